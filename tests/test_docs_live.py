@@ -61,7 +61,7 @@ def test_every_test_that_the_page_names_exists() -> None:
     assert not named - there
 
 
-def test_every_block_is_in_its_table_with_what_lifts_it() -> None:
+def test_every_block_is_in_its_table_with_what_clears_it() -> None:
     found = {
         name: row[1] for row in rows(section("What blocks entries"))
         for name in re.findall(r"`(\w+)`", row[0])
@@ -69,7 +69,7 @@ def test_every_block_is_in_its_table_with_what_lifts_it() -> None:
     assert set(found) == set(RULES)
     for name, rule in RULES.items():
         said = found[name].replace("(within `skew`: 500 ms)", "").strip()
-        assert rule.lifts in said, name
+        assert rule.clears_when in said, name
 
 
 def test_every_check_is_in_its_table_with_its_default() -> None:

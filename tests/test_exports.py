@@ -32,7 +32,7 @@ EDGE = {
         Holdings ModelFailed ModelReady NotFound OpenOrders Operated OrderSeen Printed Quarantined
         Quoted Refused SeriesPoint Skewed Started Ticked Uncertain Unreadable VenueChanged Cause
 
-        Alerted Amend Cancel CancelAll Changed Decided Fired Funded InvalidAnswer Lifted Placed
+        Alerted Amend Cancel CancelAll Changed Decided Tripped Funded InvalidAnswer Cleared Placed
         Query Refresh Ruled Submit Traded Train Wake Watched
     """,
     "septet.plugin": """

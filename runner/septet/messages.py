@@ -15,14 +15,13 @@ from typing import Literal
 import msgspec
 
 __all__ = [
-    "COMMANDS", "EVENTS", "About", "Acked", "Alerted", "Amend", "BarClosed", "DecisionTimeReached",
-    "Cancel", "CancelAll", "CancelFailed", "Changed", "Command", "Decided", "Event", "FeedChanged",
-    "Filled", "FiltersChanged", "Fired", "Funded", "Gapped", "Holdings", "InvalidAnswer", "Lifted",
-    "ModelFailed",
-    "ModelReady", "NotFound", "OpenOrders", "Operated", "OrderKind", "OrderSeen", "OrderState",
-    "Placed", "Printed", "Quarantined", "Query", "Quoted", "Refresh", "Refused", "Ruled",
-    "SeriesPoint", "Skewed", "Started", "Submit", "Ticked", "Traded", "Train", "Uncertain",
-    "Cause", "Unreadable", "VenueChanged", "Wake", "Watched",
+    "COMMANDS", "EVENTS", "About", "Acked", "Alerted", "Amend", "BarClosed", "Cancel", "CancelAll",
+    "CancelFailed", "Cause", "Changed", "Cleared", "Command", "Decided", "DecisionTimeReached",
+    "Event", "FeedChanged", "Filled", "FiltersChanged", "Funded", "Gapped", "Holdings",
+    "InvalidAnswer", "ModelFailed", "ModelReady", "NotFound", "OpenOrders", "Operated",
+    "OrderKind", "OrderSeen", "OrderState", "Placed", "Printed", "Quarantined", "Query", "Quoted",
+    "Refresh", "Refused", "Ruled", "SeriesPoint", "Skewed", "Started", "Submit", "Ticked",
+    "Traded", "Train", "Tripped", "Uncertain", "Unreadable", "VenueChanged", "Wake", "Watched",
 ]  # fmt: skip
 
 OrderState = Literal[
@@ -76,7 +75,7 @@ class Operated(Event, frozen=True, kw_only=True, tag="operated"):
     """A person or a signal asked for something.
 
     `halt` blocks entries and cancels what works; `flatten` closes positions as well; `resume`
-    lifts every block that waits for a person; `rearm` lifts the repeat throttle; `stop` ends the
+    clears every block that waits for a person; `rearm` clears the repeat throttle; `stop` ends the
     run with no new entries. Orders that it brings about are of `market_ns`, and fill at no price
     from before; 0 stands for the newest time that is known.
     """
@@ -587,17 +586,17 @@ class Funded(Command, frozen=True, kw_only=True, tag="funded"):
     price: float
 
 
-class Fired(Command, frozen=True, kw_only=True, tag="fired"):
-    """A halt or a block began; `then` says what it does, `lifts` what ends it."""
+class Tripped(Command, frozen=True, kw_only=True, tag="tripped"):
+    """A halt or a block began; `then` says what it does, `clears_when` what ends it."""
 
     rule: str
     then: str
-    lifts: str
+    clears_when: str
     equity: float
     text: str = ""
 
 
-class Lifted(Command, frozen=True, kw_only=True, tag="lifted"):
+class Cleared(Command, frozen=True, kw_only=True, tag="cleared"):
     """A halt or a block ended; `by` says what or who ended it, `text` why a block had begun."""
 
     rule: str
@@ -628,6 +627,6 @@ class Alerted(Command, frozen=True, kw_only=True, tag="alerted"):
 
 COMMANDS = (
     Submit | Cancel | Amend | CancelAll | Query | Refresh | Wake | Train | Watched | Decided | Ruled
-    | Placed | Changed | Traded | Funded | Fired | Lifted | InvalidAnswer
+    | Placed | Changed | Traded | Funded | Tripped | Cleared | InvalidAnswer
     | Alerted
 )  # fmt: skip

@@ -149,7 +149,7 @@ Resume = Annotated[
 
 
 class HaltKeys(Config):
-    """Keys of every halt: what it does, and what lifts it (a duration is nanoseconds)."""
+    """Keys of every halt: what it does, and what clears it (a duration is nanoseconds)."""
 
     then: Literal["flatten", "block_entries", "cancel_all"] = "flatten"
     resume: Resume = "manual"

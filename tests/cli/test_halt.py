@@ -94,7 +94,7 @@ def test_a13_a_halt_needs_no_journal(
     assert found["unread"]
     said = septet("resume", "old", "--name", "ann", "--reason", "seen", "--runs", root)
     assert said.code == 0, said.err
-    assert "the halt is lifted" in said.out
+    assert "the halt is cleared" in said.out
     assert read_halt(folder) is None
     if lease is not None:
         lease.release()
@@ -171,14 +171,14 @@ def test_a_halt_before_the_first_journal_entry_says_that_nothing_was_sent(
         "  cancelled: nothing, if it has just begun: a run sends no order before it has a journal",
         "  if its journal was lost or removed: look at the venue for what is open and held",
     ]
-    assert said[4].startswith("  lifted by: septet resume")
+    assert said[4].startswith("  cleared by: septet resume")
     assert len(said) == 5
     assert (folder / "HALT").is_file()
 
 
 @pytest.mark.parametrize("mode", ["paper", "live"])
 @pytest.mark.parametrize("state", ["stopped", "running", "damaged"])
-def test_a_plain_halt_says_what_is_cancelled_what_is_kept_and_what_lifts_it(
+def test_a_plain_halt_says_what_is_cancelled_what_is_kept_and_what_clears_it(
     folder: Path, septet: Command, mode: str, state: str
 ) -> None:
     if mode == "paper":
@@ -197,58 +197,58 @@ def test_a_plain_halt_says_what_is_cancelled_what_is_kept_and_what_lifts_it(
     assert "has not answered" in said or state != "running"
     simulated = "simulated " if mode == "paper" else ""
     place = " at the venue" if mode == "live" else ""
-    cancelled, kept, *naked, lifted, closes = said.splitlines()[-(5 if mode == "live" else 4) :]
+    cancelled, kept, *naked, cleared, closes = said.splitlines()[-(5 if mode == "live" else 4) :]
     orders = f"{simulated}orders{place}, entries, exits and protective stops"
     assert cancelled == f"  cancelled: all its resting {orders}"
     assert kept.startswith(f"  kept: its {simulated}positions; while its process runs, exits are")
     resume = f"septet resume {folder.name} --name YOU --reason WHY, and by no restart; until then"
-    assert lifted.startswith(f"  lifted by: {resume} no entry is sent")
+    assert cleared.startswith(f"  cleared by: {resume} no entry is sent")
     assert closes == f"  septet halt {folder.name} --flatten closes the positions as well"
     if mode == "live":
         assert naked == ["  if the process ends, the positions have no stop until its next start"]
-        assert lifted.endswith("; the stops are placed again")
+        assert cleared.endswith("; the stops are placed again")
     else:
         assert "venue" not in said
     assert "stops" not in septet("resume", *words, "--name", "ann").out
     flattened = septet("halt", *words, "--flatten").out
     assert "stops" not in flattened
     assert "kept" not in flattened
-    assert "  lifted by: septet resume" in flattened
+    assert "  cleared by: septet resume" in flattened
     if lease is not None:
         lease.release()
 
 
-@pytest.mark.parametrize("halted", ["", "once", "lifted", "by a rule", "by the venue"])
-def test_a_resume_of_a_run_that_is_not_halted_says_that_there_is_nothing_to_lift(
+@pytest.mark.parametrize("halted", ["", "once", "cleared", "by a rule", "by the venue"])
+def test_a_resume_of_a_run_that_is_not_halted_says_that_there_is_nothing_to_clear(
     folder: Path, septet: Command, halted: str
 ) -> None:
     rule = {"by a rule": "drawdown", "by the venue": "venue_banned:x"}.get(halted, "operator_halt")
     ends = {"by a rule": "manual", "by the venue": "the ban is over"}
-    lifts = ends.get(halted, "a person resumes the run")
-    fired = m.Fired(rule=rule, then="block_entries", lifts=lifts, equity=1.0)
+    clears_when = ends.get(halted, "a person resumes the run")
+    tripped = m.Tripped(rule=rule, then="block_entries", clears_when=clears_when, equity=1.0)
     with Journal.open(folder / "journal.sqlite") as journal:
         if halted:
-            journal.append(m.Ticked(at_ns=1, market_ns=1), [fired])
-        if halted == "lifted":
-            journal.append(m.Ticked(at_ns=2, market_ns=2), [m.Lifted(rule=rule, by="ann")])
+            journal.append(m.Ticked(at_ns=1, market_ns=1), [tripped])
+        if halted == "cleared":
+            journal.append(m.Ticked(at_ns=2, market_ns=2), [m.Cleared(rule=rule, by="ann")])
         journal.commit()
     words = ("resume", folder, "--name", "ann", "--reason", "seen")
     said = septet(*words)
     assert said.code == 0, said.err
     waits = halted in ("once", "by a rule")
-    assert ("nothing to lift" in said.out) != waits
-    assert ("the halt is lifted" in said.out) == waits
+    assert ("nothing to clear" in said.out) != waits
+    assert ("the halt is cleared" in said.out) == waits
     assert (folder / RESUME).exists() == waits
     if not waits:
-        assert json.loads(septet(*words, "--json").out)["lifted"] == []
+        assert json.loads(septet(*words, "--json").out)["cleared"] == []
         septet("halt", folder)
-        assert "the halt is lifted" in septet(*words).out
+        assert "the halt is cleared" in septet(*words).out
 
 
-def test_a_resume_of_a_running_run_says_what_it_lifted() -> None:
+def test_a_resume_of_a_running_run_says_what_it_cleared() -> None:
     found = {"run_id": "r", "action": "resume", "running": True, "taken": True, "unread": "",
              "open_orders": 0, "mode": "live"}  # fmt: skip
-    assert halt_module._said({**found, "lifted": []}, 1.0) == [
-        "r was not halted: there is nothing to lift"
+    assert halt_module._said({**found, "cleared": []}, 1.0) == [
+        "r was not halted: there is nothing to clear"
     ]
-    assert halt_module._said({**found, "lifted": ["operator_halt"]}, 1.0) == ["r may trade again"]
+    assert halt_module._said({**found, "cleared": ["operator_halt"]}, 1.0) == ["r may trade again"]

@@ -84,7 +84,7 @@ def test_live_is_halted_resumed_and_stopped_by_a_signal(venue: Local, septet: Co
     assert "halted" in out
     shown = septet("runs", "show", "local", "--runs", venue.runs).out
     assert "Not running       SIGTERM was received" in shown
-    assert "septet resume lifts it" in shown
+    assert "septet resume clears it" in shown
     assert "stopped" in septet("runs", "list", "--runs", venue.runs).out
     sent = len([c for c in commands_of(folder) if isinstance(c, m.Submit) and not c.reduces])
     code, out, err = finish(venue.run(file, "--yes", "--bars", "60", mode="live"))

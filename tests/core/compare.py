@@ -49,8 +49,8 @@ def tables_of(ran: Ran) -> dict[str, list[tuple[Any, ...]]]:
         elif kind == layout.TRADE:
             row = (k, detail, number, f[1], time, f[2], f[3], *f[4:9], names[code])
             found["trades"].append(row)
-        elif kind in (layout.HALT, layout.LIFT):
-            word = "fired" if kind == layout.HALT else "lifted"
+        elif kind in (layout.HALT, layout.CLEAR):
+            word = "tripped" if kind == layout.HALT else "cleared"
             found["halts"].append((time, halts[number], word))
     B, whole = ran.batch.state.B, ran.batch.state.I
     held = np.flatnonzero(whole[:, layout.OPEN_SIDE])

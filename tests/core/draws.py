@@ -54,13 +54,13 @@ def _stops(draw: Any) -> dict[str, Any]:
 def _halts(draw: Any) -> dict[str, Any]:
     halts: dict[str, Any] = {}
     deeds = st.sampled_from(["flatten", "block_entries", "cancel_all"])
-    lifts = st.sampled_from(["manual", "next_day", 5])
+    clears_when = st.sampled_from(["manual", "next_day", 5])
     for name in ("drawdown", "daily_loss"):
         if draw(st.integers(0, 2)) == 0:
             above = draw(st.sampled_from([0.01, 0.04, 0.1]))
-            halts[name] = {"above": above, "then": draw(deeds), "resume": draw(lifts)}
+            halts[name] = {"above": above, "then": draw(deeds), "resume": draw(clears_when)}
     if draw(st.integers(0, 3)) == 0:
-        halts["losses_in_a_row"] = {"count": 3, "then": draw(deeds), "resume": draw(lifts)}
+        halts["losses_in_a_row"] = {"count": 3, "then": draw(deeds), "resume": draw(clears_when)}
     return halts
 
 

@@ -20,7 +20,7 @@ class Halt:
     resume: str | int
     above: float
     active: bool = False
-    fired_ns: int = 0
+    tripped_ns: int = 0
     peak: float = 0.0
     trades_before: int = 0
 
@@ -39,19 +39,19 @@ class Halts:
 
     def _halts(self, now: int) -> None:
         for halt in self.halts:
-            over = (halt.resume == "next_day" and now // DAY != halt.fired_ns // DAY) or (
-                isinstance(halt.resume, int) and now - halt.fired_ns >= halt.resume * HOUR
+            over = (halt.resume == "next_day" and now // DAY != halt.tripped_ns // DAY) or (
+                isinstance(halt.resume, int) and now - halt.tripped_ns >= halt.resume * HOUR
             )
             if halt.active and over:
                 halt.active = False
                 halt.peak, halt.trades_before = self.equity, len(self.account.trades)
-                self.halt_log.append((now, halt.name, "lifted"))
-            if not halt.active and self._fires(halt):
-                halt.active, halt.fired_ns = True, now
-                self.halt_log.append((now, halt.name, "fired"))
+                self.halt_log.append((now, halt.name, "cleared"))
+            if not halt.active and self._trips(halt):
+                halt.active, halt.tripped_ns = True, now
+                self.halt_log.append((now, halt.name, "tripped"))
                 self._obey(halt, now)
 
-    def _fires(self, halt: Halt) -> bool:
+    def _trips(self, halt: Halt) -> bool:
         if halt.name == "drawdown":
             return halt.peak - self.equity >= halt.above * halt.peak
         if halt.name == "daily_loss":

@@ -31,7 +31,7 @@ KINDS: Final[dict[int, tuple[str, tuple[str, ...], tuple[str, ...]]]] = {
          "liquidation", "slippage"),
     ),
     layout.HALT: ("halt", ("time", "", "halt", "rule", "then"), ("equity", "peak", "day_base")),
-    layout.LIFT: ("lift", ("time", "", "halt", "rule", ""), ()),
+    layout.CLEAR: ("clear", ("time", "", "halt", "rule", ""), ()),
     layout.FUNDING: ("funding", ("time", "symbol", "", "", ""), ("paid", "rate", "mark")),
 }  # fmt: skip
 """What the columns of the log hold, by the kind of the row: its integers, then its floats."""

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from septet._core.engine import Engine
-from septet._core.events import BY_HAND, Halted, Lifted, Place
+from septet._core.events import BY_HAND, Cleared, Halted, Place
 from septet._core.external import ExternalEngine
 from septet._kernel import layout
 from tests.core.engine_harness import MINUTE, ONE, EngineHarness
@@ -126,7 +126,7 @@ def test_time_limits_wait_for_a_decision_time():
     assert harness.why(exit_) == "time_limit"
 
 
-def test_a_mark_fires_a_halt_once_and_flattens():
+def test_a_mark_trips_a_halt_once_and_flattens():
     halts = {"drawdown": {"above": 0.01, "then": "flatten", "resume": "manual"}}
     harness = EngineHarness("++===+++", amount=50.0, halts=halts)
     harness.bought()
@@ -138,8 +138,8 @@ def test_a_mark_fires_a_halt_once_and_flattens():
     assert harness.blocked == 1
     harness.fill(harness.order(found), -50.0 * ONE, 98.0)
     assert not placed(harness.step(3))
-    lifted = harness.engine.resume(harness.now_ns)
-    assert lifted == [Lifted(harness.now_ns, 0)]
+    cleared = harness.engine.resume(harness.now_ns)
+    assert cleared == [Cleared(harness.now_ns, 0)]
     assert harness.engine.state.A[layout.PEAK] == harness.engine.equity
     assert harness.engine.resume(harness.now_ns) == []
     assert placed(harness.step(2)), "the wish has differed meanwhile"
@@ -153,7 +153,7 @@ def test_the_base_of_the_day_is_that_of_a_decision_time():
     assert harness.engine.state.A[layout.DAY_BASE] == 10_000.0
     assert [type(each) for each in harness.engine.mark(0, 98.9, 98.9, harness.now_ns)] == [Halted]
     assert harness.blocked == 1
-    assert harness.engine.resume(harness.now_ns) == [], "it lifts by itself"
+    assert harness.engine.resume(harness.now_ns) == [], "it clears by itself"
     harness.step(24)
     assert harness.blocked == 0
 
@@ -172,7 +172,7 @@ def test_a_person_halts_once_and_resumes(kind):
     assert (harness.blocked, harness.engine.blocked) == (1, True)
     assert not placed(harness.step())
     assert harness.reasons[harness.engine.decision(0).refused] == "halted"
-    assert harness.engine.resume(harness.now_ns) == [Lifted(harness.now_ns, BY_HAND)]
+    assert harness.engine.resume(harness.now_ns) == [Cleared(harness.now_ns, BY_HAND)]
     assert harness.engine.resume(harness.now_ns) == []
     assert harness.blocked == 0
     assert len(placed(harness.step())) == 1

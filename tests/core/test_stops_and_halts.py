@@ -117,11 +117,11 @@ def test_time_limit_is_the_first_time_at_the_fill_plus_the_limit_then_the_next_o
     assert out.fills[1][0] == 3
 
 
-def test_drawdown_fires_at_the_threshold_once_until_lifted():
+def test_drawdown_trips_at_the_threshold_once_until_cleared():
     rows = [CALM, CALM, *[(50, 51, 49, 50)] * 4]
     keys = {"above": 0.25, "then": "block_entries"}
     out = told("L-----", bars_of(rows), amount=50.0, halts={"drawdown": keys})
-    assert out.halts == [(3, "drawdown", "fired")]
+    assert out.halts == [(3, "drawdown", "tripped")]
 
 
 def test_flatten_cancels_closes_at_market_and_blocks():
@@ -146,7 +146,7 @@ def test_cancel_all_takes_working_entries_back():
     other = [CALM, CALM, *[(105, 106, 104, 105)] * 4]
     out = told(["L-----", "-L----"], bars_of(rows), bars_of(other), amount=40.0,
                halts={"drawdown": keys}, order="limit", offset=0.005, time_in_force=9)  # fmt: skip
-    assert out.halts == [(3, "drawdown", "fired")]
+    assert out.halts == [(3, "drawdown", "tripped")]
     assert out.ended[1] == (3, "cancelled", "drawdown")
     assert len(out.fills) == 1
 
@@ -155,21 +155,21 @@ def test_resume_sets_the_peak_to_the_current_equity():
     rows = [CALM, CALM, *[(50, 51, 49, 50)] * 6]
     keys = {"above": 0.25, "then": "block_entries", "resume": 2}
     out = told("L-------", bars_of(rows), amount=50.0, halts={"drawdown": keys})
-    assert out.halts == [(3, "drawdown", "fired"), (5, "drawdown", "lifted")]
+    assert out.halts == [(3, "drawdown", "tripped"), (5, "drawdown", "cleared")]
 
 
-def test_the_daily_base_is_the_first_equity_of_the_day_and_the_next_day_lifts():
+def test_the_daily_base_is_the_first_equity_of_the_day_and_the_next_day_clears():
     rows = [*[CALM] * 22, (80, 81, 79, 80), *[(80, 81, 79, 80)] * 5]
     keys = {"above": 0.05, "then": "block_entries", "resume": "next_day"}
     out = told("L" + "-" * 27, bars_of(rows), amount=50.0, halts={"daily_loss": keys})
-    assert out.halts == [(23, "daily_loss", "fired"), (24, "daily_loss", "lifted")]
+    assert out.halts == [(23, "daily_loss", "tripped"), (24, "daily_loss", "cleared")]
 
 
-def test_losses_in_a_row_start_again_when_lifted():
+def test_losses_in_a_row_start_again_when_cleared():
     rows = [CALM, *[(100, 101, 98, 99), (99, 100, 97, 98)] * 5]
     keys = {"count": 1, "then": "block_entries", "resume": 2}
     out = told("LS---------", bars_of(rows), halts={"losses_in_a_row": keys})
-    assert [h[2] for h in out.halts] == ["fired", "lifted"]
+    assert [h[2] for h in out.halts] == ["tripped", "cleared"]
 
 
 def test_of_stop_and_liquidation_the_nearer_to_the_open_comes_first():

@@ -83,7 +83,7 @@ def test_a_fault_must_block_entries_and_stand_in_the_log(
     (tmp_path / "log.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
     kind = Kind("A4", "", blocks=("feed_down", "venue_down"), logs=("task_failed",))
     ours = OurBook(HEAD)
-    ours.fired.append((T0 + MS, rule))
+    ours.tripped.append((T0 + MS, rule))
     found = audit(kind, VenueBook(), ours, tmp_path, T0, T0 + 900 * MS)
     assert {each.kind for each in found} == kinds
 

@@ -241,7 +241,7 @@ def test_streams_are_silent_for_good_once_the_bars_are_over(
     rule: str, over: bool, rests: bool
 ) -> None:
     ours = OurBook(HEAD)
-    ours.blocks = {rule: Block(rule, RULES[rule.partition(":")[0]].lifts, 0)}
+    ours.blocks = {rule: Block(rule, RULES[rule.partition(":")[0]].clears_when, 0)}
     assert ours.is_at_rest(over=over) == rests
 
 

@@ -131,7 +131,7 @@ def test_a_persons_halt_stands_until_a_person_resumes(tmp_path: Path, clock: Tim
     assert not list(tmp_path.iterdir()), "the drill has asked for no resume of its own"
 
 
-def test_a_persons_halt_is_lifted_after_ten_minutes(
+def test_a_persons_halt_is_cleared_after_ten_minutes(
     tmp_path: Path, clock: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drill, asked = Drill(tmp_path, []), list[str]()
@@ -141,13 +141,13 @@ def test_a_persons_halt_is_lifted_after_ten_minutes(
     drill.operate("halt", "mara")
     assert drill._until(lambda: not drill._waits_for_person, 5.0)
     assert 600.0 <= clock.now_s < 601.0
-    assert drill.said[-1] == "nobody has resumed the run: the drill lifts the halt"
+    assert drill.said[-1] == "nobody has resumed the run: the drill clears the halt"
     assert drill._trouble(0, 2) == (watch.QUIET, [])
     assert asked == ["drill"]
 
 
 @pytest.mark.parametrize("name", ["signal", "safe_mode"])
-def test_a_halt_of_the_runs_own_is_lifted_as_before(
+def test_a_halt_of_the_runs_own_is_cleared_as_before(
     tmp_path: Path, clock: Time, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     drill, asked = Drill(tmp_path, []), list[str]()

@@ -239,10 +239,10 @@ CATALOGUE: Final = {
     ),
     "M3": Fault(
         "the loss limit is passed",
-        "it fires once, closes, and holds through deaths until a person resumes",
-        (_OPERATOR + "test_m3_a_loss_limit_fires_once",),
+        "it trips once, closes, and holds through deaths until a person resumes",
+        (_OPERATOR + "test_m3_a_loss_limit_trips_once",),
         (),
-        ("core/test_external_marks.py::test_a_mark_fires_a_halt_once_and_flattens",),
+        ("core/test_external_marks.py::test_a_mark_trips_a_halt_once_and_flattens",),
     ),
     "M4": Fault(
         "a live decision that the replay does not make",
@@ -290,7 +290,7 @@ CATALOGUE: Final = {
     ),
     "A6": Fault(
         "at a restart the money is locked by own orders, spent by fills unheard, or misread",
-        "reconciled first; entries blocked under a name that says what lifts it; nothing ends",
+        "reconciled first; entries blocked under a name that says what clears it; nothing ends",
         (
             _RESTART + "test_a6_killed_with_all_of_the_balance_at_work",
             _RESTART + "test_a6_a_start_that_reads_no_balance_blocks_entries_until_the_next_read",

@@ -344,7 +344,7 @@ class ProcessHarness:
             return
         kept = begin.Kept(
             core=self.core.snapshot(), time_ns=self.reached_ns, waiting=[], accounted_ns=[],
-            lines=[], sent=self.dispatcher.recent(), decisions=0, wakes=[], trains=[], fired={},
+            lines=[], sent=self.dispatcher.recent(), decisions=0, wakes=[], trains=[], tripped={},
             positions={}, cash=0.0, equity=0.0,
         )  # fmt: skip
         self.journal.snapshot(msgspec.msgpack.encode(kept))

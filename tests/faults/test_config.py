@@ -195,20 +195,22 @@ def test_c5_a_runaway_is_throttled_until_it_is_re_armed(tmp_path: Path) -> None:
             harness = ProcessHarness(made(tmp_path / f"{seed}"), seed)
             harness.change_core = tight
             await harness.start()
-            while "turnover" not in (fired := [each.rule for each in harness.commands(m.Fired)]):
-                assert len(harness.bars) < 200, f"seed {seed}: {fired}"
+            while "turnover" not in (
+                tripped := [each.rule for each in harness.commands(m.Tripped)]
+            ):
+                assert len(harness.bars) < 200, f"seed {seed}: {tripped}"
                 await harness.trade(harness.path_of(10))
             entries = count_entries(harness)
             await harness.bury()
             await harness.start()
             await harness.trade(harness.path_of(6))
-            assert count_entries(harness) == entries, f"seed {seed}: a restart lifted it"
+            assert count_entries(harness) == entries, f"seed {seed}: a restart cleared it"
             now_ns = harness.clock.now_ns()
             harness.put(m.Operated(at_ns=now_ns, action="resume", name="ann", reason="looked"))
             await harness.trade(harness.path_of(12))
             assert count_entries(harness) > entries
-            fired = [each.rule for each in harness.commands(m.Fired)]
-            assert fired.count("turnover") <= 2, f"seed {seed}: {fired}"
+            tripped = [each.rule for each in harness.commands(m.Tripped)]
+            assert tripped.count("turnover") <= 2, f"seed {seed}: {tripped}"
             await harness.rest()
             await insist(harness)
             held("C5")

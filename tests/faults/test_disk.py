@@ -173,7 +173,7 @@ def test_s4_an_old_backup_on_another_machine(tmp_path: Path) -> None:
             harness.mark.unlink()
             posts = dict(harness.posts)
             await harness.start()
-            rules = [each.rule for each in harness.commands(m.Fired)]
+            rules = [each.rule for each in harness.commands(m.Tripped)]
             assert "safe_mode" in rules, f"seed {seed}"
             await harness.trade(harness.path_of(4))
             entries = [

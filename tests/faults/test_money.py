@@ -55,8 +55,8 @@ def stops(harness: ProcessHarness) -> list[m.Submit]:
 
 
 def blocks(harness: ProcessHarness) -> set[str]:
-    fired = {each.rule for each in harness.commands(m.Fired)}
-    return fired - {each.rule for each in harness.commands(m.Lifted)}
+    tripped = {each.rule for each in harness.commands(m.Tripped)}
+    return tripped - {each.rule for each in harness.commands(m.Cleared)}
 
 
 @pytest.mark.parametrize("factor", [1e-6, 0.5, 1e3])

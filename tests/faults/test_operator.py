@@ -44,16 +44,16 @@ def test_m1_a_position_that_is_not_the_venues(tmp_path: Path) -> None:
             book[0, layout.UNITS] += moved
             await harness.bury()
             await harness.start()
-            fired = [each.rule for each in harness.commands(m.Fired)]
-            assert "position_mismatch:BTC/USDT" in fired, f"seed {seed}: {fired}"
+            tripped = [each.rule for each in harness.commands(m.Tripped)]
+            assert "position_mismatch:BTC/USDT" in tripped, f"seed {seed}: {tripped}"
             before = entries(harness)
             await harness.trade(harness.path_of(6))
             assert entries(harness) == before, f"seed {seed}"
             book[0, layout.UNITS] -= moved
             await harness.bury()
             await harness.start()
-            lifted = [each.rule for each in harness.commands(m.Lifted)]
-            assert "position_mismatch:BTC/USDT" in lifted, f"seed {seed}"
+            cleared = [each.rule for each in harness.commands(m.Cleared)]
+            assert "position_mismatch:BTC/USDT" in cleared, f"seed {seed}"
             await harness.trade(harness.path_of(3))
             await harness.rest()
             await insist(harness)
@@ -62,7 +62,7 @@ def test_m1_a_position_that_is_not_the_venues(tmp_path: Path) -> None:
     asyncio.run(scene())
 
 
-def test_m3_a_loss_limit_fires_once(tmp_path: Path) -> None:
+def test_m3_a_loss_limit_trips_once(tmp_path: Path) -> None:
     """The halt closes the position and stays, through restarts, until a person resumes."""
 
     async def scene() -> None:
@@ -79,8 +79,8 @@ def test_m3_a_loss_limit_fires_once(tmp_path: Path) -> None:
             await harness.quote(round(crash, 2))
             await harness.trade(closes)
             await harness.rest()
-            fired = [each for each in harness.commands(m.Fired) if each.rule == "drawdown"]
-            assert len(fired) == 1, f"seed {seed}: {len(fired)}"
+            tripped = [each for each in harness.commands(m.Tripped) if each.rule == "drawdown"]
+            assert len(tripped) == 1, f"seed {seed}: {len(tripped)}"
             assert harness.venue._account.held(0) == 0.0
             before = entries(harness)
             await harness.trade([round(closes[-1] * (1.0 + 0.01 * k), 2) for k in range(6)])
@@ -210,8 +210,8 @@ def test_o2_killed_twice_and_resumed_twice(tmp_path: Path) -> None:
             if harness.chance.random() < 0.5:
                 await harness.bury()
                 await harness.start()
-            fired = [each.rule for each in harness.commands(m.Fired)]
-            assert fired.count("operator_halt") == 1, f"seed {seed}: {fired}"
+            tripped = [each.rule for each in harness.commands(m.Tripped)]
+            assert tripped.count("operator_halt") == 1, f"seed {seed}: {tripped}"
             before = entries(harness)
             await harness.trade(harness.path_of(4))
             assert entries(harness) == before

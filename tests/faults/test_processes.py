@@ -201,12 +201,12 @@ def test_c3_a_key_that_can_withdraw(tmp_path: Path) -> None:
 def test_m1_a_position_that_is_not_the_venues(run: Live) -> None:
     """Somebody moves what we trade: an alarm, and no entry until a person has looked."""
     for _ in range(FEW):
-        fired = run.said("position_mismatch")
+        tripped = run.said("position_mismatch")
         assert stop(run) == 0  # a start reads the account at once, a run every minute
         parameters = {"kind": "deposit", "asset": "BTC", "amount": "1.5"}
         run.venue.inject(Fault(code="E18", parameters=parameters))
         run.start()
-        run.until_said("position_mismatch", fired)
+        run.until_said("position_mismatch", tripped)
         entries = sum(not each.reduces for each in run.commands(m.Submit))
         run.pause(2.0)
         assert sum(not each.reduces for each in run.commands(m.Submit)) == entries

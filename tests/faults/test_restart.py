@@ -55,7 +55,7 @@ def test_a6_killed_with_all_of_the_balance_at_work(tmp_path: Path) -> None:
                 await harness.trade(harness.path_of(BARS // 2))
                 await harness.rest(2)
             assert harness.starts > 1
-            assert BLOCK not in {each.rule for each in harness.commands(m.Fired)}, f"seed {seed}"
+            assert BLOCK not in {each.rule for each in harness.commands(m.Tripped)}, f"seed {seed}"
             await insist(harness)
             held("A6")
 
@@ -81,20 +81,20 @@ def test_a6_a_start_that_reads_no_balance_blocks_entries_until_the_next_read(
             )
             cash = harness.venue._account.cash
             await harness.start()
-            fired = [each for each in harness.commands(m.Fired) if each.rule == BLOCK]
-            assert bool(fired) == (cash - free > 2.0), f"seed {seed}: {cash}, {free}"
+            tripped = [each for each in harness.commands(m.Tripped) if each.rule == BLOCK]
+            assert bool(tripped) == (cash - free > 2.0), f"seed {seed}: {cash}, {free}"
             before = entries(harness)
             await harness.trade(harness.path_of(4))
-            if fired:
+            if tripped:
                 assert entries(harness) == before, f"seed {seed}"
-                assert "septet" not in fired[0].text
-                assert "in cash, and the account has" in fired[0].text
+                assert "septet" not in tripped[0].text
+                assert "in cash, and the account has" in tripped[0].text
             harness.bend = lambda name, answer: answer
             await harness.settle()
             harness.dispatcher.dispatch([m.Refresh(what="holdings")])
             await harness.settle()
-            lifted = [each.rule for each in harness.commands(m.Lifted)]
-            assert lifted.count(BLOCK) == len(fired), f"seed {seed}"
+            cleared = [each.rule for each in harness.commands(m.Cleared)]
+            assert cleared.count(BLOCK) == len(tripped), f"seed {seed}"
             await harness.trade(harness.path_of(3))
             await harness.rest()
             await insist(harness)
@@ -143,7 +143,7 @@ def test_a6_what_is_held_stays_protected_while_the_account_blocks_entries(
             misread(harness, rule)
             await harness.start()
             await harness.rest(3)
-            assert rule in {each.rule for each in harness.commands(m.Fired)}, f"seed {seed}"
+            assert rule in {each.rule for each in harness.commands(m.Tripped)}, f"seed {seed}"
             assert stops_at(harness) == stops, f"seed {seed}"
             for each in stops:
                 harness.venue._orders[each].state = "cancelled"  # by the venue, and it says nothing
@@ -159,7 +159,7 @@ def test_a6_what_is_held_stays_protected_while_the_account_blocks_entries(
             assert stops_at(harness) == []
             await harness.trade([harness.price * 1.01, harness.price * 1.03, harness.price * 1.05])
             assert entries(harness) == before, f"seed {seed}: entries stay blocked"
-            assert rule not in {each.rule for each in harness.commands(m.Lifted)}
+            assert rule not in {each.rule for each in harness.commands(m.Cleared)}
             harness.bend = lambda name, answer: answer
             await insist(harness)
             held("A6")
@@ -225,8 +225,8 @@ def test_a12_fills_with_the_ids_of_older_ones_are_booked_after_a_restart(tmp_pat
                 await harness.bury()
                 counts.reset()
                 await harness.start()
-            assert "disputed_fill" not in {each.rule for each in harness.commands(m.Fired)}
-            assert "position_mismatch" not in {each.rule for each in harness.commands(m.Fired)}
+            assert "disputed_fill" not in {each.rule for each in harness.commands(m.Tripped)}
+            assert "position_mismatch" not in {each.rule for each in harness.commands(m.Tripped)}
             await harness.bury()
             assert harness.differences() == 0
             held("A12")

@@ -121,8 +121,10 @@ def rows() -> Iterator[Row]:
     yield _fill(0, "t2", "buy", 0.3, 101.0, 0.001, 90, 0, position=0.499, filled=0.5,
                 state="filled", currency="BTC")  # fmt: skip
     yield _bar(1, 110.0), ()
-    halted = m.Fired(rule="drawdown", then="flatten", lifts="manual", equity=900.0)
-    blocked = m.Fired(rule="feed", then="block_entries", lifts="data", equity=0.0, text="silent")
+    halted = m.Tripped(rule="drawdown", then="flatten", clears_when="manual", equity=900.0)
+    blocked = m.Tripped(
+        rule="feed", then="block_entries", clears_when="data", equity=0.0, text="silent"
+    )
     yield _decision_time(1), [
         _decided(1, "flat", 0.0), _ruled(1, 1_005.0), blocked, halted,
         *_submit(1, "sell", 0.499, 1, "signal"),
@@ -133,7 +135,7 @@ def rows() -> Iterator[Row]:
     alert = m.Alerted(level="warning", event="gap", text="a bar is missing", symbol=0)
     yield _bar(2, 90.0), [alert]
     yield _decision_time(2), [
-        _decided(2, "long", 0.4, "cash"), _ruled(2, 804.0), m.Lifted(rule="feed", by="data"),
+        _decided(2, "long", 0.4, "cash"), _ruled(2, 804.0), m.Cleared(rule="feed", by="data"),
         *_submit(2, "buy", 0.4, 2, "entry"),
     ]  # fmt: skip
     refused = m.Refused(

@@ -66,7 +66,7 @@ class Strategy:
     def read(self, event: m.Holdings) -> list[str]:
         self.core._out = []
         LiveCore._holdings(self.core, event)
-        return [each.rule for each in self.core._out if isinstance(each, m.Fired)]
+        return [each.rule for each in self.core._out if isinstance(each, m.Tripped)]
 
 
 def both() -> tuple[AccountGate, list[Strategy]]:
@@ -107,12 +107,12 @@ def test_m1_fills_of_all_explain_a_read_and_nothing_else_does(
     hear(-1, answered)
     event = gate.beside(strategies[1].member, read_of(shown + stranger, asked))
     hear(answered, handled)
-    fired = strategies[1].read(event)
+    tripped = strategies[1].read(event)
     waiting = any(heard_s > (answered, handled)[who] for heard_s, _, who, _ in heard)
     if not stranger:
-        assert fired == []
+        assert tripped == []
     elif abs(stranger) > 500.0 or not waiting:
-        assert fired == ["position_mismatch:S0"]
+        assert tripped == ["position_mismatch:S0"]
 
 
 @pytest.mark.parametrize("heard_s", [4, 6])

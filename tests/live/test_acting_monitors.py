@@ -68,8 +68,8 @@ def _acts(entries: list[Any]) -> list[tuple[int, str, bool]]:
     for entry in entries:
         time_ns = getattr(entry.event, "time_ns", entry.at_ns)
         for each in entry.commands:
-            if isinstance(each, m.Fired | m.Lifted) and each.rule.startswith("monitoring."):
-                found.append((time_ns, each.rule, isinstance(each, m.Fired)))
+            if isinstance(each, m.Tripped | m.Cleared) and each.rule.startswith("monitoring."):
+                found.append((time_ns, each.rule, isinstance(each, m.Tripped)))
     return found
 
 
@@ -88,9 +88,9 @@ def test_a_run_at_a_venue_acts_when_its_backtest_does(tmp_path: Path, monitors: 
     entered, left, refused = 0, 0, 0
     for entry in entries:
         for each in entry.commands:
-            if isinstance(each, m.Fired) and each.rule.startswith("monitoring."):
+            if isinstance(each, m.Tripped) and each.rule.startswith("monitoring."):
                 blocked.add(each.rule)
-            elif isinstance(each, m.Lifted):
+            elif isinstance(each, m.Cleared):
                 blocked.discard(each.rule)
         sent = [each for each in entry.commands if isinstance(each, m.Submit)]
         entered += sum(not each.reduces for each in sent)

@@ -103,8 +103,8 @@ async def until(done: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-def fired(rule: str = "drawdown", text: str = "") -> m.Fired:
-    return m.Fired(rule=rule, then="flatten", lifts="manual", equity=900.0, text=text)
+def tripped(rule: str = "drawdown", text: str = "") -> m.Tripped:
+    return m.Tripped(rule=rule, then="flatten", clears_when="manual", equity=900.0, text=text)
 
 
 TICK = m.Ticked(at_ns=1, market_ns=1)
@@ -120,7 +120,7 @@ def test_halts_fills_and_failures_reach_a_service(service: Service) -> None:
             order=1, symbol=0, trade_id="t", side="buy", quantity=0.5, price=100.0, fee=0.1,
             fee_currency="USDT", position=0.5, market_ns=1,
         )  # fmt: skip
-        made.row(TICK, [fired(), traded], SYMBOLS)
+        made.row(TICK, [tripped(), traded], SYMBOLS)
         made.failed("task_failed", "the poll of the account failed")
         await until(lambda: made.counts.sent == 3)
         await made.close()
@@ -150,10 +150,10 @@ def test_a_service_that_refuses_is_reported_once_and_never_raises(service: Servi
         made, tasks = opened(told), Tasks("septet")
         made.start(tasks)
         for _ in range(3):
-            made.row(TICK, [fired()], SYMBOLS)
+            made.row(TICK, [tripped()], SYMBOLS)
         await until(lambda: made.counts.failed == 3)
         service.status = 200
-        made.row(TICK, [fired()], SYMBOLS)
+        made.row(TICK, [tripped()], SYMBOLS)
         await until(lambda: made.counts.sent == 1)
         await tasks.close()
         return made
@@ -173,13 +173,13 @@ def test_a_service_that_hangs_delays_nothing_but_alerts(
     async def run() -> None:
         made, tasks = opened(told), Tasks("septet")
         made.start(tasks)
-        made.row(TICK, [fired()], SYMBOLS)
+        made.row(TICK, [tripped()], SYMBOLS)
         await until(lambda: made.counts.hanging)
         assert service.reached.is_set()
         spent = []
         for _ in range(10 * WAITING):  # a queue without a bound, or one that waits, shows here
             began = time.perf_counter()
-            made.row(TICK, [fired()], SYMBOLS)
+            made.row(TICK, [tripped()], SYMBOLS)
             spent.append(time.perf_counter() - began)
         assert made.waiting == WAITING
         assert made.counts.dropped == 9 * WAITING
@@ -203,7 +203,7 @@ def test_a_redirect_of_a_service_is_not_followed(service: Service, status: int) 
     async def run() -> None:
         made, tasks = opened(told), Tasks("septet")
         made.start(tasks)
-        made.row(TICK, [fired()], SYMBOLS)
+        made.row(TICK, [tripped()], SYMBOLS)
         await until(lambda: made.counts.failed == 1)
         await tasks.close()
 
@@ -267,7 +267,7 @@ def test_words_of_a_strangers_error_are_not_repeated(monkeypatch: pytest.MonkeyP
     async def run() -> None:
         made, tasks = Alerts(block, "x", Path(), told), Tasks("septet")
         made.start(tasks)
-        made.row(TICK, [fired()], SYMBOLS)
+        made.row(TICK, [tripped()], SYMBOLS)
         await until(lambda: made.counts.failed == 1)
         await tasks.close()
 
@@ -283,7 +283,7 @@ def test_alerts_to_the_log_stand_in_the_log_of_the_run() -> None:
     async def run() -> None:
         made, tasks = Alerts(block, "mine paper", Path(), told), Tasks("septet")
         made.start(tasks)
-        made.row(TICK, [fired(), fired("venue_down:v")], SYMBOLS)
+        made.row(TICK, [tripped(), tripped("venue_down:v")], SYMBOLS)
         await until(lambda: made.counts.sent == 1)
         await made.close()
         await tasks.close()
@@ -298,16 +298,16 @@ def test_what_is_worth_an_alert() -> None:
     def kinds(event: m.Event, *commands: m.Command) -> list[set[str]]:
         return [set(each.kinds) for each in alerts_of(event, commands, SYMBOLS)]
 
-    blocked = m.Fired(rule="feed_stale:x", then="block_entries", lifts="data", equity=1.0)
+    blocked = m.Tripped(rule="feed_stale:x", then="block_entries", clears_when="data", equity=1.0)
     assert kinds(TICK, blocked) == [{"block", "stale_data"}]
-    assert kinds(TICK, fired()) == [{"block", "halt"}]
-    unheard = m.Fired(
-        rule="feed_stale:x", then="block_entries", lifts="data", equity=1.0, text=UNHEARD
+    assert kinds(TICK, tripped()) == [{"block", "halt"}]
+    unheard = m.Tripped(
+        rule="feed_stale:x", then="block_entries", clears_when="data", equity=1.0, text=UNHEARD
     )
     assert kinds(TICK, unheard) == []
-    assert kinds(TICK, m.Lifted(rule="drawdown", by="ann")) == [{"block"}]
-    assert kinds(TICK, m.Lifted(rule="feed_stale:x", by="live", text=UNHEARD)) == []
-    plain = m.Fired(rule="daily_loss", then="block_entries", lifts="next_day", equity=1.0)
+    assert kinds(TICK, m.Cleared(rule="drawdown", by="ann")) == [{"block"}]
+    assert kinds(TICK, m.Cleared(rule="feed_stale:x", by="live", text=UNHEARD)) == []
+    plain = m.Tripped(rule="daily_loss", then="block_entries", clears_when="next_day", equity=1.0)
     assert kinds(TICK, plain) == [{"block", "halt"}]
     unsent = m.Alerted(level="warning", event="rejected_order", text="too small")
     assert kinds(TICK, unsent) == [{"rejected_order"}]
@@ -360,11 +360,13 @@ def operated(core: Guards, action: Any, equity: float = 950.0) -> list[m.Command
     found: list[m.Command] = core.handle(event)
     if action in ("halt", "flatten"):
         found.append(
-            m.Fired(rule="operator", then="block_entries", lifts="septet resume", equity=equity)
+            m.Tripped(
+                rule="operator", then="block_entries", clears_when="septet resume", equity=equity
+            )
         )
-        found.append(m.Alerted(level="critical", event="halt", text="operator fired"))
+        found.append(m.Alerted(level="critical", event="halt", text="operator tripped"))
     else:
-        found.append(m.Lifted(rule="operator", by="ann"))
+        found.append(m.Cleared(rule="operator", by="ann"))
     return found
 
 
@@ -395,20 +397,23 @@ def test_an_event_sends_one_alert_however_much_it_causes() -> None:
     lines = made.text("mine live").splitlines()
     assert lines[0] == "mine live, BTC/USDT: entries blocked by filters_changed:BTC/USDT"
     assert any(line.startswith("also entries blocked by symbol_halted") for line in lines)
-    both = [fired(), m.Fired(rule="daily_loss", then="flatten", lifts="next_day", equity=9.0)]
+    both = [
+        tripped(),
+        m.Tripped(rule="daily_loss", then="flatten", clears_when="next_day", equity=9.0),
+    ]
     assert len(alerts_of(TICK, both, SYMBOLS)) == 1
 
 
 def test_every_guard_sends_one_alert_of_its_severity() -> None:
     wanted = {"info": "info", "warning": "warning", "error": "failure", "critical": "failure"}
     for rule, known in RULES.items():
-        made = only(TICK, *Guards(SYMBOLS).fire(rule, 1, symbol=0, text="so it is"))
+        made = only(TICK, *Guards(SYMBOLS).trip(rule, 1, symbol=0, text="so it is"))
         assert made.severity == wanted[known.level], rule
         assert ("error" in made.kinds) == (known.level in ("error", "critical")), rule
         lines = made.text("mine").splitlines()
         assert lines[0].startswith("mine, BTC/USDT: entries blocked by "), rule
         assert lines[1] == "why: so it is"
-        assert lines[-1] == f"cleared by: {known.lifts}"
+        assert lines[-1] == f"cleared by: {known.clears_when}"
 
 
 def test_values_of_others_begin_no_line_of_an_alert() -> None:

@@ -163,7 +163,7 @@ def test_a13_a_halt_can_be_asked_for_where_something_has_its_name(
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"action":"resume","name":"","reason":"x"}'])
-def test_a_resume_that_nobody_signed_lifts_nothing(tmp_path: Path, text: str) -> None:
+def test_a_resume_that_nobody_signed_clears_nothing(tmp_path: Path, text: str) -> None:
     run = Run(tmp_path)
     run.halt()
     (tmp_path / RESUME).write_text(text)
@@ -180,7 +180,7 @@ def test_asking_again_to_flatten_is_taken(tmp_path: Path) -> None:
     assert run.look() == ["flatten"]
 
 
-def test_a_resume_lifts_and_clears_both_files(tmp_path: Path) -> None:
+def test_a_resume_clears_and_clears_both_files(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.halt()
     run.look()

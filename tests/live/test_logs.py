@@ -89,12 +89,12 @@ def test_the_trace_ties_signal_order_and_fill() -> None:
 
 
 def test_a_block_is_one_line_that_says_what_ends_it() -> None:
-    fired = m.Fired(
-        rule="venue_down:main", then="block_entries", lifts="the venue answers again", equity=1.0,
-        text="connection lost",
+    tripped = m.Tripped(
+        rule="venue_down:main", then="block_entries", clears_when="the venue answers again",
+        equity=1.0, text="connection lost",
     )  # fmt: skip
     alert = m.Alerted(level="error", event="venue_down", text="venue_down:main: connection lost")
-    [(level, name, fields)] = lines_of(m.Ticked(at_ns=1, market_ns=1), [fired, alert], SYMBOLS)
+    [(level, name, fields)] = lines_of(m.Ticked(at_ns=1, market_ns=1), [tripped, alert], SYMBOLS)
     assert (level, name, fields["rule"]) == ("error", "venue_down", "venue_down:main")
     assert fields["text"] == (
         "venue_down:main: no entries, until: the venue answers again (connection lost)"
@@ -104,22 +104,28 @@ def test_a_block_is_one_line_that_says_what_ends_it() -> None:
 def test_a_usual_start_and_stop_have_no_line_that_warns() -> None:
     rule = "feed_down:bars:BTC/USDT"
     down = m.FeedChanged(at_ns=1, stream="bars", symbol=0, state="down", reason=UNHEARD)
-    fired = m.Fired(
-        rule=rule, then="block_entries", lifts="the stream is live again", equity=1.0, text=UNHEARD
+    tripped = m.Tripped(
+        rule=rule,
+        then="block_entries",
+        clears_when="the stream is live again",
+        equity=1.0,
+        text=UNHEARD,
     )
     alert = m.Alerted(level="warning", event="feed_down", text=f"{rule}: {UNHEARD}", symbol=0)
     live = m.FeedChanged(at_ns=2, stream="bars", symbol=0, state="live")
     stop = m.Operated(at_ns=3, action="stop", name="septet", reason="SIGTERM was received")
     lines = [
-        *lines_of(down, [fired, alert], SYMBOLS),
-        *lines_of(live, [m.Lifted(rule=rule, by="live")], SYMBOLS),
+        *lines_of(down, [tripped, alert], SYMBOLS),
+        *lines_of(live, [m.Cleared(rule=rule, by="live")], SYMBOLS),
         *lines_of(stop, [], SYMBOLS),
     ]
     assert [(level, name) for level, name, _ in lines] == [
-        ("info", "feed"), ("info", "feed_down"), ("info", "feed"), ("info", "lifted"),
+        ("info", "feed"), ("info", "feed_down"), ("info", "feed"), ("info", "cleared"),
         ("info", "operated"),
     ]  # fmt: skip
-    later = m.Fired(rule=rule, then="block_entries", lifts="", equity=1.0, text="connection lost")
+    later = m.Tripped(
+        rule=rule, then="block_entries", clears_when="", equity=1.0, text="connection lost"
+    )
     [(level, _, _)] = lines_of(m.Ticked(at_ns=4, market_ns=4), [later, alert], SYMBOLS)
     assert level == "warning"
 
@@ -169,9 +175,12 @@ def test_an_exit_has_the_line_of_its_decision() -> None:
 
 
 def test_a_halt_says_what_it_does_and_for_how_long() -> None:
-    said = {lifts: halted("drawdown", "flatten", lifts, 812.5) for lifts in ("manual", "12h")}
+    said = {
+        clears_when: halted("drawdown", "flatten", clears_when, 812.5)
+        for clears_when in ("manual", "12h")
+    }
     assert said["manual"] == (
-        "drawdown fired at equity 812.50: orders are cancelled and positions closed, until a "
+        "drawdown tripped at equity 812.50: orders are cancelled and positions closed, until a "
         "person resumes the run"
     )
     assert said["12h"].endswith("positions closed, for 12h")

@@ -137,7 +137,7 @@ def test_other_times_that_are_due_follow_in_the_next_callback() -> None:
     asyncio.run(scene())
 
 
-def test_fresh_data_lifts_a_standstill_before_it_decides() -> None:
+def test_fresh_data_clears_a_standstill_before_it_decides() -> None:
     async def scene() -> None:
         ear = Ear()
         ear.clock.reach(START + MINUTE)

@@ -227,7 +227,7 @@ def test_metrics_are_for_this_machine_alone(world: World) -> None:
 
 def _strategy_run(world: World, **changes: Any) -> Any:
     done = SimpleNamespace(done=lambda: False)
-    known = SimpleNamespace(fired={}, decided_ns=world.clock.market_ns(), decisions=1)
+    known = SimpleNamespace(tripped={}, decided_ns=world.clock.market_ns(), decisions=1)
     fields = {
         "strategy": world.load().strategy, "place": SimpleNamespace(run_id="r"), "ended": done,
         "ready": SimpleNamespace(is_set=lambda: True), "known": known, "switch_holds": False,
@@ -244,9 +244,9 @@ def test_nothing_is_well_by_default(world: World) -> None:
         {"ready": SimpleNamespace(is_set=lambda: False)},
         {"switch_holds": True},
         {"shell": SimpleNamespace(journal_works=False)},
-        {"known": SimpleNamespace(fired={"feed_stale": "data"}, decided_ns=1)},
-        {"known": SimpleNamespace(fired={}, decided_ns=old_ns)},
-        {"known": SimpleNamespace(fired={}, decided_ns=-1), "live_ns": -1},
+        {"known": SimpleNamespace(tripped={"feed_stale": "data"}, decided_ns=1)},
+        {"known": SimpleNamespace(tripped={}, decided_ns=old_ns)},
+        {"known": SimpleNamespace(tripped={}, decided_ns=-1), "live_ns": -1},
     ]
     for changes in wrong:
         assert not condition_of(_strategy_run(world, **changes)).ok, changes

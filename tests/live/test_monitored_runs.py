@@ -74,8 +74,8 @@ def test_a_monitor_halts_a_run_and_a_person_resumes_it(
     assert churn.height
     assert "halt" in set(churn["verdict"])
     assert table.filter(pl.col("metric") == "slippage").height
-    [fired] = [e for e in _commands(folder, m.Fired) if e.rule == "monitoring.churn"]
-    assert (fired.then, fired.lifts) == ("cancel_all", "manual")
+    [tripped] = [e for e in _commands(folder, m.Tripped) if e.rule == "monitoring.churn"]
+    assert (tripped.then, tripped.clears_when) == ("cancel_all", "manual")
     shown = scraper.metrics[-1]
     assert 'rule="monitoring.churn"' in shown
     assert any(
@@ -94,8 +94,8 @@ def test_a_monitor_halts_a_run_and_a_person_resumes_it(
     ask_resume(folder, name="ann", reason="looked", now_ns=world.clock.now_ns())
     [(run, _)] = _ran(world, scraper, HALT, bars=40).ends
     assert run.place.folder == folder
-    lifted = [e.rule for e in _commands(folder, m.Lifted)]
-    assert "monitoring.churn" in lifted
+    cleared = [e.rule for e in _commands(folder, m.Cleared)]
+    assert "monitoring.churn" in cleared
     placed = [each for each in _commands(folder, m.Placed) if each.side == "buy"]
     assert len(placed) > 1, "entries go on once a person has resumed the run"
     found = replay(folder)

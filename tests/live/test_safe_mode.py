@@ -22,8 +22,8 @@ def test_safe_mode_blocks_entries_and_leaves_stops_alone() -> None:
     assert not any(isinstance(each, m.CancelAll) for each in found)
     assert core.guards.blocked(0) == "safe_mode"
     assert core.engine.blocked
-    lifted = operated(core, "resume", "ann")
-    assert any(isinstance(each, m.Lifted) for each in lifted)
+    cleared = operated(core, "resume", "ann")
+    assert any(isinstance(each, m.Cleared) for each in cleared)
     assert core.guards.blocked(0) == ""
     assert not core.engine.blocked
 

@@ -96,7 +96,7 @@ def test_what_a_verdict_changes() -> None:
     (off,) = acts.take("a", [reading("warn", symbol="X")])
     assert not off.on
     (halt,) = acts.take("b", [reading("halt"), reading("halt")])
-    assert (halt.rule, halt.cancels, halt.lifts) == ("monitoring.b", True, "manual")
+    assert (halt.rule, halt.cancels, halt.clears_when) == ("monitoring.b", True, "manual")
     again = Acts()
     again.restore(acts.kept())
     assert not again.take("b", [reading("halt")])

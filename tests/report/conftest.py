@@ -26,7 +26,7 @@ def full_run(runs_root: Path) -> Run:
 
 @pytest.fixture(scope="session")
 def rules_run(runs_root: Path) -> Run:
-    """One symbol, no model, few trades, and a halt that was never lifted."""
+    """One symbol, no model, few trades, and a halt that was never cleared."""
     result = make_result(
         symbols=("BTC/USDT",), bars=900, model=False, hold=40, halted=True, strategy="sma-cross"
     )

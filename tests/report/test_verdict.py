@@ -106,9 +106,9 @@ def test_a_persons_halt_has_no_figure() -> None:
     assert said.startswith("halted on 2023-05-13 by a person: no new positions after that.")
 
 
-def test_a_lifted_halt_does_not() -> None:
-    lifted = replace(HALT, resumed_ns=HALT.time_ns + NS)
-    assert verdict(replace(PLAIN, halts=(lifted,))) == verdict(PLAIN)
+def test_a_cleared_halt_does_not() -> None:
+    cleared = replace(HALT, resumed_ns=HALT.time_ns + NS)
+    assert verdict(replace(PLAIN, halts=(cleared,))) == verdict(PLAIN)
 
 
 def test_a_halt_and_too_few_trades() -> None:

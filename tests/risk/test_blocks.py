@@ -30,7 +30,7 @@ STEPS = st.one_of(
     st.tuples(st.just("trading"), st.booleans()),
     st.tuples(st.just("skew"), st.sampled_from([0, 500_000_000, -500_000_001])),
     st.tuples(st.just("person"), st.sampled_from(["halt", "flatten", "resume", "rearm", "stop"])),
-    st.tuples(st.just("fire"), st.sampled_from(sorted(PERSON))),
+    st.tuples(st.just("trip"), st.sampled_from(sorted(PERSON))),
     st.tuples(st.just("gap"), st.tuples(st.sampled_from(sorted(GAPS)), st.booleans())),
     st.tuples(st.just("quarantine"), st.sampled_from([10, 60])),
     st.tuples(st.just("pass"), st.sampled_from([1, 30])),
@@ -90,7 +90,7 @@ class Table:
         else:
             self.on["stopping" if action == "stop" else "operator_halt"] = 0
 
-    def fire(self, name: str) -> None:
+    def trip(self, name: str) -> None:
         self.on[name] = 0
 
     def gap(self, what: tuple[str, bool]) -> None:
@@ -143,9 +143,9 @@ def act(guards: Guards, table: Table, kind: str, what: Any) -> Guards:
     elif kind == "person":
         guards.handle(m.Operated(at_ns=at_ns, action=what, name="ann", reason="why"))
         table.person(what)
-    elif kind == "fire":
-        guards.fire(what, at_ns, symbol=0 if what in SYMBOLS else -1)
-        table.fire(what)
+    elif kind == "trip":
+        guards.trip(what, at_ns, symbol=0 if what in SYMBOLS else -1)
+        table.trip(what)
     elif kind == "gap":
         band = (0.0, GAPS[what[0]]) if what[1] else (0.0, 0.0)
         guards.compare(
@@ -200,15 +200,15 @@ def test_blocks_begin_and_end_as_the_table_says_whenever_it_is_restarted(steps: 
         assert bool(guards.blocked(0)) == bool(table.on)
 
 
-def test_the_table_names_who_lifts_what() -> None:
+def test_the_table_names_who_clears_what() -> None:
     assert {name for name, rule in RULES.items() if rule.person} == PERSON
 
 
 @pytest.mark.parametrize("rule", sorted(PERSON))
-def test_neither_time_nor_a_start_nor_good_news_lifts_what_waits_for_a_person(rule: str) -> None:
+def test_neither_time_nor_a_start_nor_good_news_clears_what_waits_for_a_person(rule: str) -> None:
     guards, table = made(), Table()
     for step in (
-        ("fire", rule), ("restart", True), ("pass", 30), ("feed", "live"), ("venue", ("up", 0)),
+        ("trip", rule), ("restart", True), ("pass", 30), ("feed", "live"), ("venue", ("up", 0)),
         ("lot", LOT / 10), ("skew", 0), ("gap", ("some", True)), ("restart", True),
     ):  # fmt: skip
         guards = act(guards, table, *step)

@@ -110,7 +110,7 @@ def test_levels_are_mirrored_for_shorts():
     assert math.isnan(stops.trailing(1.0, 100.0, 104.0, 0.1, 0.05))
 
 
-def test_halts_fire_at_their_threshold():
+def test_halts_trip_at_their_threshold():
     assert halts.drawdown(75.0, 100.0, 0.25)
     assert not halts.drawdown(75.01, 100.0, 0.25)
     assert halts.daily_loss(75.0, 100.0, 0.25)

@@ -329,7 +329,7 @@ def test_a_changed_entry_is_judged_as_the_entry_it_makes(case: dict[str, Any]) -
     if case["others"]:
         bench.list_open(bench.listed(rests), stranger(bench, sign))
     if case["block"]:
-        bench.guards.fire(case["block"], bench.now)
+        bench.guards.trip(case["block"], bench.now)
     bench.take(m.Query)
     broken = change_oracle(case, price, market)
     left = bench.core.amend(1, price, bench.now)
@@ -351,7 +351,7 @@ def test_a_changed_reduction_skips_what_reductions_skip(amends: bool) -> None:
     bench.hold(1.0)
     bench.ack(bench.order(1, -1.0, kind="limit", limit_price=PRICE, whole=False))
     bench.checks.limits, bench.checks.equity = Limits(max_order_value=1.0), math.nan
-    bench.guards.fire("turnover", bench.now)
+    bench.guards.trip("turnover", bench.now)
     assert bench.core.amend(1, 2.0 * PRICE, bench.now)
     bench.proceed()
     assert len(bench.take(m.Amend if amends else m.Cancel)) == 1
@@ -362,12 +362,12 @@ def test_an_entry_follows_again_when_the_block_ends() -> None:
     bench.handle(quote(bench, PRICE))
     bench.want(1, patience_ns=45 * SECOND, decided_price=PRICE)
     bench.ack(bench.only(m.Submit))
-    bench.guards.fire("clock_skew", bench.now)
+    bench.guards.trip("clock_skew", bench.now)
     bench.handle(quote(bench, PRICE + 0.01))
     bench.after_s(3)
     assert not bench.take(m.Amend) + bench.take(m.Cancel)
     assert bench.alerted("rejected_order") == []
-    bench.guards.lift("clock_skew", "it is over")
+    bench.guards.clear("clock_skew", "it is over")
     bench.after_s(1)
     assert bench.only(m.Amend).limit_price == PRICE + 0.01
 

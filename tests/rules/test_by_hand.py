@@ -45,7 +45,7 @@ def test_a_monitor_cancels_entries_alone() -> None:
     assert (run.working[0], run.units[0], run.blocked) == (0, 2.0, 0)
 
 
-def test_a_person_lifts_what_waits_for_one_and_no_other_halt() -> None:
+def test_a_person_clears_what_waits_for_one_and_no_other_halt() -> None:
     run = trading()
     run.equity = 800.0
     waits, passes = Below(900.0, then=1, code=40), Below(900.0, then=1, code=41, number=1,
@@ -57,5 +57,5 @@ def test_a_person_lifts_what_waits_for_one_and_no_other_halt() -> None:
         assert by_hand.resume_by_hand(140, run) == 1
         assert by_hand.resume_by_hand(150, run) == 0
     assert (run.blocked, list(run.halt_is_active[:2])) == (1, [0, 1])
-    assert rows(run, layout.LIFT) == [(-1, 40, 0)]
+    assert rows(run, layout.CLEAR) == [(-1, 40, 0)]
     assert run.peak == 800.0

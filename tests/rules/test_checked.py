@@ -96,16 +96,16 @@ class Answers:
 
 
 @pytest.mark.parametrize(
-    ("answer", "fires", "times"),
+    ("answer", "trips", "times"),
     [(0.0, 0, 0), (False, 0, 0), (1.0, 1, 0), (True, 1, 0), (NAN, 1, 1), (0.5, 1, 1), (INF, 1, 1)],
 )
-def test_a_halt_that_is_neither_true_nor_false_fires_and_is_counted(
-    answer: Any, fires: int, times: int
+def test_a_halt_that_is_neither_true_nor_false_trips_and_is_counted(
+    answer: Any, trips: int, times: int
 ):
     run = run_of()
     with set_to(HALTS=(Answers(answer),), CHECKED_SLOT=CHECKED_SLOT + 4):
         halts_of(1, 120, run)
-    assert len(rows(run, HALT)) == fires
+    assert len(rows(run, HALT)) == trips
     assert int(run.C[CHECKED_SLOT + 4]) == times
 
 

@@ -1,4 +1,4 @@
-"""Halts: fired once, what they do, what lifts them."""
+"""Halts: tripped once, what they do, what clears them."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def test_equity_above_the_floor_halts_nothing():
 
 
 @pytest.mark.parametrize(
-    ("resumes", "lifted_at"), [("manual", []), ("next_day", [3]), ("after", [2])]
+    ("resumes", "cleared_at"), [("manual", []), ("next_day", [3]), ("after", [2])]
 )
-def test_what_lifts_a_halt(resumes: str, lifted_at: list[int]):
+def test_what_clears_a_halt(resumes: str, cleared_at: list[int]):
     run = trading(800.0)
     run.day[:] = [5, 5, 5, 6]
     halt = Below(900.0, then=1, resumes=resumes, resume_ns=100)
-    lifted = []
+    cleared = []
     with set_to(HALTS=(halt,), SYMBOLS=2):
         halts.test_halts(0, 0, run)
         run.equity, run.trades = 950.0, 4
@@ -62,14 +62,14 @@ def test_what_lifts_a_halt(resumes: str, lifted_at: list[int]):
             before = run.blocked
             halts.test_halts(t, t * 60, run)
             if run.blocked < before:
-                lifted.append(t)
-    assert lifted == lifted_at
-    if lifted:
+                cleared.append(t)
+    assert cleared == cleared_at
+    if cleared:
         assert (run.halt_peak[0], run.trades_before[0], run.peak) == (950.0, 4, 1_000.0)
-        assert rows(run, layout.LIFT) == [(-1, 40, 0)]
+        assert rows(run, layout.CLEAR) == [(-1, 40, 0)]
 
 
-def test_a_price_between_times_halts_and_lifts_nothing():
+def test_a_price_between_times_halts_and_clears_nothing():
     run = trading(800.0)
     run.day_now = 5
     with set_to(HALTS=(Below(900.0, then=1, resumes="after"),), SYMBOLS=2, VENUE_FILLS=True):
@@ -79,13 +79,13 @@ def test_a_price_between_times_halts_and_lifts_nothing():
     assert run.blocked == 1
 
 
-def test_a_halt_that_is_lifted_starts_no_other_again():
-    """A loss of 2 % a day, lifted every day, does not hide a fall of 20 % from the peak."""
+def test_a_halt_that_is_cleared_starts_no_other_again():
+    """A loss of 2 % a day, cleared every day, does not hide a fall of 20 % from the peak."""
     daily, fall = Fall(0, 0.98, then=1, resumes="next_day"), Fall(1, 0.80)
     run = run_of(bars=40)
     run.halt_peak[:2] = run.peak = 1_000.0
     run.mark[0] = 0.0
-    fired: list[tuple[int, int]] = []
+    tripped: list[tuple[int, int]] = []
     with set_to(HALTS=(daily, fall)):
         for t in range(40):
             run.day[t] = t // 2
@@ -93,12 +93,12 @@ def test_a_halt_that_is_lifted_starts_no_other_again():
             before = run.halt_is_active[:2].copy()
             account.mark(t, 1, run)
             halts.test_halts(t, t * 60, run)
-            fired += [(t, h) for h in range(2) if run.halt_is_active[h] > before[h]]
-    assert [t for t, h in fired if h == 1] == [15], "0.985 ** 15 is the first below 0.8"
-    assert len(fired) > 10
+            tripped += [(t, h) for h in range(2) if run.halt_is_active[h] > before[h]]
+    assert [t for t, h in tripped if h == 1] == [15], "0.985 ** 15 is the first below 0.8"
+    assert len(tripped) > 10
 
 
-def test_losses_before_a_halt_was_lifted_are_not_counted_again():
+def test_losses_before_a_halt_was_cleared_are_not_counted_again():
     halt = Fall(0, losses=3, reads_peak=False, then=1, resumes="next_day")
     run = run_of(bars=9)
     run.day[:] = range(9)

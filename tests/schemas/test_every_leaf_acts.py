@@ -64,13 +64,13 @@ TRAINING = "training: {train: 6d, step: 7d, min_rows: 60, min_class: 10}"
 def alerted(loaded: Any) -> str:
     """What of a halt and a fill is waiting to be sent."""
     made = Alerts(loaded.strategy.monitoring.alerts, "leaf", loaded.base_dir, lambda *_: None)
-    fired = m.Fired(rule="drawdown", then="flatten", lifts="manual", equity=1.0)
+    tripped = m.Tripped(rule="drawdown", then="flatten", clears_when="manual", equity=1.0)
     fill = m.Traded(
         order=1, symbol=0, trade_id="1", side="buy", quantity=1.0, price=1.0, fee=0.0,
         fee_currency="USDT", position=1.0, market_ns=0,
     )  # fmt: skip
     event = m.Ticked(at_ns=1, market_ns=1)
-    made.row(event, [fired, fill], loaded.strategy.universe.symbols)
+    made.row(event, [tripped, fill], loaded.strategy.universe.symbols)
     found = [(sorted(each.kinds), each.title) for each in made._waiting]
     asyncio.run(made.close())
     return repr(found)

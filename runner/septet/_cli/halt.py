@@ -1,4 +1,4 @@
-"""`septet halt` and `septet resume`: the kill switch, and the person who lifts it."""
+"""`septet halt` and `septet resume`: the kill switch, and the person who clears it."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ _KEPT: Final = (
     "process watches the levels of the stops"
 )
 _NAKED: Final = "  if the process ends, the positions have no stop until its next start"
-_LIFTED: Final = (
-    "  lifted by: septet resume {run} --name YOU --reason WHY, and by no restart; until then no "
+_CLEARED: Final = (
+    "  cleared by: septet resume {run} --name YOU --reason WHY, and by no restart; until then no "
     "entry is sent"
 )
 _PLACED: Final = "; the stops are placed again"
@@ -72,7 +72,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON doc
     help="Stop a paper or live run from entering, at once and durably. Cancelled: all its resting "
     "orders, entries, exits and protective stops, of a live run again until the venue shows none. "
     "Kept: its positions; while the process runs, exits are still sent and it watches the levels "
-    "of the stops, and if it ends, the positions have no stop until the next start. Lifted by: "
+    "of the stops, and if it ends, the positions have no stop until the next start. Cleared by: "
     "septet resume, and by no restart. In a paper run orders and positions are simulated. "
     f"{_RUN_HELP}"
 )
@@ -98,7 +98,7 @@ def halt(
 
 
 @click.command(
-    help="Let a halted run trade again: lifts every block that waits for a person. A name and a "
+    help="Let a halted run trade again: clears every block that waits for a person. A name and a "
     f"reason are needed, and are written to the journal. {_RUN_HELP}"
 )
 @click.argument("run")
@@ -110,7 +110,7 @@ def halt(
 def resume(
     run: str, name: str | None, reason: str | None, wait_s: float, root: Path, as_json: bool
 ) -> None:
-    """Lift the halt of a run."""
+    """Clear the halt of a run."""
     from septet._live.kill import ask_resume
 
     if name is None or reason is None:
@@ -184,17 +184,19 @@ def _holds_nothing(folder: Path) -> bool:
 
 
 def _waiting_for_a_person(journal: Reader) -> set[str]:
-    """Return the halts and blocks of a journal that a person may lift."""
+    """Return the halts and blocks of a journal that a person may clear."""
     from septet import messages as m
 
     held = set[str]()
     for entry in journal.read():
-        if b'"fired"' not in entry.commands_json and b'"lifted"' not in entry.commands_json:
+        if b'"tripped"' not in entry.commands_json and b'"cleared"' not in entry.commands_json:
             continue
         for each in entry.commands:
-            if isinstance(each, m.Fired) and any(word in each.lifts for word in _BY_PERSONS):
+            if isinstance(each, m.Tripped) and any(
+                word in each.clears_when for word in _BY_PERSONS
+            ):
                 held.add(each.rule)
-            elif isinstance(each, m.Lifted):
+            elif isinstance(each, m.Cleared):
                 held.discard(each.rule)
     return held
 
@@ -211,7 +213,7 @@ def _report(
         "has_journal": any(os.path.lexists(folder / name) for name in _JOURNAL),
     }  # fmt: skip
     if action == "resume":
-        found["lifted"] = [] if nothing else None  # None: not known yet
+        found["cleared"] = [] if nothing else None  # None: not known yet
     mode = "live"  # where nobody can read it, orders may be real
     try:
         mode = str(_read(folder, lambda journal: journal.head.mode))
@@ -256,20 +258,20 @@ def _outcome(journal: Reader, action: str, before: int, tag: str) -> dict[str, A
     """Read on from an entry: whether it was taken, and how many orders the venue shows since."""
     from septet import messages as m
 
-    taken, left, lifted = False, None, list[str]()
+    taken, left, cleared = False, None, list[str]()
     for entry in journal.read(before):
         if entry.kind == "operated":
             event = entry.event
             if isinstance(event, m.Operated) and event.action == action:
                 taken = True
-                lifted += [each.rule for each in entry.commands if isinstance(each, m.Lifted)]
+                cleared += [each.rule for each in entry.commands if isinstance(each, m.Cleared)]
         elif taken and entry.kind == "open_orders":
             event = entry.event
             assert isinstance(event, m.OpenOrders)
             left = sum(each.client_id.startswith(tag) for each in event.orders)
     if taken and left is None and not _trades_outside(journal):
         left = 0  # fills happen inside the run: it has no orders anywhere
-    told = {"lifted": lifted} if taken and action == "resume" else {}
+    told = {"cleared": cleared} if taken and action == "resume" else {}
     return {"taken": taken, "open_orders": left, **told}
 
 
@@ -278,20 +280,20 @@ def _trades_outside(journal: Reader) -> bool:
 
 
 def _effects(found: dict[str, Any]) -> list[str]:
-    """Say what a halt cancels, what it keeps and what lifts it; a flatten keeps no position."""
+    """Say what a halt cancels, what it keeps and what clears it; a flatten keeps no position."""
     if found["action"] == "resume":
         return []
     run, paper = found["run_id"], found["mode"] == "paper"
     words = {"simulated": "simulated " if paper else "", "venue": "" if paper else " at the venue"}
-    lifted = _LIFTED.format(run=run)
+    cleared = _CLEARED.format(run=run)
     if not found["has_journal"]:
-        return [*_NOTHING_SENT, lifted]
+        return [*_NOTHING_SENT, cleared]
     if found["action"] == "flatten":
-        return [lifted]
+        return [cleared]
     cancelled, kept = _CANCELLED.format(**words), _KEPT.format(**words)
     if paper:
-        return [cancelled, kept, lifted, _CLOSES.format(run=run)]
-    return [cancelled, kept, _NAKED, lifted + _PLACED, _CLOSES.format(run=run)]
+        return [cancelled, kept, cleared, _CLOSES.format(run=run)]
+    return [cancelled, kept, _NAKED, cleared + _PLACED, _CLOSES.format(run=run)]
 
 
 def _said(found: dict[str, Any], wait_s: float) -> list[str]:
@@ -301,7 +303,7 @@ def _said(found: dict[str, Any], wait_s: float) -> list[str]:
     else:
         simulated = ""
     if found["unread"]:
-        what = "the halt is lifted" if resuming else f"it is asked to {found['action']}"
+        what = "the halt is cleared" if resuming else f"it is asked to {found['action']}"
         process = "its process looks twice a second" if found["running"] else "it is not running"
         if not found["has_journal"]:
             unread = "  whether that was taken cannot be read: it has no journal"
@@ -311,12 +313,12 @@ def _said(found: dict[str, Any], wait_s: float) -> list[str]:
             f"  whether that was taken cannot be read: {found['unread']}",
             *([] if simulated else ["  look at the venue for what is open and held"]),
         ]
-    if resuming and found.get("lifted") == []:
+    if resuming and found.get("cleared") == []:
         running = "" if found["running"] else "is not running, and "
-        return [f"{name} {running}was not halted: there is nothing to lift"]
+        return [f"{name} {running}was not halted: there is nothing to clear"]
     if not found["running"]:
         if resuming:
-            return [f"{name} is not running; the halt is lifted, and its next start may trade"]
+            return [f"{name} is not running; the halt is cleared, and its next start may trade"]
         closing = f", then closes its {simulated}positions" if found["action"] == "flatten" else ""
         text = (
             f"{name} is not running; its next start is halted and cancels its {simulated}orders "

@@ -137,15 +137,15 @@ def _standing(run: Run) -> list[str]:
         found = [f"  Not running       {how}"]
     halt = read_halt(run.folder)
     if halt is not None:
-        found += [f"  Halted            by {halt.name}: {halt.reason}; septet resume lifts it"]
+        found += [f"  Halted            by {halt.name}: {halt.reason}; septet resume clears it"]
     resume = read_resume(run.folder)
     if halt is None and resume is not None:
         when = "in a moment" if holder is not None else "at the next start"
         found += [f"  Resumed           by {resume.name}: {resume.reason}; it trades again {when}"]
     for block in run.manifest.get("blocks", ()):
-        if block["lifted_ns"] is None and block["rule"] not in _SAID_ELSEWHERE:
+        if block["cleared_ns"] is None and block["rule"] not in _SAID_ELSEWHERE:
             text = f" ({block['text']})" if block["text"] else ""
-            until = _UNTIL.get(block["lifts"], block["lifts"])
+            until = _UNTIL.get(block["clears_when"], block["clears_when"])
             found += [f"  No entries        {block['rule']}, until: {until}{text}"]
     return found
 

@@ -276,7 +276,7 @@ _READ_AS: Final = {
     "number": _NUMBER,
     "poll": "this is not an interval",
     "reentry": "this says nothing about re-entry",
-    "resume": "nothing lifts a halt in this way",
+    "resume": "nothing clears a halt in this way",
     "span": "this is neither bars nor a duration",
     "time_zone": "this is not a time zone",
     "use_block": "this is not a block",

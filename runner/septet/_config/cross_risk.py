@@ -105,7 +105,7 @@ def check_stops(case: Case) -> None:
 
 
 def check_halts(case: Case) -> None:
-    """Live has halts, and the tighter halt can fire."""
+    """Live has halts, and the tighter halt can trip."""
     strategy = case.strategy
     if strategy.mode == "live" and not strategy.risk.halts and not case.doubtful("risk", "halts"):
         case.error(
@@ -121,7 +121,7 @@ def check_halts(case: Case) -> None:
     if drawdown is not None and daily is not None and daily > drawdown:
         case.warn(
             ("risk", "halts", "daily_loss"),
-            f"this halt can never fire first: drawdown already fires at {_percent(drawdown)}",
+            f"this halt can never trip first: drawdown already trips at {_percent(drawdown)}",
             on_key=True,
         )
 

@@ -38,7 +38,7 @@ def check_bare_numbers(case: Case) -> None:
             ):  # fmt: skip
                 case.warn(
                     (*path, name),
-                    f"{value * 100:g}% is more than all: a halt on a loss of equity never fires",
+                    f"{value * 100:g}% is more than all: a halt on a loss of equity never trips",
                     hint=f"write a share below 100%, if {name} is one of equity",
                 )
 

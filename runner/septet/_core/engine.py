@@ -17,13 +17,13 @@ from septet._core.batch import grow_log
 from septet._core.blocks import MonitorHook, cancel_entries, clear_decisions
 from septet._core.events import (
     BY_HAND,
+    Cleared,
     Command,
     Curve,
     Decision,
     Event,
     Funded,
     Halted,
-    Lifted,
     OrderEnded,
     Place,
     Traded,
@@ -226,16 +226,16 @@ class Engine:
         return found + self._new()
 
     def resume(self, time_ns: int) -> list[Command]:
-        """Lift every block that waits for a person.
+        """Clear every block that waits for a person.
 
-        Where a halt is lifted, its peak and its losses in a row start again from here.
+        Where a halt is cleared, its peak and its losses in a row start again from here.
         """
         self._now_ns, self._valued = time_ns, False
         self._make_room()
         was_by_hand = self.plan.by_hand.resume_by_hand(time_ns, self._arrays.table)
         found = self._new()
         if was_by_hand:
-            found.append(Lifted(time_ns, BY_HAND))
+            found.append(Cleared(time_ns, BY_HAND))
         return found
 
     def unblock(self, blocks: int) -> None:
@@ -272,7 +272,7 @@ class Engine:
 
     @property
     def peak(self) -> float:
-        """Largest equity since the start, or since halts were lifted (quote)."""
+        """Largest equity since the start, or since halts were cleared (quote)."""
         return self._a[layout.PEAK]  # type: ignore[no-any-return]
 
     @property
@@ -411,8 +411,8 @@ class Engine:
                 found.append(Funded(time_ns, k, *values[:3]))
             elif kind == layout.HALT:
                 found.append(Halted(time_ns, order, values[0]))
-            elif kind == layout.LIFT:
-                found.append(Lifted(time_ns, order))
+            elif kind == layout.CLEAR:
+                found.append(Cleared(time_ns, order))
         self._seen = rows
         if not self._keeps_log:
             if self.dropped is not None:

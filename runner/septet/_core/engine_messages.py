@@ -61,10 +61,10 @@ def decided(row: core.Decision, names: Names, trace: str) -> m.Decided:
     )  # fmt: skip
 
 
-def halted(rule: str, then: str, lifts: str, equity: float) -> str:
+def halted(rule: str, then: str, clears_when: str, equity: float) -> str:
     """Say for a person what a halt of the file does, and for how long."""
-    until = _ENDS_WITH.get(lifts, f"for {lifts}")
-    return f"{rule} fired at equity {equity:.2f}: {DOES.get(then, then)}, {until}"
+    until = _ENDS_WITH.get(clears_when, f"for {clears_when}")
+    return f"{rule} tripped at equity {equity:.2f}: {DOES.get(then, then)}, {until}"
 
 
 def ruled(curve: core.Curve) -> m.Ruled:

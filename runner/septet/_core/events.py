@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "BY_HAND", "Command", "Curve", "Decision", "DecisionTime", "Event", "Funded", "Halted",
-    "Lifted", "OrderEnded", "Place", "Traded", "Working",
+    "BY_HAND", "Cleared", "Command", "Curve", "Decision", "DecisionTime", "Event", "Funded",
+    "Halted", "OrderEnded", "Place", "Traded", "Working",
 ]  # fmt: skip
 
 BY_HAND = -1
@@ -102,15 +102,15 @@ class Funded(msgspec.Struct, frozen=True, gc=False):
 
 
 class Halted(msgspec.Struct, frozen=True, gc=False):
-    """A halt fired; `BY_HAND` is a person's."""
+    """A halt tripped; `BY_HAND` is a person's."""
 
     time_ns: int
     halt: int
     equity: float
 
 
-class Lifted(msgspec.Struct, frozen=True, gc=False):
-    """A halt was lifted."""
+class Cleared(msgspec.Struct, frozen=True, gc=False):
+    """A halt was cleared."""
 
     time_ns: int
     halt: int
@@ -157,4 +157,4 @@ class Working(msgspec.Struct, frozen=True, gc=False):
     reason: int
 
 
-Command = Place | OrderEnded | Traded | Funded | Halted | Lifted
+Command = Place | OrderEnded | Traded | Funded | Halted | Cleared

@@ -1,4 +1,4 @@
-"""What blocks entries now: each block has a name, a beginning, and something that lifts it.
+"""What blocks entries now: each block has a name, a beginning, and something that clears it.
 
 A guard never stops a reduction. `Guards.blocked` is asked before every entry and is one look into
 a list; everything else happens when something changes, once for each change.
@@ -39,9 +39,9 @@ def _instant(time_ns: int) -> str:
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """What lifts a guard, and how loudly its beginning is told."""
+    """What clears a guard, and how loudly its beginning is told."""
 
-    lifts: str
+    clears_when: str
     level: Level = "warning"
     person: bool = False
 
@@ -158,7 +158,7 @@ class Guards:
 
     # ------------------------------------------------------------------ changes
 
-    def fire(
+    def trip(
         self, rule: str, now_ns: int, *, symbol: int = -1, of: str = "", text: str = "",
         until_ns: int = 0,
     ) -> list[m.Command]:  # fmt: skip
@@ -175,19 +175,23 @@ class Guards:
         known = RULES[rule]
         name = self._name(rule, symbol, of)
         return [
-            m.Fired(
-                rule=name, then="block_entries", lifts=known.lifts, equity=self.equity, text=text
+            m.Tripped(
+                rule=name,
+                then="block_entries",
+                clears_when=known.clears_when,
+                equity=self.equity,
+                text=text,
             ),
             m.Alerted(level=known.level, event=rule, text=f"{name}: {text}", symbol=symbol),
         ]
 
-    def lift(self, rule: str, by: str, *, symbol: int = -1, of: str = "") -> list[m.Command]:
+    def clear(self, rule: str, by: str, *, symbol: int = -1, of: str = "") -> list[m.Command]:
         """End a block, if it holds."""
         held = self._guards.pop((rule, symbol, of), None)
         if held is None:
             return []
         self._refresh()
-        return [m.Lifted(rule=self._name(rule, symbol, of), by=by, text=held.text)]
+        return [m.Cleared(rule=self._name(rule, symbol, of), by=by, text=held.text)]
 
     def _name(self, rule: str, symbol: int, of: str) -> str:
         parts = (rule, of, self.symbols[symbol] if symbol >= 0 else "")
@@ -202,9 +206,9 @@ class Guards:
                 reasons[guard.symbol] = guard.rule
         self._reasons = reasons
 
-    def _lift_all(self, rules: Sequence[str], by: str) -> list[m.Command]:
+    def _clear_all(self, rules: Sequence[str], by: str) -> list[m.Command]:
         gone = [key for key in self._guards if key[0] in rules]
-        return [each for rule, k, of in gone for each in self.lift(rule, by, symbol=k, of=of)]
+        return [each for rule, k, of in gone for each in self.clear(rule, by, symbol=k, of=of)]
 
     # ------------------------------------------------------------------ events
 
@@ -214,21 +218,23 @@ class Guards:
         return [] if handler is None else handler(event)
 
     def _started(self, event: m.Started) -> list[m.Command]:
-        """A block that the process before set for itself ends: nobody is left to lift it."""
+        """A block that the process before set for itself ends: nobody is left to clear it."""
         own = [key for key in self._guards if key[2] == PROCESS or key[2].startswith(TASK)]
-        found = self._lift_all(["stopping"], "start")
-        found += [each for rule, k, of in own for each in self.lift(rule, "start", symbol=k, of=of)]
+        found = self._clear_all(["stopping"], "start")
+        found += [
+            each for rule, k, of in own for each in self.clear(rule, "start", symbol=k, of=of)
+        ]
         return found + self.ticked(event.at_ns)
 
     def _quarantined(self, event: m.Quarantined) -> list[m.Command]:
-        return self.fire(
+        return self.trip(
             "quarantine", event.at_ns, of=event.plugin, text=event.text, until_ns=event.until_ns
         )
 
     def ticked(self, now_ns: int) -> list[m.Command]:
         """End what ends by itself."""
         over = [key for key, guard in self._guards.items() if 0 < guard.until_ns <= now_ns]
-        return [each for rule, k, of in over for each in self.lift(rule, "time", symbol=k, of=of)]
+        return [each for rule, k, of in over for each in self.clear(rule, "time", symbol=k, of=of)]
 
     def _feed(self, event: m.FeedChanged) -> list[m.Command]:
         if self._watched and not event.stream.startswith(self._watched):
@@ -237,9 +243,9 @@ class Guards:
         found: list[m.Command] = []
         for rule in FEED.values():
             if rule != wanted:
-                found += self.lift(rule, event.state, symbol=event.symbol, of=event.stream)
+                found += self.clear(rule, event.state, symbol=event.symbol, of=event.stream)
         if wanted:
-            found += self.fire(
+            found += self.trip(
                 wanted, event.at_ns, symbol=event.symbol, of=event.stream, text=event.reason
             )
         return found
@@ -248,7 +254,7 @@ class Guards:
         found: list[m.Command] = []
         for state in VENUE:
             if state != event.state:
-                found += self.lift(f"venue_{state}", event.state, of=event.venue)
+                found += self.clear(f"venue_{state}", event.state, of=event.venue)
         if event.state in VENUE:
             rule, until_ns, text = f"venue_{event.state}", 0, event.reason
             if event.until_ns > 0:
@@ -260,7 +266,7 @@ class Guards:
                 if event.state == "banned":
                     longer = f"{self._name(rule, -1, event.venue)}: longer, {text}"
                     found.append(m.Alerted(level="critical", event=rule, text=longer))
-            found += self.fire(rule, event.at_ns, of=event.venue, text=text, until_ns=until_ns)
+            found += self.trip(rule, event.at_ns, of=event.venue, text=text, until_ns=until_ns)
         return found
 
     def _filters(self, event: m.FiltersChanged) -> list[m.Command]:
@@ -268,38 +274,40 @@ class Guards:
         k, now_ns = event.symbol, event.at_ns
         found: list[m.Command] = []
         if event.trading:
-            found += self.lift("symbol_halted", "the venue", symbol=k)
+            found += self.clear("symbol_halted", "the venue", symbol=k)
         else:
-            found += self.fire("symbol_halted", now_ns, symbol=k, text="trading is off")
+            found += self.trip("symbol_halted", now_ns, symbol=k, text="trading is off")
         before = self._lots.get(k, event.lot)
         self._lots[k] = event.lot
         if event.lot > before:
             text = f"the lot was {before:.12g} and is {event.lot:.12g}"
-            found += self.fire("filters_changed", now_ns, symbol=k, text=text)
+            found += self.trip("filters_changed", now_ns, symbol=k, text=text)
         return found
 
     def _skew(self, event: m.Skewed) -> list[m.Command]:
         if abs(event.skew_ns) <= self._skew_limit_ns:
-            return self.lift("clock_skew", "the clock", of=event.venue)
+            return self.clear("clock_skew", "the clock", of=event.venue)
         text = f"the local clock is {event.skew_ns / 1e6:+.0f} ms from the venue's"
-        return self.fire("clock_skew", event.at_ns, of=event.venue, text=text)
+        return self.trip("clock_skew", event.at_ns, of=event.venue, text=text)
 
     def _operated(self, event: m.Operated) -> list[m.Command]:
         if event.action == "resume":
             self._accepted.update(self._gaps)
-            return self._lift_all([name for name, rule in RULES.items() if rule.person], event.name)
+            return self._clear_all(
+                [name for name, rule in RULES.items() if rule.person], event.name
+            )
         if event.action == "rearm":
-            return self._lift_all(["throttled"], event.name)
+            return self._clear_all(["throttled"], event.name)
         rule = "stopping" if event.action == "stop" else "operator_halt"
-        return self.fire(rule, event.at_ns, text=f"{event.name}: {event.reason}")
+        return self.trip(rule, event.at_ns, text=f"{event.name}: {event.reason}")
 
     # ------------------------------------------------------------------ the account
 
     def read(self, event: m.Holdings) -> list[m.Command]:
         """Begin or end the block of an account that cannot be read."""
         if event.unread:
-            return self.fire("account_unread", event.at_ns, text=event.unread)
-        return self.lift("account_unread", "the balances were read")
+            return self.trip("account_unread", event.at_ns, text=event.unread)
+        return self.clear("account_unread", "the balances were read")
 
     def compare(
         self, k: int, ours: float, theirs: float, *, tolerance: float,
@@ -332,11 +340,11 @@ class Guards:
                 self._accepted.pop(k, None)
             self._gaps.pop(k, None)
             self._doubts.pop(k, None)
-            return self.lift("position_mismatch", "the balances agree", symbol=k)
+            return self.clear("position_mismatch", "the balances agree", symbol=k)
         low, high = band[0] - tolerance, band[1] + tolerance
         spans = [(0.0, 0.0), *lags]
         if any(low + below <= gap - known <= high + above for below, above in spans):
-            return []  # open orders may explain it, or a read that lags: neither fires nor lifts
+            return []  # open orders may explain it, or a read that lags: neither trips nor clears
         low, high = low + others[0], high + others[1]
         if any(low + below <= gap - known <= high + above for below, above in spans):
             before, since_ns = self._doubts.get(k, (math.inf, 0))
@@ -347,7 +355,7 @@ class Guards:
                 return []
         self._gaps[k] = gap
         text = MISMATCH_TEXT.format(symbol=self.symbols[k], ours=ours, theirs=theirs)
-        return self.fire("position_mismatch", now_ns, symbol=k, text=text)
+        return self.trip("position_mismatch", now_ns, symbol=k, text=text)
 
     def accepted(self, k: int) -> float:
         """Return how much more the account holds than is booked, by a person's word (base)."""
@@ -379,12 +387,12 @@ class Guards:
             if short <= tolerance:
                 self._accepted.pop(CASH, None)
             self._gaps.pop(CASH, None)
-            return self.lift("insufficient_funds", "the account holds it again")
+            return self.clear("insufficient_funds", "the account holds it again")
         if short - known <= tolerance + unread:
             return []
         self._gaps[CASH] = short
         text = FUNDS_TEXT.format(ours=ours, said=said)
-        return self.fire("insufficient_funds", now_ns, text=text)
+        return self.trip("insufficient_funds", now_ns, text=text)
 
     # ------------------------------------------------------------------ what is kept
 

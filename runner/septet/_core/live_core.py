@@ -141,7 +141,7 @@ class LiveCore:
         self.market_ns = max(self.market_ns, event.market_ns)
         if event.action == "halt" and event.name == SAFE_MODE:
             # nobody is there: entries go, and what protects a position stays where it stands
-            self._out += self.guards.fire(SAFE_MODE, event.at_ns, text=event.reason)
+            self._out += self.guards.trip(SAFE_MODE, event.at_ns, text=event.reason)
             self._carry(self.engine.halt(self.market_ns, flatten=False))
             return
         self._venue(event)
@@ -326,7 +326,7 @@ class LiveCore:
             self._stop_ended(outcome)
         elif isinstance(outcome, Foreign):
             text = f"{outcome.client_id}: {outcome.text}"
-            self._out += self.guards.fire(SAFE_MODE, self._now_ns, text=text)
+            self._out += self.guards.trip(SAFE_MODE, self._now_ns, text=text)
 
     def _booked(self, outcome: Booked) -> None:
         """Book a fill: what arrived, and the fee in the quote currency."""
@@ -397,8 +397,8 @@ class LiveCore:
                     self._out.append(engine_messages.funded(each))
                 case core.Halted():
                     self._halted(each)
-                case core.Lifted():
-                    self._out.append(m.Lifted(rule=self._halt_of(each.halt)[0], by="rule"))
+                case core.Cleared():
+                    self._out.append(m.Cleared(rule=self._halt_of(each.halt)[0], by="rule"))
 
     def _place(self, each: core.Place) -> None:
         scale, rules = self._scales[each.symbol], self.rules
@@ -438,9 +438,9 @@ class LiveCore:
         self._out.append(made)
 
     def _halted(self, each: core.Halted) -> None:
-        rule, then, lifts = self._halt_of(each.halt)
-        self._out.append(m.Fired(rule=rule, then=then, lifts=lifts, equity=each.equity))
-        self._alert("critical", "halt", engine_messages.halted(rule, then, lifts, each.equity))
+        rule, then, until = self._halt_of(each.halt)
+        self._out.append(m.Tripped(rule=rule, then=then, clears_when=until, equity=each.equity))
+        self._alert("critical", "halt", engine_messages.halted(rule, then, until, each.equity))
 
     def _halt_of(self, number: int) -> tuple[str, str, str]:
         if number == core.BY_HAND:

@@ -56,12 +56,18 @@ class Monitoring:
             out.append(alerted("error", "monitor_failed", f"monitoring.{name}: {text}"))
         for act in found.acts:
             if not act.on:
-                out.append(m.Lifted(rule=act.rule, by="the monitor"))
+                out.append(m.Cleared(rule=act.rule, by="the monitor"))
                 continue
             out.append(
-                m.Fired(rule=act.rule, then=act.then, lifts=act.lifts, equity=equity, text=act.text)
+                m.Tripped(
+                    rule=act.rule,
+                    then=act.then,
+                    clears_when=act.clears_when,
+                    equity=equity,
+                    text=act.text,
+                )
             )
-            text = f"{act.rule}: {act.text}: {DOES[act.then]}, until: {act.lifts}"
+            text = f"{act.rule}: {act.text}: {DOES[act.then]}, until: {act.clears_when}"
             out.append(alerted("critical", "halt", text))
         return out, found.drift_ns
 
@@ -82,7 +88,7 @@ class Monitoring:
     def resume(self) -> list[m.Command]:
         """End the halts of monitors: a person resumes the run."""
         self._verdicts.clear()
-        return [m.Lifted(rule=rule, by="septet resume") for rule in self.port.resume()]
+        return [m.Cleared(rule=rule, by="septet resume") for rule in self.port.resume()]
 
     def snapshot(self) -> bytes:
         """Everything needed to go on."""

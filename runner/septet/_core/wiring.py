@@ -17,7 +17,7 @@ __all__ = ["IntakePort", "ModelPort", "Names", "OrderRules"]
 class Names:
     """What codes and numbers of the core mean.
 
-    `halts` are rule, action and what lifts it, in the order of the plan; `base` and `quote` the
+    `halts` are rule, action and what clears it, in the order of the plan; `base` and `quote` the
     currencies of each symbol; `external` says whether fills come from a venue; `explained` names
     what an order keeps of its sizing.
     """

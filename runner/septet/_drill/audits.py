@@ -44,8 +44,8 @@ def is_noticed(kind: Kind, ours: OurBook, folder: Path, first_ns: int) -> bool:
 
 def _unnoticed(kind: Kind, ours: OurBook, folder: Path, first_ns: int) -> Iterator[Finding]:
     held = list(ours.blocks.values())
-    fired = [rule for at_ns, rule in ours.fired if at_ns >= first_ns]
-    rules = {rule.partition(":")[0] for rule in (*fired, *(each.rule for each in held))}
+    tripped = [rule for at_ns, rule in ours.tripped if at_ns >= first_ns]
+    rules = {rule.partition(":")[0] for rule in (*tripped, *(each.rule for each in held))}
     if kind.blocks and rules.isdisjoint(kind.blocks):
         yield Finding("unnoticed", kind.code, f"{' or '.join(kind.blocks)} did not block entries")
     since_ns = first_ns - (EVERY_NS if kind.says else 0)

@@ -34,7 +34,7 @@ _MONEY = frozenset({"deposit", "withdrawal"})
 _PROCESSES = frozenset({"signal", "safe_mode", "septet"})
 """Names under which a run halts itself, or a signal does; all others are a person's."""
 _BY_ITSELF = frozenset({"disputed_fill"})
-"""Blocks that a person may lift, and that end by themselves once both sides agree."""
+"""Blocks that a person may clear, and that end by themselves once both sides agree."""
 
 
 @dataclass(slots=True)
@@ -114,16 +114,18 @@ class Block:
     """Something that keeps entries back."""
 
     rule: str
-    lifts: str
+    clears_when: str
     since_ns: int
 
     @property
     def by_hand(self) -> bool:
-        """Whether a person has to lift it: what ends by itself as well must do so."""
+        """Whether a person has to clear it: what ends by itself as well must do so."""
         if self.rule.partition(":")[0] in _BY_ITSELF:
             return False
         known = RULES.get(self.rule.partition(":")[0])
-        return known.person if known is not None else self.lifts in ("manual", "septet resume")
+        return (
+            known.person if known is not None else self.clears_when in ("manual", "septet resume")
+        )
 
     def may_hold(self, *, over: bool) -> bool:
         """Whether it may hold in the end: a person's, or of streams that have no more bars."""
@@ -149,7 +151,7 @@ class OurBook:
         self.backwards: list[str] = []
         self.halts: list[tuple[int, int]] = []
         self.blocks: dict[str, Block] = {}
-        self.fired: list[tuple[int, str]] = []
+        self.tripped: list[tuple[int, str]] = []
         self.bars: dict[int, dict[int, m.BarClosed]] = {}
         self.newest: dict[int, int] = {}
         self.gaps: dict[int, list[tuple[int, int]]] = {}
@@ -161,7 +163,7 @@ class OurBook:
             m.Started: self._started, m.Operated: self._operated, m.BarClosed: self._bar,
             m.Gapped: self._gap, m.DecisionTimeReached: self._decision_time, m.Filled: self._filled,
             m.Submit: self._submit, m.Amend: self._amend, m.Changed: self._changed,
-            m.Traded: self._traded, m.Fired: self._fired, m.Lifted: self._lifted,
+            m.Traded: self._traded, m.Tripped: self._tripped, m.Cleared: self._cleared,
             m.Decided: self._decided,
         }  # fmt: skip
 
@@ -273,9 +275,9 @@ class OurBook:
         self.booked.setdefault((self.id_of(row.symbol), row.trade_id), []).append(row)
         self.positions[row.symbol] = row.position
 
-    def _fired(self, row: m.Fired) -> None:
-        self.blocks[row.rule] = Block(row.rule, row.lifts, self._at_ns)
-        self.fired.append((self._at_ns, row.rule))
+    def _tripped(self, row: m.Tripped) -> None:
+        self.blocks[row.rule] = Block(row.rule, row.clears_when, self._at_ns)
+        self.tripped.append((self._at_ns, row.rule))
 
-    def _lifted(self, row: m.Lifted) -> None:
+    def _cleared(self, row: m.Cleared) -> None:
         self.blocks.pop(row.rule, None)

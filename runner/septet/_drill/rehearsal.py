@@ -406,7 +406,7 @@ class _Rehearsal(Watch):
         return "", []
 
     def _resume(self) -> None:
-        """Do what a person would: look, and lift what waits for somebody."""
+        """Do what a person would: look, and clear what waits for somebody."""
         assert self._ours is not None
         assert self._reader is not None
         now_s = time.monotonic()
@@ -418,7 +418,7 @@ class _Rehearsal(Watch):
             self._rows[code].resumed.update(names)
         ask_resume(
             self._reader.path.parent, name="drill", now_ns=time.time_ns(),
-            reason=f"both journals agree; lifts {', '.join(names) or 'the halt'}",
+            reason=f"both journals agree; clears {', '.join(names) or 'the halt'}",
         )  # fmt: skip
 
     @property

@@ -34,7 +34,7 @@ LOOK_S: Final = 0.1
 _NS: Final = 1_000_000_000
 _LIVE_WITHIN_S: Final = 120.0
 _PERSON_WITHIN_S: Final = 600.0
-"""How long a person's halt holds the drill up; then it lifts it, and says so."""
+"""How long a person's halt holds the drill up; then it clears it, and says so."""
 _MOST_DEATHS: Final = 3
 """Ends that nobody asked for, after which a drill that keeps going gives up as well."""
 
@@ -107,7 +107,7 @@ class Watch:
 
     @property
     def _waits_for_person(self) -> bool:
-        """Whether a person's halt stands, which only a person lifts; for ten minutes at most."""
+        """Whether a person's halt stands, which only a person clears; for ten minutes at most."""
         ours = self._ours
         if ours is None or not ours.halted_by:
             return False
@@ -124,7 +124,7 @@ class Watch:
             return True
         if self._waits_until_s:
             self._waits_until_s = 0.0
-            self._say("nobody has resumed the run: the drill lifts the halt")
+            self._say("nobody has resumed the run: the drill clears the halt")
         return False
 
     # ------------------------------------------------------------ waiting

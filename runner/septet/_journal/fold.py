@@ -66,15 +66,15 @@ class OrderRow:
 
 @dataclass
 class Block:
-    """A halt or a block of the guards, and when it was lifted."""
+    """A halt or a block of the guards, and when it was cleared."""
 
     time_ns: int
     rule: str
     then: str
-    lifts: str
+    clears_when: str
     equity: float
     text: str
-    lifted_ns: int | None = None
+    cleared_ns: int | None = None
     by: str = ""
 
 
@@ -125,8 +125,8 @@ class Fold:
             m.FiltersChanged: self._filters, m.ModelReady: self._model,
             m.Submit: self._submit, m.Amend: self._amend, m.Decided: self._decided,
             m.Ruled: self._ruled, m.Placed: self._placed, m.Changed: self._changed,
-            m.Traded: self._traded, m.Funded: self._funded, m.Fired: self._fired,
-            m.Lifted: self._lifted, m.Alerted: self._alerted, m.Watched: self._watched,
+            m.Traded: self._traded, m.Funded: self._funded, m.Tripped: self._tripped,
+            m.Cleared: self._cleared, m.Alerted: self._alerted, m.Watched: self._watched,
             m.InvalidAnswer: self._invalid_answer,
         }  # fmt: skip
 
@@ -218,15 +218,15 @@ class Fold:
         self.equity.append((row.time_ns, row.equity, row.cash, row.exposure))
         self._valued = dict(self._marks)
 
-    def _fired(self, row: m.Fired) -> None:
+    def _tripped(self, row: m.Tripped) -> None:
         self.blocks.append(
-            Block(self.market_ns, row.rule, row.then, row.lifts, row.equity, row.text)
+            Block(self.market_ns, row.rule, row.then, row.clears_when, row.equity, row.text)
         )
 
-    def _lifted(self, row: m.Lifted) -> None:
+    def _cleared(self, row: m.Cleared) -> None:
         for block in reversed(self.blocks):
-            if block.rule == row.rule and block.lifted_ns is None:
-                block.lifted_ns, block.by = self.market_ns, row.by
+            if block.rule == row.rule and block.cleared_ns is None:
+                block.cleared_ns, block.by = self.market_ns, row.by
                 return
 
     def _alerted(self, row: m.Alerted) -> None:

@@ -36,7 +36,7 @@ _DID: Final = {
     "halt": "entries are blocked and working orders cancelled, protective stops included",
     "flatten": "entries are blocked, orders cancelled, and positions are being closed at market",
     "resume": "entries are allowed again",
-    "rearm": "the throttle is lifted",
+    "rearm": "the throttle is cleared",
     "stop": "no new entries; the process ends",
 }
 _ACTIONS: Final = {
@@ -112,30 +112,30 @@ def _merged(parts: Sequence[_Part]) -> Alert:
 
 
 def _parts(event: m.Event, commands: Sequence[m.Command], symbols: Sequence[str]) -> list[_Part]:
-    fired = [each for each in commands if isinstance(each, m.Fired) and not _is_first(each)]
-    ended = [each for each in commands if isinstance(each, m.Lifted) and not _is_first(each)]
+    tripped = [each for each in commands if isinstance(each, m.Tripped) and not _is_first(each)]
+    ended = [each for each in commands if isinstance(each, m.Cleared) and not _is_first(each)]
     said = [each for each in commands if isinstance(each, m.Alerted)]
     drift = any(isinstance(each, m.Watched) and _is_drift(each) for each in commands)
-    known = {_base(each.rule) for each in fired} | {"halt"}
+    known = {_base(each.rule) for each in tripped} | {"halt"}
     grave = {each.event for each in said if each.level in _GRAVE}
     if isinstance(event, m.Operated):
-        parts = [_of_operated(event, fired)]
+        parts = [_of_operated(event, tripped)]
     else:
-        parts = [_of_fired(each, symbols, grave) for each in fired]
+        parts = [_of_tripped(each, symbols, grave) for each in tripped]
         if isinstance(event, m.Started):
             parts.append(_of_started(event, ended))
         elif isinstance(event, m.Refused):
             parts.append(_of_refused(event, grave))
             known.add("rejected_order")
-        elif not fired:
-            parts += [_of_lifted(ended, symbols)] if ended else []
+        elif not tripped:
+            parts += [_of_cleared(ended, symbols)] if ended else []
     for each in said:
         if each.event not in known:
             parts += _of_alerted(each, symbols, drift=drift)
     return parts
 
 
-def _is_first(each: m.Fired | m.Lifted) -> bool:
+def _is_first(each: m.Tripped | m.Cleared) -> bool:
     """Whether this is a stream that was not received yet: every start begins with those.
 
     Neither the block nor its end is an alert.
@@ -156,11 +156,11 @@ def _name(symbols: Sequence[str], k: int) -> str:
     return symbols[k] if 0 <= k < len(symbols) else ""
 
 
-def _cleared_by(lifts: str) -> str:
-    return "a person: septet resume RUN" if lifts in _RESUME else lifts
+def _cleared_by(clears_when: str) -> str:
+    return "a person: septet resume RUN" if clears_when in _RESUME else clears_when
 
 
-def _of_fired(each: m.Fired, symbols: Sequence[str], grave: Iterable[str]) -> _Part:
+def _of_tripped(each: m.Tripped, symbols: Sequence[str], grave: Iterable[str]) -> _Part:
     base = _base(each.rule)
     kinds = {"block", _GUARD_KINDS.get(base, "block")} | ({"error"} if base in grave else set())
     known = RULES.get(base)
@@ -172,7 +172,7 @@ def _of_fired(each: m.Fired, symbols: Sequence[str], grave: Iterable[str]) -> _P
     lines = [
         f"why: {each.text}" if each.text else f"why: {each.rule} at equity {each.equity:.2f}",
         f"did: {DOES.get(each.then, each.then)}",
-        f"cleared by: {_cleared_by(each.lifts)}",
+        f"cleared by: {_cleared_by(each.clears_when)}",
     ]
     if each.text and halts:
         lines.append(f"equity: {each.equity:.2f}")
@@ -180,29 +180,29 @@ def _of_fired(each: m.Fired, symbols: Sequence[str], grave: Iterable[str]) -> _P
     return _Part(kinds, severity, each.rule, what, lines, _symbol_of(each.rule, symbols))
 
 
-def _of_operated(event: m.Operated, fired: Sequence[m.Fired]) -> _Part:
+def _of_operated(event: m.Operated, tripped: Sequence[m.Tripped]) -> _Part:
     """One alert for what a person asked for, and for all blocks it made or ended."""
     blocks = event.action in ("halt", "flatten")
     kinds = {"stop"} if event.action == "stop" else {"halt"}
-    kinds |= {"block"} if fired or event.action in ("resume", "rearm") else set()
+    kinds |= {"block"} if tripped or event.action in ("resume", "rearm") else set()
     lines = [f"why: {event.reason}"] if event.reason else []
     lines.append(f"did: {_DID[event.action]}")
     severity: Severity = "warning" if blocks else "info"
     if blocks:
         lines.append(f"cleared by: {_cleared_by('manual')}")
-        levels = [RULES[base].level for each in fired if (base := _base(each.rule)) in RULES]
+        levels = [RULES[base].level for each in tripped if (base := _base(each.rule)) in RULES]
         severity = max((severity, *(_SEVERITY[level] for level in levels)), key=_RANK.__getitem__)
     return _Part(kinds, severity, event.action, f"{_ACTIONS[event.action]} by {event.name}", lines)
 
 
-def _of_started(event: m.Started, ended: Sequence[m.Lifted]) -> _Part:
+def _of_started(event: m.Started, ended: Sequence[m.Cleared]) -> _Part:
     lines = [f"run: {event.run_id}"]
     lines += [f"over: {', '.join(each.rule for each in ended)}"] if ended else []
     kinds = {"start"} | ({"block"} if ended else set())
     return _Part(kinds, "info", "started", f"started, session {event.session}", lines)
 
 
-def _of_lifted(ended: Sequence[m.Lifted], symbols: Sequence[str]) -> _Part:
+def _of_cleared(ended: Sequence[m.Cleared], symbols: Sequence[str]) -> _Part:
     names = ", ".join(each.rule for each in ended)
     kinds = {"block", *(_GUARD_KINDS.get(_base(each.rule), "block") for each in ended)}
     lines = [f"ended by: {', '.join(dict.fromkeys(each.by for each in ended))}"]

@@ -42,7 +42,8 @@ def _reasons(run: Any) -> Sequence[str]:
     if run.ended.done():
         return [f"it has ended: {run.ended.result().text or run.ended.result().why}"]
     found = [
-        f"{rule} holds; it is lifted by: {lifts}" for rule, lifts in sorted(run.known.fired.items())
+        f"{rule} holds; it is cleared by: {clears_when}"
+        for rule, clears_when in sorted(run.known.tripped.items())
     ]
     if run.switch_holds:
         found.append("a person has halted it")

@@ -41,7 +41,7 @@ class Known:
         self.decisions = 0
         self.wakes: set[int] = set()
         self.trains: dict[int, m.Train] = {}
-        self.fired: dict[str, str] = {}
+        self.tripped: dict[str, str] = {}
 
     # ------------------------------------------------------------ the fold
 
@@ -80,10 +80,10 @@ class Known:
             self.wakes.add(each.at_ns)
         elif isinstance(each, m.Train):
             self.trains[each.number] = each
-        elif isinstance(each, m.Fired):
-            self.fired[each.rule] = each.lifts
-        elif isinstance(each, m.Lifted):
-            self.fired.pop(each.rule, None)
+        elif isinstance(each, m.Tripped):
+            self.tripped[each.rule] = each.clears_when
+        elif isinstance(each, m.Cleared):
+            self.tripped.pop(each.rule, None)
 
     @property
     def decided_ns(self) -> int:
@@ -91,9 +91,11 @@ class Known:
         return self._folded.time_ns
 
     def held(self) -> list[str]:
-        """Return the rules that hold now and that only a person lifts."""
+        """Return the rules that hold now and that only a person clears."""
         return [
-            rule for rule, lifts in self.fired.items() if "person" in lifts or lifts == "manual"
+            rule
+            for rule, clears_when in self.tripped.items()
+            if "person" in clears_when or clears_when == "manual"
         ]
 
     # ------------------------------------------------------------ kept and taken up
@@ -105,7 +107,7 @@ class Known:
             core=core, time_ns=folded.time_ns, waiting=[list(each) for each in folded.waiting],
             accounted_ns=list(folded.accounted_ns), lines=list(self.lines), sent=sent,
             decisions=self.decisions, wakes=sorted(self.wakes),
-            trains=list(self.trains.values()), fired=self.fired,
+            trains=list(self.trains.values()), tripped=self.tripped,
             positions=dict(member.positions), cash=member.cash, equity=member.equity,
         )  # fmt: skip
 
@@ -113,7 +115,7 @@ class Known:
         """Take up what was kept at an entry; the data before it is read where a model needs it."""
         self._folded = _standing(self._grids, kept.time_ns, kept.waiting, kept.accounted_ns)
         self.lines, self.decisions = list(kept.lines), kept.decisions
-        self.wakes, self.fired = set(kept.wakes), dict(kept.fired)
+        self.wakes, self.tripped = set(kept.wakes), dict(kept.tripped)
         self.trains = {each.number: each for each in kept.trains}
         for entry in journal.read(0, seq, _DATA) if self.learns or self._series else ():
             event = entry.event

@@ -1,7 +1,7 @@
 """The kill switch: a file in the run's folder, so that it is durable and needs no process.
 
 ``HALT`` blocks the run from the moment it stands in the folder; the process looks twice a second
-and at a signal. ``RESUME`` lifts it, and names who and why. Both survive restarts; the later one
+and at a signal. ``RESUME`` clears it, and names who and why. Both survive restarts; the later one
 counts. Whatever is called ``HALT`` is a halt: an empty file, a folder, a link that leads nowhere.
 A flatten stays a flatten until a person resumes; a plain halt after it does not weaken it.
 """
@@ -158,7 +158,7 @@ def _read(path: Path) -> Asked | None:
 
 
 def _read_resume(path: Path) -> Asked | None:
-    """Read a resume: one without an action, a name and a reason lifts nothing."""
+    """Read a resume: one without an action, a name and a reason clears nothing."""
     asked = _read(path)
     if asked is None or asked.action != "resume" or not (asked.name and asked.reason):
         return None
@@ -192,7 +192,7 @@ def ask_halt(folder: Path, *, flatten: bool, name: str, reason: str, now_ns: int
 
 
 def ask_resume(folder: Path, *, name: str, reason: str, now_ns: int) -> Asked:
-    """Lift what waits for a person.
+    """Clear what waits for a person.
 
     Raises
     ------
@@ -310,7 +310,7 @@ class Switch:
             return
         self._resumed = None
         halt = read_halt(self.folder)
-        with contextlib.suppress(OSError):  # read again they lift nothing that was not lifted
+        with contextlib.suppress(OSError):  # read again they clear nothing that was not cleared
             if halt is not None and halt.asked_ns < asked.asked_ns:
                 _remove(self.folder / HALT)
             if _read_resume(self.folder / RESUME) == asked:

@@ -131,7 +131,7 @@ class LocalRun(ABC):
 
     @property
     def halted(self) -> bool:
-        """Whether a person's halt, or a rule that only a person lifts, holds."""
+        """Whether a person's halt, or a rule that only a person clears, holds."""
         return self.switch_holds or bool(self.known.held())
 
     # ------------------------------------------------------------ local

@@ -28,7 +28,7 @@ __all__ = ["LEVELS", "Line", "RunLog", "lines_of"]
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 FILE: Final = "log.jsonl"
 HALT: Final = "halt"
-"""A halt of the file, whose own words name the equity it fired at."""
+"""A halt of the file, whose own words name the equity it tripped at."""
 _LARGEST_FILE: Final = 64 * 1024 * 1024
 _NS: Final = 1_000_000_000
 
@@ -194,7 +194,7 @@ def lines_of(
             level = "info" if found[-1][0] == "info" else each.level
             found[-1] = level, each.event, louder
             line = None
-        said = line if isinstance(each, m.Fired) else None
+        said = line if isinstance(each, m.Tripped) else None
         if line is not None:
             if each.trace:
                 line[2]["trace"] = each.trace
@@ -294,15 +294,16 @@ def _of_command(command: m.Command, symbols: Sequence[str]) -> Line | None:
             text = f"{order} of {symbol} {command.state}"
             text += f": {command.reason}" if command.reason else ""
             return level, "changed", {"text": text, "symbol": symbol, "order": order}
-        case m.Fired():
-            text = f"{command.rule}: {DOES.get(command.then, command.then)}, until: {command.lifts}"
+        case m.Tripped():
+            does = DOES.get(command.then, command.then)
+            text = f"{command.rule}: {does}, until: {command.clears_when}"
             text += f" ({command.text})" if command.text else ""
             level = "warning" if command.then == "block_entries" else "error"
             level = "info" if command.text.endswith(UNHEARD) else level
             return level, HALT, {"text": text, "rule": command.rule}
-        case m.Lifted():
+        case m.Cleared():
             text = f"{command.rule} is over" + (f": {command.by}" if command.by != "rule" else "")
-            return "info", "lifted", {"text": text, "rule": command.rule}
+            return "info", "cleared", {"text": text, "rule": command.rule}
         case m.Alerted():
             return command.level, command.event, {"text": command.text, "symbol": symbol}
         case m.Watched() if command.verdict != "ok":

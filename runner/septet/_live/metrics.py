@@ -139,7 +139,7 @@ def rows_of(run: Any) -> list[Row]:
         ("septet_alerts_waiting_count", {}, float(run.alerts.waiting)),
         ("septet_alerts_hanging_flag", {}, float(counts.hanging)),
     ]
-    rows += [("septet_block_flag", {"rule": rule}, 1.0) for rule in sorted(run.known.fired)]
+    rows += [("septet_block_flag", {"rule": rule}, 1.0) for rule in sorted(run.known.tripped)]
     rows += [
         ("septet_alarm_flag", {"metric": metric, "symbol": symbol, "verdict": verdict}, 1.0)
         for (metric, symbol), verdict in sorted(seen.alarms.items())

@@ -76,7 +76,7 @@ class Kept(msgspec.Struct, frozen=True):
 
     `time_ns`, `waiting` and `accounted_ns` are those of `Standing`; `lines` the last bar of each
     symbol and its close; `sent` the last ids that were sent, and their parents; `wakes` and
-    `trains` what was asked for and has not come; `fired` the halts that hold.
+    `trains` what was asked for and has not come; `tripped` the halts that hold.
     """
 
     core: bytes
@@ -88,7 +88,7 @@ class Kept(msgspec.Struct, frozen=True):
     decisions: int
     wakes: list[int]
     trains: list[m.Train]
-    fired: dict[str, str]
+    tripped: dict[str, str]
     positions: dict[str, float]
     cash: float
     equity: float
@@ -360,7 +360,7 @@ def differences_of(rows: Sequence[tuple[m.Event, Sequence[m.Command]]]) -> list[
         for each in commands:
             if isinstance(each, m.Traded):
                 found.append(f"a fill that was missed: {each.side} {each.quantity:g}")
-            elif isinstance(each, m.Fired) and each.rule.startswith("position_mismatch"):
+            elif isinstance(each, m.Tripped) and each.rule.startswith("position_mismatch"):
                 found.append(each.text or each.rule)
             elif isinstance(each, m.Changed) and isinstance(event, m.OpenOrders):
                 found.append(f"order {each.client_id} is {each.state}")

@@ -226,7 +226,7 @@ class StrategyRun(LocalRun):
 
     def _safe_mode(self, doubt: str) -> None:
         reason = f"safe mode: {doubt}"
-        self.tell("critical", "safe_mode", {"text": f"{reason}; septet resume lifts it"})
+        self.tell("critical", "safe_mode", {"text": f"{reason}; septet resume clears it"})
         event = m.Operated(
             at_ns=self.clock.now_ns(), action="halt", name="safe_mode", reason=reason
         )

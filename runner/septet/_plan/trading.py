@@ -375,7 +375,7 @@ class Trading:
     def _halts(self) -> dict[str, Any]:
         calls: list[dict[str, Any]] = []
         for number, (name, block) in enumerate(self.terms.halts.items()):
-            # losses before it was lifted are not counted again: a streak is of trades since then
+            # losses before it was cleared are not counted again: a streak is of trades since then
             since = f"C[TRADES] - C[C_SLOTS + {layout.HALT_SLOTS} * {number} + 3]"
             words: dict[str, Any] = {
                 "peak": f"A[A_SLOTS + {number}]",

@@ -290,7 +290,7 @@ def findings(run: Run) -> str:
 
 
 def halts(run: Run) -> str:
-    """Build the table of halts that fired; empty text if none did."""
+    """Build the table of halts that tripped; empty text if none did."""
     if not run.halts:
         return ""
     rows = [
@@ -303,7 +303,7 @@ def halts(run: Run) -> str:
         )
         for halt in run.halts
     ]
-    table = html_table(("Time (UTC)", "Halt", "Figure", "Did", "Lifted"), rows, "Halts")
+    table = html_table(("Time (UTC)", "Halt", "Figure", "Did", "Cleared"), rows, "Halts")
     return f"<section><h2>Halts</h2>{table}</section>"
 
 

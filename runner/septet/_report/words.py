@@ -66,7 +66,7 @@ def exact_percents(value: float, limit: float) -> tuple[str, str]:
 
 
 def halt_figures(halt: HaltEvent) -> str:
-    """Say on what figure a halt fired: a share of equity, or what a monitor read, and the limit."""
+    """Return the figures of a halt: a share of equity or a monitor's reading, and the limit."""
     if halt.rule.startswith("monitoring."):
         figures = figures_text(halt.metric, halt.value, halt.threshold, halt.compared)
         own = halt.rule.removeprefix("monitoring.").removesuffix(":block") == halt.metric

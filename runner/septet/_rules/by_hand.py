@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from septet._rules.form import by_hand
-from septet._rules.halts import end_and_close, lift
+from septet._rules.halts import clear_halt, end_and_close
 from septet._rules.reentry import block_side
 from septet._rules.run_state import Run
 from septet._rules.settings import HALTS, SYMBOLS
@@ -31,11 +31,11 @@ def halt_by_hand(code, now_ns, flatten, run: Run):
 
 @by_hand
 def resume_by_hand(now_ns, run: Run):
-    """Lift every block that waits for a person, and start the peak again; 1 if one was by hand."""
+    """Clear every block that waits for a person, and start the peak again; 1 if one was by hand."""
     for halt in HALTS:
         if halt.resumes == "manual" and run.halt_is_active[halt.number] == 1:
             run.peak = run.equity
-            lift(halt.number, halt.code, now_ns, run)
+            clear_halt(halt.number, halt.code, now_ns, run)
     by_a_person = run.halted_by_hand
     if by_a_person == 1:
         run.halted_by_hand = 0

@@ -1,8 +1,8 @@
-"""Halts: what fires one, what it does to orders and positions, and what lifts it."""
+"""Halts: what trips one, what it does to orders and positions, and what clears it."""
 
 from __future__ import annotations
 
-from septet._kernel.layout import HALT, LIFT, STATUS_CANCELLED
+from septet._kernel.layout import CLEAR, HALT, STATUS_CANCELLED
 from septet._rules.checked import is_true
 from septet._rules.form import kernel, routine
 from septet._rules.ledger import end_order, log_row
@@ -11,12 +11,12 @@ from septet._rules.queued import cancel_queued
 from septet._rules.run_state import Run
 from septet._rules.settings import HALTS, QUEUES, SYMBOLS, VENUE_FILLS
 
-__all__ = ["end_and_close", "fire", "lift", "test_halts", "test_halts_between"]
+__all__ = ["clear_halt", "end_and_close", "trip_halt", "test_halts", "test_halts_between"]
 
 
 @routine
-def fire(h, code, value, then, t, now_ns, run: Run):
-    """A halt fires: say so, block entries, cancel and close as it says; once until lifted.
+def trip_halt(h, code, value, then, t, now_ns, run: Run):
+    """A halt trips: say so, block entries, cancel and close as it says; once until cleared.
 
     `then` is 0 to close every position, 1 to block entries, 2 to cancel what works as well.
     """
@@ -47,18 +47,18 @@ def end_and_close(then, code, now_ns, run: Run):
 
 
 @routine
-def lift(h, code, now_ns, run: Run):
-    """A halt is lifted: its own peak and losses in a row start again from here, no other's."""
+def clear_halt(h, code, now_ns, run: Run):
+    """A halt is cleared: its own peak and losses in a row start again from here, no other's."""
     run.halt_is_active[h] = 0
     run.blocked = run.blocked - 1
     run.halt_peak[h] = run.equity
     run.trades_before[h] = run.trades
-    log_row(LIFT, now_ns, -1, h, code, 0, run)
+    log_row(CLEAR, now_ns, -1, h, code, 0, run)
 
 
 @kernel
 def test_halts(t, now_ns, run: Run):
-    """Step 6, after the mark: every halt is lifted or tested."""
+    """Step 6, after the mark: every halt is cleared or tested."""
     equity = run.equity
     for halt in HALTS:
         if halt.resumes == "next_day":
@@ -66,23 +66,23 @@ def test_halts(t, now_ns, run: Run):
                 run.halt_is_active[halt.number] == 1
                 and run.day[t] != run.halted_on_day[halt.number]
             ):
-                lift(halt.number, halt.code, now_ns, run)
+                clear_halt(halt.number, halt.code, now_ns, run)
         elif halt.resumes == "after" and (
             run.halt_is_active[halt.number] == 1
             and now_ns - run.halted_ns[halt.number] >= halt.resume_ns
         ):
-            lift(halt.number, halt.code, now_ns, run)
+            clear_halt(halt.number, halt.code, now_ns, run)
         if run.halt_is_active[halt.number] == 0 and (
             is_true(halt.is_met(equity, now_ns, run), halt.rule, 0, now_ns, run)
             if halt.checked
             else halt.is_met(equity, now_ns, run)
         ):
-            fire(halt.number, halt.code, equity, halt.then, t, now_ns, run)
+            trip_halt(halt.number, halt.code, equity, halt.then, t, now_ns, run)
 
 
 @kernel
 def test_halts_between(now_ns, run: Run):
-    """A price between two decision times tests every halt; none is lifted."""
+    """A price between two decision times tests every halt; none is cleared."""
     equity = run.equity
     for halt in HALTS:
         if run.halt_is_active[halt.number] == 0 and (
@@ -90,4 +90,4 @@ def test_halts_between(now_ns, run: Run):
             if halt.checked
             else halt.is_met(equity, now_ns, run)
         ):
-            fire(halt.number, halt.code, equity, halt.then, -1, now_ns, run)
+            trip_halt(halt.number, halt.code, equity, halt.then, -1, now_ns, run)

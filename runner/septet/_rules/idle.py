@@ -288,7 +288,7 @@ def settle_due(t, now_ns, count, held, run: Run):
 
 @kernel
 def halt_all(t, now_ns, count, run: Run):
-    """Test the halts; one that fires acts on every symbol. Returns how many are stepped then."""
+    """Test the halts; one that trips acts on every symbol. Returns how many are stepped then."""
     logged = run.log_rows
     test_halts(t, now_ns, run)
     if run.log_rows == logged:

@@ -184,10 +184,12 @@ class Run:
     target_confidence = Symbol("B", "TARGET_CONFIDENCE", "confidence of its signal")
     # ------------------------------------------------------------------ a halt
     halt_is_active = Halt("C", "C_SLOTS", 0, layout.HALT_SLOTS, "1 while it blocks entries")
-    halted_ns = Halt("C", "C_SLOTS", 1, layout.HALT_SLOTS, "when it fired")
-    halted_on_day = Halt("C", "C_SLOTS", 2, layout.HALT_SLOTS, "day on which it fired")
-    trades_before = Halt("C", "C_SLOTS", 3, layout.HALT_SLOTS, "closed trades when it was lifted")
-    halt_peak = Halt("A", "A_SLOTS", 0, 1, "largest equity since the start, or since it was lifted")
+    halted_ns = Halt("C", "C_SLOTS", 1, layout.HALT_SLOTS, "when it tripped")
+    halted_on_day = Halt("C", "C_SLOTS", 2, layout.HALT_SLOTS, "day on which it tripped")
+    trades_before = Halt("C", "C_SLOTS", 3, layout.HALT_SLOTS, "closed trades when it was cleared")
+    halt_peak = Halt(
+        "A", "A_SLOTS", 0, 1, "largest equity since the start, or since it was cleared"
+    )
     # ------------------------------------------------------------------ a bar
     open_ns = Bar("M", "OPEN_NS", "open time")
     missing_bars = Bar("M", "MISSING", "scheduled bars that are missing right before it")

@@ -78,7 +78,7 @@ class Explained(Protocol):
 
 
 class Halt(Protocol):
-    """A halt: its place among the file's halts, what it does, and what lifts it.
+    """A halt: its place among the file's halts, what it does, and what clears it.
 
     `then` is 0 to close every position, 1 to block entries, 2 to cancel what works as well;
     `resumes` is ``manual``, ``next_day``, or ``after`` the time `resume_ns`.
@@ -94,7 +94,7 @@ class Halt(Protocol):
     resume_ns: int
 
     def is_met(self, equity: float, now_ns: int, run: Run) -> bool:
-        """Whether the account is where the halt fires."""
+        """Whether the account is where the halt trips."""
         ...
 
 

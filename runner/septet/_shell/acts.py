@@ -15,14 +15,14 @@ import msgspec
 
 from septet._host.monitoring import Reading
 
-__all__ = ["HALT_LIFTS", "MODEL", "Act", "Acts", "rule_of"]
+__all__ = ["HALT_CLEARS_WHEN", "MODEL", "Act", "Acts", "rule_of"]
 
-HALT_LIFTS: Final = "manual"
+HALT_CLEARS_WHEN: Final = "manual"
 RUNNING: Final = 3
 """So many verdicts running ask for a model."""
 MODEL: Final = "model"
 """Name of the block whose readings are a model's health."""
-BLOCK_LIFTS: Final = "the monitor reads no alarm"
+BLOCK_CLEARS_WHEN: Final = "the monitor reads no alarm"
 
 
 def rule_of(name: str, *, blocks: bool = False) -> str:
@@ -49,9 +49,9 @@ class Act:
         return "cancel_all" if self.cancels else "block_entries"
 
     @property
-    def lifts(self) -> str:
+    def clears_when(self) -> str:
         """What ends it."""
-        return HALT_LIFTS if self.cancels else BLOCK_LIFTS
+        return HALT_CLEARS_WHEN if self.cancels else BLOCK_CLEARS_WHEN
 
     @property
     def text(self) -> str:

@@ -318,16 +318,16 @@ def _decided(session: Session) -> tuple[Ints, Ints, Ints]:
 
 
 def halts_of(session: Session, outcome: Outcome) -> list[HaltEvent]:
-    """Every halt that fired, with what lifted it."""
+    """Every halt that tripped, with what cleared it."""
     events: list[HaltEvent] = []
     blocks = list(session.plan.assembly.halts)
     kinds = outcome.LI[:, 0]
-    for row in np.flatnonzero((kinds == layout.HALT) | (kinds == layout.LIFT)).tolist():
+    for row in np.flatnonzero((kinds == layout.HALT) | (kinds == layout.CLEAR)).tolist():
         kind = kinds[row]
         if kind == layout.HALT:
             name, block = blocks[int(outcome.LI[row, 3])]
             events.append(_halt(name, block, int(outcome.LI[row, 1]), outcome.LF[row]))
-        elif kind == layout.LIFT:
+        elif kind == layout.CLEAR:
             name, _ = blocks[int(outcome.LI[row, 3])]
             for place in reversed(range(len(events))):
                 if events[place].rule == name and events[place].resumed_ns is None:

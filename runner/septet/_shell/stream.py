@@ -377,7 +377,7 @@ class _Run:
         self._add("trades", project.trades_of(session, new, over=False))
         self._watch(session, LI, LF)
         self.fills += int((kinds == layout.FILL).sum())
-        self.halts = _stack(self.halts, LI, LF, (kinds == layout.HALT) | (kinds == layout.LIFT))
+        self.halts = _stack(self.halts, LI, LF, (kinds == layout.HALT) | (kinds == layout.CLEAR))
         both = _stack(self.waiting, LI, LF, np.isin(kinds, ABOUT_ORDERS))
         I = new.state.I
         open_ids = I[I[:, layout.WORKING] == 1, layout.ORDER_ID]

@@ -135,7 +135,7 @@ def halts_with(halts: Sequence[HaltEvent], acts: Sequence[tuple[int, Act]]) -> l
             found.append(
                 HaltEvent(
                     time_ns=time_ns, rule=act.rule, value=reading.value,
-                    threshold=reading.threshold, then=act.then, resume=act.lifts,
+                    threshold=reading.threshold, then=act.then, resume=act.clears_when,
                     metric=reading.metric, compared=reading.compared,
                 )
             )  # fmt: skip

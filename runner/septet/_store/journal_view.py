@@ -98,7 +98,7 @@ def _halts(fold: Fold) -> list[HaltEvent]:
             events.append(
                 HaltEvent(
                     time_ns=block.time_ns, rule=OPERATOR, value=0.0, threshold=0.0,
-                    then=block.then, resume=block.lifts, resumed_ns=block.lifted_ns,
+                    then=block.then, resume=block.clears_when, resumed_ns=block.cleared_ns,
                 )
             )  # fmt: skip
             continue
@@ -114,8 +114,8 @@ def _halts(fold: Fold) -> list[HaltEvent]:
                 value=1.0 - block.equity / peak if peak > 0.0 else 0.0,
                 threshold=float(known[block.rule] or 0.0),
                 then=block.then,
-                resume=block.lifts,
-                resumed_ns=block.lifted_ns,
+                resume=block.clears_when,
+                resumed_ns=block.cleared_ns,
             )
         )
     return events
@@ -133,7 +133,7 @@ def _of_monitor(fold: Fold, block: Block) -> HaltEvent:
     compared = bad[-1][7] if bad else None
     return HaltEvent(
         time_ns=block.time_ns, rule=block.rule, value=value, threshold=threshold,
-        then=block.then, resume=block.lifts, resumed_ns=block.lifted_ns,
+        then=block.then, resume=block.clears_when, resumed_ns=block.cleared_ns,
         metric=metric, compared=compared,
     )  # fmt: skip
 

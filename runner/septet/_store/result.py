@@ -151,7 +151,7 @@ SUMMARY: Final[dict[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class HaltEvent:
-    """A halt that fired: which rule, on what figure, what it did, and when it was lifted.
+    """A halt that tripped: which rule, on what figure, what it did, and when it was cleared.
 
     `value` and `threshold` are fractions of equity, or of a monitor (`rule` begins with
     ``monitoring.``) what it read of `metric` and its bound; `compared` is what was compared with

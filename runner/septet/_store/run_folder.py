@@ -357,7 +357,7 @@ class Run:
 
     @cached_property
     def halts(self) -> list[HaltEvent]:
-        """Halts that fired, in order."""
+        """Halts that tripped, in order."""
         try:
             return [HaltEvent(**halt) for halt in self.manifest.get("halts", [])]
         except TypeError as problem:

@@ -62,7 +62,7 @@ def test_no_block_takes_a_stop_or_holds_back_an_exit(rule: str) -> None:
     bench.proceed()
     stop = bench.only(m.Submit)
     bench.ack(stop)
-    bench.guards.fire(rule, bench.now, text="a test")
+    bench.guards.trip(rule, bench.now, text="a test")
     insist_on_protection(bench, stop, rule)
 
 

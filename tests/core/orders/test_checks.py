@@ -137,7 +137,7 @@ def test_c5_the_same_order_too_often_stays_off_until_it_is_re_armed() -> None:
     assert ask(made, 2.0) == "throttled", "everything is off"
     later = NOW + 1_000 * SECOND
     made.priced(0, PRICE, later)
-    assert ask(made, now_ns=later) == "throttled", "time alone lifts nothing"
+    assert ask(made, now_ns=later) == "throttled", "time alone clears nothing"
     made.rearm()
     assert ask(made, now_ns=later) == ""
 

@@ -119,7 +119,7 @@ def test_a6_balances_that_could_not_be_read_block_until_they_are() -> None:
     bench = Bench()
     now = bench.now
     unread = m.Holdings(at_ns=now, asked_ns=now, balances={}, unread="the balance is nan")
-    assert [each.rule for each in bench.guards.read(unread) if isinstance(each, m.Fired)] == [
+    assert [each.rule for each in bench.guards.read(unread) if isinstance(each, m.Tripped)] == [
         "account_unread"
     ]
     assert bench.guards.blocked(0) == "account_unread"

@@ -1,4 +1,4 @@
-"""What blocks entries: each guard fires once, says what lifts it, and is lifted by that."""
+"""What blocks entries: each guard trips once, says what clears it, and is cleared by that."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def venue(state: Any, until_ns: int = 0) -> m.VenueChanged:
 def test_a_ban_says_until_when_and_for_how_long_it_is_kept_at_most() -> None:
     made = guards()
     first = made.handle(venue("banned", NOW + 60 * SECOND))
-    fired, alarm = first
-    assert isinstance(fired, m.Fired)
+    tripped, alarm = first
+    assert isinstance(tripped, m.Tripped)
     assert isinstance(alarm, m.Alerted)
-    assert fired.text == "until 2023-11-14T22:14:20Z"
-    assert alarm.text == f"venue_banned:v: {fired.text}"
+    assert tripped.text == "until 2023-11-14T22:14:20Z"
+    assert alarm.text == f"venue_banned:v: {tripped.text}"
     (longer,) = made.handle(venue("banned", 1 << 62))
     (guard,) = made.active()
     assert guard.until_ns == NOW + 3 * 86_400 * SECOND
@@ -61,23 +61,23 @@ def test_nothing_blocks_at_first() -> None:
     assert guards().blocked(0) == ""
 
 
-def test_a_stale_feed_blocks_its_symbol_once_and_data_lifts_it() -> None:
+def test_a_stale_feed_blocks_its_symbol_once_and_data_clears_it() -> None:
     made = guards()
-    fired = made.handle(feed("stale"))
-    assert names(fired) == ["Fired", "Alerted"]
-    assert isinstance(fired[0], m.Fired)
-    assert (fired[0].rule, fired[0].then) == ("feed_stale:bars:A", "block_entries")
-    assert fired[0].lifts == RULES["feed_stale"].lifts
+    tripped = made.handle(feed("stale"))
+    assert names(tripped) == ["Tripped", "Alerted"]
+    assert isinstance(tripped[0], m.Tripped)
+    assert (tripped[0].rule, tripped[0].then) == ("feed_stale:bars:A", "block_entries")
+    assert tripped[0].clears_when == RULES["feed_stale"].clears_when
     assert made.handle(feed("stale")) == []
     assert (made.blocked(0), made.blocked(1)) == ("feed_stale", "")
-    assert names(made.handle(feed("down"))) == ["Lifted", "Fired", "Alerted"]
+    assert names(made.handle(feed("down"))) == ["Cleared", "Tripped", "Alerted"]
     assert made.blocked(0) == "feed_down"
-    assert names(made.handle(feed("live"))) == ["Lifted"]
+    assert names(made.handle(feed("live"))) == ["Cleared"]
     assert made.handle(feed("live")) == []
     assert made.blocked(0) == ""
 
 
-def test_one_stream_does_not_lift_another() -> None:
+def test_one_stream_does_not_clear_another() -> None:
     made = guards()
     made.handle(feed("stale"))
     made.handle(feed("down", stream="quotes"))
@@ -100,9 +100,9 @@ def test_what_a_process_set_for_itself_ends_with_it(event: m.Event) -> None:
     before.handle(event)
     assert before.blocked(0)
     after.restore(before.snapshot())
-    lifted = after.handle(started())
-    assert [(type(each), each.by) for each in lifted if isinstance(each, m.Lifted)] == [
-        (m.Lifted, "start")
+    cleared = after.handle(started())
+    assert [(type(each), each.by) for each in cleared if isinstance(each, m.Cleared)] == [
+        (m.Cleared, "start")
     ]
     assert (after.blocked(0), after.blocked(1)) == ("", "feed_down")
 
@@ -118,7 +118,7 @@ def test_a_venue_blocks_everything_until_it_is_up(state: str) -> None:
     made = guards()
     made.handle(venue(state))
     assert [made.blocked(k) for k in range(2)] == [f"venue_{state}"] * 2
-    assert names(made.handle(venue("up"))) == ["Lifted"]
+    assert names(made.handle(venue("up"))) == ["Cleared"]
     assert made.blocked(0) == ""
 
 
@@ -128,7 +128,7 @@ def test_e2_e3_a_pause_ends_by_itself_and_may_grow() -> None:
     assert made.handle(venue("limited", NOW + 20 * SECOND)) == []
     assert made.wake_ns() == NOW + 20 * SECOND
     assert made.ticked(NOW + 19 * SECOND) == []
-    assert names(made.ticked(NOW + 20 * SECOND)) == ["Lifted"]
+    assert names(made.ticked(NOW + 20 * SECOND)) == ["Cleared"]
     assert made.wake_ns() == 0
 
 
@@ -137,7 +137,7 @@ def test_e4_clock_skew_in_either_direction() -> None:
     for skew in (500_000_001, -500_000_001):
         made.handle(m.Skewed(at_ns=NOW, venue="v", skew_ns=skew))
         assert made.blocked(1) == "clock_skew"
-        assert names(made.handle(m.Skewed(at_ns=NOW, venue="v", skew_ns=1))) == ["Lifted"]
+        assert names(made.handle(m.Skewed(at_ns=NOW, venue="v", skew_ns=1))) == ["Cleared"]
     assert guards(skew_limit_ns=10).handle(m.Skewed(at_ns=NOW, venue="v", skew_ns=11))
 
 
@@ -160,23 +160,23 @@ def test_e8_a_symbol_that_does_not_trade() -> None:
     made = guards()
     made.handle(filters(0.001, trading=False))
     assert made.blocked(1) == "symbol_halted"
-    assert names(made.handle(filters(0.001))) == ["Lifted"]
+    assert names(made.handle(filters(0.001))) == ["Cleared"]
 
 
-def test_a_halt_is_lifted_by_a_person_who_is_named() -> None:
+def test_a_halt_is_cleared_by_a_person_who_is_named() -> None:
     made = guards()
     made.handle(operated("halt"))
     assert made.handle(operated("halt")) == []
     assert made.blocked(0) == "operator_halt"
-    (lifted,) = made.handle(operated("resume"))
-    assert isinstance(lifted, m.Lifted)
-    assert lifted.by == "ann"
+    (cleared,) = made.handle(operated("resume"))
+    assert isinstance(cleared, m.Cleared)
+    assert cleared.by == "ann"
 
 
-def test_re_arming_lifts_the_throttle_and_nothing_else() -> None:
+def test_re_arming_clears_the_throttle_and_nothing_else() -> None:
     made = guards()
-    made.fire("throttled", NOW)
-    made.fire("turnover", NOW)
+    made.trip("throttled", NOW)
+    made.trip("turnover", NOW)
     made.handle(operated("rearm"))
     assert made.blocked(0) == "turnover"
 
@@ -206,10 +206,10 @@ def test_m1_a_position_that_differs_blocks_until_they_agree() -> None:
     made = guards()
     assert compare(made, 1.0, 1.0005) == []
     assert compare(made, 1.0, 2.0, lags=[(0.0, 1.0)]) == []
-    fired = compare(made, 1.0, 2.0)
-    assert names(fired) == ["Fired", "Alerted"]
+    tripped = compare(made, 1.0, 2.0)
+    assert names(tripped) == ["Tripped", "Alerted"]
     assert made.blocked(0) == "position_mismatch"
-    assert names(compare(made, 2.0, 2.0)) == ["Lifted"]
+    assert names(compare(made, 2.0, 2.0)) == ["Cleared"]
 
 
 def test_m1_unfinished_orders_are_allowed_for() -> None:
@@ -219,7 +219,7 @@ def test_m1_unfinished_orders_are_allowed_for() -> None:
     assert compare(made, 1.0, 0.5, band=(0.0, 0.5))
 
 
-def test_m1_a_read_that_lags_neither_fires_nor_lifts() -> None:
+def test_m1_a_read_that_lags_neither_trips_nor_clears() -> None:
     made = guards()
     assert compare(made, 1.0, 0.0, lags=[(-1.0, -0.9)]) == []
     assert made.blocked(0) == ""
@@ -228,7 +228,7 @@ def test_m1_a_read_that_lags_neither_fires_nor_lifts() -> None:
     assert made.blocked(0) == "position_mismatch"
 
 
-def test_m1_what_a_person_accepted_does_not_fire_again_but_more_does() -> None:
+def test_m1_what_a_person_accepted_does_not_trip_again_but_more_does() -> None:
     made = guards()
     compare(made, 1.0, 2.0)
     made.handle(operated("resume"))
@@ -249,5 +249,5 @@ def test_a_snapshot_goes_on_alike() -> None:
     assert other.ticked(NOW + SECOND) == made.ticked(NOW + SECOND) != []
 
 
-def test_every_guard_says_what_lifts_it() -> None:
-    assert all(rule.lifts for rule in RULES.values())
+def test_every_guard_says_what_clears_it() -> None:
+    assert all(rule.clears_when for rule in RULES.values())

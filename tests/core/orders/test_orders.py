@@ -450,7 +450,7 @@ def test_a_part_of_a_position_is_reduced_by_no_more_than_asked() -> None:
 def test_a_blocked_flip_still_closes() -> None:
     bench = Bench()
     bench.hold(1.0)
-    bench.guards.fire("safe_mode", bench.now)
+    bench.guards.trip("safe_mode", bench.now)
     order = bench.order(1, -3.0, reduces=False)
     assert (order.quantity, order.reduces) == (1.0, True)
     bench.execute(order, 1.0)

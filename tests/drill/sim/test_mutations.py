@@ -108,7 +108,7 @@ def forgets_the_kill_switch_in_a_restart(patch: Patch) -> None:
 
     def forget(lifecycle: OrderLifecycle, now_ns: int) -> None:
         lifecycle.records.kill = ""
-        lifecycle.commands += lifecycle.guards.lift("operator_halt", "a restart")
+        lifecycle.commands += lifecycle.guards.clear("operator_halt", "a restart")
         started(lifecycle, now_ns)
 
     patch.setattr(answers, "started", forget)

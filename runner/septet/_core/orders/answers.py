@@ -104,7 +104,7 @@ def _echo(
     if not wrong:
         return
     text = f"{child.client_id}: the venue took {', '.join(wrong)}"
-    lifecycle.commands += lifecycle.guards.fire(
+    lifecycle.commands += lifecycle.guards.trip(
         "ack_mismatch", now_ns, symbol=child.symbol, text=text
     )
     if child.is_final:

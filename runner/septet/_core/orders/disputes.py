@@ -129,7 +129,7 @@ def _dispute(
         settled = next((each for each in disputes if each.settled), disputes[0])
         disputes.remove(settled)
     text = f"{child.client_id}: trade {fill.trade_id} is not booked: {why}"
-    lifecycle.commands += lifecycle.guards.fire(RULE, now_ns, symbol=k, text=text)
+    lifecycle.commands += lifecycle.guards.trip(RULE, now_ns, symbol=k, text=text)
     if known is None:
         lifecycle.alert("critical", RULE, text, k)
     if not child.is_final:
@@ -220,7 +220,7 @@ def _unblock(lifecycle: OrderLifecycle, k: int, by: str) -> None:
         lifecycle.records.dispute_next_ns.pop(k, None)
         if any(each.booked_price for each in lifecycle.records.disputes.get(k, ())):
             return  # booked at another price than the venue said: a person should look
-        lifecycle.commands += lifecycle.guards.lift(RULE, by, symbol=k)
+        lifecycle.commands += lifecycle.guards.clear(RULE, by, symbol=k)
 
 
 # ---------------------------------------------------------------- what the account says

@@ -97,15 +97,15 @@ class OrderLifecycle:
         child.state, child.reason = state, reason
         self.changed(child)
         if was == "unknown":
-            self._lift_unknown(child.symbol)
+            self._clear_unknown(child.symbol)
         return True
 
-    def _lift_unknown(self, k: int) -> None:
+    def _clear_unknown(self, k: int) -> None:
         children = self.records.children
         names = self.records.live
         if any(children[n].symbol == k and children[n].state == "unknown" for n in names):
             return
-        self.commands += self.guards.lift("unknown_order", "it is known", symbol=k)
+        self.commands += self.guards.clear("unknown_order", "it is known", symbol=k)
 
     def finish(self, child: Child, state: m.OrderState, reason: str, now_ns: int) -> None:
         """Make a child final; what follows for its parent is decided by `proceed`."""
@@ -149,7 +149,7 @@ class OrderLifecycle:
             child.lost, k = False, child.symbol
             children = (self.records.children[name] for name in self.records.live)
             if not any(other.lost and other.symbol == k for other in children):
-                self.commands += self.guards.lift(LOST, by, symbol=k)
+                self.commands += self.guards.clear(LOST, by, symbol=k)
 
     # ------------------------------------------------------------------ questions
 
@@ -186,7 +186,7 @@ class OrderLifecycle:
             return
         child.doubted_ns = max(child.doubted_ns, now_ns)
         if self.move(child, "unknown", text):
-            self.commands += self.guards.fire(
+            self.commands += self.guards.trip(
                 "unknown_order", now_ns, symbol=child.symbol, text=f"{child.client_id}: {text}"
             )
             if child.protects:

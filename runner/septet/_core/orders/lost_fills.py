@@ -34,7 +34,7 @@ def tick(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
     if not child.lost:
         child.lost, child.account_pause_ns = True, FIRST_NS
         k, text = child.symbol, f"{child.seen:.12g} filled, {child.counted:.12g} found"
-        lifecycle.commands += lifecycle.guards.fire(
+        lifecycle.commands += lifecycle.guards.trip(
             LOST, now_ns, symbol=k, text=f"{child.client_id}: {text}"
         )
         if child.protects:
@@ -182,7 +182,7 @@ def _book(lifecycle: OrderLifecycle, child: Child, base: str, moved: float, now_
     each = Disputed(client_id=child.client_id, fill=fill, since_ns=now_ns, why=why)
     each.booked_price = price
     lifecycle.records.disputes.setdefault(k, []).append(each)
-    lifecycle.commands += lifecycle.guards.fire(disputes.RULE, now_ns, symbol=k, text=each.why)
+    lifecycle.commands += lifecycle.guards.trip(disputes.RULE, now_ns, symbol=k, text=each.why)
     child.presumed = True
     lifecycle.book(child, fill, now_ns)
 

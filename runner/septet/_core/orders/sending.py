@@ -330,7 +330,7 @@ def _tell(lifecycle: OrderLifecycle, parent: Parent, what: str, reason: str, now
     """Say what was refused; a block has said so itself."""
     if reason in ("throttled", "turnover"):
         text = f"order {parent.number} was the last straw"
-        lifecycle.commands += lifecycle.guards.fire(reason, now_ns, text=text)
+        lifecycle.commands += lifecycle.guards.trip(reason, now_ns, text=text)
     elif not lifecycle.guards.blocked(parent.symbol) and not lifecycle.records.kill:
         lifecycle.alert("warning", "rejected_order", f"{what}: {reason}", parent.symbol)
 

@@ -211,9 +211,9 @@ def _invented(rows: Rows, venue: SimVenue) -> list[str]:
         if isinstance(event, m.Filled) and event.trade_id in venue.market.invented:
             heard.add(event.trade_id)
         for each in commands:
-            if isinstance(each, m.Fired):
+            if isinstance(each, m.Tripped):
                 held.add(each.rule)
-            elif isinstance(each, m.Lifted):
+            elif isinstance(each, m.Cleared):
                 held.discard(each.rule)
             elif isinstance(each, m.Alerted) and each.event == "disputed_fill":
                 reported += each.text + "\n"
@@ -460,8 +460,10 @@ def _mismatch(rows: Rows, venue: SimVenue) -> list[str]:
         for each in commands:
             if isinstance(each, m.Traded):
                 gaps[each.symbol] -= moved(each)
-            if isinstance(each, m.Fired | m.Lifted) and each.rule.startswith("position_mismatch"):
-                said[each.rule.partition(":")[2]] = isinstance(each, m.Fired)
+            if isinstance(each, m.Tripped | m.Cleared) and each.rule.startswith(
+                "position_mismatch"
+            ):
+                said[each.rule.partition(":")[2]] = isinstance(each, m.Tripped)
     if venue.market.working():
         return []
     return [

@@ -24,7 +24,7 @@ __all__ = ["Make", "SimShell", "Subject", "told"]
 _SNAPSHOT_ROWS: Final = 60
 _RETRY_NS: Final = 200 * MS
 _TOLD: Final = (
-    m.Submit, m.Cancel, m.Amend, m.CancelAll, m.Query, m.Changed, m.Traded, m.Fired, m.Lifted,
+    m.Submit, m.Cancel, m.Amend, m.CancelAll, m.Query, m.Changed, m.Traded, m.Tripped, m.Cleared,
 )  # fmt: skip
 _NOT_TOLD: Final = (
     m.Quoted, m.Ticked, m.OpenOrders, m.Holdings, m.BarClosed, m.FiltersChanged,

@@ -110,7 +110,7 @@ class Toy:
         elif isinstance(outcome, Triggered):
             told.append(m.Alerted(level="info", event="stop", text=outcome.client_id))
         elif isinstance(outcome, Foreign):
-            told += self.guards.fire("safe_mode", now_ns, text=outcome.text)
+            told += self.guards.trip("safe_mode", now_ns, text=outcome.text)
 
     def _book(self, booked: Booked) -> m.Traded:
         fill, k = booked.fill, booked.symbol

@@ -38,7 +38,7 @@ class QuoteThrottle:
     above zero is no quote; one that is older than the last (by the venue's time) is dropped.
     A stamp ahead of the local clock counts as now, so that it cannot make later quotes look old.
     A price that is more than `absurd` away from the last one must stand for `sure_ns`: it would
-    set a peak of equity, or fire a halt, and may be one bad message.
+    set a peak of equity, or trip a halt, and may be one bad message.
     """
 
     def __init__(
