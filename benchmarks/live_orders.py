@@ -31,7 +31,7 @@ from septet._live.shell import Shell
 
 SECONDS, IN_FLIGHT = 60.0, 32
 TAG = "sbench00"
-ENDS = (m.Acked, m.Refused, m.Uncertain)
+ENDS = (m.Acked, m.Rejected, m.Uncertain)
 
 
 class Asker:

@@ -28,12 +28,13 @@ EDGE = {
     "septet.messages": """
         COMMANDS EVENTS About Command Event OrderKind OrderState
 
-        Acked BarClosed DecisionTimeReached CancelFailed FeedChanged Filled FiltersChanged Gapped
-        Holdings ModelFailed ModelReady NotFound OpenOrders Operated OrderSeen Printed Quarantined
-        Quoted Refused SeriesPoint Skewed Started Ticked Uncertain Unreadable VenueChanged Cause
+        Acked BarClosed CancelFailed Cause DecisionTimeReached FeedChanged Filled FiltersChanged
+        Gapped Holdings ModelFailed ModelReady NotFound OpenOrders Operated OrderSeen Printed
+        Quarantined Quoted Rejected SeriesPoint Skewed Started Ticked Uncertain Unreadable
+        VenueChanged
 
-        Alerted Amend Cancel CancelAll Changed Decided Tripped Funded InvalidAnswer Cleared Placed
-        Query Refresh Ruled Submit Traded Train Wake Watched
+        Alerted Amend Cancel CancelAll Changed Cleared Decided Funded InvalidAnswer Placed Query
+        Refresh Ruled Submit Traded Train Tripped Wake Watched
     """,
     "septet.plugin": """
         VOCABULARY Component Declaration Factory Inner Memory Step World hookimpl

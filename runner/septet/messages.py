@@ -20,7 +20,7 @@ __all__ = [
     "Event", "FeedChanged", "Filled", "FiltersChanged", "Funded", "Gapped", "Holdings",
     "InvalidAnswer", "ModelFailed", "ModelReady", "NotFound", "OpenOrders", "Operated",
     "OrderKind", "OrderSeen", "OrderState", "Placed", "Printed", "Quarantined", "Query", "Quoted",
-    "Refresh", "Refused", "Ruled", "SeriesPoint", "Skewed", "Started", "Submit", "Ticked",
+    "Refresh", "Rejected", "Ruled", "SeriesPoint", "Skewed", "Started", "Submit", "Ticked",
     "Traded", "Train", "Tripped", "Uncertain", "Unreadable", "VenueChanged", "Wake", "Watched",
 ]  # fmt: skip
 
@@ -183,7 +183,7 @@ class Acked(Event, frozen=True, kw_only=True, tag="acked"):
     filled: float = 0.0
 
 
-class Refused(Event, frozen=True, kw_only=True, tag="refused"):
+class Rejected(Event, frozen=True, kw_only=True, tag="rejected"):
     """The venue, or the gate before it, definitely did not accept an order (or an amend)."""
 
     client_id: str
@@ -369,7 +369,7 @@ class Quarantined(Event, frozen=True, kw_only=True, tag="quarantined"):
 
 EVENTS = (
     Started | Ticked | Operated | BarClosed | Gapped | SeriesPoint | DecisionTimeReached | Quoted
-    | Printed | FeedChanged | Acked | Refused | Uncertain | OrderSeen | NotFound | CancelFailed
+    | Printed | FeedChanged | Acked | Rejected | Uncertain | OrderSeen | NotFound | CancelFailed
     | Filled | OpenOrders | Holdings | VenueChanged | FiltersChanged | Skewed | Unreadable
     | ModelReady | ModelFailed | Quarantined
 )  # fmt: skip
@@ -504,8 +504,8 @@ class Decided(Command, frozen=True, kw_only=True, tag="decided"):
     signal: Literal["none", "short", "flat", "long"]
     requested: float
     granted: float
-    clipped_by: str = ""
-    refused_by: str = ""
+    capped_by: str = ""
+    rejected_by: str = ""
     late: bool = False
 
 

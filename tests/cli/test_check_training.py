@@ -171,4 +171,4 @@ def test_windows_that_a_gap_leaves_too_few_rows(septet: Command, tmp_path: Path)
     assert "rows to train on, fewer than 100" in found
     run = septet("run", path, "--out", tmp_path / "runs", "--json")
     models = json.loads(run.out)
-    assert models["refusals"]["no_model"] > 0
+    assert models["rejections"]["no_model"] > 0

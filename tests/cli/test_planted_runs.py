@@ -129,7 +129,7 @@ def test_odd_facts_and_figures_end_as_messages(
         shutil.rmtree(bad)
     figures: list[dict[str, Any]] = [
         {"total_return": 1e308 * 10}, {"trades": 10**4_000}, {"sharpe": 10**400}, {"end": ""},
-        {"refusals": [1]}, {"seconds": -1e300}, {"verdict": ""}, {"run_id": "../x"},
+        {"rejections": [1]}, {"seconds": -1e300}, {"verdict": ""}, {"run_id": "../x"},
     ]  # fmt: skip
     for changed in figures:
         shutil.copytree(stored.folder, bad)

@@ -42,9 +42,9 @@ def test_fast_leaves_the_decisions_out_and_changes_no_figure(
     assert whole["exposure"] > 0.0
     changed = {name for name in whole if whole[name] != fast[name]}
     times = {"seconds", "seconds_total", "bars_per_second"}
-    assert changed <= {"run_id", "folder", "refusals", *times}
+    assert changed <= {"run_id", "folder", "rejections", *times}
     assert whole["excess"] == fast["excess"] != None  # noqa: E711 - it is measured in both
-    assert fast["refusals"] is None
+    assert fast["rejections"] is None
     runs: list[Run] = [open_run(each["folder"]) for each in (whole, fast)]
     assert [each.has("decisions") for each in runs] == [True, False]
     for name in ("orders", "fills", "trades", "monitoring"):

@@ -15,7 +15,7 @@ from tests.core.world import Ran
 __all__ = ["assert_agrees", "chances_of", "tables_of"]
 
 DECIDED = (
-    "time", "symbol", "signal", "confidence", "requested", "granted", "clipped_by", "refused_by",
+    "time", "symbol", "signal", "confidence", "requested", "granted", "capped_by", "rejected_by",
 )  # fmt: skip
 SIGNALS = {"long": 1.0, "short": -1.0, "flat": 0.0, "none": math.nan}
 KINDS = ("market", "limit", "stop", "stop_limit")
@@ -94,8 +94,8 @@ def assert_agrees(ran: Ran, reference: Reference) -> None:
     book = reference.account
     theirs: dict[str, list[tuple[Any, ...]]] = {
         "decisions": [
-            (d.time_ns, d.symbol, d.wish, d.confidence, d.requested, d.granted, d.clipped,
-             d.refused)
+            (d.time_ns, d.symbol, d.wish, d.confidence, d.requested, d.granted, d.capped,
+             d.rejected)
             for d in reference.decisions
         ],
         "orders": book.placed, "ended": book.ended, "fills": book.fills, "trades": book.trades,

@@ -1,6 +1,6 @@
 """A plain simulator written from the rules, not from the plan: objects, floats, nothing compiled.
 
-It reads `Settings` and `Bars`, and gives decisions, refusals, orders, fills, trades, halts and
+It reads `Settings` and `Bars`, and gives decisions, rejections, orders, fills, trades, halts and
 the equity curve in the same words as the core. Quantities are whole units (integers).
 """
 
@@ -30,8 +30,8 @@ class Decision:
     confidence: float
     requested: float = 0.0
     granted: float = 0.0
-    clipped: str = ""
-    refused: str = ""
+    capped: str = ""
+    rejected: str = ""
 
 
 @dataclass
@@ -340,14 +340,14 @@ class Reference(Stops, Halts):
         wish, sure, reason, up = self._wish(k, i)
         if s.spot and wish == -1.0:
             wish, reason = 0.0, "short_as_flat"
-        row = Decision(now, k, wish, sure, refused=reason)
+        row = Decision(now, k, wish, sure, rejected=reason)
         self.decisions.append(row)
         if position.owed:  # an exit that waits is sent as soon as it may be
             self._exit(k, position.owed, now)
             order = book.orders[k]
         found = self._wished(k, i, row, order, up, now)
         if position.owed and found is None:
-            row.refused = "too_small"
+            row.rejected = "too_small"
         self.last_wish[k] = wish
         return found
 
@@ -461,17 +461,17 @@ class Reference(Stops, Halts):
     def _enter(self, k: int, i: int, side: int, row: Decision, share: float, now: int) -> None:
         position = self.account.positions[k]
         flips = position.side == -side
-        refused, order = self.sizer.order(k, i, side, row, share, now)
-        if refused is not None:
-            row.refused = refused
-        if refused and flips:
+        rejected, order = self.sizer.order(k, i, side, row, share, now)
+        if rejected is not None:
+            row.rejected = rejected
+        if rejected and flips:
             self._exit(k, "opposite", now)
         if order is None:
             return
         kind, units, limit, trigger, reason = order
         price = float(self.bars[k].close[i])
         if reason == "rebalance" and not self.account.may_send(units, price):
-            row.refused = "too_small"
+            row.rejected = "too_small"
             return
         if reason == "rebalance":
             row.granted = units / self.account.scale

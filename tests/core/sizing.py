@@ -20,7 +20,7 @@ CAPS = ("position", "groups", "correlated", "gross_exposure")
 
 
 class Sizer:
-    """Says for a candidate what may be ordered, or which rule refuses it."""
+    """Says for a candidate what may be ordered, or which rule rejects it."""
 
     def __init__(self, s: Settings, run: Reference) -> None:
         self.s, self.run = s, run
@@ -132,7 +132,7 @@ class Sizer:
     # ------------------------------------------------------------------ the checks, in order
 
     def early(self, k: int, i: int, side: int) -> str:
-        """Return the rule that refuses an entry whatever its size, or nothing."""
+        """Return the rule that rejects an entry whatever its size, or nothing."""
         position = self.book.positions[k]
         if any(halt.active for halt in self.run.halts):
             return "halted"
@@ -145,7 +145,7 @@ class Sizer:
     def order(
         self, k: int, i: int, side: int, row: Decision, share: float, now: int
     ) -> tuple[str | None, Planned | None]:
-        """Return the refusing rule and the order: kind, units, limit, trigger, reason.
+        """Return the rejecting rule and the order: kind, units, limit, trigger, reason.
 
         The rule is "" for an accepted entry, None where nothing was asked of the checks.
         """
@@ -176,13 +176,13 @@ class Sizer:
             return "size", None
         row.requested = side * wanted
         units = granted = floor_lots(wanted * share * scale, book.lot)
-        units, clipped = self._caps(k, i, side, price, units, flips)
+        units, capped = self._caps(k, i, side, price, units, flips)
         short = "cash" if s.spot else "margin"
-        if not clipped and floor_lots(wanted * scale, book.lot) > granted:
-            clipped = short
-        row.clipped = clipped
+        if not capped and floor_lots(wanted * scale, book.lot) > granted:
+            capped = short
+        row.capped = capped
         if not units > 0:
-            return clipped or (short if share <= 0.0 else "lot"), None
+            return capped or (short if share <= 0.0 else "lot"), None
         if units / scale * price < s.min_notional:
             return "min_notional", None
         kind, limit, trigger = self._style(side, price)
@@ -225,14 +225,14 @@ class Sizer:
             rooms.append(("cash", self.free_cash() / self.cost(price)))
         else:
             rooms.append(("margin", room(s.leverage, gross)))
-        clipped = ""
+        capped = ""
         for name, quantity in rooms:
             if math.isinf(quantity):
                 continue
             cap = floor_lots(max(0.0, quantity) * scale, book.lot)
             if cap < units:
-                units, clipped = cap, name
-        return units, clipped
+                units, capped = cap, name
+        return units, capped
 
     def _group_room(
         self, k: int, groups: Mapping[str, Any], notionals: list[float], room: Any

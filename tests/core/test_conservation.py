@@ -130,7 +130,7 @@ def test_no_bar_gives_more_than_its_share_of_volume(data):
 @given(st.data())
 @settings(max_examples=examples(EXAMPLES))
 def test_a_wish_to_leave_is_always_answered_by_an_order_for_all_of_it(data):
-    """A reduction is never refused: no limit, halt, budget or other order stands before it.
+    """A reduction is never rejected: no limit, halt, budget or other order stands before it.
 
     One worth less than the minimum notional waits, and its reason is kept.
     """

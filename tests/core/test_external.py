@@ -31,8 +31,8 @@ from tests.scale import examples
 COMPILED = ("together",)
 """One, for each is another plan to compile; the others run as plain text."""
 NOT_EXACT = {
-    "clipped": "a stop that is triggered outside counts as an order of the minute before",
-    "leaders": "as for clipped",
+    "capped": "a stop that is triggered outside counts as an order of the minute before",
+    "leaders": "as for capped",
     **dict.fromkeys(
         ("spread", "crowd", "hedged", "funded", "watchers"),
         "a stop of one symbol fills before the funding of another is paid: sums round differently",

@@ -110,7 +110,9 @@ def test_an_order_that_ended_twice_ended_once():
     assert harness.engine.end(0, entry.order, CANCELLED, harness.now_ns) == []
     assert harness.engine.end(0, 77, EXPIRED, harness.now_ns) == []
     assert harness.engine.working(0) is None
-    assert not placed(harness.engine.go_on(0, harness.now_ns)), "a refused entry is not tried again"
+    assert not placed(harness.engine.go_on(0, harness.now_ns)), (
+        "a rejected entry is not tried again"
+    )
     assert len(placed(harness.step())) == 1, "the next decision is free to wish it again"
 
 
@@ -151,7 +153,7 @@ def test_a_late_fill_of_an_expired_entry_stays_and_the_next_one_shrinks():
     assert harness.held == 1.0
 
 
-def test_an_exit_that_is_refused_outside_is_wished_again():
+def test_an_exit_that_is_rejected_by_the_venue_is_sent_again():
     harness = EngineHarness("+-====")
     harness.bought()
     exit_ = harness.order(harness.step())

@@ -69,7 +69,7 @@ def test_a_touched_stop_leaves_at_market_once_and_disarms(side):
     assert int(harness.engine.state.I[0, blocked]) == 1
     harness.fill(exit_, exit_.units, touched)
     assert not placed(harness.step()), "the wish has not differed yet"
-    assert harness.reasons[harness.engine.decision(0).refused] == "disarmed"
+    assert harness.reasons[harness.engine.decision(0).rejected] == "disarmed"
 
 
 def test_a_stop_at_the_venue_is_not_tested_here():
@@ -171,7 +171,7 @@ def test_a_person_halts_once_and_resumes(kind):
     assert harness.engine.halt(harness.now_ns, flatten=False) == []
     assert (harness.blocked, harness.engine.blocked) == (1, True)
     assert not placed(harness.step())
-    assert harness.reasons[harness.engine.decision(0).refused] == "halted"
+    assert harness.reasons[harness.engine.decision(0).rejected] == "halted"
     assert harness.engine.resume(harness.now_ns) == [Cleared(harness.now_ns, BY_HAND)]
     assert harness.engine.resume(harness.now_ns) == []
     assert harness.blocked == 0

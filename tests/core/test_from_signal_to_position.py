@@ -80,7 +80,7 @@ def test_a_working_entry_counts_as_held():
 def test_after_a_stop_the_side_is_disarmed_until_the_wish_has_differed():
     rows = [CALM, (100, 101, 80, 90), *[(90, 91, 89, 90)] * 4]
     out = told("LLL-LL", bars_of(rows), stops={"stop_loss": 0.1})
-    assert out.refused[1:3] == ["disarmed", "disarmed"]
+    assert out.rejected[1:3] == ["disarmed", "disarmed"]
     assert out.fills == [(1, 1.0, 100.0), (2, -1.0, 90.0), (5, 1.0, 90.0)]
 
 
@@ -95,7 +95,7 @@ def test_reentry_immediate_and_after_bars_change_it():
     at_once = told("LLLLLLL", bars_of(rows), stops={"stop_loss": 0.1}, reentry="immediate")
     assert at_once.fills[2][0] == 2
     later = told("LLLLLLL", bars_of(rows), stops={"stop_loss": 0.1}, reentry=3)
-    assert later.refused[1:5] == ["disarmed"] * 3 + [""]
+    assert later.rejected[1:5] == ["disarmed"] * 3 + [""]
 
 
 INSIDE = [CALM, CALM, (100, 101, 80, 90), *[(90, 91, 89, 90)] * 6]
@@ -114,27 +114,27 @@ AT_OPEN = [CALM, CALM, (80, 81, 79, 80), *[(80, 81, 79, 80)] * 6]
     ],
     ids=["stop inside the bar", "stop at the open", "time limit", "time limit, late", "halt"],
 )
-def test_after_bars_refuses_so_many_decisions_from_the_close_of_the_bar_of_the_fill(
+def test_after_bars_rejects_so_many_decisions_from_the_close_of_the_bar_of_the_fill(
     rows, keys, filled, bars
 ):
     """`filled` is the time of the fill; the close of its bar is the first decision after it."""
     out = told("L" * 9, bars_of(rows), reentry=bars, **keys)
     assert out.fills[1][0] == filled
     first = filled - (rows is INSIDE)  # a fill inside a bar has the time of its close
-    assert out.refused[first : first + bars + 1] == ["disarmed"] * bars + [""]
+    assert out.rejected[first : first + bars + 1] == ["disarmed"] * bars + [""]
 
 
 def test_a_time_limit_disarms():
     out = told("LLLLLL", calm(6), stops={"time_limit": 2})
     assert out.fills == [(1, 1.0, 100.0), (3, -1.0, 100.0)]
-    assert out.refused[3:] == ["disarmed"] * 3
+    assert out.rejected[3:] == ["disarmed"] * 3
 
 
 def test_a_halt_disarms():
     rows = [CALM, (100, 101, 79, 80), *[(80, 81, 79, 80)] * 5]
     keys = {"then": "flatten", "above": 0.001, "resume": 1}
     out = told("LLLLLLL", bars_of(rows), halts={"drawdown": keys}, amount=10.0)
-    assert out.refused[3:] == ["disarmed"] * 4
+    assert out.rejected[3:] == ["disarmed"] * 4
 
 
 def test_each_side_is_disarmed_for_itself():
@@ -142,7 +142,7 @@ def test_each_side_is_disarmed_for_itself():
     keys = {"stops": {"stop_loss": 0.1}, "spot": False}
     out = told("LSLLLLLL--", bars_of(rows), reentry=5, **keys)
     assert [t[:2] for t in out.trades] == [(1, "stop_loss"), (-1, "stop_loss")]
-    assert out.refused[2:8] == ["disarmed"] * 4 + ["", ""]
+    assert out.rejected[2:8] == ["disarmed"] * 4 + ["", ""]
     assert out.fills[4][:2] == (7, 1.0)
 
 
@@ -166,13 +166,13 @@ def test_an_exit_drops_only_what_a_flip_on_its_way_would_have_opened(side, laten
 
 def test_min_interval_counts_bars_between_accepted_entries():
     out = told("LSLLLL", calm(6), min_interval=4)
-    assert out.refused[2:4] == ["min_interval", "min_interval"]
+    assert out.rejected[2:4] == ["min_interval", "min_interval"]
     assert [t for t, _, _ in out.fills] == [1, 2, 5]
 
 
 def test_min_interval_never_delays_an_exit():
     out = told("LS", calm(2), spot=False, min_interval=9)
-    assert out.refused[1] == "min_interval"
+    assert out.rejected[1] == "min_interval"
     assert out.orders[-1] == (2, "market", -1.0, "opposite")
 
 
@@ -193,7 +193,7 @@ def test_exit_below_leaves_when_confidence_falls_under_it():
 
 def test_on_spot_a_short_wish_means_flat():
     out = told("LS-", calm(3))
-    assert out.refused[1] == "short_as_flat"
+    assert out.rejected[1] == "short_as_flat"
     assert out.signals[1] == 0.0
     assert out.fills[1] == (2, -1.0, 100.0)
 

@@ -25,7 +25,7 @@ from tests.features.cases import CASES
 from tests.scale import SOAK, examples
 
 UNBOUNDED = ("drawdown", "obv", "running_max", "running_sum")
-"""Refused in a file unless a window or an anchor ends their memory."""
+"""Rejected in a file unless a window or an anchor ends their memory."""
 
 
 @given(st.data())

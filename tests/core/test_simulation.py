@@ -169,8 +169,8 @@ def test_buying_one_lot_less_the_fee_is_dust_not_a_position():
     assert out.trades == []
 
 
-def test_minimum_notional_refuses_an_entry():
-    assert told("L-", bars_of([CALM] * 2), min_notional=101.0).refused[0] == "min_notional"
+def test_minimum_notional_rejects_an_entry():
+    assert told("L-", bars_of([CALM] * 2), min_notional=101.0).rejected[0] == "min_notional"
 
 
 def test_a_remainder_below_the_minimum_notional_is_a_position_until_it_is_sold():
@@ -188,7 +188,7 @@ def test_an_exit_below_the_minimum_notional_waits_and_is_said():
     out = told("L-S---", bars_of(THIN[:6]), amount=10.0, participation=0.1, min_notional=50.0,
                lot=0.1)  # fmt: skip
     assert out.fills == [(1, pytest.approx(0.3), 100.0)]
-    assert out.refused[2:] == ["too_small"] * 4
+    assert out.rejected[2:] == ["too_small"] * 4
     assert [t[:2] for t in out.trades] == []
 
 
@@ -228,7 +228,7 @@ def test_a_resize_below_the_minimum_notional_waits():
     assert any(q < 0.0 for _, q, _ in free.fills)
     out = told("LLL--", bars_of(rows), min_notional=1_000.0, **keys)
     assert not any(q < 0.0 for _, q, _ in out.fills)
-    assert "too_small" in out.refused
+    assert "too_small" in out.rejected
 
 
 def test_the_minimum_notional_never_holds_up_a_liquidation():
@@ -251,13 +251,13 @@ def test_a_market_order_with_a_tick_stays_a_market_order():
     assert out.orders == [(1, "market", 1.0, "entry")]
 
 
-def test_clipped_by_names_the_tightest_cap_ties_to_the_earlier():
+def test_capped_by_names_the_tightest_cap_ties_to_the_earlier():
     keys = {"sizing": "fixed_fraction", "amount": 1.0}
     limits = {"gross_exposure": 0.2, "position": 0.3}
-    assert told("L-", bars_of([CALM] * 2), limits=limits, **keys).clipped[0] == "gross_exposure"
+    assert told("L-", bars_of([CALM] * 2), limits=limits, **keys).capped[0] == "gross_exposure"
     limits = {"gross_exposure": 0.2, "position": 0.2}
     out = told("L-", bars_of([CALM] * 2), limits=limits, **keys)
-    assert out.clipped[0] == "position"
+    assert out.capped[0] == "position"
     assert out.granted[0] == pytest.approx(20.0)
 
 
@@ -265,14 +265,14 @@ def test_a_group_does_not_concern_symbols_outside_it():
     limits = {"groups": {"one": {"symbols": ["BBB/USDT"], "max": 0.001}}}
     out = told(["L-", "L-"], bars_of([CALM] * 2), bars_of([CALM] * 2), limits=limits)
     assert out.fills[0] == (1, 1.0, 100.0)
-    assert out.clipped[:2] == ["", "groups"]
+    assert out.capped[:2] == ["", "groups"]
 
 
 def test_entries_go_by_confidence_and_each_sees_those_before():
     markets = [bars_of([CALM] * 2)] * 2
     out = told(["l-", "L-"], *markets, sizing="fixed_fraction", amount=0.7)
     assert [o[2] for o in out.orders] == [pytest.approx(70.0), pytest.approx(30.0)]
-    assert out.clipped[:2] == ["gross_exposure", ""]
+    assert out.capped[:2] == ["gross_exposure", ""]
 
 
 def test_pro_rata_scales_all_alike():
@@ -297,7 +297,7 @@ def test_half_of_the_rate_budget_is_kept_for_reductions():
     markets = [bars_of([CALM] * 3)] * 3
     limits = {"orders_per_minute": 4}
     out = told(["LS-", "LS-", "LS-"], *markets, limits=limits)
-    assert out.refused[:3] == ["", "", "orders_per_minute"]
+    assert out.rejected[:3] == ["", "", "orders_per_minute"]
     assert sum(o[3] == "exit" for o in out.orders) == 2
 
 
@@ -312,12 +312,12 @@ def test_a_maker_fee_is_paid_from_cash_that_is_there():
 
 
 def test_a_limit_price_on_the_collar_is_inside_it():
-    assert told("L-", bars_of([CALM] * 2), order="limit", offset=0.05).refused[0] == ""
+    assert told("L-", bars_of([CALM] * 2), order="limit", offset=0.05).rejected[0] == ""
 
 
-def test_a_price_collar_refuses_a_limit_too_far_away():
+def test_a_price_collar_rejects_a_limit_too_far_away():
     out = told("L-", bars_of([CALM] * 2), order="limit", offset=0.06)
-    assert out.refused[0] == "price_collar"
+    assert out.rejected[0] == "price_collar"
 
 
 def test_a_reduction_skips_max_order_value_and_halts():

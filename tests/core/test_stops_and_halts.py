@@ -129,7 +129,7 @@ def test_flatten_cancels_closes_at_market_and_blocks():
     keys = {"above": 0.25, "then": "flatten"}
     out = told("L--L-L", bars_of(rows), amount=50.0, halts={"drawdown": keys})
     assert out.fills[1] == (3, -50.0, 50.0)
-    assert out.refused[3] == "halted"
+    assert out.rejected[3] == "halted"
     assert len(out.fills) == 2
 
 

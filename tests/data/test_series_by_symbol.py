@@ -132,7 +132,7 @@ def test_a_model_that_learns_nothing_has_no_training_and_decides_from_the_first_
     result = backtest(loaded)
     assert [each["rows"] for each in result.models] == [0]
     table = pl.DataFrame(result.decisions)
-    assert table.filter(pl.col("refused_by").cast(pl.String) == "no_model").height == 0
+    assert table.filter(pl.col("rejected_by").cast(pl.String) == "no_model").height == 0
     text = recipe().replace("  of: forecast\n  label", "  of: forecast\n  {}\n  label")
     for wrong in ("training: {train: 2d}", "scale: standard", "calibrate: sigmoid"):
         path = folder / "y.yaml"

@@ -253,7 +253,7 @@ def test_its_feature_is_what_it_says(run: tuple[Path, dict[str, Any]]) -> None:
 def test_its_limit_clips_on_weekends_only(run: tuple[Path, dict[str, Any]]) -> None:
     folder, _ = run
     decisions = pl.read_parquet(folder / "decisions.parquet")
-    clipped = decisions.filter(pl.col("clipped_by") == "weekend")
+    clipped = decisions.filter(pl.col("capped_by") == "weekend")
     assert len(clipped) > 0
     assert set(clipped["time"].dt.weekday()) <= {6, 7}
     bars = pl.read_parquet(folder / "bars.parquet")

@@ -105,7 +105,7 @@ def doubts() -> list[tuple[m.Event, int]]:
 @pytest.mark.parametrize("number", range(len(REFUSED)))
 def test_surely_not_accepted(number: int, refusals: list[tuple[m.Event, int]]) -> None:
     event, posts = refusals[number]
-    assert isinstance(event, m.Refused)
+    assert isinstance(event, m.Rejected)
     assert (event.code, event.by, posts) == (REFUSED[number][0], "venue", 1)
 
 

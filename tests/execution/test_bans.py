@@ -46,7 +46,7 @@ def test_who_was_not_told_keeps_away_as_well(first: str) -> None:
             with pytest.raises(RunError):
                 await feed.bars("BTC/USDT", 0, HOUR)
             answer = await live.submit(limit("a-1"))
-            assert isinstance(answer, m.Refused)
+            assert isinstance(answer, m.Rejected)
             assert (answer.code, answer.by) == ("banned", "gate")
             assert await live.holdings() is None
             assert await live.open_orders() is None

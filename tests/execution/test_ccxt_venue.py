@@ -81,7 +81,7 @@ def test_a_limit_is_rounded_so_that_it_is_never_worse() -> None:
             buy = await live.submit(limit("a-1", 90.129, quantity=0.123456789))
             assert (buy.price, buy.quantity) == (90.12, 0.12345)
             tiny = await live.submit(limit("a-2", 90.0, quantity=1e-9))
-            assert isinstance(tiny, m.Refused)
+            assert isinstance(tiny, m.Rejected)
             assert (tiny.by, tiny.code) == ("local", "filter")
             assert placed(venue) == ["a-1"]
 

@@ -127,7 +127,7 @@ def test_o1_an_entry_that_waits_in_the_limiter_when_a_halt_comes_never_leaves() 
                 out.start(send)
             assert await out.settle(10.0) == 0
             await asyncio.gather(*reads)
-            refused = [(each.client_id, each.code, each.by) for each in heard.of(m.Refused)]
+            refused = [(each.client_id, each.code, each.by) for each in heard.of(m.Rejected)]
             assert refused == [("a-1", "cancelled", "local"), ("a-2", "cancelled", "local")]
             assert {each.client_id for each in heard.of(m.Acked)} == {"a-3"}
             assert [each.client_id for each in venue.truth().orders] == ["a-0", "a-3"]

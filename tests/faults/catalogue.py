@@ -180,7 +180,7 @@ CATALOGUE: Final = {
             _CONFIG + "test_c2_decided_by_the_prices_of_another_symbol",
         ),
         (),
-        (_CHECKS + "test_c2_a_hundred_times_too_large_is_refused",),
+        (_CHECKS + "test_c2_a_hundred_times_too_large_is_rejected",),
     ),
     "C3": Fault(
         "test keys on a real host, a key that can withdraw",

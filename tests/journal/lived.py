@@ -42,12 +42,12 @@ def _decision_time(number: int) -> m.DecisionTimeReached:
     return m.DecisionTimeReached(at_ns=time_ns + 25 * MS, time_ns=time_ns, present=(0,))
 
 
-def _decided(number: int, signal: str, granted: float, refused_by: str = "") -> m.Decided:
+def _decided(number: int, signal: str, granted: float, rejected_by: str = "") -> m.Decided:
     time_ns = T0 + (number + 1) * HOUR
     return m.Decided(
         time_ns=time_ns, symbol=0, features=struct.pack("<2d", number + 0.25, number + 0.5),
         probability_up=0.75, confidence=0.5, signal=signal, requested=0.5,  # type: ignore[arg-type]
-        granted=granted, refused_by=refused_by, trace=f"{NAME}@{time_ns}",
+        granted=granted, rejected_by=rejected_by, trace=f"{NAME}@{time_ns}",
     )  # fmt: skip
 
 
@@ -138,7 +138,7 @@ def rows() -> Iterator[Row]:
         _decided(2, "long", 0.4, "cash"), _ruled(2, 804.0), m.Cleared(rule="feed", by="data"),
         *_submit(2, "buy", 0.4, 2, "entry"),
     ]  # fmt: skip
-    refused = m.Refused(
+    refused = m.Rejected(
         at_ns=T0 + 3 * HOUR + 50 * MS, client_id="atagtagx2-1", code="funds", text="too little"
     )
     yield (

@@ -83,7 +83,7 @@ def test_the_tables_are_those_worked_out_by_hand(folder: Path) -> None:
     decisions = run.table("decisions")
     assert decisions.columns[:4] == ["time", "symbol", "fast", "slow"]
     assert decisions["slow"].to_list() == [0.5, 1.5, 2.5]
-    assert decisions["refused_by"].to_list() == ["", "", "cash"]
+    assert decisions["rejected_by"].to_list() == ["", "", "cash"]
     equity = run.table("equity")
     assert equity["drawdown"].to_list() == [0.0, 0.0, 1.0 - 804.0 / 1_005.0]
     assert run.table("bars")["close"].to_list() == [100.0, 110.0, 90.0]

@@ -148,7 +148,7 @@ class Venue:
         self._orders += 1
         name, number = order.client_id, self._orders
         if hand.refused:
-            yield m.Refused(at_ns=at_ns, client_id=name, code=hand.refused, text="no")
+            yield m.Rejected(at_ns=at_ns, client_id=name, code=hand.refused, text="no")
             return
         yield m.Acked(
             at_ns=at_ns, client_id=name, venue_order_id=f"v{number}", state="open",

@@ -71,33 +71,33 @@ def traded(position: float, symbol: int = 0) -> m.Traded:
 
 def test_without_a_price_nothing_enters_and_a_reduction_still_leaves() -> None:
     [member] = Account(SYMBOLS).members
-    assert "no price" in member.refusal(submit())
-    assert member.refusal(submit("a", reduces=True)) == ""
+    assert "no price" in member.rejection(submit())
+    assert member.rejection(submit("a", reduces=True)) == ""
 
 
 def test_positions_of_all_strategies_add_up() -> None:
     account = Account(SYMBOLS, SYMBOLS)
     one, two = account.members
     price(one, 100.0)
-    assert one.refusal(submit("a", quantity=10.0)) == ""  # 1000 of 2 x 500, and a tenth
-    assert "of BTC/USDT, at most" in two.refusal(submit("b", quantity=2.0))
+    assert one.rejection(submit("a", quantity=10.0)) == ""  # 1000 of 2 x 500, and a tenth
+    assert "of BTC/USDT, at most" in two.rejection(submit("b", quantity=2.0))
     filled = m.Changed(order=1, client_id="a", symbol=0, state="filled", filled=10.0)
     one.watch(m.Ticked(at_ns=0, market_ns=0), [traded(10.0), filled])
     assert one.working == {}
-    assert "of BTC/USDT, at most" in two.refusal(submit("c", quantity=2.0))
+    assert "of BTC/USDT, at most" in two.rejection(submit("c", quantity=2.0))
     one.watch(m.Ticked(at_ns=0, market_ns=0), [traded(0.0)])
-    assert two.refusal(submit("d", quantity=2.0)) == ""
+    assert two.rejection(submit("d", quantity=2.0)) == ""
 
 
 def test_an_order_that_turns_a_position_adds_what_lies_beyond_it() -> None:
     [member] = Account(SYMBOLS).members
     price(member, 100.0)
     member.watch(m.Ticked(at_ns=0, market_ns=0), [traded(-5.0)])
-    assert member.refusal(submit("a", quantity=10.0)) == "", "as much on the other side"
+    assert member.rejection(submit("a", quantity=10.0)) == "", "as much on the other side"
     member.working.clear()
-    assert "would hold 700.00 of BTC/USDT" in member.refusal(submit("b", quantity=12.0))
+    assert "would hold 700.00 of BTC/USDT" in member.rejection(submit("b", quantity=12.0))
     member.watch(m.Ticked(at_ns=0, market_ns=0), [traded(5.0)])
-    assert "of BTC/USDT, at most" in member.refusal(submit("c", quantity=10.0))
+    assert "of BTC/USDT, at most" in member.rejection(submit("c", quantity=10.0))
 
 
 def test_gross_adds_up_over_symbols() -> None:
@@ -105,9 +105,9 @@ def test_gross_adds_up_over_symbols() -> None:
     [member] = account.members
     for symbol in range(3):
         price(member, 100.0, symbol)
-    assert member.refusal(submit("a", symbol=0, quantity=5.0)) == ""
-    assert member.refusal(submit("b", symbol=1, quantity=5.0)) == ""
-    assert "all strategies would hold 1300.00" in member.refusal(
+    assert member.rejection(submit("a", symbol=0, quantity=5.0)) == ""
+    assert member.rejection(submit("b", symbol=1, quantity=5.0)) == ""
+    assert "all strategies would hold 1300.00" in member.rejection(
         submit("c", symbol=2, quantity=3.0)
     )
 
@@ -117,22 +117,22 @@ def test_the_rate_is_of_the_account_and_passes_with_time() -> None:
     one, two = account.members
     price(one, 1.0)
     for k, each in enumerate((one, two, one, two)):
-        assert each.refusal(submit(f"a{k}", quantity=0.1)) == ""
-    assert "within a minute" in one.refusal(submit("b", quantity=0.1))
-    assert one.refusal(submit("c", quantity=0.1, reduces=True)) == ""
+        assert each.rejection(submit(f"a{k}", quantity=0.1)) == ""
+    assert "within a minute" in one.rejection(submit("b", quantity=0.1))
+    assert one.rejection(submit("c", quantity=0.1, reduces=True)) == ""
     account.now_ns += 60 * NS
-    assert one.refusal(submit("d", quantity=0.1)) == ""
+    assert one.rejection(submit("d", quantity=0.1)) == ""
 
 
 def test_a_change_of_an_order_counts_what_it_replaces() -> None:
     [member] = Account(SYMBOLS).members
     price(member, 100.0)
-    assert member.refusal(submit("a", quantity=5.0, limit_price=100.0)) == ""
+    assert member.rejection(submit("a", quantity=5.0, limit_price=100.0)) == ""
     amend = m.Amend(
         client_id="a", venue_order_id="v", new_client_id="b", parent=1, symbol=0, side="buy",
         quantity=5.0, limit_price=101.0, deadline_ns=0,
     )  # fmt: skip
-    assert member.refusal(amend) == ""
+    assert member.rejection(amend) == ""
     assert list(member.working) == ["a", "b"]
 
 
@@ -147,7 +147,7 @@ def test_whatever_is_sent_the_account_stays_within_its_bounds(
     values = [0.0, 0.0]
     for k, (who, symbol, quantity) in enumerate(orders):
         order = submit(f"t{k}", k, symbol=symbol, quantity=quantity)
-        if not account.members[who].refusal(order):
+        if not account.members[who].rejection(order):
             values[symbol] += 100.0 * quantity
     assert max(values) <= 1_500.0 * 1.1 + 1e-6
     assert sum(values) <= 3_000.0 * 1.1 + 1e-6
@@ -216,25 +216,25 @@ def test_what_is_no_number_lets_no_entry_pass(bad: float) -> None:
             for each in account.members:
                 each.watch(tick, [m.Ruled(time_ns=0, equity=bad, cash=0.0, exposure=0.0)])
         elif part == "equity":
-            continue  # the strategy's own check refuses it
+            continue  # the strategy's own check rejects it
         order = submit("a", quantity=bad if part == "quantity" else 1.0)
-        assert one.refusal(order), part
-        assert one.refusal(submit("b", quantity=1.0, reduces=True)) == ""
+        assert one.rejection(order), part
+        assert one.rejection(submit("b", quantity=1.0, reduces=True)) == ""
 
 
-def test_a_change_that_is_refused_leaves_the_old_order_in_the_sum() -> None:
+def test_a_change_that_is_rejected_leaves_the_old_order_in_the_sum() -> None:
     [member] = Account(SYMBOLS).members
     price(member, 100.0)
-    assert member.refusal(submit("a", quantity=5.0, limit_price=100.0)) == ""
+    assert member.rejection(submit("a", quantity=5.0, limit_price=100.0)) == ""
     amend = m.Amend(
         client_id="a", venue_order_id="v", new_client_id="b", parent=1, symbol=0, side="buy",
         quantity=5.0, limit_price=101.0, deadline_ns=0,
     )  # fmt: skip
-    assert member.refusal(amend) == ""
+    assert member.rejection(amend) == ""
     ended(member, "b", "rejected")
-    assert "of BTC/USDT, at most" in member.refusal(submit("c", quantity=2.0))
+    assert "of BTC/USDT, at most" in member.rejection(submit("c", quantity=2.0))
     ended(member, "a", "cancelled")
-    assert member.refusal(submit("d", quantity=2.0)) == ""
+    assert member.rejection(submit("d", quantity=2.0)) == ""
 
 
 def ended(member: Member, client_id: str, state: Any) -> None:
@@ -251,12 +251,14 @@ def test_after_a_restart_what_is_open_and_held_still_counts() -> None:
     one, two = account.members
     one.positions = {"ETH/USDT": 2.0}  # as a snapshot has it
     price(two, PRICE)
-    assert two.refusal(submit("a", quantity=1.0)) == "no price of ETH/USDT is known, which s0 holds"
+    assert (
+        two.rejection(submit("a", quantity=1.0)) == "no price of ETH/USDT is known, which s0 holds"
+    )
     restored: Any = SimpleNamespace(orders=bench.core, checks=bench.checks)
     one.take_up(restored)
     assert [each.value for each in one.working.values()] == [6.0 * PRICE]
-    assert two.refusal(submit("b", quantity=4.0)) == ""
-    assert "of BTC/USDT, at most" in two.refusal(submit("c", quantity=1.5))
+    assert two.rejection(submit("b", quantity=4.0)) == ""
+    assert "of BTC/USDT, at most" in two.rejection(submit("c", quantity=1.5))
 
 
 def test_what_others_hold_is_said() -> None:

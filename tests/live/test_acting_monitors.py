@@ -96,7 +96,7 @@ def test_a_run_at_a_venue_acts_when_its_backtest_does(tmp_path: Path, monitors: 
         entered += sum(not each.reduces for each in sent)
         left += sum(each.reduces for each in sent if blocked)
         refused += sum(
-            each.refused_by == "halted" for each in entry.commands if isinstance(each, m.Decided)
+            each.rejected_by == "halted" for each in entry.commands if isinstance(each, m.Decided)
         )
         assert not blocked or all(each.reduces for each in sent), "an entry left while blocked"
     assert entered > 3

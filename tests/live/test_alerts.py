@@ -317,7 +317,7 @@ def test_what_is_worth_an_alert() -> None:
     assert kinds(TICK, said) == [{"verdict"}]
     late = m.Alerted(level="critical", event="late_fill", text="a fill came late")
     assert kinds(TICK, late) == [{"error"}]
-    refused = m.Refused(at_ns=1, client_id="c", code="-2010", text="no funds")
+    refused = m.Rejected(at_ns=1, client_id="c", code="-2010", text="no funds")
     assert kinds(refused) == [{"rejected_order"}]
     stop = m.Operated(at_ns=1, action="stop", name="septet", reason="end")
     assert kinds(stop) == [{"stop"}]
@@ -418,7 +418,7 @@ def test_every_guard_sends_one_alert_of_its_severity() -> None:
 
 def test_values_of_others_begin_no_line_of_an_alert() -> None:
     text = "x\nmine live: all is well" + "y" * 5_000
-    refused = m.Refused(at_ns=1, client_id="c", code="-1\n", text=text)
+    refused = m.Rejected(at_ns=1, client_id="c", code="-1\n", text=text)
     lines = only(refused).text("mine live").splitlines()
     assert len(lines) == 3
     assert all(len(line) <= 300 for line in lines)

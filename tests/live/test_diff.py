@@ -248,7 +248,7 @@ def test_a_row_that_only_asked_for_something_else_is_no_cause() -> None:
     assert differing({(1, 0): same}, {(1, 0): Row("long", 6.329, "")}) == []
     table = {
         "time": [1], "symbol": ["A"], "signal": ["long"], "requested": [6.32912],
-        "granted": [6.329], "refused_by": [""],
+        "granted": [6.329], "rejected_by": [""],
     }  # fmt: skip
     other = {**table, "requested": [6.32999]}
     assert differing(rows_of_table(table, ["A"]), rows_of_table(other, ["A"])) == []

@@ -120,38 +120,38 @@ def test_an_order_past_its_deadline_stays() -> None:
     async def scene() -> None:
         harness = DispatchHarness()
         late = submit(deadline_ns=START_NS - 1)
-        [refused] = await harness.do(late)
-        assert isinstance(refused, m.Refused)
-        assert (refused.code, refused.by) == ("deadline", "local")
-        [refused] = await harness.do(amend(deadline_ns=START_NS - 1))
-        assert isinstance(refused, m.Refused)
-        assert refused.client_id == "t1-1"
+        [rejected] = await harness.do(late)
+        assert isinstance(rejected, m.Rejected)
+        assert (rejected.code, rejected.by) == ("deadline", "local")
+        [rejected] = await harness.do(amend(deadline_ns=START_NS - 1))
+        assert isinstance(rejected, m.Rejected)
+        assert rejected.client_id == "t1-1"
         assert harness.venue.calls == []
 
     asyncio.run(scene())
 
 
-def test_the_gate_refuses_and_says_why() -> None:
+def test_the_gate_rejects_and_says_why() -> None:
     class Shut:
-        def refusal(self, order: m.Submit | m.Amend) -> str:
+        def rejection(self, order: m.Submit | m.Amend) -> str:
             return "the account holds enough"
 
     async def scene() -> None:
         harness = DispatchHarness(gate=Shut())
-        [refused] = await harness.do(submit())
-        assert isinstance(refused, m.Refused)
-        assert (refused.by, refused.text) == ("gate", "the account holds enough")
+        [rejected] = await harness.do(submit())
+        assert isinstance(rejected, m.Rejected)
+        assert (rejected.by, rejected.text) == ("gate", "the account holds enough")
         assert harness.venue.calls == []
 
     asyncio.run(scene())
 
 
-def test_what_is_not_wanted_any_more_is_refused_here_a_change_as_well() -> None:
+def test_what_is_not_wanted_any_more_is_rejected_here_a_change_as_well() -> None:
     async def scene() -> None:
         harness = DispatchHarness(wants=lambda client_id: False)
-        for refused in await harness.do(submit(), amend()):
-            assert isinstance(refused, m.Refused)
-            assert (refused.code, refused.by) == ("cancelled", "local")
+        for rejected in await harness.do(submit(), amend()):
+            assert isinstance(rejected, m.Rejected)
+            assert (rejected.code, rejected.by) == ("cancelled", "local")
         assert harness.venue.calls == []
         assert harness.out.posts == 0
 

@@ -74,7 +74,7 @@ def test_a_log_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
 def test_the_trace_ties_signal_order_and_fill() -> None:
     decided = m.Decided(
         trace="b1", time_ns=AT_NS, symbol=0, features=b"", probability_up=0.6, confidence=0.2,
-        signal="long", requested=0.5, granted=0.4, clipped_by="position",
+        signal="long", requested=0.5, granted=0.4, capped_by="position",
     )  # fmt: skip
     submit = m.Submit(
         trace="b1", client_id="t1-0", parent=1, symbol=0, side="buy", order_type="market",
@@ -131,10 +131,10 @@ def test_a_usual_start_and_stop_have_no_line_that_warns() -> None:
 
 
 def test_orders_have_the_names_that_why_takes() -> None:
-    refused = m.Changed(
+    rejected = m.Changed(
         order=5, client_id="", symbol=1, state="rejected", filled=0.0, reason="venue_down"
     )
-    [(level, _, fields)] = lines_of(m.Ticked(at_ns=1, market_ns=1), [refused], SYMBOLS)
+    [(level, _, fields)] = lines_of(m.Ticked(at_ns=1, market_ns=1), [rejected], SYMBOLS)
     assert (level, fields["order"]) == ("warning", "o6")
     assert fields["text"] == "o6 of ETH/USDT rejected: venue_down"
 

@@ -129,7 +129,7 @@ def test_what_paper_trades_and_what_a_check_refuses_is_counted() -> None:
     assert (seen.orders, seen.rejected) == (1, 0)
     sent = msgspec.structs.replace(placed, client_id="x")  # of an order that was sent before
     refused = msgspec.structs.replace(placed, state="rejected", reason="lot")
-    answer = m.Refused(at_ns=2, client_id="x", code="-1", text="no")
+    answer = m.Rejected(at_ns=2, client_id="x", code="-1", text="no")
     seen.take(answer, [sent, msgspec.structs.replace(refused, client_id="x")], ["A"])
     seen.take(m.Ticked(at_ns=3, market_ns=3), [refused], ["A"])
     assert (seen.orders, seen.rejected) == (1, 2)

@@ -251,7 +251,7 @@ def test_what_a_venue_refuses_is_an_answer(
         it = await opened_venue()
         it.quote(99.0, 101.0)
         answer = await it.send(*order, **prices)
-        assert isinstance(answer, m.Refused)
+        assert isinstance(answer, m.Rejected)
         assert answer.code == code
 
     asyncio.run(refused())
@@ -263,7 +263,7 @@ async def test_an_id_is_used_once_and_the_final_state_stays() -> None:
     it.quote(99.0, 101.0)
     await it.send("buy", 1.0)
     again = await it.venue.submit(submit("t1", "buy", 1.0))
-    assert isinstance(again, m.Refused)
+    assert isinstance(again, m.Rejected)
     assert again.code == "duplicate"
     seen = await it.venue.cancel(m.Cancel(client_id="t1", symbol=0))
     assert isinstance(seen, m.OrderSeen)
@@ -290,12 +290,12 @@ async def test_amend_replaces_under_a_new_id() -> None:
         side="buy", quantity=0.6, limit_price=98.0, deadline_ns=2**62,
     )  # fmt: skip
     refused = await it.venue.amend(larger)
-    assert isinstance(refused[0], m.Refused)
+    assert isinstance(refused[0], m.Rejected)
     assert refused[0].code == "quantity"
     it.quote(96.0, 97.0)
     assert pairs(it.fills) == [(0.5, 97.0)]
     late = await it.venue.amend(amend)
-    assert isinstance(late[0], m.Refused)
+    assert isinstance(late[0], m.Rejected)
 
 
 @run

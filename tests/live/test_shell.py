@@ -154,7 +154,7 @@ def test_s1_nothing_is_sent_while_the_journal_fails_and_all_of_it_afterwards() -
         assert bench.journal.stored == 0
         assert not bench.shell.journal_works
         assert [name for _, name, _ in bench.told] == ["journal_failed"]
-        refused = bench.seen(m.Refused)
+        refused = bench.seen(m.Rejected)
         assert [each.client_id for each in refused] == ["t1-0"]  # withdrawn by the kill switch
         bench.journal.broken = False
         for _ in range(200):
@@ -222,7 +222,7 @@ def test_s1_an_order_that_waited_past_its_deadline_is_refused() -> None:
         for _ in range(200):
             await asyncio.sleep(0)
         assert bench.venue.named("submit") == []
-        assert [each.code for each in bench.seen(m.Refused)] == ["deadline"]
+        assert [each.code for each in bench.seen(m.Rejected)] == ["deadline"]
         bench.shell.stop()
 
     asyncio.run(scene())
@@ -243,7 +243,7 @@ def test_s1_what_was_withdrawn_while_it_waited_stays_when_the_journal_works_agai
         for _ in range(200):
             await asyncio.sleep(0)
         assert [each.client_id for each in bench.venue.named("submit")] == ["t2-0"]
-        [refused] = bench.seen(m.Refused)
+        [refused] = bench.seen(m.Rejected)
         assert (refused.client_id, refused.code, refused.by) == ("t1-0", "cancelled", "local")
         bench.shell.stop()
 
@@ -264,7 +264,7 @@ def test_o1_a_halt_in_the_turn_of_an_entry_is_in_time() -> None:
         bench.shell.start()
         await bench.settled()
         assert bench.venue.named("submit") == []
-        assert [each.code for each in bench.seen(m.Refused)] == ["cancelled"]
+        assert [each.code for each in bench.seen(m.Rejected)] == ["cancelled"]
         bench.shell.stop()
 
     asyncio.run(scene())

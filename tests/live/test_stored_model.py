@@ -199,7 +199,7 @@ def test_it_decides_after_its_last_label_only(world: Learner) -> None:
     [(run, _)] = world.run("paper").ends
     _, rows = _rows(run.place.folder)
     decided = [each for _, caused in rows for each in caused if isinstance(each, m.Decided)]
-    assert {each.refused_by for each in decided} == {"no_model"}
+    assert {each.rejected_by for each in decided} == {"no_model"}
     assert "the stored model decides from" in _log(run.place.folder, "stored_model")[-1]
 
 

@@ -64,7 +64,7 @@ def test_a_halt_lets_no_entry_through_until_a_person_resumes(tmp_path: Path) -> 
     mine = orders.filter(pl.col("time").cast(pl.Int64) < halt.time_ns)
     assert mine.height == before.height
     decided = frames_of(halted)["decisions"]
-    assert "halted" in set(decided["refused_by"])
+    assert "halted" in set(decided["rejected_by"])
     made = summarise(halted, frames_of(halted), run_id="r")
     assert made["verdict"].startswith("halted on")
 

@@ -34,7 +34,7 @@ def rules_run(runs_root: Path) -> Run:
 
 
 @pytest.fixture(scope="session")
-def refused_run(runs_root: Path) -> Run:
-    """Every decision was refused."""
-    result = make_result(symbols=("BTC/USDT",), bars=700, never=True, strategy="refused")
+def rejected_run(runs_root: Path) -> Run:
+    """Every decision was rejected."""
+    result = make_result(symbols=("BTC/USDT",), bars=700, never=True, strategy="rejected")
     return save_run(without_trades(result), runs_root, now_ns=NOW_NS + 120_000_000_000)

@@ -133,12 +133,12 @@ def simulate(
             }
         )
         for symbol, bars in tables.items():
-            refused, granted, signal = "", 0.0, "none"
+            rejected, granted, signal = "", 0.0, "none"
             if symbol in entered:
-                refused = "held"
+                rejected = "held"
                 at, price = entered[symbol]
                 if i - at >= hold and i + 1 < count:
-                    signal, refused = "flat", ""
+                    signal, rejected = "flat", ""
                     size = book.held.pop(symbol)
                     out = {"reason": "after", "confidence": 0.1, "probability_up": 0.5}
                     paid = book.trade(symbol, bars, i, -size, {**out, "sizing_inputs": "{}"})
@@ -161,7 +161,7 @@ def simulate(
                     )
                     del entered[symbol]
             elif i + 1 < count:
-                refused, granted = _decide(book, bars, i, equity, float(p[symbol][i]))
+                rejected, granted = _decide(book, bars, i, equity, float(p[symbol][i]))
                 if granted:
                     entered[symbol] = (i, book.fills[-1]["price"])
                     signal = "long"
@@ -175,8 +175,8 @@ def simulate(
                     "signal": signal,
                     "requested": granted * 1.2,
                     "granted": granted,
-                    "clipped_by": "position" if granted else "",
-                    "refused_by": refused,
+                    "capped_by": "position" if granted else "",
+                    "rejected_by": rejected,
                     "late": False,
                 }
             )
@@ -247,7 +247,7 @@ def make_result(
     strategy: str = "hourly-majors",
     never: bool = False,
 ) -> RunResult:
-    """Make a finished run; `never` gives one whose every decision was refused."""
+    """Make a finished run; `never` gives one whose every decision was rejected."""
     tables = {s: make_bars(s, bars, seed + k, 20_000.0 / 10**k) for k, s in enumerate(symbols)}
     draw = np.random.default_rng(seed)
     p = {}

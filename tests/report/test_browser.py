@@ -12,7 +12,7 @@ from tests.report.reading import drawn, needs_chromium
 
 
 @needs_chromium
-@pytest.mark.parametrize(("name", "charts"), [("full", 8), ("rules", 2), ("refused", 4)])
+@pytest.mark.parametrize(("name", "charts"), [("full", 8), ("rules", 2), ("rejected", 4)])
 def test_every_chart_is_drawn(
     name: str, charts: int, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:

@@ -11,22 +11,22 @@ Row = tuple[float, float, str | None, str | None]
 
 
 def decisions(*rows: Row) -> pl.DataFrame:
-    names = ("requested", "granted", "clipped_by", "refused_by")
+    names = ("requested", "granted", "capped_by", "rejected_by")
     schema = {"requested": pl.Float64(), "granted": pl.Float64(),
-              "clipped_by": pl.String(), "refused_by": pl.String()}  # fmt: skip
+              "capped_by": pl.String(), "rejected_by": pl.String()}  # fmt: skip
     return pl.DataFrame([dict(zip(names, row, strict=True)) for row in rows], schema=schema)
 
 
 CUT: Row = (6.0, 2.0, "position", None)
 SHORT: Row = (-6.0, -3.0, "gross_exposure", None)
-REFUSED: Row = (6.0, 0.0, "cash", "lot")
+REJECTED: Row = (6.0, 0.0, "cash", "lot")
 IDLE: Row = (0.0, 0.0, None, None)
 WHOLE: Row = (6.0, 6.0, None, None)
 BY_A_LOT: Row = (6.0, 5.99, "cash", None)
 
 
 def test_every_entry_cut_is_told_with_the_limits_and_the_share_that_was_left() -> None:
-    found = capped_entries(decisions(IDLE, CUT, CUT, REFUSED, SHORT, IDLE))
+    found = capped_entries(decisions(IDLE, CUT, CUT, REJECTED, SHORT, IDLE))
     assert found is not None
     assert found.by == {"position": 2, "gross_exposure": 1}
     assert capped_text(found) == (
@@ -36,7 +36,7 @@ def test_every_entry_cut_is_told_with_the_limits_and_the_share_that_was_left() -
 
 
 @pytest.mark.parametrize(
-    "rows", [(CUT, CUT, CUT, WHOLE), (CUT, CUT), (BY_A_LOT,) * 5, (REFUSED,) * 5, ()]
+    "rows", [(CUT, CUT, CUT, WHOLE), (CUT, CUT), (BY_A_LOT,) * 5, (REJECTED,) * 5, ()]
 )
 def test_otherwise_nothing_is_said(rows: tuple[Row, ...]) -> None:
     assert capped_text(capped_entries(decisions(*rows))) == ""

@@ -20,11 +20,11 @@ BOTH = ("long_if", "short_if", "exit_if")
         (Idleness({"none": 60, "flat": 30}, other={"short_as_flat": 30}),
          "No decision asked for a position: short_as_flat 30 times."),
         (Idleness({"none": 90}), "None of 90 decisions asked for a position."),
-        (Idleness({"long": 9}, refused={"lot": 4, "cash": 3, "size": 1, "late": 1}),
-         "9 decisions asked for a position: all of them were refused (lot 4 times, cash 3 times, "
+        (Idleness({"long": 9}, rejected={"lot": 4, "cash": 3, "size": 1, "late": 1}),
+         "9 decisions asked for a position: all of them were rejected (lot 4 times, cash 3 times, "
          "late 1 time, other reasons 1 time)."),
-        (Idleness({"long": 9}, refused={"lot": 4}, orders={"no_market": 5}),
-         "9 decisions asked for a position: 4 were refused (lot 4 times) and none of 5 orders was "
+        (Idleness({"long": 9}, rejected={"lot": 4}, orders={"no_market": 5}),
+         "9 decisions asked for a position: 4 were rejected (lot 4 times) and none of 5 orders was "
          "filled (no_market 5 times)."),
         (Idleness(None, orders={"unfilled": 1}), "None of 1 order was filled (unfilled 1 time)."),
         (Idleness(None), ""),
@@ -32,6 +32,6 @@ BOTH = ("long_if", "short_if", "exit_if")
     ],
 )  # fmt: skip
 def test_why_nothing_was_traded(seen: Idleness, said: str) -> None:
-    refused = dict(sorted(seen.refused.items(), key=lambda item: (-item[1], item[0])))
-    again = Idleness(seen.signals, refused, seen.other, seen.orders, seen.rules)
+    rejected = dict(sorted(seen.rejected.items(), key=lambda item: (-item[1], item[0])))
+    again = Idleness(seen.signals, rejected, seen.other, seen.orders, seen.rules)
     assert why_idle(again) == said

@@ -30,11 +30,11 @@ def rules(rules_run: Run) -> Page:
 
 
 @pytest.fixture(scope="module")
-def refused(refused_run: Run) -> Page:
-    return Page((refused_run.folder / "report.html").read_text(encoding="utf-8"))
+def rejected(rejected_run: Run) -> Page:
+    return Page((rejected_run.folder / "report.html").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", ["full", "rules", "refused"])
+@pytest.mark.parametrize("name", ["full", "rules", "rejected"])
 def test_page_is_well_formed(name: str, request: pytest.FixtureRequest) -> None:
     page: Page = request.getfixturevalue(name)
     assert page.open == []
@@ -44,7 +44,7 @@ def test_page_is_well_formed(name: str, request: pytest.FixtureRequest) -> None:
     assert len(ids) == len(set(ids))
 
 
-@pytest.mark.parametrize("name", ["full", "rules", "refused"])
+@pytest.mark.parametrize("name", ["full", "rules", "rejected"])
 def test_page_fetches_nothing(name: str, request: pytest.FixtureRequest) -> None:
     page: Page = request.getfixturevalue(name)
     fetching = {"src", "href", "srcset", "action", "data", "poster", "background"}
@@ -129,8 +129,8 @@ def test_a_run_by_rules_has_no_empty_model_sections(rules: Page) -> None:
     assert "never" in said
 
 
-def test_an_all_refused_run_says_what_refused(refused: Page) -> None:
-    said = refused.said()
+def test_an_all_rejected_run_says_what_rejected(rejected: Page) -> None:
+    said = rejected.said()
     assert "0 trades, too few to judge." in said
     assert "No trade was opened." in said
     assert "threshold" in said
@@ -186,7 +186,7 @@ def test_a_run_without_any_rows(tmp_path: Path) -> None:
     empty = replace(result, equity=None, decisions=None, bars={}, findings=())
     page = Page((save_run(empty, tmp_path).folder / "report.html").read_text(encoding="utf-8"))
     said = page.said()
-    for words in ("No bars were stored.", "No equity was recorded.", "No decision was refused."):
+    for words in ("No bars were stored.", "No equity was recorded.", "No decision was rejected."):
         assert words in said
     assert "Nothing was found wrong with the data." in said
 

@@ -71,10 +71,10 @@ def test_a_run_is_found(call: Any, full_run: Run, way: str) -> None:
 
 
 def test_latest_is_the_last_of_all_strategies(
-    call: Any, full_run: Run, rules_run: Run, refused_run: Run
+    call: Any, full_run: Run, rules_run: Run, rejected_run: Run
 ) -> None:
     found = json.loads(call(runs, "show", "latest", "--json").stdout)
-    assert found["run_id"] == refused_run.run_id
+    assert found["run_id"] == rejected_run.run_id
 
 
 def test_show_prints_the_verdict(call: Any, rules_run: Run) -> None:

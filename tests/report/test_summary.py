@@ -96,9 +96,9 @@ def test_slippage_is_measured_from_the_decision_price() -> None:
     assert found["fees_other"] == {"B": 3.0}
 
 
-def test_refusals_are_counted_most_frequent_first(full_run: Run) -> None:
-    decisions = full_run.table("decisions")["refused_by"].to_list()
-    counted = full_run.summary["refusals"]
+def test_rejections_are_counted_most_frequent_first(full_run: Run) -> None:
+    decisions = full_run.table("decisions")["rejected_by"].to_list()
+    counted = full_run.summary["rejections"]
     assert list(counted.values()) == sorted(counted.values(), reverse=True)
     assert counted == {name: decisions.count(name) for name in counted}
     assert "" not in counted

@@ -27,7 +27,7 @@ def printed(run: Run, width: int = 80, *, colour: bool = False) -> str:
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
 
 
-@pytest.mark.parametrize("name", ["full", "rules", "refused"])
+@pytest.mark.parametrize("name", ["full", "rules", "rejected"])
 def test_summary_on_a_terminal(name: str, request: pytest.FixtureRequest) -> None:
     run: Run = request.getfixturevalue(f"{name}_run")
     check_golden(GOLDEN / f"summary-{name}.txt", printed(run))

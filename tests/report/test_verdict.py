@@ -22,7 +22,7 @@ PLAIN = Evidence(
     open_trades=0,
     fills=428,
     decisions=9000,
-    refusals={"threshold": 8000, "held": 700},
+    rejections={"threshold": 8000, "held": 700},
     total_return=-0.022,
     hold_return=0.61,
     sharpe=-0.4,
@@ -122,7 +122,7 @@ def test_a_halt_and_too_few_trades() -> None:
     [
         ({}, "0 trades, too few to judge. The most frequent reason not to act: threshold, 8,000"),
         ({"models": 0}, "No model could be trained, so nothing was decided."),
-        ({"refusals": {}}, "Nothing was bought or sold in 9,000 decisions."),
+        ({"rejections": {}}, "Nothing was bought or sold in 9,000 decisions."),
         ({"open_trades": 1, "fills": 1}, "1 position opened and none was closed. Return -2.2 %"),
     ],
 )

@@ -34,7 +34,7 @@ def test_why_an_order_was_made(full_run: Run) -> None:
     assert found["order"]["side"] == "buy"
     assert list(found["features"]) == list(FEATURES)
     assert found["decision"]["signal"] == "long"
-    assert found["decision"]["clipped_by"] == "position"
+    assert found["decision"]["capped_by"] == "position"
     assert found["decision"]["probability_up"] == order["probability_up"]
     assert found["threshold"] == THRESHOLD
     assert found["sizing_inputs"]["fraction"] == 0.25
@@ -46,12 +46,12 @@ def test_why_an_order_was_made(full_run: Run) -> None:
 
 
 def test_why_there_was_no_order(full_run: Run) -> None:
-    refused = full_run.table("decisions").row(-1, named=True)
-    assert refused["refused_by"]
-    found = explain(full_run, f"{refused['symbol']}@{refused['time'].isoformat()}")
+    rejected = full_run.table("decisions").row(-1, named=True)
+    assert rejected["rejected_by"]
+    found = explain(full_run, f"{rejected['symbol']}@{rejected['time'].isoformat()}")
     assert found["order"] is None
     assert found["fills"] == []
-    assert found["decision"]["refused_by"] == refused["refused_by"]
+    assert found["decision"]["rejected_by"] == rejected["rejected_by"]
 
 
 def test_a_time_between_decisions_means_the_last_before_it(full_run: Run) -> None:
@@ -122,11 +122,11 @@ def test_what_is_not_there_is_said(full_run: Run, reference: str, words: str) ->
     assert words in str(problem.value)
 
 
-def test_a_run_without_orders_says_so(refused_run: Run) -> None:
+def test_a_run_without_orders_says_so(rejected_run: Run) -> None:
     with pytest.raises(InputError, match="it has 0 orders, there are none"):
-        explain(refused_run, "o1")
-    found = explain(refused_run, "BTC/USDT@2023-01-27")
-    assert found["decision"]["refused_by"] == "threshold"
+        explain(rejected_run, "o1")
+    found = explain(rejected_run, "BTC/USDT@2023-01-27")
+    assert found["decision"]["rejected_by"] == "threshold"
 
 
 def test_explanation_is_json(full_run: Run) -> None:
@@ -175,7 +175,7 @@ def test_why_there_was_no_order_is_not_known_without_decisions(fast_run: Run) ->
 def test_the_report_of_a_run_without_decisions_says_so(fast_run: Run) -> None:
     said = render(fast_run)
     assert "The decisions were left out (--fast)" in said
-    assert "No decision was refused" not in said
+    assert "No decision was rejected" not in said
 
 
 def test_a_run_whose_curve_is_equity_alone_has_a_summary_and_a_report(tmp_path: Path) -> None:

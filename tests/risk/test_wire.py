@@ -334,7 +334,7 @@ def test_a_changed_entry_is_judged_as_the_entry_it_makes(case: dict[str, Any]) -
     broken = change_oracle(case, price, market)
     left = bench.core.amend(1, price, bench.now)
     assert left == (not broken)
-    assert not bench.core.amend(1, price, bench.now), "one at a time, or refused again"
+    assert not bench.core.amend(1, price, bench.now), "one at a time, or rejected again"
     bench.proceed()
     sent = bench.take(m.Amend if case["amends"] else m.Cancel)
     assert len(sent) == left

@@ -42,7 +42,7 @@ def test_a_signal_is_kept_as_it_was():
     run = run_of()
     for i, (side, confidence) in enumerate(((1.0, 0.3), (-1.0, 1.0), (0.0, 0.0), (NAN, 0.2))):
         decide.note(0, i, side, confidence, 7, run)
-        assert run.refused_code[0, i] == 8
+        assert run.rejected_code[0, i] == 8
     assert list(run.signal_code[0]) == [3, 1 + layout.CERTAIN, 2, 0]
     assert list(run.confidence[0]) == [0.3, 0.0, 0.0, 0.2]
 
@@ -125,7 +125,7 @@ def test_an_exit_that_is_too_small_waits_and_is_said():
     run.min_notional[0] = 300.0
     assert judged(run, 0.0) == 0
     assert (run.working[0], run.exit_to_retry[0]) == (0, R_EXIT + 1)
-    assert run.refused_code[0, 0] == R_TOO_SMALL + 1
+    assert run.rejected_code[0, 0] == R_TOO_SMALL + 1
     run.mark[0] = 150.0
     assert judged(run, NAN) == 0
     assert run.order_reason[0] == R_EXIT
@@ -182,7 +182,7 @@ def test_pro_rata_names_the_cash_that_is_short_and_the_lot_where_it_is_that(
     }  # fmt: skip
     with set_to(**given):
         decide.decide(0, 60, 2, run)
-    assert list(run.refused_code[:, 0]) == [reason + 1] * 2
+    assert list(run.rejected_code[:, 0]) == [reason + 1] * 2
 
 
 def test_a_late_decision_is_marked():
@@ -233,7 +233,7 @@ def test_an_exit_that_is_due_when_a_flip_is_taken_back_is_sent_at_once():
     assert flipping(EXIT_AFTER=True, EXIT_AFTER_BARS=5, RENEWS=True).working[0] == 0
 
 
-def test_a_flip_that_is_refused_whatever_its_size_closes_before_others_enter():
+def test_a_flip_that_is_rejected_whatever_its_size_closes_before_others_enter():
     """Exits come before entries: what is closed leaves its room to those who enter."""
     run = run_of(symbols=2)
     book_fill(1, 4.0, 100.0, 0.0, 0, 0, 0, 0, 0, 0, 100.0, run)

@@ -1,4 +1,4 @@
-"""Candidates that become orders or are refused, and why."""
+"""Candidates that become orders or are rejected, and why."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ def entered(run: Run, wanted: float = 3.0, share: float = 1.0, **given: Any) -> 
         return enter.enter(0, 1, 1, 120, share, run)
 
 
-def refusal(run: Run) -> int:
-    return int(run.refused_code[0, 1]) - 1
+def rejection(run: Run) -> int:
+    return int(run.rejected_code[0, 1]) - 1
 
 
 def test_an_accepted_candidate_is_an_order_and_a_row():
     run = candidate()
     entered(run)
     assert (run.working[0], run.order_units[0], run.order_type[0]) == (1, 3.0, layout.MARKET)
-    assert (run.requested[0, 1], run.granted[0, 1], refusal(run)) == (3.0, 3.0, -1)
+    assert (run.requested[0, 1], run.granted[0, 1], rejection(run)) == (3.0, 3.0, -1)
     assert (run.bars_since_entry[0], run.active_ns[0]) == (0, 120)
     assert list(run.LF[0, 4:7]) == pytest.approx([0.7, NAN, 1_000.0], nan_ok=True)
 
@@ -73,7 +73,7 @@ def test_an_accepted_candidate_is_an_order_and_a_row():
         ({"cash": 50.0}, {}, R_CASH),
     ],
 )
-def test_a_refusal_names_its_rule(state: dict[str, float], given: dict[str, Any], reason: int):
+def test_a_rejection_names_its_rule(state: dict[str, float], given: dict[str, Any], reason: int):
     run = candidate()
     for name, value in state.items():
         if name in ("blocked", "is_late", "cash"):
@@ -81,16 +81,16 @@ def test_a_refusal_names_its_rule(state: dict[str, float], given: dict[str, Any]
         else:
             getattr(run, name)[0] = value
     entered(run, **given)
-    assert (refusal(run), run.working[0], run.granted[0, 1]) == (reason, 0, 0.0)
+    assert (rejection(run), run.working[0], run.granted[0, 1]) == (reason, 0, 0.0)
 
 
 def test_the_tightest_cap_is_named_and_of_equal_ones_the_earlier():
     run = candidate()
     entered(run, 8.0, CAPS=(AtMost(6.0, 51), AtMost(4.2, 52), AtMost(4.0, 53), AtMost(9.0, 54)))
-    assert (run.granted[0, 1], run.clipped_code[0, 1] - 1) == (4.0, 52)
+    assert (run.granted[0, 1], run.capped_code[0, 1] - 1) == (4.0, 52)
     run = candidate()
     entered(run, 20.0)
-    assert (run.granted[0, 1], run.clipped_code[0, 1] - 1) == (10.0, R_CASH)
+    assert (run.granted[0, 1], run.capped_code[0, 1] - 1) == (10.0, R_CASH)
 
 
 def test_cash_pays_for_slippage_and_fee_and_for_orders_that_work():
@@ -134,7 +134,7 @@ def test_a_resize_leaves_what_is_within_the_band(target: float, order: float):
     if order < 0.0:
         assert (run.reduces[0], run.order_reason[0]) == (1, R_REBALANCE)
     if target == 0.0:
-        assert refusal(run) == R_SIZE
+        assert rejection(run) == R_SIZE
     if order:
         assert run.requested[0, 1] == pytest.approx(target - 10.0)
         assert run.granted[0, 1] == order
@@ -146,7 +146,7 @@ def test_a_reduction_that_is_no_order_says_what_was_requested_and_why(surplus: f
     book_fill(0, 10.0, 10.0, 0.0, 0, 0, 0, 0, 0, 0, 10.0, run)
     run.min_notional[0] = 1_000.0
     enter.trim(0, 1, surplus, 120, run)
-    assert (run.requested[0, 1], run.granted[0, 1], refusal(run)) == (-surplus, 0.0, reason)
+    assert (run.requested[0, 1], run.granted[0, 1], rejection(run)) == (-surplus, 0.0, reason)
     assert run.working[0] == 0
 
 
@@ -180,12 +180,12 @@ def test_correlation_is_that_of_common_returns():
 
 @pytest.mark.parametrize("size", [math.inf, -math.inf, NAN, -1.0, 0.0])
 @pytest.mark.parametrize("resizes", [False, True])
-def test_a_size_that_is_none_is_refused_and_a_huge_one_is_capped(size: float, resizes: bool):
+def test_a_size_that_is_none_is_rejected_and_a_huge_one_is_capped(size: float, resizes: bool):
     run = candidate()
     if resizes:
         book_fill(0, 2.0, 100.0, 0.0, 0, 0, 0, 0, 0, 0, 100.0, run)
     entered(run, size, REBALANCES=resizes)
-    assert (refusal(run), run.working[0]) == (R_SIZE, 0)
+    assert (rejection(run), run.working[0]) == (R_SIZE, 0)
     run = candidate()
     entered(run, 1e300)
     assert run.order_units[0] == 10.0
@@ -193,12 +193,12 @@ def test_a_size_that_is_none_is_refused_and_a_huge_one_is_capped(size: float, re
 
 @pytest.mark.parametrize("amount", [NAN, -1.0, -math.inf])
 @pytest.mark.parametrize("settings", ["CAPS", "WIRES"])
-def test_an_invalid_answer_of_a_limit_is_a_refusal_of_its_own(amount: float, settings: str):
+def test_an_invalid_answer_of_a_limit_is_a_rejection_of_its_own(amount: float, settings: str):
     for checked, reason in ((True, 51), (False, 50)):
         run = candidate()
         given: Any = {settings: (AtMost(amount, checked=checked),)}
         entered(run, **given)
-        assert (refusal(run), run.working[0]) == (reason, 0)
+        assert (rejection(run), run.working[0]) == (reason, 0)
     run = candidate()
     given = {settings: (AtMost(math.inf, checked=True),)}
     entered(run, **given)
@@ -212,4 +212,4 @@ def test_an_order_has_no_price_of_zero_or_infinity(price: float):
         entered(
             run, order_prices=lambda *_, given=prices: given, CHECKS_ORDER=True, BROKEN_ORDER=52
         )
-        assert (refusal(run), run.working[0]) == (52, 0)
+        assert (rejection(run), run.working[0]) == (52, 0)

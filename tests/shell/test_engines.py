@@ -54,7 +54,7 @@ def _columns(table: Any) -> dict[str, Any]:
 
 def test_the_first_decision_waits_for_the_first_model(results):
     decisions = _columns(results[0].decisions)
-    assert "no_model" not in set(pl.Series(decisions["refused_by"]).cast(pl.String))
+    assert "no_model" not in set(pl.Series(decisions["rejected_by"]).cast(pl.String))
     assert results[0].facts.first_decision_ns > 0
 
 

@@ -97,7 +97,7 @@ def test_tables_are_zstd_with_utc_times(tmp_path: Path) -> None:
         assert schema["time"] == pl.Datetime("ns", "UTC"), name
     columns = list(pl.read_parquet_schema(run.folder / "decisions.parquet"))
     assert columns[:3] == ["time", "symbol", "rsi_14"]
-    assert columns[-2:] == ["refused_by", "late"]
+    assert columns[-2:] == ["rejected_by", "late"]
 
 
 def test_two_runs_of_one_instant_have_two_ids(tmp_path: Path) -> None:
@@ -309,9 +309,9 @@ def test_decisions_that_were_left_out_are_not_stored_and_said(tmp_path: Path) ->
     with pytest.raises(InputError, match="--fast") as caught:
         fast.table("decisions")
     assert "without --fast" in (caught.value.hint or "")
-    assert fast.summary["refusals"] is None
+    assert fast.summary["rejections"] is None
     differing = {key for key in whole.summary if whole.summary[key] != fast.summary[key]}
-    assert differing <= {"run_id", "refusals", "seconds_total", "verdict"}
+    assert differing <= {"run_id", "rejections", "seconds_total", "verdict"}
     capped = " Every entry was capped by a limit (position 3 times): it had 83.3 % of the size that"
     assert fast.summary["verdict"] == whole.summary["verdict"].replace(
         f"{capped} the sizing asked for.", ""

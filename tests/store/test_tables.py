@@ -52,8 +52,8 @@ def test_codes_become_text() -> None:
     series = coded(np.array([2, 0, 3, 1]), names)
     assert series.to_list() == ["threshold", "", "held", "held"]
     row: dict[str, Any] = {name: [None] * 4 for name in TABLES["decisions"]}
-    frame = as_frame("decisions", {**row, "refused_by": series})
-    assert frame.schema["refused_by"] == series.dtype
+    frame = as_frame("decisions", {**row, "rejected_by": series})
+    assert frame.schema["rejected_by"] == series.dtype
 
 
 def test_few_bars_are_kept_as_they_are() -> None:

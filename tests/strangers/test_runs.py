@@ -199,7 +199,7 @@ def test_a_rule_that_breaks_its_promise_sometimes_is_counted(tmp_path: Path, sep
     _, summary, page = documents(tmp_path)
     size, stop = summary["contract_breaks"]
     assert (size["rule"], size["plugin"]) == ("risk.sizing", "mine")
-    assert size["times"] == summary["refusals"]["size"] > 0
+    assert size["times"] == summary["rejections"]["size"] > 0
     assert (stop["rule"], stop["plugin"]) == ("risk.stops.mine", "beyond")
     assert 0 < stop["times"] < summary["trades"], "and not where it protects"
     for said in ("gave no finite size above zero", "on the wrong side of the price"):

@@ -247,7 +247,7 @@ def test_a_group_limits_its_own_symbols_only(tmp_path: Path) -> None:
     file = tmp_path / "us-stocks.yaml"
     file.write_text("".join(x for x in text.splitlines(True) if "machines:" not in x), "utf-8")
     decisions = _run(file, tmp_path / "runs", "--no-report").table("decisions")
-    refused = decisions.filter(pl.col("refused_by") == "groups")["symbol"].unique()
+    refused = decisions.filter(pl.col("rejected_by") == "groups")["symbol"].unique()
     assert set(refused.to_list()) <= {"FB", "GOOG", "MSFT"}
     assert (decisions.filter(pl.col("symbol") == "AAPL")["granted"] > 0.0).any()
 

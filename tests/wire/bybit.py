@@ -22,7 +22,7 @@ from septet._drill.venue import Fault, LocalVenue, VenueConfig
 from septet._drill.venue.amounts import text, units
 from septet._drill.venue.engine import Report
 from septet._drill.venue.market import Trade
-from septet._drill.venue.orders import Asked, Fill, Order, Refusal
+from septet._drill.venue.orders import Asked, Fill, Order, Rejection
 from septet._drill.venue.sockets import Socket
 from septet._drill.venue.tape import Kline
 
@@ -57,7 +57,7 @@ class No(Exception):
         self.code, self.message = code, message
 
     @classmethod
-    def of(cls, refusal: Refusal) -> Self:
+    def of(cls, refusal: Rejection) -> Self:
         for words, code, message in CODES:
             if words in refusal.text:
                 return cls(code, message)
@@ -158,7 +158,7 @@ class BybitVenue:
             if name == "order/create" and self._strikes("busy"):
                 raise No(10006, "Too many visits. Exceeded the API Rate Limit.")
             answer = {"retCode": 0, "retMsg": "OK", "result": self._routes[name](params)}
-        except Refusal as refusal:
+        except Rejection as refusal:
             no = No.of(refusal)
             answer = {"retCode": no.code, "retMsg": no.message, "result": {}}
         except No as no:

@@ -277,8 +277,8 @@ class CcxtVenue:
             await self._times.settled()
         return self._refused(client_id, verdict.code, text, verdict.by)
 
-    def _refused(self, client_id: str, code: str, text: str, by: Any) -> m.Refused:
-        return m.Refused(
+    def _refused(self, client_id: str, code: str, text: str, by: Any) -> m.Rejected:
+        return m.Rejected(
             at_ns=self._clock.now_ns(), client_id=client_id, code=code, text=text, by=by
         )
 

@@ -398,7 +398,7 @@ class Checks:
         self, one: _Symbol, quantity: float, limit: float | None, trigger: float | None,
         decided: float, now_ns: int,
     ) -> str:  # fmt: skip
-        """Return what is wrong with the prices or the value; comparisons with NaN refuse."""
+        """Return what is wrong with the prices or the value; comparisons with NaN reject."""
         limits, instrument, price = self.limits, one.instrument, one.price
         if not price > 0.0 or now_ns - one.price_ns > limits.price_age_ns:
             return "no_price"

@@ -326,7 +326,7 @@ class Engine:
             math.nan if self._up_row is None else f[k, self._up_row, i], signal & layout.SIGNAL,
             1.0 if signal & layout.CERTAIN else f[k, at + layout.F_CONFIDENCE, i],
             f[k, at + layout.F_REQUESTED, i], f[k, at + layout.F_GRANTED, i],
-            d[k, layout.D_CLIPPED, i] - 1, d[k, layout.D_REFUSED, i] - 1,
+            d[k, layout.D_CAPPED, i] - 1, d[k, layout.D_REJECTED, i] - 1,
             d[k, layout.D_LATE, i] != 0,
         )  # fmt: skip
 

@@ -56,8 +56,8 @@ def decided(row: core.Decision, names: Names, trace: str) -> m.Decided:
         time_ns=row.time_ns, symbol=row.symbol, features=row.features,
         probability_up=up if isfinite(up) else None, confidence=row.confidence,
         signal=SIGNALS[row.signal], requested=row.requested, granted=row.granted,
-        clipped_by=reasons[row.clipped] if row.clipped >= 0 else "",
-        refused_by=reasons[row.refused] if row.refused >= 0 else "", late=row.late, trace=trace,
+        capped_by=reasons[row.capped] if row.capped >= 0 else "",
+        rejected_by=reasons[row.rejected] if row.rejected >= 0 else "", late=row.late, trace=trace,
     )  # fmt: skip
 
 

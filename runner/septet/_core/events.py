@@ -120,7 +120,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     """What was decided for a symbol: a row of the decision table.
 
     `features` are the bits of the float64 row; `signal` is 0 none, 1 short, 2 flat, 3 long;
-    `clipped` and `refused` are numbers of reasons or -1; quantities are in the base currency.
+    `capped` and `rejected` are numbers of reasons or -1; quantities are in the base currency.
     """
 
     time_ns: int
@@ -131,8 +131,8 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     confidence: float
     requested: float
     granted: float
-    clipped: int
-    refused: int
+    capped: int
+    rejected: int
     late: bool
 
 

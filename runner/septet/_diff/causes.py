@@ -204,11 +204,11 @@ def _decisions(
     one: str,
     other: str,
 ) -> Iterator[Cause]:
-    """Decisions that a stage changed: the signal or a refusal, or the amount alone."""
+    """Decisions that a stage changed: the signal or a rejection, or the amount alone."""
     for time_ns, k, was, became in differing(before, after):
         if time_ns > sides.until_ns:
             continue
-        same = (was.signal, was.refused_by) == (became.signal, became.refused_by)
+        same = (was.signal, was.rejected_by) == (became.signal, became.rejected_by)
         amount = same and (was.granted == 0.0) == (became.granted == 0.0)
         sizes = told_apart(was.granted, became.granted)
         yield Cause(
@@ -216,10 +216,10 @@ def _decisions(
             abs(became.granted - was.granted) * sides.close(k, time_ns),
             f"{was.says(sizes[0])} with {one}, {became.says(sizes[1])} with {other}",
             {
-                "before": {"signal": was.signal, "granted": was.granted, "refused_by":
-                           was.refused_by},
-                "after": {"signal": became.signal, "granted": became.granted, "refused_by":
-                          became.refused_by},
+                "before": {"signal": was.signal, "granted": was.granted, "rejected_by":
+                           was.rejected_by},
+                "after": {"signal": became.signal, "granted": became.granted, "rejected_by":
+                          became.rejected_by},
             },
         )  # fmt: skip
 
@@ -242,8 +242,8 @@ def _orders(sides: Sides, priced: list[Priced]) -> Iterator[Cause]:
             continue
         kind, why = _why(own, simulated)
         row = lived.decided.get((origin.time_ns, numbers[origin.symbol]))
-        if kind == "not sent" and row is not None and row.refused_by and not origin.stops:
-            why = f": {row.refused_by}"
+        if kind == "not sent" and row is not None and row.rejected_by and not origin.stops:
+            why = f": {row.rejected_by}"
         price = sides.close(numbers[origin.symbol], origin.time_ns) or 1.0
         within = "a stop within the bar: " if origin.stops else ""
         yield Cause(
@@ -261,7 +261,7 @@ def _why(own: Outcome, simulated: float) -> tuple[str, str]:
     if own.filled == 0.0:
         if end is None:
             return "not sent", ""
-        return ("refused" if end.state == "rejected" else end.state), reason
+        return end.state, reason
     if simulated == 0.0:
         return "only live", reason
     if end is not None and end.state != "filled":

@@ -21,12 +21,14 @@ class Row:
 
     signal: str
     granted: float
-    refused_by: str
+    rejected_by: str
 
     def says(self, size: str) -> str:
         """The row in a few words, with its size as it is written."""
         size = f" {size}" if self.granted else ""
-        return f"{self.signal}{size}" + (f" refused by {self.refused_by}" * bool(self.refused_by))
+        return f"{self.signal}{size}" + (
+            f" rejected by {self.rejected_by}" * bool(self.rejected_by)
+        )
 
 
 def is_same(one: float, other: float) -> bool:
@@ -45,20 +47,20 @@ def told_apart(one: float, other: float, digits: int = 8) -> tuple[str, str]:
 
 def row_of(each: m.Decided) -> Row:
     """Return a decision of the live core as a row."""
-    return Row(each.signal, each.granted, each.refused_by)
+    return Row(each.signal, each.granted, each.rejected_by)
 
 
 def rows_of_table(
     table: Any, symbols: Sequence[str], until_ns: int | None = None
 ) -> dict[tuple[int, int], Row]:
     """Return a decision table as it is made: columns by name."""
-    columns = ("symbol", "signal", "granted", "refused_by")
+    columns = ("symbol", "signal", "granted", "rejected_by")
     times = np.asarray(table["time"]).tolist()
     values = [_plain(table[name]) for name in columns]
     numbers = {name: k for k, name in enumerate(symbols)}
     return {
-        (time_ns, numbers[symbol]): Row(signal, granted, refused_by)
-        for time_ns, symbol, signal, granted, refused_by in zip(times, *values, strict=True)
+        (time_ns, numbers[symbol]): Row(signal, granted, rejected_by)
+        for time_ns, symbol, signal, granted, rejected_by in zip(times, *values, strict=True)
         if until_ns is None or time_ns <= until_ns
     }
 

@@ -119,7 +119,7 @@ _KINDS: Final = (
     Kind("E3", "418, banned for a while", duration_ms=1_500, answered=True),
     Kind("E4", "the venue's clock is elsewhere", duration_ms=2_000,
          draw=_one_of(skew_ms=[-8_000, 5_000, 10_000])),
-    Kind("E5", "order refused", "order"),
+    Kind("E5", "order rejected", "order"),
     Kind("E6", "answered as a duplicate", "order"),
     Kind("E7", "filters change", duration_ms=2_000, draw=_rules),
     Kind("E8", "symbol halted", duration_ms=2_000),

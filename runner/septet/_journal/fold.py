@@ -210,7 +210,7 @@ class Fold:
         self.decisions.append(
             (
                 row.time_ns, row.symbol, up, row.confidence, row.signal, row.requested,
-                row.granted, row.clipped_by, row.refused_by, row.late,
+                row.granted, row.capped_by, row.rejected_by, row.late,
             )
         )  # fmt: skip
 
@@ -383,7 +383,7 @@ class Fold:
         """Columns of the table `decisions`, features included."""
         names = (
             "time", "symbol", "probability_up", "confidence", "signal", "requested", "granted",
-            "clipped_by", "refused_by", "late",
+            "capped_by", "rejected_by", "late",
         )  # fmt: skip
         table = _columns(names, self.decisions)
         table["symbol"] = [self.name(symbol) for symbol in table["symbol"]]

@@ -118,7 +118,7 @@ def _command(
 
 _EVENTS: Final[dict[str, Any]] = {
     "acked": lambda event: f"{event.state} as {event.venue_order_id}",
-    "refused": lambda event: f"{event.code}: {event.text} (by {event.by})",
+    "rejected": lambda event: f"{event.code}: {event.text} (by {event.by})",
     "uncertain": lambda event: event.text,
     "order_seen": lambda event: f"{event.state}, {event.filled:.12g} filled (by {event.by})",
     "not_found": lambda event: f"the venue knows no such order (asked by {event.by})",

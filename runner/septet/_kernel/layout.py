@@ -41,8 +41,8 @@ __all__ = [
     "CERTAIN", "CHECKED_FIRST", "CHECKED_SLOTS", "CHECKED_TIMES", "CHECKED_TOLD", "CLEAR",
     "CLOSE", "CLOSED_AVERAGE", "CLOSED_UNITS", "C_SLOTS", "DAY", "DAY_BASE", "DAY_NOW",
     "DECISION_PRICE",
-    "DEEPEST", "DUE", "DUST_COST", "DUST_FEES", "DUST_FUNDING", "DUST_SLIPPAGE", "D_CLIPPED",
-    "D_LATE", "D_REFUSED", "D_ROWS", "D_SIGNAL", "ENTRY", "ENTRY_NOTIONAL", "ENTRY_NS",
+    "DEEPEST", "DUE", "DUST_COST", "DUST_FEES", "DUST_FUNDING", "DUST_SLIPPAGE", "D_CAPPED",
+    "D_LATE", "D_REJECTED", "D_ROWS", "D_SIGNAL", "ENTRY", "ENTRY_NOTIONAL", "ENTRY_NS",
     "EQUITY", "EXIT_NOTIONAL", "EXIT_TO_RETRY", "EXPOSED", "FEES", "FILL", "FUNDING",
     "FUNDING_PAID", "F_CONFIDENCE", "F_DECISION", "F_GRANTED", "F_REQUESTED", "GAINED",
     "G_CASH", "G_EQUITY", "G_EXPOSURE", "G_ROWS", "HALT", "HALT_SLOTS", "HELD", "HELD_BEFORE",
@@ -83,10 +83,10 @@ G_EQUITY: Final = 0
 G_CASH: Final = 1
 G_EXPOSURE: Final = 2
 G_ROWS: Final = 3
-# D: zero where nothing was signalled, refused or late, so that idle spans touch no memory
+# D: zero where nothing was signalled, rejected or late, so that idle spans touch no memory
 D_SIGNAL: Final = 0  # 0 none, 1 short, 2 flat, 3 long; and CERTAIN if the confidence is one
-D_REFUSED: Final = 1  # number of a reason plus one
-D_CLIPPED: Final = 2  # number of a reason plus one
+D_REJECTED: Final = 1  # number of a reason plus one
+D_CAPPED: Final = 2  # number of a reason plus one
 D_LATE: Final = 3
 D_ROWS: Final = 4
 SIGNAL: Final = 3  # the bits of D_SIGNAL that hold the target side

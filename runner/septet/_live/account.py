@@ -93,7 +93,7 @@ class Member:
     working: dict[str, _Working] = field(default_factory=dict)
     core: LiveCore | None = field(default=None, repr=False)
 
-    def refusal(self, order: m.Submit | m.Amend) -> str:
+    def rejection(self, order: m.Submit | m.Amend) -> str:
         """Say why an order must not leave, or count it."""
         return self.gate.check(self, order)
 
@@ -244,7 +244,7 @@ class AccountGate:
                 held += order.value if order.symbol == symbol else 0.0
         if len(self._sent) >= orders:
             return f"the account's strategies sent {len(self._sent)} orders within a minute"
-        if not held <= most_held:  # comparisons with NaN refuse
+        if not held <= most_held:  # comparisons with NaN reject
             return f"all strategies would hold {held:.2f} of {symbol}, at most {most_held:.2f}"
         if not total <= most_total:
             return f"all strategies would hold {total:.2f}, at most {most_total:.2f}"

@@ -124,8 +124,8 @@ def _parts(event: m.Event, commands: Sequence[m.Command], symbols: Sequence[str]
         parts = [_of_tripped(each, symbols, grave) for each in tripped]
         if isinstance(event, m.Started):
             parts.append(_of_started(event, ended))
-        elif isinstance(event, m.Refused):
-            parts.append(_of_refused(event, grave))
+        elif isinstance(event, m.Rejected):
+            parts.append(_of_rejected(event, grave))
             known.add("rejected_order")
         elif not tripped:
             parts += [_of_cleared(ended, symbols)] if ended else []
@@ -210,7 +210,7 @@ def _of_cleared(ended: Sequence[m.Cleared], symbols: Sequence[str]) -> _Part:
     return _Part(kinds, "info", f"{names} is over", f"{names} is over", lines, symbol)
 
 
-def _of_refused(event: m.Refused, grave: Iterable[str]) -> _Part:
+def _of_rejected(event: m.Rejected, grave: Iterable[str]) -> _Part:
     kinds = {"rejected_order"} | ({"error"} if "rejected_order" in grave else set())
     severity: Severity = "failure" if "error" in kinds else "warning"
     lines = [f"why: {event.code} {event.text}".strip(), f"order: {event.client_id}"]

@@ -19,7 +19,7 @@ from septet._host.venues import Clock, LiveVenue, leaving
 __all__ = ["Alarm", "Dispatcher", "Gate", "REMEMBERED_IDS", "Send", "Trainer"]
 
 REMEMBERED_IDS: Final = 65_536
-"""Client ids kept to refuse a second POST; older parents are refused by their number."""
+"""Client ids kept to reject a second POST; older parents are rejected by their number."""
 _NS: Final = 1_000_000_000
 _LONGEST_SLEEP_S: Final = 3_600.0
 
@@ -35,7 +35,7 @@ Wants = Callable[[str], bool]
 class Gate(Protocol):
     """What may stand between an order and the wire: a limit over several strategies."""
 
-    def refusal(self, order: m.Submit | m.Amend) -> str:
+    def rejection(self, order: m.Submit | m.Amend) -> str:
         """Say why the order must not leave; an empty text lets it go and counts it."""
         ...
 
@@ -208,11 +208,11 @@ class Dispatcher:
         """Ring again what was asked for before a restart."""
         self._alarm.ask(m.Wake(at_ns=at_ns))
 
-    def refuse(self, order: m.Submit | m.Amend, code: str, text: str) -> None:
+    def reject(self, order: m.Submit | m.Amend, code: str, text: str) -> None:
         """Tell the core that an order did not leave, and never will."""
         client_id = order.client_id if isinstance(order, m.Submit) else order.new_client_id
         self._note(client_id, order.parent)
-        self._refused(client_id, code, text)
+        self._rejected(client_id, code, text)
 
     def start(self, send: Send, name: str = "send") -> asyncio.Task[None]:
         """Run a send as a task that nobody else holds, so that nobody cancels it."""
@@ -236,7 +236,7 @@ class Dispatcher:
     # ------------------------------------------------------------ orders
 
     def _claim(self, order: m.Submit | m.Amend, client_id: str) -> bool:
-        """Take the one right to post an id; a second one is a fault of the core, and refused."""
+        """Take the one right to post an id; a second one is a fault of the core, and rejected."""
         if client_id in self._sent:
             self._fault("submit", RuntimeError(f"order {client_id} was already sent once"))
             return False
@@ -248,8 +248,8 @@ class Dispatcher:
             return False
         enters = isinstance(order, m.Amend) or not order.reduces
         self._note(client_id, order.parent, enters=enters)
-        if self._gate is not None and (reason := self._gate.refusal(order)):
-            self._refused(client_id, "gate", reason, by="gate")
+        if self._gate is not None and (reason := self._gate.rejection(order)):
+            self._rejected(client_id, "gate", reason, by="gate")
             return False
         return True
 
@@ -262,21 +262,21 @@ class Dispatcher:
             self._entries.discard(name)
             self._floor = max(self._floor, oldest)
 
-    def _refused(self, client_id: str, code: str, text: str, by: Any = "local") -> None:
+    def _rejected(self, client_id: str, code: str, text: str, by: Any = "local") -> None:
         at_ns = self._clock.now_ns()
-        self._put(m.Refused(at_ns=at_ns, client_id=client_id, code=code, text=text, by=by))
+        self._put(m.Rejected(at_ns=at_ns, client_id=client_id, code=code, text=text, by=by))
 
     async def _submit(self, order: m.Submit) -> None:
         late_ns = self._clock.now_ns() - order.deadline_ns
         if late_ns > 0:
             text = f"the order was {late_ns / 1e6:.0f} ms past its deadline before it left"
-            self._refused(order.client_id, "deadline", text)
+            self._rejected(order.client_id, "deadline", text)
             return
         if self.venue is None:
-            self._refused(order.client_id, "no_venue", "this run has no venue to send orders to")
+            self._rejected(order.client_id, "no_venue", "this run has no venue to send orders to")
             return
         if not self._wants(order.client_id):
-            self._refused(order.client_id, "cancelled", "withdrawn before it had left")
+            self._rejected(order.client_id, "cancelled", "withdrawn before it had left")
             return
         self.posts += 1
         try:
@@ -292,10 +292,10 @@ class Dispatcher:
 
     async def _amend(self, order: m.Amend) -> None:
         if self._clock.now_ns() > order.deadline_ns or self.venue is None:
-            self._refused(order.new_client_id, "deadline", "the change was past its deadline")
+            self._rejected(order.new_client_id, "deadline", "the change was past its deadline")
             return
         if not self._wants(order.new_client_id):
-            self._refused(order.new_client_id, "cancelled", "withdrawn before it had left")
+            self._rejected(order.new_client_id, "cancelled", "withdrawn before it had left")
             return
         self.posts += 1
         try:

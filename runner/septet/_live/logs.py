@@ -226,9 +226,9 @@ def _of_event(event: m.Event, symbols: Sequence[str]) -> Line | None:
             level = "info" if event.state == "up" else "warning"
             text = f"{event.venue} is {event.state}" + (f": {event.reason}" if event.reason else "")
             return level, "venue", {"text": text}
-        case m.Refused():
-            text = f"refused by {event.by}: {event.code} {event.text}".strip()
-            return "warning", "refused", {"text": text, "order": event.client_id}
+        case m.Rejected():
+            text = f"rejected by {event.by}: {event.code} {event.text}".strip()
+            return "warning", "rejected", {"text": text, "order": event.client_id}
         case m.Uncertain():
             text = f"nobody knows whether the venue has the order: {event.text}"
             return "warning", "uncertain", {"text": text, "order": event.client_id}
@@ -259,10 +259,10 @@ def _of_command(command: m.Command, symbols: Sequence[str]) -> Line | None:
             acts = command.requested != 0.0 or command.granted != 0.0
             text = f"{command.signal}, confidence {command.confidence:.3g}"
             if acts:
-                cut = f" ({command.clipped_by})" if command.clipped_by else ""
+                cut = f" ({command.capped_by})" if command.capped_by else ""
                 text += f", asks {_number(command.requested)}, gets {_number(command.granted)}{cut}"
-            if command.refused_by:
-                text += f", refused: {command.refused_by}"
+            if command.rejected_by:
+                text += f", rejected: {command.rejected_by}"
             fields = {"text": text, "symbol": symbol, "time": iso(command.time_ns)}
             return "info" if acts else "debug", "decided", fields
         case m.Submit():

@@ -31,7 +31,7 @@ METRICS: Final = {
     "septet_decisions_total": "decision times since the run began",
     "septet_fills_total": "fills since this process began",
     "septet_orders_total": "orders sent since this process began, simulated ones in paper",
-    "septet_orders_rejected_total": "orders that a venue or a check refused since then",
+    "septet_orders_rejected_total": "orders that a venue or a check rejected since then",
     "septet_venue_answer_seconds": "how long the venue took to answer the newest order; not there "
     "in paper with next_open, where no order leaves the process",
     "septet_block_flag": "1 for each block or halt that holds, by its rule",

@@ -424,13 +424,13 @@ class Shell:
         """Take back held orders that are cancelled now; True if that was all the command meant."""
         if isinstance(command, m.CancelAll):
             for held in broken.held.values():
-                self.dispatcher.refuse(held, "cancelled", "cancelled before it had left")
+                self.dispatcher.reject(held, "cancelled", "cancelled before it had left")
             broken.held.clear()
             return False
         if isinstance(command, m.Cancel):
             held_one = broken.held.pop(command.client_id, None)
             if held_one is not None:
-                self.dispatcher.refuse(held_one, "cancelled", "cancelled before it had left")
+                self.dispatcher.reject(held_one, "cancelled", "cancelled before it had left")
                 return True
         return False
 

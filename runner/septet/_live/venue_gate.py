@@ -16,7 +16,7 @@ from septet.errors import RunError
 __all__ = ["GatedVenue"]
 
 _SAID = (
-    m.Acked | m.Refused | m.Uncertain | m.OrderSeen | m.NotFound | m.CancelFailed | m.Filled
+    m.Acked | m.Rejected | m.Uncertain | m.OrderSeen | m.NotFound | m.CancelFailed | m.Filled
     | m.OpenOrders | m.Holdings | m.VenueChanged | m.FiltersChanged | m.Skewed | m.Unreadable
 )  # fmt: skip
 """What a venue may say. All other events are the shell's own."""

@@ -1,7 +1,7 @@
 """Which rules of a file may answer what their kind does not allow, and how that is named.
 
 Rules of septet are tried here; another package's are tried by the kit on drawn data only, so that
-its plan asks of every answer whether it is one. A sizing needs no name: `size` refuses.
+its plan asks of every answer whether it is one. A sizing needs no name: `size` rejects.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from septet_schemas.blocks import UseBlock
 __all__ = ["INVALID", "Checked", "CheckedRules", "checks_of_signal", "invalid_reason", "is_checked"]
 
 INVALID: Final = "invalid:"
-"""Begins the reason of a refusal for an invalid answer; the key path of the rule follows."""
+"""Begins the reason of a rejection for an invalid answer; the key path of the rule follows."""
 
 
 def invalid_reason(path: str) -> str:
-    """Return the name of the reason for which an answer of the rule at a key path is refused."""
+    """Return the name of the reason for which an answer of the rule at a key path is rejected."""
     return f"{INVALID}{path}"
 
 
@@ -43,17 +43,17 @@ class CheckedRules:
         self.rules: list[tuple[str, str]] = []
 
     def number(
-        self, block: UseBlock, path: str, kind: str, *, refuses: bool = False, reads: bool = False
+        self, block: UseBlock, path: str, kind: str, *, rejects: bool = False, reads: bool = False
     ) -> Checked | None:
         """Number a rule of another package; None for one of septet.
 
-        With `refuses` its invalid answers have a reason. With `reads` a rule of septet that reads
+        With `rejects` its invalid answers have a reason. With `reads` a rule of septet that reads
         columns or expressions is checked as well.
         """
         if not (is_checked(block) or (reads and marks_of(type(block.config)))):
             return None
         self.rules.append((path, kind))
-        reason = self._reason(invalid_reason(path)) if refuses else -1
+        reason = self._reason(invalid_reason(path)) if rejects else -1
         return Checked(len(self.rules) - 1, reason)
 
     def texts(self, block: UseBlock, path: str, kind: str, **more: bool) -> dict[str, str]:

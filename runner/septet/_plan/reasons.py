@@ -1,4 +1,4 @@
-"""Names of the reasons of orders, refusals and trades that every plan has, in their order."""
+"""Names of the reasons of orders, rejections and trades that every plan has, in their order."""
 
 from __future__ import annotations
 

@@ -257,7 +257,7 @@ class Trading:
             "queues": rests and not terms.spot,
             "order_call": self._call(terms.order, "execution.order"),
             "order_checked": self.checked.number(
-                terms.order, "execution.order", "order", refuses=True
+                terms.order, "execution.order", "order", rejects=True
             ),
             "liquidation": perpetual is not None,
             **{
@@ -320,7 +320,7 @@ class Trading:
                 limit = self._correlated(name, block)
             call = self._call(block, f"risk.limits.{name}", **more)
             limit |= {"code": str(self._reason(name)), "most": call}
-            limit |= self.checked.texts(block, f"risk.limits.{name}", "limit", refuses=True)
+            limit |= self.checked.texts(block, f"risk.limits.{name}", "limit", rejects=True)
             (wires if step.role == "wire" else caps).append(limit)
         terms = self.terms
         return {
@@ -416,14 +416,14 @@ class Trading:
         self.signal_reasons = len(self.reasons)
         for reason in step.reasons:
             self._reason(reason)
-        checked = self.checked.number(self.terms.signal, "signal", "signal", refuses=True)
+        checked = self.checked.number(self.terms.signal, "signal", "signal", rejects=True)
         checks = checks_of_signal(checked, len(step.reasons), self.terms.bar_ns, self.args)
         row = mask = of_regime = None
         if regime is not None:
             row = self.observing.f_row(Column("node", "", "", regime.number))
             labels = extra["regime"].declaration.reasons
             of_regime = self.checked.number(
-                extra["regime"], "signal.regime", "regime", refuses=True
+                extra["regime"], "signal.regime", "regime", rejects=True
             )
             allowed = sum(1 << labels.index(label) for label in extra["regime"].extra["trade_in"])
             mask = self.binder.number("signal.regime.trade_in", allowed)

@@ -75,8 +75,8 @@ def signal_text(context: Mapping[str, Any]) -> str:
     ]  # fmt: skip
     if context["signal_ignores_account"]:
         loop = [
-            f"target, confidence, refused = signal_target(k, i, 0.0, {views}{args})",
-            f"note(k, i, target, confidence, refused, {args})",
+            f"target, confidence, rejected = signal_target(k, i, 0.0, {views}{args})",
+            f"note(k, i, target, confidence, rejected, {args})",
         ]
         lines = [*context["signal_views"], "for i in range(i0, i1):", *_indented(loop)]
         doc = "The signal ignores the account: its target sides are found before any of them acts."
@@ -100,15 +100,15 @@ def _signal_lines(context: Mapping[str, Any]) -> list[str]:
         f"target, confidence, why = {context['signal_call']}",
         *context["answer_checks"],
         "if target != target and why >= 0:",
-        "    refused = R_SIGNAL + why",
+        "    rejected = R_SIGNAL + why",
     ]
     if context["model_row"] is not None:
-        without = "    target, confidence, refused = nan, 0.0, R_MODEL + int(state_of[at(i)]) - 1"
+        without = "    target, confidence, rejected = nan, 0.0, R_MODEL + int(state_of[at(i)]) - 1"
         call = ["if state_of[at(i)] != 0.0:", without, "else:", *_indented(call)]
-    lines = [*context["signal_lines"], "refused = -1", *call]
+    lines = [*context["signal_lines"], "rejected = -1", *call]
     if context["spot"]:
-        lines += ["if target == -1.0:", "    target = 0.0", "    refused = R_SHORT_AS_FLAT"]
-    return [*lines, "return target, confidence, refused"]
+        lines += ["if target == -1.0:", "    target = 0.0", "    rejected = R_SHORT_AS_FLAT"]
+    return [*lines, "return target, confidence, rejected"]
 
 
 WIRED: Final = {

@@ -35,10 +35,10 @@ def capped_entries(decisions: pl.DataFrame | None) -> Capped | None:
     sent = decisions.filter(
         (pl.col("granted").abs() > 0.0)
         & (pl.col("requested").abs() > 0.0)
-        & pl.col("refused_by").cast(pl.String).fill_null("").eq("")
+        & pl.col("rejected_by").cast(pl.String).fill_null("").eq("")
     ).select(
         share=pl.col("granted").abs() / pl.col("requested").abs(),
-        limit=pl.col("clipped_by").cast(pl.String).fill_null(""),
+        limit=pl.col("capped_by").cast(pl.String).fill_null(""),
     )
     cut = sent.filter((pl.col("limit") != "") & (pl.col("share") < _LEAST))
     counts = cut.group_by("limit").len().sort("len", "limit", descending=[True, False])

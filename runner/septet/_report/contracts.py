@@ -23,7 +23,7 @@ EXPECTED: Final = {
     "order": "no price above zero",
     "regime": "no number of a declared label",
 }
-"""What was refused; the other kinds act on an invalid answer, or have none."""
+"""What was rejected; the other kinds act on an invalid answer, or have none."""
 
 
 def contract_breaks(result: RunResult) -> list[dict[str, str | int]]:

@@ -22,13 +22,13 @@ class Idleness:
     """What a run without a fill decided.
 
     `signals` counts decisions by their signal (``none``, ``flat``, ``long``, ``short``), None where
-    the decisions were left out. `refused` counts the rules that refused decisions to enter, `other`
-    the reasons of all other decisions, `orders` the reasons for which orders ended. `rules` are the
-    rules of the file.
+    the decisions were left out. `rejected` counts the rules that rejected decisions to enter,
+    `other` the reasons of all other decisions, `orders` the reasons for which orders ended. `rules`
+    are the rules of the file.
     """
 
     signals: Mapping[str, int] | None
-    refused: Mapping[str, int] = field(default_factory=dict)
+    rejected: Mapping[str, int] = field(default_factory=dict)
     other: Mapping[str, int] = field(default_factory=dict)
     orders: Mapping[str, int] = field(default_factory=dict)
     rules: tuple[str, ...] = ()
@@ -47,9 +47,9 @@ def idleness_of(frames: Mapping[str, pl.DataFrame], resolved: Mapping[str, Any])
     signal = pl.col("signal").cast(pl.String)
     enters = signal.is_in(["long", "short"]).fill_null(False)
     signals = _counts(decisions.get_column("signal"))
-    refused = _counts(decisions.filter(enters).get_column("refused_by"))
-    other = _counts(decisions.filter(~enters).get_column("refused_by"))
-    return Idleness(signals, refused, other, orders, _rules_of(resolved))
+    rejected = _counts(decisions.filter(enters).get_column("rejected_by"))
+    other = _counts(decisions.filter(~enters).get_column("rejected_by"))
+    return Idleness(signals, rejected, other, orders, _rules_of(resolved))
 
 
 def _counts(column: pl.Series) -> dict[str, int]:
@@ -77,12 +77,12 @@ def why_idle(seen: Idleness) -> str:
     entries = sum(seen.signals.get(side, 0) for side in _RULES)
     if not entries:
         return _no_entry(seen)
-    refused = sum(seen.refused.values())
+    rejected = sum(seen.rejected.values())
     asked = f"{plural(entries, 'decision')} asked for a position"
     parts = []
-    if refused:
-        share = "all of them were" if refused == entries else f"{refused:,} were"
-        parts.append(f"{share} refused ({_often(seen.refused)})")
+    if rejected:
+        share = "all of them were" if rejected == entries else f"{rejected:,} were"
+        parts.append(f"{share} rejected ({_often(seen.rejected)})")
     if sent:
         parts.append(unfilled)
     return f"{asked}: {' and '.join(parts)}." if parts else ""

@@ -152,8 +152,8 @@ def _tables(run: Run) -> str:
         "Costs", sections.costs(run), "Slippage is measured from the decision price."
     ) + section(
         "Why decisions did not act",
-        sections.refused(summary),
-        "Decisions by the rule or reason that refused them.",
+        sections.rejected(summary),
+        "Decisions by the rule or reason that rejected them.",
     )
     said = "".join(f"<li>{escaped(str(note))}</li>" for note in run.manifest.get("notes", []))
     notes = f'<ul class="said">{said}</ul>' if said else ""

@@ -36,7 +36,7 @@ __all__ = [
     "halts",
     "months",
     "provenance",
-    "refused",
+    "rejected",
     "tiles",
     "trades",
     "verdict_table",
@@ -217,16 +217,16 @@ def trades(run: Run) -> str:
     return f'<p class="note">{said}</p><div class="buttons">{buttons}</div>{parts}'
 
 
-def refused(summary: Mapping[str, Any]) -> str:
+def rejected(summary: Mapping[str, Any]) -> str:
     """Build the bars of what kept decisions from acting."""
-    reasons = summary.get("refusals") or {}
-    if summary.get("refusals", {}) is None:
+    reasons = summary.get("rejections") or {}
+    if summary.get("rejections", {}) is None:
         return (
             '<p class="empty">The decisions were left out (--fast). The strategy run again '
             "without it gives the same result, and them.</p>"
         )
     if not reasons:
-        return '<p class="empty">No decision was refused.</p>'
+        return '<p class="empty">No decision was rejected.</p>'
     top = max(reasons.values())
     rows = "".join(
         f'<span class="name">{escaped(str(name))}</span>'

@@ -31,17 +31,17 @@ if TYPE_CHECKING:
     from septet._data.bars import Floats, Ints
     from septet._store.result import RunResult
 
-__all__ = ["fees_paid", "held_in", "refusals", "slippage_paid", "summarise"]
+__all__ = ["fees_paid", "held_in", "rejections", "slippage_paid", "summarise"]
 
 
-def refusals(decisions: pl.DataFrame | None) -> dict[str, int] | None:
+def rejections(decisions: pl.DataFrame | None) -> dict[str, int] | None:
     """How often each rule or reason kept a decision from acting, most frequent first.
 
     None where the decisions were left out.
     """
     if decisions is None:
         return None
-    counts = decisions.get_column("refused_by").value_counts().rows()
+    counts = decisions.get_column("rejected_by").value_counts().rows()
     named = [(str(name), times) for name, times in counts if name not in ("", None)]
     return dict(sorted(named, key=lambda item: (-item[1], item[0])))
 
@@ -217,7 +217,7 @@ def _evidence(
         open_trades=figures["open_trades"],
         fills=frames["fills"].height,
         decisions=frames["decisions"].height if "decisions" in frames else result.facts.bars,
-        refusals=figures["refusals"],
+        rejections=figures["rejections"],
         total_return=figures["total_return"],
         hold_return=figures["buy_and_hold_return"],
         benchmark=facts.benchmark,
@@ -250,13 +250,13 @@ def summarise(
     """Give the document of summary.json; fractions, not percents; what is undefined is null.
 
     `frames` are those of `frames_of(result)`. After the figures of every run follow a few that
-    its readers need: the currency, what holding made, open trades, refusals and halts.
+    its readers need: the currency, what holding made, open trades, rejections and halts.
     """
     facts = result.facts
     pnl, at_once, still_open = _closed(frames["trades"])
     fees, other = fees_paid(frames["fills"], facts.currency)
     ratios = _ratios(result, frames)
-    refused = refusals(frames.get("decisions"))
+    rejected = rejections(frames.get("decisions"))
     extra: dict[str, Any] = {
         "currency": facts.currency,
         "symbols": list(facts.symbols),
@@ -269,7 +269,7 @@ def summarise(
         "days": ratios["days"],
         "open_trades": still_open,
         "fees_other": other,
-        "refusals": refused,
+        "rejections": rejected,
         "contract_breaks": contract_breaks(result),
         "halts": [
             {"rule": halt.rule, "time": iso(halt.time_ns), "then": halt.then, "value": halt.value}

@@ -119,10 +119,12 @@ def _speed(summary: Mapping[str, Any]) -> str:
 
 def _lines(run: Run) -> list[tuple[str, Sequence[str]]]:
     summary = run.summary
-    refused = [f"{name} {count(often)}" for name, often in (summary.get("refusals") or {}).items()]
+    rejected = [
+        f"{name} {count(often)}" for name, often in (summary.get("rejections") or {}).items()
+    ]
     return [
         ("Data", _findings(run)),
-        ("Did not act", [", ".join(refused[:5])] if refused else []),
+        ("Did not act", [", ".join(rejected[:5])] if rejected else []),
         ("Decisions", ["left out (--fast)"] if "decisions" in run.left_out else []),
         ("Ratios", [f"of {count(summary.get('days', 0))} whole days; parts of days are left out"]),
         ("Health", [text] if (text := _health(run)) else []),

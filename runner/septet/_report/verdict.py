@@ -38,7 +38,7 @@ class Evidence:
     open_trades: int
     fills: int
     decisions: int
-    refusals: Mapping[str, int] | None
+    rejections: Mapping[str, int] | None
     total_return: float | None
     hold_return: float | None
     sharpe: float | None
@@ -84,11 +84,11 @@ def _nothing(seen: Evidence) -> str:
         return "No model could be trained, so nothing was decided."
     if seen.why_idle:
         return seen.why_idle
-    if seen.refusals is None:
+    if seen.rejections is None:
         return "Why is not known: the decisions were left out (--fast)."
-    if not seen.refusals:
+    if not seen.rejections:
         return f"Nothing was bought or sold in {plural(seen.decisions, 'decision')}."
-    rule, times = max(seen.refusals.items(), key=lambda item: item[1])
+    rule, times = max(seen.rejections.items(), key=lambda item: item[1])
     return f"The most frequent reason not to act: {rule}, {plural(times, 'time')}."
 
 

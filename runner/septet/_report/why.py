@@ -32,8 +32,8 @@ _DECISION: Final = (
     "confidence",
     "requested",
     "granted",
-    "clipped_by",
-    "refused_by",
+    "capped_by",
+    "rejected_by",
     "late",
 )
 
@@ -263,14 +263,14 @@ def _sentence(found: Mapping[str, Any]) -> str:
     """Say the answer in one sentence."""
     order, decision = found["order"], found["decision"]
     if order is not None:
-        clip = decision["clipped_by"]
+        clip = decision["capped_by"]
         cut = f", cut by {clip} from {_value(decision['requested'])}" if clip else ""
         return (
             f"{order['side']} {_value(order['quantity'])} {found['symbol']}: "
             f"{order['reason']}{cut}; {order['status']}."
         )
-    if decision["refused_by"]:
-        return f"No order for {found['symbol']}: refused by {decision['refused_by']}."
+    if decision["rejected_by"]:
+        return f"No order for {found['symbol']}: rejected by {decision['rejected_by']}."
     return f"No order for {found['symbol']}: the signal was {decision['signal']}."
 
 
@@ -283,7 +283,7 @@ def show_why(found: Mapping[str, Any], console: Console) -> None:
     if found["left_out"]:
         console.print(
             "The run was made with --fast, which leaves the decisions out: sizes, "
-            "refusals and features are not known. Run it again without --fast."
+            "rejections and features are not known. Run it again without --fast."
         )
         console.print()
         decision = {name: value for name, value in decision.items() if value is not None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from septet._kernel.layout import CERTAIN, SIGNAL, STATUS_CANCELLED
 from septet._kernel.match import too_small
 from septet._rules.checked import is_true
-from septet._rules.enter import buying_power, enter, gross_now, refusal_before_size
+from septet._rules.enter import buying_power, enter, gross_now, rejection_before_size
 from septet._rules.form import at, kernel, routine
 from septet._rules.ledger import end_order
 from septet._rules.orders import go_on, send_exit
@@ -46,7 +46,7 @@ __all__ = [
 
 
 @kernel
-def note(k, i, target, confidence, refused, run: Run):
+def note(k, i, target, confidence, rejected, run: Run):
     """Keep a signal as a code: nothing is written where there is none."""
     code = 0 if target != target else int(target) + 2
     if TABLES:
@@ -54,7 +54,7 @@ def note(k, i, target, confidence, refused, run: Run):
             code += CERTAIN
         elif confidence != 0.0:
             run.confidence[k, at(i)] = confidence
-        run.refused_code[k, at(i)] = refused + 1
+        run.rejected_code[k, at(i)] = rejected + 1
     run.signal_code[k, at(i)] = code
 
 
@@ -108,9 +108,9 @@ def act(k, i, now_ns, run: Run):
         side = 1.0 if run.order_units[k] > 0.0 else -1.0
     if QUEUES and run.queued_id[k] != 0:
         side = 1.0 if run.queued_units[k] > 0.0 else -1.0
-    target, confidence, refused = signal_at(k, i, side, run)
+    target, confidence, rejected = signal_at(k, i, side, run)
     if not SIGNAL_IGNORES_ACCOUNT:
-        note(k, i, target, confidence, refused, run)
+        note(k, i, target, confidence, rejected, run)
     if REENTRY == "rearm":
         if run.blocked_long[k] != 0 and target != 1.0:
             run.blocked_long[k] = 0
@@ -133,7 +133,7 @@ def act(k, i, now_ns, run: Run):
         run.target_side[k] = target
         run.target_confidence[k] = confidence
     if TABLES and (run.exit_to_retry[k] > 0 and run.target_side[k] == 0.0):
-        run.refused_code[k, i] = R_TOO_SMALL + 1
+        run.rejected_code[k, i] = R_TOO_SMALL + 1
     return 1 if run.target_side[k] != 0.0 else 0
 
 
@@ -223,14 +223,14 @@ def decide(t, now_ns, count, run: Run):
 def enter_all(t, now_ns, count, run: Run):
     """Candidates in order of confidence, ties in universe order; each sees those before it.
 
-    A flip that is refused whatever its size is an exit, which comes before all entries.
+    A flip that is rejected whatever its size is an exit, which comes before all entries.
     """
     if not SPOT:
         for n in range(count):
             k = run.active_symbol[n]
             side = run.target_side[k]
             if side * run.open_side[k] < 0.0 and (
-                refusal_before_size(k, run.bar[k, t], now_ns, side, run) >= 0
+                rejection_before_size(k, run.bar[k, t], now_ns, side, run) >= 0
             ):
                 enter(k, t, run.bar[k, t], now_ns, 1.0, run)
                 run.target_side[k] = 0.0

@@ -74,7 +74,7 @@ from septet._rules.settings import (
 
 __all__ = [
     "cap", "correlate", "describe_entry", "enter", "gross_now", "is_price", "place_entry",
-    "refusal_before_size", "refusal_of_size", "refusal_of_wire", "size_asked", "buying_power",
+    "rejection_before_size", "rejection_of_size", "rejection_of_wire", "size_asked", "buying_power",
     "tighter", "trim", "wanted_by_resize",
 ]  # fmt: skip
 
@@ -150,30 +150,30 @@ def correlate(k, t, window, least, run: Run):
 
 @routine
 def enter(k, t, i, now_ns, share, run: Run):
-    """Step 8 for one candidate: size, caps, lots, wire; an order, or a refusal that names its rule.
+    """Step 8 for one candidate: size, caps, lots, wire; an order, or a rejection with its rule.
 
     Returns the notional asked for (quote) when `share` is negative, and places nothing.
     """
     side = run.target_side[k]
     flips = run.open_side[k] != 0 and side != 1.0 * run.open_side[k]
     working = describe_entry(k, i, flips, run)
-    wanted, refused, clipped = 0.0, -1, -1
+    wanted, rejected, capped = 0.0, -1, -1
     resizes = REBALANCES and run.open_side[k] != 0 and not flips
     if REBALANCES and resizes:
-        wanted, refused = wanted_by_resize(k, i, now_ns, run)
-        if refused < 0 and not wanted > 0.0:
+        wanted, rejected = wanted_by_resize(k, i, now_ns, run)
+        if rejected < 0 and not wanted > 0.0:
             if wanted < 0.0 and share >= 0.0:
                 trim(k, i, -wanted, now_ns, run)
             return 0.0
-    if refused < 0:
-        refused = refusal_before_size(k, i, now_ns, side, run)
-    if refused < 0:
+    if rejected < 0:
+        rejected = rejection_before_size(k, i, now_ns, side, run)
+    if rejected < 0:
         if not resizes:
             wanted = size_asked(k, i, now_ns, run)
         if not 0.0 < wanted < math.inf:
-            refused = R_SIZE
+            rejected = R_SIZE
     requested, granted, units = 0.0, 0.0, 0.0
-    if refused < 0:
+    if rejected < 0:
         if share < 0.0:
             return wanted * run.candidate_cost
         requested = side * wanted
@@ -184,18 +184,18 @@ def enter(k, t, i, now_ns, share, run: Run):
         if flips:
             closed = abs(run.units[k]) / run.scale[k]
             run.candidate_equity = run.candidate_equity - (cost - price) * closed
-        units, clipped = cap(k, t, i, now_ns, wanted, share, run)
-        refused = refusal_of_size(k, units, clipped, share, run)
-        if refused < 0:
-            refused = refusal_of_wire(k, i, now_ns, side, units, run)
-        if refused < 0:
+        units, capped = cap(k, t, i, now_ns, wanted, share, run)
+        rejected = rejection_of_size(k, units, capped, share, run)
+        if rejected < 0:
+            rejected = rejection_of_wire(k, i, now_ns, side, units, run)
+        if rejected < 0:
             granted = side * units / run.scale[k]
     if TABLES:
         run.requested[k, i] = requested
         run.granted[k, i] = granted
-        run.clipped_code[k, i] = clipped + 1
-        run.refused_code[k, i] = refused + 1
-    if refused < 0:
+        run.capped_code[k, i] = capped + 1
+        run.rejected_code[k, i] = rejected + 1
+    if rejected < 0:
         place_entry(k, i, now_ns, side * units, flips, run)
     elif flips and share >= 0.0:
         send_exit(k, R_OPPOSITE, now_ns, run)
@@ -246,7 +246,7 @@ def wanted_by_resize(k, i, now_ns, run: Run):
 
 
 @routine
-def refusal_before_size(k, i, now_ns, side, run: Run):
+def rejection_before_size(k, i, now_ns, side, run: Run):
     """Reason for which no entry of k is considered now, whatever its size, or -1."""
     if run.blocked > 0:
         return R_HALTED
@@ -267,13 +267,13 @@ def refusal_before_size(k, i, now_ns, side, run: Run):
 
 
 @kernel
-def tighter(units, clipped, room, reason, lot):
+def tighter(units, capped, room, reason, lot):
     """Cap units at the lots that fit into `room`; the reason is that of the last that did."""
     if room >= units:
-        return units, clipped
+        return units, capped
     left = floor_units(room, lot)
     if left >= units:
-        return units, clipped
+        return units, capped
     return (left if left == left else 0.0), reason
 
 
@@ -284,9 +284,9 @@ def cap(k, t, i, now_ns, wanted, share, run: Run):
     Below one it is the share of all entries of a moment that cash, or margin, pays for.
     """
     scale, lot = run.scale[k], run.lot[k]
-    units, clipped = floor_units(wanted * share * scale, lot), -1
+    units, capped = floor_units(wanted * share * scale, lot), -1
     if PRO_RATA and floor_units(wanted * scale, lot) > units:
-        clipped = R_CASH if SPOT else R_MARGIN
+        capped = R_CASH if SPOT else R_MARGIN
     run.cash_available = buying_power(now_ns, run)
     for limit in CAPS:
         if limit.correlates:
@@ -294,25 +294,25 @@ def cap(k, t, i, now_ns, wanted, share, run: Run):
         most = limit.most(k, i, now_ns, run)
         if limit.checked and not most >= 0.0:
             count_invalid(limit.rule, k, now_ns, run)
-            units, clipped = tighter(units, clipped, 0.0, limit.broken, lot)
+            units, capped = tighter(units, capped, 0.0, limit.broken, lot)
         else:
-            units, clipped = tighter(units, clipped, max(0.0, most) * scale, limit.code, lot)
+            units, capped = tighter(units, capped, max(0.0, most) * scale, limit.code, lot)
     if SPOT:
         room = max(0.0, run.cash_available / run.candidate_cost) * scale
-        return tighter(units, clipped, room, R_CASH, lot)
+        return tighter(units, capped, room, R_CASH, lot)
     price, cost = run.candidate_price, run.candidate_cost
     free = LEVERAGE * run.candidate_equity - run.candidate_gross
     room = max(0.0, free / (price + LEVERAGE * (cost - price))) * scale
-    return tighter(units, clipped, room, R_MARGIN, lot)
+    return tighter(units, capped, room, R_MARGIN, lot)
 
 
 @routine
-def refusal_of_size(k, units, clipped, share, run: Run):
+def rejection_of_size(k, units, capped, share, run: Run):
     """Reason for which so many units are no order, or -1."""
     if not units > 0.0:
         if share == 0.0:
             return R_CASH if SPOT else R_MARGIN
-        return clipped if clipped >= 0 else R_LOT
+        return capped if capped >= 0 else R_LOT
     if units / run.scale[k] * run.candidate_price < run.min_notional[k]:
         return R_MIN_NOTIONAL
     return -1
@@ -325,7 +325,7 @@ def is_price(price):
 
 
 @routine
-def refusal_of_wire(k, i, now_ns, side, units, run: Run):
+def rejection_of_wire(k, i, now_ns, side, units, run: Run):
     """Set the prices of the order; return the reason for which it may not be sent, or -1.
 
     Limit and trigger lie on a tick, and are none better for us than was asked for.
@@ -384,16 +384,16 @@ def trim(k, i, surplus, now_ns, run: Run):
     """Sell (or buy back) what is held of k beyond its target (base): nothing blocks a reduction."""
     side = -1.0 if run.units[k] > 0.0 else 1.0
     units = floor_units(surplus * run.scale[k], run.lot[k])
-    refused = -1
+    rejected = -1
     if not units > 0.0:
-        refused = R_LOT
+        rejected = R_LOT
     elif too_small(units, run.scale[k], run.close[k, i], run.min_notional[k]):
-        refused = R_TOO_SMALL  # it is asked for again at the next bar
+        rejected = R_TOO_SMALL  # it is asked for again at the next bar
     if TABLES:
         run.requested[k, i] = side * surplus
-        run.granted[k, i] = side * units / run.scale[k] if refused < 0 else 0.0
-        run.refused_code[k, i] = refused + 1
-    if refused < 0:
+        run.granted[k, i] = side * units / run.scale[k] if rejected < 0 else 0.0
+        run.rejected_code[k, i] = rejected + 1
+    if rejected < 0:
         place_order(
             k, MARKET, side * units, nan, nan, now_ns + LATENCY_NS, 0, 1, R_REBALANCE,
             run.close[k, i], now_ns, run,

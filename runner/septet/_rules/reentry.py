@@ -13,7 +13,7 @@ __all__ = ["block_after", "block_side"]
 def block_side(k, side, run: Run):
     """After a stop its side may not be entered again for a while; the other's block is its own.
 
-    The bar whose end is counted first is that of the exit's fill: so many decisions are refused
+    The bar whose end is counted first is that of the exit's fill: so many decisions are rejected
     from its close on.
     """
     if REENTRY != "immediate":

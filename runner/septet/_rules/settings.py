@@ -207,12 +207,12 @@ CHECKED_REGIME: int = 0
 REGIME_COUNT: int = 0
 """Labels of the regime."""
 BROKEN_REGIME: int = 0
-"""Number of the reason for which an entry in a regime without a label is refused."""
+"""Number of the reason for which an entry in a regime without a label is rejected."""
 CHECKS_ORDER: bool = False
 """The prices of entry orders come from another package."""
 CHECKED_ORDER: int = 0
 BROKEN_ORDER: int = 0
-"""Number of the reason for which an entry with a price of zero, below it or infinite is refused."""
+"""Number of the reason of an entry whose price is not positive and finite."""
 TIME_IN_FORCE: int = 1
 """Bars for which an entry order works."""
 NOTIONAL_SLOT: int = layout.A_SLOTS

@@ -76,7 +76,7 @@ class FeatureValues:
     def reason_is(self, name: str, ready: npt.NDArray[np.bool_]) -> int:
         """Return on how many of the bars `ready` the signal gives a reason."""
         number = self.session.plan.assembly.reasons.index(name) + 1
-        return int((self._codes(layout.D_REFUSED)[ready] == number).sum())
+        return int((self._codes(layout.D_REJECTED)[ready] == number).sum())
 
     def _codes(self, row: int) -> npt.NDArray[np.int8]:
         assert self.D is not None

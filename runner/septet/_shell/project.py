@@ -277,7 +277,7 @@ def equity_of(session: Session, outcome: Outcome) -> dict[str, Any]:
 
 
 def decisions_of(session: Session, outcome: Outcome) -> dict[str, Any]:
-    """One row for each symbol and decision time: features, judgement, signal, size, refusal."""
+    """One row for each symbol and decision time: features, judgement, signal, size, rejection."""
     assembly = session.plan.assembly
     count = len(session.market.symbols)
     ks, rows, times = _decided(session)
@@ -300,8 +300,8 @@ def decisions_of(session: Session, outcome: Outcome) -> dict[str, Any]:
     table["signal"] = coded(signal & layout.SIGNAL, SIGNALS)
     table["requested"] = column(at + layout.F_REQUESTED)
     table["granted"] = column(at + layout.F_GRANTED)
-    table["clipped_by"] = _reasons(session, column(layout.D_CLIPPED, outcome.D) - 1)
-    table["refused_by"] = _reasons(session, column(layout.D_REFUSED, outcome.D) - 1)
+    table["capped_by"] = _reasons(session, column(layout.D_CAPPED, outcome.D) - 1)
+    table["rejected_by"] = _reasons(session, column(layout.D_REJECTED, outcome.D) - 1)
     table["late"] = column(layout.D_LATE, outcome.D) != 0
     return table
 

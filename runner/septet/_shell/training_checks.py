@@ -192,8 +192,8 @@ def _some_problems(session: Session, windows: Windows) -> list[Problem]:
     return [
         problem_at(
             session.loaded.tree, ("model", "training", "train"), severity="warning",
-            message=f"{some}{looked} give no model: decisions are refused (no_model) until another "
-            "window does",
+            message=f"{some}{looked} give no model: decisions are rejected (no_model) until "
+            "another window does",
             found=f"the first of them, to {when(first.trained_to_ns)}: {windows.reason(first)}",
             hint="make train longer, the label's horizon or purge shorter, or min_rows smaller",
         )

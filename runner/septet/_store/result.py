@@ -46,8 +46,8 @@ TABLES: Final[dict[str, dict[str, str]]] = {
         "signal": TEXT,
         "requested": NUMBER,
         "granted": NUMBER,
-        "clipped_by": TEXT,
-        "refused_by": TEXT,
+        "capped_by": TEXT,
+        "rejected_by": TEXT,
         "late": FLAG,
     },
     "orders": {

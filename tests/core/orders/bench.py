@@ -110,8 +110,8 @@ class Bench(World):
         self.handle(fill)
         return fill
 
-    def refuse(self, client_id: str, code: str, **rest: Any) -> None:
-        self.handle(m.Refused(at_ns=self.now, client_id=client_id, code=code, text="", **rest))
+    def reject(self, client_id: str, code: str, **rest: Any) -> None:
+        self.handle(m.Rejected(at_ns=self.now, client_id=client_id, code=code, text="", **rest))
 
     def lose(self, client_id: str) -> None:  # an answer that never came
         self.handle(m.Uncertain(at_ns=self.now, client_id=client_id, text="timeout"))

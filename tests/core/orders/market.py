@@ -52,7 +52,7 @@ class Faults:
     lost_before: float = 0.0
     lost_after: float = 0.0
     late_accept: float = 0.0
-    refused: float = 0.0
+    rejected: float = 0.0
     dropped: float = 0.0
     doubled: float = 0.0
     stale: float = 0.0
@@ -66,7 +66,7 @@ class Faults:
         bad = rng.choice((0.0, 0.1, 0.3, 0.5))
         return cls(
             lost_before=bad * rng.random() * 0.5, lost_after=bad * rng.random(),
-            late_accept=bad * rng.random() * 0.5, refused=bad * rng.random() * 0.4,
+            late_accept=bad * rng.random() * 0.5, rejected=bad * rng.random() * 0.4,
             dropped=bad * rng.random(), doubled=bad * rng.random(), stale=bad * rng.random(),
             unanswered=bad * rng.random(), partial=rng.random(),
             delay=rng.choice((0.001, 0.05, 0.5, 2.0)),
@@ -299,9 +299,9 @@ class World:
         elif draw < faults.lost_before + faults.late_accept:
             self.after(rng.randrange(RECEIVES), lambda: self.accept(command))
             self.uncertain(name)
-        elif rng.random() < faults.refused:
-            refusal = m.Refused(at_ns=0, client_id=name, code="filter", text="no")
-            self.tell(lambda now: _at(refusal, now))
+        elif rng.random() < faults.rejected:
+            rejection = m.Rejected(at_ns=0, client_id=name, code="filter", text="no")
+            self.tell(lambda now: _at(rejection, now))
         else:
             self.after(min(RECEIVES, self.delay()), lambda: self.accept(command, answer=True))
 
@@ -339,9 +339,9 @@ class World:
         if draw < self.faults.lost_before:
             self.uncertain(command.new_client_id)
             return
-        if old is None or not old.is_open or draw < self.faults.lost_before + self.faults.refused:
-            refusal = m.Refused(at_ns=0, client_id=command.new_client_id, code="gone", text="")
-            self.tell(lambda now: _at(refusal, now))
+        if old is None or not old.is_open or draw < self.faults.lost_before + self.faults.rejected:
+            rejection = m.Rejected(at_ns=0, client_id=command.new_client_id, code="gone", text="")
+            self.tell(lambda now: _at(rejection, now))
             return
         rest = round(min(command.quantity, old.quantity - old.filled), 9)
         self.close(old, "cancelled")

@@ -1,4 +1,4 @@
-"""The last check before the wire: what each rule refuses, and what no rule touches."""
+"""The last check before the wire: what each rule rejects, and what no rule touches."""
 
 from __future__ import annotations
 
@@ -72,20 +72,20 @@ def test_an_order_within_all_limits_passes() -> None:
         (11.0, {}, {"gross": 0.1}, "gross"),
     ],
 )
-def test_what_each_rule_refuses(
+def test_what_each_rule_rejects(
     quantity: float, rest: dict[str, Any], limits: dict[str, Any], reason: str
 ) -> None:
     assert ask(checks(**limits), quantity, **rest) == reason
 
 
-def test_c2_a_hundred_times_too_large_is_refused() -> None:
+def test_c2_a_hundred_times_too_large_is_rejected() -> None:
     made = checks(max_order_value=2_000.0)
     assert ask(made, 10.0) == ""
     assert ask(made, 1_000.0) == "max_order_value"
 
 
 @pytest.mark.parametrize("price", [0.0, math.nan, math.inf, -1.0])
-def test_d4_an_absurd_price_refuses_entries(price: float) -> None:
+def test_d4_an_absurd_price_rejects_entries(price: float) -> None:
     made = checks()
     made.priced(0, price, NOW)
     assert ask(made) in {"no_price", "collar", "max_order_value"}

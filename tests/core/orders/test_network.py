@@ -220,7 +220,7 @@ def test_a_venue_that_is_back_gets_the_reduction_at_once() -> None:
     bench.hold(1.0)
     for number in range(7):
         order = bench.order(1, -1.0) if number == 0 else bench.take(m.Submit)[-1]
-        bench.refuse(order.client_id, "banned", by="gate")
+        bench.reject(order.client_id, "banned", by="gate")
         bench.after_s(2**number if number < 6 else 10)
     assert bench.take(m.Submit) == []
     bench.handle(m.VenueChanged(at_ns=bench.now, venue="v", state="up"))
@@ -231,7 +231,7 @@ def test_a_request_is_not_waited_for_longer_than_it_may_take_to_leave() -> None:
     bench = Bench()
     order = bench.order(1, deadline_ns=bench.now + 2 * SECOND)
     assert order.deadline_ns == bench.now + 2 * SECOND
-    bench.refuse(order.client_id, "deadline", by="gate")
+    bench.reject(order.client_id, "deadline", by="gate")
     assert bench.ended[1].reason == "deadline"
 
 

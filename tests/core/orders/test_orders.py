@@ -107,10 +107,10 @@ def test_a_cancel_before_anything_was_sent_ends_it_at_once() -> None:
 
 
 @pytest.mark.parametrize("code", ["insufficient_funds", "clock", "filter"])
-def test_e5_a_refused_entry_ends_once(code: str) -> None:
+def test_e5_a_rejected_entry_ends_once(code: str) -> None:
     bench = Bench()
     order = bench.order(1)
-    bench.refuse(order.client_id, code)
+    bench.reject(order.client_id, code)
     bench.after_s(100)
     assert bench.ended[1].state == "rejected"
     assert bench.ended[1].reason == code
@@ -118,13 +118,13 @@ def test_e5_a_refused_entry_ends_once(code: str) -> None:
     assert bench.alerted("rejected_order") == ["error"]
 
 
-def test_e5_a_refused_reduction_is_tried_again_with_growing_pauses() -> None:
+def test_e5_a_rejected_reduction_is_tried_again_with_growing_pauses() -> None:
     bench = Bench()
     bench.hold(1.0)
     order = bench.order(1, -1.0)
     times, names = [bench.now], {order.client_id}
     for _ in range(8):
-        bench.refuse(order.client_id, "filter")
+        bench.reject(order.client_id, "filter")
         while not (found := bench.take(m.Submit)):
             bench.after_s(0.25)
         order = found[0]
@@ -139,7 +139,7 @@ def test_e5_a_refused_reduction_is_tried_again_with_growing_pauses() -> None:
 def test_e6_a_duplicate_is_adopted_by_looking() -> None:
     bench = Bench()
     order = bench.order(1)
-    bench.refuse(order.client_id, "duplicate")
+    bench.reject(order.client_id, "duplicate")
     assert bench.states[order.client_id] == "unknown"
     bench.only(m.Query)
     bench.show(order, "partially_filled", 0.4, by="query")
@@ -345,7 +345,7 @@ def test_an_order_the_venue_has_forgotten_ends_with_an_alarm_after_its_fills_wer
 def test_an_order_that_is_open_at_the_venue_and_final_here_is_cancelled() -> None:
     bench = Bench()
     order = bench.order(1)
-    bench.refuse(order.client_id, "filter")
+    bench.reject(order.client_id, "filter")
     bench.after_s(SETTLES + 1)
     bench.list_open(bench.listed(order))
     assert bench.only(m.Cancel).client_id == order.client_id

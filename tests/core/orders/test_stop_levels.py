@@ -82,9 +82,9 @@ def test_a_rate_that_holds_a_stop_back_is_said() -> None:
     assert "(rate)" in said
 
 
-def test_a_stop_that_the_venue_refuses_is_an_alarm_at_once() -> None:
+def test_a_stop_that_the_venue_rejects_is_an_alarm_at_once() -> None:
     bench = held(1.0, 0.9 * PRICE)
-    bench.refuse(bench.only(m.Submit).client_id, "filter")
+    bench.reject(bench.only(m.Submit).client_id, "filter")
     assert bench.alerted("stop_lost") == ["critical"]
     assert f"the engine watches the level {0.9 * PRICE:.12g}" in bench.alerts[-1].text
     assert not bench.core.protected(0), "the engine's own test acts"
@@ -94,9 +94,9 @@ def test_the_stop_of_another_position_does_not_wait_for_that_of_the_last() -> No
     """The venue ends stop after stop: the pause that grows is of one position alone."""
     bench = held(1.0, 0.9 * PRICE)
     for _ in range(4):
-        bench.refuse(bench.only(m.Submit).client_id, "filter")
+        bench.reject(bench.only(m.Submit).client_id, "filter")
         bench.after_s(70)
-    bench.refuse(bench.only(m.Submit).client_id, "filter")
+    bench.reject(bench.only(m.Submit).client_id, "filter")
     bench.proceed()
     assert bench.take(m.Submit) == [], "it waits"
     bench.core.protect(0, 0.0, 0.0)
@@ -113,7 +113,7 @@ def test_a_stop_that_ends_when_nothing_is_held_alarms_nobody() -> None:
     stop = bench.only(m.Submit)
     bench.core.protect(0, 0.0, 0.0)
     bench.hold(0.0)
-    bench.refuse(stop.client_id, "filter")
+    bench.reject(stop.client_id, "filter")
     assert bench.alerted("stop_lost") == []
 
 

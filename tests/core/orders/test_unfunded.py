@@ -1,4 +1,4 @@
-"""Reductions that a venue refuses for want of funds: less is there than is booked."""
+"""Reductions that a venue rejects for want of funds: less is there than is booked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from septet import messages as m
 from tests.core.orders.bench import Bench
 
 
-def test_e22_a_reduction_that_was_refused_for_funds_takes_what_the_account_holds() -> None:
+def test_e22_a_reduction_that_was_rejected_for_funds_takes_what_the_account_holds() -> None:
     """A fee that no answer named is missing in the account: 0.999 is there of 1.0."""
     bench = Bench()
     bench.hold(1.0)
@@ -17,7 +17,7 @@ def test_e22_a_reduction_that_was_refused_for_funds_takes_what_the_account_holds
     bench.proceed()
     assert bench.take(m.Cancel) == []
     bench.take(m.Refresh)
-    bench.refuse(stop.client_id, "funds")
+    bench.reject(stop.client_id, "funds")
     assert [each.what for each in bench.take(m.Refresh)] == ["holdings"]
     bench.core.account_holds(0, 0.999)
     bench.after_s(2.0)
@@ -40,12 +40,12 @@ def test_e22_a_read_of_the_account_alone_makes_no_exit_smaller() -> None:
     assert bench.order(1, -1.0).quantity == 1.0
 
 
-def test_a_refusal_of_a_moment_lets_the_stop_grow_with_the_position() -> None:
+def test_a_rejection_of_a_moment_lets_the_stop_grow_with_the_position() -> None:
     bench = Bench()
     bench.hold(0.4)
     bench.core.protect(0, 0.4, 90.0)
     bench.proceed()
-    bench.refuse(bench.only(m.Submit).client_id, "funds")
+    bench.reject(bench.only(m.Submit).client_id, "funds")
     bench.core.account_holds(0, None)  # the account holds what is booked
     bench.after_s(2.0)
     stop = bench.only(m.Submit)

@@ -91,11 +91,11 @@ def test_e19_a_stop_the_venue_cancels_is_placed_again_with_an_alert() -> None:
     assert bench.take(m.Submit) == []
     bench.after_s(1)
     again = bench.only(m.Submit)
-    bench.refuse(again.client_id, "would_trigger")
+    bench.reject(again.client_id, "would_trigger")
     bench.after_s(1.75)
     assert bench.take(m.Submit) == []
     bench.after_s(0.25)
-    bench.refuse(bench.only(m.Submit).client_id, "would_trigger")
+    bench.reject(bench.only(m.Submit).client_id, "would_trigger")
     assert bench.alerted("stop_lost") == ["error", "critical", "critical"]
 
 
@@ -247,9 +247,9 @@ def test_an_amend_leaves_the_new_order() -> None:
     assert bench.ended[1].filled == 1.0
 
 
-def test_a_refused_amend_leaves_the_old_order() -> None:
+def test_a_rejected_amend_leaves_the_old_order() -> None:
     bench, order, new = amended()
-    bench.refuse(order.client_id, "filter")
+    bench.reject(order.client_id, "filter")
     assert bench.states[new.client_id] == "rejected"
     assert bench.take(m.Query)
     bench.show(order, "open", by="query")
@@ -348,7 +348,7 @@ def test_o1_what_has_not_left_is_asked_for_again_and_only_reductions_are_wanted(
     assert bench.core.wants(entry.client_id)
     bench.operate("halt")
     assert not bench.core.wants(entry.client_id)
-    bench.refuse(entry.client_id, "cancelled", by="local")
+    bench.reject(entry.client_id, "cancelled", by="local")
     assert bench.ended[1].state == "cancelled"
     bench.hold(1.0)
     assert bench.core.wants(bench.order(2, -1.0).client_id)

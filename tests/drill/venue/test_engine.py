@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from septet._drill.venue.amounts import SCALE, exact, text, units
 from septet._drill.venue.config import Fees, SymbolConfig
 from septet._drill.venue.engine import MatchingEngine, Report
-from septet._drill.venue.orders import FINAL, Asked, Order, Refusal
+from septet._drill.venue.orders import FINAL, Asked, Order, Rejection
 
 ID = "BTCUSDT"
 CENT = SCALE // 100
@@ -38,8 +38,8 @@ def asked(side: str = "BUY", kind: str = "MARKET", **fields: Any) -> Asked:
     return Asked(ID, side, kind, fields.pop("client_id", "c"), **amounts, **fields)
 
 
-def refused(engine: MatchingEngine, order: Asked) -> int:
-    with pytest.raises(Refusal) as caught:
+def rejected(engine: MatchingEngine, order: Asked) -> int:
+    with pytest.raises(Rejection) as caught:
         engine.place(order, 1)
     return caught.value.code
 
@@ -100,15 +100,15 @@ def test_what_becomes_of_an_order_at_once(order: Asked, status: str, executed: s
         (asked(quantity="1", price="100"), -1106),
     ],
 )
-def test_what_is_refused(order: Asked, code: int) -> None:
-    assert refused(engine_of(), order) == code
+def test_what_is_rejected(order: Asked, code: int) -> None:
+    assert rejected(engine_of(), order) == code
 
 
 def test_a_client_id_is_unique_among_open_orders_only() -> None:
     engine = engine_of()
     limit = asked("BUY", "LIMIT", quantity="1", price="90")
     first = engine.place(limit, 1)
-    assert refused(engine, limit) == -2010
+    assert rejected(engine, limit) == -2010
     engine.cancel(first, 2)
     second = engine.place(limit, 3)
     assert second.order_id != first.order_id
@@ -197,8 +197,8 @@ class Trading(RuleBasedStateMachine):
         self, side: str, kind: str, quantity: int, price: int, stop: int, tif: str, then: str
     ) -> None:
         self.number += 1
-        # A refusal must leave everything as it was, which the invariants see.
-        with suppress(Refusal):
+        # A rejection must leave everything as it was, which the invariants see.
+        with suppress(Rejection):
             self.engine.place(
                 Asked(
                     ID, side, kind, f"c{self.number}", quantity * 1000,
@@ -229,7 +229,7 @@ class Trading(RuleBasedStateMachine):
 
     @rule(amount=st.integers(-(10**10), 10**10), asset=st.sampled_from(["USDT", "BTC"]))
     def transfer(self, amount: int, asset: str) -> None:
-        with suppress(Refusal):
+        with suppress(Rejection):
             self.engine.transfer(asset, amount, self.number)
 
     @invariant()

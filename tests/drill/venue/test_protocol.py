@@ -109,7 +109,7 @@ def test_stops_trigger_and_an_order_is_replaced() -> None:
     play(story)
 
 
-def test_refusals_have_the_venues_codes() -> None:
+def test_rejections_have_the_venues_codes() -> None:
     async def story(venue: LocalVenue, client: Any) -> None:
         import ccxt
 

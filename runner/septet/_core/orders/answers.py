@@ -26,8 +26,8 @@ def take(lifecycle: OrderLifecycle, event: m.Event) -> bool:
             _acked(lifecycle, event)
         case m.Filled():
             _filled(lifecycle, event)
-        case m.Refused():
-            _refused(lifecycle, event)
+        case m.Rejected():
+            _rejected(lifecycle, event)
         case m.Uncertain():
             _uncertain(lifecycle, event)
         case m.OrderSeen():
@@ -180,7 +180,7 @@ def _cancel_ghost(lifecycle: OrderLifecycle, child: Child) -> None:
 
 
 def _pending(lifecycle: OrderLifecycle, client_id: str) -> Child | None:
-    """Return the child a refusal or a doubt is about: for an amend, the new one."""
+    """Return the child a rejection or a doubt is about: for an amend, the new one."""
     child = lifecycle.records.children.get(client_id)
     if child is not None and child.replaced_by:
         newer = lifecycle.records.children.get(child.replaced_by)
@@ -189,7 +189,7 @@ def _pending(lifecycle: OrderLifecycle, client_id: str) -> Child | None:
     return child
 
 
-def _refused(lifecycle: OrderLifecycle, event: m.Refused) -> None:
+def _rejected(lifecycle: OrderLifecycle, event: m.Rejected) -> None:
     child = _pending(lifecycle, event.client_id)
     if child is None or child.is_final:
         return

@@ -328,7 +328,7 @@ class OrderLifecycle:
     def reducible(self, k: int) -> float:
         """Position of a symbol that a new order may reduce (base, signed): what the account holds.
 
-        That is less than is booked only where both say so: the venue refused a reduction for want
+        That is less than is booked only where both say so: the venue rejected a reduction for want
         of funds, or tells one filled whose executions are missing, and the account holds less. One
         wrong read of it makes no exit smaller.
         """

@@ -153,7 +153,7 @@ class Orders:
                 if event.max_quantity is not None:
                     instrument.max_quantity = event.max_quantity
             case m.VenueChanged(state="up"):
-                # What was refused while the venue was away need not wait for its pause.
+                # What was rejected while the venue was away need not wait for its pause.
                 for work in lifecycle.records.works.values():
                     work.retry_ns = 0
                 for stop in lifecycle.records.stops.values():
@@ -330,7 +330,9 @@ class Orders:
             records.there[k] = quantity
             return
         records.there.pop(k, None)
-        if k in records.unfunded:  # the refusal was of a moment: a stop follows the position again
+        if (
+            k in records.unfunded
+        ):  # the rejection was of a moment: a stop follows the position again
             records.unfunded.remove(k)
 
     def band(self, k: int) -> tuple[float, float]:

@@ -147,7 +147,7 @@ class Parent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Work(msgspec.Struct, kw_only=True, gc=False):
     """A parent that is not ended: what was done for it, and what is next.
 
-    `refused` is why a change of its price was refused last, so that it is told once.
+    `rejected` is why a change of its price was rejected last, so that it is told once.
     """
 
     parent: Parent
@@ -165,7 +165,7 @@ class Work(msgspec.Struct, kw_only=True, gc=False):
     again: bool = False
     repriced_ns: int = 0
     may_amend: bool = True
-    refused: str = ""
+    rejected: str = ""
     waiting_ns: int = 0
     alarmed: bool = False
     alarms: int = 0

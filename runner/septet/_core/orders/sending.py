@@ -90,7 +90,7 @@ def _follow(lifecycle: OrderLifecycle, work: Work, child: Child, now_ns: int) ->
         _retry(lifecycle, work, child, now_ns)
     else:
         if child.state == "rejected":
-            text = f"{child.client_id}: refused, {child.reason} {child.claim_text}".strip()
+            text = f"{child.client_id}: rejected, {child.reason} {child.claim_text}".strip()
             lifecycle.alert("error", "rejected_order", text, child.symbol)
         end(lifecycle, work, child.state, child.reason)
 
@@ -204,7 +204,7 @@ def _send(lifecycle: OrderLifecycle, work: Work, now_ns: int) -> bool:
     if kind is None:
         end(lifecycle, work, "expired", "max_slippage")
         return True
-    reason = _refusal(lifecycle, parent, quantity, rest, limit, trigger, now_ns, changes=changes)
+    reason = _rejection(lifecycle, parent, quantity, rest, limit, trigger, now_ns, changes=changes)
     if reason:
         return _stopped(lifecycle, work, reason, now_ns)
     lifecycle.checks.sent(k, sign, quantity, parent.reduces, now_ns, changes=changes)
@@ -212,7 +212,7 @@ def _send(lifecycle: OrderLifecycle, work: Work, now_ns: int) -> bool:
     return False
 
 
-def _refusal(
+def _rejection(
     lifecycle: OrderLifecycle, parent: Parent, quantity: float, rest: float, limit: float | None,
     trigger: float | None, now_ns: int, *, changes: bool, replaces: float = 0.0,
 ) -> str:  # fmt: skip
@@ -294,7 +294,7 @@ def _quote(lifecycle: OrderLifecycle, k: int, now_ns: int) -> tuple[float, float
 
 
 def _stopped(lifecycle: OrderLifecycle, work: Work, reason: str, now_ns: int) -> bool:
-    """Refuse an entry here, once; let a reduction, and the part of a flip that is one, go on."""
+    """Reject an entry here, once; let a reduction, and the part of a flip that is one, go on."""
     parent, k = work.parent, work.parent.symbol
     if parent.reduces:
         work.retry_ns = now_ns + lifecycle.timing.retry_first_ns
@@ -303,7 +303,7 @@ def _stopped(lifecycle: OrderLifecycle, work: Work, reason: str, now_ns: int) ->
             text = f"a reduction may not leave: {reason}"
             lifecycle.alert("critical", "reduction_waits", text, k)
         return False
-    _tell(lifecycle, parent, f"order {parent.number} was refused here", reason, now_ns)
+    _tell(lifecycle, parent, f"order {parent.number} was rejected here", reason, now_ns)
     held = whole(max(0.0, -parent.sign * lifecycle.position(k)), lifecycle.instrument(k).lot)
     if held > 0.0:
         quantity = parent.sign * min(abs(parent.quantity), held + work.filled)
@@ -327,7 +327,7 @@ def is_wanted(lifecycle: OrderLifecycle, child: Child) -> bool:
 
 
 def _tell(lifecycle: OrderLifecycle, parent: Parent, what: str, reason: str, now_ns: int) -> None:
-    """Say what was refused; a block has said so itself."""
+    """Say what was rejected; a block has said so itself."""
     if reason in ("throttled", "turnover"):
         text = f"order {parent.number} was the last straw"
         lifecycle.commands += lifecycle.guards.trip(reason, now_ns, text=text)
@@ -437,14 +437,14 @@ def reprice(lifecycle: OrderLifecycle, work: Work, price: float, now_ns: int) ->
     if quantity <= 0.0:
         return False
     work.repriced_ns = now_ns
-    reason = _refusal(
+    reason = _rejection(
         lifecycle, parent, quantity, rest, limit, None, now_ns, changes=True, replaces=old.rest
     )
     if reason:
-        if reason != work.refused:
-            what = f"a change of order {parent.number} was refused here"
+        if reason != work.rejected:
+            what = f"a change of order {parent.number} was rejected here"
             _tell(lifecycle, parent, what, reason, now_ns)
-        work.refused = reason
+        work.rejected = reason
         return False
     lifecycle.checks.amended(now_ns)
     if not lifecycle.timing.amends or not work.may_amend:

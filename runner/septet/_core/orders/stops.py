@@ -120,10 +120,10 @@ def advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
         _say_unplaced(lifecycle, k, stop, stop.trigger, why)
         return
     _say_partial(lifecycle, k, stop, target)
-    refused = lifecycle.checks.check(k, sign, target, target, None, trigger, True, 0.0, now_ns)
-    if refused:
+    rejected = lifecycle.checks.check(k, sign, target, target, None, trigger, True, 0.0, now_ns)
+    if rejected:
         stop.retry_ns = now_ns + lifecycle.timing.retry_first_ns
-        _say_unplaced(lifecycle, k, stop, trigger, f"the last check refuses it ({refused})")
+        _say_unplaced(lifecycle, k, stop, trigger, f"the last check rejects it ({rejected})")
         return
     stop.unplaced = ""
     lifecycle.checks.sent(k, sign, target, True, now_ns)
@@ -189,8 +189,8 @@ def finished(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
     stop.retry_ns = now_ns + min(pause_ns, lifecycle.timing.retry_most_ns)
     if stop.quantity == 0.0:  # nothing is held that it protected
         return
-    refused = child.state == "rejected" and child.reason != "never_accepted"
-    level: Level = "critical" if refused or stop.tries >= 3 else "error"
+    rejected = child.state == "rejected" and child.reason != "never_accepted"
+    level: Level = "critical" if rejected or stop.tries >= 3 else "error"
     text = f"{child.client_id}: the stop at the venue is {child.state} {child.reason}".strip()
     text += f"; the engine watches the level {stop.trigger:.12g} until another stands"
     lifecycle.alert(level, "stop_lost", text, child.symbol)

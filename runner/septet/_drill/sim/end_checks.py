@@ -91,7 +91,7 @@ def _states(rows: Rows, venue: SimVenue) -> list[str]:
         for each in commands:
             if not isinstance(each, m.Changed):
                 continue
-            name = each.client_id or f"#{each.order}"  # refused here, before it had an id
+            name = each.client_id or f"#{each.order}"  # rejected here, before it had an id
             before = last.get(name)
             if before is not None and (
                 _RANK[each.state] < _RANK[before.state]

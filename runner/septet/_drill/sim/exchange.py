@@ -191,7 +191,7 @@ class Market:
         return [each for each in self._open.values() if each.ours == ours]
 
     def objection(self, order: m.Submit) -> str:
-        """Say why an order is refused, or nothing."""
+        """Say why an order is rejected, or nothing."""
         of = self.listings[order.symbol]
         if not self.trading(of):
             return "market_closed"
@@ -203,8 +203,8 @@ class Market:
         price = round((order.limit_price or 0.0) * TICK) or of.ask
         if order.side == "buy" and units * price * 1001 // 1000 > self.cash - self._locked_cash():
             return "insufficient_funds"
-        if self._weather.strikes("E5 refusal"):
-            return "refused"
+        if self._weather.strikes("E5 rejection"):
+            return "rejected"
         return ""
 
     def accept(self, order: m.Submit) -> Order:

@@ -246,9 +246,9 @@ class SimShell:
                 for name in [*self._held]:
                     if self._held[name].symbol in each.symbols:
                         del self._held[name]
-                        self._refuse(name, "cancelled")
+                        self._reject(name, "cancelled")
             if isinstance(each, m.Cancel) and self._held.pop(each.client_id, None) is not None:
-                self._refuse(each.client_id, "cancelled")
+                self._reject(each.client_id, "cancelled")
                 continue
             leaving.append(each)
         self._leave(leaving)
@@ -303,7 +303,7 @@ class SimShell:
             return
         self._sent.add(name)
         if self._world.now_ns > order.deadline_ns:
-            self._refuse(name, "deadline")
+            self._reject(name, "deadline")
         elif isinstance(order, m.Submit):
             self._venue.submit(order, put)
         else:
@@ -317,9 +317,9 @@ class SimShell:
         else:
             self._venue.open_orders(put)
 
-    def _refuse(self, client_id: str, code: str) -> None:
+    def _reject(self, client_id: str, code: str) -> None:
         self._sent.add(client_id)
-        self.put(m.Refused(at_ns=0, client_id=client_id, code=code, text="", by="local"))
+        self.put(m.Rejected(at_ns=0, client_id=client_id, code=code, text="", by="local"))
 
     def _wake(self, at_ns: int) -> None:
         if at_ns in self._wakes:

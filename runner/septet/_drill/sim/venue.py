@@ -22,7 +22,7 @@ __all__ = ["RECEIVES_NS", "SETTLES_NS", "STALE_NS", "TIMEOUT_NS", "SimVenue"]
 
 TIMEOUT_NS: Final = 2 * SECOND
 RECEIVES_NS: Final = 3 * SECOND
-"""What arrives later than this after it was signed is refused."""
+"""What arrives later than this after it was signed is rejected."""
 STALE_NS: Final = SECOND
 """How old an answer to a question may be."""
 SETTLES_NS: Final = RECEIVES_NS + STALE_NS
@@ -78,7 +78,7 @@ class SimVenue:
             elif result.how == _UNKNOWN:
                 put(m.Uncertain(at_ns=0, client_id=name, text=result.code))
             else:
-                put(m.Refused(at_ns=0, client_id=name, code=result.code, text=""))
+                put(m.Rejected(at_ns=0, client_id=name, code=result.code, text=""))
 
         self._request(f"{what} {name}", act, done, put)
 
@@ -215,7 +215,7 @@ class SimVenue:
         gone = self.market.seen(old, by="cancel")
         answer = self._accept(submit)
         if isinstance(answer, Failed) and answer.how == _NO:
-            answer = m.Refused(
+            answer = m.Rejected(
                 at_ns=0, client_id=order.new_client_id, code=answer.code, text="after the cancel"
             )
         elif isinstance(answer, Failed):

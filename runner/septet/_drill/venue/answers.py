@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from septet._drill.venue.amounts import units
-from septet._drill.venue.orders import Refusal
+from septet._drill.venue.orders import Rejection
 
 __all__ = ["Answer", "Call", "number_of", "signed_by", "whole_of"]
 
@@ -37,9 +37,9 @@ class Answer:
     hold_ms: float = 0.0
 
     @classmethod
-    def refused(cls, refusal: Refusal) -> Answer:
-        """Return the answer that carries a refusal."""
-        return cls(refusal.status, {"code": refusal.code, "msg": refusal.text})
+    def rejected(cls, rejection: Rejection) -> Answer:
+        """Return the answer that carries a rejection."""
+        return cls(rejection.status, {"code": rejection.code, "msg": rejection.text})
 
 
 def signed_by(secret: str, payload: str) -> str:
@@ -48,18 +48,18 @@ def signed_by(secret: str, payload: str) -> str:
 
 
 def whole_of(params: dict[str, str], name: str) -> int | None:
-    """Return a whole number among parameters, None if it is not there; Refusal if it is none."""
+    """Return a whole number among parameters, None if it is not there; Rejection if it is none."""
     given = params.get(name)
     if given is None or given == "":
         return None
     try:
         return int(given)
     except ValueError:
-        raise Refusal(-1100, f"Illegal characters found in parameter '{name}'.") from None
+        raise Rejection(-1100, f"Illegal characters found in parameter '{name}'.") from None
 
 
 def number_of(params: dict[str, str], name: str) -> int:
-    """Return an amount among parameters in units, 0 if it is not there; Refusal if malformed."""
+    """Return an amount among parameters in units, 0 if it is not there; Rejection if malformed."""
     given = params.get(name)
     if not given:
         return 0
@@ -67,8 +67,8 @@ def number_of(params: dict[str, str], name: str) -> int:
         amount = units(given)
     except ValueError as error:
         if "decimals" in str(error):
-            raise Refusal(-1111, f"Parameter '{name}' has too much precision.") from None
-        raise Refusal(-1100, f"Illegal characters found in parameter '{name}'.") from None
+            raise Rejection(-1111, f"Parameter '{name}' has too much precision.") from None
+        raise Rejection(-1100, f"Illegal characters found in parameter '{name}'.") from None
     if amount < 0:
-        raise Refusal(-1100, f"Illegal characters found in parameter '{name}'.")
+        raise Rejection(-1100, f"Illegal characters found in parameter '{name}'.")
     return amount

@@ -12,7 +12,7 @@ from septet._drill.venue.clock import MarketClock
 from septet._drill.venue.config import VenueConfig
 from septet._drill.venue.false_values import spoil_answer
 from septet._drill.venue.faults import ANYWHERE, Injector, Strike
-from septet._drill.venue.orders import Refusal
+from septet._drill.venue.orders import Rejection
 from septet._drill.venue.public import Public
 from septet._drill.venue.trading import Trading
 from septet._drill.venue.venue_journal import Answered, RequestSeen, TruthBook
@@ -66,7 +66,7 @@ class Api:
         self._weight = 0
         self._ten_seconds = 0
         self._placed = 0
-        self._refused = 0
+        self._rejected = 0
         self._banned_until_ns = 0
         self._table = self._endpoints()
 
@@ -114,8 +114,8 @@ class Api:
         )  # fmt: skip
         try:
             answer = spoil_answer(call, self._pass(call, now), self._faults)
-        except Refusal as refusal:
-            answer = Answer.refused(refusal)
+        except Rejection as rejection:
+            answer = Answer.rejected(rejection)
         self._headers(call, answer)
         code = answer.body.get("code", 0) if isinstance(answer.body, dict) else 0
         self._truth.write(
@@ -169,16 +169,16 @@ class Api:
         """Count the request's weight; return the answer if it is over the limit."""
         minute, tens = now_ns // (60 * 10**9), now_ns // 10**10
         if minute != self._minute:
-            self._minute, self._weight, self._refused = minute, 0, 0
+            self._minute, self._weight, self._rejected = minute, 0, 0
         if tens != self._ten_seconds:
             self._ten_seconds, self._placed = tens, 0
         self._weight += endpoint.weight
         self._placed += endpoint.places
         limits = self._config.limits
         if limits.weight_per_minute and self._weight > limits.weight_per_minute:
-            self._refused += 1
+            self._rejected += 1
             left = (minute + 1) * 60 * 10**9 - now_ns
-            if limits.ban_after and self._refused >= limits.ban_after:
+            if limits.ban_after and self._rejected >= limits.ban_after:
                 self._banned_until_ns = now_ns + limits.ban_seconds * 10**9
                 left = limits.ban_seconds * 10**9
                 return _wait(418, "Way too much request weight used; IP banned.", left)
@@ -191,30 +191,30 @@ class Api:
         return None
 
     def verify(self, call: Call) -> None:
-        """Check key, signature and receive window; Refusal says what is wrong."""
+        """Check key, signature and receive window; Rejection says what is wrong."""
         config, params = self._config, call.params
         if not call.api_key:
-            raise Refusal(-2014, "API-key format invalid.", 401)
+            raise Rejection(-2014, "API-key format invalid.", 401)
         if call.api_key != config.api_key:
-            raise Refusal(-2015, "Invalid API-key, IP, or permissions for action.", 401)
+            raise Rejection(-2015, "Invalid API-key, IP, or permissions for action.", 401)
         given = params.get("signature", "")
         if not hmac.compare_digest(given, signed_by(config.secret, call.payload)):
-            raise Refusal(-1022, "Signature for this request is not valid.")
+            raise Rejection(-1022, "Signature for this request is not valid.")
         stamp, window = whole_of(params, "timestamp"), whole_of(params, "recvWindow") or 5000
         if stamp is None:
-            raise Refusal(
+            raise Rejection(
                 -1102,
                 "Mandatory parameter 'timestamp' was not sent, was empty/null, or malformed.",
             )
         if window > 60_000:
-            raise Refusal(-1131, "recvWindow must be less than 60000.")
+            raise Rejection(-1131, "recvWindow must be less than 60000.")
         now = self.public.server_ms()
         if stamp > now + 1000:
-            raise Refusal(
+            raise Rejection(
                 -1021, "Timestamp for this request was 1000ms ahead of the server's time."
             )
         if now - stamp > window:
-            raise Refusal(-1021, "Timestamp for this request is outside of the recvWindow.")
+            raise Rejection(-1021, "Timestamp for this request is outside of the recvWindow.")
 
     def _headers(self, call: Call, answer: Answer) -> None:
         answer.headers["X-MBX-USED-WEIGHT"] = str(self._weight)

@@ -97,7 +97,7 @@ class Fees(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Request limits; 0 means none. After `ban_after` refusals in a minute comes a ban."""
+    """Request limits; 0 means none. After `ban_after` rejections in a minute comes a ban."""
 
     weight_per_minute: int = 0
     orders_per_10s: int = 0

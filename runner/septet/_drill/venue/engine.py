@@ -9,7 +9,7 @@ from septet._drill.venue.amounts import SCALE, ceil_product, floor_product, floo
 from septet._drill.venue.book import Book
 from septet._drill.venue.config import Fees, SymbolConfig
 from septet._drill.venue.ledger import Ledger
-from septet._drill.venue.orders import FINAL, Asked, Execution, Fill, Order, Refusal, Rules
+from septet._drill.venue.orders import FINAL, Asked, Execution, Fill, Order, Rejection, Rules
 
 __all__ = ["MatchingEngine", "Report"]
 
@@ -95,8 +95,8 @@ class MatchingEngine:
         self._release(order)
         try:
             self._work(order, now_ms)
-        except Refusal as refusal:
-            order.reason = refusal.text
+        except Rejection as rejection:
+            order.reason = rejection.text
             self._finish(order, "EXPIRED", now_ms, by="venue")
 
     @staticmethod
@@ -117,7 +117,7 @@ class MatchingEngine:
     # ------------------------------------------------------------ orders
 
     def place(self, asked: Asked, now_ms: int, *, portion: int = 0, then: str = "") -> Order:
-        """Take a new order and work it; Refusal if the venue does not accept it.
+        """Take a new order and work it; Rejection if the venue does not accept it.
 
         A client id must be unique among open orders only. `portion` (millionths) of what could
         be executed at once is; the rest waits for `resume`, or expires if `then` is ``expire``.
@@ -142,17 +142,17 @@ class MatchingEngine:
         return order
 
     def check(self, asked: Asked) -> None:
-        """Raise Refusal if an order would not be accepted, money aside."""
+        """Raise Rejection if an order would not be accepted, money aside."""
         rules = self.rules.get(asked.symbol)
         if rules is None:
-            raise Refusal(-1121, "Invalid symbol.")
+            raise Rejection(-1121, "Invalid symbol.")
         rules.check(asked, self.last[asked.symbol])
         if asked.client_id in self._open_clients:
-            raise Refusal(-2010, "Duplicate order sent.")
+            raise Rejection(-2010, "Duplicate order sent.")
         if asked.stop and self._reached(asked, self.last[asked.symbol]):
-            raise Refusal(-2010, "Stop price would trigger immediately.")
+            raise Rejection(-2010, "Stop price would trigger immediately.")
         if asked.type == "LIMIT_MAKER" and self._crosses(asked):
-            raise Refusal(-2010, "Order would immediately match and take.")
+            raise Rejection(-2010, "Order would immediately match and take.")
 
     def _crosses(self, asked: Asked) -> bool:
         bid, _, ask, _ = self.books[asked.symbol].best()
@@ -170,11 +170,11 @@ class MatchingEngine:
                 break
         got = floor_to(got, self.rules[asked.symbol].lot)
         if not got:
-            raise Refusal(-1013, "Filter failure: LOT_SIZE")
+            raise Rejection(-1013, "Filter failure: LOT_SIZE")
         return got
 
     def _reserve(self, order: Order) -> None:
-        """Set aside what the order may need; Refusal if it is not there."""
+        """Set aside what the order may need; Rejection if it is not there."""
         asked, rules = order.asked, self.rules[order.asked.symbol]
         if order.buys:
             asset = rules.quote
@@ -186,7 +186,7 @@ class MatchingEngine:
         else:
             asset, need = rules.base, order.quantity
         if not self.ledger.has(asset, need):
-            raise Refusal(-2010, "Account has insufficient balance for requested action.")
+            raise Rejection(-2010, "Account has insufficient balance for requested action.")
         order.locked_asset = asset
         if asked.type != "MARKET":
             order.locked = need
@@ -252,7 +252,7 @@ class MatchingEngine:
         if order.buys and not self.ledger.has(
             asset, self._cost(order.asked.symbol, order.quantity)
         ):
-            raise Refusal(-2010, "Account has insufficient balance for requested action.")
+            raise Rejection(-2010, "Account has insufficient balance for requested action.")
 
     def resume(self, order_id: int, now_ms: int) -> None:
         """Go on with an order that waits after a partial execution."""
@@ -324,9 +324,9 @@ class MatchingEngine:
     def cancel(
         self, order: Order, now_ms: int, *, cancel_id: str = "", by: str = "client"
     ) -> Order:  # fmt: skip
-        """Cancel an open order; Refusal if it is not open."""
+        """Cancel an open order; Rejection if it is not open."""
         if order.order_id not in self.open:
-            raise Refusal(-2011, "Unknown order sent.")
+            raise Rejection(-2011, "Unknown order sent.")
         self._finish(order, "CANCELED", now_ms, cancel_id=cancel_id, by=by)
         return order
 
@@ -362,9 +362,9 @@ class MatchingEngine:
             del self._open_clients[order.asked.client_id]
 
     def transfer(self, asset: str, amount: int, now_ms: int, *, by: str = "other") -> None:
-        """Deposit money, or withdraw it where the amount is negative; Refusal if too much."""
+        """Deposit money, or withdraw it where the amount is negative; Rejection if too much."""
         if amount < 0 and not self.ledger.has(asset, -amount):
-            raise Refusal(-2010, "Account has insufficient balance for requested action.")
+            raise Rejection(-2010, "Account has insufficient balance for requested action.")
         self.ledger.pay(asset, -amount)
         changed = tuple(sorted(self.ledger.changed))
         self.ledger.changed.clear()

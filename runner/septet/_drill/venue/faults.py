@@ -25,11 +25,11 @@ E1    5xx with an unknown outcome                            executed (drawn), s
 E2    429 with Retry-After for as long as it lasts
 E3    418 for as long as it lasts
 E4    the venue's clock is ahead                             skew_ms (10000)
-E5    refused                                                code (-2010), text
+E5    rejected                                                code (-2010), text
 E6    executed, but answered "Duplicate order sent."
 E7    filters change                                         tick, lot, min_quantity,
                                                              max_quantity, min_notional (texts)
-E8    status BREAK, orders refused
+E8    status BREAK, orders rejected
 E9    a part is filled, the rest later                       portion (0.5), delay_ms (200)
 E10   a part is filled, the rest expires                     portion (0.5)
 E11   the order fills just before its cancel

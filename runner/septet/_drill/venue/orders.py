@@ -8,7 +8,7 @@ from typing import Literal
 from septet._drill.venue.amounts import SCALE, floor_product, units
 from septet._drill.venue.config import SymbolConfig
 
-__all__ = ["FINAL", "Asked", "Execution", "Fill", "Order", "Refusal", "Rules"]
+__all__ = ["FINAL", "Asked", "Execution", "Fill", "Order", "Rejection", "Rules"]
 
 FINAL = frozenset({"FILLED", "CANCELED", "EXPIRED", "REJECTED"})
 """Statuses that an order does not leave."""
@@ -19,7 +19,7 @@ _TYPES = {
 }  # fmt: skip
 
 
-class Refusal(Exception):
+class Rejection(Exception):
     """The venue says no: a code of Binance and its text."""
 
     def __init__(self, code: int, text: str, status: int = 400) -> None:
@@ -148,57 +148,57 @@ class Rules:
         )  # fmt: skip
 
     def check(self, asked: Asked, last: int) -> None:
-        """Raise Refusal if an order breaks a filter; `last` is the last price."""
+        """Raise Rejection if an order breaks a filter; `last` is the last price."""
         if not self.trading:
-            raise Refusal(-1013, "Market is closed.")
+            raise Rejection(-1013, "Market is closed.")
         self._shape(asked)
         if asked.quantity:
             _within(asked.quantity, self.min_quantity, self.max_quantity, self.lot, "LOT_SIZE")
             if asked.type == "MARKET" and asked.quantity > self.market_max_quantity:
-                raise Refusal(-1013, "Filter failure: MARKET_LOT_SIZE")
+                raise Rejection(-1013, "Filter failure: MARKET_LOT_SIZE")
         for price in (asked.price, asked.stop):
             if price and (price % self.tick or price < self.tick):
-                raise Refusal(-1013, "Filter failure: PRICE_FILTER")
+                raise Rejection(-1013, "Filter failure: PRICE_FILTER")
         if asked.price and not (
             floor_product(last, self.percent_down)
             <= asked.price
             <= floor_product(last, self.percent_up)
         ):
-            raise Refusal(-1013, "Filter failure: PERCENT_PRICE")
+            raise Rejection(-1013, "Filter failure: PERCENT_PRICE")
         value = asked.quote_quantity or floor_product(
             asked.price or asked.stop or last, asked.quantity
         )
         if value < self.min_notional:
-            raise Refusal(-1013, "Filter failure: NOTIONAL")
+            raise Rejection(-1013, "Filter failure: NOTIONAL")
 
     def _shape(self, asked: Asked) -> None:
-        """Raise Refusal if a field is missing, unknown or must not be there."""
+        """Raise Rejection if a field is missing, unknown or must not be there."""
         if asked.type not in _TYPES:
-            raise Refusal(-1116, "Invalid orderType.")
+            raise Rejection(-1116, "Invalid orderType.")
         if asked.side not in {"BUY", "SELL"}:
-            raise Refusal(-1117, "Invalid side.")
+            raise Rejection(-1117, "Invalid side.")
         if asked.tif not in {"GTC", "IOC", "FOK"}:
-            raise Refusal(-1115, "Invalid timeInForce.")
+            raise Rejection(-1115, "Invalid timeInForce.")
         limit = "LIMIT" in asked.type
         if limit and not asked.price:
             raise _missing("price")
         if not limit and asked.price:
-            raise Refusal(-1106, "Parameter 'price' sent when not required.")
+            raise Rejection(-1106, "Parameter 'price' sent when not required.")
         if ("STOP" in asked.type or "PROFIT" in asked.type) and not asked.stop:
             raise _missing("stopPrice")
         if not asked.quantity and not (asked.type == "MARKET" and asked.quote_quantity):
             raise _missing("quantity")
 
 
-def _missing(name: str) -> Refusal:
-    return Refusal(
+def _missing(name: str) -> Rejection:
+    return Rejection(
         -1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed."
     )
 
 
 def _within(amount: int, low: int, high: int, step: int, name: str) -> None:
     if amount < low or amount > high or (step and amount % step):
-        raise Refusal(-1013, f"Filter failure: {name}")
+        raise Rejection(-1013, f"Filter failure: {name}")
 
 
 assert SCALE == 10**8, "the texts of the filters are written with eight decimals"

@@ -10,7 +10,7 @@ from septet._drill.venue.answers import Answer, Call, whole_of
 from septet._drill.venue.book import Book
 from septet._drill.venue.config import Limits
 from septet._drill.venue.market import Market, Trade
-from septet._drill.venue.orders import Refusal
+from septet._drill.venue.orders import Rejection
 from septet._drill.venue.shapes import exchange_symbol
 
 __all__ = ["Public", "levels"]
@@ -31,15 +31,15 @@ class Public:
         self._skew_ms = skew_ms
 
     def symbol_of(self, call: Call) -> str:
-        """Return the symbol asked about; Refusal if there is none or it is unknown."""
+        """Return the symbol asked about; Rejection if there is none or it is unknown."""
         symbol = call.params.get("symbol", "")
         if not symbol:
-            raise Refusal(
+            raise Rejection(
                 -1102,
                 "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.",
             )
         if symbol not in self.engine.rules:
-            raise Refusal(-1121, "Invalid symbol.")
+            raise Rejection(-1121, "Invalid symbol.")
         return symbol
 
     def ping(self, call: Call) -> Answer:
@@ -73,7 +73,7 @@ class Public:
         """List bars; times are market time."""
         symbol = self.symbol_of(call)
         if call.params.get("interval") != self.market.word:
-            raise Refusal(-1120, "Invalid interval.")
+            raise Rejection(-1120, "Invalid interval.")
         limit = min(whole_of(call.params, "limit") or 500, 1000)
         start, end = whole_of(call.params, "startTime"), whole_of(call.params, "endTime")
         return Answer(200, self.market.klines(symbol, start, end, limit))
@@ -96,7 +96,7 @@ class Public:
         listed = call.params.get("symbols", "")
         names = [n for n in listed.strip("[]").replace('"', "").split(",") if n]
         if any(name not in self.engine.rules for name in names):
-            raise Refusal(-1121, "Invalid symbol.")
+            raise Rejection(-1121, "Invalid symbol.")
         return Answer(200, [show(name) for name in names or list(self.engine.rules)])
 
     def book_ticker(self, call: Call) -> Answer:

@@ -12,7 +12,7 @@ from septet._drill.venue.amounts import SCALE, floor_to, units
 from septet._drill.venue.data_faults import Bending
 from septet._drill.venue.false_values import false_report
 from septet._drill.venue.faults import Strike
-from septet._drill.venue.orders import Asked, Order, Refusal
+from septet._drill.venue.orders import Asked, Order, Rejection
 
 if TYPE_CHECKING:
     from septet._drill.venue.server import LocalVenue
@@ -257,8 +257,8 @@ class Mischief:
                 amount, price=price, by="other",
             )  # fmt: skip
             engine.place(asked, now)
-        except Refusal as refusal:
-            self._venue.faults.note(strike, symbol, detail=f"refused: {refusal}", counts=False)
+        except Rejection as rejection:
+            self._venue.faults.note(strike, symbol, detail=f"rejected: {rejection}", counts=False)
 
 
 def _seen(task: asyncio.Future[Any]) -> None:

@@ -13,7 +13,7 @@ from septet._drill.venue.clock import MarketClock
 from septet._drill.venue.engine import MatchingEngine
 from septet._drill.venue.false_values import redirect
 from septet._drill.venue.faults import Injector, Strike
-from septet._drill.venue.orders import Asked, Order, Refusal
+from septet._drill.venue.orders import Asked, Order, Rejection
 from septet._drill.venue.shapes import ack, cancelled, my_trade, order_body
 
 __all__ = ["Trading"]
@@ -45,19 +45,19 @@ class Trading:
     # ------------------------------------------------------------ new orders
 
     def asked(self, params: dict[str, str]) -> Asked:
-        """Read a new order; Refusal if it is malformed."""
+        """Read a new order; Rejection if it is malformed."""
         for name in ("symbol", "side", "type"):
             if not params.get(name):
-                raise Refusal(
+                raise Rejection(
                     -1102,
                     f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.",
                 )
         kind = params["type"].upper()
         client_id = params.get("newClientOrderId", "") or f"auto{self.clock.wall_ns():x}"
         if not _CLIENT_ID.fullmatch(client_id):
-            raise Refusal(-1100, "Illegal characters found in parameter 'newClientOrderId'.")
+            raise Rejection(-1100, "Illegal characters found in parameter 'newClientOrderId'.")
         if "LIMIT" in kind and kind != "LIMIT_MAKER" and not params.get("timeInForce"):
-            raise Refusal(
+            raise Rejection(
                 -1102,
                 "Mandatory parameter 'timeInForce' was not sent, was empty/null, or malformed.",
             )
@@ -91,7 +91,7 @@ class Trading:
             self._soon(self._place_late(call, asked, strike))
             return _lost(strike)
         if code == "E5":
-            raise Refusal(
+            raise Rejection(
                 int(strike.number_of("code", -2010)),
                 strike.word_of("text", "Account has insufficient balance for requested action."),
             )
@@ -112,7 +112,7 @@ class Trading:
             case "A1":
                 return redirect(strike, call)
             case "E6":
-                raise Refusal(-2010, "Duplicate order sent.")
+                raise Rejection(-2010, "Duplicate order sent.")
             case "E15":
                 answer.hold_ms = strike.number_of("delay_ms", 300)
             case "E21":
@@ -146,9 +146,9 @@ class Trading:
             return
         try:
             self._placed(call, asked)
-        except Refusal as refusal:
+        except Rejection as rejection:
             self.faults.note(
-                strike, asked.symbol, asked.client_id, f"refused: {refusal}", counts=False
+                strike, asked.symbol, asked.client_id, f"rejected: {rejection}", counts=False
             )
 
     def _soon(self, work: Any) -> None:
@@ -176,14 +176,14 @@ class Trading:
     def _find(self, params: dict[str, str], code: int, order_id: str, client_id: str) -> Order:
         number, name = whole_of(params, order_id), params.get(client_id, "")
         if number is None and not name:
-            raise Refusal(
+            raise Rejection(
                 -1102,
                 f"Param '{client_id}' or '{order_id}' must be sent, but both were empty/null!",
             )
         found = self.engine.find(params.get("symbol", ""), number, name)
         if found is None:
             what = "Unknown order sent." if code == -2011 else "Order does not exist."
-            raise Refusal(code, what)
+            raise Rejection(code, what)
         return found
 
     def cancel(self, call: Call) -> Answer:
@@ -220,7 +220,7 @@ class Trading:
         symbol = call.params.get("symbol", "")
         mine = [order for order in self.engine.open.values() if order.asked.symbol == symbol]
         if not mine:
-            raise Refusal(-2011, "Unknown order sent.")
+            raise Rejection(-2011, "Unknown order sent.")
         strike = self.faults.strike("cancel", symbol)
         if strike is not None and strike.fault.code == "N2":
             return _lost(strike)
@@ -238,8 +238,8 @@ class Trading:
             old = self._find(params, -2011, "cancelOrderId", "cancelOrigClientOrderId")
             inner = Call("DELETE", call.path, {"newClientOrderId": ""})
             gone = self._cancelled(inner, old).body
-        except Refusal as refusal:
-            said = {"code": refusal.code, "msg": refusal.text}
+        except Rejection as rejection:
+            said = {"code": rejection.code, "msg": rejection.text}
             if not go_on:
                 data = {
                     "cancelResult": "FAILURE", "newOrderResult": "NOT_ATTEMPTED",
@@ -249,11 +249,11 @@ class Trading:
             gone = said
         try:
             answer = self.place(call)
-        except Refusal as refusal:
+        except Rejection as rejection:
             data = {
                 "cancelResult": "SUCCESS" if "orderId" in gone else "FAILURE",
                 "newOrderResult": "FAILURE", "cancelResponse": gone,
-                "newOrderResponse": {"code": refusal.code, "msg": refusal.text},
+                "newOrderResponse": {"code": rejection.code, "msg": rejection.text},
             }  # fmt: skip
             return Answer(409, _replace_failed(-2021, data))
         if answer.status == 200:
@@ -278,7 +278,7 @@ class Trading:
         at_ms = self._as_of(found.asked.symbol, found.asked.client_id)
         state = found.as_of(at_ms) if at_ms is not None else None
         if at_ms is not None and state is None:
-            raise Refusal(-2013, "Order does not exist.")
+            raise Rejection(-2013, "Order does not exist.")
         return Answer(200, order_body(found, state))
 
     def open_orders(self, call: Call) -> Answer:
@@ -316,7 +316,7 @@ class Trading:
         first, order_id = whole_of(params, "fromId"), whole_of(params, "orderId")
         symbol = params.get("symbol", "")
         if symbol not in self.engine.fills:
-            raise Refusal(-1121, "Invalid symbol.")
+            raise Rejection(-1121, "Invalid symbol.")
         at_ms = self._as_of(symbol)
         end = min(x for x in (until, at_ms, 2**62) if x is not None)
         fills = self.engine.fills[symbol]

@@ -10,7 +10,7 @@ import msgspec
 
 from septet._drill.venue.answers import Answer, Call
 from septet._drill.venue.api import WS_METHODS, Api
-from septet._drill.venue.orders import Refusal
+from septet._drill.venue.orders import Rejection
 from septet._drill.venue.sockets import Socket
 from septet._drill.venue.streams import encode
 
@@ -66,8 +66,8 @@ class UserStreams:
         params = {str(name): _plain(value) for name, value in given.items()}
         try:
             answer = self._answer(socket, method, params)
-        except Refusal as refusal:
-            answer = Answer.refused(refusal)
+        except Rejection as rejection:
+            answer = Answer.rejected(rejection)
         if answer.mode != "send":
             if answer.mode == "abort":
                 socket.reset()
@@ -96,7 +96,7 @@ class UserStreams:
             return Answer(200, {})
         route = WS_METHODS.get(method)
         if route is None:
-            raise Refusal(-1130, "Unknown method.")
+            raise Rejection(-1130, "Unknown method.")
         call.method, call.path = route
         return self._api.call(call)
 

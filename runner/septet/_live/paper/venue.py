@@ -147,19 +147,19 @@ class PaperVenue:
 
     async def submit(self, order: m.Submit) -> m.Event:
         """Accept an order or say why not; it meets the market after this has been answered."""
-        refused = self._refusal(order)
-        if refused is not None:
-            return refused
+        rejected = self._rejection(order)
+        if rejected is not None:
+            return rejected
         return self._accept(order)
 
     async def amend(self, order: m.Amend) -> Sequence[m.Event]:
         """Replace an order: the old one is cancelled, the new one has its own id."""
         old = self._orders.get(order.client_id)
         if old is None or not old.working:
-            return (self._refused(order.new_client_id, "not_open", "no such open order"),)
+            return (self._rejected(order.new_client_id, "not_open", "no such open order"),)
         if self._account.units(order.symbol, order.quantity) > old.left:
             text = "more than is left of the order it replaces"
-            return (self._refused(order.new_client_id, "quantity", text),)
+            return (self._rejected(order.new_client_id, "quantity", text),)
         submit = m.Submit(
             client_id=order.new_client_id, parent=order.parent, symbol=order.symbol,
             side=order.side, order_type=old.submit.order_type, quantity=order.quantity,
@@ -168,10 +168,10 @@ class PaperVenue:
             reason=old.submit.reason, trace=order.trace,
         )  # fmt: skip
         state, old.state = old.state, "cancelled"  # what it locked is free for its successor
-        refused = self._refusal(submit)
-        if refused is not None:
+        rejected = self._rejection(submit)
+        if rejected is not None:
             old.state = state
-            return (refused,)
+            return (rejected,)
         return (self._seen(old, "cancel"), self._accept(submit))
 
     async def cancel(self, order: m.Cancel) -> m.Event:
@@ -342,17 +342,17 @@ class PaperVenue:
             quantity=order.quantity, price=order.limit_price,
         )  # fmt: skip
 
-    def _refused(self, client_id: str, code: str, text: str) -> m.Refused:
-        return m.Refused(at_ns=self._clock.now_ns(), client_id=client_id, code=code, text=text)
+    def _rejected(self, client_id: str, code: str, text: str) -> m.Rejected:
+        return m.Rejected(at_ns=self._clock.now_ns(), client_id=client_id, code=code, text=text)
 
-    def _refusal(self, order: m.Submit) -> m.Refused | None:
+    def _rejection(self, order: m.Submit) -> m.Rejected | None:
         """Say what a venue would have against an order."""
         if not 0 <= order.symbol < len(self._symbols):
-            return self._refused(order.client_id, "bad_symbol", f"no symbol {order.symbol}")
+            return self._rejected(order.client_id, "bad_symbol", f"no symbol {order.symbol}")
         market = self._market(order.symbol)
         for code, text, wrong in self._objections(order, market):
             if wrong():
-                return self._refused(order.client_id, code, f"{market.symbol}: {text}")
+                return self._rejected(order.client_id, code, f"{market.symbol}: {text}")
         return None
 
     def _objections(
