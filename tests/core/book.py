@@ -59,7 +59,7 @@ class Position:
     entry_ns: int = 0
     held: int = 0
     inside: bool = False
-    disarmed: dict[int, int] = field(default_factory=dict)
+    reentry_blocked: dict[int, int] = field(default_factory=dict)
     since_entry: int = FAR
     mark: float = 0.0
     scale: float = 1.0

@@ -76,9 +76,9 @@ class Halts:
         """Block a side that a time limit or a halt has closed."""
         flattens = [halt.name for halt in self.halts if halt.then == "flatten"]
         if reason == "time_limit" or reason in flattens:
-            self._disarm(position, side)
+            self._block_reentry(position, side)
 
-    def _disarm(self, position: Position, side: int) -> None:
+    def _block_reentry(self, position: Position, side: int) -> None:
         if self.s.reentry == "immediate":
             return
-        position.disarmed[side] = self.s.reentry if isinstance(self.s.reentry, int) else 0
+        position.reentry_blocked[side] = self.s.reentry if isinstance(self.s.reentry, int) else 0

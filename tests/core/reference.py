@@ -172,11 +172,11 @@ class Reference(Stops, Halts):
             if order.bars_left <= 0:
                 self._expire(k, "unfilled", now)
         position.since_entry += 1
-        for side, left in list(position.disarmed.items()):
+        for side, left in list(position.reentry_blocked.items()):
             if isinstance(self.s.reentry, int) and (position.side != side or position.owed):
-                position.disarmed[side] = left - 1  # closes from that of the exit's fill on
+                position.reentry_blocked[side] = left - 1  # closes from that of the exit's fill on
                 if left - 1 < 0:
-                    del position.disarmed[side]
+                    del position.reentry_blocked[side]
 
     def _expire(self, k: int, reason: str, now: int) -> None:
         """End an entry; what it would have closed an exit closes, at any open from then on."""
@@ -357,7 +357,7 @@ class Reference(Stops, Halts):
         s, book, wish = self.s, self.account, row.wish
         position = book.positions[k]
         if s.reentry == "rearm":
-            position.disarmed = {x: 0 for x in position.disarmed if x == wish}
+            position.reentry_blocked = {x: 0 for x in position.reentry_blocked if x == wish}
         side, queued = position.side, book.queued[k]
         if queued is not None:  # what is held is being closed: the entry behind it may be unwanted
             if wish == 0.0 or (s.opposite and wish * queued.units < 0):

@@ -21,7 +21,7 @@ class Stops:
     _cost: Any
     _place: Any
     _execute: Any
-    _disarm: Any
+    _block_reentry: Any
     _exit: Any
 
     def _levels(self, k: int, opened: float) -> tuple[float, str, float, tuple[float, str]]:
@@ -61,12 +61,12 @@ class Stops:
         """Whether an order at a level may be sent: else what touches it makes an exit owed."""
         return self.account.may_send(floor_lots(abs(p.units), self.account.lot), level)
 
-    def _owe(self, p: Any, reason: str, *, disarms: bool) -> None:
+    def _owe(self, p: Any, reason: str, *, blocks_reentry: bool) -> None:
         if p.owed:
             return
         p.owed = reason
-        if disarms:
-            self._disarm(p, p.side)
+        if blocks_reentry:
+            self._block_reentry(p, p.side)
 
     def _bust(self, k: int, i: int) -> bool:
         """Whether a bar opens where the position is liquidated, and none is under way."""
@@ -96,12 +96,12 @@ class Stops:
         seen = float(bars.close[i]) if p.inside else best
         gone = not math.isnan(target) and not self._rests(p, target)
         if gone and not p.inside and side * (opened - target) > 0.0:
-            self._owe(p, "take_profit", disarms=False)
+            self._owe(p, "take_profit", blocks_reentry=False)
         if side * (opened - wait) <= 0.0 or (not only_open and side * (worst - wait) <= 0.0):
-            self._owe(p, name, disarms=True)
+            self._owe(p, name, blocks_reentry=True)
         if gone:
             if not only_open and side * (seen - target) > 0.0:
-                self._owe(p, "take_profit", disarms=False)
+                self._owe(p, "take_profit", blocks_reentry=False)
             target = NAN
         if not math.isnan(target) and not p.inside and side * (opened - target) > 0.0:
             self._leave(k, i, "limit", target, opened, "take_profit", at_open)
@@ -146,7 +146,7 @@ class Stops:
         self._place(k, kind, -side * units, reason, time_ns, True, limit, trigger, seen, time_ns)
         self._execute(k, i, price, kind == "limit", time_ns, inside=False)
         if kind == "stop":
-            self._disarm(p, side)
+            self._block_reentry(p, side)
         if book.orders[k] is not None and kind == "stop":
             book.orders[k].kind = "market"  # it goes on until it is done
         elif book.orders[k] is not None:  # the rest of a target is a limit at its level as before

@@ -136,8 +136,8 @@ class Sizer:
         position = self.book.positions[k]
         if any(halt.active for halt in self.run.halts):
             return "halted"
-        if side in position.disarmed and self.s.reentry != "immediate":
-            return "disarmed"
+        if side in position.reentry_blocked and self.s.reentry != "immediate":
+            return "reentry_blocked"
         if position.since_entry < self.s.min_interval:
             return "min_interval"
         return ""

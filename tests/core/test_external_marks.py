@@ -46,7 +46,7 @@ def test_a_flat_symbol_is_marked_for_less_and_alike():
 
 
 @pytest.mark.parametrize("side", [1.0, -1.0])
-def test_a_touched_stop_leaves_at_market_once_and_disarms(side):
+def test_a_touched_stop_leaves_at_market_once_and_blocks_reentry(side):
     moves = "++====" if side > 0 else "--===="
     harness = EngineHarness(moves, spot=False, short_back=1, exit_back=0, stops={"stop_loss": 0.05})
     entry = harness.bought()
@@ -69,7 +69,7 @@ def test_a_touched_stop_leaves_at_market_once_and_disarms(side):
     assert int(harness.engine.state.I[0, blocked]) == 1
     harness.fill(exit_, exit_.units, touched)
     assert not placed(harness.step()), "the wish has not differed yet"
-    assert harness.reasons[harness.engine.decision(0).rejected] == "disarmed"
+    assert harness.reasons[harness.engine.decision(0).rejected] == "reentry_blocked"
 
 
 def test_a_stop_at_the_venue_is_not_tested_here():

@@ -77,14 +77,14 @@ def test_a_working_entry_counts_as_held():
     assert len(out.orders) == 1
 
 
-def test_after_a_stop_the_side_is_disarmed_until_the_wish_has_differed():
+def test_after_a_stop_reentry_is_blocked_until_the_signal_has_differed():
     rows = [CALM, (100, 101, 80, 90), *[(90, 91, 89, 90)] * 4]
     out = told("LLL-LL", bars_of(rows), stops={"stop_loss": 0.1})
-    assert out.rejected[1:3] == ["disarmed", "disarmed"]
+    assert out.rejected[1:3] == ["reentry_blocked", "reentry_blocked"]
     assert out.fills == [(1, 1.0, 100.0), (2, -1.0, 90.0), (5, 1.0, 90.0)]
 
 
-def test_a_target_disarms_nothing():
+def test_a_target_blocks_no_reentry():
     rows = [CALM, (100, 120, 99, 115), *[(115, 116, 114, 115)] * 2]
     out = told("LLL-", bars_of(rows), stops={"take_profit": 0.1})
     assert [round(p) for _, _, p in out.fills] == [100, 110, 115]
@@ -95,7 +95,7 @@ def test_reentry_immediate_and_after_bars_change_it():
     at_once = told("LLLLLLL", bars_of(rows), stops={"stop_loss": 0.1}, reentry="immediate")
     assert at_once.fills[2][0] == 2
     later = told("LLLLLLL", bars_of(rows), stops={"stop_loss": 0.1}, reentry=3)
-    assert later.rejected[1:5] == ["disarmed"] * 3 + [""]
+    assert later.rejected[1:5] == ["reentry_blocked"] * 3 + [""]
 
 
 INSIDE = [CALM, CALM, (100, 101, 80, 90), *[(90, 91, 89, 90)] * 6]
@@ -121,28 +121,28 @@ def test_after_bars_rejects_so_many_decisions_from_the_close_of_the_bar_of_the_f
     out = told("L" * 9, bars_of(rows), reentry=bars, **keys)
     assert out.fills[1][0] == filled
     first = filled - (rows is INSIDE)  # a fill inside a bar has the time of its close
-    assert out.rejected[first : first + bars + 1] == ["disarmed"] * bars + [""]
+    assert out.rejected[first : first + bars + 1] == ["reentry_blocked"] * bars + [""]
 
 
-def test_a_time_limit_disarms():
+def test_a_time_limit_blocks_reentry():
     out = told("LLLLLL", calm(6), stops={"time_limit": 2})
     assert out.fills == [(1, 1.0, 100.0), (3, -1.0, 100.0)]
-    assert out.rejected[3:] == ["disarmed"] * 3
+    assert out.rejected[3:] == ["reentry_blocked"] * 3
 
 
-def test_a_halt_disarms():
+def test_a_halt_blocks_reentry():
     rows = [CALM, (100, 101, 79, 80), *[(80, 81, 79, 80)] * 5]
     keys = {"then": "flatten", "above": 0.001, "resume": 1}
     out = told("LLLLLLL", bars_of(rows), halts={"drawdown": keys}, amount=10.0)
-    assert out.rejected[3:] == ["disarmed"] * 4
+    assert out.rejected[3:] == ["reentry_blocked"] * 4
 
 
-def test_each_side_is_disarmed_for_itself():
+def test_reentry_is_blocked_for_each_side_by_itself():
     rows = [CALM, (100, 101, 80, 100), (100, 120, 99, 100), *[CALM] * 7]
     keys = {"stops": {"stop_loss": 0.1}, "spot": False}
     out = told("LSLLLLLL--", bars_of(rows), reentry=5, **keys)
     assert [t[:2] for t in out.trades] == [(1, "stop_loss"), (-1, "stop_loss")]
-    assert out.rejected[2:8] == ["disarmed"] * 4 + ["", ""]
+    assert out.rejected[2:8] == ["reentry_blocked"] * 4 + ["", ""]
     assert out.fills[4][:2] == (7, 1.0)
 
 

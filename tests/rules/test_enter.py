@@ -13,13 +13,13 @@ from septet._rules.ledger import book_fill, place_order
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     R_CASH,
-    R_DISARMED,
     R_HALTED,
     R_LATE,
     R_LOT,
     R_MIN_INTERVAL,
     R_MIN_NOTIONAL,
     R_REBALANCE,
+    R_REENTRY_BLOCKED,
     R_REGIME,
     R_SIZE,
     R_TOO_SMALL,
@@ -60,7 +60,7 @@ def test_an_accepted_candidate_is_an_order_and_a_row():
     [
         ({"blocked": 1}, {}, R_HALTED),
         ({"is_late": 1}, {}, R_LATE),
-        ({"blocked_long": 1}, {"REENTRY": "rearm"}, R_DISARMED),
+        ({"blocked_long": 1}, {"REENTRY": "rearm"}, R_REENTRY_BLOCKED),
         ({"bars_since_entry": 4}, {"MIN_INTERVAL": 5}, R_MIN_INTERVAL),
         ({}, {"REGIMES": True, "REGIME_MASK": 1, "regime": lambda *_: 2.0}, R_REGIME),
         ({}, {"REGIMES": True, "REGIME_MASK": 7, "regime": lambda *_: NAN}, R_REGIME),

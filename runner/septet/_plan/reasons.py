@@ -9,7 +9,7 @@ from septet._kernel import layout
 __all__ = ["FIXED_REASONS", "MODEL_REASONS", "OUTSIDE_REASONS"]
 
 FIXED_REASONS: Final = (
-    "entry", "exit", "opposite", "after", "below", "rebalance", "halted", "late", "disarmed",
+    "entry", "exit", "opposite", "after", "below", "rebalance", "halted", "late", "reentry_blocked",
     "min_interval", "regime", "short_as_flat", "size", "cash", "margin", "lot", "min_notional",
     "no_market", "unfilled", "liquidation", "reversal", "too_small",
 )  # fmt: skip

@@ -57,7 +57,7 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
         "TAKER_FEE": c["taker_fee"], "MAKER_FEE": c["maker_fee"],
         "VOLUME_SHARE": c["participation"], "LATENCY_NS": c["latency_ns"],
         "LEVERAGE": c["leverage"], "MAINTENANCE": c["maintenance"],
-        "LIQUIDATION_FEE": c["liquidation_fee"], "COOLDOWN_BARS": c["disarm_bars"],
+        "LIQUIDATION_FEE": c["liquidation_fee"], "COOLDOWN_BARS": c["cooldown_bars"],
         "EXIT_AFTER_BARS": c["after"], "CONFIDENCE_FLOOR": c["below"],
         "MIN_INTERVAL": c["min_interval"], "REGIME_MASK": c["regime_mask"],
         "REBALANCE_BAND": c["rebalance"], "CASH_BUFFER": c["cash_buffer"],

@@ -299,7 +299,7 @@ class Trading:
             "below": self._number("signal.exit.below", exit_rule.below),
             "renews": self.terms.has_model,
             "rearm": reentry.policy,
-            "disarm_bars": self.binder.number("signal.reentry.after", reentry.after or 0),
+            "cooldown_bars": self.binder.number("signal.reentry.after", reentry.after or 0),
         }
 
     def _limits(self) -> dict[str, Any]:

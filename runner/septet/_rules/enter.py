@@ -40,7 +40,6 @@ from septet._rules.settings import (
     PRO_RATA,
     QUEUES,
     R_CASH,
-    R_DISARMED,
     R_ENTRY,
     R_HALTED,
     R_LATE,
@@ -50,6 +49,7 @@ from septet._rules.settings import (
     R_MIN_NOTIONAL,
     R_OPPOSITE,
     R_REBALANCE,
+    R_REENTRY_BLOCKED,
     R_REGIME,
     R_SIZE,
     R_TOO_SMALL,
@@ -255,7 +255,7 @@ def rejection_before_size(k, i, now_ns, side, run: Run):
     if REENTRY != "immediate" and (
         (side > 0.0 and run.blocked_long[k] != 0) or (side < 0.0 and run.blocked_short[k] != 0)
     ):
-        return R_DISARMED
+        return R_REENTRY_BLOCKED
     if run.bars_since_entry[k] < MIN_INTERVAL:
         return R_MIN_INTERVAL
     if CHECKS_REGIME and not is_label(regime(k, i, run)):
