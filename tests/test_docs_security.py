@@ -19,7 +19,7 @@ from septet._data.message_limits import (
 )
 from septet._journal.form import MAX_ROW_BYTES
 from septet._learn.onnx_graph import LARGEST_TENSOR
-from septet._plan.cache import claim
+from septet._plan.cache_folder import claim
 from septet.errors import InputError
 from septet_plugins.data import text
 

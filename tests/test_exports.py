@@ -74,6 +74,7 @@ EDGE = {
     "septet.testing": """
         CHECKS ConformanceError LocalServer Received Subject Trial check_component check_object
         check_package check_rule features_of flat_bars memory_of run_feature same_bits sample_bars
+        steps_of
     """,
 }
 

@@ -15,7 +15,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from septet._host import sources
 from septet._plan import cache
+from septet._plan.cache_folder import cache_folder, is_ours
 
 PLAIN = "VALUE = {}\n"
 MADE = {"plan_a", "plan_b", "plan_c", "stranger_one", "stranger_two"}
@@ -24,11 +26,11 @@ MADE = {"plan_a", "plan_b", "plan_c", "stranger_one", "stranger_two"}
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("SEPTET_CACHE", str(tmp_path / "plans"))
-    cache.package_digest.cache_clear()
+    sources.package_digest.cache_clear()
     yield tmp_path
     for name in [each for each in sys.modules if each in MADE]:
         del sys.modules[name]
-    cache.package_digest.cache_clear()
+    sources.package_digest.cache_clear()
 
 
 def step_of(folder: Path, name: str, body: str):
@@ -47,7 +49,7 @@ def test_changed_source_of_a_plugin_gives_another_name(folder, monkeypatch):
     assert cache.plan_name("other text", [(step, "")]) != first
     assert cache.plan_name("text", []) != first
     step_of(folder, "stranger_one", "def double(x): return 2 * x + 0\n")
-    cache.package_digest.cache_clear()  # as a new process would find it
+    sources.package_digest.cache_clear()  # as a new process would find it
     assert cache.plan_name("text", [(step, "")]) != first
 
 
@@ -57,14 +59,14 @@ def test_a_helper_in_another_file_of_the_plugin_counts(folder, monkeypatch):
     first = cache.plan_name("text", [(step, "")])
     (folder / "stranger_two" / "deep").mkdir()
     (folder / "stranger_two" / "deep" / "helper.py").write_text("K = 1\n", encoding="utf-8")
-    cache.package_digest.cache_clear()
+    sources.package_digest.cache_clear()
     assert cache.plan_name("text", [(step, "")]) != first
 
 
 def test_a_plan_is_written_once_and_read_again(folder):
     said: list[str] = []
     assert cache.load_text(PLAIN.format(7), "plan_a", said.append).VALUE == 7
-    path = cache.cache_folder() / "plan_a" / "plan_a.py"
+    path = cache_folder() / "plan_a" / "plan_a.py"
     stamp = path.stat().st_mtime_ns
     del sys.modules["plan_a"]
     assert cache.load_text(PLAIN.format(7), "plan_a", said.append).VALUE == 7
@@ -153,7 +155,7 @@ DAMAGES = (
 def test_a_damaged_cache_is_made_again_and_said(folder, damage):
     said: list[str] = []
     assert cache.load_text(ENTRY, "plan_b", said.append).answer(1) == 42
-    plan = cache.cache_folder() / "plan_b"
+    plan = cache_folder() / "plan_b"
     assert list(plan.rglob("*.nbi"))
     assert list(plan.rglob("*.nbc"))
     damage(plan)
@@ -171,7 +173,7 @@ def test_a_damaged_cache_is_made_again_and_said(folder, damage):
 def test_code_that_is_whole_but_cannot_be_read_here_is_made_again(folder):
     """A seal tells what was altered; what another version wrote is found when it is loaded."""
     assert cache.load_text(ENTRY, "plan_b").answer(1) == 42
-    plan = cache.cache_folder() / "plan_b"
+    plan = cache_folder() / "plan_b"
     spoil_code(plan)
     cache._seal(plan)
     forget("plan_b")
@@ -194,7 +196,7 @@ def test_a_full_disk_while_compiling_is_said_and_does_not_stop_the_run(folder, m
 def test_a_cache_that_may_only_be_read_is_used_through_a_copy(folder, monkeypatch):
     """What was compiled on another day is not compiled again."""
     assert cache.load_text(ENTRY, "plan_b").answer(1) == 42
-    plan = cache.cache_folder() / "plan_b"
+    plan = cache_folder() / "plan_b"
     (plan / "lock").unlink()
     (plan / "lock").mkdir()  # nobody, not even root, may write this file now
     monkeypatch.setattr(cache, "_clear", lambda folder: pytest.fail("compiled again"))
@@ -255,7 +257,7 @@ def test_processes_that_make_the_same_plan_at_once_compile_it_once(folder):
     assert told[:3] == answers
     assert sum("compiling" in line for line in told) == 1
     assert not [line for line in told if "damaged" in line]
-    plan = cache.cache_folder() / "plan_d"
+    plan = cache_folder() / "plan_d"
     assert list(plan.glob("*.tmp")) == []
     for damage in (flip_a_bit, spoil_index):
         damage(plan)
@@ -332,7 +334,7 @@ def plant(plan: Path, kind: str, private: bool) -> None:
 
 def test_a_planted_pyc_never_runs(folder):
     assert cache.load_text(ENTRY, "plan_b").answer(1) == 42
-    plant(cache.cache_folder() / "plan_b", "pyc", private=True)
+    plant(cache_folder() / "plan_b", "pyc", private=True)
     forget("plan_b")
     module = cache.load_text(ENTRY, "plan_b")
     assert not hasattr(module, "PLANTED")
@@ -341,7 +343,7 @@ def test_a_planted_pyc_never_runs(folder):
 
 def test_a_cache_that_others_may_write_is_not_used(folder):
     assert cache.load_text(ENTRY, "plan_b").answer(1) == 42
-    root = cache.cache_folder()
+    root = cache_folder()
     plant(root / "plan_b", "text", private=False)
     forget("plan_b")
     said: list[str] = []
@@ -355,7 +357,7 @@ def test_a_cache_that_others_may_write_is_not_used(folder):
 
 
 def test_a_cache_is_made_private(folder):
-    root = cache.cache_folder()
+    root = cache_folder()
     root.mkdir(mode=0o755)
     root.chmod(0o755)  # as an earlier version left it
     cache.load_text(PLAIN.format(3), "plan_a")
@@ -365,13 +367,13 @@ def test_a_cache_is_made_private(folder):
 @pytest.mark.parametrize("what", ["link", "owner"])
 def test_a_cache_with_what_is_not_ours_is_not_used(folder, monkeypatch, what):
     assert cache.load_text(ENTRY, "plan_b").answer(1) == 42
-    root = cache.cache_folder()
+    root = cache_folder()
     if what == "link":
         (root / "plan_b" / "more.py").symlink_to(folder)
     else:
         monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     forget("plan_b")
-    assert not cache.is_ours(root / "plan_b")
+    assert not is_ours(root / "plan_b")
     said: list[str] = []
     assert cache.load_text(ENTRY, "plan_b", said.append).answer(1) == 42
     assert any("yours alone" in text for text in said)
@@ -380,11 +382,11 @@ def test_a_cache_with_what_is_not_ours_is_not_used(folder, monkeypatch, what):
 def test_a_file_that_another_process_removes_meanwhile_is_nobody_elses(folder, monkeypatch):
     """The cache was taken for a stranger's, and the plan compiled a second time, in memory."""
     finish(start(folder, ASK, 1))
-    plan, listed = cache.cache_folder() / "plan_d", Path.rglob
+    plan, listed = cache_folder() / "plan_d", Path.rglob
 
     def and_one_that_is_gone(path: Path, pattern: str) -> list[Path]:
         return [*listed(path, pattern), path / "__pycache__" / "made.nbc.tmp"]
 
     monkeypatch.setattr(Path, "rglob", and_one_that_is_gone)
-    assert cache.is_ours(plan)
-    assert not cache.is_ours(plan.with_name("plan_that_is_not_there"))
+    assert is_ours(plan)
+    assert not is_ours(plan.with_name("plan_that_is_not_there"))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from septet._plan import cache, kept
+from septet._host import sources
+from septet._plan import kept
 from septet._plan import text as plan_text
+from septet._plan.cache_folder import cache_folder
 from septet._shell.session import plan_of
 from tests.core.world import load_text
 
@@ -41,7 +43,7 @@ def text(body=SMALL, **options):
 
 
 def files():
-    return sorted((cache.cache_folder() / "texts").iterdir())
+    return sorted((cache_folder() / "texts").iterdir())
 
 
 def test_a_text_is_rendered_once_and_read_afterwards(rendered):
@@ -60,7 +62,7 @@ def test_whatever_changes_a_text_changes_its_name(rendered):
 
 def test_another_rule_or_planner_is_another_text(rendered, monkeypatch):
     text()
-    digest = cache.package_digest
+    digest = sources.package_digest
     assert set(kept.SOURCES) >= {"septet._plan", "septet._rules", "septet._kernel"}
     for changed in kept.SOURCES:
         with monkeypatch.context() as patch:

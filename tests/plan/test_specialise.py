@@ -56,7 +56,7 @@ def written(tmp_path):
         ("i = 0 if SYMBOLS == 1 else run.bar[k]", ["i = T[ROW + k]"]),
         ("a = run.halt_is_active[h]", ["a = C[C_SLOTS + 4 * h]"]),
         ("run.halted_ns[2] = 0", ["C[C_SLOTS + 4 * 2 + 1] = 0"]),
-        ("run.granted[k, i] = 0.0", ["F[k, DECISION_ROW + F_GRANTED, i] = 0.0"]),
+        ("run.granted[k, i] = 0.0", ["F[k, H[DECISION_ROW] + F_GRANTED, i] = 0.0"]),
         ("if SPOT: return 1\n    return 2", ["return 1"]),
         ("if k > 0: return 1\n    return 2", ["if k > 0:", "    return 1", "return 2"]),
         ("run.LF[row, 6] = run.equity", ["LF[row, 6] = A[EQUITY]"]),

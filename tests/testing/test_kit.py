@@ -278,7 +278,7 @@ def test_a_distribution_is_checked_by_name(monkeypatch: pytest.MonkeyPatch) -> N
     assert sorted(package.features_of("mine")) == ["sound", "wraps"]
     with pytest.raises(ConformanceError, match="wraps"):
         check_package("mine", {"sound": [{"period": 3}, {"period": 5}]})
-    with pytest.raises(KeyError, match="brings no feature 'sond'; it brings sound, wraps"):
+    with pytest.raises(KeyError, match="brings no step 'sond'; it brings sound, wraps"):
         check_package("mine", {"sond": [{}]})
 
 

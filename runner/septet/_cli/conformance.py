@@ -33,7 +33,35 @@ def check_entries(host: Host, entries: Sequence[Registered]) -> list[dict[str, A
         results.append(
             {"plugin": entry.qualified, "ok": state != "failed", "state": state, "message": message}
         )
+    _compile(host, entries, results)
     return results
+
+
+def _compile(host: Host, entries: Sequence[Registered], results: list[dict[str, Any]]) -> None:
+    """Compile live plans with the steps of other packages that the kit found nothing against.
+
+    All together, which is quick; one by one where that fails, to tell whose it is.
+    """
+    from septet._host.declare import Step
+    from septet._host.register import BUILT_IN
+    from septet.testing.planning import compile_steps
+
+    steps = []
+    for entry, result in zip(entries, results, strict=True):
+        if result["state"] in ("failed", "not tried") or entry.distribution == BUILT_IN:
+            continue
+        declaration = host.load(entry)
+        config = _settings(declaration) if isinstance(declaration, Step) else None
+        if isinstance(declaration, Step) and config is not None:
+            steps.append((declaration, config, result))
+    try:
+        compile_steps([each[:2] for each in steps])
+    except PluginError:
+        for step, config, result in steps:
+            try:
+                compile_steps([(step, config)])
+            except PluginError as error:
+                result |= {"ok": False, "state": "failed", "message": error.message}
 
 
 def _check(host: Host, entry: Registered) -> tuple[str, str]:

@@ -31,13 +31,13 @@ Codes = npt.NDArray[np.int8]
 
 
 DTYPES: Final[Mapping[str, Any]] = {
-    "T": np.int64, "M": np.int64, "C": np.int64, "I": np.int64, "LI": np.int64, "R": np.int64,
-    "N": np.int64, "Q": np.int64, "J": np.int64, "D": np.int8, "H": np.int64,
+    "T": np.int64, "M": np.int64, "C": np.int64, "I": np.int64, "LI": np.int64, "RS": np.int64,
+    "RT": np.int64, "N": np.int64, "Q": np.int64, "J": np.int64, "D": np.int8, "H": np.int64,
 }  # fmt: skip
 """What is not float64 in the layout."""
 ORDER: Final = (
-    "T", "M", "X", "F", "D", "Y", "G", "S", "P", "A", "C", "B", "I", "LI", "LF", "R", "N", "Q",
-    "J", "W", "H", "U",
+    "T", "M", "X", "F", "D", "Y", "G", "S", "P", "PS", "PT", "A", "C", "B", "I", "LI", "LF", "RS",
+    "RT", "N", "Q", "J", "W", "H", "U", "ASKED",
 )  # fmt: skip
 """The arrays of the layout, in the order of the table; constant arrays L0, L1, ... follow."""
 
@@ -76,9 +76,11 @@ class Arrays(dict[str, Any]):
         super().__init__({name: arrays[name] for name in names})
         self._rows = {name: row for row, name in enumerate(names)}
         self._compiled = compiled
-        self.table: Any = np.zeros((len(arrays), 4), np.int64)
+        self.table: Any = np.zeros((len(arrays), layout.TABLE_COLUMNS), np.int64)
         for name in names:
             self.put(name, arrays[name])
+        if compiled:  # a unit of the plan hands the table on to another
+            self["H"][[layout.CALL_TABLE, layout.CALL_ROWS]] = self.table.ctypes.data, len(arrays)
 
     def put(self, name: str, array: npt.NDArray[Any], *, first: int = 0) -> None:
         """Put an array in the place of another; its last axis begins at cursor `first`."""
@@ -106,6 +108,17 @@ class CompiledPlan(Protocol):
     """The compiled rules of a strategy, as the core sees them."""
 
     parameters: Floats
+
+    def parameters_of(self, values: Floats) -> dict[str, Floats]:
+        """Return the parameters of each unit among those of the plan, by the name of its array."""
+        ...
+
+    def rows_of(self, rows: Ints) -> dict[str, Ints]:
+        """Return where each unit finds its rows of F, by the name of its array.
+
+        `rows` says where each row of the plan is.
+        """
+        ...
 
     @property
     def name(self) -> str:
@@ -154,7 +167,7 @@ class CompiledPlan(Protocol):
 
     @property
     def calls(self) -> Ints:
-        """Where the text calls for what has no compiled form: an address of this process."""
+        """A new H: addresses of this process, which the text calls, and the first decision row."""
         ...
 
     @property
@@ -176,11 +189,12 @@ def arrays_of(plan: CompiledPlan, state: State, log_rows: int, **own: npt.NDArra
     """Return the arrays of a run: `own` are T, M, X, F, D, Y and G, and whatever else differs."""
     LI, LF = plan.log(log_rows)
     shared = {
-        "S": state.S, "P": plan.parameters, "A": state.A, "C": state.C, "B": state.B, "I": state.I,
-        "LI": LI, "LF": LF, "R": np.arange(plan.rows.F),
+        "S": state.S, "A": state.A, "C": state.C, "B": state.B, "I": state.I, "LI": LI, "LF": LF,
+        **plan.parameters_of(plan.parameters), **plan.rows_of(np.arange(plan.rows.F)),
         "N": np.zeros(len(plan.symbols), np.int64), "Q": np.zeros(0, np.int64),
         "J": np.zeros((layout.J_ROWS, len(plan.symbols)), np.int64),
         "W": np.zeros((1, len(plan.symbols))), "H": plan.calls, "U": np.zeros((1, 1)),
+        "ASKED": np.zeros(layout.ASKED_SLOTS),
         **{f"L{number}": table for number, table in enumerate(plan.tables)},
     }  # fmt: skip
     return Arrays({**shared, **own}, compiled=plan.compiled)

@@ -13,18 +13,21 @@ D      int8 (symbols, 4, bars)       decisions as codes; the first row alone wit
 Y      float64 (symbols, y, bars)    bars and features of higher time frames
 G      float64 (3, times)            the curve; equity alone without tables
 S      float64 (symbols, s)          state of the features
-P      float64 (p,)                  parameters
+P      float64 (p,)                  parameters of the features
+PS PT  float64 (p,)                  those of the signal, and of all that trades
 A      float64 (a,)                  the account, and the state of risk components
 C      int64 (c,)                    counters, blocks, halts
 B      float64 (symbols, b)          the book: instrument, position, working order
 I      int64 (symbols, i)            the book's whole numbers
 LI LF  int64, float64 (rows, 6 / 7+) the log: orders, fills, trades, halts, append-only
-R      int64 (f,)                    row of F in which the rules find each feature
+RS RT  int64 (r,)                    rows of F that the signal reads, and all that trades
 N      int64 (symbols,)              where the next bar of each symbol goes in a window
 Q      int64 (samples,)              times at which equity is kept, where no curve is
 J W    int64 (4, symbols), float64   work space of a stretch of times: which symbols are stepped,
        (times, symbols)              closes by time; nothing in it outlives a call
 U      float64 (symbols, times)      funding due since the time before, for symbols without a bar
+H      int64 (6,)                    addresses of what the text calls; where decisions stand in F
+ASKED  float64 (3,)                  the side that a signal is asked for, and its answer
 =====  ============================  ==========================================================
 
 `snapshot` of a run is S, A, C, B and I; everything else is input or output.
@@ -33,32 +36,33 @@ U      float64 (symbols, times)      funding due since the time before, for symb
 from typing import Final
 
 __all__ = [
-    "ACTIVE_NS", "AGE", "AVERAGE", "A_SLOTS", "BARS_LEFT", "BLOCKED", "BLOCKED_LONG",
-    "BLOCKED_SHORT", "BY_HAND", "B_SLOTS", "CANDIDATE_COST", "CANDIDATE_EQUITY",
-    "CANDIDATE_FEE", "CANDIDATE_GROSS", "CANDIDATE_HELD", "CANDIDATE_LIMIT",
-    "CANDIDATE_NOTIONAL", "CANDIDATE_PRICE", "CANDIDATE_SIDE", "CANDIDATE_SLIPPAGE",
-    "CANDIDATE_TRIGGER", "CANDIDATE_UP", "CANDIDATE_WANTED", "CASH", "CASH_AVAILABLE",
-    "CERTAIN", "CHECKED_FIRST", "CHECKED_SLOTS", "CHECKED_TIMES", "CHECKED_TOLD", "CLEAR",
-    "CLOSE", "CLOSED_AVERAGE", "CLOSED_UNITS", "C_SLOTS", "DAY", "DAY_BASE", "DAY_NOW",
-    "DECISION_PRICE",
-    "DEEPEST", "DUE", "DUST_COST", "DUST_FEES", "DUST_FUNDING", "DUST_SLIPPAGE", "D_CAPPED",
-    "D_LATE", "D_REJECTED", "D_ROWS", "D_SIGNAL", "ENTRY", "ENTRY_NOTIONAL", "ENTRY_NS",
-    "EQUITY", "EXIT_NOTIONAL", "EXIT_TO_RETRY", "EXPOSED", "FEES", "FILL", "FUNDING",
-    "FUNDING_PAID", "F_CONFIDENCE", "F_DECISION", "F_GRANTED", "F_REQUESTED", "GAINED",
-    "G_CASH", "G_EQUITY", "G_EXPOSURE", "G_ROWS", "HALT", "HALT_SLOTS", "HELD", "HELD_BEFORE",
-    "HIGH", "HIGH_WATER", "HOLDERS", "INTRABAR", "I_SLOTS", "J_ROWS", "KNOWN", "LAST_PNL",
-    "LAST_RETURN", "LATE", "LF_FIXED", "LF_LEAST", "LIMIT", "LIMIT_PRICE",
-    "LIQUIDATION_PAID", "LISTED", "LI_COLUMNS", "LOG", "LOSSES", "LOST", "LOT", "LOW",
-    "MARGIN_FUNDING", "MARK", "MARKET", "MINUTE", "MIN_NOTIONAL", "MISSING", "M_ROWS",
-    "ONLY_MATCHED", "OPEN", "OPEN_NS", "OPEN_SIDE", "ORDER", "ORDERS", "ORDER_ID",
-    "ORDER_REASON", "ORDER_TYPE", "ORDER_UNITS", "PEAK", "QUEUED_ACTIVE_NS", "QUEUED_BARS",
-    "QUEUED_ID", "QUEUED_LIMIT", "QUEUED_PRICE", "QUEUED_TRIGGER", "QUEUED_TYPE",
-    "QUEUED_UNITS", "REDUCES", "REVERSAL", "ROW", "SAMPLED", "SCALE", "SEEN", "SENT", "SIGNAL",
-    "SINCE_ENTRY", "SLIPPAGE", "STATUS", "STATUS_CANCELLED", "STATUS_EXPIRED", "STATUS_FILLED",
-    "STATUS_PARTIAL", "STOP", "STOP_LIMIT", "SUMMED", "SYNTHETIC", "TARGET_CONFIDENCE",
-    "TARGET_SIDE", "TICK", "TOP", "TRADE", "TRADES", "TRADE_FEES", "TRADE_FUNDING",
-    "TRADE_GROSS", "TRADE_LIQUIDATION", "TRADE_NS", "TRADE_SLIPPAGE", "TRIGGER", "TURNOVER",
-    "UNITS", "UNVALUED", "VOLUME", "VOLUME_USED", "WINS", "WORKING", "X_FIXED",
+    "ACTIVE_NS", "AGE", "ASKED_CONFIDENCE", "ASKED_SIDE", "ASKED_SLOTS", "ASKED_TARGET",
+    "AVERAGE", "A_SLOTS", "BARS_LEFT", "BLOCKED", "BLOCKED_LONG", "BLOCKED_SHORT", "BY_HAND",
+    "B_SLOTS", "CALL_OUTSIDE", "CALL_ROWS", "CALL_SIGNAL", "CALL_SIGNALS", "CALL_TABLE",
+    "CANDIDATE_COST", "CANDIDATE_EQUITY", "CANDIDATE_FEE", "CANDIDATE_GROSS", "CANDIDATE_HELD",
+    "CANDIDATE_LIMIT", "CANDIDATE_NOTIONAL", "CANDIDATE_PRICE", "CANDIDATE_SIDE",
+    "CANDIDATE_SLIPPAGE", "CANDIDATE_TRIGGER", "CANDIDATE_UP", "CANDIDATE_WANTED", "CASH",
+    "CASH_AVAILABLE", "CERTAIN", "CHECKED_FIRST", "CHECKED_SLOTS", "CHECKED_TIMES",
+    "CHECKED_TOLD", "CLEAR", "CLOSE", "CLOSED_AVERAGE", "CLOSED_UNITS", "C_SLOTS", "DAY",
+    "DAY_BASE", "DAY_NOW", "DECISION_PRICE", "DECISION_ROW", "DEEPEST", "DUE", "DUST_COST",
+    "DUST_FEES", "DUST_FUNDING", "DUST_SLIPPAGE", "D_CAPPED", "D_LATE", "D_REJECTED", "D_ROWS",
+    "D_SIGNAL", "ENTRY", "ENTRY_NOTIONAL", "ENTRY_NS", "EQUITY", "EXIT_NOTIONAL",
+    "EXIT_TO_RETRY", "EXPOSED", "FEES", "FILL", "FUNDING", "FUNDING_PAID", "F_CONFIDENCE",
+    "F_DECISION", "F_GRANTED", "F_REQUESTED", "GAINED", "G_CASH", "G_EQUITY", "G_EXPOSURE",
+    "G_ROWS", "HALT", "HALT_SLOTS", "HELD", "HELD_BEFORE", "HIGH", "HIGH_WATER", "HOLDERS",
+    "H_SLOTS", "INTRABAR", "I_SLOTS", "J_ROWS", "KNOWN", "LAST_PNL", "LAST_RETURN", "LATE",
+    "LF_FIXED", "LF_LEAST", "LIMIT", "LIMIT_PRICE", "LIQUIDATION_PAID", "LISTED", "LI_COLUMNS",
+    "LOG", "LOSSES", "LOST", "LOT", "LOW", "MARGIN_FUNDING", "MARK", "MARKET", "MINUTE",
+    "MIN_NOTIONAL", "MISSING", "M_ROWS", "ONLY_MATCHED", "OPEN", "OPEN_NS", "OPEN_SIDE",
+    "ORDER", "ORDERS", "ORDER_ID", "ORDER_REASON", "ORDER_TYPE", "ORDER_UNITS", "PEAK",
+    "QUEUED_ACTIVE_NS", "QUEUED_BARS", "QUEUED_ID", "QUEUED_LIMIT", "QUEUED_PRICE",
+    "QUEUED_TRIGGER", "QUEUED_TYPE", "QUEUED_UNITS", "REDUCES", "REVERSAL", "ROW", "SAMPLED",
+    "SCALE", "SEEN", "SENT", "SIGNAL", "SINCE_ENTRY", "SLIPPAGE", "STATUS", "STATUS_CANCELLED",
+    "STATUS_EXPIRED", "STATUS_FILLED", "STATUS_PARTIAL", "STOP", "STOP_LIMIT", "SUMMED",
+    "SYNTHETIC", "TABLE_COLUMNS", "TARGET_CONFIDENCE", "TARGET_SIDE", "TICK", "TOP", "TRADE",
+    "TRADES", "TRADE_FEES", "TRADE_FUNDING", "TRADE_GROSS", "TRADE_LIQUIDATION", "TRADE_NS",
+    "TRADE_SLIPPAGE", "TRIGGER", "TURNOVER", "UNITS", "UNVALUED", "VOLUME", "VOLUME_USED",
+    "WINS", "WORKING", "X_FIXED",
 ]  # fmt: skip
 
 # T
@@ -218,6 +222,21 @@ DUE: Final = 1  # of each symbol: the first time at which more can happen to it 
 SEEN: Final = 2  # of each symbol: the first bar that was not counted yet
 HOLDERS: Final = 3  # numbers of the symbols of which something is held
 J_ROWS: Final = 4
+# the table of arrays that entries are given: an address, then up to three lengths
+TABLE_COLUMNS: Final = 4
+# H
+CALL_OUTSIDE: Final = 0  # of features without a compiled form
+CALL_SIGNALS: Final = 1  # of the signal's unit: over times
+CALL_SIGNAL: Final = 2  # for one bar
+CALL_TABLE: Final = 3  # of the table of arrays that both are given
+CALL_ROWS: Final = 4  # how many rows that table has
+DECISION_ROW: Final = 5  # the first row of F that holds decisions
+H_SLOTS: Final = 6
+# ASKED
+ASKED_SIDE: Final = 0  # side that is held or entered
+ASKED_TARGET: Final = 1
+ASKED_CONFIDENCE: Final = 2
+ASKED_SLOTS: Final = 3
 # the log
 LI_COLUMNS: Final = 6
 LF_FIXED: Final = 7  # then what the sizing's state held, in rows of orders

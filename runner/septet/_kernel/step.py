@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import cache, partial, wraps
 from typing import Any, Final, TypeVar, cast
 
+from septet._kernel import layout
 from septet._kernel.numba_inside import instruction, kinds_of_numba, lowering
 from septet._kernel.parts import entry_compiler, part_compiler
 
@@ -30,6 +31,7 @@ __all__ = [
     "outside_maker",
     "prefetcher",
     "read_only_maker",
+    "unit_caller",
     "view_maker",
     "with_compiled_helpers",
 ]
@@ -302,6 +304,55 @@ def outside_maker() -> Any:
         return kinds.int64(*whole, M, X, F, S, P), code
 
     return outside
+
+
+@cache
+def unit_caller() -> Any:
+    """Return what calls an entry of another unit of the plan from compiled code.
+
+    ``call_unit(H, place, a, b)`` calls the entry whose address stands in ``H[place]`` with two
+    whole numbers and the table of arrays, and returns what it returns. What it raises is raised.
+    """
+    kinds = kinds_of_numba()
+    cgutils, arrayobj = lowering().cgutils, lowering().arrayobj
+    table = kinds.Array(kinds.int64, 2, "C")
+
+    @instruction
+    def call_unit(typing_context: Any, calls: Any, place: Any, a: Any, b: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            words = context.make_array(calls)(context, builder, values[0])
+
+            def word(at: Any) -> Any:
+                return builder.load(builder.gep(words.data, [at]))
+
+            def number(value: int) -> Any:
+                return context.get_constant(kinds.intp, value)
+
+            made, width = context.make_array(table)(context, builder), layout.TABLE_COLUMNS
+            pointer = context.get_data_type(kinds.int64).as_pointer()
+            arrayobj.populate_array(
+                made, data=builder.inttoptr(word(number(layout.CALL_TABLE)), pointer),
+                shape=[word(number(layout.CALL_ROWS)), number(width)],
+                strides=[number(8 * width), number(8)], itemsize=number(8), meminfo=None,
+            )  # fmt: skip
+            kind = (kinds.int64, kinds.int64, table)
+            convention = context.call_conv
+            form = convention.get_function_type(kinds.int64, kind)
+            entry = builder.inttoptr(word(values[1]), form.as_pointer())
+            result = cgutils.alloca_once(builder, form.args[0].pointee)
+            failure = cgutils.alloca_once(builder, form.args[1].pointee)
+            given = context.get_arg_packer(kind).as_arguments(
+                builder, [values[2], values[3], made._getvalue()]
+            )
+            done = builder.call(entry, [result, failure, *given])
+            status = convention._get_return_status(builder, done, builder.load(failure))
+            with cgutils.if_unlikely(builder, status.is_error):
+                convention.return_status_propagate(builder, status)
+            return builder.load(result)
+
+        return kinds.int64(calls, kinds.int64, kinds.int64, kinds.int64), code
+
+    return call_unit
 
 
 _compiled: dict[tuple[Callable[..., Any], str], Any] = {}

@@ -9,9 +9,9 @@ from typing import Any
 from septet._core.state import PlanFacts, RowCounts
 from septet._host.declare import Step
 from septet._kernel import layout
-from septet._plan.binding import Parameter
+from septet._plan.binding import UNITS, Parameter, Unit
 from septet._plan.graph import Column, Graph, Resolve
-from septet._plan.kept import text_of
+from septet._plan.kept import Texts
 from septet._plan.observe import Rows
 from septet._plan.outside import SlowColumn
 from septet._plan.reasons import OUTSIDE_REASONS
@@ -26,18 +26,22 @@ __all__ = ["Assembly", "assemble"]
 class Assembly:
     """A rendered plan.
 
-    `features` gives each feature column's row of F; `model_row` that of the probability up (the
-    model's state follows), `decision_row` the first of the decision rows. `explained` names the
-    slots of the sizing's state that orders keep. `slow_parts` are steps without compiled form
-    that make the whole plan run uncompiled, `slow_columns` those that make their column so;
-    `flavour` is the module the text imports its parts from.
+    `unit_rows` are the rows of F that each unit reads, and `unit_parameters` says how many
+    parameters it has; those of all units stand one after the other in `parameters`. `features`
+    gives each feature column's row of F; `model_row` that of the probability up (the model's
+    state follows), `decision_row` the first of the decision rows. `explained` names the slots of
+    the sizing's state that orders keep. `slow_parts` are steps without compiled form that make
+    the whole plan run uncompiled, `slow_columns` those that make their column so; `flavour` is
+    the module the text imports its parts from.
     """
 
-    text: str
+    texts: Texts
     flavour: str
     terms: Terms
     graph: Graph
     parameters: tuple[Parameter, ...]
+    unit_parameters: Mapping[Unit, int]
+    unit_rows: Mapping[Unit, tuple[int, ...]]
     reasons: tuple[str, ...]
     arrays: tuple[str, ...]
     rows: Rows
@@ -54,7 +58,7 @@ class Assembly:
     tables: tuple[Any, ...]
     steps: tuple[tuple[Step, str], ...]
     halts: tuple[tuple[str, UseBlock], ...]
-    wired: tuple[tuple[Step, str], ...]
+    wired: tuple[tuple[str, Step, str], ...]
     slow_parts: tuple[str, ...]
     slow_columns: tuple[str, ...]
     outside: tuple[SlowColumn, ...]
@@ -62,6 +66,11 @@ class Assembly:
     look_back: int
     external: bool
     facts: PlanFacts
+
+    @property
+    def text(self) -> str:
+        """The text of the plan."""
+        return self.texts.whole
 
 
 def assemble(
@@ -84,7 +93,7 @@ def assemble(
     binder, graph = trading.binder, trading.graph
     slow = binder.slow_parts
     flavour = "uncompiled" if slow else "compiled"
-    text = text_of(
+    texts = Texts(
         {**context, "flavour": flavour},
         imports=binder.imports,
         uses=binder.uses,
@@ -93,11 +102,13 @@ def assemble(
     )
     sizing_slots = len(terms.sizing.declaration.state_names(terms.sizing.config))
     return Assembly(
-        text=text,
+        texts=texts,
         flavour=flavour,
         terms=terms,
         graph=graph,
-        parameters=tuple(binder.parameters),
+        parameters=binder.parameters,
+        unit_parameters={unit: len(binder.numbers[unit]) for unit in UNITS},
+        unit_rows={unit: tuple(binder.rows[unit]) for unit in UNITS},
         reasons=tuple(trading.reasons) + (() if external else OUTSIDE_REASONS),
         rows=trading.observing.rows,
         across=bool(trading.observing.acrosses),

@@ -3,6 +3,10 @@
 The parameter names of a step are bound, in this order, to words of its kind's vocabulary that
 the caller supplies, to inputs, to `state` and `tables`, and to fields of its config, which
 become parameters of the plan: data, never constants.
+
+A plan has three units, each compiled by itself: the features, the signal, and all that trades. Each
+numbers its parameters and the rows of F that it reads by itself, so that what changes in one
+changes no text of another.
 """
 
 from __future__ import annotations
@@ -10,9 +14,10 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from septet._host.declare import VOCABULARY, Step
 from septet._host.sources import place_of
@@ -20,7 +25,7 @@ from septet._plan.graph import number_of
 from septet.errors import PluginError
 from septet_schemas.base import Config
 
-__all__ = ["Binder", "Parameter"]
+__all__ = ["FEATURES", "SIGNAL", "TRADING", "UNITS", "Binder", "Parameter", "Unit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +37,36 @@ class Parameter:
     whole: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A part of a plan that is compiled by itself: the arrays of its parameters and of its rows.
+
+    `rows` is the array that holds the rows of F it reads; the features know theirs.
+    """
+
+    name: str
+    parameters: str
+    rows: str = ""
+
+
+FEATURES: Final = Unit("features", "P")
+SIGNAL: Final = Unit("signal", "PS", "RS")
+TRADING: Final = Unit("trading", "PT", "RT")
+UNITS: Final = (FEATURES, SIGNAL, TRADING)
+
+
 @dataclass
 class Binder:
     """Collects what a generated module imports and the numbers it reads."""
 
     bar_ns: int
-    parameters: list[Parameter] = field(default_factory=list)
+    unit: Unit = FEATURES
+    numbers: dict[Unit, list[Parameter]] = field(
+        default_factory=lambda: {unit: list[Parameter]() for unit in UNITS}
+    )
+    rows: dict[Unit, list[int]] = field(
+        default_factory=lambda: {unit: list[int]() for unit in UNITS}
+    )
     imports: dict[str, set[str]] = field(default_factory=dict)
     uses: dict[str, str] = field(default_factory=dict)
     steps: list[tuple[Step, str]] = field(default_factory=list)
@@ -49,9 +78,39 @@ class Binder:
     def number(self, key: str, value: float, *, whole: bool | None = None) -> str:
         """Make a parameter and return the text that reads it."""
         integral = isinstance(value, int) if whole is None else whole
-        self.parameters.append(Parameter(key, float(value), integral))
-        place = len(self.parameters) - 1
-        return f"int(P[{place}])" if integral else f"P[{place}]"
+        here = self.numbers[self.unit]
+        here.append(Parameter(key, float(value), integral))
+        text = f"{self.unit.parameters}[{len(here) - 1}]"
+        return f"int({text})" if integral else text
+
+    @property
+    def newest(self) -> tuple[int, Parameter]:
+        """The last parameter of the unit, and its place."""
+        here = self.numbers[self.unit]
+        return len(here) - 1, here[-1]
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The parameters of all units, one unit after the other."""
+        return tuple(each for unit in UNITS for each in self.numbers[unit])
+
+    def row(self, row: int) -> str:
+        """Return the text of a row of F: the number itself, or the place where the unit has it."""
+        if not self.unit.rows:
+            return str(row)
+        here = self.rows[self.unit]
+        if row not in here:
+            here.append(row)
+        return f"{self.unit.rows}[{here.index(row)}]"
+
+    @contextmanager
+    def of(self, unit: Unit) -> Iterator[None]:
+        """Bind for a unit."""
+        before, self.unit = self.unit, unit
+        try:
+            yield
+        finally:
+            self.unit = before
 
     def helper(self, function: Any) -> str:
         """Import a kernel helper under its own name and return it."""
@@ -91,9 +150,13 @@ class Binder:
             self.uses[called] = f"_{called}, True"
 
     @property
-    def wired(self) -> tuple[tuple[Step, str], ...]:
-        """Steps that the text imports."""
-        return tuple(each for each in self.steps if id(each[0]) not in self._outside)
+    def wired(self) -> tuple[tuple[str, Step, str], ...]:
+        """Steps that the text imports: the name it calls each by, and its distribution."""
+        return tuple(
+            (self._names[id(step)], step, distribution)
+            for step, distribution in self.steps
+            if id(step) not in self._outside
+        )
 
     @property
     def slow_columns(self) -> tuple[str, ...]:

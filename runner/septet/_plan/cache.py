@@ -12,14 +12,11 @@ rendered; bytecode that stands beside it is never read.
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
 import importlib.util
 import os
 import platform
 import shutil
-import stat
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -31,12 +28,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from septet._files import open_lock, replace_file
+from septet._files import open_lock
 from septet._host.declare import Step
-from septet._host.sources import code_digest, package_digest, packages_of, value_digest
+from septet._host.sources import packages_of, value_digest
 from septet._host.versions import installed_version
 from septet._kernel.collector import collector_off
 from septet._plan import native
+from septet._plan.cache_folder import cache_folder, claim, is_ours, write_whole
+from septet._plan.meaning import meaning_digest
 
 fcntl: Any
 try:
@@ -44,21 +43,16 @@ try:
 except ImportError:  # no such locks on Windows
     fcntl = None
 
-__all__ = [
-    "cache_folder", "claim", "is_ours", "load_entries", "load_text", "package_digest", "plan_name",
-    "write_whole",
-]  # fmt: skip
+__all__ = ["load_entries", "load_text", "plan_name"]
 
 SEAL: Final = "seal"
-
-
-def cache_folder() -> Path:
-    """Folder of compiled plans: ``$SEPTET_CACHE``, else the user's cache folder."""
-    named = os.environ.get("SEPTET_CACHE")
-    if named:
-        return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "septet" / "plans"
+TIMES: Final = {
+    "plan": "it takes ten to forty seconds",
+    "features": "it takes two to ten seconds",
+    "signal": "it takes one or two seconds",
+    "trading": "it takes five to thirty seconds",
+}
+"""What compiling takes: of a plan that is compiled as a whole, and of each unit."""
 
 
 @cache
@@ -87,12 +81,12 @@ def plan_name(text: str, steps: Iterable[tuple[Step, str]]) -> str:
         packages.add(module.partition(".")[0])
         packages.update(packages_of(step))
         values.add(value_digest(step))
-    digests = [*(code_digest(each) for each in sorted(packages)), *sorted(values)]
+    digests = [*(meaning_digest(each) for each in sorted(packages)), *sorted(values)]
     parts = [text, _versions(), *digests]
     return "plan_" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
 
 
-def load_text(text: str, name: str, say: Any = None) -> ModuleType:
+def load_text(text: str, name: str, say: Any = None, what: str = "plan") -> ModuleType:
     """Import a plan's text as a module, compiling it if this machine has not done so before.
 
     `say(message)` is told when something is compiled, when the cache cannot be written, and
@@ -114,10 +108,10 @@ def load_text(text: str, name: str, say: Any = None) -> ModuleType:
             _damaged(folder, type(error).__name__, tell)
             _clear(folder)
     with _alone(folder):
-        return _make(folder, text, name, tell)
+        return _make(folder, text, name, tell, what)
 
 
-def _make(folder: Path, text: str, name: str, tell: Any) -> ModuleType:
+def _make(folder: Path, text: str, name: str, tell: Any, what: str) -> ModuleType:
     """Compile a plan, unless another process has done so while this one waited."""
     path = folder / f"{name}.py"
     if _sealed(folder):
@@ -126,10 +120,7 @@ def _make(folder: Path, text: str, name: str, tell: Any) -> ModuleType:
         _damaged(folder, "it does not match its seal", tell)
     _clear(folder)
     lines = text.count("\n")
-    tell(
-        f"compiling the plan ({lines} lines), once for this shape of strategy: "
-        "it takes ten to forty seconds"
-    )
+    tell(f"compiling the {what} ({lines} lines), once for a strategy of this shape: {TIMES[what]}")
     with collector_off():
         try:
             module = _import(path, name, text)
@@ -217,54 +208,6 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def is_ours(path: Path) -> bool:
-    """Whether the cache is this user's alone, and so is a file or folder in it with all it has."""
-    root = cache_folder()
-    try:
-        return _is_private(root) and _is_own(path) and all(map(_is_own_or_gone, path.rglob("*")))
-    except OSError:
-        return False
-
-
-def _is_own_or_gone(path: Path) -> bool:
-    """Whether a listed file is this user's; another process may have replaced it meanwhile."""
-    try:
-        return _is_own(path)
-    except FileNotFoundError:
-        return True
-
-
-def _is_private(root: Path) -> bool:
-    found = root.lstat()
-    own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
-    return own and not found.st_mode & 0o077
-
-
-def _is_own(path: Path, others_write: int = 0) -> bool:
-    found = path.lstat()
-    plain = stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)
-    return plain and found.st_uid == os.geteuid() and not found.st_mode & others_write
-
-
-def claim(folder: Path) -> None:
-    """Make a folder of the cache, which becomes this user's alone; OSError where it is not.
-
-    A cache that others could read becomes private if nobody else could write anything in it.
-    """
-    root = cache_folder()
-    if folder.is_relative_to(root):
-        root.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            root.mkdir(mode=0o700)
-        if not _is_private(root):
-            if not all(_is_own(each, 0o022) for each in (root, *root.rglob("*"))):
-                raise PermissionError(errno.EPERM, "it is not yours alone", str(root))
-            root.chmod(0o700)
-    folder.mkdir(parents=True, exist_ok=True)
-    if folder.is_relative_to(root) and not is_ours(folder):
-        raise PermissionError(errno.EPERM, "what is in it is not yours alone", str(folder))
-
-
 def _writable(folder: Path, text: str, tell: Any) -> Path:
     try:
         _write(folder, text)
@@ -293,11 +236,6 @@ def _write(folder: Path, text: str) -> None:
         return
     (folder / SEAL).unlink(missing_ok=True)
     write_whole(path, text)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    replace_file(path, text, mode=0o600)
 
 
 class _TextLoader(SourceFileLoader):

@@ -18,11 +18,12 @@ from septet._kernel.step import (
     outside_maker,
     prefetcher,
     read_only_maker,
+    unit_caller,
     view_maker,
 )
 
 __all__ = [
-    "WIDTH", "at", "beside", "by_hand", "entry", "kernel", "lanes", "local", "outside",
+    "WIDTH", "at", "beside", "by_hand", "call_unit", "entry", "kernel", "lanes", "local", "outside",
     "prefetch", "read_only", "rejoin", "routine", "scatter", "use", "view_of",
 ]  # fmt: skip
 
@@ -74,6 +75,9 @@ read_only = read_only_maker()
 
 outside = outside_maker()
 """Call the plain Python of a feature without a compiled form, for a stretch of its column."""
+
+call_unit = unit_caller()
+"""Call an entry of another unit of the plan: see `septet._plan.units`."""
 
 local = local_maker()
 """``local(count)``: a small array of its own, in registers where it can be."""

@@ -11,31 +11,54 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Final
 
-from septet._plan.cache import cache_folder, claim, is_ours, package_digest, write_whole
+from septet._host.sources import package_digest
+from septet._plan.cache_folder import cache_folder, claim, is_ours, write_whole
 from septet._plan.rule_choices import rules_of
 from septet._plan.text import render_text
 
-__all__ = ["text_of"]
+__all__ = ["Texts"]
 
 SOURCES: Final = ("septet._plan", "septet._rules", "septet._kernel")
 
 
-def text_of(
-    context: Mapping[str, Any],
-    *,
-    imports: Mapping[str, set[str]],
-    uses: Mapping[str, str],
-    constants: Mapping[str, int],
-    arrays: Mapping[str, str],
-) -> str:
-    """Return what `render_text` renders, read from disk where it was rendered before."""
-    named = {module: sorted(names) for module, names in imports.items()}
-    bound = json.dumps([context, named, uses, constants, arrays], default=asdict)
+@dataclass(frozen=True)
+class Texts:
+    """The text of a plan and of its units, each read from disk where it was rendered before.
+
+    The fields are what `render_text` is given.
+    """
+
+    context: Mapping[str, Any]
+    imports: Mapping[str, set[str]]
+    uses: Mapping[str, str]
+    constants: Mapping[str, int]
+    arrays: Mapping[str, str]
+
+    @cached_property
+    def whole(self) -> str:
+        """The text of the plan."""
+        return _text_of(self, "")
+
+    def of(self, unit: str) -> str:
+        """Return the text of a unit."""
+        return _text_of(self, unit)
+
+    @cached_property
+    def bound(self) -> bytes:
+        """All that the text is made of, in an order that is always the same."""
+        named = {module: sorted(names) for module, names in self.imports.items()}
+        parts = [self.context, named, self.uses, self.constants, self.arrays]
+        return json.dumps(parts, default=asdict).encode()
+
+
+def _text_of(texts: Texts, unit: str) -> str:
+    """Return what `render_text` renders."""
     path = cache_folder() / "texts" / _digest(
-        bound.encode(), *(package_digest(each).encode() for each in SOURCES)
+        texts.bound, unit.encode(), *(package_digest(each).encode() for each in SOURCES)
     )  # fmt: skip
     try:
         head, _, kept = path.read_bytes().partition(b"\n") if is_ours(path) else (b"", b"", b"")
@@ -44,8 +67,8 @@ def text_of(
     if kept and head.decode("latin-1") == _digest(kept):
         return kept.decode()
     text = render_text(
-        context, rules=rules_of(context), imports=imports, uses=uses, constants=constants,
-        arrays=arrays,
+        texts.context, rules=rules_of(texts.context), imports=texts.imports, uses=texts.uses,
+        constants=texts.constants, arrays=texts.arrays, unit=unit,
     )  # fmt: skip
     # A disk that is full or read-only costs the next process time, and this one nothing.
     with contextlib.suppress(OSError):

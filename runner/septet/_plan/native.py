@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -26,20 +26,25 @@ from septet._files import replace_file
 from septet._kernel.numba_inside import is_known
 from septet._text import decode_json
 
-__all__ = ["ENTRIES", "Entries", "keep", "load"]
+__all__ = ["ENTRIES", "Entries", "address_of", "keep", "load"]
 
-ENTRIES: Final = ("observe", "trade")
-_MAGIC: Final = b"septet machine code 1\n"
+ENTRIES: Final = ("observe", "trade", "signals", "signal")
+"""What is kept of a module, where it has it: what a batch calls, and what that calls."""
+_MAGIC: Final = b"septet machine code 2\n"
 _OURS: Final = frozenset({"NUMBA_DISABLE_INTEL_SVML", "NUMBA_NUM_THREADS", "NUMBA_CACHE_DIR"})
 
 
 class Entries:
-    """The entries of a plan as machine code; call them as those of its module."""
+    """The entries of a plan as machine code; call them as those of its module.
 
-    def __init__(self, addresses: dict[str, int], engine: Any) -> None:
+    `addresses` are those at which compiled code calls them.
+    """
+
+    def __init__(self, doors: dict[str, int], addresses: dict[str, int], engine: Any) -> None:
         kind = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
         self._engine = engine  # the code lives as long as it does
-        self._calls = {name: kind(address) for name, address in addresses.items()}
+        self._calls = {name: kind(address) for name, address in doors.items()}
+        self.addresses = addresses
 
     def observe(self, start: int, stop: int, *arrays: Any) -> int:
         """Advance the features over a stretch of times."""
@@ -122,15 +127,29 @@ def _looked_up(final: Any, doors: set[str]) -> tuple[set[str], set[str]]:
     return used, set(names) - used
 
 
-def _machine_code(module: ModuleType) -> tuple[list[bytes], set[str], set[str]] | None:
-    """Return the objects of a freshly compiled module's entries, and the names they look up."""
+def address_of(entry: Any) -> int:
+    """Return the address at which compiled code calls an entry that numba compiled."""
+    (compiled,) = entry.overloads.values()
+    return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
+
+
+def _machine_code(
+    module: ModuleType,
+) -> tuple[list[bytes], dict[str, str], set[str], set[str]] | None:
+    """Return the objects of a freshly compiled module's entries, and the names they look up.
+
+    Beside the objects stands what each entry is called in them.
+    """
     import llvmlite.binding as llvm
 
     objects: list[bytes] = []
+    entries: dict[str, str] = {}
     used: set[str] = set()
     unused: set[str] = set()
     for entry in ENTRIES:
-        dispatcher: Any = getattr(module, entry)
+        dispatcher: Any = getattr(module, entry, None)
+        if dispatcher is None:
+            continue
         (compiled,) = dispatcher.overloads.values()
         library, shape = compiled.library, compiled.fndesc
         kind = dispatcher.targetctx.call_conv.get_function_type(shape.restype, shape.argtypes)
@@ -143,7 +162,8 @@ def _machine_code(module: ModuleType) -> tuple[list[bytes], set[str], set[str]] 
         door = llvm.parse_assembly(str(_door(entry, shape.llvm_func_name, kind)))
         door.verify()
         objects += [library._get_compiled_object(), library.codegen._tm.emit_object(door)]
-    return objects, used, unused - used
+        entries[entry] = shape.llvm_func_name
+    return (objects, entries, used, unused - used) if entries else None
 
 
 def keep(module: ModuleType, folder: Path) -> None:
@@ -156,10 +176,11 @@ def keep(module: ModuleType, folder: Path) -> None:
         return  # another numba than the one this was written for: its own cache serves
     if made is None:
         return
-    objects, used, unused = made
+    objects, entries, used, unused = made
     body = b"".join(objects)
     head = {
         "sizes": [len(each) for each in objects],
+        "entries": entries,
         "used": sorted(used),
         "unused": sorted(unused),
         "sha256": hashlib.sha256(body).hexdigest(),
@@ -195,12 +216,10 @@ def load(folder: Path) -> Entries | None:
         raise ValueError(f"{path} does not say what it holds") from None
     if hashlib.sha256(body).hexdigest() != head["sha256"]:
         raise ValueError(f"{path} is not what was written")
-    return _link(body, head["sizes"], head["used"], head["unused"])
+    return _link(body, head)
 
 
-def _link(
-    body: bytes, sizes: Iterable[int], used: Iterable[str], unused: Iterable[str]
-) -> Entries | None:
+def _link(body: bytes, head: Mapping[str, Any]) -> Entries | None:
     """Link objects; None if code looks for something that only the compiler brings."""
     import llvmlite.binding as llvm
 
@@ -210,15 +229,18 @@ def _link(
     # An engine opens the process's own symbols, which are looked up next.
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     nowhere = llvm.address_of_symbol("PyErr_Occurred")
-    if nowhere is None or any(llvm.address_of_symbol(name) is None for name in used):
+    if nowhere is None or any(llvm.address_of_symbol(name) is None for name in head["used"]):
         return None
-    for name in unused:  # named by numba's doors to Python, which are linked and never entered
+    for name in head["unused"]:  # of numba's doors to Python, which are linked and never entered
         if llvm.address_of_symbol(name) is None:
             llvm.add_symbol(name, nowhere)
     at = 0
-    for size in sizes:
+    for size in head["sizes"]:
         engine.add_object_file(llvm.ObjectFileRef.from_data(body[at : at + size]))
         at += size
     engine.finalize_object()
-    found = {name: engine.get_function_address(f"septet_{name}") for name in ENTRIES}
-    return Entries(found, engine) if all(found.values()) else None
+    entries: dict[str, str] = head["entries"]
+    doors = {name: engine.get_function_address(f"septet_{name}") for name in entries}
+    addresses = {name: engine.get_function_address(symbol) for name, symbol in entries.items()}
+    whole = all((*doors.values(), *addresses.values()))
+    return Entries(doors, addresses, engine) if whole else None

@@ -107,16 +107,16 @@ class Observing:
         """Text of a column's value at the cursor, in the trading part."""
         index = cursor if back == 0 else f"{cursor} - {back}"
         if column.kind == "node":
-            return f"F[k, R[{self.f_row(column)}], {index}]"
+            return f"F[k, {self.binder.row(self.f_row(column))}, {index}]"
         return f"X[k, {self.rows.x_row(column)}, {index}]"
 
     def view(self, column: Column) -> tuple[str, str]:
         """Local name of a column in the trading part, and the text that makes it."""
         if column.kind == "node":
-            row = self.f_row(column)
-            return f"f{row}", f"F[k, R[{row}]]"
-        row = self.rows.x_row(column)
-        return f"x{row}", f"X[k, {row}]"
+            row = self.binder.row(self.f_row(column))
+            return "f" + "".join(filter(str.isdigit, row)), f"F[k, {row}]"
+        at = self.rows.x_row(column)
+        return f"x{at}", f"X[k, {at}]"
 
     # ------------------------------------------------------------------ text
 
@@ -154,7 +154,7 @@ class Observing:
         def make(key: str, value: float) -> str:
             if key not in made:
                 text = self.binder.number(key, value)
-                made[key] = f"p{len(self.binder.parameters) - 1}"
+                made[key] = f"p{self.binder.newest[0]}"
                 loop.local(f"{made[key]} = {text}")
             return made[key]
 
@@ -288,7 +288,7 @@ class Observing:
         ready = make(f"warmup.{node.label}.ready", node.ready_at)
         loop.body += [
             f"first = within(begun + {called}, i0, i1)",
-            f"outside(H[0], {len(self.outside) - 1}, k, i0, first, i1, M, X, F, S, P)",
+            f"outside(H[CALL_OUTSIDE], {len(self.outside) - 1}, k, i0, first, i1, M, X, F, S, P)",
             *(f"blank(f{row}, i0, first)" for row in rows),
             f"ready = within(begun + {ready}, first, i1)",
             *(f"blank(f{row}, first, ready)" for row in rows),
@@ -306,8 +306,8 @@ class Observing:
                 return "f", self.f_row(column)
             return "x", self.rows.x_row(column)
         self.binder.field(node.step, node.config, name, f"features.{node.label}.{name}")
-        place = len(self.binder.parameters) - 1
-        return ("whole" if self.binder.parameters[place].whole else "p"), place
+        place, newest = self.binder.newest
+        return ("whole" if newest.whole else "p"), place
 
     def _side_by_side(self, loop: Loop, node: Node, rows: list[int], alone: str, make: Any) -> None:
         """Write the loop of a step that begins anew on the time grid: four blocks at once.

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from septet._core.state import Floats, Ints, PlanFacts, RowCounts, State
-from septet._host.faults import is_compilers
 from septet._kernel import layout
 from septet._plan.assemble import Assembly, assemble
-from septet._plan.cache import load_entries, load_text, plan_name
-from septet._plan.failures import NamedEntries, not_compiled
+from septet._plan.binding import UNITS
+from septet._plan.cache import plan_name
+from septet._plan.compiled_units import BatchEntries, CompiledUnits, Modules, load_compiled
+from septet._plan.failures import NamedEntries
 from septet._plan.graph import Resolve
 from septet._plan.outside import Outside
 from septet._plan.plain import plain_module
@@ -47,28 +48,28 @@ class Plan:
 
         The columns of features without a compiled form are made outside of it.
         """
-        return plan_name(self.assembly.text, self.assembly.wired)
+        return plan_name(self.assembly.text, [each[1:] for each in self.assembly.wired])
+
+    @cached_property
+    def units(self) -> CompiledUnits:
+        """The parts that are compiled each by itself, where the whole plan is compiled."""
+        return CompiledUnits(self.assembly, self._say)
 
     @cached_property
     def module(self) -> Any:
-        """The generated module, compiled when first asked for.
+        """All entries of the plan, compiled when first asked for.
 
         Raises
         ------
         PluginError
             If a step cannot be compiled, with its plugin, its line, and what the compiler said.
         """
-        steps = self.assembly.steps
+        assembly = self.assembly
+        if self.compiled:
+            return self._named(Modules(self.units))
         if self.plain:
-            flavour = self.assembly.flavour
-            return self._named(plain_module(self.name, self.assembly.text, flavour))
-        try:
-            module = load_text(self.assembly.text, self.name, self._say)
-        except Exception as error:  # numba's errors, without importing it to name them
-            if not is_compilers(error):
-                raise
-            raise not_compiled(error, steps) from None
-        return self._named(module)
+            return self._named(plain_module(self.name, assembly.text, assembly.flavour))
+        return self._named(load_compiled(assembly.text, self.name, self._say, assembly.steps))
 
     def _named(self, entries: Any) -> Any:
         """Return entries in which what plain Python raises says whose it is."""
@@ -82,17 +83,12 @@ class Plan:
 
         The code is the same; linking it spares a process the compiler.
         """
-        kept = self._kept if self.compiled else None
-        return self.module if kept is None else self._named(kept)
+        return self._named(BatchEntries(self.units)) if self.compiled else self.module
 
     @cached_property
     def by_hand(self) -> Any:
         """What a person or a monitor does, as plain Python: `septet._rules.by_hand`."""
         return plain_module(self.name, self.assembly.text, self.assembly.flavour)
-
-    @cached_property
-    def _kept(self) -> Any:
-        return load_entries(self.name, self._say)
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -116,8 +112,31 @@ class Plan:
 
     @property
     def calls(self) -> Ints:
-        """Where the text calls for columns without a compiled form; zero where there are none."""
-        return np.array([self._outside.address if self._outside is not None else 0])
+        """A new H: addresses of this process, which the text calls, and the first decision row."""
+        made = np.zeros(layout.H_SLOTS, np.int64)
+        made[layout.DECISION_ROW] = self.assembly.decision_row
+        if self._outside is not None:
+            made[layout.CALL_OUTSIDE] = self._outside.address
+        if self.compiled:
+            made[[layout.CALL_SIGNALS, layout.CALL_SIGNAL]] = self.units.calls()
+        return made
+
+    def parameters_of(self, values: Floats) -> dict[str, Floats]:
+        """Return the parameters of each unit among those of the plan, by the name of its array."""
+        counts = self.assembly.unit_parameters
+        ends = np.cumsum([counts[unit] for unit in UNITS])
+        return {
+            unit.parameters: values[end - counts[unit] : end]
+            for unit, end in zip(UNITS, ends, strict=True)
+        }
+
+    def rows_of(self, rows: Ints) -> dict[str, Ints]:
+        """Return where each unit finds its rows of F, by the name of its array.
+
+        `rows` says where each row of the plan is.
+        """
+        read = self.assembly.unit_rows
+        return {unit.rows: rows[list(read[unit])] for unit in UNITS if unit.rows}
 
     @property
     def compiled(self) -> bool:
@@ -127,7 +146,7 @@ class Plan:
     @property
     def is_stored(self) -> bool:
         """Whether an earlier run left its machine code on this machine."""
-        return self.compiled and self._kept is not None
+        return self.compiled and self.units.are_stored
 
     def run_plain(self) -> None:
         """Let the whole text run as plain Python from here on: the same bits, nothing compiled."""

@@ -52,8 +52,6 @@ ARRAYS: Final = "ARRAYS"
 UNPACK: Final = "UNPACK"
 """Stands in an entry for the lines that take its arrays out of the table `V`."""
 RUN: Final = "run"
-DECISION_ROW: Final = "DECISION_ROW"
-"""Stands in the text for the first row of F that holds decisions."""
 OPERATORS: Final[Mapping[type[ast.cmpop], Any]] = {
     ast.Eq: lambda a, b: a == b, ast.NotEq: lambda a, b: a != b, ast.Gt: lambda a, b: a > b,
     ast.GtE: lambda a, b: a >= b, ast.Lt: lambda a, b: a < b, ast.LtE: lambda a, b: a <= b,
@@ -358,7 +356,7 @@ class _Fold(ast.NodeTransformer):
         if isinstance(slot, Symbol | Bar):
             return [given[0], first, *given[1:]]
         if isinstance(slot, Decision):
-            return [given[0], _expression(f"{DECISION_ROW} + {slot.slot}"), *given[1:]]
+            return [given[0], _expression(f"H[DECISION_ROW] + {slot.slot}"), *given[1:]]
         if isinstance(slot, BarOf):
             return [ast.BinOp(first, ast.Add(), given[0]), *given[1:]]
         if isinstance(slot, Halt):

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+from septet._plan.binding import FEATURES, SIGNAL, TRADING
 from septet._plan.rule_choices import RULES
 from septet._plan.specialise import ARRAYS, UNPACK, refuse_unbound
-from septet._plan.wiring import features_text, signal_text
+from septet._plan.units import calls_text, is_of
+from septet._plan.wiring import features_text, signal_entries_text, signal_text
 
 __all__ = ["ARRAYS", "listed", "prune", "render_text"]
 
@@ -26,8 +28,8 @@ _HEAD: Final = (
     '"""A compiled plan: made by septet, made again when its strategy changes; do not edit.'
 )
 _PARTS: Final = (
-    "WIDTH, at, beside, by_hand, entry, kernel, lanes, local, outside, prefetch, read_only,",
-    "rejoin, routine, scatter, use, view_of,",
+    "WIDTH, at, beside, by_hand, call_unit, entry, kernel, lanes, local, outside, prefetch,",
+    "read_only, rejoin, routine, scatter, use, view_of,",
 )
 _SECTIONS: Final = (
     ("fills", ("checked", "reentry", "orders", "queued", "fills", "venue_fills", "stops", "bars")),
@@ -48,19 +50,21 @@ def render_text(
     uses: Mapping[str, str],
     constants: Mapping[str, int],
     arrays: Mapping[str, str],
+    unit: str = "",
 ) -> str:
-    """Write a plan; what its entries do not use is neither imported nor defined.
+    """Write a plan, or one `unit` of it; what its entries do not use is left out.
 
     `rules` are the rules of trading, by module; `imports` maps modules to names (``name`` or ``name
     as other``), `uses` a called name to the arguments it is made of, `constants` the names of
     reasons to their numbers, `arrays` those of the layout to what takes them out of the table an
     entry is given.
     """
-    body, words = _pruned(_body(context, rules), tuple(arrays.items()))
+    body, words = _pruned(_body(context, rules, unit), tuple(arrays.items()), unit)
     refuse_unbound(RULES, words)
     kept = {name: target for name, target in uses.items() if name in words}
     wanted = words.union(*(_names(ast.parse(f"use({each})")) for each in kept.values()))
-    lines = [_HEAD, "", *context["notes"], '"""', "", "import math", ""]
+    notes = context["notes"] if not unit else [f"unit: {unit}"]
+    lines = [_HEAD, "", *notes, '"""', "", "import math", ""]
     lines += [f"from septet._plan.{context['flavour']} import ("]
     lines += [*(f"    {part}" for part in _PARTS), ")"]
     for module, names in sorted(imports.items()):
@@ -69,19 +73,33 @@ def render_text(
     lines += ["", "nan = math.nan"]
     lines += [f"{name} = {value}" for name, value in constants.items() if name in words]
     lines += ["", *(f"{name} = use({target})" for name, target in sorted(kept.items()))]
-    lines += [f'{name} = view_of("{dtype}", {count})' for name, dtype, count in context["views"]]
+    views = [each for each in context["views"] if each[0] in words]
+    lines += [f'{name} = view_of("{dtype}", {count})' for name, dtype, count in views]
     return "\n".join(lines) + "\n\n\n" + body
 
 
-def _body(context: Mapping[str, Any], rules: Mapping[str, str]) -> str:
-    """Write all functions of a plan, with marks where arrays are put in."""
-    made = [_heading("features"), features_text(context)]
+def _body(context: Mapping[str, Any], rules: Mapping[str, str], unit: str) -> str:
+    """Write all functions that a plan, or a unit of it, may use, with marks for its arrays."""
+    made = []
+    if unit in ("", FEATURES.name):
+        made += [_heading("features"), features_text(context)]
     for title, modules in _SECTIONS:
         if texts := [rules[each] for each in modules if rules.get(each)]:
             made.append(_heading(title))
-            made += [signal_text(context)] if title == "decisions" else []
+            made += _signal_of(context, unit) if title == "decisions" else []
             made += texts
-    return "\n\n\n".join(made) + "\n"
+    made += [signal_entries_text(context)] if unit == SIGNAL.name else []
+    text = "\n\n\n".join(made) + "\n"
+    return re.sub(r" +# .*$", "", text, flags=re.M) if unit else text
+
+
+def _signal_of(context: Mapping[str, Any], unit: str) -> list[str]:
+    """Write what a plan, or a unit of it, has of the signal."""
+    if unit == FEATURES.name:
+        return []
+    if unit == TRADING.name:
+        return [calls_text(context["args"])]
+    return [signal_text(context)]
 
 
 def _heading(title: str) -> str:
@@ -107,12 +125,14 @@ def _names(tree: ast.AST) -> Iterator[str]:
 
 
 @lru_cache(maxsize=64)
-def _pruned(body: str, arrays: tuple[tuple[str, str], ...]) -> tuple[str, frozenset[str]]:
+def _pruned(
+    body: str, arrays: tuple[tuple[str, str], ...], unit: str
+) -> tuple[str, frozenset[str]]:
     """Return a body without what no entry reaches, and the names it uses.
 
     Settings of one strategy have one body: a sweep, and a test that draws them, asks again.
     """
-    return _prune(body, dict(arrays))
+    return _prune(body, dict(arrays), unit)
 
 
 def prune(body: str, arrays: Mapping[str, str]) -> str:
@@ -121,13 +141,13 @@ def prune(body: str, arrays: Mapping[str, str]) -> str:
     A function needs the arrays that it names and those that the functions it calls need; asking
     for no more halves the compiler's work.
     """
-    return _prune(body, arrays)[0]
+    return _prune(body, arrays, "")[0]
 
 
-def _prune(body: str, arrays: Mapping[str, str]) -> tuple[str, frozenset[str]]:
+def _prune(body: str, arrays: Mapping[str, str], unit: str) -> tuple[str, frozenset[str]]:
     first, *rest = _BEGINS.split(body)
     functions = {each.name: each for each in map(_function_of, rest)}
-    kept = _reached(functions)
+    kept = _reached(functions, unit)
     needs = _needs({name: functions[name].names for name in kept}, arrays)
     made, words = first, set[str]()
     for name, function in functions.items():
@@ -152,6 +172,7 @@ class _Function:
     text: str
     name: str
     is_entry: bool
+    is_by_hand: bool
     end: int
     names: frozenset[str]
     marks: tuple[tuple[int, int, str], ...]
@@ -203,24 +224,30 @@ def _function_of(text: str) -> _Function:
             assert each.value.id == UNPACK
             marks.append((starts[each.lineno - 1], starts[each.lineno], ""))
     return _Function(
-        text, function.name, _is_entry(function), starts[function.end_lineno or 0],
-        frozenset(names), tuple(sorted(marks)),
+        text, function.name, _is_entry(function), _is_by_hand(function),
+        starts[function.end_lineno or 0], frozenset(names), tuple(sorted(marks)),
     )  # fmt: skip
 
 
 def _is_entry(function: ast.FunctionDef) -> bool:
     """Whether the host calls a function: it is given a table of arrays."""
-    if any(getattr(each, "id", "") == "by_hand" for each in function.decorator_list):
-        return True
-    return any(
+    return _is_by_hand(function) or any(
         isinstance(each, ast.Call) and isinstance(each.func, ast.Name) and each.func.id == "entry"
         for each in function.decorator_list
     )
 
 
-def _reached(functions: Mapping[str, _Function]) -> set[str]:
-    """Return the functions that the entries are or call."""
-    waiting = [name for name, each in functions.items() if each.is_entry]
+def _is_by_hand(function: ast.FunctionDef) -> bool:
+    """Whether a function is never compiled."""
+    return any(getattr(each, "id", "") == "by_hand" for each in function.decorator_list)
+
+
+def _reached(functions: Mapping[str, _Function], unit: str) -> set[str]:
+    """Return the functions that the entries, or those of a unit, are or call."""
+    entries = [each for each in functions.values() if each.is_entry]
+    if unit:
+        entries = [each for each in entries if not each.is_by_hand and is_of(unit, each.name)]
+    waiting = [each.name for each in entries]
     reached = set[str]()
     while waiting:
         name = waiting.pop()

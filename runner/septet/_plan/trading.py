@@ -11,7 +11,7 @@ from septet._config.expressions import look_back, names_in, parse_expression
 from septet._core.state import ORDER
 from septet._host.declare import Step, World
 from septet._kernel import frames, layout, ledger, match, maths
-from septet._plan.binding import Binder
+from septet._plan.binding import SIGNAL, TRADING, Binder
 from septet._plan.expressions import render_expression
 from septet._plan.graph import Column, Graph, Node, Resolve
 from septet._plan.invalid_answers import CheckedRules, checks_of_signal
@@ -200,6 +200,15 @@ class Trading:
     def context(self) -> dict[str, Any]:
         """Bind everything, in the order in which a decision is taken."""
         self.observing.render()
+        with self.binder.of(TRADING):
+            context = self._trading_context()
+        context["checked_slot"] = self.checked_slot
+        context["notes"] = ["reasons:", *listed(self.reasons)]
+        self._import_kernel()
+        return context
+
+    def _trading_context(self) -> dict[str, Any]:
+        """Bind the signal and all that trades."""
         context = {
             "one": self.symbols == 1, "symbols": self.symbols,
             "args": self.args, "views": views_of(self.arrays),
@@ -210,17 +219,13 @@ class Trading:
                 [line.replace("{scratch}", str(self.scratch)) for line in lines]
                 for lines in self.observing.acrosses
             ],
-            "model_row": self.model_row, "decisions": self.decision_row,
-            "notionals": self.notionals, "bar_ns": self.terms.bar_ns,
+            "model_row": self.model_row, "notionals": self.notionals, "bar_ns": self.terms.bar_ns,
             "room": self.symbols * 12 + 4 * len(self.terms.halts) + 8,
             **self._costs(), **self._orders(), **self._stops(), **self._exits(), **self._limits(),
             **self._sizing(), **self._halts(), **self._signal(),
         }  # fmt: skip
         context |= self._idle(context)
         context |= self._outside(context)
-        context["checked_slot"] = self.checked_slot
-        context["notes"] = ["reasons:", *listed(self.reasons)]
-        self._import_kernel()
         return context
 
     def _costs(self) -> dict[str, Any]:
@@ -232,9 +237,9 @@ class Trading:
         if self.slippage_column is not None:
             self.binder.helper(match.slippage_of)
             factor = number("simulation.slippage.volatility", slippage.volatility)
-            row = self.observing.f_row(self.slippage_column)
-            at_fill = f"slippage_of({fixed}, {factor}, F[k, R[{row}], max(i - 1, 0)])"
-            at_decision = f"slippage_of({fixed}, {factor}, F[k, R[{row}], i])"
+            row = self.binder.row(self.observing.f_row(self.slippage_column))
+            at_fill = f"slippage_of({fixed}, {factor}, F[k, {row}, max(i - 1, 0)])"
+            at_decision = f"slippage_of({fixed}, {factor}, F[k, {row}, i])"
         maker = taker if fee.maker == fee.taker else number("simulation.fee.maker", fee.maker)
         return {
             "taker_fee": taker, "maker_fee": maker, "received": fee.fee_currency == "base",
@@ -349,8 +354,12 @@ class Trading:
             "sizing_call": f"{call} / {self.symbols}" if self.terms.split else call,
             "closed_call": self._closed(state),
             "explained": [self.sizing_at + number for number in range(len(self.explained))],
-            "probability_up": "nan" if self.model_row is None else f"F[k, R[{self.model_row}], i]",
+            "probability_up": self._probability_up(),
         }
+
+    def _probability_up(self) -> str:
+        """Text of the model's probability up at the cursor."""
+        return "nan" if self.model_row is None else f"F[k, {self.binder.row(self.model_row)}, i]"
 
     @property
     def explained(self) -> tuple[str, ...]:
@@ -399,20 +408,8 @@ class Trading:
     def _signal(self) -> dict[str, Any]:
         extra, regime = self.terms.signal.extra, self.regime
         step: Step = self.terms.signal.declaration
-        views: dict[str, str] = {}
-        more: dict[str, Any] = {}
-        lines: list[str] = []
-        if "price" in step.parameters:
-            lines.append("price = X[k, CLOSE, i]")
-        if self.model_row is None:
-            more = {"up": "nan", "down": "nan", "confidence": "nan"}
-        else:
-            views |= {
-                "up_of": f"F[k, R[{self.model_row}]]",
-                "state_of": f"F[k, R[{self.model_row + 1}]]",
-            }
-            lines += ["up = up_of[at(i)]", "down = 1.0 - up", "confidence = 2.0 * abs(up - 0.5)"]
-        call = self._call(self.terms.signal, "signal", views=views, **more)
+        with self.binder.of(SIGNAL):
+            views, lines, call = self._signal_call(step)
         self.signal_reasons = len(self.reasons)
         for reason in step.reasons:
             self._reason(reason)
@@ -420,7 +417,7 @@ class Trading:
         checks = checks_of_signal(checked, len(step.reasons), self.terms.bar_ns, self.args)
         row = mask = of_regime = None
         if regime is not None:
-            row = self.observing.f_row(Column("node", "", "", regime.number))
+            row = self.binder.row(self.observing.f_row(Column("node", "", "", regime.number)))
             labels = extra["regime"].declaration.reasons
             of_regime = self.checked.number(
                 extra["regime"], "signal.regime", "regime", rejects=True
@@ -433,12 +430,27 @@ class Trading:
             "answer_checks": checks,
             "signal_view_names": "".join(f"{name}, " for name in views),
             "signal_ignores_account": not OF_ACCOUNT & set(step.parameters),
-            "regime": None if row is None else f"F[k, R[{row}], i]",
+            "regime": None if row is None else f"F[k, {row}, i]",
             "regime_mask": mask,
             "regime_checked": of_regime,
             "regime_count": 0 if regime is None else len(labels),
             "min_interval": self.binder.number("signal.min_interval", extra["min_interval"]),
         }  # fmt: skip
+
+    def _signal_call(self, step: Step) -> tuple[dict[str, str], list[str], str]:
+        """Return the columns that the signal reads by name, the lines before its call, and it."""
+        views: dict[str, str] = {}
+        more: dict[str, Any] = {}
+        lines: list[str] = []
+        if "price" in step.parameters:
+            lines.append("price = X[k, CLOSE, i]")
+        if self.model_row is None:
+            more = {"up": "nan", "down": "nan", "confidence": "nan"}
+        else:
+            up, state = map(self.binder.row, (self.model_row, self.model_row + 1))
+            views |= {"up_of": f"F[k, {up}]", "state_of": f"F[k, {state}]"}
+            lines += ["up = up_of[at(i)]", "down = 1.0 - up", "confidence = 2.0 * abs(up - 0.5)"]
+        return views, lines, self._call(self.terms.signal, "signal", views=views, **more)
 
     def _idle(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """Return what can happen at times without a new target side.
@@ -483,7 +495,6 @@ class Trading:
             fixed[f"R_{name.upper()}"] = number
         return {
             **fixed, "R_SIGNAL": self.signal_reasons, "R_MODEL": self.model_reasons,
-            "DECISION_ROW": self.decision_row,
         }  # fmt: skip
 
     def _import_kernel(self) -> None:

@@ -17,13 +17,15 @@ from septet._kernel.step import compile_step
 from septet._plan.outside import called_at
 
 __all__ = [
-    "WIDTH", "at", "beside", "by_hand", "entry", "kernel", "lanes", "local", "outside",
+    "WIDTH", "at", "beside", "by_hand", "call_unit", "entry", "kernel", "lanes", "local", "outside",
     "prefetch", "read_only", "rejoin", "routine", "scatter", "use", "view_of",
 ]  # fmt: skip
 
 WIDTH = 0
 """No blocks are taken side by side, so that the three below are never called."""
 lanes = scatter = rejoin = None
+call_unit = None
+"""A text that is not compiled as a whole has one unit."""
 
 
 def use(target: Any, watch: bool = False) -> Any:

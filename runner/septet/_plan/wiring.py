@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-__all__ = ["WIRED", "features_text", "signal_text"]
+from septet._plan.specialise import UNPACK
+
+__all__ = ["WIRED", "features_text", "signal_entries_text", "signal_text"]
 
 
 def _function(name: str, parameters: str, lines: Sequence[str], doc: str = "") -> str:
@@ -93,6 +95,29 @@ def signal_text(context: Mapping[str, Any]) -> str:
     lines = [*context["signal_views"], f"return signal_target(k, i, side, {views}{args})"]
     made.append(_function("ask_signal", f"k, i, side, {args}", lines, "The same for one bar."))
     return "\n\n\n".join(made)
+
+
+def signal_entries_text(context: Mapping[str, Any]) -> str:
+    """Write what trading calls of the signal where both are compiled each by itself."""
+    args = context["args"]
+    made = []
+    if context["signal_ignores_account"]:
+        lines = [f"signals_over(t0, t1, {args})", "return t1"]
+        made.append(_entry("signals", "t0, t1", lines, "Keep the signals of times t0 to t1."))
+    lines = [
+        f"target, confidence, rejected = ask_signal(k, i, ASKED[ASKED_SIDE], {args})",
+        "ASKED[ASKED_TARGET] = target", "ASKED[ASKED_CONFIDENCE] = confidence",
+        "return rejected + 1",
+    ]  # fmt: skip
+    doc = "Answer for bar i of k in ASKED; the number of the reason for no side plus one, or 0."
+    made.append(_entry("signal", "k, i", lines, doc))
+    return "\n\n\n".join(made)
+
+
+def _entry(name: str, parameters: str, lines: Sequence[str], doc: str) -> str:
+    """Write a function that is called with a table of arrays."""
+    body = "\n".join(f"    {line}" for line in (f'"""{doc}"""', UNPACK, *lines))
+    return f'@entry("int64(int64, int64, int64[:, ::1])")\ndef {name}({parameters}, V):\n{body}'
 
 
 def _signal_lines(context: Mapping[str, Any]) -> list[str]:

@@ -10,10 +10,11 @@ __all__ = ["LAYOUT", "OF_ACCOUNT", "WORDS", "views_of"]
 LAYOUT: Final[Mapping[str, tuple[str, int]]] = {
     "T": ("int64", 2), "M": ("int64", 3), "X": ("float64", 3), "F": ("float64", 3),
     "D": ("int8", 3), "Y": ("float64", 3), "G": ("float64", 2), "S": ("float64", 2),
-    "P": ("float64", 1), "A": ("float64", 1), "C": ("int64", 1), "B": ("float64", 2),
-    "I": ("int64", 2), "LI": ("int64", 2), "LF": ("float64", 2), "R": ("int64", 1),
+    "P": ("float64", 1), "PS": ("float64", 1), "PT": ("float64", 1), "A": ("float64", 1),
+    "C": ("int64", 1), "B": ("float64", 2), "I": ("int64", 2), "LI": ("int64", 2),
+    "LF": ("float64", 2), "RS": ("int64", 1), "RT": ("int64", 1),
     "N": ("int64", 1), "Q": ("int64", 1), "J": ("int64", 2), "W": ("float64", 2),
-    "H": ("int64", 1), "U": ("float64", 2),
+    "H": ("int64", 1), "U": ("float64", 2), "ASKED": ("float64", 1),
 }  # fmt: skip
 """Dtype and dimensions of the arrays of the layout."""
 PRICED: Final = {

@@ -67,7 +67,7 @@ class Decision(_Named):
     """One number of the decision at each bar of each symbol; its rows follow the features'."""
 
     def __get__(self, run: Run, owner: type) -> Table:
-        return run.arrays[self.array][:, run.decision_row + self.place]
+        return run.arrays[self.array][:, run.arrays["H"][layout.DECISION_ROW] + self.place]
 
 
 class BarOf(_Named):
@@ -219,9 +219,8 @@ class Run:
     next_active_time = Time("J", "DUE", "of each: the first time at which more than a mark happens")
     first_uncounted_bar = Time("J", "SEEN", "of each: the first bar that was only marked")
 
-    def __init__(self, arrays: Mapping[str, Table], decision_row: int = 0) -> None:
+    def __init__(self, arrays: Mapping[str, Table]) -> None:
         self.arrays = dict(arrays)
-        self.decision_row = decision_row
 
     def __getattr__(self, name: str) -> Table:
         """Return a whole array, by its letter in `layout`."""
@@ -236,7 +235,7 @@ NAMES: Final[Mapping[str, _Named]] = {
 }
 """The slots of the table, by name."""
 WHOLE: Final = (
-    "T", "M", "X", "F", "D", "Y", "G", "S", "P", "A", "C", "B", "I", "LI", "LF", "R", "N", "Q",
-    "J", "W", "H", "U",
+    "T", "M", "X", "F", "D", "Y", "G", "S", "P", "PS", "PT", "A", "C", "B", "I", "LI", "LF", "RS",
+    "RT", "N", "Q", "J", "W", "H", "U", "ASKED",
 )  # fmt: skip
 """Letters of the arrays themselves."""

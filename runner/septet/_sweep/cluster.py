@@ -28,7 +28,7 @@ from septet._config.tree import Node
 from septet._config.verdicts import plugin_sources
 from septet._host.installed import points
 from septet._host.register import Host
-from septet._plan.cache import package_digest
+from septet._host.sources import package_digest
 from septet._store.environment import library_versions
 from septet._sweep.evaluate import Evaluator, Grow, open_evaluator
 from septet._sweep.first_decision import Beginning, data_hashes_of

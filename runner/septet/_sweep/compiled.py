@@ -269,6 +269,7 @@ class _Place:
     stack: _Stack
     samples: npt.NDArray[np.int64]
     arrays: Arrays = field(init=False)
+    parameters: Floats = field(init=False)
     state: State = field(init=False)
     shorted: bool = False
     _fresh: State = field(init=False)
@@ -279,13 +280,14 @@ class _Place:
         self._fresh = plan.state(1.0, session.instruments)
         self.state = self._fresh.copy()
         assert self.stack.F is not None
+        self.parameters = plan.parameters.copy()
         self.arrays = arrays_of(
             plan, self.state, LOG_ROWS + 64 * count,
             T=aligned.T, M=aligned.M, X=aligned.X, U=aligned.U, F=self.stack.F,
             D=np.zeros((count, rows.D, aligned.width), np.int8),
             Y=np.empty((count, max(1, rows.Y), aligned.width + 2 if rows.Y else 1)),
             G=np.zeros((1, max(1, len(self.samples)))), Q=self.samples,
-            P=plan.parameters.copy(), W=tile_of(count),
+            W=tile_of(count), **plan.parameters_of(self.parameters),
         )  # fmt: skip
         self.table = self.arrays.table
         slot, F = self.stack.height * aligned.width, self.stack.F
@@ -296,8 +298,9 @@ class _Place:
         self.state.put(self._fresh)
         self.shorted = False
         self.state.A[list(self.session.plan.capital_slots)] = capital
-        self.arrays["P"][:] = vector
-        self.arrays["R"][:] = rows
+        self.parameters[:] = vector
+        for name, found in self.session.plan.rows_of(rows).items():
+            self.arrays[name][:] = found
 
     def read_log(self) -> None:
         """Note whether a trade was short; then the log of a setting is written over."""
@@ -313,5 +316,5 @@ class _Place:
     def observe(self, vector: Floats, slot: int) -> None:
         """Compute every feature into a slot of the stack."""
         self.state.S[:] = 0.0
-        self.arrays["P"][:] = vector
+        self.parameters[:] = vector
         self.session.plan.module.observe(0, self.session.aligned.times, self._tables[slot])

@@ -10,7 +10,7 @@ from septet.testing.checks import CHECKS, ConformanceError, Subject, check_compo
 from septet.testing.evaluate import memory_of, run_feature
 from septet.testing.local import LocalServer, Received, Trial
 from septet.testing.objects import check_object
-from septet.testing.package import check_package, features_of
+from septet.testing.package import check_package, features_of, steps_of
 from septet.testing.rules import check_rule
 
 __all__ = [
@@ -30,4 +30,5 @@ __all__ = [
     "run_feature",
     "same_bits",
     "sample_bars",
+    "steps_of",
 ]

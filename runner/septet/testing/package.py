@@ -1,24 +1,45 @@
-"""All features of one installed distribution, for a parametrised test."""
+"""All steps of one installed distribution, for a parametrised test."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from septet._host.declare import Step
 from septet._host.register import Host
+from septet.hookspecs import Layer
 from septet.testing.checks import check_component
+from septet.testing.planning import compile_steps
 from septet.testing.rules import check_rule
 from septet_schemas.base import Config
 
-__all__ = ["check_package", "features_of"]
+__all__ = ["check_package", "features_of", "steps_of"]
+
+LAYERS: Final[tuple[Layer, ...]] = ("features", "signals", "risk", "execution")
+"""Layers that have steps."""
 
 
 def features_of(distribution: str) -> dict[str, Step]:
     """Every feature a distribution brings, by the name it has in YAML."""
+    return _steps_of(distribution, "features")
+
+
+def steps_of(distribution: str) -> dict[str, Step]:
+    """Every step a distribution brings, by the name it has in YAML.
+
+    A name that two layers have stands behind that of the later layer: ``risk.NAME``.
+    """
+    found: dict[str, Step] = {}
+    for layer in LAYERS:
+        for name, step in _steps_of(distribution, layer).items():
+            found[name if name not in found else f"{layer}.{name}"] = step
+    return found
+
+
+def _steps_of(distribution: str, layer: Layer) -> dict[str, Step]:
     host = Host()
     found = {}
-    for entry in host.components("features"):
+    for entry in host.components(layer):
         if entry.distribution == distribution:
             declaration = host.load(entry)
             if isinstance(declaration, Step):
@@ -31,21 +52,32 @@ def check_package(
     configs: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     **options: Any,
 ) -> None:
-    """Run the kit on every feature of a distribution.
+    """Run the kit on every step of a distribution, and compile all of them for a live run.
 
-    `configs` gives settings by feature name; a feature it leaves out is checked with its
-    defaults, and one that looks across the universe as a rule is. Raises `ConformanceError` at
-    the first feature that fails, `KeyError` for a name that the distribution does not bring.
+    `configs` gives settings by name, as `steps_of` has it; a step it leaves out is checked with
+    its defaults. `options` are those of `check_component`, for features and regimes.
+
+    Raises
+    ------
+    ConformanceError
+        At the first step that fails.
+    PluginError
+        Where a live plan cannot be compiled with the steps.
+    KeyError
+        For a name that the distribution does not bring.
     """
-    features = features_of(distribution)
+    steps = steps_of(distribution)
+    checked = list[tuple[Step, Config]]()
     for name in configs or {}:
-        if name not in features:
-            known = ", ".join(sorted(features)) or "none"
-            raise KeyError(f"{distribution} brings no feature {name!r}; it brings {known}")
-    for name, declaration in features.items():
+        if name not in steps:
+            known = ", ".join(sorted(steps)) or "none"
+            raise KeyError(f"{distribution} brings no step {name!r}; it brings {known}")
+    for name, declaration in steps.items():
         for settings in (configs or {}).get(name, [{}]):
             config: Config = declaration.config(**settings)
-            if declaration.kind == "across":
-                check_rule(declaration, config)
-            else:
+            if declaration.kind in ("feature", "regime"):
                 check_component(declaration, config, **options)
+            else:
+                check_rule(declaration, config)
+            checked.append((declaration, config))
+    compile_steps(checked)

@@ -1,21 +1,25 @@
-"""The plan of a step, as it would be made for a live run; nothing is compiled.
+"""The plan of a step, as it would be made for a live run.
 
 The orders of a live run are filled elsewhere, so its text differs from that of a backtest. A step
 that no live plan can be made with would otherwise be refused at a live start, and not before.
+Before a step may run, its plan is made and nothing is compiled, which takes seconds; the kit
+compiles the steps of a package in as few plans as hold them.
 """
 
 from __future__ import annotations
 
 import builtins
 import dis
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import zip_longest
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from septet._host.declare import Step
 from septet._host.guards import StepError
+from septet._plan.binding import UNITS
 from septet.testing.bars import HOUR_NS
 from septet.testing.evaluate import Resolve, resolve
 from septet_schemas.base import Config
@@ -24,7 +28,7 @@ from septet_schemas.blocks import UseBlock
 if TYPE_CHECKING:
     from septet._plan.terms import Terms
 
-__all__ = ["plan_step", "undefined_names"]
+__all__ = ["compile_steps", "plan_step", "undefined_names"]
 
 NAME: Final = "tried"
 SYMBOLS: Final = ("S0/USDT", "S1/USDT")
@@ -62,7 +66,7 @@ def plan_step(
 
     is_rule = step.kind not in ("feature", "regime")
     for shape in SHAPES if is_rule else SHAPES[:1]:
-        terms = _terms(step, config, shape, bar_ns)
+        terms = _terms([(step, config)], shape, bar_ns)
         try:
             made = assemble(terms, lambda use, owner: (resolve(use), owner), external=True)
             module = plain_module(f"plan_of_{NAME}", made.text, made.flavour)
@@ -72,6 +76,49 @@ def plan_step(
         if missing:
             names = ", ".join(missing)
             raise StepError(f"the live plan made with it reads {names}, which nothing defines")
+
+
+def compile_steps(
+    steps: Sequence[tuple[Step, Config]], *, bar_ns: int = HOUR_NS, resolve: Resolve = resolve
+) -> int:
+    """Compile live plans that have every one of the steps in them; return how many plans.
+
+    Raises
+    ------
+    PluginError
+        If a step cannot be compiled where a live plan calls it, with its plugin and its line.
+    """
+    from septet._plan.plan import make_plan
+
+    units = set[str]()
+    for unit, group in _groups([each for each in steps if each[0].compiled]):
+        terms = _terms(group, SHAPES[1], bar_ns)
+        plan = make_plan(terms, lambda use, owner: (resolve(use), owner), external=True)
+        compiled = next(each for each in UNITS if each.name == unit)
+        units.add(plan.units.of(compiled).name)
+        plan.units.of(compiled).module  # noqa: B018 - it is compiled now
+    return len(units)
+
+
+def _groups(
+    steps: Sequence[tuple[Step, Config]],
+) -> Iterator[tuple[str, list[tuple[Step, Config]]]]:
+    """Yield which unit of a plan is compiled, and the steps that one plan holds.
+
+    Features go together, and so do rules of which a strategy may have several; a signal, a regime,
+    a sizing and an order stand alone of their kind.
+    """
+    of = {kind: [each for each in steps if each[0].kind == kind] for kind in _LAYERS}
+    features = [*of["feature"], *of["across"]]
+    if features:
+        yield "features", features
+    yield from (("features", [each]) for each in of["regime"])
+    yield from (("signal", [each]) for each in of["signal"])
+    several = [*of["limit"], *of["stop"], *of["halt"]]
+    single = list(zip_longest(of["sizing"], of["order"])) or ([(None, None)] if several else [])
+    for number, pair in enumerate(single):
+        more = several if number == 0 else []
+        yield "trading", [*more, *(each for each in pair if each is not None)]
 
 
 def undefined_names(module: ModuleType) -> set[str]:
@@ -117,28 +164,46 @@ def _least(spot: bool) -> Terms:
     return terms_of(Strategy.model_validate(document, context={"resolver": HostResolver(Host())}))
 
 
-def _terms(step: Step, config: Config, shape: Shape, bar_ns: int) -> Terms:
-    """Return the terms of a small strategy that has the step in its place."""
-    least = _least(shape.spot)
-    more = {"trade_in": step.reasons[:1]} if step.kind == "regime" else {}
-    if step.kind == "halt":
-        more = dict(next(iter(least.halts.values())).extra)
-    block = UseBlock(NAME, _LAYERS[step.kind], step.kind, config, step, NAME, more)
-    features, symbols = _columns_read(config, least.features["close_before"])
-    least = replace(
-        least, bar_ns=bar_ns, symbols=tuple(dict.fromkeys((*shape.symbols, *symbols))),
-        features=features, has_model=bool(set(_MODEL_WORDS) & set(step.parameters)),
-    )  # fmt: skip
+def _terms(steps: Sequence[tuple[Step, Config]], shape: Shape, bar_ns: int) -> Terms:
+    """Return the terms of a small strategy that has the steps in their places.
+
+    Of a kind of which a strategy has one, the last is in it.
+    """
+    terms = replace(_least(shape.spot), bar_ns=bar_ns, symbols=shape.symbols)
+    least = terms
+    for number, (step, config) in enumerate(steps):
+        name = f"{NAME}_{number}" if number else NAME
+        more = {"trade_in": step.reasons[:1]} if step.kind == "regime" else {}
+        if step.kind == "halt":
+            more = dict(next(iter(least.halts.values())).extra)
+        block = UseBlock(name, _LAYERS[step.kind], step.kind, config, step, NAME, more)
+        columns, symbols = _columns_read(config, least.features["close_before"])
+        terms = replace(
+            terms,
+            symbols=tuple(dict.fromkeys((*terms.symbols, *symbols))),
+            features={**terms.features, **columns},
+            has_model=terms.has_model or bool(set(_MODEL_WORDS) & set(step.parameters)),
+        )
+        terms = _with(terms, name, step, block, least)
+    return terms
+
+
+def _with(terms: Terms, name: str, step: Step, block: UseBlock, least: Terms) -> Terms:
+    """Return terms with a block in the place of its kind; what `least` has there is left out."""
     if step.kind in ("feature", "across"):
-        return replace(least, features={**features, NAME: block})
+        return replace(terms, features={**terms.features, name: block})
     if step.kind == "signal":
-        return replace(least, signal=replace(block, extra=least.signal.extra))
+        return replace(terms, signal=replace(block, extra=terms.signal.extra))
     if step.kind == "regime":
-        extra = {**least.signal.extra, "regime": block}
-        return replace(least, signal=replace(least.signal, extra=extra))
-    single = step.kind in ("sizing", "order")
-    place: dict[str, Any] = {step.kind: block} if single else {f"{step.kind}s": {NAME: block}}
-    return replace(least, **place)
+        extra = {**terms.signal.extra, "regime": block}
+        return replace(terms, signal=replace(terms.signal, extra=extra))
+    change: dict[str, Any] = {step.kind: block}
+    if step.kind not in ("sizing", "order"):
+        place = f"{step.kind}s"
+        before: Mapping[str, UseBlock] = getattr(terms, place)
+        kept = {} if before is getattr(least, place) else before
+        change = {place: {**kept, name: block}}
+    return replace(terms, **change)
 
 
 def _columns_read(config: Config, block: UseBlock) -> tuple[dict[str, UseBlock], list[str]]:
