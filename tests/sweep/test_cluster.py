@@ -1,4 +1,4 @@
-"""What Dask and Ray share: blocks out and in, lost ones, workers that are not as this machine."""
+"""Settings on a cluster: blocks out and in, lost ones, workers that are not as this machine."""
 
 from __future__ import annotations
 
@@ -228,11 +228,8 @@ def test_nothing_of_the_kind() -> None:
     assert "tcp://HOST:PORT" in unknown.value.hint
 
 
-@pytest.mark.parametrize(("on", "package"), [("dask", "distributed"), ("ray", "ray")])
-def test_a_missing_extra_names_the_command(
-    on: str, package: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(InputError, match=f"--on {on} needs the package {package}") as missing:
-        open_cluster(on, 1, print)
-    assert missing.value.hint == f"pip install 'septet[{on}]'"
+def test_a_missing_extra_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(InputError, match="--on dask needs the package distributed") as missing:
+        open_cluster("dask", 1, print)
+    assert missing.value.hint == "pip install 'septet[dask]'"

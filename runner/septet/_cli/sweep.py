@@ -54,7 +54,7 @@ PROBLEMS_SHOWN = 3
 @click.option(
     "--on",
     metavar="CLUSTER",
-    help="Run on a cluster: dask or ray (processes here), tcp://HOST:PORT, ray://HOST:PORT.",
+    help="Run on a cluster: dask (processes here), tcp://HOST:PORT.",
 )
 @click.option("--yes", is_flag=True, help="Run however many settings there are.")
 @click.option("--no-report", is_flag=True, help="Leave sweep.html out.")

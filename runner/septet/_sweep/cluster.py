@@ -1,4 +1,4 @@
-"""Settings run by processes elsewhere: what Dask and Ray share.
+"""Settings run by processes elsewhere: what goes out, and what comes back.
 
 The block of settings is the unit of work. A process that runs blocks gets the file as it was
 loaded, the swept keys and what their values change in the plan; it opens an evaluator once and
@@ -398,8 +398,7 @@ def open_cluster(on: str, workers: int, say: Callable[[str], None]) -> Pool:
     Parameters
     ----------
     on
-        `dask` or `ray` for processes on this machine, `tcp://HOST:PORT` (or `tls://`) for a
-        Dask scheduler, `ray://HOST:PORT` or `ray:ADDRESS` for a Ray cluster.
+        `dask` for processes on this machine, `tcp://HOST:PORT` (or `tls://`) for a scheduler.
     workers
         Processes to start on this machine.
 
@@ -412,12 +411,4 @@ def open_cluster(on: str, workers: int, say: Callable[[str], None]) -> Pool:
         from septet._sweep.on_dask import DaskPool
 
         return DaskPool(None if on == "dask" else on, workers, say)
-    if on == "ray" or on.startswith("ray:"):
-        from septet._sweep.on_ray import RayPool
-
-        address = on if on.startswith("ray://") else on.partition(":")[2]
-        return RayPool(address or None, workers, say)
-    raise InputError(
-        f"--on {on} names no cluster",
-        hint="dask, tcp://HOST:PORT, ray, ray://HOST:PORT or ray:ADDRESS",
-    )
+    raise InputError(f"--on {on} names no cluster", hint="dask or tcp://HOST:PORT")
