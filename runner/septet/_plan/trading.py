@@ -14,6 +14,7 @@ from septet._kernel import frames, layout, ledger, match, maths
 from septet._plan.binding import SIGNAL, TRADING, Binder
 from septet._plan.expressions import render_expression
 from septet._plan.graph import Column, Graph, Node, Resolve
+from septet._plan.idle_choices import idle_choices
 from septet._plan.invalid_answers import CheckedRules, checks_of_signal
 from septet._plan.observe import Observing
 from septet._plan.reasons import FIXED_REASONS, MODEL_REASONS, OUTSIDE_REASONS
@@ -26,8 +27,6 @@ from septet_schemas.blocks import UseBlock
 
 __all__ = ["Trading"]
 
-TILE: Final = 2_048  # times whose target sides are found before they are traded
-DECIDES_WHILE_HELD = ("after", "below", "renews", "rebalance", "exits")
 HALT_DEEDS: Final = {"flatten": 0, "block_entries": 1, "cancel_all": 2}
 EXPLAINED: Final = 5  # named slots of a sizing's state that an order's row keeps
 
@@ -224,7 +223,7 @@ class Trading:
             **self._costs(), **self._orders(), **self._stops(), **self._exits(), **self._limits(),
             **self._sizing(), **self._halts(), **self._signal(),
         }  # fmt: skip
-        context |= self._idle(context)
+        context |= idle_choices(context, self.terms)
         context |= self._outside(context)
         return context
 
@@ -451,26 +450,6 @@ class Trading:
             views |= {"up_of": f"F[k, {up}]", "state_of": f"F[k, {state}]"}
             lines += ["up = up_of[at(i)]", "down = 1.0 - up", "confidence = 2.0 * abs(up - 0.5)"]
         return views, lines, self._call(self.terms.signal, "signal", views=views, **more)
-
-    def _idle(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what can happen at times without a new target side.
-
-        `held_signal_is_idle`: a target side that is kept decides nothing; `idle_while_held`: nor do
-        bars. `marks_idle_spans`: such spans are marked at once (`idle_while_held_alone`: with a
-        position, too). `trades_active_symbols`: only symbols that can act are stepped.
-        """
-        signal_idle = not any(context[name] for name in DECIDES_WHILE_HELD)
-        bars_idle = signal_idle and not context["protects"] and not context["tracks_best"]
-        bars_idle = bars_idle and context["funding_column"] is None
-        timed = any("now_ns" in b.declaration.parameters for b in self.terms.halts.values())
-        ahead, one = context["signal_ignores_account"], context["one"]
-        return {
-            "held_signal_is_idle": signal_idle, "idle_while_held": bars_idle,
-            "idle_while_held_alone": bars_idle and not context["halts"],
-            "marks_idle_spans": ahead and one and not timed,
-            "trades_active_symbols": ahead and not one,
-            "tile": "W.shape[0]" if ahead and not one else str(TILE),
-        }  # fmt: skip
 
     def _outside(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """Tell what a plan leaves out whose orders are filled elsewhere: all that meets a bar."""

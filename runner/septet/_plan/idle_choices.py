@@ -1,0 +1,34 @@
+"""What can happen at times at which no signal changes, and so which are crossed at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from septet._plan.terms import Terms
+
+__all__ = ["idle_choices"]
+
+TILE: Final = 2_048  # times whose target sides are found before they are traded
+DECIDES_WHILE_HELD = ("after", "below", "renews", "rebalance", "exits")
+
+
+def idle_choices(context: Mapping[str, Any], terms: Terms) -> dict[str, Any]:
+    """Return what can happen at times without a new target side.
+
+    `held_signal_is_idle`: a target side that is kept decides nothing; `idle_while_held`: nor do
+    bars. `marks_idle_spans`: such spans are marked at once (`idle_while_held_alone`: with a
+    position, too). `trades_active_symbols`: only symbols that can act are stepped.
+    """
+    signal_idle = not any(context[name] for name in DECIDES_WHILE_HELD)
+    bars_idle = signal_idle and not context["protects"] and not context["tracks_best"]
+    bars_idle = bars_idle and context["funding_column"] is None
+    timed = any("now_ns" in b.declaration.parameters for b in terms.halts.values())
+    ahead, one = context["signal_ignores_account"], context["one"]
+    return {
+        "held_signal_is_idle": signal_idle, "idle_while_held": bars_idle,
+        "idle_while_held_alone": bars_idle and not context["halts"],
+        "marks_idle_spans": ahead and one and not timed,
+        "trades_active_symbols": ahead and not one,
+        "tile": "W.shape[0]" if ahead and not one else str(TILE),
+    }  # fmt: skip
