@@ -220,8 +220,8 @@ class Engine:
         """
         self._now_ns, self._valued = time_ns, False
         self._make_room()
-        code, table = self._reason(OPERATOR), self._arrays.table
-        first = self.plan.by_hand.halt_by_hand(code, time_ns, int(flatten), table)
+        code, arrays = self._reason(OPERATOR), self._arrays.whole
+        first = self.plan.by_hand.halt_by_hand(code, time_ns, int(flatten), arrays)
         found: list[Command] = [Halted(time_ns, BY_HAND, self.equity)] if first else []
         return found + self._new()
 
@@ -232,7 +232,7 @@ class Engine:
         """
         self._now_ns, self._valued = time_ns, False
         self._make_room()
-        was_by_hand = self.plan.by_hand.resume_by_hand(time_ns, self._arrays.table)
+        was_by_hand = self.plan.by_hand.resume_by_hand(time_ns, self._arrays.whole)
         found = self._new()
         if was_by_hand:
             found.append(Cleared(time_ns, BY_HAND))

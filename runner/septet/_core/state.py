@@ -82,6 +82,11 @@ class Arrays(dict[str, Any]):
         if compiled:  # a unit of the plan hands the table on to another
             self["H"][[layout.CALL_TABLE, layout.CALL_ROWS]] = self.table.ctypes.data, len(arrays)
 
+    @property
+    def whole(self) -> tuple[npt.NDArray[Any], ...]:
+        """The arrays themselves: what always runs as plain Python is called with them."""
+        return tuple(self.values())
+
     def put(self, name: str, array: npt.NDArray[Any], *, first: int = 0) -> None:
         """Put an array in the place of another; its last axis begins at cursor `first`."""
         assert array.flags.c_contiguous, name
@@ -142,7 +147,7 @@ class CompiledPlan(Protocol):
 
     @property
     def by_hand(self) -> Any:
-        """What a person or a monitor does between two times, as plain Python."""
+        """What a person or a monitor does, as plain Python: called with `Arrays.whole`."""
         ...
 
     @property
