@@ -24,7 +24,9 @@ class Stops:
     _block_reentry: Any
     _exit: Any
 
-    def _levels(self, k: int, opened: float) -> tuple[float, str, float, tuple[float, str]]:
+    def _levels(
+        self, k: int, i: int, opened: float
+    ) -> tuple[float, str, float, tuple[float, str]]:
         s, p = self.s, self.account.positions[k]
         side, stop, reason = float(p.side), NAN, ""
         found: list[tuple[float, str]] = []
@@ -39,7 +41,7 @@ class Stops:
             if math.isnan(stop) or side * (level - stop) > 0.0:
                 stop, reason = level, name
         wait, name = NAN, reason
-        if not math.isnan(stop) and not self._rests(p, stop):
+        if not math.isnan(stop) and not self._rests(p, self._price_there_was(k, i, stop)):
             wait, stop, reason = stop, NAN, ""
         if not s.spot:
             level = self._liquidation(p)
@@ -87,7 +89,7 @@ class Stops:
             return  # an exit under way has taken this bar's volume
         side = float(p.side)
         opened = p.average if p.inside else float(bars.open[i])
-        stop, reason, target, (wait, name) = self._levels(k, opened)
+        stop, reason, target, (wait, name) = self._levels(k, i, opened)
         worst = float(bars.low[i] if side > 0 else bars.high[i])
         best = float(bars.high[i] if side > 0 else bars.low[i])
         at_open = int(bars.open_ns[i])

@@ -208,6 +208,16 @@ def test_a_stop_of_a_position_below_the_minimum_acts_as_soon_as_it_may_be_sent()
     assert [t[:2] for t in out.trades] == [(1, "stop_loss")]
 
 
+def test_a_stop_that_the_market_has_passed_is_worth_what_the_market_pays():
+    low = (80, 81, 79, 80)
+    rows = [*THIN[:2], CALM, low, (*low, 3.0), (*low, 3.0), low, (120, 121, 119, 120)]
+    out = told("L---L---", bars_of(rows), amount=10.0, participation=0.1, min_notional=48.3,
+               lot=0.1, stops={"stop_loss": 0.03}, reentry="immediate")  # fmt: skip
+    # 0.6 at a trigger of 87.3 are worth 52, and 48 on the market
+    assert out.fills == [(1, pytest.approx(0.3), 100.0), (5, pytest.approx(0.3), 80.0)]
+    assert out.rejected[5:7] == ["too_small"] * 2
+
+
 @pytest.mark.parametrize("wishes", ["L-SL----", "L--L----"])
 def test_a_position_below_the_minimum_notional_blocks_no_entry(wishes):
     out = told(wishes, bars_of(THIN), amount=10.0, participation=0.1, min_notional=50.0, lot=0.1)

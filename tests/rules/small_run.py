@@ -118,6 +118,7 @@ def run_of(bars: int = 4, symbols: int = 1) -> Run:
             "J": np.zeros((layout.J_ROWS, symbols), np.int64), "W": np.zeros((bars, symbols)),
             "LI": np.zeros((64, layout.LI_COLUMNS), np.int64),
             "LF": np.zeros((64, layout.LF_LEAST)), "N": np.full(symbols, bars),
+            "H": np.zeros(layout.H_SLOTS, np.int64),
         }
     )  # fmt: skip
     run.cash = run.equity = 1_000.0

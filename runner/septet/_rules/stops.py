@@ -148,7 +148,10 @@ def hold_back(k, i, only_open, level, level_reason, target, target_reason, opene
     """
     side = 1.0 * run.open_side[k]
     sellable = floor_units(abs(run.units[k]), run.lot[k])
-    small = too_small(sellable, run.scale[k], level, run.min_notional[k])
+    worth = level  # what rests at the venue was taken there at its trigger
+    if PROTECTIVE:
+        worth = price_of_stop(k, i, level, opened, run)
+    small = too_small(sellable, run.scale[k], worth, run.min_notional[k])
     small_target = too_small(sellable, run.scale[k], target, run.min_notional[k])
     from_open = run.began_in_bar[k] == 0
     high, low = run.high[k, i], run.low[k, i]
