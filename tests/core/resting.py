@@ -24,9 +24,7 @@ class Stops:
     _block_reentry: Any
     _exit: Any
 
-    def _levels(
-        self, k: int, i: int, opened: float
-    ) -> tuple[float, str, float, tuple[float, str]]:
+    def _levels(self, k: int, i: int, opened: float) -> tuple[float, str, float, tuple[float, str]]:
         s, p = self.s, self.account.positions[k]
         side, stop, reason = float(p.side), NAN, ""
         found: list[tuple[float, str]] = []
