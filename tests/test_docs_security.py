@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from septet._cache_folder import claim
 from septet._cli import render
 from septet._config import access, credentials
 from septet._data.message_limits import (
@@ -19,7 +20,6 @@ from septet._data.message_limits import (
 )
 from septet._journal.form import MAX_ROW_BYTES
 from septet._learn.onnx_graph import LARGEST_TENSOR
-from septet._plan.cache_folder import claim
 from septet.errors import InputError
 from septet_plugins.data import text
 

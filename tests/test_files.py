@@ -17,6 +17,7 @@ from septet import _files as files
 from septet._cli.init import init
 from septet._cli.runs import report, runs
 from septet._cli.schema import schema
+from septet._data.bar_store import BarStore
 from septet._journal.files import Mark, make, make_mark, read_mark
 from septet._journal.lock import is_locked, lock
 from septet._learn.stored import CARD, MODEL, store_model
@@ -25,7 +26,6 @@ from septet._live.logs import RunLog
 from septet._live.stop import mark_failed
 from septet._report.save import save_run
 from septet._store.find import open_run
-from septet._store.parquet import BarStore
 from septet._store.run_folder import Run
 from septet._sweep.folder import SweepFolder, start_folder
 from septet.errors import InputError, RunError, SeptetError

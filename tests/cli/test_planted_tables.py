@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from septet._report.save import save_run
-from septet._store.result import TABLES
+from septet._results.result import TABLES
 from septet._store.run_folder import Run
 from septet.errors import InputError
 from tests.cli.conftest import Command

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from septet._config.expressions import (
+from septet._expressions import (
     MAX_LENGTH,
     And,
     Binary,

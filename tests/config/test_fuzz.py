@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from septet._cli.render import render_problems
 from septet._config import load
-from septet._config.expressions import (
+from septet._expressions import (
     Expr,
     ExpressionError,
     is_condition,

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from septet._config.expressions import And, Compare, Expr, Name, Not, Number, Or, parse_expression
 from septet._config.load import load
 from septet._config.ranges import ALL, can_hold, range_of, text_of
+from septet._expressions import And, Compare, Expr, Name, Not, Number, Or, parse_expression
 from septet.errors import ConfigError
 from tests.scale import examples
 

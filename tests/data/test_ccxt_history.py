@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from septet._data.bar_store import BarStore
 from septet._data.load import read_candles
-from septet._store.parquet import BarStore
 from septet.errors import DataError, RunError
 from tests.data.helpers import HOUR_NS, block, request
 from tests.data.venue import BAR_MS, Venue, venue

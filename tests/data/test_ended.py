@@ -11,7 +11,7 @@ from septet._data.bad_rows import doubts
 from septet._data.ended import CANDLES_END, candles_ending
 from septet._data.load import load_market
 from septet._data.stretches import Memory, Stretches
-from septet._report.summary import summarise
+from septet._results.summary import summarise
 from septet._shell.backtest import backtest
 from septet._shell.preflight import check_data
 from septet._store.tables import frames_of

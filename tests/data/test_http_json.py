@@ -14,8 +14,8 @@ import pytest
 from pydantic import ValidationError
 
 from septet._data.align import series_as_of
+from septet._data.bar_store import BarStore
 from septet._data.load import read_series
-from septet._store.parquet import BarStore
 from septet.errors import DataError, InputError, RunError
 from septet_plugins.data.http_json import pick
 from tests.data.helpers import DAY_NS, HOUR_NS, block, ns, request

@@ -11,7 +11,7 @@ import yaml
 
 from septet._config.load import load
 from septet._data import fingerprints, load_market
-from septet._store.parquet import BarStore
+from septet._data.bar_store import BarStore
 from septet.errors import ConfigError, DataError
 from tests.data.helpers import DAY_NS, HOUR_NS, clean, ns
 

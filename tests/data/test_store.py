@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from septet._store.parquet import BarStore, default_root
+from septet._data.bar_store import BarStore, default_root
 from septet.errors import DataError
 from tests.data.helpers import HOUR_NS, START_NS, clean
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from septet._config.secrets import secret_in_address
-from septet._store.parquet import BarStore
+from septet._data.bar_store import BarStore
 from septet._text import masked_addresses
 from septet.cli import cli
 from septet.errors import RunError, SeptetError

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from septet._report.intervals import mean_interval
+from septet._results.intervals import mean_interval
 
 Floats = npt.NDArray[np.float64]
 Game = Callable[[np.random.Generator, int], Floats]

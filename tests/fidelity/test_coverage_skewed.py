@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from septet._report.intervals import Z95, mean_interval, student
+from septet._results.intervals import Z95, mean_interval, student
 
 Floats = npt.NDArray[np.float64]
 Game = Callable[[np.random.Generator, int], Floats]

@@ -13,7 +13,7 @@ from septet._config import load
 from septet._host.register import Host
 from septet._live.facts import facts_of
 from septet._plan.terms import terms_of
-from septet._report.summary import summarise
+from septet._results.summary import summarise
 from septet._shell.backtest import backtest
 from septet._store.tables import frames_of
 from septet._sweep.setting_row import figures_of

@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 
 from septet._config import load
-from septet._report.summary import summarise
+from septet._results.summary import summarise
 from septet._shell import backtest as shell
 from septet._shell.aligned_bars import align_bars
 from septet._shell.session import Session, alignment_rules, open_session

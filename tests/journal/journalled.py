@@ -12,9 +12,9 @@ from septet._journal.form import Head
 from septet._journal.log import Journal
 from septet._kernel import layout
 from septet._live.build import core_of
+from septet._results.result import RunResult
 from septet._shell.backtest import backtest
 from septet._shell.session import Session, open_session
-from septet._store.result import RunResult
 
 STRATEGY = """\
 version: 1

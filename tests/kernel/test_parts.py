@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from septet._kernel import parts, step
+from septet._kernel import marks, parts, step
 
 
-@step.helper
+@marks.helper
 def _shared(x, y):
     return math.sqrt(x * x + y) - math.log(x) / 3.0
 

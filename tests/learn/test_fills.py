@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from septet._learn.fills import fill_readings
-from septet._store.result import TABLES
+from septet._results.result import TABLES
 
 
 def test_a_cost_is_positive_for_both_sides_and_warns_above_the_alarm() -> None:

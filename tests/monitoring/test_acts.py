@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 
 from septet._config import load
 from septet._host.monitoring import Reading
-from septet._report.summary import summarise
+from septet._results.summary import summarise
 from septet._shell.acts import Acts
 from septet._shell.backtest import backtest
 from septet._store.tables import frames_of

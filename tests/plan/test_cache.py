@@ -15,9 +15,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from septet._cache_folder import cache_folder, is_ours
 from septet._host import sources
 from septet._plan import cache
-from septet._plan.cache_folder import cache_folder, is_ours
 
 PLAIN = "VALUE = {}\n"
 MADE = {"plan_a", "plan_b", "plan_c", "stranger_one", "stranger_two"}

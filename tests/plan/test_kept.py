@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from septet._cache_folder import cache_folder
 from septet._host import sources
 from septet._plan import kept
 from septet._plan import text as plan_text
-from septet._plan.cache_folder import cache_folder
 from septet._shell.session import plan_of
 from tests.core.world import load_text
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from septet._data.bars import BarTable, Finding
-from septet._store.result import HaltEvent, RunFacts, RunResult
+from septet._results.result import HaltEvent, RunFacts, RunResult
 
 HOUR_NS = 3_600_000_000_000
 START_NS = 1_672_531_200_000_000_000  # 2023-01-01

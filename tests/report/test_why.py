@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from septet._data.stamps import iso
 from septet._report.page import render
 from septet._report.payload import chart_data
 from septet._report.save import save_run
 from septet._report.why import explain, parse_time, show_why
 from septet._store import tables
-from septet._store.run_folder import Run, dump_json, iso
+from septet._store.run_folder import Run, dump_json
 from septet.errors import InputError
 from tests.report.goldens import check_golden
 from tests.report.synthetic import FEATURES, HOUR_NS, THRESHOLD, make_result

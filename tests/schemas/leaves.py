@@ -118,7 +118,7 @@ def market(loaded: Any) -> str:
 
 def ran(loaded: Any) -> str:
     """The tables of a backtest, as figures."""
-    from septet._report.summary import summarise
+    from septet._results.summary import summarise
     from septet._store.tables import frames_of
 
     result: Any = backtest(loaded)

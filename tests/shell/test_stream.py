@@ -13,12 +13,12 @@ import pytest
 
 from septet._config import load
 from septet._core.batch import Batch
-from septet._report.summary import summarise
+from septet._results.result import RunResult
+from septet._results.summary import summarise
 from septet._shell.backtest import backtest
 from septet._shell.session import plan_of
 from septet._shell.stream import stream_backtest
 from septet._store.find import open_run
-from septet._store.result import RunResult
 from septet._store.tables import frames_of
 from septet.cli import main
 from septet.errors import DataError, InputError

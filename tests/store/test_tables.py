@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as draw
 
-from septet._store.result import TABLES
+from septet._results.result import TABLES
 from septet._store.tables import as_frame, coded, empty, feature_names, order_times, thin_bars
 from tests.report.synthetic import HOUR_NS, START_NS, make_bars
 

@@ -13,8 +13,8 @@ import pytest
 
 from septet._config import load
 from septet._host.guards import StepError
-from septet._report.contracts import contract_breaks
-from septet._report.summary import summarise
+from septet._results.contracts import contract_breaks
+from septet._results.summary import summarise
 from septet._shell.backtest import backtest
 from septet._store.tables import frames_of
 from septet.testing.ranges import answers_of, try_rule

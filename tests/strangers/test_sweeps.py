@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from septet._config import load
-from septet._report.verdict import unchecked_text
+from septet._results.verdict import unchecked_text
 from septet._sweep.cluster import parcel_of, run_block
 from septet._sweep.first_decision import begin_sweep
 from septet._sweep.folder import differences

@@ -19,7 +19,7 @@ from polars.testing import assert_frame_equal
 
 from septet._config import load
 from septet._plan.plain import COMPILE
-from septet._store.result import SUMMARY, TABLES
+from septet._results.result import SUMMARY, TABLES
 from septet.cli import main
 from tests.core.shapes import SHIPPED
 

@@ -20,13 +20,14 @@ from septet._sweep.cluster import (
     Lost,
     Parcel,
     describe,
-    open_cluster,
     parcel_of,
     refuse_others,
     run_block,
 )
-from septet._sweep.evaluate import Streaming, open_evaluator
+from septet._sweep.evaluate import Streaming
 from septet._sweep.first_decision import begin_sweep
+from septet._sweep.on_dask import open_cluster
+from septet._sweep.open_evaluator import open_evaluator
 from septet._sweep.space import Setting, Space, space_of
 from septet._sweep.swept_parameters import numbers_of
 from septet.errors import InputError, RunError

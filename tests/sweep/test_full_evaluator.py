@@ -12,9 +12,9 @@ import pytest
 
 from septet._config import load
 from septet._config.load import Loaded
-from septet._report.summary import summarise
+from septet._data.stamps import iso
+from septet._results.summary import summarise
 from septet._shell.backtest import backtest
-from septet._store.run_folder import iso
 from septet._store.tables import frames_of
 from septet._sweep import full_evaluator
 from septet._sweep.first_decision import begin_sweep

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from septet._kernel import layout
-from septet._report.statistics import sharpe
+from septet._results.statistics import sharpe
 from septet._sweep.metrics_of_rows import Measured, _daily, _over_holding
 from septet._sweep.setting_row import OVER, daily_figures
 

@@ -16,8 +16,8 @@ import pytest
 
 from septet._config.load import Loaded
 from septet._sweep import cluster
-from septet._sweep.cluster import ClusterEvaluator, Lost, open_cluster
-from septet._sweep.on_dask import DaskPool
+from septet._sweep.cluster import ClusterEvaluator, Lost
+from septet._sweep.on_dask import DaskPool, open_cluster
 from septet._sweep.run_sweep import run_sweep
 from septet._sweep.space import Setting
 from septet.errors import InputError, RunError

@@ -16,9 +16,9 @@ from pydantic_core import PydanticCustomError
 
 from septet._config import load
 from septet._config.cross_sweep import parse_where, whole_name
-from septet._config.expressions import ExpressionError
 from septet._config.load import variant
 from septet._config.overlay import parse_setting
+from septet._expressions import ExpressionError
 from septet._sweep.setting_filter import holds
 from septet._sweep.space import space_of
 from septet._sweep.value_ranges import draw_of, range_of

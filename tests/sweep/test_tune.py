@@ -14,7 +14,7 @@ import optuna
 import polars as pl
 import pytest
 
-from septet._sweep import cluster, tune
+from septet._sweep import on_dask, tune
 from septet._sweep.run_sweep import Outcome, run_sweep
 from septet._sweep.space import Setting, Space
 from septet._sweep.tune import STUDY, Tuner, distribution_of
@@ -184,7 +184,7 @@ def test_rows_of_other_values_than_were_chosen_are_made_again(tmp_path: Path) ->
 
 def test_where_nothing_can_be_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cluster runs whole settings, and so do backtests one by one."""
-    monkeypatch.setattr(cluster, "open_cluster", lambda *given: Here())
+    monkeypatch.setattr(on_dask, "open_cluster", lambda *given: Here())
     said: list[str] = []
     section = GUIDED.replace("trials: 40", "trials: 12")
     outcome = tuned(tmp_path, section, on="dask", say=said.append)

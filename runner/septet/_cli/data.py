@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     import polars as pl
 
     from septet._config.access import Access
+    from septet._data.bar_store import BarStore
     from septet._data.bars import BarTable, Finding
     from septet._data.normalise import Normalised
     from septet._data.source import FetchReport, Progress, Request
-    from septet._store.parquet import BarStore
 
 __all__ = ["data"]
 
@@ -51,7 +51,7 @@ def _print_json(value: Any) -> None:
 
 
 def _store(root: Path | None) -> BarStore:
-    from septet._store.parquet import BarStore
+    from septet._data.bar_store import BarStore
 
     return BarStore(root)
 

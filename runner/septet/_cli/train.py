@@ -53,7 +53,7 @@ def train(
 
 
 def _show(folder: Path, card: dict[str, Any]) -> None:
-    from septet._report.verdict import unchecked_plugins, unchecked_text
+    from septet._results.verdict import unchecked_plugins, unchecked_text
 
     scores = card.get("scores")
     served = card.get("served_by", card["format"])  # a trainer of a plugin serves its own format

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from septet._config.case import Case, Reading, asks_for, blocks_of, readings
 from septet._config.check import closest
-from septet._config.expressions import ExpressionError, Name, names_in, parse_expression
 from septet._config.tree import Node, Path
+from septet._expressions import ExpressionError, Name, names_in, parse_expression
 from septet._host.declare import Step
 from septet_schemas.base import Config
 from septet_schemas.blocks import UseBlock

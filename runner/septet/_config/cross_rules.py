@@ -7,7 +7,10 @@ from typing import Any, Final
 
 from septet._config.case import Case, readings
 from septet._config.cross_features import expression_problem
-from septet._config.expressions import (
+from septet._config.feature_ranges import LEAST_PRICE, FeatureRanges
+from septet._config.ranges import ALL, can_hold, difference, text_of
+from septet._config.tree import Path
+from septet._expressions import (
     Call,
     Compare,
     Expr,
@@ -17,9 +20,6 @@ from septet._config.expressions import (
     parse_expression,
     walk,
 )
-from septet._config.feature_ranges import LEAST_PRICE, FeatureRanges
-from septet._config.ranges import ALL, can_hold, difference, text_of
-from septet._config.tree import Path
 
 __all__ = ["CHECKS"]
 

@@ -14,7 +14,9 @@ from typing import Any, Final
 from septet._config.case import Case
 from septet._config.check import closest
 from septet._config.explain import flatten, short_keys
-from septet._config.expressions import (
+from septet._config.overlay import parse_path
+from septet._config.tree import Key, Node, dotted
+from septet._expressions import (
     FUNCTIONS,
     Expr,
     ExpressionError,
@@ -23,8 +25,6 @@ from septet._config.expressions import (
     parse_expression,
     walk,
 )
-from septet._config.overlay import parse_path
-from septet._config.tree import Key, Node, dotted
 from septet.errors import ConfigError
 from septet_schemas.strategy import Strategy
 from septet_schemas.sweep import parse_quantity

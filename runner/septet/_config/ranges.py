@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from septet._config.expressions import (
+from septet._expressions import (
     And,
     Binary,
     Call,

@@ -217,7 +217,7 @@ def _kit() -> str:
 
 
 def _folder(plugin: str) -> Path:
-    from septet._plan.cache_folder import cache_folder
+    from septet._cache_folder import cache_folder
 
     distribution, _, name = plugin.partition(":")
     return cache_folder() / "verdicts" / distribution / name
@@ -225,7 +225,7 @@ def _folder(plugin: str) -> Path:
 
 def _read(path: Path, plugin: str, kind: str, source: str) -> PluginVerdict | None:
     """Read a verdict that was kept; None where there is none, or it is not whole or not ours."""
-    from septet._plan.cache_folder import is_ours
+    from septet._cache_folder import is_ours
 
     if not is_ours(path):
         return None
@@ -241,7 +241,7 @@ def _read(path: Path, plugin: str, kind: str, source: str) -> PluginVerdict | No
 
 
 def _write(path: Path, verdict: PluginVerdict, packages: Mapping[str, str]) -> None:
-    from septet._plan.cache_folder import claim, write_whole
+    from septet._cache_folder import claim, write_whole
 
     # A disk that is full or read-only costs the next process time, and this one nothing.
     with contextlib.suppress(OSError):
@@ -272,7 +272,7 @@ def known_state(plugin: str) -> str:
     ``failed`` if any settings failed, else ``not tried``, ``watched`` or ``kept``; empty where no
     verdict of this source is kept.
     """
-    from septet._plan.cache_folder import is_ours
+    from septet._cache_folder import is_ours
 
     states = set()
     folder = _folder(plugin)

@@ -208,7 +208,7 @@ def load_market(
     """
     strategy = loaded.strategy
     if store is None:
-        from septet._store.parquet import BarStore
+        from septet._data.bar_store import BarStore
 
         store = BarStore()
     request = request_for(loaded, store=store, now_ns=now_ns)

@@ -35,7 +35,7 @@ __all__ = [
 
 
 class Store(Protocol):
-    """Where downloaded rows are kept; `septet._store.parquet.BarStore` is the one we ship."""
+    """Where downloaded rows are kept; `septet._data.bar_store.BarStore` is the one we ship."""
 
     def covered(self, source: str, name: str, bar: str) -> list[tuple[int, int]]:
         """Spans ``[from, to)`` of open times already downloaded, in order, nanoseconds."""

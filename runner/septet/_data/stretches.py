@@ -309,7 +309,7 @@ class Stretches:
     ) -> None:
         strategy = loaded.strategy
         if store is None:
-            from septet._store.parquet import BarStore
+            from septet._data.bar_store import BarStore
 
             store = BarStore()
         self._loaded, self._memory = loaded, memory

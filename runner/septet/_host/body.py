@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from septet._host.bounds import ANY, Value, exactly, join, largest, smallest
 from septet._host.imports import OURS
-from septet._kernel.step import index
+from septet._kernel.marks import index
 
 __all__ = ["Array", "Body", "Read", "Scope", "Walk", "are_values"]
 

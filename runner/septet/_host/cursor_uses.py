@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from septet._host.declare import Step
 from septet._host.imports import OURS
-from septet._kernel.step import index
+from septet._kernel.marks import index
 
 __all__ = ["cursor_counts"]
 

@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Any, Final, Literal
 
 from septet._host.contradictions import refuse_contradictions
-from septet._kernel.step import helper
+from septet._kernel.marks import helper
 from septet.errors import PluginError
 from septet.hookspecs import Kind
 from septet_schemas.base import Config, marks_of

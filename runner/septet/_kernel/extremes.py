@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from septet._kernel.marks import index
 from septet._kernel.maths import NAN, helper
 from septet._kernel.scans import window_finite
-from septet._kernel.step import index
 
 __all__ = ["EXTREME", "window_max", "window_min"]
 

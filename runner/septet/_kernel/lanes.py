@@ -24,7 +24,6 @@ from typing import Any, Final
 from septet._kernel import maths, moments, sums
 from septet._kernel.maths import NAN
 from septet._kernel.numba_inside import instruction, kinds_of_numba, lowering
-from septet._kernel.step import compile_part
 
 __all__ = ["WIDTH", "forms", "instructions", "natives"]
 
@@ -291,8 +290,11 @@ def instructions() -> tuple[Any, Any, Any, Any]:
 
 
 @cache
-def forms() -> dict[Callable[..., Any], Any]:
-    """Return what stands for a helper that chooses, where it is called for four blocks."""
+def forms(compile_part: Callable[..., Any]) -> dict[Callable[..., Any], Any]:
+    """Return what stands for a helper that chooses, where it is called for four blocks.
+
+    `compile_part` compiles each of them.
+    """
     kinds = kinds_of_numba()
 
     our = _kinds()

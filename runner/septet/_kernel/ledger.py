@@ -71,7 +71,7 @@ from septet._kernel.layout import (
     WINS,
     WORKING,
 )
-from septet._kernel.step import helper
+from septet._kernel.marks import helper
 
 __all__ = [
     "book_fill",

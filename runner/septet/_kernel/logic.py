@@ -6,7 +6,7 @@ where nobody asks for more, the compiler leaves the questions after NaN out.
 
 import math
 
-from septet._kernel.step import helper
+from septet._kernel.marks import helper
 
 __all__ = [
     "between",

@@ -9,7 +9,7 @@ import math
 
 from septet._kernel.layout import LIMIT, MARKET, STOP
 from septet._kernel.ledger import floor_units, whole
-from septet._kernel.step import helper
+from septet._kernel.marks import helper
 
 __all__ = [
     "adverse",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from septet._kernel.step import helper
+from septet._kernel.marks import helper
 
 __all__ = [
     "NAN",

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from septet._kernel.marks import in_python, index, native
 from septet._kernel.maths import NAN, finite, helper
-from septet._kernel.step import in_python, index, native
 
 __all__ = ["RANK", "distance_sum", "window_counts", "window_finite", "window_rank"]
 

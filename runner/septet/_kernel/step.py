@@ -10,24 +10,21 @@ from __future__ import annotations
 import os
 import types
 from collections.abc import Callable
-from functools import cache, partial, wraps
-from typing import Any, Final, TypeVar, cast
+from functools import cache, partial
+from typing import Any, Final
 
-from septet._kernel import layout
+from septet._kernel import lanes, layout
+from septet._kernel.marks import index
 from septet._kernel.numba_inside import instruction, kinds_of_numba, lowering
 from septet._kernel.parts import entry_compiler, part_compiler
 
 __all__ = [
     "compile_part",
     "compile_step",
-    "helper",
-    "in_python",
-    "index",
     "jit",
     "jit_entry",
     "jit_inner",
     "local_maker",
-    "native",
     "outside_maker",
     "prefetcher",
     "read_only_maker",
@@ -35,51 +32,6 @@ __all__ = [
     "view_maker",
     "with_compiled_helpers",
 ]
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def helper(function: F) -> F:
-    """Mark a plain function as callable from steps; it is compiled with the step that calls it."""
-    function.__septet_helper__ = True  # type: ignore[attr-defined]
-    return function
-
-
-def native(function: F) -> F:
-    """Mark a helper that is compiled from another text of the same bits, which `lanes` has."""
-    function.__septet_native__ = True  # type: ignore[attr-defined]
-    return helper(function)
-
-
-def in_python(quick: Callable[..., Any]) -> Callable[[F], F]:
-    """Mark a helper for which Python itself asks `quick`, another text of the same bits.
-
-    Compiled is the text of the helper, and Python runs it where `quick` returns None. In a step
-    that runs as plain Python a loop over its window costs more than all else of a run.
-    """
-
-    def mark(function: F) -> F:
-        @wraps(function)
-        def chosen(*given: Any) -> Any:
-            found = quick(*given)
-            return function(*given) if found is None else found
-
-        chosen.__septet_text__ = function  # type: ignore[attr-defined]
-        return helper(cast("F", chosen))
-
-    return mark
-
-
-@helper
-def index(i: int) -> int:
-    """Take a cursor as an index that is known not to be negative.
-
-    Compiled code prepares for the wrapping around of every other index, which costs a scan of a
-    window more than its arithmetic. Only for reads that a look-back covers: a negative one would
-    leave the array.
-    """
-    return i
-
 
 # SVML answers differ from libm's in the last bit; it must be off before numba is imported.
 os.environ.setdefault("NUMBA_DISABLE_INTEL_SVML", "1")
@@ -128,9 +80,7 @@ def _of_types(dispatcher: Any, function: Callable[..., Any] | None = None) -> An
     def by_types(args: Any, kws: Any) -> Any:
         plain = tuple(unliteral(each) for each in args)
         if plain not in dispatcher.overloads and any(hasattr(each, "lanes") for each in plain):
-            from septet._kernel.lanes import forms
-
-            form = function and forms().get(function)
+            form = function and lanes.forms(compile_part).get(function)
             if form is not None:
                 form.compile(plain)
                 dispatcher.overloads[plain] = form.overloads[plain]
@@ -392,9 +342,7 @@ def _native(function: Callable[..., Any]) -> Callable[..., Any] | None:
 
         return lambda i: np.uint64(i)
     if getattr(function, "__septet_native__", False):
-        from septet._kernel.lanes import natives
-
-        return natives()[function.__name__]
+        return lanes.natives()[function.__name__]
     if text := getattr(function, "__septet_text__", None):
         return with_compiled_helpers(text)
     return None

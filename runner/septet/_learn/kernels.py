@@ -26,7 +26,7 @@ import math
 
 import numpy as np
 
-from septet._kernel.step import helper
+from septet._kernel.marks import helper
 
 __all__ = [
     "BLOCK",

@@ -9,6 +9,7 @@ from typing import Any
 from septet import messages as m
 from septet._data.bars import Instrument
 from septet._data.calendars import sessions_per_year
+from septet._data.stamps import iso
 from septet._files import replace_file
 from septet._journal.form import Head
 from septet._learn.stored import StoredModel
@@ -19,7 +20,7 @@ from septet._live.place import Place
 from septet._live.stored_model import fact_of
 from septet._plan.terms import terms_of
 from septet._shell.backtest import checks_of
-from septet._store.run_folder import dump_json, iso
+from septet._store.run_folder import dump_json
 from septet.errors import InputError
 from septet_schemas.times import format_day_time
 

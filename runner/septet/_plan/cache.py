@@ -28,13 +28,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
+from septet._cache_folder import cache_folder, claim, is_ours, write_whole
 from septet._files import open_lock
 from septet._host.declare import Step
 from septet._host.sources import packages_of, value_digest
 from septet._host.versions import installed_version
 from septet._kernel.collector import collector_off
 from septet._plan import native
-from septet._plan.cache_folder import cache_folder, claim, is_ours, write_whole
 from septet._plan.meaning import meaning_digest
 
 fcntl: Any

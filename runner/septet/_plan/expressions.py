@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import reduce
 
-from septet._config.expressions import (
+from septet._expressions import (
     And,
     Binary,
     Call,

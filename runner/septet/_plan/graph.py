@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from septet._config.expressions import Expr, look_back, names_in, parse_expression
+from septet._expressions import Expr, look_back, names_in, parse_expression
 from septet._host.declare import Inner, Memory, Step
 from septet._host.reads import is_septets, reach_of, unproved_reads
 from septet.errors import ConfigError, Problem

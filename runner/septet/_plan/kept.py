@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Final
 
+from septet._cache_folder import cache_folder, claim, is_ours, write_whole
 from septet._host.sources import package_digest
-from septet._plan.cache_folder import cache_folder, claim, is_ours, write_whole
 from septet._plan.rule_choices import rules_of
 from septet._plan.text import render_text
 

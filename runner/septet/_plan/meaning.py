@@ -14,9 +14,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from septet._cache_folder import cache_folder, claim, is_ours, write_whole
 from septet._host.imports import files_of
 from septet._host.sources import code_digest
-from septet._plan.cache_folder import cache_folder, claim, is_ours, write_whole
 from septet._text import decode_json
 
 __all__ = ["meaning_digest", "meaning_of"]

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from septet._config.expressions import look_back, names_in, parse_expression
 from septet._core.state import ORDER
+from septet._expressions import look_back, names_in, parse_expression
 from septet._host.declare import Step, World
 from septet._kernel import frames, layout, ledger, match, maths
 from septet._plan.binding import SIGNAL, TRADING, Binder

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from septet._data.stamps import iso
 from septet._journal.lease import holder_of
 from septet._journal.reader import understood
-from septet._report.words import money, percent
+from septet._results.words import money, percent
 from septet._store.journal_view import LiveRun
-from septet._store.run_folder import JOURNAL, iso, plain_json
+from septet._store.run_folder import JOURNAL, plain_json
 from septet._text import one_line
 
 if TYPE_CHECKING:

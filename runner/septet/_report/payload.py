@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from septet._report import statistics as st
 from septet._report.document import escaped
+from septet._results import statistics as st
 
 if TYPE_CHECKING:
     import polars as pl

@@ -12,7 +12,7 @@ from septet._store.run_folder import Run, RunWriter, write_result, write_tables
 from septet._store.tables import frames_of
 
 if TYPE_CHECKING:
-    from septet._store.result import RunResult
+    from septet._results.result import RunResult
 
 __all__ = ["save_run"]
 
@@ -30,7 +30,7 @@ def save_run(
     RunError
         If the disk is full, or a file cannot be written for another reason.
     """
-    from septet._report.summary import summarise
+    from septet._results.summary import summarise
 
     began = time.perf_counter()
     with RunWriter(Path(root), result.facts.strategy, now_ns=now_ns) as writer:

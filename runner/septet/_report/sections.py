@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from septet._report import statistics as st
 from septet._report.document import escaped, html_table, yaml_text
-from septet._report.words import (
+from septet._results import statistics as st
+from septet._results.result import NOT_CLOSED
+from septet._results.words import (
     UNDEFINED,
     count,
     date,
@@ -22,7 +23,6 @@ from septet._report.words import (
     times,
     when,
 )
-from septet._store.result import NOT_CLOSED
 
 if TYPE_CHECKING:
     import polars as pl

@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from septet._host.monitoring import figures_text
-from septet._report.verdict import tone
-from septet._report.words import UNDEFINED, count, duration, money, number, percent, times
-from septet._store.result import TABLES
+from septet._results.result import TABLES
+from septet._results.verdict import tone
+from septet._results.words import UNDEFINED, count, duration, money, number, percent, times
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -12,8 +12,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from septet._report.words import UNDEFINED
-from septet._store.run_folder import JOURNAL, iso, plain_json
+from septet._data.stamps import iso
+from septet._results.words import UNDEFINED
+from septet._store.run_folder import JOURNAL, plain_json
 from septet._store.tables import feature_names
 from septet._text import decode_json
 from septet.errors import InputError

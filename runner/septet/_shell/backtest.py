@@ -19,6 +19,7 @@ from septet._data.calendars import sessions_per_year
 from septet._data.load import fingerprints
 from septet._kernel import layout
 from septet._plan.terms import terms_of
+from septet._results.result import RunFacts, RunResult
 from septet._shell import project
 from septet._shell.acts import Act
 from septet._shell.declared_memory import insist_memory, tried_nodes
@@ -40,7 +41,6 @@ from septet._shell.watching import (
     watch,
 )
 from septet._store.background import Background
-from septet._store.result import RunFacts, RunResult
 from septet.errors import InputError
 from septet_schemas.times import format_day_time
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from septet._config.check import problem_at
-from septet._config.expressions import Expr, names_in, parse_expression
+from septet._expressions import Expr, names_in, parse_expression
 from septet._host.register import BUILT_IN
 from septet._plan.plain import is_arithmetic
 from septet._shell.feature_values import LEAST_BARS, FeatureValues, last_values

@@ -10,11 +10,11 @@ from pydantic import BaseModel
 
 from septet._config.case import readings
 from septet._config.check import problem_at
-from septet._config.expressions import names_in, parse_expression
 from septet._config.tree import Path as KeyPath
 from septet._data.align import series_as_of
 from septet._data.bars import Ints, MarketData
 from septet._data.stamps import iso
+from septet._expressions import names_in, parse_expression
 from septet._shell.session import Session
 from septet.errors import ConfigError, Problem
 

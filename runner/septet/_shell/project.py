@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from septet._kernel import layout, ledger
+from septet._results.result import HaltEvent
 from septet._shell.acts import Act
 from septet._shell.session import Session
-from septet._store.result import HaltEvent
 from septet._store.tables import coded
 
 __all__ = [

@@ -27,7 +27,8 @@ from septet._data.stretches import Memory, Stretch, Stretches, chain
 from septet._kernel import layout
 from septet._learn.fills import WINDOW
 from septet._plan.plan import Plan
-from septet._report.statistics import sample_days
+from septet._results.result import RunResult
+from septet._results.statistics import sample_days
 from septet._shell import project
 from septet._shell.aligned_bars import align_bars
 from septet._shell.backtest import (
@@ -51,7 +52,6 @@ from septet._shell.session import (
     warmup_ns_of,
 )
 from septet._shell.watching import fill_costs
-from septet._store.result import RunResult
 from septet._store.tables import DISPLAY_BARS, as_frame, join_bars
 from septet.errors import DataError, InputError
 from septet_schemas.times import format_day_time

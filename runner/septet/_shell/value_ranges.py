@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from septet._config.expressions import Name
 from septet._config.feature_ranges import FeatureRanges
+from septet._expressions import Name
 from septet._host.register import BUILT_IN
 
 __all__ = ["outside_notes", "outside_of"]

@@ -12,6 +12,7 @@ from septet._core.batch import Batch
 from septet._core.blocks import cancel_entries, clear_decisions
 from septet._host.monitoring import BEGINNING_NS, Reading
 from septet._kernel import layout
+from septet._results.result import HaltEvent
 from septet._shell import project
 from septet._shell.acts import MODEL, Act, Acts
 from septet._shell.monitors import Watched
@@ -19,7 +20,6 @@ from septet._shell.record import Ints
 from septet._shell.retraining import Retrains
 from septet._shell.session import Session
 from septet._shell.watching import Watcher, run_view, watch
-from septet._store.result import HaltEvent
 
 __all__ = ["halts_with", "trade_watched"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from septet._files import replacing
-from septet._store.result import TABLES
+from septet._results.result import TABLES
 from septet.errors import InputError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from septet._store.result import RunFacts
+from septet._results.result import RunFacts
 
 __all__ = ["wrong_fact"]
 

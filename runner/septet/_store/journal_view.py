@@ -13,13 +13,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from septet._data.stamps import iso
 from septet._files import replace_file, replacing
 from septet._journal.fold import Block, Fold
 from septet._journal.lease import holder_of
 from septet._journal.reader import Reader, understood
 from septet._journal.verify import doubt_of
-from septet._store.result import HaltEvent, RunFacts, RunResult
-from septet._store.run_folder import JOURNAL, Run, dump_json, iso, manifest_of, plain_json
+from septet._results.result import HaltEvent, RunFacts, RunResult
+from septet._store.run_folder import JOURNAL, Run, dump_json, manifest_of, plain_json
 from septet._store.tables import empty, frames_of, order_times, thin_bars
 from septet.errors import InputError, JournalError, RunError
 
@@ -238,7 +239,7 @@ class LiveRun(Run):
     @cached_property
     def summary(self) -> dict[str, Any]:
         """What summary.json would hold now, and whether the run goes on."""
-        from septet._report.summary import summarise
+        from septet._results.summary import summarise
 
         with understood(self.journal):
             made = summarise(self.result, frames_of(self.result), run_id=self.run_id)

@@ -24,10 +24,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from septet._data.parquet_bounds import columns_within_memory, insist_sound
+from septet._data.stamps import iso
 from septet._files import open_regular, replace_file, replacing
-from septet._store.environment import environment, hash_bars, library_versions
-from septet._store.facts import wrong_fact
-from septet._store.result import (
+from septet._results.result import (
     COUNT,
     FLAG,
     NUMBER,
@@ -39,6 +38,8 @@ from septet._store.result import (
     RunFacts,
     RunResult,
 )
+from septet._store.environment import environment, hash_bars, library_versions
+from septet._store.facts import wrong_fact
 from septet._store.tables import empty, order_times, thin_bars, with_optional
 from septet._text import decode_json
 from septet.errors import DataError, InputError, RunError
@@ -84,13 +85,6 @@ def plain_json(value: Any) -> Any:
 def dump_json(value: Any) -> str:
     """Write readable JSON that every reader accepts."""
     return json.dumps(plain_json(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def iso(time_ns: int) -> str:
-    """Write a UTC time as ISO 8601, to the second where that is exact."""
-    seconds, rest = divmod(int(time_ns), 1_000_000_000)
-    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{text}.{rest:09d}Z" if rest else f"{text}Z"
 
 
 def folder_name(strategy: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from septet._store.result import COUNT, FLAG, NUMBER, TABLES, TEXT, TIME
+from septet._results.result import COUNT, FLAG, NUMBER, TABLES, TEXT, TIME
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from septet._data.bars import BarTable, Ints
-    from septet._store.result import RunResult, Table
+    from septet._results.result import RunResult, Table
 
 __all__ = [
     "DISPLAY_BARS",

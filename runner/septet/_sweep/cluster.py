@@ -30,15 +30,16 @@ from septet._host.installed import points
 from septet._host.register import Host
 from septet._host.sources import package_digest
 from septet._store.environment import library_versions
-from septet._sweep.evaluate import Evaluator, Grow, open_evaluator
+from septet._sweep.evaluate import Evaluator, Grow
 from septet._sweep.first_decision import Beginning, data_hashes_of
+from septet._sweep.open_evaluator import open_evaluator
 from septet._sweep.setting_row import failed_row
 from septet._sweep.space import Setting, Space
 from septet._sweep.swept_parameters import AxisNumbers, Joint, Numbers
 from septet.errors import InputError, RunError, SeptetError
 
 __all__ = [
-    "Answer", "ClusterEvaluator", "Lost", "Parcel", "Pool", "describe", "open_cluster",
+    "Answer", "ClusterEvaluator", "Lost", "Parcel", "Pool", "describe",
     "parcel_of", "refuse_others", "run_block",
 ]  # fmt: skip
 
@@ -390,25 +391,3 @@ class ClusterEvaluator:
                 hint="what is done stays; start workers and go on with --resume",
             )
         self._workers = there
-
-
-def open_cluster(on: str, workers: int, say: Callable[[str], None]) -> Pool:
-    """Open what `--on` names.
-
-    Parameters
-    ----------
-    on
-        `dask` for processes on this machine, `tcp://HOST:PORT` (or `tls://`) for a scheduler.
-    workers
-        Processes to start on this machine.
-
-    Raises
-    ------
-    InputError
-        If nothing of the kind is known, its package is not installed, or nobody answers.
-    """
-    if on == "dask" or on.startswith(("tcp://", "tls://")):
-        from septet._sweep.on_dask import DaskPool
-
-        return DaskPool(None if on == "dask" else on, workers, say)
-    raise InputError(f"--on {on} names no cluster", hint="dask or tcp://HOST:PORT")

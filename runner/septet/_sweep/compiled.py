@@ -20,7 +20,7 @@ from septet._config.load import Loaded
 from septet._core.batch import Batch, tile_of
 from septet._core.state import Arrays, State, arrays_of
 from septet._kernel import layout
-from septet._report import statistics as st
+from septet._results import statistics as st
 from septet._shell.never_known import refuse_never_known
 from septet._shell.session import Session, open_session
 from septet._sweep.metrics_of_rows import Measured, figures_of_many, held_growth

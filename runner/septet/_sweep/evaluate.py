@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from septet._config.load import Loaded
-from septet._sweep.space import Setting, Space
-from septet._sweep.swept_parameters import Numbers
+from septet._sweep.space import Setting
 
-__all__ = ["Evaluator", "GiveUp", "Grow", "Staged", "Streaming", "open_evaluator"]
+__all__ = ["Evaluator", "GiveUp", "Grow", "Staged", "Streaming"]
 
 Grow = Callable[[int, float, int], int]
 """Settings of the next block from those of the last, its seconds, and the fewest."""
@@ -57,34 +55,3 @@ class Staged(Evaluator, Protocol):
         end has the row it has anyway.
         """
         ...
-
-
-def open_evaluator(
-    loaded: Loaded,
-    space: Space,
-    first_ns: int,
-    threads: int,
-    say: Callable[[str], None],
-    numbers: Numbers,
-) -> Evaluator:
-    """Choose how the settings of a space are run.
-
-    `first_ns` is the first decision of every setting; `numbers` says which keys change only
-    numbers of the plan.
-    """
-    from septet._sweep.full_evaluator import FullEvaluator
-
-    why = numbers.reasons[0] if numbers.reasons else "a part of the plan has no compiled step"
-    if loaded.strategy.monitoring.monitors:
-        why = "monitors of the file may block entries"
-    elif numbers.enough and numbers.plan.compiled:
-        from septet._sweep.compiled import CompiledEvaluator, ModelHalts
-        from septet._sweep.stages import StagedEvaluator
-
-        kind = StagedEvaluator if space.method == "tpe" else CompiledEvaluator
-        try:
-            return kind(loaded, space, numbers, first_ns, threads, say)
-        except ModelHalts:
-            why = "the model's health halts the run"
-    say(f"every setting is a whole backtest: {why}")
-    return FullEvaluator(loaded, space, first_ns, threads, say)

@@ -23,8 +23,9 @@ import numpy as np
 from septet._config.explain import flatten
 from septet._config.tree import dotted
 from septet._data.parquet_bounds import columns_within_memory
+from septet._data.stamps import iso
 from septet._files import insist_no_links, make_folder, open_lock, open_regular, replace_file
-from septet._store.run_folder import dump_json, folder_name, iso
+from septet._store.run_folder import dump_json, folder_name
 from septet._sweep.setting_row import FIGURES, STATUSES
 from septet._text import decode_json, one_line
 from septet.errors import DataError, InputError, RunError

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any, Final
 from septet._config.load import Loaded, reopen, variant
 from septet._config.overlay import Setting as FileSetting
 from septet._config.tree import Node
-from septet._store.run_folder import iso
+from septet._data.stamps import iso
 from septet._sweep.setting_row import failed_row, figures_of, row_of
 from septet._sweep.space import Setting, Space
 from septet.errors import ConfigError, SeptetError
 
 if TYPE_CHECKING:
-    from septet._store.result import RunResult
+    from septet._results.result import RunResult
 
 __all__ = ["FullEvaluator", "first_line", "run_setting"]
 

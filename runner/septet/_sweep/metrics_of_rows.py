@@ -21,8 +21,8 @@ from septet._core.state import PlanFacts, State
 from septet._data.calendars import sessions_per_year
 from septet._kernel import layout
 from septet._plan.terms import terms_of
-from septet._report import statistics as st
-from septet._report.contracts import short_breaks
+from septet._results import statistics as st
+from septet._results.contracts import short_breaks
 from septet._shell.session import Session
 from septet._sweep.multiple import BLOCKS
 from septet._sweep.setting_row import BREAKS, OVER, over_columns

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import resource_tracker
 from typing import Any, Final
 
-from septet._sweep.cluster import Answer, Lost, Parcel, describe, run_block
+from septet._sweep.cluster import Answer, Lost, Parcel, Pool, describe, run_block
 from septet._sweep.space import Setting
 from septet.errors import InputError, RunError
 
-__all__ = ["DaskPool"]
+__all__ = ["DaskPool", "open_cluster"]
 
 _LIBRARIES: Final = ("OMP", "OPENBLAS", "MKL", "NUMBA")
 ONE_THREAD: Final = {
@@ -211,3 +211,23 @@ def _scheduler_gone() -> RunError:
         "the Dask scheduler is gone",
         hint="what is done stays; start it again and go on with --resume",
     )
+
+
+def open_cluster(on: str, workers: int, say: Callable[[str], None]) -> Pool:
+    """Open what `--on` names.
+
+    Parameters
+    ----------
+    on
+        `dask` for processes on this machine, `tcp://HOST:PORT` (or `tls://`) for a scheduler.
+    workers
+        Processes to start on this machine.
+
+    Raises
+    ------
+    InputError
+        If nothing of the kind is known, its package is not installed, or nobody answers.
+    """
+    if on == "dask" or on.startswith(("tcp://", "tls://")):
+        return DaskPool(None if on == "dask" else on, workers, say)
+    raise InputError(f"--on {on} names no cluster", hint="dask or tcp://HOST:PORT")

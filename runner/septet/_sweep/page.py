@@ -15,7 +15,7 @@ from septet._report.document import (
     section,
     yaml_text,
 )
-from septet._report.words import count, number, percent, plural
+from septet._results.words import count, number, percent, plural
 from septet._sweep.axes import mapped
 from septet._sweep.findings import GOAL_WORDS, Findings, chance, findings_of, goal_text
 from septet._sweep.payload import chart_data

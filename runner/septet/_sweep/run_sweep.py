@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from septet._config.check import problem_at
 from septet._config.load import Loaded
+from septet._data.stamps import iso
 from septet._store.environment import environment, library_versions
-from septet._store.run_folder import iso
-from septet._sweep.evaluate import Evaluator, Streaming, open_evaluator
+from septet._sweep.evaluate import Evaluator, Streaming
 from septet._sweep.first_decision import Beginning, begin_sweep
 from septet._sweep.folder import SweepFolder, differences, open_unfinished, start_folder
+from septet._sweep.open_evaluator import open_evaluator
 from septet._sweep.setting_row import frame_of
 from septet._sweep.space import Setting, Space, space_of
 from septet._sweep.swept_parameters import Numbers, numbers_of
@@ -140,7 +141,8 @@ def _evaluator(
     """Open what runs settings: here, or on a cluster."""
     if on is None:
         return open_evaluator(loaded, space, beginning.first_ns, threads, say, numbers)
-    from septet._sweep.cluster import ClusterEvaluator, open_cluster, parcel_of
+    from septet._sweep.cluster import ClusterEvaluator, parcel_of
+    from septet._sweep.on_dask import open_cluster
 
     parcel = parcel_of(loaded, space, numbers, beginning)
     pool = open_cluster(on, threads, say)

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from septet._config.expressions import (
+from septet._expressions import (
     And,
     Binary,
     Call,

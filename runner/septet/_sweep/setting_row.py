@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from septet._report import statistics as st
+from septet._results import statistics as st
 from septet._sweep.multiple import BLOCKS
 from septet._sweep.space import Setting, Space
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from septet._data.bars import Floats
-    from septet._store.result import RunResult
+    from septet._results.result import RunResult
 
 __all__ = [
     "BREAKS", "COUNTS", "DAILY", "FIGURES", "OVER", "daily_figures", "failed_row", "figures_of",
@@ -76,8 +76,8 @@ def daily_figures(returns: Floats) -> dict[str, Any]:
 
 def figures_of(result: RunResult) -> dict[str, Any]:
     """Figures of a whole backtest: those of its summary, and of its daily returns."""
-    from septet._report.contracts import short_breaks
-    from septet._report.summary import held_in, summarise
+    from septet._results.contracts import short_breaks
+    from septet._results.summary import held_in, summarise
     from septet._store.tables import frames_of
 
     facts, frames = result.facts, frames_of(result)

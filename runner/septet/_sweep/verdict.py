@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from septet._report.verdict import ENOUGH_TRADES, unchecked_text
-from septet._report.words import count, number, plural
+from septet._results.verdict import ENOUGH_TRADES, unchecked_text
+from septet._results.words import count, number, plural
 from septet._sweep.findings import GOAL_WORDS, chance, goal_text
 from septet._sweep.setting_row import BREAKS
 from septet._sweep.size_caps import size_cap_text

@@ -209,7 +209,7 @@ def _with(terms: Terms, name: str, step: Step, block: UseBlock, least: Terms) ->
 def _columns_read(config: Config, block: UseBlock) -> tuple[dict[str, UseBlock], list[str]]:
     """Return a feature for each column that settings read, and the symbols of their bar columns."""
     from septet._config.case import readings
-    from septet._config.expressions import names_in, parse_expression
+    from septet._expressions import names_in, parse_expression
     from septet._plan.graph import BAR_COLUMNS, TIME_COLUMNS
 
     features, symbols = dict[str, UseBlock](), list[str]()

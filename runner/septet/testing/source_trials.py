@@ -24,7 +24,7 @@ NEEDED: Final = "with trial= it is tried against local answers (docs/plugins.md,
 
 def try_source(built: Any, case: Case) -> None:
     """Download and read twice, and read fewer rows; what is there does not depend on the end."""
-    from septet._store.parquet import BarStore
+    from septet._data.bar_store import BarStore
 
     name = type(built).__name__
     read = takes(built, "read", "request")

@@ -219,7 +219,7 @@ class SeriesPoller:
 
 def make_series(loaded: Any, clock: LiveClock, plugins: PluginCaller) -> SeriesPoller:
     """Return the poller of a file's outside series, its funding among them."""
-    from septet._store.parquet import BarStore
+    from septet._data.bar_store import BarStore
 
     strategy = loaded.strategy
     request = request_for(loaded, store=BarStore(), now_ns=clock.market_ns())

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from septet._report.words import amount_digits, date, halt_figures, number, percent, plural
+from septet._results.words import amount_digits, date, halt_figures, number, percent, plural
 
 if TYPE_CHECKING:
-    from septet._report.intervals import MeanInterval
-    from septet._store.result import HaltEvent
+    from septet._results.intervals import MeanInterval
+    from septet._results.result import HaltEvent
 
 __all__ = [
     "ENOUGH_TRADES", "Evidence", "doubtful_plugins", "tone", "unchecked_plugins", "unchecked_text",

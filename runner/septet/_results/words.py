@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from septet._host.monitoring import figures_text
 
 if TYPE_CHECKING:
-    from septet._store.result import HaltEvent
+    from septet._results.result import HaltEvent
 
 __all__ = [
     "UNDEFINED",

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from septet._report.no_trades import Idleness, why_idle
+from septet._results.no_trades import Idleness, why_idle
 
 BOTH = ("long_if", "short_if", "exit_if")
 

@@ -9,27 +9,27 @@ import numpy as np
 
 from septet._data.bad_rows import doubts
 from septet._data.ended import CANDLES_END
-from septet._report import statistics as st
-from septet._report.capped import capped_entries, capped_text
-from septet._report.contracts import breaks_text, contract_breaks
-from septet._report.intervals import mean_interval, trades_at_once
-from septet._report.no_trades import idleness_of, why_idle
-from septet._report.relative import (
+from septet._data.stamps import iso
+from septet._results import statistics as st
+from septet._results.capped import capped_entries, capped_text
+from septet._results.contracts import breaks_text, contract_breaks
+from septet._results.intervals import mean_interval, trades_at_once
+from septet._results.no_trades import idleness_of, why_idle
+from septet._results.relative import (
     above_holding,
     alpha_beta,
     annual_growth,
     calmar,
     excess_over,
 )
-from septet._report.verdict import Evidence, doubtful_plugins, unchecked_plugins, verdict
-from septet._store.result import NOT_CLOSED
-from septet._store.run_folder import iso
+from septet._results.result import NOT_CLOSED
+from septet._results.verdict import Evidence, doubtful_plugins, unchecked_plugins, verdict
 
 if TYPE_CHECKING:
     import polars as pl
 
     from septet._data.bars import Floats, Ints
-    from septet._store.result import RunResult
+    from septet._results.result import RunResult
 
 __all__ = ["fees_paid", "held_in", "rejections", "slippage_paid", "summarise"]
 

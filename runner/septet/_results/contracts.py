@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from septet._report.words import plural
-from septet._store.run_folder import iso
+from septet._data.stamps import iso
+from septet._results.words import plural
 
 if TYPE_CHECKING:
-    from septet._store.result import RunResult
+    from septet._results.result import RunResult
 
 __all__ = ["breaks_text", "contract_breaks", "short_breaks"]
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from septet._report.summary import summarise
-from septet._store.result import SUMMARY
+from septet._results.result import SUMMARY
+from septet._results.summary import summarise
 from septet._store.run_folder import Run
 from septet._store.tables import frames_of
 from tests.report.synthetic import CAPITAL, make_result

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as draw
 
-from septet._report.intervals import mean_interval, trades_at_once
+from septet._results.intervals import mean_interval, trades_at_once
 
 HOUR = 3_600_000_000_000
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from septet._report.intervals import MeanInterval
-from septet._report.verdict import Evidence, tone, verdict
-from septet._store.result import HaltEvent
+from septet._results.intervals import MeanInterval
+from septet._results.result import HaltEvent
+from septet._results.verdict import Evidence, tone, verdict
 
 NS = 1_000_000_000
 HALT = HaltEvent(1_684_000_000 * NS, "drawdown", 0.1532, 0.15, "flatten", "manual")

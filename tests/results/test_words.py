@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from septet._report import words
+from septet._results import words
 
 
 @pytest.mark.parametrize(

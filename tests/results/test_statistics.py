@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as draw
 from sklearn.metrics import brier_score_loss
 
-from septet._report import statistics as st
+from septet._results import statistics as st
 
 HOUR = 3_600_000_000_000
 DAY = 24 * HOUR

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from septet._report import statistics as st
-from septet._report.intervals import Z95, student
+from septet._results import statistics as st
+from septet._results.intervals import Z95, student
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,0 +1,1 @@
+"""A finished run as values: its tables, the figures made of them, and the verdict."""
