@@ -161,17 +161,17 @@ class Account:
         notional = abs(units) / self.scale * price
         if order.reason == "liquidation":
             self._liquidate(p, units, price, notional * rate)
-        fee, got = notional * rate, units
+        fee, net_units = notional * rate, units
         if units > 0 and s.received:
             taken = math.ceil(units * rate)
-            got, fee = units - taken, taken / self.scale * price
+            net_units, fee = units - taken, taken / self.scale * price
             self.cash -= notional
         else:
             self.cash -= math.copysign(notional, units) + fee
         self.fees += fee
         self.fills.append((now, k, order.number, units, price, fee, maker))
         slippage = (price - order.decision_price) * units / self.scale
-        self._move(k, p, got, price, fee, slippage, now, inside, order.reason)
+        self._move(k, p, net_units, price, fee, slippage, now, inside, order.reason)
 
     def fund(self, k: int, after: int, until: int, mark: float) -> None:
         """Pay the funding of the instants after one time and up to another."""
@@ -197,27 +197,27 @@ class Account:
         p.liquidation += charge
 
     def _move(
-        self, k: int, p: Position, got: int, price: float, fee: float, slippage: float, now: int,
-        inside: bool, reason: str,
+        self, k: int, p: Position, net_units: int, price: float, fee: float, slippage: float,
+        now: int, inside: bool, reason: str,
     ) -> None:  # fmt: skip
         before, self.just_closed = p.units, False
-        p.units += got
-        way = 1 if got > 0 else -1
+        p.units += net_units
+        way = 1 if net_units > 0 else -1
         if not p.side:
             if abs(p.units) >= self.lot and p.units * way > 0:  # else dust before and after
-                opened = got if before * way >= 0 else p.units
+                opened = net_units if before * way >= 0 else p.units
                 self._begin(p, way, opened, price, now, inside)
                 p.fees, p.slippage = fee, slippage
             return
         if way == p.side:
-            p.average = (p.average * abs(before) + price * abs(got)) / abs(p.units)
-            p.entered += abs(got) / self.scale * price
-            p.cost += abs(got) / self.scale * price
+            p.average = (p.average * abs(before) + price * abs(net_units)) / abs(p.units)
+            p.entered += abs(net_units) / self.scale * price
+            p.cost += abs(net_units) / self.scale * price
             p.fees += fee
             p.slippage += slippage
             return
-        closing = min(abs(got), abs(before))
-        share = closing / abs(got)
+        closing = min(abs(net_units), abs(before))
+        share = closing / abs(net_units)
         p.gross += (price - p.average) * p.side * (closing / self.scale)
         p.fees += fee * share
         p.slippage += slippage * share

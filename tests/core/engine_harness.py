@@ -10,13 +10,13 @@ import numpy as np
 
 from septet._core.engine import Engine
 from septet._core.events import Command, OrderEnded, Place
-from septet._core.external import ExternalEngine
+from septet._core.venue_fills import VenueFillsEngine
 from septet._kernel import layout
 from septet._shell.eventful import decision_times
 from tests.core.cases import bars_of
-from tests.core.outside import engine_of, outside_of, placed
 from tests.core.paths import plainly
 from tests.core.settings import HOUR, START, Settings
+from tests.core.venue_fills import engine_of, placed, with_venue_fills
 from tests.core.world import session_of
 
 __all__ = ["MINUTE", "ONE", "EngineHarness", "flat_market"]
@@ -39,7 +39,7 @@ class EngineHarness:
     """One or more symbols, no costs; the rule buys what rose and sells what fell."""
 
     def __init__(
-        self, *moves: str, kind: type[Engine] = ExternalEngine, compiled: bool = False,
+        self, *moves: str, kind: type[Engine] = VenueFillsEngine, compiled: bool = False,
         more: dict[str, Any] | None = None, skip: Sequence[int] = (), **keys: Any,
     ) -> None:  # fmt: skip
         names = ("AAA/USDT", "BBB/USDT", "CCC/USDT")[: len(moves)]
@@ -49,8 +49,8 @@ class EngineHarness:
         }  # fmt: skip
         bars = [bars_of(flat_market(each), skip=skip) for each in moves]
         session = session_of(Settings(**(base | keys)), bars, 1)
-        if kind is ExternalEngine:
-            session = outside_of(session, compiled=compiled)
+        if kind is VenueFillsEngine:
+            session = with_venue_fills(session, compiled=compiled)
         elif not compiled:
             session = plainly(session)
         self.session, self.reasons = session, session.plan.assembly.reasons
@@ -79,8 +79,8 @@ class EngineHarness:
         """Fill a part of an order, a minute later."""
         self.now_ns += MINUTE
         number, k = (order, 0) if isinstance(order, int) else (order.order, order.symbol)
-        got, fee = more.get("got", units), more.get("fee", 0.0)
-        return list(self.engine.fill(k, number, units, price, got, fee, False, self.now_ns))
+        net_units, fee = more.get("net_units", units), more.get("fee", 0.0)
+        return list(self.engine.fill(k, number, units, price, net_units, fee, False, self.now_ns))
 
     def bought(self) -> Place:
         """Step until an entry is wished, and fill it at its price."""

@@ -16,7 +16,15 @@ from septet.errors import PluginError
 from septet.plugin import Config, Expression, Input, halt
 from septet.testing.planning import undefined_names
 from tests.core.column_rules import RULES, session_with
-from tests.core.outside import engine_of, follow, outside_of, placed, recorded, same_words, words_of
+from tests.core.venue_fills import (
+    engine_of,
+    follow,
+    placed,
+    recorded,
+    same_words,
+    with_venue_fills,
+    words_of,
+)
 
 SOURCES = {
     "feature": {},
@@ -43,7 +51,7 @@ def test_the_rules_ask_for_every_word_of_their_kind():
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_every_kind_of_rule_is_planned_for_both_ends(shape, source):
     session = session_with({**shape, **SOURCES[source]})
-    for each in (session, outside_of(session)):
+    for each in (session, with_venue_fills(session)):
         made = each.plan.assembly
         assert undefined_names(plain_module(each.plan.name, made.text, made.flavour)) == set()
 
@@ -53,7 +61,7 @@ def test_every_kind_of_rule_is_planned_for_both_ends(shape, source):
 def test_a_bar_meets_the_levels_that_a_live_run_knew_before_it(shape, source):
     """What the venue would hold before a bar is, bit for bit, what the simulator lets it meet."""
     run = recorded(session_with({**shape, **SOURCES[source]}))
-    engine = engine_of(outside_of(run.session))
+    engine = engine_of(with_venue_fills(run.session))
     reasons, met = run.session.plan.assembly.reasons, Counter[str]()
     with np.errstate(all="ignore"):
         for at in run.times:
@@ -74,7 +82,7 @@ def test_a_bar_meets_the_levels_that_a_live_run_knew_before_it(shape, source):
 def test_prices_between_bars_meet_the_same_levels(shape, source):
     """A price at the level leaves the position, whatever its level reads."""
     session = session_with({**shape, **SOURCES[source]})
-    engine, left = engine_of(outside_of(session)), 0
+    engine, left = engine_of(with_venue_fills(session)), 0
     with np.errstate(all="ignore"):
         for event in decision_times(session):
             engine.handle(event)
@@ -107,7 +115,7 @@ def test_a_halt_has_no_columns():
 @pytest.mark.compiled
 def test_rules_of_every_kind_compile_for_a_live_run():
     """What the kit plans uncompiled before a run, the compiler takes as well."""
-    plan = outside_of(session_with(SHAPES[0]), compiled=True).plan
+    plan = with_venue_fills(session_with(SHAPES[0]), compiled=True).plan
     plan.compile()
     assert plan.compiled
     for name in ("trade", "observe", "book", "reprice", "protection", "respond"):

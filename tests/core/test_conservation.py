@@ -40,13 +40,13 @@ def test_cash_and_positions_are_capital_and_the_sum_of_fills(data):
         scale = float(B[0, layout.SCALE])
         for kind, k, f in zip(LI[begun:, 0], LI[begun:, 2], LF[begun:].tolist(), strict=True):
             if kind == layout.FILL:
-                moved, price, fee, got = f[:4]
+                moved, price, fee, net_units = f[:4]
                 in_kind = s.received and moved > 0.0
                 cash -= moved / scale * price + (0.0 if in_kind else fee)
                 cash -= 0.0 if math.isnan(f[5]) else f[5]  # of a liquidation
-                assert got == math.floor(got)
+                assert net_units == math.floor(net_units)
                 assert moved % float(B[k, layout.LOT]) == 0.0
-                units[k] += got
+                units[k] += net_units
             elif kind == layout.FUNDING:
                 cash -= f[0]
         assert units == B[:, layout.UNITS].tolist()

@@ -89,9 +89,9 @@ def _assemble_every_kind_of_plan() -> None:
             session = session_of_body(name, count=20, tables=tables)
             assert session.plan.assembly.text
         assert plan_of(session.loaded, tables=False, curve=False).assembly.text  # of a sweep
-        assert plan_of(session.loaded, external=True).assembly.text
+        assert plan_of(session.loaded, venue_fills=True).assembly.text
     session = session_with({"several": True})  # rules of others, which read columns
-    assert plan_of(session.loaded, external=True).assembly.text
+    assert plan_of(session.loaded, venue_fills=True).assembly.text
 
 
 WIRING = (

@@ -242,7 +242,7 @@ CATALOGUE: Final = {
         "it trips once, closes, and holds through deaths until a person resumes",
         (_OPERATOR + "test_m3_a_loss_limit_trips_once",),
         (),
-        ("core/test_external_marks.py::test_a_mark_trips_a_halt_once_and_flattens",),
+        ("core/test_venue_marks.py::test_a_mark_trips_a_halt_once_and_flattens",),
     ),
     "M4": Fault(
         "a live decision that the replay does not make",

@@ -43,23 +43,23 @@ class Rounds:
     now: Round | None = None
     closed: list[Round] = field(default_factory=list)
 
-    def fill(self, got: Fraction, price: Fraction, order_id: str) -> None:
+    def fill(self, net_units: Fraction, price: Fraction, order_id: str) -> None:
         """Take in what a fill brought (signed)."""
-        if got and self.now is not None and got * self.now.side < 0:
+        if net_units and self.now is not None and net_units * self.now.side < 0:
             held = self.now.entered - self.now.left
-            part = min(abs(got), held)
+            part = min(abs(net_units), held)
             self.now.left += part
             self.now.received += part * price
             if held - part < self.lot:
                 self.now.ended_by = order_id
                 self.closed.append(self.now)
                 self.now = None
-            got += part if got < 0 else -part
-        if abs(got) >= self.lot:
+            net_units += part if net_units < 0 else -part
+        if abs(net_units) >= self.lot:
             if self.now is None:
-                self.now = Round(self.k, 1 if got > 0 else -1)
-            self.now.entered += abs(got)
-            self.now.paid += abs(got) * price
+                self.now = Round(self.k, 1 if net_units > 0 else -1)
+            self.now.entered += abs(net_units)
+            self.now.paid += abs(net_units) * price
 
     def marked(self, mark: float) -> Round | None:
         """The open trade, were the rest of it left at a mark."""
@@ -112,15 +112,15 @@ class Audit:
         self.held[k] += side * quantity
         self.cash -= side * quantity * price + charge
         self.liquidation += charge
-        got = side * quantity
+        net_units = side * quantity
         if row["fee_currency"] == "USDT":
             self.cash -= fee
             self.fees += fee
         else:
             self.held[k] -= fee
             self.fees += fee * price
-            got -= fee
-        self.rounds[k].fill(got, price, row["order_id"])
+            net_units -= fee
+        self.rounds[k].fill(net_units, price, row["order_id"])
 
     def step(self, before: int, now: int, rows: list[tuple[int, dict[str, Any]]]) -> float:
         """Pass one decision time; return the equity at it."""

@@ -105,7 +105,7 @@ class Lives:
     missed: frozenset[int] = frozenset()
     closes: Mapping[int, float] = field(default_factory=dict)
     hands: Mapping[int, Hand] = field(default_factory=dict)
-    external: bool = False
+    venue_fills: bool = False
     first: int = WARMUP
     halted: int = -1
     behind: frozenset[int] = frozenset()
@@ -274,7 +274,7 @@ class Runner:
 def lived(path: Path, folder: Path, bars: Sequence[Bar], lives: Lives) -> Path:
     """Let a run live through some bars; return its folder."""
     folder.mkdir()
-    sets = ["execution.simulation.fills=quotes"] if lives.external else []
+    sets = ["execution.simulation.fills=quotes"] if lives.venue_fills else []
     traded = [Instrument("BTC/USDT", LOT, TICK, 0.0, 1e-8)]
     run = Runner(load(path, mode="paper", sets=sets), folder, traded, lives.hands)
     run.start(1, START)
@@ -308,8 +308,8 @@ def facts(gap: Gap, part: str, kind: str) -> list[Mapping[str, Any]]:
 
 
 def shelf(
-    name: str, folder: Path, *, sets: Sequence[str] = (), external: bool = False, late_model: int =
-    -1,
+    name: str, folder: Path, *, sets: Sequence[str] = (), venue_fills: bool = False,
+    late_model: int = -1,
 ) -> Gap:  # fmt: skip
     """Explain a run of one of our strategies that missed bars, decided late and filled otherwise.
 
@@ -320,7 +320,7 @@ def shelf(
     result, session = backtest(loaded, engine="batch"), open_session(loaded)
     stored = save_run(result, folder / "runs", report=False)
     live.mkdir()
-    fills = ["execution.simulation.fills=quotes"] if external else []
+    fills = ["execution.simulation.fills=quotes"] if venue_fills else []
     run = Runner(load(path, mode="paper", sets=[*sets, *fills]), live, instruments(session), {})
     decisions: Any = result.decisions
     first_ns, chance = int(decisions["time"][0]), random.Random(3)
@@ -333,17 +333,19 @@ def shelf(
         now_ns = int(session.aligned.T[0, t])
         while models and ready[models[0].number] <= now_ns:
             run.handle(models.pop(0))
-        there = [bar for bar in bars if not external or now_ns < first_ns or chance.random() > 0.01]
+        there = [
+            bar for bar in bars if not venue_fills or now_ns < first_ns or chance.random() > 0.01
+        ]
         for bar in there:
             run.handle(bar)
         decision_time = m.DecisionTimeReached(
             at_ns=now_ns, time_ns=now_ns, present=tuple(bar.symbol for bar in there),
             missing=tuple(bar.symbol for bar in bars if bar not in there),
-            decides=now_ns >= first_ns, late=external and chance.random() < 0.01,
+            decides=now_ns >= first_ns, late=venue_fills and chance.random() < 0.01,
         )  # fmt: skip
         following = all_bars[t + 1] if t + 1 < len(all_bars) else bars
         run.follow(decision_time, following[0].open)
-        for bar in there if external and chance.random() < 0.2 else ():
+        for bar in there if venue_fills and chance.random() < 0.2 else ():
             price = bar.close * math.exp(chance.gauss(0.0, 0.01))
             quote = m.Quoted(
                 at_ns=now_ns + HOUR, symbol=bar.symbol, venue_ns=now_ns + HOUR, bid=price * 0.999,

@@ -45,7 +45,7 @@ def _lived(folder: Path, *sets: str, venue: Any = None, resume_at: int = -1) -> 
     live.mkdir()
     run = diffs.Runner(loaded, live, traded, {})
     run.venue = venue or run.venue
-    lives = diffs.Lives(external=True)
+    lives = diffs.Lives(venue_fills=True)
     for n, bar in enumerate(BARS[:-1]):
         run.bar(n, bar, BARS[n + 1].open, lives)
         if n == resume_at:

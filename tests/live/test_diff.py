@@ -70,11 +70,11 @@ def only(gap: Gap, *names: str) -> None:
     assert abs(gap.equity - gap.stages[0] - sum(gap.parts.values())) < 1e-9
 
 
-@pytest.mark.parametrize("external", [False, True])
-def test_runs_that_lived_the_same_have_no_gap(explain: Explain, external: bool) -> None:
-    gap = explain(Lives(external=external))
+@pytest.mark.parametrize("venue_fills", [False, True])
+def test_runs_that_lived_the_same_have_no_gap(explain: Explain, venue_fills: bool) -> None:
+    gap = explain(Lives(venue_fills=venue_fills))
     only(gap)
-    if not external:
+    if not venue_fills:
         assert gap.remainder == 0.0
         assert len(set(gap.stages)) == 1
         assert gap.causes == ()
@@ -108,7 +108,7 @@ def test_a_missed_bar_is_missed(explain: Explain) -> None:
 
 
 def test_a_refused_entry_is_timing(explain: Explain) -> None:
-    gap = explain(Lives(external=True, hands={0: Hand(refused="funds")}))
+    gap = explain(Lives(venue_fills=True, hands={0: Hand(refused="funds")}))
     only(gap, "timing")
     [refused] = facts(gap, "timing", "refused")
     assert refused["traded"] == 0.0
@@ -117,7 +117,7 @@ def test_a_refused_entry_is_timing(explain: Explain) -> None:
 
 
 def test_a_partial_fill_is_timing(explain: Explain) -> None:
-    gap = explain(Lives(external=True, hands={0: Hand(share=0.5)}))
+    gap = explain(Lives(venue_fills=True, hands={0: Hand(share=0.5)}))
     only(gap, "timing")
     [partial] = facts(gap, "timing", "partial")
     assert 0.49 < partial["traded"] / partial["simulated"] < 0.51
@@ -126,13 +126,13 @@ def test_a_partial_fill_is_timing(explain: Explain) -> None:
 @pytest.fixture(scope="module")
 def last(explain: Explain) -> int:
     """Number of the last order that fills within the span: no size follows from its fill."""
-    gap = explain(Lives(external=True, hands={n: Hand(fee=0.002) for n in range(99)}))
+    gap = explain(Lives(venue_fills=True, hands={n: Hand(fee=0.002) for n in range(99)}))
     assert gap.explained, gap.remainder
     return len(facts(gap, "cost", "fee")) - 1
 
 
 def test_a_worse_price_is_fill(explain: Explain, last: int) -> None:
-    gap = explain(Lives(external=True, hands={last: Hand(worse=0.003)}))
+    gap = explain(Lives(venue_fills=True, hands={last: Hand(worse=0.003)}))
     only(gap, "fill")
     [price] = [each for each in facts(gap, "fill", "price") if abs(each["worse_bps"]) > 1e-6]
     assert price["worse_bps"] == pytest.approx(30.0)
@@ -141,7 +141,7 @@ def test_a_worse_price_is_fill(explain: Explain, last: int) -> None:
 
 @pytest.mark.parametrize("currency", ["quote", "BTC", "BNB"])
 def test_another_fee_is_cost(explain: Explain, last: int, currency: str) -> None:
-    gap = explain(Lives(external=True, hands={last: Hand(fee=0.004, currency=currency)}))
+    gap = explain(Lives(venue_fills=True, hands={last: Hand(fee=0.004, currency=currency)}))
     only(gap, "cost")
     [fee] = [each for each in facts(gap, "cost", "fee") if abs(each["money"]) > 1e-6]
     assert fee["fee_currency"] == {"quote": "USDT"}.get(currency, currency)
@@ -151,7 +151,7 @@ def test_another_fee_is_cost(explain: Explain, last: int, currency: str) -> None
 
 
 def test_sizes_that_follow_from_worse_fills_are_timing(explain: Explain) -> None:
-    gap = explain(Lives(external=True, hands={0: Hand(worse=0.02)}))
+    gap = explain(Lives(venue_fills=True, hands={0: Hand(worse=0.02)}))
     assert gap.explained, gap.remainder
     assert gap.parts["fill"] < -10.0
     assert facts(gap, "timing", "other size")
@@ -194,7 +194,7 @@ HANDS = st.builds(
 )  # fmt: skip
 def test_nothing_is_left_over_of_any_mixture(
     explain: Explain,
-    external: bool,
+    venue_fills: bool,
     late: frozenset[int],
     missed: frozenset[int],
     changes: dict[int, float],
@@ -208,13 +208,13 @@ def test_nothing_is_left_over_of_any_mixture(
     closes = {n: round(BARS[n].close * by, 2) for n, by in changes.items()}
     dead, resumed = (died, died + hours), died + hours + 3
     lives = Lives(
-        late, missed, closes, hands, external, halted=halted, behind=behind, dead=dead,
+        late, missed, closes, hands, venue_fills, halted=halted, behind=behind, dead=dead,
         flattened=flattened, resumed=resumed,
     )  # fmt: skip
     gap = explain(lives)
     assert gap.explained, gap.remainder
     assert gap.equity - gap.stages[0] == pytest.approx(sum(gap.parts.values()), abs=1e-8)
-    if not external:
+    if not venue_fills:
         assert gap.remainder == 0.0
         assert gap.parts["fill"] == gap.parts["cost"] == 0.0
     assert {each.part for each in gap.causes} >= {
@@ -267,7 +267,7 @@ def test_values_that_differ_are_written_so_that_they_differ(one: float, other: f
 
 
 def test_funding_and_prices_between_bars_leave_nothing_over(tmp_path: Path) -> None:
-    gap = shelf("perpetual-trend", tmp_path, external=True)
+    gap = shelf("perpetual-trend", tmp_path, venue_fills=True)
     assert gap.explained, gap.remainder
     assert facts(gap, "cost", "fee")
     assert [each for each in gap.causes if each.kind == "missed bar"]
@@ -346,7 +346,7 @@ def test_a_live_run_that_went_on_is_compared_as_far_as_both_went(tmp_path: Path)
 
 
 def test_a_live_run_whose_every_order_was_refused_is_explained(explain: Explain) -> None:
-    gap = explain(Lives(external=True, hands={n: Hand(refused="funds") for n in range(60)}))
+    gap = explain(Lives(venue_fills=True, hands={n: Hand(refused="funds") for n in range(60)}))
     only(gap, "timing")
     assert gap.equity == gap.capital
 
@@ -361,7 +361,7 @@ def test_a_backtest_is_no_live_run(run: Run) -> None:
 
 def test_what_cannot_be_explained_is_a_bug_and_said(run: Run, place: Path) -> None:
     """A journal in which a fill was booked at another price than the one it names."""
-    folder = lived(place / "pair.yaml", place / "right", BARS, Lives(external=True))
+    folder = lived(place / "pair.yaml", place / "right", BARS, Lives(venue_fills=True))
     wrong = place / "wrong"
     wrong.mkdir()
     with Journal.open(folder / JOURNAL, durability="process") as old:
@@ -387,7 +387,7 @@ def test_what_cannot_be_explained_is_a_bug_and_said(run: Run, place: Path) -> No
 
 def test_the_command_prints_the_waterfall_and_its_causes(run: Run, place: Path) -> None:
     hands = {0: Hand(share=0.5), 1: Hand(worse=0.004), 2: Hand(fee=0.002)}
-    lives = Lives(frozenset({30}), frozenset({20}), {15: 111.0}, hands, external=True)
+    lives = Lives(frozenset({30}), frozenset({20}), {15: 111.0}, hands, venue_fills=True)
     folder = lived(place / "pair.yaml", place / "shown", BARS, lives)
     words = ["runs", "diff", str(folder), str(run.folder), "--base", str(place)]
     shown = CliRunner().invoke(cli, words)

@@ -104,7 +104,7 @@ def test_replay_and_shadow_book_the_same_funding(at_bars: tuple[Any, Path]) -> N
 
 
 def test_fills_at_quotes_add_up(tmp_path: Path) -> None:
-    shelf("perpetual-trend", tmp_path, external=True)
+    shelf("perpetual-trend", tmp_path, venue_fills=True)
     folder = tmp_path / "live"
     _adds_up(folder, 10_000.0)
     assert follow_cash(folder, fills_inside=False) > 100

@@ -256,7 +256,7 @@ def test_an_answer_slower_than_the_alarm_is_read_and_told(
     (tmp_path / "live").mkdir()
     run = diffs.Runner(load(path, mode="paper", sets=sets), tmp_path / "live", traded, {})
     for n, bar in enumerate(bars[:-1]):
-        run.bar(n, bar, bars[n + 1].open, diffs.Lives(external=True))
+        run.bar(n, bar, bars[n + 1].open, diffs.Lives(venue_fills=True))
     run.journal.commit()
     run.journal.close()
     with Reader(tmp_path / "live" / JOURNAL) as journal:

@@ -72,9 +72,9 @@ INSTRUMENT: Final = 1e8
 def live_core(loaded: Any) -> str:
     """Return what the core of a paper or live run is built with, and what trains its model."""
     strategy = loaded.strategy
-    external = build.is_external(strategy)
-    plan = plan_of(loaded, external=external)
-    names = build._names(plan, strategy, external)
+    venue_fills = build.has_venue_fills(strategy)
+    plan = plan_of(loaded, venue_fills=venue_fills)
+    names = build._names(plan, strategy, venue_fills)
     block, bar_ns = strategy.model, int(strategy.universe.bar)
     models: Any = SimpleNamespace()
     found: list[Any] = []

@@ -135,7 +135,7 @@ def test_invalid_answers_are_counted_while_a_run_goes_on(
         run.start(1, START)
         for n, bar in enumerate(bars):
             following = bars[min(n + 1, len(bars) - 1)].open
-            run.bar(n, bar, following, Lives(external=fills == "quotes"))
+            run.bar(n, bar, following, Lives(venue_fills=fills == "quotes"))
             for k in range(3):
                 price, at_ns = bar.close * (1.0 - 1e-5 * k), bar.known_ns + (k + 2) * SECOND
                 quote = m.Quoted(

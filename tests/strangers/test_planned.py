@@ -57,7 +57,7 @@ def test_a_name_that_the_live_text_alone_leaves_open_is_named(
 
     def without_the_column(texts: kept.Texts, unit: str) -> str:
         text = write(texts, unit)
-        assert texts.context["external"]
+        assert texts.context["venue_fills"]
         return text.replace("stop_tried(", "stop_tried(column_of_far + ")
 
     monkeypatch.setattr(kept, "_text_of", without_the_column)

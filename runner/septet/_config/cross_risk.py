@@ -36,7 +36,7 @@ def check_sizing_against_limits(case: Case) -> None:
     wanted = getattr(config, key, None)
     if isinstance(wanted, int | float) and wanted > position:
         always = key == "fraction" and not asks_for(case.strategy.risk.sizing, "up")
-        effect = "every entry is clipped to it" if always else "the rest is never reached"
+        effect = "every entry is capped at it" if always else "the rest is never reached"
         case.warn(
             ("risk", "sizing", key),
             f"{case.strategy.risk.sizing.use} may ask for {_percent(wanted)} of equity, the "

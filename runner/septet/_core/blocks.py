@@ -48,7 +48,7 @@ def cancel_entries(plan: CompiledPlan, arrays: Arrays, time_ns: int) -> None:
     """Cancel the working entries of all symbols."""
     if int(arrays["C"][layout.LOG]) + 4 * len(arrays["I"]) + 8 > len(arrays["LI"]):
         grow_log(plan, arrays)
-    plan.by_hand.cancel_by_hand(plan.facts.outside_reasons + MONITOR, time_ns, arrays.whole)
+    plan.by_hand.cancel_by_hand(plan.facts.venue_reasons + MONITOR, time_ns, arrays.whole)
 
 
 def clear_decisions(plan: CompiledPlan, arrays: Arrays, t: int) -> None:

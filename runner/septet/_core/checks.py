@@ -36,7 +36,7 @@ import msgspec
 
 from septet._core.price_range import PriceRange
 
-__all__ = ["Checks", "Instrument", "Limits", "inward", "outward", "whole"]
+__all__ = ["Checks", "Instrument", "Limits", "floor_to_lot", "inward", "outward"]
 
 SECOND_NS = 1_000_000_000
 MINUTE_NS = 60 * SECOND_NS
@@ -90,7 +90,7 @@ def _parts(step: float) -> tuple[int, float]:
     return round(step * 10**digits), 10.0**digits
 
 
-def whole(quantity: float, lot: float) -> float:
+def floor_to_lot(quantity: float, lot: float) -> float:
     """Return the largest whole number of lots that is not above a quantity.
 
     Parameters

@@ -243,7 +243,7 @@ class Engine:
         self._C[layout.BLOCKED] -= blocks
 
     def _reason(self, place: int) -> int:
-        return self.plan.facts.outside_reasons + place
+        return self.plan.facts.venue_reasons + place
 
     def _make_room(self) -> None:
         """Let the log have room for what one call outside of a step may write."""
@@ -397,13 +397,13 @@ class Engine:
                     why, price, _ = known[order]
                     known[order] = (why, price, self._is_given_up(ended, why))
             elif kind == layout.FILL:
-                units, price, fee, got, _, charge = values[:6]
+                units, price, fee, net_units, _, charge = values[:6]
                 if held is None:
                     held = self._held_before(LI, LF)
-                held[k] += got
+                held[k] += net_units
                 found.append(
                     Traded(
-                        time_ns, k, order, units, price, fee, got, held[k], code == 1, reason,
+                        time_ns, k, order, units, price, fee, net_units, held[k], code == 1, reason,
                         charge if charge == charge else 0.0,
                     )
                 )  # fmt: skip

@@ -95,8 +95,8 @@ def traded(
     each: core.Traded, names: Names, scale: float, trace: str, *, fill: m.Filled | None, name: str
 ) -> m.Traded:
     """Return a row of the fill table: a venue's execution, or the simulator's, called `name`."""
-    k, received = each.symbol, each.got != each.units
-    fee = abs(each.units - each.got) / scale if received else each.fee
+    k, received = each.symbol, each.net_units != each.units
+    fee = abs(each.units - each.net_units) / scale if received else each.fee
     currency = names.base[k] if received else names.quote[k]
     if fill is not None:
         name, fee, currency = fill.trade_id, fill.fee, fill.fee_currency

@@ -62,7 +62,7 @@ class Place(msgspec.Struct, frozen=True, gc=False):
 
 
 class OrderEnded(msgspec.Struct, frozen=True, gc=False):
-    """An order is filled, cancelled or expired; fills from outside: its cancel is asked for."""
+    """An order is filled, cancelled or expired; fills from the venue: its cancel is asked for."""
 
     time_ns: int
     symbol: int
@@ -72,9 +72,9 @@ class OrderEnded(msgspec.Struct, frozen=True, gc=False):
 
 
 class Traded(msgspec.Struct, frozen=True, gc=False):
-    """A part of an order was filled: `got` units arrived, `held` is the position after it.
+    """A part of an order was filled: `net_units` units arrived, `held` is the position after it.
 
-    Where `got` differs from `units`, the fee was kept back in the base currency, and `fee`
+    Where `net_units` differs from `units`, the fee was kept back in the base currency, and `fee`
     (quote) is what that was worth. `liquidation` is charged beside it (quote).
     """
 
@@ -84,7 +84,7 @@ class Traded(msgspec.Struct, frozen=True, gc=False):
     units: float
     price: float
     fee: float
-    got: float
+    net_units: float
     held: float
     maker: bool
     reason: int

@@ -83,8 +83,12 @@ def booked(
     """
     units = float(round(quantity * scale))
     if fill.fee_currency == names.base[fill.symbol]:
-        got = float(round((quantity - fill.fee) * scale))
-        return units, got, ((units - got) / scale if units != got else fill.fee) * fill.price
+        net_units = float(round((quantity - fill.fee) * scale))
+        return (
+            units,
+            net_units,
+            ((units - net_units) / scale if units != net_units else fill.fee) * fill.price,
+        )
     if fill.fee_currency == names.quote[fill.symbol]:
         return units, units, fill.fee
     return units, units, fill.fee_quote or 0.0

@@ -20,7 +20,6 @@ from septet._core.account import Account
 from septet._core.checked_rules import new_invalid_answers
 from septet._core.checks import Checks
 from septet._core.engine import Engine
-from septet._core.external import ExternalEngine
 from septet._core.guards import Guards
 from septet._core.kept import CoreKept
 from septet._core.monitoring import Latency, Monitoring
@@ -35,6 +34,7 @@ from septet._core.orders import (
     Triggered,
 )
 from septet._core.retraining import Retraining
+from septet._core.venue_fills import VenueFillsEngine
 from septet._core.wiring import IntakePort, ModelPort, Names, OrderRules
 from septet._kernel import layout
 
@@ -55,7 +55,7 @@ class LiveCore:
     names
         What codes and numbers mean.
     engine
-        Decides; books fills. An `ExternalEngine` where a venue fills orders.
+        Decides; books fills. An `VenueFillsEngine` where a venue fills orders.
     intake, models
         Bars to columns; which model is in force (None without a model).
     guards
@@ -132,7 +132,7 @@ class LiveCore:
     def _ticked(self, event: m.Ticked) -> None:
         self.market_ns = max(self.market_ns, event.market_ns)
         self._venue(event)
-        if isinstance(self.engine, ExternalEngine):
+        if isinstance(self.engine, VenueFillsEngine):
             for k in range(len(self.names.symbols)):
                 if self.engine.owed(k) >= 0 and not self._is_dust(k):
                     self._carry(self.engine.go_on(k, self.market_ns))
@@ -223,7 +223,7 @@ class LiveCore:
     def _mark(self, k: int, price: float, exit_price: float, held: float) -> None:
         """Value a symbol between bars. The stop that stands at a venue is the venue's to test."""
         engine = self.engine  # the shadow puts another one here: no reference to it is kept
-        if not isinstance(engine, ExternalEngine):
+        if not isinstance(engine, VenueFillsEngine):
             return
         if held == 0.0 and engine.mark_flat(k, price, self.market_ns):
             return
@@ -283,7 +283,7 @@ class LiveCore:
     def _filters(self, event: m.FiltersChanged) -> None:
         """Let the engine size and count as flat by what the venue lets trade from now on."""
         self._venue(event)
-        if isinstance(self.engine, ExternalEngine):
+        if isinstance(self.engine, VenueFillsEngine):
             book = self.engine.state.B[event.symbol]
             book[layout.LOT] = max(1.0, round(event.lot * book[layout.SCALE]))
             book[layout.TICK], book[layout.MIN_NOTIONAL] = event.tick, event.min_notional
@@ -302,7 +302,7 @@ class LiveCore:
 
     def _adopt(self, k: int, quantity: float) -> None:
         """Take over what the account holds, at the newest price."""
-        assert isinstance(self.engine, ExternalEngine)
+        assert isinstance(self.engine, VenueFillsEngine)
         scale = self._scales[k]
         price = self.engine.state.B.item(k, layout.MARK)
         if not price > 0.0:
@@ -331,13 +331,13 @@ class LiveCore:
     def _booked(self, outcome: Booked) -> None:
         """Book a fill: what arrived, and the fee in the quote currency."""
         engine = self.engine
-        assert isinstance(engine, ExternalEngine)
+        assert isinstance(engine, VenueFillsEngine)
         k, fill = outcome.symbol, outcome.fill
-        units, got, fee = fees.booked(outcome.quantity, fill, self._scales[k], self.names)
+        units, net_units, fee = fees.booked(outcome.quantity, fill, self._scales[k], self.names)
         self._out += fees.unread(fill)
         order = outcome.parent if outcome.parent >= 0 else self._stops.get(k, -1)
         at_ns = fill.market_ns or self.market_ns  # only the account showed it: now
-        found = engine.fill(k, order, units, fill.price, got, fee, fill.maker, at_ns)
+        found = engine.fill(k, order, units, fill.price, net_units, fee, fill.maker, at_ns)
         self._valued()
         self._carry(found, fill)
         if self.rules.protects:
@@ -345,7 +345,7 @@ class LiveCore:
 
     def _ended(self, outcome: Ended) -> None:
         engine = self.engine
-        assert isinstance(engine, ExternalEngine)
+        assert isinstance(engine, VenueFillsEngine)
         k, status = outcome.symbol, engine_messages.STATUS_OF[outcome.state]
         self._carry(engine.end(k, outcome.parent, status, self.market_ns))
         if outcome.reason in TOO_SMALL:  # not ordered again until it may be sent
@@ -354,7 +354,7 @@ class LiveCore:
     def _triggered(self, outcome: Triggered) -> None:
         """A stop at the venue fills: give it the number of an order of the strategy."""
         engine = self.engine
-        assert isinstance(engine, ExternalEngine)
+        assert isinstance(engine, VenueFillsEngine)
         _, reason = engine.protection(outcome.symbol)
         found = engine.trigger(outcome.symbol, max(reason, 0), self.market_ns)
         for each in found:
@@ -365,7 +365,7 @@ class LiveCore:
     def _stop_ended(self, outcome: StopEnded) -> None:
         """What a triggered stop has left, or was too small for, goes on as an exit of its own."""
         k, engine = outcome.symbol, self.engine
-        assert isinstance(engine, ExternalEngine)
+        assert isinstance(engine, VenueFillsEngine)
         order = self._stops.pop(k, -1)
         if order >= 0:
             self._carry(engine.end(k, order, layout.STATUS_CANCELLED, self.market_ns))
@@ -374,7 +374,7 @@ class LiveCore:
     def _protect(self, k: int) -> None:
         """Let the stop at the venue be where the engine's is."""
         engine = self.engine
-        assert isinstance(engine, ExternalEngine)
+        assert isinstance(engine, VenueFillsEngine)
         assert self.orders is not None
         held = engine.held(k)
         level = engine.protection(k)[0] if held else math.nan

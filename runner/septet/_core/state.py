@@ -210,7 +210,7 @@ class PlanFacts:
     """What the engine must know of a plan to name what it did, and to show a decision.
 
     `features` are the rows of F in the order of the decision table; `decision_row` the first of
-    the decision rows, None without tables. `outside_reasons` is the number of the first of the
+    the decision rows, None without tables. `venue_reasons` is the number of the first of the
     reasons late_fill, operator, adopted, unknown and monitor. `timed` says whether a halt looks at
     the time. `checked` are the rules whose invalid answers are
     counted, by key path and kind, each from a slot of C in `checked_at` on.
@@ -219,7 +219,7 @@ class PlanFacts:
     features: tuple[int, ...]
     model_row: int | None
     decision_row: int | None
-    outside_reasons: int
+    venue_reasons: int
     timed: bool
     checked: tuple[tuple[str, str], ...] = ()
     checked_at: tuple[int, ...] = ()

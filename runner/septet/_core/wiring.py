@@ -18,7 +18,7 @@ class Names:
     """What codes and numbers of the core mean.
 
     `halts` are rule, action and what clears it, in the order of the plan; `base` and `quote` the
-    currencies of each symbol; `external` says whether fills come from a venue; `explained` names
+    currencies of each symbol; `venue_fills` says whether fills come from a venue; `explained` names
     what an order keeps of its sizing.
     """
 
@@ -27,7 +27,7 @@ class Names:
     halts: tuple[tuple[str, str, str], ...]
     base: tuple[str, ...]
     quote: tuple[str, ...]
-    external: bool
+    venue_fills: bool
     explained: tuple[str, ...] = ()
     training_times: Callable[[int, int], Sequence[int]] | None = field(default=None, repr=False)
     on_drift: bool = False

@@ -140,7 +140,7 @@ class Simulator:
 
     @staticmethod
     def _slipped(price: float, side: float, slippage: float, tick: float) -> float:
-        return float(matching.adverse(price * (1.0 + side * slippage), side, tick))
+        return float(matching.round_against(price * (1.0 + side * slippage), side, tick))
 
     def _resting(self, k: int, side: float, order: _Order, filled_ns: int) -> tuple[float, bool]:
         """Price of a resting order: where a bar up to the fill trades through it, or its own."""
@@ -192,11 +192,13 @@ class _Account:
         state.C[layout.LOG] = 0
         return state.A, state.C, state.B, state.I, *self._log
 
-    def book(self, booking: Booking, units: float, price: float, got: float, fee: float) -> None:
+    def book(
+        self, booking: Booking, units: float, price: float, net_units: float, fee: float
+    ) -> None:
         """Book a fill whose fee is known."""
         traded = booking.traded
         ledger.book_amounts(
-            traded.symbol, units, price, got, fee, int(traded.maker), traded.market_ns,
+            traded.symbol, units, price, net_units, fee, int(traded.maker), traded.market_ns,
             traded.order, 0, 0, price, *self._arrays(),
         )  # fmt: skip
 
@@ -257,10 +259,10 @@ def _book(
     traded, k = booking.traded, booking.traded.symbol
     scale = float(accounts[0].state.B[k, layout.SCALE])
     units = booking.sign * round(traded.quantity * scale)
-    got, paid = _as_paid(lived, booking, units, scale)
+    net_units, paid = _as_paid(lived, booking, units, scale)
     if traded.order < 0 and booking.said is None:  # taken over, not traded
         for account in accounts:
-            account.book(booking, units, traded.price, got, paid)
+            account.book(booking, units, traded.price, net_units, paid)
         return Priced(booking, traded.price, traded.maker, paid, paid)
     price, maker = simulator.price(booking)
     fee = seen.session.plan.assembly.terms.simulation.fee
@@ -271,8 +273,8 @@ def _book(
         arrives, cost = _charged(units, at, rate, received, scale)
         account.book(booking, units, at, arrives, cost)
         fees.append(cost)
-        less = (arrives - got) / scale
-    accounts[2].book(booking, units, traded.price, got, paid)
+        less = (arrives - net_units) / scale
+    accounts[2].book(booking, units, traded.price, net_units, paid)
     return Priced(booking, price, maker, fees[1], paid, less)
 
 
@@ -280,8 +282,8 @@ def _charged(
     units: float, price: float, rate: float, received: int, scale: float
 ) -> tuple[float, float]:
     """Return what arrives and the fee (quote), by the simulator's rate."""
-    got, fee = ledger._charge(units, price, rate, received, scale)
-    return float(got), float(fee)
+    net_units, fee = ledger._charge(units, price, rate, received, scale)
+    return float(net_units), float(fee)
 
 
 def _as_paid(lived: Lived, booking: Booking, units: float, scale: float) -> tuple[float, float]:

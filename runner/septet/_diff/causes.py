@@ -230,7 +230,7 @@ def _decisions(
 def _orders(sides: Sides, priced: list[Priced]) -> Iterator[Cause]:
     """Orders that traded another quantity than simulated, with the reason."""
     lived, paper = sides.lived, sides.paper
-    if not lived.external:
+    if not lived.venue_fills:
         return
     stops = stops_of(sides.past.session.strategy)
     theirs = outcomes_of(lived, [each.booking for each in priced], stops)

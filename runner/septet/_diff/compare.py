@@ -176,7 +176,7 @@ def _own(
     A run whose fills are simulated has the simulator's prices and fees; what persons did is its
     timing.
     """
-    if lived.external:
+    if lived.venue_fills:
         simulator = Simulator(lived, seen)
         return booked_again(lived, simulator, seen, instruments, paper.funding, until_ns)
     worth = paper.worth

@@ -63,7 +63,7 @@ class Lived:
     head: Head
     folder: Path
     symbols: tuple[str, ...]
-    external: bool
+    venue_fills: bool
     events: list[m.Event] = field(default_factory=list)
     bars: dict[tuple[int, int], m.BarClosed] = field(default_factory=dict)
     points: dict[tuple[str, int], m.SeriesPoint] = field(default_factory=dict)
@@ -106,7 +106,7 @@ def trace_of(text: str) -> tuple[str, int] | None:
     return (symbol, int(time_ns)) if at and time_ns.isdigit() else None
 
 
-def read_lived(folder: Path, external: bool | None = None) -> Lived:
+def read_lived(folder: Path, venue_fills: bool | None = None) -> Lived:
     """Fold a run's journal.
 
     Raises
@@ -124,9 +124,9 @@ def read_lived(folder: Path, external: bool | None = None) -> Lived:
     with Reader(folder / JOURNAL) as journal:
         gone = insist_whole(journal)
         head = journal.head
-        if external is None:
-            external = _is_external(head)
-        lived = Lived(head, folder, tuple(head.facts["symbols"]), external)
+        if venue_fills is None:
+            venue_fills = _has_venue_fills(head)
+        lived = Lived(head, folder, tuple(head.facts["symbols"]), venue_fills)
         if gone:
             lived.notes.append(lacking(gone, journal.last_seq))
         fold = _Folding(lived)
@@ -139,7 +139,7 @@ def read_lived(folder: Path, external: bool | None = None) -> Lived:
     return lived
 
 
-def _is_external(head: Head) -> bool:
+def _has_venue_fills(head: Head) -> bool:
     resolved = head.facts.get("resolved", {})
     fills = resolved.get("execution", {}).get("simulation", {}).get("fills", "next_open")
     return head.mode == "live" or fills != "next_open"
@@ -158,7 +158,7 @@ class _Folding:
     def take(self, entry: Entry) -> None:
         """Take an entry: its event first, then what it caused."""
         event, lived = entry.event, self._lived
-        if not lived.external or isinstance(event, MARKET) or is_deed(event):
+        if not lived.venue_fills or isinstance(event, MARKET) or is_deed(event):
             lived.events.append(event)
         match event:
             case m.BarClosed():
@@ -179,7 +179,7 @@ class _Folding:
         self._commands(entry.commands)
 
     def _mark(self, k: int, price: float) -> None:
-        if self._lived.external:
+        if self._lived.venue_fills:
             self._marks[k] = price
 
     def _decision_time(self, event: m.DecisionTimeReached) -> None:

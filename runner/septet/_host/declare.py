@@ -255,8 +255,8 @@ class Step(Declaration):
     an output to either, or a function of the config that returns one of these.
 
     `role` says more about a kind. Stops: "stop" (default; a protective price), "target" (a profit
-    target, a resting limit) or "exit" (a bool tested at each decision). Limits: "" (a cap that
-    clips) or "wire" (checked last; an order above it is refused, never clipped).
+    target, a resting limit) or "exit" (a bool tested at each decision). Limits: "" (a cap on
+    the size) or "wire" (checked last; an order above it is rejected, never made smaller).
     """
 
     function: Callable[..., Any] | None = None

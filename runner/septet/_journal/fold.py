@@ -114,7 +114,7 @@ class Fold:
         self._waiting: dict[int, deque[float]] = {}
         self._marks: dict[int, float] = {}
         self._valued: dict[int, float] = {}
-        self._marks_quotes = _is_external(head)
+        self._marks_quotes = _has_venue_fills(head)
         self._judged: dict[int, m.Decided] = {}
         self._executed: dict[tuple[int, str], m.Filled] = {}
         self._event: m.Event | None = None
@@ -309,9 +309,9 @@ class Fold:
         client_id = executed.client_id if executed is not None else ""
         stop = self.orders.get(client_id)  # a protective stop: its row has the venue's id
         order = stop or self._order(row.order, client_id, row.symbol, row.trace)
-        got, gross, fee_quote = self._moved(row, executed)
+        net_units, gross, fee_quote = self._moved(row, executed)
         if not order.sent and not order.placed:  # filled inside: nothing was submitted
-            order.reduce(got * self.trades.units(row.symbol) < 0.0)
+            order.reduce(net_units * self.trades.units(row.symbol) < 0.0)
             order.side, order.quantity = row.side, order.quantity + gross
         if order.status in ("intent", "open"):
             order.status = "partially_filled"
@@ -326,7 +326,14 @@ class Fold:
         reason, away = row.reason or order.reason, row.price - order.decision_price
         slippage = away * (gross if row.side == "buy" else -gross) if away == away else 0.0
         self.trades.fill(
-            row.symbol, got, row.price, fee_quote, row.market_ns, reason, slippage, row.liquidation
+            row.symbol,
+            net_units,
+            row.price,
+            fee_quote,
+            row.market_ns,
+            reason,
+            slippage,
+            row.liquidation,
         )
 
     def _funded(self, row: m.Funded) -> None:
@@ -335,18 +342,18 @@ class Fold:
     def _moved(self, row: m.Traded, executed: m.Filled | None) -> tuple[float, float, float]:
         """Units that arrived (signed), the quantity before a fee in the base, the quote's fee."""
         scale = self.trades.scale(row.symbol)
-        got = float(round(row.position * scale)) - self.trades.units(row.symbol)
-        gross, fee_quote = abs(got), row.fee
+        net_units = float(round(row.position * scale)) - self.trades.units(row.symbol)
+        gross, fee_quote = abs(net_units), row.fee
         if row.fee_currency == self.base(row.symbol):
             taken = float(round(row.fee * scale))
             gross += taken if row.side == "buy" else -taken
             if executed is not None:
-                taken = abs(float(round(executed.quantity * scale)) - abs(got))
+                taken = abs(float(round(executed.quantity * scale)) - abs(net_units))
             # what is missing from the units is worth as much as the ledger says, to the bit
             fee_quote = (taken / scale if taken else row.fee) * row.price
         elif row.fee_currency != self.quote(row.symbol):
             fee_quote = (executed.fee_quote if executed is not None else None) or 0.0
-        return got, gross / scale if executed is None else executed.quantity, fee_quote
+        return net_units, gross / scale if executed is None else executed.quantity, fee_quote
 
     # ------------------------------------------------------------ names
 
@@ -447,7 +454,7 @@ class Fold:
         return {**table, "drawdown": fallen}
 
 
-def _is_external(head: Head) -> bool:
+def _has_venue_fills(head: Head) -> bool:
     """Whether orders of the run are filled outside the engine, which then marks at quotes."""
     resolved = head.facts.get("resolved", {})
     fills = resolved.get("execution", {}).get("simulation", {}).get("fills", "next_open")

@@ -85,14 +85,14 @@ __all__ = [
     "pay_funding",
     "place_order",
     "reduce_only",
-    "whole",
+    "round_down",
 ]
 
 NAN = math.nan
 
 
 @helper
-def whole(x):
+def round_down(x):
     """Largest whole number not above x, as a float; what is too large for a fraction stays."""
     if not abs(x) < 4_503_599_627_370_496.0:
         return x
@@ -103,7 +103,7 @@ def whole(x):
 def floor_units(units, lot):
     """Whole lots in `units`, in units; a value within rounding of a whole lot counts as whole."""
     lots = units if lot == 1.0 else units / lot
-    down = whole(lots)
+    down = round_down(lots)
     up = down + 1.0
     missing = up - lots
     if missing <= 0.5 and missing <= 4e-15 * abs(up):
@@ -276,23 +276,23 @@ def _book_dust(k, units, price, fee, slippage, B):
 def _charge(units, price, rate, received, scale):
     """Fee of a fill by a rate: the units that arrive, and what it costs (quote)."""
     fee = abs(units) / scale * price * rate
-    got = units
+    net_units = units
     if units > 0.0 and received == 1:
-        taken = -whole(-units * rate)
-        got = units - taken
+        taken = -round_down(-units * rate)
+        net_units = units - taken
         fee = taken / scale * price
-    return got, fee
+    return net_units, fee
 
 
 @helper
-def _pay(units, price, got, fee, scale, A):
+def _pay(units, price, net_units, fee, scale, A):
     """Move the cash of a fill; a fee kept back from what arrives costs none."""
     notional = abs(units) / scale * price
     if units > 0.0:
         A[CASH] = A[CASH] - notional
     else:
         A[CASH] = A[CASH] + notional
-    if got == units:
+    if net_units == units:
         A[CASH] = A[CASH] - fee
     A[FEES] = A[FEES] + fee
     A[TURNOVER] = A[TURNOVER] + notional
@@ -324,12 +324,12 @@ def book_fill(
     when `received` is 1 (a buy then brings fewer units), else in the quote currency. `reference`
     is the price the decision saw; the difference is counted as slippage.
     """
-    got, fee = _charge(units, price, rate, received, B[k, SCALE])
+    net_units, fee = _charge(units, price, rate, received, B[k, SCALE])
     return book_amounts(
         k,
         units,
         price,
-        got,
+        net_units,
         fee,
         maker,
         time_ns,
@@ -348,46 +348,46 @@ def book_fill(
 
 @helper
 def book_amounts(
-    k, units, price, got, fee, maker, time_ns, order_id, reason, intrabar, reference,
+    k, units, price, net_units, fee, maker, time_ns, order_id, reason, intrabar, reference,
     A, C, B, I, LI, LF,
 ):  # fmt: skip
     """Book one fill whose fee is known; return 1 if it closed a trade, else 0.
 
-    `got` are the units that arrived, signed. Where they are not `units` the fee was kept back in
-    the base currency and `fee` (quote) only says what it was worth; else `fee` is paid in cash.
+    `net_units` are the units that arrived, signed. Where they are not `units` the fee was kept back
+    in the base currency and `fee` (quote) only says what it was worth; else `fee` is paid in cash.
     """
     scale = B[k, SCALE]
-    _pay(units, price, got, fee, scale, A)
+    _pay(units, price, net_units, fee, scale, A)
     slippage = (price - reference) * (units / scale)
     A[SLIPPAGE] = A[SLIPPAGE] + slippage
     row = log_row(FILL, time_ns, k, order_id, maker, reason, C, LI, LF)
     LF[row, 0] = units
     LF[row, 1] = price
     LF[row, 2] = fee
-    LF[row, 3] = got
+    LF[row, 3] = net_units
     LF[row, 4] = reference
 
     held = B[k, UNITS]
-    after = held + got
+    after = held + net_units
     B[k, UNITS] = after
     side = I[k, OPEN_SIDE]
     if side == 0:
-        if abs(after) < B[k, LOT] or after * got <= 0.0:  # dust before, dust after
-            _book_dust(k, got, price, fee, slippage, B)
+        if abs(after) < B[k, LOT] or after * net_units <= 0.0:  # dust before, dust after
+            _book_dust(k, net_units, price, fee, slippage, B)
             return 0
         if held != 0.0:  # dust joins the trade at the trade's price
             B[k, DUST_COST] = B[k, DUST_COST] - held / scale * price
-        opened = got if held * got >= 0.0 else after
+        opened = net_units if held * net_units >= 0.0 else after
         _open_trade(k, opened, price, fee, slippage, time_ns, intrabar, B, I)
         return 0
-    if got * side > 0.0:
-        B[k, AVERAGE] = (B[k, AVERAGE] * abs(held) + price * abs(got)) / abs(after)
-        B[k, ENTRY_NOTIONAL] = B[k, ENTRY_NOTIONAL] + abs(got) / scale * price
+    if net_units * side > 0.0:
+        B[k, AVERAGE] = (B[k, AVERAGE] * abs(held) + price * abs(net_units)) / abs(after)
+        B[k, ENTRY_NOTIONAL] = B[k, ENTRY_NOTIONAL] + abs(net_units) / scale * price
         B[k, TRADE_FEES] = B[k, TRADE_FEES] + fee
         B[k, TRADE_SLIPPAGE] = B[k, TRADE_SLIPPAGE] + slippage
         return 0
-    closing = min(abs(got), abs(held))
-    share = closing / abs(got)
+    closing = min(abs(net_units), abs(held))
+    share = closing / abs(net_units)
     B[k, TRADE_GROSS] = B[k, TRADE_GROSS] + (price - B[k, AVERAGE]) * side * (closing / scale)
     B[k, TRADE_FEES] = B[k, TRADE_FEES] + fee * share
     B[k, TRADE_SLIPPAGE] = B[k, TRADE_SLIPPAGE] + slippage * share

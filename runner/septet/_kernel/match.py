@@ -8,11 +8,11 @@ stop wins.
 import math
 
 from septet._kernel.layout import LIMIT, MARKET, STOP
-from septet._kernel.ledger import floor_units, whole
+from septet._kernel.ledger import floor_units, round_down
 from septet._kernel.marks import helper
 
 __all__ = [
-    "adverse",
+    "round_against",
     "cap_units",
     "liquidation_charge",
     "liquidation_price",
@@ -29,15 +29,15 @@ NAN = math.nan
 
 
 @helper
-def adverse(price, side, tick):
+def round_against(price, side, tick):
     """Round a price to the tick against the order: up for a buy (+1), down for a sell (-1)."""
     if tick <= 0.0 or price != price:
         return price
     steps = price / tick
-    nearest = whole(steps + 0.5)
+    nearest = round_down(steps + 0.5)
     if abs(steps - nearest) <= 1e-9:
         return nearest * tick
-    return (whole(steps) + (1.0 if side > 0.0 else 0.0)) * tick
+    return (round_down(steps) + (1.0 if side > 0.0 else 0.0)) * tick
 
 
 @helper
@@ -48,7 +48,7 @@ def match_open(kind, side, limit, trigger, open_, slippage, tick, arrives):
     order does whose trigger the open has passed: their slippage ends at the limit. A limit order
     that rested before fills at the open.
     """
-    price = adverse(open_ * (1.0 + side * slippage), side, tick)
+    price = round_against(open_ * (1.0 + side * slippage), side, tick)
     if kind == MARKET:
         return price
     if kind != LIMIT:
@@ -72,7 +72,7 @@ def match_within(kind, side, limit, trigger, high, low, slippage, tick):
         return limit if side * (limit - best) > 0.0 else NAN
     if kind == MARKET or side * (worst - trigger) < 0.0:
         return NAN
-    price = adverse(trigger * (1.0 + side * slippage), side, tick)
+    price = round_against(trigger * (1.0 + side * slippage), side, tick)
     if kind == STOP:
         return price
     if side * (limit - trigger) < 0.0:
@@ -84,9 +84,9 @@ def match_within(kind, side, limit, trigger, high, low, slippage, tick):
 def stop_price(side, level, open_, high, low, slippage, tick):
     """Fill price of a protective stop of a position (`side`), or NaN if it was not touched."""
     if side * (open_ - level) <= 0.0:
-        return adverse(open_ * (1.0 - side * slippage), -side, tick)
+        return round_against(open_ * (1.0 - side * slippage), -side, tick)
     if side * ((low if side > 0.0 else high) - level) <= 0.0:
-        return adverse(level * (1.0 - side * slippage), -side, tick)
+        return round_against(level * (1.0 - side * slippage), -side, tick)
     return NAN
 
 

@@ -13,11 +13,11 @@ from septet import messages as m
 from septet._core.checks import Checks, Limits
 from septet._core.checks import Instrument as CheckedInstrument
 from septet._core.engine import Engine
-from septet._core.external import ExternalEngine
 from septet._core.guards import SKEW_NS, Guards
 from septet._core.live_core import LiveCore
 from septet._core.monitoring import Monitoring
 from septet._core.orders import Orders, Timing
+from septet._core.venue_fills import VenueFillsEngine
 from septet._core.wiring import Names, OrderRules
 from septet._data.bars import Instrument
 from septet._live.intake import Intake, Schedule
@@ -31,7 +31,7 @@ from septet._shell.session import alignment_rules, plan_of
 from septet.errors import InputError
 from septet_schemas.units import format_duration
 
-__all__ = ["Build", "core_of", "currencies", "is_external", "limits_of"]
+__all__ = ["Build", "core_of", "currencies", "has_venue_fills", "limits_of"]
 
 MINUTE_NS: Final = 60_000_000_000
 ROUND_THE_CLOCK: Final = "24x7"
@@ -51,8 +51,8 @@ class Build:
     model_inputs: tuple[int, ...] = ()
 
 
-def is_external(strategy: Any) -> bool:
-    """Whether fills come from outside the engine: live, and paper against quotes or books."""
+def has_venue_fills(strategy: Any) -> bool:
+    """Whether fills come from the venue the engine: live, and paper against quotes or books."""
     if strategy.mode == "live":
         return True
     return str(simulation_of(strategy).fills) != "next_open"
@@ -99,8 +99,10 @@ def core_of(
     """
     strategy = loaded.strategy
     _refuse_unserved(strategy)
-    external = is_external(strategy)
-    plan = plan_of(loaded, calendar=_main_calendar(strategy, calendars), external=external, say=say)
+    venue_fills = has_venue_fills(strategy)
+    plan = plan_of(
+        loaded, calendar=_main_calendar(strategy, calendars), venue_fills=venue_fills, say=say
+    )
     models = _models_of(loaded, plan, run_folder)
     engine = _engine(plan, strategy, instruments, models)
     intake = _intake(plan, strategy, calendars or {})
@@ -109,10 +111,10 @@ def core_of(
         skew_limit_ns=skew_limit_of(strategy),
     )  # fmt: skip
     guards.equity = engine.equity
-    rules = _order_rules(strategy, speed, protects=external and holds_stops)
-    names = _names(plan, strategy, external)
+    rules = _order_rules(strategy, speed, protects=venue_fills and holds_stops)
+    names = _names(plan, strategy, venue_fills)
     orders = checks = None
-    if external:
+    if venue_fills:
         checks = Checks([_checked(each) for each in instruments], limits_of(strategy, speed))
         checks.equity = engine.equity
         orders = Orders(tag, checks, guards, lambda k: core.engine.held(k), timing)
@@ -121,7 +123,7 @@ def core_of(
     monitors = monitors_of(
         strategy, scale, _input_names(plan, strategy), inputs, models, lambda: core.engine
     )
-    if external:
+    if venue_fills:
         engine.dropped = monitors.monitors.record.log
     monitoring = Monitoring(monitors, strategy.universe.symbols)
     core = LiveCore(names, engine, intake, models, guards, rules, orders, checks, monitoring)
@@ -161,7 +163,7 @@ def _engine(
     assembly = plan.assembly
     window = window_of(plan, plan.state(strategy.account.capital, instruments))
     inputs = _model_inputs(plan, strategy)
-    kind = ExternalEngine if plan.assembly.external else Engine
+    kind = VenueFillsEngine if plan.assembly.venue_fills else Engine
     return kind(
         window, judge=models.judge if models is not None else None, model_inputs=inputs,
         model_row=assembly.model_row, keeps_log=False,
@@ -208,7 +210,7 @@ def _intake(plan: Plan, strategy: Any, calendars: Mapping[str, str]) -> Intake:
     return Intake(symbols, columns, schedules, alignment_rules(strategy), ages)
 
 
-def _names(plan: Plan, strategy: Any, external: bool) -> Names:
+def _names(plan: Plan, strategy: Any, venue_fills: bool) -> Names:
     symbols = strategy.universe.symbols
     pairs = [currencies(symbol, strategy.account.currency) for symbol in symbols]
     halts = [
@@ -218,7 +220,7 @@ def _names(plan: Plan, strategy: Any, external: bool) -> Names:
     return Names(
         symbols=tuple(symbols), reasons=tuple(plan.assembly.reasons), halts=tuple(halts),
         base=tuple(base for base, _ in pairs), quote=tuple(quote for _, quote in pairs),
-        external=external, explained=tuple(plan.assembly.explained),
+        venue_fills=venue_fills, explained=tuple(plan.assembly.explained),
         training_times=_schedule_of(strategy), on_drift=_retrains_on_drift(strategy),
     )  # fmt: skip
 

@@ -16,7 +16,7 @@ from septet._learn.stored import StoredModel
 from septet._live import start as begin
 from septet._live.account import AccountGate, AccountLimits, Member
 from septet._live.alerts import Alerts
-from septet._live.build import currencies, is_external
+from septet._live.build import currencies, has_venue_fills
 from septet._live.clock import LiveClock
 from septet._live.dispatch import Dispatcher
 from septet._live.facts import instruments_in
@@ -103,7 +103,7 @@ class LocalRun(ABC):
         return gate.member(
             self.strategy.name, self.symbols, bases=bases, quote=account.currency,
             capital=account.capital, limits=AccountLimits.of(self.strategy),
-            fills_inside=not is_external(self.strategy),
+            fills_inside=not has_venue_fills(self.strategy),
         )  # fmt: skip
 
     def tell(self, level: str, event: str, fields: dict[str, Any]) -> None:

@@ -17,8 +17,8 @@ import numpy as np
 from septet import messages as m
 from septet._core.engine import Engine
 from septet._core.events import DecisionTime
-from septet._core.external import ExternalEngine
 from septet._core.live_core import LiveCore
+from septet._core.venue_fills import VenueFillsEngine
 from septet._core.window import Window
 from septet._journal.form import Entry
 from septet._journal.reader import Reader
@@ -130,15 +130,15 @@ class _ShadowEngine(Engine):
         return t
 
 
-class _ShadowExternal(_ShadowEngine, ExternalEngine):
-    """The same, with fills from outside."""
+class _ShadowVenueFillsEngine(_ShadowEngine, VenueFillsEngine):
+    """The same, with fills from the venue."""
 
 
 def _engine_over(build: Build, taken: _Taken) -> Engine:
     plan, strategy = build.plan, build.loaded.strategy
     state = plan.state(strategy.account.capital, build.instruments)
     window = _window_over(plan, state, taken)
-    kind = _ShadowExternal if build.names.external else _ShadowEngine
+    kind = _ShadowVenueFillsEngine if build.names.venue_fills else _ShadowEngine
     engine: Engine = kind(window, keeps_log=False, dropped=build.core.engine.dropped)
     with np.errstate(all="ignore"):
         plan.module.observe(0, len(taken.decision_times), window.arrays.table)

@@ -32,7 +32,7 @@ _NICE: Final = 10
 class Work:
     """One model to fit: a strategy as it was loaded, and all bars known by its time.
 
-    `external` is that of the running plan, so that its compiled code is used again.
+    `venue_fills` is that of the running plan, so that its compiled code is used again.
     """
 
     tree: Any
@@ -42,7 +42,7 @@ class Work:
     number: int
     trained_to_ns: int
     cause: str = "schedule"
-    external: bool = False
+    venue_fills: bool = False
 
 
 def fit(work: Work) -> Any:
@@ -63,7 +63,7 @@ def fit(work: Work) -> Any:
 
     loaded = reopen(work.tree, work.path, work.base_dir)
     strategy, market = loaded.strategy, work.market
-    plan = plan_of(loaded, calendar=market.calendar, external=work.external)
+    plan = plan_of(loaded, calendar=market.calendar, venue_fills=work.venue_fills)
     aligned = align_bars(plan, market, alignment_rules(strategy))
     state = plan.state(1.0, [Instrument(symbol) for symbol in market.symbols])
     batch = Batch(plan, aligned, state)

@@ -115,16 +115,16 @@ class ModelTrainer:
         *,
         timeout_s: float = 3_600.0,
         attempts: int = 2,
-        external: bool = False,
+        venue_fills: bool = False,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         """Train models of `loaded` on what `shelf` holds; `attempts` count where a child died.
 
-        `external` is that of the running plan: the child then compiles nothing. `say` is told
+        `venue_fills` is that of the running plan: the child then compiles nothing. `say` is told
         when a child died and another one begins.
         """
         self._loaded, self._shelf, self._folder, self._now_ns = loaded, shelf, run_folder, now_ns
-        self._timeout_s, self._attempts, self._external = timeout_s, attempts, external
+        self._timeout_s, self._attempts, self._venue_fills = timeout_s, attempts, venue_fills
         self._say = say
         self._lock = asyncio.Lock()
         self._child: asyncio.subprocess.Process | None = None
@@ -172,7 +172,7 @@ class ModelTrainer:
         market = self._shelf.market(trained_to_ns)  # here: the shelf grows in this thread
         order = Work(
             loaded.tree, loaded.path, loaded.base_dir, market, number, trained_to_ns, cause,
-            external=self._external,
+            venue_fills=self._venue_fills,
         )  # fmt: skip
         data = await asyncio.to_thread(pickle.dumps, order)
         log = create_file(work / "log.txt")

@@ -13,7 +13,7 @@ from septet._core.orders.records import Timing
 from septet._data.bars import Instrument
 from septet._host.tasks import Tasks
 from septet._host.venues import Connects, LiveFeed, LiveVenue, Market, Streams, VenueFacts
-from septet._live.build import core_of, currencies, is_external
+from septet._live.build import core_of, currencies, has_venue_fills
 from septet._live.clock import LiveClock
 from septet._live.paper.venue import PaperVenue, resting
 from septet._plan.terms import simulation_of
@@ -90,7 +90,7 @@ def venue_of(
     strategy = loaded.strategy
     if strategy.mode == "live":
         return _connected(loaded, clock, tasks)
-    if not is_external(strategy):
+    if not has_venue_fills(strategy):
         return None
     name = next(iter(strategy.execution.venues))
     return PaperVenue(

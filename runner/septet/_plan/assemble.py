@@ -14,7 +14,7 @@ from septet._plan.graph import Column, Graph, Resolve
 from septet._plan.kept import Texts
 from septet._plan.observe import Rows
 from septet._plan.outside import SlowColumn
-from septet._plan.reasons import OUTSIDE_REASONS
+from septet._plan.reasons import VENUE_REASONS
 from septet._plan.terms import Terms
 from septet._plan.trading import Trading
 from septet_schemas.blocks import UseBlock
@@ -64,7 +64,7 @@ class Assembly:
     outside: tuple[SlowColumn, ...]
     lookback_times: int
     look_back: int
-    external: bool
+    venue_fills: bool
     facts: PlanFacts
 
     @property
@@ -79,16 +79,16 @@ def assemble(
     *,
     tables: bool = True,
     curve: bool = True,
-    external: bool = False,
+    venue_fills: bool = False,
 ) -> Assembly:
     """Bind every block and render the plan's text.
 
     `resolve` finds a feature step by name; `tables` False leaves the decision rows out;
-    with `curve` False, too, equity is kept at the times of Q alone, and summed. An `external`
-    plan matches no order against a bar: its fills come from outside; it needs tables.
+    with `curve` False, too, equity is kept at the times of Q alone, and summed. A `venue_fills`
+    plan matches no order against a bar: its fills come from the venue; it needs tables.
     """
-    assert tables or not external
-    trading = Trading(terms, resolve, tables=tables, curve=curve, external=external)
+    assert tables or not venue_fills
+    trading = Trading(terms, resolve, tables=tables, curve=curve, venue_fills=venue_fills)
     context = trading.context()
     binder, graph = trading.binder, trading.graph
     slow = binder.slow_parts
@@ -109,7 +109,7 @@ def assemble(
         parameters=binder.parameters,
         unit_parameters={unit: len(binder.numbers[unit]) for unit in UNITS},
         unit_rows={unit: tuple(binder.rows[unit]) for unit in UNITS},
-        reasons=tuple(trading.reasons) + (() if external else OUTSIDE_REASONS),
+        reasons=tuple(trading.reasons) + (() if venue_fills else VENUE_REASONS),
         rows=trading.observing.rows,
         across=bool(trading.observing.acrosses),
         features={
@@ -140,7 +140,7 @@ def assemble(
         outside=tuple(trading.observing.outside),
         lookback_times=trading.lookback_times,
         look_back=trading.look_back,
-        external=external,
+        venue_fills=venue_fills,
         facts=_facts(trading),
     )
 
@@ -162,7 +162,7 @@ def _facts(trading: Trading) -> PlanFacts:
         ),
         model_row=trading.model_row,
         decision_row=trading.decision_row if trading.tables else None,
-        outside_reasons=trading.outside_reasons,
+        venue_reasons=trading.venue_reasons,
         checked=tuple(trading.checked.rules),
         checked_at=_checked_slots(trading)[:-1],
         timed=any("now_ns" in each.declaration.parameters for each in terms.halts.values()),

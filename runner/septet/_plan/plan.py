@@ -257,12 +257,12 @@ def make_plan(
     *,
     tables: bool = True,
     curve: bool = True,
-    external: bool = False,
+    venue_fills: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> Plan:
     """Assemble the plan of a strategy; nothing is compiled until its module is asked for.
 
-    The orders of an `external` plan are filled elsewhere: `ExternalEngine` books its fills.
+    The orders of a `venue_fills` plan are filled elsewhere: `VenueFillsEngine` books its fills.
     """
-    made = assemble(terms, resolve, tables=tables, curve=curve, external=external)
+    made = assemble(terms, resolve, tables=tables, curve=curve, venue_fills=venue_fills)
     return Plan(made, say)

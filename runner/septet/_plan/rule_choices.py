@@ -46,7 +46,7 @@ def rules_of(context: Mapping[str, Any]) -> dict[str, str]:
     return {
         module.__name__.rpartition(".")[2]: "\n\n\n".join(specialise(module, choices).values())
         for module in RULES
-        if module is not venue_entries or context["external"]
+        if module is not venue_entries or context["venue_fills"]
     }
 
 
@@ -76,7 +76,7 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
     }  # fmt: skip
     return Choices(
         values={
-            "SPOT": c["spot"], "VENUE_FILLS": c["external"], "ONE_SYMBOL": c["one"],
+            "SPOT": c["spot"], "VENUE_FILLS": c["venue_fills"], "ONE_SYMBOL": c["one"],
             "SYMBOLS": c["symbols"], "BAR_NS": c["bar_ns"],
             "ONE_FEE": c["maker_fee"] == c["taker_fee"], "FEE_IN_KIND": c["received"],
             "PARTICIPATION": c["participation"] is not None, "RESTS": c["rests"],

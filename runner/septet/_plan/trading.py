@@ -17,7 +17,7 @@ from septet._plan.graph import Column, Graph, Node, Resolve
 from septet._plan.idle_choices import idle_choices
 from septet._plan.invalid_answers import CheckedRules, checks_of_signal
 from septet._plan.observe import Observing
-from septet._plan.reasons import FIXED_REASONS, MODEL_REASONS, OUTSIDE_REASONS
+from septet._plan.reasons import FIXED_REASONS, MODEL_REASONS, VENUE_REASONS
 from septet._plan.rule_choices import rank_of_cap
 from septet._plan.terms import Terms
 from septet._plan.text import ARRAYS, listed
@@ -35,10 +35,10 @@ class Trading:
     """Binds signal, risk and execution; `context` is what the plan's text is made of."""
 
     def __init__(
-        self, terms: Terms, resolve: Resolve, *, tables: bool, curve: bool, external: bool
+        self, terms: Terms, resolve: Resolve, *, tables: bool, curve: bool, venue_fills: bool
     ) -> None:
         self.terms, self.tables, self.curve = terms, tables, curve or tables
-        self.external = external
+        self.venue_fills = venue_fills
         self.symbols = len(terms.symbols)
         self.binder = Binder(terms.bar_ns)
         self.graph = Graph(
@@ -453,24 +453,24 @@ class Trading:
 
     def _outside(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """Tell what a plan leaves out whose orders are filled elsewhere: all that meets a bar."""
-        here = self.external and bool(context["protective"] or context["targets"])
-        liquidates = self.external and bool(context["liquidation"])
+        here = self.venue_fills and bool(context["protective"] or context["targets"])
+        liquidates = self.venue_fills and bool(context["liquidation"])
         told: dict[str, Any] = {
-            "external": self.external, "stops_here": here, "liquidates": liquidates,
+            "venue_fills": self.venue_fills, "stops_here": here, "liquidates": liquidates,
         }  # fmt: skip
-        if self.external:
+        if self.venue_fills:
             left_out = ["rests", "protects", "liquidation", "marks_idle_spans"]
             told |= dict.fromkeys([*left_out, "trades_active_symbols"], False)
             told |= {"participation": None}
-        self.outside_reasons = len(self.reasons)
-        self.reasons += OUTSIDE_REASONS if self.external else ()
+        self.venue_reasons = len(self.reasons)
+        self.reasons += VENUE_REASONS if self.venue_fills else ()
         return told
 
     @property
     def constants(self) -> dict[str, int]:
         """Numbers of reasons by name; those of the signal and the model are offsets."""
         fixed = {f"R_{name.upper()}": number for number, name in enumerate(FIXED_REASONS)}
-        for number, name in enumerate(OUTSIDE_REASONS, self.outside_reasons):
+        for number, name in enumerate(VENUE_REASONS, self.venue_reasons):
             fixed[f"R_{name.upper()}"] = number
         return {
             **fixed, "R_SIGNAL": self.signal_reasons, "R_MODEL": self.model_reasons,
@@ -481,7 +481,7 @@ class Trading:
             ledger.book_fill, ledger.book_amounts, ledger.charge_liquidation, ledger.end_order,
             ledger.end_queued, ledger.floor_units, ledger.log_row, ledger.pay_funding,
             ledger.place_order, ledger.reduce_only,
-            match.adverse, match.cap_units, match.liquidation_charge, match.liquidation_price,
+            match.round_against, match.cap_units, match.liquidation_charge, match.liquidation_price,
             match.match_open, match.match_within, match.regime_allows, match.stop_price,
             match.target_price, match.too_small, frames.bars_of, frames.clear, frames.put_right,
             maths.logarithm,

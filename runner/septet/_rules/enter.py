@@ -11,7 +11,7 @@ from math import nan
 
 from septet._kernel.layout import LIMIT, MARKET, STOP, STOP_LIMIT
 from septet._kernel.ledger import floor_units
-from septet._kernel.match import adverse, regime_allows, too_small
+from septet._kernel.match import regime_allows, round_against, too_small
 from septet._kernel.maths import logarithm
 from septet._rules.checked import count_invalid, is_label
 from septet._rules.form import kernel, routine
@@ -334,8 +334,8 @@ def rejection_of_wire(k, i, now_ns, side, units, run: Run):
     if CHECKS_ORDER and not (is_price(limit_price) and is_price(trigger_price)):
         count_invalid(CHECKED_ORDER, k, now_ns, run)
         return BROKEN_ORDER
-    run.candidate_limit = adverse(limit_price, -side, run.tick[k])
-    run.candidate_trigger = adverse(trigger_price, side, run.tick[k])
+    run.candidate_limit = round_against(limit_price, -side, run.tick[k])
+    run.candidate_trigger = round_against(trigger_price, side, run.tick[k])
     for limit in WIRES:
         most = limit.most(k, i, now_ns, run)
         if limit.checked and not most >= 0.0:

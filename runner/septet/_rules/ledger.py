@@ -52,11 +52,11 @@ def book_fill(
 
 
 def book_amounts(
-    k, units, price, got, fee, maker, time_ns, order_id, reason, intrabar, reference, run: Run
+    k, units, price, net_units, fee, maker, time_ns, order_id, reason, intrabar, reference, run: Run
 ):  # fmt: skip
     """Book one fill whose fee is known; return 1 if it closed a trade, else 0."""
     return _kernel.book_amounts(
-        k, units, price, got, fee, maker, time_ns, order_id, reason, intrabar, reference,
+        k, units, price, net_units, fee, maker, time_ns, order_id, reason, intrabar, reference,
         run.A, run.C, run.B, run.I, run.LI, run.LF,
     )  # fmt: skip
 

@@ -7,9 +7,9 @@ from math import nan
 from septet._kernel.layout import LIMIT, MARKET, STATUS_CANCELLED, STATUS_EXPIRED, STOP
 from septet._kernel.ledger import floor_units
 from septet._kernel.match import (
-    adverse,
     cap_units,
     liquidation_price,
+    round_against,
     stop_price,
     target_price,
     too_small,
@@ -85,7 +85,7 @@ def target_level(k, known, now_ns, run: Run):
             price = checked_target(stop.rule, k, side, price, known, run)
         if price == price and (level != level or side * (price - level) < 0.0):
             level, reason = price, stop.code
-    return adverse(level, side, run.tick[k]), reason
+    return round_against(level, side, run.tick[k]), reason
 
 
 @kernel

@@ -19,11 +19,11 @@ __all__ = ["book", "protection", "reprice", "respond"]
     "int64[:, ::1])"
 )
 def book(
-    k, order_id, units, price, got, fee, maker, time_ns, reason, reference, given_up, run: Run
+    k, order_id, units, price, net_units, fee, maker, time_ns, reason, reference, given_up, run: Run
 ):  # fmt: skip
-    """Book a fill from outside; 1 if it closed a trade."""
+    """Book a fill of the venue; 1 if it closed a trade."""
     return book_venue_fill(
-        k, order_id, units, price, got, fee, maker, time_ns, reason, reference, given_up, run
+        k, order_id, units, price, net_units, fee, maker, time_ns, reason, reference, given_up, run
     )
 
 

@@ -55,7 +55,7 @@ __all__ = [
 
 @routine
 def book_venue_fill(
-    k, order_id, units, price, got, fee, maker, time_ns, reason, reference, given_up, run: Run
+    k, order_id, units, price, net_units, fee, maker, time_ns, reason, reference, given_up, run: Run
 ):  # fmt: skip
     """Book a fill; an entry that waited for it begins to work.
 
@@ -63,10 +63,10 @@ def book_venue_fill(
     """
     if QUEUES and run.queued_id[k] == order_id + 1:
         return fill_queued(
-            k, order_id, units, price, got, fee, maker, time_ns, reason, reference, run
+            k, order_id, units, price, net_units, fee, maker, time_ns, reason, reference, run
         )
     closed = take_in_fill(
-        k, order_id, units, price, got, fee, maker, time_ns, reason, reference, given_up, run
+        k, order_id, units, price, net_units, fee, maker, time_ns, reason, reference, given_up, run
     )
     if QUEUES:
         release(k, run)
@@ -74,10 +74,12 @@ def book_venue_fill(
 
 
 @routine
-def fill_queued(k, order_id, units, price, got, fee, maker, time_ns, reason, reference, run: Run):
+def fill_queued(
+    k, order_id, units, price, net_units, fee, maker, time_ns, reason, reference, run: Run
+):
     """Book a fill of the entry that is queued behind an exit: the exit has that much less to do."""
     closed = book_amounts(
-        k, units, price, got, fee, maker, time_ns, order_id, reason, 0, reference, run
+        k, units, price, net_units, fee, maker, time_ns, order_id, reason, 0, reference, run
     )
     if LEARNS_FROM_TRADES and closed == 1:
         learn_from_trade(run)
@@ -95,7 +97,9 @@ def fill_queued(k, order_id, units, price, got, fee, maker, time_ns, reason, ref
 
 
 @routine
-def book_reported(k, units, price, got, fee, maker, time_ns, order_id, reason, reference, run: Run):
+def book_reported(
+    k, units, price, net_units, fee, maker, time_ns, order_id, reason, reference, run: Run
+):
     """Book a fill in the account, a liquidation with its charge; return 1 if it closed a trade."""
     side = run.open_side[k]
     if LIQUIDATES_HERE:
@@ -108,7 +112,7 @@ def book_reported(k, units, price, got, fee, maker, time_ns, order_id, reason, r
             )  # fmt: skip
             charge_liquidation(k, charge, run)
     closed = book_amounts(
-        k, units, price, got, fee, maker, time_ns, order_id, reason, 0, reference, run
+        k, units, price, net_units, fee, maker, time_ns, order_id, reason, 0, reference, run
     )
     if LIQUIDATES_HERE:
         run.LF[row, 5] = charge
@@ -121,7 +125,7 @@ def book_reported(k, units, price, got, fee, maker, time_ns, order_id, reason, r
 
 @routine
 def take_in_fill(
-    k, order_id, units, price, got, fee, maker, time_ns, reason, reference, given_up, run: Run
+    k, order_id, units, price, net_units, fee, maker, time_ns, reason, reference, given_up, run: Run
 ):  # fmt: skip
     """Book a fill of an order that is not queued; what is left works on.
 
@@ -134,7 +138,7 @@ def take_in_fill(
         reason = run.order_reason[k]
         reference = run.decision_price[k]
     closed = book_reported(
-        k, units, price, got, fee, maker, time_ns, order_id, reason, reference, run
+        k, units, price, net_units, fee, maker, time_ns, order_id, reason, reference, run
     )
     held = run.units[k]
     if working:

@@ -63,11 +63,11 @@ def plan_of(
     *,
     tables: bool = True,
     curve: bool = True,
-    external: bool = False,
+    venue_fills: bool = False,
     calendar: str = "24x7",
     say: Say | None = None,
 ) -> Plan:
-    """Make the plan of a loaded file, `external` for fills from outside; compiles nothing yet.
+    """Make the plan of a loaded file, `venue_fills` for fills from the venue; compiles nothing yet.
 
     Where nothing may be compiled (``SEPTET_COMPILE=never``) it runs as plain Python.
     """
@@ -78,7 +78,7 @@ def plan_of(
         return host.load(entry), entry.distribution
 
     terms = terms_of(loaded.strategy, calendar)
-    plan = make_plan(terms, resolve, tables=tables, curve=curve, external=external, say=say)
+    plan = make_plan(terms, resolve, tables=tables, curve=curve, venue_fills=venue_fills, say=say)
     if compile_choice() == "never":
         plan.run_plain()
     return plan

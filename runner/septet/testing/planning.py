@@ -68,7 +68,7 @@ def plan_step(
     for shape in SHAPES if is_rule else SHAPES[:1]:
         terms = _terms([(step, config)], shape, bar_ns)
         try:
-            made = assemble(terms, lambda use, owner: (resolve(use), owner), external=True)
+            made = assemble(terms, lambda use, owner: (resolve(use), owner), venue_fills=True)
             module = plain_module(f"plan_of_{NAME}", made.text, made.flavour)
         except (SeptetError, ImportError, SyntaxError) as error:
             raise StepError(f"no live plan can be made with it: {error}") from error

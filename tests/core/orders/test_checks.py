@@ -16,9 +16,9 @@ from septet._core.checks import (
     Instrument,
     Limits,
     _digits,
+    floor_to_lot,
     inward,
     outward,
-    whole,
 )
 
 NOW = 1_700_000_000_000_000_000
@@ -219,12 +219,12 @@ def test_the_gross_sum_is_what_adding_anew_gives(rows: Rows) -> None:
 @given(st.integers(0, 10**9), st.sampled_from([1e-8, 1e-5, 0.001, 0.01, 0.05, 0.1, 0.25, 1.0, 5.0]))
 def test_rounding_leaves_whole_steps_alone_and_never_gives_more(count: int, step: float) -> None:
     exact = float(f"{count * step:.10f}")
-    assert whole(exact, step) == pytest.approx(exact, rel=1e-12)
+    assert floor_to_lot(exact, step) == pytest.approx(exact, rel=1e-12)
     between = exact + 0.4 * step
-    assert whole(between, step) <= between
+    assert floor_to_lot(between, step) <= between
     assert inward(between, step, 1) <= between <= inward(between, step, -1)
     assert outward(between, step, 1) == inward(between, step, -1)
-    assert whole(whole(between, step), step) == whole(between, step)
+    assert floor_to_lot(floor_to_lot(between, step), step) == floor_to_lot(between, step)
 
 
 STEPS = st.one_of(
@@ -238,9 +238,9 @@ STEPS = st.one_of(
 def test_whole_lots_have_the_bits_of_their_decimals(size: float, step: float, on: bool) -> None:
     quantity = size * step if on else float(size)
     count, digits = math.floor(quantity / step + FUZZ), _digits(step)
-    assert whole(quantity, step) == round(count * step, digits)
+    assert floor_to_lot(quantity, step) == round(count * step, digits)
 
 
 def test_no_step_means_no_rounding() -> None:
-    assert whole(1.23456, 0.0) == 1.23456
+    assert floor_to_lot(1.23456, 0.0) == 1.23456
     assert inward(1.23456, 0.0, 1) == 1.23456

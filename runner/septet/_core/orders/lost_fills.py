@@ -10,7 +10,7 @@ level of a stop, and an exit sells no more than the account holds.
 from __future__ import annotations
 
 from septet import messages as m
-from septet._core.checks import whole
+from septet._core.checks import floor_to_lot
 from septet._core.orders import disputes
 from septet._core.orders.lifecycle import LOST, OrderLifecycle
 from septet._core.orders.records import LARGEST_FEE, SECOND_NS, Child, Disputed
@@ -66,7 +66,7 @@ def let_exit_pass(lifecycle: OrderLifecycle, stop: Child, now_ns: int) -> bool:
     there = min(abs(lifecycle.position(k)), held if lifecycle.position(k) > 0.0 else -held)
     if stop.claim is None or not stop.lost or asked_ns <= stop.told_ns:
         return False
-    if whole(max(0.0, there), lifecycle.instrument(k).lot) <= 0.0:
+    if floor_to_lot(max(0.0, there), lifecycle.instrument(k).lot) <= 0.0:
         return False
     if not stop.let_go:
         stop.let_go = True

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from septet import messages as m
-from septet._core.checks import inward, outward, whole
+from septet._core.checks import floor_to_lot, inward, outward
 from septet._core.orders import lost_fills, stops, waiting
 from septet._core.orders.ids import child_id
 from septet._core.orders.lifecycle import Level, OrderLifecycle
@@ -229,19 +229,18 @@ def _rejection(
 
 def _size(lifecycle: OrderLifecycle, work: Work, sign: int) -> tuple[float, float]:
     """Return how much to send, and the most it may be; 0 where nothing is left."""
-    parent = work.parent
-    instrument = lifecycle.checks.symbols[parent.symbol].instrument
+    parent, k = work.parent, work.parent.symbol
+    instrument, price = lifecycle.instrument(k), lifecycle.checks.symbols[k].price
     rest = abs(parent.quantity) - work.filled
     if not parent.reduces:
-        return whole(max(0.0, rest), instrument.lot), rest
-    held = -sign * lifecycle.reducible(parent.symbol)
+        return floor_to_lot(max(0.0, rest), instrument.lot), rest
+    held = -sign * lifecycle.reducible(k)
     most = held if parent.whole else min(rest, held)
-    quantity = whole(max(0.0, most), instrument.lot)
-    price = lifecycle.checks.symbols[parent.symbol].price
+    quantity = floor_to_lot(max(0.0, most), instrument.lot)
     if instrument.is_too_small(quantity, price):
         return 0.0, most
     if instrument.max_quantity > 0.0:
-        quantity = min(quantity, whole(instrument.max_quantity, instrument.lot))
+        quantity = min(quantity, floor_to_lot(instrument.max_quantity, instrument.lot))
     return quantity, most
 
 
@@ -304,7 +303,7 @@ def _stopped(lifecycle: OrderLifecycle, work: Work, reason: str, now_ns: int) ->
             lifecycle.alert("critical", "reduction_waits", text, k)
         return False
     _tell(lifecycle, parent, f"order {parent.number} was rejected here", reason, now_ns)
-    held = whole(max(0.0, -parent.sign * lifecycle.position(k)), lifecycle.instrument(k).lot)
+    held = floor_to_lot(max(0.0, -parent.sign * lifecycle.position(k)), lifecycle.instrument(k).lot)
     if held > 0.0:
         quantity = parent.sign * min(abs(parent.quantity), held + work.filled)
         work.parent = msgspec.structs.replace(
@@ -322,7 +321,8 @@ def is_wanted(lifecycle: OrderLifecycle, child: Child) -> bool:
     if child.cancels or lifecycle.records.kill:
         return False
     k = child.symbol
-    closes = whole(max(0.0, -child.sign * lifecycle.position(k)), lifecycle.instrument(k).lot) > 0.0
+    held = max(0.0, -child.sign * lifecycle.position(k))
+    closes = floor_to_lot(held, lifecycle.instrument(k).lot) > 0.0
     return closes or bool(child.replaces) or not lifecycle.guards.blocked(k)
 
 
@@ -433,7 +433,7 @@ def reprice(lifecycle: OrderLifecycle, work: Work, price: float, now_ns: int) ->
     instrument = lifecycle.instrument(parent.symbol)
     limit = inward(price, instrument.tick, parent.sign)
     rest = abs(parent.quantity) - work.filled
-    quantity = whole(min(old.rest, rest), instrument.lot)
+    quantity = floor_to_lot(min(old.rest, rest), instrument.lot)
     if quantity <= 0.0:
         return False
     work.repriced_ns = now_ns

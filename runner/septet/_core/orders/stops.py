@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from septet import messages as m
-from septet._core.checks import outward, whole
+from septet._core.checks import floor_to_lot, outward
 from septet._core.orders.ids import stop_id
 from septet._core.orders.lifecycle import Level, OrderLifecycle
 from septet._core.orders.records import SECOND_NS, Child, Protection, StopEnded, tolerated
@@ -57,9 +57,9 @@ def _target(lifecycle: OrderLifecycle, k: int, stop: Protection, position: float
         return 0.0
     sign = 1 if stop.quantity > 0.0 else -1
     held = sign * position
-    quantity = whole(max(0.0, min(abs(stop.quantity), held)), instrument.lot)
+    quantity = floor_to_lot(max(0.0, min(abs(stop.quantity), held)), instrument.lot)
     if instrument.max_quantity > 0.0:
-        quantity = min(quantity, whole(instrument.max_quantity, instrument.lot))
+        quantity = min(quantity, floor_to_lot(instrument.max_quantity, instrument.lot))
     if instrument.is_too_small(quantity, stop.trigger):
         return 0.0
     return quantity
@@ -68,7 +68,7 @@ def _target(lifecycle: OrderLifecycle, k: int, stop: Protection, position: float
 def _say_too_small(lifecycle: OrderLifecycle, k: int, stop: Protection, position: float) -> None:
     """Say that a position that can be sold now is worth too little at the level of its stop."""
     instrument, price = lifecycle.instrument(k), lifecycle.checks.symbols[k].price
-    quantity = whole(min(abs(stop.quantity), abs(position)), instrument.lot)
+    quantity = floor_to_lot(min(abs(stop.quantity), abs(position)), instrument.lot)
     if (
         stop.quantity * position > 0.0 < price and quantity * price >= instrument.min_notional
         and quantity >= instrument.min_quantity and quantity > 0.0
@@ -80,7 +80,9 @@ def _say_too_small(lifecycle: OrderLifecycle, k: int, stop: Protection, position
 
 def _say_partial(lifecycle: OrderLifecycle, k: int, stop: Protection, target: float) -> None:
     """Say that a stop covers less than what is held: the venue takes no more in one order."""
-    held = whole(min(abs(stop.quantity), abs(lifecycle.reducible(k))), lifecycle.instrument(k).lot)
+    held = floor_to_lot(
+        min(abs(stop.quantity), abs(lifecycle.reducible(k))), lifecycle.instrument(k).lot
+    )
     if target < held:
         text = f"the stop at the venue covers {target:.12g} of {held:.12g}, the most that it takes "
         text += "in one order; the rest is closed once that has been filled"

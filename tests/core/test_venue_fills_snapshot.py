@@ -10,14 +10,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from septet._core.engine import KNOWN, Engine
-from septet._core.external import ExternalEngine
+from septet._core.venue_fills import VenueFillsEngine
 from septet._kernel import layout
 from septet._shell.eventful import decision_times
 from septet.errors import RunError
 from tests.core.engine_harness import ONE, EngineHarness
-from tests.core.outside import engine_of, follow, outside_of, placed, recorded, same_words, words_of
 from tests.core.paths import plainly
 from tests.core.properties import session_of_body
+from tests.core.venue_fills import (
+    engine_of,
+    follow,
+    placed,
+    recorded,
+    same_words,
+    with_venue_fills,
+    words_of,
+)
 from tests.scale import examples
 
 SHAPES = ("quoting", "breakouts", "nightly", "pair", "leaders")
@@ -34,7 +42,7 @@ def bits(engine: Engine) -> list[bytes]:
 @settings(max_examples=examples(2))
 def test_a_snapshot_goes_on_bit_for_bit(name, data):
     run = recorded(plainly(session_of_body(name, data.draw(st.integers(0, 99)), 150)))
-    session = outside_of(run.session)
+    session = with_venue_fills(run.session)
     cuts = data.draw(st.sets(st.integers(1, len(run.times) - 1), min_size=1, max_size=4))
     whole = engine_of(session, 12)
     parts = engine_of(session, 12)
@@ -149,4 +157,4 @@ def test_the_compiled_text_says_what_the_plain_one_says():
     assert repr(_story(one)) == repr(_story(other))
     assert one.engine.snapshot()[-200:] == other.engine.snapshot()[-200:]
     assert bits(one.engine) == bits(other.engine)
-    assert isinstance(other.engine, ExternalEngine)
+    assert isinstance(other.engine, VenueFillsEngine)

@@ -1,4 +1,4 @@
-"""What fills and ends from outside do to orders, positions and cash."""
+"""What fills and ends of a venue do to orders, positions and cash."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from septet._core.events import Place, Traded
 from septet._kernel import layout
 from tests.core.engine_harness import ONE, EngineHarness
-from tests.core.outside import placed
+from tests.core.venue_fills import placed
 from tests.scale import examples
 
 FILLED, CANCELLED, EXPIRED = (
@@ -38,7 +38,7 @@ def test_parts_fill_an_order_and_the_last_one_ends_it():
     assert harness.held == 1.0
     assert harness.engine.cash == 10_000.0 - 0.25 * 101.0 - 0.75 * 103.0 - 0.5
     (traded,) = [each for each in second if isinstance(each, Traded)]
-    assert (traded.held, traded.fee, traded.got) == (ONE, 0.5, 0.75 * ONE)
+    assert (traded.held, traded.fee, traded.net_units) == (ONE, 0.5, 0.75 * ONE)
 
 
 TURNS: dict[str, Any] = {
@@ -94,7 +94,7 @@ def test_an_exit_that_a_venue_ended_is_sent_again_before_the_entry_works():
 def test_a_fee_in_base_leaves_less_and_costs_no_cash():
     harness = EngineHarness("++++")
     entry = harness.order(harness.step(2))
-    done = harness.fill(entry, ONE, 100.0, got=ONE - 100_000.0, fee=0.1)
+    done = harness.fill(entry, ONE, 100.0, net_units=ONE - 100_000.0, fee=0.1)
     assert harness.ends(done) == [(entry.order, FILLED, "entry")]
     assert harness.held == 0.999
     assert harness.engine.cash == 9_900.0
@@ -234,7 +234,7 @@ def test_cash_and_position_are_the_sum_of_fills(data):
                 price = data.draw(st.floats(95.0, 106.0))
                 fee = data.draw(st.sampled_from([0.0, 0.1, -0.02]))
                 kept = data.draw(st.sampled_from([0.0, 0.0, 1_000.0]))
-                found = harness.fill(order, some, price, got=some - kept, fee=fee)
+                found = harness.fill(order, some, price, net_units=some - kept, fee=fee)
                 cash -= some / ONE * price + (0.0 if kept else fee)
                 units += some - kept
             elif deed == "end":

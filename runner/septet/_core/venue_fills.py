@@ -1,4 +1,4 @@
-"""The engine of a run whose fills come from outside: live, and paper against quotes.
+"""The engine of a run whose fills come from the venue: live, and paper against quotes.
 
 The same generated text decides; nothing is matched here. What the core gives up is a request to
 cancel, and an order that was given up may still fill: such fills are booked like all others.
@@ -16,14 +16,14 @@ from septet._core.events import Command
 from septet._core.window import Window
 from septet._kernel import layout
 
-__all__ = ["ExternalEngine"]
+__all__ = ["VenueFillsEngine"]
 
 END, TRIGGER, GO_ON = range(3)
 NOBODY: Final = -1
 """Number of the order of a position that was adopted."""
 
 
-class ExternalEngine(Engine):
+class VenueFillsEngine(Engine):
     """The deterministic core of a run whose orders are filled elsewhere.
 
     It takes the parameters of `Engine`; the plan must be external. Rows of the log are dropped
@@ -39,26 +39,26 @@ class ExternalEngine(Engine):
         self._known: dict[int, tuple[int, float, bool]] = {}
 
     def fill(
-        self, k: int, order: int, units: float, price: float, got: float, fee: float,
+        self, k: int, order: int, units: float, price: float, net_units: float, fee: float,
         maker: bool, time_ns: int,
     ) -> list[Command]:  # fmt: skip
         """Book a fill of an order of ours, working or given up.
 
-        `units` and `got`, what arrived net of a fee in the base currency, are signed; `fee` is in
-        the quote currency: paid in cash, or where `got` is not `units` what was kept back is worth.
+        `units` and `net_units`, those less a fee in the base currency, are signed. `fee` is in the
+        quote currency: paid in cash, or where `net_units` differs the worth of what was withheld.
         A fill of an order given up by an exit, an opposite signal or a halt that adds to the
         position makes an exit at once.
         """
         self._now_ns, self._valued = time_ns, False
         reason, reference, given_up = self._known.get(order, (self._reason(UNKNOWN), price, False))
         self._book(
-            k, order, units, price, got, fee, int(maker), time_ns, reason, reference,
+            k, order, units, price, net_units, fee, int(maker), time_ns, reason, reference,
             int(given_up), self._arrays.table,
         )  # fmt: skip
         return self._new()
 
     def end(self, k: int, order: int, status: int, time_ns: int) -> list[Command]:
-        """Take an order out of work that is final outside, with no fill to come.
+        """Take an order out of work that is final at the venue, with no fill to come.
 
         One that does not work any more changes nothing. An exit that is not done is owed: it is
         ordered again at the symbol's next bar, or by `go_on`.
@@ -70,7 +70,7 @@ class ExternalEngine(Engine):
         return self._do(TRIGGER, k, NOBODY, reason, time_ns)
 
     def go_on(self, k: int, time_ns: int) -> list[Command]:
-        """Ask again for an exit that ended outside before it was done, if one is owed."""
+        """Ask again for an exit that ended at the venue before it was done, if one is owed."""
         return self._do(GO_ON, k, NOBODY, 0, time_ns)
 
     def _do(self, deed: int, k: int, order: int, code: int, time_ns: int) -> list[Command]:
@@ -79,7 +79,7 @@ class ExternalEngine(Engine):
         return self._new()
 
     def owed(self, k: int) -> int:
-        """Reason of an exit that ended outside before it was done, or -1."""
+        """Reason of an exit that ended at the venue before it was done, or -1."""
         return self._i[k, layout.EXIT_TO_RETRY] - 1  # type: ignore[no-any-return]
 
     def mark(self, k: int, price: float, exit_price: float, time_ns: int) -> list[Command]:

@@ -1,4 +1,4 @@
-"""A perpetual whose fills come from outside: its liquidation is decided here, and charged."""
+"""A perpetual whose fills come from the venue: its liquidation is decided here, and charged."""
 
 from __future__ import annotations
 

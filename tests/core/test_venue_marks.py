@@ -8,10 +8,10 @@ import pytest
 
 from septet._core.engine import Engine
 from septet._core.events import BY_HAND, Cleared, Halted, Place
-from septet._core.external import ExternalEngine
+from septet._core.venue_fills import VenueFillsEngine
 from septet._kernel import layout
 from tests.core.engine_harness import MINUTE, ONE, EngineHarness
-from tests.core.outside import placed
+from tests.core.venue_fills import placed
 
 CANCELLED = layout.STATUS_CANCELLED
 
@@ -161,7 +161,7 @@ def test_the_base_of_the_day_is_that_of_a_decision_time():
 # -------------------------------------------------------------------------- a person
 
 
-@pytest.mark.parametrize("kind", [Engine, ExternalEngine])
+@pytest.mark.parametrize("kind", [Engine, VenueFillsEngine])
 def test_a_person_halts_once_and_resumes(kind):
     harness = EngineHarness("++++++", kind=kind)
     entry = harness.order(harness.step(2))
@@ -178,11 +178,11 @@ def test_a_person_halts_once_and_resumes(kind):
     assert len(placed(harness.step())) == 1
 
 
-@pytest.mark.parametrize("kind", [Engine, ExternalEngine])
+@pytest.mark.parametrize("kind", [Engine, VenueFillsEngine])
 def test_a_person_closes_every_position(kind):
     harness = EngineHarness("++====", "++====", kind=kind, exit_back=0)
     for entry in placed(harness.step(2)):
-        if kind is ExternalEngine:
+        if kind is VenueFillsEngine:
             harness.fill(entry, entry.units, entry.price)
     harness.step()
     exits = placed(harness.engine.halt(harness.now_ns, flatten=True))

@@ -1,4 +1,4 @@
-"""A venue outside of the engine: the simulator's own fills, handed to a plan that matches none."""
+"""A venue beside the engine: the simulator's own fills, handed to a plan that matches none."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy as np
 
 from septet._core.engine import Engine
 from septet._core.events import Command, DecisionTime, Place, Working
-from septet._core.external import ExternalEngine
+from septet._core.venue_fills import VenueFillsEngine
 from septet._kernel import layout
 from septet._shell.eventful import decision_times, make_engine
 from septet._shell.session import Session, plan_of
 from tests.core import paths
 
 __all__ = [
-    "At", "Deed", "Recorded", "engine_of", "follow", "outside_of", "placed", "recorded",
+    "At", "Deed", "Recorded", "engine_of", "follow", "with_venue_fills", "placed", "recorded",
     "same_words", "words_of",
 ]  # fmt: skip
 
@@ -61,16 +61,16 @@ class Recorded:
         return self.session.plan.assembly.reasons.index("cash")
 
 
-def outside_of(session: Session, *, compiled: bool = False) -> Session:
-    """Return the same run with a plan whose fills come from outside."""
+def with_venue_fills(session: Session, *, compiled: bool = False) -> Session:
+    """Return the same run with a plan whose fills come from the venue."""
     calendar = session.market.calendar
-    made = replace(session, plan=plan_of(session.loaded, external=True, calendar=calendar))
+    made = replace(session, plan=plan_of(session.loaded, venue_fills=True, calendar=calendar))
     assert made.plan.assembly.rows.x == session.plan.assembly.rows.x
     return made if compiled else paths.plainly(made)
 
 
 def engine_of(
-    session: Session, spare: int = 8, kind: type[Engine] = ExternalEngine, **more: Any
+    session: Session, spare: int = 8, kind: type[Engine] = VenueFillsEngine, **more: Any
 ) -> Any:
     """Return an engine over the window of a session."""
     has_model = session.strategy.model is not None
@@ -124,7 +124,7 @@ def _settled(deeds: list[Deed], cash: int) -> list[Deed]:
     return deeds[: last + 1]
 
 
-def follow(engine: ExternalEngine, deeds: Sequence[Deed], cash: int) -> Iterator[list[Command]]:
+def follow(engine: VenueFillsEngine, deeds: Sequence[Deed], cash: int) -> Iterator[list[Command]]:
     """Tell an engine what the simulator did, as a venue would."""
     for deed in deeds:
         working = engine.working(deed.k)
@@ -132,9 +132,9 @@ def follow(engine: ExternalEngine, deeds: Sequence[Deed], cash: int) -> Iterator
             yield engine.trigger(deed.k, deed.reason, deed.time_ns)
         elif deed.kind == layout.FILL:
             assert working is not None
-            units, price, fee, got = deed.values[:4]
+            units, price, fee, net_units = deed.values[:4]
             yield engine.fill(
-                deed.k, working.order, units, price, got, fee, deed.code == 1, deed.time_ns
+                deed.k, working.order, units, price, net_units, fee, deed.code == 1, deed.time_ns
             )
         elif deed.code == layout.STATUS_CANCELLED and deed.reason == cash:
             assert working is not None

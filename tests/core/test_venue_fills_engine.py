@@ -1,4 +1,4 @@
-"""Fills from outside: told what the simulator filled, the same rules decide the same."""
+"""Fills from the venue: told what the simulator filled, the same rules decide the same."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from hypothesis import strategies as st
 from septet._kernel import layout
 from tests.core import draws
 from tests.core.engine_harness import EngineHarness
-from tests.core.outside import (
-    Recorded,
-    engine_of,
-    follow,
-    outside_of,
-    recorded,
-    same_words,
-    words_of,
-)
 from tests.core.paths import plainly
 from tests.core.properties import cases, session_of_body
 from tests.core.settings import Settings
 from tests.core.shapes import body_of, names
+from tests.core.venue_fills import (
+    Recorded,
+    engine_of,
+    follow,
+    recorded,
+    same_words,
+    with_venue_fills,
+    words_of,
+)
 from tests.core.world import session_of
 from tests.scale import examples
 
@@ -43,7 +43,7 @@ EXACT = [name for name in names() if name not in NOT_EXACT]
 
 def follows(run: Recorded, *, compiled: bool = False, spare: int = 8) -> int:
     """Let an engine without a simulator follow a backtest; return how many fills it booked."""
-    engine = engine_of(outside_of(run.session, compiled=compiled), spare)
+    engine = engine_of(with_venue_fills(run.session, compiled=compiled), spare)
     fills = 0
     with np.errstate(all="ignore"):
         for at in run.times:
@@ -98,7 +98,7 @@ def test_the_compiled_text_follows_too(name):
 
 
 def test_nothing_is_matched_in_the_text():
-    text = outside_of(session_of_body("held", count=20)).plan.assembly.text
+    text = with_venue_fills(session_of_body("held", count=20)).plan.assembly.text
     for word in ("match_open", "match_within", "book_fill(", "def protect(", "trigger_exit"):
         assert word not in text, word
     assert "def step" in text
@@ -106,9 +106,9 @@ def test_nothing_is_matched_in_the_text():
 
 def test_reasons_of_the_rules_keep_their_numbers():
     session = session_of_body("held", count=20)
-    ours, theirs = (each.plan.assembly for each in (session, outside_of(session)))
+    ours, theirs = (each.plan.assembly for each in (session, with_venue_fills(session)))
     assert ours.reasons == theirs.reasons
-    assert ours.reasons[ours.facts.outside_reasons :] == (
+    assert ours.reasons[ours.facts.venue_reasons :] == (
         "late_fill", "operator", "adopted", "unknown", "monitor",
     )  # fmt: skip
 
