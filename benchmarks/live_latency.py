@@ -132,7 +132,7 @@ async def flow(world: World, closes_ns: int) -> None:
     """
     due_ns = time.perf_counter_ns()
     for number in range(1, QUOTES + 1):
-        world.feed.hear(world.feed.quote(closes_ns, number))
+        world.feed.receive(world.feed.quote(closes_ns, number))
         await world.strategy_run.shell.drain()
         due_ns += EVERY_NS
         sleep_until(due_ns)
@@ -153,7 +153,7 @@ async def bars(
     for _ in range(count):
         open_ns = clock.now_ns() // BAR_NS * BAR_NS
         clock.reach(open_ns + BAR_NS - 5_000_000_000)  # while no bar is owed yet
-        feed.hear(feed.quote(open_ns + BAR_NS))
+        feed.receive(feed.quote(open_ns + BAR_NS))
         await strategy_run.shell.drain()
         await before(world, open_ns + BAR_NS)
         clock.reach(open_ns + BAR_NS + 1_000_000)
@@ -161,7 +161,7 @@ async def bars(
         if stages is not None:
             stages.spent.clear()
         began = time.perf_counter_ns()
-        feed.hear(seen)
+        feed.receive(seen)
         while venue.orders == orders and (
             strategy_run.shell._vital or not strategy_run.shell._waiter
         ):
@@ -187,7 +187,7 @@ def watch(world: World, stages: Stages) -> None:
     """Put timers around the parts of the way."""
     core = world.strategy_run.build.core
     for owner, name, stage in (
-        (world.strategy_run.market, "hear", "market data"),
+        (world.strategy_run.market, "receive", "market data"),
         (core, "handle", "core"),
         (core.models, "judge", "core: forest"),
         (core.engine, "handle", "core: engine"),
@@ -198,7 +198,7 @@ def watch(world: World, stages: Stages) -> None:
     ):
         stages.around(owner, name, stage)
     core.engine._judge = core.models.judge
-    world.feed.hear = world.strategy_run.market.hear  # type: ignore[union-attr]
+    world.feed.receive = world.strategy_run.market.receive  # type: ignore[union-attr]
 
 
 @dataclass

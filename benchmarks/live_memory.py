@@ -60,7 +60,7 @@ async def _quotes(world: World) -> None:
     for number in range(PER_BAR):
         clock.reach(open_ns + (number + 1) * BAR_NS // (PER_BAR + 2))
         half = 0.01 * (1 + number % 7)
-        feed.hear(QuoteSeen(SYMBOL, clock.now_ns(), close - half, 1.0, close + half, 1.0))
+        feed.receive(QuoteSeen(SYMBOL, clock.now_ns(), close - half, 1.0, close + half, 1.0))
         if number % 10 == 9:
             await world.strategy_run.shell.drain()
 

@@ -84,7 +84,7 @@ async def _measured(place: Path, venue: Local, seconds: float) -> dict[str, Any]
             early.append(event) if shell is None else shell.put(event)
 
         dispatcher = Dispatcher(adapter, clock=clock, put=put)
-        shell = Shell(core, journal, dispatcher, clock=clock, tell=_no_words)
+        shell = Shell(core, journal, dispatcher, clock=clock, notify=_no_words)
         shell.start()
         await adapter.open([BTC], shell.put)
         keep_apart()

@@ -150,10 +150,10 @@ async def _measured(
     with Journal.create(place / "journal.sqlite", head, durability="process") as journal:
         shell: Any = None
         dispatcher = Dispatcher(None, clock=clock, put=lambda event: shell.put(event))
-        shell = Shell(counting, journal, dispatcher, clock=clock, tell=_no_words)
+        shell = Shell(counting, journal, dispatcher, clock=clock, notify=_no_words)
         shell.start()
         standing = Standing(grids_of(loaded.strategy))
-        market = make_market(loaded, feed, standing, clock=clock, put=shell.put, tell=_no_words)
+        market = make_market(loaded, feed, standing, clock=clock, put=shell.put, notify=_no_words)
         market._request = replace(market._request, wants=frozenset({"trades"}))
         await market.open()
         market.give([], catch_up_ns=0, fresh=True)

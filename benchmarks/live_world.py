@@ -100,7 +100,7 @@ class MemoryFeed:
 
     def __init__(self, rows: Sequence[tuple[float, float, float, float, float]]) -> None:
         self._rows = rows
-        self.hear: Callable[[Any], None] = lambda message: None
+        self.receive: Callable[[Any], None] = lambda message: None
 
     def bar(self, open_ns: int) -> BarSeen:
         """Return the bar that opens then."""
@@ -117,7 +117,7 @@ class MemoryFeed:
 
     async def open(self, request: FeedRequest, sink: Callable[[Any], None]) -> FeedFacts:
         """Begin to speak."""
-        self.hear = sink
+        self.receive = sink
         return FeedFacts("memory", dict.fromkeys(request.wants, "stream"), {SYMBOL: MARKET})
 
     async def bars(self, symbol: str, since_ns: int, until_ns: int) -> Sequence[BarSeen]:

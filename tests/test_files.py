@@ -232,7 +232,7 @@ def test_what_a_live_run_writes_follows_no_link(tmp_path: Path, victim: Path) ->
     assert read_mark(tmp_path / "journal.sqlite-mark").committed == 3
     (tmp_path / "log.jsonl").symlink_to(victim)
     log = RunLog(tmp_path, now_ns=lambda: 1, quiet=True)
-    log.tell("info", "x", {})
+    log.notify("info", "x", {})
     assert log.close() == 1  # one line was lost, and counted
     assert victim.read_bytes() == PRECIOUS
 

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from septet._cli.terminal import (
+    echo,
+    echo_json,
+    echo_text,
     guarded_streams,
     let_plugin_print,
-    say,
-    say_json,
-    say_text,
     traceback_text,
 )
 from septet._text import one_line
@@ -134,7 +134,7 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         return
     from importlib.metadata import version
 
-    say(f"septet {version('septet')}")
+    echo(f"septet {version('septet')}")
     ctx.exit()
 
 
@@ -180,7 +180,7 @@ def _run(words: list[str]) -> int:
     try:
         result = cli.main(args=words, prog_name="septet", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
-        say_text(error.ctx.get_help() if error.ctx else one_line(error))
+        echo_text(error.ctx.get_help() if error.ctx else one_line(error))
         return 2
     except click.ClickException as error:
         _show_usage(error)
@@ -188,7 +188,7 @@ def _run(words: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt) as error:
         blamed = _blamed(error.__cause__ or error)
         if blamed is None:
-            say("septet: stopped", err=True)
+            echo("septet: stopped", err=True)
             return 130
         _report(blamed, as_json="--json" in words)
         return blamed.exit_code
@@ -215,10 +215,10 @@ def _show_usage(error: click.ClickException) -> None:
     """Print what click says of wrong words, as it does; they may quote the name of a file."""
     context = error.ctx if isinstance(error, click.UsageError) else None
     if context is not None:
-        say_text(context.get_usage(), err=True)
-        say(f"Try '{context.command_path} -h' for help.", err=True)
-        say(err=True)
-    say(f"Error: {one_line(error.format_message())}", err=True)
+        echo_text(context.get_usage(), err=True)
+        echo(f"Try '{context.command_path} -h' for help.", err=True)
+        echo(err=True)
+    echo(f"Error: {one_line(error.format_message())}", err=True)
 
 
 def _report(error: SeptetError, *, as_json: bool) -> None:
@@ -226,7 +226,7 @@ def _report(error: SeptetError, *, as_json: bool) -> None:
     from septet._cli.render import error_document, render_error, render_problems, to_json
 
     if as_json:
-        say_json(to_json(error_document(error)))
+        echo_json(to_json(error_document(error)))
     if isinstance(error, ConfigError):
         render_problems(error.problems)
     elif error.problem is not None:

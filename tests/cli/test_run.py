@@ -67,10 +67,10 @@ def test_the_help_says_what_fast_leaves_out(capsys: pytest.CaptureFixture[str]) 
 def test_where_no_terminal_shows_a_bar_progress_comes_in_lines() -> None:
     from septet._cli.run import Paced
 
-    told: list[str] = []
+    reported: list[str] = []
     now_s = [100.0]
-    paced = Paced(told.append, lambda: now_s[0])
+    paced = Paced(reported.append, lambda: now_s[0])
     for done in range(8):
         paced(done, 8, "training x")
         now_s[0] += 6.0
-    assert told == [f"training x: {done} of 8 done" for done in (0, 3, 6)]
+    assert reported == [f"training x: {done} of 8 done" for done in (0, 3, 6)]

@@ -22,10 +22,10 @@ from septet._cli.render import render_error, render_problems, render_table
 from septet._cli.terminal import (
     ask,
     console,
+    echo,
+    echo_json,
+    echo_text,
     guarded_streams,
-    say,
-    say_json,
-    say_text,
     traceback_text,
 )
 from septet._live.logs import RunLog
@@ -123,12 +123,12 @@ def test_every_way_to_print_keeps_values_within_their_lines(
     rows = [{"a": FORGED, FORGED: FORGED}]
     problem = Problem(FORGED, FORGED, 1, 1, FORGED, FORGED, FORGED, FORGED)
     with guarded_streams():
-        say(FORGED)
-        say_json(json.dumps({FORGED: FORGED}, ensure_ascii=False))
+        echo(FORGED)
+        echo_json(json.dumps({FORGED: FORGED}, ensure_ascii=False))
         ask(FORGED)
         render_error(InputError(FORGED, hint=FORGED))
         render_problems([problem])
-        say_text(render_table(rows, ("a", FORGED)))
+        echo_text(render_table(rows, ("a", FORGED)))
         made = console(width=400)
         for each in (FORGED, Text(FORGED), table, Padding(table, 1), Padding(FORGED, 1)):
             made.print(each)
@@ -149,7 +149,7 @@ def test_the_log_keeps_values_within_their_lines(terminal: bool, tmp_path: Path)
     out = io.StringIO()
     out.isatty = lambda: terminal  # type: ignore[method-assign]
     log = RunLog(tmp_path, now_ns=lambda: 0, stream=out, strategy=FORGED)
-    log.tell("warning", FORGED, {"text": FORGED, "symbol": FORGED, FORGED: FORGED})
+    log.notify("warning", FORGED, {"text": FORGED, "symbol": FORGED, FORGED: FORGED})
     log.close()
     for text in (out.getvalue(), (tmp_path / "log.jsonl").read_text(encoding="utf-8")):
         assert not forged(text)

@@ -12,7 +12,7 @@ from tests.core.compare import tables_of
 from tests.core.settings import HOUR, START, Bars, Settings, made_bars
 from tests.core.world import run_core, session_of
 
-__all__ = ["CALM", "Told", "bars_of", "told"]
+__all__ = ["CALM", "Simulated", "bars_of", "simulate"]
 
 CALM = (100.0, 101.0, 99.0, 100.0)
 SIGNALS = {"L": 1.0, "S": 0.0, "-": 0.5, "?": math.nan, "l": 0.8, "s": 0.2}
@@ -26,7 +26,7 @@ def bars_of(rows: Sequence[Sequence[float]], volume: float = 1e6, skip: Sequence
     return made_bars(START + HOUR * np.array(hours, dtype=np.int64), columns)
 
 
-class Told:
+class Simulated:
     """The tables of a run, times as bars after the start."""
 
     def __init__(self, tables: dict[str, list[tuple[Any, ...]]]) -> None:
@@ -49,7 +49,7 @@ class Told:
         self.cash = [c[2] for c in tables["curve"]]
 
 
-def told(wishes: str | Sequence[str], *markets: Bars, **keys: Any) -> Told:
+def simulate(wishes: str | Sequence[str], *markets: Bars, **keys: Any) -> Simulated:
     """Run a strategy without costs whose wish at each bar is given by a letter.
 
     L long, S short (l and s less sure), - none, ? no answer of the model.
@@ -62,4 +62,4 @@ def told(wishes: str | Sequence[str], *markets: Bars, **keys: Any) -> Told:
     s = Settings(**(base | keys))
     letters = [wishes] if isinstance(wishes, str) else list(wishes)
     chances = [[SIGNALS[each] for each in line] for line in letters]
-    return Told(tables_of(run_core(session_of(s, markets, 0), chances=chances)))
+    return Simulated(tables_of(run_core(session_of(s, markets, 0), chances=chances)))

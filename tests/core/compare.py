@@ -110,9 +110,11 @@ def assert_agrees(ran: Ran, reference: Reference) -> None:
             problems.append((when, f"{name}[{where}]: core {here}\n    reference {there}"))
     if problems:
         problems.sort()
-        told = "\n".join(text for _, text in problems)
+        reported = "\n".join(text for _, text in problems)
         fills = "\n    ".join(map(str, book.fills[-3:]))
-        raise AssertionError(f"core and reference differ, earliest first:\n{told}\nlast {fills}")
+        raise AssertionError(
+            f"core and reference differ, earliest first:\n{reported}\nlast {fills}"
+        )
 
 
 def _first_difference(

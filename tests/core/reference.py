@@ -280,7 +280,7 @@ class Reference(Stops, Halts):
             book.fill(k, order, units, price, maker, time_ns, inside)
             if side and position.side != side:
                 self._closed_by(position, side, order.reason)
-            self.sizer.told(book)
+            self.sizer.reported(book)
             if not order.reduces:
                 position.owed = ""
         order.units -= units

@@ -76,11 +76,11 @@ def first_difference(ours: Left, theirs: Left, *, decisions: bool = True) -> str
 
 def assert_same(ours: Left, theirs: Left, *, decisions: bool = True) -> None:
     """Fail with the first field that differs."""
-    told = first_difference(ours, theirs, decisions=decisions)
-    assert told is None, f"{ours.path} and {theirs.path} differ first here: {told}"
+    reported = first_difference(ours, theirs, decisions=decisions)
+    assert reported is None, f"{ours.path} and {theirs.path} differ first here: {reported}"
 
 
-def _told(place: str, time_ns: int, field: str, a: Any, b: Any) -> str:
+def _reported(place: str, time_ns: int, field: str, a: Any, b: Any) -> str:
     return f"{field} of {place} at {_when(time_ns)}: {_shown(a)} and {_shown(b)}"
 
 
@@ -94,8 +94,8 @@ def _logs(ours: Left, theirs: Left) -> Iterator[Found]:
     elif len(a.LI) != len(b.LI):
         longer = ours if len(a.LI) > n else theirs
         kind, time_ns = longer.outcome.LI[n, :2].tolist()
-        told = f"log row {n}, a {KINDS[kind][0]} at {_when(time_ns)}, is only in {longer.path}"
-        yield time_ns, 1, told
+        reported = f"log row {n}, a {KINDS[kind][0]} at {_when(time_ns)}, is only in {longer.path}"
+        yield time_ns, 1, reported
 
 
 def _log_row(ours: Left, theirs: Left, row: int) -> Found:
@@ -112,13 +112,13 @@ def _log_row(ours: Left, theirs: Left, row: int) -> Found:
             values = [a[at], b[at]]
             if field in ("reason", "rule"):
                 values = [names[int(each)] for each in values]
-            return time_ns, 1, _told(place, time_ns, field, *values)
+            return time_ns, 1, _reported(place, time_ns, field, *values)
     at = int(np.argmin(same_bits(ours.outcome.LF[row], theirs.outcome.LF[row])))
     field = real[at] if at < len(real) else f"column {at}"
     return (
         time_ns,
         1,
-        _told(place, time_ns, field, ours.outcome.LF[row, at], theirs.outcome.LF[row, at]),
+        _reported(place, time_ns, field, ours.outcome.LF[row, at], theirs.outcome.LF[row, at]),
     )
 
 
@@ -132,7 +132,7 @@ def _curves(ours: Left, theirs: Left, whole: bool) -> Iterator[Found]:
         if not same.all():
             bad = int(np.argmin(same))
             time_ns = int(known[first + bad])
-            yield time_ns, 3, _told("the curve", time_ns, field, a[bad], b[bad])
+            yield time_ns, 3, _reported("the curve", time_ns, field, a[bad], b[bad])
 
 
 def _features(ours: Left, theirs: Left) -> Iterator[Found]:
@@ -149,7 +149,7 @@ def _features(ours: Left, theirs: Left) -> Iterator[Found]:
                 bad = int(np.argmin(same))
                 time_ns = int(aligned.T[layout.KNOWN, times[bad]])
                 field = named.get(row, f"feature row {row}")
-                yield time_ns, 0, _told(symbol, time_ns, field, a[row, bad], b[row, bad])
+                yield time_ns, 0, _reported(symbol, time_ns, field, a[row, bad], b[row, bad])
 
 
 def _decisions(ours: Left, theirs: Left) -> Iterator[Found]:
@@ -162,7 +162,7 @@ def _decisions(ours: Left, theirs: Left) -> Iterator[Found]:
             bad = int(np.argmin(same))
             time_ns = int(a["time"][bad])
             place = f"the decision for {a['symbol'][bad]}"
-            yield time_ns, 2, _told(place, time_ns, field, a[field][bad], b[field][bad])
+            yield time_ns, 2, _reported(place, time_ns, field, a[field][bad], b[field][bad])
 
 
 def _codes(column: Any) -> Any:

@@ -33,7 +33,7 @@ class Sizer:
         """The account."""
         return self.run.account
 
-    def told(self, book: Account) -> None:
+    def reported(self, book: Account) -> None:
         """Take in a trade that has just closed."""
         if book.just_closed:
             self.returns.append(book.last_return)

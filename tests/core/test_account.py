@@ -12,7 +12,7 @@ from septet._core.account import Account
 from septet._core.guards import Guards
 
 
-class Told:
+class Reported:
     """Orders that are told what the account holds more than is booked."""
 
     def __init__(self) -> None:
@@ -25,14 +25,14 @@ class Told:
 
 def read(guards: Guards, holds: float) -> float:
     """Return the gap that orders are told, where 10 is booked."""
-    told = Told()
+    reported = Reported()
     names = SimpleNamespace(base=("BTC",), quote=("USDT",), symbols=("BTC/USDT",))
     checks = SimpleNamespace(symbols=[SimpleNamespace(instrument=SimpleNamespace(lot=1e-5))])
-    made: Any = Account(names, guards, told, checks)  # type: ignore[arg-type]
+    made: Any = Account(names, guards, reported, checks)  # type: ignore[arg-type]
     books: Any = SimpleNamespace(cash=0.0, held=lambda k: 10.0)
     holdings = m.Holdings(at_ns=9, balances={"BTC": (holds, 0.0)}, asked_ns=9)
     made.compare(holdings, books)
-    return told.gaps[0]
+    return reported.gaps[0]
 
 
 @pytest.mark.parametrize(("holds", "gap"), [(60.0, 0.0), (50.0, -10.0), (10.0, -50.0)])

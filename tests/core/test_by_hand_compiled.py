@@ -8,10 +8,10 @@ import pytest
 
 from septet._core.blocks import cancel_entries
 from septet._core.engine import Engine
-from septet._core.external import ExternalEngine
+from septet._core.venue_fills import VenueFillsEngine
 from septet._kernel import layout
 from tests.core.engine_harness import EngineHarness
-from tests.core.outside import placed
+from tests.core.venue_fills import placed
 
 pytestmark = pytest.mark.compiled
 
@@ -25,7 +25,7 @@ def acted(kind: type[Engine], act: str, *, compiled: bool) -> tuple[Any, ...]:
     )
     entries = placed(harness.step(2))
     engine = harness.engine
-    if kind is ExternalEngine and act != "cancel":
+    if kind is VenueFillsEngine and act != "cancel":
         for entry in entries:
             harness.fill(entry, entry.units, entry.price)
     if act == "halt":
@@ -45,7 +45,7 @@ def acted(kind: type[Engine], act: str, *, compiled: bool) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("act", ["halt", "flatten", "resume", "cancel"])
-@pytest.mark.parametrize("kind", [Engine, ExternalEngine])
+@pytest.mark.parametrize("kind", [Engine, VenueFillsEngine])
 def test_what_a_person_does_to_a_compiled_run_is_what_it_does_to_a_plain_one(kind, act):
     compiled, plain = (acted(kind, act, compiled=each) for each in (True, False))
     assert compiled == plain

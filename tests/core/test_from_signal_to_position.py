@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from tests.core.cases import CALM, bars_of, told
+from tests.core.cases import CALM, bars_of, simulate
 from tests.core.settings import Bars
 
 
@@ -15,21 +15,21 @@ def calm(count: int) -> Bars:
 
 
 def test_none_keeps_what_is_there():
-    assert told("L---", calm(4)).fills == [(1, 1.0, 100.0)]
+    assert simulate("L---", calm(4)).fills == [(1, 1.0, 100.0)]
 
 
 def test_same_wish_while_held_adds_nothing():
-    assert told("LLLL", calm(4)).fills == [(1, 1.0, 100.0)]
+    assert simulate("LLLL", calm(4)).fills == [(1, 1.0, 100.0)]
 
 
 def test_rebalance_resizes_outside_its_band_only():
     rows = [CALM, CALM, (100, 151, 99, 150), (150, 151, 149, 150), (150, 151, 149, 150)]
-    out = told("LLLLL", bars_of(rows), sizing="fixed_fraction", amount=0.1, band=0.2)
+    out = simulate("LLLLL", bars_of(rows), sizing="fixed_fraction", amount=0.1, band=0.2)
     assert [(t, q) for t, q, _ in out.fills[:1]] == [(1, 10.0)]
     assert out.orders[1][1] == "market"
     assert out.orders[1][3] == "rebalance"
     assert out.fills[1][1] < 0.0
-    assert len(told("LLLLL", bars_of(rows), sizing="fixed_fraction", amount=0.1).fills) == 1
+    assert len(simulate("LLLLL", bars_of(rows), sizing="fixed_fraction", amount=0.1).fills) == 1
 
 
 @pytest.mark.parametrize("price", [150, 60])
@@ -37,14 +37,14 @@ def test_none_neither_adds_nor_resizes(price):
     rows = [CALM, CALM, *[(price, price + 1, price - 1, price)] * 3]
     keys = {"sizing": "fixed_fraction", "amount": 0.1, "band": 0.2, "spot": False}
     for signals, fills in (("L----", 1), ("LL-L-", 2), ("S----", 1), ("SS-S-", 2)):
-        assert len(told(signals, bars_of(rows), **keys).fills) == fills
-    assert told("LL?--", bars_of(rows), **keys).requested[1:] == [0.0] * 4
+        assert len(simulate(signals, bars_of(rows), **keys).fills) == fills
+    assert simulate("LL?--", bars_of(rows), **keys).requested[1:] == [0.0] * 4
 
 
 @pytest.mark.parametrize(("side", "price"), [("L", 150), ("S", 150), ("L", 60), ("S", 60)])
 def test_a_resize_says_what_it_asks_for_and_gets(side, price):
     rows = [CALM, CALM, *[(price, price + 1, price - 1, price)] * 3]
-    out = told(side * 5, bars_of(rows), sizing="fixed_fraction", amount=0.1, band=0.2, lot=0.1,
+    out = simulate(side * 5, bars_of(rows), sizing="fixed_fraction", amount=0.1, band=0.2, lot=0.1,
                spot=False)  # fmt: skip
     held, sign = out.fills[0][1], 1.0 if side == "L" else -1.0
     equity = out.equity[2]
@@ -54,47 +54,47 @@ def test_a_resize_says_what_it_asks_for_and_gets(side, price):
 
 
 def test_opposite_wish_is_one_flip_order_booked_as_two_trades():
-    out = told("LSS", calm(3), spot=False)
+    out = simulate("LSS", calm(3), spot=False)
     assert out.fills == [(1, 1.0, 100.0), (2, -2.0, 100.0)]
-    assert [t[:2] for t in told("LSSL-", calm(5), spot=False).trades] == [
+    assert [t[:2] for t in simulate("LSSL-", calm(5), spot=False).trades] == [
         (1, "reversal"),
         (-1, "reversal"),
     ]
 
 
 def test_opposite_wish_of_a_working_entry_takes_its_place():
-    out = told("LS-", calm(3), spot=False, order="limit", offset=0.04, time_in_force=3)
+    out = simulate("LS-", calm(3), spot=False, order="limit", offset=0.04, time_in_force=3)
     assert [o[2] for o in out.orders] == [1.0, -1.0]
     assert out.ended[0] == (2, "cancelled", "opposite")
 
 
 def test_exit_opposite_false_keeps_the_position():
-    assert len(told("LSS", calm(3), spot=False, opposite=False).fills) == 1
+    assert len(simulate("LSS", calm(3), spot=False, opposite=False).fills) == 1
 
 
 def test_a_working_entry_counts_as_held():
-    out = told("LLL", calm(3), order="limit", offset=0.04, time_in_force=3)
+    out = simulate("LLL", calm(3), order="limit", offset=0.04, time_in_force=3)
     assert len(out.orders) == 1
 
 
 def test_after_a_stop_reentry_is_blocked_until_the_signal_has_differed():
     rows = [CALM, (100, 101, 80, 90), *[(90, 91, 89, 90)] * 4]
-    out = told("LLL-LL", bars_of(rows), stops={"stop_loss": 0.1})
+    out = simulate("LLL-LL", bars_of(rows), stops={"stop_loss": 0.1})
     assert out.rejected[1:3] == ["reentry_blocked", "reentry_blocked"]
     assert out.fills == [(1, 1.0, 100.0), (2, -1.0, 90.0), (5, 1.0, 90.0)]
 
 
 def test_a_target_blocks_no_reentry():
     rows = [CALM, (100, 120, 99, 115), *[(115, 116, 114, 115)] * 2]
-    out = told("LLL-", bars_of(rows), stops={"take_profit": 0.1})
+    out = simulate("LLL-", bars_of(rows), stops={"take_profit": 0.1})
     assert [round(p) for _, _, p in out.fills] == [100, 110, 115]
 
 
 def test_reentry_immediate_and_after_bars_change_it():
     rows = [CALM, (100, 101, 80, 90), *[(90, 91, 89, 90)] * 5]
-    at_once = told("LLLLLLL", bars_of(rows), stops={"stop_loss": 0.1}, reentry="immediate")
+    at_once = simulate("LLLLLLL", bars_of(rows), stops={"stop_loss": 0.1}, reentry="immediate")
     assert at_once.fills[2][0] == 2
-    later = told("LLLLLLL", bars_of(rows), stops={"stop_loss": 0.1}, reentry=3)
+    later = simulate("LLLLLLL", bars_of(rows), stops={"stop_loss": 0.1}, reentry=3)
     assert later.rejected[1:5] == ["reentry_blocked"] * 3 + [""]
 
 
@@ -118,14 +118,14 @@ def test_after_bars_rejects_so_many_decisions_from_the_close_of_the_bar_of_the_f
     rows, keys, filled, bars
 ):
     """`filled` is the time of the fill; the close of its bar is the first decision after it."""
-    out = told("L" * 9, bars_of(rows), reentry=bars, **keys)
+    out = simulate("L" * 9, bars_of(rows), reentry=bars, **keys)
     assert out.fills[1][0] == filled
     first = filled - (rows is INSIDE)  # a fill inside a bar has the time of its close
     assert out.rejected[first : first + bars + 1] == ["reentry_blocked"] * bars + [""]
 
 
 def test_a_time_limit_blocks_reentry():
-    out = told("LLLLLL", calm(6), stops={"time_limit": 2})
+    out = simulate("LLLLLL", calm(6), stops={"time_limit": 2})
     assert out.fills == [(1, 1.0, 100.0), (3, -1.0, 100.0)]
     assert out.rejected[3:] == ["reentry_blocked"] * 3
 
@@ -133,14 +133,14 @@ def test_a_time_limit_blocks_reentry():
 def test_a_halt_blocks_reentry():
     rows = [CALM, (100, 101, 79, 80), *[(80, 81, 79, 80)] * 5]
     keys = {"then": "flatten", "above": 0.001, "resume": 1}
-    out = told("LLLLLLL", bars_of(rows), halts={"drawdown": keys}, amount=10.0)
+    out = simulate("LLLLLLL", bars_of(rows), halts={"drawdown": keys}, amount=10.0)
     assert out.rejected[3:] == ["reentry_blocked"] * 4
 
 
 def test_reentry_is_blocked_for_each_side_by_itself():
     rows = [CALM, (100, 101, 80, 100), (100, 120, 99, 100), *[CALM] * 7]
     keys = {"stops": {"stop_loss": 0.1}, "spot": False}
-    out = told("LSLLLLLL--", bars_of(rows), reentry=5, **keys)
+    out = simulate("LSLLLLLL--", bars_of(rows), reentry=5, **keys)
     assert [t[:2] for t in out.trades] == [(1, "stop_loss"), (-1, "stop_loss")]
     assert out.rejected[2:8] == ["reentry_blocked"] * 4 + ["", ""]
     assert out.fills[4][:2] == (7, 1.0)
@@ -158,47 +158,47 @@ def test_an_exit_drops_only_what_a_flip_on_its_way_would_have_opened(side, laten
     if why == "drawdown":
         keys = {"halts": {"drawdown": {"then": "flatten", "above": 0.00001, "resume": 99}}}
     signals = held * 5 + other + "-" * 8
-    out = told(signals, bars_of(rows), spot=False, latency=latency, **keys)
+    out = simulate(signals, bars_of(rows), spot=False, latency=latency, **keys)
     sign = 1.0 if held == "L" else -1.0
     assert [each[:2] for each in out.fills] == [(latency + 1, sign), (latency + 6, -sign)]
     assert (7, "cancelled", why) in [each[:3] for each in out.ended]
 
 
 def test_min_interval_counts_bars_between_accepted_entries():
-    out = told("LSLLLL", calm(6), min_interval=4)
+    out = simulate("LSLLLL", calm(6), min_interval=4)
     assert out.rejected[2:4] == ["min_interval", "min_interval"]
     assert [t for t, _, _ in out.fills] == [1, 2, 5]
 
 
 def test_min_interval_never_delays_an_exit():
-    out = told("LS", calm(2), spot=False, min_interval=9)
+    out = simulate("LS", calm(2), spot=False, min_interval=9)
     assert out.rejected[1] == "min_interval"
     assert out.orders[-1] == (2, "market", -1.0, "opposite")
 
 
 def test_exit_after_counts_from_the_fill_and_a_same_side_signal_renews_it():
-    assert [t for t, _, _ in told("L-----", calm(6), after=2).fills] == [1, 3]
-    assert [t for t, _, _ in told("L-L---", calm(6), after=2).fills] == [1, 5]
+    assert [t for t, _, _ in simulate("L-----", calm(6), after=2).fills] == [1, 3]
+    assert [t for t, _, _ in simulate("L-L---", calm(6), after=2).fills] == [1, 5]
 
 
 def test_exit_after_defaults_to_the_horizon_of_the_label():
-    assert [t for t, _, _ in told("L-----", calm(6), after=None).fills] == [1, 4]
+    assert [t for t, _, _ in simulate("L-----", calm(6), after=None).fills] == [1, 4]
 
 
 def test_exit_below_leaves_when_confidence_falls_under_it():
-    out = told("Ll--", calm(4), below=0.5, threshold=0.7)
+    out = simulate("Ll--", calm(4), below=0.5, threshold=0.7)
     assert [t for t, _, _ in out.fills] == [1, 3]
     assert out.orders[-1][3] == "below"
 
 
 def test_on_spot_a_short_wish_means_flat():
-    out = told("LS-", calm(3))
+    out = simulate("LS-", calm(3))
     assert out.rejected[1] == "short_as_flat"
     assert out.signals[1] == 0.0
     assert out.fills[1] == (2, -1.0, 100.0)
 
 
 def test_an_unknown_answer_acts_on_nothing():
-    out = told("L???", calm(4))
+    out = simulate("L???", calm(4))
     assert out.fills == [(1, 1.0, 100.0)]
     assert all(math.isnan(each) for each in out.signals[1:])

@@ -78,8 +78,8 @@ def test_an_entry_and_its_stop_fill_in_the_missed_bars_that_they_meet():
     fills: list[tuple[int, int, float]] = []
     for n, event in enumerate(decision_times(session)):
         gone = n in (2, 3)
-        told = msgspec.structs.replace(event, decides=event.decides and not gone, matches=gone)
-        for each in engine.handle(told, monitor):
+        reported = msgspec.structs.replace(event, decides=event.decides and not gone, matches=gone)
+        for each in engine.handle(reported, monitor):
             if isinstance(each, Traded):
                 fills.append((n, each.time_ns, each.price))
     known = session.aligned.T[layout.KNOWN].tolist()

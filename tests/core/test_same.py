@@ -34,9 +34,9 @@ def test_the_last_bit_of_a_fill_is_seen(whole):
     other = _left()
     row = _row(other, layout.FILL)
     other.outcome.LF[row, 1] = math.nextafter(other.outcome.LF[row, 1], math.inf)
-    told = first_difference(whole, other)
-    assert told is not None
-    assert told.startswith(f"price of log row {row}, a fill at 2021-01-")
+    reported = first_difference(whole, other)
+    assert reported is not None
+    assert reported.startswith(f"price of log row {row}, a fill at 2021-01-")
 
 
 def test_minus_zero_is_not_zero():
@@ -49,19 +49,19 @@ def test_another_reason_is_told_by_its_name(whole):
     row = _row(other, layout.STATUS)
     reasons = list(other.session.plan.assembly.reasons)
     other.outcome.LI[row, 5] = reasons.index("no_market")
-    told = first_difference(whole, other)
-    assert told is not None
-    assert "'no_market'" in told
-    assert told.startswith(f"reason of log row {row}, a status")
+    reported = first_difference(whole, other)
+    assert reported is not None
+    assert "'no_market'" in reported
+    assert reported.startswith(f"reason of log row {row}, a status")
 
 
 def test_a_row_that_is_missing_is_told(whole):
     other = _left()
     other.path = "the shorter"
     other.outcome.LI, other.outcome.LF = other.outcome.LI[:-1], other.outcome.LF[:-1]
-    told = first_difference(whole, other)
-    assert told is not None
-    assert "is only in batch" in told
+    reported = first_difference(whole, other)
+    assert reported is not None
+    assert "is only in batch" in reported
 
 
 @pytest.mark.parametrize("field", ["equity", "cash", "exposure"])
@@ -69,18 +69,18 @@ def test_the_curve_is_compared(whole, field):
     other = _left()
     row = {"equity": layout.G_EQUITY, "cash": layout.G_CASH, "exposure": layout.G_EXPOSURE}[field]
     other.outcome.G[row, 123] += 1.0
-    told = first_difference(whole, other)
-    assert told is not None
-    assert told.startswith(f"{field} of the curve at 2021-01-06T04:00")
+    reported = first_difference(whole, other)
+    assert reported is not None
+    assert reported.startswith(f"{field} of the curve at 2021-01-06T04:00")
 
 
 def test_the_earliest_difference_is_told(whole):
     other = _left()
     other.outcome.G[layout.G_CASH, 200] += 1.0
     other.outcome.F[1, other.session.plan.assembly.features["mean"], 90] += 1.0
-    told = first_difference(whole, other)
-    assert told is not None
-    assert told.startswith("mean of BBB/USDT at 2021-01-04T19:00")
+    reported = first_difference(whole, other)
+    assert reported is not None
+    assert reported.startswith("mean of BBB/USDT at 2021-01-04T19:00")
 
 
 def test_what_only_the_state_shows_is_compared(whole):

@@ -66,25 +66,25 @@ def test_a_simulated_run_goes_on_from_a_snapshot_and_drops_its_log(keeps_log):
     session = plainly(session_of_body("held", 5, 200))
     dropped: list[Any] = []
     whole = engine_of(session, 12, Engine)
-    told = engine_of(
+    reported = engine_of(
         session, 12, Engine, keeps_log=keeps_log, dropped=lambda LI, LF: dropped.append(LI)
     )
     with np.errstate(all="ignore"):
         for t, event in enumerate(decision_times(session)):
             if t == 120:
-                saved = told.snapshot()
-                told = engine_of(
+                saved = reported.snapshot()
+                reported = engine_of(
                     session, 12, Engine, keeps_log=keeps_log,
                     dropped=lambda LI, LF: dropped.append(LI),
                 )  # fmt: skip
-                told.restore(saved)
-            assert len(whole.handle(event)) == len(told.handle(event))
-            same_words(words_of(told), words_of(whole))
+                reported.restore(saved)
+            assert len(whole.handle(event)) == len(reported.handle(event))
+            same_words(words_of(reported), words_of(whole))
     if keeps_log:
         assert dropped == []
     else:
         assert np.concatenate(dropped).tolist() == whole.log[0].tolist()
-        assert told.state.C[layout.LOG] == 0
+        assert reported.state.C[layout.LOG] == 0
 
 
 def test_a_snapshot_of_another_run_is_refused():
@@ -126,7 +126,7 @@ def test_what_is_remembered_stays_small():
 
 def _story(harness: EngineHarness) -> list[Any]:
     """Do a bit of everything."""
-    told: list[Any] = []
+    reported: list[Any] = []
     for n in range(14):
         found = harness.step()
         for each in placed(found):
@@ -142,8 +142,8 @@ def _story(harness: EngineHarness) -> list[Any]:
             found += engine.mark(0, 80.0, 80.0, harness.now_ns)
         if n == 11:
             found += engine.resume(harness.now_ns) + engine.halt(harness.now_ns, flatten=True)
-        told += [found, engine.protection(0), engine.equity, engine.cash, words_of(engine)]
-    return told
+        reported += [found, engine.protection(0), engine.equity, engine.cash, words_of(engine)]
+    return reported
 
 
 def test_the_compiled_text_says_what_the_plain_one_says():

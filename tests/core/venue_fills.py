@@ -82,8 +82,8 @@ def engine_of(
 
 def words_of(engine: Engine) -> list[bytes]:
     """Return the bits of the newest decisions and of the curve."""
-    told = [engine.decision(k) for k in range(len(engine.plan.symbols))]
-    return [msgspec.msgpack.encode(each) for each in [*told, engine.curve()]]
+    reported = [engine.decision(k) for k in range(len(engine.plan.symbols))]
+    return [msgspec.msgpack.encode(each) for each in [*reported, engine.curve()]]
 
 
 def same_words(ours: Sequence[bytes], theirs: Sequence[bytes]) -> None:

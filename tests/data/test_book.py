@@ -234,7 +234,7 @@ class Still(Clock):
 
 def test_a_side_drained_beyond_its_snapshot_has_another_one_asked_for() -> None:
     """What lies deeper than a snapshot goes was never told: an empty side may not be one."""
-    heard: list[Any] = []
+    received: list[Any] = []
     asked: list[str] = []
 
     async def fetch(symbol: str, limit: Any, params: Any) -> dict[str, Any]:
@@ -249,14 +249,14 @@ def test_a_side_drained_beyond_its_snapshot_has_another_one_asked_for() -> None:
         client = SimpleNamespace(
             id="binance", markets={"A/B": {"id": "AB"}}, fetch_order_book=fetch
         )
-        books = Books(client, ("A/B",), Still(), heard.append)
+        books = Books(client, ("A/B",), Still(), received.append)
         await client.fetch_order_book("A/B")
         assert books.raw(drained(11, 12))
-        assert isinstance(heard[-1], StreamDown)
-        assert heard[-1].reason == "a side of the book is empty"
+        assert isinstance(received[-1], StreamDown)
+        assert received[-1].reason == "a side of the book is empty"
         await asyncio.gather(*(each.task for each in books._asking.values() if each.task))
         assert len(asked) == 2
-        assert isinstance(heard[-1], QuoteSeen)
-        assert heard[-1].ask == 105.0
+        assert isinstance(received[-1], QuoteSeen)
+        assert received[-1].ask == 105.0
 
     asyncio.run(case())

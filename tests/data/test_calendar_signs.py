@@ -118,9 +118,9 @@ def test_stretches_say_what_the_whole_says(tmp_path: Path) -> None:
     loaded = load(tmp_path / "x.yaml")
     parts = Stretches(loaded, bars=100, memory=Memory(20), warmup_ns=0)
     assert sum(1 for _ in parts) > 10
-    told = [
+    reported = [
         [each for each in found if each.kind == CALENDAR_SIGN]
         for found in (parts.findings, load_market(loaded).findings)
     ]
-    assert told[0] == told[1]
-    assert len(told[0]) == 1
+    assert reported[0] == reported[1]
+    assert len(reported[0]) == 1

@@ -27,7 +27,7 @@ from septet.plugin import (
 from septet_plugins.data.ccxt_history import CcxtHistory, CcxtHistoryConfig
 from septet_plugins.data.ccxt_messages import closed_flags, quote_of_book, quote_of_ticker
 from tests.data.helpers import HOUR_NS
-from tests.execution.helpers import OPTIONS, SYMBOLS, Heard, local_venue
+from tests.execution.helpers import OPTIONS, SYMBOLS, Received, local_venue
 
 ALL = frozenset({"bars", "trades", "quotes", "book"})
 
@@ -73,46 +73,46 @@ def asking(*wants: str, symbols: tuple[str, ...] = SYMBOLS) -> FeedRequest:
 @asynccontextmanager
 async def listening(
     venue: LocalVenue, *wants: str, **config: Any
-) -> AsyncIterator[tuple[Any, Heard]]:
-    heard = Heard()
+) -> AsyncIterator[tuple[Any, Received]]:
+    received = Received()
     feed: LiveFeed = source(venue, **config).stream(clock=VenueTime(venue))
-    await feed.open(asking(*wants), heard)
+    await feed.open(asking(*wants), received)
     try:
-        yield feed, heard
+        yield feed, received
     finally:
         await feed.close()
 
 
-def closed(heard: Heard, symbol: str = "BTC/USDT") -> list[BarSeen]:
-    return [each for each in heard.of(BarSeen) if each.closed and each.symbol == symbol]
+def closed(received: Received, symbol: str = "BTC/USDT") -> list[BarSeen]:
+    return [each for each in received.of(BarSeen) if each.closed and each.symbol == symbol]
 
 
-def fresh(heard: Heard) -> set[str]:
-    return {each.symbol for each in heard.of(PrintSeen) + heard.of(QuoteSeen)}
+def fresh(received: Received) -> set[str]:
+    return {each.symbol for each in received.of(PrintSeen) + received.of(QuoteSeen)}
 
 
 def test_everything_wanted_arrives() -> None:
     async def case() -> None:
         async with local_venue(paused=False, bar_wall_ns=400_000_000) as venue:
             feed = source(venue).stream(clock=VenueTime(venue))
-            heard = Heard()
-            facts = await feed.open(asking(*ALL), heard)
+            received = Received()
+            facts = await feed.open(asking(*ALL), received)
             assert facts.how == dict.fromkeys(ALL, "stream")
             assert facts.markets["BTC/USDT"].tick == 0.01
-            await heard.until(lambda: len(closed(heard)) >= 3 and heard.of(PrintSeen))
-            await heard.until(lambda: [each for each in heard.of(QuoteSeen) if each.bids])
-            await heard.until(lambda: [each for each in heard.of(QuoteSeen) if not each.bids])
+            await received.until(lambda: len(closed(received)) >= 3 and received.of(PrintSeen))
+            await received.until(lambda: [each for each in received.of(QuoteSeen) if each.bids])
+            await received.until(lambda: [each for each in received.of(QuoteSeen) if not each.bids])
             await feed.close()
-            opens = [each.open_ns for each in closed(heard)]
+            opens = [each.open_ns for each in closed(received)]
             assert opens == list(range(opens[0], opens[-1] + 1, HOUR_NS))
-            for each in heard.of(QuoteSeen):
+            for each in received.of(QuoteSeen):
                 assert each.bid < each.ask
                 assert list(each.bids) == sorted(each.bids, reverse=True)
                 assert list(each.asks) == sorted(each.asks)
-            assert not heard.of(StreamDown)
-            numbers = sorted(int(each.trade_id) for each in heard.of(PrintSeen))
+            assert not received.of(StreamDown)
+            numbers = sorted(int(each.trade_id) for each in received.of(PrintSeen))
             first = max(
-                min(int(e.trade_id) for e in heard.of(PrintSeen) if e.symbol == symbol)
+                min(int(e.trade_id) for e in received.of(PrintSeen) if e.symbol == symbol)
                 for symbol in SYMBOLS
             )
             whole = [each for each in numbers if each >= first]
@@ -147,17 +147,17 @@ def test_history_is_closed_bars_only_page_by_page() -> None:
 
 def test_an_adapters_own_fault_is_no_unreadable_value() -> None:
     async def case() -> None:
-        heard = Heard()
+        received = Received()
         async with local_venue(history=2) as venue:
             feed: Any = source(venue).stream(clock=VenueTime(venue))
-            feed._request, feed._sink = asking("bars"), heard
+            feed._request, feed._sink = asking("bars"), received
             now = venue.clock.market_ns()
             with pytest.raises(RunError, match="is closed"):  # while a back-fill still asks
                 await feed.bars("BTC/USDT", now - 5 * HOUR_NS, now)
             feed._client, feed._timeframe = type("Lacking", (), {"id": "binance"})(), "1h"
             with pytest.raises(AttributeError, match="fetch_ohlcv"):
                 await feed.bars("BTC/USDT", now - 5 * HOUR_NS, now)
-            assert heard.of(m.Unreadable) == []
+            assert received.of(m.Unreadable) == []
 
     asyncio.run(case())
 
@@ -218,14 +218,14 @@ def test_a_lost_connection_is_said_and_dialled_again(fault: Fault) -> None:
     async def case() -> None:
         async with (
             local_venue(paused=False, bar_wall_ns=200_000_000) as venue,
-            listening(venue, "bars", "trades") as (feed, heard),
+            listening(venue, "bars", "trades") as (feed, received),
         ):
-            await heard.until(lambda: closed(heard))
+            await received.until(lambda: closed(received))
             venue.inject(fault)
-            await heard.until(lambda: heard.of(StreamDown))
-            heard.forget()
-            await heard.until(lambda: closed(heard) and closed(heard, "ETH/USDT"))
-            await heard.until(lambda: heard.of(PrintSeen))
+            await received.until(lambda: received.of(StreamDown))
+            received.forget()
+            await received.until(lambda: closed(received) and closed(received, "ETH/USDT"))
+            await received.until(lambda: received.of(PrintSeen))
             assert feed.dials <= 10
 
     asyncio.run(case())
@@ -236,16 +236,16 @@ def test_every_loss_is_said_though_the_messages_never_reach_the_client(want: str
     async def case() -> None:
         async with (
             local_venue(paused=False, bar_wall_ns=200_000_000) as venue,
-            listening(venue, want) as (_, heard),
+            listening(venue, want) as (_, received),
         ):
             for _ in range(3):
-                await heard.until(lambda: fresh(heard) == set(SYMBOLS))
-                heard.forget()
+                await received.until(lambda: fresh(received) == set(SYMBOLS))
+                received.forget()
                 venue.inject(Fault(code="N7", parameters={"mode": "reset"}))
-                await heard.until(lambda: len(heard.of(StreamDown)) == len(SYMBOLS))
-                assert {each.symbol for each in heard.of(StreamDown)} == set(SYMBOLS)
-                assert {each.stream for each in heard.of(StreamDown)} == {want}
-                heard.forget()
+                await received.until(lambda: len(received.of(StreamDown)) == len(SYMBOLS))
+                assert {each.symbol for each in received.of(StreamDown)} == set(SYMBOLS)
+                assert {each.stream for each in received.of(StreamDown)} == {want}
+                received.forget()
 
     asyncio.run(case())
 
@@ -255,19 +255,19 @@ def test_a_burst_loses_no_trade_and_none_overtakes() -> None:
         factor, step = 50, 10**9  # the copies of a trade have its number, plus so many steps
         async with (
             local_venue(paused=False, bar_wall_ns=400_000_000) as venue,
-            listening(venue, "trades") as (_, heard),
+            listening(venue, "trades") as (_, received),
         ):
-            await heard.until(lambda: heard.of(PrintSeen))
+            await received.until(lambda: received.of(PrintSeen))
             venue.inject(Fault(code="D6", parameters={"factor": factor}))
-            await heard.until(lambda: len(heard.of(PrintSeen)) > 20 * factor)
+            await received.until(lambda: len(received.of(PrintSeen)) > 20 * factor)
             for symbol in SYMBOLS:
-                prints = [each for each in heard.of(PrintSeen) if each.symbol == symbol]
+                prints = [each for each in received.of(PrintSeen) if each.symbol == symbol]
                 numbers = [int(each.trade_id) for each in prints]
                 begin = next(at for at, number in enumerate(numbers) if number > step) - 1
                 for at in range(begin, len(numbers) - factor, factor):
                     first = numbers[at]
                     assert numbers[at : at + factor] == [first + n * step for n in range(factor)]
-            assert not heard.of(StreamDown)
+            assert not received.of(StreamDown)
 
     asyncio.run(case())
 
@@ -276,14 +276,14 @@ def test_whoever_watches_the_clock_can_have_it_dialled_again() -> None:
     async def case() -> None:
         async with (
             local_venue(paused=False, bar_wall_ns=200_000_000) as venue,
-            listening(venue, "bars") as (feed, heard),
+            listening(venue, "bars") as (feed, received),
         ):
-            await heard.until(lambda: closed(heard))
+            await received.until(lambda: closed(received))
             feed.redial("bars", "BTC/USDT")
-            await heard.until(lambda: heard.of(StreamDown))
-            assert "silent" in heard.of(StreamDown)[0].reason
-            heard.forget()
-            await heard.until(lambda: closed(heard))
+            await received.until(lambda: received.of(StreamDown))
+            assert "silent" in received.of(StreamDown)[0].reason
+            received.forget()
+            await received.until(lambda: closed(received))
 
     asyncio.run(case())
 
@@ -293,22 +293,22 @@ def test_a_broken_book_is_said_and_none_is_shown_until_it_is_whole(kind: str) ->
     async def case() -> None:
         async with (
             local_venue(paused=False, bar_wall_ns=400_000_000) as venue,
-            listening(venue, "book") as (_, heard),
+            listening(venue, "book") as (_, received),
         ):
-            await heard.until(lambda: len(heard.of(QuoteSeen)) > 3)
+            await received.until(lambda: len(received.of(QuoteSeen)) > 3)
             venue.inject(Fault(code="D1", symbol="BTCUSDT", parameters={"kind": kind}))
-            await heard.until(lambda: heard.of(StreamDown))
-            down = heard.of(StreamDown)[0]
+            await received.until(lambda: received.of(StreamDown))
+            down = received.of(StreamDown)[0]
             assert (down.stream, down.symbol) == ("book", "BTC/USDT")
-            at = heard.events.index(down)
-            await heard.until(
+            at = received.events.index(down)
+            await received.until(
                 lambda: [
                     each
-                    for each in heard.events[at:]
+                    for each in received.events[at:]
                     if isinstance(each, QuoteSeen) and each.symbol == "BTC/USDT"
                 ]
             )
-            assert all(each.bid < each.ask for each in heard.of(QuoteSeen))
+            assert all(each.bid < each.ask for each in received.of(QuoteSeen))
 
     asyncio.run(case())
 
@@ -319,25 +319,25 @@ def test_where_nothing_streams_everything_is_polled(monkeypatch: pytest.MonkeyPa
     describe = ccxt.pro.binance.describe
 
     def without_streams(self: Any) -> Any:
-        told = describe(self)
-        streams = {name: False for name in told["has"] if name.startswith("watch")}
-        return {**told, "has": {**told["has"], **streams}}
+        reported = describe(self)
+        streams = {name: False for name in reported["has"] if name.startswith("watch")}
+        return {**reported, "has": {**reported["has"], **streams}}
 
     monkeypatch.setattr(ccxt.pro.binance, "describe", without_streams)
 
     async def case() -> None:
         async with local_venue(paused=False, bar_wall_ns=800_000_000) as venue:
-            heard = Heard()
+            received = Received()
             feed = source(venue, poll="50ms").stream(clock=VenueTime(venue))
-            facts = await feed.open(asking(*ALL), heard)
+            facts = await feed.open(asking(*ALL), received)
             assert facts.how == dict.fromkeys(ALL, "poll")
             assert len(facts.notes) == 4
-            await heard.until(lambda: len(closed(heard)) >= 2)
-            await heard.until(lambda: heard.of(PrintSeen) and heard.of(QuoteSeen))
-            opens = [each.open_ns for each in closed(heard)]
+            await received.until(lambda: len(closed(received)) >= 2)
+            await received.until(lambda: received.of(PrintSeen) and received.of(QuoteSeen))
+            opens = [each.open_ns for each in closed(received)]
             assert opens == sorted(set(opens)), "each closed bar once, in order"
-            assert {each.source for each in heard.of(BarSeen)} == {"poll"}
-            prints = [(e.symbol, e.trade_id) for e in heard.of(PrintSeen)]
+            assert {each.source for each in received.of(BarSeen)} == {"poll"}
+            prints = [(e.symbol, e.trade_id) for e in received.of(PrintSeen)]
             assert len(prints) == len(set(prints))
             await feed.close()
 
@@ -354,11 +354,11 @@ def test_what_does_not_exist_is_said_when_it_is_opened() -> None:
             ]:
                 feed = source(venue).stream(clock=VenueTime(venue))
                 with pytest.raises(DataError, match=text):
-                    await feed.open(request, Heard())
+                    await feed.open(request, Received())
             feed = source(venue, retries=0).stream(clock=VenueTime(venue))
             venue.refuse()
             with pytest.raises(RunError, match="cannot be reached"):
-                await feed.open(asking("bars"), Heard())
+                await feed.open(asking("bars"), Received())
 
     asyncio.run(case())
 

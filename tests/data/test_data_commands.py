@@ -73,8 +73,8 @@ def test_a_calendar_that_nobody_named_is_not_stored(
     sessions("2021-02-15", 60).write_csv(place / "rows.csv")
     words = ["rows.csv", "--symbol", "BTC/USDT", "--bar", "30m", "--stamp", "open"]
     made = document(capsys, "import", *words, *(("--calendar", "XNYS") if named else ()))
-    told = [each["kind"] for each in made["findings"]]
-    assert ("calendar_sign" in told) is not named
+    reported = [each["kind"] for each in made["findings"]]
+    assert ("calendar_sign" in reported) is not named
     file = strategy(place, universe={"bar": "30m"}, data={"candles": {"use": "store"}})
     found = document(capsys, "check", file)
     assert ("calendar_sign" in [each["kind"] for each in found["findings"]]) is not named

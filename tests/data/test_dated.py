@@ -63,7 +63,7 @@ def test_what_is_known_in_time_is_not(stamps: list[int], keys: dict[str, Any]) -
     assert not found_of(stamps, **keys)
 
 
-def test_a_source_that_says_when_it_was_published_is_believed() -> None:
+def test_a_source_that_says_when_it_was_published_is_accepted() -> None:
     assert not found_of(DAILY, published=True, known_after="0s")
     assert not found_of(DAILY, published=True)
 

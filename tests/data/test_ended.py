@@ -98,6 +98,6 @@ def test_a_weekend_is_no_end_and_of_many_symbols_a_few_are_named() -> None:
     many = {f"S{k}": START_NS for k in range(40)} | {"BTC/USDT": START_NS + 90 * DAY_NS}
     found = candles_ending(many, dict.fromkeys(many, "24x7"), 24, asked)
     assert len(found) == 40
-    told = doubts(found)
-    assert len(told) == 4
-    assert told[-1].message.startswith("The candles of 37 more symbols end early: S3, S4, ")
+    reported = doubts(found)
+    assert len(reported) == 4
+    assert reported[-1].message.startswith("The candles of 37 more symbols end early: S3, S4, ")

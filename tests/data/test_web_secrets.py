@@ -164,7 +164,7 @@ def test_logs_leave_them_out(tmp_path: Path) -> None:
     from septet._live.logs import RunLog
 
     log = RunLog(tmp_path, now_ns=lambda: 1, level="info", quiet=True, run="r", strategy="s")
-    log.tell("warning", "x", {"text": f"https://h/x?id={SECRET} failed"})
+    log.notify("warning", "x", {"text": f"https://h/x?id={SECRET} failed"})
     log.close()
     lines = [json.loads(each) for each in (tmp_path / "log.jsonl").read_text("utf-8").splitlines()]
     assert lines[-1]["text"] == "https://h/x?... failed"

@@ -116,10 +116,11 @@ def test_a4_a_task_ends_where_it_waits_and_is_started_again(
     tmp_path: Path, faults: ProcessFaults, waits_for_several: bool
 ) -> None:
     async def scene() -> list[tuple[str, str]]:
-        told = list[tuple[str, str]]()
+        reported = list[tuple[str, str]]()
         again = asyncio.Event()
         supervisor = Supervisor(
-            ManualClock(1), lambda level, event, fields: told.append((event, str(fields["task"])))
+            ManualClock(1),
+            lambda level, event, fields: reported.append((event, str(fields["task"]))),
         )
 
         async def work() -> None:
@@ -134,7 +135,7 @@ def test_a4_a_task_ends_where_it_waits_and_is_started_again(
         faults.make(Order(number=3, code="A4", draw=0.99))
         await again.wait()
         await supervisor.close()
-        return told
+        return reported
 
     assert asyncio.run(scene()) == [("task_failed", "stream")]
     assert reported(tmp_path)[0].detail == "stream of feed"
@@ -151,11 +152,11 @@ def test_a_task_that_is_over_is_not_ended() -> None:
 
 def test_a_sleep_that_is_due_is_ended_once() -> None:
     """Its timer, due in that turn, ended it again, and the loop reported that as a failure."""
-    told: list[Any] = []
+    reported: list[Any] = []
 
     async def scene() -> None:
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda _, context: told.append(context))
+        loop.set_exception_handler(lambda _, context: reported.append(context))
         task = asyncio.ensure_future(asyncio.sleep(0.001))
         await asyncio.sleep(0)
         loop.call_soon(end_task, task)
@@ -167,4 +168,4 @@ def test_a_sleep_that_is_due_is_ended_once() -> None:
         await asyncio.sleep(0)
 
     asyncio.run(scene())
-    assert told == []
+    assert reported == []

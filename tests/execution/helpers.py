@@ -36,7 +36,7 @@ class WallTime(Clock):
         return time.time_ns()
 
 
-class Heard:
+class Received:
     """A sink that remembers, and can be waited on."""
 
     def __init__(self) -> None:
@@ -96,17 +96,17 @@ async def local_venue(*faults: Fault, **config: Any) -> AsyncIterator[LocalVenue
 @asynccontextmanager
 async def connected(
     venue: LocalVenue, *, symbols: Sequence[str] = SYMBOLS, up: bool = True, **config: Any
-) -> AsyncIterator[tuple[Any, Heard]]:
+) -> AsyncIterator[tuple[Any, Received]]:
     """An open connection, caught up unless told otherwise."""
-    heard = Heard()
+    received = Received()
     live: LiveVenue = account(venue.urls, **config).connect(
         name="main", clock=WallTime(), read=read
     )
-    await live.open(symbols, heard)
+    await live.open(symbols, received)
     try:
         if up:
-            await heard.until_state("up")
-        yield live, heard
+            await received.until_state("up")
+        yield live, received
     finally:
         await live.close()
 

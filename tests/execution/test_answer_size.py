@@ -16,7 +16,7 @@ from septet import messages as m
 from septet_plugins.exchange import answer_size
 from septet_plugins.exchange.answer_size import AnswerTooLarge, check_message
 from septet_plugins.exchange.sessions import guard_sessions
-from tests.execution.helpers import Heard, WallTime, account, limit, local_venue, read, submit
+from tests.execution.helpers import Received, WallTime, account, limit, local_venue, read, submit
 from tests.execution.test_redirects import Between, serving, urls
 
 MIB = 1 << 20
@@ -56,11 +56,11 @@ def test_an_order_whose_answer_is_too_large_is_uncertain(encoding: str) -> None:
                 return endless
 
             async with serving(answer) as url:
-                heard = Heard()
+                received = Received()
                 live = account(urls(url, venue.ws_url)).connect(
                     name="main", clock=WallTime(), read=read
                 )
-                await live.open(["BTC/USDT"], heard)
+                await live.open(["BTC/USDT"], received)
                 first = await live.submit(limit("a-1"))
                 assert isinstance(first, m.Uncertain)
                 assert "larger than 1 MiB" in first.text

@@ -13,7 +13,7 @@ from ccxt.base.errors import error_hierarchy
 from septet import messages as m
 from septet_plugins.exchange.requests import Barred, Wire
 from septet_plugins.execution.ccxt_answers import REFUSALS, Verdict, judge
-from tests.execution.helpers import Heard, WallTime, account, read, submit
+from tests.execution.helpers import Received, WallTime, account, read, submit
 from tests.execution.scripted import accepted, scripted
 
 
@@ -76,7 +76,7 @@ async def answers_of(rows: Sequence[tuple[int, Any]]) -> list[tuple[m.Event, int
     """Send an order for each row over one connection; the answer, and how often it was posted."""
     async with scripted() as server:
         live = account(server.urls).connect(name="main", clock=WallTime(), read=read)
-        await live.open(["BTC/USDT"], Heard())
+        await live.open(["BTC/USDT"], Received())
         found = []
         for number, (server.status, server.body) in enumerate(rows):
             server.posts.clear()
@@ -166,5 +166,5 @@ def test_what_never_left_was_never_accepted() -> None:
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 520])
-def test_a_server_in_trouble_is_not_believed(status: int) -> None:
+def test_a_server_in_trouble_is_not_accepted(status: int) -> None:
     assert not judge(ccxt.InsufficientFunds("x"), Wire(sent=True, status=status)).refused

@@ -13,7 +13,7 @@ from septet.plugin import FeedRequest
 from septet_plugins.data.ccxt_feed import CcxtFeed, FeedTerms
 from septet_plugins.exchange.clients import Terms
 from septet_plugins.exchange.requests import Barred, Gate, Wire
-from tests.execution.helpers import OPTIONS, Heard, WallTime, connected, limit, local_venue
+from tests.execution.helpers import OPTIONS, Received, WallTime, connected, limit, local_venue
 from tests.execution.test_gate import NOW, S, Standing
 
 HOUR = 3600 * 10**9
@@ -31,9 +31,9 @@ def asked(venue: LocalVenue) -> int:
 @pytest.mark.parametrize("first", ["feed", "venue"])
 def test_who_was_not_told_keeps_away_as_well(first: str) -> None:
     async def case() -> None:
-        async with local_venue() as venue, connected(venue) as (live, heard):
+        async with local_venue() as venue, connected(venue) as (live, received):
             feed = feed_of(venue)
-            await feed.open(FeedRequest(("BTC/USDT",), HOUR), Heard())
+            await feed.open(FeedRequest(("BTC/USDT",), HOUR), Received())
             venue.inject(Fault(code="A10", duration_ms=30_000))
             before = asked(venue)
             if first == "feed":
@@ -42,7 +42,7 @@ def test_who_was_not_told_keeps_away_as_well(first: str) -> None:
             else:
                 assert await live.holdings() is None
             assert asked(venue) == before + 1
-            assert [each.state for each in heard.of(m.VenueChanged)][-1] == "banned"
+            assert [each.state for each in received.of(m.VenueChanged)][-1] == "banned"
             with pytest.raises(RunError):
                 await feed.bars("BTC/USDT", 0, HOUR)
             answer = await live.submit(limit("a-1"))
@@ -53,7 +53,7 @@ def test_who_was_not_told_keeps_away_as_well(first: str) -> None:
             await live.cancel_all([0])
             late = feed_of(venue)
             with pytest.raises(RunError, match="banned"):
-                await late.open(FeedRequest(("BTC/USDT",), HOUR), Heard())
+                await late.open(FeedRequest(("BTC/USDT",), HOUR), Received())
             assert asked(venue) == before + 1, "one request, and none after it"
             await feed.close()
 
@@ -79,14 +79,14 @@ def test_no_stream_is_dialled_during_a_ban() -> None:
 def test_each_host_has_its_own_and_those_who_go_there_share_it() -> None:
     clock = Standing()
     one, other, third = Gate(clock), Gate(clock), Gate(clock)
-    told: list[str] = []
-    other.on_change = lambda: told.append("other")
-    third.on_change = lambda: told.append("third")
+    reported: list[str] = []
+    other.on_change = lambda: reported.append("other")
+    third.on_change = lambda: reported.append("third")
     for gate in (one, other):
         gate.check(Wire(), "https://a.example/x")
     third.check(Wire(), "https://b.example/x")
     one.answered(418, {"Retry-After": "60"}, "", "https://a.example/y")
-    assert told == ["other"]
+    assert reported == ["other"]
     with pytest.raises(Barred, match="banned for 60"):
         other.check(Wire(urgent=True), "https://a.example/z")
     with pytest.raises(Barred):

@@ -16,7 +16,7 @@ from septet.errors import DataError, InputError, RunError
 from septet.plugin import SecretRef
 from tests.execution.helpers import (
     SYMBOLS,
-    Heard,
+    Received,
     WallTime,
     account,
     connected,
@@ -36,7 +36,7 @@ def test_what_is_found_when_a_venue_is_opened() -> None:
     async def case() -> None:
         async with local_venue(can_withdraw=True) as venue:
             live = account(venue.urls).connect(name="main", clock=WallTime(), read=read)
-            facts = await live.open(SYMBOLS, Heard())
+            facts = await live.open(SYMBOLS, Received())
             await live.close()
         market = facts.markets["BTC/USDT"]
         assert (market.base, market.quote, market.lot, market.tick) == ("BTC", "USDT", 1e-5, 0.01)
@@ -53,14 +53,14 @@ def test_what_is_found_when_a_venue_is_opened() -> None:
 
 def test_an_order_from_sending_to_its_fill() -> None:
     async def case() -> None:
-        async with local_venue() as venue, connected(venue) as (live, heard):
+        async with local_venue() as venue, connected(venue) as (live, received):
             ack = await live.submit(submit("a-1"))
             assert isinstance(ack, m.Acked)
             assert (ack.state, ack.side, ack.quantity, ack.filled) == ("filled", "buy", 0.5, 0.5)
-            await heard.until(
-                lambda: [each for each in heard.of(m.OrderSeen) if each.state == "filled"]
+            await received.until(
+                lambda: [each for each in received.of(m.OrderSeen) if each.state == "filled"]
             )
-            fills = {each.trade_id: each for each in heard.of(m.Filled)}
+            fills = {each.trade_id: each for each in received.of(m.Filled)}
             (fill,) = fills.values()
             (true,) = venue.truth().fills
             assert (fill.client_id, fill.venue_order_id) == ("a-1", ack.venue_order_id)
@@ -212,19 +212,23 @@ def test_a_refusal_is_said_once_and_not_repeated() -> None:
 )  # fmt: skip
 def test_a_lost_user_stream_is_said_dialled_again_and_caught_up(fault: Fault) -> None:
     async def case() -> None:
-        async with local_venue() as venue, connected(venue) as (live, heard):
+        async with local_venue() as venue, connected(venue) as (live, received):
             await live.submit(limit("a-1"))
-            heard.forget()
+            received.forget()
             venue.inject(fault)
-            await heard.until_state("down", "up")
-            kinds = [type(each) for each in heard.events]
+            await received.until_state("down", "up")
+            kinds = [type(each) for each in received.events]
             caught = kinds.index(m.OpenOrders)
-            up = max(n for n, each in enumerate(heard.events) if isinstance(each, m.VenueChanged))
-            assert heard.events[up].state == "up"
+            up = max(
+                n for n, each in enumerate(received.events) if isinstance(each, m.VenueChanged)
+            )
+            assert received.events[up].state == "up"
             assert caught < up, "the account is read before the venue counts as up"
-            heard.forget()
+            received.forget()
             await live.submit(submit("a-2"))
-            await heard.until(lambda: [e for e in heard.of(m.OrderSeen) if e.state == "filled"])
+            await received.until(
+                lambda: [e for e in received.of(m.OrderSeen) if e.state == "filled"]
+            )
 
     run(case())
 
@@ -232,46 +236,48 @@ def test_a_lost_user_stream_is_said_dialled_again_and_caught_up(fault: Fault) ->
 @pytest.mark.parametrize("code", ["N8", "N9"], ids=["silent", "with pongs"])
 def test_a_stream_that_tells_nothing_of_an_order_is_found(code: str) -> None:
     async def case() -> None:
-        async with local_venue() as venue, connected(venue) as (live, heard):
+        async with local_venue() as venue, connected(venue) as (live, received):
             live._user._settle_s = 0.3
             venue.inject(Fault(code=code, target="user", duration_ms=100))
-            heard.forget()
+            received.forget()
             assert isinstance(await live.submit(submit("a-1")), m.Acked)
-            await heard.until_state("down", "up")
-            said = heard.of(m.VenueChanged)
+            await received.until_state("down", "up")
+            said = received.of(m.VenueChanged)
             assert "told nothing" in said[0].reason
-            heard.forget()
+            received.forget()
             await live.submit(submit("a-2"))
-            await heard.until(lambda: [e for e in heard.of(m.OrderSeen) if e.state == "filled"])
+            await received.until(
+                lambda: [e for e in received.of(m.OrderSeen) if e.state == "filled"]
+            )
 
     run(case())
 
 
 def test_fills_that_were_missed_come_before_up() -> None:
     async def case() -> None:
-        async with local_venue() as venue, connected(venue) as (live, heard):
+        async with local_venue() as venue, connected(venue) as (live, received):
             venue.inject(Fault(code="E14", times=10))
             venue.inject(Fault(code="N1"))
             assert isinstance(await live.submit(submit("a-1")), m.Uncertain)
-            heard.forget()
+            received.forget()
             venue.inject(Fault(code="N7", target="user"))
-            await heard.until_state("down", "up")
-            fills = [n for n, each in enumerate(heard.events) if isinstance(each, m.Filled)]
+            await received.until_state("down", "up")
+            fills = [n for n, each in enumerate(received.events) if isinstance(each, m.Filled)]
             assert fills
-            assert heard.events[fills[0]].client_id in ("a-1", "")
-            assert fills[0] < len(heard.events) - 1
+            assert received.events[fills[0]].client_id in ("a-1", "")
+            assert fills[0] < len(received.events) - 1
 
     run(case())
 
 
 def test_a_pause_lets_cancels_through_and_nothing_else() -> None:
     async def case() -> None:
-        async with local_venue() as venue, connected(venue) as (live, heard):
+        async with local_venue() as venue, connected(venue) as (live, received):
             await live.submit(limit("a-1"))
             venue.inject(Fault(code="E2", duration_ms=1_500))
             first = await live.submit(limit("a-2"))
             assert (first.code, first.by) == ("rate", "venue")
-            limited = next(each for each in heard.of(m.VenueChanged) if each.state == "limited")
+            limited = next(each for each in received.of(m.VenueChanged) if each.state == "limited")
             assert limited.until_ns > time.time_ns()
             before = len(venue.truth().requests)
             second = await live.submit(limit("a-3"))
@@ -280,18 +286,18 @@ def test_a_pause_lets_cancels_through_and_nothing_else() -> None:
             assert len(venue.truth().requests) == before, "nothing left"
             await live.cancel(m.Cancel(client_id="a-1", symbol=0))
             assert len(venue.truth().requests) > before, "a cancel uses the reserve"
-            await heard.until_state("limited", "up")
+            await received.until_state("limited", "up")
 
     run(case())
 
 
 def test_a_ban_means_not_one_request() -> None:
     async def case() -> None:
-        async with local_venue() as venue, connected(venue) as (live, heard):
+        async with local_venue() as venue, connected(venue) as (live, received):
             await live.submit(limit("a-1"))
             venue.inject(Fault(code="E3", duration_ms=1_500))
             assert (await live.submit(limit("a-2"))).code == "rate"
-            assert [each for each in heard.of(m.VenueChanged) if each.state == "banned"]
+            assert [each for each in received.of(m.VenueChanged) if each.state == "banned"]
             before = len(venue.truth().requests)
             assert (await live.submit(limit("a-3"))).code == "banned"
             assert isinstance(
@@ -300,35 +306,35 @@ def test_a_ban_means_not_one_request() -> None:
             assert isinstance((await live.cancel_all([0]))[0], m.CancelFailed)
             assert await live.holdings() is None
             assert len(venue.truth().requests) == before
-            await heard.until_state("banned", "up")
+            await received.until_state("banned", "up")
 
     run(case())
 
 
 def test_maintenance_is_said_and_its_end_noticed() -> None:
     async def case() -> None:
-        async with local_venue() as venue, connected(venue) as (live, heard):
+        async with local_venue() as venue, connected(venue) as (live, received):
             venue.inject(Fault(code="E20", duration_ms=500))
             assert isinstance(await live.submit(limit("a-1")), m.Uncertain)
-            await heard.until_state("maintenance", "up")
+            await received.until_state("maintenance", "up")
 
     run(case())
 
 
 def test_requests_that_fail_one_after_another_open_a_breaker() -> None:
     async def case() -> None:
-        async with local_venue() as venue, connected(venue) as (live, heard):
+        async with local_venue() as venue, connected(venue) as (live, received):
             await live.submit(limit("a-0"))
-            heard.forget()
+            received.forget()
             venue.inject(Fault(code="N2", times=5))
             for number in range(1, 6):
                 assert isinstance(await live.submit(limit(f"a-{number}")), m.Uncertain)
-            (broken,) = heard.of(m.VenueChanged)
+            (broken,) = received.of(m.VenueChanged)
             assert broken.state == "down"
             assert broken.reason.startswith("5 requests in a row failed, the last: ")
             gone = await live.cancel(m.Cancel(client_id="a-0", symbol=0))
             assert gone.state == "cancelled", "nothing but entries is kept back"
-            await heard.until_state("down", "up")
+            await received.until_state("down", "up")
             assert isinstance(await live.submit(limit("a-6")), m.Acked)
 
     run(case())
@@ -336,15 +342,15 @@ def test_requests_that_fail_one_after_another_open_a_breaker() -> None:
 
 def test_a_refusal_between_failures_is_an_answer() -> None:
     async def case() -> None:
-        async with local_venue() as venue, connected(venue) as (live, heard):
-            heard.forget()
+        async with local_venue() as venue, connected(venue) as (live, received):
+            received.forget()
             venue.inject(Fault(code="N2", times=4))
             for number in range(4):
                 assert isinstance(await live.submit(limit(f"a-{number}")), m.Uncertain)
             assert (await live.submit(submit("a-4", quantity=1_000.0))).code == "funds"
             venue.inject(Fault(code="N2"))
             assert isinstance(await live.submit(limit("a-5")), m.Uncertain)
-            assert heard.of(m.VenueChanged) == []
+            assert received.of(m.VenueChanged) == []
 
     run(case())
 
@@ -370,11 +376,11 @@ def test_a_fee_in_a_third_currency_is_valued() -> None:
         fees = Fees(paid_in="ETH", third_price="100")
         async with (
             local_venue(fees=fees, balances={"USDT": "10000", "ETH": "5"}) as venue,
-            connected(venue) as (live, heard),
+            connected(venue) as (live, received),
         ):
             await live.submit(submit("a-1"))
-            await heard.until(lambda: heard.of(m.Filled))
-            fill = heard.of(m.Filled)[0]
+            await received.until(lambda: received.of(m.Filled))
+            fill = received.of(m.Filled)[0]
             assert fill.fee_currency == "ETH"
             assert fill.fee_quote == pytest.approx(fill.fee * 100.0, rel=0.2)
 
@@ -387,10 +393,10 @@ def test_what_cannot_be_reached_or_does_not_exist_is_said_at_the_start() -> None
             urls = venue.urls
             live = account(urls).connect(name="main", clock=WallTime(), read=read)
             with pytest.raises(DataError, match="lists no BTC/USD"):
-                await live.open(["BTC/USD"], Heard())
+                await live.open(["BTC/USD"], Received())
         live = account(urls).connect(name="main", clock=WallTime(), read=read)
         with pytest.raises(RunError, match="cannot be reached"):
-            await live.open(SYMBOLS, Heard())
+            await live.open(SYMBOLS, Received())
         with pytest.raises(ValidationError, match="ccxt knows no exchange of this id"):
             account(urls, exchange="binanse")
 
@@ -401,14 +407,14 @@ def test_without_a_stream_the_account_is_polled(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("septet_plugins.execution.ccxt_venue.streams_orders", lambda client: False)
 
     async def case() -> None:
-        async with local_venue() as venue, connected(venue, poll="50ms") as (live, heard):
+        async with local_venue() as venue, connected(venue, poll="50ms") as (live, received):
             await live.submit(submit("a-1"))
-            heard.forget()
-            await heard.until(lambda: heard.of(m.OpenOrders))
+            received.forget()
+            await received.until(lambda: received.of(m.OpenOrders))
             venue.refuse()
-            await heard.until_state("down")
+            await received.until_state("down")
             await venue.listen()
-            await heard.until_state("down", "up")
+            await received.until_state("down", "up")
 
     run(case())
 
@@ -424,7 +430,7 @@ def test_a_wrong_key_is_refused_at_the_start(wrong: str) -> None:
         async with local_venue() as venue:
             live = account(venue.urls).connect(name="main", clock=WallTime(), read=mistyped)
             with pytest.raises(InputError, match="refuses the key") as refusal:
-                await live.open(SYMBOLS, Heard())
+                await live.open(SYMBOLS, Received())
             assert "mistyped" not in str(refusal.value)
 
     run(case())

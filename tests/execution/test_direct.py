@@ -47,7 +47,7 @@ reports = st.fixed_dictionaries(
         "t": st.integers(-1, 50), "I": st.integers(1, 10**9), "w": st.booleans(),
         "m": st.booleans(), "M": st.booleans(), "O": stamps, "Z": money, "Y": money, "Q": money,
     }
-).map(lambda told: told if told["x"] == "TRADE" else {**told, "n": "0", "N": None})  # fmt: skip
+).map(lambda row: row if row["x"] == "TRADE" else {**row, "n": "0", "N": None})  # fmt: skip
 fills = st.fixed_dictionaries(
     {"price": money, "qty": money, "commission": money, "commissionAsset": currencies}
 )  # fmt: skip
@@ -88,7 +88,7 @@ class Reading:
         )  # fmt: skip
         self.left_over: list[Any] = []
         self.handle, self.stream._tap._handle = self.stream._tap._handle, self._by_library
-        self.socket: Any = SimpleNamespace(subscriptions={}, resolve=lambda *told: None)
+        self.socket: Any = SimpleNamespace(subscriptions={}, resolve=lambda *reported: None)
 
     def _by_library(self, socket: Any, message: Any) -> None:
         self.left_over.append(message)
@@ -131,9 +131,9 @@ def reading(directly: bool) -> Reading:
 
 
 @given(st.lists(reports, min_size=1, max_size=8))
-def test_a_report_becomes_what_the_library_makes_of_it(told: list[dict[str, Any]]) -> None:
+def test_a_report_becomes_what_the_library_makes_of_it(reported: list[dict[str, Any]]) -> None:
     wrapped = [
-        {"subscriptionId": 0, "event": each} if n % 2 else each for n, each in enumerate(told)
+        {"subscriptionId": 0, "event": each} if n % 2 else each for n, each in enumerate(reported)
     ]
     assert reading(True).of(wrapped) == reading(False).of(wrapped)
 

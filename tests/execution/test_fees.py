@@ -13,7 +13,7 @@ from septet import messages as m
 from septet._drill.venue import Fault, LocalVenue
 from septet._host.readings import with_readable_fee
 from septet._live.venue_gate import GatedVenue
-from tests.execution.helpers import Heard, WallTime, account, local_venue, read, submit
+from tests.execution.helpers import Received, WallTime, account, local_venue, read, submit
 
 AMOUNTS: tuple[Any, ...] = (
     "99999",
@@ -34,17 +34,17 @@ NAMES = {
 }  # fmt: skip
 
 
-def in_session(case: Callable[[LocalVenue, Any, Heard], Awaitable[None]]) -> None:
+def in_session(case: Callable[[LocalVenue, Any, Received], Awaitable[None]]) -> None:
     async def run() -> None:
         async with local_venue(balances={"USDT": "90000000", "BNB": "5"}) as venue:
-            heard = Heard()
+            received = Received()
             live = GatedVenue(
                 account(venue.urls).connect(name="main", clock=WallTime(), read=read), WallTime()
             )
-            await live.open(["BTC/USDT"], heard)
-            await heard.until_state("up")
+            await live.open(["BTC/USDT"], received)
+            await received.until_state("up")
             try:
-                await case(venue, live, heard)
+                await case(venue, live, received)
             finally:
                 await live.close()
 
@@ -57,7 +57,7 @@ def spoilt(venue: LocalVenue, target: str, field: str, value: Any) -> None:
 
 @pytest.mark.parametrize("target", NAMES)
 def test_an_execution_with_a_fee_that_cannot_be_is_handed_on(target: str) -> None:
-    async def case(venue: LocalVenue, live: Any, heard: Heard) -> None:
+    async def case(venue: LocalVenue, live: Any, received: Received) -> None:
         count = 0
         for field, values in zip(NAMES[target], (AMOUNTS, CURRENCIES), strict=True):
             for value in values:
@@ -72,8 +72,8 @@ def test_an_execution_with_a_fee_that_cannot_be_is_handed_on(target: str) -> Non
                     spoilt(venue, target, field, value)
                     found = [each for each in await live.fills(0, 0) if each.client_id == name]
                 else:
-                    await heard.until(lambda name=name: told_of(heard, name))  # type: ignore[misc]
-                    found = told_of(heard, name)
+                    await received.until(lambda name=name: reported_of(received, name))  # type: ignore[misc]
+                    found = reported_of(received, name)
                 (fill,) = found
                 expected = (0.1, pytest.approx(0.0001), "BTC")
                 assert (fill.quantity, fill.fee, fill.fee_currency) == expected, value
@@ -83,8 +83,8 @@ def test_an_execution_with_a_fee_that_cannot_be_is_handed_on(target: str) -> Non
     in_session(case)
 
 
-def told_of(heard: Heard, client_id: str) -> list[Any]:
-    return [each for each in heard.of(m.Filled) if each.client_id == client_id]
+def reported_of(received: Received, client_id: str) -> list[Any]:
+    return [each for each in received.of(m.Filled) if each.client_id == client_id]
 
 
 def test_the_gate_takes_a_fee_that_is_none_from_an_execution_of_any_adapter() -> None:
@@ -108,11 +108,11 @@ def test_the_gate_takes_a_fee_that_is_none_from_an_execution_of_any_adapter() ->
 def test_a_fee_in_a_currency_that_only_the_account_shows_is_read() -> None:
     """BNB has no market at the local venue; the account is read before any execution."""
 
-    async def case(venue: LocalVenue, live: Any, heard: Heard) -> None:
+    async def case(venue: LocalVenue, live: Any, received: Received) -> None:
         venue.inject(Fault(code="E22", parameters={"paid_in": "BNB"}))
         await live.submit(submit("a-1", quantity=0.1))
-        await heard.until(lambda: told_of(heard, "a-1"))
-        (fill,) = told_of(heard, "a-1")
+        await received.until(lambda: reported_of(received, "a-1"))
+        (fill,) = reported_of(received, "a-1")
         assert (fill.fee_currency, fill.fee_unread) == ("BNB", "")
 
     in_session(case)

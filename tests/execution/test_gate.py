@@ -13,7 +13,7 @@ from septet.plugin import Clock
 from septet_plugins.exchange.requests import Barred, Gate, Wire, check_host
 from septet_plugins.execution.ccxt_answers import Verdict, judge
 from septet_plugins.execution.ccxt_link import Link
-from tests.execution.helpers import Heard
+from tests.execution.helpers import Received
 
 S = 10**9
 NOW = 1_700_000_000 * S
@@ -120,9 +120,9 @@ def test_hosts_that_may_be_asked() -> None:
 
 def test_the_link_says_what_lies_on_top_and_each_state_once() -> None:
     async def case() -> list[Any]:
-        clock, heard = Standing(), Heard()
+        clock, received = Standing(), Received()
         gate = Gate(clock)
-        link = Link("main", clock, gate, heard)
+        link = Link("main", clock, gate, received)
         link.up()
         link.up()
         link.maintenance("shut")
@@ -131,7 +131,7 @@ def test_the_link_says_what_lies_on_top_and_each_state_once() -> None:
         link.say()
         gate.answered(418, {"Retry-After": "90"}, "")
         link.say()
-        assert "stop whatever else asks from here" in heard.events[-1].reason
+        assert "stop whatever else asks from here" in received.events[-1].reason
         clock.at = NOW + 61 * S
         link.say()
         clock.at = NOW + 91 * S
@@ -140,7 +140,7 @@ def test_the_link_says_what_lies_on_top_and_each_state_once() -> None:
         link.up()
         link.close()
         link.down("after the end")
-        return [(each.state, each.until_ns) for each in heard.events]
+        return [(each.state, each.until_ns) for each in received.events]
 
     assert asyncio.run(case()) == [
         ("up", 0),
@@ -155,8 +155,8 @@ def test_the_link_says_what_lies_on_top_and_each_state_once() -> None:
 
 def test_a_breaker_lies_over_what_arrives_and_under_what_the_venue_says() -> None:
     async def case() -> list[tuple[str, str]]:
-        clock, heard = Standing(), Heard()
-        link = Link("main", clock, Gate(clock), heard)
+        clock, received = Standing(), Received()
+        link = Link("main", clock, Gate(clock), received)
         link.up()
         link.broken("no answers")
         link.broken("no answers still")
@@ -166,7 +166,7 @@ def test_a_breaker_lies_over_what_arrives_and_under_what_the_venue_says() -> Non
         link.broken("again")
         link.up()
         link.close()
-        return [(each.state, each.reason) for each in heard.events]
+        return [(each.state, each.reason) for each in received.events]
 
     assert asyncio.run(case()) == [
         ("up", ""), ("down", "no answers"), ("maintenance", "shut"), ("down", "no answers still"),

@@ -49,18 +49,18 @@ class Exchange:
 
 
 def find(exchange: Exchange, name: str, *, readable: bool = True, since_ns: int = SINCE_NS) -> Any:
-    told: list[tuple[str, int]] = []
+    reported: list[tuple[str, int]] = []
 
     async def executions(symbol: str, since: int) -> bool:
-        told.append((symbol, since))
+        reported.append((symbol, since))
         return readable
 
     made: Any = exchange
     lookup = Lookup(made, Ids(exchange.id), executions)
     try:
-        return asyncio.run(lookup.find(name, "", "BTC/USDT", since_ns)), told
+        return asyncio.run(lookup.find(name, "", "BTC/USDT", since_ns)), reported
     except (Missing, Unanswered) as error:
-        return type(error), told
+        return type(error), reported
 
 
 @pytest.mark.parametrize(("name", "habit"), [("mexc", "forwards"), ("kraken", "backwards")])
@@ -76,7 +76,7 @@ def test_ended_orders_are_read_back_to_when_the_order_was_sent(
     assert exchange.asked <= 4 + 2 * ended // 50
 
 
-def test_an_exchange_of_the_other_habit_is_not_believed() -> None:
+def test_an_exchange_of_the_other_habit_is_not_accepted() -> None:
     assert find(Exchange("mexc", 500, habit="backwards"), "c-3") == (
         Missing,
         [("BTC/USDT", SINCE_NS)],

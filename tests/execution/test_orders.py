@@ -91,8 +91,8 @@ def test_an_order_goes_out_rounded_and_the_client_rounds_nothing(
     asked, noise = Decimal(repr(price)), Decimal("1e-8")
     assert Decimal(placed.quantity) <= Decimal(repr(quantity)) + noise
     if placed.price is not None:
-        told = Decimal(placed.price)
-        assert told <= asked + noise if side == "buy" else told >= asked - noise
+        reported = Decimal(placed.price)
+        assert reported <= asked + noise if side == "buy" else reported >= asked - noise
     if placed.trigger is not None:
         earlier = Decimal(placed.trigger) * (1 if side == "sell" else -1) >= asked * (
             1 if side == "sell" else -1
@@ -174,9 +174,9 @@ def test_a_fill_knows_its_order_by_either_id(client: Any) -> None:
     fill = translator.fill(trade)
     assert fill is not None
     assert fill.client_id == "a-1"
-    told = translator.fill({**trade, "info": {"c": "a-2"}})
-    assert told is not None
-    assert told.client_id == "a-2"
+    reported = translator.fill({**trade, "info": {"c": "a-2"}})
+    assert reported is not None
+    assert reported.client_id == "a-2"
     assert translator.fill({**trade, "symbol": "DOGE/USDT"}) is None
 
 

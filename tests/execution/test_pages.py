@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from septet_plugins.execution.ccxt_account import Account
 from septet_plugins.execution.ccxt_orders import Translator
-from tests.execution.helpers import Heard, WallTime
+from tests.execution.helpers import Received, WallTime
 from tests.wire.offline import markets, offline
 
 DAY_MS = 86_400_000
@@ -64,7 +64,7 @@ def test_every_execution_since_a_time_is_read_once_and_in_order(
         pages: Any = Pages(exchange, ages, page, days)
         clock, since_ns = WallTime(), time.time_ns() - since_days * DAY_MS * 10**6
         translator = Translator(pages.client, "main", ["BTC/USDT"], clock)
-        found = await Account(pages, translator, clock, Heard(), 0).fills(0, since_ns)
+        found = await Account(pages, translator, clock, Received(), 0).fills(0, since_ns)
         assert found is not None
         wanted = [n for n, at in enumerate(pages.times) if at * 10**6 >= since_ns]
         assert [int(each.trade_id) for each in found] == wanted

@@ -59,15 +59,15 @@ def test_an_order_is_on_the_grid_and_never_more_or_worse_than_asked(
         return
     assert placed.price is not None
     got, asked = Decimal(placed.quantity), Decimal(repr(quantity))
-    told, wanted = Decimal(placed.price), Decimal(repr(limit))
+    reported, wanted = Decimal(placed.price), Decimal(repr(limit))
     cut = Decimal(made.amount_to_precision("BTC/USDT", f"{asked:f}"))
     step = Decimal(repr(amount)) if exchange == "binance" else Decimal(10) ** -int(amount)
     assert cut <= got <= cut + step, "what the client cuts to, but for the noise of a binary number"
     assert got <= asked * (1 + Decimal("1e-6")) + step * Decimal("1e-6")
     noise = abs(wanted) * Decimal("1e-6") + Decimal("1e-14")
-    assert told <= wanted + noise if side == "buy" else told >= wanted - noise
+    assert reported <= wanted + noise if side == "buy" else reported >= wanted - noise
     assert Decimal(made.amount_to_precision("BTC/USDT", placed.quantity)) == got
-    assert Decimal(made.price_to_precision("BTC/USDT", placed.price)) == told
+    assert Decimal(made.price_to_precision("BTC/USDT", placed.price)) == reported
 
 
 def test_where_prices_have_significant_digits_quantities_have_decimals() -> None:

@@ -17,7 +17,7 @@ from septet_plugins.data.ccxt_feed import CcxtFeed, FeedTerms
 from septet_plugins.data.ccxt_history import CcxtHistory, CcxtHistoryConfig
 from septet_plugins.exchange.clients import Terms
 from tests.data.venue import Answer, serve
-from tests.execution.helpers import OPTIONS, Heard, WallTime, account, limit, local_venue, read
+from tests.execution.helpers import OPTIONS, Received, WallTime, account, limit, local_venue, read
 
 STATUSES = [301, 302, 303, 307, 308]
 
@@ -102,11 +102,11 @@ def test_an_order_that_is_answered_with_a_redirect_is_uncertain_and_was_sent_onc
             venue.rest_url, ("POST", "order"), ("DELETE", "order"), other=other
         ) as server:  # fmt: skip
             server.status = status
-            heard = Heard()
+            received = Received()
             live = account(urls(server.url, venue.ws_url)).connect(
                 name="main", clock=WallTime(), read=read
             )
-            await live.open(["BTC/USDT"], heard)
+            await live.open(["BTC/USDT"], received)
             answer = await live.submit(limit("a-1"))
             assert isinstance(answer, m.Uncertain)
             assert str(status) in answer.text
@@ -135,7 +135,7 @@ def test_a_read_that_is_answered_with_a_redirect_is_no_answer() -> None:
             live = account(urls(server.url, venue.ws_url)).connect(
                 name="main", clock=WallTime(), read=read
             )
-            await live.open(["BTC/USDT"], Heard())
+            await live.open(["BTC/USDT"], Received())
             assert await live.holdings() is None
             assert await live.open_orders() is None
             assert await live.fills(0, 0) is None
@@ -162,13 +162,13 @@ def test_a_handshake_that_is_answered_with_a_redirect_opens_no_stream() -> None:
                     return web.Response(status=307, headers={"Location": to + request.path})
 
                 async with serving(move) as moved:
-                    heard = Heard()
+                    received = Received()
                     live = account(urls(venue.rest_url, moved.replace("http", "ws", 1))).connect(
                         name="main", clock=WallTime(), read=read
                     )
-                    await live.open(["BTC/USDT"], heard)
-                    await heard.until(
-                        lambda: [e for e in heard.of(m.VenueChanged) if "redirect" in e.reason]
+                    await live.open(["BTC/USDT"], received)
+                    await received.until(
+                        lambda: [e for e in received.of(m.VenueChanged) if "redirect" in e.reason]
                     )
                     await live.close()
             assert there == []

@@ -21,7 +21,7 @@ from tests.execution.helpers import (
     KEY,
     SECRET,
     SYMBOLS,
-    Heard,
+    Received,
     WallTime,
     account,
     limit,
@@ -60,25 +60,25 @@ def test_nothing_is_read_or_imported_before_a_venue_is_opened() -> None:
 def test_no_secret_in_events_logs_or_errors(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     # The loop's own debug lines name no request; ccxt's would name all of them, with the key.
-    heard = Heard()
+    received = Received()
 
     async def case() -> list[Any]:
         async with local_venue() as venue:
             live = account(venue.urls).connect(name="main", clock=WallTime(), read=read)
-            facts = await live.open(SYMBOLS, heard)
-            await heard.until_state("up")
+            facts = await live.open(SYMBOLS, received)
+            await received.until_state("up")
             answers: list[Any] = [facts, await live.submit(submit("a-1", quantity=1_000.0))]
             for code in ("N1", "N13", "E1"):
                 venue.inject(Fault(code=code))
                 answers.append(await live.submit(limit(f"b-{code}")))
             venue.refuse()
             answers += [await live.submit(limit("c-1")), await live.cancel_all([0])]
-            await heard.until_state("up", "down")
+            await received.until_state("up", "down")
             await live.close()
             return answers
 
     answers = asyncio.run(case())
-    assert clean(repr(answers) + msgspec.json.encode(heard.events).decode())
+    assert clean(repr(answers) + msgspec.json.encode(received.events).decode())
     assert clean(caplog.text)
     assert "signature" not in caplog.text + repr(answers)
 
@@ -88,7 +88,7 @@ def test_an_error_at_the_start_shows_no_secret() -> None:
         async with local_venue() as venue:
             urls = venue.urls
         live = account(urls).connect(name="main", clock=WallTime(), read=read)
-        await live.open(SYMBOLS, Heard())
+        await live.open(SYMBOLS, Received())
 
     with pytest.raises(RunError) as caught:
         asyncio.run(case())

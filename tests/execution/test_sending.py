@@ -14,7 +14,7 @@ from septet.errors import RunError
 from septet.plugin import Backoff
 from tests.execution.helpers import (
     OPTIONS,
-    Heard,
+    Received,
     WallTime,
     account,
     connected,
@@ -30,17 +30,17 @@ def test_a_send_that_is_cancelled_still_ends_with_an_answer() -> None:
     async def case() -> None:
         async with scripted() as server:
             server.body, server.hold = accepted, asyncio.Event()
-            heard = Heard()
+            received = Received()
             live = account(server.urls).connect(name="main", clock=WallTime(), read=read)
-            await live.open(["BTC/USDT"], heard)
+            await live.open(["BTC/USDT"], received)
             sending = asyncio.create_task(live.submit(limit("a-1")))
             await server.arrived.wait()
             sending.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await sending
             server.hold.set()
-            await heard.until(lambda: heard.of(m.Acked))
-            (ack,) = heard.of(m.Acked)
+            await received.until(lambda: received.of(m.Acked))
+            (ack,) = received.of(m.Acked)
             assert ack.client_id == "a-1"
             await live.close()
             assert len(server.posts) == 1
@@ -53,7 +53,7 @@ def test_closing_waits_for_a_send_under_way() -> None:
         async with scripted() as server:
             server.body, server.hold = accepted, asyncio.Event()
             live = account(server.urls).connect(name="main", clock=WallTime(), read=read)
-            await live.open(["BTC/USDT"], Heard())
+            await live.open(["BTC/USDT"], Received())
             sending = asyncio.create_task(live.submit(limit("a-1")))
             await server.arrived.wait()
             closing = asyncio.create_task(live.close())
@@ -72,7 +72,7 @@ def test_params_of_the_file_go_with_every_order_and_cannot_replace_its_id() -> N
                 server.urls, params={"selfTradePreventionMode": "NONE", "clientOrderId": "mine"},
                 options={**OPTIONS, "maxRetriesOnFailure": 3, "order": {"maxRetriesOnFailure": 3}},
             ).connect(name="main", clock=WallTime(), read=read)  # fmt: skip
-            await live.open(["BTC/USDT"], Heard())
+            await live.open(["BTC/USDT"], Received())
             await live.submit(limit("a-1"))
             server.status, server.body = 504, {"code": -1007, "msg": "Timeout"}
             assert isinstance(await live.submit(limit("a-2")), m.Uncertain)
@@ -109,11 +109,11 @@ def test_o1_an_entry_that_waits_in_the_limiter_when_a_halt_comes_never_leaves() 
     async def case() -> None:
         async with (
             local_venue() as venue,
-            connected(venue, rate_limit=True) as (live, heard),
+            connected(venue, rate_limit=True) as (live, received),
         ):
             unwanted: set[str] = set()
             out = Dispatcher(
-                live, clock=WallTime(), put=heard, wants=lambda name: name not in unwanted
+                live, clock=WallTime(), put=received, wants=lambda name: name not in unwanted
             )
             await live.submit(submit("a-0"))
             reads = [asyncio.create_task(live.holdings()) for _ in range(3)]
@@ -127,9 +127,9 @@ def test_o1_an_entry_that_waits_in_the_limiter_when_a_halt_comes_never_leaves() 
                 out.start(send)
             assert await out.settle(10.0) == 0
             await asyncio.gather(*reads)
-            refused = [(each.client_id, each.code, each.by) for each in heard.of(m.Rejected)]
+            refused = [(each.client_id, each.code, each.by) for each in received.of(m.Rejected)]
             assert refused == [("a-1", "cancelled", "local"), ("a-2", "cancelled", "local")]
-            assert {each.client_id for each in heard.of(m.Acked)} == {"a-3"}
+            assert {each.client_id for each in received.of(m.Acked)} == {"a-3"}
             assert [each.client_id for each in venue.truth().orders] == ["a-0", "a-3"]
 
     asyncio.run(case())
@@ -139,20 +139,20 @@ def test_a_socket_that_answers_no_ping_is_dialled_again() -> None:
     async def case() -> None:
         async with (
             local_venue() as venue,
-            connected(venue, streaming={"keepAlive": 100}) as (_, heard),
+            connected(venue, streaming={"keepAlive": 100}) as (_, received),
         ):
             venue.inject(Fault(code="N8", duration_ms=600))
-            await heard.until_state("up", "down", "up")
+            await received.until_state("up", "down", "up")
 
     asyncio.run(case())
 
 
 def test_a_venue_that_flaps_is_dialled_a_few_times_only() -> None:
     async def case() -> None:
-        async with local_venue() as venue, connected(venue) as (live, heard):
+        async with local_venue() as venue, connected(venue) as (live, received):
             before = live._user.dials
             venue.inject(Fault(code="N10", duration_ms=2_000, parameters={"period_ms": 50}))
-            await heard.until_state("up", "down")
+            await received.until_state("up", "down")
             await asyncio.wait_for(_spent(venue), 20.0)
             assert live._user.dials - before <= 8
 
@@ -174,7 +174,7 @@ def test_a_local_venue_never_leads_to_the_real_one() -> None:
                 name="main", clock=WallTime(), read=read
             )
             with pytest.raises(RunError, match="is none of the hosts"):
-                await live.open(["BTC/USDT"], Heard())
+                await live.open(["BTC/USDT"], Received())
 
     asyncio.run(case())
 

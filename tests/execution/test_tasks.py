@@ -13,7 +13,7 @@ import septet.messages as m
 from septet.plugin import Backoff, TaskChange, Tasks
 from septet_plugins.execution.ccxt_orders import Translator
 from septet_plugins.execution.ccxt_user import UserPolls
-from tests.execution.helpers import SYMBOLS, Heard, WallTime, account, local_venue, read, submit
+from tests.execution.helpers import SYMBOLS, Received, WallTime, account, local_venue, read, submit
 
 
 @pytest.fixture
@@ -23,11 +23,11 @@ def changes(monkeypatch: pytest.MonkeyPatch) -> list[TaskChange]:
     return []
 
 
-async def opened(venue: Any, changes: list[TaskChange]) -> tuple[Any, Heard, Tasks]:
-    heard, tasks = Heard(), Tasks("ccxt (main)", changes.append)
+async def opened(venue: Any, changes: list[TaskChange]) -> tuple[Any, Received, Tasks]:
+    received, tasks = Received(), Tasks("ccxt (main)", changes.append)
     live = account(venue.urls).connect(name="main", clock=WallTime(), read=read, tasks=tasks)
-    await live.open(SYMBOLS, heard)
-    return live, heard, tasks
+    await live.open(SYMBOLS, received)
+    return live, received, tasks
 
 
 def test_an_error_in_an_execution_ends_no_user_stream(
@@ -45,14 +45,14 @@ def test_an_error_in_an_execution_ends_no_user_stream(
 
     async def scene() -> None:
         async with local_venue() as venue:
-            live, heard, _ = await opened(venue, changes)
-            await heard.until_state("up")
-            heard.forget()
+            live, received, _ = await opened(venue, changes)
+            await received.until_state("up")
+            received.forget()
             monkeypatch.setattr(Translator, "fill", failing)
             with suppress(NotImplementedError):  # the answer to the order is read by it as well
                 await live.submit(submit("s1-1"))
-            await heard.until_state("down", "up")
-            await heard.until(lambda: heard.of(m.Filled))  # the execution was not lost
+            await received.until_state("down", "up")
+            await received.until(lambda: received.of(m.Filled))  # the execution was not lost
             await live.close()
 
     asyncio.run(scene())
@@ -63,22 +63,22 @@ def test_an_error_in_an_execution_ends_no_user_stream(
 def test_the_user_stream_is_killed_and_comes_back(changes: list[TaskChange]) -> None:
     async def scene() -> None:
         async with local_venue() as venue:
-            live, heard, tasks = await opened(venue, changes)
-            await heard.until_state("up")
+            live, received, tasks = await opened(venue, changes)
+            await received.until_state("up")
             for _ in range(2):
-                heard.forget()
+                received.forget()
                 [kept] = [each for each in tasks.kept() if each.name == "user stream"]
                 assert kept.task is not None
                 kept.task.cancel()
-                await heard.until_state("down", "up")
+                await received.until_state("down", "up")
             names = [name for name, _ in tasks.calls() if name.startswith("user stream")]
             assert names
             for name in names:  # the subscriptions beside it
-                heard.forget()
+                received.forget()
                 dict(tasks.calls())[name].cancel()
-                await heard.until_state("down", "up")
+                await received.until_state("down", "up")
             await live.submit(submit("s1-1"))
-            await heard.until(lambda: heard.of(m.Filled))
+            await received.until(lambda: received.of(m.Filled))
             await live.close()
             assert not tasks.kept()
 

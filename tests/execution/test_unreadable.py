@@ -25,7 +25,7 @@ from septet_plugins.data.ccxt_feed import CcxtFeed, FeedTerms
 from septet_plugins.exchange.clients import Terms
 from tests.execution.helpers import (
     OPTIONS,
-    Heard,
+    Received,
     WallTime,
     account,
     connected,
@@ -68,8 +68,8 @@ def bad_numbers(value: Any, path: str = "") -> list[str]:
 class Session:
     """A connection behind the gate, and everything that came of it."""
 
-    def __init__(self, venue: LocalVenue, live: Any, heard: Heard) -> None:
-        self.venue, self.live, self.heard = venue, live, heard
+    def __init__(self, venue: LocalVenue, live: Any, received: Received) -> None:
+        self.venue, self.live, self.received = venue, live, received
         self.answers: list[Any] = []
         self.count = 0
 
@@ -91,12 +91,12 @@ class Session:
         return answer
 
     def check(self) -> None:
-        for each in [*self.answers, *self.heard.events]:
+        for each in [*self.answers, *self.received.events]:
             assert not bad_numbers(each), each
             if isinstance(each, m.Event):
                 again = msgspec.json.decode(msgspec.json.encode(each), type=m.EVENTS)
                 assert again == each, "the journal reads it back as it was"
-        for fill in self.heard.of(m.Filled):
+        for fill in self.received.of(m.Filled):
             assert fill.quantity > 0
             assert fill.price > 0
             assert fill.trade_id not in ("", "-1", "None")
@@ -108,23 +108,23 @@ def in_session(case: Callable[[Session], Awaitable[None]], **config: Any) -> Non
 
     async def run() -> None:
         loose: list[Any] = []
-        asyncio.get_running_loop().set_exception_handler(lambda _, told: loose.append(told))
+        asyncio.get_running_loop().set_exception_handler(lambda _, reported: loose.append(reported))
         async with local_venue(balances={"USDT": "90000000", "BTC": "1000"}, **config) as venue:
-            heard = Heard()
+            received = Received()
             live: LiveVenue = GatedVenue(
                 account(venue.urls).connect(name="main", clock=WallTime(), read=read), WallTime()
             )
-            await live.open(["BTC/USDT"], heard)
-            await heard.until_state("up")
-            session = Session(venue, live, heard)
+            await live.open(["BTC/USDT"], received)
+            await received.until_state("up")
+            session = Session(venue, live, received)
             try:
                 await case(session)
                 clean = await live.submit(submit(session.client_id(), quantity=0.1))
                 assert isinstance(clean, m.Acked), "the next answer is read as before"
-                await heard.until(
-                    lambda: [e for e in heard.of(m.Filled) if e.client_id == clean.client_id]
+                await received.until(
+                    lambda: [e for e in received.of(m.Filled) if e.client_id == clean.client_id]
                 )
-                states = [each.state for each in heard.of(m.VenueChanged)]
+                states = [each.state for each in received.of(m.VenueChanged)]
                 assert states == ["up"], "the account's stream stayed"
             finally:
                 await live.close()
@@ -228,8 +228,8 @@ def test_a_balance_of_another_asset_is_left_out_and_one_of_ours_makes_the_read_n
             if held is not None:
                 assert "DOGE" not in held.balances
                 assert held.balances["BTC"][0] > 0
-        told = [each for each in session.heard.of(m.Unreadable) if each.about == "balance"]
-        assert [each.text.partition(":")[0] for each in told] == ["DOGE", "BTC", "USDT"]
+        reported = [each for each in session.received.of(m.Unreadable) if each.about == "balance"]
+        assert [each.text.partition(":")[0] for each in reported] == ["DOGE", "BTC", "USDT"]
 
     in_session(case)
 
@@ -244,12 +244,12 @@ def test_a_kind_is_said_once_though_it_goes_on() -> None:
     async def case(session: Session) -> None:
         for _ in range(5):
             await session.spoiled("GET account", "free", "NaN", session.live.holdings)
-        told = session.heard.of(m.Unreadable)
-        assert [(each.about, each.text.partition(":")[0]) for each in told] == [
+        reported = session.received.of(m.Unreadable)
+        assert [(each.about, each.text.partition(":")[0]) for each in reported] == [
             ("balance", "BTC"),
             ("balance", "USDT"),
         ]
-        assert "found 'NaN'" in told[0].text
+        assert "found 'NaN'" in reported[0].text
 
     in_session(case)
 
@@ -257,13 +257,13 @@ def test_a_kind_is_said_once_though_it_goes_on() -> None:
 def test_bars_prices_and_trades_of_a_feed() -> None:
     async def case() -> None:
         async with local_venue(bar_wall_ns=200_000_000, paused=False) as venue:
-            heard = Heard()
+            received = Received()
             reach = Terms("binance", urls=venue.urls, options=OPTIONS, rate_limit=False)
             feed = CcxtFeed(FeedTerms(reach), WallTime())
             request = FeedRequest(
                 ("BTC/USDT",), 3600 * 10**9, frozenset({"bars", "quotes", "trades"})
             )
-            await feed.open(request, heard)
+            await feed.open(request, received)
             fields = {"trade": "pqtTE", "bookTicker": "bBaA", "kline": "tohlcvxE"}
             bend, left = venue.streams.bend, [
                 (kind, name, value) for kind, names in fields.items() for name in names
@@ -282,9 +282,9 @@ def test_bars_prices_and_trades_of_a_feed() -> None:
                 return [spoil(out[0], ours[1], ours[2])[0], *out]
 
             venue.streams.bend = bending
-            await heard.until(lambda: not left)
-            count = len(heard.events)
-            await heard.until(lambda: len(heard.events) > count + 10)
+            await received.until(lambda: not left)
+            count = len(received.events)
+            await received.until(lambda: len(received.events) > count + 10)
             await feed.close()
             assert feed.dials == 0, "no stream was lost"
 
@@ -319,13 +319,17 @@ def test_an_adapter_that_judges_nothing_is_judged_all_the_same() -> None:
                     ]  # fmt: skip
                     return [good, *(msgspec.structs.replace(good, **each) for each in bad)]
 
-            heard = Heard()
+            received = Received()
             careless: Any = Careless()
             gated = GatedVenue(careless, WallTime())
-            gated._sink = heard
+            gated._sink = received
             assert isinstance(await gated.submit(submit("a-1")), m.Uncertain)
             assert await gated.holdings() is None
             assert len(await gated.fills(0, 0) or ()) == 1
-            assert {each.about for each in heard.of(m.Unreadable)} == {"order", "balance", "fill"}
+            assert {each.about for each in received.of(m.Unreadable)} == {
+                "order",
+                "balance",
+                "fill",
+            }
 
     asyncio.run(case())

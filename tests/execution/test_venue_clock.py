@@ -19,11 +19,11 @@ def run(coroutine: Coroutine[Any, Any, None]) -> None:
 
 def test_a_clock_that_is_off_is_set_once() -> None:
     async def case() -> None:
-        async with local_venue() as venue, connected(venue) as (live, heard):
+        async with local_venue() as venue, connected(venue) as (live, received):
             venue.inject(Fault(code="E4", duration_ms=60_000, parameters={"skew_ms": 90_000}))
             answer = await live.submit(limit("a-1"))
             assert (answer.code, answer.by) == ("clock", "venue")
-            assert abs(heard.of(m.Skewed)[-1].skew_ns) > 80 * 10**9
+            assert abs(received.of(m.Skewed)[-1].skew_ns) > 80 * 10**9
             assert isinstance(await live.submit(limit("a-2")), m.Acked), "signed by its clock now"
             assert placed(venue) == ["a-1", "a-2"]
 
@@ -72,12 +72,12 @@ def test_whatever_is_refused_for_its_time_sets_the_clocks(asked: str) -> None:
 
 def test_a_stream_that_is_refused_for_its_time_sets_the_clocks() -> None:
     async def case() -> None:
-        async with local_venue() as venue, connected(venue) as (live, heard):
+        async with local_venue() as venue, connected(venue) as (live, received):
             for rest in (live._main, live._quick):
                 rest.client.options["timeDifference"] = -90_000
-            heard.forget()
+            received.forget()
             venue.inject(Fault(code="N7", target="user"))
-            await heard.until_state("down", "up")
+            await received.until_state("down", "up")
 
     run(case())
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from septet._live.wiring import core_terms
-from tests.execution.helpers import SYMBOLS, Heard, WallTime, account, local_venue, read
+from tests.execution.helpers import SYMBOLS, Received, WallTime, account, local_venue, read
 
 
 @pytest.mark.parametrize("settles_s", [3, 90])
@@ -16,7 +16,7 @@ def test_settles_is_how_long_the_core_waits_before_no_such_order_is_final(settle
         async with local_venue() as venue:
             block = account(venue.urls, settles=f"{settles_s}s")
             live = block.connect(name="main", clock=WallTime(), read=read)
-            facts = await live.open(SYMBOLS, Heard())
+            facts = await live.open(SYMBOLS, Received())
             await live.close()
         assert core_terms(facts, 1.0)["timing"]["settles_ns"] == settles_s * 10**9
 

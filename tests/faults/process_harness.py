@@ -203,7 +203,7 @@ class ProcessHarness:
         self.bars: list[m.BarClosed] = []
         self.reached_ns = self.known_ns = 0
         self.price = 100.0
-        self.told: list[tuple[str, str, dict[str, Any]]] = []
+        self.reported: list[tuple[str, str, dict[str, Any]]] = []
         self.ended: asyncio.Future[Ended] | None = None
         self.mark = folder / "mark"
         self.path = folder / "journal.sqlite"
@@ -283,22 +283,22 @@ class ProcessHarness:
                 self.path, self.head(), mark=self.mark, busy_s=self.busy_s
             )
         self.core = self.change_core(fresh_core(self.seed % 2 == 0))
-        tell = self._tell
+        notify = self._notify
         wire: Any = Wire(self)
         self.dispatcher = Dispatcher(
             wire, clock=clock, put=lambda event: self.shell.put(event),
-            fault=lambda call, error: self._tell("critical", "fault", {"text": f"{call}: {error}"}),
+            fault=lambda call, error: notify("critical", "fault", {"text": f"{call}: {error}"}),
             wants=self.core.wants,
         )  # fmt: skip
         self.shell = Shell(
-            self.core, Mortal(self, self.journal), self.dispatcher, clock=clock, tell=tell,
+            self.core, Mortal(self, self.journal), self.dispatcher, clock=clock, notify=notify,
             limits=self.limits,
         )  # fmt: skip
         self.reached_ns = self.known_ns = 0
         tail = self.journal.tail_facts()
         self.found = begin.recover(
             self.core, self.journal, self.fingerprints, restored=self._restored,
-            each=self._folded, tell=tell,
+            each=self._folded, notify=notify,
         )  # fmt: skip
         now_ns = clock.now_ns()
         session = self.journal.begin(pid=1, host="h", boot="b", now_ns=now_ns)
@@ -313,7 +313,7 @@ class ProcessHarness:
         self.shell.put(m.VenueChanged(at_ns=now_ns, venue="sim", state="up"))
         await begin.reconcile(
             wire, (SYMBOL,), since_ns=max(0, tail.at_ns - begin.OVERLAP_NS),
-            first=tail.seq == 0, put=self.shell.put, tell=tell, stopping=asyncio.Event(),
+            first=tail.seq == 0, put=self.shell.put, notify=notify, stopping=asyncio.Event(),
         )  # fmt: skip
 
     def head(self) -> Head:
@@ -334,8 +334,8 @@ class ProcessHarness:
         elif isinstance(event, m.DecisionTimeReached):
             self.reached_ns = event.time_ns
 
-    def _tell(self, level: str, name: str, fields: dict[str, Any]) -> None:
-        self.told.append((level, name, fields))
+    def _notify(self, level: str, name: str, fields: dict[str, Any]) -> None:
+        self.reported.append((level, name, fields))
 
     def snapshot(self) -> None:
         """Keep the state, as a live run does now and then."""

@@ -108,17 +108,19 @@ def test_c3_rights_of_the_key() -> None:
             venue=f"v{number}", exchange="e", account="a", markets={}, order_types=frozenset(),
             can_withdraw=rights, is_test=True, settles_ns=0, streams_orders=True, amends=False,
         )  # fmt: skip
-        told: list[str] = []
+        reported: list[str] = []
 
-        def tell(level: str, name: str, fields: dict[str, Any], told: list[str] = told) -> None:
-            told.append(name)
+        def notify(
+            level: str, name: str, fields: dict[str, Any], reported: list[str] = reported
+        ) -> None:
+            reported.append(name)
 
-        insist_on_rights(facts, allowed=True, tell=tell)
+        insist_on_rights(facts, allowed=True, notify=notify)
         if rights:
             with pytest.raises(InputError, match=f"the key for v{number} may withdraw"):
-                insist_on_rights(facts, allowed=False, tell=tell)
+                insist_on_rights(facts, allowed=False, notify=notify)
             held("C3")
-        assert told == (["rights"] if rights is None else [])
+        assert reported == (["rights"] if rights is None else [])
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
@@ -265,7 +267,7 @@ def test_c6_another_version_goes_on_and_says_so(tmp_path: Path) -> None:
             name = harness.chance.choice(["septet", "plan"])
             harness.fingerprints[name] = "2"
             await harness.start()
-            assert [name for _, name, _ in harness.told] == ["versions"]
+            assert [name for _, name, _ in harness.reported] == ["versions"]
             assert harness.found.kept is None
             assert harness.found.differences == 0
             await harness.trade(harness.path_of(4))

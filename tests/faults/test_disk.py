@@ -37,7 +37,7 @@ def test_s1_the_disk_is_full_for_a_while(tmp_path: Path) -> None:
                 await harness.bar(close)
             harness.full = 0
             await harness.rest()
-            said = [name for _, name, _ in harness.told if name.startswith("journal")]
+            said = [name for _, name, _ in harness.reported if name.startswith("journal")]
             assert said[:2] == ["journal_failed", "journal_works"], f"seed {seed}"
             await insist(harness)
             held("S1")

@@ -88,7 +88,7 @@ def test_a14_a_price_that_cannot_be_moves_no_stop_and_trips_no_halt(
 
 
 @pytest.mark.parametrize(
-    "told",
+    "reported",
     [
         {"fee": math.nan}, {"fee": math.inf}, {"fee": 99_999.0, "fee_currency": "USDT"},
         {"fee": -99_999.0, "fee_currency": "USDT"}, {"fee": 5.0, "fee_currency": ""},
@@ -99,10 +99,10 @@ def test_a14_a_price_that_cannot_be_moves_no_stop_and_trips_no_halt(
     ],
 )  # fmt: skip
 def test_a15_a_fee_that_cannot_be_loses_no_execution_and_no_stop(
-    tmp_path: Path, told: dict[str, Any]
+    tmp_path: Path, reported: dict[str, Any]
 ) -> None:
     async def scene() -> None:
-        changes = {"fee_currency": "BTC", **told}
+        changes = {"fee_currency": "BTC", **reported}
         harness = await lied_to(
             tmp_path / "run", "buy", lambda fill: msgspec.structs.replace(fill, **changes)
         )

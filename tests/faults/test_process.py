@@ -114,7 +114,7 @@ def test_p4_a_loop_that_stood_still(tmp_path: Path) -> None:
             closes = harness.path_of(BARS)
             still = draw.randrange(4, BARS)
             await harness.trade(closes[:still])
-            for event in unheard(harness, closes[still]):
+            for event in not_received(harness, closes[still]):
                 harness.shell.put(event)  # the bar is there, and nobody takes it for half a minute
             harness.clock.advance(draw.randint(30, 90) * NS)
             await harness.settle()
@@ -131,7 +131,7 @@ def test_p4_a_loop_that_stood_still(tmp_path: Path) -> None:
     asyncio.run(scene())
 
 
-def unheard(harness: ProcessHarness, close: float) -> list[m.Event]:
+def not_received(harness: ProcessHarness, close: float) -> list[m.Event]:
     harness.clock.advance(MINUTE)
     now_ns = harness.clock.now_ns()
     bar = m.BarClosed(
@@ -191,7 +191,7 @@ def test_p6_told_to_stop_at_any_moment(tmp_path: Path) -> None:
             harness = ProcessHarness(made(tmp_path / f"{seed}"), seed)
             await harness.start()
             await harness.trade(harness.path_of(harness.chance.randint(3, BARS)))
-            for event in unheard(harness, harness.price * harness.chance.uniform(0.97, 1.03)):
+            for event in not_received(harness, harness.price * harness.chance.uniform(0.97, 1.03)):
                 harness.put(event)
             for _ in range(harness.chance.randint(0, 12)):
                 await asyncio.sleep(0)  # so many turns of the loop, and then the signal

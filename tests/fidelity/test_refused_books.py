@@ -121,8 +121,8 @@ def test_a_run_over_time_logs_an_error(
     )  # fmt: skip
     folder = result.ends[0][0].place.folder
     lines = [json.loads(each) for each in (folder / "log.jsonl").read_text("utf-8").splitlines()]
-    told = [each for each in lines if each["event"] == "books"]
-    assert len(told) == (1 if lost else 0)
-    for each in told:
+    reported = [each for each in lines if each["event"] == "books"]
+    assert len(reported) == (1 if lost else 0)
+    for each in reported:
         assert each["level"] == "error"
         assert WORDS in each["text"]

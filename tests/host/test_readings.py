@@ -67,7 +67,7 @@ def test_a_fault_of_the_code_is_named_as_one(call: Callable[[], Any]) -> None:
     assert is_programming_error(error)
     seen: list[m.Unreadable] = []
     clock: Any = SimpleNamespace(now_ns=lambda: 1)
-    Notices(clock, seen.append).tell("bar", error)
+    Notices(clock, seen.append).notify("bar", error)
     assert seen[0].text.startswith("a programming error of the adapter, no value of the venue: ")
     assert "test_readings.py:" in seen[0].text
 

@@ -92,8 +92,8 @@ def test_a_listed_package_with_a_name_of_ours_is_said(tmp_path: Path) -> None:
     both = host(("other-package", manifest(Component("features", "sma", SMA, "feature"))))
     loaded = load(strategy_with(tmp_path, "sma", "other-package"), host=both)
     assert loaded.strategy.features["fast"].distribution == "septet"
-    told = [each.message for each in loaded.warnings if "means septet's" in each.message]
-    assert len(told) == 2  # fast and slow
+    reported = [each.message for each in loaded.warnings if "means septet's" in each.message]
+    assert len(reported) == 2  # fast and slow
     loaded = load(strategy_with(tmp_path, "septet:sma", "other-package"), host=both)
     assert loaded.strategy.features["fast"].use == "sma"
 

@@ -23,23 +23,23 @@ Scene = Callable[[Tasks, list[TaskChange]], Any]
 def play(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> list[TaskChange]:
     """Run a scene with pauses of a millisecond; return what was reported."""
     monkeypatch.setattr(Backoff, "wait_s", lambda self, lived_s=0.0: 0.001)
-    heard: list[TaskChange] = []
+    received: list[TaskChange] = []
 
     async def run() -> None:
-        tasks = Tasks("plugin", heard.append)
+        tasks = Tasks("plugin", received.append)
         try:
-            await scene(tasks, heard)
+            await scene(tasks, received)
         finally:
             await tasks.close()
         assert not tasks.kept()
         assert not tasks.calls()
 
     asyncio.run(run())
-    return heard
+    return received
 
 
-def states(heard: list[TaskChange]) -> list[str]:
-    return [each.state for each in heard]
+def states(received: list[TaskChange]) -> list[str]:
+    return [each.state for each in received]
 
 
 async def boom() -> None:
@@ -79,7 +79,7 @@ async def cancels_itself() -> None:
 def test_a_task_that_ends_is_said_blocked_and_started_again(
     last: Callable[[], Any], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def scene(tasks: Tasks, heard: list[TaskChange]) -> None:
+    async def scene(tasks: Tasks, received: list[TaskChange]) -> None:
         starts = 0
 
         async def work() -> None:
@@ -92,20 +92,22 @@ def test_a_task_that_ends_is_said_blocked_and_started_again(
                 await asyncio.Event().wait()
 
         kept = tasks.keep("poll", work, works_after_s=None)
-        await wait_until(lambda: len(heard) == 3)
+        await wait_until(lambda: len(received) == 3)
         assert kept.starts == 3
         assert kept.task is not None
         assert not tasks.is_down("poll")
 
-    heard = play(scene, monkeypatch)
-    assert states(heard) == ["down", "down", "up"]
-    assert all((each.owner, each.task, each.blocks) == ("plugin", "poll", True) for each in heard)
-    assert heard[0].text.startswith(f"plugin: the task 'poll' {words}")
-    assert heard[0].text.endswith("it is started again in 0.0 s")
+    received = play(scene, monkeypatch)
+    assert states(received) == ["down", "down", "up"]
+    assert all(
+        (each.owner, each.task, each.blocks) == ("plugin", "poll", True) for each in received
+    )
+    assert received[0].text.startswith(f"plugin: the task 'poll' {words}")
+    assert received[0].text.endswith("it is started again in 0.0 s")
 
 
 def test_a_killed_task_works_again_only_when_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scene(tasks: Tasks, heard: list[TaskChange]) -> None:
+    async def scene(tasks: Tasks, received: list[TaskChange]) -> None:
         answered = asyncio.Event()
 
         async def work() -> None:
@@ -128,12 +130,12 @@ def test_a_killed_task_works_again_only_when_it_says_so(monkeypatch: pytest.Monk
 
 
 def test_one_that_says_nothing_works_once_it_has_lived(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scene(tasks: Tasks, heard: list[TaskChange]) -> None:
+    async def scene(tasks: Tasks, received: list[TaskChange]) -> None:
         kept = tasks.keep("watch", asyncio.Event().wait, works_after_s=0.01)
         await asyncio.sleep(0)
         assert kept.task is not None
         kept.task.cancel()
-        await wait_until(lambda: len(heard) == 2)
+        await wait_until(lambda: len(received) == 2)
 
     assert states(play(scene, monkeypatch)) == ["down", "up"]
 
@@ -141,7 +143,7 @@ def test_one_that_says_nothing_works_once_it_has_lived(monkeypatch: pytest.Monke
 def test_an_owner_may_set_a_block_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
 
-    async def scene(tasks: Tasks, heard: list[TaskChange]) -> None:
+    async def scene(tasks: Tasks, received: list[TaskChange]) -> None:
         async def work() -> None:
             if not said:
                 await boom()
@@ -153,14 +155,14 @@ def test_an_owner_may_set_a_block_of_its_own(monkeypatch: pytest.MonkeyPatch) ->
         )
         await wait_until(lambda: len(said) == 2)
 
-    heard = play(scene, monkeypatch)
-    assert [each.blocks for each in heard] == [False, False]
+    received = play(scene, monkeypatch)
+    assert [each.blocks for each in received] == [False, False]
     assert "KeyError" in said[0]
     assert said[1] == "up"
 
 
 def test_what_may_end_ends_and_what_is_closed_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scene(tasks: Tasks, heard: list[TaskChange]) -> None:
+    async def scene(tasks: Tasks, received: list[TaskChange]) -> None:
         mends = tasks.keep("mend", ends, may_end=True)
         await wait_until(lambda: mends.done)
         kept = tasks.keep("poll", asyncio.Event().wait)
@@ -172,12 +174,12 @@ def test_what_may_end_ends_and_what_is_closed_says_nothing(monkeypatch: pytest.M
 
 
 def test_a_call_that_raises_is_said_and_its_owner_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[str] = []
+    reported: list[str] = []
 
-    async def scene(tasks: Tasks, heard: list[TaskChange]) -> None:
-        tasks.once("ask", boom(), failed=told.append)
-        await wait_until(lambda: bool(told))
-        task = tasks.once("ask", asyncio.sleep(60), failed=told.append)
+    async def scene(tasks: Tasks, received: list[TaskChange]) -> None:
+        tasks.once("ask", boom(), failed=reported.append)
+        await wait_until(lambda: bool(reported))
+        task = tasks.once("ask", asyncio.sleep(60), failed=reported.append)
         await asyncio.sleep(0)
         tasks.cancel(task)  # the owner's own wish
         with pytest.raises(KeyError):
@@ -186,7 +188,7 @@ def test_a_call_that_raises_is_said_and_its_owner_told(monkeypatch: pytest.Monke
 
     [change] = play(scene, monkeypatch)
     assert (change.task, change.state, change.blocks) == ("ask", "down", False)
-    assert told == [change.text]
+    assert reported == [change.text]
 
 
 def test_a_timer_that_raises_rings_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,35 +199,35 @@ def test_a_timer_that_raises_rings_again(monkeypatch: pytest.MonkeyPatch) -> Non
         if len(rung) < 3:
             raise ValueError("not a price")
 
-    async def scene(tasks: Tasks, heard: list[TaskChange]) -> None:
+    async def scene(tasks: Tasks, received: list[TaskChange]) -> None:
         tasks.later("watchdog", 0.0, ring)
-        await wait_until(lambda: len(heard) == 3)
+        await wait_until(lambda: len(received) == 3)
         timer = tasks.later("watchdog", 60.0, ring)
         timer.cancel()
 
-    heard = play(scene, monkeypatch)
-    assert states(heard) == ["down", "down", "up"]
+    received = play(scene, monkeypatch)
+    assert states(received) == ["down", "down", "up"]
     assert rung == [0, 1, 2]
 
 
 def test_a_callback_that_raises_blocks_until_the_next_one_does_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def scene(tasks: Tasks, heard: list[TaskChange]) -> None:
+    async def scene(tasks: Tasks, received: list[TaskChange]) -> None:
         tasks.soon("fold", int, "no number")
         tasks.soon("fold", int, "1")
-        await wait_until(lambda: len(heard) == 2)
+        await wait_until(lambda: len(received) == 2)
 
-    heard = play(scene, monkeypatch)
-    assert states(heard) == ["down", "up"]
-    assert "invalid literal" in heard[0].text
+    received = play(scene, monkeypatch)
+    assert states(received) == ["down", "up"]
+    assert "invalid literal" in received[0].text
 
 
 def test_the_owner_decides_what_an_error_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scene(tasks: Tasks, heard: list[TaskChange]) -> None:
+    async def scene(tasks: Tasks, received: list[TaskChange]) -> None:
         tasks.show = lambda error: "***"
         tasks.once("ask", boom(), failed=lambda text: None)
-        await wait_until(lambda: bool(heard))
+        await wait_until(lambda: bool(received))
 
     assert "failed with *** (" in play(scene, monkeypatch)[0].text
 

@@ -48,7 +48,7 @@ execution: {simulation: {fee: {maker: 10bps, taker: 20bps}, slippage: 5bps}}
 """Short and long, with gaps, funding between two bars, and liquidations."""
 
 
-def told(folder: Path, *, fee_currency: str) -> tuple[RunResult, Path]:
+def reported(folder: Path, *, fee_currency: str) -> tuple[RunResult, Path]:
     """Run both; return the backtest's result and the folder of the paper run.
 
     `fee_currency` says what the fee of a spot account is paid in, or ``perpetual``.

@@ -173,7 +173,7 @@ def test_a_commit_is_synced_when_asked_and_only_then(
             assert set(synced) <= {journal._tail.handle}
 
 
-def test_after_a_failed_sync_no_later_one_is_believed(
+def test_after_a_failed_sync_no_later_one_is_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tail, "TAIL_BYTES", 100_000)

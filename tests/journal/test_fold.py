@@ -16,7 +16,7 @@ from septet._journal.form import Entry, encode_commands, encode_event
 from septet._store.journal_view import LiveRun
 from septet._store.tables import frames_of
 from tests.journal.drawn import HEAD
-from tests.journal.journalled import told
+from tests.journal.journalled import reported
 
 NOT_TOLD = ["type", "quantity", "trigger_price", "decision_price", "sizing_inputs"]
 QUOTE = m.Quoted(
@@ -28,7 +28,7 @@ QUOTE = m.Quoted(
 def both(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Any, LiveRun]:
-    result, folder = told(tmp_path_factory.mktemp("told"), fee_currency=request.param)
+    result, folder = reported(tmp_path_factory.mktemp("reported"), fee_currency=request.param)
     return result, LiveRun(folder)
 
 

@@ -183,7 +183,7 @@ def test_projections_are_the_same_run_until_the_journal_goes_on(
     assert isinstance(open_run(folder), LiveRun)
 
 
-def test_a_journal_that_is_not_to_be_believed_is_shown_and_said(folder: Path) -> None:
+def test_a_journal_that_fails_verification_is_shown_and_said(folder: Path) -> None:
     assert not LiveRun(folder).findings or LiveRun(folder).findings[0]["source"] == "run"
     spoil(folder / "journal.sqlite", "DELETE FROM entries WHERE seq = 3")
     doubt = LiveRun(folder).findings[0]

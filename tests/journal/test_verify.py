@@ -110,7 +110,7 @@ def test_a_changed_snapshot_is_found_and_not_used(tmp_path: Path, column: str) -
         assert journal.snapshots()[0].state == b"new"
 
 
-def test_a_snapshot_of_another_journal_is_not_believed(tmp_path: Path) -> None:
+def test_a_snapshot_of_another_journal_is_not_accepted(tmp_path: Path) -> None:
     for name, text in (("j", "one"), ("k", "two")):
         with filled(tmp_path / name, 3, text=text) as journal:
             journal.snapshot(text.encode())

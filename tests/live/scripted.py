@@ -198,7 +198,7 @@ class Bench:
         self.core = ScriptedCore(script)
         self.journal = journal if journal is not None else MemoryJournal()
         self.venue = MemoryVenue(self.clock)
-        self.told: list[tuple[str, str, dict[str, Any]]] = []
+        self.reported: list[tuple[str, str, dict[str, Any]]] = []
         self.faults: list[tuple[str, BaseException]] = []
         self.watched: list[m.Event] = []
         self.dispatcher = Dispatcher(
@@ -208,7 +208,7 @@ class Bench:
         )  # fmt: skip
         self.shell = Shell(
             self.core, self.journal, self.dispatcher, clock=self.clock,
-            tell=lambda level, name, fields: self.told.append((level, name, fields)),
+            notify=lambda level, name, fields: self.reported.append((level, name, fields)),
             watch=lambda event, commands: self.watched.append(event), limits=limits,
         )  # fmt: skip
 

@@ -52,9 +52,9 @@ class Strategy:
             )
             self.bench.ack(self.order)
 
-    def fill(self, quantity: float, venue_s: int, heard_s: int) -> None:
+    def fill(self, quantity: float, venue_s: int, received_s: int) -> None:
         order, bench = self.order, self.bench
-        bench.now = START + heard_s * SECOND
+        bench.now = START + received_s * SECOND
         fill = m.Filled(
             at_ns=bench.now, venue="v", symbol=0, trade_id=f"x{venue_s}",
             client_id=order.client_id, venue_order_id=f"v-{order.client_id}",
@@ -97,18 +97,18 @@ def test_m1_fills_of_all_explain_a_read_and_nothing_else_does(
     shown_s = max(answered - age, asked - SETTLES)
     shown = 2 * BEGINS
     shown += sum(2.0 * sides[who] * half for at, _, who, half in drawn if at <= shown_s)
-    heard = sorted((at + late, at, who, 2.0 * half) for at, late, who, half in drawn)
+    received = sorted((at + late, at, who, 2.0 * half) for at, late, who, half in drawn)
 
-    def hear(from_s: int, to_s: int) -> None:
-        for heard_s, at, who, quantity in heard:
-            if from_s < heard_s <= to_s:
-                strategies[who].fill(quantity, at, heard_s)
+    def receive(from_s: int, to_s: int) -> None:
+        for received_s, at, who, quantity in received:
+            if from_s < received_s <= to_s:
+                strategies[who].fill(quantity, at, received_s)
 
-    hear(-1, answered)
+    receive(-1, answered)
     event = gate.beside(strategies[1].member, read_of(shown + stranger, asked))
-    hear(answered, handled)
+    receive(answered, handled)
     tripped = strategies[1].read(event)
-    waiting = any(heard_s > (answered, handled)[who] for heard_s, _, who, _ in heard)
+    waiting = any(received_s > (answered, handled)[who] for received_s, _, who, _ in received)
     if not stranger:
         assert tripped == []
     elif abs(stranger) > 500.0 or not waiting:
@@ -116,13 +116,13 @@ def test_m1_fills_of_all_explain_a_read_and_nothing_else_does(
 
 
 @pytest.mark.parametrize("heard_s", [4, 6])
-def test_a_fill_of_another_during_the_read_is_no_gap(heard_s: int) -> None:
+def test_a_fill_of_another_during_the_read_is_no_gap(received_s: int) -> None:
     """Whether the other has booked it already, and the read lags, or is still to hear of it."""
     gate, (one, two) = both()
     one.open(3.0)
-    booked = heard_s <= 5
+    booked = received_s <= 5
     if booked:
-        one.fill(3.0, 4, heard_s)
+        one.fill(3.0, 4, received_s)
     shown = 2 * BEGINS + (0.0 if booked else 3.0)
     event = gate.beside(two.member, read_of(shown, 3))
     assert two.read(event) == []

@@ -21,7 +21,7 @@ from septet._host.tasks import Tasks
 from septet._live import alerts as under_test
 from septet._live.alert_texts import Alert, alerts_of
 from septet._live.alerts import WAITING, Alerts
-from septet._live.logs import UNHEARD
+from septet._live.logs import NOT_RECEIVED
 from septet.errors import InputError
 from septet_plugins.monitoring.alerts import Apprise, Log, apprise, log
 
@@ -76,7 +76,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     made.close()
 
 
-class Told:
+class Reported:
     """The log of a run."""
 
     def __init__(self) -> None:
@@ -89,12 +89,14 @@ class Told:
         return [event for _, event, _ in self.lines]
 
 
-def opened(told: Told, *events: str, folder: Path = Path(), access: Access | None = None) -> Alerts:
+def opened(
+    reported: Reported, *events: str, folder: Path = Path(), access: Access | None = None
+) -> Alerts:
     config = Apprise.model_validate({"urls": ["env:ALERT_URL"]})
     block = SimpleNamespace(
         use="apprise", declaration=apprise, config=config, extra={"events": events or ALL}
     )
-    return Alerts(block, "mine live", folder, told, access)
+    return Alerts(block, "mine live", folder, reported, access)
 
 
 async def until(done: Callable[[], bool]) -> None:
@@ -111,10 +113,10 @@ TICK = m.Ticked(at_ns=1, market_ns=1)
 
 
 def test_halts_fills_and_failures_reach_a_service(service: Service) -> None:
-    told = Told()
+    reported = Reported()
 
     async def run() -> Alerts:
-        made, tasks = opened(told), Tasks("septet")
+        made, tasks = opened(reported), Tasks("septet")
         made.start(tasks)
         traded = m.Traded(
             order=1, symbol=0, trade_id="t", side="buy", quantity=0.5, price=100.0, fee=0.1,
@@ -139,15 +141,15 @@ def test_halts_fills_and_failures_reach_a_service(service: Service) -> None:
         "cleared by: a person: septet resume RUN",
     ]
     assert service.bodies[1]["message"].splitlines()[0] == "mine live, BTC/USDT: bought 0.5 at 100"
-    assert (made.counts.failed, made.counts.dropped, told.lines) == (0, 0, [])
+    assert (made.counts.failed, made.counts.dropped, reported.lines) == (0, 0, [])
 
 
 def test_a_service_that_refuses_is_reported_once_and_never_raises(service: Service) -> None:
-    told = Told()
+    reported = Reported()
     service.status = 500
 
     async def run() -> Alerts:
-        made, tasks = opened(told), Tasks("septet")
+        made, tasks = opened(reported), Tasks("septet")
         made.start(tasks)
         for _ in range(3):
             made.row(TICK, [tripped()], SYMBOLS)
@@ -159,19 +161,19 @@ def test_a_service_that_refuses_is_reported_once_and_never_raises(service: Servi
         return made
 
     asyncio.run(run())
-    assert told.events() == ["alerts_fails", "alerts_work"]
-    assert TOKEN not in repr(told.lines)
+    assert reported.events() == ["alerts_fails", "alerts_work"]
+    assert TOKEN not in repr(reported.lines)
 
 
 def test_a_service_that_hangs_delays_nothing_but_alerts(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = Told()
+    reported = Reported()
     monkeypatch.setattr(under_test, "SEND_S", 0.05)
     service.hangs.clear()
 
     async def run() -> None:
-        made, tasks = opened(told), Tasks("septet")
+        made, tasks = opened(reported), Tasks("septet")
         made.start(tasks)
         made.row(TICK, [tripped()], SYMBOLS)
         await until(lambda: made.counts.hanging)
@@ -190,18 +192,18 @@ def test_a_service_that_hangs_delays_nothing_but_alerts(
         await tasks.close()
 
     asyncio.run(run())
-    assert told.events()[:2] == ["alerts_hangs", "alerts_dropped"]
-    assert "alerts_work" in told.events()
+    assert reported.events()[:2] == ["alerts_hangs", "alerts_dropped"]
+    assert "alerts_work" in reported.events()
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_a_redirect_of_a_service_is_not_followed(service: Service, status: int) -> None:
-    other, told = Service(), Told()
+    other, reported = Service(), Reported()
     service.status = status
     service.location = other.url.partition("?")[0].replace("json:", "http:")
 
     async def run() -> None:
-        made, tasks = opened(told), Tasks("septet")
+        made, tasks = opened(reported), Tasks("septet")
         made.start(tasks)
         made.row(TICK, [tripped()], SYMBOLS)
         await until(lambda: made.counts.failed == 1)
@@ -234,7 +236,7 @@ def test_an_address_that_reads_files_or_runs_code_is_none(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("ALERT_URL", url)
     with pytest.raises(InputError, match="env:ALERT_URL holds no URL"):
-        opened(Told())
+        opened(Reported())
     assert not ran.exists()
 
 
@@ -243,15 +245,15 @@ def test_a_channel_that_cannot_be_used_is_refused_before_a_run(
 ) -> None:
     monkeypatch.delenv("ALERT_URL", raising=False)
     with pytest.raises(InputError, match="ALERT_URL is not set"):
-        opened(Told())
+        opened(Reported())
     monkeypatch.setenv("ALERT_URL", f"nothing://{TOKEN}")
     with pytest.raises(InputError, match="env:ALERT_URL holds no URL") as caught:
-        opened(Told())
+        opened(Reported())
     assert TOKEN not in caught.value.message
 
 
 def test_words_of_a_strangers_error_are_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = Told()
+    reported = Reported()
     monkeypatch.setenv("ALERT_URL", TOKEN)
 
     class Channel:
@@ -265,23 +267,23 @@ def test_words_of_a_strangers_error_are_not_repeated(monkeypatch: pytest.MonkeyP
     )
 
     async def run() -> None:
-        made, tasks = Alerts(block, "x", Path(), told), Tasks("septet")
+        made, tasks = Alerts(block, "x", Path(), reported), Tasks("septet")
         made.start(tasks)
         made.row(TICK, [tripped()], SYMBOLS)
         await until(lambda: made.counts.failed == 1)
         await tasks.close()
 
     asyncio.run(run())
-    assert told.lines == [("warning", "alerts_fails", "an alert was not sent: OSError")]
+    assert reported.lines == [("warning", "alerts_fails", "an alert was not sent: OSError")]
 
 
 def test_alerts_to_the_log_stand_in_the_log_of_the_run() -> None:
-    told = Told()
+    reported = Reported()
     config = Log(level="error")
     block = SimpleNamespace(use="log", declaration=log, config=config, extra={"events": ("halt",)})
 
     async def run() -> None:
-        made, tasks = Alerts(block, "mine paper", Path(), told), Tasks("septet")
+        made, tasks = Alerts(block, "mine paper", Path(), reported), Tasks("septet")
         made.start(tasks)
         made.row(TICK, [tripped(), tripped("venue_down:v")], SYMBOLS)
         await until(lambda: made.counts.sent == 1)
@@ -289,7 +291,7 @@ def test_alerts_to_the_log_stand_in_the_log_of_the_run() -> None:
         await tasks.close()
 
     asyncio.run(run())
-    [(level, event, text)] = told.lines
+    [(level, event, text)] = reported.lines
     assert (level, event) == ("error", "alert")
     assert text.startswith("mine paper: drawdown: ")
 
@@ -301,12 +303,12 @@ def test_what_is_worth_an_alert() -> None:
     blocked = m.Tripped(rule="feed_stale:x", then="block_entries", clears_when="data", equity=1.0)
     assert kinds(TICK, blocked) == [{"block", "stale_data"}]
     assert kinds(TICK, tripped()) == [{"block", "halt"}]
-    unheard = m.Tripped(
-        rule="feed_stale:x", then="block_entries", clears_when="data", equity=1.0, text=UNHEARD
+    not_received = m.Tripped(
+        rule="feed_stale:x", then="block_entries", clears_when="data", equity=1.0, text=NOT_RECEIVED
     )
-    assert kinds(TICK, unheard) == []
+    assert kinds(TICK, not_received) == []
     assert kinds(TICK, m.Cleared(rule="drawdown", by="ann")) == [{"block"}]
-    assert kinds(TICK, m.Cleared(rule="feed_stale:x", by="live", text=UNHEARD)) == []
+    assert kinds(TICK, m.Cleared(rule="feed_stale:x", by="live", text=NOT_RECEIVED)) == []
     plain = m.Tripped(rule="daily_loss", then="block_entries", clears_when="next_day", equity=1.0)
     assert kinds(TICK, plain) == [{"block", "halt"}]
     unsent = m.Alerted(level="warning", event="rejected_order", text="too small")
@@ -325,7 +327,7 @@ def test_what_is_worth_an_alert() -> None:
     assert kinds(halt) == [{"halt"}]
 
 
-@pytest.mark.parametrize("reason", [UNHEARD, "the connection was closed"])
+@pytest.mark.parametrize("reason", [NOT_RECEIVED, "the connection was closed"])
 def test_nothing_is_over_of_which_nobody_was_told_that_it_had_begun(reason: str) -> None:
     """Through a snapshot as well: the process may end between the two."""
     guards = Guards(SYMBOLS)
@@ -335,7 +337,7 @@ def test_nothing_is_over_of_which_nobody_was_told_that_it_had_begun(reason: str)
     again.restore(guards.snapshot())
     live = m.FeedChanged(at_ns=2, stream="bars", symbol=0, state="live", reason="")
     over = alerts_of(live, again.handle(live), SYMBOLS)
-    assert len(begun) == len(over) == (reason != UNHEARD)
+    assert len(begun) == len(over) == (reason != NOT_RECEIVED)
 
 
 def test_a_file_reads_no_secret_for_its_alerts_by_naming_it(
@@ -344,9 +346,9 @@ def test_a_file_reads_no_secret_for_its_alerts_by_naming_it(
     """A stranger's file may not make an address of any variable it names."""
     monkeypatch.setenv("ALERT_URL", "json://127.0.0.1:1/x")
     with pytest.raises(InputError, match="may read no secret by itself") as caught:
-        opened(Told(), access=Access())
+        opened(Reported(), access=Access())
     assert "--allow-secret ALERT_URL" in caught.value.hint
-    opened(Told(), access=Access.of(["ALERT_URL"], []))
+    opened(Reported(), access=Access.of(["ALERT_URL"], []))
 
 
 def only(event: m.Event, *commands: m.Command) -> Alert:

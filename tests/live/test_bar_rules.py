@@ -1,4 +1,4 @@
-"""When an answer is believed: rows that may be too early, and bars that are not there."""
+"""When an answer is accepted: rows that may be too early, and bars that are not there."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_newest_row_of_an_answer_is_asked_for_again() -> None:
     assert one.counts["A", "revision"] == 0
 
 
-def test_an_early_answer_that_came_late_is_not_believed() -> None:
+def test_an_early_answer_that_came_late_is_not_accepted() -> None:
     one = started()
     one.take(newest(0, volume=1.0), at(1) + SECOND, at(1) + SECOND)
     wanted = ask(one, at(1) + SECOND)  # left before the row above had stood for a while
@@ -60,7 +60,7 @@ def test_a_later_bar_of_the_stream_shows_nothing_of_an_answer() -> None:
     assert asked(one, at(1) + 3 * SECOND, newest(0)) == [0]
 
 
-def test_a_row_that_is_behind_the_stream_is_not_believed() -> None:
+def test_a_row_that_is_behind_the_stream_is_not_accepted() -> None:
     one = started()
     one.take(seen(0, closed=False, volume=4.0), at(0.9), at(0.9))
     one.take(seen(1, closed=False), at(1.01), at(1.01))
@@ -118,7 +118,7 @@ def test_answers_about_a_missing_bar_must_lie_apart() -> None:
     assert opens(one.answer(ask(one, later), [], later, later)) == [(0, 0)]
 
 
-def test_a_row_that_goes_on_for_ever_is_asked_for_ever_less_often_and_then_believed() -> None:
+def test_a_row_that_goes_on_for_ever_is_asked_for_ever_less_often_and_then_accepted() -> None:
     one = started()
     now, asks = at(1) + SECOND, 0
     while not one.answer(ask(one, now), [newest(0, volume=1.0 + asks)], now, now):

@@ -183,7 +183,7 @@ def test_questions_are_bounded() -> None:
 # ---------------------------------------------------------------- absurd prices
 
 
-def test_an_absurd_price_waits_for_the_feed_and_is_believed_if_it_agrees() -> None:
+def test_an_absurd_price_waits_for_the_feed_and_is_accepted_if_it_agrees() -> None:
     one = started()
     crash = seen(0, low=20.0)
     assert one.take(crash, at(1), at(1)) == []
@@ -244,7 +244,7 @@ def test_a_bar_off_by_a_factor_is_missing_though_the_feed_insists(factor: float)
 
 
 @pytest.mark.parametrize("factor", [100.0, 0.01])
-def test_a_second_bar_on_the_new_level_is_believed(factor: float) -> None:
+def test_a_second_bar_on_the_new_level_is_accepted(factor: float) -> None:
     one = started()
     assert [type(each) for each in insisted(one, 0, factor)] == [m.Gapped]
     events = insisted(one, 1, factor)
@@ -252,7 +252,7 @@ def test_a_second_bar_on_the_new_level_is_believed(factor: float) -> None:
     assert isinstance(events[0], m.BarClosed)
 
 
-def test_a_crash_through_all_prices_is_believed_when_confirmed() -> None:
+def test_a_crash_through_all_prices_is_accepted_when_confirmed() -> None:
     one = started()
     crash = seen(0, low=0.9, close=1.0)
     one.take(crash, at(1), at(1))

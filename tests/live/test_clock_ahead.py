@@ -23,7 +23,7 @@ class Run:
         self.handler = make_handler(Silent(), self.clock, self.put.append)
         self.handler.bars.resume("A", START - MINUTE, 100.0)
         self.handler.give([], catch_up_ns=0, fresh=True)
-        self.handler.listen()
+        self.handler.start()
 
     async def live(self, seconds: int) -> None:
         """Let seconds pass: the timers ring, quotes arrive, and bars when they close."""
@@ -36,9 +36,9 @@ class Run:
             self.handler._ring()
             await asyncio.sleep(0)
             true_ns = START + self.monotonic_ns - 5 * SECOND
-            self.handler.hear(QuoteSeen("A", true_ns, 100.0, 1.0, 100.1, 1.0))
+            self.handler.receive(QuoteSeen("A", true_ns, 100.0, 1.0, 100.1, 1.0))
             if true_ns % MINUTE == 0:
-                self.handler.hear(
+                self.handler.receive(
                     BarSeen("A", true_ns - MINUTE, 100.0, 101.0, 99.0, 100.0, 1.0, closed=True)
                 )
 

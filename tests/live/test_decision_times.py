@@ -51,7 +51,7 @@ def times_of(
     return one
 
 
-def told(events: list[m.DecisionTimeReached]) -> list[tuple[Any, ...]]:
+def reported(events: list[m.DecisionTimeReached]) -> list[tuple[Any, ...]]:
     return [
         ((e.time_ns - START) // MINUTE, e.present, e.missing, e.decides, e.late) for e in events
     ]
@@ -60,7 +60,7 @@ def told(events: list[m.DecisionTimeReached]) -> list[tuple[Any, ...]]:
 def feed(one: DecisionTimes, *events: m.Event) -> list[tuple[Any, ...]]:
     for each in events:
         one.take(each)
-    return told(one.settle())
+    return reported(one.settle())
 
 
 def test_a_time_is_reached_when_all_have_delivered() -> None:
@@ -130,8 +130,8 @@ def test_a_step_reaches_one_time_and_leaves_the_rest_to_settle() -> None:
     clock.reach(at(3) + 2 * SECOND)
     for each in (bar(0, 1), bar(1, 1)):
         one.take(each)
-    assert told(one.step(clock.now_ns())) == [(1, (0, 1), (), True, True)]
-    assert told(one.settle()) == [(2, (), (0, 1), False, False), (3, (), (0, 1), False, False)]
+    assert reported(one.step(clock.now_ns())) == [(1, (0, 1), (), True, True)]
+    assert reported(one.settle()) == [(2, (), (0, 1), False, False), (3, (), (0, 1), False, False)]
     assert one.step(clock.now_ns()) == []
 
 

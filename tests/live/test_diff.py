@@ -19,7 +19,7 @@ from septet._data.stamps import iso
 from septet._diff.causes import PARTS
 from septet._diff.compare import Gap, diff
 from septet._diff.live_side import Booking, read_lived
-from septet._diff.rows import Row, differing, is_same, rows_of_table, told_apart
+from septet._diff.rows import Row, differing, distinct_texts, is_same, rows_of_table
 from septet._journal.log import Journal
 from septet._live.replay import JOURNAL
 from septet._store.run_folder import Run
@@ -258,7 +258,7 @@ def test_a_row_that_only_asked_for_something_else_is_no_cause() -> None:
     ("one", "other"), [(6.32900000001, 6.32900000002), (100.0, 100.0 + 2**-40), (0.1, 0.2)]
 )
 def test_values_that_differ_are_written_so_that_they_differ(one: float, other: float) -> None:
-    assert len(set(told_apart(one, other))) == 2
+    assert len(set(distinct_texts(one, other))) == 2
     assert is_same(math.nan, math.nan)
     assert not is_same(one, other)
 
@@ -394,8 +394,8 @@ def test_the_command_prints_the_waterfall_and_its_causes(run: Run, place: Path) 
     assert shown.exit_code == 0, shown.output
     for word in ("backtest", "revision", "late or missed bars", "partial: 1", "left over", "bps"):
         assert word in shown.output
-    told = CliRunner().invoke(cli, [*words, "--json"])
-    document = json.loads(told.stdout)
+    reported = CliRunner().invoke(cli, [*words, "--json"])
+    document = json.loads(reported.stdout)
     assert document["explained"] is True
     assert document["gap"] == pytest.approx(sum(document["parts"].values()))
     assert {each["part"] for each in document["causes"]} == set(PARTS)

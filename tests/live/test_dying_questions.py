@@ -25,7 +25,7 @@ from septet.plugin import QuoteSeen
 from septet_plugins.data.ccxt_books import Books
 from septet_schemas.times import Poll
 from tests.data.test_book import Still
-from tests.execution.helpers import SYMBOLS, Heard, WallTime, account, limit, local_venue, read
+from tests.execution.helpers import SYMBOLS, Received, WallTime, account, limit, local_venue, read
 from tests.live.test_dying_tasks import ALWAYS, TASKS, until
 from tests.live.test_market import START, Silent, make_handler
 from tests.live.test_series import DAY, table
@@ -118,7 +118,7 @@ def test_a4_the_questions_for_outside_series(process: Process) -> None:
 
         handler.bars.resume("A", START - 60 * 10**9, 100.0)
         handler.give([], catch_up_ns=0, fresh=True)
-        handler.listen()
+        handler.start()
         await until(points)
         rows.append((22, 23, 6.0))
         clock.advance(2 * DAY)
@@ -132,7 +132,7 @@ def test_a4_the_questions_for_outside_series(process: Process) -> None:
 
 
 def test_a4_the_question_for_a_book(process: Process) -> None:
-    heard: list[Any] = []
+    received: list[Any] = []
     asked = 0
 
     async def fetch(symbol: str, limit: Any, params: Any) -> dict[str, Any]:
@@ -147,11 +147,11 @@ def test_a4_the_question_for_a_book(process: Process) -> None:
             id="binance", markets={"A/B": {"id": "AB"}}, fetch_order_book=fetch
         )
         tasks = process.supervisor.of("ccxt", "feed")
-        books = Books(client, ("A/B",), Still(), heard.append, tasks)
+        books = Books(client, ("A/B",), Still(), received.append, tasks)
         books._resync("A/B")
         await until(lambda: asked)
         await process.kill("book of A/B")
-        await until(lambda: any(isinstance(each, QuoteSeen) for each in heard))
+        await until(lambda: any(isinstance(each, QuoteSeen) for each in received))
         await until(lambda: not process.kept("book of A/B"))
 
     run(scene())
@@ -186,23 +186,23 @@ def test_a4_what_asks_until_a_venue_is_well_again(process: Process, name: str) -
 
     async def scene() -> None:
         async with local_venue() as venue:
-            heard = Heard()
+            received = Received()
 
             def sink(event: m.Event) -> None:
-                heard(event)
+                received(event)
 
             tasks = process.supervisor.of("ccxt (main)", "venue")
             live: Any = account(venue.urls).connect(
                 name="main", clock=WallTime(), read=read, tasks=tasks
             )
             await live.open(SYMBOLS, sink)
-            await heard.until_state("up")
-            heard.forget()
+            await received.until_state("up")
+            received.forget()
             await fails(live, venue)
             await process.kill(name)
             await until(lambda: not process.kept(name))
             if name != "clock of the venue":
-                await heard.until_state("up")
+                await received.until_state("up")
             await until(lambda: live._link._below == "up")
             assert await live.holdings() is not None
             assert isinstance(await live.submit(limit("a-1")), m.Acked)

@@ -65,10 +65,10 @@ def live(world: World, killing: float) -> list[m.Event]:
 
     while clock.now_ns() < at(world.count + 12):
         alive, now = True, clock.now_ns()
-        heard: list[BarSeen] = []
+        received: list[BarSeen] = []
         while due and due[0][0] <= now:
-            heard.append(due.pop(0)[1])
-        for seen in heard:
+            received.append(due.pop(0)[1])
+        for seen in received:
             alive = alive and store(process.give(process.bars.take(seen, now, now)))
         if alive:
             for wanted in process.bars.wanted(now, now):

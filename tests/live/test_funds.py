@@ -151,19 +151,19 @@ def test_a6_all_book_what_they_missed_before_one_compares(stage: Stage) -> None:
 
 
 def test_find_capital_says_what_it_waits_for(stage: Stage) -> None:
-    told: list[str] = []
+    reported: list[str] = []
     given = reads(stage, {"USDT": (0.0, 0.0)})
-    tell: Callable[..., None] = lambda level, name, fields: told.append(fields["text"])  # noqa: E731
+    notify: Callable[..., None] = lambda level, name, fields: reported.append(fields["text"])  # noqa: E731
 
     async def scene() -> None:
         await funds.find_capital(
             stage.venue.holdings,  # type: ignore[arg-type]
-            lambda found: funds.insist_on_funds({"a": 1.0}, "USDT", found), tell=tell,
+            lambda found: funds.insist_on_funds({"a": 1.0}, "USDT", found), notify=notify,
             stopping=asyncio.Event(),
         )  # fmt: skip
 
     asyncio.run(scene())
     assert len(given) == 2
-    assert told == [
+    assert reported == [
         "the account has 0.00 USDT free, and 1.00 are needed (a 1.00); asking once more"
     ]

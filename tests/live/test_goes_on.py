@@ -43,9 +43,9 @@ def test_a_run_that_goes_on_is_not_ended_by_a_channel_of_alerts(
         stage.run(mode="live", sets=[ALERTS], fresh=True)
 
 
-def unbound(made: Any, block: Any, name: str, base: Any, tell: Any, _: Any, **given: Any) -> Any:
+def unbound(made: Any, block: Any, name: str, base: Any, notify: Any, _: Any, **given: Any) -> Any:
     """Make alerts whose secrets nobody had to allow."""
-    return made(block, name, base, tell, **given)
+    return made(block, name, base, notify, **given)
 
 
 def events(stage: Stage) -> set[str]:
@@ -141,13 +141,13 @@ def test_filters_that_changed_while_nobody_ran_are_known_before_the_first_exit(
 def test_a_folder_that_is_moved_away_is_said_once(stage: Stage, tmp_path: Path) -> None:
     """A file HALT in it does nothing then, and nobody would know."""
     [(run, _)] = stage.run().ends
-    told: list[str] = []
-    run.tell = lambda level, event, fields: told.append(event)  # type: ignore[method-assign]
+    reported: list[str] = []
+    run.notify = lambda level, event, fields: reported.append(event)  # type: ignore[method-assign]
     run._look_for_folder()
     run.place.folder.rename(tmp_path / "elsewhere")
     run._look_for_folder()
     run._look_for_folder()
-    assert told == ["folder_gone"]
+    assert reported == ["folder_gone"]
 
 
 @pytest.mark.parametrize("allowed", [True, False])

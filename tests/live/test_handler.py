@@ -120,14 +120,14 @@ class Feed:
     async def open(self, request: FeedRequest, sink: Callable[[Any], None]) -> FeedFacts:
         self.sink = sink
         for name in self.venue.names:
-            self.tasks.append(asyncio.get_running_loop().create_task(self._tell(name)))
+            self.tasks.append(asyncio.get_running_loop().create_task(self._notify(name)))
         return FeedFacts("made up", {"bars": "stream"}, {})
 
     async def _until(self, at_ns: int) -> None:
         while (wait_ns := at_ns - self.clock.now_ns()) > 0:
             await asyncio.sleep(wait_ns / SECOND)
 
-    async def _tell(self, name: str) -> None:
+    async def _notify(self, name: str) -> None:
         """Tell bars as they grow and close; connections end, and some messages never come."""
         draw, venue, flagged = self.draw, self.venue, self.flagged[name]
         for slot in venue.slots[name]:
@@ -137,16 +137,16 @@ class Feed:
             partial = False if flagged else None
             for part in (0.01, draw.random()):
                 await self._until(slot.open_ns + int(part * span))
-                self._say(venue.bar(name, slot, self.clock.now_ns(), partial), partial)
+                self._log(venue.bar(name, slot, self.clock.now_ns(), partial), partial)
             await self._until(slot.known_ns + draw.choice((-AHEAD_NS // 4, 0, AHEAD_NS, SECOND)))
             if flagged:
                 for _ in range(draw.choice((1, 1, 2))):
-                    self._say(venue.bar(name, slot, slot.known_ns, True), True)
+                    self._log(venue.bar(name, slot, slot.known_ns, True), True)
             else:
                 # Where nothing says that a bar is final its last state comes before the next one.
                 self.sink(self._streamed(venue.bar(name, slot, slot.known_ns, None), None))
 
-    def _say(self, seen: BarSeen, closed: bool | None) -> None:
+    def _log(self, seen: BarSeen, closed: bool | None) -> None:
         if self.draw.random() >= self.losing and self.clock.now_ns() >= self.dark_until_ns:
             self.sink(self._streamed(seen, closed))
 
@@ -213,7 +213,7 @@ class Scene:
         request = FeedRequest(tuple(names), self.bar_ns, frozenset({"bars"}))
         return MarketDataHandler(
             self.feed, request, bars, decision_times, clock=self.clock, put=self.events.append,
-            tell=lambda *told: self.said.append(told), watchdog=watchdog,
+            notify=lambda *reported: self.said.append(reported), watchdog=watchdog,
         )  # fmt: skip
 
     async def live(self, loop: VirtualTimeLoop) -> None:
@@ -229,7 +229,7 @@ class Scene:
         self.begun_ns = self.clock.now_ns()
         handler.give(history, catch_up_ns=CATCH_UP_NS, fresh=True)
         self.held.append(self.clock.now_ns())
-        handler.listen()
+        handler.start()
         while self.clock.now_ns() < self.venue.end_ns + 3 * MINUTE:
             await asyncio.sleep(self.bar_ns / SECOND / 7)
             self.most_waiting = max(self.most_waiting, len(handler._asking))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from septet import messages as m
 from septet._core.engine_messages import halted
-from septet._live.logs import UNHEARD, RunLog, lines_of
+from septet._live.logs import NOT_RECEIVED, RunLog, lines_of
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
 AT_NS = 1_700_000_000_123_456_789
@@ -26,7 +26,7 @@ def log(folder: Path | None, **options: Any) -> tuple[RunLog, io.StringIO]:
 
 def test_a_line_is_one_json_document_with_run_and_time(tmp_path: Path) -> None:
     written, out = log(tmp_path)
-    written.tell("warning", "venue", {"text": "binance is down", "trace": "b7"})
+    written.notify("warning", "venue", {"text": "binance is down", "trace": "b7"})
     line = json.loads(out.getvalue())
     assert line == {
         "timestamp": "2023-11-14T22:13:20.123456Z", "level": "warning", "event": "venue",
@@ -39,7 +39,7 @@ def test_a_line_is_one_json_document_with_run_and_time(tmp_path: Path) -> None:
 def test_levels_below_the_least_are_left_out() -> None:
     written, out = log(None, level="warning")
     for level in ("debug", "info", "warning", "error", "critical"):
-        written.tell(level, "x", {})
+        written.notify(level, "x", {})
     assert [json.loads(line)["level"] for line in out.getvalue().splitlines()] == [
         "warning", "error", "critical",
     ]  # fmt: skip
@@ -47,7 +47,7 @@ def test_levels_below_the_least_are_left_out() -> None:
 
 def test_nothing_secret_is_written() -> None:
     written, out = log(None)
-    written.tell("info", "x", {"api_key": "abc123", "url": "https://me:word@host/", "text": "ok"})
+    written.notify("info", "x", {"api_key": "abc123", "url": "https://me:word@host/", "text": "ok"})
     assert "abc123" not in out.getvalue()
     assert "word" not in out.getvalue()
 
@@ -59,7 +59,7 @@ def test_a_terminal_is_shown_words() -> None:
 
     out = Terminal()
     written, _ = log(None, stream=out)
-    written.tell("info", "fill", {"text": "bought 1 BTC/USDT"})
+    written.notify("info", "fill", {"text": "bought 1 BTC/USDT"})
     assert "bought 1 BTC/USDT" in out.getvalue()
     assert not out.getvalue().startswith("{")
 
@@ -67,7 +67,7 @@ def test_a_terminal_is_shown_words() -> None:
 def test_a_log_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     written, out = log(tmp_path / "gone")
     out.close()
-    written.tell("info", "x", {})
+    written.notify("info", "x", {})
     assert written.close() == 1
 
 
@@ -103,15 +103,15 @@ def test_a_block_is_one_line_that_says_what_ends_it() -> None:
 
 def test_a_usual_start_and_stop_have_no_line_that_warns() -> None:
     rule = "feed_down:bars:BTC/USDT"
-    down = m.FeedChanged(at_ns=1, stream="bars", symbol=0, state="down", reason=UNHEARD)
+    down = m.FeedChanged(at_ns=1, stream="bars", symbol=0, state="down", reason=NOT_RECEIVED)
     tripped = m.Tripped(
         rule=rule,
         then="block_entries",
         clears_when="the stream is live again",
         equity=1.0,
-        text=UNHEARD,
+        text=NOT_RECEIVED,
     )
-    alert = m.Alerted(level="warning", event="feed_down", text=f"{rule}: {UNHEARD}", symbol=0)
+    alert = m.Alerted(level="warning", event="feed_down", text=f"{rule}: {NOT_RECEIVED}", symbol=0)
     live = m.FeedChanged(at_ns=2, stream="bars", symbol=0, state="live")
     stop = m.Operated(at_ns=3, action="stop", name="septet", reason="SIGTERM was received")
     lines = [
@@ -152,7 +152,7 @@ def test_a_decision_to_do_nothing_is_for_debugging_only() -> None:
 def test_events_about_the_world_have_lines(symbol: int, state: Any, reason: str) -> None:
     event = m.FeedChanged(at_ns=1, stream="bars", symbol=symbol, state=state, reason=reason)
     [(level, name, fields)] = lines_of(event, [], SYMBOLS)
-    assert (level == "info") == (state == "live" or reason == UNHEARD)
+    assert (level == "info") == (state == "live" or reason == NOT_RECEIVED)
     assert name == "feed"
     assert json.dumps(fields)
 
@@ -191,5 +191,5 @@ def test_a_halt_says_what_it_does_and_for_how_long() -> None:
 
 def test_the_words_come_first() -> None:
     written, out = log(None)
-    written.tell("info", "fill", {"order": "o1", "text": "bought 1 BTC/USDT"})
+    written.notify("info", "fill", {"order": "o1", "text": "bought 1 BTC/USDT"})
     assert list(json.loads(out.getvalue()))[:4] == ["timestamp", "level", "event", "text"]

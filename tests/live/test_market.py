@@ -58,12 +58,12 @@ def make_handler(
     )
     request = FeedRequest(("A",), MINUTE, frozenset({"bars", "quotes"}))
     return MarketDataHandler(
-        feed, request, bars, decision_times, clock=clock, put=put, tell=lambda *told: None,
+        feed, request, bars, decision_times, clock=clock, put=put, notify=lambda *reported: None,
         watchdog=Watchdog(clock),
     )  # fmt: skip
 
 
-class Ear:
+class Receiver:
     """A handler that is live from `START` on, and what it has put."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class Ear:
         self.handler = make_handler(Silent(), self.clock, self.put.append)
         self.handler.bars.resume("A", START - MINUTE, 100.0)
         self.handler.give([], catch_up_ns=0, fresh=True)
-        self.handler.listen()
+        self.handler.start()
         self.put.clear()
 
     def bar(self, k: int) -> BarSeen:
@@ -105,66 +105,70 @@ def test_history_goes_on_behind_a_hole_wherever_its_pages_end(first: int, length
 
 def test_a_decision_time_is_reached_in_the_call_that_brought_its_bar() -> None:
     async def scene() -> None:
-        ear = Ear()
-        ear.clock.reach(START + MINUTE)
-        ear.handler.hear(ear.bar(1))
+        receiver = Receiver()
+        receiver.clock.reach(START + MINUTE)
+        receiver.handler.receive(receiver.bar(1))
         # The stream is live before it decides, for nothing may be entered on a dead one.
-        assert ear.taken() == [("BarClosed", 0), ("FeedChanged", 0), ("DecisionTimeReached", 1)]
-        ear.clock.reach(START + 2 * MINUTE)
-        ear.handler.hear(ear.bar(2))
-        assert ear.taken() == [("BarClosed", 0), ("DecisionTimeReached", 2)]
+        assert receiver.taken() == [
+            ("BarClosed", 0),
+            ("FeedChanged", 0),
+            ("DecisionTimeReached", 1),
+        ]
+        receiver.clock.reach(START + 2 * MINUTE)
+        receiver.handler.receive(receiver.bar(2))
+        assert receiver.taken() == [("BarClosed", 0), ("DecisionTimeReached", 2)]
         await asyncio.sleep(0)
-        assert ear.taken() == []
-        await ear.handler.close()
+        assert receiver.taken() == []
+        await receiver.handler.close()
 
     asyncio.run(scene())
 
 
 def test_other_times_that_are_due_follow_in_the_next_callback() -> None:
     async def scene() -> None:
-        ear = Ear()
-        ear.clock.reach(START + 2 * MINUTE + 2 * SECOND)
-        ear.handler.hear(ear.bar(1))
-        assert ear.taken()[-1] == ("DecisionTimeReached", 1)
+        receiver = Receiver()
+        receiver.clock.reach(START + 2 * MINUTE + 2 * SECOND)
+        receiver.handler.receive(receiver.bar(1))
+        assert receiver.taken()[-1] == ("DecisionTimeReached", 1)
         await asyncio.sleep(0)
-        assert ear.taken() == [
+        assert receiver.taken() == [
             ("DecisionTimeReached", 2)
         ]  # without its bar, whose grace has passed
-        await ear.handler.close()
-        ear.handler.hear(ear.bar(2))
-        assert ear.taken() == []
+        await receiver.handler.close()
+        receiver.handler.receive(receiver.bar(2))
+        assert receiver.taken() == []
 
     asyncio.run(scene())
 
 
 def test_fresh_data_clears_a_standstill_before_it_decides() -> None:
     async def scene() -> None:
-        ear = Ear()
-        ear.clock.reach(START + MINUTE)
-        ear.handler.hear(ear.bar(1))
-        ear.handler.stood_still("the loop stood still", 0)
-        ear.taken()
-        ear.clock.reach(START + 2 * MINUTE)
-        ear.handler.hear(ear.bar(2))
-        assert [name for name, _ in ear.taken()] == [
+        receiver = Receiver()
+        receiver.clock.reach(START + MINUTE)
+        receiver.handler.receive(receiver.bar(1))
+        receiver.handler.stood_still("the loop stood still", 0)
+        receiver.taken()
+        receiver.clock.reach(START + 2 * MINUTE)
+        receiver.handler.receive(receiver.bar(2))
+        assert [name for name, _ in receiver.taken()] == [
             "BarClosed",
             "FeedChanged",
             "DecisionTimeReached",
         ]
-        await ear.handler.close()
+        await receiver.handler.close()
 
     asyncio.run(scene())
 
 
 def test_a_quote_says_when_it_was_heard_in_market_time() -> None:
     async def scene() -> None:
-        ear = Ear()
-        ear.clock.advance(SECOND)
-        ear.handler.hear(QuoteSeen("A", START, 100.0, 1.0, 100.1, 1.0))
-        [quoted] = [each for each in ear.put if isinstance(each, m.Quoted)]
-        assert quoted.market_ns == ear.clock.market_ns()
+        receiver = Receiver()
+        receiver.clock.advance(SECOND)
+        receiver.handler.receive(QuoteSeen("A", START, 100.0, 1.0, 100.1, 1.0))
+        [quoted] = [each for each in receiver.put if isinstance(each, m.Quoted)]
+        assert quoted.market_ns == receiver.clock.market_ns()
         assert quoted.venue_ns == START
-        await ear.handler.close()
+        await receiver.handler.close()
 
     asyncio.run(scene())
 
@@ -181,42 +185,42 @@ def test_no_more_decides_than_was_asked_for_however_late_the_end_comes() -> None
     assert until_enough(found.append, None) == found.append
 
 
-def told(ear: Ear) -> list[tuple[str, str]]:
+def reported(receiver: Receiver) -> list[tuple[str, str]]:
     """What was put since the last call, without bars and decision times: names, and what of it."""
     found = [
         (type(each).__name__, str(getattr(each, "about", "") or getattr(each, "state", "")))
-        for each in ear.put
+        for each in receiver.put
         if not isinstance(each, m.Quoted)
     ]
-    ear.put.clear()
+    receiver.put.clear()
     return found
 
 
 def test_prices_stamped_in_the_future_are_no_sign_of_life_and_silence_nothing() -> None:
     async def scene() -> None:
-        ear = Ear()
-        ear.handler.hear(QuoteSeen("A", START, 100.0, 1.0, 100.1, 1.0))
-        assert told(ear) == [("FeedChanged", "live")]
+        receiver = Receiver()
+        receiver.handler.receive(QuoteSeen("A", START, 100.0, 1.0, 100.1, 1.0))
+        assert reported(receiver) == [("FeedChanged", "live")]
         hour = 3_600 * SECOND
         for second in range(1, 40):
-            ear.clock.reach(START + second * SECOND)
-            ear.handler.hear(QuoteSeen("A", START + hour, 100.0, 1.0, 100.1, 1.0))
-        ear.handler._ring()
-        said = told(ear)
+            receiver.clock.reach(START + second * SECOND)
+            receiver.handler.receive(QuoteSeen("A", START + hour, 100.0, 1.0, 100.1, 1.0))
+        receiver.handler._ring()
+        said = reported(receiver)
         assert said.count(("Unreadable", "quote")) == 1
         assert ("FeedChanged", "stale") in said, "the watchdog heard nothing"
-        now = ear.clock.now_ns()
-        ear.handler.hear(QuoteSeen("A", now - SECOND // 100, 102.0, 1.0, 102.1, 1.0))
-        quoted = [each for each in ear.put if isinstance(each, m.Quoted)]
+        now = receiver.clock.now_ns()
+        receiver.handler.receive(QuoteSeen("A", now - SECOND // 100, 102.0, 1.0, 102.1, 1.0))
+        quoted = [each for each in receiver.put if isinstance(each, m.Quoted)]
         assert [each.bid for each in quoted] == [102.0]
-        assert ("FeedChanged", "live") in told(ear)
-        ear.handler.hear(QuoteSeen("A", now + 5 * SECOND, 104.0, 1.0, 104.1, 1.0))
-        ear.clock.reach(now + SECOND)
-        ear.handler.hear(QuoteSeen("A", now + SECOND, 106.0, 1.0, 106.1, 1.0))
-        quoted = [each for each in ear.put if isinstance(each, m.Quoted)]
+        assert ("FeedChanged", "live") in reported(receiver)
+        receiver.handler.receive(QuoteSeen("A", now + 5 * SECOND, 104.0, 1.0, 104.1, 1.0))
+        receiver.clock.reach(now + SECOND)
+        receiver.handler.receive(QuoteSeen("A", now + SECOND, 106.0, 1.0, 106.1, 1.0))
+        quoted = [each for each in receiver.put if isinstance(each, m.Quoted)]
         assert [each.bid for each in quoted] == [104.0, 106.0]
         assert all(each.venue_ns <= each.at_ns for each in quoted)
-        await ear.handler.close()
+        await receiver.handler.close()
 
     asyncio.run(scene())
 
@@ -233,17 +237,17 @@ def test_prices_stamped_in_the_future_are_no_sign_of_life_and_silence_nothing() 
 )
 def test_a_bar_that_cannot_be_true_is_said_and_no_sign_of_life(bar: BarSeen) -> None:
     async def scene() -> None:
-        ear = Ear()
-        ear.clock.reach(START + MINUTE)
-        ear.handler.hear(bar)
-        assert told(ear) == [("Unreadable", "bar")]
-        ear.handler.hear(ear.bar(1))
-        assert [name for name, _ in ear.taken()] == [
+        receiver = Receiver()
+        receiver.clock.reach(START + MINUTE)
+        receiver.handler.receive(bar)
+        assert reported(receiver) == [("Unreadable", "bar")]
+        receiver.handler.receive(receiver.bar(1))
+        assert [name for name, _ in receiver.taken()] == [
             "BarClosed",
             "FeedChanged",
             "DecisionTimeReached",
         ]
-        await ear.handler.close()
+        await receiver.handler.close()
 
     asyncio.run(scene())
 
@@ -275,29 +279,31 @@ def test_a_bar_of_another_time_is_no_sign_that_the_stream_is_alive(opened: int |
     """The same old bar, or one that has not begun: neither says that anybody is there."""
 
     async def scene() -> None:
-        ear = Ear()
-        ear.clock.reach(START + MINUTE)
-        ear.handler.hear(ear.bar(1))
-        ear.put.clear()
+        receiver = Receiver()
+        receiver.clock.reach(START + MINUTE)
+        receiver.handler.receive(receiver.bar(1))
+        receiver.put.clear()
         for second in range(1, 900, 5):
-            ear.clock.reach(START + MINUTE + second * SECOND)
-            open_ns = opened or (ear.clock.now_ns() // MINUTE + 1) * MINUTE
-            ear.handler.hear(BarSeen("A", open_ns, 100.0, 101.0, 99.0, 100.0, 1.0, closed=False))
-            ear.handler._ring()
+            receiver.clock.reach(START + MINUTE + second * SECOND)
+            open_ns = opened or (receiver.clock.now_ns() // MINUTE + 1) * MINUTE
+            receiver.handler.receive(
+                BarSeen("A", open_ns, 100.0, 101.0, 99.0, 100.0, 1.0, closed=False)
+            )
+            receiver.handler._ring()
             await asyncio.sleep(0)
-        found = [each.state for each in ear.put if isinstance(each, m.FeedChanged)]
+        found = [each.state for each in receiver.put if isinstance(each, m.FeedChanged)]
         assert "stale" in found or "down" in found
-        await ear.handler.close()
+        await receiver.handler.close()
 
     asyncio.run(scene())
 
 
 def test_a_trade_that_is_told_again_is_no_sign_of_life() -> None:
     trades = PrintThrottle(["A"])
-    told = PrintSeen("A", START, "t1", 100.0, 1.0)
-    assert trades.take(told, START) is not None
+    reported = PrintSeen("A", START, "t1", 100.0, 1.0)
+    assert trades.take(reported, START) is not None
     assert trades.took("A", START)
-    assert trades.take(told, START + SECOND) is None
+    assert trades.take(reported, START + SECOND) is None
     assert not trades.took("A", START + SECOND)
 
 
@@ -315,10 +321,10 @@ def test_a_trade_that_is_told_again_is_no_sign_of_life() -> None:
 )  # fmt: skip
 def test_a_feed_says_what_a_feed_may_say(message: Any) -> None:
     async def scene() -> None:
-        ear = Ear()
-        ear.clock.reach(START + MINUTE)
-        ear.handler.hear(message)
-        assert [type(each) for each in ear.put] == [m.Unreadable]
-        await ear.handler.close()
+        receiver = Receiver()
+        receiver.clock.reach(START + MINUTE)
+        receiver.handler.receive(message)
+        assert [type(each) for each in receiver.put] == [m.Unreadable]
+        await receiver.handler.close()
 
     asyncio.run(scene())

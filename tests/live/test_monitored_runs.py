@@ -136,8 +136,8 @@ def test_a_slow_venue_is_an_alarm_in_journal_table_log_and_metrics(
     read = [each for each in _commands(folder, m.Watched) if each.metric == "latency"]
     assert read
     assert all(each.value > 0.02 and each.verdict == "warn" for each in read)
-    told = [each for each in _commands(folder, m.Alerted) if each.event == "latency"]
-    assert len(told) == len(read)
+    reported = [each for each in _commands(folder, m.Alerted) if each.event == "latency"]
+    assert len(reported) == len(read)
     table = pl.read_parquet(folder / "monitoring.parquet")
     assert table.filter(pl.col("metric") == "latency").height == len(read)
     lines = [json.loads(each) for each in (folder / "log.jsonl").read_text("utf-8").splitlines()]

@@ -267,9 +267,11 @@ def test_an_answer_slower_than_the_alarm_is_read_and_told(
     assert [(each.value, each.verdict, each.symbol) for each in read] == [
         (1.0, verdict, 0) for _ in sent
     ]
-    told = [each.text for each in rows if isinstance(each, m.Alerted) and each.event == "latency"]
-    assert len(told) == (len(sent) if verdict == "warn" else 0)
-    for text, order in zip(told, sent, strict=False):
+    reported = [
+        each.text for each in rows if isinstance(each, m.Alerted) and each.event == "latency"
+    ]
+    assert len(reported) == (len(sent) if verdict == "warn" else 0)
+    for text, order in zip(reported, sent, strict=False):
         assert text == f"the venue took 1 s to answer {order.client_id}, the bound 0.5 s"
     found = replay(tmp_path / "live")
     assert found.differences == 0, str(found.first)

@@ -44,12 +44,12 @@ class VenueHarness:
 
     venue: PaperVenue
     clock: FakeClock
-    heard: list[Any] = field(default_factory=list)
+    received: list[Any] = field(default_factory=list)
     sent: int = 0
 
     @property
     def fills(self) -> list[m.Filled]:
-        return [each for each in self.heard if isinstance(each, m.Filled)]
+        return [each for each in self.received if isinstance(each, m.Filled)]
 
     def quote(self, bid: float, ask: float, shown: float = 100.0, **levels: Any) -> None:
         self.clock.time_ns += 1_000
@@ -100,7 +100,7 @@ async def opened_venue(cash: float = 100_000.0, *, spot: bool = True, **terms: A
         cash=cash, bar_ns=BAR_NS, spot=spot,
     )  # fmt: skip
     made = VenueHarness(venue, clock)
-    await venue.open([SYMBOL], made.heard.append)
+    await venue.open([SYMBOL], made.received.append)
     return made
 
 
@@ -128,7 +128,7 @@ async def test_market_order_takes_the_other_side_after_it_was_acknowledged() -> 
     assert pairs(it.fills) == [(2.0, 101.0)]
     assert (await it.balances())["BTC"] == (2.0, 0.0)
     assert (await it.balances())["USDT"][0] == pytest.approx(100_000 - 202 * 1.001)
-    assert it.heard[-1].state == "filled"
+    assert it.received[-1].state == "filled"
 
 
 @run
@@ -228,7 +228,7 @@ async def test_cash_that_falls_short_cancels_the_rest() -> None:
     it.quote(99.0, 100.0)
     await it.send("buy", 2.0)
     assert pairs(it.fills) == [(1.49, 100.0)]
-    assert (it.heard[-1].state, it.heard[-1].text) == ("cancelled", "cash")
+    assert (it.received[-1].state, it.received[-1].text) == ("cancelled", "cash")
 
 
 REFUSALS: tuple[tuple[str, tuple[Any, ...], dict[str, Any]], ...] = (
@@ -428,9 +428,9 @@ def test_fills_explain_the_balances_and_never_exceed_an_order(steps, fee_currenc
 @given(st.lists(STEPS, max_size=40))
 @settings(max_examples=examples(30))
 def test_the_same_steps_give_the_same_words(steps):
-    async def heard() -> list[Any]:
+    async def received() -> list[Any]:
         it = await opened_venue(cash=900.0)
         await play(it, steps, restarts=False)
-        return it.heard
+        return it.received
 
-    assert asyncio.run(heard()) == asyncio.run(heard())
+    assert asyncio.run(received()) == asyncio.run(received())

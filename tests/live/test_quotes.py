@@ -91,8 +91,8 @@ def test_an_absurd_price_must_stand_for_a_second() -> None:
     assert throttle.take(quote(151.0), 1_900 * MS) is None
     assert throttle.due(1_999 * MS) == []
     assert throttle.next_wall_ns() == 2_000 * MS
-    (believed,) = throttle.due(2_000 * MS)
-    assert believed.bid == 151.0
+    (accepted,) = throttle.due(2_000 * MS)
+    assert accepted.bid == 151.0
     assert throttle.take(quote(152.0), 2_010 * MS) is not None
 
 

@@ -43,7 +43,7 @@ def line() -> SeriesLine:
     return SeriesLine("fear", Poll(DAY, 10 * 60 * SECOND))
 
 
-def told(events: list[Any]) -> list[tuple[int, int, float]]:
+def reported(events: list[Any]) -> list[tuple[int, int, float]]:
     return [(each.stamp_ns, each.known_ns, each.value) for each in events]
 
 
@@ -51,7 +51,7 @@ def take(one: SeriesLine, rows: SeriesTable, hour: int, decided: int) -> list[tu
     at = START + hour * HOUR
     found = one.take(rows, now_ns=at, market_ns=at, decided_ns=START + decided * HOUR)
     return [((s - START) / HOUR, k - START - round((k - START) / HOUR) * HOUR, v)
-            for s, k, v in told(found)]  # fmt: skip
+            for s, k, v in reported(found)]  # fmt: skip
 
 
 def test_the_next_poll_is_on_the_schedule() -> None:
@@ -76,7 +76,7 @@ def test_a_value_that_comes_after_a_decision_is_known_after_it() -> None:
     found = one.take(
         rows, now_ns=START + 27 * HOUR, market_ns=START + 27 * HOUR, decided_ns=START + 26 * HOUR
     )
-    assert told(found) == [(START + 24 * HOUR, START + 26 * HOUR + 1, 6.0)]
+    assert reported(found) == [(START + 24 * HOUR, START + 26 * HOUR + 1, 6.0)]
 
 
 def test_a_revision_is_a_new_row_known_when_it_is_seen() -> None:
@@ -86,7 +86,7 @@ def test_a_revision_is_a_new_row_known_when_it_is_seen() -> None:
     found = one.take(
         rows, now_ns=START + 9 * HOUR, market_ns=START + 9 * HOUR, decided_ns=START + 3 * HOUR
     )
-    assert told(found) == [(START, START + 9 * HOUR, 5.5)]
+    assert reported(found) == [(START, START + 9 * HOUR, 5.5)]
     assert one.counts["revision"] == 1
     assert take(one, rows, 10, 9) == []
     stored = table((0, 1, 5.0), (0, 9, 5.5))  # a store keeps both versions
@@ -243,7 +243,7 @@ def test_a_real_source_is_downloaded_and_its_revision_seen(
         path.write_text(STRATEGY.format(url=url), encoding="utf-8")
         poller = make_series(load(path), clock, PluginCaller(clock.now_ns))
         first = asyncio.run(poller.ask())
-        assert [each[1:] for each in told(first)] == [
+        assert [each[1:] for each in reported(first)] == [
             (START + HOUR, 40.0), (START + 3 * HOUR, 50.0),
         ]  # fmt: skip
         site.rows[1] = (START // SECOND + 7_200, 55)
@@ -262,6 +262,6 @@ def test_a_real_source_is_downloaded_and_its_revision_seen(
             task.cancel()
             return given_
 
-        assert told(asyncio.run(once())) == [(START + 2 * HOUR, START + 5 * HOUR, 55.0)]
+        assert reported(asyncio.run(once())) == [(START + 2 * HOUR, START + 5 * HOUR, 55.0)]
     again = make_series(load(path), clock, PluginCaller(clock.now_ns)).fold(first)
     assert len(again.findings()) == 0

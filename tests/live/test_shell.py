@@ -153,7 +153,7 @@ def test_s1_nothing_is_sent_while_the_journal_fails_and_all_of_it_afterwards() -
         assert bench.venue.named("cancel_all") == [(0,)]  # cancels are allowed
         assert bench.journal.stored == 0
         assert not bench.shell.journal_works
-        assert [name for _, name, _ in bench.told] == ["journal_failed"]
+        assert [name for _, name, _ in bench.reported] == ["journal_failed"]
         refused = bench.seen(m.Rejected)
         assert [each.client_id for each in refused] == ["t1-0"]  # withdrawn by the kill switch
         bench.journal.broken = False
@@ -162,7 +162,7 @@ def test_s1_nothing_is_sent_while_the_journal_fails_and_all_of_it_afterwards() -
         assert [each.client_id for each in bench.venue.named("submit")] == ["t2-0"]
         assert bench.journal.stored == len(bench.journal.rows)
         assert [event for event, _ in bench.journal.rows] == bench.core.seen  # all, in order
-        assert [name for _, name, _ in bench.told] == ["journal_failed", "journal_works"]
+        assert [name for _, name, _ in bench.reported] == ["journal_failed", "journal_works"]
         bench.shell.stop()
 
     asyncio.run(scene())
@@ -203,7 +203,7 @@ def test_s1_a_database_that_refuses_what_was_committed() -> None:
         bench.journal.broken = False
         await asyncio.sleep(1.0)
         assert bench.shell.journal_works
-        assert [name for _, name, _ in bench.told] == ["journal_failed", "journal_works"]
+        assert [name for _, name, _ in bench.reported] == ["journal_failed", "journal_works"]
         bench.shell.stop()
 
     in_virtual_time(scene())

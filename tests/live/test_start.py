@@ -225,7 +225,7 @@ def test_a_daily_report_is_scheduled_in_its_zone(stage: Stage) -> None:
         daily = Daily.parse("daily 08:30 Europe/Paris")
         run: Any = SimpleNamespace(
             strategy=SimpleNamespace(schedule=SimpleNamespace(report=daily)),
-            place=SimpleNamespace(folder=stage.world.folder), tell=None,
+            place=SimpleNamespace(folder=stage.world.folder), notify=None,
         )  # fmt: skip
         scheduler = reports([run])
         [job] = scheduler.get_jobs()
@@ -343,10 +343,10 @@ def test_p5_one_strategy_fails_and_the_other_goes_on(stage: Stage) -> None:
     assert ends["good"][1].how == "finished"
     assert ends["bad"][1].how == "failed"
     assert result.exit_code == 1
-    told = json.loads((ends["bad"][0].place.folder / FAILED).read_text())
-    assert "ZeroDivisionError at DecisionTimeReached" in told["failed"]
-    assert told["event"]["kind"] == "decision_time"
-    assert "a strategy's bug" in told["traceback"]
+    reported = json.loads((ends["bad"][0].place.folder / FAILED).read_text())
+    assert "ZeroDivisionError at DecisionTimeReached" in reported["failed"]
+    assert reported["event"]["kind"] == "decision_time"
+    assert "a strategy's bug" in reported["traceback"]
     with Reader(ends["bad"][0].place.journal) as journal:
         assert [each.clean for each in journal.sessions()] == [False]
     assert result.netting
@@ -393,12 +393,13 @@ def journal_of(path: Path, commands: Sequence[m.Command]) -> Journal:
 
 
 def test_a_core_that_answers_otherwise_is_refused_unless_versions_differ(tmp_path: Path) -> None:
-    told: list[str] = []
+    reported: list[str] = []
 
     def recover(now: dict[str, str]) -> begin.Recovered:
         return begin.recover(
             Scripted("s"), journal, now, restored=lambda kept, seq: None,
-            each=lambda event, commands: None, tell=lambda level, name, fields: told.append(name),
+            each=lambda event, commands: None,
+            notify=lambda level, name, fields: reported.append(name),
         )  # fmt: skip
 
     with journal_of(tmp_path / "j.sqlite", [m.Wake(at_ns=5)]) as journal:
@@ -406,7 +407,7 @@ def test_a_core_that_answers_otherwise_is_refused_unless_versions_differ(tmp_pat
             recover({"strategy": "a", "septet": "1"})
         found = recover({"strategy": "a", "septet": "2"})
         assert found.differences == 1
-        assert told == ["versions", "replay_differs"]
+        assert reported == ["versions", "replay_differs"]
         with pytest.raises(InputError, match="another strategy file"):
             recover({"strategy": "b", "septet": "1"})
         with pytest.raises(InputError, match="other plugin code: none then, odd-steps 12 now"):

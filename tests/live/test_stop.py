@@ -35,14 +35,14 @@ def test_entries_are_cancelled_until_the_venue_shows_none_and_the_stop_stays() -
         await venue.submit(stop_of("s1stop"))
         await venue.submit(submit("s1strange", 8))  # ours, and nobody knows what it is for
         await venue.submit(submit("theirs", 9))
-        told: list[str] = []
+        reported: list[str] = []
         left = await cancel_entries(
             venue, "s1", {"s10", "s11"}.__contains__,
-            tell=lambda level, name, fields: told.append(name),
+            notify=lambda level, name, fields: reported.append(name),
         )  # fmt: skip
         assert left == 2
         assert list(venue.open_ids) == ["s1stop", "s1strange", "theirs"]
-        assert told == ["cancel_entries"]
+        assert reported == ["cancel_entries"]
         assert not venue.named("cancel_all")
 
     asyncio.run(scene())
@@ -57,10 +57,10 @@ def test_what_is_left_is_said_when_the_time_is_up() -> None:
         venue = Deaf()
         await venue.submit(submit("s10"))
         found = await cancel_entries(
-            venue, "s1", lambda name: True, tell=lambda level, name, fields: None, within_s=0.0
+            venue, "s1", lambda name: True, notify=lambda level, name, fields: None, within_s=0.0
         )
         assert found == 1
-        assert await cancel_entries(None, "s1", bool, tell=lambda *told: None) == 0
+        assert await cancel_entries(None, "s1", bool, notify=lambda *reported: None) == 0
 
     asyncio.run(scene())
 
@@ -68,25 +68,25 @@ def test_what_is_left_is_said_when_the_time_is_up() -> None:
 def test_p4_a_loop_that_stood_still_is_said_from_outside_and_then_inside() -> None:
     async def scene() -> None:
         said = threading.Event()
-        told: list[dict[str, Any]] = []
+        reported: list[dict[str, Any]] = []
         gone_on = asyncio.Event()
         pauses: list[float] = []
 
-        def tell(level: str, name: str, fields: dict[str, Any]) -> None:
-            told.append({"event": name, **fields})
+        def notify(level: str, name: str, fields: dict[str, Any]) -> None:
+            reported.append({"event": name, **fields})
             said.set()
 
         def stood_still(seconds: float) -> None:
             pauses.append(seconds)
             gone_on.set()
 
-        watch = LoopWatch(stood_still, tell, bound_s=0.1)
+        watch = LoopWatch(stood_still, notify, bound_s=0.1)
         watch.start()
         assert said.wait(30.0)  # the loop stands still here until the thread has said so
         await asyncio.wait_for(gone_on.wait(), 30.0)
         watch.close()
-        assert told[0]["event"] == "loop_blocked"
-        assert "threading.py" in told[0]["text"]  # where it stood
+        assert reported[0]["event"] == "loop_blocked"
+        assert "threading.py" in reported[0]["text"]  # where it stood
         assert pauses[0] >= 0.1
 
     asyncio.run(scene())
@@ -110,7 +110,7 @@ def test_a_closed_terminal_stops_in_order_however_often_it_is_said() -> None:
         asked: list[str] = []
         loop = asyncio.get_running_loop()
         signals = Signals(asked.append, asked.append)
-        signals.listen(loop)
+        signals.install(loop)
         try:
             for _ in range(2):
                 os.kill(os.getpid(), signal.SIGHUP)
@@ -132,7 +132,7 @@ def test_nohup_is_heeded() -> None:
     async def scene() -> Any:
         loop = asyncio.get_running_loop()
         signals = Signals(lambda name: None, lambda name: None)
-        signals.listen(loop)
+        signals.install(loop)
         try:
             return signal.getsignal(signal.SIGHUP)
         finally:

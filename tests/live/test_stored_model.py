@@ -183,8 +183,8 @@ def test_a_damaged_model_is_refused_before_anything_is_opened(world: Learner, mo
     assert not (world.folder / "runs" / "drifting").exists() or not [
         *(world.folder / "runs" / "drifting").iterdir()
     ]
-    told = CliRunner().invoke(cli, ["check", str(world.file("drifting")), "--mode", "paper"])
-    assert "model.path" in str(told.exception)
+    reported = CliRunner().invoke(cli, ["check", str(world.file("drifting")), "--mode", "paper"])
+    assert "model.path" in str(reported.exception)
 
 
 def test_it_decides_after_its_last_label_only(world: Learner) -> None:
@@ -218,7 +218,7 @@ def test_check_reads_the_model_as_a_run_does(tmp_path: Path) -> None:
     path = tmp_path / "stored.yaml"
     path.write_text(_stored_text(SMALL), encoding="utf-8")
 
-    def told(*words: str) -> str:
+    def reported(*words: str) -> str:
         found = CliRunner().invoke(cli, ["check", str(path), *words])
         assert isinstance(found.exception, ConfigError), found.output
         text = str(found.exception)
@@ -227,11 +227,13 @@ def test_check_reads_the_model_as_a_run_does(tmp_path: Path) -> None:
 
     paper = ["--mode", "paper", "--set", "data.candles={use: ccxt, venue: binance}"]
     for words in ([], paper):
-        assert "no stored model at" in told(*words)
+        assert "no stored model at" in reported(*words)
     _train(tmp_path, SMALL)
     assert CliRunner().invoke(cli, ["check", str(path)]).exit_code == 0
     assert CliRunner().invoke(cli, ["check", str(path), *paper]).exit_code == 0
-    assert "would judge it on what it was fitted on" in told("--set", "universe.start=2020-01-10")
+    assert "would judge it on what it was fitted on" in reported(
+        "--set", "universe.start=2020-01-10"
+    )
     inputs = "model.inputs=[level, ret_1]"
     for words in (["--set", inputs], ["--set", inputs, *paper]):
-        assert "does not fit the file's features" in told(*words)
+        assert "does not fit the file's features" in reported(*words)

@@ -53,10 +53,10 @@ def test_another_subject_is_refused_with_its_place(
     """`check` and the run refuse it alike, with what the card says and what the file says."""
     _train(tmp_path, SMALL)
     path = _file(tmp_path)
-    told = _checked(path, *sets)
-    assert place in told, told
-    assert said in told
-    assert "when it was trained, and the file has" in told
+    reported = _checked(path, *sets)
+    assert place in reported, reported
+    assert said in reported
+    assert "when it was trained, and the file has" in reported
     with pytest.raises(ModelError, match="does not fit the file"):
         backtest(load(path, sets=sets))
 
@@ -77,9 +77,9 @@ def test_the_label_and_its_horizon_are_the_models(tmp_path: Path) -> None:
     assert loaded.strategy.model.extra["training"].lead_ns == 0
     assert windows_of(open_session(loaded)) is None
     assert str(loaded.origins["model.label.horizon"]).startswith("from model.path")
-    told = _checked(_file(tmp_path), "universe.start=2020-01-25 03:00")
-    assert "training window" not in told
-    assert "ok:" in told, told
+    reported = _checked(_file(tmp_path), "universe.start=2020-01-25 03:00")
+    assert "training window" not in reported
+    assert "ok:" in reported, reported
 
 
 def test_by_either_name_the_same_history_is_read(tmp_path: Path) -> None:
@@ -112,9 +112,9 @@ def test_a_card_without_a_subject_is_refused_in_words(tmp_path: Path) -> None:
     stored = learn.load_model(home)
     card = {name: each for name, each in stored.card.items() if name != "subject"}
     learn.store_model(home, stored.model, card)
-    told = _checked(_file(tmp_path), "model.label={use: direction, horizon: 4 bars}")
-    assert "does not say what its features are, only their names" in told
-    assert "septet train FILE" in told
+    reported = _checked(_file(tmp_path), "model.label={use: direction, horizon: 4 bars}")
+    assert "does not say what its features are, only their names" in reported
+    assert "septet train FILE" in reported
 
 
 @pytest.mark.parametrize(
@@ -141,12 +141,12 @@ def test_an_unseen_symbol_and_other_code_of_septet_are_said(tmp_path: Path) -> N
     steps = {name: {**each, "code": "septet 0"} for name, each in subject["steps"].items()}
     changed = {**subject, "symbols": ["A/USD"], "steps": steps}
     learn.store_model(home, stored.model, {**stored.card, "subject": changed})
-    told = _checked(_file(tmp_path))
-    assert "was fitted on A/USD and has seen nothing of B/USD" in told
-    assert "its values may differ" in told
-    assert "ok:" in told
+    reported = _checked(_file(tmp_path))
+    assert "was fitted on A/USD and has seen nothing of B/USD" in reported
+    assert "its values may differ" in reported
+    assert "ok:" in reported
     said: list[str] = []
-    result: Any = backtest(load(_file(tmp_path)), say=said.append)
+    result: Any = backtest(load(_file(tmp_path)), log=said.append)
     for where in (said, result.notes):
         assert any("has seen nothing of B/USD" in each for each in where)
     steps = {name: {**each, "code": "package 0"} for name, each in subject["steps"].items()}
@@ -165,8 +165,8 @@ def test_renamed_steps_below_the_inputs_are_the_same_model(tmp_path: Path) -> No
     _train(tmp_path, text.replace("model:\n", "model:\n  inputs: [level, ret_1, smooth]\n"))
     assert "ok:" in _checked(_file(tmp_path, renamed), chosen)
     other = renamed.replace("other: {use: log_return}", "other: {use: sma, period: 2}")
-    told = _checked(_file(tmp_path, other), chosen)
-    assert "use of the feature other was" in told
+    reported = _checked(_file(tmp_path, other), chosen)
+    assert "use of the feature other was" in reported
 
 
 def test_a_models_card_of_a_run_says_it_too(tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ def test_a_child_that_is_killed_is_started_again(
 ) -> None:
     loaded, market = prepared
     said: list[str] = []
-    trainer = ModelTrainer(loaded, shelf_of(market), tmp_path, lambda: 7, say=said.append)
+    trainer = ModelTrainer(loaded, shelf_of(market), tmp_path, lambda: 7, log=said.append)
     moment = int(market.bars["BTC/USD"].known_ns[-1])
 
     async def run() -> m.ModelReady | m.ModelFailed:

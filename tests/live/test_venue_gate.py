@@ -55,24 +55,24 @@ SAID: list[Any] = [
 def test_an_event_of_wrong_types_words_or_times_never_gets_through(number: int) -> None:
     """What passes the gate can be handled, journalled and read again at a restart."""
     kind, fields = SAID[number]
-    heard: list[Any] = []
+    received: list[Any] = []
     venue: Any = SimpleNamespace()
     gated = GatedVenue(venue, CLOCK)
-    gated._sink, gated._symbols = heard.append, 2
-    gated._hear(kind(**fields))
-    (told,) = heard
-    assert isinstance(told, m.Unreadable)
-    assert -1 <= told.symbol < 2
+    gated._sink, gated._symbols = received.append, 2
+    gated._receive(kind(**fields))
+    (reported,) = received
+    assert isinstance(reported, m.Unreadable)
+    assert -1 <= reported.symbol < 2
 
 
 @pytest.mark.parametrize(("kind", "fields"), [(m.OrderSeen, ORDER), (m.Filled, FILL)])
 def test_what_a_venue_may_say_gets_through(kind: Any, fields: dict[str, Any]) -> None:
-    heard: list[Any] = []
+    received: list[Any] = []
     venue: Any = SimpleNamespace()
     gated = GatedVenue(venue, CLOCK)
-    gated._sink, gated._symbols = heard.append, 2
-    gated._hear(kind(**fields))
-    assert heard == [kind(**fields)]
+    gated._sink, gated._symbols = received.append, 2
+    gated._receive(kind(**fields))
+    assert received == [kind(**fields)]
 
 
 def test_an_answer_of_another_kind_than_was_asked_for_is_none() -> None:

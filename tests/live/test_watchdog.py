@@ -28,9 +28,9 @@ class Dog:
         self.watch, self.redial = self.dog.watch, self.dog.redial
         self.next_wall_ns = self.dog.next_wall_ns
 
-    def heard(self, name: str, symbol: int) -> list[m.FeedChanged]:
+    def received(self, name: str, symbol: int) -> list[m.FeedChanged]:
         now_ns, market_ns = self.clock.now_ns(), self.clock.market_ns()
-        return list(self.dog.heard(name, symbol, now_ns, market_ns))
+        return list(self.dog.received(name, symbol, now_ns, market_ns))
 
     def broken(self, name: str, symbol: int, reason: str) -> list[m.FeedChanged]:
         return self.dog.down(name, symbol, reason, self.clock.now_ns())
@@ -58,30 +58,30 @@ def test_a_stream_is_live_once_it_is_heard_and_nothing_is_missing() -> None:
     dog = watched(clock, symbols=2)
     assert dog.poll() == []
     dog.missing.add(1)
-    assert dog.heard("bars", 1) == []
+    assert dog.received("bars", 1) == []
     assert dog.poll() == []
     dog.missing.clear()
     assert states(dog.poll()) == [("bars", 1, "live")]
     assert dog.poll() == []
-    assert states(dog.heard("bars", 0)) == [("bars", 0, "live")]
+    assert states(dog.received("bars", 0)) == [("bars", 0, "live")]
 
 
 def test_bars_may_be_silent_until_after_their_close() -> None:
     clock = ManualClock(START + SECOND)
     dog = watched(clock)
-    assert states(dog.heard("bars", 0)) == [("bars", 0, "live")]
+    assert states(dog.received("bars", 0)) == [("bars", 0, "live")]
     clock.reach(START + MINUTE + 30 * SECOND)
     assert dog.poll() == []
     clock.advance(1)
     assert states(dog.poll()) == [("bars", 0, "stale")]
     assert dog.poll() == []
-    assert states(dog.heard("bars", 0)) == [("bars", 0, "live")]
+    assert states(dog.received("bars", 0)) == [("bars", 0, "live")]
 
 
 def test_quotes_may_be_silent_for_some_seconds() -> None:
     clock = ManualClock(START)
     dog = watched(clock, "quotes")
-    dog.heard("quotes", 0)
+    dog.received("quotes", 0)
     dog.poll()
     clock.advance(30 * SECOND + 1)
     assert states(dog.poll()) == [("quotes", 0, "stale")]
@@ -95,7 +95,7 @@ def test_silence_while_the_market_is_closed_is_none() -> None:
     dog = Dog(clock)
     for name in ("bars", "quotes"):
         dog.watch(name, [grid], 30 * SECOND)
-        assert len(dog.heard(name, 0)) == 1
+        assert len(dog.received(name, 0)) == 1
     clock.reach(opens)
     assert dog.poll() == []
     assert dog.redial() is None
@@ -105,12 +105,12 @@ def test_silence_while_the_market_is_closed_is_none() -> None:
     assert states(dog.poll()) == [("bars", 0, "stale")]
 
 
-def test_what_a_feed_says_is_believed() -> None:
+def test_what_a_feed_says_is_accepted() -> None:
     clock = ManualClock(START)
     dog = watched(clock, "bars", "quotes", symbols=2)
     for name in ("bars", "quotes"):
         for k in range(2):
-            dog.heard(name, k)
+            dog.received(name, k)
     dog.poll()
     assert states(dog.broken("bars", 1, "closed")) == [("bars", 1, "down")]
     assert dog.broken("bars", 1, "closed") == []
@@ -118,7 +118,7 @@ def test_what_a_feed_says_is_believed() -> None:
         ("quotes", 0, "down"), ("quotes", 1, "down"),
     ]  # fmt: skip
     assert dog.redial() is None  # the feed dials by itself; it is given some time
-    assert states(dog.heard("bars", 1)) == [("bars", 1, "live")]
+    assert states(dog.received("bars", 1)) == [("bars", 1, "live")]
 
 
 def test_a_feed_that_stays_down_is_dialled() -> None:
@@ -164,12 +164,12 @@ def test_flapping_does_not_reset_the_back_off() -> None:
                 numbers.append(wish.number)
                 break
             clock.advance(SECOND)
-        dog.heard("quotes", 0)
+        dog.received("quotes", 0)
         dog.poll()
         assert dog.redial() is None
     assert numbers == [1, 2, 3, 4, 5, 6]
     for _ in range(4):
-        dog.heard("quotes", 0)
+        dog.received("quotes", 0)
         dog.poll()
         dog.redial()
         clock.advance(29 * SECOND)
@@ -190,7 +190,7 @@ def test_the_usual_silences_shrink_with_the_bar() -> None:
 
 @settings(max_examples=examples(100), deadline=None)
 @given(
-    st.lists(st.tuples(st.integers(0, 40), st.sampled_from(["heard", "broken", "none"]))),
+    st.lists(st.tuples(st.integers(0, 40), st.sampled_from(["received", "broken", "none"]))),
     st.integers(0, 100),
 )
 def test_states_alternate_and_silence_is_always_found(
@@ -202,8 +202,8 @@ def test_states_alternate_and_silence_is_always_found(
     for wait, what in steps:
         clock.advance(wait * SECOND)
         changes = dog.poll()
-        if what == "heard":
-            changes += dog.heard("quotes", 0)
+        if what == "received":
+            changes += dog.received("quotes", 0)
             last = clock.now_ns()
         elif what == "broken":
             changes += dog.broken("quotes", 0, "closed")

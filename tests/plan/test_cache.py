@@ -253,17 +253,17 @@ def asked(folder: Path, *words: int) -> list[str]:
 def test_processes_that_make_the_same_plan_at_once_compile_it_once(folder):
     """And when they find the same damage at once, all of them answer."""
     answers = ["42", "43", "44"]
-    told = asked(folder, 1, 2, 3)
-    assert told[:3] == answers
-    assert sum("compiling" in line for line in told) == 1
-    assert not [line for line in told if "damaged" in line]
+    reported = asked(folder, 1, 2, 3)
+    assert reported[:3] == answers
+    assert sum("compiling" in line for line in reported) == 1
+    assert not [line for line in reported if "damaged" in line]
     plan = cache_folder() / "plan_d"
     assert list(plan.glob("*.tmp")) == []
     for damage in (flip_a_bit, spoil_index):
         damage(plan)
-        told = asked(folder, 1, 2, 3)
-        assert told[:3] == answers
-        assert sum("compiling" in line for line in told) == 1
+        reported = asked(folder, 1, 2, 3)
+        assert reported[:3] == answers
+        assert sum("compiling" in line for line in reported) == 1
 
 
 STEP = """
@@ -296,20 +296,20 @@ def test_an_edited_plugin_never_runs_its_old_code(folder):
         "def answer(x):\n    return more(x)\n",
         encoding="utf-8",
     )
-    told = []
+    reported = []
     for number in (10, 20, 10):
         body = f"def more(x):\n    return x + {number}\n"
         helper.write_text(
             f"from septet.plugin import helper\n\n\n@helper\n{body}", encoding="utf-8"
         )
-        told.append(finish(start(folder, RUN)))
-    assert [lines[-1] for lines in told] == ["11", "21", "11"]
+        reported.append(finish(start(folder, RUN)))
+    assert [lines[-1] for lines in reported] == ["11", "21", "11"]
     # the third is the first again, and finds what the first compiled
-    assert [sum("compiling" in line for line in lines) for lines in told] == [1, 1, 0]
+    assert [sum("compiling" in line for line in lines) for lines in reported] == [1, 1, 0]
 
 
 def plant(plan: Path, kind: str, private: bool) -> None:
-    """Leave in a cache what would run if it were believed."""
+    """Leave in a cache what would run if it were accepted."""
     for each in plan.rglob("*.nb[ic]"):
         each.unlink()
     pycache = plan / "__pycache__"

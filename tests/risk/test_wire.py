@@ -338,9 +338,9 @@ def test_a_changed_entry_is_judged_as_the_entry_it_makes(case: dict[str, Any]) -
     bench.proceed()
     sent = bench.take(m.Amend if case["amends"] else m.Cancel)
     assert len(sent) == left
-    told = [each.text for each in bench.alerts if each.event == "rejected_order"]
-    assert len(told) == (bool(broken) and not case["block"])
-    assert all(text.rpartition(" ")[2] in broken for text in told)
+    reported = [each.text for each in bench.alerts if each.event == "rejected_order"]
+    assert len(reported) == (bool(broken) and not case["block"])
+    assert all(text.rpartition(" ")[2] in broken for text in reported)
     assert 1 not in bench.ended
     assert bench.core.unsettled()[:1] == [rests.client_id]
 

@@ -51,9 +51,9 @@ def test_times_are_traded_in_their_order(ignores_account: bool):
 
 
 def test_signals_are_kept_tile_by_tile():
-    told = []
-    traded(run_of(), NAN, NAN, NAN, TILE=2, keep_signals=lambda *span: told.append(span[:2]))
-    assert told == [(0, 2), (2, 3)]
+    reported = []
+    traded(run_of(), NAN, NAN, NAN, TILE=2, keep_signals=lambda *span: reported.append(span[:2]))
+    assert reported == [(0, 2), (2, 3)]
 
 
 @pytest.mark.parametrize("idle", [True, False])

@@ -79,7 +79,7 @@ def alerted(loaded: Any) -> str:
 def served(loaded: Any) -> str:
     """Where metrics are served, and when reports are written."""
     run: Any = SimpleNamespace(
-        strategy=loaded.strategy, place=SimpleNamespace(folder=Path()), tell=None
+        strategy=loaded.strategy, place=SimpleNamespace(folder=Path()), notify=None
     )
 
     async def jobs() -> list[str]:
@@ -98,7 +98,7 @@ def listened(loaded: Any) -> str:
     clock = ManualClock(0)
     handler: Any = make_market(
         loaded, MemoryFeed(clock), Standing(grids_of(loaded.strategy)), clock=clock,
-        put=lambda event: None, tell=lambda *_: None,
+        put=lambda event: None, notify=lambda *_: None,
     )  # fmt: skip
     parts = [handler, handler.decision_times, handler.bars]
     return repr([

@@ -80,7 +80,7 @@ def test_another_word_is_refused(opened, monkeypatch):
 def test_a_plain_run_says_so_and_compiles_nothing(opened, monkeypatch):
     monkeypatch.setenv(COMPILE, "auto")
     said: list[str] = []
-    result = backtest(opened().loaded, say=said.append)
+    result = backtest(opened().loaded, log=said.append)
     assert result.manifest["compiled"] is False
     assert result.manifest["slow_parts"] == []
     assert result.manifest["work_bars"] == 400
@@ -101,7 +101,7 @@ def test_what_plain_python_cannot_divide_is_compiled(opened, monkeypatch):
     monkeypatch.setattr(shell, "run_batch", run_batch)
     monkeypatch.setattr(type(session.plan), "entries", property(lambda plan: None))
     with pytest.raises(_Reached):
-        backtest(session.loaded, say=said.append)
+        backtest(session.loaded, log=said.append)
     assert ways == [True, False]
     assert said[-1] == (
         "compiling after all: plain Python stops at ZeroDivisionError: float division by zero"

@@ -145,9 +145,9 @@ def test_invalid_answers_are_counted_while_a_run_goes_on(
                 run.follow(quote, price)
         run.journal.commit()
         run.journal.close()
-    told = open_live(live)
-    assert isinstance(told, LiveRun)
-    (found,) = told.result.invalid_answers
+    reported = open_live(live)
+    assert isinstance(reported, LiveRun)
+    (found,) = reported.result.invalid_answers
     assert (found["rule"], found["kind"]) == (rule, kind)
     (same,) = tried.invalid_answers
     if kind != "halt":  # a price between two bars tests a halt earlier
@@ -155,8 +155,8 @@ def test_invalid_answers_are_counted_while_a_run_goes_on(
     if fills == "next_open":
         assert found == same
     assert 0 < found["times"] <= len(bars)
-    (alert,) = [each for each in told.fold.alerts if each["event"] == "invalid_answer"]
+    (alert,) = [each for each in reported.fold.alerts if each["event"] == "invalid_answer"]
     assert f"{rule} gave an answer that a {kind} may not give" in alert["text"]
-    (line,) = told.summary["contract_breaks"]
+    (line,) = reported.summary["contract_breaks"]
     assert (line["rule"], line["plugin"], line["times"]) == (rule, name, found["times"])
-    assert rule in told.summary["verdict"]
+    assert rule in reported.summary["verdict"]

@@ -93,7 +93,7 @@ def test_what_is_sound_runs_and_is_tried_once(
 
     home = written(tmp_path, SOUND)
     path = strategy(tmp_path, "{use: broken}")
-    told: list[str] = []
+    reported: list[str] = []
     tried: list[str] = []
     real = kit.decisive
 
@@ -104,12 +104,12 @@ def test_what_is_sound_runs_and_is_tried_once(
     monkeypatch.setattr(kit, "decisive", counted)
     for _ in range(2):
         with installed(tmp_path, "odd_steps"):
-            loaded = load(path, say=told.append)
+            loaded = load(path, log=reported.append)
         (verdict,) = loaded.verdicts
         assert (verdict.plugin, verdict.state) == ("odd-steps:broken", "kept"), verdict
         assert not verdict.untried
     assert tried == ["broken"]
-    assert told == ["checking odd-steps:broken, once for this source and these settings"]
+    assert reported == ["checking odd-steps:broken, once for this source and these settings"]
     steps = home / "steps.py"
     steps.write_text(steps.read_text("utf-8").replace("i - period", "i + 1 * period"), "utf-8")
     with installed(tmp_path, "odd_steps"), pytest.raises(ConfigError, match="the future"):

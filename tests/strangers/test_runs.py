@@ -80,18 +80,18 @@ def test_every_command_that_runs_refuses_it(tmp_path: Path, septet: Any) -> None
         ("train",),
         ("sweep", "--sweep", "features.far.period=3,4"),
     ):
-        code, _, told = septet(words[0], "strategy.yaml", *words[1:])
+        code, _, reported = septet(words[0], "strategy.yaml", *words[1:])
         assert code == 2, words
-        assert "odd-steps:mine must not run" in told
-        assert "mine writes COUNT" in told
-        assert "strategy.yaml:7:14" in told
+        assert "odd-steps:mine must not run" in reported
+        assert "mine writes COUNT" in reported
+        assert "strategy.yaml:7:14" in reported
     assert not (tmp_path / "runs").exists()
 
 
 def test_a_run_without_the_check_says_so(tmp_path: Path, septet: Any) -> None:
     written(tmp_path, COUNTS)
-    code, _, told = septet("run", "strategy.yaml", "--unchecked", "--out", "out")
-    assert code == 0, told
+    code, _, reported = septet("run", "strategy.yaml", "--unchecked", "--out", "out")
+    assert code == 0, reported
     manifest, summary, page = documents(tmp_path / "out")
     (check,) = manifest["plugin_checks"]
     assert (check["plugin"], check["state"]) == ("odd-steps:mine", "unchecked")
@@ -102,9 +102,9 @@ def test_a_run_without_the_check_says_so(tmp_path: Path, septet: Any) -> None:
 
 def test_a_run_keeps_sources_and_checks(tmp_path: Path, septet: Any) -> None:
     written(tmp_path, SOUND)
-    code, _, told = septet("run", "strategy.yaml", "--out", "out")
-    assert code == 0, told
-    assert "checking odd-steps:mine, once" in told
+    code, _, reported = septet("run", "strategy.yaml", "--out", "out")
+    assert code == 0, reported
+    assert "checking odd-steps:mine, once" in reported
     manifest, summary, page = documents(tmp_path / "out")
     assert list(manifest["plugin_sources"]) == ["odd-steps"]
     assert len(manifest["plugin_sources"]["odd-steps"]) == 64
@@ -136,9 +136,9 @@ def test_one_broken_package_leaves_all_else_as_it_was(tmp_path: Path, septet: An
     bad = "def septet_features():\n    return None\n"
     write_package(tmp_path, "very-odd", {"manifest.py": bad})
     assert septet("check", "strategy.yaml")[0] == 0
-    code, out, told = septet("plugins", "list")
+    code, out, reported = septet("plugins", "list")
     assert code == 0
-    assert "very-odd cannot be loaded: septet_features returned nothing" in told
+    assert "very-odd cannot be loaded: septet_features returned nothing" in reported
     assert "mine" in out
     assert septet("plugins", "check", "very-odd")[0] == 2
 
@@ -194,8 +194,8 @@ def test_a_rule_that_breaks_its_promise_sometimes_is_counted(tmp_path: Path, sep
     text = text.replace("{use: fixed_fraction, fraction: 50%}", "{use: mine, share: 0.05}")
     text = text.replace("{stop_loss: 2%}", "{mine: {use: beyond, share: 0.05}}")
     (tmp_path / "strategy.yaml").write_text(text, encoding="utf-8")
-    code, _, told = septet("run", "strategy.yaml", "--unchecked")
-    assert code == 0, told
+    code, _, reported = septet("run", "strategy.yaml", "--unchecked")
+    assert code == 0, reported
     _, summary, page = documents(tmp_path)
     size, stop = summary["contract_breaks"]
     assert (size["rule"], size["plugin"]) == ("risk.sizing", "mine")

@@ -78,9 +78,9 @@ def test_what_other_settings_read_is_told_too(tmp_path: Path) -> None:
     ).replace("features:", "features:\n  mood: {use: series, of: mood}")
     loaded = swept(tmp_path, "{over: {data.mood.known_after: [1h, 3h]}}", base=text)
     space = space_of(loaded)
-    told: list[str] = []
-    begun = begin_sweep(loaded, space, numbers_of(loaded, space), told.append)
-    assert told == [f"warning: {each}" for each in begun.doubts]
+    reported: list[str] = []
+    begun = begin_sweep(loaded, space, numbers_of(loaded, space), reported.append)
+    assert reported == [f"warning: {each}" for each in begun.doubts]
     assert [each.partition(",")[0] for each in begun.doubts] == [
         "0.5 % of the rows of BTC/USD were dropped or mended (5 of 1",
         "The values of mood end at 2020-01-21T20:00:00Z",

@@ -37,9 +37,9 @@ def opened(
     loaded: Loaded, *, threads: int = 1, said: list[str] | None = None
 ) -> tuple[Space, FullEvaluator, int]:
     space = space_of(loaded)
-    tell = (said if said is not None else []).append
+    notify = (said if said is not None else []).append
     beginning = begin_sweep(loaded, space, numbers_of(loaded, space), print)
-    evaluator = FullEvaluator(loaded, space, beginning.first_ns, threads, tell)
+    evaluator = FullEvaluator(loaded, space, beginning.first_ns, threads, notify)
     return space, evaluator, beginning.first_ns
 
 

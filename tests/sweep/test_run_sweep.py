@@ -103,8 +103,8 @@ def same(table: pl.DataFrame, other: pl.DataFrame) -> bool:
 
 def test_every_setting_gets_one_row(tmp_path: Path, made: list[Made]) -> None:
     loaded = swept(tmp_path, GRID)
-    told: list[tuple[int, int, str]] = []
-    outcome = run_sweep(loaded, tmp_path / "out", progress=lambda *each: told.append(each))
+    reported: list[tuple[int, int, str]] = []
+    outcome = run_sweep(loaded, tmp_path / "out", progress=lambda *each: reported.append(each))
     table = pl.read_parquet(outcome.folder / "settings.parquet")
     assert same(table, outcome.table)
     assert table["setting"].to_list() == list(range(SETTINGS))
@@ -126,9 +126,9 @@ def test_every_setting_gets_one_row(tmp_path: Path, made: list[Made]) -> None:
     manifest = json.loads((outcome.folder / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["status"] == "complete"
     assert manifest["space"]["over"][1]["values"][:2] == ["100", "108"]
-    assert told[-1][:2] == (SETTINGS, SETTINGS)
+    assert reported[-1][:2] == (SETTINGS, SETTINGS)
     best = table.sort("sharpe", descending=True, nulls_last=True).row(0, named=True)
-    assert told[-1][2] == (
+    assert reported[-1][2] == (
         f"sharpe {best['sharpe']:.4g} with features.fast.period="
         f"{best['features.fast.period']:.0f}, account.capital={best['account.capital']:.0f}"
     )
@@ -141,7 +141,7 @@ def test_what_is_done_stays_and_the_rest_follows(tmp_path: Path, made: list[Made
     out, said = tmp_path / "out", list[str]()
     BEFORE[0] = interrupt_after(9)
     with pytest.raises(KeyboardInterrupt):
-        run_sweep(loaded, out, say=said.append)
+        run_sweep(loaded, out, log=said.append)
     (folder,) = out.glob("cross/*")
     parts = list((folder / "parts").glob("*.parquet"))
     done = sum(pl.read_parquet(path).height for path in parts)
@@ -151,7 +151,7 @@ def test_what_is_done_stays_and_the_rest_follows(tmp_path: Path, made: list[Made
     )
     assert made[1].closed == 1
     BEFORE[0] = lambda done: None
-    again = run_sweep(loaded, out, resume=True, say=said.append)
+    again = run_sweep(loaded, out, resume=True, log=said.append)
     assert f"{done} of {SETTINGS} settings were done before" in said
     assert again.folder == folder
     assert again.done_before == done
@@ -179,7 +179,7 @@ def test_a_part_that_cannot_be_read_is_made_again(tmp_path: Path, made: list[Mad
     part.write_bytes(part.read_bytes()[:100])
     (part.parent / ".00007.parquet").write_bytes(b"half a par")
     (part.parent / "x.parquet").write_bytes(b"no part")
-    assert same(run_sweep(loaded, out, resume=True, say=said.append).table, whole)
+    assert same(run_sweep(loaded, out, resume=True, log=said.append).table, whole)
     assert _beside_data(said) == [
         f"{each} cannot be read: its settings are run again"
         for each in (part, part.with_name("x.parquet"))
@@ -222,7 +222,7 @@ def test_a_part_of_something_else_is_made_again(
     whole = run_sweep(loaded, tmp_path / "whole").table
     part = _part_of_an_interrupted(loaded, out)
     changed(pl.read_parquet(part)).write_parquet(part)
-    assert same(run_sweep(loaded, out, resume=True, say=said.append).table, whole)
+    assert same(run_sweep(loaded, out, resume=True, log=said.append).table, whole)
     (sentence,) = _beside_data(said)
     assert sentence.startswith(f"{part} {problem}")
 
@@ -414,7 +414,7 @@ def test_a_setting_has_one_row_in_all_parts(tmp_path: Path, made: list[Made]) ->
     part = _part_of_an_interrupted(loaded, out)
     again = part.with_name("00003.parquet")
     pl.read_parquet(part).with_columns(sharpe=pl.lit(99.0)).write_parquet(again)
-    outcome = run_sweep(loaded, out, resume=True, say=said.append)
+    outcome = run_sweep(loaded, out, resume=True, log=said.append)
     assert same(outcome.table, whole)
     assert f"{again} has a second row of a setting: its settings are run again" in said
 

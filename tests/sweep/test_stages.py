@@ -86,12 +86,12 @@ def test_the_goal_so_far_is_that_of_a_shorter_history(tmp_path: Path, goal: str)
     loaded = swept(tmp_path, section)
     space, evaluator = opened(loaded)
     block = chosen(space, 3, 40)
-    session, told = evaluator._session, dict[int, float | None]()
+    session, reported = evaluator._session, dict[int, float | None]()
     known = session.aligned.T[layout.KNOWN]
     stop = session.first + int((len(known) - session.first) * 0.5)
 
     def keep(stage: int, goals: Mapping[int, float | None]) -> dict[int, str]:
-        told.update(goals)
+        reported.update(goals)
         return {}
 
     evaluator.evaluate_in_stages(block, (0.5,), keep)
@@ -101,8 +101,8 @@ def test_the_goal_so_far_is_that_of_a_shorter_history(tmp_path: Path, goal: str)
         figures, problem = run_setting(short, space.changes(setting), int(known[session.first]))
         assert not problem
         # a ratio counts days, of which the last is only begun
-        tolerant = goal == "sharpe" and abs(figures[goal] - (told[setting.number] or 0.0)) < 0.2
-        assert tolerant or close(told[setting.number], figures[goal])
+        tolerant = goal == "sharpe" and abs(figures[goal] - (reported[setting.number] or 0.0)) < 0.2
+        assert tolerant or close(reported[setting.number], figures[goal])
     evaluator.close()
 
 

@@ -78,7 +78,7 @@ class BybitVenue:
         self.mute = False
         self.asked: list[tuple[str, Params]] = []
         self.port = 0
-        self._told, self.engine.tell = self.engine.tell, self._tell
+        self._reported, self.engine.notify = self.engine.notify, self._notify
         self.market.listener = self
         self._topics: dict[Socket, set[str]] = {}
         self._private: set[Socket] = set()
@@ -375,12 +375,12 @@ class BybitVenue:
         socket = Socket(request, "user" if private else "market")
         self._topics[socket], self._shown[socket] = set(), {}
         try:
-            return await socket.serve(lambda message: self._heard(socket, json.loads(message)))
+            return await socket.serve(lambda message: self._received(socket, json.loads(message)))
         finally:
             self._private.discard(socket)
             del self._topics[socket], self._shown[socket]
 
-    def _heard(self, socket: Socket, message: Row) -> Awaitable[None] | None:
+    def _received(self, socket: Socket, message: Row) -> Awaitable[None] | None:
         op, about = message["op"], {"req_id": str(message.get("req_id", "")), "conn_id": "c"}
         if op == "ping":
             socket.send(json.dumps({"success": True, "ret_msg": "pong", "op": "ping", **about}))
@@ -408,9 +408,9 @@ class BybitVenue:
             if topic in topics and not self.mute:
                 socket.send(said)
 
-    def _tell(self, report: Report) -> None:
+    def _notify(self, report: Report) -> None:
         """Let the truth be written, then say what happened to those who listen."""
-        self._told(report)
+        self._reported(report)
         about = {"id": "1", "creationTime": report.at_ms}
         if report.order is not None:
             self._publish("order", [{**_order(report.order), "category": "spot"}], **about)

@@ -55,10 +55,10 @@ def offline(exchange: str, answer: Answer, **options: Any) -> Any:
     )
 
     async def fetch(url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
-        told = answer(method, urlsplit(url).path)
-        text = json.dumps(told)
-        client.handle_errors(200, "OK", url, method, {}, text, told, headers, body)
-        return told
+        reported = answer(method, urlsplit(url).path)
+        text = json.dumps(reported)
+        client.handle_errors(200, "OK", url, method, {}, text, reported, headers, body)
+        return reported
 
     client.fetch = fetch
     return client

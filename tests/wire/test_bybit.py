@@ -16,7 +16,7 @@ from septet.errors import InputError
 from septet.plugin import BarSeen, FeedRequest, LiveVenue, PrintSeen, QuoteSeen
 from septet_plugins.data.ccxt_feed import CcxtFeed, FeedTerms
 from septet_plugins.exchange.clients import Terms
-from tests.execution.helpers import KEY, SECRET, SYMBOLS, Heard, WallTime, account, limit, read
+from tests.execution.helpers import KEY, SECRET, SYMBOLS, Received, WallTime, account, limit, read
 from tests.execution.helpers import submit as market
 from tests.wire.bybit import BybitVenue
 
@@ -43,13 +43,13 @@ def connection(venue: BybitVenue, **config: Any) -> LiveVenue:
 @asynccontextmanager
 async def connected(
     venue: BybitVenue, symbols: Sequence[str] = SYMBOLS, **config: Any
-) -> AsyncIterator[tuple[Any, Heard]]:
-    heard = Heard()
+) -> AsyncIterator[tuple[Any, Received]]:
+    received = Received()
     live = connection(venue, **config)
-    await live.open(symbols, heard)
+    await live.open(symbols, received)
     try:
-        await heard.until_state("up")
-        yield live, heard
+        await received.until_state("up")
+        yield live, received
     finally:
         await live.close()
 
@@ -58,7 +58,7 @@ def test_what_is_found_when_it_is_opened() -> None:
     async def case() -> None:
         async with bybit() as venue:
             live = connection(venue)
-            facts = await live.open(SYMBOLS, Heard())
+            facts = await live.open(SYMBOLS, Received())
             await live.close()
         found = facts.markets["BTC/USDT"]
         assert (found.base, found.quote, found.lot, found.tick) == ("BTC", "USDT", 1e-5, 0.01)
@@ -82,22 +82,22 @@ def test_a_wrong_key_is_refused_at_the_start(wrong: str) -> None:
                 read=lambda where: "mistyped" if where.name == wrong else read(where),
             )  # fmt: skip
             with pytest.raises(InputError, match="refuses the key"):
-                await live.open(SYMBOLS, Heard())
+                await live.open(SYMBOLS, Received())
 
     run(case())
 
 
 def test_a_market_order_from_sending_to_its_fill() -> None:
     async def case() -> None:
-        async with bybit() as venue, connected(venue) as (live, heard):
+        async with bybit() as venue, connected(venue) as (live, received):
             ack = await live.submit(market("a-1"))
             assert isinstance(ack, m.Acked), ack
             assert (ack.state, ack.side, ack.quantity, ack.filled) == ("filled", "buy", 0.5, 0.5)
-            await heard.until(
-                lambda: [each for each in heard.of(m.OrderSeen) if each.state == "filled"]
+            await received.until(
+                lambda: [each for each in received.of(m.OrderSeen) if each.state == "filled"]
             )
-            await heard.until(lambda: heard.of(m.Filled))
-            (fill,) = heard.of(m.Filled)
+            await received.until(lambda: received.of(m.Filled))
+            (fill,) = received.of(m.Filled)
             (true,) = venue.inner.truth().fills
             assert (fill.client_id, fill.venue_order_id) == ("a-1", ack.venue_order_id)
             assert (fill.quantity, fill.price) == (float(true.quantity), float(true.price))
@@ -108,18 +108,20 @@ def test_a_market_order_from_sending_to_its_fill() -> None:
             held = await live.holdings()
             assert held.balances["BTC"] == (0.4995, 0.0)
             await live.submit(market("a-2", side="sell", quantity=0.4))
-            await heard.until(lambda: len(heard.of(m.Filled)) > 1)
-            assert heard.of(m.Filled)[1].fee_currency == "USDT"
+            await received.until(lambda: len(received.of(m.Filled)) > 1)
+            assert received.of(m.Filled)[1].fee_currency == "USDT"
 
     run(case())
 
 
 def test_a_limit_order_is_seen_asked_for_and_cancelled() -> None:
     async def case() -> None:
-        async with bybit() as venue, connected(venue) as (live, heard):
+        async with bybit() as venue, connected(venue) as (live, received):
             ack = await live.submit(limit("a-1", 90.129, quantity=0.123456789))
             assert (ack.state, ack.price, ack.quantity) == ("open", 90.12, 0.12345)
-            await heard.until(lambda: [e for e in heard.of(m.OrderSeen) if e.client_id == "a-1"])
+            await received.until(
+                lambda: [e for e in received.of(m.OrderSeen) if e.client_id == "a-1"]
+            )
             seen = await live.query(m.Query(client_id="a-1", symbol=0))
             assert (seen.state, seen.price, seen.by) == ("open", 90.12, "query")
             (open_order,) = (await live.open_orders()).orders
@@ -127,12 +129,14 @@ def test_a_limit_order_is_seen_asked_for_and_cancelled() -> None:
             free, locked = (await live.holdings()).balances["USDT"]
             assert locked == pytest.approx(0.12345 * 90.12, abs=1e-6)
             assert free + locked == pytest.approx(10_000.0)
-            told = await live.cancel(m.Cancel(client_id="a-1", symbol=0))
-            assert isinstance(told, m.CancelFailed), "its answer names ids only: it is looked at"
+            reported = await live.cancel(m.Cancel(client_id="a-1", symbol=0))
+            assert isinstance(reported, m.CancelFailed), (
+                "its answer names ids only: it is looked at"
+            )
             gone = await live.query(m.Query(client_id="a-1", symbol=0))
             assert (gone.client_id, gone.state) == ("a-1", "cancelled")
-            await heard.until(
-                lambda: [each for each in heard.of(m.OrderSeen) if each.state == "cancelled"]
+            await received.until(
+                lambda: [each for each in received.of(m.OrderSeen) if each.state == "cancelled"]
             )
             twice = await live.cancel(m.Cancel(client_id="a-1", symbol=0))
             assert isinstance(twice, m.NotFound)
@@ -174,18 +178,18 @@ def test_refusals_are_said_once_and_by_their_names() -> None:
 
 def test_too_many_requests_are_a_pause_though_the_status_says_nothing() -> None:
     async def case() -> None:
-        async with bybit() as venue, connected(venue) as (live, heard):
+        async with bybit() as venue, connected(venue) as (live, received):
             await live.submit(limit("a-1"))
-            heard.forget()
+            received.forget()
             venue.busy = 1
             assert (await live.submit(limit("a-2"))).code == "rate"
-            (limited,) = heard.of(m.VenueChanged)
+            (limited,) = received.of(m.VenueChanged)
             assert (limited.state, limited.until_ns > time.time_ns()) == ("limited", True)
             second = await live.submit(limit("a-3"))
             assert (second.code, second.by) == ("limited", "gate")
             await live.cancel_all([0])
             assert not venue.engine.open, "a cancel uses the reserve"
-            await heard.until_state("limited", "up")
+            await received.until_state("limited", "up")
             assert venue.created() == ["a-1", "a-2"]
 
     run(case())
@@ -214,18 +218,18 @@ def test_after_a_restart_every_open_order_and_fill_is_read() -> None:
                     await live.submit(limit(f"open-{number}", 80.0, quantity=0.1))
                 for number in range(130):
                     await live.submit(market(f"a-{number}", quantity=0.06))
-            async with connected(venue) as (live, heard):
+            async with connected(venue) as (live, received):
                 names = {each.client_id for each in (await live.open_orders()).orders}
                 assert names == {f"open-{number}" for number in range(30)}
                 for since in (began, began - 30 * 86_400 * 10**9):
                     fills = await live.fills(0, since)
                     assert [f.client_id for f in fills] == [f"a-{n}" for n in range(130)]
-                assert heard.of(m.OpenOrders)
+                assert received.of(m.OpenOrders)
 
     run(case())
 
 
-def test_a_list_of_open_orders_that_may_go_on_is_not_believed() -> None:
+def test_a_list_of_open_orders_that_may_go_on_is_not_accepted() -> None:
     async def case() -> None:
         async with bybit() as venue, connected(venue) as (live, _):
             for number in range(49):
@@ -239,21 +243,23 @@ def test_a_list_of_open_orders_that_may_go_on_is_not_believed() -> None:
 
 def test_a_lost_stream_is_dialled_again_and_what_was_missed_comes_before_up() -> None:
     async def case() -> None:
-        async with bybit() as venue, connected(venue) as (live, heard):
+        async with bybit() as venue, connected(venue) as (live, received):
             await live.submit(limit("a-1"))
-            heard.forget()
+            received.forget()
             venue.mute = True
             assert isinstance(await live.submit(market("a-2")), m.Acked)
-            assert not heard.of(m.Filled)
+            assert not received.of(m.Filled)
             venue.mute = False
             venue.cut()
-            await heard.until_state("down", "up")
-            up = next(n for n, e in enumerate(heard.events) if getattr(e, "state", "") == "up")
-            (fill,) = [each for each in heard.events[:up] if isinstance(each, m.Filled)]
+            await received.until_state("down", "up")
+            up = next(n for n, e in enumerate(received.events) if getattr(e, "state", "") == "up")
+            (fill,) = [each for each in received.events[:up] if isinstance(each, m.Filled)]
             assert fill.client_id == "a-2"
-            heard.forget()
+            received.forget()
             await live.submit(market("a-3"))
-            await heard.until(lambda: [e for e in heard.of(m.OrderSeen) if e.state == "filled"])
+            await received.until(
+                lambda: [e for e in received.of(m.OrderSeen) if e.state == "filled"]
+            )
 
     run(case())
 
@@ -275,8 +281,11 @@ def test_the_market_is_heard(want: str, streams: bool, monkeypatch: pytest.Monke
                 FeedTerms(Terms("bybit", urls=venue.urls, rate_limit=False), poll_ns=10**7),
                 WallTime(),
             )
-            heard, request = Heard(), FeedRequest(SYMBOLS, venue.market.bar_ns, frozenset({want}))
-            facts = await feed.open(request, heard)
+            received, request = (
+                Received(),
+                FeedRequest(SYMBOLS, venue.market.bar_ns, frozenset({want})),
+            )
+            facts = await feed.open(request, received)
             assert facts.how == {want: "stream" if streams else "poll"}
             while streams and len({t for _, topics in venue.joined() for t in topics}) < 2:
                 await asyncio.sleep(0.01)
@@ -287,18 +296,18 @@ def test_the_market_is_heard(want: str, streams: bool, monkeypatch: pytest.Monke
                     "it may be going on"
                 )
             else:
-                await heard.until(lambda: {e.symbol for e in heard.of(kind)} == set(SYMBOLS))
+                await received.until(lambda: {e.symbol for e in received.of(kind)} == set(SYMBOLS))
                 best = venue.inner.public.best("BTCUSDT")
-                await heard.until(
+                await received.until(
                     lambda: (
                         want not in ("quotes", "book")
-                        or [e for e in heard.of(QuoteSeen) if e.bid == float(best["bidPrice"])]
+                        or [e for e in received.of(QuoteSeen) if e.bid == float(best["bidPrice"])]
                     )
                 )
                 if want == "book":
-                    assert len(heard.of(QuoteSeen)[-1].bids) > 1
+                    assert len(received.of(QuoteSeen)[-1].bids) > 1
                 if want == "bars":
-                    await heard.until(lambda: [e for e in heard.of(BarSeen) if e.closed])
+                    await received.until(lambda: [e for e in received.of(BarSeen) if e.closed])
             await feed.close()
 
     run(case())

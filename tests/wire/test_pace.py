@@ -95,7 +95,7 @@ class Said:
         self.seen.append(message["n"])
         return True
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         from aiohttp import WSMessage, WSMsgType
 
         self.ws.handle_message(WSMessage(WSMsgType.TEXT, text, None))
@@ -105,9 +105,9 @@ def test_what_cannot_be_read_in_a_burst_ends_the_socket_and_loses_nothing_else()
     async def case() -> None:
         said = Said()
         for n in range(2 * HELPING):
-            said.say(f'{{"n":{n}}}')
-        said.say('{"n":')
-        said.say(f'{{"n":{2 * HELPING}}}')
+            said.log(f'{{"n":{n}}}')
+        said.log('{"n":')
+        said.log(f'{{"n":{2 * HELPING}}}')
         assert len(said.seen) == HELPING
         await settled(said.seen, 2 * HELPING + 1)
         assert said.seen == list(range(2 * HELPING + 1))
@@ -123,7 +123,7 @@ def test_what_a_lost_socket_had_said_is_heard_first() -> None:
     async def case() -> None:
         said = Said()
         for n in range(2 * HELPING):
-            said.say(f'{{"n":{n}}}')
+            said.log(f'{{"n":{n}}}')
         said.tap.drop_all("it was silent")
         assert said.seen == list(range(2 * HELPING))
         assert said.lost == [f"{2 * HELPING} it was silent"]
@@ -173,7 +173,7 @@ def test_a_flood_through_a_socket_leaves_turns_to_others() -> None:
             markets(client, "BNB/BTC")
             listener = Listener(client, ["BNB/BTC"], ["trades"])
             watching = asyncio.create_task(client.watch_trades("BNB/BTC"))
-            events, most = listener.heard.events, 0
+            events, most = listener.received.events, 0
             async with asyncio.timeout(10):
                 while len(events) < count:
                     before = len(events)

@@ -26,7 +26,7 @@ from septet_plugins.data.ccxt_messages import (
 from septet_plugins.exchange.clients import Terms
 from septet_plugins.execution.ccxt_orders import Translator
 from septet_plugins.execution.ccxt_user import UserStream
-from tests.execution.helpers import Heard, WallTime
+from tests.execution.helpers import Received, WallTime
 from tests.wire.offline import frames, markets, offline, pushed, requests
 
 MINUTE_NS = 60 * 10**9
@@ -38,10 +38,10 @@ class Listener:
     def __init__(
         self, client: Any, symbols: Sequence[str], wants: Sequence[str], timeframe: str = "1m"
     ) -> None:
-        self.heard = Heard()
+        self.received = Received()
         self.feed: Any = CcxtFeed(FeedTerms(Terms(client.id)), WallTime())
         request = FeedRequest(tuple(symbols), MINUTE_NS, frozenset(wants))
-        self.feed._client, self.feed._request, self.feed._sink = client, request, self.heard
+        self.feed._client, self.feed._request, self.feed._sink = client, request, self.received
         self.feed._timeframe = timeframe
         self.feed._plan(client, request)
         setattr(self.feed, "_start", lambda want, symbol: None)  # noqa: B010
@@ -72,7 +72,7 @@ def fed(
         for message in pushed(exchange, name):
             listener.take(URLS[exchange], message)
         await listener.feed.close()
-        return listener.heard.events
+        return listener.received.events
 
     return asyncio.run(run())
 
@@ -230,11 +230,11 @@ def _played(venue: str, exchange: str, info: str, depth: str) -> Counter[str]:
         )  # fmt: skip
         await client.load_markets()
         kind = None if info == "spot" else "contract"
-        told = {address.partition("symbol=")[2].partition("&")[0]: each
+        reported = {address.partition("symbol=")[2].partition("&")[0]: each
                 for address, each in snapshots.items()}  # fmt: skip
         symbols = {
             name: client.safe_symbol(name, None, None, kind or "spot")
-            for name in told
+            for name in reported
             if name in client.markets_by_id
         }
         listener = Listener(client, list(symbols.values()), ["bars", "trades", "quotes", "book"])
@@ -259,9 +259,9 @@ def _played(venue: str, exchange: str, info: str, depth: str) -> Counter[str]:
                 best[symbol, number] = tuple(float(inner[key]) for key in "bBaA")
             if inner.get("e") != "depthUpdate":
                 continue
-            if name not in asked and inner["u"] >= told[name]["lastUpdateId"]:
+            if name not in asked and inner["u"] >= reported[name]["lastUpdateId"]:
                 asked.add(name)
-                answers["depth"] = told[name]
+                answers["depth"] = reported[name]
                 await client.fetch_order_book(symbol, 1_000)
             if books[symbol].valid:
                 (bid,), (ask,) = books[symbol].top(1)
@@ -271,7 +271,7 @@ def _played(venue: str, exchange: str, info: str, depth: str) -> Counter[str]:
         await listener.feed.close()
         counted["same"] = sum(compared[key] == best[key] for key in compared.keys() & best.keys())
         counted["other"] = len(compared.keys() & best.keys()) - counted["same"]
-        for each in listener.heard.events:
+        for each in listener.received.events:
             counted[type(each).__name__] += 1
         return counted
 
@@ -310,7 +310,7 @@ def test_half_a_minute_of_real_frames_of_okx() -> None:
                 listener.take("wss://ws.okx.com:8443/ws/v5/public", frame)
                 counted[frame["arg"]["channel"]] += 1
         await listener.feed.close()
-        for each in listener.heard.events:
+        for each in listener.received.events:
             counted[type(each).__name__] += 1
             if isinstance(each, QuoteSeen):
                 assert each.bid < each.ask

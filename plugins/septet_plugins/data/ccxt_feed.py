@@ -317,14 +317,14 @@ class CcxtFeed:
         """Report a message that cannot be read; True leaves it out, and the stream goes on."""
         if is_programming_error(error):
             return False
-        self._notices.tell("quote", error)
+        self._notices.notify("quote", error)
         return True
 
     def _bar(self, symbol: str, row: Sequence[Any]) -> None:
         try:
             seen = bar_of(symbol, row, self._flags.get(int(row[0])), "stream")
         except UNUSUAL as error:
-            self._notices.tell("bar", error)
+            self._notices.notify("bar", error)
         else:
             self._sink(seen)
 
@@ -332,7 +332,7 @@ class CcxtFeed:
         try:
             seen = print_of(symbol, item, self._clock.now_ns())
         except UNUSUAL as error:
-            self._notices.tell("trade", error)
+            self._notices.notify("trade", error)
         else:
             if seen is not None:
                 self._sink(seen)
@@ -430,7 +430,7 @@ class CcxtFeed:
         except UNUSUAL as error:
             if is_programming_error(error):
                 raise
-            self._notices.tell("bar", error)
+            self._notices.notify("bar", error)
             raise RunError(f"bars of {symbol} cannot be read: {self._scrub(error)}") from None
 
     def _insist_open(self) -> None:

@@ -118,7 +118,7 @@ class Account:
             return self._translator.fill(trade, client_id, listed=listed)
         except UNUSUAL as error:
             number = self._translator.number_of(trade)
-            self._notices.tell("fill", error, symbol=number, client_id=client_id)
+            self._notices.notify("fill", error, symbol=number, client_id=client_id)
             return None
 
     def _third(self, event: m.Filled) -> str | None:
@@ -152,7 +152,7 @@ class Account:
             if price:
                 self._prices[pair] = (read_price(price, pair), self._clock.now_ns())
         except UNUSUAL as error:
-            self._notices.tell("quote", error)
+            self._notices.notify("quote", error)
 
     # ------------------------------------------------------------ reading
 
@@ -191,7 +191,7 @@ class Account:
         try:
             seen = [self._translator.order(each, "list") for orders in shown for each in orders]
         except UNUSUAL as error:
-            self._notices.tell("order", error)
+            self._notices.notify("order", error)
             return None
         return m.OpenOrders(
             at_ns=self._clock.now_ns(),
@@ -329,7 +329,7 @@ class Account:
         pairs = map(self._translator.base_and_quote, range(len(self._translator.symbols)))
         ours = {each for pair in pairs for each in pair}
         for error in self._unread.values():
-            self._notices.tell("balance", error)
+            self._notices.notify("balance", error)
         if ours & self._unread.keys():
             return None
         try:
@@ -343,7 +343,7 @@ class Account:
                 if free.get(code) or used.get(code)
             }
         except UNUSUAL as error:
-            self._notices.tell("balance", error)
+            self._notices.notify("balance", error)
             return None
         self._translator.know(balances)
         self._knows_currencies = True

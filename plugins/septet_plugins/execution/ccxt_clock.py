@@ -118,7 +118,7 @@ class VenueClock:
             if abs(skew_ns) > _NO_CLOCK_NS:
                 raise Unreadable("time", told, "a time within a day of ours")
         except UNUSUAL as error:
-            self._notices.tell("clock", error)
+            self._notices.notify("clock", error)
             return None
         if self._is_misset(skew_ns):
             await self._set()

@@ -197,7 +197,7 @@ class Rest:
                 if isinstance(error, ccxt.InvalidNonce):
                     self.doubt_clock()
                 if isinstance(error, UNUSUAL) and self.notices is not None and trace.status:
-                    self.notices.tell(_ABOUT.get(method, "order"), error)
+                    self.notices.notify(_ABOUT.get(method, "order"), error)
                 self._failed(trace, error)
                 raise
             self._failures = 0

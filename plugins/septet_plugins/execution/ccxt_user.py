@@ -227,14 +227,14 @@ class UserStream:
         try:
             event = read(item)
         except UNUSUAL as error:
-            self._notices.tell(about, error, symbol=self._translator.number_of(item))
+            self._notices.notify(about, error, symbol=self._translator.number_of(item))
             return
         if event is not None:
             self._deliver(event)
 
     def _skip(self, error: Exception) -> bool:
         """Report a message that cannot be read; True leaves it out, and the stream goes on."""
-        self._notices.tell("fill", error)
+        self._notices.notify("fill", error)
         return True
 
 

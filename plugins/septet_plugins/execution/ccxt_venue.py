@@ -414,7 +414,7 @@ class CcxtVenue:
             return None
 
     def _unread(self, error: Exception, symbol: int, client_id: str) -> None:
-        self._notices.tell("order", error, symbol=symbol, client_id=client_id)
+        self._notices.notify("order", error, symbol=symbol, client_id=client_id)
 
     async def query(self, order: m.Query) -> m.Event | None:
         """Ask what became of an order; None if the venue does not say."""
@@ -462,7 +462,7 @@ class CcxtVenue:
             new = {symbol: market_of(client, symbol) for symbol in listed}
         except UNUSUAL as error:
             client.set_markets_from_exchange(self._quick.client)
-            self._notices.tell("filters", error)
+            self._notices.notify("filters", error)
             return None
         if len(listed) < len(self._symbols):
             client.set_markets_from_exchange(self._quick.client)

@@ -17,7 +17,7 @@ from septet._cli.render import (
     render_table,
     to_json,
 )
-from septet._cli.terminal import say, say_json, say_text
+from septet._cli.terminal import echo, echo_json, echo_text
 from septet.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def check(
         None if no_data or world else lambda more: again(sets=[*sets, *more])
     )
     try:
-        loaded = again(sets=sets, say=options.told)
+        loaded = again(sets=sets, log=options.log_to_stderr)
     except ConfigError as error:
         raise ConfigError([*error.problems, *_besides(error, load_with)]) from None
     settings = _settings_of_sweep(loaded) if loaded.strategy.sweep is not None else None
@@ -90,7 +90,7 @@ def check(
     seen = _look(loaded, clock) if world else None
     if as_json:
         training = {} if windows is None else {"training": windows.document()}
-        say_json(to_json({**_document(loaded, file, settings, seen), **training}))
+        echo_json(to_json({**_document(loaded, file, settings, seen), **training}))
     else:
         _show(loaded, file, settings, seen, windows)
     return 0 if seen is None or seen.ok else 2
@@ -162,7 +162,7 @@ def _show(
     problems = loaded.warnings
     if seen is not None:
         rows = [{"what": r.what, "verdict": r.verdict, "found": r.found} for r in seen.rows]
-        say_text(render_table(rows, ("what", "verdict", "found")))
+        echo_text(render_table(rows, ("what", "verdict", "found")))
         problems = (*problems, *seen.problems)
     render_problems(problems, total=False)
     counted = count_text(problems)
@@ -171,9 +171,9 @@ def _show(
         tail += f", a sweep of {settings:,} setting" + ("" if settings == 1 else "s")
     good = seen is None or seen.ok
     word = click.style("ok", fg="green", bold=True) if good else click.style("no", fg="red")
-    say(f"{word}: {file}{tail}")
+    echo(f"{word}: {file}{tail}")
     if windows is not None:
-        say(windows.text())
+        echo(windows.text())
 
 
 def _settings_of_sweep(loaded: Loaded) -> int:

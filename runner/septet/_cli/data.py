@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from septet._cli import options
-from septet._cli.terminal import say, say_json
+from septet._cli.terminal import echo, echo_json
 from septet._files import open_regular
 from septet.errors import DataError, InputError
 
@@ -47,7 +47,7 @@ def data() -> None:
 def _print_json(value: Any) -> None:
     from septet._store.run_folder import dump_json
 
-    say_json(dump_json(value))
+    echo_json(dump_json(value))
 
 
 def _store(root: Path | None) -> BarStore:
@@ -227,12 +227,12 @@ def _show_reports(reports: list[FetchReport], store: BarStore, *, as_json: bool)
         _print_json({"store": str(store.root), "fetched": lines})
         return
     if not lines:
-        say("Nothing to download: this strategy reads files or bundled data.")
+        echo("Nothing to download: this strategy reads files or bundled data.")
         return
     for line in lines:
         notes = f" ({'; '.join(line['notes'])})" if line["notes"] else ""
-        say(f"{line['name']}: {line['rows']:,} new rows in {line['requests']} requests{notes}")
-    say(f"Stored in {store.root}.")
+        echo(f"{line['name']}: {line['rows']:,} new rows in {line['requests']} requests{notes}")
+    echo(f"Stored in {store.root}.")
 
 
 _SHAPE: Final = (
@@ -340,11 +340,11 @@ def import_(path: Path, source: str, root: Path | None, as_json: bool, **shape: 
         })  # fmt: skip
         return
     _show_findings(done.findings)
-    say(f"{fresh:,} bars of {bars.symbol} {bar} stored as {source} in {store.root}.")
+    echo(f"{fresh:,} bars of {bars.symbol} {bar} stored as {source} in {store.root}.")
     if fresh < len(bars):
-        say(f"{len(bars) - fresh:,} bars were there already.")
+        echo(f"{len(bars) - fresh:,} bars were there already.")
     if changed:
-        say(
+        echo(
             f"{changed:,} of them have other values in the file: the stored ones stay. "
             "--as NAME stores the file beside them.",
             err=True,
@@ -420,7 +420,7 @@ def list_(root: Path | None, as_json: bool) -> None:
         _print_json({"store": str(store.root), "entries": lines})
         return
     if not lines:
-        say(f"Nothing stored in {store.root}. Fill it with `septet data fetch`.", err=True)
+        echo(f"Nothing stored in {store.root}. Fill it with `septet data fetch`.", err=True)
         return
     from rich.table import Table
 
@@ -434,7 +434,7 @@ def list_(root: Path | None, as_json: bool) -> None:
             str(line["holes"] or ""),
         )  # fmt: skip
     make_console().print(table)
-    say(f"Stored in {store.root}.")
+    echo(f"Stored in {store.root}.")
 
 
 @data.command()
@@ -463,4 +463,4 @@ def check(path: Path, root: Path | None, as_json: bool, **shape: Any) -> None:
         return
     _show_findings(findings)
     for each in facts:
-        say(f"{each['symbol']}: {each['bars']:,} bars, {each['first']} to {each['last']}")
+        echo(f"{each['symbol']}: {each['bars']:,} bars, {each['first']} to {each['last']}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from septet._cli import options
-from septet._cli.terminal import say, say_json
+from septet._cli.terminal import echo, echo_json
 from septet._files import replace_file
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def _list_faults(context: click.Context, _: click.Parameter, wanted: bool) -> No
     from septet._drill.catalogue import CATALOGUE
 
     for code, kind in CATALOGUE.items():
-        say(f"{code:4}  {kind.what}")
+        echo(f"{code:4}  {kind.what}")
     context.exit()
 
 
@@ -111,11 +111,11 @@ def drill(file: str, out: Path | None, as_json: bool, sets: tuple[str, ...], **c
         synthetic=chosen["synthetic"], keep_going=chosen["keep_going"], sets=sets,
     )  # fmt: skip
     signal.signal(signal.SIGTERM, _stopped)
-    found = rehearse(loaded, made, say=options.told)
+    found = rehearse(loaded, made, log=options.log_to_stderr)
     document = found.document()
     replace_file(folder / "drill.json", json.dumps(document, indent=1) + "\n")
     if as_json:
-        say_json(json.dumps(document))
+        echo_json(json.dumps(document))
     else:
         _show(found)
     return 0 if found.ok else 1

@@ -8,7 +8,7 @@ import click
 
 from septet._cli import options
 from septet._cli.render import render_problems, render_table, to_json
-from septet._cli.terminal import say, say_json, say_text
+from septet._cli.terminal import echo, echo_json, echo_text
 
 __all__ = ["explain"]
 
@@ -38,7 +38,7 @@ def explain(
         return 0
     entries = explained(loaded.resolved, loaded.origins, key, host=loaded.host)
     if as_json:
-        say_json(to_json([each.document() for each in entries]))
+        echo_json(to_json([each.document() for each in entries]))
         return 0
     rows = [{"key": e.key, "value": e.shown, "origin": str(e.origin)} for e in entries]
     _echo(rows)
@@ -54,15 +54,15 @@ def _show_plan(loaded: Any, as_json: bool) -> None:
     numbers = made.assembly.parameters
     if as_json:
         keys = [{"key": each.key, "value": each.value} for each in numbers]
-        say_json(to_json({"name": made.name, "text": made.assembly.text, "parameters": keys}))
+        echo_json(to_json({"name": made.name, "text": made.assembly.text, "parameters": keys}))
         return
-    say_text(with_origins(made.assembly.text))
-    say("# the numbers it reads")
+    echo_text(with_origins(made.assembly.text))
+    echo("# the numbers it reads")
     for place, each in enumerate(numbers):
-        say(f"# P[{place}] = {each.value:.12g}  {each.key}")
+        echo(f"# P[{place}] = {each.value:.12g}  {each.key}")
 
 
 def _echo(rows: list[dict[str, Any]]) -> None:
     for number, line in enumerate(render_table(rows, ("key", "value", "origin")).splitlines()):
         plain = number == 0 or rows[number - 1]["origin"] != "default"
-        say(click.style(line, bold=True) if number == 0 else click.style(line, dim=not plain))
+        echo(click.style(line, bold=True) if number == 0 else click.style(line, dim=not plain))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from septet._cli.terminal import say, say_json
+from septet._cli.terminal import echo, echo_json
 from septet._store.run_order import run_id_in, run_order
 from septet.errors import InputError, SeptetError
 
@@ -222,11 +222,11 @@ def _report(
     except Exception as problem:  # whatever is wrong with the journal: what was asked is written
         found["unread"] = problem.message if isinstance(problem, SeptetError) else repr(problem)
     if as_json:
-        say_json(json.dumps(found))
+        echo_json(json.dumps(found))
     else:
         found["mode"] = mode
         for line in [*_said(found, wait_s), *_effects(found)]:
-            say(line)
+            echo(line)
 
 
 def _await(folder: Path, action: str, since_ns: int, wait_s: float) -> dict[str, Any]:
@@ -271,8 +271,8 @@ def _outcome(journal: Reader, action: str, before: int, tag: str) -> dict[str, A
             left = sum(each.client_id.startswith(tag) for each in event.orders)
     if taken and left is None and not _trades_outside(journal):
         left = 0  # fills happen inside the run: it has no orders anywhere
-    told = {"cleared": cleared} if taken and action == "resume" else {}
-    return {"taken": taken, "open_orders": left, **told}
+    log_to_stderr = {"cleared": cleared} if taken and action == "resume" else {}
+    return {"taken": taken, "open_orders": left, **log_to_stderr}
 
 
 def _trades_outside(journal: Reader) -> bool:

@@ -9,7 +9,7 @@ import click
 
 from septet._cli import options
 from septet._cli.render import to_json
-from septet._cli.terminal import say, say_json
+from septet._cli.terminal import echo, echo_json
 from septet._files import replace_file
 
 __all__ = ["init"]
@@ -80,11 +80,11 @@ def init(folder: str, force: bool, as_json: bool) -> int:
     except OSError as error:
         raise InputError(f"{root} cannot be written: {error.strerror}") from None
     if as_json:
-        say_json(to_json({"ok": True, "folder": str(root), "files": sorted(files)}))
+        echo_json(to_json({"ok": True, "folder": str(root), "files": sorted(files)}))
         return 0
     path = root / "strategy.yaml"
-    say(f"wrote {path}")
-    say(f"next: septet run {path}")
+    echo(f"wrote {path}")
+    echo(f"next: septet run {path}")
     return 0
 
 

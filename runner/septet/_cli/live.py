@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from septet._cli.terminal import ask, say, say_json
+from septet._cli.terminal import ask, echo, echo_json
 from septet.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def run_files(files: Sequence[Any], chosen: dict[str, Any]) -> int:
 
     result = run_live(files, options, confirm=confirm, clock=clock)
     if chosen["as_json"]:
-        say_json(json.dumps(result.document()))
+        echo_json(json.dumps(result.document()))
     else:
         _show(result)
     return result.exit_code
@@ -60,11 +60,11 @@ def _moment(text: str, parse: Any) -> int:
 def _show(result: LiveResult) -> None:
     for run, end in result.ends:
         decisions = run.known.decisions
-        say(f"{run.strategy.name}: {end.how} after {decisions} decisions ({end.text})")
+        echo(f"{run.strategy.name}: {end.how} after {decisions} decisions ({end.text})")
         if end.open_orders is None and end.how == "failed":
-            say("  whether orders of it are open is not known: look at the venue", err=True)
+            echo("  whether orders of it are open is not known: look at the venue", err=True)
         elif end.open_orders:
-            say(f"  {end.open_orders} of its orders are still open at the venue", err=True)
-        say(f"  {run.place.folder}")
+            echo(f"  {end.open_orders} of its orders are still open at the venue", err=True)
+        echo(f"  {run.place.folder}")
     if result.netting:
-        say(result.netting)
+        echo(result.netting)

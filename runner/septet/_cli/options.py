@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from septet._cli.terminal import ask, say
+from septet._cli.terminal import ask, echo
 
 if TYPE_CHECKING:
     from septet._config.access import Access
 
 __all__ = [
-    "access", "access_of", "as_json", "mode", "settings", "strategy_file", "told", "unchecked",
+    "access", "access_of", "as_json", "log_to_stderr", "mode", "settings", "strategy_file",
+    "unchecked",
 ]  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def told(message: str) -> None:
+def log_to_stderr(message: str) -> None:
     """Print what takes a while to stderr."""
-    say(message, err=True)
+    echo(message, err=True)
 
 
 def strategy_file(command: F) -> F:

@@ -8,7 +8,7 @@ import click
 
 from septet._cli import options
 from septet._cli.render import render_table, to_json
-from septet._cli.terminal import say, say_json, say_text
+from septet._cli.terminal import echo, echo_json, echo_text
 from septet.hookspecs import LAYERS
 
 if TYPE_CHECKING:
@@ -62,12 +62,12 @@ def list_(layer: Any, as_json: bool) -> int:
         for each in host.failures
     ]
     if as_json:
-        say_json(to_json({"plugins": entries, "failures": failures}))
+        echo_json(to_json({"plugins": entries, "failures": failures}))
         return 0
     rows = [{**each, "from": f"{each['distribution']} {each['version']}"} for each in entries]
-    say_text(render_table(rows, ("layer", "kind", "name", "from", "check", "summary")))
+    echo_text(render_table(rows, ("layer", "kind", "name", "from", "check", "summary")))
     for each in failures:
-        say(
+        echo(
             f"{click.style('error', fg='red', bold=True)}: {each['distribution']} cannot be "
             f"loaded: {each['reason']}",
             err=True,
@@ -150,9 +150,9 @@ def show(name: str, as_json: bool) -> int:
     entries = [] if labels and not _has(host, name) else _find(host, name)
     documents = [{**_document(each), **_described(host, each)} for each in entries] + labels
     if as_json:
-        say_json(to_json(documents))
+        echo_json(to_json(documents))
         return 0
-    say_text("\n\n".join(describe_text(each) for each in documents))
+    echo_text("\n\n".join(describe_text(each) for each in documents))
     return 0
 
 
@@ -167,11 +167,11 @@ def new(folder: str, as_json: bool) -> int:
 
     files = write_package(Path(folder))
     if as_json:
-        say_json(to_json({"ok": True, "folder": folder, "files": files}))
+        echo_json(to_json({"ok": True, "folder": folder, "files": files}))
         return 0
     for name in files:
-        say(f"wrote {folder}/{name}")
-    say(f"next: pip install -e {folder} && pytest {folder}")
+        echo(f"wrote {folder}/{name}")
+    echo(f"next: pip install -e {folder} && pytest {folder}")
     return 0
 
 
@@ -195,17 +195,17 @@ def check_(name: str | None, as_json: bool) -> int:
     ]
     failed = [each for each in results if not each["ok"]]
     if as_json:
-        say_json(to_json({"ok": not failed, "results": results}))
+        echo_json(to_json({"ok": not failed, "results": results}))
         return 2 if failed else 0
     for each in failed:
         label = click.style("failed", fg="red", bold=True)
-        say(f"{label}: {each['plugin']}: {each['message']}", err=True)
+        echo(f"{label}: {each['plugin']}: {each['message']}", err=True)
     untried = [each for each in results if each["state"] == "not tried"]
     watched = [each for each in results if each["state"] == "watched"]
     doubted = [each for each in results if each["state"] == "doubtful"]
     for each in (*untried, *doubted, *watched) if name is not None else ():
-        say(f"{each['state']}: {each['plugin']}: {each['message']}")
+        echo(f"{each['state']}: {each['plugin']}: {each['message']}")
     kept = len(results) - len(failed) - len(untried)
     tail = f", {len(untried)} could not be tried" if untried else ""
-    say(f"{kept} of {len(results)} plugins keep their promises{tail}")
+    echo(f"{kept} of {len(results)} plugins keep their promises{tail}")
     return 2 if failed else 0

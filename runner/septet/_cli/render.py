@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import click
 
-from septet._cli.terminal import say, say_text
+from septet._cli.terminal import echo, echo_text
 from septet._config.read import MAX_BYTES
 from septet._files import open_regular
 from septet._text import masked_addresses, one_line, shortened, visible
@@ -86,9 +86,9 @@ def count_text(problems: Sequence[Problem]) -> str:
 
 def render_error(error: SeptetError) -> None:
     """Print an error that has no place in a file."""
-    say(f"{click.style('error', fg='red', bold=True)}: {_shown(error.message)}", err=True)
+    echo(f"{click.style('error', fg='red', bold=True)}: {_shown(error.message)}", err=True)
     if error.hint:
-        say(f"  {click.style('hint', fg='cyan')}  {_shown(error.hint)}", err=True)
+        echo(f"  {click.style('hint', fg='cyan')}  {_shown(error.hint)}", err=True)
 
 
 def render_problems(problems: Sequence[Problem], *, total: bool = True) -> None:
@@ -97,10 +97,10 @@ def render_problems(problems: Sequence[Problem], *, total: bool = True) -> None:
     for problem in problems:
         if problem.line and problem.file not in lines:
             lines[problem.file] = _read_lines(problem.file)
-        say_text(_one(problem, lines.get(problem.file, [])), err=True)
-        say(err=True)
+        echo_text(_one(problem, lines.get(problem.file, [])), err=True)
+        echo(err=True)
     if total and problems:
-        say(click.style(count_text(problems), bold=True), err=True)
+        echo(click.style(count_text(problems), bold=True), err=True)
 
 
 def _shown(text: str) -> str:

@@ -11,7 +11,7 @@ import click
 
 from septet._cli import options
 from septet._cli.reading import of_runs
-from septet._cli.terminal import say, say_json, say_progress
+from septet._cli.terminal import echo, echo_json, echo_progress
 
 __all__ = ["replay"]
 
@@ -55,18 +55,18 @@ def replay(ctx: click.Context, run: str, shadow: bool, root: Path, as_json: bool
             f"{folder} has no journal: it is a backtest's", hint="replay a paper or a live run"
         )
     work = shadow_run if shadow else replay_run
-    found = work(folder, progress=_progress(), say=options.told)
+    found = work(folder, progress=_progress(), log=options.log_to_stderr)
     if as_json:
         import json
 
-        say_json(json.dumps(_document(found)))
+        echo_json(json.dumps(_document(found)))
     else:
         if found.changed:
             names = ", ".join(found.changed)
-            say(f"{names} changed since the run: equal bits are not promised", err=True)
-        say(found.text)
+            echo(f"{names} changed since the run: equal bits are not promised", err=True)
+        echo(found.text)
         if found.first is not None:
-            say(f"first: {found.first}")
+            echo(f"first: {found.first}")
     ctx.exit(0 if found.proved else 1)
 
 
@@ -80,6 +80,6 @@ def _progress() -> Any:
         return None
 
     def show(done: int, last: int) -> None:
-        say_progress(f"{done:,} of {last:,} entries", done=done == last)
+        echo_progress(f"{done:,} of {last:,} entries", done=done == last)
 
     return show

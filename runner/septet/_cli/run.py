@@ -15,7 +15,7 @@ from typing import Any, Final
 import click
 
 from septet._cli import options
-from septet._cli.terminal import say_json
+from septet._cli.terminal import echo_json
 from septet.errors import InputError
 
 __all__ = ["Paced", "refuse_live_options", "run"]
@@ -101,7 +101,14 @@ def run(files: tuple[str, ...], mode: str | None, sets: tuple[str, ...], **chose
     access = options.access_of(chosen.pop("secrets"), chosen.pop("hosts"))
     unchecked = chosen.pop("unchecked")
     loaded = [
-        load(file, mode=mode, sets=sets, access=access, unchecked=unchecked, say=options.told)
+        load(
+            file,
+            mode=mode,
+            sets=sets,
+            access=access,
+            unchecked=unchecked,
+            log=options.log_to_stderr,
+        )
         for file in files
     ]
     for each in loaded:
@@ -162,20 +169,20 @@ def _backtest(
             hint="leave --engine out: the bits are the same",
         )
     fast = fast or chunk is not None
-    with _progress() as (say, progress):
+    with _progress() as (echo, progress):
         if chunk is not None:
             from septet._shell.stream import stream_backtest
 
-            result = stream_backtest(loaded, chunk, say=say, progress=progress)
+            result = stream_backtest(loaded, chunk, log=echo, progress=progress)
         else:
             result = backtest(
-                loaded, engine=engine, tables=not fast, say=say, progress=progress, refuses=True
+                loaded, engine=engine, tables=not fast, log=echo, progress=progress, refuses=True
             )
         total = time.perf_counter() - began  # reading the file and importing what runs it, too
         result = replace(result, facts=replace(result.facts, seconds_total=total))
         stored = save_run(result, out, report=not (no_report or fast))
     if as_json:
-        say_json(json.dumps(document(stored), default=str))
+        echo_json(json.dumps(document(stored), default=str))
         return
     from septet._cli.terminal import console as make_console
 
@@ -186,9 +193,9 @@ class Paced:
     """Progress in lines of its own: one as a stage begins, then one every 15 seconds."""
 
     def __init__(
-        self, tell: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+        self, notify: Callable[[str], None], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._tell, self._clock = tell, clock
+        self._notify, self._clock = notify, clock
         self._stage, self._last_s = "", 0.0
 
     def __call__(self, done: int, planned: int, text: str) -> None:
@@ -197,7 +204,7 @@ class Paced:
         ends = done >= planned
         if (begins and not ends) or (self._stage and now_s - self._last_s >= PACE_S):
             self._stage, self._last_s = text, now_s
-            self._tell(f"{text}: {done:,} of {planned:,} done")
+            self._notify(f"{text}: {done:,} of {planned:,} done")
 
 
 @contextmanager
@@ -207,7 +214,7 @@ def _progress() -> Iterator[Any]:
 
     console = make_console(stderr=True)
     if not sys.stderr.isatty():
-        yield options.told, Paced(options.told)
+        yield options.log_to_stderr, Paced(options.log_to_stderr)
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 

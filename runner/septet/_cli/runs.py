@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from septet._cli.reading import of_runs
-from septet._cli.terminal import say, say_json
+from septet._cli.terminal import echo, echo_json
 from septet.errors import InputError, JournalError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _find(reference: str, root: Path) -> Run:
 def _print_json(value: Any) -> None:
     from septet._store.run_folder import dump_json
 
-    say_json(dump_json(value))
+    echo_json(dump_json(value))
 
 
 @click.group()
@@ -87,7 +87,7 @@ def list_(strategy: str | None, last: int | None, root: Path, as_json: bool) -> 
         show_list(lines, _console())
     else:
         of = f" of {strategy}" if strategy else ""
-        say(f"No runs{of} in {root}. Make one with `septet run FILE`.", err=True)
+        echo(f"No runs{of} in {root}. Make one with `septet run FILE`.", err=True)
 
 
 @runs.command("show", help=f"Show a stored run. {_RUN_HELP}")
@@ -105,7 +105,7 @@ def show_(run: str, root: Path, as_json: bool) -> None:
     else:
         show(found, _console())
         for line in [*_standing(found), *_open_lines(found)]:
-            say(line)
+            echo(line)
 
 
 def _open_lines(run: Run) -> list[str]:
@@ -182,7 +182,7 @@ def export(
         _print_json({"written": [str(path) for path in written]})
     else:
         for path in written:
-            say(str(path))
+            echo(str(path))
 
 
 @runs.command(
@@ -213,7 +213,7 @@ def diff_(
         _find(live, root).folder,
         _find(backtest, root),
         base=base,
-        say=lambda text: say(text, err=True),
+        log=lambda text: echo(text, err=True),
     )
     if as_json:
         _print_json(gap.document())
@@ -236,7 +236,7 @@ def report(run: str, root: Path, as_json: bool) -> None:
     if as_json:
         _print_json({"run_id": found.run_id, "report": str(path)})
     else:
-        say(str(path))
+        echo(str(path))
 
 
 @click.command(

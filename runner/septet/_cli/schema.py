@@ -8,7 +8,7 @@ import click
 
 from septet._cli import options
 from septet._cli.render import to_json
-from septet._cli.terminal import say, say_json
+from septet._cli.terminal import echo, echo_json
 from septet._files import replace_file
 
 __all__ = ["schema"]
@@ -30,14 +30,14 @@ def schema(out: str | None, as_json: bool) -> int:
     host = Host()
     text = schema_text(host)
     if out is None:
-        say_json(text)
+        echo_json(text)
         return 0
     try:
         replace_file(Path(out), text)
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error.strerror}") from None
     if as_json:
-        say_json(to_json({"ok": True, "file": out, "plugins": len(host.components())}))
+        echo_json(to_json({"ok": True, "file": out, "plugins": len(host.components())}))
     else:
-        say(f"wrote {out} with {len(host.components())} plugins", err=True)
+        echo(f"wrote {out} with {len(host.components())} plugins", err=True)
     return 0

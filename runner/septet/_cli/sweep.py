@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from septet._cli import options
-from septet._cli.terminal import say_json
+from septet._cli.terminal import echo_json
 
 if TYPE_CHECKING:
     from septet._sweep.run_sweep import Outcome
@@ -89,10 +89,12 @@ def sweep(
     from septet._sweep.run_sweep import run_sweep
 
     said = flag_settings(axes, {"where": where, "method": method, "trials": trials, "goal": goal})
-    loaded = load(file, mode="backtest", sets=[*sets, *said], unchecked=unchecked, say=options.told)
+    loaded = load(
+        file, mode="backtest", sets=[*sets, *said], unchecked=unchecked, log=options.log_to_stderr
+    )
     if loaded.warnings:
         render_problems(loaded.warnings)
-    with _progress() as (say, progress):
+    with _progress() as (echo, progress):
         outcome = run_sweep(
             loaded,
             out,
@@ -102,13 +104,13 @@ def sweep(
             confirmed=yes,
             resume=resume,
             page=not no_report,
-            say=say,
+            log=echo,
             progress=progress,
         )
     if as_json:
         from septet._cli.render import to_json
 
-        say_json(to_json(_document(outcome)))
+        echo_json(to_json(_document(outcome)))
     else:
         _show(outcome)
     return 0 if outcome.findings.count("done") else 1
@@ -207,7 +209,7 @@ def _show(outcome: Outcome) -> None:
 def _progress() -> Iterator[Any]:
     """Messages and a bar on stderr; the bar only on a terminal."""
     if not sys.stderr.isatty():
-        yield options.told, None
+        yield options.log_to_stderr, None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining

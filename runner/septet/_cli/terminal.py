@@ -3,7 +3,7 @@
 Names, cells and messages come from files that a stranger may have written. Every command prints
 through this module and through nothing else:
 
-- `say` prints one line, whatever is in it; `ask` puts a question in one line.
+- `echo` prints one line, whatever is in it; `ask` puts a question in one line.
 - `say_json` prints a document, `say_text` a text whose values passed `one_line` before.
 - `console` gives a rich console in which every text and every cell is one line.
 
@@ -31,27 +31,27 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = [
-    "ask", "console", "guarded_streams", "let_plugin_print", "say", "say_json", "say_progress",
-    "say_text", "traceback_text",
+    "ask", "console", "guarded_streams", "let_plugin_print", "echo", "echo_json", "echo_progress",
+    "echo_text", "traceback_text",
 ]  # fmt: skip
 
 
-def say(text: object = "", *, err: bool = False) -> None:
+def echo(text: object = "", *, err: bool = False) -> None:
     """Print one line; a line break in it is shown and does not break the line."""
     click.echo(visible(str(text), styled=True, lines=False), err=err)
 
 
-def say_text(text: str, *, err: bool = False) -> None:
+def echo_text(text: str, *, err: bool = False) -> None:
     """Print a text of several lines, in which every value passed `one_line` before."""
     click.echo(text, err=err)
 
 
-def say_json(text: str) -> None:
+def echo_json(text: str) -> None:
     """Print a JSON document, in which line breaks of values are escaped already."""
     click.echo(text.removesuffix("\n"))
 
 
-def say_progress(text: str, *, done: bool = False) -> None:
+def echo_progress(text: str, *, done: bool = False) -> None:
     """Print a line to standard error over the one before, until `done`."""
     stream = _bare(sys.stderr)
     stream.write(f"\r{one_line(text)}" + ("\n" if done else ""))
@@ -63,7 +63,7 @@ def ask(question: str) -> bool:
     try:
         return bool(click.confirm(one_line(question), default=False, err=True))
     except click.Abort:  # Ctrl-C, or the end of the input
-        say(err=True)
+        echo(err=True)
         return False
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from septet._cli import options
-from septet._cli.terminal import say, say_json
+from septet._cli.terminal import echo, echo_json
 
 __all__ = ["train"]
 
@@ -37,7 +37,7 @@ def train(
     from septet._config import load
     from septet._learn.store_all import fit_all
 
-    loaded = load(file, sets=sets, unchecked=unchecked, say=options.told)
+    loaded = load(file, sets=sets, unchecked=unchecked, log=options.log_to_stderr)
     if loaded.warnings:
         render_problems(loaded.warnings)
     from septet._shell.backtest import checks_of
@@ -47,7 +47,7 @@ def train(
     checks = checks_of(loaded)
     card = fit_all(loaded.strategy, loaded.resolved, lambda: features(loaded), folder, **checks)
     if as_json:
-        say_json(to_json({"folder": str(folder), "card": card}))
+        echo_json(to_json({"folder": str(folder), "card": card}))
         return
     _show(folder, card)
 
@@ -74,5 +74,5 @@ def _show(folder: Path, card: dict[str, Any]) -> None:
         lines.append(("unchecked", unchecked_text(unchecked)))
     width = max(len(name) for name, _ in lines)
     for name, text in lines:
-        say(f"{name.ljust(width)}  {text}")
-    say(f"stored in {folder}")
+        echo(f"{name.ljust(width)}  {text}")
+    echo(f"stored in {folder}")

@@ -61,8 +61,8 @@ def _walk(value: Any, *, named: bool) -> Iterator[Address]:
     if isinstance(value, Mapping):
         for key, each in value.items():
             words = str(key).lower()
-            told = any(word in words for word in _ADDRESS_WORDS)
-            yield from _walk(each, named=named or told)
+            is_named = any(word in words for word in _ADDRESS_WORDS)
+            yield from _walk(each, named=named or is_named)
     elif isinstance(value, str) and ("//" in value or (named and value)):
         yield _address(value)
     elif isinstance(value, Sequence) and not isinstance(value, str | bytes):

@@ -117,8 +117,8 @@ def expression_problem(
     before = len(case.problems)
     text = node.text if node is not None else ""
     found = " ".join(text[max(offset, 0) : max(offset, 0) + 40].split())
-    tell = case.error if severity == "error" else case.warn
-    tell(path, message, found=f"'{found}'" if found else "", hint=hint)
+    report = case.error if severity == "error" else case.warn
+    report(path, message, found=f"'{found}'" if found else "", hint=hint)
     if node is not None and offset >= 0:
         case.problems[before] = _shifted(case, node, offset, before)
 

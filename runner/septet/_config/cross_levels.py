@@ -244,8 +244,8 @@ def check_liquidation(case: Case) -> None:
         if distance is None or not late:
             continue
         at = ", ".join(f"a {side} at {_percent(distances[side])}" for side in late)
-        tell = case.error if name == "stop_loss" else case.warn
-        tell(
+        report = case.error if name == "stop_loss" else case.warn
+        report(
             ("risk", "stops", name),
             f"a position is liquidated before this stop acts: leverage {leverage:g} liquidates "
             f"{at} against its entry",

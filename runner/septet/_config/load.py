@@ -71,7 +71,7 @@ def load(
     mode: str | None = None,
     sets: Sequence[str | Setting] = (),
     unchecked: bool = False,
-    say: Callable[[str], None] | None = None,
+    log: Callable[[str], None] | None = None,
     access: Access | None = None,
 ) -> Loaded:
     """Load a strategy file.
@@ -111,11 +111,11 @@ def load(
     problems += over_problems
     strategy, found = _validate(tree, host)
     problems += found
-    also = partial(_checked_too, strategy, unchecked, say)
+    also = partial(_checked_too, strategy, unchecked, log)
     problems += _other_modes(base, tree, settings, host, base_dir, also)
     verdicts: list[PluginVerdict] = []
     if strategy is not None:
-        verdicts, failed = _checked(strategy, tree, host, unchecked, say)
+        verdicts, failed = _checked(strategy, tree, host, unchecked, log)
         problems += failed
     problems = _in_order(problems)
     if strategy is None or any(each.severity == "error" for each in problems):
@@ -141,7 +141,7 @@ def _checked(
     tree: Node,
     host: Host,
     unchecked: bool,
-    say: Callable[[str], None] | None = None,
+    log: Callable[[str], None] | None = None,
     known: Strategy | None = None,
 ) -> tuple[list[PluginVerdict], list[Problem]]:
     """Return the verdicts of plugins that are not septet's, and a problem for each that failed.
@@ -154,7 +154,7 @@ def _checked(
 
     verdicts: list[PluginVerdict] = []
     problems: list[Problem] = []
-    for path, verdict in verdicts_of(strategy, host, unchecked=unchecked, say=say, known=known):
+    for path, verdict in verdicts_of(strategy, host, unchecked=unchecked, log=log, known=known):
         verdicts.append(verdict)
         if verdict.state == "failed":
             place = (*path, "use") if tree.at((*path, "use")) is not None else path
@@ -170,13 +170,13 @@ def _checked(
 def _checked_too(
     now: Strategy | None,
     unchecked: bool,
-    say: Callable[[str], None] | None,
+    log: Callable[[str], None] | None,
     other: Strategy,
     tree: Node,
     host: Host,
 ) -> list[Problem]:
     """Check plugins that only the overlay of another mode names."""
-    return _checked(other, tree, host, unchecked, say, known=now)[1]
+    return _checked(other, tree, host, unchecked, log, known=now)[1]
 
 
 def variant(loaded: Loaded, settings: Sequence[Setting]) -> Loaded:

@@ -89,7 +89,7 @@ def verdicts_of(
     host: Host,
     *,
     unchecked: bool = False,
-    say: Callable[[str], None] | None = None,
+    log: Callable[[str], None] | None = None,
     known: Strategy | None = None,
 ) -> list[tuple[KeyPath, PluginVerdict]]:
     """Return a verdict for every stranger's block of a file, each with its path.
@@ -97,21 +97,21 @@ def verdicts_of(
     Blocks that `known` has as well are left out.
     """
     found: list[tuple[KeyPath, PluginVerdict]] = []
-    before = {_told(path, block) for path, block in strangers_of(known)} if known else set()
+    before = {_reported(path, block) for path, block in strangers_of(known)} if known else set()
     for path, block in strangers_of(strategy):
-        if _told(path, block) in before:
+        if _reported(path, block) in before:
             continue
         plugin = f"{block.distribution}:{block.use.rpartition(':')[2]}"
         if unchecked:
             source = source_digest(block.declaration)
             verdict = PluginVerdict(plugin, block.kind, source, UNCHECKED)
         else:
-            verdict = _verdict(plugin, block, strategy, host, say)
+            verdict = _verdict(plugin, block, strategy, host, log)
         found.append((path, verdict))
     return found
 
 
-def _told(path: KeyPath, block: UseBlock) -> tuple[Any, ...]:
+def _reported(path: KeyPath, block: UseBlock) -> tuple[Any, ...]:
     return path, block.distribution, block.use, block.config.model_dump_json(), block.bar_ns
 
 
@@ -120,7 +120,7 @@ def _verdict(
     block: UseBlock,
     strategy: Strategy,
     host: Host,
-    say: Callable[[str], None] | None,
+    log: Callable[[str], None] | None,
 ) -> PluginVerdict:
     owner, bar_ns = block.distribution, block.bar_ns or strategy.universe.bar
     names = _inputs(strategy) if block.kind == "model" else ()
@@ -135,14 +135,14 @@ def _verdict(
         return verdict
     from septet.testing.verdict import decisive, state_of
 
-    if say is not None:
-        say(f"checking {plugin}, once for this source and these settings")
+    if log is not None:
+        log(f"checking {plugin}, once for this source and these settings")
     checks = decisive(
         block.declaration, block.config, bar_ns=bar_ns, names=names,
         resolve=lambda use: host.load(host.inner(use, owner)),
     )  # fmt: skip
-    told = tuple((each.name, each.state, each.message) for each in checks)
-    verdict = PluginVerdict(plugin, block.kind, source, state_of(checks), told)
+    reported = tuple((each.name, each.state, each.message) for each in checks)
+    verdict = PluginVerdict(plugin, block.kind, source, state_of(checks), reported)
     _write(path, verdict, _packages(block, host))
     return verdict
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from septet import messages as m
 from septet._core.state import Ints, PlanFacts
-from septet._kernel.layout import CHECKED_FIRST, CHECKED_TIMES, CHECKED_TOLD
+from septet._kernel.layout import CHECKED_FIRST, CHECKED_REPORTED, CHECKED_TIMES
 from septet_schemas.times import format_moment
 
 if TYPE_CHECKING:
@@ -35,13 +35,13 @@ def new_invalid_answers(engine: Engine) -> list[m.Command]:
     found: list[m.Command] = []
     facts, C = engine.plan.facts, engine.state.C
     for (rule, kind), at in zip(facts.checked, facts.checked_at, strict=True):
-        times, told = int(C[at + CHECKED_TIMES]), int(C[at + CHECKED_TOLD])
-        if times == told:
+        times, reported = int(C[at + CHECKED_TIMES]), int(C[at + CHECKED_REPORTED])
+        if times == reported:
             continue
-        C[at + CHECKED_TOLD] = times
+        C[at + CHECKED_REPORTED] = times
         first_ns = int(C[at + CHECKED_FIRST])
         found.append(m.InvalidAnswer(rule=rule, rule_kind=kind, first_ns=first_ns, times=times))
-        if not told:
+        if not reported:
             text = f"{rule} gave an answer that a {kind} may not give, at {format_moment(first_ns)}"
             found.append(m.Alerted(level="warning", event="invalid_answer", text=text))
     return found

@@ -26,7 +26,7 @@ NOBODY: Final = -1
 class VenueFillsEngine(Engine):
     """The deterministic core of a run whose orders are filled elsewhere.
 
-    It takes the parameters of `Engine`; the plan must be external. Rows of the log are dropped
+    It takes the parameters of `Engine`; the plan must have venue fills. Rows of the log are dropped
     once they are commands, unless `keeps_log` is True.
     """
 

@@ -233,11 +233,11 @@ def _calendar_hint(fitting: Sequence[str]) -> str:
 
 def _ended(findings: Iterable[Finding]) -> list[Doubt]:
     """Return what to say of symbols whose candles end early: of many, a few and their number."""
-    told, rest = ended_symbols(findings)
+    reported, rest = ended_symbols(findings)
     hint = "bring candles of the whole span, end it there (universe: {end: ...}), or leave it out"
     found = [
         Doubt(each.symbol, each.message[:1].upper() + each.message[1:], hint, each.kind)
-        for each in told
+        for each in reported
     ]
     if rest:
         names = ", ".join(each.symbol for each in rest[:8])

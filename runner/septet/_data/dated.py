@@ -29,7 +29,7 @@ def known_early(table: SeriesTable, keys: SeriesConfig) -> tuple[Finding, ...]:
 
     A stamp that is a date, midnight in the zone of the file, is where a day begins; what is said
     of the day is known at its end or later, unless it is stamped with the day after. A source
-    that says itself when values were published is believed.
+    that gives the times of publication itself is taken at its word.
     """
     count = len(table.stamp_ns)
     if keys.known_after is None or count < _FEWEST or table.vintage == "published":

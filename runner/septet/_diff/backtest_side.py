@@ -132,7 +132,7 @@ def _differing(path: str, one: Any, other: Any) -> list[tuple[str, Any, Any]]:
 # ---------------------------------------------------------------- its bars, read again
 
 
-def open_past(run: Run, lived: Lived, *, base: Path | None = None, say: Any = None) -> Past:
+def open_past(run: Run, lived: Lived, *, base: Path | None = None, log: Any = None) -> Past:
     """Read a backtest's bars again, and make it anew where it did not begin with the live run.
 
     Raises
@@ -157,7 +157,7 @@ def open_past(run: Run, lived: Lived, *, base: Path | None = None, say: Any = No
         resolved = _over_the_span(resolved, lived, capital)
         hashes = None
     try:
-        session, notes = _read_again(run, resolved, base, hashes, lived.first_ns, say)
+        session, notes = _read_again(run, resolved, base, hashes, lived.first_ns, log)
     except InputError as problem:
         if facts.first_decision_ns <= lived.last_ns and lived.first_ns <= facts.end_ns:
             raise
@@ -192,14 +192,14 @@ def _read_again(
     base: Path | None,
     hashes: Mapping[str, str] | None,
     first_ns: int,
-    say: Any,
+    log: Any,
 ) -> tuple[Session, list[str]]:
     """Read the data from the folder in which it has not changed, or else where it is found."""
     found: list[tuple[Session, list[str]]] = []
     failed: list[SeptetError] = []
     for place in _places(run, base):
         try:
-            session = open_session(_reopened(resolved, run, place), say=say, not_before_ns=first_ns)
+            session = open_session(_reopened(resolved, run, place), log=log, not_before_ns=first_ns)
         except SeptetError as problem:
             failed.append(problem)
             continue

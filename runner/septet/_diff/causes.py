@@ -12,7 +12,7 @@ from septet._diff.books import Priced
 from septet._diff.live_side import Lived, is_deed
 from septet._diff.orders import Outcome, outcomes_of, stops_of
 from septet._diff.paper_fills import Simulated
-from septet._diff.rows import Row, differing, is_same, row_of, told_apart
+from septet._diff.rows import Row, differing, distinct_texts, is_same, row_of
 from septet._live.facts import instruments_in
 
 __all__ = ["PARTS", "Cause", "causes_of"]
@@ -94,7 +94,7 @@ def _revised(sides: Sides) -> Iterator[Cause]:
             for name in PRICES:
                 before, after = getattr(bar, name), columns[name][i]
                 if not is_same(before, after):
-                    was, became = told_apart(before, after, 10)
+                    was, became = distinct_texts(before, after, 10)
                     yield Cause(
                         "revision", "bar", symbol, open_ns, _relative(before, after),
                         f"{name} was {was} live and is {became}",
@@ -112,7 +112,7 @@ def _revised_series(sides: Sides) -> Iterator[Cause]:
         for stamp_ns, after in zip(table.stamp_ns.tolist(), table.value.tolist(), strict=True):
             point = sides.lived.points.get((name, stamp_ns))
             if point is not None and not is_same(point.value, after):
-                was, became = told_apart(point.value, after, 10)
+                was, became = distinct_texts(point.value, after, 10)
                 yield Cause(
                     "revision", "series", name, stamp_ns, _relative(point.value, after),
                     f"{name} was {was} live and is {became}",
@@ -210,7 +210,7 @@ def _decisions(
             continue
         same = (was.signal, was.rejected_by) == (became.signal, became.rejected_by)
         amount = same and (was.granted == 0.0) == (became.granted == 0.0)
-        sizes = told_apart(was.granted, became.granted)
+        sizes = distinct_texts(was.granted, became.granted)
         yield Cause(
             part, "amount" if amount else "decision", sides.lived.symbols[k], time_ns,
             abs(became.granted - was.granted) * sides.close(k, time_ns),

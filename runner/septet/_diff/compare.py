@@ -95,7 +95,7 @@ class Gap:
         }  # fmt: skip
 
 
-def diff(live: Path, backtest: Run, *, base: Path | None = None, say: Any = None) -> Gap:
+def diff(live: Path, backtest: Run, *, base: Path | None = None, log: Any = None) -> Gap:
     """Explain the gap between a paper or live run and a backtest of the same strategy.
 
     Parameters
@@ -118,20 +118,20 @@ def diff(live: Path, backtest: Run, *, base: Path | None = None, say: Any = None
         If the journal is damaged.
     """
     lived = read_lived(live)
-    past = open_past(backtest, lived, base=base, say=say)
+    past = open_past(backtest, lived, base=base, log=log)
     until_ns = _until(lived, past)
     if until_ns < lived.last_ns:
         past.notes.append(
             f"the live run went on to {iso(lived.last_ns)}: what it did after the last decision "
             "time that both have is not compared"
         )
-    build = build_paper(lived, past.session.instruments, say=say)
+    build = build_paper(lived, past.session.instruments, log=log)
     insist_on_same_numbers(build.plan.parameter_keys(), past.session.plan.parameter_keys())
     seen = seen_by(lived, past, build, until_ns)
-    build = build_paper(lived, past.session.instruments, say=say)
+    build = build_paper(lived, past.session.instruments, log=log)
     paper = simulate(lived, build, until_ns)
     own = instruments_in(lived.head.facts)
-    (traded, at_prices, actual), priced = _own(lived, past, seen, paper, own, until_ns, say)
+    (traded, at_prices, actual), priced = _own(lived, past, seen, paper, own, until_ns, log)
     stages = (
         past.equity[until_ns], _at(seen.equity, until_ns), paper.worth, traded, at_prices, actual,
     )  # fmt: skip
@@ -169,7 +169,7 @@ def _own(
     paper: Simulated,
     instruments: list[Instrument],
     until_ns: int,
-    say: Any,
+    log: Any,
 ) -> tuple[tuple[float, float, float], list[Priced]]:
     """Return what the live run's own orders are worth: at simulated, at actual prices, with fees.
 
@@ -181,6 +181,6 @@ def _own(
         return booked_again(lived, simulator, seen, instruments, paper.funding, until_ns)
     worth = paper.worth
     if lived.has_deeds or instruments != list(past.session.instruments):
-        build = build_paper(lived, instruments, say=say)
+        build = build_paper(lived, instruments, log=log)
         worth = simulate(lived, build, until_ns, deeds=True).worth
     return (worth, worth, worth), []

@@ -45,14 +45,14 @@ class Simulated:
 
 
 def build_paper(
-    lived: Lived, instruments: Sequence[Instrument] | None = None, *, say: Any = None
+    lived: Lived, instruments: Sequence[Instrument] | None = None, *, log: Any = None
 ) -> Build:
     """Make the core of the live run's strategy with simulated fills at the next open."""
     if instruments is None:
         instruments = instruments_in(lived.head.facts)
     return core_of(
         _paper(lived), tag=str(lived.head.facts["tag"]), instruments=instruments,
-        run_folder=lived.folder, say=say, speed=float(lived.head.facts["core"]["speed"]),
+        run_folder=lived.folder, log=log, speed=float(lived.head.facts["core"]["speed"]),
     )  # fmt: skip
 
 

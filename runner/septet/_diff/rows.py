@@ -11,7 +11,7 @@ import numpy as np
 from septet import messages as m
 
 __all__ = [
-    "Row", "differing", "is_same", "row_of", "rows_of_frame", "rows_of_table", "told_apart",
+    "Row", "differing", "is_same", "row_of", "rows_of_frame", "rows_of_table", "distinct_texts",
 ]  # fmt: skip
 
 
@@ -36,7 +36,7 @@ def is_same(one: float, other: float) -> bool:
     return one == other or (one != one and other != other)
 
 
-def told_apart(one: float, other: float, digits: int = 8) -> tuple[str, str]:
+def distinct_texts(one: float, other: float, digits: int = 8) -> tuple[str, str]:
     """Write two values with so many digits, and with more where they would look the same."""
     for places in (digits, 12, 17):
         shown = f"{one:.{places}g}", f"{other:.{places}g}"

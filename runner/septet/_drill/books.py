@@ -145,7 +145,7 @@ class OurBook:
         self.seq = 0
         self.sent: dict[str, Sent] = {}
         self.states: dict[str, tuple[str, float]] = {}
-        self.told: dict[tuple[str, str], m.Filled] = {}
+        self.reported: dict[tuple[str, str], m.Filled] = {}
         self.booked: dict[tuple[str, str], list[m.Traded]] = {}
         self.positions: dict[int, float] = {}
         self.backwards: list[str] = []
@@ -236,7 +236,7 @@ class OurBook:
             self.decided_ns = event.at_ns
 
     def _filled(self, event: m.Filled) -> None:
-        self.told.setdefault((self.id_of(event.symbol), event.trade_id), event)
+        self.reported.setdefault((self.id_of(event.symbol), event.trade_id), event)
 
     # ------------------------------------------------------------ commands
 

@@ -20,7 +20,7 @@ KINDS = {
     "wrong_fill": "an execution booked with another side, quantity, price or fee",
     "position": "a position that is not the sum of the executions",
     "balance": "a balance that executions do not explain",
-    "open_order": "an order that is open on one side only, or whose fate is not known",
+    "open_order": "an order that is open on one side only, or in an unknown state",
     "late_order": "an order that left after its deadline or after a halt",
     "backwards": "a state or a time that went backwards",
     "banned": "a request although an answer had told of a ban",

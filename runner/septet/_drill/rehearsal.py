@@ -34,7 +34,7 @@ from septet._live.market_data.opening import request_of
 
 __all__ = ["drill"]
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 _NS: Final = 1_000_000_000
 _SETTLE_WITHIN_S: Final = 90.0
 _RESUME_EVERY_S: Final = 1.0
@@ -42,7 +42,7 @@ _OF_PROCESS: Final = 1_000_000
 """Numbers of faults from here on are of the run's own process; below are those of the venue."""
 
 
-def drill(loaded: Loaded, options: Options, say: Say = lambda text: None) -> Outcome:
+def drill(loaded: Loaded, options: Options, log: Log = lambda text: None) -> Outcome:
     """Rehearse a strategy against a local venue with faults; return what held.
 
     Parameters
@@ -89,13 +89,13 @@ def drill(loaded: Loaded, options: Options, say: Say = lambda text: None) -> Out
         inside = any(CATALOGUE[code].way == "process" for code in options.codes)
         report = options.folder / "process-faults.jsonl" if inside else None
         run = RunProcess(words, environment, options.folder / "run.log", report)
-        rehearsal = _Rehearsal(venue, run, stage, options, outcome, wants, say)
+        rehearsal = _Rehearsal(venue, run, stage, options, outcome, wants, log)
         try:
             rehearsal.play()
         finally:
             run.stop()
             rehearsal.close()
-    replay_all(outcome, say)
+    replay_all(outcome, log)
     outcome.seconds = time.monotonic() - began
     return outcome
 
@@ -111,16 +111,16 @@ class _Rehearsal(Watch):
 
     def __init__(
         self, venue: VenueProcess, run: RunProcess, stage: Stage, options: Options,
-        outcome: Outcome, wants: frozenset[str], say: Say,
+        outcome: Outcome, wants: frozenset[str], log: Log,
     ) -> None:  # fmt: skip
-        super().__init__(venue, run, stage, options, outcome, say)
+        super().__init__(venue, run, stage, options, outcome, log)
         self._wants = wants
         self._rows = {row.code: row for row in outcome.rows}
         self._numbers: dict[int, str] = {}
         self._counted: dict[int, int] = {}
         self._unjudged: list[str] = []
         """What has struck and was not yet seen to settle."""
-        self._told: set[Finding] = set()
+        self._reported: set[Finding] = set()
         self._resumed_s = 0.0
 
     # ------------------------------------------------------------ the whole
@@ -128,7 +128,7 @@ class _Rehearsal(Watch):
     def play(self) -> None:
         """Start the run, inject everything, end it, and check once more."""
         self._run.start()
-        self._say(
+        self._log(
             "the run starts: it reads its history, compiles its plan if that is new here, and "
             "trains a model if it has one"
         )
@@ -156,7 +156,7 @@ class _Rehearsal(Watch):
         self._outcome.over = f"{played}, and {left} of {sum(row.asked for row in rows)} faults " + (
             "were not reached"
         )
-        self._say(self._outcome.over)
+        self._log(self._outcome.over)
 
     def _inject_all(self) -> None:
         asked = self._options
@@ -170,7 +170,7 @@ class _Rehearsal(Watch):
             self._until(lambda: not self._waits_for_person, self._patience_s)
             if self._is_over():
                 raise BarsOverError
-            self._say(f"{place + 1} of {len(plan)}: {code} {kind.what}")
+            self._log(f"{place + 1} of {len(plan)}: {code} {kind.what}")
             self._window(kind, random.Random(f"{self._options.seed}:{place}:{code}"))
         self._linger()
 
@@ -203,10 +203,10 @@ class _Rehearsal(Watch):
         if ours is None:
             return
         found = set(check_truth(theirs, ours))
-        outcome.findings = sorted(found - self._told)
-        self._told |= found
+        outcome.findings = sorted(found - self._reported)
+        self._reported |= found
         totals = outcome.totals
-        totals.kinds.update(each.kind for each in self._told)
+        totals.kinds.update(each.kind for each in self._reported)
         totals.orders = sum(o.client_id.startswith(ours.tag) for o in theirs.orders.values())
         totals.fills = sum(f.client_id.startswith(ours.tag) for f in theirs.fills.values())
         totals.decisions, totals.starts = ours.decisions, self._run.starts
@@ -357,10 +357,10 @@ class _Rehearsal(Watch):
         """Book findings that are new, and a block that did not go, to the faults of the window."""
         assert self._ours is not None
         bars = check_bars(self._theirs, self._ours)
-        fresh = [each for each in [*found, *bars] if each not in self._told]
-        self._told |= set(fresh)
+        fresh = [each for each in [*found, *bars] if each not in self._reported]
+        self._reported |= set(fresh)
         for each in (*fresh, *([f"not settled: {why}"] if why else [])):
-            self._say(f"  {', '.join(dict.fromkeys(struck))}: {each}")
+            self._log(f"  {', '.join(dict.fromkeys(struck))}: {each}")
         for code in dict.fromkeys(struck):
             row = self._rows[code]
             row.findings += fresh
@@ -392,7 +392,7 @@ class _Rehearsal(Watch):
         if found:
             return str(found[0]), found
         if not bars and ours.file_halts:  # a run may end so
-            self._say(f"a halt of the strategy file holds: {', '.join(ours.file_halts)}")
+            self._log(f"a halt of the strategy file holds: {', '.join(ours.file_halts)}")
             return "", []
         if self._waits_for_person:
             return (HALTED, []) if bars else ("", [])  # a run may end halted

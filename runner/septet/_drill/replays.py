@@ -13,13 +13,13 @@ from septet.errors import SeptetError
 __all__ = ["replay_all"]
 
 
-def replay_all(outcome: Outcome, say: Callable[[str], None]) -> None:
+def replay_all(outcome: Outcome, log: Callable[[str], None]) -> None:
     """Feed the run's journal through the core again, and through the backtest's arrays."""
     if not outcome.run:
         outcome.failures.append("no run was begun")
         return
     for name, work in (("replay", replay), ("shadow", shadow)):
-        say(f"{name} of {Path(outcome.run).name}")
+        log(f"{name} of {Path(outcome.run).name}")
         try:
             found = work(Path(outcome.run))
         except SeptetError as error:

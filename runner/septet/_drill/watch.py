@@ -52,10 +52,10 @@ class Watch:
 
     def __init__(
         self, venue: VenueProcess, run: RunProcess, stage: Stage, options: Options,
-        outcome: Outcome, say: Callable[[str], None],
+        outcome: Outcome, log: Callable[[str], None],
     ) -> None:  # fmt: skip
         self._venue, self._run, self._stage = venue, run, stage
-        self._options, self._outcome, self._say = options, outcome, say
+        self._options, self._outcome, self._log = options, outcome, log
         self._theirs = VenueBook(bars=stage.bars, cover=Cover(terms_of(stage.config)))
         self._ours: OurBook | None = None
         self._reader: Reader | None = None
@@ -115,7 +115,7 @@ class Watch:
         if halted_ns != self._halt_ns:
             self._halt_ns, self._waits_until_s = halted_ns, time.monotonic() + _PERSON_WITHIN_S
             run = self._outcome.run.rpartition("/")[2]
-            self._say(
+            self._log(
                 f"{one_line(ours.halted_by)} has halted the run: the drill waits for septet resume "
                 f"{run} --name YOU --reason WHY --runs {self._options.folder / 'runs'}, for "
                 f"{_PERSON_WITHIN_S / 60:g} minutes at most"
@@ -124,7 +124,7 @@ class Watch:
             return True
         if self._waits_until_s:
             self._waits_until_s = 0.0
-            self._say("nobody has resumed the run: the drill clears the halt")
+            self._log("nobody has resumed the run: the drill clears the halt")
         return False
 
     # ------------------------------------------------------------ waiting

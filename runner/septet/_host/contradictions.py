@@ -1,6 +1,6 @@
 """Declarations that contradict themselves: refused where they are made, with their line.
 
-What a step declares is believed by the planner, so that what cannot be true together is an error:
+The planner relies on what a step declares, so contradicting declarations are an error:
 an option that its kind does not have, a parameter with two meanings, names given twice, a memory
 shorter than what is read. What depends on settings is asked by the kit with those of a file.
 """

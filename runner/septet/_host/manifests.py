@@ -202,18 +202,20 @@ def _insist_component(component: Component, layer: Layer, hook: str) -> None:
         With what was found.
     """
     _insist(component.name, _NAME, f"{hook} declares a component whose name", 64)
-    told = f"{hook} declares {component.name!r}"
+    declared = f"{hook} declares {component.name!r}"
     if type(component.layer) is not str or component.layer != layer:
-        raise PluginError(f"{told} for layer {component.layer!r:.80}, expected {layer!r}")
+        raise PluginError(f"{declared} for layer {component.layer!r:.80}, expected {layer!r}")
     kind: object = component.kind
     if not (kind is None or type(kind) is str) or kind not in KINDS[layer]:
         kinds = ", ".join(str(kind) for kind in KINDS[layer] if kind)
-        raise PluginError(f"{told} of kind {kind!r:.80}; kinds: {kinds}")
-    _insist(component.target, _TARGET, f"{told} with a target that", 512, "module:attribute, in")
+        raise PluginError(f"{declared} of kind {kind!r:.80}; kinds: {kinds}")
+    _insist(
+        component.target, _TARGET, f"{declared} with a target that", 512, "module:attribute, in"
+    )
     summary: object = component.summary
     if type(summary) is not str or len(summary) > LONGEST_SUMMARY:
         raise PluginError(
-            f"{told} with a summary that is {_found(summary)}; expected a text of at most "
+            f"{declared} with a summary that is {_found(summary)}; expected a text of at most "
             f"{LONGEST_SUMMARY:,} characters"
         )
 

@@ -359,7 +359,7 @@ class Notices:
         self._said: dict[tuple[str, str], int] = {}
         self._more: dict[tuple[str, str], int] = {}
 
-    def tell(
+    def notify(
         self, about: m.About, error: object, *, symbol: int = -1, client_id: str = ""
     ) -> None:  # fmt: skip
         """Report a value of one kind, unless that was done a moment ago."""

@@ -227,21 +227,21 @@ def row_of(
     if isinstance(event, bytes) or isinstance(commands, bytes):
         at_ns, kind, text = encode_event(event)
         caused = encode_commands(commands)
-        told, said = text.decode(), caused.decode()
+        event_text, commands_text = text.decode(), caused.decode()
     else:
         at_ns, kind, text = event.at_ns, _KINDS[type(event)], _encode(event)
-        told = text.decode()  # a string is searched faster than bytes are
-        if "null" in told:
+        event_text = text.decode()  # a string is searched faster than bytes are
+        if "null" in event_text:
             _insist_on_numbers(event)
-        caused, said = b"[]", "[]"
+        caused, commands_text = b"[]", "[]"
         if commands:
             caused = _encode(commands)
-            said = caused.decode()
-            if "null" in said:
+            commands_text = caused.decode()
+            if "null" in commands_text:
                 for command in commands:
                     _insist_on_numbers(command)
     link = linked(before, seq, at_ns, kind, text, caused)
-    return (seq, at_ns, kind, told, said, _sha256(link).digest()), link
+    return (seq, at_ns, kind, event_text, commands_text, _sha256(link).digest()), link
 
 
 def snapshot_digest(first: bytes, seq: int, entry_hash: bytes, state: bytes) -> bytes:

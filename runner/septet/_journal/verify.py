@@ -147,7 +147,7 @@ def insist_whole(reader: Reader) -> int:
 
 
 def doubt_of(reader: Reader) -> str:
-    """Say why a journal is not to be believed, for those who look at it; empty if it is."""
+    """Return why a journal fails verification, for commands that show it; empty if it passes."""
     try:
         gone = insist_whole(reader)
     except JournalError as problem:

@@ -43,7 +43,7 @@ __all__ = [
     "CANDIDATE_LIMIT", "CANDIDATE_NOTIONAL", "CANDIDATE_PRICE", "CANDIDATE_SIDE",
     "CANDIDATE_SLIPPAGE", "CANDIDATE_TRIGGER", "CANDIDATE_UP", "CANDIDATE_WANTED", "CASH",
     "CASH_AVAILABLE", "CERTAIN", "CHECKED_FIRST", "CHECKED_SLOTS", "CHECKED_TIMES",
-    "CHECKED_TOLD", "CLEAR", "CLOSE", "CLOSED_AVERAGE", "CLOSED_UNITS", "C_SLOTS", "DAY",
+    "CHECKED_REPORTED", "CLEAR", "CLOSE", "CLOSED_AVERAGE", "CLOSED_UNITS", "C_SLOTS", "DAY",
     "DAY_BASE", "DAY_NOW", "DECISION_PRICE", "DECISION_ROW", "DEEPEST", "DUE", "DUST_COST",
     "DUST_FEES", "DUST_FUNDING", "DUST_SLIPPAGE", "D_CAPPED", "D_LATE", "D_REJECTED", "D_ROWS",
     "D_SIGNAL", "ENTRY", "ENTRY_NOTIONAL", "ENTRY_NS", "EQUITY", "EXIT_NOTIONAL",
@@ -154,7 +154,7 @@ HALT_SLOTS: Final = 4
 # C, after the halts: of each rule that is checked, then the newest such time of each symbol
 CHECKED_TIMES: Final = 0  # symbols and times at which it gave an invalid answer
 CHECKED_FIRST: Final = 1  # the first of these times
-CHECKED_TOLD: Final = 2  # how many of them were said
+CHECKED_REPORTED: Final = 2  # how many of them were said
 CHECKED_SLOTS: Final = 3
 # B
 SCALE: Final = 0  # units for one of the base currency

@@ -136,25 +136,25 @@ class Member:
                 price = child.limit_price or self.gate.prices.get(symbol, 0.0)
                 self.working[child.client_id] = _Working(symbol, child.rest * price)
 
-    def add_to(self, told: _Others, asked_ns: int) -> None:
+    def add_to(self, others: _Others, asked_ns: int) -> None:
         """Add what the strategy holds, and what of that a read of the account may not show.
 
         All of it is taken from the core at one moment: what is stored comes a little later.
         """
         core = self.core
-        told.held[self.quote] = told.held.get(self.quote, 0.0) + self.booked_cash
-        self._add_cash(told, asked_ns)
+        others.held[self.quote] = others.held.get(self.quote, 0.0) + self.booked_cash
+        self._add_cash(others, asked_ns)
         for k, (symbol, base) in enumerate(zip(self.symbols, self.bases, strict=True)):
             if core is None or core.checks is None or core.orders is None:
-                told.held[base] = told.held.get(base, 0.0) + self.positions.get(symbol, 0.0)
+                others.held[base] = others.held.get(base, 0.0) + self.positions.get(symbol, 0.0)
                 continue
-            told.held[base] = told.held.get(base, 0.0) + core.engine.held(k)
+            others.held[base] = others.held.get(base, 0.0) + core.engine.held(k)
             (sold, bought), fills = core.orders.unread(k, asked_ns)
             if sold or bought:
-                low, high = told.open.get(base, (0.0, 0.0))
-                told.open[base] = (low + sold, high + bought)
+                low, high = others.open.get(base, (0.0, 0.0))
+                others.open[base] = (low + sold, high + bought)
             if fills:
-                told.fills[base] = (*told.fills.get(base, ()), *fills)
+                others.fills[base] = (*others.fills.get(base, ()), *fills)
 
     @property
     def booked_cash(self) -> float:
@@ -162,18 +162,18 @@ class Member:
         engine = getattr(self.core, "engine", None)
         return float(engine.cash) if engine is not None else self.cash
 
-    def _add_cash(self, told: _Others, asked_ns: int) -> None:
+    def _add_cash(self, others: _Others, asked_ns: int) -> None:
         """Add what a read of the account may not show of the cash."""
         core = self.core
         if core is None or core.checks is None or core.orders is None:
             return
         buying, returning = unsettled_cash(core.orders, core.checks, asked_ns)
         if buying:
-            low, high = told.open.get(self.quote, (0.0, 0.0))
-            told.open[self.quote] = (low - buying, high)
+            low, high = others.open.get(self.quote, (0.0, 0.0))
+            others.open[self.quote] = (low - buying, high)
         if returning:
             row = (asked_ns, asked_ns, min(returning, ENDLESS), 0.0)
-            told.fills[self.quote] = (*told.fills.get(self.quote, ()), row)
+            others.fills[self.quote] = (*others.fills.get(self.quote, ()), row)
 
 
 class AccountGate:
@@ -252,12 +252,12 @@ class AccountGate:
 
     def beside(self, member: Member, event: m.Holdings) -> m.Holdings:
         """Add to a read of the account what the other strategies hold and have done lately."""
-        told = _Others()
+        others = _Others()
         for each in self.members:
             if each is not member:
-                each.add_to(told, event.asked_ns)
+                each.add_to(others, event.asked_ns)
         return msgspec.structs.replace(
-            event, others=told.held, others_open=told.open, others_fills=told.fills
+            event, others=others.held, others_open=others.open, others_fills=others.fills
         )
 
 
@@ -284,7 +284,7 @@ class SharedVenue:
             self._symbols = tuple(dict.fromkeys(names))
             for each in self._shares:
                 each.number(self._symbols)
-            self.facts = await self.venue.open(self._symbols, self._hear)
+            self.facts = await self.venue.open(self._symbols, self._receive)
         return self.facts
 
     async def close(self) -> None:
@@ -303,10 +303,10 @@ class SharedVenue:
         others = [each for each in self._shares if each is not share]  # ended ones keep orders, too
         return any(wanted & set(each.numbers) for each in others)
 
-    def _hear(self, event: Any) -> None:
+    def _receive(self, event: Any) -> None:
         for share in self._shares:
-            if not share.closed and (told := share.translate(event)) is not None:
-                share.sink(told)
+            if not share.closed and (reported := share.translate(event)) is not None:
+                share.sink(reported)
 
 
 class _Share:
@@ -329,7 +329,9 @@ class _Share:
     def translate(self, event: Any) -> Any:
         """Return an event as this strategy is told of it, or None if it is none of its business."""
         if isinstance(event, m.OpenOrders):
-            seen = [told for each in event.orders if (told := self.translate(each)) is not None]
+            seen = [
+                reported for each in event.orders if (reported := self.translate(each)) is not None
+            ]
             return msgspec.structs.replace(event, orders=tuple(seen))
         if isinstance(event, m.Holdings):
             return self._shared.gate.beside(self.member, event)
@@ -356,7 +358,7 @@ class _Share:
         return msgspec.structs.replace(command, symbol=number)
 
     def _all(self, events: Sequence[Any]) -> list[Any]:
-        return [told for each in events if (told := self.translate(each)) is not None]
+        return [reported for each in events if (reported := self.translate(each)) is not None]
 
     # ------------------------------------------------------------ LiveVenue
 

@@ -14,7 +14,7 @@ from typing import Final, Literal
 from septet import messages as m
 from septet._core.engine_messages import DOES
 from septet._core.guards import RULES
-from septet._live.logs import UNHEARD
+from septet._live.logs import NOT_RECEIVED
 from septet._text import one_line
 
 __all__ = ["Alert", "Severity", "alerts_of", "failure_of"]
@@ -140,7 +140,7 @@ def _is_first(each: m.Tripped | m.Cleared) -> bool:
 
     Neither the block nor its end is an alert.
     """
-    return each.text.endswith(UNHEARD)
+    return each.text.endswith(NOT_RECEIVED)
 
 
 def _base(rule: str) -> str:

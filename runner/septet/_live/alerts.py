@@ -20,7 +20,7 @@ from septet._config.access import Access
 from septet._config.secrets import read_secret
 from septet._host.tasks import Tasks
 from septet._live.alert_texts import Alert, alerts_of, failure_of
-from septet._live.shell import Tell
+from septet._live.shell import Notify
 from septet._text import one_line
 from septet.errors import InputError, SeptetError
 from septet_schemas.base import SecretRef
@@ -50,13 +50,13 @@ class Counts:
 class _ToLog(logging.Handler):
     """Brings what the channel `log` writes into the log of the run."""
 
-    def __init__(self, tell: Tell) -> None:
+    def __init__(self, notify: Notify) -> None:
         super().__init__()
-        self._tell = tell
+        self._notify = notify
 
     def emit(self, record: logging.LogRecord) -> None:
         level = record.levelname.lower()
-        self._tell(level, "alert", {"text": record.getMessage()})
+        self._notify(level, "alert", {"text": record.getMessage()})
 
 
 class Alerts:
@@ -89,12 +89,12 @@ class Alerts:
         block: Any,
         name: str,
         base_dir: Any,
-        tell: Tell,
+        notify: Notify,
         access: Access | None = None,
         *,
         goes_on: bool = False,
     ) -> None:
-        self.counts, self._name, self._base_dir, self._tell = Counts(), name, base_dir, tell
+        self.counts, self._name, self._base_dir, self._notify = Counts(), name, base_dir, notify
         self._access = access
         self._waiting: deque[Alert] = deque()
         self._arrived: asyncio.Event | None = None
@@ -109,12 +109,12 @@ class Alerts:
                 if not goes_on:
                     raise
                 text = f"no alert leaves: {error.message}"
-                tell("error", "alerts_unusable", {"text": text, "hint": error.hint})
+                notify("error", "alerts_unusable", {"text": text, "hint": error.hint})
                 block = None
         self._kinds = frozenset(block.extra["events"]) if block is not None else frozenset()
         self._handler: logging.Handler | None = None
         if block is not None and block.use.rpartition("/")[2] == "log":
-            self._handler = _ToLog(tell)
+            self._handler = _ToLog(notify)
             logging.getLogger(_LOGGER).addHandler(self._handler)
             logging.getLogger(_LOGGER).propagate = False
 
@@ -194,7 +194,7 @@ class Alerts:
         if error is None:
             self.counts.sent += 1
             if self._trouble.pop("fails", 0) + self._trouble.pop("hangs", 0):
-                self._tell("info", "alerts_work", {"text": "the alert channel works again"})
+                self._notify("info", "alerts_work", {"text": "the alert channel works again"})
         else:
             self.counts.failed += 1
             self._report("fails", f"an alert was not sent: {self._said(error)}")
@@ -254,4 +254,4 @@ class Alerts:
         """Say a trouble once, until the channel works again."""
         self._trouble[trouble] += 1
         if self._trouble[trouble] == 1:
-            self._tell("warning", f"alerts_{trouble}", {"text": text})
+            self._notify("warning", f"alerts_{trouble}", {"text": text})

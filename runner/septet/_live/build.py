@@ -74,7 +74,7 @@ def core_of(
     calendars: Mapping[str, str] | None = None,
     speed: float = 1.0,
     holds_stops: bool = False,
-    say: Any = None,
+    log: Any = None,
 ) -> Build:
     """Make the live core of a loaded file; compiles or loads the plan.
 
@@ -101,7 +101,7 @@ def core_of(
     _refuse_unserved(strategy)
     venue_fills = has_venue_fills(strategy)
     plan = plan_of(
-        loaded, calendar=_main_calendar(strategy, calendars), venue_fills=venue_fills, say=say
+        loaded, calendar=_main_calendar(strategy, calendars), venue_fills=venue_fills, log=log
     )
     models = _models_of(loaded, plan, run_folder)
     engine = _engine(plan, strategy, instruments, models)

@@ -14,7 +14,7 @@ from typing import Any, Final
 from septet import messages as m
 from septet._host.venues import LiveVenue
 from septet._live.persist import persist
-from septet._live.shell import Tell
+from septet._live.shell import Notify
 from septet.errors import InputError
 
 __all__ = ["adopted_value", "find_capital", "insist_on_capital", "insist_on_funds"]
@@ -64,20 +64,20 @@ async def insist_on_capital(
     stopping: asyncio.Event,
 ) -> None:
     """Refuse a first start whose capital is not there; see `find_capital`."""
-    tell, account = runs[0].tell, runs[0].strategy.account.currency
+    notify, account = runs[0].notify, runs[0].strategy.account.currency
 
     def insist(holdings: m.Holdings) -> None:
         insist_on_funds(capitals, account, holdings, adopted_value(runs, holdings))
 
-    reads = partial(persist, "balances", venue.holdings, tell=tell, stopping=stopping)
-    await find_capital(reads, insist, tell=tell, stopping=stopping)
+    reads = partial(persist, "balances", venue.holdings, notify=notify, stopping=stopping)
+    await find_capital(reads, insist, notify=notify, stopping=stopping)
 
 
 async def find_capital(
     ask: Callable[[], Awaitable[m.Holdings]],
     insist: Callable[[m.Holdings], None],
     *,
-    tell: Tell,
+    notify: Notify,
     stopping: asyncio.Event,
     pauses_s: tuple[float, ...] | None = None,
 ) -> None:
@@ -93,7 +93,7 @@ async def find_capital(
             insist(await ask())
         except InputError as refused:
             text = f"{refused.message}; asking once more"
-            tell("warning", "funds", {"text": text})
+            notify("warning", "funds", {"text": text})
             await _pause(stopping, pause_s)
         else:
             return

@@ -62,11 +62,11 @@ class LocalRun(ABC):
         )  # fmt: skip
         self.alerts = Alerts(
             self.strategy.monitoring.alerts, f"{self.strategy.name} {self.strategy.mode}",
-            loaded.base_dir, self.log.tell, loaded.access, goes_on=not place.fresh,
+            loaded.base_dir, self.log.notify, loaded.access, goes_on=not place.fresh,
         )  # fmt: skip
         self.seen, self.live_ns, self._alerting = Seen(), -1, False
         self.supervisor = supervisor
-        self.tasks = supervisor.of(tell=self.tell, puts=lambda: [self.put])
+        self.tasks = supervisor.of(notify=self.notify, puts=lambda: [self.put])
         self.member = self._member(gate)
         self.known = Known(self.loaded, keep_ns=history_ns_of(self.strategy))
         # From the first moment: a signal that comes while this compiles must halt as well.
@@ -106,9 +106,9 @@ class LocalRun(ABC):
             fills_inside=not has_venue_fills(self.strategy),
         )  # fmt: skip
 
-    def tell(self, level: str, event: str, fields: dict[str, Any]) -> None:
+    def notify(self, level: str, event: str, fields: dict[str, Any]) -> None:
         """Log something that is no row of the journal; a failure is an alert as well."""
-        self.log.tell(level, event, fields)
+        self.log.notify(level, event, fields)
         if level in ("error", "critical"):
             self.alerts.failed(event, str(fields.get("text", "")))
 
@@ -145,7 +145,7 @@ class LocalRun(ABC):
         )  # fmt: skip
         self.lease = Lease.take(holder)
         for note in self.place.notes():
-            self.tell("warning", "folder", {"text": note})
+            self.notify("warning", "folder", {"text": note})
         if self.place.fresh:  # compile now: while connected, a minute would be a minute of deafness
             self._make_core([Instrument(each) for each in self.symbols], core_terms(None, 1.0))
             self._stored = self._new_stored()
@@ -156,7 +156,7 @@ class LocalRun(ABC):
         )
         insist_alone(self.journal, now_ns=now_ns)
         if not self.journal.findings.ok:
-            self.tell("warning", "journal", {"text": str(self.journal.findings)})
+            self.notify("warning", "journal", {"text": str(self.journal.findings)})
         begin.insist_on_newest(self.journal)
         facts = self.journal.head.facts
         self._make_core(instruments_in(facts), facts["core"])
@@ -170,7 +170,7 @@ class LocalRun(ABC):
     def _new_stored(self) -> StoredModel | None:
         stored = stored_of(self.loaded, self.build.plan)
         for text in () if stored is None else stored.doubts:
-            self.tell("warning", "stored_model", {"text": text})
+            self.notify("warning", "stored_model", {"text": text})
         return stored
 
     def _read_stored(self, known: Mapping[str, Any] | None) -> None:
@@ -179,7 +179,7 @@ class LocalRun(ABC):
         if models is not None and models.newest < 0:
             self._stored = self._new_stored()
         elif text := changed_source(self.loaded, known):
-            self.tell("warning", "stored_model", {"text": text})
+            self.notify("warning", "stored_model", {"text": text})
 
     def _announce_stored(self) -> None:
         """Let the core take in the stored model, unless the journal holds it already."""
@@ -188,7 +188,7 @@ class LocalRun(ABC):
             return
         event = announce_stored(self.loaded, stored, self.place.folder, self.clock.now_ns())
         if text := idle_now(event, self.clock.market_ns()):
-            self.tell("warning", "stored_model", {"text": text})
+            self.notify("warning", "stored_model", {"text": text})
         self.put(event)
 
     @abstractmethod
@@ -200,7 +200,7 @@ class LocalRun(ABC):
         self.build = self.wiring.core(
             self.loaded, tag=self.place.tag, instruments=instruments,
             run_folder=self.place.folder, **core_with(terms),
-            say=lambda text: self.tell("info", "build", {"text": text}),
+            log=lambda text: self.notify("info", "build", {"text": text}),
         )  # fmt: skip
         self.member.core = self.build.core
 
@@ -222,7 +222,7 @@ class LocalRun(ABC):
         if self.strategy.model is not None:
             self.training, train = trainer_of(
                 self.loaded, self.known.shelf, self.place.folder, self.clock.now_ns, self.ready,
-                self.tell,
+                self.notify,
             )  # fmt: skip
         self.dispatcher = Dispatcher(
             None, clock=self.clock, put=self.put, gate=self.member,
@@ -230,7 +230,7 @@ class LocalRun(ABC):
             tasks=self.tasks,
         )  # fmt: skip
         self.shell = Shell(
-            self.build.core, journal, self.dispatcher, clock=self.clock, tell=self.tell,
+            self.build.core, journal, self.dispatcher, clock=self.clock, notify=self.notify,
             watch=self._watch, tasks=self.tasks,
         )  # fmt: skip
 
@@ -244,7 +244,7 @@ class LocalRun(ABC):
 
     def _fault(self, call: str, error: BaseException) -> None:
         text = f"{call}: {type(error).__name__}: {error}"
-        self.tell("critical", "adapter_failed", {"text": text})
+        self.notify("critical", "adapter_failed", {"text": text})
 
     def _fold(self, journal: Journal) -> None:
         def restored(kept: begin.Kept, seq: int) -> None:
@@ -260,9 +260,9 @@ class LocalRun(ABC):
 
         now = begin.fingerprints_of(self.loaded, self.build.plan.name)
         found = begin.recover(
-            self.build.core, journal, now, restored=restored, each=each, tell=self.tell
+            self.build.core, journal, now, restored=restored, each=each, notify=self.notify
         )
         self.known.settled()
         self._snapshot_seq = found.from_seq
         text = f"{found.last_seq} entries, the last {found.entries} of them folded"
-        self.tell("info", "recovered", {"text": text})
+        self.notify("info", "recovered", {"text": text})

@@ -141,7 +141,7 @@ class RunLog:
         )
         self._logger: Any = logger.bind(**bound)
 
-    def tell(self, level: str, event: str, fields: dict[str, Any]) -> None:
+    def notify(self, level: str, event: str, fields: dict[str, Any]) -> None:
         """Write a line, if its level is high enough."""
         if LEVELS[level] >= self._least:
             getattr(self._logger, level)(event, level=level, **fields)
@@ -166,7 +166,7 @@ def _number(value: float) -> str:
     return f"{value:.10g}"
 
 
-UNHEARD: Final = "not heard yet"
+NOT_RECEIVED: Final = "not heard yet"
 """How a stream begins: every start has it, and nobody need get up for it."""
 _SILENT: Final = frozenset({m.Quoted, m.Printed, m.BarClosed, m.Ticked})
 """Events without a line of their own: nearly all there are."""
@@ -216,7 +216,7 @@ def _of_event(event: m.Event, symbols: Sequence[str]) -> Line | None:
             level = "info" if event.action == "stop" else "warning"
             return level, "operated", {"text": text, "action": event.action}
         case m.FeedChanged():
-            quiet = event.state == "live" or event.reason == UNHEARD
+            quiet = event.state == "live" or event.reason == NOT_RECEIVED
             level = "info" if quiet else "warning"
             symbol = _name(symbols, event.symbol)
             name = f"{event.stream} of {symbol}" if symbol else event.stream
@@ -299,7 +299,7 @@ def _of_command(command: m.Command, symbols: Sequence[str]) -> Line | None:
             text = f"{command.rule}: {does}, until: {command.clears_when}"
             text += f" ({command.text})" if command.text else ""
             level = "warning" if command.then == "block_entries" else "error"
-            level = "info" if command.text.endswith(UNHEARD) else level
+            level = "info" if command.text.endswith(NOT_RECEIVED) else level
             return level, HALT, {"text": text, "rule": command.rule}
         case m.Cleared():
             text = f"{command.rule} is over" + (f": {command.by}" if command.by != "rule" else "")

@@ -15,7 +15,7 @@ from septet import messages as m
 from septet._core.monitoring import LATENCY
 from septet._host.tasks import Tasks
 from septet._live.health_check import condition_of, decision_age_s
-from septet._live.ports import address_of, why_unheard
+from septet._live.ports import address_of, why_not_listening
 from septet.errors import InputError
 
 __all__ = ["METRICS", "MetricsServer", "Seen", "addresses_of", "rows_of"]
@@ -205,7 +205,7 @@ class MetricsServer:
             await runner.cleanup()
             raise InputError(
                 f"monitoring.metrics.prometheus: {host}:{port} cannot be listened to: "
-                f"{why_unheard(error)}",
+                f"{why_not_listening(error)}",
                 hint="another run may serve there: give each its own port",
             ) from None
         self._runner = runner

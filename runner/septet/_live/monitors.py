@@ -93,9 +93,9 @@ class LiveMonitors:
             if model is not None and F[k, row + 1, i] == OK:
                 vector = F[k, list(self._inputs), i].tolist()
                 health.row(k, time_ns, vector, float(F[k, row, i]), model.number)
-        return self._heard(MODEL, health.read(time_ns))
+        return self._received(MODEL, health.read(time_ns))
 
-    def _heard(self, name: str, readings: list[Reading]) -> Change:
+    def _received(self, name: str, readings: list[Reading]) -> Change:
         said = self._said
         said.readings += readings
         for each in readings:

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 from septet._host.readings import error_place
 from septet._host.tasks import race
-from septet._live.shell import Tell
+from septet._live.shell import Notify
 from septet.errors import InputError, SeptetError
 
 __all__ = ["Stopped", "persist"]
@@ -27,7 +27,7 @@ async def persist(
     what: str,
     ask: Callable[[], Awaitable[T | None]],
     *,
-    tell: Tell,
+    notify: Notify,
     stopping: asyncio.Event,
     first_s: float = _FIRST_RETRY_S,
     goes_on: bool = False,
@@ -52,7 +52,7 @@ async def persist(
             answer = await _unless_stopped(ask(), stopping)
             if answer is not None:
                 if tries:
-                    tell("info", "reached", {"text": f"{what}: answered after {tries} failures"})
+                    notify("info", "reached", {"text": f"{what}: answered after {tries} failures"})
                 return answer
         except InputError as error:
             if not goes_on:
@@ -65,7 +65,7 @@ async def persist(
             level = "error"
         tries += 1
         text = f"{what}: {reason}; nothing is assumed, asking again in {wait_s:.1f} s"
-        tell(level, "unreachable", {"text": text} | ({"hint": hint} if hint else {}))
+        notify(level, "unreachable", {"text": text} | ({"hint": hint} if hint else {}))
         try:
             await asyncio.wait_for(stopping.wait(), wait_s)
         except TimeoutError:

@@ -13,7 +13,7 @@ from septet._config.check import problem_at
 from septet._text import decode_json
 from septet.errors import Problem
 
-__all__ = ["address_of", "check_port", "why_unheard"]
+__all__ = ["address_of", "check_port", "why_not_listening"]
 
 _PATH: Final = ("monitoring", "metrics", "prometheus")
 _ASK_S: Final = 1.0
@@ -26,7 +26,7 @@ def address_of(written: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def why_unheard(error: OSError) -> str:
+def why_not_listening(error: OSError) -> str:
     """Say in words why an address cannot be listened to."""
     known = {
         errno.EADDRINUSE: "the port is taken: something else listens there",
@@ -56,7 +56,7 @@ def check_port(loaded: Any) -> list[Problem]:
         if loaded.strategy.name in who:
             return []
         by = f" (the run of {', '.join(who)})" if who else ""
-        message = f"{written} cannot be listened to: {why_unheard(error)}{by}"
+        message = f"{written} cannot be listened to: {why_not_listening(error)}{by}"
         hint = "write another port: a run that cannot serve its metrics is refused at its start"
         return [problem_at(loaded.tree, _PATH, message, hint=hint)]
     return []

@@ -186,7 +186,7 @@ class _Process:
         self._venue: LiveVenue | None = None
         self._servers: list[MetricsServer] = []
         self.supervisor = Supervisor(
-            clock, self._tell, lambda: [run.put for run in self._running()]
+            clock, self._notify, lambda: [run.put for run in self._running()]
         )
         self.tasks = self.supervisor.of()
         self._serving = self.supervisor.of()
@@ -199,13 +199,13 @@ class _Process:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self.supervisor.unowned)
         self.stopping = asyncio.Event()
-        self._listened = Signals(self._stop, self._halt)
+        self._signals = Signals(self._stop, self._halt)
         watch = LoopWatch(
-            lambda seconds: self._stood_still(seconds, "the process stood still"), self._tell,
+            lambda seconds: self._stood_still(seconds, "the process stood still"), self._notify,
             tasks=self.tasks,
         )  # fmt: skip
         if self.signals:
-            self._listened.listen(loop)
+            self._signals.install(loop)
         schedule, thresholds = None, gc.get_threshold()
         try:
             await self._begin()
@@ -232,7 +232,7 @@ class _Process:
                 await server.close()
             await self.supervisor.close()
             if self.signals:
-                self._listened.forget(loop)
+                self._signals.forget(loop)
         found = tuple((run, self.ends[run.strategy.name]) for run in self.runs)
         return LiveResult(found, self._netting())
 
@@ -245,7 +245,7 @@ class _Process:
         for run in self._running():
             if not run.place.fresh:  # it may hold positions, and the terminal has nobody
                 run.start_alerts()
-            run.tell("error", "gave_up", fields)
+            run.notify("error", "gave_up", fields)
 
     def _netting(self) -> str:
         if len(self.files) < 2:
@@ -284,7 +284,7 @@ class _Process:
         ]  # fmt: skip
         await self._open(dict(zip(self.runs, feeds, strict=True)), self._venues(gate))
         if text := self._netting():
-            self._tell("warning", "netting", {"text": text})
+            self._notify("warning", "netting", {"text": text})
 
     async def _open(
         self, feeds: dict[StrategyRun, LiveFeed], venues: list[LiveVenue | None]
@@ -332,18 +332,18 @@ class _Process:
             except InputError as error:
                 if all(run.place.fresh for run in self.runs):
                     raise
-                self._tell("error", "metrics", {"text": error.message})
+                self._notify("error", "metrics", {"text": error.message})
             server.keep(self._serving)
             self._servers.append(server)
 
     def _feed(self, number: int, loaded: Any) -> LiveFeed:
         """Make a strategy's feed; its tasks are the business of this strategy alone."""
 
-        def tell(level: str, event: str, fields: dict[str, Any]) -> None:
-            self.runs[number].tell(level, event, fields)
+        def notify(level: str, event: str, fields: dict[str, Any]) -> None:
+            self.runs[number].notify(level, event, fields)
 
         use = loaded.strategy.data.candles.use
-        tasks = self.supervisor.of(use, "feed", tell=tell, puts=lambda: [self.runs[number].put])
+        tasks = self.supervisor.of(use, "feed", notify=notify, puts=lambda: [self.runs[number].put])
         return self.wiring.feed(loaded, self.clock, tasks)
 
     def _venues(self, gate: AccountGate) -> list[LiveVenue | None]:
@@ -366,12 +366,12 @@ class _Process:
         allowed = bool(getattr(block.config, "allow_withdrawal", False))
         begin.insist_on_rights(
             facts, allowed=allowed, goes_on=any(each.resumed for each in self.runs),
-            tell=run.tell,
+            notify=run.notify,
         )  # fmt: skip
         run.lease.take_account(facts.account, machine=not facts.is_test)
         beyond = f"no run at a test venue beside this one's in {state_folder()}"
         text = f"this account is shared by {beyond if facts.is_test else f'no run {reach()}'}"
-        run.tell("info", "account_lease", {"text": text})
+        run.notify("info", "account_lease", {"text": text})
         for each in self.runs:
             each.insist_on_account(facts)
         capitals = {each.strategy.name: each.member.booked_cash for each in self.runs}
@@ -387,12 +387,12 @@ class _Process:
         """Ask; meanwhile Ctrl-C is an answer, and nothing else waits for this loop."""
         loop = asyncio.get_running_loop()
         if self.signals:
-            self._listened.forget(loop)
+            self._signals.forget(loop)
         try:
             return self.confirm(question)
         finally:
             if self.signals:
-                self._listened.listen(loop)
+                self._signals.install(loop)
 
     def _question(self, facts: VenueFacts, capitals: dict[str, float]) -> str:
         shares = ", ".join(f"{name} with {capital:.2f}" for name, capital in capitals.items())
@@ -437,7 +437,7 @@ class _Process:
         check = getattr(self.clock, "check", None)
         jump = check() if check is not None else None
         if jump is not None:
-            self._tell("error", "clock", {"text": str(jump)})
+            self._notify("error", "clock", {"text": str(jump)})
             self._stood_still(abs(jump.by_ns) / _NS, "the clock jumped")
 
     def _measure_skew(self) -> None:
@@ -468,9 +468,9 @@ class _Process:
         for run in self._running():
             run.stood_still(seconds, why)
 
-    def _tell(self, level: str, event: str, fields: dict[str, Any]) -> None:
+    def _notify(self, level: str, event: str, fields: dict[str, Any]) -> None:
         for run in self.runs[:1]:
-            run.tell(level, event, fields)
+            run.notify(level, event, fields)
 
     def _stop(self, name: str) -> None:
         self.reason = f"{name} was received"
@@ -486,7 +486,7 @@ class _Process:
         self.ends[run.strategy.name] = await run.end(reason)
         check_books(run)
         if run.place.journal.is_file():
-            await project(run.place.folder, run.tell, STOP_WITHIN_S / 2)
+            await project(run.place.folder, run.notify, STOP_WITHIN_S / 2)
         run.log.close()
         run.place.forget_unbegun()
 

@@ -100,17 +100,17 @@ def loaded_of(head: Head, folder: Path) -> Loaded:
     return reopen(tree, folder / "strategy.yaml", folder)
 
 
-def build_again(head: Head, folder: Path, *, say: Any = None) -> Build:
+def build_again(head: Head, folder: Path, *, log: Any = None) -> Build:
     """Make the core of a run once more, as it began."""
     facts = head.facts
     return core_of(
         loaded_of(head, folder), tag=str(facts["tag"]),
         instruments=instruments_in(facts), run_folder=folder,
-        say=say, **core_with(facts["core"]),
+        log=log, **core_with(facts["core"]),
     )  # fmt: skip
 
 
-def replay(folder: Path, *, progress: Progress | None = None, say: Any = None) -> Replayed:
+def replay(folder: Path, *, progress: Progress | None = None, log: Any = None) -> Replayed:
     """Feed a run's journal through a fresh core and compare every command, field by field.
 
     Of a run that goes on, what it had stored when this began.
@@ -125,7 +125,7 @@ def replay(folder: Path, *, progress: Progress | None = None, say: Any = None) -
     with Reader(folder / JOURNAL) as journal:
         last = journal.last_seq
         gone = insist_whole(journal)
-        build = build_again(journal.head, folder, say=say)
+        build = build_again(journal.head, folder, log=log)
         now = fingerprints_of(build.loaded, build.plan.name)
         before = journal.head.fingerprints
         changed = changed_since(before, now)
@@ -185,8 +185,8 @@ def _tag(command: m.Command) -> str:
 
 
 def _difference(entry: Entry, place: str, one: Any, other: Any) -> Difference:
-    def say(value: Any) -> str:
+    def log(value: Any) -> str:
         text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
         return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
-    return Difference(entry.seq, entry.kind, place, say(one), say(other))
+    return Difference(entry.seq, entry.kind, place, log(one), log(other))

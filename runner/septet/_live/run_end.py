@@ -37,7 +37,7 @@ async def _ending(run: StrategyRun, reason: str) -> RunEnd:
             run.venue,
             run.place.tag,
             run.dispatcher.is_entry,
-            tell=run.tell,
+            notify=run.notify,
         )
     await _quietly(run, run.shell.settle(STOP_WITHIN_S / 4))
     await _disconnect(run)
@@ -58,7 +58,7 @@ async def _quietly(run: StrategyRun, call: Any) -> None:
     try:
         await asyncio.wait_for(call, STOP_WITHIN_S / 4)
     except TimeoutError:
-        run.tell("warning", "stop", {"text": "something did not answer in time"})
+        run.notify("warning", "stop", {"text": "something did not answer in time"})
 
 
 async def _disconnect(run: StrategyRun) -> None:
@@ -70,7 +70,7 @@ async def _disconnect(run: StrategyRun) -> None:
                 await asyncio.wait_for(each.close(), STOP_WITHIN_S / 4)
             except Exception as error:  # the run ends whatever an adapter does
                 text = f"closing: {type(error).__name__}: {error}"
-                run.tell("warning", "stop", {"text": text})
+                run.notify("warning", "stop", {"text": text})
 
 
 def _close(run: StrategyRun, found: RunEnd, reason: str) -> None:
@@ -79,7 +79,7 @@ def _close(run: StrategyRun, found: RunEnd, reason: str) -> None:
         ended = run.ended.result() if run.ended is not None else None
         error, event = (ended.error, ended.event) if ended else (None, None)
         mark_failed(run.place.folder, found.text, error, event)
-        run.tell("critical", "failed", {"text": found.text})
+        run.notify("critical", "failed", {"text": found.text})
     if journal is None:
         return
     try:
@@ -89,7 +89,7 @@ def _close(run: StrategyRun, found: RunEnd, reason: str) -> None:
         if run.ended is not None:
             journal.end(clean=clean, how=found.text[:500], now_ns=run.clock.now_ns())
     except (SeptetError, OSError) as error:
-        run.tell("error", "stop", {"text": f"the journal: {error}"})
+        run.notify("error", "stop", {"text": f"the journal: {error}"})
     finally:
         journal.close()
-    run.tell("info", found.how, {"text": reason})
+    run.notify("info", found.how, {"text": reason})

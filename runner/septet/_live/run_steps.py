@@ -22,10 +22,10 @@ def check_books(run: StrategyRun) -> None:
         return
     missing = unexplained(engine.state, run.strategy.account.capital)
     if math.isnan(missing):
-        run.tell("error", "books", {"text": f"equity has overflowed: {overflowed(engine.state)}"})
+        run.notify("error", "books", {"text": f"equity has overflowed: {overflowed(engine.state)}"})
     elif missing != 0.0:
         text = f"the books do not add up: the results of all trades are {missing:+.12g} away"
-        run.tell("error", "books", {"text": f"{text} from what the equity gained"})
+        run.notify("error", "books", {"text": f"{text} from what the equity gained"})
 
 
 def doubts(run: StrategyRun, rules: Sequence[str]) -> bool:

@@ -43,7 +43,7 @@ class _Taken:
     widths: list[int]
 
 
-def shadow(folder: Path, *, progress: Progress | None = None, say: Any = None) -> Replayed:
+def shadow(folder: Path, *, progress: Progress | None = None, log: Any = None) -> Replayed:
     """Compare every decision row of a run with the backtest core's, bit for bit.
 
     Of a run that goes on, what it had stored when this began: the journal is read twice, and an
@@ -59,9 +59,9 @@ def shadow(folder: Path, *, progress: Progress | None = None, say: Any = None) -
     with Reader(folder / JOURNAL) as journal:
         last = journal.last_seq
         gone = insist_whole(journal)
-        first = build_again(journal.head, folder, say=say)
+        first = build_again(journal.head, folder, log=log)
         taken = _taken(journal, last, first)
-        build = build_again(journal.head, folder, say=say)
+        build = build_again(journal.head, folder, log=log)
         engine = _engine_over(build, taken)
         _judge(build, taken, engine)
         build.core.engine = engine

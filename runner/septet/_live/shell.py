@@ -21,7 +21,7 @@ from septet._host.venues import Clock
 from septet._live.dispatch import Dispatcher, Send
 from septet.errors import JournalError
 
-__all__ = ["Core", "Ended", "Journal", "Limits", "Shell", "Tell"]
+__all__ = ["Core", "Ended", "Journal", "Limits", "Shell", "Notify"]
 
 DURABLE: Final = frozenset({m.Submit, m.Amend})
 """Commands that must be safe on disk before they leave."""
@@ -33,7 +33,7 @@ _TURNS: Final = "turns"
 _FOLD: Final = "what was stored"
 
 Row = tuple[m.Event, Sequence[m.Command]]
-Tell = Callable[[str, str, dict[str, Any]], None]
+Notify = Callable[[str, str, dict[str, Any]], None]
 """Takes a level, the name of what happened, and its fields."""
 Watch = Callable[[m.Event, Sequence[m.Command]], None]
 
@@ -104,7 +104,7 @@ class Shell:
     """One strategy's inbox, core, journal and dispatcher.
 
     `watch` sees every event with its commands after they have left: logs, limits of the account,
-    the count of decisions. `tell` says what a person should know.
+    the count of decisions. `notify` says what a person should know.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Shell:
         dispatcher: Dispatcher,
         *,
         clock: Clock,
-        tell: Tell,
+        notify: Notify,
         watch: Watch | None = None,
         limits: Limits | None = None,
         tasks: Tasks | None = None,
@@ -126,7 +126,7 @@ class Shell:
         self.dropped = 0
         self.handled = 0
         self._clock = clock
-        self._tell = tell
+        self._notify = notify
         self._watch = watch
         self._limits = limits or Limits()
         self._vital: deque[m.Event] = deque()
@@ -311,12 +311,12 @@ class Shell:
         sends = self.dispatcher.dispatch(leaving) if leaving else []
         if self._watch is not None:
             # Told after the orders of this turn are on their way, before the next turn.
-            self._tasks.soon(_FOLD, self._told, rows)
+            self._tasks.soon(_FOLD, self._watch_rows, rows)
         if self._moving is None:
             self._moving = self._tasks.later("journal writer", MOVE_S, self._move)
         return sends
 
-    def _told(self, rows: Sequence[Row]) -> None:
+    def _watch_rows(self, rows: Sequence[Row]) -> None:
         watch = self._watch
         if watch is not None:
             for event, commands in rows:
@@ -333,7 +333,7 @@ class Shell:
         try:
             self.journal.commit(durable)
         except (JournalError, OSError) as error:
-            self._say_broken(error)
+            self._report_broken(error)
             return False
         return True
 
@@ -343,15 +343,15 @@ class Shell:
             try:
                 self.journal.move()
             except (JournalError, OSError) as error:
-                self._say_broken(error)
+                self._report_broken(error)
 
-    def _say_broken(self, error: Exception) -> None:
+    def _report_broken(self, error: Exception) -> None:
         limits, now_ns = self._limits, self._clock.now_ns()
         broken = self._broken
         if broken is None:
             broken = self._broken = _Broken(now_ns, limits.first_retry_s)
             text = f"the journal cannot be written ({error}): no order leaves until it can"
-            self._tell("critical", "journal_failed", {"text": text})
+            self._notify("critical", "journal_failed", {"text": text})
         else:
             broken.wait_s = min(broken.wait_s * 2, limits.longest_retry_s)
         broken.due = False
@@ -397,7 +397,7 @@ class Shell:
                     leaving.append(each)
         for send in self.dispatcher.dispatch([*leaving, *self._reductions(broken)]):
             self.dispatcher.start(send, "submit")
-        self._tasks.soon(_FOLD, self._told, rows)
+        self._tasks.soon(_FOLD, self._watch_rows, rows)
         if broken.rows > self._limits.stored_late and not self._has_ended():
             text = f"{broken.rows} events wait for a journal that cannot be written"
             self._end(Ended("journal", text))
@@ -441,7 +441,7 @@ class Shell:
         lasted_s = (self._clock.now_ns() - broken.since_ns) / 1e9
         text = f"the journal works again after {lasted_s:.1f} s; {broken.rows} events stored"
         self._broken = None
-        self._tell("warning", "journal_works", {"text": text})
+        self._notify("warning", "journal_works", {"text": text})
         return self.dispatcher.dispatch(
             [*broken.withdrawals(), *broken.held.values(), *broken.trains]
         )

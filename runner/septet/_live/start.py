@@ -25,7 +25,7 @@ from septet._journal.log import Durability, Journal
 from septet._journal.reader import Reader
 from septet._live.fingerprints import fingerprints_of, insist_on_same, versions_of
 from septet._live.persist import Stopped, persist
-from septet._live.shell import Core, Tell
+from septet._live.shell import Core, Notify
 from septet.errors import InputError, JournalError, RunError
 
 __all__ = [
@@ -113,7 +113,7 @@ def recover(
     *,
     restored: Callable[[Kept, int], None],
     each: Callable[[m.Event, Sequence[m.Command]], None],
-    tell: Tell,
+    notify: Notify,
 ) -> Recovered:
     """Bring a core to where its journal ends.
 
@@ -133,7 +133,7 @@ def recover(
     found = Recovered(last_seq=journal.last_seq)
     if changed:
         text = f"{', '.join(changed)} changed since the run began: the whole journal is folded"
-        tell("warning", "versions", {"text": text})
+        notify("warning", "versions", {"text": text})
     else:
         _from_snapshot(core, journal, found)
         if found.kept is not None:
@@ -158,7 +158,7 @@ def recover(
         each(event, entry.commands)
     if found.differences:
         text = f"{found.differences} entries give other commands now; {found.first_difference}"
-        tell("error", "replay_differs", {"text": text})
+        notify("error", "replay_differs", {"text": text})
     return found
 
 
@@ -239,7 +239,7 @@ def until_enough(put: Callable[[m.Event], None], left: int | None) -> Callable[[
 
 
 def insist_on_rights(
-    facts: VenueFacts, *, allowed: bool, tell: Tell, goes_on: bool = False
+    facts: VenueFacts, *, allowed: bool, notify: Notify, goes_on: bool = False
 ) -> None:
     """Refuse a key that can withdraw, unless the file allows it.
 
@@ -257,12 +257,12 @@ def insist_on_rights(
         )
         if not goes_on:
             raise InputError(text, hint=hint)
-        tell("error", "rights", {"text": text, "hint": hint})
+        notify("error", "rights", {"text": text, "hint": hint})
     if facts.can_withdraw is None:
         text = f"{facts.venue} does not say whether the key may withdraw"
-        tell("warning", "rights", {"text": text})
+        notify("warning", "rights", {"text": text})
     for note in facts.notes:
-        tell("info", "venue_note", {"text": note})
+        notify("info", "venue_note", {"text": note})
 
 
 async def reconcile(
@@ -272,15 +272,15 @@ async def reconcile(
     since_ns: int,
     first: bool,
     put: Callable[[m.Event], None],
-    tell: Tell,
+    notify: Notify,
     stopping: asyncio.Event,
 ) -> None:
     """Read the account whole, as events: fills first, since they explain the rest."""
     await reconcile_orders(
-        venue, symbols, since_ns=since_ns, first=first, put=put, tell=tell, stopping=stopping
+        venue, symbols, since_ns=since_ns, first=first, put=put, notify=notify, stopping=stopping
     )
-    await reconcile_account(venue, first=first, put=put, tell=tell, stopping=stopping)
-    await reconcile_clock(venue, first=first, put=put, tell=tell, stopping=stopping)
+    await reconcile_account(venue, first=first, put=put, notify=notify, stopping=stopping)
+    await reconcile_clock(venue, first=first, put=put, notify=notify, stopping=stopping)
 
 
 async def reconcile_orders(
@@ -290,7 +290,7 @@ async def reconcile_orders(
     since_ns: int,
     first: bool,
     put: Callable[[m.Event], None],
-    tell: Tell,
+    notify: Notify,
     stopping: asyncio.Event,
 ) -> None:
     """Read the fills that may have been missed, and before and after them the open orders.
@@ -299,12 +299,12 @@ async def reconcile_orders(
     that it is none.
     """
     if not first:
-        asking = partial(persist, tell=tell, stopping=stopping, goes_on=True)
+        asking = partial(persist, notify=notify, stopping=stopping, goes_on=True)
         put(await asking("open orders", venue.open_orders))
         for k, symbol in enumerate(symbols):
             for each in await asking(f"fills of {symbol}", partial(venue.fills, k, since_ns)):
                 put(each)
-    put(await persist("open orders", venue.open_orders, tell=tell, stopping=stopping))
+    put(await persist("open orders", venue.open_orders, notify=notify, stopping=stopping))
 
 
 async def reconcile_account(
@@ -312,7 +312,7 @@ async def reconcile_account(
     *,
     first: bool,
     put: Callable[[m.Event], None],
-    tell: Tell,
+    notify: Notify,
     stopping: asyncio.Event,
     now_ns: Callable[[], int] = time.time_ns,
 ) -> None:
@@ -337,7 +337,7 @@ async def reconcile_account(
             raise RunError(why)
         return m.Holdings(at_ns=asked_ns, balances={}, asked_ns=asked_ns, unread=why)
 
-    holdings = await persist("balances", ask, tell=tell, stopping=stopping)
+    holdings = await persist("balances", ask, notify=notify, stopping=stopping)
     put(msgspec.structs.replace(holdings, first=True) if first else holdings)
 
 
@@ -346,11 +346,11 @@ async def reconcile_clock(
     *,
     first: bool,
     put: Callable[[m.Event], None],
-    tell: Tell,
+    notify: Notify,
     stopping: asyncio.Event,
 ) -> None:
     """Read the venue's clock."""
-    put(await persist("the clock", venue.skew, tell=tell, stopping=stopping, goes_on=not first))
+    put(await persist("the clock", venue.skew, notify=notify, stopping=stopping, goes_on=not first))
 
 
 def differences_of(rows: Sequence[tuple[m.Event, Sequence[m.Command]]]) -> list[str]:
@@ -384,11 +384,13 @@ def insist_on_agreement(rows: Sequence[tuple[m.Event, Sequence[m.Command]]], fol
         )
 
 
-async def first_model(trains: Mapping[int, m.Train], stopping: asyncio.Event, tell: Tell) -> bool:
+async def first_model(
+    trains: Mapping[int, m.Train], stopping: asyncio.Event, notify: Notify
+) -> bool:
     """Let the first decision of a run wait for its first model; False if none was asked for."""
     if not trains:
         return False
-    tell("info", "training", {"text": "the first decision waits for the first model"})
+    notify("info", "training", {"text": "the first decision waits for the first model"})
     while trains and not stopping.is_set():
         await asyncio.sleep(0.05)
     return True

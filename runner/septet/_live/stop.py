@@ -21,7 +21,7 @@ from septet import messages as m
 from septet._files import replace_file
 from septet._host.tasks import Tasks, Timer
 from septet._host.venues import LiveVenue
-from septet._live.shell import Tell
+from septet._live.shell import Notify
 
 __all__ = [
     "FAILED",
@@ -58,7 +58,7 @@ class Signals:
         self._stop, self._halt = stop, halt
         self._asked = 0
 
-    def listen(self, loop: asyncio.AbstractEventLoop) -> None:
+    def install(self, loop: asyncio.AbstractEventLoop) -> None:
         """Take the signals of this process."""
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopped, number)
@@ -95,11 +95,11 @@ class LoopWatch:
     """
 
     def __init__(
-        self, stood_still: Callable[[float], None], tell: Tell, *, bound_s: float = 2.0,
+        self, stood_still: Callable[[float], None], notify: Notify, *, bound_s: float = 2.0,
         tasks: Tasks | None = None,
     ) -> None:  # fmt: skip
         self._tasks = tasks or Tasks("loop watch")
-        self._stood_still, self._tell, self._bound_s = stood_still, tell, bound_s
+        self._stood_still, self._notify, self._bound_s = stood_still, notify, bound_s
         self._beat = time.monotonic()
         self._said = False
         self._closed = threading.Event()
@@ -142,7 +142,7 @@ class LoopWatch:
                 where = traceback.format_stack(frame)[-1].strip() if frame is not None else ""
                 text = f"the loop has stood still for {still_s:.1f} s: {' '.join(where.split())}"
                 with contextlib.suppress(Exception):  # a log that fails must not end the watch
-                    self._tell("error", "loop_blocked", {"text": text})
+                    self._notify("error", "loop_blocked", {"text": text})
 
 
 async def cancel_entries(
@@ -150,7 +150,7 @@ async def cancel_entries(
     tag: str,
     is_entry: Callable[[str], bool],
     *,
-    tell: Tell,
+    notify: Notify,
     within_s: float = STOP_WITHIN_S,
 ) -> int | None:
     """Cancel a strategy's resting entries; return how many of its orders stay, None if unknown.
@@ -180,7 +180,7 @@ async def cancel_entries(
                         )
                     )  # fmt: skip
         except Exception as error:  # whatever it is, the next attempt may work
-            tell("error", "cancel_entries", {"text": f"{type(error).__name__}: {error}"})
+            notify("error", "cancel_entries", {"text": f"{type(error).__name__}: {error}"})
         if loop.time() + wait_s >= until:
             return left
         await asyncio.sleep(wait_s)
@@ -199,7 +199,7 @@ def mark_failed(
         replace_file(folder / FAILED, msgspec.json.format(msgspec.json.encode(found)))
 
 
-async def project(folder: Path, tell: Tell, within_s: float = STOP_WITHIN_S) -> bool:
+async def project(folder: Path, notify: Notify, within_s: float = STOP_WITHIN_S) -> bool:
     """Rewrite the tables of a run from its journal; the bound holds, the journal is the record."""
     done = threading.Event()
 
@@ -210,7 +210,7 @@ async def project(folder: Path, tell: Tell, within_s: float = STOP_WITHIN_S) -> 
             write_projections(folder)
         except Exception as error:  # the journal is whole, and the tables can be made again
             text = f"the tables were not written: {error}; septet runs export makes them"
-            tell("warning", "tables", {"text": text})
+            notify("warning", "tables", {"text": text})
         finally:
             done.set()
 
@@ -222,5 +222,5 @@ async def project(folder: Path, tell: Tell, within_s: float = STOP_WITHIN_S) -> 
         await asyncio.sleep(0.01)
     if not done.is_set():
         text = "the tables take too long; septet runs export makes them"
-        tell("warning", "tables", {"text": text})
+        notify("warning", "tables", {"text": text})
     return done.is_set()

@@ -48,7 +48,11 @@ class StrategyRun(LocalRun):
         if self.venue is None:
             open_it = partial(venue.open, self.symbols, self.put)
             self.facts = await begin.persist(
-                "the venue", open_it, tell=self.tell, stopping=self.stopping, goes_on=self.resumed
+                "the venue",
+                open_it,
+                notify=self.notify,
+                stopping=self.stopping,
+                goes_on=self.resumed,
             )
             self.venue = venue
 
@@ -57,24 +61,28 @@ class StrategyRun(LocalRun):
         self.start_alerts()
         left = self.options.bars and self.options.bars - self.known.decisions
         market = make_market(
-            self.loaded, feed, self.known.standing, clock=self.clock, tell=self.tell,
+            self.loaded, feed, self.known.standing, clock=self.clock, notify=self.notify,
             put=begin.until_enough(self.put, left), points=self.known.points,
             tasks=self.tasks,
         )  # fmt: skip
         self.market = market
-        heard = await begin.persist(
-            "the feed", market.open, tell=self.tell, stopping=self.stopping, goes_on=self.resumed
+        received = await begin.persist(
+            "the feed",
+            market.open,
+            notify=self.notify,
+            stopping=self.stopping,
+            goes_on=self.resumed,
         )
-        for want, how in heard.how.items():
-            self.tell("info", "feed", {"text": f"{want} of {heard.exchange} come by {how}"})
-        for note in heard.notes:
-            self.tell("info", "feed", {"text": note})
+        for want, how in received.how.items():
+            self.notify("info", "feed", {"text": f"{want} of {received.exchange} come by {how}"})
+        for note in received.notes:
+            self.notify("info", "feed", {"text": note})
         if text := unmarked(self.strategy):
-            self.tell("info", "marks", {"text": text})
+            self.notify("info", "marks", {"text": text})
         if venue is not None:
             await self.reach(venue)
         if self.build is None:
-            markets = self.facts.markets if self.facts is not None else heard.markets
+            markets = self.facts.markets if self.facts is not None else received.markets
             instruments = instruments_of(self.loaded, markets)
         else:
             instruments = self.build.instruments
@@ -92,7 +100,10 @@ class StrategyRun(LocalRun):
         if self._begins:
             since_ns = self._since_ns()
             self._history = await begin.persist(
-                "history", lambda: market.history(since_ns), tell=self.tell, stopping=self.stopping
+                "history",
+                lambda: market.history(since_ns),
+                notify=self.notify,
+                stopping=self.stopping,
             )
         else:
             self.known.resume(market.bars)
@@ -178,7 +189,7 @@ class StrategyRun(LocalRun):
                     self.shell.put(changed)
             await begin.reconcile_orders(
                 self.venue, self.symbols, since_ns=max(0, tail.at_ns - begin.OVERLAP_NS),
-                first=self._first, put=self.shell.put, tell=self.tell, stopping=self.stopping,
+                first=self._first, put=self.shell.put, notify=self.notify, stopping=self.stopping,
             )  # fmt: skip
             await self._handled()
 
@@ -187,7 +198,7 @@ class StrategyRun(LocalRun):
         if self.venue is not None:
             await begin.reconcile_account(
                 self.venue, first=self._first, put=self.shell.put,
-                tell=self.tell, stopping=self.stopping, now_ns=self.clock.now_ns,
+                notify=self.notify, stopping=self.stopping, now_ns=self.clock.now_ns,
             )  # fmt: skip
             await self._handled()
             rows, self._reconciling = self._reconciling or [], None
@@ -199,7 +210,7 @@ class StrategyRun(LocalRun):
             self.dispatcher.wake(at_ns)
         if self.venue is not None:
             await begin.reconcile_clock(
-                self.venue, first=self._first, put=self.shell.put, tell=self.tell,
+                self.venue, first=self._first, put=self.shell.put, notify=self.notify,
                 stopping=self.stopping,
             )  # fmt: skip
             await self._handled()
@@ -211,11 +222,11 @@ class StrategyRun(LocalRun):
         await self._handled()
         self.ready.set()
         self.dispatcher.dispatch(self._owed)  # asked for before a restart, and never come
-        if self._begins and await begin.first_model(self.known.trains, self.stopping, self.tell):
+        if self._begins and await begin.first_model(self.known.trains, self.stopping, self.notify):
             self.market.decision_times.begin_here()
-        self.market.listen()
+        self.market.start()
         self.live_ns = self.clock.market_ns()
-        self.tell("info", "live", {"text": f"{self.strategy.name} is live"})
+        self.notify("info", "live", {"text": f"{self.strategy.name} is live"})
 
     def _give(self) -> None:
         assert self.market is not None
@@ -226,7 +237,7 @@ class StrategyRun(LocalRun):
 
     def _safe_mode(self, doubt: str) -> None:
         reason = f"safe mode: {doubt}"
-        self.tell("critical", "safe_mode", {"text": f"{reason}; septet resume clears it"})
+        self.notify("critical", "safe_mode", {"text": f"{reason}; septet resume clears it"})
         event = m.Operated(
             at_ns=self.clock.now_ns(), action="halt", name="safe_mode", reason=reason
         )
@@ -262,7 +273,7 @@ class StrategyRun(LocalRun):
         self.seen.take(event, commands, self.symbols)
         self.alerts.row(event, commands, self.symbols)
         for level, name, fields in lines_of(event, commands, self.symbols):
-            self.log.tell(level, name, fields)
+            self.log.notify(level, name, fields)
         bars, until_ns = self.options.bars, self.options.until_ns
         if (bars is not None and self.known.decisions >= bars) or (
             until_ns is not None and self.clock.market_ns() >= until_ns
@@ -279,7 +290,7 @@ class StrategyRun(LocalRun):
                 f"the folder {self.place.folder} is not there any more: `septet halt` and a file "
             )
             text += "HALT do nothing until it is put back; SIGUSR1 halts the run"
-            self.tell("critical", "folder_gone", {"text": text})
+            self.notify("critical", "folder_gone", {"text": text})
         self._homeless = gone
 
     def tend(self) -> None:
@@ -304,7 +315,7 @@ class StrategyRun(LocalRun):
                 self.snapshot()
             journal.quiet()
         except JournalError as error:
-            self.tell("warning", "journal", {"text": error.message})
+            self.notify("warning", "journal", {"text": error.message})
 
     def snapshot(self) -> None:
         """Keep the state, if the core stands exactly where the journal does."""
@@ -333,7 +344,7 @@ class StrategyRun(LocalRun):
     def stood_still(self, seconds: float, why: str) -> None:
         """Let entries wait for fresh data after a pause."""
         text = f"{why} for {seconds:.1f} s: entries wait for fresh data"
-        self.tell("error", "stood_still", {"text": text})
+        self.notify("error", "stood_still", {"text": text})
         if self.market is not None:
             self.market.stood_still(text, CATCH_UP_NS)
 

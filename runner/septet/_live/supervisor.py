@@ -15,7 +15,7 @@ from septet import messages as m
 from septet._core.guards import TASK
 from septet._host.tasks import Kept, TaskChange, Tasks
 from septet._host.venues import Clock
-from septet._live.shell import Tell
+from septet._live.shell import Notify
 
 __all__ = ["Put", "SEPTET", "Supervisor"]
 
@@ -41,13 +41,13 @@ class Supervisor:
     """
 
     def __init__(
-        self, clock: Clock, tell: Tell, puts: Callable[[], Sequence[Put]] = lambda: ()
+        self, clock: Clock, notify: Notify, puts: Callable[[], Sequence[Put]] = lambda: ()
     ) -> None:
-        self._clock, self._tell, self._puts = clock, tell, puts
+        self._clock, self._notify, self._puts = clock, notify, puts
         self._all: list[Tasks] = []
 
     def of(
-        self, owner: str = SEPTET, kind: Kind = "septet", *, tell: Tell | None = None,
+        self, owner: str = SEPTET, kind: Kind = "septet", *, notify: Notify | None = None,
         puts: Callable[[], Sequence[Put]] | None = None,
     ) -> Tasks:  # fmt: skip
         """Return the tasks of an owner.
@@ -61,7 +61,7 @@ class Supervisor:
         tell, puts
             The log and the inboxes that are concerned, where that is not the whole process.
         """
-        log, inboxes = tell or self._tell, puts or self._puts
+        log, inboxes = notify or self._notify, puts or self._puts
 
         def report(change: TaskChange) -> None:
             self._log(change, log)
@@ -87,19 +87,19 @@ class Supervisor:
         error = context.get("exception")
         what = f"{type(error).__name__}: {error}" if error is not None else ""
         text = f"{context.get('message', 'a task failed')}: {what}".rstrip(": ")
-        self._tell("error", "task_failed", {"text": text, "plugin": "", "task": ""} | _at(error))
+        self._notify("error", "task_failed", {"text": text, "plugin": "", "task": ""} | _at(error))
 
     async def close(self) -> None:
         """End every task that is left."""
         for tasks in self._all:
             await tasks.close()
 
-    def _log(self, change: TaskChange, tell: Tell) -> None:
+    def _log(self, change: TaskChange, notify: Notify) -> None:
         fields = {"text": change.text, "plugin": change.owner, "task": change.task}
         if change.state == "down":
-            tell("error", "task_failed", fields | _at(change.error))
+            notify("error", "task_failed", fields | _at(change.error))
         else:
-            tell("info", "task_works", fields)
+            notify("info", "task_works", fields)
 
     def _event(self, change: TaskChange, kind: Kind) -> m.Event:
         now_ns, of = self._clock.now_ns(), f"{TASK}{change.task} of {change.owner}"

@@ -116,16 +116,16 @@ class ModelTrainer:
         timeout_s: float = 3_600.0,
         attempts: int = 2,
         venue_fills: bool = False,
-        say: Callable[[str], None] = lambda text: None,
+        log: Callable[[str], None] = lambda text: None,
     ) -> None:
         """Train models of `loaded` on what `shelf` holds; `attempts` count where a child died.
 
-        `venue_fills` is that of the running plan: the child then compiles nothing. `say` is told
+        `venue_fills` is that of the running plan: the child then compiles nothing. `log` is told
         when a child died and another one begins.
         """
         self._loaded, self._shelf, self._folder, self._now_ns = loaded, shelf, run_folder, now_ns
         self._timeout_s, self._attempts, self._venue_fills = timeout_s, attempts, venue_fills
-        self._say = say
+        self._log = log
         self._lock = asyncio.Lock()
         self._child: asyncio.subprocess.Process | None = None
         self._closed = False
@@ -146,7 +146,7 @@ class ModelTrainer:
                 if self._closed:
                     break
                 if attempt:
-                    self._say(f"model {number}: {text}; it is fitted once more")
+                    self._log(f"model {number}: {text}; it is fitted once more")
                 found = await self._once(number, trained_to_ns, cause)
                 if "died" not in found:
                     return self._event(number, trained_to_ns, found)

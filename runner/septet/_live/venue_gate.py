@@ -76,7 +76,7 @@ class GatedVenue:
             symbol = getattr(event, "symbol", -1)
             if not isinstance(symbol, int) or not -1 <= symbol < self._symbols:
                 symbol = -1
-            self._notices.tell(_about(event), fault, symbol=symbol, client_id=client_id)
+            self._notices.notify(_about(event), fault, symbol=symbol, client_id=client_id)
         return fault
 
     def _known(self, events: Sequence[Any] | None, kind: Any) -> list[Any] | None:
@@ -85,7 +85,7 @@ class GatedVenue:
             return None
         return None if [each for each in events if self._fault(each, kind)] else list(events)
 
-    def _hear(self, event: Any) -> None:
+    def _receive(self, event: Any) -> None:
         event = with_readable_fee(event)
         if not self._fault(event):
             self._sink(event)
@@ -94,7 +94,7 @@ class GatedVenue:
 
     async def open(self, symbols: Sequence[str], sink: Callable[[Any], None]) -> VenueFacts:
         self._sink, self._symbols = sink, len(symbols)
-        facts = await self._venue.open(symbols, self._hear)
+        facts = await self._venue.open(symbols, self._receive)
         for market in facts.markets.values():
             fault = market_fault(market)
             if fault:

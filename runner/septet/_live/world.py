@@ -99,7 +99,7 @@ class _Looking:
 
     # ------------------------------------------------------------ what is said
 
-    def say(
+    def report(
         self, what: str, found: str, verdict: Verdict = "ok", path: Sequence[Any] = (),
         hint: str = "",
     ) -> None:  # fmt: skip
@@ -120,18 +120,18 @@ class _Looking:
 
     async def all(self) -> None:
         """Look at the feed, then at the venue."""
-        heard = await self._within("the feed", ("data", "candles"), self._feed)
-        markets = dict(heard.markets) if heard is not None else {}
+        received = await self._within("the feed", ("data", "candles"), self._feed)
+        markets = dict(received.markets) if received is not None else {}
         if self.strategy.mode == "live":
             path = ("execution", "venues", self._name)
             facts = await self._within("the venue", path, self._venue)
             markets = dict(facts.markets) if facts is not None else {}
         else:
             fills = simulation_of(self.strategy).fills
-            self.say("fills", f"simulated in this process ({fills}); no key is used", "note")
+            self.report("fills", f"simulated in this process ({fills}); no key is used", "note")
             self._stops(held=False)
         for name in self.strategy.data.series:
-            self.say(f"series {name}", "not asked here", "note")
+            self.report(f"series {name}", "not asked here", "note")
         for symbol in self.symbols:
             if symbol in markets:
                 self._market(symbol, markets[symbol])
@@ -145,15 +145,15 @@ class _Looking:
             try:
                 return await asyncio.wait_for(work(tuple(symbols)), WITHIN_S)
             except TimeoutError:
-                self.say(what, f"no answer within {WITHIN_S:.0f} s", "error", path)
+                self.report(what, f"no answer within {WITHIN_S:.0f} s", "error", path)
                 return None
             except OSError as error:
-                self.say(what, f"cannot be reached: {error}", "error", path)
+                self.report(what, f"cannot be reached: {error}", "error", path)
                 return None
             except SeptetError as error:
                 named = self._named(error.message)
                 place = self._symbol(named) if named else self._bar(error.message) or path
-                self.say(what, error.message, "error", place, error.hint)
+                self.report(what, error.message, "error", place, error.hint)
                 if not isinstance(error, DataError) or named not in symbols:
                     return None
                 symbols.remove(named)
@@ -179,9 +179,9 @@ class _Looking:
             facts = await feed.open(request, _ignore)
             for want, how in facts.how.items():
                 verb = "streamed" if how == "stream" else "polled"
-                self.say(want, f"{verb} by {facts.exchange}")
+                self.report(want, f"{verb} by {facts.exchange}")
             for note in facts.notes:
-                self.say("feed", note, "note")
+                self.report("feed", note, "note")
             for symbol in symbols:
                 await self._history(feed, symbol)
             return facts
@@ -195,15 +195,15 @@ class _Looking:
         what = f"history {symbol}"
         if not bars:
             text = f"no bar within the last {format_duration(_BARS * bar_ns)}"
-            self.say(what, text, "error", self._symbol(symbol))
+            self.report(what, text, "error", self._symbol(symbol))
             return
         self._prices[symbol] = bars[-1].close
         if not hasattr(feed, "oldest"):
-            self.say(what, "how far it reaches is not said", "note")
+            self.report(what, "how far it reaches is not said", "note")
             return
         oldest_ns = await feed.oldest(symbol)
         if oldest_ns is None:
-            self.say(what, "none", "error", self._symbol(symbol))
+            self.report(what, "none", "error", self._symbol(symbol))
             return
         self._reach(what, now_ns - oldest_ns, oldest_ns)
 
@@ -216,7 +216,7 @@ class _Looking:
         if depth_ns < warm_ns:
             late = format_duration(-(-(warm_ns - depth_ns) // bar_ns) * bar_ns)
             text += f"; features need {memory} bars, and speak first in {late}"
-            self.say(what, text, "warning", ("features",))
+            self.report(what, text, "warning", ("features",))
             return
         model = self.strategy.model
         learns = model is not None and learn.stored_folder(model) is None
@@ -225,11 +225,11 @@ class _Looking:
         if train_ns and depth_ns < warm_ns + train_ns:
             late = format_duration(-(-(warm_ns + train_ns - depth_ns) // bar_ns) * bar_ns)
             text += f"; a training window of {format_duration(train_ns)} is whole in {late}"
-            self.say(what, text, "warning", ("model", "training", "train"))
+            self.report(what, text, "warning", ("model", "training", "train"))
             return
         read_ns = history_ns_of(self.strategy, memory)
         text += f"; a first start reads {format_duration(read_ns // bar_ns * bar_ns)}"
-        self.say(what, text)
+        self.report(what, text)
 
     # ------------------------------------------------------------ the venue
 
@@ -249,33 +249,35 @@ class _Looking:
     async def _clock(self, venue: Any) -> None:
         skewed = await venue.skew()
         if skewed is None:
-            self.say("clock", "the venue does not tell its time", "note")
+            self.report("clock", "the venue does not tell its time", "note")
             return
         block = self.strategy.execution.venues[self._name]
         limit_ns = getattr(block.config, "skew", 500_000_000)
         text = f"{skewed.skew_ns / 1e6:+.0f} ms from the venue's, {limit_ns / 1e6:.0f} ms allowed"
         if abs(skewed.skew_ns) <= limit_ns:
-            self.say("clock", text)
+            self.report("clock", text)
             return
         hint = "set this machine's clock (ntp); entries are blocked while they differ"
-        self.say("clock", text, "error", ("execution", "venues", self._name, "skew"), hint)
+        self.report("clock", text, "error", ("execution", "venues", self._name, "skew"), hint)
 
     def _account(self, facts: VenueFacts, holdings: m.Holdings | None) -> None:
         """Judge what the key may do and what the account holds."""
         kind = "a test venue" if facts.is_test else "real money"
-        self.say("account", f"{facts.exchange}, {kind}, known as {facts.account}")
+        self.report("account", f"{facts.exchange}, {kind}, known as {facts.account}")
         path = ("execution", "venues", self._name, "key")
         block = self.strategy.execution.venues[self._name]
         if facts.can_withdraw and not getattr(block.config, "allow_withdrawal", False):
             hint = "make a key that may only trade, or write allow_withdrawal: true"
-            self.say("key", "it may withdraw, and a run refuses it", "error", path, hint)
+            self.report("key", "it may withdraw, and a run refuses it", "error", path, hint)
         elif facts.can_withdraw is None:
-            self.say("key", "whether it may withdraw is not known", "warning", path)
+            self.report("key", "whether it may withdraw is not known", "warning", path)
         else:
-            self.say("key", "may withdraw, as allowed" if facts.can_withdraw else "may only trade")
+            self.report(
+                "key", "may withdraw, as allowed" if facts.can_withdraw else "may only trade"
+            )
         if holdings is None:
             text = "the balances cannot be read: a wrong key, or one without the right to trade"
-            self.say("balances", text, "error", path)
+            self.report("balances", text, "error", path)
             return
         self._funds(holdings)
 
@@ -285,44 +287,44 @@ class _Looking:
         text = f"{free:.2f} {account.currency} free, capital {account.capital:.2f}"
         if free < account.capital * (1.0 - 1e-9):
             hint = "a new run is refused; one that goes on needs only the cash of its own ledger"
-            self.say("balances", text, "warning", ("account", "capital"), hint)
+            self.report("balances", text, "warning", ("account", "capital"), hint)
         else:
-            self.say("balances", text)
+            self.report("balances", text)
         for symbol in self.symbols:
             base = currencies(symbol, account.currency)[0]
             held = sum(holdings.balances.get(base, (0.0, 0.0)))
             if held > 0.0 and self.strategy.risk.adopt != "adopt":
                 hint = "sell it, or let the run take it over: risk: {adopt: adopt}"
                 text = f"{held:g} {base} are there, and a new run does not enter beside them"
-                self.say(symbol, text, "warning", ("risk", "adopt"), hint)
+                self.report(symbol, text, "warning", ("risk", "adopt"), hint)
 
     def _orders(self, facts: VenueFacts) -> None:
         """Say how orders are followed, and judge the kinds that the file sends."""
         how = "streamed" if facts.streams_orders else "polled"
         settles = format_duration(facts.settles_ns)
         text = f"{how}; an order nobody knows of counts as absent after {settles}"
-        self.say("orders", text)
-        self.say("changes", "one request" if facts.amends else "cancel, then a new order")
+        self.report("orders", text)
+        self.report("changes", "one request" if facts.amends else "cancel, then a new order")
         kind = self.strategy.execution.order.use
         lacking = [each for each in _KINDS.get(kind, ()) if each not in facts.order_types]
         if lacking:
             text = f"{facts.exchange} takes no {' and no '.join(lacking)} orders here"
-            self.say("orders", text, "error", ("execution", "order"), "use: market or limit")
+            self.report("orders", text, "error", ("execution", "order"), "use: market or limit")
         self._stops(held=bool({"stop", "stop_limit"} & facts.order_types))
         for note in facts.notes:
-            self.say("venue", note, "note")
+            self.report("venue", note, "note")
 
     def _stops(self, *, held: bool) -> None:
         if not self.strategy.risk.stops:
-            self.say("stops", "the file has none", "note")
+            self.report("stops", "the file has none", "note")
         elif held:
             text = "the nearest loss-side stop stands at the venue; targets and times do not"
-            self.say("stops", text)
+            self.report("stops", text)
         elif self.strategy.mode == "live":
             text = "held by this process: such stops die with it"
-            self.say("stops", text, "warning", ("risk", "stops"))
+            self.report("stops", text, "warning", ("risk", "stops"))
         else:
-            self.say("stops", "held by this process", "note")
+            self.report("stops", "held by this process", "note")
 
     # ------------------------------------------------------------ sizes
 
@@ -331,9 +333,9 @@ class _Looking:
         text = f"lot {listed.lot:g}, tick {listed.tick:g}, from {listed.min_notional:g}"
         if not listed.trading:
             text += ", not trading now"
-            self.say(symbol, text, "error", self._symbol(symbol), "entries wait until it trades")
+            self.report(symbol, text, "error", self._symbol(symbol), "entries wait until it trades")
             return
-        self.say(symbol, f"{text} {listed.quote}")
+        self.report(symbol, f"{text} {listed.quote}")
         self._written(symbol, listed)
         price = self._prices.get(symbol)
         if price is None:
@@ -343,15 +345,15 @@ class _Looking:
         path, name = ("risk", "sizing"), f"size {symbol}"
         text = f"at most {largest:.2f} an entry at {price:g}"
         if largest < least:
-            self.say(name, f"{text}; the venue takes none below {least:.2f}", "error", path)
+            self.report(name, f"{text}; the venue takes none below {least:.2f}", "error", path)
         elif 0.0 < listed.max_quantity * price < largest:
             most = listed.max_quantity * price
-            self.say(name, f"{text}; the venue takes {most:.2f} in one order", "warning", path)
+            self.report(name, f"{text}; the venue takes {most:.2f} in one order", "warning", path)
         elif listed.lot * price > _COARSE * largest:
             text += f"; one lot is {listed.lot * price:.2f}, so that much may be cut off"
-            self.say(name, text, "warning", path)
+            self.report(name, text, "warning", path)
         else:
-            self.say(name, f"{text}, from {least:.2f}")
+            self.report(name, f"{text}, from {least:.2f}")
 
     def _written(self, symbol: str, listed: Market) -> None:
         """Compare the file's own instruments, which backtest and paper use, with the venue's."""
@@ -367,7 +369,7 @@ class _Looking:
                 path = ("execution", "instruments", symbol, key)
                 text = f"{key} is {written:g} in the file and {real:g} at the venue"
                 hint = "live trades by the venue's, backtest and paper by the file's"
-                self.say(symbol, text, "warning", path, hint)
+                self.report(symbol, text, "warning", path, hint)
 
     def _largest(self, price: float) -> Iterator[float]:
         """Yield what bounds the value of one entry; a stranger's sizing bounds nothing here."""

@@ -86,17 +86,17 @@ def plan_name(text: str, steps: Iterable[tuple[Step, str]]) -> str:
     return "plan_" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
 
 
-def load_text(text: str, name: str, say: Any = None, what: str = "plan") -> ModuleType:
+def load_text(text: str, name: str, log: Any = None, what: str = "plan") -> ModuleType:
     """Import a plan's text as a module, compiling it if this machine has not done so before.
 
-    `say(message)` is told when something is compiled, when the cache cannot be written, and
+    `log(message)` is called when something is compiled, when the cache cannot be written, and
     when a damaged one is made again. One process compiles a plan; others that ask for it
     meanwhile wait, and then read what it made.
     """
     if name in sys.modules:
         return sys.modules[name]
-    tell = say or (lambda message: None)
-    folder = _writable(cache_folder() / name, text, tell)
+    log = log or (lambda message: None)
+    folder = _writable(cache_folder() / name, text, log)
     if _sealed(folder):
         before = _stored(folder)
         try:
@@ -105,34 +105,34 @@ def load_text(text: str, name: str, say: Any = None, what: str = "plan") -> Modu
                 _seal(folder)
             return module
         except Exception as error:  # whole, yet made by what this process cannot read
-            _damaged(folder, type(error).__name__, tell)
+            _damaged(folder, type(error).__name__, log)
             _clear(folder)
     with _alone(folder):
-        return _make(folder, text, name, tell, what)
+        return _make(folder, text, name, log, what)
 
 
-def _make(folder: Path, text: str, name: str, tell: Any, what: str) -> ModuleType:
+def _make(folder: Path, text: str, name: str, log: Any, what: str) -> ModuleType:
     """Compile a plan, unless another process has done so while this one waited."""
     path = folder / f"{name}.py"
     if _sealed(folder):
         return _import(path, name, text)
     if _stored(folder):
-        _damaged(folder, "it does not match its seal", tell)
+        _damaged(folder, "it does not match its seal", log)
     _clear(folder)
     lines = text.count("\n")
-    tell(f"compiling the {what} ({lines} lines), once for a strategy of this shape: {TIMES[what]}")
+    log(f"compiling the {what} ({lines} lines), once for a strategy of this shape: {TIMES[what]}")
     with collector_off():
         try:
             module = _import(path, name, text)
             native.keep(module, folder)
             _seal(folder)
         except OSError as error:
-            _unwritable(folder, error, tell)
+            _unwritable(folder, error, log)
             module = _import(_elsewhere(folder, text) / f"{name}.py", name, text)
     return module
 
 
-def load_entries(name: str, say: Any = None) -> native.Entries | None:
+def load_entries(name: str, log: Any = None) -> native.Entries | None:
     """Link the machine code an earlier run kept of a plan; None where there is none.
 
     A damaged file takes the rest of its plan with it, so that all is compiled again.
@@ -143,17 +143,17 @@ def load_entries(name: str, say: Any = None) -> native.Entries | None:
     try:
         return native.load(folder)
     except ValueError as error:
-        _damaged(folder, str(error), say or (lambda message: None))
+        _damaged(folder, str(error), log or (lambda message: None))
         _clear(folder)
         return None
 
 
-def _damaged(folder: Path, why: str, tell: Any) -> None:
-    tell(f"the compiled plan in {folder} is damaged ({why}); making it again")
+def _damaged(folder: Path, why: str, log: Any) -> None:
+    log(f"the compiled plan in {folder} is damaged ({why}); making it again")
 
 
-def _unwritable(folder: Path, error: OSError, tell: Any) -> None:
-    tell(f"cannot write compiled plans to {folder.parent} ({error.strerror}); using memory only")
+def _unwritable(folder: Path, error: OSError, log: Any) -> None:
+    log(f"cannot write compiled plans to {folder.parent} ({error.strerror}); using memory only")
 
 
 def _stored(folder: Path) -> list[Path]:
@@ -208,11 +208,11 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _writable(folder: Path, text: str, tell: Any) -> Path:
+def _writable(folder: Path, text: str, log: Any) -> Path:
     try:
         _write(folder, text)
     except OSError as error:
-        _unwritable(folder, error, tell)
+        _unwritable(folder, error, log)
         folder = _elsewhere(folder, text)
     return folder
 

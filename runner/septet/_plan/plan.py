@@ -35,10 +35,10 @@ class Plan:
     `plain` says that the whole text runs as plain Python; `run_plain` and `compile` choose.
     """
 
-    def __init__(self, assembly: Assembly, say: Callable[[str], None] | None = None) -> None:
+    def __init__(self, assembly: Assembly, log: Callable[[str], None] | None = None) -> None:
         self.assembly = assembly
         self.plain = False
-        self._say = say
+        self._log = log
         self.parameters: Floats = np.array([each.value for each in assembly.parameters])
         self._outside = Outside(assembly.outside) if assembly.outside else None
 
@@ -53,7 +53,7 @@ class Plan:
     @cached_property
     def units(self) -> CompiledUnits:
         """The parts that are compiled each by itself, where the whole plan is compiled."""
-        return CompiledUnits(self.assembly, self._say)
+        return CompiledUnits(self.assembly, self._log)
 
     @cached_property
     def module(self) -> Any:
@@ -69,7 +69,7 @@ class Plan:
             return self._named(Modules(self.units))
         if self.plain:
             return self._named(plain_module(self.name, assembly.text, assembly.flavour))
-        return self._named(load_compiled(assembly.text, self.name, self._say, assembly.steps))
+        return self._named(load_compiled(assembly.text, self.name, self._log, assembly.steps))
 
     def _named(self, entries: Any) -> Any:
         """Return entries in which what plain Python raises says whose it is."""
@@ -258,11 +258,11 @@ def make_plan(
     tables: bool = True,
     curve: bool = True,
     venue_fills: bool = False,
-    say: Callable[[str], None] | None = None,
+    log: Callable[[str], None] | None = None,
 ) -> Plan:
     """Assemble the plan of a strategy; nothing is compiled until its module is asked for.
 
     The orders of a `venue_fills` plan are filled elsewhere: `VenueFillsEngine` books its fills.
     """
     made = assemble(terms, resolve, tables=tables, curve=curve, venue_fills=venue_fills)
-    return Plan(made, say)
+    return Plan(made, log)

@@ -281,8 +281,8 @@ class Trading:
             # an exit is decided at the close; a level is met by the bar that follows
             cursor = "i" if role == "exit" else "known"
             call = self._call(block, f"risk.stops.{name}", cursor=cursor)
-            told = self.checked.texts(block, f"risk.stops.{name}", role, reads=role == "stop")
-            groups[role].append({"code": self._reason(name), "call": call, "checked": told})
+            reported = self.checked.texts(block, f"risk.stops.{name}", role, reads=role == "stop")
+            groups[role].append({"code": self._reason(name), "call": call, "checked": reported})
         trails = any("high_water" in b.declaration.parameters for b in self.terms.stops.values())
         resting = groups["stop"] + groups["target"]
         return {
@@ -455,16 +455,16 @@ class Trading:
         """Tell what a plan leaves out whose orders are filled elsewhere: all that meets a bar."""
         here = self.venue_fills and bool(context["protective"] or context["targets"])
         liquidates = self.venue_fills and bool(context["liquidation"])
-        told: dict[str, Any] = {
+        reported: dict[str, Any] = {
             "venue_fills": self.venue_fills, "stops_here": here, "liquidates": liquidates,
         }  # fmt: skip
         if self.venue_fills:
             left_out = ["rests", "protects", "liquidation", "marks_idle_spans"]
-            told |= dict.fromkeys([*left_out, "trades_active_symbols"], False)
-            told |= {"participation": None}
+            reported |= dict.fromkeys([*left_out, "trades_active_symbols"], False)
+            reported |= {"participation": None}
         self.venue_reasons = len(self.reasons)
         self.reasons += VENUE_REASONS if self.venue_fills else ()
-        return told
+        return reported
 
     @property
     def constants(self) -> dict[str, int]:

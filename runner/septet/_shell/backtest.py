@@ -29,7 +29,7 @@ from septet._shell.never_known import refuse_never_known
 from septet._shell.plain_first import choose_plain, plain_bars, ran_plain_first
 from septet._shell.refused import refuse_no_entry, refuse_no_value
 from septet._shell.retraining import retrains_of
-from septet._shell.session import Say, Session, open_session
+from septet._shell.session import Log, Session, open_session
 from septet._shell.value_ranges import outside_notes, outside_of
 from septet._shell.watched import halts_with, trade_watched
 from septet._shell.watching import (
@@ -62,7 +62,7 @@ def backtest(
     *,
     engine: str = "auto",
     tables: bool = True,
-    say: Say | None = None,
+    log: Log | None = None,
     progress: Callable[[int, int, str], None] | None = None,
     not_before_ns: int | None = None,
     refuses: bool = False,
@@ -92,7 +92,7 @@ def backtest(
         refuse_unserved(loaded.strategy)
     with placed_keys(loaded):
         whole = tables or bool(build_watchers(loaded.strategy))  # monitors read the whole curve
-    session = open_session(loaded, tables=whole, say=say, not_before_ns=not_before_ns)
+    session = open_session(loaded, tables=whole, log=log, not_before_ns=not_before_ns)
     refuse_never_known(session)
     if refuses:
         refuse_no_entry(session)
@@ -103,18 +103,18 @@ def backtest(
     _ready(session.plan, chosen)
     watched = watched_steps(session.plan)
     for name, why in watched.items():
-        session.say(f"slow: {name} runs uncompiled, each of its reads watched: {why}")
+        session.log(f"slow: {name} runs uncompiled, each of its reads watched: {why}")
     for name in session.plan.assembly.slow_columns:
         if name not in watched:
-            session.say(f"slow: {name} has no compiled step; its own column runs uncompiled")
+            session.log(f"slow: {name} has no compiled step; its own column runs uncompiled")
     if session.plan.assembly.slow_parts:
         slow = ", ".join(session.plan.assembly.slow_parts)
-        session.say(f"slow: {slow} has no compiled step; the whole plan runs uncompiled")
+        session.log(f"slow: {slow} has no compiled step; the whole plan runs uncompiled")
     fingers = hashes.result()  # before the clock starts: it is not part of the run
     with np.errstate(all="ignore"), placed_keys(loaded):
         ran, watchers = ran_plain_first(session, lambda: _ran(session, chosen, progress))
         for each in () if ran.learned is None else ran.learned.doubts:
-            session.say(f"doubtful: {each}")
+            session.log(f"doubtful: {each}")
         insist_memory(session, ran.outcome.F)
         result = _result(session, ran, watchers, chosen, fingers)
         if refuses and not len(ran.outcome.rows(layout.ORDER)):

@@ -68,7 +68,7 @@ def ran_plain_first(session: Session, run: Callable[[], Ran]) -> Ran:
         free = compile_choice() == "auto" and session.plan.plain
         if not free or not is_arithmetic(error):
             raise
-        session.say(f"compiling after all: plain Python stops at {_last(error)}")
+        session.log(f"compiling after all: plain Python stops at {_last(error)}")
     session.plan.compile()
     return run()
 

@@ -26,7 +26,7 @@ __all__ = [
     "alignment_rules", "warmup_ns_of",
 ]  # fmt: skip
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Session:
     market: MarketData
     aligned: AlignedBars
     first: int
-    say: Say = field(repr=False)
+    log: Log = field(repr=False)
     tables: bool = True
 
     @property
@@ -65,7 +65,7 @@ def plan_of(
     curve: bool = True,
     venue_fills: bool = False,
     calendar: str = "24x7",
-    say: Say | None = None,
+    log: Log | None = None,
 ) -> Plan:
     """Make the plan of a loaded file, `venue_fills` for fills from the venue; compiles nothing yet.
 
@@ -78,7 +78,7 @@ def plan_of(
         return host.load(entry), entry.distribution
 
     terms = terms_of(loaded.strategy, calendar)
-    plan = make_plan(terms, resolve, tables=tables, curve=curve, venue_fills=venue_fills, say=say)
+    plan = make_plan(terms, resolve, tables=tables, curve=curve, venue_fills=venue_fills, log=log)
     if compile_choice() == "never":
         plan.run_plain()
     return plan
@@ -106,7 +106,7 @@ def open_session(
     *,
     tables: bool = True,
     curve: bool = True,
-    say: Say | None = None,
+    log: Log | None = None,
     not_before_ns: int | None = None,
     memory_bars: int = 0,
 ) -> Session:
@@ -123,18 +123,18 @@ def open_session(
     from septet._data.load import load_market
 
     reuse_memory()
-    tell = say or (lambda message: None)
+    log = log or (lambda message: None)
     strategy = loaded.strategy
-    plan = plan_of(loaded, tables=tables, curve=curve, say=tell)
+    plan = plan_of(loaded, tables=tables, curve=curve, log=log)
     warmup_ns = warmup_ns_of(strategy, max(plan.memory_bars, memory_bars))
     market = load_market(loaded, warmup_ns=warmup_ns)
     if market.calendar != "24x7":  # a day is a session there
         calendar = market.calendar
-        plan = plan_of(loaded, tables=tables, curve=curve, calendar=calendar, say=tell)
+        plan = plan_of(loaded, tables=tables, curve=curve, calendar=calendar, log=log)
     aligned = align_bars(plan, market, alignment_rules(strategy))
     with placed(loaded, "universe"):
         first = _first_decision(strategy, plan, market, aligned, not_before_ns)
-    return Session(loaded, plan, market, aligned, first, tell, tables)
+    return Session(loaded, plan, market, aligned, first, log, tables)
 
 
 def alignment_rules(strategy: Any) -> AlignmentRules:

@@ -42,7 +42,7 @@ from septet._shell.declared_memory import Boundary, insist_memory, tried_nodes
 from septet._shell.late_start import LateStart, Ready, late_start
 from septet._shell.never_known import Unknown
 from septet._shell.session import (
-    Say,
+    Log,
     Session,
     alignment_rules,
     first_ready,
@@ -71,7 +71,7 @@ def stream_backtest(
     loaded: Any,
     chunk_bars: int,
     *,
-    say: Say | None = None,
+    log: Log | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> RunResult:
     """Run a loaded strategy over history in stretches of `chunk_bars` bars of time.
@@ -85,7 +85,7 @@ def stream_backtest(
         If the strategy needs all of its history at once, naming what does.
     """
     began = time.perf_counter()
-    tell = say or (lambda message: None)
+    log = log or (lambda message: None)
     if chunk_bars < 1:
         raise InputError(
             f"--chunk is a number of bars, 1 or more; it was {chunk_bars}",
@@ -94,13 +94,13 @@ def stream_backtest(
     with placed(loaded, "execution", "simulation", "fills"):
         refuse_unserved(loaded.strategy)
     with placed(loaded, "universe"):
-        return _stream(loaded, chunk_bars, tell, progress, began)
+        return _stream(loaded, chunk_bars, log, progress, began)
 
 
 def _stream(
     loaded: Any,
     chunk_bars: int,
-    tell: Say,
+    log: Log,
     progress: Callable[[int, int, str], None] | None,
     began: float,
 ) -> RunResult:
@@ -108,21 +108,21 @@ def _stream(
     strategy = loaded.strategy
     _refuse_whole(strategy)
     reuse_memory()
-    plan = plan_of(loaded, tables=False, say=tell)
+    plan = plan_of(loaded, tables=False, log=log)
     memory = _memory_of(plan)
     stretches = Stretches(
         loaded, bars=chunk_bars, memory=memory,
         warmup_ns=warmup_ns_of(strategy, plan.memory_bars),
     )  # fmt: skip
     if stretches.calendar != "24x7":  # a day is a session there
-        plan = plan_of(loaded, tables=False, calendar=stretches.calendar, say=tell)
+        plan = plan_of(loaded, tables=False, calendar=stretches.calendar, log=log)
     plan.entries  # noqa: B018 - compiled before the clock starts
     for name, why in watched_steps(plan).items():
-        tell(f"slow: {name} runs uncompiled, each of its reads watched: {why}")
+        log(f"slow: {name} runs uncompiled, each of its reads watched: {why}")
     if plan.assembly.slow_parts:
         slow = ", ".join(plan.assembly.slow_parts)
-        tell(f"slow: {slow} has no compiled step; the whole plan runs uncompiled")
-    run = _Run(loaded, plan, tell, stretches)
+        log(f"slow: {slow} has no compiled step; the whole plan runs uncompiled")
+    run = _Run(loaded, plan, log, stretches)
     with np.errstate(all="ignore"):
         for stretch in _read_ahead(stretches):
             run.take(stretch)
@@ -268,9 +268,9 @@ class _Shown:
 class _Run:
     """A run while its stretches pass."""
 
-    def __init__(self, loaded: Any, plan: Plan, say: Say, stretches: Stretches) -> None:
+    def __init__(self, loaded: Any, plan: Plan, log: Log, stretches: Stretches) -> None:
         strategy = loaded.strategy
-        self.loaded, self.plan, self.say, self.stretches = loaded, plan, say, stretches
+        self.loaded, self.plan, self.log, self.stretches = loaded, plan, log, stretches
         self.rules = alignment_rules(strategy)
         self.venue = next(iter(strategy.execution.venues))
         self.curve = _Curve(
@@ -303,7 +303,7 @@ class _Run:
         known = aligned.T[layout.KNOWN]
         fresh = int(np.searchsorted(known, stretch.begin_ns))
         session = Session(
-            self.loaded, self.plan, stretch.market, aligned, fresh, self.say, tables=False
+            self.loaded, self.plan, stretch.market, aligned, fresh, self.log, tables=False
         )
         begun = self.first_ns is not None
         if not begun:

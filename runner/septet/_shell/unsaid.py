@@ -35,8 +35,8 @@ def known_besides(error: ConfigError, load_with: LoadWith) -> list[Problem]:
     keys = [each.key for each in error.problems if each.severity == "error"]
     if not keys or not all(map(_is_unsaid, keys)):
         return []
-    told = {_identity(each) for each in error.problems}
-    return [each for each in besides_unsaid(keys, load_with) if _identity(each) not in told]
+    reported = {_identity(each) for each in error.problems}
+    return [each for each in besides_unsaid(keys, load_with) if _identity(each) not in reported]
 
 
 def besides_unsaid(keys: Sequence[str], load_with: LoadWith) -> list[Problem]:
@@ -63,9 +63,9 @@ def besides_unsaid(keys: Sequence[str], load_with: LoadWith) -> list[Problem]:
         problems += [each] if message is not None else []
     unsaid = {each.unsaid for each in found} - {"", *keys}
     for key in unsaid:
-        told = {_identity(each) for each in problems}
+        reported = {_identity(each) for each in problems}
         more = besides_unsaid([*keys, key], load_with)
-        problems += [each for each in more if _identity(each) not in told]
+        problems += [each for each in more if _identity(each) not in reported]
     return problems
 
 

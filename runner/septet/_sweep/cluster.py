@@ -252,8 +252,8 @@ def _start(work: _Work, threads: int) -> _Opened:
     threadpool_limits(1)  # the cores are shared out by the cluster
     made = _Opened()
     count = threads if quick else 1
-    say = made.said.append
-    made.evaluator = open_evaluator(loaded, work.space, work.first_ns, count, say, numbers)
+    log = made.said.append
+    made.evaluator = open_evaluator(loaded, work.space, work.first_ns, count, log, numbers)
     return made
 
 
@@ -296,9 +296,9 @@ class ClusterEvaluator:
     """Runs blocks in the processes of a pool; finished blocks come in any order."""
 
     def __init__(
-        self, pool: Pool, parcel: Parcel, space: Space, say: Callable[[str], None]
+        self, pool: Pool, parcel: Parcel, space: Space, log: Callable[[str], None]
     ) -> None:
-        self._pool, self._space, self._say = pool, space, say
+        self._pool, self._space, self._log = pool, space, log
         self._said: set[str] = set()
         self._tickets = itertools.count()
         self._sent: dict[int, Sequence[Setting]] = {}
@@ -361,7 +361,7 @@ class ClusterEvaluator:
         for message in answer.said:
             if message not in self._said:
                 self._said.add(message)
-                self._say(message)
+                self._log(message)
         if answer.refused:
             why = "; ".join(answer.refused)
             raise InputError(f"a worker cannot take part in this sweep: {why}", hint=answer.hint)
@@ -382,7 +382,7 @@ class ClusterEvaluator:
         there = self._pool.workers()
         gone = sorted(self._workers.keys() - there.keys())
         for name in gone:
-            self._say(f"the worker {name} is gone; its unfinished blocks go to another")
+            self._log(f"the worker {name} is gone; its unfinished blocks go to another")
         if there:
             self._seen_at = now
         elif now - self._seen_at > ALONE_SECONDS:

@@ -48,11 +48,11 @@ class CompiledEvaluator:
         numbers: Numbers,
         first_ns: int,
         threads: int,
-        say: Callable[[str], None],
+        log: Callable[[str], None],
     ) -> None:
         memory = numbers.memory_bars
         session = open_session(
-            loaded, tables=False, curve=False, say=say, not_before_ns=first_ns, memory_bars=memory
+            loaded, tables=False, curve=False, log=log, not_before_ns=first_ns, memory_bars=memory
         )
         refuse_never_known(session)
         # what the file itself says may warm up for longer than any setting

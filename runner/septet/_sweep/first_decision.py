@@ -42,7 +42,7 @@ class Beginning:
 
 
 def begin_sweep(
-    loaded: Loaded, space: Space, numbers: Numbers, say: Callable[[str], None]
+    loaded: Loaded, space: Space, numbers: Numbers, log: Callable[[str], None]
 ) -> Beginning:
     """Find the first decision of all settings.
 
@@ -64,7 +64,7 @@ def begin_sweep(
         raise _not_begun(error, texts or "the file as it is") from error
     doubts |= dict.fromkeys(begun.doubts)
     for text in doubts:
-        say(f"warning: {text}")
+        log(f"warning: {text}")
     return replace(begun, changes=tuple(changes), doubts=tuple(doubts))
 
 

@@ -89,7 +89,7 @@ class SweepFolder:
         (self.folder / "lock").unlink(missing_ok=True)
 
     def finished(
-        self, like: pl.DataFrame, space: Space, say: Callable[[str], None]
+        self, like: pl.DataFrame, space: Space, log: Callable[[str], None]
     ) -> list[pl.DataFrame]:
         """Return the parts that are there; the rows of one that is no part of it are made again.
 
@@ -106,7 +106,7 @@ class SweepFolder:
         for path in sorted(self.parts.glob("*.parquet")):
             frame, problem = _part(path, like, space, done)
             if frame is None:
-                say(f"{path} {problem}: its settings are run again")
+                log(f"{path} {problem}: its settings are run again")
                 path.unlink()
             else:
                 frames.append(frame)
@@ -190,8 +190,8 @@ def _foreign(frame: pl.DataFrame, space: Space, done: Ints) -> str:
     if not status.is_in(known).fill_null(value=False).all():
         return "has a status that no sweep writes"
     done_rows = status == "done"
-    told = frame.get_column("problem").is_null() == done_rows
-    if not told.all() or any(
+    reported = frame.get_column("problem").is_null() == done_rows
+    if not reported.all() or any(
         each.is_not_null().any() for each in frame.filter(~done_rows).select(FIGURES)
     ):
         return "has figures of settings that did not run, or problems of settings that did"

@@ -48,13 +48,13 @@ def run_setting(
     base: Loaded,
     changes: Sequence[FileSetting],
     first_ns: int,
-    say: Callable[[str], None] | None = None,
+    log: Callable[[str], None] | None = None,
 ) -> tuple[dict[str, Any], str]:
     """Run one setting; return its figures, or an empty dict and what went wrong."""
     from septet._shell.backtest import backtest
 
     try:
-        result = backtest(variant(base, changes), say=say, not_before_ns=first_ns)
+        result = backtest(variant(base, changes), log=log, not_before_ns=first_ns)
         problem = _late(result, first_ns)
         return ({}, problem) if problem else (figures_of(result), "")
     except SeptetError as error:
@@ -80,10 +80,10 @@ class FullEvaluator:
         space: Space,
         first_ns: int,
         threads: int,
-        say: Callable[[str], None],
+        log: Callable[[str], None],
     ) -> None:
         self._loaded, self._space, self._first_ns = loaded, space, first_ns
-        self._threads, self._say = threads, _once(say)
+        self._threads, self._log = threads, _once(log)
         self._pool: ProcessPoolExecutor | None = None
         self._done, self._seconds = 0, 0.0
 
@@ -96,13 +96,13 @@ class FullEvaluator:
             try:
                 return [*map(self._row, block, self._beside(self._pool, block))]
             except BrokenProcessPool:
-                self._say("a process of the sweep was ended from outside; going on with one")
+                self._log("a process of the sweep was ended from outside; going on with one")
                 self.close()
                 self._threads = 1
         rows = []
         for setting in block:
             changes = self._space.changes(setting)
-            outcome = run_setting(self._loaded, changes, self._first_ns, self._say)
+            outcome = run_setting(self._loaded, changes, self._first_ns, self._log)
             rows.append(self._row(setting, outcome))
         self._done += len(block)
         self._seconds += time.perf_counter() - began
@@ -141,16 +141,16 @@ class FullEvaluator:
         return row_of(self._space, setting, figures)
 
 
-def _once(say: Callable[[str], None]) -> Callable[[str], None]:
+def _once(log: Callable[[str], None]) -> Callable[[str], None]:
     """Tell each thing once: every setting compiles, or cannot, for the same reason."""
-    told: set[str] = set()
+    reported: set[str] = set()
 
-    def tell(message: str) -> None:
-        if message not in told:
-            told.add(message)
-            say(message)
+    def log_once(message: str) -> None:
+        if message not in reported:
+            reported.add(message)
+            log(message)
 
-    return tell
+    return log_once
 
 
 def _open_pool(loaded: Loaded, first_ns: int, workers: int) -> ProcessPoolExecutor:

@@ -44,7 +44,7 @@ def _given(parcel: Parcel) -> Parcel:
 class DaskPool:
     """A Dask cluster; it replaces workers that die, and runs again what they were running."""
 
-    def __init__(self, address: str | None, workers: int, say: Callable[[str], None]) -> None:
+    def __init__(self, address: str | None, workers: int, log: Callable[[str], None]) -> None:
         """Connect to a scheduler, or start one with `workers` processes on this machine."""
         try:
             import distributed
@@ -62,7 +62,7 @@ class DaskPool:
         self._running: dict[str, tuple[int, Any]] = {}
         self._name = ""
         if address is not None:
-            self._await_workers(address, say)
+            self._await_workers(address, log)
 
     def _connect(self, address: str | None) -> Any:
         where = self._cluster or address
@@ -74,9 +74,9 @@ class DaskPool:
                 hint="start one with dask scheduler, and workers with dask worker ADDRESS",
             ) from error
 
-    def _await_workers(self, address: str, say: Callable[[str], None]) -> None:
+    def _await_workers(self, address: str, log: Callable[[str], None]) -> None:
         if not self.workers():
-            say(f"waiting for workers of the scheduler at {address}")
+            log(f"waiting for workers of the scheduler at {address}")
         try:
             self._client.wait_for_workers(1, timeout=WORKERS_SECONDS)
         except TimeoutError as error:
@@ -213,7 +213,7 @@ def _scheduler_gone() -> RunError:
     )
 
 
-def open_cluster(on: str, workers: int, say: Callable[[str], None]) -> Pool:
+def open_cluster(on: str, workers: int, log: Callable[[str], None]) -> Pool:
     """Open what `--on` names.
 
     Parameters
@@ -229,5 +229,5 @@ def open_cluster(on: str, workers: int, say: Callable[[str], None]) -> Pool:
         If nothing of the kind is known, its package is not installed, or nobody answers.
     """
     if on == "dask" or on.startswith(("tcp://", "tls://")):
-        return DaskPool(None if on == "dask" else on, workers, say)
+        return DaskPool(None if on == "dask" else on, workers, log)
     raise InputError(f"--on {on} names no cluster", hint="dask or tcp://HOST:PORT")

@@ -20,7 +20,7 @@ def open_evaluator(
     space: Space,
     first_ns: int,
     threads: int,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     numbers: Numbers,
 ) -> Evaluator:
     """Choose how the settings of a space are run.
@@ -34,8 +34,8 @@ def open_evaluator(
     elif numbers.enough and numbers.plan.compiled:
         kind = StagedEvaluator if space.method == "tpe" else CompiledEvaluator
         try:
-            return kind(loaded, space, numbers, first_ns, threads, say)
+            return kind(loaded, space, numbers, first_ns, threads, log)
         except ModelHalts:
             why = "the model's health halts the run"
-    say(f"every setting is a whole backtest: {why}")
-    return FullEvaluator(loaded, space, first_ns, threads, say)
+    log(f"every setting is a whole backtest: {why}")
+    return FullEvaluator(loaded, space, first_ns, threads, log)

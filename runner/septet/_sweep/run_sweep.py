@@ -68,7 +68,7 @@ def run_sweep(
     confirmed: bool = False,
     resume: bool = False,
     page: bool = True,
-    say: Callable[[str], None] | None = None,
+    log: Callable[[str], None] | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
     """Run the `sweep:` section of a loaded file.
@@ -102,27 +102,27 @@ def run_sweep(
     KeyboardInterrupt
         After the rows that are done were stored.
     """
-    tell = say or (lambda message: None)
+    log = log or (lambda message: None)
     began = time.perf_counter()
     space = space_of(loaded, seed=seed)
     if space.method == "tpe":
         from septet._sweep.tune import need_optuna
 
         need_optuna()  # missed before anything is checked, not after
-    _say_how_many(space, tell)
+    _log_count(space, log)
     numbers = numbers_of(loaded, space)
-    beginning = begin_sweep(loaded, space, numbers, tell)
+    beginning = begin_sweep(loaded, space, numbers, log)
     if beginning.calendar != "24x7":  # a day is a session there, as the data says
         numbers = numbers_of(loaded, space, calendar=beginning.calendar)
     asked = _asked(loaded, space, beginning)
-    evaluator = _evaluator(loaded, space, numbers, beginning, threads, on, tell)
+    evaluator = _evaluator(loaded, space, numbers, beginning, threads, on, log)
     try:
         if len(space) > ASK_ABOVE and not (confirmed or resume):
             _ask(loaded, space, evaluator, threads)
         name = loaded.strategy.name
         folder = _resumed(out, name, asked) if resume else start_folder(out, name, asked)
         with folder:
-            sweep = _Running(space, evaluator, folder, threads, tell, progress)
+            sweep = _Running(space, evaluator, folder, threads, log, progress)
             sweep.run()
             return _finish(sweep, page=page, seconds=time.perf_counter() - began)
     finally:
@@ -136,28 +136,28 @@ def _evaluator(
     beginning: Beginning,
     threads: int,
     on: str | None,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> Evaluator:
     """Open what runs settings: here, or on a cluster."""
     if on is None:
-        return open_evaluator(loaded, space, beginning.first_ns, threads, say, numbers)
+        return open_evaluator(loaded, space, beginning.first_ns, threads, log, numbers)
     from septet._sweep.cluster import ClusterEvaluator, parcel_of
     from septet._sweep.on_dask import open_cluster
 
     parcel = parcel_of(loaded, space, numbers, beginning)
-    pool = open_cluster(on, threads, say)
+    pool = open_cluster(on, threads, log)
     try:
-        return ClusterEvaluator(pool, parcel, space, say)
+        return ClusterEvaluator(pool, parcel, space, log)
     except BaseException:  # whatever it was, what was started is ended
         pool.close()
         raise
 
 
-def _say_how_many(space: Space, say: Callable[[str], None]) -> None:
+def _log_count(space: Space, log: Callable[[str], None]) -> None:
     """Say what is checked where that takes a while."""
     count = sum(sum(1 for _ in looked_at(axis)) for axis in space.axes)
     if count > _MANY_VALUES:
-        say(f"checking {count:,} values of {len(space.axes)} keys")
+        log(f"checking {count:,} values of {len(space.axes)} keys")
 
 
 def _asked(loaded: Loaded, space: Space, beginning: Beginning) -> dict[str, Any]:
@@ -262,14 +262,14 @@ class _Running:
         evaluator: Evaluator,
         folder: SweepFolder,
         threads: int,
-        say: Callable[[str], None],
+        log: Callable[[str], None],
         progress: Progress | None,
     ) -> None:
         self.space, self.folder, self.threads = space, folder, threads
-        self._evaluator, self._say = evaluator, say
+        self._evaluator, self._log = evaluator, log
         self._progress = progress or (lambda done, all_of_them, best: None)
         self._tuner = self._guided()  # it knows which settings the rows that are there are of
-        self.frames: list[pl.DataFrame] = folder.finished(frame_of(space.keys, []), space, say)
+        self.frames: list[pl.DataFrame] = folder.finished(frame_of(space.keys, []), space, log)
         self.done_before = sum(frame.height for frame in self.frames)
         self._rows: list[dict[str, Any]] = []
         self._stored_at = time.perf_counter()
@@ -282,7 +282,7 @@ class _Running:
         from septet._sweep.tune import Tuner
 
         with self.folder.saying_why():
-            return Tuner(self.space, self._evaluator, self.folder.folder, self._say)
+            return Tuner(self.space, self._evaluator, self.folder.folder, self._log)
 
     @property
     def done(self) -> int:
@@ -293,7 +293,7 @@ class _Running:
         """Run every setting that has no row; an interruption stores those that have one."""
         source = self._source()
         if self.done_before:
-            self._say(f"{self.done_before:,} of {len(self.space):,} settings were done before")
+            self._log(f"{self.done_before:,} of {len(self.space):,} settings were done before")
         for frame in self.frames:
             self._look(frame.select("setting", self.space.goal).to_dicts())
         try:
@@ -301,7 +301,7 @@ class _Running:
                 self._take(rows)
         except KeyboardInterrupt:
             self._store()
-            self._say(
+            self._log(
                 f"stopped: {self.done:,} of {len(self.space):,} settings are in "
                 f"{self.folder.folder}; --resume goes on with the rest"
             )

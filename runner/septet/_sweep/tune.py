@@ -156,11 +156,11 @@ class Tuner:
     """
 
     def __init__(
-        self, space: Space, evaluator: Evaluator, folder: Path, say: Callable[[str], None]
+        self, space: Space, evaluator: Evaluator, folder: Path, log: Callable[[str], None]
     ) -> None:
         """Open the study in the folder of a sweep, or begin one there."""
         self._optuna = need_optuna()
-        self._space, self._evaluator, self._say = space, evaluator, say
+        self._space, self._evaluator, self._log = space, evaluator, log
         self._parameters = _parameters(space)
         self._distributions = {key: each.distribution for key, each in self._parameters.items()}
         self._condition = parse_where(space.where, space.keys) if space.where else None
@@ -181,7 +181,7 @@ class Tuner:
         yield from self._lost_rows()
         self._open = set(self._numbers.values()) - self._outcomes.keys()
         if not isinstance(self._evaluator, Staged):
-            self._say("every setting is run to the end: nothing is given up where it is run")
+            self._log("every setting is run to the end: nothing is given up where it is run")
         while batch := self._ask():
             yield self._run(batch)
 
@@ -203,7 +203,7 @@ class Tuner:
             if trial.state == states.RUNNING:
                 if number is not None:
                     self._study.enqueue_trial(dict(trial.params))
-                self._study.tell(trial.number, state=states.FAIL)
+                self._study.notify(trial.number, state=states.FAIL)
 
     def _lost_rows(self) -> Iterator[list[dict[str, Any]]]:
         """Make rows that Optuna was told of and that were not stored in time."""
@@ -243,7 +243,7 @@ class Tuner:
                 number = self._numbers[places] = len(self._numbers)
                 self._put(number, places)
             elif number is None or number in self._outcomes or number in running:
-                self._tell_at_once(trial, number)
+                self._notify_at_once(trial, number)
                 barren += 1
                 if barren >= _BARREN:
                     barren = 0
@@ -297,7 +297,7 @@ class Tuner:
             rows = self._evaluator.evaluate(settings)
         for row in rows:
             self._note(row)
-            self._tell(trials[row["setting"]], *self._outcomes[row["setting"]])
+            self._notify(trials[row["setting"]], *self._outcomes[row["setting"]])
         return rows
 
     def _judge(self, trials: Mapping[int, Any]) -> Callable[..., Mapping[int, str]]:
@@ -317,24 +317,24 @@ class Tuner:
         goal = self._space.goal
         return f"given up after {_WORDS[step]} of the history, with a {goal} of {value:.4g}"
 
-    def _tell(self, trial: Any, status: str, value: float | None) -> None:
+    def _notify(self, trial: Any, status: str, value: float | None) -> None:
         states = self._optuna.trial.TrialState
         if status == "done" and value is not None:
-            self._study.tell(trial, value)
+            self._study.notify(trial, value)
             return
         trial.set_user_attr("why", "given up" if status == "pruned" else "no figure")
-        self._study.tell(trial, state=states.PRUNED)
+        self._study.notify(trial, state=states.PRUNED)
 
-    def _tell_at_once(self, trial: Any, number: int | None) -> None:
+    def _notify_at_once(self, trial: Any, number: int | None) -> None:
         """Tell of a choice that is not run: outside the condition, or chosen before."""
         states = self._optuna.trial.TrialState
         if number is None:
             trial.set_user_attr("why", "outside")
-            self._study.tell(trial, state=states.PRUNED)
+            self._study.notify(trial, state=states.PRUNED)
         elif number in self._outcomes:
-            self._tell(trial, *self._outcomes[number])
+            self._notify(trial, *self._outcomes[number])
         else:  # the same as another of its batch
-            self._study.tell(trial, state=states.FAIL)
+            self._study.notify(trial, state=states.FAIL)
 
 
 def _study(optuna: Any, space: Space, path: Path) -> Any:

@@ -199,7 +199,7 @@ class _Script:
         for side in ("buy", "sell"):
             order = self.submit_of("market", side)
             await self.accepted(order)
-            heard = await self.heard(order)
+            received = await self.received(order)
             found = await self.seen(order, wanted=("filled",))
             if not math.isclose(found.filled, order.quantity):
                 raise self.wrong(f"query says {found.filled:g} of {order.quantity:g} was filled")
@@ -208,11 +208,11 @@ class _Script:
                 each.trade_id: each.quantity for each in listed or () if each.client_id in
                 (order.client_id, "")
             }  # fmt: skip
-            for trade_id, quantity in heard.items():
+            for trade_id, quantity in received.items():
                 if not math.isclose(own.get(trade_id, math.nan), quantity):
                     raise self.wrong(f"fills does not list the execution {trade_id} that was heard")
 
-    async def heard(self, order: m.Submit) -> dict[str, float]:
+    async def received(self, order: m.Submit) -> dict[str, float]:
         """Wait for the executions of an order; the same one may come twice."""
         ends = time.monotonic() + PATIENCE_S
         while True:

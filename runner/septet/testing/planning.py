@@ -93,7 +93,7 @@ def compile_steps(
     units = set[str]()
     for unit, group in _groups([each for each in steps if each[0].compiled]):
         terms = _terms(group, SHAPES[1], bar_ns)
-        plan = make_plan(terms, lambda use, owner: (resolve(use), owner), external=True)
+        plan = make_plan(terms, lambda use, owner: (resolve(use), owner), venue_fills=True)
         compiled = next(each for each in UNITS if each.name == unit)
         units.add(plan.units.of(compiled).name)
         plan.units.of(compiled).module  # noqa: B018 - it is compiled now

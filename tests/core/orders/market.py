@@ -219,7 +219,7 @@ class World:
     def delay(self) -> int:
         return int(self.rng.expovariate(1.0 / self.faults.delay) * SECOND) + 1_000_000
 
-    def tell(self, event: Callable[[int], m.Event], *, stream: bool = False) -> None:
+    def notify(self, event: Callable[[int], m.Event], *, stream: bool = False) -> None:
         """Bring an event to the core some time later; streams lose, double and reorder."""
         rng = self.rng
         if stream and rng.random() < self.faults.dropped:
@@ -285,7 +285,7 @@ class World:
                 self.after(delay, tick, "core")
 
     def uncertain(self, client_id: str) -> None:
-        self.tell(lambda now: m.Uncertain(at_ns=now, client_id=client_id, text="lost"))
+        self.notify(lambda now: m.Uncertain(at_ns=now, client_id=client_id, text="lost"))
 
     def submit(self, command: m.Submit) -> None:
         assert command.client_id not in self.posted, "a second request with the same id"
@@ -301,7 +301,7 @@ class World:
             self.uncertain(name)
         elif rng.random() < faults.rejected:
             rejection = m.Rejected(at_ns=0, client_id=name, code="filter", text="no")
-            self.tell(lambda now: _at(rejection, now))
+            self.notify(lambda now: _at(rejection, now))
         else:
             self.after(min(RECEIVES, self.delay()), lambda: self.accept(command, answer=True))
 
@@ -325,7 +325,7 @@ class World:
             self.uncertain(order.client_id)
             return
         state, filled = order.state, order.filled
-        self.tell(
+        self.notify(
             lambda now: m.Acked(
                 at_ns=now, client_id=order.client_id, venue_order_id=order.venue_order_id,
                 state=state, side="buy" if order.sign > 0 else "sell", quantity=order.quantity,
@@ -341,7 +341,7 @@ class World:
             return
         if old is None or not old.is_open or draw < self.faults.lost_before + self.faults.rejected:
             rejection = m.Rejected(at_ns=0, client_id=command.new_client_id, code="gone", text="")
-            self.tell(lambda now: _at(rejection, now))
+            self.notify(lambda now: _at(rejection, now))
             return
         rest = round(min(command.quantity, old.quantity - old.filled), 9)
         self.close(old, "cancelled")
@@ -364,7 +364,7 @@ class World:
             if order is not None:
                 self.close(order, "cancelled")
             name = command.client_id
-            self.tell(lambda now: m.CancelFailed(at_ns=now, client_id=name, text="lost"))
+            self.notify(lambda now: m.CancelFailed(at_ns=now, client_id=name, text="lost"))
             return
         self.after(self.delay(), lambda: self.cancel_now(command))
 
@@ -372,10 +372,10 @@ class World:
         order, asked = self.orders.get(command.client_id), self.now
         if order is None or not order.is_open:
             gone = m.NotFound(at_ns=0, client_id=command.client_id, asked_ns=asked, by="cancel")
-            self.tell(lambda now: _at(gone, now))
+            self.notify(lambda now: _at(gone, now))
             return
         self.close(order, "cancelled")
-        self.tell(self.seen(order, order.state, order.filled, "cancel"))
+        self.notify(self.seen(order, order.state, order.filled, "cancel"))
 
     def query(self, command: m.Query) -> None:
         if self.rng.random() < self.faults.unanswered:
@@ -385,10 +385,10 @@ class World:
         past = [row for row in order.history if row[0] <= as_of] if order else []
         if order is None or not past:
             gone = m.NotFound(at_ns=0, client_id=command.client_id, asked_ns=asked)
-            self.tell(lambda now: _at(gone, now))
+            self.notify(lambda now: _at(gone, now))
             return
         _, state, filled = past[-1]
-        self.tell(self.seen(order, state, filled, "query"))
+        self.notify(self.seen(order, state, filled, "query"))
 
     def open_orders(self) -> None:
         if self.rng.random() < self.faults.unanswered:
@@ -399,7 +399,7 @@ class World:
             for order in self.orders.values()
             if order.is_open
         )
-        self.tell(lambda now: m.OpenOrders(at_ns=now, orders=listed, asked_ns=asked))
+        self.notify(lambda now: m.OpenOrders(at_ns=now, orders=listed, asked_ns=asked))
 
     def refresh_fills(self, command: m.Refresh) -> None:
         if self.rng.random() < self.faults.unanswered:
@@ -407,7 +407,7 @@ class World:
         for fill in self.fills:
             if fill.symbol in command.symbols and fill.venue_ns >= command.since_ns:
                 listed = msgspec.structs.replace(fill, listed=True)
-                self.tell(lambda now, fill=listed: _at(fill, now))  # type: ignore[misc]
+                self.notify(lambda now, fill=listed: _at(fill, now))  # type: ignore[misc]
 
     # ------------------------------------------------------------------ the venue
 
@@ -423,7 +423,7 @@ class World:
 
     def mark(self, order: Order) -> None:
         order.history.append((self.now, order.state, order.filled))
-        self.tell(self.seen(order, order.state, order.filled, "stream"), stream=True)
+        self.notify(self.seen(order, order.state, order.filled, "stream"), stream=True)
 
     def close(self, order: Order, state: m.OrderState) -> None:
         if order.is_open:
@@ -457,7 +457,7 @@ class World:
         )  # fmt: skip
         self.fills.append(fill)
         self.mark(order)
-        self.tell(lambda now: _at(fill, now), stream=True)
+        self.notify(lambda now: _at(fill, now), stream=True)
         return fill
 
     def resting(self) -> Sequence[Order]:

@@ -34,8 +34,8 @@ def test_what_the_account_held_at_any_instant_since_is_allowed_for(
 ) -> None:
     """Whatever the order in which fills are heard of, and however late."""
     lately, held = Lately(), 0.0
-    heard = sorted((at + late, at, side, quantity) for at, late, side, quantity in drawn)
-    for booked, at, side, quantity in heard:
+    received = sorted((at + late, at, side, quantity) for at, late, side, quantity in drawn)
+    for booked, at, side, quantity in received:
         lately.add(filled(at * MS, side, float(quantity)), booked * MS, KEEP)
         held += quantity if side == "buy" else -quantity
     lags, shown = lately.lags(since * MS), 0.0

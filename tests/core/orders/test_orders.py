@@ -275,7 +275,7 @@ def test_e14_a_lost_fill_is_asked_for_until_it_is_found() -> None:
     bench.ack(order)
     bench.show(order, "cancelled", 0.7)
     bench.take(m.Refresh)
-    assert 1 not in bench.ended, "a final state is not believed before its fills"
+    assert 1 not in bench.ended, "a final state is not accepted before its fills"
     bench.after_s(10)
     asked = [each for each in bench.take(m.Refresh) if each.what == "fills"]
     assert len(asked) == 5

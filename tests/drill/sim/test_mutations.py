@@ -45,30 +45,30 @@ def posts_the_same_id_again(patch: Patch) -> None:
     patch.setattr(OrderLifecycle, "doubt", again)
 
 
-def believes_not_found_at_once(patch: Patch) -> None:
+def accepts_not_found_at_once(patch: Patch) -> None:
     not_found = answers._not_found
 
-    def believe(lifecycle: OrderLifecycle, event: m.NotFound) -> None:
+    def accept(lifecycle: OrderLifecycle, event: m.NotFound) -> None:
         child = lifecycle.records.children.get(event.client_id)
         if child is not None and not child.is_final and event.by == "query":
             lifecycle.finish(child, "rejected", "never_accepted", event.at_ns)
         else:
             not_found(lifecycle, event)
 
-    patch.setattr(answers, "_not_found", believe)
+    patch.setattr(answers, "_not_found", accept)
 
 
-def believes_that_a_failed_cancel_cancelled(patch: Patch) -> None:
+def accepts_that_a_failed_cancel_cancelled(patch: Patch) -> None:
     not_found = answers._not_found
 
-    def believe(lifecycle: OrderLifecycle, event: m.NotFound) -> None:
+    def accept(lifecycle: OrderLifecycle, event: m.NotFound) -> None:
         child = lifecycle.records.children.get(event.client_id)
         if child is not None and not child.is_final and event.by == "cancel":
             lifecycle.finish(child, "cancelled", "not there", event.at_ns)
         else:
             not_found(lifecycle, event)
 
-    patch.setattr(answers, "_not_found", believe)
+    patch.setattr(answers, "_not_found", accept)
 
 
 def counts_a_fill_twice(patch: Patch) -> None:
@@ -94,13 +94,13 @@ def does_not_look_for_lost_fills(patch: Patch) -> None:
 def lets_states_go_back(patch: Patch) -> None:
     seen = answers._seen
 
-    def believe(lifecycle: OrderLifecycle, child: Any, state: m.OrderState, *rest: Any) -> None:
+    def accept(lifecycle: OrderLifecycle, child: Any, state: m.OrderState, *rest: Any) -> None:
         if not child.is_final and not lifecycle.is_final(state) and state != child.state:
             child.state = state
             lifecycle.changed(child)
         seen(lifecycle, child, state, *rest)
 
-    patch.setattr(answers, "_seen", believe)
+    patch.setattr(answers, "_seen", accept)
 
 
 def forgets_the_kill_switch_in_a_restart(patch: Patch) -> None:
@@ -169,8 +169,8 @@ KILLS = frozenset({"O1 kill", "P1 crash", "N2 request lost", "N4 request late", 
 BUGS: Sequence[tuple[Callable[[Patch], None], frozenset[str]]] = (
     (resends_what_is_uncertain, ANSWERS),
     (posts_the_same_id_again, ANSWERS),
-    (believes_not_found_at_once, READS),
-    (believes_that_a_failed_cancel_cancelled, READS | {"E11 fill beats cancel"}),
+    (accepts_not_found_at_once, READS),
+    (accepts_that_a_failed_cancel_cancelled, READS | {"E11 fill beats cancel"}),
     (counts_a_fill_twice, FILLS),
     (books_what_its_order_has_no_room_for, frozenset({"A3 overfill"})),
     (does_not_look_for_lost_fills, FILLS),

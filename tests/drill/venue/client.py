@@ -84,12 +84,12 @@ class Tap:
         self._new = asyncio.Event()
         passed = client.handle_message
 
-        def heard(connection: Any, message: Any) -> None:
+        def received(connection: Any, message: Any) -> None:
             self.messages.append(message)
             self._new.set()
             passed(connection, message)
 
-        client.handle_message = heard
+        client.handle_message = received
 
     def events(self, kind: str) -> list[Any]:
         """The messages of one kind, unwrapped."""

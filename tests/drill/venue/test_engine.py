@@ -176,7 +176,7 @@ class Trading(RuleBasedStateMachine):
     def start(self, paid_in: str, participation: str) -> None:
         self.reports: list[Report] = []
         self.engine = engine_of(
-            fees=Fees(paid_in=paid_in), participation=participation, tell=self.reports.append
+            fees=Fees(paid_in=paid_in), participation=participation, notify=self.reports.append
         )
         self.total = {a: units(amount) for a, amount in BALANCES.items()}
         self.number = 0

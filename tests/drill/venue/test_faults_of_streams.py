@@ -16,7 +16,7 @@ from tests.drill.venue.test_faults_of_requests import buy, rest
 HOUR_MS = 3_600_000
 
 
-async def hear_bars(venue: LocalVenue, client: Any) -> Tap:
+async def receive_bars(venue: LocalVenue, client: Any) -> Tap:
     """Subscribe to bars and trades without awaiting what they bring."""
     tap = Tap(client)
     client.waiting = [
@@ -36,7 +36,7 @@ def closed(tap: Tap) -> list[int]:
 @pytest.mark.parametrize("mode", ["close", "reset"])
 def test_sockets_close_and_may_be_dialled_again(mode: str) -> None:
     async def story(venue: LocalVenue, client: Any) -> None:
-        tap = await hear_bars(venue, client)
+        tap = await receive_bars(venue, client)
         venue.market.step(1)
         await client.waiting[0]
         waits = asyncio.ensure_future(client.watch_ohlcv(SYMBOL, "1h"))
@@ -44,9 +44,9 @@ def test_sockets_close_and_may_be_dialled_again(mode: str) -> None:
         venue.inject(Fault(code="N7", target="market", parameters={"mode": mode}))
         with pytest.raises(ccxt.NetworkError):
             await waits
-        heard = len(tap.messages)
+        received = len(tap.messages)
         again = asyncio.ensure_future(client.watch_ohlcv(SYMBOL, "1h"))
-        await tap.until(lambda: len(tap.messages) > heard)
+        await tap.until(lambda: len(tap.messages) > received)
         venue.market.step(1)
         assert (await again)[-1]
 
@@ -56,7 +56,7 @@ def test_sockets_close_and_may_be_dialled_again(mode: str) -> None:
 @pytest.mark.parametrize(("code", "pongs"), [("N8", False), ("N9", True)])
 def test_silence_with_and_without_pongs(code: str, *, pongs: bool) -> None:
     async def story(venue: LocalVenue, client: Any) -> None:
-        tap = await hear_bars(venue, client)
+        tap = await receive_bars(venue, client)
         venue.market.step(0, 1)
         await tap.until(lambda: len(tap.messages) == 4)
         venue.inject(Fault(code=code))
@@ -80,7 +80,7 @@ def test_silence_with_and_without_pongs(code: str, *, pongs: bool) -> None:
 def test_new_sockets_are_silent_while_it_lasts() -> None:
     async def story(venue: LocalVenue, client: Any) -> None:
         venue.inject(Fault(code="N8", duration_ms=60_000, target="user"))
-        tap = await hear_bars(venue, client)
+        tap = await receive_bars(venue, client)
         deaf = asyncio.ensure_future(
             client.ensure_user_data_stream_ws_subscribe_signature("spot")
         )  # fmt: skip
@@ -165,7 +165,7 @@ def test_unreachable_at_the_start_but_for_the_admin_port() -> None:
 def test_dark_for_long() -> None:
     async def story(venue: LocalVenue, client: Any) -> None:
         order = await rest(client, share=0.999)
-        await hear_bars(venue, client)
+        await receive_bars(venue, client)
         venue.inject(Fault(code="N12", duration_ms=60_000))
         with pytest.raises(ccxt.NetworkError):
             await asyncio.gather(*client.waiting)
@@ -275,7 +275,7 @@ def test_the_book_breaks(kind: str) -> None:
 )
 def test_bars_that_repeat_or_come_late(kind: str, bars: list[int]) -> None:
     async def story(venue: LocalVenue, client: Any) -> None:
-        tap = await hear_bars(venue, client)
+        tap = await receive_bars(venue, client)
         venue.inject(Fault(code="D2", parameters={"kind": kind}))
         venue.market.step(2)
         await tap.until(lambda: closed(tap)[-1:] == [101])
@@ -295,7 +295,7 @@ def test_bars_that_repeat_or_come_late(kind: str, bars: list[int]) -> None:
 @pytest.mark.parametrize("rest_has_them", [True, False])
 def test_bars_that_are_missed(*, rest_has_them: bool) -> None:
     async def story(venue: LocalVenue, client: Any) -> None:
-        tap = await hear_bars(venue, client)
+        tap = await receive_bars(venue, client)
         venue.market.step(1)
         venue.inject(Fault(code="D3", parameters={"bars": 2, "rest": rest_has_them}))
         venue.market.step(4)
@@ -311,7 +311,7 @@ def test_bars_that_are_missed(*, rest_has_them: bool) -> None:
 
 def test_an_absurd_price_and_a_broken_frame() -> None:
     async def story(venue: LocalVenue, client: Any) -> None:
-        tap = await hear_bars(venue, client)
+        tap = await receive_bars(venue, client)
         venue.inject(Fault(code="D4", parameters={"factor": 100}))
         venue.market.step(1)
         await tap.until(lambda: closed(tap) == [100])
@@ -319,7 +319,7 @@ def test_an_absurd_price_and_a_broken_frame() -> None:
         assert max(prices) > 50 * min(prices)
         assert sum(price > 50 * min(prices) for price in prices) == 1
         assert sum(float(m["k"]["h"]) > 50 * min(prices) for m in tap.events("kline")) == 1
-        heard = len(tap.messages)
+        received = len(tap.messages)
         loop = asyncio.get_running_loop()
         broken: list[Any] = []
         loop.set_exception_handler(lambda _, context: broken.append(context["exception"]))
@@ -328,7 +328,7 @@ def test_an_absurd_price_and_a_broken_frame() -> None:
         while not broken:
             await client.fetch_time()
         assert isinstance(broken[0], ValueError | json.JSONDecodeError)
-        assert len(tap.messages) == heard
+        assert len(tap.messages) == received
 
     play(story)
 
@@ -341,7 +341,7 @@ def test_absurd_prices_of_any_number_of_digits() -> None:
     )  # fmt: skip
 
     async def story(venue: LocalVenue, client: Any) -> None:
-        tap = await hear_bars(venue, client)
+        tap = await receive_bars(venue, client)
         venue.inject(Fault(code="D4"))
         venue.market.step(1)
         await tap.until(lambda: bool(closed(tap)))
@@ -352,7 +352,7 @@ def test_absurd_prices_of_any_number_of_digits() -> None:
 
 def test_a_burst() -> None:
     async def story(venue: LocalVenue, client: Any) -> None:
-        tap = await hear_bars(venue, client)
+        tap = await receive_bars(venue, client)
         venue.inject(Fault(code="D6", duration_ms=60_000))
         venue.market.step(1)
         await tap.until(lambda: closed(tap) == [100])

@@ -1,4 +1,4 @@
-"""What the venue says, and what is to be believed of it."""
+"""Handles what the venue reports: acknowledgements, states, fills, lists of open orders."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def _seen(
         return
     child.exists = True
     child.vanished_ns = 0
-    child.heard_ns = max(child.heard_ns, now_ns)
+    child.received_ns = max(child.received_ns, now_ns)
     seen, claim = child.seen, child.claim
     child.seen = max(child.seen, min(filled, child.quantity))
     if lifecycle.is_final(state):
@@ -141,7 +141,7 @@ def _seen(
     else:
         lifecycle.move(child, "partially_filled" if child.counted > child.tolerance else "open")
     if child.seen > seen or child.claim != claim:
-        child.told_ns = now_ns
+        child.reported_ns = now_ns
     if child.claim is None:
         lifecycle.calm(child, now_ns)
     else:
@@ -241,7 +241,7 @@ def _not_found(lifecycle: OrderLifecycle, event: m.NotFound) -> None:
         if child.state == "unknown" and event.asked_ns > child.doubted_ns + settles_ns:
             lifecycle.finish(child, "rejected", "never_accepted", now_ns)
         return
-    if child.claim is not None or event.asked_ns <= child.heard_ns + settles_ns:
+    if child.claim is not None or event.asked_ns <= child.received_ns + settles_ns:
         return
     if child.vanished_ns == 0:
         child.vanished_ns = event.asked_ns
@@ -326,7 +326,7 @@ def _open_orders(lifecycle: OrderLifecycle, event: m.OpenOrders) -> None:
     for name in list(records.live):
         child = records.children[name]
         absent = name not in listed and RANK[child.state] >= RANK["open"]
-        if absent and child.claim is None and child.heard_ns < stale_ns:
+        if absent and child.claim is None and child.received_ns < stale_ns:
             lifecycle.look(child, now_ns)
     if records.kill == "cancelling" and event.asked_ns > records.kill_ns and not ours:
         before = (records.children[name].sent_ns <= records.kill_ns for name in records.live)
@@ -397,8 +397,8 @@ def _foreign(lifecycle: OrderLifecycle, k: int, client_id: str, text: str) -> No
     known.append(client_id)
     del known[:-KNOWN_FOREIGN]
     lifecycle.outcomes.append(Foreign(k, client_id, text))
-    told = f"{client_id} carries our mark and was never sent: {text}"
-    lifecycle.alert("critical", "foreign_order", told, k)
+    reported = f"{client_id} carries our mark and was never sent: {text}"
+    lifecycle.alert("critical", "foreign_order", reported, k)
 
 
 # ---------------------------------------------------------------- fills

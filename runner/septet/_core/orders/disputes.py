@@ -22,7 +22,7 @@ __all__ = [
     "NEVER_NS",
     "RULE",
     "accept_all",
-    "believed_price",
+    "accepted_price",
     "due_ns",
     "reconsider",
     "settle",
@@ -77,9 +77,9 @@ def _time_fault(lifecycle: OrderLifecycle, child: Child, fill: m.Filled) -> str:
     skewed = any(guard.rule == "clock_skew" for guard in lifecycle.guards.active())
     if not skewed and fill.venue_ns < child.sent_ns - CLOCKS_NS:
         return "it is stamped before its order was sent"
-    told = child.counted + fill.quantity
+    reported = child.counted + fill.quantity
     old = fill.venue_ns < child.read_ns - lifecycle.timing.settles_ns
-    if old and told > child.read_filled + child.tolerance:
+    if old and reported > child.read_filled + child.tolerance:
         return f"its order, read later, shows {child.read_filled:.12g} filled"
     return ""
 
@@ -295,18 +295,18 @@ def _book(lifecycle: OrderLifecycle, k: int, held: list[Disputed], now_ns: int) 
             lifecycle.records.disputes[k].remove(each)
         if child is None:
             continue
-        fill, told = each.fill, f"{each.client_id}: trade {each.fill.trade_id} is booked"
+        fill, reported = each.fill, f"{each.client_id}: trade {each.fill.trade_id} is booked"
         if each in wrong:
-            each.booked_price = price = believed_price(lifecycle, child)
+            each.booked_price = price = accepted_price(lifecycle, child)
             fill = msgspec.structs.replace(fill, price=price)
-            told += f" at {price:.12g}, which was known, and not at {each.fill.price:.12g}"
-        lifecycle.alert("critical", RULE, f"{told}: the account holds it", k)
+            reported += f" at {price:.12g}, which was known, and not at {each.fill.price:.12g}"
+        lifecycle.alert("critical", RULE, f"{reported}: the account holds it", k)
         lifecycle.book(child, fill, now_ns)
     _unblock(lifecycle, k, "the account holds it")
     return True
 
 
-def believed_price(lifecycle: OrderLifecycle, child: Child) -> float:
+def accepted_price(lifecycle: OrderLifecycle, child: Child) -> float:
     """Return the last known price, or the limit of an order where that is better for it."""
     price, limit = lifecycle.checks.symbols[child.symbol].price, child.limit_price
     if limit is not None and (price <= 0.0 or (price - limit) * child.sign > 0.0):

@@ -119,7 +119,7 @@ class OrderLifecycle:
         self.touched.add(child.symbol)
 
     def settle(self, child: Child, now_ns: int) -> None:
-        """Decide what is true of a live child; a final state is believed with all its fills."""
+        """Update a live child from a report; a final state is accepted with all its fills."""
         if child.is_final:
             return
         if child.full:
@@ -210,7 +210,7 @@ class OrderLifecycle:
         if (
             not child.cancels or child.is_final or child.delete_ns or child.claim is not None
             or RANK[child.state] < RANK["open"] or now_ns < child.delete_next_ns or killing
-            or (child.delete_failed_ns and child.heard_ns <= child.delete_failed_ns)
+            or (child.delete_failed_ns and child.received_ns <= child.delete_failed_ns)
         ):  # fmt: skip
             return
         child.delete_ns = now_ns
@@ -251,7 +251,7 @@ class OrderLifecycle:
         child.trades.append(key)
         child.traded_ns = max(child.traded_ns, min(fill.venue_ns, now_ns))
         child.exists = True
-        child.heard_ns = max(child.heard_ns, now_ns)
+        child.received_ns = max(child.received_ns, now_ns)
         child.counted += fill.quantity
         child.seen = max(child.seen, child.counted)
         k, work = child.symbol, records.works.get(child.parent)
@@ -365,7 +365,7 @@ class OrderLifecycle:
         if child.delete_ns:
             lost_ns = child.delete_ns + self.timing.answer_within_ns
             return lost_ns if now_ns < lost_ns < due_ns else due_ns
-        if child.cancels and child.heard_ns > child.delete_failed_ns:
+        if child.cancels and child.received_ns > child.delete_failed_ns:
             return child.delete_next_ns if now_ns < child.delete_next_ns < due_ns else due_ns
         return due_ns
 

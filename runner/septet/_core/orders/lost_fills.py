@@ -45,7 +45,7 @@ def tick(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
         return
     lifecycle.commands.append(m.Refresh(what="holdings"))
     pause_ns = child.account_pause_ns
-    sure_ns = child.told_ns + lifecycle.timing.settles_ns + FIRST_NS
+    sure_ns = child.reported_ns + lifecycle.timing.settles_ns + FIRST_NS
     next_ns = now_ns + pause_ns
     child.account_ns = sure_ns if now_ns < sure_ns < next_ns else next_ns
     child.account_pause_ns = min(2 * pause_ns, MOST_NS)
@@ -64,7 +64,7 @@ def let_exit_pass(lifecycle: OrderLifecycle, stop: Child, now_ns: int) -> bool:
     k = stop.symbol
     held, asked_ns = lifecycle.records.held.get(k, (0.0, 0))
     there = min(abs(lifecycle.position(k)), held if lifecycle.position(k) > 0.0 else -held)
-    if stop.claim is None or not stop.lost or asked_ns <= stop.told_ns:
+    if stop.claim is None or not stop.lost or asked_ns <= stop.reported_ns:
         return False
     if floor_to_lot(max(0.0, there), lifecycle.instrument(k).lot) <= 0.0:
         return False
@@ -111,7 +111,7 @@ def settle(
     names = {each.client_id for each in open_ if not each.booked_price}
     if not lost or any(child.client_id in names for child in lost):
         return False  # an execution of it is known and disputed: that is settled first
-    if any(asked_ns <= child.told_ns + settles_ns for child in lost):
+    if any(asked_ns <= child.reported_ns + settles_ns for child in lost):
         return False
     if lately is not None and len(lately.lags(asked_ns - settles_ns)) > 1:
         return False  # the read may be older than what is booked
@@ -170,10 +170,10 @@ def _book(lifecycle: OrderLifecycle, child: Child, base: str, moved: float, now_
     part = moved < (1.0 - (LARGEST_FEE if child.sign > 0 else 0.0)) * missing - lot
     quantity = moved if part else missing
     fee = max(0.0, missing - moved) if child.sign > 0 and not part else 0.0
-    price = disputes.believed_price(lifecycle, child)
+    price = disputes.accepted_price(lifecycle, child)
     fill = m.Filled(
         at_ns=now_ns, venue="", symbol=k, trade_id=f"account-{child.client_id}-{now_ns}",
-        client_id=child.client_id, venue_order_id=child.venue_order_id, venue_ns=child.told_ns,
+        client_id=child.client_id, venue_order_id=child.venue_order_id, venue_ns=child.reported_ns,
         market_ns=0, side="buy" if child.sign > 0 else "sell", quantity=quantity,
         price=price, fee=fee, fee_currency=base,
     )  # fmt: skip

@@ -205,7 +205,7 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     seen: float = 0.0
     claim: m.OrderState | None = None
     claim_text: str = ""
-    heard_ns: int = 0
+    received_ns: int = 0
     doubted_ns: int = 0
     vanished_ns: int = 0
     look_ns: int = 0
@@ -223,7 +223,7 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     alarmed: bool = False
     trades: list[str] = []
     traded_ns: int = 0
-    told_ns: int = 0
+    reported_ns: int = 0
     lost: bool = False
     account_ns: int = 0
     account_pause_ns: int = 0

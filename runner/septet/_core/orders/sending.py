@@ -302,7 +302,7 @@ def _stopped(lifecycle: OrderLifecycle, work: Work, reason: str, now_ns: int) ->
             text = f"a reduction may not leave: {reason}"
             lifecycle.alert("critical", "reduction_waits", text, k)
         return False
-    _tell(lifecycle, parent, f"order {parent.number} was rejected here", reason, now_ns)
+    _notify(lifecycle, parent, f"order {parent.number} was rejected here", reason, now_ns)
     held = floor_to_lot(max(0.0, -parent.sign * lifecycle.position(k)), lifecycle.instrument(k).lot)
     if held > 0.0:
         quantity = parent.sign * min(abs(parent.quantity), held + work.filled)
@@ -326,7 +326,7 @@ def is_wanted(lifecycle: OrderLifecycle, child: Child) -> bool:
     return closes or bool(child.replaces) or not lifecycle.guards.blocked(k)
 
 
-def _tell(lifecycle: OrderLifecycle, parent: Parent, what: str, reason: str, now_ns: int) -> None:
+def _notify(lifecycle: OrderLifecycle, parent: Parent, what: str, reason: str, now_ns: int) -> None:
     """Say what was rejected; a block has said so itself."""
     if reason in ("throttled", "turnover"):
         text = f"order {parent.number} was the last straw"
@@ -443,7 +443,7 @@ def reprice(lifecycle: OrderLifecycle, work: Work, price: float, now_ns: int) ->
     if reason:
         if reason != work.rejected:
             what = f"a change of order {parent.number} was rejected here"
-            _tell(lifecycle, parent, what, reason, now_ns)
+            _notify(lifecycle, parent, what, reason, now_ns)
         work.rejected = reason
         return False
     lifecycle.checks.amended(now_ns)

@@ -22,7 +22,7 @@ def request(lifecycle: OrderLifecycle, k: int, quantity: float, trigger: float, 
     if quantity == 0.0:
         stop.unplaced = ""
     elif not 0.0 < trigger < math.inf:
-        _say_unplaced(lifecycle, k, stop, trigger, "that is no price")
+        _report_unplaced(lifecycle, k, stop, trigger, "that is no price")
         quantity = trigger = 0.0
     if quantity and stop.quantity * quantity <= 0.0:  # another position: its stop waits for none
         stop.retry_ns = 0
@@ -31,7 +31,7 @@ def request(lifecycle: OrderLifecycle, k: int, quantity: float, trigger: float, 
         stop.triggered = False
 
 
-def _say_unplaced(
+def _report_unplaced(
     lifecycle: OrderLifecycle, k: int, stop: Protection, level: float, why: str
 ) -> None:
     """Say, once for each reason, that no stop can stand at the venue."""
@@ -65,7 +65,7 @@ def _target(lifecycle: OrderLifecycle, k: int, stop: Protection, position: float
     return quantity
 
 
-def _say_too_small(lifecycle: OrderLifecycle, k: int, stop: Protection, position: float) -> None:
+def _report_too_small(lifecycle: OrderLifecycle, k: int, stop: Protection, position: float) -> None:
     """Say that a position that can be sold now is worth too little at the level of its stop."""
     instrument, price = lifecycle.instrument(k), lifecycle.checks.symbols[k].price
     quantity = floor_to_lot(min(abs(stop.quantity), abs(position)), instrument.lot)
@@ -75,10 +75,10 @@ def _say_too_small(lifecycle: OrderLifecycle, k: int, stop: Protection, position
         and quantity * stop.trigger < instrument.min_notional
     ):  # fmt: skip
         why = f"the position is worth less than {instrument.min_notional:.12g} there"
-        _say_unplaced(lifecycle, k, stop, stop.trigger, why)
+        _report_unplaced(lifecycle, k, stop, stop.trigger, why)
 
 
-def _say_partial(lifecycle: OrderLifecycle, k: int, stop: Protection, target: float) -> None:
+def _report_partial(lifecycle: OrderLifecycle, k: int, stop: Protection, target: float) -> None:
     """Say that a stop covers less than what is held: the venue takes no more in one order."""
     held = floor_to_lot(
         min(abs(stop.quantity), abs(lifecycle.reducible(k))), lifecycle.instrument(k).lot
@@ -112,20 +112,20 @@ def advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
         lifecycle.want_cancel(child, now_ns)
         return
     if target <= 0.0:
-        _say_too_small(lifecycle, k, stop, lifecycle.reducible(k))
+        _report_too_small(lifecycle, k, stop, lifecycle.reducible(k))
         return
     if now_ns < stop.retry_ns:
         return
     trigger = outward(stop.trigger, instrument.tick, sign)
     if trigger <= 0.0:
         why = f"it is less than one tick of {instrument.tick:.12g}"
-        _say_unplaced(lifecycle, k, stop, stop.trigger, why)
+        _report_unplaced(lifecycle, k, stop, stop.trigger, why)
         return
-    _say_partial(lifecycle, k, stop, target)
+    _report_partial(lifecycle, k, stop, target)
     rejected = lifecycle.checks.check(k, sign, target, target, None, trigger, True, 0.0, now_ns)
     if rejected:
         stop.retry_ns = now_ns + lifecycle.timing.retry_first_ns
-        _say_unplaced(lifecycle, k, stop, trigger, f"the last check rejects it ({rejected})")
+        _report_unplaced(lifecycle, k, stop, trigger, f"the last check rejects it ({rejected})")
         return
     stop.unplaced = ""
     lifecycle.checks.sent(k, sign, target, True, now_ns)

@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
                 sys.stdout.write(f"{words}\n\n")
     except KeyboardInterrupt:
         stopped = True
-    _tell(total, time.monotonic() - began_s)
+    _notify(total, time.monotonic() - began_s)
     if stopped:
         return _STOPPED
     return 1 if total.failed else 0
@@ -59,7 +59,7 @@ def _add(total: Sums, sums: Sums) -> None:
     total.failed += sums.failed
 
 
-def _tell(total: Sums, took_s: float) -> None:
+def _notify(total: Sums, took_s: float) -> None:
     for name in FAULTS:
         sys.stdout.write(f"{total.faults[name]:8d}  {name}\n")
     failed = [seed for seed, _ in total.failed]

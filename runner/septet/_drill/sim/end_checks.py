@@ -196,8 +196,8 @@ def _presumed(presumed: Sequence[m.Traded], stood_for: Mapping[str, Trade]) -> l
     wrong = []
     for each in presumed:
         name = _presumed_of(each)
-        told = [one for one in stood_for.values() if one.order.client_id == name]
-        quantity = sum(one.quantity for one in told) / UNIT
+        reported = [one for one in stood_for.values() if one.order.client_id == name]
+        quantity = sum(one.quantity for one in reported) / UNIT
         if abs(quantity - each.quantity) > 1e-9:
             wrong.append(f"{name}: {each.quantity} is presumed, and {quantity} was lost")
     return wrong
@@ -205,11 +205,11 @@ def _presumed(presumed: Sequence[m.Traded], stood_for: Mapping[str, Trade]) -> l
 
 def _invented(rows: Rows, venue: SimVenue) -> list[str]:
     """An execution that was none is reported, and entries of its symbol are blocked then."""
-    heard, reported, held = set[str](), "", set[str]()
+    received, reported, held = set[str](), "", set[str]()
     wrong = list[str]()
     for event, commands in rows:
         if isinstance(event, m.Filled) and event.trade_id in venue.market.invented:
-            heard.add(event.trade_id)
+            received.add(event.trade_id)
         for each in commands:
             if isinstance(each, m.Tripped):
                 held.add(each.rule)
@@ -222,7 +222,7 @@ def _invented(rows: Rows, venue: SimVenue) -> list[str]:
                     wrong.append(f"{each.text}, and {rule} does not hold")
     wrong += [
         f"trade {name} was heard, is none, and nothing reports it"
-        for name in sorted(heard)
+        for name in sorted(received)
         if f"trade {name} is not booked" not in reported
     ]
     return wrong
@@ -263,7 +263,7 @@ def _unlike(ours: m.Traded, theirs: Trade) -> list[str]:
         and ours.price == theirs.price / TICK
     ):
         return []
-    return [f"trade {ours.trade_id} was booked as {ours!r}, was {theirs.told('sim')!r}"]
+    return [f"trade {ours.trade_id} was booked as {ours!r}, was {theirs.reported('sim')!r}"]
 
 
 def _base(trade: Trade) -> int:

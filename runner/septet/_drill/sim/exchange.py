@@ -130,7 +130,7 @@ class Trade:
     time_ns: int
     market_ns: int
 
-    def told(self, venue: str, *, unnamed: bool = False) -> m.Filled:
+    def reported(self, venue: str, *, unnamed: bool = False) -> m.Filled:
         """Return the execution as the venue tells it; `unnamed` without our id."""
         scale = UNIT if self.currency == self.order.of.name else CASH
         third = self.currency == THIRD
@@ -146,12 +146,12 @@ class Trade:
 class Market:
     """Matching, balances and filters of one account, against seeded price paths.
 
-    Its symbols share the cash, and their prices move together. `tell` hears every message of the
+    Its symbols share the cash, and their prices move together. `notify` hears every message of the
     user stream at the instant it happened.
     """
 
-    def __init__(self, world: World, weather: Weather, tell: Callable[[m.Event], None]) -> None:
-        self._world, self._weather, self._tell = world, weather, tell
+    def __init__(self, world: World, weather: Weather, notify: Callable[[m.Event], None]) -> None:
+        self._world, self._weather, self._notify = world, weather, notify
         self.orders: dict[str, Order] = {}
         self._open: dict[str, Order] = {}
         self.trades: list[Trade] = []
@@ -222,7 +222,7 @@ class Market:
         self.accepted[order.client_id] = self.accepted.get(order.client_id, 0) + 1
         self.orders[made.venue_id] = made
         self._keep(made)
-        self._tell(self.seen(made))
+        self._notify(self.seen(made))
         if self._world.chance.random() < 0.5:
             self.meet(made)
         else:
@@ -240,7 +240,7 @@ class Market:
         """Take an order out of the book and say so."""
         order.state = state
         self._keep(order)
-        self._tell(self.seen(order, text=text))
+        self._notify(self.seen(order, text=text))
 
     def seen(self, order: Order, *, as_of_ns: int = -1, by: str = "stream", text: str = "") -> (
         m.OrderSeen
@@ -320,24 +320,24 @@ class Market:
             f"  venue fills {order.client_id or 'external'} {order.side} {quantity / UNIT} "
             f"{order.of.name} at {price / TICK} (trade {trade.trade_id}, {order.state})"
         )
-        self._tell(trade.told("sim", unnamed=self._weather.strikes("E14 fill unnamed")))
-        self._tell(self.seen(order))
+        self._notify(trade.reported("sim", unnamed=self._weather.strikes("E14 fill unnamed")))
+        self._notify(self.seen(order))
         if order.ours and self._weather.strikes("A3 overfill"):
-            self._tell(self._false_execution(trade))
+            self._notify(self._false_execution(trade))
 
     def _false_execution(self, trade: Trade) -> m.Filled:
         """Return an execution that was none and cannot be of its order."""
-        told, chance = trade.told("sim"), self._world.chance
-        name, side, units = f"{90_000 + len(self.invented)}", told.side, trade.quantity
+        reported, chance = trade.reported("sim"), self._world.chance
+        name, side, units = f"{90_000 + len(self.invented)}", reported.side, trade.quantity
         match chance.randint(0, 2):
             case 0:
                 units = 2 * trade.order.quantity + chance.randint(100, 200) * LOT
             case 1:
-                side = "sell" if told.side == "buy" else "buy"
+                side = "sell" if reported.side == "buy" else "buy"
             case _:
                 name = f"-{1 + len(self.invented)}"
         self.invented.add(name)
-        return msgspec.structs.replace(told, trade_id=name, side=side, quantity=units / UNIT)
+        return msgspec.structs.replace(reported, trade_id=name, side=side, quantity=units / UNIT)
 
     def _in_base(self, order: Order, quantity: int) -> bool:
         """Whether the base pays the fee; of a sale where others hold enough of it."""
@@ -363,7 +363,7 @@ class Market:
         )  # fmt: skip
         self.orders[made.venue_id] = made
         self._keep(made)
-        self._tell(self.seen(made))
+        self._notify(self.seen(made))
         return made
 
     def balances_at(self, time_ns: int) -> dict[str, tuple[float, float]]:

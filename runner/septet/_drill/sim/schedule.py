@@ -188,7 +188,7 @@ class _Schedule:
         elif self.killed and 0 < self._resume_ns <= world.now_ns and not self.weather.calm:
             self._operate("resume")
         elif self._asked is not None and shell.running:
-            if shell.heard(self._asked.reason):
+            if shell.received(self._asked.reason):
                 self._asked = None
             else:  # the file of the switch is still there
                 self._put(self._asked)

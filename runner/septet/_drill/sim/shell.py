@@ -19,7 +19,7 @@ from septet._drill.sim.fault_rates import Weather
 from septet._drill.sim.venue import SimVenue
 from septet._drill.sim.world import BEGIN_NS, MS, SECOND, World
 
-__all__ = ["Make", "SimShell", "Subject", "told"]
+__all__ = ["Make", "SimShell", "Subject", "reported"]
 
 _SNAPSHOT_ROWS: Final = 60
 _RETRY_NS: Final = 200 * MS
@@ -164,7 +164,7 @@ class SimShell:
         self._kept, self.rows = None, []
         self._fold(self._disk.read())
 
-    def heard(self, reason: str) -> bool:
+    def received(self, reason: str) -> bool:
         """Whether the operator's word is safe in the journal."""
         return any(
             isinstance(event, m.Operated) and event.reason == reason
@@ -205,7 +205,7 @@ class SimShell:
             commands = self.core.handle(event)
             rows.append((event, commands))
             if commands or not isinstance(event, _NOT_TOLD):
-                self._world.note(partial(told, event, commands))
+                self._world.note(partial(reported, event, commands))
         if self._broken or not self._store(rows):
             self._hold(rows)
             return
@@ -342,7 +342,7 @@ def _id(command: m.Command) -> str:
     return command.new_client_id if isinstance(command, m.Amend) else ""
 
 
-def told(event: m.Event, commands: Sequence[m.Command]) -> str:
+def reported(event: m.Event, commands: Sequence[m.Command]) -> str:
     """Return an event and what it caused as one readable line; nothing if it did nothing."""
     words = [_words(each) for each in commands if isinstance(each, _TOLD)]
     if not words and isinstance(event, _NOT_TOLD):

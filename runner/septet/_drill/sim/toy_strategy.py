@@ -90,9 +90,9 @@ class Toy:
         return self._out
 
     def _proceed(self, now_ns: int) -> Sequence[m.Command]:
-        told: list[m.Command] = []
-        commands = self.orders.proceed(now_ns, lambda each: self._apply(each, now_ns, told))
-        return [*commands, *told]
+        reported: list[m.Command] = []
+        commands = self.orders.proceed(now_ns, lambda each: self._apply(each, now_ns, reported))
+        return [*commands, *reported]
 
     def _compare(self, event: m.Holdings) -> None:
         for k, units in enumerate(self._units):
@@ -102,15 +102,15 @@ class Toy:
                 now_ns=event.at_ns,
             )  # fmt: skip
 
-    def _apply(self, outcome: Outcome, now_ns: int, told: list[m.Command]) -> None:
+    def _apply(self, outcome: Outcome, now_ns: int, reported: list[m.Command]) -> None:
         if isinstance(outcome, Booked):
-            told.append(self._book(outcome))
+            reported.append(self._book(outcome))
         elif isinstance(outcome, Ended):
             del self._working[outcome.symbol][outcome.parent]
         elif isinstance(outcome, Triggered):
-            told.append(m.Alerted(level="info", event="stop", text=outcome.client_id))
+            reported.append(m.Alerted(level="info", event="stop", text=outcome.client_id))
         elif isinstance(outcome, Foreign):
-            told += self.guards.trip("safe_mode", now_ns, text=outcome.text)
+            reported += self.guards.trip("safe_mode", now_ns, text=outcome.text)
 
     def _book(self, booked: Booked) -> m.Traded:
         fill, k = booked.fill, booked.symbol

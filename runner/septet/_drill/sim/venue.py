@@ -137,7 +137,7 @@ class SimVenue:
             as_of_ns = self._as_of()
             unnamed = self._weather.strikes("E14 fill unnamed")
             return [
-                msgspec.structs.replace(each.told("sim", unnamed=unnamed), listed=True)
+                msgspec.structs.replace(each.reported("sim", unnamed=unnamed), listed=True)
                 for each in self.market.trades
                 if since_ns <= each.time_ns <= as_of_ns
             ]

@@ -79,7 +79,7 @@ class World:
         """
         lines = list[str]()
         for time_ns, text in self._trace:
-            if told := text if isinstance(text, str) else text():
-                lines.append(f"{(time_ns - BEGIN_NS) / SECOND:10.3f}s {told}")
+            if reported := text if isinstance(text, str) else text():
+                lines.append(f"{(time_ns - BEGIN_NS) / SECOND:10.3f}s {reported}")
         chosen = [line for line in lines if any(name in line for name in about)]
         return "\n".join((chosen or lines)[-TRACED:])

@@ -111,7 +111,7 @@ class Bending:
             return out
         done[word] = done.get(word, 0) + 1
         most = int(strike.number_of("messages", 1))
-        if done[word] >= most and (done.keys() >= set(where) & self._heard()):
+        if done[word] >= most and (done.keys() >= set(where) & self._received()):
             self._waiting.remove((strike, done))
         if done[word] > most:
             return out
@@ -129,7 +129,7 @@ class Bending:
         """Stamp some messages of each kind in the future."""
         done[kind] = done.get(kind, 0) + 1
         most = int(strike.number_of("messages", 1))
-        wanted = {"bookTicker", "trade"} & self._heard()
+        wanted = {"bookTicker", "trade"} & self._received()
         if all(done.get(name, 0) >= most for name in wanted):
             self._waiting.remove((strike, done))
         if done[kind] > most:
@@ -137,7 +137,7 @@ class Bending:
         now_ms = self._market.clock.wall_ns() // 10**6
         return [in_future({"E": now_ms, **out[0]}, strike), *out[1:]]
 
-    def _heard(self) -> set[str]:
+    def _received(self) -> set[str]:
         """Return the kinds of streams that somebody listens to."""
         return {
             name.partition("@")[2].partition("_")[0] for name in self._streams.all_streams()

@@ -37,12 +37,12 @@ class Report:
 
 
 class MatchingEngine:
-    """Orders of one account against synthetic books; every change is told to `tell`."""
+    """Orders of one account against synthetic books; every change is told to `notify`."""
 
     def __init__(
         self, symbols: Iterable[SymbolConfig], balances: Mapping[str, str], *,
         fees: Fees = Fees(), participation: str = "1", seed: int = 0,  # noqa: B008 - frozen
-        tell: Callable[[Report], None] = lambda report: None,
+        notify: Callable[[Report], None] = lambda report: None,
     ) -> None:  # fmt: skip
         configs = list(symbols)
         self.rules = {config.id: Rules.of(config) for config in configs}
@@ -51,7 +51,7 @@ class MatchingEngine:
         self.ledger = Ledger(balances)
         self.fees = fees
         self.share = units(participation)
-        self.tell = tell
+        self.notify = notify
         self.orders: dict[int, Order] = {}
         self.open: dict[int, Order] = {}
         self.by_client: dict[str, Order] = {}
@@ -136,7 +136,7 @@ class MatchingEngine:
         self.open[order.order_id] = order
         self._open_clients[asked.client_id] = order.order_id
         order.note(now_ms)
-        self._say("NEW", order, now_ms)
+        self._log("NEW", order, now_ms)
         if order.triggered:
             self._work(order, now_ms)
         return order
@@ -299,7 +299,7 @@ class MatchingEngine:
         if order.status == "FILLED":
             self._close(order)
         order.note(now_ms)
-        self._say("TRADE", order, now_ms, fill=fill)
+        self._log("TRADE", order, now_ms, fill=fill)
 
     def _charge(self, order: Order, quantity: int, quote: int, maker: bool) -> tuple[int, str]:
         """Take the fee and return it with its asset."""
@@ -354,7 +354,7 @@ class MatchingEngine:
         order.status = status
         self._close(order)
         order.note(now_ms)
-        self._say(status, order, now_ms, cancel_id=cancel_id, by=by)
+        self._log(status, order, now_ms, cancel_id=cancel_id, by=by)
 
     def _close(self, order: Order) -> None:
         self.open.pop(order.order_id, None)
@@ -368,17 +368,17 @@ class MatchingEngine:
         self.ledger.pay(asset, -amount)
         changed = tuple(sorted(self.ledger.changed))
         self.ledger.changed.clear()
-        self.tell(Report(None, None, now_ms, changed, delta=amount, by=by))
+        self.notify(Report(None, None, now_ms, changed, delta=amount, by=by))
 
-    def _say(
+    def _log(
         self, execution: Execution, order: Order, now_ms: int, *, fill: Fill | None = None,
         cancel_id: str = "", by: str = "",
     ) -> None:  # fmt: skip
         changed = tuple(sorted(self.ledger.changed))
         self.ledger.changed.clear()
-        told = by or order.asked.by
-        self.tell(
-            Report(execution, order, now_ms, changed, fill=fill, cancel_id=cancel_id, by=told)
+        reported = by or order.asked.by
+        self.notify(
+            Report(execution, order, now_ms, changed, fill=fill, cancel_id=cancel_id, by=reported)
         )
 
     # ------------------------------------------------------------ questions

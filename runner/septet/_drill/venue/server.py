@@ -45,7 +45,7 @@ class LocalVenue:
         self.truth_book = TruthBook(config.truth_path)
         self.engine = MatchingEngine(
             config.symbols, config.balances, fees=config.fees,
-            participation=config.participation, seed=config.seed, tell=self._told,
+            participation=config.participation, seed=config.seed, notify=self._reported,
         )  # fmt: skip
         self.market = Market(config, self.engine)
         self.clock = self.market.clock
@@ -215,7 +215,7 @@ class LocalVenue:
         if len(past) > _KEEP_BALANCES:
             del past[: _KEEP_BALANCES // 2]
 
-    def _told(self, report: Report) -> None:
+    def _reported(self, report: Report) -> None:
         """Write a change into the truth, then tell the subscribers."""
         now = self.clock.wall_ns()
         if report.order is not None:
@@ -283,12 +283,12 @@ class LocalVenue:
         self.sockets.add(socket)
         try:
             if socket.kind == "user":
-                return await socket.serve(lambda message: self.users.heard(socket, message))
+                return await socket.serve(lambda message: self.users.received(socket, message))
             named = dict(parse_qsl(query)).get("streams", "")
             last = path.rpartition("/")[2]
             streams = named.split("/") if named else ([last] if "@" in last else [])
             self.streams.join(socket, combined="/ws" not in path, streams=streams)
-            return await socket.serve(lambda message: self.streams.heard(socket, message))
+            return await socket.serve(lambda message: self.streams.received(socket, message))
         finally:
             self.sockets.discard(socket)
             self.streams.leave(socket)

@@ -47,14 +47,16 @@ class Socket:
         """Close the connection as the protocol says."""
         await self._web.close(code=code)
 
-    async def serve(self, heard: Callable[[str], Awaitable[None] | None]) -> web.WebSocketResponse:
-        """Read until the client goes; `heard` takes each text."""
+    async def serve(
+        self, received: Callable[[str], Awaitable[None] | None]
+    ) -> web.WebSocketResponse:
+        """Read until the client goes; `received` takes each text."""
         await self._web.prepare(self._request)
         self._writer = asyncio.ensure_future(self._write())
         try:
             async for message in self._web:
                 if message.type == WSMsgType.TEXT and not self.silent:
-                    waits = heard(message.data)
+                    waits = received(message.data)
                     if waits is not None:
                         await waits
                 elif message.type == WSMsgType.PING and not self.silent:

@@ -100,14 +100,14 @@ class Mischief:
             code = strike.fault.code if strike is not None else ""
             if strike is not None and code in {"A2", "A3"}:
                 for each in false_report(event, strike, strike.count):
-                    users.tell(each)
+                    users.notify(each)
             elif strike is not None and code == "E13":
                 delay = strike.number_of("delay_ms", 150) / 1000
-                asyncio.get_running_loop().call_later(delay, users.tell, event)
+                asyncio.get_running_loop().call_later(delay, users.notify, event)
             elif code != "E14":
-                users.tell(event)
+                users.notify(event)
                 if code == "E12":
-                    users.tell(event)
+                    users.notify(event)
 
     # ------------------------------------------------------------ sockets
 

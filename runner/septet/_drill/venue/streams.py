@@ -50,7 +50,7 @@ class MarketStreams:
         for listeners in self._listeners.values():
             listeners.discard(socket)
 
-    def heard(self, socket: Socket, message: str) -> None:
+    def received(self, socket: Socket, message: str) -> None:
         """Handle SUBSCRIBE, UNSUBSCRIBE and LIST_SUBSCRIPTIONS."""
         try:
             asked = msgspec.json.decode(message, type=dict[str, Any])
@@ -100,7 +100,7 @@ class MarketStreams:
             name for word in words if self._listeners.get(name := f"{symbol.lower()}@{word}")
         ]  # fmt: skip
 
-    def say(self, symbol: str, stream: str, body: dict[str, Any]) -> None:
+    def publish(self, symbol: str, stream: str, body: dict[str, Any]) -> None:
         """Send a message to those who hear a stream, as the faults have it."""
         for each in self.bend(stream.partition("@")[2], symbol, body):
             self.raw(stream, encode(each))
@@ -128,12 +128,12 @@ class MarketStreams:
         """Tell a trade."""
         now = self._now_ms()
         for stream in self._names(trade.symbol, "trade"):
-            self.say(trade.symbol, stream, {
+            self.publish(trade.symbol, stream, {
                 "e": "trade", "E": now, "s": trade.symbol, "t": trade.trade_id, "p": trade.price,
                 "q": trade.quantity, "T": trade.at_ms, "m": trade.buyer_is_maker, "M": True,
             })  # fmt: skip
         for stream in self._names(trade.symbol, "aggTrade"):
-            self.say(trade.symbol, stream, {
+            self.publish(trade.symbol, stream, {
                 "e": "aggTrade", "E": now, "s": trade.symbol, "a": trade.trade_id,
                 "p": trade.price, "q": trade.quantity, "f": trade.trade_id, "l": trade.trade_id,
                 "T": trade.at_ms, "m": trade.buyer_is_maker, "M": True,
@@ -143,7 +143,7 @@ class MarketStreams:
         """Tell a bar, forming or closed."""
         word = self.market.word
         for stream in self._names(symbol, f"kline_{word}"):
-            self.say(symbol, stream, kline_event(
+            self.publish(symbol, stream, kline_event(
                 symbol, kline, self.market.bar_ns, word, self._now_ms(), closed=closed
             ))  # fmt: skip
 
@@ -152,23 +152,23 @@ class MarketStreams:
         book, now = self.market.engine.books[symbol], self._now_ms()
         for stream in self._names(symbol, "bookTicker"):
             bid, bid_quantity, ask, ask_quantity = book.best()
-            self.say(symbol, stream, {
+            self.publish(symbol, stream, {
                 "u": book.update_id, "s": symbol, "b": text(bid), "B": text(bid_quantity),
                 "a": text(ask), "A": text(ask_quantity),
             })  # fmt: skip
-        self._tell_depth(symbol, now)
+        self._publish_depth(symbol, now)
         for stream in self._names(symbol, "ticker"):
-            self.say(symbol, stream, self._day(symbol, now))
+            self.publish(symbol, stream, self._day(symbol, now))
         for stream in self._names(symbol, "miniTicker"):
             day = self._day(symbol, now)
             mini = {name: day[name] for name in ("E", "s", "c", "o", "h", "l", "v", "q")}
-            self.say(symbol, stream, {"e": "24hrMiniTicker", **mini})
+            self.publish(symbol, stream, {"e": "24hrMiniTicker", **mini})
 
-    def _tell_depth(self, symbol: str, now: int) -> None:
+    def _publish_depth(self, symbol: str, now: int) -> None:
         book = self.market.engine.books[symbol]
         for count in (5, 10, 20):
             for stream in self._names(symbol, f"depth{count}", f"depth{count}@100ms"):
-                self.say(symbol, stream, {
+                self.publish(symbol, stream, {
                     "lastUpdateId": book.update_id, "bids": levels(book.bids, count),
                     "asks": levels(book.asks, count),
                 })  # fmt: skip
@@ -185,7 +185,7 @@ class MarketStreams:
         }  # fmt: skip
         self._shown[symbol] = (book.update_id, dict(book.bids), dict(book.asks))
         for stream in streams:
-            self.say(symbol, stream, body)
+            self.publish(symbol, stream, body)
 
     def _day(self, symbol: str, now: int) -> dict[str, Any]:
         day = self.market.ticker(symbol)

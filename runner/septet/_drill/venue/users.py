@@ -35,14 +35,14 @@ class UserStreams:
         """Forget a socket."""
         self._subscribed.pop(socket, None)
 
-    def tell(self, event: dict[str, Any]) -> None:
+    def notify(self, event: dict[str, Any]) -> None:
         """Send an event to all subscribers."""
         for socket, number in self._subscribed.items():
             socket.send(encode({"subscriptionId": number, "event": event}))
 
     def terminate(self) -> None:
         """End every subscription; sockets stay open and say nothing more, dead ones are cut."""
-        self.tell({"e": "eventStreamTerminated", "E": self._now_ms()})
+        self.notify({"e": "eventStreamTerminated", "E": self._now_ms()})
         for socket in self._subscribed:
             if socket.deaf:
                 socket.reset()
@@ -53,7 +53,7 @@ class UserStreams:
         for socket in self._subscribed:
             socket.send(message)
 
-    async def heard(self, socket: Socket, message: str) -> None:
+    async def received(self, socket: Socket, message: str) -> None:
         """Handle a request of the WebSocket API."""
         try:
             asked = msgspec.json.decode(message, type=dict[str, Any])

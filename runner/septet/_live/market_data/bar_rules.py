@@ -13,13 +13,13 @@ class BarRules:
 
     `jump` is the share of the previous close beyond which a price is absurd until it is confirmed.
     A missing bar is asked for `ask_after_ns` after its close and again at intervals from
-    `retry_ns` up to `slowest_ns`. That the venue has no such bar is believed after two answers,
+    `retry_ns` up to `slowest_ns`. That the venue has no such bar is accepted after two answers,
     one asked for `settle_ns` after the other had come, or after one with later bars in it; what
     holds back others is given up after `give_up_ns`. A question without an answer is lost after
     `answer_ns`. What the feed said not to have, while nothing later is due, as over a weekend, is
     asked for ever more seldom, up to `longest_ns` apart. A venue may close a bar `early_market_ns`
     before our clock does. The newest row of an answer may be a bar whose last trades are not in it
-    yet: it is believed if it was asked for `sure_ns` after its close, or again `again_ns` later
+    yet: it is accepted if it was asked for `sure_ns` after its close, or again `again_ns` later
     with the same answer; see `BarAssembler.answer`. `page` bars are asked for at once, `backlog`
     confirmed bars wait at most.
     """

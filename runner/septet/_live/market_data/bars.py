@@ -36,7 +36,7 @@ class _Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _Reported:
     """A row that may lack the last trades of its bar, and when it was first told so."""
 
     seen: BarSeen
@@ -67,7 +67,7 @@ class _Line:
     newest_ns: int = -1
     ready: dict[int, _Ready] = field(default_factory=dict)
     partial: dict[int, BarSeen] = field(default_factory=dict)
-    told: dict[int, _Told] = field(default_factory=dict)
+    reported: dict[int, _Reported] = field(default_factory=dict)
     suspect: dict[int, BarSeen] = field(default_factory=dict)
     empty: dict[int, _Empty] = field(default_factory=dict)
     past: dict[int, BarSeen | None] = field(default_factory=dict)
@@ -111,7 +111,7 @@ class BarAssembler:
         line = self._lines[symbol]
         line.next, line.doubt = line.grid.following(open_ns), PriceDoubt(close)
         line.newest_ns = max(line.newest_ns, open_ns)
-        for kept in (line.ready, line.partial, line.told, line.suspect, line.empty):
+        for kept in (line.ready, line.partial, line.reported, line.suspect, line.empty):
             for old in [each for each in kept if each <= open_ns]:
                 del kept[old]
 
@@ -124,7 +124,7 @@ class BarAssembler:
         for line in self._lines.values():
             if symbol in ("", line.symbol):
                 line.partial.clear()
-                line.told.clear()
+                line.reported.clear()
                 line.rest_ns = 0
 
     def next_of(self, symbol: str) -> Slot | None:
@@ -144,7 +144,7 @@ class BarAssembler:
         found, self._found = tuple(self._found), []
         return found
 
-    def _say(self, symbol: str, kind: str, policy: str, text: str, *shown: str) -> None:
+    def _report(self, symbol: str, kind: str, policy: str, text: str, *shown: str) -> None:
         self.counts[symbol, kind] += 1
         self._found.append(Finding("live", symbol, kind, policy, 1, shown, text))
 
@@ -154,7 +154,7 @@ class BarAssembler:
         """Take a bar of a stream or a poll; return what can be given now."""
         line = self._lines.get(seen.symbol)
         if line is None:
-            self._say(seen.symbol, "unknown_symbol", "drop", "bars of a symbol nobody asked for")
+            self._report(seen.symbol, "unknown_symbol", "drop", "bars of a symbol nobody asked for")
             return []
         slot = line.next
         if slot is not None and seen.open_ns == slot.open_ns and seen.closed:
@@ -168,10 +168,12 @@ class BarAssembler:
     def _take(self, line: _Line, seen: BarSeen, now_ns: int, market_ns: int) -> list[m.Event]:
         slot = line.grid.slot(seen.open_ns)
         if slot is None:
-            self._say(line.symbol, "off_grid", "drop", "bars that are not scheduled", _show(seen))
+            self._report(
+                line.symbol, "off_grid", "drop", "bars that are not scheduled", _show(seen)
+            )
             return []
         if slot.open_ns - market_ns > self.rules.early_market_ns:
-            self._say(line.symbol, "future", "drop", "bars that have not begun", _show(seen))
+            self._report(line.symbol, "future", "drop", "bars that have not begun", _show(seen))
             return []
         line.newest_ns = max(line.newest_ns, seen.open_ns)
         if line.next is not None and seen.open_ns < line.next.open_ns:
@@ -182,9 +184,9 @@ class BarAssembler:
             self._confirm(line, seen, seen.source)
         elif seen.closed:
             text = "a bar said to be closed long before its end"
-            self._say(line.symbol, "unfinished", "drop", text, _show(seen))
+            self._report(line.symbol, "unfinished", "drop", text, _show(seen))
         elif seen.closed is None and seen.source == "poll":
-            self._tell(line, seen, now_ns)  # asked when? our own question settles it
+            self._set_aside(line, seen, now_ns)  # asked when? our own question settles it
         else:
             line.partial[seen.open_ns] = seen
         self._begun(line)
@@ -221,7 +223,7 @@ class BarAssembler:
             elif followed or self._is_over(line, wanted, slot, row):
                 self._confirm(line, row, "backfill")
             else:
-                self._tell(line, row, now_ns)
+                self._set_aside(line, row, now_ns)
                 if line.asked <= _SOON:
                     line.ask_ns = now_ns + self.rules.again_ns
         first, newest = max(line.next.open_ns, wanted.since_ns), max(there, default=-1)
@@ -312,11 +314,11 @@ class BarAssembler:
         if given is None:
             text = "bars that arrived after they had been given up"
             line.past[seen.open_ns] = seen
-            self._say(line.symbol, "after_gap", "drop", text, _show(seen))
+            self._report(line.symbol, "after_gap", "drop", text, _show(seen))
         elif _values(given) != _values(seen):
             text = "another version of a bar that was there already; the first seen wins"
             line.past[seen.open_ns] = seen
-            self._say(line.symbol, "revision", "drop", text, _show(given), _show(seen))
+            self._report(line.symbol, "revision", "drop", text, _show(given), _show(seen))
 
     def _confirm(self, line: _Line, seen: BarSeen, source: Source) -> None:
         """Put a closed bar where it waits for its turn; the first seen wins."""
@@ -328,7 +330,7 @@ class BarAssembler:
         first = line.ready.setdefault(seen.open_ns, _Ready(seen, source, sure)).seen
         if _values(first) != _values(seen):
             text = "another version of a bar that waits for one before it; the first seen wins"
-            self._say(line.symbol, "revision", "drop", text, _show(first), _show(seen))
+            self._report(line.symbol, "revision", "drop", text, _show(first), _show(seen))
         if line.next is None:
             line.next = line.grid.slot(seen.open_ns)
 
@@ -336,21 +338,21 @@ class BarAssembler:
         """Whether the newest row of an answer is the whole bar, though nothing follows it there."""
         if slot.known_ns <= wanted.settled_ns or slot.open_ns in line.suspect:
             return True
-        shown, told = line.partial.get(slot.open_ns), line.told.get(slot.open_ns)
+        shown, reported = line.partial.get(slot.open_ns), line.reported.get(slot.open_ns)
         if shown is not None and shown.volume > row.volume:
             return False  # the stream was further: the answer is an old one
-        same = told is not None and _values(told.seen) == _values(row)
-        if told is None or not same or slot.known_ns > wanted.over_ns:
+        same = reported is not None and _values(reported.seen) == _values(row)
+        if reported is None or not same or slot.known_ns > wanted.over_ns:
             return False
-        return wanted.asked_ns - told.since_ns >= self.rules.again_ns
+        return wanted.asked_ns - reported.since_ns >= self.rules.again_ns
 
-    def _tell(self, line: _Line, seen: BarSeen, now_ns: int) -> None:
+    def _set_aside(self, line: _Line, seen: BarSeen, now_ns: int) -> None:
         """Put a row aside that may lack the last trades of its bar."""
-        told = line.told.get(seen.open_ns)
-        if told is None or _values(told.seen) != _values(seen):
-            line.told[seen.open_ns] = _Told(seen, now_ns)
-        if len(line.told) > _ASIDE:
-            del line.told[min(line.told)]
+        reported = line.reported.get(seen.open_ns)
+        if reported is None or _values(reported.seen) != _values(seen):
+            line.reported[seen.open_ns] = _Reported(seen, now_ns)
+        if len(line.reported) > _ASIDE:
+            del line.reported[min(line.reported)]
         if line.next is None:  # the first bar of all: asked for from here on
             line.next = line.grid.slot(seen.open_ns)
 
@@ -371,7 +373,7 @@ class BarAssembler:
         if line.asked < 2:
             line.ask_ns = 0
         text = f"a price more than {100 * self.rules.jump:.0f} % from the close before; asked again"
-        self._say(line.symbol, "absurd", "keep", text, _show(seen))
+        self._report(line.symbol, "absurd", "keep", text, _show(seen))
 
     # ------------------------------------------------------------ giving
 
@@ -403,7 +405,7 @@ class BarAssembler:
         *,
         sure: bool = False,
     ) -> m.BarClosed | None:
-        """Give the next bar, or put it aside where it is not to be believed or used."""
+        """Emit the next bar, or set it aside where it is doubtful or unusable."""
         doubt = line.doubt.of(seen, self.rules.jump, confirmed=sure)
         if doubt == "absurd":
             self._doubt(line, seen)
@@ -428,8 +430,8 @@ class BarAssembler:
 
     def _advance(self, line: _Line, slot: Slot, seen: BarSeen | None) -> None:
         line.past[slot.open_ns] = seen
-        if line.partial or line.told or line.suspect or line.empty:
-            for kept in (line.partial, line.told, line.suspect, line.empty):
+        if line.partial or line.reported or line.suspect or line.empty:
+            for kept in (line.partial, line.reported, line.suspect, line.empty):
                 kept.pop(slot.open_ns, None)
         line.next = line.grid.following(slot.open_ns)
         line.held_since_ns = None
@@ -459,7 +461,7 @@ class BarAssembler:
         if last is None:
             return None
         shown = f"{iso(first.open_ns)} to {iso(last.open_ns)}"
-        self._say(line.symbol, "gap", "keep", reason, shown)
+        self._report(line.symbol, "gap", "keep", reason, shown)
         return m.Gapped(
             at_ns=now_ns, symbol=line.number, first_ns=first.open_ns, last_ns=last.open_ns,
             reason=reason,
@@ -481,7 +483,7 @@ class BarAssembler:
             return empty.reason
         if slot.open_ns in line.suspect:
             return "an absurd price was not confirmed"
-        if slot.open_ns in line.told:
+        if slot.open_ns in line.reported:
             return "nothing showed that the row was the whole bar"
         if empty is not None and self._is_settled(empty):
             return "the venue has no such bar"

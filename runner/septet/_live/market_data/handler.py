@@ -33,7 +33,7 @@ from septet._live.market_data.decision_times import DecisionTimes
 from septet._live.market_data.quotes import PrintThrottle, QuoteThrottle
 from septet._live.market_data.series import SeriesPoller
 from septet._live.market_data.watchdog import Watchdog, default_silences_ns
-from septet._live.shell import Tell
+from septet._live.shell import Notify
 from septet.errors import SeptetError
 
 __all__ = ["MarketDataHandler"]
@@ -73,7 +73,7 @@ class MarketDataHandler:
         *,
         clock: LiveClock,
         put: Put,
-        tell: Tell,
+        notify: Notify,
         watchdog: Watchdog | None = None,
         max_staleness_ns: int | None = None,
         series: SeriesPoller | None = None,
@@ -83,7 +83,7 @@ class MarketDataHandler:
         self.bars, self.decision_times = bars, decision_times
         self.quoted: Callable[[QuoteSeen], None] | None = None
         self._feed, self._request, self._clock = feed, request, clock
-        self._put, self._tell = put, tell
+        self._put, self._notify = put, notify
         self._watchdog, self._max_staleness_ns = watchdog, max_staleness_ns
         self._notices = Notices(clock, put)
         self._prices = "book" if "book" in request.wants else "quotes"
@@ -104,7 +104,7 @@ class MarketDataHandler:
 
     async def open(self) -> FeedFacts:
         """Connect; what is heard before `listen` waits for it."""
-        return await self._feed.open(self._request, self.hear)
+        return await self._feed.open(self._request, self.receive)
 
     async def points(self) -> list[m.Event]:
         """Read the outside series as they stand now."""
@@ -180,8 +180,8 @@ class MarketDataHandler:
             for decision_time in self.decision_times.settle():
                 self._put(decision_time)
 
-    def listen(self) -> None:
-        """Watch the streams, take what was heard meanwhile, and go on."""
+    def start(self) -> None:
+        """Watch the streams, process the messages received meanwhile, and go on."""
         if self._watchdog is not None:
             silences = default_silences_ns(
                 self._request.bar_ns, self._clock.speed, self._max_staleness_ns
@@ -193,7 +193,7 @@ class MarketDataHandler:
         self.decision_times.hold(self._catch_up_ns)  # what was missed until now is asked for first
         early, self._early = self._early or [], None
         for message in early:
-            self.hear(message)
+            self.receive(message)
         if self._series is not None:
             ask = partial(self._series.run, self._put, lambda: self.decision_times.standing.time_ns)
             self._polled = self._tasks.keep("outside series", ask, may_end=True)
@@ -213,7 +213,7 @@ class MarketDataHandler:
 
     # ------------------------------------------------------------ what is heard
 
-    def hear(self, message: Any) -> None:
+    def receive(self, message: Any) -> None:
         """Take one message of the feed; the way from a bar to its order begins here."""
         if self._early is not None:
             self._early.append(message)
@@ -231,7 +231,7 @@ class MarketDataHandler:
         elif isinstance(message, m.Unreadable):
             self._put(message)
         else:
-            self._notices.tell("quote", f"{type(message).__name__}: no message of a feed")
+            self._notices.notify("quote", f"{type(message).__name__}: no message of a feed")
 
     def _bar(self, seen: BarSeen) -> None:
         """Take a bar and reach its decision time; timers and other times follow the order."""
@@ -243,7 +243,7 @@ class MarketDataHandler:
             self._put(each)
             self.decision_times.take(each)
         if seen.open_ns <= market_ns < seen.open_ns + 2 * self._request.bar_ns:
-            self._heard("bars", seen.symbol, now_ns, market_ns)  # an old bar is no sign of life
+            self._received("bars", seen.symbol, now_ns, market_ns)  # an old bar is no sign of life
         for decision_time in self.decision_times.step(now_ns):
             self._put(decision_time)
         if not self._setting:
@@ -264,7 +264,7 @@ class MarketDataHandler:
             self._put(quote)
         if not self._quotes.took(seen.symbol, now_ns):
             return  # what was not taken is no sign that the stream is alive
-        self._heard(self._prices, seen.symbol, now_ns, market_ns)
+        self._received(self._prices, seen.symbol, now_ns, market_ns)
         if self.quoted is not None:
             self.quoted(seen)
 
@@ -277,11 +277,11 @@ class MarketDataHandler:
         if trade is not None:
             self._put(trade)
         if self._prints.took(seen.symbol, now_ns):
-            self._heard("trades", seen.symbol, now_ns, market_ns)
+            self._received("trades", seen.symbol, now_ns, market_ns)
 
     def _unreadable(self, about: m.About, fault: str, symbol: str) -> None:
         """Report what cannot be true; it is no sign of life of its stream."""
-        self._notices.tell(about, f"{symbol}: {fault}", symbol=self._numbers.get(symbol, -1))
+        self._notices.notify(about, f"{symbol}: {fault}", symbol=self._numbers.get(symbol, -1))
 
     def _readable(self, rows: Sequence[BarSeen]) -> list[BarSeen]:
         """Return the bars of an answer that can be true."""
@@ -295,7 +295,7 @@ class MarketDataHandler:
 
     # ------------------------------------------------------------ silence
 
-    def _heard(self, stream: str, symbol: str, now_ns: int, market_ns: int) -> None:
+    def _received(self, stream: str, symbol: str, now_ns: int, market_ns: int) -> None:
         number = self._numbers.get(symbol)
         if number is None:
             return
@@ -303,7 +303,7 @@ class MarketDataHandler:
             self._stale.discard(number)
             self._changed(PROCESS, number, "live", "fresh data arrived")
         if self._watchdog is not None:
-            for changed in self._watchdog.heard(stream, number, now_ns, market_ns):
+            for changed in self._watchdog.received(stream, number, now_ns, market_ns):
                 self._put(changed)
 
     def _down(self, message: StreamDown) -> None:
@@ -380,7 +380,7 @@ class MarketDataHandler:
         found = self.bars.findings() + (self._series.findings() if self._series else ())
         for finding in found:
             fields = {"text": finding.message, "symbol": finding.symbol, "defect": finding.kind}
-            self._tell("warning", "data", fields)
+            self._notify("warning", "data", fields)
         self._settle()
 
     def _dial(self) -> None:
@@ -391,7 +391,7 @@ class MarketDataHandler:
         redial = self._watchdog.redial()
         if redial is not None:
             text = f"{redial.reason}: the feed is opened anew, try {redial.number}"
-            self._tell("warning", "redial", {"text": text})
+            self._notify("warning", "redial", {"text": text})
             self._redialling = self._ask_aside("redial", self._open_anew(), self._not_opened)
 
     def _ask_aside(self, name: str, call: Any, failed: Callable[[str], None]) -> asyncio.Task[None]:
@@ -404,13 +404,13 @@ class MarketDataHandler:
         try:
             await self._feed.close()
             self.bars.lost()
-            await self._feed.open(self._request, self.hear)
+            await self._feed.open(self._request, self.receive)
         except (SeptetError, OSError) as error:
             self._not_opened(str(error))
 
     def _not_opened(self, text: str) -> None:
         """Say it; the watchdog asks for another try."""
-        self._tell("warning", "redial", {"text": f"the feed could not be opened: {text}"})
+        self._notify("warning", "redial", {"text": f"the feed could not be opened: {text}"})
 
     async def _ask(self, wanted: Wanted) -> None:
         rows: Sequence[BarSeen] | None
@@ -420,7 +420,7 @@ class MarketDataHandler:
             )
         except SeptetError as error:
             rows = None
-            self._tell("warning", "backfill", {"text": error.message, "symbol": wanted.symbol})
+            self._notify("warning", "backfill", {"text": error.message, "symbol": wanted.symbol})
         self._answer(wanted, rows)
 
     def _unanswered(self, wanted: Wanted, text: str) -> None:

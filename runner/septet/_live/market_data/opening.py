@@ -26,7 +26,7 @@ from septet._live.market_data.feed_shelf import Shelf
 from septet._live.market_data.handler import MarketDataHandler
 from septet._live.market_data.series import SeriesPoller, make_series
 from septet._live.market_data.watchdog import Watchdog
-from septet._live.shell import Tell
+from septet._live.shell import Notify
 from septet._live.training import ModelTrainer
 from septet._plan.terms import simulation_of
 from septet._shell.session import warmup_ns_of
@@ -84,7 +84,7 @@ def make_market(
     *,
     clock: LiveClock,
     put: Callable[[m.Event], None],
-    tell: Tell,
+    notify: Notify,
     points: Sequence[m.Event] = (),
     tasks: Tasks | None = None,
 ) -> MarketDataHandler:
@@ -106,7 +106,7 @@ def make_market(
         clock, behind=lambda k: bars.behind(names[k], clock.market_ns()), seed=strategy.seed
     )
     return MarketDataHandler(
-        feed, request_of(strategy), bars, decision_times, clock=clock, put=put, tell=tell,
+        feed, request_of(strategy), bars, decision_times, clock=clock, put=put, notify=notify,
         watchdog=watchdog, max_staleness_ns=block.extra["max_staleness"],
         series=_series_of(loaded, clock, points), tasks=tasks,
     )  # fmt: skip
@@ -126,14 +126,14 @@ def trainer_of(
     folder: Path,
     now_ns: Callable[[], int],
     ready: asyncio.Event,
-    tell: Tell,
+    notify: Notify,
 ) -> tuple[ModelTrainer, Trainer]:
     """Return who fits models, and the way to ask: once the history is there that it reads."""
 
-    def say(text: str) -> None:
-        tell("warning", "training", {"text": text})
+    def log(text: str) -> None:
+        notify("warning", "training", {"text": text})
 
-    trainer = ModelTrainer(loaded, shelf, folder, now_ns, say=say)
+    trainer = ModelTrainer(loaded, shelf, folder, now_ns, log=log)
 
     async def train(command: m.Train) -> m.Event:
         await ready.wait()

@@ -1,4 +1,4 @@
-"""Whether the prices of a new bar are to be believed, by the bars given before it."""
+"""Whether the prices of a new bar are plausible, given the bars before it."""
 
 from __future__ import annotations
 

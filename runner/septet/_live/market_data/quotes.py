@@ -100,7 +100,7 @@ class QuoteThrottle:
         return min(times, default=None)
 
     def _doubts(self, line: _Quote, seen: QuoteSeen, now_ns: int) -> bool:
-        """Whether a quote is too far from the last one to be believed at once."""
+        """Whether a quote is too far from the last one to be accepted at once."""
         if line.given is None or not self._is_far(line.given, seen):
             line.doubted = None
             return False

@@ -203,7 +203,7 @@ class SeriesPoller:
             if not answer.ok:
                 again = max(self._plugins.breaker(name).until_ns, self._clock.now_ns() + _AGAIN_NS)
                 turn.next_wall_ns = min(turn.next_wall_ns, again)
-                self._say(line.name, answer.text)
+                self._report(line.name, answer.text)
             elif work == self._reader.read:
                 table, found = answer.value
                 self._found += [each for each in found if each.kind not in ("note", "unfinished")]
@@ -213,7 +213,7 @@ class SeriesPoller:
                 )  # fmt: skip
         return events
 
-    def _say(self, name: str, text: str) -> None:
+    def _report(self, name: str, text: str) -> None:
         self._found.append(Finding("live", name, "series", "keep", 1, (), f"not read: {text}"))
 
 

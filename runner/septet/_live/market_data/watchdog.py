@@ -55,11 +55,11 @@ class _Stream:
     symbol: int
     grid: Grid
     silent_ns: int
-    heard_ns: int
+    received_ns: int
     """When its last data came: by the wall, and in market time."""
-    heard_market_ns: int
+    received_market_ns: int
     state: Literal["live", "stale", "down"] = "down"
-    heard: bool = False
+    received: bool = False
     since_ns: int = 0
 
 
@@ -98,13 +98,15 @@ class Watchdog:
         self._dial_ns = now + silent_ns
         return found
 
-    def heard(self, name: str, symbol: int, now_ns: int, market_ns: int) -> Sequence[m.FeedChanged]:
+    def received(
+        self, name: str, symbol: int, now_ns: int, market_ns: int
+    ) -> Sequence[m.FeedChanged]:
         """Note data of a stream; return that it is live, where it was not."""
         stream = self._streams.get((name, symbol))
         if stream is None:
             return ()
-        stream.heard = True
-        stream.heard_ns, stream.heard_market_ns = now_ns, market_ns
+        stream.received = True
+        stream.received_ns, stream.received_market_ns = now_ns, market_ns
         # What is live stays so by data; until when it may be silent, `check` works out.
         return () if stream.state == "live" else self._judge(stream, now_ns)
 
@@ -113,7 +115,7 @@ class Watchdog:
         found = []
         for stream in self._streams.values():
             if name in ("", stream.name) and symbol in (-1, stream.symbol):
-                stream.heard = False
+                stream.received = False
                 if stream.state != "down":
                     found.append(self._changed(stream, "down", reason, now_ns))
         return found
@@ -124,10 +126,10 @@ class Watchdog:
 
     def _judge(self, stream: _Stream, now_ns: int) -> list[m.FeedChanged]:
         silent = now_ns > self._deadline(stream)
-        stream.heard = stream.heard and not silent
+        stream.received = stream.received and not silent
         if stream.state == "live" and silent:
             return [self._changed(stream, "stale", f"no data of {stream.name}", now_ns)]
-        if stream.state != "live" and stream.heard and not self._behind(stream.symbol):
+        if stream.state != "live" and stream.received and not self._behind(stream.symbol):
             return [self._changed(stream, "live", "", now_ns)]
         return []
 
@@ -169,7 +171,7 @@ class Watchdog:
 
     def _needs_dial(self, stream: _Stream, now_ns: int) -> bool:
         """Whether a stream is ill and its feed does not mend it: silence, or down for long."""
-        if stream.state == "live" or stream.heard:
+        if stream.state == "live" or stream.received:
             return False
         if stream.state == "stale":
             return True
@@ -178,11 +180,11 @@ class Watchdog:
 
     def _deadline(self, stream: _Stream) -> int:
         """Return until when silence is none: after the next close, or from the next open."""
-        slot = stream.grid.known_after(stream.heard_market_ns)
+        slot = stream.grid.known_after(stream.received_market_ns)
         if stream.name == "bars":
             return self._clock.wall_of_market(slot.known_ns) + stream.silent_ns
-        if slot.open_ns <= stream.heard_market_ns:
-            return stream.heard_ns + stream.silent_ns
+        if slot.open_ns <= stream.received_market_ns:
+            return stream.received_ns + stream.silent_ns
         return self._clock.wall_of_market(slot.open_ns) + stream.silent_ns
 
     @staticmethod
