@@ -64,11 +64,11 @@ def test_rules_that_are_never_true(septet: Command, tmp_path: Path, rules: str, 
     assert said in verdict
 
 
-def test_entries_that_are_all_refused(tmp_path: Path) -> None:
+def test_entries_that_are_all_rejected(tmp_path: Path) -> None:
     verdict = verdict_of(None, tmp_path, "long_if: close > fast", least="6000")
     entries = verdict.partition("judge. ")[2].split()[0]
-    refused = f"all of them were refused (min_notional {entries} times)."
-    assert f"{entries} decisions asked for a position: {refused}" in verdict
+    rejected = f"all of them were rejected (min_notional {entries} times)."
+    assert f"{entries} decisions asked for a position: {rejected}" in verdict
 
 
 @pytest.mark.parametrize("words", [(), ("--fast",)])

@@ -90,7 +90,7 @@ class Hand:
     worse: float = 0.0
     fee: float = FEE
     currency: str = "quote"
-    refused: str = ""
+    rejected: str = ""
 
 
 @dataclass(frozen=True)
@@ -147,8 +147,8 @@ class Venue:
         hand = self._hands.get(self._orders, Hand())
         self._orders += 1
         name, number = order.client_id, self._orders
-        if hand.refused:
-            yield m.Rejected(at_ns=at_ns, client_id=name, code=hand.refused, text="no")
+        if hand.rejected:
+            yield m.Rejected(at_ns=at_ns, client_id=name, code=hand.rejected, text="no")
             return
         yield m.Acked(
             at_ns=at_ns, client_id=name, venue_order_id=f"v{number}", state="open",

@@ -108,12 +108,12 @@ def test_a_missed_bar_is_missed(explain: Explain) -> None:
 
 
 def test_a_refused_entry_is_timing(explain: Explain) -> None:
-    gap = explain(Lives(venue_fills=True, hands={0: Hand(refused="funds")}))
+    gap = explain(Lives(venue_fills=True, hands={0: Hand(rejected="funds")}))
     only(gap, "timing")
-    [refused] = facts(gap, "timing", "refused")
-    assert refused["traded"] == 0.0
-    assert refused["simulated"] > 0.0
-    assert refused["reason"] == "funds"
+    [rejected] = facts(gap, "timing", "rejected")
+    assert rejected["traded"] == 0.0
+    assert rejected["simulated"] > 0.0
+    assert rejected["reason"] == "funds"
 
 
 def test_a_partial_fill_is_timing(explain: Explain) -> None:
@@ -170,7 +170,7 @@ FEW = st.frozensets(st.integers(4, 58), max_size=4)
 HANDS = st.builds(
     Hand, share=st.sampled_from([1.0, 1.0, 0.7, 0.3, 0.0]), worse=st.floats(-0.01, 0.01),
     fee=st.sampled_from([0.0, 0.001, 0.004]), currency=st.sampled_from(["quote", "BTC", "BNB"]),
-    refused=st.sampled_from(["", "", "", "funds"]),
+    rejected=st.sampled_from(["", "", "", "funds"]),
 )  # fmt: skip
 
 
@@ -325,12 +325,12 @@ def test_runs_that_do_not_overlap_are_refused_with_both_spans(
         write_file(tmp_path, BARS), tmp_path / "live", BARS[slice(*live_bars)], Lives()
     )  # fmt: skip
     run = backtested(tmp_path, BARS[slice(*past_bars)])
-    with pytest.raises(InputError, match="have no decision time in common") as refused:
+    with pytest.raises(InputError, match="have no decision time in common") as rejected:
         diff(live, run, base=tmp_path)
     first = iso(BARS[live_bars[0] + WARMUP].known_ns)
-    assert f"the live run decided from {first} to " in refused.value.message
-    assert f", the backtest from {iso(run.facts.first_decision_ns)} to" in refused.value.message
-    assert refused.value.hint == "backtest a span that the live run lies in"
+    assert f"the live run decided from {first} to " in rejected.value.message
+    assert f", the backtest from {iso(run.facts.first_decision_ns)} to" in rejected.value.message
+    assert rejected.value.hint == "backtest a span that the live run lies in"
 
 
 def test_a_live_run_that_went_on_is_compared_as_far_as_both_went(tmp_path: Path) -> None:
@@ -346,7 +346,7 @@ def test_a_live_run_that_went_on_is_compared_as_far_as_both_went(tmp_path: Path)
 
 
 def test_a_live_run_whose_every_order_was_refused_is_explained(explain: Explain) -> None:
-    gap = explain(Lives(venue_fills=True, hands={n: Hand(refused="funds") for n in range(60)}))
+    gap = explain(Lives(venue_fills=True, hands={n: Hand(rejected="funds") for n in range(60)}))
     only(gap, "timing")
     assert gap.equity == gap.capital
 
