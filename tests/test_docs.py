@@ -78,7 +78,7 @@ def test_the_guides_limit_answers_like_the_example(
 
 
 def test_the_guides_source_hands_over_bars(guide: dict[str, Any]) -> None:
-    from septet.plugin import Request
+    from septet.plugin.data import Request
 
     source = guide["Stairs"](guide["StairsConfig"](bars=3))
     (rows,) = source.read(Request(("A/B",), 60_000_000_000))
@@ -91,7 +91,7 @@ def test_the_guides_source_hands_over_bars(guide: dict[str, Any]) -> None:
 def test_the_guides_model_learns_and_is_read_back(guide: dict[str, Any]) -> None:
     import numpy as np
 
-    from septet.plugin import Untrainable, Window
+    from septet.plugin.model import Untrainable, Window
 
     chance = np.random.default_rng(5)
     x = np.ascontiguousarray(chance.normal(size=(80, 3)))
@@ -110,7 +110,7 @@ def test_the_guides_model_learns_and_is_read_back(guide: dict[str, Any]) -> None
 def test_the_guides_monitor_reads_a_run(guide: dict[str, Any]) -> None:
     import numpy as np
 
-    from septet.plugin import FillRows, Reading, RunView, TradeRows
+    from septet.plugin.live import FillRows, Reading, RunView, TradeRows
 
     hours = np.array([1, 3, 9], dtype=np.int64)
     level, none = np.ones(3), np.zeros(0)
@@ -127,7 +127,7 @@ def test_the_guides_monitor_reads_a_run(guide: dict[str, Any]) -> None:
 
 def test_the_guides_feed_tells_bars_as_they_close(guide: dict[str, Any]) -> None:
     from septet._live.clock import ManualClock
-    from septet.plugin import BarSeen, FeedRequest, Tasks
+    from septet.plugin.live import BarSeen, FeedRequest, Tasks
 
     async def listening() -> list[BarSeen]:
         clock, seen = ManualClock(market_ns=10 * 10**9), list[BarSeen]()
@@ -144,7 +144,7 @@ def test_the_guides_feed_tells_bars_as_they_close(guide: dict[str, Any]) -> None
 
 
 def test_the_guide_names_what_venues_and_feeds_do() -> None:
-    from septet.plugin import LiveFeed, LiveVenue
+    from septet.plugin.live import LiveFeed, LiveVenue
 
     text = GUIDE.read_text(encoding="utf-8")
     methods = [name for each in (LiveVenue, LiveFeed) for name in vars(each) if name[0] != "_"]

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -39,31 +41,41 @@ EDGE = {
     "septet.plugin": """
         VOCABULARY Component Declaration Factory Inner Memory Step World hookimpl
 
-        across alerts candles composition feature halt helper inner limit model monitor order
-        regime series signal sizing stop venue
+        across composition feature halt inner limit order regime signal sizing stop
 
         anchored fading unbounded window
 
         Bars Config Expression Fraction Input MarketDuration Probability Secret SecretRef
-        SignedFraction Simulation Span StartTime Trades WallDuration format_duration
-        parse_duration
+        SignedFraction Span Trades WallDuration
+    """,
+    "septet.plugin.data": """
+        candles series
 
         CandlesSource Facts FetchReport Fetches LazyBars Progress RawBars RawSeries Request Scans
-        SeriesSource Store decode_json masked_addresses memory_bytes one_file open_regular
-        read_bars read_parquet_file reader_words rename_columns scan_bars
-        scan_parquet_file
-
-        Fitted Recipe Restores Served Trainer Untrainable Window
+        SeriesSource StartTime Store decode_json format_duration masked_addresses memory_bytes
+        one_file open_regular parse_duration read_bars read_parquet_file reader_words
+        rename_columns scan_bars scan_parquet_file
+    """,
+    "septet.plugin.live": """
+        alerts monitor venue
 
         FillRows Monitor Reading RunView TradeRows Verdict
 
         BarSeen Clock Connects FeedFacts FeedMessage FeedRequest LiveFeed LiveVenue Market
-        PrintSeen QuoteSeen StreamDown Streams VenueFacts may_leave
+        PrintSeen QuoteSeen Simulation StreamDown Streams VenueFacts may_leave
 
         Backoff Kept TaskChange Tasks Timer race
 
         Notices Unreadable is_programming_error read_choice read_id read_number read_price
         read_quantity read_stamp_ns
+    """,
+    "septet.plugin.model": """
+        model
+
+        Fitted Recipe Restores Served Trainer Untrainable Window
+    """,
+    "septet.plugin.numeric": """
+        helper
 
         AVERAGE COMOMENTS EXTREME MOMENTS NAN POWERS RANK SUM WEIGHTED absorb add cosine
         distance_sum divide due exponential finite gather logarithm positive_part power
@@ -77,6 +89,9 @@ EDGE = {
         steps_of
     """,
 }
+
+
+DOOR = sorted(name for name in EDGE if name.partition(".")[2].startswith("plugin"))
 
 
 @pytest.mark.parametrize("module", sorted(EDGE))
@@ -99,13 +114,26 @@ def test_exported_names_exist(module: str) -> None:
 def _public_modules() -> list[str]:
     folder = ROOT / "runner" / "septet"
     modules = [path.stem for path in folder.glob("*.py")]
-    packages = [path.parent.name for path in folder.glob("*/__init__.py")]
-    return sorted(name for name in (*modules, *packages) if not name.startswith("_"))
+    modules += [path.parent.name for path in folder.glob("*/__init__.py")]
+    modules += [f"plugin.{path.stem}" for path in (folder / "plugin").glob("*.py")]
+    return sorted(name for name in modules if not re.search(r"(^|\.)_", name))
 
 
 def test_there_is_no_further_public_module() -> None:
     known = {name.partition(".")[2] for name in EDGE} | {"cli"}
     assert set(_public_modules()) <= known, "list it in EDGE, or give it an underscore"
+
+
+def test_a_name_lies_in_one_module_of_the_door() -> None:
+    listed = Counter(name for module in DOOR for name in importlib.import_module(module).__all__)
+    assert [name for name, times in listed.items() if times > 1] == []
+
+
+def test_the_door_says_where_a_name_is() -> None:
+    with pytest.raises(ImportError, match=r"window_sum is in septet\.plugin\.numeric"):
+        exec("from septet.plugin import window_sum", {})
+    with pytest.raises(ImportError, match=r"cannot import name 'window_of'"):
+        exec("from septet.plugin import window_of", {})
 
 
 def test_every_public_name_is_documented() -> None:
@@ -128,6 +156,15 @@ def test_a_manifest_is_cheap_to_import(module: str) -> None:
         f"import sys, {module}; print(sorted({{'numpy', 'pydantic', 'polars'}} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_door_loads_what_is_asked_for_and_no_more() -> None:
+    """A package of features waits for no reader of files and no event loop."""
+    code = "import sys, septet.plugin; print(sorted(set(sys.argv[1:]) & set(sys.modules)))"
+    rooms = ["asyncio", "polars", "septet._data", "septet._text", *DOOR[1:]]
+    command = [sys.executable, "-c", code, *rooms]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 

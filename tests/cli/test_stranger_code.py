@@ -24,7 +24,9 @@ STEPS = """\
 import sys
 from pydantic import field_validator
 from septet.plugin import *
-from septet.plugin import Config, Input, Facts, Fitted, RawBars, Reading, candles, feature, model
+from septet.plugin.data import Facts, RawBars, candles
+from septet.plugin.live import Reading, monitor
+from septet.plugin.model import Fitted, model
 
 class Own(BaseException):
     pass

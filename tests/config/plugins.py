@@ -10,7 +10,10 @@ from typing import Any
 
 from septet._host.register import Host
 from septet.hookspecs import Component
-from septet.plugin import Config, Secret, alerts, candles, feature, model, monitor, series
+from septet.plugin import Config, Secret, feature
+from septet.plugin.data import candles, series
+from septet.plugin.live import alerts, monitor
+from septet.plugin.model import model
 
 HERE = "tests.config.plugins"
 

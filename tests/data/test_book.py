@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from septet.plugin import Clock, QuoteSeen, StreamDown
+from septet.plugin.live import Clock, QuoteSeen, StreamDown
 from septet_plugins.data.book import Book
 from septet_plugins.data.ccxt_books import Books
 

@@ -14,7 +14,7 @@ import pytest
 from septet import messages as m
 from septet._drill.venue import Fault, LocalVenue
 from septet.errors import DataError, RunError
-from septet.plugin import (
+from septet.plugin.live import (
     BarSeen,
     Clock,
     FeedRequest,

@@ -20,7 +20,7 @@ from septet._shell.backtest import backtest
 from septet._shell.preflight import check_data
 from septet._shell.session import open_session
 from septet.errors import ConfigError, DataError
-from septet.plugin import Untrainable, Window
+from septet.plugin.model import Untrainable, Window
 from septet_plugins.models.series import SeriesModel, series_model
 from tests.data.helpers import HOUR_NS, START_NS, clean
 

@@ -184,7 +184,7 @@ def test_settings_of_any_plugin_are_made_without_a_complaint(fresh: Environment)
     """A declaration's settings are those of a plugin nobody here knows."""
     code = (
         "from septet_weekend.limits import weekend_cap\n"
-        "from septet.plugin import Fitted, Trainer, Window\n"
+        "from septet.plugin.model import Fitted, Trainer, Window\n"
         "class Own:\n"
         "    name = 'own'\n"
         "    def fit(self, window: Window) -> Fitted: raise NotImplementedError\n"

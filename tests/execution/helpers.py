@@ -10,7 +10,8 @@ from typing import Any
 
 from septet import messages as m
 from septet._drill.venue import Fault, LocalVenue, SymbolConfig, VenueConfig
-from septet.plugin import Clock, LiveVenue, SecretRef
+from septet.plugin import SecretRef
+from septet.plugin.live import Clock, LiveVenue
 from septet_plugins.execution.venues import Ccxt, CcxtAccount
 
 KEY, SECRET = "kkkk-the-key-kkkk", "ssss-the-secret-ssss"

@@ -9,7 +9,7 @@ import pytest
 from septet import messages as m
 from septet._drill.venue import Fault, LocalVenue
 from septet.errors import RunError
-from septet.plugin import FeedRequest
+from septet.plugin.live import FeedRequest
 from septet_plugins.data.ccxt_feed import CcxtFeed, FeedTerms
 from septet_plugins.exchange.clients import Terms
 from septet_plugins.exchange.requests import Barred, Gate, Wire

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from septet import messages as m
-from septet.plugin import Notices, Unreadable
+from septet.plugin.live import Notices, Unreadable
 from septet_plugins.execution.ccxt_account import Account
 from septet_plugins.execution.ccxt_direct import read_directly
 from septet_plugins.execution.ccxt_orders import Translator

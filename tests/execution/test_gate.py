@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from septet._host.venues import leaving
-from septet.plugin import Clock
+from septet.plugin.live import Clock
 from septet_plugins.exchange.requests import Barred, Gate, Wire, check_host
 from septet_plugins.execution.ccxt_answers import Verdict, judge
 from septet_plugins.execution.ccxt_link import Link

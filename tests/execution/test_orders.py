@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet import messages as m
-from septet.plugin import Unreadable
+from septet.plugin.live import Unreadable
 from septet_plugins.exchange.markets import (
     market_of,
     plain,

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet.errors import RunError
-from septet.plugin import Unreadable
+from septet.plugin.live import Unreadable
 from septet_plugins.exchange.markets import market_of, markets_of
 from septet_plugins.execution.ccxt_orders import Placed, place
 from tests.execution.helpers import submit

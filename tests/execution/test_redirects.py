@@ -12,7 +12,7 @@ from aiohttp import web
 
 from septet import messages as m
 from septet.errors import RunError
-from septet.plugin import FeedRequest
+from septet.plugin.live import FeedRequest
 from septet_plugins.data.ccxt_feed import CcxtFeed, FeedTerms
 from septet_plugins.data.ccxt_history import CcxtHistory, CcxtHistoryConfig
 from septet_plugins.exchange.clients import Terms

@@ -11,7 +11,7 @@ from septet import messages as m
 from septet._drill.venue import Fault
 from septet._live.dispatch import Dispatcher
 from septet.errors import RunError
-from septet.plugin import Backoff
+from septet.plugin.live import Backoff
 from tests.execution.helpers import (
     OPTIONS,
     Received,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import septet.messages as m
-from septet.plugin import Backoff, TaskChange, Tasks
+from septet.plugin.live import Backoff, TaskChange, Tasks
 from septet_plugins.execution.ccxt_orders import Translator
 from septet_plugins.execution.ccxt_user import UserPolls
 from tests.execution.helpers import SYMBOLS, Received, WallTime, account, local_venue, read, submit

@@ -20,7 +20,7 @@ from septet import messages as m
 from septet._drill.venue import Fault, LocalVenue
 from septet._drill.venue.false_values import VALUES
 from septet._live.venue_gate import GatedVenue
-from septet.plugin import FeedRequest, LiveVenue
+from septet.plugin.live import FeedRequest, LiveVenue
 from septet_plugins.data.ccxt_feed import CcxtFeed, FeedTerms
 from septet_plugins.exchange.clients import Terms
 from tests.execution.helpers import (

@@ -21,7 +21,7 @@ from septet._live.breaker import PluginCaller
 from septet._live.clock import ManualClock
 from septet._live.market_data.series import SeriesLine, SeriesPoller
 from septet._live.supervisor import Supervisor
-from septet.plugin import QuoteSeen
+from septet.plugin.live import QuoteSeen
 from septet_plugins.data.ccxt_books import Books
 from septet_schemas.times import Poll
 from tests.data.test_book import Still

@@ -22,18 +22,8 @@ from septet._learn.store_all import fit_all
 from septet._shell.backtest import backtest
 from septet._shell.learning import features
 from septet.errors import InputError, ModelError, RunError
-from septet.plugin import (
-    Component,
-    Config,
-    Fitted,
-    Restores,
-    Served,
-    Trainer,
-    Untrainable,
-    Window,
-    hookimpl,
-    model,
-)
+from septet.plugin import Component, Config, hookimpl
+from septet.plugin.model import Fitted, Restores, Served, Trainer, Untrainable, Window, model
 from septet_plugins import manifest
 from tests.learn.sample import dataset, rule
 

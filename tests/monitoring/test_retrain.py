@@ -24,7 +24,8 @@ from septet._shell.acts import Acts
 from septet._shell.backtest import backtest
 from septet._shell.session import open_session
 from septet._store.tables import frames_of
-from septet.plugin import Component, Config, Reading, RunView, hookimpl, monitor
+from septet.plugin import Component, Config, hookimpl
+from septet.plugin.live import Reading, RunView, monitor
 from septet_plugins import manifest
 from tests.live.test_monitoring import LEARNS, Runner
 

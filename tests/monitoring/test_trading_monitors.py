@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from septet.plugin import FillRows, Reading, RunView, TradeRows
+from septet.plugin.live import FillRows, Reading, RunView, TradeRows
 from septet_plugins.monitoring.trading import (
     CostShare,
     LosingStreak,

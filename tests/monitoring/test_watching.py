@@ -18,16 +18,8 @@ from septet._host.register import Host
 from septet._shell.backtest import backtest
 from septet._shell.watching import Watcher, watch
 from septet.errors import ConfigError, RunError
-from septet.plugin import (
-    Component,
-    Config,
-    FillRows,
-    Reading,
-    RunView,
-    TradeRows,
-    hookimpl,
-    monitor,
-)
+from septet.plugin import Component, Config, hookimpl
+from septet.plugin.live import FillRows, Reading, RunView, TradeRows, monitor
 from septet_plugins import manifest
 
 FILE = """

@@ -292,7 +292,7 @@ def test_an_edited_plugin_never_runs_its_old_code(folder):
     package.mkdir()
     helper = package / "helper.py"
     (package / "__init__.py").write_text(
-        "from septet.plugin import helper\nfrom stranger_three.helper import more\n\n\n"
+        "from septet.plugin.numeric import helper\nfrom stranger_three.helper import more\n\n\n"
         "def answer(x):\n    return more(x)\n",
         encoding="utf-8",
     )
@@ -300,7 +300,7 @@ def test_an_edited_plugin_never_runs_its_old_code(folder):
     for number in (10, 20, 10):
         body = f"def more(x):\n    return x + {number}\n"
         helper.write_text(
-            f"from septet.plugin import helper\n\n\n@helper\n{body}", encoding="utf-8"
+            f"from septet.plugin.numeric import helper\n\n\n@helper\n{body}", encoding="utf-8"
         )
         reported.append(finish(start(folder, RUN)))
     assert [lines[-1] for lines in reported] == ["11", "21", "11"]

@@ -8,7 +8,7 @@ MOVING: dict[str, tuple[str, str, str]] = {
     "a model of chance": (
         "model",
         """
-from septet.plugin import Fitted, model
+from septet.plugin.model import Fitted, model
 
 class Guess:
     format = "broken/guess"
@@ -40,7 +40,7 @@ class broken:
     "a monitor that looks ahead": (
         "monitor",
         """
-from septet.plugin import Reading, monitor
+from septet.plugin.live import Reading, monitor
 
 @monitor(Plain)
 class broken:
@@ -56,7 +56,7 @@ class broken:
     "a source that gives other rows each time": (
         "series",
         """
-from septet.plugin import Facts, RawSeries, series
+from septet.plugin.data import Facts, RawSeries, series
 
 @series(Plain)
 class broken:
@@ -75,7 +75,7 @@ class broken:
     "a source without read": (
         "candles",
         """
-from septet.plugin import candles
+from septet.plugin.data import candles
 
 @candles(Plain)
 class broken:
@@ -87,7 +87,7 @@ class broken:
     "a channel that cannot send": (
         "alerts",
         """
-from septet.plugin import alerts
+from septet.plugin.live import alerts
 
 @alerts(Plain)
 class broken:
@@ -102,7 +102,7 @@ class broken:
     "a venue that lacks methods": (
         "venue",
         """
-from septet.plugin import venue
+from septet.plugin.live import venue
 
 class Link:
     async def open(self, symbols, sink):

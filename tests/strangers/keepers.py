@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from septet.plugin import Config, Fraction, Input, feature, helper, sizing, stop
+from septet.plugin import Config, Fraction, Input, feature, sizing, stop
+from septet.plugin.numeric import helper
 
 __all__ = ["DOUBTED", "FROM_THE_END", "KEEPERS", "MEANT"]
 

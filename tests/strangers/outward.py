@@ -10,7 +10,7 @@ __all__ = ["CHANNEL", "SOURCE", "VENUE"]
 CHANNEL = '''
 import urllib.request
 
-from septet.plugin import alerts
+from septet.plugin.live import alerts
 
 MISTAKE = "{mistake}"
 
@@ -45,7 +45,7 @@ SOURCE = '''
 import json
 import urllib.request
 
-from septet.plugin import Facts, FetchReport, RawBars, candles
+from septet.plugin.data import Facts, FetchReport, RawBars, candles
 from septet.testing import Trial
 
 MISTAKE = "{mistake}"
@@ -105,7 +105,7 @@ import asyncio
 import hashlib
 
 from septet import messages as m
-from septet.plugin import Market, VenueFacts, venue
+from septet.plugin.live import Market, VenueFacts, venue
 from septet.testing import Trial
 
 MISTAKE = "{mistake}"

@@ -14,7 +14,8 @@ import time
 import numpy as np
 
 from septet.plugin import Bars, Config, Expression, Fraction, Input
-from septet.plugin import feature, fading, helper, limit, sizing, stop, halt, signal, window
+from septet.plugin import feature, fading, limit, sizing, stop, halt, signal, window
+from septet.plugin.numeric import helper
 
 PRICES = np.arange(100_000.0)
 WEIGHTS = [0.5, 0.5]

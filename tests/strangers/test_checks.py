@@ -121,7 +121,7 @@ def test_a_change_in_what_a_step_calls_elsewhere_is_another_source(tmp_path: Pat
     own = "from other_helpers import twice\n\n\n@feature(Over)\ndef broken(i, of, period):\n"
     written(tmp_path, own + "    return twice(of[i])\n")
     other = tmp_path / "other_helpers.py"
-    text = '"""Shared."""\n\nfrom septet.plugin import helper\n\n\n@helper\ndef twice(value):\n'
+    text = "from septet.plugin.numeric import helper\n\n\n@helper\ndef twice(value):\n"
     other.write_text(text + "    return 2.0 * value\n", encoding="utf-8")
     path = strategy(tmp_path, "{use: broken}")
     packages = ("odd_steps", "other_helpers")

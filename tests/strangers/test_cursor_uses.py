@@ -16,7 +16,7 @@ from tests.strangers.package import installed, write_package
 from tests.strangers.steps import HEAD
 
 MORE = """
-from septet.plugin import divide, window_sum
+from septet.plugin.numeric import divide, window_sum
 
 
 @helper

@@ -16,7 +16,8 @@ from septet.testing.bars import sample_bars
 from tests.strangers.package import installed, manifest_of, write_package
 
 STEPS = """\
-from septet.plugin import Bars, Config, Input, fading, feature, window, window_max, EXTREME
+from septet.plugin import Bars, Config, Input, fading, feature, window
+from septet.plugin.numeric import window_max, EXTREME
 
 class C(Config):
     of: Input = "close"

@@ -107,7 +107,7 @@ def test_septets_own_venue_lives_through_the_script() -> None:
 
 
 DAILY = """
-from septet.plugin import Facts, RawBars, candles
+from septet.plugin.data import Facts, RawBars, candles
 
 DAY = 86_400_000_000_000
 

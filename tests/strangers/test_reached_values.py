@@ -24,7 +24,9 @@ HEAD = """\
 import json, math
 from functools import partial
 from pathlib import Path
-from septet.plugin import Config, Input, candles, feature, helper
+from septet.plugin import Config, Input, feature
+from septet.plugin.data import candles
+from septet.plugin.numeric import helper
 
 class C(Config):
     of: Input = "close"

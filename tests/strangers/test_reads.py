@@ -226,7 +226,7 @@ RARE = {
     ),
 }
 MORE = """
-from septet.plugin import window_sum
+from septet.plugin.numeric import window_sum
 
 
 @helper

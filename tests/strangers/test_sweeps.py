@@ -18,7 +18,7 @@ from septet.cli import main
 from tests.strangers.package import STRATEGY, installed, manifest_of, write_package
 from tests.strangers.steps import HEAD
 
-HELPER = '"""Shared."""\n\nfrom septet.plugin import helper\n\n\n@helper\ndef twice(value):\n'
+HELPER = "from septet.plugin.numeric import helper\n\n\n@helper\ndef twice(value):\n"
 
 
 def swept(folder: Path, step: str, values: str) -> Path:

@@ -103,7 +103,7 @@ def broken(i, of, period):
     "an object": (
         "monitor",
         """
-from septet.plugin import monitor
+from septet.plugin.live import monitor
 
 @monitor(Plain)
 class broken:

@@ -9,20 +9,8 @@ import pytest
 
 from septet.errors import PluginError
 from septet.hookspecs import Component, Layer, hookimpl
-from septet.plugin import (
-    Bars,
-    Config,
-    Input,
-    Step,
-    divide,
-    fading,
-    feature,
-    finite,
-    limit,
-    roll,
-    window,
-    window_sum,
-)
+from septet.plugin import Bars, Config, Input, Step, fading, feature, limit, window
+from septet.plugin.numeric import divide, finite, roll, window_sum
 from septet.testing import (
     ConformanceError,
     check_component,

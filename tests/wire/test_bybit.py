@@ -13,7 +13,7 @@ import pytest
 from septet import messages as m
 from septet._drill.venue import SymbolConfig, VenueConfig
 from septet.errors import InputError
-from septet.plugin import BarSeen, FeedRequest, LiveVenue, PrintSeen, QuoteSeen
+from septet.plugin.live import BarSeen, FeedRequest, LiveVenue, PrintSeen, QuoteSeen
 from septet_plugins.data.ccxt_feed import CcxtFeed, FeedTerms
 from septet_plugins.exchange.clients import Terms
 from tests.execution.helpers import KEY, SECRET, SYMBOLS, Received, WallTime, account, limit, read

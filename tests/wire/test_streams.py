@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet import messages as m
-from septet.plugin import BarSeen, FeedRequest, Notices, PrintSeen, QuoteSeen, StreamDown
+from septet.plugin.live import BarSeen, FeedRequest, Notices, PrintSeen, QuoteSeen, StreamDown
 from septet_plugins.data.ccxt_feed import CcxtFeed, FeedTerms
 from septet_plugins.data.ccxt_messages import (
     inner_of,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from septet.plugin import Backoff, Clock, Kept, QuoteSeen, StreamDown, Tasks
+from septet.plugin.live import Backoff, Clock, Kept, QuoteSeen, StreamDown, Tasks
 from septet_plugins.data.book import Book
 from septet_plugins.data.ccxt_messages import quote_of_book, quote_of_levels
 from septet_plugins.exchange.unusual import UNUSUAL

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Final, Literal
 
 from septet.errors import DataError, RunError, SeptetError
-from septet.plugin import (
+from septet.plugin.live import (
     Backoff,
     BarSeen,
     Clock,

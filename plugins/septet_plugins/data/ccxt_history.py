@@ -16,20 +16,17 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from septet.errors import DataError, RunError
-from septet.plugin import (
-    Clock,
-    Config,
+from septet.plugin import Config, WallDuration
+from septet.plugin.data import (
     FetchReport,
-    LiveFeed,
     Progress,
     RawBars,
     Request,
     Store,
-    Tasks,
-    WallDuration,
     candles,
     format_duration,
 )
+from septet.plugin.live import Clock, LiveFeed, Tasks
 from septet_plugins.data.stored import read_stored, the_store
 from septet_plugins.exchange.known import known_exchange
 from septet_plugins.exchange.pages import Pages, timeframe_of

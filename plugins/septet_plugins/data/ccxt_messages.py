@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
-from septet.plugin import BarSeen, PrintSeen, QuoteSeen
+from septet.plugin.live import BarSeen, PrintSeen, QuoteSeen
 from septet_plugins.exchange.unusual import UNUSUAL
 
 __all__ = [

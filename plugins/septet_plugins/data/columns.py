@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from septet.errors import DataError
-from septet.plugin import Facts, RawSeries
+from septet.plugin.data import Facts, RawSeries
 
 if TYPE_CHECKING:
     import polars as pl

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from septet.errors import DataError
-from septet.plugin import (
+from septet.plugin.data import (
     Facts,
     RawBars,
     RawSeries,

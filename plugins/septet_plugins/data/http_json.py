@@ -13,16 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import Field, field_validator
 
 from septet.errors import DataError, InputError, RunError
-from septet.plugin import (
-    Config,
+from septet.plugin import Config, Secret, SecretRef, WallDuration
+from septet.plugin.data import (
     Facts,
     FetchReport,
     Progress,
     RawSeries,
     Request,
-    Secret,
-    SecretRef,
-    WallDuration,
     decode_json,
     masked_addresses,
     series,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from septet.plugin import (
-    Config,
+from septet.plugin import Config
+from septet.plugin.data import (
     Facts,
     LazyBars,
     RawBars,

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final, Literal
 
 from septet.errors import DataError
-from septet.plugin import (
-    Config,
+from septet.plugin import Config
+from septet.plugin.data import (
     Facts,
     RawBars,
     RawSeries,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from septet.errors import DataError
-from septet.plugin import Config, Facts, RawBars, Request, Store, candles, format_duration
+from septet.plugin import Config
+from septet.plugin.data import Facts, RawBars, Request, Store, candles, format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,15 +11,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from septet.errors import DataError
-from septet.plugin import (
-    Bars,
-    Config,
+from septet.plugin import Bars, Config, Fraction, SignedFraction
+from septet.plugin.data import (
     Facts,
-    Fraction,
     LazyBars,
     RawBars,
     Request,
-    SignedFraction,
     StartTime,
     candles,
     format_duration,

@@ -16,7 +16,8 @@ from typing import IO, TYPE_CHECKING, Final, Literal
 from pydantic import Field
 
 from septet.errors import DataError
-from septet.plugin import Config, memory_bytes, open_regular, reader_words
+from septet.plugin import Config
+from septet.plugin.data import memory_bytes, open_regular, reader_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, Final
 
 from septet.errors import DataError, RunError
-from septet.plugin import Market, Unreadable, read_quantity
+from septet.plugin.live import Market, Unreadable, read_quantity
 
 __all__ = [
     "check_symbols",

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from septet.plugin import Tasks
+from septet.plugin.live import Tasks
 
 __all__ = ["HELPING", "Pace"]
 

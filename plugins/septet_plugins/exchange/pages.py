@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from septet.errors import DataError, RunError
-from septet.plugin import format_duration
+from septet.plugin.data import format_duration
 
 __all__ = ["DEFAULT_PAGE", "Pages", "timeframe_of"]
 

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 from weakref import WeakSet, WeakValueDictionary
 
-from septet.plugin import Clock, may_leave
+from septet.plugin.live import Clock, may_leave
 
 __all__ = ["Barred", "Gate", "Wire", "call", "check_host", "listen"]
 

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Final
 from weakref import WeakSet
 
-from septet.plugin import Tasks
+from septet.plugin.live import Tasks
 from septet_plugins.exchange.answer_size import check_message
 from septet_plugins.exchange.pace import Pace
 from septet_plugins.exchange.requests import Gate, check_host

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 import septet.messages as m
-from septet.plugin import Clock, Notices, Tasks, Unreadable, read_price, read_quantity
+from septet.plugin.live import Clock, Notices, Tasks, Unreadable, read_price, read_quantity
 from septet_plugins.exchange.unusual import UNUSUAL
 from septet_plugins.execution.ccxt_link import Rest
 from septet_plugins.execution.ccxt_orders import Translator

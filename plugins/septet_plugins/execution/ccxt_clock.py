@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import septet.messages as m
-from septet.plugin import Backoff, Clock, Kept, Notices, Tasks, Unreadable, read_number
+from septet.plugin.live import Backoff, Clock, Kept, Notices, Tasks, Unreadable, read_number
 from septet_plugins.exchange.unusual import UNUSUAL
 from septet_plugins.execution.ccxt_link import Rest
 

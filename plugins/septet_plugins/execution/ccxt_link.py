@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Final, Literal
 
 import septet.messages as m
-from septet.plugin import Backoff, Clock, Kept, Notices, Tasks, Timer
+from septet.plugin.live import Backoff, Clock, Kept, Notices, Tasks, Timer
 from septet_plugins.exchange.clients import Scrub
 from septet_plugins.exchange.requests import Gate, Wire, call, listen
 from septet_plugins.exchange.unusual import UNUSUAL

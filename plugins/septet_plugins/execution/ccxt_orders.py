@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 import septet.messages as m
-from septet.plugin import (
+from septet.plugin.live import (
     Clock,
     Unreadable,
     read_choice,

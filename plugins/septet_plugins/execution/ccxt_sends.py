@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
-from septet.plugin import Tasks
+from septet.plugin.live import Tasks
 
 __all__ = ["Sends"]
 

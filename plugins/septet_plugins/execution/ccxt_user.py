@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 import septet.messages as m
-from septet.plugin import Backoff, Kept, Notices, Tasks, race
+from septet.plugin.live import Backoff, Kept, Notices, Tasks, race
 from septet_plugins.exchange.clients import Scrub
 from septet_plugins.exchange.requests import Gate
 from septet_plugins.exchange.tap import Tap, tapped

@@ -13,7 +13,8 @@ import msgspec
 
 import septet.messages as m
 from septet.errors import RunError, SeptetError
-from septet.plugin import Clock, Notices, SecretRef, Tasks, VenueFacts
+from septet.plugin import SecretRef
+from septet.plugin.live import Clock, Notices, Tasks, VenueFacts
 from septet_plugins.exchange.clients import (
     ReadSecret,
     Scrub,

@@ -7,17 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from septet.plugin import (
-    Clock,
-    Config,
-    LiveVenue,
-    Secret,
-    SecretRef,
-    Simulation,
-    Tasks,
-    WallDuration,
-    venue,
-)
+from septet.plugin import Config, Secret, SecretRef, WallDuration
+from septet.plugin.live import Clock, LiveVenue, Simulation, Tasks, venue
 from septet_plugins.exchange.known import known_exchange
 
 __all__ = ["Ccxt", "CcxtAccount", "Simulated", "ccxt_venue", "simulated"]

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from septet.plugin import (
+from septet.plugin import Bars, Config, Input, Memory, anchored, fading, feature, unbounded, window
+from septet.plugin.numeric import (
     AVERAGE,
     SUM,
     WEIGHTED,
-    Bars,
-    Config,
-    Input,
-    Memory,
     add,
-    anchored,
-    fading,
-    feature,
     finite,
     recursive_average,
-    unbounded,
     weighted_sum,
-    window,
     window_sum,
 )
 

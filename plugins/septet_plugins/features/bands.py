@@ -7,17 +7,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from septet.plugin import (
+from septet.plugin import Bars, Config, Input, feature, inner, window
+from septet.plugin.numeric import (
     EXTREME,
     MOMENTS,
-    Bars,
-    Config,
-    Input,
     divide,
-    feature,
-    inner,
     standard_deviation,
-    window,
     window_max,
     window_min,
     window_moments,

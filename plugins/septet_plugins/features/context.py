@@ -4,22 +4,8 @@ from __future__ import annotations
 
 import math
 
-from septet.plugin import (
-    NAN,
-    Bars,
-    Config,
-    Expression,
-    Inner,
-    Input,
-    across,
-    cosine,
-    divide,
-    feature,
-    finite,
-    inner,
-    sine,
-    unbounded,
-)
+from septet.plugin import Bars, Config, Expression, Inner, Input, across, feature, inner, unbounded
+from septet.plugin.numeric import NAN, cosine, divide, finite, sine
 
 __all__ = [
     "Calendar",

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import math
 
-from septet.plugin import (
+from septet.plugin import Bars, Config, Input, fading, feature, inner, window
+from septet.plugin.numeric import (
     NAN,
-    Bars,
-    Config,
-    Input,
     absorb,
     distance_sum,
     divide,
-    fading,
-    feature,
     finite,
-    inner,
     positive_part,
     replay_due,
-    window,
     window_max,
     window_min,
 )

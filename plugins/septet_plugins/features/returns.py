@@ -7,18 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from septet.plugin import (
-    Bars,
-    Config,
-    Inner,
-    Input,
-    composition,
-    divide,
-    feature,
-    inner,
-    logarithm,
-    window,
-)
+from septet.plugin import Bars, Config, Inner, Input, composition, feature, inner, window
+from septet.plugin.numeric import divide, logarithm
 
 __all__ = [
     "Change",

@@ -7,21 +7,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from septet.plugin import (
+from septet.plugin import Bars, Config, Inner, Input, feature, inner, window
+from septet.plugin.numeric import (
     COMOMENTS,
     MOMENTS,
     POWERS,
     RANK,
-    Bars,
-    Config,
-    Inner,
-    Input,
     divide,
-    feature,
-    inner,
     root,
     standard_deviation,
-    window,
     window_comoments,
     window_moments,
     window_powers,

@@ -7,20 +7,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from septet.plugin import (
-    NAN,
-    Bars,
-    Config,
-    Inner,
-    Input,
-    divide,
-    fading,
-    feature,
-    finite,
-    helper,
-    inner,
-    replay_due,
-)
+from septet.plugin import Bars, Config, Inner, Input, fading, feature, inner
+from septet.plugin.numeric import NAN, divide, finite, helper, replay_due
 
 __all__ = [
     "Directional",

@@ -7,21 +7,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from septet.plugin import (
+from septet.plugin import Bars, Config, Inner, Input, MarketDuration, feature, inner, window
+from septet.plugin.numeric import (
     MOMENTS,
-    Bars,
-    Config,
-    Inner,
-    Input,
-    MarketDuration,
     divide,
-    feature,
     helper,
-    inner,
     logarithm,
     root,
     standard_deviation,
-    window,
     window_moments,
 )
 

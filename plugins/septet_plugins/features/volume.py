@@ -7,7 +7,8 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from septet.plugin import Bars, Config, Inner, divide, feature, inner
+from septet.plugin import Bars, Config, Inner, feature, inner
+from septet.plugin.numeric import divide
 
 __all__ = [
     "Mfi",

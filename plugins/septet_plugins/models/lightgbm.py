@@ -10,7 +10,8 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from septet.plugin import Config, model
+from septet.plugin import Config
+from septet.plugin.model import model
 
 __all__ = ["LightGbm", "LightGbmRecipe", "Parameters", "lightgbm_model"]
 

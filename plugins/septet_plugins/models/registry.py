@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from septet.plugin import decode_json
+from septet.plugin.data import decode_json
 
 __all__ = ["TABLE", "UNSUITED", "allowed", "classifier", "describe", "expectation", "table"]
 

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from septet.plugin import Config, Fitted, Input, Untrainable, Window, model
+from septet.plugin import Config, Input
+from septet.plugin.model import Fitted, Untrainable, Window, model
 
 __all__ = ["SeriesModel", "SeriesProbability", "SeriesTrainer", "series_model"]
 

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import ValidationError, ValidationInfo, WithJsonSchema, field_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from septet.plugin import Config, model
+from septet.plugin import Config
+from septet.plugin.model import model
 from septet_plugins.models.registry import UNSUITED, allowed, classifier, expectation, table
 
 __all__ = ["Sklearn", "SklearnRecipe", "sklearn_model"]

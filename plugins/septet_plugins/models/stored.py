@@ -7,7 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from septet.plugin import Config, model
+from septet.plugin import Config
+from septet.plugin.model import model
 
 __all__ = ["Stored", "StoredSource", "stored_model"]
 

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from septet.errors import RunError
-from septet.plugin import Config, Secret, SecretRef, alerts
+from septet.plugin import Config, Secret, SecretRef
+from septet.plugin.live import alerts
 
 __all__ = ["Apprise", "AppriseChannel", "Log", "LogChannel", "apprise", "log"]
 

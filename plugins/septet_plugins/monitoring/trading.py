@@ -9,18 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from septet.plugin import (
-    Config,
-    FillRows,
-    Fraction,
-    MarketDuration,
-    Reading,
-    RunView,
-    TradeRows,
-    Trades,
-    Verdict,
-    monitor,
-)
+from septet.plugin import Config, Fraction, MarketDuration, Trades
+from septet.plugin.live import FillRows, Reading, RunView, TradeRows, Verdict, monitor
 
 __all__ = [
     "CostShare", "CostShareMonitor", "LosingStreak", "LosingStreakMonitor", "Turnover",

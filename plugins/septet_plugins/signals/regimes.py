@@ -6,17 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from septet.plugin import (
-    NAN,
-    Bars,
-    Config,
-    Input,
-    MarketDuration,
-    Memory,
-    finite,
-    regime,
-    window_counts,
-)
+from septet.plugin import Bars, Config, Input, MarketDuration, Memory, regime
+from septet.plugin.numeric import NAN, finite, window_counts
 
 __all__ = ["VolatilityRegime", "volatility_regime"]
 

@@ -1,6 +1,7 @@
 """A risk rule: it is given numbers and returns one, and so it cannot touch the account."""
 
-from septet.plugin import Config, Fraction, helper, limit
+from septet.plugin import Config, Fraction, limit
+from septet.plugin.numeric import helper
 
 __all__ = ["WeekendCap", "is_weekend", "weekend_cap"]
 

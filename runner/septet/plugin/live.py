@@ -1,0 +1,81 @@
+"""What works beside a strategy: venues, feeds and their tasks, monitors, alert channels.
+
+`venue`, `monitor` and `alerts` declare them; a source of bars with `stream` is a feed (`Streams`).
+The messages that pass between an adapter and a run are in `septet.messages`.
+"""
+
+from septet._host.declare import alerts, monitor, venue
+from septet._host.monitoring import FillRows, Monitor, Reading, RunView, TradeRows, Verdict
+from septet._host.readings import (
+    Notices,
+    Unreadable,
+    is_programming_error,
+    read_choice,
+    read_id,
+    read_number,
+    read_price,
+    read_quantity,
+    read_stamp_ns,
+)
+from septet._host.tasks import Backoff, Kept, TaskChange, Tasks, Timer, race
+from septet._host.venues import (
+    BarSeen,
+    Clock,
+    Connects,
+    FeedFacts,
+    FeedMessage,
+    FeedRequest,
+    LiveFeed,
+    LiveVenue,
+    Market,
+    PrintSeen,
+    QuoteSeen,
+    StreamDown,
+    Streams,
+    VenueFacts,
+    may_leave,
+)
+from septet_schemas.simulation import Simulation
+
+__all__ = [
+    "Backoff",
+    "BarSeen",
+    "Clock",
+    "Connects",
+    "FeedFacts",
+    "FeedMessage",
+    "FeedRequest",
+    "FillRows",
+    "Kept",
+    "LiveFeed",
+    "LiveVenue",
+    "Market",
+    "Monitor",
+    "Notices",
+    "PrintSeen",
+    "QuoteSeen",
+    "Reading",
+    "RunView",
+    "Simulation",
+    "StreamDown",
+    "Streams",
+    "TaskChange",
+    "Tasks",
+    "Timer",
+    "TradeRows",
+    "Unreadable",
+    "VenueFacts",
+    "Verdict",
+    "alerts",
+    "is_programming_error",
+    "may_leave",
+    "monitor",
+    "race",
+    "read_choice",
+    "read_id",
+    "read_number",
+    "read_price",
+    "read_quantity",
+    "read_stamp_ns",
+    "venue",
+]

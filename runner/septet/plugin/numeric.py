@@ -1,0 +1,74 @@
+"""What a compiled step calls: rolling sums, moments, extremes, averages, and maths.
+
+Each gives the same bits compiled and as plain Python. A helper that keeps something between bars
+is given the state of the step and the first of its slots; a constant (`SUM`, `MOMENTS`) says how
+many slots it takes. `helper` marks a function of your own that steps call.
+"""
+
+from septet._kernel.extremes import EXTREME, window_max, window_min
+from septet._kernel.maths import (
+    NAN,
+    cosine,
+    divide,
+    exponential,
+    finite,
+    logarithm,
+    positive_part,
+    power,
+    root,
+    sine,
+)
+from septet._kernel.moments import (
+    COMOMENTS,
+    MOMENTS,
+    POWERS,
+    standard_deviation,
+    window_comoments,
+    window_moments,
+    window_powers,
+)
+from septet._kernel.recursive import AVERAGE, absorb, recursive_average, replay_due
+from septet._kernel.scans import RANK, distance_sum, window_counts, window_finite, window_rank
+from septet._kernel.step import helper
+from septet._kernel.sums import SUM, WEIGHTED, add, due, gather, roll, weighted_sum, window_sum
+
+__all__ = [
+    "AVERAGE",
+    "COMOMENTS",
+    "EXTREME",
+    "MOMENTS",
+    "NAN",
+    "POWERS",
+    "RANK",
+    "SUM",
+    "WEIGHTED",
+    "absorb",
+    "add",
+    "cosine",
+    "distance_sum",
+    "divide",
+    "due",
+    "exponential",
+    "finite",
+    "gather",
+    "helper",
+    "logarithm",
+    "positive_part",
+    "power",
+    "recursive_average",
+    "replay_due",
+    "roll",
+    "root",
+    "sine",
+    "standard_deviation",
+    "weighted_sum",
+    "window_comoments",
+    "window_counts",
+    "window_finite",
+    "window_max",
+    "window_min",
+    "window_moments",
+    "window_powers",
+    "window_rank",
+    "window_sum",
+]
