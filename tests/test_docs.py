@@ -28,11 +28,14 @@ def _snippets(language: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def guide() -> dict[str, Any]:
-    """What the guide's Python defines, read from top to bottom."""
+def guide(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the guide's Python defines, read from top to bottom, each snippet as a file."""
     names: dict[str, Any] = {"__name__": "guide", "is_weekend": lambda now_ns: True}
-    for snippet in _snippets("python"):
-        exec(compile(snippet, str(GUIDE), "exec", dont_inherit=True), names)
+    folder = tmp_path_factory.mktemp("guide")
+    for number, snippet in enumerate(_snippets("python")):
+        file = folder / f"snippet_{number}.py"
+        file.write_text(snippet, encoding="utf-8")
+        exec(compile(snippet, str(file), "exec", dont_inherit=True), names)
     return names
 
 

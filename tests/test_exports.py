@@ -75,7 +75,7 @@ EDGE = {
         Fitted Recipe Restores Served Trainer Untrainable Window
     """,
     "septet.plugin.numeric": """
-        helper
+        State helper slots
 
         AVERAGE COMOMENTS EXTREME MOMENTS NAN POWERS RANK SUM WEIGHTED absorb add cosine
         distance_sum divide due exponential finite gather logarithm positive_part power

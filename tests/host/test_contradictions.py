@@ -27,6 +27,7 @@ from septet.plugin import (
     stop,
     window,
 )
+from septet.plugin.numeric import slots
 from septet.testing.verdict import decisive
 
 
@@ -114,7 +115,9 @@ SETTINGS: dict[str, tuple[Callable[..., Any], str]] = {
         "a memory of 5 bars and a look-back of 5",
     ),
     "negative look-back": (feature(Reading, lookback=lambda c: -1), "a lookback= of -1 bars"),
-    "a slot twice": (feature(Reading, state=lambda c: ["a", "a"]), "state= with a twice"),
+    "a slot twice": (
+        feature(Reading, state=("a_1", slots("a", lambda c: 2))), "state= with a_1 twice"
+    ),
     "a range upside down": (
         feature(Reading, value_range=lambda c: (float(c.period), 1.0)), "values from 5 to 1"
     ),

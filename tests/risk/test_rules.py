@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,8 +21,9 @@ odds = {"window": 4, "average_win": 0.02, "average_loss": 0.01, "min_each": 1}
 
 def state_of(*returns: float) -> np.ndarray:
     state = np.zeros(10)
+    closed: Any = sizing.kelly.closed
     for each in returns:
-        sizing.kelly_closed(each, state, 4)
+        closed(each, state, 4)
     return state
 
 

@@ -14,13 +14,4 @@ def broken(average_price, side, share):
 """,
         "broken reads average_prise, which nothing defines",
     ),
-    "a function without a name, called at the end of a trade": (
-        "sizing",
-        """
-@sizing(Plain, state=("won",), closed=lambda state, pnl: None)
-def broken(equity, price, share, state):
-    return share * equity / price
-""",
-        "the function '<lambda>' in closed= is not a name of its module",
-    ),
 }

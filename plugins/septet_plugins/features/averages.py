@@ -76,7 +76,7 @@ def sma(i, of, slot, state, period):
 
     In the unit of `of`. NaN while anything in the window is not finite.
     """
-    return window_sum(i, of, slot, period, state, 0) / period
+    return window_sum(i, of, slot, period, state, state.at.anchor) / period
 
 
 @feature(
@@ -88,7 +88,7 @@ def sma(i, of, slot, state, period):
 )
 def window_total(i, of, slot, state, period):
     """Return the sum of ``of[i - period + 1 .. i]``; NaN while anything in it is not finite."""
-    return window_sum(i, of, slot, period, state, 0)
+    return window_sum(i, of, slot, period, state, state.at.anchor)
 
 
 @feature(
@@ -104,7 +104,7 @@ def wma(i, of, slot, state, period):
 
     In the unit of `of`. NaN while anything in the window is not finite.
     """
-    return weighted_sum(i, of, slot, period, state, 0) / (0.5 * period * (period + 1))
+    return weighted_sum(i, of, slot, period, state, state.at.anchor) / (0.5 * period * (period + 1))
 
 
 @feature(
@@ -120,7 +120,8 @@ def ema(i, of, slot, state, period):
     In the unit of `of`. Seeded with the mean of the first `period` values. NaN where the input
     is not finite, which leaves the average as it was.
     """
-    return recursive_average(i, of, slot, period, 2.0 / (period + 1), 18 * (period + 1), state, 0)
+    weight, depth = 2.0 / (period + 1), 18 * (period + 1)
+    return recursive_average(i, of, slot, period, weight, depth, state, state.at.anchor)
 
 
 @feature(
@@ -136,24 +137,24 @@ def wilder(i, of, slot, state, period):
     In the unit of `of`; seeds and NaN as `ema`. Source: J. Welles Wilder, New Concepts in
     Technical Trading Systems, 1978.
     """
-    return recursive_average(i, of, slot, period, 1.0 / period, 36 * period, state, 0)
+    return recursive_average(i, of, slot, period, 1.0 / period, 36 * period, state, state.at.anchor)
 
 
 @feature(Running, state=("total", "carry"), memory=lambda c: unbounded())
 def running_sum(i, of, state):
     """Return the sum of `of` since the first bar; a bar that is not finite adds nothing."""
     if finite(of[i]):
-        add(state, 0, of[i])
-    return state[0] + state[1]
+        add(state, state.at.total, of[i])
+    return state.total + state.carry
 
 
 @feature(Since, state=("started", "total", "carry"), memory=lambda c: since_memory(c.by))
 def sum_since(i, of, by, state):
     """Return the sum of `of` since `by` last changed; a bar that is not finite adds nothing."""
-    if state[0] == 0.0 or by[i] != by[i - 1]:
-        state[0] = 1.0
-        state[1] = 0.0
-        state[2] = 0.0
+    if state.started == 0.0 or by[i] != by[i - 1]:
+        state.started = 1.0
+        state.total = 0.0
+        state.carry = 0.0
     if finite(of[i]):
-        add(state, 1, of[i])
-    return state[1] + state[2]
+        add(state, state.at.total, of[i])
+    return state.total + state.carry

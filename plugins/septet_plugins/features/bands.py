@@ -86,7 +86,7 @@ def bollinger(i, of, slot, state, period, deviations):
     In the unit of `of`; the deviation divides by `period`. All three are equal where the window
     is flat; NaN while anything in it is not finite. Source: J. Bollinger.
     """
-    mean, square, _away = window_moments(i, of, slot, period, state, 0)
+    mean, square, _away = window_moments(i, of, slot, period, state, state.at.anchor)
     half = deviations * standard_deviation(square, period)
     return mean + half, mean, mean - half
 
@@ -100,7 +100,7 @@ def bollinger(i, of, slot, state, period, deviations):
 )
 def bollinger_width(i, of, slot, state, period, deviations):
     """Return ``(upper - lower) / middle``, a fraction; 0 where the window is flat."""
-    mean, square, _away = window_moments(i, of, slot, period, state, 0)
+    mean, square, _away = window_moments(i, of, slot, period, state, state.at.anchor)
     return divide(2.0 * deviations * standard_deviation(square, period), mean)
 
 
@@ -120,7 +120,7 @@ def _percent_range(config: Bollinger) -> tuple[float, float]:
 )
 def bollinger_percent(i, of, slot, state, period, deviations):
     """Return where `of` lies between the bands: 0 the lower, 1 the upper; NaN in a flat window."""
-    _mean, square, away = window_moments(i, of, slot, period, state, 0)
+    _mean, square, away = window_moments(i, of, slot, period, state, state.at.anchor)
     half = deviations * standard_deviation(square, period)
     return divide(away + half, 2.0 * half)
 
@@ -134,7 +134,7 @@ def bollinger_percent(i, of, slot, state, period, deviations):
 )
 def highest(i, of, state, period):
     """Return the largest of ``of[i - period + 1 .. i]``; NaN while any of it is not finite."""
-    return window_max(i, of, period, state, 0)
+    return window_max(i, of, period, state, state.at.extreme)
 
 
 @feature(
@@ -146,7 +146,7 @@ def highest(i, of, state, period):
 )
 def lowest(i, of, state, period):
     """Return the smallest of ``of[i - period + 1 .. i]``; NaN while any of it is not finite."""
-    return window_min(i, of, period, state, 0)
+    return window_min(i, of, period, state, state.at.extreme)
 
 
 @feature(
@@ -162,8 +162,8 @@ def donchian(i, high, low, state, period):
 
     In quote currency. Source: R. Donchian.
     """
-    top = window_max(i, high, period, state, 0)
-    bottom = window_min(i, low, period, state, 2)
+    top = window_max(i, high, period, state, state.at.top)
+    bottom = window_min(i, low, period, state, state.at.bottom)
     return top, 0.5 * (top + bottom), bottom
 
 

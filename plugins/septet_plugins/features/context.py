@@ -80,10 +80,10 @@ def running_max(i, of, state):
     """Return the largest value since the first bar, in the unit of `of`; NaN where `of` is."""
     if not finite(of[i]):
         return NAN
-    if state[0] == 0.0 or of[i] > state[1]:
-        state[0] = 1.0
-        state[1] = of[i]
-    return state[1]
+    if state.started == 0.0 or of[i] > state.peak:
+        state.started = 1.0
+        state.peak = of[i]
+    return state.peak
 
 
 def _peak(config: Drawdown) -> dict[str, Inner]:

@@ -84,10 +84,10 @@ def rsi(i, of, slot, state, period):
     """
     weight = 1.0 / period
     depth = 36 * period
-    count = state[2]
-    up = state[3]
-    down = state[4]
-    if replay_due(i, slot, depth, state, 0):
+    count = state.count
+    up = state.up
+    down = state.down
+    if replay_due(i, slot, depth, state, state.at.anchor):
         count = 0.0
         up = 0.0
         down = 0.0
@@ -101,9 +101,9 @@ def rsi(i, of, slot, state, period):
     if known:
         _count, up = absorb(count, up, positive_part(move), period, weight)
         count, down = absorb(count, down, positive_part(-move), period, weight)
-    state[2] = count
-    state[3] = up
-    state[4] = down
+    state.count = count
+    state.up = up
+    state.down = down
     if not known or count < period:
         return NAN
     return divide(100.0 * up, up + down)
@@ -144,8 +144,8 @@ def rsi_simple(i, up, down):
 )
 def stochastic_fast(i, high, low, close, state, period):
     """Return ``100 * (close - lowest) / (highest - lowest)``, 0 to 100; NaN in a flat window."""
-    top = window_max(i, high, period, state, 0)
-    bottom = window_min(i, low, period, state, 2)
+    top = window_max(i, high, period, state, state.at.top)
+    bottom = window_min(i, low, period, state, state.at.bottom)
     return divide(100.0 * (close[i] - bottom), top - bottom)
 
 
@@ -176,8 +176,8 @@ def williams_r(i, high, low, close, state, period):
 
     NaN in a flat window.
     """
-    top = window_max(i, high, period, state, 0)
-    bottom = window_min(i, low, period, state, 2)
+    top = window_max(i, high, period, state, state.at.top)
+    bottom = window_min(i, low, period, state, state.at.bottom)
     return divide(-100.0 * (top - close[i]), top - bottom)
 
 

@@ -99,7 +99,7 @@ def _farthest(period: int, ddof: int) -> tuple[float, float]:
 )
 def zscore(i, of, slot, state, period, ddof):
     """Return ``(of - mean) / standard deviation``, without unit; NaN in a flat window."""
-    _mean, square, away = window_moments(i, of, slot, period, state, 0)
+    _mean, square, away = window_moments(i, of, slot, period, state, state.at.anchor)
     return divide(away, standard_deviation(square, period - ddof))
 
 
@@ -115,7 +115,7 @@ def rank(i, of, state, period):
 
     NaN while anything in the window is not finite.
     """
-    return window_rank(i, of, period, state, 0) / (period - 1)
+    return window_rank(i, of, period, state, state.at.finite) / (period - 1)
 
 
 @feature(
@@ -126,7 +126,7 @@ def rank(i, of, state, period):
 )
 def skew(i, of, slot, state, period):
     """Return the population skewness, third moment over the deviation cubed; NaN if flat."""
-    second, third, _fourth = window_powers(i, of, slot, period, state, 0)
+    second, third, _fourth = window_powers(i, of, slot, period, state, state.at.anchor)
     return divide(third, second * root(second))
 
 
@@ -139,7 +139,7 @@ def skew(i, of, slot, state, period):
 )
 def kurtosis(i, of, slot, state, period):
     """Return the population excess kurtosis, 0 for a normal distribution; NaN in a flat window."""
-    second, _third, fourth = window_powers(i, of, slot, period, state, 0)
+    second, _third, fourth = window_powers(i, of, slot, period, state, state.at.anchor)
     return divide(fourth, second * second) - 3.0
 
 
@@ -155,7 +155,7 @@ def autocorrelation(i, of, slot, state, lag, period):
 
     NaN where either window is flat.
     """
-    xx, yy, xy = window_comoments(i, of, of, lag, slot, period, state, 0)
+    xx, yy, xy = window_comoments(i, of, of, lag, slot, period, state, state.at.anchor)
     return divide(xy, root(xx) * root(yy))
 
 
@@ -178,7 +178,7 @@ def _changes(config: Pair) -> dict[str, Inner]:
 )
 def correlation(i, mine, other, slot, state, period):
     """Return Pearson's correlation of the two changes, -1 to 1; NaN where either is flat."""
-    xx, yy, xy = window_comoments(i, mine, other, 0, slot, period, state, 0)
+    xx, yy, xy = window_comoments(i, mine, other, 0, slot, period, state, state.at.anchor)
     return divide(xy, root(xx) * root(yy))
 
 
@@ -194,5 +194,5 @@ def beta(i, mine, other, slot, state, period):
 
     In units of `of` for one of `to`; a plain number for returns.
     """
-    _xx, yy, xy = window_comoments(i, mine, other, 0, slot, period, state, 0)
+    _xx, yy, xy = window_comoments(i, mine, other, 0, slot, period, state, state.at.anchor)
     return divide(xy, yy)

@@ -190,17 +190,17 @@ def supertrend(i, high, low, close, spread, slot, state, multiple, window):
     NaN where a price or the average true range is, which leaves the level as it was.
     Source: O. Seban.
     """
-    upper = state[2]
-    lower = state[3]
-    side = state[4]
-    if replay_due(i, slot, window, state, 0):
+    upper = state.upper
+    lower = state.lower
+    side = state.side
+    if replay_due(i, slot, window, state, state.at.anchor):
         side = 0.0
         for j in range(i - window + 1, i):
             upper, lower, side = _trail(j, high, low, close, spread, multiple, upper, lower, side)
     upper, lower, side = _trail(i, high, low, close, spread, multiple, upper, lower, side)
-    state[2] = upper
-    state[3] = lower
-    state[4] = side
+    state.upper = upper
+    state.lower = lower
+    state.side = side
     if side == 0.0 or not finite(high[i] + low[i] + close[i] + spread[i]):
         return NAN, NAN
     if side > 0.0:
@@ -266,19 +266,19 @@ def parabolic_sar(i, high, low, slot, state, step, most, window):
 
     NaN where a price is, which leaves the stop as it was. Source: J. Welles Wilder, 1978.
     """
-    side = state[2]
-    extreme = state[3]
-    pace = state[4]
-    level = state[5]
-    if replay_due(i, slot, window, state, 0):
+    side = state.side
+    extreme = state.extreme
+    pace = state.pace
+    level = state.level
+    if replay_due(i, slot, window, state, state.at.anchor):
         side = 0.0
         for j in range(i - window + 1, i):
             side, extreme, pace, level, _shown = _sar(
                 j, high, low, step, most, side, extreme, pace, level
             )
     side, extreme, pace, level, shown = _sar(i, high, low, step, most, side, extreme, pace, level)
-    state[2] = side
-    state[3] = extreme
-    state[4] = pace
-    state[5] = level
+    state.side = side
+    state.extreme = extreme
+    state.pace = pace
+    state.level = level
     return shown

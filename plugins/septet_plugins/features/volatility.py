@@ -132,7 +132,7 @@ def atr(i, average):
 )
 def deviation(i, of, slot, state, period, ddof):
     """Return the rolling standard deviation, in the unit of `of`; exactly 0 in a flat window."""
-    _mean, square, _away = window_moments(i, of, slot, period, state, 0)
+    _mean, square, _away = window_moments(i, of, slot, period, state, state.at.anchor)
     return standard_deviation(square, period - ddof)
 
 
@@ -147,7 +147,7 @@ def deviation(i, of, slot, state, period, ddof):
 )
 def volatility(i, returns, slot, state, period, bar_ns, annualise_ns):
     """Return the sample standard deviation (ddof 1) of log returns, a fraction a bar or a year."""
-    _mean, square, _away = window_moments(i, returns, slot, period, state, 0)
+    _mean, square, _away = window_moments(i, returns, slot, period, state, state.at.anchor)
     return standard_deviation(square, period - 1) * annual_scale(annualise_ns, bar_ns)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from septet.plugin import Config, Fraction, Input, Trades, sizing
+from septet.plugin.numeric import slots
 
 __all__ = [
     "FixedFraction",
@@ -105,26 +106,23 @@ class Kelly(Config):
         return self.odds.min_each
 
 
-RING = 6
-
-
 def kelly_closed(return_, state, window):
     """Remember the net return of a closed trade; a break-even counts as a loss of nothing."""
-    count = int(state[5])
-    state[RING + count % window] = return_
-    state[5] = count + 1.0
+    count = int(state.trades)
+    state.returns[count % window] = return_
+    state.trades = count + 1.0
 
 
 @sizing(
     Kelly,
-    state=lambda c: (
+    state=(
         "probability",
         "odds",
         "kelly",
         "mean_win",
         "mean_loss",
         "trades",
-        *(f"return_{n}" for n in range(c.window)),
+        slots("returns", lambda c: c.window),
     ),
     closed=kelly_closed,
 )
@@ -145,9 +143,9 @@ def kelly(
     """Return the quantity of the capped fraction; no model probability, no trade."""
     p = up if side > 0.0 else down
     wins, losses, won, lost = 0, 0, 0.0, 0.0
-    count = int(state[5])
+    count = int(state.trades)
     for j in range(count if count < window else window):
-        value = state[RING + j]
+        value = state.returns[j]
         if value > 0.0:
             wins += 1
             won += value
@@ -159,8 +157,8 @@ def kelly(
         mean_win, mean_loss = won / wins, lost / losses
     odds = mean_win / mean_loss
     full = (p * odds - (1.0 - p)) / odds
-    state[0], state[1], state[2] = p, odds, full
-    state[3], state[4] = mean_win, mean_loss
+    state.probability, state.odds, state.kelly = p, odds, full
+    state.mean_win, state.mean_loss = mean_win, mean_loss
     share = fraction * full
     if not share > 0.0:
         return 0.0

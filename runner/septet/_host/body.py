@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 from septet._host.bounds import ANY, Value, exactly, join, largest, smallest
 from septet._host.imports import OURS
+from septet._host.named_state import written
 from septet._kernel.marks import index
 
 __all__ = ["Array", "Body", "Read", "Scope", "Walk", "are_values"]
@@ -350,7 +351,7 @@ class Body:
         at = self._number(node.slice, scope)
         if isinstance(base, Array):
             at = at if isinstance(at, Value) else ANY
-            text = ast.unparse(node)
+            text = written(node)
             if base.name == "state":
                 read = Read(self._place(node), self.plain.__name__)
                 self.walk.slot(at, text, read, stored=isinstance(node.ctx, ast.Store))
@@ -407,7 +408,7 @@ class Body:
             return None
         if str(called.__module__).partition(".")[0] in OURS:
             if [each for each in arrays if each.name != "state"] or "at" in bound:
-                text = ast.unparse(node)
+                text = written(node)
                 self.walk.septets(
                     called, bound, scope, lambda why: self._report(node, f"calls {text}, {why}")
                 )

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from septet._host.named_state import refused_slots
 from septet.errors import PluginError
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ def _contradictions(step: Step, words: Mapping[str, str]) -> Iterator[str]:
     yield from _of_names(step.reasons, "reasons")
     outputs = None if callable(step.outputs) else step.outputs
     yield from _of_names(outputs, "outputs")
+    yield from refused_slots(step.state)
     yield from _of_names(step.state, "state")
     if not callable(step.value_range):
         yield from _of_range(step, step.value_range, outputs)
@@ -130,7 +132,7 @@ def contradiction_with(step: Step, config: Any) -> str:
 def _with_settings(step: Step, config: Any) -> Iterator[str]:
     outputs = _named(step.outputs, config)
     yield from _of_names(outputs, "outputs")
-    yield from _of_names(_named(step.state, config), "state")
+    yield from _of_names(step.state_names(config), "state")
     lookback, warmup = step.lookback(config), step.warmup(config)
     for name, bars in (("lookback", lookback), ("warmup", warmup)):
         if bars < 0:

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from septet._host.declare import Step
 from septet._host.imports import OURS
+from septet._host.named_state import numbered, written
 from septet._kernel.marks import index
 
 __all__ = ["cursor_counts"]
@@ -67,7 +68,7 @@ def _follow(
     if not isinstance(node, ast.FunctionDef) or node.name != function.__name__:
         return None
     body = _Body(function, first - 1, found, depth)
-    body.block(node.body, scope)
+    body.block(numbered(node, function).body, scope)
     return _joined(body.answers) if body.answers else None
 
 
@@ -91,7 +92,7 @@ class _Body:
 
     def _report(self, node: ast.AST, does: str) -> None:
         line = getattr(node, "lineno", 1) + self.line
-        text = ast.unparse(node)
+        text = written(node)
         place = f"{self.plain.__code__.co_filename}:{line}"
         self.found[place, f"{self.plain.__name__} {does} {text:.80}: {HINT}"] = None
 

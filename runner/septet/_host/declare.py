@@ -11,11 +11,12 @@ import difflib
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final, Literal
 
 from septet._host.contradictions import refuse_contradictions
+from septet._host.named_state import Declared, Slots, with_numbers
 from septet._kernel.marks import helper
 from septet.errors import PluginError
 from septet.hookspecs import Kind
@@ -245,7 +246,9 @@ class Step(Declaration):
 
     `lookback` is how many bars before the cursor the function reads: it is first called that
     many bars after its inputs are ready. `warmup` is how many further bars pass before its value
-    is published. A `state` is all zeros at the first call after every (re)start of history.
+    is published. `state` names the slots of the parameter of that name, all zeros at the first call
+    after every (re)start of history: the text says ``state.total``, and `function` has numbers in
+    the place of names.
     `renews` names the parameter at whose multiples on the time grid (`slot`) the step begins anew:
     what it returns and keeps from there on does not depend on its state. Four such stretches are
     then computed side by side; see `septet._kernel.lanes` for what the step may do.
@@ -261,7 +264,7 @@ class Step(Declaration):
 
     function: Callable[..., Any] | None = None
     outputs: Sequence[str] | Callable[[Any], Sequence[str]] = ()
-    state: Sequence[str] | Callable[[Any], Sequence[str]] = ()
+    state: Declared = ()
     lookback: Callable[[Any], int] = field(default=lambda config: 0)
     warmup: Callable[[Any], int] = field(default=lambda config: 0)
     memory: Callable[[Any], Memory] | None = None
@@ -284,8 +287,14 @@ class Step(Declaration):
         return tuple(self.outputs(config) if callable(self.outputs) else self.outputs)
 
     def state_names(self, config: Config) -> tuple[str, ...]:
-        """Named slots of the flat state."""
-        return tuple(self.state(config) if callable(self.state) else self.state)
+        """Names of the slots of the flat state, those of `slots` with a number each."""
+        found: list[str] = []
+        for each in self.state:
+            if isinstance(each, Slots):
+                found += [f"{each.name}_{n}" for n in range(each.count(config))]
+            else:
+                found.append(each)
+        return tuple(found)
 
     def memory_of(self, config: Config) -> Memory:
         """Declared memory; a step without state remembers its look-back and this bar."""
@@ -384,7 +393,8 @@ def _step_decorator(kind: Any) -> Callable[..., Callable[[Callable[..., Any]], S
             _refuse_unknown_names(step)
             _refuse_columns_of_a_halt(step)
             refuse_contradictions(step, VOCABULARY.get(kind, {}))
-            return step
+            closed = step.closed and with_numbers(step.closed, step.state)
+            return replace(step, function=with_numbers(function, step.state), closed=closed)
 
         return wrap
 

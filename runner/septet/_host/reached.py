@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 
 from septet._host.declare import Declaration, Factory, Step
 from septet._host.imports import imported_by, is_followed
+from septet._host.named_state import Slots
 from septet._host.value_digest import Unhashable, encoded
 
 __all__ = ["Reached", "Unknown", "callables_of", "reached_of"]
@@ -41,11 +42,12 @@ class Reached(NamedTuple):
 def callables_of(declaration: Any) -> Iterator[Any]:
     """Yield what of a declaration runs: its step, the functions that describe it, its config."""
     if isinstance(declaration, Step):
-        for name in ("function", "closed", "tables", "inner", "outputs", "state", "value_range"):
+        for name in ("function", "closed", "tables", "inner", "outputs", "value_range"):
             value = getattr(declaration, name)
             if callable(value):
                 yield value
         yield from (declaration.lookback, declaration.warmup)
+        yield from (each.count for each in declaration.state if isinstance(each, Slots))
         if declaration.memory is not None:
             yield declaration.memory
     if isinstance(declaration, Factory):

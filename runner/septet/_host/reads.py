@@ -20,6 +20,7 @@ from septet._host.body import Array, Body, Read, Scope, are_values
 from septet._host.bounds import AGE, CURSOR, Value, exactly, join
 from septet._host.declare import VOCABULARY, Step
 from septet._host.imports import OURS
+from septet._host.named_state import numbered
 from septet._kernel import extremes, moments, recursive, scans, sums
 from septet_schemas.base import Config, marks_of
 from septet_schemas.units import Span
@@ -145,6 +146,7 @@ class _Walk:
         except (OSError, TypeError, SyntaxError):
             raise _NoText(place) from None
         node = tree.body[0]
+        node = numbered(node, function) if isinstance(node, ast.FunctionDef) else node
         wrapped = hasattr(function, "__wrapped__")  # the text would be that of another function
         if wrapped or not isinstance(node, ast.FunctionDef) or code.co_name != node.name:
             raise _NoText(place)

@@ -18,7 +18,7 @@ from septet._host.sources import source_digest
 
 __all__ = ["step_digest"]
 
-_PARTS: Final = ("function", "closed", "tables", "inner", "outputs", "state")
+_PARTS: Final = ("function", "closed", "tables", "inner", "outputs")
 
 
 def step_digest(step: Step) -> str:

@@ -179,16 +179,10 @@ class Binder:
         )
 
     def closed(self, step: Step, name: str) -> str:
-        """Import the function a sizing calls when a trade closes."""
-        function = step.closed
-        assert function is not None
-        named: Any = getattr(inspect.getmodule(function), function.__name__, None)
-        if named is not function:
-            raise _unnamed(step, function, f"the function {function.__name__!r} in closed=")
-        called = f"{re.sub(r'[^A-Za-z0-9_]', '_', name)}_closed"
-        self.imports.setdefault(function.__module__, set()).add(f"{function.__name__} as _{called}")
-        self.uses[called] = f"_{called}"
-        return called
+        """Take the function a sizing calls when a trade closes from its step."""
+        sized = self.step(step, name)
+        self.uses[f"{sized}_closed"] = f"_{sized}.closed"
+        return f"{sized}_closed"
 
     def _attribute(self, step: Step) -> str:
         function = step.function
@@ -197,7 +191,12 @@ class Binder:
         for name, value in vars(module).items():
             if value is step:
                 return name
-        raise _unnamed(step, function, f"the step {function.__name__!r}")
+        place = f"{place_of(step)}: " if place_of(step) else ""
+        raise PluginError(
+            f"{place}the step {function.__name__!r} is not a name of its module "
+            f"{function.__module__}",
+            hint="declare it at the top level of the module",
+        )
 
     def call(
         self,
@@ -244,12 +243,3 @@ class Binder:
             f"number of {type(config).__name__} nor a word a {step.kind} may use",
             hint=f"words: {words}",
         )
-
-
-def _unnamed(step: Step, function: Callable[..., Any], what: str) -> PluginError:
-    """Return the error of what the text of a plan cannot import."""
-    place = f"{place_of(step)}: " if place_of(step) else ""
-    return PluginError(
-        f"{place}{what} is not a name of its module {function.__module__}",
-        hint="declare it at the top level of the module",
-    )

@@ -75,7 +75,8 @@ def plan_name(text: str, steps: Iterable[tuple[Step, str]]) -> str:
         If a step reads a value of which no hash can be made: what is compiled with it could not
         be told from what is compiled with another.
     """
-    packages, values = {"septet._kernel", "septet._plan"}, set[str]()
+    packages = {"septet._kernel", "septet._plan", "septet._host.named_state"}
+    values = set[str]()
     for step, _ in steps:
         module = step.function.__module__ if step.function else ""
         packages.add(module.partition(".")[0])

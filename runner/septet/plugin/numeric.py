@@ -1,10 +1,12 @@
 """What a compiled step calls: rolling sums, moments, extremes, averages, and maths.
 
 Each gives the same bits compiled and as plain Python. A helper that keeps something between bars
-is given the state of the step and the first of its slots; a constant (`SUM`, `MOMENTS`) says how
-many slots it takes. `helper` marks a function of your own that steps call.
+takes some slots of the step's state (`SUM`, `MOMENTS` name them for `state=`) and is given the
+state and the index of the first of them, as in ``state.at.anchor``. `helper` marks a function of
+your own that steps call.
 """
 
+from septet._host.named_state import State, slots
 from septet._kernel.extremes import EXTREME, window_max, window_min
 from septet._kernel.maths import (
     NAN,
@@ -41,6 +43,7 @@ __all__ = [
     "POWERS",
     "RANK",
     "SUM",
+    "State",
     "WEIGHTED",
     "absorb",
     "add",
@@ -59,6 +62,7 @@ __all__ = [
     "replay_due",
     "roll",
     "root",
+    "slots",
     "sine",
     "standard_deviation",
     "weighted_sum",

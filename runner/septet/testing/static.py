@@ -18,6 +18,7 @@ from typing import Any, Final
 from septet._host.cursor_uses import cursor_counts
 from septet._host.declare import Declaration, Step
 from septet._host.imports import OURS, is_followed
+from septet._host.named_state import names_asked
 from septet._host.reached import reached_of
 
 __all__ = ["Fault", "faults_of"]
@@ -82,6 +83,12 @@ def _faults(function: Callable[..., Any], compiled: bool, seen: set[Any]) -> Ite
         if not _is_plain(value):
             message = f"{name} has a default that is a {type(value).__name__}: it would be kept"
             yield Fault(f"{code.co_filename}:{code.co_firstlineno}", message)
+    for line, asked in names_asked(code):
+        yield Fault(
+            f"{code.co_filename}:{line}",
+            f"{name} uses state.{asked}: names of slots are known where state= is declared, and a "
+            f"helper is given their index (state.at.{asked}), or the value",
+        )
     for each in _codes(code):
         yield from _of_code(name, each, function.__globals__, compiled, seen)
 

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from septet.plugin import Config, Input, anchored, feature
+from septet.plugin.numeric import State
 
 __all__ = ["WeekToDate", "week_to_date"]
 
@@ -17,7 +18,7 @@ class WeekToDate(Config):
 
 
 @feature(WeekToDate, state=("week", "base"), memory=lambda config: anchored("week"))
-def week_to_date(i: int, of: Floats, week: Floats, state: Floats) -> float:
+def week_to_date(i: int, of: Floats, week: Floats, state: State) -> float:
     """Return ``of[i] / base - 1`` with the first positive value of the week as base.
 
     Parameters
@@ -37,8 +38,8 @@ def week_to_date(i: int, of: Floats, week: Floats, state: Floats) -> float:
         A fraction: 0 at the first bar of a week, 0.02 when the price is 2 % above it. It sees
         this bar and earlier ones of the same week, never a later one.
     """
-    if week[i] != state[0] or not state[1] > 0.0:
-        state[0] = week[i]
-        state[1] = of[i]
-    change: float = of[i] / state[1] - 1.0
+    if week[i] != state.week or not state.base > 0.0:
+        state.week = week[i]
+        state.base = of[i]
+    change: float = of[i] / state.base - 1.0
     return change
