@@ -31,7 +31,7 @@ from septet._kernel.moments import (
 )
 from septet._kernel.recursive import AVERAGE, absorb, recursive_average, replay_due
 from septet._kernel.scans import RANK, distance_sum, window_counts, window_finite, window_rank
-from septet._kernel.step import helper
+from septet._kernel.marks import helper
 from septet._kernel.sums import SUM, WEIGHTED, add, due, gather, roll, weighted_sum, window_sum
 
 __all__ = [
