@@ -1,0 +1,260 @@
+"""What orders and levels do in one bar, its path unknown.
+
+(a) The open: reductions of all symbols, then increases; a position closed there loses its adds.
+(b) Where the stop is touched: first every add that lies before it and was traded through, resting
+stops too, then the stop on all. (c) Else the takes, nearest first, of what was held after the
+open, then the adds. What fills inside a bar moves levels from the next bar on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from tests.fidelity.positions import levels
+from tests.fidelity.positions.exact import on_tick, sign
+from tests.fidelity.positions.grid import after_grid_fill, rest_again
+from tests.fidelity.positions.market import Bar
+from tests.fidelity.positions.orders import Order
+from tests.fidelity.positions.state import State
+from tests.fidelity.positions.steps import place_ladders, take_units
+
+__all__ = ["match_bars", "tighten_stop"]
+
+
+def match_bars(run: State, here: Sequence[str]) -> None:
+    """Let the bars that end now meet what works: opens of all symbols, then inside each."""
+    bars = {symbol: run.market.bar(symbol, run.now_ns) for symbol in here}
+    known = {symbol: bar for symbol, bar in bars.items() if bar is not None}
+    for symbol, bar in known.items():
+        _reduce_at_open(run, symbol, bar)
+    for order in _increases_in_order(run, known):
+        _increase_at_open(run, order, known[order.symbol])
+    for symbol, bar in known.items():
+        tighten_stop(run, symbol, None)
+        rest_again(run, symbol, bar.open_ns)
+    for symbol, bar in known.items():
+        _inside(run, symbol, bar)
+    for symbol, bar in known.items():
+        _close_of_bar(run, symbol, bar)
+    _expire(run, known)
+
+
+def tighten_stop(run: State, symbol: str, level: Fraction | None) -> None:
+    """Move a trade's stop to what holds now, never away from the price."""
+    trade = run.trade.get(symbol)
+    if trade is not None:
+        levels.tighten(trade, run.held(symbol), level, run.s.costs, run.tick(symbol))
+
+
+# ------------------------------------------------------------------------------ (a) the open
+
+
+def _reduce_at_open(run: State, symbol: str, bar: Bar) -> None:
+    """Fill exits that were sent; then the stop, or the takes, that the open has passed."""
+    for order in run.working(symbol):
+        if order.reduces and order.kind == "market" and order.active_ns <= bar.open_ns:
+            price = run.slipped(symbol, bar.open, sign(order.units))
+            run.fill(order, price, maker=False, time_ns=bar.open_ns)
+    trade, side = run.trade.get(symbol), run.held(symbol).side
+    if trade is not None and trade.stop is not None and side * (bar.open - trade.stop) <= 0:
+        _stop_out(run, symbol, bar.open, bar.open_ns)
+        return
+    _fill_takes(run, symbol, bar.open, bar.open_ns, bar.open)
+
+
+def _increases_in_order(run: State, known: dict[str, Bar]) -> list[Order]:
+    """Return increases as they fill at one open: a rebalance's in its order, else by symbol."""
+    names = list(run.market.symbols)
+    found = [order for symbol in known for order in run.increases(symbol)]
+    by_symbol = run.s.portfolio is None
+    return sorted(found, key=lambda o: (names.index(o.symbol) if by_symbol else 0, o.number))
+
+
+def _increase_at_open(run: State, order: Order, bar: Bar) -> None:
+    if not order.is_working or order.active_ns > bar.open_ns:
+        return
+    if order.kind == "market" and bar.open_ns - order.active_ns >= run.market.bar_ns:
+        return  # it has found no open in time
+    side, symbol = sign(order.units), order.symbol
+    price, maker = run.slipped(symbol, bar.open, side), False
+    if order.kind == "limit":
+        assert order.price is not None
+        if side * (order.price - bar.open) <= 0:
+            return
+        if order.rested:
+            price, maker = bar.open, True
+        else:  # it takes liquidity as it arrives, never beyond its limit
+            price = price if side * (order.price - price) > 0 else order.price
+    elif order.kind == "stop":
+        assert order.price is not None
+        if side * (bar.open - order.price) < 0:
+            return
+    _fill_increase(run, order, price, maker, bar.open_ns)
+
+
+def _fill_increase(run: State, order: Order, price: Fraction, maker: bool, time_ns: int) -> None:
+    """Fill an increase; when it was the first order of a trade its ladders are placed."""
+    symbol = order.symbol
+    was_flat = not run.held(symbol).side
+    run.fill(order, price, maker=maker, time_ns=time_ns)
+    if order.tag[0] == "grid":
+        after_grid_fill(run, order)
+    elif was_flat and symbol in run.trade:
+        place_ladders(run, symbol, time_ns)
+
+
+def _expire(run: State, known: dict[str, Bar]) -> None:
+    """An entry at market that finds no open within one bar after it works expires."""
+    for symbol in run.market.symbols:
+        for order in run.increases(symbol):
+            if order.kind == "market" and run.now_ns - order.active_ns >= run.market.bar_ns:
+                run.end(order, "expired", "no_market", run.now_ns)
+
+
+# ------------------------------------------------------------------------------ inside the bar
+
+
+def _stop_out(run: State, symbol: str, price: Fraction, time_ns: int) -> None:
+    """Close all at the stop, or owe it where the order may not be sent."""
+    trade, held = run.trade[symbol], run.held(symbol)
+    if not run.may_send(symbol, held.units, price):
+        if symbol not in run.owed:
+            run.report(symbol, "too_small", trade.stop_name)
+            run.owed[symbol] = trade.stop_name
+        return
+    for order in run.working(symbol):
+        run.end(order, "cancelled", trade.stop_name, time_ns)
+    order = run.send(symbol, -held.units, trade.stop_name, reduces=True, kind="stop",
+                     price=trade.stop, active_ns=time_ns)  # fmt: skip
+    run.fill(order, run.slipped(symbol, price, -held.side), maker=False, time_ns=time_ns)
+
+
+def _take_levels(run: State, symbol: str) -> list[tuple[Fraction, str, int]]:
+    """Return the levels above a long position (below a short) at which it takes, nearest first."""
+    trade, held = run.trade.get(symbol), run.held(symbol)
+    if trade is None or symbol in run.owed:
+        return []
+    found: list[tuple[Fraction, str, int]] = []
+    for index, distance in enumerate(trade.plan.takes):
+        level = levels.offset(held.entry_price, trade.side, distance, trade.r)
+        if level is not None and index not in trade.takes_done:
+            found.append((on_tick(level, run.tick(symbol), trade.side), "take", index))
+    target = levels.offset(held.entry_price, trade.side, trade.plan.take_profit, trade.r)
+    if target is not None:
+        found.append((on_tick(target, run.tick(symbol), trade.side), "take_profit", 0))
+    for order in run.working(symbol):
+        if order.reduces and order.kind == "limit":
+            assert order.price is not None
+            found.append((order.price, "grid", order.number))
+    return sorted(found, key=lambda each: trade.side * each[0])
+
+
+def _fill_takes(
+    run: State, symbol: str, reach: Fraction, time_ns: int, opened: Fraction | None
+) -> None:
+    """Fill every take that the price has passed, at its level or the better open, as maker."""
+    for level, kind, index in _take_levels(run, symbol):
+        held = run.held(symbol)
+        if not held.side or held.side * (reach - level) <= 0:
+            return
+        price = level if opened is None else opened
+        if kind == "grid":
+            order = run.orders[index]
+        elif kind == "take":
+            units = take_units(run, symbol, index, price)
+            if not units:
+                continue
+            order = run.send(symbol, -held.side * units, "take", reduces=True, kind="limit",
+                             price=level, tag=("take", index, 0), active_ns=time_ns)  # fmt: skip
+        else:
+            if not run.may_send(symbol, held.units, price):
+                run.report(symbol, "too_small", "take_profit")
+                run.owed[symbol] = "take_profit"
+                return
+            order = run.send(symbol, -held.units, "take_profit", reduces=True, kind="limit",
+                             price=level, active_ns=time_ns)  # fmt: skip
+        run.fill(order, price, maker=True, time_ns=time_ns)
+        if kind == "grid":
+            after_grid_fill(run, order)
+
+
+def _touched(run: State, symbol: str, bar: Bar) -> list[Order]:
+    """Return resting increases that the bar has traded through, nearest to the open first."""
+    found = []
+    for order in run.increases(symbol):
+        if order.kind == "market" or order.active_ns > bar.open_ns:
+            continue
+        assert order.price is not None
+        side = sign(order.units)
+        if order.kind == "limit":
+            worst = bar.low if side > 0 else bar.high
+            traded = side * (order.price - worst) > 0
+        else:
+            best = bar.high if side > 0 else bar.low
+            traded = side * (best - order.price) >= 0
+        if traded:
+            found.append((abs(order.price - bar.open), order.number, order))
+    return [order for _, _, order in sorted(found, key=lambda each: each[:2])]
+
+
+def _fill_add(run: State, order: Order, time_ns: int) -> None:
+    """Fill a resting add inside the bar: a limit at its price, a stop with slippage."""
+    assert order.price is not None
+    side, maker = sign(order.units), order.kind == "limit"
+    price = order.price if maker else run.slipped(order.symbol, order.price, side)
+    _fill_increase(run, order, price, maker, time_ns)
+
+
+def _inside(run: State, symbol: str, bar: Bar) -> None:
+    trade, side = run.trade.get(symbol), run.held(symbol).side
+    if not side:
+        _enter_inside(run, symbol, bar)
+        return
+    worst, best = (bar.low, bar.high) if side > 0 else (bar.high, bar.low)
+    stop = trade.stop if trade is not None and symbol not in run.owed else None
+    if stop is not None and side * (worst - stop) <= 0:
+        for order in _touched(run, symbol, bar):
+            assert order.price is not None
+            if side * (order.price - stop) > 0:
+                _fill_add(run, order, run.now_ns)
+        _stop_out(run, symbol, stop, run.now_ns)
+        return
+    _fill_takes(run, symbol, best, run.now_ns, None)
+    for order in _touched(run, symbol, bar):
+        if order.is_working:
+            _fill_add(run, order, run.now_ns)
+    if run.trade.get(symbol) is not trade:  # a grid left and entered again
+        _stop_new_trade(run, symbol, bar)
+
+
+def _enter_inside(run: State, symbol: str, bar: Bar) -> None:
+    """Let resting orders of a grid open a position; its stop is active in the same bar."""
+    for order in _touched(run, symbol, bar):
+        trade = run.trade.get(symbol)
+        assert order.price is not None
+        beyond = (
+            trade is not None and trade.stop is not None
+            and trade.side * (order.price - trade.stop) <= 0
+        )  # fmt: skip
+        if order.is_working and not beyond:
+            _fill_add(run, order, run.now_ns)
+            tighten_stop(run, symbol, None)
+    _stop_new_trade(run, symbol, bar)
+
+
+def _stop_new_trade(run: State, symbol: str, bar: Bar) -> None:
+    trade, side = run.trade.get(symbol), run.held(symbol).side
+    if trade is not None and trade.stop is not None:
+        worst = bar.low if side > 0 else bar.high
+        if side * (worst - trade.stop) <= 0:
+            _stop_out(run, symbol, trade.stop, run.now_ns)
+
+
+def _close_of_bar(run: State, symbol: str, bar: Bar) -> None:
+    held = run.held(symbol)
+    if held.side:
+        held.best = max(held.best, bar.high) if held.side > 0 else min(held.best, bar.low)
+        held.bars_held += 1
+    for order in run.working(symbol):
+        order.rested = order.rested or order.active_ns <= bar.open_ns

@@ -1,0 +1,122 @@
+"""What an increase must pass when it is sent, and how far the limits let it go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from tests.fidelity.positions import trading_hours
+from tests.fidelity.positions.exact import ZERO, exact, floor_lots
+from tests.fidelity.positions.orders import Kind, Order
+from tests.fidelity.positions.state import State
+
+__all__ = ["allowed", "capped", "exposure", "hours_block", "is_held_or_entered"]
+
+
+def hours_block(run: State, time_ns: int) -> str:
+    """Return why nothing may be increased at T, or nothing: the hours, or their last fill."""
+    latency, bar_ns, hours = run.s.costs.latency_ns, run.market.bar_ns, run.s.hours
+    if not trading_hours.is_open(hours, time_ns + latency):
+        return "closed_hours"
+    fill_ns = time_ns + -(-latency // bar_ns) * bar_ns
+    return "flat_at_close" if trading_hours.is_last_fill(hours, fill_ns, bar_ns) else ""
+
+
+def _worth(run: State, order: Order) -> Fraction:
+    price = order.price if order.price is not None else run.marks[order.symbol]
+    return abs(order.units) * price
+
+
+def exposure(run: State, symbol: str) -> Fraction:
+    """Return |notional| of a symbol: held less what market orders take away, and working ones."""
+    held = abs(run.held(symbol).units) - run.leaving(symbol)
+    worth = held * run.marks[symbol] if held else ZERO
+    return worth + sum((_worth(run, each) for each in run.increases(symbol)), ZERO)
+
+
+def is_held_or_entered(run: State, symbol: str) -> bool:
+    """Return whether a symbol is held (and not on its way out) or being entered."""
+    return abs(run.held(symbol).units) > run.leaving(symbol) or bool(run.increases(symbol))
+
+
+def _cash(run: State, *, at_hand: bool) -> Fraction:
+    """Return cash less what working increases cost, and with the proceeds of reductions."""
+    costs, cash = run.s.costs, run.account.cash
+    for symbol in run.market.symbols:
+        for order in run.increases(symbol):
+            price = order.price if order.price is not None else run.marks[symbol]
+            cash -= abs(order.units) * run.unit_cost(order.kind, price)
+        if not at_hand and run.leaving(symbol):
+            kept = (1 - exact(costs.slippage)) * (1 - exact(costs.taker))
+            cash += run.leaving(symbol) * run.marks[symbol] * kept
+    return cash
+
+
+def _working_cost(run: State) -> Fraction:
+    """Return what slippage and fees of working orders will take from equity."""
+    total = ZERO
+    for symbol in run.market.symbols:
+        for order in run.working(symbol):
+            price = order.price if order.price is not None else run.marks[symbol]
+            if order.kind == "market" or not order.reduces:
+                total += abs(order.units) * (run.unit_cost(order.kind, price) - price)
+    return total
+
+
+def capped(
+    run: State, symbol: str, units: Fraction, price: Fraction, kind: Kind = "market", *,
+    at_hand: bool = False,
+) -> tuple[Fraction, str]:  # fmt: skip
+    """Return how many whole lots the limits let through, and the tightest one that made it less.
+
+    Limits are shares of equity after the order, working orders included; ties go to the earlier.
+    """
+    limits, cost = run.s.limits, run.unit_cost(kind, price)
+    extra, equity = cost - price, run.equity - _working_cost(run)
+
+    def room(share: float | Fraction, taken: Fraction) -> Fraction:
+        bound = exact(share)
+        return (bound * equity - taken) / (price + bound * extra)
+
+    names: Sequence[str] = run.market.symbols
+    gross = sum((exposure(run, each) for each in names), ZERO)
+    rooms = [("position", room(limits.position, exposure(run, symbol)))]
+    for name, (symbols, most) in limits.groups.items():
+        if symbol in symbols:
+            taken = sum((exposure(run, each) for each in symbols), ZERO)
+            rooms.append((f"groups.{name}", room(most, taken)))
+    rooms.append(("gross", room(limits.gross, gross)))
+    if run.s.account == "spot":
+        rooms.append(("cash", _cash(run, at_hand=at_hand) / cost))
+    else:
+        rooms.append(("margin", room(run.s.leverage, gross)))
+    granted, by = floor_lots(units, run.lot(symbol)), ""
+    for name, most_units in rooms:
+        whole = floor_lots(max(ZERO, most_units), run.lot(symbol))
+        if whole < granted:
+            granted, by = whole, name
+    return granted, by
+
+
+def allowed(run: State, symbol: str, *, is_add: bool = False) -> str:
+    """Return the rule that refuses an increase whatever its size, or nothing.
+
+    Adds skip `min_interval` and re-entry, which their callers look at; the rest is for all.
+    """
+    if run.halted_ns is not None:
+        return "halted"
+    if symbol in run.gone:
+        return "delisted"
+    if (symbol, run.now_ns) in run.market.late:
+        return "late"
+    blocked = hours_block(run, run.now_ns)
+    if blocked:
+        return blocked
+    if symbol not in run.members:
+        return "not_member"
+    most = run.s.limits.max_positions
+    if most is not None and not is_add and not is_held_or_entered(run, symbol):
+        count = sum(is_held_or_entered(run, each) for each in run.market.symbols)
+        if count >= most:
+            return "max_positions"
+    return ""

@@ -1,0 +1,109 @@
+"""`signal: {use: grid}`: resting buys below a centre, each sold one level up, then resting again.
+
+While flat, at T, the levels are centre * (1 - step)^k. With `short: true` the mirror rests above.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+from tests.fidelity.positions.checks import allowed, capped
+from tests.fidelity.positions.exact import exact, floor_lots, on_tick
+from tests.fidelity.positions.expression import number
+from tests.fidelity.positions.orders import Order
+from tests.fidelity.positions.settings import Grid
+from tests.fidelity.positions.state import GridState, State
+from tests.fidelity.positions.steps import plan_entry
+
+__all__ = ["after_grid_fill", "rest_again", "rest_grid"]
+
+
+def _cancel(run: State, symbol: str, side: int, by: str) -> None:
+    for order in run.increases(symbol):
+        if order.tag[0] == "grid" and order.tag[1] == side:
+            run.end(order, "cancelled", by, run.now_ns)
+
+
+def rest_grid(run: State, symbol: str) -> None:
+    """At T: lay the grid anew while flat; else let what was bought or sold rest again."""
+    grid = run.s.signal
+    assert isinstance(grid, Grid)
+    if run.market.row(symbol, run.now_ns) is None:
+        return
+    if run.held(symbol).side:
+        rest_again(run, symbol, run.now_ns + run.s.costs.latency_ns)
+        return
+    for side in (1, -1):
+        _cancel(run, symbol, side, "grid_moved")
+    run.grids[symbol] = []
+    centre = number(grid.centre, run.words(symbol))
+    if not math.isfinite(centre):
+        return
+    for side in (1, -1) if grid.short else (1,):
+        blocked = run.blocked.get((symbol, side)) is not None  # no signal can differ: bars alone
+        refused = "reentry_blocked" if blocked else plan_entry(run, symbol, side)
+        if refused:
+            run.report(symbol, refused, "grid")
+            continue
+        run.grids[symbol].append(_laid(run, symbol, grid, side, exact(centre)))
+    rest_again(run, symbol, run.now_ns + run.s.costs.latency_ns)
+
+
+def _laid(run: State, symbol: str, grid: Grid, side: int, centre: Fraction) -> GridState:
+    step, tick = exact(grid.step), run.tick(symbol)
+    prices = [on_tick(centre * (1 - side * step) ** k, tick, -side) for k in range(grid.levels + 1)]
+    prices[0] = on_tick(centre, tick, side)
+    worth = exact(grid.size) * run.equity
+    units = [floor_lots(worth / run.unit_cost("limit", each), run.lot(symbol)) for each in prices]
+    return GridState(side, prices, units)
+
+
+def rest_again(run: State, symbol: str, active_ns: int) -> None:
+    """Place what is missing of a grid, nearest first: exits of bought levels, else entries.
+
+    An entry that does not fit whole is not placed.
+    """
+    held = run.held(symbol).side
+    for grid in run.grids.get(symbol, []):
+        if held not in (0, grid.side):
+            continue
+        working = {o.tag[2] for o in run.working(symbol) if o.tag[:2] == ("grid", grid.side)}
+        for k in range(1, len(grid.prices)):
+            if k in working:
+                continue
+            if k in grid.bought:
+                run.send(symbol, -grid.side * grid.bought[k], "grid", reduces=True, kind="limit",
+                         price=grid.prices[k - 1], tag=("grid", grid.side, k),
+                         active_ns=active_ns)  # fmt: skip
+            else:
+                _rest_entry(run, symbol, grid, k, active_ns)
+
+
+def _rest_entry(run: State, symbol: str, grid: GridState, k: int, active_ns: int) -> None:
+    price, wanted = grid.prices[k], grid.units[k]
+    granted, by = capped(run, symbol, wanted, price, "limit")
+    refused = allowed(run, symbol) or by
+    if not refused and not run.may_send(symbol, granted, price):
+        refused = "too_small"
+    if refused:
+        run.report(symbol, refused, "grid")
+        return
+    run.send(symbol, grid.side * granted, "grid", reduces=False, kind="limit", price=price,
+             tag=("grid", grid.side, k), active_ns=active_ns)  # fmt: skip
+
+
+def after_grid_fill(run: State, order: Order) -> None:
+    """Note what a level holds; the first fill of one side cancels the entries of the other."""
+    _, side, k = order.tag
+    for grid in run.grids.get(order.symbol, []):
+        if grid.side != side:
+            continue
+        if order.reduces:
+            grid.bought.pop(k, None)
+            continue
+        filled = [each.units for each in run.fills if each.order == order.number]
+        if filled:
+            grid.bought[k] = abs(filled[0])
+    if not order.reduces and run.held(order.symbol).side:
+        _cancel(run, order.symbol, -side, "other_side")

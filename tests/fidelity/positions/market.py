@@ -1,0 +1,104 @@
+"""What the reference sees of a market: bars of each symbol and columns of features."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from tests.fidelity.positions.exact import exact
+
+__all__ = ["DAY", "HOUR", "MINUTE", "START", "Bar", "Market", "bars_of"]
+
+MINUTE = 60_000_000_000
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+START = 1_609_718_400_000_000_000  # 2021-01-04 00:00 UTC, a Monday
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar; prices are exact decimals."""
+
+    open_ns: int
+    open: Fraction
+    high: Fraction
+    low: Fraction
+    close: Fraction
+
+
+@dataclass(frozen=True)
+class Market:
+    """Bars by symbol, in universe order, and features: name -> symbol -> one value a bar.
+
+    Instants in `late` mark rows that were decided too late: (symbol, T).
+    """
+
+    bar_ns: int
+    bars: Mapping[str, Sequence[Bar]]
+    features: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
+    late: frozenset[tuple[str, int]] = frozenset()
+
+    def __post_init__(self) -> None:
+        for name, columns in self.features.items():
+            for symbol, column in columns.items():
+                if len(column) != len(self.bars[symbol]):
+                    raise ValueError(f"feature {name} of {symbol}: {len(column)} values")
+        rows = {
+            symbol: {bar.open_ns + self.bar_ns: i for i, bar in enumerate(each)}
+            for symbol, each in self.bars.items()
+        }
+        object.__setattr__(self, "_rows", rows)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Symbols in universe order."""
+        return tuple(self.bars)
+
+    def times(self) -> list[int]:
+        """Every decision time: the close of a bar of any symbol."""
+        rows: dict[str, dict[int, int]] = self.__dict__["_rows"]
+        return sorted(set().union(*rows.values()))
+
+    def row(self, symbol: str, time_ns: int) -> int | None:
+        """Return the number of the bar that is known at a time, if there is one."""
+        found: int | None = self.__dict__["_rows"][symbol].get(time_ns)
+        return found
+
+    def bar(self, symbol: str, time_ns: int) -> Bar | None:
+        """Return the bar that ends at a time."""
+        row = self.row(symbol, time_ns)
+        return None if row is None else self.bars[symbol][row]
+
+    def last_row(self, symbol: str, time_ns: int) -> int | None:
+        """Return the number of the last bar known at or before a time."""
+        bars, last = self.bars[symbol], time_ns - self.bar_ns
+        count = bisect_right(bars, last, key=lambda bar: bar.open_ns)
+        return count - 1 if count else None
+
+    def last_close(self, symbol: str, time_ns: int) -> Fraction | None:
+        """Return the last close known at a time."""
+        row = self.last_row(symbol, time_ns)
+        return None if row is None else self.bars[symbol][row].close
+
+    def feature(self, name: str, symbol: str, time_ns: int) -> float:
+        """Return a feature at a time, NaN where there is none."""
+        row = self.row(symbol, time_ns)
+        if row is None or symbol not in self.features[name]:
+            return math.nan
+        return self.features[name][symbol][row]
+
+
+def bars_of(
+    rows: Sequence[Sequence[float] | None], bar_ns: int = HOUR, start_ns: int = START
+) -> list[Bar]:
+    """Make bars from (open, high, low, close) or one price for all four; None is a missing bar."""
+    made = []
+    for number, row in enumerate(rows):
+        if row is not None:
+            opened, high, low, close = row if len(row) == 4 else (row[0],) * 4
+            prices = (exact(opened), exact(high), exact(low), exact(close))
+            made.append(Bar(start_ns + number * bar_ns, *prices))
+    return made

@@ -1,0 +1,216 @@
+"""The state of a run, and the few acts that everything else is made of: send, fill, cancel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from tests.fidelity.positions import levels
+from tests.fidelity.positions.account import Account, Holding
+from tests.fidelity.positions.exact import ZERO, exact, floor_lots, on_tick, sign
+from tests.fidelity.positions.levels import Plan, TradeState
+from tests.fidelity.positions.market import Market
+from tests.fidelity.positions.orders import Fill, Finding, Kind, Order
+from tests.fidelity.positions.settings import Strategy
+from tests.fidelity.positions.targets import Previous, Targets
+from tests.fidelity.positions.words import data_words, position_words
+
+__all__ = ["BLOCKING", "GridState", "State"]
+
+BLOCKING = {"stop_loss", "level", "trailing", "break_even", "drawdown"}
+"""What closes a position and blocks its side against re-entry: stops and halts."""
+
+
+@dataclass
+class GridState:
+    """Levels of a grid: entered at `prices[k]`, left at `prices[k - 1]`; 0 is the centre."""
+
+    side: int
+    prices: list[Fraction]
+    units: list[Fraction]
+    bought: dict[int, Fraction] = field(default_factory=dict)
+
+
+@dataclass
+class State:
+    """Everything that a run remembers."""
+
+    s: Strategy
+    market: Market
+    now_ns: int = 0
+    equity: Fraction = ZERO
+    orders: list[Order] = field(default_factory=list)
+    live: list[Order] = field(default_factory=list)
+    fills: list[Fill] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    rebalances: list[Targets] = field(default_factory=list)
+    curve: list[tuple[int, Fraction]] = field(default_factory=list)
+    benchmark: list[tuple[int, Fraction]] = field(default_factory=list)
+    marks: dict[str, Fraction] = field(default_factory=dict)
+    plans: dict[str, Plan] = field(default_factory=dict)
+    trade: dict[str, TradeState] = field(default_factory=dict)
+    owed: dict[str, str] = field(default_factory=dict)
+    blocked: dict[tuple[str, int], int | None] = field(default_factory=dict)
+    entered_row: dict[str, int] = field(default_factory=dict)
+    grids: dict[str, list[GridState]] = field(default_factory=dict)
+    members: frozenset[str] = frozenset()
+    gone: set[str] = field(default_factory=set)
+    previous: Previous = field(default_factory=Previous)
+    is_due: bool = False
+    halted_ns: int | None = None
+    peak: Fraction = ZERO
+
+    def __post_init__(self) -> None:
+        holdings = {symbol: Holding() for symbol in self.market.symbols}
+        self.account = Account(exact(self.s.capital), holdings)
+        self.equity = self.peak = self.account.cash
+        self.members = frozenset(self.market.symbols)
+
+    # ------------------------------------------------------------------ reading
+
+    def held(self, symbol: str) -> Holding:
+        """Return what is held of a symbol."""
+        return self.account.holdings[symbol]
+
+    def working(self, symbol: str) -> list[Order]:
+        """Return the working orders of a symbol, oldest first."""
+        self.live = [each for each in self.live if each.is_working]
+        return [each for each in self.live if each.symbol == symbol]
+
+    def increases(self, symbol: str) -> list[Order]:
+        """Return the working orders that may enlarge a position."""
+        return [each for each in self.working(symbol) if not each.reduces]
+
+    def leaving(self, symbol: str) -> Fraction:
+        """Return the units that market orders will take away."""
+        units = (abs(o.units) for o in self.working(symbol) if o.reduces and o.kind == "market")
+        return min(abs(self.held(symbol).units), sum(units, ZERO))
+
+    def words(self, symbol: str) -> dict[str, float]:
+        """Return every name that a condition may use now."""
+        words = data_words(self.s, self.market, symbol, self.now_ns)
+        return words | position_words(self.held(symbol), words["close"])
+
+    def lot(self, symbol: str) -> Fraction:
+        """Return a symbol's lot."""
+        return exact(self.s.instrument_of(symbol).lot)
+
+    def tick(self, symbol: str) -> Fraction:
+        """Return a symbol's tick, 0 for none."""
+        return exact(self.s.instrument_of(symbol).tick)
+
+    def may_send(self, symbol: str, units: Fraction, price: Fraction) -> bool:
+        """Return whether an order is at least one lot and worth the minimum notional."""
+        least = exact(self.s.instrument_of(symbol).min_notional)
+        return abs(units) >= self.lot(symbol) and abs(units) * price >= least
+
+    def unit_cost(self, kind: Kind, price: Fraction) -> Fraction:
+        """Return what one unit costs: a market order or stop pays slippage and the taker fee."""
+        costs = self.s.costs
+        if kind == "limit":
+            return price * (1 + exact(costs.maker))
+        return price * (1 + exact(costs.slippage)) * (1 + exact(costs.taker))
+
+    def slipped(self, symbol: str, price: Fraction, side: int) -> Fraction:
+        """Return the price of a taker: slippage against it, then the tick against it."""
+        moved = price * (1 + side * exact(self.s.costs.slippage))
+        return on_tick(moved, self.tick(symbol), side)
+
+    def report(self, symbol: str, what: str, of: str = "") -> None:
+        """Note something that is no order."""
+        self.findings.append(Finding(self.now_ns, symbol, what, of))
+
+    # ------------------------------------------------------------------ acting
+
+    def send(
+        self, symbol: str, units: Fraction, reason: str, *, reduces: bool, kind: Kind = "market",
+        price: Fraction | None = None, tag: tuple[str, int, int] = ("", 0, 0),
+        active_ns: int | None = None,
+    ) -> Order:  # fmt: skip
+        """Make an order work from T + latency, or from the instant that is given."""
+        active = self.now_ns + self.s.costs.latency_ns if active_ns is None else active_ns
+        order = Order(
+            len(self.orders), self.now_ns, active, symbol, units, kind, price, reduces, reason,
+            self.marks.get(symbol, ZERO), tag,
+        )  # fmt: skip
+        self.orders.append(order)
+        self.live.append(order)
+        return order
+
+    def end(self, order: Order, status: str, by: str, time_ns: int) -> None:
+        """Take an order out of work."""
+        assert status in ("filled", "cancelled", "expired")
+        order.status, order.ended_by, order.ended_ns = status, by, time_ns  # type: ignore[assignment]
+
+    def cancel_increases(self, symbol: str, by: str, time_ns: int) -> None:
+        """Cancel what may still enlarge a position of a symbol."""
+        for order in self.increases(symbol):
+            self.end(order, "cancelled", by, time_ns)
+
+    def fill(self, order: Order, price: Fraction, *, maker: bool | None, time_ns: int) -> None:
+        """Fill an order as far as the position or, for a spot buy, the cash reaches.
+
+        `maker` says whose fee is paid; None is without costs.
+        """
+        symbol, held = order.symbol, self.held(order.symbol)
+        rates = {None: 0.0, True: self.s.costs.maker, False: self.s.costs.taker}
+        rate = exact(rates[maker])
+        units, short_of_cash = order.units, False
+        if order.reduces:
+            most = abs(held.units) if held.side == -sign(units) else ZERO
+            units = sign(units) * min(abs(units), most)
+        elif self.s.account == "spot" and units > 0:
+            cash = max(ZERO, self.account.cash)
+            afford = floor_lots(cash / (price * (1 + rate)), self.lot(symbol))
+            if units > afford:
+                units, short_of_cash = afford, True
+        if not units:
+            by = "cash" if short_of_cash else "nothing_held"
+            self.end(order, "cancelled", by, time_ns)
+            return
+        fee = abs(units) * price * rate
+        side = held.side
+        self.account.book(
+            symbol, units, price, fee, time_ns, order.reason, adds=order.tag[0] == "add"
+        )
+        self.fills.append(Fill(time_ns, symbol, units, price, fee, order.reason, order.number))
+        self.end(order, *(("cancelled", "cash") if short_of_cash else ("filled", order.reason)),
+                 time_ns)  # fmt: skip
+        if not side and symbol in self.plans:
+            self.trade[symbol] = levels.start(self.plans[symbol], sign(units), self.held(symbol))
+        trade, take = self.trade.get(symbol), order.tag[0] == "take"
+        if trade is not None and take and self.s.position.take[order.tag[1]].then_stop:
+            trade.has_break_even = True
+        if side and not self.held(symbol).side:
+            self._flat(symbol, side, order.reason, time_ns)
+
+    def _flat(self, symbol: str, side: int, reason: str, time_ns: int) -> None:
+        """A closed position loses its adds; a stop or a halt blocks its side."""
+        self.trade.pop(symbol, None)
+        self.owed.pop(symbol, None)
+        if reason != "grid":
+            for order in self.working(symbol):
+                if order.tag[0] in ("add", "grid"):
+                    self.end(order, "cancelled", "position_closed", time_ns)
+            self.grids.pop(symbol, None)
+        if reason in BLOCKING and self.s.reentry != "immediate":
+            bars = self.s.reentry if isinstance(self.s.reentry, int) else None
+            self.blocked[symbol, side] = bars
+
+    def close(self, symbol: str, reason: str) -> None:
+        """Send what closes a position; below the minimum notional it is tried at every T."""
+        held = self.held(symbol)
+        self.cancel_increases(symbol, reason, self.now_ns)
+        if not held.units:
+            return
+        if self.leaving(symbol) == abs(held.units):
+            return
+        for order in self.working(symbol):
+            self.end(order, "cancelled", reason, self.now_ns)
+        if not self.may_send(symbol, held.units, self.marks[symbol]):
+            if symbol not in self.owed:
+                self.report(symbol, "too_small", reason)
+            self.owed[symbol] = reason
+            return
+        self.owed.pop(symbol, None)
+        self.send(symbol, -held.units, reason, reduces=True)
