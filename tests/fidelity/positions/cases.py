@@ -25,7 +25,7 @@ def hour(time_ns: int) -> float:
 
 
 def market(
-    rows: Mapping[str, Sequence[Row]], features: Mapping[str, Mapping[str, Sequence[float]]],
+    rows: Mapping[str, Any], features: Mapping[str, Mapping[str, Sequence[float]]],
     **keys: Any,
 ) -> Market:  # fmt: skip
     """Make an hourly market; features have one value a row and lose those of missing bars."""
@@ -59,14 +59,14 @@ def one(
 
 
 def portfolio(
-    rows: Mapping[str, Sequence[Row]], features: Mapping[str, Mapping[str, Sequence[float]]],
+    rows: Mapping[str, Any], features: Mapping[str, Mapping[str, Sequence[float]]],
     late: frozenset[tuple[str, int]] = frozenset(), **keys: Any,
 ) -> Result:  # fmt: skip
     """Run a portfolio."""
     return simulate(Strategy(**keys), market(rows, features, late=late))
 
 
-def fills(result: Result) -> list[tuple[float, float, float]]:
+def fills(result: Result) -> list[tuple[Any, ...]]:
     """Return (hours since the start, signed units, price) of every fill."""
     return [(hour(f.time_ns), float(f.units), float(f.price)) for f in result.fills]
 

@@ -183,7 +183,7 @@ def _exits(run: State, signals: dict[str, float | None]) -> None:
         held = run.held(symbol)
         if symbol in run.owed and run.market.row(symbol, run.now_ns) is not None:
             run.close(symbol, run.owed[symbol])
-        if closes and held.units:
+        if closes:  # what is on its way into a position is cancelled as well
             run.close(symbol, "flat_at_close")
         wanted = signals.get(symbol)
         if wanted is None:

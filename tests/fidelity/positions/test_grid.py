@@ -1,0 +1,122 @@
+"""A grid by hand: levels, the sale one level up, resting again, its mirror."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.fidelity.positions.cases import fills, one, what
+from tests.fidelity.positions.settings import Costs, Grid, Instrument, Limits, Stops, TradingHours
+from tests.fidelity.positions.simulator import Result
+
+FLAT = (100.0,)
+GRID = Grid("centre", step=0.1, levels=2, size=0.09)
+LOT = Instrument(lot=1.0)
+
+
+def ran(rows: list[Any], centre: Any = 100.0, grid: Grid = GRID, **keys: Any) -> Result:
+    columns = {"centre": centre if isinstance(centre, list) else [centre] * len(rows)}
+    base = {"instrument": LOT, "sizing": None} | keys
+    return one("-" * len(rows), rows, columns, signal=grid, **base)
+
+
+def resting(result: Result) -> list[tuple[float, float]]:
+    return [(float(o.price), float(o.units)) for o in result.orders if o.price and o.is_working]
+
+
+def test_while_flat_levels_lie_one_step_below_each_other_and_each_buys_a_share() -> None:
+    # 900 of equity: ten units at 90, eleven at 81 (that is 891).
+    assert resting(ran([FLAT])) == [(90.0, 10.0), (81.0, 11.0)]
+
+
+def test_the_fee_of_a_maker_is_part_of_the_size() -> None:
+    assert resting(ran([FLAT], costs=Costs(maker=0.01)))[0] == (90.0, 9.0)
+
+
+def test_while_flat_the_levels_follow_the_centre() -> None:
+    out = ran([FLAT] * 2, [100.0, 90.0])
+    assert resting(out) == [(81.0, 11.0), (pytest.approx(72.9), 12.0)]
+    assert [o.ended_by for o in out.orders[:2]] == ["grid_moved"] * 2
+
+
+def test_a_level_that_was_bought_is_sold_one_level_up_and_rests_again() -> None:
+    rows = [
+        FLAT,
+        (100.0, 100.0, 89.0, 95.0),  # bought at 90
+        (95.0, 100.0, 95.0, 99.0),  # 100 is touched, not passed
+        (99.0, 101.0, 80.0, 90.0),  # sold at 100, and 81 is bought in the same bar
+        (90.0, 90.5, 85.0, 88.0),  # sold at 90, and the level of 90 is bought again
+    ]
+    out = ran(rows)
+    assert fills(out) == [
+        (2.0, 10.0, 90.0), (4.0, -10.0, 100.0), (4.0, 11.0, 81.0), (5.0, -11.0, 90.0),
+        (5.0, 10.0, 90.0),
+    ]  # fmt: skip
+    assert len(out.trades) == 2
+
+
+def test_what_fills_inside_a_bar_is_sold_or_rests_again_from_the_next_bar_on() -> None:
+    rows = [FLAT, (89.0, 101.0, 80.0, 100.0), (100.0, 100.0, 91.0, 91.0)]
+    out = ran(rows)
+    # The open of 89 is better than 90; 81 fills inside. 100 is passed after the open, so the first
+    # level, bought at the open, is sold in the bar; the second one from the next bar on.
+    assert fills(out) == [
+        (1.0, 10.0, 89.0), (2.0, -10.0, 100.0), (2.0, 11.0, 81.0), (2.0, -11.0, 100.0),
+    ]  # fmt: skip
+
+
+def test_one_level_up_is_the_level_it_was_bought_below() -> None:
+    rows = [FLAT, (100.0, 100.0, 80.0, 85.0), (85.0, 91.0, 85.0, 88.0), (88.0, 89.0, 80.0, 85.0)]
+    out = ran(rows)
+    # Both bought; the lower one is sold at 90, rests again and is bought again.
+    assert fills(out) == [
+        (2.0, 10.0, 90.0), (2.0, 11.0, 81.0), (3.0, -11.0, 90.0), (4.0, 11.0, 81.0),
+    ]  # fmt: skip
+    assert out.trades == []
+    # First in first out: ten units of the sale belong to the level of 90, one to that of 81.
+    assert [float(each.result) for each in out.round_trips] == [0.0, 9.0]
+
+
+def test_while_held_the_levels_stay() -> None:
+    rows = [FLAT, (100.0, 100.0, 89.0, 95.0), (95.0,)]
+    out = ran(rows, [100.0, 120.0, 120.0])
+    assert sorted(resting(out)) == [(81.0, 11.0), (100.0, -10.0)]
+
+
+def test_levels_are_working_orders_nearest_first_and_must_fit_whole() -> None:
+    out = ran([FLAT], limits=Limits(position=0.1))
+    assert resting(out) == [(90.0, 10.0)]
+    assert what(out) == [(1.0, "position", "grid")]
+
+
+def test_no_level_rests_outside_the_hours() -> None:
+    out = ran([FLAT] * 2, hours=TradingHours(open="mon 00:00-01:30 UTC"))
+    assert resting(out) == []
+
+
+def test_without_a_centre_nothing_rests() -> None:
+    assert resting(ran([FLAT], float("nan"))) == []
+
+
+def test_a_stop_closes_the_grid_in_the_bar_of_its_first_fill_too() -> None:
+    rows = [FLAT, (100.0, 100.0, 80.0, 85.0)]
+    out = ran(rows, stops=Stops(stop_loss="5"))
+    # Bought at 90, stopped at 85; 81 lies beyond the stop and is cancelled.
+    assert fills(out) == [(2.0, 10.0, 90.0), (2.0, -10.0, 85.0)]
+
+
+def test_a_short_grid_is_the_mirror() -> None:
+    grid = Grid("centre", step=0.1, levels=2, size=0.11, short=True)
+    assert resting(ran([FLAT], grid=grid, account="perpetual")) == [
+        (90.0, 12.0), (81.0, 13.0), (110.0, -10.0), (121.0, -9.0),
+    ]  # fmt: skip
+    rows = [FLAT, (100.0, 111.0, 100.0, 105.0), (105.0, 105.0, 99.0, 100.0)]
+    out = ran(rows, grid=grid, account="perpetual")
+    assert fills(out) == [(2.0, -10.0, 110.0), (3.0, 10.0, 100.0)]
+
+
+def test_the_first_fill_of_one_side_cancels_the_entries_of_the_other() -> None:
+    grid = Grid("centre", step=0.1, levels=1, size=0.11, short=True)
+    out = ran([FLAT, (100.0, 111.0, 100.0, 105.0)], grid=grid, account="perpetual")
+    assert resting(out) == [(100.0, 10.0)]
