@@ -26,18 +26,56 @@ def match_bars(run: State, here: Sequence[str]) -> None:
     """Let the bars that end now meet what works: opens of all symbols, then inside each."""
     bars = {symbol: run.market.bar(symbol, run.now_ns) for symbol in here}
     known = {symbol: bar for symbol, bar in bars.items() if bar is not None}
+    _opens(run, known)
+    coarse = _inside_finer_bars(run, known)
+    for symbol in coarse:
+        _inside(run, symbol, known[symbol], run.now_ns)
+        _note_best(run, symbol, known[symbol])
+    for symbol in known:
+        run.held(symbol).bars_held += bool(run.held(symbol).side)
+    _expire(run)
+
+
+def _opens(run: State, known: dict[str, Bar]) -> None:
+    """Opens of all symbols: reductions first, then increases; levels move at once."""
     for symbol, bar in known.items():
         _reduce_at_open(run, symbol, bar)
     for order in _increases_in_order(run, known):
         _increase_at_open(run, order, known[order.symbol])
     for symbol, bar in known.items():
         tighten_stop(run, symbol, None)
-        rest_again(run, symbol, bar.open_ns)
-    for symbol, bar in known.items():
-        _inside(run, symbol, bar)
-    for symbol, bar in known.items():
-        _close_of_bar(run, symbol, bar)
-    _expire(run, known)
+        _stop_at_open(run, symbol, bar)  # entered beyond its stop, or moved there by an add
+        rest_again(run, symbol, bar.open_ns, at_open=True)
+
+
+def _stop_at_open(run: State, symbol: str, bar: Bar) -> bool:
+    """Close what the open has carried beyond its stop; return whether it was touched."""
+    trade, side = run.trade.get(symbol), run.held(symbol).side
+    if trade is None or trade.stop is None or side * (bar.open - trade.stop) > 0:
+        return False
+    _stop_out(run, symbol, bar.open, bar.open_ns)
+    return True
+
+
+def _inside_finer_bars(run: State, known: dict[str, Bar]) -> list[str]:
+    """Apply the rules of a bar to its finer bars where there are; return the other symbols.
+
+    Every finer bar is a bar of its own: what fills inside one moves levels from the next one on.
+    """
+    if not run.s.intrabar:
+        return list(known)
+    found = {name: run.market.fine_bars(name, bar, run.tick(name)) for name, bar in known.items()}
+    coarse = [name for name, bars in found.items() if not bars]
+    for name in coarse:
+        run.report(name, "no_finer_bars")
+    for number in range(run.market.bar_ns // run.market.fine_ns):
+        fine = {name: bars[number] for name, bars in found.items() if bars}
+        if number:
+            _opens(run, fine)
+        for symbol, bar in fine.items():
+            _inside(run, symbol, bar, bar.open_ns + run.market.fine_ns)
+            _note_best(run, symbol, bar)
+    return coarse
 
 
 def tighten_stop(run: State, symbol: str, level: Fraction | None) -> None:
@@ -56,11 +94,8 @@ def _reduce_at_open(run: State, symbol: str, bar: Bar) -> None:
         if order.reduces and order.kind == "market" and order.active_ns <= bar.open_ns:
             price = run.slipped(symbol, bar.open, sign(order.units))
             run.fill(order, price, maker=False, time_ns=bar.open_ns)
-    trade, side = run.trade.get(symbol), run.held(symbol).side
-    if trade is not None and trade.stop is not None and side * (bar.open - trade.stop) <= 0:
-        _stop_out(run, symbol, bar.open, bar.open_ns)
-        return
-    _fill_takes(run, symbol, bar.open, bar.open_ns, bar.open)
+    if not _stop_at_open(run, symbol, bar):
+        _fill_takes(run, symbol, bar, bar.open, bar.open_ns)
 
 
 def _increases_in_order(run: State, known: dict[str, Bar]) -> list[Order]:
@@ -74,7 +109,8 @@ def _increases_in_order(run: State, known: dict[str, Bar]) -> list[Order]:
 def _increase_at_open(run: State, order: Order, bar: Bar) -> None:
     if not order.is_working or order.active_ns > bar.open_ns:
         return
-    if order.kind == "market" and bar.open_ns - order.active_ns >= run.market.bar_ns:
+    late = bar.open_ns - order.active_ns >= run.market.bar_ns
+    if order.kind == "market" and late:
         return  # it has found no open in time
     side, symbol = sign(order.units), order.symbol
     price, maker = run.slipped(symbol, bar.open, side), False
@@ -104,7 +140,7 @@ def _fill_increase(run: State, order: Order, price: Fraction, maker: bool, time_
         place_ladders(run, symbol, time_ns)
 
 
-def _expire(run: State, known: dict[str, Bar]) -> None:
+def _expire(run: State) -> None:
     """An entry at market that finds no open within one bar after it works expires."""
     for symbol in run.market.symbols:
         for order in run.increases(symbol):
@@ -150,17 +186,21 @@ def _take_levels(run: State, symbol: str) -> list[tuple[Fraction, str, int]]:
     return sorted(found, key=lambda each: trade.side * each[0])
 
 
-def _fill_takes(
-    run: State, symbol: str, reach: Fraction, time_ns: int, opened: Fraction | None
-) -> None:
+def _fill_takes(run: State, symbol: str, bar: Bar, reach: Fraction, time_ns: int) -> None:
     """Fill every take that the price has passed, at its level or the better open, as maker."""
+    at_open = time_ns == bar.open_ns
     for level, kind, index in _take_levels(run, symbol):
         held = run.held(symbol)
         if not held.side or held.side * (reach - level) <= 0:
             return
-        price = level if opened is None else opened
+        price, maker = (bar.open if at_open else level), True
         if kind == "grid":
             order = run.orders[index]
+            if order.active_ns > bar.open_ns:
+                continue
+            if at_open and not order.rested:  # it takes liquidity as it arrives
+                price, maker = run.slipped(symbol, bar.open, -held.side), False
+                price = price if held.side * (price - level) > 0 else level
         elif kind == "take":
             units = take_units(run, symbol, index, price)
             if not units:
@@ -174,7 +214,7 @@ def _fill_takes(
                 return
             order = run.send(symbol, -held.units, "take_profit", reduces=True, kind="limit",
                              price=level, active_ns=time_ns)  # fmt: skip
-        run.fill(order, price, maker=True, time_ns=time_ns)
+        run.fill(order, price, maker=maker, time_ns=time_ns)
         if kind == "grid":
             after_grid_fill(run, order)
 
@@ -206,10 +246,10 @@ def _fill_add(run: State, order: Order, time_ns: int) -> None:
     _fill_increase(run, order, price, maker, time_ns)
 
 
-def _inside(run: State, symbol: str, bar: Bar) -> None:
+def _inside(run: State, symbol: str, bar: Bar, time_ns: int) -> None:
     trade, side = run.trade.get(symbol), run.held(symbol).side
     if not side:
-        _enter_inside(run, symbol, bar)
+        _enter_inside(run, symbol, bar, time_ns)
         return
     worst, best = (bar.low, bar.high) if side > 0 else (bar.high, bar.low)
     stop = trade.stop if trade is not None and symbol not in run.owed else None
@@ -217,18 +257,18 @@ def _inside(run: State, symbol: str, bar: Bar) -> None:
         for order in _touched(run, symbol, bar):
             assert order.price is not None
             if side * (order.price - stop) > 0:
-                _fill_add(run, order, run.now_ns)
-        _stop_out(run, symbol, stop, run.now_ns)
+                _fill_add(run, order, time_ns)
+        _stop_out(run, symbol, stop, time_ns)
         return
-    _fill_takes(run, symbol, best, run.now_ns, None)
+    _fill_takes(run, symbol, bar, best, time_ns)
     for order in _touched(run, symbol, bar):
         if order.is_working:
-            _fill_add(run, order, run.now_ns)
+            _fill_add(run, order, time_ns)
     if run.trade.get(symbol) is not trade:  # a grid left and entered again
-        _stop_new_trade(run, symbol, bar)
+        _stop_new_trade(run, symbol, bar, time_ns)
 
 
-def _enter_inside(run: State, symbol: str, bar: Bar) -> None:
+def _enter_inside(run: State, symbol: str, bar: Bar, time_ns: int) -> None:
     """Let resting orders of a grid open a position; its stop is active in the same bar."""
     for order in _touched(run, symbol, bar):
         trade = run.trade.get(symbol)
@@ -238,23 +278,24 @@ def _enter_inside(run: State, symbol: str, bar: Bar) -> None:
             and trade.side * (order.price - trade.stop) <= 0
         )  # fmt: skip
         if order.is_working and not beyond:
-            _fill_add(run, order, run.now_ns)
+            _fill_add(run, order, time_ns)
             tighten_stop(run, symbol, None)
-    _stop_new_trade(run, symbol, bar)
+    _stop_new_trade(run, symbol, bar, time_ns)
 
 
-def _stop_new_trade(run: State, symbol: str, bar: Bar) -> None:
+def _stop_new_trade(run: State, symbol: str, bar: Bar, time_ns: int) -> None:
     trade, side = run.trade.get(symbol), run.held(symbol).side
     if trade is not None and trade.stop is not None:
         worst = bar.low if side > 0 else bar.high
-        if side * (worst - trade.stop) <= 0:
-            _stop_out(run, symbol, trade.stop, run.now_ns)
+        if side * (worst - trade.stop) <= 0:  # never better than what it was entered at
+            pick, entry = (min if side > 0 else max), run.held(symbol).entry_price
+            _stop_out(run, symbol, pick(trade.stop, entry), time_ns)
 
 
-def _close_of_bar(run: State, symbol: str, bar: Bar) -> None:
+def _note_best(run: State, symbol: str, bar: Bar) -> None:
+    """Note the best price so far; an order that has worked in a bar rests in the next."""
     held = run.held(symbol)
     if held.side:
         held.best = max(held.best, bar.high) if held.side > 0 else min(held.best, bar.low)
-        held.bars_held += 1
     for order in run.working(symbol):
         order.rested = order.rested or order.active_ns <= bar.open_ns

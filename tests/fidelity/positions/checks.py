@@ -15,11 +15,15 @@ __all__ = ["allowed", "capped", "exposure", "hours_block", "is_held_or_entered"]
 
 def hours_block(run: State, time_ns: int) -> str:
     """Return why nothing may be increased at T, or nothing: the hours, or their last fill."""
-    latency, bar_ns, hours = run.s.costs.latency_ns, run.market.bar_ns, run.s.hours
-    if not trading_hours.is_open(hours, time_ns + latency):
+    latency, bar_ns = run.s.costs.latency_ns, run.market.bar_ns
+    return _hours_block_at(run, time_ns + latency, time_ns + -(-latency // bar_ns) * bar_ns)
+
+
+def _hours_block_at(run: State, sent_ns: int, fill_ns: int) -> str:
+    if not trading_hours.is_open(run.s.hours, sent_ns):
         return "closed_hours"
-    fill_ns = time_ns + -(-latency // bar_ns) * bar_ns
-    return "flat_at_close" if trading_hours.is_last_fill(hours, fill_ns, bar_ns) else ""
+    last = trading_hours.is_last_fill(run.s.hours, fill_ns, run.market.bar_ns)
+    return "flat_at_close" if last else ""
 
 
 def _worth(run: State, order: Order) -> Fraction:
@@ -98,18 +102,21 @@ def capped(
     return granted, by
 
 
-def allowed(run: State, symbol: str, *, is_add: bool = False) -> str:
+def allowed(run: State, symbol: str, *, is_add: bool = False, at_open_ns: int | None = None) -> str:
     """Return the rule that refuses an increase whatever its size, or nothing.
 
-    Adds skip `min_interval` and re-entry, which their callers look at; the rest is for all.
+    Adds skip `min_interval` and re-entry, which their callers look at; the rest is for all. What
+    rests from an open on is judged at that open, everything else at T.
     """
     if run.halted_ns is not None:
         return "halted"
     if symbol in run.gone:
         return "delisted"
-    if (symbol, run.now_ns) in run.market.late:
-        return "late"
-    blocked = hours_block(run, run.now_ns)
+    if at_open_ns is None:
+        late = (symbol, run.now_ns) in run.market.late
+        blocked = "late" if late else hours_block(run, run.now_ns)
+    else:
+        blocked = _hours_block_at(run, at_open_ns, at_open_ns)
     if blocked:
         return blocked
     if symbol not in run.members:

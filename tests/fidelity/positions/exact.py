@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from functools import cache
 
 __all__ = ["ZERO", "ceil_lots", "exact", "floor_lots", "is_known", "on_tick", "sign"]
 
@@ -14,7 +15,12 @@ _HAIR = Fraction(1, 10**12)
 
 def exact(value: float | int | str | Fraction) -> Fraction:
     """Return the decimal that is written: 0.1 is one tenth, not the binary number next to it."""
-    return value if isinstance(value, Fraction) else Fraction(str(value))
+    return value if isinstance(value, Fraction) else _written(value)
+
+
+@cache
+def _written(value: float | int | str) -> Fraction:
+    return Fraction(str(value))
 
 
 def is_known(value: float) -> bool:
@@ -24,7 +30,8 @@ def is_known(value: float) -> bool:
 
 def sign(value: Fraction | float) -> int:
     """Return -1, 0 or 1."""
-    return (value > 0) - (value < 0)
+    whole = value.numerator if isinstance(value, Fraction) else value
+    return (whole > 0) - (whole < 0)
 
 
 def _near_whole(lots: Fraction) -> int | None:

@@ -59,10 +59,11 @@ def _laid(run: State, symbol: str, grid: Grid, side: int, centre: Fraction) -> G
     return GridState(side, prices, units)
 
 
-def rest_again(run: State, symbol: str, active_ns: int) -> None:
+def rest_again(run: State, symbol: str, active_ns: int, *, at_open: bool = False) -> None:
     """Place what is missing of a grid, nearest first: exits of bought levels, else entries.
 
-    An entry that does not fit whole is not placed.
+    An entry that does not fit whole is not placed. At an open only what has just filled there
+    rests again at once; all else waits for T.
     """
     held = run.held(symbol).side
     for grid in run.grids.get(symbol, []):
@@ -70,20 +71,23 @@ def rest_again(run: State, symbol: str, active_ns: int) -> None:
             continue
         working = {o.tag[2] for o in run.working(symbol) if o.tag[:2] == ("grid", grid.side)}
         for k in range(1, len(grid.prices)):
-            if k in working:
+            if k in working or (at_open and k not in grid.changed):
                 continue
+            grid.changed.discard(k)
             if k in grid.bought:
                 run.send(symbol, -grid.side * grid.bought[k], "grid", reduces=True, kind="limit",
                          price=grid.prices[k - 1], tag=("grid", grid.side, k),
                          active_ns=active_ns)  # fmt: skip
             else:
-                _rest_entry(run, symbol, grid, k, active_ns)
+                _rest_entry(run, symbol, grid, k, active_ns, at_open=at_open)
 
 
-def _rest_entry(run: State, symbol: str, grid: GridState, k: int, active_ns: int) -> None:
+def _rest_entry(
+    run: State, symbol: str, grid: GridState, k: int, active_ns: int, *, at_open: bool
+) -> None:
     price, wanted = grid.prices[k], grid.units[k]
     granted, by = capped(run, symbol, wanted, price, "limit")
-    refused = allowed(run, symbol) or by
+    refused = allowed(run, symbol, at_open_ns=active_ns if at_open else None) or by
     if not refused and not run.may_send(symbol, granted, price):
         refused = "too_small"
     if refused:
@@ -99,6 +103,7 @@ def after_grid_fill(run: State, order: Order) -> None:
     for grid in run.grids.get(order.symbol, []):
         if grid.side != side:
             continue
+        grid.changed.add(k)
         if order.reduces:
             grid.bought.pop(k, None)
             continue

@@ -29,17 +29,19 @@ class Bar:
     close: Fraction
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Market:
     """Bars by symbol, in universe order, and features: name -> symbol -> one value a bar.
 
-    Instants in `late` mark rows that were decided too late: (symbol, T).
+    Instants in `late` mark rows that were decided too late: (symbol, T). `fine` are shorter bars.
     """
 
     bar_ns: int
     bars: Mapping[str, Sequence[Bar]]
     features: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
     late: frozenset[tuple[str, int]] = frozenset()
+    fine: Mapping[str, Sequence[Bar]] = field(default_factory=dict)
+    fine_ns: int = 0
 
     def __post_init__(self) -> None:
         for name, columns in self.features.items():
@@ -51,6 +53,9 @@ class Market:
             for symbol, each in self.bars.items()
         }
         object.__setattr__(self, "_rows", rows)
+
+    def __repr__(self) -> str:
+        return f"Market({ {name: len(each) for name, each in self.bars.items()} })"
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -82,6 +87,21 @@ class Market:
         """Return the last close known at a time."""
         row = self.last_row(symbol, time_ns)
         return None if row is None else self.bars[symbol][row].close
+
+    def fine_bars(self, symbol: str, bar: Bar, tick: Fraction) -> list[Bar]:
+        """Return the finer bars of a bar where all exist and give its prices to a tick."""
+        if not self.fine_ns:
+            return []
+        end = bar.open_ns + self.bar_ns
+        found = [each for each in self.fine.get(symbol, ()) if bar.open_ns <= each.open_ns < end]
+        if len(found) != self.bar_ns // self.fine_ns:
+            return []
+        high, low = max(each.high for each in found), min(each.low for each in found)
+        pairs = (
+            (found[0].open, bar.open), (high, bar.high), (low, bar.low),
+            (found[-1].close, bar.close),
+        )  # fmt: skip
+        return found if all(abs(a - b) <= tick for a, b in pairs) else []
 
     def feature(self, name: str, symbol: str, time_ns: int) -> float:
         """Return a feature at a time, NaN where there is none."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from zoneinfo import ZoneInfo
 
 from tests.fidelity.positions.market import DAY, HOUR, MINUTE
@@ -23,6 +24,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIELDS = ((0, 59, ()), (0, 23, ()), (1, 31, ()), (1, 12, _MONTHS), (0, 7, ()))
 
 
+@cache
 def local_time(time_ns: int, zone: str) -> datetime:
     """Return what a clock in a zone shows at an instant."""
     return (_EPOCH + timedelta(microseconds=time_ns // 1000)).astimezone(ZoneInfo(zone))

@@ -274,6 +274,7 @@ class Strategy:
     benchmark: str | None = None
     time_zone: str = "UTC"
     risk_rebalance: bool = False
+    intrabar: bool = False
     start_ns: int | None = None
 
     def instrument_of(self, symbol: str) -> Instrument:

@@ -29,6 +29,7 @@ class GridState:
     prices: list[Fraction]
     units: list[Fraction]
     bought: dict[int, Fraction] = field(default_factory=dict)
+    changed: set[int] = field(default_factory=set)
 
 
 @dataclass
@@ -188,11 +189,14 @@ class State:
         """A closed position loses its adds; a stop or a halt blocks its side."""
         self.trade.pop(symbol, None)
         self.owed.pop(symbol, None)
-        if reason != "grid":
-            for order in self.working(symbol):
-                if order.tag[0] in ("add", "grid"):
-                    self.end(order, "cancelled", "position_closed", time_ns)
+        ends = reason != "grid"  # a grid that has sold its last level goes on resting below
+        for order in self.working(symbol):
+            if order.tag[0] == "add" or (order.tag[0] == "grid" and (ends or order.reduces)):
+                self.end(order, "cancelled", "position_closed", time_ns)
+        if ends:
             self.grids.pop(symbol, None)
+        for grid in self.grids.get(symbol, []):
+            grid.bought.clear()
         if reason in BLOCKING and self.s.reentry != "immediate":
             bars = self.s.reentry if isinstance(self.s.reentry, int) else None
             self.blocked[symbol, side] = bars

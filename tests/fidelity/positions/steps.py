@@ -127,7 +127,7 @@ def place_ladders(run: State, symbol: str, time_ns: int) -> None:
     trade, held = run.trade[symbol], run.held(symbol)
     if not any(add.at for add in run.s.position.add):
         return
-    refused = allowed(run, symbol, is_add=True)
+    refused = allowed(run, symbol, is_add=True, at_open_ns=time_ns)
     found: list[tuple[Fraction, int, int, Kind, Fraction]] = []
     for index in range(len(run.s.position.add)):
         for place, distance in enumerate(trade.plan.adds[index]):

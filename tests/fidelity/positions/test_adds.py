@@ -10,6 +10,7 @@ from tests.fidelity.positions.cases import fills, one, what
 from tests.fidelity.positions.settings import (
     Add,
     Costs,
+    Halt,
     Instrument,
     Limits,
     Position,
@@ -170,3 +171,20 @@ def test_an_add_may_tighten_the_stop_and_never_loosens_it() -> None:
 def test_an_add_has_either_a_condition_or_levels() -> None:
     with pytest.raises(ValueError, match="either"):
         added("L", [FLAT], Add(size=1.0))
+
+
+@pytest.mark.parametrize("then", ["flatten", "block_entries"])
+def test_a_halt_on_entries_cancels_resting_adds(then: Any) -> None:
+    rows = [FLAT, FLAT, (99.0,), (99.0,), (90.0,)]
+    out = one("L----", rows, position=LADDER, halt=Halt(0.001, then))
+    # A fall of ten units by one is a tenth of a per cent of 10000.
+    assert {o.ended_by for o in out.orders if o.tag[0] == "add"} == {"drawdown"}
+    assert len(fills(out)) == (2 if then == "flatten" else 1)
+
+
+def test_an_add_at_market_that_finds_no_open_within_a_bar_expires() -> None:
+    rows = [FLAT, FLAT, None, None, FLAT]
+    out = added("L----", rows, Add(size=0.5, when="bars_held == 1"))
+    assert [(o.status, o.ended_by) for o in out.orders] == [
+        ("filled", "entry"), ("expired", "no_market"),
+    ]  # fmt: skip

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from tests.fidelity.positions.cases import fills, one, what
-from tests.fidelity.positions.settings import Costs, Grid, Instrument, Limits, Stops, TradingHours
+from tests.fidelity.positions.settings import (
+    Costs,
+    Grid,
+    Instrument,
+    Limits,
+    Position,
+    Stops,
+    Take,
+    TradingHours,
+)
 from tests.fidelity.positions.simulator import Result
 
 FLAT = (100.0,)
@@ -66,6 +75,13 @@ def test_what_fills_inside_a_bar_is_sold_or_rests_again_from_the_next_bar_on() -
     ]  # fmt: skip
 
 
+def test_an_exit_that_the_price_has_passed_when_it_is_sent_takes_liquidity() -> None:
+    rows = [FLAT, (100.0, 100.0, 80.0, 95.0), (95.0,)]
+    out = ran(rows, costs=Costs(slippage=0.01))
+    # Bought at 90 and 81 inside the bar; the exit of the second, 90, arrives at an open of 95.
+    assert fills(out)[2] == (2.0, -11.0, pytest.approx(94.05))
+
+
 def test_one_level_up_is_the_level_it_was_bought_below() -> None:
     rows = [FLAT, (100.0, 100.0, 80.0, 85.0), (85.0, 91.0, 85.0, 88.0), (88.0, 89.0, 80.0, 85.0)]
     out = ran(rows)
@@ -120,3 +136,21 @@ def test_the_first_fill_of_one_side_cancels_the_entries_of_the_other() -> None:
     grid = Grid("centre", step=0.1, levels=1, size=0.11, short=True)
     out = ran([FLAT, (100.0, 111.0, 100.0, 105.0)], grid=grid, account="perpetual")
     assert resting(out) == [(100.0, 10.0)]
+
+
+def test_exits_of_a_grid_do_not_outlive_its_position() -> None:
+    """A take has sold a part; the exit of the other level closes all and the first one's goes."""
+    rows = [FLAT, (100.0, 100.0, 80.0, 85.0), (85.0, 91.0, 85.0, 85.0), FLAT, FLAT]
+    steps = Position(take=(Take(0.5, when="close < 90"),))
+    out = ran(rows, position=steps)
+    # 21 units; 10 are sold at 2 h (11 stay), the 11 of the lower level at 90: flat.
+    assert fills(out)[2:4] == [(2.0, -10.0, 85.0), (3.0, -11.0, 90.0)]
+    (old,) = [o for o in out.orders if o.reduces and o.kind == "limit" and o.price == 100]
+    assert old.ended_by == "position_closed"
+
+
+def test_what_did_not_fit_is_tried_again_at_t_and_not_at_an_open() -> None:
+    rows = [FLAT, (100.0, 100.0, 89.0, 95.0), (70.0, 72.0, 60.0, 61.0)]
+    out = ran(rows, limits=Limits(position=0.1))
+    # The level of 81 has never fitted beside that of 90: the open of 70 fills nothing.
+    assert fills(out) == [(2.0, 10.0, 90.0)]

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from tests.fidelity.positions.cases import fills, portfolio, what
+from tests.fidelity.positions.cases import LONG_ONLY, fills, portfolio, what
 from tests.fidelity.positions.market import HOUR, START
 from tests.fidelity.positions.settings import (
     Add,
@@ -15,13 +15,16 @@ from tests.fidelity.positions.settings import (
     Forecast,
     Grid,
     Halt,
+    Instrument,
     Limits,
     Net,
     Portfolio,
     Position,
     Rebalance,
+    Sizing,
     Stops,
     Strategy,
+    Take,
     Universe,
     check,
 )
@@ -123,6 +126,27 @@ def test_members_are_the_best_of_the_pool_by_a_feature() -> None:
     assert out.rebalances[0].reasons == {"A": "not_member", "B": "below_rank", "C": "chosen"}
 
 
+def test_members_change_at_the_instants_of_every_alone() -> None:
+    rows = {name: [FLAT] * 5 for name in "AB"}
+    size = {"A": [1.0] * 5, "B": [0.0, 2.0, 2.0, 2.0, 2.0]}
+    universe = Universe(top=1, by="size", every="1d at 03:00")
+    given = Portfolio(by="size", long=1)
+    out = portfolio(rows, {"size": size}, portfolio=given, universe=universe)
+    chosen = [[n for n, w in each.weights.items() if w] for each in out.rebalances]
+    assert chosen == [["A"], ["A"], ["B"], ["B"], ["B"]]
+
+
+def test_without_a_portfolio_a_name_that_left_is_closed_by_its_exits() -> None:
+    columns = {"side": {"A": [1.0, 1.0, 1.0, 0.0, 1.0, 1.0]}, "in": {"A": [1.0] + [0.0] * 5}}
+    out = portfolio(
+        {"A": [FLAT] * 6}, columns, signal=LONG_ONLY, sizing=Sizing("fixed_quantity", 10),
+        universe=Universe(member="in"), position=Position(add=(Add(0.5, when="close > 0"),)),
+    )  # fmt: skip
+    assert fills(out) == [(1.0, 10.0, 100.0), (4.0, -10.0, 100.0)]
+    assert (2.0, "not_member", "add") in what(out)
+    assert (5.0, "not_member", "entry") in what(out)
+
+
 @pytest.mark.parametrize("by_row", [True, False])
 def test_a_delisted_name_is_booked_out_at_its_last_close_and_reported(by_row: bool) -> None:
     rows = {"A": [FLAT, FLAT, None, None, None], "B": [FLAT] * 5}
@@ -167,3 +191,31 @@ def test_what_else_is_excluded() -> None:
     add = Position(add=(Add(0.5, when="close > 0"),))
     with pytest.raises(ValueError, match="excludes"):
         check(Strategy(position=add, risk_rebalance=True))
+
+
+def test_every_counts_bars_by_their_number_and_not_by_row() -> None:
+    # Bar 447144 opens at the start; multiples of four close at 1 h, 5 h and 9 h.
+    rows = {"A": [FLAT, None, None, FLAT, None, FLAT, FLAT, FLAT, FLAT, FLAT]}
+    given = Portfolio(by="x", long=1, rebalance=Rebalance("4 bars"))
+    out = portfolio(rows, {"x": {"A": [1.0] * 10}}, portfolio=given)
+    # There is no T at 5 h: the first one after it is 6 h.
+    assert [(t.time_ns - START) // HOUR for t in out.rebalances] == [1, 6, 9]
+
+
+def test_the_week_of_a_zone_and_a_changing_clock_through_a_rebalance() -> None:
+    # 2021-01-04 00:00 UTC is 19:00 in New York on Sunday: its Monday begins at 05:00 UTC.
+    given = Portfolio(by="x", long=1, rebalance=Rebalance("1w on mon 00:00"))
+    out = portfolio(
+        {"A": [FLAT] * 8}, {"x": {"A": [1.0] * 8}}, portfolio=given, time_zone="America/New_York"
+    )
+    assert [(t.time_ns - START) // HOUR for t in out.rebalances] == [5]
+
+
+def test_stops_and_takes_act_between_rebalances() -> None:
+    rows = {"A": [FLAT, (100.0, 111.0, 100.0, 110.0), (110.0, 110.0, 94.0, 95.0), (95.0,)]}
+    given = Portfolio(by="x", long=1, gross=0.5, rebalance=Rebalance("4 bars"))
+    out = portfolio(
+        rows, {"x": {"A": [1.0] * 4}}, portfolio=given, stops=Stops(stop_loss="5%"),
+        position=Position(take=(Take(0.5, at="2R"),)), instrument=Instrument(lot=1.0),
+    )  # fmt: skip
+    assert fills(out) == [(1.0, 50.0, 100.0), (2.0, -25.0, 110.0), (3.0, -25.0, 95.0)]

@@ -209,3 +209,23 @@ def test_after_a_stop_its_side_is_blocked_until_the_signal_has_differed() -> Non
     out = one("LLL-LLL", rows, stops=Stops(stop_loss="10%"))
     assert [each[0] for each in fills(out)] == [1.0, 2.0, 5.0]
     assert [each[0] for each in what(out) if each[1] == "reentry_blocked"] == [2.0, 3.0]
+
+
+def test_a_trailing_share_after_a_share() -> None:
+    rows = [
+        FLAT,
+        (100.0, 102.0, 98.0, 101.0),
+        (101.0, 104.0, 96.5, 104.0),
+        (104.0, 104.0, 98.0, 99.0),
+    ]
+    out = one("L---", rows, stops=Stops(trailing=Trailing("5%", after="3%")))
+    # 104 is above 103 after the third bar: the stop is 98.8 in the fourth.
+    assert fills(out)[1:] == [(4.0, -10.0, pytest.approx(98.8))]
+
+
+def test_a_stop_never_loosens_when_its_distance_from_the_average_cost_would() -> None:
+    rows = [FLAT, FLAT, (100.0, 108.0, 100.0, 108.0), (108.0, 108.0, 103.0, 104.0)]
+    out = one("L---", rows, stops=Stops(stop_loss="5", trailing=Trailing("4")))
+    # 96 at first, 104 after the high of 108.
+    assert fills(out)[1:] == [(4.0, -10.0, 104.0)]
+    assert reasons(out) == ["trailing"]

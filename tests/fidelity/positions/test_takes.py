@@ -139,3 +139,16 @@ def test_a_position_sized_by_risk_runs_through_r() -> None:
     out = taken("L---", rows, take, stops=Stops(stop_loss="5"), sizing=Sizing("fixed_risk", 0.01))
     assert fills(out) == [(1.0, 20.0, 100.0), (3.0, -10.0, 110.0), (4.0, -10.0, 100.0)]
     assert float(out.trades[0].result) == 100.0
+
+
+def test_a_take_at_market_moves_the_stop_to_break_even_once_it_has_filled() -> None:
+    rows = [FLAT, FLAT, (105.0, 105.0, 99.0, 105.0), (105.0, 105.0, 99.0, 105.0)]
+    take = Take(0.5, when="bars_held == 1", then_stop="break_even")
+    # Decided at 2 h, filled at the open of 105: 100 is passed in the same bar.
+    assert fills(taken("L---", rows, take))[1:] == [(2.0, -5.0, 105.0), (3.0, -5.0, 100.0)]
+
+
+def test_a_reduction_waits_for_an_open() -> None:
+    rows = [FLAT, FLAT, None, None, (95.0,)]
+    out = taken("L----", rows, Take(0.5, when="bars_held == 1"))
+    assert fills(out)[1:] == [(4.0, -5.0, 95.0)]

@@ -134,3 +134,11 @@ def test_limits_are_makers_and_stops_takers() -> None:
     rows = [FLAT, FLAT, (100.0, 102.0, 96.0, 100.0)]
     out = ran(rows, DOWN, UP, costs=Costs(maker=0.001, taker=0.01))
     assert [float(f.fee / (abs(f.units) * f.price)) for f in out.fills] == [0.01, 0.01, 0.001]
+
+
+def test_an_entry_that_opens_beyond_its_stop_is_closed_at_that_open() -> None:
+    """A level of 95 is read at the entry's time; the next bar opens at 90 and never sees 95."""
+    rows = [FLAT, (90.0, 92.0, 88.0, 91.0)]
+    signals, level = "L-", {"floor": [95.0, 95.0]}
+    out = one(signals, rows, level, stops=Stops(level="floor"))
+    assert fills(out) == [(1.0, 10.0, 90.0), (1.0, -10.0, 90.0)]
