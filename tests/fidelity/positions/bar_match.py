@@ -158,6 +158,7 @@ def _stop_out(run: State, symbol: str, price: Fraction, time_ns: int) -> None:
         if symbol not in run.owed:
             run.report(symbol, "too_small", trade.stop_name)
             run.owed[symbol] = trade.stop_name
+            run.block(symbol, trade.side)
         return
     for order in run.working(symbol):
         run.end(order, "cancelled", trade.stop_name, time_ns)

@@ -77,8 +77,8 @@ def _trade(run: State, targets: Targets) -> None:
         held = run.held(symbol)
         if held.units and run.leaving(symbol) == abs(held.units):
             continue  # an exit of this T beats the rebalance
-        if weight:
-            run.owed.pop(symbol, None)
+        if weight and run.owed.get(symbol) == "rebalance":
+            del run.owed[symbol]
         gap = _reduce(run, portfolio, symbol, weight)
         if gap:
             increases.append(Increase(abs(gap), number, symbol, sign(gap)))
@@ -152,4 +152,5 @@ def _increase(run: State, each: Increase) -> None:
     if not run.may_send(symbol, units, close):
         run.report(symbol, "too_small", "rebalance")
         return
+    run.owed.pop(symbol, None)  # what waited for too little is not made up for
     run.send(symbol, each.side * units, "rebalance", reduces=False, tag=("rebalance", 0, 0))

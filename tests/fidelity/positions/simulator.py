@@ -234,10 +234,14 @@ def _increases(run: State, before: int | None, signals: dict[str, float | None])
 
 
 def _enter_or_hold(run: State, symbol: str, side: int) -> None:
-    """Enter where nothing of the side is held or on its way; the same side again adds nothing."""
+    """Enter where nothing of the side is held or on its way; the same side again adds nothing.
+
+    What waits to be sold because it is too small blocks no entry, and is not made up for then.
+    """
     held = run.held(symbol)
     leaves = bool(held.units) and run.leaving(symbol) == abs(held.units)
-    if (held.units and not leaves) or run.increases(symbol):
+    too_small = symbol in run.owed and held.side == side
+    if (held.units and not leaves and not too_small) or run.increases(symbol):
         return
     if leaves and held.side == side:
         return

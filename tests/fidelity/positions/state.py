@@ -197,7 +197,12 @@ class State:
             self.grids.pop(symbol, None)
         for grid in self.grids.get(symbol, []):
             grid.bought.clear()
-        if reason in BLOCKING and self.s.reentry != "immediate":
+        if reason in BLOCKING:
+            self.block(symbol, side)
+
+    def block(self, symbol: str, side: int) -> None:
+        """Block a side against re-entry: for so many decisions, or until the signal differs."""
+        if self.s.reentry != "immediate":
             bars = self.s.reentry if isinstance(self.s.reentry, int) else None
             self.blocked[symbol, side] = bars
 

@@ -83,6 +83,7 @@ def _send_increase(
     if not run.may_send(symbol, units, close):
         run.report(symbol, "too_small" if units else by or "lot", reason)
         return False
+    run.owed.pop(symbol, None)
     run.send(symbol, side * units, reason, reduces=False, tag=tag)
     row = run.market.row(symbol, run.now_ns)
     if row is not None and tag[0] == "entry":

@@ -143,6 +143,9 @@ def test_what_touches_nan_is_unknown_and_only_true_acts() -> None:
     assert truth("not a > 1", names) is None
     assert math.isnan(number("b / 0", names))
     assert number("-b + 3 * 2", names) == 5.0
+    compared = [truth(f"b {sign} 1", names) for sign in ("<", "<=", ">", ">=", "==", "!=")]
+    assert compared == [False, True, False, True, True, False]
+    assert truth("0 < b <= 1", names) is True
 
 
 # ------------------------------------------------------------------------------ lots and ticks

@@ -188,3 +188,18 @@ def test_an_add_at_market_that_finds_no_open_within_a_bar_expires() -> None:
     assert [(o.status, o.ended_by) for o in out.orders] == [
         ("filled", "entry"), ("expired", "no_market"),
     ]  # fmt: skip
+
+
+def test_an_opposite_signal_that_is_no_exit_keeps_position_and_adds() -> None:
+    signal = Signal("side > 0", "side < 0", "side == 0", opposite=False)
+    out = one("LS-", [FLAT] * 3, position=LADDER, signal=signal)
+    assert len(fills(out)) == 1
+    assert all(o.is_working for o in out.orders if o.tag[0] == "add")
+
+
+def test_cash_at_the_fill_covers_the_fee_too() -> None:
+    out = one("L-", [FLAT, (200.0,)], costs=Costs(taker=0.25), sizing=Sizing("fixed_quantity", 70),
+              instrument=Instrument(lot=1.0))  # fmt: skip
+    # 70 units were sized at 100; one costs 250 at the open: 10000 buys 40.
+    assert fills(out) == [(1.0, 40.0, 200.0)]
+    assert out.orders[0].ended_by == "cash"

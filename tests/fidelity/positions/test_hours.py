@@ -115,6 +115,14 @@ def test_the_words_are_read_in_the_time_zone() -> None:
     assert fills(out) == [(3.0, 10.0, 100.0)]
 
 
+def test_an_opposite_signal_cancels_an_entry_that_is_on_its_way() -> None:
+    out = one("LS----", [FLAT] * 6, costs=Costs(latency_ns=2 * HOUR))
+    assert [(o.status, o.ended_by) for o in out.orders] == [
+        ("cancelled", "opposite"), ("filled", "entry"),
+    ]  # fmt: skip
+    assert fills(out) == [(4.0, -10.0, 100.0)]
+
+
 # ------------------------------------------------------------------------------ several symbols
 
 

@@ -90,6 +90,15 @@ def test_a_halt_moves_a_rebalance_and_flattens() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("price", "trips"), [(85.01, False), (85.0, True)])
+def test_a_drawdown_trips_at_its_bound_and_not_before(price: float, trips: bool) -> None:
+    rows = {"A": [FLAT, FLAT, (price,), (price,)]}
+    given = Portfolio(by="x", long=1, rebalance=Rebalance("4 bars"))
+    out = portfolio(rows, {"x": {"A": [1.0] * 4}}, portfolio=given, halt=Halt(0.15))
+    assert ((3.0, "drawdown", "halt") in what(out)) is trips
+    assert len(out.fills) == 1 + trips
+
+
 def test_forecast_weights_through_a_rebalance() -> None:
     # m = (1 + 1 + 4)/3 = 2, x = 2 (not capped), weight 2 * 0.1/0.4 = 0.5.
     rows = {"A": [FLAT, (101.0,), FLAT, FLAT, FLAT]}

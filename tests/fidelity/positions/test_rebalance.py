@@ -271,3 +271,15 @@ def test_a_name_without_a_bar_is_neither_bought_nor_sold() -> None:
         ("B", 20.0),
         ("B", 10.0),
     ]
+
+
+def test_increases_may_spend_what_reductions_of_the_same_time_will_bring_after_costs() -> None:
+    columns = {"A": [1.0, 0.0, 0.0], "B": [0.0, 1.0, 1.0]}
+    costs = Costs(taker=0.02, slippage=0.01)
+    wide = Limits(position=2.0, gross=2.0)
+    out = weights(columns, costs=costs, instrument=Instrument(lot=1.0), limits=wide, gross=1.0)
+    # 97 of A at 101 with a fee of 195.94: cash 7.06. 97 * 100 * 0.99 * 0.98 = 9410.94 will come:
+    # 9418 buys 91 of B at 103.02 each, of the 94 that its weight of 9707.06 asks for.
+    found = [(f.symbol, float(f.units)) for f in out.fills]
+    assert found == [("A", 97.0), ("A", -97.0), ("B", 91.0)]
+    assert what(out)[0] == (2.0, "capped_by cash", "rebalance")

@@ -104,6 +104,7 @@ def test_each_side_may_have_its_condition() -> None:
 def test_a_held_short_stays_within_its_rank_from_the_other_end() -> None:
     choice = choose(top(1, 1, hold_rank=2), rows(a=4, b=3, c=2, d=1), {"c": -0.5})
     assert (choice.long, choice.short) == (["a"], ["c"])
+    assert choice.reasons == {"a": "chosen", "b": "below_rank", "c": "held", "d": "below_rank"}
 
 
 def test_an_empty_universe_chooses_nobody() -> None:

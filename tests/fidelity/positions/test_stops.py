@@ -229,3 +229,16 @@ def test_a_stop_never_loosens_when_its_distance_from_the_average_cost_would() ->
     # 96 at first, 104 after the high of 108.
     assert fills(out)[1:] == [(4.0, -10.0, 104.0)]
     assert reasons(out) == ["trailing"]
+
+
+def test_what_waits_because_it_is_too_small_blocks_no_entry() -> None:
+    inst = Instrument(lot=1.0, min_notional=950.0)
+    rows = [FLAT, FLAT, (90.0,), (96.0,), (96.0,), (96.0,)]
+    out = one("L-x-L-", rows, instrument=inst)
+    # Ten units at 90 are too little to be sold; at 96 they are not, one bar later.
+    assert fills(out) == [(1.0, 10.0, 100.0), (4.0, -10.0, 96.0), (5.0, 10.0, 96.0)]
+    tenth = Sizing("fixed_fraction", 0.1)
+    out = one("L-xL--", [FLAT, FLAT, *[(80.0,)] * 4], instrument=inst, sizing=tenth)
+    # The exit of ten units at 80 waits; a tenth of 9800 is 980, twelve units more.
+    assert [each[1] for each in fills(out)] == [10.0, 12.0]
+    assert [o.reason for o in out.orders] == ["entry", "entry"]
