@@ -61,7 +61,6 @@ def written(tmp_path):
         ("if k > 0: return 1\n    return 2", ["if k > 0:", "    return 1", "return 2"]),
         ("run.LF[row, 6] = run.equity", ["LF[row, 6] = A[EQUITY]"]),
         ("return other(k, run)", ["return other(k, ARRAYS)"]),
-        ("end_order(k, 1, 2, 3, run)", ["end_order(k, 1, 2, 3, C, B, I, LI, LF)"]),
         ("refused = R_CASH", ["refused = R_CASH"]),
     ],
 )  # fmt: skip

@@ -13,11 +13,14 @@ from septet._diff.backtest_side import Seen
 from septet._diff.live_side import Booking, Closing, Lived
 from septet._diff.paper_fills import Due
 from septet._kernel import layout, match
-from septet._kernel import ledger as _ledger
+from septet._kernel.ledger import fee_of_fill as _fee_of_fill
+from septet._rules import ledger as _ledger
+from septet._rules.run_state import Run
 
 __all__ = ["Priced", "Simulator", "booked_again"]
 
-ledger: Any = _ledger  # plain functions whose arguments are numbers and arrays
+ledger: Any = _ledger  # rules and helpers carry no types
+fee_of_fill: Any = _fee_of_fill
 matching: Any = match
 KINDS: Final = {
     "market": layout.MARKET, "limit": layout.LIMIT, "stop": layout.STOP,
@@ -187,10 +190,12 @@ class _Account:
         self.state = plan.state(capital, instruments)
         self._log = plan.log(16)
 
-    def _arrays(self) -> tuple[Any, ...]:
-        state = self.state
+    def _run(self) -> Run:
+        """Return the account as rules see it, its log empty."""
+        state, (rows, figures) = self.state, self._log
         state.C[layout.LOG] = 0
-        return state.A, state.C, state.B, state.I, *self._log
+        arrays = {"A": state.A, "C": state.C, "B": state.B, "I": state.I}
+        return Run({**arrays, "LI": rows, "LF": figures})
 
     def book(
         self, booking: Booking, units: float, price: float, net_units: float, fee: float
@@ -199,7 +204,7 @@ class _Account:
         traded = booking.traded
         ledger.book_amounts(
             traded.symbol, units, price, net_units, fee, int(traded.maker), traded.market_ns,
-            traded.order, 0, 0, price, *self._arrays(),
+            traded.order, 0, 0, price, self._run(),
         )  # fmt: skip
 
     def fund(self, due: Sequence[Due], time_ns: int) -> None:
@@ -207,7 +212,7 @@ class _Account:
         book = self.state.B
         for k, rate, price, before in due:
             units = book[k, layout.HELD_BEFORE if before else layout.UNITS]
-            ledger.pay_funding(k, units, rate, price, time_ns, *self._arrays())
+            ledger.pay_funding(k, units, rate, price, time_ns, self._run())
         book[:, layout.HELD_BEFORE] = book[:, layout.UNITS]
 
     def worth(self, marks: Mapping[int, float]) -> float:
@@ -282,7 +287,7 @@ def _charged(
     units: float, price: float, rate: float, received: int, scale: float
 ) -> tuple[float, float]:
     """Return what arrives and the fee (quote), by the simulator's rate."""
-    net_units, fee = ledger._charge(units, price, rate, received, scale)
+    net_units, fee = fee_of_fill(units, price, rate, received, scale)
     return float(net_units), float(fee)
 
 

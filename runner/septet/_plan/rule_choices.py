@@ -19,6 +19,7 @@ from septet._rules import (
     fills,
     halts,
     idle,
+    ledger,
     orders,
     queued,
     reentry,
@@ -32,8 +33,8 @@ from septet_schemas.blocks import UseBlock
 __all__ = ["RULES", "choices_of", "rank_of_cap", "rules_of"]
 
 RULES: Final = (
-    checked, reentry, orders, queued, fills, venue_fills, stops, bars, account, halts, enter,
-    decide, step, idle, entries, venue_entries, by_hand,
+    ledger, checked, reentry, orders, queued, fills, venue_fills, stops, bars, account, halts,
+    enter, decide, step, idle, entries, venue_entries, by_hand,
 )  # fmt: skip
 """Modules of rules, in the order in which a plan's text has them."""
 CAPS: Final = ("position", "groups", "correlated", "gross_exposure")

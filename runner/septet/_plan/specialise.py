@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import ast
 import copy
-import inspect
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -33,8 +32,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, NoReturn
 
-from septet._kernel import ledger as kernel_ledger
-from septet._rules import ledger, settings
+from septet._rules import settings
 from septet._rules.run_state import NAMES, WHOLE, Bar, BarOf, Decision, Halt, Number, Symbol, Time
 
 __all__ = [
@@ -174,13 +172,6 @@ def _rules_of(module: ModuleType) -> tuple[_Rule, ...]:
             names = frozenset(one.id for one in ast.walk(each) if isinstance(one, ast.Name))
             made.append(_Rule(f"_rules/{path.name}", first, each.name, source, names))
     return tuple(made)
-
-
-@cache
-def _arrays_of(name: str) -> tuple[str, ...]:
-    """Return the arrays that a function of the ledger takes."""
-    parameters = inspect.signature(getattr(kernel_ledger, name)).parameters
-    return tuple(each for each in parameters if each in WHOLE)
 
 
 def _name(text: str) -> ast.Name:
@@ -379,8 +370,5 @@ class _Fold(ast.NodeTransformer):
         if given and isinstance(given[-1], ast.Name) and given[-1].id == RUN:
             given.pop()
             assert isinstance(function, ast.Name)
-            if function.id in ledger.__all__:
-                more = [_name(each) for each in _arrays_of(function.id)]
-            else:
-                more = [_name(ARRAYS)]
+            more = [_name(ARRAYS)]
         return ast.Call(function, [*map(self.visit, given), *more], node.keywords)

@@ -32,6 +32,7 @@ _PARTS: Final = (
     "read_only, rejoin, routine, scatter, use, view_of,",
 )
 _SECTIONS: Final = (
+    ("the ledger", ("ledger",)),
     ("fills", ("checked", "reentry", "orders", "queued", "fills", "venue_fills", "stops", "bars")),
     ("account", ("account", "halts")),
     ("decisions", ("enter", "decide")),

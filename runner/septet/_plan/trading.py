@@ -478,9 +478,7 @@ class Trading:
 
     def _import_kernel(self) -> None:
         for function in (
-            ledger.book_fill, ledger.book_amounts, ledger.charge_liquidation, ledger.end_order,
-            ledger.end_queued, ledger.floor_units, ledger.log_row, ledger.pay_funding,
-            ledger.place_order, ledger.reduce_only,
+            ledger.fee_of_fill, ledger.floor_units, ledger.mean_price, ledger.reduce_only,
             match.round_against, match.cap_units, match.liquidation_charge, match.liquidation_price,
             match.match_open, match.match_within, match.regime_allows, match.stop_price,
             match.target_price, match.too_small, frames.bars_of, frames.clear, frames.put_right,

@@ -8,6 +8,7 @@ your own that steps call.
 
 from septet._host.named_state import State, slots
 from septet._kernel.extremes import EXTREME, window_max, window_min
+from septet._kernel.marks import helper
 from septet._kernel.maths import (
     NAN,
     cosine,
@@ -31,7 +32,6 @@ from septet._kernel.moments import (
 )
 from septet._kernel.recursive import AVERAGE, absorb, recursive_average, replay_due
 from septet._kernel.scans import RANK, distance_sum, window_counts, window_finite, window_rank
-from septet._kernel.marks import helper
 from septet._kernel.sums import SUM, WEIGHTED, add, due, gather, roll, weighted_sum, window_sum
 
 __all__ = [
