@@ -236,7 +236,8 @@ class Filled(Event, frozen=True, kw_only=True, tag="filled"):
     `fee` is in `fee_currency`; `fee_quote` is its value in the quote currency where the currency
     is neither base nor quote. `fee_unread` says why the fee that the venue told cannot be: then the
     expected one is counted, and `fee` is that of the venue's schedule, 0 for none. `listed`
-    executions come from a list of them that was asked for.
+    executions come from a list of them that was asked for. `cumulative` is what its order has
+    executed in all by then, where the report says it.
     """
 
     venue: str
@@ -255,6 +256,7 @@ class Filled(Event, frozen=True, kw_only=True, tag="filled"):
     maker: bool = False
     listed: bool = False
     fee_unread: str = ""
+    cumulative: float | None = None
 
 
 class OpenOrders(Event, frozen=True, kw_only=True, tag="open_orders"):

@@ -20,7 +20,8 @@ from septet_plugins.exchange.markets import (
     round_price,
     round_quantity,
 )
-from septet_plugins.execution.ccxt_orders import IdReader, Ids, Placed, Translator, place, state_of
+from septet_plugins.execution.ccxt_orders import IdReader, Ids, Placed, Translator, place
+from septet_plugins.execution.ccxt_states import contradicts_itself, cumulative_of, state_of
 from tests.data.venue import _EXCHANGE
 from tests.execution.helpers import WallTime, submit
 
@@ -148,7 +149,8 @@ def test_ids_come_back_as_they_went(exchange: str, tag: str, parent: str, child:
         ("open", 2.0, 0.0, "open"),
         ("open", 2.0, 1.0, "partially_filled"),
         ("closed", 2.0, 2.0, "filled"),
-        ("closed", 2.0, 1.0, "cancelled"),
+        ("closed", 2.0, 1.0, "filled"),
+        ("closed", 2.0, 0.0, "filled"),
         ("closed", None, 1.0, "filled"),
         ("canceled", 2.0, 1.0, "cancelled"),
         ("expired", 2.0, 1.0, "expired"),
@@ -159,6 +161,46 @@ def test_ids_come_back_as_they_went(exchange: str, tag: str, parent: str, child:
 )
 def test_where_an_order_stands(status: Any, amount: Any, filled: Any, state: str) -> None:
     assert state_of({"status": status, "amount": amount, "filled": filled}) == state
+
+
+@pytest.mark.parametrize(
+    ("status", "own", "filled", "state", "odd"),
+    [
+        ("closed", {"status": "FILLED"}, 2.0, "filled", False),
+        ("closed", {"status": "FILLED"}, 0.0, "filled", True),
+        ("closed", {"X": "FILLED"}, 1.5, "filled", True),
+        ("closed", {"orderStatus": "PartiallyFilledCanceled"}, 1.5, "cancelled", False),
+        ("open", {"X": "NEW"}, 0.0, "open", False),
+        ("open", {"X": "NEW"}, 0.5, "open", True),
+        ("open", {"status": "PARTIALLY_FILLED"}, 0.5, "partially_filled", False),
+        ("open", {"status": "PARTIALLY_FILLED"}, 0.0, "partially_filled", True),
+        ("open", {"status": "PARTIALLY_FILLED"}, 2.0, "partially_filled", True),
+        ("open", {}, 2.0, "partially_filled", True),
+        ("canceled", {"status": "CANCELED"}, 0.0, "cancelled", False),
+        ("canceled", {"status": "CANCELED"}, 2.0, "cancelled", False),
+    ],
+)
+def test_a_status_is_handed_on_as_told_with_the_quantities_that_contradict_it(
+    status: str, own: Any, filled: float, state: str, *, odd: bool
+) -> None:
+    order = {"status": status, "amount": 2.0, "filled": filled, "info": own}
+    assert state_of(order) == state
+    assert contradicts_itself(order) is odd
+
+
+def test_executions_in_an_answer_add_up_to_no_more_than_it_says_is_filled() -> None:
+    order = {"status": "closed", "amount": 2.0, "filled": 2.0}
+    assert not contradicts_itself({**order, "trades": [{"amount": 0.5}, {"amount": 1.5}]})
+    assert contradicts_itself({**order, "trades": [{"amount": 0.7}, {"amount": 1.5}]})
+
+
+@pytest.mark.parametrize(
+    ("info", "told"),
+    [({"e": "executionReport", "z": "0.5"}, 0.5), ({"e": "executionReport", "z": "x"}, None),
+     ({"z": "0.5"}, None), (None, None)],
+)  # fmt: skip
+def test_the_report_of_an_execution_says_what_is_executed_in_all(info: Any, told: Any) -> None:
+    assert cumulative_of({"info": info}) == told
 
 
 def test_a_fill_knows_its_order_by_either_id(client: Any) -> None:

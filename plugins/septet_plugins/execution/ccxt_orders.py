@@ -28,13 +28,12 @@ from septet_plugins.exchange.markets import (
     round_quantity,
 )
 from septet_plugins.exchange.unusual import UNUSUAL
+from septet_plugins.execution.ccxt_states import amounts_of, cumulative_of, state_of
 
-__all__ = ["IdReader", "Ids", "Placed", "Translator", "order_types", "place", "state_of"]
+__all__ = ["IdReader", "Ids", "Placed", "Translator", "order_types", "place"]
 
 _MS: Final = 1_000_000
 _REMEMBERED: Final = 100_000
-_ROUNDED: Final = 1.0 + 1e-6
-"""Sums of fills are rounded by exchanges."""
 
 _DASH_BECOMES: Final = {"okx": "Z", "okxus": "Z", "myokx": "Z"}
 """Exchanges that take letters and digits only; our ids are lower case, so it can be undone."""
@@ -57,19 +56,7 @@ _MOST_FEE: Final = 0.05
 _FEE_ROUNDED: Final = 1e-8
 _FEE_KEYS: Final = ("commission", "n", "execFee", "fee")
 """Where raw executions of Binance, Bybit, OKX and Kraken hold the fee."""
-_STATUSES: Final = frozenset(
-    {
-        "open", "closed", "canceled", "canceling", "expired", "expiring", "rejected", "pending",
-        "PENDING_NEW",
-    }
-)  # fmt: skip
-"""What ccxt calls the state of an order; a word that it hands on unread is the exchange's own."""
 _SIDES: Final = ("buy", "sell")
-_STATES: Final[Mapping[str, m.OrderState]] = {
-    "canceled": "cancelled",
-    "expired": "expired",
-    "rejected": "rejected",
-}
 
 
 class Ids:
@@ -115,34 +102,6 @@ class IdReader:
             self._seen += 1
             self._numbered = self._numbered or self._seen >= _ENOUGH
         return text
-
-
-def state_of(order: Mapping[str, Any]) -> m.OrderState:
-    """Return where an order stands; one that ended short of its quantity was cancelled.
-
-    Raises
-    ------
-    Unreadable
-        If its state has no name that is known, or its quantities cannot be.
-    """
-    amount, filled = _amounts(order)
-    told = order.get("status")
-    status = "" if told is None else read_choice(told, "status", _STATUSES)
-    if status == "closed":
-        return "filled" if amount is None or filled >= amount else "cancelled"
-    if status in _STATES:
-        return _STATES[status]
-    return "partially_filled" if filled > 0.0 else "open"
-
-
-def _amounts(order: Mapping[str, Any]) -> tuple[float | None, float]:
-    """Return the quantity of an order and what of it is filled."""
-    told = order.get("amount")
-    amount = None if told is None else read_quantity(told, "quantity")
-    filled = read_quantity(order.get("filled") or 0.0, "filled")
-    if amount and filled > amount * _ROUNDED:
-        raise Unreadable("filled", filled, f"at most the order's quantity, {amount:.12g}")
-    return amount, filled
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +226,7 @@ class Translator:
         if number is None or order.get("side") is None:
             return None
         side, state = read_choice(order["side"], "side", _SIDES), state_of(order)
-        amount, filled = _amounts(order)
+        amount, filled = amounts_of(order)
         venue_id = self._order_ids.read(order["id"], "order id") if order.get("id") else ""
         client_id = self.ids.back(_own_id(order)) or self._owners.get(venue_id, "")
         self.remember(venue_id, client_id)
@@ -302,7 +261,7 @@ class Translator:
         Unreadable
             If something of it cannot be true.
         """
-        state, (amount, filled) = state_of(order), _amounts(order)
+        state, (amount, filled) = state_of(order), amounts_of(order)
         price, venue_id = _price(order, "price"), self._order_ids.read(order["id"], "order id")
         self.remember(venue_id, client_id)
         return m.Acked(
@@ -344,6 +303,7 @@ class Translator:
             market_ns=self._market_ns(venue_ns), side=side,  # type: ignore[arg-type]
             quantity=quantity, price=price, fee=fee, fee_currency=currency,
             maker=maker, listed=listed, fee_unread=unread,
+            cumulative=None if listed else cumulative_of(trade),
         )  # fmt: skip
 
     def _listed_fee(

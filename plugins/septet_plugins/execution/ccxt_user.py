@@ -17,6 +17,7 @@ from septet_plugins.exchange.unusual import UNUSUAL
 from septet_plugins.execution.ccxt_direct import Direct
 from septet_plugins.execution.ccxt_link import Link
 from septet_plugins.execution.ccxt_orders import Translator
+from septet_plugins.execution.ccxt_states import contradicts_itself
 
 __all__ = ["UserPolls", "UserStream", "streams_orders"]
 
@@ -183,7 +184,7 @@ class UserStream:
         report = direct.report(event)
         if report is None:
             return False
-        if report.fill is not None:
+        if report.fill is not None and not _is_odd(report.order):
             self._fill(report.fill)
         if report.order is not None:
             self._order(report.order)
@@ -275,6 +276,14 @@ class UserPolls:
                     self._kept.works()
                 backoff = Backoff(self._every_s)
                 await asyncio.sleep(self._every_s)
+
+
+def _is_odd(order: Any) -> bool:
+    """Whether a report says of its order what cannot be: then its execution is asked for."""
+    try:
+        return order is not None and contradicts_itself(order)
+    except UNUSUAL:
+        return False  # said of the order, which is read by itself
 
 
 def _nothing(ws: Any, result: Any, message_hash: str) -> None:

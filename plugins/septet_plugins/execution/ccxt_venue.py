@@ -36,6 +36,7 @@ from septet_plugins.execution.ccxt_lookup import Lookup, Missing
 from septet_plugins.execution.ccxt_orders import Translator, order_types, place
 from septet_plugins.execution.ccxt_rights import can_withdraw, is_unknown_key, refused_key
 from septet_plugins.execution.ccxt_sends import Sends
+from septet_plugins.execution.ccxt_states import contradicts_itself
 from septet_plugins.execution.ccxt_user import UserPolls, UserStream, streams_orders
 
 __all__ = ["CcxtVenue", "VenueTerms"]
@@ -245,7 +246,8 @@ class CcxtVenue:
         if self._user is not None:
             self._user.accepted(sent_s)
         try:
-            self._account.fills_of(answer, order.client_id)
+            if not contradicts_itself(answer):
+                self._account.fills_of(answer, order.client_id)
             return self._translator.acked(answer, order.client_id)
         except UNUSUAL as error:  # it was accepted, and more than that nobody can read
             self._unread(error, order.symbol, order.client_id)

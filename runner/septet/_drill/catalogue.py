@@ -164,6 +164,9 @@ _KINDS: Final = (
          rest_ms=2_500),
     Kind("A10", "banned, and one client is told of it", duration_ms=1_500,
          blocks=("venue_banned",), answered=True),
+    Kind("A18", "a status that its quantities contradict", "order",
+         draw=_one_of(target=["POST order", "report"], kind=["nothing", "part", "partly", "new"]),
+         logs=("unreadable",), naked_ms=5_000),
 )  # fmt: skip
 
 CATALOGUE: Final = {each.code: each for each in _KINDS} | {

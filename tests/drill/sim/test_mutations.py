@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from septet import messages as m
 from septet._core.guards import Guards
 from septet._core.orders import answers, disputes, manager
 from septet._core.orders.lifecycle import OrderLifecycle, trade_key
+from septet._core.orders.records import Child
 from septet._drill.sim import Failure, run_schedule
 from septet._drill.sim.shell import SimShell
 
@@ -94,11 +96,12 @@ def does_not_look_for_lost_fills(patch: Patch) -> None:
 def lets_states_go_back(patch: Patch) -> None:
     seen = answers._seen
 
-    def accept(lifecycle: OrderLifecycle, child: Any, state: m.OrderState, *rest: Any) -> None:
+    def accept(lifecycle: OrderLifecycle, child: Child, event: m.OrderSeen, now_ns: int) -> None:
+        state = event.state
         if not child.is_final and not lifecycle.is_final(state) and state != child.state:
             child.state = state
             lifecycle.changed(child)
-        seen(lifecycle, child, state, *rest)
+        seen(lifecycle, child, event, now_ns)
 
     patch.setattr(answers, "_seen", accept)
 
@@ -132,6 +135,19 @@ def says_the_kill_is_done_at_the_first_look(patch: Patch) -> None:
         look(lifecycle, event)
 
     patch.setattr(answers, "_open_orders", hasty)
+
+
+def takes_a_short_filled_for_cancelled(patch: Patch) -> None:
+    seen = answers._seen
+
+    def trusting(
+        lifecycle: OrderLifecycle, child: Child, event: m.Acked | m.OrderSeen, now_ns: int
+    ) -> None:
+        if event.state == "filled" and event.filled < child.quantity - child.tolerance:
+            event = msgspec.structs.replace(event, state="cancelled")
+        seen(lifecycle, child, event, now_ns)
+
+    patch.setattr(answers, "_seen", trusting)
 
 
 def does_not_compare_positions(patch: Patch) -> None:
@@ -173,6 +189,7 @@ BUGS: Sequence[tuple[Callable[[Patch], None], frozenset[str]]] = (
     (accepts_that_a_failed_cancel_cancelled, READS | {"E11 fill beats cancel"}),
     (counts_a_fill_twice, FILLS),
     (books_what_its_order_has_no_room_for, frozenset({"A3 overfill"})),
+    (takes_a_short_filled_for_cancelled, frozenset({"A18 false status"})),
     (does_not_look_for_lost_fills, FILLS),
     (lets_states_go_back, FILLS | ANSWERS),
     (forgets_the_kill_switch_in_a_restart, KILLS),

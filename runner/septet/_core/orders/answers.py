@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from septet import messages as m
-from septet._core.orders import disputes
+from septet._core.orders import contradictions, disputes
 from septet._core.orders.ids import parse
 from septet._core.orders.lifecycle import FILLS_BEFORE_NS, OrderLifecycle, trade_key
 from septet._core.orders.records import RANK, Child, External, Foreign, Outside
@@ -65,26 +65,29 @@ def _acked(lifecycle: OrderLifecycle, event: m.Acked) -> None:
         lifecycle.alert("error", "unknown_answer", text)
         return
     _identify(lifecycle, child, event.venue_order_id, event.at_ns)
-    _echo(lifecycle, child, event.side, event.quantity, event.price, event.at_ns, is_answer=True)
-    _seen(lifecycle, child, event.state, event.filled, "", event.at_ns)
+    _echo(lifecycle, child, event, event.at_ns, is_answer=True)
+    _seen(lifecycle, child, event, event.at_ns)
     old = lifecycle.records.children.get(child.replaces)
     if old is not None and not old.is_final:
         lifecycle.look(old, event.at_ns)
 
 
 def _echo(
-    lifecycle: OrderLifecycle, child: Child, side: m.Side, quantity: float | None,
-    price: float | None, now_ns: int, *, is_answer: bool = False,
+    lifecycle: OrderLifecycle, child: Child, event: m.Acked | m.OrderSeen, now_ns: int, *,
+    is_answer: bool = False,
 ) -> None:  # fmt: skip
     """Compare the first thing the venue says of an order with what was asked for.
 
     The answer to the request is compared even if the stream or a fill was faster: what was known
-    by then stays, and the symbol is halted all the same.
+    by then stays, and the symbol is halted all the same. So it is with a word that contradicts
+    itself.
     """
+    side, quantity, price = event.side, event.quantity, event.price
     known = child.echoed or child.is_final
     if known and not is_answer:
         return
-    child.echoed = True
+    odd = contradictions.contradicts_itself(event.state, quantity, event.filled, child.tolerance)
+    child.echoed, known = child.echoed or not odd, known or odd
     wrong = []
     if (side == "buy") != (child.sign > 0):
         wrong.append(f"side {side}")
@@ -116,17 +119,24 @@ def _echo(
 
 
 def _seen(
-    lifecycle: OrderLifecycle,
-    child: Child,
-    state: m.OrderState,
-    filled: float,
-    text: str,
-    now_ns: int,
+    lifecycle: OrderLifecycle, child: Child, event: m.Acked | m.OrderSeen, now_ns: int
 ) -> None:
     """Take in a state of an order, whoever showed it."""
+    state, filled = event.state, event.filled
     if child.is_final:
         _seen_after(lifecycle, child, state, filled)
         return
+    by, text = (event.by, event.text) if isinstance(event, m.OrderSeen) else ("", "")
+    odd = contradictions.fault_of(child, state, event.quantity, filled)
+    if odd:
+        contradictions.take(lifecycle, child, state, odd, now_ns)
+        if by == "cancel" and not child.is_final:
+            lifecycle.cancel_failed(child, now_ns)
+        return
+    if by in ("query", "list"):
+        child.agreed_ns = now_ns
+    if by == "query" and not lifecycle.is_final(state):
+        child.read_filled, child.read_ns = filled, now_ns
     child.exists = True
     child.vanished_ns = 0
     child.received_ns = max(child.received_ns, now_ns)
@@ -135,31 +145,28 @@ def _seen(
     if lifecycle.is_final(state):
         if child.claim is None or state == "filled":
             child.claim, child.claim_text = state, text
-        child.delete_ns = 0
+        child.delete_ns = child.contradicted_ns = 0
         if child.claim == "filled":
             child.seen = max(child.seen, child.quantity)
     else:
         lifecycle.move(child, "partially_filled" if child.counted > child.tolerance else "open")
     if child.seen > seen or child.claim != claim:
         child.reported_ns = now_ns
-    if child.claim is None:
-        lifecycle.calm(child, now_ns)
-    else:
+    if child.claim is not None:
         child.look_ns = 0
+    elif not child.contradicted_ns:
+        lifecycle.calm(child, now_ns)
     lifecycle.settle(child, now_ns)
     lifecycle.push_cancel(child, now_ns)
 
 
-def _seen_after(
-    lifecycle: OrderLifecycle, child: Child, state: m.OrderState, filled: float
-) -> None:
+def _seen_after(life: OrderLifecycle, child: Child, state: m.OrderState, filled: float) -> None:
     """Judge news of a child that is final for us: old, or a request accepted after all."""
     if filled > child.seen + child.tolerance:
         child.seen = filled
-        lifecycle.refresh_fills(child)
-    if child.exists or lifecycle.is_final(state) or state in ("intent", "submitted", "unknown"):
-        return
-    _cancel_ghost(lifecycle, child)
+        life.refresh_fills(child)
+    if not (child.exists or life.is_final(state) or state in ("intent", "submitted", "unknown")):
+        _cancel_ghost(life, child)
 
 
 def _cancel_ghost(lifecycle: OrderLifecycle, child: Child) -> None:
@@ -269,13 +276,11 @@ def _order_seen(lifecycle: OrderLifecycle, event: m.OrderSeen, now_ns: int) -> N
         _stranger(lifecycle, event)
         return
     _identify(lifecycle, child, event.venue_order_id, now_ns)
-    if event.by == "query" and not lifecycle.is_final(event.state):
-        child.read_filled, child.read_ns = event.filled, now_ns
     if event.by != "cancel":
-        _echo(lifecycle, child, event.side, event.quantity, event.price, now_ns)
+        _echo(lifecycle, child, event, now_ns)
     elif child.delete_ns and not lifecycle.is_final(event.state):
         lifecycle.cancel_failed(child, now_ns)
-    _seen(lifecycle, child, event.state, event.filled, event.text, now_ns)
+    _seen(lifecycle, child, event, now_ns)
 
 
 def _unreadable(lifecycle: OrderLifecycle, event: m.Unreadable) -> None:
@@ -312,7 +317,8 @@ def _open_orders(lifecycle: OrderLifecycle, event: m.OpenOrders) -> None:
             continue
         ours += 1
         listed.add(child.client_id)
-        if event.asked_ns > child.read_ns:
+        odd = contradictions.fault_of(child, seen.state, seen.quantity, seen.filled)
+        if event.asked_ns > child.read_ns and not odd:
             child.read_filled, child.read_ns = seen.filled, event.asked_ns
         if not child.is_final:
             _order_seen(lifecycle, seen, now_ns)

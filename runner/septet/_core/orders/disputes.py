@@ -15,6 +15,7 @@ from __future__ import annotations
 import msgspec
 
 from septet import messages as m
+from septet._core.orders import contradictions
 from septet._core.orders.lifecycle import OrderLifecycle
 from septet._core.orders.records import SECOND_NS, Child, Disputed
 
@@ -47,6 +48,10 @@ NO_ID = frozenset({"", "none", "null", "nan"})
 def take(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_ns: int) -> None:
     """Book an execution of a child, or dispute it."""
     if lifecycle.is_booked(child, fill):
+        return
+    odd = contradictions.fault_of_fill(child, fill)
+    if odd and not fill.listed:
+        contradictions.take(lifecycle, child, None, odd, now_ns)
         return
     why = _fault(lifecycle, child, fill, now_ns)
     if why:

@@ -111,7 +111,7 @@ class OrderLifecycle:
         """Make a child final; what follows for its parent is decided by `proceed`."""
         self.move(child, state, reason)
         child.final_ns = max(1, now_ns)
-        child.look_ns = child.fills_ns = child.delete_ns = 0
+        child.look_ns = child.fills_ns = child.delete_ns = child.contradicted_ns = 0
         self._found(child, "the order has ended")
         self.records.live.remove(child.client_id)
         self.records.finals.append(child.client_id)
@@ -126,7 +126,7 @@ class OrderLifecycle:
             self.finish(child, "filled", "", now_ns)
         elif child.claim is not None and child.claim != "filled" and not self._misses(child):
             self.finish(child, child.claim, child.claim_text, now_ns)
-        elif child.claim is not None or self._misses(child):
+        elif child.claim is not None or child.contradicted_ns or self._misses(child):
             self._miss(child, now_ns)
         else:
             child.fills_ns = 0
@@ -141,6 +141,13 @@ class OrderLifecycle:
             child.missing_ns = now_ns
             child.fills_pause_ns = self.timing.look_first_ns
             child.fills_ns = now_ns + child.fills_pause_ns
+
+    @staticmethod
+    def lost_text(child: Child) -> str:
+        """Say what a venue tells of a child, and what of it is known."""
+        if child.contradicted_ns:
+            return f"{child.client_id}: told {child.contradiction}; {child.counted:.12g} found"
+        return f"{child.client_id}: {child.seen:.12g} filled, {child.counted:.12g} found"
 
     def _found(self, child: Child, by: str) -> None:
         """No execution of a child is missing any more."""
@@ -320,8 +327,7 @@ class OrderLifecycle:
             child.fills_ns = now_ns + child.fills_pause_ns
             if not child.alarmed and now_ns - child.missing_ns >= timing.wait_alarm_ns:
                 child.alarmed = True
-                text = f"{child.client_id}: {child.seen:.12g} filled, {child.counted:.12g} found"
-                self.alert("critical", LOST, text, child.symbol)
+                self.alert("critical", LOST, self.lost_text(child), child.symbol)
         if child.cancels:
             self.push_cancel(child, now_ns)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from septet import messages as m
 from septet._core.checks import floor_to_lot
-from septet._core.orders import disputes
+from septet._core.orders import contradictions, disputes
 from septet._core.orders.lifecycle import LOST, OrderLifecycle
 from septet._core.orders.records import LARGEST_FEE, SECOND_NS, Child, Disputed
 
@@ -33,12 +33,11 @@ def tick(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
         return
     if not child.lost:
         child.lost, child.account_pause_ns = True, FIRST_NS
-        k, text = child.symbol, f"{child.seen:.12g} filled, {child.counted:.12g} found"
-        lifecycle.commands += lifecycle.guards.trip(
-            LOST, now_ns, symbol=k, text=f"{child.client_id}: {text}"
-        )
+        k, text = child.symbol, lifecycle.lost_text(child)
+        lifecycle.commands += lifecycle.guards.trip(LOST, now_ns, symbol=k, text=text)
         if child.protects:
-            text = f"{child.client_id}: the stop at the venue is told filled, and no execution is "
+            told = child.contradiction if child.contradicted_ns else "filled"
+            text = f"{child.client_id}: the stop at the venue is told {told}, and no execution is "
             text += "found; the engine watches the level until it is known"
             lifecycle.alert("error", "stop_lost", text, k)
     elif now_ns < child.account_ns:
@@ -64,7 +63,8 @@ def let_exit_pass(lifecycle: OrderLifecycle, stop: Child, now_ns: int) -> bool:
     k = stop.symbol
     held, asked_ns = lifecycle.records.held.get(k, (0.0, 0))
     there = min(abs(lifecycle.position(k)), held if lifecycle.position(k) > 0.0 else -held)
-    if stop.claim is None or not stop.lost or asked_ns <= stop.reported_ns:
+    told = stop.claim is not None or stop.contradicted_ns
+    if not told or not stop.lost or asked_ns <= stop.reported_ns:
         return False
     if floor_to_lot(max(0.0, there), lifecycle.instrument(k).lot) <= 0.0:
         return False
@@ -106,6 +106,7 @@ def settle(
         Whether something was booked: then `gap` is no more what it was.
     """
     settles_ns, lot = lifecycle.timing.settles_ns, lifecycle.instrument(k).lot
+    contradictions.settle(lifecycle, k, gap, asked_ns, now_ns)
     lost, lately = _lost(lifecycle, k), lifecycle.records.lately.get(k)
     open_ = [each for each in lifecycle.records.disputes.get(k, ()) if not each.settled]
     names = {each.client_id for each in open_ if not each.booked_price}
@@ -139,7 +140,7 @@ def settle(
 
 
 def _missing(child: Child) -> float:
-    return max(0.0, child.seen - child.counted)
+    return max(0.0, (child.quantity if child.contradicted_ns else child.seen) - child.counted)
 
 
 def _explains(gap: float, moved: float, lot: float) -> bool:
@@ -151,8 +152,12 @@ def _explains(gap: float, moved: float, lot: float) -> bool:
 def _gone(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
     """Go on as if the venue had not told the executions that are missing."""
     text = f"{child.client_id}: {_missing(child):.12g} told filled is not in the account"
-    child.seen = child.counted
-    if child.claim is None:
+    if child.contradicted_ns:
+        text = f"{child.client_id}: told {child.contradiction}; the account shows nothing of it"
+    seen_open = child.agreed_ns > child.contradicted_ns
+    claim = child.claim or (None if seen_open else child.contradicted_end)
+    child.seen, child.contradicted_ns, child.contradicted_end = child.counted, 0, None
+    if claim is None:
         lifecycle.alert("warning", LOST, f"{text}: left out", child.symbol)
         lifecycle.calm(child, now_ns)
         lifecycle.settle(child, now_ns)
@@ -160,7 +165,7 @@ def _gone(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
     lifecycle.alert("warning", LOST, f"{text}: the order counts as gone", child.symbol)
     _cancel(lifecycle, child)
     child.cancels = False  # what follows is what follows a stop that was lost
-    state = "cancelled" if child.claim == "filled" else child.claim
+    state = "cancelled" if claim == "filled" else claim
     lifecycle.finish(child, state, "never_executed", now_ns)
 
 

@@ -179,7 +179,9 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     of that are missing, `accepted` that a person has resumed since, `presumed` that the account
     showed them and they are booked. `let_go` is set once an exit has passed a stop whose
     executions are missing. `read_filled` is what the newest read of the order showed, at
-    `read_ns`.
+    `read_ns`. `contradiction` is the last word that contradicted itself, `contradicted_ns` when it
+    came (0 once it is settled), `contradicted_end` the final state that it named, `agreed_ns` when
+    a read last showed the order open, with quantities that can be.
     """
 
     client_id: str
@@ -232,6 +234,10 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     read_ns: int = 0
     accepted: bool = False
     presumed: bool = False
+    contradiction: str = ""
+    contradicted_ns: int = 0
+    contradicted_end: m.OrderState | None = None
+    agreed_ns: int = 0
 
     @property
     def is_final(self) -> bool:

@@ -32,6 +32,14 @@ QUOTE, THIRD = "USDT", "BNB"
 FINAL: Final = frozenset({"filled", "cancelled", "expired", "rejected"})
 TOGETHER: Final = 0.8
 """Share of equity that a strategy of several symbols may hold of those that move together."""
+_FALSE: Final[tuple[Callable[[int, int], tuple[m.OrderState, int]], ...]] = (
+    lambda part, whole: ("filled", 0),
+    lambda part, whole: ("filled", part),
+    lambda part, whole: ("partially_filled", 0),
+    lambda part, whole: ("partially_filled", whole),
+    lambda part, whole: ("open", part),
+)
+"""What cannot be of an order: its state and its executed units contradict each other."""
 _OWN: Final = 8
 """Ticks by which a symbol's step may differ from the one that all take: they move together."""
 
@@ -249,12 +257,22 @@ class Market:
         state, filled = order.state, order.filled
         if as_of_ns >= 0:
             state, filled = order.at(as_of_ns) or (state, filled)
+        state, filled = self.falsified(order, state, filled)
         return m.OrderSeen(
             at_ns=0, client_id=order.client_id, venue_order_id=order.venue_id,
             symbol=order.of.k, side=order.side, state=state,
             quantity=order.quantity / UNIT, filled=filled / UNIT,
             price=order.limit / TICK if order.limit else None, by=by, text=text,  # type: ignore[arg-type]
         )  # fmt: skip
+
+    def falsified(
+        self, order: Order, state: m.OrderState, filled: int
+    ) -> tuple[m.OrderState, int]:  # fmt: skip
+        """Return a state and executed units that contradict each other, or those given."""
+        if not order.ours or not self._weather.strikes("A18 false status"):
+            return state, filled
+        part, whole = max(1, order.quantity // 2), order.quantity
+        return self._world.chance.choice(_FALSE)(part, whole)
 
     def meet(self, order: Order) -> None:
         """Let an order meet the price: a part, the whole, or nothing."""
@@ -320,7 +338,11 @@ class Market:
             f"  venue fills {order.client_id or 'external'} {order.side} {quantity / UNIT} "
             f"{order.of.name} at {price / TICK} (trade {trade.trade_id}, {order.state})"
         )
-        self._notify(trade.reported("sim", unnamed=self._weather.strikes("E14 fill unnamed")))
+        told = trade.reported("sim", unnamed=self._weather.strikes("E14 fill unnamed"))
+        cumulative = order.filled / UNIT
+        if order.ours and self._weather.strikes("A18 false status"):
+            cumulative = self._world.chance.choice((0.0, told.quantity / 2))
+        self._notify(msgspec.structs.replace(told, cumulative=cumulative))
         self._notify(self.seen(order))
         if order.ours and self._weather.strikes("A3 overfill"):
             self._notify(self._false_execution(trade))

@@ -62,9 +62,11 @@ FAULTS: Final[dict[str, tuple[float, str]]] = {
     "S2 torn tail": (0.50, "the last write was cut (of a crash inside a write)"),
     # of one execution
     "A3 overfill": (0.10, "an execution beyond its order, of the other side or without an id"),
+    # of one word about an order or an execution
+    "A18 false status": (0.05, "a status that its own quantities contradict"),
 }
 """Name, how likely where it can happen, and what it is."""
-_OWN_CHANCE: Final = frozenset({"A3 overfill"})
+_OWN_CHANCE: Final = frozenset({"A3 overfill", "A18 false status"})
 """Faults that are drawn apart, so that the schedules of seeds from before they were added stay."""
 
 

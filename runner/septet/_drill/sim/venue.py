@@ -194,10 +194,11 @@ class SimVenue:
         made = market.accept(order)
         if self._weather.strikes("E6 duplicate id"):
             return Failed(_UNKNOWN, "duplicate order sent")
+        state, filled = market.falsified(made, made.state, made.filled)
         return m.Acked(
-            at_ns=0, client_id=order.client_id, venue_order_id=made.venue_id, state=made.state,
+            at_ns=0, client_id=order.client_id, venue_order_id=made.venue_id, state=state,
             side=made.side, quantity=made.quantity / UNIT, price=order.limit_price,
-            filled=made.filled / UNIT,
+            filled=filled / UNIT,
         )  # fmt: skip
 
     def _replace(self, order: m.Amend) -> Sequence[m.Event] | Failed:

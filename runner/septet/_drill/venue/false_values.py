@@ -39,19 +39,39 @@ def spoil(body: Any, name: str, value: Any) -> tuple[Any, int]:
 
 
 def spoil_answer(call: Call, answer: Answer, faults: Injector) -> Answer:
-    """Let a fault put a value that cannot be true into an answer, if one strikes."""
+    """Let a fault put into an answer what cannot be true, if one strikes."""
     if answer.mode != "send" or answer.status != 200 or answer.raw is not None:
         return answer
     occasion = f"{call.method} {call.path.rpartition('/')[2]}"
-    client_id = call.params.get("newClientOrderId", "")
-    strike = faults.strike(occasion, call.params.get("symbol", ""), client_id, only=_FALSE)
-    if strike is not None:
+    client_id, body = call.params.get("newClientOrderId", ""), answer.body
+    orders = [each for each in (body if isinstance(body, list) else [body]) if _is_order(each)]
+    only = _FALSE if not orders else _FALSE | _FALSE_STATUS
+    strike = faults.strike(occasion, call.params.get("symbol", ""), client_id, only=only)
+    if strike is not None and strike.fault.code in _FALSE_STATUS:
+        for each in orders:
+            status, executed = _contradiction(strike, each["origQty"])
+            each.update(status=status, executedQty=executed)
+    elif strike is not None:
         answer.body, count = spoil(answer.body, _field(strike), _value(strike))
         faults.note(strike, detail=f"{count} of {_field(strike)}", counts=False)
     return answer
 
 
 _FALSE: Final = frozenset({"A2"})
+_FALSE_STATUS: Final = frozenset({"A18"})
+
+
+def _is_order(body: Any) -> bool:
+    return isinstance(body, dict) and body.keys() >= {"status", "origQty", "executedQty"}
+
+
+def _contradiction(strike: Strike, quantity: str) -> tuple[str, str]:
+    """Return a status of an order, and what of it was executed, that contradict each other."""
+    part = text(units(quantity) // 2)
+    return {
+        "nothing": ("FILLED", text(0)), "part": ("FILLED", part),
+        "partly": ("PARTIALLY_FILLED", text(0)), "new": ("NEW", part),
+    }[strike.word_of("kind", "nothing")]  # fmt: skip
 
 
 def _field(strike: Strike) -> str:
@@ -70,7 +90,10 @@ def redirect(strike: Strike, call: Call) -> Answer:
 
 
 def false_report(event: Body, strike: Strike, number: int) -> list[Body]:
-    """Return the events that are told in place of one about an execution."""
+    """Return the events that are told in place of one about an order or an execution."""
+    if strike.fault.code == "A18":
+        status, all_of_it = _contradiction(strike, event["q"])
+        return [{**event, "X": status, "z": all_of_it}]
     if strike.fault.code == "A2":
         return [spoil(event, strike.word_of("field", "n"), _value(strike))[0]]
     more = copy.deepcopy(event)

@@ -60,6 +60,8 @@ A2    a value that cannot be true; target ``POST order`` or  field, value
 A3    one execution too many is told                         kind (beyond; again, no_id)
 A5    prices are stamped in the future                       ahead_ms (3600000), messages (1)
 A10   418 as E3, for all clients of the address
+A18   a status that the quantities beside it contradict;     kind (nothing executed of a filled
+      target ``POST order``, another request, or ``report``  order; or part, partly, new)
 ====  =====================================================  ====================================
 """
 
@@ -82,10 +84,11 @@ REQUESTS = {
     "N1": "place", "N2": "place", "N3": "place", "N4": "place", "N6": "cancel", "N13": "place",
     "E1": "place", "E5": "place", "E6": "place", "E9": "place", "E10": "place", "E11": "cancel",
     "E15": "place", "E16": "query", "E21": "place", "A1": "place", "A2": "POST order",
+    "A18": "POST order",
 }  # fmt: skip
 """Code -> the occasion it strikes unless its target says otherwise."""
 _EVER_MS = 10**12
-ANYWHERE = frozenset({"N1", "N2", "N3", "N6", "N13", "E1", "A2"})
+ANYWHERE = frozenset({"N1", "N2", "N3", "N6", "N13", "E1", "A2", "A18"})
 """Those that may strike any request, where their target says so."""
 EVENTS = {"E12": "trade", "E13": "trade", "E14": "trade", "A3": "trade"}
 LASTING = {

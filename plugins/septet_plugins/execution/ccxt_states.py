@@ -1,0 +1,121 @@
+"""Where an order stands, as its status and its quantities say it together.
+
+Nothing is made of a status that its quantities contradict: it is handed on with them as it was
+told, and the core asks again. ccxt calls an order closed whether it was filled or has ended
+otherwise, and open whether or not a part of it is filled; the exchange's own word tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import septet.messages as m
+from septet.plugin.live import Unreadable, read_choice, read_quantity
+from septet_plugins.exchange.unusual import UNUSUAL
+
+__all__ = ["amounts_of", "contradicts_itself", "cumulative_of", "state_of"]
+
+_ROUNDED: Final = 1e-6
+"""Sums of fills are rounded by exchanges: this share of a quantity is none."""
+_STATUSES: Final = frozenset(
+    {
+        "open", "closed", "canceled", "canceling", "expired", "expiring", "rejected", "pending",
+        "PENDING_NEW",
+    }
+)  # fmt: skip
+"""What ccxt calls the state of an order; a word that it hands on unread is the exchange's own."""
+_STATES: Final[Mapping[str, m.OrderState]] = {
+    "canceled": "cancelled",
+    "expired": "expired",
+    "rejected": "rejected",
+}
+_OWN_WORDS: Final = ("X", "status", "orderStatus", "order_status", "state")
+"""Where the raw order of Binance, Bybit, Kraken and OKX holds the exchange's own word."""
+_OWN_STATES: Final[Mapping[str, m.OrderState]] = {
+    "new": "open",
+    "live": "open",
+    "partiallyfilled": "partially_filled",
+}
+_ENDINGS: Final = ("cancel", "expire", "reject", "deactivat")
+"""What the word of an order contains that ended otherwise than by being filled."""
+
+
+def state_of(order: Mapping[str, Any]) -> m.OrderState:
+    """Return where an order stands; quantities that contradict it do not change it.
+
+    Raises
+    ------
+    Unreadable
+        If its state has no name that is known, or its quantities are no numbers.
+    """
+    _, filled = amounts_of(order)
+    told, own = order.get("status"), _own_word(order)
+    status = "" if told is None else read_choice(told, "status", _STATUSES)
+    if status == "closed":
+        return "cancelled" if any(each in own for each in _ENDINGS) else "filled"
+    if status in _STATES:
+        return _STATES[status]
+    state = _OWN_STATES.get(own) if status == "open" else None
+    return state or ("partially_filled" if filled > 0.0 else "open")
+
+
+def _own_word(order: Mapping[str, Any]) -> str:
+    """Return the exchange's own word, without what differs in its spelling; "" for none."""
+    info = order.get("info")
+    words = [info.get(key) for key in _OWN_WORDS] if isinstance(info, Mapping) else []
+    found = next((each for each in words if isinstance(each, str) and each), "")
+    return found.replace("_", "").replace("-", "").lower()
+
+
+def amounts_of(order: Mapping[str, Any]) -> tuple[float | None, float]:
+    """Return the quantity of an order and what of it is filled.
+
+    Raises
+    ------
+    Unreadable
+        If one is no number, or more is filled than there is.
+    """
+    told = order.get("amount")
+    amount = None if told is None else read_quantity(told, "quantity")
+    filled = read_quantity(order.get("filled") or 0.0, "filled")
+    if amount and filled > amount * (1.0 + _ROUNDED):
+        raise Unreadable("filled", filled, f"at most the order's quantity, {amount:.12g}")
+    return amount, filled
+
+
+def contradicts_itself(order: Mapping[str, Any]) -> bool:
+    """Whether the status of an order cannot go with its quantities, or its executions with them.
+
+    Raises
+    ------
+    Unreadable
+        If it cannot be read.
+    """
+    state, (amount, filled) = state_of(order), amounts_of(order)
+    least = (amount or filled) * _ROUNDED
+    if sum(_quantity(each.get("amount")) or 0.0 for each in order.get("trades") or ()) > (
+        filled + least
+    ):
+        return True
+    if state == "filled":
+        return amount is not None and filled < amount - least
+    if state == "partially_filled":
+        return filled <= 0.0 or (amount is not None and filled >= amount - least)
+    return state == "open" and filled > 0.0
+
+
+def cumulative_of(trade: Mapping[str, Any]) -> float | None:
+    """Return what the order of an execution has executed in all, where its report says so."""
+    info = trade.get("info")
+    if not isinstance(info, Mapping) or info.get("e") != "executionReport":
+        return None
+    return _quantity(info.get("z"))
+
+
+def _quantity(value: Any) -> float | None:
+    """Return a quantity; None for what is none, which is reported where it is taken."""
+    try:
+        return read_quantity(value, "quantity")
+    except UNUSUAL:
+        return None

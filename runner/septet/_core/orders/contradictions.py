@@ -1,0 +1,108 @@
+"""What a venue says of an order where its figures contradict each other, or what is booked.
+
+Such a word is no fact: it books nothing and ends nothing, a protective stop least of all. It is
+reported once per order, the order, its executions and the account are asked for, and entries of
+the symbol are blocked (`lost_fill`; `unknown_order` as well where nothing else has shown the
+order). It is settled by a read of the order and one of the account that agree with what is booked,
+by a word that is consistent, by executions, or, where the venue keeps to it for longer than
+`settles`, by the account alone (`lost_fills.settle`).
+"""
+
+from __future__ import annotations
+
+from septet import messages as m
+from septet._core.orders.lifecycle import OrderLifecycle
+from septet._core.orders.records import Child
+
+__all__ = ["contradicts_itself", "fault_of", "fault_of_fill", "settle", "take"]
+
+
+def contradicts_itself(
+    state: m.OrderState, quantity: float | None, filled: float, tolerance: float
+) -> bool:
+    """Whether the state that a venue tells cannot go with the quantities it tells with it.
+
+    Parameters
+    ----------
+    quantity
+        The quantity of the order (base); None or 0 where the venue does not say it.
+    filled
+        What of it has been executed in all.
+    tolerance
+        By how much quantities may differ and count as equal.
+    """
+    whole = quantity or 0.0
+    if whole and filled > whole + tolerance:
+        return True
+    match state:
+        case "filled":
+            return filled < whole - tolerance
+        case "partially_filled":
+            return filled <= tolerance or 0.0 < whole <= filled + tolerance
+        case "open":
+            return filled > tolerance
+        case _:
+            return False
+
+
+def fault_of(child: Child, state: m.OrderState, quantity: float | None, filled: float) -> str:
+    """Return what contradicts itself, or what is known of the order, in a word about it, or ""."""
+    whole, tolerance = quantity or child.quantity, child.tolerance
+    told = f"{state} with {filled:.12g} executed of {whole:.12g}"
+    if contradicts_itself(state, whole, filled, tolerance):
+        return told
+    if contradicts_itself(state, child.quantity, filled, tolerance):
+        return f"{told}, and the order is one of {child.quantity:.12g}"
+    ended = state in ("cancelled", "expired", "rejected")
+    if ended and not child.presumed and filled < child.counted - tolerance:
+        return f"{told}, and {child.counted:.12g} of it is booked"
+    return ""
+
+
+def fault_of_fill(child: Child, fill: m.Filled) -> str:
+    """Return what contradicts itself in the report of an execution, or ""."""
+    if fill.cumulative is None or fill.quantity <= fill.cumulative + child.tolerance:
+        return ""
+    return (
+        f"{fill.quantity:.12g} executed in trade {fill.trade_id}, and {fill.cumulative:.12g} "
+        "executed in all"
+    )
+
+
+def take(
+    lifecycle: OrderLifecycle, child: Child, state: m.OrderState | None, why: str, now_ns: int
+) -> None:
+    """Take in a word that contradicts itself: report it, ask, and book nothing."""
+    if not child.contradiction:
+        text = f"{child.client_id}: the venue says {why}; nothing of that is taken, it is asked "
+        text += "again, and entries wait until the order and the account agree"
+        lifecycle.alert("error", "unreadable", text, child.symbol)
+    first, child.contradiction = child.contradicted_ns == 0, why
+    if child.is_final:
+        lifecycle.refresh_fills(child)
+        return
+    child.contradicted_ns = max(1, now_ns)
+    child.contradicted_end = state if state is not None and lifecycle.is_final(state) else None
+    child.received_ns = max(child.received_ns, now_ns)
+    if first:  # asked again after growing pauses, however often it is said
+        child.reported_ns = now_ns
+        if child.exists:
+            lifecycle.look(child, now_ns)
+        else:
+            lifecycle.doubt(child, now_ns, f"the venue says {why}")
+    elif not child.look_ns:
+        child.look_ns = now_ns + lifecycle.timing.look_first_ns
+    lifecycle.settle(child, now_ns)
+
+
+def settle(lifecycle: OrderLifecycle, k: int, gap: float, asked_ns: int, now_ns: int) -> None:
+    """Let go of contradictions that a read of the order and one of the account do not bear out."""
+    if abs(gap) > lifecycle.instrument(k).lot:
+        return
+    for name in list(lifecycle.records.live):
+        child = lifecycle.records.children[name]
+        since_ns = child.contradicted_ns
+        if child.symbol == k and since_ns and min(child.agreed_ns, asked_ns) > since_ns:
+            child.contradicted_ns, child.contradicted_end = 0, None
+            lifecycle.calm(child, now_ns)
+            lifecycle.settle(child, now_ns)
