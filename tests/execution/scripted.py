@@ -59,6 +59,8 @@ class Scripted:
             import time
 
             return web.json_response({"serverTime": time.time_ns() // 1_000_000})
+        if name == "account":
+            return web.json_response({"canWithdraw": False, "balances": []})
         return web.json_response([] if name in ("openOrders", "myTrades") else {})
 
 

@@ -466,11 +466,11 @@ class CcxtFeed:
         """Return the open time of the oldest bar that can be had; None if there is none."""
         if not self._timeframe:
             self._timeframe = timeframe_of(self._client, self._request.bar_ns)
-        page = await self._ask(
-            "fetch_ohlcv", symbol, self._timeframe, 0, self._terms.page_bars,
-            dict(self._terms.params),
-        )  # fmt: skip
         try:
+            page = await self._ask(
+                "fetch_ohlcv", symbol, self._timeframe, 0, self._terms.page_bars,
+                dict(self._terms.params),
+            )  # fmt: skip
             return min(int(row[0]) for row in page) * _MS if page else None
         except UNUSUAL as error:
             raise RunError(f"bars of {symbol} cannot be read: {self._scrub(error)}") from None

@@ -26,8 +26,9 @@ from septet.plugin.data import (
     candles,
     format_duration,
 )
-from septet.plugin.live import Clock, LiveFeed, Tasks
+from septet.plugin.live import Clock, LiveFeed, Tasks, Unreadable
 from septet_plugins.data.stored import read_stored, the_store
+from septet_plugins.exchange.bodies import check_body
 from septet_plugins.exchange.known import known_exchange
 from septet_plugins.exchange.pages import Pages, timeframe_of
 from septet_plugins.exchange.sessions import guard_sessions
@@ -184,6 +185,7 @@ class CcxtHistory:
             settings["urls"] = config.urls
         client = getattr(ccxt, self.exchange)(settings)
         guard_sessions(client)
+        _check_bodies(client)
         try:
             if config.sandbox:
                 client.set_sandbox_mode(True)
@@ -202,7 +204,7 @@ class CcxtHistory:
                 return question(*args, **keys)
             except (ccxt.AuthenticationError, ccxt.BadSymbol, ccxt.BadRequest) as error:
                 raise RunError(f"{self.exchange} refused: {error}") from error
-            except ccxt.NetworkError as error:
+            except (ccxt.NetworkError, Unreadable) as error:
                 if attempt == self._config.retries:
                     raise RunError(
                         f"{self.exchange} cannot be reached: {type(error).__name__}: {error}",
@@ -297,6 +299,18 @@ class _Job:
     def _keep(self, frame: Any, covered: tuple[int, int]) -> None:
         self._store.append(self._history.source, self._symbol, self._bar, frame, covered)
         self.rows += frame.height
+
+
+def _check_bodies(client: Any) -> None:
+    """Let an answer that is not what was asked for be an error, and not an empty page."""
+    fetch = client.fetch
+
+    def fetching(url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
+        answer = fetch(url, method, headers, body)
+        check_body(client.id, method, url, answer)
+        return answer
+
+    client.fetch = fetching
 
 
 def _frame(rows: Sequence[Sequence[Any]]) -> Any:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from weakref import WeakSet, WeakValueDictionary
 
 from septet.plugin.live import Clock, may_leave
+from septet_plugins.exchange.bodies import check_body
 
 __all__ = ["Barred", "Gate", "Wire", "call", "check_host", "listen"]
 
@@ -212,7 +213,9 @@ def listen(client: Any, gate: Gate, heard: Any, hosts: frozenset[str] | None = N
         gate.check(wire, url)
         if wire is not None:
             wire.sent, wire.url = True, url
-        return await fetch(url, method, headers, body)
+        answer = await fetch(url, method, headers, body)
+        check_body(client.id, method, url, answer)
+        return answer
 
     def answering(
         code: int, reason: str, url: str, method: str, headers: Any, body: str, *rest: Any

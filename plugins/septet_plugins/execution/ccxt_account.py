@@ -326,6 +326,10 @@ class Account:
         balance, wrong = await self._rest.attempt("fetch_balance")
         if wrong or not isinstance(balance, dict):
             return None
+        if not balance.get("info"):
+            empty = Unreadable("the balances", balance.get("info"), "an answer with content")
+            self._notices.notify("balance", empty)
+            return None
         pairs = map(self._translator.base_and_quote, range(len(self._translator.symbols)))
         ours = {each for pair in pairs for each in pair}
         for error in self._unread.values():

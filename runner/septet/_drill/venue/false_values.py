@@ -51,6 +51,8 @@ def spoil_answer(call: Call, answer: Answer, faults: Injector) -> Answer:
         for each in orders:
             status, executed = _contradiction(strike, each["origQty"])
             each.update(status=status, executedQty=executed)
+    elif strike is not None and "body" in strike.fault.parameters:
+        answer.raw = strike.word_of("body").encode()
     elif strike is not None:
         answer.body, count = spoil(answer.body, _field(strike), _value(strike))
         faults.note(strike, detail=f"{count} of {_field(strike)}", counts=False)

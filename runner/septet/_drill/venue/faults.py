@@ -56,7 +56,7 @@ D5    a frame that is no JSON; target market or user         frame
 D6    every message many times                               factor (50)
 A1    executed, answered with a redirect                     status (307), to (same; or a host)
 A2    a value that cannot be true; target ``POST order`` or  field, value
-      another request, or ``report``
+      another request, or ``report``                         or body (a text)
 A3    one execution too many is told                         kind (beyond; again, no_id)
 A5    prices are stamped in the future                       ahead_ms (3600000), messages (1)
 A10   418 as E3, for all clients of the address
