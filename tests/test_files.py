@@ -238,9 +238,21 @@ def test_what_a_live_run_writes_follows_no_link(tmp_path: Path, victim: Path) ->
 
 
 def test_a_file_is_as_readable_as_the_umask_says(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
     files.replace_file(tmp_path / "open", "x")
     files.replace_file(tmp_path / "shut", "x", mode=0o600)
     assert stat.S_IMODE((tmp_path / "shut").stat().st_mode) == 0o600
     usual = tmp_path / "usual"
     usual.write_text("x")
     assert (tmp_path / "open").stat().st_mode == usual.stat().st_mode
+
+
+def test_what_is_made_in_a_folder_of_one_user_is_that_users_alone(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    files.replace_file(tmp_path / "replaced", "x")
+    files.create_file(tmp_path / "created").close()
+    os.close(files.open_append(tmp_path / "appended"))
+    files.replace_file(files.make_folder(tmp_path / "folder") / "inner", "x")
+    modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in tmp_path.rglob("*")}
+    files_too = dict.fromkeys(("replaced", "created", "appended", "inner"), 0o600)
+    assert modes == {**files_too, "folder": 0o700}

@@ -69,17 +69,26 @@ def open_regular(path: Path, *, follow: bool = True) -> BinaryIO:
     return os.fdopen(handle, "rb")
 
 
+def _no_more_open(path: Path, mode: int) -> int:
+    """Return a mode for what is made in a folder: no more open to others than the folder is."""
+    try:
+        return mode & (path.parent.stat().st_mode | 0o700)
+    except OSError:
+        return mode  # making it says what is wrong
+
+
 @contextlib.contextmanager
 def replacing(path: Path, *, mode: int = 0o666, durable: bool = False) -> Iterator[BinaryIO]:
     """Give a file to write; it takes the name `path` when the block ends without an exception.
 
-    `mode` is reduced by the umask. `durable` syncs the file before it is renamed. After an
-    exception nothing is left.
+    `mode` is reduced by the umask and by what the folder denies others: what is made in a folder
+    of one user is that user's alone, wherever it is moved later. `durable` syncs the file before
+    it is renamed. After an exception nothing is left.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     draft.unlink(missing_ok=True)  # of a dead process that had this id; a link itself goes
     try:
-        handle = os.open(draft, os.O_RDWR | _NEW, mode)
+        handle = os.open(draft, os.O_RDWR | _NEW, _no_more_open(path, mode))
         with os.fdopen(handle, "w+b") as file:
             yield file
             file.flush()
@@ -103,13 +112,13 @@ def replace_file(
 
 def create_file(path: Path, *, mode: int = 0o666) -> BinaryIO:
     """Open a new file to write it; FileExistsError if its name is taken, by a link as well."""
-    return os.fdopen(os.open(path, os.O_RDWR | _NEW, mode), "w+b")
+    return os.fdopen(os.open(path, os.O_RDWR | _NEW, _no_more_open(path, mode)), "w+b")
 
 
 def open_append(path: Path, *, mode: int = 0o666) -> int:
     """Return the handle of a file to append to, made if it is missing; a link is refused."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    handle = os.open(path, flags, mode)
+    handle = os.open(path, flags, _no_more_open(path, mode))
     _insist(handle, path)
     return handle
 
@@ -139,7 +148,7 @@ def make_folder(path: Path, *, mode: int = 0o777) -> Path:
         If it is a symbolic link or no folder.
     """
     try:
-        path.mkdir(mode=mode)
+        path.mkdir(mode=_no_more_open(path, mode))
     except FileExistsError:
         if not stat.S_ISDIR(path.lstat().st_mode):
             raise _refuse(path, _NO_FOLDER, errno.ENOTDIR) from None

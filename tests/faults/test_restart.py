@@ -399,8 +399,11 @@ def test_a11_what_a_run_leaves_is_its_users_alone(stage: Stage) -> None:
     finally:
         os.umask(before)
     assert folder.stat().st_mode & 0o777 == 0o700
-    for name in (JOURNAL, "log.jsonl"):
-        assert (folder / name).stat().st_mode & 0o777 == 0o600, name
+    there = {each.relative_to(folder).as_posix(): each for each in folder.rglob("*")}
+    assert there.keys() >= {JOURNAL, "log.jsonl", "manifest.json", "resolved.json", "strategy.yaml"}
+    for name, each in there.items():
+        expected = 0o700 if each.is_dir() else 0o600
+        assert each.stat().st_mode & 0o777 == expected, name
     folder.chmod(0o755)
     live(stage, bars=6)
     assert "is open to other users of this machine (mode 755)" in (folder / "log.jsonl").read_text()
