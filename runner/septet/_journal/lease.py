@@ -205,8 +205,9 @@ def _written(handle: int | None, path: Path, holder: Holder, what: str, hint: st
         raise RunError(
             f"{what}: {_named(path) or 'another process'}",
             hint=hint
-            or "stop that one first (septet halt RUN, then end it); a lease frees itself when "
-            "its process ends",
+            or "end that process first with SIGTERM (kill PID, or its service manager): its orders "
+            "stay at the venue, the protective stops too; a lease frees itself when its process "
+            "ends",
         )
     os.ftruncate(handle, 0)
     os.pwrite(handle, msgspec.json.encode(asdict(holder)), 0)

@@ -116,5 +116,6 @@ def _taken(who: str) -> str:
 
 
 _HINT: Final = (
-    "stop that one first; a lease frees itself when its process ends, and nobody needs to remove it"
+    "end that process first with SIGTERM, which keeps its stops at the venue; a lease frees itself "
+    "when its process ends, and nobody needs to remove it"
 )
