@@ -54,6 +54,8 @@ async def persist(
                 if tries:
                     notify("info", "reached", {"text": f"{what}: answered after {tries} failures"})
                 return answer
+        except Stopped:
+            raise
         except InputError as error:
             if not goes_on:
                 raise
