@@ -302,6 +302,7 @@ class ProcessHarness:
         )  # fmt: skip
         now_ns = clock.now_ns()
         session = self.journal.begin(pid=1, host="h", boot="b", now_ns=now_ns)
+        self.journal.note_live()
         self.ended = self.shell.start()
         await self.venue.open((SYMBOL,), self.shell.put)
         self.shell.put(

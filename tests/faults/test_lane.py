@@ -43,6 +43,7 @@ def test_p9_killed_processes_count_though_they_could_not_say_so(stage: Stage) ->
             with closing(Journal.open(folder / JOURNAL, mark=mark_path(folder.name))) as journal:
                 now_ns = stage.world.clock.now_ns()
                 journal.begin(pid=1, host=gethostname(), boot=boot_id(), now_ns=now_ns)
+                journal.note_live()
         posted = len(stage.venue.named("submit"))
         result = stage.run(mode="live", bars=4 if crashes > 1 else 8)
         if crashes > 1:

@@ -121,6 +121,7 @@ def test_crashes_are_counted(tmp_path: Path) -> None:
             began = number * minute
             session = journal.begin(pid=1, host="h", boot="b", now_ns=began)
             assert session == number + 1
+            journal.note_live()
             if clean is not None:
                 journal.end(clean=clean, how="signal", now_ns=began + 1)
         now = 5 * minute
@@ -132,6 +133,21 @@ def test_crashes_are_counted(tmp_path: Path) -> None:
         journal.begin(pid=1, host="h", boot="b", now_ns=now)
         assert journal.crashes_within(10 * minute, now) == 4
         assert [each.clean for each in journal.sessions()] == [True, None, False, None, None, None]
+
+
+def test_a_start_that_failed_before_it_was_live_is_no_crash(tmp_path: Path) -> None:
+    with Journal.create(tmp_path / "j", HEAD) as journal:
+        for number in range(9):
+            journal.begin(pid=1, host="h", boot="b", now_ns=number)
+            if number % 2:
+                journal.end(clean=False, how="no answer", now_ns=number)
+        assert journal.crashes_within(10**9, 9) == 0
+        journal.begin(pid=1, host="h", boot="b", now_ns=9)
+        journal.note_live()
+        journal.end(clean=False, how="a bug", now_ns=10)
+        assert journal.crashes_within(10**9, 10) == 1
+        said = [each.how for each in journal.sessions() if each.clean is not None]
+        assert said == [*["the start failed: no answer"] * 4, "a bug"]
 
 
 def test_the_log_beside_the_database_stays_small(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ from septet._journal.files import (
 from septet._journal.form import FORMAT, MAX_ROW_BYTES, Head, row_of, snapshot_digest
 from septet._journal.lease import boot_id
 from septet._journal.lock import free
-from septet._journal.reader import BUSY_S, Reader, connect, guarded
+from septet._journal.reader import BUSY_S, IS_LIVE, NOT_LIVE, Reader, connect, guarded
 from septet._journal.tail import FRAME_BYTES, Tail, frame_of, tail_of
 from septet._journal.verify import Findings, mend, walk
 from septet.errors import InputError, JournalError
@@ -463,11 +463,22 @@ class Journal(Reader):
         with guarded(self.path, "noting the heartbeat"):
             self._db.execute("UPDATE lease SET heartbeat_ns = ?", (now,))
 
+    def note_live(self) -> None:
+        """Note that the start is done: an end that is not clean is a crash from here on."""
+        self.move()
+        with guarded(self.path, "noting that it is live"):
+            self._db.execute(
+                "UPDATE starts SET how = ? WHERE session = (SELECT max(session) FROM starts)",
+                (IS_LIVE,),
+            )
+
     def end(self, *, clean: bool, how: str, now_ns: int | None = None) -> None:
         """Note how the session ended; a killed process leaves that out."""
         now = time.time_ns() if now_ns is None else now_ns
         self.move()
         with guarded(self.path, "noting the end"), self._transaction():
+            if not clean and all(each.how != IS_LIVE for each in self.sessions()[-1:]):
+                how = f"{NOT_LIVE}{how}"
             self._db.execute(
                 "UPDATE starts SET ended_ns = ?, clean = ?, how = ?"
                 " WHERE session = (SELECT max(session) FROM starts)",

@@ -28,13 +28,20 @@ from septet._journal.tail import Seen, seen_in, tail_of
 from septet._text import insist_shallow
 from septet.errors import InputError, JournalError, SeptetError
 
-__all__ = ["understood", "Reader", "Session", "Snapshot", "TailFacts", "connect", "guarded"]
+__all__ = [
+    "IS_LIVE", "NOT_LIVE", "Reader", "Session", "Snapshot", "TailFacts", "connect", "guarded",
+    "understood",
+]  # fmt: skip
 
 CHUNK_ROWS: Final = 1_000
 BUSY_S: Final = 1.0
 """How long a locked database is waited for."""
 _UNSHARED: Final = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 _ROW: Final = "SELECT seq, at_ns, kind, event, commands, hash FROM entries"
+IS_LIVE: Final = "live"
+"""How a session stands from the end of its start on, until it says how it ended."""
+NOT_LIVE: Final = "the start failed: "
+"""How an end begins of a session that failed before."""
 _LATEST_ORDERS: Final = 256
 _SUBMIT: Final = b'"kind":"submit"'
 
@@ -364,16 +371,20 @@ class Reader:
         ]  # fmt: skip
 
     def crashes_within(self, window_ns: int, now_ns: int) -> int:
-        """Count starts that did not end cleanly, and ended within the window before `now_ns`.
+        """Count starts that were live and ended, not cleanly, in the window before `now_ns`.
 
         A killed process cannot write its end: it counts as ended when the next one began. The
-        last start counts only if it has said that it failed, since it may still be running.
+        last start counts only if it has said that it failed, since it may still be running. A
+        start that failed before it was live is none: whoever starts it again was told why.
         """
         starts = self.sessions()
         count = 0
         for place, start in enumerate(starts):
             last = place + 1 == len(starts)
             ended = start.ended_ns if last else start.ended_ns or starts[place + 1].began_ns
-            if ended is not None and not start.clean and ended > now_ns - window_ns:
-                count += 1
+            was_live = (
+                start.how == IS_LIVE if start.clean is None else not start.how.startswith(NOT_LIVE)
+            )
+            recent = ended is not None and ended > now_ns - window_ns
+            count += recent and not start.clean and was_live
         return count

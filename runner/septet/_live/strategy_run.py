@@ -226,6 +226,11 @@ class StrategyRun(LocalRun):
             self.market.decision_times.begin_here()
         self.market.start()
         self.live_ns = self.clock.market_ns()
+        assert self.journal is not None
+        try:
+            self.journal.note_live()
+        except JournalError as error:  # a full disk: then an end of this start counts for none
+            self.notify("warning", "journal_failed", {"text": error.message})
         self.notify("info", "live", {"text": f"{self.strategy.name} is live"})
 
     def _give(self) -> None:
