@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -82,7 +83,7 @@ def test_a13_a_halt_needs_no_journal(
     lease = Lease.take(holder) if runs else None
     root = folder.parents[1]
     said = septet("halt", "old", "--flatten", "--reason", "news", "--wait", "0", "--runs", root)
-    assert said.code == 0, said.err
+    assert said.code == (0 if runs else 1), said.err
     standing = read_halt(folder)
     assert standing is not None
     assert (standing.action, standing.reason) == ("flatten", "news")
@@ -194,15 +195,22 @@ def test_a_plain_halt_says_what_is_cancelled_what_is_kept_and_what_clears_it(
     lease = Lease.take(holder) if state == "running" else None
     words = (folder, "--reason", "news", "--wait", "0")
     said = septet("halt", *words).out
-    assert "has not answered" in said or state != "running"
     simulated = "simulated " if mode == "paper" else ""
     place = " at the venue" if mode == "live" else ""
+    resume = f"  cleared by: septet resume {folder.name} --name YOU --reason WHY, and by no restart"
+    if state != "running":
+        lines = said.splitlines()
+        nothing = f"  cancelled: nothing; {simulated}orders that rest{place} stay there"
+        assert nothing in lines
+        assert lines[-1].startswith(resume)
+        assert ("Held" in said) == (state == "stopped"), "as the journal knows"
+        return
+    assert "has not answered" in said
     cancelled, kept, *naked, cleared, closes = said.splitlines()[-(5 if mode == "live" else 4) :]
     orders = f"{simulated}orders{place}, entries, exits and protective stops"
-    assert cancelled == f"  cancelled: all its resting {orders}"
+    assert cancelled == f"  to be cancelled, once it looks: all its resting {orders}"
     assert kept.startswith(f"  kept: its {simulated}positions; while its process runs, exits are")
-    resume = f"septet resume {folder.name} --name YOU --reason WHY, and by no restart; until then"
-    assert cleared.startswith(f"  cleared by: {resume} no entry is sent")
+    assert cleared.startswith(f"{resume}; until then no entry is sent")
     assert closes == f"  septet halt {folder.name} --flatten closes the positions as well"
     if mode == "live":
         assert naked == ["  if the process ends, the positions have no stop until its next start"]
@@ -252,3 +260,28 @@ def test_a_resume_of_a_running_run_says_what_it_cleared() -> None:
         "r was not halted: there is nothing to clear"
     ]
     assert halt_module._said({**found, "cleared": ["operator_halt"]}, 1.0) == ["r may trade again"]
+
+
+def test_a_halt_of_a_run_whose_process_ends_meanwhile_says_that_nothing_was_cancelled(
+    folder: Path, septet: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(Journal.open(folder / "journal.sqlite")) as journal:
+        stop = m.Submit(
+            client_id="s1", parent=-1, symbol=0, side="sell", order_type="stop", quantity=1.0,
+            reduces=True, deadline_ns=1, trigger_price=90.0,
+        )  # fmt: skip
+        journal.append(m.Ticked(at_ns=1, market_ns=1), [stop])
+        journal.commit()
+    holder = Holder.this_process(run_id=RUN_ID, strategy="old", folder=folder, now_ns=0)
+    lease = Lease.take(holder)
+    monkeypatch.setattr("septet._cli.halt.time.sleep", lambda seconds: lease.release())
+    said = septet("halt", folder, "--reason", "news", "--wait", "60")
+    assert said.code == 1
+    assert "'s process has ended; the halt takes effect at its next start" in said.out
+    assert "  cancelled: nothing; " in said.out
+    assert "  s1: " in said.out or "Open order        s1" in said.out
+    assert "has not answered" not in said.out
+    found = json.loads(septet("halt", folder, "--json").out)
+    assert [each["client_id"] for each in found["state"]["orders"]] == ["s1"]
+    said = septet("resume", folder, "--name", "ann", "--reason", "seen")
+    assert (said.code, "its next start may trade" in said.out) == (0, True)

@@ -26,8 +26,11 @@ _BACK: Final = 256
 _OF_LIVE_RUNS: Final = ("journal.sqlite", "journal.sqlite-tail", "log.jsonl")
 """What only a paper or live run leaves; a damaged one may have lost some of it."""
 _CANCELLED: Final = (
-    "  cancelled: all its resting {simulated}orders{venue}, entries, exits and protective stops"
+    "  {when}: all its resting {simulated}orders{venue}, entries, exits and protective stops"
 )
+_NOT_ACTED: Final = "  cancelled: nothing{more}; {simulated}orders that rest{venue} stay there"
+_AS_JOURNALLED: Final = "  what it holds and what rests, as its journal knows:"
+_UNKNOWN: Final = "  what it holds and what rests cannot be read: look at the venue"
 _NOTHING_SENT: Final = (
     "  cancelled: nothing, if it has just begun: a run sends no order before it has a journal",
     "  if its journal was lost or removed: look at the venue for what is open and held",
@@ -36,6 +39,10 @@ _JOURNAL: Final = ("journal.sqlite", "journal.sqlite-tail")
 _KEPT: Final = (
     "  kept: its {simulated}positions; while its process runs, exits are still sent, and the "
     "process watches the levels of the stops"
+)
+_HELD: Final = (
+    "  kept: its {simulated}positions; until its next start no exit is sent, and no stop acts but "
+    "those that rest at the venue"
 )
 _NAKED: Final = "  if the process ends, the positions have no stop until its next start"
 _CLEARED: Final = (
@@ -73,7 +80,9 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON doc
     "orders, entries, exits and protective stops, of a live run again until the venue shows none. "
     "Kept: its positions; while the process runs, exits are still sent and it watches the levels "
     "of the stops, and if it ends, the positions have no stop until the next start. Cleared by: "
-    "septet resume, and by no restart. In a paper run orders and positions are simulated. "
+    "septet resume, and by no restart. In a paper run orders and positions are simulated. Where no "
+    "process of the run takes it nothing is cancelled before the next start: the status is 1 if "
+    "something rests or is held, or if that cannot be read. "
     f"{_RUN_HELP}"
 )
 @click.argument("run")
@@ -219,6 +228,8 @@ def _report(
         mode = str(_read(folder, lambda journal: journal.head.mode))
         if holder is not None:
             found |= _await(folder, action, since_ns, wait_s)
+        if not found["running"] and not nothing:
+            found["state"] = _state_of(folder)
     except Exception as problem:  # whatever is wrong with the journal: what was asked is written
         found["unread"] = problem.message if isinstance(problem, SeptetError) else repr(problem)
     if as_json:
@@ -227,18 +238,51 @@ def _report(
         found["mode"] = mode
         for line in [*_said(found, wait_s), *_effects(found)]:
             echo(line)
+    if action != "resume" and not _acted(found):
+        raise SystemExit(1)
+
+
+def _state_of(folder: Path) -> dict[str, Any]:
+    """Return what a run holds and what rests, as its journal knows."""
+    from septet._report.open_state import open_state
+    from septet._store.journal_view import LiveRun
+
+    return open_state(LiveRun(folder)) or {}
+
+
+def _is_idle(found: dict[str, Any]) -> bool:
+    """Whether no process acts on what was asked, and none has done so to the end."""
+    done = found["taken"] and (found["action"] == "resume" or found["open_orders"] == 0)
+    return not found["running"] and not done
+
+
+def _acted(found: dict[str, Any]) -> bool:
+    """Whether a halt was taken by a process, or there was nothing for it to do."""
+    if found["unread"]:
+        return bool(found["running"])
+    if found["running"] or not _is_idle(found):
+        return bool(found["taken"])
+    state = found.get("state") or {}
+    closes = found["action"] == "flatten" and state.get("positions")
+    return not (state.get("orders") or closes)
 
 
 def _await(folder: Path, action: str, since_ns: int, wait_s: float) -> dict[str, Any]:
-    """Wait for the run to journal what was asked, and then for zero open orders."""
+    """Wait for the run to journal what was asked, and then for zero open orders.
+
+    A process that ends meanwhile is waited for no longer.
+    """
+    from septet._journal.lease import holder_of
+
     tag = _read(folder, lambda journal: str(journal.head.facts.get("tag", "")))
     before = _read(folder, lambda journal: _before(journal, since_ns))
     until = time.monotonic() + wait_s
     while True:
+        running = holder_of(folder) is not None  # before it is read: then it reads all there is
         found = _read(folder, lambda journal: _outcome(journal, action, before, tag))
         done = found["taken"] and (action == "resume" or found["open_orders"] == 0)
-        if done or time.monotonic() >= until:
-            return dict(found)
+        if done or not running or time.monotonic() >= until:
+            return {**found, "running": running, "ended": not running}
         time.sleep(_LOOK_S)
 
 
@@ -288,12 +332,28 @@ def _effects(found: dict[str, Any]) -> list[str]:
     cleared = _CLEARED.format(run=run)
     if not found["has_journal"]:
         return [*_NOTHING_SENT, cleared]
+    if _is_idle(found):
+        return [*_idle_effects(found, words), cleared + ("" if paper else _PLACED)]
     if found["action"] == "flatten":
         return [cleared]
-    cancelled, kept = _CANCELLED.format(**words), _KEPT.format(**words)
+    when = "cancelled" if found["taken"] else "to be cancelled, once it looks"
+    cancelled, kept = _CANCELLED.format(when=when, **words), _KEPT.format(**words)
     if paper:
         return [cancelled, kept, cleared, _CLOSES.format(run=run)]
     return [cancelled, kept, _NAKED, cleared + _PLACED, _CLOSES.format(run=run)]
+
+
+def _idle_effects(found: dict[str, Any], words: dict[str, str]) -> list[str]:
+    """Say that no process acts on a halt before the next start, and what there is to act on."""
+    from septet._report.open_state import lines_of
+
+    more = " more than its journal shows" if found["taken"] else ""
+    lines = [_NOT_ACTED.format(more=more, **words), _HELD.format(**words)]
+    if words["simulated"]:
+        lines[1] = lines[1].removesuffix(" but those that rest at the venue")
+    if found["unread"]:
+        return [*lines, *([] if words["simulated"] else [_UNKNOWN])]
+    return [*lines, _AS_JOURNALLED, *(f"  {each}" for each in lines_of(found["state"]))]
 
 
 def _said(found: dict[str, Any], wait_s: float) -> list[str]:
@@ -316,16 +376,18 @@ def _said(found: dict[str, Any], wait_s: float) -> list[str]:
     if resuming and found.get("cleared") == []:
         running = "" if found["running"] else "is not running, and "
         return [f"{name} {running}was not halted: there is nothing to clear"]
-    if not found["running"]:
+    if _is_idle(found):
+        ended = "'s process has ended" if found.get("ended") else " is not running"
         if resuming:
-            return [f"{name} is not running; the halt is cleared, and its next start may trade"]
+            stops = "; it first places the protective stops of what it holds again"
+            again = stops if (found.get("state") or {}).get("positions") else ""
+            return [f"{name}{ended}; the halt is cleared, and its next start may trade{again}"]
         closing = f", then closes its {simulated}positions" if found["action"] == "flatten" else ""
         text = (
-            f"{name} is not running; its next start is halted and cancels its {simulated}orders "
-            "first"
+            f"{name}{ended}; the halt takes effect at its next start, which cancels its "
+            f"{simulated}orders first"
         )
-        rest = [] if simulated else ["  until then orders that rest at the venue stay there"]
-        return [f"{text}{closing}", *rest]
+        return [f"{text}{closing}"]
     if not found["taken"]:
         text = f"{name} has not answered within {wait_s:g} s; what was asked stands in its folder"
         return [text, "  it takes effect as soon as the process looks, or at its next start"]

@@ -117,8 +117,9 @@ def _order(fold: Fold, order: OpenOrder) -> dict[str, Any]:
 def lines_of(state: dict[str, Any]) -> list[str]:
     """Return what the terminal shows of `open_state`."""
     as_of = state["as_of"] or "before the first entry"
+    unasked = "" if state["simulated"] else "; no venue was asked"
     found = [
-        _line("As of", f"{as_of}, from the journal alone; no venue was asked"),
+        _line("As of", f"{as_of}, from the journal alone{unasked}"),
         _line("", f"market time {state['market_time']}"),
     ]
     for each in state["positions"]:
