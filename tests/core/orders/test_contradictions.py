@@ -215,3 +215,17 @@ def test_an_answer_with_another_quantity_that_contradicts_itself_still_blocks_th
     assert any(each.rule == "ack_mismatch" for each in bench.guards.active())
     bench.execute(sent, 1.0)
     assert bench.states[sent.client_id] == "filled"
+
+
+def test_a_word_about_an_order_that_has_ended_is_said_and_changes_nothing() -> None:
+    bench = Bench()
+    sent = bench.order(1)
+    bench.ack(sent, state="filled", filled=1.0)
+    bench.execute(sent, 1.0)
+    assert bench.states[sent.client_id] == "filled"
+    bench.show(sent, "filled", 0.0)
+    bench.show(sent, "open", 0.5)
+    assert bench.alerted("unreadable") == ["error"]
+    bench.after_s(2)
+    assert (bench.states[sent.client_id], bench.guards.blocked(0)) == ("filled", "")
+    assert bench.take(m.Query) == []

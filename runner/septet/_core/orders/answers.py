@@ -123,15 +123,15 @@ def _seen(
 ) -> None:
     """Take in a state of an order, whoever showed it."""
     state, filled = event.state, event.filled
-    if child.is_final:
-        _seen_after(lifecycle, child, state, filled)
-        return
     by, text = (event.by, event.text) if isinstance(event, m.OrderSeen) else ("", "")
     odd = contradictions.fault_of(child, state, event.quantity, filled)
     if odd:
         contradictions.take(lifecycle, child, state, odd, now_ns)
         if by == "cancel" and not child.is_final:
             lifecycle.cancel_failed(child, now_ns)
+        return
+    if child.is_final:
+        _seen_after(lifecycle, child, state, filled)
         return
     if by in ("query", "list"):
         child.agreed_ns = now_ns

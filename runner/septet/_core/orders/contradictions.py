@@ -53,7 +53,7 @@ def fault_of(child: Child, state: m.OrderState, quantity: float | None, filled: 
         return told
     if contradicts_itself(state, child.quantity, filled, tolerance):
         return f"{told}, and the order is one of {child.quantity:.12g}"
-    ended = state in ("cancelled", "expired", "rejected")
+    ended = state in ("cancelled", "expired", "rejected") and not child.is_final
     if ended and not child.presumed and filled < child.counted - tolerance:
         return f"{told}, and {child.counted:.12g} of it is booked"
     return ""
@@ -74,8 +74,9 @@ def take(
 ) -> None:
     """Take in a word that contradicts itself: report it, ask, and book nothing."""
     if not child.contradiction:
-        text = f"{child.client_id}: the venue says {why}; nothing of that is taken, it is asked "
-        text += "again, and entries wait until the order and the account agree"
+        text = f"{child.client_id}: the venue says {why}; nothing of that is taken"
+        if not child.is_final:
+            text += ", it is asked again, and entries wait until the order and the account agree"
         lifecycle.alert("error", "unreadable", text, child.symbol)
     first, child.contradiction = child.contradicted_ns == 0, why
     if child.is_final:
