@@ -22,7 +22,9 @@ from septet._drill.venue.venue_journal import (
 )
 from septet._journal.form import Entry, Head
 
-__all__ = ["FINAL_STATES", "FINAL_STATUSES", "Block", "OurBook", "Sent", "VenueBook"]
+__all__ = [
+    "FINAL_STATES", "FINAL_STATUSES", "OPERATOR", "Block", "OurBook", "Sent", "VenueBook",
+]  # fmt: skip
 
 FINAL_STATES = frozenset({"filled", "cancelled", "expired", "rejected"})
 FINAL_STATUSES = frozenset({"FILLED", "CANCELED", "EXPIRED", "REJECTED", "EXPIRED_IN_MATCH"})
@@ -31,8 +33,10 @@ _RANK = {
 }  # fmt: skip
 _POSTS = frozenset({"POST /api/v3/order", "POST /api/v3/order/cancelReplace"})
 _MONEY = frozenset({"deposit", "withdrawal"})
-_PROCESSES = frozenset({"signal", "safe_mode", "septet"})
-"""Names under which a run halts itself, or a signal does; all others are a person's."""
+OPERATOR = "drill"
+"""The name under which the drill does what a person may do to a run."""
+_PROCESSES = frozenset({"signal", "safe_mode", "septet", OPERATOR})
+"""Names under which a run halts itself, a signal or the drill does; others are a person's."""
 _BY_ITSELF = frozenset({"disputed_fill"})
 """Blocks that a person may clear, and that end by themselves once both sides agree."""
 
@@ -158,7 +162,7 @@ class OurBook:
         self.decided_ns = self.begun_ns = 0
         self.decisions = self.sessions = 0
         self._at_ns = 0
-        self._halted_by = ""
+        self._halted_by = self._halter = ""
         self._takes: dict[type, Callable[[Any], None]] = {
             m.Started: self._started, m.Operated: self._operated, m.BarClosed: self._bar,
             m.Gapped: self._gap, m.DecisionTimeReached: self._decision_time, m.Filled: self._filled,
@@ -207,6 +211,11 @@ class OurBook:
         """The name of the person whose halt holds; empty where a signal halted it, or nobody."""
         return self._halted_by if self.halted else ""
 
+    @property
+    def is_halted_by_drill(self) -> bool:
+        """Whether a halt holds that the drill has made, and clears itself."""
+        return self.halted and self._halter in (OPERATOR, "signal")
+
     # ------------------------------------------------------------ events
 
     def _started(self, event: m.Started) -> None:
@@ -216,6 +225,7 @@ class OurBook:
         if event.action in ("halt", "flatten") and not self.halted:
             self.halts.append((event.at_ns, 0))
             self._halted_by = "" if event.name in _PROCESSES else event.name
+            self._halter = event.name
         elif event.action == "resume" and self.halted:
             self.halts[-1] = (self.halts[-1][0], event.at_ns)
 

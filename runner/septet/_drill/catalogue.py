@@ -21,7 +21,7 @@ TIMEOUT: Final = "2s"
 KILL: Final = "P1"
 
 Needs = Literal["", "order", "cancel", "fill", "position", "open_order", "book"]
-Way = Literal["armed", "restart", "stop", "kill", "process"]
+Way = Literal["armed", "restart", "stop", "kill", "process", "operator"]
 Draw = Callable[[random.Random], dict[str, Any]]
 
 
@@ -32,7 +32,8 @@ class Kind:
     `needs` is what must come by or be there for it to strike; `duration_ms` how long it lasts;
     `draw` gives its parameters. `way` is how it is made: ``armed`` at the venue, ``restart``
     while the run is down and starts, ``stop`` by a signal while a send is under way, ``kill``
-    with signal 9, ``process`` inside the run's own process. `made_by` is the venue's fault that it
+    with signal 9, ``process`` inside the run's own process, ``operator`` by what a person does to
+    the run: `draw` says how. `made_by` is the venue's fault that it
     is made with. `blocks` are rules of which one must have kept entries back at least for a moment,
     `logs` events of which one must stand in the run's log. Where `says` holds texts the event is
     logged once a minute at most: a line with one of them counts that is up to a minute older than
@@ -164,6 +165,10 @@ _KINDS: Final = (
          rest_ms=2_500),
     Kind("A10", "banned, and one client is told of it", duration_ms=1_500,
          blocks=("venue_banned",), answered=True),
+    Kind("O1", "halted by a person while it runs, then resumed", way="operator",
+         draw=_one_of(how=["flatten", "halt", "signal"]), blocks=("operator_halt",)),
+    Kind("O2", "halted twice, killed and started with the halt, then resumed", way="operator",
+         draw=_one_of(how=["flatten", "halt"], restarts=[True]), blocks=("operator_halt",)),
     Kind("A18", "a status that its quantities contradict", "order",
          draw=_one_of(target=["POST order", "report"], kind=["nothing", "part", "partly", "new"]),
          logs=("unreadable",), naked_ms=5_000),

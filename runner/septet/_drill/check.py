@@ -26,6 +26,7 @@ KINDS = {
     "banned": "a request although an answer had told of a ban",
     "unnoticed": "a fault that must keep entries back or stand in the log, and did not",
     "naked": "a position without a stop or an exit at the venue",
+    "operator": "what a person asked for that was not done",
     "bar": "a bar that is wrong, or missing and not declared",
 }
 """Every kind of finding, and what it means."""

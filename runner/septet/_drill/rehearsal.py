@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import signal
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Final
 
 from septet._config.load import Loaded, load
 from septet._drill.audits import audit, is_noticed
-from septet._drill.books import FINAL_STATUSES
+from septet._drill.books import FINAL_STATUSES, OPERATOR
 from septet._drill.catalogue import CATALOGUE, KILL, SETTLES, TIMEOUT, Kind, order_of
 from septet._drill.check import Finding, check_bars, check_trading, check_truth
 from septet._drill.local_market import KEY, SECRET, Stage, make_stage, settings_for
@@ -29,7 +30,7 @@ from septet._drill.watch import (
     GivenUpError,
     Watch,
 )  # fmt: skip
-from septet._live.kill import ask_resume
+from septet._live.kill import ask_halt, ask_resume
 from septet._live.market_data.opening import request_of
 
 __all__ = ["drill"]
@@ -38,6 +39,8 @@ Log = Callable[[str], None]
 _NS: Final = 1_000_000_000
 _SETTLE_WITHIN_S: Final = 90.0
 _RESUME_EVERY_S: Final = 1.0
+_LEFT: Final = 0.02
+"""Share of the largest order that fees in the base may leave of less than a lot."""
 _OF_PROCESS: Final = 1_000_000
 """Numbers of faults from here on are of the run's own process; below are those of the venue."""
 
@@ -225,6 +228,8 @@ class _Rehearsal(Watch):
             struck = [kind.code]
             self._unjudged.append(kind.code)
             self._start_again()
+        elif kind.way == "operator":
+            struck = self._halt(kind, draw)
         elif kind.way == "restart":
             self._stop_run()
             self._arm(kind, draw)
@@ -239,6 +244,57 @@ class _Rehearsal(Watch):
         if struck:
             self._wait((kind.duration_ms + kind.rest_ms) / 1e3)
             self._settle(struck, asked_ns, bars=2)
+
+    def _halt(self, kind: Kind, draw: random.Random) -> list[str]:
+        """Halt the run as a person does, and see that it has acted; what settles resumes it."""
+        assert self._reader is not None
+        assert self._ours is not None
+        folder, parameters = self._reader.path.parent, kind.draw(draw)
+        how, restarts = parameters["how"], bool(parameters.get("restarts"))
+        if self._mode == "live":  # then there is something to close, where the strategy trades
+            self._until(lambda: self._is_there(CATALOGUE["N12"]), self._patience_s)
+        self._rows[kind.code].injected += 1
+        self._unjudged.append(kind.code)
+        before, ours = len(self._ours.halts), self._ours
+        for _ in range(2 if restarts else 1):
+            if how == "signal":
+                self._run.signal(signal.SIGUSR1)
+            else:
+                ask_halt(
+                    folder, flatten=how == "flatten", name=OPERATOR, reason=kind.what,
+                    now_ns=time.time_ns(),
+                )  # fmt: skip
+            if restarts:
+                self._ended = self._run.starts
+                self._run.kill()
+                self._run.start()
+        within_s = _SETTLE_WITHIN_S if restarts else self._patience_s  # a start takes seconds
+        if not self._until(lambda: len(ours.halts) > before, within_s):
+            self._not_done(kind, f"{how}: the run was not halted")
+        elif not self._until(lambda: not self._left_open(), self._patience_s):
+            self._not_done(kind, f"{how}: {self._left_open()} of its orders are open")
+        elif how == "flatten" and not self._until(self._is_flat, self._patience_s):
+            self._not_done(kind, "flatten: something is still held")
+        return [kind.code]
+
+    def _not_done(self, kind: Kind, text: str) -> None:
+        self._rows[kind.code].findings.append(Finding("operator", kind.code, text))
+        self._outcome.totals.kinds["operator"] += 1
+
+    def _left_open(self) -> int:
+        """Count the orders of the run that are open at the venue."""
+        assert self._ours is not None
+        tag = self._ours.tag
+        return sum(
+            each.client_id.startswith(tag) and each.status not in FINAL_STATUSES
+            for each in self._theirs.orders.values()
+        )
+
+    def _is_flat(self) -> bool:
+        """Whether no more is held than what fees may leave."""
+        assert self._ours is not None
+        most = max((abs(each.quantity) for each in self._ours.sent.values()), default=0.0)
+        return all(abs(held) <= _LEFT * most for held in self._ours.positions.values())
 
     def _stop_run(self) -> None:
         self._ended = self._run.starts
@@ -387,6 +443,9 @@ class _Rehearsal(Watch):
         blocks = [each for each in ours.blocks.values() if not each.may_hold(over=self._over)]
         if blocks:
             return f"entries are blocked: {', '.join(each.rule for each in blocks)}", []
+        if ours.is_halted_by_drill:
+            self._resume()
+            return QUIET, []
         bare_ns = time.time_ns() - _NS
         found = check_trading(self._theirs, ours, bare_ns) if live else []
         if found:
@@ -414,7 +473,7 @@ class _Rehearsal(Watch):
             return
         self._resumed_s = now_s
         names = sorted({each.rule.partition(":")[0] for each in self._ours.blocks.values()})
-        for code in self._latest:
+        for code in () if self._ours.is_halted_by_drill else self._latest:
             self._rows[code].resumed.update(names)
         ask_resume(
             self._reader.path.parent, name="drill", now_ns=time.time_ns(),
