@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
 from septet._data import adjust
+from septet._data.alternation import Alternation, Turns
 from septet._data.bar_checks import Rows
 from septet._data.bars import Floats, Ints
 from septet._data.defects import EXAMPLES, Findings
 from septet._data.level_blocks import LevelBlocks, LevelEdge, likely_blocks, mixed_blocks
-from septet._data.mixture import level_changes
+from septet._data.mixture import Change, LevelChanges
 from septet._data.price_steps import STEP_FACTOR, price_gaps
 from septet._data.stamps import iso
+from septet_schemas.data import Policies
 
-__all__ = ["LEVEL_SIGN", "judge_blocks", "judge_levels", "judge_step", "refuse_levels"]
+__all__ = ["LEVEL_SIGN", "PriceLevels", "refuse_levels"]
 
 LEVEL_SIGN: Final = "level_sign"
+_NEARLY: Final = 0.7
 _LEVELS_HINT: Final = (
     "keep the rows of one symbol and one source, or add a column symbol that says whose each row "
     "is; if the prices are right: policy: {price_levels: keep}"
@@ -35,43 +40,172 @@ _LIKELY: Final = (
 )
 
 
-def refuse_levels(found: Findings, time_ns: Ints, close: Floats) -> Ints:
+def refuse_levels(found: Findings, time_ns: Ints, close: Floats) -> None:
     """Judge closes that jump between separate price levels, as those of two symbols do.
-
-    Returns the rows at which they jump.
 
     Raises
     ------
     DataError
         If there are any, unless the policy for `price_levels` keeps them.
     """
-    rows = level_changes(close)
-    shown = [_shown(time_ns, close, j) for j in rows[:EXAMPLES].tolist()]
-    found("price_levels", len(rows), shown, hint=_LEVELS_HINT)
-    return rows
+    changes = LevelChanges()
+    changes.add(time_ns, close)
+    _judge_changes(found, changes.finish())
 
 
-def judge_blocks(found: Findings, blocks: LevelBlocks, policy: str, *, last: bool = True) -> None:
-    """Judge jumps to another price level and back: refused if proved, warned about if likely.
+@dataclass
+class PriceLevels:
+    """Judges the price levels of a series that comes in parts, the same for all parts.
 
-    Before the last bar nothing is warned about, and nothing is kept.
-
-    Raises
-    ------
-    DataError
-        If rows of two symbols or sources are mixed, unless the policy for `price_levels` keeps
-        them.
+    Jumps between separate levels, steps to a level that stays, blocks of rows and rows in turn
+    on another level. What is proved before the last row is refused at once.
     """
-    edges = blocks.finish() if last else blocks.edges
-    if not last and policy == "keep":
-        return
-    mixed = mixed_blocks(edges)
-    if mixed:
-        found("price_levels", len(mixed), _shown_edges(mixed), hint=_LEVELS_HINT)
-    elif last and policy != "keep":
+
+    bar_ns: int
+    policies: Policies
+    reset_after: int
+    _changes: LevelChanges = field(init=False, default_factory=LevelChanges)
+    _turns: Alternation = field(init=False, default_factory=Alternation)
+    _blocks: LevelBlocks = field(init=False)
+    _steps: list[_Step] = field(init=False, default_factory=list)
+    _last: tuple[float, float, float] | None = field(init=False, default=None)
+    _rows: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        """Begin with no row."""
+        self._blocks = LevelBlocks(self.bar_ns)
+
+    def add(
+        self, found: Findings, time_ns: Ints, rows: Rows, missing_before: Callable[[], Ints],
+        *, is_last: bool = False,
+    ) -> None:  # fmt: skip
+        """Take bars that follow those before, prices above zero.
+
+        `missing_before` counts the missing bars of the calendar before each row: after more than
+        `reset_after` of them prices may be anywhere, and a step is a warning. The last bars are
+        judged with all the others.
+
+        Raises
+        ------
+        DataError
+            If a policy refuses what these bars prove.
+        """
+        if not len(time_ns):
+            return
+        self._take_steps(time_ns, rows, missing_before)
+        self._changes.add(time_ns, rows.close)
+        self._blocks.add(time_ns, rows.high, rows.low, rows.close)
+        self._turns.add(time_ns, rows.open, rows.high, rows.low, rows.close)
+        self._rows += len(time_ns)
+        if is_last:
+            return
+        if self.policies.price_levels != "keep":
+            _judge_changes(found, self._changes.found)
+            _refuse_blocks(found, mixed_blocks(self._blocks.edges))
+            _refuse_turns(found, self._turns.certain)
+        if self.policies.price_step == "refuse" and self.policies.price_levels != "keep":
+            self._judge_steps(found, ())
+
+    def finish(self, found: Findings) -> None:
+        """Judge all bars together.
+
+        Raises
+        ------
+        DataError
+            For what the policies refuse.
+        """
+        changes = self._changes.finish()
+        _judge_changes(found, changes)
+        self._judge_steps(found, [each.row for each in changes], last=True)
+        edges = self._blocks.finish()
+        mixed = [] if changes else mixed_blocks(edges)  # the same rows are counted once
+        _refuse_blocks(found, mixed)
+        self._turns.finish()
+        _refuse_turns(found, [] if changes or mixed else self._turns.certain)
+        if self.policies.price_levels == "keep" or changes or mixed:
+            return
         likely = likely_blocks(edges)
         if likely:
             found.warn(LEVEL_SIGN, len(likely), _shown_edges(likely), _LIKELY)
+        if self._turns.likely:
+            _tell_turns(found, self._turns.likely)
+
+    def _take_steps(self, time_ns: Ints, rows: Rows, missing_before: Callable[[], Ints]) -> None:
+        bars, shift = (rows.high, rows.low, rows.close), 0
+        if self._last is not None:
+            bars = tuple(  # type: ignore[assignment]
+                np.concatenate(([was], each)) for was, each in zip(self._last, bars, strict=True)
+            )
+            shift = 1
+        self._last = float(rows.high[-1]), float(rows.low[-1]), float(rows.close[-1])
+        steps, wide = price_gaps(bars)
+        if not len(steps):
+            return
+        missing = missing_before()
+        for at, size in zip(steps.tolist(), wide.tolist(), strict=True):
+            row = at - shift
+            after_hole = bool(missing[row] > self.reset_after)
+            far = size >= STEP_FACTOR and not after_hole
+            closes = float(bars[2][at - 1]), float(bars[2][at])
+            self._steps.append(_Step(self._rows + row, int(time_ns[row]), closes, far))
+
+    def _judge_steps(self, found: Findings, known: Sequence[int], *, last: bool = False) -> None:
+        """Judge steps that are no changes of level."""
+        apart = set(known)
+        steps = [each for each in self._steps if each.row not in apart]
+        for kind, far, hint in (("price_step", True, _STEP_HINT), ("price_gap", False, "")):
+            some = [each for each in steps if each.is_far is far]
+            if last or far:
+                shown = [_shown(each.open_ns, *each.closes) for each in some[:EXAMPLES]]
+                found(kind, len(some), shown, hint=hint)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A step over prices at which nothing was traded; `is_far` by what a policy may refuse."""
+
+    row: int
+    open_ns: int
+    closes: tuple[float, float]
+    is_far: bool
+
+
+def _judge_changes(found: Findings, changes: list[Change]) -> None:
+    shown = [_shown(each.open_ns, each.before, each.close) for each in changes[:EXAMPLES]]
+    found("price_levels", len(changes), shown, hint=_LEVELS_HINT)
+
+
+def _refuse_blocks(found: Findings, mixed: list[LevelEdge]) -> None:
+    found("price_levels", len(mixed), _shown_edges(mixed), hint=_LEVELS_HINT)
+
+
+def _refuse_turns(found: Findings, turns: list[Turns]) -> None:
+    if turns:
+        most = _clearest(turns)
+        found("price_levels", most.rows, (iso(most.open_ns),), _said(most), _LEVELS_HINT)
+
+
+def _tell_turns(found: Findings, turns: list[Turns]) -> None:
+    most = _clearest(turns)
+    found.warn(LEVEL_SIGN, most.rows, (iso(most.open_ns),), _said(most))
+
+
+def _clearest(turns: list[Turns]) -> Turns:
+    """Return the shortest turns that explain nearly all that any explain, with the most rows.
+
+    Turns of 5 rows show as turns of 1 and of 15 as well.
+    """
+    most = max(each.share for each in turns)
+    some = [each for each in turns if each.share >= _NEARLY * most]
+    return min(some, key=lambda each: (each.every, -each.rows))
+
+
+def _said(turns: Turns) -> str:
+    order = {0: "in no fixed order", 1: "row by row"}.get(turns.every, f"every {turns.every} rows")
+    return (
+        f"rows in which two price levels {100.0 * turns.size:.2g} % apart take turns, {order}, as "
+        "if rows of two symbols or sources were mixed"
+    )
 
 
 def _shown_edges(edges: list[LevelEdge]) -> list[str]:
@@ -81,58 +215,9 @@ def _shown_edges(edges: list[LevelEdge]) -> list[str]:
     ]
 
 
-def judge_levels(
-    found: Findings, time_ns: Ints, ordinal: Ints, rows: Rows, reset_after: int
-) -> None:
-    """Judge jumps between price levels, and steps to another level that last.
-
-    `ordinal` counts the bars of the calendar: after more than `reset_after` missing bars prices
-    may be anywhere, and a step is a warning.
-
-    Raises
-    ------
-    DataError
-        For what the policies refuse.
-    """
-    known = refuse_levels(found, time_ns, rows.close)
-    steps, wide = price_gaps((rows.high, rows.low, rows.close))
-    if not len(steps):
-        return
-    new = ~np.isin(steps, known)
-    missing = ordinal[steps] - ordinal[steps - 1] - 1
-    _judge(found, time_ns, rows.close, steps[new], wide[new], missing[new] > reset_after)
-
-
-def judge_step(found: Findings, time_ns: Ints, rows: Rows, *, after_hole: bool) -> None:
-    """Judge the step between two bars, the last of one part of a series and the first of the next.
-
-    Raises
-    ------
-    DataError
-        For what the policies refuse.
-    """
-    steps, wide = price_gaps((rows.high, rows.low, rows.close))
-    _judge(found, time_ns, rows.close, steps, wide, np.full(len(steps), after_hole))
-
-
-def _judge(
-    found: Findings,
-    time_ns: Ints,
-    close: Floats,
-    steps: Ints,
-    wide: Floats,
-    after_hole: np.ndarray,
-) -> None:
-    far = (wide >= STEP_FACTOR) & ~after_hole
-    for kind, mask, hint in (("price_step", far, _STEP_HINT), ("price_gap", ~far, "")):
-        rows = steps[mask]
-        shown = [_shown(time_ns, close, row) for row in rows[:EXAMPLES].tolist()]
-        found(kind, len(rows), shown, hint=hint)
-
-
-def _shown(time_ns: Ints, close: Floats, row: int) -> str:
+def _shown(open_ns: int, before: float, close: float) -> str:
     """Say from where to where a close went, and which split that would be."""
-    split = adjust.likely_split(float(close[row] / close[row - 1]))
-    return f"{iso(time_ns[row])} {close[row - 1]:.10g} -> {close[row]:.10g}" + (
+    split = adjust.likely_split(close / before)
+    return f"{iso(open_ns)} {before:.10g} -> {close:.10g}" + (
         f", as a split of {split} would" if split else ""
     )

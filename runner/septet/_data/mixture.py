@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -12,7 +14,7 @@ from septet._data.symbol_columns import names_symbol, shown_values
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["OUR_COLUMNS", "level_changes", "separating_column"]
+__all__ = ["OUR_COLUMNS", "Change", "LevelChanges", "level_changes", "separating_column"]
 
 OUR_COLUMNS: Final = frozenset(
     ("timestamp", "open", "high", "low", "close", "volume", "adj_close", "split", "symbol")
@@ -28,8 +30,28 @@ MOST_VALUES: Final = 50
 MOST_JUMPS: Final = 1_000
 
 
-def level_changes(close: Floats) -> Ints:
-    """Return the rows at which closes jump between separate price levels; none if they do not.
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A close on another price level than the one before it."""
+
+    row: int
+    open_ns: int
+    before: float
+    close: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Jump:
+    """A jump by a factor of two, and the logarithms of the closes of the rows beside it."""
+
+    change: Change
+    before: Floats
+    after: Floats
+
+
+@dataclass
+class LevelChanges:
+    """Finds closes that jump between separate price levels, in a series that comes in parts.
 
     Two patterns count, neither of which a market makes. In a window of 256 rows, closes cross a
     range that holds no close ten times or more: its ends differ by a fifth and by five times
@@ -37,17 +59,79 @@ def level_changes(close: Floats) -> Ints:
     of twenty rows or more lie apart by a factor of two and ten times a large move inside them,
     and a later block returns to the level before. Closes are above zero, in order of time.
     """
-    before, after = close[:-1], close[1:]
-    far = np.flatnonzero((after > LEVEL_RATIO * before) | (before > LEVEL_RATIO * after)) + 1
-    if len(far) < 2:
-        return np.zeros(0, np.int64)
-    found = []
-    per_window = np.bincount(far // WINDOW)
-    for number in np.flatnonzero(per_window >= CHANGES - 1):
-        first = int(number) * WINDOW
-        found.append(_alternations(close[first : first + WINDOW]) + first)
-    rows = np.concatenate(found) if found else np.zeros(0, np.int64)
-    return rows if len(rows) else _returning_blocks(close, far)
+
+    _windows: list[Change] = field(default_factory=list)
+    _jumps: list[_Jump] = field(default_factory=list)
+    _kept: tuple[Ints, Floats] = (np.zeros(0, np.int64), np.zeros(0))
+    _first: int = 0  # number of the first row that is kept
+    _window: int = 0  # number of the first row of the window that is not full
+    _next: int = 1  # number of the first row whose jump is not judged
+
+    def add(self, open_ns: Ints, close: Floats) -> None:
+        """Take rows that follow those before."""
+        times = np.concatenate((self._kept[0], open_ns))
+        closes = np.concatenate((self._kept[1], close))
+        end = self._first + len(closes)
+        self._look(times, closes, end // WINDOW * WINDOW, end - BLOCK_ROWS)
+        first = max(self._first, min(self._window - 1, self._next - BLOCK_ROWS - 1))
+        self._kept = times[first - self._first :].copy(), closes[first - self._first :].copy()
+        self._first = first
+
+    def finish(self) -> list[Change]:
+        """Return the changes of level of all rows."""
+        end = self._first + len(self._kept[1])
+        self._look(*self._kept, end, end)
+        return self.found
+
+    @property
+    def found(self) -> list[Change]:
+        """The changes of level so far: those inside windows, else those of blocks."""
+        return self._windows or self._returning_blocks()
+
+    def _look(self, times: Ints, close: Floats, window_end: int, jump_end: int) -> None:
+        """Judge whole windows up to a row, and the jumps before a row."""
+        before, after = close[:-1], close[1:]
+        far = np.flatnonzero((after > LEVEL_RATIO * before) | (before > LEVEL_RATIO * after)) + 1
+        number = (far + self._first) // WINDOW
+        some = number[(number >= self._window // WINDOW) & (number * WINDOW < window_end)]
+        for each in np.unique(some)[np.unique(some, return_counts=True)[1] >= CHANGES - 1]:
+            begin = int(each) * WINDOW - self._first
+            rows = _alternations(close[begin : begin + WINDOW]) + begin
+            self._windows += [self._change(times, close, at) for at in rows.tolist()]
+        self._window = max(self._window, window_end)
+        ratio = close[far] / close[far - 1]
+        jumps = far[(ratio >= BLOCK_RATIO) | (ratio <= 1.0 / BLOCK_RATIO)]
+        for at in jumps.tolist():
+            if self._next <= at + self._first < jump_end and len(self._jumps) < MOST_JUMPS:
+                sides = close[max(0, at - BLOCK_ROWS) : at], close[at : at + BLOCK_ROWS]
+                change = self._change(times, close, at)
+                self._jumps.append(_Jump(change, np.log(sides[0]), np.log(sides[1])))
+        self._next = max(self._next, jump_end)
+
+    def _change(self, times: Ints, close: Floats, at: int) -> Change:
+        return Change(at + self._first, int(times[at]), float(close[at - 1]), float(close[at]))
+
+    def _returning_blocks(self) -> list[Change]:
+        """Return where blocks begin and end that lie on another level than what is around them."""
+        found: dict[int, Change] = {}
+        for begin, end in pairwise(self._jumps):
+            parts = (begin.before, begin.after, end.before, end.after)
+            apart = end.change.row - begin.change.row
+            if apart < BLOCK_ROWS or min(len(each) for each in parts) < BLOCK_ROWS:
+                continue
+            level = [float(np.median(each)) for each in parts]
+            there, back = level[1] - level[0], level[3] - level[2]
+            returns = there * back < 0.0 and abs(level[3] - level[0]) <= 0.5 * abs(there)
+            if returns and min(abs(there), abs(back)) >= JUMP_MOVES * _usual_move(parts):
+                found |= {each.change.row: each.change for each in (begin, end)}
+        return [found[row] for row in sorted(found)]
+
+
+def level_changes(close: Floats) -> Ints:
+    """Return the rows at which closes jump between separate price levels; none if they do not."""
+    changes = LevelChanges()
+    changes.add(np.zeros(len(close), np.int64), close)
+    return np.array([each.row for each in changes.finish()], dtype=np.int64)
 
 
 def _alternations(close: Floats) -> Ints:
@@ -67,27 +151,9 @@ def _alternations(close: Floats) -> Ints:
     return rows[:0]
 
 
-def _returning_blocks(close: Floats, far: Ints) -> Ints:
-    """Rows at which blocks begin and end that lie on another level than what is around them."""
-    ratio = close[far] / close[far - 1]
-    jumps = far[(ratio >= BLOCK_RATIO) | (ratio <= 1.0 / BLOCK_RATIO)][:MOST_JUMPS]
-    found: list[int] = []
-    for begin, end in zip(jumps[:-1].tolist(), jumps[1:].tolist(), strict=True):
-        if begin < BLOCK_ROWS or end - begin < BLOCK_ROWS or len(close) - end < BLOCK_ROWS:
-            continue
-        parts = (begin - BLOCK_ROWS, begin, end - BLOCK_ROWS, end)
-        level = [float(np.log(np.median(close[at : at + BLOCK_ROWS]))) for at in parts]
-        there, back = level[1] - level[0], level[3] - level[2]
-        returns = there * back < 0.0 and abs(level[3] - level[0]) <= 0.5 * abs(there)
-        if returns and min(abs(there), abs(back)) >= JUMP_MOVES * _usual_move(close, parts):
-            found += [begin, end]
-    return np.array(sorted(set(found)), dtype=np.int64)
-
-
-def _usual_move(close: Floats, parts: tuple[int, ...]) -> float:
+def _usual_move(parts: tuple[Floats, ...]) -> float:
     """Return a large move of one bar inside the blocks: nineteen of twenty are smaller."""
-    inside = [np.abs(np.diff(np.log(close[at : at + BLOCK_ROWS]))) for at in parts]
-    return float(np.quantile(np.concatenate(inside), 0.95))
+    return float(np.quantile(np.concatenate([np.abs(np.diff(each)) for each in parts]), 0.95))
 
 
 def separating_column(frame: pl.DataFrame) -> str:

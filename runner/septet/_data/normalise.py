@@ -32,8 +32,7 @@ from septet._data.calendar_signs import DayEnds, is_calendar_named, warn_calenda
 from septet._data.calendars import Anchor, Calendar, Placed, Stamp, load_calendar
 from septet._data.constant_prices import warn_constant
 from septet._data.defects import EXAMPLES, Findings, first_rows
-from septet._data.level_blocks import LevelBlocks
-from septet._data.level_checks import judge_blocks, judge_levels, refuse_levels
+from septet._data.level_checks import PriceLevels, refuse_levels
 from septet._data.message_limits import HEADER_CHARACTERS, shown_cell
 from septet._data.mixture import separating_column
 from septet._data.price_steps import Before, Range, spike_rows, wick_rows
@@ -226,11 +225,13 @@ def _bars(
     if (keys.volume_in or raw.facts.volume_in) == "quote":
         rows = Rows(rows.open, rows.high, rows.low, rows.close, rows.volume / rows.close)
         state.found.note("volume was in the quote currency; divided by the close")
-    judge_levels(state.found, columns[0], ordinal, rows, keys.reset_after)
     if not part:
-        blocks = LevelBlocks(state.bar_ns)
-        blocks.add(columns[0], rows.high, rows.low, rows.close)
-        judge_blocks(state.found, blocks, keys.policy.price_levels)
+        levels = PriceLevels(state.bar_ns, keys.policy, keys.reset_after)
+        levels.add(
+            state.found, columns[0], rows,
+            lambda: np.diff(ordinal, prepend=ordinal[:1]) - 1, is_last=True,
+        )  # fmt: skip
+        levels.finish(state.found)
         _judge_pauses(state, raw, keys, columns[0])
         hits, ratio = adjust.moves(rows.close, columns[2])
         state.found("jump", len(hits), jump_examples(columns[0][hits], ratio))

@@ -37,8 +37,7 @@ from septet._data.defects import Findings, merged
 from septet._data.ended import candles_ending
 from septet._data.files import reading
 from septet._data.funding_gaps import missing_funding
-from septet._data.level_blocks import LevelBlocks
-from septet._data.level_checks import judge_blocks, judge_step
+from septet._data.level_checks import PriceLevels
 from septet._data.load import (
     Fingerprint,
     LoadedFile,
@@ -112,12 +111,12 @@ class _Symbol:
     last: tuple[int, float, int] | None = None  # session, close and open time of the last bar
     known_ns: int = -(2**63)
     bars: int = 0
-    blocks: LevelBlocks = field(init=False)
+    levels: PriceLevels = field(init=False)
     days: DayEnds = field(default_factory=DayEnds)
     closes: tuple[float, float] = (math.inf, -math.inf)  # the lowest and the highest
 
     def __post_init__(self) -> None:
-        self.blocks = LevelBlocks(self.bar_ns)
+        self.levels = PriceLevels(self.bar_ns, self.keys.policy, self.keys.reset_after)
 
     @property
     def name(self) -> str:
@@ -186,14 +185,19 @@ class _Symbol:
             both = chain([last, cut(bars, 0, 1)])
             missing = int(missing_before(both, self.calendar, self.anchor)[-1])
             found("gap", missing, [f"{missing} after {iso(newest)}"])
-            rows = Rows(both.open, both.high, both.low, both.close, both.volume)
-            judge_step(found, both.open_ns, rows, after_hole=missing > self.keys.reset_after)
         close = stamp_of(self.keys, self.lazy.facts, self.name) == "close"
         self.days.add(bars.open_ns + self.bar_ns if close else bars.open_ns)
-        self.blocks.add(bars.open_ns, bars.high, bars.low, bars.close)
-        judge_blocks(found, self.blocks, self.keys.policy.price_levels, last=False)
+        rows = Rows(bars.open, bars.high, bars.low, bars.close, bars.volume)
+        self.levels.add(found, bars.open_ns, rows, partial(self._missing_before, bars))
         self.table = chain([self.table, bars])
         return found.all()
+
+    def _missing_before(self, bars: BarTable) -> Ints:
+        """Count missing bars before each of new bars, which are not yet in the table."""
+        if not len(self.table):
+            return missing_before(bars, self.calendar, self.anchor)
+        last = cut(self.table, len(self.table) - 1, len(self.table))
+        return missing_before(chain([last, bars]), self.calendar, self.anchor)[1:]
 
     def take(self, bars: BarTable) -> None:
         """Count bars that a stretch hands over."""
@@ -252,7 +256,7 @@ class _Symbol:
             self.findings += share_finding(seen)
         found = Findings(self.lazy.facts.origin, self.name, self.keys.policy)
         warn_constant(found, *self.closes, self.bars)
-        judge_blocks(found, self.blocks, self.keys.policy.price_levels)
+        self.levels.finish(found)
         if not is_calendar_named(self.keys, self.lazy.facts, self.name):
             stamp = stamp_of(self.keys, self.lazy.facts, self.name)
             warn_calendar(found, self.days, self.bar_ns, stamp, self.keys.reset_after)

@@ -1,0 +1,265 @@
+"""Two price levels that take turns: rows of two symbols or sources, however near their prices are.
+
+Where every other row is of a dearer source, the move from close to open, or from close to close,
+is up, down, up, down: it holds a part that changes its sign with the number of the row. In a market
+the sign of one move says next to nothing about the sign of the move an exact number of rows later.
+Trades at bid and ask go back and forth as well, but in no fixed order, and their bars reach over
+both prices as soon as they hold a few trades.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from septet._data.bars import Floats, Ints
+
+__all__ = ["Alternation", "Turns"]
+
+BLOCK: Final = 32_768  # rows judged at once
+TURNS: Final = 64  # turns in one window
+_ONES: Final = np.ones((1, TURNS))
+_SIGNS: Final = _ONES * np.where(np.arange(TURNS) % 2, -1.0, 1.0)
+PERIODS: Final = (*range(1, 11), 12, 15, 16, 20, 24, 25, 30, 32, 48, 50, 60, 100)
+_CLOSES: Final = 10  # longest period that is looked for from close to close
+_BOUNCE: Final = 2.0  # most that trades at bid and ask, in no order, add to the alternating part
+_OTHERS: Final = 1.25
+_WHOLE, _RUN = 16.0, 25.0
+"""Minus the logarithm of the chance that no mixture is taken for one: of all rows, of a run."""
+_CERTAIN_SHARE, _LIKELY_SHARE = 0.1, 0.05  # least share of the alternating part in the moves
+_CERTAIN_SIZE, _LIKELY_SIZE = 0.1, 0.02  # least distance of the levels, in ranges of a bar
+_PAIRS: Final = 512
+_CLIP: Final = 4.0
+_LIKELY_PAIRS, _CERTAIN_PAIRS = (7.0, -0.25, 0.2), (9.0, -0.35, 0.3)
+_EMPTY: Final = 64
+_LIKELY_EMPTY, _CERTAIN_EMPTY = (7.0, -0.5, 0.0), (7.0, -0.8, 0.0)
+"""Least deviations from chance, highest correlation of neighbours, least distance in ranges."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """Levels that take turns: every so many rows (0: irregularly), how far apart, since when.
+
+    `size` is a share of the price, `rows` how many rows show it, `share` how much of the moves
+    over those rows they explain.
+    """
+
+    every: int
+    share: float
+    size: float
+    rows: int
+    open_ns: int
+    is_certain: bool
+
+
+@dataclass
+class _Sums:
+    """Sums of one kind of moves over all blocks, for one period: an entry for each phase."""
+
+    power: Floats
+    size: Floats
+    windows: int = 0
+
+
+@dataclass
+class _Signs:
+    """Products of neighbouring moves: below zero where one takes back the other."""
+
+    count: int = 0
+    product: float = 0.0
+    squares: float = 0.0
+    energy: float = 0.0
+
+    def add(self, first: Floats, second: Floats) -> None:
+        product = first * second
+        self.count += len(product)
+        self.product += float(product.sum())
+        self.squares += float(product @ product)
+        self.energy += 0.5 * float(first @ first + second @ second)
+
+    def distance(self, limits: tuple[float, float, float], unit: float) -> float:
+        """Return how far apart levels are that moves lead to and back from; 0 if there are none."""
+        least, most, size = limits
+        if self.product >= 0.0 or -self.product < least * np.sqrt(self.squares):
+            return 0.0
+        apart = 2.0 * float(np.sqrt(-self.product / self.count))
+        return apart if self.product <= most * self.energy and apart >= size * unit else 0.0
+
+
+@dataclass
+class Alternation:
+    """Finds levels that take turns in a series that comes in parts, the same for all parts.
+
+    `certain` and `likely` hold what is found, the first of each kind.
+    """
+
+    certain: list[Turns] = field(default_factory=list)
+    likely: list[Turns] = field(default_factory=list)
+    _kept: tuple[np.ndarray, ...] = ()
+    _last: tuple[float, float, float] | None = None
+    _rows: int = 0
+    _first_ns: int = 0
+    _unit: list[float] = field(default_factory=list)
+    _sums: dict[tuple[int, int], _Sums] = field(default_factory=dict)
+    _pairs: _Signs = field(default_factory=_Signs)
+    _empty: _Signs = field(default_factory=_Signs)
+    _moves: tuple[Floats, Ints] = (np.zeros(0), np.zeros(0, np.int64))
+
+    def add(self, open_ns: Ints, opened: Floats, high: Floats, low: Floats, close: Floats) -> None:
+        """Take bars that follow those before, prices above zero."""
+        new: tuple[np.ndarray, ...] = (open_ns, opened, high, low, close)
+        if self._kept:
+            new = tuple(np.concatenate(each) for each in zip(self._kept, new, strict=True))
+        at = 0
+        while len(new[0]) - at >= BLOCK:
+            self._judge(tuple(each[at : at + BLOCK] for each in new))
+            at += BLOCK
+        self._kept = tuple(each[at:].copy() for each in new)
+
+    def finish(self) -> None:
+        """Judge the last rows, and all rows together."""
+        if self._kept and len(self._kept[0]):
+            self._judge(self._kept)
+        self._kept = ()
+        self._whole()
+
+    def _judge(self, bars: tuple[np.ndarray, ...]) -> None:
+        open_ns, opened, high, low, close = bars
+        if self._last is None:
+            self._first_ns = int(open_ns[0])
+            self._last = float(high[0]), float(low[0]), float(opened[0])
+        with np.errstate(over="ignore"):
+            before = [
+                np.concatenate(([was], each[:-1]))
+                for was, each in zip(self._last, (high, low, close), strict=True)
+            ]
+            gap = opened / before[2] - 1.0
+            ranges = high / low - 1.0
+            wide = ranges[ranges > 0.0]
+            unit = float(np.median(wide)) if 2 * len(wide) >= len(ranges) else 0.0
+            for every in PERIODS:
+                self._take_turns(0, every, gap, unit, open_ns)
+            moves = close / before[2] - 1.0
+            for every in range(1, _CLOSES + 1):
+                self._take_turns(1, every, moves, unit, open_ns)
+        self._take_pairs(gap, ranges > 0.0, unit, open_ns)
+        self._take_empty(gap, before[0], before[1], bars, unit)
+        self._last = float(high[-1]), float(low[-1]), float(close[-1])
+        self._rows += len(close)
+        self._unit.append(unit)
+
+    def _take_turns(self, kind: int, every: int, moves: Floats, unit: float, open_ns: Ints) -> None:
+        """Look for moves that go up and down in turn, `every` rows after each other."""
+        windows = len(moves) // (TURNS * every)
+        if not windows:
+            return
+        part = moves[: windows * TURNS * every].reshape(windows, TURNS, every)
+        total = np.abs(np.matmul(_SIGNS, part)[:, 0])
+        energy = np.matmul(_ONES, np.square(part))[:, 0]
+        power = np.divide(total * total, energy, out=np.zeros_like(total), where=energy > 0.0)
+        size = total / TURNS
+        sums = self._sums.setdefault((kind, every), _Sums(np.zeros(every), np.zeros(every)))
+        sums.power += power.sum(axis=0)
+        sums.size += size.sum(axis=0)
+        sums.windows += windows
+        run = 1
+        while run <= windows:
+            count = windows // run
+            of_runs = power[: count * run].reshape(count, run, every).sum(axis=1)
+            enough = of_runs > _chance(run, every, _RUN)
+            if enough.any():
+                at, phase = np.unravel_index(int(np.argmax(of_runs)), of_runs.shape)
+                far = float(size[at * run : (at + 1) * run, phase].mean())
+                share = float(of_runs[at, phase]) / (TURNS * run)
+                rows = run * TURNS
+                self._keep(every, far, share, unit, rows, int(open_ns[at * run * TURNS * every]))
+            run *= 2
+
+    def _keep(
+        self, every: int, size: float, share: float, unit: float, rows: int, open_ns: int
+    ) -> None:
+        certain = share >= _CERTAIN_SHARE and size >= _CERTAIN_SIZE * unit
+        if certain or (share >= _LIKELY_SHARE and size >= _LIKELY_SIZE * unit):
+            self._add(Turns(every, share, size, rows, open_ns, certain))
+
+    def _add(self, found: Turns) -> None:
+        kept = self.certain if found.is_certain else self.likely
+        if len(kept) < 100:
+            kept.append(found)
+
+    def _take_pairs(self, gap: Floats, ranged: np.ndarray, unit: float, open_ns: Ints) -> None:
+        """Look for bars that lie off the bar before and the one after on the same side.
+
+        Only bars that have a range, which those of a single trade have not.
+        """
+        some = np.abs(gap[gap != 0.0])
+        if not len(some) or unit <= 0.0:
+            return
+        most = _CLIP * float(np.median(some))
+        clipped = np.clip(gap, -most, most)
+        inside = ranged[:-2] & ranged[1:-1] & ranged[2:]
+        for at in range(0, len(gap) - 2, _PAIRS):
+            mask = inside[at : at + _PAIRS]
+            first = clipped[at + 1 : at + 1 + len(mask)][mask]
+            second = clipped[at + 2 : at + 2 + len(mask)][mask]
+            window = _Signs()
+            window.add(first, second)
+            self._pairs.add(first, second)
+            if 2 * window.count >= _PAIRS:
+                self._judge_signs(window, _CERTAIN_PAIRS, _LIKELY_PAIRS, unit, int(open_ns[at]))
+
+    def _take_empty(
+        self, gap: Floats, high: Floats, low: Floats, bars: tuple[np.ndarray, ...], unit: float
+    ) -> None:
+        """Look for moves over ranges without a price that take back the one before."""
+        rows = np.flatnonzero((bars[3] > high) | (bars[2] < low))
+        rows = rows[(bars[2][rows] > bars[3][rows]) & (high[rows] > low[rows])]
+        moves = np.concatenate((self._moves[0], gap[rows]))
+        times = np.concatenate((self._moves[1], bars[0][rows]))
+        while len(moves) > _EMPTY:
+            some = moves[: _EMPTY + 1]
+            most = _CLIP * float(np.median(np.abs(some)))
+            some = np.clip(some, -most, most)
+            window = _Signs()
+            window.add(some[:-1], some[1:])
+            self._empty.add(some[:-1], some[1:])
+            self._judge_signs(window, _CERTAIN_EMPTY, _CERTAIN_EMPTY, unit, int(times[0]))
+            moves, times = moves[_EMPTY:], times[_EMPTY:]
+        self._moves = moves, times
+
+    def _judge_signs(
+        self,
+        signs: _Signs,
+        certain: tuple[float, float, float],
+        likely: tuple[float, float, float],
+        unit: float,
+        open_ns: int,
+    ) -> None:
+        for limits in (certain, likely):
+            apart = signs.distance(limits, unit)
+            if apart:
+                self._add(Turns(0, 0.0, apart, signs.count, open_ns, limits is certain))
+                return
+
+    def _whole(self) -> None:
+        unit = float(np.median(self._unit)) if self._unit else 0.0
+        for (_, every), sums in self._sums.items():
+            phase = int(np.argmax(sums.power))
+            power, far = float(sums.power[phase]), float(sums.size[phase]) / sums.windows
+            if power > _chance(sums.windows, every, _WHOLE):
+                share = power / (TURNS * sums.windows)
+                self._keep(every, far, share, unit, TURNS * sums.windows, self._first_ns)
+        self._judge_signs(self._pairs, _CERTAIN_PAIRS, _LIKELY_PAIRS, unit, self._first_ns)
+        self._judge_signs(self._empty, _CERTAIN_EMPTY, _LIKELY_EMPTY, unit, self._first_ns)
+
+
+def _chance(windows: int, every: int, size: float) -> float:
+    """Return what the power of so many windows exceeds by chance once in e to the `size`.
+
+    The power of one window is at most that of a squared normal variable, whatever the moves are:
+    it is divided by their own squares.
+    """
+    scale = _BOUNCE if every == 1 else _OTHERS
+    return scale * (windows + 2.0 * float(np.sqrt(windows * size)) + 2.0 * size)
