@@ -13,6 +13,7 @@ from septet._data.dated import KNOWN_EARLY
 from septet._data.ended import CANDLES_END, ended_symbols
 from septet._data.funding_gaps import FUNDING_GAP
 from septet._data.source import Facts
+from septet._data.source_columns import SOURCE_SIGN
 from septet._data.unread_columns import DIVIDENDS
 from septet.errors import DataError
 from septet_schemas.data import CandlesConfig
@@ -44,6 +45,8 @@ _DOUBTS: Final = {
     "file names, nothing needs to be done",
     DIVIDENDS: "bring an adjusted close and write adjust: total; adjust: none says that prices are "
     "meant as they are",
+    SOURCE_SIGN: "a series of contracts needs prices that are adjusted at each roll; of sources, "
+    "keep the rows of one; if prices are right, policy: {price_levels: keep}",
     "level_sign": "keep the rows of one symbol and one source; if prices moved so, policy: "
     "{price_levels: keep}",
     "price_wick": "if these are slips, write policy: {price_wick: drop}; if they were traded, keep",
@@ -205,7 +208,7 @@ def doubts(findings: Iterable[Finding]) -> list[Doubt]:
     for each in findings:
         if each.kind == BAD_SHARE:
             found.append(Doubt(each.symbol, each.message, _ROWS_HINT, each.kind))
-        elif each.kind == DIVIDENDS:
+        elif each.kind in (DIVIDENDS, SOURCE_SIGN):
             text = f"{each.symbol}: {each.message}"
             found.append(Doubt(each.symbol, text, _DOUBTS[each.kind], each.kind))
         elif each.kind == CALENDAR_SIGN:

@@ -76,7 +76,7 @@ class Findings:
         DataError
             If there are any and their policy is `refuse`.
         """
-        policy: str = getattr(self._policies, kind, "drop")
+        policy = self.policy(kind)
         if count == 0:
             return policy
         text = message or MESSAGES.get(kind, kind)
@@ -88,6 +88,11 @@ class Findings:
                 hint=hint or f"mend the data, or choose another policy: policy: {{{kind}: ...}}",
             )
         self._found.append(Finding(self._source, self._symbol, kind, policy, count, shown, text))
+        return policy
+
+    def policy(self, kind: str) -> str:
+        """Return the policy for a kind of defect."""
+        policy: str = getattr(self._policies, kind, "drop")
         return policy
 
     def warn(self, kind: str, count: int, examples: Sequence[str], message: str) -> None:

@@ -18,8 +18,9 @@ from septet._data.bars import Finding, Floats
 from septet._data.defects import Findings
 from septet._data.mixture import separating_column
 from septet._data.source import RawSeries
+from septet._data.source_columns import SOURCE_WORDS, are_symbols, source_columns
 from septet._data.stamps import Bools
-from septet._data.symbol_columns import names_symbol, shown_values
+from septet._data.symbol_columns import names_symbol
 from septet.errors import DataError
 from septet_schemas.data import SeriesConfig
 
@@ -30,9 +31,6 @@ __all__ = ["check_series_rows", "judge_columns", "missing_values", "value_distan
            "warn_missing"]  # fmt: skip
 
 _MARKS: Final = ("", ".", "-", "--", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "missing")
-_SOURCES: Final = frozenset(
-    ("exchange", "source", "venue", "provider", "vendor", "feed", "origin", "broker", "site")
-)
 _MOST_MISSING: Final = 0.1
 
 
@@ -68,28 +66,21 @@ def judge_columns(found: Findings, name: str, raw: RawSeries) -> None:
     Raises
     ------
     DataError
-        If a column named like a symbol holds several values.
+        If a column named like a symbol holds several values, or any column holds symbols in turn.
     """
-    import polars as pl
-
-    for column in () if raw.others is None else raw.others.get_columns():
-        if column.dtype not in (pl.String, pl.Categorical):
-            continue
-        by_source = column.name.strip().lower() in _SOURCES
-        if not by_source and not names_symbol(column.name):
-            continue
-        values = column.cast(pl.String).drop_nulls().unique().sort()
-        if len(values) < 2:
-            continue
-        said = f"column {column.name!r} holds {shown_values(values)}"
-        if not by_source:
+    for column in () if raw.others is None else source_columns(raw.others):
+        said = column.text()
+        by_source = column.name.strip().lower() in SOURCE_WORDS
+        if names_symbol(column.name) or (column.takes_turns and are_symbols(column.values)):
             raise DataError(
                 f"{name} from {raw.facts.origin}: {said}: these are rows of several symbols, and a "
                 "series has one value at a time",
                 hint="a file for each symbol, with {symbol} in path, or keep one symbol",
             )
         text = f"{said}: the rows of all of them are read as the one series {name}"
-        found.warn(SERIES_SOURCES, len(values), (), text)
+        if not by_source and not column.takes_turns:
+            text += f", which changes {column.changes:,} times from one to the next"
+        found.warn(SERIES_SOURCES, len(column.values), (), text)
 
 
 def value_distance(value: Floats, first: Floats) -> str:

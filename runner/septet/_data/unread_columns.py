@@ -1,4 +1,4 @@
-"""Columns of a table of bars that nothing reads: they are named, and dividends are warned about."""
+"""Columns of a table of bars that nothing reads: they are named, and what they hold is judged."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from septet._data.defects import Findings
 from septet._data.message_limits import HEADER_CHARACTERS
 from septet._data.mixture import OUR_COLUMNS
+from septet._data.source_columns import judge_source_columns
 from septet._text import shortened
 
 if TYPE_CHECKING:
@@ -23,15 +24,24 @@ _DIVIDENDS: Final = frozenset(
 
 
 def judge_unread(found: Findings, frame: pl.DataFrame | pl.LazyFrame, adjust: str | None) -> None:
-    """Name the columns that are not read; warn of dividends in them that nothing else holds.
+    """Name the columns that are not read, and say what they hold that prices do not.
+
+    Columns of several symbols or sources are refused or warned about, and so are dividends that
+    nothing else holds.
 
     `adjust` is what the file says: with `total` the adjusted close holds the dividends, and with
     `none` the file wants prices as they were.
+
+    Raises
+    ------
+    DataError
+        If a column tells rows of several symbols or sources apart.
     """
     lazy = frame.lazy()
     names = [name for name in lazy.collect_schema().names() if name not in OUR_COLUMNS]
     if names:
         found.note(f"columns that are not read: {shortened(', '.join(names), HEADER_CHARACTERS)}")
+    judge_source_columns(found, lazy)
     for name in names:
         paid = _paid(lazy, name) if _plain(name) in _DIVIDENDS else 0
         if paid and adjust not in ("total", "none"):

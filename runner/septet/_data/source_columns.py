@@ -1,0 +1,226 @@
+"""Columns that nothing reads and whose values say that rows are of several symbols or sources."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from septet._data.defects import Findings
+from septet._data.mixture import OUR_COLUMNS
+from septet._data.symbol_columns import names_symbol, shown_values
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = [
+    "SOURCE_SIGN", "SOURCE_WORDS", "SourceColumn", "are_symbols", "judge_source_columns",
+    "source_columns",
+]  # fmt: skip
+
+SOURCE_SIGN: Final = "source_sign"
+SOURCE_WORDS: Final = frozenset(
+    ("exchange", "source", "venue", "provider", "vendor", "feed", "origin", "broker", "site")
+)
+_WORDS: Final = SOURCE_WORDS | frozenset(
+    ("exchange_id", "source_id", "venue_id", "exchange_name", "source_name", "data_source",
+     "contract", "contract_id", "contract_name", "contract_month", "contract_code", "expiry",
+     "expiration", "price_type", "quote_type", "instrument", "instrument_id", "instrument_token",
+     "ticker", "symbol_name", "local_symbol", "symbol_id", "mic", "conid", "secid", "permno")
+)  # fmt: skip
+_VENUES: Final = frozenset(
+    ("binance", "binanceus", "bitfinex", "bitflyer", "bitget", "bitmex", "bitstamp", "bybit",
+     "cboe", "cme", "coinbase", "coinbasepro", "deribit", "gate", "gateio", "gdax", "gemini",
+     "htx", "huobi", "hyperliquid", "kraken", "kucoin", "mexc", "nasdaq", "nyse", "okex", "okx",
+     "poloniex", "upbit", "arca", "bats", "iex", "lse", "xetra", "euronext", "dukascopy", "oanda",
+     "fxcm", "bloomberg", "refinitiv", "yahoo", "polygon", "alpaca", "tiingo", "stooq")
+)  # fmt: skip
+_PAIR: Final = re.compile(
+    r"[A-Z0-9]{2,12}[-/_:. ]?(USDT|USDC|USD|BUSD|FDUSD|TUSD|EUR|GBP|JPY|CHF|AUD|CAD|NZD|KRW|TRY|INR"
+    r"|BRL|BTC|XBT|ETH)([-_:. ]?(PERP|SWAP|USDT|USDC|USD|\d{6,8}))?(=X)?"
+)
+_CONTRACT: Final = re.compile(r"[A-Z][A-Z0-9]{0,3}[FGHJKMNQUVXZ]\d{1,4}")
+_ISIN: Final = re.compile(r"[A-Z]{2}[A-Z0-9]{9}\d")
+_PRICES: Final = ("open", "high", "low", "close")
+_MOST_VALUES: Final = 50
+_OFTEN: Final = 10  # changes of value that are no row of contracts, one after the other
+_LEAST: Final = 5
+_DEVIATIONS: Final = 6.0
+_SHARE: Final = 0.5
+_SIZE: Final = 0.5
+"""How surely, by how much of the moves and by how many ranges of a bar prices follow a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceColumn:
+    """A column that names symbols or sources: its values, and how often rows change the value."""
+
+    name: str
+    values: pl.Series
+    changes: int
+    separates: bool = False
+
+    @property
+    def takes_turns(self) -> bool:
+        """Whether values come back again and again, and do not follow one another once."""
+        return self.changes >= max(_OFTEN, len(self.values))
+
+    def text(self) -> str:
+        """Name it with its first values."""
+        return f"column {self.name!r} holds {shown_values(self.values)}"
+
+
+def judge_source_columns(found: Findings, frame: pl.DataFrame | pl.LazyFrame) -> None:
+    """Refuse bars of several symbols or sources that a column tells apart; warn of contracts.
+
+    Values that take turns are refused where the column or its values name symbols or sources, and
+    where prices change their level with the value. Values that follow one another are warned
+    about: those of contracts jump at each roll.
+
+    Raises
+    ------
+    DataError
+        If rows of several symbols or sources take turns, unless the policy for `price_levels`
+        keeps them.
+    """
+    for each in source_columns(frame):
+        if each.takes_turns:
+            how = "and prices change with them" if each.separates else "in turn"
+            found(
+                "price_levels", each.changes, (each.text(),),
+                f"changes of value in column {each.name!r}, {how}: rows of several symbols or "
+                "sources are read as one",
+                _hint(each),
+            )  # fmt: skip
+        elif found.policy("price_levels") != "keep":
+            text = (
+                f"{each.text()}, which change {each.changes:,} times: prices may jump where they "
+                "do, as those of another contract or source"
+            )
+            found.warn(SOURCE_SIGN, each.changes, (), text)
+
+
+def _hint(column: SourceColumn) -> str:
+    text = f"keep the rows of one value of column {column.name!r}"
+    if are_symbols(column.values):
+        text += (
+            f", or write columns: {{symbol: {column.name}}}, so that each symbol of the universe "
+            "gets its own rows"
+        )
+    return f"{text}; if all of them are prices of one market: policy: {{price_levels: keep}}"
+
+
+def are_symbols(values: pl.Series) -> bool:
+    """Whether all values look like currency pairs, contracts of futures or ISINs."""
+    shapes = (_PAIR, _CONTRACT, _ISIN)
+    return all(any(shape.fullmatch(each.upper()) for shape in shapes) for each in values)
+
+
+def _are_venues(values: pl.Series) -> bool:
+    plain = [re.sub(r"[^a-z]", "", each.lower()) for each in values]
+    return sum(each in _VENUES for each in plain) >= max(2, 0.5 * len(plain))
+
+
+def _names_source(name: str) -> bool:
+    plain = re.sub(r"[^a-z0-9]+", "_", name.strip().lower()).strip("_")
+    return plain in _WORDS or names_symbol(name)
+
+
+def source_columns(frame: pl.DataFrame | pl.LazyFrame) -> list[SourceColumn]:
+    """Return the columns that name several symbols or sources, by their values or by their name.
+
+    Where there are bars, a column also counts whose values prices follow.
+    """
+    import polars as pl
+
+    lazy = frame.lazy()
+    schema = lazy.collect_schema()
+    texts = [
+        name for name, kind in schema.items()
+        if name not in OUR_COLUMNS and (_is_text(kind) or kind.is_integer())
+    ]  # fmt: skip
+    if not texts:
+        return []
+    numbers = [_text(name).n_unique().alias(f"n{at}") for at, name in enumerate(texts)]
+    row = lazy.select(pl.len().alias("rows"), *numbers).collect(engine="streaming").row(0)
+    found = []
+    for name, count in zip(texts, row[1:], strict=True):
+        if not 2 <= count <= min(_MOST_VALUES + 1, row[0] // 2):
+            continue
+        column = _column(lazy, name)
+        if len(column.values) < 2:
+            continue
+        named = _names_source(name) or (
+            _is_text(schema[name]) and (are_symbols(column.values) or _are_venues(column.values))
+        )
+        judged = column.takes_turns and set(_PRICES) <= set(schema)
+        if named or judged:
+            separates = judged and _separates(lazy, name)
+            if named or separates:
+                found.append(SourceColumn(name, column.values, column.changes, separates))
+    return found
+
+
+def _is_text(kind: pl.DataType) -> bool:
+    import polars as pl
+
+    return kind in (pl.String, pl.Categorical, pl.Enum)
+
+
+def _text(name: str) -> pl.Expr:
+    import polars as pl
+
+    return pl.col(name).cast(pl.String).str.strip_chars()
+
+
+def _column(lazy: pl.LazyFrame, name: str) -> SourceColumn:
+    text = _text(name).drop_nulls()
+    values = lazy.select(text.unique().sort()).collect(engine="streaming").to_series()
+    changes = lazy.select((text != text.shift(1)).sum()).collect(engine="streaming").item()
+    return SourceColumn(name, values, int(changes))
+
+
+def _separates(lazy: pl.LazyFrame, name: str) -> bool:
+    """Whether prices move up by one change of value and down by the change back.
+
+    The move from close to open is looked at, which a value that is made from the bar (its colour,
+    its trend) hardly tells; what rows move that keep their value is taken off.
+    """
+    import polars as pl
+
+    price = {each: pl.col(each).cast(pl.Float64, strict=False) for each in _PRICES}
+    rows = lazy.select(
+        _text(name).shift(1).alias("before"), _text(name).alias("value"),
+        (price["open"] / price["close"].shift(1) - 1.0).alias("gap"),
+        (price["high"] / price["low"] - 1.0).alias("range"),
+    ).filter(pl.col("gap").is_finite())  # fmt: skip
+    gap = pl.col("gap")
+    table = rows.group_by("before", "value").agg(
+        gap.len().alias("count"), gap.sum().alias("sum"), gap.pow(2).sum().alias("squares"),
+        pl.col("range").mean().alias("range"),
+    ).collect(engine="streaming")  # fmt: skip
+    moves = {(was, value): sums for was, value, *sums in table.iter_rows()}
+    return any(
+        was is not None and value is not None and was < value and _apart(moves, was, value)
+        for was, value in moves
+    )
+
+
+def _apart(moves: dict[tuple[str, str], list[float]], first: str, second: str) -> bool:
+    """Whether the moves from one value to another go one way, and those back the other way.
+
+    Of each change there are the count, the sum of the moves, that of their squares, and the range
+    of a bar.
+    """
+    there, back = moves[first, second], moves.get((second, first))
+    if back is None or min(there[0], back[0]) < _LEAST:
+        return False
+    stay = [moves.get((same, same), [0.0, 0.0]) for same in (second, first)]
+    drift = [total / rows if rows >= _LEAST else 0.0 for rows, total, *_ in stay]
+    up, down = there[1] - drift[0] * there[0], back[1] - drift[1] * back[0]
+    count, squares = there[0] + back[0], there[2] + back[2]
+    apart = abs(up - down)
+    if up * down >= 0.0 or squares <= 0.0:
+        return False
+    sure = apart >= _DEVIATIONS * squares**0.5 and apart**2 >= _SHARE * count * squares
+    return sure and apart / count >= _SIZE * min(there[3] or 0.0, back[3] or 0.0)
