@@ -96,11 +96,59 @@ def test_new_york_stamps_read_as_utc_are_refused_by_the_changes_of_clocks() -> N
     with pytest.raises(DataError) as caught:
         judged(local, time_zone="UTC")
     said = str(caught.value)
-    assert f"hours missing or doubled where the clocks of {NEW_YORK} change" in said
+    assert f"hours missing or doubled where the clocks of {NEW_YORK}, America/Chicago" in said
+    assert "local time of one of these zones, which all change their clocks at these hours" in said
     assert "2021-03-14T02:00:00; 2021-11-07T01:00:00" in said
     assert f"time_zone: {NEW_YORK}" in said
     kept = judged(local, time_zone="UTC", policy={"wrong_zone": "keep"})
     assert "wrong_zone" in {each.kind for each in kept.findings}
+
+
+LOCAL = (
+    "Australia/Sydney", "Pacific/Auckland", "America/Santiago", "Asia/Jerusalem", "Africa/Cairo",
+    "America/Chicago", "America/Los_Angeles", "Europe/London", "Europe/Berlin", "Europe/Athens",
+    "Asia/Beirut", "America/Havana",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("zone", LOCAL)
+@pytest.mark.parametrize("repeats", ["both", "first"])
+def test_local_stamps_of_any_zone_read_as_utc_are_refused(zone: str, repeats: str) -> None:
+    """Also where the hour that autumn shows twice was taken out once."""
+    since = "2023-06-01" if repeats == "both" else "2023-02-20"
+    local = wall(clean(800 * 24, start_ns=ns(since)), zone)
+    if repeats == "first":
+        local = local.unique("timestamp", keep="first", maintain_order=True)
+    with pytest.raises(DataError) as caught:
+        judged(local, time_zone="UTC")
+    said = str(caught.value)
+    assert "wrong_zone" in said
+    assert "where the clocks of " in said
+    same = {"Europe/Athens": "Europe/Helsinki"}.get(zone, zone)
+    assert same in said.partition("time_zone: ")[2]
+    right = judged(wall(clean(800 * 24, start_ns=ns(since)), zone), time_zone=zone)
+    assert not {"wrong_zone", ZONE_SIGN} & {each.kind for each in right.findings}
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin", "America/Chicago"])
+def test_a_single_hour_that_is_missing_at_a_change_of_clocks_is_a_warning(zone: str) -> None:
+    local = wall(clean(180 * 24, start_ns=ns("2021-01-05")), zone)
+    [doubt] = doubts(judged(local, time_zone="UTC").findings)
+    assert doubt.kind == ZONE_SIGN
+    assert f"{zone}" in doubt.message
+    assert "2021-03-" in doubt.message
+    assert not doubts(judged(local, time_zone="UTC", policy={"wrong_zone": "keep"}).findings)
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_hours_that_are_missing_or_doubled_by_chance_raise_no_doubt(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    count = int(draw.choice([4_320, 12_000, 26_000]))
+    begin = ns("2012-01-01") + int(draw.integers(0, 3_650)) * 24 * HOUR_NS
+    hours = begin + HOUR_NS * np.arange(count)
+    kept = hours[draw.random(count) >= draw.choice([0.0005, 0.005, 0.03])]
+    twice = np.concatenate((kept, draw.choice(kept, int(draw.integers(0, 8)))))
+    assert doubt_zone(np.sort(twice), "UTC", HOUR_NS) is None
 
 
 def test_utc_stamps_read_as_new_york_are_refused_by_the_hour_that_was_left_out() -> None:

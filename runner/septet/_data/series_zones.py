@@ -8,6 +8,8 @@ import numpy as np
 
 from septet._data.bad_rows import SERIES_ZONE
 from septet._data.bars import Ints
+from septet._data.clock_changes import all_zones, clock_changes, days_of, named_zones
+from septet._data.clock_signs import MOST_SIGNS, ClockSign
 from septet._data.defects import Findings
 from septet._data.stamps import Stamps, iso
 from septet._data.zone_signs import likely_utc
@@ -15,12 +17,10 @@ from septet._data.zones import (
     DAY_NS,
     HOUR_NS,
     MINUTE_NS,
-    ZONES_TRIED,
     ZoneDoubt,
-    clock_changes,
-    days_of,
     doubt_changes,
     doubt_zone,
+    local_hint,
 )
 
 __all__ = ["judge_series_zone"]
@@ -54,43 +54,58 @@ def judge_series_zone(found: Findings, name: str, stamps: Stamps, zone: str) -> 
     doubt = doubt_changes(wall_ns, zone, step_ns if regular else DAY_NS)
     if doubt is None and regular:
         doubt = _odd_steps(moments, zone, step_ns)
-    if doubt is not None:
+    if doubt is not None and doubt.is_proof:
         text = f"{doubt.message}: those of {name}"
         found("wrong_zone", doubt.rows, doubt.examples, text, hint=doubt.hint)
         return
-    sign = doubt_zone(wall_ns, zone, step_ns) or likely_utc(wall_ns, zone, step_ns)
+    sign = doubt or doubt_zone(wall_ns, zone, step_ns) or likely_utc(wall_ns, zone, step_ns)
     if sign is not None:
         text = f"{name}: {sign.message}; first: {'; '.join(sign.examples[:3])}"
         found.warn(SERIES_ZONE, sign.rows, sign.examples, text)
 
 
 def _odd_steps(moments: Ints, own: str, step_ns: int) -> ZoneDoubt | None:
-    """Find a zone at whose changes of clocks one step is an hour longer or shorter than the rest.
+    """Find zones at whose changes of clocks one step is an hour longer or shorter than the rest.
 
     Of steps that are longer than an hour no hour is missing or doubled: of 8 hours one is of 9
     in spring, one of 7 in autumn.
     """
     if not HOUR_NS < step_ns <= 2 * DAY_NS:
         return None
+    steps = np.diff(moments)
+    odd = int(np.count_nonzero(np.abs(np.abs(steps - step_ns) - HOUR_NS) <= MINUTE_NS))
+    if not 0 < odd <= MOST_SIGNS:
+        return None
     days = days_of(moments)
     known = set() if own == "UTC" else {at for at, _ in clock_changes(own, days)}
-    for zone in ZONES_TRIED:
-        shown, others = [], 0
-        for at, by in clock_changes(zone, days):
-            after = int(np.searchsorted(moments, at))
-            if at in known or not 2 <= after <= len(moments) - 2:
-                continue
-            around = np.diff(moments[after - 2 : after + 2])
-            if any(abs(int(each) - step_ns) > MINUTE_NS for each in around[[0, 2]]):
-                continue
-            if abs(int(around[1]) - step_ns - by) <= MINUTE_NS:
-                shown.append(iso(int(moments[after]))[:-1])
-            else:
-                others += 1
-        if shown and not others:
-            return ZoneDoubt(
-                len(shown), tuple(shown),
-                f"steps an hour longer or shorter where the clocks of {zone} change",
-                f"the stamps are local time: write time_zone: {zone}, or the zone that they are of",
-            )  # fmt: skip
-    return None
+    fits = {
+        zone: shown
+        for zone in all_zones()
+        if (shown := _odd_at_changes(moments, step_ns, clock_changes(zone, days), known))
+    }
+    if not fits:
+        return None
+    most = max(fits.values(), key=len)
+    sign = ClockSign(named_zones(list(fits)), len(fits) == 1, most, is_proof=True)
+    return ZoneDoubt(
+        len(most), most, f"steps an hour longer or shorter where the clocks of {sign.zones} change",
+        local_hint(sign),
+    )  # fmt: skip
+
+
+def _odd_at_changes(
+    moments: Ints, step_ns: int, changes: tuple[tuple[int, int], ...], known: set[int]
+) -> tuple[str, ...]:
+    """Return the stamps after steps that are off by each change of clocks; none if one is not."""
+    shown = []
+    for at, by in changes:
+        after = int(np.searchsorted(moments, at))
+        if any(abs(at - each) <= step_ns for each in known) or not 2 <= after <= len(moments) - 2:
+            continue
+        around = np.diff(moments[after - 2 : after + 2])
+        if any(abs(int(each) - step_ns) > MINUTE_NS for each in around[[0, 2]]):
+            continue
+        if abs(int(around[1]) - step_ns - by) > MINUTE_NS:
+            return ()
+        shown.append(iso(int(moments[after]))[:-1])
+    return tuple(shown)

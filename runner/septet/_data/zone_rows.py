@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 
 from septet._data.bars import Finding
+from septet._data.clock_signs import HourCounts
 from septet._data.defects import Findings
 from septet._data.files import READ_ERRORS, unreadable
 from septet._data.source import LazyBars
 from septet._data.spans import Clock
 from septet._data.stamps import Stamps, within_years
 from septet._data.zone_signs import judge_zone
-from septet._data.zones import DAY_NS, HOUR_NS, ZONES_TRIED, clock_changes, days_of
+from septet._data.zones import HOUR_NS
 from septet_schemas.data import CandlesConfig
 
 __all__ = ["judge_unread_zone"]
-
-_AROUND_NS: Final = 4 * HOUR_NS
 
 
 def judge_unread_zone(
@@ -26,8 +23,8 @@ def judge_unread_zone(
 ) -> tuple[Finding, ...]:
     """Judge the zone of stamps that are yet to be read, as `judge_zone` judges them all.
 
-    What it looks at is read and kept: the first and the last stamp of each day, and those around
-    the changes of clocks.
+    What it looks at is kept: the first and the last stamp of each day, and how many there are in
+    each hour.
 
     Raises
     ------
@@ -43,26 +40,19 @@ def judge_unread_zone(
     wall = pl.col("timestamp").cast(pl.Int64)
     low, high = within_years(clock.unit_ns)
     frame = lazy.frame.select(wall).drop_nulls().filter(wall.is_between(low, high, closed="left"))
-    ends = np.array([clock.first_ns, clock.last_ns])
-    windows = {
-        at for zone in ZONES_TRIED for at, _ in clock_changes(zone, days_of(ends))
-    }  # fmt: skip
-    spans = [
-        wall.is_between((at - _AROUND_NS) // clock.unit_ns, (at + _AROUND_NS) // clock.unit_ns)
-        for at in sorted(windows)
-    ]
-    by_day = frame.group_by(wall // (DAY_NS // clock.unit_ns)).agg(
-        wall.min().alias("first"), wall.max().alias("last")
+    by_hour = frame.group_by((wall * clock.unit_ns // HOUR_NS).alias("hour")).agg(
+        wall.min().alias("first"), wall.max().alias("last"), pl.len().alias("rows")
     )
     try:
-        days, near = pl.collect_all(
-            [by_day.drop("timestamp"), frame.filter(pl.any_horizontal(spans or [pl.lit(False)]))],
-            engine="streaming",
-        )
+        table = by_hour.collect(engine="streaming")
     except READ_ERRORS() as error:
         raise unreadable(lazy.facts.origin, error) from error
-    ends_of_days = np.concatenate([days["first"].to_numpy(), days["last"].to_numpy()])
-    rest = np.setdiff1d(ends_of_days, near["timestamp"].to_numpy())
-    wall_ns = np.concatenate([near["timestamp"].to_numpy(), rest]) * clock.unit_ns
-    judge_zone(found, Stamps(wall_ns, wall_ns=wall_ns), keys.time_zone or "UTC", bar_ns, calendar)
+    if not table.height:
+        return ()
+    counts = HourCounts.of_groups(table["hour"].to_numpy(), table["rows"].to_numpy())
+    days = table.group_by(pl.col("hour") // 24).agg(pl.col("first").min(), pl.col("last").max())
+    ends = np.concatenate([days["first"].to_numpy(), days["last"].to_numpy()])
+    wall_ns = np.unique(ends) * clock.unit_ns
+    stamps = Stamps(wall_ns, wall_ns=wall_ns)
+    judge_zone(found, stamps, keys.time_zone or "UTC", bar_ns, calendar, counts)
     return found.all()

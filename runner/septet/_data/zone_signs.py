@@ -7,6 +7,8 @@ from typing import Final
 import numpy as np
 
 from septet._data.bars import Ints
+from septet._data.clock_changes import clock_changes, days_of
+from septet._data.clock_signs import HourCounts
 from septet._data.defects import Findings
 from septet._data.exchange_hours import utc_of
 from septet._data.stamps import Stamps, iso
@@ -15,8 +17,6 @@ from septet._data.zones import (
     HOUR_NS,
     MINUTE_NS,
     ZoneDoubt,
-    clock_changes,
-    days_of,
     doubt_zone,
     is_opening,
     rows_between,
@@ -34,8 +34,17 @@ _LEAST_DAYS: Final = 5
 _HINT: Final = "if the stamps are UTC, write time_zone: UTC"
 
 
-def judge_zone(found: Findings, stamps: Stamps, zone: str, bar_ns: int, calendar: str) -> None:
+def judge_zone(
+    found: Findings,
+    stamps: Stamps,
+    zone: str,
+    bar_ns: int,
+    calendar: str,
+    hours: HourCounts | None = None,
+) -> None:
     """Report stamps without a zone of their own that cannot, or likely will not, be of `zone`.
+
+    `hours` counts all stamps, where `stamps` are some of many.
 
     Raises
     ------
@@ -46,12 +55,12 @@ def judge_zone(found: Findings, stamps: Stamps, zone: str, bar_ns: int, calendar
         return
     bad = stamps.dropped.get("bad_stamp")
     wall_ns = stamps.wall_ns if bad is None else stamps.wall_ns[~bad]
-    doubt = doubt_zone(wall_ns, zone, bar_ns, calendar)
-    if doubt is not None:
+    doubt = doubt_zone(wall_ns, zone, bar_ns, calendar, hours)
+    if doubt is not None and doubt.is_proof:
         found("wrong_zone", doubt.rows, doubt.examples, doubt.message, hint=doubt.hint)
         return
-    sign = likely_utc(wall_ns, zone, bar_ns)
-    if sign is not None:
+    sign = likely_utc(wall_ns, zone, bar_ns) or doubt
+    if sign is not None and found.policy("wrong_zone") != "keep":
         found.warn(ZONE_SIGN, sign.rows, sign.examples, sign.message)
 
 

@@ -4,34 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from septet._data.bars import Ints
 from septet._data.calendars import Sessions, load_calendar
+from septet._data.clock_changes import clock_changes, days_of
+from septet._data.clock_signs import ClockSign, HourCounts, clock_sign
 from septet._data.exchange_hours import displaced_sessions
 from septet._data.stamps import iso
 
 __all__ = [
-    "DAY_NS", "HOUR_NS", "MINUTE_NS", "ZONES_TRIED", "ZoneDoubt", "clock_changes", "days_of",
-    "doubt_changes", "doubt_zone", "is_opening", "rows_between", "session_starts", "usual_minute",
-    "zone_that_fits",
+    "DAY_NS", "HOUR_NS", "MINUTE_NS", "ZoneDoubt", "doubt_changes", "doubt_zone", "is_opening",
+    "local_hint", "rows_between", "session_starts", "usual_minute", "zone_that_fits",
 ]  # fmt: skip
 
 HOUR_NS: Final = 3_600_000_000_000
 DAY_NS: Final = 24 * HOUR_NS
 MINUTE_NS: Final = 60_000_000_000
-ZONES_TRIED: Final = ("America/New_York", "Europe/London", "Europe/Berlin")
 _NAMED: Final = {
     9 * 60 + 30: "America/New_York", 8 * 60 + 30: "America/Chicago", 8 * 60: "Europe/London",
     9 * 60: "Europe/Berlin",
 }  # fmt: skip
 """Minute of the local day at which the sessions of a zone's exchanges begin."""
 _EARLIEST, _LATEST = 8 * 60, 10 * 60 + 30
-MOST_DAYS: Final = 20 * 366
 AROUND_DAYS: Final = 14
 
 
@@ -43,9 +41,16 @@ class ZoneDoubt:
     examples: tuple[str, ...]
     message: str
     hint: str
+    is_proof: bool = True
 
 
-def doubt_zone(wall_ns: Ints, zone: str, bar_ns: int, calendar: str = "24x7") -> ZoneDoubt | None:
+def doubt_zone(
+    wall_ns: Ints,
+    zone: str,
+    bar_ns: int,
+    calendar: str = "24x7",
+    hours: HourCounts | None = None,
+) -> ZoneDoubt | None:
     """Look for what stamps of `zone` cannot show.
 
     A stamp in the hour that a change of clocks leaves out; an hour that is missing and one that is
@@ -63,18 +68,24 @@ def doubt_zone(wall_ns: Ints, zone: str, bar_ns: int, calendar: str = "24x7") ->
         Length of a bar.
     calendar
         Calendar of the data, where the file names one.
+    hours
+        Rows in each hour, where the stamps are some of many.
+
+    Returns
+    -------
+        What is proved, else what is likely, else nothing.
     """
     if len(wall_ns) < 2:
         return None
     days = days_of(wall_ns)
+    sign = _changes_of_another(hours or HourCounts.of(wall_ns), zone, days, bar_ns)
+    changes = sign if sign is not None and sign.is_proof else None
     if zone == "UTC":
-        found = _changes_of_another(wall_ns, zone, days, bar_ns)
-        found = found or _local_sessions(wall_ns, days, bar_ns)
+        found = changes or _local_sessions(wall_ns, days, bar_ns)
     else:
         found = _left_out_hours(wall_ns, zone, days)
-        found = found or _moving_sessions(wall_ns, zone, days, bar_ns)
-        found = found or _changes_of_another(wall_ns, zone, days, bar_ns)
-    return found or _closed_hours(wall_ns, zone, bar_ns, calendar)
+        found = found or _moving_sessions(wall_ns, zone, days, bar_ns) or changes
+    return found or _closed_hours(wall_ns, zone, bar_ns, calendar) or sign
 
 
 def doubt_changes(wall_ns: Ints, zone: str, bar_ns: int) -> ZoneDoubt | None:
@@ -87,7 +98,7 @@ def doubt_changes(wall_ns: Ints, zone: str, bar_ns: int) -> ZoneDoubt | None:
         return None
     days = days_of(wall_ns)
     found = None if zone == "UTC" else _left_out_hours(wall_ns, zone, days)
-    return found or _changes_of_another(wall_ns, zone, days, bar_ns)
+    return found or _changes_of_another(HourCounts.of(wall_ns), zone, days, bar_ns)
 
 
 def _closed_hours(wall_ns: Ints, zone: str, bar_ns: int, calendar: str) -> ZoneDoubt | None:
@@ -102,36 +113,6 @@ def _closed_hours(wall_ns: Ints, zone: str, bar_ns: int, calendar: str) -> ZoneD
         f"hours of its clocks",
         f"the stamps are not of {zone}: write {right}",
     )  # fmt: skip
-
-
-def days_of(wall_ns: Ints) -> tuple[date, date]:
-    """Return the first and the last day of stamps, 20 years apart at most."""
-    first, last = int(wall_ns.min()) // DAY_NS, int(wall_ns.max()) // DAY_NS
-    first = max(first, last - MOST_DAYS)
-    epoch = date(1970, 1, 1)
-    return epoch + timedelta(days=first), epoch + timedelta(days=last)
-
-
-def clock_changes(zone: str, days: tuple[date, date]) -> Iterator[tuple[int, int]]:
-    """Yield changes of clocks: the wall time at which they happen, and by how much (ns)."""
-    info = ZoneInfo(zone)
-    day = datetime(days[0].year, days[0].month, days[0].day, tzinfo=UTC)
-    last = datetime(days[1].year, days[1].month, days[1].day, tzinfo=UTC) + timedelta(days=1)
-    before = day.astimezone(info).utcoffset()
-    while day < last:
-        after = (day + timedelta(days=1)).astimezone(info).utcoffset()
-        if after != before and before is not None and after is not None:
-            for minutes in range(15, 24 * 60 + 1, 15):
-                at = day + timedelta(minutes=minutes)
-                if at.astimezone(info).utcoffset() != before:
-                    wall = at + before
-                    yield (
-                        int(wall.timestamp()) * 1_000_000_000,
-                        int((after - before).total_seconds()) * 1_000_000_000,
-                    )
-                    break
-        before = after
-        day += timedelta(days=1)
 
 
 def rows_between(ordered: Ints, first_ns: int, length_ns: int) -> int:
@@ -158,38 +139,27 @@ def _left_out_hours(wall_ns: Ints, zone: str, days: tuple[date, date]) -> ZoneDo
 
 
 def _changes_of_another(
-    wall_ns: Ints, own: str, days: tuple[date, date], bar_ns: int
+    hours: HourCounts, own: str, days: tuple[date, date], bar_ns: int
 ) -> ZoneDoubt | None:
-    """Find a zone whose changes of clocks show: an hour without rows, one with twice as many."""
-    if bar_ns > HOUR_NS:
+    """Find zones whose changes of clocks show: hours without rows, or with twice as many."""
+    sign = clock_sign(hours, own, days, bar_ns)
+    if sign is None:
         return None
-    ordered = np.sort(wall_ns)
-    known = set() if own == "UTC" else {at for at, _ in clock_changes(own, days)}
-    for zone in ZONES_TRIED:
-        if known & {at for at, _ in clock_changes(zone, days)}:
-            continue  # its changes show in the zone of the file as well
-        shown, missing, doubled, other = [], 0, 0, 0
-        for at, by in clock_changes(zone, days):
-            usual = min(rows_between(ordered, at - 3 * HOUR_NS, HOUR_NS), HOUR_NS // bar_ns)
-            later = rows_between(ordered, at + 2 * HOUR_NS, HOUR_NS)
-            if usual < HOUR_NS // bar_ns or later < usual:
-                continue  # no data around the change
-            inside = rows_between(ordered, at if by > 0 else at + by, HOUR_NS)
-            if by > 0 and inside == 0:
-                missing += 1
-            elif by < 0 and inside == 2 * usual:
-                doubled += 1
-            else:
-                other += 1
-                continue
-            shown.append(iso(at if by > 0 else at + by)[:-1])
-        if (other == 0 and doubled + missing >= 2) or (doubled and not other):
-            return ZoneDoubt(
-                missing + doubled, tuple(shown),
-                f"hours missing or doubled where the clocks of {zone} change",
-                f"the stamps are local time: write time_zone: {zone}, or the zone that they are of",
-            )  # fmt: skip
-    return None
+    kind = "hours missing or doubled" if sign.is_proof else "an hour missing or doubled"
+    return ZoneDoubt(
+        len(sign.hours), sign.hours, f"{kind} where the clocks of {sign.zones} change",
+        local_hint(sign), is_proof=sign.is_proof,
+    )  # fmt: skip
+
+
+def local_hint(sign: ClockSign) -> str:
+    """Say which zone to write, or that the data fits several."""
+    if sign.is_single:
+        return f"the stamps are local time: write time_zone: {sign.zones}"
+    return (
+        "the stamps are local time of one of these zones, which all change their clocks at these "
+        f"hours: write the one that they are of, time_zone: {sign.zones}"
+    )
 
 
 def session_starts(wall_ns: Ints, bar_ns: int) -> tuple[Ints, Ints] | None:

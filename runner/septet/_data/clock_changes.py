@@ -1,0 +1,105 @@
+"""When the clocks of the world's zones change, as wall time."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from functools import cache, lru_cache
+from typing import Final
+from zoneinfo import ZoneInfo, available_timezones
+
+from septet._data.bars import Ints
+
+__all__ = ["ZONES_NAMED", "all_zones", "clock_changes", "days_of", "has_change", "named_zones"]
+
+DAY_NS: Final = 86_400_000_000_000
+MOST_DAYS: Final = 20 * 366
+ZONES_NAMED: Final = (
+    "America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles",
+    "Europe/London", "Europe/Berlin", "Europe/Helsinki", "Australia/Sydney", "Pacific/Auckland",
+    "America/Santiago", "Asia/Jerusalem", "Africa/Cairo", "America/Sao_Paulo",
+)  # fmt: skip
+"""Zones that are named first where several fit."""
+_AREAS: Final = (
+    "Africa", "America", "Antarctica", "Asia", "Atlantic", "Australia", "Europe", "Indian",
+    "Pacific",
+)  # fmt: skip
+_WEEK: Final = timedelta(days=7)
+_QUARTER: Final = timedelta(minutes=15)
+_AROUND: Final = timedelta(hours=3)
+
+
+@cache
+def all_zones() -> tuple[str, ...]:
+    """Return the zones of the time zone database, those that are named first before the rest."""
+    found = {each for each in available_timezones() if each.partition("/")[0] in _AREAS}
+    return (*ZONES_NAMED, *sorted(found - set(ZONES_NAMED)))
+
+
+@cache
+def _info(zone: str) -> ZoneInfo:
+    return ZoneInfo(zone)
+
+
+def days_of(wall_ns: Ints) -> tuple[date, date]:
+    """Return the first and the last day of stamps, 20 years apart at most."""
+    first, last = int(wall_ns.min()) // DAY_NS, int(wall_ns.max()) // DAY_NS
+    first = max(first, last - MOST_DAYS)
+    epoch = date(1970, 1, 1)
+    return epoch + timedelta(days=first), epoch + timedelta(days=last)
+
+
+@lru_cache(maxsize=4_096)
+def clock_changes(zone: str, days: tuple[date, date]) -> tuple[tuple[int, int], ...]:
+    """Return changes of clocks: the wall time at which they happen, and by how much (ns)."""
+    info, found = _info(zone), []
+    at = datetime(days[0].year, days[0].month, days[0].day, tzinfo=UTC)
+    last = datetime(days[1].year, days[1].month, days[1].day, tzinfo=UTC) + timedelta(days=1)
+    before = _offset(at, info)
+    while at < last:
+        end = min(at + _WEEK, last)
+        after = _offset(end, info)
+        if after != before:
+            change = _first_change(at, end, info)
+            by = after - before
+            wall = change + before
+            if change <= last:
+                found.append((_ns(wall), int(by.total_seconds()) * 1_000_000_000))
+        at, before = end, after
+    return tuple(found)
+
+
+def _offset(at: datetime, info: ZoneInfo) -> timedelta:
+    return at.astimezone(info).utcoffset() or timedelta(0)
+
+
+def _ns(at: datetime) -> int:
+    return int(at.timestamp()) * 1_000_000_000
+
+
+def _first_change(begin: datetime, end: datetime, info: ZoneInfo) -> datetime:
+    """Return the first quarter of an hour with the offset that `end` has."""
+    after = _offset(end, info)
+    low, high = 0, (end - begin) // _QUARTER
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _offset(begin + middle * _QUARTER, info) == after:
+            high = middle
+        else:
+            low = middle
+    return begin + high * _QUARTER
+
+
+def has_change(zone: str, wall_ns: int) -> bool:
+    """Whether the clocks of a zone change within three hours of a wall time."""
+    wall = datetime.fromtimestamp(wall_ns // 1_000_000_000, UTC).replace(tzinfo=None)
+    info = _info(zone)
+    return info.utcoffset(wall - _AROUND) != info.utcoffset(wall + _AROUND)
+
+
+def named_zones(zones: list[str], most: int = 4) -> str:
+    """Name some of several zones, and say how many more there are."""
+    order = {zone: at for at, zone in enumerate(all_zones())}
+    ordered = sorted(zones, key=lambda each: order.get(each, len(order)))
+    shown = ordered[:most]
+    rest = len(ordered) - len(shown)
+    return ", ".join(shown) + (f" and {rest} more" if rest else "")
