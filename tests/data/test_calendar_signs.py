@@ -19,7 +19,7 @@ from septet._data.source import Facts, RawBars
 from septet._data.stretches import Memory, Stretches
 from septet_schemas.data import CandlesConfig
 from tests.data.helpers import DAY_NS, HOUR_NS, MINUTE_NS, clean, judged, ns
-from tests.data.test_zones import currencies, sessions
+from tests.data.test_zones import NEW_YORK, currencies, sessions, wall
 
 TEXT = """\
 version: 1
@@ -110,6 +110,14 @@ def test_a_source_that_knows_its_calendar_is_not_told() -> None:
     raw = RawBars("BTC/USDT", sessions("2021-02-15", 60), facts)
     done = normalise(raw, CandlesConfig(), bar_ns=30 * MINUTE_NS)
     assert CALENDAR_SIGN not in {each.kind for each in done.findings}
+
+
+def test_local_hours_of_new_york_that_lie_within_those_of_london_are_told_with_both() -> None:
+    frame = sessions("2021-06-01", 20).filter(pl.col("timestamp") % HOUR_NS == 0)
+    frame = wall(frame, NEW_YORK)
+    (doubt,) = signs(frame, HOUR_NS, time_zone="UTC")
+    assert "calendar: XNYS with time_zone: America/New_York, or calendar: XLON" in doubt.hint
+    assert "several fit, and they differ by hours" in doubt.hint
 
 
 def test_stretches_say_what_the_whole_says(tmp_path: Path) -> None:

@@ -186,6 +186,32 @@ def test_the_zone_that_fits_the_calendar_is_named_without_a_change_of_clocks() -
     )
 
 
+@pytest.mark.parametrize("zone", ["America/Chicago", "America/Los_Angeles"])
+def test_the_zone_is_named_that_puts_the_sessions_right(zone: str) -> None:
+    frame = wall(sessions("2021-01-11", 200), zone)
+    for calendar in ("24x7", "XNYS"):
+        with pytest.raises(DataError) as caught:
+            judged(frame, 30 * MINUTE_NS, time_zone="UTC", calendar=calendar, max_bad=0.01)
+        assert f"time_zone: {zone}" in str(caught.value)
+        assert NEW_YORK not in str(caught.value).partition("time_zone: ")[2]
+
+
+def test_bars_on_holidays_do_not_ask_for_the_zone_that_is_there() -> None:
+    frame = sessions("2021-01-11", 60)
+    holidays = np.concatenate(
+        [ns(day) + MINUTE_NS * 30 * np.arange(29, 42) for day in ("2021-01-18", "2021-02-15")]
+    )
+    stamps = np.sort(np.concatenate((frame["timestamp"].to_numpy(), holidays)))
+    both = clean(len(stamps)).with_columns(timestamp=pl.Series(stamps))
+    with pytest.raises(DataError) as caught:
+        judged(
+            wall(both, NEW_YORK), 30 * MINUTE_NS, time_zone=NEW_YORK, calendar="XNYS",
+            max_bad=0.01, policy={"wrong_zone": "keep"},
+        )  # fmt: skip
+    assert "outside_session 26" in str(caught.value)
+    assert "time_zone is right: take out the rows of days and hours" in str(caught.value)
+
+
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York", "Europe/Berlin"])
 @pytest.mark.parametrize("seed", range(5))
 def test_right_stamps_raise_no_doubt(zone: str, seed: int) -> None:

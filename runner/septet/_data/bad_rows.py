@@ -78,7 +78,8 @@ class BadRows:
     """Rows of one symbol: all of them, those dropped or mended, and those still in use.
 
     `conflict` says how rows of one time contradict each other; `apart` names a column that tells
-    rows apart, `zone` the time zone in which the stamps fit the sessions of the calendar.
+    rows apart, `zone` the time zone in which the stamps fit the sessions of the calendar, `own` the
+    one in which they are read.
     """
 
     symbol: str
@@ -91,6 +92,7 @@ class BadRows:
     conflict: str = ""
     apart: str = ""
     zone: str = ""
+    own: str = ""
 
     @property
     def share(self) -> float:
@@ -153,6 +155,11 @@ def _advice(worst: Sequence[Finding], seen: BadRows) -> str:
         said = f"is the bar {bar}, are time_zone and stamp right?"
         return f"{said} {seen.apart}: is this one symbol?" if seen.apart else said
     if kind == "outside_session":
+        if seen.zone and seen.zone == seen.own:
+            return (
+                "days begin as the sessions do, so time_zone is right: take out the rows of days "
+                "and hours at which the exchange is closed, or write another calendar"
+            )
         if seen.zone:
             return f"the stamps fit the sessions as local time: write time_zone: {seen.zone}"
         return "is the calendar right, and time_zone?"
@@ -226,8 +233,14 @@ def doubts(findings: Iterable[Finding]) -> list[Doubt]:
 
 
 def _calendar_hint(fitting: Sequence[str]) -> str:
+    if len(fitting) > 1:
+        return (
+            "several fit, and they differ by hours: write beside use: what the stamps are of, "
+            f"{', or '.join(fitting)}"
+        )
     if fitting:
-        return f"their hours are those of {fitting[0]}: write calendar: {fitting[0]} beside use:"
+        name = fitting[0].partition(": ")[2]
+        return f"their hours are those of {name}: write {fitting[0]} beside use:"
     return (
         "write the calendar of the exchange beside use:, such as calendar: XNYS, or XFX for "
         "currencies; calendar: 24x7 if they are traded all week"

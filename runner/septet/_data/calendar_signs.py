@@ -10,12 +10,13 @@ import numpy as np
 from septet._data.bars import Ints
 from septet._data.calendars import DAY_NS, Sessions, Stamp, load_calendar
 from septet._data.defects import Findings
+from septet._data.exchange_hours import utc_of
 from septet._data.source import Facts
 from septet.errors import DataError
 from septet_schemas.data import CandlesConfig
 from septet_schemas.units import format_duration
 
-__all__ = ["CALENDAR_SIGN", "DayEnds", "fitting_calendar", "is_calendar_named", "warn_calendar"]
+__all__ = ["CALENDAR_SIGN", "DayEnds", "fitting_calendars", "is_calendar_named", "warn_calendar"]
 
 CALENDAR_SIGN: Final = "calendar_sign"
 _HOUR_NS: Final = 3_600_000_000_000
@@ -27,6 +28,7 @@ _OFTEN, _NEARLY_ALL = 0.8, 0.9
 _TRIED: Final = ("XNYS", "XLON", "XFRA", "XTKS", "XFX")
 _MOST_OUTSIDE: Final = 0.02
 _LEAST_HELD: Final = 0.6
+_NEAR: Final = 0.25
 
 
 @dataclass
@@ -61,11 +63,18 @@ def is_calendar_named(keys: CandlesConfig, facts: Facts, symbol: str) -> bool:
 
 
 def warn_calendar(
-    found: Findings, ends: DayEnds, bar_ns: int, stamp: Stamp, reset_after: int
+    found: Findings,
+    ends: DayEnds,
+    bar_ns: int,
+    stamp: Stamp,
+    reset_after: int,
+    *,
+    may_be_local: bool = False,
 ) -> None:
     """Warn of bars of no named calendar that pause every night or every weekend.
 
-    Of a symbol that is traded all week each pause is bars that are missing.
+    Of a symbol that is traded all week each pause is bars that are missing. Stamps of times of day
+    that are read as UTC may be local times of the exchange: its hours are then compared as well.
     """
     first, last = ends.arrays()
     pauses = first[1:] - last[:-1] - bar_ns
@@ -82,8 +91,8 @@ def warn_calendar(
         size = f"{reset_after} bars of {format_duration(bar_ns)}"
         text += f", after {restarts:,} of which (longer than {size}) features warm up anew"
     text += "; an order that is decided before one expires unfilled"
-    fits = fitting_calendar(first, last, bar_ns, stamp)
-    found.warn(CALENDAR_SIGN, len(long), (fits,) if fits else (), text)
+    fits = fitting_calendars(first, last, bar_ns, stamp, may_be_local=may_be_local)
+    found.warn(CALENDAR_SIGN, len(long), fits, text)
 
 
 def _pauses(first: Ints, last: Ints, pauses: Ints, bar_ns: int) -> tuple[str, int]:
@@ -98,14 +107,34 @@ def _pauses(first: Ints, last: Ints, pauses: Ints, bar_ns: int) -> tuple[str, in
     return "", 0
 
 
-def fitting_calendar(first: Ints, last: Ints, bar_ns: int, stamp: Stamp) -> str:
-    """Name the calendar in whose sessions the bars lie and which they fill; else nothing."""
-    best, most = "", _LEAST_HELD
-    for name in _TRIED:
-        held = _held(name, first, last, bar_ns, stamp)
-        if held > most:
-            best, most = name, held
-    return best
+def fitting_calendars(
+    first: Ints, last: Ints, bar_ns: int, stamp: Stamp, *, may_be_local: bool = False
+) -> tuple[str, ...]:
+    """Return what to write: the calendar in whose sessions the bars lie and which they fill.
+
+    Where stamps may be local times, also the one of an exchange on whose clocks they fill its
+    sessions; the one that is filled best comes first.
+    """
+    plain = {f"calendar: {name}": _held(name, first, last, bar_ns, stamp) for name in _TRIED}
+    local: dict[str, float] = {}
+    for name in _TRIED if may_be_local and bar_ns < DAY_NS else ():
+        zone = _zone_of(name, first, last)
+        if zone != "UTC":
+            ends = utc_of(first, zone), utc_of(last, zone)
+            held = _held(name, *ends, bar_ns, stamp)
+            local[f"calendar: {name} with time_zone: {zone}"] = held
+    best = [max(each.items(), key=lambda item: item[1]) for each in (plain, local) if each]
+    most = max(held for _, held in best)
+    near = [(held, said) for said, held in best if held > _LEAST_HELD and held >= most - _NEAR]
+    return tuple(said for _, said in sorted(near, reverse=True))
+
+
+def _zone_of(name: str, first: Ints, last: Ints) -> str:
+    try:
+        sessions = load_calendar(name, int(first[0]), int(last[-1]))
+    except DataError:
+        return "UTC"
+    return sessions.zone if isinstance(sessions, Sessions) and not sessions.rolls else "UTC"
 
 
 def _held(name: str, first: Ints, last: Ints, bar_ns: int, stamp: Stamp) -> float:

@@ -9,10 +9,11 @@ import numpy as np
 
 from septet._data.bars import Ints
 from septet._data.calendars import Sessions, load_calendar
+from septet._data.clock_changes import ZONES_NAMED
 from septet._data.stamps import iso
 from septet.errors import DataError
 
-__all__ = ["Displaced", "Hours", "displaced_sessions", "hours_of"]
+__all__ = ["Displaced", "Hours", "displaced_sessions", "fitting_zones", "hours_of"]
 
 DAY_NS: Final = 86_400_000_000_000
 HOUR_NS: Final = 3_600_000_000_000
@@ -131,6 +132,32 @@ def _displacement(sessions: Sessions, hours: Hours, zone: str, bar_ns: int) -> l
     return shown if alike and usual and min(abs(each) for each in usual) > bar_ns else []
 
 
+def fitting_zones(wall_ns: Ints, bar_ns: int, calendar: str = "24x7") -> list[str]:
+    """Return the zones in which stamps put the sessions of an exchange where they are.
+
+    The exchange is that of `calendar`, or one whose holidays are those of the data.
+    """
+    hours = hours_of(wall_ns, bar_ns)
+    if hours is None or calendar == "XFX":
+        return []
+    named = calendar != "24x7"
+    for name in (calendar,) if named else EXCHANGES:
+        sessions = _sessions_on(name, hours, named=named)
+        if sessions is not None:
+            zones = dict.fromkeys((sessions.zone, "UTC", *ZONES_NAMED))
+            return [each for each in zones if _opens_in(sessions, hours, each, bar_ns)]
+    return []
+
+
+def _opens_in(sessions: Sessions, hours: Hours, zone: str, bar_ns: int) -> bool:
+    """Whether days begin as the sessions do, in all seasons, read in a zone."""
+    ours, theirs = _common(sessions, hours)
+    if len(ours) < LEAST_DAYS:
+        return False
+    begin = utc_of(hours.begin_ns[theirs], zone) - sessions.day_opens_ns[ours]
+    return float(np.mean(np.abs(begin) <= bar_ns)) >= 0.9
+
+
 def _often(rows: np.ndarray) -> bool:
     return int(np.count_nonzero(rows)) >= LEAST_DAYS
 
@@ -165,7 +192,7 @@ def _described(
     fixed = f"Etc/GMT{-away:+d}" if -12 <= away <= 14 and away else "UTC"
     fits = next(
         (
-            each for each in (sessions.zone, "UTC", fixed)
+            each for each in (sessions.zone, "UTC", *ZONES_NAMED, fixed)
             if each != zone and not _displacement(sessions, hours, each, bar_ns)
         ),
         "",

@@ -248,7 +248,8 @@ def _judge_pauses(state: _State, raw: RawBars, keys: CandlesConfig, open_ns: Int
         return
     stamp, ends = stamp_of(keys, raw.facts, raw.symbol), DayEnds()
     ends.add(open_ns + state.bar_ns if stamp == "close" else open_ns)
-    warn_calendar(state.found, ends, state.bar_ns, stamp, keys.reset_after)
+    is_local = state.wall_ns is not None and keys.time_zone == "UTC"
+    warn_calendar(state.found, ends, state.bar_ns, stamp, keys.reset_after, may_be_local=is_local)
 
 
 def _begin(raw: RawBars, keys: CandlesConfig, bar_ns: int, *, part: bool) -> tuple[_State, Stamps]:
@@ -318,12 +319,14 @@ def _seen(state: _State, raw: RawBars) -> BadRows:
     found, rows = state.found.all(), len(state.alive)
     bad = not left or state.defects > state.keys.max_bad * rows
     apart = zone = ""
+    own = state.keys.time_zone or "UTC"
     if bad:
         apart = separating_column(raw.frame)
-        zone = zone_that_fits(state.wall_ns, calendar_of(state.keys, raw.facts, raw.symbol))
+        calendar = calendar_of(state.keys, raw.facts, raw.symbol)
+        zone = zone_that_fits(state.wall_ns, calendar, own, state.bar_ns)
     return BadRows(
         raw.symbol, raw.facts, state.bar_ns, rows, state.defects, left, found, state.conflict,
-        apart, zone,
+        apart, zone, own,
     )  # fmt: skip
 
 

@@ -34,6 +34,13 @@ class Clock:
     first_ns: int
     last_ns: int
 
+    @property
+    def is_wall_time(self) -> bool:
+        """Whether stamps are times of day that name no zone."""
+        import polars as pl
+
+        return isinstance(self.kind, pl.Datetime) and self.kind.time_zone is None
+
 
 def clock_of(lazy: LazyBars, keys: CandlesConfig, bar_ns: int) -> Clock:
     """Find out how the stamps of a symbol count and where they begin and end.

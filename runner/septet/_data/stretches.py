@@ -259,7 +259,10 @@ class _Symbol:
         self.levels.finish(found)
         if not is_calendar_named(self.keys, self.lazy.facts, self.name):
             stamp = stamp_of(self.keys, self.lazy.facts, self.name)
-            warn_calendar(found, self.days, self.bar_ns, stamp, self.keys.reset_after)
+            warn_calendar(
+                found, self.days, self.bar_ns, stamp, self.keys.reset_after,
+                may_be_local=self.clock.is_wall_time,
+            )  # fmt: skip
         self.findings += found.all()
 
 

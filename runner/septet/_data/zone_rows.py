@@ -33,8 +33,7 @@ def judge_unread_zone(
     """
     import polars as pl
 
-    kind = clock.kind
-    if not isinstance(kind, pl.Datetime) or kind.time_zone is not None:
+    if not clock.is_wall_time:
         return ()
     found = Findings(lazy.facts.origin, lazy.symbol, keys.policy)
     wall = pl.col("timestamp").cast(pl.Int64)

@@ -10,10 +10,9 @@ from typing import Final
 import numpy as np
 
 from septet._data.bars import Ints
-from septet._data.calendars import Sessions, load_calendar
 from septet._data.clock_changes import clock_changes, days_of
 from septet._data.clock_signs import ClockSign, HourCounts, clock_sign
-from septet._data.exchange_hours import displaced_sessions
+from septet._data.exchange_hours import displaced_sessions, fitting_zones
 from septet._data.stamps import iso
 
 __all__ = [
@@ -25,10 +24,12 @@ HOUR_NS: Final = 3_600_000_000_000
 DAY_NS: Final = 24 * HOUR_NS
 MINUTE_NS: Final = 60_000_000_000
 _NAMED: Final = {
-    9 * 60 + 30: "America/New_York", 8 * 60 + 30: "America/Chicago", 8 * 60: "Europe/London",
-    9 * 60: "Europe/Berlin",
+    9 * 60 + 30: ("America/New_York",), 8 * 60 + 30: ("America/Chicago",),
+    8 * 60: ("Europe/London", "America/Chicago"), 9 * 60: ("Europe/Berlin", "America/New_York"),
+    10 * 60: ("America/New_York", "Australia/Sydney"),
 }  # fmt: skip
-"""Minute of the local day at which the sessions of a zone's exchanges begin."""
+"""Minute of the local day at which the sessions of a zone's exchanges, or their first hour, begin.
+"""
 _EARLIEST, _LATEST = 8 * 60, 10 * 60 + 30
 AROUND_DAYS: Final = 14
 
@@ -231,8 +232,9 @@ def _local_sessions(wall_ns: Ints, days: tuple[date, date], bar_ns: int) -> Zone
     minute = usual_minute(starts[1])
     if not is_opening(minute):
         return None
-    zone = _NAMED.get(minute, "America/New_York")
-    seen = list(_around(starts, zone, days))
+    exact = [each for each in fitting_zones(wall_ns, bar_ns) if each != "UTC"]
+    zones = exact or _NAMED.get(minute, ("America/New_York",))
+    seen = list(_around(starts, zones[0], days))
     if not seen or any(a != b for _, _, a, b in seen):
         return None
     return ZoneDoubt(
@@ -240,7 +242,9 @@ def _local_sessions(wall_ns: Ints, days: tuple[date, date], bar_ns: int) -> Zone
         tuple(f"{iso(at)[:10]}: {_clock(a)} before and after" for at, _, a, _ in seen),
         f"sessions that begin at {_clock(minute)} all year; in UTC they would move with the clocks "
         "of the exchange",
-        f"the stamps are local time: write time_zone: {zone}, or the zone of the exchange",
+        f"the stamps are local time: write time_zone: {' or '.join(zones)}"
+        + ("" if exact else ", or the zone of the exchange")
+        + ("; they differ by hours" if len(zones) > 1 else ""),
     )
 
 
@@ -248,14 +252,9 @@ def _clock(minute: int) -> str:
     return f"{minute // 60:02d}:{minute % 60:02d}"
 
 
-def zone_that_fits(wall_ns: Ints | None, calendar: str) -> str:
-    """Name the zone of an exchange if sessions begin in it as written; else nothing."""
+def zone_that_fits(wall_ns: Ints | None, calendar: str, own: str, bar_ns: int) -> str:
+    """Name a zone in which sessions begin as those of the calendar do: its own before others."""
     if wall_ns is None or calendar in ("24x7", "XFX"):
         return ""
-    starts = session_starts(wall_ns, MINUTE_NS)
-    if starts is None:
-        return ""
-    sessions = load_calendar(calendar, int(wall_ns.min()), int(wall_ns.max()))
-    zone = sessions.zone if isinstance(sessions, Sessions) else "UTC"
-    minute = usual_minute(starts[1])
-    return zone if is_opening(minute) and zone != "UTC" else ""
+    zones = fitting_zones(wall_ns, bar_ns, calendar)
+    return own if own in zones else next(iter(zones), "")
