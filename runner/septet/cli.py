@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from septet._cli.terminal import (
+    OutputClosed,
     echo,
     echo_json,
     echo_text,
+    end_output,
     guarded_streams,
     let_plugin_print,
     traceback_text,
@@ -179,6 +181,8 @@ def _show_bug(kind: type[BaseException], error: BaseException, at: TracebackType
 def _run(words: list[str]) -> int:
     try:
         result = cli.main(args=words, prog_name="septet", standalone_mode=False)
+    except OutputClosed:
+        return end_output()
     except click.exceptions.NoArgsIsHelpError as error:
         echo_text(error.ctx.get_help() if error.ctx else one_line(error))
         return 2

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from septet._cli.drill import _folder as drill_folder
 from septet._cli.render import render_error, render_problems, render_table
 from septet._cli.terminal import (
+    OutputClosed,
     ask,
     console,
     echo,
@@ -336,3 +337,32 @@ def test_a_long_value_is_cut_and_takes_no_time(
     render_problems([Problem(f"no such: {text}", file=file, line=1, column=6, found=text)])
     render_error(InputError(f"no such: {text}", hint=text))
     assert len(capsys.readouterr().err) < 10_000
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes end otherwise there")
+@pytest.mark.parametrize(
+    "words", [("explain", "strategies/demo.yaml"), ("schema",), ("--help",), ("plugins", "list")]
+)
+def test_a_closed_pipe_ends_a_command_without_a_word(words: tuple[str, ...]) -> None:
+    root = Path(__file__).parents[2]
+    asked = [sys.executable, "-c", "from septet.cli import main; main()", *words]
+    with subprocess.Popen(
+        asked, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        said = process.stderr.read()
+        status = process.wait(60)
+    assert said == b""
+    assert status == 141
+
+
+def test_tables_end_with_the_pipe_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stdout", Closed())
+    with pytest.raises(OutputClosed):
+        console().print("a table")

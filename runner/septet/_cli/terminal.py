@@ -15,6 +15,7 @@ What a plugin prints goes to standard error: standard output is for what the com
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import traceback
 import warnings
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = [
-    "ask", "console", "guarded_streams", "let_plugin_print", "echo", "echo_json", "echo_progress",
-    "echo_text", "traceback_text",
+    "OutputClosed", "ask", "console", "echo", "echo_json", "echo_progress", "echo_text",
+    "end_output", "guarded_streams", "let_plugin_print", "traceback_text",
 ]  # fmt: skip
 
 
@@ -76,8 +77,26 @@ def traceback_text(kind: type[BaseException], error: BaseException | None, at: A
     return visible("".join(found))
 
 
+_CLOSED_STATUS: Final = 128 + 13  # as a shell reports the signal of a closed pipe
 _OWN: Final = ('  File "', "Traceback (", "The above exception", "During handling", "    ")
 """How the parts of a traceback begin that are not the words of an exception."""
+
+
+class OutputClosed(BaseException):
+    """Nobody reads what is printed any more, as after `| head`: the command ends, as others do."""
+
+
+def end_output() -> int:
+    """Let nothing be written to the closed pipe any more; return the status of such an end."""
+    _, nowhere = os.pipe()  # it holds what is still in a buffer
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if stream is None:
+            continue
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(nowhere, stream.fileno())
+    return _CLOSED_STATUS
 
 
 class _OneLine(logging.Formatter):
@@ -109,8 +128,17 @@ class _Guarded:
     def write(self, text: str) -> int:
         if not isinstance(text, str):  # how click asks whether a stream takes bytes
             raise TypeError(f"expected text, found {type(text).__name__}")
-        self._septet_stream.write(visible(text, styled=True))
+        try:
+            self._septet_stream.write(visible(text, styled=True))
+        except BrokenPipeError as error:
+            raise OutputClosed from error
         return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._septet_stream.flush()
+        except BrokenPipeError as error:
+            raise OutputClosed from error
 
     def writelines(self, lines: Iterable[str]) -> None:
         for line in lines:
@@ -186,6 +214,9 @@ def console(*, stderr: bool = False, **settings: Any) -> Console:
 
     class Visible(Console):
         """Escapes what is rendered; the console's own movements are no text and stay."""
+
+        def on_broken_pipe(self) -> None:
+            raise OutputClosed
 
         def render(
             self, renderable: RenderableType, options: ConsoleOptions | None = None
