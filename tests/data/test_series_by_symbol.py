@@ -158,6 +158,20 @@ def test_percents_are_refused_by_check_and_run_with_their_time(folder: Path) -> 
     assert caught.value.problem.line == problem.line
 
 
+def test_values_a_little_above_one_are_no_percents(folder: Path) -> None:
+    changed(folder, "ETH/USDT", pl.col("value") * 1.7 / pl.col("value").max())
+    (problem,) = check_data(load(folder / "x.yaml")).problems
+    assert "probabilities are 0 to 1" in problem.message
+    assert "divide" not in problem.hint
+    assert "scores and odds are none" in problem.hint
+
+
+def test_a_series_trains_nothing_and_says_nothing_of_training(folder: Path) -> None:
+    told: list[str] = []
+    backtest(load(folder / "x.yaml"), progress=lambda _done, _all, text: told.append(text))
+    assert not [text for text in told if "train" in text]
+
+
 def test_one_value_beyond_is_refused_without_the_advice_to_divide(folder: Path) -> None:
     changed(folder, "BTC/USDT", pl.when(pl.int_range(399) == 7).then(-3.0).otherwise("value"))
     (problem,) = check_data(load(folder / "x.yaml")).problems

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -74,3 +75,32 @@ def test_a_window_is_fitted_with_its_weights() -> None:
         data, trainer(KNeighborsClassifier), labels, asked, seed=1, trained_to_ns=to_ns
     )
     assert near.card["weights"] == "none"
+
+
+@pytest.mark.parametrize("method", ["sigmoid", "isotonic"])
+@pytest.mark.filterwarnings("error")
+def test_a_calibrated_window_is_fitted_with_its_weights(
+    method: Literal["sigmoid", "isotonic"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """scikit-learn warned that they are used for the calibration alone; they are used for both."""
+    from sklearn.linear_model import LogisticRegression
+
+    data = dataset(900, 1)
+    labels = make_labels(data, LabelRule("triple_barrier", 12))
+    asked = replace(rule(), train_ns=10**18)
+    to_ns = int(data.time_ns[-1])
+    chosen = trainer(LogisticRegression, calibrate=method)
+    one = fit_window(data, chosen, labels, asked, seed=1, trained_to_ns=to_ns)
+    assert one.card["weights"] == "uniqueness"
+    used: list[bool] = []
+    fit = LogisticRegression.fit
+
+    def noted(self: Any, x: Any, y: Any, sample_weight: Any = None) -> Any:
+        used.append(sample_weight is not None)
+        return fit(self, x, y, sample_weight)
+
+    monkeypatch.setattr(LogisticRegression, "fit", noted)
+    fit_window(data, chosen, labels, asked, seed=1, trained_to_ns=to_ns)
+    assert used.count(True) == 4  # three folds and the whole window
+    assert used.count(False) == 1  # what hands the calibration its responses, and learns nothing
+    assert "sample weights" not in str(one.card)

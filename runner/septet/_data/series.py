@@ -40,6 +40,7 @@ FUNDING_SIZE: Final = "funding_size"
 WIDEST_FUNDING: Final = 0.04
 USUAL_FUNDING: Final = 0.003
 _FEW_RATES: Final = 3
+_LEAST_PERCENT: Final = 2.0  # values that are all below are scores or odds rather than percents
 _STEPS: Final = 3
 _LATER: Final = 3
 _WEEK_NS: Final = 7 * 86_400 * 1_000_000_000
@@ -131,9 +132,8 @@ def check_probabilities(name: str, value: np.ndarray, time_ns: Ints) -> None:
     if not len(wrong):
         return
     finite = value[np.isfinite(value)]
-    shares = bool(finite.min() >= 0.0 and finite.max() <= 100.0)
-    hint = "bring probabilities up, from 0 to 1"
-    if shares:
+    hint = "bring probabilities up, from 0 to 1: scores and odds are none"
+    if finite.min() >= 0.0 and _LEAST_PERCENT < finite.max() <= 100.0:
         hint = f"divide by 100: a feature {{use: expr, formula: {name} / 100}}, named in model.of"
     raise DataError(
         f"probabilities are 0 to 1, {name} is {value[wrong[0]]:.6g} at {iso(time_ns[wrong[0]])} "

@@ -153,7 +153,13 @@ def _calibrator(method: str, response: Floats, y: Ints, weight: Floats | None) -
     from sklearn.calibration import CalibratedClassifierCV
     from sklearn.frozen import FrozenEstimator
 
-    given = FrozenEstimator(_given_responses(response[:, None], y))
+    class Given(FrozenEstimator):  # type: ignore[misc]
+        """What was fitted, with its weights: it says that it takes some, and fits nothing."""
+
+        def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:  # noqa: N803
+            return self
+
+    given = Given(_given_responses(response[:, None], y))
     found = CalibratedClassifierCV(given, method=method, cv=2, ensemble=False)
     found.fit(response[:, None], y, sample_weight=weight)
     return found.calibrated_classifiers_[0].calibrators[0]

@@ -135,7 +135,8 @@ def learn_walk(
         with placed(session.loaded, "model", "training", "train"), _params(session.loaded):
             walk = learn.walk_forward(
                 dataset, learn.trainer_of(block), labels, rule, seed=strategy.seed,
-                start_ns=start_ns, drift=drift, progress=progress, asked=asked, fitted=fitted,
+                start_ns=start_ns, drift=drift, asked=asked, fitted=fitted,
+                progress=progress if type(block.config).learns else None,
             )  # fmt: skip
     row = session.plan.assembly.model_row
     assert row is not None
