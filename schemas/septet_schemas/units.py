@@ -31,6 +31,7 @@ __all__ = [
     "WallNs",
     "format_duration",
     "format_fraction",
+    "parse_bars",
     "parse_cost",
     "parse_duration",
     "parse_fraction",
@@ -147,6 +148,10 @@ def _parse_count(unit: str) -> Any:
     return parse
 
 
+parse_bars: Final = _parse_count("bar")
+"""Read a number of bars: `20`, `3 bars`."""
+
+
 def _number_or_text(pattern: str, description: str) -> WithJsonSchema:
     return WithJsonSchema(
         {
@@ -187,7 +192,7 @@ WallDuration = Annotated[int, BeforeValidator(parse_duration), _DURATION_SCHEMA,
 Bars = Annotated[
     int,
     Field(ge=1, le=10_000_000),
-    BeforeValidator(_parse_count("bar")),
+    BeforeValidator(parse_bars),
     _number_or_text(r"^\s*\d+\s*(bars?)?\s*$", "a number of bars: 20 or '20 bars'"),
 ]
 """A number of bars, 1 or more: `20`, `3 bars`."""

@@ -14,6 +14,7 @@ from septet._config import (
     cross_rules,
     cross_settings,
     cross_sweep,
+    cross_values,
 )
 from septet._config.case import Case
 from septet._config.tree import Node, Path
@@ -29,6 +30,7 @@ CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     *cross_model.CHECKS,
     *cross_risk.CHECKS,
     *cross_levels.CHECKS,
+    *cross_values.CHECKS,
     *cross_settings.CHECKS,
     *cross_sweep.CHECKS,
     *cross_rules.CHECKS,

@@ -15,7 +15,8 @@ __all__ = ["CHECKS"]
 HIGH_FEE: Final = 0.015
 """Above what exchanges charge; brokers of cards and swaps come near 4 %."""
 WORST_FEE: Final = 0.05
-HIGH_SLIPPAGE: Final = 0.05
+HIGH_SLIPPAGE: Final = 0.01
+NEAR_LIQUIDATION: Final = 0.05
 WORST_SLIPPAGE: Final = 0.2
 HIGH_REBATE: Final = 0.005
 WORST_REBATE: Final = 0.05
@@ -79,7 +80,7 @@ def check_costs(case: Case) -> None:
         full = ("execution", "simulation", *path)
         node, reached = case.tree.nearest(full)
         place = (node.mark.line, node.mark.column)
-        if -HIGH_REBATE <= cost <= high or place in seen:
+        if -HIGH_REBATE <= cost < high or place in seen:
             continue
         seen.add(place)
         at = reached if node.kind == "scalar" else full
@@ -238,8 +239,16 @@ def check_liquidation(case: Case) -> None:
             expected=f"less than {1.0 / maintenance:.4g}" if maintenance else "",
         )
         return
+    stops = case.strategy.risk.stops
+    if nearest <= NEAR_LIQUIDATION and not {"stop_loss", "trailing"} & set(stops):
+        case.warn(
+            ("perpetual", "leverage"),
+            f"a position is liquidated {_percent(nearest)} away from its entry, and no stop closes "
+            "it before",
+            hint="less leverage, or a stop that is nearer: risk: {stops: {stop_loss: ...}}",
+        )
     for name in ("stop_loss", "trailing"):
-        distance = _number(case.strategy.risk.stops.get(name), "distance")
+        distance = _number(stops.get(name), "distance")
         late = [side for side in _sides(case) if distance and distance >= distances[side]]
         if distance is None or not late:
             continue

@@ -1,0 +1,92 @@
+"""Every length of time and every share that a strategy file holds, by type and not by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, get_args
+
+from pydantic import BaseModel, BeforeValidator
+
+from septet._config.case import blocks_of
+from septet._config.tree import Path
+from septet_schemas.blocks import UseBlock
+from septet_schemas.keys import GENERIC_KEYS
+from septet_schemas.strategy import Strategy
+from septet_schemas.units import Span, parse_bars, parse_cost, parse_duration, parse_fraction
+
+__all__ = ["Length", "lengths_of", "shares_of"]
+
+_KEYS: Final = {"signal": "SignalKeys", "regime": "RegimeKeys", "halt": "HaltKeys"}
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """A length in bars or in nanoseconds of time, and where it stands."""
+
+    path: Path
+    span: Span
+
+
+def lengths_of(strategy: Strategy) -> Iterator[Length]:
+    """Yield how long rules of trading wait or hold: all of `signal`, `risk` and `execution`."""
+    for path, value, parsers in _fields(strategy):
+        if isinstance(value, Span):
+            yield Length(path, value)
+        elif isinstance(value, int) and not isinstance(value, bool):
+            if parse_bars in parsers:
+                yield Length(path, Span(bar_count=value))
+            elif parse_duration in parsers:
+                yield Length(path, Span(duration_ns=value))
+
+
+def shares_of(strategy: Strategy) -> Iterator[tuple[Path, float]]:
+    """Yield every share and cost of `signal`, `risk`, `execution` and `perpetual`."""
+    for path, value, parsers in _fields(strategy):
+        if isinstance(value, float) and {parse_fraction, parse_cost} & parsers:
+            yield path, value
+
+
+def _fields(strategy: Strategy) -> Iterator[tuple[Path, Any, set[Callable[..., Any]]]]:
+    """Yield values with the functions that read them."""
+    for path, block in blocks_of(strategy):
+        if path[0] not in ("signal", "risk", "execution"):
+            continue
+        yield from _of_model(path, block.config)
+        keys = GENERIC_KEYS.get(_KEYS.get(block.kind, ""))
+        for name, info in (keys.model_fields if keys is not None else {}).items():
+            if name in block.extra:
+                found = _parsers(info.annotation, info.metadata)
+                yield from _of_value((*path, name), block.extra[name], found)
+    for path, model in (
+        (("risk",), strategy.risk),
+        (("execution", "simulation"), strategy.execution.simulation),
+        (("perpetual",), strategy.perpetual),
+    ):
+        if model is not None:
+            yield from _of_model(path, model)
+
+
+def _of_model(path: Path, model: BaseModel) -> Iterator[tuple[Path, Any, set[Callable[..., Any]]]]:
+    for name, info in type(model).model_fields.items():
+        found = _parsers(info.annotation, info.metadata)
+        yield from _of_value((*path, name), getattr(model, name), found)
+
+
+def _of_value(
+    path: Path, value: Any, parsers: set[Callable[..., Any]]
+) -> Iterator[tuple[Path, Any, set[Callable[..., Any]]]]:
+    if isinstance(value, UseBlock | Mapping):  # blocks come by themselves
+        return
+    if isinstance(value, BaseModel):
+        yield from _of_model(path, value)
+    else:
+        yield path, value, parsers
+
+
+def _parsers(annotation: Any, metadata: list[Any]) -> set[Callable[..., Any]]:
+    """Return the functions that read a field, those inside of unions included."""
+    found = {each.func for each in metadata if isinstance(each, BeforeValidator)}
+    for part in get_args(annotation):
+        found |= _parsers(part, list(getattr(part, "__metadata__", ())))
+    return found

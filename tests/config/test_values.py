@@ -1,0 +1,100 @@
+"""Values that are valid where they stand and make no sense there are warned about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from septet._config.amounts import lengths_of, shares_of
+from septet._config.load import load
+from septet._shell.preflight import check_data
+
+SMALLEST = Path(__file__).parent / "valid" / "smallest.yaml"
+TEXT = """\
+version: 1
+name: x
+universe: {symbols: [BTC/USD], bar: 15m}
+data: {candles: {use: sample}}
+features: {fast: {use: ema, period: 5}}
+signal: {use: rules, long_if: close > fast, exit_if: close < fast}
+risk: {sizing: {use: fixed_fraction, fraction: 50%}}
+"""
+PERPETUAL = TEXT.replace(
+    "universe:",
+    "account: {type: perpetual}\nperpetual: {leverage: 50, funding: {rate: 1bps}}\nuniverse:",
+)
+
+
+def warned(*sets: str, text: str = TEXT, folder: Path) -> dict[str, str]:
+    (folder / "x.yaml").write_text(text, encoding="utf-8")
+    found = load(folder / "x.yaml", sets=list(sets)).warnings
+    return {each.key: each.message for each in found}
+
+
+@pytest.mark.parametrize(
+    ("key", "good", "bad", "said"),
+    [
+        ("execution.simulation.slippage", "0.9%", "1%", "every trade costs 1% of its value"),
+        ("execution.simulation.slippage", "0.9%", "5%", "every trade costs 5% of its value"),
+        ("risk.cash_buffer", "5%", "95%", "entries share the other 5%"),
+        ("risk.rebalance.band", "20%", "500%", "when it is 6 times its target"),
+        ("risk.stops.take_profit", "500%", "5000%", "51 times the entry price"),
+        ("risk.stops.trailing", "{distance: 5%, after: 9%}", "{distance: 5%, after: 4000%}",
+         "after is 4000%, 40 times the whole"),
+    ],
+)  # fmt: skip
+def test_shares_without_sense(key: str, good: str, bad: str, said: str, tmp_path: Path) -> None:
+    assert not warned(f"{key}={good}", folder=tmp_path)
+    (message,) = warned(f"{key}={bad}", folder=tmp_path).values()
+    assert said in message
+
+
+def test_a_short_never_reaches_a_target_of_all(tmp_path: Path) -> None:
+    stops = "risk.stops={stop_loss: 1%, take_profit: 100%}"
+    found = warned("perpetual.leverage=2", stops, text=PERPETUAL, folder=tmp_path)
+    assert "the price would be 0" in found["risk.stops.take_profit"]
+
+
+def test_leverage_whose_liquidation_is_near_wants_a_stop(tmp_path: Path) -> None:
+    found = warned(text=PERPETUAL, folder=tmp_path)
+    assert "liquidated 0.9901% away from its entry, and no stop" in found["perpetual.leverage"]
+    assert "perpetual.leverage" not in warned(
+        "perpetual.leverage=5", text=PERPETUAL, folder=tmp_path
+    )
+    assert "perpetual.leverage" not in warned(
+        "risk.stops.stop_loss=0.5%", text=PERPETUAL, folder=tmp_path
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "name"),
+    [
+        ("signal.min_interval", "100000", "min_interval of 100000 bars"),
+        ("signal.reentry.after", "100000", "after of 100000 bars"),
+        ("signal.exit.after", "100000 bars", "after of 100000 bars"),
+        ("signal.exit.after", "2000d", "after of 2000d"),
+        ("risk.stops.time_limit", "2000d", "time_limit of 2000d"),
+    ],
+)
+def test_lengths_beyond_the_data_are_said_with_both(
+    key: str, value: str, name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "x.yaml").write_text(TEXT, encoding="utf-8")
+    problems = check_data(load(tmp_path / "x.yaml", sets=[f"{key}={value}"])).problems
+    (found,) = [each for each in problems if "not over within the data" in each.message]
+    assert found.severity == "warning"
+    assert name in found.message
+    assert "8,686 bars of 15m in 93 days" in found.message
+    short = f"{key}=1h" if "limit" in key else f"{key}=3 bars"
+    problems = check_data(load(tmp_path / "x.yaml", sets=[short])).problems
+    assert not [each for each in problems if "not over within" in each.message]
+
+
+def test_lengths_and_shares_are_found_by_their_type(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(PERPETUAL, encoding="utf-8")
+    strategy = load(tmp_path / "x.yaml", sets=["risk.stops.time_limit=1h"]).strategy
+    lengths = {".".join(map(str, each.path)) for each in lengths_of(strategy)}
+    assert {"signal.min_interval", "risk.stops.time_limit.after"} <= lengths
+    shares = {".".join(map(str, path)) for path, _ in shares_of(strategy)}
+    assert {"risk.cash_buffer", "execution.simulation.fee.taker", "risk.sizing.fraction"} <= shares
