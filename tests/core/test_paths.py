@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from septet._core import batch as batch_module
-from septet._plan import trading
+from septet._plan import idle_choices
 from tests.core.paths import by_batch, by_events, plainly
 from tests.core.same import assert_same
 from tests.core.settings import Settings, walk
@@ -39,7 +39,7 @@ def test_a_log_that_is_full_grows_and_loses_nothing(monkeypatch):
 
 def test_tiles_of_any_size_give_the_same_bits(monkeypatch):
     whole = by_batch(busy(300))
-    monkeypatch.setattr(trading, "TILE", 7)
+    monkeypatch.setattr(idle_choices, "TILE", 7)
     assert_same(whole, by_batch(busy(300)))
 
 
