@@ -115,7 +115,7 @@ def test_m1_fills_of_all_explain_a_read_and_nothing_else_does(
         assert tripped == ["position_mismatch:S0"]
 
 
-@pytest.mark.parametrize("heard_s", [4, 6])
+@pytest.mark.parametrize("received_s", [4, 6])
 def test_a_fill_of_another_during_the_read_is_no_gap(received_s: int) -> None:
     """Whether the other has booked it already, and the read lags, or is still to hear of it."""
     gate, (one, two) = both()
