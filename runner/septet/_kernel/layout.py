@@ -44,7 +44,7 @@ __all__ = [
     "CANDIDATE_SLIPPAGE", "CANDIDATE_TRIGGER", "CANDIDATE_UP", "CANDIDATE_WANTED", "CASH",
     "CASH_AVAILABLE", "CERTAIN", "CHECKED_FIRST", "CHECKED_SLOTS", "CHECKED_TIMES",
     "CHECKED_REPORTED", "CLEAR", "CLOSE", "CLOSED_AVERAGE", "CLOSED_UNITS", "C_SLOTS", "DAY",
-    "DAY_BASE", "DAY_NOW", "DECISION_PRICE", "DECISION_ROW", "DEEPEST", "DUE", "DUST_COST",
+    "DAY_BASE", "DAY_NOW", "DECISION_PRICE", "DECISION_ROW", "DEEPEST", "DUST_COST",
     "DUST_FEES", "DUST_FUNDING", "DUST_SLIPPAGE", "D_CAPPED", "D_LATE", "D_REJECTED", "D_ROWS",
     "D_SIGNAL", "ENTRY", "ENTRY_NOTIONAL", "ENTRY_NS", "EQUITY", "EXIT_NOTIONAL",
     "EXIT_TO_RETRY", "EXPOSED", "FEES", "FILL", "FUNDING", "FUNDING_PAID", "F_CONFIDENCE",
@@ -53,8 +53,8 @@ __all__ = [
     "H_SLOTS", "INTRABAR", "I_SLOTS", "J_ROWS", "KNOWN", "LAST_PNL", "LAST_RETURN", "LATE",
     "LF_FIXED", "LF_LEAST", "LIMIT", "LIMIT_PRICE", "LIQUIDATION_PAID", "LISTED", "LI_COLUMNS",
     "LOG", "LOSSES", "LOST", "LOT", "LOW", "MARGIN_FUNDING", "MARK", "MARKET", "MINUTE",
-    "MIN_NOTIONAL", "MISSING", "M_ROWS", "ONLY_MATCHED", "OPEN", "OPEN_NS", "OPEN_SIDE",
-    "ORDER", "ORDERS", "ORDER_ID", "ORDER_REASON", "ORDER_TYPE", "ORDER_UNITS", "PEAK",
+    "MIN_NOTIONAL", "MISSING", "M_ROWS", "NEXT_ACTIVE", "ONLY_MATCHED", "OPEN", "OPEN_NS",
+    "OPEN_SIDE", "ORDER", "ORDERS", "ORDER_ID", "ORDER_REASON", "ORDER_TYPE", "ORDER_UNITS", "PEAK",
     "QUEUED_ACTIVE_NS", "QUEUED_BARS", "QUEUED_ID", "QUEUED_LIMIT", "QUEUED_PRICE",
     "QUEUED_TRIGGER", "QUEUED_TYPE", "QUEUED_UNITS", "REDUCES", "REVERSAL", "ROW", "SAMPLED",
     "SCALE", "SEEN", "SENT", "SIGNAL", "SINCE_ENTRY", "SLIPPAGE", "STATUS", "STATUS_CANCELLED",
@@ -218,7 +218,7 @@ QUEUED_BARS: Final = 19  # bars it may still wait and work
 I_SLOTS: Final = 20
 # J: which symbols are stepped at a time, while times are crossed
 LISTED: Final = 0  # their numbers, as many as there are
-DUE: Final = 1  # of each symbol: the first time at which more can happen to it than a mark
+NEXT_ACTIVE: Final = 1  # of each symbol: the first time at which more can happen to it than a mark
 SEEN: Final = 2  # of each symbol: the first bar that was not counted yet
 HOLDERS: Final = 3  # numbers of the symbols of which something is held
 J_ROWS: Final = 4

@@ -26,8 +26,9 @@ from septet._rules.settings import (
 )
 
 __all__ = [
-    "begins", "count_bars", "due", "find_idle_span", "halt_all", "list_due", "mark_flat_span",
-    "mark_held_span", "mark_idle_span", "settle_due", "survey", "trade_active_symbols",
+    "begins", "count_bars", "find_active_time", "find_idle_span", "halt_all", "list_active",
+    "mark_flat_span", "mark_held_span", "mark_idle_span", "match_active", "survey",
+    "trade_active_symbols",
 ]  # fmt: skip
 
 
@@ -203,7 +204,7 @@ def mark_held_span(t, until, held, run: Run):
 
 
 @kernel
-def due(k, t, t1, run: Run):
+def find_active_time(k, t, t1, run: Run):
     """First time from t on, or t1, at which more can happen to k than a mark."""
     if run.working[k] == 1 or run.exit_to_retry[k] != 0:
         return t
@@ -231,8 +232,8 @@ def due(k, t, t1, run: Run):
 
 
 @kernel
-def list_due(t, run: Run):
-    """List the symbols that are due at t, in universe order; return how many."""
+def list_active(t, run: Run):
+    """List the symbols that are active at t, in universe order; return how many."""
     count = 0
     for k in range(SYMBOLS):
         if run.next_active_time[k] <= t:
@@ -243,7 +244,7 @@ def list_due(t, run: Run):
 
 @kernel
 def count_bars(k, i, run: Run):
-    """Make up for the bars of k before i at which it was only marked."""
+    """Count the bars of k before i at which it was only marked."""
     bars = i - run.first_uncounted_bar[k]
     if bars > 0:
         if run.open_side[k] != 0:
@@ -256,9 +257,9 @@ def count_bars(k, i, run: Run):
 
 @kernel
 def survey(k, t0, t1, run: Run):
-    """Lay the closes of k beside those of others, by time; see when it is due first."""
+    """Write the closes of k by time, and find the first time at which k is active."""
     run.first_uncounted_bar[k], _ = bars_of(run.bar[k], t0, t1)
-    run.next_active_time[k] = due(k, t0, t1, run)
+    run.next_active_time[k] = find_active_time(k, t0, t1, run)
     bars, closes = run.bar[k], run.close[k]
     price = run.mark[k]
     for t in range(t0, t1):
@@ -269,8 +270,8 @@ def survey(k, t0, t1, run: Run):
 
 
 @kernel
-def settle_due(t, now_ns, count, held, run: Run):
-    """Settle the symbols that are due at t; return how many are held then."""
+def match_active(t, now_ns, count, held, run: Run):
+    """Match the bars of the symbols active at t; return how many symbols are held then."""
     for n in range(count):
         k = run.active_symbol[n]
         i = run.bar[k, t]
@@ -300,7 +301,7 @@ def halt_all(t, now_ns, count, run: Run):
 
 @routine
 def trade_active_symbols(t0, t1, room, run: Run):
-    """Trade times t0 to t1: the same as that many steps, but only of the symbols that are due.
+    """Trade times t0 to t1: the same as that many steps, but only of active symbols.
 
     Every position is marked at every time. Stops early where the log has no room.
     """
@@ -311,8 +312,8 @@ def trade_active_symbols(t0, t1, room, run: Run):
     while t < t1 and run.log_rows <= room:
         now_ns = run.known_ns[t]
         watch(now_ns, run)
-        count = list_due(t, run)
-        held = settle_due(t, now_ns, count, held, run)
+        count = list_active(t, run)
+        held = match_active(t, now_ns, count, held, run)
         for n in range(held):
             k = run.held_symbol[n]
             run.mark[k] = run.W[at(t - t0), at(k)]
@@ -323,7 +324,7 @@ def trade_active_symbols(t0, t1, room, run: Run):
         t += 1
         for n in range(count):
             k = run.active_symbol[n]
-            run.next_active_time[k] = due(k, t, t1, run)
+            run.next_active_time[k] = find_active_time(k, t, t1, run)
             if run.working[k] == 1:  # what its order meets next is read at few times
                 i = run.first_uncounted_bar[k]
                 prefetch(run.open[k], i)

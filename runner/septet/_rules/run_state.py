@@ -240,7 +240,9 @@ class Run:
     # ------------------------------------------------------------------ symbols that are stepped
     active_symbol = Time("J", "LISTED", "their numbers, as many as are stepped at this time")
     held_symbol = Time("J", "HOLDERS", "numbers of those of which something is held")
-    next_active_time = Time("J", "DUE", "of each: the first time at which more than a mark happens")
+    next_active_time = Time(
+        "J", "NEXT_ACTIVE", "of each: the first time at which more than a mark happens"
+    )
     first_uncounted_bar = Time("J", "SEEN", "of each: the first bar that was only marked")
 
     def __init__(self, arrays: Mapping[str, Table]) -> None:
