@@ -138,7 +138,7 @@ class DecisionTimeReached(Event, frozen=True, kw_only=True, tag="decision_time")
 
 
 class Quoted(Event, frozen=True, kw_only=True, tag="quote"):
-    """Best bid and ask of a symbol; `market_ns` is when it was heard, in market time."""
+    """Best bid and ask of a symbol; `market_ns` is when it was received, in market time."""
 
     symbol: int
     venue_ns: int
@@ -234,7 +234,7 @@ class Filled(Event, frozen=True, kw_only=True, tag="filled"):
     """An execution, counted once by (venue, symbol, trade id).
 
     `fee` is in `fee_currency`; `fee_quote` is its value in the quote currency where the currency
-    is neither base nor quote. `fee_unread` says why the fee that the venue told cannot be: then the
+    is neither base nor quote. `fee_unread` says why the reported fee cannot be: then the
     expected one is counted, and `fee` is that of the venue's schedule, 0 for none. `listed`
     executions come from a list of them that was asked for. `cumulative` is what its order has
     executed in all by then, where the report says it.

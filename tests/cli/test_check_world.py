@@ -152,7 +152,7 @@ def test_paper_needs_no_key_and_says_where_the_file_and_the_venue_differ(
 
 def test_stops_stand_at_the_venue_where_it_takes_them(usual: Asked, ask: Ask) -> None:
     _, found = ask(usual, "--set", "risk.stops={stop_loss: 2%}")
-    assert "stands at the venue" in rows_of(found)["stops"][1]
+    assert "rests at the venue" in rows_of(found)["stops"][1]
     code, found = ask(usual, "--set", "risk.stops={stop_loss: 2%}", mode="paper")
     assert (code, rows_of(found)["stops"]) == (0, ("note", "held by this process"))
 
@@ -181,7 +181,7 @@ def test_a_source_of_history_cannot_be_listened_to(usual: Asked, septet: Command
         "--set", "data.candles={use: synthetic, bars: 200, seed: 4}",
     )  # fmt: skip
     assert said.code == 2
-    assert "cannot be listened to" in said.err
+    assert "does not stream" in said.err
 
 
 # ---------------------------------------------------------------- what a venue says, by hand

@@ -139,7 +139,7 @@ def test_paper_of_a_source_that_only_holds_history_says_what_to_write(
     said = septet(command, small, "--mode", "paper")
     assert said.code == 2
     assert f"{small}:" in said.err
-    assert "data.candles: use: synthetic holds history and cannot be listened to" in said.err
+    assert "data.candles: use: synthetic holds history and does not stream" in said.err
     assert "use: ccxt" in said.err
 
 

@@ -158,16 +158,16 @@ def test_an_exit_that_is_rejected_by_the_venue_is_sent_again():
     harness.bought()
     exit_ = harness.order(harness.step())
     assert harness.why(exit_) == "exit"
-    assert harness.engine.owed(0) == -1
+    assert harness.engine.exit_to_retry(0) == -1
     harness.engine.end(0, exit_.order, CANCELLED, harness.now_ns)
-    assert harness.reasons[harness.engine.owed(0)] == "exit"
+    assert harness.reasons[harness.engine.exit_to_retry(0)] == "exit"
     again = harness.order(harness.step())
     assert (again.units, harness.why(again)) == (-ONE, "exit")
     harness.engine.end(0, again.order, CANCELLED, harness.now_ns)
     sooner = harness.order(harness.engine.go_on(0, harness.now_ns))
     assert sooner.units == -ONE
     harness.fill(sooner, -ONE, 99.0)
-    assert harness.engine.owed(0) == -1
+    assert harness.engine.exit_to_retry(0) == -1
     assert not placed(harness.step())
 
 

@@ -137,7 +137,7 @@ def test_what_paper_trades_and_what_a_check_refuses_is_counted() -> None:
 
 def test_a_port_in_use_refuses_a_new_run_and_never_ends_one_that_goes_on(world: World) -> None:
     port = free_port()
-    said = f"127.0.0.1:{port} cannot be listened to: the port is taken"
+    said = f"cannot listen on 127.0.0.1:{port}: the port is taken"
     with (
         closing(socket.create_server(("127.0.0.1", port))),
         pytest.raises(InputError, match=said),
@@ -149,10 +149,10 @@ def test_a_port_in_use_refuses_a_new_run_and_never_ends_one_that_goes_on(world: 
         [(again, end)] = ran(world, port, bars=4).ends
     assert again.place.folder == run.place.folder
     assert end.how == "finished"
-    assert "cannot be listened to" in (again.place.folder / "log.jsonl").read_text("utf-8")
+    assert "cannot listen on" in (again.place.folder / "log.jsonl").read_text("utf-8")
 
 
-TAKEN = "taken: something else listens there"
+TAKEN = "taken: another process listens on it"
 
 
 class Answering:
@@ -193,7 +193,7 @@ def test_check_says_whether_the_port_is_taken_and_by_whom(text: str, words: str)
         loaded = load(file, sets=[key, "name=smallest"])
         found = check_port(loaded)
     assert [each.message for each in found] == (
-        [f"127.0.0.1:{other.port} cannot be listened to: the port is {words}"] if words else []
+        [f"cannot listen on 127.0.0.1:{other.port}: the port is {words}"] if words else []
     )
     assert all(each.key == "monitoring.metrics.prometheus" for each in found)
     assert check_port(loaded) == []  # given back

@@ -461,7 +461,7 @@ def test_why_a_run_could_not_go_on_is_in_its_log(stage: Stage) -> None:
     lines = [json.loads(each) for each in text.splitlines()]
     [line] = [each for each in lines if each["event"] == "gave_up"]
     assert (line["level"], line["text"]) == (
-        "error", "nobody confirmed that real orders may leave",
+        "error", "nobody confirmed that real orders may be sent",
     )  # fmt: skip
     assert "--yes" in line["hint"]
 

@@ -62,7 +62,7 @@ def test_the_commands_of_its_header_on_a_local_venue(
         assert call("check", *words, "--world") == 0
         out = capsys.readouterr().out
         assert "may only trade" in out
-        assert "the nearest loss-side stop stands at the venue" in out
+        assert "the nearest loss-side stop rests at the venue" in out
         assert call("run", *words, "--yes", "--bars", 15, "--out", runs) == 0
     capsys.readouterr()
     for more in ([], ["--shadow"]):

@@ -1,4 +1,4 @@
-"""Run what a plugin promises: it loads, and what the kit can try of its kind holds."""
+"""Runs the conformance kit of a plugin: that it loads, and that its contract holds."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def check_entries(host: Host, entries: Sequence[Registered]) -> list[dict[str, A
 def _compile(host: Host, entries: Sequence[Registered], results: list[dict[str, Any]]) -> None:
     """Compile live plans with the steps of other packages that the kit found nothing against.
 
-    All together, which is quick; one by one where that fails, to tell whose it is.
+    All together, which is quick; one by one where that fails, to find whose it is.
     """
     from septet._host.declare import Step
     from septet._host.register import BUILT_IN

@@ -1,4 +1,4 @@
-"""What a plugin takes, gives and remembers, as data and as text."""
+"""Describes what a plugin takes, returns and remembers, as data and as text."""
 
 from __future__ import annotations
 

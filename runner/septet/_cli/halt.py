@@ -1,4 +1,4 @@
-"""`septet halt` and `septet resume`: the kill switch, and the person who clears it."""
+"""`septet halt` and `septet resume`: the kill switch, and its release by a named person."""
 
 from __future__ import annotations
 
@@ -396,7 +396,7 @@ def _said(found: dict[str, Any], wait_s: float) -> list[str]:
     left = found["open_orders"]
     if left == 0:
         closing = (
-            f"; its {simulated}positions are being closed at market, septet runs show tells what "
+            f"; its {simulated}positions are being closed at market, septet runs show says what "
             "is left"
             if found["action"] == "flatten"
             else ""

@@ -129,7 +129,7 @@ def _described(host: Host, entry: Registered) -> dict[str, Any]:
     except StrangersError as error:
         raise PluginError(
             f"{entry.qualified} cannot be described: {error.message}",
-            hint=f"this is a fault of {entry.distribution}: tell it; septet plugins check tries it",
+            hint=f"a fault of {entry.distribution}: report it; septet plugins check reproduces it",
         ) from error.__cause__
     return found
 

@@ -1,4 +1,4 @@
-"""Reading the folder of a run, which may be a stranger's: what is wrong with it is a message."""
+"""Reads the folder of a run, which may be somebody else's: defects become messages."""
 
 from __future__ import annotations
 

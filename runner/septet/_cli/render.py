@@ -1,4 +1,4 @@
-"""How problems, tables and JSON look; everything that is not the result goes to stderr."""
+"""Renders problems, tables and JSON; everything but the result goes to stderr."""
 
 from __future__ import annotations
 

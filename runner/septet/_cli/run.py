@@ -1,4 +1,4 @@
-"""`septet run`: the command that matters."""
+"""`septet run`."""
 
 from __future__ import annotations
 

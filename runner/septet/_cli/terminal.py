@@ -1,10 +1,10 @@
-"""What is printed: control characters, line breaks in values and turned text become visible.
+"""Prints text safely: control characters, line breaks in values and bidi text become visible.
 
-Names, cells and messages come from files that a stranger may have written. Every command prints
+Names, cells and messages come from files that somebody else may have written. Every command prints
 through this module and through nothing else:
 
 - `echo` prints one line, whatever is in it; `ask` puts a question in one line.
-- `say_json` prints a document, `say_text` a text whose values passed `one_line` before.
+- `echo_json` prints a document, `echo_text` a text whose values passed `one_line` before.
 - `console` gives a rich console in which every text and every cell is one line.
 
 `guarded_streams` stands behind all of them, before standard output and standard error for the time

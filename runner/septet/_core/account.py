@@ -1,4 +1,4 @@
-"""What is booked against what the account holds: positions, and the cash that pays for entries."""
+"""Compares booked positions and cash with the account, and accounts for the cash of entries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from septet._core.wiring import Names
 __all__ = ["Account", "Books", "unsettled_cash"]
 
 UNTOLD: Final = 1e-3
-"""A shortfall of less than this share of equity is not told: a venue may name no fee of a fill."""
+"""A shortfall below this share of equity is not reported: a venue may name no fee of a fill."""
 MOVED: Final = 1.05
 """Orders on their way may cost more than at the price that is known, by this factor at most."""
 

@@ -1,4 +1,4 @@
-"""Blocks of entries that monitors ask for: the same for a batch and for the event path.
+"""Blocks of entries set by monitors, for the batch path and the event path alike.
 
 A block acts on the decisions of its time; entries that work then are cancelled after them, since
 the bar that has just ended may have filled them before anything was known.

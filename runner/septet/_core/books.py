@@ -1,4 +1,4 @@
-"""Whether the books of a run add up: the results of all trades are what equity gained."""
+"""Checks that the books of a run add up: the results of all trades are the gain of equity."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _sum(parts: Sequence[float]) -> float:
 
 
 def overflowed(state: State, trades: Mapping[str, Any] | None = None) -> str:
-    """Say what made equity overflow, as far as numbers are left that tell it.
+    """Return what made equity overflow, as far as the numbers left show it.
 
     Parameters
     ----------

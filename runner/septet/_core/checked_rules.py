@@ -1,7 +1,7 @@
-"""Invalid answers that the rules have counted, as results and as messages.
+"""Invalid answers counted by the rules, as results and as messages.
 
-`septet._rules.checked` counts in C. What was said of it stands there too, so that a run which is
-rebuilt from its journal says the same.
+`septet._rules.checked` counts in C. The number already reported is kept there too, so that a run
+that is rebuilt from its journal reports the same.
 """
 
 from __future__ import annotations

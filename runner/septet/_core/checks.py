@@ -1,8 +1,8 @@
-"""The last check of an order, just before the wire.
+"""The last check of an order before it is sent.
 
-`Checks.check` names the first rule an order breaks, or says nothing. The good case compares plain
-numbers and allocates nothing. Whatever can only make a position smaller is held to its parent, to
-the lot and to the hard rate alone: nothing blocks a stop.
+`Checks.check` returns the first rule an order breaks, or "". The usual case compares plain
+numbers and allocates nothing. An order that can only reduce a position is checked against its
+parent, the lot and the hard rate alone: nothing blocks a stop.
 
 =================  ===============================================================================
 reason             what it says
@@ -44,7 +44,7 @@ MICRO = 1_000_000
 """Sums of money are kept as whole millionths: adding and taking away leaves exactly nothing."""
 BUCKETS = 60
 EXACT = 1 << 50
-"""Whole numbers below are so exact as floats that a decimal part of one is still told apart."""
+"""Below it a float of a whole number still resolves a decimal part of one."""
 FUZZ = 1e-6
 """Part of a step that is taken for an error of rounding."""
 
@@ -208,7 +208,7 @@ class Checks:
         self._buckets: deque[tuple[int, int]] = deque()
         self._traded = 0
 
-    # ------------------------------------------------------------------ what is told
+    # ------------------------------------------------------------------ what is reported
 
     def priced(
         self, k: int, price: float, now_ns: int, low: float = math.inf, high: float = 0.0

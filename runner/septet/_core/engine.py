@@ -214,7 +214,7 @@ class Engine:
     # ------------------------------------------------------------------ a person
 
     def halt(self, time_ns: int, *, flatten: bool) -> list[Command]:
-        """Block entries and end those that work, as a person asks; close positions if told.
+        """Block entries and end those that work, as a person asks; close positions where asked.
 
         Again is no different from once; it can still close what a first one left open.
         """

@@ -1,4 +1,4 @@
-"""What the engine says in codes and units, as the journal holds it: in names and decimals."""
+"""Translates the engine's codes and units into the names and decimals of the journal."""
 
 from __future__ import annotations
 

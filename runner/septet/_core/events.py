@@ -1,4 +1,4 @@
-"""What goes into the core, and what comes out.
+"""Input and output types of the engine.
 
 Time arrives as an event like everything else; the core reads no clock.
 """

@@ -1,8 +1,8 @@
-"""What an execution cost: as the venue says, or as expected where that cannot be.
+"""The fee of an execution: as the venue reports it, or as expected where that is impossible.
 
-A fee that cannot be read loses no execution: its quantity and price are booked at once, since a
-position must have its stop. The fee is then counted as the one expected of the account, taken from
-what was received: what is booked is never more than what is there.
+An execution whose fee cannot be read is booked at once with its quantity and price, since a
+position must have its stop. The fee is then the one expected of the account, deducted from the
+received currency: the booked units never exceed those on the account.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What blocks entries now: each block has a name, a beginning, and something that clears it.
+"""Active blocks of entries: each has a name, a start, and a condition that clears it.
 
-A guard never stops a reduction. `Guards.blocked` is asked before every entry and is one look into
-a list; everything else happens when something changes, once for each change.
+A guard never stops a reduction. `Guards.blocked` is called before every entry and is one list
+lookup; everything else runs once for each change.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _instant(time_ns: int) -> str:
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """What clears a guard, and how loudly its beginning is told."""
+    """What clears a guard, and the level of the alert at its beginning."""
 
     clears_when: str
     level: Level = "warning"
@@ -61,7 +61,7 @@ RULES: dict[str, Rule] = {
     "disputed_fill": Rule(
         "the account agrees with what is booked, or a person resumes", "critical", person=True
     ),
-    "lost_fill": Rule("the account or the executions tell what became of the order", "error"),
+    "lost_fill": Rule("the account or the executions show what became of the order", "error"),
     "account_unread": Rule("the balances are read", "error"),
     "insufficient_funds": Rule(
         "the account holds the ledger's cash again, or a person resumes", "critical", person=True
@@ -218,7 +218,7 @@ class Guards:
         return [] if handler is None else handler(event)
 
     def _started(self, event: m.Started) -> list[m.Command]:
-        """A block that the process before set for itself ends: nobody is left to clear it."""
+        """End the blocks that the previous process set for itself: it cannot clear them."""
         own = [key for key in self._guards if key[2] == PROCESS or key[2].startswith(TASK)]
         found = self._clear_all(["stopping"], "start")
         found += [
@@ -328,7 +328,7 @@ class Guards:
             How far the account's answer may be behind (`Orders.lags`): from a gap within one of
             them nothing is concluded.
         others
-            What open orders of other strategies may have sold and bought since. They hear of it,
+            What open orders of other strategies may have sold and bought since. They get its fills,
             and then it is no gap: one that stays the same for longer is not explained by it.
         settled_ns
             Up to when the account's answer shows everything (`Orders.settled_ns`).

@@ -134,7 +134,7 @@ class LiveCore:
         self._venue(event)
         if isinstance(self.engine, VenueFillsEngine):
             for k in range(len(self.names.symbols)):
-                if self.engine.owed(k) >= 0 and not self._is_dust(k):
+                if self.engine.exit_to_retry(k) >= 0 and not self._is_dust(k):
                     self._carry(self.engine.go_on(k, self.market_ns))
 
     def _operated(self, event: m.Operated) -> None:

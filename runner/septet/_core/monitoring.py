@@ -1,4 +1,4 @@
-"""What monitors say in a live run, as commands: readings, blocks, alerts, retrains."""
+"""Turns results of monitors in a live run into commands: readings, blocks, alerts, retrains."""
 
 from __future__ import annotations
 

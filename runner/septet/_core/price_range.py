@@ -1,4 +1,4 @@
-"""Between which prices an execution can be: by what was known of the market, and its order."""
+"""The range of plausible execution prices, from known market prices and the order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a live run asks for models: on the file's schedule, and where its health asks for one."""
+"""Schedules training requests of a live run: by the file, and on request of its health check."""
 
 from __future__ import annotations
 

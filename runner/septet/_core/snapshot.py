@@ -1,4 +1,4 @@
-"""A run's memory as bytes: what an engine needs to go on bit for bit where another stood."""
+"""Snapshot of a run as bytes: the state from which an engine continues bit for bit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run remembers between decision times, and what the core asks of a compiled plan."""
+"""State kept between decision times, and the interface of a compiled plan."""
 
 from __future__ import annotations
 

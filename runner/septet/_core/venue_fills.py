@@ -60,7 +60,7 @@ class VenueFillsEngine(Engine):
     def end(self, k: int, order: int, status: int, time_ns: int) -> list[Command]:
         """Take an order out of work that is final at the venue, with no fill to come.
 
-        One that does not work any more changes nothing. An exit that is not done is owed: it is
+        One that does not work any more changes nothing. An unfinished exit is retried: it is
         ordered again at the symbol's next bar, or by `go_on`.
         """
         return self._do(END, k, order, status, time_ns)
@@ -70,7 +70,7 @@ class VenueFillsEngine(Engine):
         return self._do(TRIGGER, k, NOBODY, reason, time_ns)
 
     def go_on(self, k: int, time_ns: int) -> list[Command]:
-        """Ask again for an exit that ended at the venue before it was done, if one is owed."""
+        """Ask again for an exit that ended at the venue unfinished, if there is one."""
         return self._do(GO_ON, k, NOBODY, 0, time_ns)
 
     def _do(self, deed: int, k: int, order: int, code: int, time_ns: int) -> list[Command]:
@@ -78,7 +78,7 @@ class VenueFillsEngine(Engine):
         self._respond(deed, k, order, code, time_ns, self._arrays.table)
         return self._new()
 
-    def owed(self, k: int) -> int:
+    def exit_to_retry(self, k: int) -> int:
         """Reason of an exit that ended at the venue before it was done, or -1."""
         return self._i[k, layout.EXIT_TO_RETRY] - 1  # type: ignore[no-any-return]
 

@@ -1,4 +1,4 @@
-"""What the live core is wired to: names of its numbers, rules of its orders, ports to its rooms."""
+"""Wiring of the live core: names for its numbers, rules for its orders, ports to other parts."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The drill: a local venue, faults from a seed, and what must hold after them."""
+"""The drill: a local venue, seeded faults, and the invariants checked after them."""

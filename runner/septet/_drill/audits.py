@@ -1,4 +1,4 @@
-"""What must have happened while a fault acted: entries blocked, a line in the log, a stop kept."""
+"""Checks of what a fault must have caused: entries blocked, a line in the log, a stop kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which positions stand without a stop at the venue, and for how long: from the venue's journal."""
+"""Positions without a stop at the venue, and for how long, from the venue's journal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stage of a drill: the strategy's own prices at a local venue, and what points it there."""
+"""The market of a drill: the strategy's own prices at a local venue, and the settings for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the command line says of a drill."""
+"""Command-line options of a drill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a drill found: a row for each fault, totals, and how they are shown."""
+"""The outcome of a drill: a row for each fault, totals, and how they are shown."""
 
 from __future__ import annotations
 

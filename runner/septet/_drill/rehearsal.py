@@ -1,4 +1,4 @@
-"""The drill: one fault after another against the whole live stack, and a check after each."""
+"""The drill: runs one fault after another against the live stack, and checks after each."""
 
 from __future__ import annotations
 

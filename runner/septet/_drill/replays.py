@@ -1,4 +1,4 @@
-"""The run of a drill once more: through the core, and through the backtest's arrays."""
+"""Replays the run of a drill: through the core, and through the backtest's arrays."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The journal: what happened, in order, provably."""
+"""The journal: the verifiable, ordered record of a run."""

@@ -1,4 +1,4 @@
-"""The files of a journal: made whole or not at all, written by one process, and the mark.
+"""The files of a journal: created atomically, written by one process, and the mark.
 
 The mark says how far the journal had come, and how much of that is promised against the loss of
 power. It is in memory that the kernel writes to the disk when it likes: after a cut it may be

@@ -1,4 +1,4 @@
-"""From a journal's entries to the rows of a run's tables: a projection, nothing decided."""
+"""Folds a journal's entries into the rows of a run's tables: a projection that decides nothing."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What a journal holds: its head, its entries, how they are written and how they are chained.
+"""The format of a journal: its head, its entries, their encoding and their hash chain.
 
 An entry is one event and the commands it caused, as JSON. Its hash covers the hash before it and
 its own bytes; the first one covers the head. So a row that was changed, removed, added or moved
-is found, and where. The chain is not keyed: it finds accidents and careless hands, not somebody
+is found, and where. The chain is not keyed: it detects accidents and careless edits, not somebody
 who recomputes all of it.
 """
 

@@ -1,6 +1,6 @@
-"""A name that one process of the machine holds, whichever user or container it runs as.
+"""A machine-wide name held by one process, whichever user or container it runs as.
 
-On Linux it is a socket in the abstract namespace: no file, so nobody's rights matter, and the
+On Linux it is a socket in the abstract namespace: no file, so permissions do not matter, and the
 kernel frees it when the process ends. Every process sees it that shares the machine's network.
 Elsewhere it is a locked file in /tmp. `SEPTET_LEASE_DIR` names a folder in which the name is locked
 as well: for containers with networks of their own, which may share a folder.
@@ -77,7 +77,7 @@ def _bind(name: str) -> int:
 
 
 def _listener(name: str) -> str:
-    """Say which process holds a name, as far as the kernel tells."""
+    """Say which process holds a name, as far as the kernel shows."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
         try:
             other.settimeout(1.0)

@@ -1,4 +1,4 @@
-"""Orders that are not final yet, by client id, as the entries of a journal leave them."""
+"""Open orders by client id, as of the last entry of a journal."""
 
 from __future__ import annotations
 

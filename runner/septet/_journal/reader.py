@@ -1,4 +1,4 @@
-"""Reading a journal, also while its run goes on: short questions, bounded memory."""
+"""Reads a journal, also while its run goes on: short queries, bounded memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tail before the database: what was committed and is not in SQLite yet, in a file of frames.
+"""The write-ahead tail: committed entries that are not in SQLite yet, in a file of frames.
 
 A commit of SQLite rewrites whole pages; a frame is written once, as long as it is. The file has
 its full size from the start, so that a commit changes no length and a sync writes one block.

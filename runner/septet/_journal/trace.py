@@ -1,4 +1,4 @@
-"""What happened to one order, step by step, with the time between the steps."""
+"""The steps of one order, with the time between them."""
 
 from __future__ import annotations
 

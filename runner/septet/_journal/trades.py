@@ -1,4 +1,4 @@
-"""From fills to trades, flat to flat at average cost: the ledger's rule, read from the journal.
+"""Turns fills into trades, flat to flat at average cost, by the ledger's rule.
 
 The ledger (`septet._rules.ledger`) books whole units of an instrument's precision; so does this,
 in the same order of the same operations, so that the figures are the same bits.

@@ -1,15 +1,15 @@
-"""Is the journal what was written? The walk along the chain, and the cutting back of a torn end.
+"""Verifies a journal along its hash chain, and cuts back a torn end.
 
-Two kinds of damage are told apart. What cannot be read, with nothing readable after it, is a torn
+Two kinds of damage are known. What cannot be read, with nothing readable after it, is a torn
 end: it is cut back to the last good entry, the damaged file is kept beside it, and the loss is
-said. What can be read and is not what was written, or lacks its neighbour, is tampering or a
+reported. What can be read and is not what was written, or lacks its neighbour, is tampering or a
 corrupt middle: it is refused, with the place.
 
 In the tail every frame up to the mark is whole as long as the machine runs: the process may be
 killed only while it writes those after it. So what is not whole before the mark was changed,
 unless the machine was started anew since, and what it had in memory is gone.
 
-An end that is missing without a trace is an old copy's, or was lost with the power. The mark tells
+An end that is missing without a trace is an old copy's, or was lost with the power. The mark shows
 them apart: what it says was promised is on the disk of the newest journal, whatever happened.
 """
 

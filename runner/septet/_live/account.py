@@ -1,9 +1,9 @@
-"""Several strategies on one account: one connection, one gate, each sees only what is its own.
+"""Several strategies on one account: one connection, one gate; each sees only its own orders.
 
-The gate stands after every strategy's own checks, on the way to the wire, and adds up over all of
+The gate follows every strategy's own checks, just before an order is sent, and sums over all of
 them. The shared venue gives each strategy a venue of its own: its symbols, its orders, the fills
-of its orders, and what belongs to nobody here. Positions of the strategies add up on the account;
-what one holds is told to the others, so that none takes it for a stranger's.
+of its orders, and orders of no strategy here. Positions of the strategies add up on the account;
+what one holds is passed to the others, so that none takes it for a foreign position.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class _Working:
 
 @dataclass(slots=True)
 class _Others:
-    """What `Holdings` tells one strategy of all others, by currency."""
+    """What `Holdings` passes one strategy of all others, by currency."""
 
     held: dict[str, float] = field(default_factory=dict)
     open: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -327,7 +327,7 @@ class _Share:
         self._back = {number: k for k, number in enumerate(self.numbers)}
 
     def translate(self, event: Any) -> Any:
-        """Return an event as this strategy is told of it, or None if it is none of its business."""
+        """Return an event as this strategy gets it, or None if it does not concern it."""
         if isinstance(event, m.OpenOrders):
             seen = [
                 reported for each in event.orders if (reported := self.translate(each)) is not None

@@ -1,4 +1,4 @@
-"""What of a stored row is worth an alert, how grave it is, and its words.
+"""Chooses which stored rows raise an alert, how severe it is, and its text.
 
 A row is one event with the commands it caused: it makes one alert, however many blocks and
 warnings there are in it; only fills have alerts of their own. The text is a few short lines. The

@@ -70,7 +70,7 @@ class Alerts:
         What every title begins with: the strategy and its mode.
     base_dir
         Where `file:` references begin.
-    tell
+    notify
         The log of the run: of a channel that fails or hangs it says so.
     access
         What the operator allowed the file to read; None reads what is named, for tests.

@@ -1,4 +1,4 @@
-"""Circuit breakers: what fails again and again is left alone for a while, and tried once then.
+"""Circuit breakers: a plugin that fails repeatedly is not called for a while, then retried once.
 
 Plugins are called on threads of their own with a time-out: one that hangs cannot stop the loop.
 """

@@ -1,4 +1,4 @@
-"""From a loaded file to the live core that runs it: the same plan, wired for events."""
+"""Builds the live core of a loaded file: the same plan, wired for events."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Commands out: one adapter call for each, its answer back as an event.
+"""Dispatches commands: one adapter call for each, and its answer comes back as an event.
 
 An order is posted at most once in the life of its id, never after its deadline, and never before
-the shell has made it durable. A send that has begun is nobody's to cancel.
+the shell has made it durable. A send that has begun is never cancelled.
 """
 
 from __future__ import annotations

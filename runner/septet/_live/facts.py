@@ -1,4 +1,4 @@
-"""What a new run leaves of itself: the head of its journal, enough to read it without the file."""
+"""The head of a new run's journal: enough to read it without the strategy file."""
 
 from __future__ import annotations
 

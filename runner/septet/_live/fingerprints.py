@@ -1,4 +1,4 @@
-"""What must be as it was for a run to go on, and for a replay to be exact."""
+"""Fingerprints that must match for a run to go on, and for a replay to be exact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The funds of a first start: whether the account has the capital that the files count on.
+"""Funds at a first start: checks that the account has the capital that the files ask for.
 
 A run with a history is never refused over funds: its ledger is compared with the account as long
 as it goes on (`septet._core.account`), and what is missing blocks its entries.

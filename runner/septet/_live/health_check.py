@@ -1,4 +1,4 @@
-"""Whether a run is well: what `/healthz` says. It is never well by default."""
+"""Health of a run, as `/healthz` reports it: unhealthy unless shown otherwise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From bars as they arrive to the columns a plan reads: the same rules as a whole history's.
+"""Turns bars as they arrive into the columns of a plan, by the same rules as a whole history.
 
 The intake is part of the deterministic core: what it gives depends on the events it took, in
 their order, and on nothing else.

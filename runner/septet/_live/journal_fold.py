@@ -1,4 +1,4 @@
-"""What the shell knows beside the core: a fold of what was journalled, kept with its snapshots."""
+"""The shell's state beside the core: a fold of the journal, kept with its snapshots."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ _WAITS_S: Final = 1.0
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody asked for; `asked_ns` is wall time and tells one asking from the next."""
+    """What somebody asked for; `asked_ns` is wall time and identifies the request."""
 
     action: Literal["halt", "flatten", "resume"] = "halt"
     name: str = ""

@@ -1,4 +1,4 @@
-"""What of a strategy's run needs nobody else: its lease, its journal, its core, and the fold."""
+"""The local part of a strategy's run: its lease, its journal, its core, and the fold."""
 
 from __future__ import annotations
 

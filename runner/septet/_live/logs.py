@@ -1,4 +1,4 @@
-"""Logs of a live run: one event a line, JSON for machines, words for a person at three at night.
+"""Logs of a live run: one event a line, as JSON for machines or as text for people.
 
 Every line has the run, the strategy and, where there is one, the `trace` that ties a bar to its
 signal, order and fill. Nothing secret passes: names and shapes of secrets are masked. A log that
@@ -166,7 +166,7 @@ def _number(value: float) -> str:
     return f"{value:.10g}"
 
 
-NOT_RECEIVED: Final = "not heard yet"
+NOT_RECEIVED: Final = "no message yet"
 """How a stream begins: every start has it, and nobody need get up for it."""
 _SILENT: Final = frozenset({m.Quoted, m.Printed, m.BarClosed, m.Ticked})
 """Events without a line of their own: nearly all there are."""
@@ -230,7 +230,7 @@ def _of_event(event: m.Event, symbols: Sequence[str]) -> Line | None:
             text = f"rejected by {event.by}: {event.code} {event.text}".strip()
             return "warning", "rejected", {"text": text, "order": event.client_id}
         case m.Uncertain():
-            text = f"nobody knows whether the venue has the order: {event.text}"
+            text = f"it is unknown whether the venue has the order: {event.text}"
             return "warning", "uncertain", {"text": text, "order": event.client_id}
         case m.Gapped():
             text = f"bars from {iso(event.first_ns)} to {iso(event.last_ns)}: {event.reason}"

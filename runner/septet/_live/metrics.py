@@ -204,7 +204,7 @@ class MetricsServer:
         except OSError as error:
             await runner.cleanup()
             raise InputError(
-                f"monitoring.metrics.prometheus: {host}:{port} cannot be listened to: "
+                f"monitoring.metrics.prometheus: cannot listen on {host}:{port}: "
                 f"{why_not_listening(error)}",
                 hint="another run may serve there: give each its own port",
             ) from None

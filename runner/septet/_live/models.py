@@ -1,4 +1,4 @@
-"""Which model is in force: what `Walk.at` says of a whole history, one event at a time.
+"""Which model is in force: the rule of `Walk.at`, one event at a time.
 
 A model decides from its `ready_ns` on, or from when it arrived if that was later; until then the
 one before it goes on, to its own expiry. A window that gave no model leaves none in force.

@@ -1,4 +1,4 @@
-"""The monitors of a paper or live run, inside its core: what reads a backtest, step by step."""
+"""Monitors of a paper or live run, inside its core: the same rules as in a backtest."""
 
 from __future__ import annotations
 

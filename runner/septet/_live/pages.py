@@ -1,4 +1,4 @@
-"""Large pages for the memory of a run: less of the way to an order goes into finding addresses.
+"""Huge pages for the memory of a run, which make address translation cheaper.
 
 The processor remembers where some thousand pages lie, and a run touches more of 4 KiB each while
 a bar becomes an order: after every pause it looks them up again. In pages of 2 MiB they are few.

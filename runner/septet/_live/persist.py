@@ -1,4 +1,4 @@
-"""Asking somebody who may be away: again, ever more slowly, until there is an answer."""
+"""Retries a request, with growing pauses, until it is answered."""
 
 from __future__ import annotations
 

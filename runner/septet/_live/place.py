@@ -1,4 +1,4 @@
-"""The folder of a run: which one a start goes on with, and the folder of a new run.
+"""The folder of a run: which one a start continues, and the folder of a new run.
 
 A run is named by the head of its journal. A folder may be renamed, or copied: of several with one
 run the one with the most entries counts, and only one process at a time makes a run.

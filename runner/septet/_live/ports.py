@@ -1,4 +1,4 @@
-"""Whether the address for metrics and health is free, before a run needs it."""
+"""Checks that the address for metrics and health is free before a run needs it."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def address_of(written: str) -> tuple[str, int]:
 
 
 def why_not_listening(error: OSError) -> str:
-    """Say in words why an address cannot be listened to."""
+    """Return why a process cannot listen on an address."""
     known = {
-        errno.EADDRINUSE: "the port is taken: something else listens there",
+        errno.EADDRINUSE: "the port is taken: another process listens on it",
         errno.EACCES: "this user may not listen at such a low port",
         errno.EADDRNOTAVAIL: "this machine has no such address",
     }
@@ -39,7 +39,7 @@ def why_not_listening(error: OSError) -> str:
 def check_port(loaded: Any) -> list[Problem]:
     """Say that a run could not serve its metrics; a run of the same strategy is in its own way.
 
-    The address is listened to for a moment, and given back.
+    The address is bound for a moment, and released.
     """
     written = loaded.strategy.monitoring.metrics.prometheus
     if written is None:
@@ -56,14 +56,14 @@ def check_port(loaded: Any) -> list[Problem]:
         if loaded.strategy.name in who:
             return []
         by = f" (the run of {', '.join(who)})" if who else ""
-        message = f"{written} cannot be listened to: {why_not_listening(error)}{by}"
+        message = f"cannot listen on {written}: {why_not_listening(error)}{by}"
         hint = "write another port: a run that cannot serve its metrics is refused at its start"
         return [problem_at(loaded.tree, _PATH, message, hint=hint)]
     return []
 
 
 def _who(address: tuple[str, int]) -> list[str]:
-    """Ask who listens: the strategies of a run of septet, or nobody known."""
+    """Ask who listens on it: the strategies of a run of septet, or nobody known."""
     until = time.monotonic() + _ASK_S
     said: Any = None
     try:

@@ -379,7 +379,7 @@ class _Process:
             await insist_on_capital(self.runs, run.venue, capitals, self.stopping)
         if not self._confirmed(self._question(facts, capitals)):
             raise InputError(
-                "nobody confirmed that real orders may leave",
+                "nobody confirmed that real orders may be sent",
                 hint="answer yes on the terminal, or start with --yes",
             )
 

@@ -1,4 +1,4 @@
-"""A journal through the core again: the same events must give the same commands, byte for byte."""
+"""Replays a journal through the core: the same events must give the same commands, bit for bit."""
 
 from __future__ import annotations
 

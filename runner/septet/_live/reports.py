@@ -1,4 +1,4 @@
-"""Tables and reports of a run while it goes on, at the time of day that its file says."""
+"""Writes tables and reports of a run while it goes on, at the time of day set in its file."""
 
 from __future__ import annotations
 

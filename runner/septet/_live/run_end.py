@@ -1,4 +1,4 @@
-"""How the run of one strategy ends: entries off, calls answered, the journal whole; in a bound."""
+"""Ends a strategy's run within a bound: no entries, in-flight requests awaited, journal closed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a process asks of the runs of its strategies: when they start, go on and end."""
+"""The steps of a run that its process calls: start, continue and end."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""How a run begins or goes on: its folder, its journal, its state, and what the venue says.
+"""Starts or resumes a run: its folder, its journal, its state, and the reconciliation.
 
-Order of things: the file, the lease, the journal and the fold of it, then the venue and the feed,
+The order: the file, the lease, the journal and the fold of it, then the venue and the feed,
 rights and funds, reconciliation, history, the first model. Nothing is assumed of a venue that does
 not answer; nothing is traded before both sides agree.
 """
@@ -117,7 +117,7 @@ def recover(
 ) -> Recovered:
     """Bring a core to where its journal ends.
 
-    `restored` is told the snapshot that was used and its entry, then `each` sees what is folded,
+    `restored` gets the snapshot that was used and its entry, then `each` sees what is folded,
     in order.
 
     Raises
@@ -295,7 +295,7 @@ async def reconcile_orders(
 ) -> None:
     """Read the fills that may have been missed, and before and after them the open orders.
 
-    An order that is open without an execution, read later than that is said to have been, tells
+    An order that is open without an execution, read later than that is said to have been, shows
     that it is none.
     """
     if not first:

@@ -1,4 +1,4 @@
-"""How a run ends: signals, the bound on waiting, a loop that stood still, what is left behind."""
+"""Stops a run: signals, the bound on waiting, detection of a blocked loop, the last tables."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Signals:
             loop.remove_signal_handler(number)
 
     def _stopped(self, number: signal.Signals) -> None:
-        # Kernel and shell each tell of a closed terminal: the second word is no impatience.
+        # Kernel and shell each signal a closed terminal: the second signal is no second request.
         self._asked += number != signal.SIGHUP
         if self._asked > 1:
             # The journal is whole after every commit, so leaving at once loses nothing.
@@ -90,7 +90,7 @@ class LoopWatch:
     ----------
     stood_still
         Told in the loop, when it goes on: seconds it stood still.
-    tell
+    notify
         Told from the thread while the loop stands still.
     """
 

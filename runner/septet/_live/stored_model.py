@@ -1,4 +1,4 @@
-"""The model that a file decides with and never fits: read before the start, kept with the run.
+"""The stored model of a file, never fitted by the run: read before the start, kept with the run.
 
 The run serves the copy in its own folder. The journal announces it like any other model, with its
 hash, so that recovery, replay and shadow need neither the file's folder nor its model.

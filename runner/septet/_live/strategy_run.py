@@ -216,7 +216,7 @@ class StrategyRun(LocalRun):
             await self._handled()
 
     async def go_live(self) -> None:
-        """Take in what was missed of the market, and listen."""
+        """Process what was missed of the market, and start the handler."""
         assert self.market is not None
         self._give()
         await self._handled()
@@ -250,7 +250,7 @@ class StrategyRun(LocalRun):
 
     async def _handled(self) -> None:
         await self.shell.drain()
-        await asyncio.sleep(0)  # what was handled is told to `_watch` a step later
+        await asyncio.sleep(0)  # what was handled reaches `_watch` a step later
         self.insist_on_going()
 
     def insist_on_going(self) -> None:

@@ -1,4 +1,4 @@
-"""The supervisor of a live process: every background task has an owner, and its end is heard.
+"""The supervisor of a live process: every background task has an owner, and its end is noticed.
 
 What fails is logged once, with the plugin and the task. A feed's or septet's own task blocks
 entries as `feed_down`, a venue's as `venue_down`, until it works again. Reductions go on.
@@ -34,7 +34,7 @@ class Supervisor:
     ----------
     clock
         Stamps the events.
-    tell
+    notify
         The log of the process.
     puts
         The inboxes of the strategies that run now.
@@ -58,7 +58,7 @@ class Supervisor:
             The plugin's name as the file says it.
         kind
             What the owner serves: it decides which block holds while one of its tasks is down.
-        tell, puts
+        notify, puts
             The log and the inboxes that are concerned, where that is not the whole process.
         """
         log, inboxes = notify or self._notify, puts or self._puts

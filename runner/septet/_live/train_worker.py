@@ -1,7 +1,7 @@
 """A process that fits one model and ends: ``python -m septet._live.train_worker FOLDER``.
 
 The work comes as one pickle on standard input, from the process that started it and from nowhere
-else. When that input ends, whoever asked is gone, and so is this process.
+else. When that input ends, the parent process is gone, and this one exits.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def main(argv: list[str], stream: BinaryIO) -> int:
         found = store(fit(work), folder)
     except SeptetError as error:
         found = {"failed": str(error)}
-    except Exception as error:  # a model's plugin may raise anything; the run must hear of it
+    except Exception as error:  # a model's plugin may raise anything; the run must learn of it
         found = {"failed": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
     replace_file(folder / RESULT, json.dumps(found))
     return 0

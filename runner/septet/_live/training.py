@@ -120,7 +120,7 @@ class ModelTrainer:
     ) -> None:
         """Train models of `loaded` on what `shelf` holds; `attempts` count where a child died.
 
-        `venue_fills` is that of the running plan: the child then compiles nothing. `log` is told
+        `venue_fills` is that of the running plan: the child then compiles nothing. `log` is called
         when a child died and another one begins.
         """
         self._loaded, self._shelf, self._folder, self._now_ns = loaded, shelf, run_folder, now_ns

@@ -1,4 +1,4 @@
-"""A venue behind the gate: what an adapter says is judged once more before the core hears of it."""
+"""A venue behind the gate: an adapter's reports are checked once more before the core."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From blocks of a file to what a live run is connected to."""
+"""Connects a live run to the plugins that the blocks of its file name."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def feed_of(loaded: Any, clock: LiveClock, tasks: Tasks | None = None) -> LiveFe
     Raises
     ------
     ConfigError
-        It is no source that can be listened to.
+        The source does not stream.
     """
     problems = check_feed(loaded)
     if problems:
@@ -64,7 +64,7 @@ def check_feed(loaded: Any) -> list[Problem]:
     if callable(getattr(made, "stream", None)):
         return []
     message = (
-        f"use: {block.use} holds history and cannot be listened to, and mode {strategy.mode} "
+        f"use: {block.use} holds history and does not stream, and mode {strategy.mode} "
         "needs bars as they close"
     )
     hint = f"write under {strategy.mode}: data: {{candles: {{use: ccxt, venue: binance}}}}"

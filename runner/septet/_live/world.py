@@ -1,4 +1,4 @@
-"""What a venue and a feed say of a strategy file, before anything is traded.
+"""Checks a strategy file against its venue and feed before anything is traded.
 
 Reads only: the feed is opened as a run would open it, the newest bars are read, the account is
 looked at. No order is sent, no run folder is made and no lease is taken.
@@ -249,7 +249,7 @@ class _Looking:
     async def _clock(self, venue: Any) -> None:
         skewed = await venue.skew()
         if skewed is None:
-            self.report("clock", "the venue does not tell its time", "note")
+            self.report("clock", "the venue does not give its time", "note")
             return
         block = self.strategy.execution.venues[self._name]
         limit_ns = getattr(block.config, "skew", 500_000_000)
@@ -302,7 +302,7 @@ class _Looking:
         """Say how orders are followed, and judge the kinds that the file sends."""
         how = "streamed" if facts.streams_orders else "polled"
         settles = format_duration(facts.settles_ns)
-        text = f"{how}; an order nobody knows of counts as absent after {settles}"
+        text = f"{how}; an order that the venue does not know counts as absent after {settles}"
         self.report("orders", text)
         self.report("changes", "one request" if facts.amends else "cancel, then a new order")
         kind = self.strategy.execution.order.use
@@ -318,7 +318,7 @@ class _Looking:
         if not self.strategy.risk.stops:
             self.report("stops", "the file has none", "note")
         elif held:
-            text = "the nearest loss-side stop stands at the venue; targets and times do not"
+            text = "the nearest loss-side stop rests at the venue; targets and time limits do not"
             self.report("stops", text)
         elif self.strategy.mode == "live":
             text = "held by this process: such stops die with it"

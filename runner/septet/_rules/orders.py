@@ -20,8 +20,8 @@ __all__ = ["expire", "go_on", "send_exit"]
 def send_exit(k, reason, now_ns, run: Run):
     """Make a market order that closes the position of k the working order; nothing blocks it.
 
-    One below the minimum notional is owed until it may be sent. One that takes the place of a flip
-    at market fills when that would have: only what the flip would have opened is dropped.
+    One below the minimum notional is retried. One that takes the place of a flip at market fills
+    when that would have: only what the flip would have opened is dropped.
     """
     active_ns = now_ns + LATENCY_NS
     held = run.units[k]

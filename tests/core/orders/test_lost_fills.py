@@ -1,4 +1,4 @@
-"""E14: an order that is told filled, and whose executions nobody can find."""
+"""E14: an order that is reported filled, and whose executions nobody can find."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def account(bench: Bench, gap: float) -> bool:
 
 
 def stopped() -> tuple[Bench, m.Submit]:
-    """A position whose stop is told filled, and no execution is found."""
+    """A position whose stop is reported filled, and no execution is found."""
     bench = Bench()
     bench.hold(1.0)
     bench.core.protect(0, 1.0, LEVEL)

@@ -16,7 +16,7 @@ KNOWN_FOREIGN = 256
 UNCLAIMED = 1_024
 HELD = "; it is left there, since the account holds what it protects"
 STRANGE = 4_096
-"""How many fills of others are remembered, so that each is told once."""
+"""How many fills of others are remembered, so that each is reported once."""
 
 
 def take(lifecycle: OrderLifecycle, event: m.Event) -> bool:
@@ -284,7 +284,7 @@ def _order_seen(lifecycle: OrderLifecycle, event: m.OrderSeen, now_ns: int) -> N
 
 
 def _unreadable(lifecycle: OrderLifecycle, event: m.Unreadable) -> None:
-    """Ask again for what a venue said in a way that nobody can read."""
+    """Query again what a venue sent in an unreadable form."""
     if event.about == "balance":
         lifecycle.commands.append(m.Refresh(what="holdings"))
     if event.about not in ("order", "fill"):

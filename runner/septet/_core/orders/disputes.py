@@ -1,13 +1,13 @@
-"""Executions that cannot be of their order: not booked until the venue's account agrees.
+"""Executions that contradict their order: booked only once the account confirms them.
 
-A report may be wrong: more than its order, of an order that has ended, of the other side, older
-than its order or than a read of it that shows less, with a trade id that is none, at a price that
-cannot be. What such a report says is asked for again, and entries of the symbol are blocked
-meanwhile. The list of executions settles one that merely came late, and prices of the market one
-at a price they have reached. One that its order has no room for is settled by the account alone:
-it is booked if the account holds it, and left out if the account agrees with what is booked. One
-at a price that cannot be is then booked at the last known price, or the limit of its order if that
-is better, and blocks entries until a person resumes.
+A report may be wrong: larger than its order, of an order that has ended, of the other side, older
+than its order or than a read of it that shows less, with a malformed trade id, at an implausible
+price. Such a report is queried again, and entries of the symbol are blocked meanwhile. The list
+of executions confirms one that merely came late, and market prices confirm one at a price they
+have reached. One that exceeds its order is decided by the account alone: it is booked if the
+account holds it, and left out if the account agrees with the booked position. One at an
+implausible price is then booked at the last known price, or the limit of its order if that is
+better, and blocks entries until a person resumes.
 """
 
 from __future__ import annotations

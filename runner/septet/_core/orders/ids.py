@@ -1,4 +1,4 @@
-"""Client ids: deterministic, unique, never used twice, and readable.
+"""Client ids: deterministic, unique, never reused, and readable.
 
 ``<tag><parent base36>-<child>`` for children of a parent, ``<tag>-<symbol base36>-<number>`` for
 protective stops; the tag is a letter and seven characters that belong to the run.

@@ -1,4 +1,4 @@
-"""The life of one child: what moves its state, when it is asked about, how it is cancelled.
+"""Life cycle of a child order: state changes, queries and cancels.
 
 `OrderLifecycle` holds the records and collects commands; the modules beside it decide.
 """
@@ -198,7 +198,7 @@ class OrderLifecycle:
             )
             if child.protects:
                 held = abs(self.position(child.symbol))
-                text = f"nobody knows whether the stop {child.client_id} stands at the venue: "
+                text = f"it is unknown whether the stop {child.client_id} rests at the venue: "
                 text += f"{held:.12g} may be without one until it is found"
                 self.alert("error", "stop_unconfirmed", text, child.symbol)
         self.look(child, now_ns)
@@ -334,9 +334,9 @@ class OrderLifecycle:
     def reducible(self, k: int) -> float:
         """Position of a symbol that a new order may reduce (base, signed): what the account holds.
 
-        That is less than is booked only where both say so: the venue rejected a reduction for want
-        of funds, or tells one filled whose executions are missing, and the account holds less. One
-        wrong read of it makes no exit smaller.
+        It is below the booked position only on two reports: the venue rejected a reduction for
+        want of funds, or reports one filled without executions, and the account holds less. A
+        single wrong read does not make an exit smaller.
         """
         position, there = self.position(k), self.records.there.get(k, 0.0)
         lost = (self.records.children[name] for name in self.records.live)

@@ -1,10 +1,10 @@
-"""Orders that count as filled by the venue's word, and whose executions nobody can find.
+"""Orders that the venue reports filled, and whose executions cannot be found.
 
-The word alone books nothing. Entries of the symbol are blocked, and the executions and the
-account are asked for. A read of the account that left later than `settles` after the last word
-decides: what it does not show did not happen, and the order counts as gone; what it shows
-is booked at the last known price, and a person should look. Until then the engine watches the
-level of a stop, and an exit sells no more than the account holds.
+The report alone books nothing. Entries of the symbol are blocked, and the executions and the
+account are queried. A read of the account sent later than `settles` after the last report
+decides: units that it does not show were not executed, and the order counts as gone; units that
+it shows are booked at the last known price, and a person should look. Until then the engine
+watches the level of a stop, and an exit sells no more than the account holds.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def tick(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
         k, text = child.symbol, lifecycle.lost_text(child)
         lifecycle.commands += lifecycle.guards.trip(LOST, now_ns, symbol=k, text=text)
         if child.protects:
-            told = child.contradiction if child.contradicted_ns else "filled"
-            text = f"{child.client_id}: the stop at the venue is told {told}, and no execution is "
+            state = child.contradiction if child.contradicted_ns else "filled"
+            text = f"{child.client_id}: the venue reports the stop {state}, and no execution is "
             text += "found; the engine watches the level until it is known"
             lifecycle.alert("error", "stop_lost", text, k)
     elif now_ns < child.account_ns:
@@ -56,9 +56,9 @@ def read(lifecycle: OrderLifecycle, k: int, quantity: float, asked_ns: int) -> N
 
 
 def let_exit_pass(lifecycle: OrderLifecycle, stop: Child, now_ns: int) -> bool:
-    """Whether an exit may leave though a stop is told filled: the account still holds something.
+    """Whether an exit may leave though a stop is reported filled: the account holds something.
 
-    The stop is cancelled with it, once: if it rests after all, it locks what is sold.
+    The stop is cancelled once, since a stop that still rests locks the units to be sold.
     """
     k = stop.symbol
     held, asked_ns = lifecycle.records.held.get(k, (0.0, 0))
@@ -150,10 +150,10 @@ def _explains(gap: float, moved: float, lot: float) -> bool:
 
 
 def _gone(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
-    """Go on as if the venue had not told the executions that are missing."""
-    text = f"{child.client_id}: {_missing(child):.12g} told filled is not in the account"
+    """Go on as if the venue had not reported the missing executions."""
+    text = f"{child.client_id}: {_missing(child):.12g} reported filled is not in the account"
     if child.contradicted_ns:
-        text = f"{child.client_id}: told {child.contradiction}; the account shows nothing of it"
+        text = f"{child.client_id}: reported {child.contradiction}; the account shows nothing of it"
     seen_open = child.agreed_ns > child.contradicted_ns
     claim = child.claim or (None if seen_open else child.contradicted_end)
     child.seen, child.contradicted_ns, child.contradicted_end = child.counted, 0, None
@@ -182,7 +182,7 @@ def _book(lifecycle: OrderLifecycle, child: Child, base: str, moved: float, now_
         market_ns=0, side="buy" if child.sign > 0 else "sell", quantity=quantity,
         price=price, fee=fee, fee_currency=base,
     )  # fmt: skip
-    why = f"told filled and never listed; the account shows it: booked at {price:.12g}"
+    why = f"reported filled and never listed; the account shows it: booked at {price:.12g}"
     lifecycle.alert("critical", LOST, f"{child.client_id}: {quantity:.12g} {why}", k)
     each = Disputed(client_id=child.client_id, fill=fill, since_ns=now_ns, why=why)
     each.booked_price = price

@@ -1,4 +1,4 @@
-"""The order manager: from the strategy's orders to requests, and from answers to what is true.
+"""The order manager: turns the strategy's orders into requests, and answers into order states.
 
 Use, for each event of the live core::
 
@@ -7,7 +7,7 @@ Use, for each event of the live core::
     orders.place(parent, now_ns)              # orders, in any number and at any moment
     orders.request_cancel(number, "expired", now_ns)
     orders.protect(k, quantity, trigger)
-    commands = orders.proceed(now_ns, apply)  # `apply` is told each outcome, then things are sent
+    commands = orders.proceed(now_ns, apply)  # `apply` gets each outcome, then things are sent
 
 `apply` runs before anything is sized, so that the position an order is sized by holds every fill
 that was counted; it may place, cancel and protect. Nothing is sent but by `proceed`, which is cheap

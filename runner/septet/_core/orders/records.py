@@ -1,4 +1,4 @@
-"""What the order manager remembers, and what it says: plain structs, all of it in a snapshot.
+"""State and messages of the order manager: plain structs, all of them in a snapshot.
 
 A *parent* is an order of the strategy, a *child* is one request at a venue with an id of its own.
 Quantities are in the base currency; a parent's is signed, a child's is not. All times are wall
@@ -147,7 +147,7 @@ class Parent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Work(msgspec.Struct, kw_only=True, gc=False):
     """A parent that is not ended: what was done for it, and what is next.
 
-    `rejected` is why a change of its price was rejected last, so that it is told once.
+    `rejected` is why a change of its price was rejected last, so that it is reported once.
     """
 
     parent: Parent
@@ -175,13 +175,13 @@ class Work(msgspec.Struct, kw_only=True, gc=False):
 class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     """One request at the venue. Times of 0 mean never, or not waited for.
 
-    `told_ns` is when the venue last told more executed than was known, `lost` that the executions
-    of that are missing, `accepted` that a person has resumed since, `presumed` that the account
-    showed them and they are booked. `let_go` is set once an exit has passed a stop whose
-    executions are missing. `read_filled` is what the newest read of the order showed, at
-    `read_ns`. `contradiction` is the last word that contradicted itself, `contradicted_ns` when it
-    came (0 once it is settled), `contradicted_end` the final state that it named, `agreed_ns` when
-    a read last showed the order open, with quantities that can be.
+    `reported_ns` is when the venue last reported a larger executed quantity than was known, `lost`
+    that those executions are missing, `accepted` that a person has resumed since, `presumed` that
+    the account showed them and they are booked. `let_go` is set once an exit was sent past a stop
+    whose executions are missing. `read_filled` is what the newest read of the order showed, at
+    `read_ns`. `contradiction` is the last report that contradicted itself, `contradicted_ns` when
+    it came (0 once it is resolved), `contradicted_end` the final state that it named, `agreed_ns`
+    when a read last showed the order open, with plausible quantities.
     """
 
     client_id: str

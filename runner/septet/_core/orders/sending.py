@@ -1,7 +1,7 @@
-"""Which order leaves next, how large it is, and what follows when a child is final.
+"""Chooses the next order to send and its size, and what follows when a child is final.
 
-One order of a symbol is on its way at a time. Reductions go before entries; what rests makes way
-for them; the protective stop at the venue is cancelled first, so that nothing is sold twice.
+Each symbol has at most one order in flight. Reductions go before entries and cancel resting ones;
+the protective stop at the venue is cancelled first, so that nothing is sold twice.
 """
 
 from __future__ import annotations
@@ -145,12 +145,12 @@ def _advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> bool:
     work = min(idle, key=_turn) if len(idle) > 1 else idle[0]
     if live:
         if work.parent.reduces:
-            _make_way(lifecycle, work, live, now_ns)
+            _cancel_resting(lifecycle, work, live, now_ns)
         return moved
     if work.parent.reduces:
         stop = stops.standing(lifecycle, k) if records.stops else None
         if stop is not None and not lost_fills.let_exit_pass(lifecycle, stop, now_ns):
-            _make_way(lifecycle, work, [stop], now_ns)
+            _cancel_resting(lifecycle, work, [stop], now_ns)
             return moved
     elif _waits(lifecycle, work):
         return moved
@@ -174,8 +174,8 @@ def _turn(work: Work) -> tuple[bool, int]:
     return not work.parent.reduces, work.parent.number
 
 
-def _make_way(lifecycle: OrderLifecycle, work: Work, live: list[Child], now_ns: int) -> None:
-    """Let what rests make way for a reduction, and say when that takes too long."""
+def _cancel_resting(lifecycle: OrderLifecycle, work: Work, live: list[Child], now_ns: int) -> None:
+    """Cancel resting orders that block a reduction, with an alarm where that takes too long."""
     for child in live:
         other = lifecycle.records.works.get(child.parent)
         if child.kind != "market":
@@ -192,7 +192,7 @@ def _send(lifecycle: OrderLifecycle, work: Work, now_ns: int) -> bool:
     state: m.OrderState
     if quantity <= 0.0:
         if parent.reduces and rest >= lifecycle.instrument(k).lot * (1.0 - DUST):
-            state, reason = "cancelled", "too_small"  # a position like any other: its exit is owed
+            state, reason = "cancelled", "too_small"  # the exit of what is left is retried
         elif parent.reduces:
             state, reason = ("filled", "") if work.filled > 0.0 else ("cancelled", "flat")
         else:
@@ -293,7 +293,7 @@ def _quote(lifecycle: OrderLifecycle, k: int, now_ns: int) -> tuple[float, float
 
 
 def _stopped(lifecycle: OrderLifecycle, work: Work, reason: str, now_ns: int) -> bool:
-    """Reject an entry here, once; let a reduction, and the part of a flip that is one, go on."""
+    """Reject an entry, once; a reduction, or the part of a flip that is one, is retried."""
     parent, k = work.parent, work.parent.symbol
     if parent.reduces:
         work.retry_ns = now_ns + lifecycle.timing.retry_first_ns
@@ -327,9 +327,9 @@ def is_wanted(lifecycle: OrderLifecycle, child: Child) -> bool:
 
 
 def _notify(lifecycle: OrderLifecycle, parent: Parent, what: str, reason: str, now_ns: int) -> None:
-    """Say what was rejected; a block has said so itself."""
+    """Report what was rejected; a block has reported itself."""
     if reason in ("throttled", "turnover"):
-        text = f"order {parent.number} was the last straw"
+        text = f"order {parent.number} exceeded it"
         lifecycle.commands += lifecycle.guards.trip(reason, now_ns, text=text)
     elif not lifecycle.guards.blocked(parent.symbol) and not lifecycle.records.kill:
         lifecycle.alert("warning", "rejected_order", f"{what}: {reason}", parent.symbol)

@@ -34,11 +34,11 @@ def request(lifecycle: OrderLifecycle, k: int, quantity: float, trigger: float, 
 def _report_unplaced(
     lifecycle: OrderLifecycle, k: int, stop: Protection, level: float, why: str
 ) -> None:
-    """Say, once for each reason, that no stop can stand at the venue."""
+    """Report, once for each reason, that no stop can rest at the venue."""
     if stop.unplaced == why:
         return
     stop.unplaced = why
-    text = f"no stop can stand at the venue at {level:.12g}: {why}; the engine watches the level"
+    text = f"no stop can rest at the venue at {level:.12g}: {why}; the engine watches the level"
     lifecycle.alert("critical", "stop_unplaced", text, k)
 
 

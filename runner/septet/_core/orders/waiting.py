@@ -1,4 +1,4 @@
-"""A reduction that waits for another order to end: said, and said again while it waits on."""
+"""A reduction that waits for another order to end, with an alarm that repeats while it waits."""
 
 from __future__ import annotations
 

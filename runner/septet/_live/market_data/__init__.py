@@ -1,1 +1,1 @@
-"""Market data of a live run: bars and decision times from what a feed says, and its silence."""
+"""Market data of a live run: bars, decision times and silence, from the messages of a feed."""

@@ -1,4 +1,4 @@
-"""Bars as they are seen become bars that are closed: each once, in order, none unnoticed."""
+"""Assembles closed bars from the rows of a feed: each once, in order, with gaps declared."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Ready:
 
 @dataclass(frozen=True, slots=True)
 class _Reported:
-    """A row that may lack the last trades of its bar, and when it was first told so."""
+    """A row that may lack the last trades of its bar, and when it first came so."""
 
     seen: BarSeen
     since_ns: int
@@ -84,7 +84,7 @@ class _Line:
 class BarAssembler:
     """Takes bars in any order and gives each closed bar of each symbol once, in order.
 
-    Deterministic: what it gives depends on what it was told and at which times, nothing else.
+    Deterministic: its output depends on what it was given and at which times, nothing else.
     The first version seen of a closed bar wins; a later one that differs is counted and said.
     """
 
@@ -118,7 +118,7 @@ class BarAssembler:
     def lost(self, symbol: str = "") -> None:
         """Forget bars of an unknown state: a stream ended, and may have shown more of them.
 
-        Without a symbol those of all. Rows that wait to be told again wait anew: after a jump of
+        Without a symbol those of all. Rows that wait for confirmation wait anew: after a jump of
         the clock nobody knows how long they have stood.
         """
         for line in self._lines.values():

@@ -73,7 +73,7 @@ class Standing:
 class DecisionTimes:
     """Says when a decision time is reached, and who is there.
 
-    Deterministic: it is told bars and gaps by `take` and the time by `settle`. Bars of one batch
+    Deterministic: it is given bars and gaps by `take` and the time by `settle`. Bars of one batch
     are all taken before `settle` is called, so that the newest of them is known.
     """
 

@@ -1,4 +1,4 @@
-"""When bars are due: the schedule of one symbol, and one row at a time through the rules."""
+"""The schedule of the bars of one symbol, and the checks of one row at a time."""
 
 from __future__ import annotations
 

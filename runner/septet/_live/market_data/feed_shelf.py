@@ -1,4 +1,4 @@
-"""The bars and series a run has seen, kept as columns: what a model is trained on."""
+"""The bars and series of a run, kept as columns: the training data of a model."""
 
 from __future__ import annotations
 

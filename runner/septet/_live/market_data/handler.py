@@ -1,7 +1,7 @@
 """Market data of a live run: a feed in, bars, decision times and prices out.
 
-What is decided about bars and times stands in `bars` and `decision_times`, which read no clock.
-This is the part that listens, asks for what was missed, and rings when nothing was said.
+Decisions about bars and times are made in `bars` and `decision_times`, which read no clock.
+This module receives messages, requests what was missed, and wakes up where no message comes.
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ class MarketDataHandler:
     feed
         Where market data comes from.
     request
-        What is listened to.
+        The subscriptions.
     put
         The inbox of the shell.
     watchdog
         Judges silence; None judges nothing.
 
-    `quoted`, where it is set, is told of every quote as it was seen: a paper venue that fills
+    `quoted`, where it is set, gets every quote as it was received: a paper venue that fills
     against it.
     """
 
@@ -103,7 +103,7 @@ class MarketDataHandler:
     # ------------------------------------------------------------ start and end
 
     async def open(self) -> FeedFacts:
-        """Connect; what is heard before `listen` waits for it."""
+        """Connect; messages before `start` wait for it."""
         return await self._feed.open(self._request, self.receive)
 
     async def points(self) -> list[m.Event]:
@@ -171,7 +171,7 @@ class MarketDataHandler:
                 return found
 
     def give(self, history: Sequence[m.Event], *, catch_up_ns: int, fresh: bool) -> None:
-        """Give history and let it in; decisions wait for `listen`."""
+        """Give history and let it in; decisions wait for `start`."""
         for each in history:
             self._take(each)
         self._catch_up_ns = catch_up_ns
@@ -211,7 +211,7 @@ class MarketDataHandler:
         await asyncio.gather(*self._asking, return_exceptions=True)
         await self._feed.close()
 
-    # ------------------------------------------------------------ what is heard
+    # ------------------------------------------------------------ messages
 
     def receive(self, message: Any) -> None:
         """Take one message of the feed; the way from a bar to its order begins here."""

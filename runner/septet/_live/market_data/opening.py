@@ -1,4 +1,4 @@
-"""From a file to the market data of its run: schedules, rules for bars, and the handler."""
+"""Builds the market data of a run from its file: schedules, rules for bars, and the handler."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def history_ns_of(strategy: Any, memory_bars: int = 0) -> int:
 
 
 def request_of(strategy: Any) -> FeedRequest:
-    """Return what a run listens to: bars, and prices where fills or halts follow them."""
+    """Return what a run subscribes to: bars, and prices where fills or halts follow them."""
     wants = {"bars"}
     fills = str(simulation_of(strategy).fills)
     if strategy.mode == "live":
@@ -68,11 +68,11 @@ def request_of(strategy: Any) -> FeedRequest:
 
 
 def unmarked(strategy: Any) -> str:
-    """Say that a run with halts hears no price between two bars; empty where it does."""
+    """Say that a run with halts gets no price between two bars; empty where it does."""
     if not strategy.risk.halts or request_of(strategy).wants != {"bars"}:
         return ""
     return (
-        "halts are tested at the close of each bar and not between: fills: next_open hears bars "
+        "halts are tested at the close of each bar and not between: fills: next_open gets bars "
         "alone (fills: quotes, and live, test them at each price)"
     )
 

@@ -1,4 +1,4 @@
-"""Quotes and prints, thinned out before the journal; queues that cannot grow without end."""
+"""Thins out quotes and prints before the journal; the queues are bounded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Outside series of a live run: asked on schedule, first seen wins, a revision is a new row."""
+"""Outside series of a live run: polled on schedule, first seen wins, a revision is a new row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is a stream alive? What counts is its last data: a socket that answers pings may be dead."""
+"""Detects dead streams by the age of their last data: a socket that answers pings may be dead."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class _Stream:
 class Watchdog:
     """Watches every stream of a feed by its last data.
 
-    A stream that went stale or down is live again when it has been heard and nothing is missing
+    A stream that went stale or down is live again once a message has come and nothing is missing
     of its symbol. Silence while the market is closed is none.
     """
 
@@ -89,12 +89,12 @@ class Watchdog:
         self._tries, self._dial_ns, self._well_since_ns = 0, 0, 0
 
     def watch(self, name: str, symbols: Sequence[Grid], silent_ns: int) -> list[m.FeedChanged]:
-        """Expect data of a stream for every symbol of the universe; it is down until heard."""
+        """Expect data of a stream for every symbol; it is down until its first message."""
         now, market, found = self._clock.now_ns(), self._clock.market_ns(), []
         for k, grid in enumerate(symbols):
             stream = _Stream(name, k, grid, silent_ns, now, market, since_ns=now)
             self._streams[name, k] = stream
-            found.append(self._changed(stream, "down", "not heard yet", now))
+            found.append(self._changed(stream, "down", "no message yet", now))
         self._dial_ns = now + silent_ns
         return found
 

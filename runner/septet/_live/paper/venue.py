@@ -1,14 +1,13 @@
 """The paper venue: live quotes or books in, simulated fills out.
 
-It stands where a real venue would and is asked the same questions, but nothing leaves the
-process. Every price, rounding, fee and balance comes from the rules of the backtest
-(`septet._kernel.match` and `ledger`, the plain text of them), so that paper and backtest can
-only differ in the market they see.
+It has the interface of a real venue, but nothing leaves the process. Every price, rounding, fee
+and balance comes from the rules of the backtest (`septet._kernel.match` and `ledger`, run as plain
+Python), so that paper and backtest differ only in the market they see.
 
-A market order takes what the other side shows, after the latency; what is beyond that pays
-slippage (quotes) or waits for the next book (book, or a capped participation). A limit fills
-only when traded through, a stop triggers on the price it would trade at. A limit that could
-trade when it arrived takes, one that rested makes.
+A market order takes the size shown on the other side, after the latency; the rest pays slippage
+(quotes) or waits for the next book (book, or a capped participation). A limit fills only when
+traded through; a stop triggers on the price it would trade at. A limit that is marketable on
+arrival pays the taker fee, one that rested the maker fee.
 """
 
 from __future__ import annotations
@@ -134,7 +133,7 @@ class PaperVenue:
     # ------------------------------------------------------------ the venue's door
 
     async def open(self, symbols: Sequence[str], sink: Sink) -> VenueFacts:
-        """Take the universe and who wants to hear; nothing is connected."""
+        """Take the universe and the sink of events; nothing is connected."""
         self._sink = sink
         if tuple(symbols) != self._symbols:
             self._lay_out(tuple(symbols))
@@ -253,7 +252,7 @@ class PaperVenue:
         """Stop speaking; what works is forgotten with the process."""
         self._sink = _deaf
 
-    # ------------------------------------------------------------ what the shell tells it
+    # ------------------------------------------------------------ what the shell passes in
 
     def restore(
         self,
@@ -482,7 +481,7 @@ class PaperVenue:
 
 
 def _deaf(event: Any) -> None:
-    """Nobody listens."""
+    """Do nothing: no events are wanted."""
 
 
 def _venue_id(order: m.Submit) -> str:
