@@ -1,7 +1,7 @@
 """From a closed bar to the order at the client: the demo strategy with its forest, one symbol.
 
 The clock starts when the client has given its message to the feed's sink
-(`MarketDataHandler.hear`, the first of our code) and stops when the venue's `submit` is entered.
+(`MarketDataHandler.receive`, the first of our code) and stops when the venue's `submit` is entered.
 Measured in ways that differ in what came before the bar alone: bars back to back, a market that
 speaks all the time, and one that was silent. In the last two the processor's caches hold other
 things when the bar comes, and the disk has rested. The targets name no way: the first and the
@@ -258,7 +258,7 @@ def measure(quick: bool) -> Report:
             )
             report.notes.append(f"where the time goes {way}, median µs of a bar (process): {split}")
     report.notes += [
-        "measured from MarketDataHandler.hear (the message has left the client) to venue.submit; "
+        "from MarketDataHandler.receive (the message has left the client) to venue.submit; "
         "`core: ...` are within `core`",
         f"amid quotes: {QUOTES} quotes of the symbol before the bar, {EVERY_NS // 1_000} µs "
         "apart, each moved by 6 bps and so handled by market data, core and journal; the thread "

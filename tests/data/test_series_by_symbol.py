@@ -167,9 +167,9 @@ def test_values_a_little_above_one_are_no_percents(folder: Path) -> None:
 
 
 def test_a_series_trains_nothing_and_says_nothing_of_training(folder: Path) -> None:
-    told: list[str] = []
-    backtest(load(folder / "x.yaml"), progress=lambda _done, _all, text: told.append(text))
-    assert not [text for text in told if "train" in text]
+    reported: list[str] = []
+    backtest(load(folder / "x.yaml"), progress=lambda _done, _all, text: reported.append(text))
+    assert not [text for text in reported if "train" in text]
 
 
 def test_one_value_beyond_is_refused_without_the_advice_to_divide(folder: Path) -> None:

@@ -11,7 +11,7 @@ from septet._live.persist import Stopped, persist
 
 
 def test_a_stop_while_an_answer_is_waited_for_is_no_fault_of_the_adapter() -> None:
-    told: list[tuple[str, str, dict[str, Any]]] = []
+    reported: list[tuple[str, str, dict[str, Any]]] = []
 
     async def case() -> None:
         stopping = asyncio.Event()
@@ -23,8 +23,8 @@ def test_a_stop_while_an_answer_is_waited_for_is_no_fault_of_the_adapter() -> No
 
         with pytest.raises(Stopped):
             await persist(
-                "balances", never, notify=lambda *said: told.append(said), stopping=stopping
+                "balances", never, notify=lambda *said: reported.append(said), stopping=stopping
             )
 
     asyncio.run(case())
-    assert told == []
+    assert reported == []

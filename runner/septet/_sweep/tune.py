@@ -203,7 +203,7 @@ class Tuner:
             if trial.state == states.RUNNING:
                 if number is not None:
                     self._study.enqueue_trial(dict(trial.params))
-                self._study.notify(trial.number, state=states.FAIL)
+                self._study.tell(trial.number, state=states.FAIL)
 
     def _lost_rows(self) -> Iterator[list[dict[str, Any]]]:
         """Make rows that Optuna was told of and that were not stored in time."""
@@ -320,21 +320,21 @@ class Tuner:
     def _notify(self, trial: Any, status: str, value: float | None) -> None:
         states = self._optuna.trial.TrialState
         if status == "done" and value is not None:
-            self._study.notify(trial, value)
+            self._study.tell(trial, value)
             return
         trial.set_user_attr("why", "given up" if status == "pruned" else "no figure")
-        self._study.notify(trial, state=states.PRUNED)
+        self._study.tell(trial, state=states.PRUNED)
 
     def _notify_at_once(self, trial: Any, number: int | None) -> None:
         """Tell of a choice that is not run: outside the condition, or chosen before."""
         states = self._optuna.trial.TrialState
         if number is None:
             trial.set_user_attr("why", "outside")
-            self._study.notify(trial, state=states.PRUNED)
+            self._study.tell(trial, state=states.PRUNED)
         elif number in self._outcomes:
             self._notify(trial, *self._outcomes[number])
         else:  # the same as another of its batch
-            self._study.notify(trial, state=states.FAIL)
+            self._study.tell(trial, state=states.FAIL)
 
 
 def _study(optuna: Any, space: Space, path: Path) -> Any:

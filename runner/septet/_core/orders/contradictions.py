@@ -48,14 +48,14 @@ def contradicts_itself(
 def fault_of(child: Child, state: m.OrderState, quantity: float | None, filled: float) -> str:
     """Return what contradicts itself, or what is known of the order, in a word about it, or ""."""
     whole, tolerance = quantity or child.quantity, child.tolerance
-    told = f"{state} with {filled:.12g} executed of {whole:.12g}"
+    reported = f"{state} with {filled:.12g} executed of {whole:.12g}"
     if contradicts_itself(state, whole, filled, tolerance):
-        return told
+        return reported
     if contradicts_itself(state, child.quantity, filled, tolerance):
-        return f"{told}, and the order is one of {child.quantity:.12g}"
+        return f"{reported}, and the order is one of {child.quantity:.12g}"
     ended = state in ("cancelled", "expired", "rejected") and not child.is_final
     if ended and not child.presumed and filled < child.counted - tolerance:
-        return f"{told}, and {child.counted:.12g} of it is booked"
+        return f"{reported}, and {child.counted:.12g} of it is booked"
     return ""
 
 

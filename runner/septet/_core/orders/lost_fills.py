@@ -63,8 +63,8 @@ def let_exit_pass(lifecycle: OrderLifecycle, stop: Child, now_ns: int) -> bool:
     k = stop.symbol
     held, asked_ns = lifecycle.records.held.get(k, (0.0, 0))
     there = min(abs(lifecycle.position(k)), held if lifecycle.position(k) > 0.0 else -held)
-    told = stop.claim is not None or stop.contradicted_ns
-    if not told or not stop.lost or asked_ns <= stop.reported_ns:
+    reported = stop.claim is not None or stop.contradicted_ns
+    if not reported or not stop.lost or asked_ns <= stop.reported_ns:
         return False
     if floor_to_lot(max(0.0, there), lifecycle.instrument(k).lot) <= 0.0:
         return False

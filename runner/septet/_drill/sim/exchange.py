@@ -338,11 +338,11 @@ class Market:
             f"  venue fills {order.client_id or 'external'} {order.side} {quantity / UNIT} "
             f"{order.of.name} at {price / TICK} (trade {trade.trade_id}, {order.state})"
         )
-        told = trade.reported("sim", unnamed=self._weather.strikes("E14 fill unnamed"))
+        reported = trade.reported("sim", unnamed=self._weather.strikes("E14 fill unnamed"))
         cumulative = order.filled / UNIT
         if order.ours and self._weather.strikes("A18 false status"):
-            cumulative = self._world.chance.choice((0.0, told.quantity / 2))
-        self._notify(msgspec.structs.replace(told, cumulative=cumulative))
+            cumulative = self._world.chance.choice((0.0, reported.quantity / 2))
+        self._notify(msgspec.structs.replace(reported, cumulative=cumulative))
         self._notify(self.seen(order))
         if order.ours and self._weather.strikes("A3 overfill"):
             self._notify(self._false_execution(trade))
