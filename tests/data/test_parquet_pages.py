@@ -124,3 +124,90 @@ def test_columns_that_are_asked_for_are_counted(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"12,000,000 rows of 8 columns"):
         columns_within_memory(path)
     assert columns_within_memory(path, ["c3"]) == ["c3"]
+
+
+_PEAK = """
+import sys
+from pathlib import Path
+from septet.errors import SeptetError
+from septet._data import files, parquet_bounds
+read, path = sys.argv[1:]
+room, place = dict(vars(files)) | dict(vars(parquet_bounds)), Path(path)
+try:
+    room[read](place)
+except SeptetError as error:
+    print(error.message)
+peak = next(each for each in open("/proc/self/status") if each.startswith("VmHWM"))
+print(int(peak.split()[1]) // 1024)
+"""
+
+
+def _peak(read: str, path: Path) -> tuple[str, int]:
+    """Return what reading a file says, and the most memory of its process in megabytes."""
+    code = [sys.executable, "-c", _PEAK, read, str(path)]
+    ended = subprocess.run(code, capture_output=True, text=True, check=True)
+    message, megabytes = ended.stdout.rsplit("\n", 2)[0:2]
+    return message, int(megabytes)
+
+
+def _repeated(path: Path, kind: pl.DataType) -> Path:
+    text = "x" * 5_000_000
+    kind = pl.Enum([text]) if kind == pl.Enum else kind
+    one = pl.Series("time", [text], dtype=kind)
+    one.new_from_index(0, 200).to_frame().write_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize("kind", [pl.Categorical, pl.Enum, pl.String], ids=str)
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+def test_a_long_text_that_is_stored_once_is_not_copied(tmp_path: Path, kind: pl.DataType) -> None:
+    """Nine kilobytes took nine gigabytes: the text was written out for each row."""
+    path = _repeated(tmp_path / "x.parquet", kind)
+    for read in ("read_parquet_file", "scan_parquet_file", "columns_within_memory"):
+        message, megabytes = _peak(read, path)
+        assert "column 'time' holds texts of 5,000,000 bytes" in message
+        assert megabytes < 300
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+def test_a_text_that_unpacks_to_more_than_memory_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    one = pl.Series("time", ["x" * 60_000_000])
+    one.new_from_index(0, 10).to_frame().write_parquet(path, row_group_size=1)
+    assert path.stat().st_size < 1_000_000
+    message, megabytes = _peak("read_parquet_file", path)
+    assert "10 rows of 1 columns" in message
+    assert megabytes < 300
+
+
+def test_long_texts_of_columns_that_are_not_read_do_not_matter(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    note = pl.Series(["x" * 5_000_000]).new_from_index(0, 200)
+    nested = pl.DataFrame({"note": note, "price": range(200)}).select(
+        "price", pl.struct("note").alias("inside")
+    )
+    nested.write_parquet(path)
+    assert read_parquet_file(path).columns == ["price"]
+    assert columns_within_memory(path, ["price"]) == ["price"]
+
+
+def test_columns_are_counted_under_their_own_names(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    _frame(100).write_parquet(path)
+    sizes = check_pages(path)
+    assert list(sizes) == _frame(1).columns
+    assert [name for name, each in sizes.items() if each.is_text] == ["symbol", "text"]
+    data = path.read_bytes()
+    at = data.rindex(b"price")  # in its column's own description
+    path.write_bytes(data[:at] + b"other" + data[at + 5 :])
+    with pytest.raises(ValueError, match="other columns than the file"):
+        check_pages(path)
+
+
+def test_many_short_texts_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    texts = [f"2024-01-01 {each}" for each in range(60_000)]
+    frame = pl.DataFrame({"time": texts, "same": pl.Series(texts, dtype=pl.Categorical)})
+    frame.write_parquet(path)
+    assert read_parquet_file(path).height == 60_000
+    assert scan_parquet_file(path).collect().height == 60_000

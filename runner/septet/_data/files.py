@@ -12,11 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from septet._data.message_limits import HEADER_CHARACTERS, SYMBOL_CHARACTERS, SYMBOLS_SHOWN
-from septet._data.parquet_bounds import (
-    columns_within_memory,
-    insist_short_texts,
-    insist_sound,
-)
+from septet._data.parquet_bounds import columns_within_memory, insist_short_texts
 from septet._data.reader_errors import reader_words
 from septet._data.source import Facts, LazyBars, RawBars, Request
 from septet._data.symbol_columns import column_of_symbols, refuse_symbol_column
@@ -254,8 +250,8 @@ def read_parquet_file(path: Path) -> pl.DataFrame:
     _check_parquet(path)
     try:
         columns = columns_within_memory(path)
+        insist_short_texts(path)
         frame = pl.read_parquet(path, glob=False, columns=columns)
-        insist_short_texts(frame, path)
     except READ_ERRORS() as error:
         raise unreadable(path, error) from error
     return frame
@@ -273,7 +269,7 @@ def scan_parquet_file(path: Path) -> pl.LazyFrame:
 
     _check_parquet(path)
     try:
-        insist_sound(path)
+        insist_short_texts(path)
         frame = pl.scan_parquet(path, glob=False)
         frame.collect_schema()
     except READ_ERRORS() as error:

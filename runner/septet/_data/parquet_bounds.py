@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from septet._data.parquet_pages import check_pages
+from septet._data.parquet_pages import ColumnSize, check_pages
 from septet.errors import DataError
 
-if TYPE_CHECKING:
-    import polars as pl
-
-__all__ = ["columns_within_memory", "insist_short_texts", "insist_sound", "memory_bytes"]
+__all__ = [
+    "columns_within_memory", "insist_short_texts", "insist_sound", "insist_texts_within_memory",
+    "memory_bytes",
+]  # fmt: skip
 
 _CELL_BYTES: Final = 8
 _ALWAYS_BYTES: Final = 512 * 1024**2
@@ -24,19 +24,21 @@ _LONGEST_TEXT: Final = 1_024
 _MOST_COLUMNS: Final = 2_000
 
 
-def insist_short_texts(frame: pl.DataFrame, path: Path) -> None:
-    """Refuse texts that no time, number or symbol has.
+def insist_short_texts(path: Path) -> None:
+    """Refuse texts that no time, number or symbol has; no text is copied for it.
 
     One text is stored once and shown in a thousand million rows: reading numbers from all of them
-    would take days.
-    """
-    import polars as pl
-    import polars.selectors as cs
+    would take days, and each copy of a column all memory.
 
-    texts = frame.select(cs.string(include_categorical=True)).cast(pl.String)
-    for name in texts.columns:
-        longest = texts[name].str.len_bytes().max()
-        if isinstance(longest, int) and longest > _LONGEST_TEXT:
+    Raises
+    ------
+    DataError
+        With the column.
+    """
+    sizes = insist_sound(path)
+    names = [name for name, each in sizes.items() if each.is_text and each.longest > _LONGEST_TEXT]
+    for name, (longest, _) in _text_sizes(path, names, sizes).items():
+        if longest > _LONGEST_TEXT:
             raise DataError(
                 f"{path}: column {name!r} holds texts of {longest:,} bytes, where times, numbers "
                 f"and symbols have at most {_LONGEST_TEXT:,}",
@@ -44,8 +46,10 @@ def insist_short_texts(frame: pl.DataFrame, path: Path) -> None:
             )
 
 
-def insist_sound(path: Path) -> None:
+def insist_sound(path: Path) -> Mapping[str, ColumnSize]:
     """Refuse a Parquet file whose counts and sizes contradict each other or the file.
+
+    Returns what each column may take in memory.
 
     Raises
     ------
@@ -53,7 +57,7 @@ def insist_sound(path: Path) -> None:
         With what contradicts what.
     """
     try:
-        check_pages(path)
+        return check_pages(path)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise DataError(
@@ -61,23 +65,95 @@ def insist_sound(path: Path) -> None:
         ) from error
 
 
+def insist_texts_within_memory(path: Path, wanted: Sequence[str] | None = None) -> None:
+    """Refuse a file of long texts that would not fit into memory if each row had its own.
+
+    Of `wanted` only these columns are looked at.
+
+    Raises
+    ------
+    DataError
+        With the column.
+    """
+    _insist_texts(path, insist_sound(path), wanted)
+
+
+def _insist_texts(
+    path: Path, sizes: Mapping[str, ColumnSize], wanted: Sequence[str] | None
+) -> None:
+    most = _most_bytes(path)
+    names = [
+        name
+        for name, each in sizes.items()
+        if each.is_text and each.longest > _LONGEST_TEXT and each.copied > most
+        and (wanted is None or name in wanted)
+    ]  # fmt: skip
+    for name, (longest, all_bytes) in _text_sizes(path, names, sizes).items():
+        if longest > _LONGEST_TEXT and all_bytes > most:
+            raise DataError(
+                f"{path}: column {name!r} holds texts of {longest:,} bytes, {all_bytes:,} in all "
+                f"rows: more than {most:,} bytes of memory are not read at once",
+                hint="write it without that column",
+            )
+
+
+def _text_sizes(
+    path: Path, names: Sequence[str], sizes: Mapping[str, ColumnSize]
+) -> dict[str, tuple[int, int]]:
+    """Return the longest text of each column, and the bytes of all its rows.
+
+    The reader keeps a text once for all rows that show it; what it would have to copy for that is
+    refused. Columns of lists and structures are left out: they are not read.
+    """
+    import polars as pl
+
+    frame = pl.scan_parquet(path, glob=False)
+    schema = frame.collect_schema() if names else {}
+    asked = []
+    for name in names:
+        kind = schema.get(name)
+        if kind not in (pl.String, pl.Categorical, pl.Enum):
+            continue
+        if sizes[name].repeats and sizes[name].copied > _most_bytes(path):
+            raise DataError(
+                f"{path}: column {name!r} is written so that each text repeats the beginning of "
+                "the one before (DELTA_BYTE_ARRAY); how long its texts are is not known before "
+                "they are read",
+                hint="write the column as plain text or with a dictionary",
+            )
+        column = pl.col(name)
+        length = (column.str if kind == pl.String else column.cat).len_bytes()
+        asked += [length.max().alias(f"{name} max"), length.cast(pl.Int64).sum().alias(name)]
+    row = frame.select(asked).collect(engine="streaming").row(0) if asked else ()
+    found = [expression.meta.output_name() for expression in asked[1::2]]
+    return {name: (row[2 * k] or 0, row[2 * k + 1]) for k, name in enumerate(found)}
+
+
+def _most_bytes(path: Path) -> int:
+    """Return how many bytes of memory what is read of a file may take."""
+    return min(memory_bytes() // 2, max(_ALWAYS_BYTES, path.stat().st_size * _MOST_TIMES))
+
+
 def columns_within_memory(path: Path, wanted: Sequence[str] | None = None) -> list[str]:
     """Judge a Parquet file by its metadata; return the columns that hold plain values.
 
     A small file may say that one value is repeated a thousand million times, or nest lists. What
     would take more memory than half of the machine's, or a hundred times its size on the disk, is
-    refused; columns of lists and structures are left out. Of `wanted` only these are counted.
+    refused, and so are long texts that would if each row had its own; columns of lists and
+    structures are left out. Of `wanted` only these are counted.
     """
     import polars as pl
 
-    insist_sound(path)
+    sizes = insist_sound(path)
     frame = pl.scan_parquet(path, glob=False)
     schema = frame.collect_schema()
     flat = [name for name, kind in schema.items() if not (kind.is_nested() or kind == pl.Binary)]
     flat = flat if wanted is None else [name for name in flat if name in wanted]
     rows = int(frame.select(pl.len()).collect().item())
-    size, needed = path.stat().st_size, rows * _CELL_BYTES * max(1, len(flat))
-    most = min(memory_bytes() // 2, max(_ALWAYS_BYTES, size * _MOST_TIMES))
+    size, most = path.stat().st_size, _most_bytes(path)
+    counted = [sizes[name] for name in flat if name in sizes]
+    needed = max(rows * _CELL_BYTES * max(1, len(flat)), sum(each.values for each in counted))
+    needed = max(needed, sum(each.unpacked for each in counted))
     if needed > most or len(schema) > _MOST_COLUMNS:
         raise DataError(
             f"{path} has {rows:,} rows of {len(schema)} columns in {size:,} bytes: more than "
@@ -85,6 +161,7 @@ def columns_within_memory(path: Path, wanted: Sequence[str] | None = None) -> li
             hint="write it in parts, or only the columns that are needed; septet run --chunk "
             "reads bars in stretches",
         )
+    _insist_texts(path, sizes, flat)
     return flat
 
 

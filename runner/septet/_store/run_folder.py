@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from septet._data.parquet_bounds import columns_within_memory, insist_sound
+from septet._data.parquet_bounds import columns_within_memory, insist_texts_within_memory
 from septet._data.stamps import iso
 from septet._files import open_regular, replace_file, replacing
 from septet._results.result import (
@@ -388,7 +388,7 @@ class Run:
             raise _damaged(self.folder, f"{name}.parquet is missing")
         path = self.folder / f"{name}.parquet"
         try:
-            insist_sound(path)
+            insist_texts_within_memory(path)
         except DataError as problem:
             raise _damaged(self.folder, problem.message) from problem
         return pl.scan_parquet(path, glob=False)
