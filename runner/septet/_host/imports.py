@@ -39,17 +39,21 @@ def is_large(package: str) -> bool:
     return package not in OURS and len(files_of(package)) > MOST_FILES
 
 
-def imported_by(module: str) -> set[str]:
-    """Return the packages that a module's text imports, those of modules it imports included."""
+def imported_by(module: str, seen: set[str]) -> set[str]:
+    """Return the packages that a module's text imports, those of modules it imports included.
+
+    `seen` are modules that were followed before; those followed here are added.
+    """
     found: set[str] = set()
-    seen: set[str] = set()
-    waiting = [module]
-    while waiting and len(seen) < MOST_FILES:
+    waiting, most = [module], len(seen) + MOST_FILES
+    while waiting and len(seen) < most:
         name = waiting.pop()
-        path = _file_of(name)
-        if name in seen or path is None:
+        if name in seen:
             continue
         seen.add(name)
+        path = _file_of(name)
+        if path is None:
+            continue
         stat = path.stat()
         for each in _imports_in(path, name, stat.st_mtime_ns, stat.st_size):
             root = each.partition(".")[0]

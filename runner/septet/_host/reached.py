@@ -17,11 +17,11 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from septet._host.declare import Declaration, Factory, Step
-from septet._host.imports import imported_by, is_followed
+from septet._host.imports import imported_by, is_followed, is_large
 from septet._host.named_state import Slots
 from septet._host.value_digest import Unhashable, encoded
 
-__all__ = ["Reached", "Unknown", "callables_of", "reached_of"]
+__all__ = ["Reached", "Unknown", "callables_of", "functions_of", "reached_of", "root_of"]
 
 
 class Unknown(NamedTuple):
@@ -96,6 +96,7 @@ class _Walk:
         self.values: set[str] = set()
         self.unknown: set[Unknown] = set()
         self._seen: dict[int, Any] = {}
+        self._modules: set[str] = set()
 
     def follow(self, callables: Iterator[Any]) -> None:
         """Follow functions, classes and modules, and what these reach in turn."""
@@ -110,7 +111,10 @@ class _Walk:
                 continue
             if root:
                 self.packages.add(root)
-                self.packages |= imported_by(str(getattr(value, "__module__", None) or root))
+                if is_large(root):  # it goes by its version, with all that it reads
+                    continue
+                module = str(getattr(value, "__module__", None) or root)
+                self.packages |= imported_by(module, self._modules)
             waiting += self._reached(value)
 
     def options(self, step: Step) -> None:
@@ -132,7 +136,7 @@ class _Walk:
         yield from value.__mro__[1:]
         for name, each in vars(value).items():
             if name.startswith("__") or name in _PYDANTIC:
-                yield from _functions_of(each)
+                yield from functions_of(each)
                 continue
             yield from self._named(f"{value.__module__}.{value.__qualname__}.{name}", each, value)
 
@@ -168,13 +172,16 @@ class _Walk:
             who, value = waiting.pop()
             if inspect.ismodule(value):
                 yield value
-                if names is None or not is_followed(root_of(value)) or id(value) in modules:
+                root = root_of(value)
+                if names is None or not is_followed(root) or is_large(root):
+                    continue
+                if id(value) in modules:
                     continue
                 modules.add(id(value))
                 inside = sorted(names & vars(value).keys())
                 waiting += [(f"{who}.{name}", vars(value)[name]) for name in inside]
                 continue
-            code_in = list(_functions_of(value))
+            code_in = list(functions_of(value))
             yield from code_in
             if not code_in:
                 asked = who.rpartition(" ")[2].partition(".")[0]
@@ -203,7 +210,7 @@ def _unwrapped(value: Any) -> Any:
     return inspect.getattr_static(value, "py_func", None) or value
 
 
-def _functions_of(value: Any) -> Iterator[Any]:
+def functions_of(value: Any) -> Iterator[Any]:
     """Yield the code that a value is, or is a wrapper of; nothing for a plain value."""
     if isinstance(value, Declaration):
         yield from callables_of(value)
