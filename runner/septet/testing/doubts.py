@@ -25,7 +25,7 @@ class Doubtful(Exception):
     """What a rule answers in every situation, where nobody can mean that."""
 
 
-def doubt_rule(step: Step, config: Config, *, bar_ns: int = HOUR_NS) -> None:
+def doubt_rule(step: Step, config: Config, *, bar_ns: int = HOUR_NS, draws: int = DRAWS) -> None:
     """Doubt a stop that never gives a price, and a sizing that returns money.
 
     Raises
@@ -34,13 +34,13 @@ def doubt_rule(step: Step, config: Config, *, bar_ns: int = HOUR_NS) -> None:
         With what it answers in all drawn situations.
     """
     if step.kind == "stop" and step.role != "exit":
-        answers = answers_of(step, config, bar_ns=bar_ns)
+        answers = answers_of(step, config, bar_ns=bar_ns, draws=draws)
         if all(answer[0] != answer[0] for _, answer in answers):
             raise Doubtful(
                 f"{step.config.__name__} gives no price (NaN) in any of the kit's {len(answers)} "
                 "situations, and such a stop protects nothing"
             )
-    if step.kind == "sizing" and _returns_money(step, config, bar_ns):
+    if step.kind == "sizing" and _returns_money(step, config, bar_ns, draws):
         raise Doubtful(
             f"{step.config.__name__} asks for twice as much with twice the equity, for as much at "
             "twice the price, and for more than the equity buys: does it return money? A sizing "
@@ -48,7 +48,7 @@ def doubt_rule(step: Step, config: Config, *, bar_ns: int = HOUR_NS) -> None:
         )
 
 
-def _returns_money(step: Step, config: Config, bar_ns: int) -> bool:
+def _returns_money(step: Step, config: Config, bar_ns: int, draws: int) -> bool:
     """Whether answers go with money and not with the price, and are worth more than the equity.
 
     One that reads columns is not judged: a price may be among them.
@@ -58,7 +58,7 @@ def _returns_money(step: Step, config: Config, bar_ns: int) -> bool:
         return False
     random = np.random.default_rng(37)
     worth = []
-    for _ in range(DRAWS):
+    for _ in range(draws):
         given, words = drawn_situation(step, config, random, bar_ns)
         size = _size(step, config, given)
         if not size > 0.0:
@@ -70,7 +70,7 @@ def _returns_money(step: Step, config: Config, bar_ns: int) -> bool:
         if not (np.isclose(dearer, size, rtol=1e-9) and np.isclose(richer, 2.0 * size, rtol=1e-9)):
             return False
         worth.append(size * float(words["price"]) / float(words["equity"]))
-    return len(worth) > DRAWS // 4 and float(np.median(worth)) > 1.0
+    return len(worth) > draws // 4 and float(np.median(worth)) > 1.0
 
 
 def _doubled(given: Situation, names: tuple[str, ...]) -> Situation:

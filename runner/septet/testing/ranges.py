@@ -17,7 +17,7 @@ from septet.testing.evaluate import column_fields
 from septet.testing.words import Situation, edge_situations, situation, tables_of
 from septet_schemas.base import Config
 
-__all__ = ["RULES", "answers_of", "try_rule"]
+__all__ = ["DRAWS", "RULES", "answers_of", "try_rule"]
 
 RULES: Final = frozenset({"signal", "sizing", "limit", "stop", "halt", "order", "across"})
 DRAWS: Final = 60

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import dis
+import functools
 import inspect
 import types
 from collections.abc import Callable, Iterator
@@ -17,9 +18,9 @@ from typing import Any, Final
 
 from septet._host.cursor_uses import cursor_counts
 from septet._host.declare import Declaration, Step
-from septet._host.imports import OURS, is_followed
+from septet._host.imports import OURS, is_followed, is_large
 from septet._host.named_state import names_asked
-from septet._host.reached import reached_of
+from septet._host.reached import functions_of, reached_of, root_of
 
 __all__ = ["Fault", "faults_of"]
 
@@ -68,7 +69,11 @@ def faults_of(step: Step) -> list[Fault]:
 
 
 def _faults(function: Callable[..., Any], compiled: bool, seen: set[Any]) -> Iterator[Fault]:
-    function = inspect.unwrap(function)
+    inner = getattr(function, "__wrapped__", None)
+    if inner is not None:
+        yield from _through(inner, compiled, seen)
+    if not inspect.isfunction(function):
+        return
     if function in seen or str(function.__module__).partition(".")[0] in OURS:
         return
     seen.add(function)
@@ -78,6 +83,7 @@ def _faults(function: Callable[..., Any], compiled: bool, seen: set[Any]) -> Ite
     for cell, holds in cells:
         for message in _of_value(name, cell, _content(holds), compiled):
             yield Fault(f"{code.co_filename}:{code.co_firstlineno}", message)
+        yield from _through(_content(holds), compiled, seen)
     given = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
     for value in given:
         if not _is_plain(value):
@@ -91,6 +97,26 @@ def _faults(function: Callable[..., Any], compiled: bool, seen: set[Any]) -> Ite
         )
     for each in _codes(code):
         yield from _of_code(name, each, function.__globals__, compiled, seen)
+
+
+def _through(value: Any, compiled: bool, seen: set[Any]) -> Iterator[Fault]:
+    """Look into what a decorator, a cache or a partial holds, as into the step itself."""
+    if isinstance(value, functools.partial):
+        waiting = [value.func, *value.args, *value.keywords.values()]
+    elif inspect.isfunction(value):
+        waiting = [value]
+    else:
+        waiting = [] if isinstance(value, Declaration) else list(functions_of(value))
+    for each in waiting:
+        if each is not value and not inspect.isfunction(each):
+            yield from _through(each, compiled, seen)
+        elif inspect.isfunction(each) and _is_looked_into(each):
+            yield from _faults(each, compiled, seen)
+
+
+def _is_looked_into(function: Any) -> bool:
+    root = root_of(function)
+    return is_followed(root) and not is_large(root)
 
 
 def _content(cell: Any) -> Any:
@@ -111,7 +137,7 @@ def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
 def _of_code(
     name: str, code: types.CodeType, scope: dict[str, Any], compiled: bool, seen: set[Any]
 ) -> Iterator[Fault]:
-    line = code.co_firstlineno
+    line, before = code.co_firstlineno, None
     for each in dis.get_instructions(code):
         line = (each.positions.lineno if each.positions else None) or line
         place = f"{code.co_filename}:{line}"
@@ -128,14 +154,31 @@ def _of_code(
         elif each.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
             if each.argval not in scope and not hasattr(builtins, each.argval):
                 yield Fault(place, f"{name} reads {each.argval}, which nothing defines")
+                before = each
                 continue
             value = scope.get(each.argval, getattr(builtins, each.argval, None))
             for message in _of_value(name, each.argval, value, compiled):
                 yield Fault(place, message)
             if inspect.isfunction(value):
                 yield from _faults(value, compiled, seen)
+            elif inspect.ismodule(value) and _is_looked_into(value):
+                for inside in sorted(set(code.co_names) & vars(value).keys()):
+                    yield from _through(vars(value)[inside], compiled, seen)
+            else:
+                yield from _through(value, compiled, seen)
+        elif each.opname == "GET_ITER" and before is not None and _gives_set(before):
+            message = "iterates over a set, whose order differs from process to process"
+            yield Fault(place, f"{name} {message}; expected a tuple, or sorted()")
         elif each.opname in ("LOAD_ATTR", "LOAD_METHOD") and each.argval == "random":
             yield Fault(place, f"{name} draws random numbers: two runs would differ")
+        before = each
+
+
+def _gives_set(instruction: dis.Instruction) -> bool:
+    """Whether an instruction leaves a set of other things than numbers."""
+    if instruction.opname == "LOAD_CONST" and isinstance(instruction.argval, frozenset):
+        return not all(isinstance(each, int | float) for each in instruction.argval)
+    return instruction.opname in ("BUILD_SET", "SET_UPDATE")
 
 
 def _of_value(name: str, called: str, value: Any, compiled: bool) -> Iterator[str]:

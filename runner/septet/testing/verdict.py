@@ -7,8 +7,10 @@ is called as plain Python, except that one which is to be compiled is compiled o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -29,12 +31,14 @@ from septet.testing.checks import (
     same_bits,
 )
 from septet.testing.doubts import Doubtful, doubt_rule
+from septet.testing.effort import CALLS, calls_in, within
 from septet.testing.evaluate import OWN_NAME, Evaluation, Resolve, TooLong, resolve
 from septet.testing.objects import NotTried, try_object
+from septet.testing.other_process import answers_elsewhere, require_alike, runs_plain
 from septet.testing.planning import plan_step
-from septet.testing.ranges import RULES, try_rule
+from septet.testing.ranges import DRAWS, RULES, answers_of, try_rule
 from septet.testing.static import faults_of
-from septet.testing.watchdog import run_within
+from septet.testing.watchdog import NotEnded, run_within
 from septet_schemas.base import Config
 
 __all__ = ["Check", "State", "decisive", "state_of"]
@@ -46,8 +50,14 @@ LONGEST: Final = 100_000
 """Bars that a feature may need before it is ready, and still be tried."""
 WORK: Final = 3_000_000
 """Reads that one trial may take: longer ones are left to the whole kit."""
-LIMIT_S: Final = 90.0
+LIMIT_S: Final = 60.0
 """Seconds after which a check counts as one that does not end."""
+TOTAL_S: Final = 90.0
+"""Seconds of all checks together; what does not fit is not tried."""
+FIRST: Final = 5
+"""Bars on which the calls of a plain step are counted."""
+LEAST: Final = 20
+"""Bars that are tried of a step that does much in each."""
 STARTS: Final = 4
 DAY_NS: Final = 24 * HOUR_NS
 
@@ -86,9 +96,20 @@ def decisive(
     `names` are the features that a model reads. The first check that fails is the last.
     """
     found: list[Check] = []
+    end = time.monotonic() + TOTAL_S
     for name, check in _checks(declaration, config, bar_ns, resolve, names):
+        left = end - time.monotonic()
+        if left <= 0.0:
+            found.append(Check(name, "not tried", f"{_SPENT}, and this one was not begun"))
+            continue
         try:
-            run_within(LIMIT_S, check, place_of(declaration))
+            run_within(min(left, LIMIT_S), check, place_of(declaration))
+        except NotEnded as error:
+            if left < LIMIT_S:  # the ones before left it little
+                found.append(Check(name, "not tried", f"{_SPENT}, and this one did not end"))
+                continue
+            found.append(Check(name, "failed", placed(declaration, str(error))))
+            break
         except NotTried as why:
             found.append(Check(name, "not tried", str(why)))
         except Doubtful as why:
@@ -107,6 +128,9 @@ def decisive(
         else:
             found.append(Check(name, "kept"))
     return tuple(found)
+
+
+_SPENT: Final = f"the checks of a plugin have {TOTAL_S:g} s together; those before took them"
 
 
 class _Watched(Exception):
@@ -130,8 +154,11 @@ def _checks(
         plan_step(declaration, config, bar_ns=bar_ns, resolve=resolve)
 
     if declaration.kind in RULES:
-        yield "answers what its kind may", lambda: try_rule(declaration, config, bar_ns=bar_ns)
-        yield "answers what can be meant", lambda: doubt_rule(declaration, config, bar_ns=bar_ns)
+        rule = _Rule(subject)
+        yield "answers what its kind may", rule.tried
+        if not declaration.compiled:
+            yield "alike in every process", rule.elsewhere
+        yield "answers what can be meant", rule.doubted
         yield "can be planned for a live run", planned
         yield "compiles", lambda: _compiles_rule(declaration, config)
         return
@@ -141,6 +168,8 @@ def _checks(
     yield "every read is of the past", trial.proved
     yield "inside its look-back, no future", trial.guarded
     yield "deterministic", trial.twice
+    if trial.runs_plain():
+        yield "alike in every process", trial.elsewhere
     yield "values inside the declared range", trial.ranges
     yield "bars after t change nothing before", trial.cut
     yield "declared memory", trial.memory
@@ -160,6 +189,39 @@ def _compiles_rule(step: Step, config: Config) -> None:
     compiled_agrees(step, config, draws=20)
 
 
+class _Rule:
+    """A rule in the kit's situations, as few as will do."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.step, self.config, self.bar_ns = (
+            subject.declaration, subject.config, subject.bar_ns,
+        )  # fmt: skip
+        self.resolve = subject.resolve
+        self.draws = DRAWS
+
+    def tried(self) -> None:
+        if not self.step.compiled:
+            calls = calls_in(partial(self._answers, FIRST))
+            self.draws = within(DRAWS, FIRST, calls / FIRST)
+        try_rule(self.step, self.config, bar_ns=self.bar_ns, draws=self.draws)
+
+    def _answers(self, draws: int) -> list[Any]:
+        return answers_of(self.step, self.config, bar_ns=self.bar_ns, draws=draws)
+
+    def elsewhere(self) -> None:
+        """Require the answers of this process of others."""
+        here = np.array([value for _, each in self._answers(self.draws) for value in each])
+        others = answers_elsewhere(
+            "rule", self.step, self.config, bar_ns=self.bar_ns, resolve=self.resolve,
+            count=self.draws,
+        )  # fmt: skip
+        for each in others:
+            require_alike({"answer": here}, each)
+
+    def doubted(self) -> None:
+        doubt_rule(self.step, self.config, bar_ns=self.bar_ns, draws=self.draws)
+
+
 class _Trial:
     """One feature over the kit's bars, as plain Python, as few as will do."""
 
@@ -176,6 +238,7 @@ class _Trial:
         empty = Evaluation(none, bar_ns=subject.bar_ns, compiled=False, resolve=subject.resolve)
         empty.run(subject.declaration, subject.config)
         self.start, self.declared = empty.start, empty.memory
+        self.room, self.calls = ROOM, 0.0
         self.count = self.start + ROOM
         self.unproved = empty.unproved
         self.work, self.why_not = 0.0, ""
@@ -203,14 +266,41 @@ class _Trial:
                 "tests can try smaller settings (check_component)"
             )
         self._possible()
-        bars = self.subject.bars(self.count)
         options = {"compiled": False, "guarded": True, "margin": 3, "most_reads": WORK}
         try:
-            _, run = self.subject.evaluation(bars, **options)
+            if self.runs_plain():
+                self._fewer(options)
+            _, run = self.subject.evaluation(self.subject.bars(self.count), **options)
         except TooLong as why:
-            self.why_not = f"{why} in {ROOM} bars; its author's tests can try smaller settings"
+            self.why_not = f"{why} in {self.room} bars; its author's tests can try smaller settings"
             raise NotTried(self.why_not) from None
-        self.work = (run.reads + 8 * run.calls) / ROOM
+        self.work = (run.reads + 8 * run.calls) / self.room
+
+    def runs_plain(self) -> bool:
+        """Whether it, or a feature inside it, is called as plain Python in a run."""
+        subject = self.subject
+        try:
+            return runs_plain(subject.declaration, subject.config, subject.resolve)
+        except Exception:  # what is wrong with an inner feature is for the other checks to say
+            return False
+
+    def _fewer(self, options: Mapping[str, Any]) -> None:
+        """Try fewer bars where each takes many calls, counted on the first ones."""
+        bars = self.subject.bars(self.start + FIRST)
+        self.calls = calls_in(partial(self.subject.evaluation, bars, **options)) / FIRST
+        self.room = within(ROOM, LEAST, self.calls)
+        self.count = self.start + self.room
+
+    def elsewhere(self) -> None:
+        """Require the values of this process of others."""
+        self._possible()
+        subject = self.subject
+        others = answers_elsewhere(
+            "feature", subject.declaration, subject.config, bar_ns=subject.bar_ns,
+            resolve=subject.resolve, count=self.count,
+        )  # fmt: skip
+        for each in others:
+            require_alike(self.whole, each)
 
     def ranges(self) -> None:
         """Require of every value that it lies in the range that is declared for it."""
@@ -251,7 +341,7 @@ class _Trial:
     def cut(self) -> None:
         self._possible()
         bars = self.subject.bars(self.count)
-        for back in (ROOM // 3, ROOM // 2):
+        for back in (self.room // 3, self.room // 2):
             count = self.count - back
             cut = self._plain({name: values[:count].copy() for name, values in bars.items()})
             until = {name: values[:count] for name, values in self.whole.items()}
@@ -266,9 +356,9 @@ class _Trial:
             held = max(24 * 14, -(-14 * DAY_NS // self.subject.bar_ns))
         spread, tail = 60, 60
         self._possible()
-        bars = max(0, held + spread + tail - self.count) + ROOM
-        work = bars * self.work * (STARTS + 1)
-        if work > WORK:
+        bars = max(0, held + spread + tail - self.count) + self.room
+        calls = (held + spread + tail) * self.calls
+        if bars * self.work * (STARTS + 1) > WORK or calls > 4 * CALLS:
             raise NotTried(
                 f"a memory of {held:,} bars takes too long uncompiled; its author's tests can try "
                 "smaller settings (check_component)"

@@ -11,7 +11,11 @@ from typing import Any
 
 from septet._host.guards import OURS, StepError
 
-__all__ = ["run_within"]
+__all__ = ["NotEnded", "run_within"]
+
+
+class NotEnded(StepError):
+    """What was called did not end in time."""
 
 
 class _Stop(BaseException):
@@ -26,7 +30,7 @@ def run_within(seconds: float, call: Callable[[], Any], place: str = "") -> Any:
 
     Raises
     ------
-    StepError
+    NotEnded
         If it has not ended in time, with the line of the plugin at which it stood. The thread is
         then told to end; what waits in compiled code or in the system goes on until the process
         ends.
@@ -45,7 +49,7 @@ def run_within(seconds: float, call: Callable[[], Any], place: str = "") -> Any:
     if not ended and thread.is_alive():
         where = _line_of(thread, place) or place
         _stop(thread)
-        raise StepError(f"{where}: did not end within {seconds:g} s; it stands at this line")
+        raise NotEnded(f"{where}: did not end within {seconds:g} s; it stands at this line")
     result, error = ended[0]
     if error is not None:
         raise error
