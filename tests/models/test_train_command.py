@@ -73,3 +73,23 @@ def test_one_that_learns_nothing_says_so(
     Path("strategy.yaml").write_text(text, encoding="utf-8")
     assert command("train", "strategy.yaml") == 2
     assert "nothing to train" in capsys.readouterr().err
+
+
+def test_what_cannot_be_read_back_is_not_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nearest neighbours are served by a graph with a loop, which no stored model may have."""
+    monkeypatch.chdir(tmp_path)
+    model = "sklearn, estimator: KNeighborsClassifier, scale: standard"
+    training = "{train: 10d, step: 10d, min_rows: 100}"
+    Path("strategy.yaml").write_text(
+        FILE.format(bars=500, model=model, training=training), encoding="utf-8"
+    )
+    assert command("check", "strategy.yaml") == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "warning: model: models of KNeighborsClassifier cannot be stored and read back" in said
+    assert command("train", "strategy.yaml", "--out", "kept") != 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "models of KNeighborsClassifier cannot be stored and read back: its ONNX graph" in said
+    assert "the operator Scan" in said
+    assert not Path("kept").exists()

@@ -28,6 +28,8 @@ class Window:
     the row and when its label became known. `seed` is the model's own: the only source of chance.
     `weight` is float64 (n,) with mean 1: how much of each label is its own where labels look ahead
     over the same bars; None where they weigh the same.
+
+    The arrays are copies, made for one fit: what a trainer writes to them changes nothing else.
     """
 
     x: Floats

@@ -60,7 +60,11 @@ def check_graph(data: npt.NDArray[Any], width: int) -> None:
     for node in found.graph.node:
         parts = {each.type for each in node.attribute}
         if node.domain not in _DOMAINS or parts & {onnx.AttributeProto.GRAPH, _GRAPHS}:
-            raise ValueError(f"a graph has the operator {node.domain}:{node.op_type}")
+            what = f"{node.domain}:{node.op_type}" if node.domain else node.op_type
+            raise ValueError(
+                f"its ONNX graph has the operator {what}, and none may run a graph of its own or "
+                "be foreign"
+            )
         if node.op_type in _RANDOM:
             raise ValueError(
                 f"a graph has the operator {node.op_type}, which draws random numbers: the same "

@@ -20,7 +20,7 @@ from septet._learn import kernels
 from septet._learn.extract import Response
 from septet._learn.flat import Member, Scaler, assemble
 from septet._learn.onnx_graph import check_graph
-from septet._learn.soundness import STRIDE, check_frame, probability
+from septet._learn.soundness import DAMAGED, STRIDE, check_frame, probability
 from septet.errors import ModelError, RunError
 
 __all__ = ["Exported", "OnnxModel", "ServingError", "convert"]
@@ -129,7 +129,7 @@ class OnnxModel:
                 model.predict_row(np.zeros(width))  # shapes and types are the runtime's to judge
         except Exception as error:  # the runtime and its reader raise their own kinds
             raise ModelError(
-                f"the stored model is damaged: {type(error).__name__}: {str(error)[:200]}",
+                f"{DAMAGED}{type(error).__name__}: {str(error)[:200]}",
                 hint="train and store it again",
             ) from error
         return model

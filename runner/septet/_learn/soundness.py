@@ -18,7 +18,7 @@ from septet._data.bars import Floats, Ints
 from septet._learn.kernels import CHILD_BITS, FEATURE_BITS
 from septet.errors import ModelError, RunError
 
-__all__ = ["DEEPEST", "STRIDE", "check", "check_frame", "probabilities", "probability"]
+__all__ = ["DAMAGED", "DEEPEST", "STRIDE", "check", "check_frame", "probabilities", "probability"]
 
 STRIDE: Final = 11
 """Numbers of one member, see `flat.assemble`."""
@@ -35,13 +35,15 @@ _SCALES: Final = (0, 1, 2)
 _DIFFERENCE: Final = 1
 _LINKS: Final = (0.0, 1.0, 2.0)
 _NO_CALIBRATION, _SIGMOID, _ISOTONIC = 0.0, 1.0, 2.0
+DAMAGED: Final = "the stored model is damaged: "
+"""How a message about arrays that cannot be served begins."""
 ROUNDING: Final = 1e-4
 """How far beyond 0 and 1 an answer may be for its arithmetic: sums of float32 in a forest."""
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 def _refuse(what: str) -> ModelError:
-    return ModelError(f"the stored model is damaged: {what}", hint="train and store it again")
+    return ModelError(f"{DAMAGED}{what}", hint="train and store it again")
 
 
 def probability(answer: float) -> float:

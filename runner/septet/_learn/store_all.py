@@ -25,7 +25,7 @@ from septet._learn.rules import (
 )
 from septet._learn.schedule import TrainingRule
 from septet._learn.stats import auc, brier
-from septet._learn.stored import load_model, store_model
+from septet._learn.stored import load_model, require_readable, store_model
 from septet._learn.trainer import EstimatorTrainer
 from septet._learn.walk import fit_window
 from septet.errors import InputError, RunError
@@ -70,7 +70,8 @@ def fit_all(
     Raises
     ------
     InputError
-        If the strategy has no model, decides with a stored one, or could not read this one.
+        If the strategy has no model, decides with a stored one, or could not read this one:
+        nothing is stored then.
     RunError
         If there are too few rows, or a class is missing.
     """
@@ -110,6 +111,7 @@ def fit_all(
             f"the model cannot be trained: {found.reason}",
             hint="extend the span, or check features that are never finite",
         )
+    require_readable(trainer.name, found.model, restore)
     text = json.dumps(resolved, sort_keys=True, default=str)
     rows = dataset.x[found.train_rows]
     window = strategy.monitoring.model.psi_window

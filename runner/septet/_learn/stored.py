@@ -20,9 +20,10 @@ from septet._learn.cards import TRAIN_AGAIN, check_card, iso_time, trainer_facts
 from septet._learn.fitting import Fitted, Served
 from septet._learn.flat import FlatModel
 from septet._learn.portable import OnnxModel
+from septet._learn.soundness import DAMAGED
 from septet._learn.subject import compare_subjects, of_other_length
 from septet._text import decode_json, one_line
-from septet.errors import ModelError
+from septet.errors import InputError, ModelError
 
 __all__ = [
     "CARD",
@@ -33,6 +34,7 @@ __all__ = [
     "load_model",
     "pack_model",
     "make_card",
+    "require_readable",
     "store_model",
 ]
 
@@ -43,6 +45,7 @@ _LARGEST_BYTES: Final = 1024**3
 _LARGEST_CARD: Final = 16 * 1024**2
 _MOST_ARRAYS: Final = 10_000
 _AGAIN: Final = TRAIN_AGAIN
+Restore = Callable[[Mapping[str, npt.NDArray[Any]]], Served]
 
 
 def fingerprint(model: Served) -> str:
@@ -98,12 +101,58 @@ def store_model(folder: Path, model: Served, card: Mapping[str, Any], **further:
 
 def pack_model(model: Served, card: Mapping[str, Any], **further: Any) -> dict[str, bytes]:
     """Return the files of a stored model by name: its arrays and its sealed card."""
+    data = _packed(model)
+    whole = json.loads(json.dumps({**card, **further}))
+    whole["card_sha256"] = _seal(whole)
+    return {MODEL: data, CARD: (json.dumps(whole, indent=2) + "\n").encode()}
+
+
+def _packed(model: Served) -> bytes:
     buffer = io.BytesIO()
     arrays: dict[str, Any] = dict(model.arrays())
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    whole = json.loads(json.dumps({**card, **further}))
-    whole["card_sha256"] = _seal(whole)
-    return {MODEL: buffer.getvalue(), CARD: (json.dumps(whole, indent=2) + "\n").encode()}
+    return buffer.getvalue()
+
+
+def require_readable(name: str, model: Served, restore: Restore | None) -> None:
+    """Refuse a model that could be stored and not read back; nothing is written.
+
+    `name` is that of its trainer, `restore` the reader of a plugin.
+
+    Raises
+    ------
+    InputError
+        With what is not supported, or what the reader makes of the arrays.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(_packed(model))) as archive:
+            arrays = {
+                part.filename.removesuffix(".npy"): _array(archive, part)
+                for part in archive.infolist()
+            }
+        read = _restored(Path(name), model.format, arrays, restore)
+        wrong = _differences(name, model, read)
+    except ModelError as error:
+        reason = error.message.removeprefix(DAMAGED).removeprefix("ValueError: ")
+        wrong = reason if model.format in _READERS else f"{name}.restore: {reason}"
+    except Exception as error:  # a stranger's arrays or model may raise anything
+        wrong = f"{type(error).__name__}: {str(error)[:200]}"
+    if wrong:
+        raise InputError(
+            f"models of {name} cannot be stored and read back: {wrong}",
+            hint="run the file with scheme: walk_forward, or choose another model",
+        )
+
+
+def _differences(name: str, model: Served, read: Served) -> str:
+    """Say how what was read back is another model; empty where it is the same."""
+    if read.width != model.width:
+        return f"{name}.restore gives a model of {read.width} features, and {model.width} went in"
+    if read.format != model.format:
+        return f"{name}.restore gives the format {read.format!r}, and {model.format!r} went in"
+    if fingerprint(read) != fingerprint(model):
+        return f"{name}.restore gives a model of other arrays than those it was given"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +236,9 @@ def _array(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> npt.NDArray[Any]:
     return flat.reshape(shape, order="F" if fortran else "C").copy()
 
 
-Restore = Callable[[Mapping[str, npt.NDArray[Any]]], Served]
+_READERS: Final[Mapping[str, Restore]] = {
+    "flat": FlatModel.from_arrays, "onnx": OnnxModel.from_arrays
+}  # fmt: skip
 
 
 def load_model(
@@ -240,9 +291,8 @@ def load_model(
 def _restored(
     home: Path, kind: str, arrays: Mapping[str, npt.NDArray[Any]], restore: Restore | None
 ) -> Served:
-    readers: dict[str, Restore] = {"flat": FlatModel.from_arrays, "onnx": OnnxModel.from_arrays}
-    if kind in readers:
-        return readers[kind](arrays)
+    if kind in _READERS:
+        return _READERS[kind](arrays)
     if restore is None:
         raise ModelError(
             f"{home} has format {kind!r}, expected flat or onnx; only the plugin that made it can "

@@ -9,9 +9,10 @@ from typing import Any, Final
 import numpy as np
 
 from septet._data.bars import Floats
-from septet._learn.fitting import Recipe, Untrainable, Window
+from septet._learn.fitting import Fitted, Recipe, Untrainable, Window
+from septet._learn.stored import require_readable
 from septet._learn.trainer import CopyError, EstimatorTrainer
-from septet.errors import SeptetError
+from septet.errors import InputError, SeptetError
 
 __all__ = ["Refusal", "trial_fit"]
 
@@ -23,10 +24,14 @@ _ROUND_NAMES: Final = ("n_estimators", "max_iter")
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a trial failed; `is_certain` where it fails whatever the values of the features are."""
+    """Why a trial failed; `is_certain` where it fails whatever the values of the features are.
+
+    With `is_of_storage` it fits, and a model of it cannot be stored: a walk forward runs.
+    """
 
     error: SeptetError
     is_certain: bool
+    is_of_storage: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +74,8 @@ def trial_fit(trainer: Any, names: tuple[str, ...], rows: int) -> Refusal | None
     refused = None
     for count in dict.fromkeys((min(rows, _FEW), min(rows, _MANY))):
         refused = _refusal(short, names, count)
-        if refused is None:
-            return None
+        if refused is None or refused.is_of_storage:
+            return refused
     assert refused is not None
     return refused if rows <= _MANY else replace(refused, is_certain=False)
 
@@ -83,15 +88,25 @@ def _refusal(trainer: EstimatorTrainer, names: tuple[str, ...], rows: int) -> Re
         y = (x[:, 0] > np.median(x[:, 0])).astype(np.int64)
         y[::7] = 1 - y[::7]
         try:
-            trainer.fit(Window(x, y, time_ns, time_ns + 1, names, 1, None))
+            fitted = trainer.fit(Window(x, y, time_ns, time_ns + 1, names, 1, None))
         except (CopyError, Untrainable):  # depends on the rows
             return None
         except SeptetError as error:
             first = first or error
         else:
-            return None if first is None else Refusal(first, is_certain=False)
+            if first is None:
+                return _of_storage(trainer, fitted)
+            return Refusal(first, is_certain=False)
     assert first is not None
     return Refusal(first, is_certain=True)
+
+
+def _of_storage(trainer: EstimatorTrainer, fitted: Fitted) -> Refusal | None:
+    try:
+        require_readable(trainer.name, fitted.model, None)
+    except InputError as error:
+        return Refusal(error, is_certain=True, is_of_storage=True)
+    return None
 
 
 def _values(rows: int, width: int) -> Iterator[Floats]:

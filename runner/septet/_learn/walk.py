@@ -21,7 +21,7 @@ import numpy.typing as npt
 from septet._data.bars import Floats, Ints
 from septet._learn.cards import fitted_rows, iso_time
 from septet._learn.dataset import Dataset
-from septet._learn.fitting import Served, Trainer, Untrainable, Window, check_served
+from septet._learn.fitting import Fitted, Served, Trainer, Untrainable, Window, check_served
 from septet._learn.flat import FlatModel
 from septet._learn.labels import NEVER_NS, Labels
 from septet._learn.portable import OnnxModel
@@ -196,8 +196,13 @@ def fit_window(
         fitted = trainer.fit(window)
     except Untrainable as error:
         return replace(found, reason=str(error))
+    if not isinstance(fitted, Fitted):
+        raise RunError(
+            f"the model {trainer.name}: fit returned {fitted!r:.60}, expected a Fitted",
+            hint="this is a fault of the model's plugin",
+        )
     if not isinstance(fitted.model, FlatModel | OnnxModel):
-        check_served(trainer.name, fitted.model, window.x)
+        check_served(trainer.name, fitted.model, np.ascontiguousarray(dataset.x[rows]))
     return replace(
         found,
         model=fitted.model,

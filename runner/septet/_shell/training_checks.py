@@ -224,6 +224,14 @@ def parameter_problems(loaded: Any, names: list[str]) -> list[Problem]:
     refused = learn.trial_fit(learn.trainer_of(block), tuple(names), rows) if names else None
     if refused is None:
         return []
+    if refused.is_of_storage:
+        return [
+            problem_at(
+                loaded.tree, ("model",), f"{refused.error.message}: septet train refuses it",
+                hint="a walk forward runs; septet train needs another estimator",
+                severity="warning",
+            )
+        ]  # fmt: skip
     certain = refused.is_certain and block.distribution == BUILT_IN
     path = ("model", "params") if loaded.tree.at(("model", "params")) is not None else ("model",)
     message = refused.error.message

@@ -14,7 +14,7 @@ import numpy as np
 
 from septet._host.declare import Factory
 from septet._host.guards import StepError
-from septet._host.models import Untrainable, Window
+from septet._host.models import Fitted, Untrainable, Window
 from septet._host.monitoring import MONITOR_VERDICTS, FillRows, Reading, RunView, TradeRows
 from septet.testing.bars import HOUR_NS
 from septet.testing.case import Case, NotTried, called, takes
@@ -114,15 +114,17 @@ def sample_window(names: Sequence[str] = ("a", "b", "c"), *, seed: int = 5) -> W
 def _model(built: Any, case: Case) -> None:
     """Fit the same window twice, ask rows alone and together, store and read back."""
     from septet._learn.fitting import check_served
+    from septet._learn.stored import require_readable
     from septet._learn.trainer import complete
     from septet.errors import InputError, RunError
 
     if not hasattr(built, "estimator") and not hasattr(built, "fit"):
         raise NotTried("it fits nothing")
-    window = sample_window(case.names or ("a", "b", "c"))
+    names = case.names or ("a", "b", "c")
+    window = sample_window(names)
     try:
         trainer = complete(built, "none", "none")
-        models = [called(trainer.fit, window).model for _ in range(2)]
+        models = [_fitted(trainer, sample_window(names)).model for _ in range(2)]
         check_served(trainer.name, models[0], window.x)
     except Untrainable as error:
         raise NotTried(f"the kit's window gives no model: {error}") from None
@@ -140,6 +142,17 @@ def _model(built: Any, case: Case) -> None:
         arrays = {name: np.array(each) for name, each in models[0].arrays().items()}
         if _predicted(called(restore, arrays), window) != before:
             raise StepError(f"{trainer.name}.restore gives a model that answers otherwise")
+        try:
+            require_readable(trainer.name, models[0], restore)
+        except InputError as error:
+            raise StepError(error.message) from None
+
+
+def _fitted(trainer: Any, window: Window) -> Fitted:
+    found = called(trainer.fit, window)
+    if not isinstance(found, Fitted):
+        raise StepError(f"{trainer.name}.fit returns {found!r:.60}; expected a Fitted")
+    return found
 
 
 def _predicted(model: Any, window: Window) -> bytes:

@@ -46,14 +46,17 @@ class Named(NamedTuple):
 
 
 class Task(NamedTuple):
-    """What another process is asked for; `kind` is ``feature`` or ``rule``."""
+    """What another process is asked for.
+
+    `kind` is ``feature``, over `size` bars, or ``rule``, in `size` situations.
+    """
 
     kind: str
     step: Named
     inner: Mapping[str, Named]
     config: Config
     bar_ns: int
-    count: int
+    size: int
 
 
 def runs_plain(step: Step, config: Config, resolve: Resolve) -> bool:
@@ -184,12 +187,12 @@ def _computed(task: Task, step: Step, inner: Mapping[str, Step]) -> dict[str, Fl
     if task.kind == "rule":
         from septet.testing.ranges import answers_of
 
-        answers = answers_of(step, task.config, bar_ns=task.bar_ns, draws=task.count)
+        answers = answers_of(step, task.config, bar_ns=task.bar_ns, draws=task.size)
         return {"answer": np.array([value for _, each in answers for value in each])}
     from septet.testing.checks import Subject
 
     subject = Subject(step, task.config, bar_ns=task.bar_ns, resolve=inner.__getitem__)
-    return subject.run(subject.bars(task.count), compiled=False)
+    return subject.run(subject.bars(task.size), compiled=False)
 
 
 def _found(named: Named) -> Any:
