@@ -17,7 +17,7 @@ from septet._cli.render import (
     render_table,
     to_json,
 )
-from septet._cli.terminal import echo, echo_json, echo_text
+from septet._cli.terminal import echo, echo_json, echo_text, styled
 from septet.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def _show(
     if settings is not None:
         tail += f", a sweep of {settings:,} setting" + ("" if settings == 1 else "s")
     good = seen is None or seen.ok
-    word = click.style("ok", fg="green", bold=True) if good else click.style("no", fg="red")
+    word = styled("ok", fg="green", bold=True) if good else styled("no", fg="red")
     echo(f"{word}: {file}{tail}")
     if windows is not None:
         echo(windows.text())

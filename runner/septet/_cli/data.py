@@ -93,6 +93,7 @@ def _progress() -> Iterator[Progress]:
         TimeRemainingColumn,
     )
 
+    from septet._cli.terminal import GUARDED
     from septet._cli.terminal import console as make_console
 
     columns = (
@@ -100,7 +101,7 @@ def _progress() -> Iterator[Progress]:
         TextColumn("bars"), TimeRemainingColumn(),
     )  # fmt: skip
     tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=make_console(stderr=True)) as display:
+    with Progress(*columns, console=make_console(stderr=True), **GUARDED) as display:
 
         def report(what: str, done: int, total: int | None) -> None:
             if what not in tasks:

@@ -8,7 +8,7 @@ import click
 
 from septet._cli import options
 from septet._cli.render import render_problems, render_table, to_json
-from septet._cli.terminal import echo, echo_json, echo_text
+from septet._cli.terminal import echo, echo_json, echo_text, styled
 
 __all__ = ["explain"]
 
@@ -65,4 +65,4 @@ def _show_plan(loaded: Any, as_json: bool) -> None:
 def _echo(rows: list[dict[str, Any]]) -> None:
     for number, line in enumerate(render_table(rows, ("key", "value", "origin")).splitlines()):
         plain = number == 0 or rows[number - 1]["origin"] != "default"
-        echo(click.style(line, bold=True) if number == 0 else click.style(line, dim=not plain))
+        echo(styled(line, bold=True) if number == 0 else styled(line, dim=not plain))

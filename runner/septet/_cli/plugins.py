@@ -8,7 +8,7 @@ import click
 
 from septet._cli import options
 from septet._cli.render import render_table, to_json
-from septet._cli.terminal import echo, echo_json, echo_text
+from septet._cli.terminal import echo, echo_json, echo_text, styled
 from septet.hookspecs import LAYERS
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def list_(layer: Any, as_json: bool) -> int:
     echo_text(render_table(rows, ("layer", "kind", "name", "from", "check", "summary")))
     for each in failures:
         echo(
-            f"{click.style('error', fg='red', bold=True)}: {each['distribution']} cannot be "
+            f"{styled('error', fg='red', bold=True)}: {each['distribution']} cannot be "
             f"loaded: {each['reason']}",
             err=True,
         )
@@ -198,7 +198,7 @@ def check_(name: str | None, as_json: bool) -> int:
         echo_json(to_json({"ok": not failed, "results": results}))
         return 2 if failed else 0
     for each in failed:
-        label = click.style("failed", fg="red", bold=True)
+        label = styled("failed", fg="red", bold=True)
         echo(f"{label}: {each['plugin']}: {each['message']}", err=True)
     untried = [each for each in results if each["state"] == "not tried"]
     watched = [each for each in results if each["state"] == "watched"]

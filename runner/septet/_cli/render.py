@@ -8,9 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import click
-
-from septet._cli.terminal import echo, echo_text
+from septet._cli.terminal import echo, echo_text, styled
 from septet._config.read import MAX_BYTES
 from septet._files import open_regular
 from septet._text import masked_addresses, one_line, shortened, visible
@@ -86,9 +84,9 @@ def count_text(problems: Sequence[Problem]) -> str:
 
 def render_error(error: SeptetError) -> None:
     """Print an error that has no place in a file."""
-    echo(f"{click.style('error', fg='red', bold=True)}: {_shown(error.message)}", err=True)
+    echo(f"{styled('error', fg='red', bold=True)}: {_shown(error.message)}", err=True)
     if error.hint:
-        echo(f"  {click.style('hint', fg='cyan')}  {_shown(error.hint)}", err=True)
+        echo(f"  {styled('hint', fg='cyan')}  {_shown(error.hint)}", err=True)
 
 
 def render_problems(problems: Sequence[Problem], *, total: bool = True) -> None:
@@ -100,7 +98,7 @@ def render_problems(problems: Sequence[Problem], *, total: bool = True) -> None:
         echo_text(_one(problem, lines.get(problem.file, [])), err=True)
         echo(err=True)
     if total and problems:
-        echo(click.style(count_text(problems), bold=True), err=True)
+        echo(styled(count_text(problems), bold=True), err=True)
 
 
 def _shown(text: str) -> str:
@@ -122,8 +120,8 @@ def _read_lines(file: str) -> list[str]:
 
 def _one(problem: Problem, lines: Sequence[str]) -> str:
     warning = problem.severity == "warning"
-    head = click.style(problem.severity, fg="yellow" if warning else "red", bold=True)
-    place = click.style(one_line(problem.place), bold=True)
+    head = styled(problem.severity, fg="yellow" if warning else "red", bold=True)
+    place = styled(problem.place, bold=True)
     key = f"{one_line(problem.key)}: " if problem.key else ""
     start = f"{place}: " if problem.place else ""
     parts = [f"{start}{head}: {key}{_shown(problem.message)}"]
@@ -131,7 +129,7 @@ def _one(problem: Problem, lines: Sequence[str]) -> str:
     for name in ("expected", "found", "hint"):
         text = getattr(problem, name)
         if text:
-            parts.append(f"  {click.style(f'{name:<8}', fg='cyan')}  {_shown(text)}")
+            parts.append(f"  {styled(f'{name:<8}', fg='cyan')}  {_shown(text)}")
     return "\n".join(parts)
 
 
@@ -159,7 +157,7 @@ def _excerpt(problem: Problem, lines: Sequence[str]) -> list[str]:
     if start + _WIDTH < len(line):
         shown = f"{shown[:-3]}..."
     gutter = f"{problem.line:>6} | "
-    mark = " " * (column - start) + click.style("^", fg="green", bold=True)
+    mark = " " * (column - start) + styled("^", fg="green", bold=True)
     return [f"{gutter}{shown}", f"{' ' * 6} | {mark}"]
 
 

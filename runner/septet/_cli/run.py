@@ -210,6 +210,7 @@ class Paced:
 @contextmanager
 def _progress() -> Iterator[Any]:
     """Messages and a training bar on stderr; the bar only on a terminal."""
+    from septet._cli.terminal import GUARDED
     from septet._cli.terminal import console as make_console
 
     console = make_console(stderr=True)
@@ -222,8 +223,9 @@ def _progress() -> Iterator[Any]:
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.completed}/{task.total}"),
+        TimeRemainingColumn(),
     )
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, **GUARDED) as bar:
         task = bar.add_task("", total=None, visible=False)
 
         def progress(done: int, planned: int, text: str) -> None:

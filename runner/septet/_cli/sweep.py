@@ -214,11 +214,12 @@ def _progress() -> Iterator[Any]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
+    from septet._cli.terminal import GUARDED
     from septet._cli.terminal import console as make_console
 
     best = TextColumn("{task.description}", markup=False)
     columns = (BarColumn(), MofNCompleteColumn(), Remaining(), best)
-    with Progress(*columns, console=make_console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=make_console(stderr=True), transient=True, **GUARDED) as bar:
         task = bar.add_task("", total=None, visible=False)
 
         def progress(done: int, planned: int, best: str) -> None:

@@ -4,52 +4,98 @@ Names, cells and messages come from files that somebody else may have written. E
 through this module and through nothing else:
 
 - `echo` prints one line, whatever is in it; `ask` puts a question in one line.
+- `styled` gives a text a colour or a weight, by marks that no value can write: what a value says to
+  a terminal is always shown, a colour as well.
 - `echo_json` prints a document, `echo_text` a text whose values passed `one_line` before.
 - `console` gives a rich console in which every text and every cell is one line.
 
 `guarded_streams` stands behind all of them, before standard output and standard error for the time
 of a command, for what libraries write. There line breaks stay, but not in what they log or warn of.
-What a plugin prints goes to standard error: standard output is for what the command answers.
+What a plugin prints goes to standard error, each line behind the name of its package: standard
+output is for what the command answers.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import re
+import secrets
 import sys
 import traceback
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
+from septet._host.imports import is_followed
 from septet._text import breaks_lines, one_line, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = [
-    "OutputClosed", "ask", "console", "echo", "echo_json", "echo_progress", "echo_text",
-    "end_output", "guarded_streams", "let_plugin_print", "traceback_text",
+    "GUARDED", "OutputClosed", "ask", "console", "echo", "echo_json", "echo_progress", "echo_text",
+    "end_output", "guarded_streams", "let_plugin_print", "styled", "traceback_text",
 ]  # fmt: skip
+
+
+GUARDED: Final[dict[str, Any]] = {"redirect_stdout": False, "redirect_stderr": False}
+"""For a progress bar of rich, which would draw what others print as it is."""
+_MARK: Final = f"<{secrets.token_hex(12)}:"
+"""Begins a mark of `styled`; drawn for each process, so that no file can hold it."""
+_MARKS: Final = re.compile(f"{_MARK}([a-z ]*)>")
+
+
+def styled(text: object, **style: Any) -> str:
+    """Mark a text that `echo` or `echo_text` prints in a style of `click.style`; it is one line."""
+    words = " ".join(f"{name} {value}" for name, value in style.items())
+    return f"{_MARK}{words.lower()}>{one_line(text)}{_MARK}>"
+
+
+def _drawn(text: str, *, lines: bool) -> str:
+    """Escape all of a text but its marks, and write these as the terminal reads them."""
+    parts = _MARKS.split(text)
+    found = []
+    for at, part in enumerate(parts):
+        if at % 2 == 0:
+            found.append(visible(part, lines=lines))
+        elif part:
+            names, values = part.split(" ")[::2], part.split(" ")[1::2]
+            style: dict[str, Any] = {
+                name: value == "true" if value in ("true", "false") else value
+                for name, value in zip(names, values, strict=True)
+            }
+            found.append(click.style("", reset=False, **style))
+        else:
+            found.append("\x1b[0m")
+    return "".join(found)
+
+
+def _put(text: str, *, err: bool) -> None:
+    """Write what was escaped already past the guard."""
+    try:
+        click.echo(text, file=_bare(sys.stderr if err else sys.stdout))
+    except BrokenPipeError as error:
+        raise OutputClosed from error
 
 
 def echo(text: object = "", *, err: bool = False) -> None:
     """Print one line; a line break in it is shown and does not break the line."""
-    click.echo(visible(str(text), styled=True, lines=False), err=err)
+    _put(_drawn(str(text), lines=False), err=err)
 
 
 def echo_text(text: str, *, err: bool = False) -> None:
     """Print a text of several lines, in which every value passed `one_line` before."""
-    click.echo(text, err=err)
+    _put(_drawn(text, lines=True), err=err)
 
 
 def echo_json(text: str) -> None:
     """Print a JSON document, in which line breaks of values are escaped already."""
-    click.echo(text.removesuffix("\n"))
+    _put(visible(text.removesuffix("\n")), err=False)
 
 
 def echo_progress(text: str, *, done: bool = False) -> None:
@@ -124,15 +170,39 @@ class _Guarded:
 
     def __init__(self, stream: IO[str]) -> None:
         self._septet_stream = stream
+        self._printed: dict[str, str] = {}
 
     def write(self, text: str) -> int:
         if not isinstance(text, str):  # how click asks whether a stream takes bytes
             raise TypeError(f"expected text, found {type(text).__name__}")
+        self.put(text, _writer(sys._getframe(1)))
+        return len(text)
+
+    def put(self, text: str, writer: str) -> None:
+        """Write what a package wrote; the lines of one that is not septet's behind its name.
+
+        A line of septet's own log has colours, and its values are escaped before. A command of a
+        plugin prints for itself.
+        """
+        own = writer == "septet" or _Output.is_open
+        shown = visible(text, styled=own)
+        if not own and is_followed(writer):
+            *lines, rest = (self._printed.pop(writer, "") + shown).split("\n")
+            shown = "".join(f"{writer}: {line}\n" for line in lines)
+            self._printed |= {writer: rest} if rest else {}
+        self._write(shown)
+
+    def finish(self) -> None:
+        """Write what packages printed without the end of its line."""
+        for writer, text in self._printed.items():
+            self._write(f"{writer}: {text}\n")
+        self._printed = {}
+
+    def _write(self, text: str) -> None:
         try:
-            self._septet_stream.write(visible(text, styled=True))
+            self._septet_stream.write(text)
         except BrokenPipeError as error:
             raise OutputClosed from error
-        return len(text)
 
     def flush(self) -> None:
         try:
@@ -160,9 +230,13 @@ class _Output(_Guarded):
     is_open = False
 
     def write(self, text: str) -> int:
-        if not _Output.is_open and not _is_septets(sys._getframe(1)):
-            return int(sys.stderr.write(text))
-        return super().write(text)
+        writer = _writer(sys._getframe(1)) if isinstance(text, str) else "septet"
+        if writer == "septet" or _Output.is_open:
+            return super().write(text)
+        if isinstance(sys.stderr, _Guarded):
+            sys.stderr.put(text, writer)
+            return len(text)
+        return int(sys.stderr.write(text))
 
 
 def let_plugin_print() -> None:
@@ -170,15 +244,15 @@ def let_plugin_print() -> None:
     _Output.is_open = True
 
 
-def _is_septets(frame: FrameType | None) -> bool:
-    """Whether septet prints, by itself or through the libraries that draw and write for it."""
+def _writer(frame: FrameType | None) -> str:
+    """Return the package that writes, by itself or through the libraries that draw for septet."""
     while frame is not None:
         name = str(frame.f_globals.get("__name__", ""))
         root = name.partition(".")[0]
         if root not in ("click", "rich") and name != __name__:
-            return root == "septet"
+            return root
         frame = frame.f_back
-    return True
+    return "septet"
 
 
 def _bare(stream: Any) -> Any:
@@ -199,6 +273,10 @@ def guarded_streams() -> Iterator[None]:
     try:
         yield
     finally:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, _Guarded):
+                with suppress(OutputClosed):  # the command has its status already
+                    stream.finish()
         sys.stdout, sys.stderr = before
         _Output.is_open = was_open
         warnings.formatwarning = warned

@@ -23,6 +23,7 @@ import numpy as np
 from septet._data.bars import Floats
 from septet._host.declare import Step
 from septet._host.guards import StepError
+from septet._text import decode_json
 from septet.testing.case import NotTried
 from septet.testing.evaluate import Resolve
 from septet_schemas.base import Config
@@ -33,7 +34,7 @@ SEEDS: Final = ("1", "2")
 """What texts are hashed with in the other processes; this one's is Python's own, by chance."""
 LIMIT_S: Final = 40.0
 _PROGRAM: Final = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "import sys; sys.path[:] = sys.argv[1:]; "
     "from septet.testing.other_process import answer; answer()"
 )
 
@@ -109,7 +110,7 @@ def answers_elsewhere(
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONDONTWRITEBYTECODE": "1"}
         started.append(
             subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, json.dumps(sys.path)], env=environment,
+                [sys.executable, "-c", _PROGRAM, *sys.path], env=environment,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             )
         )  # fmt: skip
@@ -127,7 +128,7 @@ def _answer_of(process: subprocess.Popen[bytes], task: bytes) -> dict[str, Float
     except subprocess.TimeoutExpired:
         raise NotTried(f"another process did not answer within {LIMIT_S:g} s") from None
     try:
-        answer = json.loads(written)
+        answer = decode_json(written)
     except ValueError:
         raise StepError("another process that calls it ends without an answer") from None
     if "untried" in answer:
