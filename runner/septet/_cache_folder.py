@@ -12,7 +12,7 @@ import os
 import stat
 from pathlib import Path
 
-from septet._files import replace_file
+from septet._files import make_folders, replace_file
 
 __all__ = ["cache_folder", "claim", "is_ours", "write_whole"]
 
@@ -58,7 +58,8 @@ def _is_own(path: Path, others_write: int = 0) -> bool:
 def claim(folder: Path) -> None:
     """Make a folder of the cache, which becomes this user's alone; OSError where it is not.
 
-    A cache that others could read becomes private if nobody else could write anything in it.
+    A cache that others could read becomes private, with every folder and file in it, if nobody
+    else could write anything in it.
     """
     root = cache_folder()
     if folder.is_relative_to(root):
@@ -66,12 +67,22 @@ def claim(folder: Path) -> None:
         with contextlib.suppress(FileExistsError):
             root.mkdir(mode=0o700)
         if not _is_private(root):
-            if not all(_is_own(each, 0o022) for each in (root, *root.rglob("*"))):
+            inside = list(root.rglob("*"))
+            if not all(_is_own(each, 0o022) for each in (root, *inside)):
                 raise PermissionError(errno.EPERM, "it is not yours alone", str(root))
-            root.chmod(0o700)
-    folder.mkdir(parents=True, exist_ok=True)
+            root.chmod(0o700)  # first: from here on nobody else can come in
+            for each in inside:
+                with contextlib.suppress(FileNotFoundError):  # another process replaced it
+                    _make_private(each)
+        make_folders(root, *folder.relative_to(root).parts, mode=0o700)
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
     if folder.is_relative_to(root) and not is_ours(folder):
         raise PermissionError(errno.EPERM, "what is in it is not yours alone", str(folder))
+
+
+def _make_private(path: Path) -> None:
+    path.chmod(stat.S_IMODE(path.lstat().st_mode) & ~0o077)
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -360,8 +360,16 @@ def test_a_cache_is_made_private(folder):
     root = cache_folder()
     root.mkdir(mode=0o755)
     root.chmod(0o755)  # as an earlier version left it
+    (root / "old" / "inner").mkdir(parents=True)
+    (root / "old").chmod(0o755)
+    (root / "old" / "inner").chmod(0o755)
+    (root / "old" / "file").write_text("x")
+    (root / "old" / "file").chmod(0o644)
     cache.load_text(PLAIN.format(3), "plan_a")
     assert stat.S_IMODE(root.stat().st_mode) == 0o700
+    for path in root.rglob("*"):
+        assert not stat.S_IMODE(path.stat().st_mode) & 0o077, path
+    assert stat.S_IMODE((root / "old").stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize("what", ["link", "owner"])
