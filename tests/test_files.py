@@ -18,16 +18,19 @@ from septet._cli.init import init
 from septet._cli.runs import report, runs
 from septet._cli.schema import schema
 from septet._data.bar_store import BarStore
+from septet._files import make_folders
 from septet._journal.files import Mark, make, make_mark, read_mark
 from septet._journal.lock import is_locked, lock
 from septet._learn.stored import CARD, MODEL, store_model
 from septet._live.kill import ask_halt
 from septet._live.logs import RunLog
+from septet._live.place import find_place
 from septet._live.stop import mark_failed
 from septet._report.save import save_run
 from septet._store.find import open_run
 from septet._store.run_folder import Run
 from septet._sweep.folder import SweepFolder, start_folder
+from septet.cli import cli
 from septet.errors import InputError, RunError, SeptetError
 from tests.learn.sample import logistic, window
 from tests.report.synthetic import make_result
@@ -256,3 +259,75 @@ def test_what_is_made_in_a_folder_of_one_user_is_that_users_alone(tmp_path: Path
     modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in tmp_path.rglob("*")}
     files_too = dict.fromkeys(("replaced", "created", "appended", "inner"), 0o600)
     assert modes == {**files_too, "folder": 0o700}
+
+
+def test_folders_below_what_was_typed_are_no_links(tmp_path: Path) -> None:
+    real, link = tmp_path / "real", tmp_path / "typed"
+    real.mkdir()
+    link.symlink_to(real)
+    assert make_folders(link, "a", "b") == link / "a" / "b"
+    assert (real / "a" / "b").is_dir()
+    (real / "planted").symlink_to(tmp_path)
+    for below in (("planted",), ("planted", "b"), ("a", "b", "c", "d")):
+        (real / "a" / "b" / "c").unlink(missing_ok=True)
+        (real / "a" / "b" / "c").symlink_to(tmp_path)
+        with pytest.raises(OSError, match="symbolic link"):
+            make_folders(link, *below)
+
+
+STRATEGY = """\
+version: 1
+name: sma-cross
+account: {capital: 10000, currency: USD}
+universe: {symbols: [A/USD], bar: 1h}
+data: {candles: {use: synthetic, bars: 400, seed: 3}}
+features: {fast: {use: log_return}}
+MODEL
+risk: {sizing: {use: fixed_fraction, fraction: 45%}}
+"""
+RULES = "signal: {use: rules, long_if: close > open, exit_if: close < open}"
+TRAINED = """\
+model: {use: sklearn, estimator: GaussianNB, training: {train: 10d, step: 10d, min_rows: 100}}
+signal: {use: confidence, threshold: 0.1, exit: {after: 6 bars}}"""
+
+
+@pytest.mark.parametrize(
+    ("words", "planted", "model"),
+    [
+        (("run", "s.yaml", "--out", "out"), "out/sma-cross", RULES),
+        (("sweep", "s.yaml", "--out", "out"), "out/sma-cross", RULES),
+        (("drill", "s.yaml"), "drills", RULES),
+        (("train", "s.yaml"), "models", TRAINED),
+        (("train", "s.yaml"), "models/sma-cross", TRAINED),
+    ],
+    ids=["run", "sweep", "drill", "train", "train below"],
+)
+def test_no_command_writes_through_a_planted_folder(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    planted: str,
+    model: str,
+) -> None:
+    home, away = tmp_path / "home", tmp_path / "away"
+    away.mkdir()
+    (home / planted).parent.mkdir(parents=True)
+    (home / planted).symlink_to(away)
+    sweep = "\nsweep: {over: {risk.sizing.fraction: [10%, 20%]}}\n"
+    text = STRATEGY.replace("MODEL", model) + (sweep if words[0] == "sweep" else "")
+    (home / "s.yaml").write_text(text)
+    monkeypatch.chdir(home)
+    ended = CliRunner().invoke(cli, list(words))
+    assert ended.exit_code != 0
+    assert "symbolic link" in str(ended.exception), ended.exception
+    assert not list(away.iterdir())
+
+
+def test_a_live_run_is_found_in_no_linked_folder(tmp_path: Path) -> None:
+    away = tmp_path / "away"
+    away.mkdir()
+    (tmp_path / "s").symlink_to(away)
+    for fresh in (True, False):
+        with pytest.raises(InputError, match="symbolic link"):
+            find_place(tmp_path, "s", "paper", fresh=fresh, now_ns=0)
+    assert not list(away.iterdir())

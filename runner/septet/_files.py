@@ -10,6 +10,7 @@ user's. So a file is written in one of these ways and in no other:
 - `open_append` and `open_lock`: an existing file is used if it is a regular file and not a link.
   A lock never truncates.
 - `make_folder` for a folder inside such a folder: an existing name must be a real folder.
+  `make_folders` for several below one that a person named, which itself may be a link.
 
 `insist_regular` is for files that a library opens itself, such as a database.
 """
@@ -28,6 +29,7 @@ from septet.errors import InputError
 
 __all__ = [
     "NOT_REGULAR", "create_file", "insist_no_links", "insist_regular", "make_folder",
+    "make_folders",
     "open_append", "open_lock", "open_regular", "replace_file", "replacing",
 ]  # fmt: skip
 
@@ -153,6 +155,23 @@ def make_folder(path: Path, *, mode: int = 0o777) -> Path:
         if not stat.S_ISDIR(path.lstat().st_mode):
             raise _refuse(path, _NO_FOLDER, errno.ENOTDIR) from None
     return path
+
+
+def make_folders(typed: Path, *below: str, mode: int = 0o777) -> Path:
+    """Make a folder that a person named, and folders below it that septet names; return the last.
+
+    What was typed may go through links and be one. None of `below` may: what is written there
+    would lie where a stranger chose.
+
+    Raises
+    ------
+    OSError
+        If one of `below` is a symbolic link or no folder, or a folder cannot be made.
+    """
+    typed.mkdir(parents=True, exist_ok=True)
+    for name in below:
+        typed = make_folder(typed / name, mode=mode)
+    return typed
 
 
 def insist_regular(*paths: Path) -> None:

@@ -13,7 +13,7 @@ import click
 
 from septet._cli import options
 from septet._cli.terminal import echo, echo_json
-from septet._files import replace_file
+from septet._files import make_folder, replace_file
 
 if TYPE_CHECKING:
     from septet._drill.outcome import Outcome
@@ -146,7 +146,7 @@ def _folder(out: Path | None, name: str) -> Path:
 
     try:
         if out is None:
-            Path("drills").mkdir(exist_ok=True)
+            make_folder(Path("drills"))
             return Path(tempfile.mkdtemp(prefix=f"{folder_name(name)}-", dir="drills")).resolve()
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

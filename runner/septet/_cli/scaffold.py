@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from septet._files import replace_file
+from septet._files import make_folders, replace_file
 from septet.errors import InputError
 
 __all__ = ["write_package"]
@@ -131,7 +131,7 @@ def write_package(folder: Path) -> list[str]:
     try:
         for path, text in files.items():
             target = folder / path
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folders(folder, *Path(path).parent.parts)
             filled = text.replace("{package}", package).replace("{name}", name)
             replace_file(target, filled.replace("{{", "{").replace("}}", "}"))
     except OSError as error:

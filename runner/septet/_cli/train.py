@@ -43,9 +43,13 @@ def train(
     from septet._shell.backtest import checks_of
     from septet._shell.learning import features
 
-    folder = out or Path(loaded.base_dir) / "models" / loaded.strategy.name
+    home = Path(loaded.base_dir)
+    folder = out or home / "models" / loaded.strategy.name
+    within = None if out else home
     checks = checks_of(loaded)
-    card = fit_all(loaded.strategy, loaded.resolved, lambda: features(loaded), folder, **checks)
+    card = fit_all(
+        loaded.strategy, loaded.resolved, lambda: features(loaded), folder, within=within, **checks
+    )
     if as_json:
         echo_json(to_json({"folder": str(folder), "card": card}))
         return

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
-from septet._files import open_lock, replace_file, replacing
+from septet._files import make_folders, open_lock, replace_file, replacing
 from septet._text import decode_json
 from septet.errors import DataError
 
@@ -121,7 +121,7 @@ class BarStore:
         Bars that are there already stay as they are, and are not stored again.
         """
         folder = self.path(source, name, bar)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folders(self.root, *folder.relative_to(self.root).parts)
         with _locked(folder):
             parts = self._append(folder, (source, name, bar), frame, covered)
         if parts > _MAX_PARTS:

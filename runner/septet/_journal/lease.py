@@ -25,6 +25,7 @@ from typing import Final, Self
 
 import msgspec
 
+from septet._files import make_folders
 from septet._journal.lock import free, is_locked, lock
 from septet._journal.machine import hold
 from septet._journal.reader import Reader
@@ -179,7 +180,7 @@ def _locked(name: str, holder: Holder, what: str, *, hint: str = "") -> int:
     """Lock a file of the state folder and write the holder's name into it; return its handle."""
     path = state_folder() / "leases" / f"{name}.lock"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(path.parent.parent, path.parent.name)
         handle = lock(path)
     except OSError as problem:
         raise RunError(

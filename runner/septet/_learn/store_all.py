@@ -61,11 +61,13 @@ def fit_all(
     resolved: Mapping[str, Any],
     features: Callable[[], Dataset],
     folder: Path,
+    *,
+    within: Path | None = None,
     **further: Any,
 ) -> dict[str, Any]:
     """Fit a strategy's model on all its rows and store it; return the card.
 
-    `further` goes into the card.
+    `further` goes into the card; below `within` no folder may be a link.
 
     Raises
     ------
@@ -115,15 +117,23 @@ def fit_all(
     text = json.dumps(resolved, sort_keys=True, default=str)
     rows = dataset.x[found.train_rows]
     window = strategy.monitoring.model.psi_window
-    store_model(
-        folder,
-        found.model,
-        found.card,
-        strategy=strategy.name,
-        symbols=list(dataset.symbols),
-        configuration_sha256=hashlib.sha256(text.encode()).hexdigest(),
-        scores=held_out_scores(dataset, trainer, labels, rule, strategy.seed),
-        reference=reference_of(rows, dataset.feature_names, window),
-        **further,
-    )
+    scores = held_out_scores(dataset, trainer, labels, rule, strategy.seed)
+    try:
+        store_model(
+            folder,
+            found.model,
+            found.card,
+            within=within,
+            strategy=strategy.name,
+            symbols=list(dataset.symbols),
+            configuration_sha256=hashlib.sha256(text.encode()).hexdigest(),
+            scores=scores,
+            reference=reference_of(rows, dataset.feature_names, window),
+            **further,
+        )
+    except OSError as problem:
+        raise InputError(
+            f"the model cannot be stored in {folder}: {problem.strerror}",
+            hint="make room there, or name another folder with --out",
+        ) from problem
     return dict(load_model(folder, dataset.feature_names, restore).card)

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from septet._files import open_regular, replace_file
+from septet._files import make_folders, open_regular, replace_file
 from septet._learn.cards import TRAIN_AGAIN, check_card, iso_time, trainer_facts
 from septet._learn.fitting import Fitted, Served
 from septet._learn.flat import FlatModel
@@ -88,12 +88,21 @@ def _seal(card: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def store_model(folder: Path, model: Served, card: Mapping[str, Any], **further: Any) -> Path:
+def store_model(
+    folder: Path,
+    model: Served,
+    card: Mapping[str, Any],
+    *,
+    within: Path | None = None,
+    **further: Any,
+) -> Path:
     """Write a model and its card into a folder; `further` goes into the card.
 
-    Nothing that runs code is written: NumPy arrays without pickle, ONNX bytes among them.
+    Nothing that runs code is written: NumPy arrays without pickle, ONNX bytes among them. Below
+    `within`, the part of the folder that a person named, no folder may be a link.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    top = folder if within is None else within
+    make_folders(top, *folder.relative_to(top).parts)
     for name, data in pack_model(model, card, **further).items():
         replace_file(folder / name, data)
     return folder

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from septet._files import insist_no_links, open_regular
+from septet._files import insist_no_links, make_folders, open_regular
 from septet._journal.lease import RUN_LOCK
 from septet._journal.reader import Reader
 from septet._store.run_folder import folder_name
@@ -110,6 +110,11 @@ def find_place(out: Path, strategy: str, mode: str, *, fresh: bool, now_ns: int)
         The folder cannot be made, or the newest journal cannot be read.
     """
     parent = Path(out) / folder_name(strategy)
+    if parent.is_symlink():
+        raise InputError(
+            f"the run cannot be stored in {parent}: it is a symbolic link",
+            hint="remove the link, or name another folder with --out",
+        )
     if not fresh and (place := _newest(parent, mode)) is not None:
         return place
     stamp = _stamp_after(parent, now_ns)
@@ -117,7 +122,7 @@ def find_place(out: Path, strategy: str, mode: str, *, fresh: bool, now_ns: int)
         seed = f"{strategy}|{mode}|{now_ns}|{os.getpid()}|{attempt}".encode()
         run_id = f"{stamp}-{hashlib.sha256(seed).hexdigest()[:6]}"
         try:
-            parent.mkdir(parents=True, exist_ok=True)
+            make_folders(parent.parent, parent.name)
             (parent / run_id).mkdir(mode=PRIVATE)
         except FileExistsError:
             continue

@@ -74,7 +74,7 @@ def announce_stored(loaded: Any, stored: StoredModel, run_folder: Path, at_ns: i
     fingerprint = str(card["model_sha256"])
     place = f"{_MODELS}/000-{fingerprint[:12]}"
     try:
-        store_model(run_folder / place, stored.model, card)
+        store_model(run_folder / place, stored.model, card, within=run_folder)
     except OSError as problem:
         raise InputError(
             f"the stored model cannot be copied to {run_folder / place}: {problem.strerror}",

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from septet._data.parquet_bounds import columns_within_memory, insist_texts_within_memory
 from septet._data.stamps import iso
-from septet._files import open_regular, replace_file, replacing
+from septet._files import make_folders, open_regular, replace_file, replacing
 from septet._results.result import (
     COUNT,
     FLAG,
@@ -111,7 +111,7 @@ class RunWriter:
         """Reserve a run id: the folder is made exclusively, so two runs never share one."""
         stamp = datetime.fromtimestamp(self._now_ns // 1_000_000_000, UTC)
         try:
-            self._parent.mkdir(parents=True, exist_ok=True)
+            make_folders(self._parent.parent, self._parent.name)
         except OSError as problem:
             if problem.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise self._unwritten("a folder", problem) from problem
@@ -173,7 +173,7 @@ class RunWriter:
         if not path.resolve().is_relative_to(self.folder.resolve()):
             raise ValueError(f"{name!r} is outside the run's folder")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folders(self.folder, *Path(name).parent.parts)
             replace_file(path, data)
         except OSError as problem:
             raise self._unwritten(name, problem) from problem

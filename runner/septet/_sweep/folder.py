@@ -24,7 +24,14 @@ from septet._config.explain import flatten
 from septet._config.tree import dotted
 from septet._data.parquet_bounds import columns_within_memory
 from septet._data.stamps import iso
-from septet._files import insist_no_links, make_folder, open_lock, open_regular, replace_file
+from septet._files import (
+    insist_no_links,
+    make_folder,
+    make_folders,
+    open_lock,
+    open_regular,
+    replace_file,
+)
 from septet._store.run_folder import dump_json, folder_name
 from septet._sweep.setting_row import FIGURES, STATUSES
 from septet._text import decode_json, one_line
@@ -235,7 +242,7 @@ def start_folder(
     parent = Path(root) / folder_name(strategy)
     stamp = datetime.fromtimestamp(now_ns // 1_000_000_000, UTC)
     try:
-        parent.mkdir(parents=True, exist_ok=True)
+        make_folders(parent.parent, parent.name)
         for attempt in range(10_000):
             tag = hashlib.sha256(f"{strategy}|{now_ns}|{attempt}".encode()).hexdigest()[:6]
             folder = parent / f"{stamp:%Y%m%dT%H%M%SZ}-{tag}"
