@@ -17,8 +17,9 @@ from septet import _learn as learn
 from septet import messages as m
 from septet._config import load
 from septet._journal.reader import Reader
+from septet._learn.flat import FlatModel
 from septet._learn.store_all import fit_all
-from septet._learn.stored import iso_time
+from septet._learn.stored import fingerprint, iso_time
 from septet._live.process import LiveResult, run_live
 from septet._live.replay import JOURNAL, replay
 from septet._live.shadow import shadow
@@ -29,7 +30,7 @@ from septet._shell.session import open_session
 from septet._store.journal_view import write_projections
 from septet._store.tables import frames_of
 from septet.cli import cli
-from septet.errors import ConfigError, ModelError
+from septet.errors import ConfigError, ModelError, RunError
 from tests.live.feeds import HOUR_NS, MARKET_NS, World
 from tests.live.test_monitoring import LEARNS, Runner, _before_last
 
@@ -237,3 +238,21 @@ def test_check_reads_the_model_as_a_run_does(tmp_path: Path) -> None:
     inputs = "model.inputs=[level, ret_1]"
     for words in (["--set", inputs], ["--set", inputs, *paper]):
         assert "does not fit the file's features" in reported(*words)
+
+
+@pytest.mark.parametrize("value", [5.0, -1e308])
+def test_answers_that_are_no_probabilities_are_named(tmp_path: Path, value: float) -> None:
+    """They left no decision, and the run spoke of data that are too short."""
+    trees = SMALL.replace("LogisticRegression", "DecisionTreeClassifier")
+    home = _train(tmp_path, trees)
+    stored = learn.load_model(home)
+    arrays = {name: np.array(each) for name, each in stored.model.arrays().items()}
+    arrays["value"][:] = value
+    forged = FlatModel.from_arrays(arrays)
+    card = {**stored.card, "model_sha256": fingerprint(forged)}
+    learn.store_model(home, forged, card)
+    path = tmp_path / "stored.yaml"
+    path.write_text(_stored_text(trees), encoding="utf-8")
+    said = r"the model gives no probabilities: not one of [\d,]+ rows"
+    with pytest.raises(RunError, match=said):
+        backtest(load(path))

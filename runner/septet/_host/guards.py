@@ -59,13 +59,28 @@ def require_outputs(step: str, result: Any, count: int) -> None:
 
 @dataclass
 class Watch:
-    """Where the cursor stands, where the history began, and how far back a step may read."""
+    """Where the cursor stands, where the history began, and how far back a step may read.
+
+    `fault` is the first refusal: a step that catches it goes on, and its run does not.
+    """
 
     step: str
     first: int
     reach: int
     cursor: int = 0
     reads: int = 0
+    fault: StepError | None = None
+
+    def refuse(self, message: str) -> StepError:
+        """Return what to raise for a read that may not be; remember the first."""
+        error = StepError(message)
+        self.fault = self.fault or error
+        return error
+
+    def insist(self) -> None:
+        """Raise again what the step was refused and caught, with the line at which it was."""
+        if self.fault is not None:
+            raise self.fault
 
 
 class GuardedColumn:
@@ -81,31 +96,49 @@ class GuardedColumn:
         watch.reads += 1
         if isinstance(index, slice) or not isinstance(index, int | np.integer):
             what = "a slice" if isinstance(index, slice) else repr(index)
-            raise StepError(
+            raise watch.refuse(
                 f"{watch.step} indexes {self._name} with {what}; expected one whole number, as in "
                 f"{self._name}[i - 1]"
             )
         back = watch.cursor - index
         place = f"{watch.step} reads {self._name}[i {'-' if back >= 0 else '+'} {abs(back)}]"
         if back < 0:
-            raise StepError(f"{place}: the future")
+            raise watch.refuse(f"{place}: the future")
         if index < watch.first:
-            raise StepError(
+            raise watch.refuse(
                 f"{place} at bar {watch.cursor - watch.first} of the history, before its first; "
-                "declare a larger lookback"
+                f"declare a larger lookback; an index that does not move with i "
+                f"({self._name}[0], a bar kept in the state) is never in it: index relative to i"
             )
         if back > watch.reach:
-            raise StepError(
+            raise watch.refuse(
                 f"{place}, farther than the {watch.reach} bars it declares; "
-                "declare a larger lookback or memory"
+                "declare a larger lookback or memory, or, where the index does not move with i, "
+                "index relative to i"
             )
         return self._values[index]
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        raise StepError(f"{self._watch.step} writes to its input {self._name}")
+        raise self._watch.refuse(f"{self._watch.step} writes to its input {self._name}")
 
     def __len__(self) -> int:
-        raise StepError(f"{self._watch.step} asks how long {self._name} is; the window slides")
+        raise self._watch.refuse(
+            f"{self._watch.step} asks how long {self._name} is; the window slides"
+        )
+
+    def __iter__(self) -> Any:
+        raise self._watch.refuse(
+            f"{self._watch.step} iterates over {self._name}, which is the whole window; read one "
+            f"value at a time, as in {self._name}[i - 1]"
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # how Python and NumPy ask what an object is
+            raise AttributeError(name)
+        raise self._watch.refuse(
+            f"{self._watch.step} asks for {self._name}.{name}; of a column one value at a time is "
+            f"read, as in {self._name}[i - 1]"
+        )
 
 
 class GuardedState:
@@ -146,7 +179,7 @@ def watched(step: Step) -> Callable[..., Any]:
         if cursor is None:
             return function(*given)
         watch = Watch(function.__name__, 0, FAR, int(given[cursor]))
-        return function(
+        result = function(
             *(
                 GuardedColumn(name, each, watch)
                 if isinstance(each, np.ndarray) and name not in plain
@@ -154,5 +187,7 @@ def watched(step: Step) -> Callable[..., Any]:
                 for name, each in zip(names, given, strict=True)
             )
         )
+        watch.insist()
+        return result
 
     return called

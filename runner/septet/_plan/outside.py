@@ -135,6 +135,8 @@ def _advance(
             for place, is_age in moving:
                 given[place] = ages[i] if is_age else i
             result = column.function(*given)
+            if watch is not None:
+                watch.insist()
             values = result if len(outs) > 1 else (result,)
             for out, value in zip(outs, values, strict=True):
                 out[i] = value
