@@ -11,6 +11,7 @@ import pytest
 from septet._cache_folder import claim
 from septet._cli import render
 from septet._config import access, credentials
+from septet._data import parquet_bounds
 from septet._data.message_limits import (
     CELL_CHARACTERS,
     CELLS_SHOWN,
@@ -39,7 +40,9 @@ PROMISED = (
     f"must be yours alone ({PRIVATE_FILE:04o}, at most {credentials._LARGEST >> 20} MiB)",
     f"refused before a row is read, and so is a row above {MAX_ROW_BYTES >> 20} MiB",
     f"no tensor of more than {LARGEST_TENSOR:,} values",
-    f"belong to the user alone (mode {PRIVATE_FOLDER:04o})",
+    f"belong to the user, and nobody else can enter it (mode {PRIVATE_FOLDER:04o})",
+    f"made private with all that is in it (folders {PRIVATE_FOLDER:04o}, files",
+    f"no text may be longer than {parquet_bounds._LONGEST_TEXT:,} bytes",
     f"An archive of text is unpacked to at most {text._ALWAYS_UNPACKED // 10**6} MB or "
     f"{text._MOST_UNPACKED} times its size, whichever is more, and text above "
     f"{text.MAX_BYTES // 10**9} GB is refused, or where {text._TIMES} times its size, which",

@@ -96,7 +96,8 @@ def test_a_hostile_file_name_is_shown_by_every_command(tmp_path: Path) -> None:
 
 
 PRINTS = f'''
-from septet.plugin import Config, Input, Reading, feature, monitor
+from septet.plugin import Config
+from septet.plugin.live import monitor
 
 print({EVIL!r} + "imported")
 

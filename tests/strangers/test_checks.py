@@ -52,6 +52,14 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEPTET_CACHE", str(tmp_path / "cache"))
 
 
+ENDS_ANYWAY = {
+    "the future", "the future by way of a setting", "writes to its input", "beyond its look-back",
+    "too few outputs", "too many outputs", "nothing", "a slot it has not", "an exception",
+    "what no compiler takes", "a declaration that fails",
+}  # fmt: skip
+"""What a run refuses by itself, so that no hint offers to run without the check."""
+
+
 @pytest.mark.parametrize("case", UNSOUND)
 def test_a_file_that_uses_it_is_refused_at_its_line(tmp_path: Path, case: str) -> None:
     source, message = UNSOUND[case]
@@ -65,7 +73,7 @@ def test_a_file_that_uses_it_is_refused_at_its_line(tmp_path: Path, case: str) -
     assert message in found.message
     assert re.search(r"steps\.py:\d+", found.message), found.message
     assert found.message.count("\n") == 0
-    assert "--unchecked" in found.hint
+    assert ("--unchecked" in found.hint) is (case not in ENDS_ANYWAY)
 
 
 @pytest.mark.parametrize("case", UNSOUND)

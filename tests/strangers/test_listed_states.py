@@ -37,7 +37,7 @@ def _listed(folder: Path, *, check: bool) -> tuple[str, dict[str, Any]]:
 @pytest.mark.parametrize(("source", "state"), [(SOUND, "kept"), ("", "failed")])
 def test_what_was_checked_is_listed(tmp_path: Path, source: str, state: str) -> None:
     _written(tmp_path, source or next(iter(UNSOUND.values()))[0])
-    assert _listed(tmp_path, check=False)[0] == "unchecked"
+    assert _listed(tmp_path, check=False)[0] == "not checked yet"
     listed, result = _listed(tmp_path, check=True)
     assert listed == result["state"] == state
     assert _listed(tmp_path, check=False)[0] == state, "the next process knows it, too"
@@ -49,7 +49,7 @@ def test_what_was_changed_since_is_unchecked_again(tmp_path: Path) -> None:
     steps = home / "steps.py"
     before = steps.read_text("utf-8")
     steps.write_text(before + "\n# changed\n", "utf-8")
-    assert _listed(tmp_path, check=False)[0] == "unchecked"
+    assert _listed(tmp_path, check=False)[0] == "not checked yet"
     steps.write_text(before, "utf-8")
     assert _listed(tmp_path, check=False)[0] == "kept"
 
@@ -70,4 +70,4 @@ def broken(i, close, x):
 def test_what_needs_settings_was_not_tried_and_stays_unchecked(tmp_path: Path) -> None:
     _written(tmp_path, ASKS)
     listed, result = _listed(tmp_path, check=True)
-    assert (listed, result["state"]) == ("unchecked", "not tried")
+    assert (listed, result["state"]) == ("not checked yet", "not tried")

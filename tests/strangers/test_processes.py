@@ -11,6 +11,7 @@ import pytest
 import septet.testing.verdict as kit
 from septet._host import imports
 from septet._host.reached import reached_of
+from septet.testing.checks import Subject
 from septet.testing.verdict import Check, decisive, state_of
 from tests.strangers.package import installed, write_package
 from tests.strangers.steps import HEAD
@@ -101,7 +102,7 @@ def test_a_step_that_takes_many_calls_is_tried_on_fewer_bars(tmp_path: Path) -> 
     write_package(tmp_path, "odd-process", {"steps.py": HEAD + slow, "manifest.py": ""})
     with installed(tmp_path, "odd_process"):
         module: Any = importlib.import_module("odd_process.steps")
-        trial = kit._Trial(kit.Subject(module.broken, module.broken.config()))
+        trial = kit._Trial(Subject(module.broken, module.broken.config()))
         trial.prepare()
         trial.guarded()
     assert trial.room == kit.LEAST
@@ -122,7 +123,12 @@ def test_a_large_library_is_not_followed_module_by_module(
     """`scipy.stats.norm` took 150 seconds: each of its modules was followed anew."""
     asked: list[str] = []
     found = imports._file_of
-    monkeypatch.setattr(imports, "_file_of", lambda name: asked.append(name) or found(name))
+
+    def counted(name: str) -> Path | None:
+        asked.append(name)
+        return found(name)
+
+    monkeypatch.setattr(imports, "_file_of", counted)
     source = "\nimport scipy.stats\n" + FEATURE + "    return scipy.stats.norm.cdf(close[i])\n"
     write_package(tmp_path, "odd-process", {"steps.py": HEAD + source, "manifest.py": ""})
     with installed(tmp_path, "odd_process"):

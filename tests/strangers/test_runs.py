@@ -122,11 +122,11 @@ def test_the_list_says_what_is_known_of_each(tmp_path: Path, septet: Any) -> Non
         rows = {each["name"]: each["check"] for each in json.loads(out)["plugins"]}
         return rows["mine"], rows["sma"]
 
-    assert state() == ("unchecked", "built in")
+    assert state() == ("not checked yet", "built in")
     assert septet("check", "strategy.yaml")[0] == 0
     assert state() == ("kept", "built in")
     written(tmp_path, COUNTS)
-    assert state() == ("unchecked", "built in")
+    assert state() == ("not checked yet", "built in")
     assert septet("check", "strategy.yaml")[0] == 2
     assert state() == ("failed", "built in")
 

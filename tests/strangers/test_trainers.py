@@ -14,7 +14,8 @@ from tests.strangers.package import installed, write_package
 SOURCE = '''
 import numpy as np
 
-from septet.plugin import Config, Fitted, model
+from septet.plugin import Config
+from septet.plugin.model import Fitted, model
 
 
 class Mean(Config):

@@ -47,7 +47,7 @@ def _state(entry: Registered) -> str:
 
     if entry.distribution == BUILT_IN:
         return "built in"
-    return known_state(entry.qualified) or "unchecked"
+    return known_state(entry.qualified) or "not checked yet"
 
 
 @plugins.command("list")

@@ -41,7 +41,8 @@ def check_names(case: Case) -> None:
         if others:
             case.warn(
                 path,
-                f"{block.use} means septet's; {' and '.join(others)} has one of this name, too",
+                f"{block.use} means septet's; {' and '.join(others)} "
+                f"{'has' if len(others) == 1 else 'have'} one of this name, too",
                 hint=f"write use: septet:{block.use} or use: {others[0]}:{block.use}",
             )
 

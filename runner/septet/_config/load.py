@@ -158,7 +158,9 @@ def _checked(
         verdicts.append(verdict)
         if verdict.state == "failed":
             place = (*path, "use") if tree.at((*path, "use")) is not None else path
-            hint = f"septet plugins check {verdict.plugin}; --unchecked runs without the check"
+            hint = f"septet plugins check {verdict.plugin}"
+            if not verdict.ends_anyway:
+                hint += "; --unchecked runs without the check"
             message = f"{verdict.plugin} must not run: {verdict.failure}"
             problems.append(problem_at(tree, place, message, hint=hint))
         for text in verdict.doubts:

@@ -37,6 +37,11 @@ STATES: Final = ("failed", "not tried", "doubtful", "watched", "kept")
 """What a check comes to, the worst first."""
 
 
+_ENDING: Final = ("names bind", "declares itself", "inside its look-back, no future")
+"""Checks of what a run requires by itself: it is wired, and each read of it is watched."""
+_ENDING_WORDS: Final = ("it does not compile", "of which no hash can be made", "did not end within")
+
+
 @dataclass(frozen=True, slots=True)
 class PluginVerdict:
     """What is known of one plugin of a file.
@@ -52,6 +57,14 @@ class PluginVerdict:
     source: str
     state: str
     checks: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def ends_anyway(self) -> bool:
+        """Whether what failed ends a run with ``--unchecked`` as well."""
+        failed = [(name, text) for name, state, text in self.checks if state == "failed"]
+        return any(
+            name in _ENDING or any(each in text for each in _ENDING_WORDS) for name, text in failed
+        )
 
     @property
     def failure(self) -> str:

@@ -25,7 +25,7 @@ from septet._learn.rules import (
 )
 from septet._learn.schedule import TrainingRule
 from septet._learn.stats import auc, brier
-from septet._learn.stored import load_model, require_readable, store_model
+from septet._learn.stored import Restore, load_model, require_readable, store_model
 from septet._learn.trainer import EstimatorTrainer
 from septet._learn.walk import fit_window
 from septet.errors import InputError, RunError
@@ -56,6 +56,41 @@ def held_out_scores(
     return {"rows": len(rows), "auc": area, "brier": brier(up, label), "hit_rate": hits}
 
 
+def _trainable(strategy: Strategy) -> tuple[Trainer, Restore | None]:
+    """Return the trainer of a strategy's model, and what reads its models back.
+
+    Raises
+    ------
+    InputError
+        If there is none to train, or its models could not be read back.
+    """
+    block = strategy.model
+    if block is None:
+        raise InputError(
+            f"{strategy.name} has no model: there is nothing to train",
+            hint="add a model: block, or run the file as it is",
+        )
+    if stored_folder(block) is not None:
+        raise InputError(
+            f"{strategy.name} decides with a stored model: there is nothing to train",
+            hint="train a file with scheme: walk_forward",
+        )
+    if not type(block.config).learns:
+        raise InputError(
+            f"{block.use} is a model that learns nothing: there is nothing to train",
+            hint="run the file as it is",
+        )
+    trainer = trainer_of(block)
+    restore = restore_of(block)
+    if not isinstance(trainer, EstimatorTrainer) and restore is None:
+        raise InputError(
+            f"models of {trainer.name} cannot be read back: {block.use} of {block.distribution} "
+            "has no restore(arrays)",
+            hint="run the file with scheme: walk_forward, which stores none to decide with",
+        )
+    return trainer, restore
+
+
 def fit_all(
     strategy: Strategy,
     resolved: Mapping[str, Any],
@@ -77,30 +112,9 @@ def fit_all(
     RunError
         If there are too few rows, or a class is missing.
     """
-    block = strategy.model
-    if block is None:
-        raise InputError(
-            f"{strategy.name} has no model: there is nothing to train",
-            hint="add a model: block, or run the file as it is",
-        )
-    if stored_folder(block) is not None:
-        raise InputError(
-            f"{strategy.name} decides with a stored model: there is nothing to train",
-            hint="train a file with scheme: walk_forward",
-        )
-    if not type(block.config).learns:
-        raise InputError(
-            f"{block.use} is a model that learns nothing: there is nothing to train",
-            hint="run the file as it is",
-        )
-    trainer, bar_ns = trainer_of(block), strategy.universe.bar
-    restore = restore_of(block)
-    if not isinstance(trainer, EstimatorTrainer) and restore is None:
-        raise InputError(
-            f"models of {trainer.name} cannot be read back: {block.use} of {block.distribution} "
-            "has no restore(arrays)",
-            hint="run the file with scheme: walk_forward, which stores none to decide with",
-        )
+    trainer, restore = _trainable(strategy)
+    block, bar_ns = strategy.model, strategy.universe.bar
+    assert block is not None
     dataset = features()
     if not len(dataset):
         raise RunError("there are no rows to train on", hint="check the span and the data")

@@ -28,6 +28,7 @@ from septet.errors import InputError, ModelError
 __all__ = [
     "CARD",
     "MODEL",
+    "Restore",
     "StoredModel",
     "fingerprint",
     "iso_time",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +15,7 @@ from septet._host.models import Untrainable
 from septet.testing.bars import HOUR_NS
 from septet.testing.local import LocalServer, Trial
 
-__all__ = ["Case", "NotTried", "called", "takes"]
+__all__ = ["Case", "NotTried", "called", "silent", "takes"]
 
 
 class NotTried(Exception):
@@ -44,6 +46,51 @@ def called(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         if not is_theirs(error):
             raise
         raise located(error) from error
+
+
+class _Printed:
+    """A stream that remembers the first text which code of one package writes to it."""
+
+    def __init__(self, stream: Any, package: str) -> None:
+        self._stream, self._package = stream, package
+        self.said = ""
+
+    def write(self, text: str) -> Any:
+        frame = sys._getframe(1)
+        root = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if root == self._package:
+            self.said = self.said or (
+                f"{frame.f_code.co_filename}:{frame.f_lineno}: it prints {text!r:.60}"
+            )
+            return len(text)
+        return self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def silent(package: str) -> Iterator[None]:
+    """Require of code of a package that it prints nothing.
+
+    Raises
+    ------
+    StepError
+        With the line that does, after whatever else is wrong.
+    """
+    before = sys.stdout, sys.stderr
+    streams = [_Printed(each, package) for each in before]
+    sys.stdout, sys.stderr = streams
+    try:
+        yield
+    except BaseException as error:  # a stranger's method may raise anything
+        if not isinstance(error, NotTried) or not any(each.said for each in streams):
+            raise
+    finally:
+        sys.stdout, sys.stderr = before
+    for each in streams:
+        if each.said:
+            raise StepError(f"{each.said}; what a plugin has to say is its answer, or an exception")
 
 
 def takes(built: Any, method: str, *arguments: str, **named: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -16,8 +17,9 @@ from septet._host.declare import Factory
 from septet._host.guards import StepError
 from septet._host.models import Fitted, Untrainable, Window
 from septet._host.monitoring import MONITOR_VERDICTS, FillRows, Reading, RunView, TradeRows
+from septet._host.reached import root_of
 from septet.testing.bars import HOUR_NS
-from septet.testing.case import Case, NotTried, called, takes
+from septet.testing.case import Case, NotTried, called, silent, takes
 from septet.testing.checks import ConformanceError, placed
 from septet.testing.life import connect_to, live_through
 from septet.testing.local import local_server, opened, opened_async
@@ -51,8 +53,22 @@ def try_object(
     NotTried
         If it cannot be exercised here: it downloads, reads a file, or needs more than is here.
     """
-    given = trial or declaration.trial
+    quiet = nullcontext() if declaration.kind in _SPEAKERS else silent(root_of(declaration.build))
+    with quiet:
+        _try(declaration, config, names, trial or declaration.trial, bar_ns)
 
+
+_SPEAKERS: Final = ("alerts", "venue")
+"""An alert channel may be one that prints; a venue runs in a loop of its own."""
+
+
+def _try(
+    declaration: Factory,
+    config: Any,
+    names: Sequence[str],
+    given: Callable[[Any], Any] | None,
+    bar_ns: int,
+) -> None:
     def build(settings: Any) -> Any:
         return called(declaration.build, settings)
 

@@ -12,7 +12,7 @@ import io
 import json
 import os
 import pickle  # nosec B403
-import subprocess
+import subprocess  # nosec B404
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import redirect_stderr, redirect_stdout
@@ -109,7 +109,7 @@ def answers_elsewhere(
     for seed in SEEDS:
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONDONTWRITEBYTECODE": "1"}
         started.append(
-            subprocess.Popen(
+            subprocess.Popen(  # nosec B603
                 [sys.executable, "-c", _PROGRAM, *sys.path], env=environment,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             )

@@ -21,6 +21,7 @@ from septet._host.declare import Declaration, Step
 from septet._host.imports import OURS, is_followed, is_large
 from septet._host.named_state import names_asked
 from septet._host.reached import functions_of, reached_of, root_of
+from septet._kernel.marks import in_python
 
 __all__ = ["Fault", "faults_of"]
 
@@ -70,7 +71,10 @@ def faults_of(step: Step) -> list[Fault]:
 
 def _faults(function: Callable[..., Any], compiled: bool, seen: set[Any]) -> Iterator[Fault]:
     inner = getattr(function, "__wrapped__", None)
-    if inner is not None:
+    code = getattr(function, "__code__", None)
+    if inner is not None and code and code.co_filename == in_python.__code__.co_filename:
+        function = inner  # of septet's own mark the text counts
+    elif inner is not None:
         yield from _through(inner, compiled, seen)
     if not inspect.isfunction(function):
         return
