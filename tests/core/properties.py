@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from septet._data.bars import SeriesTable
 from septet._kernel import layout
+from septet._plan.binding import UNITS
 from septet._shell.session import Session
 from tests.core.markets import LENGTHS, Rough, calendars_of, rough_market, roughs, series_of
 from tests.core.paths import begin, both, by_batch, by_events, by_shell, finish, plainly, stretch
@@ -131,7 +132,9 @@ def check_interleaved(name: str, data: Any) -> None:
     pair = [data.draw(cases(body_of(name), name), label=each) for each in ("one", "other")]
     alone = [by_batch(each.session()) for each in pair]
     sessions = [each.session() for each in pair]
-    assert sessions[0].plan.module is sessions[1].plan.module
+    for unit in UNITS:
+        one, other = (each.plan.units.of(unit) for each in sessions)
+        assert one.module is other.module
     batches = [begin(each) for each in sessions]
     parts = data.draw(st.integers(2, 9), label="parts")
     with np.errstate(all="ignore"):
