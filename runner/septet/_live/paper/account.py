@@ -14,10 +14,13 @@ import numpy as np
 
 from septet._host.venues import Market
 from septet._kernel import layout, ledger, match
+from septet._rules import ledger as rules
+from septet._rules.run_state import Run
 
 __all__ = ["Booked", "PaperAccount", "ShownSide"]
 
 _LEDGER: Final[Any] = ledger
+_RULES: Final[Any] = rules
 _MATCH: Final[Any] = match
 """The plain text of the compiled rules; steps carry no types."""
 _ROUNDING: Final = 4e-15
@@ -158,9 +161,15 @@ class PaperAccount:
     ) -> Booked:  # fmt: skip
         """Book a fill with the ledger of the backtest."""
         self._C[layout.LOG] = 0
-        _LEDGER.book_fill(
+        run = Run(
+            {
+                "A": self._A, "C": self._C, "B": self._B, "I": self._I,
+                "LI": self._LI, "LF": self._LF,
+            }
+        )  # fmt: skip
+        _RULES.book_fill(
             k, side * units, price, rate, int(self._received), int(maker), market_ns, 0, 0, 0,
-            price, self._A, self._C, self._B, self._I, self._LI, self._LF,
+            price, run,
         )  # fmt: skip
         if self._received and side > 0.0:
             return Booked(self.quantity(k, units - self._LF[0, 3]), True)
