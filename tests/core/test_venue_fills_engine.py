@@ -33,9 +33,11 @@ COMPILED = ("together",)
 NOT_EXACT = {
     "capped": "a stop that is triggered outside counts as an order of the minute before",
     "leaders": "as for capped",
+    "quoting": "the rest of a partly filled entry works until the venue has cancelled it",
     **dict.fromkeys(
-        ("spread", "crowd", "hedged", "funded", "watchers"),
-        "a stop of one symbol fills before the funding of another is paid: sums round differently",
+        ("flips", "spread", "crowd", "hedged", "funded", "watchers"),
+        "a stop fills before the funding of a bar, or of another symbol, is paid: sums round "
+        "differently, and a liquidation is charged without that funding",
     ),
 }
 EXACT = [name for name in names() if name not in NOT_EXACT]
