@@ -35,7 +35,7 @@ NOT_EXACT = {
     "leaders": "as for capped",
     "quoting": "the rest of a partly filled entry works until the venue has cancelled it",
     **dict.fromkeys(
-        ("flips", "spread", "crowd", "hedged", "funded", "watchers"),
+        ("flips", "leaning", "spread", "crowd", "hedged", "funded", "watchers"),
         "a stop fills before the funding of a bar, or of another symbol, is paid: sums round "
         "differently, and a liquidation is charged without that funding",
     ),
