@@ -117,6 +117,9 @@ def test_the_meaning_of_a_package_is_kept_and_read_again(tmp_path, monkeypatch):
     first = digest("K = 1\n")
     assert digest("K = 1\n") == first
     assert len(read) == 1, "it was kept"
+    with monkeypatch.context() as patch:
+        patch.setattr(meaning, "files_of", lambda package: pytest.fail("read a second time"))
+        assert digest("K = 1\n") == first
     assert digest("K = 1  # one\n") == first
     assert digest("K = 2\n") != first
     kept = tmp_path / "plans" / "texts" / "meanings.json"

@@ -1,7 +1,7 @@
 """Digest of what source code means: comments, docstrings and layout are left out.
 
 What is compiled is named by it, so that a comment compiles nothing. Each file is read as Python
-once; what it means is kept by the hash of its bytes.
+once; what it means is kept by the hash of its bytes, and so is what a whole package means.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from septet._text import decode_json
 __all__ = ["meaning_digest", "meaning_of"]
 
 MOST: Final = 5_000
-"""Files whose meaning is kept; beyond that all are read again."""
+"""Files and packages whose meaning is kept; beyond that all are read again."""
 
 
 def meaning_of(source: bytes) -> str:
@@ -58,16 +58,18 @@ def meaning_digest(package: str) -> str:
 def _digest(package: str, raw: str) -> str:
     kept = cache_folder() / "texts" / "meanings.json"
     known = _read(kept)
-    digest, before = hashlib.sha256(), len(known)
+    if raw in known:  # no file is read a second time for a package that has not changed
+        return known[raw]
+    digest = hashlib.sha256()
     for path in files_of(package):
         source = path.read_bytes()
         name = hashlib.sha256(source).hexdigest()
         if name not in known:
             known[name] = meaning_of(source)
         digest.update(f"{path.name} {known[name]}\n".encode())
-    if len(known) > before:
-        _write(kept, known)
-    return digest.hexdigest()
+    known[raw] = digest.hexdigest()
+    _write(kept, known)
+    return known[raw]
 
 
 def _read(kept: Path) -> dict[str, str]:
