@@ -46,13 +46,13 @@ except ImportError:  # no such locks on Windows
 __all__ = ["load_entries", "load_text", "plan_name"]
 
 SEAL: Final = "seal"
-TIMES: Final = {
-    "plan": "it takes ten to forty seconds",
-    "features": "it takes two to ten seconds",
-    "signal": "it takes one or two seconds",
-    "trading": "it takes five to thirty seconds",
+COMPILED: Final = {
+    "plan": ("the plan", "ten to forty seconds"),
+    "features": ("the features", "two to ten seconds"),
+    "signal": ("the signal", "one or two seconds"),
+    "trading": ("the rules of trading", "five to thirty seconds"),
 }
-"""What compiling takes: of a plan that is compiled as a whole, and of each unit."""
+"""What a plan that is compiled as a whole, and each unit, is called, and how long it takes."""
 
 
 @cache
@@ -120,8 +120,8 @@ def _make(folder: Path, text: str, name: str, log: Any, what: str) -> ModuleType
     if _stored(folder):
         _damaged(folder, "it does not match its seal", log)
     _clear(folder)
-    lines = text.count("\n")
-    log(f"compiling the {what} ({lines} lines), once for a strategy of this shape: {TIMES[what]}")
+    lines, (named, seconds) = text.count("\n"), COMPILED[what]
+    log(f"compiling {named} ({lines} lines), once for strategies of this shape: {seconds}")
     with collector_off():
         try:
             module = _import(path, name, text)
