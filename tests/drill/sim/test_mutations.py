@@ -32,10 +32,10 @@ def resends_what_is_uncertain(patch: Patch) -> None:
 
 
 def posts_the_same_id_again(patch: Patch) -> None:
-    doubt = OrderLifecycle.doubt
+    mark_unknown = OrderLifecycle.mark_unknown
 
     def again(lifecycle: OrderLifecycle, child: Any, now_ns: int, text: str) -> None:
-        doubt(lifecycle, child, now_ns, text)
+        mark_unknown(lifecycle, child, now_ns, text)
         lifecycle.commands.append(
             m.Submit(
                 client_id=child.client_id, parent=child.parent, symbol=0,
@@ -44,7 +44,7 @@ def posts_the_same_id_again(patch: Patch) -> None:
             )
         )  # fmt: skip
 
-    patch.setattr(OrderLifecycle, "doubt", again)
+    patch.setattr(OrderLifecycle, "mark_unknown", again)
 
 
 def accepts_not_found_at_once(patch: Patch) -> None:

@@ -69,7 +69,7 @@ def _acked(lifecycle: OrderLifecycle, event: m.Acked) -> None:
     _seen(lifecycle, child, event, event.at_ns)
     old = lifecycle.records.children.get(child.replaces)
     if old is not None and not old.is_final:
-        lifecycle.look(old, event.at_ns)
+        lifecycle.query_until_known(old, event.at_ns)
 
 
 def _echo(
@@ -153,11 +153,11 @@ def _seen(
     if child.seen > seen or child.claim != claim:
         child.reported_ns = now_ns
     if child.claim is not None:
-        child.look_ns = 0
+        child.query_next_ns = 0
     elif not child.contradicted_ns:
-        lifecycle.calm(child, now_ns)
+        lifecycle.schedule_review(child, now_ns)
     lifecycle.settle(child, now_ns)
-    lifecycle.push_cancel(child, now_ns)
+    lifecycle.send_cancel(child, now_ns)
 
 
 def _seen_after(life: OrderLifecycle, child: Child, state: m.OrderState, filled: float) -> None:
@@ -202,10 +202,10 @@ def _rejected(lifecycle: OrderLifecycle, event: m.Rejected) -> None:
         return
     if event.code == "duplicate":
         child.exists = True
-        lifecycle.doubt(child, event.at_ns, "the venue has it already")
+        lifecycle.mark_unknown(child, event.at_ns, "the venue has it already")
         return
     if child.exists:
-        lifecycle.look(child, event.at_ns)
+        lifecycle.query_until_known(child, event.at_ns)
         return
     if event.code == "funds" and child.reduces:
         # a fee that no answer named, or a hand on the account: what is there may be less
@@ -220,7 +220,7 @@ def _rejected(lifecycle: OrderLifecycle, event: m.Rejected) -> None:
         work = lifecycle.records.works.get(old.parent)
         if work is not None:
             work.may_amend = False
-        lifecycle.look(old, event.at_ns)
+        lifecycle.query_until_known(old, event.at_ns)
 
 
 def _uncertain(lifecycle: OrderLifecycle, event: m.Uncertain) -> None:
@@ -228,12 +228,12 @@ def _uncertain(lifecycle: OrderLifecycle, event: m.Uncertain) -> None:
     if child is None or child.is_final:
         return
     if child.exists:
-        lifecycle.look(child, event.at_ns)
+        lifecycle.query_until_known(child, event.at_ns)
     else:
-        lifecycle.doubt(child, event.at_ns, event.text)
+        lifecycle.mark_unknown(child, event.at_ns, event.text)
     old = lifecycle.records.children.get(child.replaces)
     if old is not None:
-        lifecycle.look(old, event.at_ns)
+        lifecycle.query_until_known(old, event.at_ns)
 
 
 def _not_found(lifecycle: OrderLifecycle, event: m.NotFound) -> None:
@@ -245,7 +245,7 @@ def _not_found(lifecycle: OrderLifecycle, event: m.NotFound) -> None:
         lifecycle.cancel_failed(child, now_ns)
         return
     if not child.exists:
-        if child.state == "unknown" and event.asked_ns > child.doubted_ns + settles_ns:
+        if child.state == "unknown" and event.asked_ns > child.unknown_ns + settles_ns:
             lifecycle.finish(child, "rejected", "never_accepted", now_ns)
         return
     if child.claim is not None or event.asked_ns <= child.received_ns + settles_ns:
@@ -291,7 +291,7 @@ def _unreadable(lifecycle: OrderLifecycle, event: m.Unreadable) -> None:
         return
     child = lifecycle.records.children.get(event.client_id)
     if child is not None:
-        lifecycle.look(child, event.at_ns)
+        lifecycle.query_until_known(child, event.at_ns)
     symbols = (event.symbol,) if event.symbol >= 0 else tuple(range(len(lifecycle.checks.symbols)))
     since_ns = max(0, event.at_ns - lifecycle.timing.settles_ns - FILLS_BEFORE_NS)
     lifecycle.commands.append(m.Refresh(what="open_orders"))
@@ -333,7 +333,7 @@ def _open_orders(lifecycle: OrderLifecycle, event: m.OpenOrders) -> None:
         child = records.children[name]
         absent = name not in listed and RANK[child.state] >= RANK["open"]
         if absent and child.claim is None and child.received_ns < stale_ns:
-            lifecycle.look(child, now_ns)
+            lifecycle.query_until_known(child, now_ns)
     if records.kill == "cancelling" and event.asked_ns > records.kill_ns and not ours:
         before = (records.children[name].sent_ns <= records.kill_ns for name in records.live)
         if not any(before):
@@ -490,9 +490,9 @@ def started(lifecycle: OrderLifecycle, now_ns: int) -> None:
         child = records.children[name]
         child.delete_ns = child.delete_next_ns = 0
         if child.exists:
-            lifecycle.look(child, now_ns)
+            lifecycle.query_until_known(child, now_ns)
         else:
-            lifecycle.doubt(child, now_ns, "the process ended before the answer")
+            lifecycle.mark_unknown(child, now_ns, "the process ended before the answer")
     if records.kill:
         records.kill = "cancelling"
         records.kill_next_ns = now_ns

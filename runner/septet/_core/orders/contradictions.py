@@ -88,11 +88,11 @@ def take(
     if first:  # asked again after growing pauses, however often it is said
         child.reported_ns = now_ns
         if child.exists:
-            lifecycle.look(child, now_ns)
+            lifecycle.query_until_known(child, now_ns)
         else:
-            lifecycle.doubt(child, now_ns, f"the venue says {why}")
-    elif not child.look_ns:
-        child.look_ns = now_ns + lifecycle.timing.look_first_ns
+            lifecycle.mark_unknown(child, now_ns, f"the venue says {why}")
+    elif not child.query_next_ns:
+        child.query_next_ns = now_ns + lifecycle.timing.query_first_ns
     lifecycle.settle(child, now_ns)
 
 
@@ -105,5 +105,5 @@ def settle(lifecycle: OrderLifecycle, k: int, gap: float, asked_ns: int, now_ns:
         since_ns = child.contradicted_ns
         if child.symbol == k and since_ns and min(child.agreed_ns, asked_ns) > since_ns:
             child.contradicted_ns, child.contradicted_end = 0, None
-            lifecycle.calm(child, now_ns)
+            lifecycle.schedule_review(child, now_ns)
             lifecycle.settle(child, now_ns)

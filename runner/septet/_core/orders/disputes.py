@@ -24,7 +24,7 @@ __all__ = [
     "RULE",
     "accept_all",
     "accepted_price",
-    "due_ns",
+    "next_time_ns",
     "reconsider",
     "settle",
     "take",
@@ -37,7 +37,7 @@ FIRST_NS, MOST_NS = SECOND_NS, 60 * SECOND_NS
 """First and longest pause between reads of the account."""
 KEPT = 64
 """Disputed executions of a symbol that are kept."""
-PRICE_SURE_NS = 2 * SECOND_NS
+PRICE_WAIT_NS = 2 * SECOND_NS
 """How long the market's prices have to reach that of an execution, before another is taken."""
 CLOCKS_NS = 5 * SECOND_NS
 """By how much stamps of a venue may be off."""
@@ -138,7 +138,7 @@ def _dispute(
     if known is None:
         lifecycle.alert("critical", RULE, text, k)
     if not child.is_final:
-        lifecycle.look(child, now_ns)
+        lifecycle.query_until_known(child, now_ns)
     lifecycle.records.dispute_pause_ns[k] = FIRST_NS
     _ask(lifecycle, k, now_ns)
 
@@ -166,11 +166,11 @@ def _ask(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
     lifecycle.commands.append(m.Refresh(what="holdings"))
     pause_ns = records.dispute_pause_ns.get(k, FIRST_NS)
     newest_ns = max((each.since_ns for each in _open(lifecycle, k)), default=now_ns)
-    sure_ns = (
+    complete_ns = (
         newest_ns + lifecycle.timing.settles_ns + FIRST_NS
     )  # from then on a read shows all of it
     next_ns = now_ns + pause_ns
-    records.dispute_next_ns[k] = sure_ns if now_ns < sure_ns < next_ns else next_ns
+    records.dispute_next_ns[k] = complete_ns if now_ns < complete_ns < next_ns else next_ns
     records.dispute_pause_ns[k] = min(2 * pause_ns, MOST_NS)
 
 
@@ -183,10 +183,10 @@ def tick(lifecycle: OrderLifecycle, now_ns: int) -> None:
                 _ask(lifecycle, k, now_ns)
 
 
-def due_ns(lifecycle: OrderLifecycle, now_ns: int, due: int) -> int:
-    """Return when something disputed is asked for next, or `due` if that is not later."""
-    times = [each for each in lifecycle.records.dispute_next_ns.values() if now_ns < each < due]
-    return min(times, default=due)
+def next_time_ns(lifecycle: OrderLifecycle, now_ns: int, next_ns: int) -> int:
+    """Return the next time at which a disputed fill is queried, at most `next_ns`."""
+    times = [each for each in lifecycle.records.dispute_next_ns.values() if now_ns < each < next_ns]
+    return min(times, default=next_ns)
 
 
 def reconsider(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
@@ -292,7 +292,7 @@ def _book(lifecycle: OrderLifecycle, k: int, held: list[Disputed], now_ns: int) 
         if one.client_id in children
         and _price_fault(lifecycle, children[one.client_id], one.fill, now_ns)
     ]  # fmt: skip
-    if any(now_ns - one.since_ns < PRICE_SURE_NS for one in wrong):
+    if any(now_ns - one.since_ns < PRICE_WAIT_NS for one in wrong):
         return False
     for each in held:
         child = children.get(each.client_id)

@@ -51,21 +51,21 @@ class OrderLifecycle:
         self.dirty = True
         self.touched: set[int] = set(range(len(checks.symbols)))
 
-    # ------------------------------------------------------------------ what is said
+    # ------------------------------------------------------------------ reports
 
     def instrument(self, k: int) -> Instrument:
-        """Return what the venue lets trade of a symbol."""
+        """Return the lot, minimum and precision of a symbol."""
         return self.checks.symbols[k].instrument
 
     def alert(
         self, level: Level, event: str, text: str,
         symbol: int = -1,
     ) -> None:  # fmt: skip
-        """Tell a person."""
+        """Send an alert."""
         self.commands.append(m.Alerted(level=level, event=event, text=text, symbol=symbol))
 
     def changed(self, child: Child) -> None:
-        """Say where a child is."""
+        """Report the state of a child."""
         self.commands.append(
             m.Changed(
                 order=child.parent,
@@ -90,7 +90,7 @@ class OrderLifecycle:
     # ------------------------------------------------------------------ states
 
     def move(self, child: Child, state: m.OrderState, reason: str = "") -> bool:
-        """Move a state forward; return False where that would be backward or nowhere."""
+        """Move a state forward; return False where it would go back or stay."""
         if RANK[state] <= RANK[child.state]:
             return False
         was = child.state
@@ -111,7 +111,7 @@ class OrderLifecycle:
         """Make a child final; what follows for its parent is decided by `proceed`."""
         self.move(child, state, reason)
         child.final_ns = max(1, now_ns)
-        child.look_ns = child.fills_ns = child.delete_ns = child.contradicted_ns = 0
+        child.query_next_ns = child.fills_ns = child.delete_ns = child.contradicted_ns = 0
         self._found(child, "the order has ended")
         self.records.live.remove(child.client_id)
         self.records.finals.append(child.client_id)
@@ -136,21 +136,21 @@ class OrderLifecycle:
         return child.counted < child.seen - child.tolerance
 
     def _miss(self, child: Child, now_ns: int) -> None:
-        """Begin to look for lost fills: a moment later, they often only come after the word."""
+        """Begin to query for lost fills, after a pause: they often arrive just after the report."""
         if child.missing_ns == 0:
             child.missing_ns = now_ns
-            child.fills_pause_ns = self.timing.look_first_ns
+            child.fills_pause_ns = self.timing.query_first_ns
             child.fills_ns = now_ns + child.fills_pause_ns
 
     @staticmethod
     def lost_text(child: Child) -> str:
-        """Say what a venue tells of a child, and what of it is known."""
+        """Return what the venue reports of a child, and how much of it is known."""
         if child.contradicted_ns:
             return f"{child.client_id}: told {child.contradiction}; {child.counted:.12g} found"
         return f"{child.client_id}: {child.seen:.12g} filled, {child.counted:.12g} found"
 
     def _found(self, child: Child, by: str) -> None:
-        """No execution of a child is missing any more."""
+        """Record that no execution of a child is missing any more."""
         child.missing_ns = child.account_ns = 0
         if child.lost:
             child.lost, k = False, child.symbol
@@ -158,10 +158,10 @@ class OrderLifecycle:
             if not any(other.lost and other.symbol == k for other in children):
                 self.commands += self.guards.clear(LOST, by, symbol=k)
 
-    # ------------------------------------------------------------------ questions
+    # ------------------------------------------------------------------ queries
 
-    def ask(self, child: Child) -> None:
-        """Ask the venue about a child."""
+    def query(self, child: Child) -> None:
+        """Query the venue for the state of a child."""
         self.commands.append(
             m.Query(
                 client_id=child.client_id,
@@ -172,26 +172,26 @@ class OrderLifecycle:
             )
         )
 
-    def look(self, child: Child, now_ns: int) -> None:
-        """Ask now, then again after growing pauses, until an answer calms it."""
+    def query_until_known(self, child: Child, now_ns: int) -> None:
+        """Query now, then again after growing pauses, until a review is scheduled instead."""
         if child.is_final:
             return
-        self.ask(child)
-        child.look_pause_ns = self.timing.look_first_ns
-        child.look_ns = now_ns + child.look_pause_ns
+        self.query(child)
+        child.query_pause_ns = self.timing.query_first_ns
+        child.query_next_ns = now_ns + child.query_pause_ns
 
-    def calm(self, child: Child, now_ns: int) -> None:
-        """Nothing is wrong with a child: ask again only once in a while."""
+    def schedule_review(self, child: Child, now_ns: int) -> None:
+        """Schedule the next query of a child of which nothing is unclear."""
         timing = self.timing
         quick = child.kind == "market" or child.cancels or (child.protects and child.counted > 0.0)
-        child.look_pause_ns = 0
-        child.look_ns = now_ns + (timing.market_review_ns if quick else timing.review_ns)
+        child.query_pause_ns = 0
+        child.query_next_ns = now_ns + (timing.market_review_ns if quick else timing.review_ns)
 
-    def doubt(self, child: Child, now_ns: int, text: str) -> None:
-        """Nobody knows whether the venue has accepted a child."""
+    def mark_unknown(self, child: Child, now_ns: int, text: str) -> None:
+        """Move a child to the state unknown: whether the venue has accepted it is not known."""
         if child.is_final:
             return
-        child.doubted_ns = max(child.doubted_ns, now_ns)
+        child.unknown_ns = max(child.unknown_ns, now_ns)
         if self.move(child, "unknown", text):
             self.commands += self.guards.trip(
                 "unknown_order", now_ns, symbol=child.symbol, text=f"{child.client_id}: {text}"
@@ -201,17 +201,17 @@ class OrderLifecycle:
                 text = f"it is unknown whether the stop {child.client_id} rests at the venue: "
                 text += f"{held:.12g} may be without one until it is found"
                 self.alert("error", "stop_unconfirmed", text, child.symbol)
-        self.look(child, now_ns)
+        self.query_until_known(child, now_ns)
 
     # ------------------------------------------------------------------ cancels
 
-    def want_cancel(self, child: Child, now_ns: int) -> None:
-        """Cancel a child, as soon and as often as that takes."""
+    def request_cancel(self, child: Child, now_ns: int) -> None:
+        """Cancel a child; the DELETE is repeated until the order is gone."""
         if not child.cancels and not child.is_final:
             child.cancels = True
-            self.push_cancel(child, now_ns)
+            self.send_cancel(child, now_ns)
 
-    def push_cancel(self, child: Child, now_ns: int) -> None:
+    def send_cancel(self, child: Child, now_ns: int) -> None:
         """Send a DELETE where one is requested, none is on its way and the order was seen since."""
         killing = self.records.kill == "cancelling" and child.sent_ns <= self.records.kill_ns
         if (
@@ -232,14 +232,14 @@ class OrderLifecycle:
         )
 
     def cancel_failed(self, child: Child, now_ns: int) -> None:
-        """A DELETE did not say that the order is gone: look before the next one."""
+        """Query a child whose DELETE was not confirmed, before the next DELETE is sent."""
         timing = self.timing
         child.delete_ns = 0
         child.delete_failed_ns = now_ns
-        pause = 2 * child.delete_pause_ns or timing.look_first_ns
-        child.delete_pause_ns = min(pause, timing.look_most_ns)
+        pause = 2 * child.delete_pause_ns or timing.query_first_ns
+        child.delete_pause_ns = min(pause, timing.query_longest_ns)
         child.delete_next_ns = now_ns + child.delete_pause_ns
-        self.look(child, now_ns)
+        self.query_until_known(child, now_ns)
 
     # ------------------------------------------------------------------ fills
 
@@ -295,7 +295,7 @@ class OrderLifecycle:
         )
 
     def _suspect(self, child: Child, fill: m.Filled, late: bool) -> None:
-        """Say what should not be."""
+        """Send an alert where a fill contradicts its order."""
         if late:
             text = f"{child.client_id}: a fill came after the order was {child.state}"
             self.alert("critical", "late_fill", text, child.symbol)
@@ -306,30 +306,30 @@ class OrderLifecycle:
             text = f"{child.client_id}: {child.counted:.12g} filled of {child.quantity:.12g}"
             self.alert("critical", "overfill", text, child.symbol)
 
-    # ------------------------------------------------------------------ time
+    # ------------------------------------------------------------------ timers
 
     def tick(self, child: Child, now_ns: int) -> None:
-        """Do what a child is due for."""
+        """Run the timers of a child that have expired."""
         timing = self.timing
         if child.delete_ns and now_ns - child.delete_ns >= timing.answer_within_ns:
             self.cancel_failed(child, now_ns)
-        if child.look_ns and now_ns >= child.look_ns:
+        if child.query_next_ns and now_ns >= child.query_next_ns:
             if child.state == "submitted":
-                self.doubt(child, now_ns, "no answer")
+                self.mark_unknown(child, now_ns, "no answer")
             else:
-                self.ask(child)
-                pause = 2 * child.look_pause_ns or timing.look_first_ns
-                child.look_pause_ns = min(pause, timing.look_most_ns)
-                child.look_ns = now_ns + child.look_pause_ns
+                self.query(child)
+                pause = 2 * child.query_pause_ns or timing.query_first_ns
+                child.query_pause_ns = min(pause, timing.query_longest_ns)
+                child.query_next_ns = now_ns + child.query_pause_ns
         if child.fills_ns and now_ns >= child.fills_ns:
             self.refresh_fills(child)
-            child.fills_pause_ns = min(2 * child.fills_pause_ns, timing.look_most_ns)
+            child.fills_pause_ns = min(2 * child.fills_pause_ns, timing.query_longest_ns)
             child.fills_ns = now_ns + child.fills_pause_ns
             if not child.alarmed and now_ns - child.missing_ns >= timing.wait_alarm_ns:
                 child.alarmed = True
                 self.alert("critical", LOST, self.lost_text(child), child.symbol)
         if child.cancels:
-            self.push_cancel(child, now_ns)
+            self.send_cancel(child, now_ns)
 
     def reducible(self, k: int) -> float:
         """Position of a symbol that a new order may reduce (base, signed): what the account holds.
@@ -362,23 +362,23 @@ class OrderLifecycle:
             m.Refresh(what="fills", symbols=(child.symbol,), since_ns=since_ns, trace=child.trace)
         )
 
-    def due_ns(self, child: Child, now_ns: int, due_ns: int) -> int:
-        """Return when a child is due next after `now_ns`, or `due_ns` if that is not later."""
-        if now_ns < child.look_ns < due_ns:
-            due_ns = child.look_ns
-        if now_ns < child.fills_ns < due_ns:
-            due_ns = child.fills_ns
+    def next_time_ns(self, child: Child, now_ns: int, next_ns: int) -> int:
+        """Return when a timer of a child expires after `now_ns`, at most `next_ns`."""
+        if now_ns < child.query_next_ns < next_ns:
+            next_ns = child.query_next_ns
+        if now_ns < child.fills_ns < next_ns:
+            next_ns = child.fills_ns
         if child.delete_ns:
             lost_ns = child.delete_ns + self.timing.answer_within_ns
-            return lost_ns if now_ns < lost_ns < due_ns else due_ns
+            return lost_ns if now_ns < lost_ns < next_ns else next_ns
         if child.cancels and child.received_ns > child.delete_failed_ns:
-            return child.delete_next_ns if now_ns < child.delete_next_ns < due_ns else due_ns
-        return due_ns
+            return child.delete_next_ns if now_ns < child.delete_next_ns < next_ns else next_ns
+        return next_ns
 
     # ------------------------------------------------------------------ exposure
 
     def open_quantity(self, k: int, *, strangers: bool = True) -> tuple[float, float]:
-        """Return what open orders of a symbol, ours and strangers', could still buy and sell."""
+        """Return what open orders of a symbol, own and third-party, could still buy and sell."""
         buys = sells = 0.0
         records = self.records
         for name in records.live:
@@ -395,8 +395,8 @@ class OrderLifecycle:
                 sells += other.rest if other.sign < 0 else 0.0
         return buys, sells
 
-    def weigh(self) -> None:
-        """Tell the checks what is held and open where that has changed."""
+    def report_exposure(self) -> None:
+        """Pass the checks the position and open orders of each symbol where they have changed."""
         records = self.records
         for k in self.touched:
             is_open = records.live or records.outside
@@ -411,9 +411,9 @@ class OrderLifecycle:
 
 
 def trade_key(fill: m.Filled, of: str) -> str:
-    """Return what a trade is known by; `of` names its order.
+    """Return the key that identifies a trade; `of` names its order.
 
-    A trade id alone may come again: a test network that begins anew counts from one, and both
-    sides of a trade with oneself have the same. Our own ids never do.
+    A trade id alone is not unique: a test network that is reset counts from one again, and both
+    sides of a trade with oneself have the same id. Our own client ids are never reused.
     """
     return f"{fill.venue}|{fill.symbol}|{fill.trade_id}|{of}"

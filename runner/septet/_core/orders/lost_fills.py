@@ -29,7 +29,7 @@ def _lost(lifecycle: OrderLifecycle, k: int) -> list[Child]:
 
 def tick(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
     """Block entries once executions are missing for a moment; ask for the account ever again."""
-    if not child.missing_ns or now_ns < child.missing_ns + lifecycle.timing.look_first_ns:
+    if not child.missing_ns or now_ns < child.missing_ns + lifecycle.timing.query_first_ns:
         return
     if not child.lost:
         child.lost, child.account_pause_ns = True, FIRST_NS
@@ -44,9 +44,9 @@ def tick(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
         return
     lifecycle.commands.append(m.Refresh(what="holdings"))
     pause_ns = child.account_pause_ns
-    sure_ns = child.reported_ns + lifecycle.timing.settles_ns + FIRST_NS
+    complete_ns = child.reported_ns + lifecycle.timing.settles_ns + FIRST_NS
     next_ns = now_ns + pause_ns
-    child.account_ns = sure_ns if now_ns < sure_ns < next_ns else next_ns
+    child.account_ns = complete_ns if now_ns < complete_ns < next_ns else next_ns
     child.account_pause_ns = min(2 * pause_ns, MOST_NS)
 
 
@@ -159,7 +159,7 @@ def _gone(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
     child.seen, child.contradicted_ns, child.contradicted_end = child.counted, 0, None
     if claim is None:
         lifecycle.alert("warning", LOST, f"{text}: left out", child.symbol)
-        lifecycle.calm(child, now_ns)
+        lifecycle.schedule_review(child, now_ns)
         lifecycle.settle(child, now_ns)
         return
     lifecycle.alert("warning", LOST, f"{text}: the order counts as gone", child.symbol)

@@ -268,25 +268,25 @@ class Orders:
     def _wake(self, now_ns: int) -> None:
         """Ask for the next tick, where it is earlier than the one already asked for."""
         lifecycle, records = self._lifecycle, self._lifecycle.records
-        due_ns = records.woken_ns or NEVER_NS
-        asked_ns = due_ns
+        next_ns = records.woken_ns or NEVER_NS
+        asked_ns = next_ns
         for name in records.live:
-            due_ns = lifecycle.due_ns(records.children[name], now_ns, due_ns)
+            next_ns = lifecycle.next_time_ns(records.children[name], now_ns, next_ns)
         for work in records.works.values():
             if not work.children or work.retry_ns or work.waiting_ns or work.patience_until_ns:
-                due_ns = sending.due_ns(lifecycle, work, now_ns, due_ns)
+                next_ns = sending.next_time_ns(lifecycle, work, now_ns, next_ns)
         for stop in records.stops.values():
-            if stop.quantity and now_ns < stop.retry_ns < due_ns:
-                due_ns = stop.retry_ns
-        if records.kill == "cancelling" and now_ns < records.kill_next_ns < due_ns:
-            due_ns = records.kill_next_ns
-        due_ns = disputes.due_ns(lifecycle, now_ns, due_ns)
+            if stop.quantity and now_ns < stop.retry_ns < next_ns:
+                next_ns = stop.retry_ns
+        if records.kill == "cancelling" and now_ns < records.kill_next_ns < next_ns:
+            next_ns = records.kill_next_ns
+        next_ns = disputes.next_time_ns(lifecycle, now_ns, next_ns)
         wake_ns = lifecycle.guards.wake_ns()
-        if now_ns < wake_ns < due_ns:
-            due_ns = wake_ns
-        if due_ns < asked_ns:
-            records.woken_ns = due_ns
-            lifecycle.commands.append(m.Wake(at_ns=due_ns))
+        if now_ns < wake_ns < next_ns:
+            next_ns = wake_ns
+        if next_ns < asked_ns:
+            records.woken_ns = next_ns
+            lifecycle.commands.append(m.Wake(at_ns=next_ns))
 
     def _forget(self, now_ns: int) -> None:
         """Forget orders that have been final for long; their fills stay known by their times."""
@@ -374,7 +374,7 @@ class Orders:
     def wants(self, client_id: str) -> bool:
         """Whether a child that has not left yet still should, as far as is known now."""
         child = self._lifecycle.records.children.get(client_id)
-        return child is None or sending.is_wanted(self._lifecycle, child)
+        return child is None or sending.is_unblocked(self._lifecycle, child)
 
     def unsettled(self) -> list[str]:
         """Return the client ids of everything that is not final."""

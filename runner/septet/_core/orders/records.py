@@ -62,7 +62,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     amends
         Whether the venue replaces what is left of an order, and never more than that, in one
         request. Where it cannot promise that, an order is cancelled and a new one sent.
-    look_first_ns, look_most_ns
+    query_first_ns, query_longest_ns
         First and longest pause between questions about one order.
     answer_within_ns
         After which a request without an answer is taken for lost.
@@ -80,8 +80,8 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 
     settles_ns: int = 10 * SECOND_NS
     amends: bool = False
-    look_first_ns: int = SECOND_NS // 4
-    look_most_ns: int = 5 * SECOND_NS
+    query_first_ns: int = SECOND_NS // 4
+    query_longest_ns: int = 5 * SECOND_NS
     answer_within_ns: int = 15 * SECOND_NS
     send_within_ns: int = 5 * SECOND_NS
     review_ns: int = 30 * SECOND_NS
@@ -208,10 +208,10 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     claim: m.OrderState | None = None
     claim_text: str = ""
     received_ns: int = 0
-    doubted_ns: int = 0
+    unknown_ns: int = 0
     vanished_ns: int = 0
-    look_ns: int = 0
-    look_pause_ns: int = 0
+    query_next_ns: int = 0
+    query_pause_ns: int = 0
     fills_ns: int = 0
     fills_pause_ns: int = 0
     missing_ns: int = 0

@@ -16,8 +16,8 @@ from septet._core.orders.lifecycle import Level, OrderLifecycle
 from septet._core.orders.records import DUST, Child, Ended, Parent, Work, tolerated
 
 __all__ = [
-    "advance", "due_ns", "end", "finished", "is_wanted", "reprice", "request_cancel", "tick",
-    "trim",
+    "advance", "end", "finished", "is_unblocked", "next_time_ns", "reprice", "request_cancel",
+    "tick", "trim",
 ]  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def request_cancel(lifecycle: OrderLifecycle, work: Work, reason: str, now_ns: i
     work.cancelled = work.cancelled or reason
     children = _children(lifecycle, work)
     for child in children:
-        lifecycle.want_cancel(child, now_ns)
+        lifecycle.request_cancel(child, now_ns)
     finished = (lifecycle.records.children[name].parent for name in lifecycle.records.finished)
     if not children and work.parent.number not in finished:
         end(lifecycle, work, "cancelled", work.cancelled)
@@ -181,7 +181,7 @@ def _cancel_resting(lifecycle: OrderLifecycle, work: Work, live: list[Child], no
         if child.kind != "market":
             if other is not None and not child.protects:
                 other.cancelled = other.cancelled or "superseded"
-            lifecycle.want_cancel(child, now_ns)
+            lifecycle.request_cancel(child, now_ns)
     waiting.wait(lifecycle, work, live[0], now_ns)
 
 
@@ -217,7 +217,7 @@ def _rejection(
     trigger: float | None, now_ns: int, *, changes: bool, replaces: float = 0.0,
 ) -> str:  # fmt: skip
     """Return what keeps a child, new or changed, from leaving, or ""."""
-    lifecycle.weigh()
+    lifecycle.report_exposure()
     reason, k = "", parent.symbol
     if not parent.reduces:
         reason = "operator_halt" if lifecycle.records.kill else lifecycle.guards.blocked(k)
@@ -314,7 +314,7 @@ def _stopped(lifecycle: OrderLifecycle, work: Work, reason: str, now_ns: int) ->
     return True
 
 
-def is_wanted(lifecycle: OrderLifecycle, child: Child) -> bool:
+def is_unblocked(lifecycle: OrderLifecycle, child: Child) -> bool:
     """Whether nothing cancels or blocks a child; a reduction, a flip too, no guard holds up."""
     if child.reduces or child.protects:
         return True
@@ -380,7 +380,7 @@ def _new(
         quantity=quantity, tolerance=tolerated(quantity, lot),
         kind=kind, limit_price=limit, trigger_price=trigger, reduces=parent.reduces,
         protects=False, sent_ns=now_ns, trace=parent.trace, state="submitted",
-        look_ns=now_ns + timing.send_within_ns + timing.answer_within_ns,
+        query_next_ns=now_ns + timing.send_within_ns + timing.answer_within_ns,
     )  # fmt: skip
     records.children[name] = child
     records.live.append(name)
@@ -400,7 +400,7 @@ def tick(lifecycle: OrderLifecycle, work: Work, now_ns: int) -> None:
     if now_ns >= work.patience_until_ns:
         work.takes = True
         for child in children:
-            lifecycle.want_cancel(child, now_ns)
+            lifecycle.request_cancel(child, now_ns)
         return
     quote = _quote(lifecycle, parent.symbol, now_ns)
     next_ns = work.repriced_ns + lifecycle.timing.reprice_ns
@@ -449,7 +449,7 @@ def reprice(lifecycle: OrderLifecycle, work: Work, price: float, now_ns: int) ->
     lifecycle.checks.amended(now_ns)
     if not lifecycle.timing.amends or not work.may_amend:
         work.again, work.price = True, price
-        lifecycle.want_cancel(old, now_ns)
+        lifecycle.request_cancel(old, now_ns)
         return True
     new = _new(lifecycle, work, "limit", quantity, limit, None, now_ns)
     new.replaces, old.replaced_by = old.client_id, new.client_id
@@ -478,23 +478,23 @@ def trim(lifecycle: OrderLifecycle, work: Work, now_ns: int) -> None:
         replaced = old is not None and old.is_final and not child.cancels
         if replaced and child.rest > rest + child.tolerance:
             work.again, work.price = True, child.limit_price
-            lifecycle.want_cancel(child, now_ns)
+            lifecycle.request_cancel(child, now_ns)
 
 
-def due_ns(lifecycle: OrderLifecycle, work: Work, now_ns: int, due_ns: int) -> int:
-    """Return when a parent is due next after `now_ns`, or `due_ns` if that is not later."""
+def next_time_ns(lifecycle: OrderLifecycle, work: Work, now_ns: int, next_ns: int) -> int:
+    """Return when a timer of a parent expires after `now_ns`, at most `next_ns`."""
     parent = work.parent
     if not work.children and not parent.reduces and parent.deadline_ns > 0:
-        due_ns = _sooner(parent.deadline_ns + 1, now_ns, due_ns)
+        next_ns = _sooner(parent.deadline_ns + 1, now_ns, next_ns)
     if work.retry_ns:
-        due_ns = _sooner(work.retry_ns, now_ns, due_ns)
+        next_ns = _sooner(work.retry_ns, now_ns, next_ns)
     if work.waiting_ns:
-        due_ns = _sooner(work.waiting_ns + waiting.patience_ns(lifecycle, work), now_ns, due_ns)
+        next_ns = _sooner(work.waiting_ns + waiting.patience_ns(lifecycle, work), now_ns, next_ns)
     if work.patience_until_ns and not work.takes:
-        due_ns = _sooner(work.patience_until_ns, now_ns, due_ns)
-        due_ns = _sooner(work.repriced_ns + lifecycle.timing.reprice_ns, now_ns, due_ns)
-    return due_ns
+        next_ns = _sooner(work.patience_until_ns, now_ns, next_ns)
+        next_ns = _sooner(work.repriced_ns + lifecycle.timing.reprice_ns, now_ns, next_ns)
+    return next_ns
 
 
-def _sooner(at_ns: int, now_ns: int, due_ns: int) -> int:
-    return at_ns if now_ns < at_ns < due_ns else due_ns
+def _sooner(at_ns: int, now_ns: int, next_ns: int) -> int:
+    return at_ns if now_ns < at_ns < next_ns else next_ns

@@ -109,7 +109,7 @@ def advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
             covers = child.quantity <= target + child.tolerance
         if target > 0.0 and child.sign == sign and covers and moved < least:
             return
-        lifecycle.want_cancel(child, now_ns)
+        lifecycle.request_cancel(child, now_ns)
         return
     if target <= 0.0:
         _report_too_small(lifecycle, k, stop, lifecycle.reducible(k))
@@ -150,7 +150,7 @@ def _submit(
         client_id=stop.child, parent=-1, symbol=k, sign=sign, quantity=quantity,
         tolerance=tolerated(quantity, lifecycle.instrument(k).lot), kind="stop",
         limit_price=None, trigger_price=trigger, reduces=True, protects=True, sent_ns=now_ns,
-        trace=stop.trace, look_ns=now_ns + timing.send_within_ns + timing.answer_within_ns,
+        trace=stop.trace, query_next_ns=now_ns + timing.send_within_ns + timing.answer_within_ns,
     )  # fmt: skip
     records.children[child.client_id] = child
     records.live.append(child.client_id)

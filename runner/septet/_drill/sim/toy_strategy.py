@@ -27,7 +27,7 @@ __all__ = ["TIMING", "Toy", "toys"]
 
 TAG: Final = "t0000000"
 TIMING: Final = Timing(
-    settles_ns=SETTLES_NS, look_first_ns=250 * MS, look_most_ns=4 * SECOND,
+    settles_ns=SETTLES_NS, query_first_ns=250 * MS, query_longest_ns=4 * SECOND,
     answer_within_ns=TIMEOUT_NS + 2 * SECOND, send_within_ns=2 * SECOND, review_ns=10 * SECOND,
     wait_alarm_ns=20 * SECOND, retry_most_ns=8 * SECOND,
 )  # fmt: skip
