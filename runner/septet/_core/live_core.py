@@ -415,7 +415,7 @@ class LiveCore:
         parent = Parent(
             number=each.order, symbol=each.symbol, quantity=each.units / scale,
             kind=made.order_type, limit_price=made.limit_price, trigger_price=made.trigger_price,
-            reduces=each.reduces, whole=made.reason != "rebalance", reason=made.reason,
+            reduces=each.reduces, closes_all=made.reason != "rebalance", reason=made.reason,
             decided_price=each.price, deadline_ns=self._now_ns + within_ns if within_ns else 0,
             spends=not each.reduces, patience_ns=0 if each.reduces else rules.patience_ns,
             max_slippage=0.0 if each.reduces else rules.max_slippage, trace=trace,

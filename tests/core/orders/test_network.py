@@ -241,7 +241,7 @@ def test_a_reduction_that_waits_on_is_said_again_ever_more_seldom() -> None:
     bench.hold(1.0)
     resting = bench.order(1, -0.5, kind="limit", limit_price=1.2 * PRICE, reduces=True)
     bench.ack(resting)
-    bench.want(2, -1.0, whole=True)
+    bench.want(2, -1.0, closes_all=True)
     for _ in range(40):
         bench.after_s(5)
         for each in bench.take(m.Cancel):

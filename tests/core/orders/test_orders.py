@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from septet import messages as m
-from septet._core.orders import Ended, External, Foreign, Timing
+from septet._core.orders import Ended, Foreign, ThirdPartyActivity, Timing
 from tests.core.orders.bench import SETTLES, Bench
 from tests.core.orders.market import PRICE, SECOND, TAG
 
@@ -360,8 +360,8 @@ def test_e18_an_order_of_somebody_else_is_told_once_and_counts_into_limits() -> 
     )  # fmt: skip
     bench.handle(other)
     bench.list_open(other)
-    assert bench.outcomes == [External(0, "web_1", 4.0)]
-    assert bench.alerted("external_order") == ["warning"]
+    assert bench.outcomes == [ThirdPartyActivity(0, "web_1", 4.0)]
+    assert bench.alerted("third_party_order") == ["warning"]
     assert bench.core.band(0) == (0.0, 4.0)
     bench.list_open()
     assert bench.core.band(0) == (0.0, 0.0)
@@ -374,7 +374,7 @@ def test_e18_a_fill_of_somebody_else_is_not_booked() -> None:
     fill = bench.execute(order, 3.0, client_id="web_1", venue_order_id="v9")
     bench.handle(fill)
     assert bench.position[0] == 0.0
-    assert [type(each) for each in bench.outcomes] == [External]
+    assert [type(each) for each in bench.outcomes] == [ThirdPartyActivity]
 
 
 def test_s4_an_order_with_our_mark_that_was_never_sent_is_foreign() -> None:
@@ -440,7 +440,7 @@ def test_dust_ends_a_reduction() -> None:
 def test_a_part_of_a_position_is_reduced_by_no_more_than_asked() -> None:
     bench = Bench()
     bench.hold(3.0)
-    order = bench.order(1, -1.0, whole=False)
+    order = bench.order(1, -1.0, closes_all=False)
     assert order.quantity == 1.0
     bench.execute(order, 1.0)
     assert bench.ended[1].state == "filled"
@@ -473,7 +473,7 @@ def test_memory_is_bounded_and_a_repeat_of_a_forgotten_fill_is_not_counted() -> 
         bench.handle(_at_rest(fill))
     assert round(bench.position[0], 9) == 1.99
     assert bench.alerted("late_fill") == []
-    assert not [each for each in bench.outcomes if isinstance(each, External)]
+    assert not [each for each in bench.outcomes if isinstance(each, ThirdPartyActivity)]
     bench.now += SECOND
     bench.execute(order, 0.5, client_id=f"{TAG}1-1", venue_order_id="v9")
     assert bench.alerted("late_fill") == ["critical"]

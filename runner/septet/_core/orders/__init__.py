@@ -6,16 +6,16 @@ from septet._core.orders.records import (
     Booked,
     Child,
     Ended,
-    External,
     Foreign,
     Outcome,
     Parent,
     StopEnded,
+    ThirdPartyActivity,
     Timing,
     Triggered,
 )
 
 __all__ = [
-    "Booked", "Child", "Ended", "External", "Foreign", "Orders", "Outcome", "Parent", "StopEnded",
-    "Timing", "Triggered", "child_id", "parse", "stop_id",
+    "Booked", "Child", "Ended", "Foreign", "Orders", "Outcome", "Parent", "StopEnded",
+    "ThirdPartyActivity", "Timing", "Triggered", "child_id", "parse", "stop_id",
 ]  # fmt: skip

@@ -8,14 +8,14 @@ from septet import messages as m
 from septet._core.orders import contradictions, disputes
 from septet._core.orders.ids import parse
 from septet._core.orders.lifecycle import FILLS_BEFORE_NS, OrderLifecycle, trade_key
-from septet._core.orders.records import RANK, Child, External, Foreign, Outside
+from septet._core.orders.records import RANK, Child, Foreign, ThirdPartyActivity, ThirdPartyOrder
 
 __all__ = ["claim_fills", "started", "take"]
 
 KNOWN_FOREIGN = 256
 UNCLAIMED = 1_024
 HELD = "; it is left there, since the account holds what it protects"
-STRANGE = 4_096
+THIRD_PARTY_FILLS = 4_096
 """How many fills of others are remembered, so that each is reported once."""
 
 
@@ -273,7 +273,7 @@ def _resolve(
 def _order_seen(lifecycle: OrderLifecycle, event: m.OrderSeen, now_ns: int) -> None:
     child = _resolve(lifecycle, event.client_id, event.venue_order_id, event.symbol)
     if child is None:
-        _stranger(lifecycle, event)
+        _take_unlisted(lifecycle, event)
         return
     _identify(lifecycle, child, event.venue_order_id, now_ns)
     if event.by != "cancel":
@@ -305,15 +305,15 @@ def _open_orders(lifecycle: OrderLifecycle, event: m.OpenOrders) -> None:
     records, now_ns = lifecycle.records, event.at_ns
     stale_ns = event.asked_ns - lifecycle.timing.settles_ns
     listed: set[str] = set()
-    strangers: dict[str, Outside] = {}
+    third_party: dict[str, ThirdPartyOrder] = {}
     ours = 0
     for seen in event.orders:
         child = _resolve(lifecycle, seen.client_id, seen.venue_order_id, seen.symbol)
         if child is None:
             ours += seen.client_id.startswith(lifecycle.tag)
-            key, outside = _outside(seen)
-            strangers[key] = outside
-            _stranger(lifecycle, seen)
+            key, other = _third_party(seen)
+            third_party[key] = other
+            _take_unlisted(lifecycle, seen)
             continue
         ours += 1
         listed.add(child.client_id)
@@ -326,9 +326,9 @@ def _open_orders(lifecycle: OrderLifecycle, event: m.OpenOrders) -> None:
             _identify(lifecycle, child, seen.venue_order_id, now_ns)
             _cancel_ghost(lifecycle, child)
     lifecycle.touched.update(
-        each.symbol for each in (*records.outside.values(), *strangers.values())
+        each.symbol for each in (*records.third_party.values(), *third_party.values())
     )
-    records.outside = strangers
+    records.third_party = third_party
     for name in list(records.live):
         child = records.children[name]
         absent = name not in listed and RANK[child.state] >= RANK["open"]
@@ -341,15 +341,15 @@ def _open_orders(lifecycle: OrderLifecycle, event: m.OpenOrders) -> None:
             lifecycle.alert("info", "kill_done", "the venue shows no open order of ours")
 
 
-def _outside(seen: m.OrderSeen) -> tuple[str, Outside]:
+def _third_party(seen: m.OrderSeen) -> tuple[str, ThirdPartyOrder]:
     rest = max(0.0, seen.quantity - seen.filled)
     sign = 1 if seen.side == "buy" else -1
     key = f"{seen.symbol}:{seen.venue_order_id or seen.client_id}"
-    return key, Outside(seen.symbol, sign, rest, seen.price)
+    return key, ThirdPartyOrder(seen.symbol, sign, rest, seen.price)
 
 
-def _stranger(lifecycle: OrderLifecycle, seen: m.OrderSeen) -> None:
-    """Take in an order that is not among our children."""
+def _take_unlisted(lifecycle: OrderLifecycle, seen: m.OrderSeen) -> None:
+    """Handle a reported order that is not one of the known children."""
     records, k = lifecycle.records, seen.symbol
     is_open = seen.state in ("open", "partially_filled")
     if seen.client_id.startswith(lifecycle.tag):
@@ -367,17 +367,17 @@ def _stranger(lifecycle: OrderLifecycle, seen: m.OrderSeen) -> None:
                 m.Cancel(client_id=seen.client_id, symbol=k, venue_order_id=seen.venue_order_id)
             )
         return
-    key, outside = _outside(seen)
+    key, other = _third_party(seen)
     lifecycle.touched.add(k)
     if not is_open:
-        records.outside.pop(key, None)
+        records.third_party.pop(key, None)
         return
-    if key not in records.outside:
-        quantity = outside.sign * outside.rest
-        lifecycle.outcomes.append(External(k, seen.client_id, quantity))
-        text = f"an order of somebody else: {seen.side} {seen.quantity:.12g}"
-        lifecycle.alert("warning", "external_order", text, k)
-    records.outside[key] = outside
+    if key not in records.third_party:
+        quantity = other.sign * other.rest
+        lifecycle.outcomes.append(ThirdPartyActivity(k, seen.client_id, quantity))
+        text = f"an order of a third party: {seen.side} {seen.quantity:.12g}"
+        lifecycle.alert("warning", "third_party_order", text, k)
+    records.third_party[key] = other
 
 
 def _is_foreign(lifecycle: OrderLifecycle, client_id: str) -> bool:
@@ -430,7 +430,7 @@ def _filled(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
         if not known and len(waiting) < UNCLAIMED:
             waiting.append(fill)
     else:
-        _external(lifecycle, fill)
+        _third_party_fill(lifecycle, fill)
 
 
 def _ours_unknown(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
@@ -442,21 +442,21 @@ def _ours_unknown(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
     if fill.venue_ns > lifecycle.records.forgotten_ns.get(fill.symbol, 0):
         text = f"{fill.client_id}: a fill of an order that was forgotten; it is not booked"
         lifecycle.alert("critical", "late_fill", text, fill.symbol)
-        _external(lifecycle, fill)
+        _third_party_fill(lifecycle, fill)
 
 
-def _external(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
+def _third_party_fill(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
     key = trade_key(fill, fill.client_id or f"#{fill.venue_order_id}")
     records = lifecycle.records
     old = not fill.client_id and fill.venue_ns <= records.forgotten_ns.get(fill.symbol, 0)
     if key in records.trades or old:
         return
     records.trades[key] = ""
-    records.strange.append(key)
-    if len(records.strange) > STRANGE:
-        records.trades.pop(records.strange.pop(0), None)
+    records.third_party_fills.append(key)
+    if len(records.third_party_fills) > THIRD_PARTY_FILLS:
+        records.trades.pop(records.third_party_fills.pop(0), None)
     quantity = fill.quantity if fill.side == "buy" else -fill.quantity
-    lifecycle.outcomes.append(External(fill.symbol, fill.client_id, quantity, fill))
+    lifecycle.outcomes.append(ThirdPartyActivity(fill.symbol, fill.client_id, quantity, fill))
 
 
 def _may_be_ours(lifecycle: OrderLifecycle, fill: m.Filled) -> bool:
@@ -477,7 +477,7 @@ def claim_fills(lifecycle: OrderLifecycle, now_ns: int) -> None:
         elif _may_be_ours(lifecycle, fill):
             lifecycle.records.unclaimed.append(fill)
         else:
-            _external(lifecycle, fill)
+            _third_party_fill(lifecycle, fill)
 
 
 # ---------------------------------------------------------------- after a restart

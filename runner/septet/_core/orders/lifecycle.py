@@ -377,7 +377,7 @@ class OrderLifecycle:
 
     # ------------------------------------------------------------------ exposure
 
-    def open_quantity(self, k: int, *, strangers: bool = True) -> tuple[float, float]:
+    def open_quantity(self, k: int, *, third_party: bool = True) -> tuple[float, float]:
         """Return what open orders of a symbol, own and third-party, could still buy and sell."""
         buys = sells = 0.0
         records = self.records
@@ -389,7 +389,7 @@ class OrderLifecycle:
                 buys += child.rest
             else:
                 sells += child.rest
-        for other in records.outside.values() if strangers else ():
+        for other in records.third_party.values() if third_party else ():
             if other.symbol == k:
                 buys += other.rest if other.sign > 0 else 0.0
                 sells += other.rest if other.sign < 0 else 0.0
@@ -399,7 +399,7 @@ class OrderLifecycle:
         """Pass the checks the position and open orders of each symbol where they have changed."""
         records = self.records
         for k in self.touched:
-            is_open = records.live or records.outside
+            is_open = records.live or records.third_party
             buys, sells = self.open_quantity(k) if is_open else (0.0, 0.0)
             self.checks.held(k, self.position(k), buys, sells)
         self.touched.clear()

@@ -360,7 +360,7 @@ class Orders:
         endless where fills were too many to keep), and the fills of `lags`.
         """
         since_ns = self.settled_ns(asked_ns)
-        buys, sells = self._lifecycle.open_quantity(k, strangers=False)
+        buys, sells = self._lifecycle.open_quantity(k, third_party=False)
         lately = self._lifecycle.records.lately.get(k) or Lately()
         if lately.dropped_ns >= since_ns:
             return (-ENDLESS, ENDLESS), ()

@@ -19,9 +19,9 @@ import msgspec
 from septet import messages as m
 
 __all__ = [
-    "DUST", "FINAL", "RANK", "Booked", "Child", "Disputed", "Ended", "External", "Fill", "Foreign",
-    "Lately", "Outcome", "Outside", "Parent", "Protection", "Records", "StopEnded", "Timing",
-    "Triggered", "Work", "tolerated",
+    "DUST", "FINAL", "RANK", "Booked", "Child", "Disputed", "Ended", "Fill", "Foreign", "Lately",
+    "Outcome", "Parent", "Protection", "Records", "StopEnded", "ThirdPartyActivity",
+    "ThirdPartyOrder", "Timing", "Triggered", "Work", "tolerated",
 ]  # fmt: skip
 
 SECOND_NS = 1_000_000_000
@@ -108,7 +108,7 @@ class Parent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         Signed: above zero to buy.
     reduces
         Whether it can only make the position smaller.
-    whole
+    closes_all
         A reduction that closes all there is when it is sent, whatever `quantity` says.
     decided_price
         The price at which it was decided; 0 for none.
@@ -129,7 +129,7 @@ class Parent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     limit_price: float | None = None
     trigger_price: float | None = None
     reduces: bool = False
-    whole: bool = True
+    closes_all: bool = True
     reason: str = ""
     decided_price: float = 0.0
     deadline_ns: int = 0
@@ -274,8 +274,8 @@ class Protection(msgspec.Struct, kw_only=True):
     unplaced: str = ""
 
 
-class Outside(msgspec.Struct, frozen=True):
-    """An open order of somebody else."""
+class ThirdPartyOrder(msgspec.Struct, frozen=True):
+    """An open order that was not placed by this run."""
 
     symbol: int
     sign: int
@@ -341,8 +341,8 @@ class StopEnded(msgspec.Struct, frozen=True):
     rest: float
 
 
-class External(msgspec.Struct, frozen=True):
-    """An order or a fill of somebody else on a symbol of ours."""
+class ThirdPartyActivity(msgspec.Struct, frozen=True):
+    """An order or a fill of a third party on a symbol of the run."""
 
     symbol: int
     client_id: str
@@ -358,7 +358,7 @@ class Foreign(msgspec.Struct, frozen=True):
     text: str
 
 
-Outcome = Booked | Ended | Triggered | StopEnded | External | Foreign
+Outcome = Booked | Ended | Triggered | StopEnded | ThirdPartyActivity | Foreign
 Kill = Literal["", "cancelling", "done"]
 
 
@@ -423,9 +423,9 @@ class Records(msgspec.Struct, kw_only=True):
     quotes: dict[int, tuple[float, float, int]] = {}
     stops: dict[int, Protection] = {}
     trades: dict[str, str] = {}
-    strange: list[str] = []
+    third_party_fills: list[str] = []
     venue_ids: dict[str, str] = {}
-    outside: dict[str, Outside] = {}
+    third_party: dict[str, ThirdPartyOrder] = {}
     foreign: list[str] = []
     unclaimed: list[m.Filled] = []
     highest: int = -1

@@ -80,7 +80,7 @@ def _follow(lifecycle: OrderLifecycle, work: Work, child: Child, now_ns: int) ->
     done = rest < lot * (1.0 - DUST) or rest <= DUST * abs(parent.quantity)
     if child.state == "filled" and work.cancelled and reduces:
         done = True
-    if done and not (reduces and parent.whole and not work.cancelled):
+    if done and not (reduces and parent.closes_all and not work.cancelled):
         end(lifecycle, work, "filled", "")
     elif work.cancelled:
         end(lifecycle, work, "cancelled", work.cancelled)
@@ -235,7 +235,7 @@ def _size(lifecycle: OrderLifecycle, work: Work, sign: int) -> tuple[float, floa
     if not parent.reduces:
         return floor_to_lot(max(0.0, rest), instrument.lot), rest
     held = -sign * lifecycle.reducible(k)
-    most = held if parent.whole else min(rest, held)
+    most = held if parent.closes_all else min(rest, held)
     quantity = floor_to_lot(max(0.0, most), instrument.lot)
     if instrument.is_too_small(quantity, price):
         return 0.0, most
@@ -307,7 +307,7 @@ def _stopped(lifecycle: OrderLifecycle, work: Work, reason: str, now_ns: int) ->
     if held > 0.0:
         quantity = parent.sign * min(abs(parent.quantity), held + work.filled)
         work.parent = msgspec.structs.replace(
-            parent, reduces=True, whole=False, quantity=quantity, patience_ns=0, reason=reason
+            parent, reduces=True, closes_all=False, quantity=quantity, patience_ns=0, reason=reason
         )
         return True
     end(lifecycle, work, "filled" if work.filled > 0.0 else "rejected", reason)

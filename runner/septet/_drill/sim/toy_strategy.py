@@ -136,7 +136,7 @@ class Toy:
         held, working = self._units[k], self._working[k]
         if self.orders.records.kill:  # a halted engine decides exits alone
             if held >= LOT and drawn < 0.2:
-                self._exit(k, now_ns, whole=True)
+                self._exit(k, now_ns, closes_all=True)
             return
         for number in list(working):
             if chance.random() < 0.15:
@@ -150,9 +150,9 @@ class Toy:
                 self._enter(k, chance, now_ns)
             return
         if drawn < 0.3:
-            self._exit(k, now_ns, whole=True)
+            self._exit(k, now_ns, closes_all=True)
         elif drawn < 0.4:
-            self._exit(k, now_ns, whole=False)
+            self._exit(k, now_ns, closes_all=False)
         elif drawn < 0.6 and len(working) < 3:
             self._enter(k, chance, now_ns)
         elif drawn < 0.8:
@@ -185,13 +185,13 @@ class Toy:
             now_ns,
         )  # fmt: skip
 
-    def _exit(self, k: int, now_ns: int, *, whole: bool) -> None:
+    def _exit(self, k: int, now_ns: int, *, closes_all: bool) -> None:
         lots = self._units[k] // LOT
-        quantity = (lots if whole else max(1, lots // 2)) * LOT / UNIT
+        quantity = (lots if closes_all else max(1, lots // 2)) * LOT / UNIT
         self._place(
             Parent(
-                number=self._placed, symbol=k, quantity=-quantity, reduces=True, whole=whole,
-                decided_price=self._prices[k], reason="exit",
+                number=self._placed, symbol=k, quantity=-quantity, reduces=True,
+                closes_all=closes_all, decided_price=self._prices[k], reason="exit",
             ),
             now_ns,
         )  # fmt: skip
