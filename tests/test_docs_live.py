@@ -68,8 +68,8 @@ def test_every_block_is_in_its_table_with_what_clears_it() -> None:
     }  # fmt: skip
     assert set(found) == set(RULES)
     for name, rule in RULES.items():
-        said = found[name].replace("(within `skew`: 500 ms)", "").strip()
-        assert rule.clears_when in said, name
+        text = found[name].replace("(within `skew`: 500 ms)", "").strip()
+        assert rule.clears_when in text, name
 
 
 def test_every_check_is_in_its_table_with_its_default() -> None:

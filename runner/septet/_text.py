@@ -78,8 +78,8 @@ def masked_addresses(text: str) -> str:
 
     def masked(found: re.Match[str]) -> str:
         scheme, login, rest, query = found.groups()
-        said = f"{query[0]}..." if query and len(query) > 1 else query or ""
-        return f"{scheme}{'***@' if login else ''}{rest}{said}"
+        shown = f"{query[0]}..." if query and len(query) > 1 else query or ""
+        return f"{scheme}{'***@' if login else ''}{rest}{shown}"
 
     return _ADDRESS.sub(masked, text)
 

@@ -93,8 +93,8 @@ def _reason(text: str, error: ValueError) -> str:
         try:
             CronTrigger(**{key: word}, timezone=UTC)
         except ValueError as found:
-            said = str(found).rpartition(": ")[2]
-            return f"{name}: {said[:1].lower()}{said[1:]}"
+            reason = str(found).rpartition(": ")[2]
+            return f"{name}: {reason[:1].lower()}{reason[1:]}"
     return str(error)
 
 

@@ -77,18 +77,18 @@ def test_a_row_of_a_script_is_judged_by_the_issue_not_by_itself() -> None:
         row("W4", "histogram boosting: largest difference", "2.2e-15", ""),
         row("growth", "one bar of 10 M bars", "9 ns", "", 0.99),
     ]
-    said = _verdicts(found)
+    given = _verdicts(found)
     polars, pandas = (
-        said["W3", f"at least {text}"] for text in ("3 times polars", "6 times pandas")
+        given["W3", f"at least {text}"] for text in ("3 times polars", "6 times pandas")
     )
     assert (polars.ratio, polars.met, pandas.ratio, pandas.met) == ("2.67", False, "6.00", True)
-    assert said["ML strategy, 1 M bars", "at least 2.5 times a vectorised pipeline"].met is False
+    assert given["ML strategy, 1 M bars", "at least 2.5 times a vectorised pipeline"].met is False
     rows = "1 M rows at least 2.5 times scikit-learn on two threads"
-    assert said["W4, forest", rows].met is True
-    assert said["W4, forest", "a single row in at most 6 µs"].met is True
-    assert said["W4, forest", "exact to 1e-15"].met is True
-    assert said["W4, boosting", "exact to 1e-15"].met is False
-    assert said["growth", "time a bar within 10 % from 1 M to 10 M bars"].met is False
+    assert given["W4, forest", rows].met is True
+    assert given["W4, forest", "a single row in at most 6 µs"].met is True
+    assert given["W4, forest", "exact to 1e-15"].met is True
+    assert given["W4, boosting", "exact to 1e-15"].met is False
+    assert given["growth", "time a bar within 10 % from 1 M to 10 M bars"].met is False
 
 
 def test_a_contest_shows_who_is_missing_and_how_trades_differ() -> None:
@@ -114,12 +114,12 @@ def test_one_peer_that_does_not_install_leaves_the_others(
         return not any(word.startswith("raptorbt") for word in command)
 
     monkeypatch.setattr(environments, "_quiet", quiet)
-    said: list[str] = []
-    made = environments.prepare("peers", said.append, tmp_path)
+    logged: list[str] = []
+    made = environments.prepare("peers", logged.append, tmp_path)
     assert len(made.refused) == 1
     assert made.refused[0].startswith("raptorbt==")
     assert made.python is not None
-    assert "could not be installed: raptorbt" in said[-1]
+    assert "could not be installed: raptorbt" in logged[-1]
 
 
 def test_without_venv_there_is_no_environment(

@@ -77,5 +77,5 @@ def test_differences_of_a_sweep_are_said() -> None:
     assert reference.table_difference(truth.copy(), truth) == "the same 7"
     assert reference.table_difference(truth[:1], truth) == "1 settings instead of 2"
     drifted = truth + np.array([[0.0, 0.0], [1.0, 0.25]])
-    said = "1 of 2 settings differ; equity by up to 0.2500"
-    assert reference.table_difference(drifted, truth) == said
+    text = "1 of 2 settings differ; equity by up to 0.2500"
+    assert reference.table_difference(drifted, truth) == text

@@ -104,7 +104,9 @@ def finish(process: subprocess.Popen[str], within_s: float = 120.0) -> tuple[int
     return process.returncode, out, err
 
 
-def until_said(process: subprocess.Popen[str], wanted: Callable[[dict[str, Any]], bool]) -> None:
+def until_reported(
+    process: subprocess.Popen[str], wanted: Callable[[dict[str, Any]], bool]
+) -> None:
     """Read the log on standard error until a line is there."""
     assert process.stderr is not None
     seen = []

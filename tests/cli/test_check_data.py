@@ -63,11 +63,11 @@ def refused(
 ) -> None:
     """Check that both commands name the place, and leave with 2, or a run with its `status`."""
     run = ("run", path, "--out", path.parent / "runs")
-    for words, said, code in ((("check", path), message, 2), (run, run_says or message, status)):
+    for words, text, code in ((("check", path), message, 2), (run, run_says or message, status)):
         outcome = septet(*words)
         assert outcome.code == code, outcome
         assert f"{path}:{place}: " in outcome.err
-        assert said in " ".join(outcome.err.split())
+        assert text in " ".join(outcome.err.split())
         assert "hint" in outcome.err
 
 
@@ -231,12 +231,12 @@ def test_what_the_verdict_would_say_of_the_data_is_a_warning(septet: Command, da
     )
     split.write_parquet(data / "BTCUSDT.parquet")
     outcome = septet("check", strategy(data))
-    said = " ".join(outcome.err.split())
+    text = " ".join(outcome.err.split())
     assert outcome.code == 0
-    assert "0.5 % of the rows of BTC/USDT were dropped or mended (2 of 400: price_spike 2)" in said
-    assert "price_gap 1" in said
-    assert "as a split of 2 for 1 would" in said
-    assert "policy: {price_gap: keep}" in said
+    assert "0.5 % of the rows of BTC/USDT were dropped or mended (2 of 400: price_spike 2)" in text
+    assert "price_gap 1" in text
+    assert "as a split of 2 for 1 would" in text
+    assert "policy: {price_gap: keep}" in text
 
 
 def test_a_stop_nearer_than_a_tick_is_a_warning(septet: Command, data: Path) -> None:
@@ -251,9 +251,9 @@ def test_a_stop_nearer_than_a_tick_is_a_warning(septet: Command, data: Path) -> 
     assert septet("check", path).err == ""
 
 
-@pytest.mark.parametrize(("calendar", "said"), [("XNYS", True), ("24x7", False)])
+@pytest.mark.parametrize(("calendar", "expected"), [("XNYS", True), ("24x7", False)])
 def test_days_of_shares_that_move_by_a_fifth_are_listed(
-    septet: Command, data: Path, calendar: str, said: bool
+    septet: Command, data: Path, calendar: str, expected: bool
 ) -> None:
     first, day = START_NS + 24 * HOUR_NS, 24 * HOUR_NS
     sessions = load_calendar("XNYS", first, first + 300 * day)
@@ -270,8 +270,8 @@ def test_days_of_shares_that_move_by_a_fifth_are_listed(
     outcome = septet("check", path)
     text = "AAPL: 1 closes more than 20 % away from the close of the session before"
     assert outcome.code == 0, outcome.err
-    assert (text in " ".join(outcome.err.split())) == said
-    if said:
+    assert (text in " ".join(outcome.err.split())) == expected
+    if expected:
         outcome = septet("run", path, "--out", data / "runs")
         [page] = (data / "runs").rglob("report.html")
         assert "closes more than 20 % away" in page.read_text(encoding="utf-8")

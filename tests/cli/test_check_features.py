@@ -80,7 +80,7 @@ def test_a_model_of_a_feature_that_is_never_finite(septet: Command, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("rule", "exit_rule", "said"),
+    ("rule", "exit_rule", "expected"),
     [
         ("close > fast", "close > fast",
          "long_if is true on no bar of the 1,196 looked at on which exit_if, true on "),
@@ -88,14 +88,14 @@ def test_a_model_of_a_feature_that_is_never_finite(septet: Command, tmp_path: Pa
     ],
 )  # fmt: skip
 def test_rules_that_never_act_for_another(
-    septet: Command, tmp_path: Path, rule: str, exit_rule: str, said: str
+    septet: Command, tmp_path: Path, rule: str, exit_rule: str, expected: str
 ) -> None:
     path = written(tmp_path, CHANNEL, rule)
     text = path.read_text(encoding="utf-8").replace("close < fast}", f"{exit_rule}}}")
     path.write_text(text, encoding="utf-8")
     outcome = septet("check", path)
     assert outcome.code == 0
-    assert said in " ".join(outcome.err.split())
+    assert expected in " ".join(outcome.err.split())
     assert outcome.err.count("is true on no bar") == 1
 
 
@@ -178,8 +178,8 @@ def test_signals_of_other_packages(septet: Command, tmp_path: Path, use: str, si
         outcome = septet("check", path, "--unchecked")
     assert outcome.code == 0, outcome.err
     found = " ".join(outcome.err.split())
-    said = f"{path}:8:9: warning: signal: the signal asks for a position on no bar of the 1,200 "
-    assert (said in found) == silent, found
+    text = f"{path}:8:9: warning: signal: the signal asks for a position on no bar of the 1,200 "
+    assert (text in found) == silent, found
 
 
 def test_the_bars_before_a_gap_are_looked_at_as_well(tmp_path: Path) -> None:

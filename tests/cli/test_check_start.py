@@ -40,7 +40,7 @@ def strategy(folder: Path, start: str, rows: int = 0) -> Path:
     return path
 
 
-def said_by_both(septet: Command, path: Path) -> tuple[str, str, dict[str, object]]:
+def check_and_run(septet: Command, path: Path) -> tuple[str, str, dict[str, object]]:
     """Return what check warned of, the verdict, and the summary."""
     check = septet("check", path)
     assert check.code == 0, check.err
@@ -52,7 +52,7 @@ def said_by_both(septet: Command, path: Path) -> tuple[str, str, dict[str, objec
 
 def test_a_warm_up_longer_than_what_lies_before_the_start(septet: Command, tmp_path: Path) -> None:
     path = strategy(tmp_path, "2020-01-01")
-    warning, verdict, summary = said_by_both(septet, path)
+    warning, verdict, summary = check_and_run(septet, path)
     why = "the data begins 2020-01-01 00:00, and the features need 19 bars before they say anything"
     text = f"he first decision is 2020-01-01 20:00, not universe.start (2020-01-01 00:00): {why}"
     assert f"{path}:3:49: warning: universe.start: t{text}" in warning
@@ -76,7 +76,7 @@ def test_a_run_in_stretches_says_the_same(septet: Command, tmp_path: Path) -> No
 def test_a_first_window_longer_than_what_lies_before_the_start(
     septet: Command, tmp_path: Path
 ) -> None:
-    warning, verdict, summary = said_by_both(septet, strategy(tmp_path, "2020-01-03", rows=60))
+    warning, verdict, summary = check_and_run(septet, strategy(tmp_path, "2020-01-03", rows=60))
     why = "the data begins 2020-01-01 00:00, and the first whole training window (train: 5d) serves"
     text = f"he first decision is 2020-01-07 01:00, not universe.start (2020-01-03 00:00): {why}"
     assert f"t{text} from 2020-01-07 01:00" in warning
@@ -88,7 +88,7 @@ def test_a_first_window_longer_than_what_lies_before_the_start(
 def test_first_windows_without_enough_rows(septet: Command, tmp_path: Path) -> None:
     path = strategy(tmp_path, "2020-01-05", rows=100)
     path.write_text(path.read_text(encoding="utf-8").replace("period: 20", "period: 60"))
-    warning, verdict, _ = said_by_both(septet, path)
+    warning, verdict, _ = check_and_run(septet, path)
     text = "1 training window before it gave no model: 83 rows to train on, fewer than 100"
     assert text in warning
     assert text in verdict
@@ -98,7 +98,7 @@ def test_first_windows_without_enough_rows(septet: Command, tmp_path: Path) -> N
 def test_a_start_that_is_the_first_decision(
     septet: Command, tmp_path: Path, start: str, rows: int
 ) -> None:
-    warning, verdict, summary = said_by_both(septet, strategy(tmp_path, start, rows))
+    warning, verdict, summary = check_and_run(septet, strategy(tmp_path, start, rows))
     assert "first decision" not in warning + verdict
     assert summary["late_start"] is None
 
@@ -108,6 +108,6 @@ def test_data_that_begins_after_the_start(septet: Command, tmp_path: Path) -> No
     path.write_text(path.read_text(encoding="utf-8").replace("close > fast", "close > open"))
     text = path.read_text(encoding="utf-8").replace("close < fast", "close < open")
     path.write_text(text, encoding="utf-8")
-    warning, verdict, _ = said_by_both(septet, path)
+    warning, verdict, _ = check_and_run(septet, path)
     assert "not universe.start (2019-06-01 00:00): the data begins 2020-01-01 00:00" in warning
     assert "not universe.start (2019-06-01 00:00)" in verdict

@@ -120,9 +120,9 @@ NEVER = {
 def test_what_keeps_every_entry_from_trading(septet: Command, tmp_path: Path, name: str) -> None:
     keys, line, text = NEVER[name]
     path = strategy(tmp_path, **keys)
-    code, said = checked(septet, path)
-    assert (code, text in said, f"{path}:{line}" in said) == (2, True, True), said
-    assert "error: " in said
+    code, output = checked(septet, path)
+    assert (code, text in output, f"{path}:{line}" in output) == (2, True, True), output
+    assert "error: " in output
     assert text in refused(septet, path)
     assert fills_of(path) == 0
 
@@ -130,8 +130,8 @@ def test_what_keeps_every_entry_from_trading(septet: Command, tmp_path: Path, na
 def test_volume_that_is_zero_throughout(septet: Command, tmp_path: Path) -> None:
     clean(120).with_columns(volume=0.0).write_parquet(tmp_path / "BTCUSDT.parquet")
     path = strategy(tmp_path, execution="simulation: {participation: 10%}")
-    code, said = checked(septet, path)
-    assert (code, "the volume of BTC/USDT is zero in every bar" in said) == (2, True)
+    code, output = checked(septet, path)
+    assert (code, "the volume of BTC/USDT is zero in every bar" in output) == (2, True)
     assert fills_of(path) == 0
 
 
@@ -149,10 +149,10 @@ def test_volume_that_is_zero_throughout(septet: Command, tmp_path: Path) -> None
 def test_what_trades_is_no_error(
     septet: Command, tmp_path: Path, keys: dict[str, str], text: str
 ) -> None:
-    code, said = checked(septet, strategy(tmp_path, **keys))
+    code, output = checked(septet, strategy(tmp_path, **keys))
     assert code == 0
-    assert text in said
-    assert bool(said) == bool(text), said
+    assert text in output
+    assert bool(output) == bool(text), output
 
 
 def test_an_instrument_that_became_too_dear_is_a_warning(septet: Command, tmp_path: Path) -> None:
@@ -163,14 +163,14 @@ def test_an_instrument_that_became_too_dear_is_a_warning(septet: Command, tmp_pa
         tmp_path / "BTCUSDT.parquet"
     )
     path = strategy(tmp_path, execution=instrument("lot: 4"))
-    code, said = checked(septet, path)
+    code, output = checked(septet, path)
     assert code == 0
-    assert "the last included: one lot of 4 costs" in said
+    assert "the last included: one lot of 4 costs" in output
     assert fills_of(path) > 0
 
 
 @pytest.mark.parametrize("fills", ["quotes", "book"])
 def test_fills_that_a_backtest_cannot_have(septet: Command, tmp_path: Path, fills: str) -> None:
     path = strategy(tmp_path, execution=f"simulation: {{fills: {fills}}}")
-    code, said = checked(septet, path)
-    assert (code, f"{path}:9:33: error: execution.simulation.fills" in said) == (2, True), said
+    code, output = checked(septet, path)
+    assert (code, f"{path}:9:33: error: execution.simulation.fills" in output) == (2, True), output

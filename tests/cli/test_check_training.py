@@ -44,14 +44,14 @@ def strategy(
     return path
 
 
-def said(septet: Command, path: Path, *words: str) -> tuple[int, str]:
+def checked(septet: Command, path: Path, *words: str) -> tuple[int, str]:
     outcome = septet("check", path, *words)
     assert "Traceback" not in outcome.err
     return outcome.code, " ".join(outcome.err.split())
 
 
 def test_a_file_that_trains(septet: Command, tmp_path: Path) -> None:
-    assert said(septet, strategy(tmp_path)) == (0, "")
+    assert checked(septet, strategy(tmp_path)) == (0, "")
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_parameters_that_do_not_fit_each_other(
     septet: Command, tmp_path: Path, estimator: str, params: str, text: str
 ) -> None:
     path = strategy(tmp_path, estimator, f"params: {{{params}}}")
-    code, found = said(septet, path, "--no-data")
+    code, found = checked(septet, path, "--no-data")
     assert (code, text in found) == (2, True), found
     assert f"{path}:9:11: error: model.params: " in found
 
@@ -87,16 +87,16 @@ def test_a_run_names_the_parameters_too(septet: Command, tmp_path: Path) -> None
 
 
 def test_values_that_a_feature_may_have_are_a_warning(septet: Command, tmp_path: Path) -> None:
-    code, found = said(septet, strategy(tmp_path, "MultinomialNB", "params: {alpha: 1.0}"))
+    code, found = checked(septet, strategy(tmp_path, "MultinomialNB", "params: {alpha: 1.0}"))
     assert code == 0
     assert "warning: model.params: MultinomialNB cannot be fitted: Negative values" in found
-    assert said(septet, strategy(tmp_path, "MultinomialNB", "scale: minmax")) == (0, "")
+    assert checked(septet, strategy(tmp_path, "MultinomialNB", "scale: minmax")) == (0, "")
 
 
 @pytest.mark.parametrize("weights", ["{up: 1, down: 2}", "{0: 1, 1: 1, 5: 3}", "{0: 1, 1: 0}"])
 def test_class_weights_are_of_the_labels(septet: Command, tmp_path: Path, weights: str) -> None:
     path = strategy(tmp_path, params=f"params: {{class_weight: {weights}}}")
-    code, found = said(septet, path, "--no-data")
+    code, found = checked(septet, path, "--no-data")
     assert code == 2
     assert "a number above 0 for each label: 0 (down) and 1 (up)" in found
 
@@ -113,7 +113,7 @@ def test_class_weights_are_of_the_labels(septet: Command, tmp_path: Path, weight
     ],
 )  # fmt: skip
 def test_a_class_that_never_occurs(septet: Command, tmp_path: Path, label: str, text: str) -> None:
-    code, found = said(septet, strategy(tmp_path, label=label))
+    code, found = checked(septet, strategy(tmp_path, label=label))
     assert (code, text in found) == (2, True), found
     assert f"{tmp_path / 'x.yaml'}:1" in found
 
@@ -122,7 +122,7 @@ def test_rising_closes_have_one_class(septet: Command, tmp_path: Path) -> None:
     up = pl.Series(100.0 * np.exp(0.001 * np.arange(300)))
     frame = clean(300).with_columns(open=up, high=up * 1.001, low=up * 0.999, close=up)
     frame.write_parquet(tmp_path / "BTCUSDT.parquet")
-    code, found = said(septet, strategy(tmp_path))
+    code, found = checked(septet, strategy(tmp_path))
     assert code == 2
     assert "too few rows are labelled down; there is none in any window" in found
 
@@ -140,7 +140,7 @@ def test_a_damaged_stored_model_is_read_without_data(
     (tmp_path / "mine").mkdir()
     for name in ("card.json", "model.npz"):
         (tmp_path / "mine" / name).write_bytes(b"\x00damaged")
-    code, found = said(septet, path, *words)
+    code, found = checked(septet, path, *words)
     assert code == 2
     assert f"{path}:6:28: error: model.path: " in found
 
@@ -165,7 +165,7 @@ def test_windows_that_a_gap_leaves_too_few_rows(septet: Command, tmp_path: Path)
     pl.concat([frame[:250], frame[330:]]).write_parquet(tmp_path / "BTCUSDT.parquet")
     path = strategy(tmp_path)
     path.write_text(path.read_text(encoding="utf-8").replace("min_rows: 60", "min_rows: 100"))
-    code, found = said(septet, path)
+    code, found = checked(septet, path)
     assert code == 0
     assert f"{path}:11:21: warning: model.training.train: 7 of 19 training windows give" in found
     assert "rows to train on, fewer than 100" in found

@@ -69,8 +69,8 @@ def test_a_missing_stamp(
     assert callable(change)
     found = errors(septet, tmp_path, change(clean(400)), "", period=period)
     assert len(found) == 1 + len(more), found
-    for said, text in zip(found, [STAMP, *more], strict=True):
-        assert text in said
+    for found_text, text in zip(found, [STAMP, *more], strict=True):
+        assert text in found_text
 
 
 def test_a_missing_zone_alone(septet: Command, tmp_path: Path) -> None:

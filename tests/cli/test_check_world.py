@@ -62,11 +62,11 @@ def secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def ask(septet: Command) -> Callable[..., tuple[int, dict[str, Any]]]:
     def asking(where: Asked, *words: str, mode: str = "live") -> tuple[int, dict[str, Any]]:
-        said = septet(
+        output = septet(
             "check", where.file, "--world", "--clock", where.admin, "--mode", mode, "--json",
             *words,
         )  # fmt: skip
-        return said.code, json.loads(said.out)
+        return output.code, json.loads(output.out)
 
     return asking
 
@@ -83,16 +83,16 @@ def keys_of(document: dict[str, Any], severity: str) -> set[str]:
 
 
 def test_a_sound_file_on_a_sound_account(usual: Asked, septet: Command) -> None:
-    said = septet("check", usual.file, "--world", "--clock", usual.admin, "--mode", "live")
-    assert (said.code, said.err) == (0, "")
-    lines = said.out.splitlines()
+    output = septet("check", usual.file, "--world", "--clock", usual.admin, "--mode", "live")
+    assert (output.code, output.err) == (0, "")
+    lines = output.out.splitlines()
     assert lines[0].split() == ["what", "verdict", "found"]
     assert lines[-1].startswith("ok: ")
     for words in (
         "streamed by binance", "may only trade", "10000.00 USDT free, capital 5000.00",
         "lot 1e-05, tick 0.01, from 5 USDT", "at most 2500.00 an entry",
     ):  # fmt: skip
-        assert words in said.out, words
+        assert words in output.out, words
 
 
 def test_everything_that_is_wrong_is_said_at_once_and_with_its_place(
@@ -160,28 +160,28 @@ def test_stops_stand_at_the_venue_where_it_takes_them(usual: Asked, ask: Ask) ->
 def test_a_venue_that_does_not_answer_is_an_error(tmp_path: Path, septet: Command) -> None:
     gone = "http://127.0.0.1:9/api/v3"
     file = written(tmp_path, {"api": {"public": gone, "private": gone}})
-    said = septet(
+    output = septet(
         "check", file, "--world", "--mode", "live", "--set", "data.candles.retries=0", "--json"
     )
-    assert said.code == 2
-    found = rows_of(json.loads(said.out))
+    assert output.code == 2
+    found = rows_of(json.loads(output.out))
     assert found["the feed"][0] == found["the venue"][0] == "error"
     assert "cannot be reached" in found["the feed"][1]
 
 
 def test_a_backtest_has_no_world(usual: Asked, septet: Command) -> None:
-    said = septet("check", usual.file, "--world", "--mode", "backtest")
-    assert said.code == 2
-    assert "add --mode paper or --mode live" in said.err
+    output = septet("check", usual.file, "--world", "--mode", "backtest")
+    assert output.code == 2
+    assert "add --mode paper or --mode live" in output.err
 
 
 def test_a_source_of_history_cannot_be_listened_to(usual: Asked, septet: Command) -> None:
-    said = septet(
+    output = septet(
         "check", usual.file, "--world", "--mode", "paper",
         "--set", "data.candles={use: synthetic, bars: 200, seed: 4}",
     )  # fmt: skip
-    assert said.code == 2
-    assert "does not stream" in said.err
+    assert output.code == 2
+    assert "does not stream" in output.err
 
 
 # ---------------------------------------------------------------- what a venue says, by hand

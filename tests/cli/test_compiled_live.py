@@ -16,7 +16,7 @@ from septet._journal.reader import Reader
 from septet._live.kill import HALT
 from septet._live.replay import replay
 from tests.cli.conftest import Command
-from tests.cli.local import Local, finish, local, until_said
+from tests.cli.local import Local, finish, local, until_reported
 
 WITHIN_S = 60.0
 RISK = "  halts: {drawdown"
@@ -73,13 +73,13 @@ def test_a_live_process_with_a_compiled_plan_is_halted_resumed_killed_and_starte
     assert RISK in text
     file.write_text(text.replace(RISK, STOPS + RISK), encoding="utf-8")
     process = venue.run(file, "--yes", mode="live")
-    until_said(process, lambda line: line["event"] == "fill")
+    until_reported(process, lambda line: line["event"] == "fill")
     [folder] = (venue.runs / "local").iterdir()
     book, where = Book(folder), ("--runs", venue.runs)
 
-    said = septet("halt", "local", "--flatten", "--reason", "news", "--json", *where)
-    found = json.loads(said.out)
-    assert (said.code, found["taken"], found["open_orders"]) == (0, True, 0)
+    output = septet("halt", "local", "--flatten", "--reason", "news", "--json", *where)
+    found = json.loads(output.out)
+    assert (output.code, found["taken"], found["open_orders"]) == (0, True, 0)
     until(lambda: not book.holds(), "flat")
     entries = book.entries()
     time.sleep(1.5)

@@ -82,20 +82,20 @@ def test_a13_a_halt_needs_no_journal(
     holder = Holder.this_process(run_id=RUN_ID, strategy="old", folder=folder, now_ns=0)
     lease = Lease.take(holder) if runs else None
     root = folder.parents[1]
-    said = septet("halt", "old", "--flatten", "--reason", "news", "--wait", "0", "--runs", root)
-    assert said.code == (0 if runs else 1), said.err
+    output = septet("halt", "old", "--flatten", "--reason", "news", "--wait", "0", "--runs", root)
+    assert output.code == (0 if runs else 1), output.err
     standing = read_halt(folder)
     assert standing is not None
     assert (standing.action, standing.reason) == ("flatten", "news")
-    assert "it is asked to flatten, which stands in its folder" in said.out
-    assert ("twice a second" if runs else "it is not running") in said.out
-    assert "cannot be read" in said.out
+    assert "it is asked to flatten, which stands in its folder" in output.out
+    assert ("twice a second" if runs else "it is not running") in output.out
+    assert "cannot be read" in output.out
     found = json.loads(septet("halt", folder, "--json").out)
     assert (found["running"], found["taken"], found["action"]) == (runs, False, "flatten")
     assert found["unread"]
-    said = septet("resume", "old", "--name", "ann", "--reason", "seen", "--runs", root)
-    assert said.code == 0, said.err
-    assert "the halt is cleared" in said.out
+    output = septet("resume", "old", "--name", "ann", "--reason", "seen", "--runs", root)
+    assert output.code == 0, output.err
+    assert "the halt is cleared" in output.out
     assert read_halt(folder) is None
     if lease is not None:
         lease.release()
@@ -123,8 +123,8 @@ def test_a11_a_renamed_run_is_found_by_its_id_and_by_its_folder(
     (folder / "manifest.json").write_text(json.dumps({"run_id": RUN_ID, "mode": "live"}))
     renamed = folder.rename(folder.with_name("keep"))
     for name in (RUN_ID, RUN_ID[:10], "keep", "old", renamed):
-        said = septet("halt", name, "--runs", root)
-        assert said.code == 0, said.err
+        output = septet("halt", name, "--runs", root)
+        assert output.code == 0, output.err
 
 
 @pytest.mark.parametrize("mode", ["paper", "live"])
@@ -141,14 +141,14 @@ def test_a_halt_speaks_of_real_orders_only_where_they_are_real(
         facts=facts,
     )  # fmt: skip
     Journal.create(made / "journal.sqlite", head).close()
-    said = septet("halt", "latest", *words, "--runs", tmp_path / "runs", "--wait", "0")
-    assert said.code == 0
-    assert ("real" in said.out or "venue" in said.out) == (mode == "live")
-    assert ("(paper)" in said.out) == (mode == "paper")
-    assert ("simulated orders" in said.out) == (mode == "paper")
+    output = septet("halt", "latest", *words, "--runs", tmp_path / "runs", "--wait", "0")
+    assert output.code == 0
+    assert ("real" in output.out or "venue" in output.out) == (mode == "live")
+    assert ("(paper)" in output.out) == (mode == "paper")
+    assert ("simulated orders" in output.out) == (mode == "paper")
     if words:
-        assert ("simulated positions" in said.out) == (mode == "paper")
-    found = halt_module._said(
+        assert ("simulated positions" in output.out) == (mode == "paper")
+    found = halt_module._result_lines(
         {"run_id": "r", "action": "flatten" if words else "halt", "running": True, "taken": True,
          "open_orders": 0, "unread": "", "mode": mode}, 1.0,
     )  # fmt: skip
@@ -164,16 +164,16 @@ def test_a_halt_before_the_first_journal_entry_says_that_nothing_was_sent(
     holder = Holder.this_process(run_id=RUN_ID, strategy="old", folder=folder, now_ns=0)
     lease = Lease.take(holder) if is_running else None
     flatten = ["--flatten"] if action == "flatten" else []
-    said = septet("halt", folder, *flatten, "--reason", "news", "--wait", "0").out.splitlines()
+    output = septet("halt", folder, *flatten, "--reason", "news", "--wait", "0").out.splitlines()
     process = "its process looks twice a second" if lease else "it is not running"
-    assert said[0].endswith(f": it is asked to {action}, which stands in its folder; {process}")
-    assert said[1:4] == [
+    assert output[0].endswith(f": it is asked to {action}, which stands in its folder; {process}")
+    assert output[1:4] == [
         "  whether that was taken cannot be read: it has no journal",
         "  cancelled: nothing, if it has just begun: a run sends no order before it has a journal",
         "  if its journal was lost or removed: look at the venue for what is open and held",
     ]
-    assert said[4].startswith("  cleared by: septet resume")
-    assert len(said) == 5
+    assert output[4].startswith("  cleared by: septet resume")
+    assert len(output) == 5
     assert (folder / "HALT").is_file()
 
 
@@ -194,19 +194,19 @@ def test_a_plain_halt_says_what_is_cancelled_what_is_kept_and_what_clears_it(
     holder = Holder.this_process(run_id=RUN_ID, strategy="old", folder=folder, now_ns=0)
     lease = Lease.take(holder) if state == "running" else None
     words = (folder, "--reason", "news", "--wait", "0")
-    said = septet("halt", *words).out
+    output = septet("halt", *words).out
     simulated = "simulated " if mode == "paper" else ""
     place = " at the venue" if mode == "live" else ""
     resume = f"  cleared by: septet resume {folder.name} --name YOU --reason WHY, and by no restart"
     if state != "running":
-        lines = said.splitlines()
+        lines = output.splitlines()
         nothing = f"  cancelled: nothing; {simulated}orders that rest{place} stay there"
         assert nothing in lines
         assert lines[-1].startswith(resume)
-        assert ("Held" in said) == (state == "stopped"), "as the journal knows"
+        assert ("Held" in output) == (state == "stopped"), "as the journal knows"
         return
-    assert "has not answered" in said
-    cancelled, kept, *naked, cleared, closes = said.splitlines()[-(5 if mode == "live" else 4) :]
+    assert "has not answered" in output
+    cancelled, kept, *naked, cleared, closes = output.splitlines()[-(5 if mode == "live" else 4) :]
     orders = f"{simulated}orders{place}, entries, exits and protective stops"
     assert cancelled == f"  to be cancelled, once it looks: all its resting {orders}"
     assert kept.startswith(f"  kept: its {simulated}positions; while its process runs, exits are")
@@ -216,7 +216,7 @@ def test_a_plain_halt_says_what_is_cancelled_what_is_kept_and_what_clears_it(
         assert naked == ["  if the process ends, the positions have no stop until its next start"]
         assert cleared.endswith("; the stops are placed again")
     else:
-        assert "venue" not in said
+        assert "venue" not in output
     assert "stops" not in septet("resume", *words, "--name", "ann").out
     flattened = septet("halt", *words, "--flatten").out
     assert "stops" not in flattened
@@ -241,11 +241,11 @@ def test_a_resume_of_a_run_that_is_not_halted_says_that_there_is_nothing_to_clea
             journal.append(m.Ticked(at_ns=2, market_ns=2), [m.Cleared(rule=rule, by="ann")])
         journal.commit()
     words = ("resume", folder, "--name", "ann", "--reason", "seen")
-    said = septet(*words)
-    assert said.code == 0, said.err
+    output = septet(*words)
+    assert output.code == 0, output.err
     waits = halted in ("once", "by a rule")
-    assert ("nothing to clear" in said.out) != waits
-    assert ("the halt is cleared" in said.out) == waits
+    assert ("nothing to clear" in output.out) != waits
+    assert ("the halt is cleared" in output.out) == waits
     assert (folder / RESUME).exists() == waits
     if not waits:
         assert json.loads(septet(*words, "--json").out)["cleared"] == []
@@ -256,10 +256,12 @@ def test_a_resume_of_a_run_that_is_not_halted_says_that_there_is_nothing_to_clea
 def test_a_resume_of_a_running_run_says_what_it_cleared() -> None:
     found = {"run_id": "r", "action": "resume", "running": True, "taken": True, "unread": "",
              "open_orders": 0, "mode": "live"}  # fmt: skip
-    assert halt_module._said({**found, "cleared": []}, 1.0) == [
+    assert halt_module._result_lines({**found, "cleared": []}, 1.0) == [
         "r was not halted: there is nothing to clear"
     ]
-    assert halt_module._said({**found, "cleared": ["operator_halt"]}, 1.0) == ["r may trade again"]
+    assert halt_module._result_lines({**found, "cleared": ["operator_halt"]}, 1.0) == [
+        "r may trade again"
+    ]
 
 
 def test_a_halt_of_a_run_whose_process_ends_meanwhile_says_that_nothing_was_cancelled(
@@ -275,13 +277,13 @@ def test_a_halt_of_a_run_whose_process_ends_meanwhile_says_that_nothing_was_canc
     holder = Holder.this_process(run_id=RUN_ID, strategy="old", folder=folder, now_ns=0)
     lease = Lease.take(holder)
     monkeypatch.setattr("septet._cli.halt.time.sleep", lambda seconds: lease.release())
-    said = septet("halt", folder, "--reason", "news", "--wait", "60")
-    assert said.code == 1
-    assert "'s process has ended; the halt takes effect at its next start" in said.out
-    assert "  cancelled: nothing; " in said.out
-    assert "  s1: " in said.out or "Open order        s1" in said.out
-    assert "has not answered" not in said.out
+    output = septet("halt", folder, "--reason", "news", "--wait", "60")
+    assert output.code == 1
+    assert "'s process has ended; the halt takes effect at its next start" in output.out
+    assert "  cancelled: nothing; " in output.out
+    assert "  s1: " in output.out or "Open order        s1" in output.out
+    assert "has not answered" not in output.out
     found = json.loads(septet("halt", folder, "--json").out)
     assert [each["client_id"] for each in found["state"]["orders"]] == ["s1"]
-    said = septet("resume", folder, "--name", "ann", "--reason", "seen")
-    assert (said.code, "its next start may trade" in said.out) == (0, True)
+    output = septet("resume", folder, "--name", "ann", "--reason", "seen")
+    assert (output.code, "its next start may trade" in output.out) == (0, True)

@@ -18,7 +18,7 @@ from septet._journal.log import Journal
 from septet._journal.reader import Reader
 from septet._live.kill import HALT
 from tests.cli.conftest import Command
-from tests.cli.local import Local, finish, local, until_said
+from tests.cli.local import Local, finish, local, until_reported
 
 SMALL = """\
 version: 1
@@ -46,8 +46,8 @@ def events_of(folder: Path, kind: type[m.Event]) -> list[Any]:
 def test_paper_killed_and_started_again_goes_on(venue: Local, septet: Command) -> None:
     file = venue.file()
     first = venue.run(file, "--log-level", "info")
-    until_said(first, lambda line: line["event"] == "live")
-    until_said(first, lambda line: line["event"] in ("decided", "fill"))
+    until_reported(first, lambda line: line["event"] == "live")
+    until_reported(first, lambda line: line["event"] in ("decided", "fill"))
     first.kill()
     first.communicate()
     [folder] = (venue.runs / "local").iterdir()
@@ -70,9 +70,9 @@ def test_paper_killed_and_started_again_goes_on(venue: Local, septet: Command) -
 def test_live_is_halted_resumed_and_stopped_by_a_signal(venue: Local, septet: Command) -> None:
     file = venue.file()
     process = venue.run(file, "--yes", mode="live")
-    until_said(process, lambda line: line["event"] == "fill")
-    said = septet("halt", "local", "--reason", "news", "--runs", venue.runs, "--json")
-    found = json.loads(said.out)
+    until_reported(process, lambda line: line["event"] == "fill")
+    output = septet("halt", "local", "--reason", "news", "--runs", venue.runs, "--json")
+    found = json.loads(output.out)
     assert (found["running"], found["taken"], found["open_orders"]) == (True, True, 0)
     [folder] = (venue.runs / "local").iterdir()
     assert (folder / HALT).is_file()
@@ -136,35 +136,35 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_paper_of_a_source_that_only_holds_history_says_what_to_write(
     small: Path, septet: Command, command: str
 ) -> None:
-    said = septet(command, small, "--mode", "paper")
-    assert said.code == 2
-    assert f"{small}:" in said.err
-    assert "data.candles: use: synthetic holds history and does not stream" in said.err
-    assert "use: ccxt" in said.err
+    output = septet(command, small, "--mode", "paper")
+    assert output.code == 2
+    assert f"{small}:" in output.err
+    assert "data.candles: use: synthetic holds history and does not stream" in output.err
+    assert "use: ccxt" in output.err
 
 
 def test_a_backtest_refuses_options_of_live_runs(small: Path, septet: Command) -> None:
-    said = septet("run", small, "--fresh", "--bars", 3)
-    assert said.code == 2
-    assert "--fresh, --bars: only for paper and live mode" in said.err
+    output = septet("run", small, "--fresh", "--bars", 3)
+    assert output.code == 2
+    assert "--fresh, --bars: only for paper and live mode" in output.err
 
 
 def test_a_backtest_of_two_files_is_refused(small: Path, septet: Command) -> None:
-    said = septet("run", small, small)
-    assert said.code == 2
-    assert "a backtest runs one" in said.err
+    output = septet("run", small, small)
+    assert output.code == 2
+    assert "a backtest runs one" in output.err
 
 
 def test_two_strategies_of_one_name_are_refused(small: Path, septet: Command) -> None:
-    said = septet("run", small, small, "--mode", "paper", "--out", small.parent / "runs")
-    assert said.code == 2
-    assert "two files are called small" in said.err
+    output = septet("run", small, small, "--mode", "paper", "--out", small.parent / "runs")
+    assert output.code == 2
+    assert "two files are called small" in output.err
 
 
 def test_a_wrong_time_says_how_to_write_one(small: Path, septet: Command) -> None:
-    said = septet("run", small, "--mode", "paper", "--until", "tomorrow")
-    assert said.code == 2
-    assert "2026-03-01T16:00:00Z" in said.err
+    output = septet("run", small, "--mode", "paper", "--until", "tomorrow")
+    assert output.code == 2
+    assert "2026-03-01T16:00:00Z" in output.err
 
 
 @pytest.fixture
@@ -183,14 +183,14 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_o1_a_run_that_is_not_running_is_halted_at_its_next_start(
     stopped: Path, septet: Command
 ) -> None:
-    said = septet("halt", "old", "--flatten", "--reason", "news", "--runs", stopped.parents[1])
-    assert said.code == 0
-    assert "cancels its simulated orders first, then closes its simulated positions" in said.out
+    output = septet("halt", "old", "--flatten", "--reason", "news", "--runs", stopped.parents[1])
+    assert output.code == 0
+    assert "cancels its simulated orders first, then closes its simulated positions" in output.out
     written = json.loads((stopped / HALT).read_text())
     assert (written["action"], written["reason"]) == ("flatten", "news")
-    said = septet("halt", stopped)  # a plain halt takes nothing back
-    assert said.code == 0
-    assert "then closes its simulated positions" in said.out
+    output = septet("halt", stopped)  # a plain halt takes nothing back
+    assert output.code == 0
+    assert "then closes its simulated positions" in output.out
     assert json.loads((stopped / HALT).read_text())["action"] == "flatten"
 
 
@@ -198,13 +198,13 @@ def test_o2_a_resume_needs_a_name_and_a_reason(stopped: Path, septet: Command) -
     septet("halt", stopped)
     assert septet("resume", stopped, "--name", "ann").code == 2
     assert "--name and --reason missing" in septet("resume", stopped).err
-    said = septet("resume", stopped, "--name", "ann", "--reason", " ")
-    assert said.code == 2
-    assert "a resume needs a reason" in said.err
+    output = septet("resume", stopped, "--name", "ann", "--reason", " ")
+    assert output.code == 2
+    assert "a resume needs a reason" in output.err
     assert (stopped / HALT).exists()
     for _ in range(2):
-        said = septet("resume", stopped, "--name", "ann", "--reason", "looked", "--json")
-        assert json.loads(said.out)["running"] is False
+        output = septet("resume", stopped, "--name", "ann", "--reason", "looked", "--json")
+        assert json.loads(output.out)["running"] is False
     assert not (stopped / HALT).exists()
     seen: Any = SimpleNamespace(folder=stopped, manifest={})
     assert _standing(seen) == [
@@ -214,7 +214,7 @@ def test_o2_a_resume_needs_a_name_and_a_reason(stopped: Path, septet: Command) -
 
 
 def test_a_run_that_is_not_there(stopped: Path, septet: Command) -> None:
-    said = septet("halt", "nothing", "--runs", stopped.parents[1])
-    assert said.code == 2
-    assert "no paper or live run is called 'nothing'" in said.err
-    assert stopped.name in said.err
+    output = septet("halt", "nothing", "--runs", stopped.parents[1])
+    assert output.code == 2
+    assert "no paper or live run is called 'nothing'" in output.err
+    assert stopped.name in output.err

@@ -51,17 +51,19 @@ def verdict_of(
 
 
 @pytest.mark.parametrize(
-    ("rules", "said"),
+    ("rules", "expected"),
     [
         (f"long_if: {NEVER}, exit_if: {NEVER}", "long_if was true on no bar."),
         ("long_if: close > fast, exit_if: close > fast",
          "long_if was true on no bar on which exit_if was not, and exit_if was true on "),
     ],
 )  # fmt: skip
-def test_rules_that_are_never_true(septet: Command, tmp_path: Path, rules: str, said: str) -> None:
+def test_rules_that_are_never_true(
+    septet: Command, tmp_path: Path, rules: str, expected: str
+) -> None:
     verdict = verdict_of(septet, tmp_path, rules)
     assert verdict.startswith("0 trades, too few to judge. ")
-    assert said in verdict
+    assert expected in verdict
 
 
 def test_entries_that_are_all_rejected(tmp_path: Path) -> None:

@@ -59,9 +59,9 @@ def test_fast_leaves_the_decisions_out_and_changes_no_figure(
 def test_the_help_says_what_fast_leaves_out(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["run", "--help"])
-    said = " ".join(capsys.readouterr().out.split())
-    assert "--fast" in said
-    assert "no decision table" in said
+    output = " ".join(capsys.readouterr().out.split())
+    assert "--fast" in output
+    assert "no decision table" in output
 
 
 def test_where_no_terminal_shows_a_bar_progress_comes_in_lines() -> None:

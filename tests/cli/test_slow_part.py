@@ -89,9 +89,9 @@ def run(folder: Path) -> Run:
 
 
 def test_the_run_says_which_part_made_it_slow_and_why(run: Run) -> None:
-    made, said = run("batch", "always")
-    assert "reach_plain has no compiled step; its own column runs uncompiled" in said
-    assert said.count("no compiled step") == 1, "the other has one"
+    made, text = run("batch", "always")
+    assert "reach_plain has no compiled step; its own column runs uncompiled" in text
+    assert text.count("no compiled step") == 1, "the other has one"
     manifest = json.loads((made / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["compiled"] is True
     assert manifest["slow_parts"] == ["reach_plain"]

@@ -290,9 +290,9 @@ def test_a_tab_in_a_value_is_shown_and_one_in_a_text_stays(
     assert one_line("ht\ttp://x\n") == "ht\\ttp://x\\n"
     assert visible("a\tb\nc") == "a\tb\nc"
     render_error(InputError("nothing was downloaded from ht\ttps://x", hint="see\tx"))
-    said = capsys.readouterr().err
-    assert "\t" not in said
-    assert "ht\\ttps://x" in said
+    output = capsys.readouterr().err
+    assert "\t" not in output
+    assert "ht\\ttps://x" in output
 
 
 def test_septet_reads_json_in_one_place() -> None:
@@ -352,9 +352,9 @@ def test_a_closed_pipe_ends_a_command_without_a_word(words: tuple[str, ...]) -> 
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
-        said = process.stderr.read()
+        output = process.stderr.read()
         status = process.wait(60)
-    assert said == b""
+    assert output == b""
     assert status == 141
 
 

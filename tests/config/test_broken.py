@@ -21,7 +21,7 @@ BROKEN = sorted((HERE / "broken").glob("*.yaml"))
 REGENERATE = os.environ.get("SEPTET_REGENERATE") == "1"
 
 
-def said_of(path: Path, capsys: pytest.CaptureFixture[str]) -> str:
+def printed_of(path: Path, capsys: pytest.CaptureFixture[str]) -> str:
     """What the command line prints for a file, without colours."""
     try:
         loaded = load(path.name, host=fixed_host())
@@ -46,12 +46,12 @@ def test_message(
     path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(path.parent)
-    said = said_of(path, capsys)
+    text = printed_of(path, capsys)
     golden = HERE / "golden" / f"{path.stem}.txt"
     if REGENERATE:
-        golden.write_text(said, encoding="utf-8")
-    assert said == golden.read_text(encoding="utf-8")
-    assert said.strip(), "a broken file must say something"
-    assert "Traceback" not in said
+        golden.write_text(text, encoding="utf-8")
+    assert text == golden.read_text(encoding="utf-8")
+    assert text.strip(), "a broken file must say something"
+    assert "Traceback" not in text
     expects_warning = path.stem.startswith("warn-")
-    assert (": error: " in said) != expects_warning
+    assert (": error: " in text) != expects_warning

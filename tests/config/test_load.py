@@ -90,11 +90,11 @@ def test_explain_golden(monkeypatch: pytest.MonkeyPatch) -> None:
     run = load("full.yaml", host=HOST, mode="live", sets=["risk.sizing.fraction=20%"])
     entries = explained(run.resolved, run.origins, None, host=HOST)
     rows = [{"key": e.key, "value": e.shown, "origin": str(e.origin)} for e in entries]
-    said = render_table(rows, ("key", "value", "origin")) + "\n"
+    text = render_table(rows, ("key", "value", "origin")) + "\n"
     golden = HERE / "golden" / "explain.txt"
     if os.environ.get("SEPTET_REGENERATE") == "1":
-        golden.write_text(said, encoding="utf-8")
-    assert said == golden.read_text(encoding="utf-8")
+        golden.write_text(text, encoding="utf-8")
+    assert text == golden.read_text(encoding="utf-8")
 
 
 def test_every_leaf_has_an_origin() -> None:

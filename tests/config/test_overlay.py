@@ -100,9 +100,9 @@ def test_unreadable_setting(text: str) -> None:
 
 
 def test_error_of_a_setting_names_the_flag_and_hides_the_value() -> None:
-    said = problems("full", None, "execution.venues.binance.secret=hunter2-hunter2")
-    assert "--set execution.venues.binance.secret" in said
-    assert "hunter2" not in said
+    text = problems("full", None, "execution.venues.binance.secret=hunter2-hunter2")
+    assert "--set execution.venues.binance.secret" in text
+    assert "hunter2" not in text
 
 
 def test_list_entry_that_is_not_there() -> None:
@@ -112,8 +112,8 @@ def test_list_entry_that_is_not_there() -> None:
 
 
 def test_unknown_key_of_a_setting() -> None:
-    said = problems("smallest", None, "risk.sizing.fractoin=3%")
-    assert "did you mean fraction?" in said
+    text = problems("smallest", None, "risk.sizing.fractoin=3%")
+    assert "did you mean fraction?" in text
 
 
 def test_a_volatility_target_is_rebalanced_unless_the_file_says_never() -> None:

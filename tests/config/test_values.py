@@ -33,7 +33,7 @@ def warned(*sets: str, text: str = TEXT, folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("key", "good", "bad", "said"),
+    ("key", "good", "bad", "expected"),
     [
         ("execution.simulation.slippage", "0.9%", "1%", "every trade costs 1% of its value"),
         ("execution.simulation.slippage", "0.9%", "5%", "every trade costs 5% of its value"),
@@ -44,10 +44,10 @@ def warned(*sets: str, text: str = TEXT, folder: Path) -> dict[str, str]:
          "after is 4000%, 40 times the whole"),
     ],
 )  # fmt: skip
-def test_shares_without_sense(key: str, good: str, bad: str, said: str, tmp_path: Path) -> None:
+def test_shares_without_sense(key: str, good: str, bad: str, expected: str, tmp_path: Path) -> None:
     assert not warned(f"{key}={good}", folder=tmp_path)
     (message,) = warned(f"{key}={bad}", folder=tmp_path).values()
-    assert said in message
+    assert expected in message
 
 
 def test_a_short_never_reaches_a_target_of_all(tmp_path: Path) -> None:

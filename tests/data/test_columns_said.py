@@ -60,9 +60,9 @@ def test_separators_of_thousands_are_named(
 ) -> None:
     with pytest.raises(DataError) as caught:
         read(tmp_path, volume, point=point)
-    said = str(caught.value)
-    assert f"numbers such as {volume} in column 'volume' are written with a {name}" in said
-    assert "write the file again without thousands separators" in said
+    message = str(caught.value)
+    assert f"numbers such as {volume} in column 'volume' are written with a {name}" in message
+    assert "write the file again without thousands separators" in message
 
 
 @pytest.mark.parametrize(("volume", "point"), [("1.524", "."), ("1,524", ","), ("1524551", ".")])
@@ -88,12 +88,12 @@ def test_three_decimals_after_a_comma_are_no_thousands_in_a_column_of_text(tmp_p
 def test_what_is_no_number_is_shown_as_it_is_written(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read(tmp_path, "1.2M")
-    said = str(caught.value)
+    message = str(caught.value)
     assert "bad_volume 100 (2020-01-01T00:00:00Z open 10 high 11 low 9 close 10 volume '1.2M')" in (
-        said
+        message
     )
-    assert "is this the column of volumes?" in said
-    assert "1234567, not 1.234.567 or 1.2M" in said
+    assert "is this the column of volumes?" in message
+    assert "1234567, not 1.234.567 or 1.2M" in message
     frame = clean(50).with_columns(close=pl.lit("about a hundred and twenty-three dollars"))
     with pytest.raises(DataError) as caught:
         judged(frame, max_bad=0.01)

@@ -244,8 +244,8 @@ def test_importing_a_file_again_adds_nothing(
         volume=pl.when(pl.int_range(60) == 7).then(1e6).otherwise("volume")
     ).write_csv(place / "a.csv")
     run(*words)
-    said = capsys.readouterr()
-    assert "10 bars of BTC/USDT 1h stored" in said.out
-    assert "50 bars were there already" in said.out
-    assert "1 of them have other values in the file" in said.err
+    output = capsys.readouterr()
+    assert "10 bars of BTC/USDT 1h stored" in output.out
+    assert "50 bars were there already" in output.out
+    assert "1 of them have other values in the file" in output.err
     assert document(capsys, "list")["entries"][0]["rows"] == 60

@@ -38,8 +38,8 @@ def test_a_value_of_a_day_that_is_known_as_it_begins_is_told(delay: str) -> None
     (found,) = found_of(DAILY, known_after=delay)
     assert found.count == 20
     assert f"known {delay} after its day begins, as 2020-01-01T00:00:00Z" in found.message
-    (said,) = doubts([found])
-    assert "known_after: 24h" in said.hint
+    (message,) = doubts([found])
+    assert "known_after: 24h" in message.hint
 
 
 def test_a_date_is_midnight_in_the_zone_of_the_file() -> None:
@@ -98,8 +98,8 @@ execution:
 """,
         encoding="utf-8",
     )
-    said = [each for each in check_data(load(path)).problems if each.key == "data.fear"]
-    (problem,) = said
+    text = [each for each in check_data(load(path)).problems if each.key == "data.fear"]
+    (problem,) = text
     assert problem.severity == "warning"
     assert problem.line == 6
     assert "stamped with dates" in problem.message

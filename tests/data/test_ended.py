@@ -71,10 +71,10 @@ def test_the_verdict_names_the_symbol_and_the_position_at_an_old_price(tmp_path:
     result = backtest(load(written(tmp_path, (400, 100))))
     (finding,) = [each for each in result.findings if each.kind == CANDLES_END]
     assert ETH in finding.message
-    said = summarise(result, frames_of(result), run_id="x")["verdict"]
-    assert ETH[1:] in said
-    assert "The open position in ETH/USDT is valued at its last price, of 2020-01-05" in said
-    assert "The open position in BTC/USDT" not in said
+    given = summarise(result, frames_of(result), run_id="x")["verdict"]
+    assert ETH[1:] in given
+    assert "The open position in ETH/USDT is valued at its last price, of 2020-01-05" in given
+    assert "The open position in BTC/USDT" not in given
 
 
 def test_stretches_say_the_same(tmp_path: Path) -> None:

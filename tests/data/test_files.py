@@ -145,13 +145,13 @@ def test_csv_by_the_book(tmp_path: Path) -> None:
     )
     text = "some title\n# a remark\n" + us.write_csv(separator="|")
     (tmp_path / "a.txt").write_text(text, encoding="utf-16")
-    said = {
+    given = {
         "path": "a.txt", "encoding": "utf-16", "skip_lines": 1, "comment": "#", "delimiter": "|",
         "time_format": "%m/%d/%Y %H:%M", "columns": {"timestamp": "Date", "close": "Px Last"},
     }  # fmt: skip
-    assert "column 'Vol' read as volume" in notes(tmp_path, **said)
+    assert "column 'Vol' read as volume" in notes(tmp_path, **given)
     with pytest.raises(DataError, match="no time fits time_format"):
-        notes(tmp_path, **{**said, "time_format": "%Y"})
+        notes(tmp_path, **{**given, "time_format": "%Y"})
 
 
 def test_date_and_time_apart(tmp_path: Path) -> None:
@@ -161,8 +161,8 @@ def test_date_and_time_apart(tmp_path: Path) -> None:
         *(pl.col(name).alias(f"<{name.upper()}>") for name in NAMES),
     )
     apart.write_csv(tmp_path / "a.csv", separator="\t")
-    said = {"path": "a.csv", "time_columns": ["<DATE>", "<TIME>"]}
-    assert "column '<CLOSE>' read as close" in notes(tmp_path, **said)
+    given = {"path": "a.csv", "time_columns": ["<DATE>", "<TIME>"]}
+    assert "column '<CLOSE>' read as close" in notes(tmp_path, **given)
     with pytest.raises(DataError, match="no column Time; found <DATE>"):
         notes(tmp_path, path="a.csv", time_columns=["<DATE>", "Time"])
 
@@ -336,21 +336,21 @@ def test_what_is_there_and_no_file_is_not_said_to_be_missing(tmp_path: Path, pat
 
 
 @pytest.mark.parametrize(
-    ("head", "said"),
+    ("head", "expected"),
     [
         ("timestamp,open,high,low,close,close,volume", "line 1: columns 5 and 6 .*'close'"),
         ("timestamp,Open,high,low,open ,close,volume", "line 1: columns 2 and 5 .*'open'"),
         ("# a comment\ntimestamp,open,high,low,close,high,volume", "line 2: columns 3 and 6"),
     ],
 )
-def test_two_columns_of_one_name_are_refused(tmp_path: Path, head: str, said: str) -> None:
+def test_two_columns_of_one_name_are_refused(tmp_path: Path, head: str, expected: str) -> None:
     row = "2022-01-01T00:00:00Z,1,2,0.5,1.5,9,3"
     (tmp_path / "two.csv").write_text(f"{head}\n{row}\n{row.replace('T00', 'T01')}\n")
     keys = {"stamp": "open"}
     made = block(
         "candles", "csv", keys, path="two.csv", **({"comment": "#"} if "#" in head else {})
     )
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=expected):
         read_candles(made, request("1h", "BTC/USDT", base=tmp_path))
 
 
@@ -412,10 +412,10 @@ def test_commas_for_thousands_are_named(tmp_path: Path, quote: str, delimiter: s
     (tmp_path / "x.csv").write_text("\n".join(lines), encoding="utf-8")
     with pytest.raises(DataError) as caught:
         closes(tmp_path, "csv", keys={"time_zone": "UTC"}, path="x.csv")
-    said = str(caught.value)
-    assert "numbers such as 1,234.50" in said
-    assert "comma for thousands" in said
-    assert "without thousands separators" in said
+    message = str(caught.value)
+    assert "numbers such as 1,234.50" in message
+    assert "comma for thousands" in message
+    assert "without thousands separators" in message
 
 
 LEAKS = {
@@ -442,9 +442,9 @@ def test_no_message_quotes_what_stands_below_the_first_line(
 
 
 def test_what_the_reader_of_tables_says_is_not_passed_on() -> None:
-    said = "conversion from `str` to `i64` failed in column 'a' for 1 values: [\"SECRET\"]"
+    text = "conversion from `str` to `i64` failed in column 'a' for 1 values: [\"SECRET\"]"
     for error in (
-        pl.exceptions.InvalidOperationError(said), pl.exceptions.ComputeError("SECRET"),
+        pl.exceptions.InvalidOperationError(text), pl.exceptions.ComputeError("SECRET"),
         ValueError("could not convert string to float: 'SECRET'"), OverflowError("SECRET"),
     ):  # fmt: skip
         with pytest.raises(DataError) as caught, reading("x"):

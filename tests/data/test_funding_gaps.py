@@ -51,7 +51,7 @@ def about_funding(path: Path) -> list[Problem]:
 
 
 @pytest.mark.parametrize(
-    ("hours", "said"),
+    ("hours", "expected"),
     [
         (EIGHT, ""),
         ([h for h in EIGHT if h != 80 and h != 88], ""),  # an hour of maintenance is no gap
@@ -66,21 +66,21 @@ def about_funding(path: Path) -> list[Problem]:
         ([8], "funding@BTC/USDT has one rate, of 2020-01-01T08:00:00Z"),
     ],
 )  # fmt: skip
-def test_periods_without_a_rate(tmp_path: Path, hours: object, said: str) -> None:
+def test_periods_without_a_rate(tmp_path: Path, hours: object, expected: str) -> None:
     path = written(tmp_path, hours)
     found = [each for each in about_funding(path) if "The values of" not in each.message]
-    assert len(found) == bool(said), found
+    assert len(found) == bool(expected), found
     for each in found:
-        assert said in each.message
+        assert expected in each.message
         assert (each.severity, each.key, each.line) == ("warning", "data.funding", 7)
 
 
 def test_a_run_in_stretches_and_the_verdict_say_it_too(tmp_path: Path) -> None:
     path = written(tmp_path, [h for h in EIGHT if not 80 < h < 160])
     whole, parts = backtest(load(path)), stream_backtest(load(path), 90)
-    said = [[d.message for d in doubts(each.findings)] for each in (whole, parts)]
-    assert said[0] == said[1]
-    assert "has no rate from 2020-01-04T08:00:00Z" in said[0][0]
+    message = [[d.message for d in doubts(each.findings)] for each in (whole, parts)]
+    assert message[0] == message[1]
+    assert "has no rate from 2020-01-04T08:00:00Z" in message[0][0]
 
 
 def test_only_the_span_of_the_run_counts(tmp_path: Path) -> None:

@@ -41,9 +41,9 @@ class Site:
 
 
 def made(url: str, path: str = "/fng", keys: Any = None, **config: Any) -> Any:
-    said = {"select": "data.*.value", "time": "data.*.timestamp", **config}
+    given = {"select": "data.*.value", "time": "data.*.timestamp", **config}
     return block(
-        "series", "http_json", {"known_after": "1h", **(keys or {})}, url=url + path, **said
+        "series", "http_json", {"known_after": "1h", **(keys or {})}, url=url + path, **given
     )
 
 

@@ -69,14 +69,14 @@ def test_symbols_join_at_their_first_bar(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("universe", "said"),
+    ("universe", "expected"),
     [
         ({"start": "2021-01-01"}, "asked 2021-01-01T00:00:00Z to the end"),
         ({"end": "2019-01-01"}, "asked the beginning to 2019-01-02T00:00:00Z"),
     ],
 )
-def test_no_overlap_says_what_there_is(folder: Path, universe: Any, said: str) -> None:
-    with pytest.raises(DataError, match=said) as caught:
+def test_no_overlap_says_what_there_is(folder: Path, universe: Any, expected: str) -> None:
+    with pytest.raises(DataError, match=expected) as caught:
         load_market(loaded(folder, universe=universe))
     assert "there is BTC/USDT 2020-01-01T01:00:00Z to 2020-01-21T00:00:00Z" in str(caught.value)
 
@@ -84,8 +84,8 @@ def test_no_overlap_says_what_there_is(folder: Path, universe: Any, said: str) -
 def test_instruments_are_written_stored_or_default(folder: Path, tmp_path: Path) -> None:
     plain = load_market(loaded(folder)).instruments["BTC/USDT"]
     assert (plain.lot, plain.tick) == (1e-8, 0.0)
-    said = {"instruments": {"BTC/USDT": {"lot": 0.01, "tick": 0.5, "min_notional": 5}}}
-    spec = load_market(loaded(folder, execution=said)).instruments["BTC/USDT"]
+    given = {"instruments": {"BTC/USDT": {"lot": 0.01, "tick": 0.5, "min_notional": 5}}}
+    spec = load_market(loaded(folder, execution=given)).instruments["BTC/USDT"]
     assert (spec.lot, spec.tick, spec.min_notional) == (0.01, 0.5, 5.0)
     store = BarStore(tmp_path / "store")
     frame = clean(50)
@@ -149,9 +149,9 @@ def test_fingerprints_follow_the_rows(folder: Path) -> None:
 def test_policies_of_the_file_reach_the_data(folder: Path) -> None:
     spoiled = clean(24 * 20)[[*range(100), *range(105, 480)]]
     spoiled.write_parquet(folder / "BTCUSDT.parquet")
-    said = {"candles": {**BASE["data"]["candles"], "policy": {"gap": "refuse"}}}
+    given = {"candles": {**BASE["data"]["candles"], "policy": {"gap": "refuse"}}}
     with pytest.raises(DataError, match=r"gap: 5 bars missing.*first: 5 after"):
-        load_market(loaded(folder, data=said))
-    said["candles"]["policy"] = {"gap": "melt"}
+        load_market(loaded(folder, data=given))
+    given["candles"]["policy"] = {"gap": "melt"}
     with pytest.raises(ConfigError, match="gap"):
-        loaded(folder, data=said)
+        loaded(folder, data=given)

@@ -53,12 +53,12 @@ def read(
 def test_two_symbols_at_the_same_times_are_refused(tmp_path: Path, use: str) -> None:
     with pytest.raises(DataError) as caught:
         read(tmp_path, two(), use=use)
-    said = str(caught.value)
-    assert "400 of 800 rows contradict another row of the same time" in said
-    assert "several symbols or sources" in said
-    assert "times as high or low" in said
-    assert "2020-01-01T00:00:00Z open" in said
-    assert "add a column symbol" in said
+    message = str(caught.value)
+    assert "400 of 800 rows contradict another row of the same time" in message
+    assert "several symbols or sources" in message
+    assert "times as high or low" in message
+    assert "2020-01-01T00:00:00Z open" in message
+    assert "add a column symbol" in message
 
 
 @pytest.mark.parametrize("use", ["csv", "parquet"])
@@ -94,10 +94,10 @@ def test_two_price_levels_at_different_times_are_refused(
     frame = two(factor, HOUR_NS // 2)
     with pytest.raises(DataError) as caught:
         read(tmp_path, frame, "30m", use)
-    said = str(caught.value)
-    assert "price_levels: 796 closes that jump between separate price levels" in said
-    assert "2020-01-01T00:30:00Z 100" in said
-    assert "policy: {price_levels: keep}" in said
+    message = str(caught.value)
+    assert "price_levels: 796 closes that jump between separate price levels" in message
+    assert "2020-01-01T00:30:00Z 100" in message
+    assert "policy: {price_levels: keep}" in message
 
 
 def test_blocks_of_another_symbol_are_refused() -> None:
@@ -170,12 +170,12 @@ def test_the_bar_that_is_not_over_is_no_bad_row() -> None:
     assert len(done.bars) == 19
 
 
-@pytest.mark.parametrize(("bad", "said"), [(0, False), (1, False), (2, True)])
+@pytest.mark.parametrize(("bad", "expected"), [(0, False), (1, False), (2, True)])
 def test_what_was_dropped_stands_in_the_verdict_above_a_tenth_of_a_percent(
-    bad: int, said: bool
+    bad: int, expected: bool
 ) -> None:
     found = [each for each in judged(spoilt(bad)).findings if each.kind == "bad_share"]
     text = (
         f"0.2 % of the rows of BTC/USDT were dropped or mended ({bad} of 1,000: not_finite {bad})"
     )
-    assert [each.message for each in found] == ([text] if said else [])
+    assert [each.message for each in found] == ([text] if expected else [])

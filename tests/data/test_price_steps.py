@@ -41,8 +41,10 @@ def test_bars_off_their_neighbours_are_bad_rows(rows: list[int], factor: float) 
     kept = np.setdiff1d(np.arange(400), rows)
     assert done.bars.close.tolist() == frame["close"].to_numpy()[kept].tolist()
     assert counts(done.findings)["price_spike"] == done.defects == len(rows)
-    (said,) = doubts(done.findings)
-    assert f"% of the rows of BTC/USDT were dropped or mended ({len(rows)} of 400" in said.message
+    (message,) = doubts(done.findings)
+    assert (
+        f"% of the rows of BTC/USDT were dropped or mended ({len(rows)} of 400" in message.message
+    )
 
 
 def test_more_of_them_than_max_bad_are_refused() -> None:
@@ -66,10 +68,10 @@ def test_a_level_that_steps_and_stays_is_refused(factor: float, row: int) -> Non
     frame = from_on(clean(400), row, factor)
     with pytest.raises(DataError) as caught:
         judged(frame)
-    said = str(caught.value)
-    assert "price_step: 1 bars" in said
-    assert f"{frame['close'][row - 1]:.10g} -> {frame['close'][row]:.10g}" in said
-    assert "policy: {price_step: keep}" in said
+    message = str(caught.value)
+    assert "price_step: 1 bars" in message
+    assert f"{frame['close'][row - 1]:.10g} -> {frame['close'][row]:.10g}" in message
+    assert "policy: {price_step: keep}" in message
     assert len(judged(frame, policy={"price_step": "keep"}).bars) == 400
 
 
@@ -77,10 +79,10 @@ def test_a_split_that_is_not_adjusted_is_named() -> None:
     with pytest.raises(DataError, match="as a split of 20 for 1 would"):
         judged(from_on(clean(60, DAY_NS), 30, 0.05), DAY_NS)
     done = judged(from_on(clean(60, DAY_NS), 30, 0.5), DAY_NS)
-    (said,) = doubts(done.findings)
-    assert "price_gap 1" in said.message
-    assert "as a split of 2 for 1 would" in said.message
-    assert "policy: {price_gap: keep}" in said.hint
+    (message,) = doubts(done.findings)
+    assert "price_gap 1" in message.message
+    assert "as a split of 2 for 1 would" in message.message
+    assert "policy: {price_gap: keep}" in message.hint
     kept = judged(from_on(clean(60, DAY_NS), 30, 0.5), DAY_NS, policy={"price_gap": "keep"})
     assert doubts(kept.findings) == []
 
@@ -88,8 +90,8 @@ def test_a_split_that_is_not_adjusted_is_named() -> None:
 def test_after_a_long_hole_a_step_is_a_warning() -> None:
     frame = from_on(clean(400), 200, 30.0)
     holed = pl.concat([frame[:200], frame[240:]])
-    (said,) = doubts(judged(holed).findings)
-    assert "price_gap 1" in said.message
+    (message,) = doubts(judged(holed).findings)
+    assert "price_gap 1" in message.message
 
 
 def crash(share: float, at: int = 200) -> pl.DataFrame:
@@ -124,10 +126,10 @@ def test_an_extreme_inside_a_bar_is_told_and_kept(column: str, factor: float) ->
     if column == "open":
         wrong = wrong.with_columns(high=pl.max_horizontal("open", "high"))
     done = judged(wrong)
-    (said,) = doubts(done.findings)
+    (message,) = doubts(done.findings)
     assert len(done.bars) == 400
-    assert "price_wick 1" in said.message
-    assert "2020-01-04T05:00:00Z" in said.message
+    assert "price_wick 1" in message.message
+    assert "2020-01-04T05:00:00Z" in message.message
     assert len(judged(wrong, policy={"price_wick": "drop"}).bars) == 399
 
 
@@ -153,9 +155,9 @@ def test_real_markets_are_not_alarming(bar: str, symbol: str, keys: dict[str, st
 
 
 def test_real_splits_are_told() -> None:
-    (said,) = doubts(sample("1d", "AAPL", adjust="none").findings)
-    assert "price_gap 2" in said.message
-    assert "2005-02-28" in said.message
+    (message,) = doubts(sample("1d", "AAPL", adjust="none").findings)
+    assert "price_gap 2" in message.message
+    assert "2005-02-28" in message.message
 
 
 TEXT = """\

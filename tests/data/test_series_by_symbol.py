@@ -181,14 +181,14 @@ def test_one_value_beyond_is_refused_without_the_advice_to_divide(folder: Path) 
 
 def test_what_ends_with_a_series_is_said_of_funding_as_it_is() -> None:
     times = np.arange(10, dtype=np.int64) * HOUR_NS
-    for name, said in (("funding", "for which no funding is charged"), ("macro", "its last value")):
+    for name, text in (("funding", "for which no funding is charged"), ("macro", "its last value")):
         table: Any = SimpleNamespace(name=f"{name}@BTC/USDT", known_ns=times, max_age_ns=None)
         (found,) = ending(table, {"BTC/USDT": np.arange(40, dtype=np.int64) * HOUR_NS})
-        assert said in found.message
+        assert text in found.message
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "expected"),
     [
         ([0.0001] * 20, ""),
         ([0.0001] * 14 + [-0.02, 0.03], ""),  # rates that exchanges have charged
@@ -198,14 +198,14 @@ def test_what_ends_with_a_series_is_said_of_funding_as_it_is() -> None:
         ([1.0, 1.0, 0.0, -2.0] * 5, "a median of 100%"),  # basis points
     ],
 )
-def test_funding_that_no_exchange_charges_is_told(values: list[float], said: str) -> None:
+def test_funding_that_no_exchange_charges_is_told(values: list[float], expected: str) -> None:
     table: Any = SimpleNamespace(
         name="funding@BTC/USDT", value=np.array(values),
         stamp_ns=np.arange(len(values), dtype=np.int64) * HOUR_NS,
     )  # fmt: skip
     found = check_funding(table)
-    assert len(found) == len(doubts(found)) == bool(said)
-    assert not said or said in found[0].message
+    assert len(found) == len(doubts(found)) == bool(expected)
+    assert not expected or expected in found[0].message
 
 
 @pytest.mark.parametrize("age", [", max_age: 4h", ""])
@@ -220,5 +220,5 @@ def test_a_forecast_that_ends_before_the_data_is_told(folder: Path, age: str) ->
     assert "bars of BTC/USDT come later" in problem.message
     assert problem.key == "data.forecast"
     assert problem.line > 0
-    (said,) = doubts(backtest(loaded).findings)  # what the verdict repeats
-    assert said.message == problem.message
+    (given,) = doubts(backtest(loaded).findings)  # what the verdict repeats
+    assert given.message == problem.message

@@ -46,12 +46,12 @@ def test_two_series_in_one_are_refused_by_their_contradictions() -> None:
     values = [each % 2 * 1000.0 + each % 7 for each in range(200)]
     with pytest.raises(DataError) as caught:
         read({"time": times, "value": values})
-    said = str(caught.value)
-    assert "mood from a test: 100 of 200 rows contradict another row of the same time" in said
-    assert "several symbols or sources in one series" in said
-    assert "first: 2022-01-03T00:00:00Z" in said
-    assert "with {symbol} in path" in said
-    assert "the limit is max_bad: 1%" in said
+    message = str(caught.value)
+    assert "mood from a test: 100 of 200 rows contradict another row of the same time" in message
+    assert "several symbols or sources in one series" in message
+    assert "first: 2022-01-03T00:00:00Z" in message
+    assert "with {symbol} in path" in message
+    assert "the limit is max_bad: 1%" in message
     table, found = read({"time": times, "value": values}, max_bad="60%")
     assert len(table.value) == 100
     assert [each.kind for each in doubts(found)] == [SERIES_SHARE]
@@ -88,10 +88,10 @@ def test_bad_rows_are_refused_above_the_limit_and_told_below_it(
     many["time"] = [t if old.isdigit() else old for t, old in zip(texts, many["time"], strict=True)]
     with pytest.raises(DataError) as caught:
         read(many)
-    said = str(caught.value)
-    assert "too much of the data is bad, 490 of 500 values can be used" in said
-    assert kind in said
-    assert hint in said
+    message = str(caught.value)
+    assert "too much of the data is bad, 490 of 500 values can be used" in message
+    assert kind in message
+    assert hint in message
     _, found = read(many, max_bad="2%")
     (doubt,) = doubts(found)
     assert doubt.kind == SERIES_SHARE
@@ -152,10 +152,10 @@ def test_local_times_read_as_utc_are_refused_by_the_changes_of_clocks(
     rows = {"time": stamps, "value": [float(each) for each in range(count)]}
     with pytest.raises(DataError) as caught:
         read(rows, time_zone="UTC")
-    said = str(caught.value)
-    assert f"where the clocks of {NEW_YORK}, America/Chicago" in said
-    assert "change: those of mood" in said
-    assert f"time_zone: {NEW_YORK}" in said
+    message = str(caught.value)
+    assert f"where the clocks of {NEW_YORK}, America/Chicago" in message
+    assert "change: those of mood" in message
+    assert f"time_zone: {NEW_YORK}" in message
     right, _ = read(rows, time_zone=NEW_YORK, max_bad="1%")
     assert len(right.value) >= count - 2
     utc = wall(count, timedelta(hours=step), "UTC")

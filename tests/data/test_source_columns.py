@@ -62,10 +62,10 @@ def test_values_in_turn_are_refused(name: str, first: object, second: object, ro
     frame = bars(name, in_turn(first, second, rows))
     with pytest.raises(DataError) as caught:
         judged(frame)
-    said = str(caught.value)
-    assert f"column '{name}' holds 2 values ({first}, {second})" in said
-    assert f"keep the rows of one value of column '{name}'" in said
-    assert ("columns: {symbol: " in said) == (str(first) in ("BTCUSDT", "BTC/USD", "ESH4"))
+    message = str(caught.value)
+    assert f"column '{name}' holds 2 values ({first}, {second})" in message
+    assert f"keep the rows of one value of column '{name}'" in message
+    assert ("columns: {symbol: " in message) == (str(first) in ("BTCUSDT", "BTC/USD", "ESH4"))
     assert len(judged(frame, policy={"price_levels": "keep"}).bars) == COUNT
 
 

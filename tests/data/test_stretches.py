@@ -72,12 +72,12 @@ def _wall(frame: pl.DataFrame, zone: str) -> pl.DataFrame:
 
 def test_stretches_refuse_the_wrong_zone_that_the_whole_refuses(tmp_path: Path) -> None:
     path = _file(tmp_path, _wall(clean(8_760), "America/New_York"))
-    said = TEXT.replace("max_bad: 5%", "time_zone: UTC")
-    path.write_text(said, encoding="utf-8")
+    text = TEXT.replace("max_bad: 5%", "time_zone: UTC")
+    path.write_text(text, encoding="utf-8")
     for begin in (load_market, _begin):
         with pytest.raises(DataError, match="wrong_zone: 2 hours missing or doubled"):
             begin(load(path))
-    kept = said.replace("time_zone: UTC", "time_zone: UTC, policy: {wrong_zone: keep}")
+    kept = text.replace("time_zone: UTC", "time_zone: UTC, policy: {wrong_zone: keep}")
     path.write_text(kept, encoding="utf-8")
     stretches = _begin(load(path))
     for _ in stretches:

@@ -55,9 +55,9 @@ def test_w1_through_the_source_is_clean() -> None:
 def test_a_longer_walk_begins_with_the_shorter(
     seed: int, count: int, regimes: bool, common: float
 ) -> None:
-    said = {"seed": seed, "regimes": regimes, "common": common, "regime_bars": 20}
-    short = walk_bars(SyntheticConfig(bars=count, **said), "A", HOUR_NS)
-    long = walk_bars(SyntheticConfig(bars=count + 77, **said), "A", HOUR_NS)
+    options = {"seed": seed, "regimes": regimes, "common": common, "regime_bars": 20}
+    short = walk_bars(SyntheticConfig(bars=count, **options), "A", HOUR_NS)
+    long = walk_bars(SyntheticConfig(bars=count + 77, **options), "A", HOUR_NS)
     for name, values in short.items():
         assert values.tolist() == long[name][:count].tolist()
     assert (short["high"] >= np.maximum(short["open"], short["close"])).all()
@@ -66,8 +66,8 @@ def test_a_longer_walk_begins_with_the_shorter(
 
 
 def test_seeds_and_symbols_differ_and_may_move_together() -> None:
-    def steps(symbol: str, **said: object) -> np.ndarray:
-        config = SyntheticConfig(bars=4_000, **said)
+    def steps(symbol: str, **expected: object) -> np.ndarray:
+        config = SyntheticConfig(bars=4_000, **expected)
         return np.diff(np.log(walk_bars(config, symbol, HOUR_NS)["close"]))
 
     apart = np.corrcoef(steps("A"), steps("B"))[0, 1]

@@ -33,7 +33,7 @@ risk: {{sizing: {{use: fixed_fraction, fraction: 50%}}}}
 SECRET = "s3cretValue"
 
 
-def _said(folder: Path, *words: str, url: str = "https://a.example/x", more: str = "") -> str:
+def _output(folder: Path, *words: str, url: str = "https://a.example/x", more: str = "") -> str:
     path = folder / "web.yaml"
     path.write_text(FILE.format(url=url, more=f", {more}" if more else ""), encoding="utf-8")
     found = CliRunner().invoke(cli, [words[0], str(path), *words[1:]])
@@ -51,11 +51,11 @@ def _said(folder: Path, *words: str, url: str = "https://a.example/x", more: str
     ],
 )  # fmt: skip
 def test_a_secret_in_an_address_is_refused_and_not_repeated(tmp_path: Path, address: str) -> None:
-    said = _said(tmp_path, "check", "--no-data", url=address)
-    assert "a secret must not stand in an address" in said, said
-    assert "query: {NAME: env:NAME}" in said
-    assert SECRET not in said
-    assert "data.mood.url" in said
+    output = _output(tmp_path, "check", "--no-data", url=address)
+    assert "a secret must not stand in an address" in output, output
+    assert "query: {NAME: env:NAME}" in output
+    assert SECRET not in output
+    assert "data.mood.url" in output
 
 
 @pytest.mark.parametrize(
@@ -80,9 +80,9 @@ def test_other_addresses_are_left_alone(address: str) -> None:
 def test_a_header_that_is_plainly_a_secret_is_refused(
     tmp_path: Path, name: str, value: str
 ) -> None:
-    said = _said(tmp_path, "check", "--no-data", more=f'headers: {{"{name}": "{value}"}}')
-    assert "env:NAME or file:/path" in said, said
-    assert value not in said.replace("shorten", "")
+    output = _output(tmp_path, "check", "--no-data", more=f'headers: {{"{name}": "{value}"}}')
+    assert "env:NAME or file:/path" in output, output
+    assert value not in output.replace("shorten", "")
 
 
 @pytest.mark.parametrize(
@@ -93,27 +93,29 @@ def test_a_header_that_is_plainly_a_secret_is_refused(
     ],
 )  # fmt: skip
 def test_an_ordinary_header_is_accepted(tmp_path: Path, name: str, value: str) -> None:
-    said = _said(tmp_path, "check", "--no-data", more=f'headers: {{"{name}": "{value}"}}')
-    assert said.startswith("ok:"), said
+    output = _output(tmp_path, "check", "--no-data", more=f'headers: {{"{name}": "{value}"}}')
+    assert output.startswith("ok:"), output
 
 
 def test_a_literal_in_the_query_is_refused_by_its_name(tmp_path: Path) -> None:
-    said = _said(tmp_path, "check", "--no-data", more=f"query: {{apikey: {SECRET}, limit: '5'}}")
-    assert "env:NAME or file:/path" in said
-    assert SECRET not in said
+    output = _output(
+        tmp_path, "check", "--no-data", more=f"query: {{apikey: {SECRET}, limit: '5'}}"
+    )
+    assert "env:NAME or file:/path" in output
+    assert SECRET not in output
 
 
 def test_messages_and_explain_leave_the_query_out(tmp_path: Path) -> None:
     """A parameter whose name tells nothing may hold a secret all the same."""
     address = "https://a.example/x?id=quiet17"
-    said = [_said(tmp_path, "check", url=address), _said(tmp_path, "explain", url=address)]
-    said.append(_said(tmp_path, "explain", "--json", url=address))
-    for each in said:
+    output = [_output(tmp_path, "check", url=address), _output(tmp_path, "explain", url=address)]
+    output.append(_output(tmp_path, "explain", "--json", url=address))
+    for each in output:
         assert "https://a.example/x" in each, each
         assert "quiet17" not in each
-    assert "nothing was downloaded from https://a.example/x so far" in said[0]
-    _said(tmp_path, "check", url=address)
-    wrong = _said(tmp_path, "check", "--no-data", "--set", "data.mood.select=[x]", url=address)
+    assert "nothing was downloaded from https://a.example/x so far" in output[0]
+    _output(tmp_path, "check", url=address)
+    wrong = _output(tmp_path, "check", "--no-data", "--set", "data.mood.select=[x]", url=address)
     assert "quiet17" not in wrong
 
 
@@ -139,9 +141,9 @@ def test_a_query_by_name_is_sent_and_not_shown(tmp_path: Path) -> None:
         assert asked == [{"apikey": f"{SECRET}&x=1", "limit": "5"}]
         assert read_for == [("env:KEY", "127.0.0.1")]
         site.body = b"no JSON"
-        with pytest.raises(SeptetError) as said:
+        with pytest.raises(SeptetError) as caught:
             source.fetch(replace(wanted, read=read), lambda what, done, total: None)
-        assert SECRET not in str(said.value)
+        assert SECRET not in str(caught.value)
     with pytest.raises(RunError) as gone:  # nothing listens there now
         source.fetch(replace(wanted, read=read), lambda what, done, total: None)
     assert SECRET not in str(gone.value)

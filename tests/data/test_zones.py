@@ -87,19 +87,21 @@ def test_a_series_needs_a_zone_as_well(tmp_path: Path) -> None:
     asked = request("1h", "BTC/USDT", base=tmp_path)
     with pytest.raises(DataError, match="name no time zone"):
         read_series("s", made, asked)
-    said = block("series", "csv_series", {"known_after": "1h", "time_zone": "UTC"}, path="x.csv")
-    assert len(read_series("s", said, asked)[0].value) == 2
+    text = block("series", "csv_series", {"known_after": "1h", "time_zone": "UTC"}, path="x.csv")
+    assert len(read_series("s", text, asked)[0].value) == 2
 
 
 def test_new_york_stamps_read_as_utc_are_refused_by_the_changes_of_clocks() -> None:
     local = wall(clean(330 * 24, start_ns=ns("2021-01-05")), NEW_YORK)
     with pytest.raises(DataError) as caught:
         judged(local, time_zone="UTC")
-    said = str(caught.value)
-    assert f"hours missing or doubled where the clocks of {NEW_YORK}, America/Chicago" in said
-    assert "local time of one of these zones, which all change their clocks at these hours" in said
-    assert "2021-03-14T02:00:00; 2021-11-07T01:00:00" in said
-    assert f"time_zone: {NEW_YORK}" in said
+    message = str(caught.value)
+    assert f"hours missing or doubled where the clocks of {NEW_YORK}, America/Chicago" in message
+    assert (
+        "local time of one of these zones, which all change their clocks at these hours" in message
+    )
+    assert "2021-03-14T02:00:00; 2021-11-07T01:00:00" in message
+    assert f"time_zone: {NEW_YORK}" in message
     kept = judged(local, time_zone="UTC", policy={"wrong_zone": "keep"})
     assert "wrong_zone" in {each.kind for each in kept.findings}
 
@@ -121,11 +123,11 @@ def test_local_stamps_of_any_zone_read_as_utc_are_refused(zone: str, repeats: st
         local = local.unique("timestamp", keep="first", maintain_order=True)
     with pytest.raises(DataError) as caught:
         judged(local, time_zone="UTC")
-    said = str(caught.value)
-    assert "wrong_zone" in said
-    assert "where the clocks of " in said
+    message = str(caught.value)
+    assert "wrong_zone" in message
+    assert "where the clocks of " in message
     same = {"Europe/Athens": "Europe/Helsinki"}.get(zone, zone)
-    assert same in said.partition("time_zone: ")[2]
+    assert same in message.partition("time_zone: ")[2]
     right = judged(wall(clean(800 * 24, start_ns=ns(since)), zone), time_zone=zone)
     assert not {"wrong_zone", ZONE_SIGN} & {each.kind for each in right.findings}
 
@@ -238,10 +240,10 @@ def test_new_york_sessions_read_in_a_zone_without_changes(
     frame = wall(sessions("2021-01-11", 200, bar), NEW_YORK)
     with pytest.raises(DataError) as caught:
         judged(frame, bar, time_zone=zone, calendar=calendar, max_bad=0.01)
-    said = str(caught.value)
-    assert "wrong_zone" in said
-    assert "sessions on the days of XNYS, which opens at 09:30, begin at other hours" in said
-    assert f"not of {zone}: write time_zone: {NEW_YORK}" in said
+    message = str(caught.value)
+    assert "wrong_zone" in message
+    assert "sessions on the days of XNYS, which opens at 09:30, begin at other hours" in message
+    assert f"not of {zone}: write time_zone: {NEW_YORK}" in message
 
 
 def test_a_wrong_zone_needs_no_change_of_clocks_where_the_hours_are_of_an_exchange() -> None:

@@ -21,7 +21,7 @@ from tests.drill.test_check import HEAD, T0, fill, order
 
 MS = 1_000_000
 TERMS = {"BTCUSDT": Terms("BTC", Decimal("0.1"), Decimal("5"))}
-TOLD = [(1, 200), (5, 418), (9, 200)]
+ANSWERS = [(1, 200), (5, 418), (9, 200)]
 STOP = {"side": "SELL", "type": "STOP_LOSS", "status": "NEW"}
 
 
@@ -97,7 +97,7 @@ def test_a_stop_that_left_while_the_fault_acted_is_found(tmp_path: Path) -> None
 
 
 def test_a_ban_of_which_nobody_was_told_was_not_reached() -> None:
-    answers = [Answered(at_ns=T0 + ms * MS, number=ms, status=status) for ms, status in TOLD]
+    answers = [Answered(at_ns=T0 + ms * MS, number=ms, status=status) for ms, status in ANSWERS]
     venue = VenueBook().take(answers)
     assert [venue.was_banned_since(T0 + at_ms * MS) for at_ms in (0, 5, 6)] == [True, True, False]
     row = Row("A10", asked=2, injected=2, settled=2)

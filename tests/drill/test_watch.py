@@ -45,13 +45,13 @@ class Drill(rehearsal._Rehearsal):
     """A drill whose venue and run are made by hand."""
 
     def __init__(self, folder: Path, rows: list[Row], bars: int = 20) -> None:
-        self.bar, self.said = 0, list[str]()
+        self.bar, self.lines = 0, list[str]()
         venue: Any = SimpleNamespace(rows=list, clock=self._clock)
         run: Any = SimpleNamespace(rows=list, ended=None, starts=1)
         stage = Stage(VenueConfig(symbols=[]), {}, bars, "made")
         options = Options(seed=1, codes=(), folder=folder, bars=bars)
         outcome = Outcome("s", "live", 1, "made", str(folder), rows)
-        super().__init__(venue, run, stage, options, outcome, frozenset(), self.said.append)
+        super().__init__(venue, run, stage, options, outcome, frozenset(), self.lines.append)
         self._ours = OurBook(HEAD)
 
     def _clock(self) -> Any:
@@ -97,7 +97,7 @@ def test_faults_without_bars_are_not_reached_and_no_failure(tmp_path: Path, cloc
     assert rows[0].remark == "the bars were over before it had settled"
     assert rows[1].remark == "the bars were over"
     text = "all 20 bars were played, and 6 of 8 faults were not reached"
-    assert outcome.over == text == drill.said[-1]
+    assert outcome.over == text == drill.lines[-1]
     assert (outcome.ok, outcome.status) == (True, "bars over")
     assert any(line.startswith(f"the bars are over: {text}") for line in outcome.summary())
     assert (outcome.document()["status"], outcome.document()["over"]) == ("bars over", text)
@@ -123,7 +123,7 @@ def test_a_persons_halt_stands_until_a_person_resumes(tmp_path: Path, clock: Tim
     clock.at[400] = lambda: drill.operate("resume", "mara", 2)
     assert drill._until(lambda: not drill._waits_for_person, 5.0)
     assert 400.0 <= clock.now_s < 401.0, "no patience of five seconds ends it"
-    (line,) = drill.said
+    (line,) = drill.lines
     assert line == (
         "mara has halted the run: the drill waits for septet resume R1 --name YOU --reason WHY "
         f"--runs {tmp_path / 'runs'}, for 10 minutes at most"
@@ -141,7 +141,7 @@ def test_a_persons_halt_is_cleared_after_ten_minutes(
     drill.operate("halt", "mara")
     assert drill._until(lambda: not drill._waits_for_person, 5.0)
     assert 600.0 <= clock.now_s < 601.0
-    assert drill.said[-1] == "nobody has resumed the run: the drill clears the halt"
+    assert drill.lines[-1] == "nobody has resumed the run: the drill clears the halt"
     assert drill._trouble(0, 2) == (watch.QUIET, [])
     assert asked == ["drill"]
 
@@ -156,7 +156,7 @@ def test_a_halt_of_the_runs_own_is_cleared_as_before(
     drill._reader = SimpleNamespace(path=tmp_path / "journal.sqlite")  # type: ignore[assignment]
     drill.operate("halt", name)
     assert drill._trouble(0, 2) == (watch.QUIET, [])
-    assert (asked, drill.said) == (["drill"], [])
+    assert (asked, drill.lines) == (["drill"], [])
 
 
 def test_a_run_may_end_halted_by_a_person(tmp_path: Path, clock: Time) -> None:

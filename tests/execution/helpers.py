@@ -62,8 +62,8 @@ class Received:
         """Wait until the venue has said these states, in this order, possibly among others."""
 
         def met() -> bool:
-            said = iter([each.state for each in self.of(m.VenueChanged)])
-            return all(state in said for state in states)
+            text = iter([each.state for each in self.of(m.VenueChanged)])
+            return all(state in text for state in states)
 
         await self.until(met)
 

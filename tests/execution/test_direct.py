@@ -160,10 +160,28 @@ ANSWER = {
     "price": "1.0", "origQty": "2.0", "executedQty": "0.0", "cummulativeQuoteQty": "0.0",
     "status": "NEW", "type": "LIMIT", "side": "BUY",
 }  # fmt: skip
-TOLD = ["s", "S", "o", "X", "i", "q", "p", "z", "Z", "c", "x", "l", "L", "n", "T", "t", "m"]
+KEYS = [
+    "s",
+    "S",
+    "o",
+    "X",
+    "i",
+    "q",
+    "p",
+    "z",
+    "Z",
+    "c",
+    "x",
+    "l",
+    "L",
+    "n",
+    "T",
+    "t",
+    "m",
+]
 
 
-@pytest.mark.parametrize("key", TOLD)
+@pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("wrong", ["missing", "null", "empty"])
 def test_a_report_that_lacks_something_is_what_the_library_makes_of_it(
     key: str, wrong: str

@@ -128,14 +128,14 @@ def test_the_link_says_what_lies_on_top_and_each_state_once() -> None:
         link.maintenance("shut")
         link.down("lost")
         gate.answered(429, {"Retry-After": "60"}, "")
-        link.say()
+        link.report()
         gate.answered(418, {"Retry-After": "90"}, "")
-        link.say()
+        link.report()
         assert "stop whatever else asks from here" in received.events[-1].reason
         clock.at = NOW + 61 * S
-        link.say()
+        link.report()
         clock.at = NOW + 91 * S
-        link.say()
+        link.report()
         link.maintenance("")
         link.up()
         link.close()

@@ -195,12 +195,12 @@ def test_executions_in_an_answer_add_up_to_no_more_than_it_says_is_filled() -> N
 
 
 @pytest.mark.parametrize(
-    ("info", "told"),
+    ("info", "filled"),
     [({"e": "executionReport", "z": "0.5"}, 0.5), ({"e": "executionReport", "z": "x"}, None),
      ({"z": "0.5"}, None), (None, None)],
 )  # fmt: skip
-def test_the_report_of_an_execution_says_what_is_executed_in_all(info: Any, told: Any) -> None:
-    assert cumulative_of({"info": info}) == told
+def test_the_report_of_an_execution_says_what_is_executed_in_all(info: Any, filled: Any) -> None:
+    assert cumulative_of({"info": info}) == filled
 
 
 def test_a_fill_knows_its_order_by_either_id(client: Any) -> None:

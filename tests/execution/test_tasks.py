@@ -89,14 +89,14 @@ def test_the_user_stream_is_killed_and_comes_back(changes: list[TaskChange]) -> 
 
 
 def test_an_error_in_a_read_ends_no_polls_of_the_account(changes: list[TaskChange]) -> None:
-    said: list[str] = []
+    logged: list[str] = []
 
     class Says:
         def up(self) -> None:
-            said.append("up")
+            logged.append("up")
 
         def down(self, reason: str) -> None:
-            said.append("down")
+            logged.append("down")
 
     async def scene() -> None:
         tries = 0
@@ -117,4 +117,4 @@ def test_an_error_in_a_read_ends_no_polls_of_the_account(changes: list[TaskChang
 
     asyncio.run(scene())
     assert [each.state for each in changes] == ["down", "down", "up"]
-    assert said[:4] == ["up", "down", "down", "up"]
+    assert logged[:4] == ["up", "down", "down", "up"]

@@ -96,21 +96,21 @@ class Live:
 
     def start(self) -> None:
         """Start the process and wait until it trades or says why not."""
-        before = self.said("live")
+        before = self.count_of("live")
         self.run.start()
-        self.until(lambda: self.said("live") > before or self.run.ended is not None, "live")
+        self.until(lambda: self.count_of("live") > before or self.run.ended is not None, "live")
         assert self.run.ended is None, self.run.tail(25)
 
-    def said(self, event: str) -> int:
+    def count_of(self, event: str) -> int:
         """How often the log said something."""
         if not (self.folder / "run.log").exists():
             return 0
         text = (self.folder / "run.log").read_text("utf-8", "replace")
         return text.count(f'"event": "{event}"') + text.count(f'"event":"{event}"')
 
-    def until_said(self, event: str, before: int) -> None:
+    def until_reported(self, event: str, before: int) -> None:
         """Wait until the log says something once more."""
-        self.until(lambda: self.said(event) > before, event)
+        self.until(lambda: self.count_of(event) > before, event)
 
     def settle(self) -> None:
         """Wait until both books agree."""

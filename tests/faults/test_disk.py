@@ -37,8 +37,8 @@ def test_s1_the_disk_is_full_for_a_while(tmp_path: Path) -> None:
                 await harness.bar(close)
             harness.full = 0
             await harness.rest()
-            said = [name for _, name, _ in harness.reported if name.startswith("journal")]
-            assert said[:2] == ["journal_failed", "journal_works"], f"seed {seed}"
+            text = [name for _, name, _ in harness.reported if name.startswith("journal")]
+            assert text[:2] == ["journal_failed", "journal_works"], f"seed {seed}"
             await insist(harness)
             held("S1")
 
@@ -224,9 +224,9 @@ def test_s5_a_journal_of_another_schema(tmp_path: Path) -> None:
                 db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 db.execute(f"PRAGMA user_version = {other}")
             before = harness.path.read_bytes()
-            with pytest.raises(InputError) as said:
+            with pytest.raises(InputError) as caught:
                 Journal.open(harness.path, mark=harness.mark)
-            assert said.value.hint
+            assert caught.value.hint
             assert harness.path.read_bytes() == before
             held("S5")
 

@@ -117,8 +117,8 @@ def test_a15_a_fee_that_cannot_be_loses_no_execution_and_no_stop(
         (stop,) = [each for each in rows[0] if isinstance(each, m.Submit)]
         assert stop.order_type == "stop", "the position is protected within the same turn"
         assert stop.quantity <= fill.position
-        said = [each for each in rows[0] if isinstance(each, m.Alerted)]
-        assert [each.event for each in said if each.level == "error"] == ["fee_unread"]
+        alerts = [each for each in rows[0] if isinstance(each, m.Alerted)]
+        assert [each.event for each in alerts if each.level == "error"] == ["fee_unread"]
         assert [each.what for each in rows[0] if isinstance(each, m.Refresh)][:1] == ["holdings"]
         await harness.bury()
         assert harness.differences() == 0

@@ -84,11 +84,11 @@ def test_p4_the_process_stands_still(run: Live) -> None:
     """Entries wait for fresh data, and what was decided before it is not sent late."""
     for _ in range(FEW):
         run.pause(1.0)
-        before = run.said("stood_still")
+        before = run.count_of("stood_still")
         os.kill(number_of(run), signal.SIGSTOP)
         time.sleep(3.0 + run.chance.random())
         os.kill(number_of(run), signal.SIGCONT)
-        run.until_said("stood_still", before)
+        run.until_reported("stood_still", before)
         run.trade()
         run.settle()
         held("P4")
@@ -132,12 +132,12 @@ def test_s1_the_disk_is_full(run: Live) -> None:
     usual = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     for _ in range(FEW):
         run.pause(1.0)
-        works = run.said("journal_works")
+        works = run.count_of("journal_works")
         # Not a byte: the tail has its full size, and begins anew once its rows are moved.
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, usual[1]))
         run.pause(3.0)  # nothing says that it failed: the log is full as well
         resource.prlimit(pid, resource.RLIMIT_FSIZE, usual)
-        run.until_said("journal_works", works)
+        run.until_reported("journal_works", works)
         run.trade()
         run.settle()
         held("S1")
@@ -201,18 +201,18 @@ def test_c3_a_key_that_can_withdraw(tmp_path: Path) -> None:
 def test_m1_a_position_that_is_not_the_venues(run: Live) -> None:
     """Somebody moves what we trade: an alarm, and no entry until a person has looked."""
     for _ in range(FEW):
-        tripped = run.said("position_mismatch")
+        tripped = run.count_of("position_mismatch")
         assert stop(run) == 0  # a start reads the account at once, a run every minute
         parameters = {"kind": "deposit", "asset": "BTC", "amount": "1.5"}
         run.venue.inject(Fault(code="E18", parameters=parameters))
         run.start()
-        run.until_said("position_mismatch", tripped)
+        run.until_reported("position_mismatch", tripped)
         entries = sum(not each.reduces for each in run.commands(m.Submit))
         run.pause(2.0)
         assert sum(not each.reduces for each in run.commands(m.Submit)) == entries
-        asked = run.said("operated")
+        asked = run.count_of("operated")
         run.resume()
-        run.until_said("operated", asked)  # what trades next may be an exit, which needs nobody
+        run.until_reported("operated", asked)  # what trades next may be an exit, which needs nobody
         run.trade()
         held("M1")
     stop(run)
@@ -262,7 +262,7 @@ def test_a6_restarts_with_the_whole_balance_as_capital(tmp_path: Path) -> None:
             run.trade()
             held("A6")
         run.settle()
-        assert run.said("insufficient_funds") == 0
+        assert run.count_of("insufficient_funds") == 0
         stop(run)
 
 

@@ -373,10 +373,10 @@ def test_a11_a_copy_of_a_run_that_goes_on_is_refused(stage: Stage) -> None:
     other = stage.world.folder / "elsewhere" / folder.name
     shutil.copytree(folder, other)
     holder = Holder.this_process(run_id=run_id, strategy="live", folder=other, now_ns=0)
-    with Lease.take(holder), pytest.raises(RunError, match="is a copy of run") as said:
+    with Lease.take(holder), pytest.raises(RunError, match="is a copy of run") as caught:
         live(stage, bars=6)
-    assert f"{run_id}, which goes on elsewhere" in said.value.message
-    assert "--fresh" in said.value.hint
+    assert f"{run_id}, which goes on elsewhere" in caught.value.message
+    assert "--fresh" in caught.value.hint
     assert live(stage, bars=6).exit_code == 0
     held("A11")
 

@@ -46,12 +46,14 @@ def test_values_lie_in_the_declared_range(name: str) -> None:
             bars = wild(seed)
             columns = run_feature(step, config, bars, compiled=False)
             for column, values in columns.items():
-                said = step.range_of(config, "" if column == "value" else column)
-                if isinstance(said, str):
-                    source = np.asarray(bars[str(getattr(config, said))])
-                    said = (float(np.nanmin(source)), float(np.nanmax(source)))
-                slack = 1e-9 * max(1.0, *(abs(each) for each in said if math.isfinite(each)), 0.0)
+                declared = step.range_of(config, "" if column == "value" else column)
+                if isinstance(declared, str):
+                    source = np.asarray(bars[str(getattr(config, declared))])
+                    declared = (float(np.nanmin(source)), float(np.nanmax(source)))
+                slack = 1e-9 * max(
+                    1.0, *(abs(each) for each in declared if math.isfinite(each)), 0.0
+                )
                 known = values[np.isfinite(values)]
                 assert len(known)
-                assert known.min() >= said[0] - slack
-                assert known.max() <= said[1] + slack
+                assert known.min() >= declared[0] - slack
+                assert known.max() <= declared[1] + slack

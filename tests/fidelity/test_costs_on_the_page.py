@@ -75,13 +75,13 @@ def test_the_page_and_the_terminal_say_them(ran: tuple[Run, Audit, str]) -> None
     closed = run.table("trades").filter(~pl.col("exit_reason").cast(pl.String).is_in(NOT_CLOSED))
     console = Console(file=io.StringIO(), width=120)
     show(run, console)
-    said = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
+    text = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
     whole = {"fees": "All fees", "funding": "All funding", "liquidation": "All liquidation costs"}
     for name, line in whole.items():
         assert costs[line] == money(float(getattr(audit, name)), unit)
         paid = -float(closed.get_column(name).sum())
         assert costs[f"{name.capitalize()} of closed trades"] == money(paid, unit, signed=True)
-        assert f"{name.capitalize()} {money(run.summary[name], unit)}" in said
+        assert f"{name.capitalize()} {money(run.summary[name], unit)}" in text
 
 
 def test_the_page_lists_them_of_each_trade(ran: tuple[Run, Audit, str]) -> None:

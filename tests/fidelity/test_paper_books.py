@@ -27,7 +27,7 @@ from tests.core import draws
 from tests.core.paths import Left, by_batch, plainly
 from tests.core.world import file_of, session_of
 from tests.fidelity.test_books import KINDS, check_trades
-from tests.journal.test_fold import NOT_TOLD
+from tests.journal.test_fold import NOT_JOURNALLED
 from tests.live.test_monitoring import Runner
 from tests.scale import examples
 
@@ -59,7 +59,7 @@ def check_tables(folder: Path, left: Left) -> None:
     made = {name: table(left.session, left.outcome) for name, table in TABLES.items()}
     for name, table in {**made, "fills": fills}.items():
         for column, expected in table.items():
-            if name == "orders" and column in NOT_TOLD:
+            if name == "orders" and column in NOT_JOURNALLED:
                 continue
             series = run.table(name).get_column(column)
             found = series.to_physical() if column.endswith("time") else series

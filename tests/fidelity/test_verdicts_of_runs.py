@@ -99,9 +99,9 @@ def verdict_of(
     result = shell._result(own, ran, [], "batch", {})
     summary: dict[str, Any] = summarise(result, frames_of(result), run_id="r")
     assert summary["trades"] >= 30
-    said: str = summary["verdict"]
-    assert "The average trade" in said
-    return said
+    given: str = summary["verdict"]
+    assert "The average trade" in given
+    return given
 
 
 def at_most(share: float, count: int) -> int:
@@ -121,9 +121,9 @@ def test_verdicts_on_fair_games_are_seldom_wrong(tmp_path: Path) -> None:
         session = session_for(tmp_path, "fixed_quantity, quantity: 10", stops)
         for seed in range(GAMES):
             dice = np.random.default_rng([7, n, seed])
-            said = verdict_of(session, market(dice), dice)
-            given += "95 % interval" in said
-            wrong += "was above zero" in said or "lost money" in said
+            verdict_text = verdict_of(session, market(dice), dice)
+            given += "95 % interval" in verdict_text
+            wrong += "was above zero" in verdict_text or "lost money" in verdict_text
     assert given >= 2 * GAMES
     assert wrong <= at_most(0.08, given), (wrong, given)
 
@@ -133,8 +133,8 @@ def test_rules_without_skill_in_a_rising_market(tmp_path: Path) -> None:
     session = session_for(tmp_path, "fixed_fraction, fraction: 100%")
     prices = market(np.random.default_rng(3), drift=0.005)
     verdicts = [verdict_of(session, prices, np.random.default_rng([9, n])) for n in range(RULES)]
-    above = sum("was above zero" in said for said in verdicts)
-    passed = sum(ABOVE_HOLDING in said for said in verdicts)
+    above = sum("was above zero" in given for given in verdicts)
+    passed = sum(ABOVE_HOLDING in given for given in verdicts)
     assert above >= RULES // 3, "measured over zero, many would pass"
     assert passed <= at_most(0.05, RULES), (passed, above)
     judged = sum("cannot be told from that of holding the same exposure" in s for s in verdicts)
@@ -145,7 +145,7 @@ def test_a_rule_with_skill_is_above_holding(tmp_path: Path) -> None:
     session = session_for(tmp_path, "fixed_fraction, fraction: 100%")
     prices = market(np.random.default_rng(3), drift=0.005)
     made = [verdict_of(session, prices, np.random.default_rng([9, n]), 0.4) for n in range(5)]
-    assert all(ABOVE_HOLDING in said for said in made)
+    assert all(ABOVE_HOLDING in text for text in made)
 
 
 @pytest.mark.parametrize(("share", "count", "most"), [(0.0, 60, 0), (0.08, 60, 10), (0.05, 30, 5)])

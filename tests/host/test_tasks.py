@@ -141,24 +141,24 @@ def test_one_that_says_nothing_works_once_it_has_lived(monkeypatch: pytest.Monke
 
 
 def test_an_owner_may_set_a_block_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
+    logged: list[str] = []
 
     async def scene(tasks: Tasks, received: list[TaskChange]) -> None:
         async def work() -> None:
-            if not said:
+            if not logged:
                 await boom()
             kept.works()
             await asyncio.Event().wait()
 
         kept = tasks.keep(
-            "account", work, works_after_s=None, down=said.append, up=lambda: said.append("up")
+            "account", work, works_after_s=None, down=logged.append, up=lambda: logged.append("up")
         )
-        await wait_until(lambda: len(said) == 2)
+        await wait_until(lambda: len(logged) == 2)
 
     received = play(scene, monkeypatch)
     assert [each.blocks for each in received] == [False, False]
-    assert "KeyError" in said[0]
-    assert said[1] == "up"
+    assert "KeyError" in logged[0]
+    assert logged[1] == "up"
 
 
 def test_what_may_end_ends_and_what_is_closed_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

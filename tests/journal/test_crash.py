@@ -21,12 +21,12 @@ def _written_and_killed(path: Path, after: int) -> int:
         [sys.executable, "-m", "tests.journal.writer", str(path)], cwd=ROOT, stdout=subprocess.PIPE
     )
     assert writer.stdout is not None
-    said = [writer.stdout.read(8) for _ in range(after)]
+    text = [writer.stdout.read(8) for _ in range(after)]
     writer.send_signal(signal.SIGKILL)
-    said += [writer.stdout.read()[-8:]]
+    text += [writer.stdout.read()[-8:]]
     writer.wait()
     writer.stdout.close()
-    return int.from_bytes([each for each in said if each][-1], "little")
+    return int.from_bytes([each for each in text if each][-1], "little")
 
 
 def test_a_killed_writer_loses_nothing_it_committed(tmp_path: Path) -> None:
@@ -34,11 +34,11 @@ def test_a_killed_writer_loses_nothing_it_committed(tmp_path: Path) -> None:
     draw = random.Random(seed)
     path, before = tmp_path / "j", 0
     for _ in range(KILLS):
-        said = _written_and_killed(path, draw.randrange(1, 180))
-        assert said >= before, f"seed {seed}"
+        text = _written_and_killed(path, draw.randrange(1, 180))
+        assert text >= before, f"seed {seed}"
         with Reader(path) as reader:  # while nobody has cleaned up
             seen = reader.last_seq
-            assert seen >= said, f"seed {seed}"
+            assert seen >= text, f"seed {seed}"
         with Journal.open(path, full=draw.random() < 0.3) as journal:
             assert journal.findings.ok, f"{journal.findings}, seed {seed}"
             assert journal.seq == seen, f"seed {seed}"

@@ -120,14 +120,14 @@ def test_a_tail_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monke
 
     write = os.pwrite
     with filled(tmp_path / "j", 3) as journal:
-        for number, (how, said) in enumerate(((short, "only 100 of"), (refused, "No space")), 4):
+        for number, (how, text) in enumerate(((short, "only 100 of"), (refused, "No space")), 4):
             journal.append(bar(number), ())
             with monkeypatch.context() as patched:
                 patched.setattr(os, "pwrite", how)
                 for _ in range(2):
-                    with pytest.raises(JournalError, match=f"storing 1 entries failed: {said}"):
+                    with pytest.raises(JournalError, match=f"storing 1 entries failed: {text}"):
                         journal.commit()
-                assert said in journal.failing
+                assert text in journal.failing
                 assert (journal.last_seq, journal.waiting) == (number - 1, 1)
             assert journal.commit(durable=True) == 1
             assert (journal.last_seq, journal.failing) == (number, "")

@@ -18,7 +18,7 @@ from septet._store.tables import frames_of
 from tests.journal.drawn import HEAD
 from tests.journal.journalled import reported
 
-NOT_TOLD = ["type", "quantity", "trigger_price", "decision_price", "sizing_inputs"]
+NOT_JOURNALLED = ["type", "quantity", "trigger_price", "decision_price", "sizing_inputs"]
 QUOTE = m.Quoted(
     at_ns=1, symbol=0, venue_ns=50, bid=1.0, bid_quantity=1.0, ask=1.0, ask_quantity=1.0
 )
@@ -43,7 +43,7 @@ def test_the_tables_are_those_of_the_engine(both: tuple[Any, LiveRun], name: str
     expected, found = _text(frames_of(result)[name]), run.table(name)
     assert expected.height > 20
     if name == "orders":  # what an order asked for is not in the journal where nothing is sent
-        expected, found = expected.drop(NOT_TOLD), found.drop(NOT_TOLD)
+        expected, found = expected.drop(NOT_JOURNALLED), found.drop(NOT_JOURNALLED)
     assert found.equals(expected, null_equal=True)
 
 

@@ -147,9 +147,9 @@ def test_why_follows_an_order_from_its_bar_to_its_fills(folder: Path, tmp_path: 
     assert found["features"] == {"fast": 0.25, "slow": 0.5}
     assert [fill["trade_id"] for fill in found["fills"]] == ["t1", "t2"]
     assert _septet("why", "live-1", "atagtagx0-1", root=tmp_path / "runs") == found
-    said = CliRunner().invoke(cli, ["why", "live-1", "o3", "--runs", str(tmp_path / "runs")])
-    assert "funds: too little (by venue)" in said.output
-    assert "+25.000 ms" in said.output
+    output = CliRunner().invoke(cli, ["why", "live-1", "o3", "--runs", str(tmp_path / "runs")])
+    assert "funds: too little (by venue)" in output.output
+    assert "+25.000 ms" in output.output
     unknown = CliRunner().invoke(cli, ["why", "live-1", "o9", "--runs", str(tmp_path / "runs")])
     assert isinstance(unknown.exception, InputError)
     assert "no order 'o9'" in unknown.exception.message

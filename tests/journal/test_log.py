@@ -146,8 +146,8 @@ def test_a_start_that_failed_before_it_was_live_is_no_crash(tmp_path: Path) -> N
         journal.note_live()
         journal.end(clean=False, how="a bug", now_ns=10)
         assert journal.crashes_within(10**9, 10) == 1
-        said = [each.how for each in journal.sessions() if each.clean is not None]
-        assert said == [*["the start failed: no answer"] * 4, "a bug"]
+        text = [each.how for each in journal.sessions() if each.clean is not None]
+        assert text == [*["the start failed: no answer"] * 4, "a bug"]
 
 
 def test_the_log_beside_the_database_stays_small(tmp_path: Path) -> None:

@@ -127,8 +127,8 @@ def test_what_is_gone_and_where_it_went(
                 assert doubts(journal, 1) == []
                 break
             assert found.gone_with == case
-            said = "is an old copy: " if case == "copy" else "old copy, or lost its end with the"
-            with pytest.raises(JournalError, match=said):
+            text = "is an old copy: " if case == "copy" else "old copy, or lost its end with the"
+            with pytest.raises(JournalError, match=text):
                 insist_on_newest(journal)
     if case == "power":
         many = "1 entry" if last == 8 else f"{9 - last} entries"

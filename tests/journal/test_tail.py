@@ -75,16 +75,16 @@ def test_a_reader_beside_a_busy_writer_misses_nothing(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
     )  # fmt: skip
     assert writer.stdout is not None
-    said = 0
+    text = 0
     try:
         for _ in range(40):
-            said = int.from_bytes(writer.stdout.read(8), "little")
+            text = int.from_bytes(writer.stdout.read(8), "little")
             with Reader(tmp_path / "j") as reader:
-                assert reader.last_seq >= said
-                after = max(0, said - 30)
+                assert reader.last_seq >= text
+                after = max(0, text - 30)
                 seqs = [each.seq for each in reader.read(after)]
                 assert seqs == list(range(after + 1, after + 1 + len(seqs)))
-                assert after + len(seqs) >= said
+                assert after + len(seqs) >= text
     finally:
         writer.kill()
         writer.wait()
@@ -239,8 +239,8 @@ def test_the_loss_of_power_at_every_write_keeps_what_was_promised(
         disk.look = look
         for number in range(1, 60):
             text = "x" * disk.chance.choice((0, 0, 700, 1_500))
-            said = m.Alerted(level="info", event="x", text=text)
-            journal.append(bar(number), (order(number), said) if text else ())
+            reported = m.Alerted(level="info", event="x", text=text)
+            journal.append(bar(number), (order(number), reported) if text else ())
             durable = disk.chance.random() < 0.2
             if disk.chance.random() < 0.7 or durable:
                 journal.commit(durable=durable)

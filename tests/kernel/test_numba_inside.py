@@ -117,5 +117,5 @@ def test_the_lowest_numba_gives_one_answer(tmp_path: Path) -> None:
     ran = subprocess.run(asked, cwd=ROOT, env=world, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout[-2_000:] + ran.stderr[-500:]
     asked = [sys.executable, "-c", "import numba; print(numba.__version__)"]
-    said = subprocess.run(asked, env=world, capture_output=True, text=True, check=True).stdout
-    assert said.startswith(lowest)
+    text = subprocess.run(asked, env=world, capture_output=True, text=True, check=True).stdout
+    assert text.startswith(lowest)

@@ -190,12 +190,12 @@ def test_the_tables_have_the_columns_of_the_run_folder(
     assert table.columns == figures
     assert table.schema["time"] == pl.Datetime("ns", "UTC")
     assert table["time"].is_sorted()
-    said = health.predictions()
-    assert said.columns == ["time", "symbol", "probability_up", "label", "known_ns"]
-    assert len(said) == int((walk.row_state == OK).sum())
-    assert said["symbol"].unique().sort().to_list() == ["S0", "S1"]
-    assert said["label"].null_count() == said["known_ns"].null_count() == 2
-    assert said["probability_up"].null_count() == 0
+    given = health.predictions()
+    assert given.columns == ["time", "symbol", "probability_up", "label", "known_ns"]
+    assert len(given) == int((walk.row_state == OK).sum())
+    assert given["symbol"].unique().sort().to_list() == ["S0", "S1"]
+    assert given["label"].null_count() == given["known_ns"].null_count() == 2
+    assert given["probability_up"].null_count() == 0
 
 
 def test_no_prediction_at_all_is_an_empty_table() -> None:

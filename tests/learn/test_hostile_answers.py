@@ -132,7 +132,7 @@ def test_operators_that_draw_are_refused(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("nodes", "constants", "said"),
+    ("nodes", "constants", "expected"),
     [
         ([_node("ConstantOfShape", ["s"])], {"s": np.array([400_000_000])}, "400,000,000 values"),
         ([_node("Expand", ["x", "s"])], {"s": np.array([90_000_000, 2])}, "180,000,000 values"),
@@ -150,10 +150,10 @@ def test_operators_that_draw_are_refused(kind: str) -> None:
     ],
 )  # fmt: skip
 def test_tensors_of_any_size_are_refused_before_the_runtime_makes_them(
-    nodes: list[Any], constants: dict[str, Any], said: str
+    nodes: list[Any], constants: dict[str, Any], expected: str
 ) -> None:
     data = np.frombuffer(_graph(*nodes, constants=constants), np.uint8)
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=expected):
         check_graph(data, WIDTH)
     assert LARGEST_TENSOR < 30_000_000
 

@@ -89,7 +89,7 @@ def test_a_served_model_is_exact_and_one_row_is_the_batch(
     assert [model.predict_row(row) for row in rows] == batch.tolist()
 
 
-def _said(estimator: Any, x: Any) -> Any:
+def _margin(estimator: Any, x: Any) -> Any:
     if hasattr(estimator, "decision_function"):
         return estimator.decision_function(x)
     return estimator.predict_proba(x)[:, 1]
@@ -137,16 +137,16 @@ def test_scaling_and_calibration_are_those_of_scikit_learn(
     base = type(sample)(
         **{**sample.get_params(), **made.recipe.estimator(rows.seed, 1).get_params()}
     )
-    said, known = [], []
+    text, known = [], []
     for fit, test in calibration_folds(rows):
-        said.append(_said(clone(base).fit(x[fit], rows.y[fit]), x[test]))
+        text.append(_margin(clone(base).fit(x[fit], rows.y[fit]), x[test]))
         known.append(rows.y[test])
     isotonic = IsotonicRegression(out_of_bounds="clip")
     calibrator = _SigmoidCalibration() if calibrate == "sigmoid" else isotonic
-    calibrator.fit(np.concatenate(said), np.concatenate(known))
+    calibrator.fit(np.concatenate(text), np.concatenate(known))
     fresh = np.random.default_rng(5).normal(size=(200, 4))
     whole = clone(base).fit(x, rows.y)  # the newest rows, which calibrated, train as well
-    wanted = calibrator.predict(_said(whole, scaler.transform(fresh)))
+    wanted = calibrator.predict(_margin(whole, scaler.transform(fresh)))
     # between the knots of an isotonic calibration the last bit of a score counts several times
     assert np.abs(served.predict(fresh) - wanted).max() <= (2e-15, 1e-14)[calibrate == "isotonic"]
 

@@ -55,11 +55,11 @@ def test_a_model_is_fitted_on_everything_and_stored(
     strategy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert _septet("train", str(strategy), "--json") == 0
-    said = json.loads(capsys.readouterr().out)
+    output = json.loads(capsys.readouterr().out)
     folder = strategy.parent / "models" / "learner"
-    assert Path(said["folder"]) == folder
+    assert Path(output["folder"]) == folder
     stored = load_model(folder, ["ret_1", "rsi_14"])
-    assert stored.card == said["card"]
+    assert stored.card == output["card"]
     assert stored.card["symbols"] == ["AAA/USDT", "BBB/USDT"]
     assert stored.card["rows"] > 1_600
     assert set(stored.card["reference"]) == {"ret_1", "rsi_14"}

@@ -314,9 +314,9 @@ def test_what_is_worth_an_alert() -> None:
     unsent = m.Alerted(level="warning", event="rejected_order", text="too small")
     assert kinds(TICK, unsent) == [{"rejected_order"}]
     bad = m.Watched(time_ns=1, metric="psi:x", value=1.0, threshold=0.2, verdict="warn", window=9)
-    said = m.Alerted(level="warning", event="verdict", text="psi:x is 1")
-    assert kinds(TICK, bad, said) == [{"verdict", "drift"}]
-    assert kinds(TICK, said) == [{"verdict"}]
+    given = m.Alerted(level="warning", event="verdict", text="psi:x is 1")
+    assert kinds(TICK, bad, given) == [{"verdict", "drift"}]
+    assert kinds(TICK, given) == [{"verdict"}]
     late = m.Alerted(level="critical", event="late_fill", text="a fill came late")
     assert kinds(TICK, late) == [{"error"}]
     refused = m.Rejected(at_ns=1, client_id="c", code="-2010", text="no funds")
@@ -424,7 +424,7 @@ def test_values_of_others_begin_no_line_of_an_alert() -> None:
     lines = only(refused).text("mine live").splitlines()
     assert len(lines) == 3
     assert all(len(line) <= 300 for line in lines)
-    said = [m.Alerted(level="critical", event=f"e{n}", text=text) for n in range(50)]
-    lines = only(TICK, *said).text("mine live").splitlines()
+    reported = [m.Alerted(level="critical", event=f"e{n}", text=text) for n in range(50)]
+    lines = only(TICK, *reported).text("mine live").splitlines()
     assert len(lines) == 9
     assert lines[-1] == "and 43 more"

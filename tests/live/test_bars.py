@@ -311,9 +311,9 @@ def test_the_gate_lets_through_what_history_does(
     grid = Grid("24x7", MINUTE)
     bar, found = Gate("A", grid, keys, "live").admit(BarSeen("A", START, *row, closed=True))
     with np.errstate(all="ignore"):
-        wanted, said = Admission("A", MINUTE, keys).admit(START, *row, now_ns=2**62)
+        wanted, text = Admission("A", MINUTE, keys).admit(START, *row, now_ns=2**62)
     assert (bar is None) == (wanted is None)
-    assert found == said
+    assert found == text
     if bar is not None and wanted is not None:
         for name in ("open", "high", "low", "close", "volume"):
             assert getattr(bar, name) == getattr(wanted, name)

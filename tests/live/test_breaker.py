@@ -102,7 +102,7 @@ def raising(error: BaseException) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("plugin", "said"),
+    ("plugin", "expected"),
     [
         (lambda: math.nan, "finite"),
         (lambda: "up", "found str"),
@@ -111,14 +111,14 @@ def raising(error: BaseException) -> Any:
         (raising(SystemExit(1)), "SystemExit"),
     ],
 )
-def test_a_plugin_that_fails_three_times_is_quarantined(plugin: Any, said: str) -> None:
+def test_a_plugin_that_fails_three_times_is_quarantined(plugin: Any, expected: str) -> None:
     caller = PluginCaller(lambda: 7)
     second = ask(caller, plugin, check=finite, times=2)
     assert not second.ok
     assert second.event is None
     third = ask(caller, plugin, check=finite)
     assert third.event is not None
-    assert said in third.event.text
+    assert expected in third.event.text
     assert (third.event.plugin, third.event.at_ns) == ("mine", 7)
     assert third.event.until_ns > 7
     fourth = ask(caller, max, 1, 2)

@@ -88,12 +88,12 @@ def test_after_a_clock_was_set_back_time_goes_at_half_the_pace_until_both_agree(
 def test_a9_a_clock_that_ran_ahead_and_is_right_again_is_followed(ahead_s: int) -> None:
     machine = Machine()
     clock = machine.clock()
-    said = []
+    text = []
     for by_s in (ahead_s, -ahead_s):
         machine.wall_ns += by_s * SECOND
-        said.append(clock.check())
+        text.append(clock.check())
         machine.run(6 * SECOND)
-    assert [each.by_ns // SECOND for each in said if each] == [ahead_s, -ahead_s]
+    assert [each.by_ns // SECOND for each in text if each] == [ahead_s, -ahead_s]
     assert (
         clock.ahead_ns() == clock.now_ns() - machine.wall_ns == (ahead_s - min(3, ahead_s)) * SECOND
     )
@@ -132,20 +132,20 @@ def test_after_a_sleep_time_is_sure_again() -> None:
 def test_time_never_goes_backwards(moves: list[tuple[int, int]]) -> None:
     machine = Machine()
     clock = machine.clock()
-    before, said = clock.now_ns(), 0
+    before, text = clock.now_ns(), 0
     for jump, run in moves:
         machine.wall_ns += jump
         machine.run(run)
-        said += clock.check() is not None
+        text += clock.check() is not None
         assert clock.now_ns() >= before
         before = clock.now_ns()
         assert abs(before - clock.ahead_ns() - machine.wall_ns) <= JUMP_NS
         assert clock.ahead_ns() >= 0
-    assert said == clock.jumps
+    assert text == clock.jumps
     machine.run(2 * clock.ahead_ns())
     assert abs(clock.now_ns() - machine.wall_ns) <= JUMP_NS, "it recovers within a bound"
     if all(abs(jump) * len(moves) <= JUMP_NS for jump, _ in moves):
-        assert said == 0
+        assert text == 0
 
 
 @given(

@@ -66,15 +66,15 @@ class Process:
     def insist(self, owner: str, name: str) -> None:
         """Insist on what was logged, and on a block that began and ended."""
         assert self.starts == 2
-        said = [
+        text = [
             (event, fields["plugin"], fields["text"])
             for event, fields in self.rows
             if fields.get("task") == name
         ]
-        assert [(event, plugin) for event, plugin, _ in said] == [
+        assert [(event, plugin) for event, plugin, _ in text] == [
             ("task_failed", owner), ("task_works", owner),
         ]  # fmt: skip
-        assert "it is started again in" in said[0][2]
+        assert "it is started again in" in text[0][2]
         states = [
             each.state
             for each in self.put

@@ -191,14 +191,14 @@ def test_a4_each_background_task_is_killed_and_works_again(
         place = process.runs[0].place.folder
     with (place / "log.jsonl").open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
-    said = {
+    given = {
         event: {(each["plugin"], each["task"]) for each in rows if each["event"] == event}
         for event in ("task_failed", "task_works")
     }
     metrics = f"metrics at 127.0.0.1:{port}"
     assert {name for _, name in killed} == ALWAYS | TASKS[ways] | {metrics}
-    assert killed | timers.raised <= said["task_failed"]
-    assert said["task_failed"] <= said["task_works"]
+    assert killed | timers.raised <= given["task_failed"]
+    assert given["task_failed"] <= given["task_works"]
     down, works = links(place / JOURNAL)
     assert down <= works, "every link that went down came back"
     own = {f"task {name} of {owner}" for owner, name in killed | timers.raised}

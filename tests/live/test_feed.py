@@ -94,7 +94,7 @@ def test_every_bar_enters_once_and_every_time_is_reached_once(
     given_bars: dict[int, list[int]] = {k: [] for k in range(symbols)}
     entered: dict[int, list[int]] = {k: [] for k in range(symbols)}
     waiting: Counter[int] = Counter()
-    said: Counter[tuple[int, int]] = Counter()
+    text: Counter[tuple[int, int]] = Counter()
     newest = START
     for each in journal:
         if isinstance(each, m.BarClosed):
@@ -111,15 +111,15 @@ def test_every_bar_enters_once_and_every_time_is_reached_once(
                 if each.decides:  # nothing newer of this symbol was there to decide
                     assert waiting[k] == 0
             for k in each.missing:
-                said[k, each.time_ns] += 1
+                text[k, each.time_ns] += 1
                 assert each.time_ns not in {at(number + 1) for number in given_bars[k]}
             assert each.decides or not each.late
             if each.time_ns > newest:  # no time is left out, and none is reached a second time
                 assert each.time_ns == newest + MINUTE
                 newest = each.time_ns
-    assert max(said.values(), default=0) <= 1
+    assert max(text.values(), default=0) <= 1
     for k, name in enumerate(world.names):
         assert given_bars[k] == world.has[name]
         assert entered[k] == [at(number + 1) for number in given_bars[k]]
         times = {at(number) for number in range(1, (newest - START) // MINUTE + 1)}
-        assert times == set(entered[k]) | {time_ns for j, time_ns in said if j == k}
+        assert times == set(entered[k]) | {time_ns for j, time_ns in text if j == k}

@@ -161,10 +161,10 @@ def test_funding_that_is_given_twice_is_refused_with_its_place(
     text = text.replace("leverage: 30, maintenance: 1%, leverage", "maintenance: 1%, leverage")
     path = tmp_path / "twice.yaml"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(ConfigError) as said:
+    with pytest.raises(ConfigError) as caught:
         load(path)
-    found = [each for each in said.value.problems if each.key == key]
-    assert found, said.value.problems
+    found = [each for each in caught.value.problems if each.key == key]
+    assert found, caught.value.problems
     assert found[0].line > 1
 
 

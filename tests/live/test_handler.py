@@ -197,7 +197,7 @@ class Scene:
         self.grace_ns = default_grace_ns(bar_ns, 1.0)
         self.within_ns = default_decide_within_ns(bar_ns, 1.0)
         self.held: list[int] = []
-        self.said: list[tuple[Any, ...]] = []
+        self.reported: list[tuple[Any, ...]] = []
         self.most_waiting = 0
 
     def handler(self) -> MarketDataHandler:
@@ -213,7 +213,7 @@ class Scene:
         request = FeedRequest(tuple(names), self.bar_ns, frozenset({"bars"}))
         return MarketDataHandler(
             self.feed, request, bars, decision_times, clock=self.clock, put=self.events.append,
-            notify=lambda *reported: self.said.append(reported), watchdog=watchdog,
+            notify=lambda *reported: self.reported.append(reported), watchdog=watchdog,
         )  # fmt: skip
 
     async def live(self, loop: VirtualTimeLoop) -> None:

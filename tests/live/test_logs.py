@@ -175,15 +175,15 @@ def test_an_exit_has_the_line_of_its_decision() -> None:
 
 
 def test_a_halt_says_what_it_does_and_for_how_long() -> None:
-    said = {
+    given = {
         clears_when: halted("drawdown", "flatten", clears_when, 812.5)
         for clears_when in ("manual", "12h")
     }
-    assert said["manual"] == (
+    assert given["manual"] == (
         "drawdown tripped at equity 812.50: orders are cancelled and positions closed, until a "
         "person resumes the run"
     )
-    assert said["12h"].endswith("positions closed, for 12h")
+    assert given["12h"].endswith("positions closed, for 12h")
     assert halted("x", "block_entries", "next_day", 1.0).endswith(
         "no entries, until the next day begins"
     )

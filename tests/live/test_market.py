@@ -206,9 +206,9 @@ def test_prices_stamped_in_the_future_are_no_sign_of_life_and_silence_nothing() 
             receiver.clock.reach(START + second * SECOND)
             receiver.handler.receive(QuoteSeen("A", START + hour, 100.0, 1.0, 100.1, 1.0))
         receiver.handler._ring()
-        said = reported(receiver)
-        assert said.count(("Unreadable", "quote")) == 1
-        assert ("FeedChanged", "stale") in said, "the watchdog heard nothing"
+        text = reported(receiver)
+        assert text.count(("Unreadable", "quote")) == 1
+        assert ("FeedChanged", "stale") in text, "the watchdog heard nothing"
         now = receiver.clock.now_ns()
         receiver.handler.receive(QuoteSeen("A", now - SECOND // 100, 102.0, 1.0, 102.1, 1.0))
         quoted = [each for each in receiver.put if isinstance(each, m.Quoted)]

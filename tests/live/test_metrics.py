@@ -116,8 +116,8 @@ def test_a_run_is_well_once_it_decides_and_never_while_it_is_halted(
     ran(world, scraper.port, bars=14)
     assert scraper.health
     assert not any(body["ok"] for _, body in scraper.health)
-    said = {reason for _, body in scraper.health for reason in body["runs"][0]["reasons"]}
-    assert any("halted it" in reason for reason in said)
+    given = {reason for _, body in scraper.health for reason in body["runs"][0]["reasons"]}
+    assert any("halted it" in reason for reason in given)
 
 
 def test_what_paper_trades_and_what_a_check_refuses_is_counted() -> None:
@@ -137,10 +137,10 @@ def test_what_paper_trades_and_what_a_check_refuses_is_counted() -> None:
 
 def test_a_port_in_use_refuses_a_new_run_and_never_ends_one_that_goes_on(world: World) -> None:
     port = free_port()
-    said = f"cannot listen on 127.0.0.1:{port}: the port is taken"
+    text = f"cannot listen on 127.0.0.1:{port}: the port is taken"
     with (
         closing(socket.create_server(("127.0.0.1", port))),
-        pytest.raises(InputError, match=said),
+        pytest.raises(InputError, match=text),
     ):
         ran(world, port, bars=2)
     [(run, end)] = ran(world, port, bars=2).ends

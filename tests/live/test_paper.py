@@ -231,7 +231,7 @@ async def test_cash_that_falls_short_cancels_the_rest() -> None:
     assert (it.received[-1].state, it.received[-1].text) == ("cancelled", "cash")
 
 
-REFUSALS: tuple[tuple[str, tuple[Any, ...], dict[str, Any]], ...] = (
+REJECTIONS: tuple[tuple[str, tuple[Any, ...], dict[str, Any]], ...] = (
     ("insufficient_funds", ("sell", 1.0), {}),
     ("quantity", ("buy", 0.005), {}),
     ("quantity", ("buy", float("nan")), {}),
@@ -243,7 +243,7 @@ REFUSALS: tuple[tuple[str, tuple[Any, ...], dict[str, Any]], ...] = (
 )
 
 
-@pytest.mark.parametrize(("code", "order", "prices"), REFUSALS)
+@pytest.mark.parametrize(("code", "order", "prices"), REJECTIONS)
 def test_what_a_venue_refuses_is_an_answer(
     code: str, order: tuple[Any, ...], prices: dict[str, Any]
 ) -> None:

@@ -23,7 +23,7 @@ def test_a_stop_while_an_answer_is_waited_for_is_no_fault_of_the_adapter() -> No
 
         with pytest.raises(Stopped):
             await persist(
-                "balances", never, notify=lambda *said: reported.append(said), stopping=stopping
+                "balances", never, notify=lambda *event: reported.append(event), stopping=stopping
             )
 
     asyncio.run(case())

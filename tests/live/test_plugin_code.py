@@ -49,11 +49,11 @@ def test_a_restart_with_other_plugin_code_is_refused(
     calls = len(stage.venue.named("submit"))
     with pytest.raises(
         InputError, match=r"other plugin code: odd-steps .* then, odd-steps"
-    ) as said:
+    ) as caught:
         run(bars=2)
-    assert str(folder) in said.value.message
-    assert "install the packages as they were when the run began" in said.value.hint
-    assert "begin another run with --fresh" in said.value.hint
+    assert str(folder) in caught.value.message
+    assert "install the packages as they were when the run began" in caught.value.hint
+    assert "begin another run with --fresh" in caught.value.hint
     assert len(stage.venue.named("submit")) == calls
     source.write_bytes(before)
     assert run(bars=2).ends[0][0].place.folder == folder, "as it was it goes on"

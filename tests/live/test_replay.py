@@ -268,8 +268,8 @@ def test_an_end_that_is_gone_is_said(
     assert found.text.endswith(f"0 differences; {lacks}")
     assert shadow(folder).gone == 3
     assert read_lived(folder).notes == [lacks]
-    said = CliRunner().invoke(cli, ["replay", str(folder)])
-    assert (said.exit_code, "3 entries are gone" in said.output) == (1, True)
+    output = CliRunner().invoke(cli, ["replay", str(folder)])
+    assert (output.exit_code, "3 entries are gone" in output.output) == (1, True)
 
 
 def _fields(event: m.BarClosed) -> dict[str, Any]:

@@ -215,9 +215,11 @@ def test_a_source_that_cannot_be_listened_to_is_refused(stage: Stage) -> None:
     from septet._live.wiring import feed_of
 
     loaded = stage.world.load()
-    with pytest.raises(ConfigError, match=r"live\.yaml:\d+:\d+: data\.candles: use: synth") as said:
+    with pytest.raises(
+        ConfigError, match=r"live\.yaml:\d+:\d+: data\.candles: use: synth"
+    ) as caught:
         feed_of(loaded, stage.world.clock)
-    assert "use: ccxt" in str(said.value)
+    assert "use: ccxt" in str(caught.value)
 
 
 def test_a_daily_report_is_scheduled_in_its_zone(stage: Stage) -> None:

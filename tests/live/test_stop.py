@@ -67,14 +67,14 @@ def test_what_is_left_is_said_when_the_time_is_up() -> None:
 
 def test_p4_a_loop_that_stood_still_is_said_from_outside_and_then_inside() -> None:
     async def scene() -> None:
-        said = threading.Event()
+        text = threading.Event()
         reported: list[dict[str, Any]] = []
         gone_on = asyncio.Event()
         pauses: list[float] = []
 
         def notify(level: str, name: str, fields: dict[str, Any]) -> None:
             reported.append({"event": name, **fields})
-            said.set()
+            text.set()
 
         def stood_still(seconds: float) -> None:
             pauses.append(seconds)
@@ -82,7 +82,7 @@ def test_p4_a_loop_that_stood_still_is_said_from_outside_and_then_inside() -> No
 
         watch = LoopWatch(stood_still, notify, bound_s=0.1)
         watch.start()
-        assert said.wait(30.0)  # the loop stands still here until the thread has said so
+        assert text.wait(30.0)  # the loop stands still here until the thread has said so
         await asyncio.wait_for(gone_on.wait(), 30.0)
         watch.close()
         assert reported[0]["event"] == "loop_blocked"

@@ -78,9 +78,9 @@ def test_paper_decides_what_the_backtest_decides(tmp_path: Path) -> None:
 
     assert not [each for each in runner.commands if isinstance(each, m.Train)]
     decided = [each for each in runner.commands if isinstance(each, m.Decided)]
-    said = np.array([each.probability_up for each in decided], float)
-    assert np.array_equal(said, np.asarray(result.decisions["probability_up"]), equal_nan=True)
-    assert np.isfinite(said).mean() > 0.9
+    text = np.array([each.probability_up for each in decided], float)
+    assert np.array_equal(text, np.asarray(result.decisions["probability_up"]), equal_nan=True)
+    assert np.isfinite(text).mean() > 0.9
     equity = [each.equity for each in runner.commands if isinstance(each, m.Ruled)]
     assert equity == list(result.equity["equity"])
     assert len(result.fills["time"]) > 5
@@ -176,10 +176,10 @@ def test_a_damaged_model_is_refused_before_anything_is_opened(world: Learner, mo
     data = bytearray((home / "model.npz").read_bytes())
     data[len(data) // 2] ^= 0xFF
     (home / "model.npz").write_bytes(bytes(data))
-    with pytest.raises(ModelError) as said:
+    with pytest.raises(ModelError) as caught:
         world.run(mode)
-    assert said.value.problem is not None
-    assert said.value.problem.key == "model.path"
+    assert caught.value.problem is not None
+    assert caught.value.problem.key == "model.path"
     assert world.venue.calls == []
     assert not (world.folder / "runs" / "drifting").exists() or not [
         *(world.folder / "runs" / "drifting").iterdir()
@@ -253,6 +253,6 @@ def test_answers_that_are_no_probabilities_are_named(tmp_path: Path, value: floa
     learn.store_model(home, forged, card)
     path = tmp_path / "stored.yaml"
     path.write_text(_stored_text(trees), encoding="utf-8")
-    said = r"the model gives no probabilities: not one of [\d,]+ rows"
-    with pytest.raises(RunError, match=said):
+    text = r"the model gives no probabilities: not one of [\d,]+ rows"
+    with pytest.raises(RunError, match=text):
         backtest(load(path))

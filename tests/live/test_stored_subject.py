@@ -38,7 +38,7 @@ def _checked(path: Path, *sets: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("sets", "place", "said"),
+    ("sets", "place", "expected"),
     [
         (["features.level.period=7"], "features.level", "period of the feature level was"),
         (["features.ret_1={use: sma, period: 3}"], "features.ret_1", "use of the feature ret_1"),
@@ -48,14 +48,14 @@ def _checked(path: Path, *sets: str) -> str:
     ],
 )  # fmt: skip
 def test_another_subject_is_refused_with_its_place(
-    tmp_path: Path, sets: list[str], place: str, said: str
+    tmp_path: Path, sets: list[str], place: str, expected: str
 ) -> None:
     """`check` and the run refuse it alike, with what the card says and what the file says."""
     _train(tmp_path, SMALL)
     path = _file(tmp_path)
     reported = _checked(path, *sets)
     assert place in reported, reported
-    assert said in reported
+    assert expected in reported
     assert "when it was trained, and the file has" in reported
     with pytest.raises(ModelError, match="does not fit the file"):
         backtest(load(path, sets=sets))
@@ -92,17 +92,17 @@ def test_by_either_name_the_same_history_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sets", "said"),
+    ("sets", "expected"),
     [
         (["model.training.scheme=walk_forward"], "the run trains none"),
         (["model.training.path=elsewhere", "model.training.scheme=stored"], "two folders"),
     ],
 )
 def test_a_stored_model_that_is_trained_is_refused(
-    tmp_path: Path, sets: list[str], said: str
+    tmp_path: Path, sets: list[str], expected: str
 ) -> None:
     _train(tmp_path, SMALL)
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=expected):
         load(_file(tmp_path), sets=sets)
 
 
@@ -145,9 +145,9 @@ def test_an_unseen_symbol_and_other_code_of_septet_are_said(tmp_path: Path) -> N
     assert "was fitted on A/USD and has seen nothing of B/USD" in reported
     assert "its values may differ" in reported
     assert "ok:" in reported
-    said: list[str] = []
-    result: Any = backtest(load(_file(tmp_path)), log=said.append)
-    for where in (said, result.notes):
+    logged: list[str] = []
+    result: Any = backtest(load(_file(tmp_path)), log=logged.append)
+    for where in (logged, result.notes):
         assert any("has seen nothing of B/USD" in each for each in where)
     steps = {name: {**each, "code": "package 0"} for name, each in subject["steps"].items()}
     learn.store_model(home, stored.model, {**stored.card, "subject": {**subject, "steps": steps}})

@@ -171,8 +171,8 @@ def test_a_child_that_is_killed_is_started_again(
     prepared: tuple[Any, MarketData], tmp_path: Path
 ) -> None:
     loaded, market = prepared
-    said: list[str] = []
-    trainer = ModelTrainer(loaded, shelf_of(market), tmp_path, lambda: 7, log=said.append)
+    logged: list[str] = []
+    trainer = ModelTrainer(loaded, shelf_of(market), tmp_path, lambda: 7, log=logged.append)
     moment = int(market.bars["BTC/USD"].known_ns[-1])
 
     async def run() -> m.ModelReady | m.ModelFailed:
@@ -183,7 +183,7 @@ def test_a_child_that_is_killed_is_started_again(
         return await task
 
     assert isinstance(asyncio.run(run()), m.ModelReady)
-    [line] = said
+    [line] = logged
     assert line.startswith("model 0: the training process ended with status -9")
     assert line.endswith("it is fitted once more")
 

@@ -24,7 +24,7 @@ FILL: dict[str, Any] = {
     "fee": 0.0, "fee_currency": "BTC",
 }  # fmt: skip
 LATER = NOW + 10**18
-SAID: list[Any] = [
+FALSE_EVENTS: list[Any] = [
     *((m.OrderSeen, {**ORDER, **each}) for each in (
         {"state": "accepted"}, {"state": "FILLED"}, {"side": "SELL"}, {"venue_order_id": 12},
         {"symbol": 7}, {"symbol": -2}, {"symbol": "BTC/USDT"}, {"filled": "0.5"}, {"text": None},
@@ -48,13 +48,13 @@ SAID: list[Any] = [
                 "ask": 1.0, "ask_quantity": 1.0}),
     (dict, {"state": "filled"}),
 ]  # fmt: skip
-"""What no adapter may say: other types, words, symbols and times; events of the shell's own."""
+"""Events that no adapter may send: wrong types, words, symbols, times; the shell's own events."""
 
 
-@pytest.mark.parametrize("number", range(len(SAID)))
+@pytest.mark.parametrize("number", range(len(FALSE_EVENTS)))
 def test_an_event_of_wrong_types_words_or_times_never_gets_through(number: int) -> None:
     """What passes the gate can be handled, journalled and read again at a restart."""
-    kind, fields = SAID[number]
+    kind, fields = FALSE_EVENTS[number]
     received: list[Any] = []
     venue: Any = SimpleNamespace()
     gated = GatedVenue(venue, CLOCK)

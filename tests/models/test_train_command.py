@@ -86,10 +86,10 @@ def test_what_cannot_be_read_back_is_not_stored(
         FILE.format(bars=500, model=model, training=training), encoding="utf-8"
     )
     assert command("check", "strategy.yaml") == 0
-    said = " ".join(capsys.readouterr().err.split())
-    assert "warning: model: models of KNeighborsClassifier cannot be stored and read back" in said
+    output = " ".join(capsys.readouterr().err.split())
+    assert "warning: model: models of KNeighborsClassifier cannot be stored and read back" in output
     assert command("train", "strategy.yaml", "--out", "kept") != 0
-    said = " ".join(capsys.readouterr().err.split())
-    assert "models of KNeighborsClassifier cannot be stored and read back: its ONNX graph" in said
-    assert "the operator Scan" in said
+    output = " ".join(capsys.readouterr().err.split())
+    assert "models of KNeighborsClassifier cannot be stored and read back: its ONNX graph" in output
+    assert "the operator Scan" in output
     assert not Path("kept").exists()

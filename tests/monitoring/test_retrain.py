@@ -120,8 +120,8 @@ def test_batch_event_paper_and_replay_fit_the_same_models(tmp_path: Path) -> Non
     assert [each.trained_to_ns for each in trains if each.cause == "drift"] == _asked(batch)
     equity = [each.equity for each in runner.commands if isinstance(each, m.Ruled)]
     assert equity == list(batch.equity["equity"])
-    said = [each for each in runner.commands if isinstance(each, m.Watched)]
-    doubts = [each for each in said if each.metric == "doubts"]
+    reported = [each for each in runner.commands if isinstance(each, m.Watched)]
+    doubts = [each for each in reported if each.metric == "doubts"]
     for moment in asked:
         by_symbol: dict[int, list[m.Watched]] = {}
         for each in doubts:

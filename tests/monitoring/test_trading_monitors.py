@@ -53,7 +53,7 @@ def _run(fills: Any = (), trades: Any = (), hours: int = 100, equity: float = 10
     )  # fmt: skip
 
 
-def _said(readings: list[Reading]) -> list[tuple[int, float, str, int]]:
+def _summary(readings: list[Reading]) -> list[tuple[int, float, str, int]]:
     return [(each.time_ns // HOUR_NS, each.value, each.verdict, each.window) for each in readings]
 
 
@@ -61,15 +61,15 @@ def test_turnover_adds_up_both_sides_within_the_window() -> None:
     rows = [(1, 0, 1, 2.0, 25.0, 25.0), (3, 1, -1, 1.0, 60.0, 60.0), (5, 0, -1, 1.0, 10.0, 10.0)]
     found = turnover(Turnover.model_validate({"window": "4h", "above": "100%"})).read(_run(rows))
     # At hour 5 the fill of hour 1 is four hours old, and the window is open on that side.
-    assert _said(found) == [(1, 0.5, "ok", 1), (3, 1.1, "halt", 2), (5, 0.7, "ok", 2)]
+    assert _summary(found) == [(1, 0.5, "ok", 1), (3, 1.1, "halt", 2), (5, 0.7, "ok", 2)]
     assert {each.threshold for each in found} == {1.0}
 
 
 def test_turnover_takes_fills_of_one_time_together_and_its_own_edge_is_no_alarm() -> None:
     rows = [(2, 0, 1, 1.0, 50.0, 50.0), (2, 1, 1, 1.0, 50.0, 50.0)]
     config = Turnover.model_validate({"above": "100%", "verdict": "warn"})
-    assert _said(turnover(config).read(_run(rows))) == [(2, 1.0, "ok", 2)]
-    assert _said(turnover(config).read(_run(rows, equity=99.0)))[0][2] == "warn"
+    assert _summary(turnover(config).read(_run(rows))) == [(2, 1.0, "ok", 2)]
+    assert _summary(turnover(config).read(_run(rows, equity=99.0)))[0][2] == "warn"
 
 
 def test_turnover_without_equity_is_an_alarm() -> None:
@@ -109,7 +109,7 @@ def test_losses_in_a_row_are_counted_over_all_symbols() -> None:
     trades = [(1, 2, 0, -1.0), (1, 3, 1, -1.0), (4, 5, 0, 0.0), (6, 7, 1, -1.0)]
     config = LosingStreak.model_validate({"trades": 2, "verdict": "halt"})
     found = losing_streak(config).read(_run((), trades))
-    assert _said(found) == [(2, 1, "ok", 1), (3, 2, "halt", 2), (5, 0, "ok", 0), (7, 1, "ok", 1)]
+    assert _summary(found) == [(2, 1, "ok", 1), (3, 2, "halt", 2), (5, 0, "ok", 0), (7, 1, "ok", 1)]
 
 
 @st.composite

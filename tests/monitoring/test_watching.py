@@ -108,8 +108,8 @@ def test_every_monitor_of_the_file_is_run(tmp_path: Path) -> None:
     assert counts["streak"] <= sum(trades)
     assert set(counts) == {"runaway", "costs", "streak", "mine", "mine:peak", "slippage"}
     assert table["time"].is_sorted()
-    said = dict(table.group_by("metric").agg(pl.col("verdict").unique().sort()).iter_rows())
-    assert said["runaway"] == ["ok", "warn"]
+    given = dict(table.group_by("metric").agg(pl.col("verdict").unique().sort()).iter_rows())
+    assert given["runaway"] == ["ok", "warn"]
     peak = table.filter(pl.col("metric") == "mine:peak").row(0, named=True)
     assert (peak["symbol"], peak["threshold"], peak["verdict"]) == ("B/USD", 1.0, "warn")
     assert peak["value"] == np.max(ran.equity["equity"])
@@ -167,10 +167,10 @@ def test_a_strangers_fault_names_plugin_and_distribution(
 ) -> None:
     with pytest.raises(RunError) as caught:
         _ran(tmp_path, f"  mine: {{use: odd, fault: {fault}}}\n")
-    said = str(caught.value)
-    assert "strategy.yaml:" in said
-    assert ": monitoring.mine: the monitor odd of septet-odd " in said
-    assert words in said
+    message = str(caught.value)
+    assert "strategy.yaml:" in message
+    assert ": monitoring.mine: the monitor odd of septet-odd " in message
+    assert words in message
 
 
 def test_names_of_septets_own_metrics_are_taken(tmp_path: Path) -> None:

@@ -64,14 +64,14 @@ def test_a_helper_in_another_file_of_the_plugin_counts(folder, monkeypatch):
 
 
 def test_a_plan_is_written_once_and_read_again(folder):
-    said: list[str] = []
-    assert cache.load_text(PLAIN.format(7), "plan_a", said.append).VALUE == 7
+    logged: list[str] = []
+    assert cache.load_text(PLAIN.format(7), "plan_a", logged.append).VALUE == 7
     path = cache_folder() / "plan_a" / "plan_a.py"
     stamp = path.stat().st_mtime_ns
     del sys.modules["plan_a"]
-    assert cache.load_text(PLAIN.format(7), "plan_a", said.append).VALUE == 7
+    assert cache.load_text(PLAIN.format(7), "plan_a", logged.append).VALUE == 7
     assert path.stat().st_mtime_ns == stamp
-    assert said[0].startswith("compiling the plan")
+    assert logged[0].startswith("compiling the plan")
 
 
 ENTRY = textwrap.dedent(
@@ -153,20 +153,20 @@ DAMAGES = (
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda each: each.__name__)
 def test_a_damaged_cache_is_made_again_and_said(folder, damage):
-    said: list[str] = []
-    assert cache.load_text(ENTRY, "plan_b", said.append).answer(1) == 42
+    logged: list[str] = []
+    assert cache.load_text(ENTRY, "plan_b", logged.append).answer(1) == 42
     plan = cache_folder() / "plan_b"
     assert list(plan.rglob("*.nbi"))
     assert list(plan.rglob("*.nbc"))
     damage(plan)
     forget("plan_b")
-    said.clear()
-    assert cache.load_text(ENTRY, "plan_b", said.append).answer(1) == 42
-    assert any("damaged" in text and "making it again" in text for text in said)
+    logged.clear()
+    assert cache.load_text(ENTRY, "plan_b", logged.append).answer(1) == 42
+    assert any("damaged" in text and "making it again" in text for text in logged)
     forget("plan_b")
-    said.clear()
-    assert cache.load_text(ENTRY, "plan_b", said.append).answer(2) == 43
-    assert said == []
+    logged.clear()
+    assert cache.load_text(ENTRY, "plan_b", logged.append).answer(2) == 43
+    assert logged == []
     assert not list(plan.rglob("*.tmp"))
 
 
@@ -177,20 +177,20 @@ def test_code_that_is_whole_but_cannot_be_read_here_is_made_again(folder):
     spoil_code(plan)
     cache._seal(plan)
     forget("plan_b")
-    said: list[str] = []
-    assert cache.load_text(ENTRY, "plan_b", said.append).answer(1) == 42
-    assert any("damaged (UnpicklingError)" in text for text in said)
+    logged: list[str] = []
+    assert cache.load_text(ENTRY, "plan_b", logged.append).answer(1) == 42
+    assert any("damaged (UnpicklingError)" in text for text in logged)
 
 
 def test_a_full_disk_while_compiling_is_said_and_does_not_stop_the_run(folder, monkeypatch):
-    said: list[str] = []
+    logged: list[str] = []
 
     def full(path: Path) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(cache, "_seal", full)
-    assert cache.load_text(ENTRY, "plan_b", said.append).answer(1) == 42
-    assert any("No space left on device" in text for text in said)
+    assert cache.load_text(ENTRY, "plan_b", logged.append).answer(1) == 42
+    assert any("No space left on device" in text for text in logged)
 
 
 def test_a_cache_that_may_only_be_read_is_used_through_a_copy(folder, monkeypatch):
@@ -201,18 +201,18 @@ def test_a_cache_that_may_only_be_read_is_used_through_a_copy(folder, monkeypatc
     (plan / "lock").mkdir()  # nobody, not even root, may write this file now
     monkeypatch.setattr(cache, "_clear", lambda folder: pytest.fail("compiled again"))
     forget("plan_b")
-    said: list[str] = []
-    assert cache.load_text(ENTRY, "plan_b", said.append).answer(1) == 42
-    assert not any("compiling" in text for text in said)
+    logged: list[str] = []
+    assert cache.load_text(ENTRY, "plan_b", logged.append).answer(1) == 42
+    assert not any("compiling" in text for text in logged)
 
 
 def test_a_folder_that_cannot_be_written_is_said_and_does_not_stop_the_run(folder, monkeypatch):
     blocked = folder / "file"
     blocked.write_text("in the way", encoding="utf-8")
     monkeypatch.setenv("SEPTET_CACHE", str(blocked))
-    said: list[str] = []
-    assert cache.load_text(PLAIN.format(5), "plan_c", said.append).VALUE == 5
-    assert any("cannot write compiled plans" in text for text in said)
+    logged: list[str] = []
+    assert cache.load_text(PLAIN.format(5), "plan_c", logged.append).VALUE == 5
+    assert any("cannot write compiled plans" in text for text in logged)
 
 
 def start(folder: Path, text: str, *words: object) -> subprocess.Popen[str]:
@@ -346,12 +346,12 @@ def test_a_cache_that_others_may_write_is_not_used(folder):
     root = cache_folder()
     plant(root / "plan_b", "text", private=False)
     forget("plan_b")
-    said: list[str] = []
+    logged: list[str] = []
     before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
-    module = cache.load_text(ENTRY, "plan_b", said.append)
+    module = cache.load_text(ENTRY, "plan_b", logged.append)
     assert not hasattr(module, "PLANTED")
     assert module.answer(1) == 42
-    assert any("not yours alone" in text for text in said)
+    assert any("not yours alone" in text for text in logged)
     assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
     assert cache.load_entries("plan_b") is None
 
@@ -382,9 +382,9 @@ def test_a_cache_with_what_is_not_ours_is_not_used(folder, monkeypatch, what):
         monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     forget("plan_b")
     assert not is_ours(root / "plan_b")
-    said: list[str] = []
-    assert cache.load_text(ENTRY, "plan_b", said.append).answer(1) == 42
-    assert any("yours alone" in text for text in said)
+    logged: list[str] = []
+    assert cache.load_text(ENTRY, "plan_b", logged.append).answer(1) == 42
+    assert any("yours alone" in text for text in logged)
 
 
 def test_a_file_that_another_process_removes_meanwhile_is_nobody_elses(folder, monkeypatch):

@@ -116,9 +116,9 @@ def test_damaged_code_is_said_and_never_run(copied, spoil):
         place = {"begin": 3, "middle": len(data) // 2, "end": len(data) - 1}[spoil]
         data[place] ^= 0xFF
     path.write_bytes(bytes(data))
-    said: list[str] = []
-    assert cache.load_entries("plan_native", said.append) is None
-    assert "is damaged" in said[0]
+    logged: list[str] = []
+    assert cache.load_entries("plan_native", logged.append) is None
+    assert "is damaged" in logged[0]
     assert not list(copied.glob("*.code"))  # so that it is compiled again, whole
 
 

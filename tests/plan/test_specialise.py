@@ -85,7 +85,7 @@ def test_a_loop_over_a_list_is_written_for_each_element(written):
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "expected"),
     [
         ("a = run.balance", "_rules/mine.py:3: run.balance is no number of the run"),
         ("a = run.units", "_rules/mine.py:3: run.units is no number of the run"),
@@ -96,7 +96,7 @@ def test_a_loop_over_a_list_is_written_for_each_element(written):
         ("a = LEVERAGE", "_rules/mine.py:3: the strategy has nothing for LEVERAGE"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_folded_is_named_with_its_line(line, said, written):
+def test_what_cannot_be_folded_is_named_with_its_line(line, expected, written):
     with pytest.raises(RuleError) as caught:
         written(f"\ndef mine(k, run):\n    {line}\n")
-    assert str(caught.value) == said
+    assert str(caught.value) == expected

@@ -58,14 +58,14 @@ def test_a_step_without_a_compiler_gives_the_same_bits(loaded):
 
 def test_the_run_says_which_part_made_it_slow(loaded, monkeypatch):
     monkeypatch.setenv(COMPILE, "always")
-    said: list[str] = []
-    result = backtest(loaded("reach_plain"), log=said.append)
-    assert any("reach_plain has no compiled step" in text for text in said)
+    logged: list[str] = []
+    result = backtest(loaded("reach_plain"), log=logged.append)
+    assert any("reach_plain has no compiled step" in text for text in logged)
     assert any("reach_plain" in note for note in result.notes)
-    assert any("its own column runs uncompiled" in text for text in said)
+    assert any("its own column runs uncompiled" in text for text in logged)
     assert result.manifest["compiled"] is True
     assert result.manifest["slow_parts"] == ["reach_plain"]
-    quick = backtest(loaded("reach"), log=said.append)
+    quick = backtest(loaded("reach"), log=logged.append)
     assert quick.manifest["slow_parts"] == []
 
 

@@ -52,7 +52,7 @@ class Page(HTMLParser):
         elif self.open and self.open[-1] != "style":
             self.text.append(data)
 
-    def said(self) -> str:
+    def visible_text(self) -> str:
         return " ".join("".join(self.text).split())
 
     def data(self) -> dict[str, Any]:

@@ -73,12 +73,12 @@ def test_page_is_one_file_of_a_bounded_size(full_run: Run) -> None:
 
 
 def test_verdict_comes_before_any_figure(full: Page, full_run: Run) -> None:
-    said = full.said()
-    assert said.index(full_run.summary["verdict"]) < said.index("Buy and hold")
+    text = full.visible_text()
+    assert text.index(full_run.summary["verdict"]) < text.index("Buy and hold")
 
 
 def test_every_section_is_there(full: Page) -> None:
-    said = full.said()
+    text = full.visible_text()
     for title in (
         "Equity, drawdown, exposure",
         "Price, entries and exits",
@@ -94,11 +94,11 @@ def test_every_section_is_there(full: Page) -> None:
         "Read this with it",
         "Configuration",
     ):
-        assert title in said, title
+        assert title in text, title
     assert {"chart-curve", "chart-price", "chart-psi", "health-0", "symbol"} <= full.ids()
-    assert "threshold: 0.3" in said
-    assert "zero_volume" in said
-    assert "limit_then_market on bars" in said
+    assert "threshold: 0.3" in text
+    assert "zero_volume" in text
+    assert "limit_then_market on bars" in text
 
 
 def test_charts_hold_the_runs_numbers(full: Page, full_run: Run) -> None:
@@ -120,21 +120,21 @@ def test_charts_hold_the_runs_numbers(full: Page, full_run: Run) -> None:
 
 
 def test_a_run_by_rules_has_no_empty_model_sections(rules: Page) -> None:
-    said = rules.said()
+    text = rules.visible_text()
     for title in ("Calibration", "Feature importance", "Model health", "Drift"):
-        assert title not in said
+        assert title not in text
     assert "symbol" not in rules.ids()
-    assert "Halts" in said
-    assert "halted on 2023-01-30" in said
-    assert "never" in said
+    assert "Halts" in text
+    assert "halted on 2023-01-30" in text
+    assert "never" in text
 
 
 def test_an_all_rejected_run_says_what_rejected(rejected: Page) -> None:
-    said = rejected.said()
-    assert "0 trades, too few to judge." in said
-    assert "No trade was opened." in said
-    assert "threshold" in said
-    assert "n/a" in said
+    text = rejected.visible_text()
+    assert "0 trades, too few to judge." in text
+    assert "No trade was opened." in text
+    assert "threshold" in text
+    assert "n/a" in text
 
 
 def test_nothing_a_run_says_becomes_markup(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_nothing_a_run_says_becomes_markup(tmp_path: Path) -> None:
     assert len(page.scripts) == 3
     assert not [tag for tag, _ in page.elements if tag == "img"]
     assert not [name for _, attrs in page.elements for name in attrs if name.startswith("on")]
-    assert "alert(1)" in page.said()
+    assert "alert(1)" in page.visible_text()
     # What the charts write is markup to them: it comes escaped.
     assert "<" not in page.data()["importance"]["features"][0]
 
@@ -176,7 +176,7 @@ def test_many_symbols_share_the_page(tmp_path: Path) -> None:
     page = Page((run.folder / "report.html").read_text(encoding="utf-8"))
     options = [attrs for tag, attrs in page.elements if tag == "option"]
     assert len(options) == 40
-    assert "and 34 more" in page.said()
+    assert "and 34 more" in page.visible_text()
     assert sum(len(item["t"]) for item in page.data()["price"]) <= 14_000
     assert (run.folder / "report.html").stat().st_size < 6_000_000
 
@@ -185,10 +185,10 @@ def test_a_run_without_any_rows(tmp_path: Path) -> None:
     result = without_trades(make_result(symbols=("BTC/USDT",), bars=700, model=False))
     empty = replace(result, equity=None, decisions=None, bars={}, findings=())
     page = Page((save_run(empty, tmp_path).folder / "report.html").read_text(encoding="utf-8"))
-    said = page.said()
+    text = page.visible_text()
     for words in ("No bars were stored.", "No equity was recorded.", "No decision was rejected."):
-        assert words in said
-    assert "Nothing was found wrong with the data." in said
+        assert words in text
+    assert "Nothing was found wrong with the data." in text
 
 
 def test_the_folder_alone_is_enough(full_run: Run, tmp_path: Path) -> None:
@@ -228,8 +228,8 @@ def test_a_long_run_is_thinned_and_says_so(tmp_path: Path) -> None:
     data = chart_data(run)
     assert len(data["curve"]["t"]) <= 2_410
     assert len(data["price"][0]["t"]) <= 12_000
-    said = Page((run.folder / "report.html").read_text(encoding="utf-8")).said()
-    assert "of 19,400 rows, every extreme kept" in said
+    text = Page((run.folder / "report.html").read_text(encoding="utf-8")).visible_text()
+    assert "of 19,400 rows, every extreme kept" in text
 
 
 def test_parts_of_months_are_marked(tmp_path: Path) -> None:
@@ -242,4 +242,4 @@ def test_parts_of_months_are_marked(tmp_path: Path) -> None:
     assert len(cells) == 13
     assert [each.endswith("*") for each in cells] == [False] * 2 + [True] + [False] * 9 + [True]
     assert [bool(each) for each in cells] == [True] * 3 + [False] * 9 + [True]
-    assert "* the run covers a part of the month or of the year." in Page(text).said()
+    assert "* the run covers a part of the month or of the year." in Page(text).visible_text()

@@ -24,7 +24,7 @@ def call(runs_root: Path, full_run: Run, rules_run: Run) -> Any:
     return invoke
 
 
-def said(result: Result) -> str:
+def error_of(result: Result) -> str:
     """The error of a command that must refuse its input."""
     assert isinstance(result.exception, InputError)
     assert result.exception.exit_code == 2
@@ -91,14 +91,14 @@ def test_show_prints_the_verdict(call: Any, rules_run: Run) -> None:
     ],
 )
 def test_a_run_that_is_not_there_is_said(call: Any, name: str, words: str) -> None:
-    assert words in said(call(runs, "show", name))
-    assert words in said(call(report, name))
-    assert words in said(call(why, name, "o1"))
+    assert words in error_of(call(runs, "show", name))
+    assert words in error_of(call(report, name))
+    assert words in error_of(call(why, name, "o1"))
 
 
 def test_no_runs_at_all(tmp_path: Path) -> None:
     result = CliRunner().invoke(runs, ["show", "latest", "--runs", str(tmp_path)])
-    assert "there are no runs in" in said(result)
+    assert "there are no runs in" in error_of(result)
 
 
 def test_report_is_made_again(call: Any, full_run: Run) -> None:
@@ -117,7 +117,7 @@ def test_why(call: Any, full_run: Run) -> None:
     assert call(why, full_run.run_id, "o1").stdout.startswith("buy ")
     found = json.loads(call(why, full_run.run_id, "o1", "--json").stdout)
     assert found["order"]["order_id"] == "o1"
-    assert "no order 'zz'" in said(call(why, full_run.run_id, "zz"))
+    assert "no order 'zz'" in error_of(call(why, full_run.run_id, "zz"))
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
@@ -130,7 +130,7 @@ def test_export(call: Any, full_run: Run, tmp_path: Path, kind: str) -> None:
     read = pl.read_csv if kind == "csv" else pl.read_parquet
     table = read(tmp_path / "out" / f"trades.{kind}")
     assert table["pnl"].to_list() == full_run.table("trades")["pnl"].to_list()
-    assert "already" in said(call(runs, *words))
+    assert "already" in error_of(call(runs, *words))
     assert call(runs, *words, "--force").exit_code == 0
 
 

@@ -96,9 +96,9 @@ def test_no_bar_is_shown_that_holds_later_ones(joined_run: Run) -> None:
             continue
         shown += 1
         assert set(bar) == {"bars_joined"}
-        said = printed(joined_run, f"BTC/USDT@{time.isoformat()}")
-        assert "the bar of this decision is not kept alone" in " ".join(said.split())
-        assert "Bar\n" not in said
+        output = printed(joined_run, f"BTC/USDT@{time.isoformat()}")
+        assert "the bar of this decision is not kept alone" in " ".join(output.split())
+        assert "Bar\n" not in output
     assert shown > 20
 
 
@@ -163,9 +163,9 @@ def test_an_order_of_a_run_without_decisions_tells_its_own_half(fast_run: Run) -
     assert found["decision"]["probability_up"] == order["probability_up"]
     assert found["decision"]["signal"] is None
     assert found["features"] == {}
-    said = printed(fast_run, "o1")
-    assert "made with --fast" in said
-    assert "signal" not in said
+    output = printed(fast_run, "o1")
+    assert "made with --fast" in output
+    assert "signal" not in output
 
 
 def test_why_there_was_no_order_is_not_known_without_decisions(fast_run: Run) -> None:
@@ -174,9 +174,9 @@ def test_why_there_was_no_order_is_not_known_without_decisions(fast_run: Run) ->
 
 
 def test_the_report_of_a_run_without_decisions_says_so(fast_run: Run) -> None:
-    said = render(fast_run)
-    assert "The decisions were left out (--fast)" in said
-    assert "No decision was rejected" not in said
+    text = render(fast_run)
+    assert "The decisions were left out (--fast)" in text
+    assert "No decision was rejected" not in text
 
 
 def test_a_run_whose_curve_is_equity_alone_has_a_summary_and_a_report(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ BOTH = ("long_if", "short_if", "exit_if")
 
 
 @pytest.mark.parametrize(
-    ("seen", "said"),
+    ("seen", "expected"),
     [
         (Idleness({"none": 90}, rules=("long_if", "short_if")),
          "long_if and short_if were true on no bar."),
@@ -31,7 +31,7 @@ BOTH = ("long_if", "short_if", "exit_if")
         (Idleness({"long": 1}), ""),
     ],
 )  # fmt: skip
-def test_why_nothing_was_traded(seen: Idleness, said: str) -> None:
+def test_why_nothing_was_traded(seen: Idleness, expected: str) -> None:
     rejected = dict(sorted(seen.rejected.items(), key=lambda item: (-item[1], item[0])))
     again = Idleness(seen.signals, rejected, seen.other, seen.orders, seen.rules)
-    assert why_idle(again) == said
+    assert why_idle(again) == expected

@@ -239,8 +239,8 @@ def test_calibration_counts_every_row_once(rows: list[tuple[float, bool]]) -> No
     y = np.array([float(row[1]) for row in rows])
     bins = st.calibration(p, y)
     assert sum(row[2] for row in bins) == len(rows)
-    for said, seen, _, low, high in bins:
-        assert 0 <= said <= 1
+    for text, seen, _, low, high in bins:
+        assert 0 <= text <= 1
         assert low - 1e-12 <= seen <= high + 1e-12
         assert -1e-12 <= low <= high <= 1 + 1e-12
 

@@ -72,22 +72,22 @@ def test_the_average_trade(low: float, high: float, words: str) -> None:
     ],
 )
 def test_an_average_above_zero_in_a_rising_market(change: dict[str, Any], words: str) -> None:
-    said = verdict(replace(PLAIN, net=MeanInterval(1.1, 0.2, 2.0), **change))
-    assert words in said
+    given = verdict(replace(PLAIN, net=MeanInterval(1.1, 0.2, 2.0), **change))
+    assert words in given
 
 
 def test_an_average_that_cannot_be_judged() -> None:
-    said = verdict(replace(PLAIN, net=MeanInterval(2.5, problem="only 2 of 214 trades won")))
-    assert said.endswith(
+    given = verdict(replace(PLAIN, net=MeanInterval(2.5, problem="only 2 of 214 trades won")))
+    assert given.endswith(
         "The average trade, +2.50 USDT, cannot be judged: only 2 of 214 trades won."
     )
 
 
 @pytest.mark.parametrize(("trades", "words"), [(1, "1 trade"), (29, "29 trades")])
 def test_under_thirty_trades_are_too_few(trades: int, words: str) -> None:
-    said = verdict(replace(PLAIN, trades=trades))
-    assert said.startswith(f"{words}, too few to judge. Return -2.2 %")
-    assert "average trade" not in said
+    given = verdict(replace(PLAIN, trades=trades))
+    assert given.startswith(f"{words}, too few to judge. Return -2.2 %")
+    assert "average trade" not in given
 
 
 def test_thirty_trades_are_judged() -> None:
@@ -95,15 +95,15 @@ def test_thirty_trades_are_judged() -> None:
 
 
 def test_a_halt_comes_first() -> None:
-    said = verdict(replace(PLAIN, halts=(HALT,)))
-    assert said.startswith("halted on 2023-05-13: drawdown (15.3 %, limit 15.0 %); closed ev")
-    assert tone(said, 214) == "bad"
+    given = verdict(replace(PLAIN, halts=(HALT,)))
+    assert given.startswith("halted on 2023-05-13: drawdown (15.3 %, limit 15.0 %); closed ev")
+    assert tone(given, 214) == "bad"
 
 
 def test_a_persons_halt_has_no_figure() -> None:
     halt = replace(HALT, rule="operator_halt", then="block_entries", value=0.0, threshold=0.0)
-    said = verdict(replace(PLAIN, halts=(halt,)))
-    assert said.startswith("halted on 2023-05-13 by a person: no new positions after that.")
+    given = verdict(replace(PLAIN, halts=(halt,)))
+    assert given.startswith("halted on 2023-05-13 by a person: no new positions after that.")
 
 
 def test_a_cleared_halt_does_not() -> None:
@@ -112,9 +112,9 @@ def test_a_cleared_halt_does_not() -> None:
 
 
 def test_a_halt_and_too_few_trades() -> None:
-    said = verdict(replace(PLAIN, trades=3, halts=(HALT,)))
-    assert said.startswith("halted on 2023-05-13")
-    assert "3 trades, too few to judge." in said
+    given = verdict(replace(PLAIN, trades=3, halts=(HALT,)))
+    assert given.startswith("halted on 2023-05-13")
+    assert "3 trades, too few to judge." in given
 
 
 @pytest.mark.parametrize(
@@ -128,9 +128,9 @@ def test_a_halt_and_too_few_trades() -> None:
 )
 def test_no_trades(change: dict[str, object], words: str) -> None:
     nothing = replace(PLAIN, trades=0, fills=0, net=None)
-    said = verdict(replace(nothing, **change))  # type: ignore[arg-type]
-    assert words in said
-    assert tone(said, 0) == "caution"
+    given = verdict(replace(nothing, **change))  # type: ignore[arg-type]
+    assert words in given
+    assert tone(given, 0) == "caution"
 
 
 def test_what_should_make_a_reader_look_twice() -> None:
@@ -151,14 +151,14 @@ def test_a_long_silence_is_named() -> None:
 
 
 def test_everything_lost() -> None:
-    said = verdict(replace(PLAIN, final_equity=-1.0))
-    assert "The whole capital was lost." in said
-    assert tone(said, 214) == "bad"
+    given = verdict(replace(PLAIN, final_equity=-1.0))
+    assert "The whole capital was lost." in given
+    assert tone(given, 214) == "bad"
 
 
 def test_several_symbols_are_held_equally() -> None:
-    said = verdict(replace(PLAIN, symbols=("A", "B", "C")))
-    assert "holding the 3 symbols equally: +61.0 %" in said
+    given = verdict(replace(PLAIN, symbols=("A", "B", "C")))
+    assert "holding the 3 symbols equally: +61.0 %" in given
 
 
 def test_praise_has_no_colour() -> None:
@@ -173,10 +173,10 @@ def test_bad_rows_stand_in_the_verdict() -> None:
 
 
 def test_a_return_that_no_market_pays_is_the_first_doubt() -> None:
-    said = verdict(replace(PLAIN, total_return=1.3e25, final_equity=1.3e29, bad_rows=["Bad rows"]))
-    assert "Return +1.3e+27 % after costs" in said
-    assert "Equity grew to 1e+25 times the capital, which no market pays" in said
-    assert said.index("no market pays") < said.index("Bad rows")
+    given = verdict(replace(PLAIN, total_return=1.3e25, final_equity=1.3e29, bad_rows=["Bad rows"]))
+    assert "Return +1.3e+27 % after costs" in given
+    assert "Equity grew to 1e+25 times the capital, which no market pays" in given
+    assert given.index("no market pays") < given.index("Bad rows")
     assert "no market pays" not in verdict(replace(PLAIN, total_return=50.0))
 
 

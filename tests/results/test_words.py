@@ -10,15 +10,15 @@ from septet._results import words
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "expected"),
     [(0.123, "+12.3 %"), (-0.5, "-50.0 %"), (-0.0001, "0.0 %"), (0.0, "0.0 %"), (None, "n/a")],
 )
-def test_percent(value: float | None, said: str) -> None:
-    assert words.percent(value, signed=True) == said
+def test_percent(value: float | None, expected: str) -> None:
+    assert words.percent(value, signed=True) == expected
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "expected"),
     [
         (1234.5, "1,234.50 USDT"),
         (0.5, "0.50 USDT"),
@@ -28,16 +28,16 @@ def test_percent(value: float | None, said: str) -> None:
         (math.inf, "n/a"),
     ],
 )
-def test_money(value: float, said: str) -> None:
-    assert words.money(value, "USDT") == said
+def test_money(value: float, expected: str) -> None:
+    assert words.money(value, "USDT") == expected
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "expected"),
     [(0.0421, "0.0421 s"), (90, "1.5 min"), (3600, "1 h"), (86_400 * 345.2, "345 d")],
 )
-def test_duration(seconds: float, said: str) -> None:
-    assert words.duration(seconds) == said
+def test_duration(seconds: float, expected: str) -> None:
+    assert words.duration(seconds) == expected
 
 
 def test_times_and_counts() -> None:
@@ -50,7 +50,7 @@ def test_times_and_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "limit", "said"),
+    ("value", "limit", "expected"),
     [
         (0.1532, 0.15, ("15.3 %", "15.0 %")),
         (0.001539, 0.0015, ("0.154 %", "0.150 %")),
@@ -59,8 +59,10 @@ def test_times_and_counts() -> None:
         (0.15000001, 0.15, ("15.000001 %", "15.000000 %")),
     ],
 )
-def test_a_limit_is_shown_as_it_was_set(value: float, limit: float, said: tuple[str, str]) -> None:
-    assert words.exact_percents(value, limit) == said
+def test_a_limit_is_shown_as_it_was_set(
+    value: float, limit: float, expected: tuple[str, str]
+) -> None:
+    assert words.exact_percents(value, limit) == expected
 
 
 def test_huge_numbers_are_powers_of_ten() -> None:

@@ -112,8 +112,8 @@ def market(loaded: Any) -> str:
             value, name = getattr(table, field.name), field.name
             total.update(f"{name}".encode())
             total.update(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
-    said = [(each.kind, each.count, each.policy) for each in found.findings]
-    return repr([total.hexdigest(), said, found.calendar])
+    text = [(each.kind, each.count, each.policy) for each in found.findings]
+    return repr([total.hexdigest(), text, found.calendar])
 
 
 def ran(loaded: Any) -> str:

@@ -27,7 +27,7 @@ NOT_YET = {
     "execution.router": "smart",
 }
 """Keys that come later, and a value that is not their default."""
-SAID_BY_PYDANTIC = {("Strategy", "version")}
+READ_BY_PYDANTIC = {("Strategy", "version")}
 """What the schema itself reads: another version is refused."""
 FILE = """\
 version: 1
@@ -102,7 +102,7 @@ def _settings() -> list[tuple[str, type[Config]]]:
 def test_every_key_of_the_schema_is_read_outside_of_it(kind: type[Config]) -> None:
     later = {path.rpartition(".")[2] for path in NOT_YET} | {"benchmark"}
     for name in kind.model_fields:
-        if (kind.__name__, name) in SAID_BY_PYDANTIC or name in later:
+        if (kind.__name__, name) in READ_BY_PYDANTIC or name in later:
             continue
         readers = [path for root in CODE for path in root.rglob("*.py") if name in _words_of(path)]
         own = Path(inspect.getfile(kind)).read_text(encoding="utf-8").count(f"self.{name}")
@@ -142,7 +142,7 @@ def test_what_comes_later_says_so_with_its_place(key: str, tmp_path: Path) -> No
     path.write_text(FILE.replace(*line), encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
         load(path)
-    said = str(caught.value)
-    assert "not yet" in said
-    assert key in said
-    assert f"{path}:" in said
+    message = str(caught.value)
+    assert "not yet" in message
+    assert key in message
+    assert f"{path}:" in message

@@ -130,8 +130,8 @@ def connected(loaded: Any) -> str:
         secrets = {key: str(where) for key, where in getattr(terms, "secrets", {}).items()}
         client = make_client(terms.reach, secrets)
         names = ("apiKey", "secret", "password", "uid", "timeout", "enableRateLimit", "streaming")
-        said = {key: getattr(client, key, None) for key in names}
-        found += [repr(terms), client.id, said, client.urls["api"], client.options.get("leaf")]
+        given = {key: getattr(client, key, None) for key in names}
+        found += [repr(terms), client.id, given, client.urls["api"], client.options.get("leaf")]
     allowed = getattr(block.config, "allow_withdrawal", None)
     return repr([*found, allowed])
 
@@ -188,12 +188,12 @@ def _differs(folder: Path, case: Case, see: Any = None) -> str:
     after = leaves.judged(path, see, *case.base, case.change, mode=case.mode)
     if before.startswith("refused:") and after.startswith("refused:"):
         return f"the base is {before}"
-    if after.startswith("refused:") and case.change not in REFUSALS:
+    if after.startswith("refused:") and case.change not in REFUSED_CHANGES:
         return f"{case.change} is {after}"
     return "" if after != before else f"{case.change} changes nothing"
 
 
-REFUSALS = (
+REFUSED_CHANGES = (
     "version=2", "plugins=[septet-not-there]", "perpetual.margin=cross", "account.currency=EUR",
     "account.type=perpetual", "data.candles.time_unit=ms", "data.candles.calendar=XFX",
     "data.candles.decimal='.'", "data.candles.delimiter=','", "data.candles.series=w1",
@@ -213,7 +213,7 @@ SCHEMA_LEAVES = [
 @pytest.mark.parametrize("leaf", SCHEMA_LEAVES)
 def test_every_key_of_the_schema_acts(leaf: str, folder: Path) -> None:
     assert leaf in CASES, f"{leaf} has no case: say in which file it matters, and where it is seen"
-    assert not (said := _differs(folder, CASES[leaf])), f"{leaf} is accepted, and {said}"
+    assert not (text := _differs(folder, CASES[leaf])), f"{leaf} is accepted, and {text}"
 
 
 def _place_of(plugin: str) -> tuple[str, str, str]:
@@ -278,8 +278,8 @@ def test_every_setting_of_a_plugin_acts(leaf: str, folder: Path) -> None:
     cases = _cases_of(leaf)
     assert cases, f"{leaf} has no other value: name one in OTHERS"
     if leaf in INNER:
-        said = leaves.judged(folder / "plain.yaml", leaves.wired, *cases[0].base)
-        assert "never forgets" in said
+        text = leaves.judged(folder / "plain.yaml", leaves.wired, *cases[0].base)
+        assert "never forgets" in text
         return
     see = partial(built, "monitoring", "") if ": log." in leaf or ": apprise." in leaf else None
     tried: list[str] = []
@@ -304,7 +304,7 @@ def test_every_setting_of_a_source_and_a_venue_acts(leaf: str, folder: Path) -> 
     assert leaf in DATA_CASES, f"{leaf} has no case"
     case = DATA_CASES[leaf]
     see = partial(built, "data", "") if case.see == "built" else None
-    assert not (said := _differs(folder, case, see)), f"{leaf} is accepted, and {said}"
+    assert not (text := _differs(folder, case, see)), f"{leaf} is accepted, and {text}"
 
 
 def test_tables_are_true() -> None:

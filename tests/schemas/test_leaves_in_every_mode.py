@@ -143,8 +143,8 @@ def test_every_schema_has_its_modes() -> None:
 @pytest.mark.parametrize("leaf", MODED)
 def test_what_acts_in_a_backtest_acts_live(leaf: str, folder: Path) -> None:
     """A paper run is made by the same functions as a live one; a few leaves are tried in both."""
-    said = _differs(folder, CASES[leaf], "live")
-    assert not said, f"{leaf} acts in a backtest; live {said}"
+    text = _differs(folder, CASES[leaf], "live")
+    assert not text, f"{leaf} acts in a backtest; live {text}"
 
 
 IN_PAPER = ("Risk", "HaltKeys", "Training", "ModelMonitoring", "FillMonitoring")
@@ -152,5 +152,5 @@ IN_PAPER = ("Risk", "HaltKeys", "Training", "ModelMonitoring", "FillMonitoring")
 
 @pytest.mark.parametrize("leaf", [leaf for leaf in MODED if leaf.startswith(IN_PAPER)])
 def test_what_acts_in_a_backtest_acts_in_paper(leaf: str, folder: Path) -> None:
-    said = _differs(folder, CASES[leaf], "paper")
-    assert not said, f"{leaf} acts in a backtest; in paper {said}"
+    text = _differs(folder, CASES[leaf], "paper")
+    assert not text, f"{leaf} acts in a backtest; in paper {text}"

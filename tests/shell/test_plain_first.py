@@ -79,18 +79,18 @@ def test_another_word_is_refused(opened, monkeypatch):
 
 def test_a_plain_run_says_so_and_compiles_nothing(opened, monkeypatch):
     monkeypatch.setenv(COMPILE, "auto")
-    said: list[str] = []
-    result = backtest(opened().loaded, log=said.append)
+    logged: list[str] = []
+    result = backtest(opened().loaded, log=logged.append)
     assert result.manifest["compiled"] is False
     assert result.manifest["slow_parts"] == []
     assert result.manifest["work_bars"] == 400
-    assert not any("compil" in text for text in said)
+    assert not any("compil" in text for text in logged)
 
 
 def test_what_plain_python_cannot_divide_is_compiled(opened, monkeypatch):
     """Compiled code answers inf where plain Python raises: the run is that of compiled code."""
     monkeypatch.setenv(COMPILE, "auto")
-    session, ways, said = opened(), list[bool](), list[str]()
+    session, ways, logged = opened(), list[bool](), list[str]()
 
     def run_batch(session: Any, *_: Any) -> Any:
         ways.append(session.plan.plain)
@@ -101,9 +101,9 @@ def test_what_plain_python_cannot_divide_is_compiled(opened, monkeypatch):
     monkeypatch.setattr(shell, "run_batch", run_batch)
     monkeypatch.setattr(type(session.plan), "entries", property(lambda plan: None))
     with pytest.raises(_Reached):
-        backtest(session.loaded, log=said.append)
+        backtest(session.loaded, log=logged.append)
     assert ways == [True, False]
-    assert said[-1] == (
+    assert logged[-1] == (
         "compiling after all: plain Python stops at ZeroDivisionError: float division by zero"
     )
 

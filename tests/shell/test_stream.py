@@ -207,7 +207,7 @@ def test_a_symbol_column(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said", "key"),
+    ("change", "expected", "key"),
     [
         (lambda text: text, "it was 0", ""),
         (
@@ -240,11 +240,11 @@ def test_a_symbol_column(folder: Path, tmp_path: Path) -> None:
          "monitor"],
 )  # fmt: skip
 def test_what_cannot_be_cut_is_refused_in_words(
-    tmp_path: Path, change: Callable[[str], str], said: str, key: str
+    tmp_path: Path, change: Callable[[str], str], expected: str, key: str
 ) -> None:
     text = change(HEAD + ONE + MADE.split(", gaps")[0] + "}}\n" + CROSS + RULES + HALF)
-    with pytest.raises(InputError, match=said) as caught:
-        stream_backtest(_loaded(tmp_path, text), 0 if said == "it was 0" else 500)
+    with pytest.raises(InputError, match=expected) as caught:
+        stream_backtest(_loaded(tmp_path, text), 0 if expected == "it was 0" else 500)
     problem = caught.value.problem
     assert (problem.key if problem else "") == key
     assert (problem is not None and problem.line > 0) == bool(key), "what the file causes"
@@ -276,7 +276,7 @@ def test_a_model_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stamp", "said"),
+    ("stamp", "expected"),
     [
         (pl.from_epoch("timestamp", time_unit="ns").dt.strftime("%Y-%m-%d %H:%M"), "String"),
         (pl.col("timestamp") / 1e9, "Float64"),
@@ -289,10 +289,12 @@ def test_a_model_is_refused(tmp_path: Path) -> None:
     ],
     ids=["text", "fractions", "two units"],
 )
-def test_stamps_that_cannot_be_cut(folder: Path, tmp_path: Path, stamp: pl.Expr, said: str) -> None:
+def test_stamps_that_cannot_be_cut(
+    folder: Path, tmp_path: Path, stamp: pl.Expr, expected: str
+) -> None:
     frame = pl.read_parquet(folder / "AAAUSDT.parquet").with_columns(stamp.alias("timestamp"))
     frame.write_parquet(tmp_path / "AAAUSDT.parquet")
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=expected):
         stream_backtest(_loaded(tmp_path, HEAD + ONE + FILES + CROSS + RULES + HALF), 90)
 
 

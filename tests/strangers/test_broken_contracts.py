@@ -105,10 +105,10 @@ def test_the_verdict_of_a_sweep_says_how_many(
     with installed(tmp_path, "odd_rules"), pytest.raises(SystemExit) as left:
         main(["sweep", "strategy.yaml", "--yes", "--unchecked"])
     assert left.value.code == 0
-    said = "a rule gave answers that its kind does not allow"
-    assert f"In 2 settings of 3 {said}" in " ".join(capsys.readouterr().out.split())
+    text = "a rule gave answers that its kind does not allow"
+    assert f"In 2 settings of 3 {text}" in " ".join(capsys.readouterr().out.split())
     (page,) = tmp_path.rglob("sweep.html")
-    assert said in page.read_text(encoding="utf-8")
+    assert text in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("fills", ["next_open", "quotes"])

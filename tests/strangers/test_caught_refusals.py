@@ -52,11 +52,11 @@ def test_a_run_ends_at_a_read_of_the_future_that_is_caught(
 ) -> None:
     source = CAUGHT.replace(", OPTIONS", f", {options}" if options else "")
     code = run(tmp_path, source, "--unchecked", "--engine", engine)
-    said = " ".join(capsys.readouterr().err.split())
-    assert code not in (0, None), said
-    assert "mine reads of[i + 1]: the future" in said
+    output = " ".join(capsys.readouterr().err.split())
+    assert code not in (0, None), output
+    assert "mine reads of[i + 1]: the future" in output
     line = (HEAD + source).splitlines().index("        return of[i + 1]") + 1
-    assert f"steps.py:{line}" in said
+    assert f"steps.py:{line}" in output
 
 
 def test_the_kit_finds_it_as_well(tmp_path: Path) -> None:

@@ -90,9 +90,11 @@ def loaded(folder: Path, feature: str, of: str = "close") -> object:
 def test_a_run_finds_a_feature_that_remembers_more(tmp_path: Path, engine: str) -> None:
     with installed(tmp_path, "long_memory"), pytest.raises(RunError) as caught:
         backtest(loaded(tmp_path, "counts"), engine=engine)
-    said = str(caught.value)
-    assert "features.mine: the feature counts of long-memory declares a window memory of 21" in said
-    assert "s.yaml:8:" in said
+    message = str(caught.value)
+    assert (
+        "features.mine: the feature counts of long-memory declares a window memory of 21" in message
+    )
+    assert "s.yaml:8:" in message
 
 
 @pytest.mark.parametrize("chunk", [300, 2_000])

@@ -136,6 +136,6 @@ def test_every_gate_refuses_it_with_the_line(tmp_path: Path, case: str) -> None:
     kind, source, message = CASES[case]
     path = written(tmp_path, kind, source)
     with installed(tmp_path, "odd_steps"):
-        said = [by_decorator_or_kit(kind), by_command(), by_file(path)]
-    assert [message in each for each in said] == [True] * 3, said
-    assert ["steps.py:" in each for each in said] == [True] * 3, said
+        text = [by_decorator_or_kit(kind), by_command(), by_file(path)]
+    assert [message in each for each in text] == [True] * 3, text
+    assert ["steps.py:" in each for each in text] == [True] * 3, text

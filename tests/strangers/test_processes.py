@@ -51,10 +51,10 @@ ORDERS = {
 
 @pytest.mark.parametrize("case", ORDERS)
 def test_what_differs_from_process_to_process_is_found(tmp_path: Path, case: str) -> None:
-    said = failure(tried(tmp_path, ORDERS[case]))
-    assert said.startswith("alike in every process: ")
-    assert "two processes differ" in said
-    assert "steps.py:" in said
+    message = failure(tried(tmp_path, ORDERS[case]))
+    assert message.startswith("alike in every process: ")
+    assert "two processes differ" in message
+    assert "steps.py:" in message
 
 
 CLOCKS = {
@@ -73,18 +73,20 @@ CLOCKS = {
 
 @pytest.mark.parametrize("case", CLOCKS)
 def test_a_clock_behind_a_wrapper_is_found(tmp_path: Path, case: str) -> None:
-    said = failure(tried(tmp_path, "\n" + CLOCKS[case] + FEATURE + "    return now(1) // 86400\n"))
-    assert said.startswith("sees its parameters alone: ")
-    assert "uses the module time" in said
+    message = failure(
+        tried(tmp_path, "\n" + CLOCKS[case] + FEATURE + "    return now(1) // 86400\n")
+    )
+    assert message.startswith("sees its parameters alone: ")
+    assert "uses the module time" in message
     lines = (HEAD + "\n" + CLOCKS[case]).splitlines()
     numbers = [n for n, each in enumerate(lines, 1) if "time.time()" in each]
-    assert any(f"steps.py:{n}:" in said for n in numbers), said
+    assert any(f"steps.py:{n}:" in message for n in numbers), message
 
 
 def test_iterating_a_set_of_texts_is_refused_with_its_line(tmp_path: Path) -> None:
     source = FEATURE + "    for name in {'a', 'b'}:\n        first = name\n    return len(first)\n"
-    said = failure(tried(tmp_path, source))
-    assert "iterates over a set, whose order differs from process to process" in said
+    message = failure(tried(tmp_path, source))
+    assert "iterates over a set, whose order differs from process to process" in message
     fine = FEATURE + "    return close[i] if 'a' in {'a', 'b'} else sum(k for k in {1, 2})\n"
     assert state_of(tried(tmp_path, fine)) == "kept"
 

@@ -308,9 +308,9 @@ def test_the_verdict_says_that_it_is_watched(tmp_path: Path) -> None:
     module = declared(tmp_path, RARE["a price that is rare"])
     checks = decisive(module.broken, module.Over())
     assert state_of(checks) == "watched", checks
-    (said,) = (each for each in checks if each.state == "watched")
-    assert "reads of[i + 1], which is not proved to be at or before the cursor" in said.message
-    assert "steps.py:" in said.message
+    (message,) = (each for each in checks if each.state == "watched")
+    assert "reads of[i + 1], which is not proved to be at or before the cursor" in message.message
+    assert "steps.py:" in message.message
 
 
 def strategy_of(folder: Path, case: tuple[str, ...]) -> Path:
@@ -385,5 +385,5 @@ def test_values_outside_the_declared_range_are_counted(tmp_path: Path) -> None:
     count = int((abs(values) > 0.005).sum())
     assert 0 < count < len(values)
     assert result.manifest["outside_value_range"] == {"far": count}
-    (said,) = (note for note in result.notes if "left the range" in note)
-    assert said.startswith(f"far left the range that its plugin declares at {count:,} of ")
+    (message,) = (note for note in result.notes if "left the range" in note)
+    assert message.startswith(f"far left the range that its plugin declares at {count:,} of ")

@@ -50,9 +50,9 @@ def loaded(folder: Path, name: str) -> Any:
 def test_a_value_that_is_no_label_fails_at_every_gate(package: Path, name: str) -> None:
     with installed(package, "odd_regimes"):
         step = getattr(import_module("odd_regimes.steps"), name)
-        with pytest.raises(ConformanceError, match="the number of one of its 2 labels") as said:
+        with pytest.raises(ConformanceError, match="the number of one of its 2 labels") as caught:
             check_component(step, step.config())
-        assert SAYS in str(said.value)
+        assert SAYS in str(caught.value)
         *_, last = decisive(step, step.config())
         assert (last.state, SAYS in last.message) == ("failed", True)
         assert "steps.py:" in last.message

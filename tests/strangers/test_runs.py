@@ -95,9 +95,9 @@ def test_a_run_without_the_check_says_so(tmp_path: Path, septet: Any) -> None:
     manifest, summary, page = documents(tmp_path / "out")
     (check,) = manifest["plugin_checks"]
     assert (check["plugin"], check["state"]) == ("odd-steps:mine", "unchecked")
-    said = "odd-steps:mine ran without being checked (--unchecked)"
-    assert said in summary["verdict"]
-    assert said in page
+    text = "odd-steps:mine ran without being checked (--unchecked)"
+    assert text in summary["verdict"]
+    assert text in page
 
 
 def test_a_run_keeps_sources_and_checks(tmp_path: Path, septet: Any) -> None:
@@ -162,9 +162,9 @@ def test_a_run_that_goes_on_with_other_plugin_code_is_refused(
         insist_on_same(first, other, tmp_path)
     assert "plugins" in first
     assert changed_since(first, same) == ()
-    (said,) = changed_since(first, other)  # what a replay says
+    (message,) = changed_since(first, other)  # what a replay says
     assert re.fullmatch(
-        r"plugins \(odd-steps [0-9a-f]{16} then, odd-steps [0-9a-f]{16} now\)", said
+        r"plugins \(odd-steps [0-9a-f]{16} then, odd-steps [0-9a-f]{16} now\)", message
     )
 
 
@@ -202,6 +202,6 @@ def test_a_rule_that_breaks_its_promise_sometimes_is_counted(tmp_path: Path, sep
     assert size["times"] == summary["rejections"]["size"] > 0
     assert (stop["rule"], stop["plugin"]) == ("risk.stops.mine", "beyond")
     assert 0 < stop["times"] < summary["trades"], "and not where it protects"
-    for said in ("gave no finite size above zero", "on the wrong side of the price"):
-        assert said in summary["verdict"]
-        assert said in page
+    for words in ("gave no finite size above zero", "on the wrong side of the price"):
+        assert words in summary["verdict"]
+        assert words in page

@@ -95,8 +95,8 @@ def test_the_verdict_and_the_page_say_what_ran_unchecked(
     swept(tmp_path, PROVED.replace("twice(of[i - 5 + period])", "of[i]"), "[3, 4]")
     words = ["--unchecked"] if unchecked else []
     assert command(tmp_path, *words) == 0
-    said = unchecked_text(["odd-steps:mine"])
-    assert (said in " ".join(capsys.readouterr().out.split())) == unchecked
+    text = unchecked_text(["odd-steps:mine"])
+    assert (text in " ".join(capsys.readouterr().out.split())) == unchecked
     (path,) = tmp_path.rglob("manifest.json")
     manifest = json.loads(path.read_text(encoding="utf-8"))
     (check,) = manifest["plugin_checks"]
@@ -106,7 +106,7 @@ def test_the_verdict_and_the_page_say_what_ran_unchecked(
     )
     assert list(manifest["plugin_sources"]) == ["odd-steps"]
     page = (path.parent / "sweep.html").read_text(encoding="utf-8")
-    assert (said in page) == unchecked
+    assert (text in page) == unchecked
     assert ('<div class="verdict caution">' in page) or not unchecked
 
 

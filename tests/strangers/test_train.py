@@ -106,11 +106,11 @@ def test_a_model_trained_unchecked_says_so_on_its_card(
     Path("strategy.yaml").write_text(text, encoding="utf-8")
     words = ["--json"] if as_json else []
     assert run(tmp_path, "train", "strategy.yaml", "--out", "kept", "--unchecked", *words) == 0
-    said = "guided:centroid ran without being checked (--unchecked): it may look ahead."
+    warning = "guided:centroid ran without being checked (--unchecked): it may look ahead."
     printed = capsys.readouterr().out
     (check,) = json.loads(Path("kept/card.json").read_text("utf-8"))["plugin_checks"]
     assert (check["plugin"], check["state"]) == ("guided:centroid", "unchecked")
     if as_json:
         assert json.loads(printed)["card"]["plugin_checks"] == [check]
     else:
-        assert said in printed
+        assert warning in printed

@@ -47,11 +47,11 @@ RANGES = {
 def test_a_declared_range_is_tried(tmp_path: Path, case: str) -> None:
     option, message, bounds = RANGES[case]
     source = f"\n@feature(Over, lookback=lambda c: c.period, {option})\ndef broken(i, of, period):"
-    said = failure(tried(tmp_path, source + "\n    return of[i] / of[i - period]\n"))
-    assert said.startswith("values inside the declared range: ")
-    assert message in said
-    assert bounds in said
-    assert "steps.py:" in said
+    reason = failure(tried(tmp_path, source + "\n    return of[i] / of[i - period]\n"))
+    assert reason.startswith("values inside the declared range: ")
+    assert message in reason
+    assert bounds in reason
+    assert "steps.py:" in reason
 
 
 def test_a_range_that_holds_is_kept(tmp_path: Path) -> None:
@@ -125,11 +125,11 @@ def test_what_does_not_end_is_named(
 ) -> None:
     monkeypatch.setattr(kit, "LIMIT_S", 0.5)
     _, source, texts = ENDLESS[case]
-    said = failure(tried(tmp_path, source))
-    assert "did not end within 0.5 s" in said
+    message = failure(tried(tmp_path, source))
+    assert "did not end within 0.5 s" in message
     lines = (HEAD + source).splitlines()
     numbers = [n for n, line in enumerate(lines, 1) if line.strip() in texts]
-    assert any(f"steps.py:{n}: did not end" in said for n in numbers), said
+    assert any(f"steps.py:{n}: did not end" in message for n in numbers), message
 
 
 COMPILED_ALONE = """

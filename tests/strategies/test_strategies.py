@@ -349,10 +349,10 @@ REFUSED = {
 def test_what_cannot_run_says_why_and_leaves_nothing(
     case: str, tmp_path: Path, septet: Septet
 ) -> None:
-    name, setting, status, said, place = REFUSED[case]
+    name, setting, status, text, place = REFUSED[case]
     file = ROOT / "strategies" / f"{name}.yaml"
     code, _, err = septet("run", str(file), "--set", setting, "--out", str(tmp_path))
-    assert (code, said in err) == (status, True), err
+    assert (code, text in err) == (status, True), err
     at = f"{file}{place}" if place.startswith(":") else place
     first = next(line for line in err.splitlines() if not line.endswith(" done"))  # of the training
     assert first.startswith(f"{at}: error: "), "the line and column, or the option that was given"

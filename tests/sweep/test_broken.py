@@ -47,8 +47,8 @@ def test_message(
         _check("cross.yaml")
     assert refused.value.exit_code == 2
     render_problems([each for each in refused.value.problems if each.severity == "error"])
-    said = capsys.readouterr().err
+    output = capsys.readouterr().err
     golden = HERE / "golden" / f"{path.stem}.txt"
     if REGENERATE:
-        golden.write_text(said, encoding="utf-8")
-    assert said == golden.read_text(encoding="utf-8")
+        golden.write_text(output, encoding="utf-8")
+    assert output == golden.read_text(encoding="utf-8")

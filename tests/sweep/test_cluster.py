@@ -89,8 +89,8 @@ class Here:
 
 
 def opened(pool: Here, parcel: Parcel, space: Space) -> tuple[ClusterEvaluator, list[str]]:
-    said: list[str] = []
-    return ClusterEvaluator(pool, parcel, space, said.append), said
+    logged: list[str] = []
+    return ClusterEvaluator(pool, parcel, space, logged.append), logged
 
 
 class Deadly:
@@ -121,12 +121,12 @@ def two(size: int, seconds: float, least: int) -> int:
 def test_rows_are_those_of_this_machine(tmp_path: Path) -> None:
     space, parcel, rows = packed(swept(tmp_path, SECTION))
     pool = Here()
-    evaluator, said = opened(pool, parcel, space)
+    evaluator, logged = opened(pool, parcel, space)
     assert isinstance(evaluator, Streaming)
     assert by_number(evaluator.stream(space.settings(), two)) == rows
     assert pool.most == 2 * cluster.AHEAD, "no worker waits while results travel"
     assert evaluator.evaluate(list(space.settings())[3:7]) == rows[3:7]
-    assert said == []
+    assert logged == []
     evaluator.close()
     assert pool.closed == 1
 
@@ -134,11 +134,11 @@ def test_rows_are_those_of_this_machine(tmp_path: Path) -> None:
 def test_whole_backtests_elsewhere(tmp_path: Path) -> None:
     loaded = swept(tmp_path, "{over: {data.candles.reset_after: [3 bars, 9 bars]}}")
     space, parcel, rows = packed(loaded)
-    evaluator, said = opened(Here(), parcel, space)
+    evaluator, logged = opened(Here(), parcel, space)
     assert evaluator.evaluate(list(space.settings())) == rows
     assert [row["status"] for row in rows] == ["done", "done"]
-    assert len(said) == 1, "each thing is said once, whoever says it"
-    assert said[0].startswith("every setting is a whole backtest")
+    assert len(logged) == 1, "each thing is said once, whoever says it"
+    assert logged[0].startswith("every setting is a whole backtest")
 
 
 def test_a_setting_that_ends_whoever_runs_it_has_failed(tmp_path: Path) -> None:
@@ -155,12 +155,12 @@ def test_workers_that_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(cluster, "POLL_SECONDS", 0.0)
     space, parcel, _ = packed(swept(tmp_path, SECTION))
     pool = Here()
-    evaluator, said = opened(pool, parcel, space)
+    evaluator, logged = opened(pool, parcel, space)
     stream = evaluator.stream(space.settings(), two)
     next(stream)
     pool.there = 1
     next(stream)
-    assert said == ["the worker worker-1 is gone; its unfinished blocks go to another"]
+    assert logged == ["the worker worker-1 is gone; its unfinished blocks go to another"]
     pool.there = 0
     monkeypatch.setattr(cluster, "ALONE_SECONDS", 0.0)
     with pytest.raises(RunError, match="no worker has been there for") as alone:

@@ -57,16 +57,16 @@ def test_dropped_rows_stand_in_the_verdict_of_a_sweep(
     (tmp_path / "cross.yaml").write_text(TEXT, encoding="utf-8")
     done = septet("sweep", "cross.yaml", "--sweep", "features.fast.period=5,10", "--json")
     assert done.code == 0, done.err
-    said = "0.5 % of the rows of BTC/USD were dropped or mended (5 of 1,000: not_finite 5)"
-    assert f"warning: {said}" in done.err
+    text = "0.5 % of the rows of BTC/USD were dropped or mended (5 of 1,000: not_finite 5)"
+    assert f"warning: {text}" in done.err
     document = json.loads(done.out)
-    assert document["data_doubts"] == [said]
-    assert f"{said}." in document["verdict"]
+    assert document["data_doubts"] == [text]
+    assert f"{text}." in document["verdict"]
     folder = tmp_path / document["folder"]
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    assert manifest["data_doubts"] == [said]
+    assert manifest["data_doubts"] == [text]
     page = (folder / "sweep.html").read_text(encoding="utf-8")
-    assert said.replace(" %", "&nbsp;%") in page.partition("</header>")[0]
+    assert text.replace(" %", "&nbsp;%") in page.partition("</header>")[0]
 
 
 def test_what_other_settings_read_is_told_too(tmp_path: Path) -> None:

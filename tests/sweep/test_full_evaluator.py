@@ -34,10 +34,10 @@ SECTION = (
 
 
 def opened(
-    loaded: Loaded, *, threads: int = 1, said: list[str] | None = None
+    loaded: Loaded, *, threads: int = 1, logged: list[str] | None = None
 ) -> tuple[Space, FullEvaluator, int]:
     space = space_of(loaded)
-    notify = (said if said is not None else []).append
+    notify = (logged if logged is not None else []).append
     beginning = begin_sweep(loaded, space, numbers_of(loaded, space), print)
     evaluator = FullEvaluator(loaded, space, beginning.first_ns, threads, notify)
     return space, evaluator, beginning.first_ns
@@ -151,8 +151,8 @@ def test_several_processes_give_the_same_rows(
 ) -> None:
     monkeypatch.setattr(full_evaluator, "_START_SECONDS", 0.0)
     loaded = swept(tmp_path, SECTION)
-    said: list[str] = []
-    space, several, first_ns = opened(loaded, threads=2, said=said)
+    logged: list[str] = []
+    space, several, first_ns = opened(loaded, threads=2, logged=logged)
     block = list(space.settings())[:6]
     alone = rows_of(FullEvaluator(loaded, space, first_ns, 1, print), block)
     loaded.path.write_text("the file is edited meanwhile", encoding="utf-8")
@@ -165,7 +165,7 @@ def test_several_processes_give_the_same_rows(
         for worker in (getattr(pool, "_processes", None) or {}).values():
             os.kill(worker.pid, signal.SIGKILL)
         assert several.evaluate(block) == alone, "a killed process loses nothing"
-        assert said == ["a process of the sweep was ended from outside; going on with one"]
+        assert logged == ["a process of the sweep was ended from outside; going on with one"]
     finally:
         several.close()
 

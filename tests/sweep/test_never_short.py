@@ -39,7 +39,7 @@ def test_what_happened_decides_and_not_what_might_have(tmp_path: Path, short_if:
     assert all(row["excess_sharpe"] is None for row in rows)
     found = findings_of(frame_of([KEY], rows), {"goal": "sharpe"})
     assert found.over_holding == never
-    said = choice(found)
-    if "PSR" in said:
-        assert ("over holding the same exposure" in said) == never
-        assert ("measured against zero and not against holding" in said) != never
+    text = choice(found)
+    if "PSR" in text:
+        assert ("over holding the same exposure" in text) == never
+        assert ("measured against zero and not against holding" in text) != never

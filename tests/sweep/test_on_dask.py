@@ -118,9 +118,9 @@ def kill(pool: DaskPool, name: str) -> None:
 def with_killed_workers(pool: DaskPool, loaded: Loaded, *, both: bool) -> list[str]:
     """Run a sweep of which a worker is killed, or both in turn; return what was said."""
     space, parcel, rows = packed(loaded)
-    said: list[str] = []
+    logged: list[str] = []
     pool._client.wait_for_workers(2, timeout=60)
-    evaluator = ClusterEvaluator(pool, parcel, space, said.append)
+    evaluator = ClusterEvaluator(pool, parcel, space, logged.append)
     first, second = pool.workers()
     stream = evaluator.stream(space.settings(), two)
     found = [next(stream), next(stream)]
@@ -136,7 +136,7 @@ def with_killed_workers(pool: DaskPool, loaded: Loaded, *, both: bool) -> list[s
     assert sum(map(len, found)) == len(rows) == 72, "no setting came twice"
     if both:
         assert len(set(pool.workers()) - {first, second}) >= 1, "a new one did the rest"
-    return said
+    return logged
 
 
 def test_ctrl_c_does_not_reach_local_workers(local: DaskPool) -> None:
@@ -157,8 +157,8 @@ def test_local_workers_that_are_killed_are_replaced_and_lose_nothing(
     tmp_path: Path, local: DaskPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster, "POLL_SECONDS", 0.05)
-    said = with_killed_workers(local, swept(tmp_path, SECTION), both=True)
-    assert any(text.endswith("is gone; its unfinished blocks go to another") for text in said)
+    logged = with_killed_workers(local, swept(tmp_path, SECTION), both=True)
+    assert any(text.endswith("is gone; its unfinished blocks go to another") for text in logged)
 
 
 def test_a_block_that_ends_every_worker_is_lost(
@@ -208,14 +208,14 @@ def test_a_scheduler_that_is_there(
     tmp_path: Path, standing: Standing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster, "POLL_SECONDS", 0.05)
-    said: list[str] = []
-    pool = open_cluster(standing.address, 2, said.append)
+    logged: list[str] = []
+    pool = open_cluster(standing.address, 2, logged.append)
     assert isinstance(pool, DaskPool)
     try:
-        said += with_killed_workers(pool, swept(tmp_path, SECTION), both=False)
+        logged += with_killed_workers(pool, swept(tmp_path, SECTION), both=False)
     finally:
         pool.close()
-    assert any("is gone" in text for text in said)
+    assert any("is gone" in text for text in logged)
 
 
 def test_a_scheduler_that_goes(tmp_path: Path, standing: Standing) -> None:
@@ -237,13 +237,13 @@ def test_nobody_there(tmp_path: Path, empty: str, monkeypatch: pytest.MonkeyPatc
     from septet._sweep import on_dask
 
     monkeypatch.setattr(on_dask, "WORKERS_SECONDS", 1)
-    said: list[str] = []
+    logged: list[str] = []
     with pytest.raises(InputError, match=f"the scheduler at {empty} has no workers"):
-        open_cluster(empty, 1, said.append)
-    assert said == [f"waiting for workers of the scheduler at {empty}"]
+        open_cluster(empty, 1, logged.append)
+    assert logged == [f"waiting for workers of the scheduler at {empty}"]
     monkeypatch.setattr(on_dask, "CONNECT_SECONDS", 1)
     with pytest.raises(InputError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
-        open_cluster("tcp://127.0.0.1:9", 1, said.append)
+        open_cluster("tcp://127.0.0.1:9", 1, logged.append)
 
 
 def other_version(folder: Path) -> str:

@@ -72,9 +72,9 @@ def test_page_is_whole_and_fetches_nothing(page: Page) -> None:
 
 
 def test_verdict_comes_before_any_figure(page: Page) -> None:
-    said = page.said()
-    assert said.index("Overfitting probability") < said.index("Seen alone (PSR)")
-    assert said.index("(DSR)") < said.index("Sharpe ratio over the settings")
+    text = page.visible_text()
+    assert text.index("Overfitting probability") < text.index("Seen alone (PSR)")
+    assert text.index("(DSR)") < text.index("Sharpe ratio over the settings")
 
 
 def test_page_is_written_whole(tmp_path: Path) -> None:
@@ -109,26 +109,26 @@ def test_nothing_a_sweep_says_becomes_markup() -> None:
 def test_a_manifest_may_be_empty() -> None:
     table, _ = small()
     page = Page(render(findings_of(table, {}), {}))
-    assert "strategy: 24 settings" in page.said()
+    assert "strategy: 24 settings" in page.visible_text()
     assert page.open == []
 
 
 def test_failed_settings_are_grouped_by_problem(page: Page, found: Findings) -> None:
-    said = page.said()
-    assert "3 settings failed" in said
+    text = page.visible_text()
+    assert "3 settings failed" in text
     failed = found.table.filter(pl.col("status") == "failed")
     for problem in set(failed.get_column("problem")):
         assert problem in PROBLEMS
-        assert problem in said
-    assert f"{failed.get_column('setting')[0]}: fast.period" in said
+        assert problem in text
+    assert f"{failed.get_column('setting')[0]}: fast.period" in text
 
 
 def test_many_problems_are_cut(found: Findings) -> None:
     table, manifest = small(failed=24)
     own = table.with_columns(pl.format("problem {}", "setting").alias("problem"))
-    said = Page(render(findings_of(own, manifest), manifest)).said()
-    assert "20 of 24 problems are shown." in said
-    assert "No setting has a result." in said
+    text = Page(render(findings_of(own, manifest), manifest)).visible_text()
+    assert "20 of 24 problems are shown." in text
+    assert "No setting has a result." in text
     assert "chart-map" not in Page(render(findings_of(own, manifest), manifest)).ids()
 
 
@@ -137,9 +137,9 @@ def test_many_problems_are_cut(found: Findings) -> None:
 
 def test_few_plain_sentences(found: Findings) -> None:
     assert overview(found) == "24 settings tried, 3 failed, 1 without a Sharpe ratio."
-    said = choice(found)
-    assert said.startswith("Best by Sharpe ratio: setting ")
-    assert re.search(r"as the best of 20, with [\d.]+ % \(DSR\)", said)
+    text = choice(found)
+    assert text.startswith("Best by Sharpe ratio: setting ")
+    assert re.search(r"as the best of 20, with [\d.]+ % \(DSR\)", text)
     assert "12,870 splits" in overfitted(found)
 
 
@@ -195,11 +195,11 @@ def test_too_few_trades_and_the_edge_of_a_grid_are_named() -> None:
         pl.when(top).then(12).otherwise(pl.col("trades")).alias("trades"),
         pl.when(top).then(SMALL[FAST][0]).otherwise(pl.col(FAST)).alias(FAST),
     )
-    said = choice(findings_of(few, manifest))
-    assert "It made 12 trades, too few to judge." in said
-    assert "It lies at the edge of what was tried: fast.period" in said
+    text = choice(findings_of(few, manifest))
+    assert "It made 12 trades, too few to judge." in text
+    assert "It lies at the edge of what was tried: fast.period" in text
     # Of two values each one is at the edge: that says nothing.
-    assert "stop_loss.loss." not in said.partition("at the edge")[2]
+    assert "stop_loss.loss." not in text.partition("at the edge")[2]
 
 
 def test_nothing_to_choose_from() -> None:
@@ -215,7 +215,7 @@ def test_one_setting_is_not_the_best_of_many() -> None:
     one = findings_of(table, make_manifest({FAST: ["5"]}))
     assert "DSR" not in choice(one)
     assert "there is no choice to judge without two" in overfitted(one)
-    assert "No key has two values." in Page(render(one, {})).said()
+    assert "No key has two values." in Page(render(one, {})).visible_text()
 
 
 def test_too_few_days_give_words() -> None:
@@ -318,7 +318,7 @@ def test_many_keys_are_cut_and_the_page_says_so() -> None:
     found = findings_of(table, {})
     assert len(chart_data(found)["maps"]) == 15
     page = Page(render(found, {}))
-    assert "The 6 keys with most values can be chosen." in page.said()
+    assert "The 6 keys with most values can be chosen." in page.visible_text()
     assert len([tag for tag, _ in page.elements if tag == "option"]) == 12
 
 

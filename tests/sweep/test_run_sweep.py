@@ -92,9 +92,9 @@ def interrupt_after(count: int) -> Callable[[int], None]:
     return before
 
 
-def _beside_data(said: list[str]) -> list[str]:
+def _beside_data(expected: list[str]) -> list[str]:
     """What was said of anything but the rows of the sample."""
-    return [each for each in said if not each.startswith("warning: 0.16 % of the rows")]
+    return [each for each in expected if not each.startswith("warning: 0.16 % of the rows")]
 
 
 def same(table: pl.DataFrame, other: pl.DataFrame) -> bool:
@@ -138,21 +138,21 @@ def test_every_setting_gets_one_row(tmp_path: Path, made: list[Made]) -> None:
 def test_what_is_done_stays_and_the_rest_follows(tmp_path: Path, made: list[Made]) -> None:
     loaded = swept(tmp_path, GRID)
     whole = run_sweep(loaded, tmp_path / "whole").table
-    out, said = tmp_path / "out", list[str]()
+    out, logged = tmp_path / "out", list[str]()
     BEFORE[0] = interrupt_after(9)
     with pytest.raises(KeyboardInterrupt):
-        run_sweep(loaded, out, log=said.append)
+        run_sweep(loaded, out, log=logged.append)
     (folder,) = out.glob("cross/*")
     parts = list((folder / "parts").glob("*.parquet"))
     done = sum(pl.read_parquet(path).height for path in parts)
     assert done == sum(map(len, made[1].blocks)) >= 9
-    assert said[-1] == f"stopped: {done} of {SETTINGS} settings are in {folder}; " + (
+    assert logged[-1] == f"stopped: {done} of {SETTINGS} settings are in {folder}; " + (
         "--resume goes on with the rest"
     )
     assert made[1].closed == 1
     BEFORE[0] = lambda done: None
-    again = run_sweep(loaded, out, resume=True, log=said.append)
-    assert f"{done} of {SETTINGS} settings were done before" in said
+    again = run_sweep(loaded, out, resume=True, log=logged.append)
+    assert f"{done} of {SETTINGS} settings were done before" in logged
     assert again.folder == folder
     assert again.done_before == done
     assert sum(map(len, made[2].blocks)) == SETTINGS - done, "nothing is run twice"
@@ -173,14 +173,14 @@ def _part_of_an_interrupted(loaded: Loaded, out: Path) -> Path:
 
 
 def test_a_part_that_cannot_be_read_is_made_again(tmp_path: Path, made: list[Made]) -> None:
-    loaded, out, said = swept(tmp_path, GRID), tmp_path / "out", list[str]()
+    loaded, out, logged = swept(tmp_path, GRID), tmp_path / "out", list[str]()
     whole = run_sweep(loaded, tmp_path / "whole").table
     part = _part_of_an_interrupted(loaded, out)
     part.write_bytes(part.read_bytes()[:100])
     (part.parent / ".00007.parquet").write_bytes(b"half a par")
     (part.parent / "x.parquet").write_bytes(b"no part")
-    assert same(run_sweep(loaded, out, resume=True, log=said.append).table, whole)
-    assert _beside_data(said) == [
+    assert same(run_sweep(loaded, out, resume=True, log=logged.append).table, whole)
+    assert _beside_data(logged) == [
         f"{each} cannot be read: its settings are run again"
         for each in (part, part.with_name("x.parquet"))
     ]
@@ -218,12 +218,12 @@ def test_a_part_of_something_else_is_made_again(
     changed: Callable[[pl.DataFrame], pl.DataFrame],
     problem: str,
 ) -> None:
-    loaded, out, said = swept(tmp_path, GRID), tmp_path / "out", list[str]()
+    loaded, out, logged = swept(tmp_path, GRID), tmp_path / "out", list[str]()
     whole = run_sweep(loaded, tmp_path / "whole").table
     part = _part_of_an_interrupted(loaded, out)
     changed(pl.read_parquet(part)).write_parquet(part)
-    assert same(run_sweep(loaded, out, resume=True, log=said.append).table, whole)
-    (sentence,) = _beside_data(said)
+    assert same(run_sweep(loaded, out, resume=True, log=logged.append).table, whole)
+    (sentence,) = _beside_data(logged)
     assert sentence.startswith(f"{part} {problem}")
 
 
@@ -301,14 +301,14 @@ def test_what_is_resumed_is_what_was_begun(
     monkeypatch.setattr(sweep_run, "library_versions", lambda: {"numpy": "1.0"})
     with pytest.raises(InputError, match="was begun with something else") as refused:
         run_sweep(swept(tmp_path, other, base=base), out, resume=True)
-    said = str(refused.value)
+    message = str(refused.value)
     for line in (
         "features.slow.period was 100, is 90",
         "execution.simulation.fee.taker was 0.001, is 0.002",
         "sweep.over.features.fast.period was [5, 10, 20], is [5, 10]",
         "numpy was ",
     ):
-        assert line in said
+        assert line in message
 
 
 def test_differences_are_named() -> None:
@@ -409,14 +409,14 @@ def _no_numbers(space: Space) -> Any:
 
 
 def test_a_setting_has_one_row_in_all_parts(tmp_path: Path, made: list[Made]) -> None:
-    loaded, out, said = swept(tmp_path, GRID), tmp_path / "out", list[str]()
+    loaded, out, logged = swept(tmp_path, GRID), tmp_path / "out", list[str]()
     whole = run_sweep(loaded, tmp_path / "whole").table
     part = _part_of_an_interrupted(loaded, out)
     again = part.with_name("00003.parquet")
     pl.read_parquet(part).with_columns(sharpe=pl.lit(99.0)).write_parquet(again)
-    outcome = run_sweep(loaded, out, resume=True, log=said.append)
+    outcome = run_sweep(loaded, out, resume=True, log=logged.append)
     assert same(outcome.table, whole)
-    assert f"{again} has a second row of a setting: its settings are run again" in said
+    assert f"{again} has a second row of a setting: its settings are run again" in logged
 
 
 def test_a_manifest_that_is_nested_too_deeply_is_named(tmp_path: Path, made: list[Made]) -> None:

@@ -115,7 +115,7 @@ def _note_created(patch: pytest.MonkeyPatch, made: list[str]) -> None:
 
 
 def test_what_was_begun_goes_on(tmp_path: Path, grid: pl.DataFrame) -> None:
-    said: list[str] = []
+    logged: list[str] = []
 
     def stop_it(done: int, planned: int, best: str) -> None:
         if done >= 16:
@@ -125,14 +125,14 @@ def test_what_was_begun_goes_on(tmp_path: Path, grid: pl.DataFrame) -> None:
     with pytest.MonkeyPatch.context() as patch:
         _note_created(patch, made)
         with pytest.raises(KeyboardInterrupt):
-            tuned(tmp_path, progress=stop_it, log=said.append)
+            tuned(tmp_path, progress=stop_it, log=logged.append)
     assert not [each for each in made if STUDY in each], "a kill would leave it, and resume fail"
     (folder,) = (tmp_path / "out").glob("cross/*")
     before = pl.concat(map(pl.read_parquet, folder.glob("parts/*.parquet"))).sort("setting")
     assert before.height == 16
     with (folder / STUDY).open("ab") as study:  # as a process leaves it that is ended at once
         study.write(b'{"op_code":4,"worker_id"')
-    outcome = tuned(tmp_path, resume=True, log=said.append)
+    outcome = tuned(tmp_path, resume=True, log=logged.append)
     assert outcome.done_before == 16
     assert outcome.table["setting"].to_list() == list(range(40))
     assert outcome.table.head(16).select(before.columns).equals(before, null_equal=True)
@@ -161,7 +161,7 @@ def test_rows_that_were_not_stored_are_made_again(tmp_path: Path) -> None:
 
 def test_rows_of_other_values_than_were_chosen_are_made_again(tmp_path: Path) -> None:
     whole = run_sweep(swept(tmp_path, GUIDED), tmp_path / "whole", threads=2, page=False).table
-    said: list[str] = []
+    logged: list[str] = []
 
     def stop_it(done: int, planned: int, best: str) -> None:
         if done >= 32:
@@ -175,9 +175,9 @@ def test_rows_of_other_values_than_were_chosen_are_made_again(tmp_path: Path) ->
     values = rows["features.fast.period"]
     assert values.n_unique() > 1, "values of the space, on other settings"
     rows.with_columns(values.reverse()).write_parquet(part)
-    outcome = tuned(tmp_path, resume=True, log=said.append)
+    outcome = tuned(tmp_path, resume=True, log=logged.append)
     wrong = f"{part} has values of features.fast.period that its settings do not have"
-    assert any(wrong in each for each in said)
+    assert any(wrong in each for each in logged)
     first, again = (each.head(32).drop("psr", "dsr") for each in (whole, outcome.table))
     assert first.equals(again, null_equal=True)
 
@@ -185,11 +185,11 @@ def test_rows_of_other_values_than_were_chosen_are_made_again(tmp_path: Path) ->
 def test_where_nothing_can_be_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cluster runs whole settings, and so do backtests one by one."""
     monkeypatch.setattr(on_dask, "open_cluster", lambda *given: Here())
-    said: list[str] = []
+    logged: list[str] = []
     section = GUIDED.replace("trials: 40", "trials: 12")
-    outcome = tuned(tmp_path, section, on="dask", log=said.append)
+    outcome = tuned(tmp_path, section, on="dask", log=logged.append)
     assert outcome.table["status"].to_list() == ["done"] * 12
-    assert said == [
+    assert logged == [
         *(f"warning: {each}" for each in outcome.findings.doubts),
         "every setting is run to the end: nothing is given up where it is run",
     ]

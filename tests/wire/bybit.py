@@ -403,10 +403,10 @@ class BybitVenue:
         return None
 
     def _publish(self, topic: str, data: Any, **more: Any) -> None:
-        said = json.dumps({"topic": topic, "ts": self.market.now_ms(), "data": data, **more})
+        text = json.dumps({"topic": topic, "ts": self.market.now_ms(), "data": data, **more})
         for socket, topics in self._topics.items():
             if topic in topics and not self.mute:
-                socket.send(said)
+                socket.send(text)
 
     def _notify(self, report: Report) -> None:
         """Let the truth be written, then say what happened to those who listen."""

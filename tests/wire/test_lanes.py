@@ -56,13 +56,13 @@ class LiveHarness:
             "run", str(self.file), "--mode", "live", "--yes", "--log-level", "info", "--out",
             str(self.folder / "runs"), "--clock", f"http://127.0.0.1:{self.venue.inner.admin_port}",
         )  # fmt: skip
-        before = self.said("live")
+        before = self.count_of("live")
         with self.log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-c", self.start, *words, env=self.environment, stdin=PIPE,
                 stdout=log, stderr=log,
             )  # fmt: skip
-        await self.until(lambda: self.said("live") > before, process)
+        await self.until(lambda: self.count_of("live") > before, process)
         return process
 
     async def until(self, met: Callable[[], Any], process: Process) -> None:
@@ -72,7 +72,7 @@ class LiveHarness:
                     await asyncio.sleep(0.05)
         assert met(), self.log.read_text("utf-8", "replace")[-3000:]
 
-    def said(self, event: str) -> int:
+    def count_of(self, event: str) -> int:
         return self.log.read_text("utf-8").count(f'"{event}"') if self.log.exists() else 0
 
     async def septet(self, *words: str) -> tuple[int, str]:
@@ -109,14 +109,14 @@ async def lived(folder: Path, start: str, bar_wall_ns: int) -> None:
         process = await harness.run()
         before = harness.fills
         await harness.until(lambda: harness.fills > before, process)
-        code, said = await harness.septet("halt", "run", "--reason", "enough")
-        assert code == 0, said
+        code, output = await harness.septet("halt", "run", "--reason", "enough")
+        assert code == 0, output
         assert not venue.engine.open
         process.send_signal(signal.SIGTERM)
         await asyncio.wait_for(process.wait(), WITHIN_S)
-        code, said = await harness.septet("replay", "run")
-        assert code == 0, said
-        assert "0 differences" in said
+        code, output = await harness.septet("replay", "run")
+        assert code == 0, output
+        assert "0 differences" in output
         assert len(set(venue.created())) == len(venue.created()), "no id was sent twice"
         with Reader(harness.journal) as journal:
             ours = OurBook(journal.head).take(journal.read())
@@ -129,6 +129,6 @@ async def lived(folder: Path, start: str, bar_wall_ns: int) -> None:
 @pytest.mark.parametrize("start", [STREAMS, POLLS], ids=["streams", "polls"])
 def test_a_live_run_from_its_start_to_its_replay(tmp_path: Path, start: str) -> None:
     asyncio.run(lived(tmp_path, start, 1_000_000_000 if start is POLLS else 400_000_000))
-    said = (tmp_path / "run.log").read_text("utf-8")
+    text = (tmp_path / "run.log").read_text("utf-8")
     notes = ("bybit streams no orders: the account is polled", "bybit streams no bars: they are")
-    assert all((each in said) == (start is POLLS) for each in notes), said[:3000]
+    assert all((each in text) == (start is POLLS) for each in notes), text[:3000]

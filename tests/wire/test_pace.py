@@ -76,7 +76,7 @@ def test_the_socket_is_read_on_when_nothing_waits() -> None:
     asyncio.run(case())
 
 
-class Said:
+class Recorded:
     """What a socket of the client said, and what the tap made of it."""
 
     def __init__(self) -> None:
@@ -103,32 +103,32 @@ class Said:
 
 def test_what_cannot_be_read_in_a_burst_ends_the_socket_and_loses_nothing_else() -> None:
     async def case() -> None:
-        said = Said()
+        messages = Recorded()
         for n in range(2 * HELPING):
-            said.log(f'{{"n":{n}}}')
-        said.log('{"n":')
-        said.log(f'{{"n":{2 * HELPING}}}')
-        assert len(said.seen) == HELPING
-        await settled(said.seen, 2 * HELPING + 1)
-        assert said.seen == list(range(2 * HELPING + 1))
-        (lost,) = said.lost
+            messages.log(f'{{"n":{n}}}')
+        messages.log('{"n":')
+        messages.log(f'{{"n":{2 * HELPING}}}')
+        assert len(messages.seen) == HELPING
+        await settled(messages.seen, 2 * HELPING + 1)
+        assert messages.seen == list(range(2 * HELPING + 1))
+        (lost,) = messages.lost
         assert lost.startswith(f"{2 * HELPING + 1} a message could not be read")
-        await said.tap.closed()
-        await said.client.close()
+        await messages.tap.closed()
+        await messages.client.close()
 
     asyncio.run(case())
 
 
 def test_what_a_lost_socket_had_said_is_heard_first() -> None:
     async def case() -> None:
-        said = Said()
+        messages = Recorded()
         for n in range(2 * HELPING):
-            said.log(f'{{"n":{n}}}')
-        said.tap.drop_all("it was silent")
-        assert said.seen == list(range(2 * HELPING))
-        assert said.lost == [f"{2 * HELPING} it was silent"]
-        await said.tap.closed()
-        await said.client.close()
+            messages.log(f'{{"n":{n}}}')
+        messages.tap.drop_all("it was silent")
+        assert messages.seen == list(range(2 * HELPING))
+        assert messages.lost == [f"{2 * HELPING} it was silent"]
+        await messages.tap.closed()
+        await messages.client.close()
 
     asyncio.run(case())
 

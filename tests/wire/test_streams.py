@@ -45,7 +45,7 @@ class Listener:
         self.feed._timeframe = timeframe
         self.feed._plan(client, request)
         setattr(self.feed, "_start", lambda want, symbol: None)  # noqa: B010
-        self.feed._listen()
+        self.feed._tap_messages()
         for symbol in symbols:
             for want in wants:
                 self.feed._prepare(want, symbol)

@@ -57,19 +57,19 @@ class Books:
         if symbol is None or not numbered(self._client.id):
             return False
         book = self._books[symbol]
-        before, whole = book.valid, all(book.depth())
+        before, complete = book.valid, all(book.depth())
         try:
             book.update(int(inner["U"]), int(inner["u"]), inner["b"], inner["a"], inner.get("pu"))
         except UNUSUAL as error:
             book.reset(f"a difference cannot be read ({type(error).__name__}: {error})")
-        if before and whole and book.valid and not all(book.depth()):
-            # A snapshot goes only so deep: what lies beyond it was never told.
+        if before and complete and book.valid and not all(book.depth()):
+            # A snapshot has a limited depth; levels beyond it were never received.
             book.reset("a side of the book is empty")
         if before and not book.valid:
-            self._say_down(symbol, book.reason)
+            self._report_down(symbol, book.reason)
             self._resync(symbol)
         elif book.valid:
-            self._say(symbol, int(inner.get("E") or 0) * _MS)
+            self._emit_quote(symbol, int(inner.get("E") or 0) * _MS)
         return True
 
     def parsed(self, ws: Any, symbol: str, book: Mapping[str, Any], message_hash: str) -> None:
@@ -83,7 +83,7 @@ class Books:
             return
         from ccxt import ChecksumError
 
-        self._say_down(symbol, seen)
+        self._report_down(symbol, seen)
         self._client.orderbooks.pop(symbol, None)
         ws.subscriptions.pop(message_hash, None)
         ws.reject(ChecksumError(seen), message_hash)
@@ -93,21 +93,21 @@ class Books:
         if book is None or answer.get("nonce") is None:
             return
         if book.snapshot(int(answer["nonce"]), answer["bids"], answer["asks"]):
-            self._say(symbol, 0)
+            self._emit_quote(symbol, 0)
         else:
-            self._say_down(symbol, book.reason)
+            self._report_down(symbol, book.reason)
             self._resync(symbol)
 
-    def _say(self, symbol: str, venue_ns: int) -> None:
+    def _emit_quote(self, symbol: str, venue_ns: int) -> None:
         bids, asks = self._books[symbol].top(LEVELS)
         seen = quote_of_levels(symbol, bids, asks, venue_ns or self._clock.now_ns())
         if isinstance(seen, QuoteSeen):
             self._down.discard(symbol)
             self._sink(seen)
         else:
-            self._say_down(symbol, seen)
+            self._report_down(symbol, seen)
 
-    def _say_down(self, symbol: str, reason: str) -> None:
+    def _report_down(self, symbol: str, reason: str) -> None:
         if symbol not in self._down:
             self._down.add(symbol)
             self._sink(StreamDown(stream="book", symbol=symbol, reason=reason))

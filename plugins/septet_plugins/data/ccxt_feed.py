@@ -39,7 +39,7 @@ from septet_plugins.data.ccxt_messages import (
 from septet_plugins.exchange.clients import Scrub, Terms, allowed_hosts, make_client, stream_hosts
 from septet_plugins.exchange.markets import check_symbols, ids_of, markets_of
 from septet_plugins.exchange.pages import Pages, timeframe_of
-from septet_plugins.exchange.requests import Barred, Gate, call, listen
+from septet_plugins.exchange.requests import Barred, Gate, call, hook_client
 from septet_plugins.exchange.sessions import Redirected
 from septet_plugins.exchange.tap import Tap, tapped
 from septet_plugins.exchange.unusual import UNUSUAL
@@ -127,7 +127,7 @@ class CcxtFeed:
             await self.close()
             raise
         self._sink, self._dialled_s = sink, time.monotonic()
-        self._listen()
+        self._tap_messages()
         return facts
 
     async def _connect(self, request: FeedRequest) -> FeedFacts:
@@ -135,7 +135,7 @@ class CcxtFeed:
         self._client = client = make_client(self._terms.reach)
         self._hosts = stream_hosts(client, self._terms.reach)
         hosts = allowed_hosts(client, self._terms.reach)
-        listen(client, self._gate, lambda status, state: None, hosts)
+        hook_client(client, self._gate, lambda status, state: None, hosts)
         await self._ask("load_markets")
         check_symbols(client, request.symbols)
         if "bars" in request.wants:
@@ -164,7 +164,7 @@ class CcxtFeed:
             notes.append(f"{client.id} does not say when a bar is final: a poll confirms it")
         return notes
 
-    def _listen(self) -> None:
+    def _tap_messages(self) -> None:
         from ccxt.async_support.base.ws.cache import ArrayCache, ArrayCacheByTimestamp
 
         client, request = self._client, self._request
@@ -191,7 +191,7 @@ class CcxtFeed:
             self._keep(f"polls of {want}", want, symbol, partial(self._poll, want, symbol))
 
     def _keep(self, name: str, want: str, symbol: str, work: Callable[[], Any]) -> None:
-        """Run a task; while it is down its stream is, until data of it is heard."""
+        """Run a task; while it is down its stream is, until data of it is received."""
 
         def down(text: str) -> None:
             self._sink(StreamDown(stream=want, symbol=symbol, reason=text))

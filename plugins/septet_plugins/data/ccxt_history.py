@@ -365,9 +365,9 @@ def _instrument(client: Any, market: Mapping[str, Any]) -> dict[str, float]:
 def _pause(client: Any, attempt: int) -> float:
     """Seconds to wait: what the exchange says in Retry-After, else longer each time."""
     headers = getattr(client, "last_response_headers", None) or {}
-    said = next((v for k, v in headers.items() if str(k).lower() == "retry-after"), None)
+    header = next((v for k, v in headers.items() if str(k).lower() == "retry-after"), None)
     try:
-        wait = float(said) if said is not None else 2.0**attempt
+        wait = float(header) if header is not None else 2.0**attempt
     except ValueError:
         wait = 2.0**attempt
     return min(max(wait, 0.0), _MAX_WAIT_S)

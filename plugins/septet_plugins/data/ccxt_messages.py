@@ -32,8 +32,8 @@ def closed_flags(exchange: str, message: Any) -> dict[int, bool]:
         return {int(bar["t"]): bool(bar["x"])} if isinstance(bar, Mapping) else {}
     if exchange == "gate":
         bar = message.get("result")
-        told = isinstance(bar, Mapping) and "w" in bar
-        return {int(bar["t"]) * 1_000: bool(bar["w"])} if told and bar is not None else {}
+        has_final = isinstance(bar, Mapping) and "w" in bar
+        return {int(bar["t"]) * 1_000: bool(bar["w"])} if has_final and bar is not None else {}
     rows = message.get("data")
     if not isinstance(rows, Sequence) or isinstance(rows, str):
         return {}

@@ -287,17 +287,17 @@ def _uneven(data: bytes, path: Path, form: TextFormat, delimiter: str) -> DataEr
         width = width or len(cells)
         if len(cells) <= width or width < 2:
             continue
-        said = f"line {number} has {len(cells)} fields, the first line has {width}"
-        said = f"{path} cannot be read as a table: {said}"
+        text = f"line {number} has {len(cells)} fields, the first line has {width}"
+        text = f"{path} cannot be read as a table: {text}"
         pairs = itertools.pairwise(cells)
         whole = next((f"{a},{b}" for a, b in pairs if _PARTS.match(f"{a} {b}")), "")
         if delimiter == "," and whole and all(_NUMBER.match(cell) for cell in cells[1:] if cell):
             return DataError(
-                f"{said}: the comma ends a field, also within a number such as {whole[:60]}",
+                f"{text}: the comma ends a field, also within a number such as {whole[:60]}",
                 hint="write numbers with a point (12.5), or separate the columns with ; and write "
                 "decimal: ','",
             )
-        return DataError(said, hint="give every row the same fields; put text in quotes")
+        return DataError(text, hint="give every row the same fields; put text in quotes")
     return None
 
 

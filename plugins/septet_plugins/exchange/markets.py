@@ -85,17 +85,17 @@ def lot_of(client: Any, market: Mapping[str, Any]) -> Decimal:
     return _step(client, value, _DEFAULT_LOT)
 
 
-_ALWAYS_SAID: Final = frozenset({"binance", "binanceus", "bybit", "kraken", "okx"})
-"""Exchanges that say lot and tick of every symbol: one without them is half an answer."""
+_COMPLETE_MARKETS: Final = frozenset({"binance", "binanceus", "bybit", "kraken", "okx"})
+"""Exchanges that give lot and tick of every symbol; without them the answer is incomplete."""
 
 
 def _insist_on_steps(client: Any, market: Mapping[str, Any]) -> None:
-    """Refuse a symbol without a lot or a tick where the exchange says them of the others."""
+    """Refuse a symbol without a lot or a tick where the exchange gives them for the others."""
     for name, what in (("amount", "lot"), ("price", "tick")):
         if (market.get("precision") or {}).get(name) is not None:
             continue
         others = any((each.get("precision") or {}).get(name) for each in client.markets.values())
-        if others or client.id in _ALWAYS_SAID:
+        if others or client.id in _COMPLETE_MARKETS:
             raise Unreadable(what, None, "a step, as the exchange says it of every symbol")
 
 

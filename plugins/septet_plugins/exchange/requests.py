@@ -20,7 +20,7 @@ from weakref import WeakSet, WeakValueDictionary
 from septet.plugin.live import Clock, may_leave
 from septet_plugins.exchange.bodies import check_body
 
-__all__ = ["Barred", "Gate", "Wire", "call", "check_host", "listen"]
+__all__ = ["Barred", "Gate", "Wire", "call", "check_host", "hook_client"]
 
 _S: Final = 1_000_000_000
 _LIMITED_S: Final = 10.0
@@ -148,9 +148,9 @@ class Gate:
             (_BANNED_S, _LONGEST_BAN_S) if status == 418 else (_LIMITED_S, _LONGEST_PAUSE_S)
         )
         until = now + int(min(_retry_after(headers, now, default), most) * _S)
-        told = _UNTIL.search(body or "")
-        if told:
-            until = max(until, min(int(told[1]) * 1_000_000, now + int(most * _S)))
+        found = _UNTIL.search(body or "")
+        if found:
+            until = max(until, min(int(found[1]) * 1_000_000, now + int(most * _S)))
         if state == "banned":
             quiet.banned_ns = max(quiet.banned_ns, until)
             self._changed(quiet)
@@ -181,13 +181,13 @@ def _seconds(span_ns: int) -> str:
 
 def _retry_after(headers: Mapping[str, Any], now_ns: int, default: float) -> float:
     """Seconds to wait as the answer says: a number, or a date."""
-    said = next((str(v) for k, v in headers.items() if str(k).lower() == "retry-after"), "")
-    if not said:
+    header = next((str(v) for k, v in headers.items() if str(k).lower() == "retry-after"), "")
+    if not header:
         return default
     try:
-        if said.replace(".", "", 1).isdigit():
-            return float(said)
-        return max(0.0, parsedate_to_datetime(said).timestamp() - now_ns / _S)
+        if header.replace(".", "", 1).isdigit():
+            return float(header)
+        return max(0.0, parsedate_to_datetime(header).timestamp() - now_ns / _S)
     except (ValueError, TypeError):
         return default
 
@@ -203,8 +203,10 @@ def check_host(url: str, hosts: frozenset[str] | None) -> None:
         )  # fmt: skip
 
 
-def listen(client: Any, gate: Gate, heard: Any, hosts: frozenset[str] | None = None) -> None:
-    """Hook a client: `gate` judges before a request leaves, `heard(status, state)` after it."""
+def hook_client(
+    client: Any, gate: Gate, on_answer: Any, hosts: frozenset[str] | None = None
+) -> None:
+    """Hook a client: `gate` judges before a request leaves, `on_answer(status, state)` after it."""
     fetch, answered = client.fetch, client.on_rest_response
 
     async def fetching(url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
@@ -223,7 +225,7 @@ def listen(client: Any, gate: Gate, heard: Any, hosts: frozenset[str] | None = N
         wire = _WIRE.get()
         if wire is not None:
             wire.status = code
-        heard(code, gate.answered(code, headers, body, url))
+        on_answer(code, gate.answered(code, headers, body, url))
         return answered(code, reason, url, method, headers, body, *rest)
 
     client.fetch, client.on_rest_response = fetching, answering

@@ -223,7 +223,7 @@ class Account:
             whole = await self._backwards(name, since_ns, days * _DAY_MS, found)
         return await self._in_order(list(found.values())) if whole else None
 
-    async def tell_fills(self, symbol: str, since_ns: int) -> bool:
+    async def report_fills(self, symbol: str, since_ns: int) -> bool:
         """Read executions of a symbol since a time and hand them on; whether all could be read."""
         found = await self.fills(self._translator.numbers[symbol], since_ns)
         for each in found or ():

@@ -13,9 +13,9 @@ from typing import Any, Final, Literal
 
 from septet_plugins.exchange.requests import Barred, Wire
 
-__all__ = ["REFUSALS", "Verdict", "echo_fault", "judge"]
+__all__ = ["REJECTION_CODES", "Verdict", "echo_fault", "judge"]
 
-REFUSALS: Final[Mapping[str, str]] = {
+REJECTION_CODES: Final[Mapping[str, str]] = {
     # ccxt's class -> code of the refusal; "" is uncertain. The most specific class decides.
     "InsufficientFunds": "funds",
     "DDoSProtection": "rate",
@@ -50,7 +50,7 @@ class Verdict:
     by: Literal["venue", "gate", "local"] = "venue"
 
     @property
-    def refused(self) -> bool:
+    def is_rejected(self) -> bool:
         """Whether the order was surely not accepted."""
         return bool(self.code)
 
@@ -69,7 +69,7 @@ def judge(error: BaseException, wire: Wire) -> Verdict:
 
 def _code(error: BaseException) -> str:
     known = [each.__name__ for each in type(error).__mro__ if each.__module__.startswith("ccxt")]
-    code = next((REFUSALS[name] for name in known if name in REFUSALS), "")
+    code = next((REJECTION_CODES[name] for name in known if name in REJECTION_CODES), "")
     if code in ("filter", "bad_request"):
         if _DUPLICATE.search(str(error)):
             return "duplicate"
@@ -91,9 +91,9 @@ def echo_fault(order: Mapping[str, Any] | None, market: Mapping[str, Any], clien
     if order["clientOrderId"] != client_id:
         return f"the answer is about another order ({order['clientOrderId']})"
     info = order.get("info")
-    told = info.get("symbol") or info.get("instId") if isinstance(info, Mapping) else None
-    if order.get("symbol") != market["symbol"] or told not in (None, market["id"]):
-        return f"the answer is about another symbol ({told or order.get('symbol')})"
+    market_id = info.get("symbol") or info.get("instId") if isinstance(info, Mapping) else None
+    if order.get("symbol") != market["symbol"] or market_id not in (None, market["id"]):
+        return f"the answer is about another symbol ({market_id or order.get('symbol')})"
     if order.get("side") not in ("buy", "sell"):
         return "the answer does not say which side"
     return ""

@@ -57,10 +57,10 @@ class VenueClock:
             self._setting = self._tasks.keep("clock of the venue", self._set_anew, may_end=True)
 
     async def settled(self) -> None:
-        """Wait until the clocks are set, if they are being set: the next order shall pass.
+        """Wait until the clocks are set, if they are being set, so that the next order is accepted.
 
-        Before the next try of several nothing is waited for: an order that was refused is told at
-        once, since an exit may be decided from it.
+        It does not wait for the next of several tries: a rejected order is reported at once, since
+        an exit may depend on it.
         """
         task = self._setting.task if self._setting is not None else None
         if task is not None and not self._pausing:
@@ -108,15 +108,15 @@ class VenueClock:
         if not self._rests[0].client.has.get("fetchTime"):
             return None
         before = self._clock.now_ns()
-        told, wrong = await self._rests[0].attempt("fetch_time")
+        answer, wrong = await self._rests[0].attempt("fetch_time")
         after = self._clock.now_ns()
-        if wrong or told is None:
+        if wrong or answer is None:
             return None
         try:
-            told_ms = int(read_number(told, "time", expected="a time"))
-            skew_ns = (before + after) // 2 - told_ms * _MS
+            venue_ms = int(read_number(answer, "time", expected="a time"))
+            skew_ns = (before + after) // 2 - venue_ms * _MS
             if abs(skew_ns) > _NO_CLOCK_NS:
-                raise Unreadable("time", told, "a time within a day of ours")
+                raise Unreadable("time", answer, "a time within a day of ours")
         except UNUSUAL as error:
             self._notices.notify("clock", error)
             return None

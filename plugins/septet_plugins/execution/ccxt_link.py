@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import septet.messages as m
 from septet.plugin.live import Backoff, Clock, Kept, Notices, Tasks, Timer
 from septet_plugins.exchange.clients import Scrub
-from septet_plugins.exchange.requests import Gate, Wire, call, listen
+from septet_plugins.exchange.requests import Gate, Wire, call, hook_client
 from septet_plugins.exchange.unusual import UNUSUAL
 
 __all__ = ["Link", "Rest"]
@@ -53,7 +53,7 @@ class Link:
         self._reason = "not yet connected"
         self._maintenance = ""
         self._broken = ""
-        self._said: tuple[str, int] | None = None
+        self._reported: tuple[str, int] | None = None
         self._timer: Timer | None = None
         self._closed = False
 
@@ -65,31 +65,31 @@ class Link:
     def up(self) -> None:
         """Account data arrives, and nothing before it was missed."""
         self._below, self._reason, self._broken = "up", "", ""
-        self.say()
+        self.report()
 
     def down(self, reason: str) -> None:
         """Account data does not arrive."""
         self._below, self._reason = "down", reason
-        self.say()
+        self.report()
 
     def maintenance(self, reason: str) -> None:
         """Keep in mind that the venue is shut; an empty reason ends it."""
         if bool(reason) != bool(self._maintenance):
             self._maintenance = reason
-            self.say()
+            self.report()
 
     def broken(self, reason: str) -> None:
         """Keep in mind that request after request fails; an empty reason ends it, so does `up`."""
         self._broken = reason
-        self.say()
+        self.report()
 
-    def say(self) -> None:
+    def report(self) -> None:
         """Send the state if it is not what was said last."""
         if self._closed:
             return
         state, until, reason = self._state()
-        if (state, until) != self._said:
-            self._said = (state, until)
+        if (state, until) != self._reported:
+            self._reported = (state, until)
             self._sink(
                 m.VenueChanged(
                     at_ns=self._clock.now_ns(), venue=self._venue, state=state, until_ns=until,
@@ -115,7 +115,7 @@ class Link:
         if self._timer is not None:
             self._timer.cancel()
         wait_s = max(0.0, (until_ns - self._clock.now_ns()) / 1e9) + 0.001
-        self._timer = self._tasks.later("state of the venue", wait_s, self.say)
+        self._timer = self._tasks.later("state of the venue", wait_s, self.report)
 
     def close(self) -> None:
         """Say nothing more."""
@@ -146,13 +146,13 @@ class Rest:
         self._mending: Kept | None = None
         self._pause, self._mended_s = Backoff(first_s=1.0), 0.0
         self._unavailable = self._failures = 0
-        listen(client, gate, self._heard, hosts)
+        hook_client(client, gate, self._on_answer, hosts)
 
-    def _heard(self, status: int, state: str) -> None:
+    def _on_answer(self, status: int, state: str) -> None:
         if self.link is None:
             return
         if state:
-            self.link.say()
+            self.link.report()
         elif status == _UNAVAILABLE:
             self._unavailable += 1
             if self._unavailable >= _SHUT_AFTER:
@@ -193,7 +193,7 @@ class Rest:
             except Exception as error:
                 if isinstance(error, ccxt.RateLimitExceeded) and trace.status == 200:
                     self._gate.pause_briefly(trace.url)
-                    self._heard(trace.status, "limited")
+                    self._on_answer(trace.status, "limited")
                 if isinstance(error, ccxt.InvalidNonce):
                     self.doubt_clock()
                 if isinstance(error, UNUSUAL) and self.notices is not None and trace.status:
@@ -220,9 +220,9 @@ class Rest:
 
         Where the time cannot be asked for, the next request is the trial.
         """
-        held_s, tells = time.monotonic() - self._mended_s, self.client.has.get("fetchTime")
+        held_s, gives_time = time.monotonic() - self._mended_s, self.client.has.get("fetchTime")
         await asyncio.sleep(self._pause.wait_s(held_s))
-        while tells and (await self.attempt("fetch_time"))[1]:
+        while gives_time and (await self.attempt("fetch_time"))[1]:
             await asyncio.sleep(self._pause.wait_s())
         self._failures, self._mended_s = 0, time.monotonic()
         link.broken("")

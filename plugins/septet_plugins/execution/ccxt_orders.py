@@ -330,12 +330,12 @@ class Translator:
             if not (isinstance(fee, Mapping) and fee.get("cost") is not None):
                 found = (each for each in trade.get("fees") or () if each.get("cost"))
                 fee = next(found, fee)
-            told, currency = (fee.get("cost"), fee.get("currency")) if fee else (None, None)
-            if told is None and not currency:
-                told = _raw_fee(trade)  # the client leaves out what is no number
-            if told is None and not currency:
+            amount, currency = (fee.get("cost"), fee.get("currency")) if fee else (None, None)
+            if amount is None and not currency:
+                amount = _raw_fee(trade)  # the client leaves out what is no number
+            if amount is None and not currency:
                 return 0.0, "", ""
-            cost = read_number(told, "fee")
+            cost = read_number(amount, "fee")
             if (cost or currency) and currency not in self._currencies:
                 raise Unreadable("currency of the fee", currency, "a currency of the venue")
             base, quote = self.base_and_quote(number)
@@ -354,11 +354,11 @@ class Translator:
         return self._clock.market_ns() - round((self._clock.now_ns() - venue_ns) * speed)
 
     def _owner(self, trade: Mapping[str, Any], venue_id: str) -> str:
-        told = trade.get("clientOrderId")
+        client_id = trade.get("clientOrderId")
         info = trade.get("info")
-        if not told and isinstance(info, Mapping):
-            told = next((info[key] for key in self._fill_ids if info.get(key)), "")
-        return self.ids.back(told) or self._owners.get(venue_id, "")
+        if not client_id and isinstance(info, Mapping):
+            client_id = next((info[key] for key in self._fill_ids if info.get(key)), "")
+        return self.ids.back(client_id) or self._owners.get(venue_id, "")
 
     def base_and_quote(self, number: int) -> tuple[str, str]:
         """Return the currencies of a symbol."""
@@ -369,8 +369,8 @@ class Translator:
 def _own_id(order: Mapping[str, Any]) -> Any:
     """Return the id an order was sent with; the answer to a cancel leads with the cancel's own."""
     info = order.get("info")
-    told = info.get("origClientOrderId") if isinstance(info, Mapping) else ""
-    return told or order.get("clientOrderId")
+    client_id = info.get("origClientOrderId") if isinstance(info, Mapping) else ""
+    return client_id or order.get("clientOrderId")
 
 
 def _raw_fee(trade: Mapping[str, Any]) -> Any:

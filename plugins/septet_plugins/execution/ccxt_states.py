@@ -50,8 +50,8 @@ def state_of(order: Mapping[str, Any]) -> m.OrderState:
         If its state has no name that is known, or its quantities are no numbers.
     """
     _, filled = amounts_of(order)
-    told, own = order.get("status"), _own_word(order)
-    status = "" if told is None else read_choice(told, "status", _STATUSES)
+    status_field, own = order.get("status"), _own_word(order)
+    status = "" if status_field is None else read_choice(status_field, "status", _STATUSES)
     if status == "closed":
         return "cancelled" if any(each in own for each in _ENDINGS) else "filled"
     if status in _STATES:
@@ -76,8 +76,8 @@ def amounts_of(order: Mapping[str, Any]) -> tuple[float | None, float]:
     Unreadable
         If one is no number, or more is filled than there is.
     """
-    told = order.get("amount")
-    amount = None if told is None else read_quantity(told, "quantity")
+    amount_field = order.get("amount")
+    amount = None if amount_field is None else read_quantity(amount_field, "quantity")
     filled = read_quantity(order.get("filled") or 0.0, "filled")
     if amount and filled > amount * (1.0 + _ROUNDED):
         raise Unreadable("filled", filled, f"at most the order's quantity, {amount:.12g}")

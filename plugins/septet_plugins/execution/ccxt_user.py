@@ -79,9 +79,9 @@ class UserStream:
             "orders": self._order, "myTrades": self._fill,
         }  # fmt: skip
         self._lost: asyncio.Future[str] | None = None
-        self._heard = asyncio.Event()
+        self._first_message = asyncio.Event()
         self._kept: Kept | None = None
-        self._told_s, self._looks = 0.0, False
+        self._received_s, self._queries = 0.0, False
         self._doubt_clock = doubt_clock
         self.dials = 0
 
@@ -116,7 +116,7 @@ class UserStream:
         """Dial, catch up, and listen until it ends; return whether it was up, and why it ended."""
         loop = asyncio.get_running_loop()
         self._lost = lost = loop.create_future()
-        self._heard.clear()
+        self._first_message.clear()
         wanted = [("watch_orders", "orders")]
         if self._client.has.get("watchMyTrades") is True:
             wanted.append(("watch_my_trades", "myTrades"))
@@ -135,7 +135,7 @@ class UserStream:
             self._link.up()
             if self._kept is not None:
                 self._kept.works()
-            self._told_s = time.monotonic()
+            self._received_s = time.monotonic()
             return True, await lost
         finally:
             for each in watchers:
@@ -146,9 +146,9 @@ class UserStream:
 
     async def _settled(self, lost: asyncio.Future[str]) -> None:
         """Wait until the subscription is answered, or the stream is lost."""
-        await race(self._heard.wait(), asyncio.wait({lost}), within_s=self._settle_s)
+        await race(self._first_message.wait(), asyncio.wait({lost}), within_s=self._settle_s)
         connected = any(not ws.closed() for ws in (self._client.clients or {}).values())
-        if not self._heard.is_set() and not lost.done() and not connected:
+        if not self._first_message.is_set() and not lost.done() and not connected:
             lost.set_result(f"no connection within {self._settle_s:g} s")
 
     async def _caught_up(self, lost: asyncio.Future[str]) -> str:
@@ -169,11 +169,11 @@ class UserStream:
 
     def _raw(self, ws: Any, message: Any) -> bool:
         if not isinstance(message, dict):
-            self._heard.set()
+            self._first_message.set()
             return False
         inner = message.get("event")
         if message.get("op") not in _LOGINS and inner not in _LOGINS:
-            self._heard.set()
+            self._first_message.set()
         event = inner if isinstance(inner, dict) else message
         if event.get("e") in _ENDS:
             self._end(f"the venue ended the stream of the account ({event['e']})")
@@ -203,14 +203,14 @@ class UserStream:
         A pipe can be dead while pongs come through it, and an account at rest tells nothing: that
         the venue took an order and the stream does not say so is how such a one is found.
         """
-        if not self._looks and self._lost is not None and not self._lost.done():
-            self._looks = True
+        if not self._queries and self._lost is not None and not self._lost.done():
+            self._queries = True
             look = partial(self._look, self._lost, sent_s)
             self._tasks.later("silence of the user stream", self._settle_s, look)
 
     def _look(self, lost: asyncio.Future[str], sent_s: float) -> None:
-        self._looks = False
-        if self._told_s < sent_s and not lost.done():
+        self._queries = False
+        if self._received_s < sent_s and not lost.done():
             lost.set_result(
                 f"the account's stream is silent: {self._settle_s:g} s after an order was sent it "
                 "has told nothing of it"
@@ -224,7 +224,7 @@ class UserStream:
 
     def _take(self, about: m.About, read: Callable[[Any], m.Event | None], item: Any) -> None:
         """Hand on what was told; what cannot be read is reported, and the core asks for it."""
-        self._told_s = time.monotonic()
+        self._received_s = time.monotonic()
         try:
             event = read(item)
         except UNUSUAL as error:

@@ -141,7 +141,7 @@ class CcxtVenue:
         )  # fmt: skip
         self._link = Link(self._name, self._clock, self._gate, self._sink, self._tasks)
         self._main.link = self._quick.link = self._link
-        self._gate.on_change = self._link.say
+        self._gate.on_change = self._link.report
         self._main.notices = self._quick.notices = self._notices
         self._opened = [self._main, self._quick, self._link]
         try:
@@ -164,7 +164,7 @@ class CcxtVenue:
             self._settles_ns(), self._tasks,
         )  # fmt: skip
         self._account.drop_unreadable_balances()
-        self._lookup = Lookup(self._main, self._translator.ids, self._account.tell_fills)
+        self._lookup = Lookup(self._main, self._translator.ids, self._account.report_fills)
         self._opened.append(self._account)
 
     def _settles_ns(self) -> int:
@@ -227,7 +227,7 @@ class CcxtVenue:
         sent_id = self._translator.ids.there(order.client_id)
         placed = place(self._main.client, symbol, order, sent_id)
         if isinstance(placed, str):
-            return self._refused(order.client_id, "filter", placed, "local")
+            return self._rejected(order.client_id, "filter", placed, "local")
         trace: list[Wire] = []
         sent_s = time.monotonic()
         try:
@@ -261,8 +261,8 @@ class CcxtVenue:
         self, answer: Any, symbol: str, sent_id: str, client_id: str
     ) -> dict[str, Any] | None:
         """Read an order whose answer has an id and says too little; None if it stays unclear."""
-        told = isinstance(answer, dict) and answer.get("id")
-        if not told or answer.get("clientOrderId") not in (None, "", sent_id):
+        has_id = isinstance(answer, dict) and answer.get("id")
+        if not has_id or answer.get("clientOrderId") not in (None, "", sent_id):
             return None
         try:
             found = await self._lookup.find(client_id, str(answer["id"]), symbol)
@@ -274,13 +274,13 @@ class CcxtVenue:
 
     async def _failed(self, client_id: str, error: BaseException, wire: Wire) -> m.Event:
         verdict, text = judge(error, wire), self._scrub(error)
-        if not verdict.refused:
+        if not verdict.is_rejected:
             return self._uncertain(client_id, text)
         if verdict.code == "clock" and verdict.by == "venue":
             await self._times.settled()
-        return self._refused(client_id, verdict.code, text, verdict.by)
+        return self._rejected(client_id, verdict.code, text, verdict.by)
 
-    def _refused(self, client_id: str, code: str, text: str, by: Any) -> m.Rejected:
+    def _rejected(self, client_id: str, code: str, text: str, by: Any) -> m.Rejected:
         return m.Rejected(
             at_ns=self._clock.now_ns(), client_id=client_id, code=code, text=text, by=by
         )
@@ -296,7 +296,7 @@ class CcxtVenue:
         """
         if self._terms.reach.exchange not in _AMENDS:
             text = f"{self._terms.reach.exchange} has no replacement that says both ends"
-            return [self._refused(order.new_client_id, "unsupported", text, "local")]
+            return [self._rejected(order.new_client_id, "unsupported", text, "local")]
         return await self._sends.shielded(
             "amend", self._replace(order), self._late,
             lambda: self._unanswered(order.new_client_id),
@@ -316,7 +316,7 @@ class CcxtVenue:
         )  # fmt: skip
         placed = place(self._main.client, symbol, child, new_id)
         if isinstance(placed, str):
-            return [self._refused(order.new_client_id, "filter", placed, "local")]
+            return [self._rejected(order.new_client_id, "filter", placed, "local")]
         trace: list[Wire] = []
         params = {"newClientOrderId": new_id, "cancelOrigClientOrderId": ids.there(order.client_id)}
         try:
@@ -339,7 +339,7 @@ class CcxtVenue:
     def _not_replaced(self, order: m.Amend, error: BaseException, wire: Wire) -> list[m.Event]:
         verdict, text = judge(error, wire), self._scrub(error)
         if verdict.by != "venue" or verdict.code in ("rate", "clock", "auth", "symbol"):
-            return [self._refused(order.new_client_id, verdict.code, text, verdict.by)]
+            return [self._rejected(order.new_client_id, verdict.code, text, verdict.by)]
         return [self._uncertain(order.new_client_id, text), self._look(order.client_id, text)]
 
     def _look(self, client_id: str, text: str) -> m.CancelFailed:

@@ -277,8 +277,8 @@ def _read_file(path: Path, shape: dict[str, Any]) -> tuple[Normalised, int]:
     if use == "csv" and shape["time_format"]:
         config["time_format"] = shape["time_format"]
     named = ("stamp", "time_zone", "calendar", "adjust")
-    said = {name: shape[name] for name in named if shape[name] is not None}
-    keys = _validated(CandleKeys, said)
+    given = {name: shape[name] for name in named if shape[name] is not None}
+    keys = _validated(CandleKeys, given)
     declaration = Host().declaration("data", use, "candles")
     block = UseBlock(
         use, "data", "candles", declaration.config(**config), declaration, "septet",
@@ -291,18 +291,18 @@ def _read_file(path: Path, shape: dict[str, Any]) -> tuple[Normalised, int]:
     return done, bar_ns
 
 
-def _validated(model: Any, said: dict[str, Any], **options: str) -> Any:
+def _validated(model: Any, given: dict[str, Any], **options: str) -> Any:
     """Validate what options said; `options` names those that are called unlike their field."""
     from pydantic import ValidationError
 
     try:
-        return model(**said)
+        return model(**given)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
         option = options.get(name, "--" + name.replace("_", "-"))
         hint = str(first.get("ctx", {}).get("hint", ""))
-        raise InputError(f"{option} {said[name]}: {first['msg']}", hint=hint) from error
+        raise InputError(f"{option} {given[name]}: {first['msg']}", hint=hint) from error
 
 
 @data.command("import")

@@ -72,11 +72,11 @@ def _ranges(step: Step, config: Config) -> dict[str, str]:
     """Write the declared range of each output that has one; the output without a name is ``""``."""
     shown = {}
     for name in step.output_names(config) or ("",):
-        said = step.range_of(config, name)
-        if isinstance(said, str):
-            shown[name] = f"that of {said}"
-        elif said != (-math.inf, math.inf):
-            shown[name] = f"{said[0]:.6g} to {said[1]:.6g}"
+        declared = step.range_of(config, name)
+        if isinstance(declared, str):
+            shown[name] = f"that of {declared}"
+        elif declared != (-math.inf, math.inf):
+            shown[name] = f"{declared[0]:.6g} to {declared[1]:.6g}"
     return shown
 
 

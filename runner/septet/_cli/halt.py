@@ -236,7 +236,7 @@ def _report(
         echo_json(json.dumps(found))
     else:
         found["mode"] = mode
-        for line in [*_said(found, wait_s), *_effects(found)]:
+        for line in [*_result_lines(found, wait_s), *_effects(found)]:
             echo(line)
     if action != "resume" and not _acted(found):
         raise SystemExit(1)
@@ -356,7 +356,7 @@ def _idle_effects(found: dict[str, Any], words: dict[str, str]) -> list[str]:
     return [*lines, _AS_JOURNALLED, *(f"  {each}" for each in lines_of(found["state"]))]
 
 
-def _said(found: dict[str, Any], wait_s: float) -> list[str]:
+def _result_lines(found: dict[str, Any], wait_s: float) -> list[str]:
     name, resuming = found["run_id"], found["action"] == "resume"
     if found["mode"] == "paper":
         name, simulated = f"{name} (paper)", "simulated "

@@ -20,7 +20,7 @@ __all__ = ["report", "runs", "why"]
 
 _RUN_HELP: Final = "RUN is a folder, a run id or its beginning, a strategy's name, or `latest`."
 
-_SAID_ELSEWHERE: Final = ("operator", "stopping")
+_SHOWN_ELSEWHERE: Final = ("operator", "stopping")
 _UNTIL: Final = {"manual": "a person resumes the run", "next_day": "the next day begins"}
 _root = click.option(
     "--out",
@@ -143,7 +143,7 @@ def _standing(run: Run) -> list[str]:
         when = "in a moment" if holder is not None else "at the next start"
         found += [f"  Resumed           by {resume.name}: {resume.reason}; it trades again {when}"]
     for block in run.manifest.get("blocks", ()):
-        if block["cleared_ns"] is None and block["rule"] not in _SAID_ELSEWHERE:
+        if block["cleared_ns"] is None and block["rule"] not in _SHOWN_ELSEWHERE:
             text = f" ({block['text']})" if block["text"] else ""
             until = _UNTIL.get(block["clears_when"], block["clears_when"])
             found += [f"  No entries        {block['rule']}, until: {until}{text}"]

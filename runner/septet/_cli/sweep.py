@@ -88,9 +88,15 @@ def sweep(
     from septet._sweep.flags import flag_settings
     from septet._sweep.run_sweep import run_sweep
 
-    said = flag_settings(axes, {"where": where, "method": method, "trials": trials, "goal": goal})
+    section = flag_settings(
+        axes, {"where": where, "method": method, "trials": trials, "goal": goal}
+    )
     loaded = load(
-        file, mode="backtest", sets=[*sets, *said], unchecked=unchecked, log=options.log_to_stderr
+        file,
+        mode="backtest",
+        sets=[*sets, *section],
+        unchecked=unchecked,
+        log=options.log_to_stderr,
     )
     if loaded.warnings:
         render_problems(loaded.warnings)
@@ -158,8 +164,8 @@ def _document(outcome: Outcome) -> dict[str, Any]:
 
 def _problems(outcome: Outcome) -> list[tuple[str, int]]:
     """What most of the failed settings said, and how often."""
-    said = outcome.table.filter(status="failed").get_column("problem").drop_nulls()
-    counts = said.value_counts().sort(["count", "problem"], descending=[True, False])
+    texts = outcome.table.filter(status="failed").get_column("problem").drop_nulls()
+    counts = texts.value_counts().sort(["count", "problem"], descending=[True, False])
     return list(counts.head(PROBLEMS_SHOWN).iter_rows())
 
 

@@ -267,8 +267,8 @@ def _sides(case: Case) -> tuple[str, ...]:
     config = case.strategy.signal.config
     if "long_if" not in type(config).model_fields:
         return ("long", "short")
-    said = {"long": "long_if", "short": "short_if"}
-    return tuple(side for side, key in said.items() if getattr(config, key, None) is not None)
+    keys = {"long": "long_if", "short": "short_if"}
+    return tuple(side for side, key in keys.items() if getattr(config, key, None) is not None)
 
 
 CHECKS: Final[tuple[Callable[[Case], None], ...]] = (

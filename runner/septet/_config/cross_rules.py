@@ -52,7 +52,7 @@ def check_conditions(case: Case) -> None:
 
 def _check_rule(case: Case, ranges: FeatureRanges, path: Path, rule: Expr) -> None:
     possible = can_hold((rule,), ranges.of)
-    said = False
+    reported = False
     for part in walk(rule):
         if not isinstance(part, Compare) and not (isinstance(part, Call) and _is_condition(part)):
             continue
@@ -65,12 +65,12 @@ def _check_rule(case: Case, ranges: FeatureRanges, path: Path, rule: Expr) -> No
                 case, path, part.offset, text, _other(part),
                 severity="warning" if possible else "error",
             )  # fmt: skip
-            said = said or not possible
+            reported = reported or not possible
         elif isinstance(part, Compare) and not can_hold((Not(part),), ranges.of):
             text = f"this is true on every bar: {about}"
             hint = f"leave it out, or {_other(part)}"
             expression_problem(case, path, part.offset, text, hint, severity="warning")
-    if not possible and not said and names_in(rule):
+    if not possible and not reported and names_in(rule):
         apart = _exclusive(rule, ranges)
         text = f"no bar can satisfy this: {apart}" if apart else "no bar can satisfy this"
         case.error(path, text, found=f"'{text_of(rule)}'", hint=_never_hint(path))
@@ -97,19 +97,19 @@ def _bounded(ranges: FeatureRanges, part: Expr) -> str:
     """Say between what the features in a comparison lie, where that is known."""
     if isinstance(part, Compare) and difference(part.left, part.right) != ALL:
         return f"{text_of(part.left)} and {text_of(part.right)} are prices of one bar"
-    said = []
+    bounds = []
     for name in names_in(part):
         low, high = ranges.of(name)
         if low == LEAST_PRICE:
-            said.append(f"{name} is above 0")
+            bounds.append(f"{name} is above 0")
         elif (low, high) != ALL:
             between = f"lies between {low:.6g} and {high:.6g}"
             if low == -float("inf"):
                 between = f"is never above {high:.6g}"
             elif high == float("inf"):
                 between = f"is never below {low:.6g}"
-            said.append(f"{name} {between}")
-    return ", ".join(said)
+            bounds.append(f"{name} {between}")
+    return ", ".join(bounds)
 
 
 def _exclusive(rule: Expr, ranges: FeatureRanges) -> str:

@@ -65,10 +65,10 @@ class FeatureRanges:
             if inner.value_range == "of" and not source.startswith("@"):
                 return self.of(_name(source), depth + 1)
             return ALL
-        said = step.range_of(block.config, output)
-        if isinstance(said, str):
-            return self.of(_name(str(getattr(block.config, said))), depth + 1)
-        return float(said[0]), float(said[1])
+        declared = step.range_of(block.config, output)
+        if isinstance(declared, str):
+            return self.of(_name(str(getattr(block.config, declared))), depth + 1)
+        return float(declared[0]), float(declared[1])
 
 
 def _name(text: str) -> Name:

@@ -95,7 +95,7 @@ class Account:
             cash, free + in_orders - event.others.get(currency, 0.0),
             tolerance=UNTOLD * max(self.guards.equity, 0.0), unread=buying + returning,
             now_ns=event.at_ns,
-            said=f"{free:.12g} {currency} free and {in_orders:.12g} in open orders of its own",
+            holdings=f"{free:.12g} {currency} free and {in_orders:.12g} in open orders of its own",
         )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ TASK = "task "
 """How the names of blocks begin that a process sets because a task of its own failed."""
 
 MISMATCH_TEXT = "{symbol}: booked {ours:.12g}, the venue holds {theirs:.12g}"
-FUNDS_TEXT = "the ledger counts {ours:.12g} in cash, and the account has {said}"
+FUNDS_TEXT = "the ledger counts {ours:.12g} in cash, and the account has {holdings}"
 LONGEST_NS = 3 * 86_400_000_000_000
 """No venue bans for longer; what an adapter says beyond is not kept."""
 CASH = -1
@@ -366,7 +366,14 @@ class Guards:
         return k in self._gaps or self._accepted.get(k, 0.0) != 0.0
 
     def compare_funds(
-        self, ours: float, theirs: float, *, tolerance: float, unread: float, now_ns: int, said: str
+        self,
+        ours: float,
+        theirs: float,
+        *,
+        tolerance: float,
+        unread: float,
+        now_ns: int,
+        holdings: str,
     ) -> list[m.Command]:
         """Compare the cash that the ledger counts with what the account has for it.
 
@@ -379,7 +386,7 @@ class Guards:
         unread
             How much less may be explained by what the account's answer does not show yet: from
             such a shortfall nothing is concluded.
-        said
+        holdings
             What the account holds, in words.
         """
         short, known = ours - theirs, self._accepted.get(CASH, 0.0)
@@ -391,7 +398,7 @@ class Guards:
         if short - known <= tolerance + unread:
             return []
         self._gaps[CASH] = short
-        text = FUNDS_TEXT.format(ours=ours, said=said)
+        text = FUNDS_TEXT.format(ours=ours, holdings=holdings)
         return self.trip("insufficient_funds", now_ns, text=text)
 
     # ------------------------------------------------------------------ what is kept

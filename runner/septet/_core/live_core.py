@@ -180,8 +180,8 @@ class LiveCore:
         port = None if monitoring is None else monitoring.port
         found = engine.handle(self.intake.decision_time(event), port)
         if monitoring is not None:
-            said, drift_ns = monitoring.commands(engine.equity)
-            out += said
+            monitored, drift_ns = monitoring.commands(engine.equity)
+            out += monitored
         if not event.decides:
             self._carry(found)
             return

@@ -152,8 +152,8 @@ def _advice(worst: Sequence[Finding], seen: BadRows) -> str:
         return "is the decimal point in its place, are all rows of one symbol and unit?"
     if kind == "off_grid":
         bar = format_duration(seen.bar_ns)
-        said = f"is the bar {bar}, are time_zone and stamp right?"
-        return f"{said} {seen.apart}: is this one symbol?" if seen.apart else said
+        advice = f"is the bar {bar}, are time_zone and stamp right?"
+        return f"{advice} {seen.apart}: is this one symbol?" if seen.apart else advice
     if kind == "outside_session":
         if seen.zone and seen.zone == seen.own:
             return (
@@ -168,7 +168,7 @@ def _advice(worst: Sequence[Finding], seen: BadRows) -> str:
 
 def _mixed(seen: BadRows, conflict: Finding, where: str, keys: CandlesConfig) -> DataError:
     """Return what to say of a file in which many times have several rows."""
-    said = f", {seen.conflict}" if seen.conflict else ""
+    contradiction = f", {seen.conflict}" if seen.conflict else ""
     name = seen.apart.split("'")[1] if seen.apart else ""
     hint = (
         "keep the rows of one symbol and one source, or add a column symbol that says whose each is"
@@ -180,7 +180,7 @@ def _mixed(seen: BadRows, conflict: Finding, where: str, keys: CandlesConfig) ->
         hint += "rows of one value"
     return DataError(
         f"{where}: {conflict.count} of {seen.rows} rows contradict another row of the same "
-        f"time{said}: this looks like several symbols or sources in one series; "
+        f"time{contradiction}: this looks like several symbols or sources in one series; "
         f"first: {'; '.join(conflict.examples)}",
         hint=f"{hint}; {limit_text(keys.max_bad)}",
     )

@@ -57,8 +57,8 @@ class DayEnds:
 
 def is_calendar_named(keys: CandlesConfig, facts: Facts, symbol: str) -> bool:
     """Whether the file or the source names a calendar for a symbol."""
-    said = keys.calendar
-    named = said.get(symbol) if isinstance(said, dict) else said
+    calendar = keys.calendar
+    named = calendar.get(symbol) if isinstance(calendar, dict) else calendar
     return bool(named or facts.calendar)
 
 
@@ -125,8 +125,10 @@ def fitting_calendars(
             local[f"calendar: {name} with time_zone: {zone}"] = held
     best = [max(each.items(), key=lambda item: item[1]) for each in (plain, local) if each]
     most = max(held for _, held in best)
-    near = [(held, said) for said, held in best if held > _LEAST_HELD and held >= most - _NEAR]
-    return tuple(said for _, said in sorted(near, reverse=True))
+    near = [
+        (held, calendar) for calendar, held in best if held > _LEAST_HELD and held >= most - _NEAR
+    ]
+    return tuple(calendar for _, calendar in sorted(near, reverse=True))
 
 
 def _zone_of(name: str, first: Ints, last: Ints) -> str:

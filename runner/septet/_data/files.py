@@ -112,9 +112,9 @@ def _looking(path: Path | str) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, ValueError) as problem:
-        said = getattr(problem, "strerror", None) or str(problem)
+        reason = getattr(problem, "strerror", None) or str(problem)
         raise DataError(
-            f"the files of {str(path)[:200]} cannot be listed: {said}",
+            f"the files of {str(path)[:200]} cannot be listed: {reason}",
             hint="name a folder of your own, and wild cards inside it",
             key="path",
         ) from problem
@@ -477,5 +477,5 @@ def _joined(symbol: str, parts: list[Part[T]], facts: Facts) -> tuple[T, Facts]:
 def _facts_of(files: list[Path], notes: list[tuple[str, ...]], facts: Facts) -> Facts:
     """Return the facts of a symbol whose rows are in some files."""
     origin = str(files[0]) if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
-    said = dict.fromkeys(note for each in notes for note in each)
-    return replace(facts, origin=origin, notes=(*facts.notes, *said))
+    noted = dict.fromkeys(note for each in notes for note in each)
+    return replace(facts, origin=origin, notes=(*facts.notes, *noted))

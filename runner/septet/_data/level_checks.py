@@ -128,7 +128,7 @@ class PriceLevels:
         if likely:
             found.warn(LEVEL_SIGN, len(likely), _shown_edges(likely), _LIKELY)
         if self._turns.likely:
-            _tell_turns(found, self._turns.likely)
+            _warn_of_turns(found, self._turns.likely)
 
     def _take_steps(self, time_ns: Ints, rows: Rows, missing_before: Callable[[], Ints]) -> None:
         bars, shift = (rows.high, rows.low, rows.close), 0
@@ -182,12 +182,12 @@ def _refuse_blocks(found: Findings, mixed: list[LevelEdge]) -> None:
 def _refuse_turns(found: Findings, turns: list[Turns]) -> None:
     if turns:
         most = _clearest(turns)
-        found("price_levels", most.rows, (iso(most.open_ns),), _said(most), _LEVELS_HINT)
+        found("price_levels", most.rows, (iso(most.open_ns),), _turns_text(most), _LEVELS_HINT)
 
 
-def _tell_turns(found: Findings, turns: list[Turns]) -> None:
+def _warn_of_turns(found: Findings, turns: list[Turns]) -> None:
     most = _clearest(turns)
-    found.warn(LEVEL_SIGN, most.rows, (iso(most.open_ns),), _said(most))
+    found.warn(LEVEL_SIGN, most.rows, (iso(most.open_ns),), _turns_text(most))
 
 
 def _clearest(turns: list[Turns]) -> Turns:
@@ -200,7 +200,7 @@ def _clearest(turns: list[Turns]) -> Turns:
     return min(some, key=lambda each: (each.every, -each.rows))
 
 
-def _said(turns: Turns) -> str:
+def _turns_text(turns: Turns) -> str:
     order = {0: "in no fixed order", 1: "row by row"}.get(turns.every, f"every {turns.every} rows")
     return (
         f"rows in which two price levels {100.0 * turns.size:.2g} % apart take turns, {order}, as "

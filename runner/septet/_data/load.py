@@ -80,8 +80,8 @@ class LoadedFile(Protocol):
 
 def keys_of(block: UseBlock, model: type[K]) -> K:
     """Return the generic keys of a validated block as their model."""
-    said = {name: block.extra[name] for name in model.model_fields if name in block.extra}
-    return cast(K, model.model_construct(**said))
+    given = {name: block.extra[name] for name in model.model_fields if name in block.extra}
+    return cast(K, model.model_construct(**given))
 
 
 def request_for(
@@ -322,7 +322,7 @@ def _check_overlap(
 ) -> list[Finding]:
     start = request.start_ns if request.start_ns is not None else -(2**63)
     outside = [s for s, t in bars.items() if not len(t) or int(t.known_ns[-1]) < start]
-    said = [
+    spans = [
         f"{symbol} {iso(whole[symbol].known_ns[0])} to {iso(whole[symbol].known_ns[-1])}"
         for symbol in outside
     ]
@@ -331,13 +331,13 @@ def _check_overlap(
         end = "the end" if request.end_ns is None else iso(request.end_ns)
         raise DataError(
             f"the data and the span asked for do not overlap: asked {begin} to {end}, "
-            f"there is {'; '.join(said[:5])}",
+            f"there is {'; '.join(spans[:5])}",
             hint="change universe: {start, end}, or fetch more with septet data fetch",
             key=overlap_key(request, max(int(each.known_ns[-1]) for each in whole.values())),
         )
     return [
         Finding("universe", symbol, "no_overlap", "keep", 1, (text,), "no bar in the span")
-        for symbol, text in zip(outside, said, strict=True)
+        for symbol, text in zip(outside, spans, strict=True)
     ]
 
 

@@ -130,8 +130,8 @@ def stamp_of(keys: CandlesConfig, facts: Facts, symbol: str) -> Stamp:
 
 def calendar_of(keys: CandlesConfig, facts: Facts, symbol: str) -> str:
     """Return the calendar's name: as the file says, else as the source knows, else 24x7."""
-    said = keys.calendar
-    named = said.get(symbol) if isinstance(said, dict) else said
+    calendar = keys.calendar
+    named = calendar.get(symbol) if isinstance(calendar, dict) else calendar
     return named or facts.calendar or "24x7"
 
 

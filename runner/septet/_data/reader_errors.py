@@ -44,6 +44,6 @@ def reader_words(error: BaseException) -> str:
         return error.strerror
     if isinstance(error, OverflowError):
         return "a number is too large"
-    said = str(error)[:_LOOKED_AT].lower()
-    meaning = next((ours for theirs, ours in _MEANINGS if theirs in said), "")
+    words = str(error)[:_LOOKED_AT].lower()
+    meaning = next((ours for theirs, ours in _MEANINGS if theirs in words), "")
     return meaning or f"it is damaged or of another form ({type(error).__name__})"

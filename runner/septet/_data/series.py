@@ -264,12 +264,12 @@ def _known(raw: RawSeries, keys: SeriesConfig, rows: _Rows, name: str) -> tuple[
     if "known" in raw.frame.columns:
         where = f"{name} from {raw.facts.origin}"
         column = raw.frame["known"]
-        said = read_stamps(column, unit=keys.time_unit, zone=keys.time_zone, where=where)
-        judge_series_zone(rows.found, f"{name}, known", said, keys.time_zone or "UTC")
-        for kind, mask in said.dropped.items():
+        stamps = read_stamps(column, unit=keys.time_unit, zone=keys.time_zone, where=where)
+        judge_series_zone(rows.found, f"{name}, known", stamps, keys.time_zone or "UTC")
+        for kind, mask in stamps.dropped.items():
             rows.judge(kind, mask, shown=column)
-        later = np.maximum(published_ns, said.time_ns)
-        published_ns = later if keys.known_after else said.time_ns
+        later = np.maximum(published_ns, stamps.time_ns)
+        published_ns = later if keys.known_after else stamps.time_ns
     known_ns = published_ns if keys.every is None else next_poll(published_ns, keys.every)
     if "seen" in raw.frame.columns:
         seen = raw.frame["seen"]

@@ -69,15 +69,15 @@ def judge_columns(found: Findings, name: str, raw: RawSeries) -> None:
         If a column named like a symbol holds several values, or any column holds symbols in turn.
     """
     for column in () if raw.others is None else source_columns(raw.others):
-        said = column.text()
+        texts = column.text()
         by_source = column.name.strip().lower() in SOURCE_WORDS
         if names_symbol(column.name) or (column.takes_turns and are_symbols(column.values)):
             raise DataError(
-                f"{name} from {raw.facts.origin}: {said}: these are rows of several symbols, and a "
-                "series has one value at a time",
+                f"{name} from {raw.facts.origin}: {texts}: these are rows of several symbols, and "
+                "a series has one value at a time",
                 hint="a file for each symbol, with {symbol} in path, or keep one symbol",
             )
-        text = f"{said}: the rows of all of them are read as the one series {name}"
+        text = f"{texts}: the rows of all of them are read as the one series {name}"
         if not by_source and not column.takes_turns:
             text += f", which changes {column.changes:,} times from one to the next"
         found.warn(SERIES_SOURCES, len(column.values), (), text)

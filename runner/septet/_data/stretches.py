@@ -408,7 +408,7 @@ class Stretches:
             name for name, each in self._symbols.items()
             if each.last is None or (start_ns is not None and each.known_ns < start_ns)
         ]  # fmt: skip
-        said = {
+        spans = {
             name: f"{name} {iso(self._symbols[name].clock.first_ns)} to "
             f"{iso(self._symbols[name].clock.last_ns)}"
             for name in outside
@@ -418,7 +418,7 @@ class Stretches:
             end = "the end" if end_ns is None else iso(end_ns)
             raise DataError(
                 f"the data and the span asked for do not overlap: asked {begin} to {end}, "
-                f"there is {'; '.join(list(said.values())[:5])}",
+                f"there is {'; '.join(list(spans.values())[:5])}",
                 hint="change universe: {start, end}, or fetch more with septet data fetch",
                 key=overlap_key(
                     self._request, max(each.clock.last_ns for each in self._symbols.values())
@@ -426,7 +426,7 @@ class Stretches:
             )
         self._outside = [
             Finding("universe", name, "no_overlap", "keep", 1, (text,), "no bar in the span")
-            for name, text in said.items()
+            for name, text in spans.items()
         ]
 
     def _market(self, bars: dict[str, BarTable]) -> MarketData:

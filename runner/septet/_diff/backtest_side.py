@@ -106,9 +106,9 @@ def insist_on_same_numbers(live: Mapping[str, float], past: Mapping[str, float])
     """
     names = [name for name in {**live, **past} if not _equal(live.get(name), past.get(name))]
     if names:
-        said = [f"{name} is {live.get(name)} live, {past.get(name)} before" for name in names[:5]]
+        texts = [f"{name} is {live.get(name)} live, {past.get(name)} before" for name in names[:5]]
         raise InputError(
-            f"the two runs read other numbers: {'; '.join(said)}",
+            f"the two runs read other numbers: {'; '.join(texts)}",
             hint="backtest the file of the live run (strategy.yaml in its folder), and compare "
             "with that",
         )

@@ -105,8 +105,8 @@ class Simulator:
         lived = self._lived
         placed = lived.placed.get(booking.traded.order)
         if placed is None:
-            said = booking.said
-            own = lived.sent.get(said.client_id) if said is not None else None
+            fill = booking.fill
+            own = lived.sent.get(fill.client_id) if fill is not None else None
             if own is None or own.trigger_price is None:
                 return None
             return _Order(layout.STOP, None, NAN, NAN, own.trigger_price, True)
@@ -265,7 +265,7 @@ def _book(
     scale = float(accounts[0].state.B[k, layout.SCALE])
     units = booking.sign * round(traded.quantity * scale)
     net_units, paid = _as_paid(lived, booking, units, scale)
-    if traded.order < 0 and booking.said is None:  # taken over, not traded
+    if traded.order < 0 and booking.fill is None:  # taken over, not traded
         for account in accounts:
             account.book(booking, units, traded.price, net_units, paid)
         return Priced(booking, traded.price, traded.maker, paid, paid)
@@ -296,11 +296,11 @@ def _as_paid(lived: Lived, booking: Booking, units: float, scale: float) -> tupl
     traded, k = booking.traded, booking.traded.symbol
     facts = lived.head.facts
     if traded.fee_currency == facts["bases"][k]:
-        said = booking.said  # what was said and what was booked round to the same units
-        exact = said is not None and round(said.quantity * scale) == abs(units)
-        quantity = booking.sign * (said.quantity if said and exact else traded.quantity)
+        fill = booking.fill  # the reported and the booked quantity round to the same units
+        exact = fill is not None and round(fill.quantity * scale) == abs(units)
+        quantity = booking.sign * (fill.quantity if fill and exact else traded.quantity)
         return float(round((quantity - traded.fee) * scale)), traded.fee * traded.price
     if traded.fee_currency == facts["quotes"][k]:
         return units, traded.fee
-    said = booking.said
-    return units, (said.fee_quote or 0.0) if said is not None else 0.0
+    fill = booking.fill
+    return units, (fill.fee_quote or 0.0) if fill is not None else 0.0

@@ -129,10 +129,10 @@ def _models(sides: Sides) -> Iterator[Cause]:
         card = theirs.get(event.trained_to_ns)
         other = str(card["model_sha256"]) if card is not None else ""
         if other != event.fingerprint:
-            said = f"is {other[:12]} in the backtest" if other else "the backtest has none"
+            text = f"is {other[:12]} in the backtest" if other else "the backtest has none"
             yield Cause(
                 "revision", "model", "", event.trained_to_ns, 1.0,
-                f"model {event.number} is {event.fingerprint[:12]} live and {said}",
+                f"model {event.number} is {event.fingerprint[:12]} live and {text}",
                 {"number": event.number, "before": event.fingerprint, "after": other},
             )  # fmt: skip
 

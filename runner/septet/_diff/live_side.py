@@ -26,10 +26,10 @@ DEEDS: Final = ("halt", "flatten", "resume")
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """A fill that was booked, and what the venue said of it."""
+    """A fill that was booked, and the fill that the venue reported."""
 
     traded: m.Traded
-    said: m.Filled | None
+    fill: m.Filled | None
 
     @property
     def sign(self) -> float:
@@ -151,7 +151,7 @@ class _Folding:
     def __init__(self, lived: Lived) -> None:
         self._lived = lived
         self._marks: dict[int, float] = {}
-        self._said: dict[tuple[int, str], m.Filled] = {}
+        self._fills: dict[tuple[int, str], m.Filled] = {}
         self._waiting: list[list[m.BarClosed]] = [[] for _ in lived.symbols]
         self._time_ns = -1
 
@@ -173,7 +173,7 @@ class _Folding:
             case m.Printed():
                 self._mark(event.symbol, event.price)
             case m.Filled():
-                self._said.setdefault((event.symbol, event.trade_id), event)
+                self._fills.setdefault((event.symbol, event.trade_id), event)
             case m.ModelReady() if event.ready_ns <= self._time_ns:
                 lived.late_models.append((event, self._time_ns))
         self._commands(entry.commands)
@@ -205,8 +205,8 @@ class _Folding:
                 case m.Decided():
                     lived.decided[(each.time_ns, each.symbol)] = each
                 case m.Traded():
-                    said = self._said.get((each.symbol, each.trade_id))
-                    lived.moves.append(Booking(each, said))
+                    fill = self._fills.get((each.symbol, each.trade_id))
+                    lived.moves.append(Booking(each, fill))
                 case m.Placed():
                     lived.placed[each.order] = each
                 case m.Submit():

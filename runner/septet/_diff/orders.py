@@ -58,7 +58,7 @@ def _of_fill(lived: Lived, booking: Booking, stops: frozenset[str], times: Seque
     placed = lived.placed.get(traded.order)
     if placed is not None:
         return _of_order(lived, placed, stops, times)
-    own = lived.sent.get(booking.said.client_id) if booking.said is not None else None
+    own = lived.sent.get(booking.fill.client_id) if booking.fill is not None else None
     within = own is not None and own.reason in stops  # a stop that the venue holds
     return _origin(lived.symbols[traded.symbol], traded.market_ns, within, times)
 

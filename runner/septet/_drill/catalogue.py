@@ -85,7 +85,7 @@ _LATE: Final = {"delay_ms": 2_600}
 """After the client's timeout, within what the client waits for at its end."""
 
 _FALSE: Final[tuple[Any, ...]] = ("NaN", "Infinity", "-Infinity", "1e400", "abc", [])
-_SAID: Final = (
+_FALSE_FIELDS: Final = (
     ("POST order", ("origQty", "executedQty", "price", "orderId", "status", "commission")),
     ("report", ("l", "L", "n", "t", "T", "z", "q", "X")),
 )
@@ -93,7 +93,7 @@ _SAID: Final = (
 
 def _false_value(draw: random.Random) -> dict[str, Any]:
     """Draw which value of which answer cannot be true."""
-    target, names = draw.choice(_SAID)
+    target, names = draw.choice(_FALSE_FIELDS)
     return {"target": target, "field": draw.choice(names), "value": draw.choice(_FALSE)}
 
 

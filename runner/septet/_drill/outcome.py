@@ -54,12 +54,12 @@ class Row:
     @property
     def remark(self) -> str:
         """What else there is to say of it."""
-        said = list(dict.fromkeys(self.notes))
-        if self.asked and not self.injected and not said:
-            said.append(NEEDED[CATALOGUE[self.code].needs])
+        notes = list(dict.fromkeys(self.notes))
+        if self.asked and not self.injected and not notes:
+            notes.append(NEEDED[CATALOGUE[self.code].needs])
         if self.resumed:
-            said.append("resumed by hand: " + ", ".join(sorted(self.resumed)))
-        return "; ".join(said)
+            notes.append("resumed by hand: " + ", ".join(sorted(self.resumed)))
+        return "; ".join(notes)
 
     def document(self) -> dict[str, Any]:
         """Return it as plain data."""

@@ -169,5 +169,5 @@ def _of_names(names: Any, option: str) -> Iterator[str]:
             yield f"declares {option}= with {', '.join(twice)} twice"
 
 
-def _named(said: Any, config: Any) -> Any:
-    return said(config) if callable(said) else said
+def _named(declared: Any, config: Any) -> Any:
+    return declared(config) if callable(declared) else declared

@@ -304,11 +304,11 @@ class Step(Declaration):
 
     def range_of(self, config: Config, output: str = "") -> Bounds:
         """Declared range of an output; all numbers where nothing is declared."""
-        said = self.value_range
-        said = said(config) if callable(said) else said
-        if isinstance(said, Mapping):
-            said = said.get(output)
-        return (-math.inf, math.inf) if said is None else said
+        declared = self.value_range
+        declared = declared(config) if callable(declared) else declared
+        if isinstance(declared, Mapping):
+            declared = declared.get(output)
+        return (-math.inf, math.inf) if declared is None else declared
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the plain function, uncompiled."""

@@ -79,8 +79,8 @@ def fault_text(error: BaseException, root: str = "") -> str:
     """
     place = _place(error, root)
     words = words_of(error)
-    said = f"{type(error).__name__}: {words}" if words else type(error).__name__
-    return f" at {place}: {said}" if place else f": {said}"
+    text = f"{type(error).__name__}: {words}" if words else type(error).__name__
+    return f" at {place}: {text}" if place else f": {text}"
 
 
 def _place(error: BaseException, root: str) -> str:
@@ -155,9 +155,9 @@ def blamed(error: BaseException) -> SeptetError | None:
         if root in owners or (ends and not _is_in(file, (_OURS, *_STANDARD))):
             owner = owners.get(root, f"the package {root}")
             what = f"{file}:{line}: {frame.f_code.co_qualname} of {owner} failed with"
-            said = f"{type(error).__name__}: {words_of(error)}".removesuffix(": ")
+            text = f"{type(error).__name__}: {words_of(error)}".removesuffix(": ")
             return RunError(
-                one_line(f"{what} {said}"), hint=f"tell {owner}, or run without its plugins"
+                one_line(f"{what} {text}"), hint=f"tell {owner}, or run without its plugins"
             )
         if file.startswith(_OURS):
             return None

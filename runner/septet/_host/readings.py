@@ -356,7 +356,7 @@ class Notices:
 
     def __init__(self, clock: Clock, sink: Callable[[Any], None], venue: str = "") -> None:
         self._clock, self._sink, self._venue = clock, sink, venue
-        self._said: dict[tuple[str, str], int] = {}
+        self._reported: dict[tuple[str, str], int] = {}
         self._more: dict[tuple[str, str], int] = {}
 
     def notify(
@@ -365,11 +365,11 @@ class Notices:
         """Report a value of one kind, unless that was done a moment ago."""
         name = error.name if isinstance(error, Unreadable) else type(error).__name__
         key, now = (about, name), self._clock.now_ns()
-        if now - self._said.get(key, -EVERY_NS) < EVERY_NS:
+        if now - self._reported.get(key, -EVERY_NS) < EVERY_NS:
             self._more[key] = self._more.get(key, 0) + 1
             return
         more = self._more.pop(key, 0)
-        self._said[key] = now
+        self._reported[key] = now
         wrapped = isinstance(error, BaseException) and not isinstance(error, Unreadable)
         text = f"{type(error).__name__}: {error}" if wrapped else str(error)
         if isinstance(error, BaseException) and is_programming_error(error):

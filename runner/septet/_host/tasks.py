@@ -111,8 +111,8 @@ class _Guarded(Coroutine[Any, Any, T]):
         except (SystemExit, KeyboardInterrupt) as error:
             if not is_theirs(error):
                 raise
-            said = f"{type(error).__name__} {words_of(error)}".rstrip()
-            raise Ended(said).with_traceback(error.__traceback__) from None
+            text = f"{type(error).__name__} {words_of(error)}".rstrip()
+            raise Ended(text).with_traceback(error.__traceback__) from None
 
 
 def _show(error: BaseException) -> str:

@@ -112,10 +112,10 @@ def _changeable(
     if hasattr(value, "dtype") and hasattr(value, "tobytes"):
         return _array(value, name)
     if name.partition(".")[0] in ("numpy", "numba", "typing", "types"):
-        said = str(getattr(value, "__name__", "") or value)  # a function or a type of theirs
-        if " at 0x" in said:
+        text = str(getattr(value, "__name__", "") or value)  # a function or a type of theirs
+        if " at 0x" in text:
             raise Unhashable(f"a {name}")
-        return f"{name} {said}"
+        return f"{name} {text}"
     fields = _fields(value)
     if fields is None:
         if strict:
@@ -148,6 +148,6 @@ def _fields(value: Any) -> dict[str, Any] | None:
 
 
 def _slots(kind: type) -> tuple[str, ...]:
-    said = kind.__dict__.get("__slots__", ())
-    names = (said,) if isinstance(said, str) else tuple(said)
+    slots = kind.__dict__.get("__slots__", ())
+    names = (slots,) if isinstance(slots, str) else tuple(slots)
     return tuple(name for name in names if name not in ("__dict__", "__weakref__"))

@@ -367,8 +367,8 @@ class Fold:
 
     def quote(self, symbol: int) -> str:
         """Quote currency of a symbol; the account's where its name says none."""
-        said = self.name(symbol).partition("/")[2].partition(":")[0]
-        return said or str(self.head.facts.get("currency", ""))
+        currency = self.name(symbol).partition("/")[2].partition(":")[0]
+        return currency or str(self.head.facts.get("currency", ""))
 
     def mark(self, symbol: int) -> float:
         """Newest price that values a symbol: a quote's, or the close of a bar; NaN for none."""

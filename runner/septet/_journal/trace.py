@@ -53,7 +53,7 @@ def trace(reader: Reader, reference: str, symbol: int, time_ns: int) -> list[dic
     order = next(iter(mine.values()), reference)
     found: list[tuple[Entry, str, str]] = []
     for entry in reader.read():
-        found += [(entry, *said) for said in _steps(entry, order, mine, symbol, time_ns)]
+        found += [(entry, *row) for row in _steps(entry, order, mine, symbol, time_ns)]
     steps: list[dict[str, Any]] = []
     before = found[0][0].at_ns if found else 0
     for entry, step, text in found:

@@ -92,15 +92,15 @@ class Findings:
     def __str__(self) -> str:
         if self.broken:
             return self.broken
-        said = [f"good up to entry {self.last:,}"]
+        texts = [f"good up to entry {self.last:,}"]
         if self.lost is None:
-            said.append("how many are gone after that is not known")
+            texts.append("how many are gone after that is not known")
         elif self.lost and self.gone_with == "power":
             many = "1 entry" if self.lost == 1 else f"{self.lost:,} entries"
-            said.append(f"{many} after that lost with the power, for which nothing had left yet")
+            texts.append(f"{many} after that lost with the power, for which nothing had left yet")
         elif self.lost:
-            said.append(f"at most {self.lost:,} are gone after that")
-        return "; ".join([*said, *filter(None, (self.torn,)), *self.notes])
+            texts.append(f"at most {self.lost:,} are gone after that")
+        return "; ".join([*texts, *filter(None, (self.torn,)), *self.notes])
 
 
 class _Damaged(Exception):

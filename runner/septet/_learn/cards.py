@@ -183,8 +183,8 @@ def _contradiction(card: _Card) -> str:
         if not _FIRST_NS <= time_ns <= _LAST_NS:
             return f"{name}_ns, {time_ns}, lies outside of the years 1850 to 2116"
         if text != iso_time(time_ns):
-            said = one_line(text)[:60]
-            return f"{name} is {said}, and {name}_ns is {time_ns}, which is {iso_time(time_ns)}"
+            shown = one_line(text)[:60]
+            return f"{name} is {shown}, and {name}_ns is {time_ns}, which is {iso_time(time_ns)}"
     order = ("first_row", "last_row", "last_label", "trained_to")
     for one, other in pairwise(order):
         if getattr(card, f"{one}_ns") > getattr(card, f"{other}_ns"):

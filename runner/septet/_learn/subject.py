@@ -191,8 +191,8 @@ class _Comparison:
 
     def _refused(self, name: str, what: str, stored: Any, wanted: Any) -> ModelError:
         feature = name.partition(".")[0]
-        said = f"{what} of the feature {feature}"
-        return _differs(self._home, f".features.{feature}", said, stored, wanted)
+        text = f"{what} of the feature {feature}"
+        return _differs(self._home, f".features.{feature}", text, stored, wanted)
 
 
 def _parts(column: str) -> tuple[str, str]:

@@ -114,10 +114,10 @@ def _merged(parts: Sequence[_Part]) -> Alert:
 def _parts(event: m.Event, commands: Sequence[m.Command], symbols: Sequence[str]) -> list[_Part]:
     tripped = [each for each in commands if isinstance(each, m.Tripped) and not _is_first(each)]
     ended = [each for each in commands if isinstance(each, m.Cleared) and not _is_first(each)]
-    said = [each for each in commands if isinstance(each, m.Alerted)]
+    alerts = [each for each in commands if isinstance(each, m.Alerted)]
     drift = any(isinstance(each, m.Watched) and _is_drift(each) for each in commands)
     known = {_base(each.rule) for each in tripped} | {"halt"}
-    grave = {each.event for each in said if each.level in _GRAVE}
+    grave = {each.event for each in alerts if each.level in _GRAVE}
     if isinstance(event, m.Operated):
         parts = [_of_operated(event, tripped)]
     else:
@@ -129,7 +129,7 @@ def _parts(event: m.Event, commands: Sequence[m.Command], symbols: Sequence[str]
             known.add("rejected_order")
         elif not tripped:
             parts += [_of_cleared(ended, symbols)] if ended else []
-    for each in said:
+    for each in alerts:
         if each.event not in known:
             parts += _of_alerted(each, symbols, drift=drift)
     return parts

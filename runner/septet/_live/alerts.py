@@ -127,7 +127,7 @@ class Alerts:
         except Exception as error:  # a stranger's channel may raise anything
             own = error.hint if isinstance(error, SeptetError) else ""
             raise InputError(
-                f"monitoring.alerts: {self._said(error)}",
+                f"monitoring.alerts: {self._text_of(error)}",
                 hint=own or "set what it needs, or take monitoring.alerts out of the file",
             ) from None
         return channel
@@ -197,7 +197,7 @@ class Alerts:
                 self._notify("info", "alerts_work", {"text": "the alert channel works again"})
         else:
             self.counts.failed += 1
-            self._report("fails", f"an alert was not sent: {self._said(error)}")
+            self._report("fails", f"an alert was not sent: {self._text_of(error)}")
 
     def _called(self, alert: Alert) -> asyncio.Future[BaseException | None]:
         """Send in a thread; the future holds what was raised."""
@@ -243,7 +243,7 @@ class Alerts:
             self._secrets.append(value)
         return value
 
-    def _said(self, error: BaseException) -> str:
+    def _text_of(self, error: BaseException) -> str:
         """Say what was raised; the words of a stranger's error may hold a secret: none of them."""
         text = error.message if isinstance(error, SeptetError) else type(error).__name__
         for each in self._secrets:

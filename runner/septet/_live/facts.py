@@ -130,8 +130,8 @@ def describe(place: Place, loaded: Any, head: Head) -> None:
 
 def instruments_in(facts: Mapping[str, Any]) -> list[Instrument]:
     """Return what a run trades, in universe order, as its journal's head says it."""
-    said = facts["instruments"]
-    return [Instrument(symbol, **said[symbol]) for symbol in facts["symbols"]]
+    given = facts["instruments"]
+    return [Instrument(symbol, **given[symbol]) for symbol in facts["symbols"]]
 
 
 def _terms_of(instrument: Instrument) -> dict[str, float]:

@@ -52,8 +52,8 @@ def _reasons(run: Any) -> Sequence[str]:
     if run.strategy.data.candles.extra["calendar"] in (None, ROUND_THE_CLOCK):
         age_s, most_s = decision_age_s(run), _longest_s(run)
         if age_s is None or age_s > most_s:
-            said = "nothing was decided yet" if age_s is None else f"decided {age_s:.0f} s ago"
-            found.append(f"{said}, and {most_s:.0f} s is the longest that may take")
+            text = "nothing was decided yet" if age_s is None else f"decided {age_s:.0f} s ago"
+            found.append(f"{text}, and {most_s:.0f} s is the longest that may take")
     return found
 
 

@@ -182,19 +182,21 @@ def lines_of(
     line = _of_event(event, symbols)
     if line is not None:
         found.append(line)
-    said: Line | None = None
+    current: Line | None = None
     acting = {each.trace for each in commands if isinstance(each, m.Submit | m.Cancel)}
     for each in commands:
         line = _of_command(each, symbols)
         if line is not None and isinstance(each, m.Decided) and each.trace in acting:
             # An exit asks for nothing, and yet an order comes of it, or the cancel of its stop.
             line = "info", *line[1:]
-        if isinstance(each, m.Alerted) and said is not None:  # the same, louder: one line is enough
-            louder = said[2] if each.event != HALT else {**said[2], "text": each.text}
+        if (
+            isinstance(each, m.Alerted) and current is not None
+        ):  # the same, louder: one line is enough
+            louder = current[2] if each.event != HALT else {**current[2], "text": each.text}
             level = "info" if found[-1][0] == "info" else each.level
             found[-1] = level, each.event, louder
             line = None
-        said = line if isinstance(each, m.Tripped) else None
+        current = line if isinstance(each, m.Tripped) else None
         if line is not None:
             if each.trace:
                 line[2]["trace"] = each.trace

@@ -23,12 +23,12 @@ from septet._shell.monitors import RunMonitors
 from septet._shell.record import Floats, Ints, Record
 from septet._shell.watching import build_watchers
 
-__all__ = ["LiveMonitors", "Said", "health_of", "monitors_of"]
+__all__ = ["LiveMonitors", "Pending", "health_of", "monitors_of"]
 
 
 @dataclass
-class Said:
-    """What monitors said since they were asked last; `drift_ns` is when drift was read."""
+class Pending:
+    """Verdicts of monitors since the last call; `drift_ns` is when drift was read."""
 
     readings: list[Reading] = field(default_factory=list)
     acts: list[Act] = field(default_factory=list)
@@ -70,7 +70,7 @@ class LiveMonitors:
         self._inputs, self._engine, self._ready_after_ns = tuple(inputs), engine, ready_after_ns
         self._causes: dict[int, m.Cause] = {}
         self._else: str = "stored" if stored else "schedule"
-        self._said = Said()
+        self._pending = Pending()
 
     # ------------------------------------------------------------------ what the engine asks
 
@@ -96,13 +96,13 @@ class LiveMonitors:
         return self._received(MODEL, health.read(time_ns))
 
     def _received(self, name: str, readings: list[Reading]) -> Change:
-        said = self._said
-        said.readings += readings
+        pending = self._pending
+        pending.readings += readings
         for each in readings:
-            if each.verdict in ("retrain", "halt") and said.drift_ns is None:
-                said.drift_ns = each.time_ns
+            if each.verdict in ("retrain", "halt") and pending.drift_ns is None:
+                pending.drift_ns = each.time_ns
         acts = self.monitors.acts.take(name, readings)
-        said.acts += acts
+        pending.acts += acts
         return _change(acts)
 
     def after(self, t: int, LI: Ints, LF: Floats) -> Change:
@@ -110,12 +110,12 @@ class LiveMonitors:
         self.monitors.record.log(LI, LF)
         time_ns = int(self._engine().window.arrays["T"][layout.KNOWN, t])
         found = self.monitors.read(time_ns)
-        said = self._said
-        said.readings += found.readings
-        said.acts += found.acts
-        said.failed += found.failed
-        if found.asks and said.drift_ns is None:
-            said.drift_ns = time_ns
+        pending = self._pending
+        pending.readings += found.readings
+        pending.acts += found.acts
+        pending.failed += found.failed
+        if found.asks and pending.drift_ns is None:
+            pending.drift_ns = time_ns
         return found.change
 
     def matched(self, LI: Ints, LF: Floats) -> None:
@@ -124,10 +124,10 @@ class LiveMonitors:
 
     # ------------------------------------------------------------------ what the core says
 
-    def take(self) -> Said:
-        """Return what was said since the last call."""
-        said, self._said = self._said, Said()
-        return said
+    def take(self) -> Pending:
+        """Return the verdicts since the last call."""
+        pending, self._pending = self._pending, Pending()
+        return pending
 
     def ruled(self, curve: Curve) -> None:
         """Take in the account after a decision time."""

@@ -185,8 +185,8 @@ def _written(folder: Path) -> tuple[str, str]:
     """Return which run a folder is of, by what stands beside a journal that cannot be read."""
     try:
         with open_regular(folder / "manifest.json") as file:
-            said = decode_json(file.read(_LONGEST))
-        return str(said["run_id"]), str(said["mode"])
+            written = decode_json(file.read(_LONGEST))
+        return str(written["run_id"]), str(written["mode"])
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return "", ""
 

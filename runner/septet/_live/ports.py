@@ -65,7 +65,7 @@ def check_port(loaded: Any) -> list[Problem]:
 def _who(address: tuple[str, int]) -> list[str]:
     """Ask who listens on it: the strategies of a run of septet, or nobody known."""
     until = time.monotonic() + _ASK_S
-    said: Any = None
+    described: Any = None
     try:
         with closing(HTTPConnection(*address, timeout=_ASK_S)) as asked:
             asked.request("GET", "/healthz")
@@ -74,10 +74,10 @@ def _who(address: tuple[str, int]) -> list[str]:
                 part = answer.read1(_LARGEST)
                 body += part
                 if not part:
-                    said = decode_json(body)
+                    described = decode_json(body)
                     break
     except (OSError, ValueError, HTTPException, RecursionError):
         return []
-    runs = said.get("runs") if isinstance(said, dict) else None
+    runs = described.get("runs") if isinstance(described, dict) else None
     found = [each for each in runs if isinstance(each, dict)] if isinstance(runs, list) else []
     return [str(each["strategy"]) for each in found if "strategy" in each]

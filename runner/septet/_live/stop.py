@@ -101,7 +101,7 @@ class LoopWatch:
         self._tasks = tasks or Tasks("loop watch")
         self._stood_still, self._notify, self._bound_s = stood_still, notify, bound_s
         self._beat = time.monotonic()
-        self._said = False
+        self._reported = False
         self._closed = threading.Event()
         self._timer: Timer | None = None
         self._thread = threading.Thread(target=self._watch, name="loop-watch", daemon=True)
@@ -128,7 +128,7 @@ class LoopWatch:
     def _beaten(self) -> None:
         now = time.monotonic()
         still_s = now - self._beat - _BEAT_S
-        self._beat, self._said = now, False
+        self._beat, self._reported = now, False
         self._later()
         if still_s >= self._bound_s:
             self._stood_still(still_s)
@@ -136,8 +136,8 @@ class LoopWatch:
     def _watch(self) -> None:
         while not self._closed.wait(_BEAT_S):
             still_s = time.monotonic() - self._beat - _BEAT_S
-            if still_s >= self._bound_s and not self._said:
-                self._said = True
+            if still_s >= self._bound_s and not self._reported:
+                self._reported = True
                 frame = sys._current_frames().get(self._loop_thread)
                 where = traceback.format_stack(frame)[-1].strip() if frame is not None else ""
                 text = f"the loop has stood still for {still_s:.1f} s: {' '.join(where.split())}"

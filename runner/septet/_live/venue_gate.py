@@ -15,11 +15,11 @@ from septet.errors import RunError
 
 __all__ = ["GatedVenue"]
 
-_SAID = (
+_REPORTED = (
     m.Acked | m.Rejected | m.Uncertain | m.OrderSeen | m.NotFound | m.CancelFailed | m.Filled
     | m.OpenOrders | m.Holdings | m.VenueChanged | m.FiltersChanged | m.Skewed | m.Unreadable
 )  # fmt: skip
-"""What a venue may say. All other events are the shell's own."""
+"""Events that a venue may report; all others are made by the shell."""
 
 
 def _about(event: Any) -> m.About:
@@ -55,7 +55,7 @@ class GatedVenue:
     def __repr__(self) -> str:
         return repr(self._venue)
 
-    def _fault(self, event: Any, kind: Any = _SAID) -> str:
+    def _fault(self, event: Any, kind: Any = _REPORTED) -> str:
         """Return what is wrong with an event, and report it; it should be of a kind."""
         fault = fault_of(event, self._clock.now_ns())
         if not fault and isinstance(event, m.Filled):
@@ -157,7 +157,7 @@ class GatedVenue:
     async def close(self) -> None:
         await self._venue.close()
 
-    # ------------------------------------------------------------ what is said instead
+    # ------------------------------------------------------------ what is reported instead
 
     def _uncertain(self, client_id: str, text: str) -> m.Uncertain:
         text = f"the answer cannot be read: {text}"

@@ -19,18 +19,18 @@ Steps = Sequence[tuple[Step, str]]
 
 def not_compiled(error: BaseException, steps: Steps) -> PluginError:
     """Return what the compiler said of a step in one line."""
-    said = compiler_fault(error)
-    file, _, rest = said.partition(":")
+    text = compiler_fault(error)
+    file, _, rest = text.partition(":")
     line = rest.partition(":")[0]
     found = _step_at(file, int(line) if line.isdigit() else 0, steps)
     if found is None:
         wired = ", ".join(sorted({step.function.__name__ for step, _ in steps if step.function}))
         return PluginError(
-            f"a step cannot be compiled: {said}",
+            f"a step cannot be compiled: {text}",
             hint=f"steps of this plan: {wired}; try septet plugins check",
         )
     return PluginError(
-        f"{_title(*found)} cannot be compiled: {said}",
+        f"{_title(*found)} cannot be compiled: {text}",
         hint="a step allocates nothing, writes to no input, and uses numbers, math and helpers; "
         "compiled=False runs it as it is, slowly",
     )
@@ -90,8 +90,8 @@ class NamedEntries:
         step, place = line_in(error, [step for step, _ in self._steps])
         if step is None:
             return error
-        said = f"{type(error).__name__}: {words_of(error)}"
+        text = f"{type(error).__name__}: {words_of(error)}"
         return RunError(
-            f"{_title(step, owners[id(step)])} failed at {place}: {said}",
+            f"{_title(step, owners[id(step)])} failed at {place}: {text}",
             hint="a step answers NaN where there is no answer; septet plugins check tries it",
         )

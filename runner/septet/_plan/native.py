@@ -83,11 +83,11 @@ def _processor() -> str:
     """Name what machine code depends on: the processor and what it can do."""
     import llvmlite.binding as llvm
 
-    said = (
+    described = (
         llvm.get_process_triple(), llvm.get_host_cpu_name(),
         llvm.get_host_cpu_features().flatten(), str(llvm.llvm_version_info),
     )  # fmt: skip
-    return hashlib.sha256("|".join(said).encode()).hexdigest()[:12]
+    return hashlib.sha256("|".join(described).encode()).hexdigest()[:12]
 
 
 def _file(folder: Path) -> Path:

@@ -54,16 +54,16 @@ def escaped(text: str) -> str:
 
 def section(title: str, body: str, note: str = "", aside: str = "") -> str:
     """Build a section from markup; title and note are escaped."""
-    said = f'<p class="note">{escaped(note)}</p>' if note else ""
+    text = f'<p class="note">{escaped(note)}</p>' if note else ""
     return (
-        f'<section><div class="head"><h2>{escaped(title)}</h2>{aside}</div>{said}{body}</section>'
+        f'<section><div class="head"><h2>{escaped(title)}</h2>{aside}</div>{text}{body}</section>'
     )
 
 
 def chart(name: str, size: str, label: str) -> str:
     """Build the place that the script draws the chart `name` into."""
-    said = escaped(label)
-    return f'<div id="chart-{name}" class="chart {size}" role="img" aria-label="{said}"></div>'
+    text = escaped(label)
+    return f'<div id="chart-{name}" class="chart {size}" role="img" aria-label="{text}"></div>'
 
 
 def html_table(

@@ -155,8 +155,8 @@ def _tables(run: Run) -> str:
         sections.rejected(summary),
         "Decisions by the rule or reason that rejected them.",
     )
-    said = "".join(f"<li>{escaped(str(note))}</li>" for note in run.manifest.get("notes", []))
-    notes = f'<ul class="said">{said}</ul>' if said else ""
+    items = "".join(f"<li>{escaped(str(note))}</li>" for note in run.manifest.get("notes", []))
+    notes = f'<ul class="said">{items}</ul>' if items else ""
     return (
         section("Returns by month", sections.months(run), _whole_days(summary))
         + section("Trades", sections.trades(run), f"Times are UTC, amounts {run.facts.currency}.")

@@ -213,8 +213,8 @@ def trades(run: Run) -> str:
         f"{_trade_rows(frame, unit)}</div>"
         for name, frame in views.items()
     )
-    said = f"{TRADES_SHOWN} of {count(table.height)} are shown; trades.parquet holds them all."
-    return f'<p class="note">{said}</p><div class="buttons">{buttons}</div>{parts}'
+    text = f"{TRADES_SHOWN} of {count(table.height)} are shown; trades.parquet holds them all."
+    return f'<p class="note">{text}</p><div class="buttons">{buttons}</div>{parts}'
 
 
 def rejected(summary: Mapping[str, Any]) -> str:
@@ -275,14 +275,14 @@ def findings(run: Run) -> str:
         seen = "".join(
             f"<small>{escaped(str(example))}</small>" for example in item.get("examples", [])[:3]
         )
-        said = escaped(str(item.get("message", "")))
+        text = escaped(str(item.get("message", "")))
         rows.append(
             (
                 escaped(str(item.get("symbol") or item.get("source", ""))),
                 escaped(str(item.get("kind", ""))),
                 count(int(item.get("count", 0))) if item.get("count") else "",
                 escaped(str(item.get("policy", ""))),
-                said + seen,
+                text + seen,
             )
         )
     head = ("Series", "Finding", "#Count", "Done", "What, and the first examples (UTC)")
@@ -320,7 +320,7 @@ def verdict_table(run: Run) -> str:
     rows = []
     for (metric, symbol), part in table.group_by(["metric", "symbol"], maintain_order=True):
         last = part.sort("time").row(-1, named=True)
-        said = part.get_column("verdict").to_list()
+        verdicts = part.get_column("verdict").to_list()
         word = str(last["verdict"] or "ok")
         rows.append(
             (
@@ -330,7 +330,7 @@ def verdict_table(run: Run) -> str:
                 _figure(last["compared"] if last["compared"] is not None else last["value"]),
                 _figure(last["threshold"]),
                 f'<span class="badge {escaped(word)}">{escaped(word)}</span>',
-                *(count(said.count(name)) for name in ("warn", "block", "retrain", "halt")),
+                *(count(verdicts.count(name)) for name in ("warn", "block", "retrain", "halt")),
             )
         )
     head = (
@@ -387,7 +387,7 @@ def provenance(run: Run) -> str:
         for name, text in manifest.get("plugin_sources", {}).items()
     ]
     rows += [
-        (f"Check of {each['plugin']}", "; ".join(_said_of(each)))
+        (f"Check of {each['plugin']}", "; ".join(_check_lines(each)))
         for each in manifest.get("plugin_checks", ())
     ]
     rows += [(name, str(text)) for name, text in manifest.get("libraries", {}).items()]
@@ -398,7 +398,7 @@ def provenance(run: Run) -> str:
     return f"<details><summary>What this result depends on</summary>{table}</details>"
 
 
-def _said_of(check: Mapping[str, Any]) -> list[str]:
+def _check_lines(check: Mapping[str, Any]) -> list[str]:
     """Return what became of the check of a plugin, and what of it was not proved or not tried."""
     return [
         check["state"],

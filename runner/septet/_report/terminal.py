@@ -96,9 +96,9 @@ def _health(run: Run) -> str:
         return ""
     last = table.sort("time").group_by(["metric", "symbol"], maintain_order=True).last()
     bad = [row for row in last.iter_rows(named=True) if row["verdict"] not in ("ok", "", None)]
-    said = [_reading(row) for row in bad[:4]] + ([f"and {len(bad) - 4} more"] if bad[4:] else [])
+    texts = [_reading(row) for row in bad[:4]] + ([f"and {len(bad) - 4} more"] if bad[4:] else [])
     fine = [row for row in last.iter_rows(named=True) if row["metric"] == "auc" and row not in bad]
-    return "; ".join([*(said or ["ok"]), *map(_reading, fine)])
+    return "; ".join([*(texts or ["ok"]), *map(_reading, fine)])
 
 
 def _reading(row: Mapping[str, Any]) -> str:
@@ -110,9 +110,9 @@ def _reading(row: Mapping[str, Any]) -> str:
 
 def _speed(summary: Mapping[str, Any]) -> str:
     rate = summary.get("bars_per_second")
-    said = f", {number(rate, 0)} bars a second" if rate else ""
+    rate_text = f", {number(rate, 0)} bars a second" if rate else ""
     return (
-        f"{duration(summary['seconds'])} computing{said}; "
+        f"{duration(summary['seconds'])} computing{rate_text}; "
         f"{duration(summary['seconds_total'])} in all"
     )
 

@@ -46,8 +46,8 @@ def contract_breaks(result: RunResult) -> list[dict[str, str | int]]:
 
 def short_breaks(answers: Iterable[Mapping[str, Any]]) -> str | None:
     """Write rules and how often they gave an invalid answer in a cell; None if there are none."""
-    said = [f"{each['rule']} {each['times']}" for each in answers]
-    return ", ".join(said) or None
+    texts = [f"{each['rule']} {each['times']}" for each in answers]
+    return ", ".join(texts) or None
 
 
 def _plugin_of(resolved: Mapping[str, Any], rule: str) -> str:
@@ -61,30 +61,30 @@ def _plugin_of(resolved: Mapping[str, Any], rule: str) -> str:
 
 def breaks_text(breaks: list[dict[str, str | int]]) -> list[str]:
     """Say which rules answered what their kind does not allow, and how often."""
-    said = []
+    texts = []
     for each in breaks:
         times, since = int(each["times"]), f"first at {each['first']}"
         who = f"{each['rule']} ({each['plugin']})"
         kind = str(each["kind"])
         if kind == "sizing":
-            said.append(
+            texts.append(
                 f"The sizing gave no finite size above zero at {plural(times, 'decision')}: each "
                 f"entry was rejected; {who}, {since}."
             )
         elif kind in ("stop", "target"):
-            said.append(
+            texts.append(
                 f"A {kind} was no price or lay on the wrong side of the price at "
                 f"{plural(times, 'bar')}; {who}, {since}. On the wrong side it closes the position "
                 "at once; elsewhere the position had none."
             )
         elif kind in ("halt", "exit"):
-            said.append(
+            texts.append(
                 f"{who} gave neither true nor false at {plural(times, 'time')}, {since}: it counts "
                 "as true."
             )
         else:
-            said.append(
+            texts.append(
                 f"{who} gave {EXPECTED[kind]} at {plural(times, 'decision')}, {since}: each was "
                 "rejected."
             )
-    return said
+    return texts

@@ -125,12 +125,12 @@ def _average(seen: Evidence) -> str:
     digits = amount_digits(max(abs(net.low), abs(net.high)))
     low, high = number(net.low, digits), number(net.high, digits)
     mean = number(net.mean, digits, signed=True)
-    said = f"The average trade, {mean} {unit} (95 % interval {low} to {high} {unit}),"
+    sentence = f"The average trade, {mean} {unit} (95 % interval {low} to {high} {unit}),"
     if seen.net.low > 0:
-        return f"{said} was above zero in this sample{_beside_rise(seen)}"
+        return f"{sentence} was above zero in this sample{_beside_rise(seen)}"
     if seen.net.high < 0:
-        return f"{said} lost money after costs."
-    return f"{said} cannot be told from zero."
+        return f"{sentence} lost money after costs."
+    return f"{sentence} cannot be told from zero."
 
 
 def _beside_rise(seen: Evidence) -> str:

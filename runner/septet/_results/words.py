@@ -95,8 +95,8 @@ def count(value: int | None) -> str:
 
 def times(value: float | None) -> str:
     """Write a multiple: ``35.2x``."""
-    said = number(value, 1)
-    return said if said == UNDEFINED else f"{said}x"
+    text = number(value, 1)
+    return text if text == UNDEFINED else f"{text}x"
 
 
 def plural(value: int, word: str) -> str:

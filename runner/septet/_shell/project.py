@@ -145,13 +145,13 @@ def _sizing(session: Session, LF: Floats) -> list[str]:
     """Return the finite numbers the sizing rule saw, as JSON, one text an order."""
     names = ["equity", *session.plan.assembly.explained]
     values = LF[:, 6 : 6 + len(names)]
-    said = values.tolist()
+    lines = values.tolist()
     if np.isfinite(values).all():  # JSON writes a float as Python does
         form = ", ".join(f"{json.dumps(name)}: ".replace("%", "%%") + "%r" for name in names)
-        return [f"{{{form % tuple(line)}}}" for line in said]
+        return [f"{{{form % tuple(line)}}}" for line in lines]
     return [
         json.dumps({n: v for n, v in zip(names, line, strict=True) if math.isfinite(v)})
-        for line in said
+        for line in lines
     ]
 
 

@@ -51,10 +51,10 @@ def trade_problems(session: Session) -> list[Problem]:
     ]
     never = [each is not None and each.always and each.certain for each in obstacles]
     severity = "error" if all(never) else "warning"
-    said: set[str] = set()
+    reported: set[str] = set()
     for each in obstacles:
-        if each is not None and each.message not in said:
-            said.add(each.message)
+        if each is not None and each.message not in reported:
+            reported.add(each.message)
             found.append(
                 problem_at(
                     session.loaded.tree, each.path, each.message, hint=each.hint,

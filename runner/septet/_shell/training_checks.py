@@ -169,11 +169,11 @@ def _class_problems(session: Session, windows: Windows) -> list[Problem]:
             )
         ]  # fmt: skip
     name, count = ("up", ups) if ups <= downs else ("down", downs)
-    said = f"the most in one window is {count:,}" if count else "there is none in any window"
+    most_text = f"the most in one window is {count:,}" if count else "there is none in any window"
     return [
         problem_at(
             tree, ("model", "label"), severity=severity,
-            message=f"no window can be trained: too few rows are labelled {name}; {said}",
+            message=f"no window can be trained: too few rows are labelled {name}; {most_text}",
             expected=f"{rule.min_class:,} rows of each class (training.min_class) or more",
             hint=f"let the label ask for what happens oftener ({_of_label(block.extra['label'])}), "
             "or make training.train longer",

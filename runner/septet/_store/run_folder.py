@@ -180,8 +180,8 @@ class RunWriter:
 
     def _unwritten(self, name: str, problem: Exception) -> RunError:
         """Say which file could not be written, and why."""
-        said = problem.strerror if isinstance(problem, OSError) else None
-        why = said or str(problem).strip().partition("\n")[0].rpartition("IO error: ")[2]
+        reason = problem.strerror if isinstance(problem, OSError) else None
+        why = reason or str(problem).strip().partition("\n")[0].rpartition("IO error: ")[2]
         return RunError(
             f"the run could not be stored: writing {name} to {self._parent}: {why}",
             hint="make room there or name another folder with --out, and run again; "

@@ -69,13 +69,13 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a block: its rows, or why they were refused there; and what was said."""
+    """What came of a block: its rows, or why they were refused there; and its messages."""
 
     rows: list[dict[str, Any]]
     seconds: float
     refused: tuple[str, ...] = ()
     hint: str = ""
-    said: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ class _Opened:
     evaluator: Evaluator | None = None
     refused: tuple[str, ...] = ()
     hint: str = ""
-    said: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -205,8 +205,8 @@ def run_block(parcel: Parcel, block: Sequence[Setting], threads: int = 1) -> Ans
     with opened.lock:
         began = time.perf_counter()
         rows = opened.evaluator.evaluate(block) if opened.evaluator is not None else []
-        said, opened.said[:] = tuple(opened.said), []
-        return Answer(rows, time.perf_counter() - began, opened.refused, opened.hint, said)
+        logged, opened.messages[:] = tuple(opened.messages), []
+        return Answer(rows, time.perf_counter() - began, opened.refused, opened.hint, logged)
 
 
 def _close_all() -> None:
@@ -252,7 +252,7 @@ def _start(work: _Work, threads: int) -> _Opened:
     threadpool_limits(1)  # the cores are shared out by the cluster
     made = _Opened()
     count = threads if quick else 1
-    log = made.said.append
+    log = made.messages.append
     made.evaluator = open_evaluator(loaded, work.space, work.first_ns, count, log, numbers)
     return made
 
@@ -299,7 +299,7 @@ class ClusterEvaluator:
         self, pool: Pool, parcel: Parcel, space: Space, log: Callable[[str], None]
     ) -> None:
         self._pool, self._space, self._log = pool, space, log
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
         self._tickets = itertools.count()
         self._sent: dict[int, Sequence[Setting]] = {}
         refuse_others(parcel.machine, pool.describe())
@@ -358,9 +358,9 @@ class ClusterEvaluator:
         self._pool.send(ticket, block)
 
     def _heed(self, answer: Answer) -> None:
-        for message in answer.said:
-            if message not in self._said:
-                self._said.add(message)
+        for message in answer.messages:
+            if message not in self._logged:
+                self._logged.add(message)
                 self._log(message)
         if answer.refused:
             why = "; ".join(answer.refused)

@@ -98,14 +98,14 @@ class DaskPool:
         versions = self._client.get_versions()
         here, there = versions["client"]["packages"]["python"], versions["workers"]
         found: dict[str, dict[str, str] | str] = {}
-        for name, said in there.items():
-            python = said["packages"]["python"]
+        for name, text in there.items():
+            python = text["packages"]["python"]
             if python != here:
                 found[name] = f"python is {_plain(python)} there, {_plain(here)} here"
         rest = [name for name in there if name not in found]
         if rest:
             answers = self._client.run(describe, workers=rest, on_error="return")
-            found.update((name, _said(answer)) for name, answer in answers.items())
+            found.update((name, _description(answer)) for name, answer in answers.items())
         return found
 
     def begin(self, parcel: Parcel) -> None:
@@ -193,8 +193,8 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(before)
 
 
-def _said(answer: Any) -> dict[str, str] | str:
-    """A worker's description, or what it said instead."""
+def _description(answer: Any) -> dict[str, str] | str:
+    """A worker's description, or the text of its error."""
     if isinstance(answer, dict):
         return answer
     if isinstance(answer, ImportError | AttributeError):

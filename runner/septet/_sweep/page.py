@@ -30,8 +30,8 @@ __all__ = ["render", "write_page"]
 BEST_SHOWN: Final = 20
 PROBLEMS_SHOWN: Final = 20
 _EXAMPLES: Final = 3
-# What is told of the manifest in small print; everything else has a place of its own.
-_TOLD_ELSEWHERE: Final = ("space", "strategy_text", "resolved")
+# Keys of the manifest that are not listed in small print: each is shown elsewhere on the page.
+_SHOWN_ELSEWHERE: Final = ("space", "strategy_text", "resolved")
 _MEANINGS: Final = (
     (
         "Probabilistic Sharpe ratio (PSR)",
@@ -68,8 +68,8 @@ def _header(found: Findings, manifest: Mapping[str, Any], name: str) -> str:
         f"first decision {manifest['first_decision']}" if manifest.get("first_decision") else "",
     ]
     sub = " · ".join(fact for fact in facts if fact)
-    said = (escaped(text).replace(" %", "&nbsp;%") for text in paragraphs(found))
-    verdict = "".join(f"<p>{text}</p>" for text in said)
+    texts = (escaped(text).replace(" %", "&nbsp;%") for text in paragraphs(found))
+    verdict = "".join(f"<p>{text}</p>" for text in texts)
     return (
         f'<header><h1>{escaped(name)}</h1><p class="sub">{escaped(sub)}</p>'
         f'<div class="verdict {tone(found)}">{verdict}</div>{_tiles(found)}</header>'
@@ -195,8 +195,8 @@ def _best(found: Findings) -> str:
         front = [str(place), count(row["setting"]), *keys]
         own = [] if found.goal != "sortino" else [goal_text("sortino", row["sortino"])]
         cap = [percent(row[SIZE_CAP]) if row[SIZE_CAP] is not None else ""] * found.has_caps
-        said = (*front, *cap, *own, number(row["sharpe"]), *figures)
-        rows.append([escaped(text) for text in said])
+        cells = (*front, *cap, *own, number(row["sharpe"]), *figures)
+        rows.append([escaped(text) for text in cells])
     head = ["#", "#Setting", *(f"#{axis.name}" for axis in found.axes)]
     head += ["#Capped at"] if found.has_caps else []
     head += ["#Sortino"] if found.goal == "sortino" else []
@@ -245,8 +245,8 @@ def _values(found: Findings, row: Mapping[str, Any], place: int) -> str:
 
 
 def _reading() -> str:
-    said = "".join(f"<p><b>{escaped(name)}.</b> {escaped(text)}</p>" for name, text in _MEANINGS)
-    return section("How to read this", f'<div class="meaning">{said}</div>')
+    body = "".join(f"<p><b>{escaped(name)}.</b> {escaped(text)}</p>" for name, text in _MEANINGS)
+    return section("How to read this", f'<div class="meaning">{body}</div>')
 
 
 def _details(manifest: Mapping[str, Any]) -> str:
@@ -257,7 +257,7 @@ def _details(manifest: Mapping[str, Any]) -> str:
         parts.append(("What was swept", yaml_text(manifest["space"])))
     if manifest.get("resolved"):
         parts.append(("Every effective value", yaml_text(manifest["resolved"])))
-    rest = {name: value for name, value in manifest.items() if name not in _TOLD_ELSEWHERE}
+    rest = {name: value for name, value in manifest.items() if name not in _SHOWN_ELSEWHERE}
     if rest:
         parts.append(("What this result depends on", yaml_text(rest)))
     body = "".join(

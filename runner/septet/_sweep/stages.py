@@ -69,15 +69,15 @@ class StagedEvaluator(CompiledEvaluator):
     def _staged(
         self, part: Sequence[Setting], shares: Sequence[float], give_up: GiveUp
     ) -> list[dict[str, Any]]:
-        said = {each.number: (self._numbers.refused(each), "failed") for each in part}
-        going = [each for each in part if not said[each.number][0]]
+        problems = {each.number: (self._numbers.refused(each), "failed") for each in part}
+        going = [each for each in part if not problems[each.number][0]]
         courses = self._begin(going)
         last = self._session.aligned.times
         for stage, share in enumerate(shares):
             stop = self._first + int((last - self._first) * share)
             self._spread(iter([_Stretch(self, each, stop) for each in courses]))
             gone = give_up(stage, self._goals(courses, stop))
-            said.update((number, (why, "pruned")) for number, why in gone.items())
+            problems.update((number, (why, "pruned")) for number, why in gone.items())
             courses = [each for each in courses if each.setting.number not in gone]
         self._spread(iter([_Stretch(self, each, last) for each in courses]))
         numbers = [each.setting.number for each in courses]
@@ -85,7 +85,7 @@ class StagedEvaluator(CompiledEvaluator):
         return [
             row_of(self._space, each, done[each.number])
             if each.number in done
-            else failed_row(self._space, each, *said[each.number])
+            else failed_row(self._space, each, *problems[each.number])
             for each in part
         ]
 

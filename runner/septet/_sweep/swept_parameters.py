@@ -133,8 +133,8 @@ class Numbers:
 
     def refused(self, setting: Setting) -> str:
         """What the file's check says against a setting as far as it was asked; empty if nothing."""
-        said = (joint.refused.get(joint.of(setting), "") for joint in self.joints)
-        return next((each for each in said if each), "")
+        reasons = (joint.refused.get(joint.of(setting), "") for joint in self.joints)
+        return next((each for each in reasons if each), "")
 
     def capital(self, setting: Setting) -> float:
         """Cash a setting starts with."""

@@ -54,7 +54,7 @@ def check_values(loaded: Loaded, space: Space, visit: Visit | None = None) -> No
                 changed = variant(loaded, [FileSetting(axis.path, value.node)])
             except ConfigError as error:
                 refused += 1
-                wrong += [_said(each, axis, value) for each in error.problems]
+                wrong += [_with_value(each, axis, value) for each in error.problems]
                 continue
             if visit is not None:
                 visit(number, place, changed)
@@ -63,8 +63,8 @@ def check_values(loaded: Loaded, space: Space, visit: Visit | None = None) -> No
         raise ConfigError(problems)
 
 
-def _said(problem: Problem, axis: Axis, value: Value) -> Problem:
-    """Say which value it was, at its place, where the problem is about something else."""
+def _with_value(problem: Problem, axis: Axis, value: Value) -> Problem:
+    """Add the value and its place to a problem that names another key."""
     if problem.key == axis.key and problem.found:
         return problem
     mark = value.node.mark

@@ -25,9 +25,9 @@ _DOUBTS_SHOWN: Final = 10
 def overview(found: Findings) -> str:
     """Say how many settings were tried, and what became of those that have no result."""
     done, tried = found.count("done"), found.table.height
-    said = f"{plural(tried, 'setting')} tried"
+    text = f"{plural(tried, 'setting')} tried"
     if found.planned > tried:
-        said = f"{count(tried)} of {count(found.planned)} settings tried: the sweep is not complete"
+        text = f"{count(tried)} of {count(found.planned)} settings tried: the sweep is not complete"
     gone = [
         f"{count(found.count(word))} {said_of}"
         for word, said_of in (("failed", "failed"), ("pruned", "were put aside early"))
@@ -36,7 +36,7 @@ def overview(found: Findings) -> str:
     silent = done - found.ranked.height
     if silent:
         gone.append(f"{count(silent)} without a {GOAL_WORDS[found.goal]}")
-    return f"{said}{', ' if gone else ''}{', '.join(gone)}."
+    return f"{text}{', ' if gone else ''}{', '.join(gone)}."
 
 
 def _at_the_edge(found: Findings, best: dict[str, Any]) -> list[str]:
@@ -59,20 +59,20 @@ def choice(found: Findings) -> str:
     made = goal_text(found.goal, best[found.goal])
     if found.goal != "sharpe":
         made += f", Sharpe ratio {number(best['sharpe'])}"
-    said = [
+    sentences = [
         f"Best by {GOAL_WORDS[found.goal]}: setting {count(best['setting'])} ({values}), {made}.",
         _ratios(found, best),
     ]
     if (best["trades"] or 0) < ENOUGH_TRADES:
-        said.append(f"It made {plural(best['trades'] or 0, 'trade')}, too few to judge.")
+        sentences.append(f"It made {plural(best['trades'] or 0, 'trade')}, too few to judge.")
     edge = _at_the_edge(found, best)
     if edge:
-        said.append(f"It lies at the edge of what was tried: {', '.join(edge)}.")
+        sentences.append(f"It lies at the edge of what was tried: {', '.join(edge)}.")
     if best["sharpe"] is not None and best["sharpe"] > _UNLIKELY_SHARPE:
-        said.append(
+        sentences.append(
             "A Sharpe ratio this high is more often a mistake in data or costs than an edge."
         )
-    return " ".join(part for part in said if part)
+    return " ".join(part for part in sentences if part)
 
 
 def _ratios(found: Findings, best: dict[str, Any]) -> str:
@@ -87,18 +87,18 @@ def _ratios(found: Findings, best: dict[str, Any]) -> str:
         alone += ", measured against zero and not against holding"
     if best["dsr"] is None or found.chosen_from < 2:
         return f"{alone}."
-    said = (
+    sentence = (
         f"{alone}; as the best of {count(found.chosen_from)}, with {chance(best['dsr'])} (DSR), "
         f"for the best of as many worthless settings reaches {number(found.luck)} by luck."
     )
     if best["dsr"] < _SURE:
-        return f"{said} So it cannot be told from luck."
+        return f"{sentence} So it cannot be told from luck."
     if not found.over_holding:
         return (
-            f"{said} In this sample it stands above zero by more than the luck of the choice. How "
-            "much of that a rising market made is not measured, because settings went short."
+            f"{sentence} In this sample it stands above zero by more than the luck of the choice. "
+            "How much of that a rising market made is not measured, because settings went short."
         )
-    return f"{said} In this sample it stands above luck; one history is no promise."
+    return f"{sentence} In this sample it stands above luck; one history is no promise."
 
 
 def overfitted(found: Findings) -> str:
@@ -107,18 +107,18 @@ def overfitted(found: Findings) -> str:
     if seen.probability is None:
         return f"No overfitting probability: {seen.problem}."
     share = seen.probability
-    said = (
+    sentence = (
         f"Overfitting probability {chance(share)}: in so many of {count(len(seen.logits))} splits "
         "of the days into halves, the setting with the best Sharpe ratio in one half was no better "
         "than the middle one in the other."
     )
     if share <= _CARRIES:
-        return f"{said} Within these days the choice carried over; later days were not asked."
+        return f"{sentence} Within these days the choice carried over; later days were not asked."
     if share < _COIN[0]:
-        return f"{said} The choice carried over more often than not, and not reliably."
+        return f"{sentence} The choice carried over more often than not, and not reliably."
     than = "about" if share <= _COIN[1] else "no better than"
     return (
-        f"{said} That is {than} a coin toss: being best here says nothing of other days. "
+        f"{sentence} That is {than} a coin toss: being best here says nothing of other days. "
         "It compares the settings with one another: where all share one edge, it says that the "
         "choice among them does not matter, and nothing of the edge."
     )
@@ -129,13 +129,13 @@ def broken(found: Findings) -> str:
     rows = found.broken
     if not rows.height:
         return ""
-    said = (
+    sentence = (
         f"In {plural(rows.height, 'setting')} of {count(found.count('done'))} a rule gave answers "
         f"that its kind does not allow; the column {BREAKS} counts them."
     )
     best = found.best
     mine = None if best is None else best[BREAKS]
-    return f"{said} The best is one of them: {mine}." if mine else said
+    return f"{sentence} The best is one of them: {mine}." if mine else sentence
 
 
 def data_text(found: Findings) -> str:
@@ -150,11 +150,11 @@ def paragraphs(found: Findings) -> list[str]:
     """Return the whole verdict, a paragraph each."""
     doubt = unchecked_text(found.unchecked) if found.unchecked else ""
     capped = size_cap_text(found.table)
-    said = (
+    sentences = (
         overview(found), choice(found), data_text(found), doubt, capped, broken(found),
         overfitted(found),
     )  # fmt: skip
-    return [text for text in said if text]
+    return [text for text in sentences if text]
 
 
 def tone(found: Findings) -> str:

@@ -53,13 +53,13 @@ class _Printed:
 
     def __init__(self, stream: Any, package: str) -> None:
         self._stream, self._package = stream, package
-        self.said = ""
+        self.printed = ""
 
     def write(self, text: str) -> Any:
         frame = sys._getframe(1)
         root = str(frame.f_globals.get("__name__", "")).partition(".")[0]
         if root == self._package:
-            self.said = self.said or (
+            self.printed = self.printed or (
                 f"{frame.f_code.co_filename}:{frame.f_lineno}: it prints {text!r:.60}"
             )
             return len(text)
@@ -84,13 +84,15 @@ def silent(package: str) -> Iterator[None]:
     try:
         yield
     except BaseException as error:  # a stranger's method may raise anything
-        if not isinstance(error, NotTried) or not any(each.said for each in streams):
+        if not isinstance(error, NotTried) or not any(each.printed for each in streams):
             raise
     finally:
         sys.stdout, sys.stderr = before
     for each in streams:
-        if each.said:
-            raise StepError(f"{each.said}; what a plugin has to say is its answer, or an exception")
+        if each.printed:
+            raise StepError(
+                f"{each.printed}; what a plugin has to say is its answer, or an exception"
+            )
 
 
 def takes(built: Any, method: str, *arguments: str, **named: str) -> Any:

@@ -264,14 +264,14 @@ def remembers_as_declared(subject: Subject) -> None:
         return
     held = 24 * 14 if memory.kind == "anchored" else memory.bars
     bars = subject.bars(held + _SPREAD + _TAIL)
-    said = f"it declares a {memory.kind} memory of {held} bars"
-    _require_forgotten(subject, bars, said)
+    text = f"it declares a {memory.kind} memory of {held} bars"
+    _require_forgotten(subject, bars, text)
     if memory.kind == "fading":
         still = {name: values.copy() for name, values in bars.items()}
         for values in still.values():
             if values.dtype.kind == "f":
                 values[_SPREAD + 5 :] = values[_SPREAD + 5]
-        _require_forgotten(subject, still, f"{said} that stand still")
+        _require_forgotten(subject, still, f"{text} that stand still")
 
 
 def _require_forgotten(subject: Subject, bars: Columns, what: str) -> None:
@@ -446,10 +446,10 @@ def check_component(
             if check in _FATAL:
                 break
         except Exception as error:  # a stranger's step, or its declaration, may raise anything
-            said = (
+            reported = (
                 str(error) if isinstance(error, StepError) else f"{type(error).__name__}: {error}"
             )
-            failures.append(f"{check.__name__}: {placed(declaration, said)}")
+            failures.append(f"{check.__name__}: {placed(declaration, reported)}")
             break
     if failures:
         raise ConformanceError("\n".join([subject.name, *(f"  {each}" for each in failures)]))

@@ -238,7 +238,7 @@ def _readings(found: Any) -> list[tuple[Any, ...]]:
     ]
 
 
-SAID: Final = "the kit tries this channel"
+LOG_WORDS: Final = "the kit tries this channel"
 
 
 def _alerts(built: Any, case: Case) -> None:
@@ -252,10 +252,10 @@ def _alerts(built: Any, case: Case) -> None:
         )
     if hasattr(built, "check"):
         called(built.check, local.read)
-    called(send, "septet", SAID, local.read, "warning")
+    called(send, "septet", LOG_WORDS, local.read, "warning")
     arrived = [each.path + each.body.decode("utf-8", "replace") for each in local.requests]
     arrived += [path.read_text("utf-8") for path in local.folder.rglob("*") if path.is_file()]
-    if not any(_is_said(each) for each in arrived):
+    if not any(_is_reported(each) for each in arrived):
         raise StepError(
             f"{type(built).__name__}.send returns, and no text of the alert arrived ("
             f"{len(local.requests)} requests)"
@@ -264,7 +264,7 @@ def _alerts(built: Any, case: Case) -> None:
         return
     local.status = 500
     try:
-        send("septet", SAID, local.read, "failure")
+        send("septet", LOG_WORDS, local.read, "failure")
     except Exception:  # that is what it is asked for
         return
     raise StepError(
@@ -273,9 +273,9 @@ def _alerts(built: Any, case: Case) -> None:
     )
 
 
-def _is_said(text: str) -> bool:
+def _is_reported(text: str) -> bool:
     """Whether the alert stands in what arrived, plainly or as a part of an address."""
-    return SAID in text or SAID in unquote_plus(text)
+    return LOG_WORDS in text or LOG_WORDS in unquote_plus(text)
 
 
 # ---------------------------------------------------------------------------- venues

@@ -39,9 +39,9 @@ def test_a_level_at_which_no_stop_can_stand_is_said_once(
 ) -> None:
     bench = held(1.0, level, **instrument)
     assert bench.take(m.Submit) == []
-    (said,) = unplaced(bench)
-    assert why in said
-    assert "the engine watches the level" in said
+    (message,) = unplaced(bench)
+    assert why in message
+    assert "the engine watches the level" in message
     assert not bench.core.protected(0)
     bench.core.protect(0, 1.0, level)
     bench.after_s(120)
@@ -78,8 +78,8 @@ def test_a_rate_that_holds_a_stop_back_is_said() -> None:
     bench.hold(1.0)
     bench.core.protect(0, 1.0, 0.9 * PRICE)
     bench.proceed()
-    (said,) = unplaced(bench)
-    assert "(rate)" in said
+    (message,) = unplaced(bench)
+    assert "(rate)" in message
 
 
 def test_a_stop_that_the_venue_rejects_is_an_alarm_at_once() -> None:

@@ -48,9 +48,9 @@ def test_a_configuration_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["--config", str(tmp_path / "absent.json")]) == 2
     (tmp_path / "bad.json").write_text('{"symbols": 3}')
     assert main(["--config", str(tmp_path / "bad.json")]) == 2
-    said = capsys.readouterr().err
-    assert "was not read" in said
-    assert "$.symbols" in said
+    output = capsys.readouterr().err
+    assert "was not read" in output
+    assert "$.symbols" in output
 
 
 def test_a_configuration_survives_its_file() -> None:

@@ -239,14 +239,14 @@ class Trading:
             inner = Call("DELETE", call.path, {"newClientOrderId": ""})
             gone = self._cancelled(inner, old).body
         except Rejection as rejection:
-            said = {"code": rejection.code, "msg": rejection.text}
+            body = {"code": rejection.code, "msg": rejection.text}
             if not go_on:
                 data = {
                     "cancelResult": "FAILURE", "newOrderResult": "NOT_ATTEMPTED",
-                    "cancelResponse": said, "newOrderResponse": None,
+                    "cancelResponse": body, "newOrderResponse": None,
                 }  # fmt: skip
                 return Answer(400, _replace_failed(-2022, data))
-            gone = said
+            gone = body
         try:
             answer = self.place(call)
         except Rejection as rejection:
