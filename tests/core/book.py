@@ -63,7 +63,7 @@ class Position:
     since_entry: int = FAR
     mark: float = 0.0
     scale: float = 1.0
-    taken: int = 0
+    volume_used: int = 0
     gross: float = 0.0
     fees: float = 0.0
     entered: float = 0.0
@@ -75,7 +75,7 @@ class Position:
     liquidation: float = 0.0
     slippage: float = 0.0
     trade_ns: int = 0
-    owed: str = ""
+    exit_to_retry: str = ""
 
     def worth(self) -> float:
         """Value at the last close (quote)."""
@@ -163,8 +163,8 @@ class Account:
             self._liquidate(p, units, price, notional * rate)
         fee, net_units = notional * rate, units
         if units > 0 and s.received:
-            taken = math.ceil(units * rate)
-            net_units, fee = units - taken, taken / self.scale * price
+            fee_units = math.ceil(units * rate)
+            net_units, fee = units - fee_units, fee_units / self.scale * price
             self.cash -= notional
         else:
             self.cash -= math.copysign(notional, units) + fee
@@ -252,4 +252,4 @@ class Account:
         self.trades.append((k, p.side, p.trade_ns, *prices, quantity, pnl, *costs, reason))
         self.losses = self.losses + 1 if pnl < 0.0 else 0
         self.last_return, self.just_closed = pnl / p.entered, True
-        p.side, p.average, p.inside, p.held, p.owed = 0, NAN, False, 0, ""
+        p.side, p.average, p.inside, p.held, p.exit_to_retry = 0, NAN, False, 0, ""

@@ -1,4 +1,4 @@
-"""Small markets by hand: a few bars, a wish for each, and what came of them in plain words."""
+"""Small markets by hand: a few bars, a signal for each, and what came of them in plain words."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ class Simulated:
         self.cash = [c[2] for c in tables["curve"]]
 
 
-def simulate(wishes: str | Sequence[str], *markets: Bars, **keys: Any) -> Simulated:
-    """Run a strategy without costs whose wish at each bar is given by a letter.
+def simulate(signals: str | Sequence[str], *markets: Bars, **keys: Any) -> Simulated:
+    """Run a strategy without costs whose signal at each bar is given by a letter.
 
-    L long, S short (l and s less sure), - none, ? no answer of the model.
+    L long, S short (l and s with less confidence), - none, ? no answer of the model.
     """
     names = ("AAA/USDT", "BBB/USDT", "CCC/USDT")[: len(markets)]
     base: dict[str, Any] = {
@@ -60,6 +60,6 @@ def simulate(wishes: str | Sequence[str], *markets: Bars, **keys: Any) -> Simula
         "sizing": "fixed_quantity", "amount": 1.0, "after": 1000, "threshold": 0.1,
     }  # fmt: skip
     s = Settings(**(base | keys))
-    letters = [wishes] if isinstance(wishes, str) else list(wishes)
+    letters = [signals] if isinstance(signals, str) else list(signals)
     chances = [[SIGNALS[each] for each in line] for line in letters]
     return Simulated(tables_of(run_core(session_of(s, markets, 0), chances=chances)))

@@ -46,7 +46,7 @@ class Plain(Config):
 
 @signal(Reads, reasons=("quiet",))
 def signal_columns(of, level, up, down, confidence, side, held_bars, average_price, price):
-    """Follow the feature where the model is sure; leave what is old."""
+    """Follow the feature where the confidence of the model is high; leave what is old."""
     if confidence < 0.01 and up < down + 1.0:
         return math.nan, 0.0, 0
     if side != 0.0 and (held_bars > 12 or side * (price - average_price) > 30.0):

@@ -66,8 +66,8 @@ def _decisions(ran: Ran) -> list[tuple[Any, ...]]:
     table = decisions_of(ran.session, outcome)
     columns = [list(table[name]) for name in DECIDED]
     return [
-        (int(time), symbols.index(symbol), SIGNALS[wish], *rest)
-        for time, symbol, wish, *rest in zip(*columns, strict=True)
+        (int(time), symbols.index(symbol), SIGNALS[side], *rest)
+        for time, symbol, side, *rest in zip(*columns, strict=True)
     ]
 
 
@@ -94,7 +94,7 @@ def assert_agrees(ran: Ran, reference: Reference) -> None:
     book = reference.account
     theirs: dict[str, list[tuple[Any, ...]]] = {
         "decisions": [
-            (d.time_ns, d.symbol, d.wish, d.confidence, d.requested, d.granted, d.capped,
+            (d.time_ns, d.symbol, d.target, d.confidence, d.requested, d.granted, d.capped,
              d.rejected)
             for d in reference.decisions
         ],

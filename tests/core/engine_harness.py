@@ -83,7 +83,7 @@ class EngineHarness:
         return list(self.engine.fill(k, number, units, price, net_units, fee, False, self.now_ns))
 
     def bought(self) -> Place:
-        """Step until an entry is wished, and fill it at its price."""
+        """Step until an entry is signalled, and fill it at its price."""
         entry = self.order(self.step(2))
         self.fill(entry, entry.units, entry.price)
         return entry

@@ -26,7 +26,7 @@ class Decision:
 
     time_ns: int
     symbol: int
-    wish: float
+    target: float
     confidence: float
     requested: float = 0.0
     granted: float = 0.0
@@ -62,7 +62,7 @@ class Reference(Stops, Halts):
             halt.peak = self.s.capital
         self.day = -1
         self.minute, self.sent = -1, 0
-        self.last_wish = [NAN] * len(self.bars)
+        self.last_target = [NAN] * len(self.bars)
         self.sources = [self._made(b) for b in self.bars]
 
     @staticmethod
@@ -102,11 +102,11 @@ class Reference(Stops, Halts):
         if now in self.missed:  # nobody was there: what rested at the venue has met the bars
             for k, _ in here:
                 self.decisions.append(Decision(now, k, NAN, 0.0))
-                self.last_wish[k] = NAN
+                self.last_target[k] = NAN
             return
         self._halts(now)
-        wishes = [self._exits(k, i, now) for k, i in here]
-        candidates = [each for each in wishes if each is not None]
+        signals = [self._exits(k, i, now) for k, i in here]
+        candidates = [each for each in signals if each is not None]
         self._entries(candidates, now)
 
     # ------------------------------------------------------------------ 1 and 2: the bar
@@ -117,7 +117,7 @@ class Reference(Stops, Halts):
         at = self.times.index(now)
         rows, before = dict(here), self.times[at - 1] if at else now
         for k, position in enumerate(book.positions):
-            position.taken = 0  # and what was due while the symbol had no bar
+            position.volume_used = 0  # and what was due while the symbol had no bar
             until = int(self.bars[k].open_ns[rows[k]]) if k in rows else now
             self.account.fund(k, before, until, position.mark)
         for k, i in tradable:  # opens: reductions first, stops that the open jumped over included
@@ -173,7 +173,9 @@ class Reference(Stops, Halts):
                 self._expire(k, "unfilled", now)
         position.since_entry += 1
         for side, left in list(position.reentry_blocked.items()):
-            if isinstance(self.s.reentry, int) and (position.side != side or position.owed):
+            if isinstance(self.s.reentry, int) and (
+                position.side != side or position.exit_to_retry
+            ):
                 position.reentry_blocked[side] = left - 1  # closes from that of the exit's fill on
                 if left - 1 < 0:
                     del position.reentry_blocked[side]
@@ -224,14 +226,14 @@ class Reference(Stops, Halts):
     ) -> tuple[float, bool]:
         if order.kind in ("stop", "stop_limit") and side * (opened - order.trigger) < 0.0:
             return NAN, False
-        taken = self._cost(side, opened)
+        taker_price = self._cost(side, opened)
         if order.kind in ("market", "stop"):
-            return taken, False
+            return taker_price, False
         if side * (order.limit - opened) <= 0.0:
             return NAN, False
         if order.kind == "limit" and not arrives:
             return opened, True
-        return (taken if side * (order.limit - taken) > 0.0 else order.limit), False
+        return (taker_price if side * (order.limit - taker_price) > 0.0 else order.limit), False
 
     def _meet_within(self, k: int, i: int, now: int) -> None:
         bars, order = self.bars[k], self.account.orders[k]
@@ -266,7 +268,7 @@ class Reference(Stops, Halts):
             room = floor_lots(
                 s.participation * float(self.bars[k].volume[i]) * book.scale, book.lot
             )
-            room = max(0, room - position.taken)
+            room = max(0, room - position.volume_used)
             units = max(-room, min(room, units))
         short = False
         if s.spot and units > 0:
@@ -275,14 +277,14 @@ class Reference(Stops, Halts):
             if units > afford:
                 units, short = afford, True
         if units:
-            position.taken += abs(units)
+            position.volume_used += abs(units)
             side = position.side
             book.fill(k, order, units, price, maker, time_ns, inside)
             if side and position.side != side:
                 self._closed_by(position, side, order.reason)
             self.sizer.reported(book)
             if not order.reduces:
-                position.owed = ""
+                position.exit_to_retry = ""
         order.units -= units
         if abs(order.units) < book.lot:
             book.end(k, "filled", order.reason, time_ns)
@@ -307,17 +309,17 @@ class Reference(Stops, Halts):
 
     # ------------------------------------------------------------------ 7: signals and exits
 
-    def _wish(self, k: int, i: int) -> tuple[float, float, str, float]:
-        """Wish, confidence, reason, probability up."""
+    def _target_side(self, k: int, i: int) -> tuple[float, float, str, float]:
+        """Target side, confidence, reason, probability up."""
         s = self.s
         if self.chances is not None:
             up = self.chances[k][i]
             if math.isnan(up):
                 return NAN, 0.0, "not_finite", NAN
-            sure = 2.0 * abs(up - 0.5)
-            if sure < s.threshold or up == 0.5:
-                return NAN, sure, "below_threshold", up
-            return (1.0 if up > 0.5 else -1.0), sure, "", up
+            confidence = 2.0 * abs(up - 0.5)
+            if confidence < s.threshold or up == 0.5:
+                return NAN, confidence, "below_threshold", up
+            return (1.0 if up > 0.5 else -1.0), confidence, "", up
         close, age = self.bars[k].close, self.ages[k][i]
 
         def moved(back: int, sign: float) -> bool:
@@ -337,57 +339,57 @@ class Reference(Stops, Halts):
         """Step 7 for a symbol: exits go out at once; a candidate for entry is returned."""
         s, book = self.s, self.account
         position, order = book.positions[k], book.orders[k]
-        wish, sure, reason, up = self._wish(k, i)
-        if s.spot and wish == -1.0:
-            wish, reason = 0.0, "short_as_flat"
-        row = Decision(now, k, wish, sure, rejected=reason)
+        target, confidence, reason, up = self._target_side(k, i)
+        if s.spot and target == -1.0:
+            target, reason = 0.0, "short_as_flat"
+        row = Decision(now, k, target, confidence, rejected=reason)
         self.decisions.append(row)
-        if position.owed:  # an exit that waits is sent as soon as it may be
-            self._exit(k, position.owed, now)
+        if position.exit_to_retry:  # an exit that waits is sent as soon as it may be
+            self._exit(k, position.exit_to_retry, now)
             order = book.orders[k]
-        found = self._wished(k, i, row, order, up, now)
-        if position.owed and found is None:
+        found = self._candidate(k, i, row, order, up, now)
+        if position.exit_to_retry and found is None:
             row.rejected = "too_small"
-        self.last_wish[k] = wish
+        self.last_target[k] = target
         return found
 
-    def _wished(
+    def _candidate(
         self, k: int, i: int, row: Decision, order: Order | None, up: float, now: int
     ) -> tuple[int, int, float, Decision] | None:
-        s, book, wish = self.s, self.account, row.wish
+        s, book, target = self.s, self.account, row.target
         position = book.positions[k]
         if s.reentry == "rearm":
-            position.reentry_blocked = {x: 0 for x in position.reentry_blocked if x == wish}
+            position.reentry_blocked = {x: 0 for x in position.reentry_blocked if x == target}
         side, queued = position.side, book.queued[k]
         if queued is not None:  # what is held is being closed: the entry behind it may be unwanted
-            if wish == 0.0 or (s.opposite and wish * queued.units < 0):
-                book.drop(k, "cancelled", "exit" if wish == 0.0 else "opposite", now)
+            if target == 0.0 or (s.opposite and target * queued.units < 0):
+                book.drop(k, "cancelled", "exit" if target == 0.0 else "opposite", now)
             return None
         if order is not None and not order.reduces:
             side = 1 if order.units > 0 else -1
-        if not side or self._enters_again(k, i, wish, order):
-            return (k, i, wish, row) if wish in (1.0, -1.0) else None
-        if s.model and wish == side:
+        if not side or self._enters_again(k, i, target, order):
+            return (k, i, target, row) if target in (1.0, -1.0) else None
+        if s.model and target == side:
             position.held = 0
-        leave = self._why_leave(position, side, wish, up, now)
+        leave = self._why_leave(position, side, target, up, now)
         if not leave:
             free = book.orders[k] is None
-            resize = s.band is not None and position.side and free and not position.owed
-            if resize and wish == side:
+            resize = s.band is not None and position.side and free and not position.exit_to_retry
+            if resize and target == side:
                 return (k, i, float(side), row)
             return None
         due = None
         if order is not None and not order.reduces:
-            if leave == "opposite" and wish == position.side:  # a flip is taken back: what is held
+            if leave == "opposite" and target == position.side:  # a flip is cancelled: what is held
                 if s.model:  # stays, unless it is left for another reason
                     position.held = 0
-                leave = self._why_leave(position, position.side, wish, up, now)
+                leave = self._why_leave(position, position.side, target, up, now)
             book.end(k, "cancelled", leave or "opposite", now)
             due = self._due_of_closing(position, order)
         if not leave:
             return None
         if not s.spot and leave == "opposite" and book.orders[k] is None:
-            return (k, i, wish, row)
+            return (k, i, target, row)
         if position.side:
             self._exit(k, leave, now, due)
         return None
@@ -397,23 +399,23 @@ class Reference(Stops, Halts):
         turns = order.kind == "market" and order.units * position.units < 0
         return order.active_ns if turns else None
 
-    def _enters_again(self, k: int, i: int, wish: float, order: Order | None) -> bool:
-        """A position below the minimum notional blocks no entry: of a new wish, or while it waits
-        to be sold.
+    def _enters_again(self, k: int, i: int, target: float, order: Order | None) -> bool:
+        """A position below the minimum notional does not block an entry of a new target side, nor
+        one while it waits to be sold.
         """
         position = self.account.positions[k]
         small = not self.account.may_send(position.units, float(self.bars[k].close[i]))
-        if order is not None or not small or wish != position.side:
+        if order is not None or not small or target != position.side:
             return False
-        return bool(position.owed) or self.last_wish[k] != wish
+        return bool(position.exit_to_retry) or self.last_target[k] != target
 
-    def _why_leave(self, position: Position, side: int, wish: float, up: float, now: int) -> str:
+    def _why_leave(self, position: Position, side: int, target: float, up: float, now: int) -> str:
         s = self.s
         after = s.after if s.after is not None else (3 if s.model else None)
         why = ""
-        if wish == 0.0:
+        if target == 0.0:
             why = "exit"
-        elif s.opposite and wish == -side:
+        elif s.opposite and target == -side:
             why = "opposite"
         elif position.side and after is not None and position.held >= after:
             why = "after"
@@ -430,16 +432,16 @@ class Reference(Stops, Halts):
         order = book.orders[k]
         if order is not None:
             if order.reduces and abs(order.units) >= units:
-                if reason == position.owed:  # all of it is on its way
-                    position.owed = ""
+                if reason == position.exit_to_retry:  # all of it is on its way
+                    position.exit_to_retry = ""
                 return
             book.end(k, "cancelled", reason, now)
         if units and not book.may_send(units, position.mark):
-            if not position.owed:
-                position.owed = reason
+            if not position.exit_to_retry:
+                position.exit_to_retry = reason
                 self._closed_by(position, position.side, reason)
         elif units:
-            position.owed = ""
+            position.exit_to_retry = ""
             way = -1 if position.units > 0 else 1
             price = position.mark
             self._place(k, "market", way * units, reason, now, True, NAN, NAN, price, active_ns)
@@ -476,7 +478,7 @@ class Reference(Stops, Halts):
         if reason == "rebalance":
             row.granted = units / self.account.scale
         if reason == "entry":
-            position.owed = ""
+            position.exit_to_retry = ""
             if position.side == side and not self.account.may_send(position.units, price):
                 position.entry_ns, position.held, position.best = now, 0, price
         if flips and kind != "market":  # it rests: what is held is closed at market before it
@@ -489,7 +491,7 @@ class Reference(Stops, Halts):
                 )  # fmt: skip
                 position.since_entry = 0
                 return
-            position.owed = ""
+            position.exit_to_retry = ""
         self._place(k, kind, units, reason, now, reason == "rebalance", limit, trigger, price)
         if reason == "entry":
             position.since_entry = 0

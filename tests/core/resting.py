@@ -58,13 +58,13 @@ class Stops:
         return float((amount * p.average - margin) / (amount - abs(amount) * self.s.maintenance))
 
     def _rests(self, p: Any, level: float) -> bool:
-        """Whether an order at a level may be sent: else what touches it makes an exit owed."""
+        """Whether an order at a level may be sent; else a touch makes an exit that is retried."""
         return self.account.may_send(floor_lots(abs(p.units), self.account.lot), level)
 
     def _owe(self, p: Any, reason: str, *, blocks_reentry: bool) -> None:
-        if p.owed:
+        if p.exit_to_retry:
             return
-        p.owed = reason
+        p.exit_to_retry = reason
         if blocks_reentry:
             self._block_reentry(p, p.side)
 
@@ -84,7 +84,7 @@ class Stops:
         whole = floor_lots(abs(p.units), self.account.lot)
         leaving = order is not None and order.reduces and abs(order.units) >= whole
         if leaving and order.active_ns <= int(bars.open_ns[i]) and not self._bust(k, i):
-            return  # an exit under way has taken this bar's volume
+            return  # an exit in flight has used this bar's volume
         side = float(p.side)
         opened = p.average if p.inside else float(bars.open[i])
         stop, reason, target, (wait, name) = self._levels(k, i, opened)
@@ -134,7 +134,7 @@ class Stops:
         side = p.side
         if kind == "limit" and self.s.participation is not None:
             volume = self.s.participation * float(self.bars[k].volume[i]) * book.scale
-            if floor_lots(volume, book.lot) <= p.taken:
+            if floor_lots(volume, book.lot) <= p.volume_used:
                 return  # a limit that nothing is left for rests on
         before = book.orders[k]
         if before is not None:

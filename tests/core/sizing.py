@@ -206,8 +206,8 @@ class Sizer:
         gross = sum(map(abs, notionals))
         rooms: list[tuple[str, float]] = []
 
-        def room(share: float, taken: float) -> float:
-            return (share * equity - taken) / (price + share * extra)
+        def room(share: float, used: float) -> float:
+            return (share * equity - used) / (price + share * extra)
 
         for name in CAPS:
             if name not in self.limits:
@@ -240,21 +240,21 @@ class Sizer:
         names, least = self.s.symbols, math.inf
         for group in groups.values():
             if names[k] in group["symbols"]:
-                taken = sum(abs(notionals[names.index(each)]) for each in group["symbols"])
-                least = min(least, room(group["max"], taken))
+                used = sum(abs(notionals[names.index(each)]) for each in group["symbols"])
+                least = min(least, room(group["max"], used))
         return least
 
     def _alike(self, k: int, side: int, keys: Mapping[str, Any], notionals: list[float]) -> float:
         """Notional of what moves with a symbol, sides counted in, itself included."""
-        taken = abs(notionals[k])
+        used = abs(notionals[k])
         for other, notional in enumerate(notionals):
             if other == k or notional == 0.0:
                 continue
             toward = 1.0 if notional > 0.0 else -1.0
             value = side * toward * self._correlation(k, other, int(str(keys["window"]).split()[0]))
             if value > keys["above"] or math.isnan(value):
-                taken += abs(notional)
-        return taken
+                used += abs(notional)
+        return used
 
     def _correlation(self, a: int, b: int, window: int) -> float:
         """Correlation of log returns over the common bars of the last `window` times."""

@@ -118,10 +118,10 @@ def test_no_bar_gives_more_than_its_share_of_volume(data):
     s, session = drawn(data, participation=0.1)
     for t, ran, begun in steps(session):
         LI, LF = ran.log
-        taken = [0.0] * len(s.symbols)
+        traded = [0.0] * len(s.symbols)
         for kind, k, moved in zip(LI[begun:, 0], LI[begun:, 2], LF[begun:, 0], strict=True):
-            taken[k] += abs(moved) if kind == layout.FILL else 0.0
-        for k, units in enumerate(taken):
+            traded[k] += abs(moved) if kind == layout.FILL else 0.0
+        for k, units in enumerate(traded):
             if units:
                 room = 0.1 * session.aligned.X[k, layout.VOLUME, row_of(ran, t, k)]
                 assert units / float(ran.batch.state.B[k, layout.SCALE]) <= room * (1.0 + 1e-9)
@@ -129,7 +129,7 @@ def test_no_bar_gives_more_than_its_share_of_volume(data):
 
 @given(st.data())
 @settings(max_examples=examples(EXAMPLES))
-def test_a_wish_to_leave_is_always_answered_by_an_order_for_all_of_it(data):
+def test_a_signal_to_exit_is_always_answered_by_an_order_for_all_of_it(data):
     """A reduction is never rejected: no limit, halt, budget or other order stands before it.
 
     One worth less than the minimum notional waits, and its reason is kept.
@@ -141,8 +141,8 @@ def test_a_wish_to_leave_is_always_answered_by_an_order_for_all_of_it(data):
             i, side = row_of(ran, t, k), int(whole[k, layout.OPEN_SIDE])
             if i < 0 or side == 0:
                 continue
-            wish = int(ran.batch.D[k, layout.D_SIGNAL, i] & layout.SIGNAL) - 2  # -2 is none
-            if wish == 0.0 or (s.opposite and wish == -side):
+            target = int(ran.batch.D[k, layout.D_SIGNAL, i] & layout.SIGNAL) - 2  # -2 is none
+            if target == 0.0 or (s.opposite and target == -side):
                 lots = abs(B[k, layout.UNITS]) // B[k, layout.LOT] * B[k, layout.LOT]
                 if lots / B[k, layout.SCALE] * B[k, layout.MARK] < s.min_notional:
                     assert whole[k, layout.EXIT_TO_RETRY] > 0 or whole[k, layout.WORKING] == 1

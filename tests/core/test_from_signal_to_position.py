@@ -18,7 +18,7 @@ def test_none_keeps_what_is_there():
     assert simulate("L---", calm(4)).fills == [(1, 1.0, 100.0)]
 
 
-def test_same_wish_while_held_adds_nothing():
+def test_same_signal_while_held_adds_nothing():
     assert simulate("LLLL", calm(4)).fills == [(1, 1.0, 100.0)]
 
 
@@ -53,7 +53,7 @@ def test_a_resize_says_what_it_asks_for_and_gets(side, price):
     assert abs(out.granted[2] - out.requested[2]) < 0.1
 
 
-def test_opposite_wish_is_one_flip_order_booked_as_two_trades():
+def test_opposite_signal_is_one_flip_order_booked_as_two_trades():
     out = simulate("LSS", calm(3), spot=False)
     assert out.fills == [(1, 1.0, 100.0), (2, -2.0, 100.0)]
     assert [t[:2] for t in simulate("LSSL-", calm(5), spot=False).trades] == [
@@ -62,7 +62,7 @@ def test_opposite_wish_is_one_flip_order_booked_as_two_trades():
     ]
 
 
-def test_opposite_wish_of_a_working_entry_takes_its_place():
+def test_opposite_signal_of_a_working_entry_takes_its_place():
     out = simulate("LS-", calm(3), spot=False, order="limit", offset=0.04, time_in_force=3)
     assert [o[2] for o in out.orders] == [1.0, -1.0]
     assert out.ended[0] == (2, "cancelled", "opposite")
@@ -191,7 +191,7 @@ def test_exit_below_leaves_when_confidence_falls_under_it():
     assert out.orders[-1][3] == "below"
 
 
-def test_on_spot_a_short_wish_means_flat():
+def test_on_spot_a_short_signal_means_flat():
     out = simulate("LS-", calm(3))
     assert out.rejected[1] == "short_as_flat"
     assert out.signals[1] == 0.0

@@ -29,7 +29,7 @@ def tables(
 ) -> tuple[list[Row], list[Row]]:
     """Status and reason of each order, side and exit reason of each trade.
 
-    The third bar wishes short what the second bought.
+    The third bar signals short after the second bought.
     """
     rows = [(*row, (volumes or {}).get(n, 1e6)) for n, row in enumerate(flat_market("+-====="))]
     session = session_of(Settings(**(BASE | keys)), [bars_of(rows, skip=skip)], 1)

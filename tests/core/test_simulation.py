@@ -226,16 +226,16 @@ def test_a_stop_that_the_market_has_passed_is_worth_what_the_market_pays():
     assert out.rejected[5:7] == ["too_small"] * 2
 
 
-@pytest.mark.parametrize("wishes", ["L-SL----", "L--L----"])
-def test_a_position_below_the_minimum_notional_blocks_no_entry(wishes):
+@pytest.mark.parametrize("signals", ["L-SL----", "L--L----"])
+def test_a_position_below_the_minimum_notional_blocks_no_entry(signals):
     out = simulate(
-        wishes, bars_of(THIN), amount=10.0, participation=0.1, min_notional=50.0, lot=0.1
+        signals, bars_of(THIN), amount=10.0, participation=0.1, min_notional=50.0, lot=0.1
     )
     assert out.fills == [(1, pytest.approx(0.3), 100.0), (4, 10.0, 100.0)]
     assert out.trades == []  # it is one trade, and it is open
 
 
-def test_the_same_wish_adds_nothing_to_a_position_below_the_minimum_notional():
+def test_the_same_signal_adds_nothing_to_a_position_below_the_minimum_notional():
     out = simulate("LLLLL", bars_of(THIN[:5]), amount=10.0, participation=0.1, min_notional=50.0,
                lot=0.1)  # fmt: skip
     assert out.fills == [(1, pytest.approx(0.3), 100.0)]

@@ -235,8 +235,8 @@ def test_a_short_that_pays_funding_is_liquidated_nearer():
 def test_an_exit_that_meets_an_open_beyond_the_margin_is_a_liquidation():
     rows = [CALM, CALM, CALM, (70, 71, 69, 70), CALM]
     for markets in (1, 2):
-        wishes = ["L-S--", "-----"][:markets]
-        out = simulate(wishes, *[bars_of(rows)] * markets, spot=False, leverage=10.0, taker=0.001)
+        signals = ["L-S--", "-----"][:markets]
+        out = simulate(signals, *[bars_of(rows)] * markets, spot=False, leverage=10.0, taker=0.001)
         assert [t[:2] for t in out.trades] == [(1, "liquidation")]
         assert out.trades[0][2] == pytest.approx(-10.0 - 0.1)
 

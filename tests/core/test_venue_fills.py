@@ -113,7 +113,7 @@ def test_an_order_that_ended_twice_ended_once():
     assert not placed(harness.engine.go_on(0, harness.now_ns)), (
         "a rejected entry is not tried again"
     )
-    assert len(placed(harness.step())) == 1, "the next decision is free to wish it again"
+    assert len(placed(harness.step())) == 1, "the next decision is free to signal it again"
 
 
 def test_a_fill_after_the_end_is_booked_all_the_same():

@@ -68,7 +68,7 @@ def test_a_touched_stop_leaves_at_market_once_and_blocks_reentry(side):
     blocked = layout.BLOCKED_LONG if side > 0 else layout.BLOCKED_SHORT
     assert int(harness.engine.state.I[0, blocked]) == 1
     harness.fill(exit_, exit_.units, touched)
-    assert not placed(harness.step()), "the wish has not differed yet"
+    assert not placed(harness.step()), "the signal has not differed yet"
     assert harness.reasons[harness.engine.decision(0).rejected] == "reentry_blocked"
 
 
@@ -142,7 +142,7 @@ def test_a_mark_trips_a_halt_once_and_flattens():
     assert cleared == [Cleared(harness.now_ns, 0)]
     assert harness.engine.state.A[layout.PEAK] == harness.engine.equity
     assert harness.engine.resume(harness.now_ns) == []
-    assert placed(harness.step(2)), "the wish has differed meanwhile"
+    assert placed(harness.step(2)), "the signal has differed meanwhile"
 
 
 def test_the_base_of_the_day_is_that_of_a_decision_time():

@@ -181,7 +181,7 @@ def test_a_call_that_raises_is_said_and_its_owner_told(monkeypatch: pytest.Monke
         await wait_until(lambda: bool(reported))
         task = tasks.once("ask", asyncio.sleep(60), failed=reported.append)
         await asyncio.sleep(0)
-        tasks.cancel(task)  # the owner's own wish
+        tasks.cancel(task)  # the owner's own request
         with pytest.raises(KeyError):
             await tasks.once("awaited", boom())
         await wait_until(lambda: not tasks.calls())

@@ -127,9 +127,9 @@ def test_a_feed_that_stays_down_is_dialled() -> None:
     clock.advance(29 * SECOND)
     assert dog.redial() is None
     clock.advance(2 * SECOND)
-    wish = dog.redial()
-    assert wish is not None
-    assert "quotes" in wish.reason
+    request = dog.redial()
+    assert request is not None
+    assert "quotes" in request.reason
     assert dog.redial() is None
 
 
@@ -159,9 +159,9 @@ def test_flapping_does_not_reset_the_back_off() -> None:
         clock.advance(31 * SECOND)
         dog.poll()
         for _ in range(80):
-            wish = dog.redial()
-            if wish is not None:
-                numbers.append(wish.number)
+            request = dog.redial()
+            if request is not None:
+                numbers.append(request.number)
                 break
             clock.advance(SECOND)
         dog.received("quotes", 0)
@@ -175,9 +175,9 @@ def test_flapping_does_not_reset_the_back_off() -> None:
         clock.advance(29 * SECOND)
     clock.advance(31 * SECOND)
     dog.poll()
-    wish = dog.redial()
-    assert wish is not None
-    assert wish.number == 1
+    request = dog.redial()
+    assert request is not None
+    assert request.number == 1
 
 
 def test_the_usual_silences_shrink_with_the_bar() -> None:

@@ -194,13 +194,13 @@ def test_a_late_fill_of_an_order_that_was_given_up_is_sold():
     assert (run.units[0], run.order_units[0], run.order_reason[0]) == (2.0, -2.0, R_LATE_FILL)
 
 
-@pytest.mark.parametrize(("code", "owed"), [(31, 0), (30, 31)], ids=["target", "stop"])
-def test_a_target_that_a_venue_ended_rests_again_and_a_stop_goes_on(code: int, owed: int):
+@pytest.mark.parametrize(("code", "retried"), [(31, 0), (30, 31)], ids=["target", "stop"])
+def test_a_target_that_a_venue_ended_rests_again_and_a_stop_goes_on(code: int, retried: int):
     run = holding(2.0)
     with set_to(PROTECTIVE=(Fixed(95.0, 30),), TARGETS=(Fixed(105.0, 31),)):
         venue_fills.venue_triggered(0, code, 60, run)
         venue_fills.venue_ended(0, int(run.order_id[0]), layout.STATUS_EXPIRED, 61, run)
-    assert (run.working[0], run.exit_to_retry[0]) == (0, owed)
+    assert (run.working[0], run.exit_to_retry[0]) == (0, retried)
 
 
 def test_what_is_left_of_an_order_works_on_after_a_fill():

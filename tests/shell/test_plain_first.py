@@ -44,12 +44,12 @@ def opened(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("wish", "bars", "plain"),
+    ("setting", "bars", "plain"),
     [("auto", 400, True), ("auto", PLAIN_BARS + 1, False), ("always", 400, False),
      ("never", PLAIN_BARS + 1, True), ("", 400, True)],
 )  # fmt: skip
-def test_the_length_of_the_history_decides(wish, bars, plain, opened, monkeypatch):
-    monkeypatch.setenv(COMPILE, wish)
+def test_the_length_of_the_history_decides(setting, bars, plain, opened, monkeypatch):
+    monkeypatch.setenv(COMPILE, setting)
     session = opened(bars)
     assert plain_bars(session) == bars
     choose_plain(session)

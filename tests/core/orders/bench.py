@@ -53,7 +53,7 @@ class Bench(World):
         """Return the prices of the fills that were booked."""
         return [each.fill.price for each in self.outcomes if isinstance(each, Booked)]
 
-    # ------------------------------------------------------------------ wishes
+    # ------------------------------------------------------------------ requests
 
     def order(self, number: int, quantity: float = 1.0, **rest: Any) -> m.Submit:
         """Place a parent; return the request that leaves."""

@@ -81,7 +81,7 @@ def entry(world: World, number: int, k: int) -> None:
 
 
 def wind_down(world: World) -> None:
-    """Stop the faults, take every wish back, and wait."""
+    """Stop the faults, withdraw every request, and wait."""
     world.faults, world.dies = Faults(), 0.0
     operated(world, "resume")
     for k in range(world.symbols):

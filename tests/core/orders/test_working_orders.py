@@ -45,7 +45,7 @@ def test_a_stop_that_fills_says_so_before_its_fill_is_booked() -> None:
     assert names == ["Triggered", "Booked", "Booked", "StopEnded"]
     assert bench.outcomes[-1].rest == 0.0  # type: ignore[union-attr]
     assert bench.outcomes[1].parent == -1  # type: ignore[union-attr]
-    assert bench.take(m.Submit) == [], "the wish went with it"
+    assert bench.take(m.Submit) == [], "the request was dropped as well"
     bench.hold(2.0)
     bench.core.protect(0, 2.0, 95.0)
     bench.proceed()
@@ -108,7 +108,7 @@ def test_no_more_is_protected_than_there_is() -> None:
     assert bench.only(m.Submit).quantity == 1.0
 
 
-def test_a_wish_for_no_stop_cancels_it() -> None:
+def test_a_request_for_no_stop_cancels_it() -> None:
     bench, stop = protected()
     bench.core.protect(0, 0.0, 0.0)
     bench.proceed()

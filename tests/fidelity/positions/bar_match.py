@@ -155,9 +155,9 @@ def _stop_out(run: State, symbol: str, price: Fraction, time_ns: int) -> None:
     """Close all at the stop, or owe it where the order may not be sent."""
     trade, held = run.trade[symbol], run.held(symbol)
     if not run.may_send(symbol, held.units, price):
-        if symbol not in run.owed:
+        if symbol not in run.exits_to_retry:
             run.report(symbol, "too_small", trade.stop_name)
-            run.owed[symbol] = trade.stop_name
+            run.exits_to_retry[symbol] = trade.stop_name
             run.block(symbol, trade.side)
         return
     for order in run.working(symbol):
@@ -170,7 +170,7 @@ def _stop_out(run: State, symbol: str, price: Fraction, time_ns: int) -> None:
 def _take_levels(run: State, symbol: str) -> list[tuple[Fraction, str, int]]:
     """Return the levels above a long position (below a short) at which it takes, nearest first."""
     trade, held = run.trade.get(symbol), run.held(symbol)
-    if trade is None or symbol in run.owed:
+    if trade is None or symbol in run.exits_to_retry:
         return []
     found: list[tuple[Fraction, str, int]] = []
     for index, distance in enumerate(trade.plan.takes):
@@ -211,7 +211,7 @@ def _fill_takes(run: State, symbol: str, bar: Bar, reach: Fraction, time_ns: int
         else:
             if not run.may_send(symbol, held.units, price):
                 run.report(symbol, "too_small", "take_profit")
-                run.owed[symbol] = "take_profit"
+                run.exits_to_retry[symbol] = "take_profit"
                 return
             order = run.send(symbol, -held.units, "take_profit", reduces=True, kind="limit",
                              price=level, active_ns=time_ns)  # fmt: skip
@@ -253,7 +253,7 @@ def _inside(run: State, symbol: str, bar: Bar, time_ns: int) -> None:
         _enter_inside(run, symbol, bar, time_ns)
         return
     worst, best = (bar.low, bar.high) if side > 0 else (bar.high, bar.low)
-    stop = trade.stop if trade is not None and symbol not in run.owed else None
+    stop = trade.stop if trade is not None and symbol not in run.exits_to_retry else None
     if stop is not None and side * (worst - stop) <= 0:
         for order in _touched(run, symbol, bar):
             assert order.price is not None

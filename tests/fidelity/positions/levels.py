@@ -115,7 +115,7 @@ class TradeState:
     stop: Fraction | None = None
     stop_name: str = ""
     r: Fraction | None = None
-    taken: Fraction = ZERO
+    share_taken: Fraction = ZERO
     takes_done: set[int] = field(default_factory=set)
     sent: dict[int, int] = field(default_factory=dict)
     sent_row: dict[int, int] = field(default_factory=dict)

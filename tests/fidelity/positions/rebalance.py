@@ -77,8 +77,8 @@ def _trade(run: State, targets: Targets) -> None:
         held = run.held(symbol)
         if held.units and run.leaving(symbol) == abs(held.units):
             continue  # an exit of this T beats the rebalance
-        if weight and run.owed.get(symbol) == "rebalance":
-            del run.owed[symbol]
+        if weight and run.exits_to_retry.get(symbol) == "rebalance":
+            del run.exits_to_retry[symbol]
         gap = _reduce(run, portfolio, symbol, weight)
         if gap:
             increases.append(Increase(abs(gap), number, symbol, sign(gap)))
@@ -90,8 +90,8 @@ def _weight(run: State, symbol: str, targets: Targets) -> Fraction:
     """Return a target weight; a take lowers it until the position is flat."""
     weight = exact(targets.weights.get(symbol, 0.0))
     trade = run.trade.get(symbol)
-    if trade is not None and trade.taken:
-        weight *= 1 - min(Fraction(1), trade.taken)
+    if trade is not None and trade.share_taken:
+        weight *= 1 - min(Fraction(1), trade.share_taken)
     return weight if abs(weight) > _NONE else ZERO
 
 
@@ -112,7 +112,7 @@ def _reduce(run: State, portfolio: Portfolio, symbol: str, weight: Fraction) -> 
         return weight * equity
     if sign(weight) != held.side:
         run.close(symbol, "rebalance")
-        return weight * equity if symbol not in run.owed else ZERO
+        return weight * equity if symbol not in run.exits_to_retry else ZERO
     drift, distance = exact(portfolio.rebalance.drift), weight - share
     if abs(distance) < drift:
         return ZERO
@@ -152,5 +152,5 @@ def _increase(run: State, each: Increase) -> None:
     if not run.may_send(symbol, units, close):
         run.report(symbol, "too_small", "rebalance")
         return
-    run.owed.pop(symbol, None)  # what waited for too little is not made up for
+    run.exits_to_retry.pop(symbol, None)  # what waited for too little is not made up for
     run.send(symbol, each.side * units, "rebalance", reduces=False, tag=("rebalance", 0, 0))

@@ -177,12 +177,12 @@ def _signal(run: State, symbol: str) -> float | None:
 
 
 def _exits(run: State, signals: dict[str, float | None]) -> None:
-    """Exits act always: what is owed, the close of the hours, `exit_if`, the opposite signal."""
+    """Exits act always: exits to retry, the close of the hours, `exit_if`, the opposite signal."""
     closes = _hours_end(run)
     for symbol in run.market.symbols:
         held = run.held(symbol)
-        if symbol in run.owed and run.market.row(symbol, run.now_ns) is not None:
-            run.close(symbol, run.owed[symbol])
+        if symbol in run.exits_to_retry and run.market.row(symbol, run.now_ns) is not None:
+            run.close(symbol, run.exits_to_retry[symbol])
         if closes:  # what is on its way into a position is cancelled as well
             run.close(symbol, "flat_at_close")
         wanted = signals.get(symbol)
@@ -240,7 +240,7 @@ def _enter_or_hold(run: State, symbol: str, side: int) -> None:
     """
     held = run.held(symbol)
     leaves = bool(held.units) and run.leaving(symbol) == abs(held.units)
-    too_small = symbol in run.owed and held.side == side
+    too_small = symbol in run.exits_to_retry and held.side == side
     if (held.units and not leaves and not too_small) or run.increases(symbol):
         return
     if leaves and held.side == side:

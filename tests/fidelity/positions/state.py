@@ -50,7 +50,7 @@ class State:
     marks: dict[str, Fraction] = field(default_factory=dict)
     plans: dict[str, Plan] = field(default_factory=dict)
     trade: dict[str, TradeState] = field(default_factory=dict)
-    owed: dict[str, str] = field(default_factory=dict)
+    exits_to_retry: dict[str, str] = field(default_factory=dict)
     blocked: dict[tuple[str, int], int | None] = field(default_factory=dict)
     entered_row: dict[str, int] = field(default_factory=dict)
     grids: dict[str, list[GridState]] = field(default_factory=dict)
@@ -188,7 +188,7 @@ class State:
     def _flat(self, symbol: str, side: int, reason: str, time_ns: int) -> None:
         """A closed position loses its adds; a stop or a halt blocks its side."""
         self.trade.pop(symbol, None)
-        self.owed.pop(symbol, None)
+        self.exits_to_retry.pop(symbol, None)
         ends = reason != "grid"  # a grid that has sold its last level goes on resting below
         for order in self.working(symbol):
             if order.tag[0] == "add" or (order.tag[0] == "grid" and (ends or order.reduces)):
@@ -217,9 +217,9 @@ class State:
         for order in self.working(symbol):
             self.end(order, "cancelled", reason, self.now_ns)
         if not self.may_send(symbol, held.units, self.marks[symbol]):
-            if symbol not in self.owed:
+            if symbol not in self.exits_to_retry:
                 self.report(symbol, "too_small", reason)
-            self.owed[symbol] = reason
+            self.exits_to_retry[symbol] = reason
             return
-        self.owed.pop(symbol, None)
+        self.exits_to_retry.pop(symbol, None)
         self.send(symbol, -held.units, reason, reduces=True)

@@ -83,7 +83,7 @@ def _send_increase(
     if not run.may_send(symbol, units, close):
         run.report(symbol, "too_small" if units else by or "lot", reason)
         return False
-    run.owed.pop(symbol, None)
+    run.exits_to_retry.pop(symbol, None)
     run.send(symbol, side * units, reason, reduces=False, tag=tag)
     row = run.market.row(symbol, run.now_ns)
     if row is not None and tag[0] == "entry":
@@ -173,9 +173,9 @@ def take_units(run: State, symbol: str, index: int, price: Fraction) -> Fraction
     one that was too small.
     """
     trade, held = run.trade[symbol], run.held(symbol)
-    trade.taken += exact(run.s.position.take[index].size)
+    trade.share_taken += exact(run.s.position.take[index].size)
     trade.takes_done.add(index)
-    rest = held.entered_units * max(ZERO, 1 - trade.taken)
+    rest = held.entered_units * max(ZERO, 1 - trade.share_taken)
     stays = ceil_lots(rest, run.lot(symbol))
     if not run.may_send(symbol, stays, price):
         stays = ZERO
@@ -189,7 +189,7 @@ def take_units(run: State, symbol: str, index: int, price: Fraction) -> Fraction
 def take_at_time(run: State, symbol: str) -> None:
     """Send takes whose condition is true at T, each once a trade."""
     trade = run.trade.get(symbol)
-    if trade is None or run.market.row(symbol, run.now_ns) is None or symbol in run.owed:
+    if trade is None or run.market.row(symbol, run.now_ns) is None or symbol in run.exits_to_retry:
         return
     for index, take in enumerate(run.s.position.take):
         if index in trade.takes_done or run.leaving(symbol) == abs(run.held(symbol).units):
