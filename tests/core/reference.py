@@ -400,9 +400,7 @@ class Reference(Stops, Halts):
         return order.active_ns if turns else None
 
     def _enters_again(self, k: int, i: int, target: float, order: Order | None) -> bool:
-        """A position below the minimum notional does not block an entry of a new target side, nor
-        one while it waits to be sold.
-        """
+        """A position below the minimum notional blocks no entry of a new side or while it waits."""
         position = self.account.positions[k]
         small = not self.account.may_send(position.units, float(self.bars[k].close[i]))
         if order is not None or not small or target != position.side:
