@@ -35,7 +35,7 @@ _SLACK: Final = 1.1
 
 @dataclass(frozen=True, slots=True)
 class AccountLimits:
-    """What one strategy brings to the bounds of its account, as shares of its equity."""
+    """Limits of one strategy that count towards those of its account, as shares of its equity."""
 
     gross: float = 1.0
     position: float = 1.0
@@ -53,14 +53,14 @@ class AccountLimits:
 
 
 def _bound(limits: Mapping[str, Any], name: str, field_name: str, default: float) -> float:
-    """Read a bound of one of our own limits; a stranger's limit under that name has none here."""
+    """Return the value of a built-in limit; a third-party limit of that name has none."""
     block = limits.get(name)
     return float(getattr(block.config, field_name, default)) if block is not None else default
 
 
 @dataclass(slots=True)
 class _Working:
-    """An order on its way or in the book: quote value that may still be bought or sold."""
+    """An order in flight or in the book: the quote value that may still be bought or sold."""
 
     symbol: str
     value: float
@@ -94,11 +94,11 @@ class Member:
     core: LiveCore | None = field(default=None, repr=False)
 
     def rejection(self, order: m.Submit | m.Amend) -> str:
-        """Say why an order must not leave, or count it."""
+        """Return why an order must not be sent; if it may, count it and return an empty text."""
         return self.gate.check(self, order)
 
     def watch(self, event: m.Event, commands: Sequence[m.Command]) -> None:
-        """Follow prices, positions and orders."""
+        """Update prices, positions and orders from an event and its commands."""
         if type(event) is m.BarClosed:
             self.gate.prices[self.symbols[event.symbol]] = event.close
         elif type(event) is m.Quoted:
@@ -123,7 +123,7 @@ class Member:
             self.cash -= trade.fee
 
     def take_up(self, core: LiveCore) -> None:
-        """Count what a core that was restored has open at the venue, by the prices it knew."""
+        """Count the open orders of a restored core, at its last known prices."""
         if core.checks is None or core.orders is None:
             return
         for symbol, one in zip(self.symbols, core.checks.symbols, strict=True):
@@ -158,7 +158,7 @@ class Member:
 
     @property
     def booked_cash(self) -> float:
-        """Cash of the strategy's ledger: the core's own where there is one, fees and all."""
+        """Return the cash of the strategy's ledger, fees included: the core's own if it has one."""
         engine = getattr(self.core, "engine", None)
         return float(engine.cash) if engine is not None else self.cash
 
@@ -197,7 +197,7 @@ class AccountGate:
         return member
 
     def check(self, member: Member, order: m.Submit | m.Amend) -> str:
-        """Say which bound an order would pass, or count it and say nothing."""
+        """Return the limit that an order would exceed; if none, count it and return ""."""
         now_ns = self._now_ns()
         while self._sent and self._sent[0] <= now_ns - _MINUTE_NS:
             self._sent.popleft()
@@ -278,7 +278,7 @@ class SharedVenue:
         return share
 
     async def open(self) -> VenueFacts:
-        """Open the connection once, for every symbol of every strategy."""
+        """Open the connection once, for all symbols of all strategies."""
         if self.facts is None:
             names = [name for each in self._shares for name in each.member.symbols]
             self._symbols = tuple(dict.fromkeys(names))
@@ -322,12 +322,12 @@ class _Share:
         self._back: dict[int, int] = {}
 
     def number(self, symbols: Sequence[str]) -> None:
-        """Learn which numbers the account gives to this strategy's symbols."""
+        """Store the numbers that the account gives to this strategy's symbols."""
         self.numbers = tuple(symbols.index(each) for each in self.member.symbols)
         self._back = {number: k for k, number in enumerate(self.numbers)}
 
     def translate(self, event: Any) -> Any:
-        """Return an event as this strategy gets it, or None if it does not concern it."""
+        """Return an event translated for this strategy; None if it does not concern it."""
         if isinstance(event, m.OpenOrders):
             seen = [
                 reported for each in event.orders if (reported := self.translate(each)) is not None

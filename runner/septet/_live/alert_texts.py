@@ -62,7 +62,7 @@ class Alert:
     symbol: str = ""
 
     def text(self, strategy: str) -> str:
-        """Write the alert: short lines, of which the first says all that matters most."""
+        """Return the text of an alert: short lines, with the most important facts in the first."""
         about = f"{strategy}, {self.symbol}" if self.symbol else strategy
         lines = [f"{about}: {self.what}", *self.lines]
         more = len(lines) - MOST_LINES
@@ -72,7 +72,7 @@ class Alert:
 
 @dataclass(slots=True)
 class _Part:
-    """One of the things that happened in a row."""
+    """One part of a row: its severity, kind and texts."""
 
     kinds: set[str]
     severity: Severity
@@ -88,7 +88,7 @@ def _short(line: str) -> str:
 
 
 def failure_of(event: str, text: str) -> Alert:
-    """Return the alert of a failure of the process that is no row."""
+    """Return the alert of a process failure that is not in the journal."""
     return Alert(frozenset({"error"}), "failure", event, event.replace("_", " "), (text,))
 
 
@@ -100,7 +100,7 @@ def alerts_of(event: m.Event, commands: Sequence[m.Command], symbols: Sequence[s
 
 
 def _merged(parts: Sequence[_Part]) -> Alert:
-    """Make one alert of what happened in a row: the gravest first, in its own words."""
+    """Merge the parts of a row into one alert: the most severe part comes first."""
     first, *others = sorted(parts, key=lambda part: -_RANK[part.severity])
     lines = first.lines + [
         f"also {part.what}" + (f": {part.lines[0]}" if part.lines else "") for part in others
@@ -148,7 +148,7 @@ def _base(rule: str) -> str:
 
 
 def _symbol_of(rule: str, symbols: Sequence[str]) -> str:
-    """Return the symbol that the name of a block ends with; empty where it is of the whole run."""
+    """Return the symbol that the name of a block ends with; empty for a block of the whole run."""
     return next((each for each in symbols if rule.endswith(f":{each}")), "")
 
 
@@ -181,7 +181,7 @@ def _of_tripped(each: m.Tripped, symbols: Sequence[str], grave: Iterable[str]) -
 
 
 def _of_operated(event: m.Operated, tripped: Sequence[m.Tripped]) -> _Part:
-    """One alert for what a person asked for, and for all blocks it made or ended."""
+    """Return one alert for an operator's request and for all blocks that it tripped or cleared."""
     blocks = event.action in ("halt", "flatten")
     kinds = {"stop"} if event.action == "stop" else {"halt"}
     kinds |= {"block"} if tripped or event.action in ("resume", "rearm") else set()

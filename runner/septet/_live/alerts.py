@@ -1,7 +1,7 @@
 """Alerts of a paper or live run: a bounded queue beside the orders, and a channel that may fail.
 
-What is worth an alert is said once a row is stored and its orders have left. A thread sends, so
-that a channel that hangs holds up nothing but later alerts; of those the oldest are dropped.
+Alerts are made after a row is stored and its orders are sent. A thread sends them, so
+that a channel that hangs delays only later alerts; of those the oldest are dropped.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _LOGGER: Final = "septet.alerts"
 
 @dataclass(slots=True)
 class Counts:
-    """What became of the alerts so far."""
+    """How many alerts were sent, failed and dropped so far."""
 
     sent: int = 0
     failed: int = 0
@@ -48,7 +48,7 @@ class Counts:
 
 
 class _ToLog(logging.Handler):
-    """Brings what the channel `log` writes into the log of the run."""
+    """Forwards what the channel `log` writes to the log of the run."""
 
     def __init__(self, notify: Notify) -> None:
         super().__init__()
@@ -140,17 +140,17 @@ class Alerts:
     # ------------------------------------------------------------ what comes in
 
     def row(self, event: m.Event, commands: Sequence[m.Command], symbols: Sequence[str]) -> None:
-        """Take in a row that was stored."""
+        """Queue the alerts of a stored row."""
         if self._channel is not None and (commands or not isinstance(event, m.Quoted)):
             for each in alerts_of(event, commands, symbols):
                 self.put(each)
 
     def failed(self, event: str, text: str) -> None:
-        """Take in a failure of the process that is no row: of a task, the journal, the run."""
+        """Queue the alert of a failure that is not in the journal."""
         self.put(failure_of(event, text))
 
     def put(self, alert: Alert) -> None:
-        """Let an alert wait, if the file wants its kind; never blocks, never raises."""
+        """Queue an alert if the file names its kind; never blocks, never raises."""
         if self._channel is None or not (alert.kinds & self._kinds):
             return
         if len(self._waiting) >= WAITING:
@@ -164,7 +164,7 @@ class Alerts:
     # ------------------------------------------------------------ what leaves
 
     def start(self, tasks: Tasks) -> None:
-        """Begin to send; the task is the supervisor's."""
+        """Start sending; the supervisor owns the task."""
         if self._channel is not None:
             self._arrived = asyncio.Event()
             tasks.keep("alerts", self._work, down=lambda text: None)
@@ -224,7 +224,7 @@ class Alerts:
         return done
 
     async def close(self) -> None:
-        """Wait a little for what is still to be sent."""
+        """Wait, within a time limit, until the queued alerts are sent."""
         if self._arrived is not None:
             deadline = asyncio.get_running_loop().time() + FLUSH_S
             while (self._waiting or self._busy) and asyncio.get_running_loop().time() < deadline:
@@ -244,14 +244,14 @@ class Alerts:
         return value
 
     def _text_of(self, error: BaseException) -> str:
-        """Say what was raised; the words of a stranger's error may hold a secret: none of them."""
+        """Return a text for an error; a third-party message is left out: it may hold a secret."""
         text = error.message if isinstance(error, SeptetError) else type(error).__name__
         for each in self._secrets:
             text = text.replace(each, _HIDDEN)
         return text
 
     def _report(self, trouble: str, text: str) -> None:
-        """Say a trouble once, until the channel works again."""
+        """Report a failure once, until the channel works again."""
         self._trouble[trouble] += 1
         if self._trouble[trouble] == 1:
             self._notify("warning", f"alerts_{trouble}", {"text": text})

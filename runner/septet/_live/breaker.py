@@ -56,7 +56,7 @@ class Breaker:
         return "open" if now_ns < self.until_ns else "half_open"
 
     def allows(self, now_ns: int) -> bool:
-        """Whether a call may be made now; half open, one that is allowed must be reported."""
+        """Whether a call may be made now; half open, its result must be reported."""
         state = self.state(now_ns)
         if state == "closed":
             return True
@@ -66,11 +66,11 @@ class Breaker:
         return True
 
     def succeeded(self) -> None:
-        """Note that a call went well: the breaker closes."""
+        """Close the breaker after a successful call."""
         self.failures, self.opened, self.until_ns, self._trying = 0, 0, 0, False
 
     def failed(self, now_ns: int, text: str) -> bool:
-        """Note a failure; return whether it opened the breaker."""
+        """Count a failure; return whether it opened the breaker."""
         self.failures, self.text = self.failures + 1, text
         tried, self._trying = self._trying, False
         if not tried and self.failures < self._threshold:
@@ -88,7 +88,7 @@ class Breaker:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a plugin gave: a value if `ok`, else why there is none, and the event to journal."""
+    """The result of a plugin call: a value if `ok`, else the reason and the event to journal."""
 
     ok: bool
     value: Any = None
@@ -97,7 +97,7 @@ class Answer:
 
 
 def finite(value: Any) -> str:
-    """Say what is wrong with a number a plugin gave; empty for nothing."""
+    """Return what is wrong with a number that a plugin returned; empty if nothing is."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return f"expected a number, found {type(value).__name__}"
     return "" if math.isfinite(value) else f"expected a finite number, found {value}"
@@ -111,7 +111,7 @@ class _Plugin:
 
 @dataclass
 class PluginCaller:
-    """Calls plugins beside the loop; one that raises, hangs or gives nonsense is quarantined.
+    """Calls plugins on threads; one that raises, hangs or returns nonsense is quarantined.
 
     A thread cannot be ended: the plugin of one that hangs is not called again until that thread
     has come back, whatever its breaker says.
@@ -213,6 +213,6 @@ def _settle(done: asyncio.Future[Any], value: Any, error: Exception | None) -> N
 
 
 def _forget(done: asyncio.Future[Any]) -> None:
-    """Look at what came too late, so that nobody warns of an error that was never read."""
+    """Read the result of a late call, so that asyncio does not warn of an unread error."""
     if not done.cancelled():
         done.exception()

@@ -39,7 +39,7 @@ ROUND_THE_CLOCK: Final = "24x7"
 
 @dataclass(frozen=True)
 class Build:
-    """A core and what was needed to make it."""
+    """A core and the objects that it was built from."""
 
     loaded: Any
     core: LiveCore
@@ -52,7 +52,7 @@ class Build:
 
 
 def has_venue_fills(strategy: Any) -> bool:
-    """Whether fills come from the venue the engine: live, and paper against quotes or books."""
+    """Whether the venue makes the fills: live, and paper with quotes or books."""
     if strategy.mode == "live":
         return True
     return str(simulation_of(strategy).fills) != "next_open"
@@ -76,7 +76,7 @@ def core_of(
     holds_stops: bool = False,
     log: Any = None,
 ) -> Build:
-    """Make the live core of a loaded file; compiles or loads the plan.
+    """Build the live core of a loaded file; compiles or loads the plan.
 
     Parameters
     ----------
@@ -135,14 +135,14 @@ def core_of(
 
 
 def skew_limit_of(strategy: Any) -> int:
-    """Return how far the clocks may be apart: the least that a venue of the file allows."""
+    """Return the largest clock skew allowed: the smallest value of the venues of the file."""
     venues = strategy.execution.venues.values()
     found = [int(getattr(each.config, "skew", None) or SKEW_NS) for each in venues]
     return min(found, default=SKEW_NS)
 
 
 def _refuse_unserved(strategy: Any) -> None:
-    """Refuse what a backtest serves, and paper or live does not yet."""
+    """Refuse what a backtest supports and paper or live does not yet."""
     if strategy.mode == "live" and strategy.account.type != "spot":
         raise InputError(
             "live trading of perpetuals is not available in this version",
@@ -171,7 +171,7 @@ def _engine(
 
 
 def _model_inputs(plan: Plan, strategy: Any) -> list[int]:
-    """Rows of F that make the model's vector."""
+    """Return the rows of F that form the model's input vector."""
     if strategy.model is None:
         return []
     graph, rows_of = plan.assembly.graph, plan.assembly.rows.f
@@ -180,7 +180,7 @@ def _model_inputs(plan: Plan, strategy: Any) -> list[int]:
 
 
 def _input_names(plan: Plan, strategy: Any) -> list[str]:
-    """Names of the features a model reads, in order."""
+    """Return the names of the features that a model reads, in order."""
     if strategy.model is None:
         return []
     return list(strategy.model.extra.get("inputs") or plan.assembly.features)

@@ -1,8 +1,8 @@
 """Time of a live run: a wall clock that never goes back, and market time beside it.
 
-After the machine's clock was set back, time goes at half its pace until both agree again.
+After the machine's clock was set back, time advances at half speed until both agree again.
 
-A strategy means market time, transport means wall time. They differ only in a drill, where a bar
+Strategies use market time, connections use wall time. They differ only in a drill, where a bar
 labelled an hour lasts a second.
 """
 
@@ -36,14 +36,14 @@ _LARGEST: Final = 65_536
 
 
 class LiveClock(Clock, Protocol):
-    """A clock that also says when, by the wall, a market time is reached."""
+    """A clock that also gives the wall time at which a market time is reached."""
 
     def wall_of_market(self, market_ns: int) -> int:
         """Return the earliest wall time at which `market_ns` is reached, UTC nanoseconds."""
         ...
 
     def ahead_ns(self) -> int:
-        """Return how far `now_ns` is ahead of the machine's clock, because that was set back."""
+        """Return how far `now_ns` is ahead of the machine's clock after that was set back."""
         ...
 
     def unsure_ns(self) -> int:
@@ -53,7 +53,7 @@ class LiveClock(Clock, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Jump:
-    """The system's clock and the monotonic one moved apart by `by_ns` (positive: ahead).
+    """A jump: the system's clock moved by `by_ns` against the monotonic one (positive: ahead).
 
     Ahead means that the machine slept or its clock was set forward, and our time follows. Behind
     means that it was set back: our time goes at half the pace until the system's has caught up.
@@ -152,7 +152,7 @@ class WallClock:
 
 @dataclass(frozen=True, slots=True)
 class MarketOrigin:
-    """Where market time stood at a wall time, and how fast it goes."""
+    """Market time at a wall time, and its speed."""
 
     wall_ns: int
     market_ns: int
@@ -176,10 +176,10 @@ class MarketOrigin:
 
 
 class ShortenedClock:
-    """A wall clock with a market that goes `speed` times as fast."""
+    """A wall clock whose market time runs `speed` times as fast."""
 
     def __init__(self, origin: MarketOrigin, wall: WallClock | None = None) -> None:
-        """Let market time run from `origin`."""
+        """Start market time at `origin`."""
         self.origin = origin
         self._wall = wall or WallClock()
 
@@ -214,10 +214,10 @@ class ShortenedClock:
 
 
 class ManualClock:
-    """A clock that stands still until it is moved: for tests and simulation."""
+    """A clock that only moves when it is told to, for tests and simulation."""
 
     def __init__(self, now_ns: int = 0, *, speed: float = 1.0, market_ns: int | None = None):
-        """Start at a wall time; market time starts there too unless said."""
+        """Start at a wall time; market time starts there as well unless it is given."""
         self.origin = MarketOrigin(now_ns, now_ns if market_ns is None else market_ns, speed)
         self._now_ns = now_ns
 
@@ -239,35 +239,35 @@ class ManualClock:
         return self.origin.wall_of(market_ns)
 
     def ahead_ns(self) -> int:
-        """Return nothing: there is no other clock."""
+        """Return 0: there is no other clock."""
         return 0
 
     def unsure_ns(self) -> int:
-        """Return nothing: this clock is right."""
+        """Return 0: this clock is exact."""
         return 0
 
     def check(self) -> Jump | None:
-        """Return nothing: this clock never jumps."""
+        """Return None: this clock never jumps."""
         return None
 
     def advance(self, by_ns: int) -> None:
-        """Let time pass."""
+        """Advance time."""
         self.reach(self._now_ns + by_ns)
 
     def reach(self, now_ns: int) -> None:
-        """Let time pass up to a wall time; a time that has passed changes nothing."""
+        """Advance time to a wall time; an earlier time has no effect."""
         self._now_ns = max(self._now_ns, now_ns)
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Lets a redirect end as the error that it is."""
+    """Turns a redirect into an error."""
 
     def redirect_request(self, *args: Any, **keys: Any) -> None:
         return None
 
 
 def without_redirects() -> urllib.request.OpenerDirector:
-    """Return what opens an address and follows no redirect."""
+    """Return a URL opener that follows no redirect."""
     return urllib.request.build_opener(_NoRedirects)
 
 
@@ -299,7 +299,7 @@ def read_origin(url: str) -> MarketOrigin:
 
 
 def clock_from(url: str) -> WallClock | ShortenedClock:
-    """Return the clock of a local venue: shortened if its market is, else the wall's."""
+    """Return the clock of a local venue: shortened if its market is, otherwise wall time."""
     origin = read_origin(url)
     if origin.speed == 1.0 and origin.wall_ns == origin.market_ns:
         return WallClock()

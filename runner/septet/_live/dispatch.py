@@ -33,15 +33,15 @@ Wants = Callable[[str], bool]
 
 
 class Gate(Protocol):
-    """What may stand between an order and the wire: a limit over several strategies."""
+    """A last check before an order is sent: a limit over several strategies."""
 
     def rejection(self, order: m.Submit | m.Amend) -> str:
-        """Say why the order must not leave; an empty text lets it go and counts it."""
+        """Return why the order must not be sent; an empty text allows and counts it."""
         ...
 
 
 class Alarm:
-    """Sends `Ticked` at the times asked for; one timer of the loop, whatever their number."""
+    """Sends `Ticked` at the requested times, with one timer for all of them."""
 
     def __init__(self, clock: Clock, put: Put, tasks: Tasks | None = None) -> None:
         self._tasks = tasks or Tasks("alarm")
@@ -53,13 +53,13 @@ class Alarm:
         self._timer: Timer | None = None
 
     def ask(self, wake: m.Wake) -> None:
-        """Ring at a wall time, or at once when it has passed; once however often asked."""
+        """Send `Ticked` at a wall time, or at once if it has passed; once for equal requests."""
         if not self._new:  # a timer costs more than what an order of the same turn may wait for
             self._tasks.soon("alarm", self._take)
         self._new.append(wake.at_ns)
 
     def close(self) -> None:
-        """Ring no more."""
+        """Cancel the timer."""
         self._new.clear()
         self._times.clear()
         self._asked.clear()
@@ -68,7 +68,7 @@ class Alarm:
             self._timer = None
 
     def _take(self) -> None:
-        """Take in what was asked for since; set the timer anew if something of it is first."""
+        """Add the requested times; set the timer again if one of them is the earliest."""
         new, self._new = set(self._new) - self._asked, []
         first = self._times[0] if self._times else None
         self._asked |= new
@@ -157,7 +157,7 @@ class Dispatcher:
     # ------------------------------------------------------------ what the shell calls
 
     def dispatch(self, commands: Sequence[m.Command]) -> list[Send]:
-        """Carry out commands whose rows are stored; return the sends that must run at once.
+        """Dispatch commands whose rows are stored; return the sends that must run at once.
 
         The kill switch goes before everything else of the same turn. Decisions, curves and
         changes of state need nothing done.
@@ -179,7 +179,7 @@ class Dispatcher:
         return sends
 
     def remember(self, commands: Iterable[m.Command]) -> None:
-        """Note orders of a journal: whatever became of them, they are never posted again."""
+        """Remember the orders of a journal, so that none is posted again."""
         for each in commands:
             if isinstance(each, m.Submit):
                 self._note(each.client_id, each.parent, enters=not each.reduces)
@@ -187,7 +187,7 @@ class Dispatcher:
                 self._note(each.new_client_id, each.parent, enters=True)
 
     def remember_ids(self, sent: Mapping[str, int], entries: Iterable[str] = ()) -> None:
-        """Note ids and their parents as `recent` gave them before a restart.
+        """Remember ids and their parents as `recent` returned them before a restart.
 
         `entries` are those of them that are open and reduce nothing.
         """
@@ -196,7 +196,7 @@ class Dispatcher:
         self._entries.update(entries)
 
     def recent(self, count: int = 1_024) -> dict[str, int]:
-        """Return the last ids that were sent, and their parents; older ones are the core's care."""
+        """Return the last ids that were sent, and their parents; the core remembers older ones."""
         names = list(self._sent)[-count:]
         return {name: self._sent[name] for name in names}
 
@@ -205,38 +205,38 @@ class Dispatcher:
         return client_id in self._entries
 
     def wake(self, at_ns: int) -> None:
-        """Ring again what was asked for before a restart."""
+        """Request the ticks again that were requested before a restart."""
         self._alarm.ask(m.Wake(at_ns=at_ns))
 
     def reject(self, order: m.Submit | m.Amend, code: str, text: str) -> None:
-        """Tell the core that an order did not leave, and never will."""
+        """Report to the core that an order was not sent and never will be."""
         client_id = order.client_id if isinstance(order, m.Submit) else order.new_client_id
         self._note(client_id, order.parent)
         self._rejected(client_id, code, text)
 
     def start(self, send: Send, name: str = "send") -> asyncio.Task[None]:
-        """Run a send as a task that nobody else holds, so that nobody cancels it."""
+        """Run a send as a task that only this object holds, so that nothing cancels it."""
         return self._start(name, send)
 
     @property
     def in_flight(self) -> int:
-        """How many calls have not come back."""
+        """Return the number of calls that have not returned."""
         return len(self._tasks)
 
     async def settle(self, within_s: float) -> int:
-        """Wait for calls on their way, but not for ever; return how many are still out."""
+        """Wait for in-flight calls within a time limit; return how many have not returned."""
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=within_s)
         return len(self._tasks)
 
     def close(self) -> None:
-        """Ring no more alarms; calls on their way go on."""
+        """Cancel the timer; in-flight calls continue."""
         self._alarm.close()
 
     # ------------------------------------------------------------ orders
 
     def _claim(self, order: m.Submit | m.Amend, client_id: str) -> bool:
-        """Take the one right to post an id; a second one is a fault of the core, and rejected."""
+        """Claim the only post of an id; a second claim is an error of the core and is rejected."""
         if client_id in self._sent:
             self._fault("submit", RuntimeError(f"order {client_id} was already sent once"))
             return False
@@ -317,7 +317,7 @@ class Dispatcher:
     # ------------------------------------------------------------ everything else
 
     async def cancel_all(self, symbols: Sequence[int]) -> bool:
-        """Cancel everything of ours; False if the adapter itself failed."""
+        """Cancel all orders of the run; return False if the adapter failed."""
         if self.venue is None:
             return True
         try:
@@ -397,7 +397,7 @@ class Dispatcher:
     # ------------------------------------------------------------ tasks
 
     def _once(self, key: Any, call: Coroutine[Any, Any, None]) -> None:
-        """Ask a question unless the same one is on its way."""
+        """Send a request unless the same one is in flight."""
         if key in self._asking:
             call.close()
             return
@@ -414,4 +414,4 @@ class Dispatcher:
 
 
 def _nothing(text: str) -> None:
-    """Do no more than what is logged."""
+    """Do nothing."""

@@ -100,7 +100,7 @@ def facts_of(
 
 
 def describe(place: Place, loaded: Any, head: Head) -> None:
-    """Leave in a new run's folder what it is: the file, and what it came to.
+    """Write the strategy file and its resolved values into a new run's folder.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def describe(place: Place, loaded: Any, head: Head) -> None:
 
 
 def instruments_in(facts: Mapping[str, Any]) -> list[Instrument]:
-    """Return what a run trades, in universe order, as its journal's head says it."""
+    """Return the instruments of a run, in universe order, from its journal's head."""
     given = facts["instruments"]
     return [Instrument(symbol, **given[symbol]) for symbol in facts["symbols"]]
 

@@ -27,7 +27,7 @@ _EXACT: Final = {
 
 
 def versions_of() -> dict[str, str]:
-    """Return what a replay needs to be exact: the program, its libraries, the machine's kind."""
+    """Return the versions that an exact replay needs: program, libraries, type of machine."""
     from septet import __version__
     from septet._store.environment import environment, library_versions
 
@@ -56,7 +56,7 @@ def fingerprints_of(loaded: Any, plan: str) -> dict[str, str]:
 
 
 def changed_since(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
-    """Return what is not as it was when a run began; of plugins, whose code it is."""
+    """Return what has changed since a run began; for plugins, whose code it is."""
     names = sorted(name for name in now if before.get(name, now[name]) != now[name])
     return tuple(
         f"plugins ({before[name] or 'none'} then, {now[name] or 'none'} now)"
@@ -67,7 +67,7 @@ def changed_since(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[st
 
 
 def insist_on_same(before: Mapping[str, str], now: Mapping[str, str], folder: Path) -> None:
-    """Refuse to go on with a run that was made with another file or other plugin code.
+    """Refuse to resume a run that was started with another file or other plugin code.
 
     Raises
     ------

@@ -27,7 +27,7 @@ _EXACT: Final = 1e-9
 def insist_on_funds(
     capitals: Mapping[str, float], currency: str, holdings: m.Holdings, adopted: float = 0.0
 ) -> None:
-    """Refuse a first start whose capital is not there.
+    """Refuse a first start if the account lacks its capital.
 
     `adopted` is what positions are worth that the strategies take over.
 
@@ -47,7 +47,7 @@ def insist_on_funds(
 
 
 def adopted_value(runs: Sequence[Any], holdings: m.Holdings) -> float:
-    """Return what positions are worth that new runs take over, at their last closes."""
+    """Return the value, at the last closes, of the positions that new runs adopt."""
     found: dict[str, float] = {}
     for run in runs:
         for symbol, base in zip(run.symbols, run.member.bases, strict=True):
@@ -63,7 +63,7 @@ async def insist_on_capital(
     capitals: Mapping[str, float],
     stopping: asyncio.Event,
 ) -> None:
-    """Refuse a first start whose capital is not there; see `find_capital`."""
+    """Refuse a first start if the account lacks its capital; see `find_capital`."""
     notify, account = runs[0].notify, runs[0].strategy.account.currency
 
     def insist(holdings: m.Holdings) -> None:
@@ -81,7 +81,7 @@ async def find_capital(
     stopping: asyncio.Event,
     pauses_s: tuple[float, ...] | None = None,
 ) -> None:
-    """Read the balance until `insist` is content: one read that says too little proves nothing.
+    """Read the balance until `insist` accepts it: a single low read may be wrong.
 
     Raises
     ------

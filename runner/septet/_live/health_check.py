@@ -17,7 +17,7 @@ ROUND_THE_CLOCK: Final = "24x7"
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """How one strategy stands; `reasons` says why it is not well, and is empty if it is."""
+    """Health of one strategy; `reasons` lists what is wrong, and is empty if nothing is."""
 
     strategy: str
     run_id: str
@@ -31,7 +31,7 @@ class Condition:
 
 
 def condition_of(run: Any) -> Condition:
-    """Judge a strategy of a live process by what is stored: blocks, decisions, the journal."""
+    """Return the health of a strategy by its stored blocks, decisions and journal."""
     strategy = run.strategy
     return Condition(strategy.name, run.place.run_id, strategy.mode, tuple(_reasons(run)))
 

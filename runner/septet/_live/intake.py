@@ -43,7 +43,7 @@ _FACTS: Final = Struct(f"{layout.M_ROWS}q")
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
-    """Where one bar lies: what `septet._shell.aligned_bars.DERIVED` asks of a bar."""
+    """Position of one bar on the time grid, for `septet._shell.aligned_bars.DERIVED`."""
 
     open_ns: int
     known_ns: int
@@ -97,7 +97,7 @@ def _time(point: tuple[int, float]) -> int:
 
 
 class _Kept(msgspec.Struct):
-    """What an intake remembers."""
+    """Snapshot of an intake."""
 
     last: list[_Last | None]
     waiting: list[list[m.BarClosed]]
@@ -109,7 +109,7 @@ class _Kept(msgspec.Struct):
 
 
 class Intake:
-    """Bars wait here until a decision time takes them in.
+    """Collects bars until a decision time uses them.
 
     Parameters
     ----------
@@ -170,11 +170,11 @@ class Intake:
     # ------------------------------------------------------------------ what comes in
 
     def bar(self, event: m.BarClosed) -> None:
-        """Keep a bar until its decision_time."""
+        """Store a bar until its decision time."""
         self._waiting[event.symbol].append(event)
 
     def point(self, event: m.SeriesPoint) -> None:
-        """Take a value of a series; a later one of the same time is a revision and wins."""
+        """Store a value of a series; a later one of the same time is a revision and replaces it."""
         name, _, symbol = event.name.partition("@")
         if name == FUNDING:  # one that comes late is due at the next decision
             charged = zip(self._rates, self._symbols, self._charged_ns, strict=True)
@@ -231,7 +231,7 @@ class Intake:
         return place
 
     def _charge(self, event: m.DecisionTimeReached, taken: Sequence[tuple[int, Place]]) -> None:
-        """Write what funding is due: before a bar and in it, or where there is none.
+        """Write the funding to charge: before a bar and in it, or where there is no bar.
 
         A decision charges every symbol; a bar that was missed its own, on what was held then.
         """
@@ -281,7 +281,7 @@ class Intake:
     # ------------------------------------------------------------------ continuing
 
     def snapshot(self) -> bytes:
-        """Everything that is needed to go on with the same bits."""
+        """Return all state that is needed to continue with the same bits."""
         waiting = [list(each) for each in self._waiting]
         return msgspec.msgpack.encode(
             _Kept(
@@ -296,7 +296,7 @@ class Intake:
         )
 
     def restore(self, data: bytes) -> None:
-        """Go on from a snapshot."""
+        """Restore a snapshot."""
         kept = msgspec.msgpack.decode(data, type=_Kept)
         self._last, self._points, self._day = kept.last, kept.points, kept.day
         self._charged_ns, self._begun = kept.charged_ns, kept.begun

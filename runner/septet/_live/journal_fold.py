@@ -23,7 +23,7 @@ _PRICES = frozenset({m.Quoted, m.Printed})
 
 
 class Known:
-    """Where bars, decisions, alarms and trainings stand."""
+    """Progress of bars, decisions, alarms and trainings, folded from a journal."""
 
     def __init__(self, loaded: Any, *, keep_ns: int) -> None:
         strategy = loaded.strategy
@@ -91,7 +91,7 @@ class Known:
         return self._folded.time_ns
 
     def held(self) -> list[str]:
-        """Return the rules that hold now and that only a person clears."""
+        """Return the active rules that only a person clears."""
         return [
             rule
             for rule, clears_when in self.tripped.items()
@@ -101,7 +101,7 @@ class Known:
     # ------------------------------------------------------------ kept and taken up
 
     def kept(self, core: bytes, member: Member, sent: dict[str, int]) -> Kept:
-        """Return all of it, and the core's state."""
+        """Return a snapshot of this state and the core's."""
         folded = self._folded
         return Kept(
             core=core, time_ns=folded.time_ns, waiting=[list(each) for each in folded.waiting],
@@ -112,7 +112,7 @@ class Known:
         )  # fmt: skip
 
     def restore(self, kept: Kept, journal: Reader, seq: int) -> None:
-        """Take up what was kept at an entry; the data before it is read where a model needs it."""
+        """Restore the snapshot of an entry; earlier data is read if a model needs it."""
         self._folded = _standing(self._grids, kept.time_ns, kept.waiting, kept.accounted_ns)
         self.lines, self.decisions = list(kept.lines), kept.decisions
         self.wakes, self.tripped = set(kept.wakes), dict(kept.tripped)
@@ -124,7 +124,7 @@ class Known:
                 self.points.append(event)
 
     def settled(self) -> None:
-        """End the fold: what comes now is counted from here, and decision times go on from it."""
+        """End the fold: later events are counted from here, and decision times continue from it."""
         self.entries = 0
         folded = self._folded
         waiting = [list(each) for each in folded.waiting]
@@ -133,7 +133,7 @@ class Known:
         self.standing.waiting, self.standing.accounted_ns = made.waiting, made.accounted_ns
 
     def resume(self, bars: BarAssembler) -> None:
-        """Let bars go on after the last of each symbol."""
+        """Continue bars after the last one of each symbol."""
         for symbol, (open_ns, close) in zip(self.symbols, self.lines, strict=True):
             if open_ns >= 0:
                 bars.resume(symbol, open_ns, close)

@@ -1,9 +1,9 @@
 """The kill switch: a file in the run's folder, so that it is durable and needs no process.
 
-``HALT`` blocks the run from the moment it stands in the folder; the process looks twice a second
-and at a signal. ``RESUME`` clears it, and names who and why. Both survive restarts; the later one
-counts. Whatever is called ``HALT`` is a halt: an empty file, a folder, a link that leads nowhere.
-A flatten stays a flatten until a person resumes; a plain halt after it does not weaken it.
+``HALT`` blocks the run from the time it exists in the folder; the process checks twice a second
+and at a signal. ``RESUME`` clears it, with a name and a reason. Both survive restarts; the later
+one counts. Anything called ``HALT`` is a halt: an empty file, a folder, a dangling link.
+A flatten stays a flatten until a person resumes; a plain halt after it does not change that.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _WAITS_S: Final = 1.0
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody asked for; `asked_ns` is wall time and identifies the request."""
+    """An operator's request; `asked_ns` is wall time and identifies it."""
 
     action: Literal["halt", "flatten", "resume"] = "halt"
     name: str = ""
@@ -55,7 +55,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A file as it was when it was taken."""
+    """A file as it was when it was read."""
 
     number: int
     changed_ns: int
@@ -64,7 +64,7 @@ class _Seen:
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Let nobody else read and write here meanwhile, as far as that is known within a second."""
+    """Lock the files of the switch, if the lock is free within a second."""
     try:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
@@ -87,7 +87,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _write(path: Path, asked: Asked) -> None:
-    """Write a file that is whole and on the disk before it has its name."""
+    """Write a file that is complete and synced before it gets its name."""
     try:
         if path.is_dir() and not path.is_symlink():
             _set_aside(path)
@@ -110,7 +110,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _set_aside(path: Path) -> None:
-    """Give a folder that bears the name of a file of the switch another name."""
+    """Rename a folder that has the name of a file of the switch."""
     for number in range(1, 1_000):
         other = path.with_name(f"{path.name}.folder-{number}")
         if not os.path.lexists(other):
@@ -120,7 +120,7 @@ def _set_aside(path: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    """Take away what stands under a name, a folder included."""
+    """Remove the file or folder of a name."""
     if path.is_dir() and not path.is_symlink():
         _set_aside(path)
     else:
@@ -128,7 +128,7 @@ def _remove(path: Path) -> None:
 
 
 def _read(path: Path) -> Asked | None:
-    """Read a file of the switch; whatever stands under its name, that it is there counts."""
+    """Read a file of the switch; anything of its name counts as present."""
     try:
         found = path.lstat()
     except FileNotFoundError:
@@ -166,7 +166,7 @@ def _read_resume(path: Path) -> Asked | None:
 
 
 def _insists(action: str) -> Literal["halt", "flatten"]:
-    """Return what a file called HALT asks for, whatever it says."""
+    """Return the request of a file called HALT, whatever its content."""
     return "flatten" if action == "flatten" else "halt"
 
 
@@ -192,7 +192,7 @@ def ask_halt(folder: Path, *, flatten: bool, name: str, reason: str, now_ns: int
 
 
 def ask_resume(folder: Path, *, name: str, reason: str, now_ns: int) -> Asked:
-    """Clear what waits for a person.
+    """Request that blocks which wait for a person are cleared.
 
     Raises
     ------
@@ -220,7 +220,7 @@ def ask_resume(folder: Path, *, name: str, reason: str, now_ns: int) -> Asked:
 
 
 def read_halt(folder: Path) -> Asked | None:
-    """Return the halt that stands in a run's folder."""
+    """Return the halt in a run's folder."""
     asked = _read(folder / HALT)
     if asked is None or asked.action == _insists(asked.action):
         return asked
@@ -233,7 +233,7 @@ def read_resume(folder: Path) -> Asked | None:
 
 
 class Switch:
-    """Looks at the folder of a run and turns what is asked there into events.
+    """Checks the folder of a run and turns the requests in it into events.
 
     Parameters
     ----------
@@ -260,7 +260,7 @@ class Switch:
         self._resumed: Asked | None = None
 
     def look(self) -> m.Operated | None:
-        """Look once; hand over what is new and return it.
+        """Check once; pass on a new request and return it.
 
         Until venue and journal have `agreed`, nobody knows what there is to close: a flatten
         only halts, and is handed over by the first look after that.
@@ -288,7 +288,7 @@ class Switch:
         return self._hand(halt)
 
     def signal(self, reason: str) -> None:
-        """Halt because a signal came: the file first, so that a restart is halted too."""
+        """Halt on a signal: the file is written first, so that a restart is halted as well."""
         with contextlib.suppress(RunError):  # a full disk: blocked in this process all the same
             ask_halt(
                 self.folder, flatten=False, name="signal", reason=reason, now_ns=self._now_ns()
@@ -298,13 +298,13 @@ class Switch:
             self._hand(Asked(name="signal", reason=reason))
 
     async def watch(self) -> None:
-        """Look twice a second, until cancelled."""
+        """Check twice a second, until cancelled."""
         while True:
             self.look()
             await asyncio.sleep(POLL_S)
 
     def stored(self, event: m.Event) -> None:
-        """Take the files away once the journal holds what they asked for."""
+        """Remove the files once their requests are journalled."""
         asked = self._resumed
         if asked is None or not isinstance(event, m.Operated) or event.action != "resume":
             return

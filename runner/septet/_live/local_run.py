@@ -38,7 +38,7 @@ Rows = list[tuple[m.Event, Sequence[m.Command]]]
 
 
 class LocalRun(ABC):
-    """A strategy in paper or live mode, as far as its folder goes: `prepare` makes it ready."""
+    """The folder, journal and core of a strategy in paper or live mode; `prepare` opens them."""
 
     def __init__(
         self,
@@ -107,13 +107,13 @@ class LocalRun(ABC):
         )  # fmt: skip
 
     def notify(self, level: str, event: str, fields: dict[str, Any]) -> None:
-        """Log something that is no row of the journal; a failure is an alert as well."""
+        """Log an event that is not in the journal; a failure is also an alert."""
         self.log.notify(level, event, fields)
         if level in ("error", "critical"):
             self.alerts.failed(event, str(fields.get("text", "")))
 
     def start_alerts(self) -> None:
-        """Let alerts leave, from the first time on."""
+        """Start sending alerts, including queued ones."""
         if not self._alerting:
             self._alerting = True
             self.alerts.start(self.tasks)
@@ -125,19 +125,19 @@ class LocalRun(ABC):
 
     @property
     def durability(self) -> Durability:
-        """What a committed order is safe against."""
+        """Return what a committed order is safe against: the end of the process, or of power."""
         default: Durability = "power" if self.strategy.mode == "live" else "process"
         return self.options.durability or default
 
     @property
     def halted(self) -> bool:
-        """Whether a person's halt, or a rule that only a person clears, holds."""
+        """Whether a person's halt, or a rule that only a person clears, is active."""
         return self.switch_holds or bool(self.known.held())
 
     # ------------------------------------------------------------ local
 
     def prepare(self) -> None:
-        """Take the lease, open the journal and fold it: everything that needs nobody else."""
+        """Take the lease, open the journal and fold it: all steps that need no connection."""
         now_ns = self.clock.now_ns()
         holder = Holder.this_process(
             run_id=self.place.run_id, strategy=self.strategy.name, folder=self.place.folder,
@@ -174,7 +174,7 @@ class LocalRun(ABC):
         return stored
 
     def _read_stored(self, known: Mapping[str, Any] | None) -> None:
-        """Read the stored model of a run that ended before it took it in; else look for changes."""
+        """Read the stored model of a run that has not announced it; else check for changes."""
         models = getattr(self.build.core, "models", None)
         if models is not None and models.newest < 0:
             self._stored = self._new_stored()
@@ -182,7 +182,7 @@ class LocalRun(ABC):
             self.notify("warning", "stored_model", {"text": text})
 
     def _announce_stored(self) -> None:
-        """Let the core take in the stored model, unless the journal holds it already."""
+        """Announce the stored model to the core, unless the journal contains it already."""
         stored, self._stored = self._stored, None
         if stored is None:
             return
@@ -193,7 +193,7 @@ class LocalRun(ABC):
 
     @abstractmethod
     def _watch(self, event: m.Event, commands: Sequence[m.Command]) -> None:
-        """See what was stored."""
+        """Process a stored row."""
 
     def _make_core(self, instruments: Sequence[Instrument], terms: Mapping[str, Any]) -> None:
         self._terms = terms
@@ -205,7 +205,7 @@ class LocalRun(ABC):
         self.member.core = self.build.core
 
     def put(self, event: m.Event) -> None:
-        """Take an event in; before there is a shell it waits for it."""
+        """Put an event into the inbox; it waits until there is a shell."""
         if self._early is None:
             self.shell.put(event)
         else:
@@ -235,7 +235,7 @@ class LocalRun(ABC):
         )  # fmt: skip
 
     def entries(self) -> list[str]:
-        """Return the orders of the core that are open or on their way and reduce nothing."""
+        """Return the entries of the core that are open or in flight."""
         records = getattr(getattr(self.build.core, "orders", None), "records", None)
         if records is None:  # next-open fills: no order leaves the core
             return []

@@ -44,7 +44,7 @@ def iso(time_ns: int) -> str:
 
 
 def _masked(logger: Any, method: str, event: MutableMapping[str, Any]) -> Any:
-    """Hide values whose key or shape says that they are secret, and what addresses may hold."""
+    """Mask values that are secret by their key or form, and secret parts of addresses."""
     for key, value in event.items():
         if names_secret(key) or looks_secret(value):
             event[key] = HIDDEN
@@ -54,7 +54,7 @@ def _masked(logger: Any, method: str, event: MutableMapping[str, Any]) -> Any:
 
 
 def _flat(event: dict[str, Any]) -> dict[str, Any]:
-    """Keep every key and value within its line, as JSON does: none may look like another line."""
+    """Escape line breaks in keys and values, as JSON does, so that none looks like another line."""
     return {
         one_line(key): value if isinstance(value, bool | int | float) else one_line(value)
         for key, value in event.items()
@@ -62,7 +62,7 @@ def _flat(event: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Both:
-    """Where lines end: a file of JSON lines, and standard error."""
+    """Writes lines to a file of JSON lines and to standard error."""
 
     def __init__(self, path: Path | None, stream: IO[str] | None, *, as_console: bool) -> None:
         from structlog.dev import ConsoleRenderer
@@ -105,7 +105,7 @@ class _Both:
             self._file = None
 
     def end(self) -> None:
-        """Close the file for good: what is said after that goes to the stream alone."""
+        """Close the file; later lines go to standard error only."""
         self.close()
         self._path = None
 
@@ -147,12 +147,12 @@ class RunLog:
             getattr(self._logger, level)(event, level=level, **fields)
 
     def close(self) -> int:
-        """Close the file for good; return how many lines it lost."""
+        """Close the file; return how many lines it lost."""
         self._both.end()
         return self._both.lost
 
     def _stamped(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> Any:
-        """Put the time first, then level, event and its words, whatever the caller passed."""
+        """Put the time first, then level, event and its fields, in any case."""
         head = {"timestamp": iso(self._now_ns()), "level": event.pop("level", method)}
         words = {"text": event.pop("text")} if "text" in event else {}
         return {**head, "event": event.pop("event", ""), **words, **event}
@@ -175,7 +175,7 @@ _SILENT: Final = frozenset({m.Quoted, m.Printed, m.BarClosed, m.Ticked})
 def lines_of(
     event: m.Event, commands: Sequence[m.Command], symbols: Sequence[str]
 ) -> Sequence[Line]:
-    """Return what is worth a line of an event and of the commands it caused."""
+    """Return the log lines of an event and of its commands."""
     if not commands and type(event) in _SILENT:
         return ()
     found: list[Line] = []
@@ -326,7 +326,7 @@ def _of_command(command: m.Command, symbols: Sequence[str]) -> Line | None:
 
 
 def _order(number: int) -> str:
-    """Name an order of the strategy as its table and `septet why` do; a stop has none."""
+    """Return the name of an order as in its table and `septet why`; a stop has none."""
     return order_id(number) if number >= 0 else ""
 
 

@@ -1,7 +1,7 @@
 """`/metrics` for Prometheus and `/healthz`, on this machine alone.
 
-Both read what the run keeps anyway, when they are asked; nothing is counted on the way to an
-order. Every name ends with its unit.
+Both read state that the run has anyway, when they are requested; nothing is counted between a bar
+and its order. Every name ends with its unit.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ Row = tuple[str, dict[str, str], float]
 
 
 def addresses_of(runs: Sequence[Any]) -> list[tuple[str, int]]:
-    """Return every address at which the files of a process want metrics, once each."""
+    """Return every address at which the files of a process serve metrics, once each."""
     found: list[tuple[str, int]] = []
     for run in runs:
         written = run.strategy.monitoring.metrics.prometheus
@@ -62,7 +62,7 @@ def addresses_of(runs: Sequence[Any]) -> list[tuple[str, int]]:
 
 
 class Seen:
-    """What is counted of the rows a process stores, for its metrics."""
+    """Counters over the rows that a process stores, for its metrics."""
 
     def __init__(self) -> None:
         self.fills = self.orders = self.rejected = 0
@@ -90,7 +90,7 @@ class Seen:
 
 
 class _Reader:
-    """What prometheus-client asks for the metrics of now."""
+    """The collector that prometheus-client calls for the current metrics."""
 
     def __init__(self, runs: Callable[[], Sequence[Any]]) -> None:
         self._runs = runs
@@ -211,7 +211,7 @@ class MetricsServer:
         self._runner = runner
 
     def keep(self, tasks: Tasks) -> None:
-        """Go on listening; where that is not possible it is said and tried again."""
+        """Keep listening; a failure is reported and retried."""
         tasks.keep(f"metrics at {self.address[0]}:{self.address[1]}", self._work, down=_nothing)
 
     async def _work(self) -> None:
@@ -220,7 +220,7 @@ class MetricsServer:
         await asyncio.get_running_loop().create_future()  # until it is cancelled
 
     async def close(self) -> None:
-        """Listen no more."""
+        """Close the connection."""
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
@@ -250,4 +250,4 @@ class MetricsServer:
 
 
 def _nothing(text: str) -> None:
-    """Block nothing: who looks at the run sees less of it, and it trades on."""
+    """Block nothing: a failure of the metrics does not stop trading."""

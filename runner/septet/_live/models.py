@@ -1,6 +1,6 @@
 """Which model is in force: the rule of `Walk.at`, one event at a time.
 
-A model decides from its `ready_ns` on, or from when it arrived if that was later; until then the
+A model decides from its `ready_ns` on, or from its arrival if that was later; until then the
 one before it goes on, to its own expiry. A window that gave no model leaves none in force.
 """
 
@@ -49,7 +49,7 @@ class Models:
         self._judging: tuple[int, int, Any] = _NOBODY  # from, to, and who judges
 
     def take(self, event: m.ModelReady | m.ModelFailed) -> None:
-        """Take in a window's result; of two results of one window the later one counts."""
+        """Store a window's result; of two results of one window the later one counts."""
         if isinstance(event, m.ModelReady):
             ready_ns = event.ready_ns
             self._served[event.fingerprint] = self.load(event)
@@ -65,18 +65,18 @@ class Models:
 
     @property
     def newest(self) -> int:
-        """Number of the newest window that gave a result, -1 for none."""
+        """Return the number of the newest window with a result, -1 for none."""
         return max((each.event.number for each in self._entries), default=-1)
 
     def ready(self, number: int) -> int | None:
-        """From when on the model of a window decides; None while there is none of it."""
+        """Return from when on the model of a window decides; None while it does not exist."""
         for each in self._entries:
             if each.event.number == number and isinstance(each.event, m.ModelReady):
                 return each.ready_ns
         return None
 
     def at(self, time_ns: int) -> m.ModelReady | m.ModelFailed | None:
-        """What is in force at a decision time; older windows are forgotten."""
+        """Return the model in force at a decision time; older windows are forgotten."""
         if self._current is not None and self._current.ready_ns <= time_ns < self._until_ns:
             return self._current.event
         ready = [each for each in self._entries if each.ready_ns <= time_ns]
@@ -92,7 +92,7 @@ class Models:
         return current.event
 
     def judge(self, time_ns: int, vector: Floats) -> tuple[float, int]:
-        """Probability up of a feature vector, and the model's state."""
+        """Return the probability up of a feature vector, and the model's state."""
         first_ns, last_ns, served = self._judging
         if not first_ns <= time_ns <= last_ns:
             event = self.at(time_ns)
@@ -105,11 +105,11 @@ class Models:
         return judge_row(served, vector)
 
     def snapshot(self) -> bytes:
-        """Everything needed to go on; the models themselves stay in the run's folder."""
+        """Return all state needed to continue; the models themselves stay in the run's folder."""
         return msgspec.json.encode([each.event for each in self._entries])
 
     def restore(self, data: bytes) -> None:
-        """Go on from a snapshot; models are read again."""
+        """Restore a snapshot; models are read again."""
         self._entries, self._served, self._current = [], {}, None
         self._until_ns, self._judging = -1, _NOBODY
         for event in msgspec.json.decode(data, type=list[m.ModelReady | m.ModelFailed]):

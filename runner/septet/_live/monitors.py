@@ -37,7 +37,7 @@ class Pending:
 
 
 class LiveMonitors:
-    """What the engine asks at each decision time of a run.
+    """Monitors that the engine calls at each decision time of a run.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class LiveMonitors:
     # ------------------------------------------------------------------ what the engine asks
 
     def before(self, t: int) -> Change:
-        """Take in the rows of a time, and let the model's health act."""
+        """Add the rows of a decision time, and apply the model's health."""
         health = self.health
         if health is None or self._models is None:
             return Change()
@@ -106,7 +106,7 @@ class LiveMonitors:
         return _change(acts)
 
     def after(self, t: int, LI: Ints, LF: Floats) -> Change:
-        """Let the monitors of the file read what has happened before a time."""
+        """Evaluate the monitors of the file on the events before a decision time."""
         self.monitors.record.log(LI, LF)
         time_ns = int(self._engine().window.arrays["T"][layout.KNOWN, t])
         found = self.monitors.read(time_ns)
@@ -119,7 +119,7 @@ class LiveMonitors:
         return found.change
 
     def matched(self, LI: Ints, LF: Floats) -> None:
-        """Take in fills in bars that were missed: they are read at the next decision time."""
+        """Add fills in missed bars: they are read at the next decision time."""
         self.monitors.record.log(LI, LF)
 
     # ------------------------------------------------------------------ what the core says
@@ -130,19 +130,19 @@ class LiveMonitors:
         return pending
 
     def ruled(self, curve: Curve) -> None:
-        """Take in the account after a decision time."""
+        """Add the account after a decision time."""
         if self.monitors.watchers:
             self.monitors.record.ruled(curve.time_ns, curve.equity, curve.cash, curve.exposure)
 
     def asked(self, command: m.Train) -> None:
-        """Remember why a model was asked for; until it is there, drift that asked is not read."""
+        """Remember why a model was requested; until it arrives, that drift is not read."""
         self._causes[command.number] = command.cause
         if command.cause == "drift":
             self.monitors.acts.retrained()
             self._model(command.number, command.trained_to_ns, None)
 
     def model(self, event: m.ModelReady | m.ModelFailed) -> None:
-        """Take in a window's result."""
+        """Store a window's result."""
         self._model(event.number, event.trained_to_ns, event)
 
     def _model(
@@ -169,12 +169,12 @@ class LiveMonitors:
     # ------------------------------------------------------------------ continuing
 
     def snapshot(self) -> bytes:
-        """Everything needed to go on."""
+        """Return all state needed to continue."""
         health = self.health.snapshot() if self.health is not None else b""
         return msgspec.msgpack.encode([self.monitors.snapshot(), health, self._causes])
 
     def restore(self, data: bytes) -> None:
-        """Go on from a snapshot."""
+        """Restore a snapshot."""
         kind = tuple[bytes, bytes, dict[int, m.Cause]]
         monitors, health, self._causes = msgspec.msgpack.decode(data, type=kind)
         self.monitors.restore(monitors)
@@ -183,7 +183,7 @@ class LiveMonitors:
 
 
 def _card_of(reference: Sequence[m.Reference]) -> dict[str, Any]:
-    """Return what columns looked like in training as a model's card has it."""
+    """Return the distribution of columns in training, from a model's card."""
     return {
         name: {"edges": list(edges), "share": list(share), "chance": chance}
         for name, edges, share, chance in reference

@@ -1,7 +1,7 @@
 """Huge pages for the memory of a run, which make address translation cheaper.
 
-The processor remembers where some thousand pages lie, and a run touches more of 4 KiB each while
-a bar becomes an order: after every pause it looks them up again. In pages of 2 MiB they are few.
+The processor caches the addresses of some thousand pages, and a run uses more pages of 4 KiB while
+a bar becomes an order: after every pause it looks them up again. With pages of 2 MiB they are few.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MAPS: Final = Path("/proc/self/smaps")
 
 
 def merge_aside() -> Thread:
-    """Merge pages in a thread of its own, once a run has made what it keeps.
+    """Merge pages in a separate thread, once a run has allocated its long-lived memory.
 
     All of it takes a tenth of a second and more, of which others are held up a page at a time.
     """
@@ -33,7 +33,7 @@ def merge_aside() -> Thread:
 
 
 def merge_pages() -> int:
-    """Put the memory that is there together in large pages; return how many were made.
+    """Merge the allocated memory into huge pages; return how many were made.
 
     It takes hardly any memory; what is made later lies in small pages.
     """
@@ -52,7 +52,7 @@ def merge_pages() -> int:
 
 
 def full_spans(text: str) -> Iterator[tuple[int, int]]:
-    """Yield first and last address of memory of no file, at least half of which is in use.
+    """Yield first and last address of anonymous memory of which at least half is in use.
 
     `text` is what Linux says of a process's mappings. The rest of a span would be taken as well:
     of a thread's stack nearly all.

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class Stopped(Exception):
-    """The run was asked to stop before it had begun; not an error."""
+    """The run was stopped before it had started; not an error."""
 
 
 async def persist(
@@ -32,7 +32,7 @@ async def persist(
     first_s: float = _FIRST_RETRY_S,
     goes_on: bool = False,
 ) -> T:
-    """Ask until there is an answer, ever more slowly: nothing is assumed meanwhile (N11).
+    """Repeat a request with growing pauses until it is answered; assume no state (N11).
 
     What the adapter raises is reported with its place, and asked again like any other failure.
     With `goes_on` the run has a history and may hold positions: then an answer that would end a

@@ -50,11 +50,11 @@ class Place:
 
     @property
     def tag(self) -> str:
-        """What every client order id of the run begins with."""
+        """Prefix of every client order id of the run."""
         return tag_of(self.run_id)
 
     def notes(self) -> list[str]:
-        """Say what a person should know of the folder before the run goes on with it."""
+        """Return notices about the folder for the operator, before the run is resumed."""
         found = []
         if self.copies:
             names = ", ".join(each.name for each in self.copies)
@@ -73,7 +73,7 @@ class Place:
         return found
 
     def forget_unbegun(self) -> None:
-        """Leave nothing of a new run that never began: the next start is the first one."""
+        """Remove the folder of a new run that never began: the next start is the first one."""
         if self.fresh and not self.journal.exists():
             with contextlib.suppress(OSError):  # something else is in it: then it stays
                 for name in ("log.jsonl", RUN_LOCK):
@@ -136,7 +136,7 @@ def find_place(out: Path, strategy: str, mode: str, *, fresh: bool, now_ns: int)
 
 
 def _stamp_after(parent: Path, now_ns: int) -> str:
-    """Return the time that a new run's id begins with: later than that of every run beside it.
+    """Return the time that a new run's id begins with: later than that of every run in the folder.
 
     The newest run is the one whose id sorts last, so two runs of one second, or one that was begun
     while the clock ran ahead, must not leave that to chance.
@@ -182,7 +182,7 @@ def _look(folder: Path) -> _Found:
 
 
 def _written(folder: Path) -> tuple[str, str]:
-    """Return which run a folder is of, by what stands beside a journal that cannot be read."""
+    """Return the run of a folder whose journal cannot be read, by the other files in it."""
     try:
         with open_regular(folder / "manifest.json") as file:
             written = decode_json(file.read(_LONGEST))
@@ -192,6 +192,6 @@ def _written(folder: Path) -> tuple[str, str]:
 
 
 def _progress(folder: Path, run_id: str) -> tuple[int, bool, str]:
-    """Return how far a copy of a run has come; of equals the one that bears its name counts."""
+    """Return how many entries a copy of a run has; of equals the one with the run's name counts."""
     with Reader(folder / JOURNAL) as journal:
         return journal.last_seq, folder.name == run_id, folder.name

@@ -37,7 +37,7 @@ def why_not_listening(error: OSError) -> str:
 
 
 def check_port(loaded: Any) -> list[Problem]:
-    """Say that a run could not serve its metrics; a run of the same strategy is in its own way.
+    """Return a warning if a run could not serve its metrics; its own strategy is exempt.
 
     The address is bound for a moment, and released.
     """
@@ -63,7 +63,7 @@ def check_port(loaded: Any) -> list[Problem]:
 
 
 def _who(address: tuple[str, int]) -> list[str]:
-    """Ask who listens on it: the strategies of a run of septet, or nobody known."""
+    """Return who listens on an address: the strategies of a septet run, or nothing."""
     until = time.monotonic() + _ASK_S
     described: Any = None
     try:

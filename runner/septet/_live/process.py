@@ -111,7 +111,7 @@ def run_live(
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return uvloop's loops where it is installed."""
+    """Return uvloop's loop factory if it is installed."""
     try:
         factory: Callable[[], asyncio.AbstractEventLoop]
         factory = importlib.import_module("uvloop").new_event_loop
@@ -121,7 +121,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def keep_apart() -> None:
-    """Keep what a run begins with out of later collections: each would stop it for 0.1 s.
+    """Exclude the objects of the start from later garbage collections: each would take 0.1 s.
 
     What comes later is for `tidy`, so that hardly any collection falls between a bar and its
     order.
@@ -132,7 +132,7 @@ def keep_apart() -> None:
 
 
 def tidy() -> None:
-    """Collect cycles now, while nobody waits; to be called several times a second."""
+    """Collect garbage cycles now, while nothing waits; to be called several times a second."""
     gc.collect(2 if gc.get_count()[2] > _WHOLE_AFTER else 1)
 
 
@@ -165,7 +165,7 @@ def _insist_on_one_account(files: Sequence[Any]) -> None:
 
 
 class _Process:
-    """Everything that strategies of one process share."""
+    """State that the strategies of one process share."""
 
     def __init__(
         self,
@@ -195,7 +195,7 @@ class _Process:
     # ------------------------------------------------------------ the whole
 
     async def run(self) -> LiveResult:
-        """Begin, trade until everything has ended, leave it whole."""
+        """Start, trade until everything has ended, and close in order."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self.supervisor.unowned)
         self.stopping = asyncio.Event()
@@ -237,7 +237,7 @@ class _Process:
         return LiveResult(found, self._netting())
 
     def _gave_up(self, error: Exception) -> None:
-        """Say in every log why: who reads it tomorrow has not seen the terminal."""
+        """Write the reason to every log, because later readers have not seen the terminal."""
         fields = {"text": f"{type(error).__name__}: {error}"}
         if isinstance(error, SeptetError):
             fields = {"text": error.message} | ({"hint": error.hint} if error.hint else {})
@@ -289,7 +289,7 @@ class _Process:
     async def _open(
         self, feeds: dict[StrategyRun, LiveFeed], venues: list[LiveVenue | None]
     ) -> None:
-        """Look after what runs that go on have at the venue, then let everything go live."""
+        """Reconcile the resumed runs at the venue, then start all strategies."""
         live = self.runs[0].strategy.mode == "live"
         reached = dict(zip(self.runs, venues, strict=True))
         # Market data may be away for as long as it likes: what is held does not wait for it.
@@ -313,14 +313,14 @@ class _Process:
             await self._step(run.go_live())
 
     async def _step(self, call: Coroutine[Any, Any, None]) -> None:
-        """Wait for a step of the start, but not once a strategy that runs already has failed."""
+        """Wait for a step of the start, until a running strategy has failed."""
         first, _ = await race(call, *(ended(run) for run in self._awake()))
         if first:
             for run in self._awake():
                 run.insist_on_going()
 
     async def _serve(self) -> None:
-        """Serve metrics and health where the files say so.
+        """Serve metrics and health at the addresses of the files.
 
         A new run is refused where it cannot listen. One that goes on may hold positions: it does,
         says so, and tries again.
@@ -337,7 +337,7 @@ class _Process:
             self._servers.append(server)
 
     def _feed(self, number: int, loaded: Any) -> LiveFeed:
-        """Make a strategy's feed; its tasks are the business of this strategy alone."""
+        """Make a strategy's feed; its tasks belong to this strategy alone."""
 
         def notify(level: str, event: str, fields: dict[str, Any]) -> None:
             self.runs[number].notify(level, event, fields)
@@ -357,7 +357,7 @@ class _Process:
         return [shared.share(run.member, run.place.tag) for run in self.runs]
 
     async def _insist(self, run: StrategyRun) -> None:
-        """Refuse what must not trade real money: rights, funds, and nobody's yes."""
+        """Refuse a start with real money without sufficient rights, funds or confirmation."""
         facts, strategy = run.facts, run.strategy
         assert facts is not None
         assert run.venue is not None
@@ -384,7 +384,7 @@ class _Process:
             )
 
     def _confirmed(self, question: str) -> bool:
-        """Ask; meanwhile Ctrl-C is an answer, and nothing else waits for this loop."""
+        """Ask the operator; Ctrl-C counts as an answer, and the loop continues."""
         loop = asyncio.get_running_loop()
         if self.signals:
             self._signals.forget(loop)

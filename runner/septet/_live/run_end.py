@@ -16,7 +16,7 @@ __all__ = ["end_run"]
 
 
 async def end_run(run: StrategyRun, reason: str) -> RunEnd:
-    """End a run in order, whatever it ends for; the caller frees its folder."""
+    """End a run in order, for any reason; the caller releases its folder."""
     found = await _ending(run, reason)
     _close(run, found, reason)
     return found

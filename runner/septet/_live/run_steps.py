@@ -16,7 +16,7 @@ __all__ = ["agree", "check_books", "doubts", "ended"]
 
 
 def check_books(run: StrategyRun) -> None:
-    """Log an error where the trades of a run do not explain what its equity gained."""
+    """Log an error if the trades of a run do not sum to the gain of its equity."""
     engine = getattr(run.build.core, "engine", None) if run.build is not None else None
     if engine is None:
         return
@@ -29,14 +29,14 @@ def check_books(run: StrategyRun) -> None:
 
 
 def doubts(run: StrategyRun, rules: Sequence[str]) -> bool:
-    """Whether entries wait for something that is known only when the venue is asked again."""
+    """Whether entries wait for a state that is known only after another query."""
     if run.build is None:
         return False
     return any(each.rule in rules for each in run.build.core.guards.active())
 
 
 async def agree(runs: Sequence[StrategyRun]) -> None:
-    """Start; let all book what they missed before one of them compares the account."""
+    """Start all strategies; each books its missed fills before any compares the account."""
     for run in runs:
         await run.wake()
     for run in runs:

@@ -72,7 +72,7 @@ def shadow(folder: Path, *, progress: Progress | None = None, log: Any = None) -
 
 
 def _taken(journal: Reader, last: int, build: Build) -> _Taken:
-    """Let the intake lay out every decision time, and say which model was in force at it."""
+    """Collect every decision time from the intake, and the model in force at it."""
     core = build.core
     found = _Taken([], [], [0] * len(build.names.symbols))
     for entry in journal.read(until=last):
@@ -97,7 +97,7 @@ def _taken(journal: Reader, last: int, build: Build) -> _Taken:
 
 
 def _window_over(plan: Any, state: Any, taken: _Taken) -> Window:
-    """Lay the whole history out; nothing slides."""
+    """Return a window over the whole history, which does not slide."""
     size = max(len(taken.decision_times), *taken.widths) + 1
     columns = taken.decision_times[0].columns.shape[1] if taken.decision_times else layout.X_FIXED
     window = Window(plan, columns, 1, size, state)
@@ -121,7 +121,7 @@ def _window_over(plan: Any, state: Any, taken: _Taken) -> Window:
 
 
 class _ShadowEngine(Engine):
-    """An engine over a history that has been laid out, observed and judged before."""
+    """An engine over a history whose features and predictions were computed before."""
 
     def _take_in(self, event: DecisionTime) -> int:
         t = self.window.time
@@ -146,7 +146,7 @@ def _engine_over(build: Build, taken: _Taken) -> Engine:
 
 
 def _judge(build: Build, taken: _Taken, engine: Engine) -> None:
-    """Let each model judge all its rows at once, and write what it says into F."""
+    """Predict all rows of each model at once, and write the probabilities into F."""
     models = build.core.models
     if models is None:
         return
@@ -181,7 +181,7 @@ def _state_at(event: m.ModelReady | m.ModelFailed | None, time_ns: int) -> int:
 def _compared(
     journal: Reader, last: int, core: LiveCore, changed: tuple[str, ...], progress: Progress | None
 ) -> Replayed:
-    """Compare the rows of decisions, curve and funding; the rest is for replay to compare."""
+    """Compare the rows of decisions, curve and funding; replay compares the rest."""
     entries = decisions = commands = differences = 0
     first: Difference | None = None
     for entry in shown(journal, last, progress):

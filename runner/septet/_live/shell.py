@@ -1,9 +1,9 @@
 """The live shell: events in, the core's commands out, the journal between the two.
 
 One strategy has one shell, and all shells of a process share one loop. A turn takes what is in
-the inbox, lets the core handle it, stores events and commands in one commit, and only then lets
-commands leave. The task that took the turn sends the first order itself while another takes over
-the inbox, so that no scheduling stands between a bar and its order.
+the inbox, passes it to the core, stores events and commands in one commit, and only then sends the
+commands. The task that took the turn sends the first order itself while another takes over
+the inbox, so that a bar's order does not wait for the scheduler.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Core(Protocol):
 
 
 class Journal(Protocol):
-    """Where events and commands are stored before anything leaves; see `septet._journal.log`.
+    """Where events and commands are stored before anything is sent; see `septet._journal.log`.
 
     What is appended waits in memory; a commit that fails stores nothing and keeps it waiting.
     `move` puts what was committed in order, which nobody waits for.
@@ -82,7 +82,7 @@ class Ended:
 
 @dataclass(slots=True)
 class _Broken:
-    """What waits for a journal that cannot be written; its rows wait inside the journal."""
+    """Commands that wait for a journal that cannot be written; their rows wait in it."""
 
     since_ns: int
     wait_s: float
@@ -96,7 +96,7 @@ class _Broken:
     due: bool = False
 
     def withdrawals(self) -> list[m.Command]:
-        """Return the cancels that wait for a sale."""
+        """Return the cancels of stops that wait for the row of their reduction."""
         return [*([self.flatten] if self.flatten else []), *self.cancels.values()]
 
 
@@ -143,7 +143,7 @@ class Shell:
     # ------------------------------------------------------------ what others call
 
     def put(self, event: m.Event) -> None:
-        """Take an event in; quotes and trades push older ones out when there are too many."""
+        """Put an event into the inbox; if it is full, new quotes replace older ones."""
         if type(event) in DROPPABLE:
             if len(self._market) == self._limits.market_events:
                 self.dropped += 1
@@ -154,23 +154,23 @@ class Shell:
             self._wake()
 
     def put_first(self, event: m.Event) -> None:
-        """Take in what a person asked for: it goes before everything that waits."""
+        """Put an operator's request into the inbox, before all waiting events."""
         self._vital.appendleft(event)
         self._wake()
 
     def start(self) -> asyncio.Future[Ended]:
-        """Begin to take turns; the future says why they ended."""
+        """Start the turns; the future gives the reason of their end."""
         loop = asyncio.get_running_loop()
         self._ended = loop.create_future()
         self._go_on()
         return self._ended
 
     def stop(self, text: str = "") -> None:
-        """Take no more turns; `drain` first what must still be handled."""
+        """Stop the turns; call `drain` first if events must still be handled."""
         self._end(Ended("stopped", text))
 
     async def settle(self, within_s: float) -> int:
-        """Wait for calls on their way, but not for ever; return how many are still out."""
+        """Wait for in-flight calls within a time limit; return how many have not returned."""
         if self._pumps and self._has_ended():
             await asyncio.wait(set(self._pumps), timeout=within_s)
         return await self.dispatcher.settle(within_s) + len(self._pumps)
@@ -185,7 +185,7 @@ class Shell:
 
     @property
     def journal_works(self) -> bool:
-        """Whether the last write to the journal came through."""
+        """Whether the last write to the journal succeeded."""
         return self._broken is None
 
     # ------------------------------------------------------------ turns
@@ -207,7 +207,7 @@ class Shell:
         self._wake()
 
     def _go_on(self) -> None:
-        """Let a new task take the turns from here on."""
+        """Start a new task that takes the next turns."""
         if self._has_ended():
             self._let_go()
             return
@@ -218,7 +218,7 @@ class Shell:
         task.add_done_callback(self._pumps.discard)
 
     def _pump_ended(self, holder: object, text: str) -> None:
-        """Go on where a task ended that held the inbox; entries wait for the next whole turn."""
+        """Continue after the task of the inbox has ended; entries wait for the next turn."""
         if holder is self._holder and not self._has_ended():
             self._tasks.block(_TURNS, f"the task of the turns ended and is begun anew: {text}")
             self._go_on()
@@ -251,14 +251,14 @@ class Shell:
         self._let_go()
 
     def _let_go(self) -> None:
-        """Wake who waits for an empty inbox."""
+        """Wake the callers that wait for an empty inbox."""
         for idle in self._idle:
             if not idle.done():
                 idle.set_result(None)
         self._idle.clear()
 
     def _turn(self) -> list[Send]:
-        """Handle a batch, store it, let its commands leave."""
+        """Handle a batch, store it, and dispatch its commands."""
         broken = self._broken
         if broken is not None:
             self._market.clear()  # prices of now are worth nothing later
@@ -279,7 +279,7 @@ class Shell:
     def _handle(
         self,
     ) -> tuple[list[Row], list[m.Command], tuple[m.Event, BaseException] | None]:
-        """Let the core handle up to a batch of events, and hand each to the journal."""
+        """Pass up to a batch of events to the core, and each to the journal."""
         handle, append = self.core.handle, self.journal.append
         vital, market = self._vital, self._market
         rows: list[Row] = []
@@ -329,7 +329,7 @@ class Shell:
     # ------------------------------------------------------------ the journal
 
     def _commit(self, durable: bool) -> bool:
-        """Store what waits in the journal; False, with nothing stored, if that did not work."""
+        """Commit the journal; return False if it failed and nothing was stored."""
         try:
             self.journal.commit(durable)
         except (JournalError, OSError) as error:
@@ -368,7 +368,7 @@ class Shell:
             self._wake()
 
     def _hold(self, broken: _Broken, rows: Sequence[Row]) -> None:
-        """Let cancels and questions go, keep orders back until their rows are stored.
+        """Send cancels and queries, and hold orders until their rows are stored.
 
         What serves a reduction is stored at once where the journal has room for that alone. Where
         it has none, the cancel of a stop waits with the order that would follow it, and so does
@@ -403,7 +403,7 @@ class Shell:
             self._end(Ended("journal", text))
 
     def _reductions(self, broken: _Broken) -> list[m.Command]:
-        """Return what reduces and may leave: its rows are stored though the journal is broken."""
+        """Return the reductions that may be sent: their rows are stored in the tail."""
         orders = [
             each for each in broken.held.values() if isinstance(each, m.Submit) and each.reduces
         ]
@@ -421,7 +421,7 @@ class Shell:
         return found
 
     def _withdraw(self, broken: _Broken, command: m.Command) -> bool:
-        """Take back held orders that are cancelled now; True if that was all the command meant."""
+        """Drop held orders that are cancelled now; return True if the command meant only those."""
         if isinstance(command, m.CancelAll):
             for held in broken.held.values():
                 self.dispatcher.reject(held, "cancelled", "cancelled before it had left")
@@ -435,7 +435,7 @@ class Shell:
         return False
 
     def _mend(self, broken: _Broken) -> list[Send]:
-        """Store what waited; when that works, let go of what was held back."""
+        """Retry the commit; if it succeeds, send what was held."""
         if not self._commit(True):
             return []
         lasted_s = (self._clock.now_ns() - broken.since_ns) / 1e9
@@ -448,7 +448,7 @@ class Shell:
 
 
 def _asks_durable(rows: Sequence[Row], leaving: Sequence[m.Command]) -> bool:
-    """Whether a batch must be safe on disk: it has orders, or a person's word."""
+    """Whether a batch must be synced: it has orders, or an operator's request."""
     for each in leaving:
         if type(each) in DURABLE or (type(each) is m.Cancel and each.reduces):
             return True

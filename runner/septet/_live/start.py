@@ -1,7 +1,7 @@
 """Starts or resumes a run: its folder, its journal, its state, and the reconciliation.
 
 The order: the file, the lease, the journal and the fold of it, then the venue and the feed,
-rights and funds, reconciliation, history, the first model. Nothing is assumed of a venue that does
+rights and funds, reconciliation, history, the first model. No state is assumed of a venue that does
 not answer; nothing is traded before both sides agree.
 """
 
@@ -48,7 +48,7 @@ _MARKET: Final = (m.BarClosed, m.Gapped, m.DecisionTimeReached)
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line says of a live run."""
+    """Options of a live run from the command line."""
 
     out: Path
     fresh: bool = False
@@ -64,7 +64,7 @@ class Options:
 
 
 class Keeps(Core, Protocol):
-    """A core whose state can be kept and taken up again."""
+    """A core with a snapshot and a restore."""
 
     def snapshot(self) -> bytes: ...
 
@@ -72,7 +72,7 @@ class Keeps(Core, Protocol):
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """A snapshot: the core's state, and what the shell around it must know.
+    """A snapshot: the core's state and the shell's.
 
     `time_ns`, `waiting` and `accounted_ns` are those of `Standing`; `lines` the last bar of each
     symbol and its close; `sent` the last ids that were sent, and their parents; `wakes` and
@@ -96,7 +96,7 @@ class Kept(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Recovered:
-    """What the fold of a journal gave."""
+    """The result of folding a journal."""
 
     entries: int = 0
     last_seq: int = 0
@@ -115,7 +115,7 @@ def recover(
     each: Callable[[m.Event, Sequence[m.Command]], None],
     notify: Notify,
 ) -> Recovered:
-    """Bring a core to where its journal ends.
+    """Replay a journal into a core, from its last snapshot to its end.
 
     `restored` gets the snapshot that was used and its entry, then `each` sees what is folded,
     in order.
@@ -163,7 +163,7 @@ def recover(
 
 
 def insist_on_newest(journal: Journal) -> None:
-    """Refuse an old copy of a live run's folder: it would give ids anew that the venue has seen.
+    """Refuse an old copy of a live run's folder: it would reuse ids that the venue has seen.
 
     Raises
     ------
@@ -180,7 +180,7 @@ def insist_on_newest(journal: Journal) -> None:
 
 
 def doubts(journal: Journal, now_ns: int) -> list[str]:
-    """Say why a run that goes on must not trade before a person has looked (safe mode).
+    """Return why a resumed run must not trade before a person resumes it (safe mode).
 
     To be asked after `Journal.begin`: a killed process has ended where the next one begins.
     """
@@ -216,7 +216,7 @@ def _short(text: bytes) -> str:
 
 
 def until_enough(put: Callable[[m.Event], None], left: int | None) -> Callable[[m.Event], None]:
-    """Return a `put` that lets so many decisions by, and no bars after the last of them.
+    """Return a `put` that passes a number of decisions, and no bars after the last of them.
 
     What ends a run takes a moment, in which the next bar may close: it is left to the next start,
     which fills it in.
@@ -275,7 +275,7 @@ async def reconcile(
     notify: Notify,
     stopping: asyncio.Event,
 ) -> None:
-    """Read the account whole, as events: fills first, since they explain the rest."""
+    """Read all of the account as events: fills first, because they explain the rest."""
     await reconcile_orders(
         venue, symbols, since_ns=since_ns, first=first, put=put, notify=notify, stopping=stopping
     )
@@ -316,7 +316,7 @@ async def reconcile_account(
     stopping: asyncio.Event,
     now_ns: Callable[[], int] = time.time_ns,
 ) -> None:
-    """Read the balances; of a run that goes on orders and fills are known by now.
+    """Read the balances; for a resumed run orders and fills are known by now.
 
     So it waits for readable balances for a few answers only, and goes on without entries.
     """
@@ -354,7 +354,7 @@ async def reconcile_clock(
 
 
 def differences_of(rows: Sequence[tuple[m.Event, Sequence[m.Command]]]) -> list[str]:
-    """Say what reconciliation found that the journal did not know."""
+    """Return what reconciliation found that is not in the journal."""
     found = []
     for event, commands in rows:
         for each in commands:
@@ -368,7 +368,7 @@ def differences_of(rows: Sequence[tuple[m.Event, Sequence[m.Command]]]) -> list[
 
 
 def insist_on_agreement(rows: Sequence[tuple[m.Event, Sequence[m.Command]]], folder: Path) -> None:
-    """Refuse to go on where journal and venue differ (``at_start: refuse_if_different``).
+    """Refuse to resume if journal and venue differ (``at_start: refuse_if_different``).
 
     Raises
     ------
@@ -387,7 +387,7 @@ def insist_on_agreement(rows: Sequence[tuple[m.Event, Sequence[m.Command]]], fol
 async def first_model(
     trains: Mapping[int, m.Train], stopping: asyncio.Event, notify: Notify
 ) -> bool:
-    """Let the first decision of a run wait for its first model; False if none was asked for."""
+    """Delay the first decision until the first model; return False if none was requested."""
     if not trains:
         return False
     notify("info", "training", {"text": "the first decision waits for the first model"})

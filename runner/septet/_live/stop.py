@@ -59,7 +59,7 @@ class Signals:
         self._asked = 0
 
     def install(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Take the signals of this process."""
+        """Install the signal handlers of this process."""
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopped, number)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
@@ -69,7 +69,7 @@ class Signals:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
 
     def forget(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Give the signals back; a halt that comes now is held until they are taken again."""
+        """Restore the signal handlers; a halt that arrives now waits for the next installation."""
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
             loop.remove_signal_handler(number)
@@ -84,7 +84,7 @@ class Signals:
 
 
 class LoopWatch:
-    """A thread that sees when the loop stands still, and says where; the loop says for how long.
+    """A thread that detects a blocked loop and where; the loop reports for how long.
 
     Parameters
     ----------
@@ -108,14 +108,14 @@ class LoopWatch:
         self._loop_thread = threading.get_ident()
 
     def start(self) -> None:
-        """Watch the running loop."""
+        """Start watching the running loop."""
         self._loop_thread = threading.get_ident()
         self._beat = time.monotonic()
         self._later()
         self._thread.start()
 
     def close(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         self._closed.set()
         if self._timer is not None:
             self._timer.cancel()
@@ -153,7 +153,7 @@ async def cancel_entries(
     notify: Notify,
     within_s: float = STOP_WITHIN_S,
 ) -> int | None:
-    """Cancel a strategy's resting entries; return how many of its orders stay, None if unknown.
+    """Cancel a strategy's resting entries; return the orders that remain, None if unknown.
 
     This is the way out when the core cannot be asked any more. What protects or reduces a position
     stays at the venue, and so does what nobody knows to be an entry.
@@ -190,7 +190,7 @@ async def cancel_entries(
 def mark_failed(
     folder: Path, text: str, error: BaseException | None, event: m.Event | None
 ) -> None:
-    """Leave a file that says why a strategy failed, with its traceback."""
+    """Write a file with the reason and the traceback of a strategy's failure."""
     trace = "".join(traceback.format_exception(error)) if error is not None else ""
     found: dict[str, Any] = {"failed": text, "traceback": trace, "at_ns": time.time_ns()}
     if event is not None:
@@ -200,7 +200,7 @@ def mark_failed(
 
 
 async def project(folder: Path, notify: Notify, within_s: float = STOP_WITHIN_S) -> bool:
-    """Rewrite the tables of a run from its journal; the bound holds, the journal is the record."""
+    """Rewrite the tables of a run from its journal, within a time limit."""
     done = threading.Event()
 
     def work() -> None:

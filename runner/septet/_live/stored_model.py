@@ -1,4 +1,4 @@
-"""The stored model of a file, never fitted by the run: read before the start, kept with the run.
+"""The stored model of a file, which the run never fits: read before the start, copied into the run.
 
 The run serves the copy in its own folder. The journal announces it like any other model, with its
 hash, so that recovery, replay and shadow need neither the file's folder nor its model.
@@ -53,7 +53,7 @@ def stored_of(loaded: Any, plan: Plan) -> StoredModel | None:
 
 
 def fact_of(stored: StoredModel | None) -> dict[str, Any]:
-    """Return what the head of a journal says of a stored model; empty without one."""
+    """Return the entry of a stored model in the head of a journal; empty without one."""
     if stored is None:
         return {}
     names = ("model_sha256", "card_sha256", "last_label_ns")
@@ -95,7 +95,7 @@ def announce_stored(loaded: Any, stored: StoredModel, run_folder: Path, at_ns: i
 
 
 def idle_now(event: m.ModelReady, now_ns: int) -> str:
-    """Say that a stored model decides nothing at a time (market time); empty if it does."""
+    """Return a notice if a stored model decides nothing at a market time; empty if it does."""
     if now_ns < event.ready_ns:
         return f"the stored model decides from {iso_time(event.ready_ns)} on: no entries until then"
     if now_ns > event.expires_ns:
@@ -104,7 +104,7 @@ def idle_now(event: m.ModelReady, now_ns: int) -> str:
 
 
 def with_label_of_run(loaded: Any, place: Place) -> Any:
-    """Return a file that goes on with a run, with the label of the run where it names none.
+    """Return the file of a resumed run, with the label of the run if it names none.
 
     It takes the label from the card of its model, and the folder may hold another model by now,
     or none: the run goes on with its copy, and with that one's label.
@@ -125,7 +125,7 @@ def with_label_of_run(loaded: Any, place: Place) -> Any:
 
 
 def changed_source(loaded: Any, known: Mapping[str, Any] | None) -> str:
-    """Say that a file's folder no longer holds the model that its run serves; empty if it does.
+    """Return a notice if a file's folder no longer has the run's model; empty if it has.
 
     The run goes on with its copy: what it holds must not wait for a person over this.
     """

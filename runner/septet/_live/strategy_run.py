@@ -1,4 +1,4 @@
-"""One strategy of a live process: everything around its shell, from start to stop."""
+"""One strategy of a live process: all that surrounds its shell, from start to stop."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class StrategyRun(LocalRun):
             self.venue = venue
 
     async def connect(self, feed: LiveFeed, venue: LiveVenue | None) -> None:
-        """Listen to the feed, open the venue where it is not yet; a new run reads its history."""
+        """Open the feed, and the venue if it is not open yet; a new run reads its history."""
         self.start_alerts()
         left = self.options.bars and self.options.bars - self.known.decisions
         market = make_market(
@@ -127,7 +127,7 @@ class StrategyRun(LocalRun):
         )  # fmt: skip
 
     def insist_on_account(self, facts: VenueFacts) -> None:
-        """Refuse to go on with another account than the run began with.
+        """Refuse to resume with another account than the run began with.
 
         Raises
         ------
@@ -143,14 +143,14 @@ class StrategyRun(LocalRun):
 
     @property
     def closes(self) -> dict[str, float]:
-        """The last close of each symbol in the history that was read."""
+        """Return the last close of each symbol in the history that was read."""
         bars = [each for each in self._history if isinstance(each, m.BarClosed)]
         return {self.symbols[each.symbol]: each.close for each in bars}
 
     # ------------------------------------------------------------ trading
 
     async def wake(self) -> None:
-        """Start, halt if that is asked for, and ask the venue for fills and open orders.
+        """Start, halt if requested, and query the venue for fills and open orders.
 
         A new run makes its journal, and takes its history in first.
         """
@@ -194,7 +194,7 @@ class StrategyRun(LocalRun):
             await self._handled()
 
     async def agree(self) -> None:
-        """Compare the account with the books; then close what was asked to be closed."""
+        """Compare the account with the books; then close positions if a flatten was requested."""
         if self.venue is not None:
             await begin.reconcile_account(
                 self.venue, first=self._first, put=self.shell.put,
@@ -216,7 +216,7 @@ class StrategyRun(LocalRun):
             await self._handled()
 
     async def go_live(self) -> None:
-        """Process what was missed of the market, and start the handler."""
+        """Process the missed market data, and start the handler."""
         assert self.market is not None
         self._give()
         await self._handled()
@@ -254,7 +254,7 @@ class StrategyRun(LocalRun):
         self.insist_on_going()
 
     def insist_on_going(self) -> None:
-        """Refuse to go on with a start whose strategy has failed.
+        """Refuse to continue a start whose strategy has failed.
 
         Raises
         ------
@@ -265,7 +265,7 @@ class StrategyRun(LocalRun):
             raise RunError(f"{self.strategy.name} ended while it began: {self.ended.result().text}")
 
     def _watch(self, event: m.Event, commands: Sequence[m.Command]) -> None:
-        """See what was stored: the fold beside the core, the account, the switch, the log."""
+        """Pass a stored row to the fold beside the core, the account, the switch and the log."""
         self.known.take(event, commands)
         self.member.watch(event, commands)
         self.switch.stored(event)
@@ -288,7 +288,7 @@ class StrategyRun(LocalRun):
     # ------------------------------------------------------------ now and then
 
     def _look_for_folder(self) -> None:
-        """Say once that the folder is gone: nobody can halt the run by a file then."""
+        """Report once that the folder is gone: a file cannot halt the run then."""
         gone = not self.place.folder.is_dir()
         if gone and not self._homeless:
             text = (
@@ -299,7 +299,7 @@ class StrategyRun(LocalRun):
         self._homeless = gone
 
     def tend(self) -> None:
-        """Look after what is not urgent, several times a second."""
+        """Run the non-urgent work, several times a second."""
         if self.ended is None:  # it begins: `wake` looks, so that a halt goes before the start
             return
         self.switch.look()
@@ -323,7 +323,7 @@ class StrategyRun(LocalRun):
             self.notify("warning", "journal", {"text": error.message})
 
     def snapshot(self) -> None:
-        """Keep the state, if the core stands exactly where the journal does."""
+        """Store a snapshot, if the core is exactly at the journal's last entry."""
         journal = self.journal
         if journal is None or self.known.entries != self.shell.handled:
             return  # the next time
@@ -332,7 +332,7 @@ class StrategyRun(LocalRun):
         self._snapshot_ns, self._snapshot_seq = self.clock.now_ns(), journal.seq
 
     def measure(self) -> None:
-        """Ask the venue for its clock and its filters; the answers come as events."""
+        """Query the venue's clock and filters; the answers arrive as events."""
         if self.venue is not None:
             self.dispatcher.start(self._measured(self.venue), "clock and filters")
 
@@ -347,7 +347,7 @@ class StrategyRun(LocalRun):
                 self.put(each)
 
     def stood_still(self, seconds: float, why: str) -> None:
-        """Let entries wait for fresh data after a pause."""
+        """Block entries until fresh data arrives after a suspension."""
         text = f"{why} for {seconds:.1f} s: entries wait for fresh data"
         self.notify("error", "stood_still", {"text": text})
         if self.market is not None:
@@ -356,7 +356,7 @@ class StrategyRun(LocalRun):
     # ------------------------------------------------------------ end
 
     async def end(self, reason: str) -> RunEnd:
-        """Leave the run whole, and free its folder for another start; see `run_end`.
+        """End the run in order, and release its folder for another start; see `run_end`.
 
         The log stays open for who has more to say.
         """

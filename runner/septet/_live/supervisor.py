@@ -1,7 +1,7 @@
 """The supervisor of a live process: every background task has an owner, and its end is noticed.
 
-What fails is logged once, with the plugin and the task. A feed's or septet's own task blocks
-entries as `feed_down`, a venue's as `venue_down`, until it works again. Reductions go on.
+A failure is logged once, with the plugin and the task. A feed's or septet's own task blocks
+entries as `feed_down`, a venue's as `venue_down`, until it works again. Reductions continue.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Put = Callable[[m.Event], None]
 
 
 class Supervisor:
-    """Hands out `Tasks`, and makes log lines and blocks of what becomes of them.
+    """Creates `Tasks`, and turns their failures into log lines and blocks.
 
     Parameters
     ----------
@@ -75,22 +75,22 @@ class Supervisor:
         return tasks
 
     def kept(self) -> list[tuple[str, Kept]]:
-        """Return every task of the process that is kept, with its owner."""
+        """Return every kept task of the process, with its owner."""
         return [(tasks.owner, kept) for tasks in self._all for kept in tasks.kept()]
 
     def calls(self) -> list[tuple[str, str, asyncio.Task[Any]]]:
-        """Return every single call that is on its way: owner, name, task."""
+        """Return every call in flight: owner, name, task."""
         return [(tasks.owner, *each) for tasks in self._all for each in tasks.calls()]
 
     def unowned(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Log what failed without an owner: a handler of exceptions for the loop."""
+        """Log a failure without an owner: the exception handler of the loop."""
         error = context.get("exception")
         what = f"{type(error).__name__}: {error}" if error is not None else ""
         text = f"{context.get('message', 'a task failed')}: {what}".rstrip(": ")
         self._notify("error", "task_failed", {"text": text, "plugin": "", "task": ""} | _at(error))
 
     async def close(self) -> None:
-        """End every task that is left."""
+        """End all remaining tasks."""
         for tasks in self._all:
             await tasks.close()
 
@@ -110,7 +110,7 @@ class Supervisor:
 
 
 def _at(error: BaseException | None) -> dict[str, Any]:
-    """Return where an error was raised, without its words, which may hold what is secret."""
+    """Return where an error was raised, without its message, which may contain a secret."""
     if error is None:
         return {}
     frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]

@@ -1,6 +1,6 @@
 """A process that fits one model and ends: ``python -m septet._live.train_worker FOLDER``.
 
-The work comes as one pickle on standard input, from the process that started it and from nowhere
+The work is read as one pickle from standard input, from the process that started it and nowhere
 else. When that input ends, the parent process is gone, and this one exits.
 """
 
@@ -86,7 +86,7 @@ def fit(work: Work) -> Any:
 
 
 def store(found: Any, folder: Path) -> dict[str, Any]:
-    """Write a fitted model as a run stores it; return what is said of it."""
+    """Write a fitted model as a run stores it; return its record."""
     from septet import _learn as learn
 
     if found.model is None:
@@ -106,7 +106,7 @@ def store(found: Any, folder: Path) -> dict[str, Any]:
 
 
 def _end_with_parent(stream: BinaryIO) -> None:
-    """End when whoever started this process has ended."""
+    """End when the process that started this one has ended."""
     stream.read(1)
     os._exit(3)
 

@@ -1,4 +1,4 @@
-"""Models of a running strategy: fitted on schedule, in a process of their own."""
+"""Models of a running strategy: fitted on schedule, in a separate process."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _TAIL: Final = 2_000
 
 
 class TrainingTimes:
-    """When models of a run are due: the schedule of a backtest's walk, asked time by time."""
+    """When models of a run are trained: the schedule of a backtest's walk-forward."""
 
     def __init__(self, rule: TrainingRule, first_known_ns: int) -> None:
-        """Begin with data known from `first_known_ns` on: the first window is a whole one."""
+        """Begin with data known from `first_known_ns` on: the first window is a complete one."""
         self.rule, self._first_ns = rule, first_known_ns + rule.train_ns
 
     def needed(self, market_ns: int) -> list[int]:
@@ -132,14 +132,14 @@ class ModelTrainer:
 
     @property
     def pid(self) -> int | None:
-        """Process that trains now, None for none."""
+        """Return the id of the process that trains now, None for none."""
         child = self._child
         return child.pid if child is not None and child.returncode is None else None
 
     async def train(
         self, number: int, trained_to_ns: int, cause: m.Cause = "schedule"
     ) -> m.ModelReady | m.ModelFailed:
-        """Fit the model with data up to a time; say that it is ready, or why there is none."""
+        """Fit the model with data up to a time; return that it is ready, or why there is none."""
         async with self._lock:
             text = "the run ended"
             for attempt in range(self._attempts):
@@ -156,7 +156,7 @@ class ModelTrainer:
             )
 
     def close(self) -> None:
-        """Kill the child, if there is one, and train no more."""
+        """Kill the child process, if there is one, and stop training."""
         self._closed = True
         self._kill()
 
@@ -188,7 +188,7 @@ class ModelTrainer:
         return await asyncio.to_thread(_outcome, work, self._folder / _MODELS, number, died)
 
     async def _wait(self, child: asyncio.subprocess.Process, data: bytes) -> str:
-        """Hand over the work and wait; return why the child has no result, empty if it may."""
+        """Send the work to the child and wait; return why it has no result, else empty."""
         assert child.stdin is not None
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -219,7 +219,7 @@ class ModelTrainer:
 def ready_event(
     at_ns: int, number: int, trained_to_ns: int, found: Mapping[str, Any]
 ) -> m.ModelReady:
-    """Return what announces a model that a training process stored."""
+    """Return the event that announces a model that a training process stored."""
     reference = tuple(
         (name, tuple(each["edges"]), tuple(each["share"]), each["chance"])
         for name, each in found["reference"].items()
@@ -239,7 +239,7 @@ def _empty(folder: Path) -> None:
 
 
 def _outcome(work: Path, models: Path, number: int, died: str) -> dict[str, Any]:
-    """Read what a child left, and put its model where the run's models are."""
+    """Read the result of a child process, and move its model to the run's models."""
     try:
         found: dict[str, Any] = decode_json((work / RESULT).read_bytes())
     except (OSError, ValueError):

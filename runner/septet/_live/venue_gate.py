@@ -23,7 +23,7 @@ _REPORTED = (
 
 
 def _about(event: Any) -> m.About:
-    """Return what an event is about."""
+    """Return the subject of an event."""
     match event:
         case m.Filled():
             return "fill"
@@ -38,7 +38,7 @@ def _about(event: Any) -> m.About:
 
 
 class GatedVenue:
-    """`septet.plugin.LiveVenue` around another one, whoever wrote it.
+    """`septet.plugin.LiveVenue` that wraps and checks another one.
 
     An event that cannot be true does not get through: an answer to an order becomes uncertain, a
     cancel is to be looked at, a read is none, and what a stream said is left out. Each is reported
@@ -56,7 +56,7 @@ class GatedVenue:
         return repr(self._venue)
 
     def _fault(self, event: Any, kind: Any = _REPORTED) -> str:
-        """Return what is wrong with an event, and report it; it should be of a kind."""
+        """Return what is wrong with an event, and report it; it must be of the given kind."""
         fault = fault_of(event, self._clock.now_ns())
         if not fault and isinstance(event, m.Filled):
             ahead_ns = (event.market_ns - self._clock.market_ns()) / self._clock.speed
@@ -80,7 +80,7 @@ class GatedVenue:
         return fault
 
     def _known(self, events: Sequence[Any] | None, kind: Any) -> list[Any] | None:
-        """Return a read if all of it can be true; None otherwise."""
+        """Return a read if all of its values are possible; None otherwise."""
         if events is None:
             return None
         return None if [each for each in events if self._fault(each, kind)] else list(events)

@@ -28,7 +28,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Wiring:
-    """Who makes the core, the venue and the feed of a loaded file."""
+    """The factories of the core, the venue and the feed of a loaded file."""
 
     core: Callable[..., Any]
     venue: Callable[[Any, LiveClock, Mapping[str, Market], Tasks], LiveVenue | None]
@@ -53,7 +53,7 @@ def feed_of(loaded: Any, clock: LiveClock, tasks: Tasks | None = None) -> LiveFe
 
 
 def check_feed(loaded: Any) -> list[Problem]:
-    """Say that the source of candles only holds history, where bars are needed as they close."""
+    """Refuse a source of candles that only has history, if bars are needed as they close."""
     strategy = loaded.strategy
     block = strategy.data.candles
     if strategy.mode == "backtest":
@@ -72,7 +72,7 @@ def check_feed(loaded: Any) -> list[Problem]:
 
 
 def _asked_for(method: Callable[..., Any], **offered: Any) -> dict[str, Any]:
-    """Return what a plugin's method takes of what it may have."""
+    """Return those of the available arguments that a plugin's method accepts."""
     wanted = inspect.signature(method).parameters
     return {key: value for key, value in offered.items() if key in wanted and value is not None}
 
@@ -80,7 +80,7 @@ def _asked_for(method: Callable[..., Any], **offered: Any) -> dict[str, Any]:
 def venue_of(
     loaded: Any, clock: LiveClock, markets: Mapping[str, Market], tasks: Tasks | None = None
 ) -> LiveVenue | None:
-    """Return where orders go, whose tasks `tasks` own; None where fills happen inside the core.
+    """Return the venue of orders, whose tasks `tasks` own; None if fills happen inside the core.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def _connected(loaded: Any, clock: LiveClock, tasks: Tasks | None) -> LiveVenue:
 
 
 def instruments_of(loaded: Any, markets: Mapping[str, Market]) -> tuple[Instrument, ...]:
-    """Return what is traded: as the venue says, else as the file says, else the defaults.
+    """Return the instruments: from the venue, otherwise from the file, otherwise the defaults.
 
     In paper the file comes first, so that backtest and paper trade the same.
 
@@ -176,7 +176,7 @@ def markets_of(loaded: Any, instruments: Sequence[Instrument]) -> dict[str, Mark
 
 
 def filters_of(facts: VenueFacts, symbols: Sequence[str], at_ns: int) -> list[m.FiltersChanged]:
-    """Return what a venue lets trade now: it may have changed while nobody ran."""
+    """Return the current filters of a venue: they may have changed since the last process."""
     listed = [(number, facts.markets[each]) for number, each in enumerate(symbols)
               if each in facts.markets]  # fmt: skip
     return [
@@ -190,7 +190,7 @@ def filters_of(facts: VenueFacts, symbols: Sequence[str], at_ns: int) -> list[m.
 
 
 def core_terms(facts: VenueFacts | None, speed: float) -> dict[str, Any]:
-    """Return what the core must know of the venue, as plain data for the journal's head."""
+    """Return the terms of the venue that the core needs, as plain data for the journal's head."""
     terms: dict[str, Any] = {"speed": speed, "holds_stops": False, "timing": None}
     if facts is not None:
         terms["holds_stops"] = bool({"stop", "stop_limit"} & facts.order_types)
@@ -209,7 +209,7 @@ def core_with(terms: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def take_up(venue: Any, core: Any) -> None:
-    """Let a venue that died with its process stand where the core remembers it."""
+    """Restore a simulated venue, which ended with its process, from the core's memory."""
     orders = getattr(core, "orders", None)
     if orders is None or not isinstance(venue, PaperVenue):
         return

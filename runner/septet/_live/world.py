@@ -1,6 +1,6 @@
 """Checks a strategy file against its venue and feed before anything is traded.
 
-Reads only: the feed is opened as a run would open it, the newest bars are read, the account is
+Read-only: the feed is opened as a run would open it, the newest bars and the account are
 looked at. No order is sent, no run folder is made and no lease is taken.
 """
 
@@ -44,7 +44,7 @@ _KINDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One thing that was looked at. An error stops a run, or keeps it from ever entering."""
+    """One check and its result. An error stops a run, or prevents every entry."""
 
     what: str
     found: str
@@ -53,7 +53,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everything that was found, and what of it has a place in the file."""
+    """All findings, and the problems among them that have a place in the file."""
 
     rows: tuple[Row, ...]
     problems: tuple[Problem, ...]
@@ -65,7 +65,7 @@ class World:
 
 
 def look(loaded: Any, clock: LiveClock | None = None) -> World:
-    """Ask the feed of a file, and in live mode its venue, what a run would find.
+    """Check the feed of a file, and in live mode its venue, as a run would find them.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def look(loaded: Any, clock: LiveClock | None = None) -> World:
 
 
 class _Looking:
-    """Collects what is found, in the order in which it is found."""
+    """Collects findings in order."""
 
     def __init__(self, loaded: Any, clock: LiveClock) -> None:
         self.loaded, self.strategy, self.clock = loaded, loaded.strategy, clock
@@ -103,7 +103,7 @@ class _Looking:
         self, what: str, found: str, verdict: Verdict = "ok", path: Sequence[Any] = (),
         hint: str = "",
     ) -> None:  # fmt: skip
-        """Add a row; one that is no good and has a place in the file is a problem as well."""
+        """Add a row; a failed one with a place in the file is a problem as well."""
         self.rows.append(Row(what, found, verdict))
         if verdict not in ("warning", "error"):
             return
@@ -119,7 +119,7 @@ class _Looking:
     # ------------------------------------------------------------ the whole
 
     async def all(self) -> None:
-        """Look at the feed, then at the venue."""
+        """Check the feed, then the venue."""
         received = await self._within("the feed", ("data", "candles"), self._feed)
         markets = dict(received.markets) if received is not None else {}
         if self.strategy.mode == "live":
@@ -139,7 +139,7 @@ class _Looking:
     async def _within(
         self, what: str, path: Sequence[Any], work: Callable[[Sequence[str]], Awaitable[T]]
     ) -> T | None:
-        """Do one side's work within a bound; a symbol that is refused is left out the next time."""
+        """Run the checks of one side within a time limit; leave a refused symbol out next time."""
         symbols = list(self.symbols)
         while symbols:
             try:
@@ -160,7 +160,7 @@ class _Looking:
         return None
 
     def _named(self, message: str) -> str:
-        """Return the symbol that a refusal is about, or nothing."""
+        """Return the symbol that a refusal names, or None."""
         for symbol in self.symbols:
             if re.search(rf"(?<![\w/:]){re.escape(symbol)}(?![\w/:])", message):
                 return symbol
@@ -189,7 +189,7 @@ class _Looking:
             await feed.close()
 
     async def _history(self, feed: Any, symbol: str) -> None:
-        """Read the newest bars, and compare how far back bars go with what a start reads."""
+        """Read the newest bars, and compare the depth of history with what a start reads."""
         bar_ns, now_ns = int(self.strategy.universe.bar), self.clock.market_ns()
         bars = await feed.bars(symbol, now_ns - _BARS * bar_ns, now_ns)
         what = f"history {symbol}"
@@ -208,7 +208,7 @@ class _Looking:
         self._reach(what, now_ns - oldest_ns, oldest_ns)
 
     def _reach(self, what: str, depth_ns: int, oldest_ns: int) -> None:
-        """Judge a depth by what features and models need before they say anything."""
+        """Check a depth against the bars that features and models need before their first value."""
         bar_ns = int(self.strategy.universe.bar)
         memory = plan_of(self.loaded).memory_bars + 2
         warm_ns = memory * bar_ns
@@ -261,7 +261,7 @@ class _Looking:
         self.report("clock", text, "error", ("execution", "venues", self._name, "skew"), hint)
 
     def _account(self, facts: VenueFacts, holdings: m.Holdings | None) -> None:
-        """Judge what the key may do and what the account holds."""
+        """Check the rights of the key and the balances of the account."""
         kind = "a test venue" if facts.is_test else "real money"
         self.report("account", f"{facts.exchange}, {kind}, known as {facts.account}")
         path = ("execution", "venues", self._name, "key")
@@ -299,7 +299,7 @@ class _Looking:
                 self.report(symbol, text, "warning", ("risk", "adopt"), hint)
 
     def _orders(self, facts: VenueFacts) -> None:
-        """Say how orders are followed, and judge the kinds that the file sends."""
+        """Report how orders are tracked, and check the order types that the file sends."""
         how = "streamed" if facts.streams_orders else "polled"
         settles = format_duration(facts.settles_ns)
         text = f"{how}; an order that the venue does not know counts as absent after {settles}"
@@ -329,7 +329,7 @@ class _Looking:
     # ------------------------------------------------------------ sizes
 
     def _market(self, symbol: str, listed: Market) -> None:
-        """Compare what may be traded of a symbol with what the file would send."""
+        """Compare the filters of a symbol with the orders that the file would send."""
         text = f"lot {listed.lot:g}, tick {listed.tick:g}, from {listed.min_notional:g}"
         if not listed.trading:
             text += ", not trading now"
@@ -372,7 +372,7 @@ class _Looking:
                 self.report(symbol, text, "warning", path, hint)
 
     def _largest(self, price: float) -> Iterator[float]:
-        """Yield what bounds the value of one entry; a stranger's sizing bounds nothing here."""
+        """Yield the limits on the value of one entry; third-party sizing has no known limit."""
         strategy, capital = self.strategy, self.strategy.account.capital
         sizing = strategy.risk.sizing
         shares = {"fixed_fraction": "fraction", "volatility_target": "max", "kelly": "max"}
@@ -393,4 +393,4 @@ class _Looking:
 
 
 def _ignore(event: Any) -> None:
-    """Let what comes by itself go: nothing runs yet."""
+    """Ignore messages that arrive unrequested: no run is active."""

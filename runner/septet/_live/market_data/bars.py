@@ -28,16 +28,16 @@ _ASIDE: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """A closed bar that waits for those before it; `sure` if its prices were confirmed."""
+    """A closed bar that waits for earlier ones; `confirmed` if its prices were confirmed."""
 
     seen: BarSeen
     source: Source
-    sure: bool = False
+    confirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Reported:
-    """A row that may lack the last trades of its bar, and when it first came so."""
+    """A row that may lack the last trades of its bar, and when it first arrived."""
 
     seen: BarSeen
     since_ns: int
@@ -45,7 +45,7 @@ class _Reported:
 
 @dataclass(slots=True)
 class _Empty:
-    """Why a bar could not be had from a feed that answered, how often, first and last when."""
+    """Why a feed that answered had no bar: the reason, count, first and last time."""
 
     since_ns: int
     asked_ns: int = 0
@@ -56,7 +56,7 @@ class _Empty:
 
 @dataclass(slots=True)
 class _Line:
-    """What is known of one symbol: the next bar due, and what arrived beside it."""
+    """State of one symbol: the next bar expected, and the rows that arrived early."""
 
     number: int
     symbol: str
@@ -82,7 +82,7 @@ class _Line:
 
 
 class BarAssembler:
-    """Takes bars in any order and gives each closed bar of each symbol once, in order.
+    """Takes bars in any order and emits each closed bar of each symbol once, in order.
 
     Deterministic: its output depends on what it was given and at which times, nothing else.
     The first version seen of a closed bar wins; a later one that differs is counted and said.
@@ -107,7 +107,7 @@ class BarAssembler:
     # ------------------------------------------------------------ where it stands
 
     def resume(self, symbol: str, open_ns: int, close: float = math.nan) -> None:
-        """Go on after a bar that was given (or declared missing) before."""
+        """Continue after a bar that was emitted (or declared missing) earlier."""
         line = self._lines[symbol]
         line.next, line.doubt = line.grid.following(open_ns), PriceDoubt(close)
         line.newest_ns = max(line.newest_ns, open_ns)
@@ -116,7 +116,7 @@ class BarAssembler:
                 del kept[old]
 
     def lost(self, symbol: str = "") -> None:
-        """Forget bars of an unknown state: a stream ended, and may have shown more of them.
+        """Drop bars whose state is unknown: a stream ended, and may have missed updates.
 
         Without a symbol those of all. Rows that wait for confirmation wait anew: after a jump of
         the clock nobody knows how long they have stood.
@@ -128,11 +128,11 @@ class BarAssembler:
                 line.rest_ns = 0
 
     def next_of(self, symbol: str) -> Slot | None:
-        """Return the next bar due of a symbol; None before its first."""
+        """Return the next expected bar of a symbol; None before its first."""
         return self._lines[symbol].next
 
     def behind(self, symbol: str, market_ns: int) -> bool:
-        """Whether a bar is overdue that the venue has not said to be missing."""
+        """Whether a bar is overdue that the venue has not reported as missing."""
         line = self._lines[symbol]
         if line.next is None or line.next.known_ns > market_ns:
             return False
@@ -140,7 +140,7 @@ class BarAssembler:
         return empty is None or empty.times < _DEFINITE
 
     def findings(self) -> tuple[Finding, ...]:
-        """Return what was noticed since the last call, in order."""
+        """Return the findings since the last call, in order."""
         found, self._found = tuple(self._found), []
         return found
 
@@ -151,7 +151,7 @@ class BarAssembler:
     # ------------------------------------------------------------ what arrives
 
     def take(self, seen: BarSeen, now_ns: int, market_ns: int) -> list[m.Event]:
-        """Take a bar of a stream or a poll; return what can be given now."""
+        """Take a bar of a stream or a poll; return the bars that can be emitted now."""
         line = self._lines.get(seen.symbol)
         if line is None:
             self._report(seen.symbol, "unknown_symbol", "drop", "bars of a symbol nobody asked for")
@@ -195,7 +195,7 @@ class BarAssembler:
     def answer(
         self, wanted: Wanted, rows: Sequence[BarSeen] | None, now_ns: int, market_ns: int
     ) -> list[m.Event]:
-        """Take the feed's answer to `wanted`; None means that it could not be had.
+        """Take the feed's answer to `wanted`; None means that the request failed.
 
         A row whose `closed` the venue does not say is taken as closed where a later bar stands in
         the same answer: what a stream shows is no sign, for answers may be older. Else it is
@@ -238,7 +238,7 @@ class BarAssembler:
         return list(self._drain(line, now_ns, market_ns))
 
     def _rest(self, line: _Line, wanted: Wanted, now_ns: int) -> None:
-        """Ask ever more seldom for what the feed said not to have, until more is due."""
+        """Request bars that the feed does not have with growing pauses, until more are expected."""
         assert line.next is not None
         empty = line.empty.get(line.next.open_ns)
         if empty is None or not self._is_settled(empty) or line.ready or line.suspect:
@@ -248,7 +248,7 @@ class BarAssembler:
         line.rest_known_ns = line.grid.following(wanted.until_ns - 1).known_ns
 
     def poll(self, now_ns: int, market_ns: int) -> list[m.Event]:
-        """Give up what has held back others for too long."""
+        """Declare bars missing that have blocked others for too long."""
         return [
             event for line in self._lines.values() for event in self._drain(line, now_ns, market_ns)
         ]
@@ -258,7 +258,7 @@ class BarAssembler:
     def wanted(
         self, now_ns: int, market_ns: int, speed: float = 1.0, unsure_ns: int = 0
     ) -> list[Wanted]:
-        """Return what to ask the feed for now; each must be answered by `answer`."""
+        """Return the bars to request from the feed now; each must be answered by `answer`."""
         patience = int(self.rules.ask_after_ns * speed)
         found = []
         for line in self._lines.values():
@@ -289,7 +289,7 @@ class BarAssembler:
         return min(times, default=None)
 
     def _missing(self, line: _Line, market_ns: int, patience: int) -> list[Slot]:
-        """Return bars that are overdue, or before one that is there already."""
+        """Return bars that are overdue, or earlier than one that has arrived."""
         assert line.next is not None
         there = max(line.ready, default=-1)
         due = line.grid.due(line.next.open_ns, market_ns, self.rules.page)
@@ -307,7 +307,7 @@ class BarAssembler:
     # ------------------------------------------------------------ judging
 
     def _repeat(self, line: _Line, seen: BarSeen, *, closed: bool) -> None:
-        """Compare a closed bar that was given or given up with what is said of it now."""
+        """Compare a bar that was emitted or declared missing with a later version of it."""
         if not closed or seen.open_ns not in line.past:
             return
         given = line.past[seen.open_ns]
@@ -321,13 +321,13 @@ class BarAssembler:
             self._report(line.symbol, "revision", "drop", text, _show(given), _show(seen))
 
     def _confirm(self, line: _Line, seen: BarSeen, source: Source) -> None:
-        """Put a closed bar where it waits for its turn; the first seen wins."""
+        """Store a closed bar until its turn; the first version is kept."""
         line.partial.pop(seen.open_ns, None)
         doubted = line.suspect.get(seen.open_ns)
         if doubted is not None and source != "backfill":
             return  # a stream does not confirm itself
-        sure = doubted is not None and _values(doubted)[:4] == _values(seen)[:4]
-        first = line.ready.setdefault(seen.open_ns, _Ready(seen, source, sure)).seen
+        confirmed = doubted is not None and _values(doubted)[:4] == _values(seen)[:4]
+        first = line.ready.setdefault(seen.open_ns, _Ready(seen, source, confirmed)).seen
         if _values(first) != _values(seen):
             text = "another version of a bar that waits for one before it; the first seen wins"
             self._report(line.symbol, "revision", "drop", text, _show(first), _show(seen))
@@ -347,7 +347,7 @@ class BarAssembler:
         return wanted.asked_ns - reported.since_ns >= self.rules.again_ns
 
     def _set_aside(self, line: _Line, seen: BarSeen, now_ns: int) -> None:
-        """Put a row aside that may lack the last trades of its bar."""
+        """Set a row aside that may lack the last trades of its bar."""
         reported = line.reported.get(seen.open_ns)
         if reported is None or _values(reported.seen) != _values(seen):
             line.reported[seen.open_ns] = _Reported(seen, now_ns)
@@ -357,7 +357,7 @@ class BarAssembler:
             line.next = line.grid.slot(seen.open_ns)
 
     def _begun(self, line: _Line) -> None:
-        """Confirm bars that nothing said to be unfinished, once a later one has begun."""
+        """Confirm bars that were not marked unfinished, once a later one has begun."""
         for open_ns in [each for each in line.partial if each < line.newest_ns]:
             if line.next is not None and open_ns < line.next.open_ns:
                 del line.partial[open_ns]
@@ -378,12 +378,14 @@ class BarAssembler:
     # ------------------------------------------------------------ giving
 
     def _drain(self, line: _Line, now_ns: int, market_ns: int) -> Iterator[m.Event]:
-        """Give bars in order as far as they go; declare what is certainly missing."""
+        """Emit bars in order as far as possible; declare bars that are certainly missing."""
         while line.next is not None:
             slot = line.next
             if slot.open_ns in line.ready:
                 ready = line.ready.pop(slot.open_ns)
-                event = self._release(line, slot, ready.seen, ready.source, now_ns, sure=ready.sure)
+                event = self._release(
+                    line, slot, ready.seen, ready.source, now_ns, confirmed=ready.confirmed
+                )
                 if event is not None:
                     yield event
                 continue
@@ -403,10 +405,10 @@ class BarAssembler:
         source: Source,
         now_ns: int,
         *,
-        sure: bool = False,
+        confirmed: bool = False,
     ) -> m.BarClosed | None:
-        """Emit the next bar, or set it aside where it is doubtful or unusable."""
-        doubt = line.doubt.of(seen, self.rules.jump, confirmed=sure)
+        """Emit the next bar, or set it aside if it is doubtful or unusable."""
+        doubt = line.doubt.of(seen, self.rules.jump, confirmed=confirmed)
         if doubt == "absurd":
             self._doubt(line, seen)
             return None
@@ -438,7 +440,7 @@ class BarAssembler:
         line.asked, line.ask_ns, line.rest_ns = 0, 0, 0
 
     def _gap(self, line: _Line, now_ns: int) -> m.Gapped | None:
-        """Declare the missing bars at the head, if they are certainly or hopelessly missing."""
+        """Declare the next bars missing, if the feed confirmed it or the time limit passed."""
         assert line.next is not None
         first = line.next
         doubted = first.open_ns in line.suspect
@@ -468,7 +470,7 @@ class BarAssembler:
         )  # fmt: skip
 
     def _definite(self, line: _Line, slot: Slot) -> bool:
-        """Whether the feed has said often enough, while later bars exist, that there is none."""
+        """Whether the feed answered often enough, while later bars exist, that there is none."""
         empty = line.empty.get(slot.open_ns)
         return empty is not None and self._is_settled(empty) and slot.open_ns < line.newest_ns
 

@@ -20,12 +20,12 @@ _NEVER = -(2**62)
 
 
 def default_grace_ns(bar_ns: int, speed: float, written_ns: int = 2_000_000_000) -> int:
-    """Wall time after T in which symbols may deliver: as written, an eighth of a bar at most."""
+    """Return the wall time after T in which symbols may deliver: at most an eighth of a bar."""
     return min(written_ns, int(bar_ns / speed) // 8)
 
 
 def default_decide_within_ns(bar_ns: int, speed: float, written_ns: int | None = None) -> int:
-    """Wall time after T in which entries are still taken: a quarter of a bar, 60 s at most."""
+    """Return the wall time after T in which entries are allowed: 1/4 bar, 60 s at most."""
     if written_ns is not None:
         return written_ns
     return min(60_000_000_000, int(bar_ns / speed) // 4)
@@ -33,7 +33,7 @@ def default_decide_within_ns(bar_ns: int, speed: float, written_ns: int | None =
 
 @dataclass
 class Standing:
-    """What symbols have delivered, and what of it decision times have taken in (market time).
+    """What symbols have delivered, and what decision times have used of it (market time).
 
     `waiting[k]` are the known times of bars that no decision time has taken in, `accounted_ns[k]`
     the known time of the last bar that was given or declared missing, `time_ns` the last decision
@@ -71,7 +71,7 @@ class Standing:
 
 
 class DecisionTimes:
-    """Says when a decision time is reached, and who is there.
+    """Determines when a decision time is reached, and which symbols have delivered.
 
     Deterministic: it is given bars and gaps by `take` and the time by `settle`. Bars of one batch
     are all taken before `settle` is called, so that the newest of them is known.
@@ -80,7 +80,7 @@ class DecisionTimes:
     def __init__(
         self, standing: Standing, clock: LiveClock, *, grace_ns: int, decide_within_ns: int
     ) -> None:
-        """Go on from where `standing` is."""
+        """Continue from `standing`."""
         self.standing, self._clock = standing, clock
         self.take = standing.take  # a bar or a gap of one symbol, in order
         self.grace_ns, self.decide_within_ns = grace_ns, decide_within_ns
@@ -102,11 +102,11 @@ class DecisionTimes:
         self.hold(catch_up_ns)
 
     def begin_here(self) -> None:
-        """Let nothing decide that is known by now: the first decision is the next one."""
+        """Skip all decisions up to now: the first decision is the next one."""
         self._silent_until_ns = self._clock.market_ns()
 
     def hold(self, catch_up_ns: int) -> None:
-        """Let times that have passed wait for back-fill: at a start, or when the clock jumped."""
+        """Make past times wait for back-fill: at a start, or after the clock jumped."""
         self._held = (self._clock.market_ns(), self._clock.now_ns() + catch_up_ns)
 
     def step(self, now_ns: int) -> list[m.DecisionTimeReached]:
@@ -138,7 +138,7 @@ class DecisionTimes:
     # ------------------------------------------------------------------------------------
 
     def _step(self, now_ns: int, found: list[m.DecisionTimeReached]) -> bool:
-        """Reach the next decision time, if everybody is there or grace has passed."""
+        """Reach the next decision time, if all symbols have delivered or grace has passed."""
         standing = self.standing
         upcoming = self._next
         if upcoming is None or upcoming[0] <= standing.time_ns:
@@ -164,7 +164,7 @@ class DecisionTimes:
         return True
 
     def _late(self, now_ns: int, found: list[m.DecisionTimeReached]) -> None:
-        """Let bars in whose decision time has passed without them."""
+        """Add bars whose decision time has passed without them."""
         standing = self.standing
         while True:
             time_ns = 2**62
@@ -184,7 +184,7 @@ class DecisionTimes:
         missing: tuple[int, ...],
         found: list[m.DecisionTimeReached],
     ) -> None:
-        """Let the next bar of those present in: first those that have a newer one as well.
+        """Add the next bar of the symbols present: first of those that have a newer one as well.
 
         Who is missing is said with the first, so that a crash between the two loses nothing.
         """

@@ -80,7 +80,7 @@ class Grid:
         return self._at(bisect_right(self._knowns, known_ns))
 
     def due(self, first_ns: int, until_ns: int, limit: int) -> list[Slot]:
-        """Return bars that open from `first_ns` on and are known by `until_ns`, `limit` at most."""
+        """Return bars that open from `first_ns` on and are known by `until_ns`, at most `limit`."""
         found: list[Slot] = []
         slot = self.following(first_ns - 1)
         while slot.known_ns <= until_ns and len(found) < limit:
@@ -114,27 +114,27 @@ class Grid:
 
 
 class Gate:
-    """One row at a time through `Admission`, quickly where nothing is wrong with it.
+    """Passes rows through `Admission` one by one, with a fast path for those without faults.
 
     A policy of `refuse` refuses the row and says so: a running strategy does not end by a bad
     row of its venue.
     """
 
     def __init__(self, symbol: str, grid: Grid, keys: CandlesConfig, source: str) -> None:
-        """Judge rows of a symbol by a file's policies."""
+        """Check rows of a symbol by a file's policies."""
         self._symbol, self._grid, self._keys, self._source = symbol, grid, keys, source
         self._quote = keys.volume_in == "quote"
         self._keeps_empty = keys.policy.zero_volume == "keep"
 
     def _new(self) -> Admission:
-        """Return an admission without a past: order is kept elsewhere, a gap is no defect."""
+        """Return an admission without history: order is checked elsewhere, a gap is no defect."""
         grid = self._grid
         return Admission(
             self._symbol, grid.bar_ns, self._keys, grid.calendar, "open", grid.anchor, self._source
         )
 
     def admit(self, row: BarSeen) -> tuple[BarSeen | Bar | None, tuple[Finding, ...]]:
-        """Judge a row whose place in time was judged before; one without a fault is the bar."""
+        """Check a row whose time was checked before; a row without a fault is the bar."""
         low, high = row.low, row.high
         plain = LEAST <= low <= row.open <= high and low <= row.close <= high <= MOST
         if plain and not self._quote:
@@ -153,7 +153,7 @@ class Gate:
     def admit_confirmed(
         self, row: BarSeen, doubt: str
     ) -> tuple[BarSeen | Bar | None, tuple[Finding, ...]]:
-        """Judge a row as `admit` does, but for one that is held back as a spike."""
+        """Check a row as `admit` does, without holding it back as a spike."""
         if doubt != "price_spike" or self._keys.policy.price_spike == "keep":
             return self.admit(row)
         found = Findings(self._source, self._symbol, Policies())
@@ -165,7 +165,7 @@ class Gate:
         return f"{iso(row.open_ns)} {prices}"
 
     def _empty(self, row: BarSeen) -> tuple[Finding, ...]:
-        """Say what `Admission` says of a bar without volume: in a calm market it is no rarity."""
+        """Return the finding of `Admission` for a bar without volume, unless those are common."""
         found = Findings(self._source, self._symbol, self._keys.policy)
         found("zero_volume", 1, [self._shown(row)])
         return found.all()

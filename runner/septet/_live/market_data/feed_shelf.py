@@ -43,7 +43,7 @@ class _Series:
 
 
 class Shelf:
-    """Everything that was given to the core, in order: a fold of the journal's events.
+    """All bars and points that the core received, in order: a fold of the journal's events.
 
     `keep_ns` is the market time that is kept; more than that and a quarter is cut off.
     """
@@ -63,7 +63,7 @@ class Shelf:
         self._series = {name: _Series() for name in self._max_ages}
 
     def take(self, event: m.Event) -> None:
-        """Keep a bar or a point of a series; other events change nothing."""
+        """Store a bar or a point of a series; other events have no effect."""
         if isinstance(event, m.BarClosed):
             bars = self._bars[event.symbol]
             bars.open_ns.append(event.open_ns)

@@ -47,7 +47,7 @@ Put = Callable[[m.Event], None]
 
 
 class MarketDataHandler:
-    """Turns what a feed says into events of one strategy.
+    """Turns messages of a feed into events of one strategy.
 
     Parameters
     ----------
@@ -107,13 +107,13 @@ class MarketDataHandler:
         return await self._feed.open(self._request, self.receive)
 
     async def points(self) -> list[m.Event]:
-        """Read the outside series as they stand now."""
+        """Read the current values of the outside series."""
         if self._series is None:
             return []
         return await self._series.ask(lambda: self.decision_times.standing.time_ns)
 
     async def history(self, since_ns: int) -> list[m.Event]:
-        """Read closed bars of every symbol from a market time on, and give them as events.
+        """Read closed bars of every symbol from a market time on, as events.
 
         Raises
         ------
@@ -126,7 +126,7 @@ class MarketDataHandler:
         return found
 
     async def _history_of(self, symbol: str, since_ns: int) -> list[m.Event]:
-        """Read page by page, each from the bar that is due.
+        """Read page by page, each from the next expected bar.
 
         What a page lacks at its end is asked for again with the next one, whose later bars show
         that there is none.
@@ -153,7 +153,7 @@ class MarketDataHandler:
         return found
 
     def _answered(self, asked: Wanted, rows: Sequence[BarSeen]) -> list[m.Event]:
-        """Take in a page, as often as a hole in it is longer than the assembler looks at once."""
+        """Process a page, repeatedly if a gap in it is too long for one pass of the assembler."""
         found: list[m.Event] = []
         newest_ns = max((each.open_ns for each in rows), default=-1)
         while True:
@@ -171,7 +171,7 @@ class MarketDataHandler:
                 return found
 
     def give(self, history: Sequence[m.Event], *, catch_up_ns: int, fresh: bool) -> None:
-        """Give history and let it in; decisions wait for `start`."""
+        """Emit history as events; decisions wait for `start`."""
         for each in history:
             self._take(each)
         self._catch_up_ns = catch_up_ns
@@ -181,7 +181,7 @@ class MarketDataHandler:
                 self._put(decision_time)
 
     def start(self) -> None:
-        """Watch the streams, process the messages received meanwhile, and go on."""
+        """Start the watchdog, process the messages received meanwhile, and continue."""
         if self._watchdog is not None:
             silences = default_silences_ns(
                 self._request.bar_ns, self._clock.speed, self._max_staleness_ns
@@ -200,7 +200,7 @@ class MarketDataHandler:
         self._ring()
 
     async def close(self) -> None:
-        """Listen no more."""
+        """Close the connection."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
@@ -214,7 +214,7 @@ class MarketDataHandler:
     # ------------------------------------------------------------ messages
 
     def receive(self, message: Any) -> None:
-        """Take one message of the feed; the way from a bar to its order begins here."""
+        """Process one message of the feed; the path from bar to order begins here."""
         if self._early is not None:
             self._early.append(message)
             return
@@ -234,7 +234,7 @@ class MarketDataHandler:
             self._notices.notify("quote", f"{type(message).__name__}: no message of a feed")
 
     def _bar(self, seen: BarSeen) -> None:
-        """Take a bar and reach its decision time; timers and other times follow the order."""
+        """Process a bar and reach its decision time; timers and other times follow later."""
         now_ns, market_ns = self._clock.now_ns(), self._clock.market_ns()
         if fault := bar_fault(seen, market_ns, self._request.bar_ns):
             self._unreadable("bar", fault, seen.symbol)
@@ -280,11 +280,11 @@ class MarketDataHandler:
             self._received("trades", seen.symbol, now_ns, market_ns)
 
     def _unreadable(self, about: m.About, fault: str, symbol: str) -> None:
-        """Report what cannot be true; it is no sign of life of its stream."""
+        """Report an impossible value; it does not count as data of its stream."""
         self._notices.notify(about, f"{symbol}: {fault}", symbol=self._numbers.get(symbol, -1))
 
     def _readable(self, rows: Sequence[BarSeen]) -> list[BarSeen]:
-        """Return the bars of an answer that can be true."""
+        """Return the bars of an answer whose values are possible."""
         found, market_ns = list[BarSeen](), self._clock.market_ns()
         for each in rows:
             if fault := bar_fault(each, market_ns, self._request.bar_ns):
@@ -318,7 +318,7 @@ class MarketDataHandler:
             self._put(changed)
 
     def stood_still(self, reason: str, catch_up_ns: int) -> None:
-        """Block entries until fresh data: the process or the machine stood still for a while."""
+        """Block entries until fresh data arrives, after the process or machine was suspended."""
         self.bars.lost()
         for number in self._numbers.values():
             if number not in self._stale:
@@ -336,13 +336,13 @@ class MarketDataHandler:
     # ------------------------------------------------------------ time
 
     def _after(self) -> None:
-        """Do what a bar left for when its order is on its way."""
+        """Run the work that a bar deferred until its order is in flight."""
         self._setting = False
         if not self._closed:
             self._settle()
 
     def _settle(self) -> None:
-        """Reach the decision times that are due, and ring again when the next may be."""
+        """Reach the decision times that have come, and set the timer for the next."""
         for each in self.decision_times.settle():
             self._put(each)
         if self._timer is not None:
@@ -384,7 +384,7 @@ class MarketDataHandler:
         self._settle()
 
     def _dial(self) -> None:
-        """Open the feed anew where it is silent and does not mend itself."""
+        """Reconnect the feed if it is silent and does not recover."""
         assert self._watchdog is not None
         if self._redialling is not None and not self._redialling.done():
             return
@@ -409,7 +409,7 @@ class MarketDataHandler:
             self._not_opened(str(error))
 
     def _not_opened(self, text: str) -> None:
-        """Say it; the watchdog asks for another try."""
+        """Report a failed connection; the watchdog requests another attempt."""
         self._notify("warning", "redial", {"text": f"the feed could not be opened: {text}"})
 
     async def _ask(self, wanted: Wanted) -> None:
@@ -424,7 +424,7 @@ class MarketDataHandler:
         self._answer(wanted, rows)
 
     def _unanswered(self, wanted: Wanted, text: str) -> None:
-        """Take a question that failed as one without an answer: it is asked again later."""
+        """Treat a failed request as one without an answer, so that it is sent again later."""
         self._answer(wanted, None)
 
     def _answer(self, wanted: Wanted, rows: Sequence[BarSeen] | None) -> None:

@@ -55,7 +55,7 @@ def history_ns_of(strategy: Any, memory_bars: int = 0) -> int:
 
 
 def request_of(strategy: Any) -> FeedRequest:
-    """Return what a run subscribes to: bars, and prices where fills or halts follow them."""
+    """Return what a run subscribes to: bars, and prices if fills or halts need them."""
     wants = {"bars"}
     fills = str(simulation_of(strategy).fills)
     if strategy.mode == "live":
@@ -68,7 +68,7 @@ def request_of(strategy: Any) -> FeedRequest:
 
 
 def unmarked(strategy: Any) -> str:
-    """Say that a run with halts gets no price between two bars; empty where it does."""
+    """Return a notice if a run with halts gets no price between two bars; empty if it does."""
     if not strategy.risk.halts or request_of(strategy).wants != {"bars"}:
         return ""
     return (
@@ -88,7 +88,7 @@ def make_market(
     points: Sequence[m.Event] = (),
     tasks: Tasks | None = None,
 ) -> MarketDataHandler:
-    """Return the handler of a run's market data; `points` of series are those it has already."""
+    """Return the handler of a run's market data; `points` are its known series values."""
     strategy = loaded.strategy
     block, bar_ns = strategy.data.candles, int(strategy.universe.bar)
     grace_ns = default_grace_ns(bar_ns, clock.speed, block.extra["grace"])
@@ -128,7 +128,7 @@ def trainer_of(
     ready: asyncio.Event,
     notify: Notify,
 ) -> tuple[ModelTrainer, Trainer]:
-    """Return who fits models, and the way to ask: once the history is there that it reads."""
+    """Return the trainer of models and the function to call it, once its history is read."""
 
     def log(text: str) -> None:
         notify("warning", "training", {"text": text})

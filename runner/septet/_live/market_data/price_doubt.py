@@ -16,7 +16,7 @@ Doubt = Literal["", "absurd", "price_spike"]
 
 @dataclass(slots=True)
 class PriceDoubt:
-    """The close of the last bar given, and a confirmed bar that was held back as a spike."""
+    """The close of the last emitted bar, and a confirmed bar that was held back as a spike."""
 
     close: float = math.nan
     _spike_ns: int = -1
@@ -44,5 +44,5 @@ class PriceDoubt:
         return "price_spike"
 
     def take(self, close: float) -> None:
-        """Go on after a bar that was given."""
+        """Continue after an emitted bar."""
         self.close, self._spike_ns, self._spike_close = close, -1, math.nan

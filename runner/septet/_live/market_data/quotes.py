@@ -1,4 +1,4 @@
-"""Thins out quotes and prints before the journal; the queues are bounded."""
+"""Throttles quotes and trades before the journal; the queues are bounded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NEVER: Final = -(2**62)
 
 @dataclass
 class _Quote:
-    """The last quote of a symbol that was given, and the one that waits."""
+    """The last quote of a symbol that was passed on, and the one that waits."""
 
     given: m.Quoted | None = None
     given_ns: int = _NEVER
@@ -45,7 +45,7 @@ class QuoteThrottle:
         self, symbols: Sequence[str], *, every_ns: int = 250_000_000, pass_bps: float = 5.0,
         absurd: float = 0.1, sure_ns: int = 1_000_000_000,
     ) -> None:  # fmt: skip
-        """Thin out quotes of `symbols`, in universe order."""
+        """Throttle quotes of `symbols`, in universe order."""
         self._every_ns, self._share = every_ns, pass_bps / 10_000.0
         self._absurd, self._sure_ns = absurd, sure_ns
         self._number = {symbol: k for k, symbol in enumerate(symbols)}
@@ -78,12 +78,12 @@ class QuoteThrottle:
         return None
 
     def took(self, symbol: str, now_ns: int) -> bool:
-        """Whether a quote of a symbol was taken at this moment, given, thinned out or doubted."""
+        """Whether a quote of a symbol arrived at this time, passed on, throttled or held back."""
         k = self._number.get(symbol)
         return k is not None and self._lines[k].taken_ns == now_ns
 
     def due(self, now_ns: int, market_ns: int = 0) -> list[m.Quoted]:
-        """Return the quotes that have waited long enough, the newest of each symbol."""
+        """Return the quotes whose interval is over, the newest of each symbol."""
         found = []
         for k, line in enumerate(self._lines):
             if line.doubted is not None and now_ns - line.doubted_ns >= self._sure_ns:
@@ -138,7 +138,7 @@ def _is_quote(seen: QuoteSeen) -> bool:
 
 
 class PrintThrottle:
-    """Trades of others, each once; with `every_ns` the last of each interval alone."""
+    """Passes on public trades, each once; with `every_ns` only the last of each interval."""
 
     def __init__(self, symbols: Sequence[str], *, every_ns: int = 0) -> None:
         """Pass on trades of `symbols`, in universe order."""
@@ -175,6 +175,6 @@ class PrintThrottle:
         )  # fmt: skip
 
     def took(self, symbol: str, now_ns: int) -> bool:
-        """Whether a trade of a symbol was new at this moment, given or thinned out."""
+        """Whether a trade of a symbol was new at this time, passed on or throttled."""
         k = self._number.get(symbol)
         return k is not None and self._taken_ns[k] == now_ns

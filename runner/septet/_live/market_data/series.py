@@ -35,7 +35,7 @@ _TIMEOUT_S: Final = 60.0
 
 @dataclass
 class SeriesLine:
-    """One series: its schedule, and the newest value seen of every stamp."""
+    """One series: its schedule, and the newest value of every time stamp."""
 
     name: str
     poll: Poll
@@ -46,11 +46,11 @@ class SeriesLine:
         self.counts: Counter[str] = Counter()
 
     def next_ns(self, market_ns: int) -> int:
-        """Return the first time to ask after a market time."""
+        """Return the first time to poll after a market time."""
         return int(next_poll(np.array([market_ns + 1], dtype=np.int64), self.poll)[0])
 
     def fold(self, events: Iterable[m.Event]) -> SeriesLine:
-        """Remember what a journal holds already; return itself."""
+        """Store the values that a journal contains; return itself."""
         for event in events:
             if isinstance(event, m.SeriesPoint) and event.name == self.name:
                 self._seen[event.stamp_ns] = event.value
@@ -89,7 +89,7 @@ class SeriesLine:
 
 
 def series_lines(blocks: Mapping[str, Any], bar_ns: int) -> list[SeriesLine]:
-    """Return a line for each block of series; one without `every` is asked each hour or bar."""
+    """Return a line for each block of series; one without `every` is polled each hour or bar."""
     lines = []
     for name, block in blocks.items():
         every = keys_of(block, SeriesConfig).every or Poll(max(_HOUR_NS, bar_ns))
@@ -101,7 +101,7 @@ Table = tuple[SeriesTable, tuple[Finding, ...]]
 
 
 class Reader(Protocol):
-    """How a series is had: `fetch` from the world, `read` from what is there; both may fail."""
+    """Access to a series: `fetch` downloads, `read` reads what is stored; both may fail."""
 
     def fetch(self, line: SeriesLine, request: Request) -> None: ...
 
@@ -109,16 +109,16 @@ class Reader(Protocol):
 
 
 class SourceReader:
-    """Asks the source that the file names, by the rules of history."""
+    """Reads the source that the file names, by the rules of history."""
 
     def fetch(self, line: SeriesLine, request: Request) -> None:
-        """Download what is new, if the source is one that downloads."""
+        """Download new values, if the source downloads."""
         source = line.block.declaration(line.block.config)
         if isinstance(source, Fetches):
             source.fetch(request, lambda what, done, total: None)
 
     def read(self, line: SeriesLine, request: Request) -> Table:
-        """Read and normalise what there is."""
+        """Read and normalise the stored values."""
         table, found, _ = read_series(line.name, line.block, request)
         return table, found
 
@@ -130,7 +130,7 @@ class _Turn:
 
 
 class SeriesPoller:
-    """Asks each series when it is due, on a thread; what fails is left alone for a while.
+    """Polls each series on schedule, on a thread; one that fails pauses for a while.
 
     A source that cannot be reached is asked again soon, and what was stored of it is used.
     """
@@ -144,21 +144,21 @@ class SeriesPoller:
         *,
         reader: Reader | None = None,
     ) -> None:
-        """Ask for everything at once first."""
+        """Poll all series at the start."""
         self._request, self._clock, self._plugins = request, clock, plugins
         self._reader = reader or SourceReader()
         self._turns = [_Turn(line, clock.now_ns()) for line in lines]
         self._found: list[Finding] = []
 
     def fold(self, events: Iterable[m.Event]) -> SeriesPoller:
-        """Remember what a journal holds already; return itself."""
+        """Store the values that a journal contains; return itself."""
         kept = [event for event in events if isinstance(event, m.SeriesPoint)]
         for turn in self._turns:
             turn.line.fold(kept)
         return self
 
     def next_wall_ns(self) -> int | None:
-        """Return when `ask` has something to do next, None without series."""
+        """Return when `ask` must be called next, None without series."""
         return min((turn.next_wall_ns for turn in self._turns), default=None)
 
     def findings(self) -> tuple[Finding, ...]:
@@ -167,7 +167,7 @@ class SeriesPoller:
         return found
 
     async def run(self, put: Callable[[m.Event], None], decided_ns: Callable[[], int]) -> None:
-        """Ask on schedule until cancelled; ends at once without series."""
+        """Poll on schedule until cancelled; ends at once without series."""
         while (due := self.next_wall_ns()) is not None:
             # At most a minute: the wall clock may jump while the loop's own does not.
             await asyncio.sleep(min(60.0, max(0.0, (due - self._clock.now_ns()) / 1e9)))
@@ -175,7 +175,7 @@ class SeriesPoller:
                 put(event)
 
     async def ask(self, decided_ns: Callable[[], int] = lambda: NEVER_NS) -> list[m.Event]:
-        """Ask every series that is due; return new points, and plugins that were quarantined.
+        """Poll every series whose time has come; return new points, and quarantined plugins.
 
         `decided_ns` is read when an answer is there: the last decision time by then. Before the
         first decision time of a run there is none.

@@ -31,7 +31,7 @@ def default_silences_ns(
 
 @dataclass(frozen=True, slots=True)
 class DialRules:
-    """How often a feed may be opened anew: back-off with jitter, and a bound in a window."""
+    """Limits on reconnects of a feed: back-off with jitter, and a maximum per window."""
 
     first_ns: int = 1_000_000_000
     longest_ns: int = 60_000_000_000
@@ -78,7 +78,7 @@ class Watchdog:
         seed: int = 0,
         rules: DialRules | None = None,
     ) -> None:
-        """Watch nothing yet.
+        """Start without streams.
 
         `behind` says whether bars of a symbol are still missing; `seed` draws the jitter.
         """
@@ -101,7 +101,7 @@ class Watchdog:
     def received(
         self, name: str, symbol: int, now_ns: int, market_ns: int
     ) -> Sequence[m.FeedChanged]:
-        """Note data of a stream; return that it is live, where it was not."""
+        """Record data of a stream; return that it is live, if it was not."""
         stream = self._streams.get((name, symbol))
         if stream is None:
             return ()
@@ -111,7 +111,7 @@ class Watchdog:
         return () if stream.state == "live" else self._judge(stream, now_ns)
 
     def down(self, name: str, symbol: int, reason: str, now_ns: int) -> list[m.FeedChanged]:
-        """Note that a stream ended, as its feed says; -1 stands for all symbols."""
+        """Record that a stream ended, as its feed reports; -1 stands for all symbols."""
         found = []
         for stream in self._streams.values():
             if name in ("", stream.name) and symbol in (-1, stream.symbol):
@@ -121,7 +121,7 @@ class Watchdog:
         return found
 
     def check(self, now_ns: int) -> list[m.FeedChanged]:
-        """Return what changed: streams that fell silent, and those that are whole again."""
+        """Return what changed: streams that fell silent, and streams that recovered."""
         return [event for stream in self._streams.values() for event in self._judge(stream, now_ns)]
 
     def _judge(self, stream: _Stream, now_ns: int) -> list[m.FeedChanged]:
@@ -134,7 +134,7 @@ class Watchdog:
         return []
 
     def redial(self) -> Redial | None:
-        """Return a request to open the feed anew, if a stream needs it and the bounds allow it."""
+        """Return a request to reconnect the feed, if a stream needs it and the limits allow it."""
         now, rules = self._clock.now_ns(), self._rules
         ill = [each for each in self._streams.values() if self._needs_dial(each, now)]
         if not ill:
@@ -170,7 +170,7 @@ class Watchdog:
     # ------------------------------------------------------------------------------------
 
     def _needs_dial(self, stream: _Stream, now_ns: int) -> bool:
-        """Whether a stream is ill and its feed does not mend it: silence, or down for long."""
+        """Whether a stream is silent or down for long, and its feed does not recover it."""
         if stream.state == "live" or stream.received:
             return False
         if stream.state == "stale":
@@ -179,7 +179,7 @@ class Watchdog:
         return not closed and now_ns - stream.since_ns >= self._rules.down_patience_ns
 
     def _deadline(self, stream: _Stream) -> int:
-        """Return until when silence is none: after the next close, or from the next open."""
+        """Return until when silence is normal: after the next close, or from the next open."""
         slot = stream.grid.known_after(stream.received_market_ns)
         if stream.name == "bars":
             return self._clock.wall_of_market(slot.known_ns) + stream.silent_ns

@@ -29,7 +29,7 @@ _ROUNDING: Final = 4e-15
 
 @dataclass(slots=True)
 class ShownSide:
-    """What one side shows and has not given away yet: prices and units, best first."""
+    """The liquidity of one side that is not used yet: prices and units, best first."""
 
     best: float
     levels: list[list[float]] = field(default_factory=list)
@@ -72,14 +72,14 @@ class PaperAccount:
         return float(self._A[layout.CASH])
 
     def lay_out(self, markets: Sequence[Market]) -> None:
-        """Begin with a universe and no positions."""
+        """Start with a universe and no positions."""
         self._B = np.zeros((len(markets), layout.B_SLOTS))
         self._I = np.zeros((len(markets), layout.I_SLOTS), np.int64)
         for k, market in enumerate(markets):
             self.put_filters(k, market)
 
     def put_filters(self, k: int, market: Market) -> None:
-        """Take what may be traded of a symbol from now on; a position keeps its units."""
+        """Set the filters of a symbol from now on; a position keeps its units."""
         scale = 1.0 / min(market.precision, market.lot)
         scale = round(scale) if scale >= 1.0 else scale
         if self._B[k, layout.SCALE] > 0.0:
@@ -92,14 +92,14 @@ class PaperAccount:
         self._B[k, layout.MIN_NOTIONAL] = market.min_notional
 
     def restore(self, cash: float, units: Mapping[int, float]) -> None:
-        """Stand where the strategy's ledger stands; trades of before are not ours to close."""
+        """Restore the balances of the strategy's ledger; earlier trades are not tracked here."""
         self._A[layout.CASH] = cash
         for k in range(len(self._B)):
             self._B[k, layout.UNITS] = units.get(k, 0.0)
             self._I[k, layout.OPEN_SIDE] = 0
 
     def pay(self, amount: float) -> None:
-        """Take funding or the cost of a liquidation from the cash; below zero it is received."""
+        """Deduct funding or the cost of a liquidation from the cash; negative is received."""
         self._A[layout.CASH] -= amount
 
     def held(self, k: int) -> float:
@@ -124,7 +124,7 @@ class PaperAccount:
     def side(
         self, k: int, best: float, levels: Sequence[tuple[float, float]], share: float | None
     ) -> ShownSide:
-        """Return what a side shows, of each level at most `share`, in whole lots."""
+        """Return the liquidity of a side, at most `share` of each level, in whole lots."""
         scale, lot = self._B[k, layout.SCALE], self._B[k, layout.LOT]
         made = ShownSide(best)
         for price, quantity in levels:
@@ -139,7 +139,7 @@ class PaperAccount:
         self, k: int, kind: int, side: float, limit: float, trigger: float, shown: float,
         slippage: float,
     ) -> float:  # fmt: skip
-        """Return what an order pays where the market shows a price, or NaN."""
+        """Return the price that an order pays at a market price, or NaN."""
         tick = self._B[k, layout.TICK]
         return float(_MATCH.match_open(kind, side, limit, trigger, shown, slippage, tick, 0))
 

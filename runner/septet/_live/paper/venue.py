@@ -42,7 +42,7 @@ _NOTHING: Final = math.nan
 
 @dataclass(frozen=True, slots=True)
 class Resting:
-    """An open order as the core remembers it, for a venue that has forgotten."""
+    """An open order as the core remembers it, for a venue that was restarted."""
 
     order: m.Submit
     filled: float = 0.0
@@ -50,7 +50,7 @@ class Resting:
 
 
 def resting(children: Iterable[Child]) -> list[Resting]:
-    """Return the orders that rest, of all that an order manager remembers.
+    """Return the resting orders among all that an order manager remembers.
 
     What was sent and never answered is left out: a venue that lives in the process has lost it,
     and says so when it is asked.
@@ -89,7 +89,7 @@ class _Order:
 
 
 class PaperVenue:
-    """An account at no venue, for paper mode with ``fills: quotes`` or ``fills: book``.
+    """A simulated account, for paper mode with ``fills: quotes`` or ``fills: book``.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ class PaperVenue:
     # ------------------------------------------------------------ the venue's door
 
     async def open(self, symbols: Sequence[str], sink: Sink) -> VenueFacts:
-        """Take the universe and the sink of events; nothing is connected."""
+        """Store the universe and the sink of events; no connection is opened."""
         self._sink = sink
         if tuple(symbols) != self._symbols:
             self._lay_out(tuple(symbols))
@@ -145,7 +145,7 @@ class PaperVenue:
         )  # fmt: skip
 
     async def submit(self, order: m.Submit) -> m.Event:
-        """Accept an order or say why not; it meets the market after this has been answered."""
+        """Accept or reject an order; it is matched after this has been answered."""
         rejected = self._rejection(order)
         if rejected is not None:
             return rejected
@@ -174,7 +174,7 @@ class PaperVenue:
         return (self._seen(old, "cancel"), self._accept(submit))
 
     async def cancel(self, order: m.Cancel) -> m.Event:
-        """Cancel one order; what is final stays what it is."""
+        """Cancel one order; a final order does not change."""
         found = self._orders.get(order.client_id)
         now_ns = self._clock.now_ns()
         if found is None:
@@ -184,14 +184,14 @@ class PaperVenue:
         return self._seen(found, "cancel")
 
     async def cancel_all(self, symbols: Sequence[int]) -> Sequence[m.Event]:
-        """Cancel every order of the symbols and show them all."""
+        """Cancel every order of the symbols and report all of them."""
         gone = [each for each in self._working() if each.submit.symbol in symbols]
         for each in gone:
             each.state = "cancelled"
         return [self._seen(each, "cancel") for each in gone]
 
     async def query(self, order: m.Query) -> m.Event | None:
-        """Show an order by client id."""
+        """Return an order by client id."""
         found = self._orders.get(order.client_id)
         if found is not None:
             return self._seen(found, "query")
@@ -199,7 +199,7 @@ class PaperVenue:
         return m.NotFound(at_ns=now_ns, client_id=order.client_id, asked_ns=now_ns)
 
     async def open_orders(self) -> m.OpenOrders | None:
-        """Show all that works."""
+        """Return all working orders."""
         now_ns = self._clock.now_ns()
         orders = tuple(self._seen(each, "list") for each in self._working())
         return m.OpenOrders(at_ns=now_ns, orders=orders, asked_ns=now_ns)
@@ -209,7 +209,7 @@ class PaperVenue:
         return [each for each in self._fills if each.symbol == symbol and each.at_ns >= since_ns]
 
     async def holdings(self) -> m.Holdings | None:
-        """Return the balances: free and locked by what works."""
+        """Return the balances: free, and locked by working orders."""
         now_ns = self._clock.now_ns()
         held, locked = dict[str, float](), dict[str, float]()
         quote = self._market(0).quote if self._symbols else ""
@@ -233,11 +233,11 @@ class PaperVenue:
         return m.Holdings(at_ns=now_ns, balances=balances, asked_ns=now_ns)
 
     async def skew(self) -> m.Skewed | None:
-        """Return no skew: the venue reads our clock."""
+        """Return no skew: the venue uses the local clock."""
         return m.Skewed(at_ns=self._clock.now_ns(), venue=self._name, skew_ns=0)
 
     async def refresh_markets(self) -> Sequence[m.FiltersChanged] | None:
-        """Return the filters as they are."""
+        """Return the current filters."""
         now_ns = self._clock.now_ns()
         return [
             m.FiltersChanged(
@@ -249,7 +249,7 @@ class PaperVenue:
         ]  # fmt: skip
 
     async def close(self) -> None:
-        """Stop speaking; what works is forgotten with the process."""
+        """Stop sending events; working orders end with the process."""
         self._sink = _deaf
 
     # ------------------------------------------------------------ what the shell passes in
@@ -262,7 +262,7 @@ class PaperVenue:
         units: Mapping[int, float],
         markets: Mapping[str, Market] | None = None,
     ) -> None:
-        """Be as the core remembers: its open orders, its cash, its position in whole units."""
+        """Restore what the core remembers: open orders, cash, position in whole units."""
         if markets is not None:
             self.changed(markets)
         self._orders.clear()
@@ -277,13 +277,13 @@ class PaperVenue:
             self._orders[each.order.client_id] = made
 
     def changed(self, markets: Mapping[str, Market]) -> None:
-        """Take new filters; orders that rest stay as they were accepted."""
+        """Set new filters; resting orders stay as they were accepted."""
         self._markets.update(markets)
         for k in range(len(self._symbols)):
             self._account.put_filters(k, self._market(k))
 
     def quoted(self, seen: QuoteSeen) -> None:
-        """Take what the market shows now and fill what it fills."""
+        """Take the current quote or book and fill the orders that it matches."""
         k = self._numbers.get(seen.symbol, -1)
         if k < 0:
             return
@@ -299,11 +299,11 @@ class PaperVenue:
         self._meet(k, seen.venue_ns)
 
     def charged(self, booked: m.Funded | m.Traded) -> None:
-        """Pay what the core booked beside the fills: funding, and what a liquidation costs."""
+        """Pay what the core booked besides fills: funding, and the cost of a liquidation."""
         self._account.pay(booked.amount if isinstance(booked, m.Funded) else booked.liquidation)
 
     def silent(self, symbol: str) -> None:
-        """Forget what a symbol showed: its stream is down or its book is not valid."""
+        """Drop the quote of a symbol whose stream is down or whose book is not valid."""
         k = self._numbers.get(symbol, -1)
         self._shown.pop((k, 1.0), None)
         self._shown.pop((k, -1.0), None)
@@ -345,7 +345,7 @@ class PaperVenue:
         return m.Rejected(at_ns=self._clock.now_ns(), client_id=client_id, code=code, text=text)
 
     def _rejection(self, order: m.Submit) -> m.Rejected | None:
-        """Say what a venue would have against an order."""
+        """Return why a venue would reject an order; empty if it would not."""
         if not 0 <= order.symbol < len(self._symbols):
             return self._rejected(order.client_id, "bad_symbol", f"no symbol {order.symbol}")
         market = self._market(order.symbol)
@@ -385,7 +385,7 @@ class PaperVenue:
         )  # fmt: skip
 
     def _worth(self, order: m.Submit) -> float:
-        """Return what an order is worth, infinity where nothing shows a price yet."""
+        """Return the value of an order, infinity if no price is known yet."""
         side = 1.0 if order.side == "buy" else -1.0
         shown = self._shown.get((order.symbol, side))
         price = order.limit_price or order.trigger_price or (shown.best if shown else math.inf)
@@ -412,7 +412,7 @@ class PaperVenue:
     # ------------------------------------------------------------ fills
 
     def _meet(self, k: int, venue_ns: int) -> None:
-        """Let the orders of a symbol meet what is shown, in the order in which they came."""
+        """Match the orders of a symbol against the quote or book, in order of arrival."""
         now_ns = self._clock.market_ns()
         for order in self._working():
             shown = self._shown.get((k, order.side))
@@ -481,7 +481,7 @@ class PaperVenue:
 
 
 def _deaf(event: Any) -> None:
-    """Do nothing: no events are wanted."""
+    """Ignore an event."""
 
 
 def _venue_id(order: m.Submit) -> str:
