@@ -1,4 +1,4 @@
-"""The backtest that a run is compared with: its bars read again, its core run over other values."""
+"""The backtest that a run is compared with: its bars read again, its core run on live values."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ OWN: Final = (
 
 @dataclass
 class Past:
-    """The backtest: what it said, and the bars it said it of, read again.
+    """The backtest: its decisions, and its bars read again.
 
     `equity` and `decisions` are those of the run as it was given, or made again where it did not
     begin with the live run (`given` False).
@@ -74,7 +74,7 @@ class Past:
 
 
 def insist_on_same_rules(live: Mapping[str, Any], past: Mapping[str, Any]) -> None:
-    """Refuse two runs of different strategies: what comes of other rules is none of the parts.
+    """Refuse two runs of different strategies: no part covers other rules.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def insist_on_same_rules(live: Mapping[str, Any], past: Mapping[str, Any]) -> No
 
 
 def insist_on_same_numbers(live: Mapping[str, float], past: Mapping[str, float]) -> None:
-    """Refuse plans that read other numbers: a venue's block may hold what the rules do not show.
+    """Refuse plans with different parameters: a venue's block may change them.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def _differing(path: str, one: Any, other: Any) -> list[tuple[str, Any, Any]]:
 
 
 def open_past(run: Run, lived: Lived, *, base: Path | None = None, log: Any = None) -> Past:
-    """Read a backtest's bars again, and make it anew where it did not begin with the live run.
+    """Read a backtest's bars again, and repeat it if it did not begin with the live run.
 
     Raises
     ------
@@ -194,7 +194,7 @@ def _read_again(
     first_ns: int,
     log: Any,
 ) -> tuple[Session, list[str]]:
-    """Read the data from the folder in which it has not changed, or else where it is found."""
+    """Read the data from the folder in which it is unchanged, otherwise where it is found."""
     found: list[tuple[Session, list[str]]] = []
     failed: list[SeptetError] = []
     for place in _places(run, base):
@@ -237,7 +237,7 @@ def _reopened(resolved: Mapping[str, Any], run: Run, base: Path) -> Loaded:
 
 
 def _changed(market: MarketData, hashes: Mapping[str, str] | None) -> list[str]:
-    """Say which data is not what it was when the backtest read it."""
+    """Return which data has changed since the backtest read it."""
     if hashes is None:
         return []
     now = fingerprints(market)
@@ -342,7 +342,7 @@ def seen_by(lived: Lived, past: Past, build: Any, until_ns: int) -> Seen:
 
 
 def _judge(lived: Lived, build: Any, aligned: AlignedBars, rows_of: Any) -> None:
-    """Let each model of the live run judge the rows in which it was in force."""
+    """Predict with each model of the live run the rows in which it was in force."""
     models, inputs = build.core.models, list(build.model_inputs)
     row = build.plan.facts.model_row
     for event in lived.events:
@@ -373,7 +373,7 @@ def _key(event: Any, time_ns: int) -> Any:
 
 
 def _as_seen(k: int, table: BarTable, lived: Lived) -> BarTable:
-    """Put the live run's values where both have the bar."""
+    """Replace bars that both runs have with the live run's values."""
     columns = {name: getattr(table, name).copy() for name in PRICES}
     made_up = None if table.filled is None else table.filled.copy()
     for i, open_ns in enumerate(table.open_ns.tolist()):
@@ -387,7 +387,7 @@ def _as_seen(k: int, table: BarTable, lived: Lived) -> BarTable:
 
 
 def _points(name: str, table: Any, lived: Lived) -> Any:
-    """Put the values first seen live where both have the point."""
+    """Replace points that both runs have with the values first seen live."""
     values = table.value.copy()
     for i, stamp_ns in enumerate(table.stamp_ns.tolist()):
         point = lived.points.get((name, stamp_ns))

@@ -1,4 +1,4 @@
-"""The live run's own fills booked again: at simulated prices, at simulated fees, as they were."""
+"""Books the live run's fills again: at simulated prices, with simulated fees, and as they were."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NO_SLIPPAGE: Final = -1
 
 @dataclass(frozen=True, slots=True)
 class Priced:
-    """A fill with what the simulator would have made of it.
+    """A fill with its simulated counterpart.
 
     `price` and `maker` are the simulator's; `fee` (quote) its fee at the actual price, `paid` the
     actual one. `less` is by how much less arrived than is simulated, where a fee was taken in what
@@ -49,7 +49,7 @@ class Priced:
 
 @dataclass
 class _Order:
-    """What the simulator must know of the order of a fill; `at` None: decided between bars.
+    """The order of a fill, for the simulator; `at` None: decided between bars.
 
     `mark` is the price that the decision saw. `enters`: not a take-profit, which rests all along.
     """
@@ -84,7 +84,7 @@ class Simulator:
         return NO_SLIPPAGE
 
     def price(self, booking: Booking) -> tuple[float, bool]:
-        """Return the price of a fill and whether it rested; a fill of no order has its own."""
+        """Return the price of a fill and whether it rested; without an order it is its own."""
         order = self._order(booking)
         if order is not None:
             price, maker = self._of_order(booking, order)
@@ -101,7 +101,7 @@ class Simulator:
         return self._resting(k, side, order, booking.traded.market_ns)
 
     def _order(self, booking: Booking) -> _Order | None:
-        """Find what was decided for a fill."""
+        """Find the order of a fill."""
         lived = self._lived
         placed = lived.placed.get(booking.traded.order)
         if placed is None:
@@ -134,7 +134,7 @@ class Simulator:
         return self._slipped(order.mark, side, self.slippage(k, len(table) - 1), tick)
 
     def _first_bar(self, table: BarTable, decided_ns: int) -> int:
-        """First bar that an order decided at a time may meet; made-up ones never trade."""
+        """Return the first bar that matches an order; synthetic bars never trade."""
         active_ns = decided_ns + self._latency_ns
         i = int(np.searchsorted(table.open_ns, active_ns, side="left"))
         while table.filled is not None and i < len(table) and table.filled[i]:
@@ -146,7 +146,7 @@ class Simulator:
         return float(matching.round_against(price * (1.0 + side * slippage), side, tick))
 
     def _resting(self, k: int, side: float, order: _Order, filled_ns: int) -> tuple[float, bool]:
-        """Price of a resting order: where a bar up to the fill trades through it, or its own."""
+        """Return the price of a resting order: its own, or where a bar trades through it."""
         table, tick = self._tables[k], self._ticks[k]
         first = self._first_bar(table, order.at) if order.at is not None else len(table)
         kind = order.kind
@@ -183,7 +183,7 @@ def _number(value: float | None) -> float:
 
 
 class _Account:
-    """Cash and positions of the real ledger, and nothing that decides."""
+    """Cash and positions of the real ledger, without decisions."""
 
     def __init__(self, seen: Seen, instruments: Sequence[Instrument], capital: float) -> None:
         plan = seen.session.plan
@@ -208,7 +208,7 @@ class _Account:
         )  # fmt: skip
 
     def fund(self, due: Sequence[Due], time_ns: int) -> None:
-        """Pay the funding of a decision time, as the plan does: before a bar on what was held."""
+        """Charge the funding of a decision time: before a bar, on the position held."""
         book = self.state.B
         for k, rate, price, before in due:
             units = book[k, layout.HELD_BEFORE if before else layout.UNITS]
@@ -234,7 +234,7 @@ def booked_again(
     funding: Sequence[Sequence[Due]],
     until_ns: int,
 ) -> tuple[tuple[float, float, float], list[Priced]]:
-    """Book the live run's fills up to a decision time in three ways; return what each is worth.
+    """Book the live run's fills up to a decision time in three ways; return each equity.
 
     At simulated prices and fees; at the actual prices; at the actual prices and fees. Then each
     fill, with what the simulator would have made of it.
@@ -286,13 +286,13 @@ def _book(
 def _charged(
     units: float, price: float, rate: float, received: int, scale: float
 ) -> tuple[float, float]:
-    """Return what arrives and the fee (quote), by the simulator's rate."""
+    """Return the net units and the fee (quote), by the simulator's rate."""
     net_units, fee = fee_of_fill(units, price, rate, received, scale)
     return float(net_units), float(fee)
 
 
 def _as_paid(lived: Lived, booking: Booking, units: float, scale: float) -> tuple[float, float]:
-    """Return what arrived and the fee (quote), as the live core booked it."""
+    """Return the net units and the fee (quote), as the live core booked them."""
     traded, k = booking.traded, booking.traded.symbol
     facts = lived.head.facts
     if traded.fee_currency == facts["bases"][k]:

@@ -1,4 +1,4 @@
-"""What made each part of the gap: revised bars, late rows, missed bars, orders, prices, fees."""
+"""Finds the causes of each part of the gap: revised, late and missed bars, orders, prices, fees."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Cause:
 
 @dataclass(frozen=True)
 class Sides:
-    """Everything there is of both runs, up to a decision time."""
+    """The data of both runs, up to a decision time."""
 
     lived: Lived
     past: Past
@@ -81,7 +81,7 @@ def causes_of(
 
 
 def _revised(sides: Sides) -> Iterator[Cause]:
-    """Bars that history now tells otherwise than the live run saw them."""
+    """Return the bars whose history differs from what the live run saw."""
     lived, past = sides.lived, sides.past
     for k, symbol in enumerate(lived.symbols):
         table = past.bars(k)
@@ -141,7 +141,7 @@ def _models(sides: Sides) -> Iterator[Cause]:
 
 
 def _missed(sides: Sides) -> Iterator[Cause]:
-    """Bars of one side alone, and bars that came after their decision time."""
+    """Return bars of only one run, and bars that arrived after their decision time."""
     lived, past = sides.lived, sides.past
     origin = {k: min((o for j, o in lived.bars if j == k), default=0) for k in _ks(lived)}
     for k, symbol in enumerate(lived.symbols):
@@ -159,7 +159,7 @@ def _missed(sides: Sides) -> Iterator[Cause]:
 
 
 def _of_bar(sides: Sides, k: int, symbol: str, open_ns: int, known_ns: int) -> Iterator[Cause]:
-    """Say how a bar of the backtest came to the live run, if not in time."""
+    """Return how a bar of the backtest reached the live run, if not in time."""
     taken = sides.lived.taken.get((k, open_ns))
     at_risk = known_ns >= sides.lived.first_ns
     if taken is None:
@@ -255,7 +255,7 @@ def _orders(sides: Sides, priced: list[Priced]) -> Iterator[Cause]:
 
 
 def _why(own: Outcome, simulated: float) -> tuple[str, str]:
-    """Name what became of an order, and why."""
+    """Return the outcome of an order, and its reason."""
     end = own.end
     reason = f": {end.reason}" if end is not None and end.reason else ""
     if own.filled == 0.0:

@@ -56,26 +56,26 @@ class Gap:
 
     @property
     def parts(self) -> dict[str, float]:
-        """Money that each part cost (negative) or brought."""
+        """Return the amount that each part lost (negative) or gained."""
         pairs = zip(self.stages, self.stages[1:], strict=False)
         return {name: after - before for name, (before, after) in zip(PARTS, pairs, strict=True)}
 
     @property
     def remainder(self) -> float:
-        """What is left over: zero, or a bug of septet."""
+        """Return the unexplained remainder: zero, or a bug of septet."""
         return self.equity - self.stages[-1]
 
     @property
     def explained(self) -> bool:
-        """Whether nothing is left over but rounding."""
+        """Whether the remainder is only rounding."""
         return abs(self.remainder) <= TOLERANCE * self.capital
 
     def counts(self, part: str) -> dict[str, int]:
-        """How many causes of each kind a part has."""
+        """Return the number of causes of each kind of a part."""
         return dict(Counter(each.kind for each in self.causes if each.part == part))
 
     def document(self) -> dict[str, Any]:
-        """Everything as plain data."""
+        """Return the gap as plain data."""
         return {
             "live": self.live, "backtest": self.backtest, "currency": self.currency,
             "capital": self.capital, "first_decision": iso(self.first_ns),
@@ -171,7 +171,7 @@ def _own(
     until_ns: int,
     log: Any,
 ) -> tuple[tuple[float, float, float], list[Priced]]:
-    """Return what the live run's own orders are worth: at simulated, at actual prices, with fees.
+    """Return the equity of the live run's orders: at simulated and actual prices, with fees.
 
     A run whose fills are simulated has the simulator's prices and fees; what persons did is its
     timing.

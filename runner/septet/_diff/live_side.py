@@ -1,4 +1,4 @@
-"""What a paper or live run lived through: its journal, folded once for `septet runs diff`."""
+"""The events of a paper or live run: its journal, folded once for `septet runs diff`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Booking:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """A decision time that was taken in: its time, and the newest close of each symbol present.
+    """A decision time: its time, and the newest close of each symbol present.
 
     One that did not decide let bars that were missed in.
     """
@@ -51,7 +51,7 @@ class Closing:
 
 @dataclass
 class Lived:
-    """A run as its journal tells it.
+    """A run, folded from its journal.
 
     `events` is what the core took that a backtest knows of too, with the deeds of persons; of a
     run whose fills are simulated it is all that the core took.
@@ -91,12 +91,12 @@ class Lived:
 
     @property
     def has_deeds(self) -> bool:
-        """Whether a person changed something that no backtest knows of."""
+        """Whether an operator changed something that a backtest does not have."""
         return any(map(is_deed, self.events))
 
 
 def is_deed(event: m.Event) -> bool:
-    """Whether a person did something that changes what is traded."""
+    """Whether an operator's action changed what is traded."""
     return isinstance(event, m.Operated) and event.action in DEEDS
 
 
@@ -146,7 +146,7 @@ def _has_venue_fills(head: Head) -> bool:
 
 
 class _Folding:
-    """Takes a journal's entries in order."""
+    """Processes a journal's entries in order."""
 
     def __init__(self, lived: Lived) -> None:
         self._lived = lived
@@ -156,7 +156,7 @@ class _Folding:
         self._time_ns = -1
 
     def take(self, entry: Entry) -> None:
-        """Take an entry: its event first, then what it caused."""
+        """Process an entry: its event first, then its commands."""
         event, lived = entry.event, self._lived
         if not lived.venue_fills or isinstance(event, MARKET) or is_deed(event):
             lived.events.append(event)

@@ -1,4 +1,4 @@
-"""Orders of both sides by where they came from, so that they can be laid side by side."""
+"""Orders of both runs by their origin, so that they can be compared."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Origin", "Outcome", "outcomes_of", "stops_of"]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an order came from: a decision, or a stop or target within the bar closing then."""
+    """Origin of an order: a decision, or a stop or target within the bar that closes then."""
 
     symbol: str
     time_ns: int
@@ -24,14 +24,14 @@ class Origin:
 
 @dataclass
 class Outcome:
-    """What became of the orders of one origin: the signed quantity filled, the last state."""
+    """Outcome of the orders of one origin: the signed quantity filled, the last state."""
 
     filled: float = 0.0
     end: m.Changed | None = None
 
 
 def stops_of(strategy: Any) -> frozenset[str]:
-    """Return the reasons of orders that a price makes within a bar, and no decision."""
+    """Return the reasons of orders that a price triggers within a bar, without a decision."""
     blocks = strategy.risk.stops.items()
     within = {name for name, block in blocks if (block.declaration.role or "stop") != "exit"}
     return frozenset({*within, "liquidation", "protective_stop"})
@@ -71,6 +71,6 @@ def _of_order(
 
 
 def _origin(symbol: str, time_ns: int, within: bool, times: Sequence[int]) -> Origin:
-    """Return an origin; what happened within a bar stands at its close."""
+    """Return an origin; an event within a bar is assigned to its close."""
     at = bisect_left(times, time_ns) if within else len(times)
     return Origin(symbol, times[at] if at < len(times) else time_ns, within)

@@ -29,7 +29,7 @@ Due = tuple[int, float, float, bool]
 
 @dataclass
 class Simulated:
-    """What a simulated run over journalled decision times left: the account, orders, decisions.
+    """Result of a simulated run over journalled decision times: account, orders, decisions.
 
     `worth` is the equity at the last time; `traded` the signed quantity that the orders of each
     origin filled; `funding` what was due at each decision time that the account saw, in order:
@@ -112,7 +112,7 @@ def _take(found: Simulated, each: m.Command, stops: frozenset[str], now_ns: int)
 
 
 def _funding(engine: Any, columns: Sequence[int]) -> list[Due]:
-    """Return what was due at the newest time."""
+    """Return the funding charged at the newest time."""
     arrays, t = engine.window.arrays, engine.window.time - 1
     found = []
     for k in range(len(engine.plan.symbols)):
@@ -128,7 +128,7 @@ def _funding(engine: Any, columns: Sequence[int]) -> list[Due]:
 
 
 def _revalued(engine: Any, marks: Mapping[int, float]) -> float:
-    """Return what the position is worth more at other prices: a symbol that was missing at T."""
+    """Return the change of the position's value at other prices, for symbols missing at T."""
     more = 0.0
     for k, price in marks.items():
         mark = engine.state.B.item(k, layout.MARK)

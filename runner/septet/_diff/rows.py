@@ -1,4 +1,4 @@
-"""Rows of decisions, from whichever side they come, so that they can be laid side by side."""
+"""Rows of decisions of either run, so that they can be compared."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What was decided for a symbol at a time; not what was asked for before lots and limits."""
+    """The decision for a symbol at a time, after lots and limits."""
 
     signal: str
     granted: float
     rejected_by: str
 
     def says(self, size: str) -> str:
-        """The row in a few words, with its size as it is written."""
+        """Return the row as a short text, with its formatted size."""
         size = f" {size}" if self.granted else ""
         return f"{self.signal}{size}" + (
             f" rejected by {self.rejected_by}" * bool(self.rejected_by)
@@ -37,7 +37,7 @@ def is_same(one: float, other: float) -> bool:
 
 
 def distinct_texts(one: float, other: float, digits: int = 8) -> tuple[str, str]:
-    """Write two values with so many digits, and with more where they would look the same."""
+    """Format two values with a number of digits, and with more if they would look the same."""
     for places in (digits, 12, 17):
         shown = f"{one:.{places}g}", f"{other:.{places}g}"
         if shown[0] != shown[1]:
@@ -53,7 +53,7 @@ def row_of(each: m.Decided) -> Row:
 def rows_of_table(
     table: Any, symbols: Sequence[str], until_ns: int | None = None
 ) -> dict[tuple[int, int], Row]:
-    """Return a decision table as it is made: columns by name."""
+    """Return the rows of a decision table in memory: columns by name."""
     columns = ("symbol", "signal", "granted", "rejected_by")
     times = np.asarray(table["time"]).tolist()
     values = [_plain(table[name]) for name in columns]
@@ -66,7 +66,7 @@ def rows_of_table(
 
 
 def rows_of_frame(frame: Any, symbols: Sequence[str]) -> dict[tuple[int, int], Row]:
-    """Return a decision table as it is stored."""
+    """Return the rows of a stored decision table."""
     import polars as pl
 
     table = {name: frame[name] for name in frame.columns}
@@ -81,5 +81,5 @@ def _plain(column: Any) -> list[Any]:
 def differing(
     before: Mapping[tuple[int, int], Row], after: Mapping[tuple[int, int], Row]
 ) -> list[tuple[int, int, Row, Row]]:
-    """Return the rows of both that decided something else: time, symbol, one, the other."""
+    """Return the rows that differ: time, symbol, and the row of each run."""
     return [(*key, before[key], row) for key, row in after.items() if before.get(key, row) != row]

@@ -1,4 +1,4 @@
-"""The gap between two runs on a terminal: a waterfall, then what made each part."""
+"""Prints the gap between two runs: a waterfall, then the causes of each part."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _SLACK_NS = 50_000_000
 def audit(
     kind: Kind, venue: VenueBook, ours: OurBook, folder: Path, first_ns: int, now_ns: int
 ) -> Iterator[Finding]:
-    """Yield what was missing between a fault's first moment and now.
+    """Yield the missing effects between a fault's start and now.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def audit(
 
 
 def is_noticed(kind: Kind, ours: OurBook, folder: Path, first_ns: int) -> bool:
-    """Whether a fault has blocked what it must block, and stands in the log, by now."""
+    """Whether a fault has blocked what it must block, and is in the log, by now."""
     return not any(_unnoticed(kind, ours, folder, first_ns))
 
 
@@ -55,7 +55,7 @@ def _unnoticed(kind: Kind, ours: OurBook, folder: Path, first_ns: int) -> Iterat
 
 
 def logged_since(path: Path, first_ns: int, says: tuple[str, ...] = ()) -> set[str]:
-    """Return the events that a run's log holds since a wall time, with one of some texts."""
+    """Return the events in a run's log since a wall time that contain one of some texts."""
     if not path.exists():
         return set()
     first = datetime.fromtimestamp((first_ns - _SLACK_NS) / 1e9, UTC)

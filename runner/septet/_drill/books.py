@@ -1,4 +1,4 @@
-"""Two books of the same trading, folded row by row: what the venue did, and what we booked."""
+"""Two books of the same trading, folded row by row: the venue's and the run's."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _BY_ITSELF = frozenset({"disputed_fill"})
 
 @dataclass(slots=True)
 class VenueBook:
-    """What happened at the venue. `moved` is what came and went by hand, by asset.
+    """What happened at the venue. `moved` is the sum of manual deposits and withdrawals, by asset.
 
     `posts` are the requests for an order by client id, with their times, `bans` the times of
     answers that told of a ban. `bars` are the prices
@@ -64,7 +64,7 @@ class VenueBook:
     cover: Cover = field(default_factory=Cover)
 
     def take(self, rows: Iterable[Row]) -> VenueBook:
-        """Take in rows of the venue's journal, in order; return itself."""
+        """Process rows of the venue's journal, in order; return itself."""
         for row in rows:
             match row:
                 case OrderChanged():
@@ -86,7 +86,7 @@ class VenueBook:
         return self
 
     def was_banned_since(self, first_ns: int) -> bool:
-        """Whether a request was answered with a ban from a time on."""
+        """Whether a request was answered with a ban since a time."""
         return bool(self.bans) and self.bans[-1] >= first_ns
 
     def _balance(self, row: BalanceChanged) -> None:
@@ -101,7 +101,7 @@ class VenueBook:
 
 @dataclass(slots=True)
 class Sent:
-    """A request for an order, as it was stored before it left."""
+    """A request for an order, as it was stored before it was sent."""
 
     client_id: str
     parent: int
@@ -115,7 +115,7 @@ class Sent:
 
 @dataclass(slots=True)
 class Block:
-    """Something that keeps entries back."""
+    """A block of entries."""
 
     rule: str
     clears_when: str
@@ -123,7 +123,7 @@ class Block:
 
     @property
     def by_hand(self) -> bool:
-        """Whether a person has to clear it: what ends by itself as well must do so."""
+        """Whether only a person clears it: a block that can end without one must do so."""
         if self.rule.partition(":")[0] in _BY_ITSELF:
             return False
         known = RULES.get(self.rule.partition(":")[0])
@@ -132,12 +132,12 @@ class Block:
         )
 
     def may_hold(self, *, over: bool) -> bool:
-        """Whether it may hold in the end: a person's, or of streams that have no more bars."""
+        """Whether it may be active at the end: a person's halt, or streams without further bars."""
         return self.by_hand or (over and self.rule.partition(":")[0] in FEED.values())
 
 
 class OurBook:
-    """What the run's journal says, in the names of the venue."""
+    """The run's journal, in the names of the venue."""
 
     def __init__(self, head: Head) -> None:
         facts = head.facts
@@ -172,17 +172,17 @@ class OurBook:
         }  # fmt: skip
 
     def is_at_rest(self, *, over: bool) -> bool:
-        """Whether no block holds that has to end by itself; `over` says that no bars come."""
+        """Whether no block is active that must end without a person; `over`: no more bars come."""
         return all(each.may_hold(over=over) for each in self.blocks.values())
 
     @property
     def file_halts(self) -> list[str]:
-        """Halts and monitors of the strategy file, where they are all that holds."""
+        """Return the halts and monitors of the strategy file, if nothing else is active."""
         rules = sorted(each.rule for each in self.blocks.values())
         return [] if any(each.partition(":")[0] in RULES for each in rules) else rules
 
     def take(self, entries: Iterable[Entry]) -> OurBook:
-        """Take in entries of the journal, in order; return itself."""
+        """Process entries of the journal, in order; return itself."""
         for entry in entries:
             self.seq, self._at_ns = entry.seq, entry.at_ns
             if entry.kind not in ("quote", "print") or entry.commands_json != b"[]":
@@ -203,17 +203,17 @@ class OurBook:
 
     @property
     def halted(self) -> bool:
-        """Whether a person's halt holds."""
+        """Whether a person's halt is active."""
         return bool(self.halts) and not self.halts[-1][1]
 
     @property
     def halted_by(self) -> str:
-        """The name of the person whose halt holds; empty where a signal halted it, or nobody."""
+        """Return the name of the person whose halt is active; empty for a signal or no halt."""
         return self._halted_by if self.halted else ""
 
     @property
     def is_halted_by_drill(self) -> bool:
-        """Whether a halt holds that the drill has made, and clears itself."""
+        """Whether a halt is active that the drill requested and clears itself."""
         return self.halted and self._halter in (OPERATOR, "signal")
 
     # ------------------------------------------------------------ events

@@ -1,4 +1,4 @@
-"""Faults of network, venue and data as a drill makes them: short, from a seed, one by one."""
+"""Faults of network, venue and data that a drill injects: short, from a seed, one by one."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Kind:
     answered: bool = False
 
     def order(self, draw: random.Random, number: int) -> Order:
-        """Return what the run's own process is told to do."""
+        """Return the order for the run's own process."""
         return Order(number=number, code=self.code, duration_ms=self.duration_ms, **self.draw(draw))
 
     def fault(self, draw: random.Random, times: int = 1) -> Fault:
@@ -92,7 +92,7 @@ _FALSE_FIELDS: Final = (
 
 
 def _false_value(draw: random.Random) -> dict[str, Any]:
-    """Draw which value of which answer cannot be true."""
+    """Draw an impossible value for a field of an answer."""
     target, names = draw.choice(_FALSE_FIELDS)
     return {"target": target, "field": draw.choice(names), "value": draw.choice(_FALSE)}
 
@@ -196,7 +196,7 @@ def codes_of(text: str) -> tuple[str, ...]:
 
 
 def order_of(codes: Sequence[str], times: int, kills: int, seed: int) -> list[str]:
-    """Return which fault comes when: rounds of all of them, each in an order of its own."""
+    """Return the order of the faults: rounds of all of them, each in a random order."""
     draw = random.Random(f"{seed}:drill")
     rounds = []
     for _ in range(times):

@@ -1,4 +1,4 @@
-"""The truth check: the venue's journal against the run's, row by row."""
+"""Compares the venue's journal with the run's, row by row."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _ROUNDING = Decimal("1e-7")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """Something that must not be; `subject` is an order, a trade, an asset or a symbol."""
+    """A violation; `subject` is an order, a trade, an asset or a symbol."""
 
     kind: str
     subject: str
@@ -80,12 +80,12 @@ def check_trading(venue: VenueBook, ours: OurBook, bare_ns: int = 1 << 62) -> li
 
 
 def check_bars(venue: VenueBook, ours: OurBook) -> list[Finding]:
-    """Compare the bars that were taken with those that were played."""
+    """Compare the bars that the run processed with those that were replayed."""
     return sorted(_bars(venue, ours))
 
 
 def _bans(venue: VenueBook) -> Iterator[Finding]:
-    """After an answer that tells of a ban no request comes for as long as it says, a second."""
+    """Check that no request followed an answer that reported a ban, while it lasted."""
     first_ns = 0
     for at_ns in venue.bans:
         if at_ns - first_ns >= _BANNED_NS:
@@ -99,7 +99,7 @@ def _bans(venue: VenueBook) -> Iterator[Finding]:
 
 
 def _orders(venue: VenueBook, ours: OurBook) -> Iterator[Finding]:
-    """Orders of ours at the venue: one for an intent, asked for, and open on both sides."""
+    """Check the run's orders at the venue: one per intent, journalled, open on both sides."""
     seen: dict[str, int] = {}
     for order in venue.orders.values():
         name = order.client_id
@@ -120,7 +120,7 @@ def _orders(venue: VenueBook, ours: OurBook) -> Iterator[Finding]:
 
 
 def _intents(venue: VenueBook, ours: OurBook) -> Iterator[Finding]:
-    """Requests: one for a client id, in time, and none of an entry while halted."""
+    """Check the requests: one per client id, in time, and no entry during a halt."""
     for name, times in venue.posts.items():
         sent = ours.sent.get(name)
         if len(times) > 1 and name.startswith(ours.tag):
@@ -172,7 +172,7 @@ def _fills(venue: VenueBook, ours: OurBook) -> Iterator[Finding]:
 
 
 def _differs(fill: FillMade, row: m.Traded) -> str:
-    """Name the first field in which a booked execution is not the venue's."""
+    """Return the first field in which a booked execution differs from the venue's."""
     if fill.side.lower() != row.side:
         return f"side {fill.side} at the venue, {row.side} with us"
     if Decimal(fill.fee) and fill.fee_asset != row.fee_currency:
@@ -185,7 +185,7 @@ def _differs(fill: FillMade, row: m.Traded) -> str:
 
 
 def _positions(ours: OurBook) -> Iterator[Finding]:
-    """The position after the last execution is the sum of them all, net of fees in the base."""
+    """Check that each position is the sum of its executions, net of fees in the base."""
     sums: dict[int, Decimal] = {}
     counts: dict[int, int] = {}
     for rows in ours.booked.values():
@@ -204,7 +204,7 @@ def _positions(ours: OurBook) -> Iterator[Finding]:
 
 
 def _balances(venue: VenueBook, ours: OurBook) -> Iterator[Finding]:
-    """What we booked, what others did and what was moved explain every balance."""
+    """Check that bookings, third parties and transfers explain every balance."""
     expected = dict(venue.opening)
     slack = dict.fromkeys(expected, _ROUNDING)
 
@@ -243,7 +243,7 @@ def _balances(venue: VenueBook, ours: OurBook) -> Iterator[Finding]:
 
 
 def _bars(venue: VenueBook, ours: OurBook) -> Iterator[Finding]:
-    """Each bar as it was played, once; what is missing between two was declared."""
+    """Check that each bar was processed as replayed, once, and that missing bars were declared."""
     for k, taken in ours.bars.items():
         name, played = ours.names[k], venue.bars.get(ours.id_of(k))
         if played is None or not taken:

@@ -14,7 +14,7 @@ __all__ = ["Cover", "Terms"]
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a position of a symbol must be worth for an order to be sent for it."""
+    """The smallest value of a position for which an order can be sent."""
 
     base: str
     lot: Decimal
@@ -23,7 +23,7 @@ class Terms:
 
 @dataclass(slots=True)
 class Cover:
-    """Positions of ours, and the orders at the venue that would close them.
+    """The run's positions, and the orders at the venue that would close them.
 
     A position is bare while no order of ours that sells its symbol is open at the venue. What is
     below a lot or the minimum notional is none. `uses_stops` says that a stop was ever placed.
@@ -38,7 +38,7 @@ class Cover:
     _spans: list[tuple[str, int, int]] = field(default_factory=list)
 
     def take(self, row: OrderChanged | FillMade) -> None:
-        """Take in a row of the venue's journal about an order of ours."""
+        """Process a row of the venue's journal about an order of the run."""
         if row.owner == "other" or row.symbol not in self.terms:
             return
         if isinstance(row, OrderChanged):
@@ -66,7 +66,7 @@ class Cover:
             self._spans.append((symbol, since_ns, at_ns))
 
     def bare(self, before_ns: int = 1 << 62) -> list[str]:
-        """Return the symbols whose positions have been bare since before a time.
+        """Return the symbols whose positions have had no stop since before a time.
 
         None where no stop was ever placed.
         """
@@ -74,7 +74,7 @@ class Cover:
         return found if self.uses_stops else []
 
     def longest_ms(self, since_ns: int, now_ns: int) -> tuple[float, str]:
-        """Return for how long a position was bare at most since a time, and of which symbol."""
+        """Return the longest time that a position had no stop since a time, and its symbol."""
         spans = [*self._spans, *((name, begin, now_ns) for name, begin in self._since.items())]
         times = [
             ((end - max(begin, since_ns)) / 1e6, name)

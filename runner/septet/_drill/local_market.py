@@ -34,7 +34,7 @@ _LEAST_HISTORY: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A venue's configuration and the bars it plays; `to_play` come after its history."""
+    """A venue's configuration and the bars that it replays; `to_play` follow its history."""
 
     config: VenueConfig
     bars: dict[str, Bars]
@@ -45,7 +45,7 @@ class Stage:
 def make_stage(
     loaded: Loaded, folder: Path, *, seed: int, bars: int, bar_wall_ns: int, synthetic: bool
 ) -> Stage:
-    """Prepare the venue: `bars` to play after enough history for warm-up and training.
+    """Prepare the venue: `bars` to replay after enough history for warm-up and training.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def _synthetic(strategy: Any, seed: int, bar_ns: int, count: int) -> dict[str, B
 
 
 def _recorded(market: MarketData, history: int, bars: int) -> tuple[dict[str, Bars], int]:
-    """Return the newest bars that all symbols share the time of, and how many are history."""
+    """Return the newest bars at times that all symbols have, and how many are history."""
     tables = [market.bars[symbol] for symbol in market.symbols]
     bar_ns = market.bar_ns
     end = min(int(table.open_ns[-1]) for table in tables) + bar_ns
@@ -142,7 +142,7 @@ def _columns(table: BarTable, begin: int, end: int) -> Bars:
 
 
 def _symbol(symbol: str, strategy: Any, bars: Bars, known: Instrument | None) -> SymbolConfig:
-    """Return a market with the file's filters, else with some that suit its price."""
+    """Return a market with the file's filters, or with defaults that suit its price."""
     if "/" not in symbol:
         raise InputError(
             f"{symbol} names no quote currency, and the local venue trades pairs",
@@ -162,7 +162,7 @@ def _symbol(symbol: str, strategy: Any, bars: Bars, known: Instrument | None) ->
 
 
 def terms_of(config: VenueConfig) -> dict[str, Terms]:
-    """Return what a position of each symbol must be worth for an order to be sent."""
+    """Return for each symbol the smallest value of a position for which an order can be sent."""
     return {
         each.id: Terms(each.base, Decimal(each.lot), Decimal(each.min_notional))
         for each in config.symbols

@@ -15,7 +15,7 @@ BARS_PER_FAULT: Final = 24
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line says of a drill; `bars` 0 is as many as the faults need."""
+    """Options of a drill from the command line; `bars` 0 is as many as the faults need."""
 
     seed: int
     codes: tuple[str, ...]
@@ -31,6 +31,6 @@ class Options:
 
     @property
     def bars_needed(self) -> int:
-        """How many bars are played at most."""
+        """Return the largest number of bars to replay."""
         each = max(BARS_PER_FAULT, 20 * NS // self.bar_wall_ns)
         return self.bars or 200 + each * (len(self.codes) * self.times + self.kills)

@@ -22,7 +22,7 @@ NEEDED: dict[Needs, str] = {
 
 @dataclass(slots=True)
 class Row:
-    """A fault: how often it was asked for and struck, and how long the worst took to settle."""
+    """A fault: how often it was requested and injected, and the longest time to resolve it."""
 
     code: str
     asked: int = 0
@@ -34,7 +34,7 @@ class Row:
     notes: list[str] = field(default_factory=list)
 
     def take_back(self, count: int, why: str = "no request came by while it lasted") -> None:
-        """Count strikes that met no request, or could not be judged, as not made."""
+        """Do not count injections that met no request or could not be judged."""
         self.injected -= count
         self.settled = min(self.settled, self.injected)
         self.notes.append(why)
@@ -53,7 +53,7 @@ class Row:
 
     @property
     def remark(self) -> str:
-        """What else there is to say of it."""
+        """Return further remarks on the fault."""
         notes = list(dict.fromkeys(self.notes))
         if self.asked and not self.injected and not notes:
             notes.append(NEEDED[CATALOGUE[self.code].needs])
@@ -89,7 +89,7 @@ class Totals:
 
     @property
     def lost(self) -> int:
-        """Executions lost, invented, or booked wrongly."""
+        """Return the number of executions lost, invented, or booked wrongly."""
         return sum(self.kinds[name] for name in ("lost_fill", "invented_fill", "wrong_fill"))
 
     @property
@@ -131,7 +131,7 @@ class Outcome:
 
     @property
     def status(self) -> str:
-        """What came of it: ``held``, ``failed``, or ``bars over`` where faults are left."""
+        """Return the result: ``held``, ``failed``, or ``bars over`` if faults are left."""
         return "failed" if not self.ok else "bars over" if self.over else "held"
 
     def document(self) -> dict[str, Any]:

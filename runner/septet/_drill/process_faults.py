@@ -35,7 +35,7 @@ _BESIDE: Final = ("alerts", "metrics at ")
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """A fault that the process is to make; `draw` in [0, 1) chooses among what there is."""
+    """A fault that the process must inject; `draw` in [0, 1) chooses among the targets."""
 
     number: int
     code: str
@@ -46,11 +46,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KilledError(RuntimeError):
-    """What a background task is ended with."""
+    """The error that ends a background task."""
 
 
 def full_disk() -> sqlite3.Error:
-    """Return the error that SQLite raises where the disk is full."""
+    """Return the error that SQLite raises if the disk is full."""
     db = sqlite3.connect(":memory:")
     try:
         db.execute("PRAGMA max_page_count = 1")
@@ -63,7 +63,7 @@ def full_disk() -> sqlite3.Error:
 
 
 class ProcessFaults:
-    """Makes the faults of this process.
+    """Injects the faults of this process.
 
     Parameters
     ----------
@@ -83,12 +83,12 @@ class ProcessFaults:
     # ------------------------------------------------------------ what is changed
 
     def move_clock(self) -> None:
-        """Let the machine's clock be one that can run ahead; before others take it."""
+        """Replace the machine's clock with one that can run ahead; before others read it."""
         time.time_ns = lambda: self._true_ns() + self._ahead_ns
         time.time = lambda: self._true_s() + self._ahead_ns / 1e9
 
     def install(self) -> None:
-        """Take hold of the journal's writes and of the supervisor."""
+        """Patch the journal's writes and the supervisor."""
         from septet._journal.log import Journal
         from septet._journal.tail import Tail
         from septet._live.supervisor import Supervisor
@@ -126,7 +126,7 @@ class ProcessFaults:
         return time.monotonic() < self._full_until_s
 
     def _see(self, commands: Sequence[Any] | bytes) -> None:
-        """Fill the disk at the row of a reduction, where that was asked for."""
+        """Let writes fail at the row of a reduction, if that was requested."""
         order = self._armed
         if order is None or isinstance(commands, bytes):
             return
@@ -140,7 +140,7 @@ class ProcessFaults:
     # ------------------------------------------------------------ what is asked for
 
     def make(self, order: Order) -> None:
-        """Begin a fault; called in a thread of its own."""
+        """Begin a fault; called in a separate thread."""
         if order.code == "A7":
             self._armed = order
         elif order.code == "A9":
@@ -174,13 +174,13 @@ class ProcessFaults:
         os.write(self._handle, msgspec.json.encode(row) + b"\n")
 
     def listen(self, read: Callable[[], str]) -> None:
-        """Take orders until there are no more."""
+        """Read orders for faults until the input ends."""
         while line := read():
             self.make(msgspec.json.decode(line, type=Order))
 
 
 def _reduction(command: Any, tail: bool) -> str:
-    """Return what a command does if it serves an exit: it sells, or makes way for that.
+    """Return how a command serves an exit: it sells, or cancels the stop that blocks the sale.
 
     Where the tail refuses as well, nothing can be stored and so nothing leaves. The fault then
     strikes only while a stop stands at the venue, which is what must be kept.
@@ -197,7 +197,7 @@ def _reduction(command: Any, tail: bool) -> str:
 
 
 def end_task(task: asyncio.Task[Any]) -> bool:
-    """Raise inside a task where it waits, and cancel one that waits for several things."""
+    """Raise an error inside a waiting task; cancel one that waits for several things."""
     if task.done():
         return False
     waits: Any = getattr(task, "_fut_waiter", None)
@@ -212,7 +212,7 @@ def end_task(task: asyncio.Task[Any]) -> bool:
 
 
 def _drop_timers(loop: Any, waits: asyncio.Future[Any]) -> None:
-    """Cancel the timer of a sleep that was ended: due in this turn, it would end it again."""
+    """Cancel the timer of an ended sleep, which would end it again in this turn."""
     for handle in (*getattr(loop, "_scheduled", ()), *getattr(loop, "_ready", ())):
         call = getattr(handle, "_callback", None)
         sleeps = getattr(call, "__name__", "") == "_set_result_unless_cancelled"

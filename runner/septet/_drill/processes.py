@@ -31,7 +31,7 @@ _STOP_S: Final = 20.0
 
 
 def _end(process: subprocess.Popen[Any], number: int = signal.SIGTERM) -> int:
-    """Ask a process to end, and make it end."""
+    """Terminate a process; kill it if it does not end."""
     if process.poll() is None:
         process.send_signal(number)
         try:
@@ -95,16 +95,16 @@ class VenueProcess:
         return msgspec.json.decode(self._ask("GET", "clock"), type=ClockReading)
 
     def inject(self, fault: Fault) -> int:
-        """Put a fault into the plan; return its number."""
+        """Add a fault to the plan; return its number."""
         answer = decode_json(self._ask("POST", "faults", msgspec.json.encode([fault])))
         return int(answer["numbers"][0])
 
     def pause(self) -> ClockReading:
-        """Stop the market where it is."""
+        """Pause the market."""
         return msgspec.json.decode(self._ask("POST", "pause", b""), type=ClockReading)
 
     def rows(self) -> list[Row]:
-        """Return the rows of the venue's journal that were not read before."""
+        """Return the rows of the venue's journal since the last call."""
         with Path(self._config.truth_path).open("rb") as file:
             file.seek(self._read)
             data = file.read()
@@ -133,7 +133,7 @@ class RunProcess:
         self.starts = 0
 
     def start(self) -> None:
-        """Start it, or start it again."""
+        """Start or restart the process."""
         self.starts += 1
         with os.fdopen(open_append(self._log), "ab") as log:
             self._process = subprocess.Popen(  # nosec B603
@@ -143,14 +143,14 @@ class RunProcess:
             )  # fmt: skip
 
     def make(self, order: Order) -> None:
-        """Tell the process to make a fault."""
+        """Order the process to inject a fault."""
         if self._process is not None and self._process.stdin is not None:
             with suppress(BrokenPipeError):
                 self._process.stdin.write(msgspec.json.encode(order) + b"\n")
                 self._process.stdin.flush()
 
     def rows(self) -> list[FaultInjected]:
-        """Return the faults that the process made and that were not read before."""
+        """Return the faults that the process injected since the last call."""
         if self._report is None or not self._report.exists():
             return []
         data = self._report.read_bytes()[self._read :]
@@ -160,7 +160,7 @@ class RunProcess:
 
     @property
     def ended(self) -> int | None:
-        """Its exit status, None while it runs or was never started."""
+        """Return the exit status, None while the process runs or was never started."""
         return None if self._process is None else self._process.poll()
 
     def signal(self, number: int) -> None:
@@ -180,7 +180,7 @@ class RunProcess:
             self._process.wait()
 
     def tail(self, lines: int = 12) -> str:
-        """Return the end of what it said."""
+        """Return the end of its output."""
         if not self._log.exists():
             return ""
         return "\n".join(self._log.read_text("utf-8", "replace").splitlines()[-lines:])

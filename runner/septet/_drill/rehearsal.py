@@ -46,7 +46,7 @@ _OF_PROCESS: Final = 1_000_000
 
 
 def drill(loaded: Loaded, options: Options, log: Log = lambda text: None) -> Outcome:
-    """Rehearse a strategy against a local venue with faults; return what held.
+    """Run a strategy against a local venue with faults; return the outcome.
 
     Parameters
     ----------
@@ -104,13 +104,13 @@ def drill(loaded: Loaded, options: Options, log: Log = lambda text: None) -> Out
 
 
 def _insist_on_sense(loaded: Loaded, options: Options) -> frozenset[str]:
-    """Refuse what `septet run` would refuse, before it starts; return what the run listens to."""
+    """Refuse what `septet run` would refuse, before it starts; return the run's streams."""
     sets = [*options.sets, *settings_for(loaded, options.mode, {})]
     return request_of(load(loaded.path, mode=options.mode, sets=sets).strategy).wants
 
 
 class _Rehearsal(Watch):
-    """One drill while it goes on: the plan, and who struck lately."""
+    """A running drill: its plan, and the latest injections."""
 
     def __init__(
         self, venue: VenueProcess, run: RunProcess, stage: Stage, options: Options,
@@ -146,7 +146,7 @@ class _Rehearsal(Watch):
         self._finish()
 
     def _not_reached(self) -> None:
-        """Say how many faults the bars left no room for; one that was settling was not judged."""
+        """Report how many faults were not reached; one that was not resolved is not judged."""
         for code in self._unjudged:
             self._rows[code].take_back(1, "the bars were over before it had settled")
         self._unjudged = []
@@ -178,7 +178,7 @@ class _Rehearsal(Watch):
         self._linger()
 
     def _linger(self) -> None:
-        """Let what is still armed have its occasion, then as many bars as were asked for."""
+        """Wait for the faults that are still armed, then for the requested number of bars."""
         while self._options.bars and not self._is_over():
             self._look()
             time.sleep(LOOK_S)
@@ -187,7 +187,7 @@ class _Rehearsal(Watch):
         return self._ours is None or self._ours.is_at_rest(over=self._over)
 
     def _finish(self) -> None:
-        """Stop the market, let everything settle, stop the run and compare for good."""
+        """Wait until the armed faults have acted, then for the requested number of bars."""
         outcome, began_ns = self._outcome, time.time_ns()
         try:
             if self._run.ended is None:
@@ -217,7 +217,7 @@ class _Rehearsal(Watch):
     # ------------------------------------------------------------ one fault
 
     def _window(self, kind: Kind, draw: random.Random) -> None:
-        """Make a fault, wait until it struck and is over, and until everything has settled."""
+        """Inject a fault, wait until it has acted and is over, and until everything is resolved."""
         if not self._await_need(kind):
             return
         asked_ns = time.time_ns()
@@ -246,7 +246,7 @@ class _Rehearsal(Watch):
             self._settle(struck, asked_ns, bars=2)
 
     def _halt(self, kind: Kind, draw: random.Random) -> list[str]:
-        """Halt the run as a person does, and see that it has acted; what settles resumes it."""
+        """Halt the run as an operator does, and wait until it has acted."""
         assert self._reader is not None
         assert self._ours is not None
         folder, parameters = self._reader.path.parent, kind.draw(draw)
@@ -291,7 +291,7 @@ class _Rehearsal(Watch):
         )
 
     def _is_flat(self) -> bool:
-        """Whether no more is held than what fees may leave."""
+        """Whether no position is held beyond a remainder from fees."""
         assert self._ours is not None
         most = max((abs(each.quantity) for each in self._ours.sent.values()), default=0.0)
         return all(abs(held) <= _LEFT * most for held in self._ours.positions.values())
@@ -329,7 +329,7 @@ class _Rehearsal(Watch):
         )
 
     def _await_strike(self, kind: Kind) -> list[str]:
-        """Wait until the fault has struck; return every fault that struck meanwhile."""
+        """Wait until the fault has acted; return every fault that acted meanwhile."""
         struck: list[str] = []
 
         def hit() -> bool:
@@ -340,7 +340,7 @@ class _Rehearsal(Watch):
         return struck
 
     def _new_strikes(self) -> list[str]:
-        """Count what struck since the last look; what was armed earlier may strike late."""
+        """Count the faults that acted since the last call; one armed earlier may act late."""
         found = []
         for number, rows in self._theirs.strikes.items():
             count = max(row.count for row in rows)
@@ -356,7 +356,7 @@ class _Rehearsal(Watch):
     # ------------------------------------------------------------ settling
 
     def _settle(self, struck: list[str], since_ns: int, *, bars: int) -> None:
-        """Wait until both books agree and nothing blocks; book what does not come right."""
+        """Wait until both books agree and nothing blocks; record what remains wrong."""
         first_ns = self._struck_ns(since_ns)
         over_ns, bad_ns = time.time_ns(), first_ns
         until_s = time.monotonic() + _SETTLE_WITHIN_S
@@ -388,7 +388,7 @@ class _Rehearsal(Watch):
             self._died()
 
     def _audit(self, struck: Sequence[str], first_ns: int) -> None:
-        """Find what a fault had to bring about while it acted, and did not."""
+        """Return the effects that a fault should have had and did not have."""
         if self._ours is None or self._reader is None or self._mode != "live":
             return
         folder = self._reader.path.parent
@@ -410,7 +410,7 @@ class _Rehearsal(Watch):
         return min((row.at_ns for row in rows if row.at_ns >= since_ns), default=since_ns)
 
     def _blame(self, struck: Sequence[str], found: Sequence[Finding], why: str) -> None:
-        """Book findings that are new, and a block that did not go, to the faults of the window."""
+        """Assign new findings, and a block that did not end, to the faults of the window."""
         assert self._ours is not None
         bars = check_bars(self._theirs, self._ours)
         fresh = [each for each in [*found, *bars] if each not in self._reported]
@@ -428,7 +428,7 @@ class _Rehearsal(Watch):
                 self._outcome.failures.append(f"not settled: {why}")
 
     def _trouble(self, over_ns: int, bars: int) -> tuple[str, list[Finding]]:
-        """Say what is not right yet, one of `WAITING` while only time is missing, or ""."""
+        """Return what is still wrong, one of `WAITING` while only time is missing, or ""."""
         ours = self._ours
         assert ours is not None
         if self._run.ended is not None:
@@ -465,7 +465,7 @@ class _Rehearsal(Watch):
         return "", []
 
     def _resume(self) -> None:
-        """Do what a person would: look, and clear what waits for somebody."""
+        """Clear the blocks that wait for a person, as an operator would after a check."""
         assert self._ours is not None
         assert self._reader is not None
         now_s = time.monotonic()
@@ -482,7 +482,7 @@ class _Rehearsal(Watch):
 
     @property
     def _latest(self) -> list[str]:
-        """The fault that struck last."""
+        """Return the fault that acted last."""
         rows = [rows[-1] for rows in self._theirs.strikes.values() if rows]
         last = max(rows, key=lambda row: row.at_ns, default=None)
         return [self._numbers[last.number]] if last is not None else []

@@ -1,4 +1,4 @@
-"""Both books of a drill while it goes on, and waiting on them: for bars, for the run, for a person.
+"""Follows both books of a running drill, and waits for bars, for the run or for a person.
 
 What is waited for needs bars to come: once all were played nothing but open requests can still
 change, so a wait ends at once. While a person's halt stands the drill waits for that person.
@@ -40,15 +40,15 @@ _MOST_DEATHS: Final = 3
 
 
 class BarsOverError(Exception):
-    """Every bar has been played, and what is waited for needs more of them."""
+    """Every bar has been replayed, and the awaited condition needs more of them."""
 
 
 class GivenUpError(Exception):
-    """The run ended for good, or was never live; the text says more, where there is more."""
+    """The run ended, or was never live; the text gives details, if there are any."""
 
 
 class Watch:
-    """Both books of a drill, and how long it waits for what."""
+    """Both books of a drill, and the time limits of its waits."""
 
     def __init__(
         self, venue: VenueProcess, run: RunProcess, stage: Stage, options: Options,
@@ -80,7 +80,7 @@ class Watch:
     # ------------------------------------------------------------ looking
 
     def _look(self) -> None:
-        """Read on in both journals."""
+        """Read the new rows of both journals."""
         self._theirs.take([*self._venue.rows(), *self._run.rows()])
         if self._reader is None:
             found = sorted((self._options.folder / "runs").glob(f"*/*/{JOURNAL}"))
@@ -94,7 +94,7 @@ class Watch:
         self._ours.take(self._reader.read(self._ours.seq, self._reader.last_seq))
 
     def _is_over(self) -> bool:
-        """Whether all bars that were asked for have been played."""
+        """Whether all requested bars have been replayed."""
         if not self._over:
             clock = self._venue.clock()
             if clock.failure:
@@ -107,7 +107,7 @@ class Watch:
 
     @property
     def _waits_for_person(self) -> bool:
-        """Whether a person's halt stands, which only a person clears; for ten minutes at most."""
+        """Whether a person's halt is active, for ten minutes at most."""
         ours = self._ours
         if ours is None or not ours.halted_by:
             return False
@@ -130,7 +130,7 @@ class Watch:
     # ------------------------------------------------------------ waiting
 
     def _until(self, done: Callable[[], bool], within_s: float, *, plays: bool = True) -> bool:
-        """Look until something is so; False if it never was.
+        """Check repeatedly until a condition is true; False if it never was.
 
         `plays` says that it needs bars to come: a wait that they end is no verdict.
 
@@ -161,7 +161,7 @@ class Watch:
             time.sleep(LOOK_S)
 
     def _died(self) -> None:
-        """The run ended though nobody asked it to: said, and started again if asked to go on."""
+        """Report that the run ended unexpectedly, and restart it if the drill is to continue."""
         status = self._run.ended
         self._outcome.failures.append(f"septet run ended with status {status}:\n{self._run.tail()}")
         self._ended, self._deaths = self._run.starts, self._deaths + 1

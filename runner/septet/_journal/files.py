@@ -35,7 +35,7 @@ _MARK: Final = struct.Struct("<qq8s36s")
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """How far a journal had come, as its last writer said.
+    """How many entries of a journal were written and synced, as recorded by its last writer.
 
     Entries up to `promised` were synced to the disk; None where nobody knows, as in a mark of
     8 bytes, which had one number. `durability` is that of the run, `boot` names the start of the
@@ -54,7 +54,7 @@ class Mark:
 
 
 def only_writer(path: Path) -> int:
-    """Take the lock that makes this process the only writer; freed by its end, however it ends."""
+    """Take the lock of the only writer; the end of the process releases it."""
     with guarded(path, "locking"):
         handle = lock(path.with_name(f"{path.name}-lock"))
     if handle is None:
@@ -66,7 +66,7 @@ def only_writer(path: Path) -> int:
 
 
 def make(path: Path, head: bytes) -> None:
-    """Write an empty journal under another name, and give it its own when it is whole."""
+    """Write an empty journal under a temporary name, and rename it when it is complete."""
     draft = path.with_name(f".{path.name}.new")
     draft.unlink(missing_ok=True)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,7 @@ def beside(path: Path) -> Path:
 
 
 def read_mark(path: Path) -> Mark:
-    """How far the journal had come; nothing was committed if nobody knows."""
+    """Read the mark of a journal; without one nothing counts as committed."""
     try:
         with open_regular(path) as file:
             data = file.read(_MARK.size)
@@ -114,7 +114,7 @@ def read_mark(path: Path) -> Mark:
 
 
 def make_mark(path: Path, mark: Mark) -> mmap.mmap:
-    """Write a mark and sync it; return the memory in which its numbers go on."""
+    """Write a mark and sync it; return the mapped memory that later numbers are written to."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, mode=0o600, durable=True) as file:
         file.write(mark.packed())

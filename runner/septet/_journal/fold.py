@@ -27,13 +27,13 @@ def _or_nan(value: float | None) -> float:
 
 
 def order_id(number: int) -> str:
-    """Order ids as people write them."""
+    """Return the id of an order as it is shown: ``o17``."""
     return f"o{number + 1}"
 
 
 @dataclass(slots=True)
 class OrderRow:
-    """An order of the strategy, or a protective stop at the venue, as far as it has come."""
+    """Current state of an order of the strategy, or of a protective stop at the venue."""
 
     order_id: str
     time_ns: int
@@ -54,13 +54,13 @@ class OrderRow:
     sizing: Mapping[str, float] = field(default_factory=dict)
 
     def reduce(self, reduces: bool) -> None:
-        """Note what it is for: a decision's confidence is about entries."""
+        """Mark it as a reduction: a decision's confidence applies to entries only."""
         if reduces:
             self.confidence = self.probability_up = NAN
 
     @property
     def why(self) -> str:
-        """Why it was given up, or else why it was made."""
+        """Return why the order was cancelled, otherwise why it was placed."""
         return (self.status in GIVEN_UP and self.ended) or self.reason
 
 
@@ -131,7 +131,7 @@ class Fold:
         }  # fmt: skip
 
     def take(self, entries: Iterable[Entry]) -> Fold:
-        """Take in entries, in order; return itself."""
+        """Process entries, in order; return itself."""
         for entry in entries:
             self.seq = entry.seq
             self.first_at_ns = self.first_at_ns or entry.at_ns
@@ -163,7 +163,7 @@ class Fold:
         self._waiting.setdefault(event.symbol, deque()).append(event.close)
 
     def _decision_time(self, event: m.DecisionTimeReached) -> None:
-        """Mark what a decision time takes in, as the ledger does: of each symbol its next bar."""
+        """Mark the next bar of each symbol at a decision time, as the ledger does."""
         self.market_ns = max(self.market_ns, event.time_ns)
         for k in event.present:
             waiting = self._waiting.get(k)
@@ -266,7 +266,7 @@ class Fold:
         return row
 
     def _decided_ns(self, trace: str) -> int:
-        """Return when an order was decided, as its trace says; else the market's time."""
+        """Return when an order was decided, from its trace; otherwise the market time."""
         moment = trace.rpartition("@")[2]
         return int(moment) if moment.isascii() and moment.isdigit() else self.market_ns
 
@@ -340,7 +340,7 @@ class Fold:
         self.trades.fund(row.symbol, row.amount)
 
     def _moved(self, row: m.Traded, executed: m.Filled | None) -> tuple[float, float, float]:
-        """Units that arrived (signed), the quantity before a fee in the base, the quote's fee."""
+        """Return signed net units, the quantity before a fee in the base, the fee in the quote."""
         scale = self.trades.scale(row.symbol)
         net_units = float(round(row.position * scale)) - self.trades.units(row.symbol)
         gross, fee_quote = abs(net_units), row.fee
@@ -358,7 +358,7 @@ class Fold:
     # ------------------------------------------------------------ names
 
     def name(self, symbol: int) -> str:
-        """Name of a symbol; one that the head does not know says its number."""
+        """Return the name of a symbol, or its number if the head does not list it."""
         return self.symbols[symbol] if symbol < len(self.symbols) else f"symbol {symbol}"
 
     def base(self, symbol: int) -> str:
@@ -366,24 +366,24 @@ class Fold:
         return self.name(symbol).partition("/")[0]
 
     def quote(self, symbol: int) -> str:
-        """Quote currency of a symbol; the account's where its name says none."""
+        """Return the quote currency of a symbol, or the account's if its name has none."""
         currency = self.name(symbol).partition("/")[2].partition(":")[0]
         return currency or str(self.head.facts.get("currency", ""))
 
     def mark(self, symbol: int) -> float:
-        """Newest price that values a symbol: a quote's, or the close of a bar; NaN for none."""
+        """Return the mark price of a symbol: the newest quote or close; NaN without one."""
         return self._marks.get(symbol, self._closes.get(symbol, NAN))
 
     # ------------------------------------------------------------ tables
 
     @property
     def end_ns(self) -> int:
-        """Last decision time; where the journal begins, while there was none."""
+        """Return the last decision time, or the start of the journal if there was none."""
         return self.equity[-1][0] if self.equity else self.first_ns
 
     @property
     def first_ns(self) -> int:
-        """First decision time; where the journal begins, while there was none."""
+        """Return the first decision time, or the start of the journal if there was none."""
         return self.equity[0][0] if self.equity else self.head.origin_ns
 
     def decision_columns(self) -> dict[str, list[Any]]:
@@ -455,7 +455,7 @@ class Fold:
 
 
 def _has_venue_fills(head: Head) -> bool:
-    """Whether orders of the run are filled outside the engine, which then marks at quotes."""
+    """Whether a venue fills the orders of the run; the engine then marks at quotes."""
     resolved = head.facts.get("resolved", {})
     fills = resolved.get("execution", {}).get("simulation", {}).get("fills", "next_open")
     return head.mode == "live" or str(fills) != "next_open"

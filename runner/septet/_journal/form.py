@@ -123,7 +123,7 @@ class Entry:
 
 
 class _Stub(msgspec.Struct, frozen=True):
-    """What must be known of an event that comes as bytes."""
+    """The fields needed of an event that is given as bytes."""
 
     kind: str
     at_ns: int
@@ -133,7 +133,7 @@ _STUB: Final = msgspec.json.Decoder(_Stub)
 
 
 def encode_event(event: m.Event | bytes) -> tuple[int, str, bytes]:
-    """Give an event's time, kind and bytes; bytes that were encoded before stay as they are."""
+    """Return an event's time, kind and bytes; bytes that are encoded already are not changed."""
     if isinstance(event, bytes):
         stub = _STUB.decode(event)
         return stub.at_ns, stub.kind, event
@@ -144,7 +144,7 @@ def encode_event(event: m.Event | bytes) -> tuple[int, str, bytes]:
 
 
 def encode_commands(commands: Sequence[m.Command] | bytes) -> bytes:
-    """Give the JSON array of commands; bytes that were encoded before stay as they are."""
+    """Return the JSON array of commands; bytes that are encoded already are not changed."""
     if isinstance(commands, bytes):
         return commands
     if not commands:
@@ -172,7 +172,7 @@ def _fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
 
 
 def _insist_on_numbers(value: Any, path: str = "") -> None:
-    """JSON has no word for NaN or infinity: a message that holds one is a programmer's error."""
+    """Raise if a message contains NaN or infinity, which JSON cannot represent."""
     if isinstance(value, float):
         if not math.isfinite(value):
             raise AssertionError(f"{path} is {value}; a journalled number is finite or absent")
@@ -189,19 +189,19 @@ def _insist_on_numbers(value: Any, path: str = "") -> None:
 
 
 def first_hash(head: bytes) -> bytes:
-    """Begin the chain: the hash that stands before the first entry."""
+    """Return the hash that precedes the first entry."""
     return hashlib.sha256(b"septet journal\0" + head).digest()
 
 
 def linked(before: bytes, seq: int, at_ns: int, kind: str, event: bytes, commands: bytes) -> bytes:
-    """Give what the hash of an entry is of: the hash before it and the entry's own bytes."""
+    """Return the bytes that are hashed for an entry: the previous hash and the entry's bytes."""
     name = kind.encode()
     lengths = _LENGTHS.pack(seq, at_ns, len(name), len(event))
     return b"".join((before, lengths, name, event, commands))
 
 
 def unlinked(link: bytes) -> tuple[bytes, Entry]:
-    """Take apart what `linked` gave: the hash before, and the entry with its own."""
+    """Split the bytes of `linked` into the previous hash and the entry with its own hash."""
     seq, at_ns, name, event = _LENGTHS.unpack_from(link, HASH_BYTES)
     first = HASH_BYTES + _LENGTHS.size
     second = first + name
@@ -212,14 +212,14 @@ def unlinked(link: bytes) -> tuple[bytes, Entry]:
 
 
 def chained(before: bytes, seq: int, at_ns: int, kind: str, event: bytes, commands: bytes) -> bytes:
-    """Give the hash of an entry from the hash before it and the entry's own bytes."""
+    """Return the hash of an entry from the previous hash and the entry's bytes."""
     return _sha256(linked(before, seq, at_ns, kind, event, commands)).digest()
 
 
 def row_of(
     before: bytes, seq: int, event: m.Event | bytes, commands: Sequence[m.Command] | bytes
 ) -> tuple[Row, bytes]:
-    """Write an entry and chain it: its row, as it is stored, and what its hash is of.
+    """Return the row of an entry, as it is stored, and the bytes of its hash.
 
     What `encode_event`, `encode_commands` and `chained` do, in one go, since it stands between
     a bar and its order. Bytes that were encoded before stay as they are.
@@ -245,6 +245,6 @@ def row_of(
 
 
 def snapshot_digest(first: bytes, seq: int, entry_hash: bytes, state: bytes) -> bytes:
-    """Tie a state to the journal it belongs to (`first`) and to its place in it."""
+    """Return a digest that binds a state to its journal (`first`) and to its entry."""
     place = seq.to_bytes(8, "little")
     return hashlib.sha256(b"".join((b"snapshot\0", first, place, entry_hash, state))).digest()

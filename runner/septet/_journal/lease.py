@@ -53,7 +53,7 @@ ALIVE_NS: Final = 60_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a lease: a process, the run it makes, and since when."""
+    """The holder of a lease: a process, its run, and since when."""
 
     pid: int
     host: str
@@ -81,7 +81,7 @@ class Holder:
 
 @cache
 def boot_id() -> str:
-    """Name this start of the machine; empty where the system does not say."""
+    """Return the boot id of the machine; empty if the system has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
@@ -89,7 +89,7 @@ def boot_id() -> str:
 
 
 def state_folder() -> Path:
-    """Where what outlives a run and belongs to no run is kept.
+    """Return the folder of state that outlives runs.
 
     ``SEPTET_STATE_DIR``, else ``$XDG_STATE_HOME/septet``, else ``~/.local/state/septet``.
     """
@@ -101,7 +101,7 @@ def state_folder() -> Path:
 
 
 def mark_path(run_id: str) -> Path:
-    """Where a journal's mark is kept so that an old copy of the run's folder is seen."""
+    """Return the path of a journal's mark, which detects an old copy of the run's folder."""
     return state_folder() / "marks" / _short(run_id)
 
 
@@ -118,7 +118,7 @@ class Lease:
 
     @classmethod
     def take(cls, holder: Holder, *, account: str = "") -> Self:
-        """Take the lease of the holder's run folder, and of the account where there is one.
+        """Take the lease of the holder's run folder, and of the account if there is one.
 
         `account` is `VenueFacts.account`; an account may be known later, see `take_account`.
 
@@ -146,7 +146,7 @@ class Lease:
         return lease
 
     def take_account(self, account: str, *, machine: bool = True) -> None:
-        """Take the lease of an account, too; what is held stays held if that fails.
+        """Take the lease of an account as well; if that fails, other leases stay held.
 
         `machine` takes it for the whole machine; without it other state folders are not seen.
         """
@@ -161,7 +161,7 @@ class Lease:
             self._held.callback(free, each)
 
     def release(self) -> None:
-        """Give everything back."""
+        """Release all locks."""
         self._held.close()
 
     def __enter__(self) -> Self:
@@ -191,7 +191,7 @@ def _locked(name: str, holder: Holder, what: str, *, hint: str = "") -> int:
 
 
 def _lock_run(folder: Path, holder: Holder, what: str) -> int | None:
-    """Lock the run's own folder; None where it is not there, or its file system has no locks."""
+    """Lock the run's own folder; None if it does not exist or its file system has no locks."""
     path = folder / RUN_LOCK
     try:
         handle = lock(path)
@@ -201,7 +201,7 @@ def _lock_run(folder: Path, holder: Holder, what: str) -> int | None:
 
 
 def _written(handle: int | None, path: Path, holder: Holder, what: str, hint: str = "") -> int:
-    """Write the holder's name into the file that was locked; RunError where another has it."""
+    """Write the holder's name into the locked file; RunError if another process holds it."""
     if handle is None:
         raise RunError(
             f"{what}: {_named(path) or 'another process'}",
@@ -223,7 +223,7 @@ def _named(path: Path) -> Holder | None:
 
 
 def holder_of(folder: Path) -> Holder | None:
-    """Return who runs in a run's folder now; None if nobody does.
+    """Return the process that holds a run's folder now; None if there is none.
 
     The lock in the folder says it from every state folder, and the heartbeat in the journal of
     a process on another machine.
@@ -238,7 +238,7 @@ def holder_of(folder: Path) -> Holder | None:
 
 
 def _elsewhere(folder: Path) -> Holder | None:
-    """Return the process of another machine that wrote its heartbeat to a run a moment ago."""
+    """Return the process of another machine that wrote a recent heartbeat to a run."""
     path = folder / "journal.sqlite"
     if not path.is_file():
         return None
@@ -257,7 +257,7 @@ def _elsewhere(folder: Path) -> Holder | None:
 
 
 def _lease_row(journal: Reader) -> tuple[int, str, int, int] | None:
-    """Return process, machine, start and last heartbeat of who wrote last and did not end."""
+    """Return process, machine, start and last heartbeat of the last writer that did not end."""
     row = journal._one("reading the lease", "SELECT pid, host, since_ns, heartbeat_ns FROM lease")
     if row is None:
         return None
@@ -266,7 +266,7 @@ def _lease_row(journal: Reader) -> tuple[int, str, int, int] | None:
 
 
 def insist_alone(journal: Reader, *, now_ns: int) -> None:
-    """Refuse a folder that another machine wrote its heartbeat to a moment ago.
+    """Refuse a folder to which another machine wrote a recent heartbeat.
 
     Raises
     ------

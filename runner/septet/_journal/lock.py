@@ -1,4 +1,4 @@
-"""A file locked by the operating system for as long as this process lives, and no child of it."""
+"""A file lock of the operating system that is held by this process and none of its children."""
 
 from __future__ import annotations
 
@@ -51,20 +51,20 @@ def lock(path: Path, *, mode: int = 0o600) -> int | None:
 
 
 def keep(handle: int) -> int:
-    """Keep a handle as a lock is kept: `free` gives it back, and no child has it."""
+    """Keep a handle like a lock: `free` releases it, and no child process inherits it."""
     _held.add(handle)
     return handle
 
 
 def free(handle: int) -> None:
-    """Give a lock back."""
+    """Release a lock."""
     if handle in _held:
         _held.discard(handle)
         os.close(handle)
 
 
 def is_locked(path: Path) -> bool:
-    """Whether somebody holds the lock of a file now."""
+    """Whether a process holds the lock of a file now."""
     try:
         handle = open_lock(path, make=False)
     except OSError:

@@ -65,7 +65,7 @@ _WIDTH: Final = _TOGETHER * _COLUMNS
 
 
 class Journal(Reader):
-    """A journal that is written, by exactly one process and one thread at a time.
+    """A journal open for writing, by exactly one process and one thread at a time.
 
     `append` gives an entry its number and keeps it in memory; `commit` stores all that wait in
     one write, and `move` puts what was committed into the database. If a commit fails nothing of
@@ -107,7 +107,7 @@ class Journal(Reader):
         mark: Path | None = None,
         busy_s: float = BUSY_S,
     ) -> Self:
-        """Make a new journal; there must be none.
+        """Create a journal; none may exist.
 
         `mark` is the file that remembers how far the journal had come (default: beside it). Kept
         elsewhere it shows that an old copy of the folder was put back.
@@ -137,7 +137,7 @@ class Journal(Reader):
         full: bool = False,
         busy_s: float = BUSY_S,
     ) -> Self:
-        """Open a journal to go on writing it: verify it from the newest good snapshot on.
+        """Open a journal for writing: verify it from the newest good snapshot on.
 
         A torn tail is cut back to the last good entry; `findings` says so. `full` verifies every
         entry.
@@ -196,7 +196,7 @@ class Journal(Reader):
         self._committed_seq = self._seq
 
     def _keep_mark(self, path: Path, known: Mark) -> None:
-        """Say in the mark how far it has come; `_prepare` has synced all of it.
+        """Write the last entry to the mark; `_prepare` has synced all of it.
 
         The mark of an old copy stays as it is until the first commit: else the next start would
         find nothing wrong.
@@ -210,12 +210,12 @@ class Journal(Reader):
         return Mark(self._committed_seq, promised, self.durability, boot_id())
 
     def _promise(self) -> None:
-        """Say in the mark that what is committed was synced."""
+        """Record in the mark that committed entries were synced."""
         if not self._holds_mark:
             COUNT.pack_into(self._mark, PROMISED_AT, self._committed_seq)
 
     def close(self) -> None:
-        """Close it; what was appended and not committed is lost.
+        """Close the journal; entries that were appended and not committed are lost.
 
         What the database refuses stays in the tail: the next `open` moves it.
         """
@@ -245,16 +245,16 @@ class Journal(Reader):
 
     @property
     def seq(self) -> int:
-        """Number of the last entry that was appended, stored or not."""
+        """Return the number of the last appended entry, committed or not."""
         return self._seq
 
     @property
     def waiting(self) -> int:
-        """How many entries were appended and are not committed yet."""
+        """Return how many appended entries are not committed yet."""
         return len(self._links)
 
     def append(self, event: m.Event | bytes, commands: Sequence[m.Command] | bytes) -> int:
-        """Take an event and what it caused; return its number. Stored by the next `commit`.
+        """Append an event and its commands; return its number. The next `commit` stores it.
 
         Raises
         ------
@@ -279,7 +279,7 @@ class Journal(Reader):
         return row[0]
 
     def commit(self, durable: bool = False, *, reduces: bool = False) -> int:
-        """Store what waits, as a whole; return how many entries that were.
+        """Commit all appended entries together; return their number.
 
         `durable` asks that nothing of it is lost with the power; it costs a sync of the disk
         where the run's durability is ``power``, and nothing otherwise. `reduces` lets what serves
@@ -312,7 +312,7 @@ class Journal(Reader):
         return count
 
     def _keep(self) -> None:
-        """Write what waits into the tail, or where that is full, with all of it, past it."""
+        """Write the appended entries into the tail, or into the database if it is full."""
         length = self._waiting_bytes
         flood = self.durability == "process" and length > FLOOD_BYTES and not self.failing
         if flood or not self._tail.fits(length):
@@ -330,7 +330,7 @@ class Journal(Reader):
 
     @contextmanager
     def _failing(self, doing: str) -> Iterator[None]:
-        """Keep in mind what went wrong."""
+        """Remember a failure."""
         try:
             with guarded(self.path, doing):
                 yield
@@ -340,7 +340,7 @@ class Journal(Reader):
         self.failing = ""
 
     def move(self) -> None:
-        """Put what was committed into the database, in one transaction.
+        """Move committed entries into the database, in one transaction.
 
         Call it where a fraction of a millisecond does not matter. It is free if there is nothing.
 
@@ -356,7 +356,7 @@ class Journal(Reader):
                 self._restart()
 
     def _restart(self) -> None:
-        """Let the tail begin again, once what it promised is promised by the database."""
+        """Restart the tail, once the database guarantees its entries."""
         if self.durability == "process":
             self._tail.restart()
         elif self._synced(self._wal):
@@ -365,7 +365,7 @@ class Journal(Reader):
             self._unsynced = False
 
     def _store(self, length: int, doing: str) -> None:
-        """Put the first rows into the database: so many values of them."""
+        """Insert the first rows into the database, by their number of values."""
         db, rows = self._db, self._rows[:length]
         with self._failing(doing), self._transaction():
             if self.failing and rows:  # whether the failed one is there, the database says
@@ -425,7 +425,7 @@ class Journal(Reader):
                 self._db.execute("ROLLBACK")
 
     def quiet(self) -> bool:
-        """Nothing is going on: fold the write-ahead log into the database if it has grown.
+        """Checkpoint SQLite's log if it has grown; to be called while the run is idle.
 
         Call it where a few milliseconds do not matter. It waits for nobody.
         """
@@ -440,7 +440,7 @@ class Journal(Reader):
     # ------------------------------------------------------------ who writes, and since when
 
     def begin(self, *, pid: int, host: str, boot: str, now_ns: int | None = None) -> int:
-        """Note that the process started; return the number of the session, from 1."""
+        """Record the start of the process; return the number of the session, from 1."""
         now = time.time_ns() if now_ns is None else now_ns
         self.move()
         with guarded(self.path, "noting the start"), self._transaction():
@@ -457,14 +457,14 @@ class Journal(Reader):
         return session
 
     def heartbeat(self, now_ns: int | None = None) -> None:
-        """Note that the process lives."""
+        """Write a heartbeat."""
         now = time.time_ns() if now_ns is None else now_ns
         self.move()
         with guarded(self.path, "noting the heartbeat"):
             self._db.execute("UPDATE lease SET heartbeat_ns = ?", (now,))
 
     def note_live(self) -> None:
-        """Note that the start is done: an end that is not clean is a crash from here on."""
+        """Record that the run is live: from now on an unclean end counts as a crash."""
         self.move()
         with guarded(self.path, "noting that it is live"):
             self._db.execute(
@@ -473,7 +473,7 @@ class Journal(Reader):
             )
 
     def end(self, *, clean: bool, how: str, now_ns: int | None = None) -> None:
-        """Note how the session ended; a killed process leaves that out."""
+        """Record how the session ended; a killed process does not."""
         now = time.time_ns() if now_ns is None else now_ns
         self.move()
         with guarded(self.path, "noting the end"), self._transaction():

@@ -34,7 +34,7 @@ def shared_folder() -> Path | None:
 
 
 def hold(name: str) -> list[int]:
-    """Take a name for as long as this process lives; return handles that `free` gives back.
+    """Hold a name until the process ends; return handles for `free`.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def hold(name: str) -> list[int]:
 
 
 def reach() -> str:
-    """Say on which machines and for whom no second run gets a name that is held."""
+    """Describe the machines and users among which a name is held only once."""
     folder = shared_folder()
     also = f", nor beside {folder}" if folder is not None else ""
     here = "of any user of this machine"
@@ -77,7 +77,7 @@ def _bind(name: str) -> int:
 
 
 def _listener(name: str) -> str:
-    """Say which process holds a name, as far as the kernel shows."""
+    """Return the process that holds a name, if the kernel shows it."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
         try:
             other.settimeout(1.0)

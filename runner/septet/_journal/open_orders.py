@@ -36,7 +36,7 @@ class OpenOrder:
 
 
 class OpenOrders:
-    """The orders that are open after the entries taken in so far."""
+    """The orders that are open after the entries processed so far."""
 
     def __init__(self) -> None:
         self.by_id: dict[str, OpenOrder] = {}
@@ -44,18 +44,18 @@ class OpenOrders:
 
     @property
     def all(self) -> list[OpenOrder]:
-        """Every open order, those that were placed and not yet sent last."""
+        """Return every open order, those that were placed and not yet sent last."""
         return [*self.by_id.values(), *self._placed.values()]
 
     def place(self, made: m.Placed) -> None:
-        """Take in an order of the strategy; nothing was sent of it yet."""
+        """Add an order of the strategy that was not sent yet."""
         self._placed[made.order] = OpenOrder(
             "", made.order, made.symbol, made.side, made.order_type, made.quantity, None,
             made.limit_price, made.trigger_price,
         )  # fmt: skip
 
     def submit(self, sent: m.Submit) -> None:
-        """Take in an order that leaves."""
+        """Add an order that is sent."""
         self._placed.pop(sent.parent, None)
         known = self.by_id.get(sent.client_id)
         self.by_id[sent.client_id] = OpenOrder(
@@ -65,7 +65,7 @@ class OpenOrders:
         )  # fmt: skip
 
     def amend(self, sent: m.Amend) -> None:
-        """Take in the replacement of an order, which stays until the venue says it is gone."""
+        """Add the replacement of an order, which stays until the venue reports that it is gone."""
         before = self.by_id.get(sent.client_id)
         self.by_id[sent.new_client_id] = OpenOrder(
             sent.new_client_id, sent.parent, sent.symbol, sent.side,
@@ -74,7 +74,7 @@ class OpenOrders:
         )  # fmt: skip
 
     def change(self, row: m.Changed) -> None:
-        """Take in a new state; a final one removes the order."""
+        """Apply a new state; a final one removes the order."""
         if row.state in FINAL:
             self.by_id.pop(row.client_id, None)
             if not row.client_id or not self._serves(row.order):
@@ -91,7 +91,7 @@ class OpenOrders:
             order.state, order.filled = row.state, row.filled
 
     def trade(self, row: m.Traded) -> None:
-        """Take in a fill of an order that has no client id."""
+        """Apply a fill of an order that has no client id."""
         order = self._placed.get(row.order)
         if order is not None:
             order.filled += row.quantity

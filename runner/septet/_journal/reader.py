@@ -57,7 +57,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class TailFacts:
-    """What the journal knows last, to be compared with what the venue knows.
+    """The newest facts of a journal, to be compared with the venue's.
 
     `order` is the highest number of an order that was sent, -1 if none was. A venue that knows
     a later one shows that the journal is an old copy. `at_ns` is 0 in an empty journal.
@@ -70,7 +70,7 @@ class TailFacts:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One start of the run's process; `clean` is None while it goes on, or if it was killed."""
+    """One start of the run's process; `clean` is None while it runs, or if it was killed."""
 
     session: int
     began_ns: int
@@ -83,7 +83,7 @@ class Session:
 
 @contextmanager
 def guarded(path: Path, doing: str) -> Iterator[None]:
-    """Turn SQLite's and the disk's errors into one that says what was being done, and where."""
+    """Convert errors of SQLite and the disk into one that names the action and the place."""
     try:
         yield
     except sqlite3.Error as problem:
@@ -97,7 +97,7 @@ def guarded(path: Path, doing: str) -> Iterator[None]:
 
 @contextmanager
 def understood(path: Path) -> Iterator[None]:
-    """Turn what values that no run writes make Python raise into an error that says so.
+    """Convert Python errors caused by values that no run writes into an error that says so.
 
     The hashes of a journal have no key: one that a stranger wrote can be whole, and hold any value
     in any field.
@@ -133,7 +133,7 @@ _HINTS: Final = {
 def connect(
     path: Path, *, write: bool, busy_s: float = BUSY_S, salvage: bool = False
 ) -> sqlite3.Connection:
-    """Open the database of a journal that exists, rows as bytes; `salvage` a file cut short, too.
+    """Open the database of an existing journal, rows as bytes; `salvage` also a truncated file.
 
     Raises
     ------
@@ -209,7 +209,7 @@ def _insist_on_schema(db: sqlite3.Connection, path: Path) -> None:
 
 
 class Reader:
-    """A journal that is only read; it may be written by a live run at the same time.
+    """A journal open for reading; a live run may write it at the same time.
 
     Every question is a short transaction of its own, so that a slow reader never holds up the
     writer's checkpoints. What is asked for last is read twice, in the tail and then in the
@@ -263,7 +263,7 @@ class Reader:
             return seen_in(tail_of(self.path), self.first_hash, traces=traces)
 
     def _newer(self) -> tuple[Entry, ...]:
-        """Return what the database has not got yet, as far as it follows what it has."""
+        """Return the entries of the tail that follow those of the database."""
         with guarded(tail_of(self.path), "reading the tail"):
             self._known = seen = seen_in(tail_of(self.path), self.first_hash, known=self._known)
         row = self._one("reading", "SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1")
@@ -314,11 +314,11 @@ class Reader:
         ]
 
     def entry(self, seq: int) -> Entry | None:
-        """Return one entry, or None where there is no such number."""
+        """Return one entry, or None if the number does not exist."""
         return next(self.read(seq - 1, seq), None)
 
     def snapshots(self) -> list[Snapshot]:
-        """Return the stored states that are whole, the newest first."""
+        """Return the intact snapshots, the newest first."""
         found = []
         with guarded(self.path, "reading the snapshots"):
             numbers = self._db.execute("SELECT seq FROM snapshots ORDER BY seq DESC").fetchall()
@@ -334,7 +334,7 @@ class Reader:
         return found
 
     def tail_facts(self) -> TailFacts:
-        """Return what the journal knows last: its end, and the highest order that was sent."""
+        """Return the newest facts of the journal: its end, and the highest order that was sent."""
         newer = self._newer()
         row = self._one("reading", "SELECT seq, at_ns FROM entries ORDER BY seq DESC LIMIT 1")
         seq, at_ns = row or (0, 0)
@@ -371,7 +371,7 @@ class Reader:
         ]  # fmt: skip
 
     def crashes_within(self, window_ns: int, now_ns: int) -> int:
-        """Count starts that were live and ended, not cleanly, in the window before `now_ns`.
+        """Count the sessions that were live and ended uncleanly in the window before `now_ns`.
 
         A killed process cannot write its end: it counts as ended when the next one began. The
         last start counts only if it has said that it failed, since it may still be running. A

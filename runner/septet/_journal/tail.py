@@ -41,17 +41,17 @@ _MAGIC: Final = b"\xff\xf5\x00\xf6"
 
 
 def tail_of(path: Path) -> Path:
-    """Where the tail of a journal is."""
+    """Return the path of a journal's tail."""
     return path.with_name(f"{path.name}-tail")
 
 
 def frame_of(digest: bytes, link: bytes) -> bytes:
-    """Give the bytes of an entry's frame from its hash and what that is of."""
+    """Return the bytes of an entry's frame from its hash and the hashed bytes."""
     return _FRAME.pack(_MAGIC, len(link), digest) + link
 
 
 class Tail:
-    """The file as its writer has it; `used` counts bytes up to the end of the last frame.
+    """The tail as its writer sees it; `used` counts bytes up to the end of the last frame.
 
     `synced` says that a sync will be asked for: then it is filled with zeros now, since the first
     write to a block that never was written makes a sync twice as dear.
@@ -81,18 +81,18 @@ class Tail:
         return self.used + length <= self.size
 
     def put(self, frames: bytes) -> None:
-        """Write frames after the last; if that fails the next ones take their place."""
+        """Write frames after the last one; if that fails the next ones overwrite them."""
         done = os.pwrite(self.handle, frames, self.used)
         if done != len(frames):
             raise OSError(f"only {done:,} of {len(frames):,} bytes were written")
         self.used += done
 
     def restart(self) -> None:
-        """Begin again at the start: everything in it is in the database, and as safe there."""
+        """Restart at the beginning: the database has all of its entries, equally durable."""
         self.used = _HEAD.size
 
     def close(self, *, remove: bool) -> None:
-        """Close the file, and remove it where nothing is left in it."""
+        """Close the file, and remove it if it is empty."""
         os.close(self.handle)
         if remove:
             self.path.unlink(missing_ok=True)
@@ -100,7 +100,7 @@ class Tail:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What stands in a tail: whole entries that follow one another, and traces of others.
+    """The content of a tail: complete entries in sequence, and traces of others.
 
     `before` is the hash before the first entry. `traces` are the numbers of frames behind the
     last entry: of an earlier lap, half written, or changed. `boot` names the start of the machine
@@ -129,7 +129,7 @@ class Seen:
 
 
 def seen_in(path: Path, first: bytes, *, traces: bool = False, known: Seen | None = None) -> Seen:
-    """Read a tail, whether it is being written or not; nothing where there is none.
+    """Read a tail, even while it is written; an empty result if there is none.
 
     `first` is the hash that stands before the journal's first entry. `traces` asks for the frames
     behind the last entry as well. `known` is what was seen before: where that still stands there,
@@ -184,7 +184,7 @@ def _head_at(data: mmap.mmap, place: int) -> bytes:
 
 
 def _frame_at(data: mmap.mmap, place: int) -> tuple[Entry, bytes, int] | None:
-    """Return the entry at a place, the hash before it and where it ends; None if it is not whole.
+    """Return the entry at an offset, the previous hash and its end; None if incomplete.
 
     Every byte is read once: the writer may be writing it.
     """
@@ -200,7 +200,7 @@ def _frame_at(data: mmap.mmap, place: int) -> tuple[Entry, bytes, int] | None:
 
 
 def _traces(data: mmap.mmap, place: int) -> Iterator[int]:
-    """Yield the numbers of frames whose heads can be made out from a place on."""
+    """Yield the numbers of frames whose heads are readable from an offset on."""
     of_seq = _FRAME.size + HASH_BYTES
     copied = data[place:]  # searched for one byte, since most of it is zeros: far the quickest
     at = 0

@@ -18,7 +18,7 @@ _ABOUT: Final = (b'"kind":"submit"', b'"kind":"changed"', b'"kind":"amend"')
 
 
 def client_ids(reader: Reader, reference: str) -> dict[str, str]:
-    """Every client id, to the order it belongs to, of an order given by either kind of id."""
+    """Return the client ids of an order that is given by either kind of id."""
     owners: dict[str, str] = {}
     for entry in reader.read():
         if not any(word in entry.commands_json for word in _ABOUT):
@@ -66,7 +66,7 @@ def trace(reader: Reader, reference: str, symbol: int, time_ns: int) -> list[dic
 def _steps(
     entry: Entry, order: str, mine: dict[str, str], symbol: int, time_ns: int
 ) -> Iterator[tuple[str, str]]:
-    """Say what an entry has to do with an order."""
+    """Yield the steps of an order in an entry."""
     if entry.kind == "bar":
         bar = entry.event
         if isinstance(bar, m.BarClosed) and (bar.symbol, bar.known_ns) == (symbol, time_ns):

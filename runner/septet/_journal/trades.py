@@ -25,14 +25,14 @@ REVERSAL: Final = "reversal"
 
 @dataclass(slots=True)
 class Instrument:
-    """What decides when a position is flat, in the base."""
+    """The precision by which a position counts as flat, in the base."""
 
     lot: float = 1e-8
     precision: float = 1e-8
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Instrument:
-        """Read it from the journal's head; what is not there has the default."""
+        """Read an instrument from the journal's head, with defaults for missing values."""
         return cls(**{name: float(facts[name]) for name in cls.__slots__ if name in facts})
 
     @property
@@ -61,7 +61,7 @@ class _Position:
     dust_slippage: float = 0.0
 
     def book_dust(self, amount: float, price: float, fee: float, slippage: float) -> None:
-        """Book what is part of no trade: it stays below one lot."""
+        """Book units below one lot that belong to no trade."""
         self.dust_cost = self.dust_cost + amount * price + fee
         self.dust_fees += fee
         self.dust_slippage += slippage
@@ -84,7 +84,7 @@ class TradeBook:
         return self._held[k].units if k in self._held else 0.0
 
     def held(self) -> list[tuple[int, float, float]]:
-        """Return what is held: symbol, signed quantity, average entry price (NaN of dust)."""
+        """Return the positions: symbol, signed quantity, average entry price (NaN for dust)."""
         return [
             (k, held.units / self.instruments[k].scale, held.average)
             for k, held in sorted(self._held.items())
@@ -95,7 +95,7 @@ class TradeBook:
         self, k: int, units: float, price: float, fee: float, time_ns: int, reason: str,
         slippage: float = 0.0, liquidation: float = 0.0,
     ) -> None:  # fmt: skip
-        """Book the units that arrived (signed, net of a fee in the base); the rest in the quote."""
+        """Book the signed units net of a fee in the base; the other amounts are in the quote."""
         of = self.instruments.setdefault(k, Instrument())
         held = self._held.setdefault(k, _Position())
         scale, lot = of.scale, of.lot * of.scale
@@ -143,7 +143,7 @@ class TradeBook:
         held.fees, held.slippage = fee, slippage
 
     def fund(self, k: int, paid: float) -> None:
-        """Charge funding (quote) to the open trade of a symbol; without one it is part of none."""
+        """Charge funding (quote) to the open trade of a symbol; without one it belongs to dust."""
         held = self._held.setdefault(k, _Position())
         if held.side != 0:
             held.funding += paid
@@ -172,7 +172,7 @@ class TradeBook:
         held.side, held.average = 0, math.nan
 
     def still_open(self, marks: Mapping[int, float], time_ns: int) -> list[tuple[Any, ...]]:
-        """Open positions at the last close, then what dust made, as the table shows them.
+        """Return the open positions at the last close, then the result of dust, as in the table.
 
         What is held of a trade counts as closed at the last close.
         """

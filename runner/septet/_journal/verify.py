@@ -48,7 +48,7 @@ GoneWith = Literal["copy", "power", "either"]
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a look at the journal found.
+    """Result of the verification of a journal.
 
     `first` and `last` are the entries that were checked and are good. `lost` is how many entries
     are gone at most, None where nobody knows; `torn` says where the end was damaged, `kept` where
@@ -69,12 +69,12 @@ class Findings:
 
     @property
     def ok(self) -> bool:
-        """Everything is as it was written, and nothing is gone."""
+        """Whether everything is as it was written, and nothing is missing."""
         return not (self.broken or self.torn or self.lost or self.notes)
 
     @property
     def old(self) -> str:
-        """What it is if it is whole and was further, but for what was never promised."""
+        """Whether it is intact but an old copy: guaranteed entries are missing."""
         if not self.lost or self.torn or self.gone_with == "power":
             return ""
         if self.gone_with == "copy":
@@ -86,7 +86,7 @@ class Findings:
 
     @property
     def is_torn(self) -> bool:
-        """Its end was damaged, and something that was promised may be gone."""
+        """Whether its end was damaged, so that guaranteed entries may be missing."""
         return bool(self.torn) and self.gone_with != "power"
 
     def __str__(self) -> str:
@@ -104,7 +104,7 @@ class Findings:
 
 
 class _Damaged(Exception):
-    """What could not be read, after entry `last`."""
+    """Raised for unreadable data after entry `last`."""
 
     def __init__(self, last: int, why: str) -> None:
         super().__init__(why)
@@ -113,7 +113,7 @@ class _Damaged(Exception):
 
 
 class _Broken(Exception):
-    """What was read and is not what was written."""
+    """Raised for data that was changed after it was written."""
 
 
 def walk(reader: Reader, *, after: Snapshot | None = None, expected: int = 0) -> Findings:
@@ -127,7 +127,7 @@ def walk(reader: Reader, *, after: Snapshot | None = None, expected: int = 0) ->
 
 
 def insist_whole(reader: Reader) -> int:
-    """Verify a journal of which something is to be proved; return how many entries it lacks.
+    """Verify a journal before a proof; return how many entries it lacks.
 
     Those are the last ones: the mark of this machine knows of them, or a snapshot.
 
@@ -156,7 +156,7 @@ def doubt_of(reader: Reader) -> str:
 
 
 def lacking(count: int, last: int) -> str:
-    """Say that a journal lacks its last entries."""
+    """Return the text that a journal lacks its last entries."""
     many = "1 entry is" if count == 1 else f"{count:,} entries are"
     return f"{many} gone after entry {last:,} of the journal"
 
@@ -194,14 +194,14 @@ def _hash_of(reader: Reader, seq: int) -> bytes:
 
 
 def _and_tail(found: Findings, tail: Seen, digest: bytes) -> Findings:
-    """Add the entries that follow in the tail: each is whole, and chained to the one before."""
+    """Add the entries of the tail: each is complete and chained to the previous one."""
     gained = len(tail.after(found.last, digest))
     lost = None if found.lost is None else max(0, found.lost - gained)
     return replace(found, last=found.last + gained, lost=lost)
 
 
 def _judge_tail(found: Findings, tail: Seen, path: Path, expected: int) -> Findings:
-    """Say what is in the tail and follows nothing: half written, gone with the power, changed."""
+    """Judge the data of the tail outside the chain: half written, lost with power, or changed."""
     if tail.alien:
         note = "the tail beside it is of another journal and not used"
         return replace(found, notes=(*found.notes, note))
@@ -251,7 +251,7 @@ def _chain(reader: Reader, seq: int, digest: bytes) -> int:
 
 
 def _rows(reader: Reader, after: int) -> Iterator[Any]:
-    """Yield rows one by one, up to the one that cannot be read."""
+    """Yield rows one by one, up to the first that cannot be read."""
     limit = CHUNK_ROWS
     while True:
         count = 0
@@ -279,7 +279,7 @@ def _insist_on_start(reader: Reader) -> None:
 
 
 def _stands(reader: Reader, after: Snapshot) -> bool:
-    """Whether the entry a snapshot was made after is there."""
+    """Whether the entry of a snapshot exists."""
     if not after.seq:
         return True
     try:
@@ -292,7 +292,7 @@ def _stands(reader: Reader, after: Snapshot) -> bool:
 
 
 def _judge_damage(reader: Reader, first: int, damaged: _Damaged, expected: int) -> Findings:
-    """Tell a torn end from a corrupt middle, by what after the damage can still be read."""
+    """Distinguish a torn end from a corrupt middle, by what is readable after the damage."""
     db, last = reader._db, damaged.last
     until = max(expected, last + CHUNK_ROWS)
     for number in range(last + 1, min(until, last + _PROBED) + 1):
@@ -321,7 +321,7 @@ def _newest_snapshot_number(reader: Reader) -> int:
 
 
 def _snapshot_findings(reader: Reader, last: int) -> Iterator[str]:
-    """Say of every snapshot whether it is the one that was stored."""
+    """Check every snapshot against its digest."""
     for (seq,) in reader._db.execute("SELECT seq FROM snapshots ORDER BY seq").fetchall():
         try:
             row = reader._db.execute(
@@ -342,7 +342,7 @@ def _snapshot_findings(reader: Reader, last: int) -> Iterator[str]:
 
 
 def _snapshots_damaged(reader: Reader) -> bool:
-    """Whether a stored state lies on a page that cannot be read, so that none could be added."""
+    """Whether a snapshot is on a page that cannot be read, so that none could be added."""
     try:
         for (seq,) in reader._db.execute("SELECT seq FROM snapshots").fetchall():
             reader._db.execute("SELECT state FROM snapshots WHERE seq = ?", (seq,)).fetchone()
@@ -352,7 +352,7 @@ def _snapshots_damaged(reader: Reader) -> bool:
 
 
 def _blame(last: int, snapshot: int, tail: Seen, mark: Mark) -> GoneWith:
-    """Say where the end of a journal went that is whole up to entry `last`.
+    """Return why a journal that is intact up to entry `last` lacks its end.
 
     `snapshot` is the newest one's entry, which was there before it. With ``power`` the tail begins
     anew only when the database has been synced.
@@ -367,7 +367,7 @@ def _blame(last: int, snapshot: int, tail: Seen, mark: Mark) -> GoneWith:
 
 
 def mend(path: Path, *, mark: Mark, full: bool, busy_s: float) -> Findings:
-    """Verify before writing goes on; cut a torn end back. The caller holds the writer's lock.
+    """Verify a journal and cut back a torn end. The caller holds the writer's lock.
 
     Raises
     ------
@@ -411,7 +411,7 @@ def mend(path: Path, *, mark: Mark, full: bool, busy_s: float) -> Findings:
 
 
 def _cut_short(path: Path, reader: Reader) -> bool:
-    """Whether the database has fewer pages than it says, though all entries can be read."""
+    """Whether the database has fewer pages than its header says, with all entries readable."""
     try:
         probe = Reader(path)
     except JournalError:
@@ -421,7 +421,7 @@ def _cut_short(path: Path, reader: Reader) -> bool:
 
 
 def _rebuild(path: Path, reader: Reader, last: int) -> Path:
-    """Write entries up to `last` into a new file and put it in the place of the damaged one."""
+    """Write entries up to `last` into a new file and replace the damaged one with it."""
     draft = path.with_name(f".{path.name}.new")
     draft.unlink(missing_ok=True)
     with guarded(draft, "cutting the journal back"):
@@ -450,7 +450,7 @@ def _free_name(path: Path) -> Path:
 
 
 def _copy(reader: Reader, new: sqlite3.Connection, last: int) -> None:
-    """Copy what is good, verified row by row on the way."""
+    """Copy the good rows, each verified."""
     old = reader._db
     new.execute("PRAGMA synchronous = FULL")
     new.execute("BEGIN")

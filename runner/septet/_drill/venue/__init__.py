@@ -1,4 +1,4 @@
-"""A venue on this machine that speaks Binance spot, tells the truth and injects faults."""
+"""A local venue that implements Binance spot, keeps its own journal and injects faults."""
 
 from septet._drill.venue.config import (
     Bars,

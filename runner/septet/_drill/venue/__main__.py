@@ -1,4 +1,4 @@
-"""``python -m septet._drill.venue --config FILE``: the local venue as a process of its own."""
+"""``python -m septet._drill.venue --config FILE``: the local venue as a separate process."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def _serve(config: VenueConfig) -> None:
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return the faster loop where it is installed."""
+    """Return uvloop's loop factory if it is installed."""
     if importlib.util.find_spec("uvloop") is None:
         return None
     made: Callable[[], asyncio.AbstractEventLoop] = importlib.import_module("uvloop").new_event_loop

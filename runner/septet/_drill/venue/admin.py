@@ -1,4 +1,4 @@
-"""Questions and orders to the venue itself, under ``/septet/``: no part of the protocol."""
+"""Administrative requests to the venue, under ``/septet/``: not part of the protocol."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Admin", "ClockReading", "Step"]
 
 
 class ClockReading(msgspec.Struct, frozen=True, kw_only=True):
-    """Both times at one instant; `ended` once all prices were played, `failure` if it broke."""
+    """Both times at one instant; `ended` after all prices, `failure` after an error."""
 
     wall_ns: int
     market_ns: int
@@ -30,7 +30,7 @@ class ClockReading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """How far to play paused time on."""
+    """How far to advance paused time."""
 
     bars: int = 1
     ticks: int = 0
@@ -52,7 +52,7 @@ class Admin:
         )  # fmt: skip
 
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer a request to the venue itself."""
+        """Answer an administrative request."""
         body = await request.read() if request.can_read_body else b""
         name = request.raw_path.partition("?")[0].removeprefix("/septet/")
         try:

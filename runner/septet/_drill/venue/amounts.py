@@ -13,7 +13,7 @@ SCALE = 10**8
 
 @lru_cache(4096)
 def units(number: str | float | Decimal) -> int:
-    """Return how many units a number is; ValueError if it has more than eight decimals."""
+    """Return a number in units; ValueError if it has more than eight decimals."""
     try:
         value = Decimal(repr(number)) if isinstance(number, float) else Decimal(number)
         scaled = value * SCALE

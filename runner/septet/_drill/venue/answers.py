@@ -1,4 +1,4 @@
-"""A request and its answer, whichever way they travel."""
+"""A request and its answer, over REST or WebSocket."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Answer", "Call", "number_of", "signed_by", "whole_of"]
 
 @dataclass(slots=True)
 class Call:
-    """A request: what is asked, with which parameters; `payload` is the text that was signed."""
+    """A request: method, path and parameters; `payload` is the signed text."""
 
     method: str
     path: str
@@ -27,7 +27,7 @@ class Call:
 
 @dataclass(slots=True)
 class Answer:
-    """What comes back. `mode`: sent, or the connection is cut, or nothing comes for a while."""
+    """An answer. `mode`: sent, or the connection is closed, or no answer is sent for a while."""
 
     status: int
     body: Any

@@ -1,4 +1,4 @@
-"""Which request goes where, and what stands before it: outages, limits, keys, signatures."""
+"""Routes requests, after the checks of outages, limits, keys and signatures."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class _Endpoint:
 
 
 class Api:
-    """Answers calls; whichever way they came, they pass the same gates."""
+    """Answers calls of REST and WebSocket after the same checks."""
 
     def __init__(
         self, config: VenueConfig, public: Public, trading: Trading, faults: Injector,
@@ -145,14 +145,14 @@ class Api:
         return endpoint.handle(call)
 
     def _struck_query(self, call: Call) -> Answer | None:
-        """Return the answer of a fault that was aimed at questions, if one strikes."""
+        """Return the answer of a fault that applies to queries, if one acts."""
         strike = self._faults.strike("query", call.params.get("symbol", ""), only=_BREAK)
         return _broken_query(strike) if strike is not None else None
 
     # ------------------------------------------------------------ gates
 
     def _closed(self, now_ns: int) -> Answer | None:
-        """Return what everybody is answered during an outage, a pause or a ban."""
+        """Return the answer to all requests during an outage, a pause or a ban."""
         if self._faults.lasting("E20") is not None:
             return Answer(503, {"code": -1000, "msg": "System is under maintenance."})
         ban = self._faults.lasting("E3") or self._faults.lasting("A10")
@@ -243,7 +243,7 @@ def _wait(status: int, text: str, left_ns: int) -> Answer:
 
 
 def _broken_query(strike: Strike) -> Answer:
-    """Return how a question goes wrong."""
+    """Return the failed answer to a query."""
     code = strike.fault.code
     if code in {"N1", "N2", "N6"}:
         return Answer(200, None, mode="hang" if code == "N6" else "abort",

@@ -1,4 +1,4 @@
-"""The venue's order book: seeded levels around the price, eaten by orders, renewed by ticks."""
+"""The venue's order book: seeded levels around the price, reduced by orders, renewed by ticks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Book:
         self._notional = units(config.level_notional)
 
     def renew(self, price: int, tick: int, lot: int) -> None:
-        """Lay new levels around a price: the best bid at or below it, the best ask above."""
+        """Set new levels around a price: the best bid at or below it, the best ask above."""
         best = max(floor_to(price, tick), tick)
         typical = max(self._notional * SCALE // max(price, 1), lot)
         draw = self._draw.random

@@ -1,4 +1,4 @@
-"""Time at the venue: wall time for transport, market time for prices."""
+"""Time at the venue: wall time for requests, market time for prices."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["MarketClock"]
 
 
 class MarketClock:
-    """Market time = origin + (wall - start) * speed; while paused it stands where it was put."""
+    """Market time = origin + (wall - start) * speed; while paused it is the time that was set."""
 
     def __init__(self, origin_ns: int, bar_ns: int, bar_wall_ns: int, *, paused: bool) -> None:
         self.origin_ns = origin_ns
@@ -45,7 +45,7 @@ class MarketClock:
         self._stands_ns = market_ns
 
     def run(self) -> None:
-        """Let paused time run from where it stands."""
+        """Continue paused time."""
         if self.paused:
             gone = (self._stands_ns - self.origin_ns) * self.bar_wall_ns // self.bar_ns
             self._start_ns = self.wall_ns() - gone

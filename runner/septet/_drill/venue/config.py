@@ -1,4 +1,4 @@
-"""What a local venue is told: symbols and their bars, money, limits, and the faults to inject."""
+"""Configuration of a local venue: symbols and bars, balances, limits, and faults to inject."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _INTERVALS = {
 
 
 def interval(bar_ns: int) -> str:
-    """Return the venue's word for a bar of this length; InputError if it has none."""
+    """Return the venue's name of a bar length; InputError if it has none."""
     word = _INTERVALS.get(bar_ns // 10**9)
     if word is None or bar_ns % 10**9:
         raise InputError(

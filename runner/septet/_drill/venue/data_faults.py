@@ -18,7 +18,7 @@ Body = dict[str, Any]
 
 
 class Bending:
-    """Stands between the market and its listeners; most faults wait here for their message."""
+    """Changes messages between the market and its subscribers, as faults require."""
 
     def __init__(self, faults: Injector, market: Market, streams: MarketStreams) -> None:
         self._faults = faults
@@ -29,11 +29,11 @@ class Bending:
         self._late: list[tuple[str, str, Body]] = []
 
     def expect(self, strike: Strike) -> None:
-        """Let a fault wait for the next messages that it bends."""
+        """Arm a fault for the next messages that it changes."""
         self._waiting.append((strike, {}))
 
     def mute(self, strike: Strike) -> None:
-        """Say nothing of bars for a while; without `rest` they never existed at all."""
+        """Drop bars for a while; without `rest` they are also missing from REST answers."""
         market, symbol = self._market, strike.fault.symbol
         count = int(strike.number_of("bars", 1))
         for name in [symbol] if symbol else list(market.tapes):
@@ -43,7 +43,7 @@ class Bending:
                     market.hidden.add((name, market.origin_ns + bar * market.bar_ns))
 
     def bend(self, kind: str, symbol: str, body: Body) -> list[Body]:
-        """Return what the listeners get in place of a message."""
+        """Return what subscribers receive in place of a message."""
         until, streams = self._muted.get(symbol, (0, ""))
         if self._market.bar < until and (streams == "all" or kind.startswith("kline")):
             return []
@@ -138,7 +138,7 @@ class Bending:
         return [in_future({"E": now_ms, **out[0]}, strike), *out[1:]]
 
     def _received(self) -> set[str]:
-        """Return the kinds of streams that somebody listens to."""
+        """Return the kinds of streams that have subscribers."""
         return {
             name.partition("@")[2].partition("_")[0] for name in self._streams.all_streams()
         }  # fmt: skip

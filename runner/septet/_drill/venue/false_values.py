@@ -1,4 +1,4 @@
-"""Values that cannot be true, put into what the venue says: answers, reports, prices."""
+"""Impossible values for the venue's answers, reports and prices."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def spoil(body: Any, name: str, value: Any) -> tuple[Any, int]:
 
 
 def spoil_answer(call: Call, answer: Answer, faults: Injector) -> Answer:
-    """Let a fault put into an answer what cannot be true, if one strikes."""
+    """Put an impossible value into an answer, if a fault acts."""
     if answer.mode != "send" or answer.status != 200 or answer.raw is not None:
         return answer
     occasion = f"{call.method} {call.path.rpartition('/')[2]}"
@@ -85,14 +85,14 @@ def _value(strike: Strike) -> Any:
 
 
 def redirect(strike: Strike, call: Call) -> Answer:
-    """Return the answer that sends a request somewhere else."""
+    """Return an answer that redirects a request."""
     host = "" if strike.word_of("to", "same") == "same" else strike.word_of("to")
     status = int(strike.number_of("status", 307))
     return Answer(status, {}, {"Location": f"{host}{call.path}"})
 
 
 def false_report(event: Body, strike: Strike, number: int) -> list[Body]:
-    """Return the events that are told in place of one about an order or an execution."""
+    """Return the events that are sent in place of one about an order or an execution."""
     if strike.fault.code == "A18":
         status, all_of_it = _contradiction(strike, event["q"])
         return [{**event, "X": status, "z": all_of_it}]

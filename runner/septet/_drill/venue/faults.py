@@ -1,4 +1,4 @@
-"""When which fault strikes: a plan, a seed, and occasions that come up.
+"""Decides when each fault acts: by a plan, a seed, and the requests that arrive.
 
 Request faults strike an occasion: ``place``, ``cancel`` or ``query``; those of `ANYWHERE` may be
 aimed at another one than their own, or at ``all``. Event faults strike an execution told on the
@@ -103,7 +103,7 @@ CODES = frozenset(REQUESTS) | frozenset(EVENTS) | TIMED
 
 @dataclass(slots=True)
 class Strike:
-    """A fault of the plan and how it stands."""
+    """A fault of the plan and its state."""
 
     number: int
     fault: Fault
@@ -115,7 +115,7 @@ class Strike:
 
     @property
     def spent(self) -> bool:
-        """Whether it will not strike again."""
+        """Whether it will not act again."""
         return bool(self.fault.times) and self.count >= self.fault.times
 
     def number_of(self, name: str, default: float) -> float:
@@ -132,7 +132,7 @@ class Strike:
 
 
 class Injector:
-    """Holds the plan and decides; everything that strikes is written into the truth."""
+    """Decides by the plan; every injection is written to the venue's journal."""
 
     def __init__(self, seed: int, clock: MarketClock, truth: TruthBook) -> None:
         self.plan: list[Strike] = []
@@ -145,7 +145,7 @@ class Injector:
         self._running: list[Strike] = []
 
     def add(self, faults: Iterable[Fault]) -> list[int]:
-        """Take faults into the plan and return their numbers; InputError for an unknown code."""
+        """Add faults to the plan and return their numbers; InputError for an unknown code."""
         given = list(faults)
         for fault in given:
             if fault.code not in CODES:
@@ -164,7 +164,7 @@ class Injector:
         self, occasion: str, symbol: str = "", client_id: str = "",
         only: frozenset[str] = frozenset(),
     ) -> Strike | None:  # fmt: skip
-        """Return the fault that strikes this occasion, if one does."""
+        """Return the fault that acts on this request, if one does."""
         for each in self.plan:
             code = each.fault.code
             home = REQUESTS.get(code) or EVENTS.get(code)
@@ -180,7 +180,7 @@ class Injector:
         return None
 
     def lasting(self, code: str, symbol: str = "") -> Strike | None:
-        """Return the fault of this code that is going on now, if one is."""
+        """Return the active fault of this code, if there is one."""
         for each in self._running:
             if each.fault.code == code and each.fault.symbol in {"", symbol or each.fault.symbol}:
                 return each
@@ -223,7 +223,7 @@ class Injector:
         self, strike: Strike, symbol: str = "", client_id: str = "", detail: str = "", *,
         counts: bool = True,
     ) -> None:  # fmt: skip
-        """Write down an injection, or what came of the last one (`counts` False)."""
+        """Record an injection, or the result of the last one (`counts` False)."""
         strike.count += counts
         self._truth.write(
             FaultInjected(

@@ -10,7 +10,7 @@ __all__ = ["Ledger"]
 
 
 class Ledger:
-    """Balances of the account, and what the rest of the world got: the sum never changes."""
+    """Balances of the account and of its counterparties: the sum never changes."""
 
     def __init__(self, balances: Mapping[str, str]) -> None:
         self.free = {asset: units(amount) for asset, amount in balances.items()}
@@ -23,11 +23,11 @@ class Ledger:
         return sorted(self.free)
 
     def has(self, asset: str, amount: int) -> bool:
-        """Whether so much is free."""
+        """Whether an amount is free."""
         return self.free.get(asset, 0) >= amount
 
     def lock(self, asset: str, amount: int) -> None:
-        """Set free money aside; a negative amount gives it back."""
+        """Lock free money; a negative amount releases it."""
         self._know(asset)
         self.free[asset] -= amount
         self.locked[asset] += amount
@@ -35,7 +35,7 @@ class Ledger:
         assert self.locked[asset] >= 0, f"{asset}: more was released than was locked"
 
     def pay(self, asset: str, amount: int, *, from_locked: bool = False) -> None:
-        """Give money to the world; a negative amount receives it."""
+        """Pay money to the counterparties; a negative amount is received."""
         self._know(asset)
         purse = self.locked if from_locked else self.free
         purse[asset] -= amount

@@ -1,4 +1,4 @@
-"""The market: every symbol's tape played by the clock, and questions about it."""
+"""The market: the prices of every symbol, replayed by the clock, and queries about them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _KEEP_TRADES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """A trade on the tape, at market time."""
+    """A public trade, at market time."""
 
     trade_id: int
     symbol: str
@@ -36,7 +36,7 @@ class Trade:
 
 
 class Listener(Protocol):
-    """Who hears of the market as it happens."""
+    """A subscriber of the market's events."""
 
     def traded(self, trade: Trade) -> None: ...
 
@@ -46,7 +46,7 @@ class Listener(Protocol):
 
 
 class Market:
-    """Plays the tapes; `position` counts (bar, tick) from the start of the play."""
+    """Replays the prices; `position` counts (bar, tick) from the start."""
 
     def __init__(self, config: VenueConfig, engine: MatchingEngine) -> None:
         self.bar_ns = config.bar_ns
@@ -88,7 +88,7 @@ class Market:
 
     @property
     def ended(self) -> bool:
-        """Whether all prices have been played."""
+        """Whether all prices have been replayed."""
         return self.origin_ns + self.bar * self.bar_ns >= self.end_ns
 
     @property
@@ -115,7 +115,7 @@ class Market:
             self.on_bar(self.bar)
 
     def step(self, bars: int = 1, ticks: int = 0) -> None:
-        """Play paused time on: this many bars to their close, then so many ticks."""
+        """Advance paused time: a number of bars to their close, then a number of ticks."""
         goal = self.bar + bars
         while self.bar < goal and not self.ended:
             self._one()
@@ -128,11 +128,11 @@ class Market:
         self.advance()
 
     def poke(self) -> None:
-        """Say that the clock was paused or set going."""
+        """Report that the clock was paused or continued."""
         self._wake.set()
 
     async def run(self) -> None:
-        """Play as time passes, until the prices end."""
+        """Replay as time passes, until the prices end."""
         while not self.ended:
             if self.clock.paused:
                 await self._wake.wait()
@@ -191,7 +191,7 @@ class Market:
     # ------------------------------------------------------------ questions
 
     def shown(self, tape: Tape, row: int) -> Kline:
-        """Return a closed bar; one that was played counts its own trades."""
+        """Return a closed bar; a replayed one counts its own trades."""
         closed, now = tape.closed(row), tape.now
         if now is not None and now.open_ns == closed.open_ns:
             closed.trades = now.trades

@@ -1,4 +1,4 @@
-"""Orders at the venue: what is asked for, what it became, and the rules it must obey."""
+"""Orders at the venue: requests, states, and the filters that they must satisfy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TYPES = {
 
 
 class Rejection(Exception):
-    """The venue says no: a code of Binance and its text."""
+    """A rejection of the venue: a code of Binance and its text."""
 
     def __init__(self, code: int, text: str, status: int = 400) -> None:
         super().__init__(f"{code} {text}")
@@ -104,12 +104,12 @@ class Order:
         return self.asked.type in {"MARKET", "STOP_LOSS", "TAKE_PROFIT"}
 
     def note(self, now_ms: int) -> None:
-        """Remember the state as of now."""
+        """Record the current state."""
         self.updated_ms = now_ms
         self.past.append((now_ms, self.status, self.executed, self.quote_executed))
 
     def as_of(self, at_ms: int) -> tuple[str, int, int] | None:
-        """Return (status, executed, quote) as they were then; None if the order was not there."""
+        """Return (status, executed, quote) at a time; None if the order did not exist."""
         seen: tuple[str, int, int] | None = None
         for when, status, executed, quote in self.past:
             if when > at_ms:
@@ -137,7 +137,7 @@ class Rules:
 
     @classmethod
     def of(cls, config: SymbolConfig) -> Rules:
-        """Take the filters from a symbol's configuration."""
+        """Return the filters of a symbol's configuration."""
         return cls(
             symbol=config.id, base=config.base, quote=config.quote, tick=units(config.tick),
             lot=units(config.lot), min_quantity=units(config.min_quantity),

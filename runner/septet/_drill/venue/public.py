@@ -47,15 +47,15 @@ class Public:
         return Answer(200, {})
 
     def time(self, call: Call) -> Answer:
-        """Tell the venue's wall time."""
+        """Return the venue's wall time."""
         return Answer(200, {"serverTime": self.server_ms()})
 
     def server_ms(self) -> int:
-        """Return the venue's idea of wall time."""
+        """Return the venue's wall time."""
         return int(self.market.clock.wall_ns() // 10**6 + self._skew_ms())
 
     def exchange_info(self, call: Call) -> Answer:
-        """Tell symbols, filters and limits."""
+        """Return symbols, filters and limits."""
         body = {
             "timezone": "UTC", "serverTime": self.server_ms(),
             "rateLimits": [
@@ -79,7 +79,7 @@ class Public:
         return Answer(200, self.market.klines(symbol, start, end, limit))
 
     def depth(self, call: Call) -> Answer:
-        """Show the book."""
+        """Return the book."""
         book, limit = self._book(call), whole_of(call.params, "limit") or 100
         return Answer(200, {
             "lastUpdateId": book.update_id, "bids": levels(book.bids, limit),
@@ -100,7 +100,7 @@ class Public:
         return Answer(200, [show(name) for name in names or list(self.engine.rules)])
 
     def book_ticker(self, call: Call) -> Answer:
-        """Show the best bid and ask."""
+        """Return the best bid and ask."""
         return self._each(call, self.best)
 
     def best(self, symbol: str) -> dict[str, str]:
@@ -112,14 +112,14 @@ class Public:
         }  # fmt: skip
 
     def price(self, call: Call) -> Answer:
-        """Show the last price."""
+        """Return the last price."""
         tapes = self.market.tapes
         return self._each(
             call, lambda name: {"symbol": name, "price": format(tapes[name].last, "f")}
         )
 
     def day(self, call: Call) -> Answer:
-        """Show the last day's figures."""
+        """Return the last day's statistics."""
         return self._each(call, self.market.ticker)
 
     def _recent(self, call: Call) -> list[Trade]:

@@ -80,7 +80,7 @@ class LocalVenue:
         await self.close()
 
     async def start(self) -> None:
-        """Listen, and let the market run."""
+        """Open the ports, and start the market."""
         loop = asyncio.get_running_loop()
         self._admin_server = await loop.create_server(
             web.Server(self.admin.serve, access_log=None), self.config.host, self.admin_port
@@ -93,7 +93,7 @@ class LocalVenue:
             self._tasks.append(self.watch(asyncio.ensure_future(work)))
 
     def watch(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
-        """Make the end of a task known if it is a failure."""
+        """Report the failure of a task."""
         task.add_done_callback(self._stopped)
         return task
 
@@ -106,7 +106,7 @@ class LocalVenue:
             )
 
     async def listen(self) -> None:
-        """Open the venue's own port; the number stays once it was chosen."""
+        """Open the venue's port; its number stays the same once it was chosen."""
         loop = asyncio.get_running_loop()
         for left in reversed(range(_BIND_TRIES)):
             try:
@@ -181,13 +181,13 @@ class LocalVenue:
         }}  # fmt: skip
 
     def inject(self, *faults: Fault) -> list[int]:
-        """Add faults to the plan; those whose time has come begin at once."""
+        """Add faults to the plan; those whose time has passed begin at once."""
         numbers = self.faults.add(faults)
         self.mischief.look()
         return numbers
 
     def truth(self) -> Truth:
-        """Return what really happened so far."""
+        """Return the content of the venue's journal so far."""
         return self.truth_book.dump()
 
     # ------------------------------------------------------------ what happened
@@ -216,7 +216,7 @@ class LocalVenue:
             del past[: _KEEP_BALANCES // 2]
 
     def _reported(self, report: Report) -> None:
-        """Write a change into the truth, then tell the subscribers."""
+        """Write a change to the venue's journal, then send it to the subscribers."""
         now = self.clock.wall_ns()
         if report.order is not None:
             self.truth_book.order(now, report.order, str(report.execution), report.by)
@@ -266,7 +266,7 @@ class LocalVenue:
         )  # fmt: skip
 
     async def _vanish(self, request: web.BaseRequest, hold_ms: float) -> web.StreamResponse:
-        """Cut the connection, now or after a while, without an answer."""
+        """Close the connection, now or after a while, without an answer."""
         if hold_ms:
             await asyncio.sleep(hold_ms / 1000)
         if request.transport is not None:

@@ -1,4 +1,4 @@
-"""What the venue writes: the JSON bodies and events of Binance spot."""
+"""The JSON bodies and events of Binance spot that the venue sends."""
 
 from __future__ import annotations
 

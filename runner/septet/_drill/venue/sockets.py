@@ -1,4 +1,4 @@
-"""One WebSocket of a client: a queue out, and what the network may do to it."""
+"""One WebSocket of a client: an outgoing queue, and network faults."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _IN_A_ROW = 20
 
 
 class Socket:
-    """Sends in order and never blocks the venue; a client that does not read is cut off.
+    """Sends in order and never blocks the venue; a client that does not read is disconnected.
 
     `silent` sends nothing at all, `deaf` nothing but pongs: the two ways a dead pipe looks.
     """
@@ -29,7 +29,7 @@ class Socket:
         self._writer: asyncio.Task[None] | None = None
 
     def send(self, text: str) -> None:
-        """Put a message in line."""
+        """Queue a message."""
         if self.silent or self.deaf:
             return
         try:
@@ -38,7 +38,7 @@ class Socket:
             self.reset()
 
     def reset(self) -> None:
-        """Cut the connection without a word."""
+        """Reset the connection."""
         transport = self._request.transport
         if transport is not None:
             transport.abort()
@@ -50,7 +50,7 @@ class Socket:
     async def serve(
         self, received: Callable[[str], Awaitable[None] | None]
     ) -> web.WebSocketResponse:
-        """Read until the client goes; `received` takes each text."""
+        """Read until the client disconnects; `received` takes each text."""
         await self._web.prepare(self._request)
         self._writer = asyncio.ensure_future(self._write())
         try:

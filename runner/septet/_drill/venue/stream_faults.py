@@ -1,4 +1,4 @@
-"""Faults that begin by themselves or bend what the streams say."""
+"""Faults that begin without a request or change the messages of streams."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FOREIGN = "web_somebody"
 
 
 class Mischief:
-    """Carries out what the plan says, on sockets, streams, orders and rules."""
+    """Injects the timed faults of the plan into sockets, streams, orders and filters."""
 
     def __init__(self, venue: LocalVenue) -> None:
         self._venue = venue
@@ -48,11 +48,11 @@ class Mischief:
 
     @property
     def dark(self) -> bool:
-        """Whether no connection lives."""
+        """Whether all connections are closed."""
         return self._venue.faults.lasting("N12") is not None
 
     def look(self) -> None:
-        """Begin what is due, now and whenever the plan has grown."""
+        """Begin the faults whose time has come, now and whenever the plan has grown."""
         self._venue.faults.tick()
         self._wake.set()
 
@@ -88,7 +88,7 @@ class Mischief:
     # ------------------------------------------------------------ the user stream
 
     def pass_on(self, events: list[dict[str, Any]]) -> None:
-        """Tell the account's events, as the faults have it."""
+        """Send the account's events, changed by the active faults."""
         users = self._venue.users
         for event in events:
             strike, owner = None, event.get("C") or event.get("c", "")
@@ -118,7 +118,7 @@ class Mischief:
         return [s for s in self._venue.sockets if target in {"", "all", s.kind}]
 
     def welcome(self, socket: Socket) -> None:
-        """Treat a new socket as the faults of the moment have it."""
+        """Apply the active faults to a new socket."""
         for code in ("N8", "N9"):
             strike = self._venue.faults.lasting(code)
             if strike is not None and strike.fault.target in {"", "all", socket.kind}:
@@ -189,7 +189,7 @@ class Mischief:
         self._undo[strike.number] = undo
 
     def _new_rules(self, strike: Strike) -> None:
-        """Change filters: those named among the parameters, else a tenfold lot and tick."""
+        """Change filters: those named among the parameters, otherwise a tenfold lot and tick."""
         for symbol in self._symbols(strike):
             rules = self._venue.engine.rules[symbol]
             new: dict[str, int | bool] = {
@@ -227,7 +227,7 @@ class Mischief:
         ]
 
     def _cancel_some(self, strike: Strike) -> None:
-        """End open orders for no reason: CANCELED, or EXPIRED where the parameters say so."""
+        """End open orders without a reason: CANCELED, or EXPIRED if the parameters say so."""
         engine, now = self._venue.engine, self._venue.trading.now_ms()
         for order in self._mine(strike)[: int(strike.number_of("most", 1_000_000))]:
             if strike.word_of("status") == "EXPIRED":
@@ -236,7 +236,7 @@ class Mischief:
                 engine.cancel(order, now, by="venue")
 
     def _somebody_else(self, strike: Strike) -> None:
-        """Let the account's owner act by hand: an order, a fill, a deposit, a withdrawal."""
+        """Make a third party act on the account: an order, a fill, a deposit, a withdrawal."""
         kind, engine = strike.word_of("kind", "order"), self._venue.engine
         now, symbol = self._venue.trading.now_ms(), self._symbols(strike)[0]
         rules = engine.rules[symbol]
@@ -264,6 +264,6 @@ class Mischief:
 
 
 def _seen(task: asyncio.Future[Any]) -> None:
-    """Look at a task's end, so that a cut connection is not reported as lost error."""
+    """Read a task's result, so that a closed connection is not reported as an unread error."""
     if not task.cancelled():
         task.exception()

@@ -1,4 +1,4 @@
-"""The market streams: who subscribed to what, and what they hear."""
+"""The market streams: subscriptions, and the messages sent to them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def encode(body: Any) -> str:
 
 
 class MarketStreams:
-    """Hears the market and tells subscribers; `bend` may change a message, repeat or drop it."""
+    """Sends the market's events to subscribers; `bend` may change a message, repeat or drop it."""
 
     def __init__(self, market: Market) -> None:
         self.market = market
@@ -38,7 +38,7 @@ class MarketStreams:
     # ------------------------------------------------------------ subscriptions
 
     def join(self, socket: Socket, *, combined: bool, streams: list[str]) -> None:
-        """Take a new socket with the streams that its address names."""
+        """Add a new socket with the streams that its address names."""
         if combined:
             self._combined.add(socket)
         for stream in streams:
@@ -95,18 +95,18 @@ class MarketStreams:
         return True
 
     def _names(self, symbol: str, *words: str) -> list[str]:
-        """Return the streams of these kinds that somebody hears."""
+        """Return the streams of these kinds that have subscribers."""
         return [
             name for word in words if self._listeners.get(name := f"{symbol.lower()}@{word}")
         ]  # fmt: skip
 
     def publish(self, symbol: str, stream: str, body: dict[str, Any]) -> None:
-        """Send a message to those who hear a stream, as the faults have it."""
+        """Send a message to the subscribers of a stream, changed by the active faults."""
         for each in self.bend(stream.partition("@")[2], symbol, body):
             self.raw(stream, encode(each))
 
     def raw(self, stream: str, message: str) -> None:
-        """Send a text to those who hear a stream."""
+        """Send a text to the subscribers of a stream."""
         wrapped = ""
         for socket in list(self._listeners.get(stream, ())):
             if socket in self._combined:
@@ -116,7 +116,7 @@ class MarketStreams:
                 socket.send(message)
 
     def all_streams(self) -> list[str]:
-        """Return every stream that somebody hears."""
+        """Return every stream with subscribers."""
         return [name for name, listeners in self._listeners.items() if listeners]
 
     # ------------------------------------------------------------ what is told
@@ -125,7 +125,7 @@ class MarketStreams:
         return self.market.clock.wall_ns() // 10**6
 
     def traded(self, trade: Trade) -> None:
-        """Tell a trade."""
+        """Send a trade."""
         now = self._now_ms()
         for stream in self._names(trade.symbol, "trade"):
             self.publish(trade.symbol, stream, {
@@ -140,7 +140,7 @@ class MarketStreams:
             })  # fmt: skip
 
     def kline(self, symbol: str, kline: Kline, *, closed: bool) -> None:
-        """Tell a bar, forming or closed."""
+        """Send a bar, forming or closed."""
         word = self.market.word
         for stream in self._names(symbol, f"kline_{word}"):
             self.publish(symbol, stream, kline_event(
@@ -148,7 +148,7 @@ class MarketStreams:
             ))  # fmt: skip
 
     def moved(self, symbol: str) -> None:
-        """Tell the book and the day's figures after a change."""
+        """Send the book and the day's statistics after a change."""
         book, now = self.market.engine.books[symbol], self._now_ms()
         for stream in self._names(symbol, "bookTicker"):
             bid, bid_quantity, ask, ask_quantity = book.best()

@@ -49,7 +49,7 @@ class Kline:
 
 
 def load_bars(config: SymbolConfig, seed: int, bar_ns: int) -> Bars:
-    """Return the bars of a symbol: given, from a file, or made; InputError if unfit."""
+    """Return the bars of a symbol: given, from a file, or generated; InputError if invalid."""
     if config.bars is not None:
         bars = config.bars
     elif config.bars_path:
@@ -72,7 +72,7 @@ def load_bars(config: SymbolConfig, seed: int, bar_ns: int) -> Bars:
 
 
 def _walk(how: Synthetic, seed: str, tick: int, bar_ns: int) -> Bars:
-    """Make bars whose prices stand on the tick."""
+    """Generate bars whose prices are multiples of the tick."""
     draw = random.Random(seed)
     columns: list[list[float]] = [[], [], [], [], []]
     opens: list[int] = []
@@ -119,7 +119,7 @@ class Tape:
         return self._row.get(open_ns)
 
     def closed(self, row: int) -> Kline:
-        """Return a whole bar; its numbers are those of the bars given, bit for bit."""
+        """Return a complete bar; its numbers are those of the given bars, bit for bit."""
         b = self.bars
         quote = Decimal(repr(b.close[row])) * Decimal(repr(b.volume[row]))
         half = Decimal(repr(b.volume[row])) / 2
@@ -130,7 +130,7 @@ class Tape:
         )  # fmt: skip
 
     def ticks(self, row: int) -> list[Tick]:
-        """Walk from open through high and low to close; volumes add up to the bar's."""
+        """Yield ticks from open through high and low to close; volumes add up to the bar's."""
         draw = random.Random(f"{self._seed}:{row}")
         b = self.bars
         count = self.ticks_per_bar
@@ -162,7 +162,7 @@ class Tape:
         return [volume - sum(parts), *parts]
 
     def apply(self, open_ns: int, tick: Tick) -> Kline:
-        """Take a tick into the bar that is forming."""
+        """Add a tick to the bar that is forming."""
         self.last = tick.price
         price, now = format(tick.price, "f"), self.now
         if now is None or now.open_ns != open_ns:

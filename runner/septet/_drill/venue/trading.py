@@ -1,4 +1,4 @@
-"""Requests about orders and the account, and the faults that strike them."""
+"""Requests about orders and the account, and the faults that apply to them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STALE = frozenset({"E16"})
 
 
 class Trading:
-    """The private part of the protocol: places, cancels and tells."""
+    """The private part of the protocol: places, cancels and queries orders."""
 
     def __init__(
         self, engine: MatchingEngine, clock: MarketClock, faults: Injector, *, can_withdraw: bool
@@ -69,7 +69,7 @@ class Trading:
         )  # fmt: skip
 
     def place(self, call: Call) -> Answer:
-        """Take a new order, as the faults allow."""
+        """Accept a new order, unless a fault acts."""
         asked = self.asked(call.params)
         strike = self.faults.strike("place", asked.symbol, asked.client_id)
         if strike is not None:
@@ -83,7 +83,7 @@ class Trading:
         return Answer(200, ack(order, call.params.get("newOrderRespType", usual), now))
 
     def _struck(self, call: Call, asked: Asked, strike: Strike) -> Answer:
-        """Handle a new order that a fault strikes."""
+        """Handle a new order on which a fault acts."""
         code = strike.fault.code
         if code == "N2":
             return _lost(strike)
@@ -157,11 +157,11 @@ class Trading:
         task.add_done_callback(self._later.discard)
 
     def pending(self) -> list[asyncio.Task[None]]:
-        """Return what was put off and has not happened yet."""
+        """Return the deferred actions that have not run yet."""
         return list(self._later)
 
     async def close(self) -> None:
-        """Drop what was put off."""
+        """Drop the deferred actions."""
         for task in list(self._later):
             task.cancel()
         await asyncio.gather(*self._later, return_exceptions=True)
@@ -187,7 +187,7 @@ class Trading:
         return found
 
     def cancel(self, call: Call) -> Answer:
-        """Cancel one order, as the faults allow."""
+        """Cancel one order, unless a fault acts."""
         found = self._find(call.params, -2011, "orderId", "origClientOrderId")
         strike = self.faults.strike("cancel", found.asked.symbol, found.asked.client_id)
         code = strike.fault.code if strike is not None else ""
@@ -267,12 +267,12 @@ class Trading:
     # ------------------------------------------------------------ questions
 
     def _as_of(self, symbol: str = "", client_id: str = "") -> int | None:
-        """Return the time whose state questions are answered with, None for now."""
+        """Return the time as of which queries are answered, None for now."""
         strike = self.faults.strike("query", symbol, client_id, only=_STALE)
         return self.now_ms() - int(strike.number_of("stale_ms", 2000)) if strike else None
 
     def query(self, call: Call) -> Answer:
-        """Tell about one order."""
+        """Return one order."""
         params = call.params
         found = self._find(params, -2013, "orderId", "origClientOrderId")
         at_ms = self._as_of(found.asked.symbol, found.asked.client_id)
@@ -331,7 +331,7 @@ class Trading:
         return Answer(200, found[:limit] if since or first else found[-limit:])
 
     def account(self, call: Call) -> Answer:
-        """Tell what the account holds."""
+        """Return the balances of the account."""
         at_ms, ledger = self._as_of(), self.engine.ledger
         held = {a: (ledger.free[a], ledger.locked[a]) for a in ledger.assets()}
         if at_ms is not None:

@@ -18,7 +18,7 @@ __all__ = ["UserStreams"]
 
 
 class UserStreams:
-    """Subscribers hear every event of the account, in order; `bend` is where faults step in."""
+    """Sends every event of the account to subscribers, in order; `bend` applies faults."""
 
     def __init__(self, api: Api, now_ms: Callable[[], int]) -> None:
         self._api = api
@@ -28,7 +28,7 @@ class UserStreams:
 
     @property
     def subscribers(self) -> int:
-        """How many hear the account's events."""
+        """Return the number of subscribers of the account's events."""
         return len(self._subscribed)
 
     def leave(self, socket: Socket) -> None:
@@ -41,7 +41,7 @@ class UserStreams:
             socket.send(encode({"subscriptionId": number, "event": event}))
 
     def terminate(self) -> None:
-        """End every subscription; sockets stay open and say nothing more, dead ones are cut."""
+        """End every subscription; sockets stay open and silent, dead ones are closed."""
         self.notify({"e": "eventStreamTerminated", "E": self._now_ms()})
         for socket in self._subscribed:
             if socket.deaf:

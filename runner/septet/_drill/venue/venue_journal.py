@@ -1,4 +1,4 @@
-"""The venue's own journal: what really happened, whatever the client was told.
+"""The venue's own journal: what really happened, independent of its answers.
 
 JSON lines, one row each, written before the answer leaves; rows are typed, `read_truth` reads a
 file back. Amounts are decimal texts, times wall time in UTC nanoseconds unless named otherwise.
@@ -38,7 +38,7 @@ class RequestSeen(_Row, frozen=True, kw_only=True, tag="request"):
 
 
 class Answered(_Row, frozen=True, kw_only=True, tag="answer"):
-    """What a request was answered; `sent` is False where a fault kept the answer back."""
+    """The answer to a request; `sent` is False if a fault held it back."""
 
     number: int
     status: int
@@ -95,7 +95,7 @@ class BalanceChanged(_Row, frozen=True, kw_only=True, tag="balance"):
 
 
 class FaultInjected(_Row, frozen=True, kw_only=True, tag="fault"):
-    """A fault that struck; `number` is its place in the plan, `count` how often it has."""
+    """An injected fault; `number` is its place in the plan, `count` how often it was injected."""
 
     code: str
     number: int
@@ -109,7 +109,7 @@ Row = RequestSeen | Answered | OrderChanged | FillMade | BalanceChanged | FaultI
 
 
 class Truth(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything: orders as they are now, fills, balances, faults, requests about orders.
+    """The content of the venue's journal: current orders, fills, balances, faults, requests.
 
     `request_counts` counts every request by "METHOD path".
     """
@@ -124,7 +124,7 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TruthBook:
-    """Writes rows to a file as they come, and keeps what a dump needs."""
+    """Writes rows to a file, and keeps what a dump needs."""
 
     def __init__(self, path: str = "") -> None:
         # Unbuffered: a row is with the system before the answer it stands for leaves.
@@ -205,6 +205,6 @@ class TruthBook:
 
 
 def read_truth(path: Path) -> list[Row]:
-    """Read the rows of a journal of truth, in order."""
+    """Read the rows of a venue's journal, in order."""
     decode = msgspec.json.Decoder(Row).decode
     return [decode(line) for line in path.read_bytes().splitlines()]
