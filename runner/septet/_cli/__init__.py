@@ -1,1 +1,1 @@
-"""The commands, one file each; `septet.cli` imports them by name when they are asked for."""
+"""The commands, one file each; `septet.cli` imports each by name when it is used."""

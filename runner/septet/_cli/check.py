@@ -97,7 +97,7 @@ def check(
 
 
 def _besides(error: ConfigError, load_with: LoadWith | None) -> list[Problem]:
-    """Return what is wrong with the data beside a missing key, where nothing else is wrong."""
+    """Return the problems of the data besides a missing key, if there are no others."""
     if load_with is None:
         return []
     from septet._shell.unsaid import known_besides
@@ -108,7 +108,7 @@ def _besides(error: ConfigError, load_with: LoadWith | None) -> list[Problem]:
 def _preflight(
     loaded: Loaded, load_with: LoadWith | None, *, world: bool
 ) -> tuple[list[Problem], Windows | None]:
-    """Say what would stop a run of this file on this machine, and on what its model is trained."""
+    """Report what would stop a run of this file here, and what its model is trained on."""
     from septet._shell.preflight import check_data, check_model, check_secrets
 
     if loaded.strategy.mode == "backtest":

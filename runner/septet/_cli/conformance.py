@@ -1,4 +1,4 @@
-"""Runs the conformance kit of a plugin: that it loads, and that its contract holds."""
+"""Runs the conformance kit of a plugin: whether it loads and fulfils its contract."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def check_entries(host: Host, entries: Sequence[Registered]) -> list[dict[str, A
 
 
 def _compile(host: Host, entries: Sequence[Registered], results: list[dict[str, Any]]) -> None:
-    """Compile live plans with the steps of other packages that the kit found nothing against.
+    """Compile live plans with the steps of other packages that passed the kit.
 
     All together, which is quick; one by one where that fails, to find whose it is.
     """
@@ -65,7 +65,7 @@ def _compile(host: Host, entries: Sequence[Registered], results: list[dict[str, 
 
 
 def _check(host: Host, entry: Registered) -> tuple[str, str]:
-    """Return the state of one component, and why it is so; what was tried is kept for the list."""
+    """Return the state of one component, and its reason; the checks are kept for the list."""
     from septet._config.verdicts import keep_check
     from septet._host.declare import Declaration
     from septet._host.register import BUILT_IN
@@ -114,7 +114,7 @@ def _try(
 
 
 def _settings(declaration: Declaration) -> Config | None:
-    """Return a component's defaults, inputs that it needs filled in; None where that is no use."""
+    """Return a component's defaults, with its required inputs filled in; None if that fails."""
     from septet.testing.evaluate import column_fields
 
     model = declaration.config
@@ -151,7 +151,7 @@ def _whole_kit(declaration: Declaration, config: Config, resolve: Any) -> str:
 
 
 def _is_over_columns(step: Step, config: Config) -> bool:
-    """Whether a feature reads several columns by one key, which the kit has no bars for."""
+    """Whether a feature reads several columns by one key; the kit has no bars for that."""
     from septet.testing.evaluate import column_fields
 
     marks = column_fields(type(config))

@@ -1,4 +1,4 @@
-"""The commands around market data: data fetch, import, list and check."""
+"""The commands for market data: data fetch, import, list and check."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _duration(text: str) -> int:
 
 @contextmanager
 def _progress() -> Iterator[Progress]:
-    """Draw bars with their speed and time left on a terminal, nothing elsewhere."""
+    """Show progress bars with speed and remaining time on a terminal, nothing elsewhere."""
     if not sys.stderr.isatty():
         yield lambda what, done, total: None
         return
@@ -189,7 +189,7 @@ def _jobs_of_file(
 
 
 def _lead_in(strategy: Any) -> int:
-    """Market time before the first decision that training and warm-up read, generously."""
+    """Return the market time that training and warm-up read before the first decision."""
     bar_ns: int = strategy.universe.bar
     lead = _LEAD_BARS * bar_ns
     if strategy.model is not None:
@@ -292,7 +292,7 @@ def _read_file(path: Path, shape: dict[str, Any]) -> tuple[Normalised, int]:
 
 
 def _validated(model: Any, given: dict[str, Any], **options: str) -> Any:
-    """Validate what options said; `options` names those that are called unlike their field."""
+    """Validate the given options; `options` names those that differ from their field's name."""
     from pydantic import ValidationError
 
     try:

@@ -1,4 +1,4 @@
-"""Describes what a plugin takes, returns and remembers, as data and as text."""
+"""Describes the settings, outputs and memory of a plugin, as data and as text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["describe", "describe_text", "label_documents"]
 
 
 def label_documents() -> list[dict[str, Any]]:
-    """Describe the labels a model may learn; they belong to septet and are no plugins."""
+    """Describe the labels that a model may learn; they are built in and not plugins."""
     from importlib.metadata import version
 
     found = []

@@ -1,4 +1,4 @@
-"""`septet drill`: a rehearsal before real money."""
+"""`septet drill`: tests the live stack against a local venue with faults."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["drill"]
 
 
 def _list_faults(context: click.Context, _: click.Parameter, wanted: bool) -> None:
-    """Print every fault and leave."""
+    """Print every fault and exit."""
     if not wanted or context.resilient_parsing:
         return
     from septet._drill.catalogue import CATALOGUE
@@ -122,7 +122,7 @@ def drill(file: str, out: Path | None, as_json: bool, sets: tuple[str, ...], **c
 
 
 def _stopped(number: int, frame: object) -> None:
-    """End like Ctrl-C: the processes of the drill end with it."""
+    """End as after Ctrl-C, with the processes of the drill."""
     raise KeyboardInterrupt
 
 

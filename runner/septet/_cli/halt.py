@@ -1,4 +1,4 @@
-"""`septet halt` and `septet resume`: the kill switch, and its release by a named person."""
+"""`septet halt` and `septet resume`: the kill switch, and its clearing by a named person."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def _login() -> str:
 
 
 def _folder(run: str, root: Path) -> Path:
-    """Return a run's folder: one with a journal, since a backtest cannot be halted.
+    """Return a run's folder with a journal; a backtest cannot be halted.
 
     Raises
     ------
@@ -180,7 +180,7 @@ def _read(folder: Path, ask: Callable[[Reader], Any]) -> Any:
 
 
 def _holds_nothing(folder: Path) -> bool:
-    """Whether a run that does not go on waits for no person; one that cannot be read may."""
+    """Whether a stopped run has no block that waits for a person; an unreadable one may have."""
     from septet._journal.lease import holder_of
     from septet._live.kill import HALT
 
@@ -243,7 +243,7 @@ def _report(
 
 
 def _state_of(folder: Path) -> dict[str, Any]:
-    """Return what a run holds and what rests, as its journal knows."""
+    """Return the positions and resting orders of a run, from its journal."""
     from septet._report.open_state import open_state
     from septet._store.journal_view import LiveRun
 
@@ -251,13 +251,13 @@ def _state_of(folder: Path) -> dict[str, Any]:
 
 
 def _is_idle(found: dict[str, Any]) -> bool:
-    """Whether no process acts on what was asked, and none has done so to the end."""
+    """Whether no process acts on the request, and none has completed it."""
     done = found["taken"] and (found["action"] == "resume" or found["open_orders"] == 0)
     return not found["running"] and not done
 
 
 def _acted(found: dict[str, Any]) -> bool:
-    """Whether a halt was taken by a process, or there was nothing for it to do."""
+    """Whether a process acted on a halt, or it had nothing to do."""
     if found["unread"]:
         return bool(found["running"])
     if found["running"] or not _is_idle(found):
@@ -268,7 +268,7 @@ def _acted(found: dict[str, Any]) -> bool:
 
 
 def _await(folder: Path, action: str, since_ns: int, wait_s: float) -> dict[str, Any]:
-    """Wait for the run to journal what was asked, and then for zero open orders.
+    """Wait until the run has journalled the request, and then until no order is open.
 
     A process that ends meanwhile is waited for no longer.
     """
@@ -287,7 +287,7 @@ def _await(folder: Path, action: str, since_ns: int, wait_s: float) -> dict[str,
 
 
 def _before(journal: Reader, since_ns: int) -> int:
-    """Return the last entry of before something was asked: it may have been taken by now."""
+    """Return the last entry before a request: the run may have acted on it by now."""
     last = journal.last_seq
     while last > 0:
         first = max(0, last - _BACK)
@@ -299,7 +299,7 @@ def _before(journal: Reader, since_ns: int) -> int:
 
 
 def _outcome(journal: Reader, action: str, before: int, tag: str) -> dict[str, Any]:
-    """Read on from an entry: whether it was taken, and how many orders the venue shows since."""
+    """Read on from an entry: whether the request was journalled, and the open orders since."""
     from septet import messages as m
 
     taken, left, cleared = False, None, list[str]()
@@ -324,7 +324,7 @@ def _trades_outside(journal: Reader) -> bool:
 
 
 def _effects(found: dict[str, Any]) -> list[str]:
-    """Say what a halt cancels, what it keeps and what clears it; a flatten keeps no position."""
+    """Return what a halt cancels, keeps and is cleared by; a flatten keeps no position."""
     if found["action"] == "resume":
         return []
     run, paper = found["run_id"], found["mode"] == "paper"
@@ -344,7 +344,7 @@ def _effects(found: dict[str, Any]) -> list[str]:
 
 
 def _idle_effects(found: dict[str, Any], words: dict[str, str]) -> list[str]:
-    """Say that no process acts on a halt before the next start, and what there is to act on."""
+    """Return that no process acts on a halt before the next start, and what it will act on."""
     from septet._report.open_state import lines_of
 
     more = " more than its journal shows" if found["taken"] else ""

@@ -22,12 +22,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def log_to_stderr(message: str) -> None:
-    """Print what takes a while to stderr."""
+    """Print a progress message to stderr."""
     echo(message, err=True)
 
 
 def strategy_file(command: F) -> F:
-    """Take the strategy file; what is wrong with it is said by the loader, not by click."""
+    """Take the strategy file; the loader, not click, reports its problems."""
     return click.argument("file", type=click.Path())(command)
 
 
@@ -43,7 +43,7 @@ def settings(command: F) -> F:
 
 
 def mode(command: F) -> F:
-    """Take ``--mode``, which wins over the file."""
+    """Take ``--mode``, which takes precedence over the file."""
     return click.option(
         "--mode",
         type=click.Choice(["backtest", "paper", "live"]),
@@ -53,7 +53,7 @@ def mode(command: F) -> F:
 
 
 def unchecked(command: F) -> F:
-    """Take ``--unchecked``: plugins that are not septet's run without the kit's checks."""
+    """Take ``--unchecked``: third-party plugins run without the kit's checks."""
     return click.option(
         "--unchecked",
         is_flag=True,
@@ -82,7 +82,7 @@ def access(command: F) -> F:
 
 
 def access_of(secrets: tuple[str, ...], hosts: tuple[str, ...]) -> Access:
-    """Return what the options of `access` allow; a person at a terminal is asked for the rest."""
+    """Return what the options of `access` allow; a terminal's user is asked for the rest."""
     from septet._config.access import Access
 
     return Access.of(secrets, hosts, ask if sys.stdin.isatty() else None)

@@ -41,7 +41,7 @@ def _document(entry: Registered) -> dict[str, Any]:
 
 
 def _state(entry: Registered) -> str:
-    """Say what is known of a plugin's source as it is installed now; nothing is imported."""
+    """Return the kept verdict on a plugin's installed source; nothing is imported."""
     from septet._config.verdicts import known_state
     from septet._host.register import BUILT_IN
 
@@ -107,7 +107,7 @@ def _find(host: Host, name: str) -> list[Registered]:
 
 
 def _described(host: Host, entry: Registered) -> dict[str, Any]:
-    """Describe a component; what its package's code does wrong meanwhile is an error.
+    """Describe a component; a failure of its package's code is reported as an error.
 
     Raises
     ------

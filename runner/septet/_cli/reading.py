@@ -1,4 +1,4 @@
-"""Reads the folder of a run, which may be somebody else's: defects become messages."""
+"""Reads the folder of a run, which may be untrusted: defects become messages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PASSED_ON: Final = (
 
 
 def of_runs(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a command that reads folders of runs end with a message, whatever is in them.
+    """Make a command that reads folders of runs end with a message for any defect in them.
 
     A journal that cannot be read is wrong input here, and leaves with status 2. Values that no run
     writes may stand in any field of a folder's documents and make anything fail.

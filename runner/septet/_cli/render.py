@@ -90,7 +90,7 @@ def render_error(error: SeptetError) -> None:
 
 
 def render_problems(problems: Sequence[Problem], *, total: bool = True) -> None:
-    """Print problems to stderr, each with its line of the file and a mark under it."""
+    """Print problems to stderr, each with its line of the file and a marker below it."""
     lines: dict[str, list[str]] = {}
     for problem in problems:
         if problem.line and problem.file not in lines:
@@ -106,7 +106,7 @@ def _shown(text: str) -> str:
 
 
 def _short(text: str, most: int = _LONGEST) -> str:
-    """Cut a message, and leave what may be secret in an address out of it."""
+    """Shorten a message, and remove secret parts of addresses from it."""
     return masked_addresses(shortened(text, most))
 
 
@@ -134,14 +134,14 @@ def _one(problem: Problem, lines: Sequence[str]) -> str:
 
 
 def _hide(line: str) -> str:
-    """Cover what looks like a secret, keeping the columns."""
+    """Mask what looks like a secret, keeping the columns."""
     line = _LOGIN.sub(lambda m: m[1] + "*" * (len(m[0]) - len(m[1])), line)
     line = _QUERY.sub(lambda m: m[1] + "*" * len(m[2]), line)
     return _SECRET.sub(lambda m: m[1] + m[2] + "*" * len(m[3]), line)
 
 
 def _excerpt(problem: Problem, lines: Sequence[str]) -> list[str]:
-    """Return the line of the file and a mark under the column, cut to fit."""
+    """Return the line of the file and a marker below the column, shortened to fit."""
     if not 0 < problem.line <= len(lines):
         return []
     if len(lines[problem.line - 1]) > _LONGEST_LINE:

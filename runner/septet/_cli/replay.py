@@ -75,7 +75,7 @@ def _document(found: Any) -> dict[str, Any]:
 
 
 def _progress() -> Any:
-    """Say how far it is, on a terminal only."""
+    """Show the progress, on a terminal only."""
     if not sys.stderr.isatty():
         return None
 

@@ -190,7 +190,7 @@ def _backtest(
 
 
 class Paced:
-    """Progress in lines of its own: one as a stage begins, then one every 15 seconds."""
+    """Progress as separate lines: one when a stage begins, then one every 15 seconds."""
 
     def __init__(
         self, notify: Callable[[str], None], clock: Callable[[], float] = time.monotonic
@@ -199,7 +199,7 @@ class Paced:
         self._stage, self._last_s = "", 0.0
 
     def __call__(self, done: int, planned: int, text: str) -> None:
-        """Take in how much of a stage is done."""
+        """Update the completed share of a stage."""
         now_s, begins = self._clock(), text != self._stage
         ends = done >= planned
         if (begins and not ends) or (self._stage and now_s - self._last_s >= PACE_S):

@@ -58,7 +58,7 @@ def runs() -> None:
 
 
 def _line(run: Run) -> dict[str, Any]:
-    """One run's summary, or what is wrong with its folder."""
+    """Return one run's summary, or the problem of its folder."""
     place = {"run_id": run.folder.name, "strategy": run.folder.parent.name}
     try:
         return {**place, **run.summary, "folder": str(run.folder)}
@@ -109,7 +109,7 @@ def show_(run: str, root: Path, as_json: bool) -> None:
 
 
 def _open_lines(run: Run) -> list[str]:
-    """Say what a paper or live run holds and which orders are open; nothing of a backtest."""
+    """Return the positions and open orders of a paper or live run; nothing for a backtest."""
     from septet._report.open_state import lines_of, open_state
 
     state = open_state(run)
@@ -117,7 +117,7 @@ def _open_lines(run: Run) -> list[str]:
 
 
 def _standing(run: Run) -> list[str]:
-    """Say of a paper or live run whether it goes on, how it ended, and what blocks its entries."""
+    """Return whether a paper or live run is running, how it ended, and what blocks its entries."""
     from septet._journal.lease import holder_of
     from septet._journal.reader import Reader
     from septet._live.kill import read_halt, read_resume

@@ -123,7 +123,7 @@ def sweep(
 
 
 def _best_rows(outcome: Outcome) -> list[dict[str, Any]]:
-    """The best settings as plain data, without the blocks of their daily returns."""
+    """Return the best settings as plain data, without the blocks of their daily returns."""
     best = outcome.findings.ranked.head(BEST_SHOWN)
     blocks = ("block_sums", "block_squares", "over_sums", "over_squares")
     return best.drop(*blocks, strict=False).to_dicts()
@@ -163,14 +163,14 @@ def _document(outcome: Outcome) -> dict[str, Any]:
 
 
 def _problems(outcome: Outcome) -> list[tuple[str, int]]:
-    """What most of the failed settings said, and how often."""
+    """Return the most frequent problems of failed settings, with their counts."""
     texts = outcome.table.filter(status="failed").get_column("problem").drop_nulls()
     counts = texts.value_counts().sort(["count", "problem"], descending=[True, False])
     return list(counts.head(PROBLEMS_SHOWN).iter_rows())
 
 
 def _show(outcome: Outcome) -> None:
-    """Print the best settings, what they are worth, and where everything is."""
+    """Print the best settings, their statistical verdict, and the paths of the results."""
     from rich.table import Table
 
     from septet._cli.terminal import console as make_console

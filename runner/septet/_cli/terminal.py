@@ -51,13 +51,13 @@ _MARKS: Final = re.compile(f"{_MARK}([a-z ]*)>")
 
 
 def styled(text: object, **style: Any) -> str:
-    """Mark a text that `echo` or `echo_text` prints in a style of `click.style`; it is one line."""
+    """Mark a one-line text that `echo` or `echo_text` prints in a style of `click.style`."""
     words = " ".join(f"{name} {value}" for name, value in style.items())
     return f"{_MARK}{words.lower()}>{one_line(text)}{_MARK}>"
 
 
 def _drawn(text: str, *, lines: bool) -> str:
-    """Escape all of a text but its marks, and write these as the terminal reads them."""
+    """Escape a text except its style marks, and convert these to terminal sequences."""
     parts = _MARKS.split(text)
     found = []
     for at, part in enumerate(parts):
@@ -76,7 +76,7 @@ def _drawn(text: str, *, lines: bool) -> str:
 
 
 def _put(text: str, *, err: bool) -> None:
-    """Write what was escaped already past the guard."""
+    """Write a text that is already escaped, bypassing the guard."""
     try:
         click.echo(text, file=_bare(sys.stderr if err else sys.stdout))
     except BrokenPipeError as error:
@@ -106,7 +106,7 @@ def echo_progress(text: str, *, done: bool = False) -> None:
 
 
 def ask(question: str) -> bool:
-    """Put a question to the person at the terminal, in one line; no answer is a no."""
+    """Ask the operator at the terminal, in one line; no answer counts as no."""
     try:
         return bool(click.confirm(one_line(question), default=False, err=True))
     except click.Abort:  # Ctrl-C, or the end of the input
@@ -115,7 +115,7 @@ def ask(question: str) -> bool:
 
 
 def traceback_text(kind: type[BaseException], error: BaseException | None, at: Any) -> str:
-    """Write a traceback in which the words of an exception, which may be quoted, are one line."""
+    """Return a traceback in which the message of an exception is one line."""
     found = []
     for part in traceback.format_exception(kind, error, at):
         is_words = part.strip("\n") and "\n" in part[:-1] and not part.lstrip("\n").startswith(_OWN)
@@ -129,11 +129,11 @@ _OWN: Final = ('  File "', "Traceback (", "The above exception", "During handlin
 
 
 class OutputClosed(BaseException):
-    """Nobody reads what is printed any more, as after `| head`: the command ends, as others do."""
+    """Raised when the reader of the output has closed it, as after `| head`: the command ends."""
 
 
 def end_output() -> int:
-    """Let nothing be written to the closed pipe any more; return the status of such an end."""
+    """Stop writing to the closed pipe; return the exit status of such an end."""
     _, nowhere = os.pipe()  # it holds what is still in a buffer
     for stream in (sys.__stdout__, sys.__stderr__):
         if stream is None:
@@ -146,7 +146,7 @@ def end_output() -> int:
 
 
 class _OneLine(logging.Formatter):
-    """What libraries log without a handler of their own: one line, then the traceback if any."""
+    """Formats log records of libraries without a handler: one line, then the traceback if any."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = one_line(record.getMessage())
@@ -166,7 +166,7 @@ def _warned(
 
 
 class _Guarded:
-    """A text stream to which everything is written visibly; it shows nothing of its buffer."""
+    """A text stream that escapes everything written to it, and hides its buffer."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._septet_stream = stream
@@ -179,7 +179,7 @@ class _Guarded:
         return len(text)
 
     def put(self, text: str, writer: str) -> None:
-        """Write what a package wrote; the lines of one that is not septet's behind its name.
+        """Write the output of a package; lines of a third-party package are prefixed with its name.
 
         A line of septet's own log has colours, and its values are escaped before. A command of a
         plugin prints for itself.
@@ -193,7 +193,7 @@ class _Guarded:
         self._write(shown)
 
     def finish(self) -> None:
-        """Write what packages printed without the end of its line."""
+        """Flush output of packages that has no line end."""
         for writer, text in self._printed.items():
             self._write(f"{writer}: {text}\n")
         self._printed = {}
@@ -221,7 +221,7 @@ class _Guarded:
 
 
 class _Output(_Guarded):
-    """Standard output: for septet's answers alone. What other packages print is no part of them.
+    """Standard output, for septet's answers alone; output of other packages goes to standard error.
 
     A document that another program reads, and a table, stay whole: text of a plugin goes to
     standard error. A command of a plugin answers for itself.
@@ -240,12 +240,12 @@ class _Output(_Guarded):
 
 
 def let_plugin_print() -> None:
-    """Let what comes from a plugin's command reach standard output, until the command ends."""
+    """Allow a plugin's command to write to standard output, until it ends."""
     _Output.is_open = True
 
 
 def _writer(frame: FrameType | None) -> str:
-    """Return the package that writes, by itself or through the libraries that draw for septet."""
+    """Return the package that writes, directly or through the output libraries of septet."""
     while frame is not None:
         name = str(frame.f_globals.get("__name__", ""))
         root = name.partition(".")[0]
@@ -261,7 +261,7 @@ def _bare(stream: Any) -> Any:
 
 @contextmanager
 def guarded_streams() -> Iterator[None]:
-    """Let everything that is written to standard output and standard error be visible."""
+    """Escape everything that is written to standard output and standard error."""
     before = sys.stdout, sys.stderr
     last, formatter, warned = logging.lastResort, None, warnings.formatwarning
     sys.stdout, sys.stderr = _Output(_bare(before[0])), _Guarded(_bare(before[1]))
@@ -285,13 +285,13 @@ def guarded_streams() -> Iterator[None]:
 
 
 def console(*, stderr: bool = False, **settings: Any) -> Console:
-    """Return a console whose texts are visible and one line each; brackets in them mean nothing."""
+    """Return a console that escapes texts to one line each and reads no markup in them."""
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.segment import Segment
     from rich.text import Text
 
     class Visible(Console):
-        """Escapes what is rendered; the console's own movements are no text and stay."""
+        """Escapes rendered text; the console's own control sequences are kept."""
 
         def on_broken_pipe(self) -> None:
             raise OutputClosed

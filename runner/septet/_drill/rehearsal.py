@@ -187,7 +187,7 @@ class _Rehearsal(Watch):
         return self._ours is None or self._ours.is_at_rest(over=self._over)
 
     def _finish(self) -> None:
-        """Wait until the armed faults have acted, then for the requested number of bars."""
+        """Stop the market, resolve everything, stop the run and compare at the end."""
         outcome, began_ns = self._outcome, time.time_ns()
         try:
             if self._run.ended is None:
