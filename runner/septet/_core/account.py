@@ -22,7 +22,7 @@ MOVED: Final = 1.05
 
 
 class Books(Protocol):
-    """What the engine has booked: cash, and what is held of a symbol."""
+    """The engine's books: cash, and the position of a symbol."""
 
     @property
     def cash(self) -> float: ...
@@ -52,7 +52,7 @@ class Account:
     def compare(
         self, event: m.Holdings, books: Books, adopt: Callable[[int, float], None] | None = None
     ) -> list[m.Command]:
-        """Compare every position, then the cash; `adopt` takes over a position that differs."""
+        """Compare every position, then the cash; `adopt` accepts a position that differs."""
         found: list[m.Command] = []
         orders, others, disputed = self.orders, event.others_fills, False
         for k, base in enumerate(self.names.base):
@@ -78,7 +78,7 @@ class Account:
         return found if disputed else found + self._compare_cash(event, books.cash)
 
     def _compare_cash(self, event: m.Holdings, cash: float) -> list[m.Command]:
-        """Compare the ledger's cash with what the account has for it: free, and in own orders.
+        """Compare the ledger's cash with the account's: free, and locked in own orders.
 
         With less an entry could not be paid, so that blocks entries; more is somebody else's.
         """
@@ -100,7 +100,7 @@ class Account:
 
 
 def unsettled_cash(orders: Orders, checks: Checks, asked_ns: int) -> tuple[float, float]:
-    """Return what a read of the account may not show of the cash, each as a positive amount.
+    """Return the amounts of cash that a read of the account may not show yet, each positive.
 
     What open buy orders have locked or spent without our knowing, and what the newest sales have
     brought in. Where too many fills came to keep them all, the second has no bound.

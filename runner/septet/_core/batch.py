@@ -51,12 +51,12 @@ class Batch:
 
     @property
     def _chunk(self) -> int:
-        """Decision times that are observed while others are traded."""
+        """Decision times whose features are computed while others are traded."""
         return max(CHUNK // len(self.plan.symbols), min(CHUNK, LEAST_CHUNK))
 
     @property
     def _slides(self) -> bool:
-        """Whether F is a window: where the bars of every symbol are the times themselves."""
+        """Whether F is a window: true if the bars of every symbol are the times themselves."""
         times, chunk = self.aligned.times, self._chunk
         if self.keeps or not self.plan.compiled or min(self.aligned.lengths) < times:
             return False
@@ -84,16 +84,16 @@ class Batch:
 
     @property
     def LI(self) -> Ints:
-        """The log's whole numbers, with room for more."""
+        """The log's integers, with capacity for more."""
         return self.arrays["LI"]  # type: ignore[no-any-return]
 
     @property
     def LF(self) -> Floats:
-        """The log's fractions, with room for more."""
+        """The log's floats, with capacity for more."""
         return self.arrays["LF"]  # type: ignore[no-any-return]
 
     def observe(self, start: int, stop: int) -> None:
-        """Advance the features over a stretch of times; a whole long history in two threads."""
+        """Compute the features over a range of times; those of a long history in two threads."""
         plan, times = self.plan, self.aligned.times
         observe = plan.entries.observe
         whole = (start, stop) == (0, times) and plan.compiled and plan.forgets
@@ -102,7 +102,7 @@ class Batch:
         observe(start, stop, self.arrays.table)
 
     def trade(self, start: int, stop: int) -> None:
-        """Trade a stretch whose features and predictions are there."""
+        """Trade a range of times whose features and predictions are computed."""
         at = start
         while at < stop:
             at = self.plan.entries.trade(at, stop, self.arrays.table)
@@ -125,13 +125,13 @@ class Batch:
 
 
 def tile_of(symbols: int) -> Floats:
-    """Return the work space of a stretch of times: what lies in it stays in the cache."""
+    """Return the work space of a range of times: small enough for the processor's cache."""
     times = min(2_048, max(64, TILE_BYTES // (8 * symbols)))
     return np.empty((times, symbols))
 
 
 def grow_log(plan: CompiledPlan, arrays: Arrays) -> None:
-    """Give a full log four times its room."""
+    """Enlarge a full log fourfold."""
     rows = int(arrays["C"][layout.LOG])
     larger = plan.log(4 * len(arrays["LI"]))
     for name, array in zip(("LI", "LF"), larger, strict=True):

@@ -19,7 +19,7 @@ MONITOR: Final = 4
 
 
 class Change(NamedTuple):
-    """What monitors change at a time: blocks added or ended, and working entries cancelled."""
+    """Changes by monitors at a time: blocks added or ended, and working entries cancelled."""
 
     blocks: int = 0
     cancels: bool = False
@@ -29,18 +29,18 @@ NOTHING: Final = Change()
 
 
 class MonitorHook(Protocol):
-    """Who is asked at each decision time whether entries are blocked."""
+    """Called at each decision time to decide whether entries are blocked."""
 
     def before(self, t: int) -> Change:
-        """Bars are in and judged; nothing of the time at cursor `t` has happened yet."""
+        """Called once bars are observed and predicted, before the time at cursor `t` is traded."""
         ...
 
     def after(self, t: int, LI: Ints, LF: Floats) -> Change:
-        """The time was traded, and logged these rows; with a change it is traded again."""
+        """Called after the time was traded with these rows; with a change it is traded again."""
         ...
 
     def matched(self, LI: Ints, LF: Floats) -> None:
-        """Take in what bars that were missed have logged; nothing is decided in them."""
+        """Process the rows of missed bars; nothing is decided in them."""
         ...
 
 
@@ -52,7 +52,7 @@ def cancel_entries(plan: CompiledPlan, arrays: Arrays, time_ns: int) -> None:
 
 
 def clear_decisions(plan: CompiledPlan, arrays: Arrays, t: int) -> None:
-    """Forget what was decided from cursor `t` on: it is traded again, and zeros stay unwritten."""
+    """Clear the decisions from cursor `t` on: they are traded again, and zeros stay unwritten."""
     T, D, F, at = arrays["T"], arrays["D"], arrays["F"], plan.facts.decision_row
     for k in range(len(D)):
         rows = T[layout.ROW + k, t:]

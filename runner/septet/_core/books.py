@@ -21,7 +21,7 @@ ROUNDING: Final = 1e-15
 
 
 def unexplained(state: State, capital: float, results: Iterable[float] | None = None) -> float:
-    """Return what equity gained and no trade explains (quote); zero where rounding explains it.
+    """Return the gain of equity that no trade explains (quote); zero if rounding explains it.
 
     NaN where a sum has overflowed: what is missing is no number then.
 
@@ -64,7 +64,7 @@ def _sum(parts: Sequence[float]) -> float:
 
 
 def overflowed(state: State, trades: Mapping[str, Any] | None = None) -> str:
-    """Return what made equity overflow, as far as the numbers left show it.
+    """Return the cause of an overflow of equity, as far as the numbers show it.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def _flow(cost: float) -> str:
 
 
 def check_books(state: State, capital: float, trades: Mapping[str, Any] | None = None) -> None:
-    """Refuse the result of a run whose trades do not explain what its equity gained.
+    """Refuse the result of a run whose trades do not sum to the gain of its equity.
 
     `trades` are the columns of all of them, those that are open and dust included; None: as the
     state has them.

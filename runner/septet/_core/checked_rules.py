@@ -31,7 +31,7 @@ def invalid_answers(facts: PlanFacts, C: Ints) -> list[dict[str, Any]]:
 
 
 def new_invalid_answers(engine: Engine) -> list[m.Command]:
-    """Return what was counted since it was last asked; the first time of a rule is an alert."""
+    """Return the counts since the last call; the first time of a rule is an alert."""
     found: list[m.Command] = []
     facts, C = engine.plan.facts, engine.state.C
     for (rule, kind), at in zip(facts.checked, facts.checked_at, strict=True):

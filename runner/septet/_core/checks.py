@@ -83,7 +83,7 @@ def _digits(step: float) -> int:
 
 @lru_cache(maxsize=1024)
 def _parts(step: float) -> tuple[int, float]:
-    """Return a step as a whole number of decimal parts, and how many parts one has."""
+    """Return a step as an integer number of decimal parts, and the parts per unit."""
     digits = _digits(step)
     if digits > 22:  # a power of ten that is no float: nothing is below `EXACT`
         return EXACT, 1.0
@@ -91,7 +91,7 @@ def _parts(step: float) -> tuple[int, float]:
 
 
 def floor_to_lot(quantity: float, lot: float) -> float:
-    """Return the largest whole number of lots that is not above a quantity.
+    """Return the largest multiple of a lot that is not above a quantity.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def outward(price: float, tick: float, sign: int) -> float:
 
 
 class Instrument(msgspec.Struct, kw_only=True):
-    """What a venue lets trade of a symbol; 0 means no bound."""
+    """The filters of a symbol at a venue; 0 means no limit."""
 
     symbol: str = ""
     lot: float = 1e-8
@@ -134,12 +134,12 @@ class Instrument(msgspec.Struct, kw_only=True):
     trading: bool = True
 
     def is_too_small(self, quantity: float, price: float) -> bool:
-        """Whether the venue takes no order for so much; a price of zero is not known."""
+        """Whether a quantity is below the venue's minimum; a price of zero is unknown."""
         return quantity < self.min_quantity or 0.0 < price * quantity < self.min_notional
 
 
 class _Symbol(msgspec.Struct):
-    """What is known of a symbol: its newest price, and what is held and open."""
+    """State of a symbol: its newest price, position and open orders."""
 
     instrument: Instrument
     price: float = 0.0
@@ -153,7 +153,7 @@ class _Symbol(msgspec.Struct):
 
 
 class _Saved(msgspec.Struct):
-    """Everything a snapshot of the checks holds."""
+    """Content of a snapshot of the checks."""
 
     symbols: list[_Symbol]
     equity: float
@@ -169,20 +169,20 @@ class _Saved(msgspec.Struct):
 
 
 def _trim(times: deque[int], after_ns: int) -> int:
-    """Forget times up to `after_ns`; return how many are left."""
+    """Drop times up to `after_ns`; return how many are left."""
     while times and times[0] <= after_ns:
         times.popleft()
     return len(times)
 
 
 def _off_step(value: float, step: float) -> bool:
-    """Return whether a value is no whole number of steps."""
+    """Return whether a value is not a multiple of a step."""
     steps = value / step
     return not abs(steps - math.floor(steps + 0.5)) <= FUZZ + 1e-12 * steps
 
 
 class Checks:
-    """What the last check of an order knows, and the check.
+    """The last check of an order, and its state.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ class Checks:
     def priced(
         self, k: int, price: float, now_ns: int, low: float = math.inf, high: float = 0.0
     ) -> None:  # fmt: skip
-        """Take in the newest price of a symbol (a close, a mark or a middle).
+        """Set the newest price of a symbol (a close, a mark or a mid price).
 
         After one that is no price there is none until the next; what is held keeps its worth.
         `low` and `high` are further prices of the same moment: the bid and the ask.
@@ -228,20 +228,20 @@ class Checks:
             self._weigh(one)
 
     def price_bounds(self, k: int, now_ns: int) -> tuple[float, float]:
-        """Return between which prices an execution of a symbol can be, by the prices known."""
+        """Return the range of plausible execution prices of a symbol, by the known prices."""
         one = self.symbols[k]
         fresh = now_ns - one.price_ns <= self.limits.price_age_ns
         return one.range.bounds(one.price, now_ns, fresh=fresh)
 
     def held(self, k: int, held: float, buys: float, sells: float) -> None:
-        """Take in the position of a symbol and what is open on both sides (others' included)."""
+        """Set the position of a symbol and its open orders, third parties' included."""
         one = self.symbols[k]
         if one.held != held or one.buys != buys or one.sells != sells:
             one.held, one.buys, one.sells = held, buys, sells
             self._weigh(one)
 
     def _weigh(self, one: _Symbol) -> None:
-        """Count what the symbol could be worth if one side of its orders filled."""
+        """Compute the exposure of the symbol if one side of its orders filled."""
         exposed = max(abs(one.held + one.buys), abs(one.held - one.sells), abs(one.held))
         value = exposed * one.price
         worst = round(value * MICRO) if math.isfinite(value) else one.worst
@@ -252,7 +252,7 @@ class Checks:
         self, k: int, sign: int, quantity: float, reduces: bool, now_ns: int, *,
         changes: bool = False,
     ) -> None:  # fmt: skip
-        """Count an order that leaves; one that changes another was counted by `amended`."""
+        """Count an order that is sent; one that changes another was counted by `amended`."""
         one = self.symbols[k]
         if one.side == -sign:
             self._flips.append(now_ns)
@@ -272,11 +272,11 @@ class Checks:
         times.append(now_ns)
 
     def amended(self, now_ns: int) -> None:
-        """Count an amend that leaves."""
+        """Count an amend that is sent."""
         self._amends.append(now_ns)
 
     def booked(self, notional: float, now_ns: int) -> None:
-        """Count what was traded, for the turnover breaker."""
+        """Count the traded value, for the turnover breaker."""
         value = round(notional * MICRO)
         bucket = now_ns // max(1, self.limits.breaker_window_ns // BUCKETS)
         if self._buckets and self._buckets[-1][0] == bucket:
@@ -287,12 +287,12 @@ class Checks:
         self._trim_buckets(now_ns)
 
     def rearm(self) -> None:
-        """Let the same order go again: a person has looked at it."""
+        """Clear the block of repeated orders after an operator's resume."""
         self.throttled = False
         self._repeats.clear()
 
     def resume(self) -> None:
-        """Forget what stopped the run: a person has looked at it."""
+        """Clear the turnover block after an operator's resume."""
         self.rearm()
         self.broken = False
         self._flips.clear()
@@ -360,7 +360,7 @@ class Checks:
         )
 
     def _busy(self, k: int, sign: int, quantity: float, now_ns: int, changes: bool) -> str:
-        """Return what is done too often."""
+        """Return the rate limit that is exceeded, or ""."""
         if self.throttled:
             return "throttled"
         if self.broken:
@@ -398,7 +398,7 @@ class Checks:
         self, one: _Symbol, quantity: float, limit: float | None, trigger: float | None,
         decided: float, now_ns: int,
     ) -> str:  # fmt: skip
-        """Return what is wrong with the prices or the value; comparisons with NaN reject."""
+        """Return the price or value rule that is broken, or ""; comparisons with NaN reject."""
         limits, instrument, price = self.limits, one.instrument, one.price
         if not price > 0.0 or now_ns - one.price_ns > limits.price_age_ns:
             return "no_price"
@@ -427,7 +427,7 @@ class Checks:
         return "min_notional" if value < instrument.min_notional else ""
 
     def _large(self, one: _Symbol, sign: int, quantity: float, replaces: float) -> str:
-        """Return which limit the worst case would pass, on the side of the order."""
+        """Return the limit that the worst case on the side of the order would exceed, or ""."""
         limits = self.limits
         others = (one.buys if sign > 0 else one.sells) - replaces
         exposed = quantity + (one.held + others if sign > 0 else others - one.held)
@@ -444,7 +444,7 @@ class Checks:
     # ------------------------------------------------------------------ what is kept
 
     def snapshot(self) -> bytes:
-        """Return everything the checks know, but for the limits themselves."""
+        """Return the state of the checks, without the limits."""
         saved = _Saved(
             self.symbols, self.equity, self.gross, self.throttled, self.broken,
             list(self._entries), list(self._amends), list(self._reductions),
@@ -454,7 +454,7 @@ class Checks:
         return msgspec.msgpack.encode(saved)
 
     def restore(self, data: bytes) -> None:
-        """Take the place of the checks that gave a snapshot."""
+        """Restore a snapshot of the checks."""
         saved = msgspec.msgpack.decode(data, type=_Saved)
         self.symbols, self.equity, self.gross = saved.symbols, saved.equity, saved.gross
         self.throttled, self.broken = saved.throttled, saved.broken

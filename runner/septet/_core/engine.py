@@ -113,14 +113,14 @@ class Engine:
 
     @property
     def log(self) -> tuple[Ints, Floats]:
-        """The rows of the log so far; the dropped ones are not there."""
+        """Return the rows of the log so far, without dropped ones."""
         rows = int(self._C[layout.LOG])
         return self._arrays["LI"][:rows], self._arrays["LF"][:rows]
 
     # ------------------------------------------------------------------ events
 
     def handle(self, event: Event, monitor: MonitorHook | None = None) -> list[Command]:
-        """Take one event; return what must happen because of it.
+        """Process one event; return the commands that follow from it.
 
         `monitor` is asked once the bars are in and judged, and again with what the time has
         traded: it may block entries, and then the time is decided again with the block.
@@ -152,7 +152,7 @@ class Engine:
             self._trade_again(t)
 
     def _trade_watched(self, t: int, monitor: MonitorHook) -> bool:
-        """Trade a time, once more if that makes a monitor act; say whether entries are cancelled.
+        """Trade a time, again if a monitor then acts; return whether entries are cancelled.
 
         What monitors read happened in the bar that ended: the second time nothing of it differs.
         """
@@ -171,7 +171,7 @@ class Engine:
         return change.cancels
 
     def _match_at(self, t: int, monitor: MonitorHook | None) -> None:
-        """Let bars that were missed meet what rests; nothing is decided."""
+        """Match missed bars with resting orders, without decisions."""
         C = self._C
         first = int(C[layout.LOG])
         C[layout.LATE] = layout.ONLY_MATCHED
@@ -183,7 +183,7 @@ class Engine:
             monitor.matched(self._arrays["LI"][rows], self._arrays["LF"][rows])
 
     def _take_in(self, event: Event) -> int:
-        """Put the bars of an event at the cursor, observe and judge them; return their time."""
+        """Put the bars of an event at the cursor, compute features and predictions; return T."""
         window = self.window
         window.room -= 1
         if window.room <= 0:
@@ -214,7 +214,7 @@ class Engine:
     # ------------------------------------------------------------------ a person
 
     def halt(self, time_ns: int, *, flatten: bool) -> list[Command]:
-        """Block entries and end those that work, as a person asks; close positions where asked.
+        """Block entries and cancel working ones for an operator; close positions if requested.
 
         Again is no different from once; it can still close what a first one left open.
         """
@@ -239,14 +239,14 @@ class Engine:
         return found
 
     def unblock(self, blocks: int) -> None:
-        """End so many blocks of monitors."""
+        """End a number of blocks of monitors."""
         self._C[layout.BLOCKED] -= blocks
 
     def _reason(self, place: int) -> int:
         return self.plan.facts.venue_reasons + place
 
     def _make_room(self) -> None:
-        """Let the log have room for what one call outside of a step may write."""
+        """Ensure that the log has room for one call outside of a step."""
         if int(self._C[layout.LOG]) + 4 * len(self._I) + 8 > len(self._arrays["LI"]):
             self._grow_log()
 
@@ -255,24 +255,24 @@ class Engine:
         self._see_log()
 
     def _see_log(self) -> None:
-        """Look at the log as bytes, of which a few rows are read in one step."""
+        """Create a byte view of the log, from which a few rows are read at once."""
         self._log_bytes = [self._arrays[name].data.cast("B") for name in ("LI", "LF")]
 
     # ------------------------------------------------------------------ views
 
     @property
     def equity(self) -> float:
-        """Equity at the newest mark (quote)."""
+        """Return the equity at the newest mark (quote)."""
         return self._a[layout.EQUITY]  # type: ignore[no-any-return]
 
     @property
     def cash(self) -> float:
-        """Cash of the account (quote)."""
+        """Return the cash of the account (quote)."""
         return self._a[layout.CASH]  # type: ignore[no-any-return]
 
     @property
     def peak(self) -> float:
-        """Largest equity since the start, or since halts were cleared (quote)."""
+        """Return the largest equity since the start, or since halts were cleared (quote)."""
         return self._a[layout.PEAK]  # type: ignore[no-any-return]
 
     @property
@@ -286,7 +286,7 @@ class Engine:
         return units / self._b[k, layout.SCALE], units
 
     def scale(self, k: int) -> float:
-        """Units in one of a symbol's base currency."""
+        """Return the units in one of a symbol's base currency."""
         return self._b[k, layout.SCALE]  # type: ignore[no-any-return]
 
     def held(self, k: int) -> float:
@@ -295,7 +295,7 @@ class Engine:
         return units / self._b[k, layout.SCALE] if units else units
 
     def lots_to_close(self, k: int) -> float:
-        """Units, signed, of the order that closes a position; whole lots, zero for dust."""
+        """Return the signed units that close a position; whole lots, zero for dust."""
         held, lot = self._b[k, layout.UNITS], self._b[k, layout.LOT]
         lots = ledger.floor_units(abs(held), lot)
         return float(-lots if held > 0.0 else lots)
@@ -312,7 +312,7 @@ class Engine:
         )  # fmt: skip
 
     def decision(self, k: int) -> Decision | None:
-        """Return what was decided for a symbol at the newest time; None if it had no bar then."""
+        """Return the decision for a symbol at the newest time; None if it had no bar then."""
         t, f, d = self.window.time - 1, self._f, self._d
         i = self._t[layout.ROW + k, t] if t >= 0 else -1
         if i < 0:
@@ -342,12 +342,12 @@ class Engine:
     # ------------------------------------------------------------------ snapshots
 
     def snapshot(self) -> bytes:
-        """Everything needed to go on bit for bit; rows of the log that were read are not."""
+        """Return all state needed to continue bit for bit, without log rows that were read."""
         assert self._c[layout.LOG] == self._seen, "commands are waiting to be read"
         return freeze(self.window, {"now_ns": self._now_ns, **self._kept()})
 
     def restore(self, data: bytes) -> None:
-        """Go on from a snapshot of an engine of the same plan and window.
+        """Restore a snapshot of an engine of the same plan and window.
 
         Raises
         ------
@@ -360,16 +360,16 @@ class Engine:
         self._take_up(kept)
 
     def _kept(self) -> dict[str, Any]:
-        """Return what is remembered outside of the arrays."""
+        """Return the state outside of the arrays."""
         return {}
 
     def _take_up(self, kept: dict[str, Any]) -> None:
-        """Remember it again."""
+        """Restore the state outside of the arrays."""
 
     # ------------------------------------------------------------------ commands
 
     def _new(self) -> list[Command]:
-        """Return what was appended to the log since it was last read, as commands."""
+        """Return the rows appended to the log since the last call, as commands."""
         first, rows = self._seen, self._c[layout.LOG]
         if rows == first:
             return []
@@ -422,7 +422,7 @@ class Engine:
         return found
 
     def _is_given_up(self, ended: OrderEnded, reason: int) -> bool:
-        """Whether a rule ended an order, so that what still arrives of it is not wanted.
+        """Whether a rule cancelled an order, so that its later fills are not wanted.
 
         An order that the venue ended has the reason it was made for.
         """

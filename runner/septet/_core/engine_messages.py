@@ -62,7 +62,7 @@ def decided(row: core.Decision, names: Names, trace: str) -> m.Decided:
 
 
 def halted(rule: str, then: str, clears_when: str, equity: float) -> str:
-    """Say for a person what a halt of the file does, and for how long."""
+    """Return a text for the operator: what a halt of the file does, and for how long."""
     until = _ENDS_WITH.get(clears_when, f"for {clears_when}")
     return f"{rule} tripped at equity {equity:.2f}: {DOES.get(then, then)}, {until}"
 
@@ -110,7 +110,7 @@ def traded(
 
 
 def funded(each: core.Funded) -> m.Funded:
-    """Return what funding took from the cash."""
+    """Return the command of charged funding."""
     return m.Funded(
         time_ns=each.time_ns, symbol=each.symbol, amount=each.amount, rate=each.rate,
         price=each.price,

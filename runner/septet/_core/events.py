@@ -19,7 +19,7 @@ BY_HAND = -1
 
 
 class DecisionTime(msgspec.Struct, frozen=True, gc=False):
-    """Every symbol due at a decision time has delivered, or its grace has passed.
+    """A decision time is reached: every symbol has delivered, or its grace has passed.
 
     `columns` (symbols, c) holds the values of the plan's columns and `facts` (symbols, 4) the
     open time, age, missing bars and made-up flag of each bar, as `septet._kernel.layout` lays
@@ -41,7 +41,7 @@ Event = DecisionTime
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
-    """An order wants to leave; `price` is what the decision saw.
+    """An order to send; `price` is the decision price.
 
     `sizing` is the equity and what the sizing rule remembers, as the plan explains it.
     """
@@ -62,7 +62,7 @@ class Place(msgspec.Struct, frozen=True, gc=False):
 
 
 class OrderEnded(msgspec.Struct, frozen=True, gc=False):
-    """An order is filled, cancelled or expired; fills from the venue: its cancel is asked for."""
+    """An order is filled, cancelled or expired; with venue fills: its cancel is requested."""
 
     time_ns: int
     symbol: int
@@ -72,7 +72,7 @@ class OrderEnded(msgspec.Struct, frozen=True, gc=False):
 
 
 class Traded(msgspec.Struct, frozen=True, gc=False):
-    """A part of an order was filled: `net_units` units arrived, `held` is the position after it.
+    """A fill of an order: `net_units` is the change of the position, `held` the position after it.
 
     Where `net_units` differs from `units`, the fee was kept back in the base currency, and `fee`
     (quote) is what that was worth. `liquidation` is charged beside it (quote).
@@ -117,7 +117,7 @@ class Cleared(msgspec.Struct, frozen=True, gc=False):
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
-    """What was decided for a symbol: a row of the decision table.
+    """The decision for a symbol: a row of the decision table.
 
     `features` are the bits of the float64 row; `signal` is 0 none, 1 short, 2 flat, 3 long;
     `capped` and `rejected` are numbers of reasons or -1; quantities are in the base currency.
@@ -146,7 +146,7 @@ class Curve(msgspec.Struct, frozen=True, gc=False):
 
 
 class Working(msgspec.Struct, frozen=True, gc=False):
-    """The working order of a symbol; `units` (signed) are what is left of it."""
+    """The working order of a symbol; `units` (signed) is its unfilled quantity."""
 
     order: int
     kind: int

@@ -26,7 +26,7 @@ ROUNDED: Final = 1e-8
 def with_expected_fee(
     fill: m.Filled, names: Names, rates: tuple[float, float], known: float = 0.0
 ) -> m.Filled:  # fmt: skip
-    """Return an execution as it is, or with the expected fee in place of one that cannot be.
+    """Return an execution as it is, or with the expected fee in place of an impossible one.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def with_expected_fee(
 
 
 def _fault(fill: m.Filled, base: str, quote: str, worth: float, most: float) -> str:
-    """Return why the fee of an execution cannot be, or ""."""
+    """Return why the fee of an execution is impossible, or ""."""
     fee, currency = fill.fee, fill.fee_currency
     if not math.isfinite(fee) or not math.isfinite(fill.fee_quote or 0.0):
         return f"fee: {fee} {currency} is no number"
@@ -77,7 +77,7 @@ def _fault(fill: m.Filled, base: str, quote: str, worth: float, most: float) -> 
 def booked(
     quantity: float, fill: m.Filled, scale: float, names: Names
 ) -> tuple[float, float, float]:  # fmt: skip
-    """Return what is booked of an execution: units, units net of the fee, and the fee in quote.
+    """Return the booked values of an execution: units, units net of the fee, fee in quote.
 
     `quantity` is signed; `scale` is how many units are one of the base currency.
     """
@@ -95,7 +95,7 @@ def booked(
 
 
 def unread(fill: m.Filled) -> list[m.Command]:
-    """Say that an execution is booked with the expected fee, and ask what the account holds."""
+    """Report that an execution is booked with the expected fee, and query the account."""
     if not fill.fee_unread:
         return []
     text = (

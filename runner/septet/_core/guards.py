@@ -39,7 +39,7 @@ def _instant(time_ns: int) -> str:
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """What clears a guard, and the level of the alert at its beginning."""
+    """The condition that clears a guard, and the level of the alert at its beginning."""
 
     clears_when: str
     level: Level = "warning"
@@ -80,7 +80,7 @@ VENUE = ("down", "limited", "banned", "maintenance")
 
 
 class Guard(msgspec.Struct):
-    """A block that holds now. `symbol` -1 is the whole run; `until_ns` 0 has no end of its own."""
+    """An active block. `symbol` -1 is the whole run; `until_ns` 0 means no scheduled end."""
 
     rule: str
     symbol: int
@@ -100,7 +100,7 @@ class _Saved(msgspec.Struct):
 
 
 class Guards:
-    """What blocks entries now.
+    """The active blocks of entries.
 
     Parameters
     ----------
@@ -143,11 +143,11 @@ class Guards:
         }
 
     def blocked(self, k: int) -> str:
-        """Return the name of what blocks entries of a symbol, the oldest first, or ""."""
+        """Return the name of the oldest block of entries of a symbol, or ""."""
         return self._reasons[k]
 
     def active(self) -> list[Guard]:
-        """Return every block that holds now, the oldest first."""
+        """Return every active block, the oldest first."""
         return list(self._guards.values())
 
     def wake_ns(self) -> int:
@@ -162,7 +162,7 @@ class Guards:
         self, rule: str, now_ns: int, *, symbol: int = -1, of: str = "", text: str = "",
         until_ns: int = 0,
     ) -> list[m.Command]:  # fmt: skip
-        """Begin a block; nothing happens where it holds already, but for its end.
+        """Begin a block; if it is active already, only its end changes.
 
         The later end counts; what has none of its own now is no more ended by time.
         """
@@ -186,7 +186,7 @@ class Guards:
         ]
 
     def clear(self, rule: str, by: str, *, symbol: int = -1, of: str = "") -> list[m.Command]:
-        """End a block, if it holds."""
+        """End a block, if it is active."""
         held = self._guards.pop((rule, symbol, of), None)
         if held is None:
             return []
@@ -213,7 +213,7 @@ class Guards:
     # ------------------------------------------------------------------ events
 
     def handle(self, event: m.Event) -> list[m.Command]:
-        """Take in an event; those that concern no guard change nothing."""
+        """Process an event; events that concern no guard have no effect."""
         handler = self._handlers.get(type(event))
         return [] if handler is None else handler(event)
 
@@ -232,7 +232,7 @@ class Guards:
         )
 
     def ticked(self, now_ns: int) -> list[m.Command]:
-        """End what ends by itself."""
+        """End the blocks whose time has passed."""
         over = [key for key, guard in self._guards.items() if 0 < guard.until_ns <= now_ns]
         return [each for rule, k, of in over for each in self.clear(rule, "time", symbol=k, of=of)]
 
@@ -270,7 +270,7 @@ class Guards:
         return found
 
     def _filters(self, event: m.FiltersChanged) -> list[m.Command]:
-        """A coarser lot makes sizes wrong that were decided with the finer one."""
+        """Block entries after a coarser lot: sizes were decided with the finer one."""
         k, now_ns = event.symbol, event.at_ns
         found: list[m.Command] = []
         if event.trading:
@@ -358,11 +358,11 @@ class Guards:
         return self.trip("position_mismatch", now_ns, symbol=k, text=text)
 
     def accepted(self, k: int) -> float:
-        """Return how much more the account holds than is booked, by a person's word (base)."""
+        """Return how much more than booked the account may hold, as accepted by a resume (base)."""
         return self._accepted.get(k, 0.0)
 
     def differs(self, k: int) -> bool:
-        """Whether the account was found to hold something else than is booked."""
+        """Whether the account holds a different position than is booked."""
         return k in self._gaps or self._accepted.get(k, 0.0) != 0.0
 
     def compare_funds(
@@ -404,7 +404,7 @@ class Guards:
     # ------------------------------------------------------------------ what is kept
 
     def snapshot(self) -> bytes:
-        """Return every block, and what a person has accepted."""
+        """Return every block, and the differences accepted by a resume."""
         saved = _Saved(
             list(self._guards.values()), self._accepted, self._gaps, self._lots, self.equity,
             self._doubts,
@@ -412,7 +412,7 @@ class Guards:
         return msgspec.msgpack.encode(saved)
 
     def restore(self, data: bytes) -> None:
-        """Take the place of the guards that gave a snapshot."""
+        """Restore a snapshot of the guards."""
         saved = msgspec.msgpack.decode(data, type=_Saved)
         self._guards = {(each.rule, each.symbol, each.of): each for each in saved.guards}
         self._accepted, self._gaps, self._lots = saved.accepted, saved.gaps, saved.lots

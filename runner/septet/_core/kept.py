@@ -8,7 +8,7 @@ __all__ = ["CoreKept"]
 
 
 class CoreKept(msgspec.Struct, kw_only=True):
-    """Everything a core needs to go on as if nothing had happened."""
+    """All state that a core needs to continue as if it had not stopped."""
 
     engine: bytes
     orders: bytes

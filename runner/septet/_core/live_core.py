@@ -48,7 +48,7 @@ TRACES: Final = 1_024
 
 
 class LiveCore:
-    """One strategy's live core.
+    """The live core of one strategy.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class LiveCore:
         }
 
     def handle(self, event: m.Event) -> list[m.Command]:
-        """Take one event; return what must happen because of it, in order."""
+        """Process one event; return the commands that follow from it, in order."""
         self._out = []
         self._now_ns = event.at_ns
         self._handlers[type(event)](event)
@@ -221,7 +221,7 @@ class LiveCore:
         self._mark(k, price, price, self.engine.held(k))
 
     def _mark(self, k: int, price: float, exit_price: float, held: float) -> None:
-        """Value a symbol between bars. The stop that stands at a venue is the venue's to test."""
+        """Mark a symbol between bars. A stop that rests at a venue is triggered by the venue."""
         engine = self.engine  # the shadow puts another one here: no reference to it is kept
         if not isinstance(engine, VenueFillsEngine):
             return
@@ -239,7 +239,7 @@ class LiveCore:
             self._carry(found)
 
     def _is_dust(self, k: int) -> bool:
-        """Whether what is held is a rest that no order can sell now."""
+        """Whether the position is a remainder that no order can sell now."""
         held, checks = self.engine.held(k), self.checks
         if checks is None or self._dust.get(k) != held:
             return False
@@ -269,7 +269,7 @@ class LiveCore:
     # ------------------------------------------------------------------ venues
 
     def _venue(self, event: m.Event) -> None:
-        """What venues say goes to the guards and the orders."""
+        """Pass an event of a venue to the guards and the orders."""
         if isinstance(event, m.Filled):
             self.market_ns = max(self.market_ns, event.market_ns)
             known = self.checks.symbols[event.symbol].price if self.checks is not None else 0.0
@@ -281,7 +281,7 @@ class LiveCore:
             self.orders.handle(event)
 
     def _filters(self, event: m.FiltersChanged) -> None:
-        """Let the engine size and count as flat by what the venue lets trade from now on."""
+        """Update the engine's filters: sizes, and what counts as flat."""
         self._venue(event)
         if isinstance(self.engine, VenueFillsEngine):
             book = self.engine.state.B[event.symbol]
@@ -289,7 +289,7 @@ class LiveCore:
             book[layout.TICK], book[layout.MIN_NOTIONAL] = event.tick, event.min_notional
 
     def _holdings(self, event: m.Holdings) -> None:
-        """Compare what is booked with what the account holds."""
+        """Compare the books with the account's balances."""
         if self.orders is None or self.checks is None:
             return
         self.orders.handle(event)
@@ -301,7 +301,7 @@ class LiveCore:
         self._out += account.compare(event, self.engine, adopt)
 
     def _adopt(self, k: int, quantity: float) -> None:
-        """Take over what the account holds, at the newest price."""
+        """Adopt the account's position, at the newest price."""
         assert isinstance(self.engine, VenueFillsEngine)
         scale = self._scales[k]
         price = self.engine.state.B.item(k, layout.MARK)
@@ -315,7 +315,7 @@ class LiveCore:
             self.orders.touch(k)
 
     def _apply(self, outcome: Outcome) -> None:
-        """Let the engine book what the orders have found out."""
+        """Apply the outcomes of the order manager to the engine."""
         if isinstance(outcome, Booked):
             self._booked(outcome)
         elif isinstance(outcome, Ended):
@@ -329,7 +329,7 @@ class LiveCore:
             self._out += self.guards.trip(SAFE_MODE, self._now_ns, text=text)
 
     def _booked(self, outcome: Booked) -> None:
-        """Book a fill: what arrived, and the fee in the quote currency."""
+        """Book a fill: net units, and the fee in the quote currency."""
         engine = self.engine
         assert isinstance(engine, VenueFillsEngine)
         k, fill = outcome.symbol, outcome.fill
@@ -352,7 +352,7 @@ class LiveCore:
             self._dust[k] = engine.held(k)
 
     def _triggered(self, outcome: Triggered) -> None:
-        """A stop at the venue fills: give it the number of an order of the strategy."""
+        """Give a stop that fills at the venue the number of an order of the strategy."""
         engine = self.engine
         assert isinstance(engine, VenueFillsEngine)
         _, reason = engine.protection(outcome.symbol)
@@ -363,7 +363,7 @@ class LiveCore:
         self._carry([each for each in found if not isinstance(each, core.Place)])
 
     def _stop_ended(self, outcome: StopEnded) -> None:
-        """What a triggered stop has left, or was too small for, goes on as an exit of its own."""
+        """Send the unfilled rest of a triggered stop as a separate exit."""
         k, engine = outcome.symbol, self.engine
         assert isinstance(engine, VenueFillsEngine)
         order = self._stops.pop(k, -1)
@@ -372,7 +372,7 @@ class LiveCore:
             self._carry(engine.go_on(k, self.market_ns))
 
     def _protect(self, k: int) -> None:
-        """Let the stop at the venue be where the engine's is."""
+        """Request the stop at the venue at the engine's level."""
         engine = self.engine
         assert isinstance(engine, VenueFillsEngine)
         assert self.orders is not None
@@ -384,7 +384,7 @@ class LiveCore:
     # ------------------------------------------------------------------ from the engine
 
     def _carry(self, found: Sequence[core.Command], fill: m.Filled | None = None) -> None:
-        """Carry out what the engine wants, in its order."""
+        """Execute the engine's commands, in order."""
         for each in found:
             match each:
                 case core.Place():
@@ -448,7 +448,7 @@ class LiveCore:
         return self.names.halts[number]
 
     def _changed(self, order: int, k: int, state: m.OrderState, reason: str, trace: str) -> None:
-        """Say how an order goes that no venue sees."""
+        """Report the state of an order that no venue has."""
         made = m.Changed(
             order=order, client_id="", symbol=k, state=state, filled=0.0, reason=reason, trace=trace
         )
@@ -458,13 +458,13 @@ class LiveCore:
         self._out.append(m.Alerted(level=level, event=event, text=text, symbol=symbol))
 
     def wants(self, client_id: str) -> bool:
-        """Whether an order that has not left yet still should; changes nothing."""
+        """Whether an order that was not sent yet is still valid; changes nothing."""
         return self.orders is None or self.orders.wants(client_id)
 
     # ------------------------------------------------------------------ continuing
 
     def snapshot(self) -> bytes:
-        """Everything needed to go on as if nothing had happened."""
+        """Return all state needed to continue as if it had not stopped."""
         orders, checks, models = self.orders, self.checks, self.models
         kept = CoreKept(
             engine=self.engine.snapshot(), guards=self.guards.snapshot(),
@@ -481,7 +481,7 @@ class LiveCore:
         return msgspec.msgpack.encode(kept)
 
     def restore(self, data: bytes) -> None:
-        """Go on from a snapshot of a core of the same strategy."""
+        """Restore a snapshot of a core of the same strategy."""
         kept = msgspec.msgpack.decode(data, type=CoreKept)
         self.engine.restore(kept.engine)
         if self.orders is not None:

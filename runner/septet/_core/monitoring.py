@@ -24,7 +24,7 @@ class MonitorPort(MonitorHook, Protocol):
     """The monitors of a run; see `septet._live.monitors.LiveMonitors`."""
 
     def take(self) -> Any:
-        """Return what was said since the last call: readings, acts, failures, drift."""
+        """Return the results since the last call: readings, acts, failures, drift."""
         ...
 
     def ruled(self, curve: Any) -> None: ...
@@ -36,7 +36,7 @@ class MonitorPort(MonitorHook, Protocol):
 
 
 class Monitoring:
-    """Puts what the monitors of a run say into commands."""
+    """Turns the results of a run's monitors into commands."""
 
     def __init__(self, port: MonitorPort, symbols: Sequence[str]) -> None:
         self.port = port
@@ -44,7 +44,7 @@ class Monitoring:
         self._verdicts: dict[str, str] = {}
 
     def commands(self, equity: float) -> tuple[list[m.Command], int | None]:
-        """Return what was said at a decision time, and the time of drift, if any was read."""
+        """Return the commands of a decision time, and the time of drift, if any was read."""
         found, out = self.port.take(), list[m.Command]()
         for each in found.readings:
             k = self._numbers.get(each.symbol, -1)
@@ -72,7 +72,7 @@ class Monitoring:
         return out, found.drift_ns
 
     def _alert(self, each: Any, k: int) -> list[m.Command]:
-        """Alert a person when a verdict gets worse; as long as it stays nothing is said again."""
+        """Send an alert when a verdict gets worse; an unchanged verdict sends none."""
         key = f"{each.metric}@{each.symbol}"
         before = self._verdicts.get(key, "ok")
         if each.verdict == "ok":
@@ -113,7 +113,7 @@ class Latency:
     def take(
         self, event: m.Event, commands: Sequence[m.Command], market_ns: int
     ) -> list[m.Command]:
-        """Take in an event with its commands; return the reading of an order that was answered."""
+        """Process an event with its commands; return the reading of an order that was answered."""
         found = list[m.Command]()
         client_id = getattr(event, "client_id", "")
         if client_id and client_id in self.sent:
@@ -146,7 +146,7 @@ def watched(
     symbol: int,
     compared: float | None = None,
 ) -> m.Watched:
-    """Return a reading as the journal holds it: what is no number is None."""
+    """Return a reading as it is journalled: NaN is None."""
     return m.Watched(
         time_ns=time_ns, metric=metric, value=value if isfinite(value) else None,
         threshold=threshold if isfinite(threshold) else None, verdict=verdict, window=window,
@@ -155,5 +155,5 @@ def watched(
 
 
 def alerted(level: Any, event: str, text: str, symbol: int = -1) -> m.Alerted:
-    """Return something a person should know."""
+    """Return an alert command."""
     return m.Alerted(level=level, event=event, text=text, symbol=symbol)

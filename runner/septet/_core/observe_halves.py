@@ -28,7 +28,7 @@ Observe = Callable[[int, int, Any], int]
 
 
 def observe_halves(arrays: Arrays, times: int, observe: Observe, memory_bars: int) -> bool:
-    """Observe all times in two halves; False, and nothing done, where that would not pay."""
+    """Compute all features in two halves; return False, with nothing done, if that is slower."""
     T, M = arrays["T"], arrays["M"]
     middle = times // 2
     rows = [_row_before(T[layout.ROW + k], middle) for k in range(len(M))]

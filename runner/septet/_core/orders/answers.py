@@ -20,7 +20,7 @@ THIRD_PARTY_FILLS = 4_096
 
 
 def take(lifecycle: OrderLifecycle, event: m.Event) -> bool:
-    """Take in an event of the venue; return False for any other event."""
+    """Process an event of the venue; return False for any other event."""
     match event:
         case m.Acked():
             _acked(lifecycle, event)
@@ -51,7 +51,7 @@ def take(lifecycle: OrderLifecycle, event: m.Event) -> bool:
 
 
 def _identify(lifecycle: OrderLifecycle, child: Child, venue_order_id: str, now_ns: int) -> None:
-    """Remember the venue's own id of a child, and give it the fills that waited for that."""
+    """Store the venue's id of a child, and assign the fills that waited for it."""
     if venue_order_id and child.venue_order_id != venue_order_id:
         child.venue_order_id = venue_order_id
         lifecycle.records.venue_ids[f"{child.symbol}:{venue_order_id}"] = child.client_id
@@ -76,7 +76,7 @@ def _echo(
     lifecycle: OrderLifecycle, child: Child, event: m.Acked | m.OrderSeen, now_ns: int, *,
     is_answer: bool = False,
 ) -> None:  # fmt: skip
-    """Compare the first thing the venue says of an order with what was asked for.
+    """Compare the venue's first report of an order with the request.
 
     The answer to the request is compared even if the stream or a fill was faster: what was known
     by then stays, and the symbol is halted all the same. So it is with a word that contradicts
@@ -121,7 +121,7 @@ def _echo(
 def _seen(
     lifecycle: OrderLifecycle, child: Child, event: m.Acked | m.OrderSeen, now_ns: int
 ) -> None:
-    """Take in a state of an order, whoever showed it."""
+    """Process a state of an order from any source."""
     state, filled = event.state, event.filled
     by, text = (event.by, event.text) if isinstance(event, m.OrderSeen) else ("", "")
     odd = contradictions.fault_of(child, state, event.quantity, filled)
@@ -161,7 +161,7 @@ def _seen(
 
 
 def _seen_after(life: OrderLifecycle, child: Child, state: m.OrderState, filled: float) -> None:
-    """Judge news of a child that is final for us: old, or a request accepted after all."""
+    """Process a report of a child that is final here: an old one, or a request accepted late."""
     if filled > child.seen + child.tolerance:
         child.seen = filled
         life.refresh_fills(child)
@@ -170,7 +170,7 @@ def _seen_after(life: OrderLifecycle, child: Child, state: m.OrderState, filled:
 
 
 def _cancel_ghost(lifecycle: OrderLifecycle, child: Child) -> None:
-    """Cancel an order that is open though it is final for us."""
+    """Cancel an order that is open at the venue and final here."""
     text = f"{child.client_id} is open at the venue and {child.state} here"
     if child.protects and lifecycle.is_still_held(
         child.symbol, child.sign, child.rest or child.quantity
@@ -187,7 +187,7 @@ def _cancel_ghost(lifecycle: OrderLifecycle, child: Child) -> None:
 
 
 def _pending(lifecycle: OrderLifecycle, client_id: str) -> Child | None:
-    """Return the child a rejection or a doubt is about: for an amend, the new one."""
+    """Return the child of a rejection or an unknown state: for an amend, the new one."""
     child = lifecycle.records.children.get(client_id)
     if child is not None and child.replaced_by:
         newer = lifecycle.records.children.get(child.replaced_by)
@@ -284,7 +284,7 @@ def _order_seen(lifecycle: OrderLifecycle, event: m.OrderSeen, now_ns: int) -> N
 
 
 def _unreadable(lifecycle: OrderLifecycle, event: m.Unreadable) -> None:
-    """Query again what a venue sent in an unreadable form."""
+    """Query again what a venue reported in an unreadable form."""
     if event.about == "balance":
         lifecycle.commands.append(m.Refresh(what="holdings"))
     if event.about not in ("order", "fill"):
@@ -381,7 +381,7 @@ def _take_unlisted(lifecycle: OrderLifecycle, seen: m.OrderSeen) -> None:
 
 
 def _is_foreign(lifecycle: OrderLifecycle, client_id: str) -> bool:
-    """Whether an id with our mark was never given out by these records."""
+    """Whether an id with the run's tag was never created by these records."""
     if client_id in lifecycle.records.foreign:
         return True
     name = parse(lifecycle.tag, client_id)
@@ -434,7 +434,7 @@ def _filled(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
 
 
 def _ours_unknown(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
-    """Judge a fill with our mark whose order is not remembered."""
+    """Process a fill with the run's tag whose order is not remembered."""
     if _is_foreign(lifecycle, fill.client_id):
         _foreign(lifecycle, fill.symbol, fill.client_id, "it was filled")
         return
@@ -460,7 +460,7 @@ def _third_party_fill(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
 
 
 def _may_be_ours(lifecycle: OrderLifecycle, fill: m.Filled) -> bool:
-    """Whether a fill without our id could belong to a child whose venue id is not known yet."""
+    """Whether a fill without a client id may belong to a child whose venue id is not known yet."""
     if fill.venue_ns <= lifecycle.records.forgotten_ns.get(fill.symbol, 0):
         return False
     children = (lifecycle.records.children[name] for name in lifecycle.records.live)
@@ -468,7 +468,7 @@ def _may_be_ours(lifecycle: OrderLifecycle, fill: m.Filled) -> bool:
 
 
 def claim_fills(lifecycle: OrderLifecycle, now_ns: int) -> None:
-    """Give fills that came without our id to their child, or to somebody else."""
+    """Assign fills without a client id to their child, or to a third party."""
     waiting, lifecycle.records.unclaimed = lifecycle.records.unclaimed, []
     for fill in waiting:
         child = _resolve(lifecycle, "", fill.venue_order_id, fill.symbol)
@@ -484,7 +484,7 @@ def claim_fills(lifecycle: OrderLifecycle, now_ns: int) -> None:
 
 
 def started(lifecycle: OrderLifecycle, now_ns: int) -> None:
-    """Doubt everything that was on its way when the process ended, and look at the rest."""
+    """Mark orders unknown that were in flight when the process ended, and query the others."""
     records = lifecycle.records
     for name in list(records.live):
         child = records.children[name]

@@ -1,10 +1,10 @@
-"""What a venue says of an order where its figures contradict each other, or what is booked.
+"""Handles reports of an order whose figures contradict each other, or what is booked.
 
-Such a word is no fact: it books nothing and ends nothing, a protective stop least of all. It is
-reported once per order, the order, its executions and the account are asked for, and entries of
-the symbol are blocked (`lost_fill`; `unknown_order` as well where nothing else has shown the
-order). It is settled by a read of the order and one of the account that agree with what is booked,
-by a word that is consistent, by executions, or, where the venue keeps to it for longer than
+Such a report books nothing and ends no order, not even a protective stop. It is logged
+once per order, the order, its executions and the account are queried, and entries of
+the symbol are blocked (`lost_fill`; `unknown_order` as well if nothing else has shown the
+order). It is resolved by a read of the order and one of the account that agree with the books,
+by a consistent report, by executions, or, if the venue repeats it for longer than
 `settles`, by the account alone (`lost_fills.settle`).
 """
 
@@ -20,7 +20,7 @@ __all__ = ["contradicts_itself", "fault_of", "fault_of_fill", "settle", "take"]
 def contradicts_itself(
     state: m.OrderState, quantity: float | None, filled: float, tolerance: float
 ) -> bool:
-    """Whether the state that a venue tells cannot go with the quantities it tells with it.
+    """Whether a reported state contradicts the quantities reported with it.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def contradicts_itself(
 
 
 def fault_of(child: Child, state: m.OrderState, quantity: float | None, filled: float) -> str:
-    """Return what contradicts itself, or what is known of the order, in a word about it, or ""."""
+    """Return how a report contradicts itself, or what is known of the order, or ""."""
     whole, tolerance = quantity or child.quantity, child.tolerance
     reported = f"{state} with {filled:.12g} executed of {whole:.12g}"
     if contradicts_itself(state, whole, filled, tolerance):
@@ -60,7 +60,7 @@ def fault_of(child: Child, state: m.OrderState, quantity: float | None, filled: 
 
 
 def fault_of_fill(child: Child, fill: m.Filled) -> str:
-    """Return what contradicts itself in the report of an execution, or ""."""
+    """Return how the report of an execution contradicts itself, or ""."""
     if fill.cumulative is None or fill.quantity <= fill.cumulative + child.tolerance:
         return ""
     return (
@@ -72,7 +72,7 @@ def fault_of_fill(child: Child, fill: m.Filled) -> str:
 def take(
     lifecycle: OrderLifecycle, child: Child, state: m.OrderState | None, why: str, now_ns: int
 ) -> None:
-    """Take in a word that contradicts itself: report it, ask, and book nothing."""
+    """Process a contradictory report: report it, query, and book nothing."""
     if not child.contradiction:
         text = f"{child.client_id}: the venue says {why}; nothing of that is taken"
         if not child.is_final:
@@ -97,7 +97,7 @@ def take(
 
 
 def settle(lifecycle: OrderLifecycle, k: int, gap: float, asked_ns: int, now_ns: int) -> None:
-    """Let go of contradictions that a read of the order and one of the account do not bear out."""
+    """Clear contradictions that a read of the order and one of the account do not confirm."""
     if abs(gap) > lifecycle.instrument(k).lot:
         return
     for name in list(lifecycle.records.live):

@@ -67,7 +67,7 @@ def _has_id(fill: m.Filled) -> bool:
 
 
 def _fault(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_ns: int) -> str:
-    """Return why an execution cannot be of its order, or ""."""
+    """Return why an execution cannot belong to its order, or ""."""
     return (
         _order_fault(child, fill)
         or _time_fault(lifecycle, child, fill)
@@ -76,7 +76,7 @@ def _fault(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_ns: int)
 
 
 def _time_fault(lifecycle: OrderLifecycle, child: Child, fill: m.Filled) -> str:
-    """Return why an execution that a list shows cannot be of its order at its time, or ""."""
+    """Return why an execution of a list cannot belong to its order by its time, or ""."""
     if not fill.listed:
         return ""
     skewed = any(guard.rule == "clock_skew" for guard in lifecycle.guards.active())
@@ -90,7 +90,7 @@ def _time_fault(lifecycle: OrderLifecycle, child: Child, fill: m.Filled) -> str:
 
 
 def _price_fault(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_ns: int) -> str:
-    """Return why an execution cannot be at its price, or ""."""
+    """Return why the price of an execution is impossible, or ""."""
     limit, price = child.limit_price, fill.price
     if limit is not None and (price - limit) * child.sign > ROUNDED * limit:
         return f"{price:.12g} is worse than its limit of {limit:.12g}"
@@ -122,7 +122,7 @@ def _order_fault(child: Child, fill: m.Filled) -> str:
 def _dispute(
     lifecycle: OrderLifecycle, child: Child, fill: m.Filled, why: str, now_ns: int
 ) -> None:
-    """Keep an execution apart, block entries and ask: the order, its executions, the account."""
+    """Hold an execution back, block entries, and query the order, its executions, the account."""
     k, disputes = child.symbol, lifecycle.records.disputes.setdefault(child.symbol, [])
     known = next((each for each in disputes if _is_same(each.fill, fill)), None)
     if known is not None and (known.fill.listed or not fill.listed):
@@ -151,13 +151,13 @@ def _is_same(one: m.Filled, other: m.Filled) -> bool:
 
 
 def _open(lifecycle: OrderLifecycle, k: int) -> list[Disputed]:
-    """Return what is disputed of a symbol and neither booked nor left out."""
+    """Return the disputed executions of a symbol that are neither booked nor dropped."""
     disputes = lifecycle.records.disputes.get(k, ())
     return [each for each in disputes if not each.settled and not each.booked_price]
 
 
 def _ask(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
-    """Ask for the executions and for the account, and again after a growing pause."""
+    """Query the executions and the account, and again after a growing pause."""
     records = lifecycle.records
     for each in _open(lifecycle, k)[:1]:
         child = records.children.get(each.client_id)
@@ -175,7 +175,7 @@ def _ask(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
 
 
 def tick(lifecycle: OrderLifecycle, now_ns: int) -> None:
-    """Judge what is disputed by the prices known now, and ask again for the rest."""
+    """Check disputed executions against the prices known now, and query the rest again."""
     for k, next_ns in list(lifecycle.records.dispute_next_ns.items()):
         if next_ns <= now_ns:
             _judge_again(lifecycle, k, now_ns)
@@ -190,12 +190,12 @@ def next_time_ns(lifecycle: OrderLifecycle, now_ns: int, next_ns: int) -> int:
 
 
 def reconsider(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
-    """Judge again what is disputed of a child that turned out to be another order."""
+    """Check again the disputed executions of a child that turned out to be another order."""
     _judge_again(lifecycle, child.symbol, now_ns, child.client_id)
 
 
 def _judge_again(lifecycle: OrderLifecycle, k: int, now_ns: int, client_id: str = "") -> bool:
-    """Book what is disputed of a symbol, or of one child, and can be by what is known now."""
+    """Book the disputed executions of a symbol, or of one child, that are plausible now."""
     booked = False
     for each in _open(lifecycle, k):
         child = lifecycle.records.children.get(each.client_id)
@@ -240,7 +240,7 @@ def settle(
     asked_ns: int,
     now_ns: int,
 ) -> bool:
-    """Settle what is disputed by a read of the account; return whether executions were booked.
+    """Resolve disputed executions by a read of the account; return whether any was booked.
 
     Parameters
     ----------
@@ -279,13 +279,13 @@ def settle(
 
 
 def _net(fill: m.Filled, base: str) -> float:
-    """Return what an execution moved in the base currency."""
+    """Return the signed change of an execution in the base currency."""
     moved = fill.quantity if fill.side == "buy" else -fill.quantity
     return moved - (fill.fee if fill.fee_currency == base else 0.0)
 
 
 def _book(lifecycle: OrderLifecycle, k: int, held: list[Disputed], now_ns: int) -> bool:
-    """Book what the account shows to have happened; False while prices may still explain one."""
+    """Book the executions that the account confirms; False while prices may still explain one."""
     children = lifecycle.records.children
     wrong = [
         one for one in held
@@ -312,7 +312,7 @@ def _book(lifecycle: OrderLifecycle, k: int, held: list[Disputed], now_ns: int) 
 
 
 def accepted_price(lifecycle: OrderLifecycle, child: Child) -> float:
-    """Return the last known price, or the limit of an order where that is better for it."""
+    """Return the last known price, or the limit of an order if that is better for it."""
     price, limit = lifecycle.checks.symbols[child.symbol].price, child.limit_price
     if limit is not None and (price <= 0.0 or (price - limit) * child.sign > 0.0):
         return limit
@@ -320,7 +320,7 @@ def accepted_price(lifecycle: OrderLifecycle, child: Child) -> float:
 
 
 def accept_all(lifecycle: OrderLifecycle) -> None:
-    """Leave out everything that is disputed: a person has resumed."""
+    """Drop all disputed executions after an operator's resume."""
     for disputes in lifecycle.records.disputes.values():
         for each in disputes:
             each.settled = True

@@ -14,7 +14,7 @@ DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 class Name(NamedTuple):
-    """What an id of ours says. `parent` is -1 for a protective stop, else `symbol` is -1."""
+    """The parts of a client id. `parent` is -1 for a protective stop, else `symbol` is -1."""
 
     parent: int
     symbol: int
@@ -22,7 +22,7 @@ class Name(NamedTuple):
 
 
 def base36(number: int) -> str:
-    """Write a number that is not negative with digits and small letters."""
+    """Return a non-negative number in base 36."""
     if number < 36:
         return DIGITS[number]
     digits = DIGITS[number % 36]
@@ -42,7 +42,7 @@ def stop_id(tag: str, symbol: int, number: int) -> str:
 
 
 def parse(tag: str, client_id: str) -> Name | None:
-    """Read an id of ours; None where it does not carry the tag or was not made here."""
+    """Parse a client id; None if it lacks the tag or was not made here."""
     if not client_id.startswith(tag):
         return None
     parts = client_id[len(tag) :].split("-")

@@ -37,7 +37,7 @@ LONGEST_READ_NS = 60 * SECOND_NS
 
 
 class OrderLifecycle:
-    """The records of the order manager, and the commands it has issued since it was last asked."""
+    """The records of the order manager, and the commands issued since the last call."""
 
     def __init__(
         self, tag: str, checks: Checks, guards: Guards, position: Callable[[int], float],
@@ -212,7 +212,7 @@ class OrderLifecycle:
             self.send_cancel(child, now_ns)
 
     def send_cancel(self, child: Child, now_ns: int) -> None:
-        """Send a DELETE where one is requested, none is on its way and the order was seen since."""
+        """Send a DELETE if one is requested, none is in flight and the order was seen since."""
         killing = self.records.kill == "cancelling" and child.sent_ns <= self.records.kill_ns
         if (
             not child.cancels or child.is_final or child.delete_ns or child.claim is not None

@@ -28,7 +28,7 @@ def _lost(lifecycle: OrderLifecycle, k: int) -> list[Child]:
 
 
 def tick(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
-    """Block entries once executions are missing for a moment; ask for the account ever again."""
+    """Block entries after executions are missing for a moment; query the account repeatedly."""
     if not child.missing_ns or now_ns < child.missing_ns + lifecycle.timing.query_first_ns:
         return
     if not child.lost:
@@ -51,12 +51,12 @@ def tick(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
 
 
 def read(lifecycle: OrderLifecycle, k: int, quantity: float, asked_ns: int) -> None:
-    """Take in what the account holds of a symbol (base, signed)."""
+    """Set the account's position of a symbol (base, signed)."""
     lifecycle.records.held[k] = quantity, asked_ns
 
 
 def let_exit_pass(lifecycle: OrderLifecycle, stop: Child, now_ns: int) -> bool:
-    """Whether an exit may leave though a stop is reported filled: the account holds something.
+    """Whether an exit may be sent though a stop is reported filled: the account holds units.
 
     The stop is cancelled once, since a stop that still rests locks the units to be sold.
     """
@@ -89,7 +89,7 @@ def _cancel(lifecycle: OrderLifecycle, child: Child) -> None:
 def settle(
     lifecycle: OrderLifecycle, k: int, base: str, gap: float, asked_ns: int, now_ns: int
 ) -> bool:
-    """Decide by a read of the account what became of executions that nobody can find.
+    """Resolve executions that cannot be found, by a read of the account.
 
     Parameters
     ----------
@@ -144,13 +144,13 @@ def _missing(child: Child) -> float:
 
 
 def _explains(gap: float, moved: float, lot: float) -> bool:
-    """Whether executions explain a gap; a fee may have been taken of what was bought."""
+    """Whether executions explain a difference; a fee may have been deducted in the base."""
     fee = LARGEST_FEE * max(0.0, moved)
     return -lot - fee <= gap - moved <= lot
 
 
 def _gone(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
-    """Go on as if the venue had not reported the missing executions."""
+    """Drop the missing executions: the order counts as gone."""
     text = f"{child.client_id}: {_missing(child):.12g} reported filled is not in the account"
     if child.contradicted_ns:
         text = f"{child.client_id}: reported {child.contradiction}; the account shows nothing of it"
@@ -170,7 +170,7 @@ def _gone(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
 
 
 def _book(lifecycle: OrderLifecycle, child: Child, base: str, moved: float, now_ns: int) -> None:
-    """Book what the account shows, at the price that is known; a person should look."""
+    """Book what the account shows, at the known price, and block entries until a resume."""
     k, missing, lot = child.symbol, _missing(child), lifecycle.instrument(child.symbol).lot
     part = moved < (1.0 - (LARGEST_FEE if child.sign > 0 else 0.0)) * missing - lot
     quantity = moved if part else missing
@@ -193,7 +193,7 @@ def _book(lifecycle: OrderLifecycle, child: Child, base: str, moved: float, now_
 
 
 def accept_all(lifecycle: OrderLifecycle) -> None:
-    """Let go, at the next read of the account that decides nothing: a person has resumed."""
+    """Drop missing executions at the next inconclusive read, after an operator's resume."""
     for name in lifecycle.records.live:
         child = lifecycle.records.children[name]
         child.accepted = child.accepted or child.lost

@@ -68,7 +68,7 @@ class Orders:
     # ------------------------------------------------------------------ requests
 
     def place(self, parent: Parent, now_ns: int) -> None:
-        """Take an order of the strategy; `proceed` sends it, lets it wait or ends it."""
+        """Queue an order of the strategy; `proceed` sends it, lets it wait or ends it."""
         records, self._lifecycle.dirty = self._lifecycle.records, True
         assert parent.number > records.highest, f"order {parent.number} was placed before"
         assert parent.quantity != 0.0, f"order {parent.number} has no quantity"
@@ -87,14 +87,14 @@ class Orders:
         records.queues.setdefault(parent.symbol, []).append(parent.number)
 
     def request_cancel(self, number: int, reason: str, now_ns: int) -> None:
-        """Cancel what works for a parent, and send nothing more for it."""
+        """Cancel the working children of a parent, and send nothing more for it."""
         work = self._lifecycle.records.works.get(number)
         if work is not None:
             self._lifecycle.dirty = True
             sending.request_cancel(self._lifecycle, work, reason, now_ns)
 
     def amend(self, number: int, price: float, now_ns: int) -> bool:
-        """Move the limit of a resting order; False where it does not rest, or not now."""
+        """Move the limit of a resting order; return False if it does not rest, or not now."""
         work, self._lifecycle.dirty = self._lifecycle.records.works.get(number), True
         return work is not None and sending.reprice(self._lifecycle, work, price, now_ns)
 
@@ -107,7 +107,7 @@ class Orders:
         stops.request(self._lifecycle, k, quantity, trigger, trace)
 
     def halt(self, now_ns: int, *, flattens: bool = False) -> None:
-        """Drop what was not sent; cancel everything until the venue shows nothing of ours.
+        """Drop unsent orders; cancel until the venue shows no order of the run.
 
         `flattens` says that positions are closed as well; a plain halt after it weakens nothing.
         """
@@ -121,20 +121,20 @@ class Orders:
             sending.request_cancel(lifecycle, work, "operator_halt", now_ns)
 
     def resume(self) -> None:
-        """Let orders go again after a halt: a person has said so."""
+        """Allow orders again after an operator's resume."""
         self._lifecycle.records.kill = ""
         self._lifecycle.records.kill_flattens = False
         self._lifecycle.dirty = True
 
     def touch(self, k: int) -> None:
-        """The position of a symbol has changed by something that is not an order."""
+        """Record that the position of a symbol has changed other than by an order."""
         self._lifecycle.touched.add(k)
         self._lifecycle.dirty = True
 
     # ------------------------------------------------------------------ facts
 
     def handle(self, event: m.Event) -> None:
-        """Take in an event; those that concern no order change nothing."""
+        """Process an event; events that concern no order have no effect."""
         if isinstance(event, m.Quoted):
             self.quoted(event)
             return
@@ -164,7 +164,7 @@ class Orders:
                 self._operated(event)
 
     def quoted(self, event: m.Quoted) -> None:
-        """Take in a quote; what rests at the best price may follow it."""
+        """Process a quote; orders that rest at the best price may follow it."""
         lifecycle, records = self._lifecycle, self._lifecycle.records
         records.quotes[event.symbol] = (event.bid, event.ask, event.at_ns)
         if records.works:
@@ -184,14 +184,14 @@ class Orders:
     # ------------------------------------------------------------------ what follows
 
     def proceed(self, now_ns: int, apply: Callable[[Outcome], None]) -> list[m.Command]:
-        """Tell every outcome, then send what may be sent; return what must be done.
+        """Pass every outcome to `apply`; return the commands of the orders that may be sent.
 
         Parameters
         ----------
         now_ns
             Wall time.
         apply
-            Told each outcome in order; when it returns, `position` holds the fill.
+            Called with each outcome in order; when it returns, `position` includes the fill.
         """
         lifecycle = self._lifecycle
         records = lifecycle.records
@@ -218,7 +218,7 @@ class Orders:
         return commands
 
     def _tick(self, now_ns: int) -> None:
-        """Do what is due."""
+        """Run the timers that have expired."""
         lifecycle, records = self._lifecycle, self._lifecycle.records
         if records.woken_ns <= now_ns:
             records.woken_ns = 0
@@ -240,7 +240,7 @@ class Orders:
             disputes.tick(lifecycle, now_ns)
 
     def _kill(self, now_ns: int) -> None:
-        """Cancel everything, look, and come back for it."""
+        """Cancel all orders, query them, and repeat."""
         lifecycle, records = self._lifecycle, self._lifecycle.records
         symbols = tuple(range(len(lifecycle.checks.symbols)))
         entries: tuple[m.Cancel, ...] = ()
@@ -266,7 +266,7 @@ class Orders:
                 child.cancels = True
 
     def _wake(self, now_ns: int) -> None:
-        """Ask for the next tick, where it is earlier than the one already asked for."""
+        """Request the next tick, if it is earlier than the one already requested."""
         lifecycle, records = self._lifecycle, self._lifecycle.records
         next_ns = records.woken_ns or NEVER_NS
         asked_ns = next_ns
@@ -313,7 +313,7 @@ class Orders:
     def settle_disputes(
         self, k: int, base: str, gap: float, tolerance: float, asked_ns: int, now_ns: int
     ) -> bool:
-        """Settle disputed and missing executions of a symbol by what the account holds more.
+        """Resolve disputed and missing executions of a symbol by the account's difference.
 
         Returns whether some were booked: then `gap` is no more what it was. See `disputes.settle`.
         """
@@ -324,7 +324,7 @@ class Orders:
         return lost_fills.settle(lifecycle, k, base, gap, asked_ns, now_ns)
 
     def account_holds(self, k: int, quantity: float | None) -> None:
-        """Take in that the account holds less of a symbol than is booked (base); None if not."""
+        """Record that the account holds less of a symbol than is booked (base); None if not."""
         records = self._lifecycle.records
         if quantity is not None:
             records.there[k] = quantity
@@ -336,12 +336,12 @@ class Orders:
             records.unfunded.remove(k)
 
     def band(self, k: int) -> tuple[float, float]:
-        """Return how far open orders may have moved a position without our knowing: low, high."""
+        """Return how far unreported fills of open orders may have moved a position: low, high."""
         buys, sells = self._lifecycle.open_quantity(k)
         return -sells, buys
 
     def lags(self, k: int, asked_ns: int, others: Sequence[Fill] = ()) -> list[tuple[float, float]]:
-        """Return how far from ours a right read of the account may be that lags: low, high, each.
+        """Return how far a stale but correct read of the account may differ: low, high, each.
 
         It was asked for at a time and shows the account as it stood at one instant since then,
         or up to `Timing.settles_ns` before; `others` are fills of other strategies since then.
@@ -350,11 +350,11 @@ class Orders:
         return lately.lags(self.settled_ns(asked_ns), others)
 
     def settled_ns(self, asked_ns: int) -> int:
-        """Return up to when a read that was asked for at a time shows everything."""
+        """Return the time up to which a read requested at a time is complete."""
         return asked_ns - self._lifecycle.timing.settles_ns
 
     def unread(self, k: int, asked_ns: int) -> tuple[tuple[float, float], tuple[Fill, ...]]:
-        """Return what other strategies must allow for of ours when they compare the account.
+        """Return the unreported amounts that other strategies must allow for in their comparison.
 
         It is what open orders may have moved without our knowing, low and high (as good as
         endless where fills were too many to keep), and the fills of `lags`.
@@ -367,17 +367,17 @@ class Orders:
         return (-sells, buys), tuple(each for each in lately.fills if each[0] >= since_ns)
 
     def protected(self, k: int) -> bool:
-        """Whether a stop stands at the venue; where none does, the engine's own test acts."""
+        """Whether a stop rests at the venue; if none does, the engine tests the level."""
         child = stops.standing(self._lifecycle, k)
         return child is not None and child.exists and not child.cancels and not child.lost
 
     def wants(self, client_id: str) -> bool:
-        """Whether a child that has not left yet still should, as far as is known now."""
+        """Whether a child that was not sent yet is still valid."""
         child = self._lifecycle.records.children.get(client_id)
         return child is None or sending.is_unblocked(self._lifecycle, child)
 
     def unsettled(self) -> list[str]:
-        """Return the client ids of everything that is not final."""
+        """Return the client ids of all orders that are not final."""
         return list(self._lifecycle.records.live)
 
     def working(self, number: int) -> bool:
@@ -386,19 +386,19 @@ class Orders:
 
     @property
     def records(self) -> Records:
-        """Everything that is remembered; to look at, not to change."""
+        """Return the records, for reading only."""
         return self._lifecycle.records
 
     # ------------------------------------------------------------------ what is kept
 
     def snapshot(self) -> bytes:
-        """Return everything that is remembered. Taken after `proceed`, when nothing waits."""
+        """Return all state. To be called after `proceed`, when nothing waits."""
         assert not self._lifecycle.commands, "commands were not taken"
         assert not self._lifecycle.outcomes, "outcomes were not taken"
         return msgspec.msgpack.encode(self._lifecycle.records)
 
     def restore(self, data: bytes) -> None:
-        """Take the place of the orders that gave a snapshot."""
+        """Restore a snapshot of the orders."""
         self._lifecycle.records = msgspec.msgpack.decode(data, type=Records)
         self._lifecycle.dirty = True
         self._lifecycle.touched = set(range(len(self._lifecycle.checks.symbols)))

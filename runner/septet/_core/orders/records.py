@@ -52,7 +52,7 @@ def tolerated(quantity: float, lot: float) -> float:
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
-    """How long everything may take (wall time), and what the venue can do.
+    """Time limits (wall time), and capabilities of the venue.
 
     Attributes
     ----------
@@ -145,7 +145,7 @@ class Parent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Work(msgspec.Struct, kw_only=True, gc=False):
-    """A parent that is not ended: what was done for it, and what is next.
+    """State of a parent that has not ended.
 
     `rejected` is why a change of its price was rejected last, so that it is reported once.
     """
@@ -173,7 +173,7 @@ class Work(msgspec.Struct, kw_only=True, gc=False):
 
 
 class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
-    """One request at the venue. Times of 0 mean never, or not waited for.
+    """One request at the venue. Times of 0 mean never, or not scheduled.
 
     `reported_ns` is when the venue last reported a larger executed quantity than was known, `lost`
     that those executions are missing, `accepted` that a person has resumed since, `presumed` that
@@ -246,17 +246,17 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
 
     @property
     def rest(self) -> float:
-        """What may still be filled."""
+        """The unfilled quantity."""
         return max(0.0, self.quantity - self.counted)
 
     @property
     def full(self) -> bool:
-        """Whether the counted fills are all there can be."""
+        """Whether the counted fills complete the order."""
         return self.counted >= self.quantity - self.tolerance
 
 
 class Protection(msgspec.Struct, kw_only=True):
-    """The protective stop of a symbol: what is requested, and what stands at the venue.
+    """The protective stop of a symbol: the request, and the order at the venue.
 
     `quantity` is the signed position to protect. `stands` is what the newest child was sent with;
     `unplaced` why none can stand, so that it is said once.
@@ -298,7 +298,7 @@ class Booked(msgspec.Struct, frozen=True):
 
 
 class Disputed(msgspec.Struct, kw_only=True):
-    """An execution that cannot be of its order, and is not booked.
+    """An execution that cannot belong to its order, and is not booked.
 
     `settled` once the account has shown, or a person has said, that there is none. `booked_price`
     is the price at which it was booked all the same, where the account holds it and its own price
@@ -314,7 +314,7 @@ class Disputed(msgspec.Struct, kw_only=True):
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """A parent is done: nothing more is sent for it. `filled` is unsigned."""
+    """A parent has ended: nothing more is sent for it. `filled` is unsigned."""
 
     parent: int
     symbol: int
@@ -351,7 +351,7 @@ class ThirdPartyActivity(msgspec.Struct, frozen=True):
 
 
 class Foreign(msgspec.Struct, frozen=True):
-    """An order with our mark that we have never sent: an older backup, or a second instance."""
+    """An order with the run's tag that was never sent: an older backup, or a second instance."""
 
     symbol: int
     client_id: str
@@ -363,7 +363,7 @@ Kill = Literal["", "cancelling", "done"]
 
 
 class Lately(msgspec.Struct, array_like=True):
-    """Fills of a symbol that a lagging read of the account may not show.
+    """Recent fills of a symbol that a stale read of the account may not show.
 
     Each is when it was booked (when it happened, if a list showed it), when it happened at the
     venue, what it moved (signed), and what a fee in the base currency may have taken of that.
@@ -388,7 +388,7 @@ class Lately(msgspec.Struct, array_like=True):
             del fills[:old]
 
     def lags(self, since_ns: int, others: Sequence[Fill] = ()) -> list[tuple[float, float]]:
-        """Return where the position was since a wall time, relative to now: bounds, each instant.
+        """Return the position at each instant since a wall time, relative to now, as bounds.
 
         Fills go back in the venue's order; of those of one instant any may have come first.
         With fills of other strategies it is the position of all of them.
@@ -412,7 +412,7 @@ class Lately(msgspec.Struct, array_like=True):
 
 
 class Records(msgspec.Struct, kw_only=True):
-    """Everything the order manager knows."""
+    """All state of the order manager."""
 
     works: dict[int, Work] = {}
     queues: dict[int, list[int]] = {}

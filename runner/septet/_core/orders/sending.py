@@ -41,7 +41,7 @@ def end(lifecycle: OrderLifecycle, work: Work, state: m.OrderState, reason: str)
 
 
 def request_cancel(lifecycle: OrderLifecycle, work: Work, reason: str, now_ns: int) -> None:
-    """Cancel what works for a parent; where nothing does, it ends at once."""
+    """Cancel the working children of a parent; without one it ends at once."""
     work.cancelled = work.cancelled or reason
     children = _children(lifecycle, work)
     for child in children:
@@ -96,7 +96,7 @@ def _follow(lifecycle: OrderLifecycle, work: Work, child: Child, now_ns: int) ->
 
 
 def _retry(lifecycle: OrderLifecycle, work: Work, child: Child, now_ns: int) -> None:
-    """Send a reduction again: at once where it got on, else after a growing pause."""
+    """Send a reduction again: at once if it made progress, else after a growing pause."""
     timing = lifecycle.timing
     if child.state == "filled":
         work.tries = 0
@@ -117,7 +117,7 @@ def _retry(lifecycle: OrderLifecycle, work: Work, child: Child, now_ns: int) -> 
 
 
 def advance(lifecycle: OrderLifecycle, now_ns: int) -> bool:
-    """Send what may be sent; return whether a parent ended, which may let others go."""
+    """Send the orders that may be sent; return whether a parent ended, which may release others."""
     moved = False
     for k in list(lifecycle.records.queues):
         moved |= _advance(lifecycle, k, now_ns)
@@ -160,7 +160,7 @@ def _advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> bool:
 
 
 def _waits(lifecycle: OrderLifecycle, work: Work) -> bool:
-    """Return whether an entry waits for what was on its way before, or a stop's executions."""
+    """Return whether an entry waits for earlier in-flight orders, or a stop's executions."""
     records, stop = lifecycle.records, stops.standing(lifecycle, work.parent.symbol)
     if stop is not None and stop.missing_ns and not stop.lost:
         return True
@@ -170,12 +170,12 @@ def _waits(lifecycle: OrderLifecycle, work: Work) -> bool:
 
 
 def _turn(work: Work) -> tuple[bool, int]:
-    """Order in which parents of a symbol go: reductions first, then the older one."""
+    """Sort key of the parents of a symbol: reductions first, then the older one."""
     return not work.parent.reduces, work.parent.number
 
 
 def _cancel_resting(lifecycle: OrderLifecycle, work: Work, live: list[Child], now_ns: int) -> None:
-    """Cancel resting orders that block a reduction, with an alarm where that takes too long."""
+    """Cancel resting orders that block a reduction, with an alarm if that takes too long."""
     for child in live:
         other = lifecycle.records.works.get(child.parent)
         if child.kind != "market":
@@ -186,7 +186,7 @@ def _cancel_resting(lifecycle: OrderLifecycle, work: Work, live: list[Child], no
 
 
 def _send(lifecycle: OrderLifecycle, work: Work, now_ns: int) -> bool:
-    """Size, check and send the next child of a parent, or end it; True where it ended."""
+    """Size, check and send the next child of a parent, or end it; return True if it ended."""
     parent, k, sign = work.parent, work.parent.symbol, work.parent.sign
     quantity, rest = _size(lifecycle, work, sign)
     state: m.OrderState
@@ -216,7 +216,7 @@ def _rejection(
     lifecycle: OrderLifecycle, parent: Parent, quantity: float, rest: float, limit: float | None,
     trigger: float | None, now_ns: int, *, changes: bool, replaces: float = 0.0,
 ) -> str:  # fmt: skip
-    """Return what keeps a child, new or changed, from leaving, or ""."""
+    """Return what prevents a child, new or changed, from being sent, or ""."""
     lifecycle.report_exposure()
     reason, k = "", parent.symbol
     if not parent.reduces:
@@ -228,7 +228,7 @@ def _rejection(
 
 
 def _size(lifecycle: OrderLifecycle, work: Work, sign: int) -> tuple[float, float]:
-    """Return how much to send, and the most it may be; 0 where nothing is left."""
+    """Return the quantity to send, and its maximum; 0 if nothing is left."""
     parent, k = work.parent, work.parent.symbol
     instrument, price = lifecycle.instrument(k), lifecycle.checks.symbols[k].price
     rest = abs(parent.quantity) - work.filled
@@ -247,7 +247,7 @@ def _size(lifecycle: OrderLifecycle, work: Work, sign: int) -> tuple[float, floa
 def _prices(
     lifecycle: OrderLifecycle, work: Work, sign: int, now_ns: int
 ) -> tuple[m.OrderKind | None, float | None, float | None]:
-    """Return kind, limit and trigger of the next child; no kind where the market ran away."""
+    """Return kind, limit and trigger of the next child; no kind if the price moved too far."""
     parent = work.parent
     tick = lifecycle.checks.symbols[parent.symbol].instrument.tick
     if parent.patience_ns > 0 and parent.kind == "market":
@@ -277,7 +277,7 @@ def _prices(
 
 
 def _dear(work: Work, price: float) -> bool:
-    """Whether a price is further from the decision's than an entry may pay."""
+    """Whether a price is further from the decision price than `max_slippage` allows."""
     parent = work.parent
     if parent.reduces or parent.max_slippage <= 0.0 or parent.decided_price <= 0.0:
         return False
@@ -315,7 +315,7 @@ def _stopped(lifecycle: OrderLifecycle, work: Work, reason: str, now_ns: int) ->
 
 
 def is_unblocked(lifecycle: OrderLifecycle, child: Child) -> bool:
-    """Whether nothing cancels or blocks a child; a reduction, a flip too, no guard holds up."""
+    """Whether nothing cancels or blocks a child; guards never block a reduction or a flip."""
     if child.reduces or child.protects:
         return True
     if child.cancels or lifecycle.records.kill:
@@ -368,7 +368,7 @@ def _new(
     lifecycle: OrderLifecycle, work: Work, kind: m.OrderKind, quantity: float, limit: float | None,
     trigger: float | None, now_ns: int,
 ) -> Child:  # fmt: skip
-    """Make a child with an id that was never given out; it is on its way from here on."""
+    """Create a child with a new id; it is in flight from here on."""
     parent, timing, records = work.parent, lifecycle.timing, lifecycle.records
     work.children += 1
     # An old copy of the journal knows less than the venue: ids seen there are taken.

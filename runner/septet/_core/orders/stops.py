@@ -1,4 +1,4 @@
-"""The protective stop that the venue holds: at most one for a symbol, as large as the position."""
+"""The protective stop at the venue: at most one per symbol, as large as the position."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from septet._core.orders.records import SECOND_NS, Child, Protection, StopEnded,
 __all__ = ["advance", "finished", "request", "standing"]
 
 STOOD_NS = 60 * SECOND_NS
-"""A stop that stood this long begins again with the shortest pause."""
+"""After resting this long, a stop begins again with the shortest pause."""
 
 
 def request(lifecycle: OrderLifecycle, k: int, quantity: float, trigger: float, trace: str) -> None:
@@ -50,7 +50,7 @@ def standing(lifecycle: OrderLifecycle, k: int) -> Child | None:
 
 
 def _target(lifecycle: OrderLifecycle, k: int, stop: Protection, position: float) -> float:
-    """Return how much of a position to protect now; 0 where there can be no stop."""
+    """Return how much of a position to protect now; 0 if no stop is possible."""
     records, instrument = lifecycle.records, lifecycle.instrument(k)
     queue = records.queues.get(k, ())
     if records.kill or stop.triggered or any(records.works[n].parent.reduces for n in queue):
@@ -66,7 +66,7 @@ def _target(lifecycle: OrderLifecycle, k: int, stop: Protection, position: float
 
 
 def _report_too_small(lifecycle: OrderLifecycle, k: int, stop: Protection, position: float) -> None:
-    """Say that a position that can be sold now is worth too little at the level of its stop."""
+    """Report that a position that can be sold now is worth too little at its stop level."""
     instrument, price = lifecycle.instrument(k), lifecycle.checks.symbols[k].price
     quantity = floor_to_lot(min(abs(stop.quantity), abs(position)), instrument.lot)
     if (
@@ -79,7 +79,7 @@ def _report_too_small(lifecycle: OrderLifecycle, k: int, stop: Protection, posit
 
 
 def _report_partial(lifecycle: OrderLifecycle, k: int, stop: Protection, target: float) -> None:
-    """Say that a stop covers less than what is held: the venue takes no more in one order."""
+    """Report that a stop covers less than the position: the venue limits the order size."""
     held = floor_to_lot(
         min(abs(stop.quantity), abs(lifecycle.reducible(k))), lifecycle.instrument(k).lot
     )
@@ -90,7 +90,7 @@ def _report_partial(lifecycle: OrderLifecycle, k: int, stop: Protection, target:
 
 
 def advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
-    """Bring the stop of a symbol to what is requested."""
+    """Place, replace or cancel the stop of a symbol as requested."""
     stop = lifecycle.records.stops[k]
     child = standing(lifecycle, k)
     if child is not None and (
@@ -174,7 +174,7 @@ def _submit(
 
 
 def finished(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
-    """Decide what follows when a stop is final; until another stands, the engine's test does."""
+    """Decide what follows when a stop is final; until another rests, the engine tests the level."""
     stop = lifecycle.records.stops[child.symbol]
     if stop.child != child.client_id:
         return

@@ -14,12 +14,12 @@ _TEXT = (
 
 
 def patience_ns(lifecycle: OrderLifecycle, work: Work) -> int:
-    """Return after how long a wait is said again: each time twice as long as before."""
+    """Return after how long a wait is reported again: each time twice as long as before."""
     return lifecycle.timing.wait_alarm_ns << min(work.alarms, 20)
 
 
 def wait(lifecycle: OrderLifecycle, work: Work, child: Child, now_ns: int) -> None:
-    """Let a reduction wait for an order, and alarm when that takes too long."""
+    """Make a reduction wait for an order, with an alarm if that takes too long."""
     work.waiting_ns = work.waiting_ns or now_ns
     if now_ns - work.waiting_ns >= patience_ns(lifecycle, work):
         work.alarms += 1
