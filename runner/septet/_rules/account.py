@@ -1,4 +1,4 @@
-"""The account at a decision time: equity, its peak, and what is kept of the curve."""
+"""The account at a decision time: equity, its peak, and the stored curve."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["amount", "list_all", "list_held", "mark", "raise_peaks", "revalue", 
 
 @kernel
 def watch(now_ns, run: Run):
-    """Count the orders of a minute of market time anew when another one has begun."""
+    """Reset the count of orders when a new minute of market time has begun."""
     minute = now_ns // 60_000_000_000
     if minute != run.minute:
         run.minute = minute
@@ -29,7 +29,7 @@ def list_all(run: Run):
 
 @kernel
 def list_held(run: Run):
-    """List the symbols of which something is held, dust included; return how many."""
+    """List the symbols with a position, dust included; return how many."""
     held = 0
     if not ONE_SYMBOL:
         for k in range(SYMBOLS):
@@ -47,7 +47,7 @@ def amount(k, run: Run):
 
 @kernel
 def raise_peaks(equity, run: Run):
-    """The peak follows equity, and so does that of each halt which asks for it."""
+    """Raise the peak to equity, and the peak of each halt that uses one."""
     if equity > run.peak:
         run.peak = equity
     for halt in HALTS:
@@ -57,7 +57,7 @@ def raise_peaks(equity, run: Run):
 
 @kernel
 def mark(t, held, run: Run):
-    """Step 6: one equity for all of T."""
+    """Step 6: compute the equity of T once for all symbols."""
     if ONE_SYMBOL:
         worth = amount(0, run) * run.mark[0]
         equity = run.cash + worth
@@ -98,7 +98,7 @@ def mark(t, held, run: Run):
 
 @routine
 def revalue(run: Run):
-    """Equity between two decision times; the base of the day stays."""
+    """Compute equity between two decision times; the base of the day does not change."""
     equity = run.cash
     for k in range(SYMBOLS):
         if run.units[k] != 0.0:

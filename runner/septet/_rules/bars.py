@@ -1,4 +1,4 @@
-"""What a bar that has just ended does: orders and stops meet it, funding is paid, marks move."""
+"""What follows when a bar ends: orders and stops are matched, funding is paid, marks change."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["count_down", "meet_open_alone", "meet_opens", "match_bar", "match_in
 
 @kernel
 def match_bar(t, now_ns, count, run: Run):
-    """Steps 1 and 2: the bars that just ended meet orders and stops; funding is paid."""
+    """Steps 1 and 2: match the bars that just ended with orders and stops; pay funding."""
     if FUNDED:  # what was due where a symbol had no bar, on what was held then at its last mark
         for n in range(count):
             k = 0 if ONE_SYMBOL else run.active_symbol[n]
@@ -66,7 +66,7 @@ def match_bar(t, now_ns, count, run: Run):
 
 @kernel
 def meet_open_alone(t, now_ns, run: Run):
-    """The order of the only symbol meets the open; a stop that the open jumped over comes first."""
+    """Match the order of the only symbol at the open; a stop that the open passed comes first."""
     if run.working[0] == 1:
         if PROTECTS and (
             run.open_side[0] != 0 and (run.reduces[0] == 0 or (LIQUIDATES and is_bust(0, t, run)))
@@ -82,7 +82,7 @@ def meet_open_alone(t, now_ns, run: Run):
 
 @kernel
 def meet_opens(t, now_ns, count, run: Run):
-    """Orders meet the opens of all symbols: reductions first, then entries, each by universe.
+    """Match orders at all opens: reductions first, then entries, each in universe order.
 
     A stop that an open has passed is a reduction, too; the exit of a symbol goes before its stop.
     """
@@ -110,7 +110,7 @@ def meet_opens(t, now_ns, count, run: Run):
 
 @routine
 def count_down(k, i, now_ns, run: Run):
-    """The working entry of k has lived through bar i, and through those missing before it."""
+    """Count bar i, and the missing ones before it, towards the time in force of k's entry."""
     if run.working[k] == 0 or run.reduces[k] == 1 or run.open_ns[k, i] < run.active_ns[k]:
         return
     reason = R_UNFILLED
@@ -132,7 +132,7 @@ def count_down(k, i, now_ns, run: Run):
 
 @kernel
 def match_intrabar(k, i, now_ns, run: Run):
-    """What happens inside bar i of k, and what its close changes."""
+    """Match orders and stops of k inside bar i, and apply its close."""
     if RESTS and (run.working[k] == 1 and run.order_type[k] != MARKET):
         meet_within(k, i, now_ns, run)
     if run.open_side[k] != 0:

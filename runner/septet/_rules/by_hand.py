@@ -1,4 +1,4 @@
-"""What a person, or a monitor, does to a run: plain Python, called between two decision times."""
+"""Actions of an operator or a monitor: plain Python, called between two decision times."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["cancel_by_hand", "halt_by_hand", "resume_by_hand"]
 
 @by_hand
 def halt_by_hand(code, now_ns, flatten, run: Run):
-    """Block entries and end those that work; with `flatten` 1 close every position as well.
+    """Block entries and cancel working ones; with `flatten` 1 close every position as well.
 
     Again is no different from once; it can still close what a first one left open. Returns 1 if
     no person had halted the run before.
@@ -31,7 +31,7 @@ def halt_by_hand(code, now_ns, flatten, run: Run):
 
 @by_hand
 def resume_by_hand(now_ns, run: Run):
-    """Clear every block that waits for a person, and start the peak again; 1 if one was by hand."""
+    """Clear every block that waits for a person, reset the peak; return 1 if one was by hand."""
     for halt in HALTS:
         if halt.resumes == "manual" and run.halt_is_active[halt.number] == 1:
             run.peak = run.equity
@@ -45,5 +45,5 @@ def resume_by_hand(now_ns, run: Run):
 
 @by_hand
 def cancel_by_hand(code, now_ns, run: Run):
-    """Cancel every entry that works or waits, and nothing else."""
+    """Cancel every working or queued entry, and nothing else."""
     end_and_close(2, code, now_ns, run)

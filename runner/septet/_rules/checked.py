@@ -19,7 +19,7 @@ __all__ = ["checked_level", "checked_target", "count_invalid", "is_label", "is_t
 
 @routine
 def count_invalid(rule, k, time_ns, run: Run):
-    """Count an invalid answer about k; of the same time only once, however often it is asked."""
+    """Count an invalid answer about k, once per decision time."""
     slot = CHECKED_SLOT + rule * (SYMBOLS + CHECKED_SLOTS)
     newest = slot + CHECKED_SLOTS + k
     if time_ns > run.C[newest]:
@@ -32,7 +32,7 @@ def count_invalid(rule, k, time_ns, run: Run):
 
 @kernel
 def is_true(answer, rule, k, now_ns, run: Run):
-    """Whether a rule answered that something is to be done; NaN, and any number but 0, says so."""
+    """Whether a rule's answer counts as true: any number but 0, NaN included."""
     if answer != 0.0 and answer != 1.0:
         count_invalid(rule, k, now_ns, run)
     return answer != 0.0
@@ -40,7 +40,7 @@ def is_true(answer, rule, k, now_ns, run: Run):
 
 @kernel
 def checked_level(rule, k, side, level, known, run: Run):
-    """Level of a stop; none (NaN) where it is no price that the market could reach from here.
+    """Return the level of a stop; NaN if it is not a price that the market can reach from here.
 
     It has to be a price, and worse than the best one since the entry. One that is not acts at once.
     """
@@ -55,7 +55,7 @@ def checked_level(rule, k, side, level, known, run: Run):
 
 @kernel
 def checked_target(rule, k, side, level, known, run: Run):
-    """Level of a target, as `checked_level`: a price, and better than that of the entry."""
+    """Return the level of a target, as `checked_level`: a price better than the entry's."""
     if level == level:
         beyond = side * (level - run.average_price[k]) <= 0.0
         if beyond or not 0.0 < level < math.inf:

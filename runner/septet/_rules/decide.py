@@ -1,4 +1,4 @@
-"""What a signal does to a symbol: exits at once, entries in the order of their confidence."""
+"""Turns signals into orders: exits at once, entries in the order of their confidence."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ __all__ = [
 
 @kernel
 def note(k, i, target, confidence, rejected, run: Run):
-    """Keep a signal as a code: nothing is written where there is none."""
+    """Store a signal as a code; nothing is written if there is none."""
     code = 0 if target != target else int(target) + 2
     if TABLES:
         if confidence == 1.0:
@@ -60,7 +60,7 @@ def note(k, i, target, confidence, rejected, run: Run):
 
 @kernel
 def enters_again(k, i, run: Run):
-    """Whether a signal for the side that is held enters at bar i: what is held blocks no entry.
+    """Whether a signal for the side of the position enters at bar i: the position blocks no entry.
 
     It is below the minimum notional, and its exit waits, or the signal was another one bar before.
     """
@@ -75,7 +75,7 @@ def enters_again(k, i, run: Run):
 
 @kernel
 def is_idle(k, i, run: Run):
-    """Whether the signal of bar i, which was kept before, changes nothing for k."""
+    """Whether the stored signal of bar i changes nothing for k."""
     if run.working[k] == 1 or run.exit_to_retry[k] != 0:
         return False
     if REENTRY == "rearm" and run.blocked_long[k] + run.blocked_short[k] != 0:
@@ -101,7 +101,7 @@ def decide_symbol(k, i, now_ns, run: Run):
 
 @kernel
 def act(k, i, now_ns, run: Run):
-    """The same for a signal that may change something; 1 for a candidate."""
+    """Apply a signal that may change something; return 1 for a candidate."""
     held = run.open_side[k]
     side = 1.0 * held
     if run.working[k] == 1 and run.reduces[k] == 0:
@@ -139,7 +139,7 @@ def act(k, i, now_ns, run: Run):
 
 @kernel
 def reason_to_leave(k, i, side, target, now_ns, run: Run):
-    """Reason for which what is held or sought on `side` is given up at bar i, or -1."""
+    """Return the reason to exit, or to cancel the entry, of `side` at bar i, or -1."""
     held = run.open_side[k]
     reason = -1
     if target == 0.0:
@@ -171,7 +171,7 @@ def reason_to_leave(k, i, side, target, now_ns, run: Run):
 
 @kernel
 def leave(k, i, target, confidence, reason, now_ns, run: Run):
-    """Give up an entry of k that works, and close what is held; an opposite signal may turn it."""
+    """Cancel a working entry of k and close its position; an opposite signal may reverse it."""
     held = run.open_side[k]
     if run.working[k] == 1 and run.reduces[k] == 0:
         turns = not SPOT and 1.0 * held * run.order_units[k] < 0.0
@@ -221,7 +221,7 @@ def decide(t, now_ns, count, run: Run):
 
 @routine
 def enter_all(t, now_ns, count, run: Run):
-    """Candidates in order of confidence, ties in universe order; each sees those before it.
+    """Enter the candidates by confidence, ties in universe order; each is sized after those before.
 
     A flip that is rejected whatever its size is an exit, which comes before all entries.
     """
@@ -260,7 +260,7 @@ def enter_all(t, now_ns, count, run: Run):
 
 @routine
 def funds_for_entries(now_ns, count, run: Run):
-    """What all candidates together may spend: cash, or the notional that margin allows (quote)."""
+    """Return the buying power of all candidates: cash, or notional by margin (quote)."""
     if SPOT:
         return max(0.0, buying_power(now_ns, run))
     gross, _ = gross_now(-1, run)

@@ -81,7 +81,7 @@ __all__ = [
 
 @routine
 def buying_power(now_ns, run: Run):
-    """Cash free for entries (quote), without what working orders take, with what they bring."""
+    """Return the cash free for entries (quote), net of what working orders need and bring."""
     cash = run.cash - CASH_BUFFER * run.equity if KEEPS_CASH else run.cash
     for k in range(SYMBOLS):
         if run.working[k] == 1:
@@ -223,7 +223,7 @@ def describe_entry(k, i, flips, run: Run):
 
 @kernel
 def size_asked(k, i, now_ns, run: Run):
-    """What the sizing asks for (base): above zero and finite, or nothing is entered."""
+    """Return the size requested (base): above zero and finite, or nothing is entered."""
     asked = size(k, i, now_ns, run)
     if CHECKS_SIZE and not 0.0 < asked < math.inf:
         count_invalid(CHECKED_SIZE, k, now_ns, run)
@@ -232,7 +232,7 @@ def size_asked(k, i, now_ns, run: Run):
 
 @routine
 def wanted_by_resize(k, i, now_ns, run: Run):
-    """What a position that is held lacks of its target (base), and why it may not be resized.
+    """Return how far a position is below its target (base), and why it may not be resized.
 
     Below zero it is too much; zero within the band.
     """
@@ -247,7 +247,7 @@ def wanted_by_resize(k, i, now_ns, run: Run):
 
 @routine
 def rejection_before_size(k, i, now_ns, side, run: Run):
-    """Reason for which no entry of k is considered now, whatever its size, or -1."""
+    """Return the reason to reject an entry of k whatever its size, or -1."""
     if run.blocked > 0:
         return R_HALTED
     if run.is_late == 1:
@@ -268,7 +268,7 @@ def rejection_before_size(k, i, now_ns, side, run: Run):
 
 @kernel
 def tighter(units, capped, room, reason, lot):
-    """Cap units at the lots that fit into `room`; the reason is that of the last that did."""
+    """Cap units at the lots that fit into `room`; the reason is that of the last cap."""
     if room >= units:
         return units, capped
     left = floor_units(room, lot)
@@ -279,7 +279,7 @@ def tighter(units, capped, room, reason, lot):
 
 @routine
 def cap(k, t, i, now_ns, wanted, share, run: Run):
-    """Whole lots that the limits leave of a share of what is wanted (base), and the tightest or -1.
+    """Return the lots that limits allow of a share of the request (base), and the tightest or -1.
 
     Below one it is the share of all entries of a moment that cash, or margin, pays for.
     """
@@ -308,7 +308,7 @@ def cap(k, t, i, now_ns, wanted, share, run: Run):
 
 @routine
 def rejection_of_size(k, units, capped, share, run: Run):
-    """Reason for which so many units are no order, or -1."""
+    """Return the reason to reject an order of this size, or -1."""
     if not units > 0.0:
         if share == 0.0:
             return R_CASH if SPOT else R_MARGIN
@@ -326,7 +326,7 @@ def is_price(price):
 
 @routine
 def rejection_of_wire(k, i, now_ns, side, units, run: Run):
-    """Set the prices of the order; return the reason for which it may not be sent, or -1.
+    """Set the prices of the order; return the reason to reject it, or -1.
 
     Limit and trigger lie on a tick, and are none better for us than was asked for.
     """
@@ -348,7 +348,7 @@ def rejection_of_wire(k, i, now_ns, side, units, run: Run):
 
 @routine
 def place_entry(k, i, now_ns, units, flips, run: Run):
-    """Place an entry order; a flip closes what is held with it, or before it where it rests."""
+    """Place an entry order; a flip closes the position with it, or before it if the entry rests."""
     limit_price, trigger_price = run.candidate_limit, run.candidate_trigger
     kind = MARKET
     if trigger_price == trigger_price:
@@ -381,7 +381,7 @@ def place_entry(k, i, now_ns, units, flips, run: Run):
 
 @routine
 def trim(k, i, surplus, now_ns, run: Run):
-    """Sell (or buy back) what is held of k beyond its target (base): nothing blocks a reduction."""
+    """Sell (or buy back) the position of k beyond its target (base): nothing blocks a reduction."""
     side = -1.0 if run.units[k] > 0.0 else 1.0
     units = floor_units(surplus * run.scale[k], run.lot[k])
     rejected = -1

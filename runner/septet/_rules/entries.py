@@ -1,4 +1,4 @@
-"""What the host calls of a plan: to observe times, to trade them, and to put bars into a window."""
+"""The entry points of a plan: compute features, trade times, and put bars into a window."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["observe", "push", "trade"]
 
 @entry("int64(int64, int64, int64[:, ::1])")
 def observe(t0, t1, run: Run):
-    """Advance the features over times t0 to t1 and nothing else."""
+    """Compute the features over times t0 to t1 and nothing else."""
     observe_features(t0, t1, run)
     return t1
 

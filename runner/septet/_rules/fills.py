@@ -1,4 +1,4 @@
-"""How the working order meets a bar, and what a fill of it changes."""
+"""Matches the working order with a bar, and books its fills."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ __all__ = ["execute", "fill", "meet_open", "meet_within"]
 
 @routine
 def fill(k, units, price, maker, time_ns, order_id, reason, intrabar, reference, run: Run):
-    """Book a fill of so many units; return 1 if it closed a trade, else 0."""
+    """Book a fill of some units; return 1 if it closed a trade, else 0."""
     rate = TAKER_FEE if ONE_FEE else MAKER_FEE if maker == 1 else TAKER_FEE
     if LIQUIDATES:
         charge, row = 0.0, run.log_rows
@@ -73,7 +73,7 @@ def fill(k, units, price, maker, time_ns, order_id, reason, intrabar, reference,
 
 @routine
 def execute(k, i, price, maker, time_ns, intrabar, run: Run):
-    """Fill the working order of k at a price: what position, volume and cash let through."""
+    """Fill the working order of k at a price, as far as position, volume and cash allow."""
     units = run.order_units[k]
     lot = run.lot[k]
     short = 0
@@ -122,7 +122,7 @@ def execute(k, i, price, maker, time_ns, intrabar, run: Run):
 
 @routine
 def meet_open(k, i, run: Run):
-    """The working order of k meets the open of bar i."""
+    """Match the working order of k with the open of bar i."""
     open_ns = run.open_ns[k, i]
     if open_ns < run.active_ns[k] or run.is_synthetic[k, i] == 1:
         return
@@ -156,7 +156,7 @@ def meet_open(k, i, run: Run):
 
 @routine
 def meet_within(k, i, now_ns, run: Run):
-    """The resting order of k meets the rest of bar i."""
+    """Match the resting order of k with the rest of bar i."""
     if run.open_ns[k, i] < run.active_ns[k] or run.is_synthetic[k, i] == 1:
         return
     kind = run.order_type[k]

@@ -1,4 +1,4 @@
-"""How a rule stands in a compiled plan: inlined into what calls it, or called."""
+"""How a rule is compiled in a plan: inlined into its caller, or called."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ __all__ = ["clear_halt", "end_and_close", "trip_halt", "test_halts", "test_halts
 
 @routine
 def trip_halt(h, code, value, then, t, now_ns, run: Run):
-    """A halt trips: say so, block entries, cancel and close as it says; once until cleared.
+    """Trip a halt: log it, block entries, cancel and close as it defines; once until cleared.
 
     `then` is 0 to close every position, 1 to block entries, 2 to cancel what works as well.
     """
@@ -48,7 +48,7 @@ def end_and_close(then, code, now_ns, run: Run):
 
 @routine
 def clear_halt(h, code, now_ns, run: Run):
-    """A halt is cleared: its own peak and losses in a row start again from here, no other's."""
+    """Clear a halt: only its own peak and count of losses start again."""
     run.halt_is_active[h] = 0
     run.blocked = run.blocked - 1
     run.halt_peak[h] = run.equity
@@ -58,7 +58,7 @@ def clear_halt(h, code, now_ns, run: Run):
 
 @kernel
 def test_halts(t, now_ns, run: Run):
-    """Step 6, after the mark: every halt is cleared or tested."""
+    """Step 6, after the mark: clear or test every halt."""
     equity = run.equity
     for halt in HALTS:
         if halt.resumes == "next_day":
@@ -82,7 +82,7 @@ def test_halts(t, now_ns, run: Run):
 
 @kernel
 def test_halts_between(now_ns, run: Run):
-    """A price between two decision times tests every halt; none is cleared."""
+    """Test every halt at a price between two decision times; clear none."""
     equity = run.equity
     for halt in HALTS:
         if run.halt_is_active[halt.number] == 0 and (

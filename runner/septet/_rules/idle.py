@@ -37,7 +37,7 @@ __all__ = [
 
 @kernel
 def begins(t, t1, run: Run):
-    """First time from t on, or t1, that is not like the one before: a signal, or another day."""
+    """Return the first time from t on, or t1, with a new signal or another day."""
     before = run.signal_code[0, at(t - 1)] & SIGNAL
     while t < t1:
         code = run.signal_code[0, at(t)] & SIGNAL
@@ -52,7 +52,7 @@ def begins(t, t1, run: Run):
 
 @kernel
 def find_idle_span(t, coming, t1, run: Run):
-    """First time from t on, or t1, at which more than marking can happen; and the one to come.
+    """Return the first time from t on, or t1, at which more than a mark can happen, and the next.
 
     `coming` is what the time before told: the next at which a signal begins, if that is after t.
     """
@@ -205,7 +205,7 @@ def mark_held_span(t, until, held, run: Run):
 
 @kernel
 def find_active_time(k, t, t1, run: Run):
-    """First time from t on, or t1, at which more can happen to k than a mark."""
+    """Return the first time from t on, or t1, at which more than a mark can happen to k."""
     if run.working[k] == 1 or run.exit_to_retry[k] != 0:
         return t
     if run.blocked_long[k] + run.blocked_short[k] != 0:
@@ -289,7 +289,7 @@ def match_active(t, now_ns, count, held, run: Run):
 
 @kernel
 def halt_all(t, now_ns, count, run: Run):
-    """Test the halts; one that trips acts on every symbol. Returns how many are stepped then."""
+    """Test the halts; one that trips acts on all symbols. Return how many are then stepped."""
     logged = run.log_rows
     test_halts(t, now_ns, run)
     if run.log_rows == logged:

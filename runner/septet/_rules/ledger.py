@@ -72,7 +72,7 @@ def place_order(
 
 @kernel
 def end_order(k, status, reason, time_ns, run: Run):
-    """Take the working order out of work and log why."""
+    """Remove the working order and log the reason."""
     row = log_row(STATUS, time_ns, k, run.order_id[k], status, reason, run)
     run.LF[row, 0] = run.order_units[k]
     run.working[k] = 0
@@ -81,7 +81,7 @@ def end_order(k, status, reason, time_ns, run: Run):
 
 @kernel
 def end_queued(k, status, reason, time_ns, run: Run):
-    """End the entry that waits for the exit of the other side, and log why."""
+    """End the entry that waits for the exit of the other side, and log the reason."""
     row = log_row(STATUS, time_ns, k, run.queued_id[k] - 1, status, reason, run)
     run.LF[row, 0] = run.queued_units[k]
     run.queued_id[k] = 0
@@ -90,7 +90,7 @@ def end_queued(k, status, reason, time_ns, run: Run):
 
 @kernel
 def open_trade(k, units, price, fee, slippage, time_ns, intrabar, run: Run):
-    """Begin a trade with so many units at a price, and with the costs of that fill (quote)."""
+    """Open a trade with units at a price, and with the costs of that fill (quote)."""
     side = 1 if units > 0.0 else -1
     run.open_side[k] = side
     run.trade_ns[k] = time_ns
@@ -113,7 +113,7 @@ def open_trade(k, units, price, fee, slippage, time_ns, intrabar, run: Run):
 
 @kernel
 def close_trade(k, reason, time_ns, run: Run):
-    """Log the trade of k with its result, and count it; what is left is less than a lot."""
+    """Log the trade of k with its result, and count it; the remainder is less than a lot."""
     quantity = run.closed_units[k] / run.scale[k]
     pnl = run.trade_gross[k] - run.trade_fees[k] - run.trade_funding[k] - run.trade_liquidation[k]
     row = log_row(TRADE, time_ns, k, run.trade_ns[k], reason, run.open_side[k], run)
@@ -146,7 +146,7 @@ def close_trade(k, reason, time_ns, run: Run):
 
 @kernel
 def book_dust(k, units, price, fee, slippage, run: Run):
-    """Book units that are part of no trade: they stay below one lot."""
+    """Book units that belong to no trade: they stay below one lot."""
     run.dust_cost[k] = run.dust_cost[k] + units / run.scale[k] * price + fee
     run.dust_fees[k] = run.dust_fees[k] + fee
     run.dust_slippage[k] = run.dust_slippage[k] + slippage
@@ -255,7 +255,7 @@ def book_amounts(
 
 @kernel
 def charge_liquidation(k, charge, run: Run):
-    """Take what a liquidation costs beside its fill, before the fill; below zero it is given."""
+    """Charge a liquidation's cost besides its fill, before the fill; a negative one is received."""
     run.cash = run.cash - charge
     run.liquidation_paid = run.liquidation_paid + charge
     run.trade_liquidation[k] = run.trade_liquidation[k] + charge
@@ -263,7 +263,7 @@ def charge_liquidation(k, charge, run: Run):
 
 @kernel
 def pay_funding(k, units, rate, price, time_ns, run: Run):
-    """Pay (or receive) the funding rate on the units that were held, on their mark."""
+    """Pay (or receive) the funding rate on the units held, at their mark."""
     if rate == 0.0 or rate != rate or units == 0.0:
         return
     paid = units / run.scale[k] * price * rate

@@ -49,7 +49,7 @@ def send_exit(k, reason, now_ns, run: Run):
 
 @routine
 def go_on(k, now_ns, run: Run):
-    """An exit that could not be sent, or ended before it was done, is ordered again."""
+    """Order an exit again that could not be sent, or ended before it was filled."""
     reason = run.exit_to_retry[k] - 1
     run.exit_to_retry[k] = 0
     if run.open_side[k] != 0:
@@ -58,7 +58,7 @@ def go_on(k, now_ns, run: Run):
 
 @routine
 def expire(k, reason, time_ns, run: Run):
-    """An entry order expires; what it would have closed is closed at market, by an exit."""
+    """Expire an entry order; the position that it would have closed is closed by a market exit."""
     if SPOT and not VENUE_FILLS:
         end_order(k, STATUS_EXPIRED, reason, time_ns, run)
     else:

@@ -66,7 +66,7 @@ def queue_entry(k, kind, units, now_ns, run: Run):
 
 @routine
 def release(k, run: Run):
-    """The queued entry of k becomes its working order once nothing of the other side is held."""
+    """Make the queued entry of k the working order once no position of the other side is held."""
     units = run.queued_units[k]
     if run.queued_id[k] == 0 or run.working[k] == 1 or run.open_side[k] * units < 0.0:
         return
@@ -87,7 +87,7 @@ def release(k, run: Run):
 
 @routine
 def count_down_queued(k, i, now_ns, run: Run):
-    """The queued entry of k has lived through bar i; one whose bars are over expires."""
+    """Count bar i towards the time in force of k's queued entry; expire it when that is over."""
     if run.queued_id[k] == 0 or run.open_ns[k, i] < run.queued_active_ns[k]:
         return
     if run.is_synthetic[k, i] == 0:

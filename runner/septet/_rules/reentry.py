@@ -11,7 +11,7 @@ __all__ = ["block_after", "block_side"]
 
 @kernel
 def block_side(k, side, run: Run):
-    """After a stop its side may not be entered again for a while; the other's block is its own.
+    """Block the side of a stop from re-entry; the block of the other side does not change.
 
     The bar whose end is counted first is that of the exit's fill: so many decisions are rejected
     from its close on.

@@ -1,4 +1,4 @@
-"""Every number of a run by its name: one table, read by the rules, the planner and people.
+"""Every number of a run by its name: one table for the rules, the planner and readers.
 
 The arrays are those of `septet._kernel.layout`; here each slot has a name and a meaning.
 ``run.cash`` is one number, ``run.units[k]`` one of symbol `k`, ``run.close[k, i]`` one of its bar

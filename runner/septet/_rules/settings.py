@@ -1,4 +1,4 @@
-"""What a strategy asks of the rules, by names in capitals; the planner puts in what its file says.
+"""The settings of a strategy for the rules, in capitals; the planner inserts the file's values.
 
 A setting is a choice (bool, str), a number that the plan knows when it is made (int), a number
 that its text reads from the parameters (float), a list of the strategy's own rules, or a function
@@ -94,7 +94,7 @@ class Halt(Protocol):
     resume_ns: int
 
     def is_met(self, equity: float, now_ns: int, run: Run) -> bool:
-        """Whether the account is where the halt trips."""
+        """Whether the account meets the condition of the halt."""
         ...
 
 
@@ -270,7 +270,7 @@ def slippage_at_decision(k: int, i: int, run: Run) -> float:
 
 
 def signal_at(k: int, i: int, side: float, run: Run) -> tuple[float, float, int]:
-    """Return the side that the signal asks for at bar `i`, its confidence, and why it is none."""
+    """Return the target side of the signal at bar `i`, its confidence, and why there is none."""
     return nan, 0.0, -1
 
 
@@ -285,7 +285,7 @@ def regime(k: int, i: int, run: Run) -> float:
 
 
 def size(k: int, i: int, now_ns: int, run: Run) -> float:
-    """Return what the sizing asks for (base); it reads the candidate's figures."""
+    """Return the requested size (base); it reads the candidate's figures."""
     return 0.0
 
 

@@ -20,7 +20,7 @@ __all__ = ["step"]
 
 @kernel
 def step(t, run: Run):
-    """Everything that happens at one decision time."""
+    """Run one decision time, in order."""
     now_ns = run.known_ns[t]
     watch(now_ns, run)
     count = list_all(run)

@@ -49,7 +49,7 @@ __all__ = [
 
 @kernel
 def stop_level(k, known, now_ns, run: Run):
-    """Nearest protective level of the position of k, as bar `known` left it, and its reason.
+    """Return the nearest protective level of k's position, as of bar `known`, and its reason.
 
     NaN and -1 where there is none. One that reads columns reads them at bar `known`.
     """
@@ -71,7 +71,7 @@ def stop_level(k, known, now_ns, run: Run):
 
 @kernel
 def target_level(k, known, now_ns, run: Run):
-    """Nearest target of the position of k, rounded against it, and its reason; as `stop_level`."""
+    """Return the nearest target of k's position, rounded against it, and its reason."""
     level, reason = nan, -1
     side = 1.0 * run.open_side[k]
     if side == 0.0:
@@ -90,7 +90,7 @@ def target_level(k, known, now_ns, run: Run):
 
 @kernel
 def price_of_liquidation(k, run: Run):
-    """Mark at which the position of k is liquidated: its margin has paid its funding."""
+    """Return the mark at which k's position is liquidated, after funding paid from its margin."""
     side = 1.0 * run.open_side[k]
     funding = run.margin_funding[k] / (abs(run.units[k]) / run.scale[k])
     return liquidation_price(side, run.average_price[k], LEVERAGE, MAINTENANCE, funding)
@@ -98,7 +98,7 @@ def price_of_liquidation(k, run: Run):
 
 @kernel
 def is_bust(k, i, run: Run):
-    """Whether bar i opens where the position of k is liquidated, before any order of ours."""
+    """Whether k's position is liquidated at the open of bar i, before any order."""
     side = 1.0 * run.open_side[k]
     if side == 0.0 or run.is_synthetic[k, i] == 1:
         return False
@@ -121,14 +121,14 @@ def exit_is_working(k, run: Run):
 
 @kernel
 def retry_exit(k, reason, run: Run):
-    """An exit of k waits until it may be sent; the first reason stays."""
+    """Mark an exit of k for retry; the first reason stays."""
     if run.exit_to_retry[k] == 0:
         run.exit_to_retry[k] = reason + 1
 
 
 @kernel
 def reached_target(k, i, target, opened, run: Run):
-    """Price at which the target of k certainly fills in bar i, or NaN.
+    """Return the price at which the target of k certainly fills in bar i, or NaN.
 
     A trade that began inside the bar was certainly there when the bar closed, and perhaps not at
     its high (or low): only a close beyond the target shows that it was traded through.
@@ -169,7 +169,7 @@ def hold_back(k, i, only_open, level, level_reason, target, target_reason, opene
 
 @routine
 def protect(k, i, now_ns, only_open, run: Run):
-    """The stops and targets of k meet bar i, active from the fill on; or its open alone."""
+    """Match the stops and targets of k with bar i, from the fill on; or with its open alone."""
     if run.is_synthetic[k, i] == 1:
         return
     if PARTICIPATION:  # an exit that has met this bar has taken all its volume
@@ -211,7 +211,7 @@ def protect(k, i, now_ns, only_open, run: Run):
 
 @kernel
 def reason_of_exit(k, run: Run):
-    """Reason for which the working order of k closes its position, or -1 if it does not."""
+    """Return the reason for which k's working order closes its position, or -1 if it does not."""
     if run.working[k] == 0 or run.units[k] * run.order_units[k] >= 0.0:
         return -1
     if run.reduces[k] == 0:
@@ -221,7 +221,7 @@ def reason_of_exit(k, run: Run):
 
 @kernel
 def volume_left(k, i, run: Run):
-    """Units that the volume of bar i still lets through."""
+    """Return the units that the volume of bar i still allows."""
     every = abs(run.units[k])
     return cap_units(
         every, run.volume_used[k], run.volume[k, i], run.scale[k], run.lot[k], VOLUME_SHARE
@@ -230,7 +230,7 @@ def volume_left(k, i, run: Run):
 
 @kernel
 def price_of_stop(k, i, level, opened, run: Run):
-    """Price that the market had when a level acted: the decision price of the exit.
+    """Return the market price when a level acted: the decision price of the exit.
 
     A level that bar i opened beyond is none of its prices. It is that of a gap if the market was
     on its other side before; a level beyond all that the market had since the entry, or beyond the
@@ -245,7 +245,7 @@ def price_of_stop(k, i, level, opened, run: Run):
 
 @routine
 def trigger_exit(k, i, kind, level, opened, price, maker, reason, time_ns, run: Run):
-    """A resting stop or target fills, as far as the volume lets it.
+    """Fill a resting stop or target, as far as the volume allows.
 
     The rest of a stop goes on at market. The rest of a target rests at its level as before: it
     fills where a later bar trades through that again.
@@ -283,13 +283,13 @@ def trigger_exit(k, i, kind, level, opened, price, maker, reason, time_ns, run: 
 
 @kernel
 def newest_bar(k, run: Run):
-    """Cursor of the newest bar of k: its levels are met by what comes after it."""
+    """Return the cursor of the newest bar of k: its levels apply to later prices."""
     return max(run.N[k] - 1, 0)
 
 
 @routine
 def touch(k, exit_price, now_ns, run: Run):
-    """Stops and targets held here meet a price at which the position of k could be left."""
+    """Test the stops and targets held here at a price at which k's position could be closed."""
     side = 1.0 * run.open_side[k]
     if side == 0.0 or run.exit_to_retry[k] > 0 or exit_is_working(k, run):
         return
@@ -305,7 +305,7 @@ def touch(k, exit_price, now_ns, run: Run):
 
 @routine
 def leave_touched(k, reason, now_ns, run: Run):
-    """Exit k, whose level was touched; what is too small to be sold cancels no entry for it."""
+    """Exit k, whose level was touched; a position too small to sell cancels no entry."""
     sellable = floor_units(abs(run.units[k]), run.lot[k])
     if too_small(sellable, run.scale[k], run.mark[k], run.min_notional[k]):
         retry_exit(k, reason, run)
@@ -315,7 +315,7 @@ def leave_touched(k, reason, now_ns, run: Run):
 
 @routine
 def liquidate(k, mark_price, now_ns, run: Run):
-    """The mark meets the price at which the position of k is liquidated."""
+    """Liquidate k's position if the mark reaches its liquidation price."""
     side = 1.0 * run.open_side[k]
     if side == 0.0:
         return

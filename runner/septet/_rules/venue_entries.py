@@ -1,4 +1,4 @@
-"""What the host calls of a plan whose orders a venue fills: fills, prices, orders that ended."""
+"""The entry points of a plan with venue fills: fills, prices, orders that ended."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def book(
 
 @entry("int64(int64, float64, float64, int64, int64[:, ::1])")
 def reprice(k, price, exit_price, now_ns, run: Run):
-    """A price of k between bars: it marks the position, tests the halts, meets the stops."""
+    """Process a price of k between bars: mark the position, test halts and stops."""
     take_price(k, price, exit_price, now_ns, run)
     return run.log_rows
 
 
 @entry("int64(int64, int64, float64[::1], int64[:, ::1])")
 def protection(k, now_ns, found, run: Run):
-    """Level of a stop that a venue may hold for k, and its reason."""
+    """Return the level of a stop that a venue may hold for k, and its reason."""
     if TOUCHES:
         found[0], reason = stop_level(k, newest_bar(k, run), now_ns, run)
         return reason
@@ -46,7 +46,7 @@ def protection(k, now_ns, found, run: Run):
 
 @entry("int64(int64, int64, int64, int64, int64, int64[:, ::1])")
 def respond(deed, k, order_id, code, time_ns, run: Run):
-    """The venue ended an order (0) or triggered a stop or target (1); or an exit goes on (2)."""
+    """Process an order that the venue ended (0) or triggered (1), or a retry of an exit (2)."""
     if deed == 0:
         venue_ended(k, order_id, code, time_ns, run)
     elif deed == 1:

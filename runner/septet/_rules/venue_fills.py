@@ -77,7 +77,7 @@ def book_venue_fill(
 def fill_queued(
     k, order_id, units, price, net_units, fee, maker, time_ns, reason, reference, run: Run
 ):
-    """Book a fill of the entry that is queued behind an exit: the exit has that much less to do."""
+    """Book a fill of the entry queued behind an exit, which reduces the exit."""
     closed = book_amounts(
         k, units, price, net_units, fee, maker, time_ns, order_id, reason, 0, reference, run
     )
@@ -127,7 +127,7 @@ def book_reported(
 def take_in_fill(
     k, order_id, units, price, net_units, fee, maker, time_ns, reason, reference, given_up, run: Run
 ):  # fmt: skip
-    """Book a fill of an order that is not queued; what is left works on.
+    """Book a fill of an order that is not queued; the rest keeps working.
 
     A late fill is answered by an exit.
     """
@@ -172,7 +172,7 @@ def take_in_fill(
 
 @routine
 def venue_ended(k, order_id, status, time_ns, run: Run):
-    """The venue has ended an order of k; an exit that was not done goes on, unless a target."""
+    """Process the end of k's order at the venue; an unfilled exit continues, unless a target."""
     if QUEUES and run.queued_id[k] == order_id + 1:
         end_queued(k, status, R_ENTRY, time_ns, run)
         return
@@ -194,7 +194,7 @@ def venue_ended(k, order_id, status, time_ns, run: Run):
 
 @routine
 def venue_triggered(k, code, time_ns, run: Run):
-    """The venue has triggered the stop or the target of k with this reason: it works from now."""
+    """Process the trigger of k's stop or target with this reason: it is working from now."""
     kind = STOP
     level = run.mark[k]
     if PROTECTIVE:
@@ -217,7 +217,7 @@ def venue_triggered(k, code, time_ns, run: Run):
 
 @routine
 def take_price(k, price, exit_price, now_ns, run: Run):
-    """A price of k between bars: it marks the position, tests the halts, meets the stops."""
+    """Process a price of k between bars: mark the position, test halts and stops."""
     run.mark[k] = price
     revalue(run)
     if HALTS:
