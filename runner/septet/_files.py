@@ -81,7 +81,7 @@ def _no_more_open(path: Path, mode: int) -> int:
 
 @contextlib.contextmanager
 def replacing(path: Path, *, mode: int = 0o666, durable: bool = False) -> Iterator[BinaryIO]:
-    """Give a file to write; it takes the name `path` when the block ends without an exception.
+    """Yield a file to write; it takes the name `path` when the block ends without an exception.
 
     `mode` is reduced by the umask and by what the folder denies others: what is made in a folder
     of one user is that user's alone, wherever it is moved later. `durable` syncs the file before

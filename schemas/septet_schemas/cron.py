@@ -85,7 +85,7 @@ def _trigger(text: str, *, whole_days: bool = False, ends: bool = False) -> Any:
 
 
 def _reason(text: str, error: ValueError) -> str:
-    """Say which field APScheduler stumbled over, in its words for the rest."""
+    """Return the field that APScheduler rejects, with its text."""
     from apscheduler.triggers.cron import CronTrigger
 
     keys = ("minute", "hour", "day", "month")

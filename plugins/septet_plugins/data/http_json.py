@@ -308,7 +308,7 @@ def _new(frame: pl.DataFrame, old: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_revisions(frame: pl.DataFrame) -> pl.DataFrame:
-    """Give later values of a stamp the time they were seen as the time they became known."""
+    """Set the known time of later values of a stamp to the time at which they were seen."""
     import polars as pl
 
     later = pl.int_range(pl.len()).over("time") > 0

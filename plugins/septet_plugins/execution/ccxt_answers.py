@@ -79,7 +79,7 @@ def _code(error: BaseException) -> str:
 
 
 def echo_fault(order: Mapping[str, Any] | None, market: Mapping[str, Any], client_id: str) -> str:
-    """Say why an answer does not show that this order was accepted; empty if it does.
+    """Return why an answer does not show that this order was accepted; empty if it does.
 
     A side or quantity that differs is not a fault of the answer but of the order, and is handed
     on as the venue says it.

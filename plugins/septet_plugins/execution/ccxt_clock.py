@@ -41,7 +41,7 @@ class VenueClock:
             rest.doubt_clock = self.doubt
 
     async def check(self) -> None:
-        """Say how far the clocks are apart, and sign by the venue's when it is too far."""
+        """Report how far the clocks are apart, and sign by the venue's when it is too far."""
         skewed = await self.skew()
         if skewed is not None and abs(skewed.skew_ns) > self._limit_ns:
             await self.synchronise()

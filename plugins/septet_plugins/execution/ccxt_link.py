@@ -118,7 +118,7 @@ class Link:
         self._timer = self._tasks.later("state of the venue", wait_s, self.report)
 
     def close(self) -> None:
-        """Say nothing more."""
+        """Report nothing more."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()

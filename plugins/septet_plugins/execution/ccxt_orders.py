@@ -152,7 +152,7 @@ def place(client: Any, symbol: str, order: m.Submit, client_id: str) -> Placed |
 def _rounds_again(
     client: Any, symbol: str, quantity: Decimal, price: Decimal | None, trigger: Decimal | None
 ) -> str:
-    """Say what ccxt would change without a word on the way to the wire."""
+    """Return what ccxt would change silently before sending."""
     known = client.markets[symbol].get("precision") or {}
     if (
         known.get("amount") is not None
@@ -204,7 +204,7 @@ class Translator:
         return self.symbols[number]
 
     def know(self, currencies: Iterable[str]) -> None:
-        """Take in currencies that the account holds: fees may be paid in them."""
+        """Add currencies that the account holds: fees may be paid in them."""
         self._currencies.update(currencies)
 
     def remember(self, venue_order_id: str, client_id: str) -> None:

@@ -141,7 +141,7 @@ def _within(value: float, kind: str) -> bool:
 
 
 def expectation(kinds: list[str]) -> str:
-    """Say what a parameter takes, in words."""
+    """Return what a parameter takes, in words."""
     options = [kind[1:] for kind in kinds if kind.startswith("=")]
     parts = []
     for kind in kinds:

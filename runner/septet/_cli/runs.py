@@ -250,7 +250,7 @@ def report(run: str, root: Path, as_json: bool) -> None:
 @_json
 @of_runs
 def why(run: str, order: str, root: Path, as_json: bool) -> None:
-    """Say why a run made an order, or why it made none."""
+    """Report why a run made an order, or why it made none."""
     from septet._report.why import explain, show_why
 
     found = explain(_find(run, root), order)

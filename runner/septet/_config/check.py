@@ -69,7 +69,7 @@ def problem_at(
 
 
 def _overlay_of(node: Node) -> str:
-    """Say that a key stands under `paper:` or `live:`."""
+    """Return that a key stands under `paper:` or `live:`."""
     return f"{node.layer[:-1]}." if node.layer in ("paper:", "live:") else ""
 
 

@@ -27,7 +27,7 @@ def check_packages(case: Case) -> None:
 
 
 def check_names(case: Case) -> None:
-    """Say whose plugin is meant where septet and a listed package both have the name."""
+    """Report whose plugin is meant where septet and a listed package both have the name."""
     listed = listed_in(list(case.strategy.plugins))
     for path, block in blocks_of(case.strategy):
         if block.distribution != BUILT_IN or ":" in _written_use(case, path):

@@ -215,7 +215,7 @@ def _report_model_inputs(case: Case, names: _Names) -> None:
 
 
 def check_unused(case: Case) -> None:
-    """Say which features nothing reads; a model reads all, unless it lists its inputs."""
+    """Report which features nothing reads; a model reads all, unless it lists its inputs."""
     model, used = case.strategy.model, case.used_features
     if any(node.flawed for _, node in case.tree.walk()):
         return  # a rule that could not be read may name it

@@ -77,7 +77,7 @@ def _check_rule(case: Case, ranges: FeatureRanges, path: Path, rule: Expr) -> No
 
 
 def _other(part: Expr) -> str:
-    """Say what to write instead of a comparison that tells nothing."""
+    """Return what to write instead of a comparison that is always the same."""
     if isinstance(part, Compare) and difference(part.left, part.right) != ALL:
         return "compare with a price of another bar, such as prev(high, 1), or a feature"
     return "write another number"
@@ -94,7 +94,7 @@ def _never_hint(path: Path) -> str:
 
 
 def _bounded(ranges: FeatureRanges, part: Expr) -> str:
-    """Say between what the features in a comparison lie, where that is known."""
+    """Return the known ranges of the features in a comparison."""
     if isinstance(part, Compare) and difference(part.left, part.right) != ALL:
         return f"{text_of(part.left)} and {text_of(part.right)} are prices of one bar"
     bounds = []

@@ -60,7 +60,7 @@ class Loaded:
     access: Access = field(default_factory=Access, compare=False, repr=False)
 
     def placed(self, *path: str) -> AbstractContextManager[None]:
-        """Give errors raised inside their place in this file: the key they name, else `path`."""
+        """Add to errors raised inside their place in this file: the key they name, else `path`."""
         return placed(self, *path)
 
 
@@ -321,7 +321,7 @@ def _effective(
 
 
 def _without_training(tree: Node, host: Host) -> Node:
-    """Say that nothing is trained where the model learns nothing, if the file says no other."""
+    """Return that nothing is trained where the model learns nothing, if the file says no other."""
     model, use = tree.children.get("model"), tree.at(("model", "use"))
     if model is None or model.kind != "map" or "training" in model.children or use is None:
         return tree

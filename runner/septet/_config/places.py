@@ -15,7 +15,7 @@ __all__ = ["placed", "placed_keys", "problem_of"]
 
 @contextmanager
 def placed(loaded: Any, *path: Key) -> Iterator[None]:
-    """Give an error raised inside its place in the strategy file: the key it names, else `path`.
+    """Add to an error raised inside its place in the strategy file: its key, else `path`.
 
     An error that has a place keeps it, and so does one of a file that has no tree.
     """
@@ -30,7 +30,7 @@ def placed(loaded: Any, *path: Key) -> Iterator[None]:
 
 @contextmanager
 def placed_keys(loaded: Any) -> Iterator[None]:
-    """Give an error that names its key from the top of the file its place there; no other."""
+    """Add its place to an error that names its key from the top of the file, and to no other."""
     try:
         yield
     except SeptetError as error:

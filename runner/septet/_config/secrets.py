@@ -46,7 +46,7 @@ def looks_secret(value: object) -> bool:
 
 
 def secret_in_address(value: object) -> str:
-    """Say where in an address a secret stands: ``a login``, a name of its query; empty if nowhere.
+    """Return where an address contains a secret: ``a login``, a name of its query; else empty.
 
     A reference in its place counts as well: nothing there would read it.
     """

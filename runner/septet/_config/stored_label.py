@@ -19,7 +19,7 @@ _LAYER: Final = "derived:"
 
 
 def with_stored(tree: Node, base_dir: Path) -> Node:
-    """Say of a stored model what follows from its path: that nothing is trained, and its label.
+    """Return what follows from the path of a stored model: no training, and its label.
 
     A missing or damaged card says nothing here: whatever reads the model refuses it.
     """

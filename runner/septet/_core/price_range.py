@@ -27,7 +27,7 @@ class PriceRange(msgspec.Struct, array_like=True):
     old_high: float = 0.0
 
     def widen(self, low: float, high: float, now_ns: int) -> None:
-        """Take in prices of this moment."""
+        """Add the prices of this moment to the range."""
         age_ns = now_ns - self.since_ns
         if age_ns > SPAN_NS or not self.high:
             recent = age_ns <= 2 * SPAN_NS and self.high > 0.0

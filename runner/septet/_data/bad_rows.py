@@ -136,7 +136,7 @@ def check_bad_rows(seen: BadRows, keys: CandlesConfig) -> None:
 
 
 def limit_text(max_bad: float) -> str:
-    """Say what the limit of bad rows is."""
+    """Return what the limit of bad rows is."""
     return f"the limit is max_bad: {max_bad * 100:.6g}%"
 
 

@@ -25,7 +25,7 @@ _SECONDS: Final = 1_000_000_000
 
 
 def known_early(table: SeriesTable, keys: SeriesConfig) -> tuple[Finding, ...]:
-    """Say that a daily series stamped with dates counts as known before its day is over.
+    """Return that a daily series stamped with dates counts as known before its day is over.
 
     A stamp that is a date, midnight in the zone of the file, is where a day begins; what is said
     of the day is known at its end or later, unless it is stamped with the day after. A source

@@ -26,7 +26,7 @@ def candles_ending(
     reset_after: int,
     request: Request,
 ) -> list[Finding]:
-    """Say which symbols have no bar in the last part of the span.
+    """Return which symbols have no bar in the last part of the span.
 
     Parameters
     ----------

@@ -132,7 +132,7 @@ def _matches(path: Path) -> list[Path]:
 
 
 def no_data_file(path: Path, what: str, ending: str = "csv") -> DataError:
-    """Say that something is there, and that it is no file to be read."""
+    """Return the error that a path exists and is not a regular file."""
     kind = "a folder" if os.path.isdir(path) else "a device, a pipe or a socket"
     pattern = f"write a pattern such as *.{ending} after it"
     hint = pattern if os.path.isdir(path) else "write it to a file"
@@ -140,7 +140,7 @@ def no_data_file(path: Path, what: str, ending: str = "csv") -> DataError:
 
 
 def _not_found(path: Path, what: str, base_dir: Path, ending: str = "csv") -> DataError:
-    """Say that there is no such file, and which ones are near.
+    """Return the error that a file does not exist, with similar names.
 
     Names are listed of the strategy file's own folder and below, and of where the command runs.
     The path is the file's, which may be a stranger's, and what is printed is passed on: it names
@@ -312,7 +312,7 @@ def _check_parquet(path: Path) -> None:
 
 
 def rename_columns(frame: T, columns: Mapping[str, str], origin: str) -> tuple[T, tuple[str, ...]]:
-    """Give columns our names: as `columns` says (ours: theirs), else by well-known other names.
+    """Rename columns to septet's names: by `columns` (ours: theirs), else by well-known names.
 
     Raises
     ------

@@ -23,7 +23,7 @@ _DAY_NS: Final = 86_400_000_000_000
 def missing_funding(
     series: Iterable[SeriesTable], spans: Mapping[str, tuple[int, int]], request: Request
 ) -> list[Finding]:
-    """Say where a run has no rates of funding.
+    """Return where a run has no rates of funding.
 
     `spans` holds when the first bar of each symbol opened, and when its last one was known.
     """
@@ -38,7 +38,7 @@ def missing_funding(
 
 
 def funding_gaps(table: SeriesTable, first_ns: int, last_ns: int) -> tuple[Finding, ...]:
-    """Say where more than three usual steps of a run pass without a rate of funding.
+    """Return where more than three usual steps of a run pass without a rate of funding.
 
     What lies behind the last rate is said where series end. Rates that are usually more than a day
     apart are no rates of an exchange, which charges every eight hours or oftener.

@@ -216,7 +216,7 @@ def _shown_edges(edges: list[LevelEdge]) -> list[str]:
 
 
 def _shown(open_ns: int, before: float, close: float) -> str:
-    """Say from where to where a close went, and which split that would be."""
+    """Return the closes before and after a jump, and the split that it would be."""
     split = adjust.likely_split(close / before)
     return f"{iso(open_ns)} {before:.10g} -> {close:.10g}" + (
         f", as a split of {split} would" if split else ""

@@ -54,7 +54,7 @@ MOST_OTHERS: Final = 1_000
 
 
 def placed(loaded: LoadedFile, *path: str) -> AbstractContextManager[None]:
-    """Give errors raised inside their place in the file; a file without places leaves them."""
+    """Add to errors raised inside their place in the file, if the file has places."""
     place = getattr(loaded, "placed", None)
     if place is None:
         return nullcontext()
@@ -348,7 +348,7 @@ def overlap_key(request: Request, last_ns: int) -> str:
 
 
 def survivorship(calendars: Mapping[str, str]) -> list[Finding]:
-    """Say that stocks chosen today are those that did not fail."""
+    """Return that stocks chosen today are those that did not fail."""
     stocks = [s for s, name in calendars.items() if sessions_per_year(name) == 252.0]
     if not stocks:
         return []

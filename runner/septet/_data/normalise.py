@@ -389,7 +389,7 @@ def _mask(state: _State, rows: Ints) -> Bools:
 
 
 def _judge_repeats(state: _State, numbers: Ints, again: Bools) -> None:
-    """Tell a repeated row from one that contradicts the first seen."""
+    """Distinguish a repeated row from one that contradicts the first seen."""
     repeats, firsts = np.flatnonzero(again), np.flatnonzero(~again)
     head = firsts[np.searchsorted(firsts, repeats, side="right") - 1]
     same = np.ones(len(repeats), dtype=np.bool_)
@@ -406,13 +406,13 @@ def _judge_repeats(state: _State, numbers: Ints, again: Bools) -> None:
 
 
 def _apart(close: Floats, first: Floats) -> str:
-    """Say by how much closes of the same time differ, where that tells something."""
+    """Return by how much closes of the same time differ, where that tells something."""
     ratio = float(np.median(np.maximum(close / first, first / close)))
     return f"closes {ratio:.3g} times as high or low" if ratio >= 1.01 else ""
 
 
 def jump_examples(time_ns: Ints, ratio: Floats) -> list[str]:
-    """Say when closes jumped, how far, and which split that would be."""
+    """Return when closes jumped, how far, and which split that would be."""
     examples = []
     for moment, value in zip(time_ns[:EXAMPLES], ratio[:EXAMPLES], strict=True):
         name = adjust.likely_split(float(value))

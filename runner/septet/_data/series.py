@@ -143,7 +143,7 @@ def check_probabilities(name: str, value: np.ndarray, time_ns: Ints) -> None:
 
 
 def check_funding(table: SeriesTable) -> tuple[Finding, ...]:
-    """Say that rates of funding are larger than any exchange charges, or are no fractions.
+    """Return that rates of funding are larger than any exchange charges, or are no fractions.
 
     The usual rate is 0.01 %. Binance holds the rates of its largest symbols within 0.3 %, other
     exchanges theirs within 2 % or 3 %; the widest bound is Hyperliquid's, 4 %.
@@ -173,7 +173,7 @@ def check_funding(table: SeriesTable) -> tuple[Finding, ...]:
 
 
 def ending(table: SeriesTable, known_ns: Mapping[str, Ints]) -> tuple[Finding, ...]:
-    """Say that the values of a series end before the bars of its symbols do.
+    """Return that the values of a series end before the bars of its symbols do.
 
     A value ends at its `max_age`; where there is none, a series ends when three of its usual
     steps have passed without a value.
@@ -251,7 +251,7 @@ class _Rows:
         self.defects[kind] = self.defects.get(kind, 0) + defects
 
     def seen(self, name: str, raw: RawSeries, left: int) -> BadRows:
-        """Say how many rows were bad, by kind of defect."""
+        """Return how many rows were bad, by kind of defect."""
         found = {each.kind: each for each in self.found.all() if self.defects.get(each.kind)}
         kinds = [replace(each, count=self.defects[kind]) for kind, each in found.items()]
         total = sum(self.defects.values())

@@ -52,7 +52,7 @@ def missing_values(column: pl.Series) -> Bools:
 
 
 def warn_missing(found: Findings, name: str, gone: Bools) -> None:
-    """Say that more than a tenth of the values of a series are missing."""
+    """Report that more than a tenth of the values of a series are missing."""
     count = int(np.count_nonzero(gone))
     if count <= _MOST_MISSING * len(gone) or not count:
         return
@@ -84,7 +84,7 @@ def judge_columns(found: Findings, name: str, raw: RawSeries) -> None:
 
 
 def value_distance(value: Floats, first: Floats) -> str:
-    """Say how far apart values of the same time are, where there are any."""
+    """Return how far apart values of the same time are, where there are any."""
     if not len(value):
         return ""
     middle = int(np.argsort(np.abs(value - first), kind="stable")[len(value) // 2])

@@ -178,7 +178,7 @@ def _numbers(column: pl.Series, unit: str, zone: str) -> Stamps:
 
 
 def _sized(whole: Ints, size: Ints, missing: Bools) -> Stamps:
-    """Tell s, ms, us and ns apart row by row."""
+    """Distinguish s, ms, us and ns row by row."""
     small = missing | (size < 10**8)
     low, high = _ends(size)
     first, last = (int(np.searchsorted(_EDGES, each, side="right")) for each in (low, high))

@@ -154,7 +154,7 @@ def _changes_of_another(
 
 
 def local_hint(sign: ClockSign) -> str:
-    """Say which zone to write, or that the data fits several."""
+    """Return which zone to write, or that the data fits several."""
     if sign.is_single:
         return f"the stamps are local time: write time_zone: {sign.zones}"
     return (

@@ -51,7 +51,7 @@ class Walk(Protocol):
         ...
 
     def why_not(self, at: Value, scope: Scope, window: int = 0) -> str:
-        """Say why an index is not proved, `window` bars before it included; empty if it is."""
+        """Return why an index is not proved, `window` bars before it included; empty if it is."""
         ...
 
     def slot(self, at: Value, text: str, read: Read, *, stored: bool) -> None:

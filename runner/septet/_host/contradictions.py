@@ -122,7 +122,7 @@ def _contradictions(step: Step, words: Mapping[str, str]) -> Iterator[str]:
 
 
 def contradiction_with(step: Step, config: Any) -> str:
-    """Say what contradicts itself with some settings; empty where nothing does.
+    """Return what contradicts itself with some settings; empty where nothing does.
 
     It calls what another package wrote, which may not end: the kit bounds it.
     """

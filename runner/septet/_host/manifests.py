@@ -231,7 +231,7 @@ def _insist(
 
 
 def _found(value: object) -> str:
-    """Say what was found in the place of a text, without the text where it is long."""
+    """Return a description of what was found in place of a text, shortened."""
     if type(value) is not str:
         return f"a {type(value).__name__}"
     return f"{value!r}" if len(value) <= 80 else f"of {len(value):,} characters"

@@ -57,7 +57,7 @@ class Reading:
 def figures_text(
     metric: str, value: float | None, threshold: float | None, compared: float | None = None
 ) -> str:
-    """Say a value, what of it was compared, and with what.
+    """Return a value, the compared number and the threshold.
 
     ``0.42, its upper 95 % end 0.48, the bound 0.5``. Figures that are None or NaN are left out.
     """

@@ -63,7 +63,7 @@ class State(Protocol):
 
 
 def refused_slots(declared: Any) -> Iterator[str]:
-    """Say what of a `state=` cannot be addressed by name."""
+    """Yield what of a `state=` cannot be addressed by name."""
     if isinstance(declared, str):
         return  # refused as the outputs and reasons are
     if not isinstance(declared, tuple | list):

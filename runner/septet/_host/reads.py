@@ -164,7 +164,7 @@ class _Walk:
                     break
 
     def why_not(self, at: Value, scope: Scope, window: int = 0) -> str:
-        """Say why an index is not proved, `window` bars before it included; empty if it is."""
+        """Return why an index is not proved, `window` bars before it included; empty if it is."""
         if at.real or not at.cursor or at.high > 0:
             return "which is not proved to be at or before the cursor"
         back = window - at.low

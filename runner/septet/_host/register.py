@@ -237,7 +237,7 @@ class Host:
 
 
 def _import_hint(error: BaseException | None, entry: Registered) -> str:
-    """Say what helps where a plugin's module cannot be imported."""
+    """Return a hint if a plugin's module cannot be imported."""
     distribution, module = entry.distribution, entry.component.target.partition(":")[0]
     if isinstance(error, ModuleNotFoundError) and error.name:
         if f"{module}.".startswith(f"{error.name}."):

@@ -188,7 +188,7 @@ class Kept:
         self._start()
 
     def works(self) -> None:
-        """Say that the task works, for the task to call: if it had failed, its block ends."""
+        """Report that the task works, for the task to call: if it had failed, its block ends."""
         self._tasks._works(self.name, self._up)
 
     def close(self) -> None:

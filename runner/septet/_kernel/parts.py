@@ -122,7 +122,7 @@ def part_compiler() -> Any:
             self._finalized = True
 
         def get_pointer_to_function(self, name: str) -> int:
-            """Say that there is no machine code; by now the part is whole."""
+            """Return that there is no machine code; by now the part is whole."""
             self._ensure_finalized()
             return 0
 

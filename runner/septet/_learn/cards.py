@@ -177,7 +177,7 @@ def check_card(path: Path, card: Mapping[str, Any]) -> None:
 
 
 def _contradiction(card: _Card) -> str:
-    """Say what of a card cannot hold together; empty if it does."""
+    """Return the contradiction in a card; empty if there is none."""
     for name in ("trained_to", "first_row", "last_row", "last_label"):
         text, time_ns = getattr(card, name), getattr(card, f"{name}_ns")
         if not _FIRST_NS <= time_ns <= _LAST_NS:

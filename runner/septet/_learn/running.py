@@ -160,7 +160,7 @@ class RunningHealth:
     # ------------------------------------------------------------------ what comes in
 
     def model(self, facts: ModelFacts) -> None:
-        """Take in a model, or a window that gave none; of two of one number the later counts."""
+        """Process a model, or a window that gave none; of two of one number the later counts."""
         for place, each in enumerate(self._models):
             if each.number == facts.number:
                 self._models[place] = facts
@@ -168,7 +168,7 @@ class RunningHealth:
         self._models.append(facts)
 
     def bar(self, symbol: int, known_ns: int, age: int, prices: Sequence[float]) -> None:
-        """Take in a bar (open, high, low, close); `age` 0 begins a new stretch after a gap."""
+        """Process a bar (open, high, low, close); `age` 0 begins a new stretch after a gap."""
         bars = self._bars[symbol]
         if self._first_ns < 0:
             self._first_ns = known_ns
@@ -181,7 +181,7 @@ class RunningHealth:
     def row(
         self, symbol: int, time_ns: int, vector: Sequence[float], up: float, model: int
     ) -> None:
-        """Take in a prediction about the newest bar of a symbol, by the model of that number."""
+        """Process a prediction about the newest bar of a symbol, by the model of that number."""
         rows, bars = self._rows, self._bars[symbol]
         place = next((i for i, each in enumerate(self._models) if each.number == model), -1)
         if place < 0:

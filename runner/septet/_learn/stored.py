@@ -155,7 +155,7 @@ def require_readable(name: str, model: Served, restore: Restore | None) -> None:
 
 
 def _differences(name: str, model: Served, read: Served) -> str:
-    """Say how what was read back is another model; empty where it is the same."""
+    """Return how a model that was read back differs; empty if it does not."""
     if read.width != model.width:
         return f"{name}.restore gives a model of {read.width} features, and {model.width} went in"
     if read.format != model.format:

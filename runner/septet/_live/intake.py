@@ -188,7 +188,7 @@ class Intake:
         )
 
     def decision_time(self, event: m.DecisionTimeReached) -> DecisionTime:
-        """Take in the next bar of every symbol present; the arrays are used again each time."""
+        """Process the next bar of every symbol present; the arrays are used again each time."""
         facts, cells, present = self._facts, self._cells, event.present
         if len(present) < len(facts):
             facts[:, layout.AGE] = -1
@@ -216,7 +216,7 @@ class Intake:
         )  # fmt: skip
 
     def _take(self, k: int) -> Place:
-        """Take in the next bar of a symbol: its prices, its age, what is missing before it."""
+        """Process the next bar of a symbol: its prices, its age, what is missing before it."""
         bar = self._waiting[k].popleft()
         place = self._schedules[k].place(bar.open_ns, bar.known_ns)
         last = self._last[k]

@@ -46,7 +46,7 @@ class Known:
     # ------------------------------------------------------------ the fold
 
     def take(self, event: m.Event, commands: Sequence[m.Command]) -> None:
-        """Take in a row, in order."""
+        """Process a row, in order."""
         self.entries += 1
         kind = type(event)
         if kind in _PRICES and not commands:  # nearly all there are

@@ -70,7 +70,7 @@ class Seen:
         self.alarms: dict[tuple[str, str], str] = {}
 
     def take(self, event: m.Event, commands: Sequence[m.Command], symbols: Sequence[str]) -> None:
-        """Take in a row."""
+        """Process a row."""
         for each in commands:
             if isinstance(each, m.Traded):
                 self.fills += 1

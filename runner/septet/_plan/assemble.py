@@ -152,7 +152,7 @@ def _checked_slots(trading: Trading) -> tuple[int, ...]:
 
 
 def _facts(trading: Trading) -> PlanFacts:
-    """Tell what the engine must know to name what it did, and to show a decision."""
+    """Return the facts that the engine needs to name its actions and decisions."""
     terms, graph = trading.terms, trading.graph
     return PlanFacts(
         features=tuple(

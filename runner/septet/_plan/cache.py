@@ -176,7 +176,7 @@ def _digest(folder: Path) -> str:
 
 
 def _sealed(folder: Path) -> bool:
-    """Say whether a plan's folder is as its maker left it."""
+    """Return whether a plan's folder is unchanged since it was written."""
     if not is_ours(folder):
         return False
     try:

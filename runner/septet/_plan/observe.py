@@ -295,7 +295,7 @@ class Observing:
         ]
 
     def _argument(self, node: Node, name: str) -> tuple[str, int]:
-        """Say what a step that is called outside is given for one of its names."""
+        """Return the argument of a step that is called outside, for one of its names."""
         if name in ("i", "age", "state"):
             return name, 0
         if name == "bar_ns":

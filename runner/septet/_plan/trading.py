@@ -452,7 +452,7 @@ class Trading:
         return views, lines, self._call(self.terms.signal, "signal", views=views, **more)
 
     def _outside(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        """Tell what a plan leaves out whose orders are filled elsewhere: all that meets a bar."""
+        """Return what a plan with venue fills leaves out: the matching of bars."""
         here = self.venue_fills and bool(context["protective"] or context["targets"])
         liquidates = self.venue_fills and bool(context["liquidation"])
         reported: dict[str, Any] = {

@@ -76,7 +76,7 @@ def _position(
 
 
 def _stop(fold: Fold, k: int, quantity: float, running: bool, *, in_trade: bool) -> dict[str, Any]:
-    """Say where the protective stop of a position is held, and whether it acts now."""
+    """Return where the protective stop of a position is held, and whether it acts now."""
     live = fold.head.mode == "live"
     side = "sell" if quantity > 0.0 else "buy"
     sent = [

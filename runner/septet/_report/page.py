@@ -177,7 +177,7 @@ def _whole_days(summary: Mapping[str, Any]) -> str:
 
 
 def render(run: Run) -> str:
-    """Give the page of a stored run, from its folder alone."""
+    """Return the page of a stored run, from its folder alone."""
     data = chart_data(run)
     return document(
         f"{run.facts.strategy}: {run.run_id}",

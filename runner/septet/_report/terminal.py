@@ -27,7 +27,7 @@ _FINDINGS: Final = 8
 
 
 def document(run: Run) -> dict[str, Any]:
-    """Give what ``--json`` prints for a run: its summary, and where its folder and report are.
+    """Return what ``--json`` prints for a run: its summary, and where its folder and report are.
 
     Of a paper or live run also what is held and which orders are open, under ``open``.
     """

@@ -261,7 +261,7 @@ def _pairs(title: str, values: Mapping[str, Any], console: Console, *, raw: bool
 
 
 def _sentence(found: Mapping[str, Any]) -> str:
-    """Say the answer in one sentence."""
+    """Return the answer in one sentence."""
     order, decision = found["order"], found["decision"]
     if order is not None:
         clip = decision["capped_by"]

@@ -51,7 +51,7 @@ def capped_entries(decisions: pl.DataFrame | None) -> Capped | None:
 
 
 def capped_text(capped: Capped | None) -> str:
-    """Say that every entry was cut by a limit; empty text where one was not."""
+    """Return that every entry was cut by a limit; empty text where one was not."""
     if capped is None or capped.entries < _FEWEST or sum(capped.by.values()) < capped.entries:
         return ""
     limits = ", ".join(f"{name} {plural(times, 'time')}" for name, times in capped.by.items())

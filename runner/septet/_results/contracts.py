@@ -60,7 +60,7 @@ def _plugin_of(resolved: Mapping[str, Any], rule: str) -> str:
 
 
 def breaks_text(breaks: list[dict[str, str | int]]) -> list[str]:
-    """Say which rules answered what their kind does not allow, and how often."""
+    """Return which rules answered what their kind does not allow, and how often."""
     texts = []
     for each in breaks:
         times, since = int(each["times"]), f"first at {each['first']}"

@@ -69,7 +69,7 @@ def _rules_of(resolved: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def why_idle(seen: Idleness) -> str:
-    """Say why a run without a fill traded nothing; empty where its tables do not tell."""
+    """Return why a run without a fill traded nothing; empty where its tables do not tell."""
     sent = sum(seen.orders.values())
     unfilled = f"none of {plural(sent, 'order')} was filled ({_often(seen.orders)})"
     if seen.signals is None:
@@ -89,7 +89,7 @@ def why_idle(seen: Idleness) -> str:
 
 
 def _no_entry(seen: Idleness) -> str:
-    """Say why no decision asked for a position."""
+    """Return why no decision asked for a position."""
     assert seen.signals is not None
     entries = [name for name in seen.rules if name in _RULES.values()]
     conflicts = seen.other.get("conflict", 0)

@@ -51,7 +51,7 @@ class Excess:
 
 
 def annual_growth(initial: float, final: float, span_ns: int) -> float | None:
-    """Give the yearly growth that makes `final` of `initial`, as a fraction (CAGR).
+    """Return the yearly growth that makes `final` of `initial`, as a fraction (CAGR).
 
     ``(final / initial) ** (365 days / span) - 1``. -1 once everything is lost; None under 30
     days, or without a positive start.

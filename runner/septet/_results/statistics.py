@@ -55,7 +55,7 @@ def _finite(value: float) -> float | None:
 
 
 def total_return(initial: float, final: float) -> float | None:
-    """Give the growth of the capital as a fraction; None without a positive start."""
+    """Return the growth of the capital as a fraction; None without a positive start."""
     return _finite(final / initial - 1.0) if initial > 0 else None
 
 
@@ -150,7 +150,7 @@ def sortino(returns: Floats, days: float) -> float | None:
 
 
 def max_drawdown(equity: Floats, initial: float) -> float | None:
-    """Give the deepest fall below the highest equity so far, as a fraction; 0 if it never fell.
+    """Return the deepest fall below the highest equity so far, as a fraction; 0 if it never fell.
 
     The initial capital is the first peak. More than 1 if equity went below zero.
     """
@@ -174,7 +174,7 @@ def exposure(share: Floats) -> float | None:
 
 
 def win_rate(pnl: Floats) -> float | None:
-    """Give the share of closed trades that made money after fees; None without trades."""
+    """Return the share of closed trades that made money after fees; None without trades."""
     return float(np.mean(pnl > 0)) if len(pnl) else None
 
 

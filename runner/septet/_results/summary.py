@@ -247,7 +247,7 @@ def _evidence(
 def summarise(
     result: RunResult, frames: Mapping[str, pl.DataFrame], *, run_id: str
 ) -> dict[str, Any]:
-    """Give the document of summary.json; fractions, not percents; what is undefined is null.
+    """Return the document of summary.json; fractions, not percents; what is undefined is null.
 
     `frames` are those of `frames_of(result)`. After the figures of every run follow a few that
     its readers need: the currency, what holding made, open trades, rejections and halts.

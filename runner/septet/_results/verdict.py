@@ -62,7 +62,7 @@ class Evidence:
 
 
 def _halted(halts: Sequence[HaltEvent]) -> str:
-    """Say which halt still holds, if one does."""
+    """Return the active halt, if there is one."""
     holding = next((halt for halt in halts if halt.resumed_ns is None), None)
     if holding is None:
         return ""
@@ -77,7 +77,7 @@ def _halted(halts: Sequence[HaltEvent]) -> str:
 
 
 def _nothing(seen: Evidence) -> str:
-    """Say why nothing was traded."""
+    """Return why nothing was traded."""
     if seen.open_trades:
         return f"{plural(seen.open_trades, 'position')} opened and none was closed."
     if seen.models == 0:
@@ -93,7 +93,7 @@ def _nothing(seen: Evidence) -> str:
 
 
 def _outcome(seen: Evidence) -> str:
-    """Say what the capital became, beside holding."""
+    """Return the final capital, compared with holding."""
     if seen.final_equity <= 0:
         return "The whole capital was lost."
     made = f"Return {percent(seen.total_return, signed=True)} after costs"
@@ -105,7 +105,7 @@ def _outcome(seen: Evidence) -> str:
 
 
 def _excess(seen: Evidence) -> str:
-    """Say what choosing when to be long added to being long as much all the time."""
+    """Return the gain of timing over the same average exposure at all times."""
     if seen.excess is None or seen.excess["cagr"] is None:
         return ""
     share = percent(seen.excess["exposure"])
@@ -115,7 +115,7 @@ def _excess(seen: Evidence) -> str:
 
 
 def _average(seen: Evidence) -> str:
-    """Say whether the average trade differs from zero."""
+    """Return whether the average trade differs from zero."""
     if seen.net is None:
         return ""
     net, unit = seen.net, seen.currency
@@ -134,7 +134,7 @@ def _average(seen: Evidence) -> str:
 
 
 def _beside_rise(seen: Evidence) -> str:
-    """Say how far holding explains an average trade above zero."""
+    """Return the part of a positive average trade that holding explains."""
     no_promise = "; one backtest is no promise."
     if seen.above_holding:
         return f", and its return above that of holding the same exposure{no_promise}"
@@ -198,7 +198,7 @@ def doubtful_plugins(manifest: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def unchecked_text(plugins: Sequence[str]) -> str:
-    """Say that plugins ran without the kit's checks."""
+    """Return that plugins ran without the kit's checks."""
     names = ", ".join(dict.fromkeys(plugins))
     return f"{names} ran without being checked (--unchecked): it may look ahead."
 

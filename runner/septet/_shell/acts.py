@@ -72,7 +72,7 @@ class Acts:
         """Whether a monitor has asked for a model since `take_asks`."""
 
     def take(self, name: str, readings: Sequence[Reading]) -> list[Act]:
-        """Take in readings of one monitor, in order of time; return what changes."""
+        """Process readings of one monitor, in order of time; return what changes."""
         found = []
         for each in readings:
             self._count(name, each)

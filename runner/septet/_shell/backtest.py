@@ -280,7 +280,7 @@ def _monitoring(
 
 
 def late_start_of(session: Session, learned: Learned | None) -> LateStart | None:
-    """Say why a run decided later than its file asks for, if it did."""
+    """Return why a run decided later than its file asks for, if it did."""
     models = () if learned is None else learned.walk.models
     windows = [ModelWindow(each.trained_to_ns, each.ready_ns, each.reason) for each in models]
     first_ns = int(session.aligned.T[layout.KNOWN, session.first])

@@ -54,7 +54,7 @@ def feature_problems(session: Session) -> list[Problem]:
 def _signal_problems(
     session: Session, values: FeatureValues, ready: npt.NDArray[np.bool_]
 ) -> list[Problem]:
-    """Say which rules, or signals of another kind, never ask for a position or an exit."""
+    """Return the rules, or other signals, that never ask for a position or an exit."""
     if values.D is None:
         return []
     count, rules = int(ready.sum()), _rules(session)
@@ -82,7 +82,7 @@ def _signal_problems(
 
 
 def _never_true(session: Session, name: str, count: int, first: list[str]) -> Problem:
-    """Say that a rule is true on no bar, or on none on which those that go before it are not."""
+    """Return that a rule is true on no bar, or on none on which those that go before it are not."""
     text = f"{name} is true on no bar of the {count:,} looked at"
     text += f" on which {' and '.join(first)}" if first else ""
     return problem_at(

@@ -81,7 +81,7 @@ def late_start(
     warmup_bars: int,
     windows: Sequence[ModelWindow] = (),
 ) -> LateStart | None:
-    """Say why the first decision is at `first_ns`; None where that is the start asked for.
+    """Return why the first decision is at `first_ns`; None where that is the start asked for.
 
     `windows` are those of a model that is trained in the run.
     """
@@ -122,7 +122,7 @@ def _by_warmup(
 def _by_model(
     strategy: Any, begins: str, first_ns: int, windows: Sequence[ModelWindow]
 ) -> tuple[str, str]:
-    """Say how training keeps the first decision from the start."""
+    """Return how training delays the first decision."""
     start_ns, training = strategy.universe.start, strategy.model.extra["training"]
     without = next((n for n, each in enumerate(windows) if not each.reason), len(windows))
     if without:

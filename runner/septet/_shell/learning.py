@@ -150,7 +150,7 @@ def learn_walk(
 
 @contextmanager
 def _params(loaded: Any) -> Iterator[None]:
-    """Give what an estimator refuses its place: its parameters, not the training window."""
+    """Add the place to what an estimator refuses: its parameters, not the training window."""
     try:
         yield
     except InputError as error:

@@ -198,9 +198,9 @@ class EventMonitors:
         return found.change
 
     def matched(self, LI: Ints, LF: Floats) -> None:
-        """Take in fills in bars that were missed; a backtest has none."""
+        """Process fills in bars that were missed; a backtest has none."""
         self.monitors.record.log(LI, LF)
 
     def ruled(self, curve: Curve) -> None:
-        """Take in the account after a decision time."""
+        """Process the account after a decision time."""
         self.monitors.record.ruled(curve.time_ns, curve.equity, curve.cash, curve.exposure)

@@ -22,7 +22,7 @@ __all__ = ["Unknown", "never_known", "refuse_never_known"]
 
 
 def never_known(session: Session) -> list[Problem]:
-    """Say what the file reads and no decision knows; a warning where a series is optional."""
+    """Return what the file reads and no decision has; a warning if a series is optional."""
     unknown = Unknown(session.loaded)
     unknown.take(session.market, session.aligned.T[0][session.first :])
     return unknown.problems()
@@ -83,7 +83,7 @@ class Unknown:
                 del self._series[name]
 
     def problems(self) -> list[Problem]:
-        """Say what was never known."""
+        """Return what was never known."""
         tree = self._loaded.tree
         spans = [f"{name} {iso(a)} to {iso(b)}" for name, (a, b) in self._spans.items()]
         problems = [

@@ -107,7 +107,7 @@ def check_model(loaded: Any, session: Session | None = None) -> list[Problem]:
 
 
 def _probabilities(session: Session) -> list[Problem]:
-    """Say that a series which is a model's probability holds values that are none."""
+    """Return the problem that the probabilities of a series are out of range."""
     block = session.strategy.model
     if block is None or type(block.config).learns:
         return []
@@ -212,7 +212,7 @@ def _doubts(session: Session) -> list[Problem]:
 
 
 def check_secrets(loaded: Any) -> list[Problem]:
-    """Say which secrets of a live run cannot be read here: unset variables, missing files.
+    """Return which secrets of a live run cannot be read here: unset variables, missing files.
 
     Of a venue with an entry in `venues.toml` the entry counts, as in a run. No value is kept.
     """

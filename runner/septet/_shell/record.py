@@ -106,7 +106,7 @@ class Record:
         """Everything known before this time has been read."""
 
     def log(self, LI: Ints, LF: Floats) -> None:
-        """Take in rows of the log, in order."""
+        """Process rows of the log, in order."""
         for row in range(len(LI)):
             kind = LI[row, 0]
             if kind not in (layout.FILL, layout.TRADE):
@@ -116,7 +116,7 @@ class Record:
             rows.add(max(int(LI[row, 1]), last, self.read_ns), LI[row], LF[row])
 
     def ruled(self, time_ns: int, equity: float, cash: float, exposed: float) -> None:
-        """Take in the account at a decision time; `exposed` is the sum of |notional| (quote)."""
+        """Process the account at a decision time; `exposed` is the sum of |notional| (quote)."""
         self._times.append(time_ns)
         for column, value in zip(self._curve, (equity, cash, exposed), strict=True):
             column.append(value)

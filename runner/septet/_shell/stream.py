@@ -336,7 +336,7 @@ class _Run:
         self.before += len(known) - fresh
 
     def _late_start(self) -> LateStart | None:
-        """Say why the first decision is later than the file asks for, if it is."""
+        """Return why the first decision is later than the file asks for, if it is."""
         if self.begin_ns is None or self.due_ns is None or self.first_ns is None:
             return None
         ready = Ready(self.begin_ns, self.due_ns, self.first_ns)

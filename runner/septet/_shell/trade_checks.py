@@ -42,7 +42,7 @@ class _Obstacle:
 
 
 def trade_problems(session: Session) -> list[Problem]:
-    """Say why no entry can be sent or filled; an error where that holds for every symbol."""
+    """Return why no entry can be sent or filled; an error where that holds for every symbol."""
     terms = terms_of(session.strategy)
     found = [*_latency(session, terms)]
     obstacles = [

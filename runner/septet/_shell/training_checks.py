@@ -54,7 +54,7 @@ class Windows:
         return enough and min(each.ups, each.downs) >= self.rule.min_class
 
     def reason(self, each: WindowRows) -> str:
-        """Say why a window gives no model; empty if it does."""
+        """Return why a window gives no model; empty if it does."""
         if each.rows < self.rule.min_rows:
             return f"{each.rows:,} rows to train on, fewer than {self.rule.min_rows:,}"
         for count, name in ((each.ups, "up"), (each.downs, "down")):
@@ -131,7 +131,7 @@ def _warm(session: Session, bars: list[Any]) -> list[Any]:
 
 
 def window_problems(session: Session, windows: Windows | None) -> list[Problem]:
-    """Say that no training window fits into the data, or that none has rows of both classes."""
+    """Return that no training window fits into the data, or that none has rows of both classes."""
     if windows is None:
         return []
     if windows.rows:
@@ -152,7 +152,7 @@ def window_problems(session: Session, windows: Windows | None) -> list[Problem]:
 
 
 def _class_problems(session: Session, windows: Windows) -> list[Problem]:
-    """Say that every window lacks rows, or rows of a class, even if no feature is missing."""
+    """Return that every window lacks rows, or rows of a class, even if no feature is missing."""
     block, rule = session.strategy.model, windows.rule
     if any(windows.trains(each) for each in windows.rows):
         return _some_problems(session, windows)
@@ -210,7 +210,7 @@ def _of_label(label: Any) -> str:
 
 
 def parameter_problems(loaded: Any, names: list[str]) -> list[Problem]:
-    """Say which parameters of a model's trainer do not fit each other, by a fit of made-up rows.
+    """Return which parameters of a model's trainer do not fit each other, by a fit of made-up rows.
 
     `names` are the features that the model reads.
     """

@@ -41,7 +41,7 @@ def fill_costs(session: Session, outcome: Outcome) -> pl.DataFrame:
 
 
 def passed_limits(session: Session, outcome: Outcome) -> list[str]:
-    """Say how often the gross limit was passed by price alone; it is reported, not trimmed.
+    """Return how often the gross limit was passed by price alone; it is reported, not trimmed.
 
     A run without tables keeps equity alone, and says nothing of this.
     """

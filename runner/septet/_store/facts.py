@@ -21,7 +21,7 @@ _EXPECTED: Final = {
 
 
 def wrong_fact(facts: RunFacts) -> str:
-    """Say which fact is not what a run writes; empty if all are."""
+    """Return which fact is not what a run writes; empty if all are."""
     for each in fields(facts):
         value, kind = getattr(facts, each.name), str(each.type)
         if not _is_of(value, kind):

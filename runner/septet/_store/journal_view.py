@@ -147,7 +147,7 @@ def _notes(fold: Fold) -> list[str]:
 
 
 def result_of(fold: Fold) -> RunResult:
-    """Give what a journal says in the form every run is stored and summarised in."""
+    """Return what a journal says in the form every run is stored and summarised in."""
     facts: Mapping[str, Any] = fold.head.facts
     return RunResult(
         facts=_facts(fold), bars=_bars(fold), halts=_halts(fold), models=fold.models,
@@ -179,7 +179,7 @@ def _columns(table: dict[str, list[Any]]) -> dict[str, list[Any]] | None:
 
 
 def _state_of(folder: Path) -> dict[str, str]:
-    """Say how a run stands: running (and who runs it), stopped, failed, killed or never begun."""
+    """Return the state of a run: running (by whom), stopped, failed, killed or never begun."""
     holder = holder_of(folder)
     if holder is not None:
         return {"state": "running", "holder": str(holder)}

@@ -68,7 +68,7 @@ _ZSTD_LEVEL: Final = 1  # half the time of level 3, and curves come out one perc
 
 
 def plain_json(value: Any) -> Any:
-    """Give a value JSON can hold: not-a-number and infinity become null, keys become text."""
+    """Return a value JSON can hold: not-a-number and infinity become null, keys become text."""
     if isinstance(value, Mapping):
         return {str(key): plain_json(item) for key, item in value.items()}
     if isinstance(value, str) or value is None or isinstance(value, bool | int):
@@ -179,7 +179,7 @@ class RunWriter:
             raise self._unwritten(name, problem) from problem
 
     def _unwritten(self, name: str, problem: Exception) -> RunError:
-        """Say which file could not be written, and why."""
+        """Return which file could not be written, and why."""
         reason = problem.strerror if isinstance(problem, OSError) else None
         why = reason or str(problem).strip().partition("\n")[0].rpartition("IO error: ")[2]
         return RunError(
@@ -217,7 +217,7 @@ class RunWriter:
 def manifest_of(
     run_id: str, created: str, result: RunResult, joined: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Give the document of manifest.json; `joined` as `thin_bars` says it."""
+    """Return the document of manifest.json; `joined` as `thin_bars` says it."""
     from septet import __version__
 
     facts = result.facts

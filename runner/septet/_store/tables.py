@@ -48,7 +48,7 @@ def _dtype(kind: str) -> pl.DataType:
 
 
 def empty(table: str) -> pl.DataFrame:
-    """Give the table without rows."""
+    """Return the table without rows."""
     import polars as pl
 
     return pl.DataFrame(schema={name: _dtype(kind) for name, kind in TABLES[table].items()})
@@ -117,7 +117,7 @@ def with_optional(table: str, frame: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def frames_of(result: RunResult) -> dict[str, pl.DataFrame]:
-    """Give every table of a result but its bars, in the columns and types they are stored in.
+    """Return every table of a result but its bars, in the columns and types they are stored in.
 
     Tables that were left out are not among them.
     """

@@ -121,14 +121,14 @@ def _end(axis: ShownAxis, value: float) -> str:
 
 
 def axes_of(table: pl.DataFrame, manifest: Mapping[str, Any]) -> list[ShownAxis]:
-    """Give every swept key, in the order of the table."""
+    """Return every swept key, in the order of the table."""
     keys = swept_keys(table)
     pairs = zip(keys, _short_names(keys), strict=True)
     return [_axis(table, key, name, manifest) for key, name in pairs]
 
 
 def mapped(axes: Iterable[ShownAxis]) -> list[ShownAxis]:
-    """Give the keys that are worth a map, those with most values first.
+    """Return the keys that are worth a map, those with most values first.
 
     More values than have places of their own are all as many: draws differ by chance.
     """

@@ -375,7 +375,7 @@ class ClusterEvaluator:
                 self._send([setting])
 
     def _look_around(self) -> None:
-        """Say which workers went; wait for others when none is left, but not for ever."""
+        """Report lost workers; wait, within a limit, for others when none is left."""
         now = time.monotonic()
         if now - self._seen_at < POLL_SECONDS and self._workers:
             return

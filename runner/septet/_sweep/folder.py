@@ -180,7 +180,7 @@ def _part(
 
 
 def _foreign(frame: pl.DataFrame, space: Space, done: Ints) -> str:
-    """Say what no process that ran these settings can have written; empty if there is nothing.
+    """Return content that no process of these settings can have written; empty if none.
 
     A part that was damaged, or that somebody changed, would become rows of the result.
     """
@@ -299,7 +299,7 @@ def open_unfinished(root: Path, strategy: str) -> SweepFolder:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Say what a sweep was begun with and what stands there now, one line a difference."""
+    """Return the differences between a sweep's start and now, one line each."""
     found = []
     for name in _COMPARED:
         old, new = _leaves(name, before.get(name)), _leaves(name, now.get(name))

@@ -34,7 +34,7 @@ _START_SECONDS: Final = 4.0
 
 
 def first_line(error: Exception) -> str:
-    """Say what failed in one line."""
+    """Return what failed in one line."""
     if isinstance(error, ConfigError):
         problem = error.problems[0]
         return f"{problem.key}: {problem.message}" if problem.key else problem.message
@@ -142,7 +142,7 @@ class FullEvaluator:
 
 
 def _once(log: Callable[[str], None]) -> Callable[[str], None]:
-    """Tell each thing once: every setting compiles, or cannot, for the same reason."""
+    """Return each thing once: every setting compiles, or cannot, for the same reason."""
     reported: set[str] = set()
 
     def log_once(message: str) -> None:

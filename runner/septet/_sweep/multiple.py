@@ -89,7 +89,7 @@ def daily_sharpe(total: float, squares: float, days: int) -> float | None:
 def why_undefined(
     sharpe_daily: float | None, days: int, skew: float | None, kurtosis: float | None
 ) -> str:
-    """Say why a setting has no probabilistic Sharpe ratio; empty if it has one."""
+    """Return why a setting has no probabilistic Sharpe ratio; empty if it has one."""
     if days < _FEWEST_DAYS:
         return f"{days} days of returns, at least {_FEWEST_DAYS} are needed"
     if sharpe_daily is None or not math.isfinite(sharpe_daily):

@@ -268,7 +268,7 @@ def _details(manifest: Mapping[str, Any]) -> str:
 
 
 def render(found: Findings, manifest: Mapping[str, Any]) -> str:
-    """Give the page of a sweep."""
+    """Return the page of a sweep."""
     data = chart_data(found)
     strategy = str(manifest.get("strategy") or "strategy")
     title = f"{strategy}: sweep {manifest.get('sweep_id') or ''}".rstrip()

@@ -154,7 +154,7 @@ def _evaluator(
 
 
 def _log_count(space: Space, log: Callable[[str], None]) -> None:
-    """Say what is checked where that takes a while."""
+    """Report what is checked where that takes a while."""
     count = sum(sum(1 for _ in looked_at(axis)) for axis in space.axes)
     if count > _MANY_VALUES:
         log(f"checking {count:,} values of {len(space.axes)} keys")

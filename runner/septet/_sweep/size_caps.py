@@ -58,7 +58,7 @@ def _account(resolved: Mapping[str, Any]) -> float:
 
 
 def size_cap_text(table: pl.DataFrame) -> str:
-    """Say how many settings ask for a size that limits cap; empty text for none."""
+    """Return how many settings ask for a size that limits cap; empty text for none."""
     import polars as pl
 
     if SIZE_CAP not in table.columns:

@@ -343,7 +343,7 @@ def _differences(base: Floats, other: Floats) -> dict[int, float]:
 
 
 def _beyond(axis: Axis, changed: Loaded) -> str:
-    """Say what a key reaches beside the plan; empty when nothing."""
+    """Return what a key changes besides the plan; empty if nothing."""
     if not any(axis.path[: len(each)] == each for each in _PLANNED):
         return f"{axis.key} reaches beyond the plan: data, training or instruments"
     if axis.path[0] == "features" and axis.path[-1] == "bar":
@@ -354,7 +354,7 @@ def _beyond(axis: Axis, changed: Loaded) -> str:
 
 
 def _why_more(base: Plan, plan: Plan) -> str:
-    """Say why another plan is more than other numbers; empty when it is not."""
+    """Return why another plan differs in more than numbers; empty if it does not."""
     if plan.assembly.text != base.assembly.text:
         return "the text of the plan"
     if not _same_tables(base.assembly.tables, plan.assembly.tables):

@@ -60,7 +60,7 @@ def is_over_holding(table: pl.DataFrame) -> bool:
 
 
 def as_judged(table: pl.DataFrame) -> pl.DataFrame:
-    """Give the table with the returns that are judged: over holding where nobody was ever short.
+    """Return the table with the judged returns: over holding if no setting was ever short.
 
     Where rules could open shorts and no setting did, all settings are measured over holding their
     mean exposure, as a run is. With one that was short all are measured over zero.
@@ -107,7 +107,7 @@ def luck_daily(table: pl.DataFrame) -> float | None:
 
 
 def add_ratios(table: pl.DataFrame) -> pl.DataFrame:
-    """Give the table with the columns `psr` and `dsr` at its end, made again if they are there.
+    """Return the table with the columns `psr` and `dsr` at its end, made again if they are there.
 
     Both from 0 to 1, null where they are undefined. Needs all settings of the sweep: the
     deflated ratio of each depends on the others.

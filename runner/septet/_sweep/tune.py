@@ -97,7 +97,7 @@ class _Parameter:
 
 
 def distribution_of(axis: Axis) -> tuple[Any, str]:
-    """Say how Optuna draws the values of a key, and what it names them by.
+    """Return how Optuna draws the values of a key, and their names.
 
     A list is a choice among its texts; a range, and a draw in steps, are steps from the first to
     the last; other draws are the stretch between two ends, in the logarithm if they say so.
@@ -326,7 +326,7 @@ class Tuner:
         self._study.tell(trial, state=states.PRUNED)
 
     def _notify_at_once(self, trial: Any, number: int | None) -> None:
-        """Tell of a choice that is not run: outside the condition, or chosen before."""
+        """Report a choice that is not run: outside the condition, or chosen before."""
         states = self._optuna.trial.TrialState
         if number is None:
             trial.set_user_attr("why", "outside")

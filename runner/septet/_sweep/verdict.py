@@ -23,7 +23,7 @@ _DOUBTS_SHOWN: Final = 10
 
 
 def overview(found: Findings) -> str:
-    """Say how many settings were tried, and what became of those that have no result."""
+    """Return how many settings were tried, and why some have no result."""
     done, tried = found.count("done"), found.table.height
     text = f"{plural(tried, 'setting')} tried"
     if found.planned > tried:
@@ -51,7 +51,7 @@ def _at_the_edge(found: Findings, best: dict[str, Any]) -> list[str]:
 
 
 def choice(found: Findings) -> str:
-    """Say which setting was best, how sure that is alone and as the best of many."""
+    """Return the best setting, and its significance alone and as the best of many."""
     best = found.best
     if best is None:
         return f"No setting has a {GOAL_WORDS[found.goal]}, so none is the best."
@@ -102,7 +102,7 @@ def _ratios(found: Findings, best: dict[str, Any]) -> str:
 
 
 def overfitted(found: Findings) -> str:
-    """Say what choosing the best was worth on days it was not chosen by."""
+    """Return the performance of the chosen setting on days that did not choose it."""
     seen = found.overfitting
     if seen.probability is None:
         return f"No overfitting probability: {seen.problem}."
@@ -125,7 +125,7 @@ def overfitted(found: Findings) -> str:
 
 
 def broken(found: Findings) -> str:
-    """Say in how many settings a rule broke its contract, and whether the best is one of them."""
+    """Return how many settings had a rule break its contract, and whether the best one did."""
     rows = found.broken
     if not rows.height:
         return ""
@@ -139,7 +139,7 @@ def broken(found: Findings) -> str:
 
 
 def data_text(found: Findings) -> str:
-    """Say what is odd about the data that all settings read."""
+    """Return the doubts about the data that all settings read."""
     shown = [f"{each}." for each in found.doubts[:_DOUBTS_SHOWN]]
     rest = len(found.doubts) - len(shown)
     more = [f"And {count(rest)} more, in manifest.json."] if rest else []

@@ -114,7 +114,7 @@ _MODULES: Final = (
 if not TYPE_CHECKING:  # to a type checker a module with this function has every name
 
     def __getattr__(name: str) -> object:
-        """Say which module of the door has a name that is not here."""
+        """Return an error that names the module which has the requested name."""
         if not name.startswith("_") and f"{__name__}.{name}" not in _MODULES:
             for module in _MODULES:
                 if name in import_module(module).__all__:

@@ -98,7 +98,7 @@ def local_server(folder: Path) -> Iterator[LocalServer]:
         do_POST = do_PUT = do_GET  # noqa: N815 - the names of the library
 
         def log_message(self, *_: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

@@ -94,7 +94,7 @@ def _shown(words: Situation) -> str:
 
 
 def _wrong(step: Step, config: Config, words: Situation, answer: tuple[float, ...]) -> str:
-    """Say what is wrong with an answer; empty when its kind allows it."""
+    """Return what is wrong with an answer; empty when its kind allows it."""
     value = answer[0]
     known = all(np.all(np.isfinite(each)) for name, each in words.items() if name in _MUST_KNOW)
     known = known and all(

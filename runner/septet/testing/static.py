@@ -186,7 +186,7 @@ def _gives_set(instruction: dis.Instruction) -> bool:
 
 
 def _of_value(name: str, called: str, value: Any, compiled: bool) -> Iterator[str]:
-    """Say what is wrong with a value that a step reaches by a name of its module."""
+    """Yield what is wrong with a value that a step reaches by a name of its module."""
     if inspect.isbuiltin(value) and called in MUTE:
         yield f"{name} calls {called}; a step speaks to nobody and reads nothing but its parameters"
     elif inspect.ismodule(value):

@@ -50,7 +50,7 @@ class Standing:
         self.accounted_ns = self.accounted_ns or [_NEVER for _ in self.grids]
 
     def take(self, event: m.Event) -> None:
-        """Take in a bar, a gap or a decision time; other events change nothing."""
+        """Process a bar, a gap or a decision time; other events change nothing."""
         if type(event) is m.BarClosed:
             self.waiting[event.symbol].append(event.known_ns)
             self.accounted_ns[event.symbol] = event.known_ns
@@ -64,7 +64,7 @@ class Standing:
             self.accounted_ns[event.symbol] = max(self.accounted_ns[event.symbol], known)
 
     def fold(self, events: Iterable[m.Event]) -> Standing:
-        """Take in a journal's events, in order; return itself."""
+        """Process a journal's events, in order; return itself."""
         for event in events:
             self.take(event)
         return self

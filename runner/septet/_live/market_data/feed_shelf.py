@@ -80,7 +80,7 @@ class Shelf:
             series.value.append(event.value)
 
     def fold(self, events: Iterable[m.Event]) -> Shelf:
-        """Take in events, in order; return itself."""
+        """Process events, in order; return itself."""
         for event in events:
             self.take(event)
         return self
