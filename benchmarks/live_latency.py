@@ -36,8 +36,8 @@ from live_world import (
 from septet import messages as m
 from septet._live import start as begin
 from septet._live.account import AccountGate
-from septet._live.place import find_place
 from septet._live.process import _loop_factory, keep_apart, tidy
+from septet._live.run_location import find_place
 from septet._live.wiring import Wiring, core_of
 
 TARGETS_US = {"process": (150.0, 1_000.0), "power": (215.0, None)}

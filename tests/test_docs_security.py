@@ -19,7 +19,7 @@ from septet._data.message_limits import (
     SYMBOL_CHARACTERS,
     SYMBOLS_SHOWN,
 )
-from septet._journal.form import MAX_ROW_BYTES
+from septet._journal.journal_format import MAX_ROW_BYTES
 from septet._learn.onnx_graph import LARGEST_TENSOR
 from septet.errors import InputError
 from septet_plugins.data import text

@@ -24,7 +24,7 @@ from septet._journal.lock import is_locked, lock
 from septet._learn.stored import CARD, MODEL, store_model
 from septet._live.kill import ask_halt
 from septet._live.logs import RunLog
-from septet._live.place import find_place
+from septet._live.run_location import find_place
 from septet._live.stop import mark_failed
 from septet._report.save import save_run
 from septet._store.find import open_run

@@ -210,7 +210,7 @@ def _run(words: list[str]) -> int:
 
 def _blamed(error: BaseException) -> SeptetError | None:
     """Return the error in place of what a plugin's code raised; None for Ctrl-C and for a bug."""
-    from septet._host.doors import blamed
+    from septet._host.plugin_calls import blamed
 
     return blamed(error)
 

@@ -15,7 +15,7 @@ from septet._config import load
 from septet._drill.venue import Fault
 from septet._host.venues import Market, VenueFacts
 from septet._live.clock import WallClock
-from septet._live.world import Row, _Looking
+from septet._live.world_check import Row, _Looking
 from tests.cli.conftest import Command
 from tests.cli.local import OPTIONS, STRATEGY, store_credential
 from tests.cli.worlds import world

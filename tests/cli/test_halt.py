@@ -13,7 +13,7 @@ import pytest
 
 from septet import messages as m
 from septet._cli import halt as halt_module
-from septet._journal.form import Head
+from septet._journal.journal_format import Head
 from septet._journal.lease import Holder, Lease
 from septet._journal.log import Journal
 from septet._live.kill import HALT, RESUME, read_halt

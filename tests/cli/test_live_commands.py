@@ -13,7 +13,7 @@ import pytest
 
 from septet import messages as m
 from septet._cli.runs import _standing
-from septet._journal.form import Head
+from septet._journal.journal_format import Head
 from septet._journal.log import Journal
 from septet._journal.reader import Reader
 from septet._live.kill import HALT

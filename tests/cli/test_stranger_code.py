@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from septet._host.doors import is_theirs
+from septet._host.plugin_calls import is_theirs
 from tests.cli.conftest import Command
 from tests.strangers.package import installed, manifest_of, write_package
 

@@ -18,9 +18,9 @@ from septet._plan.binding import UNITS
 from septet._shell.session import Session
 from tests.core.markets import LENGTHS, Rough, calendars_of, rough_market, roughs, series_of
 from tests.core.paths import begin, both, by_batch, by_events, by_shell, finish, plainly, stretch
-from tests.core.same import assert_same
 from tests.core.settings import Bars
 from tests.core.shapes import body_of, drawn, plainest, written
+from tests.core.table_comparison import assert_same
 from tests.core.world import load_text, open_made
 
 __all__ = [

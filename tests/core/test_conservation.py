@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from septet._kernel import layout
 from septet._shell.project import Outcome, trades_of
-from tests.core import draws
+from tests.core import drawn_cases
 from tests.core.settings import Settings
 from tests.core.world import Ran, run_core, session_of, steps
 from tests.scale import examples
@@ -20,8 +20,8 @@ EXAMPLES = 30
 
 
 def drawn(data: st.DataObject, **fixed: Any) -> tuple[Settings, Any]:
-    s = data.draw(draws.settings(**fixed))
-    return s, session_of(s, data.draw(draws.markets(s)))
+    s = data.draw(drawn_cases.settings(**fixed))
+    return s, session_of(s, data.draw(drawn_cases.markets(s)))
 
 
 def row_of(ran: Ran, t: int, k: int) -> int:

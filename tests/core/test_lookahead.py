@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from septet._data.bars import SeriesTable
-from tests.core import draws
+from tests.core import drawn_cases
 from tests.core.compare import tables_of
 from tests.core.markets import made_series, two_markets
-from tests.core.same import same_bits
 from tests.core.settings import HOUR, START
 from tests.core.shapes import body_of, plainest, written
+from tests.core.table_comparison import same_bits
 from tests.core.world import Ran, run_core, session_of, session_of_text
 from tests.scale import examples
 
@@ -46,8 +46,8 @@ def assert_same_past(whole: Ran, part: Ran, until_ns: int) -> None:
 @given(st.data())
 @settings(max_examples=examples(40))
 def test_truncating_the_data_changes_no_decision_before(data):
-    s = data.draw(draws.settings())
-    bars = data.draw(draws.markets(s))
+    s = data.draw(drawn_cases.settings())
+    bars = data.draw(drawn_cases.markets(s))
     until = START + HOUR * data.draw(st.integers(30, 100))
     whole = run_core(session_of(s, bars))
     part = run_core(session_of(s, [each.head(until) for each in bars]))

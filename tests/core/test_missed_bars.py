@@ -15,7 +15,7 @@ from septet._core.blocks import NOTHING
 from septet._core.events import Traded
 from septet._kernel import layout
 from septet._shell.eventful import decision_times, make_engine
-from tests.core import draws
+from tests.core import drawn_cases
 from tests.core.cases import CALM, bars_of
 from tests.core.compare import assert_agrees, chances_of
 from tests.core.paths import plainly
@@ -50,8 +50,8 @@ def _run(session: Any, missed: frozenset[int]) -> Ran:
 @settings(max_examples=examples(6))
 def test_missed_bars_agree_with_the_reference(data):
     """SEMANTICS, "Time": bars after their decision time enter in order, and decide nothing."""
-    s = data.draw(draws.settings())
-    bars = data.draw(draws.markets(s))
+    s = data.draw(drawn_cases.settings())
+    bars = data.draw(drawn_cases.markets(s))
     session = plainly(session_of(s, bars))
     times = session.aligned.T[layout.KNOWN].tolist()[FIRST + 1 :]
     spans = data.draw(

@@ -13,9 +13,9 @@ from septet._kernel import layout
 from septet._shell.project import Outcome
 from septet._shell.session import Session
 from tests.core.paths import Left, by_batch
-from tests.core.same import assert_same
 from tests.core.settings import walk
 from tests.core.shapes import body_of, plainest, written
+from tests.core.table_comparison import assert_same
 from tests.core.world import session_of_text
 
 CROSSES = """\

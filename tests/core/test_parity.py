@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from septet.errors import ConfigError
 from septet_plugins.features.manifest import FEATURES
-from tests.core import draws
+from tests.core import drawn_cases
 from tests.core.markets import Rough, made_series, rough_market
 from tests.core.paths import both, by_batch, by_events, plainly
 from tests.core.properties import cases, check_every_path
-from tests.core.same import assert_same
 from tests.core.shapes import body_of, names, written
+from tests.core.table_comparison import assert_same
 from tests.core.world import load_text, open_made, session_of
 from tests.features.cases import CASES
 from tests.scale import SOAK, examples
@@ -31,8 +31,8 @@ UNBOUNDED = ("drawdown", "obv", "running_max", "running_sum")
 @given(st.data())
 @settings(max_examples=examples(40))
 def test_trading_is_the_same_in_both_paths(data):
-    s = data.draw(draws.settings())
-    bars = data.draw(draws.markets(s))
+    s = data.draw(drawn_cases.settings())
+    bars = data.draw(drawn_cases.markets(s))
     whole = by_batch(plainly(session_of(s, bars)))
     events = by_events(plainly(session_of(s, bars)), data.draw(st.integers(8, 60)))
     assert events.slides > 2

@@ -8,8 +8,8 @@ import pytest
 from septet._core import batch as batch_module
 from septet._plan import idle_choices
 from tests.core.paths import by_batch, by_events, plainly
-from tests.core.same import assert_same
 from tests.core.settings import Settings, walk
+from tests.core.table_comparison import assert_same
 from tests.core.world import session_of, session_of_text
 
 BUSY = Settings(symbols=("AAA/USDT", "BBB/USDT"), exit_back=1, stops={"stop_loss": 0.01})

@@ -10,7 +10,7 @@ import pytest
 from septet._kernel import layout
 from tests.core.paths import Left, by_batch, plainly
 from tests.core.properties import session_of_body
-from tests.core.same import assert_same, first_difference, same_bits
+from tests.core.table_comparison import assert_same, first_difference, same_bits
 
 
 def _left() -> Left:

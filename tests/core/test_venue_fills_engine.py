@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from septet._kernel import layout
-from tests.core import draws
+from tests.core import drawn_cases
 from tests.core.engine_harness import EngineHarness
 from tests.core.paths import plainly
 from tests.core.properties import cases, session_of_body
@@ -63,12 +63,12 @@ def test_told_the_same_fills_the_same_is_decided(data):
 
     Stops, halts, flips and liquidations included.
     """
-    s: Settings = data.draw(draws.settings())
+    s: Settings = data.draw(drawn_cases.settings())
     limits = {key: value for key, value in s.limits.items() if key != "orders_per_minute"}
     s = replace(s, limits=limits)
     if len(s.symbols) > 1:  # funding and fills inside a bar are summed in another order
         s = replace(s, funding=0.0)
-    follows(recorded(plainly(session_of(s, data.draw(draws.markets(s))))))
+    follows(recorded(plainly(session_of(s, data.draw(drawn_cases.markets(s))))))
 
 
 @given(st.data())
@@ -76,12 +76,12 @@ def test_told_the_same_fills_the_same_is_decided(data):
 def test_funding_is_charged_as_in_the_backtest(data):
     """Market orders without stops fill at the open, before anything else at that T."""
     s: Settings = data.draw(
-        draws.settings(
+        drawn_cases.settings(
             spot=False, order="market", stops={}, leverage=1.0, maintenance=0.001, limits={},
             short_back=0, model=False, below=None, sizing="fixed_fraction", amount=0.4,
         )
     )  # fmt: skip
-    follows(recorded(plainly(session_of(s, data.draw(draws.markets(s))))))
+    follows(recorded(plainly(session_of(s, data.draw(drawn_cases.markets(s))))))
 
 
 @pytest.mark.parametrize("name", EXACT)

@@ -210,7 +210,7 @@ def test_says_what_does_not_exist(
 def test_an_exchange_that_ccxt_does_not_know_is_refused_before_it_is_asked() -> None:
     import ccxt
 
-    from septet_plugins.exchange.known import exchange_ids
+    from septet_plugins.exchange.exchange_ids import exchange_ids
 
     assert exchange_ids() == frozenset(ccxt.exchanges)
     wrong: list[dict[str, Any]] = [{"venue": "binnance"}, {"venue": "a", "exchange": "binnance"}]

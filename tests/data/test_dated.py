@@ -10,7 +10,7 @@ import pytest
 
 from septet._config.load import load
 from septet._data.bad_rows import doubts
-from septet._data.dated import known_early
+from septet._data.dated_series import known_early
 from septet._data.series import normalise_series
 from septet._data.source import Facts, RawSeries
 from septet._shell.preflight import check_data

@@ -8,7 +8,7 @@ import pytest
 
 from septet._config.load import load
 from septet._data.bad_rows import doubts
-from septet._data.ended import CANDLES_END, candles_ending
+from septet._data.candle_ends import CANDLES_END, candles_ending
 from septet._data.load import load_market
 from septet._data.stretches import Memory, Stretches
 from septet._results.summary import summarise

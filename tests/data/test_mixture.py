@@ -11,7 +11,7 @@ import pytest
 
 from septet._config.load import load
 from septet._data.load import load_market, read_candles
-from septet._data.mixture import level_changes
+from septet._data.mixed_rows import level_changes
 from septet._data.normalise import Normalised
 from septet._data.stretches import Memory, Stretches
 from septet.errors import DataError

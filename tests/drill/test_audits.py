@@ -13,8 +13,8 @@ from septet._drill.audits import audit
 from septet._drill.books import OurBook, VenueBook
 from septet._drill.catalogue import CATALOGUE, Kind
 from septet._drill.check import check_truth
-from septet._drill.cover import Cover, Terms
 from septet._drill.outcome import Row
+from septet._drill.stop_cover import Cover, Terms
 from septet._drill.venue.venue_journal import Answered, FillMade, OrderChanged
 from septet._live.logs import iso
 from tests.drill.test_check import HEAD, T0, fill, order

@@ -19,7 +19,7 @@ from septet._drill.venue.venue_journal import (
     RequestSeen,
     Row,
 )
-from septet._journal.form import Entry, Head, encode_commands, encode_event
+from septet._journal.journal_format import Entry, Head, encode_commands, encode_event
 
 TAG = "sabcdefg"
 T0 = 1_000_000_000_000

@@ -10,14 +10,14 @@ from typing import Any, Literal
 import pytest
 
 from septet import messages as m
-from septet._drill import rehearsal, watch
+from septet._drill import book_watch, rehearsal
+from septet._drill.book_watch import BarsOverError
 from septet._drill.books import OurBook
 from septet._drill.local_market import Stage
 from septet._drill.options import Options
 from septet._drill.outcome import Outcome, Row
 from septet._drill.venue.config import VenueConfig
-from septet._drill.watch import BarsOverError
-from septet._journal.form import Entry, Head, encode_event
+from septet._journal.journal_format import Entry, Head, encode_event
 
 HEAD = Head(run_id="r1", strategy="s", mode="live", account="", created_ns=0, origin_ns=0)
 
@@ -67,7 +67,7 @@ class Drill(rehearsal._Rehearsal):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
     made = Time()
-    monkeypatch.setattr(watch, "time", made)
+    monkeypatch.setattr(book_watch, "time", made)
     monkeypatch.setattr(rehearsal, "time", made)
     return made
 
@@ -119,7 +119,7 @@ def test_a_persons_halt_stands_until_a_person_resumes(tmp_path: Path, clock: Tim
     drill = Drill(tmp_path, [])
     drill._outcome.run = str(tmp_path / "runs" / "s" / "R1")
     drill.operate("halt", "mara")
-    assert drill._trouble(0, 2) == (watch.HALTED, [])
+    assert drill._trouble(0, 2) == (book_watch.HALTED, [])
     clock.at[400] = lambda: drill.operate("resume", "mara", 2)
     assert drill._until(lambda: not drill._waits_for_person, 5.0)
     assert 400.0 <= clock.now_s < 401.0, "no patience of five seconds ends it"
@@ -142,7 +142,7 @@ def test_a_persons_halt_is_cleared_after_ten_minutes(
     assert drill._until(lambda: not drill._waits_for_person, 5.0)
     assert 600.0 <= clock.now_s < 601.0
     assert drill.lines[-1] == "nobody has resumed the run: the drill clears the halt"
-    assert drill._trouble(0, 2) == (watch.QUIET, [])
+    assert drill._trouble(0, 2) == (book_watch.QUIET, [])
     assert asked == ["drill"]
 
 
@@ -155,7 +155,7 @@ def test_a_halt_of_the_runs_own_is_cleared_as_before(
     monkeypatch.setattr(rehearsal, "ask_resume", lambda *each, name, **more: asked.append(name))
     drill._reader = SimpleNamespace(path=tmp_path / "journal.sqlite")  # type: ignore[assignment]
     drill.operate("halt", name)
-    assert drill._trouble(0, 2) == (watch.QUIET, [])
+    assert drill._trouble(0, 2) == (book_watch.QUIET, [])
     assert (asked, drill.lines) == (["drill"], [])
 
 

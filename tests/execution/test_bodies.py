@@ -13,7 +13,7 @@ from septet import messages as m
 from septet._drill.venue import Fault
 from septet._live.venue_gate import GatedVenue
 from septet.plugin.live import Unreadable
-from septet_plugins.exchange.bodies import check_body
+from septet_plugins.exchange.answer_bodies import check_body
 from tests.execution.helpers import Received, WallTime, account, limit, local_venue, read
 
 HOST = "https://api.binance.com/api/v3/"

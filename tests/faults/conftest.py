@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from septet._journal import tail
-from tests.faults import judge
+from tests.faults import fault_checks
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,7 @@ def small_tail(monkeypatch: pytest.MonkeyPatch) -> None:
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     from tests.faults.catalogue import CATALOGUE
 
-    found = judge.tally()
+    found = fault_checks.tally()
     if not found:
         return
     terminalreporter.section("faults")

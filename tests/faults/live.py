@@ -21,7 +21,7 @@ from septet._drill.venue import SymbolConfig, Synthetic, VenueConfig
 from septet._journal.reader import Reader
 from septet._live.kill import ask_resume
 from tests.cli.local import OPTIONS, STRATEGY, store_credential
-from tests.faults.judge import FEW
+from tests.faults.fault_checks import FEW
 
 WITHIN_S = 90.0
 LOOK_S = 0.05

@@ -24,7 +24,7 @@ from septet._core.live_core import LiveCore
 from septet._core.orders import Timing
 from septet._data.bars import Instrument
 from septet._host.venues import Market, QuoteSeen
-from septet._journal.form import Head, encode_commands
+from septet._journal.journal_format import Head, encode_commands
 from septet._journal.log import Journal
 from septet._journal.reader import Reader
 from septet._journal.tail import tail_of

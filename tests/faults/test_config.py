@@ -23,7 +23,7 @@ from septet._host.venues import QuoteSeen, VenueFacts
 from septet._live.breaker import PluginCaller, finite
 from septet._live.start import insist_on_rights
 from septet.errors import InputError
-from tests.faults.judge import MANY, held, insist
+from tests.faults.fault_checks import MANY, held, insist
 from tests.faults.process_harness import MINUTE, NS, SYMBOL, ProcessHarness
 from tests.faults.test_process import BARS, made
 

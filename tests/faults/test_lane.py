@@ -13,10 +13,10 @@ from septet import messages as m
 from septet._journal.lease import boot_id, mark_path
 from septet._journal.log import Journal
 from septet._live import start as begin
-from septet._live.place import JOURNAL
 from septet._live.process import LiveResult
+from septet._live.run_location import JOURNAL
 from septet.errors import JournalError
-from tests.faults.judge import held
+from tests.faults.fault_checks import held
 from tests.live.test_start import Stage, rows
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from septet import messages as m
 from septet._host.readings import with_readable_fee
-from tests.faults.judge import held
+from tests.faults.fault_checks import held
 from tests.faults.process_harness import ProcessHarness
 
 RISING = (100.0, 100.5, 101.5, 103.0, 104.5, 106.0)

@@ -13,10 +13,10 @@ import pytest
 from septet import messages as m
 from septet._drill.sim import run_schedule
 from septet._drill.sim.core_subject import cores
-from septet._journal.form import chained
+from septet._journal.journal_format import chained
 from septet._kernel import layout
 from septet.errors import JournalError
-from tests.faults.judge import MANY, held, insist
+from tests.faults.fault_checks import MANY, held, insist
 from tests.faults.process_harness import NS, ProcessHarness
 from tests.faults.test_process import BARS, lived, made
 

@@ -18,7 +18,7 @@ from septet._drill.sim.core_subject import cores
 from septet._journal.log import Journal
 from septet._live.start import CRASH_WINDOW_NS
 from septet.errors import JournalError
-from tests.faults.judge import MANY, held, insist
+from tests.faults.fault_checks import MANY, held, insist
 from tests.faults.process_harness import MINUTE, NS, ProcessHarness
 
 BARS = 12

@@ -17,10 +17,10 @@ from septet import messages as m
 from septet._journal.lease import Holder, Lease
 from septet._journal.reader import Reader
 from septet._live.kill import ask_halt, read_halt
-from septet._live.place import JOURNAL
 from septet._live.process import LiveResult
+from septet._live.run_location import JOURNAL
 from septet.errors import RunError
-from tests.faults.judge import MANY, held, insist
+from tests.faults.fault_checks import MANY, held, insist
 from tests.faults.process_harness import ProcessHarness
 from tests.faults.test_operator import entries, operated
 from tests.faults.test_process import BARS, made

@@ -19,10 +19,10 @@ from septet._kernel import layout
 from septet._shell.project import Outcome, fills_of, orders_of, trades_of
 from septet._shell.session import Session
 from septet.errors import ConfigError, RunError
-from tests.core import draws
+from tests.core import drawn_cases
 from tests.core.paths import Left, begin, by_events, finish, plainly, stretch
-from tests.core.same import assert_same
 from tests.core.settings import Bars, Settings, walk
+from tests.core.table_comparison import assert_same
 from tests.core.world import session_of, steps
 from tests.fidelity.audit import Audit, Round
 from tests.scale import examples
@@ -90,8 +90,8 @@ def run_and_audit(session: Session, audit: Audit) -> Left:
 @given(st.data())
 @settings(max_examples=examples(EXAMPLES))
 def test_fills_alone_explain_every_equity_row_order_and_trade(kind: str, data: Any) -> None:
-    s: Settings = data.draw(draws.settings(**KINDS[kind]))
-    bars: list[Bars] = data.draw(draws.markets(s, 90))
+    s: Settings = data.draw(drawn_cases.settings(**KINDS[kind]))
+    bars: list[Bars] = data.draw(drawn_cases.markets(s, 90))
     try:
         session = session_of(s, bars)
     except ConfigError:  # levels that contradict each other are refused by the file's checks

@@ -12,8 +12,8 @@ from rich.console import Console
 from septet._config import load
 from septet._report.save import save_run
 from septet._report.terminal import show
+from septet._results.number_texts import money, number
 from septet._results.result import NOT_CLOSED
-from septet._results.words import money, number
 from septet._shell import backtest as shell
 from septet._shell import project
 from septet._store.run_folder import Run

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import polars as pl
 import pytest
 
-from septet._sweep.findings import findings_of
 from septet._sweep.metrics_of_rows import _daily
+from septet._sweep.sweep_findings import findings_of
 from septet._sweep.verdict import choice
 
 Floats = npt.NDArray[np.float64]

@@ -23,7 +23,7 @@ from septet._shell.project import equity_of, fills_of, orders_of, trades_of
 from septet._shell.session import plan_of
 from septet._store.journal_view import LiveRun
 from septet.errors import ConfigError
-from tests.core import draws
+from tests.core import drawn_cases
 from tests.core.paths import Left, by_batch, plainly
 from tests.core.world import file_of, session_of
 from tests.fidelity.test_books import KINDS, check_trades
@@ -75,9 +75,9 @@ def check_tables(folder: Path, left: Left) -> None:
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_a_paper_run_has_the_books_of_its_backtest(kind: str, data: Any) -> None:
-    s = data.draw(draws.settings(**(RESIZED[kind] | ALL)))
+    s = data.draw(drawn_cases.settings(**(RESIZED[kind] | ALL)))
     # a live run makes no bars up: those of the market are bars without volume here
-    bars = [replace(each, made_up=None) for each in data.draw(draws.markets(s, 80))]
+    bars = [replace(each, made_up=None) for each in data.draw(drawn_cases.markets(s, 80))]
     try:
         session = plainly(session_of(s, bars))
     except ConfigError:  # levels that contradict each other are refused by the file's checks

@@ -12,7 +12,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from septet import messages as m
-from septet._journal.form import Head
+from septet._journal.journal_format import Head
 from septet._journal.log import Journal
 from septet._journal.tail import tail_of
 

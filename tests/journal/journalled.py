@@ -8,7 +8,7 @@ from typing import Any
 from septet import messages as m
 from septet._config import load
 from septet._data.bars import Instrument
-from septet._journal.form import Head
+from septet._journal.journal_format import Head
 from septet._journal.log import Journal
 from septet._kernel import layout
 from septet._live.build import core_of

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from septet import messages as m
-from septet._journal.form import Head
+from septet._journal.journal_format import Head
 from septet._journal.log import Journal
 
 HOUR = 3_600_000_000_000

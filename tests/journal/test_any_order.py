@@ -19,7 +19,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from septet._journal.form import encode_commands, encode_event
+from septet._journal.journal_format import encode_commands, encode_event
 from septet._journal.log import Durability, Journal
 from septet._journal.reader import Reader
 from septet.errors import JournalError

@@ -12,7 +12,7 @@ import pytest
 
 from septet import messages as m
 from septet._journal.fold import Fold
-from septet._journal.form import Entry, encode_commands, encode_event
+from septet._journal.journal_format import Entry, encode_commands, encode_event
 from septet._store.journal_view import LiveRun
 from septet._store.tables import frames_of
 from tests.journal.drawn import HEAD

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from septet import messages as m
-from septet._journal.form import (
+from septet._journal.journal_format import (
     decode_commands,
     decode_event,
     encode_commands,

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from septet._cli.runs import report, runs, why
-from septet._journal.form import chained, first_hash
+from septet._journal.journal_format import chained, first_hash
 from septet._journal.log import Journal
 from septet._journal.reader import Reader
 from septet._journal.verify import walk

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from septet._journal import log, reader
-from septet._journal.form import TABLES
+from septet._journal.journal_format import TABLES
 from septet._journal.log import Journal
 from septet._journal.reader import Reader
 from septet.errors import JournalError

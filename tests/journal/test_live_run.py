@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from septet._journal.fold import Block
-from septet._journal.form import Head
+from septet._journal.journal_format import Head
 from septet._journal.lease import RUN_LOCK, Holder, Lease
 from septet._journal.log import Journal
 from septet._store.find import open_run

@@ -10,7 +10,7 @@ import pytest
 
 from septet import messages as m
 from septet._journal import log
-from septet._journal.form import FORMAT
+from septet._journal.journal_format import FORMAT
 from septet._journal.log import Journal
 from septet._journal.reader import Reader
 from septet.errors import InputError, JournalError

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from septet._journal.form import first_hash
+from septet._journal.journal_format import first_hash
 from septet._journal.log import Journal
 from septet._journal.reader import Reader
 from septet._journal.verify import walk

@@ -14,10 +14,10 @@ from septet._config import load
 from septet._data.bars import Instrument
 from septet._data.stamps import iso
 from septet._diff.compare import Gap, diff
-from septet._journal.form import Head
+from septet._journal.journal_format import Head
 from septet._journal.log import Journal
 from septet._live.build import core_of
-from septet._live.facts import facts_of
+from septet._live.journal_head import facts_of
 from septet._live.replay import JOURNAL
 from septet._live.start import fingerprints_of
 from septet._live.wiring import core_terms

@@ -18,8 +18,8 @@ from septet import messages as m
 from septet._data.stamps import iso
 from septet._diff.causes import PARTS
 from septet._diff.compare import Gap, diff
+from septet._diff.decision_rows import Row, differing, distinct_texts, is_same, rows_of_table
 from septet._diff.live_side import Booking, read_lived
-from septet._diff.rows import Row, differing, distinct_texts, is_same, rows_of_table
 from septet._journal.log import Journal
 from septet._live.replay import JOURNAL
 from septet._store.run_folder import Run

@@ -18,8 +18,8 @@ from septet._host.tasks import Backoff, Tasks
 from septet._journal.reader import Reader
 from septet._live import start as begin
 from septet._live.clock import clock_from
-from septet._live.place import JOURNAL
 from septet._live.process import _Process
+from septet._live.run_location import JOURNAL
 from septet._live.supervisor import Supervisor
 from septet._live.wiring import WIRING
 from septet_plugins.data import ccxt_feed

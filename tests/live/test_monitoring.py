@@ -13,13 +13,13 @@ from septet import messages as m
 from septet._config import load
 from septet._config.load import Loaded
 from septet._data.bars import Instrument
-from septet._journal.form import Head
+from septet._journal.journal_format import Head
 from septet._journal.log import Journal
 from septet._journal.reader import Reader
 from septet._kernel import layout
 from septet._live.build import Build, core_of
-from septet._live.facts import facts_of
 from septet._live.fingerprints import fingerprints_of
+from septet._live.journal_head import facts_of
 from septet._live.market_data.feed_shelf import Shelf
 from septet._live.market_data.opening import grids_of
 from septet._live.replay import JOURNAL, replay

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from septet._live import pages
-from septet._live.pages import LARGE, full_spans, merge_aside, merge_pages
+from septet._live import huge_pages
+from septet._live.huge_pages import LARGE, full_spans, merge_aside, merge_pages
 
 TEXT = f"""
 {0x10000000:x}-{0x10000000 + 3 * LARGE:x} rw-p 00000000 00:00 0                  [heap]
@@ -35,5 +35,5 @@ def test_merging_changes_no_byte() -> None:
 
 
 def test_a_system_that_says_nothing_of_its_memory_is_left_alone(monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr(pages, "_MAPS", tmp_path / "none")
+    monkeypatch.setattr(huge_pages, "_MAPS", tmp_path / "none")
     assert merge_pages() == 0

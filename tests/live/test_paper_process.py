@@ -21,9 +21,9 @@ from septet._host.venues import BarSeen, FeedFacts, FeedRequest, Market, QuoteSe
 from septet._journal.fold import Fold
 from septet._journal.reader import Reader
 from septet._live import build as built
-from septet._live.place import JOURNAL
 from septet._live.process import run_live
 from septet._live.replay import replay
+from septet._live.run_location import JOURNAL
 from septet._live.shadow import shadow
 from septet._live.wiring import WIRING, Wiring
 from septet._shell.session import plan_of

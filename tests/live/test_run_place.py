@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from septet._live.place import find_place
+from septet._live.run_location import find_place
 
 SECOND = 1_000_000_000
 NOON = 1_790_000_000 * SECOND

@@ -13,8 +13,8 @@ from polars.testing import assert_frame_equal
 from septet._config import load
 from septet._host.monitoring import Reading
 from septet._results.summary import summarise
-from septet._shell.acts import Acts
 from septet._shell.backtest import backtest
+from septet._shell.monitor_acts import Acts
 from septet._store.tables import frames_of
 from tests.monitoring.test_watching import FILE, _host
 

@@ -6,7 +6,7 @@ import pytest
 
 from septet._cache_folder import cache_folder
 from septet._host import sources
-from septet._plan import kept
+from septet._plan import stored_texts
 from septet._plan import text as plan_text
 from septet._shell.session import plan_of
 from tests.core.world import load_text
@@ -34,7 +34,7 @@ def rendered(tmp_path, monkeypatch):
         calls.append(plan_text.render_text(*parts, **named))
         return calls[-1]
 
-    monkeypatch.setattr(kept, "render_text", render)
+    monkeypatch.setattr(stored_texts, "render_text", render)
     return calls
 
 
@@ -63,14 +63,16 @@ def test_whatever_changes_a_text_changes_its_name(rendered):
 def test_another_rule_or_planner_is_another_text(rendered, monkeypatch):
     text()
     digest = sources.package_digest
-    assert set(kept.SOURCES) >= {"septet._plan", "septet._rules", "septet._kernel"}
-    for changed in kept.SOURCES:
+    assert set(stored_texts.SOURCES) >= {"septet._plan", "septet._rules", "septet._kernel"}
+    for changed in stored_texts.SOURCES:
         with monkeypatch.context() as patch:
             patch.setattr(
-                kept, "package_digest", lambda name, one=changed: digest(name) + "!" * (name == one)
+                stored_texts,
+                "package_digest",
+                lambda name, one=changed: digest(name) + "!" * (name == one),
             )
             text()
-    assert len(rendered) == 1 + len(kept.SOURCES)
+    assert len(rendered) == 1 + len(stored_texts.SOURCES)
 
 
 @pytest.mark.parametrize("damage", [b"", b"half", b"\xff\xfe\n", None])

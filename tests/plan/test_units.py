@@ -7,7 +7,7 @@ import pytest
 
 from septet._host import sources
 from septet._kernel import layout
-from septet._plan import meaning
+from septet._plan import source_digest
 from septet._plan.binding import FEATURES, SIGNAL, TRADING, UNITS
 from septet._plan.native import address_of
 from septet._plan.units import is_of
@@ -90,9 +90,11 @@ def test_every_entry_is_of_one_unit():
 def test_a_comment_a_docstring_and_layout_mean_nothing():
     before = b'"""One."""\n\ndef f(x):\n    """Two."""\n    return x + 1\n'
     after = b"# three\n\n\ndef f(x):\n    'four'\n    return (x  # five\n        + 1)\n"
-    assert meaning.meaning_of(before) == meaning.meaning_of(after)
-    assert meaning.meaning_of(before) != meaning.meaning_of(before.replace(b"+ 1", b"+ 1.0"))
-    assert meaning.meaning_of(b"def (") != meaning.meaning_of(b"def ((")
+    assert source_digest.meaning_of(before) == source_digest.meaning_of(after)
+    assert source_digest.meaning_of(before) != source_digest.meaning_of(
+        before.replace(b"+ 1", b"+ 1.0")
+    )
+    assert source_digest.meaning_of(b"def (") != source_digest.meaning_of(b"def ((")
 
 
 def test_the_meaning_of_a_package_is_kept_and_read_again(tmp_path, monkeypatch):
@@ -100,25 +102,25 @@ def test_the_meaning_of_a_package_is_kept_and_read_again(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     file = tmp_path / "stranger_meaning.py"
     read: list[bytes] = []
-    meaning_of = meaning.meaning_of
+    meaning_of = source_digest.meaning_of
 
     def counted(data: bytes) -> str:
         read.append(data)
         return meaning_of(data)
 
-    monkeypatch.setattr(meaning, "meaning_of", counted)
+    monkeypatch.setattr(source_digest, "meaning_of", counted)
 
     def digest(text: str) -> str:
         file.write_text(text, encoding="utf-8")
         sources.package_digest.cache_clear()  # as a new process would find it
-        meaning._digest.cache_clear()
-        return meaning.meaning_digest("stranger_meaning")
+        source_digest._digest.cache_clear()
+        return source_digest.meaning_digest("stranger_meaning")
 
     first = digest("K = 1\n")
     assert digest("K = 1\n") == first
     assert len(read) == 1, "it was kept"
     with monkeypatch.context() as patch:
-        patch.setattr(meaning, "files_of", lambda package: pytest.fail("read a second time"))
+        patch.setattr(source_digest, "files_of", lambda package: pytest.fail("read a second time"))
         assert digest("K = 1\n") == first
     assert digest("K = 1  # one\n") == first
     assert digest("K = 2\n") != first

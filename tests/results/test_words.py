@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from septet._results import words
+from septet._results import number_texts
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from septet._results import words
     [(0.123, "+12.3 %"), (-0.5, "-50.0 %"), (-0.0001, "0.0 %"), (0.0, "0.0 %"), (None, "n/a")],
 )
 def test_percent(value: float | None, expected: str) -> None:
-    assert words.percent(value, signed=True) == expected
+    assert number_texts.percent(value, signed=True) == expected
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_percent(value: float | None, expected: str) -> None:
     ],
 )
 def test_money(value: float, expected: str) -> None:
-    assert words.money(value, "USDT") == expected
+    assert number_texts.money(value, "USDT") == expected
 
 
 @pytest.mark.parametrize(
@@ -37,16 +37,16 @@ def test_money(value: float, expected: str) -> None:
     [(0.0421, "0.0421 s"), (90, "1.5 min"), (3600, "1 h"), (86_400 * 345.2, "345 d")],
 )
 def test_duration(seconds: float, expected: str) -> None:
-    assert words.duration(seconds) == expected
+    assert number_texts.duration(seconds) == expected
 
 
 def test_times_and_counts() -> None:
-    assert words.when(1_684_000_000_000_000_000) == "2023-05-13 17:46:40"
-    assert words.when(1_684_000_020_000_000_000) == "2023-05-13 17:47"
-    assert words.date(1_684_000_000_000_000_000) == "2023-05-13"
-    assert words.plural(1, "trade") == "1 trade"
-    assert words.plural(1200, "trade") == "1,200 trades"
-    assert words.count(None) == "n/a"
+    assert number_texts.when(1_684_000_000_000_000_000) == "2023-05-13 17:46:40"
+    assert number_texts.when(1_684_000_020_000_000_000) == "2023-05-13 17:47"
+    assert number_texts.date(1_684_000_000_000_000_000) == "2023-05-13"
+    assert number_texts.plural(1, "trade") == "1 trade"
+    assert number_texts.plural(1200, "trade") == "1,200 trades"
+    assert number_texts.count(None) == "n/a"
 
 
 @pytest.mark.parametrize(
@@ -62,14 +62,14 @@ def test_times_and_counts() -> None:
 def test_a_limit_is_shown_as_it_was_set(
     value: float, limit: float, expected: tuple[str, str]
 ) -> None:
-    assert words.exact_percents(value, limit) == expected
+    assert number_texts.exact_percents(value, limit) == expected
 
 
 def test_huge_numbers_are_powers_of_ten() -> None:
-    assert words.number(999_999_999_999.0) == "999,999,999,999.00"
-    assert words.number(1.25e12) == "1.25e+12"
-    assert words.percent(1e25, signed=True) == "+1.0e+27 %"
-    assert words.money(-3e29, "USDT") == "-3.00e+29 USDT"
+    assert number_texts.number(999_999_999_999.0) == "999,999,999,999.00"
+    assert number_texts.number(1.25e12) == "1.25e+12"
+    assert number_texts.percent(1e25, signed=True) == "+1.0e+27 %"
+    assert number_texts.money(-3e29, "USDT") == "-3.00e+29 USDT"
 
 
 def test_messages_write_percent_with_a_space() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-import septet.testing.life as life
+import septet.testing.order_script as life
 from septet.testing import ConformanceError, LocalServer, Trial, check_object
 from septet.testing.verdict import decisive, state_of
 from septet_plugins.execution import venues

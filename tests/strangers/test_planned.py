@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from septet._plan import kept
+from septet._plan import stored_texts
 from septet.testing.verdict import Check, decisive
 from tests.strangers.package import installed, write_package
 from tests.strangers.steps import HEAD
@@ -53,14 +53,14 @@ def test_a_name_that_the_live_text_alone_leaves_open_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a stop once read a column that the text of a live plan had not fetched."""
-    write = kept._text_of
+    write = stored_texts._text_of
 
-    def without_the_column(texts: kept.Texts, unit: str) -> str:
+    def without_the_column(texts: stored_texts.Texts, unit: str) -> str:
         text = write(texts, unit)
         assert texts.context["venue_fills"]
         return text.replace("stop_tried(", "stop_tried(column_of_far + ")
 
-    monkeypatch.setattr(kept, "_text_of", without_the_column)
+    monkeypatch.setattr(stored_texts, "_text_of", without_the_column)
     (failed,) = (each for each in tried(tmp_path, SOUND) if each.state == "failed")
     assert failed.name == "can be planned for a live run"
     assert "the live plan made with it reads column_of_far, which nothing defines" in failed.message

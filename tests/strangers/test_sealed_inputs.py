@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from septet._config import load
-from septet._host.sealed import detached, read_only_of
+from septet._host.step_arrays import detached, read_only_of
 from septet._shell.backtest import backtest
 from septet._store.tables import frames_of
 from tests.strangers.package import STRATEGY, installed, manifest_of, write_package

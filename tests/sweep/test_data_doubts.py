@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from septet._sweep.findings import findings_of
 from septet._sweep.first_decision import begin_sweep
 from septet._sweep.page import render
 from septet._sweep.space import space_of
+from septet._sweep.sweep_findings import findings_of
 from septet._sweep.swept_parameters import numbers_of
 from septet._sweep.verdict import data_text, paragraphs, tone
 from septet.errors import ConfigError

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from septet._sweep.findings import findings_of
 from septet._sweep.full_evaluator import FullEvaluator
 from septet._sweep.setting_row import OVER, frame_of
 from septet._sweep.space import space_of
+from septet._sweep.sweep_findings import findings_of
 from septet._sweep.verdict import choice
 from tests.sweep.files import BASE, swept
 

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from septet_plugins.exchange.pace import HELPING, Pace
+from septet_plugins.exchange.socket_pace import HELPING, Pace
 from tests.wire.offline import markets, offline
 from tests.wire.test_streams import Listener
 
@@ -80,7 +80,7 @@ class Recorded:
     """What a socket of the client said, and what the tap made of it."""
 
     def __init__(self) -> None:
-        from septet_plugins.exchange.tap import Tap
+        from septet_plugins.exchange.message_tap import Tap
 
         self.seen: list[Any] = []
         self.lost: list[str] = []

@@ -10,7 +10,7 @@ from typing import Any, Final
 from septet.plugin.live import Backoff, Clock, Kept, QuoteSeen, StreamDown, Tasks
 from septet_plugins.data.book import Book
 from septet_plugins.data.ccxt_messages import quote_of_book, quote_of_levels
-from septet_plugins.exchange.unusual import UNUSUAL
+from septet_plugins.exchange.unusual_messages import UNUSUAL
 
 __all__ = ["LEVELS", "Books", "numbered"]
 

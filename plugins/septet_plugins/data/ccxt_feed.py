@@ -36,13 +36,13 @@ from septet_plugins.data.ccxt_messages import (
     quote_of_raw,
     quote_of_ticker,
 )
+from septet_plugins.exchange.bar_pages import Pages, timeframe_of
 from septet_plugins.exchange.clients import Scrub, Terms, allowed_hosts, make_client, stream_hosts
 from septet_plugins.exchange.markets import check_symbols, ids_of, markets_of
-from septet_plugins.exchange.pages import Pages, timeframe_of
+from septet_plugins.exchange.message_tap import Tap, tapped
 from septet_plugins.exchange.requests import Barred, Gate, call, hook_client
 from septet_plugins.exchange.sessions import Redirected
-from septet_plugins.exchange.tap import Tap, tapped
-from septet_plugins.exchange.unusual import UNUSUAL
+from septet_plugins.exchange.unusual_messages import UNUSUAL
 
 __all__ = ["CcxtFeed", "FeedTerms"]
 

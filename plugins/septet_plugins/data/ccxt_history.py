@@ -28,9 +28,9 @@ from septet.plugin.data import (
 )
 from septet.plugin.live import Clock, LiveFeed, Tasks, Unreadable
 from septet_plugins.data.stored import read_stored, the_store
-from septet_plugins.exchange.bodies import check_body
-from septet_plugins.exchange.known import known_exchange
-from septet_plugins.exchange.pages import Pages, timeframe_of
+from septet_plugins.exchange.answer_bodies import check_body
+from septet_plugins.exchange.bar_pages import Pages, timeframe_of
+from septet_plugins.exchange.exchange_ids import known_exchange
 from septet_plugins.exchange.sessions import guard_sessions
 
 __all__ = ["CcxtHistory", "CcxtHistoryConfig"]

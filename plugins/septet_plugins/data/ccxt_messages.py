@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 from septet.plugin.live import BarSeen, PrintSeen, QuoteSeen
-from septet_plugins.exchange.unusual import UNUSUAL
+from septet_plugins.exchange.unusual_messages import UNUSUAL
 
 __all__ = [
     "FLAGGED", "bar_of", "closed_flags", "inner_of", "print_of", "print_of_raw", "quote_of_book",

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from weakref import WeakSet, WeakValueDictionary
 
 from septet.plugin.live import Clock, may_leave
-from septet_plugins.exchange.bodies import check_body
+from septet_plugins.exchange.answer_bodies import check_body
 
 __all__ = ["Barred", "Gate", "Wire", "call", "check_host", "hook_client"]
 

@@ -11,7 +11,7 @@ import msgspec
 
 import septet.messages as m
 from septet.plugin.live import Clock, Notices, Tasks, Unreadable, read_price, read_quantity
-from septet_plugins.exchange.unusual import UNUSUAL
+from septet_plugins.exchange.unusual_messages import UNUSUAL
 from septet_plugins.execution.ccxt_link import Rest
 from septet_plugins.execution.ccxt_orders import Translator
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import septet.messages as m
 from septet.plugin.live import Backoff, Clock, Kept, Notices, Tasks, Unreadable, read_number
-from septet_plugins.exchange.unusual import UNUSUAL
+from septet_plugins.exchange.unusual_messages import UNUSUAL
 from septet_plugins.execution.ccxt_link import Rest
 
 __all__ = ["VenueClock"]

@@ -12,7 +12,7 @@ import septet.messages as m
 from septet.plugin.live import Backoff, Clock, Kept, Notices, Tasks, Timer
 from septet_plugins.exchange.clients import Scrub
 from septet_plugins.exchange.requests import Gate, Wire, call, hook_client
-from septet_plugins.exchange.unusual import UNUSUAL
+from septet_plugins.exchange.unusual_messages import UNUSUAL
 
 __all__ = ["Link", "Rest"]
 

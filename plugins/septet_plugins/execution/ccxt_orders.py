@@ -27,7 +27,7 @@ from septet_plugins.exchange.markets import (
     round_price,
     round_quantity,
 )
-from septet_plugins.exchange.unusual import UNUSUAL
+from septet_plugins.exchange.unusual_messages import UNUSUAL
 from septet_plugins.execution.ccxt_states import amounts_of, cumulative_of, state_of
 
 __all__ = ["IdReader", "Ids", "Placed", "Translator", "order_types", "place"]

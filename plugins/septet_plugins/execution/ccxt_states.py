@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import septet.messages as m
 from septet.plugin.live import Unreadable, read_choice, read_quantity
-from septet_plugins.exchange.unusual import UNUSUAL
+from septet_plugins.exchange.unusual_messages import UNUSUAL
 
 __all__ = ["amounts_of", "contradicts_itself", "cumulative_of", "state_of"]
 

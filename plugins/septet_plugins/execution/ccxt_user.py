@@ -11,9 +11,9 @@ from typing import Any, Final
 import septet.messages as m
 from septet.plugin.live import Backoff, Kept, Notices, Tasks, race
 from septet_plugins.exchange.clients import Scrub
+from septet_plugins.exchange.message_tap import Tap, tapped
 from septet_plugins.exchange.requests import Gate
-from septet_plugins.exchange.tap import Tap, tapped
-from septet_plugins.exchange.unusual import UNUSUAL
+from septet_plugins.exchange.unusual_messages import UNUSUAL
 from septet_plugins.execution.ccxt_direct import Direct
 from septet_plugins.execution.ccxt_link import Link
 from septet_plugins.execution.ccxt_orders import Translator

@@ -26,7 +26,7 @@ from septet_plugins.exchange.clients import (
 )
 from septet_plugins.exchange.markets import check_symbols, market_of, markets_of
 from septet_plugins.exchange.requests import Gate, Wire
-from septet_plugins.exchange.unusual import UNUSUAL
+from septet_plugins.exchange.unusual_messages import UNUSUAL
 from septet_plugins.execution.ccxt_account import Account
 from septet_plugins.execution.ccxt_answers import echo_fault, judge
 from septet_plugins.execution.ccxt_clock import VenueClock

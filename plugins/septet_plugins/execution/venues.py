@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from septet.plugin import Config, Secret, SecretRef, WallDuration
 from septet.plugin.live import Clock, LiveVenue, Simulation, Tasks, venue
-from septet_plugins.exchange.known import known_exchange
+from septet_plugins.exchange.exchange_ids import known_exchange
 
 __all__ = ["Ccxt", "CcxtAccount", "Simulated", "ccxt_venue", "simulated"]
 

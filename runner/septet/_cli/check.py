@@ -22,7 +22,7 @@ from septet.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from septet._config.load import Loaded
-    from septet._live.world import World
+    from septet._live.world_check import World
     from septet._shell.training_checks import Windows
 
 __all__ = ["check"]
@@ -100,7 +100,7 @@ def _besides(error: ConfigError, load_with: LoadWith | None) -> list[Problem]:
     """Return the problems of the data besides a missing key, if there are no others."""
     if load_with is None:
         return []
-    from septet._shell.unsaid import known_besides
+    from septet._shell.missing_keys import known_besides
 
     return known_besides(error, load_with)
 
@@ -117,7 +117,7 @@ def _preflight(
         found = check_data(loaded)
         if not found.unsaid:
             return found.problems, found.windows
-        from septet._shell.unsaid import besides_unsaid
+        from septet._shell.missing_keys import besides_unsaid
 
         return [*found.problems, *besides_unsaid([found.unsaid], load_with)], None
     from septet._live.ports import check_port
@@ -132,7 +132,7 @@ def _preflight(
 
 def _look(loaded: Loaded, address: str | None) -> World:
     from septet._live.clock import clock_from
-    from septet._live.world import look
+    from septet._live.world_check import look
 
     return look(loaded, clock_from(address) if address else None)
 

@@ -207,7 +207,7 @@ def diff_(
 ) -> None:
     """Explain the gap between a live run and its backtest."""
     from septet._diff.compare import diff
-    from septet._diff.show import show_gap
+    from septet._diff.gap_text import show_gap
 
     gap = diff(
         _find(live, root).folder,

@@ -19,9 +19,9 @@ from septet._core import events as core
 from septet._core.account import Account
 from septet._core.checked_rules import new_invalid_answers
 from septet._core.checks import Checks
+from septet._core.core_snapshot import CoreKept
 from septet._core.engine import Engine
 from septet._core.guards import Guards
-from septet._core.kept import CoreKept
 from septet._core.monitoring import Latency, Monitoring
 from septet._core.orders import (
     Booked,

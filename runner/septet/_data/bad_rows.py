@@ -8,9 +8,9 @@ from typing import Final
 
 from septet._data.bars import Finding
 from septet._data.calendar_signs import CALENDAR_SIGN
+from septet._data.candle_ends import CANDLES_END, ended_symbols
 from septet._data.constant_prices import CONSTANT_PRICE
-from septet._data.dated import KNOWN_EARLY
-from septet._data.ended import CANDLES_END, ended_symbols
+from septet._data.dated_series import KNOWN_EARLY
 from septet._data.funding_gaps import FUNDING_GAP
 from septet._data.source import Facts
 from septet._data.source_columns import SOURCE_SIGN

@@ -14,7 +14,7 @@ from septet._data.bar_checks import Rows
 from septet._data.bars import Floats, Ints
 from septet._data.defects import EXAMPLES, Findings
 from septet._data.level_blocks import LevelBlocks, LevelEdge, likely_blocks, mixed_blocks
-from septet._data.mixture import Change, LevelChanges
+from septet._data.mixed_rows import Change, LevelChanges
 from septet._data.price_steps import STEP_FACTOR, price_gaps
 from septet._data.stamps import iso
 from septet_schemas.data import Policies

@@ -34,7 +34,7 @@ from septet._data.constant_prices import warn_constant
 from septet._data.defects import EXAMPLES, Findings, first_rows
 from septet._data.level_checks import PriceLevels, refuse_levels
 from septet._data.message_limits import HEADER_CHARACTERS, shown_cell
-from septet._data.mixture import separating_column
+from septet._data.mixed_rows import separating_column
 from septet._data.price_steps import Before, Range, spike_rows, wick_rows
 from septet._data.source import Facts, RawBars
 from septet._data.stamps import Bools, Stamps, iso, read_stamps

@@ -16,7 +16,7 @@ from septet._data.bad_rows import (
 )
 from septet._data.bars import Finding, Floats
 from septet._data.defects import Findings
-from septet._data.mixture import separating_column
+from septet._data.mixed_rows import separating_column
 from septet._data.source import RawSeries
 from septet._data.source_columns import SOURCE_WORDS, are_symbols, source_columns
 from septet._data.stamps import Bools

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from septet._data.defects import Findings
-from septet._data.mixture import OUR_COLUMNS
+from septet._data.mixed_rows import OUR_COLUMNS
 from septet._data.symbol_columns import names_symbol, shown_values
 
 if TYPE_CHECKING:

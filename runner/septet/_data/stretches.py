@@ -32,9 +32,9 @@ from septet._data.bars import (
 )
 from septet._data.calendar_signs import DayEnds, is_calendar_named, warn_calendar
 from septet._data.calendars import Anchor
+from septet._data.candle_ends import candles_ending
 from septet._data.constant_prices import warn_constant
 from septet._data.defects import Findings, merged
-from septet._data.ended import candles_ending
 from septet._data.files import reading
 from septet._data.funding_gaps import missing_funding
 from septet._data.level_checks import PriceLevels
@@ -61,9 +61,9 @@ from septet._data.source import LazyBars, RawBars, Request, Scans, Store
 from septet._data.spans import Clock, clock_of, read_between
 from septet._data.stamps import iso
 from septet._data.unread_columns import judge_unread
-from septet._data.whole_only import refuse_unserved
+from septet._data.whole_data_only import refuse_unserved
 from septet._data.zone_rows import judge_unread_zone
-from septet._host.doors import door
+from septet._host.plugin_calls import door
 from septet.errors import DataError
 from septet_schemas.data import CandlesConfig
 

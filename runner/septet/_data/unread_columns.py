@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from septet._data.defects import Findings
 from septet._data.message_limits import HEADER_CHARACTERS
-from septet._data.mixture import OUR_COLUMNS
+from septet._data.mixed_rows import OUR_COLUMNS
 from septet._data.source_columns import judge_source_columns
 from septet._text import shortened
 

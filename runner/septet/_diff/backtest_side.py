@@ -17,8 +17,8 @@ from septet._core.batch import Batch
 from septet._data.bars import BarTable, MarketData
 from septet._data.load import fingerprints
 from septet._data.stamps import iso
+from septet._diff.decision_rows import Row, rows_of_frame, rows_of_table
 from septet._diff.live_side import Lived
-from septet._diff.rows import Row, rows_of_frame, rows_of_table
 from septet._kernel import layout
 from septet._learn.walk import EXPIRED, NO_MODEL, NOT_FINITE, OK, answers
 from septet._shell import project

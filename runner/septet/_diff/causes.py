@@ -8,12 +8,12 @@ from typing import Any, Final, Literal
 
 from septet import messages as m
 from septet._diff.backtest_side import PRICES, Past, Seen
-from septet._diff.books import Priced
+from septet._diff.decision_rows import Row, differing, distinct_texts, is_same, row_of
 from septet._diff.live_side import Lived, is_deed
 from septet._diff.orders import Outcome, outcomes_of, stops_of
 from septet._diff.paper_fills import Simulated
-from septet._diff.rows import Row, differing, distinct_texts, is_same, row_of
-from septet._live.facts import instruments_in
+from septet._diff.rebooking import Priced
+from septet._live.journal_head import instruments_in
 
 __all__ = ["PARTS", "Cause", "causes_of"]
 

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 from septet._data.bars import Instrument
 from septet._data.stamps import iso
 from septet._diff.backtest_side import Past, Seen, insist_on_same_numbers, open_past, seen_by
-from septet._diff.books import Priced, Simulator, booked_again
 from septet._diff.causes import PARTS, Cause, causes_of
 from septet._diff.live_side import Lived, read_lived
 from septet._diff.paper_fills import Simulated, build_paper, simulate
-from septet._live.facts import instruments_in
+from septet._diff.rebooking import Priced, Simulator, booked_again
+from septet._live.journal_head import instruments_in
 from septet.errors import InputError
 
 if TYPE_CHECKING:

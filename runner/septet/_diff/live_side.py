@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from septet import messages as m
-from septet._journal.form import Entry, Head
+from septet._journal.journal_format import Entry, Head
 from septet._journal.reader import Reader
 from septet._journal.verify import insist_whole, lacking
 from septet._live.replay import JOURNAL

@@ -12,12 +12,12 @@ from septet import messages as m
 from septet._config.load import Loaded, reopen
 from septet._config.read import parse_text
 from septet._data.bars import Instrument
+from septet._diff.decision_rows import Row, row_of
 from septet._diff.live_side import Lived, is_deed, trace_of
 from septet._diff.orders import Origin, stops_of
-from septet._diff.rows import Row, row_of
 from septet._kernel import layout
 from septet._live.build import Build, core_of
-from septet._live.facts import instruments_in
+from septet._live.journal_head import instruments_in
 from septet._shell.aligned_bars import FUNDING, FUNDING_BEFORE
 from septet.errors import ConfigError
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from septet import messages as m
 from septet._core.guards import FEED, RULES
-from septet._drill.cover import Cover
+from septet._drill.stop_cover import Cover
 from septet._drill.venue.config import Bars
 from septet._drill.venue.venue_journal import (
     Answered,
@@ -20,7 +20,7 @@ from septet._drill.venue.venue_journal import (
     RequestSeen,
     Row,
 )
-from septet._journal.form import Entry, Head
+from septet._journal.journal_format import Entry, Head
 
 __all__ = [
     "FINAL_STATES", "FINAL_STATUSES", "OPERATOR", "Block", "OurBook", "Sent", "VenueBook",

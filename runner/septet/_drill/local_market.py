@@ -15,7 +15,7 @@ from septet._config.load import Loaded
 from septet._data.bars import BarTable, Instrument, MarketData
 from septet._data.load import load_market
 from septet._drill.catalogue import RECEIVE_MS, SETTLES, TIMEOUT
-from septet._drill.cover import Terms
+from septet._drill.stop_cover import Terms
 from septet._drill.venue.config import Bars, SymbolConfig, Synthetic, VenueConfig, interval
 from septet._drill.venue.tape import load_bars
 from septet._files import replace_file

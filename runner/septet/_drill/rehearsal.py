@@ -12,15 +12,7 @@ from typing import Final
 
 from septet._config.load import Loaded, load
 from septet._drill.audits import audit, is_noticed
-from septet._drill.books import FINAL_STATUSES, OPERATOR
-from septet._drill.catalogue import CATALOGUE, KILL, SETTLES, TIMEOUT, Kind, order_of
-from septet._drill.check import Finding, check_bars, check_trading, check_truth
-from septet._drill.local_market import KEY, SECRET, Stage, make_stage, settings_for
-from septet._drill.options import Options
-from septet._drill.outcome import Outcome, Row
-from septet._drill.processes import RunProcess, VenueProcess
-from septet._drill.replays import replay_all
-from septet._drill.watch import (
+from septet._drill.book_watch import (
     HALTED,
     LOOK_S,
     NO_DECISION,
@@ -30,6 +22,14 @@ from septet._drill.watch import (
     GivenUpError,
     Watch,
 )  # fmt: skip
+from septet._drill.books import FINAL_STATUSES, OPERATOR
+from septet._drill.catalogue import CATALOGUE, KILL, SETTLES, TIMEOUT, Kind, order_of
+from septet._drill.check import Finding, check_bars, check_trading, check_truth
+from septet._drill.local_market import KEY, SECRET, Stage, make_stage, settings_for
+from septet._drill.options import Options
+from septet._drill.outcome import Outcome, Row
+from septet._drill.processes import RunProcess, VenueProcess
+from septet._drill.replays import replay_all
 from septet._live.kill import ask_halt, ask_resume
 from septet._live.market_data.opening import request_of
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from septet._host.declare import Step
-from septet._host.doors import words_of
+from septet._host.plugin_calls import words_of
 
 __all__ = [
     "OURS", "GuardedColumn", "GuardedState", "StepError", "Watch", "located", "require_outputs",

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-from septet._host.doors import words_of
+from septet._host.plugin_calls import words_of
 from septet.errors import PluginError
 from septet.hookspecs import HOOK_OF_LAYER, PROJECT, Component, Layer
 

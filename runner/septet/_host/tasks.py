@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
-from septet._host.doors import is_theirs, words_of
+from septet._host.plugin_calls import is_theirs, words_of
 
 __all__ = ["WORKS_AFTER_S", "Backoff", "Kept", "TaskChange", "Tasks", "Timer", "race"]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from septet._files import create_file, open_regular, replacing
-from septet._journal.form import APPLICATION, FORMAT, TABLES, first_hash
+from septet._journal.journal_format import APPLICATION, FORMAT, TABLES, first_hash
 from septet._journal.lock import lock
 from septet._journal.reader import guarded
 from septet.errors import JournalError

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from septet import messages as m
-from septet._journal.form import Entry, Head
+from septet._journal.journal_format import Entry, Head
 from septet._journal.open_orders import OpenOrders
 from septet._journal.trades import Instrument, TradeBook
 

@@ -31,7 +31,7 @@ from septet._journal.files import (
     read_mark,
     sync_folder,
 )
-from septet._journal.form import FORMAT, MAX_ROW_BYTES, Head, row_of, snapshot_digest
+from septet._journal.journal_format import FORMAT, MAX_ROW_BYTES, Head, row_of, snapshot_digest
 from septet._journal.lease import boot_id
 from septet._journal.lock import free
 from septet._journal.reader import BUSY_S, IS_LIVE, NOT_LIVE, Reader, connect, guarded

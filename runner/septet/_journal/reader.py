@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from septet._files import insist_regular
-from septet._journal.form import (
+from septet._journal.journal_format import (
     APPLICATION,
     FORMAT,
     MAX_ROW_BYTES,

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from septet._files import create_file, open_regular
-from septet._journal.form import HASH_BYTES, Entry, unlinked
+from septet._journal.journal_format import HASH_BYTES, Entry, unlinked
 
 __all__ = ["FRAME_BYTES", "TAIL_BYTES", "Seen", "Tail", "frame_of", "seen_in", "tail_of"]
 

@@ -9,7 +9,7 @@ import msgspec
 
 from septet import messages as m
 from septet._journal.fold import order_id
-from septet._journal.form import Entry
+from septet._journal.journal_format import Entry
 from septet._journal.reader import Reader
 
 __all__ = ["client_ids", "trace"]

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from septet._files import create_file
 from septet._journal.files import Mark, read_mark
-from septet._journal.form import TABLES, chained, snapshot_digest
+from septet._journal.journal_format import TABLES, chained, snapshot_digest
 from septet._journal.lease import boot_id, mark_path
 from septet._journal.reader import CHUNK_ROWS, Reader, guarded
 from septet._journal.tail import tail_of

@@ -19,14 +19,14 @@ from septet._live.alerts import Alerts
 from septet._live.build import currencies, has_venue_fills
 from septet._live.clock import LiveClock
 from septet._live.dispatch import Dispatcher
-from septet._live.facts import instruments_in
 from septet._live.journal_fold import Known
+from septet._live.journal_head import instruments_in
 from septet._live.kill import Switch, read_halt
 from septet._live.logs import RunLog
 from septet._live.market_data.handler import MarketDataHandler
 from septet._live.market_data.opening import history_ns_of, trainer_of
 from septet._live.metrics import Seen
-from septet._live.place import Place
+from septet._live.run_location import Place
 from septet._live.shell import Ended, Shell
 from septet._live.stored_model import announce_stored, changed_source, idle_now, stored_of
 from septet._live.supervisor import Supervisor

@@ -18,10 +18,10 @@ from septet._live import start as begin
 from septet._live.account import AccountGate, SharedVenue
 from septet._live.clock import LiveClock, WallClock
 from septet._live.funds import insist_on_capital
+from septet._live.huge_pages import merge_aside
 from septet._live.metrics import MetricsServer, addresses_of
-from septet._live.pages import merge_aside
-from septet._live.place import find_place
 from septet._live.reports import reports
+from septet._live.run_location import find_place
 from septet._live.run_steps import agree, check_books, doubts, ended
 from septet._live.stop import STOP_WITHIN_S, LoopWatch, RunEnd, Signals, project
 from septet._live.stored_model import with_label_of_run

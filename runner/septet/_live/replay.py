@@ -13,12 +13,12 @@ import yaml
 from septet import messages as m
 from septet._config.load import Loaded, reopen
 from septet._config.read import parse_text
-from septet._journal.form import Entry, Head, encode_commands
+from septet._journal.journal_format import Entry, Head, encode_commands
 from septet._journal.reader import Reader
 from septet._journal.verify import insist_whole, lacking
 from septet._live.build import Build, core_of
-from septet._live.facts import instruments_in
 from septet._live.fingerprints import changed_since
+from septet._live.journal_head import instruments_in
 from septet._live.start import fingerprints_of
 from septet._live.wiring import core_with
 from septet.errors import ConfigError, InputError

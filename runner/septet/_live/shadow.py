@@ -20,7 +20,7 @@ from septet._core.events import DecisionTime
 from septet._core.live_core import LiveCore
 from septet._core.venue_fills import VenueFillsEngine
 from septet._core.window import Window
-from septet._journal.form import Entry
+from septet._journal.journal_format import Entry
 from septet._journal.reader import Reader
 from septet._journal.verify import insist_whole
 from septet._kernel import layout
@@ -207,7 +207,7 @@ def _rows(commands: Sequence[m.Command]) -> list[m.Command]:
 
 
 def _only(entry: Entry, commands: Sequence[m.Command]) -> Entry:
-    from septet._journal.form import encode_commands
+    from septet._journal.journal_format import encode_commands
 
     return Entry(
         entry.seq, entry.at_ns, entry.kind, entry.event_json, encode_commands(commands), entry.hash

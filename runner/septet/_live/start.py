@@ -20,7 +20,7 @@ import msgspec
 from septet import messages as m
 from septet._host.readings import error_place
 from septet._host.venues import LiveVenue, VenueFacts
-from septet._journal.form import encode_commands
+from septet._journal.journal_format import encode_commands
 from septet._journal.log import Durability, Journal
 from septet._journal.reader import Reader
 from septet._live.fingerprints import fingerprints_of, insist_on_same, versions_of

@@ -17,7 +17,7 @@ from septet._config.stored_label import label_layer
 from septet._journal.reader import Reader
 from septet._learn.labels import NEVER_NS
 from septet._learn.stored import CARD, StoredModel, iso_time, load_model, store_model
-from septet._live.place import Place
+from septet._live.run_location import Place
 from septet._plan.plan import Plan
 from septet._shell.stored_model import read_stored
 from septet.errors import InputError, ModelError

@@ -14,7 +14,7 @@ from septet._host.venues import LiveFeed, LiveVenue, VenueFacts
 from septet._journal.lease import boot_id, mark_path
 from septet._journal.log import Journal
 from septet._live import start as begin
-from septet._live.facts import describe, head_of
+from septet._live.journal_head import describe, head_of
 from septet._live.local_run import LocalRun
 from septet._live.logs import lines_of
 from septet._live.market_data.opening import history_ns_of, make_market, unmarked

@@ -11,10 +11,10 @@ from septet._host.declare import Step
 from septet._kernel import layout
 from septet._plan.binding import UNITS, Parameter, Unit
 from septet._plan.graph import Column, Graph, Resolve
-from septet._plan.kept import Texts
 from septet._plan.observe import Rows
-from septet._plan.outside import SlowColumn
-from septet._plan.reasons import VENUE_REASONS
+from septet._plan.python_features import SlowColumn
+from septet._plan.reason_names import VENUE_REASONS
+from septet._plan.stored_texts import Texts
 from septet._plan.terms import Terms
 from septet._plan.trading import Trading
 from septet_schemas.blocks import UseBlock

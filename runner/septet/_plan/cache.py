@@ -35,7 +35,7 @@ from septet._host.sources import packages_of, value_digest
 from septet._host.versions import installed_version
 from septet._kernel.collector import collector_off
 from septet._plan import native
-from septet._plan.meaning import meaning_digest
+from septet._plan.source_digest import meaning_digest
 
 fcntl: Any
 try:

@@ -7,9 +7,9 @@ from functools import wraps
 from typing import Any
 
 from septet._host.declare import Step
-from septet._host.doors import is_theirs, words_of
 from septet._host.faults import compiler_fault, line_in
-from septet._plan.outside import Outside
+from septet._host.plugin_calls import is_theirs, words_of
+from septet._plan.python_features import PythonFeatures
 from septet.errors import PluginError, RunError, SeptetError
 
 __all__ = ["NamedEntries", "not_compiled"]
@@ -55,7 +55,7 @@ def _title(step: Step, distribution: str) -> str:
 class NamedEntries:
     """The entries of a plan with plain Python in it: what a step raises says whose it is."""
 
-    def __init__(self, module: Any, steps: Steps, outside: Outside | None = None) -> None:
+    def __init__(self, module: Any, steps: Steps, outside: PythonFeatures | None = None) -> None:
         self._module, self._steps, self._outside = module, steps, outside
 
     def __getattr__(self, name: str) -> Any:

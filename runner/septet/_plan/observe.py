@@ -14,7 +14,7 @@ from septet._kernel.layout import X_FIXED
 from septet._plan.binding import Binder
 from septet._plan.expressions import LOGIC, MATHS, render_expression
 from septet._plan.graph import BAR_COLUMNS, Column, Graph, Node
-from septet._plan.outside import SlowColumn
+from septet._plan.python_features import SlowColumn
 from septet._plan.terms import Terms
 from septet.errors import ConfigError, Problem
 

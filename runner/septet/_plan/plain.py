@@ -16,7 +16,7 @@ from typing import Any, Final
 from septet._host.declare import Step
 from septet._host.guards import watched
 from septet._host.imports import OURS
-from septet._host.sealed import sealed
+from septet._host.step_arrays import sealed
 from septet._kernel.numba_inside import LOWEST, TOO_NEW, is_known
 from septet._plan.uncompiled import *  # noqa: F403 - whatever a plan may import, it finds here
 from septet.errors import InputError

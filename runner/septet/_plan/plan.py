@@ -18,8 +18,8 @@ from septet._plan.cache import plan_name
 from septet._plan.compiled_units import BatchEntries, CompiledUnits, Modules, load_compiled
 from septet._plan.failures import NamedEntries
 from septet._plan.graph import Resolve
-from septet._plan.outside import Outside
 from septet._plan.plain import plain_module
+from septet._plan.python_features import PythonFeatures
 from septet._plan.terms import Terms
 
 __all__ = ["Plan", "make_plan"]
@@ -40,7 +40,7 @@ class Plan:
         self.plain = False
         self._log = log
         self.parameters: Floats = np.array([each.value for each in assembly.parameters])
-        self._outside = Outside(assembly.outside) if assembly.outside else None
+        self._outside = PythonFeatures(assembly.outside) if assembly.outside else None
 
     @cached_property
     def name(self) -> str:

@@ -17,11 +17,11 @@ from septet._plan.graph import Column, Graph, Node, Resolve
 from septet._plan.idle_choices import idle_choices
 from septet._plan.invalid_answers import CheckedRules, checks_of_signal
 from septet._plan.observe import Observing
-from septet._plan.reasons import FIXED_REASONS, MODEL_REASONS, VENUE_REASONS
+from septet._plan.parameter_names import LAYOUT, OF_ACCOUNT, WORDS, views_of
+from septet._plan.reason_names import FIXED_REASONS, MODEL_REASONS, VENUE_REASONS
 from septet._plan.rule_choices import rank_of_cap
 from septet._plan.terms import Terms
 from septet._plan.text import ARRAYS, listed
-from septet._plan.words import LAYOUT, OF_ACCOUNT, WORDS, views_of
 from septet_schemas.base import marks_of
 from septet_schemas.blocks import UseBlock
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from septet._host.declare import Step
 from septet._host.guards import watched
-from septet._host.sealed import sealed
+from septet._host.step_arrays import sealed
 from septet._kernel.step import compile_step
-from septet._plan.outside import called_at
+from septet._plan.python_features import called_at
 
 __all__ = [
     "WIDTH", "at", "beside", "by_hand", "call_unit", "entry", "kernel", "lanes", "local", "outside",

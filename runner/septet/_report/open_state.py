@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from septet._data.stamps import iso
 from septet._journal.lease import holder_of
 from septet._journal.reader import understood
-from septet._results.words import money, percent
+from septet._results.number_texts import money, percent
 from septet._store.journal_view import LiveRun
 from septet._store.run_folder import JOURNAL, plain_json
 from septet._text import one_line

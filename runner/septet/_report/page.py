@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from septet._report import sections
 from septet._report.document import chart, document, escaped, replace_text, section
 from septet._report.payload import chart_data
+from septet._results.number_texts import count, date, duration, plural
 from septet._results.verdict import tone
-from septet._results.words import count, date, duration, plural
 from septet.errors import RunError
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ import numpy as np
 
 from septet._report.document import escaped, html_table, yaml_text
 from septet._results import statistics as st
-from septet._results.result import NOT_CLOSED
-from septet._results.words import (
+from septet._results.number_texts import (
     UNDEFINED,
     count,
     date,
@@ -23,6 +22,7 @@ from septet._results.words import (
     times,
     when,
 )
+from septet._results.result import NOT_CLOSED
 
 if TYPE_CHECKING:
     import polars as pl

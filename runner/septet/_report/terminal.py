@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from septet._host.monitoring import figures_text
+from septet._results.number_texts import UNDEFINED, count, duration, money, number, percent, times
 from septet._results.result import TABLES
 from septet._results.verdict import tone
-from septet._results.words import UNDEFINED, count, duration, money, number, percent, times
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from septet._data.stamps import iso
-from septet._results.words import UNDEFINED
+from septet._results.number_texts import UNDEFINED
 from septet._store.run_folder import JOURNAL, plain_json
 from septet._store.tables import feature_names
 from septet._text import decode_json

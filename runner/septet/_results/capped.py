@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from septet._results.words import percent, plural
+from septet._results.number_texts import percent, plural
 
 if TYPE_CHECKING:
     import polars as pl

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from septet._data.stamps import iso
-from septet._results.words import plural
+from septet._results.number_texts import plural
 
 if TYPE_CHECKING:
     from septet._results.result import RunResult

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from septet._results.words import plural
+from septet._results.number_texts import plural
 
 if TYPE_CHECKING:
     import polars as pl

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from septet._data.bad_rows import doubts
-from septet._data.ended import CANDLES_END
+from septet._data.candle_ends import CANDLES_END
 from septet._data.stamps import iso
 from septet._results import statistics as st
 from septet._results.capped import capped_entries, capped_text

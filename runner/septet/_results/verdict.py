@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from septet._results.words import amount_digits, date, halt_figures, number, percent, plural
+from septet._results.number_texts import amount_digits, date, halt_figures, number, percent, plural
 
 if TYPE_CHECKING:
     from septet._results.intervals import MeanInterval

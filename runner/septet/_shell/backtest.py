@@ -21,17 +21,17 @@ from septet._kernel import layout
 from septet._plan.terms import terms_of
 from septet._results.result import RunFacts, RunResult
 from septet._shell import project
-from septet._shell.acts import Act
 from septet._shell.declared_memory import insist_memory, tried_nodes
 from septet._shell.late_start import LateStart, ModelWindow, late_start, ready_of
 from septet._shell.learning import Learned, health_of, learn_walk, move_first
+from septet._shell.monitor_acts import Act
+from septet._shell.monitored_batch import halts_with, trade_watched
 from septet._shell.never_known import refuse_never_known
+from septet._shell.never_trades import refuse_no_entry, refuse_no_value
 from septet._shell.plain_first import choose_plain, plain_bars, ran_plain_first
-from septet._shell.refused import refuse_no_entry, refuse_no_value
 from septet._shell.retraining import retrains_of
 from septet._shell.session import Log, Session, open_session
 from septet._shell.value_ranges import outside_notes, outside_of
-from septet._shell.watched import halts_with, trade_watched
 from septet._shell.watching import (
     Watcher,
     build_watchers,

@@ -26,8 +26,8 @@ from septet._shell.learning import (
     move_first,
 )
 from septet._shell.monitors import EventMonitors, RunMonitors
-from septet._shell.record import Record
 from septet._shell.retraining import Retrains, retrains_of
+from septet._shell.run_record import Record
 from septet._shell.session import Session
 from septet._shell.watching import Watcher
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from septet._config.check import problem_at
 from septet._kernel import layout
-from septet._results.words import date, plural, when
+from septet._results.number_texts import date, plural, when
 from septet._shell.session import Session, first_ready
 from septet.errors import Problem
 from septet_schemas.cron import Cron

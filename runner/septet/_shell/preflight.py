@@ -18,7 +18,7 @@ from septet._config.places import placed, problem_of
 from septet._config.tree import Path as KeyPath
 from septet._data.bad_rows import OF_SERIES, doubts
 from septet._data.calendars import sessions_per_year
-from septet._data.ended import CANDLES_END
+from septet._data.candle_ends import CANDLES_END
 from septet._data.series import check_probabilities
 from septet._shell.feature_checks import feature_problems
 from septet._shell.late_start import late_start_problem

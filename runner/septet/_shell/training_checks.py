@@ -13,7 +13,7 @@ from septet._data.stamps import iso
 from septet._host.register import BUILT_IN
 from septet._kernel import layout
 from septet._learn.schedule import TrainingRule, training_rows, training_times
-from septet._results.words import when
+from septet._results.number_texts import when
 from septet._shell.late_start import ModelWindow
 from septet._shell.learning import label_bars, model_columns
 from septet._shell.session import Session

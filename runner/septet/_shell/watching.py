@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from septet._host.doors import fault_text, is_theirs
 from septet._host.monitoring import MONITOR_VERDICTS, Monitor, Reading, RunView
+from septet._host.plugin_calls import fault_text, is_theirs
 from septet._kernel import layout
 from septet._shell.project import Outcome
-from septet._shell.record import fill_rows, trade_rows
+from septet._shell.run_record import fill_rows, trade_rows
 from septet._shell.session import Session
 from septet.errors import RunError, SeptetError
 

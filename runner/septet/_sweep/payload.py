@@ -10,12 +10,12 @@ import numpy as np
 from septet._report.document import escaped
 from septet._report.payload import thin_rows
 from septet._sweep.axes import mapped
-from septet._sweep.findings import GOAL_WORDS
+from septet._sweep.sweep_findings import GOAL_WORDS
 
 if TYPE_CHECKING:
     from septet._data.bars import Floats, Ints
     from septet._sweep.axes import ShownAxis
-    from septet._sweep.findings import Findings
+    from septet._sweep.sweep_findings import Findings
 
 __all__ = ["chart_data"]
 

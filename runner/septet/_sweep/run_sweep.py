@@ -26,7 +26,7 @@ from septet.errors import ConfigError, InputError, SeptetError
 if TYPE_CHECKING:
     import polars as pl
 
-    from septet._sweep.findings import Findings
+    from septet._sweep.sweep_findings import Findings
     from septet._sweep.tune import Tuner
 
 __all__ = ["ASK_ABOVE", "Outcome", "Progress", "estimate_seconds", "next_size", "run_sweep"]
@@ -374,9 +374,9 @@ def _finish(sweep: _Running, *, page: bool, seconds: float) -> Outcome:
     """Put the parts together, judge them, and write the page."""
     import polars as pl
 
-    from septet._sweep.findings import findings_of
     from septet._sweep.page import write_page
     from septet._sweep.size_caps import add_size_cap
+    from septet._sweep.sweep_findings import findings_of
     from septet._sweep.table_verdict import add_ratios
 
     folder = sweep.folder

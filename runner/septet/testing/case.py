@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from septet._host.doors import is_theirs
 from septet._host.guards import StepError, located
 from septet._host.models import Untrainable
+from septet._host.plugin_calls import is_theirs
 from septet.testing.bars import HOUR_NS
 from septet.testing.local import LocalServer, Trial
 

@@ -21,8 +21,8 @@ from septet._host.reached import root_of
 from septet.testing.bars import HOUR_NS
 from septet.testing.case import Case, NotTried, called, silent, takes
 from septet.testing.checks import ConformanceError, placed
-from septet.testing.life import connect_to, live_through
 from septet.testing.local import local_server, opened, opened_async
+from septet.testing.order_script import connect_to, live_through
 from septet.testing.source_trials import try_source
 from septet_schemas.base import Config
 

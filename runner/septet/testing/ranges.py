@@ -10,11 +10,11 @@ from typing import Final
 import numpy as np
 
 from septet._host.declare import Step
-from septet._host.doors import is_theirs
 from septet._host.guards import GuardedState, StepError, located, require_outputs
+from septet._host.plugin_calls import is_theirs
 from septet.testing.bars import HOUR_NS
 from septet.testing.evaluate import column_fields
-from septet.testing.words import Situation, edge_situations, situation, tables_of
+from septet.testing.rule_arguments import Situation, edge_situations, situation, tables_of
 from septet_schemas.base import Config
 
 __all__ = ["DRAWS", "RULES", "answers_of", "try_rule"]

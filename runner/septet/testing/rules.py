@@ -22,8 +22,8 @@ from septet.testing.checks import (
 from septet.testing.evaluate import column_fields, number_of
 from septet.testing.planning import plan_step
 from septet.testing.ranges import try_rule
+from septet.testing.rule_arguments import tables_of
 from septet.testing.static import faults_of
-from septet.testing.words import tables_of
 from septet_schemas.base import Config
 
 __all__ = ["check_rule", "compiled_agrees"]

@@ -17,10 +17,11 @@ import numpy as np
 
 from septet._host.contradictions import contradiction_with
 from septet._host.declare import Factory, Step
-from septet._host.doors import fault_text, is_theirs
 from septet._host.guards import StepError
+from septet._host.plugin_calls import fault_text, is_theirs
 from septet._host.sources import place_of
 from septet.testing.bars import HOUR_NS
+from septet.testing.call_effort import CALLS, calls_in, within
 from septet.testing.checks import (
     ConformanceError,
     Subject,
@@ -30,8 +31,7 @@ from septet.testing.checks import (
     require_labels,
     same_bits,
 )
-from septet.testing.doubts import Doubtful, doubt_rule
-from septet.testing.effort import CALLS, calls_in, within
+from septet.testing.doubtful_answers import Doubtful, doubt_rule
 from septet.testing.evaluate import OWN_NAME, Evaluation, Resolve, TooLong, resolve
 from septet.testing.objects import NotTried, try_object
 from septet.testing.other_process import answers_elsewhere, require_alike, runs_plain

@@ -16,14 +16,14 @@ from typing import Any, Final
 import numpy as np
 
 from septet._host.guards import GuardedColumn, GuardedState, Watch
-from septet._host.sealed import detached, read_only_of
+from septet._host.step_arrays import detached, read_only_of
 from septet._kernel.layout import AGE
 
-__all__ = ["Outside", "SlowColumn", "called_at"]
+__all__ = ["PythonFeatures", "SlowColumn", "called_at"]
 
 _WORDS: Final = 22  # number, k, i0, first, stop; address and lengths of M, X, F, S and P
 _KIND: Final = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * _WORDS)
-_CALLED: dict[int, Outside] = {}
+_CALLED: dict[int, PythonFeatures] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class SlowColumn:
         return tuple(inspect.signature(self.function).parameters)
 
 
-class Outside:
+class PythonFeatures:
     """What a plan calls for its uncompiled features; `error` is what one of them raised."""
 
     def __init__(self, columns: Sequence[SlowColumn]) -> None:
@@ -91,7 +91,7 @@ class Outside:
         return 0
 
 
-def called_at(address: int) -> Outside:
+def called_at(address: int) -> PythonFeatures:
     """Return what stands at an address of this process."""
     return _CALLED[address]
 

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import Final
 
 from septet._drill.books import OurBook, VenueBook
-from septet._drill.cover import Cover
 from septet._drill.local_market import Stage, terms_of
 from septet._drill.options import BARS_PER_FAULT, Options
 from septet._drill.outcome import Outcome
 from septet._drill.processes import RunProcess, VenueProcess
+from septet._drill.stop_cover import Cover
 from septet._journal.reader import Reader
 from septet._live.replay import JOURNAL
 from septet._text import one_line

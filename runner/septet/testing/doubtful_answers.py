@@ -11,7 +11,7 @@ from septet._host.guards import GuardedState
 from septet.testing.bars import HOUR_NS
 from septet.testing.evaluate import column_fields
 from septet.testing.ranges import answers_of
-from septet.testing.words import Situation, drawn_situation
+from septet.testing.rule_arguments import Situation, drawn_situation
 from septet_schemas.base import Config
 
 __all__ = ["Doubtful", "doubt_rule"]

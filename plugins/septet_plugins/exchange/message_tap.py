@@ -18,9 +18,9 @@ from weakref import WeakSet
 
 from septet.plugin.live import Tasks
 from septet_plugins.exchange.answer_size import check_message
-from septet_plugins.exchange.pace import Pace
 from septet_plugins.exchange.requests import Gate, check_host
-from septet_plugins.exchange.unusual import UNUSUAL
+from septet_plugins.exchange.socket_pace import Pace
+from septet_plugins.exchange.unusual_messages import UNUSUAL
 
 __all__ = ["Tap", "tapped"]
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from septet._results.number_texts import number, percent
 from septet._results.verdict import unchecked_plugins
-from septet._results.words import number, percent
 from septet._sweep.axes import ShownAxis, axes_of
 from septet._sweep.setting_row import BREAKS
 from septet._sweep.size_caps import SIZE_CAP, add_size_cap

@@ -11,12 +11,12 @@ from septet._data.bars import Instrument
 from septet._data.calendars import sessions_per_year
 from septet._data.stamps import iso
 from septet._files import replace_file
-from septet._journal.form import Head
+from septet._journal.journal_format import Head
 from septet._learn.stored import StoredModel
 from septet._live import start as begin
 from septet._live.build import currencies
 from septet._live.clock import LiveClock
-from septet._live.place import Place
+from septet._live.run_location import Place
 from septet._live.stored_model import fact_of
 from septet._plan.terms import terms_of
 from septet._shell.backtest import checks_of
