@@ -1,4 +1,4 @@
-"""What goes into the live core and what comes out: the rows of the journal.
+"""Input and output of the live core: the rows of the journal.
 
 Events are facts from outside, stamped by the shell; commands are what the core wants done, and
 what it decided. Both are written to the journal in one transaction before a command leaves.
@@ -41,7 +41,7 @@ Cause = Literal["schedule", "drift"]
 class Event(
     msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True, gc=False
 ):
-    """A fact from outside."""
+    """A fact from outside the core."""
 
     at_ns: int
 
@@ -66,13 +66,13 @@ class Started(Event, frozen=True, kw_only=True, tag="started"):
 
 
 class Ticked(Event, frozen=True, kw_only=True, tag="ticked"):
-    """Time has passed: what was waiting for it may go on."""
+    """Time has passed: actions that waited for it may continue."""
 
     market_ns: int
 
 
 class Operated(Event, frozen=True, kw_only=True, tag="operated"):
-    """A person or a signal asked for something.
+    """A request of an operator or a signal.
 
     `halt` blocks entries and cancels what works; `flatten` closes positions as well; `resume`
     clears every block that waits for a person; `rearm` clears the repeat throttle; `stop` ends the
@@ -104,7 +104,7 @@ class BarClosed(Event, frozen=True, kw_only=True, tag="bar"):
 
 
 class Gapped(Event, frozen=True, kw_only=True, tag="gap"):
-    """Bars of a symbol that do not exist, declared so that what follows may go on."""
+    """Bars of a symbol that do not exist, declared so that later bars can be processed."""
 
     symbol: int
     first_ns: int
@@ -150,7 +150,7 @@ class Quoted(Event, frozen=True, kw_only=True, tag="quote"):
 
 
 class Printed(Event, frozen=True, kw_only=True, tag="print"):
-    """A trade of others."""
+    """A public trade."""
 
     symbol: int
     venue_ns: int
@@ -172,7 +172,7 @@ class FeedChanged(Event, frozen=True, kw_only=True, tag="feed"):
 
 
 class Acked(Event, frozen=True, kw_only=True, tag="acked"):
-    """The venue accepted an order; the echo is what it says it accepted."""
+    """The venue accepted an order; the echo is the order as it reports it."""
 
     client_id: str
     venue_order_id: str
@@ -193,14 +193,14 @@ class Rejected(Event, frozen=True, kw_only=True, tag="rejected"):
 
 
 class Uncertain(Event, frozen=True, kw_only=True, tag="uncertain"):
-    """Nobody knows whether the venue accepted an order."""
+    """It is unknown whether the venue accepted an order."""
 
     client_id: str
     text: str
 
 
 class OrderSeen(Event, frozen=True, kw_only=True, tag="order_seen"):
-    """An order as the venue shows it; of others where `client_id` is not ours."""
+    """An order as the venue reports it; a third party's if `client_id` is not the run's."""
 
     client_id: str
     venue_order_id: str
@@ -216,7 +216,7 @@ class OrderSeen(Event, frozen=True, kw_only=True, tag="order_seen"):
 
 
 class NotFound(Event, frozen=True, kw_only=True, tag="not_found"):
-    """The venue knows no such order; `asked_ns` is when the question left (wall time)."""
+    """The venue has no such order; `asked_ns` is when the query was sent (wall time)."""
 
     client_id: str
     asked_ns: int
@@ -224,7 +224,7 @@ class NotFound(Event, frozen=True, kw_only=True, tag="not_found"):
 
 
 class CancelFailed(Event, frozen=True, kw_only=True, tag="cancel_failed"):
-    """A cancel was not confirmed: the order must be looked at."""
+    """A cancel was not confirmed: the order must be queried."""
 
     client_id: str
     text: str
@@ -260,7 +260,7 @@ class Filled(Event, frozen=True, kw_only=True, tag="filled"):
 
 
 class OpenOrders(Event, frozen=True, kw_only=True, tag="open_orders"):
-    """All open orders of the account on our symbols, as of `asked_ns` (wall time)."""
+    """All open orders of the account on the run's symbols, as of `asked_ns` (wall time)."""
 
     orders: tuple[OrderSeen, ...]
     asked_ns: int
@@ -296,7 +296,7 @@ class VenueChanged(Event, frozen=True, kw_only=True, tag="venue"):
 
 
 class FiltersChanged(Event, frozen=True, kw_only=True, tag="filters"):
-    """What the venue lets trade of a symbol, as it is from now on.
+    """The filters of a symbol at the venue, from now on.
 
     `min_quantity` and `max_quantity` bound one order; 0 for no bound, None where they are not said.
     """
@@ -318,7 +318,7 @@ class Skewed(Event, frozen=True, kw_only=True, tag="skew"):
 
 
 class Unreadable(Event, frozen=True, kw_only=True, tag="unreadable"):
-    """A venue said something that cannot be true; nothing of it was taken, and it is asked again.
+    """A venue reported an impossible value; it was not used, and is queried again.
 
     A kind of value is reported at once, and then at most once a minute.
     """
@@ -362,7 +362,7 @@ class ModelFailed(Event, frozen=True, kw_only=True, tag="model_failed"):
 
 
 class Quarantined(Event, frozen=True, kw_only=True, tag="quarantined"):
-    """A plugin failed or hung and is left alone until `until_ns` (wall time)."""
+    """A plugin failed or hung and is not called until `until_ns` (wall time)."""
 
     plugin: str
     until_ns: int
@@ -383,7 +383,7 @@ EVENTS = (
 class Command(
     msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True, gc=False
 ):
-    """What the core wants done, or what it decided. `trace` ties bar, signal, order and fill."""
+    """A command or a decision of the core. `trace` links bar, signal, order and fill."""
 
     trace: str = ""
 
@@ -409,7 +409,7 @@ class Submit(Command, frozen=True, kw_only=True, tag="submit"):
 
 
 class Cancel(Command, frozen=True, kw_only=True, tag="cancel"):
-    """Cancel one order of ours.
+    """Cancel one order of the run.
 
     `reduces` says that the order protects or reduces a position: its cancel serves another order
     that does, and leaves only once that can be stored.
@@ -422,7 +422,7 @@ class Cancel(Command, frozen=True, kw_only=True, tag="cancel"):
 
 
 class Amend(Command, frozen=True, kw_only=True, tag="amend"):
-    """Replace the price or what is left of an open order; the new order has an id of its own."""
+    """Replace the price or the rest of an open order; the new order has its own id."""
 
     client_id: str
     venue_order_id: str
@@ -436,7 +436,7 @@ class Amend(Command, frozen=True, kw_only=True, tag="amend"):
 
 
 class CancelAll(Command, frozen=True, kw_only=True, tag="cancel_all"):
-    """The kill switch: cancel everything of ours, first in line, on its own connection.
+    """The kill switch: cancel all orders of the run at once, on a separate connection.
 
     With `flattens` positions are closed after it: it takes the protective stops, and leaves only
     once an order that closes can be stored. Until then `entries` are cancelled one by one.
@@ -448,7 +448,7 @@ class CancelAll(Command, frozen=True, kw_only=True, tag="cancel_all"):
 
 
 class Query(Command, frozen=True, kw_only=True, tag="query"):
-    """Ask what became of an order, by client id; it was sent after `since_ns` (wall time)."""
+    """Query an order by client id; it was sent after `since_ns` (wall time)."""
 
     client_id: str
     symbol: int
@@ -521,7 +521,7 @@ class Ruled(Command, frozen=True, kw_only=True, tag="ruled"):
 
 
 class Placed(Command, frozen=True, kw_only=True, tag="placed"):
-    """The strategy has made an order: a row of the order table, whoever fills it.
+    """The strategy has placed an order: a row of the order table.
 
     `sizing` are the finite numbers the sizing rule saw, by name.
     """
@@ -542,7 +542,7 @@ class Placed(Command, frozen=True, kw_only=True, tag="placed"):
 
 
 class Changed(Command, frozen=True, kw_only=True, tag="changed"):
-    """An order's state has moved on. `order` is the strategy's own order number."""
+    """An order's state has changed. `order` is the strategy's own order number."""
 
     order: int
     client_id: str
@@ -553,7 +553,7 @@ class Changed(Command, frozen=True, kw_only=True, tag="changed"):
 
 
 class Traded(Command, frozen=True, kw_only=True, tag="traded"):
-    """A fill was booked: what was executed, its fee, and the position net of fees after it.
+    """A fill was booked: the execution, its fee, and the position net of fees after it.
 
     `liquidation` is what a liquidation cost beside the fill (quote). `fee_expected` says that the
     venue's own fee could not be read, and that `fee` is the one expected of the account.
@@ -576,7 +576,7 @@ class Traded(Command, frozen=True, kw_only=True, tag="traded"):
 
 
 class Funded(Command, frozen=True, kw_only=True, tag="funded"):
-    """Funding was booked: `amount` left the cash (quote); below zero it was received.
+    """Funding was booked: `amount` was paid from the cash (quote); a negative one was received.
 
     It is `rate` of what was held, signed, valued at `price`: the last known mark.
     """
@@ -589,7 +589,7 @@ class Funded(Command, frozen=True, kw_only=True, tag="funded"):
 
 
 class Tripped(Command, frozen=True, kw_only=True, tag="tripped"):
-    """A halt or a block began; `then` says what it does, `clears_when` what ends it."""
+    """A halt or a block began; `then` is its action, `clears_when` its end."""
 
     rule: str
     then: str
@@ -599,7 +599,7 @@ class Tripped(Command, frozen=True, kw_only=True, tag="tripped"):
 
 
 class Cleared(Command, frozen=True, kw_only=True, tag="cleared"):
-    """A halt or a block ended; `by` says what or who ended it, `text` why a block had begun."""
+    """A halt or a block ended; `by` is what ended it, `text` why a block had begun."""
 
     rule: str
     by: str
@@ -607,7 +607,7 @@ class Cleared(Command, frozen=True, kw_only=True, tag="cleared"):
 
 
 class InvalidAnswer(Command, frozen=True, kw_only=True, tag="invalid_answer"):
-    """A rule gave an answer that its kind does not allow: `times` so far, first at `first_ns`.
+    """A rule returned a value that its kind does not allow: `times` so far, first at `first_ns`.
 
     `rule` is its key path in the file. It is counted once for each symbol and decision time.
     """
@@ -619,7 +619,7 @@ class InvalidAnswer(Command, frozen=True, kw_only=True, tag="invalid_answer"):
 
 
 class Alerted(Command, frozen=True, kw_only=True, tag="alerted"):
-    """Something a person should know."""
+    """An alert for the operator."""
 
     level: Literal["info", "warning", "error", "critical"]
     event: str

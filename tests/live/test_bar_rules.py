@@ -142,15 +142,15 @@ def test_a_row_nobody_confirmed_is_declared_missing() -> None:
 def test_a9_a_bar_that_still_forms_is_not_taken_by_a_clock_that_ran_ahead(ahead_s: int) -> None:
     """The clock says that the bar is long over; the venue lists it with what it has so far."""
     one = started()
-    unsure_ns = ahead_s * SECOND
+    uncertainty_ns = ahead_s * SECOND
     true_ns = at(1) - SECOND
     for number in range(8):
-        now = true_ns + number * SECOND // 10 + unsure_ns
-        for wanted in one.wanted(now, now, 1.0, unsure_ns):
+        now = true_ns + number * SECOND // 10 + uncertainty_ns
+        for wanted in one.wanted(now, now, 1.0, uncertainty_ns):
             assert one.answer(wanted, [newest(0, volume=1.0)], now, now) == []
     rows = [newest(0), seen(1, closed=False)]
     now += 30 * SECOND
-    (wanted,) = one.wanted(now, now, 1.0, unsure_ns)
+    (wanted,) = one.wanted(now, now, 1.0, uncertainty_ns)
     assert opens(one.answer(wanted, rows, now, now)) == [0]  # a later bar follows it there
 
 
@@ -162,13 +162,13 @@ def test_a_bar_is_taken_by_a_clock_that_jumped_once_as_much_time_has_passed() ->
 
 
 def test_a9_a_row_has_not_stood_for_longer_because_the_clock_jumped() -> None:
-    one, unsure_ns = started(), 4 * SECOND
+    one, uncertainty_ns = started(), 4 * SECOND
     before = at(1) + SECOND
     assert one.answer(ask(one, before), [newest(0, volume=1.0)], before, before) == []
     one.lost()  # the clock jumps: see MarketDataHandler.stood_still
-    now = before + SECOND // 5 + unsure_ns
-    (wanted,) = one.wanted(now, now, 1.0, unsure_ns)
+    now = before + SECOND // 5 + uncertainty_ns
+    (wanted,) = one.wanted(now, now, 1.0, uncertainty_ns)
     assert one.answer(wanted, [newest(0, volume=1.0)], now, now) == []
     now += SECOND
-    (wanted,) = one.wanted(now, now, 1.0, unsure_ns)
+    (wanted,) = one.wanted(now, now, 1.0, uncertainty_ns)
     assert one.answer(wanted, [newest(0)], now, now) == []

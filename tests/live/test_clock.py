@@ -105,16 +105,16 @@ def test_a9_a_clock_that_ran_ahead_and_is_right_again_is_followed(ahead_s: int) 
 def test_a9_a_jump_ahead_is_doubted_for_a_while(ahead_s: int) -> None:
     machine = Machine()
     clock = machine.clock()
-    assert clock.unsure_ns() == 0
+    assert clock.uncertainty_ns() == 0
     machine.wall_ns += ahead_s * SECOND
     clock.check()
     machine.run(6 * SECOND)
-    assert clock.unsure_ns() == ahead_s * SECOND
+    assert clock.uncertainty_ns() == ahead_s * SECOND
     machine.wall_ns -= ahead_s * SECOND  # it was wrong: what is given is ahead, and known to be
     clock.check()
-    assert clock.unsure_ns() == clock.ahead_ns() == ahead_s * SECOND
+    assert clock.uncertainty_ns() == clock.ahead_ns() == ahead_s * SECOND
     machine.run(2 * ahead_s * SECOND)
-    assert clock.unsure_ns() == 0
+    assert clock.uncertainty_ns() == 0
 
 
 def test_after_a_sleep_time_is_sure_again() -> None:
@@ -123,9 +123,9 @@ def test_after_a_sleep_time_is_sure_again() -> None:
     machine.wall_ns += 8 * 3_600 * SECOND
     clock.check()
     machine.run(599 * SECOND)
-    assert clock.unsure_ns() == 8 * 3_600 * SECOND
+    assert clock.uncertainty_ns() == 8 * 3_600 * SECOND
     machine.run(SECOND)
-    assert clock.unsure_ns() == 0
+    assert clock.uncertainty_ns() == 0
 
 
 @given(st.lists(st.tuples(st.integers(-(10**12), 10**12), st.integers(0, 10**10)), max_size=30))

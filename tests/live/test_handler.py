@@ -157,7 +157,7 @@ class Feed:
 
     async def bars(self, symbol: str, since_ns: int, until_ns: int) -> Sequence[BarSeen]:
         self.asked += 1
-        sure_ns = self.clock.now_ns()
+        passed_ns = self.clock.now_ns()
         await asyncio.sleep(self.draw.choice((0.01, 0.05, 0.3, 2.0)))
         if self.draw.random() < self.failing or self.clock.now_ns() < self.dark_until_ns:
             raise RunError("connection refused")
@@ -169,7 +169,7 @@ class Feed:
         for each in rows:
             slot = grid.slot(each.open_ns)
             assert slot is not None
-            if slot.known_ns <= sure_ns:
+            if slot.known_ns <= passed_ns:
                 found.append(each)
         if self.draw.random() < 0.2:  # pages that overlap
             found = found[-3:] + found

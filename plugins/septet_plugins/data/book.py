@@ -27,7 +27,7 @@ class _Side:
         self.sizes: dict[float, float] = {}
 
     def take(self, levels: Levels) -> str:
-        """Put levels in, quantity 0 takes one out; a text says which is none."""
+        """Set levels, quantity 0 removes one; return the text of an invalid level."""
         sign, keys, sizes = self._sign, self.keys, self.sizes
         for level in levels:
             try:
@@ -54,7 +54,7 @@ class _Side:
 
 
 class Book:
-    """A book that says when it cannot be trusted, and why.
+    """An order book that reports when it is invalid, and why.
 
     Differences carry the first and last number of the changes they hold, as Binance sends them:
     each must begin where the one before ended. Until a snapshot fits, they are kept. A gap, a
@@ -73,7 +73,7 @@ class Book:
         self._fresh = False  # no difference since the snapshot: the first may overlap it
 
     def snapshot(self, last_id: int, bids: Levels, asks: Levels) -> bool:
-        """Start from a snapshot, then apply what was kept; return whether the book is valid.
+        """Start from a snapshot, then apply stored differences; return whether the book is valid.
 
         A snapshot older than what was kept leaves a gap: another one is needed.
         """
@@ -102,7 +102,7 @@ class Book:
         asks: Levels,
         previous_id: int | None = None,
     ) -> bool:
-        """Apply a difference, or keep it while there is no valid book; return whether it is valid.
+        """Apply a difference, or store it while the book is invalid; return whether it is valid.
 
         `previous_id` is the number the venue says came before (futures), if it says so.
         """
@@ -148,7 +148,7 @@ class Book:
         return False
 
     def reset(self, reason: str) -> None:
-        """Forget everything: the connection that told the differences is gone."""
+        """Clear the book: its connection is closed."""
         self._waiting.clear()
         self._invalid(reason)
 

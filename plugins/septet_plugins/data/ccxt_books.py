@@ -73,7 +73,7 @@ class Books:
         return True
 
     def parsed(self, ws: Any, symbol: str, book: Mapping[str, Any], message_hash: str) -> None:
-        """Take a book of ccxt's own; one that cannot be is thrown away and subscribed again."""
+        """Process a book of ccxt; an impossible one is dropped and subscribed again."""
         stamp = book.get("timestamp")
         at_ns = self._clock.now_ns() if stamp is None else int(stamp) * _MS
         seen = quote_of_book(symbol, book["bids"][:LEVELS], book["asks"][:LEVELS], at_ns)
@@ -128,7 +128,7 @@ class Books:
                 await asyncio.sleep(backoff.wait_s())
 
     def reset(self, reason: str) -> None:
-        """Forget every book: the connection is gone."""
+        """Clear every book: the connection is closed."""
         for task in self._asking.values():
             task.close()
         self._asking.clear()

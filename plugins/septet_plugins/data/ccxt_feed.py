@@ -391,7 +391,7 @@ class CcxtFeed:
         bar_ns, clock = self._request.bar_ns, self._clock
         while True:
             close_ns = (clock.market_ns() // bar_ns + 1) * bar_ns
-            wait_ns = (close_ns - clock.market_ns()) / clock.speed + self._sure_ns()
+            wait_ns = (close_ns - clock.market_ns()) / clock.speed + self._wait_for_final_ns()
             await asyncio.sleep(wait_ns / _NS)
             late = set(self._request.symbols)
             for attempt in range(_CLOSE_POLLS):
@@ -415,7 +415,7 @@ class CcxtFeed:
 
     # ------------------------------------------------------------ history
 
-    def _sure_ns(self) -> int:
+    def _wait_for_final_ns(self) -> int:
         """Wall time by which a close must have passed before a polled bar counts as final."""
         return min(_SURE_NS, int(self._request.bar_ns / self._clock.speed) // 32)
 
@@ -442,8 +442,8 @@ class CcxtFeed:
         bar_ns, client = self._request.bar_ns, self._client
         if not self._timeframe:
             self._timeframe = timeframe_of(client, bar_ns)
-        sure = self._clock.market_ns() - int(self._sure_ns() * self._clock.speed)
-        first, stop = -(-since_ns // bar_ns) * bar_ns, min(until_ns, sure // bar_ns * bar_ns)
+        final = self._clock.market_ns() - int(self._wait_for_final_ns() * self._clock.speed)
+        first, stop = -(-since_ns // bar_ns) * bar_ns, min(until_ns, final // bar_ns * bar_ns)
         pages = Pages(client.id, symbol, first, stop, bar_ns, self._terms.page_bars)
         found, newest = dict[int, Sequence[Any]](), -1
         recent = self._clock.market_ns() - int(_RECENT_NS * self._clock.speed)

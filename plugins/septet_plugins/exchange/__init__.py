@@ -1,1 +1,1 @@
-"""What the venue and the feed of ccxt share: clients, markets, requests, streams, pages."""
+"""Shared by the venue and the feed of ccxt: clients, markets, requests, streams, pages."""

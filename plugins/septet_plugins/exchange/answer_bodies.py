@@ -50,7 +50,7 @@ _SPOT: Final = "/api/v3/"
 
 
 def check_body(exchange: str, method: str, url: str, body: Any) -> None:
-    """Raise `Unreadable` where a body is no JSON, or not what was asked for.
+    """Raise `Unreadable` if a body is not JSON, or not what was asked for.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""No answer of a venue is larger than it can be: what is over is not read, whatever it unpacks to.
+"""Limits the size of a venue's answers, counted as they are unpacked.
 
 Bytes are bounded, and so are the values they hold: the client takes each of them up in Python, for
 which a few megabytes of `{}` would hold up the process for minutes.
@@ -35,7 +35,7 @@ _GZIP: Final = 16 + zlib.MAX_WBITS
 
 
 class AnswerTooLarge(Exception):
-    """The venue answered with more than an answer can be; it was not read to its end."""
+    """The venue's answer exceeds the size limit; it was not read to its end."""
 
 
 def _bound_of(method: str) -> int:
@@ -93,7 +93,7 @@ class _Bounded:
 
 
 def bound_answer(response: Any) -> None:
-    """Let the answer to a request of aiohttp be read up to its bound only."""
+    """Limit the size of the answer to a request of aiohttp."""
     response.content = _Bounded(response)
 
 

@@ -1,4 +1,4 @@
-"""Bars page by page: where to ask next, whatever the exchange's habits are."""
+"""Reads bars page by page: computes the next request for any exchange."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Pages:
 
     @property
     def going(self) -> bool:
-        """Whether there is more to ask for."""
+        """Whether more pages must be requested."""
         return self.since_ns < self._stop_ns
 
     def take(self, page: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:

@@ -41,7 +41,7 @@ _SHORTEST_SECRET: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How an exchange is reached; nothing of it is secret."""
+    """Connection terms of an exchange, without secrets."""
 
     exchange: str
     sandbox: bool = False
@@ -53,7 +53,7 @@ class Terms:
 
 
 class Scrub:
-    """Takes secrets and query strings out of a text that is going to be seen."""
+    """Removes secrets and query strings from a text that is shown."""
 
     __slots__ = ("_secrets",)
 
@@ -73,7 +73,7 @@ class Scrub:
 
 
 def read_secret(reference: SecretRef) -> str:
-    """Read a secret where the file says it lives; a relative path starts at the working folder."""
+    """Read a secret from its reference; a relative path starts at the working folder."""
     try:
         if reference.scheme == "env":
             value = os.environ.get(reference.name, "")
@@ -137,7 +137,7 @@ def make_client(
 
 
 def _without_retries(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Take ccxt's own retries out, wherever they stand: an order is sent once."""
+    """Disable ccxt's own retries: an order is sent once."""
     return {
         key: _without_retries(value) if isinstance(value, Mapping) else value
         for key, value in options.items()
@@ -195,7 +195,7 @@ def stream_hosts(client: Any, terms: Terms) -> frozenset[str] | None:
 
 
 def is_test(client: Any, terms: Terms) -> bool:
-    """Whether the account stands outside the exchange's own real hosts."""
+    """Whether the account is outside the exchange's real hosts."""
     if terms.sandbox:
         return True
     real = set(_hosts(client.describe()["urls"].get("api")))

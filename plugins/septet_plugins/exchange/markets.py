@@ -1,4 +1,4 @@
-"""Symbols as the exchange trades them, and rounding that is never worse than what was asked."""
+"""Symbols of the exchange, and rounding that is never worse than the request."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _insist_on_steps(client: Any, market: Mapping[str, Any]) -> None:
 
 
 def market_of(client: Any, symbol: str) -> Market:
-    """Return what the exchange says of a symbol.
+    """Return the exchange's filters of a symbol.
 
     Raises
     ------

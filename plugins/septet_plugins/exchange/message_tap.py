@@ -151,7 +151,7 @@ class Tap:
 
 
 def _nothing(text: str) -> None:
-    """Do no more than what is logged: a socket that cannot be closed is gone."""
+    """Do nothing: a socket that cannot be closed is gone."""
 
 
 def _is_unreadable(error: Exception) -> bool:

@@ -1,4 +1,4 @@
-"""What happened to one request: whether it left, how it was answered, who must keep away.
+"""Tracks requests: whether one was sent, how it was answered, and pauses and bans.
 
 The hooks sit on one client object: ccxt's `fetch`, through which every request goes, and
 `on_rest_response`, which sees every answer with its headers before errors are raised from it.
@@ -36,7 +36,7 @@ _RESERVE: Final = 20
 
 
 class Barred(Exception):
-    """A request that was not sent: quiet was asked for, it was late, or it was withdrawn."""
+    """A request that was not sent: during a pause, past its deadline, or withdrawn."""
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
@@ -59,7 +59,7 @@ _WIRE: ContextVar[Wire | None] = ContextVar("septet_wire", default=None)
 
 @contextmanager
 def call(*, urgent: bool = False, deadline_ns: int = 0) -> Iterator[Wire]:
-    """Watch what this call does; `urgent` calls may use the reserve of a limited venue."""
+    """Trace a call; `urgent` calls may use the reserve of a limited venue."""
     wire = Wire(urgent, deadline_ns)
     token = _WIRE.set(wire)
     try:
@@ -69,7 +69,7 @@ def call(*, urgent: bool = False, deadline_ns: int = 0) -> Iterator[Wire]:
 
 
 class _Quiet:
-    """What one host told this process to keep away from, and until when (wall time)."""
+    """Pauses and bans that one host imposed on this process (wall time)."""
 
     def __init__(self) -> None:
         self.limited_ns = self.banned_ns = 0
@@ -82,7 +82,7 @@ _QUIET: Final[WeakValueDictionary[str, _Quiet]] = WeakValueDictionary()
 
 
 class Gate:
-    """What the hosts of a client told us to keep away from, and until when (wall time).
+    """Pauses and bans that the hosts of a client imposed (wall time).
 
     A pause or a ban that one client of this process was told of holds for all clients of the same
     host. `on_change` is called when any of them was.
@@ -104,7 +104,7 @@ class Gate:
         return max((each.banned_ns for each in self._hosts.values()), default=0)
 
     def _quiet(self, url: str) -> _Quiet:
-        """Return what the host of an address said; without an address it is this gate's alone."""
+        """Return the pause of an address's host; without an address it is this gate's own."""
         host = urlsplit(url).netloc
         quiet = self._hosts.get(host)
         if quiet is None:
@@ -114,12 +114,12 @@ class Gate:
         return quiet
 
     def open_ns(self) -> int:
-        """When ordinary requests may go again; 0 if they may now."""
+        """Return when ordinary requests may be sent again; 0 if they may now."""
         until = max(self.limited_ns, self.banned_ns)
         return until if until > self._clock.now_ns() else 0
 
     def check(self, wire: Wire | None, url: str = "") -> None:
-        """Raise `Barred` if a request must not leave now."""
+        """Raise `Barred` if a request must not be sent now."""
         now, quiet = self._clock.now_ns(), self._quiet(url)
         if now < quiet.banned_ns:
             raise Barred("banned", f"banned for {_seconds(quiet.banned_ns - now)}; nothing is sent")
@@ -133,13 +133,13 @@ class Gate:
             raise Barred("cancelled", "withdrawn before it had left")
 
     def check_dial(self) -> None:
-        """Raise `Barred` if no stream may be dialled now: a ban is one of the address."""
+        """Raise `Barred` if no stream may be opened now: a ban applies to the address."""
         now = self._clock.now_ns()
         if now < self.banned_ns:
             raise Barred("banned", f"banned for {_seconds(self.banned_ns - now)}; nothing is sent")
 
     def answered(self, status: int, headers: Mapping[str, Any], body: str, url: str = "") -> str:
-        """Take an answer in; return ``limited`` or ``banned`` if it says so."""
+        """Process an answer; return ``limited`` or ``banned`` if it reports that."""
         if status not in (418, 429):
             return ""
         now, quiet = self._clock.now_ns(), self._quiet(url)
@@ -159,7 +159,7 @@ class Gate:
         return state
 
     def pause(self, until_ns: int, url: str = "") -> None:
-        """Keep away until then, but for the reserve of what is urgent."""
+        """Pause until a time, except for the reserve of urgent requests."""
         quiet = self._quiet(url)
         if self._clock.now_ns() >= quiet.limited_ns:
             quiet.reserve = _RESERVE
@@ -167,7 +167,7 @@ class Gate:
         self._changed(quiet)
 
     def pause_briefly(self, url: str = "") -> None:
-        """Keep away for as long as limits are counted that are told with an ordinary status."""
+        """Pause after a limit that was reported with an ordinary status."""
         self.pause(self._clock.now_ns() + _BRIEF_NS, url)
 
     def _changed(self, quiet: _Quiet) -> None:

@@ -1,4 +1,4 @@
-"""What every session of a ccxt client keeps to: no redirects, and no answer without a bound.
+"""Rules for every session of a ccxt client: no redirects, and answers of limited size.
 
 No request follows a redirect, and none of a WebSocket's handshake does.
 
@@ -22,7 +22,7 @@ class Redirected(Exception):
 
 
 def guard_sessions(client: Any) -> None:
-    """Let every session that a ccxt client opens follow no redirect and bound its answers."""
+    """Make every session of a ccxt client follow no redirect and limit its answers."""
     if getattr(client, "synchronous", False):
         client.session.max_redirects = 0
         for scheme in ("https://", "http://"):

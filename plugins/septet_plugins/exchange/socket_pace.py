@@ -22,7 +22,7 @@ HELPING: Final = 64
 
 
 class Pace:
-    """Takes messages in order: at once while they are few, else a helping in each turn."""
+    """Passes on messages in order: at once while they are few, else a batch in each turn."""
 
     def __init__(
         self, take: Callable[[Any], None], tasks: Tasks | None = None, helping: int = HELPING
@@ -43,7 +43,7 @@ class Pace:
         self._take(message)
 
     def flush(self) -> None:
-        """Take all that waits, now: the socket is gone, and what it said came before that."""
+        """Pass on all waiting messages now: the socket is closed."""
         line = self._line
         while line:
             self._take(line.popleft())
@@ -59,7 +59,7 @@ class Pace:
         return await read()
 
     def _next(self) -> None:
-        """Take the next helping; a rest waits for the turn after this one."""
+        """Pass on the next batch; the rest waits for the next turn."""
         line, helping = self._line, min(len(self._line), self._helping)
         self._left = self._helping - helping
         if not self._left:

@@ -63,7 +63,7 @@ class Account:
     # ------------------------------------------------------------ handing on
 
     def deliver(self, event: m.Event) -> None:
-        """Hand on what a stream brought; a fee in a third currency is valued first.
+        """Pass on items of a stream; a fee in a third currency is valued first.
 
         An execution that the answer to its order and the stream both tell goes on once; a second
         time only if it was not said at first whose it is.
@@ -95,7 +95,7 @@ class Account:
         self._sink(self._valued(event, pair))
 
     def fills_of(self, order: Mapping[str, Any], client_id: str) -> None:
-        """Hand on executions that came inside the answer to an order."""
+        """Pass on executions that came in the answer to an order."""
         for trade in order.get("trades") or ():
             if trade.get("id") in (None, "") or trade.get("price") is None:
                 continue
@@ -113,7 +113,7 @@ class Account:
     def _fill(
         self, trade: Any, client_id: str = "", *, listed: bool = False
     ) -> m.Filled | None:  # fmt: skip
-        """Read an execution; one that cannot be is reported, and the core asks for it."""
+        """Read an execution; an impossible one is reported, and the core queries it."""
         try:
             return self._translator.fill(trade, client_id, listed=listed)
         except UNUSUAL as error:
@@ -157,7 +157,7 @@ class Account:
     # ------------------------------------------------------------ reading
 
     async def catch_up(self) -> str:
-        """Read open orders and executions since the last one, and hand them on.
+        """Read open orders and executions since the last one, and pass them on.
 
         Returns what was wrong, or nothing.
         """
@@ -182,7 +182,7 @@ class Account:
             self._knows_currencies = await self.holdings() is not None
 
     async def open_orders(self) -> m.OpenOrders | None:
-        """Return open orders on our symbols, as of when the question left."""
+        """Return open orders on the run's symbols, as of when the query was sent."""
         asked = self._clock.now_ns()
         answers = await asyncio.gather(*map(self._open_orders_of, self._translator.symbols))
         shown = [each for each in answers if each is not None]
@@ -200,7 +200,7 @@ class Account:
         )
 
     async def _open_orders_of(self, symbol: str) -> list[Any] | None:
-        """Return what is open on a symbol; None as well where there may be more than is shown."""
+        """Return the open orders of a symbol; None also if there may be more than are listed."""
         most = self._feature(symbol, "fetchOpenOrders", "limit")
         page = (None, most) if most else ()
         orders, wrong = await self._rest.attempt("fetch_open_orders", symbol, *page)
@@ -209,7 +209,7 @@ class Account:
         return None if most and len(orders) == most else list(orders)
 
     def _feature(self, symbol: str, method: str, name: str) -> int:
-        """Return what the client knows of the exchange's limits; 0 if it knows of none."""
+        """Return a limit of the exchange from the client; 0 if it has none."""
         return int(self._rest.client.feature_value(symbol, method, name) or 0)
 
     async def fills(self, symbol: int, since_ns: int) -> Sequence[m.Filled] | None:
@@ -224,7 +224,7 @@ class Account:
         return await self._in_order(list(found.values())) if whole else None
 
     async def report_fills(self, symbol: str, since_ns: int) -> bool:
-        """Read executions of a symbol since a time and hand them on; whether all could be read."""
+        """Read a symbol's executions since a time and pass them on; True if all were read."""
         found = await self.fills(self._translator.numbers[symbol], since_ns)
         for each in found or ():
             self.deliver(each)
@@ -267,7 +267,7 @@ class Account:
         self, name: str, since_ns: int, start_ms: int, until: dict[str, int],
         found: dict[_Key, m.Filled],
     ) -> list[int] | None:  # fmt: skip
-        """Read one page into `found`; return its times, none where nothing in it was new."""
+        """Read one page into `found`; return its times, none if nothing in it was new."""
         most = self._feature(name, "fetchMyTrades", "limit")
         trades, wrong = await self._rest.attempt(
             "fetch_my_trades", name, start_ms, min(most or _PAGE, _PAGE), dict(until)
@@ -294,7 +294,7 @@ class Account:
         return sorted(valued, key=lambda each: each.venue_ns)
 
     def drop_unreadable_balances(self) -> None:
-        """Take single balances that cannot be read out before the client adds them up.
+        """Remove unreadable balances before the client adds them up.
 
         It would give up the whole answer, whichever currency it is.
         """
@@ -318,7 +318,7 @@ class Account:
         client.safe_balance = adding_up
 
     async def holdings(self) -> m.Holdings | None:
-        """Return what is free and what is locked, of every currency that is there.
+        """Return the free and the locked balance of every currency held.
 
         One that cannot be read is left out; of a currency that is traded here, there is no answer.
         """
@@ -354,13 +354,13 @@ class Account:
         return m.Holdings(at_ns=self._clock.now_ns(), balances=balances, asked_ns=asked)
 
     def close(self) -> None:
-        """Value nothing more."""
+        """Stop valuing fees."""
         for each in self._pricing:
             self._tasks.cancel(each)
 
 
 def _handed_as(event: m.Filled) -> tuple[int, str, str]:
-    """Return what an execution is known by: a trade id alone may come again.
+    """Return the key that identifies an execution: a trade id alone is not unique.
 
     A test network that begins anew gives trades and orders the same ids, but ours are new.
     """

@@ -1,6 +1,6 @@
-"""What an answer to an order means: surely not accepted, or nobody knows.
+"""Classifies the answer to an order: definitely rejected, or unknown.
 
-Only what a venue says in so many words is a refusal. A timeout, a server's error, an error ccxt
+Only an explicit answer of the venue is a rejection. A timeout, a server's error, an error ccxt
 has no name for, and anything that is not ccxt's own may all hide an order that exists.
 """
 
@@ -44,19 +44,19 @@ _FILTER: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`code` of a refusal and who refused; an empty code means uncertain."""
+    """`code` of a rejection and who rejected; an empty code means unknown."""
 
     code: str
     by: Literal["venue", "gate", "local"] = "venue"
 
     @property
     def is_rejected(self) -> bool:
-        """Whether the order was surely not accepted."""
+        """Whether the order was definitely not accepted."""
         return bool(self.code)
 
 
 def judge(error: BaseException, wire: Wire) -> Verdict:
-    """Judge an error that came instead of an answer to an order."""
+    """Classify an error that came instead of an answer to an order."""
     code = _code(error)
     if not wire.sent:
         if isinstance(error, Barred):

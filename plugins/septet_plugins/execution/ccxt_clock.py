@@ -1,4 +1,4 @@
-"""How far our clock is from a venue's, and the clients' clocks set by that."""
+"""Measures the skew of the local clock to a venue's, and sets the clients' clocks by it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _QUIET_S: Final = 5.0
 
 
 class VenueClock:
-    """The clock of a venue as its answers tell it; requests are signed by it if it is far off.
+    """The clock of a venue by its answers; requests are signed with it if the skew is large.
 
     Whatever signed request is refused for its time, the clients' clocks are set anew: an order, a
     cancel or a read of the account; and where its stream does not begin. Else a run whose machine's
@@ -41,7 +41,7 @@ class VenueClock:
             rest.doubt_clock = self.doubt
 
     async def check(self) -> None:
-        """Report how far the clocks are apart, and sign by the venue's when it is too far."""
+        """Report the skew of the clocks, and sign with the venue's time if it is too large."""
         skewed = await self.skew()
         if skewed is not None and abs(skewed.skew_ns) > self._limit_ns:
             await self.synchronise()
@@ -49,7 +49,7 @@ class VenueClock:
             self._sink(skewed)
 
     def doubt(self) -> None:
-        """Set the clients' clocks anew, one try at a time and ever less often."""
+        """Set the clients' clocks again, one attempt at a time, with growing pauses."""
         if self._rests[0].client.has.get("fetchTime") and (
             self._setting is None or self._setting.done
         ):
@@ -67,7 +67,7 @@ class VenueClock:
             await asyncio.wait({task})
 
     async def _set_anew(self) -> None:
-        """Set the clocks; at once after a quiet while."""
+        """Set the clocks; without a pause if the last attempt was long ago."""
         quiet_s = time.monotonic() - self._set_s
         wait_s = self._pause.wait_s(quiet_s)
         if quiet_s < _QUIET_S:
@@ -95,12 +95,12 @@ class VenueClock:
                 rest.client.options["timeDifference"] = before
 
     def _is_misset(self, skew_ns: int) -> bool:
-        """Whether the clients were set by a clock that has been put right since."""
+        """Whether the clients were set by a clock that has been corrected since."""
         set_ns = int(self._rests[0].client.options.get("timeDifference") or 0) * _MS
         return set_ns != 0 and abs(set_ns - skew_ns) > self._limit_ns
 
     async def skew(self) -> m.Skewed | None:
-        """Return how far our clock is ahead, by one question whose way there and back is halved.
+        """Return how far the local clock is ahead, by one request whose round trip is halved.
 
         Clients that were set by a clock that is right again are set anew: signed by the old one
         neither the account nor its stream could be read.

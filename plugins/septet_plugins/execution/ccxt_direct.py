@@ -1,4 +1,4 @@
-"""What Binance says about a spot order, read without ccxt's parsers.
+"""Reads Binance's messages about spot orders without ccxt's parsers.
 
 Of each answer and each report ccxt makes a record of some forty fields, which takes longer than
 everything else that is done for an order. Here only what `Translator` looks at is taken, under
@@ -55,7 +55,7 @@ _NO_REPORT: Final = Report()
 
 
 class Direct:
-    """Reads what one client is told about orders on these symbols."""
+    """Reads the messages of one client about orders on these symbols."""
 
     def __init__(self, client: Any, symbols: Sequence[str]) -> None:
         from ccxt.base.precise import Precise
@@ -65,7 +65,7 @@ class Direct:
         self._ratio = Precise.string_div
 
     def answer(self, body: Any) -> dict[str, Any] | None:
-        """Return the order that the answer to a new order is about."""
+        """Return the order in the answer to a new order."""
         try:
             return self._answer(body)
         except UNUSUAL:
@@ -81,7 +81,7 @@ class Direct:
         return order
 
     def report(self, event: Mapping[str, Any]) -> Report | None:
-        """Return what a message of the account's stream reports."""
+        """Return the report in a message of the account's stream."""
         try:
             return self._report(event)
         except UNUSUAL:
@@ -143,7 +143,7 @@ class Direct:
 
 
 def read_directly(client: Any, symbols: Sequence[str]) -> Direct | None:
-    """Let answers to a client's orders be read here; return what reads its stream as well.
+    """Read the answers to a client's orders here; return the reader, also for its stream.
 
     None, and nothing is changed, unless these are spot markets of Binance.
     """

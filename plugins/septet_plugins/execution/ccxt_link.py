@@ -1,4 +1,4 @@
-"""The state of the connection to a venue, said once when it changes, and asked in one place."""
+"""The state of the connection to a venue, reported once per change."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _BREAKS_AFTER: Final = 5
 
 
 class Link:
-    """Tells the shell what state the venue is in.
+    """Reports the state of the venue to the shell.
 
     Below is whether account data arrives (up or down); over it lie a pause the venue asked for,
     maintenance, and a breaker that requests opened. What lies on top is what is said.
@@ -63,28 +63,28 @@ class Link:
         return bool(self._maintenance)
 
     def up(self) -> None:
-        """Account data arrives, and nothing before it was missed."""
+        """Record that account data arrives, and that nothing before it was missed."""
         self._below, self._reason, self._broken = "up", "", ""
         self.report()
 
     def down(self, reason: str) -> None:
-        """Account data does not arrive."""
+        """Record that account data does not arrive."""
         self._below, self._reason = "down", reason
         self.report()
 
     def maintenance(self, reason: str) -> None:
-        """Keep in mind that the venue is shut; an empty reason ends it."""
+        """Record maintenance of the venue; an empty reason ends it."""
         if bool(reason) != bool(self._maintenance):
             self._maintenance = reason
             self.report()
 
     def broken(self, reason: str) -> None:
-        """Keep in mind that request after request fails; an empty reason ends it, so does `up`."""
+        """Record that requests fail repeatedly; an empty reason ends it, and so does `up`."""
         self._broken = reason
         self.report()
 
     def report(self) -> None:
-        """Send the state if it is not what was said last."""
+        """Report the state if it differs from the last report."""
         if self._closed:
             return
         state, until, reason = self._state()
@@ -118,14 +118,14 @@ class Link:
         self._timer = self._tasks.later("state of the venue", wait_s, self.report)
 
     def close(self) -> None:
-        """Report nothing more."""
+        """Stop reporting."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
 
 
 class Rest:
-    """Calls of one client: each through the gate, each outcome kept in mind by the link.
+    """Calls of one client: each passes the gate, and the link records each outcome.
 
     A breaker opens when request after request fails: the link says that the venue is down, which
     keeps entries back and nothing else. After a pause, longer each time, one question is asked;
@@ -168,7 +168,7 @@ class Rest:
             self._recovering = self._tasks.keep("end of maintenance", self._recover, may_end=True)
 
     async def _recover(self) -> None:
-        """Ask for the time, ever less often, until the venue answers."""
+        """Request the time, with growing pauses, until the venue answers."""
         backoff = Backoff(first_s=1.0)
         while self.link is not None and self.link.in_maintenance:
             await asyncio.sleep(backoff.wait_s())
@@ -204,7 +204,7 @@ class Rest:
             return answer
 
     def _failed(self, trace: Wire, error: Exception) -> None:
-        """Count what brought no answer; what never left, and a refusal, say nothing about that."""
+        """Count requests without an answer; unsent requests and rejections do not count."""
         if not trace.sent or trace.status == _UNAVAILABLE:
             return
         self._failures = 0 if 0 < trace.status < 500 else self._failures + 1
@@ -216,7 +216,7 @@ class Rest:
             self._mending = self._tasks.keep("breaker", mend, may_end=True)
 
     async def _mend(self, link: Link) -> None:
-        """Ask for the time, ever less often, until it is told; then close the breaker.
+        """Request the time, with growing pauses, until it is answered; then close the breaker.
 
         Where the time cannot be asked for, the next request is the trial.
         """
@@ -228,14 +228,14 @@ class Rest:
         link.broken("")
 
     async def attempt(self, method: str, *args: Any, **keys: Any) -> tuple[Any, str]:
-        """Call a method; return its answer and ``""``, or None and what was wrong."""
+        """Call a method; return its answer and ``""``, or None and the error."""
         try:
             return await self.ask(method, *args, **keys), ""
         except Exception as error:  # handed on as a text: a read never stops a run
             return None, self._scrub(error)
 
     async def learn_account(self) -> None:
-        """Ask what kind of account it is, where the client would else ask before its first order.
+        """Read the type of account, if the client would otherwise do so before its first order.
 
         One that could not ask now asks then.
         """

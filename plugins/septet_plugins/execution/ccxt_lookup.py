@@ -1,4 +1,4 @@
-"""Finding and cancelling an order by our own id, as each exchange allows it."""
+"""Finds and cancels an order by client id, as each exchange allows it."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ Executions = Callable[[str, int], Awaitable[bool]]
 
 
 class Missing(Exception):
-    """The venue says that it knows no such order."""
+    """The venue reports that it has no such order."""
 
 
 class Unanswered(Exception):
-    """The venue did not say whether there is such an order."""
+    """The venue did not report whether there is such an order."""
 
 
 class Lookup:
@@ -61,7 +61,7 @@ class Lookup:
         self._has = rest.client.has
 
     def by_client_id(self) -> bool:
-        """Whether one question by our id is enough."""
+        """Whether one query by client id is enough."""
         return self._rest.client.id in {**_BY_CLIENT_ID, **_LISTS_BY_CLIENT_ID}
 
     async def find(

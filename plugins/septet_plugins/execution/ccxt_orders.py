@@ -1,4 +1,4 @@
-"""Orders and fills between ccxt's dictionaries and our events."""
+"""Translates orders and fills between ccxt's dictionaries and septet's events."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ class Ids:
         self._prefix = _PREFIX.get(exchange, "")
 
     def there(self, client_id: str) -> str:
-        """Return our id in the exchange's alphabet."""
+        """Return the client id in the exchange's alphabet."""
         return self._prefix + client_id.replace("-", self._dash)
 
     def back(self, text: Any) -> str:
-        """Return the id that an exchange shows as ours; other people's ids stay as they are."""
+        """Return the client id of an id at the exchange; third parties' ids are unchanged."""
         own = str(text or "").removeprefix(self._prefix)
         return own.replace(self._dash, "-") if self._dash != "-" else own
 
@@ -106,7 +106,7 @@ class IdReader:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An order as it goes over the wire: decimal texts, already rounded."""
+    """An order as it is sent: decimal texts, already rounded."""
 
     type: str
     quantity: str
@@ -166,7 +166,7 @@ def _rounds_again(
 
 
 def order_types(client: Any, symbols: Sequence[str]) -> frozenset[str]:
-    """Return the kinds of order that every symbol takes as an ordinary order of the book's side.
+    """Return the order types that every symbol accepts as ordinary orders.
 
     Elsewhere stops are another kind of object with its own life (algo orders), which is not
     followed: there a stop is held by the engine.
@@ -208,7 +208,7 @@ class Translator:
         self._currencies.update(currencies)
 
     def remember(self, venue_order_id: str, client_id: str) -> None:
-        """Keep whose an order is: executions often name the venue's id alone."""
+        """Remember the client id of an order: executions often have the venue's id only."""
         if venue_order_id and client_id:
             self._owners[venue_order_id] = client_id
             if len(self._owners) > _REMEMBERED:
@@ -238,7 +238,7 @@ class Translator:
         )  # fmt: skip
 
     def number_of(self, item: Any) -> int:
-        """Return the number of the symbol that something unreadable seems to be about, or -1."""
+        """Return the number of the symbol of an unreadable message, or -1."""
         symbol = item.get("symbol") if isinstance(item, Mapping) else None
         return self.numbers.get(symbol, -1) if isinstance(symbol, str) else -1
 

@@ -1,4 +1,4 @@
-"""What a key may do, where the exchange can be asked."""
+"""The rights of a key, if the exchange can be queried for them."""
 
 from __future__ import annotations
 

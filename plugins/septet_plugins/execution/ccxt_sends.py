@@ -1,4 +1,4 @@
-"""Sends that are on their way: nobody cancels one, and none is lost when its caller is."""
+"""Sends in flight: nothing cancels one, and none is lost if its caller is cancelled."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Sends:
         self, name: str, send: Coroutine[Any, Any, T], late: Callable[[T], None],
         unanswered: Callable[[], None],
     ) -> T:  # fmt: skip
-        """Await a send; where this call is cancelled `late` is told the answer, once it is there.
+        """Await a send; if this call is cancelled, `late` is called with the answer.
 
         `unanswered` is told then if the send itself fails.
         """
@@ -47,6 +47,6 @@ class Sends:
             raise
 
     async def close(self) -> None:
-        """Let sends that are under way end, within a bound."""
+        """Wait for in-flight sends, within a time limit."""
         if self._sending:
             await asyncio.wait(set(self._sending), timeout=_CLOSE_S)

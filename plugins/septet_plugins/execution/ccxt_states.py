@@ -1,4 +1,4 @@
-"""Where an order stands, as its status and its quantities say it together.
+"""The state of an order, from its status and its quantities together.
 
 Nothing is made of a status that its quantities contradict: it is handed on with them as it was
 told, and the core asks again. ccxt calls an order closed whether it was filled or has ended
@@ -42,7 +42,7 @@ _ENDINGS: Final = ("cancel", "expire", "reject", "deactivat")
 
 
 def state_of(order: Mapping[str, Any]) -> m.OrderState:
-    """Return where an order stands; quantities that contradict it do not change it.
+    """Return the state of an order; quantities that contradict it do not change it.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def contradicts_itself(order: Mapping[str, Any]) -> bool:
 
 
 def cumulative_of(trade: Mapping[str, Any]) -> float | None:
-    """Return what the order of an execution has executed in all, where its report says so."""
+    """Return the total executed quantity of an execution's order, if its report has it."""
     info = trade.get("info")
     if not isinstance(info, Mapping) or info.get("e") != "executionReport":
         return None

@@ -1,4 +1,4 @@
-"""The account's own orders and fills: listened to without loss, or asked for again and again."""
+"""The account's own orders and fills: streamed without loss, or polled."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CatchUp = Callable[[], Awaitable[str]]
 
 
 def streams_orders(client: Any) -> bool:
-    """Whether orders and their executions come by themselves."""
+    """Whether orders and their executions are streamed."""
     return client.has.get("watchOrders") is True
 
 
@@ -86,7 +86,7 @@ class UserStream:
         self.dials = 0
 
     def start(self) -> None:
-        """Begin to dial."""
+        """Start connecting."""
         for name, cache in self._caches.items():
             setattr(self._client, name, cache)
         self._kept = self._tasks.keep(
@@ -94,7 +94,7 @@ class UserStream:
         )
 
     async def stop(self) -> None:
-        """End the connection and dial no more."""
+        """Close the connection and do not reconnect."""
         if self._kept is not None:
             await self._kept.closed()
         self._tap.drop_all("closed here")
@@ -113,7 +113,7 @@ class UserStream:
             await asyncio.sleep(backoff.wait_s(lived_s))
 
     async def _session(self) -> tuple[bool, str]:
-        """Dial, catch up, and listen until it ends; return whether it was up, and why it ended."""
+        """Connect, catch up, receive until the end; return whether it was up, and why it ended."""
         loop = asyncio.get_running_loop()
         self._lost = lost = loop.create_future()
         self._first_message.clear()
@@ -198,7 +198,7 @@ class UserStream:
             self._lost.set_result(reason)
 
     def accepted(self, sent_s: float) -> None:
-        """Hold the stream to an order that was sent at this time of the monotonic clock.
+        """Expect a report of an order that was sent at this time of the monotonic clock.
 
         A pipe can be dead while pongs come through it, and an account at rest tells nothing: that
         the venue took an order and the stream does not say so is how such a one is found.
@@ -223,7 +223,7 @@ class UserStream:
         self._take("fill", self._translator.fill, item)
 
     def _take(self, about: m.About, read: Callable[[Any], m.Event | None], item: Any) -> None:
-        """Hand on what was told; what cannot be read is reported, and the core asks for it."""
+        """Pass on items; unreadable ones are reported, and the core queries them."""
         self._received_s = time.monotonic()
         try:
             event = read(item)
@@ -240,7 +240,7 @@ class UserStream:
 
 
 class UserPolls:
-    """Where the exchange streams no orders: the account is read every few seconds."""
+    """For exchanges without order streams: the account is read every few seconds."""
 
     def __init__(
         self, link: Link, catch_up: CatchUp, every_s: float, tasks: Tasks | None = None
@@ -250,18 +250,18 @@ class UserPolls:
         self._kept: Kept | None = None
 
     def start(self) -> None:
-        """Begin to ask."""
+        """Start polling."""
         self._kept = self._tasks.keep(
             "polls of the account", self._run, works_after_s=None, down=self._link.down
         )
 
     async def stop(self) -> None:
-        """Ask no more."""
+        """Stop polling."""
         if self._kept is not None:
             await self._kept.closed()
 
     def accepted(self, sent_s: float) -> None:
-        """Nothing: what is asked for every few seconds cannot be silent."""
+        """Do nothing: a polled account cannot be silent."""
 
     async def _run(self) -> None:
         backoff = Backoff(self._every_s)
@@ -279,7 +279,7 @@ class UserPolls:
 
 
 def _is_odd(order: Any) -> bool:
-    """Whether a report says of its order what cannot be: then its execution is asked for."""
+    """Whether a report of an order is impossible: then its execution is queried."""
     try:
         return order is not None and contradicts_itself(order)
     except UNUSUAL:

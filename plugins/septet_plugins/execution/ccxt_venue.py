@@ -50,7 +50,7 @@ _AMENDS: Final = frozenset({"binance"})
 
 @dataclass(frozen=True, slots=True)
 class VenueTerms:
-    """How an account is used: the exchange, where its secrets live, and the limits of time."""
+    """Terms of an account: the exchange, the references to its secrets, and the time limits."""
 
     reach: Terms
     secrets: dict[str, SecretRef]
@@ -196,7 +196,7 @@ class CcxtVenue:
         )  # fmt: skip
 
     async def close(self) -> None:
-        """Let sends that are under way end, within bounds, then close every connection."""
+        """Wait for in-flight sends, within time limits, then close every connection."""
         await self._sends.close()
         if self._user is not None:
             await self._user.stop()
@@ -209,7 +209,7 @@ class CcxtVenue:
     # ------------------------------------------------------------ orders
 
     async def submit(self, order: m.Submit) -> m.Event:
-        """Send an order once and judge the answer.
+        """Send an order once and classify the answer.
 
         The send is shielded: cancelling this call leaves it under way, and the answer goes to the
         sink instead.
@@ -260,7 +260,7 @@ class CcxtVenue:
     async def _completed(
         self, answer: Any, symbol: str, sent_id: str, client_id: str
     ) -> dict[str, Any] | None:
-        """Read an order whose answer has an id and says too little; None if it stays unclear."""
+        """Query an order whose answer has an id and too few fields; None if it stays unclear."""
         has_id = isinstance(answer, dict) and answer.get("id")
         if not has_id or answer.get("clientOrderId") not in (None, "", sent_id):
             return None
@@ -289,7 +289,7 @@ class CcxtVenue:
         return m.Uncertain(at_ns=self._clock.now_ns(), client_id=client_id, text=text)
 
     async def amend(self, order: m.Amend) -> Sequence[m.Event]:
-        """Replace an order by another, in one request; both ends are said.
+        """Replace an order by another, in one request; return the events of both.
 
         What is not plainly answered leaves both ends open: the new order uncertain, the old one to
         be looked at.
@@ -346,7 +346,7 @@ class CcxtVenue:
         return m.CancelFailed(at_ns=self._clock.now_ns(), client_id=client_id, text=text)
 
     async def cancel(self, order: m.Cancel) -> m.Event:
-        """Cancel one order; "not found" means look, not cancelled."""
+        """Cancel one order; "not found" causes a query and does not count as cancelled."""
         import ccxt
 
         symbol, asked = self._translator.symbol(order.symbol), self._clock.now_ns()
@@ -366,7 +366,7 @@ class CcxtVenue:
         return _with_owner(seen, order.client_id)
 
     async def cancel_all(self, symbols: Sequence[int]) -> Sequence[m.Event]:
-        """Cancel everything on these symbols, on a connection of its own, all at once.
+        """Cancel all orders of these symbols concurrently, on a separate connection.
 
         Where the exchange cancels a symbol's orders in one request, that is what is sent: orders
         of others on the same account go with ours.
@@ -409,7 +409,7 @@ class CcxtVenue:
     def _seen(
         self, order: Mapping[str, Any], by: str, symbol: int, client_id: str = ""
     ) -> m.OrderSeen | None:
-        """Read an order that was asked for; one that cannot be is reported, and is none."""
+        """Read a queried order; an impossible one is reported, and None is returned."""
         try:
             return self._translator.order(order, by)
         except UNUSUAL as error:
@@ -420,7 +420,7 @@ class CcxtVenue:
         self._notices.notify("order", error, symbol=symbol, client_id=client_id)
 
     async def query(self, order: m.Query) -> m.Event | None:
-        """Ask what became of an order; None if the venue does not say."""
+        """Query an order; None if the venue does not answer."""
         symbol, asked = self._translator.symbol(order.symbol), self._clock.now_ns()
         try:
             found = await self._lookup.find(
@@ -434,7 +434,7 @@ class CcxtVenue:
         return None if seen is None else _with_owner(seen, order.client_id)
 
     async def open_orders(self) -> m.OpenOrders | None:
-        """Return all open orders on our symbols; None if any could not be read."""
+        """Return all open orders on the run's symbols; None if any could not be read."""
         return await self._account.open_orders()
 
     async def fills(self, symbol: int, since_ns: int) -> Sequence[m.Filled] | None:
@@ -446,7 +446,7 @@ class CcxtVenue:
         return await self._account.holdings()
 
     async def skew(self) -> m.Skewed | None:
-        """Return how far our clock is ahead of the venue's; None if it does not say."""
+        """Return how far the local clock is ahead of the venue's; None if unknown."""
         return await self._times.skew()
 
     async def refresh_markets(self) -> Sequence[m.FiltersChanged] | None:
@@ -487,7 +487,7 @@ class CcxtVenue:
 
 
 def _with_owner(seen: m.OrderSeen, client_id: str) -> m.OrderSeen:
-    """Name the order by the id it was asked by, whatever the venue calls it."""
+    """Set the order's client id to the one that was queried."""
     return msgspec.structs.replace(seen, client_id=client_id)
 
 

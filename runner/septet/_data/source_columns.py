@@ -222,5 +222,5 @@ def _apart(moves: dict[tuple[str, str], list[float]], first: str, second: str) -
     apart = abs(up - down)
     if up * down >= 0.0 or squares <= 0.0:
         return False
-    sure = apart >= _DEVIATIONS * squares**0.5 and apart**2 >= _SHARE * count * squares
-    return sure and apart / count >= _SIZE * min(there[3] or 0.0, back[3] or 0.0)
+    significant = apart >= _DEVIATIONS * squares**0.5 and apart**2 >= _SHARE * count * squares
+    return significant and apart / count >= _SIZE * min(there[3] or 0.0, back[3] or 0.0)

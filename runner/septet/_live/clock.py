@@ -46,7 +46,7 @@ class LiveClock(Clock, Protocol):
         """Return how far `now_ns` is ahead of the machine's clock after that was set back."""
         ...
 
-    def unsure_ns(self) -> int:
+    def uncertainty_ns(self) -> int:
         """Return how far `now_ns` may be ahead of true time, after a jump of the clock."""
         ...
 
@@ -74,8 +74,8 @@ class WallClock:
 
     Where the system's clock is set back by some time, the time given goes on at half the pace, and
     agrees with the system's after twice that time. Until then `ahead_ns` is the difference. Where
-    it jumps ahead nobody knows which was right, the time before or after: `unsure_ns` is what may
-    be too much, for ten minutes.
+    it jumps ahead nobody knows which was right, the time before or after: `uncertainty_ns` is
+    what may be too much, for ten minutes.
     """
 
     speed: float = 1.0
@@ -113,7 +113,7 @@ class WallClock:
         """Return how far `now_ns` is ahead of the system's clock, because that was set back."""
         return self._left_ns(self._monotonic()) if self._ahead_ns else 0
 
-    def unsure_ns(self) -> int:
+    def uncertainty_ns(self) -> int:
         """Return how far `now_ns` may be ahead of true time."""
         if not (self._jumped_ns or self._ahead_ns):
             return 0
@@ -204,9 +204,9 @@ class ShortenedClock:
         """Return how far the wall clock is ahead of the machine's."""
         return self._wall.ahead_ns()
 
-    def unsure_ns(self) -> int:
+    def uncertainty_ns(self) -> int:
         """Return how far the wall clock may be ahead of true time."""
-        return self._wall.unsure_ns()
+        return self._wall.uncertainty_ns()
 
     def check(self) -> Jump | None:
         """Return a jump of the wall clock that was not reported before."""
@@ -242,7 +242,7 @@ class ManualClock:
         """Return 0: there is no other clock."""
         return 0
 
-    def unsure_ns(self) -> int:
+    def uncertainty_ns(self) -> int:
         """Return 0: this clock is exact."""
         return 0
 

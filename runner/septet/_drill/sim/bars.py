@@ -49,7 +49,7 @@ class _Clock:
     def ahead_ns(self) -> int:
         return 0
 
-    def unsure_ns(self) -> int:
+    def uncertainty_ns(self) -> int:
         """Return nothing: this clock is right."""
         return 0
 

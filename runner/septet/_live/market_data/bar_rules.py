@@ -19,7 +19,7 @@ class BarRules:
     `answer_ns`. What the feed said not to have, while nothing later is due, as over a weekend, is
     asked for ever more seldom, up to `longest_ns` apart. A venue may close a bar `early_market_ns`
     before our clock does. The newest row of an answer may be a bar whose last trades are not in it
-    yet: it is accepted if it was asked for `sure_ns` after its close, or again `again_ns` later
+    yet: it is accepted if it was asked for `final_ns` after its close, or again `again_ns` later
     with the same answer; see `BarAssembler.answer`. `page` bars are asked for at once, `backlog`
     confirmed bars wait at most.
     """
@@ -34,7 +34,7 @@ class BarRules:
     give_up_ns: int = 30_000_000_000
     early_market_ns: int = 2_000_000_000
     again_ns: int = 250_000_000
-    sure_ns: int = 10_000_000_000
+    final_ns: int = 10_000_000_000
     page: int = 1_000
     backlog: int = 10_000
 
@@ -51,11 +51,11 @@ class BarRules:
 
     def question(
         self, symbol: str, since_ns: int, until_ns: int, now_ns: int, market_ns: int, speed: float,
-        unsure_ns: int = 0,
+        uncertainty_ns: int = 0,
     ) -> Wanted:  # fmt: skip
-        """Return a question that leaves now, by a clock that may be ahead by `unsure_ns`."""
-        over_ns = market_ns - int(unsure_ns * speed)
-        settled_ns = over_ns - int(self.sure_ns * speed)
+        """Return a question that leaves now, by a clock that may be ahead by `uncertainty_ns`."""
+        over_ns = market_ns - int(uncertainty_ns * speed)
+        settled_ns = over_ns - int(self.final_ns * speed)
         return Wanted(symbol, since_ns, until_ns, now_ns, settled_ns, over_ns)
 
 

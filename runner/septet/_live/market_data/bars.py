@@ -256,7 +256,7 @@ class BarAssembler:
     # ------------------------------------------------------------ what is asked for
 
     def wanted(
-        self, now_ns: int, market_ns: int, speed: float = 1.0, unsure_ns: int = 0
+        self, now_ns: int, market_ns: int, speed: float = 1.0, uncertainty_ns: int = 0
     ) -> list[Wanted]:
         """Return the bars to request from the feed now; each must be answered by `answer`."""
         patience = int(self.rules.ask_after_ns * speed)
@@ -271,7 +271,7 @@ class BarAssembler:
                 line.answer_by_ns = now_ns + self.rules.answer_ns
                 until = max(missing[-1].open_ns + line.grid.bar_ns, missing[-1].known_ns)
                 span = line.symbol, missing[0].open_ns, until
-                found.append(self.rules.question(*span, now_ns, market_ns, speed, unsure_ns))
+                found.append(self.rules.question(*span, now_ns, market_ns, speed, uncertainty_ns))
         return found
 
     def next_wall_ns(self, wall_of_market: Callable[[int], int]) -> int | None:

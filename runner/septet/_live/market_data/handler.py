@@ -138,7 +138,7 @@ class MarketDataHandler:
             now_ns, market_ns = clock.now_ns(), clock.market_ns()
             until_ns = min(until_ns + _PAGE * bar_ns, market_ns)
             asked = self.bars.rules.question(
-                symbol, since_ns, until_ns, now_ns, market_ns, clock.speed, clock.unsure_ns()
+                symbol, since_ns, until_ns, now_ns, market_ns, clock.speed, clock.uncertainty_ns()
             )
             rows = self._readable(await self._feed.bars(symbol, since_ns, until_ns))
             if rows and not begun:
@@ -369,8 +369,8 @@ class MarketDataHandler:
             self._take(each)
         for quote in self._quotes.due(now_ns, market_ns):
             self._put(quote)
-        unsure_ns = self._clock.unsure_ns()
-        for wanted in self.bars.wanted(now_ns, market_ns, self._clock.speed, unsure_ns):
+        uncertainty_ns = self._clock.uncertainty_ns()
+        for wanted in self.bars.wanted(now_ns, market_ns, self._clock.speed, uncertainty_ns):
             unanswered = partial(self._unanswered, wanted)
             self._ask_aside(f"bars of {wanted.symbol}", self._ask(wanted), unanswered)
         if self._watchdog is not None:

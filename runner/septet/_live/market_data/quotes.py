@@ -37,17 +37,17 @@ class QuoteThrottle:
     A move is a change of bid or ask by more than `pass_bps`. What is crossed, not finite or not
     above zero is no quote; one that is older than the last (by the venue's time) is dropped.
     A stamp ahead of the local clock counts as now, so that it cannot make later quotes look old.
-    A price that is more than `absurd` away from the last one must stand for `sure_ns`: it would
+    A price that is more than `absurd` away from the last one must stand for `confirm_ns`: it would
     set a peak of equity, or trip a halt, and may be one bad message.
     """
 
     def __init__(
         self, symbols: Sequence[str], *, every_ns: int = 250_000_000, pass_bps: float = 5.0,
-        absurd: float = 0.1, sure_ns: int = 1_000_000_000,
+        absurd: float = 0.1, confirm_ns: int = 1_000_000_000,
     ) -> None:  # fmt: skip
         """Throttle quotes of `symbols`, in universe order."""
         self._every_ns, self._share = every_ns, pass_bps / 10_000.0
-        self._absurd, self._sure_ns = absurd, sure_ns
+        self._absurd, self._confirm_ns = absurd, confirm_ns
         self._number = {symbol: k for k, symbol in enumerate(symbols)}
         self._lines = [_Quote() for _ in symbols]
         self.counts: Counter[str] = Counter()
@@ -86,7 +86,7 @@ class QuoteThrottle:
         """Return the quotes whose interval is over, the newest of each symbol."""
         found = []
         for k, line in enumerate(self._lines):
-            if line.doubted is not None and now_ns - line.doubted_ns >= self._sure_ns:
+            if line.doubted is not None and now_ns - line.doubted_ns >= self._confirm_ns:
                 found.append(self._give(k, line, line.doubted, now_ns, market_ns))
                 line.doubted = None
             elif line.waiting is not None and now_ns - line.given_ns >= self._every_ns:
@@ -96,7 +96,7 @@ class QuoteThrottle:
     def next_wall_ns(self) -> int | None:
         """Return when `due` has something next, None for nothing."""
         times = [line.given_ns + self._every_ns for line in self._lines if line.waiting is not None]
-        times += [line.doubted_ns + self._sure_ns for line in self._lines if line.doubted]
+        times += [line.doubted_ns + self._confirm_ns for line in self._lines if line.doubted]
         return min(times, default=None)
 
     def _doubts(self, line: _Quote, seen: QuoteSeen, now_ns: int) -> bool:
@@ -106,7 +106,7 @@ class QuoteThrottle:
             return False
         if line.doubted is None or self._is_far(line.doubted, seen):
             line.doubted_ns = now_ns
-        doubts = now_ns - line.doubted_ns < self._sure_ns
+        doubts = now_ns - line.doubted_ns < self._confirm_ns
         line.doubted = seen if doubts else None
         return doubts
 
