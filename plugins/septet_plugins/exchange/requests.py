@@ -84,7 +84,7 @@ _QUIET: Final[WeakValueDictionary[str, _Quiet]] = WeakValueDictionary()
 class Gate:
     """Pauses and bans that the hosts of a client imposed (wall time).
 
-    A pause or a ban that one client of this process was told of holds for all clients of the same
+    A pause or a ban that one client of this process received applies to all clients of the same
     host. `on_change` is called when any of them was.
     """
 

@@ -53,7 +53,7 @@ class Lookup:
 
     Where an exchange cannot be asked for an order by our id, its lists are read, page by page back
     to when the order was sent. Where these do not reach so far, executions decide: an order that is
-    not open, and whose executions since it was sent are all told, can do nothing any more.
+    not open, and whose executions since it was sent are all reported, can do nothing any more.
     """
 
     def __init__(self, rest: Rest, ids: Ids, executions: Executions) -> None:

@@ -46,7 +46,7 @@ class VenueBook:
     """What happened at the venue. `moved` is the sum of manual deposits and withdrawals, by asset.
 
     `posts` are the requests for an order by client id, with their times, `bans` the times of
-    answers that told of a ban. `bars` are the prices
+    answers that reported a ban. `bars` are the prices
     that were played, by the venue's name of the symbol, up to market time `until_ns`. `cover` knows
     which positions have a stop.
     """

@@ -33,7 +33,7 @@ KINDS = {
 _AFTER_NS = 250_000_000
 """How much later than it left a request may have been read by the venue."""
 _BANNED_NS = 1_000_000_000
-"""The shortest ban that an answer tells of: it is told in whole seconds."""
+"""The shortest ban that an answer reports: it is given in whole seconds."""
 _ROUNDING = Decimal("1e-7")
 
 

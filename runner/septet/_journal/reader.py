@@ -375,7 +375,7 @@ class Reader:
 
         A killed process cannot write its end: it counts as ended when the next one began. The
         last start counts only if it has said that it failed, since it may still be running. A
-        start that failed before it was live is none: whoever starts it again was told why.
+        start that failed before it was live is none: its error was reported at the start.
         """
         starts = self.sessions()
         count = 0

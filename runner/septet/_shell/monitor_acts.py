@@ -26,7 +26,7 @@ BLOCK_CLEARS_WHEN: Final = "the monitor reads no alarm"
 
 
 def rule_of(name: str, *, blocks: bool = False) -> str:
-    """Name under which a monitor's halt, or its block, is told."""
+    """Name under which a monitor's halt, or its block, is reported."""
     return f"monitoring.{name}:block" if blocks else f"monitoring.{name}"
 
 

@@ -1,7 +1,7 @@
 """Decides when each fault acts: by a plan, a seed, and the requests that arrive.
 
 Request faults strike an occasion: ``place``, ``cancel`` or ``query``; those of `ANYWHERE` may be
-aimed at another one than their own, or at ``all``. Event faults strike an execution told on the
+aimed at another one than their own, or at ``all``. Event faults act on an execution sent on the
 user stream. Timed faults begin by themselves, again `every_ms` (1000) or `every_bars` (0) where
 they may strike more than once; those of `LASTING` go on for their duration.
 
@@ -33,9 +33,9 @@ E8    status BREAK, orders rejected
 E9    a part is filled, the rest later                       portion (0.5), delay_ms (200)
 E10   a part is filled, the rest expires                     portion (0.5)
 E11   the order fills just before its cancel
-E12   an execution is told twice
-E13   an execution is told after later events                delay_ms (150)
-E14   an execution is never told
+E12   an execution is reported twice
+E13   an execution is reported after later events            delay_ms (150)
+E14   an execution is never reported
 E15   the answer comes after the events                      delay_ms (300)
 E16   questions are answered as of some time ago             stale_ms (2000)
 E17   the user stream is terminated
@@ -47,8 +47,8 @@ E20   503 for everything, sockets closed
 E21   the answer differs from the request                    field (origQty), value (double)
 E22   fees are paid in another asset                         paid_in (base)
 D1    a depth message is lost, or the book crosses           kind (gap; or crossed)
-D2    a closed bar is told twice, late, or open again        kind (duplicate; late, unclosed)
-D3    bars are not told                                      bars (1), rest (true), streams
+D2    a closed bar is sent twice, late, or open again        kind (duplicate; late, unclosed)
+D3    bars are not sent                                      bars (1), rest (true), streams
                                                              (kline; or all)
 D4    prices are absurd for some messages                    factor (10), messages (1), where,
                                                              closed (false)
@@ -57,7 +57,7 @@ D6    every message many times                               factor (50)
 A1    executed, answered with a redirect                     status (307), to (same; or a host)
 A2    a value that cannot be true; target ``POST order`` or  field, value
       another request, or ``report``                         or body (a text)
-A3    one execution too many is told                         kind (beyond; again, no_id)
+A3    one execution too many is reported                     kind (beyond; again, no_id)
 A5    prices are stamped in the future                       ahead_ms (3600000), messages (1)
 A10   418 as E3, for all clients of the address
 A18   a status that the quantities beside it contradict;     kind (nothing executed of a filled

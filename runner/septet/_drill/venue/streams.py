@@ -119,7 +119,7 @@ class MarketStreams:
         """Return every stream with subscribers."""
         return [name for name, listeners in self._listeners.items() if listeners]
 
-    # ------------------------------------------------------------ what is told
+    # ------------------------------------------------------------ messages
 
     def _now_ms(self) -> int:
         return self.market.clock.wall_ns() // 10**6
