@@ -74,6 +74,9 @@ EDGE = {
 
         Fitted Recipe Restores Served Trainer Untrainable Window
     """,
+    "septet.plugin.risk": """
+        Away AwayOrZero Distance StopAway
+    """,
     "septet.plugin.numeric": """
         State helper slots
 

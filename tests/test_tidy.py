@@ -24,8 +24,9 @@ HEAVY = {
 }  # fmt: skip
 KERNEL_MAY_IMPORT = {"numpy", "numba", "septet._kernel"}
 DOORS = {
-    "septet.plugin", "septet.plugin.numeric", "septet.plugin.data", "septet.plugin.model",
-    "septet.plugin.live", "septet.hookspecs", "septet.errors", "septet.messages", "septet_plugins",
+    "septet.plugin", "septet.plugin.numeric", "septet.plugin.data", "septet.plugin.risk",
+    "septet.plugin.model", "septet.plugin.live", "septet.hookspecs", "septet.errors",
+    "septet.messages", "septet_plugins",
 }  # fmt: skip
 WORLD = {
     "asyncio", "datetime", "io", "logging", "multiprocessing", "os", "pathlib", "random", "secrets",

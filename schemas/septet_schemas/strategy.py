@@ -42,6 +42,7 @@ from septet_schemas.keys import (
     SeriesKeys,
     SignalKeys,
 )
+from septet_schemas.position import POSITION_WORDS, PositionSteps
 from septet_schemas.simulation import Fee, InstrumentSpec, Simulation, Slippage
 from septet_schemas.sweep import Sweep
 from septet_schemas.times import Daily, DayTime, EndTime, StartTime, TimeZone
@@ -127,10 +128,11 @@ def _later(default: object) -> Any:
 
 def _free_name(name: str) -> str:
     """Refuse names that expressions could not tell from a column or a function."""
-    if name in _BAR_COLUMNS or name in _WORDS or keyword.iskeyword(name):
+    if name in (*_BAR_COLUMNS, *POSITION_WORDS) or name in _WORDS or keyword.iskeyword(name):
         raise PydanticCustomError(
             "reserved_name",
-            "{name} is taken: it is a column or a word of the expression language",
+            "{name} is taken: it is a column, a word of the position or one of the expression "
+            "language",
             {"name": name, "expected": "another name", "found": repr(name)},
         )
     return name
@@ -270,6 +272,7 @@ class Risk(Config):
     split: Literal["none", "equal"] = "none"
     adopt: Literal["refuse", "adopt"] = "refuse"
     cash_buffer: Annotated[Fraction, Field(lt=1.0)] = 0.0
+    position: PositionSteps | None = None
     max_positions: Annotated[None, _later(None)] = None
 
     @field_validator("limits", mode="before")

@@ -96,12 +96,14 @@ FEATURES = {
     "context": ("series", "expr"),
 }
 RISK: dict[Any, tuple[str, ...]] = {
-    "sizing": ("kelly", "fixed_fraction", "volatility_target", "fixed_quantity"),
+    "sizing": (
+        "kelly", "fixed_fraction", "volatility_target", "fixed_quantity", "fixed_risk",
+    ),
     "limit": (
         "position", "gross_exposure", "groups", "correlated", "price_collar", "orders_per_minute",
         "max_order_value",
     ),
-    "stop": ("stop_loss", "take_profit", "trailing", "time_limit"),
+    "stop": ("stop_loss", "level", "take_profit", "trailing", "time_limit"),
     "halt": ("drawdown", "daily_loss"),
 }  # fmt: skip
 FILES = {"sizing": "sizing", "limit": "limits", "stop": "stops", "halt": "halts"}

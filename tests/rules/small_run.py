@@ -95,6 +95,7 @@ class Fixed:
 
     def __init__(self, price: float, code: int = 30, *, checked: bool = False) -> None:
         self.price, self.code, self.checked, self.rule = price, code, checked, 0
+        self.reads = False
 
     def level(self, *_: Any) -> float:
         """Return the price."""

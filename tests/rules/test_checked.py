@@ -10,9 +10,9 @@ import pytest
 from septet._kernel.layout import CHECKED_FIRST, CHECKED_TIMES, HALT
 from septet._rules.checked import count_invalid, is_label
 from septet._rules.halts import test_halts as halts_of
+from septet._rules.levels import protective_level, target_level
 from septet._rules.run_state import Run
 from septet._rules.settings import CHECKED_SLOT
-from septet._rules.stops import stop_level, target_level
 from tests.rules.small_run import Fixed, rows, run_of, set_to
 
 NAN, INF = math.nan, math.inf
@@ -54,14 +54,14 @@ def test_a_stop_is_a_price_on_its_side_of_the_market(
 ):
     run = held(side)
     with set_to(PROTECTIVE=(Fixed(level, checked=True),), BAR_NS=60):
-        found, reason = stop_level(0, 2, 200, run)
-        stop_level(0, 2, 210, run)
+        found, reason = protective_level(0, 2, 200, run)
+        protective_level(0, 2, 210, run)
     assert found == pytest.approx(kept, nan_ok=True)
     assert (reason == -1) == math.isnan(kept)
     assert counted(run) == (times, 180 if times else 0), "once for the bar that was known"
     run = held(side)
     with set_to(PROTECTIVE=(Fixed(level),)):
-        stop_level(0, 2, 200, run)
+        protective_level(0, 2, 200, run)
     assert counted(run) == (0, 0), "septet's are tried here"
 
 

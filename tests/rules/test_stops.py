@@ -8,7 +8,7 @@ import pytest
 
 from septet._kernel import layout
 from septet._kernel.match import liquidation_price
-from septet._rules import bars, reentry, stops, venue_fills
+from septet._rules import bars, levels, reentry, stops, venue_fills
 from septet._rules.ledger import book_fill, pay_funding, place_order
 from septet._rules.run_state import Run
 from septet._rules.settings import R_LATE_FILL, R_LIQUIDATION
@@ -32,12 +32,12 @@ def trades(run: Run) -> list[tuple[float, int]]:
 def test_the_nearest_level_is_met_first_whatever_the_side():
     for units, prices, nearest in ((2.0, (90.0, 95.0), 95.0), (-2.0, (110.0, 105.0), 105.0)):
         with set_to(PROTECTIVE=tuple(map(Fixed, prices, (30, 31)))):
-            assert stops.stop_level(0, 0, 0, holding(units)) == (nearest, 31)
+            assert levels.protective_level(0, 0, 0, holding(units)) == (nearest, 31)
 
 
 def test_without_a_position_there_is_no_level():
     with set_to(PROTECTIVE=(Fixed(90.0),), TARGETS=(Fixed(110.0),)):
-        for level in (stops.stop_level, stops.target_level):
+        for level in (levels.protective_level, levels.target_level):
             price, reason = level(0, 0, 0, run_of())
             assert (math.isnan(price), reason) == (True, -1)
 
@@ -47,7 +47,7 @@ def test_a_target_is_rounded_against_the_position():
         run = holding(units)
         run.tick[0] = 1.0
         with set_to(TARGETS=(Fixed(110.4, 33),)):
-            found = stops.target_level(0, 0, 0, run)
+            found = levels.target_level(0, 0, 0, run)
         assert found == (price, 33)
 
 

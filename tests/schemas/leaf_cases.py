@@ -98,6 +98,10 @@ _FEES: Final = "execution.simulation.fee={maker: 2bps, taker: 9bps}"
 _RESTS: Final = "execution.order={use: limit, offset: 30bps, time_in_force: 2 bars}"
 _SLIPS: Final = "execution.simulation.slippage={fraction: 3bps, volatility: 0.1, window: 10}"
 _HALT: Final = ("risk.halts={drawdown: {above: 2%, then: flatten, resume: 5h}}",)
+_TAKES: Final = ("risk.position={take: [{at: 1%, size: 50%}]}",)
+_SMALL: Final = ("risk.sizing={use: fixed_fraction, fraction: 10%}",)
+_ADDS: Final = (*_SMALL, "risk.position={add: [{when: close > first_price, size: 50%}]}")
+_RUNGS: Final = (*_SMALL, "risk.position={add: [{at: ['-1%'], size: 50%}]}")
 
 CASES: Final[Mapping[str, Case]] = {
     "Account.capital": Case("account.capital=20000", "ran"),
@@ -195,6 +199,24 @@ CASES: Final[Mapping[str, Case]] = {
     "Risk.allocate": Case("risk.allocate=pro_rata"),
     "Risk.split": Case("risk.split=equal"),
     "Risk.adopt": Case("risk.adopt=adopt", base=("risk.stops={stop_loss: 2%}",)),
+    "PositionSteps.add": Case("risk.position.add=[{at: '-1%', size: 50%}]", "ran", _TAKES),
+    "PositionSteps.take": Case("risk.position.take=[{at: 3%, size: 50%}]", "ran", _TAKES),
+    "Add.when": Case("risk.position.add=[{when: close > open, size: 50%}]", "ran", _ADDS),
+    "Add.at": Case("risk.position.add=[{at: ['-1%', 1%], size: 50%}]", "ran", _RUNGS),
+    "Add.size": Case(
+        "risk.position.add=[{when: close > first_price, size: 20%}]", "ran", _ADDS),
+    "Add.times": Case(
+        "risk.position.add=[{when: close > first_price, size: 50%, times: 3}]", "ran", _ADDS),
+    "Add.min_interval": Case(
+        "risk.position.add=[{when: close > first_price, size: 50%, min_interval: 9 bars}]", "ran",
+        _ADDS),
+    "Take.at": Case("risk.position.take=[{at: 3%, size: 50%}]", "ran", _TAKES),
+    "Take.when": Case(
+        "risk.position.take=[{when: bars_held > 5, size: 50%}]", "ran",
+        ("risk.position={take: [{when: bars_held > 2, size: 50%}]}",)),
+    "Take.size": Case("risk.position.take=[{at: 1%, size: 20%}]", "ran", _TAKES),
+    "Then.stop": Case(
+        "risk.position.take=[{at: 1%, size: 50%, then: {stop: break_even}}]", "ran", _TAKES),
     "Risk.cash_buffer": Case("risk.cash_buffer=7%"),
     "Simulation.latency": Case("execution.simulation.latency=2"),
     "Simulation.participation": Case("execution.simulation.participation=1%"),
@@ -272,7 +294,8 @@ OTHERS: Final[Mapping[str, tuple[str, ...]]] = {
     "time_in_force": ("5 bars",),
     "slack": ("9bps",), "patience": ("9s",), "max_slippage": ("3bps",), "trades": ("7", "5 trades"),
     "verdict": ("warn", "halt"), "average_win": ("3%",), "average_loss": ("3%",),
-    "min_each": ("9",),
+    "min_each": ("9",), "risk": ("3%",), "price": ("low - 1",), "long": ("low - 2",),
+    "short": ("high + 2",),
     "symbols": ("[A/USDT]",), "class_weight": ("balanced",), "estimator": ("ExtraTreesClassifier",),
     "params": ("{max_depth: 2}",), "latency": ("2",), "participation": ("2%",), "path": ("other",),
     "fee": ("66bps",), "slippage": ("66bps",), "fills": ("quotes",), "boosting_type": ("dart",),
@@ -298,6 +321,7 @@ BLOCKS: Final[Mapping[str, str]] = {
     "risk: losses_in_a_row": "count: 4, then: flatten, resume: manual",
     "risk: fixed_quantity": "quantity: 2", "risk: max_order_value": "max: 5000",
     "risk: groups": "all: {symbols: [A/USDT, B/USDT], max: 60%}", "risk: stop_loss": "distance: 2%",
+    "risk: level": "long: low, short: high",
     "risk: take_profit": "distance: 2%", "risk: time_limit": "after: 5 bars",
     "risk: trailing": "distance: 2%, after: 2%", "risk: volatility_target": "of: vol",
     "risk: kelly": "odds: {average_win: 2%, average_loss: 1%}",

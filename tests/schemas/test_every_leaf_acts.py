@@ -47,8 +47,8 @@ from tests.schemas.leaf_cases import (
 from tests.schemas.leaf_data import DATA_CASES, write_data
 
 TESTS = Path(__file__).resolve().parents[1]
-SIZINGS = ("fixed_fraction", "fixed_quantity", "kelly", "volatility_target")
-STOPS = ("stop_loss", "take_profit", "trailing", "time_limit")
+SIZINGS = ("fixed_fraction", "fixed_quantity", "fixed_risk", "kelly", "volatility_target")
+STOPS = ("stop_loss", "level", "take_profit", "trailing", "time_limit")
 HALTS = ("drawdown", "daily_loss", "losses_in_a_row")
 DOCUMENT = [
     {"value": n, "other": -n, "at": 60 * n, "when": 61 * n, "seen": 70 * n} for n in range(9)
@@ -244,6 +244,7 @@ def _cases_of(leaf: str) -> list[Case]:
     """Other values of a plugin's setting, each as a case."""
     plugin, _, setting = leaf.partition(".")
     file, path, more = _place_of(plugin)
+    more = "price: low" if leaf == "risk: level.price" else more
     more = "window: 50" if leaf == "features: obv.window" else more
     name = plugin.split(": ")[1]
     inside = more if path.startswith(("risk.limits.", "risk.stops.", "risk.halts.")) else ", ".join(
@@ -253,6 +254,8 @@ def _cases_of(leaf: str) -> list[Case]:
     if leaf == "signals: rules.short_if":
         funding = "perpetual={funding: {rate: 1bps, every: 8h}}"
         base = ["account.type=perpetual", funding, *base]
+    if name == "fixed_risk":
+        base.insert(0, "risk.stops={stop_loss: 4%}")
     if "vol" in more:
         base.insert(0, "features.vol={use: volatility, period: 5}")
     if "mood" in more:

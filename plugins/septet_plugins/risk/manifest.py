@@ -10,6 +10,7 @@ RULES: dict[Kind, dict[str, str]] = {
         "kelly": "fractional Kelly with odds from closed trades",
         "fixed_fraction": "a share of equity",
         "fixed_quantity": "the same quantity every time",
+        "fixed_risk": "a share of equity at risk between the entry and its first stop",
         "volatility_target": "a position of constant volatility",
     },
     "limit": {
@@ -23,6 +24,7 @@ RULES: dict[Kind, dict[str, str]] = {
     },
     "stop": {
         "stop_loss": "a fixed stop",
+        "level": "a stop at a price that is read at every decision and only tightens",
         "take_profit": "a profit target",
         "trailing": "a stop that follows the best price",
         "time_limit": "the longest time in a trade",

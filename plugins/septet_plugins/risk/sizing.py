@@ -11,11 +11,13 @@ from septet.plugin.numeric import slots
 __all__ = [
     "FixedFraction",
     "FixedQuantity",
+    "FixedRisk",
     "Kelly",
     "KellyOdds",
     "VolatilityTarget",
     "fixed_fraction",
     "fixed_quantity",
+    "fixed_risk",
     "kelly",
     "volatility_target",
 ]
@@ -43,6 +45,18 @@ class FixedFraction(Config):
 def fixed_fraction(equity, cost, fraction):
     """Return what `fraction` of equity buys at the expected cost."""
     return fraction * equity / cost
+
+
+class FixedRisk(Config):
+    """A position that loses `risk` of equity if its first stop is reached, without costs."""
+
+    risk: Annotated[Fraction, Field(gt=0.0, lt=1.0)] = Field(default=0.01)
+
+
+@sizing(FixedRisk)
+def fixed_risk(equity, stop_distance, risk):
+    """Return ``risk * equity`` over the distance of the close to the first stop; NaN for none."""
+    return risk * equity / stop_distance if stop_distance > 0.0 else math.nan
 
 
 class VolatilityTarget(Config):

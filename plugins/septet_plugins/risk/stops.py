@@ -1,69 +1,126 @@
 """Protective stops, targets and time limits of an open position."""
 
 import math
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, model_validator
+from pydantic_core import PydanticCustomError
 
-from septet.plugin import Config, Fraction, MarketDuration, stop
+from septet.plugin import Config, Expression, MarketDuration, stop
+from septet.plugin.risk import Away, AwayOrZero, Distance, StopAway
 
 __all__ = [
+    "Level",
     "StopLoss",
     "TakeProfit",
     "TimeLimit",
     "Trailing",
+    "level",
     "stop_loss",
     "take_profit",
     "time_limit",
     "trailing",
 ]
 
-Distance = Annotated[Fraction, Field(gt=0.0)]
+
+def _below_whole(value: float | Distance) -> float | Distance:
+    """Refuse a share of a price that leaves none of it."""
+    if isinstance(value, float) and value >= 1.0:
+        raise PydanticCustomError(
+            "whole_price",
+            "the stop lies {found} below the price, where there is none",
+            {
+                "expected": "less than 100%" + (" (1% for one percent)" if value == 1.0 else ""),
+                "found": f"{value * 100:g}%",
+            },
+        )
+    return value
 
 
 class StopLoss(Config):
-    """Leave when the price has moved `distance` against the average entry."""
+    """Leave when the price has moved `distance` against the average entry.
+
+    A share of the entry price (`4%`), or a distance that is read at the entry (`3 * atr_14`).
+    """
 
     shorthand: ClassVar[str | None] = "distance"
-    distance: Annotated[Fraction, Field(gt=0.0, lt=1.0)]
+    distance: Annotated[StopAway, AfterValidator(_below_whole)]
 
 
 @stop(StopLoss)
-def stop_loss(side, average_price, distance):
+def stop_loss(side, average_price, distance, distance_amount):
     """Return the stop's price."""
-    return average_price * (1.0 - side * distance)
+    return average_price * (1.0 - side * distance) - side * distance_amount
+
+
+class Level(Config):
+    """Leave at a price that is read at every decision: `level: lowest_20`. It only tightens.
+
+    `{long: EXPR, short: EXPR}` gives each side its own.
+    """
+
+    shorthand: ClassVar[str | None] = "price"
+    price: Expression | None = None
+    long: Expression | None = None
+    short: Expression | None = None
+
+    @model_validator(mode="after")
+    def _some_price(self) -> Self:
+        """Refuse a level for no side, and one that is said twice."""
+        sides = [name for name in ("long", "short") if getattr(self, name) is not None]
+        if bool(sides) == (self.price is not None):
+            raise PydanticCustomError(
+                "level_sides",
+                "a level is one price for both sides, or long and short",
+                {"expected": "an expression such as lowest_20, or {long: EXPR, short: EXPR}"},
+            )
+        return self
+
+
+@stop(Level, tightens=True)
+def level(side, price, long, short):
+    """Return the price of the side, NaN where it is unknown or the file names none."""
+    own = long if side > 0.0 else short
+    if own > 0.0:
+        return own
+    return price if price > 0.0 else math.nan
 
 
 class TakeProfit(Config):
-    """Leave when the price has moved `distance` in favour of the average entry."""
+    """Leave when the price has moved `distance` in favour of the average entry.
+
+    A share of the entry price (`4%`), a distance (`3 * atr_14`), or a multiple of R (`4R`).
+    """
 
     shorthand: ClassVar[str | None] = "distance"
-    distance: Distance
+    distance: Away
 
 
 @stop(TakeProfit, role="target")
-def take_profit(side, average_price, distance):
+def take_profit(side, average_price, distance, distance_amount):
     """Return the target's price."""
-    return average_price * (1.0 + side * distance)
+    return average_price * (1.0 + side * distance) + side * distance_amount
 
 
 class Trailing(Config):
     """Leave when the price falls `distance` from its best; active once it is `after` in profit.
 
-    The best price is that of the bars before this one.
+    The best price is that of the bars before this one. Both are shares, distances that are read
+    at the entry, or multiples of R.
     """
 
     shorthand: ClassVar[str | None] = "distance"
-    distance: Annotated[Fraction, Field(gt=0.0, lt=1.0)]
-    after: Fraction = 0.0
+    distance: Annotated[StopAway, AfterValidator(_below_whole)]
+    after: AwayOrZero = 0.0
 
 
 @stop(Trailing)
-def trailing(side, average_price, high_water, distance, after):
+def trailing(side, average_price, high_water, distance, distance_amount, after, after_amount):
     """Return the trailing price, NaN until the position has been `after` in profit."""
-    if side * (high_water - average_price * (1.0 + side * after)) < 0.0:
+    reached = average_price * (1.0 + side * after) + side * after_amount
+    if not side * (high_water - reached) >= 0.0:
         return math.nan
-    return high_water * (1.0 - side * distance)
+    return high_water * (1.0 - side * distance) - side * distance_amount
 
 
 class TimeLimit(Config):

@@ -12,6 +12,7 @@ from septet._config.case import blocks_of
 from septet._config.tree import Path
 from septet_schemas.blocks import UseBlock
 from septet_schemas.keys import GENERIC_KEYS
+from septet_schemas.position import DISTANCE_PARSERS
 from septet_schemas.strategy import Strategy
 from septet_schemas.units import Span, parse_bars, parse_cost, parse_duration, parse_fraction
 
@@ -43,7 +44,7 @@ def lengths_of(strategy: Strategy) -> Iterator[Length]:
 def shares_of(strategy: Strategy) -> Iterator[tuple[Path, float]]:
     """Yield every share and cost of `signal`, `risk`, `execution` and `perpetual`."""
     for path, value, parsers in _fields(strategy):
-        if isinstance(value, float) and {parse_fraction, parse_cost} & parsers:
+        if isinstance(value, float) and {parse_fraction, parse_cost, *DISTANCE_PARSERS} & parsers:
             yield path, value
 
 

@@ -15,6 +15,7 @@ from septet._host.register import BUILT_IN, Host
 from septet.errors import Problem
 from septet_schemas.base import Config, ExpressionMark, InputMark
 from septet_schemas.blocks import UseBlock
+from septet_schemas.position import Distance
 from septet_schemas.strategy import Strategy
 
 __all__ = ["Case", "Reading", "asks_for", "blocks_of", "readings", "strangers_of"]
@@ -129,7 +130,10 @@ def _marks(annotation: Any, metadata: Sequence[Any]) -> frozenset[type]:
 
 
 def _readings(path: Path, value: Any, marks: frozenset[type]) -> Iterator[Reading]:
-    if isinstance(value, str) and marks:
+    if isinstance(value, Distance):
+        if value.formula:
+            yield Reading(path, value.formula, True)
+    elif isinstance(value, str) and marks:
         yield Reading(path, value, ExpressionMark in marks)
     elif isinstance(value, BaseModel):
         yield from readings(path, value)  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ from septet._expressions import ExpressionError, Name, names_in, parse_expressio
 from septet._host.declare import Step
 from septet_schemas.base import Config
 from septet_schemas.blocks import UseBlock
+from septet_schemas.position import POSITION_WORDS
 from septet_schemas.units import format_duration
 
 __all__ = ["BAR_COLUMNS", "CHECKS", "LAST", "expression_problem", "output_columns"]
@@ -77,10 +78,16 @@ def check_reads(case: Case) -> None:
     names = _names(case)
     edges: dict[str, dict[str, Path]] = {name: {} for name in case.strategy.features}
     used: set[str] = set()
-    for path, block in blocks_of(case.strategy):
+    position = case.strategy.risk.position
+    read_by: list[tuple[Path, Config, str]] = [
+        (path, block.config, block.use) for path, block in blocks_of(case.strategy)
+    ]
+    if position is not None:
+        read_by.append((("risk", "position"), position, ""))
+    for path, config, use in read_by:
         reader = str(path[1]) if path[0] == "features" else ""
-        for path_read, name in _names_read(case, path, block):
-            found = _resolve(case, names, path_read, name, reader, block)
+        for path_read, name in _names_read(case, path, config):
+            found = _resolve(case, names, path_read, name, reader, use)
             if found and reader:
                 edges[reader].setdefault(found, path_read)
             used.add(found)
@@ -89,8 +96,8 @@ def check_reads(case: Case) -> None:
     case.used_features = frozenset(used)
 
 
-def _names_read(case: Case, path: Path, block: UseBlock) -> Iterator[tuple[Path, Name]]:
-    for reading in readings(path, block.config):
+def _names_read(case: Case, path: Path, config: Config) -> Iterator[tuple[Path, Name]]:
+    for reading in readings(path, config):
         if reading.is_expression:
             yield from ((reading.path, name) for name in _expression_names(case, reading))
         else:
@@ -99,7 +106,7 @@ def _names_read(case: Case, path: Path, block: UseBlock) -> Iterator[tuple[Path,
 
 
 def _expression_names(case: Case, reading: Reading) -> tuple[Name, ...]:
-    condition = str(reading.path[-1]).endswith("_if")
+    condition = str(reading.path[-1]).endswith("_if") or reading.path[-1] == "when"
     try:
         return names_in(parse_expression(reading.text, "condition" if condition else None))
     except ExpressionError as error:
@@ -132,15 +139,16 @@ def _shifted(case: Case, node: Node, offset: int, index: int) -> Any:
     return replace(problem, column=problem.column + lead + offset) if exact else problem
 
 
-def _resolve(
-    case: Case, names: _Names, path: Path, name: Name, reader: str, block: UseBlock
-) -> str:
+def _resolve(case: Case, names: _Names, path: Path, name: Name, reader: str, use: str) -> str:
     """Return the feature a name belongs to, empty for a bar column or a series."""
     symbols = list(case.strategy.universe.symbols)
     known = name.symbol in symbols or case.doubtful("universe")
     if name.symbol and not known:
         message = f"{name.symbol} is not in universe.symbols"
         expression_problem(case, path, name.offset, message, closest(name.symbol, symbols, 0.8))
+    if name.name in POSITION_WORDS:
+        _check_word_of_position(case, path, name)
+        return ""
     if name.name in (*BAR_COLUMNS, *TIME_COLUMNS) or name.name in names.doubtful:
         return ""
     if (
@@ -151,12 +159,30 @@ def _resolve(
         return ""
     if name.name in names.owner:
         return names.owner[name.name]
-    _unknown_name(case, names, path, name, block)
+    _unknown_name(case, names, path, name, use)
     return ""
 
 
-def _unknown_name(case: Case, names: _Names, path: Path, name: Name, block: UseBlock) -> None:
+def _knows_position(path: Path) -> bool:
+    return path[0] == "signal" or path[:2] == ("risk", "position")
+
+
+def _check_word_of_position(case: Case, path: Path, name: Name) -> None:
+    """Words of the position are for rules that decide about it, of its own symbol."""
+    if _knows_position(path):
+        if name.symbol:
+            message = f"{name.name} is of the symbol that the rule decides about"
+            expression_problem(case, path, name.offset, message, f"write {name.name} alone")
+        return
+    message = f"{name.name} is a word of the position, which this does not know"
+    hint = "rules of signal and of risk.position read it; features, models and stops do not"
+    expression_problem(case, path, name.offset, message, hint)
+
+
+def _unknown_name(case: Case, names: _Names, path: Path, name: Name, use: str) -> None:
     known = [*names.owner, *BAR_COLUMNS]
+    if _knows_position(path):
+        known += POSITION_WORDS
     outputs = [column for column, owner in names.owner.items() if owner == name.name]
     if outputs:
         hint = f"{name.name} gives {', '.join(outputs[:8])}: name one of them"
@@ -164,7 +190,7 @@ def _unknown_name(case: Case, names: _Names, path: Path, name: Name, block: UseB
         hint = f"make a feature of the series: {name.name}: {{use: series, of: {name.name}}}"
     else:
         hint = closest(name.name, known)
-    if block.use == "series":
+    if use == "series":
         hint = closest(name.name, list(names.series)) or "declare the series under data"
     message = f"{name.name!r} is neither a feature nor a column"
     expression_problem(case, path, name.offset, message, hint)

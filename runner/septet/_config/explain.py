@@ -14,6 +14,7 @@ from septet._host.register import Host
 from septet._text import masked_addresses
 from septet.errors import InputError
 from septet_schemas.blocks import UseBlock
+from septet_schemas.position import DISTANCE_PARSERS
 from septet_schemas.strategy import Strategy
 from septet_schemas.units import parse_fraction
 
@@ -208,7 +209,8 @@ def _shown(
 def _is_fraction(path: tuple[Key, ...], plain: Node, resolver: LenientResolver) -> bool:
     place = type_at(Strategy, path, plain, resolver)
     return place is not None and any(
-        getattr(each, "func", None) is parse_fraction for each in metadata_of(place)
+        getattr(each, "func", None) in (parse_fraction, *DISTANCE_PARSERS)
+        for each in metadata_of(place)
     )
 
 

@@ -21,6 +21,7 @@ from septet._kernel.marks import helper
 from septet.errors import PluginError
 from septet.hookspecs import Kind
 from septet_schemas.base import Config, marks_of
+from septet_schemas.position import distances_of
 
 __all__ = [
     "VOCABULARY",
@@ -112,6 +113,7 @@ VOCABULARY: Final[Mapping[str, Mapping[str, str]]] = {
         "up": "probability up, NaN without a model",
         "down": "probability down, NaN without a model",
         "confidence": "the signal's confidence",
+        "stop_distance": "distance of the close to the first stop, NaN without one (quote)",
         "bar_ns": "base bar, nanoseconds",
         **_ACCOUNT,
         **_SYMBOL,
@@ -260,6 +262,9 @@ class Step(Declaration):
     `role` says more about a kind. Stops: "stop" (default; a protective price), "target" (a profit
     target, a resting limit) or "exit" (a bool tested at each decision). Limits: "" (a cap on
     the size) or "wire" (checked last; an order above it is rejected, never made smaller).
+
+    A stop that `tightens` is read at the entry's decision and at every one while the position is
+    held, and the position's stop is never moved away from the price.
     """
 
     function: Callable[..., Any] | None = None
@@ -276,6 +281,7 @@ class Step(Declaration):
     value_range: ValueRange | Callable[[Any], ValueRange] | None = None
     role: str = ""
     compiled: bool = True
+    tightens: bool = False
 
     @cached_property
     def parameters(self) -> tuple[str, ...]:
@@ -348,6 +354,8 @@ def _refuse_unknown_names(step: Step) -> None:
     known = {*VOCABULARY.get(step.kind, {}), *fields, *step.config.model_fields}
     known |= {"state"} if step.state else set()
     known |= {"tables"} if step.tables else set()
+    config: type[Config] = step.config
+    known |= {f"{name}_amount" for name in distances_of(config)}
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
             raise PluginError(

@@ -36,33 +36,36 @@ ASKED  float64 (3,)                  the side that a signal is asked for, and it
 from typing import Final
 
 __all__ = [
-    "ACTIVE_NS", "AGE", "ASKED_CONFIDENCE", "ASKED_SIDE", "ASKED_SLOTS", "ASKED_TARGET",
-    "AVERAGE", "A_SLOTS", "BARS_LEFT", "BLOCKED", "BLOCKED_LONG", "BLOCKED_SHORT", "BY_HAND",
-    "B_SLOTS", "CALL_OUTSIDE", "CALL_ROWS", "CALL_SIGNAL", "CALL_SIGNALS", "CALL_TABLE",
-    "CANDIDATE_COST", "CANDIDATE_EQUITY", "CANDIDATE_FEE", "CANDIDATE_GROSS", "CANDIDATE_HELD",
+    "ACTIVE_NS", "ADDS", "ADDS_DUE", "ADDS_WORKING", "AFTER_FILL", "AGE", "ASKED_CONFIDENCE",
+    "ASKED_SIDE", "ASKED_SLOTS", "ASKED_TARGET", "AVERAGE", "A_SLOTS", "BARS_LEFT", "BLOCKED",
+    "BLOCKED_LONG", "BLOCKED_SHORT", "BREAK_EVEN", "BY_HAND", "B_SLOTS", "CALL_OUTSIDE",
+    "CALL_ROWS", "CALL_SIGNAL", "CALL_SIGNALS", "CALL_TABLE", "CANDIDATE_COST",
+    "CANDIDATE_DISTANCE", "CANDIDATE_EQUITY", "CANDIDATE_FEE", "CANDIDATE_GROSS", "CANDIDATE_HELD",
     "CANDIDATE_LIMIT", "CANDIDATE_NOTIONAL", "CANDIDATE_PRICE", "CANDIDATE_SIDE",
     "CANDIDATE_SLIPPAGE", "CANDIDATE_TRIGGER", "CANDIDATE_UP", "CANDIDATE_WANTED", "CASH",
-    "CASH_AVAILABLE", "CERTAIN", "CHECKED_FIRST", "CHECKED_SLOTS", "CHECKED_TIMES",
-    "CHECKED_REPORTED", "CLEAR", "CLOSE", "CLOSED_AVERAGE", "CLOSED_UNITS", "C_SLOTS", "DAY",
-    "DAY_BASE", "DAY_NOW", "DECISION_PRICE", "DECISION_ROW", "DEEPEST", "DUST_COST",
-    "DUST_FEES", "DUST_FUNDING", "DUST_SLIPPAGE", "D_CAPPED", "D_LATE", "D_REJECTED", "D_ROWS",
-    "D_SIGNAL", "ENTRY", "ENTRY_NOTIONAL", "ENTRY_NS", "EQUITY", "EXIT_NOTIONAL",
-    "EXIT_TO_RETRY", "EXPOSED", "FEES", "FILL", "FUNDING", "FUNDING_PAID", "F_CONFIDENCE",
-    "F_DECISION", "F_GRANTED", "F_REQUESTED", "GAINED", "G_CASH", "G_EQUITY", "G_EXPOSURE",
-    "G_ROWS", "HALT", "HALT_SLOTS", "HELD", "HELD_BEFORE", "HIGH", "HIGH_WATER", "HOLDERS",
-    "H_SLOTS", "INTRABAR", "I_SLOTS", "J_ROWS", "KNOWN", "LAST_PNL", "LAST_RETURN", "LATE",
-    "LF_FIXED", "LF_LEAST", "LIMIT", "LIMIT_PRICE", "LIQUIDATION_PAID", "LISTED", "LI_COLUMNS",
-    "LOG", "LOSSES", "LOST", "LOT", "LOW", "MARGIN_FUNDING", "MARK", "MARKET", "MINUTE",
-    "MIN_NOTIONAL", "MISSING", "M_ROWS", "NEXT_ACTIVE", "ONLY_MATCHED", "OPEN", "OPEN_NS",
-    "OPEN_SIDE", "ORDER", "ORDERS", "ORDER_ID", "ORDER_REASON", "ORDER_TYPE", "ORDER_UNITS", "PEAK",
-    "QUEUED_ACTIVE_NS", "QUEUED_BARS", "QUEUED_ID", "QUEUED_LIMIT", "QUEUED_PRICE",
-    "QUEUED_TRIGGER", "QUEUED_TYPE", "QUEUED_UNITS", "REDUCES", "REVERSAL", "ROW", "SAMPLED",
-    "SCALE", "SEEN", "SENT", "SIGNAL", "SINCE_ENTRY", "SLIPPAGE", "STATUS", "STATUS_CANCELLED",
-    "STATUS_EXPIRED", "STATUS_FILLED", "STATUS_PARTIAL", "STOP", "STOP_LIMIT", "SUMMED",
-    "SYNTHETIC", "TABLE_COLUMNS", "TARGET_CONFIDENCE", "TARGET_SIDE", "TICK", "TOP", "TRADE",
-    "TRADES", "TRADE_FEES", "TRADE_FUNDING", "TRADE_GROSS", "TRADE_LIQUIDATION", "TRADE_NS",
-    "TRADE_SLIPPAGE", "TRIGGER", "TURNOVER", "UNITS", "UNVALUED", "VOLUME", "VOLUME_USED",
-    "WINS", "WORKING", "X_FIXED",
+    "CASH_AVAILABLE", "CERTAIN", "CHECKED_FIRST", "CHECKED_REPORTED", "CHECKED_SLOTS",
+    "CHECKED_TIMES", "CLEAR", "CLOSE", "CLOSED_AVERAGE", "CLOSED_UNITS", "C_SLOTS", "DAY",
+    "DAY_BASE", "DAY_NOW", "DECISION_PRICE", "DECISION_ROW", "DEEPEST", "DUST_COST", "DUST_FEES",
+    "DUST_FUNDING", "DUST_SLIPPAGE", "D_CAPPED", "D_LATE", "D_REJECTED", "D_ROWS", "D_SIGNAL",
+    "ENTERED_UNITS", "ENTRY", "ENTRY_FEES", "ENTRY_NOTIONAL", "ENTRY_NS", "EQUITY", "EXIT_NOTIONAL",
+    "EXIT_TO_RETRY", "EXPOSED", "FEES", "FILL", "FIRST_PRICE", "FIRST_RISK", "FIRST_UNITS",
+    "FUNDING", "FUNDING_PAID", "F_CONFIDENCE", "F_DECISION", "F_GRANTED", "F_REQUESTED", "GAINED",
+    "G_CASH", "G_EQUITY", "G_EXPOSURE", "G_ROWS", "HALT", "HALT_SLOTS", "HELD", "HELD_BEFORE",
+    "HIGH", "HIGH_WATER", "HOLDERS", "H_SLOTS", "INTRABAR", "I_SLOTS", "J_ROWS", "KNOWN", "LADDER",
+    "LAST_PNL", "LAST_PRICE", "LAST_RETURN", "LATE", "LEVEL_AT_ENTRY", "LF_FIXED", "LF_LEAST",
+    "LIMIT", "LIMIT_PRICE", "LIQUIDATION_PAID", "LISTED", "LI_COLUMNS", "LOG", "LOSSES", "LOST",
+    "LOT", "LOW", "MARGIN_FUNDING", "MARK", "MARKET", "MINUTE", "MIN_NOTIONAL", "MISSING", "M_ROWS",
+    "NEXT_ACTIVE", "ONLY_MATCHED", "OPEN", "OPEN_NS", "OPEN_SIDE", "ORDER", "ORDERS", "ORDER_ID",
+    "ORDER_REASON", "ORDER_TYPE", "ORDER_UNITS", "PEAK", "QUEUED_ACTIVE_NS", "QUEUED_BARS",
+    "QUEUED_ID", "QUEUED_LIMIT", "QUEUED_PRICE", "QUEUED_TRIGGER", "QUEUED_TYPE", "QUEUED_UNITS",
+    "REDUCES", "REVERSAL", "ROW", "SAMPLED", "SCALE", "SEEN", "SENT", "SIGNAL", "SINCE_ENTRY",
+    "SLIPPAGE", "STATUS", "STATUS_CANCELLED", "STATUS_EXPIRED", "STATUS_FILLED", "STATUS_PARTIAL",
+    "STOP", "STOP_LIMIT", "STOP_PRICE", "STOP_REASON", "SUMMED", "SYNTHETIC", "TABLE_COLUMNS",
+    "TAKEN_SHARE", "TAKES_DONE", "TAKE_ACTIVE_NS", "TAKE_ID", "TAKE_PRICE", "TAKE_UNITS",
+    "TARGET_CONFIDENCE", "TARGET_SIDE", "TICK", "TOP", "TRADE", "TRADES", "TRADE_BARS",
+    "TRADE_FEES", "TRADE_FUNDING", "TRADE_GROSS", "TRADE_LIQUIDATION", "TRADE_NS", "TRADE_SLIPPAGE",
+    "TRIGGER", "TURNOVER", "UNITS", "UNVALUED", "VOLUME", "VOLUME_USED", "WINS", "WORKING",
+    "X_FIXED",
 ]  # fmt: skip
 
 # T
@@ -133,7 +136,8 @@ CANDIDATE_GROSS: Final = 27
 CANDIDATE_NOTIONAL: Final = 28
 CASH_AVAILABLE: Final = 29
 CANDIDATE_TRIGGER: Final = 30
-A_SLOTS: Final = 31  # then the peak of each halt, and what the plan adds
+CANDIDATE_DISTANCE: Final = 31
+A_SLOTS: Final = 32  # then the peak of each halt, and what the plan adds
 # C
 LOG: Final = 0  # rows written to the log
 ORDERS: Final = 1
@@ -191,7 +195,19 @@ QUEUED_LIMIT: Final = 30
 QUEUED_TRIGGER: Final = 31
 QUEUED_PRICE: Final = 32  # the price its decision saw
 MARGIN_FUNDING: Final = 33  # funding paid out of the margin of what is held (quote)
-B_SLOTS: Final = 34
+# of a position in steps; see `septet._rules.levels`
+FIRST_PRICE: Final = 34  # of the first fill that entered, NaN when flat
+LAST_PRICE: Final = 35  # of the last fill that entered
+STOP_PRICE: Final = 36  # the stop as it was tightened so far, NaN for none
+FIRST_RISK: Final = 37  # from the first fill to the first stop (R), NaN for none
+LEVEL_AT_ENTRY: Final = 38  # what a stop that is read at every T was at the entry's T
+FIRST_UNITS: Final = 39  # that the first order has filled
+ENTERED_UNITS: Final = 40  # all that the trade has entered
+ENTRY_FEES: Final = 41  # of what is held (quote)
+TAKEN_SHARE: Final = 42  # of the entered units, by the takes that are done
+TAKE_UNITS: Final = 43  # of the take that works, signed; 0 without one
+TAKE_PRICE: Final = 44  # the price its decision saw
+B_SLOTS: Final = 45  # then what the plan adds: distances, resting adds
 # I
 OPEN_SIDE: Final = 0  # side of the open trade, 0 when flat
 ENTRY_NS: Final = 1  # entry fill; or the newest entry into a position below the minimum
@@ -215,7 +231,18 @@ QUEUED_ID: Final = 16  # number plus one of an entry that waits for the exit of 
 QUEUED_TYPE: Final = 17
 QUEUED_ACTIVE_NS: Final = 18
 QUEUED_BARS: Final = 19  # bars it may still wait and work
-I_SLOTS: Final = 20
+TRADE_BARS: Final = 20  # bars that the trade has lived through, that of its first fill included
+ADDS: Final = 21  # adds that the trade has filled
+ADDS_WORKING: Final = 22  # that the working order makes at once
+STOP_REASON: Final = 23  # number of the reason of the tightened stop
+TAKES_DONE: Final = 24  # a bit for each take of the file
+BREAK_EVEN: Final = 25  # 1 once a take has moved the stop there, or AFTER_FILL
+AFTER_FILL: Final = 2  # a take that works will do so when it fills
+TAKE_ID: Final = 26  # number of the take that works
+TAKE_ACTIVE_NS: Final = 27
+LADDER: Final = 28  # resting adds: 0 not placed, 1 placed in this bar, 2 rest
+ADDS_DUE: Final = 29  # a bit for each add whose condition is true now
+I_SLOTS: Final = 30
 # J: which symbols are stepped at a time, while times are crossed
 LISTED: Final = 0  # their numbers, as many as there are
 NEXT_ACTIVE: Final = 1  # of each symbol: the first time at which more can happen to it than a mark

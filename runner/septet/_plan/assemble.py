@@ -54,6 +54,7 @@ class Assembly:
     counts: RowCounts
     a_slots: int
     c_slots: int
+    b_slots: int
     explained: tuple[str, ...]
     tables: tuple[Any, ...]
     steps: tuple[tuple[Step, str], ...]
@@ -90,8 +91,7 @@ def assemble(
     assert tables or not venue_fills
     trading = Trading(terms, resolve, tables=tables, curve=curve, venue_fills=venue_fills)
     context = trading.context()
-    binder, graph = trading.binder, trading.graph
-    slow = binder.slow_parts
+    binder, graph, slow = trading.binder, trading.graph, trading.binder.slow_parts
     flavour = "uncompiled" if slow else "compiled"
     texts = Texts(
         {**context, "flavour": flavour},
@@ -130,6 +130,7 @@ def assemble(
         ),
         a_slots=trading.sizing_at + max(1, sizing_slots),
         c_slots=_checked_slots(trading)[-1],
+        b_slots=trading.position.slots,
         explained=trading.explained,
         tables=tuple(binder.tables),
         steps=tuple(binder.steps),

@@ -22,6 +22,7 @@ from typing import Any, Final
 from septet._host.declare import VOCABULARY, Step
 from septet._host.sources import place_of
 from septet._plan.graph import number_of
+from septet._plan.rule_choices import names_of_rules
 from septet.errors import PluginError
 from septet_schemas.base import Config
 
@@ -127,7 +128,7 @@ class Binder:
         assert function is not None
         attribute = self._attribute(step)
         called = f"{step.kind}_{re.sub(r'[^A-Za-z0-9]', '_', name)}"
-        while called in self.uses:
+        while called in self.uses or called in names_of_rules():
             called += "_"
         self.imports.setdefault(function.__module__, set()).add(f"{attribute} as _{called}")
         self.uses[called] = f"_{called}{', True' * (id(step) in self._watched)}"

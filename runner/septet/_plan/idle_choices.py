@@ -10,7 +10,7 @@ from septet._plan.terms import Terms
 __all__ = ["idle_choices"]
 
 TILE: Final = 2_048  # times whose target sides are found before they are traded
-DECIDES_WHILE_HELD = ("after", "below", "renews", "rebalance", "exits")
+DECIDES_WHILE_HELD = ("after", "below", "renews", "rebalance", "exits", "steps")
 
 
 def idle_choices(context: Mapping[str, Any], terms: Terms) -> dict[str, Any]:

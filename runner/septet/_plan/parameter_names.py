@@ -30,7 +30,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "sizing": {
         **PRICED, "up": "A[CANDIDATE_UP]", "down": "1.0 - A[CANDIDATE_UP]",
-        "confidence": "B[k, TARGET_CONFIDENCE]",
+        "confidence": "B[k, TARGET_CONFIDENCE]", "stop_distance": "A[CANDIDATE_DISTANCE]",
     },
     "limit": {
         **PRICED, "wanted": "A[CANDIDATE_WANTED]", "cash_available": "A[CASH_AVAILABLE]",

@@ -221,7 +221,7 @@ class Plan:
             np.zeros((count, max(1, self.assembly.rows.state))),
             np.zeros(self.assembly.a_slots),
             np.zeros(self.assembly.c_slots, np.int64),
-            np.zeros((count, layout.B_SLOTS)),
+            np.zeros((count, self.assembly.b_slots)),
             np.zeros((count, layout.I_SLOTS), np.int64),
         )
         made.A[list(self.capital_slots)] = capital
@@ -237,6 +237,7 @@ class Plan:
             made.B[k, layout.MARK] = math.nan
             made.I[k, layout.SINCE_ENTRY] = FAR
         made.B[:, layout.MARK] = 0.0
+        made.B[:, [layout.FIRST_PRICE, layout.LAST_PRICE, layout.STOP_PRICE]] = math.nan
         return made
 
     def log(self, rows: int) -> tuple[Ints, Floats]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
-from septet._kernel import layout
+from septet._kernel import frames, layout, match, maths
+from septet._kernel import ledger as ledger_arithmetic
 from septet._plan.invalid_answers import Checked
-from septet._plan.specialise import Choices, specialise
+from septet._plan.specialise import Choices, rule_places, specialise
 from septet._rules import (
     account,
+    adds,
     bars,
     by_hand,
     checked,
@@ -20,25 +23,35 @@ from septet._rules import (
     halts,
     idle,
     ledger,
+    levels,
     orders,
     queued,
     reentry,
+    resting,
     step,
+    steps,
     stops,
     venue_entries,
     venue_fills,
 )
 from septet_schemas.blocks import UseBlock
 
-__all__ = ["RULES", "choices_of", "rank_of_cap", "rules_of"]
+__all__ = ["RULES", "choices_of", "names_of_rules", "rank_of_cap", "rules_of"]
 
 RULES: Final = (
-    ledger, checked, reentry, orders, queued, fills, venue_fills, stops, bars, account, halts,
-    enter, decide, step, idle, entries, venue_entries, by_hand,
+    ledger, checked, reentry, resting, orders, queued, levels, fills, venue_fills, stops, steps,
+    bars, account, halts, enter, adds, decide, step, idle, entries, venue_entries, by_hand,
 )  # fmt: skip
 """Modules of rules, in the order in which a plan's text has them."""
 CAPS: Final = ("position", "groups", "correlated", "gross_exposure")
 """Caps of septet, in the order of checks."""
+
+
+@cache
+def names_of_rules() -> frozenset[str]:
+    """Return the names that a plan's text has for the rules and for what they call."""
+    modules = (frames, ledger_arithmetic, match, maths)
+    return frozenset((*rule_places(RULES), *(name for each in modules for name in each.__all__)))
 
 
 def rules_of(context: Mapping[str, Any]) -> dict[str, str]:
@@ -87,6 +100,8 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
             "FUNDING_ROW": c["funding_column"], "FUNDING_BEFORE_ROW": c["funding_before_column"],
             "PROTECTS": c["protects"], "LEVELS_READ": c["levels_read"],
             "TRACKS_BEST": c["tracks_best"], "REENTRY": c["rearm"],
+            "TRACKS_POSITION": c["tracks_position"], "STEPS": c["steps"],
+            "SIZES_BY_STOP": c["sizes_by_stop"],
             "LEARNS_FROM_TRADES": c["closed_call"] is not None,
             "TABLES": c["tables"], "CURVE": c["curve"],
             "SIGNAL_IGNORES_ACCOUNT": c["signal_ignores_account"],
@@ -108,18 +123,24 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
         },
         texts={name: text for name, text in texts.items() if text is not None},
         calls={name: text for name, text in calls.items() if text is not None},
-        lists={
-            "PROTECTIVE": _stops(c["protective"], "level"),
-            "TARGETS": _stops(c["targets"], "level"),
-            "EXITS": _stops(c["exits"], "is_met"),
-            "HALTS": [_halt(number, each) for number, each in enumerate(c["halts"])],
-            "CAPS": c["caps"], "WIRES": c["wires"],
-            "EXPLAINED": [
-                {"place": str(slot), "column": str(layout.LF_FIXED + number)}
-                for number, slot in enumerate(c["explained"])
-            ],
-        },
+        lists=_lists(c),
     )  # fmt: skip
+
+
+def _lists(c: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
+    """Return what the strategy has for each list of the settings."""
+    return {
+        "PROTECTIVE": _stops(c["protective"], "level"), "TARGETS": _stops(c["targets"], "level"),
+        "EXITS": _stops(c["exits"], "is_met"),
+        "HALTS": [_halt(number, each) for number, each in enumerate(c["halts"])],
+        "CAPS": c["caps"], "WIRES": c["wires"],
+        "DISTANCES": c["distances"], "TAKES_AT": c["takes_at"], "TAKES_WHEN": c["takes_when"],
+        "RUNGS": c["rungs"], "ADDS_WHEN": c["adds_when"],
+        "EXPLAINED": [
+            {"place": str(slot), "column": str(layout.LF_FIXED + number)}
+            for number, slot in enumerate(c["explained"])
+        ],
+    }  # fmt: skip
 
 
 def _numbers_of(what: str, checked: Checked | None) -> dict[str, str | None]:
@@ -136,7 +157,13 @@ def rank_of_cap(limit: tuple[str, UseBlock]) -> int:
 
 
 def _stops(stops: Sequence[Mapping[str, Any]], called: str) -> list[dict[str, str]]:
-    return [{called: each["call"], "code": str(each["code"]), **each["checked"]} for each in stops]
+    return [
+        {
+            called: each["call"], "code": str(each["code"]), "reads": str(each["reads"]),
+            **each["checked"],
+        }
+        for each in stops
+    ]  # fmt: skip
 
 
 def _halt(number: int, halt: Mapping[str, Any]) -> dict[str, str]:

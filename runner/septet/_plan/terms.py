@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from septet_schemas.blocks import UseBlock
+from septet_schemas.position import PositionSteps
 from septet_schemas.simulation import Simulation
 from septet_schemas.strategy import Strategy
 
@@ -37,6 +38,7 @@ class Terms:
     pro_rata: bool = False
     split: bool = False
     rebalance: float | None = None
+    position: PositionSteps | None = None
     calendar: str = "24x7"
     series: tuple[str, ...] = ()
     model_inputs: tuple[str, ...] = ()
@@ -100,6 +102,7 @@ def terms_of(strategy: Strategy, calendar: str = "24x7") -> Terms:
         pro_rata=strategy.risk.allocate == "pro_rata",
         split=strategy.risk.split == "equal",
         rebalance=band,
+        position=strategy.risk.position,
         calendar=calendar,
         series=tuple(strategy.data.series),
         model_inputs=tuple((model.extra.get("inputs") or ()) if model is not None else ()),

@@ -33,9 +33,24 @@ _PARTS: Final = (
 )
 _SECTIONS: Final = (
     ("the ledger", ("ledger",)),
-    ("fills", ("checked", "reentry", "orders", "queued", "fills", "venue_fills", "stops", "bars")),
+    (
+        "fills",
+        (
+            "checked",
+            "reentry",
+            "resting",
+            "orders",
+            "queued",
+            "levels",
+            "fills",
+            "venue_fills",
+            "stops",
+            "steps",
+            "bars",
+        ),
+    ),
     ("account", ("account", "halts")),
-    ("decisions", ("enter", "decide")),
+    ("decisions", ("enter", "adds", "decide")),
     ("the run", ("step", "idle", "entries")),
     ("the world outside", ("venue_entries",)),
     ("a person", ("by_hand",)),

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from septet._core.state import ORDER
-from septet._expressions import look_back, names_in, parse_expression
+from septet._expressions import look_back, parse_expression
 from septet._host.declare import Step, World
 from septet._kernel import frames, layout, ledger, match, maths
 from septet._plan.binding import SIGNAL, TRADING, Binder
+from septet._plan.columns_read import columns_of_rules
 from septet._plan.expressions import render_expression
 from septet._plan.graph import Column, Graph, Node, Resolve
 from septet._plan.idle_choices import idle_choices
 from septet._plan.invalid_answers import CheckedRules, checks_of_signal
 from septet._plan.observe import Observing
 from septet._plan.parameter_names import LAYOUT, OF_ACCOUNT, WORDS, views_of
+from septet._plan.position_steps import STEP_REASONS, WORDS_OF_POSITION, PositionColumns
 from septet._plan.reason_names import FIXED_REASONS, MODEL_REASONS, VENUE_REASONS
 from septet._plan.rule_choices import rank_of_cap
 from septet._plan.terms import Terms
@@ -51,10 +53,12 @@ class Trading:
         self.reasons += MODEL_REASONS if terms.has_model else ()
         self.lookback_times = 1
         self.look_back = 0
+        self.reads_position = False
+        self.position = PositionColumns(self._expression, self.binder.number)
         self.checked = CheckedRules(self._reason)
         self.regime = self._regime_node()
         self.slippage_column = self._slippage_column()
-        self.needed = list(self._columns_of_rules())
+        self.needed = list(columns_of_rules(terms, self.graph))
         self.observing = Observing(self.graph, self.binder, terms)
         self._lay_out()
 
@@ -110,25 +114,6 @@ class Trading:
         )  # fmt: skip
         return Column("node", "slippage.volatility", "", node.number)
 
-    def _columns_of_rules(self) -> Iterator[Column]:
-        """Yield what the rules and the model read: all of it must be ready before a decision."""
-        terms = self.terms
-        rules = (*terms.limits.values(), *terms.stops.values(), *terms.halts.values())
-        for block in (terms.signal, terms.sizing, *rules, terms.order):
-            for name, kind in marks_of(type(block.config)).items():
-                value = getattr(block.config, name)
-                if value is None:
-                    continue
-                if kind == "input":
-                    yield self.graph.column(value)
-                else:
-                    for each in names_in(parse_expression(value)):
-                        yield self.graph.column(str(each))
-        if terms.has_model:
-            every = [name for names in self.graph.feature_columns.values() for name in names]
-            for name in terms.model_inputs or every:
-                yield self.graph.column(name)
-
     # ------------------------------------------------------------------ binding
 
     def _reason(self, name: str) -> int:
@@ -160,12 +145,16 @@ class Trading:
                 words[name] = self._scalar(value, 0, views, cursor)
             else:
                 words[name] = self._expression(value, f"{key}.{name}", views, cursor)
+        words |= self.position.words_of(block.config, key)
         return self.binder.call(
             step, block.config, block.use, words, key, distribution=block.distribution
         )
 
     def _scalar(self, name: str, back: int, views: dict[str, str] | None, cursor: str = "i") -> str:
         """Text of a column at the cursor, read directly or through a local view."""
+        if name in WORDS_OF_POSITION:
+            self.reads_position = True
+            return WORDS_OF_POSITION[name].format(cursor=cursor)
         column = self.graph.column(name)
         if cursor != "i":  # read a bar before: history must reach one bar further back
             self.look_back = max(self.look_back, back + 1)
@@ -219,10 +208,10 @@ class Trading:
                 for lines in self.observing.acrosses
             ],
             "model_row": self.model_row, "notionals": self.notionals, "bar_ns": self.terms.bar_ns,
-            "room": self.symbols * 12 + 4 * len(self.terms.halts) + 8,
             **self._costs(), **self._orders(), **self._stops(), **self._exits(), **self._limits(),
             **self._sizing(), **self._halts(), **self._signal(),
         }  # fmt: skip
+        context |= self._position_steps(context)
         context |= idle_choices(context, self.terms)
         context |= self._outside(context)
         return context
@@ -282,7 +271,8 @@ class Trading:
             cursor = "i" if role == "exit" else "known"
             call = self._call(block, f"risk.stops.{name}", cursor=cursor)
             reported = self.checked.texts(block, f"risk.stops.{name}", role, reads=role == "stop")
-            groups[role].append({"code": self._reason(name), "call": call, "checked": reported})
+            each = {"code": self._reason(name), "call": call, "checked": reported}
+            groups[role].append({**each, "reads": block.declaration.tightens})
         trails = any("high_water" in b.declaration.parameters for b in self.terms.stops.values())
         resting = groups["stop"] + groups["target"]
         return {
@@ -290,6 +280,20 @@ class Trading:
             "protects": bool(resting) or not self.terms.spot,
             "tracks_best": trails or bool(groups["stop"]),
             "levels_read": any(re.search(r"\bknown\b", each["call"]) for each in resting),
+        }  # fmt: skip
+
+    def _position_steps(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        """Bind what a position does between its entry and its exit, and say what that needs."""
+        by_stop = "stop_distance" in self.terms.sizing.declaration.parameters
+        made = self.position.context(self.terms.position, context["protective"], by_stop=by_stop)
+        tracks = made["steps"] or self.reads_position
+        self.step_reasons = len(self.reasons)
+        for name in STEP_REASONS if made["steps"] else ():
+            self._reason(name)
+        return made | {
+            "tracks_position": tracks, "tracks_best": context["tracks_best"] or tracks,
+            "protects": context["protects"] or made["steps"],
+            "room": self.symbols * (12 + 4 * made["levels"]) + 4 * len(self.terms.halts) + 8,
         }  # fmt: skip
 
     def _exits(self) -> dict[str, Any]:
@@ -408,7 +412,10 @@ class Trading:
         extra, regime = self.terms.signal.extra, self.regime
         step: Step = self.terms.signal.declaration
         with self.binder.of(SIGNAL):
+            before, self.reads_position = self.reads_position, False
             views, lines, call = self._signal_call(step)
+        asks_account = bool(OF_ACCOUNT & set(step.parameters)) or self.reads_position
+        self.reads_position = self.reads_position or before
         self.signal_reasons = len(self.reasons)
         for reason in step.reasons:
             self._reason(reason)
@@ -428,7 +435,7 @@ class Trading:
             "signal_views": [f"{name} = {text}" for name, text in views.items()],
             "answer_checks": checks,
             "signal_view_names": "".join(f"{name}, " for name in views),
-            "signal_ignores_account": not OF_ACCOUNT & set(step.parameters),
+            "signal_ignores_account": not asks_account,
             "regime": None if row is None else f"F[k, {row}, i]",
             "regime_mask": mask,
             "regime_checked": of_regime,
@@ -471,6 +478,8 @@ class Trading:
         """Numbers of reasons by name; those of the signal and the model are offsets."""
         fixed = {f"R_{name.upper()}": number for number, name in enumerate(FIXED_REASONS)}
         for number, name in enumerate(VENUE_REASONS, self.venue_reasons):
+            fixed[f"R_{name.upper()}"] = number
+        for number, name in enumerate(STEP_REASONS, self.step_reasons):
             fixed[f"R_{name.upper()}"] = number
         return {
             **fixed, "R_SIGNAL": self.signal_reasons, "R_MODEL": self.model_reasons,

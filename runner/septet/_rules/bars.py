@@ -6,10 +6,12 @@ from septet._kernel.layout import MARKET
 from septet._rules.fills import meet_open, meet_within
 from septet._rules.form import kernel, routine
 from septet._rules.ledger import pay_funding
+from septet._rules.levels import tighten
 from septet._rules.orders import expire
 from septet._rules.queued import count_down_queued, release
 from septet._rules.run_state import Run
 from septet._rules.settings import (
+    ADDS_WHEN,
     BAR_NS,
     FUNDED,
     FUNDING_BEFORE_ROW,
@@ -23,13 +25,20 @@ from septet._rules.settings import (
     R_UNFILLED,
     REENTRY,
     RESTS,
+    RUNGS,
+    STEPS,
     SYMBOLS,
     TRACKS_BEST,
+    TRACKS_POSITION,
     VENUE_FILLS,
 )
+from septet._rules.steps import meet_opens_in_steps, within_in_steps
 from septet._rules.stops import is_bust, protect
 
-__all__ = ["count_down", "meet_open_alone", "meet_opens", "match_bar", "match_intrabar"]
+__all__ = [
+    "age_trade", "count_down", "count_down_blocks", "match_bar", "match_intrabar",
+    "meet_open_alone", "meet_opens",
+]  # fmt: skip
 
 
 @kernel
@@ -51,7 +60,9 @@ def match_bar(t, now_ns, count, run: Run):
         if PARTICIPATION:
             for k in range(SYMBOLS):
                 run.volume_used[k] = 0.0
-        if ONE_SYMBOL:
+        if STEPS:
+            meet_opens_in_steps(t, now_ns, count, run)
+        elif ONE_SYMBOL:
             meet_open_alone(t, now_ns, run)
         else:
             meet_opens(t, now_ns, count, run)
@@ -59,6 +70,8 @@ def match_bar(t, now_ns, count, run: Run):
         k = 0 if ONE_SYMBOL else run.active_symbol[n]
         i = t if ONE_SYMBOL else run.bar[k, t]
         if i >= 0:
+            if STEPS and not VENUE_FILLS:
+                within_in_steps(k, i, t, now_ns, run)
             match_intrabar(k, i, now_ns, run)
         if VENUE_FILLS and FUNDED:
             run.units_before[k] = run.units[k]
@@ -130,19 +143,34 @@ def count_down(k, i, now_ns, run: Run):
         expire(k, reason, now_ns, run)
 
 
+@routine
+def age_trade(k, i, now_ns, run: Run):
+    """The trade of k has lived through bar i, at whose close its stop may only tighten."""
+    run.trade_bars[k] = run.trade_bars[k] + 1
+    if STEPS:
+        if RUNGS and run.ladder[k] == 1 and run.began_in_bar[k] == 0:
+            run.ladder[k] = 2
+        for add in ADDS_WHEN:
+            if run.B[k, add.since] >= 0.0:
+                run.B[k, add.since] = run.B[k, add.since] + 1.0
+        tighten(k, i, now_ns, 1, run)
+
+
 @kernel
 def match_intrabar(k, i, now_ns, run: Run):
     """Match orders and stops of k inside bar i, and apply its close."""
-    if RESTS and (run.working[k] == 1 and run.order_type[k] != MARKET):
+    if RESTS and not STEPS and (run.working[k] == 1 and run.order_type[k] != MARKET):
         meet_within(k, i, now_ns, run)
     if run.open_side[k] != 0:
-        if PROTECTS:
+        if PROTECTS and not STEPS:
             protect(k, i, now_ns, 0, run)
         if TRACKS_BEST:
             if run.open_side[k] > 0:
                 run.high_water[k] = max(run.high_water[k], run.high[k, i])
             elif run.open_side[k] < 0:
                 run.high_water[k] = min(run.high_water[k], run.low[k, i])
+        if TRACKS_POSITION:
+            age_trade(k, i, now_ns, run)
         run.began_in_bar[k] = 0
         run.held_bars[k] = run.held_bars[k] + 1
     if QUEUES:
@@ -159,9 +187,15 @@ def match_intrabar(k, i, now_ns, run: Run):
         if run.bars_left[k] <= 0:
             expire(k, R_UNFILLED, now_ns, run)
     run.bars_since_entry[k] = run.bars_since_entry[k] + 1
-    if REENTRY == "after":  # what is held is being closed: bars count from that of the fill on
-        waits = run.exit_to_retry[k] != 0
-        if run.blocked_long[k] > 0 and (run.open_side[k] != 1 or waits):
-            run.blocked_long[k] = run.blocked_long[k] - 1
-        if run.blocked_short[k] > 0 and (run.open_side[k] != -1 or waits):
-            run.blocked_short[k] = run.blocked_short[k] - 1
+    if REENTRY == "after":
+        count_down_blocks(k, run)
+
+
+@kernel
+def count_down_blocks(k, run: Run):
+    """A bar of k has passed: what is held is being closed, and bars count from that of the fill."""
+    waits = run.exit_to_retry[k] != 0
+    if run.blocked_long[k] > 0 and (run.open_side[k] != 1 or waits):
+        run.blocked_long[k] = run.blocked_long[k] - 1
+    if run.blocked_short[k] > 0 and (run.open_side[k] != -1 or waits):
+        run.blocked_short[k] = run.blocked_short[k] - 1

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from septet._kernel.layout import CERTAIN, SIGNAL, STATUS_CANCELLED
 from septet._kernel.match import too_small
+from septet._rules.adds import enter_adds, find_adds
 from septet._rules.checked import is_true
 from septet._rules.enter import buying_power, enter, gross_now, rejection_before_size
 from septet._rules.form import at, kernel, routine
 from septet._rules.ledger import end_order
 from septet._rules.orders import go_on, send_exit
 from septet._rules.queued import drop_unwanted
+from septet._rules.resting import leaving_units
 from septet._rules.run_state import Run
 from septet._rules.settings import (
+    ADDS_WHEN,
     BELOW,
     CONFIDENCE_FLOOR,
     EXIT_AFTER,
@@ -35,13 +38,15 @@ from septet._rules.settings import (
     SIGNAL_IGNORES_ACCOUNT,
     SPOT,
     TABLES,
+    TAKES_WHEN,
     probability_up,
     signal_at,
 )
+from septet._rules.steps import take_at_close
 
 __all__ = [
-    "act", "decide", "decide_symbol", "enter_all", "enters_again", "funds_for_entries",
-    "is_idle", "leave", "note", "reason_to_leave",
+    "act", "decide", "decide_steps", "decide_symbol", "enter_all", "enters_again",
+    "funds_for_entries", "is_idle", "leave", "note", "reason_to_leave",
 ]  # fmt: skip
 
 
@@ -129,12 +134,32 @@ def act(k, i, now_ns, run: Run):
         ):
             run.target_side[k] = side
             run.target_confidence[k] = confidence
+        elif TAKES_WHEN or ADDS_WHEN:
+            decide_steps(k, i, now_ns, run)
     elif target == 1.0 or target == -1.0:
         run.target_side[k] = target
         run.target_confidence[k] = confidence
     if TABLES and (run.exit_to_retry[k] > 0 and run.target_side[k] == 0.0):
         run.rejected_code[k, i] = R_TOO_SMALL + 1
     return 1 if run.target_side[k] != 0.0 else 0
+
+
+@routine
+def decide_steps(k, i, now_ns, run: Run):
+    """Takes of k whose condition is true at bar i are sent; adds become a candidate.
+
+    An add waits while another order of k works.
+    """
+    if run.open_side[k] == 0 or run.exit_to_retry[k] != 0:
+        return
+    if TAKES_WHEN:
+        take_at_close(k, i, now_ns, run)
+    if ADDS_WHEN and (run.working[k] == 0 and leaving_units(k, run) < abs(run.units[k])):
+        due = find_adds(k, i, run)
+        if due != 0:
+            run.adds_due[k] = due
+            run.target_side[k] = 1.0 * run.open_side[k]
+            run.target_confidence[k] = 1.0
 
 
 @kernel
@@ -213,7 +238,10 @@ def decide(t, now_ns, count, run: Run):
             candidates += decide_symbol(k, i, now_ns, run)
     if candidates > 0:
         if ONE_SYMBOL:
-            enter(0, t, t, now_ns, 1.0, run)
+            if ADDS_WHEN and run.adds_due[0] != 0:
+                enter_adds(0, t, t, now_ns, run)
+            else:
+                enter(0, t, t, now_ns, 1.0, run)
             run.target_side[0] = 0.0
         else:
             enter_all(t, now_ns, count, run)
@@ -239,7 +267,7 @@ def enter_all(t, now_ns, count, run: Run):
         asked = 0.0
         for n in range(count):
             k = run.active_symbol[n]
-            if run.target_side[k] != 0.0:
+            if run.target_side[k] != 0.0 and not (ADDS_WHEN and run.adds_due[k] != 0):
                 asked += enter(k, t, run.bar[k, t], now_ns, -1.0, run)
         free = funds_for_entries(now_ns, count, run)
         if asked > free:
@@ -254,7 +282,10 @@ def enter_all(t, now_ns, count, run: Run):
                 best = k
         if best < 0:
             return
-        enter(best, t, run.bar[best, t], now_ns, share, run)
+        if ADDS_WHEN and run.adds_due[best] != 0:
+            enter_adds(best, t, run.bar[best, t], now_ns, run)
+        else:
+            enter(best, t, run.bar[best, t], now_ns, share, run)
         run.target_side[best] = 0.0
 
 

@@ -16,8 +16,10 @@ from septet._kernel.maths import logarithm
 from septet._rules.checked import count_invalid, is_label
 from septet._rules.form import kernel, routine
 from septet._rules.ledger import place_order
+from septet._rules.levels import distance_to_first_stop, read_distances
 from septet._rules.orders import send_exit
 from septet._rules.queued import place_behind_exit
+from septet._rules.resting import end_rungs, end_take, rung_worth
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     BROKEN_ORDER,
@@ -35,6 +37,7 @@ from septet._rules.settings import (
     KEEPS_CASH,
     LATENCY_NS,
     LEVERAGE,
+    MAKER_FEE,
     MIN_INTERVAL,
     NOTIONAL_SLOT,
     PRO_RATA,
@@ -52,17 +55,22 @@ from septet._rules.settings import (
     R_REENTRY_BLOCKED,
     R_REGIME,
     R_SIZE,
+    R_STOP_UNKNOWN,
     R_TOO_SMALL,
     REBALANCE_BAND,
     REBALANCES,
     REENTRY,
     REGIME_MASK,
     REGIMES,
+    RUNGS,
+    SIZES_BY_STOP,
     SLIPPAGE_HINT,
     SPOT,
+    STEPS,
     SYMBOLS,
     TABLES,
     TAKER_FEE,
+    TAKES_WHEN,
     TIME_IN_FORCE,
     WIRES,
     order_prices,
@@ -73,8 +81,9 @@ from septet._rules.settings import (
 )
 
 __all__ = [
-    "cap", "correlate", "describe_entry", "enter", "gross_now", "is_price", "place_entry",
-    "rejection_before_size", "rejection_of_size", "rejection_of_wire", "size_asked", "buying_power",
+    "buying_power", "cap", "correlate", "cost_of_rungs", "describe_entry", "enter", "gross_now",
+    "is_price", "place_entry", "rejection_before_size", "rejection_by_wires",
+    "rejection_of_distances", "rejection_of_size", "rejection_of_wire", "size_asked", "take_costs",
     "tighter", "trim", "wanted_by_resize",
 ]  # fmt: skip
 
@@ -90,10 +99,34 @@ def buying_power(now_ns, run: Run):
                 cash -= abs(worth) * (1.0 + SLIPPAGE_HINT) * (1.0 + TAKER_FEE)
             elif worth < 0.0:
                 cash += abs(worth) * (1.0 - SLIPPAGE_HINT) * (1.0 - TAKER_FEE)
+        if TAKES_WHEN and run.take_units[k] < 0.0:
+            worth = run.take_units[k] / run.scale[k] * run.mark[k]
+            cash += abs(worth) * (1.0 - SLIPPAGE_HINT) * (1.0 - TAKER_FEE)
+        if RUNGS:
+            cash -= abs(rung_worth(k, run))
         if QUEUES and run.queued_id[k] != 0:
             worth = run.queued_units[k] / run.scale[k] * run.mark[k]
             cash -= abs(worth) * (1.0 + SLIPPAGE_HINT) * (1.0 + TAKER_FEE)
+    if RUNGS:
+        cash -= cost_of_rungs(run)
     return cash
+
+
+@routine
+def cost_of_rungs(run: Run):
+    """What fees and slippage of all resting adds will cost (quote)."""
+    cost = 0.0
+    if RUNGS:
+        for k in range(SYMBOLS):
+            for rung in RUNGS:
+                units, level = run.B[k, rung.units], run.B[k, rung.price]
+                if units != 0.0:
+                    side = 1.0 if units > 0.0 else -1.0
+                    rate = MAKER_FEE
+                    if side * (level - run.first_price[k]) >= 0.0:
+                        rate = (1.0 + SLIPPAGE_HINT) * (1.0 + TAKER_FEE) - 1.0
+                    cost += abs(units) / run.scale[k] * level * rate
+    return cost
 
 
 @routine
@@ -108,12 +141,17 @@ def gross_now(flip, run: Run):
         if run.working[k] == 1:
             units += run.order_units[k]
             working += abs(run.order_units[k]) / run.scale[k] * run.mark[k]
+        if TAKES_WHEN:
+            units += run.take_units[k]
+            working += abs(run.take_units[k]) / run.scale[k] * run.mark[k]
         if QUEUES and run.queued_id[k] != 0:
             units += run.queued_units[k]
             working += abs(run.queued_units[k]) / run.scale[k] * run.mark[k]
         if k == flip:
             units = 0.0
         worth = units / run.scale[k] * run.mark[k]
+        if RUNGS:
+            worth += rung_worth(k, run)
         run.A[NOTIONAL_SLOT + k] = worth
         gross += abs(worth)
     return gross, working
@@ -167,6 +205,8 @@ def enter(k, t, i, now_ns, share, run: Run):
             return 0.0
     if rejected < 0:
         rejected = rejection_before_size(k, i, now_ns, side, run)
+    if STEPS and (rejected < 0 and not resizes):
+        rejected = rejection_of_distances(k, i, side, now_ns, run)
     if rejected < 0:
         if not resizes:
             wanted = size_asked(k, i, now_ns, run)
@@ -178,12 +218,7 @@ def enter(k, t, i, now_ns, share, run: Run):
             return wanted * run.candidate_cost
         requested = side * wanted
         run.candidate_wanted = requested
-        # equity after this order, the working ones, and what a flip closes
-        price, cost = run.candidate_price, run.candidate_cost
-        run.candidate_equity = run.candidate_equity - (cost / price - 1.0) * working
-        if flips:
-            closed = abs(run.units[k]) / run.scale[k]
-            run.candidate_equity = run.candidate_equity - (cost - price) * closed
+        take_costs(k, working, flips, run)
         units, capped = cap(k, t, i, now_ns, wanted, share, run)
         rejected = rejection_of_size(k, units, capped, share, run)
         if rejected < 0:
@@ -200,6 +235,28 @@ def enter(k, t, i, now_ns, share, run: Run):
     elif flips and share >= 0.0:
         send_exit(k, R_OPPOSITE, now_ns, run)
     return 0.0
+
+
+@routine
+def rejection_of_distances(k, i, side, now_ns, run: Run):
+    """Read the distances of an entry; return the reason for which none is made without, or -1."""
+    if read_distances(k, i, side, now_ns, run) == 0:
+        return R_STOP_UNKNOWN
+    if SIZES_BY_STOP:
+        run.candidate_distance = distance_to_first_stop(k, i, side, now_ns, run)
+    return -1
+
+
+@kernel
+def take_costs(k, working, flips, run: Run):
+    """Lessen the candidate's equity by the costs of what works, and of what a flip closes."""
+    price, cost = run.candidate_price, run.candidate_cost
+    run.candidate_equity = run.candidate_equity - (cost / price - 1.0) * working
+    if RUNGS:
+        run.candidate_equity = run.candidate_equity - cost_of_rungs(run)
+    if flips:
+        closed = abs(run.units[k]) / run.scale[k]
+        run.candidate_equity = run.candidate_equity - (cost - price) * closed
 
 
 @routine
@@ -336,6 +393,12 @@ def rejection_of_wire(k, i, now_ns, side, units, run: Run):
         return BROKEN_ORDER
     run.candidate_limit = round_against(limit_price, -side, run.tick[k])
     run.candidate_trigger = round_against(trigger_price, side, run.tick[k])
+    return rejection_by_wires(k, i, now_ns, units, run)
+
+
+@routine
+def rejection_by_wires(k, i, now_ns, units, run: Run):
+    """Reason for which an order of so many units may not be sent now, or -1."""
     for limit in WIRES:
         most = limit.most(k, i, now_ns, run)
         if limit.checked and not most >= 0.0:
@@ -360,6 +423,10 @@ def place_entry(k, i, now_ns, units, flips, run: Run):
     else:
         if flips:
             units = units - run.units[k]
+            if RUNGS:
+                end_rungs(k, R_OPPOSITE, now_ns, run)
+            if TAKES_WHEN:
+                end_take(k, R_OPPOSITE, now_ns, run)
         row = place_order(
             k, kind, units, limit_price, trigger_price, now_ns + LATENCY_NS, TIME_IN_FORCE, 0,
             R_ENTRY, run.candidate_price, now_ns, run,

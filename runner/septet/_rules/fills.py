@@ -12,12 +12,15 @@ from septet._kernel.layout import (
 )
 from septet._kernel.ledger import floor_units, reduce_only
 from septet._kernel.match import cap_units, liquidation_charge, match_open, match_within
-from septet._rules.form import routine
+from septet._rules.form import kernel, routine
 from septet._rules.ledger import book_fill, charge_liquidation, end_order
+from septet._rules.levels import begin_steps
 from septet._rules.orders import expire
 from septet._rules.reentry import block_after
+from septet._rules.resting import end_steps
 from septet._rules.run_state import Run
 from septet._rules.settings import (
+    ADDS_WHEN,
     BAR_NS,
     EXITS,
     FEE_IN_KIND,
@@ -29,18 +32,20 @@ from septet._rules.settings import (
     MAKER_FEE,
     ONE_FEE,
     PARTICIPATION,
+    R_ADD,
     R_CASH,
     R_LIQUIDATION,
     R_NO_MARKET,
     RESTS,
     SPOT,
+    STEPS,
     TAKER_FEE,
     VOLUME_SHARE,
     learn_from_trade,
     slippage_at_fill,
 )
 
-__all__ = ["execute", "fill", "meet_open", "meet_within"]
+__all__ = ["affordable_units", "execute", "fill", "meet_open", "meet_within"]
 
 
 @routine
@@ -68,7 +73,28 @@ def fill(k, units, price, maker, time_ns, order_id, reason, intrabar, reference,
         learn_from_trade(run)
     if (EXITS or HALTS) and closed == 1:
         block_after(k, side, reason, run)
+    if STEPS:
+        if closed == 1:
+            end_steps(k, time_ns, run)
+        if run.open_side[k] != 0 and (closed == 1 or side == 0):
+            begin_steps(k, time_ns, run)
     return closed
+
+
+@kernel
+def affordable_units(k, units, price, maker, run: Run):
+    """What cash lets through of a buy, in whole lots; a sale, or a perpetual, as it is."""
+    if SPOT and units > 0.0:
+        if FEE_IN_KIND:
+            rate = 0.0
+        elif ONE_FEE:
+            rate = TAKER_FEE
+        else:
+            rate = MAKER_FEE if maker == 1 else TAKER_FEE
+        room = max(0.0, run.cash) * run.scale[k] / (price * (1.0 + rate))
+        if units > room:
+            return min(units, floor_units(room, run.lot[k]))
+    return units
 
 
 @routine
@@ -85,18 +111,10 @@ def execute(k, i, price, maker, time_ns, intrabar, run: Run):
             units, run.volume_used[k], run.volume[k, i], run.scale[k], lot, VOLUME_SHARE
         )
     if SPOT and units > 0.0:
-        if FEE_IN_KIND:
-            rate = 0.0
-        elif ONE_FEE:
-            rate = TAKER_FEE
-        else:
-            rate = MAKER_FEE if maker == 1 else TAKER_FEE
-        room = max(0.0, run.cash) * run.scale[k] / (price * (1.0 + rate))
-        if units > room:
-            afford = floor_units(room, lot)
-            if units > afford:
-                units = afford
-                short = 1
+        afford = affordable_units(k, units, price, maker, run)
+        if units > afford:
+            units = afford
+            short = 1
     if units != 0.0:
         if PARTICIPATION:
             run.volume_used[k] = run.volume_used[k] + abs(units)
@@ -104,6 +122,9 @@ def execute(k, i, price, maker, time_ns, intrabar, run: Run):
             k, units, price, maker, time_ns, run.order_id[k], run.order_reason[k], intrabar,
             run.decision_price[k], run,
         )  # fmt: skip
+        if ADDS_WHEN and run.order_reason[k] == R_ADD:
+            run.adds[k] = run.adds[k] + run.adds_working[k]
+            run.adds_working[k] = 0
         if run.reduces[k] == 0:  # levels of what it adds to, which was too small to be sold, end
             run.exit_to_retry[k] = 0
     left = run.order_units[k] - units

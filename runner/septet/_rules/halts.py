@@ -8,8 +8,9 @@ from septet._rules.form import kernel, routine
 from septet._rules.ledger import end_order, log_row
 from septet._rules.orders import send_exit
 from septet._rules.queued import cancel_queued
+from septet._rules.resting import end_rungs
 from septet._rules.run_state import Run
-from septet._rules.settings import HALTS, QUEUES, SYMBOLS, VENUE_FILLS
+from septet._rules.settings import HALTS, QUEUES, RUNGS, SYMBOLS, VENUE_FILLS
 
 __all__ = ["clear_halt", "end_and_close", "trip_halt", "test_halts", "test_halts_between"]
 
@@ -30,6 +31,9 @@ def trip_halt(h, code, value, then, t, now_ns, run: Run):
     run.LF[row, 2] = run.day_base
     if then != 1:
         end_and_close(then, code, now_ns, run)
+    elif RUNGS:  # resting adds are entries, and none is made any more
+        for k in range(SYMBOLS):
+            end_rungs(k, code, now_ns, run)
 
 
 @routine
@@ -42,6 +46,8 @@ def end_and_close(then, code, now_ns, run: Run):
             end_order(k, STATUS_CANCELLED, code, now_ns, run)
         if QUEUES:
             cancel_queued(k, code, now_ns, run)
+        if RUNGS:
+            end_rungs(k, code, now_ns, run)
         if then == 0 and side != 0:
             send_exit(k, code, now_ns, run)
 

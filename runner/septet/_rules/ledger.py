@@ -13,10 +13,12 @@ from septet._kernel.layout import ENTRY, FILL, FUNDING, LF_FIXED, ORDER, REVERSA
 from septet._kernel.ledger import fee_of_fill, mean_price
 from septet._rules.form import kernel
 from septet._rules.run_state import Run
+from septet._rules.settings import TRACKS_POSITION
 
 __all__ = [
     "book_amounts", "book_dust", "book_fill", "charge_liquidation", "close_trade", "end_order",
     "end_queued", "log_row", "move_cash", "open_trade", "pay_funding", "place_order",
+    "track_entry",
 ]  # fmt: skip
 
 
@@ -109,6 +111,24 @@ def open_trade(k, units, price, fee, slippage, time_ns, intrabar, run: Run):
     run.margin_funding[k] = 0.0
     run.trade_liquidation[k] = 0.0
     run.trade_slippage[k] = slippage
+    if TRACKS_POSITION:
+        run.first_price[k] = price
+        run.last_price[k] = price
+        run.first_units[k] = abs(units)
+        run.entered_units[k] = abs(units)
+        run.entry_fees[k] = fee
+        run.trade_bars[k] = 0
+        run.adds[k] = 0
+
+
+@kernel
+def track_entry(k, units, price, fee, reason, run: Run):
+    """Keep what a further fill of an entry has changed of the position's figures."""
+    run.last_price[k] = price
+    run.entered_units[k] = run.entered_units[k] + abs(units)
+    run.entry_fees[k] = run.entry_fees[k] + fee
+    if reason == ENTRY:
+        run.first_units[k] = run.first_units[k] + abs(units)
 
 
 @kernel
@@ -142,6 +162,9 @@ def close_trade(k, reason, time_ns, run: Run):
     run.held_bars[k] = 0
     run.began_in_bar[k] = 0
     run.average_price[k] = nan
+    if TRACKS_POSITION:
+        run.first_price[k] = nan
+        run.last_price[k] = nan
 
 
 @kernel
@@ -193,7 +216,7 @@ def book_amounts(
     `net_units` are the units that arrived, signed. Where they are not `units` the fee was kept back
     in the base currency and `fee` (quote) only says what it was worth; else `fee` is paid in cash.
     """
-    scale = run.scale[k]
+    scale, held, side = run.scale[k], run.units[k], run.open_side[k]
     move_cash(units, price, net_units, fee, scale, run)
     slippage = (price - reference) * (units / scale)
     run.slippage_paid = run.slippage_paid + slippage
@@ -203,11 +226,8 @@ def book_amounts(
     run.LF[row, 2] = fee
     run.LF[row, 3] = net_units
     run.LF[row, 4] = reference
-
-    held = run.units[k]
     after = held + net_units
     run.units[k] = after
-    side = run.open_side[k]
     if side == 0:
         if abs(after) < run.lot[k] or after * net_units <= 0.0:  # dust before, dust after
             book_dust(k, net_units, price, fee, slippage, run)
@@ -224,6 +244,8 @@ def book_amounts(
         run.entry_notional[k] = run.entry_notional[k] + abs(net_units) / scale * price
         run.trade_fees[k] = run.trade_fees[k] + fee
         run.trade_slippage[k] = run.trade_slippage[k] + slippage
+        if TRACKS_POSITION:
+            track_entry(k, net_units, price, fee, reason, run)
         return 0
     closing = min(abs(net_units), abs(held))
     share = closing / abs(net_units)
@@ -240,6 +262,8 @@ def book_amounts(
     if reason == ENTRY:  # of the other side
         reason = REVERSAL
     if after * side > 0.0 and abs(after) >= run.lot[k]:
+        if TRACKS_POSITION:
+            run.entry_fees[k] = run.entry_fees[k] * (abs(after) / abs(held))
         run.margin_funding[k] = run.margin_funding[k] * (abs(after) / abs(held))
         return 0
     if abs(after) < run.lot[k]:  # flat is less than one lot, and nothing else is

@@ -10,8 +10,18 @@ from septet._kernel.match import too_small
 from septet._rules.form import routine
 from septet._rules.ledger import end_order, place_order
 from septet._rules.reentry import block_after
+from septet._rules.resting import end_rungs, end_take
 from septet._rules.run_state import Run
-from septet._rules.settings import EXITS, HALTS, LATENCY_NS, R_REVERSAL, SPOT, VENUE_FILLS
+from septet._rules.settings import (
+    EXITS,
+    HALTS,
+    LATENCY_NS,
+    R_REVERSAL,
+    RUNGS,
+    SPOT,
+    TAKES_WHEN,
+    VENUE_FILLS,
+)
 
 __all__ = ["expire", "go_on", "send_exit"]
 
@@ -24,6 +34,8 @@ def send_exit(k, reason, now_ns, run: Run):
     when that would have: only what the flip would have opened is dropped.
     """
     active_ns = now_ns + LATENCY_NS
+    if RUNGS:
+        end_rungs(k, reason, now_ns, run)
     held = run.units[k]
     units = -floor_units(held, run.lot[k]) if held > 0.0 else floor_units(-held, run.lot[k])
     if run.working[k] == 1:
@@ -34,6 +46,8 @@ def send_exit(k, reason, now_ns, run: Run):
         ):
             active_ns = min(active_ns, run.active_ns[k])
         end_order(k, STATUS_CANCELLED, reason, now_ns, run)
+    if TAKES_WHEN:
+        end_take(k, reason, now_ns, run)
     if units == 0.0:
         return
     if too_small(units, run.scale[k], run.mark[k], run.min_notional[k]):

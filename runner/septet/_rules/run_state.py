@@ -123,6 +123,9 @@ class Run:
     candidate_notional = Number(
         "A", "CANDIDATE_NOTIONAL", "notional of its symbol and what works (quote)"
     )
+    candidate_distance = Number(
+        "A", "CANDIDATE_DISTANCE", "distance of the close to the first stop (quote); NaN for none"
+    )
     cash_available = Number("A", "CASH_AVAILABLE", "cash that no working order needs (quote)")
     # ------------------------------------------------------------------ what no table keeps
     top_equity = Number("A", "TOP", "largest equity since the start (quote)")
@@ -197,6 +200,30 @@ class Run:
     queued_price = Symbol("B", "QUEUED_PRICE", "the price its decision saw")
     queued_active_ns = Symbol("I", "QUEUED_ACTIVE_NS", "the time from which it may fill")
     queued_bars = Symbol("I", "QUEUED_BARS", "bars it may still wait and work")
+    # ------------------------------------------------------------------ a position in steps
+    first_price = Symbol("B", "FIRST_PRICE", "price of the trade's first fill; NaN when flat")
+    last_price = Symbol("B", "LAST_PRICE", "price of its last fill that entered; NaN when flat")
+    stop_price = Symbol("B", "STOP_PRICE", "its stop, as it was tightened so far; NaN for none")
+    stop_reason = Symbol("I", "STOP_REASON", "number of the reason of that stop")
+    first_risk = Symbol("B", "FIRST_RISK", "R: from the first fill to the first stop, or NaN")
+    level_at_entry = Symbol(
+        "B", "LEVEL_AT_ENTRY", "what a stop read at every T was when the entry was decided"
+    )
+    first_units = Symbol("B", "FIRST_UNITS", "units that its first order has filled")
+    entered_units = Symbol("B", "ENTERED_UNITS", "all units that it has entered")
+    entry_fees = Symbol("B", "ENTRY_FEES", "entry fees of what is held (quote)")
+    trade_bars = Symbol("I", "TRADE_BARS", "bars it has lived through, that of its first included")
+    adds = Symbol("I", "ADDS", "adds that it has filled")
+    adds_working = Symbol("I", "ADDS_WORKING", "adds that the working order makes at once")
+    adds_due = Symbol("I", "ADDS_DUE", "a bit for each add whose condition is true now")
+    takes_done = Symbol("I", "TAKES_DONE", "a bit for each take that is done")
+    taken_share = Symbol("B", "TAKEN_SHARE", "share of the entered units that these sell")
+    break_even = Symbol("I", "BREAK_EVEN", "1 once a take has moved the stop to zero after fees")
+    ladder = Symbol("I", "LADDER", "resting adds: 0 not placed, 1 placed in this bar, 2 they rest")
+    take_units = Symbol("B", "TAKE_UNITS", "what is left of the take that works (units, signed)")
+    take_price = Symbol("B", "TAKE_PRICE", "the price its decision saw")
+    take_id = Symbol("I", "TAKE_ID", "its number")
+    take_active_ns = Symbol("I", "TAKE_ACTIVE_NS", "the time from which it may fill")
     # ------------------------------------------------------------------ what may happen next
     exit_to_retry = Symbol(
         "I", "EXIT_TO_RETRY", "reason plus one of an exit that waits to be sent, or 0"

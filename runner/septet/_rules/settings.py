@@ -25,6 +25,8 @@ class Level(Protocol):
     code: int
     checked: bool
     rule: int
+    reads: bool
+    """It is read at every decision time, and at the entry's; else it follows from the trade."""
 
     def level(
         self, k: int, side: float, average_price: float, high_water: float, entry_ns: int,
@@ -46,6 +48,79 @@ class Exit(Protocol):
         now_ns: int, run: Run,
     ) -> bool:  # fmt: skip
         """Whether the position is left at bar `i`."""
+        ...
+
+
+class FixedDistance(Protocol):
+    """A distance that is read when an entry is decided: two columns of B, and what it is then.
+
+    `read` holds it until the trade begins, `fixed` from then on (quote). Without one that is
+    `required` nothing is entered. One that is `signed` may lie below zero.
+    """
+
+    read: int
+    fixed: int
+    required: bool
+    signed: bool
+
+    def distance(self, k: int, i: int, run: Run) -> float:
+        """Return the distance at bar `i` (quote)."""
+        ...
+
+
+class TakeAt(Protocol):
+    """A take at a level: its number, the share of the entered units it sells, what it does then."""
+
+    number: int
+    size: float
+    moves_stop: bool
+
+    def level(self, k: int, side: float, average_price: float, run: Run) -> float:
+        """Return the price of the level; NaN where it is unknown."""
+        ...
+
+
+class TakeWhen(Protocol):
+    """A take by a condition, as `TakeAt`."""
+
+    number: int
+    size: float
+    moves_stop: bool
+
+    def is_met(self, k: int, i: int, run: Run) -> float:
+        """Return 1 where the condition is true at bar `i`."""
+        ...
+
+
+class Rung(Protocol):
+    """A resting add: its number, its columns of B, the share of the first order that it adds."""
+
+    number: int
+    price: int
+    units: int
+    order: int
+    size: float
+
+    def level(self, k: int, side: float, first_price: float, run: Run) -> float:
+        """Return its price; NaN where it is unknown."""
+        ...
+
+
+class AddWhen(Protocol):
+    """An add by a condition: its number, how often, and two columns of B.
+
+    `sent` counts its orders in the trade, `since` the bars since the last one, -1 without one.
+    """
+
+    number: int
+    size: float
+    times: int
+    min_interval: int
+    sent: int
+    since: int
+
+    def is_met(self, k: int, i: int, run: Run) -> float:
+        """Return 1 where the condition is true at bar `i`."""
         ...
 
 
@@ -146,6 +221,19 @@ TRACKS_BEST: bool = False
 REENTRY: str = "immediate"
 """Entries after a stop: ``immediate``, ``rearm`` once the signal has differed, or ``after``."""
 COOLDOWN_BARS: int = 0
+
+# ---------------------------------------------------------------- a position in steps
+TRACKS_POSITION: bool = False
+"""Prices, units and bars of the trade are kept: rules read them, or levels follow from them."""
+STEPS: bool = False
+"""The stop of a position is kept, and only tightened."""
+DISTANCES: tuple[FixedDistance, ...] = ()
+SIZES_BY_STOP: bool = False
+"""The sizing reads the distance of the close to the first stop."""
+TAKES_AT: tuple[TakeAt, ...] = ()
+TAKES_WHEN: tuple[TakeWhen, ...] = ()
+RUNGS: tuple[Rung, ...] = ()
+ADDS_WHEN: tuple[AddWhen, ...] = ()
 
 # ---------------------------------------------------------------- halts
 HALTS: tuple[Halt, ...] = ()
@@ -249,6 +337,11 @@ R_LIQUIDATION: int = 19
 R_REVERSAL: int = 20
 R_TOO_SMALL: int = 21
 R_LATE_FILL: int = 22
+R_ADD: int = 23
+R_TAKE: int = 24
+R_BREAK_EVEN: int = 25
+R_STOP_UNKNOWN: int = 26
+R_POSITION_CLOSED: int = 27
 
 
 def observe_features(t0: int, t1: int, run: Run) -> None:
@@ -300,6 +393,7 @@ def learn_from_trade(run: Run) -> None:
 
 __all__ = [name for name in dir() if name.isupper() and name != "TYPE_CHECKING"]
 __all__ += [
-    "Level", "learn_from_trade", "observe_features", "order_prices", "probability_up", "regime",
-    "signal_at", "size", "slippage_at_decision", "slippage_at_fill", "keep_signals",
+    "AddWhen", "FixedDistance", "Level", "Rung", "TakeAt", "TakeWhen", "keep_signals",
+    "learn_from_trade", "observe_features", "order_prices", "probability_up", "regime", "signal_at",
+    "size", "slippage_at_decision", "slippage_at_fill",
 ]  # fmt: skip

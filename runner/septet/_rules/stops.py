@@ -9,15 +9,14 @@ from septet._kernel.ledger import floor_units
 from septet._kernel.match import (
     cap_units,
     liquidation_price,
-    round_against,
     stop_price,
     target_price,
     too_small,
 )
-from septet._rules.checked import checked_level, checked_target
 from septet._rules.fills import execute
 from septet._rules.form import kernel, routine
 from septet._rules.ledger import end_order, place_order
+from septet._rules.levels import protective_level, target_level
 from septet._rules.orders import send_exit
 from septet._rules.reentry import block_side
 from septet._rules.run_state import Run
@@ -39,53 +38,11 @@ from septet._rules.settings import (
 __all__ = [
     "exit_is_working", "hold_back", "is_bust", "leave_touched", "liquidate",
     "newest_bar", "price_of_liquidation", "price_of_stop", "protect", "reached_target",
-    "reason_of_exit", "retry_exit", "stop_level", "target_level", "touch", "trigger_exit",
-    "volume_left",
+    "reason_of_exit", "retry_exit", "touch", "trigger_exit", "volume_left",
 ]  # fmt: skip
 
 
 # ---------------------------------------------------------------- levels
-
-
-@kernel
-def stop_level(k, known, now_ns, run: Run):
-    """Return the nearest protective level of k's position, as of bar `known`, and its reason.
-
-    NaN and -1 where there is none. One that reads columns reads them at bar `known`.
-    """
-    level, reason = nan, -1
-    side = 1.0 * run.open_side[k]
-    if side == 0.0:
-        return level, reason
-    average_price = run.average_price[k]
-    high_water = run.high_water[k]
-    entry_ns = run.entry_ns[k]
-    for stop in PROTECTIVE:
-        price = stop.level(k, side, average_price, high_water, entry_ns, now_ns, known, run)
-        if stop.checked:
-            price = checked_level(stop.rule, k, side, price, known, run)
-        if price == price and (level != level or side * (price - level) > 0.0):
-            level, reason = price, stop.code
-    return level, reason
-
-
-@kernel
-def target_level(k, known, now_ns, run: Run):
-    """Return the nearest target of k's position, rounded against it, and its reason."""
-    level, reason = nan, -1
-    side = 1.0 * run.open_side[k]
-    if side == 0.0:
-        return level, reason
-    average_price = run.average_price[k]
-    high_water = run.high_water[k]
-    entry_ns = run.entry_ns[k]
-    for stop in TARGETS:
-        price = stop.level(k, side, average_price, high_water, entry_ns, now_ns, known, run)
-        if stop.checked:
-            price = checked_target(stop.rule, k, side, price, known, run)
-        if price == price and (level != level or side * (price - level) < 0.0):
-            level, reason = price, stop.code
-    return round_against(level, side, run.tick[k]), reason
 
 
 @kernel
@@ -179,7 +136,7 @@ def protect(k, i, now_ns, only_open, run: Run):
     side = 1.0 * run.open_side[k]
     opened = run.average_price[k] if run.began_in_bar[k] == 1 else run.open[k, i]
     known = max(i - 1, 0)  # a level is what was known when the bar opened
-    level, level_reason = stop_level(k, known, now_ns, run)
+    level, level_reason = protective_level(k, known, now_ns, run)
     target, target_reason = target_level(k, known, now_ns, run)
     if PROTECTIVE or TARGETS:
         level, target = hold_back(
@@ -293,7 +250,7 @@ def touch(k, exit_price, now_ns, run: Run):
     side = 1.0 * run.open_side[k]
     if side == 0.0 or run.exit_to_retry[k] > 0 or exit_is_working(k, run):
         return
-    level, reason = stop_level(k, newest_bar(k, run), now_ns, run)
+    level, reason = protective_level(k, newest_bar(k, run), now_ns, run)
     if side * (exit_price - level) <= 0.0:
         block_side(k, run.open_side[k], run)
         leave_touched(k, reason, now_ns, run)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from math import nan
 
 from septet._rules.form import entry
+from septet._rules.levels import protective_level
 from septet._rules.orders import go_on
 from septet._rules.run_state import Run
 from septet._rules.settings import TOUCHES
-from septet._rules.stops import newest_bar, stop_level
+from septet._rules.stops import newest_bar
 from septet._rules.venue_fills import book_venue_fill, take_price, venue_ended, venue_triggered
 
 __all__ = ["book", "protection", "reprice", "respond"]
@@ -38,7 +39,7 @@ def reprice(k, price, exit_price, now_ns, run: Run):
 def protection(k, now_ns, found, run: Run):
     """Return the level of a stop that a venue may hold for k, and its reason."""
     if TOUCHES:
-        found[0], reason = stop_level(k, newest_bar(k, run), now_ns, run)
+        found[0], reason = protective_level(k, newest_bar(k, run), now_ns, run)
         return reason
     found[0] = nan
     return -1

@@ -17,6 +17,7 @@ from septet._rules.ledger import (
     end_queued,
     place_order,
 )
+from septet._rules.levels import protective_level, target_level
 from septet._rules.orders import send_exit
 from septet._rules.queued import release
 from septet._rules.reentry import block_after, block_side
@@ -39,13 +40,7 @@ from septet._rules.settings import (
     TOUCHES,
     learn_from_trade,
 )
-from septet._rules.stops import (
-    liquidate,
-    newest_bar,
-    stop_level,
-    target_level,
-    touch,
-)
+from septet._rules.stops import liquidate, newest_bar, touch
 
 __all__ = [
     "book_reported", "book_venue_fill", "fill_queued", "take_in_fill", "take_price", "venue_ended",
@@ -198,7 +193,7 @@ def venue_triggered(k, code, time_ns, run: Run):
     kind = STOP
     level = run.mark[k]
     if PROTECTIVE:
-        level, _ = stop_level(k, newest_bar(k, run), time_ns, run)
+        level, _ = protective_level(k, newest_bar(k, run), time_ns, run)
     limit, trigger = nan, level
     for target in TARGETS:
         if code == target.code:

@@ -16,10 +16,11 @@ A manifest module names it (`Component`, `hookimpl` of `septet.hookspecs`) and t
 names the manifest in the entry-point group ``septet``.
 
 Here are settings, their units, and the decorators of steps. What one trade needs lies in its own
-module, and a name lies in one of the five:
+module, and a name lies in one of the six:
 
 - `septet.plugin.numeric`: what a step calls, and `helper` for functions of your own;
 - `septet.plugin.data`: sources of bars and series (`candles`, `series`);
+- `septet.plugin.risk`: distances of stops and targets;
 - `septet.plugin.model`: models (`model`);
 - `septet.plugin.live`: feeds, venues, monitors and alert channels (`venue`, `monitor`, `alerts`).
 """
@@ -107,6 +108,7 @@ __all__ = [
 _MODULES: Final = (
     "septet.plugin.numeric",
     "septet.plugin.data",
+    "septet.plugin.risk",
     "septet.plugin.model",
     "septet.plugin.live",
 )

@@ -38,14 +38,14 @@ SEEDS = st.integers(0, 2**32)
 NAMES = ("A", "B", "C", "D")
 
 
-def _rows(draw: random.Random, count: int) -> list[tuple[float, ...] | None]:
+def _rows(draw: random.Random, count: int, holes: float) -> list[tuple[float, ...] | None]:
     price, rows = 100.0, list[tuple[float, ...] | None]()
     for number in range(count):
         opened = price + draw.choice((0.0, 0.0, 0.5, -0.5, 4.0, -4.0))
         closed = max(20.0, opened + draw.choice((-3.0, -1.0, -0.5, 0.0, 0.5, 1.0, 3.0)))
         high = max(opened, closed) + draw.choice((0.0, 0.5, 1.0, 4.0))
         low = max(10.0, min(opened, closed) - draw.choice((0.0, 0.5, 1.0, 4.0)))
-        rows.append((opened, high, low, closed) if number < 3 or draw.random() > 0.05 else None)
+        rows.append((opened, high, low, closed) if number < 3 or draw.random() > holes else None)
         price = closed
     return rows
 
@@ -67,11 +67,11 @@ def _halves(bars: list[Bar], draw: random.Random) -> list[Bar]:
     return found
 
 
-def market_of(seed: int, symbols: int = 3, count: int = 24) -> Market:
-    """Return rough hourly bars and features with holes; `side` is a signal."""
+def market_of(seed: int, symbols: int = 3, count: int = 24, holes: float = 0.05) -> Market:
+    """Return rough hourly bars, a share of them missing, and features; `side` is a signal."""
     chance = random.Random(seed)
     names = NAMES[:symbols]
-    bars = {name: bars_of(_rows(chance, count), HOUR, START) for name in names}
+    bars = {name: bars_of(_rows(chance, count, holes), HOUR, START) for name in names}
 
     def column(values: list[float], holes: float) -> dict[str, list[float]]:
         return {

@@ -1,0 +1,136 @@
+"""Cross-checks of positions in steps: what they need beside them, and what is not served so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from septet._config.case import Case, readings
+from septet._config.cross_features import expression_problem
+from septet._config.tree import Path
+from septet._expressions import Call, ExpressionError, names_in, parse_expression, walk
+from septet_schemas.position import POSITION_WORDS, Distance, distances_of
+
+__all__ = ["CHECKS"]
+
+FIRST_STOP: Final = "a stop_loss, a level, or a trailing stop without `after`"
+
+
+def _has_first_stop(case: Case) -> bool:
+    """Whether a position has a stop from its first fill on."""
+    for block in case.strategy.risk.stops.values():
+        if (block.declaration.role or "stop") != "stop":
+            continue
+        away = [getattr(block.config, name) for name in distances_of(type(block.config))]
+        if not any(isinstance(each, Distance) and each.multiple for each in away) and not (
+            block.use == "trailing" and getattr(block.config, "after", 0.0) != 0.0
+        ):
+            return True
+    return False
+
+
+def _multiples(case: Case) -> Iterator[tuple[Path, Distance]]:
+    """Yield every multiple of R, with its path."""
+    risk = case.strategy.risk
+    for name, block in risk.stops.items():
+        for key in distances_of(type(block.config)):
+            yield from _multiple(("risk", "stops", name, key), getattr(block.config, key))
+    for number, take in enumerate(risk.position.take if risk.position is not None else ()):
+        yield from _multiple(("risk", "position", "take", number, "at"), take.at)
+    for number, add in enumerate(risk.position.add if risk.position is not None else ()):
+        for place, at in enumerate(add.at):
+            yield from _multiple(("risk", "position", "add", number, "at", place), at)
+
+
+def _multiple(path: Path, value: object) -> Iterator[tuple[Path, Distance]]:
+    if isinstance(value, Distance) and value.multiple:
+        yield path, value
+
+
+def check_first_stop(case: Case) -> None:
+    """R, and a size by risk, need a stop from the first fill on."""
+    if _has_first_stop(case) or case.doubtful("risk", "stops"):
+        return
+    for path, value in _multiples(case):
+        case.error(
+            path,
+            "R is the distance of the first fill from the first stop, and this file has none",
+            found=str(value),
+            hint=f"add {FIRST_STOP}, or write a share such as 4%",
+        )
+    if case.strategy.risk.sizing.use == "fixed_risk":
+        case.error(
+            ("risk", "sizing"),
+            "fixed_risk divides the risk by the distance to the first stop, and there is none",
+            hint=f"add {FIRST_STOP}, or use fixed_fraction",
+        )
+
+
+def check_past_of_words(case: Case) -> None:
+    """Words of the position are as they stand now: no function looks back at them."""
+    risk = case.strategy.risk
+    found = list(readings(("signal",), case.strategy.signal.config))
+    found += readings(("risk", "position"), risk.position) if risk.position is not None else []
+    for reading in found:
+        try:
+            tree = parse_expression(reading.text)
+        except ExpressionError:  # reported where names are checked
+            continue
+        for part in walk(tree):
+            if isinstance(part, Call) and (part.function == "prev" or "crosses" in part.function):
+                words = [each for each in names_in(part) if each.name in POSITION_WORDS]
+                for word in words[:1]:
+                    message = f"{word.name} has no past: it is known as it stands now"
+                    hint = "compare it with > or <, and look back at prices and features alone"
+                    expression_problem(case, reading.path, word.offset, message, hint)
+
+
+def check_adds(case: Case) -> None:
+    """Adds have room, and nothing resizes the position beside them."""
+    risk = case.strategy.risk
+    if risk.position is None or not risk.position.add:
+        return
+    path: Path = ("risk", "position", "add")
+    if risk.rebalance is not None or risk.sizing.use == "volatility_target":
+        case.error(
+            path,
+            "a position that is resized at every close is not added to in steps as well",
+            hint="leave out rebalance (volatility_target has one of 20%), or add",
+        )
+    limit = getattr(risk.limits["position"].config, "max", None) if risk.limits else None
+    fraction = getattr(risk.sizing.config, "fraction", None)
+    fixed = risk.sizing.use == "fixed_fraction" and isinstance(fraction, float)
+    if fixed and isinstance(limit, float) and fraction is not None and fraction >= limit:
+        report = case.warn if risk.position.take else case.error  # takes make room
+        report(
+            path,
+            f"the first order takes all that risk.limits.position allows ({limit * 100:g}%): "
+            "adds have no room",
+            hint="a smaller fraction of sizing, or a wider position limit",
+        )
+
+
+def check_not_yet(case: Case) -> None:
+    """Takes and adds meet bars so far: no venue, no quotes, no share of the volume."""
+    position, mode = case.strategy.risk.position, case.strategy.mode
+    simulation = case.strategy.execution.simulation
+    if position is None or not (position.add or position.take):
+        return
+    if mode == "live" or (mode == "paper" and simulation.fills != "next_open"):
+        case.error(
+            ("risk", "position"),
+            "not yet: takes and adds are filled against bars so far, in backtests and in paper "
+            "with fills: next_open",
+            hint="leave risk.position out for this mode (live: {risk: {position: null}})",
+        )
+    if simulation.participation is not None:
+        case.error(
+            ("execution", "simulation", "participation"),
+            "not yet: takes and adds do not share a bar's volume so far",
+            hint="leave participation out, or risk.position",
+        )
+
+
+CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
+    check_first_stop, check_past_of_words, check_adds, check_not_yet,
+)  # fmt: skip

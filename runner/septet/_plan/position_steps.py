@@ -1,0 +1,145 @@
+"""What a position in steps asks of a plan: fixed distances, takes, adds, the words of rules.
+
+Each distance that is an expression has two columns of B, each resting add three and each add by a
+condition two, after those that every plan has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from septet._kernel import layout
+from septet_schemas.base import Config
+from septet_schemas.position import Distance, PositionSteps, distances_of
+
+__all__ = ["STEP_REASONS", "WORDS_OF_POSITION", "PositionColumns"]
+
+STEP_REASONS: Final = ("add", "take", "break_even", "stop_unknown", "position_closed")
+"""Reasons of orders and rejections that plans of positions in steps have."""
+WORDS_OF_POSITION: Final = {
+    "position": "(1.0 * I[k, OPEN_SIDE])",
+    "entry_price": "B[k, AVERAGE]",
+    "first_price": "B[k, FIRST_PRICE]",
+    "last_price": "B[k, LAST_PRICE]",
+    "bars_held": "(1.0 * I[k, TRADE_BARS] if I[k, OPEN_SIDE] != 0 else nan)",
+    "open_return": "(1.0 * I[k, OPEN_SIDE] * (X[k, CLOSE, {cursor}] / B[k, AVERAGE] - 1.0))",
+    "best_return": "(1.0 * I[k, OPEN_SIDE] * (B[k, HIGH_WATER] / B[k, AVERAGE] - 1.0))",
+    "adds": "(1.0 * I[k, ADDS] if I[k, OPEN_SIDE] != 0 else nan)",
+}
+"""What the words of `septet_schemas.position.POSITION_WORDS` are called in the text."""
+
+Expression = Callable[[str, str], str]
+"""Binds an expression for a key of the file; its text reads columns at cursor `i`."""
+
+
+@dataclass
+class PositionColumns:
+    """Collects the columns of B that a plan adds, and what its rules do with them."""
+
+    expression: Expression
+    number: Callable[[str, float], str]
+    count: int = 0
+    distances: list[dict[str, str]] = field(default_factory=list)
+    uses_distances: bool = False
+
+    @property
+    def slots(self) -> int:
+        """How many columns B has."""
+        return layout.B_SLOTS + self.count
+
+    def _column(self) -> int:
+        self.count += 1
+        return layout.B_SLOTS + self.count - 1
+
+    def amount(
+        self, value: Distance, key: str, *, required: bool = False, signed: bool = False
+    ) -> str:
+        """Return the text of a distance (quote)."""
+        self.uses_distances = True
+        if not value.formula:
+            return f"({self.number(key, value.multiple)} * B[k, FIRST_RISK])"
+        read, fixed = self._column(), self._column()
+        self.distances.append(
+            {
+                "read": str(read), "fixed": str(fixed), "required": str(required),
+                "signed": str(signed), "distance": self.expression(value.formula, key),
+            }
+        )  # fmt: skip
+        return f"B[k, {fixed}]"
+
+    def words_of(self, config: Config, key: str) -> dict[str, str]:
+        """Return what the distances of a rule are called: see `DistanceMark`."""
+        words = {}
+        for name, mark in distances_of(type(config)).items():
+            value = getattr(config, name)
+            words[f"{name}_amount"] = "0.0"
+            if isinstance(value, Distance):
+                words[name] = "0.0"
+                words[f"{name}_amount"] = self.amount(
+                    value, f"{key}.{name}", required=mark.required
+                )
+        return words
+
+    def level(self, value: float | Distance, key: str, base: str, *, signed: bool = False) -> str:
+        """Return the text of the price that lies a distance from the price `base`, by `side`."""
+        if isinstance(value, Distance):
+            return f"({base} + side * {self.amount(value, key, signed=signed)})"
+        return f"({base} * (1.0 + side * {self.number(key, value)}))"
+
+    def steps(self, position: PositionSteps) -> dict[str, list[dict[str, str]]]:
+        """Return the lists of takes and adds that the rules go over."""
+        made: dict[str, list[dict[str, str]]] = {
+            "takes_at": [], "takes_when": [], "rungs": [], "adds_when": [],
+        }  # fmt: skip
+        for number, take in enumerate(position.take):
+            key = f"risk.position.take.{number}"
+            each = {
+                "number": str(number), "size": self.number(f"{key}.size", take.size),
+                "moves_stop": str(take.then is not None),
+            }  # fmt: skip
+            if take.at is not None:
+                level = self.level(take.at, f"{key}.at", "average_price")
+                made["takes_at"].append({**each, "level": level})
+            elif take.when is not None:
+                text = self.expression(take.when, f"{key}.when")
+                made["takes_when"].append({**each, "is_met": text})
+        for number, add in enumerate(position.add):
+            key = f"risk.position.add.{number}"
+            size = self.number(f"{key}.size", add.size)
+            for place, at in enumerate(add.at):
+                level = self.level(at, f"{key}.at.{place}", "first_price", signed=True)
+                rung = {
+                    "number": str(len(made["rungs"])), "size": size, "level": level,
+                    "price": str(self._column()), "units": str(self._column()),
+                    "order": str(self._column()),
+                }  # fmt: skip
+                made["rungs"].append(rung)
+            if add.when is not None:
+                made["adds_when"].append(
+                    {
+                        "number": str(len(made["adds_when"])), "size": size,
+                        "times": self.number(f"{key}.times", add.times),
+                        "min_interval": self.number(f"{key}.min_interval", add.min_interval or 0),
+                        "sent": str(self._column()), "since": str(self._column()),
+                        "is_met": self.expression(add.when, f"{key}.when"),
+                    }
+                )  # fmt: skip
+        return made
+
+    def context(
+        self, position: PositionSteps | None, stops: Sequence[Mapping[str, Any]], *, by_stop: bool
+    ) -> dict[str, Any]:
+        """Return what the plan's choices are made of.
+
+        `by_stop` is true where the sizing reads the distance to the first stop; `levels` counts
+        what takes and adds may write to the log in one step.
+        """
+        lists = self.steps(position or PositionSteps())
+        levels = sum(map(len, lists.values()))
+        steps = by_stop or self.uses_distances or levels > 0 or any(each["reads"] for each in stops)
+        return {
+            "steps": steps, "distances": self.distances, "sizes_by_stop": by_stop,
+            "levels": levels, **lists,
+        }  # fmt: skip

@@ -1,0 +1,187 @@
+"""Where a position's stops and targets lie; with steps the stop is kept, and only tightened.
+
+Distances are read when the entry is decided, and fixed. R is the distance of the first fill from
+the first stop. A stop that is read at every decision time (`reads`) can only tighten, as can one
+that an add, a lower average or `break_even` would move.
+"""
+
+from __future__ import annotations
+
+from math import nan
+
+from septet._kernel.match import round_against
+from septet._rules.checked import checked_level, checked_target
+from septet._rules.form import kernel, routine
+from septet._rules.run_state import Run
+from septet._rules.settings import (
+    ADDS_WHEN,
+    DISTANCES,
+    PROTECTIVE,
+    R_BREAK_EVEN,
+    RUNGS,
+    STEPS,
+    TAKER_FEE,
+    TAKES_AT,
+    TAKES_WHEN,
+    TARGETS,
+)
+
+__all__ = [
+    "begin_steps", "break_even_price", "distance_to_first_stop", "protective_level",
+    "read_distances", "swap_distances", "target_level", "tighten", "tightest_stop",
+]  # fmt: skip
+
+
+@kernel
+def tightest_stop(
+    k, side, average_price, high_water, entry_ns, now_ns, known, read, run: Run
+):  # fmt: skip
+    """Nearest protective level of a position, as bar `known` left it, and its reason.
+
+    NaN and -1 where there is none. With `read` 0 those that are read at every time are left out.
+    """
+    level, reason = nan, -1
+    for stop in PROTECTIVE:
+        if not (STEPS and stop.reads) or read == 1:
+            price = stop.level(k, side, average_price, high_water, entry_ns, now_ns, known, run)
+            if stop.checked:
+                price = checked_level(stop.rule, k, side, price, known, run)
+            if price == price and (level != level or side * (price - level) > 0.0):
+                level, reason = price, stop.code
+    return level, reason
+
+
+@kernel
+def protective_level(k, known, now_ns, run: Run):
+    """Nearest protective level of the position of k, as bar `known` left it, and its reason.
+
+    NaN and -1 where there is none. One that reads columns reads them at bar `known`.
+    """
+    side = 1.0 * run.open_side[k]
+    if side == 0.0:
+        return nan, -1
+    if STEPS:
+        return run.stop_price[k], run.stop_reason[k]
+    return tightest_stop(
+        k, side, run.average_price[k], run.high_water[k], run.entry_ns[k], now_ns, known, 1, run
+    )
+
+
+@kernel
+def target_level(k, known, now_ns, run: Run):
+    """Nearest target of the position of k, rounded against it, and its reason."""
+    level, reason = nan, -1
+    side = 1.0 * run.open_side[k]
+    if side == 0.0:
+        return level, reason
+    average_price = run.average_price[k]
+    high_water = run.high_water[k]
+    entry_ns = run.entry_ns[k]
+    for stop in TARGETS:
+        price = stop.level(k, side, average_price, high_water, entry_ns, now_ns, known, run)
+        if stop.checked:
+            price = checked_target(stop.rule, k, side, price, known, run)
+        if price == price and (level != level or side * (price - level) < 0.0):
+            level, reason = price, stop.code
+    return round_against(level, side, run.tick[k]), reason
+
+
+# ---------------------------------------------------------------- a position in steps
+
+
+@routine
+def read_distances(k, i, side, now_ns, run: Run):
+    """Read the distances of an entry at bar i; return 1, or 0 where a required one is unknown."""
+    complete = 1
+    for each in DISTANCES:
+        distance = each.distance(k, i, run)
+        if not each.signed and not distance > 0.0:
+            distance = nan
+        run.B[k, each.read] = distance
+        if each.required and distance != distance:
+            complete = 0
+    known, price = i, run.close[k, i]
+    run.level_at_entry[k] = nan
+    for stop in PROTECTIVE:
+        if stop.reads:
+            level = stop.level(k, side, price, price, now_ns, now_ns, known, run)
+            best = run.level_at_entry[k]
+            if level == level and (best != best or side * (level - best) > 0.0):
+                run.level_at_entry[k] = level
+    return complete
+
+
+@routine
+def swap_distances(k, run: Run):
+    """Exchange the distances of the position with those of the entry that was read last."""
+    for each in DISTANCES:
+        fixed = run.B[k, each.fixed]
+        run.B[k, each.fixed] = run.B[k, each.read]
+        run.B[k, each.read] = fixed
+
+
+@routine
+def distance_to_first_stop(k, i, side, now_ns, run: Run):
+    """Distance of the close of bar i to the first stop of an entry there (quote); NaN for none."""
+    price = run.close[k, i]
+    risk = run.first_risk[k]
+    swap_distances(k, run)
+    run.first_risk[k] = nan
+    level, _ = tightest_stop(k, side, price, price, now_ns, now_ns, i, 1, run)
+    run.first_risk[k] = risk
+    swap_distances(k, run)
+    return side * (price - level)
+
+
+@routine
+def begin_steps(k, now_ns, run: Run):
+    """A trade has begun: its distances are fixed, and its first stop gives R."""
+    for each in DISTANCES:
+        run.B[k, each.fixed] = run.B[k, each.read]
+    run.first_risk[k] = nan
+    run.break_even[k] = 0
+    if TAKES_AT or TAKES_WHEN:
+        run.takes_done[k] = 0
+        run.taken_share[k] = 0.0
+    if RUNGS:
+        run.ladder[k] = 0
+    for add in ADDS_WHEN:
+        run.B[k, add.sent] = 0.0
+        run.B[k, add.since] = -1.0
+    side, price = 1.0 * run.open_side[k], run.average_price[k]
+    level, reason = tightest_stop(k, side, price, price, now_ns, now_ns, 0, 0, run)
+    for stop in PROTECTIVE:
+        if stop.reads:
+            entry = run.level_at_entry[k]
+            if entry == entry and (level != level or side * (entry - level) > 0.0):
+                level, reason = entry, stop.code
+    run.stop_price[k], run.stop_reason[k] = level, reason
+    if side * (price - level) > 0.0:
+        run.first_risk[k] = side * (price - level)
+
+
+@kernel
+def break_even_price(k, run: Run):
+    """Price at which what is held of k closes at zero after entry and taker fees."""
+    side = 1.0 * run.open_side[k]
+    amount = abs(run.units[k]) / run.scale[k]
+    paid = run.average_price[k] * amount + side * run.entry_fees[k]
+    return round_against(paid / (amount * (1.0 - side * TAKER_FEE)), side, run.tick[k])
+
+
+@routine
+def tighten(k, known, now_ns, read, run: Run):
+    """Move the stop of k to the tightest of what holds now: never away from the price."""
+    side = 1.0 * run.open_side[k]
+    if side == 0.0:
+        return
+    level, reason = tightest_stop(
+        k, side, run.average_price[k], run.high_water[k], run.entry_ns[k], now_ns, known, read, run
+    )
+    if run.break_even[k] == 1:
+        price = break_even_price(k, run)
+        if level != level or side * (price - level) > 0.0:
+            level, reason = price, R_BREAK_EVEN
+    before = run.stop_price[k]
+    if level == level and (before != before or side * (level - before) > 0.0):
+        run.stop_price[k], run.stop_reason[k] = level, reason

@@ -1,0 +1,89 @@
+"""Orders of a position in steps that stand beside its working order: a take, and resting adds.
+
+A take by a condition has one place; each resting add (`RUNGS`) has its own, in columns of B: its
+price, what is left of it (signed), and its number. Nothing of them outlives the trade.
+"""
+
+from __future__ import annotations
+
+from septet._kernel.layout import ORDER, STATUS, STATUS_CANCELLED
+from septet._rules.form import kernel, routine
+from septet._rules.ledger import log_row
+from septet._rules.run_state import Run
+from septet._rules.settings import R_POSITION_CLOSED, RUNGS, TAKES_WHEN
+
+__all__ = [
+    "end_beside", "end_rungs", "end_steps", "end_take", "leaving_units", "log_beside", "rung_worth",
+]  # fmt: skip
+
+
+@kernel
+def log_beside(k, kind, units, limit, trigger, price, reason, time_ns, run: Run):
+    """Make an order that is not the working one, log it, and return its number."""
+    order_id = run.orders
+    run.orders = order_id + 1
+    run.orders_this_minute = run.orders_this_minute + 1
+    row = log_row(ORDER, time_ns, k, order_id, kind, reason, run)
+    run.LF[row, 0] = units
+    run.LF[row, 1] = limit
+    run.LF[row, 2] = trigger
+    run.LF[row, 3] = price
+    run.LF[row, 6] = run.equity
+    return order_id
+
+
+@kernel
+def end_beside(k, order_id, left, status, reason, time_ns, run: Run):
+    """Log the end of an order that is not the working one; `left` of it was not filled."""
+    row = log_row(STATUS, time_ns, k, order_id, status, reason, run)
+    run.LF[row, 0] = left
+
+
+@routine
+def end_take(k, reason, time_ns, run: Run):
+    """Cancel the take of k that works, if there is one."""
+    if run.take_units[k] != 0.0:
+        left = run.take_units[k]
+        end_beside(k, run.take_id[k], left, STATUS_CANCELLED, reason, time_ns, run)
+        run.take_units[k] = 0.0
+
+
+@routine
+def end_rungs(k, reason, time_ns, run: Run):
+    """Cancel the resting adds of k; they are not placed again in this trade."""
+    for rung in RUNGS:
+        left = run.B[k, rung.units]
+        if left != 0.0:
+            order_id = int(run.B[k, rung.order])
+            end_beside(k, order_id, left, STATUS_CANCELLED, reason, time_ns, run)
+            run.B[k, rung.units] = 0.0
+
+
+@routine
+def end_steps(k, time_ns, run: Run):
+    """The trade of k is closed: what was to add to it or to take of it ends."""
+    if RUNGS:
+        end_rungs(k, R_POSITION_CLOSED, time_ns, run)
+    if TAKES_WHEN:
+        end_take(k, R_POSITION_CLOSED, time_ns, run)
+
+
+@kernel
+def leaving_units(k, run: Run):
+    """Units of k that orders at market are about to close, at most what is held."""
+    units = 0.0
+    if run.working[k] == 1 and run.reduces[k] == 1:
+        units = abs(run.order_units[k])
+    if TAKES_WHEN:
+        units += abs(run.take_units[k])
+    return min(units, abs(run.units[k]))
+
+
+@kernel
+def rung_worth(k, run: Run):
+    """Notional of the resting adds of k at their prices, signed (quote)."""
+    worth = 0.0
+    for rung in RUNGS:
+        if run.B[k, rung.units] != 0.0:
+            worth += run.B[k, rung.units] / run.scale[k] * run.B[k, rung.price]
+    return worth

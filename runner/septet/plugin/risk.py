@@ -1,0 +1,11 @@
+"""The door for rules of risk: distances of stops and targets.
+
+A field of one of these types reads a share of a price (`4%`), a distance in the quote currency that
+is read when the entry is decided (`3 * atr_14`), or a multiple of R (`2R`), the distance of the
+position's first fill from its first stop. A step asks for both: the field's name is the share, and
+the name with ``_amount`` behind it the distance; one of the two is 0, or NaN while it is unknown.
+"""
+
+from septet_schemas.position import Away, AwayOrZero, Distance, StopAway
+
+__all__ = ["Away", "AwayOrZero", "Distance", "StopAway"]

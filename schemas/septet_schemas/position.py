@@ -1,0 +1,238 @@
+"""Positions in steps: distances of stops and levels, what is added and taken, and their words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
+
+from septet_schemas.base import Config, Expression
+from septet_schemas.units import Bars, Fraction, format_fraction, parse_fraction
+
+__all__ = [
+    "Add",
+    "Away",
+    "AwayOrZero",
+    "Distance",
+    "DistanceMark",
+    "Level",
+    "DISTANCE_PARSERS",
+    "POSITION_WORDS",
+    "PositionSteps",
+    "SignedLevel",
+    "StopAway",
+    "Take",
+    "Then",
+    "distances_of",
+    "parse_distance",
+    "parse_distance_or_zero",
+    "parse_signed_distance",
+]
+
+POSITION_WORDS: Final = (
+    "position", "entry_price", "first_price", "last_price", "bars_held", "open_return",
+    "best_return", "adds",
+)  # fmt: skip
+"""Names of the position that rules of the signal and of `risk.position` may read."""
+
+_NUMBER: Final = r"[-+]?(?:\d+\.?\d*|\.\d+)"
+_MULTIPLE: Final = re.compile(rf"^\s*({_NUMBER})\s*R\s*$")
+_SHARE: Final = re.compile(rf"^\s*{_NUMBER}(?:[eE][-+]?\d+)?\s*(%|bps|bp)?\s*$")
+_EXPECTED: Final = "a share such as 4%, a distance such as '3 * atr_14', or a multiple such as 2R"
+
+
+@dataclass(frozen=True, slots=True)
+class Distance:
+    """A distance that is no share of a price: a multiple of R, or an expression (quote).
+
+    R is the distance of the position's first fill from its first stop. An expression is read when
+    the entry is decided, and fixed.
+    """
+
+    multiple: float = 0.0
+    formula: str = ""
+
+    def __str__(self) -> str:
+        return self.formula or f"{self.multiple:g}R"
+
+
+@dataclass(frozen=True, slots=True)
+class DistanceMark:
+    """Marks a field that holds a share of a price, or a `Distance` from it.
+
+    A step asks for it by two names: the field's own is the share, and with ``_amount`` behind it is
+    the distance (quote). One of the two is 0, NaN where a distance is unknown.
+    """
+
+    required: bool = False
+    """Without it, where it is an expression, nothing is entered."""
+
+
+@cache
+def distances_of(config: type[Config]) -> Mapping[str, DistanceMark]:
+    """Return the fields of a config that hold distances, with their marks."""
+    return {
+        name: each
+        for name, info in config.model_fields.items()
+        for each in info.metadata
+        if isinstance(each, DistanceMark)
+    }
+
+
+def parse_distance(value: object, *, signed: bool = False, zero: bool = False) -> float | Distance:
+    """Read `4%`, `3 * atr_14` or `2R`.
+
+    `signed` lets a share or a multiple lie below zero, `zero` be none.
+    """
+    if isinstance(value, Distance):
+        return value
+    if isinstance(value, str) and not _SHARE.match(value):
+        multiple = _MULTIPLE.match(value)
+        found: float | Distance = (
+            Distance(multiple=float(multiple[1])) if multiple else Distance(formula=value.strip())
+        )
+        if not value.strip():
+            raise _wrong(value)
+        size = found.multiple if multiple and isinstance(found, Distance) else 1.0
+    else:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise _wrong(value)
+        found = size = parse_fraction(value)
+    if (size == 0.0 and not zero) or (size < 0.0 and not signed):
+        raise PydanticCustomError(
+            "distance",
+            "a distance lies above zero, found {found}",
+            {"expected": _EXPECTED, "found": repr(value)},
+        )
+    return found
+
+
+def _wrong(value: object) -> PydanticCustomError:
+    context = {"expected": _EXPECTED, "found": repr(value)}
+    return PydanticCustomError("distance", "expected {expected}, found {found}", context)
+
+
+def _shown(value: float | Distance) -> float | str:
+    return str(value) if isinstance(value, Distance) else format_fraction(value)
+
+
+def parse_signed_distance(value: object) -> float | Distance:
+    """Read a distance that may lie below zero."""
+    return parse_distance(value, signed=True)
+
+
+def parse_distance_or_zero(value: object) -> float | Distance:
+    """Read a distance that may be none."""
+    return parse_distance(value, zero=True)
+
+
+DISTANCE_PARSERS: Final = (parse_distance, parse_signed_distance, parse_distance_or_zero)
+"""What reads a distance; one that is a number is a share."""
+_SCHEMA: Final = WithJsonSchema({"type": ["string", "number"], "description": _EXPECTED})
+_WRITE: Final = PlainSerializer(_shown, return_type=float | str, when_used="json")
+
+Away = Annotated[float | Distance, DistanceMark(), BeforeValidator(parse_distance), _SCHEMA, _WRITE]
+"""A distance of a target: `4%`, `3 * atr_14`, `2R`."""
+StopAway = Annotated[
+    float | Distance, DistanceMark(required=True), BeforeValidator(parse_distance), _SCHEMA, _WRITE
+]
+"""A distance of a stop; where it is unknown nothing is entered."""
+AwayOrZero = Annotated[
+    float | Distance, DistanceMark(), BeforeValidator(parse_distance_or_zero), _SCHEMA, _WRITE
+]  # fmt: skip
+"""A distance that may be none."""
+Level = Annotated[float | Distance, BeforeValidator(parse_distance), _SCHEMA, _WRITE]
+"""A return of the position at which something is taken: `2%`, `2R`, `1.5 * atr_14`."""
+SignedLevel = Annotated[float | Distance, BeforeValidator(parse_signed_distance), _SCHEMA, _WRITE]
+"""A return of the position at which something is added, below zero against it: `-3%`, `1R`."""
+
+
+def _one_of(owner: str, given: Mapping[str, object]) -> None:
+    """Refuse an entry that says both when and at which level, or neither."""
+    said = [name for name in ("when", "at") if given[name] not in (None, ())]
+    if len(said) != 1:
+        raise PydanticCustomError(
+            "one_of",
+            "{owner} says either when (a condition) or at (a level)",
+            {"owner": owner, "expected": "one of when, at"},
+        )
+
+
+def _list(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+class Add(Config):
+    """More of the position: a market order `when` a condition is true, or resting orders `at`.
+
+    `size` is a share of the filled first order. `times` is how often a condition may add in one
+    trade, `min_interval` how many bars after the entry or its own last order at the earliest.
+    """
+
+    when: Expression | None = None
+    at: Annotated[tuple[SignedLevel, ...], BeforeValidator(_list), Field(max_length=20)] = ()
+    size: Annotated[Fraction, Field(gt=0.0)] = Field(default=1.0)
+    times: Annotated[int, Field(ge=1, le=1_000)] = 1
+    min_interval: Bars | None = None
+
+    @model_validator(mode="after")
+    def _when_or_at(self) -> Self:
+        _one_of("an add", {"when": self.when, "at": self.at})
+        return self
+
+
+class Then(Config):
+    """What a take does beside selling: `stop: break_even` moves the stop to zero after fees."""
+
+    stop: Literal["break_even"] = "break_even"
+
+
+class Take(Config):
+    """A part of the position is sold: `at` a level, or `when` a condition is true; once a trade.
+
+    `size` is a share of all units that the trade has entered so far.
+    """
+
+    at: Level | None = None
+    when: Expression | None = None
+    size: Annotated[Fraction, Field(gt=0.0, le=1.0)] = Field(default=1.0)
+    then: Then | None = None
+
+    @model_validator(mode="after")
+    def _when_or_at(self) -> Self:
+        _one_of("a take", {"when": self.when, "at": self.at})
+        return self
+
+
+class PositionSteps(Config):
+    """How a position grows and shrinks between its entry and its exit."""
+
+    add: Annotated[tuple[Add, ...], BeforeValidator(_list), Field(max_length=8)] = ()
+    take: Annotated[tuple[Take, ...], BeforeValidator(_list), Field(max_length=16)] = ()
+
+    @property
+    def expressions(self) -> tuple[str, ...]:
+        """Every expression of these steps."""
+        levels = [*(each.at for each in self.take), *(at for add in self.add for at in add.at)]
+        formulas = [each.formula for each in levels if isinstance(each, Distance) and each.formula]
+        conditions = [*(each.when for each in self.add), *(each.when for each in self.take)]
+        return (*formulas, *(each for each in conditions if each is not None))
+
+    @model_validator(mode="after")
+    def _takes_within_whole(self) -> Self:
+        whole = sum(each.size for each in self.take)
+        if whole > 1.0 + 1e-12:
+            raise PydanticCustomError(
+                "takes",
+                "takes sell {sum} of the position together",
+                {
+                    "sum": " + ".join(f"{each.size * 100:.6g}%" for each in self.take),
+                    "expected": "100% or less",
+                },
+            )  # fmt: skip
+        return self

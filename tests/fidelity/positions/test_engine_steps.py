@@ -1,0 +1,92 @@
+"""The engine against the reference: one position in steps, on drawn markets.
+
+Both engines of septet are held to it, so the two of them are compared as well. A change of side is
+one order in the engine and two in the reference, and a symbol without a bar keeps its share of the
+limits until its next bar: drawn perpetual strategies leave a position before they turn it, and
+markets of several symbols have no holes. Latency is left to `tests/core`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from tests.core.paths import by_events, plainly
+from tests.core.same import assert_same
+from tests.fidelity.positions import draws
+from tests.fidelity.positions.in_engine import assert_same_run, session_for
+from tests.fidelity.positions.market import Market
+from tests.fidelity.positions.settings import (
+    Add,
+    Costs,
+    Instrument,
+    Limits,
+    Position,
+    Signal,
+    Sizing,
+    Stops,
+    Strategy,
+    Take,
+    Trailing,
+)
+from tests.fidelity.positions.simulator import simulate
+from tests.scale import examples
+
+
+def market_of(seed: int) -> Market:
+    """Return one symbol with holes, or three without."""
+    one = seed % 3 == 0
+    market = draws.market_of(seed, 1 if one else 3, 40, 0.05 if one else 0.0)
+    return replace(market, late=frozenset())
+
+
+def served(s: Strategy) -> Strategy:
+    """Return what of a drawn strategy the engine says in the same words."""
+    assume(isinstance(s.signal, Signal))
+    assert isinstance(s.signal, Signal)
+    return replace(
+        s, intrabar=False, hours=None, costs=replace(s.costs, latency_ns=0),
+        position=replace(s.position, buy_every=None),
+        limits=replace(s.limits, max_positions=None),
+        signal=replace(s.signal, opposite=s.account == "spot"),
+    )  # fmt: skip
+
+
+@given(st.data(), draws.SEEDS)
+@settings(max_examples=examples(40))
+def test_steps_fill_as_in_the_reference_on_both_paths(data: st.DataObject, seed: int) -> None:
+    s, market = served(data.draw(draws.steps())), market_of(seed)
+    left = assert_same_run(s, market, simulate(s, market))
+    assert_same(left, by_events(plainly(session_for(s, market)), 20))
+
+
+LONG = Signal("side > 0", None, "side == 0", min_interval=2)
+SHAPES = {
+    "pyramid": Strategy(
+        signal=LONG, sizing=Sizing("fixed_risk", 0.01), costs=Costs(0.0002, 0.001, 0.0005),
+        stops=Stops(stop_loss="3 * atr", trailing=Trailing("1.5 * atr", "1R"), take_profit="6R"),
+        position=Position(
+            add=(Add(0.5, when="close > last_price + 1", times=2, min_interval=2),),
+            take=(Take(0.5, at="2R", then_stop="break_even"), Take(0.25, when="bars_held > 4")),
+        ),
+        limits=Limits(0.6, 0.9),
+    ),
+    "averages down": Strategy(
+        account="perpetual", signal=replace(LONG, short_if="side < 0", opposite=False),
+        sizing=Sizing("fixed_fraction", 0.1), stops=Stops(stop_loss="8%", level="floor"),
+        position=Position(add=(Add(1.0, at=("-2%", "-4%", "1R")),), take=(Take(1.0, at="1.5%"),)),
+        instrument=Instrument(lot=1.0, tick=0.5, min_notional=150.0), reentry=2,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("seed", [1, 3, 5, 6])
+def test_shapes_of_traders_fill_as_in_the_reference(shape: str, seed: int) -> None:
+    s, market = SHAPES[shape], market_of(seed)
+    out = simulate(s, market)
+    assert len(out.fills) > 4, "a market on which nothing happens shows nothing"
+    assert_same_run(s, market, out)
