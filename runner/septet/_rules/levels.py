@@ -124,11 +124,11 @@ def swap_distances(k, run: Run):
 def distance_to_first_stop(k, i, side, now_ns, run: Run):
     """Distance of the close of bar i to the first stop of an entry there (quote); NaN for none."""
     price = run.close[k, i]
-    risk = run.first_risk[k]
+    risk, best = run.first_risk[k], run.high_water[k]
     swap_distances(k, run)
-    run.first_risk[k] = nan
+    run.first_risk[k], run.high_water[k] = nan, price
     level, _ = tightest_stop(k, side, price, price, now_ns, now_ns, i, 1, run)
-    run.first_risk[k] = risk
+    run.first_risk[k], run.high_water[k] = risk, best
     swap_distances(k, run)
     return side * (price - level)
 
