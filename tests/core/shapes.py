@@ -1,4 +1,4 @@
-"""Some thirty shapes of strategies: a plan for each, its values drawn freely."""
+"""Some thirty-five shapes of strategies: a plan for each, its values drawn freely."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ __all__ = ["COMPILED", "FILES", "body_of", "SHIPPED", "drawn", "names", "plaines
 
 FOLDER: Final = Path(__file__).parent / "strategies"
 FILES: Final = ("one_spot", "one_perpetual", "several_spot", "several_perpetual")
-COMPILED: Final = ("crosses", "resting", "breakouts", "steady", "unsure", "leaders")
+COMPILED: Final = (
+    "crosses", "resting", "breakouts", "steady", "unsure", "leaders", "pyramids",
+)  # fmt: skip
 """Shapes that, with the strategies of `SHIPPED`, use every plugin that decides a trade. Their
 plans are compiled, which takes ten to forty seconds each; the others run as plain Python."""
 SHIPPED: Final = ("perpetual-trend", "us-stocks", "logistic")

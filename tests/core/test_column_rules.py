@@ -42,7 +42,10 @@ def test_the_rules_ask_for_every_word_of_their_kind():
     for rules in RULES.values():
         for kind, rule in rules:
             asked.setdefault(kind, set()).update(rule.parameters)
-    elsewhere = {"limit": {"correlations"}}  # needs a window of its own
+    elsewhere = {
+        "limit": {"correlations"},  # needs a window of its own
+        "sizing": {"stop_distance"},  # makes steps of every position: the shape `pyramids`
+    }
     for kind, words in asked.items():
         assert set(VOCABULARY[kind]) - elsewhere.get(kind, set()) <= words, kind
 
