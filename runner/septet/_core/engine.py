@@ -92,7 +92,7 @@ class Engine:
         self._numbers = _view(self._vector)
         facts = self.plan.facts
         self._features, self._decision_row = facts.features, facts.decision_row
-        self._up_row = facts.model_row
+        self._up_row, self._increases = facts.model_row, facts.increases
         self._packed = Struct(f"{len(facts.features)}d").pack
         self._drain = drain
         self._keeps_log, self.dropped = keeps_log, dropped
@@ -247,7 +247,7 @@ class Engine:
 
     def _make_room(self) -> None:
         """Ensure that the log has room for one call outside of a step."""
-        if int(self._C[layout.LOG]) + 4 * len(self._I) + 8 > len(self._arrays["LI"]):
+        if int(self._C[layout.LOG]) + self.plan.facts.log_room > len(self._arrays["LI"]):
             self._grow_log()
 
     def _grow_log(self) -> None:
@@ -382,8 +382,8 @@ class Engine:
             if kind == layout.ORDER:
                 units, limit, trigger, price, confidence, up, *sizing = values
                 made = Place(
-                    time_ns, k, order, code, units, limit, trigger, reason, price, reason != 0,
-                    confidence, up, tuple(sizing),
+                    time_ns, k, order, code, units, limit, trigger, reason, price,
+                    reason not in self._increases, confidence, up, tuple(sizing),
                 )  # fmt: skip
                 found.append(made)
                 if known is not None:

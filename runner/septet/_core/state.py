@@ -212,8 +212,10 @@ class PlanFacts:
     `features` are the rows of F in the order of the decision table; `decision_row` the first of
     the decision rows, None without tables. `venue_reasons` is the number of the first of the
     reasons late_fill, operator, adopted, unknown and monitor. `timed` says whether a halt looks at
-    the time. `checked` are the rules whose invalid answers are
-    counted, by key path and kind, each from a slot of C in `checked_at` on.
+    the time. `increases` are the numbers of the reasons of orders that may enlarge a position,
+    `log_room` is how many rows of the log one decision time may write. `checked` are the rules
+    whose invalid answers are counted, by key path and kind, each from a slot of C in `checked_at`
+    on.
     """
 
     features: tuple[int, ...]
@@ -221,6 +223,8 @@ class PlanFacts:
     decision_row: int | None
     venue_reasons: int
     timed: bool
+    increases: tuple[int, ...] = (layout.ENTRY,)
+    log_room: int = 0
     checked: tuple[tuple[str, str], ...] = ()
     checked_at: tuple[int, ...] = ()
 

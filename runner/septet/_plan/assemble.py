@@ -166,5 +166,7 @@ def _facts(trading: Trading) -> PlanFacts:
         venue_reasons=trading.venue_reasons,
         checked=tuple(trading.checked.rules),
         checked_at=_checked_slots(trading)[:-1],
+        increases=trading.increases,
+        log_room=trading.room,
         timed=any("now_ns" in each.declaration.parameters for each in terms.halts.values()),
     )

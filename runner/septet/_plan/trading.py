@@ -288,12 +288,13 @@ class Trading:
         made = self.position.context(self.terms.position, context["protective"], by_stop=by_stop)
         tracks = made["steps"] or self.reads_position
         self.step_reasons = len(self.reasons)
+        self.increases = (layout.ENTRY, self.step_reasons)[: 2 if made["steps"] else 1]
         for name in STEP_REASONS if made["steps"] else ():
             self._reason(name)
+        self.room = self.symbols * (12 + 4 * made["levels"]) + 4 * len(self.terms.halts) + 8
         return made | {
             "tracks_position": tracks, "tracks_best": context["tracks_best"] or tracks,
-            "protects": context["protects"] or made["steps"],
-            "room": self.symbols * (12 + 4 * made["levels"]) + 4 * len(self.terms.halts) + 8,
+            "protects": context["protects"] or made["steps"], "room": self.room,
         }  # fmt: skip
 
     def _exits(self) -> dict[str, Any]:

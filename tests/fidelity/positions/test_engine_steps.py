@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
+from septet._core.events import Command, OrderEnded, Place
+from septet._shell.eventful import decision_times, make_engine
 from septet.errors import ConfigError
 from tests.core.paths import by_events, plainly
 from tests.core.table_comparison import assert_same
@@ -94,3 +97,29 @@ def test_shapes_of_traders_fill_as_in_the_reference(shape: str, seed: int) -> No
     out = simulate(s, market)
     assert len(out.fills) > 4, "a market on which nothing happens shows nothing"
     assert_same_run(s, market, out)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_an_order_says_whether_it_reduces_and_a_person_ends_what_rests(shape: str) -> None:
+    session = plainly(session_for(SHAPES[shape], market_of(5)))
+    names = session.plan.assembly.reasons
+    engine = make_engine(session, None, spare=20)
+    placed, halted = list[Place](), list[Command]()
+    with np.errstate(all="ignore"):
+        for event in decision_times(session, 0):
+            found = engine.handle(event)
+            new = [each for each in found if isinstance(each, Place)]
+            ended = {each.order for each in found if isinstance(each, OrderEnded)}
+            placed += new
+            resting = [e for e in new if names[e.reason] == "add" and e.order not in ended]
+            if resting and shape != "pyramid":
+                halted = engine.halt(event.time_ns, flatten=False)
+                break
+    kinds = {(names[each.reason], each.reduces) for each in placed}
+    assert ("add", False) in kinds
+    assert ("add", True) not in kinds
+    assert {reduces for reason, reduces in kinds if reason not in ("entry", "add")} <= {True}
+    if shape != "pyramid":
+        stopped = [each for each in halted if isinstance(each, OrderEnded)]
+        assert {each.order for each in stopped} >= {each.order for each in resting}
+        assert {names[each.reason] for each in stopped} == {"operator"}
