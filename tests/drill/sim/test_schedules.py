@@ -11,7 +11,7 @@ import pytest
 
 from septet._drill.sim import FAULTS, Failure, Report, run_schedule, run_schedules
 from septet._drill.sim import __main__ as command_line
-from septet._drill.sim.exchange import listed
+from septet._drill.sim.market import listed
 from septet._drill.sim.run_schedules import Sums, run_many
 from septet._drill.sim.schedule import Subjects
 from septet._drill.sim.world import SECOND

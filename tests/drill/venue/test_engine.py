@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from septet._drill.venue.amounts import SCALE, exact, text, units
 from septet._drill.venue.config import Fees, SymbolConfig
 from septet._drill.venue.engine import MatchingEngine, Report
-from septet._drill.venue.orders import FINAL, Asked, Order, Rejection
+from septet._drill.venue.orders import FINAL, WHOLE, Asked, Order, Rejection
 
 ID = "BTCUSDT"
 CENT = SCALE // 100
@@ -192,10 +192,12 @@ class Trading(RuleBasedStateMachine):
         stop=st.integers(9_000, 11_000),
         tif=st.sampled_from(["GTC", "IOC", "FOK"]),
         then=st.sampled_from(["", "", "rest", "expire"]),
+        portion=st.sampled_from([0, 1, 500_000]),
     )  # fmt: skip
     def place(
-        self, side: str, kind: str, quantity: int, price: int, stop: int, tif: str, then: str
-    ) -> None:
+        self, side: str, kind: str, quantity: int, price: int, stop: int, tif: str, then: str,
+        portion: int,
+    ) -> None:  # fmt: skip
         self.number += 1
         # A rejection must leave everything as it was, which the invariants see.
         with suppress(Rejection):
@@ -205,7 +207,7 @@ class Trading(RuleBasedStateMachine):
                     price=price * CENT if "LIMIT" in kind else 0,
                     stop=stop * CENT if "STOP" in kind or "PROFIT" in kind else 0, tif=tif,
                 ),
-                self.number, portion=500_000 if then else 0, then=then,
+                self.number, portion=portion if then else WHOLE, then=then,
             )  # fmt: skip
 
     @rule(price=st.integers(9_000, 11_000), volume=st.integers(0, 10))

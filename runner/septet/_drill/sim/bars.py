@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Final
 
 from septet import messages as m
-from septet._drill.sim.exchange import TICK, Market
 from septet._drill.sim.fault_rates import Weather
+from septet._drill.sim.market import Market
 from septet._drill.sim.shell import SimShell
 from septet._drill.sim.world import MS, SECOND, SPEED, World
+from septet._drill.venue.amounts import SCALE
 from septet._live.clock import MarketOrigin
 from septet._live.market_data.decision_times import (
     DecisionTimes,
@@ -70,7 +71,7 @@ class SimBars:
         """A bar of every symbol ends now; with several symbols some of them are told later."""
         world = self._world
         for of, bars in zip(self._market.listings, self._bars, strict=True):
-            close, known_ns = of.price / TICK, world.market_ns
+            close, known_ns = self._market.price(of) / SCALE, world.market_ns
             opens = bars[-1].close if bars else close
             bars.append(
                 m.BarClosed(

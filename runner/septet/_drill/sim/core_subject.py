@@ -13,10 +13,11 @@ from septet._config import load
 from septet._core.live_core import LiveCore
 from septet._data.bars import Instrument
 from septet._drill.sim import ranked_signal
-from septet._drill.sim.exchange import BASES, LOT, QUOTE, TOGETHER, UNIT, listed
+from septet._drill.sim.market import BASES, LOT, QUOTE, TOGETHER, listed
 from septet._drill.sim.shell import Make, Subject
 from septet._drill.sim.toy_strategy import AMENDING, TIMING
 from septet._drill.sim.world import SPEED
+from septet._drill.venue.amounts import SCALE
 from septet._files import replace_file
 from septet._host.register import Host
 from septet._live.build import core_of
@@ -77,7 +78,7 @@ def _loaded(order: str, names: Sequence[str]) -> Any:
 def _built(order: str, count: int, amends: bool, protects: bool) -> tuple[LiveCore, bytes]:
     """Return a core of a shape and its first snapshot."""
     names = tuple(f"{base}/{QUOTE}" for base in BASES[:count])
-    instruments = [Instrument(each, LOT / UNIT, 0.01, 0.0, 1e-8) for each in names]
+    instruments = [Instrument(each, LOT / SCALE, 0.01, 0.0, 1e-8) for each in names]
     build = core_of(
         _loaded(order, names), tag="s0000000", instruments=instruments, run_folder=Path("unused"),
         timing=AMENDING if amends else TIMING, speed=float(SPEED), holds_stops=protects,

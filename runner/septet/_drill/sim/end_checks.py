@@ -7,21 +7,21 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from septet import messages as m
-from septet._drill.sim.exchange import (
+from septet._drill.sim.market import (
     BASES,
-    CASH,
-    FINAL,
     LOT,
     QUOTE,
+    STATES,
     THIRD,
-    TICK,
     TOGETHER,
-    UNIT,
     Listing,
-    Trade,
+    Market,
+    was_open,
 )
 from septet._drill.sim.shell import SimShell
 from septet._drill.sim.venue import SimVenue
+from septet._drill.venue.amounts import SCALE
+from septet._drill.venue.orders import FINAL, Fill
 
 __all__ = ["judge", "moved", "quiet_since"]
 
@@ -29,6 +29,7 @@ _RANK: Final = {
     "intent": 0, "submitted": 1, "unknown": 2, "open": 3, "partially_filled": 4,
     "filled": 5, "cancelled": 5, "expired": 5, "rejected": 5,
 }  # fmt: skip
+_FINAL: Final = frozenset(STATES[each] for each in FINAL if each in STATES) | {"rejected"}
 _ACTS: Final = (m.Submit, m.Amend, m.Cancel, m.CancelAll, m.Changed, m.Traded)
 PRESUMED: Final = "account-"
 """How the id of a fill begins that the account alone has shown."""
@@ -95,7 +96,7 @@ def _states(rows: Rows, venue: SimVenue) -> list[str]:
             before = last.get(name)
             if before is not None and (
                 _RANK[each.state] < _RANK[before.state]
-                or (before.state in FINAL and each.state != before.state)
+                or (before.state in _FINAL and each.state != before.state)
                 or each.filled < before.filled - 1e-12
             ):
                 wrong.append(
@@ -103,26 +104,23 @@ def _states(rows: Rows, venue: SimVenue) -> list[str]:
                     f"to {each.state} {each.filled}"
                 )
             last[name] = each
-    for order in venue.market.orders.values():
-        ours = last.get(order.client_id)
-        if not order.ours:
-            continue
+    placed = [each for each in venue.market.engine.orders.values() if each.asked.by == "client"]
+    for order in placed:
+        name, state = order.asked.client_id, STATES[order.status]
+        ours = last.get(name)
         if ours is None:
-            wrong.append(f"{order.client_id} is {order.state} at the venue and unknown here")
-        elif (ours.state in FINAL) == order.working or (
-            not order.working and ours.state != order.state
-        ):
-            wrong.append(f"{order.client_id} is {order.state} at the venue, {ours.state} here")
-        elif abs(ours.filled - order.filled / UNIT) > 1e-9:
+            wrong.append(f"{name} is {state} at the venue and unknown here")
+        elif (ours.state in _FINAL or state in _FINAL) and ours.state != state:
+            wrong.append(f"{name} is {state} at the venue, {ours.state} here")
+        elif abs(ours.filled - order.executed / SCALE) > 1e-9:
             wrong.append(
-                f"{order.client_id} has filled {order.filled / UNIT} at the venue, "
-                f"{ours.filled} here"
+                f"{name} has filled {order.executed / SCALE} at the venue, {ours.filled} here"
             )
-    there = {order.client_id for order in venue.market.orders.values() if order.ours}
+    there = {each.asked.client_id for each in placed}
     wrong += [
         f"{name} is {each.state} here and was never at the venue"
         for name, each in last.items()
-        if name and name not in there and each.state not in FINAL
+        if name and name not in there and each.state not in _FINAL
     ]
     return wrong
 
@@ -139,12 +137,13 @@ def _parents(rows: Rows, venue: SimVenue) -> list[str]:
             elif isinstance(each, m.Amend):
                 parents[each.new_client_id] = each.parent
     had = Counter[int]()
-    for order in venue.market.orders.values():
-        had[parents.get(order.client_id, -1)] += order.quantity if order.working else order.filled
+    for order in venue.market.engine.orders.values():
+        most = order.executed if order.status in FINAL else order.quantity
+        had[parents.get(order.asked.client_id, -1)] += most
     return [
-        f"order {parent} wanted {quantity} and has {had[parent] / UNIT}"
+        f"order {parent} wanted {quantity} and has {had[parent] / SCALE}"
         for parent, quantity in wanted.items()
-        if had[parent] / UNIT > quantity + 1e-9
+        if had[parent] / SCALE > quantity + 1e-9
     ]
 
 
@@ -153,16 +152,16 @@ def _fills(rows: Rows, venue: SimVenue) -> list[str]:
     market = venue.market
     booked = [each for _, commands in rows for each in commands if isinstance(each, m.Traded)]
     counts = Counter(each.trade_id for each in booked)
-    ours = {each.trade_id: each for each in market.trades if each.order.ours}
+    ours = {str(each.trade_id): each for each in market.fills if market.is_ours(each)}
     wrong = [
         f"trade {name} was booked {count} times" for name, count in counts.items() if count > 1
     ]
     presumed = [each for each in booked if each.trade_id.startswith(PRESUMED)]
     stood_for = {
         name: trade for name, trade in ours.items()
-        if name not in counts and trade.order.client_id in {_presumed_of(each) for each in presumed}
+        if name not in counts and market.client_id(trade) in set(map(_presumed_of, presumed))
     }  # fmt: skip
-    wrong += _presumed(presumed, stood_for)
+    wrong += _presumed(presumed, stood_for, market)
     known = {*counts, *stood_for}
     wrong += [f"trade {name} was lost" for name in ours if name not in known]
     wrong += [
@@ -171,19 +170,16 @@ def _fills(rows: Rows, venue: SimVenue) -> list[str]:
     ]  # fmt: skip
     for each in booked:
         if each.trade_id in ours:
-            wrong += _unlike(each, ours[each.trade_id])
-    others = [each for each in market.trades if not each.order.ours]
-    cash = sum(_cash(each) for each in market.trades) + market.begun_cash
-    if cash != market.cash:
-        wrong.append(f"the venue's own books differ: {cash} {market.cash} {QUOTE}")
+            wrong += _unlike(each, ours[each.trade_id], market)
+    cash = market.balance(QUOTE)
+    if sum(map(_cash, market.fills)) + market.begun_cash != cash:
+        wrong.append(f"the venue's own books differ: {cash / SCALE} {QUOTE}")
     spent = sum(_spent(each) for each in booked if each not in presumed)
-    spent -= sum(map(_cash, stood_for.values())) / CASH  # not at the price that was presumed
-    outside = market.begun_cash + sum(_cash(each) for each in others)
-    if abs(spent - (outside - market.cash) / CASH) > 1e-6:
-        wrong.append(
-            f"{spent} {QUOTE} were spent here and {(outside - market.cash) / CASH} at the venue"
-        )
-    return wrong + [each for of in market.listings for each in _position(of, booked, market.trades)]
+    spent -= sum(map(_cash, stood_for.values())) / SCALE  # not at the price that was presumed
+    moved_out = -sum(map(_cash, ours.values())) / SCALE
+    if abs(spent - moved_out) > 1e-6:
+        wrong.append(f"{spent} {QUOTE} were spent here and {moved_out} at the venue")
+    return wrong + [each for of in market.listings for each in _position(of, booked, market)]
 
 
 def _presumed_of(each: m.Traded) -> str:
@@ -191,13 +187,15 @@ def _presumed_of(each: m.Traded) -> str:
     return each.trade_id.removeprefix(PRESUMED).rpartition("-")[0]
 
 
-def _presumed(presumed: Sequence[m.Traded], stood_for: Mapping[str, Trade]) -> list[str]:
+def _presumed(
+    presumed: Sequence[m.Traded], stood_for: Mapping[str, Fill], market: Market
+) -> list[str]:  # fmt: skip
     """Return what is wrong with fills that the account alone has shown: their quantities count."""
     wrong = []
     for each in presumed:
         name = _presumed_of(each)
-        reported = [one for one in stood_for.values() if one.order.client_id == name]
-        quantity = sum(one.quantity for one in reported) / UNIT
+        reported = [one for one in stood_for.values() if market.client_id(one) == name]
+        quantity = sum(one.quantity for one in reported) / SCALE
         if abs(quantity - each.quantity) > 1e-9:
             wrong.append(f"{name}: {each.quantity} is presumed, and {quantity} was lost")
     return wrong
@@ -228,17 +226,20 @@ def _invented(rows: Rows, venue: SimVenue) -> list[str]:
     return wrong
 
 
-def _position(of: Listing, booked: Sequence[m.Traded], trades: Sequence[Trade]) -> list[str]:
+def _position(of: Listing, booked: Sequence[m.Traded], market: Market) -> list[str]:
     """Return what is wrong with the position of one symbol."""
     wrong = list[str]()
-    its = [each for each in trades if each.order.of is of]
-    base = sum(map(_base, its)) + of.given
-    if base != of.held:
-        wrong.append(f"the venue's own books differ: {base} {of.held} {of.name}")
+    its, held = market.engine.fills[of.id], market.balance(of.name)
+    if sum(_base(each, of) for each in its) + of.given != held:
+        wrong.append(f"the venue's own books differ: {held / SCALE} {of.name}")
     here = [each for each in booked if each.symbol == of.k]
-    position = sum(map(moved, here))
-    theirs = sum(_base(each) for each in its if each.order.ours) / UNIT
-    if abs(position - theirs) > 1e-9:
+    position, spare = sum(map(moved, here)), 0
+    if any(each.trade_id.startswith(PRESUMED) for each in here):
+        # the account alone has shown a fill: what it shows of fees is ours and others' together
+        others = [each for each in its if not market.is_ours(each)]
+        spare = sum(each.fee for each in others if each.fee_asset == of.name)
+    theirs = sum(_base(each, of) for each in its if market.is_ours(each)) / SCALE
+    if abs(position - theirs) > 1e-9 + spare / SCALE:
         wrong.append(f"the position is {position} {of.name} here and {theirs} at the venue")
     if here and abs(here[-1].position - position) > 1e-9:
         wrong.append(f"the last fill says {here[-1].position} {of.name}, the sum is {position}")
@@ -251,30 +252,27 @@ def moved(each: m.Traded) -> float:
     return (each.quantity if each.side == "buy" else -each.quantity) - kept
 
 
-def _unlike(ours: m.Traded, theirs: Trade) -> list[str]:
-    of = theirs.order.of
-    same = ours.side == theirs.order.side and ours.fee_currency == theirs.currency
-    same = same and ours.symbol == of.k
-    scale = UNIT if theirs.currency == of.name else CASH
+def _unlike(ours: m.Traded, theirs: Fill, market: Market) -> list[str]:
+    reported = market.filled(theirs)
+    same = ours.side == reported.side and ours.fee_currency == reported.fee_currency
+    same = same and ours.symbol == reported.symbol and ours.price == reported.price
     if (
         same
-        and abs(ours.quantity - theirs.quantity / UNIT) <= 1e-12
-        and abs(ours.fee - theirs.fee / scale) <= 1e-9
-        and ours.price == theirs.price / TICK
+        and abs(ours.quantity - reported.quantity) <= 1e-12
+        and abs(ours.fee - reported.fee) <= 1e-9
     ):
         return []
-    return [f"trade {ours.trade_id} was booked as {ours!r}, was {theirs.reported('sim')!r}"]
+    return [f"trade {ours.trade_id} was booked as {ours!r}, was {reported!r}"]
 
 
-def _base(trade: Trade) -> int:
-    return trade.order.sign * trade.quantity - (
-        trade.fee if trade.currency == trade.order.of.name else 0
-    )
+def _base(fill: Fill, of: Listing) -> int:
+    fee = fill.fee if fill.fee_asset == of.name else 0
+    return (fill.quantity if fill.buys else -fill.quantity) - fee
 
 
-def _cash(trade: Trade) -> int:
-    fee = trade.fee if trade.currency == QUOTE else 0
-    return -trade.order.sign * trade.quantity * trade.price - fee
+def _cash(fill: Fill) -> int:
+    fee = fill.fee if fill.fee_asset == QUOTE else 0
+    return (-fill.quote if fill.buys else fill.quote) - fee
 
 
 def _spent(each: m.Traded) -> float:
@@ -326,7 +324,7 @@ def _together(rows: Rows, venue: SimVenue) -> list[str]:
                         leaving[each.symbol] -= each.quantity
                 case m.Changed(order=-1):
                     stopped -= {each.symbol}
-                    if each.filled and each.state not in FINAL:
+                    if each.filled and each.state not in _FINAL:
                         stopped |= {each.symbol}
         if not any(entering):
             continue
@@ -344,7 +342,7 @@ class _Books:
     def __init__(self, venue: SimVenue) -> None:
         listings = venue.market.listings
         self.prices, self._held = [0.0] * len(listings), [0.0] * len(listings)
-        self._cash = venue.market.begun_cash / CASH
+        self._cash = venue.market.begun_cash / SCALE
         self._symbols = dict[int, int]()
         self._traded = dict[int, float]()
         self._open = dict[int, dict[str, float]]()
@@ -357,7 +355,7 @@ class _Books:
                 self._sent(each.parent, each.client_id, each.quantity)
             case m.Amend() if each.parent in self._symbols:
                 self._sent(each.parent, each.new_client_id, each.quantity)
-            case m.Changed() if each.state in FINAL:
+            case m.Changed() if each.state in _FINAL:
                 self._open.get(each.order, {}).pop(each.client_id, None)
             case m.Traded():
                 third = each.fee if each.fee_currency == THIRD else 0.0
@@ -421,9 +419,7 @@ def _open(venue: SimVenue, *, killed: bool) -> list[str]:
     if not killed:
         return []
     return [
-        f"{order.client_id} is open after the kill switch"
-        for order in venue.market.working()
-        if order.kind in ("market", "limit", "stop", "stop_limit")
+        f"{order.asked.client_id} is open after the kill switch" for order in venue.market.working()
     ]
 
 
@@ -440,9 +436,9 @@ def _stays_closed(rows: Rows, venue: SimVenue) -> list[str]:
     for at_ns, event, commands in [*ends, (rows[-1][0].at_ns + 1, None, ())]:
         if done_ns and (event is None or isinstance(event, m.Operated)):
             wrong += [
-                f"{order.client_id} was open after the kill switch had said it was done"
-                for order in venue.market.orders.values()
-                if order.client_id in entries and order.was_open(done_ns, at_ns)
+                f"{order.asked.client_id} was open after the kill switch had said it was done"
+                for order in venue.market.engine.orders.values()
+                if order.asked.client_id in entries and was_open(order, done_ns, at_ns)
             ]
             done_ns = 0
         if any(isinstance(each, m.Alerted) and each.event == "kill_done" for each in commands):
@@ -452,7 +448,8 @@ def _stays_closed(rows: Rows, venue: SimVenue) -> list[str]:
 
 def _mismatch(rows: Rows, venue: SimVenue) -> list[str]:
     """A position that is not the venue's blocks entries, unless a person has said it is so."""
-    gaps = [each.held / UNIT for each in venue.market.listings]
+    market = venue.market
+    gaps = [market.balance(each.name) / SCALE for each in market.listings]
     said = dict[str, bool]()
     for event, commands in rows:
         if isinstance(event, m.Operated) and event.action == "resume":
@@ -464,10 +461,11 @@ def _mismatch(rows: Rows, venue: SimVenue) -> list[str]:
                 "position_mismatch"
             ):
                 said[each.rule.partition(":")[2]] = isinstance(each, m.Tripped)
-    if venue.market.working():
+    if market.working():
         return []
     return [
         f"the venue holds {gap} {of.name} more than is booked, and nothing says so"
-        for of, gap in zip(venue.market.listings, gaps, strict=True)
-        if abs(gap) > (of.lot + 0.5 * LOT) / UNIT and not said.get(of.symbol)
+        for of, gap in zip(market.listings, gaps, strict=True)
+        if abs(gap) > (market.engine.rules[of.id].lot + 0.5 * LOT) / SCALE
+        and not said.get(of.symbol)
     ]

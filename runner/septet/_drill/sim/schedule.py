@@ -12,11 +12,12 @@ from septet import messages as m
 from septet._drill.sim.bars import BAR_NS, SimBars
 from septet._drill.sim.disk import SimDisk
 from septet._drill.sim.end_checks import judge, moved, quiet_since
-from septet._drill.sim.exchange import COARSEST, TICK, UNIT
 from septet._drill.sim.fault_rates import Weather
+from septet._drill.sim.market import COARSEST
 from septet._drill.sim.shell import Make, SimShell
 from septet._drill.sim.venue import SimVenue
 from septet._drill.sim.world import BEGIN_NS, MS, SECOND, World
+from septet._drill.venue.amounts import SCALE
 
 __all__ = ["ACTIVE_NS", "SETTLE_NS", "Failure", "Report", "Subjects", "run_schedule"]
 
@@ -101,15 +102,15 @@ class _Schedule:
         self._fail(shell.wrongs)
         return Report(
             world.seed, world.steps, len(shell.rows), self.disk.writes, shell.starts,
-            len(self.venue.market.accepted), len(self.venue.market.trades), world.counts,
+            len(self.venue.market.accepted), len(self.venue.market.fills), world.counts,
         )  # fmt: skip
 
     def _give_back(self) -> None:
         """Return what others took of our position: without it no exit can ever be sold."""
         for order in self.venue.market.working(ours=False):
-            self.venue.market.end(order, "cancelled")
+            self.venue.market.cancel(order)
         for of in self.venue.market.listings:
-            missing = self._held(of.k) - of.held
+            missing = self._held(of.k) - self.venue.market.balance(of.name)
             if missing > 0:
                 self.venue.market.give(of, missing)
 
@@ -121,7 +122,7 @@ class _Schedule:
             for each in commands
             if isinstance(each, m.Traded) and each.symbol == k
         )
-        return round(sum(traded) * UNIT)
+        return round(sum(traded) * SCALE)
 
     def _judge(self) -> None:
         began_ns = self.shell.started_ns if self.shell.running else self.world.now_ns
@@ -134,7 +135,7 @@ class _Schedule:
         for of in self.venue.market.listings if flattens else ():
             held = self._held(of.k)
             if held > COARSEST:
-                self._fail([f"{held / UNIT} {of.name} are held after the run was told to flatten"])
+                self._fail([f"{held / SCALE} {of.name} are held after the run was told to flatten"])
 
     def _fail(self, wrong: list[str]) -> None:
         if wrong:
@@ -153,8 +154,7 @@ class _Schedule:
     def _quote(self) -> None:
         """The price moves, and the process sees it unless it is dark."""
         market, now_ns = self.venue.market, self.world.now_ns
-        if not self.weather.calm:
-            market.move()
+        market.move()
         dark = now_ns < self.venue.dark_until_ns
         if dark != self._dark:
             self._dark = dark
@@ -165,13 +165,7 @@ class _Schedule:
                 )
                 self._put(state)
         for of in market.listings if not dark else ():
-            self._put(
-                m.Quoted(
-                    at_ns=0, symbol=of.k, venue_ns=self.world.market_ns,
-                    market_ns=self.world.market_ns, bid=of.bid / TICK,
-                    bid_quantity=1.0, ask=of.ask / TICK, ask_quantity=1.0,
-                )
-            )  # fmt: skip
+            self._put(market.quoted(of))
         self.world.after(CALM_QUOTE_NS if self.weather.calm else QUOTE_NS, self._quote)
 
     def _second(self) -> None:

@@ -18,10 +18,11 @@ from septet import messages as m
 from septet._core.checks import Checks, Instrument, Limits
 from septet._core.guards import Guards
 from septet._core.orders import Booked, Ended, Foreign, Orders, Outcome, Parent, Timing, Triggered
-from septet._drill.sim.exchange import BASES, LOT, QUOTE, UNIT, listed
+from septet._drill.sim.market import BASES, LOT, QUOTE, listed
 from septet._drill.sim.shell import Make
 from septet._drill.sim.venue import SETTLES_NS, TIMEOUT_NS
 from septet._drill.sim.world import MS, SECOND
+from septet._drill.venue.amounts import SCALE
 
 __all__ = ["TIMING", "Toy", "toys"]
 
@@ -52,7 +53,7 @@ class Toy:
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._names = [f"{base}/{QUOTE}" for base in BASES[: listed(seed)]]
-        instruments = [Instrument(symbol=name, lot=LOT / UNIT, tick=0.01) for name in self._names]
+        instruments = [Instrument(symbol=name, lot=LOT / SCALE, tick=0.01) for name in self._names]
         limits = Limits(orders_per_minute=40, position=0.8, repeats=6)
         self.checks = Checks(instruments, limits)
         self.guards = Guards(self._names)
@@ -66,7 +67,7 @@ class Toy:
         self._out: list[m.Command] = []
 
     def _position(self, k: int) -> float:
-        return self._units[k] / UNIT
+        return self._units[k] / SCALE
 
     # ------------------------------------------------------------ events
 
@@ -80,7 +81,8 @@ class Toy:
             case m.Quoted():
                 self._prices[event.symbol] = 0.5 * (event.bid + event.ask)
                 self.checks.priced(event.symbol, self._prices[event.symbol], now_ns)
-                self.checks.equity = self._cash + sum(map(mul, self._units, self._prices)) / UNIT
+                self.checks.equity = self._cash + sum(map(mul, self._units, self._prices)) / SCALE
+                self._watch(event.symbol, event.bid, now_ns)
             case m.DecisionTimeReached():
                 for k in event.present if event.decides else ():
                     self._decide(k, event)
@@ -97,7 +99,7 @@ class Toy:
     def _compare(self, event: m.Holdings) -> None:
         for k, units in enumerate(self._units):
             self._out += self.guards.compare(
-                k, units / UNIT, sum(event.balances[BASES[k]]), tolerance=LOT / UNIT,
+                k, units / SCALE, sum(event.balances[BASES[k]]), tolerance=LOT / SCALE,
                 band=self.orders.band(k), lags=self.orders.lags(k, event.asked_ns),
                 now_ns=event.at_ns,
             )  # fmt: skip
@@ -114,21 +116,30 @@ class Toy:
 
     def _book(self, booked: Booked) -> m.Traded:
         fill, k = booked.fill, booked.symbol
-        units = round(booked.quantity * UNIT)
+        units = round(booked.quantity * SCALE)
         self._cash -= booked.quantity * fill.price
         if fill.fee_currency == BASES[k]:
-            units -= round(fill.fee * UNIT)
+            units -= round(fill.fee * SCALE)
         else:
             self._cash -= fill.fee
         self._units[k] += units
         return m.Traded(
             order=booked.parent, symbol=k, trade_id=fill.trade_id, side=fill.side,
             quantity=fill.quantity, price=fill.price, fee=fill.fee,
-            fee_currency=fill.fee_currency, position=self._units[k] / UNIT,
+            fee_currency=fill.fee_currency, position=self._units[k] / SCALE,
             market_ns=fill.market_ns,
         )  # fmt: skip
 
     # ------------------------------------------------------------ decisions
+
+    def _watch(self, k: int, bid: float, now_ns: int) -> None:
+        """Sell at the level of a stop that does not stand: no venue takes one beyond its price."""
+        stop = self.orders.records.stops.get(k)
+        if stop is None or not 0.0 < bid <= stop.trigger or self.orders.protected(k):
+            return
+        if self._units[k] >= LOT:
+            self.orders.protect(k, 0.0, 0.0)
+            self._exit(k, now_ns, closes_all=True)
 
     def _decide(self, k: int, event: m.DecisionTimeReached) -> None:
         chance = random.Random(event.time_ns // MS ^ (self._seed * 7_919) ^ k)
@@ -156,7 +167,7 @@ class Toy:
         elif drawn < 0.6 and len(working) < 3:
             self._enter(k, chance, now_ns)
         elif drawn < 0.8:
-            self.orders.protect(k, held / UNIT, price * chance.uniform(0.97, 0.999))
+            self.orders.protect(k, held / SCALE, price * chance.uniform(0.97, 0.999))
         elif drawn < 0.85:
             self.orders.protect(k, 0.0, 0.0)
 
@@ -167,7 +178,7 @@ class Toy:
 
     def _enter(self, k: int, chance: random.Random, now_ns: int) -> None:
         kind, price = chance.choice(_KINDS), self._prices[k]
-        quantity = chance.randint(1, 1_500) * LOT / UNIT
+        quantity = chance.randint(1, 1_500) * LOT / SCALE
         limit = price * chance.uniform(0.99, 1.004)
         trigger = price * chance.uniform(1.0, 1.005)
         patient = kind == "market" and chance.random() < 0.4
@@ -187,7 +198,7 @@ class Toy:
 
     def _exit(self, k: int, now_ns: int, *, closes_all: bool) -> None:
         lots = self._units[k] // LOT
-        quantity = (lots if closes_all else max(1, lots // 2)) * LOT / UNIT
+        quantity = (lots if closes_all else max(1, lots // 2)) * LOT / SCALE
         self._place(
             Parent(
                 number=self._placed, symbol=k, quantity=-quantity, reduces=True,

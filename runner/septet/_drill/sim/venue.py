@@ -13,10 +13,12 @@ from typing import Any, Final
 import msgspec
 
 from septet import messages as m
-from septet._drill.sim.exchange import COARSEST, LOT, UNIT, Listing, Market
 from septet._drill.sim.fault_rates import Weather
+from septet._drill.sim.market import COARSEST, LOT, STATES, Listing, Market
 from septet._drill.sim.stream import UserStream
 from septet._drill.sim.world import BEGIN_NS, MS, SECOND, World
+from septet._drill.venue.amounts import SCALE
+from septet._drill.venue.orders import FINAL, Order, Rejection
 
 __all__ = ["RECEIVES_NS", "SETTLES_NS", "STALE_NS", "TIMEOUT_NS", "SimVenue"]
 
@@ -31,6 +33,15 @@ Put = Callable[[m.Event], None]
 Act = Callable[[], Any]
 _NO: Final = "no"
 _UNKNOWN: Final = "unknown"
+_CODES: Final = {
+    "Market is closed.": "market_closed", "Filter failure": "filter",
+    "Account has insufficient balance for requested action.": "funds",
+    "Stop price would trigger immediately.": "crosses", "Duplicate order sent.": "",
+}  # fmt: skip
+"""What the engine says when it does not accept an order, and the code that an adapter makes of it.
+
+With none it is uncertain: an order of that id is there.
+"""
 
 
 class Failed(msgspec.Struct, frozen=True):
@@ -107,11 +118,11 @@ class SimVenue:
         sent_ns = self._world.now_ns
 
         def look() -> m.Event:
-            as_of_ns = self._as_of()
-            found = self.market.by_client(client_id)
-            if found is None or found.at(as_of_ns) is None:
+            as_of_ms = self._as_of_ms()
+            found = self._find(client_id)
+            if found is None or found.as_of(as_of_ms) is None:
                 return m.NotFound(at_ns=0, client_id=client_id, asked_ns=sent_ns)
-            return self.market.seen(found, as_of_ns=as_of_ns, by="query")
+            return self.market.seen(found, as_of_ms=as_of_ms, by="query")
 
         self._ask(f"query {client_id}", look, put)
 
@@ -120,12 +131,12 @@ class SimVenue:
         sent_ns = self._world.now_ns
 
         def look() -> m.Event:
-            as_of_ns = self._as_of()
+            as_of_ms = self._as_of_ms()
             shown = []
-            for each in self.market.orders.values():
-                then = each.at(as_of_ns)
-                if then is not None and then[0] in ("open", "partially_filled"):
-                    shown.append(self.market.seen(each, as_of_ns=as_of_ns, by="list"))
+            for each in self.market.engine.orders.values():
+                then = each.as_of(as_of_ms)
+                if then is not None and then[0] not in FINAL:
+                    shown.append(self.market.seen(each, as_of_ms=as_of_ms, by="list"))
             return m.OpenOrders(at_ns=0, orders=tuple(shown), asked_ns=sent_ns)
 
         self._ask("read open orders", look, put)
@@ -134,12 +145,12 @@ class SimVenue:
         """Ask for executions since a wall time."""
 
         def look() -> Sequence[m.Event]:
-            as_of_ns = self._as_of()
+            as_of_ms = self._as_of_ms()
             unnamed = self._weather.strikes("E14 fill unnamed")
             return [
-                msgspec.structs.replace(each.reported("sim", unnamed=unnamed), listed=True)
-                for each in self.market.trades
-                if since_ns <= each.time_ns <= as_of_ns
+                msgspec.structs.replace(self.market.filled(each, unnamed=unnamed), listed=True)
+                for each in self.market.fills
+                if since_ns <= each.at_ms * MS <= as_of_ms * MS
             ]
 
         self._ask("read fills", look, put)
@@ -149,7 +160,8 @@ class SimVenue:
         sent_ns = self._world.now_ns
 
         def look() -> m.Event:
-            balances = self.market.balances_at(self._as_of())
+            held = self.market.engine.ledger.as_of(self._as_of_ms())
+            balances = {name: (free / SCALE, off / SCALE) for name, (free, off) in held.items()}
             return m.Holdings(at_ns=0, balances=balances, asked_ns=sent_ns, first=first)
 
         self._ask("read holdings", look, put)
@@ -162,10 +174,11 @@ class SimVenue:
         """Return what may be traded."""
         return [
             m.FiltersChanged(
-                at_ns=0, symbol=each.k, lot=each.lot / UNIT, tick=0.01, min_notional=0.0,
-                trading=self.market.trading(each),
+                at_ns=0, symbol=self.market.by_id[name].k, lot=each.lot / SCALE,
+                tick=each.tick / SCALE, min_notional=each.min_notional / SCALE,
+                trading=each.trading,
             )
-            for each in self.market.listings
+            for name, each in self.market.engine.rules.items()
         ]  # fmt: skip
 
     def _ask(self, name: str, look: Act, put: Put) -> None:
@@ -175,44 +188,48 @@ class SimVenue:
 
         self._request(name, look, done, put)
 
-    def _as_of(self) -> int:
+    def _as_of_ms(self) -> int:
         """Return as of when the venue answers."""
+        now_ms = self._world.now_ns // MS
         if self._weather.strikes("E16 stale read"):
-            return max(BEGIN_NS, self._world.now_ns - self._world.chance.randint(0, STALE_NS))
-        return self._world.now_ns
+            return max(BEGIN_NS // MS, now_ms - self._world.chance.randint(0, STALE_NS // MS))
+        return now_ms
+
+    def _find(self, client_id: str) -> Order | None:
+        """Return the newest order of a client id."""
+        return self.market.engine.by_client.get(client_id)
 
     # ------------------------------------------------------------ what the venue does
 
     def _accept(self, order: m.Submit) -> m.Event | Failed:
-        market = self.market
-        found = market.by_client(order.client_id)
-        if found is not None and found.working:
-            return Failed(_UNKNOWN, "duplicate order sent")
-        objection = market.objection(order)
-        if objection:
-            return Failed(_NO, objection)
-        made = market.accept(order)
+        if self._weather.strikes("E5 rejection"):
+            return Failed(_NO, "rejected")
+        try:
+            made = self.market.place(order)
+        except Rejection as rejection:
+            code = _CODES[rejection.text.partition(":")[0]]
+            return Failed(_NO if code else _UNKNOWN, code or "duplicate order sent")
         if self._weather.strikes("E6 duplicate id"):
             return Failed(_UNKNOWN, "duplicate order sent")
-        state, filled = market.falsified(made, made.state, made.filled)
+        state, filled = self.market.falsified(made, STATES[made.status], made.executed)
         return m.Acked(
-            at_ns=0, client_id=order.client_id, venue_order_id=made.venue_id, state=state,
-            side=made.side, quantity=made.quantity / UNIT, price=order.limit_price,
-            filled=filled / UNIT,
+            at_ns=0, client_id=order.client_id, venue_order_id=f"v{made.order_id}", state=state,
+            side=order.side, quantity=made.quantity / SCALE, price=order.limit_price,
+            filled=filled / SCALE,
         )  # fmt: skip
 
     def _replace(self, order: m.Amend) -> Sequence[m.Event] | Failed:
-        old = self.market.by_client(order.client_id)
-        if old is None or not old.working:
+        old = self._find(order.client_id)
+        if old is None or old.status in FINAL:
             return Failed(_NO, "not_open")
-        if round(order.quantity * UNIT) > old.left:  # it promises never to make an order larger
+        if round(order.quantity * SCALE) > old.left:  # it promises never to make an order larger
             return Failed(_NO, "quantity")
         submit = m.Submit(
             client_id=order.new_client_id, parent=order.parent, symbol=order.symbol,
             side=order.side, order_type="limit", quantity=order.quantity, reduces=False,
             deadline_ns=order.deadline_ns, limit_price=order.limit_price,
         )  # fmt: skip
-        self.market.end(old, "cancelled")
+        self.market.cancel(old)
         gone = self.market.seen(old, by="cancel")
         answer = self._accept(submit)
         if isinstance(answer, Failed) and answer.how == _NO:
@@ -224,21 +241,24 @@ class SimVenue:
         return (gone, answer)
 
     def _take_out(self, client_id: str, sent_ns: int) -> m.Event:
-        found = self.market.by_client(client_id)
-        if found is None or found.at(self._as_of()) is None:
+        found = self._find(client_id)
+        if found is None or found.as_of(self._as_of_ms()) is None:
             return m.NotFound(at_ns=0, client_id=client_id, asked_ns=sent_ns, by="cancel")
-        if found.working and self._weather.strikes("E11 fill beats cancel"):
-            self.market.fill(found, found.left, found.of.price)
-        if not found.working:
+        if found.status not in FINAL and self._weather.strikes("E11 fill beats cancel"):
+            self.market.execute(found)
+        if found.status in FINAL:
             return m.NotFound(at_ns=0, client_id=client_id, asked_ns=sent_ns, by="cancel")
-        self.market.end(found, "cancelled")
+        self.market.cancel(found)
         return self.market.seen(found, by="cancel")
 
     def _take_all_out(self, symbols: Sequence[int]) -> Sequence[m.Event]:
-        gone = [each for each in self.market.working() if each.of.k in symbols]
+        market = self.market
+        gone = [
+            each for each in market.working() if market.by_id[each.asked.symbol].k in symbols
+        ]  # fmt: skip
         for each in gone:
-            self.market.end(each, "cancelled", "all cancelled")
-        return [self.market.seen(each, by="cancel") for each in gone]
+            market.cancel(each)
+        return [market.seen(each, by="cancel") for each in gone]
 
     # ------------------------------------------------------------ the network
 
@@ -328,13 +348,13 @@ class SimVenue:
         if strikes("E8 halt"):
             market.halt(now_ns + chance.randint(1, 10) * SECOND, [some()])
         if strikes("E7 filters change"):
-            some().lot = chance.choice((LOT, 2 * LOT, COARSEST))
+            market.engine.change_rules(some().id, lot=chance.choice((LOT, 2 * LOT, COARSEST)))
         if strikes("E18 external order"):
             self._external()
         if strikes("M1 position moved"):
             market.give(some(), chance.choice((-1, 1)) * chance.randint(1, 50) * LOT)
         if market.working() and strikes("E19 venue cancels"):
-            market.end(chance.choice(market.working()), "cancelled", "by the venue")
+            market.cancel(chance.choice(market.working()), by="venue")
 
     def _external(self) -> None:
         what, of = self._world.chance.randint(0, 2), self._some()
@@ -342,8 +362,8 @@ class SimVenue:
             self.market.give(of, self._world.chance.randint(1, 20) * LOT)
             return
         made = self.market.place_external(of)
-        if what == 1:
-            self.market.fill(made, made.left, of.price)
+        if what == 1 and made is not None:
+            self.market.execute(made)
 
     def _some(self) -> Listing:
         return self._world.chance.choice(self.market.listings)
@@ -354,6 +374,7 @@ class SimVenue:
         self.closed_until_ns = min(self.closed_until_ns, self._world.now_ns)
         for each in self.market.listings:
             each.halted_until_ns = min(each.halted_until_ns, self._world.now_ns)
+        self.market.reopen()
 
 
 def _put_all(result: m.Event | Sequence[m.Event], put: Put) -> None:

@@ -45,12 +45,21 @@ class World:
     @property
     def market_ns(self) -> int:
         """Market time."""
-        return BEGIN_NS + (self.now_ns - BEGIN_NS) * SPEED
+        return self.market_at(self.now_ns)
+
+    @staticmethod
+    def market_at(time_ns: int) -> int:
+        """Market time at a wall time."""
+        return BEGIN_NS + (time_ns - BEGIN_NS) * SPEED
 
     def after(self, delay_ns: int, do: Callable[[], None]) -> None:
-        """Let something happen later; of two at one instant, the one asked for first."""
+        """Let something happen later, at a whole millisecond: the venue's clock counts those.
+
+        Of two at one instant, the one asked for first happens first.
+        """
         self._next += 1
-        heapq.heappush(self._heap, (self.now_ns + max(0, delay_ns), self._next, do))
+        due_ns = self.now_ns + max(0, delay_ns)
+        heapq.heappush(self._heap, (-(-due_ns // MS) * MS, self._next, do))
 
     def run_until(self, time_ns: int) -> None:
         """Let everything happen that is due by a time."""

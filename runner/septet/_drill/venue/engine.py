@@ -9,14 +9,22 @@ from septet._drill.venue.amounts import SCALE, ceil_product, floor_product, floo
 from septet._drill.venue.book import Book
 from septet._drill.venue.config import Fees, SymbolConfig
 from septet._drill.venue.ledger import Ledger
-from septet._drill.venue.orders import FINAL, Asked, Execution, Fill, Order, Rejection, Rules
+from septet._drill.venue.orders import (
+    FINAL,
+    WHOLE,
+    Asked,
+    Execution,
+    Fill,
+    Order,
+    Rejection,
+    Rules,
+)
 
 __all__ = ["MatchingEngine", "Report"]
 
 FIRST_ORDER = 1000
 FIRST_TRADE = 500_000_000
 """Executions of the account are numbered apart from the trades on the tape."""
-_MILLION = 10**6
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +45,17 @@ class Report:
 
 
 class MatchingEngine:
-    """Orders of one account against synthetic books; every change is told to `notify`."""
+    """Orders of one account against synthetic books; every change is told to `notify`.
+
+    `meets` is told of an order and a quantity just before the order executes up to that quantity.
+    A fault is made there: it may change the order's `portion` and `then`, and `fees`.
+    """
 
     def __init__(
         self, symbols: Iterable[SymbolConfig], balances: Mapping[str, str], *,
         fees: Fees = Fees(), participation: str = "1", seed: int = 0,  # noqa: B008 - frozen
         notify: Callable[[Report], None] = lambda report: None,
+        meets: Callable[[Order, int], None] = lambda order, quantity: None,
     ) -> None:  # fmt: skip
         configs = list(symbols)
         self.rules = {config.id: Rules.of(config) for config in configs}
@@ -52,6 +65,7 @@ class MatchingEngine:
         self.fees = fees
         self.share = units(participation)
         self.notify = notify
+        self.meets = meets
         self.orders: dict[int, Order] = {}
         self.open: dict[int, Order] = {}
         self.by_client: dict[str, Order] = {}
@@ -65,12 +79,13 @@ class MatchingEngine:
     def move(self, symbol: str, price: int, volume: int, now_ms: int) -> None:
         """Take a trade of the market: renew the book, trigger stops, fill what it went through.
 
-        With `participation` below one, resting orders get at most that share of `volume`.
+        With `participation` below one, resting orders get at most that share of `volume`. While
+        the symbol does not trade, nothing is matched.
         """
         rules = self.rules[symbol]
         self.last[symbol] = price
         self.books[symbol].renew(price, rules.tick, rules.lot)
-        if not self.open:
+        if not self.open or not rules.trading:
             return
         cap = None
         if self.share < SCALE:
@@ -105,22 +120,33 @@ class MatchingEngine:
         return price >= asked.stop if rising else price <= asked.stop
 
     def _rest_fill(self, order: Order, quantity: int, now_ms: int) -> None:
-        if order.portion:
-            lot = self.rules[order.asked.symbol].lot
-            quantity = floor_to(quantity * order.portion // _MILLION, lot)
-            order.portion = 0
+        if quantity > 0:
+            quantity = self._part(order, quantity)
         if quantity > 0:
             self._fill(order, quantity, order.asked.price, maker=True, now_ms=now_ms)
         if order.then == "expire" and order.status not in FINAL:
             self._finish(order, "EXPIRED", now_ms, by="venue")
 
+    def _part(self, order: Order, quantity: int) -> int:
+        """Return how much of what an order could execute now it does: at least a lot, or nothing.
+
+        The next time it is all again.
+        """
+        self.meets(order, quantity)
+        portion, order.portion = order.portion, WHOLE
+        if portion in (0, WHOLE):
+            return quantity if portion else 0
+        lot = self.rules[order.asked.symbol].lot
+        return min(quantity, max(floor_to(quantity * portion // WHOLE, lot), lot))
+
     # ------------------------------------------------------------ orders
 
-    def place(self, asked: Asked, now_ms: int, *, portion: int = 0, then: str = "") -> Order:
+    def place(self, asked: Asked, now_ms: int, *, portion: int = WHOLE, then: str = "") -> Order:
         """Take a new order and work it; Rejection if the venue does not accept it.
 
         A client id must be unique among open orders only. `portion` (millionths) of what could
-        be executed at once is; the rest waits for `resume`, or expires if `then` is ``expire``.
+        be executed at once is, with 0 nothing; the rest waits for `resume` if `then` is ``rest``,
+        or expires if it is ``expire``.
         """
         self.check(asked)
         order = Order(self._next_order, asked, now_ms, now_ms, quantity=asked.quantity)
@@ -186,7 +212,7 @@ class MatchingEngine:
         else:
             asset, need = rules.base, order.quantity
         if not self.ledger.has(asset, need):
-            raise Rejection(-2010, "Account has insufficient balance for requested action.")
+            raise _insufficient()
         order.locked_asset = asset
         if asked.type != "MARKET":
             order.locked = need
@@ -209,19 +235,18 @@ class MatchingEngine:
     def _work(self, order: Order, now_ms: int) -> None:
         """Execute what can be executed at once, then rest, expire or wait."""
         asked = order.asked
-        if order.at_market and asked.stop:
-            self._afford(order)
-        elif asked.stop and not order.locked:
+        if order.at_market and asked.stop and not self._funded(order):
+            raise _insufficient()
+        if asked.stop and not order.at_market and not order.locked:
             self._reserve(order)
         lot = self.rules[asked.symbol].lot
         book = self.books[asked.symbol]
-        if asked.tif == "FOK" and self._there(order) < order.left:
+        goal = min(order.left, self._there(order))
+        if asked.tif == "FOK" and goal < order.left:
             self._finish(order, "EXPIRED", now_ms)
             return
-        goal = order.left
-        if order.portion and self._there(order):
-            goal = max(floor_to(order.left * order.portion // _MILLION, lot), lot)
-            order.portion = 0
+        if goal > 0:
+            goal = self._part(order, goal)
         taken = []
         for price, there in book.reach(buys=order.buys, limit=asked.price, share=self.share):
             part = min(floor_to(there, lot), goal)
@@ -240,32 +265,33 @@ class MatchingEngine:
             self._finish(order, "EXPIRED", now_ms)
 
     def _there(self, order: Order) -> int:
-        """Return how much the book has at the order's price or better."""
+        """Return how much the book has at the order's price or better, in lots."""
+        lot = self.rules[order.asked.symbol].lot
         reach = self.books[order.asked.symbol].reach(
             buys=order.buys, limit=order.asked.price, share=self.share
         )
-        return sum(there for _, there in reach)
+        return sum(floor_to(there, lot) for _, there in reach)
 
-    def _afford(self, order: Order) -> None:
-        """A stop order that buys at the market takes what the money is enough for."""
-        asset = self.rules[order.asked.symbol].quote
-        if order.buys and not self.ledger.has(
-            asset, self._cost(order.asked.symbol, order.quantity)
-        ):
-            raise Rejection(-2010, "Account has insufficient balance for requested action.")
+    def _funded(self, order: Order) -> bool:
+        """Whether the money for what is left of an order is set aside, or free."""
+        need = self._cost(order.asked.symbol, order.left) if order.buys else order.left
+        return order.locked > 0 or self.ledger.has(order.locked_asset, need)
 
     def resume(self, order_id: int, now_ms: int) -> None:
-        """Go on with an order that waits after a partial execution."""
+        """Go on with an order that waits; it waits on while its symbol does not trade."""
         order = self.open.get(order_id)
-        if order is None or order.then != "rest":
+        if order is None or order.then != "rest" or not self.rules[order.asked.symbol].trading:
             return
-        order.then = ""
-        if not order.locked:
-            need = self._cost(order.asked.symbol, order.left) if order.buys else order.left
-            if not self.ledger.has(order.locked_asset, need):
-                self._finish(order, "EXPIRED", now_ms, by="venue")
-                return
-        self._work(order, now_ms)
+        order.then, order.portion = "", WHOLE
+        if order.triggered:
+            self._go_on(order, now_ms)
+
+    def _go_on(self, order: Order, now_ms: int) -> None:
+        """Work an order that was accepted earlier; it expires where the money is gone."""
+        if self._funded(order):
+            self._work(order, now_ms)
+        else:
+            self._finish(order, "EXPIRED", now_ms, by="venue")
 
     # ------------------------------------------------------------ fills and ends
 
@@ -339,10 +365,10 @@ class MatchingEngine:
         """Fill what is left of a resting order: at its own price, a stop at the market's."""
         if order.order_id not in self.open:
             return
-        order.triggered, order.portion, order.then = True, 0, ""
+        order.triggered, order.portion, order.then = True, WHOLE, ""
         if not order.asked.price:
             self._release(order)
-            self._work(order, now_ms)
+            self._go_on(order, now_ms)
         else:
             self._fill(order, order.left, order.asked.price, maker=True, now_ms=now_ms)
 
@@ -366,20 +392,24 @@ class MatchingEngine:
         if amount < 0 and not self.ledger.has(asset, -amount):
             raise Rejection(-2010, "Account has insufficient balance for requested action.")
         self.ledger.pay(asset, -amount)
-        changed = tuple(sorted(self.ledger.changed))
-        self.ledger.changed.clear()
-        self.notify(Report(None, None, now_ms, changed, delta=amount, by=by))
+        self.notify(Report(None, None, now_ms, self._changed(now_ms), delta=amount, by=by))
 
     def _log(
         self, execution: Execution, order: Order, now_ms: int, *, fill: Fill | None = None,
         cancel_id: str = "", by: str = "",
     ) -> None:  # fmt: skip
-        changed = tuple(sorted(self.ledger.changed))
-        self.ledger.changed.clear()
-        reported = by or order.asked.by
+        changed, reported = self._changed(now_ms), by or order.asked.by
         self.notify(
             Report(execution, order, now_ms, changed, fill=fill, cancel_id=cancel_id, by=reported)
         )
+
+    def _changed(self, now_ms: int) -> tuple[str, ...]:
+        """Return the assets whose balances have changed since the last report, and note them."""
+        changed = tuple(sorted(self.ledger.changed))
+        if changed:
+            self.ledger.note(now_ms)
+            self.ledger.changed.clear()
+        return changed
 
     # ------------------------------------------------------------ questions
 
@@ -395,3 +425,7 @@ class MatchingEngine:
         old = self.rules[symbol]
         self.rules[symbol] = replace(old, **new)  # type: ignore[arg-type]
         return old
+
+
+def _insufficient() -> Rejection:
+    return Rejection(-2010, "Account has insufficient balance for requested action.")

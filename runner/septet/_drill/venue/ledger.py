@@ -8,6 +8,11 @@ from septet._drill.venue.amounts import units
 
 __all__ = ["Ledger"]
 
+_KEPT = 10_000
+"""Most earlier balances that are kept."""
+Balances = dict[str, tuple[int, int]]
+"""Free and locked units by asset."""
+
 
 class Ledger:
     """Balances of the account and of its counterparties: the sum never changes."""
@@ -17,6 +22,21 @@ class Ledger:
         self.locked = dict.fromkeys(self.free, 0)
         self.world = dict.fromkeys(self.free, 0)
         self.changed: set[str] = set()
+        self._past: list[tuple[int, Balances]] = [(0, self.balances())]
+
+    def balances(self) -> Balances:
+        """Return what is free and locked of every asset."""
+        return {asset: (free, self.locked[asset]) for asset, free in sorted(self.free.items())}
+
+    def note(self, now_ms: int) -> None:
+        """Remember the balances as of now."""
+        self._past.append((now_ms, self.balances()))
+        if len(self._past) > _KEPT:
+            del self._past[: _KEPT // 2]
+
+    def as_of(self, at_ms: int) -> Balances:
+        """Return the balances as they were then; the oldest that are kept for any time before."""
+        return next((was for when, was in reversed(self._past) if when <= at_ms), self._past[0][1])
 
     def assets(self) -> list[str]:
         """Return every asset that was ever touched."""

@@ -8,10 +8,12 @@ from typing import Literal
 from septet._drill.venue.amounts import SCALE, floor_product, units
 from septet._drill.venue.config import SymbolConfig
 
-__all__ = ["FINAL", "Asked", "Execution", "Fill", "Order", "Rejection", "Rules"]
+__all__ = ["FINAL", "WHOLE", "Asked", "Execution", "Fill", "Order", "Rejection", "Rules"]
 
 FINAL = frozenset({"FILLED", "CANCELED", "EXPIRED", "REJECTED"})
 """Statuses that an order does not leave."""
+WHOLE = 10**6
+"""Millionths of a quantity: all of it."""
 Execution = Literal["NEW", "TRADE", "CANCELED", "EXPIRED", "REPLACED"]
 _TYPES = {
     "MARKET", "LIMIT", "LIMIT_MAKER", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT",
@@ -66,8 +68,8 @@ class Fill:
 class Order:
     """An order and its life so far; `past` holds (time, status, executed, quote) of each change.
 
-    `portion` limits the next execution to that share of what is left (millionths); `then` says
-    what happens to the rest.
+    `portion` (millionths) of what could be executed next is executed, and nothing where it is 0.
+    `then` says what happens to the rest: it waits to be resumed (``rest``) or expires (``expire``).
     """
 
     order_id: int
@@ -83,7 +85,7 @@ class Order:
     triggered: bool = True
     maker: bool = False
     reason: str = "NONE"
-    portion: int = 0
+    portion: int = WHOLE
     then: str = ""
     fills: list[Fill] = field(default_factory=list)
     past: list[tuple[int, str, int, int]] = field(default_factory=list)

@@ -29,7 +29,6 @@ from septet._drill.venue.venue_journal import BalanceChanged, Truth, TruthBook
 
 __all__ = ["LocalVenue"]
 
-_KEEP_BALANCES = 10_000
 _BIND_TRIES = 100
 
 
@@ -208,12 +207,6 @@ class LocalVenue:
                     locked=text(ledger.locked[asset]), cause=cause,
                 )
             )  # fmt: skip
-        past = self.trading.past_balances
-        past.append(
-            (now // 10**6, {a: (ledger.free[a], ledger.locked[a]) for a in ledger.assets()})
-        )
-        if len(past) > _KEEP_BALANCES:
-            del past[: _KEEP_BALANCES // 2]
 
     def _reported(self, report: Report) -> None:
         """Write a change to the venue's journal, then send it to the subscribers."""

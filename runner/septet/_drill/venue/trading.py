@@ -13,12 +13,11 @@ from septet._drill.venue.clock import MarketClock
 from septet._drill.venue.engine import MatchingEngine
 from septet._drill.venue.false_values import redirect
 from septet._drill.venue.faults import Injector, Strike
-from septet._drill.venue.orders import Asked, Order, Rejection
+from septet._drill.venue.orders import WHOLE, Asked, Order, Rejection
 from septet._drill.venue.shapes import ack, cancelled, my_trade, order_body
 
 __all__ = ["Trading"]
 
-_MILLION = 10**6
 _RECV_WINDOW = 5000
 _CLIENT_ID = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}")
 _STALE = frozenset({"E16"})
@@ -34,7 +33,6 @@ class Trading:
         self.clock = clock
         self.faults = faults
         self.can_withdraw = can_withdraw
-        self.past_balances: list[tuple[int, dict[str, tuple[int, int]]]] = []
         self._later: set[asyncio.Task[None]] = set()
         self._cancels = 0
 
@@ -76,7 +74,9 @@ class Trading:
             return self._struck(call, asked, strike)
         return self._placed(call, asked)
 
-    def _placed(self, call: Call, asked: Asked, *, portion: int = 0, then: str = "") -> Answer:
+    def _placed(
+        self, call: Call, asked: Asked, *, portion: int = WHOLE, then: str = ""
+    ) -> Answer:  # fmt: skip
         now = self.now_ms()
         order = self.engine.place(asked, now, portion=portion, then=then)
         usual = "FULL" if asked.type in {"MARKET", "LIMIT"} else "ACK"
@@ -125,7 +125,7 @@ class Trading:
         return answer
 
     def _partial(self, call: Call, asked: Asked, strike: Strike) -> Answer:
-        portion = int(strike.number_of("portion", 0.5) * _MILLION)
+        portion = int(strike.number_of("portion", 0.5) * WHOLE)
         then = "rest" if strike.fault.code == "E9" else "expire"
         answer = self._placed(call, asked, portion=portion, then=then)
         if then == "rest":
@@ -333,12 +333,7 @@ class Trading:
     def account(self, call: Call) -> Answer:
         """Return the balances of the account."""
         at_ms, ledger = self._as_of(), self.engine.ledger
-        held = {a: (ledger.free[a], ledger.locked[a]) for a in ledger.assets()}
-        if at_ms is not None:
-            held = next(
-                (was for when, was in reversed(self.past_balances) if when <= at_ms),
-                self.past_balances[0][1],
-            )
+        held = ledger.balances() if at_ms is None else ledger.as_of(at_ms)
         return Answer(200, {
             "makerCommission": 10, "takerCommission": 10, "buyerCommission": 0,
             "sellerCommission": 0,

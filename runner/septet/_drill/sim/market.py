@@ -1,0 +1,354 @@
+"""The drill's matching engine under seeded prices, and what happens in it as messages.
+
+Accounts, orders, matching, fills, statuses and filters are those of `MatchingEngine`, which the
+local venue serves as well. Here stand the prices, the faults of the market and of single
+executions, and the words in which the core hears of them. Amounts are those of the engine, whole
+hundred-millionths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from septet import messages as m
+from septet._drill.sim.fault_rates import Weather
+from septet._drill.sim.world import MS, World
+from septet._drill.venue.amounts import SCALE, text
+from septet._drill.venue.config import Fees, SymbolConfig
+from septet._drill.venue.engine import MatchingEngine, Report
+from septet._drill.venue.orders import FINAL, WHOLE, Asked, Fill, Order, Rejection
+
+__all__ = [
+    "BASES", "COARSEST", "LOT", "QUOTE", "STATES", "THIRD", "TICK", "TOGETHER", "Listing",
+    "Market", "listed", "was_open",
+]  # fmt: skip
+
+TICK: Final = SCALE // 100
+LOT: Final = SCALE // 1_000
+COARSEST: Final = 10 * LOT
+"""The largest lot that a change of filters brings."""
+BASES: Final = ("BTC", "ETH", "SOL")
+QUOTE, THIRD = "USDT", "BNB"
+STATES: Final[dict[str, m.OrderState]] = {
+    "NEW": "open", "PARTIALLY_FILLED": "partially_filled", "FILLED": "filled",
+    "CANCELED": "cancelled", "EXPIRED": "expired",
+}  # fmt: skip
+TOGETHER: Final = 0.8
+"""Share of equity that a strategy of several symbols may hold of those that move together."""
+_BEGUN: Final = {QUOTE: "1000", THIRD: "1000", **dict.fromkeys(BASES, "0")}
+_TYPES: Final[dict[m.OrderKind, str]] = {
+    "market": "MARKET", "limit": "LIMIT", "stop": "STOP_LOSS", "stop_limit": "STOP_LOSS_LIMIT",
+}  # fmt: skip
+_FIRST, _LEAST = 10_000 * TICK, 2_000 * TICK
+_FALSE: Final[tuple[Callable[[int, int], tuple[m.OrderState, int]], ...]] = (
+    lambda part, whole: ("filled", 0),
+    lambda part, whole: ("filled", part),
+    lambda part, whole: ("partially_filled", 0),
+    lambda part, whole: ("partially_filled", whole),
+    lambda part, whole: ("open", part),
+)
+"""What cannot be of an order: its state and its executed units contradict each other."""
+_OWN: Final = 8
+"""Ticks by which a symbol's step may differ from the one that all take: they move together."""
+_UNNAMED: Final = "unnamed"
+"""How the client id of an order begins that is shown without one."""
+
+
+def listed(seed: int) -> int:
+    """Return how many symbols the account of a seed trades: one, or in two of five several."""
+    return (3, 1, 2, 1, 1)[seed % 5]
+
+
+@dataclass(slots=True)
+class Listing:
+    """One symbol of the account: its number, and what others moved of its base."""
+
+    k: int
+    name: str
+    halted_until_ns: int = 0
+    given: int = 0
+
+    @property
+    def id(self) -> str:
+        """What the venue calls it."""
+        return self.name + QUOTE
+
+    @property
+    def symbol(self) -> str:
+        """What it is called in a universe."""
+        return f"{self.name}/{QUOTE}"
+
+
+class Market:
+    """One account at the matching engine, against seeded price paths.
+
+    Its symbols share the cash, and their prices move together. `notify` hears every message of the
+    user stream at the instant it happened.
+    """
+
+    def __init__(self, world: World, weather: Weather, notify: Callable[[m.Event], None]) -> None:
+        self._world, self._weather, self._notify = world, weather, notify
+        self.listings = [Listing(k, BASES[k]) for k in range(listed(world.seed))]
+        self.by_id = {each.id: each for each in self.listings}
+        configs = [
+            SymbolConfig(
+                base=each.name, quote=QUOTE, tick="0.01", lot=text(LOT), min_quantity=text(LOT),
+                min_notional="0", spread_ticks=2, levels=3, level_notional="400",
+            )
+            for each in self.listings
+        ]  # fmt: skip
+        self._fees = Fees(paid_in="received" if world.seed % 2 else "quote", third_price="1")
+        self.engine = MatchingEngine(
+            configs, _BEGUN, fees=self._fees, seed=world.seed, notify=self._reported,
+            meets=self._meets,
+        )  # fmt: skip
+        self.begun_cash = self.engine.ledger.free[QUOTE]
+        self.fills: list[Fill] = []
+        self.invented: set[str] = set()
+        self.accepted: dict[str, int] = {}
+        self._foreign = 0
+        for each in self.listings:
+            self.engine.move(each.id, _FIRST, 0, self._now_ms)
+
+    @property
+    def _now_ms(self) -> int:
+        return self._world.now_ns // MS
+
+    # ------------------------------------------------------------ prices
+
+    def price(self, of: Listing) -> int:
+        """Return the last price of a symbol."""
+        return self.engine.last[of.id]
+
+    def balance(self, asset: str) -> int:
+        """Return what the account holds of an asset, free and locked."""
+        return sum(self.engine.ledger.balances()[asset])
+
+    def is_ours(self, fill: Fill) -> bool:
+        """Whether an execution is of an order of ours."""
+        return self.engine.orders[fill.order_id].asked.by == "client"
+
+    def client_id(self, fill: Fill) -> str:
+        """Return the client id of the order that an execution is of."""
+        return self.engine.orders[fill.order_id].asked.client_id
+
+    def quoted(self, of: Listing) -> m.Quoted:
+        """Return the best bid and ask of a symbol."""
+        market_ns = self._world.market_ns
+        bid, bid_quantity, ask, ask_quantity = self.engine.books[of.id].best()
+        return m.Quoted(
+            at_ns=0, symbol=of.k, venue_ns=market_ns, market_ns=market_ns, bid=bid / SCALE,
+            bid_quantity=bid_quantity / SCALE, ask=ask / SCALE, ask_quantity=ask_quantity / SCALE,
+        )  # fmt: skip
+
+    def halt(self, until_ns: int, listings: Sequence[Listing]) -> None:
+        """Let symbols not trade for a while."""
+        for each in listings:
+            each.halted_until_ns = max(each.halted_until_ns, until_ns)
+            self.engine.change_rules(each.id, trading=False)
+        self._world.after(until_ns - self._world.now_ns, self.reopen)
+
+    def reopen(self) -> None:
+        """Let symbols trade again whose time has come."""
+        for each in self.listings:
+            if self._world.now_ns >= each.halted_until_ns:
+                self.engine.change_rules(each.id, trading=True)
+
+    def move(self) -> None:
+        """Let the prices take a step, the books be renewed and orders meet them.
+
+        While the weather is calm, prices stay where they are.
+        """
+        chance, moves = self._world.chance, not self._weather.calm
+        step = chance.randint(-40, 40) if moves else 0
+        for each in self.listings:
+            own = chance.randint(-_OWN, _OWN) if moves and len(self.listings) > 1 else 0
+            price = max(_LEAST, self.price(each) + (step + own) * TICK)
+            self.engine.move(each.id, price, 0, self._now_ms)
+
+    # ------------------------------------------------------------ orders
+
+    def working(self, *, ours: bool = True) -> list[Order]:
+        """Return open orders: ours, or of others."""
+        return [each for each in self.engine.open.values() if (each.asked.by == "client") == ours]
+
+    def place(self, order: m.Submit) -> Order:
+        """Place an order of ours; it meets the market now or soon. Rejection if not accepted."""
+        chance, units = self._world.chance, round(order.quantity * SCALE)
+        of = self.listings[order.symbol]
+        lot = self.engine.rules[of.id].lot
+        if units >= 2 * lot and self._weather.strikes("E21 ack differs"):
+            units = units // 2 // lot * lot
+        asked = Asked(
+            of.id, order.side.upper(), _TYPES[order.order_type], order.client_id, units,
+            price=round((order.limit_price or 0.0) * SCALE),
+            stop=round((order.trigger_price or 0.0) * SCALE),
+        )  # fmt: skip
+        soon = not asked.stop and chance.random() < 0.5
+        made = self.engine.place(
+            asked, self._now_ms, portion=0 if soon else WHOLE, then="rest" if soon else ""
+        )
+        if soon:
+            self._resume_after(chance.randint(1, 500), made)
+        return made
+
+    def _resume_after(self, delay_ms: int, order: Order) -> None:
+        """Let an order go on that waits, once its symbol trades."""
+
+        def resume() -> None:
+            self.engine.resume(order.order_id, self._now_ms)
+            if order.then == "rest" and order.status not in FINAL:
+                self._resume_after(delay_ms, order)
+
+        self._world.after(delay_ms * MS, resume)
+
+    def cancel(self, order: Order, *, by: str = "client") -> None:
+        """Take an order out of the book."""
+        self.engine.cancel(order, self._now_ms, by=by)
+
+    def execute(self, order: Order) -> None:
+        """Fill what is left of a resting order."""
+        self.engine.execute(order, self._now_ms)
+
+    def give(self, of: Listing, units: int) -> None:
+        """Move a balance from outside: a deposit or a withdrawal of what is free."""
+        units = max(units, -self.engine.ledger.free[of.name])
+        of.given += units
+        self.engine.transfer(of.name, units, self._now_ms)
+
+    def place_external(self, of: Listing) -> Order | None:
+        """Let somebody else place an order on the account, where it holds enough for one."""
+        chance, self._foreign = self._world.chance, self._foreign + 1
+        names = (f"{_UNNAMED}{self._foreign}", f"web_x{self._foreign}")
+        sign = chance.choice((1, -1)) if self.engine.ledger.has(of.name, LOT) else 1
+        asked = Asked(
+            of.id, "BUY" if sign > 0 else "SELL", "LIMIT", chance.choice(names),
+            self.engine.rules[of.id].lot, by="other",
+            price=self.price(of) - sign * chance.randint(5, 60) * TICK,
+        )  # fmt: skip
+        try:
+            return self.engine.place(asked, self._now_ms)
+        except Rejection:
+            return None
+
+    # ------------------------------------------------------------ what happens in the engine
+
+    def _meets(self, order: Order, quantity: int) -> None:
+        """Draw which part of an order is executed, what becomes of the rest, and the fee."""
+        strikes, engine, lots = self._weather.strikes, self.engine, quantity // LOT
+        if (
+            order.portion
+            and order.asked.by == "client"
+            and lots >= 2
+            and strikes("E9 partial fill")
+        ):
+            part = self._world.chance.randint(1, lots - 1) * LOT
+            order.portion = -(-part * WHOLE // quantity)
+            order.then = "rest"
+            if order.at_market and strikes("E10 rest expired"):
+                order.then = "expire"
+        engine.fees = self._fees
+        if strikes("E22 third fee"):
+            engine.fees = msgspec.structs.replace(self._fees, paid_in=THIRD)
+        elif not order.buys:
+            of = self.by_id[order.asked.symbol]
+            spare = engine.ledger.free[of.name] - (0 if order.locked else quantity)
+            if spare * 1_000 >= quantity and strikes("E22 base fee"):
+                engine.fees = msgspec.structs.replace(self._fees, paid_in="base")
+
+    def _reported(self, report: Report) -> None:
+        """Tell the stream what became of an order, executions before the state they made."""
+        order, fill = report.order, report.fill
+        if order is None:
+            return
+        ours = order.asked.by == "client"
+        if report.execution == "NEW" and ours:
+            name = order.asked.client_id
+            self.accepted[name] = self.accepted.get(name, 0) + 1
+        if fill is not None:
+            self.fills.append(fill)
+            self._notify_filled(order, fill)
+        by_venue = report.by == "venue" and report.execution == "CANCELED"
+        self._notify(self.seen(order, text="by the venue" if by_venue else ""))
+        if fill is not None and ours and self._weather.strikes("A3 overfill"):
+            self._notify(self._false_execution(order, fill))
+        if order.then == "rest" and order.executed and order.status not in FINAL:
+            self._resume_after(self._world.chance.randint(1, 2_000), order)
+
+    def _notify_filled(self, order: Order, fill: Fill) -> None:
+        self._world.note(
+            f"  venue fills {order.asked.client_id} {order.asked.side} {text(fill.quantity)} "
+            f"{fill.symbol} at {text(fill.price)} (trade {fill.trade_id}, {order.status})"
+        )
+        cumulative = order.executed / SCALE
+        unnamed = self._weather.strikes("E14 fill unnamed")
+        if order.asked.by == "client" and self._weather.strikes("A18 false status"):
+            cumulative = self._world.chance.choice((0.0, fill.quantity / SCALE / 2))
+        reported = self.filled(fill, unnamed=unnamed)
+        self._notify(msgspec.structs.replace(reported, cumulative=cumulative))
+
+    def _false_execution(self, order: Order, fill: Fill) -> m.Filled:
+        """Return an execution that was none and cannot be of its order."""
+        reported, chance = self.filled(fill), self._world.chance
+        name, side, units = f"{90_000 + len(self.invented)}", reported.side, fill.quantity
+        match chance.randint(0, 2):
+            case 0:
+                units = 2 * order.quantity + chance.randint(100, 200) * LOT
+            case 1:
+                side = "sell" if reported.side == "buy" else "buy"
+            case _:
+                name = f"-{1 + len(self.invented)}"
+        self.invented.add(name)
+        return msgspec.structs.replace(reported, trade_id=name, side=side, quantity=units / SCALE)
+
+    # ------------------------------------------------------------ as messages
+
+    def seen(self, order: Order, *, as_of_ms: int = -1, by: str = "stream", text: str = "") -> (
+        m.OrderSeen
+    ):  # fmt: skip
+        """Return how the venue shows an order, now or as of a time."""
+        asked, was = order.asked, order.as_of(as_of_ms) if as_of_ms >= 0 else None
+        status, executed = was[:2] if was else (order.status, order.executed)
+        state, executed = self.falsified(order, STATES[status], executed)
+        return m.OrderSeen(
+            at_ns=0, client_id=_shown(asked), venue_order_id=f"v{order.order_id}",
+            symbol=self.by_id[asked.symbol].k, side="buy" if order.buys else "sell", state=state,
+            quantity=order.quantity / SCALE, filled=executed / SCALE,
+            price=asked.price / SCALE if asked.price else None, by=by, text=text,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    def falsified(
+        self, order: Order, state: m.OrderState, executed: int
+    ) -> tuple[m.OrderState, int]:  # fmt: skip
+        """Return a state and executed units that contradict each other, or those given."""
+        if order.asked.by != "client" or not self._weather.strikes("A18 false status"):
+            return state, executed
+        part, whole = max(1, order.quantity // 2), order.quantity
+        return self._world.chance.choice(_FALSE)(part, whole)
+
+    def filled(self, fill: Fill, *, unnamed: bool = False) -> m.Filled:
+        """Return an execution as the venue tells it; `unnamed` without our id."""
+        asked, fee = self.engine.orders[fill.order_id].asked, fill.fee / SCALE
+        return m.Filled(
+            at_ns=0, venue="sim", symbol=self.by_id[fill.symbol].k, trade_id=str(fill.trade_id),
+            client_id="" if unnamed else _shown(asked), venue_order_id=f"v{fill.order_id}",
+            venue_ns=fill.at_ms * MS, market_ns=self._world.market_at(fill.at_ms * MS),
+            side="buy" if fill.buys else "sell", quantity=fill.quantity / SCALE,
+            price=fill.price / SCALE, fee=fee, fee_currency=fill.fee_asset, maker=fill.maker,
+            fee_quote=fee if fill.fee_asset == THIRD else None,
+        )  # fmt: skip
+
+
+def _shown(asked: Asked) -> str:
+    """Return the client id under which an order is shown."""
+    return "" if asked.by != "client" and asked.client_id.startswith(_UNNAMED) else asked.client_id
+
+
+def was_open(order: Order, first_ns: int, last_ns: int) -> bool:
+    """Return whether an order was open at any time of a span, its first instant left out."""
+    closed_ns = order.past[-1][0] * MS if order.status in FINAL else last_ns
+    return order.past[0][0] * MS < last_ns and closed_ns > first_ns
