@@ -9,6 +9,8 @@ from functools import partial
 
 import pytest
 
+from septet._core.live_core import LiveCore
+from septet._core.orders.records import StopEnded
 from septet._drill.sim import Failure, core_subject, run_schedule
 from septet._drill.sim.core_subject import ORDERS, cores
 from septet._drill.sim.world import SECOND
@@ -22,9 +24,20 @@ def test_schedules_of_the_whole_core() -> None:
     assert orders > 5 * len(SEEDS)
 
 
-def test_what_is_left_by_a_stop_that_was_too_small_goes_on_as_an_exit() -> None:
+def test_what_is_left_by_a_stop_that_was_too_small_goes_on_as_an_exit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A part of an entry was filled, its stop stood and was hit while the rest came."""
-    run_schedule(817, partial(cores, shapes=ORDERS))
+    whole, ended = partial(cores, shapes=ORDERS), LiveCore._stop_ended
+    run_schedule(55, whole)
+
+    def forget(core: LiveCore, outcome: StopEnded) -> None:
+        if outcome.rest > 0.0:
+            ended(core, outcome)
+
+    monkeypatch.setattr(LiveCore, "_stop_ended", forget)
+    with pytest.raises(Failure, match="was to be held together"):
+        run_schedule(55, whole)
 
 
 def test_symbols_that_take_more_together_than_they_may_are_found(

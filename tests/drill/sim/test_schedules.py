@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from septet._drill.sim import FAULTS, Failure, Report, run_schedule, run_schedules
+from septet._drill.sim import FAULTS, Failure, Report, run_schedule, run_schedules, schedule
 from septet._drill.sim import __main__ as command_line
 from septet._drill.sim.market import listed
 from septet._drill.sim.run_schedules import Sums, run_many
@@ -57,9 +57,14 @@ def test_crash_at_every_write_of_the_journal(phase: int) -> None:
         assert report.starts >= 2
 
 
-def test_a_process_that_begins_near_the_end_is_given_its_time() -> None:
-    """Killed at 96 s, power lost, back to 4 s: an order is in doubt when the schedule ends."""
-    run_schedule(202216, crash_at_write=(221, 0))
+def test_a_process_that_begins_near_the_end_is_given_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Killed in the quiet time: without the time an order is in doubt when the schedule ends."""
+    run_schedule(3, crash_at_write=(363, 0))
+    monkeypatch.setattr(schedule, "_KNOWS_NS", 0)
+    with pytest.raises(Failure, match="is unknown here and was never at the venue"):
+        run_schedule(3, crash_at_write=(363, 0))
 
 
 def test_command_line_counts_and_says_the_seed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -143,6 +143,87 @@ def test_a_part_is_filled_and_the_rest_waits_or_expires(then: str) -> None:
     assert order.status == ("FILLED" if then == "rest" else "EXPIRED")
 
 
+def test_an_order_may_wait_before_its_first_execution() -> None:
+    engine = engine_of()
+    order = engine.place(asked(quantity="2"), 1, portion=0, then="rest")
+    assert (order.status, order.executed) == ("NEW", 0)
+    engine.resume(order.order_id, 2)
+    assert order.status == "FILLED"
+
+
+@pytest.mark.parametrize("how", ["resume", "execute"])
+def test_an_order_that_waits_expires_where_its_money_is_gone(how: str) -> None:
+    engine = engine_of()
+    order = engine.place(asked(quantity="20"), 1, portion=0, then="rest")
+    engine.transfer("USDT", -units("9000"), 2)
+    if how == "resume":
+        engine.resume(order.order_id, 3)
+    else:
+        engine.execute(order, 3)
+    assert (order.status, order.executed) == ("EXPIRED", 0)
+
+
+def test_a_stop_is_not_resumed_before_it_is_triggered() -> None:
+    engine = engine_of()
+    stop = asked("SELL", "STOP_LOSS", quantity="2", stop="99")
+    order = engine.place(stop, 1, portion=500_000, then="rest")
+    engine.resume(order.order_id, 2)
+    assert (order.status, order.triggered) == ("NEW", False)
+    engine.move(ID, units("98.99"), units("1"), 3)
+    assert order.status == "FILLED"
+
+
+def test_nothing_is_matched_while_a_symbol_does_not_trade() -> None:
+    engine = engine_of()
+    limit = engine.place(asked("BUY", "LIMIT", quantity="1", price="99", client_id="a"), 1)
+    stop = engine.place(asked("SELL", "STOP_LOSS", quantity="1", stop="99", client_id="b"), 1)
+    waits = engine.place(asked(quantity="1", client_id="c"), 1, portion=0, then="rest")
+    engine.change_rules(ID, trading=False)
+    engine.move(ID, units("98"), units("1"), 2)
+    engine.resume(waits.order_id, 3)
+    assert {each.status for each in (limit, stop, waits)} == {"NEW"}
+    engine.change_rules(ID, trading=True)
+    engine.move(ID, units("98"), units("1"), 4)
+    engine.resume(waits.order_id, 5)
+    assert {each.status for each in (limit, stop, waits)} == {"FILLED"}
+
+
+def test_a_part_is_no_more_than_what_is_left() -> None:
+    engine = engine_of()
+    engine.change_rules(ID, lot=units("0.01"))
+    order = engine.place(asked("BUY", "LIMIT", quantity="0.06", price="99"), 1, portion=1)
+    engine.change_rules(ID, lot=units("0.1"))
+    engine.move(ID, units("98"), units("1"), 2)
+    assert (order.executed, order.status) == (units("0.06"), "FILLED")
+
+
+def test_what_is_told_before_an_order_executes_may_make_a_fault_of_it() -> None:
+    met: list[int] = []
+
+    def meets(order: Order, quantity: int) -> None:
+        met.append(quantity)
+        order.portion, order.then = 250_000, "expire"
+        engine.fees = Fees(paid_in="BNB")
+
+    engine = engine_of(meets=meets)
+    at_once = engine.place(asked(quantity="2"), 1)
+    resting = engine.place(asked("BUY", "LIMIT", quantity="4", price="99", client_id="d"), 1)
+    engine.move(ID, units("98"), units("9"), 2)
+    assert met == [units("2"), units("4")]
+    assert [each.status for each in (at_once, resting)] == ["EXPIRED", "EXPIRED"]
+    assert [each.executed for each in (at_once, resting)] == [units("0.5"), units("1")]
+    assert {each.fee_asset for each in engine.fills[ID]} == {"BNB"}
+
+
+def test_balances_as_of_an_earlier_time() -> None:
+    engine = engine_of()
+    engine.place(asked("SELL", "LIMIT", quantity="3", price="110"), 5)
+    engine.transfer("BTC", units("2"), 7)
+    found = [engine.ledger.as_of(at_ms)["BTC"] for at_ms in (4, 5, 6, 7)]
+    ten, seven, three = units("10"), units("7"), units("3")
+    assert found == [(ten, 0), (seven, three), (seven, three), (units("9"), three)]
+
+
 @pytest.mark.parametrize(
     ("paid_in", "side", "asset"),
     [

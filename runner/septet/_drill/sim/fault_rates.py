@@ -31,7 +31,7 @@ FAULTS: Final[dict[str, tuple[float, str]]] = {
     "E5 rejection": (0.05, "rejected for a reason of the venue's own"),
     # of one order or step of the market
     "E9 partial fill": (0.50, "a part now, the rest later or never"),
-    "E10 rest expired": (0.15, "the rest of a market order expired"),
+    "E10 rest expired": (0.30, "the rest of a market order expired"),
     "E19 venue cancels": (0.08, "the venue cancelled an order of ours"),
     "E22 third fee": (0.20, "the fee was taken in a third asset"),
     "E22 base fee": (0.50, "the fee of a sale was taken in the base, where others hold some"),

@@ -124,18 +124,6 @@ class Market:
         """Return the last price of a symbol."""
         return self.engine.last[of.id]
 
-    def balance(self, asset: str) -> int:
-        """Return what the account holds of an asset, free and locked."""
-        return sum(self.engine.ledger.balances()[asset])
-
-    def is_ours(self, fill: Fill) -> bool:
-        """Whether an execution is of an order of ours."""
-        return self.engine.orders[fill.order_id].asked.by == "client"
-
-    def client_id(self, fill: Fill) -> str:
-        """Return the client id of the order that an execution is of."""
-        return self.engine.orders[fill.order_id].asked.client_id
-
     def quoted(self, of: Listing) -> m.Quoted:
         """Return the best bid and ask of a symbol."""
         market_ns = self._world.market_ns
@@ -224,10 +212,10 @@ class Market:
         """Let somebody else place an order on the account, where it holds enough for one."""
         chance, self._foreign = self._world.chance, self._foreign + 1
         names = (f"{_UNNAMED}{self._foreign}", f"web_x{self._foreign}")
-        sign = chance.choice((1, -1)) if self.engine.ledger.has(of.name, LOT) else 1
+        lot = self.engine.rules[of.id].lot
+        sign = chance.choice((1, -1)) if self.engine.ledger.has(of.name, lot) else 1
         asked = Asked(
-            of.id, "BUY" if sign > 0 else "SELL", "LIMIT", chance.choice(names),
-            self.engine.rules[of.id].lot, by="other",
+            of.id, "BUY" if sign > 0 else "SELL", "LIMIT", chance.choice(names), lot, by="other",
             price=self.price(of) - sign * chance.randint(5, 60) * TICK,
         )  # fmt: skip
         try:
@@ -240,12 +228,8 @@ class Market:
     def _meets(self, order: Order, quantity: int) -> None:
         """Draw which part of an order is executed, what becomes of the rest, and the fee."""
         strikes, engine, lots = self._weather.strikes, self.engine, quantity // LOT
-        if (
-            order.portion
-            and order.asked.by == "client"
-            and lots >= 2
-            and strikes("E9 partial fill")
-        ):
+        cut = order.portion > 0 and lots >= 2 and order.asked.by == "client"
+        if cut and strikes("E9 partial fill"):
             part = self._world.chance.randint(1, lots - 1) * LOT
             order.portion = -(-part * WHOLE // quantity)
             order.then = "rest"
@@ -304,6 +288,20 @@ class Market:
                 name = f"-{1 + len(self.invented)}"
         self.invented.add(name)
         return msgspec.structs.replace(reported, trade_id=name, side=side, quantity=units / SCALE)
+
+    # ------------------------------------------------------------ questions
+
+    def balance(self, asset: str) -> int:
+        """Return what the account holds of an asset, free and locked."""
+        return sum(self.engine.ledger.balances()[asset])
+
+    def is_ours(self, fill: Fill) -> bool:
+        """Whether an execution is of an order of ours."""
+        return self.engine.orders[fill.order_id].asked.by == "client"
+
+    def client_id(self, fill: Fill) -> str:
+        """Return the client id of the order that an execution is of."""
+        return self.engine.orders[fill.order_id].asked.client_id
 
     # ------------------------------------------------------------ as messages
 

@@ -370,7 +370,7 @@ class MatchingEngine:
             self._release(order)
             self._go_on(order, now_ms)
         else:
-            self._fill(order, order.left, order.asked.price, maker=True, now_ms=now_ms)
+            self._rest_fill(order, order.left, now_ms)
 
     def _finish(
         self, order: Order, status: Execution, now_ms: int, *, cancel_id: str = "",

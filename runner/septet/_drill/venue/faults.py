@@ -29,7 +29,7 @@ E5    rejected                                                code (-2010), text
 E6    executed, but answered "Duplicate order sent."
 E7    filters change                                         tick, lot, min_quantity,
                                                              max_quantity, min_notional (texts)
-E8    status BREAK, orders rejected
+E8    status BREAK, orders rejected, nothing matched
 E9    a part is filled, the rest later                       portion (0.5), delay_ms (200)
 E10   a part is filled, the rest expires                     portion (0.5)
 E11   the order fills just before its cancel
