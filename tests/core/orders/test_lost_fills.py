@@ -45,6 +45,18 @@ def test_a_stop_told_filled_blocks_entries_asks_the_account_and_the_level_is_wat
     assert "holdings" in {each.what for each in bench.take(m.Refresh)}, "when it can decide"
 
 
+def test_the_next_question_for_the_account_is_woken_for() -> None:
+    """Else a process that was restored asks at the next event, and the one before it did not."""
+    bench, stop = stopped()
+    asked, records = 0, bench.core.records
+    for _ in range(240):
+        bench.after_s(0.25)
+        asked += bool([each for each in bench.take(m.Refresh) if each.what == "holdings"])
+        account_ns = records.children[stop.client_id].account_ns
+        assert account_ns == 0 or bench.now < records.woken_ns <= account_ns
+    assert asked > 2
+
+
 def test_what_the_account_does_not_show_did_not_happen_and_another_stop_stands() -> None:
     bench, stop = stopped()
     bench.after_s(1)

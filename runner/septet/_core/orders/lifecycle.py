@@ -368,6 +368,8 @@ class OrderLifecycle:
             next_ns = child.query_next_ns
         if now_ns < child.fills_ns < next_ns:
             next_ns = child.fills_ns
+        if now_ns < child.account_ns < next_ns:
+            next_ns = child.account_ns
         if child.delete_ns:
             lost_ns = child.delete_ns + self.timing.answer_within_ns
             return lost_ns if now_ns < lost_ns < next_ns else next_ns
