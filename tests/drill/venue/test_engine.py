@@ -197,15 +197,15 @@ def test_a_part_is_no_more_than_what_is_left() -> None:
     assert (order.executed, order.status) == (units("0.06"), "FILLED")
 
 
-def test_what_is_told_before_an_order_executes_may_make_a_fault_of_it() -> None:
+def test_a_fault_may_be_injected_just_before_an_order_executes() -> None:
     met: list[int] = []
 
-    def meets(order: Order, quantity: int) -> None:
+    def inject(order: Order, quantity: int) -> None:
         met.append(quantity)
         order.portion, order.then = 250_000, "expire"
         engine.fees = Fees(paid_in="BNB")
 
-    engine = engine_of(meets=meets)
+    engine = engine_of(before_execution=inject)
     at_once = engine.place(asked(quantity="2"), 1)
     resting = engine.place(asked("BUY", "LIMIT", quantity="4", price="99", client_id="d"), 1)
     engine.move(ID, units("98"), units("9"), 2)

@@ -1,9 +1,8 @@
-"""The drill's matching engine under seeded prices, and what happens in it as messages.
+"""The drill's matching engine under seeded prices, with faults, and its reports as messages.
 
 Accounts, orders, matching, fills, statuses and filters are those of `MatchingEngine`, which the
-local venue serves as well. Here stand the prices, the faults of the market and of single
-executions, and the words in which the core hears of them. Amounts are those of the engine, whole
-hundred-millionths.
+local venue serves as well. This module adds the prices, the faults of the market and of single
+executions, and the messages of the core. Amounts are whole hundred-millionths, as in the engine.
 """
 
 from __future__ import annotations
@@ -86,8 +85,8 @@ class Listing:
 class Market:
     """One account at the matching engine, against seeded price paths.
 
-    Its symbols share the cash, and their prices move together. `notify` hears every message of the
-    user stream at the instant it happened.
+    Its symbols share the cash, and their prices move together. `notify` is called with every
+    message of the user stream at the instant of its cause.
     """
 
     def __init__(self, world: World, weather: Weather, notify: Callable[[m.Event], None]) -> None:
@@ -104,7 +103,7 @@ class Market:
         self._fees = Fees(paid_in="received" if world.seed % 2 else "quote", third_price="1")
         self.engine = MatchingEngine(
             configs, _BEGUN, fees=self._fees, seed=world.seed, notify=self._reported,
-            meets=self._meets,
+            before_execution=self._before_execution,
         )  # fmt: skip
         self.begun_cash = self.engine.ledger.free[QUOTE]
         self.fills: list[Fill] = []
@@ -134,14 +133,14 @@ class Market:
         )  # fmt: skip
 
     def halt(self, until_ns: int, listings: Sequence[Listing]) -> None:
-        """Let symbols not trade for a while."""
+        """Halt symbols until a time."""
         for each in listings:
             each.halted_until_ns = max(each.halted_until_ns, until_ns)
             self.engine.change_rules(each.id, trading=False)
         self._world.after(until_ns - self._world.now_ns, self.reopen)
 
     def reopen(self) -> None:
-        """Let symbols trade again whose time has come."""
+        """Let symbols trade again whose halt is over."""
         for each in self.listings:
             if self._world.now_ns >= each.halted_until_ns:
                 self.engine.change_rules(each.id, trading=True)
@@ -165,7 +164,7 @@ class Market:
         return [each for each in self.engine.open.values() if (each.asked.by == "client") == ours]
 
     def place(self, order: m.Submit) -> Order:
-        """Place an order of ours; it meets the market now or soon. Rejection if not accepted."""
+        """Place an order of ours, executed now or soon; Rejection if it is not accepted."""
         chance, units = self._world.chance, round(order.quantity * SCALE)
         of = self.listings[order.symbol]
         lot = self.engine.rules[of.id].lot
@@ -185,7 +184,7 @@ class Market:
         return made
 
     def _resume_after(self, delay_ms: int, order: Order) -> None:
-        """Let an order go on that waits, once its symbol trades."""
+        """Resume an order that waits after a delay, again and again until its symbol trades."""
 
         def resume() -> None:
             self.engine.resume(order.order_id, self._now_ms)
@@ -225,7 +224,7 @@ class Market:
 
     # ------------------------------------------------------------ what happens in the engine
 
-    def _meets(self, order: Order, quantity: int) -> None:
+    def _before_execution(self, order: Order, quantity: int) -> None:
         """Draw which part of an order is executed, what becomes of the rest, and the fee."""
         strikes, engine, lots = self._weather.strikes, self.engine, quantity // LOT
         cut = order.portion > 0 and lots >= 2 and order.asked.by == "client"
@@ -245,7 +244,7 @@ class Market:
                 engine.fees = msgspec.structs.replace(self._fees, paid_in="base")
 
     def _reported(self, report: Report) -> None:
-        """Tell the stream what became of an order, executions before the state they made."""
+        """Send a change of an order to the user stream, an execution before the new state."""
         order, fill = report.order, report.fill
         if order is None:
             return

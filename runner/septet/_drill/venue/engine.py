@@ -47,15 +47,15 @@ class Report:
 class MatchingEngine:
     """Orders of one account against synthetic books; every change is told to `notify`.
 
-    `meets` is told of an order and a quantity just before the order executes up to that quantity.
-    A fault is made there: it may change the order's `portion` and `then`, and `fees`.
+    `before_execution` is called with an order and the quantity that it could execute now. It may
+    inject a fault: change the order's `portion` and `then`, or the `fees` of the engine.
     """
 
     def __init__(
         self, symbols: Iterable[SymbolConfig], balances: Mapping[str, str], *,
         fees: Fees = Fees(), participation: str = "1", seed: int = 0,  # noqa: B008 - frozen
         notify: Callable[[Report], None] = lambda report: None,
-        meets: Callable[[Order, int], None] = lambda order, quantity: None,
+        before_execution: Callable[[Order, int], None] = lambda order, quantity: None,
     ) -> None:  # fmt: skip
         configs = list(symbols)
         self.rules = {config.id: Rules.of(config) for config in configs}
@@ -65,7 +65,7 @@ class MatchingEngine:
         self.fees = fees
         self.share = units(participation)
         self.notify = notify
-        self.meets = meets
+        self.before_execution = before_execution
         self.orders: dict[int, Order] = {}
         self.open: dict[int, Order] = {}
         self.by_client: dict[str, Order] = {}
@@ -128,11 +128,11 @@ class MatchingEngine:
             self._finish(order, "EXPIRED", now_ms, by="venue")
 
     def _part(self, order: Order, quantity: int) -> int:
-        """Return how much of what an order could execute now it does: at least a lot, or nothing.
+        """Return the part of a quantity that is executed now: at least a lot, or nothing.
 
-        The next time it is all again.
+        `portion` holds for one execution and is reset here.
         """
-        self.meets(order, quantity)
+        self.before_execution(order, quantity)
         portion, order.portion = order.portion, WHOLE
         if portion in (0, WHOLE):
             return quantity if portion else 0
@@ -265,7 +265,7 @@ class MatchingEngine:
             self._finish(order, "EXPIRED", now_ms)
 
     def _there(self, order: Order) -> int:
-        """Return how much the book has at the order's price or better, in lots."""
+        """Return the quantity in the book at the order's price or better, in whole lots."""
         lot = self.rules[order.asked.symbol].lot
         reach = self.books[order.asked.symbol].reach(
             buys=order.buys, limit=order.asked.price, share=self.share
@@ -273,21 +273,21 @@ class MatchingEngine:
         return sum(floor_to(there, lot) for _, there in reach)
 
     def _funded(self, order: Order) -> bool:
-        """Whether the money for what is left of an order is set aside, or free."""
+        """Return whether the balance for the unfilled quantity of an order is locked, or free."""
         need = self._cost(order.asked.symbol, order.left) if order.buys else order.left
         return order.locked > 0 or self.ledger.has(order.locked_asset, need)
 
     def resume(self, order_id: int, now_ms: int) -> None:
-        """Go on with an order that waits; it waits on while its symbol does not trade."""
+        """Execute an order that waits; it keeps waiting while its symbol does not trade."""
         order = self.open.get(order_id)
         if order is None or order.then != "rest" or not self.rules[order.asked.symbol].trading:
             return
         order.then, order.portion = "", WHOLE
         if order.triggered:
-            self._go_on(order, now_ms)
+            self._execute_accepted(order, now_ms)
 
-    def _go_on(self, order: Order, now_ms: int) -> None:
-        """Work an order that was accepted earlier; it expires where the money is gone."""
+    def _execute_accepted(self, order: Order, now_ms: int) -> None:
+        """Execute an order that was accepted earlier; it expires if the balance is too small."""
         if self._funded(order):
             self._work(order, now_ms)
         else:
@@ -368,7 +368,7 @@ class MatchingEngine:
         order.triggered, order.portion, order.then = True, WHOLE, ""
         if not order.asked.price:
             self._release(order)
-            self._go_on(order, now_ms)
+            self._execute_accepted(order, now_ms)
         else:
             self._rest_fill(order, order.left, now_ms)
 

@@ -9,7 +9,7 @@ from septet._drill.venue.amounts import units
 __all__ = ["Ledger"]
 
 _KEPT = 10_000
-"""Most earlier balances that are kept."""
+"""Most records of earlier balances."""
 Balances = dict[str, tuple[int, int]]
 """Free and locked units by asset."""
 
@@ -25,17 +25,17 @@ class Ledger:
         self._past: list[tuple[int, Balances]] = [(0, self.balances())]
 
     def balances(self) -> Balances:
-        """Return what is free and locked of every asset."""
+        """Return the free and locked units of every asset."""
         return {asset: (free, self.locked[asset]) for asset, free in sorted(self.free.items())}
 
     def note(self, now_ms: int) -> None:
-        """Remember the balances as of now."""
+        """Record the balances at a time."""
         self._past.append((now_ms, self.balances()))
         if len(self._past) > _KEPT:
             del self._past[: _KEPT // 2]
 
     def as_of(self, at_ms: int) -> Balances:
-        """Return the balances as they were then; the oldest that are kept for any time before."""
+        """Return the balances at an earlier time; the oldest on record for a time before them."""
         return next((was for when, was in reversed(self._past) if when <= at_ms), self._past[0][1])
 
     def assets(self) -> list[str]:
