@@ -110,14 +110,14 @@ def settings(draw: Any, /, count: int | None = None, **fixed: Any) -> Settings:
 
 
 @st.composite
-def markets(draw: Any, s: Settings, count: int = 110) -> list[Bars]:
-    """Draw a market for every symbol."""
+def markets(draw: Any, s: Settings, count: int = 110, *, missing: bool = True) -> list[Bars]:
+    """Draw a market for every symbol, with bars that are `missing` or without."""
     seed = draw(st.integers(0, 2**31))
     step = draw(st.sampled_from([0.004, 0.02, 0.05]))
-    holes = draw(st.sampled_from([0.0, 0.05, 0.3]))
+    holes = draw(st.sampled_from([0.0, 0.05, 0.3])) if missing else 0.0
     return [
         walk(seed + k, count, step=step, holes=holes, tick=s.tick,
-             long_hole=draw(st.booleans()), quiet=draw(st.sampled_from([0.0, 0.1])),
+             long_hole=draw(st.booleans()) and missing, quiet=draw(st.sampled_from([0.0, 0.1])),
              made_up=draw(st.sampled_from([0.0, 0.0, 0.1])))
         for k in range(len(s.symbols))
     ]  # fmt: skip

@@ -17,10 +17,11 @@ from septet._rules.ledger import (
     end_queued,
     place_order,
 )
-from septet._rules.levels import protective_level, target_level
+from septet._rules.levels import begin_steps, protective_level, read_distances, target_level
 from septet._rules.orders import send_exit
 from septet._rules.queued import release
 from septet._rules.reentry import block_after, block_side
+from septet._rules.resting import end_steps
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     EXITS,
@@ -36,6 +37,7 @@ from septet._rules.settings import (
     R_LIQUIDATION,
     R_REBALANCE,
     R_REVERSAL,
+    STEPS,
     TARGETS,
     TOUCHES,
     learn_from_trade,
@@ -43,8 +45,8 @@ from septet._rules.settings import (
 from septet._rules.stops import liquidate, newest_bar, touch
 
 __all__ = [
-    "book_reported", "book_venue_fill", "fill_queued", "take_in_fill", "take_price", "venue_ended",
-    "venue_triggered",
+    "book_reported", "book_venue_fill", "fill_queued", "follow_fill", "take_in_fill", "take_price",
+    "venue_ended", "venue_triggered",
 ]  # fmt: skip
 
 
@@ -73,11 +75,14 @@ def fill_queued(
     k, order_id, units, price, net_units, fee, maker, time_ns, reason, reference, run: Run
 ):
     """Book a fill of the entry queued behind an exit, which reduces the exit."""
+    side = run.open_side[k]
     closed = book_amounts(
         k, units, price, net_units, fee, maker, time_ns, order_id, reason, 0, reference, run
     )
     if LEARNS_FROM_TRADES and closed == 1:
         learn_from_trade(run)
+    if STEPS:
+        follow_fill(k, side, closed, 1, time_ns, run)
     left = run.queued_units[k] - units
     if left * run.queued_units[k] <= 0.0 or abs(left) < run.lot[k]:
         end_queued(k, STATUS_FILLED, reason, time_ns, run)
@@ -115,7 +120,24 @@ def book_reported(
         learn_from_trade(run)
     if (EXITS or HALTS) and closed == 1:
         block_after(k, side, reason, run)
+    if STEPS:
+        decided = run.working[k] == 1 and run.order_id[k] == order_id and run.reduces[k] == 0
+        follow_fill(k, side, closed, 1 if decided else 0, time_ns, run)
     return closed
+
+
+@routine
+def follow_fill(k, side, closed, decided, time_ns, run: Run):
+    """Begin or end the steps of a trade with a fill; `side` is that of the position before it.
+
+    A position that no entry of ours has `decided` takes its distances as they are known now.
+    """
+    if closed == 1:
+        end_steps(k, time_ns, run)
+    if run.open_side[k] != 0 and (closed == 1 or side == 0):
+        if decided == 0:
+            read_distances(k, newest_bar(k, run), 1.0 * run.open_side[k], time_ns, run)
+        begin_steps(k, time_ns, run)
 
 
 @routine
