@@ -30,6 +30,7 @@ from septet_schemas.base import Config
 from septet_schemas.blocks import BlockOf, NamedBlocks, UseBlock
 from septet_schemas.data import Policies
 from septet_schemas.hosts import is_loopback
+from septet_schemas.hours import Blackout, HoursField, OpenHours, TradingHours
 from septet_schemas.keys import (
     AlertKeys,
     CandleKeys,
@@ -64,6 +65,7 @@ from septet_schemas.units import (
 
 __all__ = [
     "Account",
+    "Blackout",
     "CandleKeys",
     "Data",
     "DirectionLabel",
@@ -80,6 +82,7 @@ __all__ = [
     "ModelKeys",
     "ModelMonitoring",
     "Monitoring",
+    "OpenHours",
     "Perpetual",
     "Policies",
     "Rebalance",
@@ -93,6 +96,7 @@ __all__ = [
     "Slippage",
     "Strategy",
     "ThresholdLabel",
+    "TradingHours",
     "Training",
     "TripleBarrierLabel",
     "Universe",
@@ -185,14 +189,14 @@ class Universe(Config):
     """What is traded and when decisions are taken: at the close of every bar.
 
     The first decision is at `start` or later, the last at `end` or earlier; an `end` written as
-    a date includes that day. None: as far as the data reaches.
+    a date includes that day. None: as far as the data reaches. `trading_hours` None: at all hours.
     """
 
     symbols: Annotated[tuple[Symbol, ...], Field(min_length=1, max_length=5_000)]
     bar: MarketDuration
     start: StartTime | None = None
     end: EndTime | None = None
-    trading_hours: Annotated[None, _later(None)] = None
+    trading_hours: HoursField = None
 
     @field_validator("symbols")
     @classmethod
@@ -260,7 +264,8 @@ class Risk(Config):
     """How much, and when to stop.
 
     `rebalance` None is never; with `volatility_target` the loader makes it a band of 20%. Limits
-    that the file does not name stand at their defaults; none is ever unlimited.
+    that the file does not name stand at their defaults; none is ever unlimited. `max_positions`
+    bounds how many symbols are held or being entered; None bounds them by the limits alone.
     """
 
     sizing: SizingBlock
@@ -273,7 +278,7 @@ class Risk(Config):
     adopt: Literal["refuse", "adopt"] = "refuse"
     cash_buffer: Annotated[Fraction, Field(lt=1.0)] = 0.0
     position: PositionSteps | None = None
-    max_positions: Annotated[None, _later(None)] = None
+    max_positions: Annotated[int, Field(ge=1, le=5_000)] | None = None
 
     @field_validator("limits", mode="before")
     @classmethod
@@ -284,7 +289,11 @@ class Risk(Config):
 
 
 class Execution(Config):
-    """Where orders go and how."""
+    """Where orders go and how.
+
+    `on_shutdown` says what the shutdown of a paper or live run does to orders and positions: `keep`
+    leaves them, `cancel` cancels entries, `flatten` closes what is held as well.
+    """
 
     simulation: Simulation = Simulation()
     venues: dict[BlockName, VenueBlock] = Field(
@@ -293,7 +302,7 @@ class Execution(Config):
     order: OrderBlock = Field(default={"use": "market"})  # type: ignore[assignment]
     at_start: Literal["reconcile", "refuse_if_different"] = "reconcile"
     instruments: dict[Symbol, InstrumentSpec] = {}
-    on_stop: Annotated[Literal["keep"], _later("keep")] = "keep"
+    on_shutdown: Literal["keep", "cancel", "flatten"] = "keep"
     router: Annotated[None, _later(None)] = None
 
 

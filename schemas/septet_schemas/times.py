@@ -26,6 +26,7 @@ __all__ = [
     "parse_day_time",
     "parse_delay",
     "parse_moment",
+    "parse_time_zone",
 ]
 
 _NS: Final = 1_000_000_000
@@ -111,7 +112,8 @@ def _format_delay(duration_ns: int) -> str:
     return format_duration(duration_ns) if duration_ns else "0s"
 
 
-def _zone(value: object) -> str:
+def parse_time_zone(value: object) -> str:
+    """Read an IANA time zone that the time zone database knows: `UTC`, `America/New_York`."""
     from zoneinfo import ZoneInfo
 
     expected = "a time zone such as UTC or America/New_York"
@@ -156,7 +158,7 @@ DayTime = Annotated[
     PlainSerializer(format_day_time, return_type=str, when_used="json"),
 ]
 """Nanoseconds since midnight: `'16:30'`."""
-TimeZone = Annotated[str, BeforeValidator(_zone), WithJsonSchema({"type": "string"})]
+TimeZone = Annotated[str, BeforeValidator(parse_time_zone), WithJsonSchema({"type": "string"})]
 """An IANA time zone: `UTC`, `America/New_York`."""
 
 
@@ -217,7 +219,9 @@ class Daily:
         words = value.split() if isinstance(value, str) else []
         if not 2 <= len(words) <= 3 or words[0] != "daily":
             raise _fail("daily", "a time such as 'daily 08:00 UTC'", value)
-        return cls(parse_day_time(words[1]), _zone(words[2]) if len(words) == 3 else "UTC")
+        return cls(
+            parse_day_time(words[1]), parse_time_zone(words[2]) if len(words) == 3 else "UTC"
+        )
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: object) -> Any:

@@ -80,6 +80,7 @@ def wired(loaded: Any) -> str:
     found = [
         plan.name, plan.parameters.tolist(), plan.assembly.halts, plan.warmup_bars,
         plan.memory_bars, [each.tolist() for each in plan.tables], alignment_rules(strategy),
+        plan.assembly.terms.hours,
         warmup_ns_of(strategy, 0), history_ns_of(strategy), request_of(strategy),
         limits_of(strategy), _order_rules(strategy, 1.0, protects=True),
         [(each.name, each.monitor) for each in build_watchers(strategy)],

@@ -21,9 +21,6 @@ from septet_schemas.base import Config
 ROOT = Path(__file__).resolve().parents[2]
 CODE = (ROOT / "runner" / "septet", ROOT / "plugins" / "septet_plugins")
 NOT_YET = {
-    "universe.trading_hours": "9:00-17:00",
-    "risk.max_positions": "3",
-    "execution.on_stop": "close",
     "execution.router": "smart",
 }
 """Keys that come later, and a value that is not their default."""

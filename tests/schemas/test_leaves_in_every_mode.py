@@ -55,6 +55,8 @@ ELSEWHERE: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     "Then": (SIMULATED, "as PositionSteps"),
     "Perpetual": (SIMULATED, "live perpetuals are refused"),
     "Universe": (ALL, "`start` and `end` bound a backtest alone: a live run begins now"),
+    "TradingHours": (ALL, "flags of each decision time, by one function in every mode"),
+    "Blackout": (ALL, "events act from when they are known, in every mode"),
     "Strategy": (ALL, "the whole file"),
     "Sweep": (("backtest",), "a sweep is of backtests"),
     "SweepDraw": (("backtest",), "a sweep is of backtests"),

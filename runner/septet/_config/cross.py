@@ -8,6 +8,7 @@ from typing import Final
 from septet._config import (
     cross_data,
     cross_features,
+    cross_hours,
     cross_levels,
     cross_model,
     cross_position,
@@ -27,6 +28,7 @@ __all__ = ["CHECKS", "cross_check"]
 
 CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     *cross_data.CHECKS,
+    *cross_hours.CHECKS,
     *cross_features.CHECKS,
     *cross_model.CHECKS,
     *cross_risk.CHECKS,

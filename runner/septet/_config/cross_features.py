@@ -261,6 +261,9 @@ def check_series_read(case: Case) -> None:
         str(getattr(block.config, "of", "")).partition("@")[0]
         for block in case.strategy.features.values()
     }
+    hours = case.strategy.universe.trading_hours
+    if hours is not None and hours.blackout is not None:
+        read.add(hours.blackout.series)
     for name in case.strategy.data.series:
         if name not in read:
             case.warn(

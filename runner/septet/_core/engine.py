@@ -93,6 +93,7 @@ class Engine:
         facts = self.plan.facts
         self._features, self._decision_row = facts.features, facts.decision_row
         self._up_row, self._increases = facts.model_row, facts.increases
+        self._hours_row = facts.hours_row
         self._packed = Struct(f"{len(facts.features)}d").pack
         self._drain = drain
         self._keeps_log, self.dropped = keeps_log, dropped
@@ -191,6 +192,8 @@ class Engine:
         t, table, judge = window.time, self._arrays.table, self._judge
         window.time = t + 1
         self._push(t, event.time_ns, event.day, event.columns, event.facts, table)
+        if self._hours_row is not None:
+            self._t[self._hours_row, t] = event.hours
         self._observe(t, t + 1, table)
         if judge is not None:  # the model in force is asked for every symbol that has a bar
             row, f, vector, numbers = self._model_row, self._f, self._vector, self._numbers
@@ -224,6 +227,18 @@ class Engine:
         first = self.plan.by_hand.halt_by_hand(code, time_ns, int(flatten), arrays)
         found: list[Command] = [Halted(time_ns, BY_HAND, self.equity)] if first else []
         return found + self._new()
+
+    def wind_down(self, time_ns: int, *, flatten: bool) -> list[Command]:
+        """End the entries that work as the run shuts down; close positions where asked.
+
+        Nothing is blocked: the next start goes on as it would have.
+        """
+        self._now_ns, self._valued = time_ns, False
+        self._make_room()
+        by_hand, code = self.plan.by_hand, self._reason(OPERATOR)
+        end = by_hand.close_by_hand if flatten else by_hand.cancel_by_hand
+        end(code, time_ns, self._arrays.whole)
+        return self._new()
 
     def resume(self, time_ns: int) -> list[Command]:
         """Clear every block that waits for a person.
@@ -299,6 +314,12 @@ class Engine:
         held, lot = self._b[k, layout.UNITS], self._b[k, layout.LOT]
         lots = ledger.floor_units(abs(held), lot)
         return float(-lots if held > 0.0 else lots)
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether nothing is held that an order could close, and no order works."""
+        every = range(len(self._i))
+        return all(self.lots_to_close(k) == 0.0 and self.working(k) is None for k in every)
 
     def working(self, k: int) -> Working | None:
         """Return the working order of a symbol, if there is one."""

@@ -25,7 +25,8 @@ class DecisionTime(msgspec.Struct, frozen=True, gc=False):
     open time, age, missing bars and made-up flag of each bar, as `septet._kernel.layout` lays
     out X and M; a symbol without a bar has an age below zero. `decides` False only advances the
     features: history before the first decision. With `matches` the bars also meet what rests, and
-    nothing is decided: bars that were missed. `late` decisions exit but do not enter.
+    nothing is decided: bars that were missed. `late` decisions exit but do not enter. `hours` are
+    the flags of the trading hours, of a strategy that has some.
     """
 
     time_ns: int
@@ -35,6 +36,7 @@ class DecisionTime(msgspec.Struct, frozen=True, gc=False):
     decides: bool = True
     late: bool = False
     matches: bool = False
+    hours: int = 0
 
 
 Event = DecisionTime

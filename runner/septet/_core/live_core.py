@@ -151,8 +151,9 @@ class LiveCore:
         elif event.action == "resume":
             self._flattens = False
             self._carry(self.engine.resume(self.market_ns))
-            if self.monitoring is not None:
-                self._out += self.monitoring.resume()
+            self._out += self.monitoring.resume() if self.monitoring is not None else ()
+        elif event.action == "stop" and (how := self.rules.on_shutdown) != "keep":
+            self._carry(self.engine.wind_down(self.market_ns, flatten=how == "flatten"))
 
     # ------------------------------------------------------------------ market data
 
@@ -473,10 +474,9 @@ class LiveCore:
             intake=self.intake.snapshot(),
             models=models.snapshot() if models is not None else b"", session=self.session,
             monitoring=self.monitoring.snapshot() if self.monitoring is not None else b"",
-            sent=self.latency.sent, market_ns=self.market_ns,
+            sent=self.latency.sent, market_ns=self.market_ns, flattens=self._flattens,
             trained_to_ns=self.retraining.trained_to_ns, windows=self.retraining.windows,
             fills=self._fills, stops=self._stops, traces=self._traces, dust=self._dust,
-            flattens=self._flattens,
         )  # fmt: skip
         return msgspec.msgpack.encode(kept)
 

@@ -215,7 +215,7 @@ class PlanFacts:
     the time. `increases` are the numbers of the reasons of orders that may enlarge a position,
     `log_room` is how many rows of the log one decision time may write. `checked` are the rules
     whose invalid answers are counted, by key path and kind, each from a slot of C in `checked_at`
-    on.
+    on. `hours_row` is the row of T with the flags of the trading hours, None without any.
     """
 
     features: tuple[int, ...]
@@ -227,13 +227,15 @@ class PlanFacts:
     log_room: int = 0
     checked: tuple[tuple[str, str], ...] = ()
     checked_at: tuple[int, ...] = ()
+    hours_row: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RowCounts:
-    """Rows of F, D, Y and G in a plan."""
+    """Rows of F, D, Y and G in a plan, and those of T after the symbols'."""
 
     F: int
     D: int
     Y: int
     G: int
+    T: int = 0

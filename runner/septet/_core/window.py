@@ -47,7 +47,7 @@ class Window:
         count, rows = len(self.plan.symbols), self.plan.rows
         self.arrays = arrays_of(
             self.plan, self.state, 1_024 + 64 * count,
-            T=np.full((layout.ROW + count, self.size), -1, np.int64),
+            T=np.full((layout.ROW + count + rows.T, self.size), -1, np.int64),
             M=np.zeros((count, layout.M_ROWS, self.size), np.int64),
             X=np.full((count, self.columns, self.size), np.nan),
             F=np.full((count, rows.F, self.size), np.nan),

@@ -67,7 +67,8 @@ class OrderRules:
     `patience_ns` and `max_slippage` are those of `limit_then_market`, 0 for other styles;
     `latency_alarm_ns` (wall time) is how long the venue may take to answer without an alarm;
     `protects` says whether stops are held at the venue, where it can hold them; `fees` are the
-    rates expected of an execution, maker and taker.
+    rates expected of an execution, maker and taker. `on_shutdown` says what the end of a run does:
+    keep orders and positions, cancel entries, or flatten.
     """
 
     decide_within_ns: int
@@ -77,3 +78,4 @@ class OrderRules:
     latency_alarm_ns: int = 2_000_000_000
     adopts: bool = False
     fees: tuple[float, float] = (0.0, 0.0)
+    on_shutdown: str = "keep"

@@ -21,6 +21,7 @@ __all__ = [
     "Placed",
     "Sessions",
     "Stamp",
+    "calendar_names",
     "load_calendar",
     "sessions_per_year",
 ]
@@ -260,6 +261,13 @@ def load_calendar(name: str, first_ns: int, last_ns: int) -> Calendar:
     if name == "XFX":
         return _foreign_exchange(first.year, last.year)
     return _exchange(name, first, last)
+
+
+def calendar_names() -> list[str]:
+    """Return the name of every calendar, other names of the same one included."""
+    import exchange_calendars
+
+    return ["24x7", "XFX", *sorted(exchange_calendars.get_calendar_names())]
 
 
 def sessions_per_year(name: str) -> float:

@@ -103,7 +103,14 @@ def request_for(
         now_ns=time.time_ns() if now_ns is None else now_ns,
         store=store,
         read=loaded.access.read_for(Path(loaded.base_dir), f"data.{name}"),
+        events=_events_of(universe),
     )
+
+
+def _events_of(universe: Any) -> str:
+    """Return the name of the series of a blackout, empty without one."""
+    blackout = getattr(universe.trading_hours, "blackout", None)
+    return str(blackout.series) if blackout is not None else ""
 
 
 def read_candles(block: UseBlock, request: Request) -> list[tuple[RawBars, Normalised]]:
@@ -170,7 +177,9 @@ def read_series(
                 raw = block.declaration(block.config).read(replace(request, name=name))
             if not isinstance(raw, RawSeries):
                 raise _not_read(block, f"returned a {type(raw).__name__}, expected a RawSeries")
-            table, found = normalise_series(name, raw, keys, now_ns=request.now_ns)
+            table, found = normalise_series(
+                name, raw, keys, now_ns=request.now_ns, events=name == request.events
+            )
     except DataError as error:
         if not keys.optional:
             raise
@@ -233,7 +242,7 @@ def load_market(
     findings += candles_ending(last, calendars, reset_after, request)
     series, found, origins = read_all_series(loaded, request)
     findings += found
-    for table in series.values():
+    for table in (each for name, each in series.items() if name != request.events):
         findings += ending(table, {symbol: each.known_ns for symbol, each in bars.items()})
     spans = {symbol: (int(bars[symbol].open_ns[0]), known) for symbol, known in last.items()}
     findings += missing_funding(series.values(), spans, request)
@@ -266,7 +275,7 @@ def read_all_series(
         findings += found
         if name.partition("@")[0] == "funding":
             findings += check_funding(series[name])
-        else:
+        elif name != request.events:
             findings += known_early(series[name], keys_of(block, SeriesConfig))
     return series, findings, sources
 

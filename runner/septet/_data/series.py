@@ -54,7 +54,7 @@ def next_poll(time_ns: Ints, poll: Poll) -> Ints:
 
 
 def normalise_series(
-    name: str, raw: RawSeries, keys: SeriesConfig, *, now_ns: int = 2**63 - 1
+    name: str, raw: RawSeries, keys: SeriesConfig, *, now_ns: int = 2**63 - 1, events: bool = False
 ) -> tuple[SeriesTable, tuple[Finding, ...]]:
     """Turn raw rows into a series that nothing can read too early.
 
@@ -69,6 +69,8 @@ def normalise_series(
         Generic keys of the block.
     now_ns
         When the rows were read; what becomes known later is not there yet.
+    events
+        Whether each row is an event at its stamp: all are kept, an older stamp known later, too.
 
     Returns
     -------
@@ -102,7 +104,7 @@ def normalise_series(
     rows.judge("unfinished", known_ns > now_ns, spared=known_ns > now_ns)
     keep = np.flatnonzero(rows.alive)
     order = keep[np.lexsort((keep, stamps.time_ns[keep], known_ns[keep]))]
-    order = _visible(rows, order, known_ns, published_ns, value)
+    order = order if events else _visible(rows, order, known_ns, published_ns, value)
     share = check_series_rows(rows.seen(name, raw, len(order)), keys, raw)
     for note in (*raw.facts.notes, *stamps.notes):
         found.note(note)

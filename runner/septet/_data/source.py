@@ -68,6 +68,7 @@ class Request:
     `name` is the key of the block in the strategy file (``candles``, or a series' name);
     `now_ns` is the instant at which the data is read. `read` reads a secret of the block to send
     it to one host, and raises if the operator did not allow that; None where nothing is downloaded.
+    `events` is the name of the series whose rows are the events of a blackout, empty without one.
     """
 
     symbols: tuple[str, ...]
@@ -79,6 +80,7 @@ class Request:
     now_ns: int = 2**63 - 1
     store: Store | None = None
     read: ReadFor | None = field(default=None, compare=False, repr=False)
+    events: str = ""
 
 
 @dataclass(frozen=True, slots=True)

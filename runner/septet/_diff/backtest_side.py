@@ -44,7 +44,7 @@ RULES: Final = (
 OWN: Final = (
     "account.capital", "universe.start", "universe.end", "execution.venues",
     "execution.instruments", "execution.simulation.fills", "execution.at_start",
-    "execution.on_stop", "risk.adopt",
+    "execution.on_shutdown", "risk.adopt",
 )  # fmt: skip
 
 

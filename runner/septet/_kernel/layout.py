@@ -3,7 +3,8 @@
 =====  ============================  ==========================================================
 array  shape                         holds
 =====  ============================  ==========================================================
-T      int64 (2 + symbols, times)    decision times, day numbers, each symbol's row or -1
+T      int64 (2 + symbols, times)    decision times, day numbers, each symbol's row or -1; with
+                                     trading hours one row more, their flags
 M      int64 (symbols, 4, bars)      a bar's open time, its age since history (re)started, how
                                      many scheduled bars are missing right before it, and
                                      whether it was made up to fill a gap
@@ -51,7 +52,8 @@ __all__ = [
     "EXIT_TO_RETRY", "EXPOSED", "FEES", "FILL", "FIRST_PRICE", "FIRST_RISK", "FIRST_UNITS",
     "FUNDING", "FUNDING_PAID", "F_CONFIDENCE", "F_DECISION", "F_GRANTED", "F_REQUESTED", "GAINED",
     "G_CASH", "G_EQUITY", "G_EXPOSURE", "G_ROWS", "HALT", "HALT_SLOTS", "HELD", "HELD_BEFORE",
-    "HIGH", "HIGH_WATER", "HOLDERS", "H_SLOTS", "INTRABAR", "I_SLOTS", "J_ROWS", "KNOWN", "LADDER",
+    "HIGH", "HIGH_WATER", "HOLDERS", "HOURS_CLOSED", "HOURS_FLAT", "HOURS_HELD_OVER", "HOURS_LAST",
+    "H_SLOTS", "INTRABAR", "I_SLOTS", "J_ROWS", "KNOWN", "LADDER",
     "LAST_PNL", "LAST_PRICE", "LAST_RETURN", "LATE", "LEVEL_AT_ENTRY", "LF_FIXED", "LF_LEAST",
     "LIMIT", "LIMIT_PRICE", "LIQUIDATION_PAID", "LISTED", "LI_COLUMNS", "LOG", "LOSSES", "LOST",
     "LOT", "LOW", "MARGIN_FUNDING", "MARK", "MARKET", "MINUTE", "MIN_NOTIONAL", "MISSING", "M_ROWS",
@@ -72,6 +74,11 @@ __all__ = [
 KNOWN: Final = 0
 DAY: Final = 1
 ROW: Final = 2
+# flags of trading hours, where a strategy has some: the last row of T, and a slot of C
+HOURS_CLOSED: Final = 1  # no increase may be decided: its fill lies outside, or in a blackout
+HOURS_LAST: Final = 2  # nor here: the last fill inside closes what is held
+HOURS_FLAT: Final = 4  # what is held is closed, and what is on its way into it cancelled
+HOURS_HELD_OVER: Final = 8  # what is still held from the session before is closed
 # M
 OPEN_NS: Final = 0
 AGE: Final = 1

@@ -20,6 +20,7 @@ from septet._core.orders import Orders, Timing
 from septet._core.venue_fills import VenueFillsEngine
 from septet._core.wiring import Names, OrderRules
 from septet._data.bars import Instrument
+from septet._data.trading_hours import FillGrid
 from septet._live.intake import Intake, Schedule
 from septet._live.models import Models
 from septet._live.monitors import monitors_of
@@ -105,7 +106,7 @@ def core_of(
     )
     models = _models_of(loaded, plan, run_folder)
     engine = _engine(plan, strategy, instruments, models)
-    intake = _intake(plan, strategy, calendars or {})
+    intake = _intake(plan, strategy, calendars or {}, _main_calendar(strategy, calendars))
     guards = Guards(
         strategy.universe.symbols, lots=[each.lot for each in instruments],
         skew_limit_ns=skew_limit_of(strategy),
@@ -199,7 +200,7 @@ def _models_of(loaded: Any, plan: Plan, run_folder: Path) -> Models | None:
     return Models(load, rule.ready_after_ns)
 
 
-def _intake(plan: Plan, strategy: Any, calendars: Mapping[str, str]) -> Intake:
+def _intake(plan: Plan, strategy: Any, calendars: Mapping[str, str], main: str) -> Intake:
     rows = plan.assembly.rows.x
     written = strategy.data.candles.extra["calendar"] or ROUND_THE_CLOCK
     bar_ns = strategy.universe.bar
@@ -207,7 +208,10 @@ def _intake(plan: Plan, strategy: Any, calendars: Mapping[str, str]) -> Intake:
     schedules = [Schedule(bar_ns, calendars.get(symbol, written)) for symbol in symbols]
     ages = {name: block.extra["max_age"] for name, block in strategy.data.series.items()}
     columns = sorted(rows, key=rows.__getitem__)
-    return Intake(symbols, columns, schedules, alignment_rules(strategy), ages)
+    return Intake(
+        symbols, columns, schedules, alignment_rules(strategy), ages,
+        hours=plan.assembly.terms.hours, grid=FillGrid(main, bar_ns),
+    )  # fmt: skip
 
 
 def _names(plan: Plan, strategy: Any, venue_fills: bool) -> Names:
@@ -265,6 +269,7 @@ def _order_rules(strategy: Any, speed: float, *, protects: bool) -> OrderRules:
         max_slippage=float(order.config.max_slippage) if rests else 0.0,
         protects=protects, latency_alarm_ns=int(strategy.monitoring.fills.latency_alarm),
         adopts=strategy.risk.adopt == "adopt", fees=(fee.maker, fee.taker),
+        on_shutdown=str(strategy.execution.on_shutdown),
     )  # fmt: skip
 
 

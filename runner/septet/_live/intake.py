@@ -22,6 +22,7 @@ from septet import messages as m
 from septet._core.events import DecisionTime
 from septet._data.calendars import Anchor, Calendar, load_calendar
 from septet._data.funding import FundingRates
+from septet._data.trading_hours import FillGrid, HourRules, events_from, hours_flags
 from septet._kernel import layout
 from septet._plan.graph import BAR_COLUMNS
 from septet._shell.aligned_bars import (
@@ -106,6 +107,7 @@ class _Kept(msgspec.Struct):
     rates: list[list[tuple[int, float, int]] | None]
     charged_ns: list[int]
     begun: bool
+    events: list[tuple[int, int]] = []
 
 
 class Intake:
@@ -123,6 +125,10 @@ class Intake:
         How days, gaps and funding are counted.
     max_ages_ns
         For each series how long a value holds after it became known; None for ever.
+    hours
+        The trading hours, None without any.
+    grid
+        Where bars open, for the hours.
     """
 
     def __init__(
@@ -132,12 +138,18 @@ class Intake:
         schedules: Sequence[Schedule],
         rules: AlignmentRules,
         max_ages_ns: dict[str, int | None] | None = None,
+        *,
+        hours: HourRules | None = None,
+        grid: FillGrid | None = None,
     ) -> None:
         self._symbols, self._names, self._schedules = list(symbols), list(columns), list(schedules)
         self._rules, self._max_ages = rules, dict(max_ages_ns or {})
         self._last: list[_Last | None] = [None] * len(self._symbols)
         self._waiting: list[deque[m.BarClosed]] = [deque() for _ in self._symbols]
         self._points: dict[str, list[tuple[int, float]]] = {}
+        self._hours = hours
+        self._grid = grid or FillGrid(_ROUND_THE_CLOCK, self._schedules[0].bar_ns)
+        self._events: list[tuple[int, int]] = []  # of a blackout: stamp, and when it was known
         self._day = -(2**40)
         rate, every_ns = float(rules.funding_rate or 0.0), rules.funding_every_ns
         self._rates = [FundingRates(rate, every_ns) for _ in self._symbols]
@@ -182,6 +194,8 @@ class Intake:
                 if symbol in ("", own):
                     rates.add(event.stamp_ns, event.value, charged_ns + 1)
             return
+        if self._hours is not None and name == self._hours.series:
+            self._events.append((event.stamp_ns, event.known_ns))
         points = self._points.setdefault(event.name, [])
         points.insert(
             bisect_right(points, event.known_ns, key=_time), (event.known_ns, event.value)
@@ -212,8 +226,14 @@ class Intake:
         matches = self._begun and not event.decides
         self._begun = self._begun or event.decides
         return DecisionTime(
-            event.time_ns, self._day, self._columns, facts, event.decides, event.late, matches
+            event.time_ns, self._day, self._columns, facts, event.decides, event.late, matches,
+            0 if self._hours is None else self._flags_at(self._hours, event.time_ns),
         )  # fmt: skip
+
+    def _flags_at(self, hours: HourRules, time_ns: int) -> int:
+        """Return the flags of the trading hours, by the function that a backtest calls ahead."""
+        times = np.array([time_ns], dtype=np.int64)
+        return int(hours_flags(hours, times, self._grid, events_from(self._events))[0])
 
     def _take(self, k: int) -> Place:
         """Process the next bar of a symbol: its prices, its age, what is missing before it."""
@@ -292,6 +312,7 @@ class Intake:
                 [each.points for each in self._rates],
                 self._charged_ns,
                 self._begun,
+                self._events,
             )
         )
 
@@ -300,6 +321,7 @@ class Intake:
         kept = msgspec.msgpack.decode(data, type=_Kept)
         self._last, self._points, self._day = kept.last, kept.points, kept.day
         self._charged_ns, self._begun = kept.charged_ns, kept.begun
+        self._events = kept.events
         for rates, points in zip(self._rates, kept.rates, strict=True):
             rates.restore(points)
         self._waiting = [deque(each) for each in kept.waiting]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from septet import messages as m
+from septet._live.build import has_venue_fills
 from septet._live.stop import STOP_WITHIN_S, RunEnd, cancel_entries, mark_failed
 from septet.errors import SeptetError
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from septet._live.strategy_run import StrategyRun
 
 __all__ = ["end_run"]
+
+_LOOK_S: Final = 0.05
 
 
 async def end_run(run: StrategyRun, reason: str) -> RunEnd:
@@ -30,6 +33,7 @@ async def _ending(run: StrategyRun, reason: str) -> RunEnd:
         event = m.Operated(at_ns=run.clock.now_ns(), action="stop", name="septet", reason=reason)
         run.shell.put_first(event)
         await _quietly(run, run.shell.drain())
+        await _flattened(run)
     left = None
     if run.ended.done() and run.ended.result().why != "stopped":
         # The position keeps what protects it: nobody is there to watch its level any more.
@@ -52,6 +56,23 @@ async def _ending(run: StrategyRun, reason: str) -> RunEnd:
     if run.halted:
         return RunEnd("halted", f"{reason}; {', '.join(run.known.held()) or 'halted'}")
     return RunEnd("finished" if run.finished.is_set() else "stopped", reason)
+
+
+async def _flattened(run: StrategyRun) -> None:
+    """Wait, within a bound, for the fills of the exits that `on_shutdown: flatten` has sent.
+
+    What fills at the next bar alone, in paper, waits for the next start, which is told that bar.
+    """
+    if run.strategy.execution.on_shutdown != "flatten" or not has_venue_fills(run.strategy):
+        return
+    loop = asyncio.get_running_loop()
+    until, engine = loop.time() + STOP_WITHIN_S / 2, run.build.core.engine
+    while not (engine.is_flat or run.ended is None or run.ended.done()):
+        if loop.time() >= until:
+            text = "on_shutdown: flatten: not everything was closed in time; the next start goes on"
+            run.notify("error", "stop", {"text": text})
+            return
+        await asyncio.sleep(_LOOK_S)
 
 
 async def _quietly(run: StrategyRun, call: Any) -> None:

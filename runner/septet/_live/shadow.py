@@ -87,7 +87,7 @@ def _taken(journal: Reader, last: int, build: Build) -> _Taken:
             made = core.intake.decision_time(event)
             copied = DecisionTime(
                 made.time_ns, made.day, made.columns.copy(), made.facts.copy(), made.decides,
-                made.late,
+                made.late, hours=made.hours,
             )  # fmt: skip
             found.decision_times.append(copied)
             found.models.append(core.models.at(event.time_ns) if core.models is not None else None)
@@ -106,6 +106,8 @@ def _window_over(plan: Any, state: Any, taken: _Taken) -> Window:
     rows = [0] * len(taken.widths)
     for t, decision_time in enumerate(taken.decision_times):
         T[layout.KNOWN, t], T[layout.DAY, t] = decision_time.time_ns, decision_time.day
+        if plan.facts.hours_row is not None:
+            T[plan.facts.hours_row, t] = decision_time.hours
         for k in range(len(rows)):
             if decision_time.facts[k, layout.AGE] < 0:
                 T[layout.ROW + k, t] = -1

@@ -122,12 +122,7 @@ def assemble(
         decision_row=trading.decision_row,
         decisions_kept=tables,
         arrays=tuple(trading.arrays),
-        counts=RowCounts(
-            F=max(1, trading.f_rows),
-            D=layout.D_ROWS if tables else 1,
-            Y=trading.observing.rows.y_count,
-            G=layout.G_ROWS if tables else 1,
-        ),
+        counts=_row_counts(trading),
         a_slots=trading.sizing_at + max(1, sizing_slots),
         c_slots=_checked_slots(trading)[-1],
         b_slots=trading.position.slots,
@@ -143,6 +138,17 @@ def assemble(
         look_back=trading.look_back,
         venue_fills=venue_fills,
         facts=_facts(trading),
+    )
+
+
+def _row_counts(trading: Trading) -> RowCounts:
+    """Count the rows of the arrays whose heights a plan decides."""
+    return RowCounts(
+        F=max(1, trading.f_rows),
+        D=layout.D_ROWS if trading.tables else 1,
+        Y=trading.observing.rows.y_count,
+        G=layout.G_ROWS if trading.tables else 1,
+        T=int(trading.terms.hours is not None),
     )
 
 
@@ -169,4 +175,5 @@ def _facts(trading: Trading) -> PlanFacts:
         increases=trading.increases,
         log_room=trading.room,
         timed=any("now_ns" in each.declaration.parameters for each in terms.halts.values()),
+        hours_row=None if terms.hours is None else layout.ROW + trading.symbols,
     )

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from septet._kernel import frames, layout, match, maths
 from septet._kernel import ledger as ledger_arithmetic
+from septet._plan.hours_choices import hours_values
 from septet._plan.invalid_answers import Checked
 from septet._plan.specialise import Choices, rule_places, specialise
 from septet._rules import (
@@ -21,10 +22,12 @@ from septet._rules import (
     entries,
     fills,
     halts,
+    hours,
     idle,
     ledger,
     levels,
     orders,
+    position_count,
     queued,
     reentry,
     resting,
@@ -40,7 +43,8 @@ __all__ = ["RULES", "choices_of", "names_of_rules", "rank_of_cap", "rules_of"]
 
 RULES: Final = (
     ledger, checked, reentry, resting, orders, queued, levels, fills, venue_fills, stops, steps,
-    bars, account, halts, enter, adds, decide, step, idle, entries, venue_entries, by_hand,
+    bars, account, halts, hours, position_count, enter, adds, decide, step, idle, entries,
+    venue_entries, by_hand,
 )  # fmt: skip
 """Modules of rules, in the order in which a plan's text has them."""
 CAPS: Final = ("position", "groups", "correlated", "gross_exposure")
@@ -75,7 +79,7 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
         "EXIT_AFTER_BARS": c["after"], "CONFIDENCE_FLOOR": c["below"],
         "MIN_INTERVAL": c["min_interval"], "REGIME_MASK": c["regime_mask"],
         "REBALANCE_BAND": c["rebalance"], "CASH_BUFFER": c["cash_buffer"],
-        "TILE": c["tile"],
+        "TILE": c["tile"], "MOST_POSITIONS": c["max_positions"],
         "SLIPPAGE_HINT": c["slippage_hint"], "TIME_IN_FORCE": c["time_in_force"],
         **_numbers_of("ORDER", c["order_checked"]), **_numbers_of("SIZE", c["sizing_checked"]),
         **_numbers_of("REGIME", c["regime_checked"]),
@@ -120,6 +124,7 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
             "TRADES_ACTIVE_SYMBOLS": c["trades_active_symbols"],
             "LOG_ROOM": c["room"], "TOUCHES": c["stops_here"],
             "NOTIONAL_SLOT": c["notionals"], "CORRELATION_SLOT": c["correlations"],
+            **hours_values(c),
         },
         texts={name: text for name, text in texts.items() if text is not None},
         calls={name: text for name, text in calls.items() if text is not None},

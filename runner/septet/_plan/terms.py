@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from septet._data.trading_hours import HourRules
 from septet_schemas.blocks import UseBlock
 from septet_schemas.position import PositionSteps
 from septet_schemas.simulation import Simulation
 from septet_schemas.strategy import Strategy
 
-__all__ = ["Terms", "simulation_of", "terms_of"]
+__all__ = ["Terms", "hours_of", "simulation_of", "terms_of"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Terms:
     series: tuple[str, ...] = ()
     model_inputs: tuple[str, ...] = ()
     max_age: Mapping[str, int] = field(default_factory=dict)
+    hours: HourRules | None = None
+    max_positions: int | None = None
 
     @property
     def long_only(self) -> bool:
@@ -67,6 +70,22 @@ def simulation_of(strategy: Strategy) -> Simulation:
                 update={name: getattr(block.config, name) for name in set_here}
             )
     return simulation
+
+
+def hours_of(strategy: Strategy) -> HourRules | None:
+    """Return the trading hours of a file, None without any; latency is the simulation's."""
+    hours = strategy.universe.trading_hours
+    if hours is None:
+        return None
+    blackout = hours.blackout
+    return HourRules(
+        open=hours.open,
+        flat_at_close=hours.flat_at_close,
+        latency_ns=int(simulation_of(strategy).latency) * strategy.universe.bar,
+        series=blackout.series if blackout is not None else "",
+        before_ns=blackout.before if blackout is not None else 0,
+        after_ns=blackout.after if blackout is not None else 0,
+    )
 
 
 def terms_of(strategy: Strategy, calendar: str = "24x7") -> Terms:
@@ -106,4 +125,6 @@ def terms_of(strategy: Strategy, calendar: str = "24x7") -> Terms:
         calendar=calendar,
         series=tuple(strategy.data.series),
         model_inputs=tuple((model.extra.get("inputs") or ()) if model is not None else ()),
+        hours=hours_of(strategy),
+        max_positions=strategy.risk.max_positions,
     )

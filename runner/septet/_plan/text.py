@@ -50,7 +50,7 @@ _SECTIONS: Final = (
         ),
     ),
     ("account", ("account", "halts")),
-    ("decisions", ("enter", "adds", "decide")),
+    ("decisions", ("hours", "position_count", "enter", "adds", "decide")),
     ("the run", ("step", "idle", "entries")),
     ("the world outside", ("venue_entries",)),
     ("a person", ("by_hand",)),

@@ -15,6 +15,7 @@ from septet._plan.binding import SIGNAL, TRADING, Binder
 from septet._plan.columns_read import columns_of_rules
 from septet._plan.expressions import render_expression
 from septet._plan.graph import Column, Graph, Node, Resolve
+from septet._plan.hours_choices import hours_choices, position_choices, rows_a_symbol
 from septet._plan.idle_choices import idle_choices
 from septet._plan.invalid_answers import CheckedRules, checks_of_signal
 from septet._plan.observe import Observing
@@ -81,6 +82,11 @@ class Trading:
     @property
     def checked_slot(self) -> int:
         """Where C holds what is counted of the rules that are checked."""
+        return self.hours_slot + (self.terms.hours is not None)
+
+    @property
+    def hours_slot(self) -> int:
+        """Where C holds the flags of the trading hours, of a strategy that has some."""
         return layout.C_SLOTS + layout.HALT_SLOTS * len(self.terms.halts)
 
     # ------------------------------------------------------------------ nodes of other layers
@@ -210,6 +216,8 @@ class Trading:
             "model_row": self.model_row, "notionals": self.notionals, "bar_ns": self.terms.bar_ns,
             **self._costs(), **self._orders(), **self._stops(), **self._exits(), **self._limits(),
             **self._sizing(), **self._halts(), **self._signal(),
+            **hours_choices(self.terms, self._reason, self.hours_slot),
+            **position_choices(self.terms, self._reason, self.binder.number),
         }  # fmt: skip
         context |= self._position_steps(context)
         context |= idle_choices(context, self.terms)
@@ -291,7 +299,8 @@ class Trading:
         self.increases = (layout.ENTRY, self.step_reasons)[: 2 if made["steps"] else 1]
         for name in STEP_REASONS if made["steps"] else ():
             self._reason(name)
-        self.room = self.symbols * (12 + 4 * made["levels"]) + 4 * len(self.terms.halts) + 8
+        rows = rows_a_symbol(self.terms) + 4 * made["levels"]
+        self.room = self.symbols * rows + 4 * len(self.terms.halts) + 8
         return made | {
             "tracks_position": tracks, "tracks_best": context["tracks_best"] or tracks,
             "protects": context["protects"] or made["steps"], "room": self.room,

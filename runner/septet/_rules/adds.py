@@ -20,11 +20,13 @@ from septet._rules.enter import (
     rejection_of_size,
 )
 from septet._rules.form import routine
+from septet._rules.hours import rejection_of_hours
 from septet._rules.ledger import place_order
 from septet._rules.resting import log_beside
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     ADDS_WHEN,
+    HOURS,
     LATENCY_NS,
     MAKER_FEE,
     R_ADD,
@@ -46,7 +48,7 @@ __all__ = ["enter_adds", "find_adds", "place_ladder", "place_rung", "send_add"]
 def place_ladder(k, i, t, time_ns, run: Run):
     """Place the resting adds of k, nearest to its first price first; bar i is the newest known."""
     run.ladder[k] = 1
-    if run.blocked > 0:
+    if run.blocked > 0 or (HOURS and rejection_of_hours(run) >= 0):
         return
     side, first_price = 1.0 * run.open_side[k], run.first_price[k]
     for rung in RUNGS:
@@ -134,6 +136,8 @@ def send_add(k, t, i, now_ns, portion, run: Run):
         rejected = R_HALTED
     elif run.is_late == 1:
         rejected = R_LATE
+    elif HOURS:
+        rejected = rejection_of_hours(run)
     wanted = floor_units(portion * run.first_units[k], run.lot[k])
     if rejected < 0 and not wanted > 0.0:
         rejected = R_SIZE

@@ -8,7 +8,7 @@ from septet._rules.reentry import block_side
 from septet._rules.run_state import Run
 from septet._rules.settings import HALTS, SYMBOLS
 
-__all__ = ["cancel_by_hand", "halt_by_hand", "resume_by_hand"]
+__all__ = ["cancel_by_hand", "close_by_hand", "halt_by_hand", "resume_by_hand"]
 
 
 @by_hand
@@ -47,3 +47,9 @@ def resume_by_hand(now_ns, run: Run):
 def cancel_by_hand(code, now_ns, run: Run):
     """Cancel every working or queued entry, and nothing else."""
     end_and_close(2, code, now_ns, run)
+
+
+@by_hand
+def close_by_hand(code, now_ns, run: Run):
+    """Cancel every entry that works or waits, and close every position; nothing is blocked."""
+    end_and_close(0, code, now_ns, run)

@@ -8,8 +8,10 @@ from septet._rules.adds import enter_adds, find_adds
 from septet._rules.checked import is_true
 from septet._rules.enter import buying_power, enter, gross_now, rejection_before_size
 from septet._rules.form import at, kernel, routine
+from septet._rules.hours import cancel_outside, read_hours
 from septet._rules.ledger import end_order
 from septet._rules.orders import go_on, send_exit
+from septet._rules.position_count import is_beyond_places
 from septet._rules.queued import drop_unwanted
 from septet._rules.resting import leaving_units
 from septet._rules.run_state import Run
@@ -21,7 +23,9 @@ from septet._rules.settings import (
     EXIT_AFTER_BARS,
     EXITS,
     HELD_SIGNAL_IS_IDLE,
+    HOURS,
     LEVERAGE,
+    MAX_POSITIONS,
     NOTIONAL_SLOT,
     ONE_SYMBOL,
     OPPOSITE_EXITS,
@@ -228,6 +232,8 @@ def leave(k, i, target, confidence, reason, now_ns, run: Run):
 @kernel
 def decide(t, now_ns, count, run: Run):
     """Steps 7 and 8 at T: exits of all symbols, then entries, the highest confidence first."""
+    if HOURS:
+        read_hours(t, now_ns, count, run)
     candidates = 0
     for n in range(count):
         k = 0 if ONE_SYMBOL else run.active_symbol[n]
@@ -245,6 +251,8 @@ def decide(t, now_ns, count, run: Run):
             run.target_side[0] = 0.0
         else:
             enter_all(t, now_ns, count, run)
+    if HOURS:
+        cancel_outside(now_ns, count, run)
 
 
 @routine
@@ -267,7 +275,11 @@ def enter_all(t, now_ns, count, run: Run):
         asked = 0.0
         for n in range(count):
             k = run.active_symbol[n]
-            if run.target_side[k] != 0.0 and not (ADDS_WHEN and run.adds_due[k] != 0):
+            if (
+                run.target_side[k] != 0.0
+                and not (ADDS_WHEN and run.adds_due[k] != 0)
+                and not (MAX_POSITIONS and is_beyond_places(k, count, run))
+            ):
                 asked += enter(k, t, run.bar[k, t], now_ns, -1.0, run)
         free = funds_for_entries(now_ns, count, run)
         if asked > free:

@@ -15,9 +15,11 @@ from septet._kernel.match import regime_allows, round_against, too_small
 from septet._kernel.maths import logarithm
 from septet._rules.checked import count_invalid, is_label
 from septet._rules.form import kernel, routine
+from septet._rules.hours import rejection_of_hours
 from septet._rules.ledger import place_order
 from septet._rules.levels import distance_to_first_stop, read_distances
 from septet._rules.orders import send_exit
+from septet._rules.position_count import has_place
 from septet._rules.queued import place_behind_exit
 from septet._rules.resting import end_rungs, end_take, rung_worth
 from septet._rules.run_state import Run
@@ -34,10 +36,12 @@ from septet._rules.settings import (
     CHECKS_SIZE,
     CORRELATION_SLOT,
     EXPLAINED,
+    HOURS,
     KEEPS_CASH,
     LATENCY_NS,
     LEVERAGE,
     MAKER_FEE,
+    MAX_POSITIONS,
     MIN_INTERVAL,
     NOTIONAL_SLOT,
     PRO_RATA,
@@ -48,6 +52,7 @@ from septet._rules.settings import (
     R_LATE,
     R_LOT,
     R_MARGIN,
+    R_MAX_POSITIONS,
     R_MIN_INTERVAL,
     R_MIN_NOTIONAL,
     R_OPPOSITE,
@@ -309,6 +314,12 @@ def rejection_before_size(k, i, now_ns, side, run: Run):
         return R_HALTED
     if run.is_late == 1:
         return R_LATE
+    if HOURS:
+        rejected = rejection_of_hours(run)
+        if rejected >= 0:
+            return rejected
+    if MAX_POSITIONS and not has_place(k, run):
+        return R_MAX_POSITIONS
     if REENTRY != "immediate" and (
         (side > 0.0 and run.blocked_long[k] != 0) or (side < 0.0 and run.blocked_short[k] != 0)
     ):

@@ -14,10 +14,13 @@ from septet._rules.bars import match_bar
 from septet._rules.decide import decide, enters_again
 from septet._rules.form import at, kernel, prefetch, routine
 from septet._rules.halts import test_halts
+from septet._rules.hours import closes_held, keep_hours
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     CURVE,
+    FLAT_AT_CLOSE,
     HALTS,
+    HOURS,
     IDLE_WHILE_HELD,
     IDLE_WHILE_HELD_ALONE,
     PARTICIPATION,
@@ -45,6 +48,8 @@ def begins(t, t1, run: Run):
             break
         if HALTS and run.day[at(t)] != run.day[at(t - 1)]:
             break
+        if FLAT_AT_CLOSE and (closes_held(t, run) and not closes_held(t - 1, run)):
+            break  # the close may close what is held, as a signal does
         before = code
         t += 1
     return t
@@ -67,6 +72,8 @@ def find_idle_span(t, coming, t1, run: Run):
             return t, coming
     held = run.open_side[0]
     same = held + 2
+    if FLAT_AT_CLOSE and (held != 0 and closes_held(t, run)):
+        return t, coming
     if not IDLE_WHILE_HELD_ALONE:
         if held != 0:
             return t, coming
@@ -79,6 +86,8 @@ def find_idle_span(t, coming, t1, run: Run):
     until = coming if coming > t else begins(t + 1, t1, run)
     while until < t1 and run.signal_code[0, at(until)] & SIGNAL == same:
         if HALTS and run.day[until] != run.day_now:
+            break
+        if FLAT_AT_CLOSE and (held != 0 and closes_held(until, run)):
             break
         if IDLE_WHILE_HELD_ALONE and (held != 0 and enters_again(0, until, run)):
             break
@@ -122,6 +131,8 @@ def mark_idle_span(t, until, run: Run):
             run.equity_curve[run.samples_taken] = run.cash + worth
             run.samples_taken = run.samples_taken + 1
     run.mark[0] = run.close[0, until - 1]
+    if HOURS:
+        keep_hours(until - 1, run)
     if PARTICIPATION:
         run.volume_used[0] = 0.0
     if run.open_side[0] != 0:
@@ -218,6 +229,8 @@ def find_active_time(k, t, t1, run: Run):
         same = 2
     bars, codes = run.bar[k], run.signal_code[k]
     while t < t1:
+        if FLAT_AT_CLOSE and (held != 0 and closes_held(t, run)):
+            break
         i = bars[at(t)]
         if i >= 0:
             code = codes[at(i)] & SIGNAL

@@ -314,6 +314,18 @@ LEARNS_FROM_TRADES: bool = False
 TOUCHES: bool = False
 """Quotes meet stops and targets here."""
 
+# ---------------------------------------------------------------- trading hours
+HOURS: bool = False
+"""Increases are decided in some hours alone."""
+FLAT_AT_CLOSE: bool = False
+HOURS_ROW: int = layout.ROW
+"""Row of T that holds the flags of each decision time."""
+HOURS_SLOT: int = layout.C_SLOTS
+"""Where C holds those of the newest."""
+MAX_POSITIONS: bool = False
+MOST_POSITIONS: int = 0
+"""Symbols that may be held or being entered."""
+
 # ---------------------------------------------------------------- numbers of reasons
 R_ENTRY: int = 0
 R_EXIT: int = 1
@@ -342,6 +354,9 @@ R_TAKE: int = 24
 R_BREAK_EVEN: int = 25
 R_STOP_UNKNOWN: int = 26
 R_POSITION_CLOSED: int = 27
+R_CLOSED_HOURS: int = 28
+R_FLAT_AT_CLOSE: int = 29
+R_MAX_POSITIONS: int = 30
 
 
 def observe_features(t0: int, t1: int, run: Run) -> None:

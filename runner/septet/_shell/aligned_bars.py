@@ -11,14 +11,16 @@ import numpy.typing as npt
 
 from septet._data.align import column_as_of, missing_before, series_as_of, union_axis
 from septet._data.bars import BarTable, MarketData, SeriesTable
+from septet._data.calendars import load_calendar
 from septet._data.funding import FundingRates
+from septet._data.trading_hours import NO_EVENTS, FillGrid, HourRules, events_of, hours_flags
 from septet._kernel import layout
 from septet._plan.graph import BAR_COLUMNS
 from septet._plan.plan import Plan
 
 __all__ = [
     "DERIVED", "FUNDING", "FUNDING_BEFORE", "AlignedBars", "AlignmentRules", "align_bars",
-    "column_values", "day_numbers",
+    "column_values", "day_numbers", "flags_of", "grid_of",
 ]  # fmt: skip
 
 Floats = npt.NDArray[np.float64]
@@ -52,6 +54,11 @@ class AlignedBars:
     def times(self) -> int:
         """Number of decision times."""
         return int(self.T.shape[1])
+
+    @property
+    def bar_rows(self) -> Ints:
+        """Each symbol's bar at each time, or -1: shape (symbols, times)."""
+        return self.T[layout.ROW : layout.ROW + len(self.lengths)]
 
     @property
     def width(self) -> int:
@@ -151,12 +158,15 @@ def align_bars(plan: Plan, market: MarketData, terms: AlignmentRules | None = No
     width = max(len(table) for table in tables)
     rates = [funding_of(market, symbol, rules) for symbol in market.symbols]
     names = sorted(plan.assembly.rows.x, key=plan.assembly.rows.x.__getitem__)
-    T = np.empty((layout.ROW + len(tables), len(axis.time_ns)), np.int64)
+    T = np.empty((layout.ROW + len(tables) + plan.rows.T, len(axis.time_ns)), np.int64)
     M = np.zeros((len(tables), layout.M_ROWS, width), np.int64)
     X = np.empty((len(tables), len(names), width))
     T[layout.KNOWN] = axis.time_ns
     T[layout.DAY] = day_numbers(axis.time_ns, rules.time_zone, rules.day_start_ns)
-    T[layout.ROW :] = axis.rows
+    T[layout.ROW : layout.ROW + len(tables)] = axis.rows
+    hours = plan.assembly.terms.hours
+    if hours is not None:
+        T[layout.ROW + len(tables)] = flags_of(hours, market, axis.time_ns)
     for k, table in enumerate(tables):
         n = len(table)
         M[k, layout.OPEN_NS, :n] = table.open_ns
@@ -178,6 +188,26 @@ def align_bars(plan: Plan, market: MarketData, terms: AlignmentRules | None = No
         before = np.concatenate((axis.time_ns[:1], axis.time_ns[:-1]))
         U = np.array([_due(each, before, axis.time_ns) for each in rates])
     return AlignedBars(T, M, X, tuple(len(table) for table in tables), U)
+
+
+def flags_of(hours: HourRules, market: MarketData, time_ns: Ints) -> Ints:
+    """Return the flags of the trading hours at decision times, on the calendar of most symbols."""
+    events = events_of(market.series[hours.series]) if hours.series else NO_EVENTS
+    return hours_flags(hours, time_ns, grid_of(market), events)
+
+
+def grid_of(market: MarketData) -> FillGrid:
+    """Return where the bars of the market open."""
+    for symbol in market.symbols:
+        table = market.bars[symbol]
+        calendar = market.calendars.get(symbol, market.calendar)
+        if len(table) and calendar == market.calendar:
+            first_ns, last_ns = int(table.open_ns[0]), int(table.open_ns[-1])
+            placed = load_calendar(calendar, first_ns, last_ns).place(
+                table.open_ns, market.bar_ns, "open"
+            )
+            return FillGrid(calendar, market.bar_ns, placed.anchor)
+    return FillGrid(market.calendar, market.bar_ns)
 
 
 def _ages(missing: Ints, reset_after: int) -> Ints:

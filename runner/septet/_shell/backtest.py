@@ -212,7 +212,7 @@ def _result(
     check_books(outcome.state, strategy.account.capital, tables["trades"])
     facts = facts_of(
         session, engine, start_ns=int(known[session.first]), end_ns=int(known[-1]),
-        bars=int((session.aligned.T[layout.ROW :, session.first :] >= 0).sum()), seconds=seconds,
+        bars=int((session.aligned.bar_rows[:, session.first :] >= 0).sum()), seconds=seconds,
         late=late_start_of(session, learned),
     )  # fmt: skip
     watched = _monitoring(session, outcome, learned, watchers)

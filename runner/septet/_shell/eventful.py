@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from itertools import starmap
+from itertools import repeat, starmap
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,7 @@ def decision_times(session: Session, start: int = 0) -> Iterator[DecisionTime]:
     funding = session.plan.assembly.rows.x.get(FUNDING_BEFORE)
     for begin in range(start, aligned.times, STRETCH):
         T = aligned.T[:, begin : begin + STRETCH]
-        rows = T[layout.ROW :].T
+        rows = T[layout.ROW : layout.ROW + len(ks)].T
         columns = np.ascontiguousarray(aligned.X[ks, :, rows])
         facts = np.ascontiguousarray(aligned.M[ks, :, rows])
         facts[rows < 0, layout.AGE] = -1
@@ -51,9 +51,12 @@ def decision_times(session: Session, start: int = 0) -> Iterator[DecisionTime]:
             due = aligned.U[:, begin : begin + STRETCH].T
             columns[..., funding][rows < 0] = due[rows < 0]
         decides = np.arange(begin, begin + len(columns)) >= first
+        hours = session.plan.facts.hours_row
+        flags = repeat(0) if hours is None else T[hours].tolist()
         times = zip(
             T[layout.KNOWN].tolist(), T[layout.DAY].tolist(), columns, facts, decides.tolist(),
-            strict=True,
+            repeat(False), repeat(False), flags,
+            strict=False,
         )  # fmt: skip
         yield from starmap(DecisionTime, times)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from septet._shell.feature_checks import feature_problems
+from septet._shell.hours_checks import hours_problems
 from septet._shell.session import Session, open_session
 from septet._shell.trade_checks import trade_problems
 from septet.errors import ConfigError, Problem
@@ -20,7 +21,7 @@ def refuse_no_entry(session: Session) -> None:
     ConfigError
         With what `check` says of it.
     """
-    _refuse(trade_problems(session))
+    _refuse([*hours_problems(session), *trade_problems(session)])
 
 
 def refuse_no_value(loaded: Any) -> None:

@@ -21,6 +21,7 @@ from septet._data.calendars import sessions_per_year
 from septet._data.candle_ends import CANDLES_END
 from septet._data.series import check_probabilities
 from septet._shell.feature_checks import feature_problems
+from septet._shell.hours_checks import hours_problems
 from septet._shell.late_start import late_start_problem
 from septet._shell.length_checks import length_problems
 from septet._shell.never_known import never_known
@@ -63,7 +64,7 @@ def check_data(loaded: Any) -> DataCheck:
         return DataCheck(list(problem_of(error)), unsaid=unsaid)
     problems = [*never_known(session), *_symbols(session), *_doubts(session), *_moves(session)]
     problems += [*_probabilities(session), *_ticks(session), *trade_problems(session)]
-    problems += length_problems(session)
+    problems += [*length_problems(session), *hours_problems(session)]
     windows = windows_of(session)
     if loaded.strategy.model is not None:
         problems += [*check_model(loaded, session), *window_problems(session, windows)]

@@ -312,7 +312,7 @@ def _decided(session: Session) -> tuple[Ints, Ints, Ints]:
     if len(session.market.symbols) == 1:
         rows = session.aligned.T[layout.ROW, session.first :]
         return np.zeros(len(rows), np.int64), rows, known
-    grid = session.aligned.T[layout.ROW :, session.first :].T
+    grid = session.aligned.bar_rows[:, session.first :].T
     t, k = np.nonzero(grid >= 0)
     return k.astype(np.int64), grid[t, k], known[t]
 

@@ -351,7 +351,7 @@ class _Run:
         state.S[:] = 0.0
         state.C[layout.LOG] = 0
         batch = Batch(self.plan, aligned, state, keeps=bool(tried_nodes(self.plan)))
-        begun = (aligned.T[layout.ROW :, : session.first] >= 0).sum(axis=1).tolist()
+        begun = (aligned.bar_rows[:, : session.first] >= 0).sum(axis=1).tolist()
         for k, i in enumerate(begun):  # whether a signal is new is seen by the one before it
             if i and self.signals:
                 batch.D[k, layout.D_SIGNAL, i - 1] = self.signals[k]
@@ -365,7 +365,7 @@ class _Run:
         rows = int(state.C[layout.LOG])
         self._project(session, batch.LI[:rows], batch.LF[:rows])
         self.session = session
-        self.bars += int((aligned.T[layout.ROW :, session.first :] >= 0).sum())
+        self.bars += int((aligned.bar_rows[:, session.first :] >= 0).sum())
         equity = batch.G[layout.G_EQUITY, session.first :]
         self.curve.take(aligned.T[layout.KNOWN, session.first :], equity)
 

@@ -101,7 +101,7 @@ def figures_of_many(found: Measured, session: Session, held: Floats | None) -> l
         figures = {
             BREAKS: np.array(_breaks(session.plan.facts, C), object),
             "bars": np.full(
-                len(A), (session.aligned.T[layout.ROW :, session.first :] >= 0).sum(), np.int64
+                len(A), (session.aligned.bar_rows[:, session.first :] >= 0).sum(), np.int64
             ),
             "trades": trades,
             "final_equity": A[:, layout.EQUITY],

@@ -1,0 +1,111 @@
+"""Cross-checks of trading hours: the calendar, the events of a blackout, how many are held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from septet._config.case import Case
+from septet._config.check import closest
+
+__all__ = ["CHECKS"]
+
+HOURS: Final = ("universe", "trading_hours")
+
+
+def check_calendar(case: Case) -> None:
+    """The hours name a calendar that somebody knows, and that closes."""
+    hours = case.strategy.universe.trading_hours
+    name = hours.open.calendar if hours is not None and hours.open is not None else ""
+    if not name:
+        return
+    if name == "24x7":
+        case.error(
+            (*HOURS, "open"),
+            "24x7 is open at all hours: nothing is ever outside",
+            expected="hours such as 'mon-fri 09:30-16:00 America/New_York', or XNYS",
+            hint="leave trading_hours out to trade at all hours",
+        )
+        return
+    from septet._data.calendars import calendar_names
+
+    known = calendar_names()
+    if name not in known:
+        case.error(
+            (*HOURS, "open"),
+            f"no calendar is called {name}",
+            expected="weekly hours with a time zone, or an exchange's calendar, such as XNYS",
+            hint=closest(name, known[1:]),
+        )
+
+
+def check_blackout(case: Case) -> None:
+    """The events of a blackout are of the file, of all symbols, and known ahead."""
+    hours = case.strategy.universe.trading_hours
+    blackout = hours.blackout if hours is not None else None
+    if blackout is None or case.doubtful("data"):
+        return
+    path = (*HOURS, "blackout", "series")
+    series = case.strategy.data.series
+    if blackout.series not in series:
+        case.error(
+            path,
+            f"data has no series {blackout.series}",
+            expected="the name of a series under data, with a row for each event",
+            hint=closest(blackout.series, list(series)) or "write its source under data",
+        )
+        return
+    block = series[blackout.series]
+    if "{symbol}" in str(getattr(block.config, "path", "")):
+        case.error(
+            ("data", blackout.series, "path"),
+            "a blackout is of all symbols, and this is a file for each",
+            hint="write one file with the events of all symbols",
+        )
+    _check_readers(case, blackout.series)
+    if blackout.before and not _is_known_ahead(block):
+        case.error(
+            (*HOURS, "blackout", "before"),
+            f"no event of {blackout.series} is known before it happens: nothing is ever blocked "
+            "before one",
+            expected="a series that says when its events were announced, or 0 here",
+            hint=f"write the column of announcements in data.{blackout.series} (known: NAME), and "
+            "no known_after",
+        )
+
+
+def _is_known_ahead(block: Any) -> bool:
+    """Whether a value may be known before its stamp: a source says when, and nothing delays it."""
+    gives = getattr(block.config, "gives_known_time", False)
+    return bool(gives) and not block.extra.get("known_after")
+
+
+def _check_readers(case: Case, name: str) -> None:
+    """Refuse a feature that reads the events: it would see rows of the future as the newest."""
+    for feature, block in case.strategy.features.items():
+        if str(getattr(block.config, "of", "")) == name:
+            case.error(
+                ("features", feature, "of"),
+                f"{name} holds the events of the blackout: their stamps lie ahead, and the newest "
+                "row is no value of now",
+                hint="read the values from a series of its own: a second block under data",
+            )
+
+
+def check_max_positions(case: Case) -> None:
+    """A bound on positions that can never bind is said to be none."""
+    most, count = case.strategy.risk.max_positions, len(case.strategy.universe.symbols)
+    if most is not None and most >= count and not case.doubtful("universe"):
+        symbols = "symbol" if count == 1 else "symbols"
+        case.warn(
+            ("risk", "max_positions"),
+            f"{count} {symbols} cannot be held {most + 1} times: this never binds",
+            hint=f"write {count - 1} or less, or leave it out" if count > 1 else "leave it out",
+        )
+
+
+CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
+    check_calendar,
+    check_blackout,
+    check_max_positions,
+)

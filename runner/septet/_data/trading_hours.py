@@ -1,0 +1,296 @@
+"""When a position may be increased: the hours of a file against the calendar of its bars.
+
+All of it depends on time alone: the flags of every decision time are computed ahead of a backtest,
+and by the same function at each decision time of a paper or live run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from septet._data.bars import Ints, SeriesTable
+from septet._data.calendars import Anchor, Calendar, Sessions, load_calendar
+from septet._data.stamps import Bools
+from septet._kernel import layout
+from septet.errors import DataError
+from septet_schemas.hours import OpenHours
+
+__all__ = [
+    "NO_EVENTS", "Events", "FillGrid", "HourRules", "Spans", "events_from", "events_of",
+    "hours_flags", "open_spans",
+]  # fmt: skip
+
+DAY_NS: Final = 86_400_000_000_000
+_BLOCK_NS: Final = 366 * DAY_NS
+_MARGIN_NS: Final = 30 * DAY_NS
+"""No exchange is closed for longer: the next session lies within."""
+_FAR_NS: Final = 2**62
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """Spans of time, half-open and in order: from `from_ns[j]` to before `to_ns[j]`."""
+
+    from_ns: Ints
+    to_ns: Ints
+
+    def row_of(self, at_ns: Ints) -> Ints:
+        """Return the span that holds each instant, -1 where none does."""
+        if not len(self.from_ns):
+            return np.full(len(at_ns), -1, np.int64)
+        row = np.searchsorted(self.from_ns, at_ns, side="right") - 1
+        found: Ints = np.where((row >= 0) & (at_ns < self.to_ns[row]), row, -1)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Events of a blackout: event j is at `at_ns[j]`, and known from `known_ns[j]` on."""
+
+    at_ns: Ints
+    known_ns: Ints
+
+
+def events_of(table: SeriesTable) -> Events:
+    """Return the rows of a series as events, whatever their values."""
+    return Events(table.stamp_ns, table.known_ns)
+
+
+NO_EVENTS: Final = Events(np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+
+@dataclass(frozen=True)
+class HourRules:
+    """What a file says about its hours, and how long an order is on its way.
+
+    `series` names the events of the blackout, empty without one.
+    """
+
+    open: OpenHours | None
+    flat_at_close: bool
+    latency_ns: int
+    series: str = ""
+    before_ns: int = 0
+    after_ns: int = 0
+
+
+# ---------------------------------------------------------------- fills
+
+
+@dataclass
+class FillGrid:
+    """The scheduled opens of bars, at which orders fill."""
+
+    calendar: str
+    bar_ns: int
+    anchor: Anchor = "utc"
+    _loaded: tuple[Calendar, int, int] | None = field(default=None, repr=False)
+
+    def next_open(self, at_ns: Ints) -> Ints:
+        """Return the first scheduled open at or after each instant; ascending, shape (n,).
+
+        Between two sessions that is the open of the next session's first bar.
+        """
+        if not len(at_ns):
+            return at_ns
+        calendar = self._over(int(at_ns[0]), int(at_ns[-1]))
+        if not isinstance(calendar, Sessions):
+            monday = 4 * DAY_NS if self.bar_ns % (7 * DAY_NS) == 0 else 0
+            return -(-(at_ns - monday) // self.bar_ns) * self.bar_ns + monday
+        if self.bar_ns == DAY_NS:
+            row = np.searchsorted(calendar.day_opens_ns, at_ns, side="left")
+            return _at(calendar.day_opens_ns, row)
+        opens, closes = calendar.opens_ns, calendar.closes_ns
+        row = np.searchsorted(opens, at_ns, side="right") - 1
+        safe = np.maximum(row, 0)
+        origin = opens[safe]
+        if self.anchor == "utc":
+            origin = origin // self.bar_ns * self.bar_ns
+        start = origin - (origin - at_ns) // self.bar_ns * self.bar_ns
+        start = np.maximum(start, opens[safe])
+        here = (row >= 0) & (at_ns < closes[safe]) & (start < closes[safe])
+        found: Ints = np.where(here, start, _at(opens, row + 1))
+        return found
+
+    def _over(self, first_ns: int, last_ns: int) -> Calendar:
+        """Return the calendar over a span and some weeks after it."""
+        if self._loaded is None or not self._loaded[1] <= first_ns <= last_ns <= self._loaded[2]:
+            low = first_ns - first_ns % _BLOCK_NS
+            high = last_ns - last_ns % _BLOCK_NS + _BLOCK_NS
+            self._loaded = _calendar_over(self.calendar, (low, high), (first_ns, last_ns))
+        return self._loaded[0]
+
+
+def _at(values: Ints, row: Ints) -> Ints:
+    """Return values at rows; far in the future behind the last."""
+    found: Ints = np.where(row < len(values), values[np.minimum(row, len(values) - 1)], _FAR_NS)
+    return found
+
+
+def _calendar_over(
+    name: str, block: tuple[int, int], span: tuple[int, int]
+) -> tuple[Calendar, int, int]:
+    """Load whole years where the calendar reaches that far, else the span alone."""
+    first_ns, last_ns = block
+    try:
+        return load_calendar(name, first_ns, last_ns + _MARGIN_NS), first_ns, last_ns
+    except DataError:
+        first_ns, last_ns = span
+        return load_calendar(name, first_ns, last_ns), first_ns, last_ns
+
+
+# ---------------------------------------------------------------- hours
+
+
+def open_spans(hours: OpenHours, first_ns: int, last_ns: int) -> tuple[Spans, Spans]:
+    """Return when increases may fill, and the days at whose end positions are flat.
+
+    Both cover `first_ns` to `last_ns`. They differ where an exchange pauses for lunch: no increase
+    fills in the pause, and nothing is closed before it.
+
+    Raises
+    ------
+    DataError
+        If nobody knows the calendar, or it does not reach that far.
+    """
+    low = first_ns - first_ns % _BLOCK_NS
+    high = last_ns - last_ns % _BLOCK_NS + _BLOCK_NS
+    if hours.calendar:
+        return _sessions_over(hours.calendar, (low, high), (first_ns, last_ns))
+    weekly = _weekly_over(hours, low, high)
+    return weekly, weekly
+
+
+@lru_cache(maxsize=8)
+def _sessions_over(name: str, block: tuple[int, int], span: tuple[int, int]) -> tuple[Spans, Spans]:
+    calendar, _, _ = _calendar_over(name, block, span)
+    if not isinstance(calendar, Sessions):
+        always = Spans(np.zeros(1, np.int64), np.full(1, _FAR_NS, np.int64))
+        return always, always
+    trading = Spans(calendar.opens_ns, calendar.closes_ns)
+    if calendar.rolls:  # its days follow one another without a close
+        return trading, trading
+    return trading, Spans(calendar.day_opens_ns, calendar.day_closes_ns)
+
+
+@lru_cache(maxsize=8)
+def _weekly_over(hours: OpenHours, first_ns: int, last_ns: int) -> Spans:
+    zone = ZoneInfo(hours.time_zone)
+    day = datetime(1970, 1, 1) + timedelta(days=first_ns // DAY_NS - 3)
+    found = []
+    for number in range((last_ns - first_ns) // DAY_NS + 6):
+        date = day + timedelta(days=number)
+        for span in hours.spans:
+            if date.weekday() in span.days:
+                low, high = (_instant(date, each, zone) for each in (span.from_ns, span.to_ns))
+                if low < high:
+                    found.append((low, high))
+    made = np.array(sorted(found), dtype=np.int64).reshape(-1, 2)
+    return Spans(np.ascontiguousarray(made[:, 0]), np.ascontiguousarray(made[:, 1]))
+
+
+def _instant(date: datetime, after_ns: int, zone: ZoneInfo) -> int:
+    """Return the instant at which a clock shows a time of a date.
+
+    The first one where it shows it twice; where it skips it, the first instant after the gap.
+    """
+    wall = date + timedelta(microseconds=after_ns // 1000)
+    before, after = (_utc(wall, zone, fold) for fold in (0, 1))
+    if before <= after:  # the clock shows it once, or twice
+        return before
+    low, high = after, before  # in between the offset changes, on a whole second
+    while high - low > 1:
+        middle = (low + high) // 2
+        shown = _EPOCH + timedelta(seconds=middle)
+        if shown.astimezone(zone).replace(tzinfo=None) < wall:
+            low = middle
+        else:
+            high = middle
+    return high * 1_000_000_000
+
+
+def _utc(wall: datetime, zone: ZoneInfo, fold: int) -> int:
+    """Return the nanoseconds of a clock's time by the offset before (0) or after a change (1)."""
+    aware = wall.replace(tzinfo=zone, fold=fold)
+    return (aware - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+# ---------------------------------------------------------------- flags
+
+
+def hours_flags(
+    rules: HourRules, time_ns: Ints, grid: FillGrid, events: Events = NO_EVENTS
+) -> Ints:
+    """Return the flags of decision times, as `layout` names them.
+
+    Parameters
+    ----------
+    rules
+        The hours.
+    time_ns : array, shape (n,)
+        Decision times, ascending, nanoseconds.
+    grid
+        Where the bars of the run open: an order that is decided at T fills at the first scheduled
+        open at or after T + latency, of a calendar with sessions that of the next session.
+    events
+        Events of the blackout. One is seen at T only if it is known by then.
+
+    Returns
+    -------
+    array, shape (n,), int64
+    """
+    flags = np.zeros(len(time_ns), np.int64)
+    if not len(time_ns):
+        return flags
+    fill_ns = grid.next_open(time_ns + rules.latency_ns)
+    if rules.open is not None:
+        end_ns = int(time_ns[-1]) + rules.latency_ns + _MARGIN_NS
+        trading, days = open_spans(rules.open, int(time_ns[0]), end_ns)
+        flags[trading.row_of(fill_ns) < 0] |= layout.HOURS_CLOSED
+        if rules.flat_at_close:
+            after_ns = grid.next_open(np.minimum(fill_ns + 1, end_ns))
+            flags |= _close_flags(days, time_ns, fill_ns, after_ns)
+    if len(events.at_ns):
+        flags[_blacked_out(rules, time_ns, fill_ns, events)] |= layout.HOURS_CLOSED
+    return flags
+
+
+def _close_flags(days: Spans, time_ns: Ints, fill_ns: Ints, after_ns: Ints) -> Ints:
+    """Say where positions are closed: at the last fill of a day, outside, and after a night."""
+    row = days.row_of(fill_ns)
+    inside = row >= 0
+    ends = days.to_ns[np.maximum(row, 0)] if len(days.to_ns) else np.zeros_like(fill_ns)
+    last = inside & (after_ns >= ends)
+    flags = np.where(last, layout.HOURS_LAST | layout.HOURS_FLAT, 0)
+    flags |= np.where(inside, 0, layout.HOURS_FLAT)
+    # between two sessions: what is still held was not closed in time
+    flags |= np.where(inside & (days.row_of(time_ns) < 0), layout.HOURS_HELD_OVER, 0)
+    found: Ints = flags.astype(np.int64)
+    return found
+
+
+def _blacked_out(rules: HourRules, time_ns: Ints, fill_ns: Ints, events: Events) -> Bools:
+    """Whether a fill lies around an event that is known at its decision."""
+    first = np.searchsorted(fill_ns, events.at_ns - rules.before_ns, side="left")
+    first = np.maximum(first, np.searchsorted(time_ns, events.known_ns, side="left"))
+    end = np.searchsorted(fill_ns, events.at_ns + rules.after_ns, side="left")
+    seen = first < end
+    steps = np.zeros(len(time_ns) + 1, np.int64)
+    np.add.at(steps, first[seen], 1)
+    np.add.at(steps, end[seen], -1)
+    found: Bools = np.cumsum(steps[:-1]) > 0
+    return found
+
+
+def events_from(points: Sequence[tuple[int, int]]) -> Events:
+    """Return events of pairs of stamp and known time, in the order in which they arrived."""
+    made = np.array(points, dtype=np.int64).reshape(-1, 2)
+    return Events(np.ascontiguousarray(made[:, 0]), np.ascontiguousarray(made[:, 1]))

@@ -1,0 +1,119 @@
+"""Trading hours: what is closed before the end of a session, and what may not be increased.
+
+The flags of a decision time are computed ahead from time alone: `septet._data.trading_hours`. Here
+the rules read them. Exits and stops always act.
+"""
+
+from __future__ import annotations
+
+from septet._kernel.layout import (
+    HOURS_CLOSED,
+    HOURS_FLAT,
+    HOURS_HELD_OVER,
+    HOURS_LAST,
+    MARKET,
+    STATUS_CANCELLED,
+)
+from septet._rules.form import at, kernel, routine
+from septet._rules.ledger import end_order
+from septet._rules.orders import go_on, send_exit
+from septet._rules.queued import cancel_queued
+from septet._rules.resting import end_rungs
+from septet._rules.run_state import Run
+from septet._rules.settings import (
+    FLAT_AT_CLOSE,
+    HOURS_ROW,
+    HOURS_SLOT,
+    ONE_SYMBOL,
+    QUEUES,
+    R_CLOSED_HOURS,
+    R_FLAT_AT_CLOSE,
+    R_OPPOSITE,
+    RUNGS,
+    SPOT,
+)
+
+__all__ = [
+    "cancel_outside", "close_held", "closes_held", "end_resting", "keep_hours", "read_hours",
+    "rejection_of_hours",
+]  # fmt: skip
+
+
+@kernel
+def keep_hours(t, run: Run):
+    """Keep the flags of a decision time for what is decided at it."""
+    run.C[HOURS_SLOT] = run.T[HOURS_ROW, at(t)]
+
+
+@kernel
+def closes_held(t, run: Run):
+    """Whether what is held is closed at t."""
+    return run.T[HOURS_ROW, at(t)] & (HOURS_FLAT | HOURS_HELD_OVER) != 0
+
+
+@kernel
+def rejection_of_hours(run: Run):
+    """Reason for which nothing may be increased at this time, or -1."""
+    if run.C[HOURS_SLOT] & HOURS_CLOSED != 0:
+        return R_CLOSED_HOURS
+    if FLAT_AT_CLOSE and run.C[HOURS_SLOT] & HOURS_LAST != 0:
+        return R_FLAT_AT_CLOSE
+    return -1
+
+
+@kernel
+def read_hours(t, now_ns, count, run: Run):
+    """Begin a decision time: keep its flags, and close what may not be held any longer."""
+    keep_hours(t, run)
+    if FLAT_AT_CLOSE and closes_held(t, run):
+        for n in range(count):
+            k = 0 if ONE_SYMBOL else run.active_symbol[n]
+            close_held(k, 0 if run.bar[k, t] < 0 else 1, now_ns, run)
+
+
+@routine
+def close_held(k, has_bar, now_ns, run: Run):
+    """Close the position of k, and cancel what is on its way into it unless the night is over.
+
+    An exit that waits to be sent goes first, and keeps its reason.
+    """
+    if has_bar == 1 and run.exit_to_retry[k] > 0:
+        go_on(k, now_ns, run)
+    if run.C[HOURS_SLOT] & HOURS_FLAT != 0:
+        turns = 1.0 * run.open_side[k] * run.order_units[k] < 0.0
+        if run.working[k] == 1 and run.reduces[k] == 0 and not turns:
+            end_order(k, STATUS_CANCELLED, R_FLAT_AT_CLOSE, now_ns, run)
+        if QUEUES:
+            cancel_queued(k, R_FLAT_AT_CLOSE, now_ns, run)
+    if run.open_side[k] != 0:
+        send_exit(k, R_FLAT_AT_CLOSE, now_ns, run)
+
+
+@kernel
+def cancel_outside(now_ns, count, run: Run):
+    """End a decision time: increases that rest are cancelled where nothing may be increased."""
+    reason = rejection_of_hours(run)
+    if reason >= 0:
+        for n in range(count):
+            k = 0 if ONE_SYMBOL else run.active_symbol[n]
+            end_resting(k, reason, now_ns, run)
+
+
+@routine
+def end_resting(k, reason, now_ns, run: Run):
+    """Cancel an entry of k that rests, or what its open has left of it; its flip is an exit.
+
+    A market order that has not met its open yet was decided inside the hours, and fills there.
+    """
+    if QUEUES:
+        cancel_queued(k, reason, now_ns, run)
+    if RUNGS:
+        end_rungs(k, reason, now_ns, run)
+    if run.working[k] == 0 or run.reduces[k] == 1:
+        return
+    if run.order_type[k] == MARKET and run.active_ns[k] >= now_ns:
+        return
+    turns = run.units[k] * run.order_units[k] < 0.0
+    end_order(k, STATUS_CANCELLED, reason, now_ns, run)
+    if not SPOT and turns:
+        send_exit(k, R_OPPOSITE, now_ns, run)

@@ -1,0 +1,119 @@
+"""Trading hours in which nothing could ever be entered, held, or blocked: what `check` says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from septet._config.check import problem_at
+from septet._data.bars import Ints
+from septet._data.stamps import iso
+from septet._data.trading_hours import NO_EVENTS, FillGrid, HourRules, events_of, hours_flags
+from septet._kernel import layout
+from septet._plan.terms import hours_of
+from septet._shell.aligned_bars import grid_of
+from septet._shell.session import Session
+from septet.errors import Problem
+from septet_schemas.units import format_duration
+
+__all__ = ["hours_problems"]
+
+HOURS: Final = ("universe", "trading_hours")
+_SHOWN: Final = 3
+
+
+def hours_problems(session: Session) -> list[Problem]:
+    """Say why the hours let nothing in, or a blackout blocks nothing."""
+    rules = hours_of(session.strategy)
+    if rules is None:
+        return []
+    times = session.aligned.T[layout.KNOWN, session.first :]
+    grid = grid_of(session.market)
+    found = list(_of_hours(session, rules, times, grid))
+    if rules.series:
+        found += _of_blackout(session, rules, times, blocked=not found)
+    return found
+
+
+def _of_hours(session: Session, rules: HourRules, times: Ints, grid: FillGrid) -> Iterator[Problem]:
+    """Hours without a fill, and sessions whose first fill is their last."""
+    if rules.open is None:
+        return
+    tree = session.loaded.tree
+    plain = replace(rules, series="")
+    flags = hours_flags(plain, times, grid, NO_EVENTS)
+    bar = format_duration(session.market.bar_ns)
+    if bool(np.all(flags & layout.HOURS_CLOSED)):
+        yield problem_at(
+            tree, (*HOURS, "open"),
+            f"no decision lies in these hours: of {len(times):,} decisions with bars of {bar} the "
+            f"first fill at {_clocks(rules, times, grid)}",
+            hint="write hours in which bars open, with the time zone they are meant in, or shorter "
+            "bars; an order fills at the first open after its decision",
+        )  # fmt: skip
+    elif rules.flat_at_close:
+        enters = flags & (layout.HOURS_CLOSED | layout.HOURS_LAST) == 0
+        if not enters.any():
+            yield problem_at(
+                tree, (*HOURS, "flat_at_close"),
+                f"every fill inside is the last one of its session with bars of {bar}: what is "
+                "held is closed there, and nothing could be entered before",
+                hint="write shorter bars or longer hours, or leave flat_at_close out",
+            )  # fmt: skip
+
+
+def _clocks(rules: HourRules, times: Ints, grid: FillGrid) -> str:
+    """Write when the first decisions fill, on the clock of the hours."""
+    assert rules.open is not None
+    name = rules.open.time_zone
+    shown = []
+    for at in grid.next_open(times[:_SHOWN] + rules.latency_ns).tolist():
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at // 1000)
+        shown.append(moment.astimezone(ZoneInfo(name)).strftime("%a %H:%M").lower())
+    return f"{', '.join(dict.fromkeys(shown))} {name}"
+
+
+def _of_blackout(
+    session: Session, rules: HourRules, times: Ints, *, blocked: bool
+) -> Iterator[Problem]:
+    """Events that are known too late, that lie outside of the run, or that leave no decision."""
+    tree, path = session.loaded.tree, (*HOURS, "blackout", "series")
+    events = events_of(session.market.series[rules.series])
+    inside = (events.at_ns + rules.after_ns > times[0]) & (events.at_ns <= times[-1])
+    count = int(inside.sum())
+    if not count:
+        held = "it has none"
+        if len(events.at_ns):
+            held = f"they are from {iso(int(events.at_ns.min()))} to {iso(int(events.at_ns.max()))}"
+        yield problem_at(
+            tree, path, f"no event of {rules.series} lies in the run: {held}",
+            hint="bring the events of these years, or leave the blackout out", severity="warning",
+        )  # fmt: skip
+        return
+    late = inside & (events.known_ns > events.at_ns - rules.before_ns)
+    if rules.before_ns and late.any():
+        first = int(np.flatnonzero(late)[0])
+        many = int(late.sum())
+        text = (
+            f"{many:,} of {count:,} events of {rules.series} are known later than "
+            f"{format_duration(rules.before_ns)} before them, as that of "
+            f"{iso(int(events.at_ns[first]))}, known at {iso(int(events.known_ns[first]))}"
+        )
+        yield problem_at(
+            tree, (*HOURS, "blackout", "before"),
+            f"{text}: nothing is blocked before {'any' if many == count else 'those'}",
+            hint="a published calendar of future events is known before them: name the column of "
+            "its announcements (known: NAME)",
+            severity="error" if many == count else "warning",
+        )  # fmt: skip
+    flags: Any = session.aligned.T[-1, session.first :]
+    if blocked and bool(np.all(flags & layout.HOURS_CLOSED)):
+        yield problem_at(
+            tree, path, f"the events of {rules.series} leave no decision at which to enter",
+            hint="write a shorter before and after, or fewer events",
+        )  # fmt: skip

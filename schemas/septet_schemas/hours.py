@@ -1,0 +1,185 @@
+"""Hours of trading as a strategy file writes them: weekly spans in a zone, or a calendar."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated, Any, Final, Self
+
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
+
+from septet_schemas.base import Config
+from septet_schemas.times import (
+    MarketDelay,
+    format_day_time,
+    parse_day_time,
+    parse_time_zone,
+)
+
+__all__ = ["Blackout", "HoursField", "OpenHours", "TradingHours", "WeeklySpan"]
+
+DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+DAY_NS: Final = 86_400_000_000_000
+_SPAN: Final = re.compile(r"([a-z]{3})(?:-([a-z]{3}))? (\d\d:\d\d(?::\d\d)?)-(\d\d:\d\d(?::\d\d)?)")
+_CALENDAR: Final = re.compile(r"^[A-Za-z0-9_./]+$")
+_EXPECTED: Final = (
+    "weekly hours with a time zone, such as 'mon-fri 09:30-16:00 America/New_York', or an "
+    "exchange's calendar, such as XNYS"
+)
+
+
+def _fail(found: object, expected: str = _EXPECTED) -> PydanticCustomError:
+    return PydanticCustomError(
+        "hours", "expected {expected}, found {found}", {"expected": expected, "found": repr(found)}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WeeklySpan:
+    """Hours of some weekdays (0 is Monday), from `from_ns` to before `to_ns` after midnight.
+
+    `to_ns` above a day lies on the next date: a span that passes midnight belongs to the day on
+    which it begins.
+    """
+
+    days: tuple[int, ...]
+    from_ns: int
+    to_ns: int
+
+    def __str__(self) -> str:
+        first, last = DAYS[self.days[0]], DAYS[self.days[-1]]
+        days = first if len(self.days) == 1 else f"{first}-{last}"
+        ends = self.to_ns if self.to_ns == DAY_NS else self.to_ns % DAY_NS
+        return f"{days} {format_day_time(self.from_ns)}-{format_day_time(ends)}"
+
+    @classmethod
+    def parse(cls, text: str) -> WeeklySpan:
+        """Read `mon-fri 09:30-16:00`, `sat 10:00-11:00`, `sun-thu 18:00-02:00`."""
+        found = _SPAN.fullmatch(" ".join(text.lower().split()))
+        first, last = (found[1], found[2] or found[1]) if found is not None else ("", "")
+        if found is None or first not in DAYS or last not in DAYS:
+            raise _fail(text, "days and hours such as 'mon-fri 09:30-16:00'")
+        low, high = DAYS.index(first), DAYS.index(last)
+        days = tuple((low + n) % 7 for n in range((high - low) % 7 + 1))
+        from_ns = parse_day_time(found[3])
+        to_ns = DAY_NS if found[4] == "24:00" else parse_day_time(found[4])
+        return cls(days, from_ns, to_ns if to_ns > from_ns else to_ns + DAY_NS)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenHours:
+    """When increases may fill: weekly `spans` on the clock of a zone, or a named `calendar`."""
+
+    spans: tuple[WeeklySpan, ...] = ()
+    time_zone: str = "UTC"
+    calendar: str = ""
+
+    def __str__(self) -> str:
+        return self.calendar or f"{', '.join(map(str, self.spans))} {self.time_zone}"
+
+    @classmethod
+    def parse(cls, value: object) -> OpenHours:
+        """Read weekly spans, one or several with commas, and their zone; or a calendar's name."""
+        if isinstance(value, OpenHours):
+            return value
+        text = " ".join(value.split()) if isinstance(value, str) else ""
+        if _CALENDAR.match(text):
+            return cls(calendar=text)
+        spans, _, zone = text.rpartition(" ")
+        if not spans or _SPAN.fullmatch(text.rpartition(",")[2].strip().lower()):
+            raise _fail(value, f"{_EXPECTED}; these name no time zone" if spans else _EXPECTED)
+        try:
+            known = parse_time_zone(zone)
+        except PydanticCustomError:
+            expected = f"a time zone such as UTC or America/New_York after the hours, not {zone}"
+            raise _fail(value, expected) from None
+        made = cls(tuple(WeeklySpan.parse(each) for each in spans.split(",")), known)
+        if made.overlaps:
+            raise _fail(value, "spans that do not overlap")
+        return made
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether two spans of a week share an instant."""
+        spans = sorted(self._of_week())
+        if not spans:
+            return False
+        (first, _), (_, last) = spans[0], max(spans, key=lambda each: each[1])
+        wraps = last - 7 * DAY_NS > first
+        return wraps or any(after[0] < before[1] for before, after in pairwise(spans))
+
+    def _of_week(self) -> Iterator[tuple[int, int]]:
+        for span in self.spans:
+            for day in span.days:
+                yield day * DAY_NS + span.from_ns, day * DAY_NS + span.to_ns
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> Any:
+        return core_schema.no_info_plain_validator_function(
+            cls.parse, serialization=core_schema.to_string_ser_schema()
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: object, handler: object) -> dict[str, Any]:
+        text = "'mon-fri 09:30-16:00 America/New_York', or a calendar: XNYS"
+        return {"type": "string", "description": text}
+
+
+class Blackout(Config):
+    """No increase fills from `before` an event of a series to `after` it.
+
+    `series` names an entry of `data`: each of its rows is an event at the row's stamp, which acts
+    from when the row is known. `before` and `after` may be 0, not both.
+    """
+
+    series: Annotated[str, Field(min_length=1)]
+    before: MarketDelay = 0
+    after: MarketDelay = 0
+
+    @model_validator(mode="after")
+    def _some_time(self) -> Self:
+        if self.before or self.after:
+            return self
+        raise _at("before", self.before, "empty_blackout", "a blackout of no time blocks nothing",
+                  "before or after, or both, such as 30m")  # fmt: skip
+
+
+class TradingHours(Config):
+    """When a position may be increased; exits and stops always act.
+
+    An increase is decided at T only if the instant at which it may fill first lies in the hours
+    and outside of every blackout. `flat_at_close` closes all that is held at the last decision
+    whose fill lies inside, and increases nothing there.
+    """
+
+    open: OpenHours | None = None
+    flat_at_close: bool = False
+    blackout: Blackout | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.open is None and self.flat_at_close:
+            raise _at("flat_at_close", True, "no_close", "without hours there is no close to be "
+                      "flat at", f"open: {_EXPECTED}")  # fmt: skip
+        if self.open is None and self.blackout is None:
+            raise _at("open", None, "no_hours", "these hours name no hours",
+                      f"open: {_EXPECTED}, or a blackout")  # fmt: skip
+        return self
+
+
+def _at(key: str, value: object, kind: str, message: str, expected: str) -> ValidationError:
+    """Return an error at a key of the block."""
+    problem = PydanticCustomError(kind, message, {"expected": expected})
+    detail = InitErrorDetails(type=problem, loc=(key,), input=value)
+    return ValidationError.from_exception_data("trading_hours", [detail])
+
+
+def _short(value: Any) -> Any:
+    return {"open": value} if isinstance(value, str) else value
+
+
+HoursField = Annotated[TradingHours | None, BeforeValidator(_short)]
+"""Trading hours; a bare value is `open`."""
