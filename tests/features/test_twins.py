@@ -102,6 +102,10 @@ def _keltner(b: Columns, i: int) -> tuple[float, float, float]:
     return middle + 2 * reach, middle, middle - 2 * reach
 
 
+def _at(b: Columns, i: int) -> dt.datetime:
+    return dt.datetime.fromtimestamp(float(b["local_seconds"][i]), dt.UTC)
+
+
 def _calendar(b: Columns, i: int) -> tuple[float, float, float, float]:
     time = dt.datetime.fromtimestamp(int(b["seconds"][i]), dt.UTC)
     hour = 2 * math.pi * (time.hour + time.minute / 60) / 24
@@ -146,6 +150,9 @@ TWINS: list[tuple[str, dict[str, Any], Twin]] = [
     ("drawdown", {"window": 12}, lambda b, i: b["close"][i] / max(_last(b["close"], i, 12)) - 1),
     ("calendar", {}, _calendar),
     ("day_number", {}, lambda b, i: float(b["session"][i])),
+    ("hour", {}, lambda b, i: float(_at(b, i).hour)),
+    ("weekday", {}, lambda b, i: float(_at(b, i).weekday())),
+    ("month", {}, lambda b, i: float(_at(b, i).month)),
     ("series", {"of": "mood", "missing": 50}, lambda b, i: 30.0 if i % 7 < 4 else 50.0),
     ("running_sum", {"of": "volume"}, lambda b, i: math.fsum(b["volume"][: i + 1])),
     ("sum_since", {}, lambda b, i: math.fsum(b["volume"][j] for j in _since(b, i, "session"))),

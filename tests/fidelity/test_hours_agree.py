@@ -6,9 +6,11 @@ import random
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from septet._results.statistics import hold_growth
 from tests.fidelity.hours_engine import OF_HOURS, engine_of
 from tests.fidelity.positions.draws import SEEDS, market_of
 from tests.fidelity.positions.market import HOUR, MINUTE, START, Bar, Market
@@ -154,3 +156,21 @@ def test_and_where_bars_are_missing(s, seed, symbols):
 @settings(max_examples=examples(40), deadline=None)
 def test_and_with_shorts_and_flips(s, seed):
     _assert_same(s, _market(seed, 1, holes=False))
+
+
+@given(SEEDS, st.integers(0, 30), st.integers(0, 3))
+@settings(max_examples=examples(20), deadline=None)
+def test_the_benchmark_is_bought_at_the_first_decision_without_costs(seed, first, joins):
+    """Also where it has no bar at a decision; one that joins later is cash until then."""
+    market = _market(seed, 2, holes=True)
+    late = Market(HOUR, {**market.bars, "A": market.bars["A"][joins:]})
+    s = Strategy(benchmark="A", start_ns=START + (first + 1) * HOUR)
+    curve = simulate(s, late).benchmark
+    rows = late.bars["A"]
+    known = np.array([bar.open_ns + HOUR for bar in rows], dtype=np.int64)
+    close = np.array([float(bar.close) for bar in rows])
+    times = np.array([time_ns for time_ns, _ in curve], dtype=np.int64)
+    if not len(times):
+        return
+    found = s.capital * hold_growth(times, {"A": (known, close)}, simulate(s, late).curve[0][0])
+    assert np.allclose(found, [float(each) for _, each in curve], rtol=1e-12, atol=0.0)

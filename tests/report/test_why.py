@@ -11,6 +11,7 @@ from rich.console import Console
 from septet._data.stamps import iso
 from septet._report.page import render
 from septet._report.payload import chart_data
+from septet._report.rule_texts import text_of_rule
 from septet._report.save import save_run
 from septet._report.why import explain, parse_time, show_why
 from septet._store import tables
@@ -190,3 +191,17 @@ def test_a_run_whose_curve_is_equity_alone_has_a_summary_and_a_report(tmp_path: 
     assert run.summary["exposure"] == 0.25
     assert run.table("equity")["exposure"].null_count() == run.table("equity").height
     assert chart_data(run)["curve"]["exposure"] == {"t": [], "mean": []}
+
+
+def test_a_rule_of_the_calendar_is_said_with_the_hours_of_the_file() -> None:
+    hours = {"open": "XNYS", "flat_at_close": True, "blackout": {"series": "news"}}
+    resolved = {"universe": {"trading_hours": hours}, "risk": {"max_positions": 2}}
+    closed = text_of_rule(resolved, "closed_hours", ordered=False)
+    assert closed is not None
+    assert "(XNYS)" in closed
+    assert "news" in closed
+    last = [text_of_rule(resolved, "flat_at_close", ordered=each) for each in (True, False)]
+    assert last[0] != last[1]
+    assert "max_positions is 2" in str(text_of_rule(resolved, "max_positions", ordered=False))
+    assert text_of_rule(resolved, "stop_loss", ordered=True) is None
+    assert text_of_rule({}, "exit", ordered=True) is None

@@ -9,6 +9,7 @@ from septet.plugin.numeric import NAN, cosine, divide, finite, sine
 
 __all__ = [
     "Calendar",
+    "Clock",
     "CrossRank",
     "Drawdown",
     "Expr",
@@ -19,8 +20,11 @@ __all__ = [
     "day_number",
     "drawdown",
     "expr",
+    "hour",
+    "month",
     "running_max",
     "series",
+    "weekday",
 ]
 
 DAY_SECONDS = 86_400
@@ -34,6 +38,10 @@ class Calendar(Config):
     T is when the bar is known and decided on. A daily bar of Monday closes on Tuesday at 00:00: its
     weekday is Tuesday, and an order it causes fills at the open of Tuesday's bar.
     """
+
+
+class Clock(Config):
+    """A number of the clock or the calendar in the file's `time_zone`; takes no settings."""
 
 
 class CrossRank(Config):
@@ -106,11 +114,40 @@ def drawdown(i, of, peak):
     return divide(of[i] - peak[i], peak[i])
 
 
-@feature(Calendar, value_range=(0.0, math.inf))
-def day_number(i, seconds, bar_ns):
-    """Return the number of the UTC day the bar opened in, since 1970-01-01."""
-    opened = seconds[i] - bar_ns // 1_000_000_000
-    return float(opened // DAY_SECONDS)
+@feature(Clock, value_range=(0.0, math.inf))
+def day_number(i, local_day):
+    """Return the number of the day the bar opened in, since 1970-01-01.
+
+    Days begin at `day_start` on the clock of the file's `time_zone`, and carry the number of the
+    date on which they begin.
+    """
+    return local_day[i]
+
+
+@feature(Clock, value_range=(0.0, 23.0))
+def hour(i, local_seconds):
+    """Return the hour of T, the bar's close, on the clock of `time_zone`: whole, 0 to 23."""
+    return float(local_seconds[i] % DAY_SECONDS // 3_600)
+
+
+@feature(Clock, value_range=(0.0, 6.0))
+def weekday(i, local_seconds):
+    """Return the weekday of T, the bar's close, in `time_zone`: 0 is Monday, 6 Sunday."""
+    return float((local_seconds[i] // DAY_SECONDS + 3) % 7)
+
+
+@feature(Clock, value_range=(1.0, 12.0))
+def month(i, local_seconds):
+    """Return the month of T, the bar's close, in `time_zone`: 1 is January, 12 December.
+
+    Source: H. Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`.
+    """
+    days = local_seconds[i] // DAY_SECONDS + 719_468.0
+    of_era = days - days // 146_097.0 * 146_097.0
+    year = (of_era - of_era // 1_460.0 + of_era // 36_524.0 - of_era // 146_096.0) // 365.0
+    of_year = of_era - (365.0 * year + year // 4.0 - year // 100.0)
+    from_march = (5.0 * of_year + 2.0) // 153.0
+    return from_march + 3.0 if from_march < 10.0 else from_march - 9.0
 
 
 @feature(

@@ -85,7 +85,10 @@ FEATURES = {
     "context": {
         "drawdown": "fall from the peak",
         "running_max": "largest value since the first bar",
-        "day_number": "number of the UTC day",
+        "day_number": "number of the day",
+        "hour": "hour of T, 0 to 23",
+        "weekday": "weekday of T, 0 is Monday",
+        "month": "month of T, 1 to 12",
         "calendar": "hour and weekday as sine and cosine",
         "cross_rank": "rank across the universe",
         "series": "an outside series",

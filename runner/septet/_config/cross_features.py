@@ -19,7 +19,7 @@ from septet_schemas.units import format_duration
 __all__ = ["BAR_COLUMNS", "CHECKS", "LAST", "expression_problem", "output_columns"]
 
 BAR_COLUMNS: Final = ("open", "high", "low", "close", "volume")
-TIME_COLUMNS: Final = ("slot", "session", "week", "seconds")
+TIME_COLUMNS: Final = ("slot", "session", "week", "seconds", "local_day", "local_seconds")
 
 
 def output_columns(name: str, block: UseBlock) -> tuple[str, ...]:

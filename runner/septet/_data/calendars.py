@@ -24,6 +24,7 @@ __all__ = [
     "calendar_names",
     "load_calendar",
     "sessions_per_year",
+    "wall_clock_ns",
 ]
 
 DAY_NS: Final = 86_400 * 1_000_000_000
@@ -152,7 +153,7 @@ class Sessions:
         date_number = np.where(
             stamp_ns % DAY_NS == 0,
             stamp_ns // DAY_NS,
-            (_local(inner, self.zone) + self.label_shift_ns) // DAY_NS,
+            (wall_clock_ns(inner, self.zone) + self.label_shift_ns) // DAY_NS,
         )
         row = np.searchsorted(self.day_number, date_number)
         safe_row = np.minimum(row, len(self.day_number) - 1)
@@ -228,7 +229,7 @@ def _floor(time_ns: Ints, bar_ns: int) -> Ints:
     return time_ns // bar_ns * bar_ns
 
 
-def _local(time_ns: Ints, zone: str) -> Ints:
+def wall_clock_ns(time_ns: Ints, zone: str) -> Ints:
     """Wall time of `zone` as if it were UTC, nanoseconds."""
     if zone == "UTC" or not len(time_ns):
         return time_ns

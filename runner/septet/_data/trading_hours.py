@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -17,6 +17,7 @@ import numpy as np
 
 from septet._data.bars import Ints, SeriesTable
 from septet._data.calendars import Anchor, Calendar, Sessions, load_calendar
+from septet._data.local_time import local_instant
 from septet._data.stamps import Bools
 from septet._kernel import layout
 from septet.errors import DataError
@@ -32,7 +33,6 @@ _BLOCK_NS: Final = 366 * DAY_NS
 _MARGIN_NS: Final = 30 * DAY_NS
 """No exchange is closed for longer: the next session lies within."""
 _FAR_NS: Final = 2**62
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,37 +190,11 @@ def _weekly_over(hours: OpenHours, first_ns: int, last_ns: int) -> Spans:
         date = day + timedelta(days=number)
         for span in hours.spans:
             if date.weekday() in span.days:
-                low, high = (_instant(date, each, zone) for each in (span.from_ns, span.to_ns))
+                low, high = (local_instant(date, each, zone) for each in (span.from_ns, span.to_ns))
                 if low < high:
                     found.append((low, high))
     made = np.array(sorted(found), dtype=np.int64).reshape(-1, 2)
     return Spans(np.ascontiguousarray(made[:, 0]), np.ascontiguousarray(made[:, 1]))
-
-
-def _instant(date: datetime, after_ns: int, zone: ZoneInfo) -> int:
-    """Return the instant at which a clock shows a time of a date.
-
-    The first one where it shows it twice; where it skips it, the first instant after the gap.
-    """
-    wall = date + timedelta(microseconds=after_ns // 1000)
-    before, after = (_utc(wall, zone, fold) for fold in (0, 1))
-    if before <= after:  # the clock shows it once, or twice
-        return before
-    low, high = after, before  # in between the offset changes, on a whole second
-    while high - low > 1:
-        middle = (low + high) // 2
-        shown = _EPOCH + timedelta(seconds=middle)
-        if shown.astimezone(zone).replace(tzinfo=None) < wall:
-            low = middle
-        else:
-            high = middle
-    return high * 1_000_000_000
-
-
-def _utc(wall: datetime, zone: ZoneInfo, fold: int) -> int:
-    """Return the nanoseconds of a clock's time by the offset before (0) or after a change (1)."""
-    aware = wall.replace(tzinfo=zone, fold=fold)
-    return (aware - _EPOCH) // timedelta(microseconds=1) * 1000
 
 
 # ---------------------------------------------------------------- flags

@@ -64,9 +64,11 @@ _BAR_COLUMNS: Final = {
     "close": "array: closes (quote)",
     "volume": "array: volume (base)",
     "slot": "array: open time // bar length, the bar's number on the time grid",
-    "session": "array: number of the session (UTC day where there are none) the bar belongs to",
-    "week": "array: number of the week, from Monday",
+    "session": "array: number of the session (the day where there are none) the bar belongs to",
+    "week": "array: number of the week in which the bar opens, from Monday at `day_start`",
     "seconds": "array: known time, seconds since the epoch",
+    "local_day": "array: number of the day in which the bar opens, from `day_start` in `time_zone`",
+    "local_seconds": "array: known time on the clock of `time_zone`, seconds since its 1970-01-01",
 }
 _ACCOUNT: Final = {
     "equity": "cash plus positions at this close (quote)",

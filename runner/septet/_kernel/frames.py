@@ -7,7 +7,7 @@ from septet._kernel.maths import NAN, helper
 
 __all__ = [
     "FRAME_ROWS", "FRAME_SLOTS", "STRETCH", "bars_of", "blank", "blocks", "clear", "fetch",
-    "gather", "keep", "put_right", "unbroken", "within",
+    "follow", "gather", "keep", "put_right", "unbroken", "within",
 ]  # fmt: skip
 
 # bars that one feature takes before the next does: their columns fit into the cache
@@ -159,6 +159,19 @@ def gather(k, i, frame_ns, bar_ns, offset_ns, session, by_session, M, X, Y, S, r
         _close(k, S[k, slot + 5] * bar_ns < frame_ns, S, slot)
         closed += 1
     return closed
+
+
+@helper
+def follow(k, i, first, X, Y, S, column, row, slot):
+    """Write a column of base bars into the bar of a time frame that base bar i belongs to.
+
+    With `first` 1 its value at the bar's first base bar, else at its last so far.
+    """
+    h = int(S[k, slot])
+    if S[k, slot + 2] == 0.0:  # the bar has closed with this base bar
+        h -= 1
+    if first == 0 or S[k, slot + 5] == 1.0:
+        Y[k, row, h] = X[k, column, i]
 
 
 @helper

@@ -214,7 +214,11 @@ class Intake:
                 for row in more:
                     name = self._names[row]
                     derive = DERIVED.get(name)
-                    cells[k, row] = self._column(k, row, place) if derive is None else derive(place)
+                    cells[k, row] = (
+                        self._column(k, row, place)
+                        if derive is None
+                        else derive(place, self._rules, self._schedules[k].calendar)
+                    )
         if self._before >= 0:
             self._charge(event, taken)
         if self._utc:

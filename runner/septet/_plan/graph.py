@@ -21,7 +21,7 @@ from septet_schemas.units import Span
 __all__ = ["BAR_COLUMNS", "Column", "Graph", "Node", "Resolve", "number_of"]
 
 BAR_COLUMNS = ("open", "high", "low", "close", "volume")
-TIME_COLUMNS = ("slot", "session", "week", "seconds")
+TIME_COLUMNS = ("slot", "session", "week", "seconds", "local_day", "local_seconds")
 Scalar = int | float
 Resolve = Callable[[str, str], tuple[Step, str]]
 """Name and owner's distribution to the step and its own distribution."""

@@ -6,6 +6,7 @@ and after it, and its state lies on the stack while it runs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,8 @@ WEEK_NS = 604_800_000_000_000
 DAY_NS = 86_400_000_000_000
 MONDAY_NS = 345_600_000_000_000  # 1970-01-05, the first Monday after the epoch
 FRAME_COLUMNS = (*BAR_COLUMNS, "slot", "session", "week", "seconds")
+FIRST_OF_FRAME = ("local_day", "week")
+"""Columns of a frame bar that are those of its first base bar; others are of the last."""
 
 
 @dataclass
@@ -42,11 +45,17 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A higher time frame: its rows in Y and its state in S."""
+    """A higher time frame: its rows in Y and its state in S; `more` are rows that few ask for."""
 
     bar_ns: int
     row: int
     slot: int
+    more: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def row_numbers(self) -> list[int]:
+        """Return every row of Y that belongs to the frame itself."""
+        return [*range(self.row, self.row + frames.FRAME_ROWS), *self.more.values()]
 
 
 @dataclass
@@ -88,8 +97,11 @@ class Observing:
         rows = self.rows
         for node in self.graph.nodes:
             if node.bar_ns != self.graph.bar_ns and node.bar_ns not in rows.frames:
-                rows.frames[node.bar_ns] = Frame(node.bar_ns, rows.y_count, rows.state)
-                rows.y_count += frames.FRAME_ROWS
+                names = self._followed(node.bar_ns)
+                first = rows.y_count + frames.FRAME_ROWS
+                more = {name: first + n for n, name in enumerate(names)}
+                rows.frames[node.bar_ns] = Frame(node.bar_ns, rows.y_count, rows.state, more)
+                rows.y_count = first + len(names)
                 rows.state += frames.FRAME_SLOTS
         for node in self.graph.nodes:
             for output in range(node.width):
@@ -98,6 +110,21 @@ class Observing:
                     rows.y_count += 1
                 rows.f[node.number, output] = rows.f_count
                 rows.f_count += 1
+
+    def _followed(self, bar_ns: int) -> list[str]:
+        """Return the columns that features of a frame read and that base bars bring.
+
+        Its weeks are counted in UTC from its own bars, unless the file counts days elsewhere.
+        """
+        nodes = [node for node in self.graph.nodes if node.bar_ns == bar_ns]
+        read = {
+            column.name
+            for node in nodes
+            for column in node.inputs.values()
+            if isinstance(column, Column) and column.kind == "bar"
+        }
+        wanted = {"local_day", "local_seconds", *(["week"] if self.terms.is_local else [])}
+        return sorted(read & wanted)
 
     def f_row(self, column: Column) -> int:
         """Row in F of a node's output, as base bars see it."""
@@ -174,6 +201,8 @@ class Observing:
         frame = self.rows.frames[node.bar_ns]
         if column.kind == "node":
             row = self.rows.y[column.node, column.output]
+        elif column.kind == "bar" and column.name in frame.more:
+            row = frame.more[column.name]
         elif column.kind == "bar" and not column.symbol and column.name in FRAME_COLUMNS:
             row = frame.row + FRAME_COLUMNS.index(column.name)
         else:
@@ -362,6 +391,11 @@ class Observing:
             f"closed = gather(k, i, {frame.bar_ns}, {self.graph.bar_ns}, {offset}, "
             f"X[k, {session}, i], {int(sessions)}, M, X, Y, S, {frame.row}, {frame.slot})"
         )
+        for name, row in frame.more.items():
+            self.binder.helper(frames.follow)
+            base = self.rows.x_row(Column("bar", name))
+            first = int(name in FIRST_OF_FRAME)
+            loop.body.append(f"follow(k, i, {first}, X, Y, S, {base}, {row}, {frame.slot})")
         loop.body.append(f"count = int(S[k, {frame.slot}])")
         loop.body.append("for h in range(count - closed, count):")
         inner.body.append(f"frame_age = int(Y[k, {frame.row + 9}, h])")

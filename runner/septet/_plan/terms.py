@@ -17,7 +17,10 @@ __all__ = ["Terms", "hours_of", "simulation_of", "terms_of"]
 
 @dataclass(frozen=True)
 class Terms:
-    """The blocks and numbers a plan is made from, independent of where they were written."""
+    """The blocks and numbers a plan is made from, independent of where they were written.
+
+    `is_local` says that days begin elsewhere than at midnight UTC.
+    """
 
     title: str
     symbols: tuple[str, ...]
@@ -46,6 +49,7 @@ class Terms:
     max_age: Mapping[str, int] = field(default_factory=dict)
     hours: HourRules | None = None
     max_positions: int | None = None
+    is_local: bool = False
 
     @property
     def long_only(self) -> bool:
@@ -127,4 +131,5 @@ def terms_of(strategy: Strategy, calendar: str = "24x7") -> Terms:
         model_inputs=tuple((model.extra.get("inputs") or ()) if model is not None else ()),
         hours=hours_of(strategy),
         max_positions=strategy.risk.max_positions,
+        is_local=strategy.time_zone != "UTC" or strategy.day_start != 0,
     )

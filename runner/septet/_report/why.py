@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from septet._data.stamps import iso
+from septet._report.rule_texts import text_of_rule
 from septet._results.number_texts import UNDEFINED
 from septet._store.run_folder import JOURNAL, plain_json
 from septet._store.tables import feature_names
@@ -197,9 +198,10 @@ def explain(run: Run, reference: str) -> dict[str, Any]:
 
     Returns
     -------
-    dict with the keys run_id, symbol, time, order, decision, features, threshold, model, bar,
-    sizing_inputs, fills, trace, left_out; what there is not is null or empty. `trace` are the
-    steps of an order of a paper or live run, with the milliseconds between them.
+    dict with the keys run_id, symbol, time, order, decision, rule, features, threshold, model, bar,
+    sizing_inputs, fills, trace, left_out; what there is not is null or empty. `rule` says what a
+    reason means that follows from the calendar or from what else is held. `trace` are the steps of
+    an order of a paper or live run, with the milliseconds between them.
 
     Raises
     ------
@@ -216,7 +218,9 @@ def explain(run: Run, reference: str) -> dict[str, Any]:
     if order is not None:
         mine = run.table("fills").filter(pl.col("order_id") == order["order_id"])
         fills = [_row(mine[place]) for place in range(mine.height)]
-    signal = (run.manifest.get("resolved") or {}).get("signal")
+    resolved = run.manifest.get("resolved") or {}
+    signal = resolved.get("signal")
+    reason = str(decision["rejected_by"] if order is None else order["reason"])
     threshold = signal.get("threshold") if isinstance(signal, dict) else None
     found: dict[str, Any] = plain_json(
         {
@@ -225,6 +229,7 @@ def explain(run: Run, reference: str) -> dict[str, Any]:
             "time": decision["time"],
             "order": order,
             "decision": {name: decision[name] for name in _DECISION},
+            "rule": text_of_rule(resolved, reason, ordered=order is not None),
             "features": {name: decision[name] for name in feature_names(list(decision))},
             "threshold": sizing.get("threshold", threshold),
             "model": _model(run, decided_ns),
@@ -278,6 +283,9 @@ def _sentence(found: Mapping[str, Any]) -> str:
 def show_why(found: Mapping[str, Any], console: Console) -> None:
     """Print an explanation: the sentence first, then what it rests on."""
     console.print(Text(_sentence(found), "bold"))
+    if found.get("rule"):
+        rule = str(found["rule"])
+        console.print(Text(f"{rule[:1].upper()}{rule[1:]}."))
     console.print(Text(f"decided at {found['time']} (UTC), run {found['run_id']}", "dim"))
     console.print()
     decision = {**found["decision"], "threshold": found["threshold"], "model": found["model"]}

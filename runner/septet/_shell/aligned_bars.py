@@ -13,6 +13,7 @@ from septet._data.align import column_as_of, missing_before, series_as_of, union
 from septet._data.bars import BarTable, MarketData, SeriesTable
 from septet._data.calendars import load_calendar
 from septet._data.funding import FundingRates
+from septet._data.local_time import clock_seconds, local_days
 from septet._data.trading_hours import NO_EVENTS, FillGrid, HourRules, events_of, hours_flags
 from septet._kernel import layout
 from septet._plan.graph import BAR_COLUMNS
@@ -28,16 +29,7 @@ Ints = npt.NDArray[np.int64]
 FUNDING, FUNDING_BEFORE = "funding", "funding_before"
 """Columns: the funding due inside a bar, and since the decision time before up to its open."""
 DAY_NS = 86_400_000_000_000
-WEEK_NS = 7 * DAY_NS
-MONDAY_NS = 4 * DAY_NS
-
-DERIVED: Mapping[str, Callable[[Any], Any]] = {
-    "slot": lambda bar: bar.open_ns // bar.bar_ns,
-    "session": lambda bar: bar.session,
-    "week": lambda bar: (bar.open_ns - MONDAY_NS) // WEEK_NS,
-    "seconds": lambda bar: bar.known_ns / 1e9,
-}
-"""Columns that follow from where a bar lies: of a whole table, or of one bar as it arrives."""
+MONDAY = 4  # 1970-01-05, the first Monday
 
 
 @dataclass
@@ -75,6 +67,32 @@ class AlignmentRules:
     reset_after: int = 24
     funding_rate: float | None = None
     funding_every_ns: int = 8 * 3_600_000_000_000
+
+    @property
+    def is_local(self) -> bool:
+        """Whether days begin elsewhere than at midnight UTC."""
+        return self.time_zone != "UTC" or self.day_start_ns != 0
+
+
+def _day(bar: Any, rules: AlignmentRules) -> Any:
+    return local_days(bar.open_ns, rules.time_zone, rules.day_start_ns)
+
+
+def _session(bar: Any, rules: AlignmentRules, calendar: str) -> Any:
+    """Return the session of a bar; where its calendar has none, the day in which it opens."""
+    return _day(bar, rules) if rules.is_local and calendar == "24x7" else bar.session
+
+
+DERIVED: Mapping[str, Callable[[Any, AlignmentRules, str], Any]] = {
+    "slot": lambda bar, rules, calendar: bar.open_ns // bar.bar_ns,
+    "session": _session,
+    "week": lambda bar, rules, calendar: (_day(bar, rules) - MONDAY) // 7,
+    "seconds": lambda bar, rules, calendar: bar.known_ns / 1e9,
+    "local_day": lambda bar, rules, calendar: _day(bar, rules),
+    "local_seconds": lambda bar, rules, calendar: clock_seconds(bar.known_ns, rules.time_zone),
+}
+"""Columns that follow from where a bar lies, how the file counts days, and the bar's calendar: of a
+whole table, or of one bar as it arrives."""
 
 
 def day_numbers(time_ns: Ints, time_zone: str, day_start_ns: int) -> Ints:
@@ -136,12 +154,16 @@ def _funding(name: str, table: BarTable, times: Ints, rates: FundingRates) -> Fl
     return _due(rates, np.maximum(before, table.open_ns), table.known_ns)
 
 
-def column_values(name: str, table: BarTable, market: MarketData) -> Floats:
+def column_values(
+    name: str, table: BarTable, market: MarketData, rules: AlignmentRules | None = None
+) -> Floats:
     """Return one column of X for one symbol."""
     if name in BAR_COLUMNS:
         return np.asarray(getattr(table, name))
     if name in DERIVED:
-        return np.asarray(DERIVED[name](table), dtype=np.float64)
+        calendar = market.calendars.get(table.symbol, market.calendar)
+        derived = DERIVED[name](table, rules or AlignmentRules(), calendar)
+        return np.asarray(derived, dtype=np.float64)
     if name.startswith("series:"):
         series = _series(market, name[7:], table.symbol)
         assert series is not None, name
@@ -181,7 +203,7 @@ def align_bars(plan: Plan, market: MarketData, terms: AlignmentRules | None = No
             X[k, row, :n] = (
                 _funding(name, table, axis.time_ns, rates[k])
                 if name in (FUNDING, FUNDING_BEFORE)
-                else column_values(name, table, market)
+                else column_values(name, table, market, rules)
             )
     U = np.zeros((1, 1))
     if FUNDING in names and len(tables) > 1:

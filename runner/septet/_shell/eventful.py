@@ -14,7 +14,6 @@ from septet._core.events import DecisionTime
 from septet._core.state import State
 from septet._host.monitoring import Reading
 from septet._kernel import layout
-from septet._kernel.frames import FRAME_ROWS
 from septet._plan.plan import Plan
 from septet._shell import project
 from septet._shell.aligned_bars import FUNDING_BEFORE
@@ -68,7 +67,7 @@ def window_of(plan: Plan, state: State, *, spare: int | None = None) -> Window:
     spare = keep + 512 if spare is None else spare
     frames = []
     for frame in assembly.rows.frames.values():
-        rows = list(range(frame.row, frame.row + FRAME_ROWS))
+        rows = frame.row_numbers
         for node in assembly.graph.nodes:
             if node.bar_ns == frame.bar_ns:
                 rows += [assembly.rows.y[node.number, place] for place in range(node.width)]

@@ -15,7 +15,7 @@ from septet._plan.graph import Column
 from septet._plan.plain import is_arithmetic
 from septet._shell.aligned_bars import AlignedBars, column_values
 from septet._shell.plain_first import PLAIN_BARS, plain_bars
-from septet._shell.session import Session
+from septet._shell.session import Session, alignment_rules
 from septet.errors import SeptetError
 
 __all__ = ["FeatureValues", "cut_of", "last_values"]
@@ -63,7 +63,8 @@ class FeatureValues:
         market, begin = self.session.market, self.begin[k]
         text = f"series:{column.name}" if column.kind == "series" else str(column)
         table = market.bars[market.symbols[k]]
-        return np.asarray(column_values(text, table, market)[begin : begin + n], np.float64)
+        values = column_values(text, table, market, alignment_rules(self.session.strategy))
+        return np.asarray(values[begin : begin + n], np.float64)
 
     def feature(self, name: str) -> Floats:
         """Return a feature's values of all symbols, one symbol after the other."""

@@ -361,6 +361,8 @@ def _why_more(base: Plan, plan: Plan) -> str:
         return "constant tables of the plan"
     if _sizes(base) != _sizes(plan) or len(base.parameters) != len(plan.parameters):
         return "how much the plan remembers"
+    if base.assembly.terms.hours != plan.assembly.terms.hours:
+        return "at which decision times may be entered"
     return ""
 
 

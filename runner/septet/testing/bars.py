@@ -28,6 +28,8 @@ def _times(slot: npt.NDArray[np.int64], bar_ns: int) -> Columns:
         "session": day,
         "week": (day + 3) // 7,
         "seconds": (opened + bar_ns) // 1_000_000_000,
+        "local_day": day,
+        "local_seconds": (opened + bar_ns) // 1_000_000_000,
     }
 
 
@@ -85,4 +87,6 @@ def columns_of(bars: BarTable | Mapping[str, npt.NDArray[Any]]) -> Columns:
         "session": np.array(bars.session),
         "week": (day + 3) // 7,
         "seconds": bars.known_ns // 1_000_000_000,
+        "local_day": day,
+        "local_seconds": bars.known_ns // 1_000_000_000,
     }

@@ -41,8 +41,11 @@ OWN_NAME = "value"
 """Key of the one output of a feature without output names."""
 
 BAR_COLUMNS = frozenset(
-    ("open", "high", "low", "close", "volume", "slot", "session", "week", "seconds")
-)
+    (
+        "open", "high", "low", "close", "volume", "slot", "session", "week", "seconds",
+        "local_day", "local_seconds",
+    )
+)  # fmt: skip
 Resolve = Callable[[str], Step]
 _ORDER = ("window", "fading", "anchored", "unbounded")
 
