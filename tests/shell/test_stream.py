@@ -65,6 +65,12 @@ STRATEGIES = {
     "signal: {use: rules, long_if: close > day and place > 0.5, exit_if: close < day}\n"
     "risk:\n  sizing: {use: fixed_fraction, fraction: 40%}\n"
     "  limits: {correlated: {above: 0.3, window: 48h, max: 30%}}\n",
+    "hours that end flat, a week that begins elsewhere": HEAD
+    + "time_zone: America/New_York\nday_start: '09:30'\n"
+    + TWO.replace("bar: 1h", "bar: 1h, trading_hours: {open: XNYS, flat_at_close: true}") + FILES
+    + "features: {hour: {use: hour}, fair: {use: vwap, anchor: week}}\n"
+    "signal: {use: rules, long_if: close > fair and hour < 15, exit_if: close < fair}\n"
+    "risk: {sizing: {use: fixed_fraction, fraction: 50%}, max_positions: 1}\n",
 }  # fmt: skip
 
 
