@@ -132,3 +132,17 @@ def test_bundled_series(dataset: str, rows: int, holidays: int) -> None:
     assert len(table.value) == rows
     assert counts(found).get("not_finite", 0) == holidays
     assert (table.known_ns == table.stamp_ns + 20 * HOUR_NS).all()
+
+
+def test_every_row_of_events_is_kept_whenever_it_became_known() -> None:
+    """A calendar of events: a later one was announced first, and two are of one instant."""
+    stamps = [ns("2021-03-01"), ns("2021-01-01"), ns("2021-02-01"), ns("2021-02-01")]
+    known = [ns("2020-06-01"), ns("2020-12-31"), ns("2020-12-31"), ns("2020-12-31")]
+    frame = pl.DataFrame({"time": stamps, "value": [1.0, 2.0, 3.0, 4.0], "known": known})
+    raw = RawSeries(frame, Facts("a test"))
+    table, found = normalise_series("news", raw, SeriesConfig(), events=True)
+    assert table.stamp_ns.tolist() == [stamps[0], stamps[1], stamps[2], stamps[3]]
+    assert table.known_ns.tolist() == sorted(known)
+    assert not {"late", "conflict"} & set(counts(found))
+    values, _ = normalise_series("news", raw, SeriesConfig(max_bad=1.0), events=False)
+    assert values.stamp_ns.tolist() == stamps[:1]
