@@ -181,5 +181,13 @@ def _short(value: Any) -> Any:
     return {"open": value} if isinstance(value, str) else value
 
 
-HoursField = Annotated[TradingHours | None, BeforeValidator(_short)]
+class _OrOpen:
+    """Tells editors of the short form."""
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        text = OpenHours.__get_pydantic_json_schema__(schema, handler)
+        return {"anyOf": [text, handler(schema)]}
+
+
+HoursField = Annotated[TradingHours | None, BeforeValidator(_short), _OrOpen()]
 """Trading hours; a bare value is `open`."""

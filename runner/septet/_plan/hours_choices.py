@@ -16,7 +16,7 @@ Reason = Callable[[str], int]
 
 def rows_a_symbol(terms: Terms) -> int:
     """Return how many rows of the log a symbol may need at one time: hours close and cancel."""
-    return 12 if terms.hours is None else 20
+    return 12 if terms.hours is None else 24
 
 
 def hours_choices(terms: Terms, reason: Reason, slot: int) -> dict[str, Any]:
