@@ -103,7 +103,7 @@ def test_the_last_fill_closes_what_is_held_and_cancels_what_is_on_its_way() -> N
     assert run.working[0] == 0
 
 
-def test_a_night_that_is_over_closes_what_is_held_and_keeps_what_is_on_its_way() -> None:
+def test_a_position_held_over_a_close_is_closed_and_an_entry_on_its_way_is_kept() -> None:
     run = run_with(HOURS_HELD_OVER)
     rest(run, MARKET)
     with in_hours():

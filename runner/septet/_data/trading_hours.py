@@ -138,13 +138,13 @@ def _at(values: Ints, row: Ints) -> Ints:
 def _calendar_over(
     name: str, block: tuple[int, int], span: tuple[int, int]
 ) -> tuple[Calendar, int, int]:
-    """Load whole years where the calendar reaches that far, else the span alone."""
-    first_ns, last_ns = block
-    try:
-        return load_calendar(name, first_ns, last_ns + _MARGIN_NS), first_ns, last_ns
-    except DataError:
-        first_ns, last_ns = span
-        return load_calendar(name, first_ns, last_ns), first_ns, last_ns
+    """Load whole years where the calendar reaches that far, else the span and some weeks, or it."""
+    for (first_ns, last_ns), margin_ns in ((block, _MARGIN_NS), (span, _MARGIN_NS)):
+        try:
+            return load_calendar(name, first_ns, last_ns + margin_ns), first_ns, last_ns
+        except DataError:
+            continue
+    return load_calendar(name, *span), *span
 
 
 # ---------------------------------------------------------------- hours
@@ -165,7 +165,7 @@ def open_spans(hours: OpenHours, first_ns: int, last_ns: int) -> tuple[Spans, Sp
     high = last_ns - last_ns % _BLOCK_NS + _BLOCK_NS
     if hours.calendar:
         return _sessions_over(hours.calendar, (low, high), (first_ns, last_ns))
-    weekly = _weekly_over(hours, low, high)
+    weekly = _weekly_over(hours, low, high + _MARGIN_NS)
     return weekly, weekly
 
 
@@ -226,11 +226,11 @@ def hours_flags(
         return flags
     fill_ns = grid.next_open(time_ns + rules.latency_ns)
     if rules.open is not None:
-        end_ns = int(time_ns[-1]) + rules.latency_ns + _MARGIN_NS
-        trading, days = open_spans(rules.open, int(time_ns[0]), end_ns)
+        last_ns = int(time_ns[-1]) + rules.latency_ns
+        trading, days = open_spans(rules.open, int(time_ns[0]), last_ns)
         flags[trading.row_of(fill_ns) < 0] |= layout.HOURS_CLOSED
         if rules.flat_at_close:
-            after_ns = grid.next_open(np.minimum(fill_ns + 1, end_ns))
+            after_ns = grid.next_open(np.minimum(fill_ns + 1, last_ns + _MARGIN_NS))
             flags |= _close_flags(days, time_ns, fill_ns, after_ns)
     if len(events.at_ns):
         flags[_blacked_out(rules, time_ns, fill_ns, events)] |= layout.HOURS_CLOSED
@@ -238,7 +238,7 @@ def hours_flags(
 
 
 def _close_flags(days: Spans, time_ns: Ints, fill_ns: Ints, after_ns: Ints) -> Ints:
-    """Say where positions are closed: at the last fill of a day, outside, and after a night."""
+    """Say where positions are closed: at the last fill of a day, outside, and held over a close."""
     row = days.row_of(fill_ns)
     inside = row >= 0
     ends = days.to_ns[np.maximum(row, 0)] if len(days.to_ns) else np.zeros_like(fill_ns)

@@ -38,6 +38,7 @@ from septet.errors import InputError
 __all__ = ["Intake", "Place", "Schedule"]
 
 YEAR_NS: Final = 366 * DAY_NS
+AHEAD: Final = 256  # decision times whose hours are looked up at once
 _ROUND_THE_CLOCK: Final = "24x7"
 _PRICES: Final = Struct(f"{layout.X_FIXED}d")  # a bar in one write: it is on the way to an order
 _FACTS: Final = Struct(f"{layout.M_ROWS}q")
@@ -150,6 +151,7 @@ class Intake:
         self._hours = hours
         self._grid = grid or FillGrid(_ROUND_THE_CLOCK, self._schedules[0].bar_ns)
         self._events: list[tuple[int, int]] = []  # of a blackout: stamp, and when it was known
+        self._flags: dict[int, int] = {}
         self._day = -(2**40)
         rate, every_ns = float(rules.funding_rate or 0.0), rules.funding_every_ns
         self._rates = [FundingRates(rate, every_ns) for _ in self._symbols]
@@ -196,6 +198,7 @@ class Intake:
             return
         if self._hours is not None and name == self._hours.series:
             self._events.append((event.stamp_ns, event.known_ns))
+            self._flags = {}
         points = self._points.setdefault(event.name, [])
         points.insert(
             bisect_right(points, event.known_ns, key=_time), (event.known_ns, event.value)
@@ -235,9 +238,19 @@ class Intake:
         )  # fmt: skip
 
     def _flags_at(self, hours: HourRules, time_ns: int) -> int:
-        """Return the flags of the trading hours, by the function that a backtest calls ahead."""
-        times = np.array([time_ns], dtype=np.int64)
-        return int(hours_flags(hours, times, self._grid, events_from(self._events))[0])
+        """Return the flags of the trading hours, by the function that a backtest calls ahead.
+
+        Those of the times to come are kept, until another event becomes known.
+        """
+        found = self._flags.get(time_ns)
+        if found is None:
+            bar_ns = self._grid.bar_ns
+            count = max(1, min(AHEAD, DAY_NS // bar_ns))
+            times = time_ns + bar_ns * np.arange(count, dtype=np.int64)
+            flags = hours_flags(hours, times, self._grid, events_from(self._events))
+            self._flags = dict(zip(times.tolist(), flags.tolist(), strict=True))
+            found = self._flags[time_ns]
+        return found
 
     def _take(self, k: int) -> Place:
         """Process the next bar of a symbol: its prices, its age, what is missing before it."""
@@ -325,7 +338,7 @@ class Intake:
         kept = msgspec.msgpack.decode(data, type=_Kept)
         self._last, self._points, self._day = kept.last, kept.points, kept.day
         self._charged_ns, self._begun = kept.charged_ns, kept.begun
-        self._events = kept.events
+        self._events, self._flags = kept.events, {}
         for rates, points in zip(self._rates, kept.rates, strict=True):
             rates.restore(points)
         self._waiting = [deque(each) for each in kept.waiting]

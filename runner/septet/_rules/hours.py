@@ -73,7 +73,7 @@ def read_hours(t, now_ns, count, run: Run):
 
 @routine
 def close_held(k, has_bar, now_ns, run: Run):
-    """Close the position of k, and cancel what is on its way into it unless the night is over.
+    """Close the position of k; at the last fill inside, and outside, cancel its entries as well.
 
     An exit that waits to be sent goes first, and keeps its reason.
     """

@@ -49,7 +49,7 @@ def begins(t, t1, run: Run):
         if HALTS and run.day[at(t)] != run.day[at(t - 1)]:
             break
         if FLAT_AT_CLOSE and (closes_held(t, run) and not closes_held(t - 1, run)):
-            break  # the close may close what is held, as a signal does
+            break  # what is held is closed, as by a signal
         before = code
         t += 1
     return t

@@ -219,8 +219,8 @@ def flags_of(hours: HourRules, market: MarketData, time_ns: Ints) -> Ints:
 
 
 def grid_of(market: MarketData) -> FillGrid:
-    """Return where the bars of the market open."""
-    for symbol in market.symbols:
+    """Return where the bars of the market open; with sessions, on the grid that most rows have."""
+    for symbol in market.symbols if market.calendar != "24x7" else ():
         table = market.bars[symbol]
         calendar = market.calendars.get(symbol, market.calendar)
         if len(table) and calendar == market.calendar:
