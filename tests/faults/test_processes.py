@@ -294,3 +294,31 @@ def test_m4_a_journal_that_was_tampered_with(run: Live) -> None:
             Path(f"{run.journal}{end}").unlink(missing_ok=True)
         run.journal.write_bytes(data)
         held("M4")
+
+
+def test_a_shutdown_flattens_where_the_file_says_so(tmp_path: Path) -> None:
+    """What is held is sold at the venue, stop and all, before the process ends; it may go on."""
+    with live(tmp_path) as run:
+        text = run.file.read_text("utf-8").replace("risk:\n", "risk:\n  stops: {stop_loss: 30%}\n")
+        text = text.replace("execution:\n", "execution:\n  on_shutdown: flatten\n")
+        run.file.write_text(text, encoding="utf-8")
+        run.start()
+
+        def is_held() -> bool:  # a fee in what is bought leaves less than a lot
+            return any(abs(each) > 1e-5 for each in run.ours().positions.values())
+
+        run.until(is_held, "a position")
+        assert stop(run) == 0, run.run.tail()
+        assert not is_held(), run.run.tail(25)
+        run.theirs.take(run.venue.rows())
+        left = [
+            each
+            for each in run.theirs.orders.values()
+            if each.status in ("NEW", "PARTIALLY_FILLED")
+        ]
+        assert left == []
+        reasons = [each.reason for each in run.commands(m.Placed)]
+        assert reasons[-1] == "operator"
+        assert replay(run.place).differences == 0
+        run.start()
+        run.trade()
