@@ -122,6 +122,8 @@ def file_of(s: Strategy, market: Market, **more: Any) -> str:
         if s.halt.resume is not None:
             resume = f"{s.halt.resume * market.bar_ns // 3_600_000_000_000}h"
         risk["halts"] = {"drawdown": {"above": s.halt.above, "then": s.halt.then, "resume": resume}}
+    if s.limits.max_positions is not None:
+        risk["max_positions"] = s.limits.max_positions
     names = sorted(market.features)
     whole: dict[str, Any] = {
         "version": 1, "name": "reference",
@@ -142,6 +144,11 @@ def file_of(s: Strategy, market: Market, **more: Any) -> str:
             "instruments": instruments, "venues": {"sim": {"use": "simulated"}},
         },
     }  # fmt: skip
+    if s.hours is not None:
+        assert s.hours.blackout is None, "this harness has no events"
+        whole["universe"]["trading_hours"] = {
+            "open": s.hours.open, "flat_at_close": s.hours.flat_at_close
+        }  # fmt: skip
     if isinstance(s.signal, Signal):
         whole["signal"] = _signal(s.signal, s.reentry)
     if s.account == "perpetual":

@@ -52,9 +52,8 @@ def served(s: Strategy) -> Strategy:
     assume(isinstance(s.signal, Signal))
     assert isinstance(s.signal, Signal)
     return replace(
-        s, intrabar=False, hours=None, costs=replace(s.costs, latency_ns=0),
+        s, intrabar=False, costs=replace(s.costs, latency_ns=0),
         position=replace(s.position, buy_every=None),
-        limits=replace(s.limits, max_positions=None),
         signal=replace(s.signal, opposite=s.account == "spot"),
     )  # fmt: skip
 
