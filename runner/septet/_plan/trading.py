@@ -10,7 +10,7 @@ from typing import Any, Final
 from septet._core.state import ORDER
 from septet._expressions import look_back, parse_expression
 from septet._host.declare import Step, World
-from septet._kernel import frames, layout, ledger, match, maths
+from septet._kernel import layout, match
 from septet._plan.binding import SIGNAL, TRADING, Binder
 from septet._plan.columns_read import columns_of_rules
 from septet._plan.expressions import render_expression
@@ -18,6 +18,7 @@ from septet._plan.graph import Column, Graph, Node, Resolve
 from septet._plan.hours_choices import hours_choices, position_choices, rows_a_symbol
 from septet._plan.idle_choices import idle_choices
 from septet._plan.invalid_answers import CheckedRules, checks_of_signal
+from septet._plan.kernel_imports import import_kernel
 from septet._plan.observe import Observing
 from septet._plan.parameter_names import LAYOUT, OF_ACCOUNT, WORDS, views_of
 from septet._plan.position_steps import STEP_REASONS, WORDS_OF_POSITION, PositionColumns
@@ -198,7 +199,7 @@ class Trading:
             context = self._trading_context()
         context["checked_slot"] = self.checked_slot
         context["notes"] = ["reasons:", *listed(self.reasons)]
-        self._import_kernel()
+        import_kernel(self.binder)
         return context
 
     def _trading_context(self) -> dict[str, Any]:
@@ -494,14 +495,3 @@ class Trading:
         return {
             **fixed, "R_SIGNAL": self.signal_reasons, "R_MODEL": self.model_reasons,
         }  # fmt: skip
-
-    def _import_kernel(self) -> None:
-        for function in (
-            ledger.fee_of_fill, ledger.floor_units, ledger.mean_price, ledger.reduce_only,
-            match.round_against, match.cap_units, match.liquidation_charge, match.liquidation_price,
-            match.match_open, match.match_within, match.regime_allows, match.stop_price,
-            match.target_price, match.too_small, frames.bars_of, frames.clear, frames.put_right,
-            maths.logarithm,
-        ):  # fmt: skip
-            self.binder.helper(function)
-        self.binder.imports["septet._kernel.layout"] = set(layout.__all__)
