@@ -1,4 +1,4 @@
-"""Some thirty-five shapes of strategies: a plan for each, its values drawn freely."""
+"""Some forty shapes of strategies: a plan for each, its values drawn freely."""
 
 from __future__ import annotations
 

@@ -50,9 +50,9 @@ def used(shapes: tuple[str, ...]) -> frozenset[str]:
     return frozenset(name for shape in shapes for name in _used(body_of(shape))) | {"market"}
 
 
-def test_there_are_some_thirty_five_shapes_a_good_part_of_one_symbol():
+def test_there_are_some_forty_shapes_a_good_part_of_one_symbol():
     alone = [name for name in names() if len(body_of(name)["universe"]["symbols"]) == 1]
-    assert 28 <= len(names()) <= 38
+    assert 28 <= len(names()) <= 45
     assert len(names()) == len(set(names()))
     assert len(alone) >= 10
 
