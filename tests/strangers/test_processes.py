@@ -11,6 +11,7 @@ import pytest
 import septet.testing.verdict as kit
 from septet._host import imports
 from septet._host.reached import reached_of
+from septet.testing import budget
 from septet.testing.checks import Subject
 from septet.testing.verdict import Check, decisive, state_of
 from tests.strangers.package import installed, write_package
@@ -112,7 +113,8 @@ def test_a_step_that_takes_many_calls_is_tried_on_fewer_bars(tmp_path: Path) -> 
 
 
 def test_all_checks_together_have_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kit, "TOTAL_S", 0.0)
+    monkeypatch.setattr(budget, "TOTAL_S", 0.0)
+    monkeypatch.setattr(budget, "EACH_S", 0.0)
     checks = tried(tmp_path, FEATURE + "    return close[i]\n")
     assert state_of(checks) == "not tried"
     assert {each.state for each in checks} == {"not tried"}

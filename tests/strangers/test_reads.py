@@ -305,8 +305,10 @@ def test_a_proof_is_of_the_settings(tmp_path: Path) -> None:
 
 
 def test_the_verdict_says_that_it_is_watched(tmp_path: Path) -> None:
-    module = declared(tmp_path, RARE["a price that is rare"])
-    checks = decisive(module.broken, module.Over())
+    declared(tmp_path, RARE["a price that is rare"])
+    with installed(tmp_path, "odd_reads"):
+        module: Any = importlib.import_module("odd_reads.steps")
+        checks = decisive(module.broken, module.Over())
     assert state_of(checks) == "watched", checks
     (message,) = (each for each in checks if each.state == "watched")
     assert "reads of[i + 1], which is not proved to be at or before the cursor" in message.message

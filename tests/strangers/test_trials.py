@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-import septet.testing.verdict as kit
 from septet._config import load
 from septet.errors import ConfigError
+from septet.testing import budget
 from septet.testing.verdict import Check, decisive, state_of
 from tests.strangers.package import STRATEGY, installed, manifest_of, write_package
 from tests.strangers.steps import HEAD
@@ -123,7 +123,7 @@ class broken:
 def test_what_does_not_end_is_named(
     tmp_path: Path, case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kit, "LIMIT_S", 0.5)
+    monkeypatch.setattr(budget, "LIMIT_S", 0.5)
     _, source, texts = ENDLESS[case]
     message = failure(tried(tmp_path, source))
     assert "did not end within 0.5 s" in message
@@ -146,10 +146,11 @@ PROGRAM = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import septet.testing.verdict as kit
+from septet.testing import budget
 from odd_trials.steps import Over, broken, half
 from septet._kernel.step import compile_step
 compile_step(half)(1.0)  # what is slow is the compiler's first word
-kit.LIMIT_S = 5.0
+budget.LIMIT_S = 5.0
 print(kit.decisive(broken, Over())[-1])
 """
 
@@ -168,7 +169,7 @@ def test_a_step_that_only_compiled_does_not_end_is_named(tmp_path: Path) -> None
 def test_a_file_whose_step_does_not_end_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kit, "LIMIT_S", 0.5)
+    monkeypatch.setattr(budget, "LIMIT_S", 0.5)
     files = {
         "steps.py": HEAD + ENDLESS["a step"][1],
         "manifest.py": manifest_of("odd_steps", {"broken": ("features", "feature")}),

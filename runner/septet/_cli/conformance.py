@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from septet.errors import PluginError
@@ -10,29 +11,39 @@ from septet.errors import PluginError
 if TYPE_CHECKING:
     from septet._host.declare import Declaration, Step
     from septet._host.register import Host, Registered
+    from septet.testing.budget import Budget
     from septet_schemas.base import Config
 
 __all__ = ["check_entries"]
 
 
-def check_entries(host: Host, entries: Sequence[Registered]) -> list[dict[str, Any]]:
-    """Check components one by one.
+def check_entries(
+    host: Host, entries: Sequence[Registered], log: Callable[[str], None] | None = None
+) -> list[dict[str, Any]]:
+    """Check components one by one; `log` is told the name of each before it is checked.
 
-    The `state` of each is ``kept``, ``failed``, ``not tried`` or ``watched``, and `message` says
-    what failed or why it could not be tried; `ok` is false where something failed.
+    Those of a package share its seconds, and all of them two other processes. The `state` of each
+    is ``kept``, ``failed``, ``not tried`` or ``watched``, and `message` says what failed or why it
+    could not be tried; `ok` is false where something failed.
     """
     from septet._host.manifests import StrangersError, strangers_code
+    from septet.testing.budget import Budget
+    from septet.testing.other_process import keep_processes
 
     results = []
-    for entry in entries:
-        try:
-            with strangers_code():
-                state, message = _check(host, entry)
-        except StrangersError as error:
-            state, message = "failed", error.message
-        results.append(
-            {"plugin": entry.qualified, "ok": state != "failed", "state": state, "message": message}
-        )
+    counts = Counter(entry.distribution for entry in entries)
+    budgets = {name: Budget(count) for name, count in counts.items()}
+    with keep_processes():
+        for entry in entries:
+            if log is not None:
+                log(f"checking {entry.qualified}")
+            try:
+                with strangers_code():
+                    state, message = _check(host, entry, budgets[entry.distribution])
+            except StrangersError as error:
+                state, message = "failed", error.message
+            found = {"plugin": entry.qualified, "ok": state != "failed"}
+            results.append({**found, "state": state, "message": message})
     _compile(host, entries, results)
     return results
 
@@ -64,7 +75,7 @@ def _compile(host: Host, entries: Sequence[Registered], results: list[dict[str, 
                 result |= {"ok": False, "state": "failed", "message": error.message}
 
 
-def _check(host: Host, entry: Registered) -> tuple[str, str]:
+def _check(host: Host, entry: Registered, budget: Budget) -> tuple[str, str]:
     """Return the state of one component, and its reason; the checks are kept for the list."""
     from septet._config.verdicts import keep_check
     from septet._host.declare import Declaration
@@ -85,28 +96,37 @@ def _check(host: Host, entry: Registered) -> tuple[str, str]:
     config = _settings(declaration)
     if config is None:
         return "not tried", "it needs settings: its author's tests name them"
-    state, message = _try(host, entry, declaration, config)
-    if entry.distribution != BUILT_IN:
+    state, message = _try(host, entry, declaration, config, budget)
+    if entry.distribution != BUILT_IN and not budget.is_spent:
         keep_check(entry.qualified, declaration, state, message)
     return state, message
 
 
 def _try(
-    host: Host, entry: Registered, declaration: Declaration, config: Config
+    host: Host, entry: Registered, declaration: Declaration, config: Config, budget: Budget
 ) -> tuple[str, str]:
     """Try a component with its defaults: the decisive checks, then the rest of the kit."""
+    from septet._host.sources import place_of
+    from septet.testing.budget import Spent
     from septet.testing.verdict import decisive, state_of
+    from septet.testing.watchdog import NotEnded
 
     owner = entry.distribution
 
     def resolve(use: str) -> Any:
         return host.load(host.inner(use, owner))
 
-    checks = decisive(declaration, config, resolve=resolve)
+    checks = decisive(declaration, config, resolve=resolve, budget=budget)
     failed = [f"{each.name}: {each.message}" for each in checks if each.state == "failed"]
     if failed:
         return "failed", failed[0]
-    message = _whole_kit(declaration, config, resolve)
+    place = place_of(declaration)
+    try:
+        message = budget.run(lambda: _whole_kit(declaration, config, resolve), place)
+    except Spent as why:
+        return "not tried", str(why)
+    except NotEnded as why:
+        return "failed", str(why)
     if message:
         return "failed", message
     untried = [f"{each.name}: {each.message}" for each in checks if each.state != "kept"]

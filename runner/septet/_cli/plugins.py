@@ -12,6 +12,8 @@ from septet._cli.terminal import echo, echo_json, echo_text, styled
 from septet.hookspecs import LAYERS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from septet._host.register import Host, Registered
 
 __all__ = ["plugins"]
@@ -175,6 +177,15 @@ def new(folder: str, as_json: bool) -> int:
     return 0
 
 
+def _progress() -> Callable[[str], None] | None:
+    """Return what reports progress: a line of standard error, where that is a terminal."""
+    import sys
+
+    if not sys.stderr.isatty():
+        return None
+    return lambda text: echo(text, err=True)
+
+
 @plugins.command("check")
 @click.argument("name", required=False)
 @options.as_json
@@ -187,7 +198,7 @@ def check_(name: str | None, as_json: bool) -> int:
     if name is not None:
         of_distribution = [each for each in entries if each.distribution == name]
         entries = of_distribution or _find(host, name)
-    results = check_entries(host, entries)
+    results = check_entries(host, entries, _progress())
     results += [
         {"plugin": each.distribution, "ok": False, "state": "failed", "message": each.reason}
         for each in host.failures

@@ -10,11 +10,12 @@ import contextlib
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from septet._config.case import strangers_of
 from septet._config.cross_features import output_columns
@@ -26,6 +27,9 @@ from septet._host.sources import code_digest, package_digest, packages_of, sourc
 from septet._text import decode_json
 from septet_schemas.blocks import UseBlock
 from septet_schemas.strategy import Strategy
+
+if TYPE_CHECKING:
+    from septet.testing.budget import Budget
 
 __all__ = [
     "PluginVerdict", "keep_check", "known_state", "plugin_sources", "sources_text", "verdicts_of",
@@ -111,17 +115,39 @@ def verdicts_of(
     """
     found: list[tuple[KeyPath, PluginVerdict]] = []
     before = {_reported(path, block) for path, block in strangers_of(known)} if known else set()
-    for path, block in strangers_of(strategy):
-        if _reported(path, block) in before:
-            continue
-        plugin = f"{block.distribution}:{block.use.rpartition(':')[2]}"
-        if unchecked:
-            source = source_digest(block.declaration)
-            verdict = PluginVerdict(plugin, block.kind, source, UNCHECKED)
-        else:
-            verdict = _verdict(plugin, block, strategy, host, log)
-        found.append((path, verdict))
+    blocks = [each for each in strangers_of(strategy) if _reported(*each) not in before]
+    if not unchecked:
+        return _verdicts(blocks, strategy, host, log)
+    for path, block in blocks:
+        plugin = _name_of(block)
+        source = source_digest(block.declaration)
+        found.append((path, PluginVerdict(plugin, block.kind, source, UNCHECKED)))
     return found
+
+
+def _verdicts(
+    blocks: Sequence[tuple[KeyPath, UseBlock]],
+    strategy: Strategy,
+    host: Host,
+    log: Callable[[str], None] | None,
+) -> list[tuple[KeyPath, PluginVerdict]]:
+    """Return verdicts; those to be made share the time of their package, and two processes."""
+    from septet.testing.budget import Budget
+    from septet.testing.other_process import keep_processes
+
+    counts = Counter(block.distribution for _, block in blocks)
+    budgets = {name: Budget(count) for name, count in counts.items()}
+    found = []
+    with keep_processes():
+        for path, block in blocks:
+            plugin = _name_of(block)
+            budget = budgets[block.distribution]
+            found.append((path, _verdict(plugin, block, strategy, host, log, budget)))
+    return found
+
+
+def _name_of(block: UseBlock) -> str:
+    return f"{block.distribution}:{block.use.rpartition(':')[2]}"
 
 
 def _reported(path: KeyPath, block: UseBlock) -> tuple[Any, ...]:
@@ -134,6 +160,7 @@ def _verdict(
     strategy: Strategy,
     host: Host,
     log: Callable[[str], None] | None,
+    budget: Budget,
 ) -> PluginVerdict:
     owner, bar_ns = block.distribution, block.bar_ns or strategy.universe.bar
     names = _inputs(strategy) if block.kind == "model" else ()
@@ -152,11 +179,12 @@ def _verdict(
         log(f"checking {plugin}, once for this source and these settings")
     checks = decisive(
         block.declaration, block.config, bar_ns=bar_ns, names=names,
-        resolve=lambda use: host.load(host.inner(use, owner)),
+        resolve=lambda use: host.load(host.inner(use, owner)), budget=budget,
     )  # fmt: skip
     reported = tuple((each.name, each.state, each.message) for each in checks)
     verdict = PluginVerdict(plugin, block.kind, source, state_of(checks), reported)
-    _write(path, verdict, _packages(block, host))
+    if not budget.is_spent:  # with more time it may come to something else
+        _write(path, verdict, _packages(block, host))
     return verdict
 
 

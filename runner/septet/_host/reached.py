@@ -8,6 +8,7 @@ their text: whether they are loaded already changes nothing.
 
 from __future__ import annotations
 
+import ast
 import dis
 import functools
 import hashlib
@@ -21,7 +22,10 @@ from septet._host.imports import imported_by, is_followed, is_large
 from septet._host.named_state import Slots
 from septet._host.value_digest import Unhashable, encoded
 
-__all__ = ["Reached", "Unknown", "callables_of", "functions_of", "reached_of", "root_of"]
+__all__ = [
+    "NamedValue", "Reached", "Unknown", "callables_of", "functions_of", "made_at", "named_values",
+    "reached_of", "root_of",
+]  # fmt: skip
 
 
 class Unknown(NamedTuple):
@@ -37,6 +41,15 @@ class Reached(NamedTuple):
     packages: tuple[str, ...]
     values: str
     unknown: tuple[Unknown, ...]
+
+
+class NamedValue(NamedTuple):
+    """A value that code reads by a name: ``file:line`` of its reader, a hash, its look."""
+
+    place: str
+    name: str
+    text: str
+    shown: str
 
 
 def callables_of(declaration: Any) -> Iterator[Any]:
@@ -77,14 +90,47 @@ def reached_of(declaration: Any) -> Reached:
     Of a step every value counts. An object (a source, a model, a monitor) may keep what it likes:
     of it the values count that cannot change, and those of other packages as files.
     """
-    walk = _Walk(strict=isinstance(declaration, Step))
-    walk.follow(callables_of(declaration))
-    if isinstance(declaration, Step):
-        walk.options(declaration)
+    walk = _walked(declaration)
     digest = hashlib.sha256("\n".join(sorted(walk.values)).encode()).hexdigest()
     return Reached(
         tuple(sorted(walk.packages)), digest if walk.values else "", tuple(sorted(walk.unknown))
     )
+
+
+def named_values(declaration: Any) -> dict[str, NamedValue]:
+    """Return every value that a declaration's code reads, by who reads it.
+
+    Another process that runs the same code has the same, or what was made at import differs.
+    """
+    return _walked(declaration).named
+
+
+def _walked(declaration: Any) -> _Walk:
+    walk = _Walk(strict=isinstance(declaration, Step))
+    walk.follow(callables_of(declaration))
+    if isinstance(declaration, Step):
+        walk.options(declaration)
+    return walk
+
+
+def made_at(place: str, name: str) -> str:
+    """Return ``file:line`` where a module makes what one of its functions reads by a name.
+
+    It is `place`, of the function, where no assignment of the module is found.
+    """
+    file = place.rpartition(":")[0]
+    try:
+        with open(file, encoding="utf-8") as source:
+            body = ast.parse(source.read()).body
+    except (OSError, SyntaxError, ValueError):
+        return place
+    inside = [each for each in body if not isinstance(each, _SCOPES)]
+    bound = (each for part in inside for each in ast.walk(part) if isinstance(each, ast.Name))
+    lines = [e.lineno for e in bound if e.id == name and isinstance(e.ctx, ast.Store)]
+    return f"{file}:{lines[-1]}" if lines else place
+
+
+_SCOPES: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 class _Walk:
@@ -94,6 +140,7 @@ class _Walk:
         self.strict = strict
         self.packages: set[str] = set()
         self.values: set[str] = set()
+        self.named: dict[str, NamedValue] = {}
         self.unknown: set[Unknown] = set()
         self._seen: dict[int, Any] = {}
         self._modules: set[str] = set()
@@ -191,16 +238,29 @@ class _Walk:
     def _count(self, who: str, value: Any, place: str | type) -> Iterator[Any]:
         """Count a value; return what code it holds."""
         inside: list[Any] = []
+        name = who.rpartition(" ")[2]
         try:
-            self.values.add(f"{who} = {encoded(value, inside.append, strict=self.strict)}")
+            text = encoded(value, inside.append, strict=self.strict)
+            self.values.add(f"{who} = {text}")
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            at = place if isinstance(place, str) else _place_of(place)
+            self.named[who] = NamedValue(at, name, digest, _shown(value))
         except Exception as why:  # an object of another package may raise anything
             what = str(why) if isinstance(why, Unhashable) else f"a {type(value).__name__}"
-            name = who.rpartition(" ")[2]
             at = place if isinstance(place, str) else _place_of(place)
             self.unknown.add(Unknown(at, f"{name} is {what}, of which no hash can be made"))
         return iter(inside)
 
 
+def _shown(value: Any) -> str:
+    """Return how a value looks in a message."""
+    if isinstance(value, bool | int | float | str | bytes | tuple | frozenset | None):
+        text = repr(value)
+        return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return f"a {type(value).__name__}"
+
+
+_SHOWN: Final = 60
 _PYDANTIC: Final = frozenset({"_abc_impl", "model_config", "model_fields", "model_computed_fields"})
 """What pydantic keeps at a class of settings; the settings themselves are parameters."""
 

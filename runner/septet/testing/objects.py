@@ -27,7 +27,8 @@ from septet.testing.source_trials import try_source
 from septet_schemas.base import Config
 
 __all__ = [
-    "OBJECTS", "NotTried", "check_object", "sample_run", "sample_window", "try_object",
+    "OBJECTS", "NotTried", "check_object", "readings_of", "sample_run", "sample_window",
+    "try_object",
 ]  # fmt: skip
 
 START_NS: Final = 1_640_995_200_000_000_000
@@ -212,20 +213,27 @@ def sample_run(*, count: int = 1_500, seed: int = 3) -> RunView:
 def _monitor(built: Any, case: Case) -> None:
     """Read a run, again, and as it stood at earlier times: nothing later changes a reading."""
     read, run = takes(built, "read", "run"), sample_run()
-    whole = _readings(called(read, run))
-    if whole != _readings(called(read, run)):
+    whole = readings_of(called(read, run))
+    if whole != readings_of(called(read, run)):
         raise StepError(f"{type(built).__name__}.read gives other readings the second time")
     for place in (len(run.time_ns) // 3, len(run.time_ns) // 2, len(run.time_ns) - 2):
         until = int(run.time_ns[place])
         seen = [each for each in whole if each[0] <= until]
-        if _readings(called(read, run.until(until))) != seen:
+        if readings_of(called(read, run.until(until))) != seen:
             raise StepError(
                 f"{type(built).__name__}.read gives other readings of a time once later ones are "
                 "known: it looks ahead"
             )
 
 
-def _readings(found: Any) -> list[tuple[Any, ...]]:
+def readings_of(found: Any) -> list[tuple[Any, ...]]:
+    """Return readings as tuples that can be compared.
+
+    Raises
+    ------
+    StepError
+        If they are none.
+    """
     if not isinstance(found, list | tuple) or not all(isinstance(e, Reading) for e in found):
         raise StepError(f"read returns {found!r:.60}; expected a list of Reading")
     for each in found:

@@ -1,200 +1,361 @@
-"""Whether a plain step answers the same in other processes: live, replay and resume are others.
+"""Whether a plugin answers the same in other processes: live, replay and resume are others.
 
 Python gives texts another hash in each process, so that the order of a set of them differs, and
-whatever is made once in a process (a cache, a clock that was read) is made anew. A step that is
-compiled has none of these.
+whatever is made once in a process (a number made at import, a cache, a clock that was read) is
+made anew. Two helper processes import the plugin with another hash of texts, another clock, time
+zone, working folder and environment than this one (`septet.testing.altered_process`), and are
+asked what it answers there and which values it reads by a name. Importing costs most: both serve
+all plugins that are checked together (`keep_processes`).
 """
 
 from __future__ import annotations
 
-import importlib
-import io
-import json
+import contextlib
 import os
 import pickle  # nosec B403
+import select
+import struct
 import subprocess  # nosec B404
 import sys
+import tempfile
+import threading
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import redirect_stderr, redirect_stdout
 from typing import Any, Final, NamedTuple
 
-import numpy as np
-
-from septet._data.bars import Floats
-from septet._host.declare import Step
+from septet._host.declare import Declaration, Step
 from septet._host.guards import StepError
+from septet._host.reached import NamedValue, made_at, named_values
+from septet._host.sources import code_digest, packages_of
 from septet._text import decode_json
+from septet.testing.answers import ASKED, Answers, Question
 from septet.testing.case import NotTried
 from septet.testing.evaluate import Resolve
 from septet_schemas.base import Config
 
-__all__ = ["answers_elsewhere", "require_alike", "runs_plain"]
+__all__ = [
+    "HEAD", "Named", "Reply", "Task", "ask_elsewhere", "keep_processes", "parts_of",
+    "differing_value", "require_alike", "require_values_alike", "runs_plain", "values_here",
+]  # fmt: skip
 
 SEEDS: Final = ("1", "2")
 """What texts are hashed with in the other processes; this one's is Python's own, by chance."""
 LIMIT_S: Final = 40.0
+HEAD: Final = struct.Struct("<Q")
+"""The length of a message between the processes."""
 _PROGRAM: Final = (
-    "import sys; sys.path[:] = sys.argv[1:]; "
-    "from septet.testing.other_process import answer; answer()"
+    "import sys; sys.path[:] = sys.argv[3:]; "
+    "from septet.testing.altered_process import serve; serve(int(sys.argv[1]), int(sys.argv[2]))"
+)
+_CAUSES: Final = (
+    "the order of a set, the hash of a text, what a cache holds, the process, the time, the "
+    "working folder and the environment are not the same in each"
 )
 
 
 class Named(NamedTuple):
-    """Where a step is found: its module, and its name there."""
+    """Where a declaration is found: its module, and its name there."""
 
     module: str
     name: str
 
 
 class Task(NamedTuple):
-    """What another process is asked for.
+    """What another process is asked for; `inner` are features inside a feature, by their names."""
 
-    `kind` is ``feature``, over `size` bars, or ``rule``, in `size` situations.
-    """
-
-    kind: str
-    step: Named
+    declared: Named
     inner: Mapping[str, Named]
-    config: Config
-    bar_ns: int
-    size: int
+    question: Question
+
+
+class Reply(NamedTuple):
+    """What another process found: answers, and values read by a name (`named_values`)."""
+
+    answers: Answers
+    values: Mapping[str, NamedValue]
 
 
 def runs_plain(step: Step, config: Config, resolve: Resolve) -> bool:
     """Whether a step, or one inside it, is called as plain Python."""
-    return any(not each.compiled for _, each in _all_of(step, config, resolve))
+    return any(not each.compiled for _, each in parts_of(step, config, resolve))
 
 
-def _all_of(step: Step, config: Config, resolve: Resolve) -> Iterator[tuple[str, Step]]:
+def parts_of(step: Any, config: Config, resolve: Resolve) -> Iterator[tuple[str, Any]]:
+    """Yield a declaration, its own name empty, and the features inside it by their names."""
     yield "", step
-    for part in (step.inner(config) if step.inner else {}).values():
+    inner = step.inner(config) if isinstance(step, Step) and step.inner else {}
+    for part in inner.values():
         below = resolve(part.use)
         yield part.use, below
-        for use, each in _all_of(below, below.config(**part.config), resolve):
+        for use, each in parts_of(below, below.config(**part.config), resolve):
             if use:
                 yield use, each
 
 
-def _named(step: Step) -> Named:
-    """Return where a step is found."""
-    for owner in (step.function, step.config):
+def _named(declaration: Declaration) -> Named:
+    """Return where a declaration is found."""
+    builds = getattr(declaration, "function", None) or getattr(declaration, "build", None)
+    for owner in (builds, declaration.config):
         module = sys.modules.get(str(getattr(owner, "__module__", "")))
         if module is None:
             continue
         for name, value in list(vars(module).items()):
-            if value is step:
+            if value is declaration:
                 return Named(str(module.__name__), name)
     raise NotTried("it is no name of its module, by which another process could find it")
 
 
-def answers_elsewhere(
-    kind: str, step: Step, config: Config, *, bar_ns: int, resolve: Resolve, count: int
-) -> list[dict[str, Floats]]:
-    """Return what a step answers in other processes, one for each of `SEEDS`.
+# ---------------------------------------------------------------------------- the processes
+
+
+class _Helper:
+    """One other process."""
+
+    def __init__(self, number: int, folder: str) -> None:
+        answers, theirs = os.pipe()
+        self._answers = answers
+        environment = {
+            **os.environ, "PYTHONHASHSEED": SEEDS[number], "PYTHONDONTWRITEBYTECODE": "1",
+        }  # fmt: skip
+        try:
+            self._process = subprocess.Popen(  # nosec B603
+                [sys.executable, "-c", _PROGRAM, str(theirs), str(number), *_paths()],
+                env=environment, cwd=folder, pass_fds=(theirs,), stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+        except BaseException:
+            os.close(answers)
+            raise
+        finally:
+            os.close(theirs)
+
+    def send(self, message: bytes) -> None:
+        """Ask for something; a process that has ended says so when its answer is read."""
+        stream = self._process.stdin
+        assert stream is not None
+        with contextlib.suppress(BrokenPipeError):
+            stream.write(HEAD.pack(len(message)) + message)
+            stream.flush()
+
+    def receive(self, ends: float) -> bytes:
+        """Return an answer; empty if the process ended without one.
+
+        Raises
+        ------
+        NotTried
+            If none comes before `ends`.
+        """
+        head = self._read(HEAD.size, ends)
+        return self._read(HEAD.unpack(head)[0], ends) if head else b""
+
+    def _read(self, size: int, ends: float) -> bytes:
+        found = b""
+        while len(found) < size:
+            left = ends - time.monotonic()
+            if left <= 0.0 or not select.select([self._answers], [], [], left)[0]:
+                raise NotTried(f"another process did not answer within {LIMIT_S:g} s")
+            more = os.read(self._answers, min(size - len(found), 1 << 20))
+            if not more:
+                return b""
+            found += more
+        return found
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+        self._process.communicate()
+        os.close(self._answers)
+
+
+def _paths() -> list[str]:
+    """Return where modules are found, as seen from any working folder."""
+    return [os.path.abspath(each) for each in sys.path]
+
+
+class _Processes:
+    """Both other processes; begun when something is asked for, and again after one was lost."""
+
+    def __init__(self) -> None:
+        self._helpers: list[_Helper] = []
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def begin(self) -> None:
+        """Start both, which then import what they need while this process does other work."""
+        if self._helpers:
+            return
+        self._folder = tempfile.TemporaryDirectory()
+        for number in range(len(SEEDS)):
+            self._helpers.append(_Helper(number, self._folder.name))
+
+    def ask(self, message: bytes) -> list[bytes]:
+        """Ask both the same."""
+        self.begin()
+        helpers, sound = list(self._helpers), False
+        try:
+            for each in helpers:
+                each.send(message)
+            ends = time.monotonic() + LIMIT_S
+            found = [each.receive(ends) for each in helpers]
+            sound = all(found)
+            return found
+        finally:
+            if not sound:  # it hangs, or is gone: what it would answer belongs to nobody
+                self.end()
+
+    def end(self) -> None:
+        """End both."""
+        helpers, self._helpers = self._helpers, []
+        for each in helpers:
+            each.end()
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+
+_kept: list[_Processes] = []
+_lock: Final = threading.RLock()
+
+
+@contextlib.contextmanager
+def keep_processes(*, begin: bool = False) -> Iterator[None]:
+    """Serve all checks inside this context with the same two processes; they end with it.
+
+    They are started when the first plugin asks for them, or at once with `begin`. Contexts inside
+    another use its processes.
+    """
+    with _lock:
+        outer = not _kept
+        if outer:
+            _kept.append(_Processes())
+        if begin:
+            _kept[0].begin()
+    try:
+        yield
+    finally:
+        if outer:
+            with _lock:
+                _kept.pop().end()
+
+
+# ---------------------------------------------------------------------------- what is asked
+
+
+def ask_elsewhere(declaration: Any, question: Question, resolve: Resolve) -> list[Reply]:
+    """Return what other processes answer, one reply for each of `SEEDS`.
 
     Raises
     ------
     NotTried
-        If it cannot be handed over.
+        If the plugin cannot be handed over.
     StepError
         If it cannot be computed there.
     """
-    inner = {use: _named(each) for use, each in _all_of(step, config, resolve) if use}
+    parts = list(parts_of(declaration, question.config, resolve))
+    inner = {use: _named(each) for use, each in parts if use}
+    roots = sorted({name for _, each in parts for name in packages_of(each)})
+    stamps = {name: code_digest(name) for name in roots}
     try:
-        task = pickle.dumps(Task(kind, _named(step), inner, config, bar_ns, count))
+        task = pickle.dumps(Task(_named(declaration), inner, question))
+    except NotTried:
+        raise
     except Exception as error:  # settings of a stranger's class
         why = f"its settings cannot be given to another process ({type(error).__name__})"
         raise NotTried(why) from None
-    started = []
-    for seed in SEEDS:
-        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONDONTWRITEBYTECODE": "1"}
-        started.append(
-            subprocess.Popen(  # nosec B603
-                [sys.executable, "-c", _PROGRAM, *sys.path], env=environment,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            )
-        )  # fmt: skip
-    try:
-        return [_answer_of(each, task) for each in started]
-    finally:
-        for each in started:
-            each.kill()
-            each.communicate()
+    message = pickle.dumps((_paths(), os.getcwd(), stamps, task))
+    with keep_processes():
+        return [_reply(each) for each in _kept[0].ask(message)]
 
 
-def _answer_of(process: subprocess.Popen[bytes], task: bytes) -> dict[str, Floats]:
+def _reply(written: bytes) -> Reply:
     try:
-        written, _ = process.communicate(task, LIMIT_S)
-    except subprocess.TimeoutExpired:
-        raise NotTried(f"another process did not answer within {LIMIT_S:g} s") from None
-    try:
-        answer = decode_json(written)
+        found = decode_json(written)
     except ValueError:
         raise StepError("another process that calls it ends without an answer") from None
-    if "untried" in answer:
-        raise NotTried(f"another process cannot import it: {answer['untried']}")
-    if "problem" in answer:
-        raise StepError(f"in another process it fails: {answer['problem']}")
-    return {name: np.array([float.fromhex(x) for x in each]) for name, each in answer.items()}
+    if "untried" in found:
+        raise NotTried(f"another process cannot import it: {found['untried']}")
+    if "problem" in found:
+        raise StepError(f"in another process it fails: {found['problem']}")
+    values = {name: NamedValue(*each) for name, each in found["values"].items()}
+    return Reply(found["answers"], values)
 
 
-def require_alike(here: Mapping[str, Floats], elsewhere: Mapping[str, Floats]) -> None:
+def values_here(declaration: Any, question: Question, resolve: Resolve) -> dict[str, NamedValue]:
+    """Return every value that a plugin reads by a name, of features inside it as well."""
+    found: dict[str, NamedValue] = {}
+    for _, each in parts_of(declaration, question.config, resolve):
+        found |= named_values(each)
+    return found | _defaults(question.config)
+
+
+def _defaults(config: Config) -> dict[str, NamedValue]:
+    """Return defaults that the settings leave as they are."""
+    found = {}
+    for name, info in type(config).model_fields.items():
+        if name not in config.model_fields_set and not info.is_required():
+            text = repr(info.get_default(call_default_factory=True))[:200]
+            found[f"default of {name}"] = NamedValue("", name, text, text[:40])
+    return found
+
+
+# ---------------------------------------------------------------------------- what is required
+
+
+def require_values_alike(
+    here: Mapping[str, NamedValue], elsewhere: Mapping[str, NamedValue]
+) -> None:
+    """Require the same values behind the same names in both processes.
+
+    Raises
+    ------
+    StepError
+        With the first that differs, and the line at which it was made or is read.
+    """
+    message = differing_value(here, elsewhere)
+    if message:
+        raise StepError(message)
+
+
+def differing_value(here: Mapping[str, NamedValue], elsewhere: Mapping[str, NamedValue]) -> str:
+    """Say which value differs between two processes; empty where none does."""
+    for who, value in sorted(here.items()):
+        other = elsewhere.get(who)
+        if other is not None and other.text == value.text:
+            continue
+        there = other.shown if other is not None else "not there"
+        place = f"{made_at(value.place, value.name)}: " if value.place else ""
+        return (
+            f"{place}{value.name} is {value.shown} here and {there} in another process: it is made "
+            f"at import, and {_CAUSES}"
+        )
+    return ""
+
+
+def require_alike(here: Answers, elsewhere: Answers, cause: str = "") -> None:
     """Require the same answers of both processes, bit for bit.
+
+    `cause` is said where they differ: a value that differs as well.
 
     Raises
     ------
     StepError
         With the first that differs.
+    NotTried
+        If its trial asks a source for other rows in each process.
     """
+    if here.get(ASKED) != elsewhere.get(ASKED):
+        raise NotTried(
+            "its trial asks for other times in each process, so that rows cannot be compared; fix "
+            "its start_ns, end_ns and now_ns"
+        )
+    if here.keys() != elsewhere.keys():
+        raise StepError("two processes give another number of answers")
     for name, values in here.items():
-        other = elsewhere.get(name, values[:0])
+        other = elsewhere[name]
         if len(other) != len(values):
             raise StepError("two processes give another number of answers")
-        differs = ~((values == other) | (np.isnan(values) & np.isnan(other)))
-        if differs.any():
-            at = int(np.argmax(differs))
+        at = next((k for k, each in enumerate(values) if each != other[k]), None)
+        if at is not None:
             raise StepError(
-                f"two processes differ: {name} at {at} is {float(values[at])!r} here and "
-                f"{float(other[at])!r} there; the order of a set, what a cache holds, the time and "
-                "the environment are not the same in each"
+                f"two processes differ: {name} at {at} is {values[at]:.60} here and "
+                f"{other[at]:.60} there; {cause or _CAUSES}"
             )
-
-
-def answer() -> None:
-    """Do what the standard input asks for, and write the answers to the standard output."""
-    found: dict[str, Any]
-    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-        try:
-            # What is read here was written by the process that started this one.
-            task: Task = pickle.loads(sys.stdin.buffer.read())  # nosec B301
-            step = _found(task.step)
-            inner = {use: _found(each) for use, each in task.inner.items()}
-        except Exception as error:  # a module of a stranger may raise anything
-            found = {"untried": _words(error)}
-        else:
-            try:
-                computed = _computed(task, step, inner)
-                found = {name: [float(x).hex() for x in each] for name, each in computed.items()}
-            except Exception as error:  # a stranger's step may raise anything
-                found = {"problem": _words(error)}
-    os.write(1, json.dumps(found).encode())
-
-
-def _words(error: Exception) -> str:
-    return str(error) or type(error).__name__
-
-
-def _computed(task: Task, step: Step, inner: Mapping[str, Step]) -> dict[str, Floats]:
-    if task.kind == "rule":
-        from septet.testing.ranges import answers_of
-
-        answers = answers_of(step, task.config, bar_ns=task.bar_ns, draws=task.size)
-        return {"answer": np.array([value for _, each in answers for value in each])}
-    from septet.testing.checks import Subject
-
-    subject = Subject(step, task.config, bar_ns=task.bar_ns, resolve=inner.__getitem__)
-    return subject.run(subject.bars(task.size), compiled=False)
-
-
-def _found(named: Named) -> Any:
-    return getattr(importlib.import_module(named.module), named.name)

@@ -16,7 +16,7 @@ from septet.testing.local import Trial
 from septet_schemas.base import Config
 from septet_schemas.data import CandlesConfig, SeriesConfig
 
-__all__ = ["try_source"]
+__all__ = ["asked_of", "rows_of", "try_source"]
 
 START_NS: Final = 1_640_995_200_000_000_000
 NEEDED: Final = "with trial= it is tried against local answers (docs/plugins.md, section 6)"
@@ -24,20 +24,13 @@ NEEDED: Final = "with trial= it is tried against local answers (docs/plugins.md,
 
 def try_source(built: Any, case: Case) -> None:
     """Download and read twice, and read fewer rows; what is there does not depend on the end."""
-    from septet._data.bar_store import BarStore
-
     name = type(built).__name__
     read = takes(built, "read", "request")
     fetch = takes(built, "fetch", "request", "progress") if hasattr(built, "fetch") else None
     if fetch is not None and case.trial is None:
         raise NotTried(f"it downloads, and the kit does not reach out; {NEEDED}")
-    trial = case.trial or _asked_of(case.bar_ns)
-    end_ns = trial.end_ns
-    now_ns = trial.now_ns or end_ns or 2**63 - 1
-    asked = Request(
-        trial.symbols, trial.bar_ns, trial.start_ns, end_ns, case.local.folder, now_ns=now_ns,
-        store=BarStore(case.local.folder / "store"), read=case.local.read,
-    )  # fmt: skip
+    asked = asked_of(case)
+    end_ns = asked.end_ns
     if fetch is not None:
         called(fetch, asked, _quiet)
     first = _first(read, asked, case)
@@ -48,7 +41,7 @@ def try_source(built: Any, case: Case) -> None:
     _require_rows(name, first, asked, of_trial=case.trial is not None)
     if end_ns is None:
         return
-    begin_ns = trial.start_ns if trial.start_ns is not None else end_ns - 100 * trial.bar_ns
+    begin_ns = asked.start_ns if asked.start_ns is not None else end_ns - 100 * asked.bar_ns
     shorter = replace(asked, end_ns=end_ns - (end_ns - begin_ns) // 4)
     for whole, cut in zip(first, _answer(name, called(read, shorter)), strict=True):
         count = min(len(whole.frame), len(cut.frame))
@@ -56,9 +49,26 @@ def try_source(built: Any, case: Case) -> None:
             raise StepError(f"{name}.read gives other rows when fewer are asked for")
 
 
-def _asked_of(bar_ns: int) -> Trial:
-    """Return what a source without a trial of its own is asked for."""
-    return Trial(Config(), bar_ns=bar_ns, start_ns=START_NS, end_ns=START_NS + 400 * bar_ns)
+def asked_of(case: Case) -> Request:
+    """Return what a source is asked for: what its trial says, or 400 bars."""
+    from septet._data.bar_store import BarStore
+
+    bar_ns = case.bar_ns
+    trial = case.trial or Trial(
+        Config(), bar_ns=bar_ns, start_ns=START_NS, end_ns=START_NS + 400 * bar_ns
+    )
+    return Request(
+        trial.symbols, trial.bar_ns, trial.start_ns, trial.end_ns, case.local.folder,
+        now_ns=trial.now_ns or trial.end_ns or 2**63 - 1,
+        store=BarStore(case.local.folder / "store"), read=case.local.read,
+    )  # fmt: skip
+
+
+def rows_of(built: Any, asked: Request) -> list[Any]:
+    """Download, where a source does, and read once."""
+    if hasattr(built, "fetch"):
+        called(built.fetch, asked, _quiet)
+    return _answer(type(built).__name__, called(built.read, asked))
 
 
 def _quiet(what: str, done: int, total: int | None) -> None:

@@ -7,8 +7,7 @@ is called as plain Python, except that one which is to be compiled is compiled o
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Literal
@@ -20,7 +19,9 @@ from septet._host.declare import Factory, Step
 from septet._host.guards import StepError
 from septet._host.plugin_calls import fault_text, is_theirs
 from septet._host.sources import place_of
+from septet.testing.answers import COMPARED, Answers, Question, answers_to, written
 from septet.testing.bars import HOUR_NS
+from septet.testing.budget import Budget, Spent
 from septet.testing.call_effort import CALLS, calls_in, within
 from septet.testing.checks import (
     ConformanceError,
@@ -34,26 +35,30 @@ from septet.testing.checks import (
 from septet.testing.doubtful_answers import Doubtful, doubt_rule
 from septet.testing.evaluate import OWN_NAME, Evaluation, Resolve, TooLong, resolve
 from septet.testing.objects import NotTried, try_object
-from septet.testing.other_process import answers_elsewhere, require_alike, runs_plain
+from septet.testing.other_process import (
+    ask_elsewhere,
+    differing_value,
+    keep_processes,
+    require_alike,
+    require_values_alike,
+    runs_plain,
+    values_here,
+)
 from septet.testing.planning import plan_step
 from septet.testing.ranges import DRAWS, RULES, answers_of, try_rule
 from septet.testing.static import faults_of
-from septet.testing.watchdog import NotEnded, run_within
 from septet_schemas.base import Config
 
 __all__ = ["Check", "State", "decisive", "state_of"]
 
 State = Literal["kept", "failed", "not tried", "doubtful", "watched"]
+ALIKE: Final = "alike in every process"
 ROOM: Final = 150
 """Bars that are tried after a feature is ready."""
 LONGEST: Final = 100_000
 """Bars that a feature may need before it is ready, and still be tried."""
 WORK: Final = 3_000_000
 """Reads that one trial may take: longer ones are left to the whole kit."""
-LIMIT_S: Final = 60.0
-"""Seconds after which a check counts as one that does not end."""
-TOTAL_S: Final = 90.0
-"""Seconds of all checks together; what does not fit is not tried."""
 FIRST: Final = 5
 """Bars on which the calls of a plain step are counted."""
 LEAST: Final = 20
@@ -90,47 +95,48 @@ def decisive(
     bar_ns: int = HOUR_NS,
     resolve: Resolve = resolve,
     names: Sequence[str] = (),
+    budget: Budget | None = None,
 ) -> tuple[Check, ...]:
     """Try what a component must keep before it may run, with the settings it will run with.
 
-    `names` are the features that a model reads. The first check that fails is the last.
+    `names` are the features that a model reads; `budget` is that of its package. The first check
+    that fails is the last.
     """
-    found: list[Check] = []
-    end = time.monotonic() + TOTAL_S
-    for name, check in _checks(declaration, config, bar_ns, resolve, names):
-        left = end - time.monotonic()
-        if left <= 0.0:
-            found.append(Check(name, "not tried", f"{_SPENT}, and this one was not begun"))
-            continue
+    budget = Budget() if budget is None else budget
+    with keep_processes(begin=_is_compared(declaration)):
+        return tuple(
+            _made(_checks(declaration, config, bar_ns, resolve, names), declaration, budget)
+        )
+
+
+def _is_compared(declaration: Any) -> bool:
+    return not isinstance(declaration, Factory) or declaration.kind in COMPARED
+
+
+def _made(
+    checks: Iterable[tuple[str, Callable[[], None]]], declaration: Any, budget: Budget
+) -> Iterator[Check]:
+    """Make checks one by one, until one fails."""
+    for name, check in checks:
         try:
-            run_within(min(left, LIMIT_S), check, place_of(declaration))
-        except NotEnded as error:
-            if left < LIMIT_S:  # the ones before left it little
-                found.append(Check(name, "not tried", f"{_SPENT}, and this one did not end"))
-                continue
-            found.append(Check(name, "failed", placed(declaration, str(error))))
-            break
-        except NotTried as why:
-            found.append(Check(name, "not tried", str(why)))
+            budget.run(check, place_of(declaration))
+        except (NotTried, Spent) as why:
+            yield Check(name, "not tried", str(why))
         except Doubtful as why:
-            found.append(Check(name, "doubtful", placed(declaration, str(why))))
+            yield Check(name, "doubtful", placed(declaration, str(why)))
         except _Watched as why:
-            found.append(Check(name, "watched", str(why)))
+            yield Check(name, "watched", str(why))
         except (ConformanceError, StepError) as error:
-            found.append(Check(name, "failed", placed(declaration, str(error))))
-            break
+            yield Check(name, "failed", placed(declaration, str(error)))
+            return
         except BaseException as error:  # a stranger's declaration may raise anything
             if not is_theirs(error):
                 raise
             text = fault_text(error).removeprefix(" at").lstrip(": ")
-            found.append(Check(name, "failed", placed(declaration, text)))
-            break
+            yield Check(name, "failed", placed(declaration, text))
+            return
         else:
-            found.append(Check(name, "kept"))
-    return tuple(found)
-
-
-_SPENT: Final = f"the checks of a plugin have {TOTAL_S:g} s together; those before took them"
+            yield Check(name, "kept")
 
 
 class _Watched(Exception):
@@ -141,10 +147,10 @@ def _checks(
     declaration: Any, config: Config, bar_ns: int, resolve: Resolve, names: Sequence[str]
 ) -> Iterator[tuple[str, Callable[[], None]]]:
     if isinstance(declaration, Factory):
-        yield (
-            "does what it is for",
-            lambda: try_object(declaration, config, names=names, bar_ns=bar_ns),
-        )
+        thing = _Object(declaration, config, bar_ns, resolve, names)
+        yield "does what it is for", thing.tried
+        if thing.is_tried and _is_compared(declaration):
+            yield ALIKE, thing.elsewhere
         return
     subject = Subject(declaration, config, bar_ns=bar_ns, resolve=resolve)
     yield "names bind", lambda: names_bind(subject)
@@ -156,8 +162,7 @@ def _checks(
     if declaration.kind in RULES:
         rule = _Rule(subject)
         yield "answers what its kind may", rule.tried
-        if not declaration.compiled:
-            yield "alike in every process", rule.elsewhere
+        yield ALIKE, rule.elsewhere
         yield "answers what can be meant", rule.doubted
         yield "can be planned for a live run", planned
         yield "compiles", lambda: _compiles_rule(declaration, config)
@@ -168,8 +173,7 @@ def _checks(
     yield "every read is of the past", trial.proved
     yield "inside its look-back, no future", trial.guarded
     yield "deterministic", trial.twice
-    if trial.runs_plain():
-        yield "alike in every process", trial.elsewhere
+    yield ALIKE, trial.elsewhere
     yield "values inside the declared range", trial.ranges
     yield "bars after t change nothing before", trial.cut
     yield "declared memory", trial.memory
@@ -187,6 +191,42 @@ def _compiles_rule(step: Step, config: Config) -> None:
     from septet.testing.rules import compiled_agrees
 
     compiled_agrees(step, config, draws=20)
+
+
+def _require_elsewhere(step: Step, question: Question, resolve: Resolve, here: Answers) -> None:
+    """Require what a step answers, and what it reads by a name, of other processes."""
+    values = values_here(step, question, resolve)
+    for each in ask_elsewhere(step, question, resolve):
+        require_values_alike(values, each.values)
+        require_alike(here, each.answers)
+
+
+class _Object:
+    """A source, a model, a monitor, a channel or a venue."""
+
+    def __init__(
+        self, built: Factory, config: Config, bar_ns: int, resolve: Resolve, names: Sequence[str]
+    ) -> None:
+        self.declaration, self.resolve = built, resolve
+        self.question = Question(config, bar_ns, names=tuple(names))
+        self.is_tried = False
+
+    def tried(self) -> None:
+        question = self.question
+        try_object(self.declaration, question.config, names=question.names, bar_ns=question.bar_ns)
+        self.is_tried = True
+
+    def elsewhere(self) -> None:
+        """Require the answers of this process of others.
+
+        It may keep what it likes of its process, as long as its answers do not show it: a value
+        that differs is the cause of an answer that does.
+        """
+        values = values_here(self.declaration, self.question, self.resolve)
+        others = ask_elsewhere(self.declaration, self.question, self.resolve)
+        here = answers_to(self.declaration, self.question, self.resolve)
+        for each in others:
+            require_alike(here, each.answers, differing_value(values, each.values))
 
 
 class _Rule:
@@ -210,13 +250,9 @@ class _Rule:
 
     def elsewhere(self) -> None:
         """Require the answers of this process of others."""
-        here = np.array([value for _, each in self._answers(self.draws) for value in each])
-        others = answers_elsewhere(
-            "rule", self.step, self.config, bar_ns=self.bar_ns, resolve=self.resolve,
-            count=self.draws,
-        )  # fmt: skip
-        for each in others:
-            require_alike({"answer": here}, each)
+        here = [value for _, each in self._answers(self.draws) for value in each]
+        question = Question(self.config, self.bar_ns, self.draws)
+        _require_elsewhere(self.step, question, self.resolve, written({"answer": here}))
 
     def doubted(self) -> None:
         doubt_rule(self.step, self.config, bar_ns=self.bar_ns, draws=self.draws)
@@ -295,12 +331,9 @@ class _Trial:
         """Require the values of this process of others."""
         self._possible()
         subject = self.subject
-        others = answers_elsewhere(
-            "feature", subject.declaration, subject.config, bar_ns=subject.bar_ns,
-            resolve=subject.resolve, count=self.count,
-        )  # fmt: skip
-        for each in others:
-            require_alike(self.whole, each)
+        question = Question(subject.config, subject.bar_ns, self.count)
+        here = written(self.whole)
+        _require_elsewhere(subject.declaration, question, subject.resolve, here)
 
     def ranges(self) -> None:
         """Require of every value that it lies in the range that is declared for it."""

@@ -1,0 +1,120 @@
+"""What a plugin answers to the kit, as texts that two processes can compare.
+
+Steps answer numbers over the kit's bars or in its situations, a model predictions, a monitor
+readings, a source rows. Numbers are written so that equal texts are equal bits.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from septet._host.declare import Factory, Step
+from septet.testing.case import Case, called
+from septet.testing.evaluate import Resolve
+from septet.testing.local import local_server, opened
+from septet.testing.ranges import RULES
+from septet_schemas.base import Config
+
+__all__ = ["ASKED", "COMPARED", "Answers", "Question", "answers_to", "written"]
+
+Answers = Mapping[str, Sequence[str]]
+"""Texts by what they are of: an output, a column of rows, predictions."""
+ASKED: Final = "asked for"
+"""Under this name stands what a source was asked for; it is no answer of its own."""
+COMPARED: Final = frozenset({"candles", "series", "model", "monitor"})
+"""Kinds of objects whose answers are compared; a channel and a venue give times and ids."""
+_MOST_CELLS: Final = 5_000
+"""Cells of a column that are compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of a plugin.
+
+    `size` are bars of a feature, or situations of a rule; `names` are the features a model reads.
+    """
+
+    config: Config
+    bar_ns: int
+    size: int = 0
+    names: tuple[str, ...] = ()
+
+
+def answers_to(declaration: Any, question: Question, resolve: Resolve) -> Answers:
+    """Ask a plugin; whatever it raises passes."""
+    if isinstance(declaration, Factory):
+        return _of_object(declaration, question)
+    return written(_of_step(declaration, question, resolve))
+
+
+def written(values: Mapping[str, Any]) -> Answers:
+    """Write numbers as texts; one NaN is as good as another, and so is one zero."""
+    return {
+        name: [repr(float(each) + 0.0) for each in np.asarray(array).tolist()]
+        for name, array in values.items()
+    }
+
+
+def _of_step(step: Step, question: Question, resolve: Resolve) -> Mapping[str, Any]:
+    if step.kind in RULES:
+        from septet.testing.ranges import answers_of
+
+        answers = answers_of(step, question.config, bar_ns=question.bar_ns, draws=question.size)
+        return {"answer": [value for _, each in answers for value in each]}
+    from septet.testing.checks import Subject
+
+    subject = Subject(step, question.config, bar_ns=question.bar_ns, resolve=resolve)
+    return subject.run(subject.bars(question.size), compiled=False)
+
+
+def _of_object(declaration: Factory, question: Question) -> Answers:
+    def build(settings: Any) -> Any:
+        return called(declaration.build, settings)
+
+    ask = _ASK[declaration.kind]
+    with tempfile.TemporaryDirectory() as folder, local_server(Path(folder)) as local:
+        case = Case(question.names, local, build, bar_ns=question.bar_ns)
+        if declaration.trial is None:
+            return ask(build(question.config), case)
+        with opened(declaration.trial, local) as found:
+            return ask(build(found.config), replace(case, trial=found))
+
+
+def _of_model(built: Any, case: Case) -> Answers:
+    from septet._learn.trainer import complete
+    from septet.testing.objects import sample_window
+
+    window = sample_window(case.names or ("a", "b", "c"))
+    fitted = called(complete(built, "none", "none").fit, window)
+    return written({"prediction": called(fitted.model.predict, window.x)})
+
+
+def _of_monitor(built: Any, _: Case) -> Answers:
+    from septet.testing.objects import readings_of, sample_run
+
+    return {"reading": [str(each) for each in readings_of(called(built.read, sample_run()))]}
+
+
+def _of_source(built: Any, case: Case) -> Answers:
+    from septet.testing.source_trials import asked_of, rows_of
+
+    asked = asked_of(case)
+    times = (asked.symbols, asked.bar_ns, asked.start_ns, asked.end_ns, asked.now_ns)
+    found: dict[str, Sequence[str]] = {ASKED: [repr(each) for each in times]}
+    for number, rows in enumerate(rows_of(built, asked)):
+        label = getattr(rows, "symbol", "") or f"series {number}"
+        found[f"rows of {label}"] = [str(len(rows.frame))]
+        for column in rows.frame.head(_MOST_CELLS).iter_columns():
+            found[f"{column.name} of {label}"] = [repr(each) for each in column.to_list()]
+    return found
+
+
+_ASK: Final[Mapping[str, Callable[[Any, Case], Answers]]] = {
+    "candles": _of_source, "series": _of_source, "model": _of_model, "monitor": _of_monitor,
+}  # fmt: skip
