@@ -12,7 +12,8 @@ user's. So a file is written in one of these ways and in no other:
 - `make_folder` for a folder inside such a folder: an existing name must be a real folder.
   `make_folders` for several below one that a person named, which itself may be a link.
 
-`insist_regular` is for files that a library opens itself, such as a database.
+`read_bounded` reads a file whole, and no more than it is told: how large a stranger's file is,
+the stranger says. `insist_regular` is for files that a library opens itself, such as a database.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from typing import BinaryIO, Final
 from septet.errors import InputError
 
 __all__ = [
-    "NOT_REGULAR", "create_file", "insist_no_links", "insist_regular", "make_folder",
-    "make_folders",
-    "open_append", "open_lock", "open_regular", "replace_file", "replacing",
+    "NOT_REGULAR", "create_file", "insist_no_links", "insist_regular", "insist_size",
+    "make_folder", "make_folders", "open_append", "open_lock", "open_regular", "read_bounded",
+    "replace_file", "replacing",
 ]  # fmt: skip
 
 _NEW: Final = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -69,6 +70,34 @@ def open_regular(path: Path, *, follow: bool = True) -> BinaryIO:
         os.close(handle)
         raise _refuse(path, "it is a folder" if stat.S_ISDIR(mode) else NOT_REGULAR)
     return os.fdopen(handle, "rb")
+
+
+def insist_size(file: BinaryIO, most: int) -> int:
+    """Return the size of an open file; raise OSError if it is larger than `most` bytes."""
+    size = os.fstat(file.fileno()).st_size
+    if size > most:
+        shown = f"{most >> 20:,} MiB" if most >= 1 << 20 else f"{most:,} bytes"
+        raise OSError(errno.EFBIG, f"it is larger than {shown}", str(file.name))
+    return size
+
+
+def read_bounded(path: Path, most: int, *, follow: bool = True) -> bytes:
+    """Read a whole file of at most `most` bytes; one that grows meanwhile is not read further.
+
+    Every file of a folder that may be a stranger's is read so: a sparse file of any size costs
+    its author nothing. `follow` is as for `open_regular`.
+
+    Raises
+    ------
+    OSError
+        If it is larger, is no regular file, or cannot be read.
+    """
+    with open_regular(path, follow=follow) as file:
+        insist_size(file, most)
+        data = file.read(most + 1)
+        if len(data) > most:
+            insist_size(file, most)
+        return data[:most]
 
 
 def _no_more_open(path: Path, mode: int) -> int:

@@ -61,7 +61,7 @@ def _line(run: Run) -> dict[str, Any]:
     """Return one run's summary, or the problem of its folder."""
     place = {"run_id": run.folder.name, "strategy": run.folder.parent.name}
     try:
-        return {**place, **run.summary, "folder": str(run.folder)}
+        return {**place, **run.insist_listed(), "folder": str(run.folder)}
     except (InputError, JournalError) as problem:
         return {**place, "folder": str(run.folder), "damaged": problem.message}
 

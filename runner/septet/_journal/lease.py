@@ -25,7 +25,7 @@ from typing import Final, Self
 
 import msgspec
 
-from septet._files import make_folders
+from septet._files import make_folders, read_bounded
 from septet._journal.lock import free, is_locked, lock
 from septet._journal.machine import hold
 from septet._journal.reader import Reader
@@ -46,6 +46,7 @@ _COPY_HINT: Final = (
     "one process makes a run: stop that one and go on here, or begin a run of its own with --fresh"
 )
 RUN_LOCK: Final = "run.lock"
+_LARGEST_NAME: Final = 65_536
 """The lock in a run's own folder; what stands in it names the last holder."""
 ALIVE_NS: Final = 60_000_000_000
 """A heartbeat this young, from another machine, means that the run goes on there."""
@@ -217,9 +218,9 @@ def _written(handle: int | None, path: Path, holder: Holder, what: str, hint: st
 
 def _named(path: Path) -> Holder | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Holder)
-    except (msgspec.MsgspecError, RecursionError):
-        return None  # it has the lock and is about to write its name
+        return msgspec.json.decode(read_bounded(path, _LARGEST_NAME), type=Holder)
+    except (OSError, msgspec.MsgspecError, RecursionError):
+        return None  # nobody can be named: it has the lock and is about to write its name
 
 
 def holder_of(folder: Path) -> Holder | None:

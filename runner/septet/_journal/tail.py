@@ -23,13 +23,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from septet._files import create_file, open_regular
+from septet._files import create_file, insist_size, open_regular
 from septet._journal.journal_format import HASH_BYTES, Entry, unlinked
 
 __all__ = ["FRAME_BYTES", "TAIL_BYTES", "Seen", "Tail", "frame_of", "seen_in", "tail_of"]
 
 TAIL_BYTES: Final = 4 << 20
 """Of the file. Full, it holds some ten thousand quotes."""
+_LARGEST: Final = 16 * TAIL_BYTES
+"""A file of a tail that is larger was written by nobody's septet."""
 _HEAD: Final = struct.Struct("<8s36s32s")
 _FRAME: Final = struct.Struct("<4sI32s")
 FRAME_BYTES: Final = _FRAME.size
@@ -142,7 +144,7 @@ def seen_in(path: Path, first: bytes, *, traces: bool = False, known: Seen | Non
     """
     try:
         with open_regular(path) as file:
-            if os.fstat(file.fileno()).st_size < _HEAD.size:
+            if insist_size(file, _LARGEST) < _HEAD.size:
                 return Seen(alien=True)
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 return _seen(data, first, traces, known or Seen())

@@ -10,12 +10,12 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from septet._files import make_folders, open_regular, replace_file
+from septet._files import insist_size, make_folders, open_regular, read_bounded, replace_file
 from septet._learn.cards import TRAIN_AGAIN, check_card, iso_time, trainer_facts
 from septet._learn.fitting import Fitted, Served
 from septet._learn.flat import FlatModel
@@ -182,11 +182,7 @@ class StoredModel:
 
 def _read_card(path: Path) -> dict[str, Any]:
     try:
-        with open_regular(path, follow=False) as file:
-            data = file.read(_LARGEST_CARD + 1)
-        if len(data) > _LARGEST_CARD:
-            raise ValueError(f"it is longer than {_LARGEST_CARD} bytes")
-        card = decode_json(data)
+        card = decode_json(read_bounded(path, _LARGEST_CARD, follow=False))
     except OSError as error:
         raise ModelError(
             f"no stored model at {path.parent}: {error.strerror}",
@@ -209,7 +205,7 @@ def _read_card(path: Path) -> dict[str, Any]:
 
 def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
-        with open_regular(path, follow=False) as file, zipfile.ZipFile(file) as archive:
+        with open_regular(path, follow=False) as file, _archive(file) as archive:
             parts = archive.infolist()
             size = sum(each.file_size for each in parts)
             if size > _LARGEST_BYTES or len(parts) > _MOST_ARRAYS:
@@ -224,6 +220,11 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     except Exception as e:  # a damaged archive raises whatever its part of the format does
         reason = getattr(e, "strerror", None) or str(e) or type(e).__name__
         raise ModelError(f"{path} cannot be read: {str(reason)[:200]}", hint=_AGAIN) from e
+
+
+def _archive(file: BinaryIO) -> zipfile.ZipFile:
+    insist_size(file, _LARGEST_BYTES)
+    return zipfile.ZipFile(file)
 
 
 def _array(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> npt.NDArray[Any]:

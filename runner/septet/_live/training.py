@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from septet import messages as m
-from septet._files import create_file, make_folder
+from septet._files import create_file, make_folder, open_regular, read_bounded
 from septet._learn.fitting import Served
 from septet._learn.schedule import TrainingRule
 from septet._live.market_data.feed_shelf import Shelf
@@ -27,6 +27,7 @@ __all__ = ["ModelTrainer", "TrainingTimes", "load_served", "ready_event"]
 
 _MODELS: Final = "models"
 _TAIL: Final = 2_000
+_LARGEST_RESULT: Final = 64 << 20
 
 
 class TrainingTimes:
@@ -238,12 +239,20 @@ def _empty(folder: Path) -> None:
     folder.mkdir()
 
 
+def _end_of(path: Path) -> str:
+    """Return the last of what a child printed, which may be much."""
+    with open_regular(path) as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _TAIL))
+        return file.read(_TAIL).decode(errors="replace").strip()
+
+
 def _outcome(work: Path, models: Path, number: int, died: str) -> dict[str, Any]:
     """Read the result of a child process, and move its model to the run's models."""
     try:
-        found: dict[str, Any] = decode_json((work / RESULT).read_bytes())
+        found: dict[str, Any] = decode_json(read_bounded(work / RESULT, _LARGEST_RESULT))
     except (OSError, ValueError):
-        log = (work / "log.txt").read_bytes()[-_TAIL:].decode(errors="replace").strip()
+        log = _end_of(work / "log.txt")
         last = log.splitlines()[-1] if log else "it said nothing"
         return {"died": f"{died or 'the training process left no result'}: {last}"}
     if "fingerprint" in found:

@@ -78,7 +78,9 @@ def _run_in(folder: Path) -> Run:
                 hint="a run keeps a file of that name; the folder is safe to delete",
             )
     if not os.path.isfile(folder / JOURNAL):
-        return Run(folder)
+        run = Run(folder)
+        run.insist_sizes()
+        return run
     from septet._store.journal_view import open_live
 
     return open_live(folder)

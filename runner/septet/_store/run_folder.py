@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from septet._data.parquet_bounds import columns_within_memory, insist_texts_within_memory
 from septet._data.stamps import iso
-from septet._files import make_folders, open_regular, replace_file, replacing
+from septet._files import make_folders, read_bounded, replace_file, replacing
 from septet._results.result import (
     COUNT,
     FLAG,
@@ -63,6 +63,13 @@ JOURNAL: Final = "journal.sqlite"
 """What a paper or live run has, and is read from."""
 MANIFEST_FORMAT: Final = 1
 _LONGEST: Final = 256 << 20
+"""Bytes of a document of a run's folder."""
+LONGEST_TEXT: Final = 1 << 20
+"""Bytes of a strategy file: none that is larger is run."""
+_DOCUMENTS: Final[Mapping[str, int]] = {
+    **dict.fromkeys(("summary.json", "manifest.json", "resolved.json", "findings.json"), _LONGEST),
+    "strategy.yaml": LONGEST_TEXT,
+}
 OPTIONAL_TABLES: Final = ("predictions",)
 _ZSTD_LEVEL: Final = 1  # half the time of level 3, and curves come out one percent larger
 
@@ -299,17 +306,40 @@ class Run:
     def _json(self, name: str, kind: type) -> Any:
         path = self.folder / name
         try:
-            with open_regular(path) as file:
-                if os.fstat(file.fileno()).st_size > _LONGEST:
-                    raise _damaged(self.folder, f"{name} is larger than {_LONGEST >> 20} MiB")
-                value = decode_json(file.read())
+            value = decode_json(read_bounded(path, _LONGEST))
         except FileNotFoundError as problem:
             raise _damaged(self.folder, f"{name} is missing") from problem
         except (OSError, ValueError, RecursionError) as problem:
-            raise _damaged(self.folder, f"{name} cannot be read ({problem})") from problem
+            why = getattr(problem, "strerror", None) or problem
+            raise _damaged(self.folder, f"{name} cannot be read ({why})") from problem
         if not isinstance(value, kind):
             raise _damaged(self.folder, f"{name} holds a {type(value).__name__}")
         return value
+
+    def insist_sizes(self) -> None:
+        """Refuse a run one of whose documents is larger than any that is read.
+
+        Raises
+        ------
+        InputError
+            With the first.
+        """
+        for name, most in _DOCUMENTS.items():
+            path = self.folder / name
+            if os.path.lexists(path) and path.lstat().st_size > most:
+                raise _damaged(self.folder, f"{name} is larger than {most >> 20} MiB")
+
+    def insist_listed(self) -> dict[str, Any]:
+        """Return the summary of a run that can be shown and reported.
+
+        Raises
+        ------
+        InputError
+            If its summary, its manifest or the facts in that are damaged.
+        """
+        summary = self.summary
+        self.facts  # noqa: B018 - it raises what is wrong
+        return summary
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -360,8 +390,13 @@ class Run:
     @property
     def strategy_text(self) -> str:
         """The strategy file as it was."""
-        path = self.folder / "strategy.yaml"
-        return path.read_text(encoding="utf-8") if path.is_file() else ""
+        try:
+            return read_bounded(self.folder / "strategy.yaml", LONGEST_TEXT).decode("utf-8")
+        except FileNotFoundError:
+            return ""
+        except (OSError, ValueError) as problem:
+            why = getattr(problem, "strerror", None) or problem
+            raise _damaged(self.folder, f"strategy.yaml cannot be read ({why})") from problem
 
     @property
     def left_out(self) -> tuple[str, ...]:

@@ -6,12 +6,11 @@ the one that runs, or ran last: a backup beside a live run must not be taken for
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Final
 
-from septet._files import open_regular
+from septet._files import read_bounded
 from septet._text import decode_json
 
 __all__ = ["run_id_in", "run_order"]
@@ -27,10 +26,7 @@ def run_id_in(folder: Path) -> str:
         return folder.name
     manifest = folder / "manifest.json"
     try:
-        with open_regular(manifest) as file:
-            if os.fstat(file.fileno()).st_size > _LONGEST:
-                return folder.name
-            return str(decode_json(file.read())["run_id"])
+        return str(decode_json(read_bounded(manifest, _LONGEST))["run_id"])
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return folder.name
 

@@ -29,7 +29,7 @@ from septet._files import (
     make_folder,
     make_folders,
     open_lock,
-    open_regular,
+    read_bounded,
     replace_file,
 )
 from septet._store.run_folder import dump_json, folder_name
@@ -60,6 +60,8 @@ _NAMES: Final[Mapping[str, str]] = {
     "data_hashes": "data of ",
 }
 _SHOWN: Final = 6
+_LONGEST: Final = 256 << 20
+"""Bytes of a manifest, which has the table of the whole space in it."""
 
 
 class SweepFolder:
@@ -282,8 +284,7 @@ def open_unfinished(root: Path, strategy: str) -> SweepFolder:
     for path in sorted(parent.glob("*/manifest.json"), reverse=True):
         insist_no_links(path.parent)
         try:
-            with open_regular(path) as file:
-                manifest = decode_json(file.read())
+            manifest = decode_json(read_bounded(path, _LONGEST))
             if not isinstance(manifest, dict):
                 raise ValueError("it is no mapping")
         except (OSError, ValueError) as problem:  # not a sweep that can be resumed
