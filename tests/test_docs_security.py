@@ -21,7 +21,9 @@ from septet._data.message_limits import (
 )
 from septet._journal.journal_format import MAX_ROW_BYTES
 from septet._learn.onnx_graph import LARGEST_TENSOR
+from septet._store import run_folder
 from septet.errors import InputError
+from septet.testing.budget import EACH_S, LIMIT_S, TOTAL_S
 from septet_plugins.data import text
 
 TEXT = (Path(__file__).resolve().parents[1] / "SECURITY.md").read_text(encoding="utf-8")
@@ -46,6 +48,10 @@ PROMISED = (
     f"An archive of text is unpacked to at most {text._ALWAYS_UNPACKED // 10**6} MB or "
     f"{text._MOST_UNPACKED} times its size, whichever is more, and text above "
     f"{text.MAX_BYTES // 10**9} GB is refused, or where {text._TIMES} times its size, which",
+    f"a document of at most {run_folder._LONGEST >> 20} MiB, a strategy file of at most "
+    f"{run_folder.LONGEST_TEXT >> 20} MiB",
+    f"Checks of one package take {TOTAL_S:g} seconds together, and one of them {LIMIT_S:g} at most; "
+    f"in packages of more than {TOTAL_S / EACH_S:g} plugins there are {EACH_S:g} seconds for each",
     f"end as a message and with status {InputError.exit_code}",
 )
 
@@ -53,6 +59,16 @@ PROMISED = (
 @pytest.mark.parametrize("sentence", PROMISED)
 def test_a_promise_has_the_number_of_the_code(sentence: str) -> None:
     assert sentence in PLAIN
+
+
+def test_the_guide_of_plugins_gives_checks_the_same_time() -> None:
+    path = Path(__file__).resolve().parents[1] / "docs" / "plugins.md"
+    guide = " ".join(path.read_text(encoding="utf-8").split())
+    assert f"that has not ended after {LIMIT_S:g} seconds fails" in guide
+    assert (
+        f"All checks of a package have {TOTAL_S:g} seconds together ({EACH_S:g} for each plugin "
+        f"where it has more than {TOTAL_S / EACH_S:g})"
+    ) in guide
 
 
 def test_no_number_is_promised_that_is_not_compared_here() -> None:

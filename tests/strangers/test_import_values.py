@@ -21,7 +21,8 @@ from tests.strangers.steps import HEAD
 ALIKE = "alike in every process"
 MADE = {
     "a hash": 'SHIFT = (hash("a name of some length") % 9973 - 3) * 0.001\n',
-    "the order of a set": "SHIFT = 0.0\nfor name in {'a', 'bb', 'ccc', 'dddd', 'eeeee', 'ffffff'}:\n"
+    "the order of a set": "SHIFT = 0.0\n"
+    "for name in {'a', 'bb', 'ccc', 'dddd', 'eeeee', 'ffffff'}:\n"
     "    SHIFT = 7.0 * SHIFT + len(name)\n",
     "the process": "import os\nSHIFT = float(os.getpid())\n",
     "the time": "SHIFT = time.time()\n",

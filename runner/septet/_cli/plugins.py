@@ -179,11 +179,14 @@ def new(folder: str, as_json: bool) -> int:
 
 def _progress() -> Callable[[str], None] | None:
     """Return what reports progress: a line of standard error, where that is a terminal."""
+    return (lambda text: echo(text, err=True)) if is_terminal() else None
+
+
+def is_terminal() -> bool:
+    """Whether somebody reads standard error as it goes."""
     import sys
 
-    if not sys.stderr.isatty():
-        return None
-    return lambda text: echo(text, err=True)
+    return sys.stderr.isatty()
 
 
 @plugins.command("check")

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -99,11 +100,14 @@ class FullEvaluator:
                 self._log("a process of the sweep was ended from outside; going on with one")
                 self.close()
                 self._threads = 1
+        from septet.testing.other_process import keep_processes
+
         rows = []
-        for setting in block:
-            changes = self._space.changes(setting)
-            outcome = run_setting(self._loaded, changes, self._first_ns, self._log)
-            rows.append(self._row(setting, outcome))
+        with keep_processes():
+            for setting in block:
+                changes = self._space.changes(setting)
+                outcome = run_setting(self._loaded, changes, self._first_ns, self._log)
+                rows.append(self._row(setting, outcome))
         self._done += len(block)
         self._seconds += time.perf_counter() - began
         return rows
@@ -163,12 +167,17 @@ def _open_pool(loaded: Loaded, first_ns: int, workers: int) -> ProcessPoolExecut
     )
 
 
+_checking: Final = ExitStack()
+"""Of a process of the pool: two other processes serve the checks of all its settings."""
 _opened: list[tuple[Loaded, int]] = []
 """What a process of the pool works on."""
 
 
 def _open(tree: Node, path: Path, base_dir: Path, first_ns: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the sweep is stopped by its first process
+    from septet.testing.other_process import keep_processes
+
+    _checking.enter_context(keep_processes())
     _opened[:] = [(reopen(tree, path, base_dir), first_ns)]
 
 

@@ -45,22 +45,29 @@ def check_values(loaded: Loaded, space: Space, visit: Visit | None = None) -> No
     ConfigError
         With what is wrong with the values, each at the place where it was written.
     """
+    from septet.testing.other_process import keep_processes
+
     problems: list[Problem] = []
-    for number, axis in enumerate(space.axes):
-        wrong: list[Problem] = []
-        refused = 0
-        for place, value in looked_at(axis):
-            try:
-                changed = variant(loaded, [FileSetting(axis.path, value.node)])
-            except ConfigError as error:
-                refused += 1
-                wrong += [_with_value(each, axis, value) for each in error.problems]
-                continue
-            if visit is not None:
-                visit(number, place, changed)
-        problems += _some(wrong, refused)
+    with keep_processes():
+        for number, axis in enumerate(space.axes):
+            problems += _check_axis(loaded, number, axis, visit)
     if problems:
         raise ConfigError(problems)
+
+
+def _check_axis(loaded: Loaded, number: int, axis: Axis, visit: Visit | None) -> list[Problem]:
+    wrong: list[Problem] = []
+    refused = 0
+    for place, value in looked_at(axis):
+        try:
+            changed = variant(loaded, [FileSetting(axis.path, value.node)])
+        except ConfigError as error:
+            refused += 1
+            wrong += [_with_value(each, axis, value) for each in error.problems]
+            continue
+        if visit is not None:
+            visit(number, place, changed)
+    return _some(wrong, refused)
 
 
 def _with_value(problem: Problem, axis: Axis, value: Value) -> Problem:

@@ -177,15 +177,14 @@ class _Processes:
 
     def __init__(self) -> None:
         self._helpers: list[_Helper] = []
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def begin(self) -> None:
         """Start both, which then import what they need while this process does other work."""
         if self._helpers:
             return
-        self._folder = tempfile.TemporaryDirectory()
+        folder = os.sep if os.getcwd() != os.sep else tempfile.gettempdir()
         for number in range(len(SEEDS)):
-            self._helpers.append(_Helper(number, self._folder.name))
+            self._helpers.append(_Helper(number, folder))
 
     def ask(self, message: bytes) -> list[bytes]:
         """Ask both the same."""
@@ -207,9 +206,6 @@ class _Processes:
         helpers, self._helpers = self._helpers, []
         for each in helpers:
             each.end()
-        if self._folder is not None:
-            self._folder.cleanup()
-            self._folder = None
 
 
 _kept: list[_Processes] = []
