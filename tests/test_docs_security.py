@@ -50,8 +50,8 @@ PROMISED = (
     f"{text.MAX_BYTES // 10**9} GB is refused, or where {text._TIMES} times its size, which",
     f"a document of at most {run_folder._LONGEST >> 20} MiB, a strategy file of at most "
     f"{run_folder.LONGEST_TEXT >> 20} MiB",
-    f"Checks of one package take {TOTAL_S:g} seconds together, and one of them {LIMIT_S:g} at most; "
-    f"in packages of more than {TOTAL_S / EACH_S:g} plugins there are {EACH_S:g} seconds for each",
+    f"Checks of one package take {TOTAL_S:g} seconds together, and one of them {LIMIT_S:g} at "
+    f"most; in packages of more than {TOTAL_S / EACH_S:g} plugins there are {EACH_S:g} seconds for each",
     f"end as a message and with status {InputError.exit_code}",
 )
 
