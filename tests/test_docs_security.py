@@ -51,7 +51,8 @@ PROMISED = (
     f"a document of at most {run_folder._LONGEST >> 20} MiB, a strategy file of at most "
     f"{run_folder.LONGEST_TEXT >> 20} MiB",
     f"Checks of one package take {TOTAL_S:g} seconds together, and one of them {LIMIT_S:g} at "
-    f"most; in packages of more than {TOTAL_S / EACH_S:g} plugins there are {EACH_S:g} seconds for each",
+    f"most; in packages of more than {TOTAL_S / EACH_S:g} plugins there are {EACH_S:g} seconds "
+    "for each",
     f"end as a message and with status {InputError.exit_code}",
 )
 
