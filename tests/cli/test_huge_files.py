@@ -160,8 +160,8 @@ ROOMS = ("_store", "_journal", "_learn", "_diff", "_report", "_sweep", "_live", 
 WHOLE = {
     "_store/environment.py": "the list of libraries of this installation",
     "_report/document.py": "a file of septet itself",
-    "_live/pages.py": "what the kernel says of this process",
-    "_live/facts.py": "the strategy file of the operator, which was read within a bound before",
+    "_live/huge_pages.py": "what the kernel says of this process",
+    "_live/journal_head.py": "the strategy file of the operator, read within a bound before",
     "_sweep/run_sweep.py": "the same",
     "_journal/lease.py": "what the kernel says of this start of the machine",
 }
