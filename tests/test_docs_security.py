@@ -33,27 +33,27 @@ WORDS = {12: "twelve"}
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 PROMISED = (
     f"the message may quote the beginning of its first line, at most {HEADER_CHARACTERS} char",
-    f"taken for symbols, {WORDS[SYMBOLS_SHOWN]} values are named at most, each cut at "
-    f"{SYMBOL_CHARACTERS} characters",
-    f"times or numbers, {CELLS_SHOWN} of each kind of defect are named, each cut at "
-    f"{CELL_CHARACTERS} characters",
-    f"An address is at most {access._LONGEST:,} characters long, and a message shows at most "
-    f"{render._LONGEST:,} of any value",
-    f"must be yours alone ({PRIVATE_FILE:04o}, at most {credentials._LARGEST >> 20} MiB)",
+    f"Messages name at most {WORDS[SYMBOLS_SHOWN]} values of a column that looks like symbols, "
+    f"each cut at {SYMBOL_CHARACTERS} characters",
+    f"they name {CELLS_SHOWN} of each kind of defect, each cut at {CELL_CHARACTERS} characters",
+    f"An address has at most {access._LONGEST:,} characters, and a message shows at most "
+    f"{render._LONGEST:,} characters of any value",
+    f"must be readable by you only ({PRIVATE_FILE:04o}, at most {credentials._LARGEST >> 20} MiB)",
     f"refused before a row is read, and so is a row above {MAX_ROW_BYTES >> 20} MiB",
     f"no tensor of more than {LARGEST_TENSOR:,} values",
-    f"belong to the user, and nobody else can enter it (mode {PRIVATE_FOLDER:04o})",
-    f"made private with all that is in it (folders {PRIVATE_FOLDER:04o}, files",
-    f"no text may be longer than {parquet_bounds._LONGEST_TEXT:,} bytes",
-    f"An archive of text is unpacked to at most {text._ALWAYS_UNPACKED // 10**6} MB or "
-    f"{text._MOST_UNPACKED} times its size, whichever is more, and text above "
-    f"{text.MAX_BYTES // 10**9} GB is refused, or where {text._TIMES} times its size, which",
+    f"belong to the user, and no other user can enter it (mode {PRIVATE_FOLDER:04o})",
+    f"(folders {PRIVATE_FOLDER:04o}, files without rights for others)",
+    f"A text in data may have at most {parquet_bounds._LONGEST_TEXT:,} bytes",
+    f"A compressed text file is unpacked to at most {text._ALWAYS_UNPACKED // 10**6} MB or "
+    f"{text._MOST_UNPACKED} times its size, whichever is more. Text above "
+    f"{text.MAX_BYTES // 10**9} GB is refused, and so is text if {text._TIMES} times its size, "
+    "which",
     f"a document of at most {run_folder._LONGEST >> 20} MiB, a strategy file of at most "
     f"{run_folder.LONGEST_TEXT >> 20} MiB",
     f"Checks of one package take {TOTAL_S:g} seconds together, and one of them {LIMIT_S:g} at "
     f"most; in packages of more than {TOTAL_S / EACH_S:g} plugins there are {EACH_S:g} seconds "
     "for each",
-    f"end as a message and with status {InputError.exit_code}",
+    f"are reported as an error message with status {InputError.exit_code}",
 )
 
 
