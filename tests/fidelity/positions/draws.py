@@ -161,7 +161,9 @@ def steps(draw: Any) -> Strategy:
 
 
 @st.composite
-def portfolios(draw: Any) -> Strategy:
+def portfolios(
+    draw: Any, uses: tuple[str, ...] = ("top", "top", "weights", "forecast")
+) -> Strategy:
     """Draw a portfolio: the best by a feature, given weights, or forecasts."""
     account = draw(st.sampled_from(["spot", "perpetual"]))
     short = draw(st.integers(0, 1)) if account == "perpetual" else 0
@@ -172,7 +174,7 @@ def portfolios(draw: Any) -> Strategy:
         max_turnover=draw(st.sampled_from([None, 0.3])),
         quorum=draw(st.sampled_from([0.6, 1.0])),
     )
-    use = draw(st.sampled_from(["top", "top", "weights", "forecast"]))
+    use = draw(st.sampled_from(uses))
     net = st.sampled_from([None, Net(0.0), Net(0.2, "beta")])
     weight: Any = st.sampled_from(["equal", "score", "rank", {"inverse_volatility": "vol"}])
     portfolio = Portfolio(

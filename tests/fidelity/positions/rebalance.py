@@ -29,7 +29,10 @@ class Increase:
 
 
 def why_not_whole(run: State) -> str:
-    """Return why a rebalance cannot act whole at T: halt, hours, a late row, too few members."""
+    """Return why a rebalance cannot act whole at T: halt, hours, a late row, too few members.
+
+    A symbol joins at its first bar (SEMANTICS, Stocks): before it is no member that is missing.
+    """
     portfolio = run.s.portfolio
     assert portfolio is not None
     if run.halted_ns is not None:
@@ -37,7 +40,10 @@ def why_not_whole(run: State) -> str:
     blocked = hours_block(run, run.now_ns)
     if blocked:
         return blocked
-    members = [symbol for symbol in run.market.symbols if symbol in run.members]
+    members = [
+        symbol for symbol in run.market.symbols
+        if symbol in run.members and run.market.last_row(symbol, run.now_ns) is not None
+    ]  # fmt: skip
     if any((symbol, run.now_ns) in run.market.late for symbol in members):
         return "late"
     present = sum(run.market.row(symbol, run.now_ns) is not None for symbol in members)
@@ -120,13 +126,28 @@ def _reduce(run: State, portfolio: Portfolio, symbol: str, weight: Fraction) -> 
         weight -= sign(distance) * drift
     gap = weight * equity - held.units * close
     if gap * held.side >= 0:
+        _replace(run, symbol)
         return gap
     units = floor_lots(abs(gap) / close, run.lot(symbol))
     if not run.may_send(symbol, units, close):
         run.report(symbol, "too_small", "rebalance")
         return ZERO
-    run.send(symbol, -held.side * units, "rebalance", reduces=True)
+    active_ns = _replace(run, symbol)
+    run.send(symbol, -held.side * units, "rebalance", reduces=True, active_ns=active_ns)
     return ZERO
+
+
+def _replace(run: State, symbol: str) -> int | None:
+    """End a reduction that still works: what is sent now makes up the whole difference.
+
+    It goes on from when the earlier one would have filled: a later rebalance delays no reduction.
+    """
+    since = None
+    for order in run.working(symbol):
+        if order.reduces and order.kind == "market":
+            run.end(order, "cancelled", "rebalance", run.now_ns)
+            since = min(order.active_ns, run.now_ns + run.s.costs.latency_ns)
+    return since
 
 
 def _increase(run: State, each: Increase) -> None:

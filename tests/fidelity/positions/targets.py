@@ -98,7 +98,8 @@ def _given(
     """Return the weights that a feature or the forecasts give, None where units stay."""
     portfolio = s.portfolio
     assert portfolio is not None
-    names = [symbol for symbol in market.symbols if symbol in members]
+    joined = (n for n in market.symbols if market.last_row(n, time_ns) is not None)
+    names = [symbol for symbol in joined if symbol in members]
     if portfolio.use == "weights":
         found = {name: market.feature(portfolio.weights, name, time_ns) for name in names}
         given = {name: w if math.isfinite(w) else None for name, w in found.items()}
