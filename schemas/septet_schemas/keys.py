@@ -34,6 +34,7 @@ __all__ = [
     "RegimeKeys",
     "SeriesKeys",
     "SignalKeys",
+    "read_reentry",
 ]
 
 
@@ -91,7 +92,8 @@ class Reentry(Config):
     after: Bars | None = None
 
 
-def _reentry(value: Any) -> Any:
+def read_reentry(value: Any) -> Any:
+    """Read `rearm`, `immediate` or `{after: 5 bars}` as the keys of a `Reentry`."""
     if isinstance(value, Reentry) or value in ("rearm", "immediate"):
         return value if isinstance(value, Reentry) else {"policy": value}
     if isinstance(value, Mapping) and set(value) == {"after"}:
@@ -125,7 +127,7 @@ class SignalKeys(Config):
     min_interval: Bars = 1
     exit: ExitRule = ExitRule()
     regime: Annotated[UseBlock, BlockOf("signals", "regime", RegimeKeys)] | None = None
-    reentry: Annotated[Reentry, BeforeValidator(_reentry), _REENTRY_SCHEMA] = Reentry()
+    reentry: Annotated[Reentry, BeforeValidator(read_reentry), _REENTRY_SCHEMA] = Reentry()
 
 
 def _resume(value: Any) -> str | int:

@@ -43,6 +43,7 @@ from septet_schemas.keys import (
     SeriesKeys,
     SignalKeys,
 )
+from septet_schemas.portfolio import DECIDES, Portfolio, with_derived
 from septet_schemas.position import POSITION_WORDS, PositionSteps
 from septet_schemas.simulation import Fee, InstrumentSpec, Simulation, Slippage
 from septet_schemas.sweep import Sweep
@@ -84,6 +85,7 @@ __all__ = [
     "Monitoring",
     "OpenHours",
     "Perpetual",
+    "Portfolio",
     "Policies",
     "Rebalance",
     "Reentry",
@@ -197,6 +199,13 @@ class Universe(Config):
     start: StartTime | None = None
     end: EndTime | None = None
     trading_hours: HoursField = None
+    where: Annotated[None, _later(None)] = None
+    top: Annotated[None, _later(None)] = None
+    by: Annotated[None, _later(None)] = None
+    every: Annotated[None, _later(None)] = None
+    member: Annotated[None, _later(None)] = None
+    delisted_after: Annotated[None, _later(None)] = None
+    delisting_return: Annotated[None, _later(None)] = None
 
     @field_validator("symbols")
     @classmethod
@@ -260,6 +269,21 @@ DEFAULT_LIMITS: Mapping[str, Any] = {
 }
 
 
+def _needs_signal(schema: dict[str, Any]) -> None:
+    """Require a signal, and a sizing of the risk, where no portfolio decides what is held."""
+    schema["required"] = [each for each in schema["required"] if each not in ("signal", "risk")]
+    decides = {"properties": {"use": {"enum": list(DECIDES)}}, "required": ["use"]}
+    schema["if"] = {"properties": {"portfolio": decides}, "required": ["portfolio"]}
+    schema["else"] = {
+        "properties": {"risk": {"required": ["sizing"]}}, "required": ["signal", "risk"]
+    }  # fmt: skip
+
+
+def _needs_no_sizing(schema: dict[str, Any]) -> None:
+    """Leave it to the whole file whether a sizing is required."""
+    schema.pop("required", None)
+
+
 class Risk(Config):
     """How much, and when to stop.
 
@@ -267,6 +291,8 @@ class Risk(Config):
     that the file does not name stand at their defaults; none is ever unlimited. `max_positions`
     bounds how many symbols are held or being entered; None bounds them by the limits alone.
     """
+
+    model_config = ConfigDict(json_schema_extra=_needs_no_sizing)
 
     sizing: SizingBlock
     limits: LimitMap = Field(default={}, validate_default=True)
@@ -412,7 +438,9 @@ class Schedule(Config):
 
 
 class Strategy(Config):
-    """A whole strategy file."""
+    """A whole strategy file; with a portfolio that decides, `signal` and sizing follow from it."""
+
+    model_config = ConfigDict(json_schema_extra=_needs_signal)
 
     version: Literal[1]
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,63}$")]
@@ -424,6 +452,7 @@ class Strategy(Config):
     data: Data
     features: dict[FeatureName, FeatureBlock] = Field(default={}, max_length=2_000)
     model: ModelBlock | None = None
+    portfolio: Portfolio = Portfolio()
     signal: SignalBlock
     risk: Risk
     execution: Execution = Field(default={})  # type: ignore[assignment]
@@ -436,3 +465,8 @@ class Strategy(Config):
     sweep: Sweep | None = None
     paper: dict[str, Any] | None = None
     live: dict[str, Any] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derived(cls, data: Any) -> Any:
+        return with_derived(data)

@@ -10,10 +10,22 @@ from typing import Any, Final
 import yaml
 from hypothesis import strategies as st
 
-__all__ = ["COMPILED", "FILES", "body_of", "SHIPPED", "drawn", "names", "plainest", "written"]
+__all__ = [
+    "COMPILED",
+    "FILES",
+    "body_of",
+    "PORTFOLIOS",
+    "SHIPPED",
+    "drawn",
+    "names",
+    "plainest",
+    "written",
+]
 
 FOLDER: Final = Path(__file__).parent / "strategies"
 FILES: Final = ("one_spot", "one_perpetual", "several_spot", "several_perpetual")
+PORTFOLIOS: Final = "portfolios"
+"""Shapes without a signal: `tests/core/test_portfolio.py` draws them."""
 COMPILED: Final = (
     "crosses", "resting", "breakouts", "steady", "unsure", "leaders", "pyramids",
 )  # fmt: skip
@@ -38,7 +50,8 @@ def names(file: str | None = None) -> list[str]:
 
 def body_of(name: str) -> dict[str, Any]:
     """Return a shape as it is written, its choices open."""
-    (body,) = [_shapes(file)[name] for file in FILES if name in _shapes(file)]
+    every = (*FILES, PORTFOLIOS)
+    (body,) = [_shapes(file)[name] for file in every if name in _shapes(file)]
     return body
 
 

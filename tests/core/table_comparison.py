@@ -32,6 +32,10 @@ KINDS: Final[dict[int, tuple[str, tuple[str, ...], tuple[str, ...]]]] = {
     ),
     layout.HALT: ("halt", ("time", "", "halt", "rule", "then"), ("equity", "peak", "day_base")),
     layout.CLEAR: ("clear", ("time", "", "halt", "rule", ""), ()),
+    layout.REBALANCE: (
+        "rebalance", ("time", "", "", "reason", "scaled"),
+        ("turnover", "factor", "gross", "net", "equity"),
+    ),
     layout.FUNDING: ("funding", ("time", "symbol", "", "", ""), ("paid", "rate", "mark")),
 }  # fmt: skip
 """What the columns of the log hold, by the kind of the row: its integers, then its floats."""

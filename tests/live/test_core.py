@@ -121,8 +121,12 @@ def compare(seen: Seen, result: Any, features: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "end"), [("sma-cross", ""), ("perpetual-trend", ""), ("us-stocks", "2002-06-30")]
-)
+    ("name", "end"),
+    [
+        ("sma-cross", ""), ("perpetual-trend", ""), ("us-stocks", "2002-06-30"),
+        ("us-stocks-momentum", "2002-06-30"),
+    ],
+)  # fmt: skip
 def test_the_core_decides_what_the_backtest_decided(name: str, end: str, tmp_path: Path) -> None:
     path = STRATEGIES / f"{name}.yaml"
     loaded = load(path, sets=[f"universe.end={end}"] if end else [])

@@ -102,24 +102,28 @@ class Fixed:
         return self.price
 
 
-def run_of(bars: int = 4, symbols: int = 1) -> Run:
-    """Return a run without a position: a unit is one of the base currency, and a lot."""
+def run_of(bars: int = 4, symbols: int = 1, weighs: int = 0) -> Run:
+    """Return a run without a position: a unit is one of the base currency, and a lot.
+
+    With `weighs` 1 it has room for what a portfolio keeps.
+    """
+    more_b, more_i = (layout.B_PORTFOLIO, layout.I_PORTFOLIO) if weighs else (0, 0)
     run = Run(
         {
             "A": np.zeros(layout.A_SLOTS + 2 + 2 * symbols),
             "C": np.zeros(layout.C_SLOTS + layout.HALT_SLOTS * 2 + symbols, np.int64),
-            "B": np.zeros((symbols, layout.B_SLOTS)),
-            "I": np.zeros((symbols, layout.I_SLOTS), np.int64),
+            "B": np.zeros((symbols, layout.B_SLOTS + more_b)),
+            "I": np.zeros((symbols, layout.I_SLOTS + more_i), np.int64),
             "M": np.zeros((symbols, layout.M_ROWS, bars), np.int64),
             "X": np.full((symbols, layout.X_FIXED, bars), 100.0),
-            "F": np.zeros((symbols, layout.F_DECISION, bars)),
+            "F": np.zeros((symbols, layout.F_DECISION + weighs, bars)),
             "D": np.zeros((symbols, layout.D_ROWS, bars), np.int8),
             "T": np.zeros((layout.ROW + symbols, bars), np.int64),
             "G": np.zeros((layout.G_ROWS, bars)), "Q": np.zeros(0, np.int64),
             "J": np.zeros((layout.J_ROWS, symbols), np.int64), "W": np.zeros((bars, symbols)),
             "LI": np.zeros((64, layout.LI_COLUMNS), np.int64),
             "LF": np.zeros((64, layout.LF_LEAST)), "N": np.full(symbols, bars),
-            "H": np.zeros(layout.H_SLOTS, np.int64),
+            "H": np.zeros(layout.H_SLOTS, np.int64), "DUE": np.zeros(bars, np.int64),
         }
     )  # fmt: skip
     run.cash = run.equity = 1_000.0

@@ -22,6 +22,14 @@ ROOT = Path(__file__).resolve().parents[2]
 CODE = (ROOT / "runner" / "septet", ROOT / "plugins" / "septet_plugins")
 NOT_YET = {
     "execution.router": "smart",
+    "portfolio.optimise": "hrp",
+    "universe.where": "close > 1",
+    "universe.top": "20",
+    "universe.by": "volume",
+    "universe.every": "1d",
+    "universe.member": "listed",
+    "universe.delisted_after": "20 bars",
+    "universe.delisting_return": "-30%",
 }
 """Keys that come later, and a value that is not their default."""
 READ_BY_PYDANTIC = {("Strategy", "version")}
@@ -135,6 +143,7 @@ def test_what_comes_later_says_so_with_its_place(key: str, tmp_path: Path) -> No
         "universe": ("bar: 1h}", f"bar: 1h, {name}: '{NOT_YET[key]}'}}"),
         "risk": ("risk:\n", f"risk:\n  {name}: {NOT_YET[key]}\n"),
         "execution": ("execution:\n", f"execution:\n  {name}: {NOT_YET[key]}\n"),
+        "portfolio": ("risk:\n", f"portfolio: {{{name}: {NOT_YET[key]}}}\nrisk:\n"),
     }[top]
     path.write_text(FILE.replace(*line), encoding="utf-8")
     with pytest.raises(ConfigError) as caught:

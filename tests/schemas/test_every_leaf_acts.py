@@ -45,6 +45,7 @@ from tests.schemas.leaf_cases import (
     Case,
 )
 from tests.schemas.leaf_data import DATA_CASES, write_data
+from tests.schemas.portfolio_leaves import PORTFOLIO_CASES, PORTFOLIO_NOT_YET, WEIGHED
 
 TESTS = Path(__file__).resolve().parents[1]
 SIZINGS = ("fixed_fraction", "fixed_quantity", "fixed_risk", "kelly", "volatility_target")
@@ -168,6 +169,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
     made = tmp_path_factory.mktemp("leaves")
     (made / "plain.yaml").write_text(PLAIN, encoding="utf-8")
     (made / "model.yaml").write_text(MODEL, encoding="utf-8")
+    (made / "weighed.yaml").write_text(WEIGHED, encoding="utf-8")
     write_data(made)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEPTET_COMPILE", "never")
@@ -206,14 +208,15 @@ TRIED_BELOW = ("Execution.at_start", "Strategy.mode", "Strategy.paper", "Strateg
 SCHEMA_LEAVES = [
     leaf for leaf in leaves.leaves_of_schemas()
     if leaf.partition(".")[0] not in ("Policies", "CandlesConfig", "SeriesConfig")
-    and leaf not in (*NOT_YET, *TRIED_BELOW)
+    and leaf not in (*NOT_YET, *PORTFOLIO_NOT_YET, *TRIED_BELOW)
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("leaf", SCHEMA_LEAVES)
 def test_every_key_of_the_schema_acts(leaf: str, folder: Path) -> None:
-    assert leaf in CASES, f"{leaf} has no case: say in which file it matters, and where it is seen"
-    assert not (text := _differs(folder, CASES[leaf])), f"{leaf} is accepted, and {text}"
+    cases = {**CASES, **PORTFOLIO_CASES}
+    assert leaf in cases, f"{leaf} has no case: say in which file it matters, and where it is seen"
+    assert not (text := _differs(folder, cases[leaf])), f"{leaf} is accepted, and {text}"
 
 
 def _place_of(plugin: str) -> tuple[str, str, str]:
@@ -313,7 +316,7 @@ def test_every_setting_of_a_source_and_a_venue_acts(leaf: str, folder: Path) -> 
 def test_tables_are_true() -> None:
     """No case of a key that is gone, and what is tried elsewhere is tried there."""
     known = set(leaves.leaves_of_schemas())
-    assert set(CASES) <= known
+    assert {*CASES, *PORTFOLIO_CASES} <= known
     assert set(NOT_YET) <= known
     assert set(DATA_CASES) == set(SOURCE_LEAVES)
     assert set(NETWORK) <= set(SOURCE_LEAVES)

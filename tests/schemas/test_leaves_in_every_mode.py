@@ -22,6 +22,7 @@ from septet._live.monitors import monitors_of
 from septet._shell.session import plan_of
 from tests.schemas import leaves
 from tests.schemas.leaf_cases import CASES, MODEL, NOT_YET, PLAIN, Case
+from tests.schemas.portfolio_leaves import PORTFOLIO_CASES, PORTFOLIO_NOT_YET, WEIGHED
 from tests.schemas.test_every_leaf_acts import SEES
 
 TESTS: Final = Path(__file__).resolve().parents[1]
@@ -32,9 +33,10 @@ TRIED: Final = frozenset({
     "Risk", "Rebalance", "HaltKeys", "SignalKeys", "ExitRule", "Reentry", "RegimeKeys",
     "FeatureKeys", "ModelKeys", "Training", "DirectionLabel", "ThresholdLabel",
     "TripleBarrierLabel", "ModelMonitoring", "FillMonitoring", "Monitoring", "AlertKeys", "Metrics",
-    "Schedule",
+    "Schedule", "Portfolio", "Where", "InverseVolatility", "Net", "PortfolioRebalance", "Forecast",
 })  # fmt: skip
-"""Everything under risk, signal, features, model, monitoring and schedule: every mode."""
+"""Everything under risk, signal, portfolio, features, model, monitoring and schedule."""
+ALL_CASES: Final = {**CASES, **PORTFOLIO_CASES}
 ELSEWHERE: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     "Account": (ALL, "books and funds: live/test_funds.py, live/test_paper.py"),
     "CandleKeys": (ALL, "bars as they come in: data/test_normalise.py, live/test_feed.py"),
@@ -62,7 +64,9 @@ ELSEWHERE: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     "SweepDraw": (("backtest",), "a sweep is of backtests"),
     "SweepRange": (("backtest",), "a sweep is of backtests"),
 }
-EXCEPTIONS: Final[Mapping[str, str]] = {}
+EXCEPTIONS: Final[Mapping[str, str]] = dict.fromkeys(
+    ("Portfolio.short", "Where.short", "Net.target", "Net.beta"), "live perpetuals are refused"
+)
 """Leaves of `TRIED` that do not act in each mode, and why."""
 BASE: Final = {
     "paper": (),
@@ -110,7 +114,8 @@ def live_core(loaded: Any) -> str:
         [(each.name, each.monitor) for each in made.monitors.watchers], made.monitors._alarm,
         made._ready_after_ns, None if health is None else
         [health._names, health._label, health._rule, health._keep_ns, health._every],
-        history_ns_of(strategy), request_of(strategy),
+        history_ns_of(strategy), request_of(strategy), plan.facts.schedule,
+        sorted((unit.name, rows) for unit, rows in plan.assembly.unit_rows.items()),
     ]  # fmt: skip
     return repr(found)
 
@@ -120,6 +125,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("modes")
     (made / "plain.yaml").write_text(PLAIN, encoding="utf-8")
     (made / "model.yaml").write_text(MODEL, encoding="utf-8")
+    (made / "weighed.yaml").write_text(WEIGHED, encoding="utf-8")
     return made
 
 
@@ -134,13 +140,17 @@ def _differs(folder: Path, case: Case, mode: str) -> str:
     return "" if before != after else f"{case.change} changes nothing"
 
 
-MODED = [leaf for leaf in CASES if leaf.partition(".")[0] in TRIED and leaf not in EXCEPTIONS]
+MODED = [leaf for leaf in ALL_CASES if leaf.partition(".")[0] in TRIED and leaf not in EXCEPTIONS]
 
 
 def test_every_schema_has_its_modes() -> None:
-    kinds = {leaf.partition(".")[0] for leaf in leaves.leaves_of_schemas() if leaf not in NOT_YET}
+    kinds = {
+        leaf.partition(".")[0]
+        for leaf in leaves.leaves_of_schemas()
+        if leaf not in (*NOT_YET, *PORTFOLIO_NOT_YET)
+    }
     assert kinds == TRIED | set(ELSEWHERE)
-    assert set(EXCEPTIONS) <= set(CASES)
+    assert set(EXCEPTIONS) <= set(ALL_CASES)
     for _, reason in ELSEWHERE.values():
         for file in re.findall(r"[a-z]+/test_[a-z_]+\.py", reason):
             assert (TESTS / file).is_file(), file
@@ -149,7 +159,7 @@ def test_every_schema_has_its_modes() -> None:
 @pytest.mark.parametrize("leaf", MODED)
 def test_what_acts_in_a_backtest_acts_live(leaf: str, folder: Path) -> None:
     """A paper run is made by the same functions as a live one; a few leaves are tried in both."""
-    text = _differs(folder, CASES[leaf], "live")
+    text = _differs(folder, ALL_CASES[leaf], "live")
     assert not text, f"{leaf} acts in a backtest; live {text}"
 
 
@@ -158,5 +168,5 @@ IN_PAPER = ("Risk", "HaltKeys", "Training", "ModelMonitoring", "FillMonitoring")
 
 @pytest.mark.parametrize("leaf", [leaf for leaf in MODED if leaf.startswith(IN_PAPER)])
 def test_what_acts_in_a_backtest_acts_in_paper(leaf: str, folder: Path) -> None:
-    text = _differs(folder, CASES[leaf], "paper")
+    text = _differs(folder, ALL_CASES[leaf], "paper")
     assert not text, f"{leaf} acts in a backtest; in paper {text}"

@@ -13,7 +13,7 @@ import yaml
 from septet._config import load
 from septet._host.register import Host
 from septet.hookspecs import LAYERS
-from septet_schemas import keys, simulation, strategy, training
+from septet_schemas import keys, portfolio, simulation, strategy, training
 from septet_schemas.base import Config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,7 +27,9 @@ SHARED = (
     keys.RegimeKeys, keys.SeriesKeys, keys.SignalKeys, simulation.Fee, simulation.InstrumentSpec,
     simulation.Simulation, simulation.Slippage, strategy.Account, strategy.Data,
     strategy.Execution, strategy.FillMonitoring, strategy.Funding, strategy.Metrics,
-    strategy.ModelMonitoring, strategy.Monitoring, strategy.Perpetual, strategy.Rebalance,
+    portfolio.Forecast, portfolio.InverseVolatility, portfolio.Net, portfolio.Portfolio,
+    portfolio.PortfolioRebalance, portfolio.Where, strategy.ModelMonitoring,
+    strategy.Monitoring, strategy.Perpetual, strategy.Rebalance,
     strategy.Risk, strategy.Schedule, strategy.Strategy, strategy.Universe,
     training.DirectionLabel, training.ThresholdLabel, training.Training,
     training.TripleBarrierLabel,
@@ -36,7 +38,10 @@ SHARED = (
 
 def _merged(snippet: str) -> str:
     """A snippet's sections in place of the first one's."""
-    return yaml.safe_dump({**yaml.safe_load(BASE), **yaml.safe_load(snippet)}, sort_keys=False)
+    base, own = yaml.safe_load(BASE), yaml.safe_load(snippet)
+    if own.get("portfolio", {}).get("use", "each") != "each":
+        del base["signal"], base["risk"]
+    return yaml.safe_dump({**base, **own}, sort_keys=False)
 
 
 def _heading(snippet: str) -> str:

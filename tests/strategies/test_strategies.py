@@ -108,7 +108,7 @@ def _header(file: Path) -> str:
 def test_the_promised_strategies_are_there() -> None:
     assert {file.stem for file in FILES} >= {
         "demo", "gradient-boosting", "logistic", "mean-reversion", "perpetual-trend",
-        "random-forest", "sma-cross", "us-stocks",
+        "random-forest", "sma-cross", "us-stocks", "us-stocks-forecasts", "us-stocks-momentum",
     }  # fmt: skip
 
 
@@ -150,7 +150,8 @@ def test_a_run_writes_every_table(ran: tuple[Path, Stored]) -> None:
             assert columns[:2] == wanted[:2]
             assert columns[-len(wanted) + 2 :] == wanted[2:]
             read = {each.partition("_")[0] for each in columns[2 : -len(wanted) + 2]}
-            assert read <= {each.partition("_")[0] for each in strategy.features}
+            added = {"target"} if strategy.portfolio.decides else set()
+            assert read <= {each.partition("_")[0] for each in strategy.features} | added
         else:
             assert columns == list(TABLES[name])
     for name in ("manifest", "resolved", "findings"):

@@ -18,7 +18,10 @@ from septet_schemas.blocks import UseBlock
 from septet_schemas.position import Distance
 from septet_schemas.strategy import Strategy
 
-__all__ = ["Case", "Reading", "asks_for", "blocks_of", "readings", "strangers_of"]
+__all__ = [
+    "Case", "Reading", "asks_for", "blocks_of", "portfolio_readings", "readings",
+    "strangers_of",
+]  # fmt: skip
 
 
 @dataclass
@@ -87,11 +90,12 @@ def blocks_of(strategy: Strategy) -> Iterator[tuple[Path, UseBlock]]:
     yield from ((("features", name), block) for name, block in strategy.features.items())
     if strategy.model is not None:
         yield ("model",), strategy.model
-    yield ("signal",), strategy.signal
-    regime = strategy.signal.extra.get("regime")
-    if regime is not None:
-        yield ("signal", "regime"), regime
-    yield ("risk", "sizing"), strategy.risk.sizing
+    if not strategy.portfolio.decides:  # else both follow from the portfolio
+        yield ("signal",), strategy.signal
+        regime = strategy.signal.extra.get("regime")
+        if regime is not None:
+            yield ("signal", "regime"), regime
+        yield ("risk", "sizing"), strategy.risk.sizing
     for group in ("limits", "stops", "halts"):
         for name, block in getattr(strategy.risk, group).items():
             yield ("risk", group, name), block
@@ -108,6 +112,18 @@ def strangers_of(strategy: Strategy) -> Iterator[tuple[Path, UseBlock]]:
     for path, block in blocks_of(strategy):
         if block.distribution != BUILT_IN:
             yield path, block
+
+
+def portfolio_readings(strategy: Strategy) -> Iterator[Reading]:
+    """Yield every column and condition that a portfolio reads."""
+    portfolio = strategy.portfolio
+    once = portfolio.where is not None and portfolio.where.long == portfolio.where.short
+    for reading in readings(("portfolio",), portfolio):
+        if not once or reading.path[1:] != ("where", "short"):
+            yield reading
+    if portfolio.forecast is not None:
+        for name in portfolio.forecast.of:
+            yield Reading(("portfolio", "forecast", "of", name), name, False)
 
 
 def readings(path: Path, config: Config) -> Iterator[Reading]:

@@ -11,6 +11,7 @@ from septet._config import (
     cross_hours,
     cross_levels,
     cross_model,
+    cross_portfolio,
     cross_position,
     cross_risk,
     cross_rules,
@@ -38,6 +39,7 @@ CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     *cross_settings.CHECKS,
     *cross_sweep.CHECKS,
     *cross_rules.CHECKS,
+    *cross_portfolio.CHECKS,
     *cross_features.LAST,
 )
 """Every check; each takes a case and reports what it finds to it."""

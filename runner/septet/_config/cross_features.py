@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from septet._config.case import Case, Reading, asks_for, blocks_of, readings
+from septet._config.case import (
+    Case,
+    Reading,
+    asks_for,
+    blocks_of,
+    portfolio_readings,
+    readings,
+)
 from septet._config.check import closest
 from septet._config.tree import Node, Path
 from septet._expressions import ExpressionError, Name, names_in, parse_expression
@@ -91,22 +98,39 @@ def check_reads(case: Case) -> None:
             if found and reader:
                 edges[reader].setdefault(found, path_read)
             used.add(found)
+    used |= _read_by_portfolio(case, names)
     _report_circles(case, edges)
     _report_model_inputs(case, names)
     case.used_features = frozenset(used)
 
 
+def _read_by_portfolio(case: Case, names: _Names) -> set[str]:
+    """Return the features that a portfolio reads, and report names that are none."""
+    found = set()
+    for reading in portfolio_readings(case.strategy):
+        for path, name in _names_of(case, reading):
+            is_edge = name.name == "edge" and not reading.is_expression
+            if not is_edge or case.strategy.model is None:
+                found.add(_resolve(case, names, path, name, "", "portfolio"))
+    return found
+
+
 def _names_read(case: Case, path: Path, config: Config) -> Iterator[tuple[Path, Name]]:
     for reading in readings(path, config):
-        if reading.is_expression:
-            yield from ((reading.path, name) for name in _expression_names(case, reading))
-        else:
-            column, _, symbol = reading.text.partition("@")
-            yield reading.path, Name(column, symbol.strip("'"), -1)
+        yield from _names_of(case, reading)
+
+
+def _names_of(case: Case, reading: Reading) -> Iterator[tuple[Path, Name]]:
+    if reading.is_expression:
+        yield from ((reading.path, name) for name in _expression_names(case, reading))
+    else:
+        column, _, symbol = reading.text.partition("@")
+        yield reading.path, Name(column, symbol.strip("'"), -1)
 
 
 def _expression_names(case: Case, reading: Reading) -> tuple[Name, ...]:
-    condition = str(reading.path[-1]).endswith("_if") or reading.path[-1] == "when"
+    last = str(reading.path[-1])
+    condition = last.endswith("_if") or last == "when" or "where" in reading.path
     try:
         return names_in(parse_expression(reading.text, "condition" if condition else None))
     except ExpressionError as error:
@@ -355,6 +379,8 @@ def _plain(value: object) -> object:
 
 
 def _reads_features(case: Case) -> bool:
+    if any(True for _ in portfolio_readings(case.strategy)):
+        return True
     return any(True for _ in readings(("signal",), case.strategy.signal.config))
 
 
@@ -362,7 +388,7 @@ def check_rules(case: Case) -> None:
     """Rules have an entry, and a spot account has no short one."""
     config = case.strategy.signal.config
     fields = type(config).model_fields
-    if "long_if" not in fields:
+    if "long_if" not in fields or case.strategy.portfolio.decides:
         return
     short = getattr(config, "short_if", None)
     if getattr(config, "long_if", None) is None and short is None:

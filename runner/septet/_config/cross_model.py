@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from septet._config.case import Case, asks_for
+from septet._config.case import Case, asks_for, portfolio_readings
 from septet_schemas.blocks import UseBlock
 from septet_schemas.training import Training, TripleBarrierLabel
 from septet_schemas.units import Span, format_duration
@@ -40,7 +40,9 @@ def check_model_used(case: Case) -> None:
         return
     if not strategy.features and not case.pruned:
         case.error(("model",), "a model needs features", on_key=True)
-    asks = any(asks_for(block, "up", "down", "confidence") for block in (strategy.signal,))
+    asks = asks_for(strategy.signal, "up", "down", "confidence") or any(
+        each.text == "edge" for each in portfolio_readings(strategy)
+    )
     if not asks:
         case.warn(
             ("model",),

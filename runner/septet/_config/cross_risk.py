@@ -30,7 +30,7 @@ def _written(case: Case, name: str) -> bool:
 def check_sizing_against_limits(case: Case) -> None:
     """What the sizing asks for fits under the position limit."""
     config, position = case.strategy.risk.sizing.config, _limit(case, "position")
-    if position is None:
+    if position is None or case.strategy.portfolio.decides:
         return
     key = "max" if hasattr(config, "max") else "fraction"
     wanted = getattr(config, key, None)

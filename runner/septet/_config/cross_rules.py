@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from septet._config.case import Case, readings
+from septet._config.case import Case, portfolio_readings, readings
 from septet._config.cross_features import expression_problem
 from septet._config.feature_ranges import LEAST_PRICE, FeatureRanges
 from septet._config.ranges import ALL, can_hold, difference, text_of
@@ -25,7 +25,11 @@ __all__ = ["CHECKS"]
 
 
 def _conditions(case: Case) -> Iterator[tuple[Path, Expr]]:
-    for reading in readings(("signal",), case.strategy.signal.config):
+    if case.strategy.portfolio.decides:
+        found = portfolio_readings(case.strategy)
+    else:
+        found = readings(("signal",), case.strategy.signal.config)
+    for reading in found:
         if reading.is_expression and str(reading.path[-1]).endswith("_if"):
             yield reading.path, parse_expression(reading.text, "condition")
 

@@ -46,7 +46,7 @@ class Batch:
             F=np.zeros((count, rows.F, seen)),
             D=np.zeros((count, rows.D, width), np.int8),
             Y=np.empty((count, max(1, rows.Y), width + 2 if rows.Y else 1)),
-            G=np.empty((rows.G, aligned.times)), W=tile_of(count),
+            G=np.empty((rows.G, aligned.times)), W=tile_of(count), DUE=aligned.DUE,
         )  # fmt: skip
 
     @property

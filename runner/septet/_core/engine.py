@@ -93,7 +93,7 @@ class Engine:
         facts = self.plan.facts
         self._features, self._decision_row = facts.features, facts.decision_row
         self._up_row, self._increases = facts.model_row, facts.increases
-        self._hours_row = facts.hours_row
+        self._hours_row, self._schedule = facts.hours_row, facts.schedule
         self._packed = Struct(f"{len(facts.features)}d").pack
         self._drain = drain
         self._keeps_log, self.dropped = keeps_log, dropped
@@ -194,6 +194,10 @@ class Engine:
         self._push(t, event.time_ns, event.day, event.columns, event.facts, table)
         if self._hours_row is not None:
             self._t[self._hours_row, t] = event.hours
+        if self._schedule is not None:
+            before = self._t[layout.KNOWN, t - 1] if t > 0 else -1
+            before = before if before >= 0 else event.time_ns - self._schedule.bar_ns
+            self._arrays["DUE"][t] = self._schedule.falls_at(before, event.time_ns)
         self._observe(t, t + 1, table)
         if judge is not None:  # the model in force is asked for every symbol that has a bar
             row, f, vector, numbers = self._model_row, self._f, self._vector, self._numbers

@@ -17,6 +17,7 @@ __all__ = [
     "Arrays",
     "Codes",
     "CompiledPlan",
+    "DueTimes",
     "Floats",
     "Ints",
     "PlanFacts",
@@ -33,6 +34,7 @@ Codes = npt.NDArray[np.int8]
 DTYPES: Final[Mapping[str, Any]] = {
     "T": np.int64, "M": np.int64, "C": np.int64, "I": np.int64, "LI": np.int64, "RS": np.int64,
     "RT": np.int64, "N": np.int64, "Q": np.int64, "J": np.int64, "D": np.int8, "H": np.int64,
+    "DUE": np.int64,
 }  # fmt: skip
 """What is not float64 in the layout."""
 ORDER: Final = (
@@ -40,6 +42,8 @@ ORDER: Final = (
     "RT", "N", "Q", "J", "W", "H", "U", "ASKED",
 )  # fmt: skip
 """The arrays of the layout, in the order of the table; constant arrays L0, L1, ... follow."""
+OPTIONAL: Final = ("DUE",)
+"""Arrays that only some plans have, after all others."""
 
 
 @dataclass
@@ -71,7 +75,9 @@ class Arrays(dict[str, Any]):
     """
 
     def __init__(self, arrays: Mapping[str, npt.NDArray[Any]], *, compiled: bool) -> None:
-        names = [*ORDER, *(f"L{number}" for number in range(len(arrays) - len(ORDER)))]
+        more = [each for each in OPTIONAL if each in arrays]
+        tables = len(arrays) - len(ORDER) - len(more)
+        names = [*ORDER, *(f"L{number}" for number in range(tables)), *more]
         assert set(names) == arrays.keys(), sorted(set(names) ^ arrays.keys())
         super().__init__({name: arrays[name] for name in names})
         self._rows = {name: row for row, name in enumerate(names)}
@@ -191,7 +197,12 @@ class CompiledPlan(Protocol):
 
 
 def arrays_of(plan: CompiledPlan, state: State, log_rows: int, **own: npt.NDArray[Any]) -> Arrays:
-    """Return the arrays of a run: `own` are T, M, X, F, D, Y and G, and whatever else differs."""
+    """Return the arrays of a run: `own` are T, M, X, F, D, Y and G, and whatever else differs.
+
+    `DUE` among them is left out where the plan has no rebalances.
+    """
+    if plan.facts.schedule is None:
+        own.pop("DUE", None)
     LI, LF = plan.log(log_rows)
     shared = {
         "S": state.S, "A": state.A, "C": state.C, "B": state.B, "I": state.I, "LI": LI, "LF": LF,
@@ -206,6 +217,31 @@ def arrays_of(plan: CompiledPlan, state: State, log_rows: int, **own: npt.NDArra
 
 
 @dataclass(frozen=True, slots=True)
+class DueTimes:
+    """When rebalances fall due, on the clock of a time zone."""
+
+    every: Any
+    time_zone: str
+    bar_ns: int
+
+    def falls_at(self, before_ns: int, now_ns: int) -> int:
+        """Return 1 where one falls due after the time before, and at or before this one."""
+        return int(self.every.is_due(before_ns, now_ns, self.time_zone, self.bar_ns))
+
+    def of(self, times_ns: Ints) -> Ints:
+        """Return the same of each of many decision times in order; before the first lies a bar."""
+        before = np.concatenate((times_ns[:1] - self.bar_ns, times_ns[:-1]))
+        if self.every.kind in ("bars", "span"):
+            return np.asarray(
+                self.every.is_due(before, times_ns, self.time_zone, self.bar_ns), np.int64
+            )
+        found = self.every.falls_in(int(before[0]), int(times_ns[-1]), self.time_zone)
+        instants = np.array(found, np.int64)
+        counts = [np.searchsorted(instants, each, "right") for each in (before, times_ns)]
+        return np.asarray(counts[1] > counts[0], np.int64)
+
+
+@dataclass(frozen=True, slots=True)
 class PlanFacts:
     """What the engine must know of a plan to name what it did, and to show a decision.
 
@@ -213,9 +249,10 @@ class PlanFacts:
     the decision rows, None without tables. `venue_reasons` is the number of the first of the
     reasons late_fill, operator, adopted, unknown and monitor. `timed` says whether a halt looks at
     the time. `increases` are the numbers of the reasons of orders that may enlarge a position,
-    `log_room` is how many rows of the log one decision time may write. `checked` are the rules
-    whose invalid answers are counted, by key path and kind, each from a slot of C in `checked_at`
-    on. `hours_row` is the row of T with the flags of the trading hours, None without any.
+    `log_room` is how many rows of the log one decision time may write, `schedule` says when a
+    portfolio rebalances. `checked` are the rules whose invalid answers are counted, by key path
+    and kind, each from a slot of C in `checked_at` on. `hours_row` is the row of T with the flags
+    of the trading hours, None without any.
     """
 
     features: tuple[int, ...]
@@ -228,6 +265,7 @@ class PlanFacts:
     checked: tuple[tuple[str, str], ...] = ()
     checked_at: tuple[int, ...] = ()
     hours_row: int | None = None
+    schedule: DueTimes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ class Window:
             D=np.zeros((count, rows.D, self.size), np.int8),
             Y=np.full((count, max(1, rows.Y), self.size if rows.Y else 1), np.nan),
             G=np.zeros((rows.G, self.size)), U=np.zeros((count, self.size)),
+            DUE=np.zeros(self.size, np.int64),
         )  # fmt: skip
         self.base = [0] * count
         self.time_base = 0

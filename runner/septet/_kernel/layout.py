@@ -29,6 +29,7 @@ J W    int64 (4, symbols), float64   work space of a stretch of times: which sym
 U      float64 (symbols, times)      funding due since the time before, for symbols without a bar
 H      int64 (6,)                    addresses of what the text calls; where decisions stand in F
 ASKED  float64 (3,)                  the side that a signal is asked for, and its answer
+DUE    int64 (times,)                with a portfolio: 1 where a rebalance falls due
 =====  ============================  ==========================================================
 
 `snapshot` of a run is S, A, C, B and I; everything else is input or output.
@@ -68,6 +69,10 @@ __all__ = [
     "TRADE_FEES", "TRADE_FUNDING", "TRADE_GROSS", "TRADE_LIQUIDATION", "TRADE_NS", "TRADE_SLIPPAGE",
     "TRIGGER", "TURNOVER", "UNITS", "UNVALUED", "VOLUME", "VOLUME_USED", "WINS", "WORKING",
     "X_FIXED",
+    "TARGET_WEIGHT", "TARGET_CLOSE", "NEW_WEIGHT", "DRIFTED_WEIGHT", "RANK_VALUE", "PROPORTION",
+    "BETA", "B_PORTFOLIO", "LONG_RANK", "SHORT_RANK", "ROLE", "INCREASED", "I_PORTFOLIO",
+    "REBALANCE_DUE", "INCREASES", "C_PORTFOLIO", "F_WEIGHT", "REBALANCE", "KEEPS_WEIGHT",
+    "KEEPS_UNITS", "BELOW_RANK", "WEIGHT_EDGE",
 ]  # fmt: skip
 
 # T
@@ -250,6 +255,30 @@ TAKE_ACTIVE_NS: Final = 27
 LADDER: Final = 28  # resting adds: 0 not placed, 1 placed in this bar, 2 rest
 ADDS_DUE: Final = 29  # a bit for each add whose condition is true now
 I_SLOTS: Final = 30
+# plans with a portfolio: B and I go on after the slots of every plan, C after all that is checked,
+# F after the decision rows; DUE holds 1 for each time at which a rebalance falls due
+TARGET_WEIGHT: Final = B_SLOTS  # of the last rebalance: the previous target of the next
+TARGET_CLOSE: Final = B_SLOTS + 1  # the close that it was set at
+NEW_WEIGHT: Final = B_SLOTS + 2  # of the rebalance that is being made, as all that follow
+DRIFTED_WEIGHT: Final = B_SLOTS + 3  # the previous target as prices have moved it
+RANK_VALUE: Final = B_SLOTS + 4
+PROPORTION: Final = B_SLOTS + 5  # what its weight is proportional to; then what it lacks (quote)
+BETA: Final = B_SLOTS + 6
+B_PORTFOLIO: Final = 7
+LONG_RANK: Final = I_SLOTS  # symbols of the long side, the highest first
+SHORT_RANK: Final = I_SLOTS + 1  # symbols of the short side, the lowest first
+ROLE: Final = I_SLOTS + 2  # what a rebalance does with a symbol: see `septet._rules.ranking`
+INCREASED: Final = I_SLOTS + 3  # symbols whose increases work, in the order in which they fill
+I_PORTFOLIO: Final = 4
+REBALANCE_DUE: Final = 0  # 1 while a rebalance is due that has not been made
+INCREASES: Final = 1  # how many symbols INCREASED lists
+C_PORTFOLIO: Final = 2
+F_WEIGHT: Final = F_DECISION  # target weight, at rebalances
+# ROLE: 1 or -1 where a symbol is chosen for a side, 0 where it is not ranked, or
+KEEPS_WEIGHT: Final = 2  # held, without a bar or a rank
+KEEPS_UNITS: Final = 3  # nothing is known of its weight
+BELOW_RANK: Final = 4  # ranked, and not chosen
+WEIGHT_EDGE: Final = 1e-12  # what weights may miss a bound by, and what counts as none
 # J: which symbols are stepped at a time, while times are crossed
 LISTED: Final = 0  # their numbers, as many as there are
 NEXT_ACTIVE: Final = 1  # of each symbol: the first time at which more can happen to it than a mark
@@ -288,6 +317,7 @@ TRADE: Final = 4
 HALT: Final = 5
 CLEAR: Final = 6
 FUNDING: Final = 7
+REBALANCE: Final = 8
 # reasons that the ledger knows, among those of every plan: of an entry, and of a trade that the
 # entry of the other side has closed
 ENTRY: Final = 0

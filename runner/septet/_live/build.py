@@ -128,7 +128,7 @@ def core_of(
         engine.dropped = monitors.monitors.record.log
     monitoring = Monitoring(monitors, strategy.universe.symbols)
     core = LiveCore(names, engine, intake, models, guards, rules, orders, checks, monitoring)
-    features = tuple(plan.assembly.features)
+    features = tuple(plan.assembly.shown)
     return Build(
         loaded, core, plan, names, tuple(instruments), plan.memory_bars + 2, features,
         tuple(inputs),
@@ -262,6 +262,8 @@ def _order_rules(strategy: Any, speed: float, *, protects: bool) -> OrderRules:
     within = keys["decide_within"]
     if within is None:
         within = min(int(strategy.universe.bar / speed) // 4, MINUTE_NS)
+    if strategy.portfolio.decides:  # increases wait for reductions, and for the limit of the rate
+        within = int(strategy.universe.bar / speed)
     rests = order.use == "limit_then_market"
     return OrderRules(
         decide_within_ns=int(within),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from septet._core.state import PlanFacts, RowCounts
+from septet._core.state import DueTimes, PlanFacts, RowCounts
 from septet._host.declare import Step
 from septet._kernel import layout
 from septet._plan.binding import UNITS, Parameter, Unit
@@ -19,7 +19,10 @@ from septet._plan.terms import Terms
 from septet._plan.trading import Trading
 from septet_schemas.blocks import UseBlock
 
-__all__ = ["Assembly", "assemble"]
+__all__ = ["TARGET_WEIGHT", "Assembly", "assemble"]
+
+TARGET_WEIGHT: Final = "target_weight"
+"""Column of decisions for the weight that a rebalance gives."""
 
 
 @dataclass
@@ -67,6 +70,13 @@ class Assembly:
     look_back: int
     venue_fills: bool
     facts: PlanFacts
+
+    @property
+    def shown(self) -> Mapping[str, int]:
+        """Rows of F that the decision table shows: features, and the weight of a portfolio."""
+        if self.terms.portfolio is None or not self.decisions_kept:
+            return self.features
+        return {**self.features, TARGET_WEIGHT: self.decision_row + layout.F_WEIGHT}
 
     @property
     def text(self) -> str:
@@ -124,7 +134,7 @@ def assemble(
         arrays=tuple(trading.arrays),
         counts=_row_counts(trading),
         a_slots=trading.sizing_at + max(1, sizing_slots),
-        c_slots=_checked_slots(trading)[-1],
+        c_slots=_checked_slots(trading)[-1] + (layout.C_PORTFOLIO if terms.portfolio else 0),
         b_slots=trading.position.slots,
         explained=trading.explained,
         tables=tuple(binder.tables),
@@ -158,6 +168,24 @@ def _checked_slots(trading: Trading) -> tuple[int, ...]:
     return tuple(trading.checked_slot + each * n for n in range(len(trading.checked.rules) + 1))
 
 
+def _weight_rows(trading: Trading) -> tuple[int, ...]:
+    """Return the row of the weights of a portfolio."""
+    if trading.terms.portfolio is None or not trading.tables:
+        return ()
+    return (trading.decision_row + layout.F_WEIGHT,)
+
+
+def _of(numbers: Mapping[str, int], name: str) -> tuple[int, ...]:
+    return (numbers[name],) if name in numbers else ()
+
+
+def _schedule(terms: Terms) -> DueTimes | None:
+    """Return when rebalances fall due."""
+    if terms.portfolio is None:
+        return None
+    return DueTimes(terms.portfolio.rebalance.every, terms.time_zone, terms.bar_ns)
+
+
 def _facts(trading: Trading) -> PlanFacts:
     """Return the facts that the engine needs to name its actions and decisions."""
     terms, graph = trading.terms, trading.graph
@@ -166,14 +194,16 @@ def _facts(trading: Trading) -> PlanFacts:
             trading.observing.f_row(graph.named[name])
             for owner in terms.features
             for name in graph.feature_columns[owner]
-        ),
+        )
+        + _weight_rows(trading),
         model_row=trading.model_row,
         decision_row=trading.decision_row if trading.tables else None,
         venue_reasons=trading.venue_reasons,
         checked=tuple(trading.checked.rules),
         checked_at=_checked_slots(trading)[:-1],
-        increases=trading.increases,
+        increases=(*trading.increases, *_of(trading.weighed.reasons, "R_INCREASE")),
         log_room=trading.room,
+        schedule=_schedule(terms),
         timed=any("now_ns" in each.declaration.parameters for each in terms.halts.values()),
         hours_row=None if terms.hours is None else layout.ROW + trading.symbols,
     )

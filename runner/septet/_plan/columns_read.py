@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from septet._expressions import names_in, parse_expression
 from septet._plan.graph import Column, Graph
+from septet._plan.portfolio import portfolio_columns
 from septet._plan.position_steps import WORDS_OF_POSITION
 from septet._plan.terms import Terms
 from septet_schemas.base import marks_of
@@ -20,6 +21,8 @@ def columns_of_rules(terms: Terms, graph: Graph) -> Iterator[Column]:
         for each in names_in(parse_expression(text)):
             if str(each) not in WORDS_OF_POSITION:
                 yield graph.column(str(each))
+    for name in portfolio_columns(terms):
+        yield graph.column(name)
     if terms.has_model:
         every = [name for names in graph.feature_columns.values() for name in names]
         for name in terms.model_inputs or every:

@@ -15,6 +15,7 @@ LAYOUT: Final[Mapping[str, tuple[str, int]]] = {
     "LF": ("float64", 2), "RS": ("int64", 1), "RT": ("int64", 1),
     "N": ("int64", 1), "Q": ("int64", 1), "J": ("int64", 2), "W": ("float64", 2),
     "H": ("int64", 1), "U": ("float64", 2), "ASKED": ("float64", 1),
+    "DUE": ("int64", 1),
 }  # fmt: skip
 """Dtype and dimensions of the arrays of the layout."""
 PRICED: Final = {

@@ -216,13 +216,13 @@ class Plan:
 
         `instruments` follow the universe; each has lot, tick, min_notional and precision.
         """
-        count = len(self.symbols)
+        count, weighs = len(self.symbols), self.facts.schedule is not None
         made = State(
             np.zeros((count, max(1, self.assembly.rows.state))),
             np.zeros(self.assembly.a_slots),
             np.zeros(self.assembly.c_slots, np.int64),
             np.zeros((count, self.assembly.b_slots)),
-            np.zeros((count, layout.I_SLOTS), np.int64),
+            np.zeros((count, layout.I_SLOTS + (layout.I_PORTFOLIO if weighs else 0)), np.int64),
         )
         made.A[list(self.capital_slots)] = capital
         made.C[layout.DAY_NOW] = -FAR

@@ -40,6 +40,7 @@ class PositionColumns:
 
     expression: Expression
     number: Callable[[str, float], str]
+    first: int = layout.B_SLOTS
     count: int = 0
     distances: list[dict[str, str]] = field(default_factory=list)
     uses_distances: bool = False
@@ -47,11 +48,11 @@ class PositionColumns:
     @property
     def slots(self) -> int:
         """How many columns B has."""
-        return layout.B_SLOTS + self.count
+        return self.first + self.count
 
     def _column(self) -> int:
         self.count += 1
-        return layout.B_SLOTS + self.count - 1
+        return self.first + self.count - 1
 
     def amount(
         self, value: Distance, key: str, *, required: bool = False, signed: bool = False

@@ -10,6 +10,7 @@ from septet._kernel import frames, layout, match, maths
 from septet._kernel import ledger as ledger_arithmetic
 from septet._plan.hours_choices import hours_values
 from septet._plan.invalid_answers import Checked
+from septet._plan.portfolio_choices import portfolio_choices
 from septet._plan.specialise import Choices, rule_places, specialise
 from septet._rules import (
     account,
@@ -21,6 +22,7 @@ from septet._rules import (
     enter,
     entries,
     fills,
+    forecasting,
     halts,
     hours,
     idle,
@@ -29,6 +31,8 @@ from septet._rules import (
     orders,
     position_count,
     queued,
+    ranking,
+    rebalance,
     reentry,
     resting,
     step,
@@ -36,6 +40,7 @@ from septet._rules import (
     stops,
     venue_entries,
     venue_fills,
+    weighting,
 )
 from septet_schemas.blocks import UseBlock
 
@@ -43,10 +48,12 @@ __all__ = ["RULES", "choices_of", "names_of_rules", "rank_of_cap", "rules_of"]
 
 RULES: Final = (
     ledger, checked, reentry, resting, orders, queued, levels, fills, venue_fills, stops, steps,
-    bars, account, halts, hours, position_count, enter, adds, decide, step, idle, entries,
-    venue_entries, by_hand,
+    bars, account, halts, hours, position_count, enter, adds, decide, ranking, forecasting,
+    weighting, rebalance, step, idle, entries, venue_entries, by_hand,
 )  # fmt: skip
 """Modules of rules, in the order in which a plan's text has them."""
+OF_PORTFOLIO: Final = (ranking, forecasting, weighting, rebalance)
+"""Modules that only a plan with a portfolio has."""
 CAPS: Final = ("position", "groups", "correlated", "gross_exposure")
 """Caps of septet, in the order of checks."""
 
@@ -65,14 +72,16 @@ def rules_of(context: Mapping[str, Any]) -> dict[str, str]:
         module.__name__.rpartition(".")[2]: "\n\n\n".join(specialise(module, choices).values())
         for module in RULES
         if module is not venue_entries or context["venue_fills"]
+        if module not in OF_PORTFOLIO or context["portfolio"] is not None
     }
 
 
 def choices_of(context: Mapping[str, Any]) -> Choices:
     """Return the choices of a strategy from what its plan is rendered from."""
     c = context
+    weighed = portfolio_choices(c["portfolio"], c["portfolio_slot"], c["forecast_slot"])
     texts = {
-        "TAKER_FEE": c["taker_fee"], "MAKER_FEE": c["maker_fee"],
+        **weighed.texts, "TAKER_FEE": c["taker_fee"], "MAKER_FEE": c["maker_fee"],
         "VOLUME_SHARE": c["participation"], "LATENCY_NS": c["latency_ns"],
         "LEVERAGE": c["leverage"], "MAINTENANCE": c["maintenance"],
         "LIQUIDATION_FEE": c["liquidation_fee"], "COOLDOWN_BARS": c["cooldown_bars"],
@@ -90,12 +99,12 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
         "order_prices": c["order_call"], "signal_at": f"ask_signal(k, i, side, {c['args']})",
         "learn_from_trade": c["closed_call"],
         "observe_features": f"observe_span(t0, t1, {c['args']})",
-        "keep_signals": f"signals_over(first, last, {c['args']})",
+        "keep_signals": f"signals_over(first, last, {c['args']})", **weighed.calls,
     }  # fmt: skip
     return Choices(
         values={
-            "SPOT": c["spot"], "VENUE_FILLS": c["venue_fills"], "ONE_SYMBOL": c["one"],
-            "SYMBOLS": c["symbols"], "BAR_NS": c["bar_ns"],
+            **weighed.values, "SPOT": c["spot"], "VENUE_FILLS": c["venue_fills"],
+            "ONE_SYMBOL": c["one"], "SYMBOLS": c["symbols"], "BAR_NS": c["bar_ns"],
             "ONE_FEE": c["maker_fee"] == c["taker_fee"], "FEE_IN_KIND": c["received"],
             "PARTICIPATION": c["participation"] is not None, "RESTS": c["rests"],
             "QUEUES": c["queues"],
@@ -128,7 +137,7 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
         },
         texts={name: text for name, text in texts.items() if text is not None},
         calls={name: text for name, text in calls.items() if text is not None},
-        lists=_lists(c),
+        lists={**_lists(c), **weighed.lists},
     )  # fmt: skip
 
 

@@ -46,6 +46,8 @@ class Terms:
     calendar: str = "24x7"
     series: tuple[str, ...] = ()
     model_inputs: tuple[str, ...] = ()
+    portfolio: Any = None
+    time_zone: str = "UTC"
     max_age: Mapping[str, int] = field(default_factory=dict)
     hours: HourRules | None = None
     max_positions: int | None = None
@@ -60,6 +62,8 @@ class Terms:
         """
         if self.spot:
             return True
+        if self.portfolio is not None:
+            return self.portfolio.use == "top" and not self.portfolio.short
         is_rules = self.signal.use == "rules" and self.signal.distribution == "septet"
         return is_rules and getattr(self.signal.config, "short_if", None) is None
 
@@ -128,6 +132,8 @@ def terms_of(strategy: Strategy, calendar: str = "24x7") -> Terms:
         position=strategy.risk.position,
         calendar=calendar,
         series=tuple(strategy.data.series),
+        portfolio=strategy.portfolio if strategy.portfolio.decides else None,
+        time_zone=strategy.time_zone,
         model_inputs=tuple((model.extra.get("inputs") or ()) if model is not None else ()),
         hours=hours_of(strategy),
         max_positions=strategy.risk.max_positions,

@@ -51,6 +51,7 @@ _SECTIONS: Final = (
     ),
     ("account", ("account", "halts")),
     ("decisions", ("hours", "position_count", "enter", "adds", "decide")),
+    ("a portfolio", ("ranking", "forecasting", "weighting", "rebalance")),
     ("the run", ("step", "idle", "entries")),
     ("the world outside", ("venue_entries",)),
     ("a person", ("by_hand",)),

@@ -10,9 +10,10 @@ from typing import Any, Final
 from septet._core.state import ORDER
 from septet._expressions import look_back, parse_expression
 from septet._host.declare import Step, World
-from septet._kernel import layout, match
+from septet._kernel import layout
 from septet._plan.binding import SIGNAL, TRADING, Binder
 from septet._plan.columns_read import columns_of_rules
+from septet._plan.costs import costs_of
 from septet._plan.expressions import render_expression
 from septet._plan.graph import Column, Graph, Node, Resolve
 from septet._plan.hours_choices import hours_choices, position_choices, rows_a_symbol
@@ -21,6 +22,7 @@ from septet._plan.invalid_answers import CheckedRules, checks_of_signal
 from septet._plan.kernel_imports import import_kernel
 from septet._plan.observe import Observing
 from septet._plan.parameter_names import LAYOUT, OF_ACCOUNT, WORDS, views_of
+from septet._plan.portfolio import PortfolioPart
 from septet._plan.position_steps import STEP_REASONS, WORDS_OF_POSITION, PositionColumns
 from septet._plan.reason_names import FIXED_REASONS, MODEL_REASONS, VENUE_REASONS
 from septet._plan.rule_choices import rank_of_cap
@@ -54,9 +56,12 @@ class Trading:
         self.model_reasons = len(self.reasons)
         self.reasons += MODEL_REASONS if terms.has_model else ()
         self.lookback_times = 1
-        self.look_back = 0
+        self.weighed = PortfolioPart(terms, self.binder)
+        self.look_back = self.weighed.look_back
         self.reads_position = False
-        self.position = PositionColumns(self._expression, self.binder.number)
+        self.position = PositionColumns(
+            self._expression, self.binder.number, self.weighed.first_column
+        )
         self.checked = CheckedRules(self._reason)
         self.regime = self._regime_node()
         self.slippage_column = self._slippage_column()
@@ -67,17 +72,19 @@ class Trading:
     def _lay_out(self) -> None:
         """Give out rows of F and slots of A."""
         rows = self.observing.rows.f_count
-        self.model_row = rows if self.terms.has_model else None
-        rows += 2 if self.terms.has_model else 0
-        self.decision_row = rows
+        self.model_row = self.weighed.model_row = rows if self.terms.has_model else None
+        self.decision_row = rows = rows + (2 if self.terms.has_model else 0)
         self.f_rows = rows + (layout.F_DECISION if self.tables else 0)
+        self.f_rows += self.weighed.decision_rows(tables=self.tables)
         self.notionals = layout.A_SLOTS + len(self.terms.halts)
         self.correlations = self.notionals + self.symbols
         self.scratch = self.correlations + self.symbols
-        self.sizing_at = self.scratch + self.symbols
+        self.forecast_slot = self.scratch + self.symbols
+        self.sizing_at = self.forecast_slot + self.weighed.scale_slots
         made = sum(block.declaration.tables is not None for block in self.terms.limits.values())
         self.arrays = {name: LAYOUT[name] for name in ORDER}
         self.arrays |= {f"L{number}": ("float64", 2) for number in range(made)}
+        self.arrays |= self.weighed.arrays(made)
         self.args = ARRAYS
 
     @property
@@ -198,6 +205,9 @@ class Trading:
         with self.binder.of(TRADING):
             context = self._trading_context()
         context["checked_slot"] = self.checked_slot
+        each = layout.CHECKED_SLOTS + self.symbols
+        context["portfolio_slot"] = self.checked_slot + each * len(self.checked.rules)
+        context["forecast_slot"] = self.forecast_slot
         context["notes"] = ["reasons:", *listed(self.reasons)]
         import_kernel(self.binder)
         return context
@@ -215,7 +225,10 @@ class Trading:
                 for lines in self.observing.acrosses
             ],
             "model_row": self.model_row, "notionals": self.notionals, "bar_ns": self.terms.bar_ns,
-            **self._costs(), **self._orders(), **self._stops(), **self._exits(), **self._limits(),
+            **costs_of(
+                self.terms.simulation, self.binder, self.observing, self.slippage_column
+            ), **self._orders(), **self._stops(), **self._exits(), **self._limits(),
+            "portfolio": self.weighed.bind(self._scalar, self._expression, self._reason),
             **self._sizing(), **self._halts(), **self._signal(),
             **hours_choices(self.terms, self._reason, self.hours_slot),
             **position_choices(self.terms, self._reason, self.binder.number),
@@ -224,25 +237,6 @@ class Trading:
         context |= idle_choices(context, self.terms)
         context |= self._outside(context)
         return context
-
-    def _costs(self) -> dict[str, Any]:
-        fee, slippage = self.terms.simulation.fee, self.terms.simulation.slippage
-        number = self.binder.number
-        taker = number("simulation.fee.taker", fee.taker)
-        fixed = number("simulation.slippage.fraction", slippage.fraction)
-        at_fill = at_decision = fixed
-        if self.slippage_column is not None:
-            self.binder.helper(match.slippage_of)
-            factor = number("simulation.slippage.volatility", slippage.volatility)
-            row = self.binder.row(self.observing.f_row(self.slippage_column))
-            at_fill = f"slippage_of({fixed}, {factor}, F[k, {row}, max(i - 1, 0)])"
-            at_decision = f"slippage_of({fixed}, {factor}, F[k, {row}, i])"
-        maker = taker if fee.maker == fee.taker else number("simulation.fee.maker", fee.maker)
-        return {
-            "taker_fee": taker, "maker_fee": maker, "received": fee.fee_currency == "base",
-            "slippage": at_fill, "enter_slippage": at_decision, "slippage_hint": fixed,
-            "slippage_column": self.slippage_column is not None,
-        }  # fmt: skip
 
     def _orders(self) -> dict[str, Any]:
         terms, simulation = self.terms, self.terms.simulation
@@ -256,7 +250,7 @@ class Trading:
             "latency_ns": self.binder.number("simulation.latency", latency),
             "time_in_force": self.binder.number("simulation.time_in_force", time_in_force),
             "rests": rests,
-            "queues": rests and not terms.spot,
+            "queues": (rests or terms.portfolio is not None) and not terms.spot,
             "order_call": self._call(terms.order, "execution.order"),
             "order_checked": self.checked.number(
                 terms.order, "execution.order", "order", rejects=True
@@ -300,7 +294,7 @@ class Trading:
         self.increases = (layout.ENTRY, self.step_reasons)[: 2 if made["steps"] else 1]
         for name in STEP_REASONS if made["steps"] else ():
             self._reason(name)
-        rows = rows_a_symbol(self.terms) + 4 * made["levels"]
+        rows = rows_a_symbol(self.terms) + self.weighed.log_rows + 4 * made["levels"]
         self.room = self.symbols * rows + 4 * len(self.terms.halts) + 8
         return made | {
             "tracks_position": tracks, "tracks_best": context["tracks_best"] or tracks,
@@ -324,7 +318,7 @@ class Trading:
     def _limits(self) -> dict[str, Any]:
         caps: list[dict[str, str]] = []
         wires: list[dict[str, str]] = []
-        for name, block in sorted(self.terms.limits.items(), key=rank_of_cap):
+        for name, block in sorted(self.weighed.limits.items(), key=rank_of_cap):
             step: Step = block.declaration
             more: dict[str, Any] = {
                 "notionals": f"read_only(A[{self.notionals}:{self.correlations}])"
@@ -493,5 +487,6 @@ class Trading:
         for number, name in enumerate(STEP_REASONS, self.step_reasons):
             fixed[f"R_{name.upper()}"] = number
         return {
-            **fixed, "R_SIGNAL": self.signal_reasons, "R_MODEL": self.model_reasons,
+            **fixed, **self.weighed.reasons, "R_SIGNAL": self.signal_reasons,
+            "R_MODEL": self.model_reasons,
         }  # fmt: skip

@@ -127,7 +127,7 @@ def _signal_lines(context: Mapping[str, Any]) -> list[str]:
         "if target != target and why >= 0:",
         "    rejected = R_SIGNAL + why",
     ]
-    if context["model_row"] is not None:
+    if context["model_row"] is not None and context["portfolio"] is None:
         without = "    target, confidence, rejected = nan, 0.0, R_MODEL + int(state_of[at(i)]) - 1"
         call = ["if state_of[at(i)] != 0.0:", without, "else:", *_indented(call)]
     lines = [*context["signal_lines"], "rejected = -1", *call]

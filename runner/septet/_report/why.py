@@ -243,6 +243,17 @@ def explain(run: Run, reference: str) -> dict[str, Any]:
     return found
 
 
+NOT_TRADED: Final = {
+    "drift": "its weight differs by less than the drift",
+    "below_rank": "it is ranked, and below those that are chosen",
+    "not_ranked": "it is not ranked any more",
+    "wrong_sign": "its score has the wrong sign, and its slot stays cash",
+    "keeps_weight": "it has no bar or no rank, and keeps its weight",
+    "keeps_units": "nothing is known of its weight, and it keeps its units",
+}
+"""What a rebalance did not trade, in words, by the reason in the decision."""
+
+
 def _value(value: Any) -> str:
     if value is None or value == "":
         return UNDEFINED
@@ -271,10 +282,14 @@ def _sentence(found: Mapping[str, Any]) -> str:
     if order is not None:
         clip = decision["capped_by"]
         cut = f", cut by {clip} from {_value(decision['requested'])}" if clip else ""
+        weight = found["features"].get("target_weight")
+        to = f" to a weight of {_value(weight)}" if order["reason"] == "rebalance" else ""
         return (
             f"{order['side']} {_value(order['quantity'])} {found['symbol']}: "
-            f"{order['reason']}{cut}; {order['status']}."
+            f"{order['reason']}{to}{cut}; {order['status']}."
         )
+    if decision["rejected_by"] in NOT_TRADED:
+        return f"No order for {found['symbol']}: {NOT_TRADED[decision['rejected_by']]}."
     if decision["rejected_by"]:
         return f"No order for {found['symbol']}: rejected by {decision['rejected_by']}."
     return f"No order for {found['symbol']}: the signal was {decision['signal']}."

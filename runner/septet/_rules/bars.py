@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from septet._kernel.layout import MARKET
+from septet._kernel.layout import INCREASES, MARKET
 from septet._rules.fills import meet_open, meet_within
 from septet._rules.form import kernel, routine
 from septet._rules.ledger import pay_funding
@@ -19,6 +19,8 @@ from septet._rules.settings import (
     LIQUIDATES,
     ONE_SYMBOL,
     PARTICIPATION,
+    PORTFOLIO,
+    PORTFOLIO_SLOT,
     PROTECTS,
     QUEUES,
     R_NO_MARKET,
@@ -112,8 +114,10 @@ def meet_opens(t, now_ns, count, run: Run):
                 meet_open(k, i, run)
         if PROTECTS and i >= 0 and run.open_side[k] != 0:
             protect(k, i, now_ns, 1, run)
+    if PORTFOLIO:
+        count = run.C[PORTFOLIO_SLOT + INCREASES]
     for n in range(count):
-        k = run.active_symbol[n]
+        k = run.increased[n] if PORTFOLIO else run.active_symbol[n]
         i = run.bar[k, t]
         if QUEUES and i >= 0:
             release(k, run)

@@ -29,6 +29,7 @@ from septet._rules.settings import (
     NOTIONAL_SLOT,
     ONE_SYMBOL,
     OPPOSITE_EXITS,
+    PORTFOLIO,
     PRO_RATA,
     QUEUES,
     R_AFTER,
@@ -63,7 +64,8 @@ def note(k, i, target, confidence, rejected, run: Run):
             code += CERTAIN
         elif confidence != 0.0:
             run.confidence[k, at(i)] = confidence
-        run.rejected_code[k, at(i)] = rejected + 1
+        if not PORTFOLIO:
+            run.rejected_code[k, at(i)] = rejected + 1
     run.signal_code[k, at(i)] = code
 
 
@@ -242,7 +244,7 @@ def decide(t, now_ns, count, run: Run):
             if TABLES and run.is_late == 1:
                 run.is_late_decision[k, i] = 1
             candidates += decide_symbol(k, i, now_ns, run)
-    if candidates > 0:
+    if not PORTFOLIO and candidates > 0:
         if ONE_SYMBOL:
             if ADDS_WHEN and run.adds_due[0] != 0:
                 enter_adds(0, t, t, now_ns, run)

@@ -44,6 +44,7 @@ from septet._rules.settings import (
     MAX_POSITIONS,
     MIN_INTERVAL,
     NOTIONAL_SLOT,
+    PORTFOLIO,
     PRO_RATA,
     QUEUES,
     R_CASH,
@@ -355,7 +356,8 @@ def cap(k, t, i, now_ns, wanted, share, run: Run):
     units, capped = floor_units(wanted * share * scale, lot), -1
     if PRO_RATA and floor_units(wanted * scale, lot) > units:
         capped = R_CASH if SPOT else R_MARGIN
-    run.cash_available = buying_power(now_ns, run)
+    if not PORTFOLIO:  # a rebalance counts on from one increase to the next
+        run.cash_available = buying_power(now_ns, run)
     for limit in CAPS:
         if limit.correlates:
             correlate(k, t, limit.window, limit.least, run)

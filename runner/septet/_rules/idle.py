@@ -8,13 +8,14 @@ those of as many steps.
 from __future__ import annotations
 
 from septet._kernel.frames import bars_of, put_right
-from septet._kernel.layout import SIGNAL
+from septet._kernel.layout import REBALANCE_DUE, SIGNAL
 from septet._rules.account import amount, list_all, list_held, mark, watch
 from septet._rules.bars import match_bar
 from septet._rules.decide import decide, enters_again
 from septet._rules.form import at, kernel, prefetch, routine
 from septet._rules.halts import test_halts
 from septet._rules.hours import closes_held, keep_hours
+from septet._rules.rebalance import note_due, rebalance
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     CURVE,
@@ -24,13 +25,16 @@ from septet._rules.settings import (
     IDLE_WHILE_HELD,
     IDLE_WHILE_HELD_ALONE,
     PARTICIPATION,
+    PORTFOLIO,
+    PORTFOLIO_SLOT,
     SYMBOLS,
     TABLES,
 )
 
 __all__ = [
     "begins", "count_bars", "find_active_time", "find_idle_span", "halt_all", "list_active",
-    "mark_flat_span", "mark_held_span", "mark_idle_span", "match_active", "survey",
+    "mark_flat_span", "mark_held_span", "mark_idle_span", "match_active", "rebalance_all",
+    "survey",
     "trade_active_symbols",
 ]  # fmt: skip
 
@@ -313,6 +317,22 @@ def halt_all(t, now_ns, count, run: Run):
 
 
 @routine
+def rebalance_all(t, t0, now_ns, run: Run):
+    """Make the rebalance that is due at T, which looks at every symbol.
+
+    What the bars of symbols that were only marked count is made up for before; those of which an
+    order works then are active at the next time.
+    """
+    for k in range(SYMBOLS):
+        count_bars(k, run.bar[k, t] + 1, run)
+        run.mark[k] = run.W[at(t - t0), at(k)]
+    if rebalance(t, now_ns, run) == 1:
+        for k in range(SYMBOLS):
+            if run.working[k] == 1 or run.exit_to_retry[k] != 0:
+                run.next_active_time[k] = t + 1
+
+
+@routine
 def trade_active_symbols(t0, t1, room, run: Run):
     """Trade times t0 to t1: the same as that many steps, but only of active symbols.
 
@@ -324,6 +344,8 @@ def trade_active_symbols(t0, t1, room, run: Run):
     t = t0
     while t < t1 and run.log_rows <= room:
         now_ns = run.known_ns[t]
+        if PORTFOLIO:
+            note_due(t, run)
         watch(now_ns, run)
         count = list_active(t, run)
         held = match_active(t, now_ns, count, held, run)
@@ -334,6 +356,8 @@ def trade_active_symbols(t0, t1, room, run: Run):
         if HALTS:
             count = halt_all(t, now_ns, count, run)
         decide(t, now_ns, count, run)
+        if PORTFOLIO and run.C[PORTFOLIO_SLOT + REBALANCE_DUE] == 1:
+            rebalance_all(t, t0, now_ns, run)
         t += 1
         for n in range(count):
             k = run.active_symbol[n]

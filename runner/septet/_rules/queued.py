@@ -14,8 +14,10 @@ from septet._rules.run_state import Run
 from septet._rules.settings import (
     LATENCY_NS,
     OPPOSITE_EXITS,
+    PORTFOLIO,
     R_ENTRY,
     R_EXIT,
+    R_INCREASE,
     R_OPPOSITE,
     R_UNFILLED,
     TIME_IN_FORCE,
@@ -56,7 +58,9 @@ def queue_entry(k, kind, units, now_ns, run: Run):
     run.queued_price[k] = run.candidate_price
     run.queued_active_ns[k] = now_ns + LATENCY_NS
     run.queued_bars[k] = TIME_IN_FORCE
-    row = log_row(ORDER, now_ns, k, order_id, kind, R_ENTRY, run)
+    row = log_row(
+        ORDER, now_ns, k, order_id, kind, R_INCREASE if PORTFOLIO else R_ENTRY, run
+    )  # fmt: skip
     run.LF[row, 0] = units
     run.LF[row, 1] = run.candidate_limit
     run.LF[row, 2] = run.candidate_trigger
@@ -73,7 +77,7 @@ def release(k, run: Run):
     run.working[k] = 1
     run.order_id[k] = run.queued_id[k] - 1
     run.order_type[k] = run.queued_type[k]
-    run.order_reason[k] = R_ENTRY
+    run.order_reason[k] = R_INCREASE if PORTFOLIO else R_ENTRY
     run.order_units[k] = units
     run.limit_price[k] = run.queued_limit[k]
     run.trigger_price[k] = run.queued_trigger[k]

@@ -264,6 +264,19 @@ class Run:
     equity_curve = Time("G", "G_EQUITY", "equity (quote)")
     cash_curve = Time("G", "G_CASH", "cash (quote)")
     exposure_curve = Time("G", "G_EXPOSURE", "sum of |notional| (quote)")
+    # ------------------------------------------------------------------ a portfolio
+    target_weight = Symbol("B", "TARGET_WEIGHT", "weight of the last rebalance, a share of equity")
+    target_close = Symbol("B", "TARGET_CLOSE", "last close when it was set")
+    new_weight = Symbol("B", "NEW_WEIGHT", "weight of the rebalance that is being made")
+    drifted_weight = Symbol("B", "DRIFTED_WEIGHT", "previous weight as prices have moved it")
+    rank_value = Symbol("B", "RANK_VALUE", "what it is ranked by; high is good")
+    proportion = Symbol("B", "PROPORTION", "what its weight is proportional to; then its gap")
+    beta = Symbol("B", "BETA", "what weights are multiplied by for a net target")
+    long_rank = Symbol("I", "LONG_RANK", "at place n: the symbol of rank n of the long side")
+    short_rank = Symbol("I", "SHORT_RANK", "the same of the short side")
+    role = Symbol("I", "ROLE", "what a rebalance does with it")
+    increased = Symbol("I", "INCREASED", "at place n: the symbol whose increase fills as the n-th")
+    weight = Decision("F", "F_WEIGHT", "target weight of a rebalance")
     # ------------------------------------------------------------------ symbols that are stepped
     active_symbol = Time("J", "LISTED", "their numbers, as many as are stepped at this time")
     held_symbol = Time("J", "HOLDERS", "numbers of those of which something is held")
@@ -289,6 +302,6 @@ NAMES: Final[Mapping[str, _Named]] = {
 """The slots of the table, by name."""
 WHOLE: Final = (
     "T", "M", "X", "F", "D", "Y", "G", "S", "P", "PS", "PT", "A", "C", "B", "I", "LI", "LF", "RS",
-    "RT", "N", "Q", "J", "W", "H", "U", "ASKED",
+    "RT", "N", "Q", "J", "W", "H", "U", "ASKED", "DUE",
 )  # fmt: skip
 """Letters of the arrays themselves."""

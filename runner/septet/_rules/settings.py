@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from septet._kernel import layout
 
 if TYPE_CHECKING:
+    from septet._rules.portfolio_lists import Forecast, Group
     from septet._rules.run_state import Run
 
 
@@ -326,6 +327,47 @@ MAX_POSITIONS: bool = False
 MOST_POSITIONS: int = 0
 """Symbols that may be held or being entered."""
 
+# ---------------------------------------------------------------- a portfolio
+PORTFOLIO: bool = False
+"""All symbols are weighed at one time; no signal enters."""
+PORTFOLIO_USE: str = "top"
+"""How weights are found: ``top``, ``weights`` or ``forecast``."""
+PORTFOLIO_SLOT: int = layout.C_SLOTS
+"""Where C holds what a rebalance counts: see `septet._kernel.layout`."""
+LONG_SLOTS: int = 1
+SHORT_SLOTS: int = 0
+SHORTS: bool = False
+HOLD_RANK: int = 0
+"""Held names stay while their rank is this or better; 0 keeps none."""
+WEIGHT_BY: str = "equal"
+"""``equal``, ``score``, ``rank`` or ``inverse_volatility``."""
+GROSS: float = 1.0
+"""Sum of |weights| with every slot filled."""
+HAS_NET: bool = False
+NET_TARGET: float = 0.0
+HAS_BETA: bool = False
+CAPS_WEIGHT: bool = False
+MAX_WEIGHT: float = 1.0
+LIMITS_POSITION: bool = False
+POSITION_LIMIT: float = 1.0
+LIMITS_GROSS: bool = False
+GROSS_LIMIT: float = 1.0
+GROUPS: tuple[Group, ...] = ()
+FORECASTS: tuple[Forecast, ...] = ()
+FORECAST_COUNT: int = 0
+FORECAST_WINDOW: int = 2
+"""Bars over which scale and correlations are estimated."""
+FORECAST_CAP: float = 2.0
+FORECAST_TARGET: float = 0.2
+FORECAST_SLOT: int = layout.A_SLOTS
+"""Where A holds the scale of each forecast, then its mean."""
+DRIFT: float = 0.0
+TO_EDGE: bool = False
+CAPS_TURNOVER: bool = False
+MAX_TURNOVER: float = 1.0
+QUORUM: float = 0.9
+"""Share of the symbols that have a bar at a rebalance."""
+
 # ---------------------------------------------------------------- numbers of reasons
 R_ENTRY: int = 0
 R_EXIT: int = 1
@@ -357,6 +399,14 @@ R_POSITION_CLOSED: int = 27
 R_CLOSED_HOURS: int = 28
 R_FLAT_AT_CLOSE: int = 29
 R_MAX_POSITIONS: int = 30
+R_INCREASE: int = 60  # of a rebalance; `R_REBALANCE` is that of its reductions
+R_QUORUM: int = 61
+R_DRIFT: int = 62
+R_NOT_RANKED: int = 64
+R_BELOW_RANK: int = 65
+R_WRONG_SIGN: int = 66
+R_KEEPS_WEIGHT: int = 67
+R_KEEPS_UNITS: int = 68
 
 
 def observe_features(t0: int, t1: int, run: Run) -> None:
@@ -402,13 +452,44 @@ def order_prices(k: int, i: int, run: Run) -> tuple[float, float]:
     return nan, nan
 
 
+def value_of_rank(k: int, i: int, run: Run) -> float:
+    """Return what a symbol is ranked by at bar `i`; high is good."""
+    return nan
+
+
+def may_be_long(k: int, i: int, run: Run) -> float:
+    """Return 1 where a symbol may be ranked on the long side, 0 where not, NaN if unknown."""
+    return 1.0
+
+
+def may_be_short(k: int, i: int, run: Run) -> float:
+    """Return the same of the short side."""
+    return 1.0
+
+
+def volatility_at(k: int, i: int, run: Run) -> float:
+    """Return the volatility by which weights are divided."""
+    return nan
+
+
+def beta_at(k: int, i: int, run: Run) -> float:
+    """Return what weights are multiplied by for a net target."""
+    return nan
+
+
+def given_weight(k: int, i: int, run: Run) -> float:
+    """Return the weight that the file's feature gives a symbol; NaN keeps its units."""
+    return nan
+
+
 def learn_from_trade(run: Run) -> None:
     """Let the sizing see the result of the trade that has just closed."""
 
 
 __all__ = [name for name in dir() if name.isupper() and name != "TYPE_CHECKING"]
 __all__ += [
-    "AddWhen", "FixedDistance", "Level", "Rung", "TakeAt", "TakeWhen", "keep_signals",
-    "learn_from_trade", "observe_features", "order_prices", "probability_up", "regime", "signal_at",
-    "size", "slippage_at_decision", "slippage_at_fill",
+    "AddWhen", "FixedDistance", "Level", "Rung", "TakeAt", "TakeWhen", "beta_at", "given_weight",
+    "keep_signals", "learn_from_trade", "may_be_long", "may_be_short", "observe_features",
+    "order_prices", "probability_up", "regime", "signal_at", "size", "slippage_at_decision",
+    "slippage_at_fill", "value_of_rank", "volatility_at",
 ]  # fmt: skip

@@ -6,14 +6,15 @@ Bars that a paper or live run missed do as much of it as happens without anybody
 
 from __future__ import annotations
 
-from septet._kernel.layout import ONLY_MATCHED
+from septet._kernel.layout import ONLY_MATCHED, REBALANCE_DUE
 from septet._rules.account import list_all, list_held, mark, watch
 from septet._rules.bars import match_bar
 from septet._rules.decide import decide
 from septet._rules.form import kernel
 from septet._rules.halts import test_halts
+from septet._rules.rebalance import note_due, rebalance
 from septet._rules.run_state import Run
-from septet._rules.settings import HALTS, VENUE_FILLS
+from septet._rules.settings import HALTS, PORTFOLIO, PORTFOLIO_SLOT, VENUE_FILLS
 
 __all__ = ["step"]
 
@@ -22,6 +23,8 @@ __all__ = ["step"]
 def step(t, run: Run):
     """Run one decision time, in order."""
     now_ns = run.known_ns[t]
+    if PORTFOLIO:
+        note_due(t, run)
     watch(now_ns, run)
     count = list_all(run)
     match_bar(t, now_ns, count, run)
@@ -34,3 +37,5 @@ def step(t, run: Run):
     if HALTS:
         test_halts(t, now_ns, run)
     decide(t, now_ns, count, run)
+    if PORTFOLIO and run.C[PORTFOLIO_SLOT + REBALANCE_DUE] == 1:
+        rebalance(t, now_ns, run)

@@ -8,7 +8,7 @@ from septet._kernel.layout import LIMIT, STATUS_CANCELLED, STATUS_FILLED, STOP
 from septet._kernel.ledger import floor_units, reduce_only
 from septet._kernel.match import liquidation_charge
 from septet._rules.account import revalue
-from septet._rules.form import routine
+from septet._rules.form import kernel, routine
 from septet._rules.halts import test_halts_between
 from septet._rules.ledger import (
     book_amounts,
@@ -30,9 +30,11 @@ from septet._rules.settings import (
     LEVERAGE,
     LIQUIDATES_HERE,
     LIQUIDATION_FEE,
+    PORTFOLIO,
     PROTECTIVE,
     QUEUES,
     R_ENTRY,
+    R_INCREASE,
     R_LATE_FILL,
     R_LIQUIDATION,
     R_REBALANCE,
@@ -45,7 +47,8 @@ from septet._rules.settings import (
 from septet._rules.stops import liquidate, newest_bar, touch
 
 __all__ = [
-    "book_reported", "book_venue_fill", "fill_queued", "follow_fill", "take_in_fill", "take_price",
+    "book_reported", "book_venue_fill", "closes_all", "fill_queued", "follow_fill", "take_in_fill",
+    "take_price",
     "venue_ended", "venue_triggered",
 ]  # fmt: skip
 
@@ -175,7 +178,11 @@ def take_in_fill(
     if run.working[k] == 1:  # never more is sent than what is still to be done
         left = run.order_units[k]
         if run.reduces[k] == 1:
-            leaving = leaving or run.order_reason[k] != R_REBALANCE
+            leaving = (
+                leaving
+                or run.order_reason[k] != R_REBALANCE
+                or (PORTFOLIO and abs(left) >= floor_units(abs(before), lot))
+            )
             left = reduce_only(left, held)
         elif left * units > 0.0:
             left = max(0.0, left - units) if left > 0.0 else min(0.0, left - units)
@@ -187,11 +194,17 @@ def take_in_fill(
     return closed
 
 
+@kernel
+def closes_all(k, run: Run):
+    """Whether the working reduction of k closes all that is held: a weight of zero."""
+    return abs(run.order_units[k]) >= floor_units(abs(run.units[k]), run.lot[k])
+
+
 @routine
 def venue_ended(k, order_id, status, time_ns, run: Run):
     """Process the end of k's order at the venue; an unfilled exit continues, unless a target."""
     if QUEUES and run.queued_id[k] == order_id + 1:
-        end_queued(k, status, R_ENTRY, time_ns, run)
+        end_queued(k, status, R_INCREASE if PORTFOLIO else R_ENTRY, time_ns, run)
         return
     if run.working[k] == 0 or run.order_id[k] != order_id:
         return
@@ -200,7 +213,10 @@ def venue_ended(k, order_id, status, time_ns, run: Run):
         run.exit_to_retry[k] = R_REVERSAL + 1
     elif (
         run.reduces[k] == 1
-        and (reason != R_REBALANCE and run.order_type[k] != LIMIT)  # a target rests at its level
+        and (
+            (reason != R_REBALANCE or (PORTFOLIO and closes_all(k, run)))
+            and run.order_type[k] != LIMIT  # a target rests at its level
+        )
         and status != STATUS_FILLED
     ):
         run.exit_to_retry[k] = reason + 1

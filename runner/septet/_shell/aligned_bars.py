@@ -34,13 +34,14 @@ MONDAY = 4  # 1970-01-05, the first Monday
 
 @dataclass
 class AlignedBars:
-    """T, M, X and U of a run (see `septet._kernel.layout`), and the number of bars of a symbol."""
+    """T, M, X, U and DUE of a run (see `septet._kernel.layout`), and how many bars symbols have."""
 
     T: Ints
     M: Ints
     X: Floats
     lengths: tuple[int, ...]
     U: Floats = field(default_factory=lambda: np.zeros((1, 1)))
+    DUE: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def times(self) -> int:
@@ -209,7 +210,9 @@ def align_bars(plan: Plan, market: MarketData, terms: AlignmentRules | None = No
     if FUNDING in names and len(tables) > 1:
         before = np.concatenate((axis.time_ns[:1], axis.time_ns[:-1]))
         U = np.array([_due(each, before, axis.time_ns) for each in rates])
-    return AlignedBars(T, M, X, tuple(len(table) for table in tables), U)
+    schedule = plan.facts.schedule
+    due = np.zeros(0, np.int64) if schedule is None else schedule.of(axis.time_ns)
+    return AlignedBars(T, M, X, tuple(len(table) for table in tables), U, due)
 
 
 def flags_of(hours: HourRules, market: MarketData, time_ns: Ints) -> Ints:

@@ -347,6 +347,7 @@ def notes_of(session: Session, outcome: project.Outcome, learned: Learned | None
     strategy = session.strategy
     notes = [f"the features warm up over {session.plan.warmup_bars} bars"]
     notes += passed_limits(session, outcome)
+    notes += project.rebalance_notes(session, outcome)
     notes += untried_note(session.loaded)
     if not session.tables:
         notes.append("the decisions were left out (--fast); without it the result is the same")

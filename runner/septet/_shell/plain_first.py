@@ -46,7 +46,18 @@ def plain_bars(session: Session) -> int:
         renews = bool(node.step.state) and node.memory.kind == "fading"
         if node.step.function is not None and not renews and _scans(node.step.function):
             scanned += node.memory.bars
-    return sum(session.aligned.lengths) * (SCANNED + scanned) // SCANNED
+    work = sum(session.aligned.lengths) * (SCANNED + scanned) // SCANNED
+    return work + _forecast_values(session) // SCANNED
+
+
+def _forecast_values(session: Session) -> int:
+    """Return how many values the forecasts of a portfolio read, over all rebalances."""
+    forecast = getattr(session.plan.assembly.terms.portfolio, "forecast", None)
+    if forecast is None:
+        return 0
+    symbols, count = len(session.aligned.lengths), len(forecast.of)
+    each = symbols * int(forecast.window) * (4 * count + count * count + symbols)
+    return int(session.aligned.DUE.sum()) * each
 
 
 @cache

@@ -26,6 +26,7 @@ __all__ = [
     "halts_of",
     "mean_exposure",
     "orders_of",
+    "rebalance_notes",
     "trades_of",
 ]
 
@@ -289,7 +290,7 @@ def decisions_of(session: Session, outcome: Outcome) -> dict[str, Any]:
         return np.asarray(array[ks, row, rows])
 
     table: dict[str, Any] = {"time": times, "symbol": _symbols(session, ks)}
-    for name, row in assembly.features.items():
+    for name, row in assembly.shown.items():
         table[name] = column(row)
     at = assembly.decision_row
     model = assembly.model_row
@@ -315,6 +316,23 @@ def _decided(session: Session) -> tuple[Ints, Ints, Ints]:
     grid = session.aligned.bar_rows[:, session.first :].T
     t, k = np.nonzero(grid >= 0)
     return k.astype(np.int64), grid[t, k], known[t]
+
+
+def rebalance_notes(session: Session, outcome: Outcome) -> list[str]:
+    """Return sentences about rebalances: how many were made, and which had to wait, and why."""
+    rows = outcome.rows(layout.REBALANCE)
+    if session.plan.facts.schedule is None:
+        return []
+    codes, reasons = outcome.LI[rows, 4], session.plan.assembly.reasons
+    named = np.array([reasons[code] for code in codes.tolist()], dtype=object)
+    made = int((named == "rebalance").sum())
+    notes = [f"{made:,} rebalances were made"]
+    for why in sorted({*named.tolist()} - {"rebalance"}):
+        count = int((named == why).sum())
+        notes.append(f"a rebalance that was due could not act whole at {count:,} times: {why}")
+    if scaled := int(outcome.LI[rows, 5].sum()):
+        notes.append(f"given weights were above gross and scaled down at {scaled:,} rebalances")
+    return notes
 
 
 def halts_of(session: Session, outcome: Outcome) -> list[HaltEvent]:

@@ -44,7 +44,7 @@ class _Obstacle:
 def trade_problems(session: Session) -> list[Problem]:
     """Return why no entry can be sent or filled; an error where that holds for every symbol."""
     terms = terms_of(session.strategy)
-    found = [*_latency(session, terms)]
+    found = [*_latency(session, terms), *_never_due(session, terms)]
     obstacles = [
         next(_obstacles(session, terms, k, each), None)
         for k, each in enumerate(session.instruments)
@@ -62,6 +62,19 @@ def trade_problems(session: Session) -> list[Problem]:
                 )
             )  # fmt: skip
     return found
+
+
+def _never_due(session: Session, terms: Terms) -> list[Problem]:
+    """A portfolio whose rebalance falls on no decision holds nothing."""
+    if terms.portfolio is None or session.aligned.DUE[session.first :].any():
+        return []
+    text = "no rebalance falls due between the first decision and the last: nothing is ever held"
+    return [
+        problem_at(
+            session.loaded.tree, ("portfolio", "rebalance", "every"), text,
+            hint="write a shorter interval, or extend the data",
+        )
+    ]  # fmt: skip
 
 
 def _latency(session: Session, terms: Terms) -> list[Problem]:
@@ -181,6 +194,7 @@ def _wire(
         if each.distribution == BUILT_IN
     }
     fixed = strategy.risk.sizing.use.rpartition(":")[2] in ("fixed_fraction", "fixed_quantity")
+    fixed = fixed and not strategy.portfolio.decides
     if "max_order_value" in limits and fixed and strategy.risk.sizing.distribution == BUILT_IN:
         name, config = limits["max_order_value"]
         simulation = terms.simulation

@@ -287,7 +287,7 @@ class _Place:
             D=np.zeros((count, rows.D, aligned.width), np.int8),
             Y=np.empty((count, max(1, rows.Y), aligned.width + 2 if rows.Y else 1)),
             G=np.zeros((1, max(1, len(self.samples)))), Q=self.samples,
-            W=tile_of(count), **plan.parameters_of(self.parameters),
+            W=tile_of(count), DUE=aligned.DUE, **plan.parameters_of(self.parameters),
         )  # fmt: skip
         self.table = self.arrays.table
         slot, F = self.stack.height * aligned.width, self.stack.F

@@ -139,6 +139,11 @@ class Parent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     trace: str = ""
 
     @property
+    def is_increase(self) -> bool:
+        """Whether a rebalance of a portfolio asks for it, and it may enlarge the position."""
+        return self.reason == "rebalance" and not self.reduces
+
+    @property
     def sign(self) -> int:
         """+1 to buy, -1 to sell."""
         return 1 if self.quantity > 0.0 else -1
@@ -265,6 +270,7 @@ class Protection(msgspec.Struct, kw_only=True):
     quantity: float = 0.0
     trigger: float = 0.0
     trace: str = ""
+
     child: str = ""
     number: int = 0
     stands: tuple[float, float] = (0.0, 0.0)

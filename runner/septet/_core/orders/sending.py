@@ -295,9 +295,9 @@ def _quote(lifecycle: OrderLifecycle, k: int, now_ns: int) -> tuple[float, float
 def _stopped(lifecycle: OrderLifecycle, work: Work, reason: str, now_ns: int) -> bool:
     """Reject an entry, once; a reduction, or the part of a flip that is one, is retried."""
     parent, k = work.parent, work.parent.symbol
-    if parent.reduces:
+    if parent.reduces or (reason == "rate" and parent.is_increase):  # no runaway: it waits
         work.retry_ns = now_ns + lifecycle.timing.retry_first_ns
-        if not work.alarmed:
+        if parent.reduces and not work.alarmed:
             work.alarmed = True
             text = f"a reduction may not leave: {reason}"
             lifecycle.alert("critical", "reduction_waits", text, k)

@@ -1,0 +1,147 @@
+"""Cross-checks of a portfolio: what it needs of the account, the universe and the orders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from septet._config.case import Case
+from septet._expressions import ExpressionError, names_in, parse_expression
+from septet_schemas.position import POSITION_WORDS
+from septet_schemas.units import format_duration
+
+__all__ = ["CHECKS"]
+
+_ORDERS: Final = ("market", "limit_then_market")
+_UNREAD: Final = (("rebalance", None), ("allocate", "confidence"), ("split", "none"))
+
+
+def check_slots(case: Case) -> None:
+    """There are as many symbols as slots, and shorts only where they exist."""
+    portfolio, symbols = case.strategy.portfolio, case.strategy.universe.symbols
+    if not portfolio.decides or case.doubtful("portfolio") or case.doubtful("universe"):
+        return
+    slots = portfolio.long + portfolio.short
+    if slots > len(symbols):
+        key = "long" if portfolio.long >= portfolio.short else "short"
+        case.error(
+            ("portfolio", key),
+            f"there are more slots ({slots}) than symbols ({len(symbols)})",
+            hint=f"write {len(symbols)} or less, or add symbols",
+        )
+    if not case.is_perpetual and portfolio.short:
+        case.error(
+            ("portfolio", "short"), "a spot account cannot go short", on_key=True,
+            hint="remove it, or trade account: {type: perpetual}",
+        )  # fmt: skip
+    if not case.is_perpetual and portfolio.net is not None:
+        case.error(
+            ("portfolio", "net"), "a spot account has no short side to net with", on_key=True,
+            hint="remove it, or trade account: {type: perpetual}",
+        )  # fmt: skip
+
+
+def check_name(case: Case) -> None:
+    """No feature has the name of the column that a portfolio adds to decisions."""
+    if case.strategy.portfolio.decides and "target_weight" in case.strategy.features:
+        case.error(
+            ("features", "target_weight"), "a portfolio's decisions have a column of this name",
+            on_key=True, hint="rename the feature",
+        )  # fmt: skip
+
+
+def check_hold_rank(case: Case) -> None:
+    """A rank that is chosen in any case keeps nobody."""
+    portfolio = case.strategy.portfolio
+    slots = [each for each in (portfolio.long, portfolio.short) if each]
+    if portfolio.hold_rank is not None and slots and portfolio.hold_rank <= min(slots):
+        case.warn(
+            ("portfolio", "hold_rank"),
+            "names of this rank are chosen in any case: it keeps nobody while all slots are free",
+            hint=f"write a rank above {min(slots)}",
+        )
+
+
+def check_orders(case: Case) -> None:
+    """A rebalance fills at one open: its orders are market orders."""
+    order = case.strategy.execution.order
+    if case.strategy.portfolio.decides and order.use not in _ORDERS:
+        case.error(
+            ("execution", "order", "use"),
+            "a rebalance fills at one open, and this order may wait",
+            expected="market or limit_then_market", found=order.use,
+        )  # fmt: skip
+
+
+def check_unread(case: Case) -> None:
+    """Keys of risk that size or order entries of a signal do nothing in a portfolio."""
+    if not case.strategy.portfolio.decides:
+        return
+    for name, default in _UNREAD:
+        if getattr(case.strategy.risk, name) != default:
+            case.error(
+                ("risk", name), "a portfolio does not read this: it sizes by its weights",
+                on_key=True, hint="remove it; see portfolio.rebalance",
+            )  # fmt: skip
+
+
+def check_position(case: Case) -> None:
+    """Weights say how much is held: nothing is added, and no part is taken, beside them."""
+    position = case.strategy.risk.position
+    if not case.strategy.portfolio.decides or position is None:
+        return
+    if position.add:
+        case.error(
+            ("risk", "position", "add"), "a portfolio adds by its weights", on_key=True,
+            hint="remove it: a higher weight at the next rebalance is an add",
+        )  # fmt: skip
+    if position.take:
+        case.error(
+            ("risk", "position", "take"), "not yet: a portfolio is not served with takes so far",
+            on_key=True, hint="use risk.stops.take_profit",
+        )  # fmt: skip
+
+
+def check_words(case: Case) -> None:
+    """Ranks and weights look at data alone; only `exit_if` may ask for the position."""
+    where = case.strategy.portfolio.where
+    for side in ("long", "short") if where is not None else ():
+        text = getattr(where, side)
+        try:
+            names = names_in(parse_expression(text)) if text is not None else ()
+        except ExpressionError:  # another check reports it
+            continue
+        for name in names:
+            if name.name in POSITION_WORDS:
+                case.error(
+                    ("portfolio", "where", side),
+                    f"{name.name} is a word of the position, and ranks look at data alone",
+                    hint="use it in exit_if",
+                )
+
+
+def check_every(case: Case) -> None:
+    """A rebalance that is due more often than bars close is due at every close."""
+    rebalance, bar_ns = case.strategy.portfolio.rebalance, case.bar_ns
+    if rebalance is None or rebalance.every.kind != "span":
+        return
+    if rebalance.every.is_due(-1, bar_ns - 1, "UTC", bar_ns) and rebalance.every.is_due(
+        0, bar_ns // 2, "UTC", bar_ns
+    ):
+        case.warn(
+            ("portfolio", "rebalance", "every"),
+            "this is due more often than bars close: it rebalances at every close",
+            hint=f"write 1 bar, or an interval longer than {format_duration(bar_ns)}",
+        )
+
+
+CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
+    check_slots,
+    check_name,
+    check_hold_rank,
+    check_orders,
+    check_unread,
+    check_position,
+    check_words,
+    check_every,
+)

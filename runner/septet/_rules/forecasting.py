@@ -1,0 +1,241 @@
+"""Weights from forecasts: scaled to a mean size of 1, combined, and sized by volatility.
+
+x = clip(f/m, ±cap), m the mean over the window of the symbols' median |f|, zeros left out.
+F = clip(FDM · Σ share · x, ±cap); a weight is F · (target/volatility) · IDM / symbols. FDM and IDM
+are 1/√(w'Cw), at most 2.5, over correlations of x (all symbols pooled) and of simple returns,
+whose negatives count as 0. Windows are a symbol's last bars; without a whole one, or with a NaN,
+units stay. Source: Carver, Systematic Trading (2015), with a mean forecast of 1 for his 10.
+"""
+
+from __future__ import annotations
+
+import math
+from math import nan
+
+from septet._kernel.layout import AGE, KEEPS_UNITS
+from septet._rules.form import kernel, routine
+from septet._rules.ranking import is_known
+from septet._rules.run_state import Run
+from septet._rules.settings import (
+    FORECAST_CAP,
+    FORECAST_COUNT,
+    FORECAST_SLOT,
+    FORECAST_TARGET,
+    FORECAST_WINDOW,
+    FORECASTS,
+    ONE_SYMBOL,
+    SPOT,
+    SYMBOLS,
+    volatility_at,
+)
+
+__all__ = [
+    "clip", "correlation_of", "count_joined", "find_full", "forecast_weights", "has_window",
+    "insert_size", "mean_forecasts", "multiplier", "multiplier_of_forecasts",
+    "multiplier_of_returns", "scale_forecasts", "weigh_forecasts",
+]  # fmt: skip
+
+
+@kernel
+def count_joined(run: Run):
+    """How many symbols have had a bar: one that has not yet is no member."""
+    count = 0
+    for k in range(SYMBOLS):
+        if run.mark[k] > 0.0:
+            count += 1
+    return count
+
+
+@kernel
+def clip(value, cap):
+    """Return a value held within +-cap; NaN stays."""
+    return max(-cap, min(cap, value)) if value == value else nan
+
+
+@kernel
+def multiplier(total):
+    """Return 1/sqrt(total), at most 2.5; NaN where there is none."""
+    return min(2.5, 1.0 / math.sqrt(total)) if total > 0.0 else nan
+
+
+@kernel
+def correlation_of(xx, yy, xy, scale):
+    """Return xy/sqrt(xx * yy), negatives as 0; NaN where one of the two does not move.
+
+    `scale` is the sum of squares before the means were taken out.
+    """
+    if not (xx > 1e-24 * scale and yy > 1e-24 * scale):
+        return nan
+    return max(0.0, xy / math.sqrt(xx * yy))
+
+
+@routine
+def has_window(k, last, run: Run):
+    """Whether forecasts and returns of k are finite over its last bars up to `last`."""
+    if last < FORECAST_WINDOW or run.M[k, AGE, last] < FORECAST_WINDOW:
+        return False
+    for i in range(last - FORECAST_WINDOW + 1, last + 1):
+        if not is_known(run.close[k, i] / run.close[k, i - 1]):
+            return False
+        for forecast in FORECASTS:
+            if not is_known(forecast.value(k, i, run)):
+                return False
+    return True
+
+
+@routine
+def find_full(t, run: Run):
+    """Give every symbol with a whole window the role 1, others that of kept units; count them."""
+    count = 0
+    for k in range(SYMBOLS):
+        last = t if ONE_SYMBOL else run.bar[k, t]
+        run.role[k] = KEEPS_UNITS
+        run.new_weight[k] = run.drifted_weight[k]
+        if last >= 0 and has_window(k, last, run):
+            run.role[k] = 1
+            count += 1
+    return count
+
+
+@kernel
+def insert_size(value, count, run: Run):
+    """Put the size of a forecast into the sorted ones of a moment; return how many there are."""
+    if value == 0.0:
+        return count
+    n = count
+    while n > 0 and run.proportion[n - 1] > value:
+        run.proportion[n] = run.proportion[n - 1]
+        n -= 1
+    run.proportion[n] = value
+    return count + 1
+
+
+@routine
+def scale_forecasts(t, run: Run):
+    """Find m of each forecast: the mean over the window of the symbols' median size."""
+    for forecast in FORECASTS:
+        total, times = 0.0, 0
+        for back in range(FORECAST_WINDOW):
+            count = 0
+            for k in range(SYMBOLS):
+                if run.role[k] == 1:
+                    i = (t if ONE_SYMBOL else run.bar[k, t]) - back
+                    count = insert_size(abs(forecast.value(k, i, run)), count, run)
+            if count > 0:
+                half = count // 2
+                median = run.proportion[half]
+                if count % 2 == 0:
+                    median = (run.proportion[half - 1] + median) / 2.0
+                total += median
+                times += 1
+        run.A[FORECAST_SLOT + forecast.number] = total / times if times > 0 else nan
+
+
+@routine
+def mean_forecasts(t, count, run: Run):
+    """Find the mean of each scaled forecast over the windows of all symbols."""
+    for forecast in FORECASTS:
+        total = 0.0
+        m = run.A[FORECAST_SLOT + forecast.number]
+        for k in range(SYMBOLS):
+            if run.role[k] == 1:
+                last = t if ONE_SYMBOL else run.bar[k, t]
+                for i in range(last - FORECAST_WINDOW + 1, last + 1):
+                    total += clip(forecast.value(k, i, run) / m, FORECAST_CAP)
+        mean = total / (count * FORECAST_WINDOW)
+        run.A[FORECAST_SLOT + FORECAST_COUNT + forecast.number] = mean
+
+
+@routine
+def multiplier_of_forecasts(t, run: Run):
+    """FDM: how much more the forecasts together may say than one of them."""
+    total = 0.0
+    for one in FORECASTS:
+        for other in FORECASTS:
+            if one.number == other.number:
+                total += one.share * one.share
+            else:
+                m, n = run.A[FORECAST_SLOT + one.number], run.A[FORECAST_SLOT + other.number]
+                a = run.A[FORECAST_SLOT + FORECAST_COUNT + one.number]
+                b = run.A[FORECAST_SLOT + FORECAST_COUNT + other.number]
+                xx, yy, xy, scale = 0.0, 0.0, 0.0, 0.0
+                for k in range(SYMBOLS):
+                    if run.role[k] == 1:
+                        last = t if ONE_SYMBOL else run.bar[k, t]
+                        for i in range(last - FORECAST_WINDOW + 1, last + 1):
+                            x = clip(one.value(k, i, run) / m, FORECAST_CAP)
+                            y = clip(other.value(k, i, run) / n, FORECAST_CAP)
+                            scale += x * x + y * y
+                            xx += (x - a) * (x - a)
+                            yy += (y - b) * (y - b)
+                            xy += (x - a) * (y - b)
+                total += one.share * other.share * correlation_of(xx, yy, xy, scale)
+    return multiplier(total)
+
+
+@routine
+def multiplier_of_returns(t, count, run: Run):
+    """IDM: how much more symbols in equal parts may carry than one of them."""
+    for k in range(SYMBOLS):
+        if run.role[k] == 1:
+            last = t if ONE_SYMBOL else run.bar[k, t]
+            total, square = 0.0, 0.0
+            for i in range(last - FORECAST_WINDOW + 1, last + 1):
+                total += run.close[k, i] / run.close[k, i - 1] - 1.0
+            mean = total / FORECAST_WINDOW
+            for i in range(last - FORECAST_WINDOW + 1, last + 1):
+                moved = run.close[k, i] / run.close[k, i - 1] - 1.0 - mean
+                square += moved * moved
+            run.rank_value[k], run.proportion[k] = mean, square
+    total = 1.0 * count
+    for k in range(SYMBOLS):
+        for other in range(k + 1, SYMBOLS):
+            if run.role[k] == 1 and run.role[other] == 1:
+                i, j = (0, 0) if ONE_SYMBOL else (run.bar[k, t], run.bar[other, t])
+                xy, scale = 0.0, 0.0
+                for back in range(FORECAST_WINDOW):
+                    x = run.close[k, i - back] / run.close[k, i - back - 1] - 1.0
+                    y = run.close[other, j - back] / run.close[other, j - back - 1] - 1.0
+                    scale += x * x + y * y
+                    xy += (x - run.rank_value[k]) * (y - run.rank_value[other])
+                total += 2.0 * correlation_of(run.proportion[k], run.proportion[other], xy, scale)
+    return multiplier(total / (1.0 * count * count))
+
+
+@routine
+def weigh_forecasts(t, fdm, idm, run: Run):
+    """Give every symbol with a whole window its weight; where it has none its units stay."""
+    members = count_joined(run)
+    for k in range(SYMBOLS):
+        if run.role[k] != 1:
+            continue
+        i = t if ONE_SYMBOL else run.bar[k, t]
+        combined = 0.0
+        for forecast in FORECASTS:
+            m = run.A[FORECAST_SLOT + forecast.number]
+            combined += forecast.share * clip(forecast.value(k, i, run) / m, FORECAST_CAP)
+        volatility = volatility_at(k, i, run)
+        weight = nan
+        if volatility > 0.0:
+            weight = clip(fdm * combined, FORECAST_CAP) * (FORECAST_TARGET / volatility)
+            weight = weight * idm / members
+        if is_known(weight):
+            if SPOT:
+                weight = max(0.0, weight)
+            run.role[k] = 1 if weight > 0.0 else -1 if weight < 0.0 else 0
+            run.new_weight[k] = weight
+        else:
+            run.role[k] = KEEPS_UNITS
+
+
+@routine
+def forecast_weights(t, run: Run):
+    """Weights of all symbols from their forecasts at T."""
+    count = find_full(t, run)
+    if count == 0:
+        return
+    scale_forecasts(t, run)
+    mean_forecasts(t, count, run)
+    fdm = multiplier_of_forecasts(t, run)
+    idm = multiplier_of_returns(t, count, run)
+    weigh_forecasts(t, fdm, idm, run)

@@ -1,0 +1,31 @@
+"""What the lists of a portfolio in the settings hold: groups of symbols, and forecasts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from septet._rules.run_state import Run
+
+__all__ = ["Forecast", "Group"]
+
+
+class Group(Protocol):
+    """Symbols whose weights are limited together: at most `most` of |weights|."""
+
+    most: float
+
+    def holds(self, k: int, run: Run) -> bool:
+        """Whether a symbol belongs to it."""
+        ...
+
+
+class Forecast(Protocol):
+    """A forecast of a portfolio: its place among them, its share, and its value."""
+
+    number: int
+    share: float
+
+    def value(self, k: int, i: int, run: Run) -> float:
+        """Return the forecast at bar `i`."""
+        ...

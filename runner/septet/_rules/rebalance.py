@@ -1,0 +1,369 @@
+"""When a rebalance is made, and its steps 6 to 8: what the account still lacks of its weights.
+
+A rebalance that is due and cannot act whole, for a halt, a late decision or missing bars, moves to
+the first decision time that can. Reductions are sent first, then increases from the largest gap,
+each sized, capped and checked as an entry is; they fill in this order.
+"""
+
+from __future__ import annotations
+
+from math import nan
+
+from septet._kernel.layout import (
+    BELOW_RANK,
+    INCREASES,
+    KEEPS_UNITS,
+    KEEPS_WEIGHT,
+    MARKET,
+    REBALANCE,
+    REBALANCE_DUE,
+    STATUS_CANCELLED,
+    WEIGHT_EDGE,
+)
+from septet._kernel.ledger import floor_units
+from septet._kernel.match import too_small
+from septet._rules.enter import (
+    buying_power,
+    cap,
+    gross_now,
+    rejection_before_size,
+    rejection_of_distances,
+    rejection_of_size,
+    rejection_of_wire,
+)
+from septet._rules.forecasting import count_joined
+from septet._rules.form import kernel, routine
+from septet._rules.hours import rejection_of_hours
+from septet._rules.ledger import end_order, log_row, place_order
+from septet._rules.orders import send_exit
+from septet._rules.queued import cancel_queued, queue_entry
+from septet._rules.run_state import Run
+from septet._rules.settings import (
+    DRIFT,
+    HOURS,
+    LATENCY_NS,
+    NOTIONAL_SLOT,
+    ONE_SYMBOL,
+    PORTFOLIO_SLOT,
+    PORTFOLIO_USE,
+    QUEUES,
+    QUORUM,
+    R_BELOW_RANK,
+    R_CASH,
+    R_DRIFT,
+    R_HALTED,
+    R_INCREASE,
+    R_KEEPS_UNITS,
+    R_KEEPS_WEIGHT,
+    R_LATE,
+    R_LOT,
+    R_NOT_RANKED,
+    R_QUORUM,
+    R_REBALANCE,
+    R_TOO_SMALL,
+    R_WRONG_SIGN,
+    SLIPPAGE_HINT,
+    STEPS,
+    SYMBOLS,
+    TABLES,
+    TAKER_FEE,
+    TIME_IN_FORCE,
+    TO_EDGE,
+    slippage_at_decision,
+)
+from septet._rules.weighting import find_weights
+
+__all__ = [
+    "describe_increase", "explain_weight", "increase", "keep_weights", "list_increase", "note_due",
+    "reason_to_wait", "rebalance", "reduce", "reject_change", "reduce_to", "send_changes",
+    "send_increases", "stop_increase",
+]  # fmt: skip
+
+
+@kernel
+def note_due(t, run: Run):
+    """Keep that a rebalance has fallen due."""
+    if run.DUE[t] == 1:
+        run.C[PORTFOLIO_SLOT + REBALANCE_DUE] = 1
+
+
+@routine
+def reason_to_wait(t, run: Run):
+    """Reason for which a rebalance cannot act whole at T, or -1."""
+    if run.blocked > 0:
+        return R_HALTED
+    if run.is_late == 1:
+        return R_LATE
+    if not run.equity > 0.0:
+        return R_CASH
+    if HOURS:
+        closed = rejection_of_hours(run)
+        if closed >= 0:
+            return closed
+    if not ONE_SYMBOL:
+        present = 0
+        for k in range(SYMBOLS):
+            if run.bar[k, t] >= 0:
+                present += 1
+        if present < QUORUM * count_joined(run) - 1e-9:
+            return R_QUORUM
+    return -1
+
+
+@routine
+def rebalance(t, now_ns, run: Run):
+    """A rebalance that is due: all of it at T, or nothing; returns 1 where it was made."""
+    reason = reason_to_wait(t, run)
+    if reason >= 0:
+        log_row(REBALANCE, now_ns, -1, -1, reason, 0, run)
+        return 0
+    run.C[PORTFOLIO_SLOT + REBALANCE_DUE] = 0
+    asked, factor, scaled = find_weights(t, run)
+    gross, net = 0.0, 0.0
+    for k in range(SYMBOLS):
+        gross += abs(run.new_weight[k])
+        net += run.new_weight[k]
+    row = log_row(REBALANCE, now_ns, -1, -1, R_REBALANCE, scaled, run)
+    run.LF[row, 0] = asked
+    run.LF[row, 1] = factor
+    run.LF[row, 2] = gross
+    run.LF[row, 3] = net
+    run.LF[row, 4] = run.equity
+    if TABLES:
+        for k in range(SYMBOLS):
+            explain_weight(k, t, run)
+    send_changes(t, now_ns, run)
+    keep_weights(run)
+    return 1
+
+
+@routine
+def explain_weight(k, t, run: Run):
+    """Write the weight of k into its decision, and why it has none any more."""
+    i = t if ONE_SYMBOL else run.bar[k, t]
+    if i < 0 or (run.new_weight[k] == 0.0 and run.target_weight[k] == 0.0):
+        return
+    run.weight[k, i] = run.new_weight[k]
+    role = run.role[k]
+    if role == KEEPS_WEIGHT:
+        run.rejected_code[k, i] = R_KEEPS_WEIGHT + 1
+    elif role == KEEPS_UNITS:
+        run.rejected_code[k, i] = R_KEEPS_UNITS + 1
+    elif role == BELOW_RANK:
+        run.rejected_code[k, i] = R_BELOW_RANK + 1
+    elif PORTFOLIO_USE == "top" and role == 0:
+        run.rejected_code[k, i] = R_NOT_RANKED + 1
+    elif PORTFOLIO_USE == "top" and run.new_weight[k] == 0.0:
+        run.rejected_code[k, i] = R_WRONG_SIGN + 1
+    else:
+        run.rejected_code[k, i] = 0
+
+
+@routine
+def keep_weights(run: Run):
+    """The weights are the previous ones of the next rebalance, with the closes they were set at."""
+    for k in range(SYMBOLS):
+        weight = run.new_weight[k]
+        run.target_weight[k] = weight if abs(weight) > WEIGHT_EDGE else 0.0
+        run.target_close[k] = run.mark[k]
+
+
+@routine
+def reject_change(k, t, reason, run: Run):
+    """Write why a change of k is not traded."""
+    i = t if ONE_SYMBOL else run.bar[k, t]
+    if TABLES and i >= 0:
+        run.rejected_code[k, i] = reason + 1
+
+
+@routine
+def stop_increase(k, now_ns, run: Run):
+    """End an increase of k that an earlier rebalance has sent."""
+    if run.working[k] == 1 and run.reduces[k] == 0:
+        end_order(k, STATUS_CANCELLED, R_INCREASE, now_ns, run)
+    if QUEUES:
+        cancel_queued(k, R_INCREASE, now_ns, run)
+
+
+@routine
+def send_changes(t, now_ns, run: Run):
+    """Steps 6 to 8: reductions in universe order, then increases from the largest gap."""
+    count = 0
+    for k in range(SYMBOLS):
+        stop_increase(k, now_ns, run)
+        run.proportion[k] = 0.0
+        if run.role[k] == KEEPS_UNITS:
+            continue
+        if run.working[k] == 1 and abs(run.order_units[k]) >= floor_units(
+            abs(run.units[k]), run.lot[k]
+        ):
+            continue  # an exit of this time, or one on its way, goes before
+        gap = reduce_to(k, t, now_ns, run)
+        if gap != 0.0:
+            run.proportion[k] = gap
+            count = list_increase(k, count, run)
+    run.C[PORTFOLIO_SLOT + INCREASES] = count
+    send_increases(t, now_ns, run)
+
+
+@kernel
+def list_increase(k, count, run: Run):
+    """Put k among the increases, the largest gap first, ties in universe order."""
+    gap = abs(run.proportion[k])
+    n = count
+    while n > 0 and abs(run.proportion[run.increased[n - 1]]) < gap:
+        run.increased[n] = run.increased[n - 1]
+        n -= 1
+    run.increased[n] = k
+    return count + 1
+
+
+@routine
+def reduce_to(k, t, now_ns, run: Run):
+    """Send what brings k down to its weight; return what it lacks of it (quote, signed), or 0.
+
+    Differences below `DRIFT` are not traded; openings, closings and changes of side always are.
+    """
+    weight, equity = run.new_weight[k], run.equity
+    if abs(weight) <= WEIGHT_EDGE:
+        weight = 0.0
+    held = 1.0 * run.open_side[k]
+    worth = run.units[k] / run.scale[k] * run.mark[k]
+    if weight == 0.0:
+        if held != 0.0:
+            send_exit(k, R_REBALANCE, now_ns, run)
+        return 0.0
+    if run.exit_to_retry[k] == R_REBALANCE + 1:
+        run.exit_to_retry[k] = 0
+    if held == 0.0:
+        return weight * equity - worth
+    if weight * held < 0.0:
+        send_exit(k, R_REBALANCE, now_ns, run)
+        return weight * equity if run.exit_to_retry[k] == 0 else 0.0
+    distance = weight - worth / equity
+    if abs(distance) < DRIFT - WEIGHT_EDGE:
+        reject_change(k, t, R_DRIFT, run)
+        return 0.0
+    if TO_EDGE:
+        weight -= DRIFT if distance > 0.0 else -DRIFT
+    gap = weight * equity - worth
+    if gap * held >= 0.0:
+        if run.working[k] == 1:  # a part of an earlier reduction
+            end_order(k, STATUS_CANCELLED, R_REBALANCE, now_ns, run)
+        return gap
+    reduce(k, t, -gap * held, now_ns, run)
+    return 0.0
+
+
+@routine
+def reduce(k, t, surplus, now_ns, run: Run):
+    """Sell (or buy back) so much of k (quote): whole lots, worth the minimum notional."""
+    side = -1.0 * run.open_side[k]
+    price = run.mark[k]
+    units = floor_units(surplus / price * run.scale[k], run.lot[k])
+    active_ns = now_ns + LATENCY_NS
+    rejected = -1
+    if not units > 0.0:
+        rejected = R_LOT
+    elif too_small(units, run.scale[k], price, run.min_notional[k]):
+        rejected = R_TOO_SMALL
+    i = t if ONE_SYMBOL else run.bar[k, t]
+    if TABLES and i >= 0:
+        run.requested[k, i] = side * surplus / price
+        run.granted[k, i] = side * units / run.scale[k] if rejected < 0 else 0.0
+        run.rejected_code[k, i] = rejected + 1
+    if rejected >= 0:
+        return
+    if run.working[k] == 1:  # a part of an earlier one: what it would still do is in this one
+        active_ns = min(active_ns, run.active_ns[k])
+        end_order(k, STATUS_CANCELLED, R_REBALANCE, now_ns, run)
+    place_order(
+        k, MARKET, side * units, nan, nan, active_ns, 0, 1, R_REBALANCE, price, now_ns, run
+    )  # fmt: skip
+
+
+@routine
+def send_increases(t, now_ns, run: Run):
+    """Step 8: every increase, judged by the limits in its order; each sees those before it."""
+    count = run.C[PORTFOLIO_SLOT + INCREASES]
+    if count == 0:
+        return
+    gross, working = gross_now(-1, run)
+    run.cash_available = buying_power(now_ns, run)
+    for n in range(count):
+        k = run.increased[n]
+        i = t if ONE_SYMBOL else run.bar[k, t]
+        if i < 0:
+            continue
+        describe_increase(k, i, gross, working, run)
+        units = increase(k, t, i, now_ns, run)
+        if units != 0.0:
+            before = run.A[NOTIONAL_SLOT + k]
+            worth = units / run.scale[k] * run.mark[k]
+            run.A[NOTIONAL_SLOT + k] = before + worth
+            gross += abs(before + worth) - abs(before)
+            working += abs(worth)
+            run.cash_available = run.cash_available - abs(worth) * (1.0 + SLIPPAGE_HINT) * (
+                1.0 + TAKER_FEE
+            )
+
+
+@kernel
+def describe_increase(k, i, gross, working, run: Run):
+    """Set the figures of an increase, as those of a candidate for an entry."""
+    side = 1.0 if run.proportion[k] > 0.0 else -1.0
+    price = run.close[k, i]
+    run.target_side[k] = side
+    run.target_confidence[k] = 1.0
+    run.candidate_side = side
+    run.candidate_held = run.units[k] / run.scale[k]
+    run.candidate_price = price
+    run.candidate_up = nan
+    run.candidate_slippage = slippage_at_decision(k, i, run)
+    run.candidate_fee = TAKER_FEE
+    cost = price * (1.0 + run.candidate_slippage) * (1.0 + run.candidate_fee)
+    run.candidate_cost = cost
+    run.candidate_equity = run.equity - (cost / price - 1.0) * working
+    run.candidate_limit = nan
+    run.candidate_gross = gross
+    run.candidate_notional = run.A[NOTIONAL_SLOT + k]
+
+
+@routine
+def increase(k, t, i, now_ns, run: Run):
+    """Size, cap, check and send one increase; return its units, signed, or 0.
+
+    What is rejected is not remembered.
+    """
+    side = run.candidate_side
+    rejected, capped = rejection_before_size(k, i, now_ns, side, run), -1
+    wanted = abs(run.proportion[k]) / run.candidate_cost
+    units = 0.0
+    if STEPS and (rejected < 0 and 1.0 * run.open_side[k] != side):
+        rejected = rejection_of_distances(k, i, side, now_ns, run)
+    if rejected < 0:
+        run.candidate_wanted = side * wanted
+        units, capped = cap(k, t, i, now_ns, wanted, 1.0, run)
+        rejected = rejection_of_size(k, units, capped, 1.0, run)
+        if rejected < 0:
+            rejected = rejection_of_wire(k, i, now_ns, side, units, run)
+    run.target_side[k] = 0.0
+    if TABLES:
+        run.requested[k, i] = side * wanted
+        run.granted[k, i] = side * units / run.scale[k] if rejected < 0 else 0.0
+        run.capped_code[k, i] = capped + 1
+        run.rejected_code[k, i] = rejected + 1
+    if rejected >= 0:
+        return 0.0
+    run.exit_to_retry[k] = 0
+    run.bars_since_entry[k] = 0
+    if QUEUES and run.working[k] == 1:  # what is held of the other side is closed before
+        row = queue_entry(k, MARKET, side * units, now_ns, run)
+    else:
+        row = place_order(
+            k, MARKET, side * units, nan, nan, now_ns + LATENCY_NS, TIME_IN_FORCE, 0, R_INCREASE,
+            run.candidate_price, now_ns, run,
+        )  # fmt: skip
+    run.LF[row, 4] = 1.0
+    run.LF[row, 6] = run.equity
+    return side * units

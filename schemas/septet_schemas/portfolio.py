@@ -1,0 +1,336 @@
+"""The `portfolio:` block: all symbols at one time, by rank, by given weights, by forecasts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from septet_schemas.base import Config, Expression, Input
+from septet_schemas.every import Every
+from septet_schemas.keys import Reentry, read_reentry
+from septet_schemas.units import Bars, Fraction, SignedFraction
+
+__all__ = [
+    "DECIDES", "Forecast", "InverseVolatility", "Net", "Portfolio", "PortfolioRebalance", "Where",
+    "with_derived",
+]  # fmt: skip
+
+DECIDES: Final = ("top", "weights", "forecast")
+"""Values of `use` with which the portfolio decides what is held, and no signal does."""
+LATER: Final = "optimise"
+"""A value of `use` that comes later."""
+_MADE_UP: Final = {"use": "?"}
+"""A block that a check puts where one is missing."""
+_OF_TOP: Final = ("by", "long", "short", "hold_rank", "where", "weight")
+_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    "each": (),
+    "top": (*_OF_TOP, "gross"),
+    "weights": ("weights", "gross"),
+    "forecast": ("forecast",),
+}
+_SHARED: Final = ("net", "max_weight", "exit_if", "reentry", "rebalance")
+_NEEDED: Final[Mapping[str, tuple[str, str]]] = {
+    "top": ("by", "a feature by which symbols are ranked, such as by: momentum"),
+    "weights": ("weights", "a feature that gives each symbol's weight, such as weights: target"),
+    "forecast": ("forecast", "forecast: {of: {trend: 100%}, volatility: vol_60, target: 20%}"),
+}
+
+
+class Where(Config):
+    """Which symbols are ranked: a condition for each side, unknown and false both exclude."""
+
+    long: Expression | None = None
+    short: Expression | None = None
+
+
+class InverseVolatility(Config):
+    """Weights in proportion to one over a volatility."""
+
+    inverse_volatility: Input
+
+
+class Net(Config):
+    """What the weights sum to with their signs; with `beta`, weights times that feature."""
+
+    target: SignedFraction
+    beta: Input | None = None
+
+
+class PortfolioRebalance(Config):
+    """When weights are found anew, and how far from them is left alone.
+
+    Differences below `drift` (a share of equity) are not traded; `to: edge` trades up to it.
+    `max_turnover` bounds the sum of |changes|; below `quorum` of members with a bar it waits.
+    """
+
+    every: Every
+    drift: Annotated[Fraction, Field(lt=1.0)] = 0.0
+    to: Literal["target", "edge"] = "target"
+    max_turnover: Annotated[Fraction, Field(gt=0.0)] | None = None
+    quorum: Annotated[Fraction, Field(gt=0.0, le=1.0)] = 0.9
+
+
+class Forecast(Config):
+    """Forecasts by feature with their shares, scaled, combined, and sized by volatility.
+
+    `target` and the feature `volatility` are annual; `window` bars estimate scale and
+    correlations; `cap` bounds a scaled forecast, whose mean is 1.
+    """
+
+    of: Annotated[dict[str, Annotated[Fraction, Field(gt=0.0)]], Field(min_length=1)]
+    volatility: Input
+    target: Annotated[Fraction, Field(gt=0.0)]
+    window: Annotated[Bars, Field(ge=2)] = 500
+    cap: Annotated[float, Field(gt=0.0, le=100.0)] = 2.0
+
+    @model_validator(mode="after")
+    def _shares(self) -> Self:
+        total = sum(self.of.values())
+        if abs(total - 1.0) > 1e-9:
+            raise _located(
+                "of", self.of, "the shares of the forecasts do not sum to 100%", "shares of 100%",
+                f"{100.0 * total:g}%",
+            )  # fmt: skip
+        return self
+
+
+def _located(key: str, value: Any, message: str, expected: str, found: str = "") -> ValidationError:
+    """Return an error at one key of the block."""
+    context = {"expected": expected, **({"found": found} if found else {})}
+    detail = InitErrorDetails(
+        type=PydanticCustomError("portfolio", message, context), loc=(key,), input=value
+    )
+    return ValidationError.from_exception_data("portfolio", [detail])
+
+
+def _use(value: object) -> object:
+    if value == LATER:
+        raise PydanticCustomError(
+            "not_yet",
+            "not yet: this key stands in the schema and is not served so far",
+            {"expected": "each, top, weights or forecast", "found": "'optimise'"},
+        )
+    return value
+
+
+def _not_yet(value: object) -> object:
+    if value is not None:
+        raise PydanticCustomError(
+            "not_yet",
+            "not yet: this key stands in the schema and is not served so far",
+            {"expected": "nothing, its default", "found": repr(value)},
+        )
+    return value
+
+
+def _where(value: object) -> object:
+    """Read one condition as that of both sides."""
+    if value is None or isinstance(value, Mapping | Where):
+        return value
+    return {"long": value, "short": value}
+
+
+def _weight(value: object) -> object:
+    if isinstance(value, Mapping):
+        return InverseVolatility.model_validate(dict(value))
+    if value in ("equal", "score", "rank") or isinstance(value, InverseVolatility):
+        return value
+    raise PydanticCustomError(
+        "weight", "expected {expected}, found {found}",
+        {"expected": "equal, score, rank or {inverse_volatility: FEATURE}", "found": repr(value)},
+    )  # fmt: skip
+
+
+def _net(value: object) -> object:
+    if value is None or value == "any":
+        return None
+    if isinstance(value, Mapping | Net):
+        return value
+    raise PydanticCustomError(
+        "net", "expected {expected}, found {found}",
+        {"expected": "any or {target: 0%, beta: FEATURE}", "found": repr(value)},
+    )  # fmt: skip
+
+
+def _reentry(value: object) -> object:
+    found = read_reentry(value)
+    policy = found.policy if isinstance(found, Reentry) else found["policy"]
+    if policy == "rearm":
+        raise PydanticCustomError(
+            "reentry", "a portfolio has no signal whose change would end the wait",
+            {"expected": "immediate or {after: 5 bars}", "found": "'rearm'"},
+        )  # fmt: skip
+    return found
+
+
+Weight = Annotated[
+    Literal["equal", "score", "rank"] | InverseVolatility,
+    BeforeValidator(_weight),
+    WithJsonSchema(
+        {"anyOf": [{"enum": ["equal", "score", "rank"]}, InverseVolatility.model_json_schema()]}
+    ),
+]
+NetTarget = Annotated[
+    Net | None,
+    BeforeValidator(_net),
+    PlainSerializer(lambda v: "any" if v is None else v.model_dump(mode="json"), when_used="json"),
+    WithJsonSchema({"anyOf": [{"enum": ["any", None]}, Net.model_json_schema()]}),
+]
+Conditions = Annotated[
+    Where | None,
+    BeforeValidator(_where),
+    WithJsonSchema({"anyOf": [{"type": ["string", "null"]}, Where.model_json_schema()]}),
+]
+
+
+class Portfolio(Config):
+    """What is held of all symbols: `each` by its own signal, or by rank, weights, forecasts.
+
+    With `top`, `weights` or `forecast` the file has no `signal` and no `risk.sizing`. Weights
+    are found at rebalances alone; price alone never changes a position.
+    """
+
+    use: Annotated[Literal["each", "top", "weights", "forecast"], BeforeValidator(_use)] = "each"
+    by: Input | None = None
+    long: Annotated[int, Field(ge=0, le=5_000)] = 0
+    short: Annotated[int, Field(ge=0, le=5_000)] = 0
+    hold_rank: Annotated[int, Field(ge=1, le=5_000)] | None = None
+    where: Conditions = None
+    weight: Weight = "equal"
+    weights: Input | None = None
+    forecast: Forecast | None = None
+    optimise: Annotated[None, BeforeValidator(_not_yet)] = None
+    gross: Annotated[Fraction, Field(gt=0.0)] = 1.0
+    net: NetTarget = None
+    max_weight: Annotated[Fraction, Field(gt=0.0)] | None = None
+    exit_if: Expression | None = None
+    reentry: Annotated[Reentry, BeforeValidator(_reentry)] = Reentry(policy="immediate")
+    rebalance: PortfolioRebalance | None = None
+
+    @field_validator("long", "short", mode="before")
+    @classmethod
+    def _whole(cls, value: object) -> object:
+        if isinstance(value, str) and value.strip().isdigit():
+            return int(value)
+        return value
+
+    @property
+    def decides(self) -> bool:
+        """Whether the portfolio decides what is held."""
+        return self.use in DECIDES
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        """Refuse keys of another `use`, and require its own."""
+        allowed = {"use", *_KEYS[self.use], *(_SHARED if self.decides else ())}
+        for key in sorted(self.model_fields_set - allowed):
+            if getattr(self, key) == type(self).model_fields[key].default:
+                continue  # written at its default, as the effective file is
+            owners = [use for use in DECIDES if key in (*_KEYS[use], *_SHARED)]
+            raise _located(
+                key, getattr(self, key), f"use: {self.use} does not read {key}",
+                f"use: {' or '.join(owners)}, or a block without it",
+            )  # fmt: skip
+        if not self.decides:
+            return self
+        key, expected = _NEEDED[self.use]
+        if getattr(self, key) is None:
+            raise _located(key, None, f"{key} is missing", expected)
+        if self.rebalance is None:
+            raise _located("rebalance", None, "rebalance is missing", "rebalance: {every: 1w}")
+        if self.use == "top":
+            self._slots()
+        return self
+
+    def _slots(self) -> None:
+        """Check what `top` says of its slots."""
+        if not self.long + self.short:
+            raise _located("long", self.long, "nothing is ever held", "long: 3, or short: 3")
+        if self.net is not None and not (self.long and self.short):
+            raise _located(
+                "net", "net", "a net target needs both sides", "long and short, or net: any"
+            )
+        if self.net is not None and abs(self.net.target) >= self.gross:
+            raise _located(
+                "net", self.net.target, "this leaves nothing for one of the sides",
+                f"a target between -{100 * self.gross:g}% and {100 * self.gross:g}%",
+                f"{100 * self.net.target:g}%",
+            )  # fmt: skip
+        where = self.where
+        if where is not None and where.long is None and where.short is not None and not self.short:
+            raise _located("where", "short", "there is no short side", "where: {long: ...}")
+
+
+def with_derived(data: Any) -> Any:
+    """Return a strategy's keys with the signal and the sizing that follow from its portfolio.
+
+    The signal is rules that only leave, by `exit_if`; the sizing is never asked. Both are left
+    alone where the portfolio does not decide.
+
+    Raises
+    ------
+    ValidationError
+        If the file has a signal or a sizing of its own beside a portfolio that decides.
+    """
+    portfolio = data.get("portfolio") if isinstance(data, Mapping) else None
+    use = portfolio.get("use") if isinstance(portfolio, Mapping) else None
+    if not isinstance(portfolio, Mapping) or use not in (*DECIDES, LATER):
+        return data
+    risk = data.get("risk", {})
+    signal = {"use": "rules", "exit_if": portfolio.get("exit_if")}
+    if (reentry := portfolio.get("reentry")) is not None:
+        signal["reentry"] = reentry
+    else:
+        signal["reentry"] = "immediate"
+    sizing = {"use": "fixed_fraction", "fraction": "100%"}
+    wrong: list[tuple[tuple[str, ...], Any, str]] = []
+    if not _is_derived(data.get("signal"), signal):
+        wrong.append((("signal",), data["signal"], f"a portfolio with use: {use} decides itself"))
+    own = risk.get("sizing") if isinstance(risk, Mapping) else None
+    if own is not None and not _is_sizing(own):
+        wrong.append((("risk", "sizing"), own, "sizes follow from the weights of the portfolio"))
+    if wrong:
+        details = [
+            InitErrorDetails(
+                type=PydanticCustomError(
+                    "portfolio", message, {"expected": "no such block, or portfolio: {use: each}"}
+                ),
+                loc=loc,
+                input=given,
+            )
+            for loc, given, message in wrong
+        ]
+        raise ValidationError.from_exception_data("strategy", details)
+    if isinstance(risk, Mapping):
+        risk = {**risk, "sizing": sizing}
+    return {**data, "signal": signal, "risk": risk}
+
+
+def _is_derived(written: Any, derived: Mapping[str, Any]) -> bool:
+    """Whether a signal is absent, or the derived one as the effective file shows it."""
+    if written is None or written == _MADE_UP:
+        return True
+    if not isinstance(written, Mapping) or written.get("use") != "rules":
+        return False
+    entries = (written.get("long_if"), written.get("short_if"))
+    return entries == (None, None) and written.get("exit_if") == derived["exit_if"]
+
+
+def _is_sizing(written: Any) -> bool:
+    """Whether a sizing is the derived one."""
+    if written == _MADE_UP:
+        return True
+    return isinstance(written, Mapping) and dict(written) in (
+        {"use": "fixed_fraction", "fraction": "100%"}, {"use": "fixed_fraction", "fraction": 1.0}
+    )  # fmt: skip

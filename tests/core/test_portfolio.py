@@ -1,0 +1,82 @@
+"""Portfolios of every shape give one answer on every path, and with fills of a venue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from septet._kernel import layout
+from tests.core.paths import by_batch, plainly
+from tests.core.properties import (
+    cases,
+    check_every_path,
+    check_fast_form,
+    check_interleaved,
+    check_one_answer,
+    session_of_body,
+)
+from tests.core.shapes import PORTFOLIOS, body_of, names
+from tests.core.venue_fills import (
+    engine_of,
+    follow,
+    recorded,
+    same_words,
+    with_venue_fills,
+    words_of,
+)
+from tests.scale import examples
+
+SHAPES = names(PORTFOLIOS)
+COMPILED = ("balanced", "blended")
+"""Shapes that are compiled: together they use every rule of a portfolio but one loop of weights."""
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@given(st.data())
+@settings(max_examples=examples(6))
+def test_every_path_gives_one_answer(name: str, data: Any) -> None:
+    check_every_path(data, data.draw(cases(body_of(name), name), label=name), plainly)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@given(st.data())
+@settings(max_examples=examples(3))
+def test_without_tables_the_same_is_traded(name: str, data: Any) -> None:
+    check_fast_form(name, data, plainly)
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("name", COMPILED)
+@given(st.data())
+@settings(max_examples=examples(4))
+def test_compiled_it_gives_the_same_answer(name: str, data: Any) -> None:
+    check_one_answer(name, data)
+    check_interleaved(name, data)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_shape_rebalances_and_trades(name: str) -> None:
+    """What the others compare is not nothing."""
+    outcome = by_batch(plainly(session_of_body(name))).outcome
+    kinds = np.bincount(outcome.LI[:, 0], minlength=layout.REBALANCE + 1)
+    assert kinds[layout.REBALANCE] >= 2
+    assert kinds[layout.FILL] >= 4
+
+
+@pytest.mark.parametrize("name", [each for each in SHAPES if each != "strongest"])
+@given(st.data())
+@settings(max_examples=examples(3))
+def test_with_the_fills_of_a_venue_the_same_is_decided(name: str, data: Any) -> None:
+    case = data.draw(cases(body_of(name), name), label=name)
+    run = recorded(plainly(case.session()))
+    engine = engine_of(with_venue_fills(run.session), 12)
+    with np.errstate(all="ignore"):
+        for at in run.times:
+            for _ in follow(engine, at.deeds, run.cash):
+                pass
+            engine.handle(at.event)
+            same_words(words_of(engine), at.words)

@@ -1,0 +1,88 @@
+"""Portfolios on the engine trade what the independent reference trades, in both paths."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.core.table_comparison import assert_same
+from tests.fidelity.portfolio_engine import Traded, both_paths, traded
+from tests.fidelity.positions import draws
+from tests.fidelity.positions.market import Market
+from tests.fidelity.positions.settings import (
+    Limits,
+    Position,
+    Stops,
+    Strategy,
+    Trailing,
+)
+from tests.fidelity.positions.simulator import Result, simulate
+from tests.scale import examples
+
+CLOSE = 1e-9 * 10_000.0
+"""A share of the capital of the drawn strategies."""
+STOPS = st.sampled_from(
+    [Stops(), Stops(), Stops(stop_loss="4%"), Stops(trailing=Trailing("3%"), take_profit="6%")]
+)
+LIMITS = st.sampled_from(
+    [Limits(), Limits(0.5, 0.9), Limits(0.6, 1.0, {"two": (("A", "B"), 0.55)})]
+)
+
+
+@st.composite
+def strategies(draw: Any) -> Strategy:
+    """Draw a portfolio without what is told elsewhere: hours, takes, levels in R, finer bars."""
+    s = draw(draws.portfolios())
+    assert s.portfolio is not None
+    portfolio = s.portfolio
+    if portfolio.exit_if is not None:
+        portfolio = replace(portfolio, exit_if="ok == 0")
+    stops = draw(STOPS)
+    if stops != Stops():  # where an increase leaves a stop is told with positions in steps
+        rebalance = replace(portfolio.rebalance, drift=0.9, to="target")
+        portfolio = replace(portfolio, rebalance=rebalance)
+    return replace(
+        s, portfolio=portfolio, hours=None, position=Position(), intrabar=False, stops=stops,
+        limits=draw(LIMITS),
+    )  # fmt: skip
+
+
+def _net(fills: Any) -> dict[tuple[int, str], list[float]]:
+    """Return signed quantity, notional and fee by instant and symbol."""
+    found: dict[tuple[int, str], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
+    for time_ns, symbol, units, price, fee in fills:
+        for at, value in enumerate((units, units * price, fee)):
+            found[time_ns, symbol][at] += value
+    return dict(found)
+
+
+def _compare(out: Result, made: Traded) -> None:
+    assert made.rebalances == [targets.time_ns for targets in out.rebalances]
+    theirs = _net([(f.time_ns, f.symbol, float(f.units), float(f.price), float(f.fee))
+                   for f in out.fills])  # fmt: skip
+    ours = _net(made.fills)
+    assert sorted(ours) == sorted(theirs)
+    for place, values in theirs.items():
+        assert ours[place] == pytest.approx(values, rel=1e-9, abs=CLOSE), place
+    assert made.equity == pytest.approx([float(each) for _, each in out.curve], abs=CLOSE)
+    trades = [(t.symbol, t.opened_ns, t.closed_ns, float(t.result)) for t in out.trades]
+    assert [each[:3] for each in sorted(made.trades)] == [each[:3] for each in sorted(trades)]
+    assert [each[3] for each in sorted(made.trades)] == pytest.approx(
+        [each[3] for each in sorted(trades)], abs=CLOSE
+    )
+
+
+@given(strategies(), draws.SEEDS)
+@settings(max_examples=examples(60))
+def test_the_engine_trades_what_the_reference_trades(s: Strategy, seed: int) -> None:
+    market = draws.market_of(seed)
+    market = Market(market.bar_ns, market.bars, market.features)
+    out = simulate(s, market)
+    whole, events = both_paths(s, market)
+    assert_same(whole, events)
+    _compare(out, traded(whole))

@@ -1,0 +1,326 @@
+"""A rebalance step by step, in numbers small enough to check by head."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from septet._kernel import layout
+from septet._kernel.layout import BELOW_RANK, KEEPS_UNITS, KEEPS_WEIGHT
+from septet._rules import forecasting, ranking, rebalance, step, weighting
+from septet._rules.run_state import Run
+from septet._rules.settings import (
+    R_BELOW_RANK,
+    R_CASH,
+    R_DRIFT,
+    R_HALTED,
+    R_INCREASE,
+    R_LATE,
+    R_QUORUM,
+    R_REBALANCE,
+    R_TOO_SMALL,
+)
+from tests.rules.small_run import rows, run_of, set_to
+
+NAN = math.nan
+
+
+def weighed(symbols: int) -> Run:
+    """Return a run of several symbols at a price of 100, with 1,000 of cash."""
+    return run_of(symbols=symbols, weighs=1)
+
+
+def values(*given: float) -> Any:
+    """Return a function of the settings that gives each symbol its value."""
+    return lambda k, i, run: given[k]
+
+
+def settings(run: Run, by: Sequence[float], **more: Any) -> dict[str, Any]:
+    base = {"PORTFOLIO": True, "ONE_SYMBOL": False, "SYMBOLS": len(by)}
+    return {**base, "value_of_rank": values(*by), **more}
+
+
+def chosen(run: Run, by: Sequence[float], **more: Any) -> list[int]:
+    """Choose at bar 1; return the role of each symbol."""
+    with set_to(**settings(run, by, **more)):
+        ranking.choose(1, run)
+    return [int(each) for each in run.role]
+
+
+# ---------------------------------------------------------------- 1 and 2
+
+
+def test_the_best_are_chosen_and_ties_stand_in_universe_order() -> None:
+    assert chosen(weighed(4), (1.0, 3.0, 2.0, 3.0), LONG_SLOTS=2) == [4, 1, 4, 1]
+    assert chosen(weighed(3), (2.0, 2.0, 2.0), LONG_SLOTS=1) == [1, 4, 4]
+
+
+def test_shorts_count_from_the_other_end() -> None:
+    roles = chosen(weighed(4), (1.0, 3.0, 2.0, 1.0), SHORTS=True, SHORT_SLOTS=1, SPOT=False)
+    assert roles == [4, 1, 4, -1]  # of two equal ones the last is the worst
+
+
+@pytest.mark.parametrize(("hold_rank", "roles"), [(0, [1, 4, 4]), (2, [1, 4, 4]), (3, [4, 4, 1])])
+def test_a_held_name_stays_while_its_rank_is_good_enough(hold_rank: int, roles: list[int]) -> None:
+    run = weighed(3)
+    run.target_weight[2] = 0.5
+    assert chosen(run, (3.0, 2.0, 1.0), LONG_SLOTS=1, HOLD_RANK=hold_rank) == roles
+
+
+def test_a_held_name_without_a_rank_or_a_bar_keeps_weight_and_slot() -> None:
+    run = weighed(3)
+    run.target_weight[:2] = 0.4, 0.3
+    run.bar[1, 1] = -1
+    assert chosen(run, (NAN, 5.0, 9.0), LONG_SLOTS=2) == [KEEPS_WEIGHT, KEEPS_WEIGHT, BELOW_RANK]
+    assert list(run.new_weight) == [0.4, 0.3, 0.0]
+
+
+@pytest.mark.parametrize(("where", "held", "role"), [(0.0, 0.5, 0), (NAN, 0.5, 1), (NAN, 0.0, 0)])
+def test_an_unknown_condition_ranks_only_what_is_held(where: float, held: float, role: int) -> None:
+    run = weighed(1)
+    run.target_weight[0] = held
+    assert chosen(run, (1.0,), may_be_long=values(where)) == [role]
+
+
+def test_fewer_ranked_than_both_sides_need_shrink_both() -> None:
+    more = {"LONG_SLOTS": 2, "SHORT_SLOTS": 2, "SHORTS": True, "SPOT": False}
+    assert chosen(weighed(3), (3.0, 2.0, 1.0), **more) == [1, 4, -1]
+
+
+# ---------------------------------------------------------------- 3 to 5
+
+
+def found(run: Run, by: Sequence[float], **more: Any) -> list[float]:
+    """Find the weights at bar 1."""
+    run.mark[:] = 100.0
+    run.target_close[:] = 100.0
+    with set_to(**settings(run, by, **more)):
+        weighting.find_weights(1, run)
+    return [round(float(each), 12) for each in run.new_weight]
+
+
+@pytest.mark.parametrize(
+    ("weight_by", "weights"),
+    [
+        ("equal", [0.5, 0.5, 0.0]),
+        ("score", [0.75, 0.25, 0.0]),
+        ("rank", [0.666666666667, 0.333333333333, 0.0]),
+        ("inverse_volatility", [0.2, 0.8, 0.0]),
+    ],
+)
+def test_weights_within_a_side(weight_by: str, weights: list[float]) -> None:
+    more = {"LONG_SLOTS": 2, "WEIGHT_BY": weight_by, "volatility_at": values(0.4, 0.1, 0.1)}
+    assert found(weighed(3), (3.0, 1.0, 0.5), **more) == weights
+
+
+def test_a_score_of_the_wrong_sign_leaves_its_slot_empty() -> None:
+    assert found(weighed(2), (2.0, -1.0), LONG_SLOTS=2, WEIGHT_BY="score") == [0.5, 0.0]
+
+
+def test_a_net_target_divides_the_budget() -> None:
+    more = {"SHORTS": True, "SHORT_SLOTS": 1, "SPOT": False, "HAS_NET": True, "NET_TARGET": 0.2}
+    assert found(weighed(2), (2.0, 1.0), **more) == [0.6, -0.4]
+
+
+def test_the_excess_above_the_cap_goes_to_the_others_and_the_rest_is_cash() -> None:
+    more = {"LONG_SLOTS": 3, "WEIGHT_BY": "score", "CAPS_WEIGHT": True}
+    assert found(weighed(3), (8.0, 1.0, 1.0), MAX_WEIGHT=0.4, **more) == [0.4, 0.3, 0.3]
+    assert found(weighed(3), (8.0, 1.0, 1.0), MAX_WEIGHT=0.2, **more) == [0.2, 0.2, 0.2]
+
+
+def test_limits_hold_over_all_weights() -> None:
+    more = {"LONG_SLOTS": 2, "LIMITS_POSITION": True, "LIMITS_GROSS": True}
+    assert found(weighed(2), (2.0, 1.0), POSITION_LIMIT=0.4, GROSS_LIMIT=2.0, **more) == [0.4, 0.4]
+    assert found(weighed(2), (2.0, 1.0), POSITION_LIMIT=2.0, GROSS_LIMIT=0.5, **more) == [
+        0.25, 0.25,
+    ]  # fmt: skip
+
+
+def test_one_factor_scales_every_change_beyond_the_turnover() -> None:
+    run = weighed(2)
+    run.target_weight[:] = 0.0, 1.0
+    # From (0, 1) to (1, 0) is 2; half of it is let through.
+    assert found(run, (2.0, 1.0), CAPS_TURNOVER=True, MAX_TURNOVER=1.0) == [0.5, 0.5]
+
+
+def test_given_weights_keep_units_close_and_are_scaled_to_gross() -> None:
+    run = weighed(3)
+    run.target_weight[:] = 0.5, 0.2, 0.0
+    more = {"PORTFOLIO_USE": "weights", "given_weight": values(NAN, 0.0, 1.0), "GROSS": 0.8}
+    assert found(run, (0.0, 0.0, 0.0), **more) == [0.5, 0.0, 0.3]
+    assert [int(each) for each in run.role] == [KEEPS_UNITS, 0, 1]
+
+
+def test_previous_weights_drift_with_prices() -> None:
+    run = weighed(2)
+    run.target_weight[:], run.target_close[:], run.mark[:] = (0.5, 0.25), 100.0, (120.0, 100.0)
+    with set_to(SYMBOLS=2):
+        weighting.drift_weights(run)
+    assert list(run.drifted_weight) == pytest.approx([0.6 / 1.1, 0.25 / 1.1])
+
+
+# ---------------------------------------------------------------- forecasts
+
+
+class Said:
+    """A forecast that says a row of numbers."""
+
+    def __init__(self, *given: float) -> None:
+        self.number, self.share, self.given = 0, 1.0, given
+
+    def value(self, k: int, i: int, run: Run) -> float:
+        """Return the number of a bar."""
+        return self.given[i]
+
+
+def test_a_forecast_is_scaled_capped_and_sized_by_volatility() -> None:
+    run = run_of(bars=5, weighs=1)
+    run.M[0, layout.AGE] = np.arange(5)
+    run.X[0, layout.CLOSE] = 100.0, 101.0, 100.0, 102.0, 101.0
+    run.mark[0], run.target_close[0] = 101.0, 101.0
+    more = {
+        "FORECASTS": (Said(9.0, 1.0, -1.0, 1.0, 3.0),), "FORECAST_COUNT": 1, "FORECAST_WINDOW": 4,
+        "FORECAST_TARGET": 0.2, "volatility_at": values(0.4),
+    }  # fmt: skip
+    with set_to(**more):
+        weighting.drift_weights(run)
+        forecasting.forecast_weights(4, run)
+        # m = (1 + 1 + 1 + 3)/4 = 1.5, x = 2: weight 2 * 0.2/0.4 = 1
+        assert run.new_weight[0] == pytest.approx(1.0)
+        forecasting.forecast_weights(3, run)  # there is no whole window yet
+    assert run.role[0] == KEEPS_UNITS
+
+
+# ---------------------------------------------------------------- 6 to 8, and when
+
+
+def made(run: Run, weights: Sequence[float], **more: Any) -> list[tuple[int, float, int]]:
+    """Rebalance to given weights at bar 1; return symbol, units and reason of the orders."""
+    given = {
+        "PORTFOLIO_USE": "weights", "given_weight": values(*weights), "GROSS": 9.0,
+        "PORTFOLIO_SLOT": layout.C_SLOTS,
+    }  # fmt: skip
+    first = int(run.log_rows)
+    with set_to(**settings(run, weights, **{**given, **more})):
+        rebalance.rebalance(1, 120, run)
+    log = range(first, int(run.log_rows))
+    return [
+        (int(run.LI[row, 2]), float(run.LF[row, 0]), int(run.LI[row, 5]))
+        for row in log
+        if run.LI[row, 0] == layout.ORDER
+    ]
+
+
+def held(run: Run, *units: float) -> None:
+    """Let the run hold so many units of each symbol at 100, paid from its 1,000."""
+    run.units[:] = units
+    run.open_side[:] = np.sign(units)
+    run.average_price[:] = 100.0
+    run.cash = 1_000.0 - 100.0 * sum(units)
+
+
+def test_reductions_go_before_increases_and_these_from_the_largest_gap() -> None:
+    run = weighed(3)
+    held(run, 0.0, 0.0, 8.0)
+    assert made(run, (0.2, 0.5, 0.3)) == [
+        (2, -5.0, R_REBALANCE), (1, 5.0, R_INCREASE), (0, 2.0, R_INCREASE),
+    ]  # fmt: skip
+    assert list(run.target_weight) == [0.2, 0.5, 0.3]
+    assert [int(each) for each in run.increased[:2]] == [1, 0]
+
+
+def test_smaller_differences_than_the_drift_are_not_traded() -> None:
+    run = weighed(2)
+    held(run, 5.0, 0.0)
+    assert made(run, (0.52, 0.01), DRIFT=0.03) == []  # an opening of less than a lot is too small
+    assert run.rejected_code[0, 1] == R_DRIFT + 1
+    assert made(run, (0.53, 0.0), DRIFT=0.03, TO_EDGE=True) == []
+    assert made(run, (0.65, 0.0), DRIFT=0.03, TO_EDGE=True) == [(0, 1.0, R_INCREASE)]
+
+
+def test_a_weight_of_zero_sells_all_and_what_is_too_small_is_tried_again() -> None:
+    run = weighed(2)
+    held(run, 5.0, 2.0)
+    run.min_notional[1] = 300.0
+    assert made(run, (0.0, 0.0)) == [(0, -5.0, R_REBALANCE)]
+    assert list(run.exit_to_retry) == [0, R_REBALANCE + 1]
+
+
+def test_a_reduction_below_the_minimum_notional_is_not_remembered() -> None:
+    run = weighed(1)
+    held(run, 5.0)
+    run.min_notional[0] = 300.0
+    with set_to(ONE_SYMBOL=True):
+        assert made(run, (0.3,)) == []
+    assert (run.rejected_code[0, 1], run.exit_to_retry[0]) == (R_TOO_SMALL + 1, 0)
+
+
+def test_an_increase_of_an_earlier_rebalance_is_replaced() -> None:
+    run = weighed(2)
+    made(run, (0.5, 0.0))
+    assert made(run, (0.0, 0.5)) == [(1, 5.0, R_INCREASE)]
+    assert rows(run, layout.STATUS) == [(0, layout.STATUS_CANCELLED, R_INCREASE)]
+
+
+def test_a_part_of_an_earlier_reduction_is_made_up_for_when_it_was_due() -> None:
+    run = weighed(1)
+    held(run, 8.0)
+    made(run, (0.5,), LATENCY_NS=500)
+    run.active_ns[0] = 130
+    assert made(run, (0.4,), LATENCY_NS=500) == [(0, -4.0, R_REBALANCE)]
+    assert run.active_ns[0] == 130
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ({"blocked": 1}, R_HALTED),
+        ({"is_late": 1}, R_LATE),
+        ({"equity": 0.0}, R_CASH),
+        ({}, R_QUORUM),
+    ],
+)
+def test_what_cannot_act_whole_waits(state: dict[str, Any], reason: int) -> None:
+    run = weighed(2)
+    run.mark[:] = 100.0
+    run.bar[1, 1] = -1 if reason == R_QUORUM else 1
+    run.C[layout.C_SLOTS + layout.REBALANCE_DUE] = 1
+    for name, value in state.items():
+        setattr(run, name, value)
+    assert made(run, (0.5, 0.5)) == []
+    assert rows(run, layout.REBALANCE) == [(-1, reason, 0)]
+    assert run.C[layout.C_SLOTS + layout.REBALANCE_DUE] == 1
+
+
+def test_a_symbol_that_has_not_joined_is_no_member_that_is_missing() -> None:
+    run = weighed(2)
+    run.mark[1], run.bar[1, 1] = 0.0, -1
+    assert made(run, (0.5, 0.5)) == [(0, 5.0, R_INCREASE)]
+
+
+def test_a_name_that_is_dropped_says_why() -> None:
+    run = weighed(2)
+    held(run, 5.0, 0.0)
+    run.target_weight[0], run.target_close[0] = 0.5, 100.0
+    by = {"PORTFOLIO_USE": "top", "value_of_rank": values(1.0, 2.0)}
+    assert made(run, (0.0, 0.0), GROSS=0.5, **by) == [
+        (0, -5.0, R_REBALANCE), (1, 5.0, R_INCREASE),
+    ]  # fmt: skip
+    assert run.rejected_code[0, 1] == R_BELOW_RANK + 1
+    assert list(run.weight[:, 1]) == [0.0, 0.5]
+
+
+def test_a_step_rebalances_once_when_it_is_due() -> None:
+    run = weighed(2)
+    run.DUE[1] = 1
+    base = settings(run, (2.0, 1.0), PORTFOLIO_SLOT=layout.C_SLOTS, GROSS=0.5)
+    with set_to(**base):
+        for t in range(3):
+            step.step(t, run)
+    made_at = [int(row[1]) for row in run.LI[: int(run.log_rows)] if row[0] == layout.REBALANCE]
+    assert made_at == [120]
+    assert run.units[0] == 5.0
