@@ -121,6 +121,9 @@ def file_of(s: Strategy, market: Market) -> str:
         "portfolio": _portfolio(s), "risk": {"limits": limits, "stops": stops, "halts": halts},
         "execution": {"simulation": simulation, "instruments": lot},
     }  # fmt: skip
+    if s.hours is not None:
+        hours = {"open": f'"{s.hours.open}"', "flat_at_close": str(s.hours.flat_at_close).lower()}
+        whole["universe"]["trading_hours"] = hours
     if s.account == "perpetual":
         funding = {"rate": 0, "every": "8h"}
         whole["perpetual"] = {"leverage": s.leverage, "maintenance": 0, "liquidation_fee": 0,

@@ -36,7 +36,7 @@ LIMITS = st.sampled_from(
 
 @st.composite
 def strategies(draw: Any) -> Strategy:
-    """Draw a portfolio without what is told elsewhere: hours, takes, levels in R, finer bars."""
+    """Draw a portfolio without what is told elsewhere: takes, levels in R, finer bars."""
     s = draw(draws.portfolios())
     assert s.portfolio is not None
     portfolio = s.portfolio
@@ -47,7 +47,7 @@ def strategies(draw: Any) -> Strategy:
         rebalance = replace(portfolio.rebalance, drift=0.9, to="target")
         portfolio = replace(portfolio, rebalance=rebalance)
     return replace(
-        s, portfolio=portfolio, hours=None, position=Position(), intrabar=False, stops=stops,
+        s, portfolio=portfolio, position=Position(), intrabar=False, stops=stops,
         limits=draw(LIMITS),
     )  # fmt: skip
 
