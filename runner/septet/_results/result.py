@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
     import polars as pl
 
@@ -228,7 +229,9 @@ class RunResult:
       decisions may leave `cash` and `exposure` out; then `mean_exposure` says their figure. A
       run in stretches has a row for each start of a day and the last time; `max_drawdown` and
       `mean_equity` are then those of every time.
-    - bars: the full bars of each symbol; the store thins them for display.
+    - bars: the full bars of each symbol; the store thins them for display. A run in stretches
+      joins them at once; `held` is then what holding is valued with: known times (rising) and
+      closes, which hold the last bar at every row of the curve and at the first decision.
     - monitoring: `verdict` is ok, warn, block, retrain or halt, decided by comparing `compared`
       (`value`, or an end of its interval) with `threshold` (null: too little to decide); `metric`
       is a name such as ``auc``, ``brier``, ``hit_rate``, ``slippage``, ``psi:<feature>``,
@@ -269,4 +272,5 @@ class RunResult:
     mean_exposure: float | None = None
     max_drawdown: float | None = None
     mean_equity: float | None = None
+    held: Mapping[str, tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]] | None = None
     manifest: Mapping[str, Any] = field(default_factory=dict)

@@ -93,11 +93,13 @@ def _closed(trades: pl.DataFrame) -> tuple[Floats, float, int]:
 
 def held_in(result: RunResult, time_ns: Ints) -> Floats | None:
     """Growth of the benchmark, else of all symbols equally, since the first decision."""
-    facts = result.facts
+    facts, closes = result.facts, result.held
+    if closes is None:
+        closes = {name: (each.known_ns, each.close) for name, each in result.bars.items()}
     bars = {
-        symbol: (table.known_ns, table.close)
-        for symbol, table in result.bars.items()
-        if len(table) and facts.benchmark in ("", symbol)
+        symbol: pair
+        for symbol, pair in closes.items()
+        if len(pair[0]) and facts.benchmark in ("", symbol)
     }
     return st.hold_growth(time_ns, bars, facts.first_decision_ns) if bars else None
 

@@ -39,6 +39,7 @@ from septet._shell.backtest import (
     watched_steps,
 )
 from septet._shell.declared_memory import Boundary, insist_memory, tried_nodes
+from septet._shell.held_closes import HeldCloses
 from septet._shell.late_start import LateStart, Ready, late_start
 from septet._shell.never_known import Unknown
 from septet._shell.session import (
@@ -192,8 +193,9 @@ class _Curve:
     sums: list[float] = field(default_factory=list)
     count: int = 0
 
-    def take(self, time_ns: Ints, equity: Floats) -> None:
-        """Add the times of a stretch."""
+    def take(self, time_ns: Ints, equity: Floats) -> Ints:
+        """Add the times of a stretch; return those of the rows that are kept of it."""
+        before = len(self.parts)
         peak = np.maximum.accumulate(np.maximum(equity, self.top))
         self.top = float(peak[-1])
         self.sums.append(float(equity.sum()))
@@ -211,6 +213,7 @@ class _Curve:
         ]
         self._keep(rows, np.unique(np.concatenate(found)).astype(np.int64))
         self.last = tuple(each[-1:] for each in rows)
+        return np.concatenate([time_ns[:0], *(part[0] for part in self.parts[before:])])
 
     def _keep(self, rows: tuple[Any, ...], picked: Ints) -> None:
         newest = int(self.parts[-1][0][-1]) if self.parts else -(2**63)
@@ -279,6 +282,7 @@ class _Run:
         span_ns = stretches.cuts[-2] - stretches.cuts[0] + stretches.length_ns
         bars = span_ns // strategy.universe.bar
         self.shown = _Shown(max(1, -(-bars // (DISPLAY_BARS // 2))))
+        self.held = HeldCloses()
         self.frames: dict[str, list[pl.DataFrame]] = {
             name: [] for name in ("orders", "fills", "trades", "monitoring")
         }
@@ -312,9 +316,19 @@ class _Run:
             new = int(np.searchsorted(bars.known_ns, stretch.begin_ns))
             split_ns = None if begun else self.first_ns
             self.shown.take(name, cut(bars, new, len(bars)), split_ns)
+        kept = known[:0]
         if self.first_ns is not None:
-            self._trade(session)
+            kept = self._trade(session)
+        if not begun and self.first_ns is not None:
+            kept = np.append(np.int64(self.first_ns), kept)
+        self._hold(stretch, kept)
         self.unknown.take(stretch.market, known[session.first :] if self.first_ns else known[:0])
+
+    def _hold(self, stretch: Stretch, times_ns: Ints) -> None:
+        """Keep the closes at which holding is valued at new rows of the curve."""
+        for name, bars in stretch.market.bars.items():
+            new = int(np.searchsorted(bars.known_ns, stretch.begin_ns))
+            self.held.take(name, bars, new, times_ns)
 
     def _wait(self, session: Session, fresh: int) -> None:
         """Find the first decision: not before the file's start, and once the rules can be read."""
@@ -342,8 +356,8 @@ class _Run:
         ready = Ready(self.begin_ns, self.due_ns, self.first_ns)
         return late_start(self.loaded.strategy, ready, self.first_ns, self.plan.warmup_bars)
 
-    def _trade(self, session: Session) -> None:
-        """Trade the new times of a stretch and keep what is needed of it."""
+    def _trade(self, session: Session) -> Ints:
+        """Trade the new times of a stretch; return the times of new rows of the curve."""
         began = time.perf_counter()
         if self.state is None:
             self.state = self.plan.state(self.loaded.strategy.account.capital, session.instruments)
@@ -367,7 +381,7 @@ class _Run:
         self.session = session
         self.bars += int((aligned.bar_rows[:, session.first :] >= 0).sum())
         equity = batch.G[layout.G_EQUITY, session.first :]
-        self.curve.take(aligned.T[layout.KNOWN, session.first :], equity)
+        return self.curve.take(aligned.T[layout.KNOWN, session.first :], equity)
 
     def _project(self, session: Session, LI: Ints, LF: Floats) -> None:
         """Turn the log of a stretch into rows of tables; what concerns open orders waits."""
@@ -454,6 +468,7 @@ class _Run:
             notes=notes, left_out=("decisions",),
             mean_exposure=float(state.A[layout.EXPOSED]) / valued if valued else None,
             max_drawdown=float(state.A[layout.DEEPEST]), mean_equity=self.curve.mean,
+            held=self.held.tables(),
             manifest={
                 **manifest_of(session), "first_index": self.first_index, "chunk_bars": chunk_bars,
                 "display": {"bars_joined": self.shown.widest(bars)},

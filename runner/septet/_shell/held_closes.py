@@ -1,0 +1,56 @@
+"""Closes at which holding is valued in a run by stretches: those at the rows of its curve.
+
+The bars that are kept for display are joined, so that their closes are later ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from septet._data.bars import BarTable
+
+__all__ = ["HeldCloses"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass
+class HeldCloses:
+    """For each symbol the bars that are the last ones known at some times, and the newest one."""
+
+    parts: dict[str, list[tuple[Ints, Floats]]] = field(default_factory=dict)
+    newest: dict[str, tuple[Ints, Floats]] = field(default_factory=dict)
+
+    def take(self, name: str, bars: BarTable, first: int, times_ns: Ints) -> None:
+        """Take rows from `first` on, which follow those before, and keep the ones of `times_ns`.
+
+        The first of a symbol is kept: a holding that joins late is bought at it.
+        """
+        begins = name not in self.newest
+        known_ns, close = bars.known_ns[first:], bars.close[first:]
+        if not begins:
+            before = self.newest[name]
+            known_ns = np.concatenate((before[0], known_ns))
+            close = np.concatenate((before[1], close))
+        if not len(known_ns):
+            return
+        rows = np.searchsorted(known_ns, times_ns, side="right") - 1
+        if begins:
+            rows = np.append(rows, 0)
+        rows = np.unique(np.maximum(rows, 0))
+        self.parts.setdefault(name, []).append((known_ns[rows], close[rows]))
+        self.newest[name] = known_ns[-1:].copy(), close[-1:].copy()
+
+    def tables(self) -> dict[str, tuple[Ints, Floats]]:
+        """Return known times (UTC nanoseconds, rising) and closes of every symbol with a bar."""
+        found = {}
+        for name, newest in self.newest.items():
+            parts = [*self.parts[name], newest]
+            known_ns, close = (np.concatenate(each) for each in zip(*parts, strict=True))
+            known_ns, rows = np.unique(known_ns, return_index=True)
+            found[name] = known_ns, close[rows]
+        return found
