@@ -125,6 +125,7 @@ class Stops:
         opened = p.average if p.inside else float(bars.open[i])
         beyond = p.side * (level - opened) > 0.0
         unreached = p.side * (level - p.best) > 0.0 or p.entry_ns >= int(bars.open_ns[i])
+        unreached = unreached or p.side * (level - float(bars.close[max(i - 1, 0)])) >= 0.0
         return opened if beyond and unreached else level
 
     def _leave(

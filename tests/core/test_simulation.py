@@ -226,6 +226,28 @@ def test_a_stop_that_the_market_has_passed_is_worth_what_the_market_pays():
     assert out.rejected[5:7] == ["too_small"] * 2
 
 
+def test_a_trailing_level_that_its_close_has_passed_is_worth_what_the_market_pays():
+    keys = {"amount": 1.01, "lot": 0.01, "min_notional": 100.0,
+            "stops": {"trailing": {"distance": 0.02, "after": 0.02}}}  # fmt: skip
+    # 2 % below 103 first exists at a close beyond it: worth 102 there, and 95 at the open
+    rows = [CALM, (100, 103, 93, 94), (94.5, 95, 93.5, 94), (94, 94.3, 93.7, 94)]
+    out = simulate("L---", bars_of(rows), **keys)
+    assert out.fills == [(1, 1.01, 100.0)]
+    assert out.rejected[2:] == ["too_small"] * 2
+    # of a short 2 % above 97: worth less than 100 there, and more at the open
+    rows = [CALM, (100, 107, 97, 106), (105.5, 106.5, 105, 106), (106, 106.3, 105.7, 106)]
+    out = simulate("S---", bars_of(rows), spot=False, **keys)
+    assert out.fills == [(1, -1.01, 100.0), (2, 1.01, 105.5)]
+
+
+def test_a_stop_that_rested_is_taken_at_its_trigger_however_far_the_open_lies():
+    rows = [CALM, (100, 103, 100, 103), (94.5, 95, 93.5, 94), (94, 94.3, 93.7, 94)]
+    out = simulate("L---", bars_of(rows), amount=1.01, lot=0.01, min_notional=100.0,
+                   stops={"trailing": {"distance": 0.02, "after": 0.02}})  # fmt: skip
+    # 1.01 at a trigger of 100.94 are worth more than the minimum, and 95 at the open
+    assert out.fills[1:] == [(2, -1.01, 94.5)]
+
+
 @pytest.mark.parametrize("signals", ["L-SL----", "L--L----"])
 def test_a_position_below_the_minimum_notional_blocks_no_entry(signals):
     out = simulate(

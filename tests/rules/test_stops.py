@@ -73,24 +73,47 @@ def test_a_bar_meets_stop_and_target(prices, exit_):
 
 
 @pytest.mark.parametrize(
-    ("level", "high_water", "entry_ns", "seen"),
+    ("level", "high_water", "close", "entry_ns", "seen"),
     [
-        (95.0, 100.0, 0, 95.0),
-        (101.0, 102.0, 0, 101.0),
-        (103.0, 102.0, 0, 93.0),
-        (math.inf, 102.0, 0, 93.0),
-        (94.0, 100.0, 60, 93.0),
+        (95.0, 100.0, 100.0, 0, 95.0),
+        (101.0, 102.0, 101.5, 0, 101.0),
+        (103.0, 102.0, 103.0, 0, 93.0),
+        (math.inf, 102.0, 100.0, 0, 93.0),
+        (94.0, 100.0, 100.0, 60, 93.0),
+        (101.0, 102.0, 100.5, 0, 93.0),
+        (101.0, 102.0, 101.0, 0, 93.0),
     ],
-    ids=["gap", "trailing, gap", "never a price", "infinite", "beyond the entry"],
-)
-def test_the_decision_price_of_a_stop_is_one_that_the_market_had(level, high_water, entry_ns, seen):
-    run = holding(2.0)
-    bar(run, 1, 93.0, 94.0, 90.0, 92.0)
+    ids=["gap", "trailing, gap", "never a price", "infinite", "beyond the entry",
+         "passed by the close before", "at the close before"],
+)  # fmt: skip
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_the_decision_price_of_a_stop_is_one_that_the_market_had(
+    side, level, high_water, close, entry_ns, seen
+):
+    if side < 0.0:  # the same, mirrored at 100
+        level, high_water, close, seen = (200.0 - each for each in (level, high_water, close, seen))
+    opened = 100.0 - 7.0 * side
+    run = holding(2.0 * side)
+    bar(run, 0, 100.0, max(100.0, high_water, close), min(100.0, high_water, close), close)
+    bar(run, 1, opened, opened + 1.0, opened - 3.0, opened)
     run.high_water[0], run.entry_ns[0] = high_water, entry_ns
     with set_to(PROTECTIVE=(Fixed(level, 30),)):
         stops.protect(0, 1, 120, 0, run)
-    assert trades(run) == [(93.0, 30)]
+    assert trades(run) == [(opened, 30)]
     assert run.decision_price[0] == seen
+
+
+@pytest.mark.parametrize(("close", "waits"), [(101.5, 0), (100.5, 31)])
+def test_a_stop_that_never_rested_is_judged_at_what_the_market_pays(close, waits):
+    run = holding(2.0)
+    run.high_water[0], run.min_notional[0] = 102.0, 200.0
+    bar(run, 0, 100.0, 102.0, 100.0, close)
+    bar(run, 1, 93.0, 94.0, 90.0, 92.0)
+    with set_to(PROTECTIVE=(Fixed(101.0, 30),)):
+        stops.protect(0, 1, 120, 0, run)
+    # two units are worth 202 at the level, and 186 at the open
+    assert run.exit_to_retry[0] == waits
+    assert trades(run) == ([] if waits else [(93.0, 30)])
 
 
 @pytest.mark.parametrize(

@@ -190,14 +190,17 @@ def price_of_stop(k, i, level, opened, run: Run):
     """Return the market price when a level acted: the decision price of the exit.
 
     A level that bar i opened beyond is none of its prices. It is that of a gap if the market was
-    on its other side before; a level beyond all that the market had since the entry, or beyond the
-    price of an entry into this bar, lay on the wrong side, and acted at the open.
+    on its other side when the level was set: at the close before, and since the entry. A level that
+    this close had passed, one beyond all that the market had since the entry, or beyond the price
+    of an entry into this bar, never rested, and acted at the open.
     """
     side = 1.0 * run.open_side[k]
     if side * (level - opened) <= 0.0:
         return level
     entered_here = run.entry_ns[k] >= run.open_ns[k, i]
-    return opened if entered_here or side * (level - run.high_water[k]) > 0.0 else level
+    was_passed = side * (level - run.close[k, max(i - 1, 0)]) >= 0.0
+    beyond_all = side * (level - run.high_water[k]) > 0.0
+    return opened if entered_here or was_passed or beyond_all else level
 
 
 @routine
