@@ -22,13 +22,15 @@ def floor_lots(units: float, lot: int) -> int:
 
 
 def rounded(price: float, side: float, tick: float) -> float:
-    """Round a price to the tick: up for a buy, down for a sell."""
+    """Round a price to the tick: up for a buy, down for a sell, never to zero."""
     if not tick or math.isnan(price):
         return price
     steps = price / tick
     near = math.floor(steps + 0.5)
     if abs(steps - near) <= 1e-9:
         return near * tick
+    if 0 < steps < 1:
+        return tick
     return (math.ceil(steps) if side > 0 else math.floor(steps)) * tick
 
 

@@ -30,10 +30,15 @@ NAN = math.nan
 
 @helper
 def round_against(price, side, tick):
-    """Round a price to the tick against the order: up for a buy (+1), down for a sell (-1)."""
+    """Round a price to the tick against the order: up for a buy (+1), down for a sell (-1).
+
+    A price above zero is never rounded to none: the lowest that there is, is one tick.
+    """
     if tick <= 0.0 or price != price:
         return price
     steps = price / tick
+    if steps > 0.0 and steps < 1.0:
+        return tick
     nearest = round_down(steps + 0.5)
     if abs(steps - nearest) <= 1e-9:
         return nearest * tick

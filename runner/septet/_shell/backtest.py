@@ -31,6 +31,7 @@ from septet._shell.never_trades import refuse_no_entry, refuse_no_value
 from septet._shell.plain_first import choose_plain, plain_bars, ran_plain_first
 from septet._shell.retraining import retrains_of
 from septet._shell.session import Log, Session, open_session
+from septet._shell.tick_checks import refuse_ticks, tick_problems
 from septet._shell.value_ranges import outside_notes, outside_of
 from septet._shell.watching import (
     Watcher,
@@ -94,6 +95,7 @@ def backtest(
         whole = tables or bool(build_watchers(loaded.strategy))  # monitors read the whole curve
     session = open_session(loaded, tables=whole, log=log, not_before_ns=not_before_ns)
     refuse_never_known(session)
+    refuse_ticks(tick_problems(session))
     if refuses:
         refuse_no_entry(session)
     session.tables = tables

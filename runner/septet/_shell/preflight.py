@@ -26,6 +26,7 @@ from septet._shell.late_start import late_start_problem
 from septet._shell.length_checks import length_problems
 from septet._shell.never_known import never_known
 from septet._shell.session import Session, open_session
+from septet._shell.tick_checks import tick_problems
 from septet._shell.trade_checks import trade_problems
 from septet._shell.training_checks import Windows, parameter_problems, window_problems, windows_of
 from septet.errors import DataError, InputError, Problem, SeptetError
@@ -63,7 +64,8 @@ def check_data(loaded: Any) -> DataCheck:
         unsaid = "data.candles.time_zone" if error.key == "time_zone" else ""
         return DataCheck(list(problem_of(error)), unsaid=unsaid)
     problems = [*never_known(session), *_symbols(session), *_doubts(session), *_moves(session)]
-    problems += [*_probabilities(session), *_ticks(session), *trade_problems(session)]
+    problems += [*_probabilities(session), *_ticks(session), *tick_problems(session)]
+    problems += trade_problems(session)
     problems += [*length_problems(session), *hours_problems(session)]
     windows = windows_of(session)
     if loaded.strategy.model is not None:

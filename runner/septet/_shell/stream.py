@@ -6,7 +6,6 @@ the bars they remember, which gives the same bits. What a stretch traded is proj
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +27,6 @@ from septet._kernel import layout
 from septet._learn.fills import WINDOW
 from septet._plan.plan import Plan
 from septet._results.result import RunResult
-from septet._results.statistics import sample_days
 from septet._shell import project
 from septet._shell.aligned_bars import align_bars
 from septet._shell.backtest import (
@@ -52,6 +50,8 @@ from septet._shell.session import (
     slowest_key,
     warmup_ns_of,
 )
+from septet._shell.thinned_curve import ThinnedCurve
+from septet._shell.tick_checks import TickCounts, refuse_ticks
 from septet._shell.watching import fill_costs
 from septet._store.tables import DISPLAY_BARS, as_frame, join_bars
 from septet.errors import DataError, InputError
@@ -182,59 +182,6 @@ def _read_ahead(stretches: Stretches) -> Iterator[Stretch]:
 
 
 @dataclass
-class _Curve:
-    """The curve of equity, thinned: starts of days and months, the first and the last time."""
-
-    day_start: str
-    time_zone: str
-    top: float
-    parts: list[tuple[Any, ...]] = field(default_factory=list)
-    last: tuple[Any, ...] | None = None
-    sums: list[float] = field(default_factory=list)
-    count: int = 0
-
-    def take(self, time_ns: Ints, equity: Floats) -> Ints:
-        """Add the times of a stretch; return those of the rows that are kept of it."""
-        before = len(self.parts)
-        peak = np.maximum.accumulate(np.maximum(equity, self.top))
-        self.top = float(peak[-1])
-        self.sums.append(float(equity.sum()))
-        self.count += len(equity)
-        rows: tuple[Any, ...] = (time_ns, equity, 1.0 - equity / peak)
-        if self.last is None:
-            self._keep(rows, np.zeros(1, np.int64))
-        else:
-            rows = tuple(np.concatenate(each) for each in zip(self.last, rows, strict=True))
-        numbers = np.arange(len(rows[0]), dtype=np.float64)
-        starts = {self.day_start, "00:00"}
-        found = [
-            sample_days(rows[0], numbers, day_start=start, time_zone=self.time_zone)[1]
-            for start in starts
-        ]
-        self._keep(rows, np.unique(np.concatenate(found)).astype(np.int64))
-        self.last = tuple(each[-1:] for each in rows)
-        return np.concatenate([time_ns[:0], *(part[0] for part in self.parts[before:])])
-
-    def _keep(self, rows: tuple[Any, ...], picked: Ints) -> None:
-        newest = int(self.parts[-1][0][-1]) if self.parts else -(2**63)
-        picked = picked[rows[0][picked] > newest]
-        if len(picked):
-            self.parts.append(tuple(each[picked] for each in rows))
-
-    def table(self) -> dict[str, Any]:
-        """Return the rows of equity.parquet."""
-        if self.last is not None:
-            self._keep(self.last, np.zeros(1, np.int64))
-        columns = [np.concatenate(each) for each in zip(*self.parts, strict=True)]
-        return dict(zip(("time", "equity", "drawdown"), columns, strict=True))
-
-    @property
-    def mean(self) -> float:
-        """Mean equity over every time."""
-        return math.fsum(self.sums) / self.count
-
-
-@dataclass
 class _Shown:
     """Bars for display: joined as they pass."""
 
@@ -276,13 +223,14 @@ class _Run:
         self.loaded, self.plan, self.log, self.stretches = loaded, plan, log, stretches
         self.rules = alignment_rules(strategy)
         self.venue = next(iter(strategy.execution.venues))
-        self.curve = _Curve(
+        self.curve = ThinnedCurve(
             format_day_time(strategy.day_start), strategy.time_zone, float(strategy.account.capital)
         )
         span_ns = stretches.cuts[-2] - stretches.cuts[0] + stretches.length_ns
         bars = span_ns // strategy.universe.bar
         self.shown = _Shown(max(1, -(-bars // (DISPLAY_BARS // 2))))
         self.held = HeldCloses()
+        self.ticks = {name: TickCounts(each.tick) for name, each in stretches.instruments.items()}
         self.frames: dict[str, list[pl.DataFrame]] = {
             name: [] for name in ("orders", "fills", "trades", "monitoring")
         }
@@ -316,13 +264,21 @@ class _Run:
             new = int(np.searchsorted(bars.known_ns, stretch.begin_ns))
             split_ns = None if begun else self.first_ns
             self.shown.take(name, cut(bars, new, len(bars)), split_ns)
-        kept = known[:0]
-        if self.first_ns is not None:
-            kept = self._trade(session)
-        if not begun and self.first_ns is not None:
-            kept = np.append(np.int64(self.first_ns), kept)
-        self._hold(stretch, kept)
+        self._hold(stretch, self._traded(session, begun=begun))
         self.unknown.take(stretch.market, known[session.first :] if self.first_ns else known[:0])
+
+    def _traded(self, session: Session, *, begun: bool) -> Ints:
+        """Trade from the first decision on; return the times at which holding is valued."""
+        known = session.aligned.T[layout.KNOWN]
+        if self.first_ns is None:
+            return known[:0]
+        for name, counts in self.ticks.items():
+            bars = session.market.bars[name]
+            counts.take(bars, int(np.searchsorted(bars.known_ns, known[session.first])))
+            problem = counts.problem(self.loaded, name) if counts.is_above_prices else None
+            refuse_ticks([problem] if problem is not None else [])
+        kept = self._trade(session)
+        return kept if begun else np.append(np.int64(self.first_ns), kept)
 
     def _hold(self, stretch: Stretch, times_ns: Ints) -> None:
         """Keep the closes at which holding is valued at new rows of the curve."""
@@ -438,6 +394,8 @@ class _Run:
                 key=slowest_key(self.plan),
             )
         self.unknown.refuse()
+        wrong = [each.problem(self.loaded, name) for name, each in self.ticks.items()]
+        refuse_ticks([each for each in wrong if each is not None])
         session, state = self.session, self.state
         nothing = self._outcome(*self.plan.log(0))
         self._add("orders", project.orders_of(session, self._outcome(*self.waiting)))

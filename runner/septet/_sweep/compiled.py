@@ -23,6 +23,7 @@ from septet._kernel import layout
 from septet._results import statistics as st
 from septet._shell.never_known import refuse_never_known
 from septet._shell.session import Session, open_session
+from septet._shell.tick_checks import refuse_ticks, tick_problems
 from septet._sweep.metrics_of_rows import Measured, figures_of_many, held_growth
 from septet._sweep.setting_row import failed_row, row_of
 from septet._sweep.space import Setting, Space
@@ -55,6 +56,7 @@ class CompiledEvaluator:
             loaded, tables=False, curve=False, log=log, not_before_ns=first_ns, memory_bars=memory
         )
         refuse_never_known(session)
+        refuse_ticks(tick_problems(session))
         # what the file itself says may warm up for longer than any setting
         known = session.aligned.T[layout.KNOWN]
         session.first = min(session.first, int(np.searchsorted(known, first_ns)))

@@ -1,0 +1,122 @@
+"""Prices of the data against the tick of their instrument: a tick that cannot be theirs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from septet._config.check import problem_at
+from septet._config.tree import Path as KeyPath
+from septet._data.bars import BarTable
+from septet._shell.session import Session
+from septet.errors import ConfigError, Problem
+
+__all__ = ["TickCounts", "refuse_ticks", "tick_problems"]
+
+FEW_TICKS: Final = 100
+"""Prices below so many ticks are rounded by 1 % and more."""
+NO_PRICE: Final = 10
+"""A price below so many ticks that is no whole number of them is of another instrument."""
+_ON_TICK: Final = 1e-6
+_MOST_OFF: Final = 0.5
+
+
+@dataclass
+class TickCounts:
+    """Closes of a symbol that are few ticks, and how many of these are no whole number of them."""
+
+    tick: float
+    lowest: float = math.inf
+    bars: int = 0
+    few: int = 0
+    few_off: int = 0
+    least: int = 0
+    least_off: int = 0
+
+    def take(self, table: BarTable, first: int) -> None:
+        """Count the bars of a table from row `first` on."""
+        if self.tick <= 0.0 or first >= len(table):
+            return
+        self.lowest = min(self.lowest, float(table.low[first:].min()))
+        self.bars += len(table) - first
+        ticks = table.close[first:] / self.tick
+        ticks = ticks[ticks < FEW_TICKS]
+        is_off = np.abs(ticks - np.round(ticks)) > _ON_TICK
+        least = ticks < NO_PRICE
+        self.few += len(ticks)
+        self.few_off += int(is_off.sum())
+        self.least += int(least.sum())
+        self.least_off += int((is_off & least).sum())
+
+    @property
+    def is_above_prices(self) -> bool:
+        """Whether a price is less than one tick: it would be rounded to none, or to a multiple."""
+        return self.tick > 0.0 and self.lowest < self.tick * (1.0 - 1e-9)
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether fills at this tick would certainly be none of the market's prices."""
+        return self.is_above_prices or self.least_off > _MOST_OFF * self.least
+
+    @property
+    def is_coarse(self) -> bool:
+        """Whether prices that lie between the ticks are rounded by more than 1 %."""
+        return self.few_off > _MOST_OFF * self.few
+
+    def problem(self, loaded: Any, symbol: str) -> Problem | None:
+        """Return what is wrong with the tick, at its key; a warning where it may be meant."""
+        if not (self.is_wrong or self.is_coarse):
+            return None
+        share = 100.0 * self.tick / self.lowest
+        text = (
+            f"the tick of {symbol} is {self.tick:g}, {share:,.3g} % of its lowest price of "
+            f"{self.lowest:,.6g}"
+        )
+        if not self.is_above_prices:
+            count, off = (self.few, self.few_off)
+            if self.is_wrong:
+                count, off = self.least, self.least_off
+            most = NO_PRICE if self.is_wrong else FEW_TICKS
+            text += (
+                f"; of {count:,} closes under {most} ticks {off:,} are no whole number of ticks, "
+                "and every fill at market is rounded to one"
+            )
+        here: KeyPath = ("execution", "instruments", symbol, "tick")
+        if loaded.tree.at(here) is None:
+            here = ("universe", "symbols")
+        return problem_at(
+            loaded.tree,
+            here,
+            text,
+            hint="write the tick of the instrument (0: prices have no step), or, where adjusted "
+            "prices are that low, a later universe.start",
+            severity="error" if self.is_wrong else "warning",
+        )
+
+
+def tick_problems(session: Session) -> list[Problem]:
+    """Say which ticks do not fit the prices from the first decision on."""
+    found = []
+    begin_ns = session.aligned.T[0][session.first]
+    for symbol, instrument in zip(session.market.symbols, session.instruments, strict=True):
+        table = session.market.bars[symbol]
+        counts = TickCounts(instrument.tick)
+        counts.take(table, int(np.searchsorted(table.known_ns, begin_ns)))
+        if (problem := counts.problem(session.loaded, symbol)) is not None:
+            found.append(problem)
+    return found
+
+
+def refuse_ticks(problems: list[Problem]) -> None:
+    """Refuse a run whose fills would be prices that the market never had.
+
+    Raises
+    ------
+    ConfigError
+        With what `check` says of it.
+    """
+    if errors := [each for each in problems if each.severity == "error"]:
+        raise ConfigError(errors)
