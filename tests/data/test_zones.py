@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,15 @@ import numpy as np
 import polars as pl
 import pytest
 
+from septet._config import load
 from septet._data.bad_rows import doubts
-from septet._data.calendars import Sessions, load_calendar
+from septet._data.calendars import DAY_NS, Sessions, load_calendar
+from septet._data.clock_changes import all_zones, clock_changes
 from septet._data.load import read_candles, read_series
 from septet._data.zone_signs import ZONE_SIGN, likely_utc
 from septet._data.zones import doubt_zone
+from septet._shell.backtest import backtest
+from septet._shell.stream import stream_backtest
 from septet.errors import DataError
 from tests.data.helpers import HOUR_NS, MINUTE_NS, block, clean, judged, ns, request
 
@@ -130,6 +135,81 @@ def test_local_stamps_of_any_zone_read_as_utc_are_refused(zone: str, repeats: st
     assert same in message.partition("time_zone: ")[2]
     right = judged(wall(clean(800 * 24, start_ns=ns(since)), zone), time_zone=zone)
     assert not {"wrong_zone", ZONE_SIGN} & {each.kind for each in right.findings}
+
+
+def zones_that_change(year: int) -> dict[str, tuple[tuple[int, int], ...]]:
+    """One zone for each way in which clocks were changed in a year: when, and by how much."""
+    days = date(year, 1, 1), date(year, 12, 31)
+    found = {clock_changes(zone, days): zone for zone in reversed(all_zones())}
+    return {zone: changes for changes, zone in found.items() if len(changes) > 1}
+
+
+@pytest.mark.parametrize("minutes", [60, 30, 5])
+@pytest.mark.parametrize("year", [2013, 2024])
+def test_local_stamps_of_every_zone_that_changes_its_clocks_are_refused(
+    year: int, minutes: int
+) -> None:
+    """At any hour of the day, by half an hour, one or two: none is known but by the database."""
+    bar_ns = minutes * MINUTE_NS
+    table = pl.DataFrame(
+        {"timestamp": np.arange(ns(f"{year}-01-01"), ns(f"{year + 1}-01-01"), bar_ns)}
+    )
+    zones = zones_that_change(year)
+    at_night = {at % DAY_NS < 4 * HOUR_NS for each in zones.values() for at, _ in each}
+    assert at_night == {True, False}
+    assert {abs(by) // MINUTE_NS for each in zones.values() for _, by in each} >= {30, 60}
+    for zone, changes in zones.items():
+        stamps = wall(table, zone)["timestamp"].cast(pl.Int64).to_numpy()
+        doubt = doubt_zone(stamps, "UTC", bar_ns)
+        assert doubt is not None, zone
+        assert doubt.is_proof, zone
+        assert len(doubt.examples) == len(changes), zone
+        assert doubt_zone(stamps, zone, bar_ns) is None, zone
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("minutes", [30, 5])
+def test_spans_of_short_bars_that_are_missing_or_doubled_by_chance_raise_no_doubt(
+    seed: int, minutes: int
+) -> None:
+    """Runs of half an hour to two hours, as changes of clocks leave them."""
+    draw = np.random.default_rng(seed)
+    slots = int(draw.choice([4_000, 12_000, 36_000]))
+    begin = ns("2014-01-01") + int(draw.integers(0, 3_000)) * DAY_NS
+    halves = np.arange(slots)
+    kept = np.ones(slots, dtype=np.bool_)
+    twice: list[int] = []
+    for _ in range(int(draw.integers(4, 60))):
+        at, size = int(draw.integers(8, slots - 12)), int(draw.choice([1, 2, 2, 4]))
+        if draw.random() < 0.8:
+            kept[at : at + size] = False
+        else:
+            twice += range(at, at + size)
+    used = np.sort(np.concatenate((halves[kept], np.array(twice, dtype=np.int64))))
+    inside = np.arange(30 // minutes) * minutes * MINUTE_NS
+    stamps = (begin + used[:, None] * 30 * MINUTE_NS + inside).ravel()
+    doubt = doubt_zone(np.sort(stamps), "UTC", minutes * MINUTE_NS)
+    assert doubt is None
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Easter", "America/Nuuk", "Antarctica/Troll"])
+def test_stretches_judge_unusual_changes_as_a_run_in_one_piece_does(
+    tmp_path: Path, zone: str
+) -> None:
+    bars = wall(clean(365 * 24, start_ns=ns("2022-01-01")), zone)
+    bars.write_parquet(tmp_path / "A.parquet", row_group_size=500)
+    (tmp_path / "x.yaml").write_text(
+        "version: 1\nname: x\nuniverse: {symbols: [A/USD], bar: 1h}\n"
+        "data: {candles: {use: parquet, path: A.parquet, time_zone: UTC, calendar: 24x7}}\n"
+        "features: {fast: {use: sma, period: 5}}\n"
+        "signal: {use: rules, long_if: close > fast, exit_if: close < fast}\n"
+        "risk: {sizing: {use: fixed_fraction, fraction: 50%}}\n",
+        encoding="utf-8",
+    )
+    loaded = load(tmp_path / "x.yaml")
+    for run in (lambda: backtest(loaded), lambda: stream_backtest(loaded, 2_000)):
+        with pytest.raises(DataError, match=f"where the clocks of .*{zone}"):
+            run()
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin", "America/Chicago"])

@@ -89,11 +89,14 @@ def _first_change(begin: datetime, end: datetime, info: ZoneInfo) -> datetime:
     return begin + high * _QUARTER
 
 
-def has_change(zone: str, wall_ns: int) -> bool:
-    """Whether the clocks of a zone change within three hours of a wall time."""
-    wall = datetime.fromtimestamp(wall_ns // 1_000_000_000, UTC).replace(tzinfo=None)
+def has_change(zone: str, begin_ns: int, end_ns: int) -> bool:
+    """Whether the clocks of a zone change within three hours of a span of wall time."""
+    begin, end = (
+        datetime.fromtimestamp(each // 1_000_000_000, UTC).replace(tzinfo=None)
+        for each in (begin_ns, end_ns)
+    )
     info = _info(zone)
-    return info.utcoffset(wall - _AROUND) != info.utcoffset(wall + _AROUND)
+    return info.utcoffset(begin - _AROUND) != info.utcoffset(end + _AROUND)
 
 
 def named_zones(zones: list[str], most: int = 4) -> str:

@@ -4,54 +4,61 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date
-from math import comb
+from math import comb, prod
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from septet._data.bars import Ints
 from septet._data.clock_changes import all_zones, clock_changes, has_change, named_zones
 from septet._data.stamps import iso
 
-__all__ = ["MOST_SIGNS", "ClockSign", "HourCounts", "clock_sign"]
+__all__ = ["QUARTER_NS", "MOST_SIGNS", "ClockSign", "QuarterHours", "clock_sign"]
 
 HOUR_NS: Final = 3_600_000_000_000
-NIGHT: Final = 4  # clocks change before this hour of the day
+QUARTER_NS: Final = HOUR_NS // 4
+_SLOTS: Final = (QUARTER_NS, 2 * QUARTER_NS, HOUR_NS)
 MOST_SIGNS: Final = 100
+_MOST_RUNS: Final = 600
+_BESIDE: Final = 2  # full hours before and after
 ZONES: Final = 40  # different changes of clocks of all zones, a year
 UNLIKELY: Final = 1e-3
 _FEW, _ONE = 2, 1
 """Missing hours of all data beside which a single one at a change is a sign: without, with autumns
 that the data shows once."""
 
+Bools = npt.NDArray[np.bool_]
+
 
 @dataclass(frozen=True, slots=True)
-class HourCounts:
-    """Rows in each hour of wall time: the number of the first hour, and the counts from it on."""
+class QuarterHours:
+    """Rows in each quarter of an hour of wall time: the number of the first, and all counts.
+
+    They begin and end with a whole hour.
+    """
 
     first: int
     counts: Ints
 
     @classmethod
-    def of(cls, wall_ns: Ints) -> HourCounts:
+    def of(cls, wall_ns: Ints) -> QuarterHours:
         """Count stamps."""
-        hours, counts = np.unique(wall_ns // HOUR_NS, return_counts=True)
-        return cls.of_groups(hours, counts)
+        return cls.of_groups(*np.unique(wall_ns // QUARTER_NS, return_counts=True))
 
     @classmethod
-    def of_groups(cls, hours: Ints, counts: Ints) -> HourCounts:
-        """Take counts of some hours; the last twenty years are kept."""
-        last = int(hours.max())
-        first = max(int(hours.min()), last - 20 * 366 * 24)
+    def of_groups(cls, quarters: Ints, counts: Ints) -> QuarterHours:
+        """Take counts of some quarters; the last twenty years are kept."""
+        last = int(quarters.max()) // 4 * 4 + 3
+        first = max(int(quarters.min()) // 4 * 4, last + 1 - 20 * 366 * 96)
         found = np.zeros(last - first + 1, dtype=np.int64)
-        kept = hours >= first
-        np.add.at(found, hours[kept] - first, counts[kept])
+        kept = quarters >= first
+        np.add.at(found, quarters[kept] - first, counts[kept])
         return cls(first, found)
 
-    def at(self, hour: int) -> int:
-        """Return the rows of an hour."""
-        row = hour - self.first
-        return int(self.counts[row]) if 0 <= row < len(self.counts) else 0
+    def in_slots_of(self, slot_ns: int) -> Ints:
+        """Return the rows of each slot, of a quarter, half or whole hour."""
+        return np.asarray(self.counts.reshape(-1, slot_ns // QUARTER_NS).sum(axis=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,60 +71,137 @@ class ClockSign:
     is_proof: bool
 
 
+@dataclass(frozen=True)
+class _Runs:
+    """Runs of slots that are odd, between full hours: the number of the first slot, and the length.
+
+    A slot is a quarter of an hour, half an hour or an hour: whole bars fill it. `missing` runs
+    have no rows, `doubled` ones twice as many.
+    """
+
+    slot_ns: int
+    first: int
+    counts: Ints
+    full: int
+    missing: dict[int, int]
+    doubled: dict[int, int]
+    there: int
+
+    @classmethod
+    def of(cls, quarters: QuarterHours, bar_ns: int, own: set[int]) -> _Runs:
+        """Find the runs, but those at moments of `own` (ns): changes of the zone of the file."""
+        slot_ns = next((each for each in _SLOTS if each % bar_ns == 0), HOUR_NS)
+        counts, first = quarters.in_slots_of(slot_ns), quarters.first * QUARTER_NS // slot_ns
+        full = slot_ns // bar_ns
+        width = _BESIDE * HOUR_NS // slot_ns
+        gone = np.concatenate(([0], np.cumsum(2 * counts < full)))
+        begins, ends = (np.zeros(len(counts), dtype=np.bool_) for _ in range(2))
+        begins[width:] = gone[width:-1] == gone[: -width - 1]
+        ends[:-width] = gone[width + 1 :] == gone[1:-width]
+        twice = (10 * counts >= 18 * full) & (10 * counts <= 22 * full)
+        missing = _between(counts == 0, begins, ends)
+        doubled = {
+            at: size
+            for at, size in _between(twice, begins, ends).items()
+            if counts[at - 1] <= full and counts[at + size] <= full
+        }
+        known = [each // slot_ns - first for each in own]
+        for runs in (missing, doubled):
+            for at in [at for at, size in runs.items() if any(0 <= n - at < size for n in known)]:
+                del runs[at]
+        return cls(slot_ns, first, counts, full, missing, doubled, int((begins & ends).sum()))
+
+    def moments(self) -> list[tuple[int, int]]:
+        """Return where runs begin and end (ns)."""
+        found = [*self.missing.items(), *self.doubled.items()]
+        return [
+            ((self.first + at) * self.slot_ns, (self.first + at + size) * self.slot_ns)
+            for at, size in found
+        ]
+
+    def is_between_full(self, at: int, size: int) -> bool:
+        """Whether two hours on both sides of some slots are full."""
+        width = _BESIDE * HOUR_NS // self.slot_ns
+        if at < width or at + size + width > len(self.counts):
+            return False
+        ends = (self.counts[at - width : at], self.counts[at + size : at + size + width])
+        return bool(all((2 * each >= self.full).all() for each in ends))
+
+
+def _between(is_odd: Bools, begins: Bools, ends: Bools) -> dict[int, int]:
+    """Return the runs of odd slots that begin after full hours and end before full hours."""
+    edges = np.diff(np.concatenate(([False], is_odd, [False])).astype(np.int8))
+    first, last = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1
+    kept = begins[first] & ends[last]
+    return dict(zip(first[kept].tolist(), (last - first + 1)[kept].tolist(), strict=True))
+
+
 @dataclass
 class _Match:
-    """What a zone's changes of clocks leave in the data."""
+    """What a zone's changes of clocks leave in the data: where runs begin, and their lengths."""
 
-    missing: list[int] = field(default_factory=list)
-    doubled: list[int] = field(default_factory=list)
+    missing: dict[int, int] = field(default_factory=dict)
+    doubled: dict[int, int] = field(default_factory=dict)
     once: int = 0
     is_contradicted: bool = False
 
     @property
-    def hours(self) -> list[int]:
+    def slots(self) -> list[int]:
         return sorted((*self.missing, *self.doubled))
 
 
 def clock_sign(
-    hours: HourCounts, own: str, days: tuple[date, date], bar_ns: int
+    quarters: QuarterHours, own: str, days: tuple[date, date], bar_ns: int
 ) -> ClockSign | None:
     """Look for zones whose changes of clocks show in stamps that are read in another one.
 
-    In spring an hour is missing between hours that are full, in autumn one is doubled (or the data
-    has it once, where repeats were taken out). Two such hours prove it if they are hardly chance
-    among all hours that are missing or doubled; so does a doubled one without a change that does
-    not show. A single missing hour is a sign.
+    At any time of the day, by half an hour or any number of whole ones. Forward, a time is missing
+    between hours that are full; back, one is doubled (or the data has it once, where repeats were
+    taken out). Two such times prove it if they are hardly chance among all times as long that are
+    missing or doubled; so does a doubled one without a change that does not show. A single missing
+    one is a sign.
     """
-    if bar_ns > HOUR_NS or len(hours.counts) < 5:
+    if bar_ns > HOUR_NS or len(quarters.counts) < 20:
         return None
-    known = set() if own == "UTC" else {at for at, _ in clock_changes(own, days)}
-    full = HOUR_NS // bar_ns
-    missing, doubled, there = _odd_hours(hours, full, known)
-    signs = [each for each in (*missing, *doubled) if each % 24 < NIGHT]
-    if not signs or len(signs) > MOST_SIGNS:
+    own_changes = () if own == "UTC" else clock_changes(own, days)
+    known = {at for at, _ in own_changes}
+    runs = _Runs.of(quarters, bar_ns, known | {at + by for at, by in own_changes if by < 0})
+    moments = runs.moments()
+    if not moments:
         return None
     found: list[tuple[bool, float, _Match, list[str]]] = []
-    groups: dict[tuple[tuple[int, int], ...], list[str]] = {}
-    for zone in all_zones():
-        if any(has_change(zone, each * HOUR_NS) for each in signs):
-            groups.setdefault(clock_changes(zone, days), []).append(zone)
-    for changes, zones in groups.items():
+    for changes, zones in _candidates(moments, days).items():
         if known & {at for at, _ in changes}:
             continue  # its changes show in the zone of the file as well
-        match = _match(changes, hours, set(missing), set(doubled), full)
-        if match.is_contradicted or not match.hours:
+        match = _match(changes, runs)
+        if match.is_contradicted or not match.slots:
             continue
-        chance = _chance(match, len(changes), len(missing), len(doubled), there)
-        proof = len(match.hours) >= 2 and chance < UNLIKELY
-        proof = proof or (bool(match.doubled) and not match.once and len(doubled) == 1)
+        missing, doubled = _alike(match, runs)
+        if missing + doubled > _MOST_RUNS:
+            continue
+        chance = _chance(match, len(changes), runs)
+        proof = len(match.slots) >= 2 and chance < UNLIKELY
+        proof = proof or (bool(match.doubled) and not match.once and doubled == 1)
         few = _ONE if match.once else _FEW
-        sign = bool(match.missing) and len(missing) <= few
-        if proof or sign or (match.doubled and len(doubled) <= _FEW):
+        sign = bool(match.missing) and missing <= few
+        if proof or sign or (match.doubled and doubled <= _FEW):
             found.append((proof, chance, match, zones))
-    return _best(found)
+    return _best(found, runs)
 
 
-def _best(found: list[tuple[bool, float, _Match, list[str]]]) -> ClockSign | None:
+def _candidates(
+    moments: list[tuple[int, int]], days: tuple[date, date]
+) -> dict[tuple[tuple[int, int], ...], list[str]]:
+    """Return the zones that may fit by their changes of clocks."""
+    groups: dict[tuple[tuple[int, int], ...], list[str]] = {}
+    tried = moments if len(moments) <= MOST_SIGNS else None
+    for zone in all_zones():
+        if tried is None or any(has_change(zone, begin, end) for begin, end in tried):
+            groups.setdefault(clock_changes(zone, days), []).append(zone)
+    return groups
+
+
+def _best(found: list[tuple[bool, float, _Match, list[str]]], runs: _Runs) -> ClockSign | None:
     """Name all zones that fit as well as the best one does."""
     if not found:
         return None
@@ -125,53 +209,40 @@ def _best(found: list[tuple[bool, float, _Match, list[str]]]) -> ClockSign | Non
     zones = [
         zone
         for is_proof, _, same, names in found
-        if is_proof is proof and same.hours == match.hours
+        if is_proof is proof and same.slots == match.slots
         for zone in names
     ]
-    shown = tuple(iso(each * HOUR_NS)[:-1] for each in match.hours)
+    shown = tuple(iso((runs.first + each) * runs.slot_ns)[:-1] for each in match.slots)
     return ClockSign(named_zones(zones), len(zones) == 1, shown, proof)
 
 
-def _odd_hours(hours: HourCounts, full: int, known: set[int]) -> tuple[list[int], list[int], int]:
-    """Return single hours that are missing or doubled between full ones, and how many are full."""
-    counts = hours.counts
-    is_full = 2 * counts >= full
-    around = is_full[:-4] & is_full[1:-3] & is_full[3:-1] & is_full[4:]
-    middle = counts[2:-2]
-    number = np.arange(len(middle)) + hours.first + 2
-    own = np.isin(number * HOUR_NS, np.array(sorted(known), dtype=np.int64))
-    missing = number[around & (middle == 0) & ~own]
-    twice = (10 * middle >= 18 * full) & (10 * middle <= 22 * full)
-    neighbours = (counts[1:-3] <= full) & (counts[3:-1] <= full)
-    return missing.tolist(), number[around & twice & neighbours].tolist(), int(around.sum())
-
-
-def _match(
-    changes: tuple[tuple[int, int], ...],
-    hours: HourCounts,
-    missing: set[int],
-    doubled: set[int],
-    full: int,
-) -> _Match:
-    found = _Match()
+def _match(changes: tuple[tuple[int, int], ...], runs: _Runs) -> _Match:
+    found, slot_ns = _Match(), runs.slot_ns
     for at, by in changes:
-        if abs(by) != HOUR_NS or at % HOUR_NS:
-            continue
-        hour = (at if by > 0 else at + by) // HOUR_NS
-        if by > 0 and hour in missing:
-            found.missing.append(hour)
-        elif by < 0 and hour in doubled:
-            found.doubled.append(hour)
-        elif all(2 * hours.at(hour + step) >= full for step in (-2, -1, 1, 2)):
-            inside = hours.at(hour)
-            found.is_contradicted |= by > 0 and inside > 0
+        row = (at if by > 0 else at + by) // slot_ns - runs.first
+        size = max(1, abs(by) // slot_ns)
+        odd, shown = (runs.missing, found.missing) if by > 0 else (runs.doubled, found.doubled)
+        if odd.get(row) == size:
+            shown[row] = size
+        elif at % slot_ns == 0 and by % slot_ns == 0 and runs.is_between_full(row, size):
+            inside = runs.counts[row : row + size]
+            found.is_contradicted |= by > 0 and bool(inside.any())
             found.once += by < 0
     return found
 
 
-def _chance(match: _Match, changes: int, missing: int, doubled: int, there: int) -> float:
-    """Return how often hours that are odd by chance lie so at the changes of some zone."""
-    chance = float(ZONES * comb(changes, len(match.hours)))
-    for count, total in ((len(match.missing), missing), (len(match.doubled), doubled)):
-        chance *= (total / max(there, 1)) ** count
+def _alike(match: _Match, runs: _Runs) -> tuple[int, int]:
+    """Count the runs of all data that are as long as those of a match: missing and doubled ones."""
+    sizes = {*match.missing.values(), *match.doubled.values()}
+    both = (sum(size in sizes for size in each.values()) for each in (runs.missing, runs.doubled))
+    missing, doubled = both
+    return missing, doubled
+
+
+def _chance(match: _Match, changes: int, runs: _Runs) -> float:
+    """Return how often runs that are odd by chance lie so at the changes of some zone."""
+    chance = float(ZONES * comb(changes, len(match.slots)))
+    for shown, odd in ((match.missing, runs.missing), (match.doubled, runs.doubled)):
+        sizes = list(odd.values())
+        chance *= prod(sizes.count(size) / max(runs.there, 1) for size in shown.values())
     return chance

@@ -28,6 +28,8 @@ __all__ = ["judge_series_zone"]
 _LEAST_ROWS: Final = 5
 _REGULAR: Final = 0.9
 _SECOND_NS: Final = 1_000_000_000
+_AMOUNTS: Final = (HOUR_NS // 2, HOUR_NS, 2 * HOUR_NS)
+"""By how much clocks are changed."""
 
 
 def judge_series_zone(found: Findings, name: str, stamps: Stamps, zone: str) -> None:
@@ -65,15 +67,15 @@ def judge_series_zone(found: Findings, name: str, stamps: Stamps, zone: str) -> 
 
 
 def _odd_steps(moments: Ints, own: str, step_ns: int) -> ZoneDoubt | None:
-    """Find zones at whose changes of clocks one step is an hour longer or shorter than the rest.
+    """Find zones at whose changes of clocks one step is longer or shorter by as much.
 
     Of steps that are longer than an hour no hour is missing or doubled: of 8 hours one is of 9
     in spring, one of 7 in autumn.
     """
     if not HOUR_NS < step_ns <= 2 * DAY_NS:
         return None
-    steps = np.diff(moments)
-    odd = int(np.count_nonzero(np.abs(np.abs(steps - step_ns) - HOUR_NS) <= MINUTE_NS))
+    off = np.abs(np.diff(moments) - step_ns)
+    odd = sum(int(np.count_nonzero(np.abs(off - by) <= MINUTE_NS)) for by in _AMOUNTS)
     if not 0 < odd <= MOST_SIGNS:
         return None
     days = days_of(moments)
@@ -88,7 +90,7 @@ def _odd_steps(moments: Ints, own: str, step_ns: int) -> ZoneDoubt | None:
     most = max(fits.values(), key=len)
     sign = ClockSign(named_zones(list(fits)), len(fits) == 1, most, is_proof=True)
     return ZoneDoubt(
-        len(most), most, f"steps an hour longer or shorter where the clocks of {sign.zones} change",
+        len(most), most, f"steps longer or shorter where the clocks of {sign.zones} change",
         local_hint(sign),
     )  # fmt: skip
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from septet._data.bars import Finding
-from septet._data.clock_signs import HourCounts
+from septet._data.clock_signs import QUARTER_NS, QuarterHours
 from septet._data.defects import Findings
 from septet._data.files import READ_ERRORS, unreadable
 from septet._data.source import LazyBars
 from septet._data.spans import Clock
 from septet._data.stamps import Stamps, within_years
 from septet._data.zone_signs import judge_zone
-from septet._data.zones import HOUR_NS
 from septet_schemas.data import CandlesConfig
 
 __all__ = ["judge_unread_zone"]
@@ -24,7 +23,7 @@ def judge_unread_zone(
     """Judge the zone of stamps that are yet to be read, as `judge_zone` judges them all.
 
     What it looks at is kept: the first and the last stamp of each day, and how many there are in
-    each hour.
+    each quarter of an hour.
 
     Raises
     ------
@@ -39,17 +38,17 @@ def judge_unread_zone(
     wall = pl.col("timestamp").cast(pl.Int64)
     low, high = within_years(clock.unit_ns)
     frame = lazy.frame.select(wall).drop_nulls().filter(wall.is_between(low, high, closed="left"))
-    by_hour = frame.group_by((wall * clock.unit_ns // HOUR_NS).alias("hour")).agg(
+    by_quarter = frame.group_by((wall * clock.unit_ns // QUARTER_NS).alias("quarter")).agg(
         wall.min().alias("first"), wall.max().alias("last"), pl.len().alias("rows")
     )
     try:
-        table = by_hour.collect(engine="streaming")
+        table = by_quarter.collect(engine="streaming")
     except READ_ERRORS() as error:
         raise unreadable(lazy.facts.origin, error) from error
     if not table.height:
         return ()
-    counts = HourCounts.of_groups(table["hour"].to_numpy(), table["rows"].to_numpy())
-    days = table.group_by(pl.col("hour") // 24).agg(pl.col("first").min(), pl.col("last").max())
+    counts = QuarterHours.of_groups(table["quarter"].to_numpy(), table["rows"].to_numpy())
+    days = table.group_by(pl.col("quarter") // 96).agg(pl.col("first").min(), pl.col("last").max())
     ends = np.concatenate([days["first"].to_numpy(), days["last"].to_numpy()])
     wall_ns = np.unique(ends) * clock.unit_ns
     stamps = Stamps(wall_ns, wall_ns=wall_ns)

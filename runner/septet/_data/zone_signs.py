@@ -8,7 +8,7 @@ import numpy as np
 
 from septet._data.bars import Ints
 from septet._data.clock_changes import clock_changes, days_of
-from septet._data.clock_signs import HourCounts
+from septet._data.clock_signs import QuarterHours
 from septet._data.defects import Findings
 from septet._data.exchange_hours import utc_of
 from septet._data.stamps import Stamps, iso
@@ -40,7 +40,7 @@ def judge_zone(
     zone: str,
     bar_ns: int,
     calendar: str,
-    hours: HourCounts | None = None,
+    hours: QuarterHours | None = None,
 ) -> None:
     """Report stamps without a zone of their own that cannot, or likely will not, be of `zone`.
 

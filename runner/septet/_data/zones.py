@@ -11,7 +11,7 @@ import numpy as np
 
 from septet._data.bars import Ints
 from septet._data.clock_changes import clock_changes, days_of
-from septet._data.clock_signs import ClockSign, HourCounts, clock_sign
+from septet._data.clock_signs import ClockSign, QuarterHours, clock_sign
 from septet._data.exchange_hours import displaced_sessions, fitting_zones
 from septet._data.stamps import iso
 
@@ -50,7 +50,7 @@ def doubt_zone(
     zone: str,
     bar_ns: int,
     calendar: str = "24x7",
-    hours: HourCounts | None = None,
+    hours: QuarterHours | None = None,
 ) -> ZoneDoubt | None:
     """Look for what stamps of `zone` cannot show.
 
@@ -79,7 +79,7 @@ def doubt_zone(
     if len(wall_ns) < 2:
         return None
     days = days_of(wall_ns)
-    sign = _changes_of_another(hours or HourCounts.of(wall_ns), zone, days, bar_ns)
+    sign = _changes_of_another(hours or QuarterHours.of(wall_ns), zone, days, bar_ns)
     changes = sign if sign is not None and sign.is_proof else None
     if zone == "UTC":
         found = changes or _local_sessions(wall_ns, days, bar_ns)
@@ -99,7 +99,7 @@ def doubt_changes(wall_ns: Ints, zone: str, bar_ns: int) -> ZoneDoubt | None:
         return None
     days = days_of(wall_ns)
     found = None if zone == "UTC" else _left_out_hours(wall_ns, zone, days)
-    return found or _changes_of_another(HourCounts.of(wall_ns), zone, days, bar_ns)
+    return found or _changes_of_another(QuarterHours.of(wall_ns), zone, days, bar_ns)
 
 
 def _closed_hours(wall_ns: Ints, zone: str, bar_ns: int, calendar: str) -> ZoneDoubt | None:
@@ -140,7 +140,7 @@ def _left_out_hours(wall_ns: Ints, zone: str, days: tuple[date, date]) -> ZoneDo
 
 
 def _changes_of_another(
-    hours: HourCounts, own: str, days: tuple[date, date], bar_ns: int
+    hours: QuarterHours, own: str, days: tuple[date, date], bar_ns: int
 ) -> ZoneDoubt | None:
     """Find zones whose changes of clocks show: hours without rows, or with twice as many."""
     sign = clock_sign(hours, own, days, bar_ns)
