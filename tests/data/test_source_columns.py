@@ -55,6 +55,12 @@ def in_turn(first: object, second: object, rows: int = 1) -> list[object]:
         ("price_type", "last", "mark"),
         ("instrument_id", 11, 12),
         ("Data Source", "one", "two"),
+        ("id", 1.0, 2.0),
+        ("id", 17, 42),
+        ("market", "perp", "spot"),
+        ("foo", "Spot", "USD-M"),
+        ("interval", "1h", "4h"),
+        ("foo", "1 min", "5 min"),
     ],
 )
 @pytest.mark.parametrize("rows", [1, 7, 40])
@@ -67,6 +73,20 @@ def test_values_in_turn_are_refused(name: str, first: object, second: object, ro
     assert f"keep the rows of one value of column '{name}'" in message
     assert ("columns: {symbol: " in message) == (str(first) in ("BTCUSDT", "BTC/USD", "ESH4"))
     assert len(judged(frame, policy={"price_levels": "keep"}).bars) == COUNT
+
+
+def test_a_consolidated_tape_is_refused_with_the_way_to_keep_it() -> None:
+    draw = np.random.default_rng(5)
+    frame = clean(COUNT).with_columns(
+        pl.Series("last_exchange", draw.choice(["ARCA", "NASDAQ", "NYSE"], COUNT))
+    )
+    with pytest.raises(DataError) as caught:
+        judged(frame)
+    assert "column 'last_exchange' holds 3 values" in str(caught.value)
+    assert "as on a consolidated tape: policy: {price_levels: keep}" in str(caught.value)
+    kept = judged(frame, policy={"price_levels": "keep"})
+    assert len(kept.bars) == COUNT
+    assert not doubts(kept.findings)
 
 
 @pytest.mark.parametrize(("first", "second"), [("AAPL", "MSFT"), (1, 2), ("x", "y")])
@@ -107,6 +127,12 @@ def test_other_columns_say_nothing() -> None:
         pl.Series("session", np.array(["asia", "europe", "us"])[np.arange(COUNT) // 8 % 3]),
         pl.Series("quarter", np.array(["2020Q1", "2020Q2"])[np.arange(COUNT) // 300]),
         pl.Series("exchange", ["binance"] * COUNT),
+        pl.Series("condition", draw.choice(["@", "F", "T"], COUNT)),
+        pl.Series("quality", draw.choice(["A", "B", "C"], COUNT)),
+        pl.Series("settlement_period", np.arange(COUNT) % 48),
+        pl.Series("regime", draw.choice([0.0, 1.0], COUNT)),
+        pl.Series("market_state", draw.choice(["open", "closed"], COUNT)),
+        pl.Series("tenor", ["3m"] * COUNT),
     )
     assert not doubts(judged(frame).findings)
 

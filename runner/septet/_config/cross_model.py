@@ -213,6 +213,17 @@ def _warn_calibration(case: Case, model: UseBlock) -> None:
     )
 
 
+def check_exit_after(case: Case) -> None:
+    """A time that is none ends no position: only with a model it says something, that none ends."""
+    after = case.strategy.signal.extra["exit"].after
+    if case.strategy.model is None and after is not None and not after.bars(case.bar_ns):
+        case.error(
+            ("signal", "exit", "after"),
+            "after no time at all no position is left: it would change nothing",
+            hint="write after: 1 bar or more, or leave it out",
+        )
+
+
 def _warn_exit(case: Case, model: UseBlock) -> None:
     label, after = model.extra["label"], case.strategy.signal.extra["exit"].after
     if isinstance(label, TripleBarrierLabel):
@@ -299,6 +310,7 @@ def check_model_monitor(case: Case) -> None:
 
 CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     check_model_used,
+    check_exit_after,
     check_exit_below,
     check_learns,
     check_stored,

@@ -26,7 +26,8 @@ _WORDS: Final = SOURCE_WORDS | frozenset(
     ("exchange_id", "source_id", "venue_id", "exchange_name", "source_name", "data_source",
      "contract", "contract_id", "contract_name", "contract_month", "contract_code", "expiry",
      "expiration", "price_type", "quote_type", "instrument", "instrument_id", "instrument_token",
-     "ticker", "symbol_name", "local_symbol", "symbol_id", "mic", "conid", "secid", "permno")
+     "ticker", "symbol_name", "local_symbol", "symbol_id", "mic", "conid", "secid", "permno", "id",
+     "sid", "security_id", "market_id")
 )  # fmt: skip
 _VENUES: Final = frozenset(
     ("binance", "binanceus", "bitfinex", "bitflyer", "bitget", "bitmex", "bitstamp", "bybit",
@@ -41,6 +42,11 @@ _PAIR: Final = re.compile(
 )
 _CONTRACT: Final = re.compile(r"[A-Z][A-Z0-9]{0,3}[FGHJKMNQUVXZ]\d{1,4}")
 _ISIN: Final = re.compile(r"[A-Z]{2}[A-Z0-9]{9}\d")
+_MARKETS: Final = frozenset(
+    ("spot", "margin", "perp", "perps", "perpetual", "swap", "future", "futures", "linear",
+     "inverse", "option", "options", "cfd", "index", "mark", "usdm", "coinm")
+)  # fmt: skip
+_LENGTH: Final = re.compile(r"\d+ ?(ms|s|sec|m|min|h|hr|hour|d|day|w|wk|week|mo|month)s?")
 _PRICES: Final = ("open", "high", "low", "close")
 _MOST_VALUES: Final = 50
 _OFTEN: Final = 10  # changes of value that are no row of contracts, one after the other
@@ -107,7 +113,10 @@ def _hint(column: SourceColumn) -> str:
             f", or write columns: {{symbol: {column.name}}}, so that each symbol of the universe "
             "gets its own rows"
         )
-    return f"{text}; if all of them are prices of one market: policy: {{price_levels: keep}}"
+    return (
+        f"{text}; if all of them are prices of one market, as on a "
+        "consolidated tape: policy: {price_levels: keep}"
+    )
 
 
 def are_symbols(values: pl.Series) -> bool:
@@ -119,6 +128,16 @@ def are_symbols(values: pl.Series) -> bool:
 def _are_venues(values: pl.Series) -> bool:
     plain = [re.sub(r"[^a-z]", "", each.lower()) for each in values]
     return sum(each in _VENUES for each in plain) >= max(2, 0.5 * len(plain))
+
+
+def _are_markets(values: pl.Series) -> bool:
+    """Whether all values name kinds of markets (spot, perp), or all of them lengths of bars."""
+    plain = [re.sub(r"[-_]", "", each.strip().lower()) for each in values]
+    return all(each in _MARKETS for each in plain) or all(map(_LENGTH.fullmatch, plain))
+
+
+def _name_sources(values: pl.Series) -> bool:
+    return are_symbols(values) or _are_venues(values) or _are_markets(values)
 
 
 def _names_source(name: str) -> bool:
@@ -137,7 +156,8 @@ def source_columns(frame: pl.DataFrame | pl.LazyFrame) -> list[SourceColumn]:
     schema = lazy.collect_schema()
     texts = [
         name for name, kind in schema.items()
-        if name not in OUR_COLUMNS and (_is_text(kind) or kind.is_integer())
+        if name not in OUR_COLUMNS
+        and (_is_text(kind) or kind.is_integer() or (kind.is_float() and _names_source(name)))
     ]  # fmt: skip
     if not texts:
         return []
@@ -150,9 +170,7 @@ def source_columns(frame: pl.DataFrame | pl.LazyFrame) -> list[SourceColumn]:
         column = _column(lazy, name)
         if len(column.values) < 2:
             continue
-        named = _names_source(name) or (
-            _is_text(schema[name]) and (are_symbols(column.values) or _are_venues(column.values))
-        )
+        named = _names_source(name) or (_is_text(schema[name]) and _name_sources(column.values))
         judged = column.takes_turns and set(_PRICES) <= set(schema)
         if named or judged:
             separates = judged and _separates(lazy, name)
