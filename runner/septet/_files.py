@@ -30,8 +30,8 @@ from septet.errors import InputError
 
 __all__ = [
     "NOT_REGULAR", "create_file", "insist_no_links", "insist_regular", "insist_size",
-    "make_folder", "make_folders", "open_append", "open_lock", "open_regular", "read_bounded",
-    "replace_file", "replacing",
+    "make_folder", "make_folders", "occupy_with_null_device", "open_append", "open_lock",
+    "open_regular", "read_bounded", "replace_file", "replacing",
 ]  # fmt: skip
 
 _NEW: Final = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -168,6 +168,23 @@ def open_lock(path: Path, *, make: bool = True, mode: int = 0o600) -> int:
     handle = os.open(path, flags)
     _insist(handle, path)
     return handle
+
+
+def occupy_with_null_device(number: int) -> int:
+    """Open the null device as a file descriptor that is free; return its number.
+
+    Another one where the descriptor is in use.
+    """
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    if nowhere == number:
+        return number
+    try:
+        os.fstat(number)
+    except OSError:
+        os.dup2(nowhere, number)
+        os.close(nowhere)
+        return number
+    return nowhere
 
 
 def make_folder(path: Path, *, mode: int = 0o777) -> Path:

@@ -11,6 +11,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,7 @@ import click
 
 from septet._cli.terminal import (
     OutputClosed,
+    OutputError,
     echo,
     echo_json,
     echo_text,
@@ -179,10 +181,24 @@ def _show_bug(kind: type[BaseException], error: BaseException, at: TracebackType
 
 
 def _run(words: list[str]) -> int:
+    """Run the words to their end, that of a stream that takes no output included."""
     try:
-        result = cli.main(args=words, prog_name="septet", standalone_mode=False)
+        return _answer(words)
     except OutputClosed:
         return end_output()
+    except OutputError as error:
+        end_output()
+        with suppress(OutputClosed, OutputError):
+            echo(f"septet: the output cannot be written: {error.strerror}", err=True)
+        end_output()
+        return 1
+
+
+def _answer(words: list[str]) -> int:
+    try:
+        result = cli.main(args=words, prog_name="septet", standalone_mode=False)
+    except (OutputClosed, OutputError):
+        raise
     except click.exceptions.NoArgsIsHelpError as error:
         echo_text(error.ctx.get_help() if error.ctx else one_line(error))
         return 2

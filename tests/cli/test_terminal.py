@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
+import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,6 +24,7 @@ from septet._cli.drill import _folder as drill_folder
 from septet._cli.render import render_error, render_problems, render_table
 from septet._cli.terminal import (
     OutputClosed,
+    OutputError,
     ask,
     console,
     echo,
@@ -356,6 +360,67 @@ def test_a_closed_pipe_ends_a_command_without_a_word(words: tuple[str, ...]) -> 
         status = process.wait(60)
     assert output == b""
     assert status == 141
+
+
+PRINTING = [
+    ("check", "strategies/demo.yaml", "--no-data"),
+    ("check", "strategies/demo.yaml", "--no-data", "--json"),
+    ("explain", "strategies/demo.yaml"), ("schema",), ("--help",), ("--version",),
+    ("plugins", "list"), ("plugins", "show", "sma"), ("run", "--help"),
+]  # fmt: skip
+
+
+def _ended(words: tuple[str, ...], ends: str) -> tuple[int, str]:
+    """Run a command behind shell redirections; return its status and standard error."""
+    command = shlex.join([sys.executable, "-c", "from septet.cli import main; main()", *words])
+    done = subprocess.run(
+        ["sh", "-c", f"{command} {ends}"], cwd=Path(__file__).parents[2], stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+@pytest.mark.parametrize("words", PRINTING)
+def test_a_full_disk_under_the_output_ends_a_command_in_one_line(words: tuple[str, ...]) -> None:
+    said = f"septet: the output cannot be written: {os.strerror(errno.ENOSPC)}\n"
+    assert _ended(words, ">/dev/full") == (1, said)
+    assert _ended(words, ">/dev/full 2>/dev/full") == (1, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+def test_a_run_whose_figures_cannot_be_printed_is_stored_and_says_so(tmp_path: Path) -> None:
+    words = ("run", "strategies/demo.yaml", "--json", "--no-report", "--out", str(tmp_path))
+    status, said = _ended(words, ">/dev/full")
+    assert status == 1
+    assert said.endswith(f"septet: the output cannot be written: {os.strerror(errno.ENOSPC)}\n")
+    assert "Traceback" not in said
+    assert len([each for each in tmp_path.glob("*/*") if each.is_dir()]) == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+def test_an_error_that_cannot_be_printed_has_a_status_and_no_traceback() -> None:
+    status, said = _ended(("check", "there-is-none.yaml", "--json"), ">/dev/full")
+    assert (status, said.count("\n")) == (1, 1)
+    assert _ended(("check", "there-is-none.yaml"), "2>/dev/full")[0] == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="streams are closed otherwise there")
+@pytest.mark.parametrize("words", PRINTING)
+def test_a_closed_output_is_one_that_nobody_reads(words: tuple[str, ...]) -> None:
+    status, said = _ended(words, "")
+    assert _ended(words, ">&-") == (status, said)
+    assert _ended(words, "<&- >&- 2>&-") == (status, "")
+
+
+def test_tables_end_with_the_disk_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sys, "stdout", Full())
+    with pytest.raises(OutputError, match="No space left"):
+        console().print("a table")
 
 
 def test_tables_end_with_the_pipe_as_well(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,13 +10,14 @@ from typing import Any, Final
 
 import click
 
+from septet._cli.terminal import OutputError
 from septet.errors import InputError, JournalError, SeptetError
 
 __all__ = ["of_runs"]
 
 _PASSED_ON: Final = (
     SeptetError, click.exceptions.ClickException, click.exceptions.Exit, click.Abort,
-    BrokenPipeError,
+    BrokenPipeError, OutputError,
 )  # fmt: skip
 
 

@@ -31,6 +31,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
+from septet._files import occupy_with_null_device
 from septet._host.imports import is_followed
 from septet._text import breaks_lines, one_line, visible
 
@@ -38,8 +39,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = [
-    "GUARDED", "OutputClosed", "ask", "console", "echo", "echo_json", "echo_progress", "echo_text",
-    "end_output", "guarded_streams", "let_plugin_print", "styled", "traceback_text",
+    "GUARDED", "OutputClosed", "OutputError", "ask", "console", "echo", "echo_json",
+    "echo_progress", "echo_text", "end_output", "guarded_streams", "let_plugin_print", "styled",
+    "traceback_text",
 ]  # fmt: skip
 
 
@@ -75,12 +77,23 @@ def _drawn(text: str, *, lines: bool) -> str:
     return "".join(found)
 
 
-def _put(text: str, *, err: bool) -> None:
-    """Write a text that is already escaped, bypassing the guard."""
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Raise `OutputClosed` or `OutputError` for what a stream fails with."""
     try:
-        click.echo(text, file=_bare(sys.stderr if err else sys.stdout))
+        yield
     except BrokenPipeError as error:
         raise OutputClosed from error
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(error.errno, error.strerror or "the stream takes no text") from error
+
+
+def _put(text: str, *, err: bool) -> None:
+    """Write a text that is already escaped, bypassing the guard."""
+    with _writing():
+        click.echo(text, file=_bare(sys.stderr if err else sys.stdout))
 
 
 def echo(text: object = "", *, err: bool = False) -> None:
@@ -101,8 +114,9 @@ def echo_json(text: str) -> None:
 def echo_progress(text: str, *, done: bool = False) -> None:
     """Print a line to standard error over the one before, until `done`."""
     stream = _bare(sys.stderr)
-    stream.write(f"\r{one_line(text)}" + ("\n" if done else ""))
-    stream.flush()
+    with _writing():
+        stream.write(f"\r{one_line(text)}" + ("\n" if done else ""))
+        stream.flush()
 
 
 def ask(question: str) -> bool:
@@ -132,15 +146,19 @@ class OutputClosed(BaseException):
     """Raised when the reader of the output has closed it, as after `| head`: the command ends."""
 
 
+class OutputError(OSError):
+    """Standard output or standard error cannot be written, as on a full disk."""
+
+
 def end_output() -> int:
-    """Stop writing to the closed pipe; return the exit status of such an end."""
+    """Stop writing to a stream that failed; return the exit status of a closed pipe."""
     _, nowhere = os.pipe()  # it holds what is still in a buffer
     for stream in (sys.__stdout__, sys.__stderr__):
         if stream is None:
             continue
         try:
             stream.flush()
-        except BrokenPipeError:
+        except OSError:
             os.dup2(nowhere, stream.fileno())
     return _CLOSED_STATUS
 
@@ -199,16 +217,12 @@ class _Guarded:
         self._printed = {}
 
     def _write(self, text: str) -> None:
-        try:
+        with _writing():
             self._septet_stream.write(text)
-        except BrokenPipeError as error:
-            raise OutputClosed from error
 
     def flush(self) -> None:
-        try:
+        with _writing():
             self._septet_stream.flush()
-        except BrokenPipeError as error:
-            raise OutputClosed from error
 
     def writelines(self, lines: Iterable[str]) -> None:
         for line in lines:
@@ -217,6 +231,24 @@ class _Guarded:
     def __getattr__(self, name: str) -> Any:
         if name == "buffer":  # click would write past this
             raise AttributeError(name)
+        return getattr(self._septet_stream, name)
+
+
+class _Reporting:
+    """A stream whose failures end the command, for libraries that write to it themselves."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._septet_stream = stream
+
+    def write(self, text: str) -> int:
+        with _writing():
+            return self._septet_stream.write(text)
+
+    def flush(self) -> None:
+        with _writing():
+            self._septet_stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._septet_stream, name)
 
 
@@ -259,9 +291,22 @@ def _bare(stream: Any) -> Any:
     return stream._septet_stream if isinstance(stream, _Guarded) else stream
 
 
+def _open_closed() -> None:
+    """Replace a standard stream that is closed, as after `>&-`, with the null device.
+
+    No file that is opened later then gets its descriptor.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is not None:
+            continue
+        nowhere = occupy_with_null_device(number)
+        setattr(sys, name, open(nowhere, mode, encoding="utf-8"))  # noqa: SIM115 - stays open
+
+
 @contextmanager
 def guarded_streams() -> Iterator[None]:
     """Escape everything that is written to standard output and standard error."""
+    _open_closed()
     before = sys.stdout, sys.stderr
     last, formatter, warned = logging.lastResort, None, warnings.formatwarning
     sys.stdout, sys.stderr = _Output(_bare(before[0])), _Guarded(_bare(before[1]))
@@ -275,7 +320,7 @@ def guarded_streams() -> Iterator[None]:
     finally:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, _Guarded):
-                with suppress(OutputClosed):  # the command has its status already
+                with suppress(OutputClosed, OutputError):  # the command has its status already
                     stream.finish()
         sys.stdout, sys.stderr = before
         _Output.is_open = was_open
@@ -309,5 +354,5 @@ def console(*, stderr: bool = False, **settings: Any) -> Console:
                 text = each.text if each.control else visible(each.text)
                 yield Segment(text, each.style, each.control)
 
-    stream = _bare(sys.stderr if stderr else sys.stdout)
+    stream: Any = _Reporting(_bare(sys.stderr if stderr else sys.stdout))
     return Visible(file=stream, **{"markup": False, "highlight": False, **settings})

@@ -269,7 +269,7 @@ class _Run:
 
     def _traded(self, session: Session, *, begun: bool) -> Ints:
         """Trade from the first decision on; return the times at which holding is valued."""
-        known = session.aligned.T[layout.KNOWN]
+        known: Ints = session.aligned.T[layout.KNOWN]
         if self.first_ns is None:
             return known[:0]
         for name, counts in self.ticks.items():
