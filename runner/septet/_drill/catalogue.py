@@ -172,6 +172,9 @@ _KINDS: Final = (
     Kind("A18", "a status that its quantities contradict", "order",
          draw=_one_of(target=["POST order", "report"], kind=["nothing", "part", "partly", "new"]),
          logs=("unreadable",), naked_ms=5_000),
+    Kind("A19", "an order reported ended that was filled or rests", "order",
+         draw=_one_of(target=["POST order", "POST order", "report"],
+                      status=["EXPIRED", "CANCELED", "REJECTED"]), naked_ms=5_000),
 )  # fmt: skip
 
 CATALOGUE: Final = {each.code: each for each in _KINDS} | {

@@ -95,6 +95,12 @@ class Bench(World):
             m.OrderSeen(at_ns=self.now, symbol=order.symbol, state=state, filled=filled, **fields)
         )
 
+    def end(self, order: m.Submit, state: m.OrderState, filled: float = 0.0, **rest: Any) -> None:
+        """End an order that nobody cancelled: the stream reports it, and a query shows it too."""
+        self.show(order, state, filled, **rest)
+        assert any(each.client_id == order.client_id for each in self.take(m.Query))
+        self.show(order, state, filled, by="query", **rest)
+
     def execute(self, order: m.Submit, quantity: float, **rest: Any) -> m.Filled:
         """Fill a part of an order; the fill is heard at once."""
         self.trades += 1

@@ -38,7 +38,7 @@ def insist_on_protection(bench: Bench, stop: m.Submit, rule: str) -> None:
     moved = bench.only(m.Submit)
     assert (moved.order_type, moved.trigger_price) == ("stop", LEVEL + 1.0)
     bench.ack(moved)
-    bench.show(moved, "cancelled")
+    bench.end(moved, "cancelled")
     bench.after_s(5)
     again = bench.only(m.Submit)
     assert (again.order_type, again.quantity) == ("stop", HELD), "the venue cancelled it"

@@ -144,7 +144,7 @@ def test_a_late_fill_of_a_cancelled_order_is_booked_once_the_list_shows_it() -> 
     bench = Bench()
     order = bench.order(1, Q, kind="limit", limit_price=PRICE)
     bench.ack(order)
-    bench.show(order, "cancelled")
+    bench.end(order, "cancelled")
     fill = bench.execute(order, 0.5)
     assert bench.position[0] == 0.0
     assert blocked(bench) == "disputed_fill"

@@ -67,12 +67,23 @@ def test_what_the_account_does_not_show_did_not_happen_and_another_stop_stands()
     assert bench.states[stop.client_id] == "cancelled"
     assert bench.guards.blocked(0) == ""
     assert bench.only(m.Cancel).client_id == stop.client_id, "if it rests, it locks the coins"
-    bench.after_s(1.5)
-    again = bench.only(m.Submit)
+    again = bench.only(m.Submit)  # in the same turn
     assert (again.quantity, again.trigger_price) == (1.0, LEVEL)
     bench.ack(again)
     assert bench.core.protected(0)
     assert bench.position[0] == 1.0
+
+
+def test_a_stop_refused_because_the_old_one_still_rests_follows_its_end_at_once() -> None:
+    bench, stop = stopped()
+    bench.after_s(SETTLES + 1)
+    assert not account(bench, 0.0)
+    assert bench.only(m.Cancel).client_id == stop.client_id
+    bench.reject(bench.only(m.Submit).client_id, "funds")
+    assert bench.take(m.Submit) == []
+    bench.show(stop, "cancelled", by="cancel")
+    again = bench.only(m.Submit)
+    assert (again.quantity, again.trigger_price) == (1.0, LEVEL)
 
 
 def test_what_the_account_shows_is_booked_at_the_known_price_and_nothing_is_sold_twice() -> None:

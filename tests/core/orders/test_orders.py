@@ -211,7 +211,7 @@ def test_e10_partial_then_expired(reduces: bool) -> None:
     order = bench.order(1, -1.0 if reduces else 1.0)
     bench.ack(order)
     bench.execute(order, 0.3)
-    bench.show(order, "expired", 0.3)
+    bench.end(order, "expired", 0.3)
     if reduces:
         again = bench.only(m.Submit)
         assert again.quantity == 0.7
@@ -273,7 +273,7 @@ def test_e14_a_lost_fill_is_asked_for_until_it_is_found() -> None:
     bench = Bench()
     order = bench.order(1)
     bench.ack(order)
-    bench.show(order, "cancelled", 0.7)
+    bench.end(order, "cancelled", 0.7)
     bench.take(m.Refresh)
     assert 1 not in bench.ended, "a final state is not accepted before its fills"
     bench.after_s(10)

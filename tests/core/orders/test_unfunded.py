@@ -18,7 +18,7 @@ def test_e22_a_reduction_that_was_rejected_for_funds_takes_what_the_account_hold
     assert bench.take(m.Cancel) == []
     bench.take(m.Refresh)
     bench.reject(stop.client_id, "funds")
-    assert [each.what for each in bench.take(m.Refresh)] == ["holdings"]
+    assert [each.what for each in bench.take(m.Refresh)] == ["holdings", "open_orders"]
     bench.core.account_holds(0, 0.999)
     bench.after_s(2.0)
     smaller = bench.only(m.Submit)

@@ -55,7 +55,7 @@ def test_a_stop_that_fills_says_so_before_its_fill_is_booked() -> None:
 def test_a_stop_that_ends_with_a_rest_says_so() -> None:
     bench, stop = protected()
     bench.execute(stop, 0.4)
-    bench.show(stop, "expired", 0.4)
+    bench.end(stop, "expired", 0.4)
     assert bench.outcomes[-1] == StopEnded(0, stop.client_id, "expired", 0.4, 0.6)
     bench.after_s(60)
     assert bench.take(m.Submit) == [], "what is left is the engine's to close"
@@ -85,7 +85,7 @@ def test_before_a_reduction_the_stop_is_cancelled_and_final() -> None:
 def test_e19_a_stop_the_venue_cancels_is_placed_again_with_an_alert() -> None:
     bench, stop = protected()
     assert bench.core.protected(0)
-    bench.show(stop, "cancelled")
+    bench.end(stop, "cancelled")
     assert not bench.core.protected(0), "the engine's own test stands in"
     assert bench.alerted("stop_lost") == ["error"]
     assert bench.take(m.Submit) == []
@@ -200,7 +200,7 @@ def test_a_take_that_the_venue_does_not_fill_is_not_repeated() -> None:
     bench.after_s(5)
     bench.show(order, "cancelled", by="cancel")
     take = bench.take(m.Submit)[-1]
-    bench.show(take, "expired", client_id=take.client_id)
+    bench.end(take, "expired", client_id=take.client_id)
     assert bench.ended[1].state == "expired"
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from septet import messages as m
 from septet._core.guards import Guards
-from septet._core.orders import answers, disputes, manager
+from septet._core.orders import answers, disputes, manager, unconfirmed_ends
 from septet._core.orders.lifecycle import OrderLifecycle, trade_key
 from septet._core.orders.records import Child
 from septet._drill.sim import Failure, run_schedule
@@ -150,6 +150,10 @@ def takes_a_short_filled_for_cancelled(patch: Patch) -> None:
     patch.setattr(answers, "_seen", trusting)
 
 
+def accepts_an_end_without_a_query(patch: Patch) -> None:
+    patch.setattr(unconfirmed_ends, "is_one", lambda lifecycle, child, seen: False)
+
+
 def does_not_compare_positions(patch: Patch) -> None:
     patch.setattr(Guards, "compare", lambda guards, *numbers, **more: [])
 
@@ -190,6 +194,7 @@ BUGS: Sequence[tuple[Callable[[Patch], None], frozenset[str]]] = (
     (counts_a_fill_twice, FILLS),
     (books_what_its_order_has_no_room_for, frozenset({"A3 overfill"})),
     (takes_a_short_filled_for_cancelled, frozenset({"A18 false status"})),
+    (accepts_an_end_without_a_query, frozenset({"A19 false end"})),
     (does_not_look_for_lost_fills, FILLS),
     (lets_states_go_back, FILLS | ANSWERS),
     (forgets_the_kill_switch_in_a_restart, KILLS),

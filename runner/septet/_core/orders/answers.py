@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from septet import messages as m
-from septet._core.orders import contradictions, disputes
+from septet._core.orders import contradictions, disputes, ghosts, unconfirmed_ends
 from septet._core.orders.ids import parse
 from septet._core.orders.lifecycle import FILLS_BEFORE_NS, OrderLifecycle, trade_key
 from septet._core.orders.records import RANK, Child, Foreign, ThirdPartyActivity, ThirdPartyOrder
@@ -14,7 +14,6 @@ __all__ = ["claim_fills", "started", "take"]
 
 KNOWN_FOREIGN = 256
 UNCLAIMED = 1_024
-HELD = "; it is left there, since the account holds what it protects"
 THIRD_PARTY_FILLS = 4_096
 """How many fills of others are remembered, so that each is reported once."""
 
@@ -132,9 +131,15 @@ def _seen(
         return
     if child.is_final:
         _seen_after(lifecycle, child, state, filled)
+        if lifecycle.is_final(state):
+            ghosts.ended(lifecycle, child.client_id, now_ns)
+        return
+    if unconfirmed_ends.is_one(lifecycle, child, event):
+        unconfirmed_ends.take(lifecycle, child, event, now_ns)
         return
     if by in ("query", "list"):
         child.agreed_ns = now_ns
+        unconfirmed_ends.read(lifecycle, child, state, filled, now_ns)
     if by == "query" and not lifecycle.is_final(state):
         child.read_filled, child.read_ns = filled, now_ns
     child.exists = True
@@ -144,7 +149,7 @@ def _seen(
     child.seen = max(child.seen, min(filled, child.quantity))
     if lifecycle.is_final(state):
         if child.claim is None or state == "filled":
-            child.claim, child.claim_text = state, text
+            child.claim, child.claim_text = state, text or child.claim_text
         child.delete_ns = child.contradicted_ns = 0
         if child.claim == "filled":
             child.seen = max(child.seen, child.quantity)
@@ -154,7 +159,7 @@ def _seen(
         child.reported_ns = now_ns
     if child.claim is not None:
         child.query_next_ns = 0
-    elif not child.contradicted_ns:
+    elif not child.contradicted_ns and child.unconfirmed is None:
         lifecycle.schedule_review(child, now_ns)
     lifecycle.settle(child, now_ns)
     lifecycle.send_cancel(child, now_ns)
@@ -166,24 +171,7 @@ def _seen_after(life: OrderLifecycle, child: Child, state: m.OrderState, filled:
         child.seen = filled
         life.refresh_fills(child)
     if not (child.exists or life.is_final(state) or state in ("intent", "submitted", "unknown")):
-        _cancel_ghost(life, child)
-
-
-def _cancel_ghost(lifecycle: OrderLifecycle, child: Child) -> None:
-    """Cancel an order that is open at the venue and final here."""
-    text = f"{child.client_id} is open at the venue and {child.state} here"
-    if child.protects and lifecycle.is_still_held(
-        child.symbol, child.sign, child.rest or child.quantity
-    ):
-        lifecycle.alert("critical", "ghost_order", text + HELD, child.symbol)
-        lifecycle.commands.append(m.Refresh(what="holdings"))
-        return
-    lifecycle.alert("critical", "ghost_order", text, child.symbol)
-    lifecycle.commands.append(
-        m.Cancel(
-            client_id=child.client_id, symbol=child.symbol, venue_order_id=child.venue_order_id
-        )
-    )
+        ghosts.cancel(life, child)
 
 
 def _pending(lifecycle: OrderLifecycle, client_id: str) -> Child | None:
@@ -207,11 +195,7 @@ def _rejected(lifecycle: OrderLifecycle, event: m.Rejected) -> None:
     if child.exists:
         lifecycle.query_until_known(child, event.at_ns)
         return
-    if event.code == "funds" and child.reduces:
-        # a fee that no answer named, or a hand on the account: what is there may be less
-        lifecycle.commands.append(m.Refresh(what="holdings"))
-        if child.symbol not in lifecycle.records.unfunded:
-            lifecycle.records.unfunded.append(child.symbol)
+    ghosts.refused(lifecycle, child, event, event.at_ns)
     child.claim_text = event.text
     lifecycle.finish(child, "rejected", event.code, event.at_ns)
     old = lifecycle.records.children.get(child.replaces)
@@ -238,11 +222,15 @@ def _uncertain(lifecycle: OrderLifecycle, event: m.Uncertain) -> None:
 
 def _not_found(lifecycle: OrderLifecycle, event: m.NotFound) -> None:
     child = lifecycle.records.children.get(event.client_id)
-    if child is None or child.is_final:
-        return
     now_ns, settles_ns = event.at_ns, lifecycle.timing.settles_ns
+    if child is None or child.is_final:
+        if event.by == "cancel":
+            ghosts.ended(lifecycle, event.client_id, now_ns)
+        return
     if event.by == "cancel":
         lifecycle.cancel_failed(child, now_ns)
+        return
+    if unconfirmed_ends.agrees(lifecycle, child, event.asked_ns, now_ns):
         return
     if not child.exists:
         if child.state == "unknown" and event.asked_ns > child.unknown_ns + settles_ns:
@@ -322,9 +310,9 @@ def _open_orders(lifecycle: OrderLifecycle, event: m.OpenOrders) -> None:
             child.read_filled, child.read_ns = seen.filled, event.asked_ns
         if not child.is_final:
             _order_seen(lifecycle, seen, now_ns)
-        elif child.final_ns < stale_ns:
+        elif child.final_ns < stale_ns or ghosts.locks(lifecycle, child, event.asked_ns):
             _identify(lifecycle, child, seen.venue_order_id, now_ns)
-            _cancel_ghost(lifecycle, child)
+            ghosts.cancel(lifecycle, child)
     lifecycle.touched.update(
         each.symbol for each in (*records.third_party.values(), *third_party.values())
     )
@@ -353,6 +341,8 @@ def _take_unlisted(lifecycle: OrderLifecycle, seen: m.OrderSeen) -> None:
     records, k = lifecycle.records, seen.symbol
     is_open = seen.state in ("open", "partially_filled")
     if seen.client_id.startswith(lifecycle.tag):
+        if not is_open:
+            ghosts.ended(lifecycle, seen.client_id, seen.at_ns)
         if _is_foreign(lifecycle, seen.client_id):
             _foreign(lifecycle, k, seen.client_id, f"the venue shows it {seen.state}")
         elif is_open and seen.by != "stream":
@@ -360,12 +350,10 @@ def _take_unlisted(lifecycle: OrderLifecycle, seen: m.OrderSeen) -> None:
             name, sign = parse(lifecycle.tag, seen.client_id), 1 if seen.side == "buy" else -1
             left = seen.quantity - seen.filled
             if name is not None and name.parent < 0 and lifecycle.is_still_held(k, sign, left):
-                lifecycle.alert("critical", "ghost_order", text + HELD, k)
+                lifecycle.alert("critical", "ghost_order", text + ghosts.HELD, k)
                 return
             lifecycle.alert("critical", "ghost_order", text, k)
-            lifecycle.commands.append(
-                m.Cancel(client_id=seen.client_id, symbol=k, venue_order_id=seen.venue_order_id)
-            )
+            ghosts.cancel_stranger(lifecycle, seen.client_id, k, seen.venue_order_id)
         return
     key, other = _third_party(seen)
     lifecycle.touched.add(k)

@@ -315,7 +315,8 @@ class OrderLifecycle:
             self.cancel_failed(child, now_ns)
         if child.query_next_ns and now_ns >= child.query_next_ns:
             if child.state == "submitted":
-                self.mark_unknown(child, now_ns, "no answer")
+                unread = child.unconfirmed and f"reported {child.unconfirmed}; no query shows it"
+                self.mark_unknown(child, now_ns, unread or "no answer")
             else:
                 self.query(child)
                 pause = 2 * child.query_pause_ns or timing.query_first_ns

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from septet import messages as m
 from septet._core.checks import floor_to_lot
-from septet._core.orders import contradictions, disputes
+from septet._core.orders import contradictions, disputes, ghosts
 from septet._core.orders.lifecycle import LOST, OrderLifecycle
 from septet._core.orders.records import LARGEST_FEE, SECOND_NS, Child, Disputed
 
@@ -164,6 +164,7 @@ def _gone(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
         return
     lifecycle.alert("warning", LOST, f"{text}: the order counts as gone", child.symbol)
     _cancel(lifecycle, child)
+    lifecycle.records.ghosts[child.client_id] = child.symbol
     child.cancels = False  # what follows is what follows a stop that was lost
     state = "cancelled" if claim == "filled" else claim
     lifecycle.finish(child, state, "never_executed", now_ns)

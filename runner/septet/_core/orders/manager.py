@@ -369,7 +369,9 @@ class Orders:
     def protected(self, k: int) -> bool:
         """Whether a stop rests at the venue; if none does, the engine tests the level."""
         child = stops.standing(self._lifecycle, k)
-        return child is not None and child.exists and not child.cancels and not child.lost
+        if child is None or child.unconfirmed is not None:
+            return False
+        return child.exists and not child.cancels and not child.lost
 
     def wants(self, client_id: str) -> bool:
         """Whether a child that was not sent yet is still valid."""

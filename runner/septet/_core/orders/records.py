@@ -186,7 +186,9 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     whose executions are missing. `read_filled` is what the newest read of the order showed, at
     `read_ns`. `contradiction` is the last report that contradicted itself, `contradicted_ns` when
     it came (0 once it is resolved), `contradicted_end` the final state that it named, `agreed_ns`
-    when a read last showed the order open, with plausible quantities.
+    when a read last showed the order open, with plausible quantities. `unconfirmed` is an end that
+    was reported at `unconfirmed_ns` and that no query has shown yet, `disproved` that a query has
+    shown something else.
     """
 
     client_id: str
@@ -243,6 +245,9 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     contradicted_ns: int = 0
     contradicted_end: m.OrderState | None = None
     agreed_ns: int = 0
+    unconfirmed: m.OrderState | None = None
+    unconfirmed_ns: int = 0
+    disproved: bool = False
 
     @property
     def is_final(self) -> bool:
@@ -443,6 +448,9 @@ class Records(msgspec.Struct, kw_only=True):
     there: dict[int, float] = {}
     held: dict[int, tuple[float, int]] = {}
     unfunded: list[int] = []
+    refused_ns: dict[int, int] = {}
+    freed_ns: dict[int, int] = {}
+    ghosts: dict[str, int] = {}
     kill: Kill = ""
     kill_ns: int = 0
     kill_next_ns: int = 0

@@ -10,7 +10,7 @@ import msgspec
 
 from septet import messages as m
 from septet._core.checks import floor_to_lot, inward, outward
-from septet._core.orders import lost_fills, stops, waiting
+from septet._core.orders import ghosts, lost_fills, stops, waiting
 from septet._core.orders.ids import child_id
 from septet._core.orders.lifecycle import Level, OrderLifecycle
 from septet._core.orders.records import DUST, Child, Ended, Parent, Work, tolerated
@@ -107,7 +107,8 @@ def _retry(lifecycle: OrderLifecycle, work: Work, child: Child, now_ns: int) -> 
     text = f"{child.client_id}: the reduction is {child.state}, {child.reason} {child.claim_text}"
     level: Level = "critical" if work.tries >= 3 else "error"
     lifecycle.alert(level, "rejected_order", text.strip(), child.symbol)
-    if child.reason == "never_accepted" or (child.counted > 0.0 and child.state != "rejected"):
+    got_on = child.counted > 0.0 and child.state != "rejected"
+    if child.reason == "never_accepted" or got_on or ghosts.freed(lifecycle, child):
         return
     pause_ns = timing.retry_first_ns * 2 ** min(work.tries - 1, 30)
     work.retry_ns = now_ns + min(pause_ns, timing.retry_most_ns)
@@ -130,7 +131,7 @@ def advance(lifecycle: OrderLifecycle, now_ns: int) -> bool:
 def _advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> bool:
     records = lifecycle.records
     live = lifecycle.live(k) if records.live else []
-    busy = {child.parent for child in live} if live else ()
+    busy = {child.parent for child in live}
     moved, idle = False, []
     for number in list(records.queues[k]):
         work = records.works[number]
@@ -143,9 +144,11 @@ def _advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> bool:
     if not idle:
         return moved
     work = min(idle, key=_turn) if len(idle) > 1 else idle[0]
-    if live:
-        if work.parent.reduces:
-            _cancel_resting(lifecycle, work, live, now_ns)
+    if work.parent.reduces:  # an entry that was reported ended does not delay it
+        live = [each for each in live if each.reduces or each.unconfirmed is None]
+    if live and work.parent.reduces:
+        _cancel_resting(lifecycle, work, live, now_ns)
+    if live or work.retry_ns > now_ns:  # a stop that stands during a pause stays
         return moved
     if work.parent.reduces:
         stop = stops.standing(lifecycle, k) if records.stops else None
@@ -154,15 +157,13 @@ def _advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> bool:
             return moved
     elif _waits(lifecycle, work):
         return moved
-    if work.retry_ns > now_ns:
-        return moved
     return _send(lifecycle, work, now_ns) or moved
 
 
 def _waits(lifecycle: OrderLifecycle, work: Work) -> bool:
     """Return whether an entry waits for earlier in-flight orders, or a stop's executions."""
     records, stop = lifecycle.records, stops.standing(lifecycle, work.parent.symbol)
-    if stop is not None and stop.missing_ns and not stop.lost:
+    if stop is not None and ((stop.missing_ns and not stop.lost) or stop.unconfirmed):
         return True
     return any(number in records.works for number in work.waits_for) or any(
         name in records.live for name in work.waits_for_stops
@@ -426,7 +427,8 @@ def reprice(lifecycle: OrderLifecycle, work: Work, price: float, now_ns: int) ->
     if len(children) != 1 or work.cancelled:
         return False
     old = children[0]
-    if old.kind != "limit" or old.cancels or old.claim or old.state not in _RESTING:
+    rests = old.state in ("open", "partially_filled")
+    if old.kind != "limit" or old.cancels or old.claim or old.unconfirmed or not rests:
         return False
     if not lifecycle.checks.may_amend(now_ns):
         return False
@@ -463,9 +465,6 @@ def reprice(lifecycle: OrderLifecycle, work: Work, price: float, now_ns: int) ->
         )
     )  # fmt: skip
     return True
-
-
-_RESTING = ("open", "partially_filled")
 
 
 def trim(lifecycle: OrderLifecycle, work: Work, now_ns: int) -> None:

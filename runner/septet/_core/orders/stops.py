@@ -6,12 +6,15 @@ import math
 
 from septet import messages as m
 from septet._core.checks import floor_to_lot, outward
+from septet._core.orders import ghosts
 from septet._core.orders.ids import stop_id
 from septet._core.orders.lifecycle import Level, OrderLifecycle
-from septet._core.orders.records import SECOND_NS, Child, Protection, StopEnded, tolerated
+from septet._core.orders.records import SECOND_NS, Child, Protection, StopEnded, Work, tolerated
 
 __all__ = ["advance", "finished", "request", "standing"]
 
+PATIENT_TRIES = 2
+"""Rejections of an exit after which its pauses are long enough to place the stop meanwhile."""
 STOOD_NS = 60 * SECOND_NS
 """After resting this long, a stop begins again with the shortest pause."""
 
@@ -49,13 +52,22 @@ def standing(lifecycle: OrderLifecycle, k: int) -> Child | None:
     return None if child is None or child.is_final else child
 
 
-def _target(lifecycle: OrderLifecycle, k: int, stop: Protection, position: float) -> float:
+def _pauses(work: Work, now_ns: int) -> bool:
+    """Whether an exit was rejected again and waits long enough for a stop to stand meanwhile."""
+    return work.tries >= PATIENT_TRIES and work.retry_ns > now_ns
+
+
+def _target(
+    lifecycle: OrderLifecycle, k: int, stop: Protection, position: float, now_ns: int
+) -> float:
     """Return how much of a position to protect now; 0 if no stop is possible."""
     records, instrument = lifecycle.records, lifecycle.instrument(k)
-    queue = records.queues.get(k, ())
-    if records.kill or stop.triggered or any(records.works[n].parent.reduces for n in queue):
+    exits = [records.works[n] for n in records.queues.get(k, ()) if records.works[n].parent.reduces]
+    if records.kill or stop.triggered or not all(_pauses(work, now_ns) for work in exits):
         return 0.0
-    sign = 1 if stop.quantity > 0.0 else -1
+    sign, price = 1 if stop.quantity > 0.0 else -1, lifecycle.checks.symbols[k].price
+    if exits and sign * (price - stop.trigger) <= 0.0:
+        return 0.0  # its level is reached: the venue would not take it
     held = sign * position
     quantity = floor_to_lot(max(0.0, min(abs(stop.quantity), held)), instrument.lot)
     if instrument.max_quantity > 0.0:
@@ -97,7 +109,7 @@ def advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
         child.cancels or child.lost or (child.counted > 0.0 and stop.quantity)
     ):
         return
-    target = _target(lifecycle, k, stop, lifecycle.reducible(k))
+    target = _target(lifecycle, k, stop, lifecycle.reducible(k), now_ns)
     sign = -1 if stop.quantity > 0.0 else 1
     instrument = lifecycle.instrument(k)
     if child is not None:
@@ -105,7 +117,7 @@ def advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
         least = instrument.tick or 1e-9 * stop.trigger
         covers = abs(child.quantity - target) <= child.tolerance
         if k in lifecycle.records.unfunded:  # what stands covers what was there: it stays as it is
-            target = _target(lifecycle, k, stop, lifecycle.position(k))
+            target = _target(lifecycle, k, stop, lifecycle.position(k), now_ns)
             covers = child.quantity <= target + child.tolerance
         if target > 0.0 and child.sign == sign and covers and moved < least:
             return
@@ -189,6 +201,8 @@ def finished(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
     stop.tries += 1
     pause_ns = lifecycle.timing.retry_first_ns * 2 ** min(stop.tries - 1, 30)
     stop.retry_ns = now_ns + min(pause_ns, lifecycle.timing.retry_most_ns)
+    if child.reason == "never_executed" or ghosts.freed(lifecycle, child):
+        stop.retry_ns = 0  # it took long enough to know that it does not stand
     if stop.quantity == 0.0:  # nothing is held that it protected
         return
     rejected = child.state == "rejected" and child.reason != "never_accepted"

@@ -64,9 +64,11 @@ FAULTS: Final[dict[str, tuple[float, str]]] = {
     "A3 overfill": (0.10, "an execution beyond its order, of the other side or without an id"),
     # of one word about an order or an execution
     "A18 false status": (0.05, "a status that its own quantities contradict"),
+    # of one answer to a new order, or of one word of the user stream about an order that works
+    "A19 false end": (0.05, "an order was said to have ended unfilled, and rests or was filled"),
 }
 """Name, how likely where it can happen, and what it is."""
-_OWN_CHANCE: Final = frozenset({"A3 overfill", "A18 false status"})
+_OWN_CHANCE: Final = frozenset({"A3 overfill", "A18 false status", "A19 false end"})
 """Faults that are drawn apart, so that the schedules of seeds from before they were added stay."""
 
 

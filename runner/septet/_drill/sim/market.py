@@ -51,6 +51,7 @@ _FALSE: Final[tuple[Callable[[int, int], tuple[m.OrderState, int]], ...]] = (
     lambda part, whole: ("open", part),
 )
 """What cannot be of an order: its state and its executed units contradict each other."""
+_ENDS: Final[tuple[m.OrderState, ...]] = ("cancelled", "expired", "rejected")
 _OWN: Final = 8
 """Ticks by which a symbol's step may differ from the one that all take: they move together."""
 _UNNAMED: Final = "unnamed"
@@ -310,7 +311,8 @@ class Market:
         """Return how the venue shows an order, now or as of a time."""
         asked, was = order.asked, order.as_of(as_of_ms) if as_of_ms >= 0 else None
         status, executed = was[:2] if was else (order.status, order.executed)
-        state, executed = self.falsified(order, STATES[status], executed)
+        may_end = by == "stream"
+        state, executed = self.falsified(order, STATES[status], executed, may_end=may_end)
         return m.OrderSeen(
             at_ns=0, client_id=_shown(asked), venue_order_id=f"v{order.order_id}",
             symbol=self.by_id[asked.symbol].k, side="buy" if order.buys else "sell", state=state,
@@ -319,9 +321,15 @@ class Market:
         )  # fmt: skip
 
     def falsified(
-        self, order: Order, state: m.OrderState, executed: int
+        self, order: Order, state: m.OrderState, executed: int, *, may_end: bool = False
     ) -> tuple[m.OrderState, int]:  # fmt: skip
-        """Return a state and executed units that contradict each other, or those given."""
+        """Return a state and executed units that contradict each other, or those given.
+
+        If it `may_end`, they may also be those of an order that ended before it was filled.
+        """
+        may_end = may_end and order.asked.by == "client" and state not in _ENDS
+        if may_end and self._weather.strikes("A19 false end"):
+            return self._world.chance.choice(_ENDS), 0
         if order.asked.by != "client" or not self._weather.strikes("A18 false status"):
             return state, executed
         part, whole = max(1, order.quantity // 2), order.quantity

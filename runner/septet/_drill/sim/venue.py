@@ -211,7 +211,8 @@ class SimVenue:
             return Failed(_NO if code else _UNKNOWN, code or "duplicate order sent")
         if self._weather.strikes("E6 duplicate id"):
             return Failed(_UNKNOWN, "duplicate order sent")
-        state, filled = self.market.falsified(made, STATES[made.status], made.executed)
+        state = STATES[made.status]
+        state, filled = self.market.falsified(made, state, made.executed, may_end=True)
         return m.Acked(
             at_ns=0, client_id=order.client_id, venue_order_id=f"v{made.order_id}", state=state,
             side=order.side, quantity=made.quantity / SCALE, price=order.limit_price,

@@ -49,8 +49,10 @@ def spoil_answer(call: Call, answer: Answer, faults: Injector) -> Answer:
     strike = faults.strike(occasion, call.params.get("symbol", ""), client_id, only=only)
     if strike is not None and strike.fault.code in _FALSE_STATUS:
         for each in orders:
-            status, executed = _contradiction(strike, each["origQty"])
+            status, executed = _status(strike, each["origQty"])
             each.update(status=status, executedQty=executed)
+            if strike.fault.code == "A19" and "fills" in each:
+                each["fills"] = []
     elif strike is not None and "body" in strike.fault.parameters:
         answer.raw = strike.word_of("body").encode()
     elif strike is not None:
@@ -60,15 +62,17 @@ def spoil_answer(call: Call, answer: Answer, faults: Injector) -> Answer:
 
 
 _FALSE: Final = frozenset({"A2"})
-_FALSE_STATUS: Final = frozenset({"A18"})
+_FALSE_STATUS: Final = frozenset({"A18", "A19"})
 
 
 def _is_order(body: Any) -> bool:
     return isinstance(body, dict) and body.keys() >= {"status", "origQty", "executedQty"}
 
 
-def _contradiction(strike: Strike, quantity: str) -> tuple[str, str]:
-    """Return a status of an order, and what of it was executed, that contradict each other."""
+def _status(strike: Strike, quantity: str) -> tuple[str, str]:
+    """Return a status of an order, and what of it was executed: a contradiction, or a false end."""
+    if strike.fault.code == "A19":
+        return strike.word_of("status", "EXPIRED"), text(0)
     part = text(units(quantity) // 2)
     return {
         "nothing": ("FILLED", text(0)), "part": ("FILLED", part),
@@ -93,8 +97,11 @@ def redirect(strike: Strike, call: Call) -> Answer:
 
 def false_report(event: Body, strike: Strike, number: int) -> list[Body]:
     """Return the events that are sent in place of one about an order or an execution."""
+    if strike.fault.code == "A19":
+        status = strike.word_of("status", "EXPIRED")
+        return [{**event, "x": status, "X": status, "l": text(0), "z": text(0), "t": -1}]
     if strike.fault.code == "A18":
-        status, all_of_it = _contradiction(strike, event["q"])
+        status, all_of_it = _status(strike, event["q"])
         return [{**event, "X": status, "z": all_of_it}]
     if strike.fault.code == "A2":
         return [spoil(event, strike.word_of("field", "n"), _value(strike))[0]]

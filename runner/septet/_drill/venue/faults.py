@@ -62,6 +62,9 @@ A5    prices are stamped in the future                       ahead_ms (3600000),
 A10   418 as E3, for all clients of the address
 A18   a status that the quantities beside it contradict;     kind (nothing executed of a filled
       target ``POST order``, another request, or ``report``  order; or part, partly, new)
+A19   an order is said to have ended with nothing executed,  status (EXPIRED; or CANCELED,
+      and was filled or rests; target ``POST order`` or      REJECTED)
+      ``report``
 ====  =====================================================  ====================================
 """
 
@@ -84,11 +87,11 @@ REQUESTS = {
     "N1": "place", "N2": "place", "N3": "place", "N4": "place", "N6": "cancel", "N13": "place",
     "E1": "place", "E5": "place", "E6": "place", "E9": "place", "E10": "place", "E11": "cancel",
     "E15": "place", "E16": "query", "E21": "place", "A1": "place", "A2": "POST order",
-    "A18": "POST order",
+    "A18": "POST order", "A19": "POST order",
 }  # fmt: skip
 """Code -> the occasion it strikes unless its target says otherwise."""
 _EVER_MS = 10**12
-ANYWHERE = frozenset({"N1", "N2", "N3", "N6", "N13", "E1", "A2", "A18"})
+ANYWHERE = frozenset({"N1", "N2", "N3", "N6", "N13", "E1", "A2", "A18", "A19"})
 """Those that may strike any request, where their target says so."""
 EVENTS = {"E12": "trade", "E13": "trade", "E14": "trade", "A3": "trade"}
 LASTING = {

@@ -93,14 +93,14 @@ class Mischief:
         for event in events:
             strike, owner = None, event.get("C") or event.get("c", "")
             if event.get("x") == "NEW":
-                only = frozenset({"A18"})
+                only = frozenset({"A18", "A19"})
                 strike = self._venue.faults.strike("report", event["s"], owner, only)
             elif event.get("x") == "TRADE":
                 strike = self._venue.faults.strike("trade", event["s"], owner)
                 if strike is None:
                     strike = self._venue.faults.strike("report", event["s"], owner)
             code = strike.fault.code if strike is not None else ""
-            if strike is not None and code in {"A2", "A3", "A18"}:
+            if strike is not None and code in {"A2", "A3", "A18", "A19"}:
                 for each in false_report(event, strike, strike.count):
                     users.notify(each)
             elif strike is not None and code == "E13":

@@ -1,0 +1,86 @@
+"""Orders of ours that are open at the venue and have ended here: they are cancelled.
+
+One of them may lock the units that a reduction needs. A reduction that the venue rejects for want
+of funds asks for the open orders, at most once a second per symbol. Orders of ours that reduce the
+same symbol, are open in that list and have ended here are cancelled, however recently they ended.
+Once one of them is gone, the reduction and the stop of its symbol leave without waiting for
+the end of their pauses.
+"""
+
+from __future__ import annotations
+
+from septet import messages as m
+from septet._core.orders.lifecycle import OrderLifecycle
+from septet._core.orders.records import SECOND_NS, Child
+
+__all__ = ["HELD", "LACKS", "cancel", "cancel_stranger", "ended", "freed", "locks", "refused"]
+
+HELD = "; it is left there, since the account holds what it protects"
+LACKS = frozenset({"funds", "filter"})
+"""Codes of a rejection that an order which locks the units explains."""
+EVERY_NS = SECOND_NS
+"""Shortest pause between reads of the open orders for one symbol."""
+
+
+def refused(lifecycle: OrderLifecycle, child: Child, event: m.Rejected, now_ns: int) -> None:
+    """Ask for what may keep the units of a rejected reduction: its account and open orders."""
+    if not child.reduces:
+        return
+    records, k = lifecycle.records, child.symbol
+    if event.code == "funds":
+        # a fee that no answer named, or a hand on the account: what is there may be less
+        lifecycle.commands.append(m.Refresh(what="holdings"))
+        if k not in records.unfunded:
+            records.unfunded.append(k)
+    if event.code not in LACKS or event.by != "venue":
+        return
+    if now_ns - records.refused_ns.get(k, -EVERY_NS) >= EVERY_NS:
+        records.refused_ns[k] = now_ns
+        lifecycle.commands.append(m.Refresh(what="open_orders"))
+
+
+def locks(lifecycle: OrderLifecycle, child: Child, asked_ns: int) -> bool:
+    """Whether an order in a list of the open ones explains why a reduction was rejected."""
+    refused_ns = lifecycle.records.refused_ns.get(child.symbol, 0)
+    return child.reduces and child.final_ns < refused_ns <= asked_ns
+
+
+def cancel(lifecycle: OrderLifecycle, child: Child) -> None:
+    """Cancel an order that is open though it is final for us."""
+    text = f"{child.client_id} is open at the venue and {child.state} here"
+    if child.protects and lifecycle.is_still_held(
+        child.symbol, child.sign, child.rest or child.quantity
+    ):
+        lifecycle.alert("critical", "ghost_order", text + HELD, child.symbol)
+        lifecycle.commands.append(m.Refresh(what="holdings"))
+        return
+    lifecycle.alert("critical", "ghost_order", text, child.symbol)
+    cancel_stranger(lifecycle, child.client_id, child.symbol, child.venue_order_id)
+
+
+def cancel_stranger(lifecycle: OrderLifecycle, client_id: str, k: int, venue_order_id: str) -> None:
+    """Cancel an order with an id of ours, and remember that its end frees units."""
+    lifecycle.records.ghosts[client_id] = k
+    lifecycle.commands.append(
+        m.Cancel(client_id=client_id, symbol=k, venue_order_id=venue_order_id)
+    )
+
+
+def ended(lifecycle: OrderLifecycle, client_id: str, now_ns: int) -> None:
+    """Let reductions and the stop of a symbol leave once an order that locked them is gone."""
+    records = lifecycle.records
+    k = records.ghosts.pop(client_id, -1)
+    if k < 0:
+        return
+    records.freed_ns[k] = now_ns
+    for number in records.queues.get(k, ()):
+        if records.works[number].parent.reduces:
+            records.works[number].retry_ns = 0
+    if k in records.stops:
+        records.stops[k].retry_ns = 0
+
+
+def freed(lifecycle: OrderLifecycle, child: Child) -> bool:
+    """Whether what a rejected reduction lacked was freed after it was sent."""
+    freed_ns = lifecycle.records.freed_ns.get(child.symbol, 0)
+    return child.reason in LACKS and freed_ns > child.sent_ns
