@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from septet._cli.early_signals import EarlySignals
 from septet._cli.terminal import (
     OutputClosed,
     OutputError,
@@ -170,8 +171,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     atexit.register(gc.freeze)
     words = list(sys.argv[1:] if arguments is None else arguments)
     sys.excepthook = _show_bug
+    early = EarlySignals()
+    if words[:1] == ["run"]:
+        early.hold()
     with guarded_streams():
-        status = _run(words)
+        status = _run(words, early)
     sys.exit(status)
 
 
@@ -180,10 +184,10 @@ def _show_bug(kind: type[BaseException], error: BaseException, at: TracebackType
     sys.stderr.write(traceback_text(kind, error, at))
 
 
-def _run(words: list[str]) -> int:
+def _run(words: list[str], early: EarlySignals | None = None) -> int:
     """Run the words to their end, that of a stream that takes no output included."""
     try:
-        return _answer(words)
+        return _answer(words, early)
     except OutputClosed:
         return end_output()
     except OutputError as error:
@@ -194,9 +198,9 @@ def _run(words: list[str]) -> int:
         return 1
 
 
-def _answer(words: list[str]) -> int:
+def _answer(words: list[str], early: EarlySignals | None) -> int:
     try:
-        result = cli.main(args=words, prog_name="septet", standalone_mode=False)
+        result = cli.main(args=words, prog_name="septet", standalone_mode=False, obj=early)
     except (OutputClosed, OutputError):
         raise
     except click.exceptions.NoArgsIsHelpError as error:

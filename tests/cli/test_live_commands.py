@@ -109,10 +109,25 @@ def test_a_halt_by_signal_in_the_first_moments_ends_no_process(venue: Local) -> 
     assert (folder / HALT).is_file()
 
 
-def _held(pid: int, number: int) -> bool:
-    """Whether a process holds a signal back."""
+@pytest.mark.parametrize("mode", ["paper", "live"])
+@pytest.mark.parametrize("seen", ["SigCgt", "SigBlk"])
+def test_a_signal_in_the_first_moments_stops_in_order(venue: Local, mode: str, seen: str) -> None:
+    """As soon as the process takes SIGTERM, and while it imports and loads its file."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})  # the process inherits the mask
+    process = venue.run(venue.file(), "--yes", mode=mode)
+    while not _held(process.pid, {"SigCgt": signal.SIGTERM, "SigBlk": signal.SIGUSR1}[seen], seen):
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    code, _, err = finish(process)
+    assert code == 0, err[-3000:]
+    assert "SIGTERM" in err
+    assert "Traceback" not in err
+
+
+def _held(pid: int, number: int, mask_name: str = "SigBlk") -> bool:
+    """Whether a process holds a signal back, or has a handler for it (`SigCgt`)."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    [mask] = [line.split()[1] for line in lines if line.startswith("SigBlk")]
+    [mask] = [line.split()[1] for line in lines if line.startswith(mask_name)]
     return bool(int(mask, 16) >> (number - 1) & 1)
 
 

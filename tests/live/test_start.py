@@ -369,11 +369,12 @@ def test_p9_too_many_unclean_ends_begin_in_safe_mode(stage: Stage) -> None:
     assert "4 unclean ends within 10 minutes" in halts[0].reason
 
 
-def test_p6_a_signal_stops_in_order(stage: Stage) -> None:
+@pytest.mark.parametrize("early", ["", "SIGTERM"])
+def test_p6_a_signal_stops_in_order(stage: Stage, early: str) -> None:
     before = signal.getsignal(signal.SIGTERM)
-
-    stage.world.on_open = lambda: os.kill(os.getpid(), signal.SIGTERM)
-    result = stage.run(bars=None, signals=True)
+    if not early:
+        stage.world.on_open = lambda: os.kill(os.getpid(), signal.SIGTERM)
+    result = stage.run(bars=None, signals=True, early=lambda: early)
     assert result.exit_code == 0
     assert result.ends[0][1].how == "stopped"
     assert "SIGTERM" in result.ends[0][1].text

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from septet._cli.early_signals import EarlySignals
 from septet._cli.terminal import ask, echo, echo_json
 from septet.errors import InputError
 
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["run_files"]
 
 
-def run_files(files: Sequence[Any], chosen: dict[str, Any]) -> int:
+def run_files(files: Sequence[Any], chosen: dict[str, Any], early: EarlySignals) -> int:
     """Run loaded files on one account until they are stopped; return the exit status."""
     from septet._live.clock import clock_from
-    from septet._live.process import run_live
+    from septet._live.process import LiveResult, run_live
     from septet._live.start import Options
     from septet_schemas.times import parse_moment
 
@@ -30,6 +31,7 @@ def run_files(files: Sequence[Any], chosen: dict[str, Any]) -> int:
         out=chosen["out"], fresh=chosen["fresh"], bars=chosen["bars"],
         until_ns=_moment(until, parse_moment) if until else None,
         durability=chosen["durability"], level=chosen["log_level"],
+        early=lambda: early.name,
     )  # fmt: skip
     clock = clock_from(chosen["clock"]) if chosen["clock"] else None
 
@@ -40,7 +42,11 @@ def run_files(files: Sequence[Any], chosen: dict[str, Any]) -> int:
             return False
         return ask(question)
 
-    result = run_live(files, options, confirm=confirm, clock=clock)
+    if early.name:
+        echo(f"septet: stopped by {early.name} before the run began", err=True)
+        result = LiveResult(())
+    else:
+        result = run_live(files, options, confirm=confirm, clock=clock)
     if chosen["as_json"]:
         echo_json(json.dumps(result.document()))
     else:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import click
 
 from septet._cli import options
+from septet._cli.early_signals import EarlySignals
 from septet._cli.terminal import echo_json
 from septet.errors import InputError
 
@@ -114,7 +115,9 @@ def run(files: tuple[str, ...], mode: str | None, sets: tuple[str, ...], **chose
     for each in loaded:
         if each.warnings:
             render_problems(each.warnings)
+    early = click.get_current_context().find_object(EarlySignals) or EarlySignals()
     if all(each.strategy.mode == "backtest" for each in loaded):
+        early.release()
         if len(loaded) > 1:
             raise InputError(
                 f"{len(loaded)} files were named, and a backtest runs one",
@@ -125,7 +128,7 @@ def run(files: tuple[str, ...], mode: str | None, sets: tuple[str, ...], **chose
         return 0
     from septet._cli.live import run_files
 
-    return run_files(loaded, chosen)
+    return run_files(loaded, chosen, early)
 
 
 _OF_BACKTESTS = ("engine", "out", "no_report", "fast", "chunk", "as_json")

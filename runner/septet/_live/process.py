@@ -206,6 +206,7 @@ class _Process:
         )  # fmt: skip
         if self.signals:
             self._signals.install(loop)
+            self._signals.came_early(self.options.early())
         schedule, thresholds = None, gc.get_threshold()
         try:
             await self._begin()

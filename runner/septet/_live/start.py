@@ -48,7 +48,10 @@ _MARKET: Final = (m.BarClosed, m.Gapped, m.DecisionTimeReached)
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Options of a live run from the command line."""
+    """Options of a live run from the command line.
+
+    `early` names a signal that asked the process to stop before the run began, or "".
+    """
 
     out: Path
     fresh: bool = False
@@ -58,6 +61,7 @@ class Options:
     level: str = "info"
     quiet: bool = False
     stream: Any = None
+    early: Callable[[], str] = lambda: ""
 
 
 # ---------------------------------------------------------------- the state

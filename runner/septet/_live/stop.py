@@ -68,6 +68,11 @@ class Signals:
         # One that came before this was held: see `septet run`.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
 
+    def came_early(self, name: str) -> None:
+        """Take a signal that came before these; "" is none."""
+        if name:
+            self._stopped(signal.Signals[name])
+
     def forget(self, loop: asyncio.AbstractEventLoop) -> None:
         """Restore the signal handlers; a halt that arrives now waits for the next installation."""
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})

@@ -152,14 +152,24 @@ def test_a_stop_reported_ended_that_rests_stays_the_only_one(state: Any, by: str
     assert bench.only(m.Submit).quantity == 1.0, "the exit leaves as it would without the report"
 
 
-def test_an_exit_needs_no_query_for_a_stop_that_it_cancels() -> None:
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_cancel_of_ours_is_borne_out_by_its_answer_or_soon_by_a_query(*, answered: bool) -> None:
     bench = Bench()
     stop = protected(bench)
     bench.ack(stop)
     bench.want(1, -1.0)
     bench.only(m.Cancel)
     bench.show(stop, "cancelled")
+    assert bench.take(m.Submit) == [], "it may have been filled before the cancel arrived"
+    assert bench.take(m.Query) == [], "the answer to the cancel is on its way"
+    if answered:
+        bench.show(stop, "cancelled", by="cancel")
+    else:
+        bench.after_s(0.25)
+        assert bench.only(m.Query).client_id == stop.client_id
+        bench.show(stop, "cancelled", by="query")
     assert bench.only(m.Submit).quantity == 1.0
+    bench.after_s(1)
     assert bench.take(m.Query) == []
 
 

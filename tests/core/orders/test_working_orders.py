@@ -243,6 +243,8 @@ def test_an_amend_leaves_the_new_order() -> None:
     assert not bench.core.amend(1, PRICE, bench.now), "one at a time"
     bench.show(order, "cancelled", by="stream")
     bench.ack(new)
+    assert bench.only(m.Query).client_id == order.client_id
+    bench.show(order, "cancelled", by="query")
     bench.execute(new, 1.0)
     assert bench.ended[1].filled == 1.0
 
@@ -272,7 +274,7 @@ def test_an_unknown_amend_is_settled_on_both_ids() -> None:
 def test_a_replacement_that_could_fill_too_much_is_cut_down() -> None:
     bench, order, new = amended()
     bench.execute(order, 0.4)
-    bench.show(order, "cancelled", 0.4)
+    bench.show(order, "cancelled", 0.4, by="cancel")
     bench.ack(new)
     bench.proceed()
     assert bench.only(m.Cancel).client_id == new.client_id
@@ -297,7 +299,7 @@ def test_o1_a_halt_is_first_in_line_and_repeated_until_nothing_is_open() -> None
             times.append(bench.now)
     pauses = [(b - a) / SECOND for a, b in itertools.pairwise(times)]
     assert pauses == [1.0, 2.0, 4.0]
-    bench.show(order, "cancelled")
+    bench.show(order, "cancelled", by="cancel")
     bench.list_open()
     assert bench.alerted("kill_done") == ["info"]
     bench.after_s(30)
@@ -307,7 +309,7 @@ def test_o1_a_halt_is_first_in_line_and_repeated_until_nothing_is_open() -> None
 def test_o1_a_list_from_before_or_one_with_our_order_ends_nothing() -> None:
     bench, order = resting(amends=False)
     bench.operate("halt")
-    bench.show(order, "cancelled")
+    bench.show(order, "cancelled", by="cancel")
     bench.list_open(asked_ns=bench.now)
     assert bench.alerted("kill_done") == []
     bench.after_s(1)
@@ -318,7 +320,7 @@ def test_o1_a_list_from_before_or_one_with_our_order_ends_nothing() -> None:
 def test_o1_a_halt_survives_a_restart() -> None:
     bench, order = resting(amends=False)
     bench.operate("halt")
-    bench.show(order, "cancelled")
+    bench.show(order, "cancelled", by="cancel")
     bench.after_s(1)
     bench.list_open()
     bench.take(m.CancelAll)
@@ -383,7 +385,7 @@ def test_o2_twice_is_once_and_reductions_may_follow() -> None:
 def test_a_halt_takes_the_stop_and_resuming_puts_it_back() -> None:
     bench, stop = protected()
     bench.operate("halt")
-    bench.show(stop, "cancelled")
+    bench.show(stop, "cancelled", by="cancel")
     bench.after_s(1)
     bench.list_open()
     assert bench.take(m.Submit) == []

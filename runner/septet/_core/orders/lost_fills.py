@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from septet import messages as m
 from septet._core.checks import floor_to_lot
-from septet._core.orders import contradictions, disputes, ghosts
+from septet._core.orders import contradictions, disputes
 from septet._core.orders.lifecycle import LOST, OrderLifecycle
 from septet._core.orders.records import LARGEST_FEE, SECOND_NS, Child, Disputed
 

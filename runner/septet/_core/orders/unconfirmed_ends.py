@@ -6,7 +6,7 @@ order is queried at once and stays live until a query shows the end as well, so 
 is not entered again and no second stop is sent. A reduction does not wait for an entry in this
 state. A query that shows executions asks for them at once; one that shows the order open counts
 once it came later than `settles` after the report, since a read may be stale. The answer to a
-cancel of ours, the stream's report of it, and an error in place of an answer need no query.
+cancel of ours, and an error in place of the answer to an order, need no query.
 """
 
 from __future__ import annotations
@@ -27,19 +27,17 @@ def is_one(lifecycle: OrderLifecycle, child: Child, seen: m.Acked | m.OrderSeen)
         return False
     if isinstance(seen, m.Acked):
         return True
-    return seen.by not in ("query", "cancel") and not _is_requested(lifecycle, child)
+    return seen.by not in ("query", "cancel")
 
 
 def _is_requested(lifecycle: OrderLifecycle, child: Child) -> bool:
     """Whether a cancel of an order, or its replacement by another, has left."""
     killed = bool(lifecycle.records.kill) and child.cancels
-    return bool(
-        killed or child.delete_ns or child.delete_failed_ns or child.replaced_by or child.let_go
-    )
+    return bool(killed or child.delete_ns or child.replaced_by or child.let_go)
 
 
 def take(lifecycle: OrderLifecycle, child: Child, seen: m.Acked | m.OrderSeen, now_ns: int) -> None:
-    """Take in a report that needs a query, and send the query."""
+    """Take in a report that needs a query, and send the query, soon where a cancel has left."""
     first = child.unconfirmed is None
     child.unconfirmed, child.unconfirmed_ns = seen.state, max(1, now_ns)
     child.exists, child.vanished_ns = True, 0
@@ -48,8 +46,11 @@ def take(lifecycle: OrderLifecycle, child: Child, seen: m.Acked | m.OrderSeen, n
         child.claim_text = seen.text
     if seen.filled > child.seen:
         child.seen, child.reported_ns = seen.filled, now_ns
-    if first:
+    if first and not _is_requested(lifecycle, child):
         lifecycle.query_until_known(child, now_ns)
+    elif first:  # the answer to the cancel is on its way, and says it too
+        child.query_pause_ns = lifecycle.timing.query_first_ns
+        child.query_next_ns = now_ns + child.query_pause_ns
     lifecycle.settle(child, now_ns)
 
 

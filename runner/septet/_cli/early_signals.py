@@ -1,0 +1,56 @@
+"""Signals that ask a run to stop before its event loop takes them.
+
+`septet run` imports, loads files and opens a journal for seconds. SIGTERM and a closed terminal
+are remembered meanwhile, and the run ends at the next point where nothing is half done. A second
+one ends the process at once. A backtest takes them as if nothing had held them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Final
+
+__all__ = ["EarlySignals"]
+
+_HELD: Final = (signal.SIGTERM, signal.SIGHUP)
+
+
+class EarlySignals:
+    """Remembers the first of these signals; for the main thread of the process."""
+
+    def __init__(self, leave: Callable[[int], None] = os._exit) -> None:
+        self._leave, self._pid = leave, os.getpid()
+        self._before: dict[signal.Signals, Any] = {}
+        self._received: signal.Signals | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the signal that was received, or ""."""
+        return "" if self._received is None else self._received.name
+
+    def hold(self) -> None:
+        """Take the signals, but for one that the process was told to ignore (`nohup`)."""
+        for number in _HELD:
+            if signal.getsignal(number) is signal.SIG_DFL:
+                self._before[number] = signal.signal(number, self._take)
+
+    def release(self) -> None:
+        """Give the signals back, and deliver the one that was received."""
+        for number, before in self._before.items():
+            signal.signal(number, before)
+        self._before.clear()
+        if self._received is not None:
+            os.kill(os.getpid(), self._received)
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        taken = signal.Signals(number)
+        if os.getpid() != self._pid:  # a copy of the process, whose parent means to end it
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        elif self._received is None:
+            self._received = taken
+        elif taken != signal.SIGHUP:  # kernel and shell may each signal a closed terminal
+            self._leave(128 + number)
