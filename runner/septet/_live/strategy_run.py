@@ -165,7 +165,12 @@ class StrategyRun(LocalRun):
         holder = self.lease.holder
         session = journal.begin(pid=holder.pid, host=holder.host, boot=boot_id(), now_ns=now_ns)
         self.ended = self.shell.start()
+        asked = self.switch.look()  # it stands first in `_early`
         early, self._early = self._early or [], None
+        # A halt goes before the start. A resume goes after it: what it sends, a stop among it,
+        # would be taken for something that was on its way when the last process ended.
+        if asked is not None and asked.action != "resume":
+            self.shell.put(early.pop(0))
         self.shell.put(
             m.Started(
                 at_ns=now_ns, session=session, run_id=self.place.run_id, mode=self.strategy.mode,
@@ -176,7 +181,6 @@ class StrategyRun(LocalRun):
         self._announce_stored()
         for event in early:
             self.shell.put(event)
-        self.switch.look()
         for doubt in begin.doubts(journal, now_ns):
             self._safe_mode(doubt)
         if self.market is not None:
