@@ -20,7 +20,7 @@ from septet.errors import InputError
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "strategies" / "drill.yaml"
 SOAK = os.environ.get("SEPTET_HYPOTHESIS") == "soak"
-FAULTS = "all" if SOAK else "N1,N7,E9,E17,D2,A1,A2,A3,A4,A5,A7,A9,A10,A18,O1,O2"
+FAULTS = "all" if SOAK else "N1,N7,E9,E17,D2,A1,A2,A3,A4,A5,A7,A9,A10,A18,A19,O1,O2"
 
 
 def drill(folder: Path, *words: str) -> subprocess.Popen[str]:

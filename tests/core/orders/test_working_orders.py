@@ -99,6 +99,21 @@ def test_e19_a_stop_the_venue_cancels_is_placed_again_with_an_alert() -> None:
     assert bench.alerted("stop_lost") == ["error", "critical", "critical"]
 
 
+def test_a_stop_that_stood_longer_than_the_pause_is_placed_again_at_once() -> None:
+    bench, stop = protected()
+    for _ in range(4):  # 1, 2, 4 and 8 s after it was sent, at the earliest
+        bench.after_s(8)
+        bench.end(stop, "cancelled")
+        stop = bench.only(m.Submit)
+        bench.ack(stop)
+    bench.after_s(1)
+    bench.end(stop, "cancelled")
+    bench.after_s(14.75)
+    assert bench.take(m.Submit) == [], "no venue is asked faster than that"
+    bench.after_s(0.25)
+    assert len(bench.take(m.Submit)) == 1
+
+
 def test_no_more_is_protected_than_there_is() -> None:
     bench, stop = protected(1.5)
     bench.hold(1.0)

@@ -200,7 +200,8 @@ def finished(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
         stop.tries = 0
     stop.tries += 1
     pause_ns = lifecycle.timing.retry_first_ns * 2 ** min(stop.tries - 1, 30)
-    stop.retry_ns = now_ns + min(pause_ns, lifecycle.timing.retry_most_ns)
+    since_ns = now_ns if child.state == "rejected" else child.sent_ns  # one that stood has waited
+    stop.retry_ns = since_ns + min(pause_ns, lifecycle.timing.retry_most_ns)
     if child.reason == "never_executed" or ghosts.freed(lifecycle, child):
         stop.retry_ns = 0  # it took long enough to know that it does not stand
     if stop.quantity == 0.0:  # nothing is held that it protected
