@@ -22,7 +22,7 @@ CODES = (
     *(f"D{n}" for n in range(1, 7)), *(f"P{n}" for n in range(1, 10)),
     *(f"S{n}" for n in range(1, 6)), *(f"C{n}" for n in range(1, 7)),
     *(f"M{n}" for n in range(1, 5)), *(f"O{n}" for n in range(1, 4)),
-    *(f"A{n}" for n in range(1, 19)),
+    *(f"A{n}" for n in range(1, 20)),
 )  # fmt: skip
 LATER = {"P8"}
 

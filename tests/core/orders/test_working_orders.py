@@ -114,6 +114,17 @@ def test_a_stop_that_stood_longer_than_the_pause_is_placed_again_at_once() -> No
     assert len(bench.take(m.Submit)) == 1
 
 
+def test_after_a_restart_the_next_stop_waits_for_the_ids_that_the_venue_knows() -> None:
+    bench, stop = protected()
+    bench.after_s(30)
+    bench.crash()
+    bench.take(m.Query)
+    bench.show(stop, "cancelled", by="query")
+    assert bench.take(m.Submit) == [], "the journal may be an old copy"
+    bench.after_s(1)
+    assert len(bench.take(m.Submit)) == 1
+
+
 def test_no_more_is_protected_than_there_is() -> None:
     bench, stop = protected(1.5)
     bench.hold(1.0)

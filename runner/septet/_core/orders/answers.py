@@ -474,6 +474,7 @@ def claim_fills(lifecycle: OrderLifecycle, now_ns: int) -> None:
 def started(lifecycle: OrderLifecycle, now_ns: int) -> None:
     """Mark orders unknown that were in flight when the process ended, and query the others."""
     records = lifecycle.records
+    records.started_ns = now_ns
     for name in list(records.live):
         child = records.children[name]
         child.delete_ns = child.delete_next_ns = 0

@@ -448,6 +448,7 @@ class Records(msgspec.Struct, kw_only=True):
     there: dict[int, float] = {}
     held: dict[int, tuple[float, int]] = {}
     unfunded: list[int] = []
+    started_ns: int = 0
     refused_ns: dict[int, int] = {}
     freed_ns: dict[int, int] = {}
     ghosts: dict[str, int] = {}

@@ -200,7 +200,10 @@ def finished(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
         stop.tries = 0
     stop.tries += 1
     pause_ns = lifecycle.timing.retry_first_ns * 2 ** min(stop.tries - 1, 30)
-    since_ns = now_ns if child.state == "rejected" else child.sent_ns  # one that stood has waited
+    # One that stood has waited. One of an earlier process may be followed by others that an old
+    # copy of the journal does not know: their ids are read first.
+    stood = child.state != "rejected" and child.sent_ns > lifecycle.records.started_ns
+    since_ns = child.sent_ns if stood else now_ns
     stop.retry_ns = since_ns + min(pause_ns, lifecycle.timing.retry_most_ns)
     if child.reason == "never_executed" or ghosts.freed(lifecycle, child):
         stop.retry_ns = 0  # it took long enough to know that it does not stand
