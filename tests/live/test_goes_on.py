@@ -12,6 +12,7 @@ import pytest
 
 from septet import messages as m
 from septet._live import alerts, local_run
+from septet._live.kill import ask_halt, ask_resume
 from septet.errors import DataError, InputError
 from septet_plugins.monitoring.alerts import AppriseChannel
 from tests.live.test_start import Stage, rows
@@ -23,6 +24,26 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
     return Stage(tmp_path)
+
+
+@pytest.mark.parametrize("resumes", [True, False])
+def test_a_halt_goes_before_the_start_and_a_resume_after_it(stage: Stage, resumes: bool) -> None:
+    """What a resume sends was not on its way when the last process ended."""
+    folder = stage.run(mode="live").ends[0][0].place.folder
+    ask_halt(folder, flatten=False, name="ann", reason="news", now_ns=1)
+    if resumes:
+        stage.run(mode="live", bars=6)
+        ask_resume(folder, name="ben", reason="read it", now_ns=2)
+    wanted = "resume" if resumes else "halt"
+    order = [
+        "start" if isinstance(event, m.Started) else event.action
+        for event, _ in rows(stage.run(mode="live", bars=8))
+        if isinstance(event, m.Started)
+        or (isinstance(event, m.Operated) and event.name != "septet")
+    ]
+    first = order.index(wanted)
+    assert order[first - 1 if resumes else first + 1] == "start", order
+    assert "start" not in order[first + (0 if resumes else 2) :], order
 
 
 ALERTS = "monitoring.alerts={use: apprise, urls: ['env:ALERT_URL'], events: [error]}"

@@ -336,8 +336,6 @@ def test_o1_a_halt_of_a_run_that_is_not_running_takes_effect_at_its_start(stage:
     assert len(stage.venue.named("submit")) > posted
     assert result.exit_code == 0
     assert not (folder / HALT).exists()
-    said = [getattr(e, "action", "start") for e, _ in rows(result)]
-    assert m.Started not in map(type, [e for e, _ in rows(result)][said.index("resume") :])
 
 
 def test_p5_one_strategy_fails_and_the_other_goes_on(stage: Stage) -> None:

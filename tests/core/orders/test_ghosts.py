@@ -156,7 +156,7 @@ def test_a_ghost_of_an_order_forgotten_here_frees_the_reduction_as_well() -> Non
     bench.timing = type(bench.timing)(settles_ns=bench.timing.settles_ns, remember=0, remember_ns=0)
     bench.core = bench.make()
     bench.hold(1.0)
-    sale = bench.order(1, -0.5, whole=False)
+    sale = bench.order(1, -0.5, closes_all=False)
     bench.ack(sale)
     bench.execute(sale, 0.5)
     bench.after_s(1)
