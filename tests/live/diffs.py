@@ -170,10 +170,12 @@ class Venue:
                 fee_quote=worth if currency == "BNB" else None,
             )  # fmt: skip
         state: m.OrderState = "filled" if hand.share >= 1.0 else "expired"
-        yield m.OrderSeen(
-            at_ns=at_ns + 2, client_id=name, venue_order_id=f"v{number}", symbol=0,
-            side=order.side, state=state, quantity=order.quantity, filled=quantity,
-        )  # fmt: skip
+        ways: tuple[Any, ...] = ("stream", "query")  # the query that an end asks for
+        for by in ways:
+            yield m.OrderSeen(
+                at_ns=at_ns + 2, client_id=name, venue_order_id=f"v{number}", symbol=0,
+                side=order.side, state=state, quantity=order.quantity, filled=quantity, by=by,
+            )  # fmt: skip
 
 
 class Runner:

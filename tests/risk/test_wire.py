@@ -266,7 +266,7 @@ def test_an_order_that_follows_the_best_price_is_no_repeat_of_itself(amends: boo
         for change in bench.take(m.Amend):
             left += 1
             bench.ack(request(change))
-            bench.show(request(change, change.client_id), "cancelled")
+            bench.show(request(change, change.client_id), "cancelled", by="cancel")
         for cancel in bench.take(m.Cancel):
             bench.show(request(cancel), "cancelled", by="cancel")
         bid = round(bid + 0.01, 2)
