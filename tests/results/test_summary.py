@@ -121,6 +121,8 @@ def test_a_run_without_anything_is_null_not_infinite() -> None:
         "benchmark",
         "late_start",
         "max_drawdown",
+        "round_trips",
+        "round_trip_win_rate",
         "win_rate",
         "profit_factor",
         "turnover",

@@ -19,14 +19,14 @@ from septet._shell.backtest import backtest
 from septet._shell.session import plan_of
 from septet._shell.stream import stream_backtest
 from septet._store.find import open_run
-from septet._store.tables import frames_of
+from septet._store.tables import stored_frames
 from septet.cli import main
 from septet.errors import DataError, InputError
 from septet.plugin import unbounded
 from septet_plugins.data.synthetic import SyntheticConfig, walk_bars
 
 HOUR_NS = 3_600_000_000_000
-EXACT = ("orders", "fills", "trades", "monitoring")
+EXACT = ("orders", "fills", "trades", "round_trips", "monitoring")
 HEAD = "version: 1\nname: stream\n"
 TWO = "universe: {symbols: [AAA/USDT, BBB/USDT], bar: 1h}\n"
 ONE = "universe: {symbols: [AAA/USDT], bar: 1h}\n"
@@ -96,7 +96,7 @@ def _loaded(folder: Path, text: str) -> Any:
 
 
 def _figures(result: RunResult) -> dict[str, Any]:
-    found = summarise(result, frames_of(result), run_id="x")
+    found = summarise(result, stored_frames(result), run_id="x")
     return {name: value for name, value in found.items() if "second" not in name}
 
 
@@ -105,7 +105,7 @@ def _same(whole: RunResult, parts: RunResult, *, span: bool = False) -> None:
 
     A run over a `span` in stretches judges no rows outside it.
     """
-    before, after = frames_of(whole), frames_of(parts)
+    before, after = stored_frames(whole), stored_frames(parts)
     for name in EXACT:
         assert before[name].equals(after[name], null_equal=True), name
     assert whole.halts == parts.halts
@@ -131,7 +131,7 @@ def _found(result: RunResult) -> list[Any]:
 def test_stretches_of_any_length_change_no_bit(folder: Path, name: str) -> None:
     loaded = _loaded(folder, STRATEGIES[name])
     whole = backtest(loaded, tables=False)
-    assert frames_of(whole)["fills"].height > 20
+    assert stored_frames(whole)["fills"].height > 20
     if "halts" in name:
         assert len(whole.halts) > 1
     for chunk in (4_000, 801, 100, 37):
@@ -186,7 +186,7 @@ def test_sessions_of_an_exchange(tmp_path: Path) -> None:
     text = HEAD + ONE + calendar.replace("XNYS", "XNYS, max_bad: 100%") + CROSS + RULES + HALF
     loaded = _loaded(tmp_path, text)
     whole = backtest(loaded, tables=False)
-    assert frames_of(whole)["fills"].height > 20
+    assert stored_frames(whole)["fills"].height > 20
     _same(whole, stream_backtest(loaded, 300))
 
 
@@ -197,7 +197,7 @@ def test_files_out_of_order_and_several_of_them(folder: Path, tmp_path: Path) ->
     text = HEAD + ONE + FILES.replace("{symbol}.parquet", "*.parquet") + CROSS + RULES + HALF
     loaded = _loaded(tmp_path, text)
     whole, parts = backtest(loaded, tables=False), stream_backtest(loaded, 200)
-    assert frames_of(whole)["fills"].equals(frames_of(parts)["fills"])
+    assert stored_frames(whole)["fills"].equals(stored_frames(parts)["fills"])
     assert _figures(whole)["final_equity"] == _figures(parts)["final_equity"]
 
 

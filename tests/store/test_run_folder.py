@@ -37,6 +37,7 @@ FILES = {
     "predictions.parquet",
     "report.html",
     "resolved.json",
+    "round_trips.parquet",
     "strategy.yaml",
     "summary.json",
     "trades.parquet",

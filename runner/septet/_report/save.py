@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from septet._store.background import Background
 from septet._store.find import open_run
 from septet._store.run_folder import Run, RunWriter, write_result, write_tables
-from septet._store.tables import frames_of
+from septet._store.tables import stored_frames
 
 if TYPE_CHECKING:
     from septet._results.result import RunResult
@@ -34,7 +34,7 @@ def save_run(
 
     began = time.perf_counter()
     with RunWriter(Path(root), result.facts.strategy, now_ns=now_ns) as writer:
-        frames = frames_of(result)
+        frames = stored_frames(result)
         tables = Background(lambda: write_tables(writer, frames))
         try:
             summary = summarise(result, frames, run_id=writer.run_id)

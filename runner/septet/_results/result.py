@@ -94,7 +94,23 @@ TABLES: Final[dict[str, dict[str, str]]] = {
         "funding": NUMBER,
         "liquidation": NUMBER,
         "slippage": NUMBER,
+        "mae": NUMBER,
+        "mfe": NUMBER,
+        "bars_held": COUNT,
         "exit_reason": TEXT,
+    },
+    "round_trips": {
+        "symbol": TEXT,
+        "side": TEXT,
+        "entry_time": TIME,
+        "entry_price": NUMBER,
+        "exit_time": TIME,
+        "exit_price": NUMBER,
+        "quantity": NUMBER,
+        "pnl": NUMBER,
+        "fees": NUMBER,
+        "funding": NUMBER,
+        "liquidation": NUMBER,
     },
     "equity": {
         "time": TIME,
@@ -223,7 +239,8 @@ class RunResult:
       negative where the venue bears a loss beyond the margin.
     - trades: flat to flat; `pnl` is net of `fees`, `funding` and `liquidation`, all in the
       account's currency; `slippage` lies in the prices. An open position has exit_reason ``open``,
-      marked at the last close; what units below one lot made, ``dust``.
+      marked at the last close; what units below one lot made, ``dust``. `mae`, `mfe` and
+      `bars_held` may be left out: the store works them out from `bars`.
     - equity: one row for each decision time; `exposure` = sum of |notional| / equity, `drawdown`
       = 1 - equity / highest equity so far, both fractions that are never negative. A run without
       decisions may leave `cash` and `exposure` out; then `mean_exposure` says their figure. A

@@ -23,6 +23,7 @@ from septet._results.relative import (
     excess_over,
 )
 from septet._results.result import NOT_CLOSED
+from septet._results.round_trips import round_trips_won
 from septet._results.verdict import Evidence, doubtful_plugins, unchecked_plugins, verdict
 
 if TYPE_CHECKING:
@@ -251,7 +252,8 @@ def summarise(
 ) -> dict[str, Any]:
     """Return the document of summary.json; fractions, not percents; what is undefined is null.
 
-    `frames` are those of `frames_of(result)`. After the figures of every run follow a few that
+    `frames` are those of `stored_frames(result)`, or of `frames_of(result)`, which leaves the
+    figures of round trips null. After the figures of every run follow a few that
     its readers need: the currency, what holding made, open trades, rejections and halts.
     """
     facts = result.facts
@@ -270,6 +272,7 @@ def summarise(
         "excess": ratios["excess"],
         "days": ratios["days"],
         "open_trades": still_open,
+        **round_trips_won(frames.get("round_trips")),
         "fees_other": other,
         "rejections": rejected,
         "contract_breaks": contract_breaks(result),

@@ -26,6 +26,7 @@ from septet._data.stretches import Memory, Stretch, Stretches, chain
 from septet._kernel import layout
 from septet._learn.fills import WINDOW
 from septet._plan.plan import Plan
+from septet._results.excursions import COLUMNS, Excursions
 from septet._results.result import RunResult
 from septet._shell import project
 from septet._shell.aligned_bars import align_bars
@@ -234,6 +235,7 @@ class _Run:
         self.frames: dict[str, list[pl.DataFrame]] = {
             name: [] for name in ("orders", "fills", "trades", "monitoring")
         }
+        self.excursions = Excursions()
         self.state: State | None = None
         self.signals: list[int] = []  # of each symbol at its last bar, as a code
         self.session: Session | None = None
@@ -344,7 +346,7 @@ class _Run:
         new = self._outcome(LI, LF)
         kinds = LI[:, 0]
         self._add("fills", project.fills_of(session, new, self.venue, before=self.fills))
-        self._add("trades", project.trades_of(session, new, over=False))
+        self._add_trades(session, project.trades_of(session, new, over=False))
         self._watch(session, LI, LF)
         self.fills += int((kinds == layout.FILL).sum())
         self.halts = _stack(self.halts, LI, LF, (kinds == layout.HALT) | (kinds == layout.CLEAR))
@@ -376,6 +378,18 @@ class _Run:
     def _add(self, name: str, table: dict[str, Any]) -> None:
         self.frames[name].append(as_frame(name, table))
 
+    def _add_trades(self, session: Session, table: dict[str, Any]) -> None:
+        """Add trades with what the bars of this stretch, and of those before, say of them."""
+        assert self.state is not None
+        names, whole = session.market.symbols, self.state.I
+        still_open = {
+            names[k]: int(whole[k, layout.TRADE_NS])
+            for k in np.flatnonzero(whole[:, layout.OPEN_SIDE]).tolist()
+        }
+        frame = as_frame("trades", table)
+        found = self.excursions.take(frame.drop(COLUMNS), session.market.bars, still_open)
+        self.frames["trades"].append(found.select(frame.columns))
+
     def result(self, chunk_bars: int) -> RunResult:
         """Put the tables of all stretches together.
 
@@ -399,7 +413,7 @@ class _Run:
         session, state = self.session, self.state
         nothing = self._outcome(*self.plan.log(0))
         self._add("orders", project.orders_of(session, self._outcome(*self.waiting)))
-        self._add("trades", project.trades_of(session, nothing))
+        self._add_trades(session, project.trades_of(session, nothing))
         trades = self._all("trades")
         check_books(state, self.loaded.strategy.account.capital, trades.to_dict())
         bars = self.shown.tables(session.market)

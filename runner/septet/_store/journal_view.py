@@ -21,7 +21,7 @@ from septet._journal.reader import Reader, understood
 from septet._journal.verify import doubt_of
 from septet._results.result import HaltEvent, RunFacts, RunResult
 from septet._store.run_folder import JOURNAL, Run, dump_json, manifest_of, plain_json
-from septet._store.tables import empty, frames_of, order_times, thin_bars
+from septet._store.tables import empty, order_times, stored_frames, thin_bars
 from septet.errors import InputError, JournalError, RunError
 
 if TYPE_CHECKING:
@@ -211,11 +211,15 @@ class LiveRun(Run):
             return result_of(self.fold)
 
     @cached_property
+    def _stored(self) -> dict[str, pl.DataFrame]:
+        return stored_frames(self.result)
+
+    @cached_property
     def _frames(self) -> dict[str, pl.DataFrame]:
         import polars as pl
 
         with understood(self.journal):
-            frames = frames_of(self.result)
+            frames = dict(self._stored)
             frames["bars"], _ = self._thin
         plain = {}
         for name, frame in frames.items():
@@ -246,7 +250,7 @@ class LiveRun(Run):
         from septet._results.summary import summarise
 
         with understood(self.journal):
-            made = summarise(self.result, frames_of(self.result), run_id=self.run_id)
+            made = summarise(self.result, self._stored, run_id=self.run_id)
             summary: dict[str, Any] = plain_json({**made, **_state_of(self.folder)})
         return summary
 

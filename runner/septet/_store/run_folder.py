@@ -70,7 +70,7 @@ _DOCUMENTS: Final[Mapping[str, int]] = {
     **dict.fromkeys(("summary.json", "manifest.json", "resolved.json", "findings.json"), _LONGEST),
     "strategy.yaml": LONGEST_TEXT,
 }
-OPTIONAL_TABLES: Final = ("predictions",)
+OPTIONAL_TABLES: Final = ("predictions", "round_trips")
 _ZSTD_LEVEL: Final = 1  # half the time of level 3, and curves come out one percent larger
 
 
@@ -254,7 +254,7 @@ def manifest_of(
 
 
 def write_tables(writer: RunWriter, frames: Mapping[str, pl.DataFrame]) -> None:
-    """Write the tables of `frames_of(result)`."""
+    """Write the tables of `stored_frames(result)`."""
     for name, frame in frames.items():
         writer.write_table(name, frame)
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from septet._results.excursions import COLUMNS, Excursions
 from septet._results.result import COUNT, FLAG, NUMBER, TABLES, TEXT, TIME
+from septet._results.round_trips import round_trips
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,13 +27,18 @@ __all__ = [
     "frames_of",
     "join_bars",
     "order_times",
+    "stored_frames",
     "thin_bars",
     "with_optional",
 ]
 
 DISPLAY_BARS: Final = 20_000
-# What a fast run may not bring: such a column is stored without values.
-_OPTIONAL: Final = {"equity": ("cash", "exposure"), "monitoring": ("compared",)}
+# What a fast run may not bring, or an earlier one did not: such a column has no values.
+_OPTIONAL: Final = {
+    "equity": ("cash", "exposure"),
+    "monitoring": ("compared",),
+    "trades": COLUMNS,
+}
 
 
 def _dtype(kind: str) -> pl.DataType:
@@ -94,7 +101,7 @@ def as_frame(table: str, value: Table | None) -> pl.DataFrame:
     frame = value if isinstance(value, pl.DataFrame) else pl.DataFrame(dict(value))
     columns = TABLES[table]
     absent = [name for name in _OPTIONAL.get(table, ()) if name not in frame.columns]
-    frame = frame.with_columns(pl.lit(None, pl.Float64()).alias(name) for name in absent)
+    frame = frame.with_columns(pl.lit(None, _dtype(columns[name])).alias(name) for name in absent)
     missing = [name for name in columns if name not in frame.columns]
     if missing:
         raise ValueError(f"table {table} lacks the columns {missing}, found {frame.columns}")
@@ -112,8 +119,9 @@ def with_optional(table: str, frame: pl.LazyFrame) -> pl.LazyFrame:
     import polars as pl
 
     names = frame.collect_schema().names()
+    kinds = TABLES[table]
     absent = [name for name in _OPTIONAL.get(table, ()) if name not in names]
-    return frame.with_columns(pl.lit(None, pl.Float64()).alias(name) for name in absent)
+    return frame.with_columns(pl.lit(None, _dtype(kinds[name])).alias(name) for name in absent)
 
 
 def frames_of(result: RunResult) -> dict[str, pl.DataFrame]:
@@ -126,6 +134,21 @@ def frames_of(result: RunResult) -> dict[str, pl.DataFrame]:
     frames = {name: as_frame(name, getattr(result, name)) for name in kept}
     if result.predictions is not None:
         frames["predictions"] = as_frame("predictions", result.predictions)
+    return frames
+
+
+def stored_frames(result: RunResult) -> dict[str, pl.DataFrame]:
+    """Give the tables that are stored: those of `frames_of`, and what follows from them.
+
+    Trades have their excursions, where the result does not bring them, and `round_trips` are made
+    of the fills.
+    """
+    frames = frames_of(result)
+    trades = frames["trades"]
+    if trades.height and trades.get_column("bars_held").null_count() == trades.height:
+        found = Excursions().take(trades.drop(COLUMNS), result.bars)
+        frames["trades"] = trades = found.select(trades.columns)
+    frames["round_trips"] = round_trips(frames["fills"], trades, result.facts.currency)
     return frames
 
 
