@@ -14,7 +14,7 @@ from septet import messages as m
 from septet._journal.fold import Fold
 from septet._journal.journal_format import Entry, encode_commands, encode_event
 from septet._store.journal_view import LiveRun
-from septet._store.tables import frames_of
+from septet._store.tables import stored_frames
 from tests.journal.drawn import HEAD
 from tests.journal.journalled import reported
 
@@ -37,10 +37,12 @@ def _text(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(pl.col(coded).cast(pl.String))
 
 
-@pytest.mark.parametrize("name", ["decisions", "orders", "fills", "trades", "equity"])
+@pytest.mark.parametrize(
+    "name", ["decisions", "orders", "fills", "trades", "round_trips", "equity"]
+)
 def test_the_tables_are_those_of_the_engine(both: tuple[Any, LiveRun], name: str) -> None:
     result, run = both
-    expected, found = _text(frames_of(result)[name]), run.table(name)
+    expected, found = _text(stored_frames(result)[name]), run.table(name)
     assert expected.height > 20
     if name == "orders":  # what an order asked for is not in the journal where nothing is sent
         expected, found = expected.drop(NOT_JOURNALLED), found.drop(NOT_JOURNALLED)
@@ -68,7 +70,9 @@ def test_the_results_of_all_trades_are_what_the_equity_gained(both: tuple[Any, L
     is_perpetual = result.resolved["account"]["type"] == "perpetual"
     for name in ("funding", "liquidation"):
         assert bool(trades[name].abs().sum() > 0.0) is is_perpetual, name
-        assert run.summary[name] == pytest.approx(float(frames_of(result)["trades"][name].sum()))
+        assert run.summary[name] == pytest.approx(
+            float(stored_frames(result)["trades"][name].sum())
+        )
 
 
 def test_funding_without_an_open_trade_is_part_of_none() -> None:

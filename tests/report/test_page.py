@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as draw
 
 from septet._report.page import render, write_report
-from septet._report.payload import chart_data, thin_rows
+from septet._report.payload import chart_data
 from septet._report.save import save_run
+from septet._report.thinning import thin_rows
 from septet._store.find import open_run
 from septet._store.run_folder import Run
 from tests.report.conftest import NOW_NS

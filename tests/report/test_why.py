@@ -190,7 +190,7 @@ def test_a_run_whose_curve_is_equity_alone_has_a_summary_and_a_report(tmp_path: 
     )
     assert run.summary["exposure"] == 0.25
     assert run.table("equity")["exposure"].null_count() == run.table("equity").height
-    assert chart_data(run)["curve"]["exposure"] == {"t": [], "mean": []}
+    assert chart_data(run)["curve"]["exposure"] == {"t": [], "mean": [], "long": [], "short": []}
 
 
 def test_a_rule_of_the_calendar_is_said_with_the_hours_of_the_file() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from septet._report import sections
+from septet._report import sections, trade_tables
 from septet._report.document import chart, document, escaped, replace_text, section
 from septet._report.payload import chart_data
 from septet._results.number_texts import count, date, duration, plural
+from septet._results.over_time import WINDOW_DAYS
 from septet._results.verdict import tone
 from septet.errors import RunError
 
@@ -46,7 +47,8 @@ def _header(run: Run) -> str:
 def _curve(data: dict[str, Any]) -> str:
     shown, rows = len(data["curve"]["t"]), data["curve"]["rows"]
     note = "Buy and hold puts the capital into the benchmark at the first decision, or equally "
-    note += "into all symbols, before costs. Exposure is |notional| over equity, drawn as a mean. "
+    note += "into all symbols, before costs. Exposure is notional over equity, drawn as a mean: "
+    note += "long above zero, short below. "
     note += "Choose a name to hide its line."
     if shown < rows:
         note += f" Drawn from {count(shown)} of {count(rows)} rows, every extreme kept."
@@ -56,6 +58,24 @@ def _curve(data: dict[str, Any]) -> str:
         "Equity, drawdown, exposure",
         chart("curve", "tall", "Equity against buy and hold, drawdown, exposure"),
         note,
+    )
+
+
+def _rolling(data: dict[str, Any]) -> str:
+    rolling = data["rolling"]
+    if not rolling["t"]:
+        days = plural(rolling["days"], "daily return")
+        said = f"The run has {days}; the first figure needs {WINDOW_DAYS}."
+        return section("Rolling Sharpe and beta", f'<p class="empty">{escaped(said)}</p>')
+    note = (
+        f"Sharpe ratio of the last {WINDOW_DAYS} daily returns, and their beta to the benchmark, "
+        "or to all symbols equally."
+    )
+    if not rolling["beta"]:
+        note = f"Sharpe ratio of the last {WINDOW_DAYS} daily returns. There is no beta: nothing "
+        note += "that could be held moved."
+    return section(
+        "Rolling Sharpe and beta", chart("rolling", "rolling", "Rolling Sharpe and beta"), note
     )
 
 
@@ -159,7 +179,10 @@ def _tables(run: Run) -> str:
     notes = f'<ul class="said">{items}</ul>' if items else ""
     return (
         section("Returns by month", sections.months(run), _whole_days(summary))
-        + section("Trades", sections.trades(run), f"Times are UTC, amounts {run.facts.currency}.")
+        + section("Deepest drawdowns", trade_tables.drawdowns(run), trade_tables.DRAWDOWN_NOTE)
+        + section("Result by symbol", trade_tables.by_symbol(run), trade_tables.SYMBOL_NOTE)
+        + section("Trades", trade_tables.trades(run), trade_tables.trade_note(run))
+        + section("Round trips", trade_tables.round_trips(run), trade_tables.ROUND_TRIP_NOTE)
         + f'<div class="pair">{pair}</div>'
         + sections.halts(run)
         + section("Data", sections.findings(run))
@@ -182,9 +205,9 @@ def render(run: Run) -> str:
     return document(
         f"{run.facts.strategy}: {run.run_id}",
         _header(run),
-        f"{_curve(data)}\n{_price(data)}\n{_model(run, data)}\n{_tables(run)}",
+        f"{_curve(data)}\n{_rolling(data)}\n{_price(data)}\n{_model(run, data)}\n{_tables(run)}",
         data,
-        scripts=[("septet._report", "report.js")],
+        scripts=[("septet._report", "tables.js"), ("septet._report", "report.js")],
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from septet._report.document import escaped, html_table, yaml_text
+from septet._report.trade_tables import holding_times, signed
 from septet._results import statistics as st
 from septet._results.number_texts import (
     UNDEFINED,
@@ -25,8 +26,6 @@ from septet._results.number_texts import (
 from septet._results.result import NOT_CLOSED
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from septet._store.run_folder import Run
 
 __all__ = [
@@ -38,20 +37,11 @@ __all__ = [
     "provenance",
     "rejected",
     "tiles",
-    "trades",
     "verdict_table",
 ]
 
-TRADES_SHOWN: Final = 20
 _PART: Final = "*"
 _MONTHS: Final = tuple(calendar.month_abbr)[1:]
-
-
-def _signed(value: float | None, text: str) -> str:
-    """Colour a gain or a loss; the sign in the text says the same."""
-    if value is None or value == 0:
-        return escaped(text)
-    return f'<span class="{"gain" if value > 0 else "loss"}-text">{escaped(text)}</span>'
 
 
 def tiles(run: Run) -> str:
@@ -72,8 +62,9 @@ def tiles(run: Run) -> str:
         ("Sharpe", number(summary["sharpe"]), f"Sortino {number(summary['sortino'])}"),
         *_relative(summary),
         ("Trades", count(summary["trades"]), f"{count(summary.get('open_trades', 0))} still open"),
-        ("Win rate", percent(summary["win_rate"]), "after fees"),
+        ("Win rate", percent(summary["win_rate"]), _round_trips(summary)),
         ("Profit factor", number(summary["profit_factor"]), "gains over losses"),
+        *_held_for(run),
         ("Exposure", percent(summary["exposure"]), "mean, of equity"),
         ("Turnover", times(summary["turnover"]), "of equity, a year"),
         ("Costs", percent(_cost_share(run)), "fees, of the capital"),
@@ -84,6 +75,18 @@ def tiles(run: Run) -> str:
         for name, value, note in items
     )
     return f'<div class="tiles">{cells}</div>'
+
+
+def _round_trips(summary: Mapping[str, Any]) -> str:
+    share = summary.get("round_trip_win_rate")
+    return "after fees" if share is None else f"after fees; {percent(share)} of round trips"
+
+
+def _held_for(run: Run) -> list[tuple[str, str, str]]:
+    held = holding_times(run.table("trades", ["entry_time", "exit_time", "exit_reason"]))
+    if held is None:
+        return []
+    return [("Held for", duration(held[0]), f"median; longest {duration(held[1])}")]
 
 
 def _held(summary: Mapping[str, Any]) -> str:
@@ -138,7 +141,7 @@ def months(run: Run) -> str:
         cells = "".join(_month_cell(row, largest) for row in mine)
         is_whole = all(row is not None and row.is_whole for row in mine)
         text = percent(whole, signed=True) + ("" if is_whole else _PART)
-        total = f'<td class="year">{_signed(whole, text)}</td>'
+        total = f'<td class="year">{signed(whole, text)}</td>'
         body.append(f'<tr><th scope="row">{year}</th>{cells}{total}</tr>')
     head = "".join(f'<th scope="col">{name}</th>' for name in (*_MONTHS, "Year"))
     return (
@@ -157,64 +160,6 @@ def _month_cell(row: st.Month | None, largest: float) -> str:
     depth = 0.08 + 0.42 * min(abs(value) / largest, 1.0)
     text = number(value * 100, 1, signed=True) + ("" if row.is_whole else _PART)
     return f'<td class="{kind}" style="--a:{depth:.2f}">{text}</td>'
-
-
-def _trade_rows(frame: pl.DataFrame, unit: str) -> str:
-    del unit
-    head = ("Symbol", "Side", "In", "#at", "Out", "#at", "#Quantity", "#Net", "#Fees",
-            "#Funding", "#Liquidation", "#Slippage", "Why out")  # fmt: skip
-    rows = []
-    for row in frame.iter_rows(named=True):
-        stamps = [when(row[f"{end}_ns"]) for end in ("entry", "exit")]
-        price = [f"{row[f'{end}_price']:,.8g}" for end in ("entry", "exit")]
-        rows.append(
-            (
-                escaped(row["symbol"]),
-                escaped(row["side"]),
-                stamps[0],
-                price[0],
-                stamps[1],
-                price[1],
-                f"{row['quantity']:,.6g}",
-                _signed(row["pnl"], number(row["pnl"], 2, signed=True)),
-                *(number(row[name]) for name in ("fees", "funding", "liquidation", "slippage")),
-                escaped(row["exit_reason"]),
-            )
-        )
-    return html_table(head, rows, "Trades")
-
-
-def trades(run: Run) -> str:
-    """Build the list of trades: all of them, or the first, last, best and worst."""
-    import polars as pl
-
-    stamps = [pl.col(f"{end}_time").to_physical().alias(f"{end}_ns") for end in ("entry", "exit")]
-    table = run.table("trades").with_columns(stamps).sort("entry_ns", maintain_order=True)
-    unit = run.facts.currency
-    if table.height == 0:
-        return '<p class="empty">No trade was opened.</p>'
-    if table.height <= 2 * TRADES_SHOWN:
-        return _trade_rows(table, unit)
-    ranked = table.filter(~pl.col("exit_reason").is_in(NOT_CLOSED)).sort("pnl", maintain_order=True)
-    views = {
-        "first": table.head(TRADES_SHOWN),
-        "last": table.tail(TRADES_SHOWN).reverse(),
-        "best": ranked.tail(TRADES_SHOWN).reverse(),
-        "worst": ranked.head(TRADES_SHOWN),
-    }
-    buttons = "".join(
-        f'<button type="button" data-view="trades-{name}" '
-        f'aria-pressed="{"true" if name == "first" else "false"}">'
-        f"{name.capitalize()} {TRADES_SHOWN}</button>"
-        for name in views
-    )
-    parts = "".join(
-        f'<div id="trades-{name}"{"" if name == "first" else " hidden"}>'
-        f"{_trade_rows(frame, unit)}</div>"
-        for name, frame in views.items()
-    )
-    text = f"{TRADES_SHOWN} of {count(table.height)} are shown; trades.parquet holds them all."
-    return f'<p class="note">{text}</p><div class="buttons">{buttons}</div>{parts}'
 
 
 def rejected(summary: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "entered_units",
     "first_in_first_out",
+    "net_units",
     "round_trips",
     "round_trips_won",
     "whole_units",
@@ -171,7 +172,7 @@ def _of_symbol(
     def floats(name: str) -> Floats:
         return np.asarray(fills.get_column(name).to_numpy(), dtype=np.float64)
 
-    units, scale, fee = _net_units(symbol, fills, currency)
+    units, scale, fee = net_units(symbol, fills, currency)
     time_ns = np.asarray(fills.get_column("time").to_physical().to_numpy(), dtype=np.int64)
     price = floats("price")
     entry, exit_, part = first_in_first_out(units)
@@ -201,8 +202,25 @@ def _of_symbol(
     )
 
 
-def _net_units(symbol: str, fills: pl.DataFrame, currency: str) -> tuple[Ints, float, Floats]:
-    """Signed units that arrived, units in one of the base, and fees in the quote currency."""
+def net_units(symbol: str, fills: pl.DataFrame, currency: str) -> tuple[Ints, float, Floats]:
+    """Give what the fills of one symbol brought, and cost.
+
+    Parameters
+    ----------
+    fills : frame
+        Rows of ``fills`` of that symbol, its texts as text.
+    currency : str
+        The account's currency.
+
+    Returns
+    -------
+    units : array of int64, shape (n,)
+        Whole units that arrived, signed, net of a fee in the base currency.
+    scale : float
+        Units in one of the base currency.
+    fee : array, shape (n,)
+        Fees in the quote currency, see `round_trips`.
+    """
     base, _, rest = symbol.partition("/")
     quote = rest.partition(":")[0]
     unit = np.array(fills.get_column("fee_currency").to_list(), dtype=object)

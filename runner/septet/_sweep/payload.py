@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from septet._report.document import escaped
-from septet._report.payload import thin_rows
+from septet._report.thinning import thin_rows
 from septet._sweep.axes import mapped
 from septet._sweep.sweep_findings import GOAL_WORDS
 

@@ -26,11 +26,15 @@
         yaxis: "y2", fill: "tozeroy", fillcolor: faded("contrast", 0.22), showlegend: false,
         hovertemplate: "%{y:.1%}", line: { color: color("contrast"), width: 1.1 },
       }),
-      line(c.exposure.mean, "exposure", color("neutral"), {
-        x: c.exposure.t, yaxis: "y3", fill: "tozeroy", fillcolor: color("grid"), showlegend: false,
-        hovertemplate: "%{y:.1%}", line: { color: color("neutral"), width: 1.1, shape: "hv" },
-      }),
     ];
+    const side = (y, name, paint) => {
+      if (y.some((v) => v)) traces.push(line(y, name, color(paint), {
+        x: c.exposure.t, yaxis: "y3", fill: "tozeroy", fillcolor: faded(paint, 0.2), showlegend: false,
+        hovertemplate: "%{y:.1%}", line: { color: color(paint), width: 1.1, shape: "hv" },
+      }));
+    };
+    side(c.exposure.long, "long", "accent");
+    side(c.exposure.short, "short", "contrast");
     if (c.hold.length)
       traces.splice(1, 0, line(c.hold, "buy and hold", color("neutral"), {
         yaxis: apart ? "y4" : "y", hovertemplate: "%{y:,.2f}",
@@ -49,6 +53,25 @@
       ...panels,
       yaxis2: share(apart ? [0.18, 0.32] : [0.22, 0.42], "drawdown", {}),
       yaxis3: share(apart ? [0, 0.14] : [0, 0.17], "exposure", { rangemode: "tozero" }),
+      shapes: haltLines(),
+    }), config());
+  };
+
+  const rolling = (node) => {
+    const r = data.rolling;
+    const line = (y, name, yaxis, paint) => ({
+      type: "scatter", mode: "lines", x: r.t, y, name, yaxis, connectgaps: false,
+      line: { color: color(paint), width: 1.4 }, hovertemplate: "%{y:.2f}",
+    });
+    const both = r.beta.length > 0;
+    const traces = [line(r.sharpe, "Sharpe", "y", "accent")];
+    if (both) traces.push(line(r.beta, "beta", "y2", "contrast"));
+    const figure = (domain, title) => axis({ domain, title: titled(title), tickformat: "~g", nticks: 5 });
+    Plotly.react(node, traces, layout({
+      showlegend: false, margin: { l: 8, r: 8, t: 8, b: 8 },
+      xaxis: axis({ type: "date", anchor: both ? "y2" : "y", hoverformat: "%Y-%m-%d" }),
+      yaxis: figure(both ? [0.54, 1] : [0, 1], "Sharpe"),
+      ...(both ? { yaxis2: figure([0, 0.46], "beta") } : {}),
       shapes: haltLines(),
     }), config());
   };
@@ -268,24 +291,13 @@
     }), config());
   };
 
-  const toggle = () => {
-    const buttons = [...document.querySelectorAll("[data-view]")];
-    buttons.forEach((button) => button.addEventListener("click", () => {
-      buttons.forEach((other) => {
-        const on = other === button;
-        other.setAttribute("aria-pressed", String(on));
-        document.getElementById(other.dataset.view).hidden = !on;
-      });
-    }));
-  };
-
   place("chart-curve", curve);
+  if (data.rolling.t.length) place("chart-rolling", rolling);
   place("chart-price", price);
   if (data.calibration.length) place("chart-calibration", calibration);
   if (data.importance.features.length) place("chart-importance", importance);
   if (data.psi.length) place("chart-psi", psi);
   document.querySelectorAll("[data-metric]").forEach((node) => place(node.id, health(node.dataset.metric)));
-  toggle();
   const chosen = document.getElementById("symbol");
   if (chosen) chosen.addEventListener("change", () => { zoom = null; price(document.getElementById("chart-price")); });
   document.querySelectorAll("[data-zoom]").forEach((button) =>

@@ -1,0 +1,139 @@
+"""The numbers behind the charts of exposure by side and of rolling figures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from septet._report.thinning import floats, milliseconds, short, stamps, thin_rows
+from septet._results import statistics as st
+from septet._results.over_time import WINDOW_DAYS, rolling_beta, rolling_sharpe
+from septet._results.round_trips import net_units
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from septet._data.bars import Floats, Ints
+    from septet._store.run_folder import Run
+
+__all__ = ["exposure", "held_sides", "rolling"]
+
+STRETCHES: Final = 240
+SAMPLED: Final = 20_000
+ROLLING_POINTS: Final = 900
+
+
+def held_sides(
+    time_ns: Ints,
+    fills: pl.DataFrame,
+    bars: dict[str, pl.DataFrame],
+    currency: str,
+    gross: Floats | None = None,
+) -> tuple[Floats, Floats]:
+    """Notional that was held long and short at some times, in the account's currency.
+
+    Quantities come from the fills, prices are the last closes of `bars`. A fill at one of the
+    times comes before it or after it, which its time does not say: of both sums that one is
+    taken that is nearer to `gross`, and without `gross` the fill comes after.
+
+    Parameters
+    ----------
+    time_ns : array, shape (n,)
+        Rising UTC times.
+    gross : array, shape (n,), optional
+        Notional of both sides together, where it is known.
+
+    Returns
+    -------
+    long, short : arrays, shape (n,)
+        Both at least zero. Symbols without bars count nothing.
+    """
+    import polars as pl
+
+    sums = np.zeros((2, 2, len(time_ns)))
+    fills = fills.with_columns(pl.col("symbol", "side", "fee_currency").cast(pl.String))
+    for (symbol,), part in fills.group_by(["symbol"], maintain_order=True):
+        table = bars.get(str(symbol))
+        if table is None or not table.height:
+            continue
+        at = np.searchsorted(stamps(table), time_ns, side="right") - 1
+        price = floats(table, "close")[np.maximum(at, 0)]
+        units, scale, _ = net_units(str(symbol), part, currency)
+        held = np.concatenate([[0.0], np.cumsum(units) / scale])
+        for way, side in enumerate(("left", "right")):
+            found = np.searchsorted(stamps(part), time_ns, side=side)  # type: ignore[call-overload]
+            notional = np.where(at >= 0, held[found] * price, 0.0)
+            sums[way, 0] += np.maximum(notional, 0.0)
+            sums[way, 1] += np.maximum(-notional, 0.0)
+    if gross is None:
+        return sums[0, 0], sums[0, 1]
+    away = np.abs(sums.sum(axis=1) - gross)
+    late = away[1] < away[0]
+    return np.where(late, sums[1, 0], sums[0, 0]), np.where(late, sums[1, 1], sums[0, 1])
+
+
+def exposure(run: Run, bars: dict[str, pl.DataFrame]) -> dict[str, Any]:
+    """Mean exposure long and short of some equal stretches: extremes would only draw a block.
+
+    Both together are the mean of the column `exposure`; the sides have their shares of it.
+    """
+    table = run.table("equity")
+    if table.get_column("exposure").null_count() == table.height:
+        return {"t": [], "mean": [], "long": [], "short": []}
+    starts = np.unique(np.linspace(0, table.height, STRETCHES, endpoint=False).astype(np.int64))
+    share = np.nan_to_num(floats(table, "exposure"), posinf=0.0, neginf=0.0)
+    mean = np.add.reduceat(share, starts) / np.diff(np.append(starts, table.height))
+    rows = np.arange(0, table.height, -(-table.height // SAMPLED))
+    rows = np.unique(np.concatenate([rows, starts]))
+    equity = floats(table, "equity")[rows]
+    gross = share[rows] * equity
+    sides = held_sides(stamps(table)[rows], run.table("fills"), bars, run.facts.currency, gross)
+    both = sides[0] + sides[1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        part = np.where(both > 0.0, sides[1] / both, 0.0) * share[rows]
+    at = np.searchsorted(rows, starts)
+    count = np.diff(np.append(at, len(rows)))
+    whole = np.add.reduceat(share[rows], at) / count
+    below = np.add.reduceat(part, at) / count
+    below *= np.where(whole > 0.0, mean / np.where(whole > 0.0, whole, 1.0), 0.0)
+    return {
+        "t": milliseconds(stamps(table)[starts]),
+        "mean": short(mean),
+        "long": short(mean - below),
+        "short": short(-below),
+    }
+
+
+def rolling(run: Run, bars: dict[str, pl.DataFrame]) -> dict[str, Any]:
+    """Sharpe ratio and beta of the last `WINDOW_DAYS` daily returns, at each start of a day."""
+    facts, table = run.facts, run.table("equity", ["time", "equity"])
+    days_ns, samples = st.sample_days(
+        stamps(table),
+        floats(table, "equity"),
+        sessions=facts.sessions,
+        day_start=facts.day_start,
+        time_zone=facts.time_zone,
+    )
+    returns = st.daily_returns(samples)
+    if len(returns) < WINDOW_DAYS:
+        return {"t": [], "sharpe": [], "beta": [], "days": len(returns)}
+    held = {
+        symbol: (stamps(part), floats(part, "close"))
+        for symbol, part in bars.items()
+        if facts.benchmark in ("", symbol)
+    }
+    market = st.daily_returns(st.hold_growth(days_ns, held, facts.first_decision_ns))
+    sharpe, beta = rolling_sharpe(returns, facts.days_a_year), np.full(len(returns), np.nan)
+    if held and len(market) == len(returns):
+        beta = rolling_beta(returns, market)
+    begun = slice(WINDOW_DAYS - 1, None)
+    sharpe, beta, time_ns = sharpe[begun], beta[begun], days_ns[1:][begun]
+    rows = [thin_rows(np.nan_to_num(each), ROLLING_POINTS) for each in (sharpe, beta)]
+    drawn = np.unique(np.concatenate(rows))
+    return {
+        "t": milliseconds(time_ns[drawn]),
+        "sharpe": short(sharpe[drawn]),
+        "beta": short(beta[drawn]) if np.isfinite(beta).any() else [],
+        "days": len(returns),
+    }
