@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
+from septet._report.over_time import held_sides
 from septet._results.excursions import Excursions
 from septet._results.round_trips import first_in_first_out, round_trips, whole_units
-from septet._shell.project import fills_of, trades_of
+from septet._shell.project import equity_of, fills_of, trades_of
 from septet._store.tables import as_frame
 from septet.errors import ConfigError
 from tests.core import draws
@@ -35,9 +36,9 @@ def rows_of(frame: pl.DataFrame) -> list[dict[str, Any]]:
     return list(frame.with_columns(stamps).iter_rows(named=True))
 
 
-def ran(kind: str, data: Any) -> tuple[Any, Any, pl.DataFrame, pl.DataFrame]:
+def ran(kind: str, data: Any, **fixed: Any) -> tuple[Any, Any, pl.DataFrame, pl.DataFrame]:
     """Draw a run; return its settings, its session and the tables of fills and trades."""
-    s = data.draw(draws.settings(**KINDS[kind]))
+    s = data.draw(draws.settings(**(KINDS[kind] | fixed)))
     bars = data.draw(draws.markets(s, 90))
     try:
         session = session_of(s, bars)
@@ -111,8 +112,8 @@ def test_pairs_are_those_of_the_account_of_the_reference_simulator(units: list[i
                 account.book("A", part, Fraction(n + 1), Fraction(0), n, "")
         holding += step
         steps.append(each)
-    entry, exit_, part = first_in_first_out(np.array(steps, np.int64))
-    found = list(zip(entry.tolist(), exit_.tolist(), part.tolist(), strict=True))
+    entry, exit_, shared = first_in_first_out(np.array(steps, np.int64))
+    found = list(zip(entry.tolist(), exit_.tolist(), shared.tolist(), strict=True))
     assert found == [(each.entry_ns, each.exit_ns, int(each.units)) for each in account.round_trips]
     sides = np.sign(np.array(steps, np.int64))[entry].tolist() if found else []
     assert sides == [each.side for each in account.round_trips]
@@ -133,3 +134,24 @@ def test_what_no_decimals_hold_is_rounded_and_leaves_nothing(amount: float) -> N
     units, scale = whole_units(np.array([amount, amount / 2, amount / 2]))
     assert units[0] == units[1] + units[2] or amount < 1.0
     assert units[0] / scale == pytest.approx(amount, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["spot", "flips and resizes", "fees in what is bought"])
+@given(st.data())
+@settings(max_examples=examples(8))
+def test_sides_of_one_symbol_are_what_the_run_says_was_held(kind: str, data: Any) -> None:
+    s, session, fills, _ = ran(kind, data, count=1)
+    outcome = by_batch(plainly(session)).outcome
+    name = session.market.symbols[0]
+    bars = session.market.bars[name]
+    curve = equity_of(session, outcome)
+    gross = curve["exposure"] * curve["equity"]
+    frame = pl.DataFrame({"time": bars.known_ns, "close": bars.close})
+    long, short = held_sides(curve["time"], fills, {name: frame}, "USDT", gross)
+    assert (np.minimum(long, short) == 0.0).all()
+    times = fills.get_column("time").to_physical().to_numpy()
+    for n, time_ns in enumerate(curve["time"].tolist()):
+        if (times == time_ns).sum() <= 1:  # of more, some may be of the bar before and of the next
+            assert math.isclose(
+                long[n] + short[n], gross[n], rel_tol=1e-9, abs_tol=1e-9 * s.capital
+            )

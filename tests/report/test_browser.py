@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from septet._store.run_folder import Run
@@ -23,3 +26,53 @@ def test_every_chart_is_drawn(
     body = text[text.index("<main>") : text.index("</main>")]
     assert len(re.findall(r'class="chart [a-z ]*js-plotly-plot', body)) == charts
     assert body.count("main-svg") >= 2 * charts
+
+
+ACTS = """<script>
+const all = (what) => [...document.querySelectorAll(what)];
+const head = (name) => all("#trades th button").find((b) => b.textContent === name);
+const rows = (shown) => all("#trades tbody tr").filter((r) => !shown || !r.hidden);
+const value = (cell) => cell.dataset.v ?? cell.textContent;
+const column = (at, shown) => rows(shown).map((r) => value(r.cells[at]));
+const sorts = () => all("#trades th").map((th) => th.getAttribute("aria-sort"));
+const box = document.querySelector("[aria-controls=trades]");
+const search = (text) => { box.value = text; box.dispatchEvent(new Event("input")); };
+const said = { disabled: all("th button:disabled").length };
+head("Net").click(); said.rising = column(7); said.sorts = sorts();
+head("Net").click(); said.falling = column(7); said.again = sorts();
+head("In").click(); said.times = column(2);
+search("eth OPEN"); said.found = [column(0, true), column(16, true)];
+said.status = box.closest(".search").querySelector("[role=status]").textContent;
+search("nothing like it"); said.none = rows(true).length;
+search(""); said.all = rows(true).length;
+said.hidden = box.closest(".search").hidden;
+document.documentElement.dataset.said = JSON.stringify(said);
+</script>"""
+
+
+@needs_chromium
+def test_tables_sort_by_a_column_and_search_by_words(full_run: Run, tmp_path: Path) -> None:
+    text = (full_run.folder / "report.html").read_text("utf-8")
+    page = tmp_path / "acted.html"
+    before, mark, after = text.rpartition("</body>")
+    page.write_text(before + ACTS + mark + after, "utf-8")
+    shown, console = drawn(page, tmp_path / "profile")
+    assert console == ""
+    found = re.search(r'<html[^>]* data-said="([^"]*)"', shown)
+    assert found is not None
+    said = json.loads(html.unescape(found[1]))
+    trades = full_run.table("trades").sort("entry_time", maintain_order=True)
+    assert said["disabled"] == 0
+    assert [float(v) for v in said["rising"]] == pytest.approx(sorted(trades["pnl"]), rel=1e-9)
+    assert said["falling"] == said["rising"][::-1]
+    assert said["sorts"] == ["none"] * 7 + ["ascending"] + ["none"] * 9
+    assert said["again"] == ["none"] * 7 + ["descending"] + ["none"] * 9
+    assert said["times"] == sorted(said["times"])
+    wanted = trades.filter(
+        pl.col("symbol").str.starts_with("ETH") & (pl.col("exit_reason") == "open")
+    )
+    assert said["found"] == [wanted["symbol"].to_list(), ["open"] * wanted.height]
+    assert said["status"] == f"{wanted.height} of {trades.height} rows"
+    assert said["none"] == 0
+    assert said["all"] == trades.height
+    assert said["hidden"] is False

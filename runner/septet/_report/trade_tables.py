@@ -28,6 +28,8 @@ __all__ = [
 SHOWN: Final = 400
 """Rows of trades, and of round trips, that the page carries."""
 SYMBOLS_SHOWN: Final = 200
+SEARCHED: Final = 6
+"""Rows from which on a table has a search box."""
 DRAWDOWN_NOTE: Final = (
     "Falls of equity from its peak, after costs. Times are UTC; days count from the start to the "
     "recovery, or to the end of the run."
@@ -57,19 +59,22 @@ def sortable_table(
 ) -> str:
     """Build a table that sorts by each column and has a search box; its texts are markup.
 
-    A head that starts with # is a number: its cells are `Cell`s. Without scripts the buttons do
-    nothing and say so, and the box is not there.
+    A head that starts with # is a number: its cells are `Cell`s. Without scripts the buttons are
+    disabled and the box is hidden.
     """
     top = "".join(
         f'<th scope="col" class="{"n" if each.startswith("#") else ""}" aria-sort="none">'
         f'<button type="button" disabled>{escaped(each.lstrip("#"))}</button></th>'
         for each in head
     )
-    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
-    said = escaped(label)
-    return (
+    lines = [f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows]
+    body, said = "".join(lines), escaped(label)
+    search = (
         f'<div class="search" hidden><label>Search <input type="search" aria-controls="{name}" '
-        f'autocomplete="off"></label><span role="status"></span></div>'
+        'autocomplete="off"></label><span role="status"></span></div>'
+    )
+    return (
+        f"{search if len(lines) >= SEARCHED else ''}"
         f'<div class="scroll tall-table" tabindex="0" role="region" aria-label="{said}">'
         f'<table id="{name}" data-sorts="yes"><thead><tr>{top}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
@@ -224,7 +229,7 @@ def trades(run: Run) -> str:
     if table.height == 0:
         return '<p class="empty">No trade was opened.</p>'
     shown, said = _chosen(table)
-    head = ("Symbol", "Side", "In", "#at", "Out", "#at", "#Quantity", "#Net", "#MAE", "#MFE",
+    head = ("Symbol", "Side", "In", "#In at", "Out", "#Out at", "#Quantity", "#Net", "#MAE", "#MFE",
             "#Held", "#Bars", "#Fees", "#Funding", "#Liquidation", "#Slippage",
             "Why out")  # fmt: skip
     rows = [
@@ -270,8 +275,8 @@ def round_trips(run: Run) -> str:
     if table.height == 0:
         return '<p class="empty">No part of an entry was closed.</p>'
     shown, said = _chosen(table)
-    head = ("Symbol", "Side", "In", "#at", "Out", "#at", "#Quantity", "#Net", "#Held", "#Fees",
-            "#Funding", "#Liquidation")  # fmt: skip
+    head = ("Symbol", "Side", "In", "#In at", "Out", "#Out at", "#Quantity", "#Net", "#Held",
+            "#Fees", "#Funding", "#Liquidation")  # fmt: skip
     rows = [
         [
             *_both_ends(row),

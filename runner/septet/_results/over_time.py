@@ -54,8 +54,9 @@ def deepest_drawdowns(
     below = np.concatenate([[False], equity < peak, [False]])
     edges = np.diff(below.astype(np.int8))
     found = []
-    for first, after in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
-        bottom = int(first) + int(np.argmin(equity[first:after]))
+    falls, ends = (np.flatnonzero(edges == sign).tolist() for sign in (1, -1))
+    for first, after in zip(falls, ends, strict=True):
+        bottom = first + int(np.argmin(equity[first:after]))
         start_ns = int(time_ns[max(first - 1, 0)])
         back = int(time_ns[after]) if after < len(time_ns) else None
         end_ns = int(time_ns[-1]) if back is None else back
