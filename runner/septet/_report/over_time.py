@@ -9,7 +9,7 @@ import numpy as np
 from septet._report.thinning import floats, milliseconds, short, stamps, thin_rows
 from septet._results import statistics as st
 from septet._results.over_time import WINDOW_DAYS, rolling_beta, rolling_sharpe
-from septet._results.round_trips import net_units
+from septet._results.round_trips import fills_by_symbol, net_units
 
 if TYPE_CHECKING:
     import polars as pl
@@ -49,20 +49,17 @@ def held_sides(
     long, short : arrays, shape (n,)
         Both at least zero. Symbols without bars count nothing.
     """
-    import polars as pl
-
     sums = np.zeros((2, 2, len(time_ns)))
-    fills = fills.with_columns(pl.col("symbol", "side", "fee_currency").cast(pl.String))
-    for (symbol,), part in fills.group_by(["symbol"], maintain_order=True):
-        table = bars.get(str(symbol))
+    for symbol, part in fills_by_symbol(fills, currency).items():
+        table = bars.get(symbol)
         if table is None or not table.height:
             continue
         at = np.searchsorted(stamps(table), time_ns, side="right") - 1
         price = floats(table, "close")[np.maximum(at, 0)]
-        units, scale, _ = net_units(str(symbol), part, currency)
+        units, scale, _ = net_units(part)
         held = np.concatenate([[0.0], np.cumsum(units) / scale])
         for way, side in enumerate(("left", "right")):
-            found = np.searchsorted(stamps(part), time_ns, side=side)  # type: ignore[call-overload]
+            found = np.searchsorted(part.time_ns, time_ns, side=side)  # type: ignore[call-overload]
             notional = np.where(at >= 0, held[found] * price, 0.0)
             sums[way, 0] += np.maximum(notional, 0.0)
             sums[way, 1] += np.maximum(-notional, 0.0)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from septet._results.by_symbol import rows_by_symbol
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -102,7 +104,7 @@ class Excursions:
         count = trades.height
         lowest, highest = np.full(count, np.nan), np.full(count, np.nan)
         held = np.zeros(count, np.int64)
-        names = np.array(trades.get_column("symbol").cast(pl.String).to_list(), dtype=object)
+        rows_of = rows_by_symbol(trades)
         reason = trades.get_column("exit_reason").cast(pl.String)
         dust = (reason == "dust").fill_null(False).to_numpy()
         entry_ns, exit_ns = (
@@ -110,7 +112,8 @@ class Excursions:
             for end in ("entry", "exit")
         )
         for symbol, table in bars.items():
-            rows = np.flatnonzero((names == symbol) & ~dust)
+            rows = rows_of.get(symbol, np.zeros(0, np.int64))
+            rows = rows[~dust[rows]]
             found = self._ranges(symbol, entry_ns[rows], exit_ns[rows], table)
             lowest[rows], highest[rows], held[rows] = found
             self._go_on(symbol, table, (still_open or {}).get(symbol))

@@ -6,12 +6,15 @@ matched with it, the oldest entry first. Grids count them, and so do many tax au
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from septet._results import statistics as st
-from septet._results.result import TABLES
+from septet._results.by_symbol import rows_by_symbol
+from septet._results.result import NUMBER, TABLES, TEXT, TIME
 
 if TYPE_CHECKING:
     import polars as pl
@@ -19,7 +22,9 @@ if TYPE_CHECKING:
     from septet._data.bars import Floats, Ints
 
 __all__ = [
+    "SymbolFills",
     "entered_units",
+    "fills_by_symbol",
     "first_in_first_out",
     "net_units",
     "round_trips",
@@ -131,86 +136,82 @@ def round_trips(fills: pl.DataFrame, trades: pl.DataFrame, currency: str) -> pl.
         has its part; where nothing was held for any time, by quantity. No value is NaN. ``pnl``
         is (exit - entry) x quantity by side, less `fees`, `funding` and `liquidation`.
     """
+    paid = _funding_of(trades)
+    found: dict[str, list[Any]] = {name: [] for name in TABLES["round_trips"]}
+    for symbol, part in fills_by_symbol(fills, currency).items():
+        for name, column in _of_symbol(symbol, part, paid.get(symbol)).items():
+            found[name].append(column)
+    return _frame({name: np.concatenate(parts) for name, parts in found.items() if parts})
+
+
+def _frame(columns: dict[str, npt.NDArray[Any]]) -> pl.DataFrame:
     import polars as pl
 
-    fills = fills.with_columns(pl.col("symbol", "side", "fee_currency").cast(pl.String))
-    trades = trades.with_columns(pl.col("symbol", "exit_reason").cast(pl.String))
-    funded = {
-        str(symbol): part
-        for (symbol,), part in trades.group_by(["symbol"], maintain_order=True)
-        if (part.get_column("funding") != 0.0).any()
+    kinds = {
+        TIME: pl.Datetime("ns", "UTC"),
+        TEXT: pl.String(),
+        NUMBER: pl.Float64(),
     }
-    frames = [
-        _of_symbol(str(symbol), part, funded.get(str(symbol)), currency)
-        for (symbol,), part in fills.group_by(["symbol"], maintain_order=True)
-    ]
-    kept = [frame for frame in frames if frame.height]
-    if not kept:
-        return _frame({name: [] for name in TABLES["round_trips"]})
-    return pl.concat(kept).sort("exit_time", maintain_order=True)
-
-
-def _frame(columns: dict[str, Any]) -> pl.DataFrame:
-    import polars as pl
-
-    times = {"entry_time", "exit_time"}
-    texts = {"symbol", "side"}
     made = pl.DataFrame(
-        columns,
-        schema_overrides={
-            name: pl.Int64 if name in times else pl.String if name in texts else pl.Float64
-            for name in columns
-        },
+        [
+            pl.Series(name, columns.get(name, [])).cast(kinds[kind])
+            for name, kind in TABLES["round_trips"].items()
+        ]
     )
-    stamps = [pl.col(name).cast(pl.Datetime("ns")).dt.replace_time_zone("UTC") for name in times]
-    return made.with_columns(stamps).select(list(TABLES["round_trips"]))
+    return made.sort("exit_time", maintain_order=True)
 
 
-def _of_symbol(
-    symbol: str, fills: pl.DataFrame, funded: pl.DataFrame | None, currency: str
-) -> pl.DataFrame:
-    def floats(name: str) -> Floats:
-        return np.asarray(fills.get_column(name).to_numpy(), dtype=np.float64)
+@dataclass(frozen=True, slots=True)
+class SymbolFills:
+    """The fills of one symbol in their order, arrays of shape (n,).
 
-    units, scale, fee = net_units(symbol, fills, currency)
-    time_ns = np.asarray(fills.get_column("time").to_physical().to_numpy(), dtype=np.int64)
-    price = floats("price")
-    entry, exit_, part = first_in_first_out(units)
-    size = np.abs(units)
-    fees = fee[entry] * (part / size[entry]) + fee[exit_] * (part / size[exit_])
-    left = np.bincount(exit_, weights=part, minlength=len(units))
-    charge = floats("liquidation")[exit_] * (part / left[exit_])
-    quantity, side = part / scale, np.sign(units[entry])
-    funding = np.zeros(len(part))
-    if funded is not None:
-        funding = _shared_funding(funded, units, time_ns, (entry, exit_, part))
-    gross = side * quantity * (price[exit_] - price[entry])
-    return _frame(
-        {
-            "symbol": [symbol] * len(part),
-            "side": np.where(side > 0, "long", "short").tolist(),
-            "entry_time": time_ns[entry],
-            "entry_price": price[entry],
-            "exit_time": time_ns[exit_],
-            "exit_price": price[exit_],
-            "quantity": quantity,
-            "pnl": gross - fees - funding - charge,
-            "fees": fees,
-            "funding": funding,
-            "liquidation": charge,
-        }
-    )
+    `fee` is in cash where `in_cash`, else in the base currency where `in_base`.
+    """
+
+    time_ns: Ints
+    quantity: Floats
+    price: Floats
+    fee: Floats
+    liquidation: Floats
+    sold: npt.NDArray[np.bool_]
+    in_cash: npt.NDArray[np.bool_]
+    in_base: npt.NDArray[np.bool_]
 
 
-def net_units(symbol: str, fills: pl.DataFrame, currency: str) -> tuple[Ints, float, Floats]:
-    """Give what the fills of one symbol brought, and cost.
+def fills_by_symbol(fills: pl.DataFrame, currency: str) -> dict[str, SymbolFills]:
+    """Give the fills of each symbol; what is not finite counts zero.
 
     Parameters
     ----------
     fills : frame
-        Rows of ``fills`` of that symbol, its texts as text.
+        Rows of ``fills``.
     currency : str
         The account's currency.
+    """
+    import polars as pl
+
+    symbol, unit, side = (
+        fills.get_column(name).cast(pl.String) for name in ("symbol", "fee_currency", "side")
+    )
+    base = symbol.str.split("/").list.first()
+    quote = symbol.str.split("/").list.get(1, null_on_oob=True).str.split(":").list.first()
+    in_cash = ((unit == currency) | (unit == quote)).fill_null(False).to_numpy()
+    in_base = (unit == base).fill_null(False).to_numpy() & ~in_cash
+    sold = (side == "sell").fill_null(False).to_numpy()
+    time_ns = fills.get_column("time").to_physical().to_numpy()
+    numbers = [
+        np.nan_to_num(fills.get_column(name).to_numpy().astype(np.float64), posinf=0.0, neginf=0.0)
+        for name in ("quantity", "price", "fee", "liquidation")
+    ]
+    columns = (time_ns, *numbers, sold, in_cash, in_base)
+    return {
+        name: SymbolFills(*(column[rows] for column in columns))
+        for name, rows in rows_by_symbol(fills).items()
+    }
+
+
+def net_units(fills: SymbolFills) -> tuple[Ints, float, Floats]:
+    """Give what the fills of one symbol brought, and cost.
 
     Returns
     -------
@@ -221,60 +222,107 @@ def net_units(symbol: str, fills: pl.DataFrame, currency: str) -> tuple[Ints, fl
     fee : array, shape (n,)
         Fees in the quote currency, see `round_trips`.
     """
-    base, _, rest = symbol.partition("/")
-    quote = rest.partition(":")[0]
-    unit = np.array(fills.get_column("fee_currency").to_list(), dtype=object)
-    fee, price, quantity = (
-        np.nan_to_num(fills.get_column(name).to_numpy().astype(np.float64), posinf=0.0, neginf=0.0)
-        for name in ("fee", "price", "quantity")
-    )
-    in_cash = (unit == currency) | (unit == quote)
-    in_base = (unit == base) & ~in_cash
-    kept_back = np.where(in_base, fee, 0.0)
-    both, scale = whole_units(np.concatenate([quantity, kept_back]))
-    sold = np.array(fills.get_column("side").to_list(), dtype=object) == "sell"
+    kept_back = np.where(fills.in_base, fills.fee, 0.0)
+    both, scale = whole_units(np.concatenate([fills.quantity, kept_back]))
     gross, taken = np.split(both, 2)
-    units = np.where(sold, -gross, gross) - taken
-    return units, scale, np.where(in_cash, fee, np.where(in_base, fee * price, 0.0))
+    units = np.where(fills.sold, -gross, gross) - taken
+    in_base = np.where(fills.in_base, fills.fee * fills.price, 0.0)
+    return units, scale, np.where(fills.in_cash, fills.fee, in_base)
+
+
+def _of_symbol(
+    symbol: str, fills: SymbolFills, paid: _Funding | None
+) -> dict[str, npt.NDArray[Any]]:
+    units, scale, fee = net_units(fills)
+    entry, exit_, part = first_in_first_out(units)
+    size, price = np.abs(units), fills.price
+    fees = fee[entry] * (part / size[entry]) + fee[exit_] * (part / size[exit_])
+    left = np.bincount(exit_, weights=part, minlength=len(units))
+    charge = fills.liquidation[exit_] * (part / left[exit_])
+    quantity, side = part / scale, np.sign(units[entry])
+    funding = np.zeros(len(part))
+    if paid is not None:
+        funding = _shared_funding(paid, units, fills.time_ns, (entry, exit_, part))
+    gross = side * quantity * (price[exit_] - price[entry])
+    return {
+        "symbol": np.full(len(part), symbol, object),
+        "side": np.where(side > 0, "long", "short").astype(object),
+        "entry_time": fills.time_ns[entry],
+        "entry_price": price[entry],
+        "exit_time": fills.time_ns[exit_],
+        "exit_price": price[exit_],
+        "quantity": quantity,
+        "pnl": gross - fees - funding - charge,
+        "fees": fees,
+        "funding": funding,
+        "liquidation": charge,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Funding:
+    """What the trades of one symbol paid, by exit; `apart` is what is part of no trade."""
+
+    begin_ns: Ints
+    end_ns: Ints
+    paid: Floats
+    apart: float
+    is_open: bool
+
+
+def _funding_of(trades: pl.DataFrame) -> dict[str, _Funding]:
+    """Give the funding of the trades of each symbol that paid or received any."""
+    import polars as pl
+
+    paid = np.asarray(trades.get_column("funding").to_numpy(), dtype=np.float64)
+    if not np.any(paid != 0.0):
+        return {}
+    reason = trades.get_column("exit_reason").cast(pl.String).fill_null("")
+    dust, still = ((reason == name).to_numpy() for name in ("dust", "open"))
+    begin, end = (
+        trades.get_column(f"{n}_time").to_physical().to_numpy() for n in ("entry", "exit")
+    )
+    found = {}
+    for symbol, rows in rows_by_symbol(trades).items():
+        own = rows[~dust[rows]]
+        own = own[np.argsort(end[own], kind="stable")]
+        apart = float(paid[rows[dust[rows]]].sum())
+        found[symbol] = _Funding(begin[own], end[own], paid[own], apart, bool(still[rows].any()))
+    return found
 
 
 def _shared_funding(
-    trades: pl.DataFrame, units: Ints, time_ns: Ints, matched: tuple[Ints, Ints, Ints]
+    trades: _Funding, units: Ints, time_ns: Ints, matched: tuple[Ints, Ints, Ints]
 ) -> Floats:
     """Share the funding of each trade out to the round trips that ended within it.
 
     What is part of no trade, and what no round trip of its trade can take, is shared by all.
     """
-    dust = (trades.get_column("exit_reason") == "dust").fill_null(False).to_numpy()
-    paid = np.asarray(trades.get_column("funding").to_numpy(), dtype=np.float64)
-    begin, end = (
-        np.asarray(trades.get_column(f"{name}_time").to_physical().to_numpy(), np.int64)[~dust]
-        for name in ("entry", "exit")
-    )
-    order = np.argsort(end, kind="stable")
-    begin, end, own = begin[order], end[order], paid[~dust][order]
+    begin, end = trades.begin_ns, trades.end_ns
     entry, exit_, part = matched
+    if not len(part):
+        return np.zeros(0)
     opened, closed = time_ns[entry], time_ns[exit_]
+    every = part * (closed - opened).astype(np.float64)
+    every = every if every.sum() > 0.0 else part.astype(np.float64)
+    if not len(end):
+        return np.asarray(trades.apart * (every / every.sum()))
     at = np.searchsorted(end, closed, side="left")
     inside = at < len(end)
     place = np.where(inside, at, 0)
-    since = np.maximum(opened, begin[place]) if len(begin) else opened
+    since = np.maximum(opened, begin[place])
     weight = np.where(inside, part * np.maximum(closed - since, 0).astype(np.float64), 0.0)
     rest = np.zeros(len(end))
-    if len(end) and trades.get_column("exit_reason").eq("open").fill_null(False).any():
+    if trades.is_open:
         held = entered_units(units) - np.bincount(entry, part, len(units))
         rest[-1] = float(held @ (end[-1] - np.maximum(time_ns, begin[-1])).astype(np.float64))
     whole = np.bincount(place, weight, len(end)) + rest
-    flat = (whole <= 0.0)[place] & inside if len(end) else inside
-    weight = np.where(flat, part, weight)
+    weight = np.where((whole <= 0.0)[place] & inside, part, weight)
     whole = np.bincount(place, weight, len(end)) + rest
     taken = whole > 0.0
-    share = own / np.where(taken, whole, 1.0)
-    shared = share[place] * weight if len(end) else np.zeros(len(part))
-    left = float(paid[dust].sum() + own[~taken].sum())
-    every = part * (closed - opened).astype(np.float64)
-    every = every if every.sum() > 0.0 else part.astype(np.float64)
-    return np.asarray(shared + left * (every / every.sum())) if len(part) else shared
+    share = trades.paid / np.where(taken, whole, 1.0)
+    left = trades.apart + float(trades.paid[~taken].sum())
+    return np.asarray(share[place] * weight + left * (every / every.sum()))
 
 
 def round_trips_won(frame: pl.DataFrame | None) -> dict[str, Any]:
