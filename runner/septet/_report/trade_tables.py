@@ -25,7 +25,7 @@ __all__ = [
     "round_trips", "signed", "sortable_table", "trade_note", "trades",
 ]  # fmt: skip
 
-SHOWN: Final = 400
+SHOWN: Final = 200
 """Rows of trades, and of round trips, that the page carries."""
 SYMBOLS_SHOWN: Final = 200
 SEARCHED: Final = 6
