@@ -19,7 +19,7 @@ from septet._results.round_trips import first_in_first_out, round_trips, whole_u
 from septet._shell.project import equity_of, fills_of, trades_of
 from septet._store.tables import as_frame
 from septet.errors import ConfigError
-from tests.core import draws
+from tests.core import drawn_cases as draws
 from tests.core.paths import by_batch, plainly
 from tests.core.world import session_of
 from tests.fidelity.positions.account import Account, Holding

@@ -76,7 +76,7 @@ def test_trades_show_how_far_the_price_went_and_for_how_long(full_run: Run, text
     assert [float(each) for each in values_of(table, "Held")] == held
     closed = [s for s, why in zip(held, rows["exit_reason"], strict=True) if why not in NOT_CLOSED]
     assert trade_tables.holding_times(rows) == (float(np.median(closed)), max(closed))
-    assert "Held for" in Page(text).said()
+    assert "Held for" in Page(text).visible_text()
 
 
 def test_round_trips_are_listed_and_have_their_own_win_rate(full_run: Run, text: str) -> None:

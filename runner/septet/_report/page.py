@@ -65,8 +65,8 @@ def _rolling(data: dict[str, Any]) -> str:
     rolling = data["rolling"]
     if not rolling["t"]:
         days = plural(rolling["days"], "daily return")
-        said = f"The run has {days}; the first figure needs {WINDOW_DAYS}."
-        return section("Rolling Sharpe and beta", f'<p class="empty">{escaped(said)}</p>')
+        text = f"The run has {days}; the first figure needs {WINDOW_DAYS}."
+        return section("Rolling Sharpe and beta", f'<p class="empty">{escaped(text)}</p>')
     note = (
         f"Sharpe ratio of the last {WINDOW_DAYS} daily returns, and their beta to the benchmark, "
         "or to all symbols equally."

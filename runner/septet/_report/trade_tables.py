@@ -11,9 +11,9 @@ import numpy as np
 from septet._report.document import escaped, html_table
 from septet._report.thinning import floats, stamps
 from septet._results import round_trips as matching
+from septet._results.number_texts import UNDEFINED, count, duration, number, percent, when
 from septet._results.over_time import deepest_drawdowns
 from septet._results.result import NOT_CLOSED
-from septet._results.number_texts import UNDEFINED, count, duration, number, percent, when
 
 if TYPE_CHECKING:
     import polars as pl
@@ -68,14 +68,14 @@ def sortable_table(
         for each in head
     )
     lines = [f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows]
-    body, said = "".join(lines), escaped(label)
+    body, region = "".join(lines), escaped(label)
     search = (
         f'<div class="search" hidden><label>Search <input type="search" aria-controls="{name}" '
         'autocomplete="off"></label><span role="status"></span></div>'
     )
     return (
         f"{search if len(lines) >= SEARCHED else ''}"
-        f'<div class="scroll tall-table" tabindex="0" role="region" aria-label="{said}">'
+        f'<div class="scroll tall-table" tabindex="0" role="region" aria-label="{region}">'
         f'<table id="{name}" data-sorts="yes"><thead><tr>{top}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
@@ -140,15 +140,15 @@ def drawdowns(run: Run) -> str:
         )
         for each in rows
     ]
-    said = ""
+    note = ""
     deepest = run.summary["max_drawdown"]
     if deepest is not None and deepest > rows[0].depth * (1.0 + 1e-9):
-        said = (
+        note = (
             f'<p class="note">Of the stored rows of equity: between them it fell by '
             f"{percent(deepest, 2)} at most.</p>"
         )
     head = ("Start", "Bottom", "Recovery", "#Depth", "#Days")
-    return said + html_table(head, body, "Deepest drawdowns")
+    return note + html_table(head, body, "Deepest drawdowns")
 
 
 def by_symbol(run: Run) -> str:
@@ -207,12 +207,12 @@ def _chosen(table: pl.DataFrame) -> tuple[pl.DataFrame, str]:
     ranked = ranked.sort("pnl", maintain_order=True)
     parts = (numbered.head(each), numbered.tail(each), ranked.head(each), ranked.tail(each))
     rows = pl.concat([part.select("row") for part in parts]).unique().sort("row")
-    said = (
+    note = (
         f'<p class="note">The first, the last, the best and the worst {each} of '
         f"{count(table.height)} are shown, and sorted and searched; the tables of the run hold "
         "them all.</p>"
     )
-    return numbered.join(rows, on="row", how="semi").drop("row"), said
+    return numbered.join(rows, on="row", how="semi").drop("row"), note
 
 
 def trade_note(run: Run) -> str:
@@ -228,7 +228,7 @@ def trades(run: Run) -> str:
     table = _with_stamps(run.table("trades"))
     if table.height == 0:
         return '<p class="empty">No trade was opened.</p>'
-    shown, said = _chosen(table)
+    shown, note = _chosen(table)
     head = ("Symbol", "Side", "In", "#In at", "Out", "#Out at", "#Quantity", "#Net", "#MAE", "#MFE",
             "#Held", "#Bars", "#Fees", "#Funding", "#Liquidation", "#Slippage",
             "Why out")  # fmt: skip
@@ -244,7 +244,7 @@ def trades(run: Run) -> str:
         ]
         for row in shown.iter_rows(named=True)
     ]
-    return said + sortable_table("trades", head, rows, "Trades")
+    return note + sortable_table("trades", head, rows, "Trades")
 
 
 def _both_ends(row: dict[str, Any]) -> list[str | Cell]:
@@ -274,7 +274,7 @@ def round_trips(run: Run) -> str:
     table = _with_stamps(table)
     if table.height == 0:
         return '<p class="empty">No part of an entry was closed.</p>'
-    shown, said = _chosen(table)
+    shown, note = _chosen(table)
     head = ("Symbol", "Side", "In", "#In at", "Out", "#Out at", "#Quantity", "#Net", "#Held",
             "#Fees", "#Funding", "#Liquidation")  # fmt: skip
     rows = [
@@ -285,4 +285,4 @@ def round_trips(run: Run) -> str:
         ]
         for row in shown.iter_rows(named=True)
     ]
-    return said + sortable_table("round-trips", head, rows, "Round trips")
+    return note + sortable_table("round-trips", head, rows, "Round trips")
