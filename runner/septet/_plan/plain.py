@@ -93,10 +93,12 @@ def _code_of(text: str, file: str) -> CodeType:
 
 def is_arithmetic(error: BaseException | None) -> bool:
     """Whether plain Python raised an error where compiled code gives inf, NaN or some number."""
-    while error is not None:
+    seen = set[int]()
+    while error is not None and id(error) not in seen:  # causes may form a circle
         if isinstance(error, ArithmeticError):
             return True
         if isinstance(error, ValueError) and str(error).startswith(_OF_MATHS):
             return True
+        seen.add(id(error))
         error = error.__cause__
     return False
