@@ -349,7 +349,7 @@ def test_a_changed_entry_is_judged_as_the_entry_it_makes(case: dict[str, Any]) -
 def test_a_changed_reduction_skips_what_reductions_skip(amends: bool) -> None:
     bench = Bench(amends=amends)
     bench.hold(1.0)
-    bench.ack(bench.order(1, -1.0, kind="limit", limit_price=PRICE, whole=False))
+    bench.ack(bench.order(1, -1.0, kind="limit", limit_price=PRICE, closes_all=False))
     bench.checks.limits, bench.checks.equity = Limits(max_order_value=1.0), math.nan
     bench.guards.trip("turnover", bench.now)
     assert bench.core.amend(1, 2.0 * PRICE, bench.now)
