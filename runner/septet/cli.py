@@ -174,8 +174,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     early = EarlySignals()
     if words[:1] == ["run"]:
         early.hold()
-    with guarded_streams():
-        status = _run(words, early)
+    try:
+        with guarded_streams():
+            status = _run(words, early)
+    finally:
+        early.forget()
     sys.exit(status)
 
 

@@ -243,7 +243,7 @@ def test_the_cells_of_a_data_file_are_visible(
 def test_a_traceback_is_visible() -> None:
     code = (
         "import septet.cli as c\n"
-        "def fail(words): raise ValueError('\\x1b[2J\\u202e\\nerror: forged')\n"
+        "def fail(*words): raise ValueError('\\x1b[2J\\u202e\\nerror: forged')\n"
         "c._run = fail\n"
         "c.main([])\n"
     )

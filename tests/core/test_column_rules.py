@@ -44,6 +44,7 @@ def test_the_rules_ask_for_every_word_of_their_kind():
             asked.setdefault(kind, set()).update(rule.parameters)
     elsewhere = {
         "limit": {"correlations"},  # needs a window of its own
+        "regime": {"local_day", "local_seconds"},  # of features: the clock of the file
         "sizing": {"stop_distance"},  # makes steps of every position: the shape `pyramids`
     }
     for kind, words in asked.items():

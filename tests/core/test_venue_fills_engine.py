@@ -33,7 +33,9 @@ COMPILED = ("together",)
 NOT_EXACT = {
     "capped": "a stop that is triggered outside counts as an order of the minute before",
     "leaders": "as for capped",
-    **dict.fromkeys(("pyramids", "ladders"), "takes and adds are not served where a venue fills"),
+    **dict.fromkeys(
+        ("pyramids", "ladders", "shifts"), "takes and adds are not served where a venue fills"
+    ),
     "quoting": "the rest of a partly filled entry works until the venue has cancelled it",
     **dict.fromkeys(
         ("flips", "leaning", "spread", "crowd", "hedged", "funded", "watchers"),

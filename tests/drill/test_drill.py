@@ -85,7 +85,7 @@ def test_ctrl_c_ends_the_drill_and_its_processes(tmp_path: Path) -> None:
 
 def test_the_plan_holds_each_fault_as_often_as_asked_and_repeats_by_seed() -> None:
     codes = codes_of("all")
-    assert len(codes) == 52
+    assert len(codes) == 53
     plan = order_of(codes, 3, 2, seed=9)
     assert all(plan.count(code) == 3 for code in codes)
     assert plan.count(KILL) == 2

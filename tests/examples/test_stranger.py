@@ -171,7 +171,7 @@ def test_a_misspelt_name_finds_its_plugin(
     assert done.returncode == 2
     shown = done.stdout + done.stderr
     assert f"{path.name}:{_place(path, 'week_to_dat')}" in shown
-    assert "did you mean week_to_date?" in shown
+    assert "did you mean week_to_date" in shown
 
 
 def test_the_edge_is_typed_for_it(fresh: Environment) -> None:

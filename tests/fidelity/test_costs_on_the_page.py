@@ -89,6 +89,6 @@ def test_the_page_lists_them_of_each_trade(ran: tuple[Run, Audit, str]) -> None:
     rows, trades = table_of(page, "Trades"), run.table("trades").sort("entry_time")
     assert len(rows) == trades.height
     for shown, trade in zip(rows, trades.iter_rows(named=True), strict=True):
-        assert shown[8:11] == [number(trade[name]) for name in COSTS]
+        assert shown[12:15] == [number(trade[name]) for name in COSTS]
         assert shown[-1] == trade["exit_reason"]
     assert any(row[10] not in ("0.00", "-0.00") for row in rows)

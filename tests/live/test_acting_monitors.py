@@ -32,7 +32,7 @@ class Rests(diffs.Venue):
     """Fills half of every order; the rest of it goes on working."""
 
     def take(self, order: m.Submit, at_ns: int, opened: float) -> Iterator[m.Event]:
-        acked, filled, _ = super().take(order, at_ns, opened)
+        acked, filled, *_ = super().take(order, at_ns, opened)
         return iter((acked, filled))
 
 

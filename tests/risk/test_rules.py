@@ -105,11 +105,16 @@ def test_half_of_a_budget_of_one_is_one():
 
 
 def test_levels_are_mirrored_for_shorts():
-    assert stops.stop_loss(1.0, 100.0, 0.1) == 90.0
-    assert stops.stop_loss(-1.0, 100.0, 0.1) == pytest.approx(110.0)
-    assert stops.take_profit(-1.0, 100.0, 0.1) == 90.0
-    assert stops.trailing(-1.0, 100.0, 80.0, 0.1, 0.0) == pytest.approx(88.0)
-    assert math.isnan(stops.trailing(1.0, 100.0, 104.0, 0.1, 0.05))
+    assert stops.stop_loss(1.0, 100.0, 0.1, 0.0) == 90.0
+    assert stops.stop_loss(-1.0, 100.0, 0.1, 0.0) == pytest.approx(110.0)
+    assert stops.stop_loss(1.0, 100.0, 0.0, 7.0) == 93.0
+    assert stops.take_profit(-1.0, 100.0, 0.1, 0.0) == 90.0
+    assert stops.take_profit(1.0, 100.0, 0.0, 7.0) == 107.0
+    assert stops.trailing(-1.0, 100.0, 80.0, 0.1, 0.0, 0.0, 0.0) == pytest.approx(88.0)
+    assert math.isnan(stops.trailing(1.0, 100.0, 104.0, 0.1, 0.0, 0.05, 0.0))
+    assert math.isnan(stops.trailing(1.0, 100.0, 104.0, 0.1, 0.0, 0.0, math.nan))
+    assert stops.level(-1.0, 0.0, 90.0, 110.0) == 110.0
+    assert math.isnan(stops.level(1.0, 0.0, math.nan, 110.0))
 
 
 def test_halts_trip_at_their_threshold():

@@ -21,6 +21,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "groups": {"groups": {"all": {"symbols": ["S0/USDT", "S1/USDT"], "max": 0.5}}},
     "losses_in_a_row": {"count": 3},
     "max_order_value": {"max": 100.0},
+    "level": {"price": "low"},
     "stop_loss": {"distance": 0.02},
     "take_profit": {"distance": 0.02},
     "time_limit": {"after": "3h"},

@@ -371,5 +371,6 @@ def test_the_full_file_passes_check(septet: Septet) -> None:
     strategy = load(file).strategy
     unset = [name for name in type(strategy).model_fields if name not in strategy.model_fields_set]
     assert set(unset) == {
-        "plugins", "perpetual", "time_zone", "day_start", "benchmark", "paper", "sweep"
+        "plugins", "perpetual", "time_zone", "day_start", "benchmark", "paper", "sweep",
+        "portfolio",
     }  # fmt: skip

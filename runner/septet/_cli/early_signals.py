@@ -45,6 +45,13 @@ class EarlySignals:
         if self._received is not None:
             os.kill(os.getpid(), self._received)
 
+    def forget(self) -> None:
+        """Give the signals back at the end of the command, whoever has received one."""
+        for number, before in self._before.items():
+            if signal.getsignal(number) == self._take:
+                signal.signal(number, before)
+        self._before.clear()
+
     def _take(self, number: int, frame: FrameType | None) -> None:
         taken = signal.Signals(number)
         if os.getpid() != self._pid:  # a copy of the process, whose parent means to end it

@@ -41,6 +41,7 @@ from septet.testing.evaluate import (
 from septet.testing.ranges import RULES
 from septet.testing.static import faults_of
 from septet_schemas.base import Config
+from septet_schemas.position import distances_of
 from septet_schemas.units import Span
 
 __all__ = [
@@ -139,6 +140,7 @@ def names_bind(subject: Subject) -> None:
     known |= set(type(config).model_fields)
     known |= {"state"} if step.state_names(config) else set()
     known |= {"tables"} if step.tables else set()
+    known |= {f"{name}_amount" for name in distances_of(type(config))}
     for key, part in (step.inner(config) if step.inner else {}).items():
         below = subject.resolve(part.use)
         outputs = below.output_names(below.config(**part.config))

@@ -12,6 +12,7 @@ from septet._host.guards import StepError
 from septet.testing.bars import HOUR_NS
 from septet.testing.evaluate import column_fields, number_of
 from septet_schemas.base import Config
+from septet_schemas.position import Distance, distances_of
 
 __all__ = [
     "SYMBOLS", "Situation", "drawn_situation", "edge_situations", "situation", "tables_of",
@@ -41,7 +42,7 @@ def drawn_situation(
 ) -> tuple[Situation, Situation]:
     """Draw a situation, and return with it all words it was drawn from."""
     words = _words(random, bar_ns)
-    marks = column_fields(type(config))
+    marks, away = column_fields(type(config)), distances_of(type(config))
     found: Situation = {}
     for name in step.parameters:
         if name in marks:
@@ -49,6 +50,8 @@ def drawn_situation(
             if marks[name] == "input":
                 number = words["price"] * math.exp(random.normal(0.0, 0.01))
             found[name] = np.float64(number)
+        elif name.removesuffix("_amount") in away:
+            found[name] = _distance(config, name, words["price"])
         elif name in type(config).model_fields or name not in words:
             if name not in ("state", "tables"):
                 found[name] = _setting(config, name, bar_ns)
@@ -82,6 +85,14 @@ def edge_situations(
     return [*found, still]
 
 
+def _distance(config: Config, name: str, price: Any) -> Any:
+    """Return a distance as a share, or with ``_amount`` behind its name in the quote currency."""
+    value = getattr(config, name.removesuffix("_amount"))
+    if name.endswith("_amount"):
+        return np.float64(0.02 * price if isinstance(value, Distance) else 0.0)
+    return np.float64(0.0 if isinstance(value, Distance) else value)
+
+
 def _setting(config: Config, name: str, bar_ns: int) -> Any:
     if getattr(config, name) is None:
         return np.float64(math.nan)
@@ -107,6 +118,7 @@ def _words(random: np.random.Generator, bar_ns: int) -> Situation:
         "gross": share * equity, "notional": side * share * equity,
         "held": side * share * equity / price, "fee": 0.001, "slippage": 0.0005,
         "cost": price * 1.0015, "up": up, "down": 1.0 - up, "confidence": 2.0 * abs(up - 0.5),
+        "stop_distance": price * random.uniform(0.001, 0.1),
         "wanted": side * random.random() * equity / price,
         "cash_available": (1.0 - share) * equity,
         "limit_price": float(random.choice([math.nan, 0.99, 1.01])) * price,
