@@ -41,7 +41,7 @@ from septet.testing.evaluate import (
 from septet.testing.ranges import RULES
 from septet.testing.static import faults_of
 from septet_schemas.base import Config
-from septet_schemas.position import distances_of
+from septet_schemas.position import Distance, distances_of
 from septet_schemas.units import Span
 
 __all__ = [
@@ -171,7 +171,7 @@ def _is_of_its_module(step: Step) -> None:
 def _require_number(config: Config, name: str) -> None:
     """A key that a step asks for by name is a number, or nothing."""
     value = getattr(config, name)
-    if not isinstance(value, bool | int | float | Span | None):
+    if not isinstance(value, bool | int | float | Span | Distance | None):
         raise ConformanceError(
             f"the key {name} is {value!r:.40}; a step is given numbers: make a property of it that "
             "is one, or a table"

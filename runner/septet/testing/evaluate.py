@@ -24,6 +24,7 @@ from septet._kernel.step import compile_step
 from septet.errors import PluginError
 from septet.testing.bars import HOUR_NS, Columns, columns_of
 from septet_schemas.base import Config, ExpressionMark, InputMark
+from septet_schemas.position import Distance, distances_of
 from septet_schemas.units import Span
 
 __all__ = [
@@ -277,7 +278,14 @@ def _located(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def number_of(config: Config, name: str, bar_ns: int = HOUR_NS) -> Any:
-    """Write a setting as the numpy scalar a step gets."""
+    """Write a setting as the numpy scalar a step gets; a distance is a share, or an amount."""
+    base = name.removesuffix("_amount")
+    if base in distances_of(type(config)):
+        value = getattr(config, base)
+        is_amount = isinstance(value, Distance)
+        if name != base:
+            return np.float64(1.0 if is_amount else 0.0)
+        return np.float64(0.0 if is_amount else value)
     value = getattr(config, name)
     if isinstance(value, Span):
         value = value.bars(bar_ns)
