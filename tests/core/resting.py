@@ -106,8 +106,11 @@ class Stops:
         if not math.isnan(target) and not p.inside and side * (opened - target) > 0.0:
             self._leave(k, i, "limit", target, opened, "take_profit", at_open)
             # what the volume held back rests on, and may be stopped in the same bar
-            if p.side and not only_open and not math.isnan(stop) and side * (worst - stop) <= 0.0:
-                self._leave(k, i, "stop", stop, self._cost(-side, stop), reason, now)
+            if p.side and not only_open and not math.isnan(stop):
+                if side * (opened - stop) <= 0.0:  # the open lies beyond both
+                    self._leave(k, i, "stop", stop, self._cost(-side, opened), reason, at_open)
+                elif side * (worst - stop) <= 0.0:
+                    self._leave(k, i, "stop", stop, self._cost(-side, stop), reason, now)
         elif not math.isnan(stop) and side * (opened - stop) <= 0.0:
             price = self._cost(-side, opened)
             self._leave(k, i, "stop", stop, price, reason, now if p.inside else at_open)

@@ -102,7 +102,10 @@ CATALOGUE: Final = {
         "entries off, everything flushed, ends within a bound; the next start goes on",
         (_PROCESS + "test_p6_told_to_stop_at_any_moment",),
         (_REAL + "test_p6_told_to_stop",),
-        (_START + "test_p6_a_signal_stops_in_order",),
+        (
+            _START + "test_p6_a_signal_stops_in_order",
+            _REAL + "test_a_shutdown_flattens_where_the_file_says_so",
+        ),
     ),
     "P7": Fault(
         "the clock jumps, or the machine sleeps",
