@@ -37,6 +37,7 @@ NOT_EXACT = {
         ("pyramids", "ladders", "shifts"), "takes and adds are not served where a venue fills"
     ),
     "quoting": "the rest of a partly filled entry works until the venue has cancelled it",
+    "office": "as for quoting",
     **dict.fromkeys(
         ("flips", "leaning", "spread", "crowd", "hedged", "funded", "watchers"),
         "a stop fills before the funding of a bar, or of another symbol, is paid: sums round "

@@ -27,7 +27,13 @@ from tests.scale import examples
 CLOSE = 1e-9 * 10_000.0
 """A share of the capital of the drawn strategies."""
 STOPS = st.sampled_from(
-    [Stops(), Stops(), Stops(stop_loss="4%"), Stops(trailing=Trailing("3%"), take_profit="6%")]
+    [
+        Stops(),
+        Stops(),
+        Stops(stop_loss="4%"),
+        Stops(stop_loss="3 * atr"),
+        Stops(trailing=Trailing("3%"), take_profit="6%"),
+    ]
 )
 LIMITS = st.sampled_from(
     [Limits(), Limits(0.5, 0.9), Limits(0.6, 1.0, {"two": (("A", "B"), 0.55)})]

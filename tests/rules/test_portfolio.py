@@ -11,7 +11,7 @@ import pytest
 
 from septet._kernel import layout
 from septet._kernel.layout import BELOW_RANK, KEEPS_UNITS, KEEPS_WEIGHT
-from septet._rules import forecasting, ranking, rebalance, step, weighting
+from septet._rules import bars, forecasting, ranking, rebalance, step, weighting
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     R_BELOW_RANK,
@@ -231,6 +231,19 @@ def test_reductions_go_before_increases_and_these_from_the_largest_gap() -> None
     ]  # fmt: skip
     assert list(run.target_weight) == [0.2, 0.5, 0.3]
     assert [int(each) for each in run.increased[:2]] == [1, 0]
+
+
+@pytest.mark.parametrize("in_steps", [False, True], ids=["whole", "in steps"])
+def test_the_largest_increase_fills_first_where_cash_falls_short(in_steps: bool) -> None:
+    run = weighed(2)
+    made(run, (0.2, 0.7))
+    run.cash = 750.0
+    run.bar[:] = np.arange(4)
+    run.active_symbol[:] = (0, 1)
+    several = {"PORTFOLIO": True, "PORTFOLIO_SLOT": layout.C_SLOTS, "ONE_SYMBOL": False}
+    with set_to(**several, SYMBOLS=2, STEPS=in_steps):
+        bars.match_bar(2, 180, 2, run)
+    assert list(run.units) == [0.0, 7.0]
 
 
 def test_smaller_differences_than_the_drift_are_not_traded() -> None:

@@ -45,12 +45,13 @@ def test_the_exit_works_at_once_and_the_entry_is_an_order_of_its_own():
     assert (run.orders_this_minute, run.queued_id[0]) == (2, 2)
 
 
+@pytest.mark.parametrize("steps", [False, True], ids=["whole", "in steps"])
 @pytest.mark.parametrize("high", [105.0, 103.0], ids=["reached", "not reached"])
-def test_the_entry_meets_the_bar_whose_open_fills_the_exit(high: float):
+def test_the_entry_meets_the_bar_whose_open_fills_the_exit(high: float, steps: bool):
     run = turning()
     run.queued_bars[0] = 3
     bar(run, 1, 101.0, high, 99.0, 100.0)
-    with set_to(SPOT=False, RESTS=True, QUEUES=True):
+    with set_to(SPOT=False, RESTS=True, QUEUES=True, STEPS=steps):
         bars.match_bar(1, 120, 1, run)
     assert run.order_units[0] == (0.0 if high > 104.0 else -3.0)
     assert run.units[0] == (-3.0 if high > 104.0 else 0.0)

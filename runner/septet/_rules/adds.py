@@ -22,7 +22,7 @@ from septet._rules.enter import (
 from septet._rules.form import routine
 from septet._rules.hours import rejection_of_hours
 from septet._rules.ledger import place_order
-from septet._rules.resting import log_beside
+from septet._rules.resting import log_beside, rests_as_limit
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     ADDS_WHEN,
@@ -75,7 +75,7 @@ def place_ladder(k, i, t, time_ns, run: Run):
 def place_rung(k, i, t, units_at, price_at, order_at, portion, time_ns, run: Run):
     """Place one resting add if the limits leave all of it: below the first price a limit order."""
     side, level = 1.0 * run.open_side[k], run.B[k, price_at]
-    limits = side * (level - run.first_price[k]) < 0.0
+    limits = rests_as_limit(k, level, run)
     working = describe_entry(k, i, False, run)
     market = (1.0 + run.candidate_slippage) * (1.0 + TAKER_FEE)
     run.candidate_side = side

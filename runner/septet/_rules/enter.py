@@ -21,7 +21,7 @@ from septet._rules.levels import distance_to_first_stop, read_distances
 from septet._rules.orders import send_exit
 from septet._rules.position_count import has_place
 from septet._rules.queued import place_behind_exit
-from septet._rules.resting import end_rungs, end_take, rung_worth
+from septet._rules.resting import end_rungs, end_take, rests_as_limit, rung_worth
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     BROKEN_ORDER,
@@ -127,9 +127,8 @@ def cost_of_rungs(run: Run):
             for rung in RUNGS:
                 units, level = run.B[k, rung.units], run.B[k, rung.price]
                 if units != 0.0:
-                    side = 1.0 if units > 0.0 else -1.0
                     rate = MAKER_FEE
-                    if side * (level - run.first_price[k]) >= 0.0:
+                    if not rests_as_limit(k, level, run):
                         rate = (1.0 + SLIPPAGE_HINT) * (1.0 + TAKER_FEE) - 1.0
                     cost += abs(units) / run.scale[k] * level * rate
     return cost

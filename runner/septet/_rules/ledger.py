@@ -17,7 +17,7 @@ from septet._rules.settings import TRACKS_POSITION
 
 __all__ = [
     "book_amounts", "book_dust", "book_fill", "charge_liquidation", "close_trade", "end_order",
-    "end_queued", "log_row", "move_cash", "open_trade", "pay_funding", "place_order",
+    "end_queued", "log_order", "log_row", "move_cash", "open_trade", "pay_funding", "place_order",
     "track_entry",
 ]  # fmt: skip
 
@@ -46,15 +46,27 @@ def log_row(kind, time_ns, k, order_id, code, detail, run: Run):
 
 
 @kernel
+def log_order(k, kind, units, limit, trigger, reason, price, time_ns, run: Run):
+    """Number an order, count it among those of this minute, log it, and return its row."""
+    order_id = run.orders
+    run.orders = order_id + 1
+    run.orders_this_minute = run.orders_this_minute + 1
+    row = log_row(ORDER, time_ns, k, order_id, kind, reason, run)
+    run.LF[row, 0] = units
+    run.LF[row, 1] = limit
+    run.LF[row, 2] = trigger
+    run.LF[row, 3] = price
+    return row
+
+
+@kernel
 def place_order(
     k, kind, units, limit, trigger, active_ns, bars, reduces, reason, price, time_ns, run: Run,
 ):  # fmt: skip
     """Make an order the symbol's working order, log it, and return its row in the log."""
-    order_id = run.orders
-    run.orders = order_id + 1
-    run.orders_this_minute = run.orders_this_minute + 1
+    row = log_order(k, kind, units, limit, trigger, reason, price, time_ns, run)
     run.working[k] = 1
-    run.order_id[k] = order_id
+    run.order_id[k] = run.LI[row, 3]
     run.order_type[k] = kind
     run.reduces[k] = reduces
     run.active_ns[k] = active_ns
@@ -64,11 +76,6 @@ def place_order(
     run.limit_price[k] = limit
     run.trigger_price[k] = trigger
     run.decision_price[k] = price
-    row = log_row(ORDER, time_ns, k, order_id, kind, reason, run)
-    run.LF[row, 0] = units
-    run.LF[row, 1] = limit
-    run.LF[row, 2] = trigger
-    run.LF[row, 3] = price
     return row
 
 

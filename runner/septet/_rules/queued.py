@@ -6,9 +6,9 @@ as nothing of the other side is held.
 
 from __future__ import annotations
 
-from septet._kernel.layout import ORDER, STATUS_CANCELLED, STATUS_EXPIRED
+from septet._kernel.layout import STATUS_CANCELLED, STATUS_EXPIRED
 from septet._rules.form import routine
-from septet._rules.ledger import end_queued, log_row, place_order
+from septet._rules.ledger import end_queued, log_order, place_order
 from septet._rules.orders import send_exit
 from septet._rules.run_state import Run
 from septet._rules.settings import (
@@ -47,24 +47,18 @@ def place_behind_exit(k, kind, units, now_ns, run: Run):
 @routine
 def queue_entry(k, kind, units, now_ns, run: Run):
     """Make an entry of k that waits for the working exit, log it, and return its row."""
-    order_id = run.orders
-    run.orders = order_id + 1
-    run.orders_this_minute = run.orders_this_minute + 1
-    run.queued_id[k] = order_id + 1
+    limit, trigger = run.candidate_limit, run.candidate_trigger
+    reason = R_INCREASE if PORTFOLIO else R_ENTRY
+    price = run.candidate_price
+    row = log_order(k, kind, units, limit, trigger, reason, price, now_ns, run)
+    run.queued_id[k] = run.LI[row, 3] + 1
     run.queued_type[k] = kind
     run.queued_units[k] = units
-    run.queued_limit[k] = run.candidate_limit
-    run.queued_trigger[k] = run.candidate_trigger
-    run.queued_price[k] = run.candidate_price
+    run.queued_limit[k] = limit
+    run.queued_trigger[k] = trigger
+    run.queued_price[k] = price
     run.queued_active_ns[k] = now_ns + LATENCY_NS
     run.queued_bars[k] = TIME_IN_FORCE
-    row = log_row(
-        ORDER, now_ns, k, order_id, kind, R_INCREASE if PORTFOLIO else R_ENTRY, run
-    )  # fmt: skip
-    run.LF[row, 0] = units
-    run.LF[row, 1] = run.candidate_limit
-    run.LF[row, 2] = run.candidate_trigger
-    run.LF[row, 3] = run.candidate_price
     return row
 
 

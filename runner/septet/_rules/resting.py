@@ -6,30 +6,24 @@ price, what is left of it (signed), and its number. Nothing of them outlives the
 
 from __future__ import annotations
 
-from septet._kernel.layout import ORDER, STATUS, STATUS_CANCELLED
+from septet._kernel.layout import STATUS, STATUS_CANCELLED
 from septet._rules.form import kernel, routine
-from septet._rules.ledger import log_row
+from septet._rules.ledger import log_order, log_row
 from septet._rules.run_state import Run
 from septet._rules.settings import R_POSITION_CLOSED, RUNGS, TAKES_WHEN
 
 __all__ = [
-    "end_beside", "end_rungs", "end_steps", "end_take", "leaving_units", "log_beside", "rung_worth",
+    "end_beside", "end_rungs", "end_steps", "end_take", "leaving_units", "log_beside",
+    "rests_as_limit", "rung_worth",
 ]  # fmt: skip
 
 
 @kernel
 def log_beside(k, kind, units, limit, trigger, price, reason, time_ns, run: Run):
     """Make an order that is not the working one, log it, and return its number."""
-    order_id = run.orders
-    run.orders = order_id + 1
-    run.orders_this_minute = run.orders_this_minute + 1
-    row = log_row(ORDER, time_ns, k, order_id, kind, reason, run)
-    run.LF[row, 0] = units
-    run.LF[row, 1] = limit
-    run.LF[row, 2] = trigger
-    run.LF[row, 3] = price
+    row = log_order(k, kind, units, limit, trigger, reason, price, time_ns, run)
     run.LF[row, 6] = run.equity
-    return order_id
+    return run.LI[row, 3]
 
 
 @kernel
@@ -77,6 +71,12 @@ def leaving_units(k, run: Run):
     if TAKES_WHEN:
         units += abs(run.take_units[k])
     return min(units, abs(run.units[k]))
+
+
+@kernel
+def rests_as_limit(k, level, run: Run):
+    """Whether an add of k at a level is a limit order: it lies against the position."""
+    return 1.0 * run.open_side[k] * (level - run.first_price[k]) < 0.0
 
 
 @kernel

@@ -14,6 +14,7 @@ from math import nan
 
 from septet._kernel.layout import (
     AFTER_FILL,
+    INCREASES,
     LIMIT,
     MARKET,
     STATUS_CANCELLED,
@@ -27,13 +28,24 @@ from septet._rules.fills import affordable_units, fill, meet_open, meet_within
 from septet._rules.form import kernel, routine
 from septet._rules.ledger import end_order
 from septet._rules.levels import target_level, tighten
+from septet._rules.queued import release
 from septet._rules.reentry import block_side
-from septet._rules.resting import end_beside, end_rungs, end_take, leaving_units, log_beside
+from septet._rules.resting import (
+    end_beside,
+    end_rungs,
+    end_take,
+    leaving_units,
+    log_beside,
+    rests_as_limit,
+)
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     LATENCY_NS,
     LIQUIDATES,
     ONE_SYMBOL,
+    PORTFOLIO,
+    PORTFOLIO_SLOT,
+    QUEUES,
     R_ADD,
     R_CASH,
     R_LIQUIDATION,
@@ -45,7 +57,13 @@ from septet._rules.settings import (
     TARGETS,
     slippage_at_fill,
 )
-from septet._rules.stops import is_bust, price_of_liquidation, retry_exit, trigger_exit
+from septet._rules.stops import (
+    is_bust,
+    price_of_liquidation,
+    price_of_stop,
+    retry_exit,
+    trigger_exit,
+)
 
 __all__ = [
     "close_at_stop", "fill_rung", "fill_rungs_within", "fill_takes", "increase_at_open",
@@ -66,8 +84,9 @@ def meet_opens_in_steps(t, now_ns, count, run: Run):
         i = t if ONE_SYMBOL else run.bar[k, t]
         if i >= 0:
             reduce_at_open(k, i, run)
-    for n in range(count):
-        k = 0 if ONE_SYMBOL else run.active_symbol[n]
+    entries = run.C[PORTFOLIO_SLOT + INCREASES] if PORTFOLIO else count
+    for n in range(entries):
+        k = run.increased[n] if PORTFOLIO else 0 if ONE_SYMBOL else run.active_symbol[n]
         i = t if ONE_SYMBOL else run.bar[k, t]
         if i >= 0:
             increase_at_open(k, i, t, run)
@@ -145,9 +164,8 @@ def stop_at_open(k, i, run: Run):
 @routine
 def close_at_stop(k, i, level, opened, price, reason, time_ns, run: Run):
     """The stop closes all of k; what is too small to be sold waits, and blocks its side."""
-    side = 1.0 * run.open_side[k]
     sellable = floor_units(abs(run.units[k]), run.lot[k])
-    worth = opened if side * (opened - level) <= 0.0 else level
+    worth = price_of_stop(k, i, level, opened, run)  # what rested was taken there at its trigger
     if reason != R_LIQUIDATION and too_small(sellable, run.scale[k], worth, run.min_notional[k]):
         if run.exit_to_retry[k] == 0:
             block_side(k, run.open_side[k], run)
@@ -168,12 +186,13 @@ def increase_at_open(k, i, t, run: Run):
     open_ns = run.open_ns[k, i]
     for rung in RUNGS:
         if run.B[k, rung.units] != 0.0:
-            price = rung_price_at_open(k, i, run.B[k, rung.units], run.B[k, rung.price], run)
+            level = run.B[k, rung.price]
+            price = rung_price_at_open(k, i, level, run)
             if price == price:
-                side = 1.0 * run.open_side[k]
-                limits = side * (run.B[k, rung.price] - run.first_price[k]) < 0.0
-                maker = 1 if limits and run.ladder[k] == 2 else 0
+                maker = 1 if rests_as_limit(k, level, run) and run.ladder[k] == 2 else 0
                 fill_rung(k, rung.units, rung.price, rung.order, price, maker, open_ns, 0, run)
+    if QUEUES:
+        release(k, run)
     if run.working[k] == 1 and run.reduces[k] == 0:
         meet_open(k, i, run)
     if RUNGS and (run.open_side[k] != 0 and run.working[k] == 0 and run.ladder[k] == 0):
@@ -181,10 +200,10 @@ def increase_at_open(k, i, t, run: Run):
 
 
 @kernel
-def rung_price_at_open(k, i, units, level, run: Run):
+def rung_price_at_open(k, i, level, run: Run):
     """Price at which a resting add of k fills at the open of bar i, or NaN."""
-    side = 1.0 if units > 0.0 else -1.0
-    kind = LIMIT if side * (level - run.first_price[k]) < 0.0 else STOP
+    side = 1.0 * run.open_side[k]
+    kind = LIMIT if rests_as_limit(k, level, run) else STOP
     arrives = 0 if run.ladder[k] == 2 else 1
     return match_open(
         kind, side, level, level, run.open[k, i], slippage_at_fill(k, i, run), run.tick[k], arrives
@@ -354,14 +373,14 @@ def fill_rungs_within(k, i, stop, now_ns, run: Run):
     """
     if run.ladder[k] == 1 and run.began_in_bar[k] == 1:
         return
+    side = 1.0 * run.open_side[k]
+    worst = run.low[k, i] if side > 0.0 else run.high[k, i]
+    best = run.high[k, i] if side > 0.0 else run.low[k, i]
     while run.open_side[k] != 0:
         column, near = -1, math.inf
         for rung in RUNGS:
             units, level = run.B[k, rung.units], run.B[k, rung.price]
-            side = 1.0 if units > 0.0 else -1.0
-            limits = side * (level - run.first_price[k]) < 0.0
-            worst = run.low[k, i] if side > 0.0 else run.high[k, i]
-            best = run.high[k, i] if side > 0.0 else run.low[k, i]
+            limits = rests_as_limit(k, level, run)
             reached = side * (level - worst) > 0.0 if limits else side * (best - level) >= 0.0
             before = stop != stop or side * (level - stop) > 0.0
             if units != 0.0 and reached and before and abs(level - run.open[k, i]) < near:
@@ -371,9 +390,8 @@ def fill_rungs_within(k, i, stop, now_ns, run: Run):
         for rung in RUNGS:
             if column == rung.units:
                 level = run.B[k, rung.price]
-                side = 1.0 if run.B[k, rung.units] > 0.0 else -1.0
                 price, maker = level, 1
-                if side * (level - run.first_price[k]) >= 0.0:
+                if not rests_as_limit(k, level, run):
                     slippage = slippage_at_fill(k, i, run)
                     price = round_against(level * (1.0 + side * slippage), side, run.tick[k])
                     maker = 0

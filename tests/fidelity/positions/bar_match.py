@@ -53,7 +53,13 @@ def _stop_at_open(run: State, symbol: str, bar: Bar) -> bool:
     trade, side = run.trade.get(symbol), run.held(symbol).side
     if trade is None or trade.stop is None or side * (bar.open - trade.stop) > 0:
         return False
-    _stop_out(run, symbol, bar.open, bar.open_ns)
+    rested = (
+        run.held(symbol).opened_ns < bar.open_ns
+        and side * (run.marks[symbol] - trade.stop) > 0
+        and side * (run.held(symbol).best - trade.stop) >= 0
+    )
+    judged = trade.stop if rested else bar.open  # what rested was accepted at its trigger
+    _stop_out(run, symbol, bar.open, bar.open_ns, judged)
     return True
 
 
@@ -151,10 +157,12 @@ def _expire(run: State) -> None:
 # ------------------------------------------------------------------------------ inside the bar
 
 
-def _stop_out(run: State, symbol: str, price: Fraction, time_ns: int) -> None:
-    """Close all at the stop, or owe it where the order may not be sent."""
+def _stop_out(
+    run: State, symbol: str, price: Fraction, time_ns: int, judged: Fraction | None = None
+) -> None:
+    """Close all at the stop, or owe it where the order is too small at the price `judged`."""
     trade, held = run.trade[symbol], run.held(symbol)
-    if not run.may_send(symbol, held.units, price):
+    if not run.may_send(symbol, held.units, price if judged is None else judged):
         if symbol not in run.exits_to_retry:
             run.report(symbol, "too_small", trade.stop_name)
             run.exits_to_retry[symbol] = trade.stop_name
