@@ -130,6 +130,14 @@ class Every:
                 return True
         return False
 
+    def may_fall_within(self, span_ns: int, bar_ns: int) -> bool:
+        """Whether two of its instants may lie no further apart than a span (ns)."""
+        if self.kind == "bars":
+            return self.count * bar_ns <= span_ns
+        if self.kind == "span":
+            return self.count * _UNITS[self.unit] <= span_ns
+        return span_ns >= 23 * _HOUR_NS or self.kind == "cron"
+
     def falls_in(self, first_ns: int, last_ns: int, zone: str) -> list[int]:
         """Return the instants of dates or cron from `first_ns` to `last_ns`, both included."""
         assert self.kind in ("dates", "cron")

@@ -273,39 +273,31 @@ class Portfolio(Config):
 
 
 def with_derived(data: Any) -> Any:
-    """Return a strategy's keys with the signal and the sizing that follow from its portfolio.
+    """Return a strategy's keys with the signal and the sizing that follow from the rest.
 
-    The signal is rules that only leave, by `exit_if`; the sizing is never asked. Both are left
-    alone where the portfolio does not decide.
+    A portfolio that decides has rules that only leave, by `exit_if`, as its signal; regular buys
+    have rules that never act. The sizing of both is never asked. Other files are left alone.
 
     Raises
     ------
     ValidationError
-        If the file has a signal or a sizing of its own beside a portfolio that decides.
+        If the file has a signal or a sizing of its own beside them.
     """
-    portfolio = data.get("portfolio") if isinstance(data, Mapping) else None
-    use = portfolio.get("use") if isinstance(portfolio, Mapping) else None
-    if not isinstance(portfolio, Mapping) or use not in (*DECIDES, LATER):
+    derived = _derived(data) if isinstance(data, Mapping) else None
+    if derived is None:
         return data
+    signal, no_signal, no_sizing, way_out = derived
     risk = data.get("risk", {})
-    signal = {"use": "rules", "exit_if": portfolio.get("exit_if")}
-    if (reentry := portfolio.get("reentry")) is not None:
-        signal["reentry"] = reentry
-    else:
-        signal["reentry"] = "immediate"
-    sizing = {"use": "fixed_fraction", "fraction": "100%"}
     wrong: list[tuple[tuple[str, ...], Any, str]] = []
     if not _is_derived(data.get("signal"), signal):
-        wrong.append((("signal",), data["signal"], f"a portfolio with use: {use} decides itself"))
+        wrong.append((("signal",), data["signal"], no_signal))
     own = risk.get("sizing") if isinstance(risk, Mapping) else None
     if own is not None and not _is_sizing(own):
-        wrong.append((("risk", "sizing"), own, "sizes follow from the weights of the portfolio"))
+        wrong.append((("risk", "sizing"), own, no_sizing))
     if wrong:
         details = [
             InitErrorDetails(
-                type=PydanticCustomError(
-                    "portfolio", message, {"expected": "no such block, or portfolio: {use: each}"}
-                ),
+                type=PydanticCustomError("derived", message, {"expected": way_out}),
                 loc=loc,
                 input=given,
             )
@@ -313,8 +305,32 @@ def with_derived(data: Any) -> Any:
         ]
         raise ValidationError.from_exception_data("strategy", details)
     if isinstance(risk, Mapping):
-        risk = {**risk, "sizing": sizing}
+        risk = {**risk, "sizing": {"use": "fixed_fraction", "fraction": "100%"}}
     return {**data, "signal": signal, "risk": risk}
+
+
+def _derived(data: Mapping[str, Any]) -> tuple[dict[str, Any], str, str, str] | None:
+    """Return the signal that follows, why there is no other, why no sizing, and the way out."""
+    portfolio, position = data.get("portfolio"), data.get("risk")
+    for key in ("position", "buy_every"):
+        position = position.get(key) if isinstance(position, Mapping) else None
+    use = portfolio.get("use") if isinstance(portfolio, Mapping) else None
+    if isinstance(portfolio, Mapping) and use in (*DECIDES, LATER):
+        signal = {"use": "rules", "exit_if": portfolio.get("exit_if")}
+        reentry = portfolio.get("reentry")
+        signal["reentry"] = "immediate" if reentry is None else reentry
+        return (
+            signal, f"a portfolio with use: {use} decides itself",
+            "sizes follow from the weights of the portfolio",
+            "no such block, or portfolio: {use: each}",
+        )  # fmt: skip
+    if position is None:
+        return None
+    return (
+        {"use": "rules", "exit_if": None, "reentry": "immediate"},
+        "not yet: regular buys stand alone, without a signal",
+        "buy_every buys for its own amount", "no such block, or no risk.position.buy_every",
+    )  # fmt: skip
 
 
 def _is_derived(written: Any, derived: Mapping[str, Any]) -> bool:

@@ -12,12 +12,14 @@ from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, mo
 from pydantic_core import PydanticCustomError
 
 from septet_schemas.base import Config, Expression
+from septet_schemas.every import Every
 from septet_schemas.units import Bars, Fraction, format_fraction, parse_fraction
 
 __all__ = [
     "Add",
     "Away",
     "AwayOrZero",
+    "BuyEvery",
     "Distance",
     "DistanceMark",
     "Level",
@@ -209,11 +211,22 @@ class Take(Config):
         return self
 
 
+class BuyEvery(Config):
+    """A buy of `amount` (quote, fees included) whenever `every` falls due, from cash at hand.
+
+    A buy that cannot be made when it is due is dropped.
+    """
+
+    every: Every
+    amount: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+
+
 class PositionSteps(Config):
     """How a position grows and shrinks between its entry and its exit."""
 
     add: Annotated[tuple[Add, ...], BeforeValidator(_list), Field(max_length=8)] = ()
     take: Annotated[tuple[Take, ...], BeforeValidator(_list), Field(max_length=16)] = ()
+    buy_every: BuyEvery | None = None
 
     @property
     def expressions(self) -> tuple[str, ...]:

@@ -270,10 +270,14 @@ DEFAULT_LIMITS: Mapping[str, Any] = {
 
 
 def _needs_signal(schema: dict[str, Any]) -> None:
-    """Require a signal, and a sizing of the risk, where no portfolio decides what is held."""
+    """Require a signal and a sizing where neither a portfolio nor regular buys stand for them."""
     schema["required"] = [each for each in schema["required"] if each not in ("signal", "risk")]
     decides = {"properties": {"use": {"enum": list(DECIDES)}}, "required": ["use"]}
-    schema["if"] = {"properties": {"portfolio": decides}, "required": ["portfolio"]}
+    buys: dict[str, Any] = {"required": ["buy_every"]}
+    for key in ("position", "risk"):
+        buys = {"properties": {key: buys}, "required": [key]}
+    by_weights = {"properties": {"portfolio": decides}, "required": ["portfolio"]}
+    schema["if"] = {"anyOf": [by_weights, buys]}
     schema["else"] = {
         "properties": {"risk": {"required": ["sizing"]}}, "required": ["signal", "risk"]
     }  # fmt: skip
@@ -438,7 +442,10 @@ class Schedule(Config):
 
 
 class Strategy(Config):
-    """A whole strategy file; with a portfolio that decides, `signal` and sizing follow from it."""
+    """A whole strategy file.
+
+    With a portfolio that decides, or with regular buys, `signal` and sizing follow from them.
+    """
 
     model_config = ConfigDict(json_schema_extra=_needs_signal)
 
@@ -465,6 +472,13 @@ class Strategy(Config):
     sweep: Sweep | None = None
     paper: dict[str, Any] | None = None
     live: dict[str, Any] | None = None
+
+    @property
+    def follows_signal(self) -> bool:
+        """Whether a signal of the file decides what is held: no portfolio, and no regular buys."""
+        position = self.risk.position
+        buys = position is not None and position.buy_every is not None
+        return not self.portfolio.decides and not buys
 
     @model_validator(mode="before")
     @classmethod

@@ -1,4 +1,4 @@
-"""Portfolios of every shape give one answer on every path, and with fills of a venue."""
+"""Portfolios and regular buys give one answer on every path, and with fills of a venue."""
 
 from __future__ import annotations
 
@@ -34,6 +34,9 @@ SHAPES = names(PORTFOLIOS)
 COMPILED = ("balanced", "blended")
 """Shapes that are compiled: together they use every rule of a portfolio but one loop of weights."""
 
+BAR_FILLS = ("strongest", "savings")
+"""Shapes whose fills only a bar can give: by the share of its volume, by takes and regular buys."""
+
 
 @pytest.mark.parametrize("name", SHAPES)
 @given(st.data())
@@ -63,11 +66,11 @@ def test_a_shape_rebalances_and_trades(name: str) -> None:
     """What the others compare is not nothing."""
     outcome = by_batch(plainly(session_of_body(name))).outcome
     kinds = np.bincount(outcome.LI[:, 0], minlength=layout.REBALANCE + 1)
-    assert kinds[layout.REBALANCE] >= 2
+    assert kinds[layout.REBALANCE] >= 2 or name == "savings"
     assert kinds[layout.FILL] >= 4
 
 
-@pytest.mark.parametrize("name", [each for each in SHAPES if each != "strongest"])
+@pytest.mark.parametrize("name", [each for each in SHAPES if each not in BAR_FILLS])
 @given(st.data())
 @settings(max_examples=examples(3))
 def test_with_the_fills_of_a_venue_the_same_is_decided(name: str, data: Any) -> None:

@@ -102,6 +102,9 @@ _TAKES: Final = ("risk.position={take: [{at: 1%, size: 50%}]}",)
 _SMALL: Final = ("risk.sizing={use: fixed_fraction, fraction: 10%}",)
 _ADDS: Final = (*_SMALL, "risk.position={add: [{when: close > first_price, size: 50%}]}")
 _RUNGS: Final = (*_SMALL, "risk.position={add: [{at: ['-1%'], size: 50%}]}")
+_BUYS: Final = (
+    "signal=null", "risk.sizing=null", "risk.position={buy_every: {every: 5 bars, amount: 200}}",
+)  # fmt: skip
 
 _BLACKOUT: Final = (
     "data.news={use: csv_series, path: news.csv, known: seen}",
@@ -206,6 +209,8 @@ CASES: Final[Mapping[str, Case]] = {
     "Risk.adopt": Case("risk.adopt=adopt", base=("risk.stops={stop_loss: 2%}",)),
     "PositionSteps.add": Case("risk.position.add=[{at: '-1%', size: 50%}]", "ran", _TAKES),
     "PositionSteps.take": Case("risk.position.take=[{at: 3%, size: 50%}]", "ran", _TAKES),
+    "BuyEvery.every": Case("risk.position.buy_every.every=9 bars", "ran", _BUYS),
+    "BuyEvery.amount": Case("risk.position.buy_every.amount=300", "ran", _BUYS),
     "Add.when": Case("risk.position.add=[{when: close > open, size: 50%}]", "ran", _ADDS),
     "Add.at": Case("risk.position.add=[{at: ['-1%', 1%], size: 50%}]", "ran", _RUNGS),
     "Add.size": Case(

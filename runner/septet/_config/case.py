@@ -90,7 +90,7 @@ def blocks_of(strategy: Strategy) -> Iterator[tuple[Path, UseBlock]]:
     yield from ((("features", name), block) for name, block in strategy.features.items())
     if strategy.model is not None:
         yield ("model",), strategy.model
-    if not strategy.portfolio.decides:  # else both follow from the portfolio
+    if strategy.follows_signal:  # else both follow from what decides
         yield ("signal",), strategy.signal
         regime = strategy.signal.extra.get("regime")
         if regime is not None:

@@ -388,7 +388,7 @@ def check_rules(case: Case) -> None:
     """Rules have an entry, and a spot account has no short one."""
     config = case.strategy.signal.config
     fields = type(config).model_fields
-    if "long_if" not in fields or case.strategy.portfolio.decides:
+    if "long_if" not in fields or not case.strategy.follows_signal:
         return
     short = getattr(config, "short_if", None)
     if getattr(config, "long_if", None) is None and short is None:

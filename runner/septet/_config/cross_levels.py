@@ -181,7 +181,7 @@ def _largest_share(case: Case) -> float | None:
     risk = case.strategy.risk
     name = "max" if hasattr(risk.sizing.config, "max") else "fraction"
     share, limit = _number(risk.sizing, name), _number(risk.limits.get("position"), "max")
-    if share is None or case.strategy.portfolio.decides:
+    if share is None or not case.strategy.follows_signal:
         return None
     if risk.split == "equal":
         share /= len(case.strategy.universe.symbols)

@@ -114,23 +114,57 @@ def check_not_yet(case: Case) -> None:
     """Takes and adds meet bars so far: no venue, no quotes, no share of the volume."""
     position, mode = case.strategy.risk.position, case.strategy.mode
     simulation = case.strategy.execution.simulation
-    if position is None or not (position.add or position.take):
+    if position is None or not (position.add or position.take or position.buy_every):
         return
     if mode == "live" or (mode == "paper" and simulation.fills != "next_open"):
         case.error(
             ("risk", "position"),
-            "not yet: takes and adds are filled against bars so far, in backtests and in paper "
-            "with fills: next_open",
+            "not yet: takes, adds and regular buys are filled against bars so far, in backtests "
+            "and in paper with fills: next_open",
             hint="leave risk.position out for this mode (live: {risk: {position: null}})",
         )
     if simulation.participation is not None:
         case.error(
             ("execution", "simulation", "participation"),
-            "not yet: takes and adds do not share a bar's volume so far",
+            "not yet: takes, adds and regular buys do not share a bar's volume so far",
             hint="leave participation out, or risk.position",
         )
 
 
+def check_buys(case: Case) -> None:
+    """Regular buys are market orders that end before the next is due, within the capital."""
+    strategy, position = case.strategy, case.strategy.risk.position
+    if position is None or position.buy_every is None:
+        return
+    path: Path = ("risk", "position", "buy_every")
+    if position.add:
+        case.error(
+            ("risk", "position", "add"), "not yet: nothing is added beside regular buys",
+            on_key=True, hint="leave out add, or buy_every",
+        )  # fmt: skip
+    if strategy.portfolio.decides:
+        case.error(path, "a portfolio buys by its weights", on_key=True, hint="remove buy_every")
+    order = strategy.execution.order
+    if order.use not in ("market", "limit_then_market"):
+        case.error(
+            ("execution", "order", "use"), "a regular buy fills at the next open or not at all",
+            expected="market or limit_then_market", found=order.use,
+        )  # fmt: skip
+    if position.buy_every.amount > strategy.account.capital:
+        case.warn(
+            (*path, "amount"),
+            f"one buy asks for more than the capital of {strategy.account.capital:g}",
+            hint="it is capped by cash; write the amount of one buy, not of all",
+        )
+    latency = int(strategy.execution.simulation.latency)
+    if latency and position.buy_every.every.may_fall_within(latency * case.bar_ns, case.bar_ns):
+        case.error(
+            (*path, "every"),
+            "a buy may fall due while the one before still waits for its latency",
+            hint="write a longer interval, or a shorter execution.simulation.latency",
+        )
+
+
 CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
-    check_first_stop, check_past_of_words, check_adds, check_not_yet,
+    check_first_stop, check_past_of_words, check_adds, check_buys, check_not_yet,
 )  # fmt: skip

@@ -30,7 +30,7 @@ def _written(case: Case, name: str) -> bool:
 def check_sizing_against_limits(case: Case) -> None:
     """What the sizing asks for fits under the position limit."""
     config, position = case.strategy.risk.sizing.config, _limit(case, "position")
-    if position is None or case.strategy.portfolio.decides:
+    if position is None or not case.strategy.follows_signal:
         return
     key = "max" if hasattr(config, "max") else "fraction"
     wanted = getattr(config, key, None)

@@ -180,10 +180,10 @@ def _of(numbers: Mapping[str, int], name: str) -> tuple[int, ...]:
 
 
 def _schedule(terms: Terms) -> DueTimes | None:
-    """Return when rebalances fall due."""
-    if terms.portfolio is None:
+    """Return when rebalances or regular buys fall due."""
+    if terms.due_every is None:
         return None
-    return DueTimes(terms.portfolio.rebalance.every, terms.time_zone, terms.bar_ns)
+    return DueTimes(terms.due_every, terms.time_zone, terms.bar_ns)
 
 
 def _facts(trading: Trading) -> PlanFacts:

@@ -28,7 +28,7 @@ def idle_choices(context: Mapping[str, Any], terms: Terms) -> dict[str, Any]:
     return {
         "held_signal_is_idle": signal_idle, "idle_while_held": bars_idle,
         "idle_while_held_alone": bars_idle and not context["halts"],
-        "marks_idle_spans": ahead and one and not timed and context["portfolio"] is None,
+        "marks_idle_spans": ahead and one and not timed and terms.due_every is None,
         "trades_active_symbols": ahead and not one,
         "tile": "W.shape[0]" if ahead and not one else str(TILE),
     }  # fmt: skip

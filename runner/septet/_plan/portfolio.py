@@ -83,8 +83,8 @@ class PortfolioPart:
         return {name: each for name, each in found if each.use != "orders_per_minute"}
 
     def arrays(self, tables: int) -> dict[str, tuple[str, int]]:
-        """Return the arrays that it adds after so many constant ones."""
-        if self.terms.portfolio is None:
+        """Return the arrays that it adds after so many constant ones, those of buys included."""
+        if self.terms.due_every is None:
             return {}
         found = {"DUE": LAYOUT["DUE"]}
         if self._table is None:

@@ -139,8 +139,14 @@ class PositionColumns:
         """
         lists = self.steps(position or PositionSteps())
         levels = sum(map(len, lists.values()))
-        steps = by_stop or self.uses_distances or levels > 0 or any(each["reads"] for each in stops)
+        buys = None if position is None else position.buy_every
+        steps = buys is not None or by_stop or self.uses_distances or levels > 0
+        steps = steps or any(each["reads"] for each in stops)
         return {
             "steps": steps, "distances": self.distances, "sizes_by_stop": by_stop,
             "levels": levels, **lists,
+            "buy_amount": (
+                None if buys is None
+                else self.number("risk.position.buy_every.amount", buys.amount)
+            ),
         }  # fmt: skip

@@ -16,6 +16,7 @@ from septet._rules import (
     account,
     adds,
     bars,
+    buying,
     by_hand,
     checked,
     decide,
@@ -48,7 +49,7 @@ __all__ = ["RULES", "choices_of", "names_of_rules", "rank_of_cap", "rules_of"]
 
 RULES: Final = (
     ledger, checked, reentry, resting, orders, queued, levels, fills, venue_fills, stops, steps,
-    bars, account, halts, hours, position_count, enter, adds, decide, ranking, forecasting,
+    bars, account, halts, hours, position_count, enter, adds, buying, decide, ranking, forecasting,
     weighting, rebalance, step, idle, entries, venue_entries, by_hand,
 )  # fmt: skip
 """Modules of rules, in the order in which a plan's text has them."""
@@ -73,6 +74,7 @@ def rules_of(context: Mapping[str, Any]) -> dict[str, str]:
         for module in RULES
         if module is not venue_entries or context["venue_fills"]
         if module not in OF_PORTFOLIO or context["portfolio"] is not None
+        if module is not buying or context["buy_amount"] is not None
     }
 
 
@@ -88,7 +90,7 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
         "EXIT_AFTER_BARS": c["after"], "CONFIDENCE_FLOOR": c["below"],
         "MIN_INTERVAL": c["min_interval"], "REGIME_MASK": c["regime_mask"],
         "REBALANCE_BAND": c["rebalance"], "CASH_BUFFER": c["cash_buffer"],
-        "TILE": c["tile"], "MOST_POSITIONS": c["max_positions"],
+        "TILE": c["tile"], "BUY_AMOUNT": c["buy_amount"], "MOST_POSITIONS": c["max_positions"],
         "SLIPPAGE_HINT": c["slippage_hint"], "TIME_IN_FORCE": c["time_in_force"],
         **_numbers_of("ORDER", c["order_checked"]), **_numbers_of("SIZE", c["sizing_checked"]),
         **_numbers_of("REGIME", c["regime_checked"]),
@@ -100,6 +102,7 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
         "learn_from_trade": c["closed_call"],
         "observe_features": f"observe_span(t0, t1, {c['args']})",
         "keep_signals": f"signals_over(first, last, {c['args']})", **weighed.calls,
+        **({} if c["buy_amount"] is None else {"keep_signals": "0"}),  # it never says anything
     }  # fmt: skip
     return Choices(
         values={
@@ -114,7 +117,7 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
             "PROTECTS": c["protects"], "LEVELS_READ": c["levels_read"],
             "TRACKS_BEST": c["tracks_best"], "REENTRY": c["rearm"],
             "TRACKS_POSITION": c["tracks_position"], "STEPS": c["steps"],
-            "SIZES_BY_STOP": c["sizes_by_stop"],
+            "SIZES_BY_STOP": c["sizes_by_stop"], "BUYS": c["buy_amount"] is not None,
             "LEARNS_FROM_TRADES": c["closed_call"] is not None,
             "TABLES": c["tables"], "CURVE": c["curve"],
             "SIGNAL_IGNORES_ACCOUNT": c["signal_ignores_account"],
@@ -134,6 +137,7 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
             "LOG_ROOM": c["room"], "TOUCHES": c["stops_here"],
             "NOTIONAL_SLOT": c["notionals"], "CORRELATION_SLOT": c["correlations"],
             **hours_values(c),
+            **({} if c["buy_amount"] is None else {"R_BUY_EVERY": c["buy_reason"]}),
         },
         texts={name: text for name, text in texts.items() if text is not None},
         calls={name: text for name, text in calls.items() if text is not None},

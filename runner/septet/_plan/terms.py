@@ -8,7 +8,8 @@ from typing import Any
 
 from septet._data.trading_hours import HourRules
 from septet_schemas.blocks import UseBlock
-from septet_schemas.position import PositionSteps
+from septet_schemas.every import Every
+from septet_schemas.position import BuyEvery, PositionSteps
 from septet_schemas.simulation import Simulation
 from septet_schemas.strategy import Strategy
 
@@ -52,6 +53,19 @@ class Terms:
     hours: HourRules | None = None
     max_positions: int | None = None
     is_local: bool = False
+
+    @property
+    def buys(self) -> BuyEvery | None:
+        """The regular buys of the file."""
+        return None if self.position is None else self.position.buy_every
+
+    @property
+    def due_every(self) -> Every | None:
+        """How often a rebalance, or a regular buy, falls due."""
+        if self.portfolio is not None:
+            every: Every = self.portfolio.rebalance.every
+            return every
+        return None if self.buys is None else self.buys.every
 
     @property
     def long_only(self) -> bool:

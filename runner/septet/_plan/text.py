@@ -50,7 +50,7 @@ _SECTIONS: Final = (
         ),
     ),
     ("account", ("account", "halts")),
-    ("decisions", ("hours", "position_count", "enter", "adds", "decide")),
+    ("decisions", ("hours", "position_count", "enter", "adds", "buying", "decide")),
     ("a portfolio", ("ranking", "forecasting", "weighting", "rebalance")),
     ("the run", ("step", "idle", "entries")),
     ("the world outside", ("venue_entries",)),

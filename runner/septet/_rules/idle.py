@@ -11,6 +11,7 @@ from septet._kernel.frames import bars_of, put_right
 from septet._kernel.layout import REBALANCE_DUE, SIGNAL
 from septet._rules.account import amount, list_all, list_held, mark, watch
 from septet._rules.bars import match_bar
+from septet._rules.buying import buy_regularly
 from septet._rules.decide import decide, enters_again
 from septet._rules.form import at, kernel, prefetch, routine
 from septet._rules.halts import test_halts
@@ -18,6 +19,7 @@ from septet._rules.hours import closes_held, keep_hours
 from septet._rules.rebalance import note_due, rebalance
 from septet._rules.run_state import Run
 from septet._rules.settings import (
+    BUYS,
     CURVE,
     FLAT_AT_CLOSE,
     HALTS,
@@ -33,7 +35,7 @@ from septet._rules.settings import (
 
 __all__ = [
     "begins", "count_bars", "find_active_time", "find_idle_span", "halt_all", "list_active",
-    "mark_flat_span", "mark_held_span", "mark_idle_span", "match_active", "rebalance_all",
+    "mark_flat_span", "mark_held_span", "mark_idle_span", "match_active", "act_on_all",
     "survey",
     "trade_active_symbols",
 ]  # fmt: skip
@@ -317,8 +319,8 @@ def halt_all(t, now_ns, count, run: Run):
 
 
 @routine
-def rebalance_all(t, t0, now_ns, run: Run):
-    """Make the rebalance that is due at T, which looks at every symbol.
+def act_on_all(t, t0, now_ns, run: Run):
+    """Make the rebalance, or the buys, due at T, which look at every symbol.
 
     What the bars of symbols that were only marked count is made up for before; those of which an
     order works then are active at the next time.
@@ -326,7 +328,12 @@ def rebalance_all(t, t0, now_ns, run: Run):
     for k in range(SYMBOLS):
         count_bars(k, run.bar[k, t] + 1, run)
         run.mark[k] = run.W[at(t - t0), at(k)]
-    if rebalance(t, now_ns, run) == 1:
+    acted = 1
+    if BUYS:
+        buy_regularly(t, now_ns, run)
+    if PORTFOLIO:
+        acted = rebalance(t, now_ns, run)
+    if acted == 1:
         for k in range(SYMBOLS):
             if run.working[k] == 1 or run.exit_to_retry[k] != 0:
                 run.next_active_time[k] = t + 1
@@ -357,7 +364,9 @@ def trade_active_symbols(t0, t1, room, run: Run):
             count = halt_all(t, now_ns, count, run)
         decide(t, now_ns, count, run)
         if PORTFOLIO and run.C[PORTFOLIO_SLOT + REBALANCE_DUE] == 1:
-            rebalance_all(t, t0, now_ns, run)
+            act_on_all(t, t0, now_ns, run)
+        if BUYS and run.DUE[t] == 1:
+            act_on_all(t, t0, now_ns, run)
         t += 1
         for n in range(count):
             k = run.active_symbol[n]

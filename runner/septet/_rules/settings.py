@@ -235,6 +235,10 @@ TAKES_AT: tuple[TakeAt, ...] = ()
 TAKES_WHEN: tuple[TakeWhen, ...] = ()
 RUNGS: tuple[Rung, ...] = ()
 ADDS_WHEN: tuple[AddWhen, ...] = ()
+BUYS: bool = False
+"""All symbols are bought whenever DUE says so; no signal enters."""
+BUY_AMOUNT: float = 0.0
+"""What one buy costs, fees included (quote)."""
 
 # ---------------------------------------------------------------- halts
 HALTS: tuple[Halt, ...] = ()
@@ -399,6 +403,7 @@ R_POSITION_CLOSED: int = 27
 R_CLOSED_HOURS: int = 28
 R_FLAT_AT_CLOSE: int = 29
 R_MAX_POSITIONS: int = 30
+R_BUY_EVERY: int = 31
 R_INCREASE: int = 60  # of a rebalance; `R_REBALANCE` is that of its reductions
 R_QUORUM: int = 61
 R_DRIFT: int = 62

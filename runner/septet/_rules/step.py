@@ -9,12 +9,13 @@ from __future__ import annotations
 from septet._kernel.layout import ONLY_MATCHED, REBALANCE_DUE
 from septet._rules.account import list_all, list_held, mark, watch
 from septet._rules.bars import match_bar
+from septet._rules.buying import buy_regularly
 from septet._rules.decide import decide
 from septet._rules.form import kernel
 from septet._rules.halts import test_halts
 from septet._rules.rebalance import note_due, rebalance
 from septet._rules.run_state import Run
-from septet._rules.settings import HALTS, PORTFOLIO, PORTFOLIO_SLOT, VENUE_FILLS
+from septet._rules.settings import BUYS, HALTS, PORTFOLIO, PORTFOLIO_SLOT, VENUE_FILLS
 
 __all__ = ["step"]
 
@@ -39,3 +40,5 @@ def step(t, run: Run):
     decide(t, now_ns, count, run)
     if PORTFOLIO and run.C[PORTFOLIO_SLOT + REBALANCE_DUE] == 1:
         rebalance(t, now_ns, run)
+    if BUYS and run.DUE[t] == 1:
+        buy_regularly(t, now_ns, run)

@@ -40,6 +40,7 @@ from septet._rules.resting import (
 )
 from septet._rules.run_state import Run
 from septet._rules.settings import (
+    BUYS,
     LATENCY_NS,
     LIQUIDATES,
     ONE_SYMBOL,
@@ -342,13 +343,13 @@ def take_at_level(k, i, number, portion, moves_stop, level, at_open, time_ns, ru
 
 @routine
 def target_at_level(k, i, level, reason, at_open, time_ns, run: Run):
-    """A target closes all of k at its level, or at an open beyond it."""
+    """A target closes all of k at its level, or at an open beyond it; a regular buy goes on."""
     price = run.open[k, i] if at_open == 1 else level
     units = floor_units(abs(run.units[k]), run.lot[k])
     if too_small(units, run.scale[k], price, run.min_notional[k]):
         retry_exit(k, reason, run)
         return
-    if run.working[k] == 1:
+    if run.working[k] == 1 and (not BUYS or run.reduces[k] == 1):
         end_order(k, STATUS_CANCELLED, reason, time_ns, run)
     sell_part(k, units, level, price, reason, at_open, time_ns, run)
 

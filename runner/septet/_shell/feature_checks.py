@@ -55,7 +55,7 @@ def _signal_problems(
     session: Session, values: FeatureValues, ready: npt.NDArray[np.bool_]
 ) -> list[Problem]:
     """Return the rules, or other signals, that never ask for a position or an exit."""
-    if values.D is None:
+    if values.D is None or not session.strategy.follows_signal:
         return []
     count, rules = int(ready.sum()), _rules(session)
     exits, conflicts = values.signal_is(FLAT, ready), 0

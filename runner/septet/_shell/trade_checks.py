@@ -65,13 +65,16 @@ def trade_problems(session: Session) -> list[Problem]:
 
 
 def _never_due(session: Session, terms: Terms) -> list[Problem]:
-    """A portfolio whose rebalance falls on no decision holds nothing."""
-    if terms.portfolio is None or session.aligned.DUE[session.first :].any():
+    """A portfolio whose rebalance falls on no decision holds nothing, nor do buys never due."""
+    if terms.due_every is None or session.aligned.DUE[session.first :].any():
         return []
-    text = "no rebalance falls due between the first decision and the last: nothing is ever held"
+    rebalances = terms.portfolio is not None
+    path = "portfolio.rebalance.every" if rebalances else "risk.position.buy_every.every"
+    what = "rebalance" if rebalances else "buy"
+    text = f"no {what} falls due between the first decision and the last: nothing is ever held"
     return [
         problem_at(
-            session.loaded.tree, ("portfolio", "rebalance", "every"), text,
+            session.loaded.tree, tuple(path.split(".")), text,
             hint="write a shorter interval, or extend the data",
         )
     ]  # fmt: skip
@@ -194,7 +197,7 @@ def _wire(
         if each.distribution == BUILT_IN
     }
     fixed = strategy.risk.sizing.use.rpartition(":")[2] in ("fixed_fraction", "fixed_quantity")
-    fixed = fixed and not strategy.portfolio.decides
+    fixed = fixed and strategy.follows_signal
     if "max_order_value" in limits and fixed and strategy.risk.sizing.distribution == BUILT_IN:
         name, config = limits["max_order_value"]
         simulation = terms.simulation

@@ -90,7 +90,12 @@ def _position(position: Position) -> dict[str, Any]:
         if part.then_stop:
             one["then"] = {"stop": part.then_stop}
         take.append(one)
-    return {name: each for name, each in (("add", add), ("take", take)) if each}
+    made: dict[str, Any] = {name: each for name, each in (("add", add), ("take", take)) if each}
+    if position.buy_every is not None:
+        made["buy_every"] = {
+            "every": position.buy_every.every, "amount": position.buy_every.amount
+        }  # fmt: skip
+    return made
 
 
 def file_of(s: Strategy, market: Market, **more: Any) -> str:

@@ -25,6 +25,7 @@ from tests.fidelity.positions.in_engine import assert_same_run, session_for
 from tests.fidelity.positions.market import Market
 from tests.fidelity.positions.settings import (
     Add,
+    BuyEvery,
     Costs,
     Instrument,
     Limits,
@@ -65,6 +66,30 @@ def test_steps_fill_as_in_the_reference_on_both_paths(data: st.DataObject, seed:
     try:
         left = assert_same_run(s, market, simulate(s, market))
     except ConfigError:  # R, or a size by risk, without a stop from the first fill on
+        reject()
+    assert_same(left, by_events(plainly(session_for(s, market)), 20))
+
+
+@st.composite
+def buyers(draw: st.DrawFn) -> Strategy:
+    """Draw regular buys, with takes, stops, limits, halts and hours."""
+    s = draw(draws.steps())
+    every = draw(st.sampled_from(["1 bar", "3 bars", "5h", "1d at 07:00", "0 */4 * * *"]))
+    amount = draw(st.sampled_from([150.0, 700.0, 2_500.0]))
+    return replace(
+        s, signal=None, sizing=None, intrabar=False, costs=replace(s.costs, latency_ns=0),
+        position=Position(take=s.position.take, buy_every=BuyEvery(every, amount)),
+        reentry="immediate",
+    )  # fmt: skip
+
+
+@given(buyers(), draws.SEEDS)
+@settings(max_examples=examples(40))
+def test_regular_buys_fill_as_in_the_reference_on_both_paths(s: Strategy, seed: int) -> None:
+    market = market_of(seed)
+    try:
+        left = assert_same_run(s, market, simulate(s, market))
+    except ConfigError:  # R without a stop from the first fill on
         reject()
     assert_same(left, by_events(plainly(session_for(s, market)), 20))
 

@@ -1,0 +1,119 @@
+"""Regular buys: for an amount, fees included, from cash at hand; judged when due, or dropped.
+
+They skip `min_interval`, the block of re-entry and the regime; every other check applies.
+"""
+
+from __future__ import annotations
+
+from math import nan
+
+from septet._kernel.layout import MARKET
+from septet._rules.enter import (
+    buying_power,
+    cap,
+    describe_entry,
+    rejection_by_wires,
+    rejection_of_distances,
+    rejection_of_size,
+    take_costs,
+    tighter,
+)
+from septet._rules.form import routine
+from septet._rules.hours import rejection_of_hours
+from septet._rules.ledger import place_order
+from septet._rules.position_count import has_place
+from septet._rules.resting import leaving_units
+from septet._rules.run_state import Run
+from septet._rules.settings import (
+    BUY_AMOUNT,
+    HOURS,
+    LATENCY_NS,
+    MAX_POSITIONS,
+    ONE_SYMBOL,
+    R_BUY_EVERY,
+    R_CASH,
+    R_EXIT,
+    R_HALTED,
+    R_LATE,
+    R_MAX_POSITIONS,
+    SLIPPAGE_HINT,
+    SPOT,
+    SYMBOLS,
+    TABLES,
+    TAKER_FEE,
+    TIME_IN_FORCE,
+)
+
+__all__ = ["buy", "buy_regularly", "cash_at_hand", "rejection_of_buy"]
+
+
+@routine
+def buy_regularly(t, now_ns, run: Run):
+    """Buy every symbol that has a bar at T, in universe order."""
+    for k in range(SYMBOLS):
+        i = t if ONE_SYMBOL else run.bar[k, t]
+        if i >= 0:
+            buy(k, t, i, now_ns, run)
+
+
+@routine
+def rejection_of_buy(k, i, now_ns, run: Run):
+    """Reason for which k is not bought whatever the amount, or -1."""
+    if run.blocked > 0:
+        return R_HALTED
+    if run.is_late == 1:
+        return R_LATE
+    if HOURS:
+        rejected = rejection_of_hours(run)
+        if rejected >= 0:
+            return rejected
+    if MAX_POSITIONS and not has_place(k, run):
+        return R_MAX_POSITIONS
+    if run.open_side[k] != 0 and leaving_units(k, run) == abs(run.units[k]):
+        return R_EXIT
+    if run.open_side[k] == 0:  # a trade begins, and reads its distances
+        return rejection_of_distances(k, i, 1.0, now_ns, run)
+    return -1
+
+
+@routine
+def cash_at_hand(now_ns, run: Run):
+    """Return the buying power without what working reductions will bring (quote)."""
+    cash = buying_power(now_ns, run)
+    for k in range(SYMBOLS):
+        leaving = leaving_units(k, run) / run.scale[k] * run.mark[k]
+        cash -= leaving * (1.0 - SLIPPAGE_HINT) * (1.0 - TAKER_FEE)
+    return cash
+
+
+@routine
+def buy(k, t, i, now_ns, run: Run):
+    """Send the buy of k that is due at bar i, as far as limits and cash allow."""
+    run.target_side[k] = 1.0
+    working = describe_entry(k, i, False, run)
+    run.target_side[k] = 0.0
+    wanted, units, capped = BUY_AMOUNT / run.candidate_cost, 0.0, -1
+    rejected = rejection_of_buy(k, i, now_ns, run)
+    if rejected < 0:
+        run.candidate_wanted = wanted
+        take_costs(k, working, False, run)
+        units, capped = cap(k, t, i, now_ns, wanted, 1.0, run)
+        if SPOT:
+            room = max(0.0, cash_at_hand(now_ns, run) / run.candidate_cost) * run.scale[k]
+            units, capped = tighter(units, capped, room, R_CASH, run.lot[k])
+        rejected = rejection_of_size(k, units, capped, 1.0, run)
+        if rejected < 0:
+            rejected = rejection_by_wires(k, i, now_ns, units, run)
+    if TABLES:
+        run.requested[k, i] = wanted
+        run.granted[k, i] = units / run.scale[k] if rejected < 0 else 0.0
+        run.capped_code[k, i] = capped + 1
+        run.rejected_code[k, i] = rejected + 1
+    if rejected >= 0:
+        return
+    row = place_order(
+        k, MARKET, units, nan, nan, now_ns + LATENCY_NS, TIME_IN_FORCE, 0, R_BUY_EVERY,
+        run.candidate_price, now_ns, run,
+    )  # fmt: skip
+    run.LF[row, 6] = run.equity
+    run.exit_to_retry[k] = 0
