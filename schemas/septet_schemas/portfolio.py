@@ -46,6 +46,12 @@ _NEEDED: Final[Mapping[str, tuple[str, str]]] = {
     "forecast": ("forecast", "forecast: {of: {trend: 100%}, volatility: vol_60, target: 20%}"),
 }
 
+_ENTERS: Final[Mapping[str, tuple[str, str]]] = {
+    "buy_every": ("regular buys stand alone,", "buy_every buys for its own amount"),
+    "grid": ("a grid stands alone,", "each level of a grid buys its own size"),
+}
+"""What of `risk.position` enters in place of a signal, and why no sizing stands beside it."""
+
 
 class Where(Config):
     """Which symbols are ranked: a condition for each side, unknown and false both exclude."""
@@ -276,7 +282,7 @@ def with_derived(data: Any) -> Any:
     """Return a strategy's keys with the signal and the sizing that follow from the rest.
 
     A portfolio that decides has rules that only leave, by `exit_if`, as its signal; regular buys
-    have rules that never act. The sizing of both is never asked. Other files are left alone.
+    and a grid have rules that never act. The sizing is never asked. Other files are left alone.
 
     Raises
     ------
@@ -311,9 +317,8 @@ def with_derived(data: Any) -> Any:
 
 def _derived(data: Mapping[str, Any]) -> tuple[dict[str, Any], str, str, str] | None:
     """Return the signal that follows, why there is no other, why no sizing, and the way out."""
-    portfolio, position = data.get("portfolio"), data.get("risk")
-    for key in ("position", "buy_every"):
-        position = position.get(key) if isinstance(position, Mapping) else None
+    portfolio, risk = data.get("portfolio"), data.get("risk")
+    position = risk.get("position") if isinstance(risk, Mapping) else None
     use = portfolio.get("use") if isinstance(portfolio, Mapping) else None
     if isinstance(portfolio, Mapping) and use in (*DECIDES, LATER):
         signal = {"use": "rules", "exit_if": portfolio.get("exit_if")}
@@ -324,13 +329,14 @@ def _derived(data: Mapping[str, Any]) -> tuple[dict[str, Any], str, str, str] | 
             "sizes follow from the weights of the portfolio",
             "no such block, or portfolio: {use: each}",
         )  # fmt: skip
-    if position is None:
-        return None
-    return (
-        {"use": "rules", "exit_if": None, "reentry": "immediate"},
-        "not yet: regular buys stand alone, without a signal",
-        "buy_every buys for its own amount", "no such block, or no risk.position.buy_every",
-    )  # fmt: skip
+    for key, (what, own) in _ENTERS.items():
+        if isinstance(position, Mapping) and position.get(key) is not None:
+            return (
+                {"use": "rules", "exit_if": None, "reentry": "immediate"},
+                f"not yet: {what} without a signal", own,
+                f"no such block, or no risk.position.{key}",
+            )  # fmt: skip
+    return None
 
 
 def _is_derived(written: Any, derived: Mapping[str, Any]) -> bool:

@@ -22,6 +22,7 @@ __all__ = [
     "BuyEvery",
     "Distance",
     "DistanceMark",
+    "Grid",
     "Level",
     "DISTANCE_PARSERS",
     "POSITION_WORDS",
@@ -221,12 +222,32 @@ class BuyEvery(Config):
     amount: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 
 
+class Grid(Config):
+    """Resting buys below a centre, one `step` below another; each is sold one level up.
+
+    While flat the levels are laid at every decision: centre * (1 - step)^k for k from 1 on. Each
+    buys `size` of equity. With `short` the mirror rests above the centre.
+    """
+
+    centre: Expression
+    step: Annotated[Fraction, Field(gt=0.0, lt=1.0)]
+    levels: Annotated[int, Field(ge=1, le=50)]
+    size: Annotated[Fraction, Field(gt=0.0)]
+    short: bool = False
+
+
 class PositionSteps(Config):
     """How a position grows and shrinks between its entry and its exit."""
 
     add: Annotated[tuple[Add, ...], BeforeValidator(_list), Field(max_length=8)] = ()
     take: Annotated[tuple[Take, ...], BeforeValidator(_list), Field(max_length=16)] = ()
     buy_every: BuyEvery | None = None
+    grid: Grid | None = None
+
+    @property
+    def enters(self) -> bool:
+        """Whether regular buys, or a grid, enter in place of a signal."""
+        return self.buy_every is not None or self.grid is not None
 
     @property
     def expressions(self) -> tuple[str, ...]:
@@ -234,7 +255,8 @@ class PositionSteps(Config):
         levels = [*(each.at for each in self.take), *(at for add in self.add for at in add.at)]
         formulas = [each.formula for each in levels if isinstance(each, Distance) and each.formula]
         conditions = [*(each.when for each in self.add), *(each.when for each in self.take)]
-        return (*formulas, *(each for each in conditions if each is not None))
+        centres = [] if self.grid is None else [self.grid.centre]
+        return (*formulas, *centres, *(each for each in conditions if each is not None))
 
     @model_validator(mode="after")
     def _takes_within_whole(self) -> Self:

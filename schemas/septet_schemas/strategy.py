@@ -270,10 +270,10 @@ DEFAULT_LIMITS: Mapping[str, Any] = {
 
 
 def _needs_signal(schema: dict[str, Any]) -> None:
-    """Require a signal and a sizing where neither a portfolio nor regular buys stand for them."""
+    """Require a signal and a sizing where nothing else decides what is held."""
     schema["required"] = [each for each in schema["required"] if each not in ("signal", "risk")]
     decides = {"properties": {"use": {"enum": list(DECIDES)}}, "required": ["use"]}
-    buys: dict[str, Any] = {"required": ["buy_every"]}
+    buys: dict[str, Any] = {"anyOf": [{"required": [key]} for key in ("buy_every", "grid")]}
     for key in ("position", "risk"):
         buys = {"properties": {key: buys}, "required": [key]}
     by_weights = {"properties": {"portfolio": decides}, "required": ["portfolio"]}
@@ -444,7 +444,7 @@ class Schedule(Config):
 class Strategy(Config):
     """A whole strategy file.
 
-    With a portfolio that decides, or with regular buys, `signal` and sizing follow from them.
+    With a portfolio that decides, regular buys or a grid, `signal` and sizing follow from them.
     """
 
     model_config = ConfigDict(json_schema_extra=_needs_signal)
@@ -475,10 +475,9 @@ class Strategy(Config):
 
     @property
     def follows_signal(self) -> bool:
-        """Whether a signal of the file decides what is held: no portfolio, and no regular buys."""
+        """Whether a signal of the file decides what is held: no portfolio, buys or grid."""
         position = self.risk.position
-        buys = position is not None and position.buy_every is not None
-        return not self.portfolio.decides and not buys
+        return not self.portfolio.decides and not (position is not None and position.enters)
 
     @model_validator(mode="before")
     @classmethod

@@ -84,7 +84,7 @@ def test_every_family_of_features_is_in_some_shape(module):
 
 
 def _assemble_every_kind_of_plan() -> None:
-    for name in (*names(), "savings"):
+    for name in (*names(), "savings", "nets"):
         for tables in (True, False):
             session = session_of_body(name, count=20, tables=tables)
             assert session.plan.assembly.text

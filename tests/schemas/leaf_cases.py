@@ -105,6 +105,13 @@ _RUNGS: Final = (*_SMALL, "risk.position={add: [{at: ['-1%'], size: 50%}]}")
 _BUYS: Final = (
     "signal=null", "risk.sizing=null", "risk.position={buy_every: {every: 5 bars, amount: 200}}",
 )  # fmt: skip
+_FUNDED: Final = (
+    "account.type=perpetual", "perpetual={leverage: 5, funding: {rate: 1bps, every: 8h}}",
+)  # fmt: skip
+_GRID: Final = (
+    "signal=null", "risk.sizing=null",
+    "risk.position={grid: {centre: close, step: 1%, levels: 3, size: 10%}}",
+)  # fmt: skip
 
 _BLACKOUT: Final = (
     "data.news={use: csv_series, path: news.csv, known: seen}",
@@ -211,6 +218,11 @@ CASES: Final[Mapping[str, Case]] = {
     "PositionSteps.take": Case("risk.position.take=[{at: 3%, size: 50%}]", "ran", _TAKES),
     "BuyEvery.every": Case("risk.position.buy_every.every=9 bars", "ran", _BUYS),
     "BuyEvery.amount": Case("risk.position.buy_every.amount=300", "ran", _BUYS),
+    "Grid.centre": Case("risk.position.grid.centre=close * 0.99", "ran", _GRID),
+    "Grid.step": Case("risk.position.grid.step=2%", "ran", _GRID),
+    "Grid.levels": Case("risk.position.grid.levels=2", "ran", _GRID),
+    "Grid.size": Case("risk.position.grid.size=5%", "ran", _GRID),
+    "Grid.short": Case("risk.position.grid.short=true", "ran", (*_GRID, *_FUNDED)),
     "Add.when": Case("risk.position.add=[{when: close > open, size: 50%}]", "ran", _ADDS),
     "Add.at": Case("risk.position.add=[{at: ['-1%', 1%], size: 50%}]", "ran", _RUNGS),
     "Add.size": Case(

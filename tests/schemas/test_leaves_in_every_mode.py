@@ -53,6 +53,7 @@ ELSEWHERE: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     "Funding": (SIMULATED, "live perpetuals are refused"),
     "PositionSteps": (SIMULATED, "in live, and with quotes, check says not yet"),
     "Add": (SIMULATED, "as PositionSteps"),
+    "Grid": (SIMULATED, "as PositionSteps"),
     "BuyEvery": (SIMULATED, "as PositionSteps"),
     "Take": (SIMULATED, "as PositionSteps"),
     "Then": (SIMULATED, "as PositionSteps"),

@@ -88,7 +88,7 @@ def check_past_of_words(case: Case) -> None:
 def check_adds(case: Case) -> None:
     """Adds have room, and nothing resizes the position beside them."""
     risk = case.strategy.risk
-    if risk.position is None or not risk.position.add:
+    if risk.position is None or not risk.position.add or risk.position.enters:
         return
     path: Path = ("risk", "position", "add")
     if risk.rebalance is not None or risk.sizing.use == "volatility_target":
@@ -114,19 +114,19 @@ def check_not_yet(case: Case) -> None:
     """Takes and adds meet bars so far: no venue, no quotes, no share of the volume."""
     position, mode = case.strategy.risk.position, case.strategy.mode
     simulation = case.strategy.execution.simulation
-    if position is None or not (position.add or position.take or position.buy_every):
+    if position is None or not (position.add or position.take or position.enters):
         return
     if mode == "live" or (mode == "paper" and simulation.fills != "next_open"):
         case.error(
             ("risk", "position"),
-            "not yet: takes, adds and regular buys are filled against bars so far, in backtests "
-            "and in paper with fills: next_open",
+            "not yet: takes, adds, regular buys and grids are filled against bars so far, in "
+            "backtests and in paper with fills: next_open",
             hint="leave risk.position out for this mode (live: {risk: {position: null}})",
         )
     if simulation.participation is not None:
         case.error(
             ("execution", "simulation", "participation"),
-            "not yet: takes, adds and regular buys do not share a bar's volume so far",
+            "not yet: takes, adds, regular buys and grids do not share a bar's volume so far",
             hint="leave participation out, or risk.position",
         )
 
@@ -165,6 +165,71 @@ def check_buys(case: Case) -> None:
         )
 
 
+def check_grid(case: Case) -> None:
+    """A grid stands alone, its steps pay its fees, and the limits let its levels rest."""
+    strategy, position = case.strategy, case.strategy.risk.position
+    if position is None or position.grid is None:
+        return
+    grid = position.grid
+    path: Path = ("risk", "position", "grid")
+    for name in ("add", "buy_every"):
+        if getattr(position, name):
+            case.error(
+                ("risk", "position", name), "a grid enters by its levels alone",
+                on_key=True, hint=f"leave out {name}, or grid",
+            )  # fmt: skip
+    if strategy.portfolio.decides:
+        case.error(path, "a portfolio enters by its weights", on_key=True, hint="remove grid")
+    if grid.short and strategy.account.type == "spot":
+        case.error(
+            (*path, "short"), "a spot account cannot be short",
+            hint="remove short, or write account: {type: perpetual}",
+        )  # fmt: skip
+    if grid.short and "level" in strategy.risk.stops:
+        case.error(
+            ("risk", "stops", "level"), "not yet: one level stands for both sides of a grid",
+            on_key=True, hint="write a stop_loss, or remove short",
+        )  # fmt: skip
+    maker = strategy.execution.simulation.fee.maker
+    if strategy.mode != "live" and grid.step <= 2.0 * maker:
+        case.error(
+            (*path, "step"),
+            f"a level is sold one step higher, and both fees take {2.0 * maker * 100:g}%: "
+            "every round trip loses",
+            found=f"{grid.step * 100:g}%", expected=f"more than {2.0 * maker * 100:g}%",
+        )  # fmt: skip
+    _grid_within_limits(case, path)
+
+
+def _grid_within_limits(case: Case, path: Path) -> None:
+    """Say how many levels of a grid the limits let rest at one time."""
+    risk, position = case.strategy.risk, case.strategy.risk.position
+    if position is None or position.grid is None or case.doubtful("risk", "limits"):
+        return
+    grid = position.grid
+    shares: dict[str, float] = {
+        name: value for name in ("position", "gross_exposure") if name in risk.limits
+        if isinstance(value := getattr(risk.limits[name].config, "max", None), float)
+    }  # fmt: skip
+    if case.strategy.account.type == "spot":
+        shares["cash"] = 1.0
+    rows = grid.levels * (2 if grid.short else 1)
+    if not shares:
+        return
+    name = min(shares, key=lambda each: shares[each])
+    fit = int(shares[name] / grid.size + 1e-9)
+    what = "the cash" if name == "cash" else f"risk.limits.{name} ({shares[name] * 100:g}%)"
+    if fit == 0:
+        case.error((*path, "size"), f"no level fits into {what}", hint="write a smaller size")
+    elif fit < rows:
+        case.warn(
+            (*path, "size"),
+            f"{rows} levels of {grid.size * 100:g}% are laid and {what} lets {fit} rest: "
+            "the farthest are never placed",
+            hint="write a smaller size or fewer levels, or a wider limit",
+        )
+
+
 CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
-    check_first_stop, check_past_of_words, check_adds, check_buys, check_not_yet,
+    check_first_stop, check_past_of_words, check_adds, check_buys, check_grid, check_not_yet,
 )  # fmt: skip

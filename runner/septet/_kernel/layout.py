@@ -52,7 +52,9 @@ __all__ = [
     "ENTERED_UNITS", "ENTRY", "ENTRY_FEES", "ENTRY_NOTIONAL", "ENTRY_NS", "EQUITY", "EXIT_NOTIONAL",
     "EXIT_TO_RETRY", "EXPOSED", "FEES", "FILL", "FIRST_PRICE", "FIRST_RISK", "FIRST_UNITS",
     "FUNDING", "FUNDING_PAID", "F_CONFIDENCE", "F_DECISION", "F_GRANTED", "F_REQUESTED", "GAINED",
-    "G_CASH", "G_EQUITY", "G_EXPOSURE", "G_ROWS", "HALT", "HALT_SLOTS", "HELD", "HELD_BEFORE",
+    "GRID_ACTIVE", "GRID_BOUGHT", "GRID_CHANGED", "GRID_ENTRY", "GRID_EXIT", "GRID_ORDER",
+    "GRID_OUT", "GRID_PRICE", "GRID_RESTED", "GRID_WANTED", "GRID_WIDTH", "G_CASH", "G_EQUITY",
+    "G_EXPOSURE", "G_ROWS", "HALT", "HALT_SLOTS", "HELD", "HELD_BEFORE",
     "HIGH", "HIGH_WATER", "HOLDERS", "HOURS_CLOSED", "HOURS_FLAT", "HOURS_HELD_OVER", "HOURS_LAST",
     "H_SLOTS", "INTRABAR", "I_SLOTS", "J_ROWS", "KNOWN", "LADDER",
     "LAST_PNL", "LAST_PRICE", "LAST_RETURN", "LATE", "LEVEL_AT_ENTRY", "LF_FIXED", "LF_LEAST",
@@ -219,7 +221,19 @@ ENTRY_FEES: Final = 41  # of what is held (quote)
 TAKEN_SHARE: Final = 42  # of the entered units, by the takes that are done
 TAKE_UNITS: Final = 43  # of the take that works, signed; 0 without one
 TAKE_PRICE: Final = 44  # the price its decision saw
-B_SLOTS: Final = 45  # then what the plan adds: distances, resting adds
+B_SLOTS: Final = 45  # then what the plan adds: distances, resting adds, levels of a grid
+# columns of one level of a grid, from its first on; see `septet._rules.grid`
+GRID_PRICE: Final = 0  # at which its entry rests, 0 while it is not laid
+GRID_OUT: Final = 1  # at which its exit rests: the level before
+GRID_WANTED: Final = 2  # units of its entry
+GRID_ENTRY: Final = 3  # of the entry that rests, signed; or 0
+GRID_EXIT: Final = 4  # of the exit that rests, signed; or 0
+GRID_BOUGHT: Final = 5  # units that it has entered and not left
+GRID_ORDER: Final = 6  # number of the order that rests
+GRID_ACTIVE: Final = 7  # milliseconds from which on it may fill
+GRID_RESTED: Final = 8  # 1 once it has worked in a bar
+GRID_CHANGED: Final = 9  # 1 where it has filled since it was placed
+GRID_WIDTH: Final = 10
 # I
 OPEN_SIDE: Final = 0  # side of the open trade, 0 when flat
 ENTRY_NS: Final = 1  # entry fill; or the newest entry into a position below the minimum

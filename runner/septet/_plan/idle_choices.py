@@ -25,6 +25,7 @@ def idle_choices(context: Mapping[str, Any], terms: Terms) -> dict[str, Any]:
     bars_idle = bars_idle and context["funding_column"] is None
     timed = any("now_ns" in b.declaration.parameters for b in terms.halts.values())
     ahead, one = context["signal_ignores_account"], context["one"]
+    ahead = ahead and terms.grid is None  # it is laid anew at every time
     return {
         "held_signal_is_idle": signal_idle, "idle_while_held": bars_idle,
         "idle_while_held_alone": bars_idle and not context["halts"],

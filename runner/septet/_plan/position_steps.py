@@ -16,6 +16,15 @@ from septet_schemas.position import Distance, PositionSteps, distances_of
 
 __all__ = ["STEP_REASONS", "WORDS_OF_POSITION", "PositionColumns"]
 
+BUY_REASONS: Final[tuple[tuple[str, str], ...]] = (("R_BUY_EVERY", "buy_every"),)
+"""Settings of reasons that plans of regular buys have, and the reasons; the first one increases."""
+GRID_REASONS: Final[tuple[tuple[str, str], ...]] = (
+    ("R_GRID", "grid"), ("R_GRID_EXIT", "grid_exit"), ("R_GRID_MOVED", "grid_moved"),
+    ("R_OTHER_SIDE", "other_side"),
+)  # fmt: skip
+"""The same of plans of a grid."""
+ROWS_OF_LEVEL: Final = 3
+"""What a level of a grid may write to the log in one step, in fours."""
 STEP_REASONS: Final = ("add", "take", "break_even", "stop_unknown", "position_closed")
 """Reasons of orders and rejections that plans of positions in steps have."""
 WORDS_OF_POSITION: Final = {
@@ -129,6 +138,23 @@ class PositionColumns:
                 )  # fmt: skip
         return made
 
+    def grid(self, position: PositionSteps) -> dict[str, Any] | None:
+        """Return the settings of a grid, and the text of its centre."""
+        grid = position.grid
+        if grid is None:
+            return None
+        first, rows = self.first + self.count, grid.levels * (2 if grid.short else 1)
+        self.count += rows * layout.GRID_WIDTH
+        key = "risk.position.grid"
+        return {
+            "values": {"GRID_FIRST": first, "GRID_LEVELS": grid.levels, "GRID_ROWS": rows},
+            "texts": {
+                "GRID_STEP": self.number(f"{key}.step", grid.step),
+                "GRID_SIZE": self.number(f"{key}.size", grid.size),
+            },
+            "centre": self.expression(grid.centre, f"{key}.centre"),
+        }
+
     def context(
         self, position: PositionSteps | None, stops: Sequence[Mapping[str, Any]], *, by_stop: bool
     ) -> dict[str, Any]:
@@ -137,14 +163,17 @@ class PositionColumns:
         `by_stop` is true where the sizing reads the distance to the first stop; `levels` counts
         what takes and adds may write to the log in one step.
         """
-        lists = self.steps(position or PositionSteps())
+        position = position or PositionSteps()
+        lists, buys, grid = self.steps(position), position.buy_every, self.grid(position)
         levels = sum(map(len, lists.values()))
-        buys = None if position is None else position.buy_every
-        steps = buys is not None or by_stop or self.uses_distances or levels > 0
+        if grid is not None:
+            levels += ROWS_OF_LEVEL * int(grid["values"]["GRID_ROWS"])
+        steps = position.enters or by_stop or self.uses_distances or levels > 0
         steps = steps or any(each["reads"] for each in stops)
         return {
             "steps": steps, "distances": self.distances, "sizes_by_stop": by_stop,
-            "levels": levels, **lists,
+            "entering_reasons": (BUY_REASONS if buys else ()) + (GRID_REASONS if grid else ()),
+            "levels": levels, "grid": grid, "no_signal": position.enters, **lists,
             "buy_amount": (
                 None if buys is None
                 else self.number("risk.position.buy_every.amount", buys.amount)

@@ -24,6 +24,8 @@ from septet._rules import (
     entries,
     fills,
     forecasting,
+    grid,
+    grid_orders,
     halts,
     hours,
     idle,
@@ -48,13 +50,15 @@ from septet_schemas.blocks import UseBlock
 __all__ = ["RULES", "choices_of", "names_of_rules", "rank_of_cap", "rules_of"]
 
 RULES: Final = (
-    ledger, checked, reentry, resting, orders, queued, levels, fills, venue_fills, stops, steps,
-    bars, account, halts, hours, position_count, enter, adds, buying, decide, ranking, forecasting,
-    weighting, rebalance, step, idle, entries, venue_entries, by_hand,
+    ledger, checked, reentry, resting, grid_orders, orders, queued, levels, fills, venue_fills,
+    stops, steps, bars, account, halts, hours, position_count, enter, adds, buying, grid, decide,
+    ranking, forecasting, weighting, rebalance, step, idle, entries, venue_entries, by_hand,
 )  # fmt: skip
 """Modules of rules, in the order in which a plan's text has them."""
 OF_PORTFOLIO: Final = (ranking, forecasting, weighting, rebalance)
 """Modules that only a plan with a portfolio has."""
+OF_GRID: Final = (grid_orders, grid)
+"""Modules that only a plan with a grid has."""
 CAPS: Final = ("position", "groups", "correlated", "gross_exposure")
 """Caps of septet, in the order of checks."""
 
@@ -75,15 +79,17 @@ def rules_of(context: Mapping[str, Any]) -> dict[str, str]:
         if module is not venue_entries or context["venue_fills"]
         if module not in OF_PORTFOLIO or context["portfolio"] is not None
         if module is not buying or context["buy_amount"] is not None
+        if module not in OF_GRID or context["grid"] is not None
     }
 
 
 def choices_of(context: Mapping[str, Any]) -> Choices:
     """Return the choices of a strategy from what its plan is rendered from."""
     c = context
+    grid = c["grid"] or {"values": {}, "texts": {}, "centre": None}
     weighed = portfolio_choices(c["portfolio"], c["portfolio_slot"], c["forecast_slot"])
     texts = {
-        **weighed.texts, "TAKER_FEE": c["taker_fee"], "MAKER_FEE": c["maker_fee"],
+        **weighed.texts, **grid["texts"], "TAKER_FEE": c["taker_fee"], "MAKER_FEE": c["maker_fee"],
         "VOLUME_SHARE": c["participation"], "LATENCY_NS": c["latency_ns"],
         "LEVERAGE": c["leverage"], "MAINTENANCE": c["maintenance"],
         "LIQUIDATION_FEE": c["liquidation_fee"], "COOLDOWN_BARS": c["cooldown_bars"],
@@ -102,7 +108,8 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
         "learn_from_trade": c["closed_call"],
         "observe_features": f"observe_span(t0, t1, {c['args']})",
         "keep_signals": f"signals_over(first, last, {c['args']})", **weighed.calls,
-        **({} if c["buy_amount"] is None else {"keep_signals": "0"}),  # it never says anything
+        "grid_centre": grid["centre"],
+        **({"keep_signals": "0"} if c["no_signal"] else {}),  # it never says anything
     }  # fmt: skip
     return Choices(
         values={
@@ -118,6 +125,7 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
             "TRACKS_BEST": c["tracks_best"], "REENTRY": c["rearm"],
             "TRACKS_POSITION": c["tracks_position"], "STEPS": c["steps"],
             "SIZES_BY_STOP": c["sizes_by_stop"], "BUYS": c["buy_amount"] is not None,
+            "GRID": bool(c["grid"]), **grid["values"],
             "LEARNS_FROM_TRADES": c["closed_call"] is not None,
             "TABLES": c["tables"], "CURVE": c["curve"],
             "SIGNAL_IGNORES_ACCOUNT": c["signal_ignores_account"],
@@ -137,7 +145,7 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
             "LOG_ROOM": c["room"], "TOUCHES": c["stops_here"],
             "NOTIONAL_SLOT": c["notionals"], "CORRELATION_SLOT": c["correlations"],
             **hours_values(c),
-            **({} if c["buy_amount"] is None else {"R_BUY_EVERY": c["buy_reason"]}),
+            **c["reasons_of_steps"],
         },
         texts={name: text for name, text in texts.items() if text is not None},
         calls={name: text for name, text in calls.items() if text is not None},

@@ -9,7 +9,7 @@ from typing import Any
 from septet._data.trading_hours import HourRules
 from septet_schemas.blocks import UseBlock
 from septet_schemas.every import Every
-from septet_schemas.position import BuyEvery, PositionSteps
+from septet_schemas.position import BuyEvery, Grid, PositionSteps
 from septet_schemas.simulation import Simulation
 from septet_schemas.strategy import Strategy
 
@@ -58,6 +58,11 @@ class Terms:
     def buys(self) -> BuyEvery | None:
         """The regular buys of the file."""
         return None if self.position is None else self.position.buy_every
+
+    @property
+    def grid(self) -> Grid | None:
+        """The grid of the file."""
+        return None if self.position is None else self.position.grid
 
     @property
     def due_every(self) -> Every | None:

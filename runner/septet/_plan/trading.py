@@ -294,8 +294,10 @@ class Trading:
         self.increases = (layout.ENTRY, self.step_reasons)[: 2 if made["steps"] else 1]
         for name in STEP_REASONS if made["steps"] else ():
             self._reason(name)
-        made["buy_reason"] = self._reason("buy_every") if self.terms.buys is not None else None
-        self.increases += () if made["buy_reason"] is None else (made["buy_reason"],)
+        made["reasons_of_steps"] = {
+            name: self._reason(reason) for name, reason in made["entering_reasons"]
+        }
+        self.increases += tuple(made["reasons_of_steps"].values())[:1]
         rows = rows_a_symbol(self.terms) + self.weighed.log_rows + 4 * made["levels"]
         self.room = self.symbols * rows + 4 * len(self.terms.halts) + 8
         return made | {

@@ -15,6 +15,7 @@ from septet._kernel.match import regime_allows, round_against, too_small
 from septet._kernel.maths import logarithm
 from septet._rules.checked import count_invalid, is_label
 from septet._rules.form import kernel, routine
+from septet._rules.grid_orders import grid_worth
 from septet._rules.hours import rejection_of_hours
 from septet._rules.ledger import place_order
 from septet._rules.levels import distance_to_first_stop, read_distances
@@ -36,6 +37,7 @@ from septet._rules.settings import (
     CHECKS_SIZE,
     CORRELATION_SLOT,
     EXPLAINED,
+    GRID,
     HOURS,
     KEEPS_CASH,
     LATENCY_NS,
@@ -110,18 +112,23 @@ def buying_power(now_ns, run: Run):
             cash += abs(worth) * (1.0 - SLIPPAGE_HINT) * (1.0 - TAKER_FEE)
         if RUNGS:
             cash -= abs(rung_worth(k, run))
+        if GRID:
+            cash -= grid_worth(k, run)
         if QUEUES and run.queued_id[k] != 0:
             worth = run.queued_units[k] / run.scale[k] * run.mark[k]
             cash -= abs(worth) * (1.0 + SLIPPAGE_HINT) * (1.0 + TAKER_FEE)
-    if RUNGS:
+    if RUNGS or GRID:
         cash -= cost_of_rungs(run)
     return cash
 
 
 @routine
 def cost_of_rungs(run: Run):
-    """What fees and slippage of all resting adds will cost (quote)."""
+    """What fees and slippage of all resting adds, and levels of a grid, will cost (quote)."""
     cost = 0.0
+    if GRID:
+        for k in range(SYMBOLS):
+            cost += grid_worth(k, run) * MAKER_FEE
     if RUNGS:
         for k in range(SYMBOLS):
             for rung in RUNGS:
@@ -157,6 +164,8 @@ def gross_now(flip, run: Run):
         worth = units / run.scale[k] * run.mark[k]
         if RUNGS:
             worth += rung_worth(k, run)
+        if GRID:  # of both sides while flat: the one that fills is not known
+            worth += -grid_worth(k, run) if worth < 0.0 else grid_worth(k, run)
         run.A[NOTIONAL_SLOT + k] = worth
         gross += abs(worth)
     return gross, working
@@ -257,7 +266,7 @@ def take_costs(k, working, flips, run: Run):
     """Lessen the candidate's equity by the costs of what works, and of what a flip closes."""
     price, cost = run.candidate_price, run.candidate_cost
     run.candidate_equity = run.candidate_equity - (cost / price - 1.0) * working
-    if RUNGS:
+    if RUNGS or GRID:
         run.candidate_equity = run.candidate_equity - cost_of_rungs(run)
     if flips:
         closed = abs(run.units[k]) / run.scale[k]

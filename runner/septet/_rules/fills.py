@@ -13,6 +13,7 @@ from septet._kernel.layout import (
 from septet._kernel.ledger import floor_units, reduce_only
 from septet._kernel.match import cap_units, liquidation_charge, match_open, match_within
 from septet._rules.form import kernel, routine
+from septet._rules.grid_orders import end_grid_trade
 from septet._rules.ledger import book_fill, charge_liquidation, end_order
 from septet._rules.levels import begin_steps
 from septet._rules.orders import expire
@@ -24,6 +25,7 @@ from septet._rules.settings import (
     BAR_NS,
     EXITS,
     FEE_IN_KIND,
+    GRID,
     HALTS,
     LEARNS_FROM_TRADES,
     LEVERAGE,
@@ -76,6 +78,8 @@ def fill(k, units, price, maker, time_ns, order_id, reason, intrabar, reference,
     if STEPS:
         if closed == 1:
             end_steps(k, time_ns, run)
+        if GRID and closed == 1:
+            end_grid_trade(k, reason, time_ns, run)
         if run.open_side[k] != 0 and (closed == 1 or side == 0):
             begin_steps(k, time_ns, run)
     return closed

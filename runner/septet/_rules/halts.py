@@ -5,12 +5,13 @@ from __future__ import annotations
 from septet._kernel.layout import CLEAR, HALT, STATUS_CANCELLED
 from septet._rules.checked import is_true
 from septet._rules.form import kernel, routine
+from septet._rules.grid_orders import end_grid_entries
 from septet._rules.ledger import end_order, log_row
 from septet._rules.orders import send_exit
 from septet._rules.queued import cancel_queued
 from septet._rules.resting import end_rungs
 from septet._rules.run_state import Run
-from septet._rules.settings import HALTS, QUEUES, RUNGS, SYMBOLS, VENUE_FILLS
+from septet._rules.settings import GRID, HALTS, QUEUES, RUNGS, SYMBOLS, VENUE_FILLS
 
 __all__ = ["clear_halt", "end_and_close", "trip_halt", "test_halts", "test_halts_between"]
 
@@ -34,6 +35,9 @@ def trip_halt(h, code, value, then, t, now_ns, run: Run):
     elif RUNGS:  # resting adds are entries, and none is made any more
         for k in range(SYMBOLS):
             end_rungs(k, code, now_ns, run)
+    elif GRID:
+        for k in range(SYMBOLS):
+            end_grid_entries(k, 0.0, code, now_ns, run)
 
 
 @routine
@@ -48,6 +52,8 @@ def end_and_close(then, code, now_ns, run: Run):
             cancel_queued(k, code, now_ns, run)
         if RUNGS:
             end_rungs(k, code, now_ns, run)
+        if GRID:
+            end_grid_entries(k, 0.0, code, now_ns, run)
         if then == 0 and side != 0:
             send_exit(k, code, now_ns, run)
 

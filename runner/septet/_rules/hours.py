@@ -15,6 +15,7 @@ from septet._kernel.layout import (
     STATUS_CANCELLED,
 )
 from septet._rules.form import at, kernel, routine
+from septet._rules.grid_orders import end_grid_entries
 from septet._rules.ledger import end_order
 from septet._rules.orders import go_on, send_exit
 from septet._rules.queued import cancel_queued
@@ -22,6 +23,7 @@ from septet._rules.resting import end_rungs
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     FLAT_AT_CLOSE,
+    GRID,
     HOURS_ROW,
     HOURS_SLOT,
     ONE_SYMBOL,
@@ -109,6 +111,8 @@ def end_resting(k, reason, now_ns, run: Run):
         cancel_queued(k, reason, now_ns, run)
     if RUNGS:
         end_rungs(k, reason, now_ns, run)
+    if GRID:
+        end_grid_entries(k, 0.0, reason, now_ns, run)
     if run.working[k] == 0 or run.reduces[k] == 1:
         return
     if run.order_type[k] == MARKET and run.active_ns[k] >= now_ns:

@@ -8,12 +8,14 @@ from septet._kernel.layout import MARKET, STATUS_CANCELLED, STATUS_EXPIRED
 from septet._kernel.ledger import floor_units
 from septet._kernel.match import too_small
 from septet._rules.form import routine
+from septet._rules.grid_orders import end_grid_orders
 from septet._rules.ledger import end_order, place_order
 from septet._rules.reentry import block_after
 from septet._rules.resting import end_rungs, end_take
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     EXITS,
+    GRID,
     HALTS,
     LATENCY_NS,
     R_REVERSAL,
@@ -36,6 +38,8 @@ def send_exit(k, reason, now_ns, run: Run):
     active_ns = now_ns + LATENCY_NS
     if RUNGS:
         end_rungs(k, reason, now_ns, run)
+    if GRID:
+        end_grid_orders(k, reason, now_ns, run)
     held = run.units[k]
     units = -floor_units(held, run.lot[k]) if held > 0.0 else floor_units(-held, run.lot[k])
     if run.working[k] == 1:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from septet._rules.form import routine
+from septet._rules.grid_orders import grid_worth
 from septet._rules.resting import leaving_units
 from septet._rules.run_state import Run
-from septet._rules.settings import MOST_POSITIONS, ONE_SYMBOL, QUEUES, SYMBOLS
+from septet._rules.settings import GRID, MOST_POSITIONS, ONE_SYMBOL, QUEUES, SYMBOLS
 
 __all__ = ["has_place", "is_beyond_places", "is_held_or_entered", "positions_now"]
 
@@ -16,6 +17,8 @@ def is_held_or_entered(k, run: Run):
     if QUEUES and run.queued_id[k] != 0:
         return True
     if run.working[k] == 1 and run.reduces[k] == 0:
+        return True
+    if GRID and grid_worth(k, run) > 0.0:
         return True
     return run.open_side[k] != 0 and abs(run.units[k]) - leaving_units(k, run) >= run.lot[k]
 

@@ -15,6 +15,7 @@ from septet._kernel import layout
 if TYPE_CHECKING:
     from septet._rules.portfolio_lists import Forecast, Group
     from septet._rules.run_state import Run
+    from septet._rules.step_lists import AddWhen, FixedDistance, Rung, TakeAt, TakeWhen
 
 
 class Level(Protocol):
@@ -49,79 +50,6 @@ class Exit(Protocol):
         now_ns: int, run: Run,
     ) -> bool:  # fmt: skip
         """Whether the position is left at bar `i`."""
-        ...
-
-
-class FixedDistance(Protocol):
-    """A distance that is read when an entry is decided: two columns of B, and what it is then.
-
-    `read` holds it until the trade begins, `fixed` from then on (quote). Without one that is
-    `required` nothing is entered. One that is `signed` may lie below zero.
-    """
-
-    read: int
-    fixed: int
-    required: bool
-    signed: bool
-
-    def distance(self, k: int, i: int, run: Run) -> float:
-        """Return the distance at bar `i` (quote)."""
-        ...
-
-
-class TakeAt(Protocol):
-    """A take at a level: its number, the share of the entered units it sells, what it does then."""
-
-    number: int
-    size: float
-    moves_stop: bool
-
-    def level(self, k: int, side: float, average_price: float, run: Run) -> float:
-        """Return the price of the level; NaN where it is unknown."""
-        ...
-
-
-class TakeWhen(Protocol):
-    """A take by a condition, as `TakeAt`."""
-
-    number: int
-    size: float
-    moves_stop: bool
-
-    def is_met(self, k: int, i: int, run: Run) -> float:
-        """Return 1 where the condition is true at bar `i`."""
-        ...
-
-
-class Rung(Protocol):
-    """A resting add: its number, its columns of B, the share of the first order that it adds."""
-
-    number: int
-    price: int
-    units: int
-    order: int
-    size: float
-
-    def level(self, k: int, side: float, first_price: float, run: Run) -> float:
-        """Return its price; NaN where it is unknown."""
-        ...
-
-
-class AddWhen(Protocol):
-    """An add by a condition: its number, how often, and two columns of B.
-
-    `sent` counts its orders in the trade, `since` the bars since the last one, -1 without one.
-    """
-
-    number: int
-    size: float
-    times: int
-    min_interval: int
-    sent: int
-    since: int
-
-    def is_met(self, k: int, i: int, run: Run) -> float:
-        """Return 1 where the condition is true at bar `i`."""
         ...
 
 
@@ -239,6 +167,18 @@ BUYS: bool = False
 """All symbols are bought whenever DUE says so; no signal enters."""
 BUY_AMOUNT: float = 0.0
 """What one buy costs, fees included (quote)."""
+GRID: bool = False
+"""Resting orders of a grid enter and leave; no signal does."""
+GRID_FIRST: int = layout.B_SLOTS
+"""First column of B of its first level."""
+GRID_LEVELS: int = 1
+"""Levels of one side."""
+GRID_ROWS: int = 1
+"""Levels of both sides."""
+GRID_STEP: float = 0.0
+"""Distance between two levels, a fraction of the nearer one to the centre."""
+GRID_SIZE: float = 0.0
+"""What one level enters, a fraction of equity."""
 
 # ---------------------------------------------------------------- halts
 HALTS: tuple[Halt, ...] = ()
@@ -404,6 +344,10 @@ R_CLOSED_HOURS: int = 28
 R_FLAT_AT_CLOSE: int = 29
 R_MAX_POSITIONS: int = 30
 R_BUY_EVERY: int = 31
+R_GRID: int = 32
+R_GRID_EXIT: int = 33
+R_GRID_MOVED: int = 34
+R_OTHER_SIDE: int = 35
 R_INCREASE: int = 60  # of a rebalance; `R_REBALANCE` is that of its reductions
 R_QUORUM: int = 61
 R_DRIFT: int = 62
@@ -487,14 +431,19 @@ def given_weight(k: int, i: int, run: Run) -> float:
     return nan
 
 
+def grid_centre(k: int, i: int, run: Run) -> float:
+    """Return the price around which a grid is laid; NaN lays none."""
+    return nan
+
+
 def learn_from_trade(run: Run) -> None:
     """Let the sizing see the result of the trade that has just closed."""
 
 
 __all__ = [name for name in dir() if name.isupper() and name != "TYPE_CHECKING"]
 __all__ += [
-    "AddWhen", "FixedDistance", "Level", "Rung", "TakeAt", "TakeWhen", "beta_at", "given_weight",
-    "keep_signals", "learn_from_trade", "may_be_long", "may_be_short", "observe_features",
-    "order_prices", "probability_up", "regime", "signal_at", "size", "slippage_at_decision",
-    "slippage_at_fill", "value_of_rank", "volatility_at",
+    "Level", "beta_at", "given_weight", "grid_centre", "keep_signals", "learn_from_trade",
+    "may_be_long", "may_be_short", "observe_features", "order_prices", "probability_up", "regime",
+    "signal_at", "size", "slippage_at_decision", "slippage_at_fill", "value_of_rank",
+    "volatility_at",
 ]  # fmt: skip

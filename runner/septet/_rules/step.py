@@ -12,10 +12,11 @@ from septet._rules.bars import match_bar
 from septet._rules.buying import buy_regularly
 from septet._rules.decide import decide
 from septet._rules.form import kernel
+from septet._rules.grid import rest_grids
 from septet._rules.halts import test_halts
 from septet._rules.rebalance import note_due, rebalance
 from septet._rules.run_state import Run
-from septet._rules.settings import BUYS, HALTS, PORTFOLIO, PORTFOLIO_SLOT, VENUE_FILLS
+from septet._rules.settings import BUYS, GRID, HALTS, PORTFOLIO, PORTFOLIO_SLOT, VENUE_FILLS
 
 __all__ = ["step"]
 
@@ -42,3 +43,5 @@ def step(t, run: Run):
         rebalance(t, now_ns, run)
     if BUYS and run.DUE[t] == 1:
         buy_regularly(t, now_ns, run)
+    if GRID:
+        rest_grids(t, now_ns, run)

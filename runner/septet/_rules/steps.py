@@ -14,6 +14,7 @@ from math import nan
 
 from septet._kernel.layout import (
     AFTER_FILL,
+    GRID_PRICE,
     INCREASES,
     LIMIT,
     MARKET,
@@ -26,6 +27,16 @@ from septet._kernel.match import match_open, round_against, too_small
 from septet._rules.adds import place_ladder
 from septet._rules.fills import affordable_units, fill, meet_open, meet_within
 from septet._rules.form import kernel, routine
+from septet._rules.grid import (
+    fill_grid_at_open,
+    fill_grid_entry,
+    fill_grid_exit,
+    nearest_grid_entry,
+    nearest_grid_exit,
+    note_rested,
+    rest_again_at_open,
+)
+from septet._rules.grid_orders import end_grid_orders
 from septet._rules.ledger import end_order
 from septet._rules.levels import target_level, tighten
 from septet._rules.queued import release
@@ -41,6 +52,7 @@ from septet._rules.resting import (
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     BUYS,
+    GRID,
     LATENCY_NS,
     LIQUIDATES,
     ONE_SYMBOL,
@@ -67,10 +79,10 @@ from septet._rules.stops import (
 )
 
 __all__ = [
-    "close_at_stop", "fill_rung", "fill_rungs_within", "fill_takes", "increase_at_open",
-    "meet_opens_in_steps", "meet_take", "nearest_stop", "reduce_at_open", "rung_price_at_open",
-    "sell_part", "stop_at_open", "take_at_close", "take_at_level", "target_at_level",
-    "units_to_take", "within_in_steps",
+    "close_at_stop", "fill_grid_within", "fill_rung", "fill_rungs_within", "fill_takes",
+    "increase_at_open", "meet_opens_in_steps", "meet_take", "nearest_stop", "reduce_at_open",
+    "rung_price_at_open", "sell_part", "stop_at_open", "stop_new_trade", "take_at_close",
+    "take_at_level", "target_at_level", "units_to_take", "within_in_steps",
 ]  # fmt: skip
 
 
@@ -97,6 +109,8 @@ def meet_opens_in_steps(t, now_ns, count, run: Run):
         if i >= 0 and run.open_side[k] != 0:
             tighten(k, max(i - 1, 0), run.open_ns[k, i], 0, run)
             stop_at_open(k, i, run)
+        if GRID and i >= 0:
+            rest_again_at_open(k, t, i, run)
 
 
 @routine
@@ -167,6 +181,8 @@ def close_at_stop(k, i, level, opened, price, reason, time_ns, run: Run):
     """The stop closes all of k; what is too small to be sold waits, and blocks its side."""
     sellable = floor_units(abs(run.units[k]), run.lot[k])
     worth = price_of_stop(k, i, level, opened, run)  # what rested was taken there at its trigger
+    if GRID:
+        end_grid_orders(k, reason, time_ns, run)
     if reason != R_LIQUIDATION and too_small(sellable, run.scale[k], worth, run.min_notional[k]):
         if run.exit_to_retry[k] == 0:
             block_side(k, run.open_side[k], run)
@@ -192,6 +208,8 @@ def increase_at_open(k, i, t, run: Run):
             if price == price:
                 maker = 1 if rests_as_limit(k, level, run) and run.ladder[k] == 2 else 0
                 fill_rung(k, rung.units, rung.price, rung.order, price, maker, open_ns, 0, run)
+    if GRID:
+        fill_grid_at_open(k, i, run)
     if QUEUES:
         release(k, run)
     if run.working[k] == 1 and run.reduces[k] == 0:
@@ -223,6 +241,11 @@ def within_in_steps(k, i, t, now_ns, run: Run):
         meet_within(k, i, now_ns, run)
     if run.open_side[k] != 0:
         meet_levels_within(k, i, now_ns, run)
+    elif GRID:
+        fill_grid_within(k, i, nan, now_ns, run)
+        stop_new_trade(k, i, now_ns, run)
+    if GRID:
+        note_rested(k, i, run)
     if RUNGS and (run.open_side[k] != 0 and run.working[k] == 0 and run.ladder[k] == 0):
         place_ladder(k, max(i - 1, 0), max(t - 1, 0), now_ns, run)
 
@@ -238,6 +261,8 @@ def meet_levels_within(k, i, now_ns, run: Run):
     worst = run.low[k, i] if side > 0.0 else run.high[k, i]
     if level == level and side * (worst - level) <= 0.0:
         fill_rungs_within(k, i, level, now_ns, run)
+        if GRID:
+            fill_grid_within(k, i, level, now_ns, run)
         at = opened if side * (opened - level) <= 0.0 else level
         slippage = slippage_at_fill(k, i, run)
         price = round_against(at * (1.0 - side * slippage), -side, run.tick[k])
@@ -248,6 +273,42 @@ def meet_levels_within(k, i, now_ns, run: Run):
         reach = run.high[k, i] if side > 0.0 else run.low[k, i]
     fill_takes(k, i, reach, now_ns, 0, run)
     fill_rungs_within(k, i, nan, now_ns, run)
+    if GRID:
+        fill_grid_within(k, i, nan, now_ns, run)
+        stop_new_trade(k, i, now_ns, run)  # one that left its grid may have entered it again
+
+
+@routine
+def fill_grid_within(k, i, stop, now_ns, run: Run):
+    """Fill the entries of the grid of k that bar i has traded through, nearest to its open first.
+
+    With a stop, or the stop of a trade that they have begun, those that lie before it alone.
+    """
+    while True:
+        at = nearest_grid_entry(k, i, run)
+        if at < 0:
+            return
+        price, last = run.B[k, at + GRID_PRICE], stop
+        if run.began_in_bar[k] == 1 and run.open_side[k] != 0:
+            last, _ = nearest_stop(k, run.average_price[k], run)
+        if 1.0 * run.open_side[k] * (price - last) <= 0.0:
+            return
+        fill_grid_entry(k, at, price, 1, now_ns, 1, run)
+
+
+@routine
+def stop_new_trade(k, i, now_ns, run: Run):
+    """Close a trade that a grid began inside bar i, if the bar has touched its stop."""
+    if run.open_side[k] == 0 or run.began_in_bar[k] == 0 or run.exit_to_retry[k] != 0:
+        return
+    side, opened = 1.0 * run.open_side[k], run.average_price[k]
+    level, reason = nearest_stop(k, opened, run)
+    worst = run.low[k, i] if side > 0.0 else run.high[k, i]
+    if level == level and side * (worst - level) <= 0.0:
+        at = opened if side * (opened - level) <= 0.0 else level
+        slippage = slippage_at_fill(k, i, run)
+        price = round_against(at * (1.0 - side * slippage), -side, run.tick[k])
+        close_at_stop(k, i, level, opened, price, reason, now_ns, run)
 
 
 # ---------------------------------------------------------------- takes
@@ -314,12 +375,19 @@ def fill_takes(k, i, reach, time_ns, at_open, run: Run):
                 level = round_against(level, side, run.tick[k])
                 if side * (reach - level) > 0.0 and not side * (level - nearest) >= 0.0:
                     number, nearest = take.number, level
+        at, price = -1, nan
+        if GRID:
+            at, price = nearest_grid_exit(k, i, reach, run)
         if TARGETS and tried == 0:
             level, reason = target_level(k, max(i - 1, 0), time_ns, run)
-            if side * (reach - level) > 0.0 and not side * (level - nearest) >= 0.0:
+            before = not side * (level - nearest) >= 0.0 and not side * (level - price) > 0.0
+            if side * (reach - level) > 0.0 and before:
                 tried = 1
                 target_at_level(k, i, level, reason, at_open, time_ns, run)
                 continue
+        if GRID and at >= 0 and not side * (price - nearest) >= 0.0:
+            fill_grid_exit(k, i, at, at_open, time_ns, run)
+            continue
         if number < 0:
             return
         for take in TAKES_AT:
@@ -347,6 +415,8 @@ def target_at_level(k, i, level, reason, at_open, time_ns, run: Run):
     price = run.open[k, i] if at_open == 1 else level
     units = floor_units(abs(run.units[k]), run.lot[k])
     if too_small(units, run.scale[k], price, run.min_notional[k]):
+        if GRID:
+            end_grid_orders(k, reason, time_ns, run)
         retry_exit(k, reason, run)
         return
     if run.working[k] == 1 and (not BUYS or run.reduces[k] == 1):

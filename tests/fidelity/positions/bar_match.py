@@ -14,6 +14,7 @@ from fractions import Fraction
 from tests.fidelity.positions import levels
 from tests.fidelity.positions.exact import on_tick, sign
 from tests.fidelity.positions.grid import after_grid_fill, rest_again
+from tests.fidelity.positions.levels import TradeState
 from tests.fidelity.positions.market import Bar
 from tests.fidelity.positions.orders import Order
 from tests.fidelity.positions.state import State
@@ -166,6 +167,7 @@ def _stop_out(
         if symbol not in run.exits_to_retry:
             run.report(symbol, "too_small", trade.stop_name)
             run.exits_to_retry[symbol] = trade.stop_name
+            run.cancel_grid(symbol, trade.stop_name, time_ns)
             run.block(symbol, trade.side)
         return
     for order in run.working(symbol):
@@ -220,6 +222,7 @@ def _fill_takes(run: State, symbol: str, bar: Bar, reach: Fraction, time_ns: int
             if not run.may_send(symbol, held.units, price):
                 run.report(symbol, "too_small", "take_profit")
                 run.exits_to_retry[symbol] = "take_profit"
+                run.cancel_grid(symbol, "take_profit", time_ns)
                 return
             order = run.send(symbol, -held.units, "take_profit", reduces=True, kind="limit",
                              price=level, active_ns=time_ns)  # fmt: skip
@@ -270,26 +273,30 @@ def _inside(run: State, symbol: str, bar: Bar, time_ns: int) -> None:
         _stop_out(run, symbol, stop, time_ns)
         return
     _fill_takes(run, symbol, bar, best, time_ns)
-    for order in _touched(run, symbol, bar):
-        if order.is_working:
-            _fill_add(run, order, time_ns)
+    _fill_touched(run, symbol, bar, time_ns, trade)
     if run.trade.get(symbol) is not trade:  # a grid left and entered again
         _stop_new_trade(run, symbol, bar, time_ns)
 
 
 def _enter_inside(run: State, symbol: str, bar: Bar, time_ns: int) -> None:
     """Let resting orders of a grid open a position; its stop is active in the same bar."""
+    _fill_touched(run, symbol, bar, time_ns, None)
+    _stop_new_trade(run, symbol, bar, time_ns)
+
+
+def _fill_touched(
+    run: State, symbol: str, bar: Bar, time_ns: int, before: TradeState | None
+) -> None:
+    """Fill resting increases; of a trade that they begin, those before its stop alone."""
     for order in _touched(run, symbol, bar):
         trade = run.trade.get(symbol)
         assert order.price is not None
         beyond = (
-            trade is not None and trade.stop is not None
+            trade is not None and trade is not before and trade.stop is not None
             and trade.side * (order.price - trade.stop) <= 0
         )  # fmt: skip
         if order.is_working and not beyond:
             _fill_add(run, order, time_ns)
-            tighten_stop(run, symbol, None)
-    _stop_new_trade(run, symbol, bar, time_ns)
 
 
 def _stop_new_trade(run: State, symbol: str, bar: Bar, time_ns: int) -> None:

@@ -62,10 +62,14 @@ def _laid(run: State, symbol: str, grid: Grid, side: int, centre: Fraction) -> G
 def rest_again(run: State, symbol: str, active_ns: int, *, at_open: bool = False) -> None:
     """Place what is missing of a grid, nearest first: exits of bought levels, else entries.
 
-    An entry that does not fit whole is not placed. At an open only what has just filled there
+    An entry that does not fit whole is not placed, an exit that is too small waits, and while an
+    exit closes all nothing rests. At an open only what has just filled there
     rests again at once; all else waits for T.
     """
     held = run.held(symbol).side
+    leaving = held and run.leaving(symbol) == abs(run.held(symbol).units)
+    if leaving or symbol in run.exits_to_retry:
+        return
     for grid in run.grids.get(symbol, []):
         if held not in (0, grid.side):
             continue
@@ -75,6 +79,9 @@ def rest_again(run: State, symbol: str, active_ns: int, *, at_open: bool = False
                 continue
             grid.changed.discard(k)
             if k in grid.bought:
+                if not run.may_send(symbol, grid.bought[k], grid.prices[k - 1]):
+                    run.report(symbol, "too_small", "grid")
+                    continue
                 run.send(symbol, -grid.side * grid.bought[k], "grid", reduces=True, kind="limit",
                          price=grid.prices[k - 1], tag=("grid", grid.side, k),
                          active_ns=active_ns)  # fmt: skip

@@ -19,7 +19,7 @@ from tests.core.paths import Left, by_batch, plainly
 from tests.core.settings import Bars, made_bars
 from tests.core.world import session_of_text
 from tests.fidelity.positions.market import Market
-from tests.fidelity.positions.settings import Position, Signal, Sizing, Stops, Strategy
+from tests.fidelity.positions.settings import Grid, Position, Signal, Sizing, Stops, Strategy
 from tests.fidelity.positions.simulator import Result
 
 __all__ = ["Traded", "assert_same_run", "bars_of", "file_of", "series_of", "session_for", "traded"]
@@ -98,6 +98,13 @@ def _position(position: Position) -> dict[str, Any]:
     return made
 
 
+def _grid(grid: Grid) -> dict[str, Any]:
+    return {
+        "centre": grid.centre, "step": grid.step, "levels": grid.levels, "size": grid.size,
+        "short": grid.short,
+    }  # fmt: skip
+
+
 def file_of(s: Strategy, market: Market, **more: Any) -> str:
     """Write the strategy file of a strategy of the reference; `more` are further blocks."""
     costs, symbols = s.costs, [pair(each) for each in market.symbols]
@@ -122,6 +129,8 @@ def file_of(s: Strategy, market: Market, **more: Any) -> str:
         risk["sizing"] = _sizing(s.sizing)
     if position := _position(s.position):
         risk["position"] = position
+    if isinstance(s.signal, Grid):
+        risk["position"] = {**position, "grid": _grid(s.signal)}
     if s.halt is not None:
         resume = "manual" if s.halt.resume is None else f"{s.halt.resume * market.bar_ns}ns"
         if s.halt.resume is not None:

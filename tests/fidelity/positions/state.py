@@ -148,6 +148,12 @@ class State:
         for order in self.increases(symbol):
             self.end(order, "cancelled", by, time_ns)
 
+    def cancel_grid(self, symbol: str, by: str, time_ns: int) -> None:
+        """Cancel what of a grid rests: an exit of all waits."""
+        for order in self.working(symbol):
+            if order.tag[0] == "grid":
+                self.end(order, "cancelled", by, time_ns)
+
     def fill(self, order: Order, price: Fraction, *, maker: bool | None, time_ns: int) -> None:
         """Fill an order as far as the position or, for a spot buy, the cash reaches.
 

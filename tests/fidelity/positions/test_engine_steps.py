@@ -27,6 +27,7 @@ from tests.fidelity.positions.settings import (
     Add,
     BuyEvery,
     Costs,
+    Grid,
     Instrument,
     Limits,
     Position,
@@ -86,6 +87,34 @@ def buyers(draw: st.DrawFn) -> Strategy:
 @given(buyers(), draws.SEEDS)
 @settings(max_examples=examples(40))
 def test_regular_buys_fill_as_in_the_reference_on_both_paths(s: Strategy, seed: int) -> None:
+    market = market_of(seed)
+    try:
+        left = assert_same_run(s, market, simulate(s, market))
+    except ConfigError:  # R without a stop from the first fill on
+        reject()
+    assert_same(left, by_events(plainly(session_for(s, market)), 20))
+
+
+@st.composite
+def grids(draw: st.DrawFn) -> Strategy:
+    """Draw grids of one or both sides, with takes, stops, limits, halts and hours."""
+    s = draw(draws.steps())
+    short = s.account == "perpetual" and draw(st.booleans())
+    grid = Grid(
+        draw(st.sampled_from(["close", "close + 1", "close * 1.003"])),
+        draw(st.sampled_from([0.004, 0.01, 0.03])), draw(st.integers(1, 5)),
+        draw(st.sampled_from([0.03, 0.08, 0.3])), short,
+    )  # fmt: skip
+    return replace(
+        s, signal=grid, sizing=None, intrabar=False, costs=replace(s.costs, latency_ns=0),
+        position=Position(take=s.position.take), reentry="immediate",
+        stops=replace(s.stops, level=None) if short else s.stops,
+    )  # fmt: skip
+
+
+@given(grids(), draws.SEEDS)
+@settings(max_examples=examples(40))
+def test_a_grid_fills_as_in_the_reference_on_both_paths(s: Strategy, seed: int) -> None:
     market = market_of(seed)
     try:
         left = assert_same_run(s, market, simulate(s, market))

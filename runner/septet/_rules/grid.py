@@ -1,0 +1,357 @@
+"""A grid: while flat its levels are laid at T; each buys, sells one level up, then rests again.
+
+Entries are placed nearest first, and only where the limits leave all of one. At an open only a
+level that has just filled there rests again at once; all else waits for T. The first fill of one
+side cancels the entries of the other. While an exit closes all of the position nothing rests.
+"""
+
+from __future__ import annotations
+
+import math
+from math import nan
+
+from septet._kernel.layout import (
+    GRID_ACTIVE,
+    GRID_BOUGHT,
+    GRID_CHANGED,
+    GRID_ENTRY,
+    GRID_EXIT,
+    GRID_ORDER,
+    GRID_OUT,
+    GRID_PRICE,
+    GRID_RESTED,
+    GRID_WANTED,
+    LIMIT,
+    STATUS_CANCELLED,
+    STATUS_FILLED,
+)
+from septet._kernel.ledger import floor_units, reduce_only
+from septet._kernel.match import match_open, round_against, too_small
+from septet._rules.enter import (
+    cap,
+    cost_of_rungs,
+    describe_entry,
+    rejection_by_wires,
+    rejection_of_distances,
+    rejection_of_size,
+)
+from septet._rules.fills import affordable_units, fill
+from septet._rules.form import kernel, routine
+from septet._rules.grid_orders import (
+    column_of_level,
+    end_grid_entries,
+    remove_grid,
+    side_of_level,
+)
+from septet._rules.hours import rejection_of_hours
+from septet._rules.position_count import has_place
+from septet._rules.resting import end_beside, leaving_units, log_beside
+from septet._rules.run_state import Run
+from septet._rules.settings import (
+    GRID_LEVELS,
+    GRID_ROWS,
+    GRID_SIZE,
+    GRID_STEP,
+    HOURS,
+    LATENCY_NS,
+    MAKER_FEE,
+    MAX_POSITIONS,
+    ONE_SYMBOL,
+    R_CASH,
+    R_GRID,
+    R_GRID_EXIT,
+    R_GRID_MOVED,
+    R_HALTED,
+    R_LATE,
+    R_MAX_POSITIONS,
+    R_OTHER_SIDE,
+    SYMBOLS,
+    TABLES,
+    TAKER_FEE,
+    grid_centre,
+    slippage_at_fill,
+)
+
+__all__ = [
+    "fill_grid_at_open", "fill_grid_entry", "fill_grid_exit", "is_active", "lay_side",
+    "nearest_grid_entry", "nearest_grid_exit", "note_rested", "place_grid_entry",
+    "place_grid_exit", "rejection_of_level", "rest_again", "rest_again_at_open", "rest_grid",
+    "rest_grids",
+]  # fmt: skip
+
+
+# ---------------------------------------------------------------- at a decision time
+
+
+@routine
+def rest_grids(t, now_ns, run: Run):
+    """Let the grids of all symbols that have a bar at T rest, in universe order."""
+    for k in range(SYMBOLS):
+        i = t if ONE_SYMBOL else run.bar[k, t]
+        if i >= 0:
+            rest_grid(k, t, i, now_ns, run)
+
+
+@routine
+def rest_grid(k, t, i, now_ns, run: Run):
+    """While k is flat lay its grid anew; else let what its levels bought or sold rest again."""
+    if run.open_side[k] == 0:
+        remove_grid(k, R_GRID_MOVED, now_ns, run)
+        centre = grid_centre(k, i, run)
+        if not 0.0 < centre < math.inf:
+            return
+        lay_side(k, i, 0, centre, now_ns, run)
+        if GRID_ROWS > GRID_LEVELS:
+            lay_side(k, i, GRID_LEVELS, centre, now_ns, run)
+    rest_again(k, t, i, now_ns + LATENCY_NS, now_ns, 0, run)
+
+
+@routine
+def lay_side(k, i, first, centre, now_ns, run: Run):
+    """Set prices and units of the levels from `first` on, one step after another from the centre.
+
+    Nothing is laid where a required distance of the stop is unknown.
+    """
+    side = side_of_level(first)
+    rejected = rejection_of_distances(k, i, side, now_ns, run)
+    if rejected >= 0:
+        if TABLES:
+            run.rejected_code[k, i] = rejected + 1
+        return
+    exact, out = centre, round_against(centre, side, run.tick[k])
+    for n in range(first, first + GRID_LEVELS):
+        at = column_of_level(n)
+        exact *= 1.0 - side * GRID_STEP
+        price = round_against(exact, -side, run.tick[k])
+        worth = GRID_SIZE * run.equity
+        run.B[k, at + GRID_PRICE] = price
+        run.B[k, at + GRID_OUT] = out
+        run.B[k, at + GRID_WANTED] = floor_units(
+            worth / (price * (1.0 + MAKER_FEE)) * run.scale[k], run.lot[k]
+        )
+        out = price
+
+
+@routine
+def rest_again(k, t, i, active_ns, time_ns, at_open, run: Run):
+    """Place what is missing of the grid of k: exits of what levels bought, else entries."""
+    if run.exit_to_retry[k] != 0:
+        return
+    held = 1.0 * run.open_side[k]
+    if held != 0.0 and leaving_units(k, run) == abs(run.units[k]):
+        return
+    for n in range(GRID_ROWS):
+        at, side = column_of_level(n), side_of_level(n)
+        works = run.B[k, at + GRID_ENTRY] != 0.0 or run.B[k, at + GRID_EXIT] != 0.0
+        waits = at_open == 1 and run.B[k, at + GRID_CHANGED] == 0.0
+        if run.B[k, at + GRID_PRICE] > 0.0 and side * held >= 0.0 and not works and not waits:
+            run.B[k, at + GRID_CHANGED] = 0.0
+            if run.B[k, at + GRID_BOUGHT] != 0.0:
+                place_grid_exit(k, at, side, active_ns, time_ns, run)
+            else:
+                place_grid_entry(k, t, i, at, side, active_ns, time_ns, at_open, run)
+
+
+@routine
+def place_grid_exit(k, at, side, active_ns, time_ns, run: Run):
+    """Sell what a level has bought one level up; below the minimum notional it waits."""
+    units, price = run.B[k, at + GRID_BOUGHT], run.B[k, at + GRID_OUT]
+    if units < run.lot[k] or too_small(units, run.scale[k], price, run.min_notional[k]):
+        return
+    run.B[k, at + GRID_ORDER] = log_beside(
+        k, LIMIT, -side * units, price, nan, price, R_GRID_EXIT, time_ns, run
+    )
+    run.B[k, at + GRID_EXIT] = -side * units
+    run.B[k, at + GRID_ACTIVE] = (active_ns + 999_999) // 1_000_000
+    run.B[k, at + GRID_RESTED] = 0.0
+
+
+@routine
+def rejection_of_level(k, at_open, run: Run):
+    """Reason for which no entry of the grid of k is placed whatever its size, or -1."""
+    if run.blocked > 0:
+        return R_HALTED
+    if at_open == 0 and run.is_late == 1:
+        return R_LATE
+    if HOURS:
+        rejected = rejection_of_hours(run)
+        if rejected >= 0:
+            return rejected
+    if MAX_POSITIONS and not has_place(k, run):
+        return R_MAX_POSITIONS
+    return -1
+
+
+@routine
+def place_grid_entry(k, t, i, at, side, active_ns, time_ns, at_open, run: Run):
+    """Place the entry of a level if the limits leave all of it; bar i is the newest known."""
+    price, wanted = run.B[k, at + GRID_PRICE], run.B[k, at + GRID_WANTED]
+    capped, rejected = -1, rejection_of_level(k, at_open, run)
+    if rejected < 0:
+        working = describe_entry(k, i, False, run)
+        market = (1.0 + run.candidate_slippage) * (1.0 + TAKER_FEE)
+        run.candidate_side = side
+        run.candidate_price = price
+        run.candidate_cost = price * (1.0 + MAKER_FEE)
+        run.candidate_notional = side * abs(run.candidate_notional)
+        run.candidate_equity = run.candidate_equity - (market - 1.0) * working - cost_of_rungs(run)
+        run.candidate_wanted = side * wanted / run.scale[k]
+        units, capped = cap(k, t, i, time_ns, wanted / run.scale[k], 1.0, run)
+        rejected = rejection_of_size(k, units, capped, 1.0, run)
+        if rejected < 0 and units < wanted:
+            rejected = capped
+        if rejected < 0:
+            rejected = rejection_by_wires(k, i, time_ns, units, run)
+    if TABLES and at_open == 0:
+        run.requested[k, i] = run.requested[k, i] + side * wanted / run.scale[k]
+        if rejected < 0:
+            run.granted[k, i] = run.granted[k, i] + side * wanted / run.scale[k]
+        else:
+            run.rejected_code[k, i] = rejected + 1
+            run.capped_code[k, i] = capped + 1
+    if rejected >= 0:
+        return
+    run.B[k, at + GRID_ORDER] = log_beside(
+        k, LIMIT, side * wanted, price, nan, price, R_GRID, time_ns, run
+    )
+    run.B[k, at + GRID_ENTRY] = side * wanted
+    run.B[k, at + GRID_ACTIVE] = (active_ns + 999_999) // 1_000_000
+    run.B[k, at + GRID_RESTED] = 0.0
+
+
+# ---------------------------------------------------------------- the open
+
+
+@kernel
+def is_active(k, at, i, run: Run):
+    """Whether the resting order of a level may meet bar i."""
+    return int(run.B[k, at + GRID_ACTIVE]) * 1_000_000 <= run.open_ns[k, i]
+
+
+@routine
+def fill_grid_at_open(k, i, run: Run):
+    """Entries of the grid of k meet the open of bar i, in the order in which they were placed."""
+    done = -1.0
+    while True:
+        found, first = -1, math.inf
+        for n in range(GRID_ROWS):
+            at = column_of_level(n)
+            order = run.B[k, at + GRID_ORDER]
+            if run.B[k, at + GRID_ENTRY] != 0.0 and done < order < first:
+                found, first = at, order
+        if found < 0:
+            return
+        done = first
+        if is_active(k, found, i, run):
+            rested = 1 if run.B[k, found + GRID_RESTED] == 1.0 else 0
+            side = 1.0 if run.B[k, found + GRID_ENTRY] > 0.0 else -1.0
+            level = run.B[k, found + GRID_PRICE]
+            price = match_open(
+                LIMIT, side, level, nan, run.open[k, i], slippage_at_fill(k, i, run),
+                run.tick[k], 1 - rested,
+            )  # fmt: skip
+            if price == price:
+                fill_grid_entry(k, found, price, rested, run.open_ns[k, i], 0, run)
+
+
+@routine
+def fill_grid_entry(k, at, price, maker, time_ns, intrabar, run: Run):
+    """The entry of a level fills, as far as cash lets it; entries of the other side end."""
+    asked, order_id = run.B[k, at + GRID_ENTRY], int(run.B[k, at + GRID_ORDER])
+    units = affordable_units(k, asked, price, maker, run)
+    run.B[k, at + GRID_ENTRY] = 0.0
+    run.B[k, at + GRID_CHANGED] = 1.0
+    before = abs(run.units[k])
+    if units != 0.0:
+        fill(
+            k, units, price, maker, time_ns, order_id, R_GRID, intrabar, run.B[k, at + GRID_PRICE],
+            run,
+        )  # fmt: skip
+        run.B[k, at + GRID_BOUGHT] = floor_units(abs(run.units[k]) - before, run.lot[k])
+    if units == asked:
+        end_beside(k, order_id, 0.0, STATUS_FILLED, R_GRID, time_ns, run)
+    else:
+        end_beside(k, order_id, asked - units, STATUS_CANCELLED, R_CASH, time_ns, run)
+    if run.open_side[k] != 0:
+        end_grid_entries(k, -1.0 * run.open_side[k], R_OTHER_SIDE, time_ns, run)
+
+
+@routine
+def rest_again_at_open(k, t, i, run: Run):
+    """Levels of k that have filled at the open of bar i rest again for the rest of it."""
+    if run.is_synthetic[k, i] == 0:
+        open_ns = run.open_ns[k, i]
+        rest_again(k, max(t - 1, 0), max(i - 1, 0), open_ns, open_ns, 1, run)
+
+
+# ---------------------------------------------------------------- inside the bar
+
+
+@routine
+def nearest_grid_exit(k, i, reach, run: Run):
+    """Level whose exit the price passes first on its way to `reach`: its column, or -1, and price.
+
+    Of one price the order that was placed first.
+    """
+    side = 1.0 * run.open_side[k]
+    found, nearest, first = -1, nan, math.inf
+    for n in range(GRID_ROWS):
+        at = column_of_level(n)
+        price, order = run.B[k, at + GRID_OUT], run.B[k, at + GRID_ORDER]
+        if run.B[k, at + GRID_EXIT] != 0.0 and side * (reach - price) > 0.0:
+            nearer = nearest != nearest or side * (price - nearest) < 0.0
+            if is_active(k, at, i, run) and (nearer or (price == nearest and order < first)):
+                found, nearest, first = at, price, order
+    return found, nearest
+
+
+@routine
+def fill_grid_exit(k, i, at, at_open, time_ns, run: Run):
+    """The exit of a level fills at its price, or at an open beyond it; its level rests again."""
+    side, level = 1.0 * run.open_side[k], run.B[k, at + GRID_OUT]
+    price, maker = level, 1
+    if at_open == 1:
+        price = run.open[k, i]
+        if run.B[k, at + GRID_RESTED] == 0.0:  # it takes liquidity as it arrives
+            slippage = slippage_at_fill(k, i, run)
+            price = max(
+                side * round_against(price * (1.0 - side * slippage), -side, run.tick[k]),
+                side * level,
+            ) * side  # fmt: skip
+            maker = 0
+    asked, order_id = run.B[k, at + GRID_EXIT], int(run.B[k, at + GRID_ORDER])
+    units = reduce_only(asked, run.units[k])
+    run.B[k, at + GRID_EXIT] = 0.0
+    run.B[k, at + GRID_BOUGHT] = 0.0
+    run.B[k, at + GRID_CHANGED] = 1.0
+    fill(k, units, price, maker, time_ns, order_id, R_GRID_EXIT, 1 - at_open, level, run)
+    end_beside(k, order_id, asked - units, STATUS_FILLED, R_GRID_EXIT, time_ns, run)
+
+
+@routine
+def nearest_grid_entry(k, i, run: Run):
+    """Column of the entry that bar i has traded through nearest to its open, or -1.
+
+    Of one distance the order that was placed first.
+    """
+    found, near, first = -1, math.inf, math.inf
+    for n in range(GRID_ROWS):
+        at, side = column_of_level(n), side_of_level(n)
+        price, order = run.B[k, at + GRID_PRICE], run.B[k, at + GRID_ORDER]
+        worst = run.low[k, i] if side > 0.0 else run.high[k, i]
+        away = abs(price - run.open[k, i])
+        if run.B[k, at + GRID_ENTRY] != 0.0 and side * (price - worst) > 0.0:
+            nearer = away < near or (away == near and order < first)
+            if nearer and is_active(k, at, i, run):
+                found, near, first = at, away, order
+    return found
+
+
+@routine
+def note_rested(k, i, run: Run):
+    """Orders of the grid of k that worked in bar i rest from now on."""
+    for n in range(GRID_ROWS):
+        at = column_of_level(n)
+        works = run.B[k, at + GRID_ENTRY] != 0.0 or run.B[k, at + GRID_EXIT] != 0.0
+        if works and is_active(k, at, i, run):
+            run.B[k, at + GRID_RESTED] = 1.0

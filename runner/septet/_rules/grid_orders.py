@@ -1,0 +1,108 @@
+"""Resting orders of a grid: where its levels stand in B, what they are worth, and how they end.
+
+A level lies below the centre (long) or above it (short). While it has bought nothing its entry
+rests at its price; what it has bought is sold by an exit that rests one level up.
+"""
+
+from __future__ import annotations
+
+from septet._kernel.layout import (
+    GRID_BOUGHT,
+    GRID_CHANGED,
+    GRID_ENTRY,
+    GRID_EXIT,
+    GRID_ORDER,
+    GRID_PRICE,
+    GRID_WIDTH,
+    STATUS_CANCELLED,
+)
+from septet._rules.form import kernel, routine
+from septet._rules.resting import end_beside
+from septet._rules.run_state import Run
+from septet._rules.settings import (
+    GRID_FIRST,
+    GRID_LEVELS,
+    GRID_ROWS,
+    R_GRID_EXIT,
+    R_POSITION_CLOSED,
+)
+
+__all__ = [
+    "column_of_level", "end_grid_entries", "end_grid_orders", "end_grid_trade", "grid_worth",
+    "remove_grid", "side_of_level",
+]  # fmt: skip
+
+
+@kernel
+def column_of_level(n):
+    """First column of B of level n; those of the long side come first, nearest first."""
+    return GRID_FIRST + n * GRID_WIDTH
+
+
+@kernel
+def side_of_level(n):
+    """Side that level n enters."""
+    return 1.0 if n < GRID_LEVELS else -1.0
+
+
+@routine
+def grid_worth(k, run: Run):
+    """Notional of the resting entries of the grid of k at their prices, of both sides (quote)."""
+    worth = 0.0
+    for n in range(GRID_ROWS):
+        at = column_of_level(n)
+        worth += abs(run.B[k, at + GRID_ENTRY]) / run.scale[k] * run.B[k, at + GRID_PRICE]
+    return worth
+
+
+@routine
+def end_grid_entries(k, side, reason, time_ns, run: Run):
+    """Cancel the resting entries of the grid of k on one side; with 0 on both."""
+    for n in range(GRID_ROWS):
+        at = column_of_level(n)
+        left = run.B[k, at + GRID_ENTRY]
+        if left != 0.0 and side * left >= 0.0:
+            order_id = int(run.B[k, at + GRID_ORDER])
+            end_beside(k, order_id, left, STATUS_CANCELLED, reason, time_ns, run)
+            run.B[k, at + GRID_ENTRY] = 0.0
+
+
+@routine
+def end_grid_exits(k, reason, time_ns, run: Run):
+    """Cancel the resting exits of the grid of k."""
+    for n in range(GRID_ROWS):
+        at = column_of_level(n)
+        left = run.B[k, at + GRID_EXIT]
+        if left != 0.0:
+            order_id = int(run.B[k, at + GRID_ORDER])
+            end_beside(k, order_id, left, STATUS_CANCELLED, reason, time_ns, run)
+            run.B[k, at + GRID_EXIT] = 0.0
+
+
+@routine
+def end_grid_orders(k, reason, time_ns, run: Run):
+    """Cancel every resting order of the grid of k; its levels stay."""
+    end_grid_entries(k, 0.0, reason, time_ns, run)
+    end_grid_exits(k, reason, time_ns, run)
+
+
+@routine
+def remove_grid(k, reason, time_ns, run: Run):
+    """Cancel every resting order of the grid of k, and forget its levels."""
+    end_grid_orders(k, reason, time_ns, run)
+    for n in range(GRID_ROWS):
+        at = column_of_level(n)
+        run.B[k, at + GRID_PRICE] = 0.0
+        run.B[k, at + GRID_BOUGHT] = 0.0
+        run.B[k, at + GRID_CHANGED] = 0.0
+
+
+@routine
+def end_grid_trade(k, reason, time_ns, run: Run):
+    """The trade of k is closed: by an exit of the grid, whose entries go on, or otherwise."""
+    if reason == R_GRID_EXIT:
+        end_grid_exits(k, R_POSITION_CLOSED, time_ns, run)
+        for n in range(GRID_ROWS):
+            run.B[k, column_of_level(n) + GRID_BOUGHT] = 0.0
+    else:
+        remove_grid(k, R_POSITION_CLOSED, time_ns, run)
