@@ -53,7 +53,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "replay": ("septet._cli.replay:replay", "Feed a run's journal through the core again."),
     "drill": ("septet._cli.drill:drill", "Rehearse a strategy on a local venue, with faults."),
     "why": ("septet._cli.runs:why", "Say why an order was made."),
-    "plugins": ("septet._cli.plugins:plugins", "List, show, make and check plugins."),
+    "plugins": ("septet._cli.plugins:plugins", "List, show and check plugins; start one."),
 }
 """Name -> (module:command, one line of help); plugins add theirs through `septet_commands`."""
 _YOUNG: Final = 50_000

@@ -27,7 +27,7 @@ Row = tuple[str, str]
 def tables(
     path: str, volumes: dict[int, float] | None = None, skip: Sequence[int] = (), **keys: Any
 ) -> tuple[list[Row], list[Row]]:
-    """Status and reason of each order, side and exit reason of each trade.
+    """Status of each order and why it ended, or was sent; side and exit reason of each trade.
 
     The third bar signals short after the second bought.
     """
@@ -36,7 +36,12 @@ def tables(
     left = PATHS[path](plainly(session))
     orders, trades = (made(session, left.outcome) for made in (orders_of, trades_of))
     return (
-        list(zip(orders["status"], orders["reason"], strict=True)),
+        [
+            (status, ended or reason)
+            for status, reason, ended in zip(
+                orders["status"], orders["reason"], orders["ended_by"], strict=True
+            )
+        ],
         list(zip(trades["side"], trades["exit_reason"], strict=True)),
     )
 

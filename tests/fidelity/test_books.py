@@ -138,9 +138,10 @@ def check_orders(s: Settings, session: Session, outcome: Outcome) -> None:
     done: dict[str, float] = {}
     for _, row in fill_rows(session, outcome):
         done[row["order_id"]] = done.get(row["order_id"], 0.0) + row["quantity"]
-    columns = (orders[name] for name in ("order_id", "quantity", "status", "reason"))
-    for order_id, quantity, status, reason in zip(*map(list, columns), strict=True):
-        missing = quantity - done.get(order_id, 0.0)
+    columns = (orders[n] for n in ("order_id", "quantity", "filled", "status", "ended_by"))
+    for order_id, quantity, filled, status, reason in zip(*map(list, columns), strict=True):
+        assert math.isclose(filled, done.get(order_id, 0.0), rel_tol=1e-12), order_id
+        missing = quantity - filled
         if status == "filled":
             assert missing < s.lot * (1.0 + 1e-9), (order_id, missing)
         elif status in ("expired", "cancelled"):

@@ -18,7 +18,7 @@ from septet._store.tables import stored_frames
 from tests.journal.drawn import HEAD
 from tests.journal.journalled import reported
 
-NOT_JOURNALLED = ["type", "quantity", "trigger_price", "decision_price", "sizing_inputs"]
+NOT_JOURNALLED = ["type", "quantity", "filled", "trigger_price", "decision_price", "sizing_inputs"]
 QUOTE = m.Quoted(
     at_ns=1, symbol=0, venue_ns=50, bid=1.0, bid_quantity=1.0, ask=1.0, ask_quantity=1.0
 )
@@ -127,7 +127,9 @@ def test_orders_that_fill_inside_the_engine() -> None:
     )
     orders = fold.order_columns()
     assert orders["status"] == ["filled", "filled", "expired"]
-    assert orders["reason"] == ["entry", "signal", "no_market"]
+    assert orders["reason"] == ["entry", "signal", "entry"]
+    assert orders["ended_by"] == ["", "", "no_market"]
+    assert orders["filled"] == [2.0, 2.0, 0.0]
     assert (orders["side"][:2], orders["quantity"][:2]) == (["buy", "sell"], [2.0, 2.0])
     ((_, side, entered, _, left, _, quantity, pnl, fees, *_, why),) = fold.trades.rows
     assert (side, entered, left, quantity, why) == ("long", 60, 61, 2.0, "signal")

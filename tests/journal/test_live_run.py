@@ -64,7 +64,9 @@ def test_the_tables_are_those_worked_out_by_hand(folder: Path) -> None:
     orders = run.table("orders")
     assert orders["order_id"].to_list() == ["o1", "o2", "o3"]
     assert orders["status"].to_list() == ["filled", "filled", "rejected"]
-    assert orders["reason"].to_list() == ["entry", "signal", "funds"]
+    assert orders["reason"].to_list() == ["entry", "signal", "entry"]
+    assert orders["ended_by"].to_list() == ["", "", "funds"]
+    assert orders["filled"].to_list() == [0.5, 0.499, 0.0]
     assert orders["quantity"].to_list() == [0.5, 0.499, 0.4]
     assert orders["decision_price"].to_list() == [100.0, 110.0, 90.0]
     assert orders["time"].to_list() == [_at(T0 + n * HOUR) for n in (1, 2, 3)]
@@ -180,7 +182,40 @@ def test_projections_are_the_same_run_until_the_journal_goes_on(
     assert _septet("why", "live-1", "o2", root=tmp_path / "runs")["trace"]
     assert stored.findings == LiveRun(folder).findings
     spoil(folder / "journal.sqlite", "DELETE FROM entries WHERE seq > 9")
-    assert isinstance(open_run(folder), LiveRun)
+    assert type(open_run(folder)) is Run, "the tables know of entries that the journal lacks"
+
+
+def test_a_journal_that_lacks_its_end_does_not_say_what_is_held(
+    folder: Path, tmp_path: Path
+) -> None:
+    """The mark of the machine is gone, as in a copy: the manifest beside it still counts."""
+    _septet("runs", "export", "live-1", root=tmp_path / "runs")
+    (folder / RUN_LOCK).unlink()
+    for mark in (tmp_path / "state").rglob("*mark*"):
+        mark.unlink()
+    spoil(folder / "journal.sqlite", "DELETE FROM entries", "DELETE FROM starts")
+    live = LiveRun(folder)
+    assert "gone after entry 0" in live.doubt
+    assert live.findings[0]["message"] == live.doubt
+    assert "these figures do not know what it held" in live.summary["verdict"]
+    shown = CliRunner().invoke(cli, ["runs", "show", "live-1", "--runs", str(tmp_path / "runs")])
+    assert "not known" in shown.output
+    assert "Held              nothing" not in shown.output
+    assert "it never began" not in shown.output
+
+
+def test_a_clean_stop_leaves_a_journal_that_is_whole_without_its_side_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
+    place = tmp_path / "runs" / "demo" / "live-1"
+    with live_run(place) as journal:
+        journal.move()
+        last = journal.seq
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (copy / "journal.sqlite").write_bytes((place / "journal.sqlite").read_bytes())
+    assert LiveRun(copy).fold.seq == last > 0
 
 
 def test_a_journal_that_fails_verification_is_shown_and_said(folder: Path) -> None:

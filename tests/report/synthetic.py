@@ -61,6 +61,8 @@ class _Book:
                 "type": "market",
                 "side": side,
                 "quantity": abs(size),
+                "filled": abs(size),
+                "ended_by": "",
                 "limit_price": np.nan,
                 "trigger_price": np.nan,
                 "status": "filled",

@@ -205,3 +205,8 @@ def test_a_rule_of_the_calendar_is_said_with_the_hours_of_the_file() -> None:
     assert "max_positions is 2" in str(text_of_rule(resolved, "max_positions", ordered=False))
     assert text_of_rule(resolved, "stop_loss", ordered=True) is None
     assert text_of_rule({}, "exit", ordered=True) is None
+
+
+def test_a_date_is_the_end_of_its_day() -> None:
+    assert iso(parse_time("2023-05-01"))[:19] == "2023-05-01T23:59:59"
+    assert iso(parse_time("2023-05-01T00:00"))[:19] == "2023-05-01T00:00:00"

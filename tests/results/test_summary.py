@@ -56,6 +56,8 @@ def test_slippage_is_measured_from_the_decision_price() -> None:
         "type": ["market"] * 2,
         "status": ["filled"] * 2,
         "reason": ["entry", "exit"],
+        "ended_by": ["", ""],
+        "filled": [1.0, 1.0],
         "confidence": [1.0] * 2,
         "probability_up": [None, None],
         "sizing_inputs": ["{}"] * 2,

@@ -10,6 +10,7 @@ from septet._results.result import HaltEvent
 from septet._results.verdict import Evidence, tone, verdict
 
 NS = 1_000_000_000
+DAY = 86_400 * NS
 HALT = HaltEvent(1_684_000_000 * NS, "drawdown", 0.1532, 0.15, "flatten", "manual")
 AUC = HaltEvent(
     1_684_000_000 * NS, "monitoring.model", 0.41, 0.5, "cancel_all", "manual",
@@ -141,10 +142,11 @@ def test_what_should_make_a_reader_look_twice() -> None:
 
 def test_a_long_silence_is_named() -> None:
     last = 1_684_000_000 * NS
-    silent = replace(PLAIN, span_ns=(last - 60 * NS, last + 40 * NS), last_fill_ns=last)
+    silent = replace(PLAIN, span_ns=(last - 60 * DAY, last + 40 * DAY), last_fill_ns=last)
     words = "Nothing was bought or sold after 2023-05-13."
     assert words in verdict(silent)
-    assert words not in verdict(replace(silent, span_ns=(last - 70 * NS, last + 30 * NS)))
+    assert words not in verdict(replace(silent, span_ns=(last - 70 * DAY, last + 30 * DAY)))
+    assert words not in verdict(replace(silent, span_ns=(last - 60 * NS, last + 40 * NS)))
     # A halt or an open position is the reason, and is said elsewhere.
     assert words not in verdict(replace(silent, halts=(HALT,)))
     assert words not in verdict(replace(silent, open_trades=1))

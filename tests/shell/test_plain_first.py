@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import linecache
+import math
 from typing import Any
 
 import pytest
 
 from septet._config import load
+from septet._kernel.logic import raised
 from septet._plan.plain import COMPILE
 from septet._shell import backtest as shell
 from septet._shell.backtest import backtest
-from septet._shell.plain_first import PLAIN_BARS, choose_plain, plain_bars
+from septet._shell.plain_first import PLAIN_BARS, _last, choose_plain, plain_bars
 from septet._shell.session import open_session
 from septet.errors import InputError
 from tests.plan.strangers import host_with_strangers
@@ -118,3 +120,15 @@ def test_a_traceback_shows_the_lines_of_the_text(opened):
     with pytest.raises(TypeError):
         plan.module.observe()
     assert "def observe(" in "".join(linecache.getlines(f"<{plan.name}>"))
+
+
+def test_causes_that_go_in_a_circle_end() -> None:
+    error, cause = ValueError("one"), ZeroDivisionError("two")
+    error.__cause__, cause.__cause__ = cause, error
+    assert _last(error) == "ZeroDivisionError: two"
+
+
+def test_a_power_without_a_finite_exponent_is_nan() -> None:
+    for exponent in (math.inf, -math.inf, math.nan):
+        assert math.isnan(raised(2.0, exponent))
+    assert raised(9999.0, 9999.0) == math.inf

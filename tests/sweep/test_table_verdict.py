@@ -2,10 +2,16 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import polars as pl
 import pytest
 
-from septet._sweep.multiple import deflated_sharpe, probabilistic_sharpe
+from septet._sweep.multiple import (
+    deflated_sharpe,
+    expected_maximum_sharpe,
+    luckiest_of,
+    probabilistic_sharpe,
+)
 from septet._sweep.table_verdict import (
     add_ratios,
     as_judged,
@@ -87,6 +93,15 @@ def test_blocks_with_holes_are_left_out(table: pl.DataFrame) -> None:
         .alias("block_sums")
     )
     assert table_overfitting(holed).settings < 6
+
+
+def test_settings_that_costs_ruin_do_not_raise_the_bar_of_luck() -> None:
+    """Ratios that lie further apart than one is known differ by more than luck."""
+    near, far = (luckiest_of(np.linspace(-s, s, 50), 50, 93) for s in (0.05, 3.0))
+    assert near is not None
+    assert far is not None
+    assert near == luckiest_of(np.linspace(-0.05, 0.05, 50), 50)
+    assert far == pytest.approx(expected_maximum_sharpe(50, 1.0 / math.sqrt(92)))
 
 
 def test_a_table_without_results() -> None:

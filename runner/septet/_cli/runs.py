@@ -120,6 +120,7 @@ def _standing(run: Run) -> list[str]:
     """Return whether a paper or live run is running, how it ended, and what blocks its entries."""
     from septet._journal.lease import holder_of
     from septet._journal.reader import Reader
+    from septet._journal.verify import doubt_of
     from septet._live.kill import read_halt, read_resume
 
     path = run.folder / "journal.sqlite"
@@ -127,13 +128,14 @@ def _standing(run: Run) -> list[str]:
         return []
     holder = holder_of(run.folder)
     with Reader(path) as journal:
-        last = journal.sessions()[-1:]
+        last, doubt = journal.sessions()[-1:], doubt_of(journal)
     if holder is not None:
         found = [f"  Running           {holder}"]
     elif last and last[0].clean is None:
         found = ["  Not running       it was killed or crashed; the same command goes on"]
     else:
         how = last[0].how if last else "it never began"
+        how = f"how it ended is not known: {doubt}" if doubt else how
         found = [f"  Not running       {how}"]
     halt = read_halt(run.folder)
     if halt is not None:

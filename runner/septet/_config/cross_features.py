@@ -134,8 +134,17 @@ def _expression_names(case: Case, reading: Reading) -> tuple[Name, ...]:
     try:
         return names_in(parse_expression(reading.text, "condition" if condition else None))
     except ExpressionError as error:
-        expression_problem(case, reading.path, error.offset, error.message, error.hint)
+        hint = _as_feature(case, error) or error.hint
+        expression_problem(case, reading.path, error.offset, error.message, hint)
         return ()
+
+
+def _as_feature(case: Case, error: ExpressionError) -> str:
+    """Return how to write what was called as a function and is a feature, or nothing."""
+    name = error.message.removeprefix("unknown function ").strip("'")
+    if name == error.message or name not in case.host.names("features", "feature"):
+        return ""
+    return f"define it as a feature and name it here: features: {{my_{name}: {{use: {name}}}}}"
 
 
 def expression_problem(

@@ -192,6 +192,7 @@ def check_kelly(case: Case) -> None:
     _warn_calibration(case, model)
     _warn_exit(case, model)
     _warn_cap(case)
+    _warn_half_odds(case)
 
 
 def _is_kelly(sizing: UseBlock) -> bool:
@@ -271,6 +272,22 @@ def _warn_cap(case: Case) -> None:
             hint="every trade has the same size then: use fixed_fraction, raise max, or lower "
             "fraction",
         )
+
+
+def _warn_half_odds(case: Case) -> None:
+    """Warn where one side of Kelly's odds is the file's and the other septet's."""
+    path, names = ("risk", "sizing", "odds"), ("average_win", "average_loss")
+    given = [name for name in names if case.written(*path, name)]
+    odds = getattr(case.strategy.risk.sizing.config, "odds", None)
+    if len(given) != 1 or odds is None:
+        return
+    (other,) = [name for name in names if name not in given]
+    case.warn(
+        (*path, given[0]),
+        f"Kelly divides the average win by the average loss, and {other} is the default, "
+        f"{getattr(odds, other) * 100:g} %",
+        hint=f"write {other} as well",
+    )
 
 
 def check_model_monitor(case: Case) -> None:

@@ -104,6 +104,11 @@ class _Absent:
     kind: str
     config: type[Config] = _Anything
 
+    def __getattr__(self, name: str) -> None:
+        """Return nothing for what a declaration says: a check treats it as unsaid."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+
 
 class LenientResolver:
     """Takes any name: lets the rest of a file be checked when one of its plugins is unknown."""

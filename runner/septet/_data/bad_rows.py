@@ -21,7 +21,8 @@ from septet_schemas.units import format_duration
 
 __all__ = [
     "BAD_SHARE", "OF_SERIES", "SERIES_MISSING", "SERIES_SHARE", "SERIES_SOURCES", "SERIES_ZONE",
-    "VERDICT_SHARE", "BadRows", "Doubt", "check_bad_rows", "doubts", "limit_text", "share_finding",
+    "VERDICT_SHARE", "BadRows", "Doubt", "calendar_hint", "check_bad_rows", "doubts", "limit_text",
+    "share_finding",
 ]  # fmt: skip
 
 BAD_SHARE: Final = "bad_share"
@@ -230,6 +231,12 @@ def doubts(findings: Iterable[Finding]) -> list[Doubt]:
             shown = f"{text}; first: {'; '.join(each.examples)}"
             found.append(Doubt(each.symbol, shown, _DOUBTS[each.kind], each.kind))
     return [*found, *_ended(findings)]
+
+
+def calendar_hint(findings: Iterable[Finding]) -> str:
+    """Return what to write where gaps look like an exchange's hours, or nothing."""
+    fitting = [each.examples for each in findings if each.kind == CALENDAR_SIGN]
+    return _calendar_hint(fitting[0]) if fitting else ""
 
 
 def _calendar_hint(fitting: Sequence[str]) -> str:

@@ -189,6 +189,8 @@ class Host:
     def _closest(self, layer: Layer, name: str, kind: str | None) -> str:
         known = self.names(layer, kind)
         close = difflib.get_close_matches(name, known, n=3)
+        plain = name.lower().rstrip("0123456789_")  # RSI14 means rsi
+        close = close or difflib.get_close_matches(plain, known, n=3)
         text = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
         broken = "; ".join(
             f"{each.distribution} failed to load: {each.reason}" for each in self._failures

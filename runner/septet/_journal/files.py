@@ -15,21 +15,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from septet._files import create_file, open_regular, replacing
+from septet._files import create_file, open_regular, read_bounded, replacing
 from septet._journal.journal_format import APPLICATION, FORMAT, TABLES, first_hash
 from septet._journal.lock import lock
 from septet._journal.reader import guarded
+from septet._text import decode_json
 from septet.errors import JournalError
 
 __all__ = [
     "COUNT", "PROMISED_AT", "Mark", "beside", "make", "make_mark", "only_writer",
-    "read_mark", "sync_folder",
+    "projected_seq", "read_mark", "sync_folder",
 ]  # fmt: skip
 
 COUNT: Final = struct.Struct("<q")
 """The number of an entry, as it stands in the mark: the last committed one comes first."""
 PROMISED_AT: Final = COUNT.size
 """Where the number of the last promised one stands."""
+_MANIFEST_BYTES: Final = 256 << 20
 _MARK: Final = struct.Struct("<qq8s36s")
 
 
@@ -120,3 +122,18 @@ def make_mark(path: Path, mark: Mark) -> mmap.mmap:
         file.write(mark.packed())
         file.flush()
         return mmap.mmap(file.fileno(), _MARK.size)
+
+
+def projected_seq(journal: Path, run_id: str) -> int:
+    """Number of the entry up to which the tables beside a journal were made, or 0.
+
+    The manifest beside it says so, if it is one of the same run.
+    """
+    try:
+        manifest = decode_json(read_bounded(journal.with_name("manifest.json"), _MANIFEST_BYTES))
+    except (OSError, ValueError):
+        return 0
+    if not isinstance(manifest, dict) or manifest.get("run_id") != run_id:
+        return 0
+    seq = manifest.get("journal_seq")
+    return seq if isinstance(seq, int) and not isinstance(seq, bool) and seq >= 0 else 0

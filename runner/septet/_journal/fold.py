@@ -49,6 +49,7 @@ class OrderRow:
     probability_up: float = NAN
     status: str = "intent"
     ended: str = ""
+    filled: float = 0.0
     sent: bool = False
     placed: bool = False
     sizing: Mapping[str, float] = field(default_factory=dict)
@@ -59,9 +60,9 @@ class OrderRow:
             self.confidence = self.probability_up = NAN
 
     @property
-    def why(self) -> str:
-        """Return why the order was cancelled, otherwise why it was placed."""
-        return (self.status in GIVEN_UP and self.ended) or self.reason
+    def ended_by(self) -> str:
+        """Return why the order was given up, or nothing."""
+        return self.ended if self.status in GIVEN_UP else ""
 
 
 @dataclass
@@ -315,6 +316,7 @@ class Fold:
             order.side, order.quantity = row.side, order.quantity + gross
         if order.status in ("intent", "open"):
             order.status = "partially_filled"
+        order.filled += gross
         venue = executed.venue if executed is not None else str(self.head.facts.get("venue", ""))
         self.fills.append(
             (
@@ -408,15 +410,16 @@ class Fold:
     def order_columns(self) -> dict[str, list[Any]]:
         """Columns of the table `orders`."""
         names = (
-            "time", "symbol", "order_id", "type", "side", "quantity", "limit_price",
-            "trigger_price", "status", "reason", "decision_price", "confidence",
+            "time", "symbol", "order_id", "type", "side", "quantity", "filled", "limit_price",
+            "trigger_price", "status", "reason", "ended_by", "decision_price", "confidence",
             "probability_up", "sizing_inputs",
         )  # fmt: skip
         rows = [
             (
                 row.time_ns, self.name(row.symbol), row.order_id, row.kind, row.side, row.quantity,
-                row.limit_price, row.trigger_price, row.status, row.why, row.decision_price,
-                row.confidence, row.probability_up, json.dumps(row.sizing),
+                row.filled, row.limit_price, row.trigger_price, row.status, row.reason,
+                row.ended_by, row.decision_price, row.confidence, row.probability_up,
+                json.dumps(row.sizing),
             )
             for row in self.orders.values()
         ]  # fmt: skip

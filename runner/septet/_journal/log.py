@@ -9,6 +9,7 @@ tail begins again at its start once they are as safe there as they were promised
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -228,6 +229,9 @@ class Journal(Reader):
             self._promise()
         self._mark.close()
         self._tail.close(remove=moved)
+        with suppress(sqlite3.Error):  # a copy of the journal alone is then whole
+            self._db.execute("PRAGMA busy_timeout = 0")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         self._db.close()
         os.close(self._wal)
         free(self._lock)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from septet._files import create_file
-from septet._journal.files import Mark, read_mark
+from septet._journal.files import Mark, projected_seq, read_mark
 from septet._journal.journal_format import TABLES, chained, snapshot_digest
 from septet._journal.lease import boot_id, mark_path
 from septet._journal.reader import CHUNK_ROWS, Reader, guarded
@@ -129,7 +129,8 @@ def walk(reader: Reader, *, after: Snapshot | None = None, expected: int = 0) ->
 def insist_whole(reader: Reader) -> int:
     """Verify a journal before a proof; return how many entries it lacks.
 
-    Those are the last ones: the mark of this machine knows of them, or a snapshot.
+    Those are the last ones: the mark of this machine knows of them, a snapshot, or the manifest
+    beside it, which says up to which entry the tables were made.
 
     Raises
     ------
@@ -137,7 +138,7 @@ def insist_whole(reader: Reader) -> int:
         It is not what was written, with the place, or its end is torn.
     """
     committed = read_mark(mark_path(reader.head.run_id)).committed  # first: a run may go on
-    found = walk(reader, expected=committed)
+    found = walk(reader, expected=max(committed, projected_seq(reader.path, reader.head.run_id)))
     if found.broken or found.torn:
         raise JournalError(
             found.broken or f"{reader.path}: {found}",

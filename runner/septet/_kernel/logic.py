@@ -159,7 +159,7 @@ def sign(x):
 @helper
 def raised(x, exponent):
     """Return x to the power of exponent; NaN where there is no real answer."""
-    if x != x or exponent != exponent:
+    if x != x or exponent - exponent != 0.0:  # one that is not finite, too
         return NAN
     if x == 0.0:
         return 0.0 if exponent > 0.0 else (1.0 if exponent == 0.0 else NAN)

@@ -31,7 +31,8 @@ def open_state(run: Run) -> dict[str, Any] | None:
     """
     if not (run.folder / JOURNAL).is_file():
         return None
-    fold = (run if isinstance(run, LiveRun) else LiveRun(run.folder)).fold
+    live = run if isinstance(run, LiveRun) else LiveRun(run.folder)
+    fold = live.fold
     running = holder_of(run.folder) is not None
     with understood(run.folder / JOURNAL):
         equity = fold.equity[-1][1] if fold.equity else float(fold.head.facts.get("capital", 0.0))
@@ -41,6 +42,7 @@ def open_state(run: Run) -> dict[str, Any] | None:
                 "as_of": iso(fold.last_at_ns) if fold.last_at_ns else None,
                 "market_time": iso(fold.market_ns),
                 "journal_seq": fold.seq,
+                "doubt": live.doubt,
                 "simulated": fold.head.mode == "paper",
                 "running": running,
                 "currency": str(fold.head.facts.get("currency", "")),
@@ -124,10 +126,12 @@ def lines_of(state: dict[str, Any]) -> list[str]:
     ]
     for each in state["positions"]:
         found += _position_lines(each, state)
-    if not state["positions"]:
+    if state["doubt"]:
+        found.append(_line("Held", f"not known: {state['doubt']}; ask the venue"))
+    elif not state["positions"]:
         found.append(_line("Held", "nothing"))
     found += [_line("Open order", _order_text(each)) for each in state["orders"]]
-    if not state["orders"]:
+    if not state["orders"] and not state["doubt"]:
         found.append(_line("Open orders", "none"))
     return found
 

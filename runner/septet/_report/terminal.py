@@ -90,13 +90,16 @@ def _findings(run: Run) -> list[str]:
 
 
 def _health(run: Run) -> str:
-    """The last reading of every metric that is not ok, and that of the AUC."""
+    """Critical alerts, the last reading of every metric that is not ok, and that of the AUC."""
     table = run.table("monitoring", list(TABLES["monitoring"]))
+    critical = [each for each in run.findings if each.get("policy") == "critical"]
+    alerts = [f"{each.get('kind')} {count(int(each.get('count', 0)))}" for each in critical]
     if table.height == 0:
-        return ""
+        return "; ".join(alerts)
     last = table.sort("time").group_by(["metric", "symbol"], maintain_order=True).last()
     bad = [row for row in last.iter_rows(named=True) if row["verdict"] not in ("ok", "", None)]
-    texts = [_reading(row) for row in bad[:4]] + ([f"and {len(bad) - 4} more"] if bad[4:] else [])
+    more = [f"and {len(bad) - 4} more"] if bad[4:] else []
+    texts = [*alerts, *(_reading(row) for row in bad[:4]), *more]
     fine = [row for row in last.iter_rows(named=True) if row["metric"] == "auc" and row not in bad]
     return "; ".join([*(texts or ["ok"]), *map(_reading, fine)])
 

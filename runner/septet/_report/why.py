@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.padding import Padding
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["explain", "parse_time", "show_why"]
 
+_DATE: Final = re.compile(r"\d{4}-?\d{2}-?\d{2}")
 _DECISION: Final = (
     "signal",
     "probability_up",
@@ -41,7 +43,7 @@ _DECISION: Final = (
 
 
 def parse_time(text: str) -> int:
-    """Read a UTC time as nanoseconds: ISO 8601, without a zone it is UTC."""
+    """Read a UTC time as nanoseconds: ISO 8601, without a zone it is UTC; a date is its end."""
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError as problem:
@@ -49,6 +51,8 @@ def parse_time(text: str) -> int:
             f"{text!r} is no time; expected one such as 2023-05-01T14:00", hint="times are UTC"
         ) from problem
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    if _DATE.fullmatch(text.strip()):  # a date includes its day
+        moment += timedelta(days=1) - timedelta(microseconds=1)
     seconds = int(moment.replace(microsecond=0).timestamp())
     return seconds * 1_000_000_000 + moment.microsecond * 1_000
 
@@ -286,13 +290,23 @@ def _sentence(found: Mapping[str, Any]) -> str:
         to = f" to a weight of {_value(weight)}" if order["reason"] == "rebalance" else ""
         return (
             f"{order['side']} {_value(order['quantity'])} {found['symbol']}: "
-            f"{order['reason']}{to}{cut}; {order['status']}."
+            f"{order['reason']}{to}{cut}; {_end(order)}."
         )
     if decision["rejected_by"] in NOT_TRADED:
         return f"No order for {found['symbol']}: {NOT_TRADED[decision['rejected_by']]}."
     if decision["rejected_by"]:
         return f"No order for {found['symbol']}: rejected by {decision['rejected_by']}."
     return f"No order for {found['symbol']}: the signal was {decision['signal']}."
+
+
+def _end(order: Mapping[str, Any]) -> str:
+    """Return how an order ended, and how much of it was filled."""
+    status, why = str(order["status"]).replace("_", " "), order["ended_by"]
+    filled, asked = order["filled"], order["quantity"]
+    if not filled or status == "filled":
+        return f"{status}: {why}" if why else status
+    part = f"filled {_value(filled)} of {_value(asked)}"
+    return f"{part}, the rest {status}: {why}" if why else part
 
 
 def show_why(found: Mapping[str, Any], console: Console) -> None:

@@ -39,8 +39,9 @@ def idleness_of(frames: Mapping[str, pl.DataFrame], resolved: Mapping[str, Any])
     import polars as pl
 
     is_open = pl.col("status").cast(pl.String) == "open"
-    reason = pl.when(is_open).then(pl.lit("still open")).otherwise(pl.col("reason").cast(pl.String))
-    orders = _counts(frames["orders"].select(reason).to_series())
+    ended = pl.col("ended_by").cast(pl.String)
+    reason = pl.when(is_open).then(pl.lit("still open")).otherwise(ended)
+    orders = _counts(frames["orders"].select(reason.alias("ended_by")).to_series())
     decisions = frames.get("decisions")
     if decisions is None:
         return Idleness(None, orders=orders)

@@ -58,10 +58,12 @@ TABLES: Final[dict[str, dict[str, str]]] = {
         "type": TEXT,
         "side": TEXT,
         "quantity": NUMBER,
+        "filled": NUMBER,
         "limit_price": NUMBER,
         "trigger_price": NUMBER,
         "status": TEXT,
         "reason": TEXT,
+        "ended_by": TEXT,
         "decision_price": NUMBER,
         "confidence": NUMBER,
         "probability_up": NUMBER,
@@ -258,6 +260,7 @@ class RunResult:
     - models: the card of each model in the order of use. The report reads ``model_id``,
       ``ready_ns``, ``importance`` (feature -> share) where a card has them.
     - model_files: what goes under ``models/``, by file name.
+    - doubts: sentences, without their full stop, that say why the figures may be wrong.
     - invalid_answers: rules that gave an answer which their kind does not allow: `rule` (its key
       path), `kind`, `first_ns` and `times`, once for each symbol and decision time.
     - notes: sentences the reader of the result must know ("lots and levels are not historical").
@@ -284,6 +287,7 @@ class RunResult:
     distributions: Mapping[str, str] = field(default_factory=dict)
     data_hashes: Mapping[str, str] | None = None
     invalid_answers: Sequence[Mapping[str, Any]] = ()
+    doubts: Sequence[str] = ()
     notes: Sequence[str] = ()
     left_out: Sequence[str] = ()
     mean_exposure: float | None = None

@@ -242,7 +242,7 @@ def _evidence(
         ],
         breaks=[*capped, *breaks_text(figures["contract_breaks"])],
         unchecked=unchecked_plugins(result.manifest),
-        doubtful=doubtful_plugins(result.manifest),
+        doubtful=[*doubtful_plugins(result.manifest), *result.doubts],
         models=len(result.models) if result.predictions is not None else None,
     )
 

@@ -26,6 +26,7 @@ ENOUGH_TRADES: Final = 30
 _UNLIKELY_SHARPE: Final = 4.0
 _ABSURD_RETURN: Final = 1e4
 _SILENT_SHARE: Final = 1 / 3
+_SILENT_NS: Final = 7 * 86_400 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ def _doubts(seen: Evidence) -> list[str]:
     halted = any(halt.resumed_ns is None for halt in seen.halts)
     if seen.last_fill_ns is not None and not halted and not seen.open_trades:
         silent_ns = end_ns - seen.last_fill_ns
-        if silent_ns > _SILENT_SHARE * (end_ns - first_ns):
+        if silent_ns > max(_SILENT_SHARE * (end_ns - first_ns), _SILENT_NS):
             doubts.append(f"Nothing was bought or sold after {date(seen.last_fill_ns)}.")
     if seen.fills and seen.fees == 0:
         doubts.append("No fees were charged.")

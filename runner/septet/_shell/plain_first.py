@@ -85,6 +85,8 @@ def ran_plain_first(session: Session, run: Callable[[], Ran]) -> Ran:
 
 
 def _last(error: BaseException) -> str:
-    while error.__cause__ is not None:
+    passed = {id(error)}
+    while error.__cause__ is not None and id(error.__cause__) not in passed:
         error = error.__cause__
+        passed.add(id(error))
     return f"{type(error).__name__}: {error}"

@@ -98,8 +98,8 @@ def orders_of(session: Session, outcome: Outcome) -> dict[str, Any]:
     """One row an order, with its last state and why it ended."""
     rows = outcome.rows(layout.ORDER)
     LI, LF = outcome.LI[rows], outcome.LF[rows]
-    status, ended = _ends(outcome, LI[:, 3])
-    why = np.where(ended >= 0, ended, LI[:, 5])
+    status, ended, filled = _ends(outcome, LI[:, 3])
+    reasons = session.plan.assembly.reasons
     return {
         "time": LI[:, 1],
         "symbol": _symbols(session, LI[:, 2]),
@@ -107,10 +107,12 @@ def orders_of(session: Session, outcome: Outcome) -> dict[str, Any]:
         "type": coded(LI[:, 4], TYPES),
         "side": coded((LF[:, 0] < 0).astype(np.int64), ("buy", "sell")),
         "quantity": _quantity(session, outcome, rows, np.abs(LF[:, 0])),
+        "filled": _quantity(session, outcome, rows, filled),
         "limit_price": LF[:, 1],
         "trigger_price": LF[:, 2],
         "status": coded(status, tuple(STATES.values())),
-        "reason": _reasons(session, why),
+        "reason": _reasons(session, LI[:, 5]),
+        "ended_by": coded(ended + 1, ("", *reasons)),
         "decision_price": LF[:, 3],
         "confidence": LF[:, 4],
         "probability_up": LF[:, 5],
@@ -118,8 +120,8 @@ def orders_of(session: Session, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _ends(outcome: Outcome, numbers: Ints) -> tuple[Ints, Ints]:
-    """Places in `STATES` that orders ended in, and the reason of those that were given up.
+def _ends(outcome: Outcome, numbers: Ints) -> tuple[Ints, Ints, Floats]:
+    """Places in `STATES` that orders ended in, the reason of those given up (or -1), filled units.
 
     Rows of the log are in order of time: of several about one order the last one counts.
     """
@@ -131,7 +133,10 @@ def _ends(outcome: Outcome, numbers: Ints) -> tuple[Ints, Ints]:
 
     status = np.zeros(len(numbers), np.int64)
     ended = np.full(len(numbers), -1, np.int64)
-    status[places(outcome.rows(layout.FILL))] = list(STATES).index(layout.STATUS_PARTIAL)
+    fills = outcome.rows(layout.FILL)
+    status[places(fills)] = list(STATES).index(layout.STATUS_PARTIAL)
+    filled = np.zeros(len(numbers))
+    np.add.at(filled, places(fills), np.abs(outcome.LF[fills, 0]))
     rows = outcome.rows(layout.STATUS)
     code_of = np.zeros(max(STATES) + 1, np.int64)
     code_of[list(STATES)] = np.arange(len(STATES))
@@ -139,7 +144,7 @@ def _ends(outcome: Outcome, numbers: Ints) -> tuple[Ints, Ints]:
     status[places(rows)] = code_of[codes]
     given_up = rows[(codes == layout.STATUS_CANCELLED) | (codes == layout.STATUS_EXPIRED)]
     ended[places(given_up)] = outcome.LI[given_up, 5]
-    return status, ended
+    return status, ended, filled
 
 
 def _sizing(session: Session, LF: Floats) -> list[str]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from septet import _learn as learn
 from septet._config.places import placed
+from septet._data.bad_rows import calendar_hint
 from septet._data.bars import Instrument, MarketData
 from septet._kernel import layout
 from septet._plan.plain import compile_choice
@@ -196,7 +197,8 @@ def _first_decision(
     if ready is None:
         raise DataError(
             f"no stretch of history is as long as the {plan.warmup_bars} bars the features need",
-            hint="the data is cut by gaps: see the findings, or raise candles.reset_after",
+            hint=calendar_hint(market.findings)
+            or "the data is cut by gaps: see `septet data check`, or raise candles.reset_after",
             key=slowest_key(plan),
         )
     first = max(at, ready)

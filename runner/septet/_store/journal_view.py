@@ -6,6 +6,7 @@ runs export``; where they are older than the journal, the tables come from the j
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -146,8 +147,20 @@ def _notes(fold: Fold) -> list[str]:
     return notes
 
 
-def result_of(fold: Fold) -> RunResult:
-    """Return what a journal says in the form every run is stored and summarised in."""
+def _doubts(fold: Fold, doubt: str) -> list[str]:
+    """Return what makes the figures of a journal doubtful: its lost end, its critical alerts."""
+    found = [f"{doubt[:1].upper()}{doubt[1:]}: these figures do not know what it held"]
+    critical = Counter(each["event"] for each in fold.alerts if each["level"] == "critical")
+    named = ", ".join(f"{name} {times}" for name, times in critical.most_common(4))
+    alerts = f"{sum(critical.values())} critical alerts ({named}): compare with the account"
+    return [*(found if doubt else ()), *([alerts] if critical else ())]
+
+
+def result_of(fold: Fold, doubt: str = "") -> RunResult:
+    """Return what a journal says in the form every run is stored and summarised in.
+
+    `doubt` is why the journal cannot be relied on.
+    """
     facts: Mapping[str, Any] = fold.head.facts
     return RunResult(
         facts=_facts(fold), bars=_bars(fold), halts=_halts(fold), models=fold.models,
@@ -159,6 +172,7 @@ def result_of(fold: Fold) -> RunResult:
             {"rule": rule, "kind": row.rule_kind, "first_ns": row.first_ns, "times": row.times}
             for rule, row in sorted(fold.invalid_answers.items())
         ],
+        doubts=_doubts(fold, doubt),
         resolved=facts.get("resolved", {}), strategy_text=str(facts.get("strategy_text", "")),
         distributions=facts.get("distributions", {}), notes=_notes(fold),
         manifest={
@@ -205,10 +219,16 @@ class LiveRun(Run):
             return Fold(reader.head).take(reader.read(until=reader.last_seq))
 
     @cached_property
+    def doubt(self) -> str:
+        """Why the journal cannot be relied on; empty where it can."""
+        with Reader(self.journal) as reader:
+            return doubt_of(reader)
+
+    @cached_property
     def result(self) -> RunResult:
         """The run as it would be stored."""
         with understood(self.journal):
-            return result_of(self.fold)
+            return result_of(self.fold, self.doubt)
 
     @cached_property
     def _stored(self) -> dict[str, pl.DataFrame]:
@@ -268,12 +288,10 @@ class LiveRun(Run):
     def findings(self) -> list[dict[str, Any]]:
         """What was wrong with the data: the journal itself, and the alerts of the run, by kind."""
         counted: dict[tuple[str, str], dict[str, Any]] = {}
-        with Reader(self.journal) as reader:
-            doubt = doubt_of(reader)
-        if doubt:
+        if self.doubt:
             counted["doubt of the journal", ""] = {
                 "source": "journal", "symbol": "", "kind": "doubt", "policy": "shown as it is",
-                "count": 0, "examples": [], "message": doubt,
+                "count": 0, "examples": [], "message": self.doubt,
             }  # fmt: skip
         for alert in self.fold.alerts:
             if alert["level"] == "info":
@@ -390,6 +408,8 @@ def open_live(folder: Path) -> Run:
     if seq is not None and holder_of(folder) is None:
         with suppress(JournalError), Reader(live.journal) as reader:
             last = reader.sessions()[-1:]
+            if isinstance(seq, int) and reader.last_seq < seq:
+                return stored  # the end of the journal is gone, and they know of it
             # How a run stands that was killed after its tables were made, they do not say.
             if reader.last_seq == seq and (not last or last[0].clean is not None):
                 return stored

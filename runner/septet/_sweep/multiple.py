@@ -178,14 +178,21 @@ def expected_maximum_sharpe(trials: int, deviation_daily: float) -> float | None
     return deviation_daily * ((1.0 - _EULER_GAMMA) * top + _EULER_GAMMA * beyond)
 
 
-def luckiest_of(trials_sharpe_daily: Sequence[float | None] | Floats, trials: int) -> float | None:
+def luckiest_of(
+    trials_sharpe_daily: Sequence[float | None] | Floats, trials: int, days: int = 0
+) -> float | None:
     """Benchmark of the deflated ratio: what luck gives the best of `trials` settings.
 
-    Values that are not finite do not count towards the deviation.
+    Values that are not finite do not count towards the deviation. Of `days` daily returns the
+    ratio of a worthless setting has an error of ``1 / sqrt(n - 1)``: settings that lie further
+    apart than that differ by more than luck, for example by their costs, and the deviation is
+    bounded by it.
     """
     known = np.array([v for v in trials_sharpe_daily if v is not None], dtype=np.float64)
     known = known[np.isfinite(known)]
     deviation = float(known.std(ddof=1)) if len(known) > 1 else 0.0
+    if days > 1:
+        deviation = min(deviation, 1.0 / math.sqrt(days - 1))
     return expected_maximum_sharpe(trials, deviation) if len(known) else None
 
 

@@ -103,7 +103,13 @@ def tried(table: pl.DataFrame) -> int:
 
 def luck_daily(table: pl.DataFrame) -> float | None:
     """Daily Sharpe ratio that the best would reach by luck if every setting were worthless."""
-    return luckiest_of(sharpes_daily(table), tried(table))
+    return luckiest_of(sharpes_daily(table), tried(table), _days(table))
+
+
+def _days(table: pl.DataFrame) -> int:
+    """Daily returns of most settings: how exactly the ratio of one of them is known."""
+    median = table.get_column("days").drop_nulls().median()
+    return int(median) if isinstance(median, int | float) else 0
 
 
 def add_ratios(table: pl.DataFrame) -> pl.DataFrame:
@@ -116,7 +122,7 @@ def add_ratios(table: pl.DataFrame) -> pl.DataFrame:
 
     table = as_judged(table)
     daily = sharpes_daily(table)
-    luck = luckiest_of(daily, tried(table))
+    luck = luck_daily(table)
     rows = zip(
         daily,
         table.get_column("days").fill_null(0),
