@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from septet._sweep.multiple import BLOCKS
+from septet._results.selection_bias import BLOCKS
 
 Floats = npt.NDArray[np.float64]
 

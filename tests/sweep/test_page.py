@@ -11,11 +11,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from septet._results.number_texts import chance
+from septet._results.selection_bias import Overfitting
 from septet._sweep.axes import axes_of, mapped, write_value
-from septet._sweep.multiple import Overfitting
 from septet._sweep.page import render, write_page
 from septet._sweep.payload import chart_data
-from septet._sweep.sweep_findings import Findings, chance, findings_of, goal_text
+from septet._sweep.sweep_findings import Findings, findings_of, goal_text
 from septet._sweep.verdict import choice, overfitted, overview, tone
 from tests.report.goldens import check_golden
 from tests.report.reading import EVIL, Page, drawn, needs_chromium

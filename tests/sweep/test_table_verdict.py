@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from septet._sweep.multiple import (
+from septet._results.selection_bias import (
     deflated_sharpe,
     expected_maximum_sharpe,
     luckiest_of,

@@ -174,9 +174,8 @@ def _show(outcome: Outcome) -> None:
     from rich.table import Table
 
     from septet._cli.terminal import console as make_console
-    from septet._results.number_texts import count, number, percent, plural
+    from septet._results.number_texts import chance, count, number, percent, plural
     from septet._sweep.size_caps import SIZE_CAP
-    from septet._sweep.sweep_findings import chance
     from septet._sweep.verdict import paragraphs
 
     console = make_console()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = [
     "UNDEFINED",
     "amount_digits",
+    "chance",
     "count",
     "date",
     "duration",
@@ -48,6 +49,16 @@ def percent(value: float | None, digits: int = 1, *, signed: bool = False) -> st
     if value is None or not math.isfinite(value):
         return UNDEFINED
     return f"{number(value * 100.0, digits, signed=signed)} %"
+
+
+def chance(value: float | None) -> str:
+    """Write a probability; what rounds to none or all of it is not said to be that."""
+    if value is not None and math.isfinite(value):
+        if value < 0.0005:
+            return "under 0.1 %"
+        if value > 0.9995:
+            return "over 99.9 %"
+    return percent(value)
 
 
 def exact_percents(value: float, limit: float) -> tuple[str, str]:

@@ -23,8 +23,8 @@ from septet._kernel import layout
 from septet._plan.terms import terms_of
 from septet._results import statistics as st
 from septet._results.contracts import short_breaks
+from septet._results.selection_bias import BLOCKS
 from septet._shell.session import Session
-from septet._sweep.multiple import BLOCKS
 from septet._sweep.setting_row import BREAKS, OVER, over_columns
 
 __all__ = ["Measured", "figures_of_many", "held_growth"]

@@ -15,11 +15,11 @@ from septet._report.document import (
     section,
     yaml_text,
 )
-from septet._results.number_texts import count, number, percent, plural
+from septet._results.number_texts import chance, count, number, percent, plural
 from septet._sweep.axes import mapped
 from septet._sweep.payload import chart_data
 from septet._sweep.size_caps import SIZE_CAP
-from septet._sweep.sweep_findings import GOAL_WORDS, Findings, chance, findings_of, goal_text
+from septet._sweep.sweep_findings import GOAL_WORDS, Findings, findings_of, goal_text
 from septet._sweep.verdict import paragraphs, tone
 
 if TYPE_CHECKING:

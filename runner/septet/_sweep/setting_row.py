@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from septet._results import statistics as st
-from septet._sweep.multiple import BLOCKS
+from septet._results.selection_bias import BLOCKS
 from septet._sweep.space import Setting, Space
 
 if TYPE_CHECKING:

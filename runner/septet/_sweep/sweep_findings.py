@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -26,9 +25,9 @@ from septet_schemas.sweep import GOALS
 if TYPE_CHECKING:
     import polars as pl
 
-    from septet._sweep.multiple import Overfitting
+    from septet._results.selection_bias import Overfitting
 
-__all__ = ["Findings", "GOAL_WORDS", "chance", "findings_of", "goal_text"]
+__all__ = ["Findings", "GOAL_WORDS", "findings_of", "goal_text"]
 
 GOAL_WORDS: Final[Mapping[str, str]] = {
     "sharpe": "Sharpe ratio",
@@ -137,13 +136,3 @@ def goal_text(goal: str, value: float | None) -> str:
     if goal in _SHARES:
         return percent(value, signed=goal == "total_return")
     return number(value)
-
-
-def chance(value: float | None) -> str:
-    """Write a probability; what rounds to none or all of it is not said to be that."""
-    if value is not None and math.isfinite(value):
-        if value < 0.0005:
-            return "under 0.1 %"
-        if value > 0.9995:
-            return "over 99.9 %"
-    return percent(value)

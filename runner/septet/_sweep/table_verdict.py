@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from septet._sweep.multiple import (
+from septet._results.selection_bias import (
     BLOCKS,
     Overfitting,
     backtest_overfitting,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from septet._results.number_texts import count, number, plural
+from septet._results.number_texts import chance, count, number, plural
 from septet._results.verdict import ENOUGH_TRADES, unchecked_text
 from septet._sweep.setting_row import BREAKS
 from septet._sweep.size_caps import size_cap_text
-from septet._sweep.sweep_findings import GOAL_WORDS, chance, goal_text
+from septet._sweep.sweep_findings import GOAL_WORDS, goal_text
 
 if TYPE_CHECKING:
     from septet._sweep.sweep_findings import Findings

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as draw
 from scipy.stats import norm, rankdata
 
-from septet._sweep import multiple
-from septet._sweep.multiple import (
+from septet._results import selection_bias as multiple
+from septet._results.selection_bias import (
     BLOCKS,
     Overfitting,
     backtest_overfitting,

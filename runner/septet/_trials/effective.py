@@ -1,0 +1,62 @@
+"""How many independent trials a number of correlated ones are worth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from septet._data.bars import Floats
+
+__all__ = ["effective_number", "mean_correlation"]
+
+
+def mean_correlation(returns: Floats) -> float:
+    """Mean correlation of each pair of rows, at least 0.
+
+    Parameters
+    ----------
+    returns : array, shape (N, n)
+        Daily returns of N trials on the same n days; NaN where a trial has none, which counts as
+        its mean. A row without any spread is left out.
+
+    Returns
+    -------
+    float
+        From 0 to 1; 0 with fewer than two rows that differ.
+
+    Notes
+    -----
+    Of standardised rows z the mean over days of (sum over rows of z)^2 is N + N (N - 1) rho.
+    """
+    if not returns.size:
+        return 0.0
+    known = np.isfinite(returns)
+    days = np.maximum(known.sum(axis=1, keepdims=True), 1)
+    means = np.where(known, returns, 0.0).sum(axis=1, keepdims=True) / days
+    centred = np.where(known, returns - means, 0.0)
+    spread = np.sqrt((centred * centred).mean(axis=1))
+    rows = centred[spread > 0.0] / spread[spread > 0.0, None]
+    count = len(rows)
+    if count < 2:
+        return 0.0
+    together = float((rows.sum(axis=0) ** 2).mean())
+    return min(1.0, max(0.0, (together - count) / (count * (count - 1))))
+
+
+def effective_number(count: int, *returns: Floats) -> float:
+    """Return how many independent trials `count` of them are worth: 1 + (count - 1)(1 - rho).
+
+    rho is the mean correlation of those whose returns are known: groups of shape (N, n), weighted
+    by their N. Trials whose returns are not known count as correlated like the others. Never below
+    1, never above the count. The best of equally correlated trials lies at most as far above their
+    common part as the best of so many independent ones; tests simulate searchers, and hold it.
+    """
+    if count < 1:
+        return 0.0
+    sizes = [len(each) for each in returns]
+    if not sum(sizes):
+        return float(count)
+    rho = sum(size * mean_correlation(each) for size, each in zip(sizes, returns, strict=True))
+    return 1.0 + (count - 1) * (1.0 - rho / sum(sizes))

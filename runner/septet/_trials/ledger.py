@@ -1,0 +1,301 @@
+"""The ledger: one append-only SQLite file of the user, which every backtest and sweep writes.
+
+A trial is a plan on data. The same plan on the same months is one trial, however often it runs;
+nothing decays, since luck does not. Each row carries the hash of the one before, so that one that
+was changed or removed shows. What the ledger cannot do it says, and never answers 1 for unknown.
+
+`SEPTET_TRIALS=off` keeps no ledger; verdicts say so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+import numpy as np
+
+from septet._files import insist_regular, make_folder, open_append
+from septet._journal.lease import state_folder
+from septet._results.tries import Tries
+from septet._trials.effective import effective_number
+from septet._trials.months import Month
+
+if TYPE_CHECKING:
+    from septet._data.bars import Floats
+
+__all__ = ["BLOCKS", "OFF", "Known", "Ledger", "LedgerError", "Trial", "is_off", "ledger_path"]
+
+OFF: Final = "the ledger of trials is off (SEPTET_TRIALS=off)"
+FORMAT: Final = 1
+BLOCKS: Final = -1
+"""First day of returns that are sums of blocks of days."""
+OVERLAP: Final = 0.25
+"""Share of the months of a run that another trial has to share with it to count."""
+MOST_ROWS: Final = 2_000
+"""Trials, the newest, whose daily returns are compared."""
+_BUSY_MS: Final = 10_000
+_SCHEMA: Final = """
+CREATE TABLE months (id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, count INTEGER NOT NULL)
+  STRICT;
+CREATE TABLE month (
+  id INTEGER NOT NULL REFERENCES months, closes TEXT NOT NULL, asset TEXT NOT NULL) STRICT;
+CREATE INDEX month_closes ON month (closes);
+CREATE INDEX month_asset ON month (asset);
+CREATE TABLE trials (
+  seq INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, plan BLOB NOT NULL, file BLOB NOT NULL,
+  months INTEGER NOT NULL REFERENCES months, strategy TEXT NOT NULL, first_day INTEGER NOT NULL,
+  returns BLOB NOT NULL, face TEXT NOT NULL, client TEXT NOT NULL, hypothesis TEXT NOT NULL,
+  hash BLOB NOT NULL, UNIQUE (plan, months)) STRICT;
+CREATE INDEX trials_file ON trials (file);
+CREATE TRIGGER trials_stay BEFORE DELETE ON trials BEGIN SELECT RAISE (ABORT, 'append only'); END;
+CREATE TRIGGER trials_same BEFORE UPDATE ON trials BEGIN SELECT RAISE (ABORT, 'append only'); END;
+"""
+
+
+class LedgerError(Exception):
+    """The ledger cannot be read or written; its text says why, for a verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A plan on data, as it is written.
+
+    `plan` names the resolved values, plugins and models, `file` the strategy file. `returns` are
+    the daily returns from day `first_day` on (days since 1970), kept as float32; of a setting of a
+    sweep they are the sums of its blocks of days, and `first_day` is `BLOCKS`.
+    """
+
+    plan: bytes
+    file: bytes
+    strategy: str
+    first_day: int
+    returns: Floats
+    face: str = "command line"
+    client: str = ""
+    hypothesis: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the ledger knows of some months: how many plans, and when the file was first tried."""
+
+    tries: Tries
+    file_first_ns: int | None = None
+
+
+def ledger_path() -> Path:
+    """Return where the ledger of this user is."""
+    return state_folder() / "trials.sqlite"
+
+
+def is_off() -> bool:
+    """Whether the user has asked for no ledger."""
+    return os.environ.get("SEPTET_TRIALS", "").strip().lower() in ("off", "0", "no")
+
+
+class Ledger:
+    """The ledger, open; a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            make_folder(path.parent, mode=0o700)
+            if path.exists():
+                insist_regular(path)
+            else:
+                os.close(open_append(path, mode=0o600))
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_MS / 1_000)
+            self._prepare()
+        except (OSError, sqlite3.Error) as problem:
+            raise LedgerError(f"{path} cannot be used: {problem}") from problem
+
+    def _prepare(self) -> None:
+        db = self._db
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+            with self._writing():
+                if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+                    for statement in _statements(_SCHEMA):
+                        db.execute(statement)
+                    db.execute(f"PRAGMA user_version = {FORMAT}")
+        found = db.execute("PRAGMA user_version").fetchone()[0]
+        if found != FORMAT:
+            raise LedgerError(f"{self.path} has format {found}, and this septet writes {FORMAT}")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    # ------------------------------------------------------------ writing
+
+    def record(self, months: Sequence[Month], trials: Iterable[Trial], now_ns: int) -> int:
+        """Write trials on some months; return how many of them are new.
+
+        Raises
+        ------
+        LedgerError
+            The file is locked, damaged, read-only or the disk is full.
+        """
+        try:
+            with self._writing():
+                place = self._place_of(months)
+                before = self._db.execute("SELECT seq, hash FROM trials ORDER BY seq DESC LIMIT 1")
+                seq, last = before.fetchone() or (0, b"")
+                new = 0
+                for trial in trials:
+                    row = _row(trial, place, now_ns)
+                    digest = _chained(last, row)
+                    done = self._db.execute(
+                        "INSERT OR IGNORE INTO trials VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                        (seq + 1, *row, digest),
+                    )
+                    if done.rowcount == 1:
+                        seq, last, new = seq + 1, digest, new + 1
+                return new
+        except sqlite3.Error as problem:
+            raise LedgerError(f"{self.path} cannot be written: {problem}") from problem
+
+    def _place_of(self, months: Sequence[Month]) -> int:
+        text = "\n".join(f"{each.closes} {each.asset}" for each in sorted(set(months)))
+        digest = hashlib.sha256(text.encode()).digest()
+        found = self._db.execute("SELECT id FROM months WHERE digest = ?", (digest,)).fetchone()
+        if found:
+            return int(found[0])
+        kept = sorted(set(months))
+        made = self._db.execute(
+            "INSERT INTO months (digest, count) VALUES (?, ?)", (digest, len(kept))
+        )
+        rows = [(made.lastrowid, each.closes, each.asset) for each in kept]
+        self._db.executemany("INSERT INTO month VALUES (?, ?, ?)", rows)
+        return int(made.lastrowid or 0)
+
+    # ------------------------------------------------------------ reading
+
+    def known(self, months: Sequence[Month], file: bytes = b"", *, declared: int = 0) -> Known:
+        """Return how many plans were tried on months that overlap these by a quarter or more.
+
+        A month is shared where its closes are the same, or its asset. `declared` tries made
+        elsewhere are added.
+
+        Raises
+        ------
+        LedgerError
+            The file cannot be read, or its rows are not those that were written.
+        """
+        try:
+            places = self._overlapping(months)
+            marks = ", ".join("?" * len(places))
+            counted = self._db.execute(
+                f"SELECT count(DISTINCT plan) FROM trials WHERE months IN ({marks})",
+                places,
+            ).fetchone()[0]
+            newest = self._db.execute(
+                "SELECT plan, first_day, returns FROM trials "
+                f"WHERE months IN ({marks}) ORDER BY seq DESC LIMIT {MOST_ROWS}",
+                places,
+            ).fetchall()
+            first = self._db.execute(
+                "SELECT min(at_ns) FROM trials WHERE file = ?", (file,)
+            ).fetchone()[0]
+        except sqlite3.Error as problem:
+            raise LedgerError(f"{self.path} cannot be read: {problem}") from problem
+        rows = {plan: (day, np.frombuffer(data, "<f4")) for plan, day, data in reversed(newest)}
+        tries = counted + max(0, declared)
+        days = [each for each in rows.values() if each[0] != BLOCKS]
+        sums = [(0, values) for day, values in rows.values() if day == BLOCKS]
+        worth = effective_number(tries, _aligned(days), _aligned(sums))
+        return Known(Tries(tries, worth, max(0, declared)), first)
+
+    def _overlapping(self, months: Sequence[Month]) -> list[int]:
+        kept = sorted(set(months))
+        with closing(self._db.cursor()) as cursor:
+            cursor.execute("CREATE TEMP TABLE IF NOT EXISTS ours (place, closes TEXT, asset TEXT)")
+            cursor.execute("DELETE FROM ours")
+            cursor.executemany(
+                "INSERT INTO ours VALUES (?, ?, ?)",
+                [(n, each.closes, each.asset) for n, each in enumerate(kept)],
+            )
+            found = cursor.execute(
+                "SELECT id, count(DISTINCT place) FROM ("
+                "SELECT m.id AS id, o.place AS place FROM ours o JOIN month m USING (closes) UNION "
+                "SELECT m.id, o.place FROM ours o JOIN month m USING (asset)) GROUP BY id"
+            ).fetchall()
+        return [place for place, shared in found if shared >= OVERLAP * len(kept)]
+
+    def insist_whole(self) -> int:
+        """Follow the hashes of all rows; return how many there are.
+
+        Raises
+        ------
+        LedgerError
+            A row was changed, or one is missing before the last.
+        """
+        last, count = b"", 0
+        names = "at_ns, plan, file, months, strategy, first_day, returns, face, client, hypothesis"
+        rows = self._db.execute(f"SELECT seq, {names}, hash FROM trials ORDER BY seq")
+        for seq, *row, digest in rows:
+            if seq != count + 1 or _chained(last, tuple(row)) != digest:
+                raise LedgerError(f"{self.path}: row {count + 1} is not the one that was written")
+            last, count = digest, seq
+        return count
+
+
+def _statements(script: str) -> Iterator[str]:
+    part = ""
+    for line in script.splitlines():
+        part += line + "\n"
+        if sqlite3.complete_statement(part):
+            yield part
+            part = ""
+
+
+def _row(trial: Trial, place: int, now_ns: int) -> tuple[object, ...]:
+    returns = np.ascontiguousarray(trial.returns, "<f4").tobytes()
+    return (
+        now_ns, trial.plan, trial.file, place, trial.strategy, trial.first_day, returns,
+        trial.face, trial.client, trial.hypothesis,
+    )  # fmt: skip
+
+
+def _chained(last: bytes, row: tuple[object, ...]) -> bytes:
+    digest = hashlib.sha256(last)
+    for value in row:
+        data = value if isinstance(value, bytes) else str(value).encode()
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.digest()
+
+
+def _aligned(rows: Sequence[tuple[int, Floats]]) -> Floats:
+    """Put returns on the days of all of them, NaN where one has none; shape (N, n)."""
+    kept = [(day, values) for day, values in rows if len(values)]
+    if not kept:
+        return np.zeros((0, 0))
+    first = min(day for day, _ in kept)
+    end = max(day + len(values) for day, values in kept)
+    made = np.full((len(kept), end - first), np.nan)
+    for place, (day, values) in enumerate(kept):
+        made[place, day - first : day - first + len(values)] = values
+    return made
