@@ -12,16 +12,41 @@ from septet._results.over_time import WINDOW_DAYS, rolling_beta, rolling_sharpe
 from septet._results.round_trips import fills_by_symbol, net_units
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import polars as pl
 
     from septet._data.bars import Floats, Ints
     from septet._store.run_folder import Run
 
-__all__ = ["exposure", "held_sides", "rolling"]
+__all__ = ["exposure", "held_sides", "notionals", "rolling"]
 
 STRETCHES: Final = 240
 SAMPLED: Final = 20_000
 ROLLING_POINTS: Final = 900
+
+
+def notionals(
+    time_ns: Ints, fills: pl.DataFrame, bars: dict[str, pl.DataFrame], currency: str
+) -> Iterator[tuple[str, Floats]]:
+    """Yield what was held of each symbol at some times, in the account's currency, shorts negative.
+
+    Quantities come from the fills, prices are the last closes of `bars`; symbols without bars are
+    left out. The first row counts fills before each time, the second those at it as well.
+    """
+    for symbol, part in fills_by_symbol(fills, currency).items():
+        table = bars.get(symbol)
+        if table is None or not table.height:
+            continue
+        at = np.searchsorted(stamps(table), time_ns, side="right") - 1
+        price = floats(table, "close")[np.maximum(at, 0)]
+        units, scale, _ = net_units(part)
+        held = np.concatenate([[0.0], np.cumsum(units) / scale])
+        both = np.zeros((2, len(time_ns)))
+        for way, side in enumerate(("left", "right")):
+            found = np.searchsorted(part.time_ns, time_ns, side=side)  # type: ignore[call-overload]
+            both[way] = np.where(at >= 0, held[found] * price, 0.0)
+        yield symbol, both
 
 
 def held_sides(
@@ -50,19 +75,9 @@ def held_sides(
         Both at least zero. Symbols without bars count nothing.
     """
     sums = np.zeros((2, 2, len(time_ns)))
-    for symbol, part in fills_by_symbol(fills, currency).items():
-        table = bars.get(symbol)
-        if table is None or not table.height:
-            continue
-        at = np.searchsorted(stamps(table), time_ns, side="right") - 1
-        price = floats(table, "close")[np.maximum(at, 0)]
-        units, scale, _ = net_units(part)
-        held = np.concatenate([[0.0], np.cumsum(units) / scale])
-        for way, side in enumerate(("left", "right")):
-            found = np.searchsorted(part.time_ns, time_ns, side=side)  # type: ignore[call-overload]
-            notional = np.where(at >= 0, held[found] * price, 0.0)
-            sums[way, 0] += np.maximum(notional, 0.0)
-            sums[way, 1] += np.maximum(-notional, 0.0)
+    for _, both in notionals(time_ns, fills, bars, currency):
+        sums[:, 0] += np.maximum(both, 0.0)
+        sums[:, 1] += np.maximum(-both, 0.0)
     if gross is None:
         return sums[0, 0], sums[0, 1]
     away = np.abs(sums.sum(axis=1) - gross)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from septet._report import sections, trade_tables
 from septet._report.document import chart, document, escaped, replace_text, section
 from septet._report.payload import chart_data
+from septet._report.weights import NAMED, is_portfolio
 from septet._results.number_texts import count, date, duration, plural
 from septet._results.over_time import WINDOW_DAYS
 from septet._results.verdict import tone
@@ -77,6 +78,30 @@ def _rolling(data: dict[str, Any]) -> str:
     return section(
         "Rolling Sharpe and beta", chart("rolling", "rolling", "Rolling Sharpe and beta"), note
     )
+
+
+def _weights(run: Run, data: dict[str, Any]) -> str:
+    if not is_portfolio(run):
+        return ""
+    found, title = data["weights"], "Weights"
+    if not found["names"]:
+        return section(title, '<p class="empty">Nothing was asked for, and nothing held.</p>')
+    note = "Shares of equity, long above zero, short below. Held is what the fills left, at the "
+    note += "last closes. "
+    drawn = len(found["target"]["t"]) - 1
+    if found["rebalances"]:
+        note += "Target is what a rebalance asked for, until the next. Stops, halts, limits, "
+        note += "drift and lots keep the one from the other. "
+    else:
+        note += "The decisions are not there, so what was asked for is not drawn. "
+    if drawn < found["rebalances"]:
+        note += f"Drawn are {count(drawn)} of {count(found['rebalances'])} rebalances. "
+    if found["others"]:
+        note += f"The {NAMED} largest symbols have a colour each, {count(found['others'])} others "
+        note += "are drawn together. "
+    note += "Choose a name to hide it, twice to see it alone."
+    size = "weights" if found["rebalances"] else "rolling"
+    return section(title, chart("weights", size, "Weights held and asked for, by symbol"), note)
 
 
 def _price(data: dict[str, Any]) -> str:
@@ -205,7 +230,8 @@ def render(run: Run) -> str:
     return document(
         f"{run.facts.strategy}: {run.run_id}",
         _header(run),
-        f"{_curve(data)}\n{_rolling(data)}\n{_price(data)}\n{_model(run, data)}\n{_tables(run)}",
+        f"{_curve(data)}\n{_rolling(data)}\n{_weights(run, data)}\n{_price(data)}\n"
+        f"{_model(run, data)}\n{_tables(run)}",
         data,
         scripts=[("septet._report", "tables.js"), ("septet._report", "report.js")],
     )

@@ -9,6 +9,7 @@ import numpy as np
 from septet._report.document import escaped
 from septet._report.over_time import exposure, rolling
 from septet._report.thinning import floats, milliseconds, short, stamps, thin_rows
+from septet._report.weights import weights
 from septet._results import statistics as st
 
 if TYPE_CHECKING:
@@ -175,6 +176,7 @@ def chart_data(run: Run) -> dict[str, Any]:
         "currency": escaped(run.facts.currency),
         "curve": _curve(run, bars),
         "rolling": rolling(run, bars),
+        "weights": weights(run, bars),
         "price": _price(run, bars),
         "calibration": _calibration(run),
         "importance": _importance(run),

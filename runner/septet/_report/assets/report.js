@@ -76,6 +76,34 @@
     }), config());
   };
 
+  // What is held above what was asked for; a name stands for both, and for both sides.
+  const weights = (node) => {
+    const w = data.weights;
+    const both = w.target.rows.length > 0;
+    const paint = (name) => (w.names[name] === "others" && name === w.names.length - 1 && w.others
+      ? "neutral" : `series-${name + 1}`);
+    const named = new Set();
+    const area = (part, yaxis, what) => part.rows.map((row) => {
+      const first = !named.has(row.name);
+      named.add(row.name);
+      return {
+        type: "scatter", mode: "lines", x: part.t, y: row.values, name: w.names[row.name], yaxis,
+        legendgroup: String(row.name), legendrank: row.name, showlegend: first,
+        stackgroup: `${yaxis} ${row.side}`, fillcolor: color(paint(row.name)),
+        line: { color: color("card"), width: 0.4, shape: "hv" },
+        hovertemplate: `${what} %{y:.1%}`, hoverlabel: { namelength: -1 },
+      };
+    });
+    const share = (domain, title) =>
+      axis({ domain, title: titled(title), tickformat: "~%", nticks: 6, rangemode: "tozero" });
+    Plotly.react(node, [...area(w.held, "y", "held"), ...area(w.target, "y2", "target")], layout({
+      xaxis: axis({ type: "date", anchor: both ? "y2" : "y", hoverformat: "%Y-%m-%d %H:%M" }),
+      yaxis: share(both ? [0.53, 1] : [0, 1], "held"),
+      ...(both ? { yaxis2: share([0, 0.47], "target") } : {}),
+      shapes: haltLines(),
+    }), config());
+  };
+
   // Candles in view are joined until they are wide enough to read; zooming in parts them again.
   const joined = (price, from, to, most) => {
     let a = price.t.findIndex((t) => t >= from);
@@ -293,6 +321,7 @@
 
   place("chart-curve", curve);
   if (data.rolling.t.length) place("chart-rolling", rolling);
+  if (data.weights.names.length) place("chart-weights", weights);
   place("chart-price", price);
   if (data.calibration.length) place("chart-calibration", calibration);
   if (data.importance.features.length) place("chart-importance", importance);

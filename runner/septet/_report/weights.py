@@ -1,0 +1,128 @@
+"""The numbers behind the chart of a portfolio's weights: asked for at rebalances, and held."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from septet._report.document import escaped
+from septet._report.over_time import notionals
+from septet._report.thinning import floats, milliseconds, short, stamps
+from septet._results.by_symbol import rows_by_symbol
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from septet._data.bars import Floats, Ints
+    from septet._store.run_folder import Run
+
+__all__ = [
+    "NAMED", "REBALANCE_REASONS", "held_weights", "is_portfolio", "target_weights", "weights",
+]  # fmt: skip
+
+REBALANCE_REASONS: Final = (
+    "drift", "not_ranked", "below_rank", "wrong_sign", "keeps_weight", "keeps_units",
+)  # fmt: skip
+"""What `rejected_by` of a decision says at a rebalance, and at no other time."""
+POINTS: Final = 480
+REBALANCES: Final = 900
+NAMED: Final = 7
+"""Symbols that have a colour of their own; the others are drawn together."""
+OTHERS: Final = "others"
+
+
+def is_portfolio(run: Run) -> bool:
+    """Whether the weights of a portfolio decide what the run holds."""
+    portfolio = (run.manifest.get("resolved") or {}).get("portfolio") or {}
+    return str(portfolio.get("use", "each")) != "each"
+
+
+def target_weights(run: Run) -> tuple[Ints, dict[str, Floats]]:
+    """Weights that are in force from each rebalance on: the times, and the weights by symbol.
+
+    A symbol that a rebalance did not decide, for want of a bar, keeps its weight. Nothing where
+    the decisions were left out.
+    """
+    import polars as pl
+
+    stored = run.scan("decisions").collect_schema().names() if run.has("decisions") else ()
+    if "target_weight" not in stored:
+        return np.zeros(0, np.int64), {}
+    table = run.table("decisions", ["time", "symbol", "target_weight", "rejected_by"])
+    asked = (pl.col("target_weight") != 0.0) | pl.col("rejected_by").is_in(REBALANCE_REASONS)
+    sent = run.table("orders", ["time", "reason"]).filter(pl.col("reason") == "rebalance")
+    parts = (table.filter(asked), sent)
+    made = pl.concat([part.get_column("time") for part in parts]).unique().sort()
+    time_ns = np.asarray(made.to_physical().to_numpy(), dtype=np.int64)
+    decided = table.filter(pl.col("time").is_in(made.implode()))
+    found = {}
+    for symbol, rows in rows_by_symbol(decided).items():
+        mine = decided[rows]
+        last = np.searchsorted(stamps(mine), time_ns, side="right") - 1
+        weight = floats(mine, "target_weight")[np.maximum(last, 0)]
+        found[symbol] = np.where(last >= 0, weight, 0.0)
+    return time_ns, found
+
+
+def held_weights(run: Run, bars: dict[str, pl.DataFrame]) -> tuple[Ints, dict[str, Floats]]:
+    """Notional over equity of each symbol that was ever held, at equally spaced rows of equity.
+
+    A fill at the very time of a row counts as it does in `exposure`.
+    """
+    table = run.table("equity", ["time", "equity", "exposure"])
+    rows = np.unique(np.linspace(0, table.height - 1, POINTS).astype(np.int64))
+    time_ns, equity = stamps(table)[rows], floats(table, "equity")[rows]
+    found = dict(notionals(time_ns, run.table("fills"), bars, run.facts.currency))
+    gross = floats(table, "exposure")[rows] * equity
+    sums = np.zeros((2, len(rows)))
+    for both in found.values():
+        sums += np.abs(both)
+    away = np.abs(sums - gross)
+    late = away[1] < away[0]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return time_ns, {
+            symbol: np.nan_to_num(np.where(late, both[1], both[0]) / equity, posinf=0.0, neginf=0.0)
+            for symbol, both in found.items()
+        }
+
+
+def weights(run: Run, bars: dict[str, pl.DataFrame]) -> dict[str, Any]:
+    """Give what the chart draws: one row for each symbol and side, the largest symbols first.
+
+    Targets are those of at most `REBALANCES` rebalances, and stand until the end of the run.
+    """
+    if not is_portfolio(run) or not run.table("equity", ["time"]).height:
+        return {"names": []}
+    held_ns, held = held_weights(run, bars)
+    made_ns, target = target_weights(run)
+    picked = np.unique(np.linspace(0, len(made_ns) - 1, REBALANCES).astype(np.int64))
+    picked = picked[: len(made_ns)]
+    until = np.append(picked, picked[-1:])
+    drawn_ns = np.append(made_ns[picked], held_ns[-1:]) if len(made_ns) else made_ns
+    drawn = {symbol: values[until] for symbol, values in target.items()}
+    size = {
+        symbol: sum(float(np.abs(each[symbol]).mean()) for each in (held, drawn) if symbol in each)
+        for symbol in dict.fromkeys((*drawn, *held))
+    }
+    order = sorted((each for each in size if size[each] > 0.0), key=lambda each: -size[each])
+    return {
+        "names": [*map(escaped, order[:NAMED]), *([OTHERS] if len(order) > NAMED else [])],
+        "held": {"t": milliseconds(held_ns), "rows": _rows(held, order)},
+        "target": {"t": milliseconds(drawn_ns), "rows": _rows(drawn, order)},
+        "rebalances": len(made_ns),
+        "others": max(0, len(order) - NAMED),
+    }
+
+
+def _rows(found: dict[str, Floats], order: list[str]) -> list[dict[str, Any]]:
+    """One row for each of the named symbols and for all others, long and short apart."""
+    rows = []
+    groups = [[each] for each in order[:NAMED]] + [order[NAMED:]]
+    for place, group in enumerate(groups):
+        for side, bound in (("long", np.maximum), ("short", np.minimum)):
+            parts = [bound(found[each], 0.0) for each in group if each in found]
+            if parts and any(part.any() for part in parts):
+                total = np.sum(parts, axis=0)
+                rows.append({"name": place, "side": side, "values": short(total)})
+    return rows

@@ -1,0 +1,172 @@
+"""The weights of a portfolio on its page: what was asked for and held, by symbol and side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from septet._config import load
+from septet._plan.portfolio import PORTFOLIO_REASONS
+from septet._report.page import render
+from septet._report.payload import chart_data
+from septet._report.save import save_run
+from septet._report.weights import (
+    NAMED,
+    REBALANCE_REASONS,
+    held_weights,
+    is_portfolio,
+    target_weights,
+)
+from septet._shell.backtest import backtest
+from septet._store.run_folder import Run
+from tests.report.conftest import NOW_NS
+from tests.report.reading import Page, drawn, needs_chromium
+
+NAMES = [f"{name}/USDT" for name in ("AA", "BB", "CC", "DD", "EE", "FF", "GG", "HH", "II")]
+TEXT = """
+version: 1
+name: long-short
+account: {capital: 100000, type: perpetual}
+perpetual: {leverage: 3, maintenance: 1%, liquidation_fee: 0.5%, funding: {rate: 0, every: 8h}}
+universe: {symbols: [AA/USDT, BB/USDT, CC/USDT, DD/USDT, EE/USDT, FF/USDT, GG/USDT, HH/USDT,
+  II/USDT], bar: 1d}
+data: {candles: {use: synthetic, bars: 260, seed: 4}}
+features: {month: {use: roc, period: 20}}
+portfolio:
+  use: top
+  by: month
+  long: 2
+  short: 2
+  gross: 120%
+  rebalance: {every: 1w on mon 00:00, drift: 1%}
+risk:
+  limits: {position: 100%, gross_exposure: 200%}
+  stops: {trailing: 10%}
+execution: {simulation: {fee: 5bps, slippage: 2bps}}
+"""
+
+
+def _stored(folder: Path, *, tables: bool) -> Run:
+    path = folder / "long-short.yaml"
+    path.write_text(TEXT, encoding="utf-8")
+    return save_run(backtest(load(str(path)), tables=tables), folder / "runs", now_ns=NOW_NS)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return _stored(tmp_path_factory.mktemp("weights"), tables=True)
+
+
+def _bars(run: Run) -> dict[str, pl.DataFrame]:
+    groups = run.table("bars").group_by("symbol", maintain_order=True)
+    return {str(symbol): part for (symbol,), part in groups}
+
+
+def test_targets_are_the_weights_of_each_rebalance(run: Run) -> None:
+    time_ns, found = target_weights(run)
+    assert sorted(found) == NAMES
+    mondays = pl.Series(time_ns).cast(pl.Datetime("ns", "UTC")).dt.weekday().unique().to_list()
+    assert mondays == [1]
+    assert (np.diff(time_ns) == 7 * 86_400_000_000_000).all()
+    total = np.sum([np.abs(each) for each in found.values()], axis=0)
+    assert total == pytest.approx(np.full(len(time_ns), 1.2))
+    table = run.table("decisions", ["time", "symbol", "target_weight"])
+    asked = table.filter(pl.col("target_weight") != 0.0).rows()
+    at = {int(each): row for row, each in enumerate(time_ns)}
+    assert len(asked) == 4 * len(time_ns)
+    stamps = table.filter(pl.col("target_weight") != 0.0).get_column("time").to_physical()
+    for stamp, (_, symbol, weight) in zip(stamps, asked, strict=True):
+        assert found[symbol][at[stamp]] == weight
+
+
+def test_held_is_units_at_the_close_over_equity(run: Run) -> None:
+    """By hand: a fill at the time of a row is of the next open, or of a stop inside the bar.
+
+    Where both are at one time the page cannot tell them apart, and takes what is nearer.
+    """
+    time_ns, found = held_weights(run, _bars(run))
+    bars, equity = _bars(run), run.table("equity")
+    worth = dict(zip(equity["time"].to_physical(), equity["equity"], strict=True))
+    gross = dict(zip(equity["time"].to_physical(), equity["exposure"], strict=True))
+    opens = {(symbol, time, price) for symbol, part in bars.items()
+             for time, price in zip(part["open_time"], part["open"], strict=True)}  # fmt: skip
+    stops = {
+        order["order_id"] for order in run.table("orders").rows(named=True)
+        if order["reason"] == "trailing"
+        and (order["symbol"], order["time"], order["decision_price"]) not in opens
+    }  # fmt: skip
+    fills = [
+        (fill["time"], fill["order_id"] in stops, fill["symbol"],
+         fill["quantity"] * (1.0 if fill["side"] == "buy" else -1.0))
+        for fill in run.table("fills").with_columns(pl.col("time").to_physical()).rows(named=True)
+    ]  # fmt: skip
+    told = 0
+    for row, stamp in enumerate(time_ns.tolist()):
+        if {inside for time, inside, _, _ in fills if time == stamp} == {True, False}:
+            continue
+        told += 1
+        for name in NAMES:
+            units = sum(
+                each for time, inside, symbol, each in fills
+                if symbol == name and (time < stamp or (inside and time == stamp))
+            )  # fmt: skip
+            price = bars[name].filter(pl.col("time").to_physical() <= stamp)["close"][-1]
+            assert found[name][row] == pytest.approx(units * price / worth[stamp], abs=1e-9)
+        assert sum(abs(each[row]) for each in found.values()) == pytest.approx(gross[stamp])
+    assert told > 200
+    assert any(inside and time in set(time_ns.tolist()) for time, inside, _, _ in fills)
+
+
+def test_the_chart_has_every_symbol_once_a_side_and_the_smallest_together(run: Run) -> None:
+    found = chart_data(run)["weights"]
+    assert len(found["names"]) == NAMED + 1
+    assert found["names"][-1] == "others"
+    assert found["others"] == len(NAMES) - NAMED
+    for part, whole in (("held", held_weights(run, _bars(run))), ("target", target_weights(run))):
+        rows = found[part]["rows"]
+        sides = [(row["name"], row["side"]) for row in rows]
+        assert len(sides) == len(set(sides))
+        for side, bound in (("long", np.maximum), ("short", np.minimum)):
+            drawn_sum = np.sum([row["values"] for row in rows if row["side"] == side], axis=0)
+            total = np.sum([bound(each, 0.0) for each in whole[1].values()], axis=0)
+            assert drawn_sum[: len(total)] == pytest.approx(total, abs=1e-5)
+    assert len(found["target"]["t"]) == found["rebalances"] + 1
+    assert found["target"]["t"][-1] == found["held"]["t"][-1]
+
+
+def test_the_page_says_what_is_drawn(run: Run) -> None:
+    text = Page(render(run)).visible_text()
+    assert "Target is what a rebalance asked for, until the next." in text
+    assert "The 7 largest symbols have a colour each, 2 others are drawn together." in text
+
+
+def test_without_decisions_only_what_was_held_is_drawn(tmp_path: Path) -> None:
+    run = _stored(tmp_path, tables=False)
+    found = chart_data(run)["weights"]
+    assert found["rebalances"] == 0
+    assert found["target"] == {"t": [], "rows": []}
+    assert found["held"]["rows"]
+    assert "what was asked for is not drawn" in Page(render(run)).visible_text()
+
+
+def test_a_run_by_signals_has_no_weights(full_run: Run) -> None:
+    assert not is_portfolio(full_run)
+    assert chart_data(full_run)["weights"] == {"names": []}
+    assert "chart-weights" not in Page(render(full_run)).ids()
+
+
+def test_the_reasons_of_rebalances_are_those_of_the_plan() -> None:
+    assert {*REBALANCE_REASONS, "rebalance", "quorum"} == set(PORTFOLIO_REASONS.values())
+
+
+@needs_chromium
+def test_the_chart_is_drawn(run: Run, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    page.write_text(render(run), "utf-8")
+    text, console = drawn(page, tmp_path / "profile")
+    assert console == ""
+    at = text.index('id="chart-weights"')
+    assert "js-plotly-plot" in text[at : at + 400]
