@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from septet._data.bar_store import BarStore
     from septet._data.bars import BarTable, Finding
     from septet._data.normalise import Normalised
-    from septet._data.source import FetchReport, Progress, Request
+    from septet._data.source import FetchReport, Request
+    from septet._progress import Progress
 
 __all__ = ["data"]
 
@@ -82,7 +83,7 @@ def _duration(text: str) -> int:
 def _progress() -> Iterator[Progress]:
     """Show progress bars with speed and remaining time on a terminal, nothing elsewhere."""
     if not sys.stderr.isatty():
-        yield lambda what, done, total: None
+        yield lambda stage, done, total, what: None
         return
     from rich.progress import (
         BarColumn,
@@ -103,7 +104,7 @@ def _progress() -> Iterator[Progress]:
     tasks: dict[str, TaskID] = {}
     with Progress(*columns, console=make_console(stderr=True), **GUARDED) as display:
 
-        def report(what: str, done: int, total: int | None) -> None:
+        def report(stage: str, done: int, total: int | None, what: str, /) -> None:
             if what not in tasks:
                 tasks[what] = display.add_task(what, total=total)
             display.update(tasks[what], completed=done, total=total)

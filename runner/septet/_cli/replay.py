@@ -79,7 +79,7 @@ def _progress() -> Any:
     if not sys.stderr.isatty():
         return None
 
-    def show(done: int, last: int) -> None:
-        echo_progress(f"{done:,} of {last:,} entries", done=done == last)
+    def show(stage: str, done: int, total: int | None, text: str, /) -> None:
+        echo_progress(f"{done:,} of {total:,} {text}", done=done == total)
 
     return show

@@ -23,6 +23,8 @@ __all__ = ["Paced", "refuse_live_options", "run"]
 
 PACE_S: Final = 15.0
 """Seconds between two lines about a stage where no terminal shows a bar."""
+SHOWN: Final = ("training", "stretches")
+"""Stages of a run that may take minutes, in parts that are counted."""
 
 
 @click.command(short_help="Run a strategy: backtest, paper or live.")
@@ -201,13 +203,15 @@ class Paced:
         self._notify, self._clock = notify, clock
         self._stage, self._last_s = "", 0.0
 
-    def __call__(self, done: int, planned: int, text: str) -> None:
-        """Update the completed share of a stage."""
+    def __call__(self, stage: str, done: int, total: int | None, text: str, /) -> None:
+        """Update the completed share of a stage that is shown."""
+        if stage not in SHOWN or total is None:
+            return
         now_s, begins = self._clock(), text != self._stage
-        ends = done >= planned
+        ends = done >= total
         if (begins and not ends) or (self._stage and now_s - self._last_s >= PACE_S):
             self._stage, self._last_s = text, now_s
-            self._notify(f"{text}: {done:,} of {planned:,} done")
+            self._notify(f"{text}: {done:,} of {total:,} done")
 
 
 @contextmanager
@@ -231,7 +235,8 @@ def _progress() -> Iterator[Any]:
     with Progress(*columns, console=console, transient=True, **GUARDED) as bar:
         task = bar.add_task("", total=None, visible=False)
 
-        def progress(done: int, planned: int, text: str) -> None:
-            bar.update(task, completed=done, total=planned, description=text, visible=True)
+        def progress(stage: str, done: int, total: int | None, text: str, /) -> None:
+            if stage in SHOWN:
+                bar.update(task, completed=done, total=total, description=text, visible=True)
 
         yield bar.console.print, progress

@@ -228,8 +228,8 @@ def _progress() -> Iterator[Any]:
     with Progress(*columns, console=make_console(stderr=True), transient=True, **GUARDED) as bar:
         task = bar.add_task("", total=None, visible=False)
 
-        def progress(done: int, planned: int, best: str) -> None:
-            bar.update(task, completed=done, total=planned, description=best, visible=True)
+        def progress(stage: str, done: int, total: int | None, best: str, /) -> None:
+            bar.update(task, completed=done, total=total, description=best, visible=True)
 
         def show(message: str) -> None:
             bar.console.print(message, markup=False, highlight=False, soft_wrap=True)
