@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from septet._app.documents import problem_document, to_json
 from septet._cli import options
 from septet._cli.render import (
     count_text,
-    problem_document,
     render_problems,
     render_table,
-    to_json,
 )
 from septet._cli.terminal import echo, echo_json, echo_text, styled
 from septet.errors import ConfigError, Problem

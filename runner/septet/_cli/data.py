@@ -46,9 +46,9 @@ def data() -> None:
 
 
 def _print_json(value: Any) -> None:
-    from septet._store.run_folder import dump_json
+    from septet._app.documents import to_json
 
-    echo_json(dump_json(value))
+    echo_json(to_json(value))
 
 
 def _store(root: Path | None) -> BarStore:

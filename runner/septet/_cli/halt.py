@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from septet._app.documents import to_json
 from septet._cli.terminal import echo, echo_json
 from septet._store.run_order import run_id_in, run_order
 from septet.errors import InputError, SeptetError
@@ -233,7 +233,7 @@ def _report(
     except Exception as problem:  # whatever is wrong with the journal: what was asked is written
         found["unread"] = problem.message if isinstance(problem, SeptetError) else repr(problem)
     if as_json:
-        echo_json(json.dumps(found))
+        echo_json(to_json(found))
     else:
         found["mode"] = mode
         for line in [*_result_lines(found, wait_s), *_effects(found)]:

@@ -47,9 +47,9 @@ def _find(reference: str, root: Path) -> Run:
 
 
 def _print_json(value: Any) -> None:
-    from septet._store.run_folder import dump_json
+    from septet._app.documents import to_json
 
-    echo_json(dump_json(value))
+    echo_json(to_json(value))
 
 
 @click.group()
@@ -97,11 +97,12 @@ def list_(strategy: str | None, last: int | None, root: Path, as_json: bool) -> 
 @of_runs
 def show_(run: str, root: Path, as_json: bool) -> None:
     """Show a stored run."""
-    from septet._report.terminal import document, show
+    from septet._app.run import run_document
+    from septet._report.terminal import show
 
     found = _find(run, root)
     if as_json:
-        _print_json(document(found))
+        _print_json(run_document(found))
     else:
         show(found, _console())
         for line in [*_standing(found), *_open_lines(found)]:

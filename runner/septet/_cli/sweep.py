@@ -114,7 +114,7 @@ def sweep(
             progress=progress,
         )
     if as_json:
-        from septet._cli.render import to_json
+        from septet._app.documents import to_json
 
         echo_json(to_json(_document(outcome)))
     else:

@@ -33,7 +33,8 @@ def train(
     `training: {scheme: stored, path: FOLDER}`. The scores on the card are of a model fitted on
     the first four fifths and judged on the rest.
     """
-    from septet._cli.render import render_problems, to_json
+    from septet._app.documents import to_json
+    from septet._cli.render import render_problems
     from septet._config import load
     from septet._learn.store_all import fit_all
 
