@@ -150,10 +150,11 @@ def test_a_halt_speaks_of_real_orders_only_where_they_are_real(
     assert ("simulated orders" in output.out) == (mode == "paper")
     if words:
         assert ("simulated positions" in output.out) == (mode == "paper")
-    found = halt_module._result_lines(
-        {"run_id": "r", "action": "flatten" if words else "halt", "running": True, "taken": True,
-         "open_orders": 0, "unread": "", "mode": mode}, 1.0,
+    halted = Halted(
+        "r", Path("r"), "flatten" if words else "halt", running=True, has_journal=True, mode=mode,
+        taken=True, open_orders=0,
     )  # fmt: skip
+    found = halt_module._result_lines(halted, 1.0)
     assert ("simulated" in " ".join(found)) == (mode == "paper")
 
 

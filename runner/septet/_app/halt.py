@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -44,7 +44,7 @@ class Halted:
     unread: str = ""
     cleared: tuple[str, ...] | None = None
     ended: bool | None = None
-    state: Mapping[str, Any] | None = None
+    state: dict[str, Any] | None = None
 
     @property
     def is_idle(self) -> bool:
@@ -75,7 +75,7 @@ class Halted:
         if self.ended is not None:
             found["ended"] = self.ended
         if self.state is not None:
-            found["state"] = dict(self.state)
+            found["state"] = self.state
         return found
 
 

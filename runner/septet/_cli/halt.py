@@ -178,14 +178,14 @@ def _result_lines(found: Halted, wait_s: float) -> list[str]:
     else:
         simulated = ""
     if found.unread:
-        what = "the halt is cleared" if resuming else f"it is asked to {found['action']}"
+        what = "the halt is cleared" if resuming else f"it is asked to {found.action}"
         process = "its process looks twice a second" if found.running else "it is not running"
         if not found.has_journal:
             unread = "  whether that was taken cannot be read: it has no journal"
             return [f"{name}: {what}, which stands in its folder; {process}", unread]
         return [
             f"{name}: {what}, which stands in its folder; {process}",
-            f"  whether that was taken cannot be read: {found['unread']}",
+            f"  whether that was taken cannot be read: {found.unread}",
             *([] if simulated else ["  look at the venue for what is open and held"]),
         ]
     if resuming and found.cleared == ():
