@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from septet._app import documents
 from septet._cache_folder import claim
-from septet._cli import render
 from septet._config import access, credentials
 from septet._data import parquet_bounds
 from septet._data.message_limits import (
@@ -37,7 +37,7 @@ PROMISED = (
     f"each cut at {SYMBOL_CHARACTERS} characters",
     f"they name {CELLS_SHOWN} of each kind of defect, each cut at {CELL_CHARACTERS} characters",
     f"An address has at most {access._LONGEST:,} characters, and a message shows at most "
-    f"{render._LONGEST:,} characters of any value",
+    f"{documents.LONGEST:,} characters of any value",
     f"must be readable by you only ({PRIVATE_FILE:04o}, at most {credentials._LARGEST >> 20} MiB)",
     f"refused before a row is read, and so is a row above {MAX_ROW_BYTES >> 20} MiB",
     f"no tensor of more than {LARGEST_TENSOR:,} values",

@@ -21,8 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 EDGE = {
     "septet": "__version__",
     "septet.errors": """
-        ConfigError DataError HaltedError InputError JournalError ModelError PluginError Problem
-        RunError SeptetError
+        Cancelled ConfigError DataError HaltedError InputError JournalError ModelError PluginError
+        Problem RunError SeptetError
     """,
     "septet.hookspecs": """
         HOOK_OF_LAYER LAYERS PROJECT Component HookSpecs Kind Layer hookimpl hookspec

@@ -5,18 +5,20 @@ it cannot be taken for a line of the program. `shortened` bounds its length, and
 `masked_addresses` leaves out what may be secret in an address. `decode_json` is the
 one place where JSON text becomes values: what it returns can be written as UTF-8, and is nested
 no deeper than whatever walks it later can follow. `insist_shallow` is for values that something
-else decoded.
+else decoded. `dump_json` writes values as the one JSON that files and commands have.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 __all__ = [
-    "MOST_LEVELS", "breaks_lines", "decode_json", "insist_shallow", "masked_addresses", "one_line",
-    "shortened", "visible",
+    "MOST_LEVELS", "breaks_lines", "decode_json", "dump_json", "insist_shallow",
+    "masked_addresses", "one_line", "plain_json", "shortened", "visible",
 ]  # fmt: skip
 
 MOST_LEVELS: Final = 100
@@ -105,6 +107,26 @@ def insist_shallow(value: Any) -> None:
         level = [
             part for each in level for part in (each.values() if isinstance(each, dict) else each)
         ]
+
+
+def plain_json(value: Any) -> Any:
+    """Return a value JSON can hold: not-a-number and infinity become null, keys become text."""
+    if isinstance(value, Mapping):
+        return {str(key): plain_json(item) for key, item in value.items()}
+    if isinstance(value, str) or value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Sequence | set | frozenset):
+        return [plain_json(item) for item in value]
+    if hasattr(value, "tolist"):
+        return plain_json(value.tolist())
+    return str(value)
+
+
+def dump_json(value: Any) -> str:
+    """Write readable JSON that every reader accepts."""
+    return json.dumps(plain_json(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def decode_json(data: str | bytes) -> Any:

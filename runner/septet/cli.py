@@ -250,10 +250,11 @@ def _show_usage(error: click.ClickException) -> None:
 
 def _report(error: SeptetError, *, as_json: bool) -> None:
     """Print an error: problems with their lines, anything else as one message."""
-    from septet._cli.render import error_document, render_error, render_problems, to_json
+    from septet._app.documents import to_json
+    from septet._cli.render import render_error, render_problems
 
     if as_json:
-        echo_json(to_json(error_document(error)))
+        echo_json(to_json(error))
     if isinstance(error, ConfigError):
         render_problems(error.problems)
     elif error.problem is not None:

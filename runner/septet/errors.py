@@ -10,7 +10,8 @@
     │   └── PluginError     2   a plugin that is unknown, ambiguous or cannot be imported
     ├── RunError            1   it arose while running
     │   └── JournalError    1   the journal cannot be written, read or trusted
-    └── HaltedError         3   a paper or live run was stopped by a halt
+    ├── HaltedError         3   a paper or live run was stopped by a halt
+    └── Cancelled         130   whoever asked for the work stopped it; nothing of it is kept
 
 A bug is never one of these: it keeps its traceback.
 """
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 __all__ = [
+    "Cancelled",
     "ConfigError",
     "DataError",
     "HaltedError",
@@ -135,3 +137,9 @@ class HaltedError(SeptetError):
     """A paper or live run was stopped by a halt."""
 
     exit_code: ClassVar[int] = 3
+
+
+class Cancelled(SeptetError):
+    """The work was stopped by whoever asked for it, and left nothing behind."""
+
+    exit_code: ClassVar[int] = 130

@@ -7,11 +7,13 @@ import os
 import shutil
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from septet import messages as m
+from septet._app.halt import Halted
 from septet._cli import halt as halt_module
 from septet._journal.journal_format import Head
 from septet._journal.lease import Holder, Lease
@@ -148,10 +150,11 @@ def test_a_halt_speaks_of_real_orders_only_where_they_are_real(
     assert ("simulated orders" in output.out) == (mode == "paper")
     if words:
         assert ("simulated positions" in output.out) == (mode == "paper")
-    found = halt_module._result_lines(
-        {"run_id": "r", "action": "flatten" if words else "halt", "running": True, "taken": True,
-         "open_orders": 0, "unread": "", "mode": mode}, 1.0,
+    halted = Halted(
+        "r", Path("r"), "flatten" if words else "halt", running=True, has_journal=True, mode=mode,
+        taken=True, open_orders=0,
     )  # fmt: skip
+    found = halt_module._result_lines(halted, 1.0)
     assert ("simulated" in " ".join(found)) == (mode == "paper")
 
 
@@ -254,12 +257,13 @@ def test_a_resume_of_a_run_that_is_not_halted_says_that_there_is_nothing_to_clea
 
 
 def test_a_resume_of_a_running_run_says_what_it_cleared() -> None:
-    found = {"run_id": "r", "action": "resume", "running": True, "taken": True, "unread": "",
-             "open_orders": 0, "mode": "live"}  # fmt: skip
-    assert halt_module._result_lines({**found, "cleared": []}, 1.0) == [
+    found = Halted(
+        "r", Path("r"), "resume", running=True, has_journal=True, taken=True, open_orders=0
+    )
+    assert halt_module._result_lines(replace(found, cleared=()), 1.0) == [
         "r was not halted: there is nothing to clear"
     ]
-    assert halt_module._result_lines({**found, "cleared": ["operator_halt"]}, 1.0) == [
+    assert halt_module._result_lines(replace(found, cleared=("operator_halt",)), 1.0) == [
         "r may trade again"
     ]
 
@@ -276,7 +280,7 @@ def test_a_halt_of_a_run_whose_process_ends_meanwhile_says_that_nothing_was_canc
         journal.commit()
     holder = Holder.this_process(run_id=RUN_ID, strategy="old", folder=folder, now_ns=0)
     lease = Lease.take(holder)
-    monkeypatch.setattr("septet._cli.halt.time.sleep", lambda seconds: lease.release())
+    monkeypatch.setattr("septet._app.halt.time.sleep", lambda seconds: lease.release())
     output = septet("halt", folder, "--reason", "news", "--wait", "60")
     assert output.code == 1
     assert "'s process has ended; the halt takes effect at its next start" in output.out

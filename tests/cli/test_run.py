@@ -71,6 +71,8 @@ def test_where_no_terminal_shows_a_bar_progress_comes_in_lines() -> None:
     now_s = [100.0]
     paced = Paced(reported.append, lambda: now_s[0])
     for done in range(8):
-        paced(done, 8, "training x")
+        paced("training", done, 8, "training x")
+        paced("run", done, 8, "events")
+        paced("data", 0, None, "reading the data")
         now_s[0] += 6.0
     assert reported == [f"training x: {done} of 8 done" for done in (0, 3, 6)]

@@ -44,7 +44,7 @@ def ask(store: BarStore, first: int, last: int, *, now: int = 10_000) -> Any:
     return request("1h", SYMBOL, store=store, start_ns=at(first), end_ns=at(last), now_ns=at(now))
 
 
-def silent(what: str, done: int, total: int | None) -> None:
+def silent(stage: str, done: int, total: int | None, what: str, /) -> None:
     return None
 
 
@@ -57,14 +57,15 @@ def opens(store: BarStore, source: Any) -> list[int]:
 def test_pages_until_the_end_and_reads_back(exchange: Venue, tmp_path: Path) -> None:
     store, source, seen = BarStore(tmp_path), source_of(exchange, page_bars=1_000), []
     report = source.fetch(
-        ask(store, 100, 2_200), lambda what, done, total: seen.append((what, done, total))
+        ask(store, 100, 2_200),
+        lambda stage, done, total, what: seen.append((stage, what, done, total)),
     )
     assert opens(store, source) == list(range(100, 2_200))
     assert report[0].rows == 2_100
     assert [int(each["startTime"]) for each in exchange.asked] == [
         at(j) // 1_000_000 for j in (100, 1_100, 2_100)
     ]
-    assert seen[-1] == ("BTC/USDT 1h", 2_100, 2_100)
+    assert seen[-1] == ("download", "BTC/USDT 1h", 2_100, 2_100)
     made = block(
         "candles", "ccxt", venue="binance", urls=exchange.urls, options=OPTIONS, page_bars=1_000
     )
@@ -93,7 +94,7 @@ def test_asks_for_nothing_it_holds(exchange: Venue, tmp_path: Path) -> None:
 def test_goes_on_after_an_interruption(exchange: Venue, tmp_path: Path) -> None:
     store, source = BarStore(tmp_path), source_of(exchange, page_bars=500)
 
-    def interrupt(what: str, done: int, total: int | None) -> None:
+    def interrupt(stage: str, done: int, total: int | None, what: str, /) -> None:
         if done >= 1_000:
             raise KeyboardInterrupt
 

@@ -207,7 +207,7 @@ def test_fetch_brings_series_too(place: Path, capsys: pytest.CaptureFixture[str]
 def test_fetch_reaches_back_to_the_first_window_of_the_first_model(
     place: Path, step: str, step_days: int
 ) -> None:
-    from septet._cli.data import _lead_in
+    from septet._app.data import lead_in
     from septet._config import load
 
     text = f"""
@@ -225,7 +225,7 @@ risk: {{sizing: {{use: fixed_fraction, fraction: 10%}}}}
 """
     (place / "lead.yaml").write_text(text, encoding="utf-8")
     hour_ns = 3_600_000_000_000
-    lead = _lead_in(load(place / "lead.yaml").strategy)
+    lead = lead_in(load(place / "lead.yaml").strategy)
     # The model in force may be a step old, and its window ends there.
     assert lead >= (30 + step_days) * 24 * hour_ns
     assert lead == (1_000 + (30 + 2 * step_days) * 24) * hour_ns

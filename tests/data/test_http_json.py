@@ -50,7 +50,7 @@ def made(url: str, path: str = "/fng", keys: Any = None, **config: Any) -> Any:
 def fetch(site: Any, store: BarStore, now_s: int) -> int:
     asked = request("1h", "X", store=store, now_ns=now_s * 10**9, name="mood")
     source = site.declaration(site.config)
-    return int(source.fetch(asked, lambda what, done, total: None)[0].rows)
+    return int(source.fetch(asked, lambda stage, done, total, what: None)[0].rows)
 
 
 def seen(site: Any, store: BarStore, now_s: int, *at_s: int) -> list[float]:
@@ -200,7 +200,7 @@ def test_no_redirect_to_another_host_is_followed(tmp_path: Path, status: int) ->
         wanted = request("1h", "X", store=BarStore(tmp_path), now_ns=1, name="mood")
         wanted = replace(wanted, read=lambda reference, host: "Bearer the-token")
         with pytest.raises(RunError, match="redirect to another host is not followed"):
-            site.declaration(site.config).fetch(wanted, lambda what, done, total: None)
+            site.declaration(site.config).fetch(wanted, lambda stage, done, total, what: None)
     assert asked == []
 
 
@@ -215,9 +215,9 @@ def test_a_header_is_read_for_the_host_of_the_address(tmp_path: Path) -> None:
             return "Bearer the-token"
 
         source = site.declaration(site.config)
-        source.fetch(replace(wanted, read=reading), lambda what, done, total: None)
+        source.fetch(replace(wanted, read=reading), lambda stage, done, total, what: None)
         with pytest.raises(InputError, match="nobody may read"):
-            source.fetch(wanted, lambda what, done, total: None)
+            source.fetch(wanted, lambda stage, done, total, what: None)
     assert read == [("env:TOKEN", "127.0.0.1")]
 
 

@@ -168,7 +168,12 @@ def test_values_a_little_above_one_are_no_percents(folder: Path) -> None:
 
 def test_a_series_trains_nothing_and_says_nothing_of_training(folder: Path) -> None:
     reported: list[str] = []
-    backtest(load(folder / "x.yaml"), progress=lambda _done, _all, text: reported.append(text))
+
+    def report(stage: str, done: int, total: int | None, text: str, /) -> None:
+        reported.append(f"{stage} {text}")
+
+    backtest(load(folder / "x.yaml"), progress=report)
+    assert reported
     assert not [text for text in reported if "train" in text]
 
 

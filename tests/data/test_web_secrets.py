@@ -137,15 +137,15 @@ def test_a_query_by_name_is_sent_and_not_shown(tmp_path: Path) -> None:
         series = made(url, query={"apikey": "env:KEY", "limit": "5"})
         wanted = request("1h", "X", store=store, now_ns=(DAY + 90_000) * 10**9, name="mood")
         source = series.declaration(series.config)
-        source.fetch(replace(wanted, read=read), lambda what, done, total: None)
+        source.fetch(replace(wanted, read=read), lambda stage, done, total, what: None)
         assert asked == [{"apikey": f"{SECRET}&x=1", "limit": "5"}]
         assert read_for == [("env:KEY", "127.0.0.1")]
         site.body = b"no JSON"
         with pytest.raises(SeptetError) as caught:
-            source.fetch(replace(wanted, read=read), lambda what, done, total: None)
+            source.fetch(replace(wanted, read=read), lambda stage, done, total, what: None)
         assert SECRET not in str(caught.value)
     with pytest.raises(RunError) as gone:  # nothing listens there now
-        source.fetch(replace(wanted, read=read), lambda what, done, total: None)
+        source.fetch(replace(wanted, read=read), lambda stage, done, total, what: None)
     assert SECRET not in str(gone.value)
 
 

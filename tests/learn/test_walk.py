@@ -265,7 +265,9 @@ def test_a_retrain_for_drift_takes_over_until_the_schedule_does() -> None:
 
 def test_progress_counts_windows() -> None:
     seen: list[tuple[int, int]] = []
-    walk = _walk(dataset(), progress=lambda done, total, text: seen.append((done, total)))
+    walk = _walk(
+        dataset(), progress=lambda stage, done, total, text: seen.append((done, total or 0))
+    )
     total = len(walk.models)
     assert seen == [(k, total) for k in range(total + 1)]
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from septet._report.terminal import document, show, show_list
-from septet._store.run_folder import Run, dump_json
+from septet._app.run import run_document
+from septet._report.terminal import show, show_list
+from septet._store.run_folder import Run
+from septet._text import dump_json
 from tests.report.goldens import check_golden
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -52,7 +54,7 @@ def test_colour_adds_nothing_but_colour(rules_run: Run) -> None:
 
 
 def test_document_is_one_json_value(full_run: Run) -> None:
-    read = json.loads(dump_json(document(full_run)))
+    read = json.loads(dump_json(run_document(full_run)))
     assert read["run_id"] == full_run.run_id
     assert read["report"].endswith("report.html")
     assert read["findings"][0]["kind"] == "gap"

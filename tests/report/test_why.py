@@ -15,7 +15,8 @@ from septet._report.rule_texts import text_of_rule
 from septet._report.save import save_run
 from septet._report.why import explain, parse_time, show_why
 from septet._store import tables
-from septet._store.run_folder import Run, dump_json
+from septet._store.run_folder import Run
+from septet._text import dump_json
 from septet.errors import InputError
 from tests.report.goldens import check_golden
 from tests.report.synthetic import FEATURES, HOUR_NS, THRESHOLD, make_result

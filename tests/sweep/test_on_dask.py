@@ -193,7 +193,7 @@ def test_a_sweep_that_was_stopped_goes_on_elsewhere(tmp_path: Path, standing: St
     """What a cluster finished before Ctrl-C is kept, and the rest may be run here."""
     loaded, out = swept(tmp_path, SECTION), tmp_path / "out"
 
-    def stop_it(done: int, planned: int, best: str) -> None:
+    def stop_it(stage: str, done: int, total: int | None, best: str, /) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -221,7 +221,7 @@ def test_a_scheduler_that_is_there(
 def test_a_scheduler_that_goes(tmp_path: Path, standing: Standing) -> None:
     loaded, out, done = swept(tmp_path, SECTION), tmp_path / "out", list[int]()
 
-    def go(count: int, planned: int, best: str) -> None:
+    def go(stage: str, count: int, total: int | None, best: str, /) -> None:
         done.append(count)
         standing.scheduler.kill()
         standing.scheduler.wait()

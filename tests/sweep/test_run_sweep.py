@@ -103,7 +103,7 @@ def same(table: pl.DataFrame, other: pl.DataFrame) -> bool:
 
 def test_every_setting_gets_one_row(tmp_path: Path, made: list[Made]) -> None:
     loaded = swept(tmp_path, GRID)
-    reported: list[tuple[int, int, str]] = []
+    reported: list[tuple[str, int, int | None, str]] = []
     outcome = run_sweep(loaded, tmp_path / "out", progress=lambda *each: reported.append(each))
     table = pl.read_parquet(outcome.folder / "settings.parquet")
     assert same(table, outcome.table)
@@ -126,9 +126,9 @@ def test_every_setting_gets_one_row(tmp_path: Path, made: list[Made]) -> None:
     manifest = json.loads((outcome.folder / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["status"] == "complete"
     assert manifest["space"]["over"][1]["values"][:2] == ["100", "108"]
-    assert reported[-1][:2] == (SETTINGS, SETTINGS)
+    assert reported[-1][:3] == ("sweep", SETTINGS, SETTINGS)
     best = table.sort("sharpe", descending=True, nulls_last=True).row(0, named=True)
-    assert reported[-1][2] == (
+    assert reported[-1][3] == (
         f"sharpe {best['sharpe']:.4g} with features.fast.period="
         f"{best['features.fast.period']:.0f}, account.capital={best['account.capital']:.0f}"
     )

@@ -117,7 +117,7 @@ def _note_created(patch: pytest.MonkeyPatch, made: list[str]) -> None:
 def test_what_was_begun_goes_on(tmp_path: Path, grid: pl.DataFrame) -> None:
     logged: list[str] = []
 
-    def stop_it(done: int, planned: int, best: str) -> None:
+    def stop_it(stage: str, done: int, total: int | None, best: str, /) -> None:
         if done >= 16:
             raise KeyboardInterrupt
 
@@ -143,7 +143,7 @@ def test_what_was_begun_goes_on(tmp_path: Path, grid: pl.DataFrame) -> None:
 def test_rows_that_were_not_stored_are_made_again(tmp_path: Path) -> None:
     whole = run_sweep(swept(tmp_path, GUIDED), tmp_path / "whole", threads=2, page=False).table
 
-    def stop_it(done: int, planned: int, best: str) -> None:
+    def stop_it(stage: str, done: int, total: int | None, best: str, /) -> None:
         if done >= 32:
             raise KeyboardInterrupt
 
@@ -163,7 +163,7 @@ def test_rows_of_other_values_than_were_chosen_are_made_again(tmp_path: Path) ->
     whole = run_sweep(swept(tmp_path, GUIDED), tmp_path / "whole", threads=2, page=False).table
     logged: list[str] = []
 
-    def stop_it(done: int, planned: int, best: str) -> None:
+    def stop_it(stage: str, done: int, total: int | None, best: str, /) -> None:
         if done >= 32:
             raise KeyboardInterrupt
 
@@ -293,7 +293,7 @@ def test_a_study_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
     def full(self: object, logs: object) -> None:
         raise OSError(28, "No space left on device")
 
-    def fill(done: int, planned: int, best: str) -> None:
+    def fill(stage: str, done: int, total: int | None, best: str, /) -> None:
         monkeypatch.setattr(JournalFileBackend, "append_logs", full)
 
     with pytest.raises(RunError, match=r"cannot be written .* No space left") as stopped:

@@ -289,7 +289,7 @@ class _Job:
             if not rows and not pages.going and page:
                 return  # nothing was traded up to the end
             self._done = min(self.total, self._done + max(1, len(rows)))
-            self._progress(what, self._done, self.total)
+            self._progress("download", self._done, self.total, what)
         at = pages.at_ns
         old = self._request.now_ns - _DAY_NS
         if at < stop_ns and at < old:  # an empty end is final once it is a day old

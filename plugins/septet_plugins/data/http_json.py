@@ -212,13 +212,13 @@ class HttpJson:
     def fetch(self, request: Request, progress: Progress) -> Sequence[FetchReport]:
         """Download the document and keep what is new in it."""
         store, key = the_store(request), self._key(request)
-        progress(request.name, 0, None)
+        progress("download", 0, None, request.name)
         frame = self._rows(self._download(request), request.now_ns)
         old = store.read("http_json", key, _BAR, None, None)
         if old is not None:
             frame = _new(frame, old)
         store.append("http_json", key, _BAR, frame, (request.now_ns, request.now_ns + 1))
-        progress(request.name, frame.height, frame.height)
+        progress("download", frame.height, frame.height, request.name)
         return [FetchReport(request.name, frame.height, 1)]
 
     def _rows(self, document: Any, now_ns: int) -> pl.DataFrame:

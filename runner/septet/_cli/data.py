@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,23 +10,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from septet._app.documents import to_json
 from septet._cli import options
 from septet._cli.terminal import echo, echo_json
-from septet._files import open_regular
-from septet.errors import DataError, InputError
+from septet.errors import InputError
 
 if TYPE_CHECKING:
-    import polars as pl
-
-    from septet._config.access import Access
+    from septet._app.data import Shape
     from septet._data.bar_store import BarStore
-    from septet._data.bars import BarTable, Finding
-    from septet._data.normalise import Normalised
-    from septet._data.source import FetchReport, Progress, Request
+    from septet._data.bars import Finding
+    from septet._data.source import FetchReport
+    from septet._progress import Progress
 
 __all__ = ["data"]
 
-_LEAD_BARS: Final = 1_000
 _STRATEGIES: Final = (".yaml", ".yml")
 
 _store_option = click.option(
@@ -42,12 +38,6 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON doc
 @click.group()
 def data() -> None:
     """Download, import, list and check market data."""
-
-
-def _print_json(value: Any) -> None:
-    from septet._store.run_folder import dump_json
-
-    echo_json(dump_json(value))
 
 
 def _store(root: Path | None) -> BarStore:
@@ -67,22 +57,11 @@ def _moment(text: str | None, *, ends: bool = False) -> int | None:
         raise InputError(f"{'--until' if ends else '--since'}: {error.message()}") from error
 
 
-def _duration(text: str) -> int:
-    from pydantic_core import PydanticCustomError
-
-    from septet_schemas.units import parse_duration
-
-    try:
-        return parse_duration(text)
-    except PydanticCustomError as error:
-        raise InputError(f"--bar: {error.message()}") from error
-
-
 @contextmanager
 def _progress() -> Iterator[Progress]:
     """Show progress bars with speed and remaining time on a terminal, nothing elsewhere."""
     if not sys.stderr.isatty():
-        yield lambda what, done, total: None
+        yield lambda stage, done, total, what: None
         return
     from rich.progress import (
         BarColumn,
@@ -103,7 +82,7 @@ def _progress() -> Iterator[Progress]:
     tasks: dict[str, TaskID] = {}
     with Progress(*columns, console=make_console(stderr=True), **GUARDED) as display:
 
-        def report(what: str, done: int, total: int | None) -> None:
+        def report(stage: str, done: int, total: int | None, what: str, /) -> None:
             if what not in tasks:
                 tasks[what] = display.add_task(what, total=total)
             display.update(tasks[what], completed=done, total=total)
@@ -138,7 +117,9 @@ def fetch(
     Only what the store does not hold is asked for. After an interruption the same command goes
     on where it stopped.
     """
-    first, last = _moment(since), _moment(until, ends=True)
+    from septet._app.data import exchange_jobs, fetch_jobs, strategy_jobs
+
+    span = _moment(since), _moment(until, ends=True)
     store = _store(root)
     if (file is None) == (exchange is None):
         raise InputError(
@@ -147,76 +128,12 @@ def fetch(
             "--since 2023-01-01",
         )
     if file is not None:
-        access = options.access_of(secrets, hosts)
-        jobs = _jobs_of_file(file, store, (first, last), access)
+        jobs = strategy_jobs(file, store, span, options.access_of(secrets, hosts))
     else:
-        jobs = [_job_of_exchange(str(exchange), symbols, bar, store, first, last)]
-    reports: list[FetchReport] = []
+        jobs = exchange_jobs(str(exchange), symbols, bar, store, span)
     with _progress() as progress:
-        for source, request in jobs:
-            reports += source.fetch(request, progress)
+        reports = fetch_jobs(jobs, progress)
     _show_reports(reports, store, as_json=as_json)
-
-
-def _jobs_of_file(
-    file: Path, store: BarStore, span: tuple[int | None, int | None], access: Access
-) -> list[tuple[Any, Request]]:
-    from dataclasses import replace
-
-    from septet._config.load import load
-    from septet._data.load import request_for
-    from septet._data.source import Fetches
-
-    loaded, (first, last) = load(file, access=access), span
-    strategy = loaded.strategy
-    blocks = {"candles": strategy.data.candles, **strategy.data.series}
-    if strategy.data.funding is not None:
-        blocks["funding"] = strategy.data.funding
-    jobs = []
-    for name, block in blocks.items():
-        source = block.declaration(block.config)
-        if isinstance(source, Fetches):
-            access.reach(block.config, f"data.{name}")
-            request = request_for(loaded, name, store=store)
-            start = request.start_ns
-            if first is not None:
-                start = first
-            elif start is not None:
-                start -= _lead_in(strategy)
-            end = last if last is not None else request.end_ns
-            jobs.append((source, replace(request, start_ns=start, end_ns=end)))
-    return jobs
-
-
-def _lead_in(strategy: Any) -> int:
-    """Return the market time that training and warm-up read before the first decision."""
-    bar_ns: int = strategy.universe.bar
-    lead = _LEAD_BARS * bar_ns
-    if strategy.model is not None:
-        training = strategy.model.extra["training"]
-        lead += int(training.lead_ns)
-    return lead
-
-
-def _job_of_exchange(
-    exchange: str,
-    symbols: Sequence[str],
-    bar: str | None,
-    store: BarStore,
-    first: int | None,
-    last: int | None,
-) -> tuple[Any, Request]:
-    from septet._data.source import Request
-    from septet._host.register import Host
-
-    if not symbols or bar is None:
-        raise InputError("--exchange needs --symbol and --bar", hint="--symbol BTC/USDT --bar 1h")
-    declaration = Host().declaration("data", "ccxt", "candles")
-    source = declaration(_validated(declaration.config, {"venue": exchange}, venue="--exchange"))
-    request = Request(
-        tuple(symbols), _duration(bar), first, last, Path(), "candles", time.time_ns(), store
-    )
-    return source, request
 
 
 def _show_reports(reports: list[FetchReport], store: BarStore, *, as_json: bool) -> None:
@@ -225,7 +142,7 @@ def _show_reports(reports: list[FetchReport], store: BarStore, *, as_json: bool)
         for each in reports
     ]
     if as_json:
-        _print_json({"store": str(store.root), "fetched": lines})
+        echo_json(to_json({"store": str(store.root), "fetched": lines}))
         return
     if not lines:
         echo("Nothing to download: this strategy reads files or bundled data.")
@@ -257,52 +174,11 @@ def _shape(command: Any) -> Any:
     return command
 
 
-def _read_file(path: Path, shape: dict[str, Any]) -> tuple[Normalised, int]:
-    """Read one data file with the options of `_SHAPE`, through the same path as a run."""
-    from septet._data.files import no_data_file
-    from septet._data.load import read_candles
-    from septet._data.source import Request
-    from septet._host.register import Host
-    from septet_schemas.blocks import UseBlock
-    from septet_schemas.keys import CandleKeys
+def _shape_of(chosen: dict[str, Any]) -> Shape:
+    from septet._app.data import Shape
 
-    if shape["bar"] is None:
-        raise InputError("--bar is missing", hint="such as --bar 1h")
-    if not path.is_file():
-        raise no_data_file(path, "data") if path.exists() else DataError(f"no such file: {path}")
-    with open_regular(path) as file:
-        use = "parquet" if file.read(4) == b"PAR1" else "csv"
-    columns = dict(each.partition("=")[::2] for each in shape["columns"])
-    config: dict[str, Any] = {"path": str(path.resolve()), "columns": columns}
-    if use == "csv" and shape["time_format"]:
-        config["time_format"] = shape["time_format"]
-    named = ("stamp", "time_zone", "calendar", "adjust")
-    given = {name: shape[name] for name in named if shape[name] is not None}
-    keys = _validated(CandleKeys, given)
-    declaration = Host().declaration("data", use, "candles")
-    block = UseBlock(
-        use, "data", "candles", declaration.config(**config), declaration, "septet",
-        {name: getattr(keys, name) for name in type(keys).model_fields},
-    )  # fmt: skip
-    bar_ns = _duration(shape["bar"])
-    symbol = shape["symbol"] or path.name.split(".")[0]
-    request = Request((symbol,), bar_ns, base_dir=path.parent, now_ns=time.time_ns())
-    ((_, done),) = read_candles(block, request)
-    return done, bar_ns
-
-
-def _validated(model: Any, given: dict[str, Any], **options: str) -> Any:
-    """Validate the given options; `options` names those that differ from their field's name."""
-    from pydantic import ValidationError
-
-    try:
-        return model(**given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0])
-        option = options.get(name, "--" + name.replace("_", "-"))
-        hint = str(first.get("ctx", {}).get("hint", ""))
-        raise InputError(f"{option} {given[name]}: {first['msg']}", hint=hint) from error
+    columns = tuple(each.partition("=")[::2] for each in chosen["columns"])
+    return Shape(**{**chosen, "columns": columns})
 
 
 @data.command("import")
@@ -316,67 +192,26 @@ def import_(path: Path, source: str, root: Path | None, as_json: bool, **shape: 
 
     A strategy reads them with `candles: {use: store}`, or `{use: store, source: NAME}`.
     """
-    import polars as pl
+    from septet._app.data import import_file
 
-    from septet_schemas.units import format_duration
-
-    done, bar_ns = _read_file(path, shape)
-    bars, store, bar = done.bars, _store(root), format_duration(bar_ns)
-    names = ("open", "high", "low", "close", "volume")
-    frame = pl.DataFrame(
-        {"timestamp": bars.open_ns, **{name: getattr(bars, name) for name in names}}
-    )
-    span = (int(bars.open_ns[0]), int(bars.open_ns[-1]) + bar_ns)
-    fresh, changed = _compared(frame, store.read(source, bars.symbol, bar, *span))
-    store.append(source, bars.symbol, bar, frame, span)
-    calendar = shape["calendar"]  # none that nobody named: whoever reads the bars is asked again
-    store.describe(
-        source, bars.symbol, bar, stamp="open", calendar=calendar, imported_from=str(path)
-    )
+    found = import_file(path, source, _store(root), _shape_of(shape))
     if as_json:
-        _print_json({
-            "store": str(store.root), "source": source, **_table_facts(done.bars),
-            "new": fresh, "kept_as_they_were": changed,
-            "findings": [_finding(each) for each in done.findings],
-        })  # fmt: skip
+        echo_json(to_json(found))
         return
-    _show_findings(done.findings)
-    echo(f"{fresh:,} bars of {bars.symbol} {bar} stored as {source} in {store.root}.")
-    if fresh < len(bars):
-        echo(f"{len(bars) - fresh:,} bars were there already.")
-    if changed:
+    _show_findings(found.findings)
+    bars = len(found.table)
+    echo(
+        f"{found.new:,} bars of {found.table.symbol} {found.bar} stored as {source} in "
+        f"{found.root}."
+    )
+    if found.new < bars:
+        echo(f"{bars - found.new:,} bars were there already.")
+    if found.kept:
         echo(
-            f"{changed:,} of them have other values in the file: the stored ones stay. "
+            f"{found.kept:,} of them have other values in the file: the stored ones stay. "
             "--as NAME stores the file beside them.",
             err=True,
         )
-
-
-def _compared(frame: pl.DataFrame, there: pl.DataFrame | None) -> tuple[int, int]:
-    """Count the bars of a file that the store lacks, and those that it has with other values."""
-    if there is None:
-        return frame.height, 0
-    both = frame.join(there, on="timestamp", how="inner", suffix="_there")
-    names = [name for name in frame.columns if name != "timestamp"]
-    import polars as pl
-
-    same = pl.all_horizontal(pl.col(name) == pl.col(f"{name}_there") for name in names)
-    return frame.height - both.height, both.height - int(both.select(same.sum()).item())
-
-
-def _finding(found: Finding) -> dict[str, Any]:
-    return {
-        "source": found.source, "symbol": found.symbol, "kind": found.kind,
-        "policy": found.policy, "count": found.count, "message": found.message,
-        "examples": list(found.examples),
-    }  # fmt: skip
-
-
-def _table_facts(bars: BarTable) -> dict[str, Any]:
-    from septet._data.stamps import iso
-
-    ends = (iso(bars.known_ns[0]), iso(bars.known_ns[-1])) if len(bars) else (None, None)
-    return {"symbol": bars.symbol, "bars": len(bars), "first": ends[0], "last": ends[1]}
 
 
 def _show_findings(findings: Sequence[Finding]) -> None:
@@ -405,20 +240,12 @@ def _show_findings(findings: Sequence[Finding]) -> None:
 @_json
 def list_(root: Path | None, as_json: bool) -> None:
     """List what the store holds."""
-    from septet._data.stamps import iso
+    from septet._app.data import store_lines
 
     store = _store(root)
-    lines: list[dict[str, Any]] = [
-        {
-            "source": each.source, "name": each.name, "bar": each.bar, "rows": each.rows,
-            "first": None if each.first_ns is None else iso(each.first_ns),
-            "last": None if each.last_ns is None else iso(each.last_ns),
-            "bytes": each.size, "holes": max(0, len(each.covered) - 1),
-        }
-        for each in store.entries()
-    ]  # fmt: skip
+    lines = store_lines(store)
     if as_json:
-        _print_json({"store": str(store.root), "entries": lines})
+        echo_json(to_json({"store": str(store.root), "entries": lines}))
         return
     if not lines:
         echo(f"Nothing stored in {store.root}. Fill it with `septet data fetch`.", err=True)
@@ -449,19 +276,15 @@ def check(path: Path, root: Path | None, as_json: bool, **shape: Any) -> None:
     Shows every defect, how often it occurs and what is done about it; refuses what a run would
     refuse.
     """
-    if path.suffix.lower() in _STRATEGIES:
-        from septet._config.load import load
-        from septet._data.load import load_market
+    from septet._app.data import check_data_file, check_strategy_data, table_facts
 
-        market = load_market(load(path), store=_store(root))
-        tables, findings = list(market.bars.values()), market.findings
+    if path.suffix.lower() in _STRATEGIES:
+        found = check_strategy_data(path, _store(root))
     else:
-        done, _ = _read_file(path, shape)
-        tables, findings = [done.bars], done.findings
-    facts = [_table_facts(each) for each in tables]
+        found = check_data_file(path, _shape_of(shape))
     if as_json:
-        _print_json({"symbols": facts, "findings": [_finding(each) for each in findings]})
+        echo_json(to_json(found))
         return
-    _show_findings(findings)
-    for each in facts:
+    _show_findings(found.findings)
+    for each in map(table_facts, found.tables):
         echo(f"{each['symbol']}: {each['bars']:,} bars, {each['first']} to {each['last']}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from septet._app.documents import to_json
 from septet._cli import options
 from septet._cli.terminal import echo, echo_json
 from septet._files import make_folder, replace_file
@@ -115,7 +116,7 @@ def drill(file: str, out: Path | None, as_json: bool, sets: tuple[str, ...], **c
     document = found.document()
     replace_file(folder / "drill.json", json.dumps(document, indent=1) + "\n")
     if as_json:
-        echo_json(json.dumps(document))
+        echo_json(to_json(document))
     else:
         _show(found)
     return 0 if found.ok else 1

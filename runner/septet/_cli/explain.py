@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from septet._app.documents import to_json
 from septet._cli import options
-from septet._cli.render import render_problems, render_table, to_json
+from septet._cli.render import render_problems, render_table
 from septet._cli.terminal import echo, echo_json, echo_text, styled
+
+if TYPE_CHECKING:
+    from septet._app.explain import PlanText
 
 __all__ = ["explain"]
 
@@ -29,16 +33,16 @@ def explain(
     the program that the file is compiled to is printed: at each function where its source stands,
     and at the end the key of every number it reads.
     """
-    from septet._config.explain import explained
+    from septet._app.explain import explain_plan, explain_values
     from septet._config.load import load
 
     loaded = load(file, mode=mode, sets=sets, unchecked=True)
     if plan:
-        _show_plan(loaded, as_json)
+        _show_plan(explain_plan(loaded), as_json)
         return 0
-    entries = explained(loaded.resolved, loaded.origins, key, host=loaded.host)
+    entries = explain_values(loaded, key)
     if as_json:
-        echo_json(to_json([each.document() for each in entries]))
+        echo_json(to_json(entries))
         return 0
     rows = [{"key": e.key, "value": e.shown, "origin": str(e.origin)} for e in entries]
     _echo(rows)
@@ -46,20 +50,14 @@ def explain(
     return 0
 
 
-def _show_plan(loaded: Any, as_json: bool) -> None:
-    from septet._plan.origins import with_origins
-    from septet._shell.session import plan_of
-
-    made = plan_of(loaded)
-    numbers = made.assembly.parameters
+def _show_plan(plan: PlanText, as_json: bool) -> None:
     if as_json:
-        keys = [{"key": each.key, "value": each.value} for each in numbers]
-        echo_json(to_json({"name": made.name, "text": made.assembly.text, "parameters": keys}))
+        echo_json(to_json(plan))
         return
-    echo_text(with_origins(made.assembly.text))
+    echo_text(plan.marked)
     echo("# the numbers it reads")
-    for place, each in enumerate(numbers):
-        echo(f"# P[{place}] = {each.value:.12g}  {each.key}")
+    for place, (key, value) in enumerate(plan.parameters):
+        echo(f"# P[{place}] = {value:.12g}  {key}")
 
 
 def _echo(rows: list[dict[str, Any]]) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from septet._app.documents import to_json
 from septet._cli.early_signals import EarlySignals
 from septet._cli.terminal import ask, echo, echo_json
 from septet.errors import InputError
@@ -19,21 +19,14 @@ __all__ = ["run_files"]
 
 def run_files(files: Sequence[Any], chosen: dict[str, Any], early: EarlySignals) -> int:
     """Run loaded files on one account until they are stopped; return the exit status."""
-    from septet._live.clock import clock_from
-    from septet._live.process import LiveResult, run_live
-    from septet._live.start import Options
-    from septet_schemas.times import parse_moment
+    from septet._app.run import LiveRequest, run_live_files
 
     if chosen["chunk"] is not None or chosen["fast"]:
         raise InputError("--fast and --chunk are for backtests", hint="leave them out")
-    until = chosen["until"]
-    options = Options(
-        out=chosen["out"], fresh=chosen["fresh"], bars=chosen["bars"],
-        until_ns=_moment(until, parse_moment) if until else None,
-        durability=chosen["durability"], level=chosen["log_level"],
-        early=lambda: early.name,
+    request = LiveRequest(
+        fresh=chosen["fresh"], clock=chosen["clock"] or None, bars=chosen["bars"],
+        until=chosen["until"] or None, durability=chosen["durability"], level=chosen["log_level"],
     )  # fmt: skip
-    clock = clock_from(chosen["clock"]) if chosen["clock"] else None
 
     def confirm(question: str) -> bool:
         if chosen["yes"]:
@@ -44,23 +37,14 @@ def run_files(files: Sequence[Any], chosen: dict[str, Any], early: EarlySignals)
 
     if early.name:
         echo(f"septet: stopped by {early.name} before the run began", err=True)
-        result = LiveResult(())
-    else:
-        result = run_live(files, options, confirm=confirm, clock=clock)
+    result = run_live_files(
+        files, request, out=chosen["out"], confirm=confirm, stopped_by=lambda: early.name
+    )
     if chosen["as_json"]:
-        echo_json(json.dumps(result.document()))
+        echo_json(to_json(result))
     else:
         _show(result)
     return result.exit_code
-
-
-def _moment(text: str, parse: Any) -> int:
-    try:
-        return int(parse(text))
-    except Exception as error:  # the schema's own error type says what was expected
-        raise InputError(
-            f"--until {text}: {error}", hint="write a time such as 2026-03-01T16:00:00Z"
-        ) from None
 
 
 def _show(result: LiveResult) -> None:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from septet._app.documents import to_json
 from septet._cli import options
-from septet._cli.render import render_table, to_json
+from septet._cli.render import render_table
 from septet._cli.terminal import echo, echo_json, echo_text, styled
 from septet.hookspecs import LAYERS
 

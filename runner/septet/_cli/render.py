@@ -1,27 +1,24 @@
-"""Renders problems, tables and JSON; everything but the result goes to stderr."""
+"""Renders problems and tables; everything but the result goes to stderr."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from septet._app.documents import safe_text
 from septet._cli.terminal import echo, echo_text, styled
 from septet._config.read import MAX_BYTES
 from septet._files import open_regular
-from septet._text import masked_addresses, one_line, shortened, visible
-from septet.errors import ConfigError, Problem, SeptetError
+from septet._text import one_line, visible
+from septet.errors import Problem, SeptetError
 
 __all__ = [
     "count_text",
-    "error_document",
-    "problem_document",
     "render_error",
     "render_problems",
     "render_table",
-    "to_json",
 ]
 
 _SECRET: Final = re.compile(
@@ -33,43 +30,6 @@ _QUERY: Final = re.compile(r"([a-z][a-z0-9+.-]{0,31}://[^\s?#'\"]*[?#])([^\s'\"]
 _WIDTH: Final = 96
 _LONGEST_LINE: Final = 4_000
 """Of a longer line no excerpt is shown: looking for secrets in it takes time, and it is no help."""
-_LONGEST: Final = 2_000
-"""How much of a message is shown: it may quote a value of any length."""
-
-
-def to_json(document: Any) -> str:
-    """Write the one machine-readable document of a command."""
-    return json.dumps(document, indent=2, ensure_ascii=False, default=str)
-
-
-def problem_document(problem: Problem) -> dict[str, Any]:
-    """Return a problem as plain data."""
-    return {
-        "severity": problem.severity,
-        "file": problem.file,
-        "line": problem.line,
-        "column": problem.column,
-        "key": problem.key,
-        "message": _short(problem.message),
-        "expected": _short(problem.expected),
-        "found": _short(problem.found),
-        "hint": _short(problem.hint),
-    }
-
-
-def error_document(error: SeptetError) -> dict[str, Any]:
-    """Return an error as plain data: `ok` false, the message, and problems if it has any."""
-    problems = error.problems if isinstance(error, ConfigError) else ()
-    if error.problem is not None:
-        problems = (error.problem,)
-    return {
-        "ok": False,
-        "exit_code": error.exit_code,
-        "error": type(error).__name__,
-        "message": _short(error.message, _LONGEST * max(1, len(problems))),
-        "hint": _short(error.hint),
-        "problems": [problem_document(each) for each in problems],
-    }
 
 
 def count_text(problems: Sequence[Problem]) -> str:
@@ -102,12 +62,7 @@ def render_problems(problems: Sequence[Problem], *, total: bool = True) -> None:
 
 
 def _shown(text: str) -> str:
-    return one_line(_short(text))
-
-
-def _short(text: str, most: int = _LONGEST) -> str:
-    """Shorten a message, and remove secret parts of addresses from it."""
-    return masked_addresses(shortened(text, most))
+    return one_line(safe_text(text))
 
 
 def _read_lines(file: str) -> list[str]:

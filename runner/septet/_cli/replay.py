@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from septet._app.documents import to_json
 from septet._cli import options
 from septet._cli.reading import of_runs
 from septet._cli.terminal import echo, echo_json, echo_progress
@@ -57,9 +58,7 @@ def replay(ctx: click.Context, run: str, shadow: bool, root: Path, as_json: bool
     work = shadow_run if shadow else replay_run
     found = work(folder, progress=_progress(), log=options.log_to_stderr)
     if as_json:
-        import json
-
-        echo_json(json.dumps(_document(found)))
+        echo_json(to_json(_document(found)))
     else:
         if found.changed:
             names = ", ".join(found.changed)
@@ -79,7 +78,7 @@ def _progress() -> Any:
     if not sys.stderr.isatty():
         return None
 
-    def show(done: int, last: int) -> None:
-        echo_progress(f"{done:,} of {last:,} entries", done=done == last)
+    def show(stage: str, done: int, total: int | None, text: str, /) -> None:
+        echo_progress(f"{done:,} of {total:,} {text}", done=done == total)
 
     return show

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from septet._app.documents import to_json
 from septet._cli import options
 from septet._cli.early_signals import EarlySignals
 from septet._cli.terminal import echo_json
-from septet.errors import InputError
 
-__all__ = ["Paced", "refuse_live_options", "run"]
+if TYPE_CHECKING:
+    from septet._config.load import Loaded
+
+__all__ = ["Paced", "run"]
 
 PACE_S: Final = 15.0
 """Seconds between two lines about a stage where no terminal shows a bar."""
+SHOWN: Final = ("training", "stretches")
+"""Stages of a run that may take minutes, in parts that are counted."""
 
 
 @click.command(short_help="Run a strategy: backtest, paper or live.")
@@ -96,6 +99,7 @@ def run(files: tuple[str, ...], mode: str | None, sets: tuple[str, ...], **chose
     began = time.perf_counter()
     # A kill switch pulled while this begins must halt, not end the process without a word.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    from septet._app.run import is_backtest, refuse_live
     from septet._cli.render import render_problems
     from septet._config import load
 
@@ -116,76 +120,30 @@ def run(files: tuple[str, ...], mode: str | None, sets: tuple[str, ...], **chose
         if each.warnings:
             render_problems(each.warnings)
     early = click.get_current_context().find_object(EarlySignals) or EarlySignals()
-    if all(each.strategy.mode == "backtest" for each in loaded):
+    if is_backtest(loaded):
         early.release()
-        if len(loaded) > 1:
-            raise InputError(
-                f"{len(loaded)} files were named, and a backtest runs one",
-                hint="run them one after another; several share an account in paper and live mode",
-            )
-        refuse_live_options(chosen)
-        _backtest(loaded[0], began, **{name: chosen[name] for name in _OF_BACKTESTS})
+        refuse_live([f"--{name}" for name in _OF_LIVE if chosen[name]])
+        _backtest(loaded[0], began, chosen)
         return 0
     from septet._cli.live import run_files
 
     return run_files(loaded, chosen, early)
 
 
-_OF_BACKTESTS = ("engine", "out", "no_report", "fast", "chunk", "as_json")
 _OF_LIVE = ("fresh", "yes", "clock", "bars", "until", "durability")
 
 
-def refuse_live_options(chosen: dict[str, Any]) -> None:
-    """Refuse options that a backtest has no use for.
+def _backtest(loaded: Loaded, began: float, chosen: dict[str, Any]) -> None:
+    from septet._app.run import BacktestRequest, compute_backtest, run_document, store_backtest
+    from septet._report.terminal import show
 
-    Raises
-    ------
-    InputError
-        One of them was given.
-    """
-    given = [f"--{name}" for name in _OF_LIVE if chosen[name]]
-    if given:
-        raise InputError(
-            f"{', '.join(given)}: only for paper and live mode, and the file says backtest",
-            hint="add --mode paper",
-        )
-
-
-def _backtest(
-    loaded: Any,
-    began: float,
-    *,
-    engine: str,
-    out: Path,
-    no_report: bool,
-    fast: bool,
-    chunk: int | None,
-    as_json: bool,
-) -> None:
-    from septet._report.save import save_run
-    from septet._report.terminal import document, show
-    from septet._shell.backtest import backtest
-
-    if chunk is not None and engine == "event":
-        raise InputError(
-            "--chunk needs arrays, and --engine event has one event at a time",
-            hint="leave --engine out: the bits are the same",
-        )
-    fast = fast or chunk is not None
+    request = BacktestRequest(chosen["engine"], chosen["chunk"], tables=not chosen["fast"])
     with _progress() as (echo, progress):
-        if chunk is not None:
-            from septet._shell.stream import stream_backtest
-
-            result = stream_backtest(loaded, chunk, log=echo, progress=progress)
-        else:
-            result = backtest(
-                loaded, engine=engine, tables=not fast, log=echo, progress=progress, refuses=True
-            )
-        total = time.perf_counter() - began  # reading the file and importing what runs it, too
-        result = replace(result, facts=replace(result.facts, seconds_total=total))
-        stored = save_run(result, out, report=not (no_report or fast))
-    if as_json:
-        echo_json(json.dumps(document(stored), default=str))
+        result = compute_backtest(loaded, request, began=began, log=echo, progress=progress)
+        report = request.keeps_decisions and not chosen["no_report"]
+        stored = store_backtest(result, chosen["out"], report=report)
+    if chosen["as_json"]:
+        echo_json(to_json(run_document(stored)))
         return
     from septet._cli.terminal import console as make_console
 
@@ -201,13 +159,15 @@ class Paced:
         self._notify, self._clock = notify, clock
         self._stage, self._last_s = "", 0.0
 
-    def __call__(self, done: int, planned: int, text: str) -> None:
-        """Update the completed share of a stage."""
+    def __call__(self, stage: str, done: int, total: int | None, text: str, /) -> None:
+        """Update the completed share of a stage that is shown."""
+        if stage not in SHOWN or total is None:
+            return
         now_s, begins = self._clock(), text != self._stage
-        ends = done >= planned
+        ends = done >= total
         if (begins and not ends) or (self._stage and now_s - self._last_s >= PACE_S):
             self._stage, self._last_s = text, now_s
-            self._notify(f"{text}: {done:,} of {planned:,} done")
+            self._notify(f"{text}: {done:,} of {total:,} done")
 
 
 @contextmanager
@@ -231,7 +191,8 @@ def _progress() -> Iterator[Any]:
     with Progress(*columns, console=console, transient=True, **GUARDED) as bar:
         task = bar.add_task("", total=None, visible=False)
 
-        def progress(done: int, planned: int, text: str) -> None:
-            bar.update(task, completed=done, total=planned, description=text, visible=True)
+        def progress(stage: str, done: int, total: int | None, text: str, /) -> None:
+            if stage in SHOWN:
+                bar.update(task, completed=done, total=total, description=text, visible=True)
 
         yield bar.console.print, progress

@@ -9,7 +9,6 @@ import click
 
 from septet._cli.reading import of_runs
 from septet._cli.terminal import echo, echo_json
-from septet.errors import InputError, JournalError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,7 +19,6 @@ __all__ = ["report", "runs", "why"]
 
 _RUN_HELP: Final = "RUN is a folder, a run id or its beginning, a strategy's name, or `latest`."
 
-_SHOWN_ELSEWHERE: Final = ("operator", "stopping")
 _UNTIL: Final = {"manual": "a person resumes the run", "next_day": "the next day begins"}
 _root = click.option(
     "--out",
@@ -47,23 +45,14 @@ def _find(reference: str, root: Path) -> Run:
 
 
 def _print_json(value: Any) -> None:
-    from septet._store.run_folder import dump_json
+    from septet._app.documents import to_json
 
-    echo_json(dump_json(value))
+    echo_json(to_json(value))
 
 
 @click.group()
 def runs() -> None:
     """List, show, compare and export runs, finished or going on."""
-
-
-def _line(run: Run) -> dict[str, Any]:
-    """Return one run's summary, or the problem of its folder."""
-    place = {"run_id": run.folder.name, "strategy": run.folder.parent.name}
-    try:
-        return {**place, **run.insist_listed(), "folder": str(run.folder)}
-    except (InputError, JournalError) as problem:
-        return {**place, "folder": str(run.folder), "damaged": problem.message}
 
 
 @runs.command("list")
@@ -74,11 +63,9 @@ def _line(run: Run) -> dict[str, Any]:
 @of_runs
 def list_(strategy: str | None, last: int | None, root: Path, as_json: bool) -> None:
     """List stored runs, the latest last; with STRATEGY only its own."""
-    from septet._store.find import list_runs
+    from septet._app.runs import list_lines
 
-    lines = [_line(run) for run in list_runs(root)]
-    lines = [line for line in lines if strategy is None or line["strategy"] == strategy]
-    lines = lines[-last:] if last else lines
+    lines = list_lines(root, strategy, last)
     if as_json:
         _print_json(lines)
     elif lines:
@@ -97,11 +84,12 @@ def list_(strategy: str | None, last: int | None, root: Path, as_json: bool) -> 
 @of_runs
 def show_(run: str, root: Path, as_json: bool) -> None:
     """Show a stored run."""
-    from septet._report.terminal import document, show
+    from septet._app.run import run_document
+    from septet._report.terminal import show
 
     found = _find(run, root)
     if as_json:
-        _print_json(document(found))
+        _print_json(run_document(found))
     else:
         show(found, _console())
         for line in [*_standing(found), *_open_lines(found)]:
@@ -110,45 +98,39 @@ def show_(run: str, root: Path, as_json: bool) -> None:
 
 def _open_lines(run: Run) -> list[str]:
     """Return the positions and open orders of a paper or live run; nothing for a backtest."""
-    from septet._report.open_state import lines_of, open_state
+    from septet._app.runs import positions_of
+    from septet._report.open_state import lines_of
 
-    state = open_state(run)
+    state = positions_of(run)
     return [] if state is None else lines_of(state)
 
 
 def _standing(run: Run) -> list[str]:
     """Return whether a paper or live run is running, how it ended, and what blocks its entries."""
-    from septet._journal.lease import holder_of
-    from septet._journal.reader import Reader
-    from septet._journal.verify import doubt_of
-    from septet._live.kill import read_halt, read_resume
+    from septet._app.runs import standing_of
 
-    path = run.folder / "journal.sqlite"
-    if not path.is_file():
+    standing = standing_of(run)
+    if standing is None:
         return []
-    holder = holder_of(run.folder)
-    with Reader(path) as journal:
-        last, doubt = journal.sessions()[-1:], doubt_of(journal)
-    if holder is not None:
-        found = [f"  Running           {holder}"]
-    elif last and last[0].clean is None:
+    if standing.holder is not None:
+        found = [f"  Running           {standing.holder}"]
+    elif standing.ended is None:
         found = ["  Not running       it was killed or crashed; the same command goes on"]
+    elif standing.doubt:
+        found = [f"  Not running       how it ended is not known: {standing.doubt}"]
     else:
-        how = last[0].how if last else "it never began"
-        how = f"how it ended is not known: {doubt}" if doubt else how
-        found = [f"  Not running       {how}"]
-    halt = read_halt(run.folder)
-    if halt is not None:
-        found += [f"  Halted            by {halt.name}: {halt.reason}; septet resume clears it"]
-    resume = read_resume(run.folder)
-    if halt is None and resume is not None:
-        when = "in a moment" if holder is not None else "at the next start"
-        found += [f"  Resumed           by {resume.name}: {resume.reason}; it trades again {when}"]
-    for block in run.manifest.get("blocks", ()):
-        if block["cleared_ns"] is None and block["rule"] not in _SHOWN_ELSEWHERE:
-            text = f" ({block['text']})" if block["text"] else ""
-            until = _UNTIL.get(block["clears_when"], block["clears_when"])
-            found += [f"  No entries        {block['rule']}, until: {until}{text}"]
+        found = [f"  Not running       {standing.ended or 'it never began'}"]
+    if standing.halted is not None:
+        name, reason = standing.halted
+        found += [f"  Halted            by {name}: {reason}; septet resume clears it"]
+    elif standing.resumed is not None:
+        name, reason = standing.resumed
+        when = "in a moment" if standing.holder is not None else "at the next start"
+        found += [f"  Resumed           by {name}: {reason}; it trades again {when}"]
+    for block in standing.blocks:
+        text = f" ({block.text})" if block.text else ""
+        until = _UNTIL.get(block.clears_when, block.clears_when)
+        found += [f"  No entries        {block.rule}, until: {until}{text}"]
     return found
 
 
@@ -175,11 +157,9 @@ def export(
     run: str, folder: Path | None, kind: str, force: bool, root: Path, as_json: bool
 ) -> None:
     """Write a run's tables."""
-    from septet._store.export import export_tables
-    from septet._store.journal_view import project
+    from septet._app.runs import export_run
 
-    found = _find(run, root)
-    written = project(found) if folder is None else export_tables(found, folder, kind, force=force)
+    written = export_run(_find(run, root), folder, kind, force=force)
     if as_json:
         _print_json({"written": [str(path) for path in written]})
     else:
@@ -208,17 +188,17 @@ def diff_(
     ctx: click.Context, live: str, backtest: str, base: Path | None, root: Path, as_json: bool
 ) -> None:
     """Explain the gap between a live run and its backtest."""
-    from septet._diff.compare import diff
+    from septet._app.runs import diff_runs
     from septet._diff.gap_text import show_gap
 
-    gap = diff(
-        _find(live, root).folder,
+    gap = diff_runs(
+        _find(live, root),
         _find(backtest, root),
         base=base,
         log=lambda text: echo(text, err=True),
     )
     if as_json:
-        _print_json(gap.document())
+        _print_json(gap)
     else:
         show_gap(gap, _console())
     ctx.exit(0 if gap.explained else 1)
@@ -231,10 +211,10 @@ def diff_(
 @of_runs
 def report(run: str, root: Path, as_json: bool) -> None:
     """Make a run's report again."""
-    from septet._report.page import write_report
+    from septet._app.runs import report_run
 
     found = _find(run, root)
-    path = write_report(found)
+    path = report_run(found)
     if as_json:
         _print_json({"run_id": found.run_id, "report": str(path)})
     else:
@@ -253,9 +233,10 @@ def report(run: str, root: Path, as_json: bool) -> None:
 @of_runs
 def why(run: str, order: str, root: Path, as_json: bool) -> None:
     """Report why a run made an order, or why it made none."""
-    from septet._report.why import explain, show_why
+    from septet._app.runs import why_order
+    from septet._report.why import show_why
 
-    found = explain(_find(run, root), order)
+    found = why_order(_find(run, root), order)
     if as_json:
         _print_json(found)
     else:

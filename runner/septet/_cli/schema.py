@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from septet._app.documents import to_json
 from septet._cli import options
-from septet._cli.render import to_json
 from septet._cli.terminal import echo, echo_json
 from septet._files import replace_file
 

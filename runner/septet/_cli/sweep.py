@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from septet._app.documents import to_json
 from septet._cli import options
 from septet._cli.terminal import echo_json
 
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from septet._sweep.run_sweep import Outcome
 
 __all__ = ["sweep"]
-
-BEST_SHOWN = 10
-PROBLEMS_SHOWN = 3
 
 
 @click.command(short_help="Try many settings of a strategy.")
@@ -83,12 +80,11 @@ def sweep(
     Every setting begins at the same first decision. The table of all of them is settings.parquet
     in the folder of the sweep, with a page, sweep.html. Ctrl-C keeps what is done.
     """
+    from septet._app.sweep import SweepRequest, sweep_document, sweep_file, sweep_settings
     from septet._cli.render import render_problems
     from septet._config import load
-    from septet._sweep.flags import flag_settings
-    from septet._sweep.run_sweep import run_sweep
 
-    section = flag_settings(
+    section = sweep_settings(
         axes, {"where": where, "method": method, "trials": trials, "goal": goal}
     )
     loaded = load(
@@ -100,79 +96,24 @@ def sweep(
     )
     if loaded.warnings:
         render_problems(loaded.warnings)
+    request = SweepRequest(
+        out=out, seed=seed, threads=threads, on=on, confirmed=yes, resume=resume,
+        page=not no_report,
+    )  # fmt: skip
     with _progress() as (echo, progress):
-        outcome = run_sweep(
-            loaded,
-            out,
-            seed=seed,
-            threads=threads or os.cpu_count() or 1,
-            on=on,
-            confirmed=yes,
-            resume=resume,
-            page=not no_report,
-            log=echo,
-            progress=progress,
-        )
+        outcome = sweep_file(loaded, request, log=echo, progress=progress)
     if as_json:
-        from septet._cli.render import to_json
-
-        echo_json(to_json(_document(outcome)))
+        echo_json(to_json(sweep_document(outcome)))
     else:
         _show(outcome)
     return 0 if outcome.findings.count("done") else 1
-
-
-def _best_rows(outcome: Outcome) -> list[dict[str, Any]]:
-    """Return the best settings as plain data, without the blocks of their daily returns."""
-    best = outcome.findings.ranked.head(BEST_SHOWN)
-    blocks = ("block_sums", "block_squares", "over_sums", "over_squares")
-    return best.drop(*blocks, strict=False).to_dicts()
-
-
-def _document(outcome: Outcome) -> dict[str, Any]:
-    """Return the one document of a sweep."""
-    from septet._sweep.verdict import paragraphs
-
-    found, manifest = outcome.findings, outcome.manifest
-    return {
-        "ok": True,
-        "sweep_id": manifest["sweep_id"],
-        "strategy": manifest["strategy"],
-        "folder": str(outcome.folder),
-        "table": str(outcome.folder / "settings.parquet"),
-        "method": manifest["space"]["method"],
-        "seed": manifest["space"]["seed"],
-        "goal": manifest["goal"],
-        "first_decision": manifest["first_decision"],
-        "settings": outcome.table.height,
-        "done": found.count("done"),
-        "failed": found.count("failed"),
-        "pruned": found.count("pruned"),
-        "done_before": outcome.done_before,
-        "seconds": outcome.seconds,
-        "best": _best_rows(outcome),
-        "problems": [{"problem": each, "times": times} for each, times in _problems(outcome)],
-        "overfitting": {
-            "probability": found.overfitting.probability,
-            "problem": found.overfitting.problem,
-            "settings": found.overfitting.settings,
-        },
-        "data_doubts": list(found.doubts),
-        "verdict": paragraphs(outcome.findings),
-    }
-
-
-def _problems(outcome: Outcome) -> list[tuple[str, int]]:
-    """Return the most frequent problems of failed settings, with their counts."""
-    texts = outcome.table.filter(status="failed").get_column("problem").drop_nulls()
-    counts = texts.value_counts().sort(["count", "problem"], descending=[True, False])
-    return list(counts.head(PROBLEMS_SHOWN).iter_rows())
 
 
 def _show(outcome: Outcome) -> None:
     """Print the best settings, their statistical verdict, and the paths of the results."""
     from rich.table import Table
 
+    from septet._app.sweep import best_rows, sweep_problems
     from septet._cli.terminal import console as make_console
     from septet._results.number_texts import chance, count, number, percent, plural
     from septet._sweep.size_caps import SIZE_CAP
@@ -186,7 +127,7 @@ def _show(outcome: Outcome) -> None:
     capped = ("capped at",) if found.has_caps else ()
     for name in (*capped, "Sharpe", "return", "drawdown", "trades", "PSR", "DSR"):
         table.add_column(name, justify="right", no_wrap=True)
-    for row in _best_rows(outcome):
+    for row in best_rows(outcome):
         table.add_row(
             *(axis.text(row[axis.key]) for axis in found.axes),
             *((percent(row[SIZE_CAP]) if row[SIZE_CAP] is not None else "",) if capped else ()),
@@ -203,7 +144,7 @@ def _show(outcome: Outcome) -> None:
         console.print()
     for text in paragraphs(found):
         console.print(text, highlight=False)
-    for problem, times in _problems(outcome):
+    for problem, times in sweep_problems(outcome):
         console.print(f"{plural(times, 'setting')} failed: {problem}", highlight=False, style="red")
     ran = plural(outcome.table.height - outcome.done_before, "setting")
     console.print(f"{ran} in {outcome.seconds:,.1f} s", highlight=False, style="dim")
@@ -227,8 +168,8 @@ def _progress() -> Iterator[Any]:
     with Progress(*columns, console=make_console(stderr=True), transient=True, **GUARDED) as bar:
         task = bar.add_task("", total=None, visible=False)
 
-        def progress(done: int, planned: int, best: str) -> None:
-            bar.update(task, completed=done, total=planned, description=best, visible=True)
+        def progress(stage: str, done: int, total: int | None, best: str, /) -> None:
+            bar.update(task, completed=done, total=total, description=best, visible=True)
 
         def show(message: str) -> None:
             bar.console.print(message, markup=False, highlight=False, soft_wrap=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from septet._app.documents import to_json
 from septet._cli import options
 from septet._cli.terminal import echo, echo_json
 
@@ -33,27 +34,18 @@ def train(
     `training: {scheme: stored, path: FOLDER}`. The scores on the card are of a model fitted on
     the first four fifths and judged on the rest.
     """
-    from septet._cli.render import render_problems, to_json
+    from septet._app.train import train_model
+    from septet._cli.render import render_problems
     from septet._config import load
-    from septet._learn.store_all import fit_all
 
     loaded = load(file, sets=sets, unchecked=unchecked, log=options.log_to_stderr)
     if loaded.warnings:
         render_problems(loaded.warnings)
-    from septet._shell.backtest import checks_of
-    from septet._shell.learning import features
-
-    home = Path(loaded.base_dir)
-    folder = out or home / "models" / loaded.strategy.name
-    within = None if out else home
-    checks = checks_of(loaded)
-    card = fit_all(
-        loaded.strategy, loaded.resolved, lambda: features(loaded), folder, within=within, **checks
-    )
+    found = train_model(loaded, out)
     if as_json:
-        echo_json(to_json({"folder": str(folder), "card": card}))
+        echo_json(to_json(found))
         return
-    _show(folder, card)
+    _show(found.folder, found.card)
 
 
 def _show(folder: Path, card: dict[str, Any]) -> None:

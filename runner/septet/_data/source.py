@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from septet._progress import Progress
 from septet_schemas.base import SecretRef
 
 if TYPE_CHECKING:
@@ -139,13 +140,6 @@ class RawSeries:
     frame: pl.DataFrame
     facts: Facts
     others: pl.DataFrame | None = None
-
-
-class Progress(Protocol):
-    """Told by a download how far it is; a terminal draws a bar of it, a test records it."""
-
-    def __call__(self, what: str, done: int, total: int | None) -> None:
-        """Report rows or bars `done` of `total` for `what`."""
 
 
 @dataclass(frozen=True, slots=True)

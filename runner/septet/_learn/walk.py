@@ -10,7 +10,7 @@ import math
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, Protocol
@@ -29,6 +29,7 @@ from septet._learn.schedule import TrainingRule, model_seed, training_rows, trai
 from septet._learn.soundness import probabilities, probability
 from septet._learn.stored import StoredModel, fingerprint, make_card
 from septet._learn.uniqueness import uniqueness
+from septet._progress import Progress
 from septet.errors import ModelError, RunError
 
 __all__ = [
@@ -38,7 +39,6 @@ __all__ = [
     "OK",
     "REASONS",
     "Drift",
-    "Progress",
     "Walk",
     "WalkModel",
     "answers",
@@ -54,7 +54,6 @@ NO_MODEL: Final = 1
 EXPIRED: Final = 2
 NOT_FINITE: Final = 3
 REASONS: Final = ("", "no_model", "expired", "not_finite")
-Progress = Callable[[int, int, str], None]
 _ROUNDING: Final = 1e-12
 
 
@@ -284,7 +283,7 @@ def walk_forward(
     drift : Drift, optional
         Consulted when the rule says `on_drift`.
     progress : callable, optional
-        Called with windows done, windows planned, and a text.
+        Called with the stage `training`, windows done, windows planned, and a text.
     asked : sequence of int
         Further times with a model out of schedule, which monitors of the run asked for.
     fitted : dict, optional
@@ -307,7 +306,7 @@ def walk_forward(
     while queue:
         moment, cause = queue.pop(0)
         if progress is not None:
-            progress(len(models), total, f"training on {len(dataset):,} rows")
+            progress("training", len(models), total, f"training on {len(dataset):,} rows")
         if moment not in known:
             known[moment] = fit(trained_to_ns=moment)
         model = replace(known[moment], number=len(models), cause=cause)
@@ -320,7 +319,7 @@ def walk_forward(
                 queue.insert(0, (again, "drift"))
                 total += 1
     if progress is not None:
-        progress(total, total, f"trained {trainer.name}")
+        progress("training", total, total, f"trained {trainer.name}")
     if not any(each.model is not None for each in models):
         raise _untrained(dataset, models)
     return board.walk(models, start_ns)

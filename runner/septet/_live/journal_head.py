@@ -20,7 +20,7 @@ from septet._live.run_location import Place
 from septet._live.stored_model import fact_of
 from septet._plan.terms import terms_of
 from septet._shell.backtest import checks_of
-from septet._store.run_folder import dump_json
+from septet._text import dump_json
 from septet.errors import InputError
 from septet_schemas.times import format_day_time
 

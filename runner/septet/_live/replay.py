@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from septet._live.fingerprints import changed_since
 from septet._live.journal_head import instruments_in
 from septet._live.start import fingerprints_of
 from septet._live.wiring import core_with
+from septet._progress import Progress
 from septet.errors import ConfigError, InputError
 
 __all__ = [
@@ -28,7 +29,6 @@ __all__ = [
 ]  # fmt: skip
 
 JOURNAL = "journal.sqlite"
-Progress = Callable[[int, int], None]
 MOST_SHOWN = 60
 
 
@@ -153,10 +153,10 @@ def shown(journal: Reader, last: int, progress: Progress | None) -> Iterator[Ent
     """Read every entry up to the number `last`, and report now and then how far it is."""
     for entry in journal.read(until=last):
         if progress is not None and entry.seq % 4_096 == 0:
-            progress(entry.seq, last)
+            progress("replay", entry.seq, last, "entries")
         yield entry
     if progress is not None:
-        progress(last, last)
+        progress("replay", last, last, "entries")
 
 
 def compare(entry: Entry, found: Sequence[m.Command]) -> Difference:

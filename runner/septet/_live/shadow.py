@@ -27,8 +27,9 @@ from septet._kernel import layout
 from septet._learn.walk import EXPIRED, NO_MODEL, NOT_FINITE, OK, answers
 from septet._live.build import Build
 from septet._live.fingerprints import changed_since
-from septet._live.replay import JOURNAL, Difference, Progress, Replayed, build_again, compare, shown
+from septet._live.replay import JOURNAL, Difference, Replayed, build_again, compare, shown
 from septet._live.start import fingerprints_of
+from septet._progress import Progress
 from septet._shell.aligned_bars import FUNDING_BEFORE
 
 __all__ = ["shadow"]

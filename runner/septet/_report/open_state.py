@@ -9,8 +9,8 @@ from septet._journal.lease import holder_of
 from septet._journal.reader import understood
 from septet._results.number_texts import money, percent
 from septet._store.journal_view import LiveRun
-from septet._store.run_folder import JOURNAL, plain_json
-from septet._text import one_line
+from septet._store.run_folder import JOURNAL
+from septet._text import one_line, plain_json
 
 if TYPE_CHECKING:
     from septet._journal.fold import Fold

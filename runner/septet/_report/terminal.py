@@ -20,28 +20,10 @@ if TYPE_CHECKING:
 
     from septet._store.run_folder import Run
 
-__all__ = ["document", "show", "show_list"]
+__all__ = ["show", "show_list"]
 
 _STYLES: Final = {"bad": "bold red", "caution": "bold yellow", "plain": "bold"}
 _FINDINGS: Final = 8
-
-
-def document(run: Run) -> dict[str, Any]:
-    """Return what ``--json`` prints for a run: its summary, and where its folder and report are.
-
-    Of a paper or live run also what is held and which orders are open, under ``open``.
-    """
-    from septet._report.open_state import open_state
-
-    report = run.folder / "report.html"
-    state = open_state(run)
-    return {
-        **run.summary,
-        **({} if state is None else {"open": state}),
-        "findings": run.findings,
-        "folder": str(run.folder),
-        "report": str(report) if report.is_file() else None,
-    }
 
 
 def _figures(summary: Mapping[str, Any]) -> Table:

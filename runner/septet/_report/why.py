@@ -16,9 +16,9 @@ from rich.text import Text
 from septet._data.stamps import iso
 from septet._report.rule_texts import text_of_rule
 from septet._results.number_texts import UNDEFINED
-from septet._store.run_folder import JOURNAL, plain_json
+from septet._store.run_folder import JOURNAL
 from septet._store.tables import feature_names
-from septet._text import decode_json
+from septet._text import decode_json, plain_json
 from septet.errors import InputError
 
 if TYPE_CHECKING:

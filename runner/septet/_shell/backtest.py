@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from septet._data.calendars import sessions_per_year
 from septet._data.load import fingerprints
 from septet._kernel import layout
 from septet._plan.terms import terms_of
+from septet._progress import Progress
 from septet._results.result import RunFacts, RunResult
 from septet._shell import project
 from septet._shell.declared_memory import insist_memory, tried_nodes
@@ -64,7 +65,7 @@ def backtest(
     engine: str = "auto",
     tables: bool = True,
     log: Log | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
     not_before_ns: int | None = None,
     refuses: bool = False,
 ) -> RunResult:
@@ -82,7 +83,7 @@ def backtest(
     say
         Told what takes a while.
     progress
-        Told of training windows: done, planned, text.
+        Told of reading, preparing, training windows and events; what it raises ends the run.
     not_before_ns
         No decision is taken before this time; the history before it is still read.
     refuses
@@ -93,6 +94,8 @@ def backtest(
         refuse_unserved(loaded.strategy)
     with placed_keys(loaded):
         whole = tables or bool(build_watchers(loaded.strategy))  # monitors read the whole curve
+    report = progress or (lambda stage, done, total, text, /: None)
+    report("data", 0, None, "reading the data")
     session = open_session(loaded, tables=whole, log=log, not_before_ns=not_before_ns)
     refuse_never_known(session)
     refuse_ticks(tick_problems(session))
@@ -102,6 +105,7 @@ def backtest(
     hashes = Background(lambda: fingerprints(session.market))
     chosen = "batch" if engine == "auto" else engine
     choose_plain(session)
+    report("plan", 0, None, "preparing the plan")
     _ready(session.plan, chosen)
     watched = watched_steps(session.plan)
     for name, why in watched.items():
@@ -113,6 +117,7 @@ def backtest(
         slow = ", ".join(session.plan.assembly.slow_parts)
         session.log(f"slow: {slow} has no compiled step; the whole plan runs uncompiled")
     fingers = hashes.result()  # before the clock starts: it is not part of the run
+    report("run", 0, None, "running")
     with np.errstate(all="ignore"), placed_keys(loaded):
         ran, watchers = ran_plain_first(session, lambda: _ran(session, chosen, progress))
         for each in () if ran.learned is None else ran.learned.doubts:
@@ -125,7 +130,9 @@ def backtest(
     return replace(result, facts=facts)
 
 
-def _ran(session: Session, engine: str, progress: Any) -> tuple[project.Ran, list[Watcher]]:
+def _ran(
+    session: Session, engine: str, progress: Progress | None
+) -> tuple[project.Ran, list[Watcher]]:
     """Run a session from its start; monitors begin anew."""
     watchers = build_watchers(session.strategy)
     if engine == "event":
@@ -162,7 +169,7 @@ def refuse_unserved(strategy: Any) -> None:
 
 
 def run_batch(
-    session: Session, progress: Any = None, watchers: Sequence[Watcher] = ()
+    session: Session, progress: Progress | None = None, watchers: Sequence[Watcher] = ()
 ) -> project.Ran:
     """Run the batch path; monitors that act are asked as the event path asks them."""
     strategy, plan = session.strategy, session.plan

@@ -15,6 +15,7 @@ from septet._core.state import State
 from septet._host.monitoring import Reading
 from septet._kernel import layout
 from septet._plan.plan import Plan
+from septet._progress import Progress
 from septet._shell import project
 from septet._shell.aligned_bars import FUNDING_BEFORE
 from septet._shell.learning import (
@@ -33,6 +34,7 @@ from septet._shell.watching import Watcher
 __all__ = ["decision_times", "make_engine", "run_events", "window_of"]
 
 STRETCH = 4_096  # times made into events at once
+REPORT_EVENTS = 1_024  # events between two reports of how far a run is
 
 
 def decision_times(session: Session, start: int = 0) -> Iterator[DecisionTime]:
@@ -106,7 +108,7 @@ def make_engine(
 
 
 def run_events(
-    session: Session, progress: Any = None, watchers: Sequence[Watcher] = ()
+    session: Session, progress: Progress | None = None, watchers: Sequence[Watcher] = ()
 ) -> project.Ran:
     """Run the event path.
 
@@ -139,7 +141,9 @@ def run_events(
     began = time.perf_counter()
     engine = make_engine(session, learned, drain, retrains=retrains)
     monitors = _monitors_of(session, engine, learned, watchers, retrains)
-    for event in decision_times(session):
+    for done, event in enumerate(decision_times(session)):
+        if progress is not None and done % REPORT_EVENTS == 0:
+            progress("run", done, aligned.times, "events")
         engine.handle(event, monitors)
         if monitors is not None and watchers and event.decides:
             monitors.ruled(engine.curve())

@@ -7,7 +7,7 @@ the bars they remember, which gives the same bits. What a stretch traded is proj
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from septet._data.stretches import Memory, Stretch, Stretches, chain
 from septet._kernel import layout
 from septet._learn.fills import WINDOW
 from septet._plan.plan import Plan
+from septet._progress import Progress
 from septet._results.excursions import COLUMNS, Excursions
 from septet._results.result import RunResult
 from septet._shell import project
@@ -74,7 +75,7 @@ def stream_backtest(
     chunk_bars: int,
     *,
     log: Log | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> RunResult:
     """Run a loaded strategy over history in stretches of `chunk_bars` bars of time.
 
@@ -103,7 +104,7 @@ def _stream(
     loaded: Any,
     chunk_bars: int,
     log: Log,
-    progress: Callable[[int, int, str], None] | None,
+    progress: Progress | None,
     began: float,
 ) -> RunResult:
     """Run the stretches; an error names the key of the file that causes it."""
@@ -129,7 +130,7 @@ def _stream(
         for stretch in _read_ahead(stretches):
             run.take(stretch)
             if progress is not None:
-                progress(stretch.number + 1, stretch.count, "stretches")
+                progress("stretches", stretch.number + 1, stretch.count, "stretches")
             del stretch
         result = run.result(chunk_bars)
     facts = replace(result.facts, seconds_total=time.perf_counter() - began)

@@ -7,6 +7,7 @@ so when it is read; the others are found all the same.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -16,10 +17,12 @@ from septet._store.run_folder import JOURNAL, Run
 from septet._store.run_order import run_id_in, run_order
 from septet.errors import InputError, SeptetError
 
-__all__ = ["UnreadableRun", "find_run", "list_runs", "open_run", "run_folders"]
+__all__ = ["UnreadableRun", "find_folder", "find_run", "list_runs", "open_run", "run_folders"]
 
 _SIGNS: Final = ("summary.json", "manifest.json", JOURNAL)
 """A folder in which one of these names is taken, by whatever it be, is that of a run."""
+LIVE_SIGNS: Final = (JOURNAL, f"{JOURNAL}-tail", "log.jsonl")
+"""What only a paper or live run leaves."""
 
 
 class UnreadableRun(Run):
@@ -86,14 +89,14 @@ def _run_in(folder: Path) -> Run:
     return open_live(folder)
 
 
-def _looked(root: Path) -> tuple[list[Path], list[UnreadableRun]]:
+def _looked(root: Path, signs: Sequence[str] = _SIGNS) -> tuple[list[Path], list[UnreadableRun]]:
     """Return folders of runs under `root`, and what could not be listed."""
     found: list[Path] = []
     unread: list[UnreadableRun] = []
     for strategy in _folders_in(root, unread):
         for folder in _folders_in(strategy, unread):
             names = _names(folder, unread)
-            if any(name in names for name in _SIGNS):
+            if any(name in names for name in signs):
                 found.append(folder)
     return found, unread
 
@@ -158,33 +161,57 @@ def find_run(reference: str, root: Path | str) -> Run:
     InputError
         Nothing fits, or more than one run does.
     """
-    here = any(os.path.isfile(os.path.join(reference, name)) for name in ("summary.json", JOURNAL))
-    if os.sep in reference or reference in (".", "..") or here:
-        return open_run(reference)
-    found, unread = _looked(Path(root))
+    return open_run(find_folder(reference, root))
+
+
+def find_folder(reference: str, root: Path | str, *, live: bool = False) -> Path:
+    """Find the folder of a run as `find_run` does; nothing in it is read but the run's id.
+
+    With `live` only paper and live runs count, by what one leaves behind: a damaged one may have
+    lost some of it, and can be halted all the same.
+
+    Raises
+    ------
+    InputError
+        Nothing fits, or more than one run does.
+    """
+    if _is_path(reference, live=live):
+        return Path(reference)
+    found, unread = _looked(Path(root), LIVE_SIGNS if live else _SIGNS)
     folders, where = sorted(found, key=run_order), os.path.abspath(root)
     for each in unread:
         if each.folder.name == reference:
             each.summary  # noqa: B018 - it raises what is wrong
-    if not folders:
+    if not folders and not live:
         raise InputError(
             f"there are no runs in {where}",
             hint="make one with `septet run FILE`, or name the folder with --runs",
         )
-    if reference == "latest":
-        return open_run(folders[-1])
-    fitting = [folder for folder in folders if folder.name.startswith(reference)]
-    if len({run_id_in(folder) for folder in fitting}) == 1:
-        fitting = fitting[-1:]
+    if reference == "latest" and folders:
+        return folders[-1]
     named = [folder for folder in folders if folder.parent.name == reference]
     if named:
-        return open_run(named[-1])
-    if len(fitting) == 1 or any(folder.name == reference for folder in fitting[:1]):
-        return open_run(fitting[0])
-    recent = ", ".join(folder.name for folder in folders[-3:])
+        return named[-1]
+    fitting = [folder for folder in folders if run_id_in(folder).startswith(reference)]
+    fitting = fitting or [folder for folder in folders if folder.name.startswith(reference)]
+    exact = [folder for folder in fitting if reference in (folder.name, run_id_in(folder))]
+    for chosen in (exact, fitting):
+        if len({run_id_in(folder) for folder in chosen}) == 1:
+            return chosen[-1]  # of copies of one run: the one in use
     if fitting:
         names = ", ".join(folder.name for folder in fitting[:4])
         raise InputError(
             f"{reference!r} fits {len(fitting)} runs: {names}", hint="give more of the id"
         )
-    raise InputError(f"no run is called {reference!r} in {where}", hint=f"the latest: {recent}")
+    kind = "paper or live run" if live else "run"
+    recent = ", ".join(folder.name for folder in folders[-3:]) or "none"
+    hint = f"the latest: {recent}" + ("; name the folder with --runs" if live else "")
+    raise InputError(f"no {kind} is called {reference!r} in {where}", hint=hint)
+
+
+def _is_path(reference: str, *, live: bool) -> bool:
+    """Whether a reference is meant as a folder."""
+    if live:
+        return any(os.path.exists(os.path.join(reference, name)) for name in LIVE_SIGNS)
+    here = any(os.path.isfile(os.path.join(reference, name)) for name in ("summary.json", JOURNAL))
+    return here or os.sep in reference or reference in (".", "..")

@@ -21,8 +21,9 @@ from septet._journal.lease import holder_of
 from septet._journal.reader import Reader, understood
 from septet._journal.verify import doubt_of
 from septet._results.result import HaltEvent, RunFacts, RunResult
-from septet._store.run_folder import JOURNAL, Run, dump_json, manifest_of, plain_json
+from septet._store.run_folder import JOURNAL, Run, manifest_of
 from septet._store.tables import empty, order_times, stored_frames, thin_bars
+from septet._text import dump_json, plain_json
 from septet.errors import InputError, JournalError, RunError
 
 if TYPE_CHECKING:

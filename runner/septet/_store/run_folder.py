@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
-import math
 import os
 import re
 import shutil
@@ -41,7 +39,7 @@ from septet._results.result import (
 from septet._store.environment import environment, hash_bars, library_versions
 from septet._store.facts import wrong_fact
 from septet._store.tables import empty, order_times, thin_bars, with_optional
-from septet._text import decode_json
+from septet._text import decode_json, dump_json
 from septet.errors import DataError, InputError, RunError
 
 if TYPE_CHECKING:
@@ -72,26 +70,6 @@ _DOCUMENTS: Final[Mapping[str, int]] = {
 }
 OPTIONAL_TABLES: Final = ("predictions", "round_trips")
 _ZSTD_LEVEL: Final = 1  # half the time of level 3, and curves come out one percent larger
-
-
-def plain_json(value: Any) -> Any:
-    """Return a value JSON can hold: not-a-number and infinity become null, keys become text."""
-    if isinstance(value, Mapping):
-        return {str(key): plain_json(item) for key, item in value.items()}
-    if isinstance(value, str) or value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Sequence | set | frozenset):
-        return [plain_json(item) for item in value]
-    if hasattr(value, "tolist"):
-        return plain_json(value.tolist())
-    return str(value)
-
-
-def dump_json(value: Any) -> str:
-    """Write readable JSON that every reader accepts."""
-    return json.dumps(plain_json(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def folder_name(strategy: str) -> str:

@@ -32,9 +32,9 @@ from septet._files import (
     read_bounded,
     replace_file,
 )
-from septet._store.run_folder import dump_json, folder_name
+from septet._store.run_folder import folder_name
 from septet._sweep.setting_row import FIGURES, STATUSES
-from septet._text import decode_json, one_line
+from septet._text import decode_json, dump_json, one_line
 from septet.errors import DataError, InputError, RunError
 
 if TYPE_CHECKING:

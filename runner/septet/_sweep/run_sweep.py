@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from septet._config.check import problem_at
 from septet._config.load import Loaded
 from septet._data.stamps import iso
+from septet._progress import Progress
 from septet._store.environment import environment, library_versions
 from septet._sweep.evaluate import Evaluator, Streaming
 from septet._sweep.first_decision import Beginning, begin_sweep
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from septet._sweep.sweep_findings import Findings
     from septet._sweep.tune import Tuner
 
-__all__ = ["ASK_ABOVE", "Outcome", "Progress", "estimate_seconds", "next_size", "run_sweep"]
+__all__ = ["ASK_ABOVE", "Outcome", "estimate_seconds", "next_size", "run_sweep"]
 
 ASK_ABOVE: Final = 100_000
 """Settings from which a sweep asks to be confirmed."""
@@ -38,9 +39,6 @@ KEEP_SECONDS: Final = 2.0
 MOST_ROWS: Final = 20_000
 _PROBED: Final = 4
 _MANY_VALUES: Final = 500
-
-Progress = Callable[[int, int, str], None]
-"""Told how many settings are done, of how many, and the best so far."""
 
 
 @dataclass(frozen=True)
@@ -267,7 +265,7 @@ class _Running:
     ) -> None:
         self.space, self.folder, self.threads = space, folder, threads
         self._evaluator, self._log = evaluator, log
-        self._progress = progress or (lambda done, all_of_them, best: None)
+        self._progress = progress or (lambda stage, done, total, best: None)
         self._tuner = self._guided()  # it knows which settings the rows that are there are of
         self.frames: list[pl.DataFrame] = folder.finished(frame_of(space.keys, []), space, log)
         self.done_before = sum(frame.height for frame in self.frames)
@@ -346,7 +344,8 @@ class _Running:
         late = time.perf_counter() - self._stored_at > KEEP_SECONDS
         if late or len(self._rows) >= MOST_ROWS:
             self._store()
-        self._progress(self.done, len(self.space), self._best[1] if self._best else "")
+        best = self._best[1] if self._best else ""
+        self._progress("sweep", self.done, len(self.space), best)
 
     def _look(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Keep the best so far, to be said while the others run."""

@@ -71,7 +71,7 @@ def rows_of(built: Any, asked: Request) -> list[Any]:
     return _answer(type(built).__name__, called(built.read, asked))
 
 
-def _quiet(what: str, done: int, total: int | None) -> None:
+def _quiet(stage: str, done: int, total: int | None, text: str, /) -> None:
     """Take what a download says of its progress."""
 
 

@@ -115,7 +115,7 @@ class SourceReader:
         """Download new values, if the source downloads."""
         source = line.block.declaration(line.block.config)
         if isinstance(source, Fetches):
-            source.fetch(request, lambda what, done, total: None)
+            source.fetch(request, lambda stage, done, total, text: None)
 
     def read(self, line: SeriesLine, request: Request) -> Table:
         """Read and normalise the stored values."""

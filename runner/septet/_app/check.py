@@ -1,0 +1,182 @@
+"""Check a strategy file: its shape, what it refers to, its data, and the venue if asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from septet._app.documents import problem_document
+from septet.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from septet._config.access import Access
+    from septet._config.load import Loaded
+    from septet._live.world_check import World
+    from septet._shell.training_checks import Windows
+
+__all__ = ["CheckRequest", "Checked", "check_file", "check_loaded"]
+
+LoadWith = Callable[[Sequence[Any]], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRequest:
+    """What is checked beyond the file: its data, and with `world` the feed and the venue.
+
+    `clock` is the address of a local venue that tells market time.
+    """
+
+    data: bool = True
+    world: bool = False
+    clock: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A file without errors of its own: its warnings, and what was found beside it.
+
+    `settings` counts those of its sweep; `world` is what feed and venue answered; `windows` are
+    those its model is trained on.
+    """
+
+    loaded: Loaded
+    file: str
+    problems: tuple[Problem, ...]
+    settings: int | None = None
+    world: World | None = None
+    windows: Windows | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether a run may start; what the venue says is the only thing against it."""
+        return self.world is None or self.world.ok
+
+    def document(self) -> dict[str, Any]:
+        """Return the answer as plain data."""
+        strategy = self.loaded.strategy
+        found: dict[str, Any] = {
+            "ok": self.ok,
+            "file": self.file,
+            "name": strategy.name,
+            "mode": strategy.mode,
+            "problems": [problem_document(each) for each in self.problems],
+            "plugins": [each.document() for each in self.loaded.verdicts],
+        }
+        if self.settings is not None:
+            found["settings_of_sweep"] = self.settings
+        if self.world is not None:
+            found["world"] = [asdict(each) for each in self.world.rows]
+        if self.windows is not None:
+            found["training"] = self.windows.document()
+        return found
+
+
+def check_file(
+    file: str | Path,
+    request: CheckRequest,
+    *,
+    mode: str | None = None,
+    sets: Sequence[Any] = (),
+    access: Access | None = None,
+    unchecked: bool = False,
+    log: Callable[[str], None] | None = None,
+) -> Checked:
+    """Load a file and check it and what it needs.
+
+    Raises
+    ------
+    ConfigError
+        With every error and warning, each with its place.
+    """
+    from septet._config.load import load
+
+    again = partial(load, file, mode=mode, access=access, unchecked=unchecked)
+    reads = request.data and not request.world
+    load_with: LoadWith | None = (lambda more: again(sets=[*sets, *more])) if reads else None
+    try:
+        loaded = again(sets=sets, log=log)
+    except ConfigError as error:
+        raise ConfigError([*error.problems, *_besides(error, load_with)]) from None
+    return check_loaded(loaded, request, load_with, file=str(file))
+
+
+def check_loaded(
+    loaded: Loaded,
+    request: CheckRequest,
+    load_with: LoadWith | None = None,
+    *,
+    file: str | None = None,
+) -> Checked:
+    """Check what a loaded file needs; `load_with` loads it with further settings.
+
+    `file` is how the answer names it.
+
+    Raises
+    ------
+    ConfigError
+        With every error and warning.
+    """
+    settings = _settings_of_sweep(loaded) if loaded.strategy.sweep is not None else None
+    ahead, windows = _preflight(loaded, request, load_with)
+    problems = (*loaded.warnings, *ahead)
+    if any(each.severity == "error" for each in ahead):
+        raise ConfigError(problems)
+    loaded = replace(loaded, warnings=problems)
+    world = _look(loaded, request.clock) if request.world else None
+    if world is not None:
+        problems = (*problems, *world.problems)
+    return Checked(loaded, file or str(loaded.path), problems, settings, world, windows)
+
+
+def _besides(error: ConfigError, load_with: LoadWith | None) -> list[Problem]:
+    """Return the problems of the data besides a missing key, if there are no others."""
+    if load_with is None:
+        return []
+    from septet._shell.missing_keys import known_besides
+
+    return known_besides(error, load_with)
+
+
+def _preflight(
+    loaded: Loaded, request: CheckRequest, load_with: LoadWith | None
+) -> tuple[list[Problem], Windows | None]:
+    """Report what would stop a run of this file here, and what its model is trained on."""
+    from septet._shell.preflight import check_data, check_model, check_secrets
+
+    if loaded.strategy.mode == "backtest":
+        if not request.data or request.world:
+            return check_model(loaded), None
+        found = check_data(loaded)
+        if not found.unsaid or load_with is None:
+            return found.problems, found.windows
+        from septet._shell.missing_keys import besides_unsaid
+
+        return [*found.problems, *besides_unsaid([found.unsaid], load_with)], None
+    from septet._live.ports import check_port
+    from septet._live.wiring import check_feed
+
+    feed = check_feed(loaded)
+    if request.world:
+        return [*feed, *check_model(loaded)], None
+    secrets = check_secrets(loaded) if loaded.strategy.mode == "live" else []
+    return [*feed, *secrets, *check_port(loaded), *check_model(loaded)], None
+
+
+def _look(loaded: Loaded, address: str | None) -> World:
+    from septet._live.clock import clock_from
+    from septet._live.world_check import look
+
+    return look(loaded, clock_from(address) if address else None)
+
+
+def _settings_of_sweep(loaded: Loaded) -> int:
+    """Check every value of the file's sweep; return how many settings it has."""
+    from septet._sweep.space import space_of
+    from septet._sweep.value_checks import check_values
+
+    space = space_of(loaded)
+    check_values(loaded, space)
+    return len(space)

@@ -1,0 +1,246 @@
+"""Halt a paper or live run, resume it, and wait until its journal says what came of it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from septet.errors import SeptetError
+
+if TYPE_CHECKING:
+    from septet._journal.reader import Reader
+
+__all__ = ["Halted", "halt_run", "resume_run"]
+
+_LOOK_S: Final = 0.1
+_BACK: Final = 256
+_JOURNAL: Final = ("journal.sqlite", "journal.sqlite-tail")
+_BY_PERSONS: Final = ("person", "resume", "manual")
+"""Words for what ends a halt or a block, where a person may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Halted:
+    """What came of a halt, a flatten or a resume.
+
+    `taken`: the run's process has journalled the request. `open_orders` are those since, None
+    while that is not known. `unread` says why the journal could not be read. `cleared` are the
+    rules that a resume cleared: empty where nothing held, None while that is not known. `ended`:
+    the process ended while it was waited for. `state` is what a run without a process holds.
+    """
+
+    run_id: str
+    folder: Path
+    action: str
+    running: bool
+    has_journal: bool
+    mode: str = "live"
+    taken: bool = False
+    open_orders: int | None = None
+    unread: str = ""
+    cleared: tuple[str, ...] | None = None
+    ended: bool | None = None
+    state: dict[str, Any] | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no process acts on the request, and none has completed it."""
+        done = self.taken and (self.action == "resume" or self.open_orders == 0)
+        return not self.running and not done
+
+    @property
+    def acted(self) -> bool:
+        """Whether a process acted on a halt, or it had nothing to do."""
+        if self.unread:
+            return self.running
+        if self.running or not self.is_idle:
+            return self.taken
+        state = self.state or {}
+        closes = self.action == "flatten" and state.get("positions")
+        return not (state.get("orders") or closes)
+
+    def document(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        found: dict[str, Any] = {
+            "run_id": self.run_id, "folder": str(self.folder), "action": self.action,
+            "running": self.running, "taken": self.taken, "open_orders": self.open_orders,
+            "unread": self.unread, "has_journal": self.has_journal,
+        }  # fmt: skip
+        if self.action == "resume":
+            found["cleared"] = None if self.cleared is None else list(self.cleared)
+        if self.ended is not None:
+            found["ended"] = self.ended
+        if self.state is not None:
+            found["state"] = self.state
+        return found
+
+
+def halt_run(
+    folder: Path, *, name: str, reason: str, flatten: bool = False, wait_s: float = 10.0
+) -> Halted:
+    """Ask a run to halt, durably, and wait up to `wait_s` seconds for its journal to say it did.
+
+    With `flatten` it closes its positions as well. What is asked is written before anything of
+    the run is read: the journal may be damaged, or locked.
+
+    Raises
+    ------
+    InputError
+        If the request cannot be written, or a name or reason cannot be stored.
+    """
+    from septet._live.kill import ask_halt
+
+    since_ns = time.time_ns()
+    asked = ask_halt(folder, flatten=flatten, name=name, reason=reason, now_ns=since_ns)
+    return _came_of_it(folder, asked.action, since_ns, wait_s)
+
+
+def resume_run(folder: Path, *, name: str, reason: str, wait_s: float = 10.0) -> Halted:
+    """Clear every block of a run that waits for a person; nothing is asked where none does.
+
+    Raises
+    ------
+    InputError
+        If the request cannot be written, or a name or reason is empty.
+    """
+    from septet._live.kill import ask_resume
+
+    since_ns = time.time_ns()
+    nothing = _holds_nothing(folder)
+    if not nothing:
+        ask_resume(folder, name=name, reason=reason, now_ns=since_ns)
+    return _came_of_it(folder, "resume", since_ns, wait_s, nothing=nothing)
+
+
+def _came_of_it(
+    folder: Path, action: str, since_ns: int, wait_s: float, *, nothing: bool = False
+) -> Halted:
+    """Wait for a request to be journalled; `nothing` was asked where nothing held."""
+    from septet._journal.lease import holder_of
+
+    holder = holder_of(folder)
+    found = Halted(
+        folder.name, folder, action, running=holder is not None,
+        has_journal=any(os.path.lexists(folder / name) for name in _JOURNAL),
+        cleared=() if nothing else None,
+    )  # fmt: skip
+    try:  # where nobody can read it, orders may be real: the mode stays live
+        found = replace(found, mode=_read(folder, lambda journal: str(journal.head.mode)))
+        if holder is not None:
+            found = _await(found, since_ns, wait_s)
+        if not found.running and not nothing:
+            found = replace(found, state=_state_of(folder))
+    except Exception as problem:  # whatever is wrong with the journal: what was asked is written
+        why = problem.message if isinstance(problem, SeptetError) else repr(problem)
+        found = replace(found, unread=why)
+    return found
+
+
+def _state_of(folder: Path) -> dict[str, Any]:
+    """Return the positions and resting orders of a run, from its journal."""
+    from septet._report.open_state import open_state
+    from septet._store.journal_view import LiveRun
+
+    return open_state(LiveRun(folder)) or {}
+
+
+def _await(found: Halted, since_ns: int, wait_s: float) -> Halted:
+    """Wait until the run has journalled the request, and then until no order is open.
+
+    A process that ends meanwhile is waited for no longer.
+    """
+    from septet._journal.lease import holder_of
+
+    folder, action = found.folder, found.action
+    tag = _read(folder, lambda journal: str(journal.head.facts.get("tag", "")))
+    before = _read(folder, lambda journal: _before(journal, since_ns))
+    until = time.monotonic() + wait_s
+    while True:
+        running = holder_of(folder) is not None  # before it is read: then it reads all there is
+        taken, left, cleared = _read(folder, lambda journal: _outcome(journal, action, before, tag))
+        if taken and action == "resume":
+            found = replace(found, cleared=cleared)
+        done = taken and (action == "resume" or left == 0)
+        if done or not running or time.monotonic() >= until:
+            return replace(found, taken=taken, open_orders=left, running=running, ended=not running)
+        time.sleep(_LOOK_S)
+
+
+def _read(folder: Path, ask: Callable[[Reader], Any]) -> Any:
+    from septet._journal.reader import Reader
+
+    with Reader(folder / "journal.sqlite") as journal:
+        return ask(journal)
+
+
+def _holds_nothing(folder: Path) -> bool:
+    """Whether a stopped run has no block that waits for a person; an unreadable one may have."""
+    from septet._journal.lease import holder_of
+    from septet._live.kill import HALT
+
+    if holder_of(folder) is not None or os.path.lexists(folder / HALT):
+        return False
+    try:
+        return not _read(folder, _waiting_for_a_person)
+    except Exception:  # whatever is wrong with the journal: a halt may stand in it
+        return False
+
+
+def _waiting_for_a_person(journal: Reader) -> set[str]:
+    """Return the halts and blocks of a journal that a person may clear."""
+    from septet import messages as m
+
+    held = set[str]()
+    for entry in journal.read():
+        if b'"tripped"' not in entry.commands_json and b'"cleared"' not in entry.commands_json:
+            continue
+        for each in entry.commands:
+            if isinstance(each, m.Tripped) and any(
+                word in each.clears_when for word in _BY_PERSONS
+            ):
+                held.add(each.rule)
+            elif isinstance(each, m.Cleared):
+                held.discard(each.rule)
+    return held
+
+
+def _before(journal: Reader, since_ns: int) -> int:
+    """Return the last entry before a request: the run may have acted on it by now."""
+    last = journal.last_seq
+    while last > 0:
+        first = max(0, last - _BACK)
+        older = [each.seq for each in journal.read(first, last) if each.at_ns < since_ns]
+        if older:
+            return older[-1]
+        last = first
+    return 0
+
+
+def _outcome(
+    journal: Reader, action: str, before: int, tag: str
+) -> tuple[bool, int | None, tuple[str, ...]]:
+    """Read on from an entry: whether the request was journalled, open orders, what was cleared."""
+    from septet import messages as m
+
+    taken, left, cleared = False, None, list[str]()
+    for entry in journal.read(before):
+        if entry.kind == "operated":
+            event = entry.event
+            if isinstance(event, m.Operated) and event.action == action:
+                taken = True
+                cleared += [each.rule for each in entry.commands if isinstance(each, m.Cleared)]
+        elif taken and entry.kind == "open_orders":
+            event = entry.event
+            assert isinstance(event, m.OpenOrders)
+            left = sum(each.client_id.startswith(tag) for each in event.orders)
+    if taken and left is None and not _trades_outside(journal):
+        left = 0  # fills happen inside the run: it has no orders anywhere
+    return taken, left, tuple(cleared)
+
+
+def _trades_outside(journal: Reader) -> bool:
+    return bool(journal.head.facts.get("core", {}).get("timing"))

@@ -1,0 +1,195 @@
+"""Run loaded strategies: a backtest to its result and its folder, or paper and live runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from septet.errors import InputError
+
+if TYPE_CHECKING:
+    from septet._config.load import Loaded
+    from septet._journal.log import Durability
+    from septet._live.process import Confirm, LiveResult
+    from septet._progress import Progress
+    from septet._results.result import RunResult
+    from septet._store.run_folder import Run
+
+__all__ = [
+    "BacktestRequest", "Engine", "LiveRequest", "compute_backtest", "is_backtest", "refuse_live",
+    "run_document", "run_live_files", "store_backtest",
+]  # fmt: skip
+
+Engine = Literal["auto", "batch", "event"]
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestRequest:
+    """How a backtest runs: by which engine, in stretches of `chunk` bars, with which tables."""
+
+    engine: Engine = "auto"
+    chunk: int | None = None
+    tables: bool = True
+
+    @property
+    def keeps_decisions(self) -> bool:
+        """Whether decisions are kept; a run in stretches keeps none."""
+        return self.tables and self.chunk is None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRequest:
+    """How a paper or live run begins and ends; a backtest has a use for none of it."""
+
+    fresh: bool = False
+    clock: str | None = None
+    bars: int | None = None
+    until: str | None = None
+    durability: Durability | None = None
+    level: str = "info"
+
+
+def is_backtest(files: Sequence[Loaded]) -> bool:
+    """Whether loaded files are backtests; several of them are refused.
+
+    Raises
+    ------
+    InputError
+        Several files were named, and all are backtests.
+    """
+    if any(each.strategy.mode != "backtest" for each in files):
+        return False
+    if len(files) > 1:
+        raise InputError(
+            f"{len(files)} files were named, and a backtest runs one",
+            hint="run them one after another; several share an account in paper and live mode",
+        )
+    return True
+
+
+def refuse_live(given: Sequence[str]) -> None:
+    """Refuse options of paper and live mode in a backtest.
+
+    Raises
+    ------
+    InputError
+        One of them was given.
+    """
+    if given:
+        raise InputError(
+            f"{', '.join(given)}: only for paper and live mode, and the file says backtest",
+            hint="add --mode paper",
+        )
+
+
+def compute_backtest(
+    loaded: Loaded,
+    request: BacktestRequest,
+    *,
+    began: float | None = None,
+    log: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
+) -> RunResult:
+    """Run a backtest; nothing is stored.
+
+    Parameters
+    ----------
+    began
+        When the command began (`time.perf_counter`): `seconds_total` counts from there.
+
+    Raises
+    ------
+    InputError
+        If the request asks for two things that exclude each other, or the data cannot be used.
+    """
+    from septet._shell.backtest import backtest
+    from septet._shell.stream import stream_backtest
+
+    began = time.perf_counter() if began is None else began
+    if request.chunk is not None and request.engine == "event":
+        raise InputError(
+            "--chunk needs arrays, and --engine event has one event at a time",
+            hint="leave --engine out: the bits are the same",
+        )
+    if request.chunk is not None:
+        result = stream_backtest(loaded, request.chunk, log=log, progress=progress)
+    else:
+        result = backtest(
+            loaded, engine=request.engine, tables=request.tables, log=log, progress=progress,
+            refuses=True,
+        )  # fmt: skip
+    total = time.perf_counter() - began  # reading the file and importing what runs it, too
+    return replace(result, facts=replace(result.facts, seconds_total=total))
+
+
+def store_backtest(result: RunResult, out: Path, *, report: bool = True) -> Run:
+    """Store a result under `out` and return the stored run."""
+    from septet._report.save import save_run
+
+    return save_run(result, out, report=report)
+
+
+def run_document(run: Run) -> dict[str, Any]:
+    """Return a run's summary, and where its folder and report are.
+
+    Of a paper or live run also what is held and which orders are open, under ``open``.
+    """
+    from septet._report.open_state import open_state
+
+    report = run.folder / "report.html"
+    state = open_state(run)
+    return {
+        **run.summary,
+        **({} if state is None else {"open": state}),
+        "findings": run.findings,
+        "folder": str(run.folder),
+        "report": str(report) if report.is_file() else None,
+    }
+
+
+def run_live_files(
+    files: Sequence[Loaded],
+    request: LiveRequest,
+    *,
+    out: Path,
+    confirm: Confirm,
+    stopped_by: Callable[[], str] = lambda: "",
+) -> LiveResult:
+    """Run loaded files on one account until they are stopped.
+
+    Parameters
+    ----------
+    confirm
+        Asked before real orders may leave.
+    stopped_by
+        Names what asked the run to stop before it began, or is empty; then nothing runs.
+    """
+    from septet._live.clock import clock_from
+    from septet._live.process import LiveResult, run_live
+    from septet._live.start import Options
+
+    options = Options(
+        out=out, fresh=request.fresh, bars=request.bars,
+        until_ns=None if request.until is None else _moment(request.until),
+        durability=request.durability, level=request.level, early=stopped_by,
+    )  # fmt: skip
+    clock = clock_from(request.clock) if request.clock else None
+    if stopped_by():
+        return LiveResult(())
+    return run_live(files, options, confirm=confirm, clock=clock)
+
+
+def _moment(text: str) -> int:
+    from pydantic_core import PydanticCustomError
+
+    from septet_schemas.times import parse_moment
+
+    try:
+        return int(parse_moment(text))
+    except (PydanticCustomError, ValueError) as error:
+        raise InputError(
+            f"--until {text}: {error}", hint="write a time such as 2026-03-01T16:00:00Z"
+        ) from None

@@ -1,0 +1,154 @@
+"""Stored runs: which there are, how one stands, why it traded, and what differs from a backtest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from septet.errors import InputError, JournalError
+
+if TYPE_CHECKING:
+    from septet._diff.compare import Gap
+    from septet._store.run_folder import Run
+
+__all__ = [
+    "Block", "Standing", "diff_runs", "export_run", "list_lines", "positions_of", "report_run",
+    "standing_of", "why_order",
+]  # fmt: skip
+
+_SHOWN_ELSEWHERE: Final = ("operator", "stopping")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What keeps a run from entering: a rule, what ends it, and a remark."""
+
+    rule: str
+    clears_when: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a paper or live run stands.
+
+    `holder` is the process that runs it, if one does; `ended` how its last session ended: None if
+    it was killed or crashed, empty if it never began. `halted` and `resumed` are (who, why).
+    `doubt` is why the journal cannot be relied on, or empty.
+    """
+
+    holder: str | None
+    ended: str | None
+    halted: tuple[str, str] | None
+    resumed: tuple[str, str] | None
+    blocks: tuple[Block, ...]
+    doubt: str = ""
+
+
+def list_lines(
+    root: Path, strategy: str | None = None, last: int | None = None
+) -> list[dict[str, Any]]:
+    """Return the summary of every run under `root`, the latest last.
+
+    One that is damaged is among them, with its problem under ``damaged``.
+    """
+    from septet._store.find import list_runs
+
+    lines = [_line(run) for run in list_runs(root)]
+    lines = [line for line in lines if strategy is None or line["strategy"] == strategy]
+    return lines[-last:] if last else lines
+
+
+def _line(run: Run) -> dict[str, Any]:
+    place = {"run_id": run.folder.name, "strategy": run.folder.parent.name}
+    try:
+        return {**place, **run.insist_listed(), "folder": str(run.folder)}
+    except (InputError, JournalError) as problem:
+        return {**place, "folder": str(run.folder), "damaged": problem.message}
+
+
+def positions_of(run: Run) -> dict[str, Any] | None:
+    """Return the positions and open orders of a paper or live run; None for a backtest."""
+    from septet._report.open_state import open_state
+
+    return open_state(run)
+
+
+def standing_of(run: Run) -> Standing | None:
+    """Return whether a paper or live run is running and what blocks it; None for a backtest."""
+    from septet._journal.lease import holder_of
+    from septet._journal.reader import Reader
+    from septet._journal.verify import doubt_of
+    from septet._live.kill import read_halt, read_resume
+
+    path = run.folder / "journal.sqlite"
+    if not path.is_file():
+        return None
+    holder = holder_of(run.folder)
+    with Reader(path) as journal:
+        last, doubt = journal.sessions()[-1:], doubt_of(journal)
+    ended: str | None = last[0].how if last else ""
+    if last and last[0].clean is None:
+        ended = None
+    halt, resume = read_halt(run.folder), read_resume(run.folder)
+    blocks = [
+        Block(block["rule"], block["clears_when"], block["text"])
+        for block in run.manifest.get("blocks", ())
+        if block["cleared_ns"] is None and block["rule"] not in _SHOWN_ELSEWHERE
+    ]
+    return Standing(
+        None if holder is None else str(holder), ended,
+        None if halt is None else (halt.name, halt.reason),
+        None if resume is None else (resume.name, resume.reason),
+        tuple(blocks), doubt,
+    )  # fmt: skip
+
+
+def why_order(run: Run, order: str) -> dict[str, Any]:
+    """Say why a run made an order, or why it made none; `order` is its id, or SYMBOL@TIME.
+
+    Raises
+    ------
+    InputError
+        If the run has no such order, or no decision at that time.
+    """
+    from septet._report.why import explain
+
+    return explain(run, order)
+
+
+def diff_runs(
+    live: Run,
+    backtest: Run,
+    *,
+    base: Path | None = None,
+    log: Callable[[str], None] | None = None,
+) -> Gap:
+    """Explain the gap between a paper or live run and a backtest of the same strategy.
+
+    Raises
+    ------
+    InputError
+        If the two cannot be compared.
+    """
+    from septet._diff.compare import diff
+
+    return diff(live.folder, backtest, base=base, log=log)
+
+
+def report_run(run: Run) -> Path:
+    """Make a run's report.html again, from its folder alone."""
+    from septet._report.page import write_report
+
+    return write_report(run)
+
+
+def export_run(run: Run, folder: Path | None, kind: str, *, force: bool = False) -> list[Path]:
+    """Write a run's tables to `folder`; without one, those of a live run anew from its journal."""
+    from septet._store.export import export_tables
+    from septet._store.journal_view import project
+
+    written = project(run) if folder is None else export_tables(run, folder, kind, force=force)
+    return list(written)

@@ -1,0 +1,119 @@
+"""Run many settings of a strategy, and say what the best of them is worth."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from septet._config.load import Loaded
+    from septet._config.overlay import Setting
+    from septet._progress import Progress
+    from septet._sweep.run_sweep import Outcome
+
+__all__ = [
+    "BEST_SHOWN", "SweepRequest", "best_rows", "sweep_document", "sweep_file", "sweep_problems",
+    "sweep_settings",
+]  # fmt: skip
+
+BEST_SHOWN: Final = 10
+PROBLEMS_SHOWN: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class SweepRequest:
+    """How a sweep runs: its draws, where it is stored and on how many threads or which cluster."""
+
+    out: Path = Path("sweeps")
+    seed: int | None = None
+    threads: int | None = None
+    on: str | None = None
+    confirmed: bool = False
+    resume: bool = False
+    page: bool = True
+
+
+def sweep_settings(axes: Sequence[str], section: Mapping[str, Any]) -> list[Setting]:
+    """Return what is laid over a file's `sweep:` section; a key of `section` that is None is not.
+
+    Raises
+    ------
+    ConfigError
+        With everything that cannot be read.
+    """
+    from septet._sweep.flags import flag_settings
+
+    return flag_settings(axes, section)
+
+
+def sweep_file(
+    loaded: Loaded,
+    request: SweepRequest,
+    *,
+    log: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Run the sweep of a loaded file and store it.
+
+    Raises
+    ------
+    ConfigError
+        If the file says nothing to sweep, or something that cannot be run.
+    """
+    from septet._sweep.run_sweep import run_sweep
+
+    return run_sweep(
+        loaded, request.out, seed=request.seed, threads=request.threads or os.cpu_count() or 1,
+        on=request.on, confirmed=request.confirmed, resume=request.resume, page=request.page,
+        log=log, progress=progress,
+    )  # fmt: skip
+
+
+def best_rows(outcome: Outcome) -> list[dict[str, Any]]:
+    """Return the best settings as plain data, without the blocks of their daily returns."""
+    best = outcome.findings.ranked.head(BEST_SHOWN)
+    blocks = ("block_sums", "block_squares", "over_sums", "over_squares")
+    return best.drop(*blocks, strict=False).to_dicts()
+
+
+def sweep_problems(outcome: Outcome) -> list[tuple[str, int]]:
+    """Return the most frequent problems of failed settings, with their counts."""
+    texts = outcome.table.filter(status="failed").get_column("problem").drop_nulls()
+    counts = texts.value_counts().sort(["count", "problem"], descending=[True, False])
+    return list(counts.head(PROBLEMS_SHOWN).iter_rows())
+
+
+def sweep_document(outcome: Outcome) -> dict[str, Any]:
+    """Return the one document of a sweep."""
+    from septet._sweep.verdict import paragraphs
+
+    found, manifest = outcome.findings, outcome.manifest
+    return {
+        "ok": True,
+        "sweep_id": manifest["sweep_id"],
+        "strategy": manifest["strategy"],
+        "folder": str(outcome.folder),
+        "table": str(outcome.folder / "settings.parquet"),
+        "method": manifest["space"]["method"],
+        "seed": manifest["space"]["seed"],
+        "goal": manifest["goal"],
+        "first_decision": manifest["first_decision"],
+        "settings": outcome.table.height,
+        "done": found.count("done"),
+        "failed": found.count("failed"),
+        "pruned": found.count("pruned"),
+        "done_before": outcome.done_before,
+        "seconds": outcome.seconds,
+        "best": best_rows(outcome),
+        "problems": [{"problem": each, "times": times} for each, times in sweep_problems(outcome)],
+        "overfitting": {
+            "probability": found.overfitting.probability,
+            "problem": found.overfitting.problem,
+            "settings": found.overfitting.settings,
+        },
+        "data_doubts": list(found.doubts),
+        "verdict": paragraphs(outcome.findings),
+    }
