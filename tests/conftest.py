@@ -14,6 +14,9 @@ ROOT = Path(__file__).resolve().parents[1]
 # Compiled plans are kept beside the checkout, so that a second run compiles nothing.
 os.environ.setdefault("SEPTET_CACHE", str(ROOT / ".cache" / "plans"))
 
+# Tests are no tries of whoever runs them; those of the ledger keep one of their own.
+os.environ.setdefault("SEPTET_TRIALS", "off")
+
 # The threads of scikit-learn's boosting wait by spinning, at the cost of the tests beside them.
 # OpenMP reads this when it is loaded, in every process that a test starts as well.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

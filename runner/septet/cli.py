@@ -45,6 +45,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "schema": ("septet._cli.schema:schema", "Write the JSON Schema for editors."),
     "data": ("septet._cli.data:data", "Fetch, import, list and check market data."),
     "sweep": ("septet._cli.sweep:sweep", "Try many settings of a strategy."),
+    "trials": ("septet._cli.trials:trials", "List what the ledger of trials knows."),
     "train": ("septet._cli.train:train", "Fit a strategy's model on all its data and store it."),
     "runs": ("septet._cli.runs:runs", "List and show finished runs."),
     "report": ("septet._cli.runs:report", "Make a run's report again."),

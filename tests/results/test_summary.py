@@ -120,6 +120,7 @@ def test_a_run_without_anything_is_null_not_infinite() -> None:
         "alpha",
         "beta",
         "excess",
+        "tries",
         "benchmark",
         "late_start",
         "max_drawdown",

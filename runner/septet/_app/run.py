@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from septet._app.tries import count_run
 from septet.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,11 +29,16 @@ Engine = Literal["auto", "batch", "event"]
 
 @dataclass(frozen=True, slots=True)
 class BacktestRequest:
-    """How a backtest runs: by which engine, in stretches of `chunk` bars, with which tables."""
+    """How a backtest runs: by which engine, in stretches of `chunk` bars, with which tables.
+
+    `face` is who asks, and `declared` how many tries were made elsewhere: for the ledger of trials.
+    """
 
     engine: Engine = "auto"
     chunk: int | None = None
     tables: bool = True
+    face: str = "command line"
+    declared: int = 0
 
     @property
     def keeps_decisions(self) -> bool:
@@ -121,6 +127,7 @@ def compute_backtest(
             loaded, engine=request.engine, tables=request.tables, log=log, progress=progress,
             refuses=True,
         )  # fmt: skip
+    result = count_run(result, face=request.face, declared=request.declared)
     total = time.perf_counter() - began  # reading the file and importing what runs it, too
     return replace(result, facts=replace(result.facts, seconds_total=total))
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from septet._app.tries import count_sweep
 
 if TYPE_CHECKING:
     from septet._config.load import Loaded
@@ -34,6 +36,7 @@ class SweepRequest:
     confirmed: bool = False
     resume: bool = False
     page: bool = True
+    face: str = "command line"
 
 
 def sweep_settings(axes: Sequence[str], section: Mapping[str, Any]) -> list[Setting]:
@@ -65,11 +68,12 @@ def sweep_file(
     """
     from septet._sweep.run_sweep import run_sweep
 
-    return run_sweep(
+    outcome = run_sweep(
         loaded, request.out, seed=request.seed, threads=request.threads or os.cpu_count() or 1,
         on=request.on, confirmed=request.confirmed, resume=request.resume, page=request.page,
         log=log, progress=progress,
     )  # fmt: skip
+    return replace(outcome, tries=count_sweep(outcome, face=request.face))
 
 
 def best_rows(outcome: Outcome) -> list[dict[str, Any]]:
@@ -115,5 +119,6 @@ def sweep_document(outcome: Outcome) -> dict[str, Any]:
             "settings": found.overfitting.settings,
         },
         "data_doubts": list(found.doubts),
+        "tries": None if outcome.tries is None else outcome.tries.document(None, 0, None, None),
         "verdict": paragraphs(outcome.findings),
     }

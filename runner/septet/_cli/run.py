@@ -62,6 +62,13 @@ SHOWN: Final = ("training", "stretches")
 )
 @options.unchecked
 @click.option(
+    "--tries",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Backtests: so many tries were made elsewhere; they are added to those the ledger knows.",
+)
+@click.option(
     "--fresh", is_flag=True, help="Paper and live: begin another run instead of going on."
 )
 @click.option("--yes", is_flag=True, help="Live: do not ask before real orders may leave.")
@@ -137,7 +144,9 @@ def _backtest(loaded: Loaded, began: float, chosen: dict[str, Any]) -> None:
     from septet._app.run import BacktestRequest, compute_backtest, run_document, store_backtest
     from septet._report.terminal import show
 
-    request = BacktestRequest(chosen["engine"], chosen["chunk"], tables=not chosen["fast"])
+    request = BacktestRequest(
+        chosen["engine"], chosen["chunk"], tables=not chosen["fast"], declared=chosen["tries"]
+    )
     with _progress() as (echo, progress):
         result = compute_backtest(loaded, request, began=began, log=echo, progress=progress)
         report = request.keeps_decisions and not chosen["no_report"]

@@ -116,6 +116,7 @@ def _show(outcome: Outcome) -> None:
     from septet._app.sweep import best_rows, sweep_problems
     from septet._cli.terminal import console as make_console
     from septet._results.number_texts import chance, count, number, percent, plural
+    from septet._results.tries import sentence
     from septet._sweep.size_caps import SIZE_CAP
     from septet._sweep.verdict import paragraphs
 
@@ -142,7 +143,8 @@ def _show(outcome: Outcome) -> None:
         needed = console.measure(table, options=console.options.update(max_width=1_000)).maximum
         make_console(width=max(console.width, needed)).print(table)
         console.print()
-    for text in paragraphs(found):
+    tried = [] if outcome.tries is None else [sentence(outcome.tries, None)]
+    for text in [*paragraphs(found), *tried]:
         console.print(text, highlight=False)
     for problem, times in sweep_problems(outcome):
         console.print(f"{plural(times, 'setting')} failed: {problem}", highlight=False, style="red")

@@ -41,8 +41,15 @@ def _header(run: Run) -> str:
     return (
         f'<header><h1>{escaped(facts.strategy)}</h1><p class="sub">{escaped(sub)}</p>'
         f'<p class="verdict {word}">{escaped(str(summary["verdict"]))}</p>'
+        f"{_tries(summary)}"
         f"{sections.tiles(run)}</header>"
     )
+
+
+def _tries(summary: Mapping[str, Any]) -> str:
+    """Build the sentence on the tries that preceded a run, if the ledger was asked."""
+    tries = summary.get("tries") or {}
+    return f'<p class="note">{escaped(str(tries["text"]))}</p>' if tries.get("text") else ""
 
 
 def _curve(data: dict[str, Any]) -> str:

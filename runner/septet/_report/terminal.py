@@ -112,6 +112,7 @@ def _lines(run: Run) -> list[tuple[str, Sequence[str]]]:
         ("Did not act", [", ".join(rejected[:5])] if rejected else []),
         ("Decisions", ["left out (--fast)"] if "decisions" in run.left_out else []),
         ("Ratios", [f"of {count(summary.get('days', 0))} whole days; parts of days are left out"]),
+        ("Tries", [tries["text"]] if (tries := summary.get("tries")) else []),
         ("Health", [text] if (text := _health(run)) else []),
         ("Time", [_speed(summary)] if run.facts.mode == "backtest" else []),
     ]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Excess", "MIN_ANNUAL_NS", "above_holding", "alpha_beta", "annual_growth", "calmar",
-    "excess_over",
+    "excess_over", "returns_over",
 ]  # fmt: skip
 
 MIN_ANNUAL_NS: Final = 30 * st.DAY_NS
@@ -117,10 +117,8 @@ def excess_over(
     Excess or None
         None where exposure or a return is undefined.
     """
-    if exposure is None or len(returns) == 0 or len(returns) != len(market):
-        return None
-    over = returns - exposure * market
-    if not np.isfinite(over).all():
+    over = returns_over(returns, market, exposure)
+    if over is None or exposure is None:
         return None
     worth = np.asarray(np.cumprod(1.0 + over), dtype=np.float64)
     span_ns = round(len(over) / days_a_year * st.YEAR_NS)
@@ -133,6 +131,14 @@ def excess_over(
         growth,
         calmar(growth, deepest),
     )
+
+
+def returns_over(returns: Floats, market: Floats, exposure: float | None) -> Floats | None:
+    """Return daily returns minus those of holding `exposure` of the market; None if undefined."""
+    if exposure is None or len(returns) == 0 or len(returns) != len(market):
+        return None
+    over = returns - exposure * market
+    return over if bool(np.isfinite(over).all()) else None
 
 
 def above_holding(excess: Mapping[str, Any] | None, days: int, days_a_year: float) -> bool | None:

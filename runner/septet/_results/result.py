@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from septet._data.bars import BarTable, Finding
+    from septet._results.tries import Tries
 
     Columns = Mapping[str, npt.NDArray[Any] | Sequence[Any] | pl.Series]
     Table = pl.DataFrame | Columns
@@ -260,6 +261,7 @@ class RunResult:
     - models: the card of each model in the order of use. The report reads ``model_id``,
       ``ready_ns``, ``importance`` (feature -> share) where a card has them.
     - model_files: what goes under ``models/``, by file name.
+    - tries: what the ledger of trials knows of the data; None where it was not asked.
     - doubts: sentences, without their full stop, that say why the figures may be wrong.
     - invalid_answers: rules that gave an answer which their kind does not allow: `rule` (its key
       path), `kind`, `first_ns` and `times`, once for each symbol and decision time.
@@ -288,6 +290,7 @@ class RunResult:
     data_hashes: Mapping[str, str] | None = None
     invalid_answers: Sequence[Mapping[str, Any]] = ()
     doubts: Sequence[str] = ()
+    tries: Tries | None = None
     notes: Sequence[str] = ()
     left_out: Sequence[str] = ()
     mean_exposure: float | None = None

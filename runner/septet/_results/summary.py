@@ -21,9 +21,11 @@ from septet._results.relative import (
     annual_growth,
     calmar,
     excess_over,
+    returns_over,
 )
 from septet._results.result import NOT_CLOSED
 from septet._results.round_trips import round_trips_won
+from septet._results.selection_bias import daily_sharpe
 from septet._results.verdict import Evidence, doubtful_plugins, unchecked_plugins, verdict
 
 if TYPE_CHECKING:
@@ -167,12 +169,50 @@ def _ratios(result: RunResult, frames: Mapping[str, pl.DataFrame]) -> dict[str, 
         "calmar": calmar(growth, deepest),
         "days": len(returns),
         **_beside_holding(result, days, returns, exposure, only_long=only_long),
+        "tries": _tries(result, daily_excess(result, frames, only_long=only_long)[1]),
         "sharpe": st.sharpe(returns, facts.days_a_year),
         "sortino": st.sortino(returns, facts.days_a_year),
         "max_drawdown": deepest,
         "turnover": st.turnover(notional, every, facts.end_ns - facts.first_decision_ns),
         "exposure": exposure,
     }
+
+
+def daily_excess(
+    result: RunResult, frames: Mapping[str, pl.DataFrame], *, only_long: bool | None = None
+) -> tuple[Ints, Floats]:
+    """Days (UTC ns, at their starts) and the daily returns by which a run is judged.
+
+    Of a run that was only ever long they are those over holding its mean exposure, where that is
+    defined. `returns` has one value less than `days`.
+    """
+    facts, table = result.facts, frames["equity"]
+    days, samples = st.sample_days(
+        table.get_column("time").to_physical().to_numpy(), table.get_column("equity").to_numpy(),
+        sessions=facts.sessions, day_start=facts.day_start, time_zone=facts.time_zone,
+    )  # fmt: skip
+    returns = st.daily_returns(samples)
+    if _only_long(result, frames["trades"]) if only_long is None else only_long:
+        growth = held_in(result, days)
+        if growth is not None and len(returns):
+            market = st.daily_returns(growth)
+            over = returns_over(returns, market, _exposure(result, table))
+            return days, returns if over is None else over
+    return days, returns
+
+
+def _tries(result: RunResult, returns: Floats) -> dict[str, Any] | None:
+    """What the tries before a run leave of its ratio of daily returns; None if nobody asked."""
+    if result.tries is None:
+        return None
+    days = len(returns)
+    ratio = daily_sharpe(float(returns.sum()), float(returns @ returns), days)
+    away = returns - returns.mean() if days else returns
+    spread = float((away @ away) / days) if days else 0.0
+    if not spread > 0.0:
+        return result.tries.document(ratio, days, None, None)
+    skew, kurtosis = (float((away**n).mean() / spread ** (n / 2)) for n in (3, 4))
+    return result.tries.document(ratio, days, skew, kurtosis)
 
 
 def _exposure(result: RunResult, equity: pl.DataFrame) -> float | None:
@@ -271,6 +311,7 @@ def summarise(
         "beta": ratios["beta"],
         "excess": ratios["excess"],
         "days": ratios["days"],
+        "tries": ratios["tries"],
         "open_trades": still_open,
         **round_trips_won(frames.get("round_trips")),
         "fees_other": other,

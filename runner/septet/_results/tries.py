@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from septet._results.number_texts import chance, count, number
 from septet._results.selection_bias import expected_maximum_sharpe, probabilistic_sharpe
@@ -20,13 +20,26 @@ class Tries:
 
     `count` is how many plans were tried on it, this one included, with `declared` tries made
     elsewhere; `effective` is how many independent ones they are worth. `problem` says why the
-    ledger does not know: then the other figures are None.
+    ledger does not know: then the other figures are None. `is_new` says that it began with this
+    try: what was tried before, nobody knows.
     """
 
     count: int | None
     effective: float | None
     declared: int = 0
     problem: str = ""
+    is_new: bool = False
+
+    def document(
+        self, sharpe_daily: float | None, days: int, skew: float | None, kurtosis: float | None
+    ) -> dict[str, Any]:
+        """Return what summary.json holds, for a run with this ratio: see `deflated`."""
+        probability = deflated(self, sharpe_daily, days, skew, kurtosis)
+        return {
+            "count": self.count, "effective": self.effective, "declared": self.declared,
+            "deflated_sharpe": probability, "problem": self.problem or None,
+            "text": sentence(self, probability),
+        }  # fmt: skip
 
 
 def deflated(
@@ -58,8 +71,12 @@ def sentence(tries: Tries, probability: float | None) -> str:
     """Return what the verdict says of the tries, or nothing after the first one."""
     if tries.problem:
         return f"How many tries preceded it is not known: {tries.problem}."
-    if tries.count is None or tries.count < 2 or tries.effective is None:
+    if tries.is_new and not tries.declared:
+        return "How many tries preceded it is not known: the ledger of trials began with it."
+    if tries.count is None or tries.effective is None:
         return ""
+    if tries.count < 2:
+        return "It is the first try on these data that the ledger of trials knows of."
     elsewhere = f", {count(tries.declared)} of them declared" if tries.declared else ""
     text = f"It is one of {count(tries.count)} tries on these data{elsewhere}"
     if tries.effective < 0.95 * tries.count:

@@ -22,6 +22,7 @@ from septet.errors import ConfigError, InputError, SeptetError
 
 if TYPE_CHECKING:
     from septet._shell.session import Session
+    from septet._trials.months import Month
 
 __all__ = ["Beginning", "begin_sweep", "data_hashes_of"]
 
@@ -39,6 +40,7 @@ class Beginning:
     data_hashes: dict[str, str]
     changes: tuple[FileSetting, ...] = ()
     doubts: tuple[str, ...] = ()
+    months: tuple[Month, ...] = ()
 
 
 def begin_sweep(
@@ -124,6 +126,7 @@ def _first_of(loaded: Loaded) -> Beginning:
     from septet._data.load import fingerprints
     from septet._kernel import layout
     from septet._shell.session import open_session
+    from septet._trials.months import months_of
 
     session = open_session(loaded, tables=False, curve=False)
     if loaded.strategy.model is not None:
@@ -132,6 +135,7 @@ def _first_of(loaded: Loaded) -> Beginning:
     return Beginning(
         first, session.market.calendar, dict(fingerprints(session.market)),
         doubts=tuple(each.message for each in doubts(session.market.findings)),
+        months=months_of(session.market.bars, first, int(session.aligned.T[layout.KNOWN, -1])),
     )  # fmt: skip
 
 

@@ -27,6 +27,7 @@ from septet.errors import ConfigError, InputError, SeptetError
 if TYPE_CHECKING:
     import polars as pl
 
+    from septet._results.tries import Tries
     from septet._sweep.sweep_findings import Findings
     from septet._sweep.tune import Tuner
 
@@ -54,6 +55,7 @@ class Outcome:
     findings: Findings
     seconds: float
     done_before: int
+    tries: Tries | None = None
 
 
 def run_sweep(
@@ -178,6 +180,7 @@ def _asked(loaded: Loaded, space: Space, beginning: Beginning) -> dict[str, Any]
         "environment": environment(),
         "data_hashes": dict(beginning.data_hashes),
         "data_doubts": list(beginning.doubts),
+        "months": [[each.closes, each.asset] for each in beginning.months],
         "space": space.document(),
         "strategy_text": loaded.path.read_text(encoding="utf-8-sig"),
         "resolved": dict(loaded.resolved),

@@ -194,6 +194,10 @@ class Ledger:
 
     # ------------------------------------------------------------ reading
 
+    def is_empty(self) -> bool:
+        """Whether it has no trial yet."""
+        return self._db.execute("SELECT 1 FROM trials LIMIT 1").fetchone() is None
+
     def known(self, months: Sequence[Month], file: bytes = b"", *, declared: int = 0) -> Known:
         """Return how many plans were tried on months that overlap these by a quarter or more.
 
@@ -244,6 +248,22 @@ class Ledger:
                 "SELECT m.id, o.place FROM ours o JOIN month m USING (asset)) GROUP BY id"
             ).fetchall()
         return [place for place, shared in found if shared >= OVERLAP * len(kept)]
+
+    def strategies(self) -> list[tuple[str, int, int, int]]:
+        """Return strategies with their plans, and when the first and the last was tried (UTC ns).
+
+        Raises
+        ------
+        LedgerError
+            The file cannot be read.
+        """
+        try:
+            return self._db.execute(
+                "SELECT strategy, count(DISTINCT plan), min(at_ns), max(at_ns) FROM trials "
+                "GROUP BY strategy ORDER BY max(at_ns)"
+            ).fetchall()
+        except sqlite3.Error as problem:
+            raise LedgerError(f"{self.path} cannot be read: {problem}") from problem
 
     def insist_whole(self) -> int:
         """Follow the hashes of all rows; return how many there are.

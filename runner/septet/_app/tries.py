@@ -1,0 +1,169 @@
+"""Writes every backtest and every setting of a sweep to the ledger, and asks what it knows.
+
+Paper, live, drill and replay are no tries. Where the ledger cannot be used the result says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from septet._results.tries import Tries
+from septet.errors import InputError
+
+if TYPE_CHECKING:
+    from septet._results.result import RunResult
+    from septet._sweep.run_sweep import Outcome
+    from septet._trials.ledger import Trial
+    from septet._trials.months import Month
+
+__all__ = ["count_run", "count_sweep", "known_tries", "plan_digest", "trials_document"]
+
+_DAY_NS: Final = 86_400 * 10**9
+_OF_THE_DATA: Final = ("candles",)
+_NO_PART: Final = ("name", "mode", "plugins", "paper", "live", "sweep", "schedule", "monitoring")
+"""What of a file changes no decision: neither names, nor where the data lie."""
+
+
+def plan_digest(
+    resolved: Mapping[str, Any], sources: object = None, models: object = None
+) -> bytes:
+    """Return the digest of what decides: the resolved values, plugins and models.
+
+    The span, the data's place and names are no part of it: they are recognised by their months.
+    """
+    kept = {key: value for key, value in resolved.items() if key not in _NO_PART}
+    universe = kept.get("universe")
+    if isinstance(universe, Mapping):
+        spans = ("start", "end", "symbols")
+        kept["universe"] = {key: value for key, value in universe.items() if key not in spans}
+    data = kept.get("data")
+    if isinstance(data, Mapping):
+        kept["data"] = {key: value for key, value in data.items() if key not in _OF_THE_DATA}
+    return _bytes(sum(_leaf(*each) for each in _leaves({**kept, "": [sources, models]})))
+
+
+def _bytes(total: int) -> bytes:
+    return (total % (1 << 256)).to_bytes(32, "little")
+
+
+def _leaf(path: str, value: Any) -> int:
+    """Return the digest of one value as a number: their sum names all, in whatever order."""
+    text = json.dumps([path, value], default=str)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest(), "little")
+
+
+def _leaves(part: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every value of a tree with its path."""
+    if isinstance(part, Mapping):
+        for key, value in part.items():
+            yield from _leaves(value, f"{path}.{key}")
+    elif isinstance(part, list | tuple):
+        for place, value in enumerate(part):
+            yield from _leaves(value, f"{path}.{place}")
+    else:
+        yield path, float(part) if type(part) is int else part
+
+
+def count_run(
+    result: RunResult, *, face: str, declared: int = 0, hypothesis: str = ""
+) -> RunResult:
+    """Write a backtest to the ledger; return it with what the ledger knows of its data."""
+    from septet._results.summary import daily_excess
+    from septet._store.tables import frames_of
+    from septet._trials.ledger import Trial
+    from septet._trials.months import months_of
+
+    facts = result.facts
+    days, returns = daily_excess(result, frames_of(result))
+    trial = Trial(
+        plan=plan_digest(
+            result.resolved, result.manifest.get("plugin_sources"),
+            [card.get("model_id") for card in result.models],
+        ),
+        file=hashlib.sha256(result.strategy_text.encode()).digest(),
+        strategy=facts.strategy, first_day=int(days[0] // _DAY_NS) if len(days) else 0,
+        returns=returns, face=face, hypothesis=hypothesis,
+    )  # fmt: skip
+    months = months_of(result.bars, facts.first_decision_ns, facts.end_ns)
+    return replace(result, tries=known_tries(months, [trial], declared=declared))
+
+
+def known_tries(months: tuple[Month, ...], trials: list[Trial], *, declared: int = 0) -> Tries:
+    """Write trials on some months; return what the ledger knows of these data, or why not."""
+    from septet._trials.ledger import OFF, Ledger, LedgerError, is_off, ledger_path
+
+    if is_off():
+        return Tries(None, None, declared, OFF)
+    if not months:
+        return Tries(None, None, declared, "no day of the data has a close")
+    try:
+        with Ledger(ledger_path()) as ledger:
+            is_new = ledger.is_empty()
+            ledger.record(months, trials, time.time_ns())
+            return replace(ledger.known(months, declared=declared).tries, is_new=is_new)
+    except LedgerError as problem:
+        return Tries(None, None, declared, str(problem))
+
+
+def count_sweep(outcome: Outcome, *, face: str) -> Tries:
+    """Write every setting of a sweep to the ledger; return what it knows of their data."""
+    import numpy as np
+    import polars as pl
+
+    from septet._trials.ledger import BLOCKS, Trial
+    from septet._trials.months import Month
+
+    manifest, table = outcome.manifest, outcome.table
+    resolved = manifest.get("resolved") or {}
+    base = int.from_bytes(plan_digest(resolved, manifest.get("plugin_sources"), []), "little")
+    names = [name for name in table.columns if "." in name]
+    sums_of = [name for name in ("over_sums", "block_sums") if name in table.columns]
+    written = dict(_leaves(resolved))
+    leaf, trials = cache(_leaf), []
+    for *values, sums in table.select(*names, pl.coalesce(sums_of)).iter_rows():
+        if sums is None:
+            continue
+        plan = base
+        for name, value in zip(names, values, strict=True):
+            path = f".{name}"
+            if path in written:
+                plan -= leaf(path, written[path])
+            plan += leaf(path, float(value) if type(value) is int else value)
+        strategy = str(manifest["strategy"])
+        trials.append(Trial(_bytes(plan), b"", strategy, BLOCKS, np.array(sums), face))
+    months = tuple(Month(*each) for each in manifest.get("months", ()))
+    return known_tries(months, trials)
+
+
+def trials_document() -> dict[str, Any]:
+    """Return the ledger of this user: its file, its rows, and the tries of each strategy.
+
+    Raises
+    ------
+    InputError
+        It cannot be read, or is not what was written.
+    """
+    from septet._data.stamps import iso
+    from septet._trials.ledger import OFF, Ledger, LedgerError, is_off, ledger_path
+
+    path = ledger_path()
+    found: dict[str, Any] = {"ledger": str(path), "off": is_off(), "rows": 0, "strategies": []}
+    if not path.exists():
+        return found
+    try:
+        with Ledger(path) as ledger:
+            found["rows"] = ledger.insist_whole()
+            found["strategies"] = [
+                {"strategy": name, "tries": tries, "first": iso(first), "last": iso(last)}
+                for name, tries, first, last in ledger.strategies()
+            ]
+    except LedgerError as problem:
+        hint = "put the file back from a copy, or move it away: tries are then not known"
+        raise InputError(str(problem), hint=hint) from problem
+    return {**found, "problem": OFF if is_off() else None}

@@ -1,0 +1,87 @@
+"""Backtests and sweeps write to the ledger, and say how many tries preceded them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from septet.cli import cli
+
+FILE = """\
+version: 1
+name: {name}
+universe: {{symbols: [BTC/USDT], bar: 1h{span}}}
+data: {{candles: {{use: synthetic, bars: 2400, seed: 3}}}}
+features:
+  fast: {{use: sma, period: {fast}}}
+  slow: {{use: sma, period: 40}}
+signal: {{use: rules, long_if: fast > slow, exit_if: fast < slow}}
+risk: {{sizing: {{use: fixed_fraction, fraction: 50%}}}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.delenv("SEPTET_TRIALS", raising=False)
+
+
+def ran(
+    tmp_path: Path, *more: str, name: str = "demo", span: str = "", fast: int = 10
+) -> dict[str, Any]:
+    file = tmp_path / f"{name}.yaml"
+    file.write_text(FILE.format(name=name, span=span, fast=fast), "utf-8")
+    out = str(tmp_path / "runs")
+    done = CliRunner().invoke(cli, ["run", str(file), "--out", out, "--json", "--no-report", *more])
+    assert done.exit_code == 0, done.output
+    found: dict[str, Any] = json.loads(done.stdout)["tries"]
+    return found
+
+
+def test_accidents_are_no_new_tries_and_other_settings_are(tmp_path: Path) -> None:
+    first = ran(tmp_path)
+    assert first["count"] == 1
+    assert "began with it" in first["text"]
+    assert ran(tmp_path)["count"] == 1
+    assert ran(tmp_path, name="another")["count"] == 1
+    assert ran(tmp_path, span=", start: 2020-02-01")["count"] == 1
+    assert ran(tmp_path, "--fast")["count"] == 1
+    assert ran(tmp_path, fast=11)["count"] == 2
+    again = ran(tmp_path, "--tries", "40")
+    assert (again["count"], again["declared"]) == (42, 40)
+    assert 1.0 <= again["effective"] <= 42.0
+    assert "40 of them declared" in again["text"]
+
+
+def test_settings_of_a_sweep_count(tmp_path: Path) -> None:
+    ran(tmp_path)
+    axis = "features.fast.period=4,6,8,12"
+    arguments = ["sweep", str(tmp_path / "demo.yaml"), "--sweep", axis, "--json", "--out"]
+    done = CliRunner().invoke(cli, [*arguments, str(tmp_path / "sweeps")])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["tries"]["count"] == 5
+    assert ran(tmp_path)["count"] == 5
+    assert ran(tmp_path, fast=8)["count"] == 5, "a setting of a sweep is the same plan"
+    listed = json.loads(CliRunner().invoke(cli, ["trials", "--json"]).stdout)
+    assert [each["tries"] for each in listed["strategies"]] == [5]
+    assert listed["rows"] == 5
+
+
+def test_a_ledger_that_is_off_or_damaged_is_said_and_never_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEPTET_TRIALS", "off")
+    off = ran(tmp_path)
+    assert off["count"] is None
+    assert "is off" in off["text"]
+    monkeypatch.delenv("SEPTET_TRIALS")
+    folder = tmp_path / "state"
+    folder.mkdir(exist_ok=True)
+    (folder / "trials.sqlite").write_bytes(b"something else" * 99)
+    damaged = ran(tmp_path)
+    assert damaged["count"] is None
+    assert damaged["text"].startswith("How many tries preceded it is not known:")
