@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import w7
 from contest import OWN, Contestant, Result, compete
 from reference import Exact, difference, exact, exact_sweep, table_difference
 
@@ -16,6 +17,7 @@ __all__ = ["CONTESTS", "Contest", "Sizes", "hold"]
 
 CAPITAL, FEE, FAST, SLOW = 10_000_000.0, 0.001, 20, 100
 FASTS, SLOWS = list(range(5, 30)), list(range(35, 231, 5))
+W7 = w7.Portfolio()
 KNOWN = {1_000_000: (6_911, 9_482_113.8188), 100_000: (702, 9_959_067.8576)}
 """Round trips and final equity of W1 that were worked out apart from this code."""
 
@@ -29,11 +31,13 @@ class Sizes:
     w2_fasts: tuple[int, ...] = tuple(FASTS)
     w2_slows: tuple[int, ...] = tuple(SLOWS)
     event_bars: int = 500_000
+    w7: w7.Portfolio = W7
 
     @classmethod
     def quick(cls) -> Sizes:
         """Sizes that show that everything works."""
-        return cls(100_000, 10_000, tuple(FASTS[::5]), tuple(SLOWS[::4]), 10_000)
+        return cls(100_000, 10_000, tuple(FASTS[::5]), tuple(SLOWS[::4]), 10_000,
+                   w7.Portfolio(symbols=60, times=600, held=8))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,15 @@ CONTESTS: dict[str, Contest] = {
             _vectorbt("vectorbt-numba", "w2", "numba"),
         ),
     ),
+    "w7": Contest(
+        "w7", "W7: a portfolio", "septet",
+        (
+            _ours("septet", "septet, trades and equity (`--fast`)", "w7"),
+            _vectorbt("vectorbt-rust", "w7", "rust"),
+            _vectorbt("vectorbt-numba", "w7", "numba"),
+            Contestant("bt", "bt", "peers", "with_bt.py", "w7"),
+        ),
+    ),
     "event": Contest(
         "event", "Event path: W1, one bar at a time", "septet",
         (
@@ -113,6 +126,9 @@ def _judge(contest: Contest, results: list[Result], truth: Any) -> None:
             found = np.load(each.detail)
             if contest.key == "w2":
                 each.same = table_difference(found, truth)
+            elif contest.key == "w7":
+                assert each.final_equity is not None
+                each.same = w7.difference(found, each.final_equity, truth)
             else:
                 each.same = difference(found, each.final_equity, truth)
         elif each.final_equity is not None:
@@ -142,25 +158,36 @@ def hold(
     say: Callable[[str], None],
 ) -> list[Result]:
     """Write the bars, work out the truth, let the contestants run in turn and compare."""
-    from septet_plugins.data.synthetic import w1_bars
-
-    bars = {"w1": sizes.w1_bars, "w2": sizes.w2_bars, "event": sizes.event_bars}[contest.key]
-    market = w1_bars(bars)
-    setup = {
-        "bars": bars, "capital": CAPITAL, "fee": FEE, "fast": FAST, "slow": SLOW,
-        "fasts": list(sizes.w2_fasts), "slows": list(sizes.w2_slows),
-        "first": max(sizes.w2_slows) - 1, "threads": 2,
-    }  # fmt: skip
     place = folder / contest.key
-    _write(place, market, setup)
-    if contest.key == "w2":
-        truth = exact_sweep(market, setup)
-    else:
-        truth = exact(market, setup)
-        _check(truth, bars)
+    truth = _prepare(contest.key, sizes, place)
     results = compete(contest.contestants, pythons, place, rounds, say)
     _judge(contest, results, truth)
     ours = next(each for each in results if each.contestant.key == contest.ours)
     if not ours.missing and not ours.same.startswith("the same"):
         raise SystemExit(f"{contest.title}: septet's trades are wrong: {ours.same}")
     return results
+
+
+def _prepare(key: str, sizes: Sizes, place: Path) -> Any:
+    """Write the bars and what is asked; return the truth."""
+    from septet_plugins.data.synthetic import w1_bars
+
+    setup = {
+        "bars": 0, "capital": CAPITAL, "fee": FEE, "fast": FAST, "slow": SLOW,
+        "fasts": list(sizes.w2_fasts), "slows": list(sizes.w2_slows),
+        "first": max(sizes.w2_slows) - 1, "threads": 2, "portfolio": sizes.w7.document,
+    }  # fmt: skip
+    if key == "w7":
+        market = w7.make_market(sizes.w7)
+        _write(place, market, setup | {"bars": sizes.w7.times})
+        w7.write_strategy(place, market, sizes.w7, CAPITAL)
+        return w7.exact(market, sizes.w7, CAPITAL)
+    bars = {"w1": sizes.w1_bars, "w2": sizes.w2_bars, "event": sizes.event_bars}[key]
+    market = w1_bars(bars)
+    setup["bars"] = bars
+    _write(place, market, setup)
+    if key == "w2":
+        return exact_sweep(market, setup)
+    truth = exact(market, setup)
+    _check(truth, bars)
+    return truth

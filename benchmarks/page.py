@@ -48,17 +48,19 @@ ROWS_HEAD = """
 TAIL = """
 ## How it is measured
 
-In W1, W2 and the event path every engine is a process of its own, started once; after one run that
-does not count, all run once in each round, one after the other, and the median counts. Only the run
-itself is timed, inside that process: from arrays in memory to arrays of results (round trips and an
-equity curve in W1; round trips and final equity of each setting in W2). Imports, compilation,
-loading and writing are not in it: *Everything else* has them (`seconds_total`, cold starts). Each
-peer is used in the quickest way we found; its worker in `benchmarks/peers/` shows how. Peak memory
-is that of the whole process. The other figures come from scripts, each of which says at its top
-what it times, and whether the median or the least of its turns counts.
+In W1, W2, W7 and the event path every engine is a process of its own, started once; after one run
+that does not count, all run once in each round, one after the other, and the median counts. Only
+the run itself is timed, inside that process: from arrays in memory to arrays of results (round
+trips and an equity curve in W1; round trips and final equity of each setting in W2; from prices to
+weights, orders and an equity curve in W7). Imports, compilation, loading and writing are not in it:
+*Everything else* has them (`seconds_total`, cold starts). Each peer is used in the quickest way we
+found; its worker in `benchmarks/peers/` shows how. Peak memory is that of the whole process. The
+other figures come from scripts, each of which says at its top what it times, and whether the median
+or the least of its turns counts.
 
 *Trades* compares every round trip, bar by bar, with a plain loop in whole numbers that can neither
-drift nor tie by accident, and the final equity with its own.
+drift nor tie by accident, and the final equity with its own. In W7 it compares every order with a
+plain loop over the weeks: the bar, the symbol, and the quantity to a millionth.
 """
 
 
@@ -75,12 +77,22 @@ def _about(key: str, sizes: Sizes) -> str:
             f" to {slows[-1]}) of the same cross over {bars_text(sizes.w2_bars)}, two threads, all"
             " from one first decision."
         )
+    if key == "w7":
+        asked = sizes.w7
+        return (
+            f"{asked.symbols} symbols with {asked.times:,} daily bars: every week the {asked.held} "
+            f"of the best {asked.momentum}-day return, by the inverse of their "
+            f"{asked.volatility}-day volatility. No costs, and bars that open at the close before: "
+            "so all engines trade the same."
+        )
     return f"The cross of W1 over {bars_text(sizes.event_bars)}, one bar at a time."
 
 
 def bars_of(key: str, sizes: Sizes) -> int:
     """Bars a run of this contest goes through, over all settings."""
     settings = len(sizes.w2_fasts) * len(sizes.w2_slows)
+    if key == "w7":
+        return sizes.w7.symbols * sizes.w7.times
     return {"w1": sizes.w1_bars, "w2": sizes.w2_bars * settings, "event": sizes.event_bars}[key]
 
 

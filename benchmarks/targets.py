@@ -81,6 +81,25 @@ def _faster(contest: str, ours: str, other: str, least: float) -> Judge:
     return judged
 
 
+def _fastest(contest: str, ours: str, least: float) -> Judge:
+    """Ours must be `least` times as fast as the fastest of the others."""
+
+    def judged(findings: Findings) -> Verdict:
+        held = findings.contests.get(contest, {})
+        there = {key: each.median for key, each in held.items() if key != ours and each.there}
+        if not there:
+            words = "no peer took part" if held else "not measured in this run"
+            return Verdict(words, "", None)
+        other = min(there, key=there.__getitem__)
+        verdict = _faster(contest, ours, other, least)(findings)
+        if not verdict.ratio:
+            return verdict
+        label = held[other].contestant.label
+        return Verdict(f"{verdict.measured}, {label}", verdict.ratio, verdict.met)
+
+    return judged
+
+
 def _at_most(contest: str, ours: str, other: str, most: float) -> Judge:
     """Ours may take `most` times the time of another."""
 
@@ -201,6 +220,8 @@ TARGETS: tuple[Target, ...] = (
     Target("W2", "at least 30 times vectorbt's Rust engine",
            _faster("w2", "septet", "vectorbt-rust", 30.0)),
     Target("W2", "under 0.6 GB", _memory("w2", "septet", 0.6e9)),
+    Target("W7", "at least 10 times the fastest peer", _fastest("w7", "septet", 10.0)),
+    Target("W7", "under 1 GB", _memory("w7", "septet", 1e9)),
     Target("W3", "at least 3 times polars", _anew("w3", "^polars", 3.0)),
     Target("W3", "at least 6 times pandas", _anew("w3", "^pandas", 6.0)),
     Target("W3", "within 20 % of a hand-written single pass",

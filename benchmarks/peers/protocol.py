@@ -1,7 +1,8 @@
 """How a contestant talks to the driver: one process, timed runs on demand.
 
 A worker is started with the name of a work and a folder. The folder holds `setup.json`, `bars.npy`
-(float64, rows open, high, low, close, volume) and `time.npy` (int64, nanoseconds). It prints one
+(float64, rows open, high, low, close, volume; of a portfolio each of them times by symbols) and
+`time.npy` (int64, nanoseconds). It prints one
 JSON line when it is ready, after one run that does not count, and one for each line it reads:
 
     run      seconds of this run, round trips, final equity
@@ -22,7 +23,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ class Setup:
     slows: list[int]
     first: int
     threads: int
+    portfolio: dict[str, Any] = field(default_factory=dict)
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
@@ -111,8 +113,9 @@ def open_setup(folder: Path) -> Setup:
 
 
 def open_market(folder: Path) -> Market:
-    """Load the bars into memory."""
-    rows = np.load(folder / "bars.npy")
+    """Load the bars into memory; those of many symbols are mapped, and come when they are read."""
+    rows = np.load(folder / "bars.npy", mmap_mode="r")
+    rows = rows if rows.ndim > 2 else np.array(rows)
     columns = (np.ascontiguousarray(rows[place]) for place in range(5))
     return Market(np.load(folder / "time.npy"), *columns)
 

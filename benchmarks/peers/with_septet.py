@@ -4,7 +4,8 @@
 equity. A session is opened once, and a run is what lies between its arrays and those of the result.
 A sweep's settings are given to a new evaluator each time, since one keeps its features; a run ends
 with a row of figures for each. The event path is timed by the runner's own clock (`seconds` of the
-summary), which has the same ends; each run opens the file anew.
+summary), which has the same ends; each run opens the file anew. W7 reads its bars from Parquet
+before the clock starts, and leaves the decision table out.
 """
 
 from __future__ import annotations
@@ -133,9 +134,34 @@ def _w2(setup: Setup, market: Market) -> Work:
     return Work(run, look, prepare=prepare)
 
 
+def _w7(setup: Setup, market: Market) -> Work:
+    from septet._config import load
+    from septet._shell import project
+    from septet._shell.backtest import run_batch
+    from septet._shell.session import open_session
+
+    session = open_session(load(str(setup.folder / "w7.yaml")), tables=False)
+    places = {symbol: number for number, symbol in enumerate(session.market.symbols)}
+
+    def run() -> Any:
+        return run_batch(session)[0]
+
+    def look(outcome: Any) -> Answer:
+        fills = project.fills_of(session, outcome, "simulated")
+        row = np.searchsorted(market.time, np.asarray(fills["time"]).astype(np.int64)) - 1
+        symbol = np.array([places[str(each)] for each in fills["symbol"]])
+        sign = np.where(np.array([str(each) == "buy" for each in fills["side"]]), 1.0, -1.0)
+        orders = np.column_stack((row, symbol, sign * np.asarray(fills["quantity"])))
+        equity = float(project.equity_of(session, outcome)["equity"][-1])
+        return Answer(len(orders), equity, lambda: orders)
+
+    return Work(run, look)
+
+
 def _silent(message: str) -> None:
     """Take a message nobody reads."""
 
 
 if __name__ == "__main__":
-    serve("septet", {"w1": _w1(True), "w1-fast": _w1(False), "event": _event, "w2": _w2})
+    serve("septet", {"w1": _w1(True), "w1-fast": _w1(False), "event": _event, "w2": _w2,
+                     "w7": _w7})  # fmt: skip

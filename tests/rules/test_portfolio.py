@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from septet._kernel import layout
 from septet._kernel.layout import BELOW_RANK, KEEPS_UNITS, KEEPS_WEIGHT
@@ -89,6 +91,40 @@ def test_an_unknown_condition_ranks_only_what_is_held(where: float, held: float,
 def test_fewer_ranked_than_both_sides_need_shrink_both() -> None:
     more = {"LONG_SLOTS": 2, "SHORT_SLOTS": 2, "SHORTS": True, "SPOT": False}
     assert chosen(weighed(3), (3.0, 2.0, 1.0), **more) == [1, 4, -1]
+
+
+def _by_hand(by: list[int], held: list[int], slots: tuple[int, int], hold_rank: int) -> list[int]:
+    """Choose from lists of all names, without a bound on how many ranks are looked at."""
+    best = sorted(range(len(by)), key=lambda k: (-by[k], k))
+    lists, roles = {1: best, -1: best[::-1]}, [int(BELOW_RANK)] * len(by)
+    need = sum(slots)
+    room = [each * min(len(by), need) // need for each in slots]
+    free = dict(zip((1, -1), room, strict=True))
+    for side, names in lists.items():
+        for k in names[:hold_rank]:
+            if free[side] and roles[k] == BELOW_RANK and held[k] == side:
+                roles[k], free[side] = side, free[side] - 1
+    for side, names in lists.items():
+        for k in names:
+            if free[side] and roles[k] == BELOW_RANK:
+                roles[k], free[side] = side, free[side] - 1
+    return roles
+
+
+@given(st.data())
+def test_as_many_ranks_are_kept_as_a_choice_looks_at(data: st.DataObject) -> None:
+    count = data.draw(st.integers(2, 14))
+    by = data.draw(st.lists(st.integers(-3, 3), min_size=count, max_size=count))
+    held = data.draw(st.lists(st.sampled_from((-1, 0, 1)), min_size=count, max_size=count))
+    slots = data.draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
+    hold_rank = data.draw(st.integers(0, 8))
+    run = weighed(count)
+    run.target_weight[:] = [0.1 * each for each in held]
+    roles = chosen(
+        run, [float(each) for each in by], LONG_SLOTS=slots[0], SHORT_SLOTS=slots[1],
+        HOLD_RANK=hold_rank, SHORTS=True, SPOT=False,
+    )  # fmt: skip
+    assert roles == _by_hand(by, held, slots, hold_rank)
 
 
 # ---------------------------------------------------------------- 3 to 5

@@ -15,7 +15,7 @@ from septet._kernel import layout
 __all__ = ["Batch", "grow_log", "tile_of"]
 
 FIRST_LOG = 4_096
-LEAST_CHUNK = 2_048
+LEAST_CHUNK = 512
 TILE_BYTES = 1 << 19
 
 

@@ -126,6 +126,7 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
             "TRACKS_POSITION": c["tracks_position"], "STEPS": c["steps"],
             "SIZES_BY_STOP": c["sizes_by_stop"], "BUYS": c["buy_amount"] is not None,
             "GRID": bool(c["grid"]), **grid["values"],
+            "HAS_SIGNAL": calls["keep_signals"] != "0",
             "LEARNS_FROM_TRADES": c["closed_call"] is not None,
             "TABLES": c["tables"], "CURVE": c["curve"],
             "SIGNAL_IGNORES_ACCOUNT": c["signal_ignores_account"],

@@ -23,6 +23,7 @@ from septet._rules.settings import (
     CURVE,
     FLAT_AT_CLOSE,
     HALTS,
+    HAS_SIGNAL,
     HOURS,
     IDLE_WHILE_HELD,
     IDLE_WHILE_HELD_ALONE,
@@ -34,10 +35,9 @@ from septet._rules.settings import (
 )
 
 __all__ = [
-    "begins", "count_bars", "find_active_time", "find_idle_span", "halt_all", "list_active",
-    "mark_flat_span", "mark_held_span", "mark_idle_span", "match_active", "act_on_all",
-    "survey",
-    "trade_active_symbols",
+    "act_on_all", "begins", "count_bars", "find_active_time", "find_idle_span", "halt_all",
+    "list_active", "mark_flat_span", "mark_held_span", "mark_idle_span", "match_active",
+    "pass_bars", "prefetch_order", "survey", "trade_active_symbols",
 ]  # fmt: skip
 
 
@@ -233,6 +233,8 @@ def find_active_time(k, t, t1, run: Run):
         if held != 0:
             return t
         same = 2
+    if not HAS_SIGNAL and not FLAT_AT_CLOSE:
+        return t1
     bars, codes = run.bar[k], run.signal_code[k]
     while t < t1:
         if FLAT_AT_CLOSE and (held != 0 and closes_held(t, run)):
@@ -262,16 +264,23 @@ def list_active(t, run: Run):
 
 
 @kernel
-def count_bars(k, i, run: Run):
-    """Count the bars of k before i at which it was only marked."""
+def pass_bars(k, i, run: Run):
+    """Count the bars of k before i at which it was only marked; return how many there were."""
     bars = i - run.first_uncounted_bar[k]
     if bars > 0:
         if run.open_side[k] != 0:
             run.began_in_bar[k] = 0
             run.held_bars[k] = run.held_bars[k] + bars
         run.bars_since_entry[k] = run.bars_since_entry[k] + bars
-        run.mark[k] = run.close[k, i - 1]
         run.first_uncounted_bar[k] = i
+    return bars
+
+
+@kernel
+def count_bars(k, i, run: Run):
+    """Count the bars of k before i at which it was only marked, and mark it at the last."""
+    if pass_bars(k, i, run) > 0:
+        run.mark[k] = run.close[k, i - 1]
 
 
 @kernel
@@ -318,6 +327,16 @@ def halt_all(t, now_ns, count, run: Run):
     return list_all(run)
 
 
+@kernel
+def prefetch_order(k, run: Run):
+    """Fetch what the order of k meets next: it is read at few times, so it is not in the cache."""
+    i = run.first_uncounted_bar[k]
+    prefetch(run.open[k], i)
+    prefetch(run.open_ns[k], i)
+    prefetch(run.missing_bars[k], i)
+    prefetch(run.is_synthetic[k], i)
+
+
 @routine
 def act_on_all(t, t0, now_ns, run: Run):
     """Make the rebalance, or the buys, due at T, which look at every symbol.
@@ -326,7 +345,7 @@ def act_on_all(t, t0, now_ns, run: Run):
     order works then are active at the next time.
     """
     for k in range(SYMBOLS):
-        count_bars(k, run.bar[k, t] + 1, run)
+        pass_bars(k, run.bar[k, t] + 1, run)
         run.mark[k] = run.W[at(t - t0), at(k)]
     acted = 1
     if BUYS:
@@ -337,6 +356,7 @@ def act_on_all(t, t0, now_ns, run: Run):
         for k in range(SYMBOLS):
             if run.working[k] == 1 or run.exit_to_retry[k] != 0:
                 run.next_active_time[k] = t + 1
+                prefetch_order(k, run)
 
 
 @routine
@@ -371,12 +391,8 @@ def trade_active_symbols(t0, t1, room, run: Run):
         for n in range(count):
             k = run.active_symbol[n]
             run.next_active_time[k] = find_active_time(k, t, t1, run)
-            if run.working[k] == 1:  # what its order meets next is read at few times
-                i = run.first_uncounted_bar[k]
-                prefetch(run.open[k], i)
-                prefetch(run.open_ns[k], i)
-                prefetch(run.missing_bars[k], i)
-                prefetch(run.is_synthetic[k], i)
+            if run.working[k] == 1:
+                prefetch_order(k, run)
     for k in range(SYMBOLS):
         _, i = bars_of(run.bar[k], t0, t)
         count_bars(k, i, run)

@@ -48,8 +48,8 @@ def is_on_side(where, held):
 
 @kernel
 def ranks_kept(run: Run):
-    """How many ranks of a side a choice may look at."""
-    return min(SYMBOLS, max(HOLD_RANK, 2 * (LONG_SLOTS + SHORT_SLOTS)))
+    """How many ranks of a side a choice may look at: of those before, the others have the rest."""
+    return min(SYMBOLS, max(HOLD_RANK, LONG_SLOTS + SHORT_SLOTS))
 
 
 @kernel
@@ -60,11 +60,16 @@ def rank_long(k, count, run: Run):
         count += 1
     elif not value > run.rank_value[run.long_rank[count - 1]]:
         return count
-    n = count - 1
-    while n > 0 and run.rank_value[run.long_rank[n - 1]] < value:
+    low, high = 0, count - 1
+    while low < high:  # halving compares few values; the ranks behind are moved without a look
+        middle = (low + high) // 2
+        if run.rank_value[run.long_rank[middle]] < value:
+            high = middle
+        else:
+            low = middle + 1
+    for n in range(count - 1, low, -1):
         run.long_rank[n] = run.long_rank[n - 1]
-        n -= 1
-    run.long_rank[n] = k
+    run.long_rank[low] = k
     return count
 
 
@@ -76,15 +81,20 @@ def rank_short(k, count, run: Run):
         count += 1
     elif value > run.rank_value[run.short_rank[count - 1]]:
         return count
-    n = count - 1
-    while n > 0 and run.rank_value[run.short_rank[n - 1]] >= value:
+    low, high = 0, count - 1
+    while low < high:
+        middle = (low + high) // 2
+        if run.rank_value[run.short_rank[middle]] >= value:
+            high = middle
+        else:
+            low = middle + 1
+    for n in range(count - 1, low, -1):
         run.short_rank[n] = run.short_rank[n - 1]
-        n -= 1
-    run.short_rank[n] = k
+    run.short_rank[low] = k
     return count
 
 
-@routine
+@kernel
 def rank_symbol(k, i, longs, shorts, run: Run):
     """Step 1 for one symbol: rank it, or let it keep its weight; return the ranks of both sides.
 

@@ -176,7 +176,7 @@ def reject_change(k, t, reason, run: Run):
         run.rejected_code[k, i] = reason + 1
 
 
-@routine
+@kernel
 def stop_increase(k, now_ns, run: Run):
     """End an increase of k that an earlier rebalance has sent."""
     if run.working[k] == 1 and run.reduces[k] == 0:
@@ -218,7 +218,7 @@ def list_increase(k, count, run: Run):
     return count + 1
 
 
-@routine
+@kernel
 def reduce_to(k, t, now_ns, run: Run):
     """Send what brings k down to its weight; return what it lacks of it (quote, signed), or 0.
 
@@ -329,7 +329,7 @@ def describe_increase(k, i, gross, working, run: Run):
     run.candidate_notional = run.A[NOTIONAL_SLOT + k]
 
 
-@routine
+@kernel
 def increase(k, t, i, now_ns, run: Run):
     """Size, cap, check and send one increase; return its units, signed, or 0.
 

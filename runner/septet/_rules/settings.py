@@ -272,10 +272,10 @@ MOST_POSITIONS: int = 0
 """Symbols that may be held or being entered."""
 
 # ---------------------------------------------------------------- a portfolio
+HAS_SIGNAL: bool = True  # something signals: not where weights or buys decide without `exit_if`
 PORTFOLIO: bool = False
 """All symbols are weighed at one time; no signal enters."""
-PORTFOLIO_USE: str = "top"
-"""How weights are found: ``top``, ``weights`` or ``forecast``."""
+PORTFOLIO_USE: str = "top"  # how weights are found; or ``weights``, ``forecast``
 PORTFOLIO_SLOT: int = layout.C_SLOTS
 """Where C holds what a rebalance counts: see `septet._kernel.layout`."""
 LONG_SLOTS: int = 1
