@@ -19,7 +19,18 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 EDGE = {
-    "septet": "__version__",
+    "septet": """
+        __version__
+
+        load loads check run run_many sweep train runs open_run halt resume
+
+        Strategy Run Sweep Check Summary Verdict Why Gap Model Failed Halted Problem
+
+        Data Engine Method Mode Settings Table Progress Cancel
+
+        SeptetError InputError ConfigError DataError ModelError PluginError RunError JournalError
+        HaltedError Cancelled
+    """,
     "septet.errors": """
         Cancelled ConfigError DataError HaltedError InputError JournalError ModelError PluginError
         Problem RunError SeptetError

@@ -22,8 +22,9 @@ class Outcome:
 Command = Callable[..., Outcome]
 
 
-@pytest.fixture
-def septet(capsys: pytest.CaptureFixture[str]) -> Command:
+def command_of(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Return what runs the command line, and takes what it prints."""
+
     def command(*words: object) -> Outcome:
         with pytest.raises(SystemExit) as left:
             main([str(word) for word in words])
@@ -33,3 +34,8 @@ def septet(capsys: pytest.CaptureFixture[str]) -> Command:
         return Outcome(code, printed.out, printed.err)
 
     return command
+
+
+@pytest.fixture
+def septet(capsys: pytest.CaptureFixture[str]) -> Command:
+    return command_of(capsys)

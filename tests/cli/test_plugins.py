@@ -13,8 +13,8 @@ import pytest
 
 import septet.cli as septet_cli
 import septet_plugins.manifest
-from septet._cli import plugins as module
-from septet._cli.conformance import check_entries
+from septet._app import plugins as module
+from septet._app.conformance import check_entries
 from septet._host.register import Failure, Host
 from septet.hookspecs import Component
 from septet.plugin import Config, Step, feature

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from septet._cli.drill import _folder as drill_folder
+from septet._app.drill import drill_folder
 from septet._cli.render import render_error, render_problems, render_table
 from septet._cli.terminal import (
     OutputClosed,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from septet._config import load
-from septet._config.read import MAX_BYTES, MAX_DEPTH, parse_text, read_file
+from septet._config.read import MAX_BYTES, MAX_DEPTH, parse_text, read_text
 from septet.errors import ConfigError, Problem
 from tests.config.plugins import fixed_host
 
@@ -66,7 +66,7 @@ def test_not_utf8_has_its_place(tmp_path: Path) -> None:
 
 def test_byte_order_mark_is_no_content(tmp_path: Path) -> None:
     path = written(tmp_path, b"\xef\xbb\xbfversion: 1\n")
-    tree, problems = read_file(path)
+    tree, problems = parse_text(read_text(path), str(path))
     assert tree.plain() == {"version": 1}
     assert problems == []
 
@@ -82,7 +82,7 @@ def test_hundred_megabytes_are_not_read(tmp_path: Path) -> None:
 
 def test_just_under_the_limit_is_read(tmp_path: Path) -> None:
     path = written(tmp_path, b"version: 1\n" + b"#" * (MAX_BYTES - 11))
-    assert read_file(path)[0].plain() == {"version": 1}
+    assert parse_text(read_text(path), str(path))[0].plain() == {"version": 1}
 
 
 def test_unreadable(tmp_path: Path) -> None:

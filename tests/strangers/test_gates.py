@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from septet._cli.conformance import check_entries
+from septet._app.conformance import check_entries
 from septet._config import load
 from septet._host.register import Host
 from septet.errors import ConfigError, PluginError

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from septet._cli.conformance import check_entries
-from septet._cli.plugins import _state
+from septet._app.conformance import check_entries
+from septet._app.plugins import check_state
 from septet._host.register import Host
 from tests.strangers.package import installed, manifest_of, write_package
 from tests.strangers.steps import HEAD, SOUND, UNSOUND
@@ -31,7 +31,7 @@ def _listed(folder: Path, *, check: bool) -> tuple[str, dict[str, Any]]:
         entries = [each for each in host.components() if each.distribution == "odd-steps"]
         if check:
             (result,) = check_entries(host, entries)
-        return _state(entries[0]), result
+        return check_state(entries[0]), result
 
 
 @pytest.mark.parametrize(("source", "state"), [(SOUND, "kept"), ("", "failed")])

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Block", "Standing", "diff_runs", "export_run", "list_lines", "positions_of", "report_run",
-    "standing_of", "why_order",
+    "standing_of", "why_order", "write_page",
 ]  # fmt: skip
 
 _SHOWN_ELSEWHERE: Final = ("operator", "stopping")
@@ -152,3 +152,22 @@ def export_run(run: Run, folder: Path | None, kind: str, *, force: bool = False)
 
     written = project(run) if folder is None else export_tables(run, folder, kind, force=force)
     return list(written)
+
+
+def write_page(run: Run, path: Path) -> Path:
+    """Write the page of a run to a file; what was there stays until the new one is whole.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
+    """
+    from septet._files import replace_file
+    from septet._report.page import render
+
+    text = render(run)
+    try:
+        replace_file(path, text)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from None
+    return path

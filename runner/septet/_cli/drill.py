@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +12,6 @@ import click
 from septet._app.documents import to_json
 from septet._cli import options
 from septet._cli.terminal import echo, echo_json
-from septet._files import make_folder, replace_file
 
 if TYPE_CHECKING:
     from septet._drill.outcome import Outcome
@@ -97,26 +94,18 @@ def drill(file: str, out: Path | None, as_json: bool, sets: tuple[str, ...], **c
     The venue plays the file's newest bars, or made ones; nothing leaves this machine but what the
     file's other data sources read. Status 1 means that something did not hold.
     """
-    from septet._config import load
-    from septet._drill.catalogue import codes_of
-    from septet._drill.options import Options
-    from septet._drill.rehearsal import drill as rehearse
+    from septet._app.drill import DrillRequest, prepare_drill, run_drill
 
-    codes = codes_of(chosen["faults"])
-    bar_wall_ns = _duration(chosen["bar"])
-    loaded = load(file, mode="backtest", sets=sets)
-    folder = _folder(out, loaded.strategy.name)
-    made = Options(
-        seed=chosen["seed"], codes=codes, folder=folder, mode=chosen["mode"], times=chosen["times"],
-        kills=chosen["kills"], bars=chosen["bars"] or 0, bar_wall_ns=bar_wall_ns,
-        synthetic=chosen["synthetic"], keep_going=chosen["keep_going"], sets=sets,
+    request = DrillRequest(
+        seed=chosen["seed"], faults=chosen["faults"], times=chosen["times"],
+        kills=chosen["kills"], bars=chosen["bars"], bar=chosen["bar"], mode=chosen["mode"],
+        synthetic=chosen["synthetic"], keep_going=chosen["keep_going"],
     )  # fmt: skip
+    prepared = prepare_drill(file, request, sets=sets, out=out)
     signal.signal(signal.SIGTERM, _stopped)
-    found = rehearse(loaded, made, log=options.log_to_stderr)
-    document = found.document()
-    replace_file(folder / "drill.json", json.dumps(document, indent=1) + "\n")
+    found = run_drill(prepared, log=options.log_to_stderr)
     if as_json:
-        echo_json(to_json(document))
+        echo_json(to_json(found))
     else:
         _show(found)
     return 0 if found.ok else 1
@@ -125,38 +114,6 @@ def drill(file: str, out: Path | None, as_json: bool, sets: tuple[str, ...], **c
 def _stopped(number: int, frame: object) -> None:
     """End as after Ctrl-C, with the processes of the drill."""
     raise KeyboardInterrupt
-
-
-def _duration(text: str) -> int:
-    from septet.errors import InputError
-    from septet_schemas.units import parse_duration
-
-    try:
-        found = int(parse_duration(text))
-    except ValueError as error:
-        raise InputError(f"--bar {text}: {error}", hint="write 500ms or 1s") from None
-    if found < 50_000_000:
-        raise InputError(f"--bar {text} is too short for a rehearsal", hint="write 250ms or more")
-    return found
-
-
-def _folder(out: Path | None, name: str) -> Path:
-    """Return an empty folder for this drill."""
-    from septet._store.run_folder import folder_name
-    from septet.errors import InputError
-
-    try:
-        if out is None:
-            make_folder(Path("drills"))
-            return Path(tempfile.mkdtemp(prefix=f"{folder_name(name)}-", dir="drills")).resolve()
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"the drill cannot be stored: {error}", hint="name a folder with --out"
-        ) from None
-    if any(out.iterdir()):
-        raise InputError(f"{out} is not empty", hint="name a new folder with --out")
-    return out.resolve()
 
 
 def _show(found: Outcome) -> None:

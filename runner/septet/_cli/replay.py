@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -44,21 +43,14 @@ def replay(ctx: click.Context, run: str, shadow: bool, root: Path, as_json: bool
     first one and leaves with status 1. A journal that was changed is refused with the place. RUN is
     a folder, a run id or its beginning, a strategy's name, or `latest`.
     """
-    from septet._live.replay import JOURNAL
-    from septet._live.replay import replay as replay_run
-    from septet._live.shadow import shadow as shadow_run
+    from septet._app.replay import replay_document, replay_run
     from septet._store.find import find_run
-    from septet.errors import InputError
 
-    folder = find_run(run, root).folder
-    if not (folder / JOURNAL).exists():
-        raise InputError(
-            f"{folder} has no journal: it is a backtest's", hint="replay a paper or a live run"
-        )
-    work = shadow_run if shadow else replay_run
-    found = work(folder, progress=_progress(), log=options.log_to_stderr)
+    found = replay_run(
+        find_run(run, root), shadow=shadow, progress=_progress(), log=options.log_to_stderr
+    )
     if as_json:
-        echo_json(to_json(_document(found)))
+        echo_json(to_json(replay_document(found)))
     else:
         if found.changed:
             names = ", ".join(found.changed)
@@ -67,10 +59,6 @@ def replay(ctx: click.Context, run: str, shadow: bool, root: Path, as_json: bool
         if found.first is not None:
             echo(f"first: {found.first}")
     ctx.exit(0 if found.proved else 1)
-
-
-def _document(found: Any) -> dict[str, Any]:
-    return {**asdict(found), "changed": list(found.changed)}
 
 
 def _progress() -> Any:

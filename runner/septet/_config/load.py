@@ -7,20 +7,20 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
-from pydantic_core import PydanticCustomError
 
 from septet._config.access import Access
 from septet._config.case import strangers_of
 from septet._config.check import problem_at, shape_problems
 from septet._config.cross import cross_check
+from septet._config.derived import derived, resolver_of
 from septet._config.explain import Origin, origins_of, short_keys
 from septet._config.overlay import Setting, apply_mode, apply_settings, parse_setting, put
 from septet._config.places import placed
-from septet._config.read import parse_text, read_file
-from septet._config.resolve import HostResolver, LenientResolver, listed_in
+from septet._config.read import parse_text, read_text
+from septet._config.resolve import HostResolver, LenientResolver
 from septet._config.stored_label import with_label, with_stored
 from septet._config.tree import Mark, Node
 from septet._config.tree import Path as KeyPath
@@ -31,9 +31,7 @@ from septet_schemas.strategy import MODES, Strategy
 if TYPE_CHECKING:
     from septet._config.verdicts import PluginVerdict
 
-__all__ = ["Loaded", "load", "relabelled", "reopen", "variant"]
-
-REBALANCE_BAND: Final = "20%"
+__all__ = ["Loaded", "effective_tree", "load", "load_text", "relabelled", "reopen", "variant"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,7 @@ class Loaded:
     everything laid over it; paths in the file are relative to `base_dir`. `verdicts` are those of
     plugins that are not septet's; `unchecked` says that nobody asks for any. `access` is what the
     operator allowed the file to read and reach: nothing, unless a command says otherwise.
+    `text` is that of the file, as it was read.
     """
 
     strategy: Strategy
@@ -58,6 +57,7 @@ class Loaded:
     verdicts: tuple[PluginVerdict, ...] = ()
     unchecked: bool = True
     access: Access = field(default_factory=Access, compare=False, repr=False)
+    text: str = field(default="", compare=False, repr=False)
 
     def placed(self, *path: str) -> AbstractContextManager[None]:
         """Add to errors raised inside their place in this file: the key they name, else `path`."""
@@ -88,7 +88,7 @@ def load(
         Settings such as ``risk.sizing.fraction=20%``; they win over everything.
     unchecked
         Whether plugins that are not septet's may run without the decisive checks of the kit.
-    say
+    log
         Told when a plugin is checked, which takes a few seconds once.
     access
         What the operator allows the file to read and reach; by default nothing.
@@ -99,14 +99,41 @@ def load(
         With every error and warning, each with its place.
     """
     file = Path(path)
+    text = read_text(file)
+    return load_text(
+        text, file, base_dir=file.resolve().parent, host=host, mode=mode, sets=sets,
+        unchecked=unchecked, log=log, access=access,
+    )  # fmt: skip
+
+
+def load_text(
+    text: str,
+    name: str | Path,
+    *,
+    base_dir: Path,
+    host: Host | None = None,
+    mode: str | None = None,
+    sets: Sequence[str | Setting] = (),
+    unchecked: bool = False,
+    log: Callable[[str], None] | None = None,
+    access: Access | None = None,
+) -> Loaded:
+    """Load the text of a strategy file as `load` does; messages call it `name`.
+
+    Paths in it start from `base_dir`.
+
+    Raises
+    ------
+    ConfigError
+        With every error and warning, each with its place.
+    """
     problems: list[Problem] = []
     settings = _settings(sets, problems)
-    base, read_problems = read_file(file)
+    base, read_problems = parse_text(text, str(name))
     problems += read_problems
     _refuse_root(base, problems)
     host = host if host is not None else Host()
-    base = _unfolded_for(base, settings, _resolver(base, host))
-    base_dir = file.resolve().parent
+    base = _unfolded_for(base, settings, resolver_of(base, host))
     tree, over_problems = _effective(base, mode, settings, host, base_dir)
     problems += over_problems
     strategy, found = _validate(tree, host)
@@ -123,7 +150,7 @@ def load(
     resolved = _resolved(strategy)
     return Loaded(
         strategy=strategy,
-        path=file,
+        path=Path(name),
         base_dir=base_dir,
         tree=tree,
         origins=origins_of(resolved, tree, strategy),
@@ -133,7 +160,19 @@ def load(
         verdicts=tuple(verdicts),
         unchecked=unchecked,
         access=access or Access(),
+        text=text,
     )
+
+
+def effective_tree(
+    text: str, name: str, sets: Sequence[Setting], mode: str | None = None, host: Host | None = None
+) -> Node:
+    """Return the tree of a text with mode and settings laid over it, and nothing else."""
+    base, _ = parse_text(text, name)
+    base = _unfolded_for(base, sets, resolver_of(base, host if host is not None else Host()))
+    if mode is not None:
+        base = put(base, ("mode",), parse_text(mode, "--mode", flag=True)[0])
+    return apply_settings(base, sets)[0]
 
 
 def _checked(
@@ -315,71 +354,9 @@ def _effective(
     name = str(chosen.value) if chosen is not None else "backtest"
     tree, problems = apply_mode(early, name)
     tree, more = apply_settings(tree, settings)
-    tree = _without_training(_with_rebalance(_with_currency(tree)), host)
+    tree = derived(tree, host)
     tree = with_stored(tree, base_dir)
     return tree, [*problems, *more]
-
-
-def _without_training(tree: Node, host: Host) -> Node:
-    """Return that nothing is trained where the model learns nothing, if the file says no other."""
-    model, use = tree.children.get("model"), tree.at(("model", "use"))
-    if model is None or model.kind != "map" or "training" in model.children or use is None:
-        return tree
-    try:
-        found, _ = _resolver(tree, host).resolve("models", "model", str(use.value))
-    except PydanticCustomError:
-        return tree  # said where the file is validated
-    if found.config.learns:
-        return tree
-    layer = "derived:model.use"
-    scheme = Node("scalar", use.mark, "none", key=use.key, text="none", layer=layer)
-    node = Node("map", use.mark, key=use.key, children={"scheme": scheme}, layer=layer)
-    model = replace(model, children={**model.children, "training": node})
-    return replace(tree, children={**tree.children, "model": model})
-
-
-def quote_of(symbol: str) -> str:
-    """Return the currency a symbol is priced in: ``BTC/USDT`` in USDT, ``AAPL`` in USD."""
-    _, slash, quote = symbol.partition("/")
-    return quote.partition(":")[0] if slash else "USD"
-
-
-def _with_currency(tree: Node) -> Node:
-    account, symbols = tree.children.get("account"), tree.at(("universe", "symbols"))
-    if symbols is None or symbols.kind != "list" or (account is not None and account.kind != "map"):
-        return tree
-    if account is not None and "currency" in account.children:
-        return tree
-    quotes = {quote_of(str(child.value)) for child in symbols.children.values()}
-    if len(quotes) != 1:
-        return tree
-    quote = quotes.pop()
-    node = Node(
-        "scalar", symbols.mark, quote, key=symbols.key, text=quote, layer="derived:universe.symbols"
-    )
-    base = account if account is not None else Node("map", symbols.mark, key=symbols.key)
-    base = replace(base, children={**base.children, "currency": node})
-    return replace(tree, children={**tree.children, "account": base})
-
-
-def _with_rebalance(tree: Node) -> Node:
-    """Rebalance where the sizing follows a moving target, unless the file says otherwise."""
-    risk, use = tree.children.get("risk"), tree.at(("risk", "sizing", "use"))
-    if risk is None or risk.kind != "map" or "rebalance" in risk.children:
-        return tree
-    if use is None or str(use.value).removeprefix("septet:") != "volatility_target":
-        return tree
-    layer = "derived:risk.sizing.use"
-    band = Node("scalar", use.mark, REBALANCE_BAND, key=use.key, text=REBALANCE_BAND, layer=layer)
-    node = Node("map", use.mark, key=use.key, children={"band": band}, layer=layer)
-    risk = replace(risk, children={**risk.children, "rebalance": node})
-    return replace(tree, children={**tree.children, "risk": risk})
-
-
-def _resolver(tree: Node, host: Host) -> HostResolver:
-    """Return what finds the plugins a file names: in septet and in the packages it lists."""
-    listed = tree.children.get("plugins")
-    return HostResolver(host, listed_in(listed.plain() if listed is not None else ()))
 
 
 def _validate(tree: Node, host: Host) -> tuple[Strategy | None, list[Problem]]:
@@ -388,7 +365,7 @@ def _validate(tree: Node, host: Host) -> tuple[Strategy | None, list[Problem]]:
     Where the shape is wrong the wrong keys are left out and the rest is cross-checked all the
     same, so that every problem comes at once.
     """
-    resolver = _resolver(tree, host)
+    resolver = resolver_of(tree, host)
     try:
         strategy = Strategy.model_validate(tree.plain(), context={"resolver": resolver})
     except ValidationError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -12,7 +12,15 @@ from septet._config.tree import Key, Mark, Node, dotted, merge
 from septet.errors import ConfigError, Problem
 from septet_schemas.strategy import MODES
 
-__all__ = ["Setting", "apply_mode", "apply_settings", "parse_path", "parse_setting", "put"]
+__all__ = [
+    "Setting",
+    "apply_mode",
+    "apply_settings",
+    "parse_path",
+    "parse_setting",
+    "put",
+    "value_setting",
+]
 
 _LONGEST_PATH: Final = 2_000
 _DIGITS: Final = 10
@@ -63,6 +71,58 @@ def parse_setting(text: str) -> Setting:
     if problems:
         raise ConfigError(problems)
     return Setting(parts, _labelled(node, "--set"))
+
+
+def value_setting(path: str, value: object) -> Setting:
+    """Return the setting that gives a key a value of Python, as `--set` gives it text.
+
+    Raises
+    ------
+    ConfigError
+        If the path cannot be read, or the value is none that a file can hold.
+    """
+    import yaml
+
+    parts = parse_path(path)
+    flag = f"--set {dotted(parts)}"
+    try:
+        text = yaml.safe_dump(plain_value(value), default_flow_style=True, allow_unicode=True)
+    except (yaml.YAMLError, TypeError, ValueError, RecursionError):
+        problem = Problem(
+            "this value cannot stand in a strategy",
+            file=flag,
+            expected="a number, a text, true or false, None, a list or a mapping of them",
+            found=type(value).__name__,
+        )
+        raise ConfigError([problem]) from None
+    node, problems = parse_text(text, flag, flag=True)
+    if problems:
+        raise ConfigError(problems)
+    return Setting(parts, _labelled(node, "--set"))
+
+
+def plain_value(value: object) -> object:
+    """Return a value as YAML has it: numbers of numpy, dates and paths are no own types there.
+
+    Raises
+    ------
+    TypeError
+        If it is none that a file can hold.
+    """
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if hasattr(value, "item") and not hasattr(value, "items"):  # a number of numpy, also a float
+        return plain_value(value.item())
+    if isinstance(value, int | float | str):  # a subclass, such as an enumeration
+        return next(kind for kind in (int, float, str) if isinstance(value, kind))(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain_value(part) for key, part in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, bytes):
+        return [plain_value(part) for part in value]
+    for method in ("isoformat", "__fspath__"):
+        if hasattr(value, method):
+            return getattr(value, method)()
+    raise TypeError(type(value).__name__)
 
 
 def parse_path(text: str) -> tuple[str, ...]:

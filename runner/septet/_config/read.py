@@ -19,7 +19,7 @@ from septet._config.tree import Key, Mark, Node
 from septet._files import open_regular
 from septet.errors import ConfigError, Problem
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "parse_text", "read_file"]
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "check_text", "parse_text", "read_text"]
 
 MAX_BYTES: Final = 1_000_000
 MAX_DEPTH: Final = 40
@@ -28,16 +28,32 @@ _STANDARD: Final = "tag:yaml.org,2002:"
 _TAGS: Final = {"str": str, "int": int, "float": float}
 
 
-def read_file(path: FilePath, *, shown: str | None = None) -> tuple[Node, list[Problem]]:
-    """Read a strategy file into a tree; problems that leave a tree are returned beside it.
+def read_text(path: FilePath) -> str:
+    """Read the text of a strategy file.
 
     Raises
     ------
     ConfigError
-        If the file cannot be read as YAML at all.
+        If it cannot be read, or is no text.
     """
-    name = shown if shown is not None else str(path)
-    return parse_text(_decode(_read_bytes(path, name), name), name)
+    return _decode(_read_bytes(path, str(path)), str(path))
+
+
+def check_text(text: str, name: str) -> str:
+    """Return a text that did not come from a file, judged as one that does.
+
+    Raises
+    ------
+    ConfigError
+        If it is too long, empty, or no text.
+    """
+    raw = text.encode("utf-8", "surrogatepass")
+    if len(raw) > MAX_BYTES:
+        raise _stop(
+            name, "this text is too long to be a strategy", expected=f"at most {MAX_BYTES:,} bytes",
+            found=f"{len(raw):,} bytes",
+        )  # fmt: skip
+    return _decode(raw, name)
 
 
 def _stop(name: str, message: str, **more: Any) -> ConfigError:

@@ -34,6 +34,7 @@ __all__ = [
     "read_parquet_file",
     "reading",
     "rename_columns",
+    "rows_by_symbol",
     "scan_bars",
     "scan_parquet_file",
     "symbol_path",
@@ -401,7 +402,7 @@ def _parts(
         frame, renamed = rename_columns(raw, columns, str(file))
         notes = guessed + renamed
         if "symbol" in frame.collect_schema().names():
-            for name, rows in _by_column(frame, request.symbols, present).items():
+            for name, rows in rows_by_symbol(frame, request.symbols, present).items():
                 parts.setdefault(name, []).append((file, rows, notes))
         elif owner is not None:
             refuse_symbol_column(frame, str(file))
@@ -437,7 +438,14 @@ def _owned(
     ]
 
 
-def _by_column(frame: T, symbols: Sequence[str], present: set[str]) -> dict[str, T]:
+def rows_by_symbol(frame: T, symbols: Sequence[str], present: set[str]) -> dict[str, T]:
+    """Return the rows of each symbol by the column `symbol`; its values are added to `present`.
+
+    Raises
+    ------
+    DataError
+        If a symbol is written in several ways.
+    """
     import polars as pl
 
     text = pl.col("symbol").cast(pl.String)

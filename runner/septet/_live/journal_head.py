@@ -92,7 +92,7 @@ def facts_of(
         "halts": {name: _threshold(block) for name, block in strategy.risk.halts.items()},
         "created_market_ns": market_ns,
         "resolved": dict(loaded.resolved),
-        "strategy_text": loaded.path.read_text(encoding="utf-8"),
+        "strategy_text": loaded.text,
         "distributions": dict(loaded.host.versions()),
         **checks_of(loaded),
         **fact_of(stored),
@@ -114,7 +114,7 @@ def describe(place: Place, loaded: Any, head: Head) -> None:
         "resolved": dict(loaded.resolved),
     }  # fmt: skip
     texts = {
-        "strategy.yaml": loaded.path.read_text(encoding="utf-8"),
+        "strategy.yaml": loaded.text,
         "resolved.json": dump_json(loaded.resolved),
         "manifest.json": dump_json(manifest),
     }

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from septet._store.run_folder import Run
 
-__all__ = ["explain", "parse_time", "show_why"]
+__all__ = ["explain", "parse_time", "sentence_of", "show_why"]
 
 _DATE: Final = re.compile(r"\d{4}-?\d{2}-?\d{2}")
 _DECISION: Final = (
@@ -280,7 +280,7 @@ def _pairs(title: str, values: Mapping[str, Any], console: Console, *, raw: bool
     console.print(Padding(table, (0, 0, 1, 2)))
 
 
-def _sentence(found: Mapping[str, Any]) -> str:
+def sentence_of(found: Mapping[str, Any]) -> str:
     """Return the answer in one sentence."""
     order, decision = found["order"], found["decision"]
     if order is not None:
@@ -311,7 +311,7 @@ def _end(order: Mapping[str, Any]) -> str:
 
 def show_why(found: Mapping[str, Any], console: Console) -> None:
     """Print an explanation: the sentence first, then what it rests on."""
-    console.print(Text(_sentence(found), "bold"))
+    console.print(Text(sentence_of(found), "bold"))
     if found.get("rule"):
         rule = str(found["rule"])
         console.print(Text(f"{rule[:1].upper()}{rule[1:]}."))

@@ -235,7 +235,7 @@ def _result(
     return RunResult(
         facts=facts, bars=market.bars, findings=market.findings,
         halts=halts_with(project.halts_of(session, outcome), ran.acts), resolved=loaded.resolved,
-        strategy_text=loaded.path.read_text(encoding="utf-8"),
+        strategy_text=loaded.text,
         distributions=loaded.host.versions(), data_hashes=fingers,
         invalid_answers=invalid_answers(session.plan.facts, outcome.state.C),
         notes=[*notes_of(session, outcome, learned), *outside_notes(outside, seen)],

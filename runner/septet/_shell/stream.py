@@ -435,7 +435,7 @@ class _Run:
             monitoring=self._all("monitoring"), findings=self.stretches.findings,
             halts=project.halts_of(session, self._outcome(*self.halts)),
             resolved=self.loaded.resolved,
-            strategy_text=self.loaded.path.read_text(encoding="utf-8"),
+            strategy_text=self.loaded.text,
             distributions=self.loaded.host.versions(), data_hashes=self.stretches.fingerprints,
             invalid_answers=invalid_answers(self.plan.facts, state.C),
             notes=notes, left_out=("decisions",),

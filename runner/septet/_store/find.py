@@ -17,7 +17,15 @@ from septet._store.run_folder import JOURNAL, Run
 from septet._store.run_order import run_id_in, run_order
 from septet.errors import InputError, SeptetError
 
-__all__ = ["UnreadableRun", "find_folder", "find_run", "list_runs", "open_run", "run_folders"]
+__all__ = [
+    "LIVE_SIGNS",
+    "UnreadableRun",
+    "find_folder",
+    "find_run",
+    "list_runs",
+    "open_run",
+    "run_folders",
+]
 
 _SIGNS: Final = ("summary.json", "manifest.json", JOURNAL)
 """A folder in which one of these names is taken, by whatever it be, is that of a run."""

@@ -53,6 +53,7 @@ __all__ = [
     "RunResult",
     "RunWriter",
     "manifest_of",
+    "run_id_at",
     "write_result",
     "write_tables",
 ]
@@ -77,6 +78,13 @@ def folder_name(strategy: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", strategy).strip(".-") or "strategy"
 
 
+def run_id_at(strategy: str, now_ns: int, attempt: int = 0) -> str:
+    """Return the id of a run that is stored at a time; a further attempt has another."""
+    stamp = datetime.fromtimestamp(now_ns // 1_000_000_000, UTC)
+    seed = f"{strategy}|{now_ns}|{attempt}".encode()
+    return f"{stamp:%Y%m%dT%H%M%SZ}-{hashlib.sha256(seed).hexdigest()[:6]}"
+
+
 class RunWriter:
     """Builds one run's folder beside its final place; `commit` renames it.
 
@@ -94,7 +102,6 @@ class RunWriter:
 
     def _claim(self, strategy: str) -> tuple[str, Path]:
         """Reserve a run id: the folder is made exclusively, so two runs never share one."""
-        stamp = datetime.fromtimestamp(self._now_ns // 1_000_000_000, UTC)
         try:
             make_folders(self._parent.parent, self._parent.name)
         except OSError as problem:
@@ -105,8 +112,7 @@ class RunWriter:
                 hint="name a folder you may write to with --out",
             ) from problem
         for attempt in range(10_000):
-            seed = f"{strategy}|{self._now_ns}|{attempt}".encode()
-            run_id = f"{stamp:%Y%m%dT%H%M%SZ}-{hashlib.sha256(seed).hexdigest()[:6]}"
+            run_id = run_id_at(strategy, self._now_ns, attempt)
             folder = self._parent / f".{run_id}.partial"
             if (self._parent / run_id).exists():
                 continue

@@ -22,7 +22,7 @@ from septet._sweep.setting_row import frame_of
 from septet._sweep.space import Setting, Space, space_of
 from septet._sweep.swept_parameters import Numbers, numbers_of
 from septet._sweep.value_checks import looked_at
-from septet.errors import ConfigError, InputError, SeptetError
+from septet.errors import Cancelled, ConfigError, InputError, SeptetError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -99,7 +99,7 @@ def run_sweep(
         If nothing can be stored, or what is resumed was begun with something else.
     RunError
         If results cannot be stored any more.
-    KeyboardInterrupt
+    KeyboardInterrupt, Cancelled
         After the rows that are done were stored.
     """
     log = log or (lambda message: None)
@@ -182,7 +182,7 @@ def _asked(loaded: Loaded, space: Space, beginning: Beginning) -> dict[str, Any]
         "data_doubts": list(beginning.doubts),
         "months": [[each.closes, each.asset] for each in beginning.months],
         "space": space.document(),
-        "strategy_text": loaded.path.read_text(encoding="utf-8-sig"),
+        "strategy_text": loaded.text,
         "resolved": dict(loaded.resolved),
     }
 
@@ -300,7 +300,7 @@ class _Running:
         try:
             for rows in self._results(source):
                 self._take(rows)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Cancelled):
             self._store()
             self._log(
                 f"stopped: {self.done:,} of {len(self.space):,} settings are in "

@@ -1,4 +1,4 @@
-"""Describes the settings, outputs and memory of a plugin, as data and as text."""
+"""Describes the settings, outputs and memory of a plugin, as data."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import Any, get_args
 
 from pydantic_core import PydanticUndefined
 
-from septet._cli.render import render_table
 from septet._host.declare import Step
 from septet_schemas.base import Config
 from septet_schemas.blocks import config_of
 from septet_schemas.training import Label
 
-__all__ = ["describe", "describe_text", "label_documents"]
+__all__ = ["describe", "label_documents"]
 
 
 def label_documents() -> list[dict[str, Any]]:
@@ -115,28 +114,3 @@ def _type(shape: dict[str, Any]) -> str:
 
 def _about(info: Any, shape: dict[str, Any]) -> str:
     return str(info.description or shape.get("description", ""))
-
-
-def describe_text(document: dict[str, Any]) -> str:
-    """Write a description for a terminal."""
-    head = f"{document['name']}  ({document['kind']}, {document['layer']})"
-    lines = [head, f"from {document['distribution']} {document['version']}", ""]
-    lines += [document["about"] or document["summary"], ""]
-    if document.get("short_form"):
-        lines.append(f"a bare value stands for {document['short_form']}")
-        lines.append("")
-    if document["keys"]:
-        rows = [{name: str(each[name]) for name in each} for each in document["keys"]]
-        lines.append(render_table(rows, ("key", "type", "default", "about")))
-    else:
-        lines.append("takes no settings")
-    for name in ("reads", "outputs"):
-        if document.get(name):
-            lines.append(f"{name}: {', '.join(document[name])}")
-    for name, text in document.get("ranges", {}).items():
-        lines.append(f"range{f' of {name}' if name else ''}: {text}")
-    if "memory" in document:
-        memory = document["memory"]
-        shown = f"{memory} bars" if isinstance(memory, int) else str(memory)
-        lines.append(f"remembers: {shown} (at the defaults)")
-    return "\n".join(lines).rstrip()

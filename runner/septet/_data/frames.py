@@ -1,0 +1,243 @@
+"""Frames of polars, pandas or pyarrow as a source of bars: refused at the door, or read as a file.
+
+A frame comes by the Arrow C stream (`__arrow_c_stream__`). What only a frame can get wrong is
+refused here, in words: the time as an index, a time without a zone, rows out of order. Everything
+else is judged as the rows of a file are, by the same code.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from septet._data.files import rename_columns, rows_by_symbol
+from septet._data.message_limits import HEADER_CHARACTERS
+from septet._data.source import Facts, RawBars, Request
+from septet._data.symbol_columns import refuse_symbol_column
+from septet._text import shortened
+from septet.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["FrameSource", "frames_of_data"]
+
+_INDEX: Final = "__index_level_"
+"""How an index without a name comes through Arrow."""
+_EXPECTED: Final = "a polars, pandas or pyarrow frame, or a mapping of symbols to frames"
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSource:
+    """A source of the bars that were handed over; called like the declaration of a plugin."""
+
+    tables: Mapping[str, pl.DataFrame]
+
+    def __call__(self, config: object) -> FrameSource:
+        """Return this source, whatever the settings."""
+        return self
+
+    def read(self, request: Request) -> list[RawBars]:
+        """Return the rows of every symbol; stamps mark opens unless the file says otherwise."""
+        return [
+            RawBars(symbol, frame, Facts(f"the frame of {symbol}", stamp="open"))
+            for symbol, frame in self.tables.items()
+        ]
+
+
+def frames_of_data(
+    data: Any, symbols: Sequence[str], *, time: str, zone: str | None
+) -> dict[str, pl.DataFrame]:
+    """Return the rows of each symbol, with septet's names for their columns.
+
+    Parameters
+    ----------
+    data
+        A frame, or a mapping of symbols to frames. One frame is of the only symbol, or has a
+        column `symbol`.
+    time
+        The column of time stamps.
+    zone
+        The time zone of stamps that have none.
+
+    Raises
+    ------
+    DataError
+        With what is wrong, in which frame, and what to do.
+    """
+    _check_zone(zone)
+    if isinstance(data, Mapping):
+        unknown = [str(each) for each in data if each not in symbols]
+        missing = [each for each in symbols if each not in data]
+        if unknown or missing:
+            what = f"no frame for {', '.join(missing)}" if missing else ""
+            more = f"a frame for {', '.join(unknown)}, which the strategy does not trade"
+            raise DataError(
+                "; ".join(text for text in (what, more if unknown else "") if text),
+                hint=f"universe.symbols has {', '.join(symbols)}",
+            )
+        return {
+            symbol: _checked(data[symbol], f"the frame of {symbol}", time, zone)
+            for symbol in symbols
+        }
+    frame = _checked(data, "the frame", time, zone, by_symbol=True)
+    if "symbol" in frame.columns:
+        parts = rows_by_symbol(frame, symbols, set())
+        lacking = [symbol for symbol in symbols if symbol not in parts]
+        if lacking:
+            held = ", ".join(map(str, frame["symbol"].unique().sort().head(8).to_list()))
+            raise DataError(
+                f"the frame has no rows of {', '.join(lacking)}: its column symbol holds {held}",
+                hint="write the symbols as universe.symbols does",
+            )
+        return parts
+    if len(symbols) > 1:
+        raise DataError(
+            f"one frame was given, and the strategy trades {len(symbols)} symbols",
+            hint="give a mapping of symbols to frames, or one frame with a column symbol",
+        )
+    return {symbols[0]: frame}
+
+
+def _check_zone(zone: str | None) -> None:
+    if zone is None:
+        return
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise DataError(
+            f"there is no time zone {zone!r}", hint="such as UTC or America/New_York"
+        ) from error
+
+
+def _checked(
+    value: Any, name: str, time: str, zone: str | None, *, by_symbol: bool = False
+) -> pl.DataFrame:
+    """Return a frame with our column names, after what only a frame can get wrong."""
+    frame = _converted(value, name, time)
+    _refuse_time(frame, value, name, time, zone)
+    renamed, _ = rename_columns(frame, {"timestamp": time}, name)
+    lacking = [each for each in ("open", "high", "low", "close") if each not in renamed.columns]
+    if lacking:
+        raise DataError(
+            f"{name} has no column {', '.join(lacking)}; it has {_listed(frame)}",
+            hint="rename its columns: open, high, low, close, volume",
+        )
+    if "symbol" not in renamed.columns:
+        refuse_symbol_column(renamed, name)
+        parts = [renamed]
+    elif by_symbol:
+        parts = renamed.partition_by("symbol", maintain_order=True)
+    else:
+        renamed = renamed.drop("symbol")
+        parts = [renamed]
+    for part in parts:
+        _refuse_disorder(part, name)
+    return renamed
+
+
+def _converted(value: Any, name: str, time: str) -> pl.DataFrame:
+    import polars as pl
+
+    if isinstance(value, str | os.PathLike):
+        raise DataError(
+            f"{name} is the path {str(value)[:80]!r}, expected {_EXPECTED}",
+            hint="read it first (polars.read_parquet), or name it in the file under data.candles",
+        )
+    if isinstance(value, pl.LazyFrame):
+        raise DataError(f"{name} is a lazy frame, expected {_EXPECTED}", hint="collect() it first")
+    if not hasattr(value, "__arrow_c_stream__"):
+        raise DataError(
+            f"{name} is a {type(value).__name__}, expected {_EXPECTED}",
+            hint="polars.DataFrame(...) makes a frame of most things",
+        )
+    _refuse_index(value, name, time)
+    columns = getattr(value, "columns", None)
+    names = getattr(value, "column_names", None) or ([] if columns is None else list(columns))
+    texts = [each for each in names if isinstance(each, str)]
+    twice = sorted({each for each in texts if texts.count(each) > 1})
+    if twice:
+        raise DataError(
+            f"{name} has the column {', '.join(twice)} more than once",
+            hint="drop or rename all but one of each",
+        )
+    try:
+        return pl.DataFrame(value)
+    except ImportError as error:
+        raise DataError(
+            f"{name} is a {type(value).__module__.partition('.')[0]} frame, which hands over its "
+            f"rows with pyarrow: {error}",
+            hint="pip install pyarrow, or make a polars frame of its columns",
+        ) from error
+    except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
+        first = (str(error).splitlines() or ["for no reason given"])[0]
+        raise DataError(
+            f"{name} cannot be read as Arrow columns: {first}",
+            hint="are its columns times and numbers, each name once?",
+        ) from error
+
+
+def _refuse_index(value: Any, name: str, time: str) -> None:
+    """Refuse a pandas frame whose index holds what is no row number: Arrow may lose its meaning."""
+    index = getattr(value, "index", None)
+    names = getattr(index, "names", None)
+    if not hasattr(value, "reset_index") or names is None:
+        return
+    named = [each for each in names if each is not None]
+    if named or type(index).__name__ != "RangeIndex":
+        called = f" ({', '.join(map(str, named))})" if named else ""
+        raise DataError(
+            f"{name} has its times, or something else that is no row number, as the index{called}",
+            hint=f"make it a column: frame.reset_index(names={time!r})",
+        )
+
+
+def _refuse_time(frame: pl.DataFrame, value: Any, name: str, time: str, zone: str | None) -> None:
+    import polars as pl
+
+    if time not in frame.columns:
+        close = difflib.get_close_matches(time, frame.columns, n=1) or [
+            each for each, kind in frame.schema.items() if kind.is_temporal()
+        ]
+        hint = f"time={close[0]!r}" if close else "name the column of times: time=..."
+        if any(each.startswith(_INDEX) for each in frame.columns):
+            hint = f"the index is no column: frame.reset_index(names={time!r})"
+        raise DataError(f"{name} has no column {time!r}; it has {_listed(frame)}", hint=hint)
+    kind = frame.schema[time]
+    if not frame.height:
+        raise DataError(f"{name} has no rows", hint="give it the bars of the strategy's span")
+    if not isinstance(kind, pl.Datetime | pl.Date):
+        raise DataError(
+            f"{name}: column {time!r} holds {kind}, expected dates or date-times",
+            hint="polars.from_epoch for numbers, str.to_datetime for text: both say what is meant",
+        )
+    own = kind.time_zone if isinstance(kind, pl.Datetime) else None
+    if own is None and zone is None:
+        raise DataError(
+            f"{name}: the times in column {time!r} have no time zone",
+            hint='say which it is: zone="UTC", or zone="America/New_York"',
+        )
+    if own is not None and zone is not None and own != zone:
+        raise DataError(
+            f"{name}: the times in column {time!r} are of {own}, and zone says {zone}",
+            hint="leave zone out, or convert the column: dt.convert_time_zone",
+        )
+
+
+def _refuse_disorder(frame: pl.DataFrame, name: str) -> None:
+    times = frame["timestamp"].drop_nulls()
+    if times.is_sorted():
+        return
+    row = int((times.diff().dt.total_nanoseconds() < 0).arg_max() or 0)
+    raise DataError(
+        f"{name} is not in order of time: {times[row]} comes after {times[row - 1]} (row {row})",
+        hint="sort it first: frame.sort(...), or frame.sort_values(...)",
+    )
+
+
+def _listed(frame: pl.DataFrame) -> str:
+    return shortened(", ".join(frame.columns), HEADER_CHARACTERS) or "none"

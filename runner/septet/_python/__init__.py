@@ -1,0 +1,1 @@
+"""Python's face of the application: what `import septet` offers, class by class."""

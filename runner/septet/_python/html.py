@@ -1,0 +1,121 @@
+"""Static HTML for a notebook: tables and a line, without script, every value escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any, Final
+
+from septet._text import one_line, shortened
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from septet.errors import Problem
+
+__all__ = ["curve", "frame_table", "heading", "page", "pairs", "paragraph", "problem_list", "table"]
+
+_LONGEST_CELL: Final = 200
+_MOST_ROWS: Final = 60
+_MOST_COLUMNS: Final = 16
+_POINTS: Final = 300
+_WIDTH: Final = 600
+_HEIGHT: Final = 120
+_CELL: Final = "padding:2px 10px 2px 0;text-align:left"
+
+
+def page(*parts: str) -> str:
+    """Put parts together; colours are those of the reader's theme."""
+    return f'<div style="font-family:sans-serif;color:currentColor">{"".join(parts)}</div>'
+
+
+def _shown(value: object, most: int = _LONGEST_CELL) -> str:
+    """Escape a value to one short line."""
+    return escape(shortened(one_line(value), most))
+
+
+def heading(text: object) -> str:
+    """Return a heading."""
+    return f'<p style="margin:4px 0"><strong>{_shown(text)}</strong></p>'
+
+
+def paragraph(text: object) -> str:
+    """Return a paragraph; a verdict may be long."""
+    return f'<p style="margin:4px 0;max-width:70em">{_shown(text, 2_000)}</p>'
+
+
+def pairs(values: Iterable[tuple[str, object]]) -> str:
+    """Return names and values, one pair a row."""
+    rows = "".join(
+        f'<tr><th scope="row" style="{_CELL};font-weight:normal">{_shown(name)}</th>'
+        f'<td style="{_CELL}">{_shown(value)}</td></tr>'
+        for name, value in values
+    )
+    return f"<table><tbody>{rows}</tbody></table>"
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], total: int | None = None) -> str:
+    """Return a table of at most 60 rows; `total` says how many there are."""
+    head = "".join(f'<th scope="col" style="{_CELL}">{_shown(each, 60)}</th>' for each in columns)
+    body = "".join(
+        "<tr>" + "".join(f'<td style="{_CELL}">{_shown(_text(v), 60)}</td>' for v in row) + "</tr>"
+        for row in rows[:_MOST_ROWS]
+    )
+    count = len(rows) if total is None else total
+    more = count - min(len(rows), _MOST_ROWS)
+    rest = paragraph(f"and {more:,} more rows") if more > 0 else ""
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{rest}"
+
+
+def frame_table(frame: pl.DataFrame) -> str:
+    """Return the first rows and columns of a frame."""
+    shown = frame.select(frame.columns[:_MOST_COLUMNS]).head(_MOST_ROWS)
+    return table(shown.columns, shown.rows(), frame.height)
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.6g}" if isinstance(value, float) else str(value)
+
+
+def problem_list(problems: Sequence[Problem]) -> str:
+    """Return problems, each with its place."""
+    items = "".join(f"<li>{_shown(each, 400)}</li>" for each in problems[:_MOST_ROWS])
+    more = len(problems) - _MOST_ROWS
+    rest = paragraph(f"and {more:,} more problems") if more > 0 else ""
+    return f"<ul>{items}</ul>{rest}"
+
+
+def curve(values: Sequence[float], title: str) -> str:
+    """Return a line of values as SVG, thinned to the lowest and highest of each stretch."""
+    points = [value for value in values if value == value]
+    if len(points) < 2:
+        return ""
+    low, high = min(points), max(points)
+    span = (high - low) or 1.0
+    kept = _thinned(points)
+    last = max(len(points) - 1, 1)
+    line = " ".join(
+        f"{at * _WIDTH / last:.1f},{_HEIGHT - (value - low) / span * _HEIGHT:.1f}"
+        for at, value in kept
+    )
+    label = _shown(title)
+    return (
+        f'<svg role="img" viewBox="-2 -2 {_WIDTH + 4} {_HEIGHT + 4}" width="{_WIDTH}" '
+        f'height="{_HEIGHT}" xmlns="http://www.w3.org/2000/svg"><title>{label}</title>'
+        f'<polyline points="{line}" fill="none" stroke="currentColor" stroke-width="1.2"/></svg>'
+    )
+
+
+def _thinned(points: Sequence[float]) -> list[tuple[int, float]]:
+    """Return the first, the last, and of each stretch the lowest and the highest, in order."""
+    if len(points) <= 2 * _POINTS:
+        return list(enumerate(points))
+    step = -(-len(points) // _POINTS)
+    kept = {0: points[0], len(points) - 1: points[-1]}
+    for start in range(0, len(points), step):
+        part = range(start, min(start + step, len(points)))
+        for at in (min(part, key=points.__getitem__), max(part, key=points.__getitem__)):
+            kept[at] = points[at]
+    return sorted(kept.items())

@@ -1,0 +1,143 @@
+"""What a run found, as values: figures, verdict, why an order was made, a gap between two runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+from septet._python import html
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Gap", "Model", "Summary", "Verdict", "Why"]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The figures of a run, as summary.json has them: fractions, not percents; None if undefined.
+
+    `more` holds what is not a figure of every run: the currency, round trips, rejections, halts.
+    """
+
+    run_id: str
+    strategy: str
+    mode: str
+    engine: str
+    start: str
+    end: str
+    first_decision: str
+    bars: int
+    trades: int
+    initial_capital: float
+    final_equity: float
+    total_return: float | None
+    cagr: float | None
+    sharpe: float | None
+    sortino: float | None
+    calmar: float | None
+    max_drawdown: float | None
+    win_rate: float | None
+    profit_factor: float | None
+    fees: float
+    funding: float
+    liquidation: float
+    slippage: float | None
+    turnover: float | None
+    exposure: float | None
+    seconds: float
+    seconds_total: float
+    bars_per_second: float | None
+    verdict: str
+    more: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Summary:
+        """Take the figures out of the document of a summary."""
+        known = {each.name for each in fields(cls)} - {"more"}
+        more = {name: value for name, value in document.items() if name not in known}
+        return cls(**{name: document[name] for name in known}, more=MappingProxyType(more))
+
+    def document(self) -> dict[str, Any]:
+        """Return it as plain data, with the keys of summary.json."""
+        own = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {**{name: value for name, value in own.items() if name != "more"}, **self.more}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a result is worth, in words; `tone` is ``bad``, ``caution`` or ``plain``."""
+
+    text: str
+    tone: Literal["bad", "caution", "plain"]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Why a run made an order, or made none: `text` in a sentence, and what it rests on.
+
+    `order`, `decision`, `features`, `bar`, `fills` and the rest stand in `facts`, as
+    ``septet why --json`` prints them.
+    """
+
+    run_id: str
+    symbol: str
+    time: str
+    text: str
+    facts: Mapping[str, Any]
+
+    def document(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return dict(self.facts)
+
+    def _repr_html_(self) -> str:
+        parts = [html.heading(self.text), html.paragraph(f"decided at {self.time}")]
+        for name in ("decision", "features", "sizing_inputs", "order", "bar"):
+            values = self.facts.get(name)
+            if values:
+                parts += [
+                    html.heading(name.replace("_", " ")),
+                    html.pairs(list(values.items())[:40]),
+                ]
+        for number, fill in enumerate(self.facts.get("fills", ())[:10], start=1):
+            parts += [html.heading(f"fill {number}"), html.pairs(fill.items())]
+        return html.page(*parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What a paper or live run made otherwise than its backtest.
+
+    `parts` are amounts that each cause lost (negative) or gained, in `currency`; `remainder` is
+    what no cause explains, and `explained` says that it is only rounding.
+    """
+
+    live: str
+    backtest: str
+    currency: str
+    parts: Mapping[str, float]
+    remainder: float
+    explained: bool
+    facts: Mapping[str, Any]
+
+    def document(self) -> dict[str, Any]:
+        """Return it as plain data, as ``septet runs diff --json`` prints it."""
+        return dict(self.facts)
+
+    def _repr_html_(self) -> str:
+        rows = [*self.parts.items(), ("remainder", self.remainder)]
+        head = html.heading(f"{self.live} against {self.backtest}")
+        return html.page(head, html.table(("cause", self.currency), rows))
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A stored model: its folder, and the card that says what it was fitted on."""
+
+    folder: Path
+    card: Mapping[str, Any]

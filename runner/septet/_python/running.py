@@ -1,0 +1,214 @@
+"""Make runs: one, or several at once."""
+
+from __future__ import annotations
+
+import os
+import time as clock
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
+
+from septet._python.runs import Run
+from septet._python.strategies import Strategy, loaded_of
+from septet.errors import Cancelled, InputError, SeptetError
+
+if TYPE_CHECKING:
+    from septet._config.load import Loaded
+    from septet._progress import Cancel, Progress
+
+__all__ = ["Data", "Engine", "Failed", "interruptible", "run", "run_many"]
+
+
+class ArrowStream(Protocol):
+    """A frame of polars, pandas, pyarrow or another library that speaks Arrow."""
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Return the capsule of a stream."""
+
+
+Data: TypeAlias = ArrowStream | Mapping[str, ArrowStream]
+"""One frame, or a frame for each symbol."""
+Engine: TypeAlias = Literal["auto", "batch", "event"]
+_ENGINES: Final = ("auto", "batch", "event")
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A strategy whose run could not be made, and why."""
+
+    strategy: Strategy
+    error: SeptetError
+
+
+@contextmanager
+def interruptible(work: str) -> Iterator[None]:
+    """Turn Ctrl-C into `Cancelled`."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Cancelled(f"{work} was interrupted") from None
+
+
+def run(
+    strategy: Strategy,
+    *,
+    data: Data | None = None,
+    time: str = "time",
+    zone: str | None = None,
+    engine: Engine = "auto",
+    tables: bool = True,
+    threads: int = 1,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> Run:
+    """Run a backtest and keep it in memory.
+
+    Parameters
+    ----------
+    strategy
+        A strategy in mode ``backtest``.
+    data
+        Bars in place of those that the file names: a frame that speaks Arrow, or one for each
+        symbol. They are validated as a file is.
+    time, zone
+        The column of time stamps, and the time zone of stamps that have none.
+    engine
+        Arrays (``batch``) or one event at a time (``event``): the same bits.
+    tables
+        False leaves the decisions out; the figures are the same.
+    threads
+        1: one backtest runs on the thread that calls. `run_many` and `sweep` use several.
+    progress
+        Called with stage, done, total and text.
+    cancel
+        Asked between the parts of a run; a `threading.Event` fits.
+
+    Raises
+    ------
+    ConfigError, DataError
+        If strategy or data cannot be used.
+    Cancelled
+        If `cancel` was set, or at Ctrl-C; nothing is left behind.
+    """
+    loaded = loaded_of(strategy)
+    _check_options(strategy, engine, threads)
+    from septet._progress import stoppable
+
+    report = stoppable(progress, cancel)
+    with interruptible("the run"):
+        report("data", 0, None, "reading the data")
+        if data is not None:
+            loaded = _framed(loaded, data, time, zone)
+        return _backtest(strategy, loaded, engine, tables, report)
+
+
+def _framed(loaded: Loaded, data: Data, time: str, zone: str | None) -> Loaded:
+    from septet._app.frames import with_frames
+
+    return with_frames(loaded, data, time=time, zone=zone)
+
+
+def _check_options(strategy: Strategy, engine: str, threads: int) -> None:
+    if strategy.mode != "backtest":
+        raise InputError(
+            f"run() is for backtests, and the mode of {strategy.name[:64]} is {strategy.mode}",
+            hint='septet.load(..., mode="backtest"); `septet run` starts paper and live runs',
+        )
+    if engine not in _ENGINES:
+        raise InputError(f"there is no engine {engine!r}", hint=f"one of {', '.join(_ENGINES)}")
+    if threads != 1:
+        raise InputError(
+            f"a backtest runs on one thread, and threads was {threads}",
+            hint="run_many(strategies, threads=...) runs several at once",
+        )
+
+
+def _backtest(
+    strategy: Strategy, loaded: Loaded, engine: Engine, tables: bool, progress: Progress
+) -> Run:
+    from septet._app.run import BacktestRequest, compute_backtest
+    from septet._store.memory_run import MemoryRun
+
+    result = compute_backtest(
+        loaded, BacktestRequest(engine, tables=tables), progress=progress,
+        log=lambda text: progress("note", 0, None, text),
+    )  # fmt: skip
+    return Run(MemoryRun(result, now_ns=clock.time_ns()), strategy)
+
+
+def run_many(
+    strategies: Iterable[Strategy],
+    *,
+    data: Data | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> Iterator[Run | Failed]:
+    """Run strategies, several at once, and yield their runs in order.
+
+    No more are taken from `strategies` than run at once, so memory is bounded where each run is
+    let go. A strategy that cannot run gives a `Failed` in its place.
+
+    Parameters
+    ----------
+    strategies
+        Any number of strategies, also from a generator.
+    data
+        As in `run`, with a column ``time`` that has a zone.
+    threads
+        Runs at once; by default one for each core.
+
+    Raises
+    ------
+    Cancelled
+        If `cancel` was set, or at Ctrl-C.
+    """
+    count = threads or os.cpu_count() or 1
+    if threads is not None and threads < 1:
+        raise InputError(f"threads was {threads}", hint="1 or more")
+    return _many(strategies, data, count, progress, cancel)
+
+
+def _many(
+    strategies: Iterable[Strategy],
+    data: Data | None,
+    threads: int,
+    progress: Progress | None,
+    cancel: Cancel | None,
+) -> Iterator[Run | Failed]:
+    def one(strategy: Strategy) -> Run | Failed:
+        try:
+            return run(strategy, data=data, cancel=cancel)
+        except Cancelled:
+            raise
+        except SeptetError as error:
+            return Failed(strategy, error)
+
+    done = 0
+    waiting: list[Future[Run | Failed]] = []
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="septet-run")
+    try:
+        with interruptible("the runs"):
+            for strategy in strategies:
+                waiting.append(pool.submit(one, strategy))
+                if len(waiting) >= threads:
+                    yield _next(waiting, done, progress)
+                    done += 1
+            while waiting:
+                yield _next(waiting, done, progress)
+                done += 1
+    finally:
+        for each in waiting:
+            each.cancel()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _next(
+    waiting: list[Future[Run | Failed]], done: int, progress: Progress | None
+) -> Run | Failed:
+    found = waiting.pop(0).result()
+    if progress is not None:
+        progress("run", done + 1, None, "strategies")
+    return found

@@ -1,0 +1,364 @@
+"""Stored and finished runs as values: tables are read when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from septet._app.halt import Halted
+from septet._python import html
+from septet._python.results import Gap, Summary, Verdict, Why
+from septet._python.strategies import Strategy, load
+from septet.errors import InputError, SeptetError
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    import polars as pl
+
+    from septet._store.memory_run import MemoryRun
+    from septet._store.run_folder import Run as StoredRun
+
+__all__ = ["Run", "Table", "halt", "open_run", "resume", "runs"]
+
+Table: TypeAlias = Literal[
+    "trades", "orders", "fills", "equity", "decisions", "monitoring", "round_trips", "predictions",
+    "bars",
+]  # fmt: skip
+
+
+class Run:
+    """A run: its figures at once, its tables when they are first read.
+
+    A run of this process stays in memory until `save` stores it; `folder` is None until then.
+    `problem` says why a stored run cannot be read, and is empty where it can.
+    """
+
+    __slots__ = ("_folder", "_stored", "_strategy", "_tables")
+
+    def __init__(self, stored: StoredRun, strategy: Strategy | None = None) -> None:
+        self._stored, self._strategy = stored, strategy
+        self._tables: dict[str, pl.DataFrame] = {}
+        self._folder = None if _in_memory(stored) else stored.folder
+
+    @property
+    def id(self) -> str:
+        """The id of the run, which its folder is called by."""
+        return self._stored.folder.name if self.problem else self._stored.run_id
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it is stored; None while it is only in memory."""
+        return self._folder
+
+    @property
+    def problem(self) -> str:
+        """Why a stored run cannot be read; empty where it can."""
+        try:
+            self._stored.insist_listed()
+        except SeptetError as error:
+            return error.message
+        return ""
+
+    @property
+    def strategy(self) -> Strategy:
+        """The strategy that ran; of a stored run its effective values.
+
+        Paths in that of a stored run start from the working directory: a run keeps no folder.
+        """
+        if self._strategy is None:
+            resolved = self._stored.manifest.get("resolved")
+            if not isinstance(resolved, dict):
+                raise InputError(f"run {self.id} does not hold its strategy")
+            self._strategy = load(resolved)
+        return self._strategy
+
+    @property
+    def summary(self) -> Summary:
+        """The figures."""
+        return Summary.of(self._stored.summary)
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the result is worth, in words."""
+        from septet._results.verdict import tone
+
+        summary = self._stored.summary
+        text: Any = tone(str(summary["verdict"]), int(summary["trades"]))
+        return Verdict(str(summary["verdict"]), text)
+
+    @property
+    def trades(self) -> pl.DataFrame:
+        """Trades, flat to flat; one that is open has the exit reason ``open``."""
+        return self._table("trades")
+
+    @property
+    def orders(self) -> pl.DataFrame:
+        """Orders, with what decided their size."""
+        return self._table("orders")
+
+    @property
+    def fills(self) -> pl.DataFrame:
+        """Fills, with price and fee."""
+        return self._table("fills")
+
+    @property
+    def equity(self) -> pl.DataFrame:
+        """Equity, cash, exposure and drawdown at every decision time."""
+        return self._table("equity")
+
+    @property
+    def decisions(self) -> pl.DataFrame:
+        """What was decided for each symbol at each time, with every feature."""
+        return self._table("decisions")
+
+    @property
+    def monitoring(self) -> pl.DataFrame:
+        """Readings of the monitors, each with its verdict."""
+        return self._table("monitoring")
+
+    def _table(self, name: str) -> pl.DataFrame:
+        found = self._tables.get(name)
+        if found is None:
+            found = self._tables[name] = self._stored.table(name)
+        return found
+
+    def scan(self, table: Table) -> pl.LazyFrame:
+        """Scan a table lazily, bars and round trips among them.
+
+        Raises
+        ------
+        InputError
+            If there is no such table.
+        """
+        from septet._results.result import TABLES
+
+        if table not in TABLES:
+            raise InputError(
+                f"there is no table {table!r}", hint=f"the tables are {', '.join(TABLES)}"
+            )
+        return self._stored.scan(table)
+
+    def close(self) -> None:
+        """Let the tables go; those of a stored run are read again when they are asked for."""
+        self._tables.clear()
+        held = _in_memory(self._stored)
+        if held is not None:
+            held.summary  # noqa: B018 - the figures stay
+            held.release()
+
+    def why(self, order: str) -> Why:
+        """Say why an order was made, or none; `order` is its id, or ``SYMBOL@TIME`` (UTC).
+
+        Raises
+        ------
+        InputError
+            If there is no such order, or no decision at that time.
+        """
+        from septet._app.runs import why_order
+        from septet._report.why import sentence_of
+
+        found = why_order(self._stored, order)
+        return Why(self.id, found["symbol"], str(found["time"]), sentence_of(found), found)
+
+    def diff(self, other: Run) -> Gap:
+        """Explain the gap between a paper or live run and its backtest, whichever is which.
+
+        Raises
+        ------
+        InputError
+            If neither is a paper or live run, or the two cannot be compared.
+        """
+        from septet._app.runs import diff_runs
+        from septet._store.run_folder import JOURNAL
+
+        lives = [each for each in (self, other) if (each._stored.folder / JOURNAL).is_file()]
+        if not lives:
+            raise InputError(
+                "neither run is a paper or live run: a gap is between one and its backtest",
+                hint="settings of two backtests are compared by explain(), figures by summary",
+            )
+        past = other if lives[0] is self else self
+        base = None if past._strategy is None else past._strategy._loaded.base_dir
+        gap = diff_runs(lives[0]._stored, past._stored, base=base)
+        return Gap(
+            gap.live, gap.backtest, gap.currency, dict(gap.parts), gap.remainder, gap.explained,
+            gap.document(),
+        )  # fmt: skip
+
+    def save(self, root: str | PathLike[str] = "runs", *, report: bool = True) -> Path:
+        """Store the run under ``root/STRATEGY/ID``, and return that folder.
+
+        The folder appears whole or not at all. A run that is stored is left where it is.
+
+        Raises
+        ------
+        RunError
+            If it cannot be written.
+        InputError
+            If the run was closed.
+        """
+        from septet._report.save import save_run
+
+        held = _in_memory(self._stored)
+        if self._folder is None and held is not None:
+            result = held.result
+            report = report and not result.left_out
+            self._folder = save_run(result, Path(root), now_ns=held.now_ns, report=report).folder
+        assert self._folder is not None
+        return self._folder
+
+    def report(self, path: str | PathLike[str] | None = None) -> Path:
+        """Write the page of the run, by default into its folder, and return its path.
+
+        Raises
+        ------
+        InputError
+            If the run is not stored and `path` is left out, or it cannot be written.
+        """
+        from septet._app.runs import report_run, write_page
+        from septet._store.find import open_run as open_stored
+
+        if path is not None:
+            return write_page(self._stored, Path(path))
+        if self._folder is None:
+            raise InputError(
+                f"run {self.id} is in memory only, and has no folder for a report",
+                hint="report(path) names a file; save() stores the run with its report",
+            )
+        return report_run(open_stored(self._folder))
+
+    def _repr_html_(self) -> str:
+        if self.problem:
+            return html.page(html.heading(self.id), html.paragraph(self.problem))
+        summary = self.summary
+        names = (
+            "total_return", "sharpe", "sortino", "max_drawdown", "trades", "win_rate",
+            "profit_factor", "fees", "final_equity", "exposure",
+        )  # fmt: skip
+        rows = [(name.replace("_", " "), _figure(getattr(summary, name))) for name in names]
+        span = f"{summary.mode}, {summary.first_decision} to {summary.end}"
+        try:
+            line = html.curve(self.equity["equity"].to_list(), f"equity of {summary.strategy}")
+        except SeptetError:  # closed, or its table is damaged: the figures are shown all the same
+            line = ""
+        return html.page(
+            html.heading(f"{summary.strategy[:100]}: {self.id}"), html.paragraph(self.verdict),
+            html.pairs(rows), line, html.paragraph(span),
+        )  # fmt: skip
+
+    def __repr__(self) -> str:
+        problem = self.problem
+        if problem:
+            return f"<Run {self.id} damaged: {problem[:80]}>"
+        summary = self._stored.summary
+        return f"<Run {self.id} {summary['strategy'][:64]!r} {summary['mode']}>"
+
+
+def _in_memory(stored: StoredRun) -> MemoryRun | None:
+    """Return the run if it is in memory: its tables are made of its result."""
+    from septet._store.memory_run import MemoryRun
+
+    return stored if isinstance(stored, MemoryRun) else None
+
+
+def _figure(value: object) -> str:
+    return (
+        "undefined"
+        if value is None
+        else f"{value:,.6g}"
+        if isinstance(value, float)
+        else str(value)
+    )
+
+
+def runs(strategy: str | None = None, *, root: str | PathLike[str] = "runs") -> Sequence[Run]:
+    """List the runs stored under `root`, the latest last; one that is damaged says its `problem`.
+
+    Parameters
+    ----------
+    strategy
+        Only those of the strategy with this name.
+    """
+    from septet._store.find import list_runs
+
+    found = list_runs(Path(root))
+    return [Run(each) for each in found if strategy in (None, each.folder.parent.name)]
+
+
+def open_run(reference: str | PathLike[str], *, root: str | PathLike[str] = "runs") -> Run:
+    """Open a stored run: a folder, an id or its beginning, a strategy's name, or ``latest``.
+
+    Raises
+    ------
+    InputError
+        If none fits, several do, or it is damaged.
+    """
+    from os import fspath
+
+    from septet._store.find import find_run
+
+    return Run(find_run(fspath(reference), Path(root)))
+
+
+def halt(run: Run, *, name: str, reason: str, flatten: bool = False, wait: float = 10.0) -> Halted:
+    """Halt a paper or live run, durably, and wait for its process to say so.
+
+    Parameters
+    ----------
+    run
+        A stored run.
+    name, reason
+        Who halts it and why; both are written to the journal.
+    flatten
+        Close its positions as well, at market.
+    wait
+        Seconds to wait.
+
+    Raises
+    ------
+    InputError
+        If the run is a backtest, or name or reason is empty.
+    """
+    from septet._app.halt import halt_run
+
+    folder = _live_folder(run)
+    _insist_named(name, reason)
+    return halt_run(folder, name=name, reason=reason, flatten=flatten, wait_s=wait)
+
+
+def resume(run: Run, *, name: str, reason: str, wait: float = 10.0) -> Halted:
+    """Let a halted run trade again; as `halt`.
+
+    Raises
+    ------
+    InputError
+        If the run is a backtest, or name or reason is empty.
+    """
+    from septet._app.halt import resume_run
+
+    folder = _live_folder(run)
+    _insist_named(name, reason)
+    return resume_run(folder, name=name, reason=reason, wait_s=wait)
+
+
+def _live_folder(run: Run) -> Path:
+    """Return the folder of a paper or live run, be its journal damaged or not."""
+    from septet._store.find import LIVE_SIGNS
+
+    folder = run.folder
+    if folder is None or not any((folder / name).exists() for name in LIVE_SIGNS):
+        raise InputError(
+            f"run {run.id} is a backtest: there is nothing to halt or resume",
+            hint="septet.open_run(...) opens a paper or live run",
+        )
+    return folder
+
+
+def _insist_named(name: str, reason: str) -> None:
+    if not name.strip() or not reason.strip():
+        raise InputError(
+            "name and reason are needed: they are written to the journal",
+            hint='name="ann", reason="news"',
+        )

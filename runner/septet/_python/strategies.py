@@ -1,0 +1,383 @@
+"""Strategies as values: load one, change it, ask what it means, check it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from septet._python import html
+from septet.errors import ConfigError, InputError, Problem, RunError, SeptetError
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    import polars as pl
+
+    from septet._config.load import Loaded
+
+__all__ = ["Check", "Mode", "Settings", "Strategy", "check", "laid", "load", "loaded_of", "loads"]
+
+Settings: TypeAlias = Mapping[str, object]
+"""Values by key path, as ``--set`` has them: ``{"features.fast.period": 25}``."""
+Mode: TypeAlias = Literal["backtest", "paper", "live"]
+_TEXT: Final = "<text>"
+_MAPPING: Final = "<mapping>"
+_LINE: Final = re.compile(r":(\d+):\d+$")
+
+
+class Strategy:
+    """A strategy that may run: a file with its settings, checked, and never changed.
+
+    Two are equal if they mean the same: every effective value, and where paths in them start.
+    """
+
+    __slots__ = ("_loaded", "_mode", "_settings")
+    _loaded: Loaded
+    _mode: Mode | None
+    _settings: tuple[tuple[str, object], ...]
+
+    def __init__(
+        self, loaded: Loaded, mode: Mode | None, settings: tuple[tuple[str, object], ...]
+    ) -> None:
+        for name, value in (("_loaded", loaded), ("_mode", mode), ("_settings", settings)):
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a strategy cannot be changed: with_() gives another ({name})")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a strategy cannot be changed ({name})")
+
+    @property
+    def name(self) -> str:
+        """The name in the file."""
+        return str(self._loaded.strategy.name)
+
+    @property
+    def mode(self) -> Mode:
+        """``backtest``, ``paper`` or ``live``."""
+        mode: Mode = self._loaded.strategy.mode
+        return mode
+
+    @property
+    def text(self) -> str:
+        """The file as it was read, without the settings."""
+        return self._loaded.text
+
+    @property
+    def settings(self) -> Settings:
+        """What lies over the file, by key path."""
+        return MappingProxyType(dict(self._settings))
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is allowed, and probably not meant."""
+        return self._loaded.warnings
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of every effective value, and of the sources of plugins beside septet's."""
+        from septet._shell.backtest import checks_of
+        from septet._text import plain_json
+
+        tree = self._loaded.tree
+        content = {
+            "resolved": self._loaded.resolved,
+            "plugins": checks_of(self._loaded)["plugin_sources"],
+            **{name: tree.plain_at((name,)) for name in ("sweep", "paper", "live")},
+        }
+        text = json.dumps(plain_json(content), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def with_(self, settings: Settings, /) -> Strategy:
+        """Return the strategy with other values for some keys, checked at once.
+
+        Parameters
+        ----------
+        settings
+            Values by key path, such as ``{"features.fast.period": 25}``; the paths of ``--set``.
+
+        Raises
+        ------
+        ConfigError
+            With every problem, in `problems`.
+        """
+        merged = {**dict(self._settings), **settings}
+        loaded = self._loaded
+        return _made(loaded.text, loaded.path, loaded.base_dir, merged, self._mode)
+
+    def explain(self) -> pl.DataFrame:
+        """Return every effective value: `path`, `value` as a file writes it, `origin`, `line`."""
+        import polars as pl
+
+        from septet._app.explain import explain_values
+
+        rows = []
+        for entry in explain_values(self._loaded):
+            at = _LINE.search(entry.origin.place)
+            origin = (str(entry.origin), int(at[1]) if at else None)
+            rows.append((entry.key, entry.shown, *origin))
+        kinds = {"path": pl.String, "value": pl.String, "origin": pl.String, "line": pl.Int64}
+        return pl.DataFrame(rows, schema=kinds, orient="row")
+
+    def save(self, path: str | PathLike[str], *, replace: bool = False) -> Path:
+        """Write the strategy as a file, and return its path.
+
+        With settings the file holds the values laid over it, and no comments.
+
+        Raises
+        ------
+        InputError
+            If the file is there and `replace` is false, or it cannot be written.
+        """
+        from septet._files import replace_file
+
+        target = Path(path)
+        if os.path.lexists(target) and not replace:
+            raise InputError(f"{target} is there already", hint="replace=True overwrites it")
+        try:
+            replace_file(target, self._effective_text())
+        except OSError as error:
+            raise InputError(f"{target} cannot be written: {error.strerror}") from None
+        return target
+
+    def _effective_text(self) -> str:
+        if not self._settings and self._mode is None:
+            return self.text
+        import yaml
+
+        from septet._config.load import effective_tree
+
+        loaded = self._loaded
+        tree = effective_tree(loaded.text, str(loaded.path), laid(self.settings), self._mode)
+        text = yaml.safe_dump(tree.plain(), sort_keys=False, allow_unicode=True, width=96)
+        again = _made(text, loaded.path, loaded.base_dir, {}, None)
+        if again._loaded.resolved != loaded.resolved:
+            raise RunError(
+                "the values of this strategy could not be written as a file that means the same",
+                hint="write its text and its settings side by side",
+            )
+        return text
+
+    def _repr_html_(self) -> str:
+        rows = [("mode", self.mode), ("hash", self.hash[:12])]
+        rows += [(key, str(value)) for key, value in self._settings[:40]]
+        parts = [html.heading(self.name), html.pairs(rows)]
+        return html.page(*parts, html.problem_list(self.warnings) if self.warnings else "")
+
+    def __repr__(self) -> str:
+        laid = f" with {len(self._settings)} settings" if self._settings else ""
+        return f"<Strategy {self.name[:64]!r} {self.mode}{laid} {self.hash[:12]}>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Strategy):
+            return NotImplemented
+        mine, theirs = self._loaded.base_dir, other._loaded.base_dir
+        return self is other or (self.hash == other.hash and mine == theirs)
+
+    def __hash__(self) -> int:
+        return hash(self.hash)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What was found in a strategy: `ok`, `problems` each with its place, the strategy if it is.
+
+    `settings` counts those of its sweep. `world` are the answers of feed and venue, where asked.
+    """
+
+    ok: bool
+    problems: tuple[Problem, ...]
+    strategy: Strategy | None = None
+    settings: int | None = None
+    world: tuple[tuple[str, str, str], ...] = ()
+
+    def _repr_html_(self) -> str:
+        name = self.strategy.name if self.strategy is not None else "the strategy"
+        answers = html.table(("what", "verdict", "found"), self.world) if self.world else ""
+        word = html.heading(f"{name}: {'ok' if self.ok else 'not ok'}")
+        return html.page(word, html.problem_list(self.problems), answers)
+
+
+def loaded_of(strategy: Strategy) -> Loaded:
+    """Return what the application knows a strategy as.
+
+    Raises
+    ------
+    InputError
+        If it is no strategy.
+    """
+    if not isinstance(strategy, Strategy):
+        raise InputError(
+            f"expected a Strategy, found a {type(strategy).__name__}",
+            hint="septet.load(path) or septet.loads(text) makes one",
+        )
+    return strategy._loaded
+
+
+def load(
+    source: str | PathLike[str] | Mapping[str, Any],
+    *,
+    settings: Settings | None = None,
+    mode: Mode | None = None,
+) -> Strategy:
+    """Load a strategy from a file, or from a mapping with the keys of one.
+
+    Parameters
+    ----------
+    source
+        The path of a file, or a mapping; paths in a mapping start from the working directory.
+    settings
+        Values laid over it, by key path.
+    mode
+        Wins over the file.
+
+    Raises
+    ------
+    ConfigError
+        With every problem, each with its place.
+    InputError
+        If `source` is text: `loads` takes that.
+    """
+    given = dict(settings or {})
+    if isinstance(source, Mapping):
+        return _from_mapping(source, given, mode)
+    if not isinstance(source, str | os.PathLike):
+        raise InputError(
+            f"expected a path or a mapping, found a {type(source).__name__}",
+            hint="septet.loads(text) takes the text of a file",
+        )
+    shown = os.fspath(source)
+    if isinstance(shown, bytes) or "\n" in shown or ": " in shown:
+        raise InputError(
+            f"expected the path of a strategy file, found text that begins {shown[:40]!r}",
+            hint="septet.loads(text) takes the text of a file",
+        )
+    from septet._config.read import read_text
+
+    path = Path(shown)
+    return _made(read_text(path), path, path.resolve().parent, given, mode)
+
+
+def loads(
+    text: str, *, base: str | PathLike[str] = ".", settings: Settings | None = None
+) -> Strategy:
+    """Load a strategy from the text of a file; paths in it start from `base`.
+
+    Raises
+    ------
+    ConfigError
+        With every problem, each with its line.
+    InputError
+        If `text` is the path of a file: `load` takes that.
+    """
+    from septet._config.read import check_text
+
+    if not isinstance(text, str):
+        raise InputError(
+            f"expected the text of a strategy, found a {type(text).__name__}",
+            hint="septet.load takes paths and mappings",
+        )
+    if "\n" not in text and text.strip().endswith((".yaml", ".yml")):
+        raise InputError(
+            f"expected the text of a strategy, found the path {text.strip()[:80]!r}",
+            hint="septet.load(path) reads a file",
+        )
+    return _made(check_text(text, _TEXT), Path(_TEXT), Path(base).resolve(), settings or {}, None)
+
+
+def _from_mapping(source: Mapping[str, Any], settings: Settings, mode: Mode | None) -> Strategy:
+    import yaml
+
+    from septet._config.overlay import plain_value
+    from septet._config.read import check_text
+
+    try:
+        text = yaml.safe_dump(plain_value(source), sort_keys=False, allow_unicode=True)
+    except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"the mapping holds what no strategy file can: {error}",
+            hint="numbers, texts, true or false, None, lists and mappings of them",
+        ) from None
+    try:
+        return _made(check_text(text, _MAPPING), Path(_MAPPING), Path.cwd(), settings, mode)
+    except ConfigError as error:  # its lines are those of a text that nobody wrote
+        found = [
+            replace(each, line=0, column=0) if each.file == _MAPPING else each
+            for each in error.problems
+        ]
+        raise ConfigError(found) from None
+
+
+def laid(settings: Settings) -> list[Any]:
+    """Return settings as the loader takes them.
+
+    Raises
+    ------
+    ConfigError
+        With every one that cannot be read.
+    """
+    from septet._config.overlay import value_setting
+
+    found, problems = [], list[Problem]()
+    for path, value in settings.items():
+        try:
+            found.append(value_setting(path, value))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return found
+
+
+def _made(text: str, name: Path, base: Path, settings: Settings, mode: Mode | None) -> Strategy:
+    from septet._config.load import load_text
+
+    pairs = tuple(settings.items())
+    loaded = load_text(text, name, base_dir=base, mode=mode, sets=laid(settings))
+    return Strategy(loaded, mode, pairs)
+
+
+def check(
+    source: Strategy | str | PathLike[str] | Mapping[str, Any],
+    *,
+    mode: Mode | None = None,
+    world: bool = False,
+) -> Check:
+    """Check a strategy and the data it needs; what is wrong is returned and not raised.
+
+    Parameters
+    ----------
+    source
+        A strategy, the path of a file, or a mapping.
+    mode
+        Wins over the file.
+    world
+        In paper and live mode, ask the feed and the venue too; only reads.
+    """
+    from septet._app.check import CheckRequest, check_loaded
+
+    try:
+        if isinstance(source, Strategy):
+            made = source
+            if mode is not None and mode != source.mode:
+                old = source._loaded
+                made = _made(old.text, old.path, old.base_dir, source.settings, mode)
+        else:
+            made = load(source, mode=mode)
+        found = check_loaded(made._loaded, CheckRequest(world=world))
+    except ConfigError as error:
+        return Check(ok=False, problems=error.problems)
+    except SeptetError as error:
+        problem = error.problem or Problem(error.message, key=error.key, hint=error.hint)
+        return Check(ok=False, problems=(problem,))
+    rows = () if found.world is None else found.world.rows
+    answers = tuple((each.what, each.verdict, each.found) for each in rows)
+    return Check(found.ok, found.problems, made, found.settings, answers)

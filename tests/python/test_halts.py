@@ -1,0 +1,87 @@
+"""Halting and resuming a paper run from Python: what the command line writes and finds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import septet
+from septet._journal.journal_format import Head
+from septet._journal.lease import Holder, Lease
+from septet._journal.log import Journal
+from septet._live.kill import read_halt, read_resume
+from tests.cli.conftest import Command
+
+RUN_ID = "20260101T000000Z-abcdef"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "st"))
+    made = tmp_path / "runs" / "old" / RUN_ID
+    made.mkdir(parents=True)
+    head = Head(run_id=RUN_ID, strategy="old", mode="paper", account="", created_ns=0, origin_ns=0)
+    Journal.create(made / "journal.sqlite", head).close()
+    return made
+
+
+@pytest.fixture
+def run(folder: Path) -> septet.Run:
+    (found,) = septet.runs(root=folder.parents[1])
+    return found
+
+
+@pytest.fixture
+def held(folder: Path) -> Iterator[None]:
+    holder = Holder.this_process(run_id=RUN_ID, strategy="old", folder=folder, now_ns=0)
+    lease = Lease.take(holder)
+    yield
+    lease.release()
+
+
+def test_a_halt_stands_in_the_folder(run: septet.Run, folder: Path) -> None:
+    found = septet.halt(run, name="ann", reason="news", wait=0.0)
+    standing = read_halt(folder)
+    assert standing is not None
+    assert (standing.action, standing.name, standing.reason) == ("halt", "ann", "news")
+    assert (found.action, found.running, found.run_id) == ("halt", False, RUN_ID)
+    assert septet.halt(run, name="ann", reason="more", flatten=True, wait=0.0).action == "flatten"
+    assert septet.resume(run, name="bob", reason="seen", wait=0.0).action == "resume"
+    assert read_halt(folder) is None
+    taken = read_resume(folder)
+    assert taken is not None
+    assert (taken.name, taken.reason) == ("bob", "seen")
+
+
+@pytest.mark.usefixtures("held")
+def test_a_run_that_does_not_answer_is_said(run: septet.Run) -> None:
+    found = septet.halt(run, name="ann", reason="news", wait=0.0)
+    assert (found.running, found.taken, found.acted) == (True, False, False)
+
+
+def test_python_says_what_the_command_line_says(
+    run: septet.Run, folder: Path, septet_command: Command
+) -> None:
+    here = septet.halt(run, name="ann", reason="news", wait=0.0)
+    output = septet_command("halt", folder, "--name", "ann", "--reason", "news", "--json")
+    assert json.loads(output.out) == json.loads(json.dumps(here.document()))
+
+
+def test_a_name_and_a_reason_are_needed(run: septet.Run, folder: Path) -> None:
+    for name, reason in (("", "news"), ("ann", " ")):
+        for act in (septet.halt, septet.resume):
+            with pytest.raises(septet.InputError, match="name and reason are needed"):
+                act(run, name=name, reason=reason)
+    assert read_halt(folder) is None
+
+
+def test_a_run_with_a_damaged_journal_can_be_halted(run: septet.Run, folder: Path) -> None:
+    (folder / "journal.sqlite").write_bytes(b"\xff" * 40_000)
+    (damaged,) = septet.runs(root=folder.parents[1])
+    assert damaged.problem
+    found = septet.halt(damaged, name="ann", reason="news", wait=0.0)
+    assert found.unread
+    assert read_halt(folder) is not None
