@@ -111,19 +111,13 @@ def check_adds(case: Case) -> None:
 
 
 def check_not_yet(case: Case) -> None:
-    """Takes and adds meet bars so far: no venue, no quotes, no share of the volume."""
+    """Takes and adds that meet bars do so without a share of the volume so far."""
     position, mode = case.strategy.risk.position, case.strategy.mode
     simulation = case.strategy.execution.simulation
     if position is None or not (position.add or position.take or position.buy_every):
         return
-    if mode == "live" or (mode == "paper" and simulation.fills != "next_open"):
-        case.error(
-            ("risk", "position"),
-            "not yet: takes, adds and regular buys are filled against bars so far, in backtests "
-            "and in paper with fills: next_open",
-            hint="leave risk.position out for this mode (live: {risk: {position: null}})",
-        )
-    if simulation.participation is not None:
+    of_venue = mode == "live" or (mode == "paper" and simulation.fills != "next_open")
+    if simulation.participation is not None and not of_venue:
         case.error(
             ("execution", "simulation", "participation"),
             "not yet: takes, adds and regular buys do not share a bar's volume so far",

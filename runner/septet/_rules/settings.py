@@ -15,6 +15,7 @@ from septet._kernel import layout
 if TYPE_CHECKING:
     from septet._rules.portfolio_lists import Forecast, Group
     from septet._rules.run_state import Run
+    from septet._rules.step_lists import AddWhen, FixedDistance, Rung, TakeAt, TakeWhen
 
 
 class Level(Protocol):
@@ -49,79 +50,6 @@ class Exit(Protocol):
         now_ns: int, run: Run,
     ) -> bool:  # fmt: skip
         """Whether the position is left at bar `i`."""
-        ...
-
-
-class FixedDistance(Protocol):
-    """A distance that is read when an entry is decided: two columns of B, and what it is then.
-
-    `read` holds it until the trade begins, `fixed` from then on (quote). Without one that is
-    `required` nothing is entered. One that is `signed` may lie below zero.
-    """
-
-    read: int
-    fixed: int
-    required: bool
-    signed: bool
-
-    def distance(self, k: int, i: int, run: Run) -> float:
-        """Return the distance at bar `i` (quote)."""
-        ...
-
-
-class TakeAt(Protocol):
-    """A take at a level: its number, the share of the entered units it sells, what it does then."""
-
-    number: int
-    size: float
-    moves_stop: bool
-
-    def level(self, k: int, side: float, average_price: float, run: Run) -> float:
-        """Return the price of the level; NaN where it is unknown."""
-        ...
-
-
-class TakeWhen(Protocol):
-    """A take by a condition, as `TakeAt`."""
-
-    number: int
-    size: float
-    moves_stop: bool
-
-    def is_met(self, k: int, i: int, run: Run) -> float:
-        """Return 1 where the condition is true at bar `i`."""
-        ...
-
-
-class Rung(Protocol):
-    """A resting add: its number, its columns of B, the share of the first order that it adds."""
-
-    number: int
-    price: int
-    units: int
-    order: int
-    size: float
-
-    def level(self, k: int, side: float, first_price: float, run: Run) -> float:
-        """Return its price; NaN where it is unknown."""
-        ...
-
-
-class AddWhen(Protocol):
-    """An add by a condition: its number, how often, and two columns of B.
-
-    `sent` counts its orders in the trade, `since` the bars since the last one, -1 without one.
-    """
-
-    number: int
-    size: float
-    times: int
-    min_interval: int
-    sent: int
-    since: int
-
-    def is_met(self, k: int, i: int, run: Run) -> float:
-        """Return 1 where the condition is true at bar `i`."""
         ...
 
 
@@ -233,6 +161,8 @@ SIZES_BY_STOP: bool = False
 """The sizing reads the distance of the close to the first stop."""
 TAKES_AT: tuple[TakeAt, ...] = ()
 TAKES_WHEN: tuple[TakeWhen, ...] = ()
+SENDS_TAKES: bool = False
+"""A take may be on its way: decided at a close, or at a price where a venue fills orders."""
 RUNGS: tuple[Rung, ...] = ()
 ADDS_WHEN: tuple[AddWhen, ...] = ()
 BUYS: bool = False
@@ -493,8 +423,7 @@ def learn_from_trade(run: Run) -> None:
 
 __all__ = [name for name in dir() if name.isupper() and name != "TYPE_CHECKING"]
 __all__ += [
-    "AddWhen", "FixedDistance", "Level", "Rung", "TakeAt", "TakeWhen", "beta_at", "given_weight",
-    "keep_signals", "learn_from_trade", "may_be_long", "may_be_short", "observe_features",
-    "order_prices", "probability_up", "regime", "signal_at", "size", "slippage_at_decision",
-    "slippage_at_fill", "value_of_rank", "volatility_at",
+    "Level", "beta_at", "given_weight", "keep_signals", "learn_from_trade", "may_be_long",
+    "may_be_short", "observe_features", "order_prices", "probability_up", "regime", "signal_at",
+    "size", "slippage_at_decision", "slippage_at_fill", "value_of_rank", "volatility_at",
 ]  # fmt: skip

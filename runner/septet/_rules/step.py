@@ -15,7 +15,7 @@ from septet._rules.form import kernel
 from septet._rules.halts import test_halts
 from septet._rules.rebalance import note_due, rebalance
 from septet._rules.run_state import Run
-from septet._rules.settings import BUYS, HALTS, PORTFOLIO, PORTFOLIO_SLOT, VENUE_FILLS
+from septet._rules.settings import BUYS, HALTS, PORTFOLIO, PORTFOLIO_SLOT, RUNGS, VENUE_FILLS
 
 __all__ = ["step"]
 
@@ -24,6 +24,8 @@ __all__ = ["step"]
 def step(t, run: Run):
     """Run one decision time, in order."""
     now_ns = run.known_ns[t]
+    if VENUE_FILLS and RUNGS:
+        run.newest_time = t
     if PORTFOLIO:
         note_due(t, run)
     watch(now_ns, run)

@@ -19,6 +19,7 @@ from septet._drill.sim.market import (
     was_open,
 )
 from septet._drill.sim.shell import SimShell
+from septet._drill.sim.step_checks import step_checks
 from septet._drill.sim.venue import SimVenue
 from septet._drill.venue.amounts import SCALE
 from septet._drill.venue.orders import FINAL, Fill
@@ -35,6 +36,8 @@ PRESUMED: Final = "account-"
 """How the id of a fill begins that the account alone has shown."""
 _SLACK: Final = 1.06
 """How far equity may be passed at the wire: 5 % is allowed there, the price is one quote older."""
+_IN_PART: Final = ("entry", "add", "take", "buy_every", "rebalance")
+"""Reasons of orders that fill what they say and no more."""
 Rows = Sequence[tuple[m.Event, Sequence[m.Command]]]
 
 
@@ -49,6 +52,7 @@ def judge(shell: SimShell, venue: SimVenue, *, killed: bool) -> list[str]:
         *_fills(rows, venue),
         *_invented(rows, venue),
         *_parents(rows, venue),
+        *step_checks(rows),
         *_shared(rows, venue),
         *_together(rows, venue),
         *_surest_first(rows),
@@ -126,10 +130,15 @@ def _states(rows: Rows, venue: SimVenue) -> list[str]:
 
 
 def _parents(rows: Rows, venue: SimVenue) -> list[str]:
-    """What was filled and what is open of an entry is never more than the strategy wanted."""
+    """What was filled and what is open of an order is never more than the strategy wanted.
+
+    Of what closes a whole position it wants whatever is held by then.
+    """
     wanted, parents = dict[int, float](), dict[str, int]()
     for _, commands in rows:
         for each in commands:
+            if isinstance(each, m.Placed) and each.reason in _IN_PART:
+                wanted[each.order] = each.quantity
             if isinstance(each, m.Submit):
                 parents[each.client_id] = each.parent
                 if each.trace.startswith("entry of "):
@@ -390,7 +399,7 @@ def _surest_first(rows: Rows) -> list[str]:
         entries = [
             (-each.confidence, each.symbol)
             for each in commands
-            if isinstance(each, m.Placed) and each.side == "buy" and each.confidence is not None
+            if isinstance(each, m.Placed) and each.reason == "entry" and each.confidence is not None
         ]
         if entries != sorted(entries):
             wrong.append(f"entries were placed in another order than by confidence: {entries}")
