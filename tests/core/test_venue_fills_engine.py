@@ -28,8 +28,8 @@ from tests.core.venue_fills import (
 from tests.core.world import session_of
 from tests.scale import examples
 
-COMPILED = ("together",)
-"""One, for each is another plan to compile; the others run as plain text."""
+COMPILED = ("together", "pyramids", "shifts")
+"""Few, for each is another plan to compile; the others run as plain text."""
 NOT_EXACT = {
     "capped": "a stop that is triggered outside counts as an order of the minute before",
     "leaders": "as for capped",

@@ -11,9 +11,12 @@ import pytest
 from septet import messages as m
 from septet._config import load
 from septet._data.bars import Instrument
+from septet._diff.compare import TOLERANCE, diff
 from septet._journal.reader import Reader
 from septet._live.replay import JOURNAL, replay
 from septet._live.shadow import shadow
+from septet._report.save import save_run
+from septet._shell.backtest import backtest
 from tests.live.diffs import LOT, SECOND, START, TICK, WARMUP, Bar, Lives, Runner, walk, write_file
 
 BASE = """\
@@ -165,3 +168,31 @@ def test_the_stop_at_the_venue_makes_way_for_a_take_and_follows_what_is_left(
         elif isinstance(each, m.Submit) and each.reduces:
             assert stands == 0.0, "nothing is sold twice"
     assert at_break_even > 3
+
+
+@pytest.mark.parametrize("body", [STEPS, BUYS, PORTFOLIO], ids=["steps", "buys", "portfolio"])
+def test_the_gap_to_the_backtest_is_explained(tmp_path: Path, body: str) -> None:
+    bars = walk(120, 3)
+    for fills in ("quotes", "next_open"):
+        folder = tmp_path / fills
+        folder.mkdir()
+        run = live(folder, body, bars, fills=fills)
+        loaded = load(folder / "pair.yaml")
+        past = save_run(backtest(loaded, engine="batch"), folder / "runs", report=False)
+        gap = diff(run, past, base=folder)
+        assert abs(gap.remainder) <= TOLERANCE * gap.capital
+        if fills == "next_open":
+            assert set(gap.parts.values()) == {0.0}
+            assert gap.causes == ()
+
+
+def test_takes_of_both_runs_are_compared_by_the_bar_in_which_a_price_met_them(
+    tmp_path: Path,
+) -> None:
+    """An order of the same bar and size has no cause, though it left at another moment."""
+    folder = live(tmp_path, BUYS, walk(120, 3), fills="quotes")
+    takes = [each for each in commands(folder) if isinstance(each, m.Placed)]
+    assert sum(each.reason == "take" for each in takes) > 3
+    past = save_run(backtest(load(tmp_path / "pair.yaml")), tmp_path / "runs", report=False)
+    gap = diff(folder, past, base=tmp_path)
+    assert gap.causes == ()

@@ -50,10 +50,10 @@ _SECTIONS: Final = (
         ),
     ),
     ("account", ("account", "halts")),
-    ("decisions", ("hours", "position_count", "enter", "adds", "buying", "decide")),
+    ("decisions", ("hours", "position_count", "enter", "adds", "venue_steps", "buying", "decide")),
     ("a portfolio", ("ranking", "forecasting", "weighting", "rebalance")),
     ("the run", ("step", "idle", "entries")),
-    ("the world outside", ("venue_steps", "venue_entries")),
+    ("the world outside", ("venue_entries",)),
     ("a person", ("by_hand",)),
 )
 """Headings of a plan's text, and the modules of rules below each."""
