@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from septet import messages as m
+from septet._core.orders.records import LARGEST_FEE
 from septet._drill.sim.market import (
     BASES,
     LOT,
@@ -243,10 +244,14 @@ def _position(of: Listing, booked: Sequence[m.Traded], market: Market) -> list[s
         wrong.append(f"the venue's own books differ: {held / SCALE} {of.name}")
     here = [each for each in booked if each.symbol == of.k]
     position, spare = sum(map(moved, here)), 0
-    if any(each.trade_id.startswith(PRESUMED) for each in here):
-        # the account alone has shown a fill: what it shows of fees is ours and others' together
+    shown = [each.quantity for each in here if each.trade_id.startswith(PRESUMED)]
+    if shown:
+        # the account alone has shown a fill: what it shows of fees is ours and others' together,
+        # and an execution of others that is no larger than a fee could be one
         others = [each for each in its if not market.is_ours(each)]
         spare = sum(each.fee for each in others if each.fee_asset == of.name)
+        most = LARGEST_FEE * max(shown) * SCALE
+        spare += sum(each.quantity for each in others if each.quantity <= most)
     theirs = sum(_base(each, of) for each in its if market.is_ours(each)) / SCALE
     if abs(position - theirs) > 1e-9 + spare / SCALE:
         wrong.append(f"the position is {position} {of.name} here and {theirs} at the venue")
