@@ -17,7 +17,7 @@ from septet._core.orders import contradictions, disputes
 from septet._core.orders.lifecycle import LOST, OrderLifecycle
 from septet._core.orders.records import LARGEST_FEE, SECOND_NS, Child, Disputed
 
-__all__ = ["accept_all", "let_exit_pass", "read", "settle", "tick"]
+__all__ = ["accept_all", "explain", "let_exit_pass", "read", "settle", "tick"]
 
 FIRST_NS, MOST_NS = SECOND_NS, 60 * SECOND_NS
 """First and longest pause between reads of the account."""
@@ -144,6 +144,15 @@ def settle(
 
 def _missing(child: Child) -> float:
     return max(0.0, (child.quantity if child.contradicted_ns else child.seen) - child.counted)
+
+
+def explain(lifecycle: OrderLifecycle, k: int, gap: float) -> bool:
+    """Whether executions that are missing explain by how much the account differs."""
+    children = (lifecycle.records.children[name] for name in lifecycle.records.live)
+    missing = [child for child in children if child.symbol == k and child.missing_ns]
+    lot = lifecycle.instrument(k).lot
+    groups = [missing, *([each] for each in missing)] if missing else []
+    return abs(gap) > lot and any(_explains(gap, each, lot) for each in groups)
 
 
 def _moved(lost: Sequence[Child]) -> float:
