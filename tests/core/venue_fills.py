@@ -201,14 +201,14 @@ class Follower:
         price = level if order.of == layout.STOP else math.nextafter(level, -sign * math.inf)
         leaves = self.reasons[order.reason] == "take"
         state = self.engine.state
-        account, counts = state.A.copy(), state.C.copy()
+        account, counts, mark = state.A.copy(), state.C.copy(), state.B.item(order.k, layout.MARK)
         halts = slice(layout.C_SLOTS, layout.C_SLOTS + layout.HALT_SLOTS * self.halts)
         state.C[halts][:: layout.HALT_SLOTS] = 1
         found = self.engine.mark(
-            order.k, state.B.item(order.k, layout.MARK), price if leaves else math.nan,
-            order.time_ns, math.nan if leaves else price,
+            order.k, price, price if leaves else math.nan, order.time_ns,
+            math.nan if leaves else price,
         )  # fmt: skip
-        state.A[:], state.C[halts] = account, counts[halts]
+        state.A[:], state.C[halts], state.B[order.k, layout.MARK] = account, counts[halts], mark
         return found
 
 
