@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from septet._kernel import layout
@@ -102,7 +102,12 @@ def test_every_shape_follows(name, data):
 def test_resting_adds_follow_where_no_funding_is_paid(data):
     free = {"leverage": 2, "funding": {"rate": "0bps", "every": "8h"}}
     case = data.draw(cases({**body_of("ladders"), "perpetual": free}, "ladders"), label="ladders")
-    assert follows(recorded(plainly(case.session()))) >= 0
+    run = recorded(plainly(case.session()))
+    # an entry that meets no bar ends at its open there, and at its close where a venue fills: an
+    # add of another symbol that is decided between them finds it working
+    no_market = run.reasons.index("no_market")
+    assume(all(each.reason != no_market for at in run.times for each in at.deeds))
+    assert follows(run) >= 0
 
 
 def test_takes_and_adds_of_every_kind_are_followed():
