@@ -212,6 +212,17 @@ def test_orders_that_a_venue_does_not_take(tmp_path: Path) -> None:
     assert [each.key for each in made.problems] == ["execution.order", "risk.stops"]
 
 
+def test_takes_and_adds_at_levels_are_watched_by_the_process(tmp_path: Path) -> None:
+    steps = "{take: [{at: 4%, size: 50%}], add: [{at: [-2%], size: 50%}]}"
+    made = looking(tmp_path, f"risk.position={steps}")
+    made._stops(held=True)
+    assert [(each.what, each.verdict) for each in made.rows][-1] == ("levels", "note")
+    assert made.rows[-1].found.startswith("takes and adds at levels are watched by this process")
+    made = looking(tmp_path, "risk.position={take: [{when: close > 1, size: 50%}]}")
+    made._stops(held=True)
+    assert made.rows[-1].what == "stops"
+
+
 def test_rights_that_nobody_tells_are_a_warning(tmp_path: Path) -> None:
     made = looking(tmp_path)
     made._account(facts(), None)

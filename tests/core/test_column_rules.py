@@ -17,8 +17,8 @@ from septet.plugin import Config, Expression, Input, halt
 from septet.testing.planning import undefined_names
 from tests.core.column_rules import RULES, session_with
 from tests.core.venue_fills import (
+    Follower,
     engine_of,
-    follow,
     placed,
     recorded,
     same_words,
@@ -66,11 +66,12 @@ def test_a_bar_meets_the_levels_that_a_live_run_knew_before_it(shape, source):
     """What the venue would hold before a bar is, bit for bit, what the simulator lets it meet."""
     run = recorded(session_with({**shape, **SOURCES[source]}))
     engine = engine_of(with_venue_fills(run.session))
+    follower = Follower(engine, run)
     reasons, met = run.session.plan.assembly.reasons, Counter[str]()
     with np.errstate(all="ignore"):
         for at in run.times:
             for deed in at.deeds:
-                for commands in follow(engine, [deed], run.cash):
+                for commands in follower.follow([deed]):
                     if deed.kind == layout.ORDER:
                         ours = [(each.limit_price, each.trigger_price) for each in placed(commands)]
                         np.testing.assert_array_equal(ours, [deed.values[1:3]])

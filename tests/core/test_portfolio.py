@@ -21,8 +21,8 @@ from tests.core.properties import (
 )
 from tests.core.shapes import PORTFOLIOS, body_of, names
 from tests.core.venue_fills import (
+    Follower,
     engine_of,
-    follow,
     recorded,
     same_words,
     with_venue_fills,
@@ -34,8 +34,8 @@ SHAPES = names(PORTFOLIOS)
 COMPILED = ("balanced", "blended")
 """Shapes that are compiled: together they use every rule of a portfolio but one loop of weights."""
 
-BAR_FILLS = ("strongest", "savings", "nets")
-"""Shapes whose fills only a bar gives: a share of its volume, takes, regular buys, grids."""
+BAR_FILLS = ("strongest", "nets")
+"""Shapes whose fills only a bar can give: by the share of its volume, or by a grid."""
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -77,9 +77,10 @@ def test_with_the_fills_of_a_venue_the_same_is_decided(name: str, data: Any) -> 
     case = data.draw(cases(body_of(name), name), label=name)
     run = recorded(plainly(case.session()))
     engine = engine_of(with_venue_fills(run.session), 12)
+    follower = Follower(engine, run)
     with np.errstate(all="ignore"):
         for at in run.times:
-            for _ in follow(engine, at.deeds, run.cash):
+            for _ in follower.follow(at.deeds):
                 pass
             engine.handle(at.event)
             same_words(words_of(engine), at.words)

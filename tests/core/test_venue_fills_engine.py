@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from septet._kernel import layout
@@ -17,9 +17,9 @@ from tests.core.properties import cases, session_of_body
 from tests.core.settings import Settings
 from tests.core.shapes import body_of, names
 from tests.core.venue_fills import (
+    Follower,
     Recorded,
     engine_of,
-    follow,
     recorded,
     same_words,
     with_venue_fills,
@@ -28,18 +28,15 @@ from tests.core.venue_fills import (
 from tests.core.world import session_of
 from tests.scale import examples
 
-COMPILED = ("together",)
-"""One, for each is another plan to compile; the others run as plain text."""
+COMPILED = ("together", "pyramids", "shifts")
+"""Few, for each is another plan to compile; the others run as plain text."""
 NOT_EXACT = {
     "capped": "a stop that is triggered outside counts as an order of the minute before",
     "leaders": "as for capped",
-    **dict.fromkeys(
-        ("pyramids", "ladders", "shifts"), "takes and adds are not served where a venue fills"
-    ),
     "quoting": "the rest of a partly filled entry works until the venue has cancelled it",
     "office": "as for quoting",
     **dict.fromkeys(
-        ("flips", "leaning", "spread", "crowd", "hedged", "funded", "watchers"),
+        ("flips", "leaning", "spread", "crowd", "hedged", "funded", "watchers", "ladders"),
         "a stop fills before the funding of a bar, or of another symbol, is paid: sums round "
         "differently, and a liquidation is charged without that funding",
     ),
@@ -50,10 +47,10 @@ EXACT = [name for name in names() if name not in NOT_EXACT]
 def follows(run: Recorded, *, compiled: bool = False, spare: int = 8) -> int:
     """Let an engine without a simulator follow a backtest; return how many fills it booked."""
     engine = engine_of(with_venue_fills(run.session, compiled=compiled), spare)
-    fills = 0
+    follower, fills = Follower(engine, run), 0
     with np.errstate(all="ignore"):
         for at in run.times:
-            for _ in follow(engine, at.deeds, run.cash):
+            for _ in follower.follow(at.deeds):
                 fills += 1
             engine.handle(at.event)
             same_words(words_of(engine), at.words)
@@ -98,6 +95,36 @@ def test_funding_is_charged_as_in_the_backtest(data):
 def test_every_shape_follows(name, data):
     case = data.draw(cases(body_of(name), name), label=name)
     follows(recorded(plainly(case.session())), spare=data.draw(st.integers(8, 60)))
+
+
+@given(st.data())
+@settings(max_examples=examples(3))
+def test_resting_adds_follow_where_no_funding_is_paid(data):
+    free = {"leverage": 2, "funding": {"rate": "0bps", "every": "8h"}}
+    case = data.draw(cases({**body_of("ladders"), "perpetual": free}, "ladders"), label="ladders")
+    run = recorded(plainly(case.session()))
+    # an entry that meets no bar ends at its open there, and at its close where a venue fills: an
+    # add of another symbol that is decided between them finds it working
+    no_market = run.reasons.index("no_market")
+    assume(all(each.reason != no_market for at in run.times for each in at.deeds))
+    assert follows(run) >= 0
+
+
+def test_takes_and_adds_of_every_kind_are_followed():
+    """What the shapes compare is not nothing."""
+    for name in ("pyramids", "shifts"):
+        run = recorded(plainly(session_of_body(name, seed=8)))
+        reasons = run.reasons
+        filled = {
+            (reasons[each.reason], each.of == layout.MARKET)
+            for at in run.times
+            for each in at.deeds
+            if each.kind == layout.FILL
+        }
+        wanted = {("take", False), ("take", True), ("add", True)}
+        wanted = wanted if name == "pyramids" else {("take", False), ("add", False), ("add", True)}
+        assert wanted <= filled, name
+        assert follows(run) > 20
 
 
 @pytest.mark.parametrize("name", COMPILED)

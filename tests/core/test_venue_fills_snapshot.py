@@ -18,8 +18,8 @@ from tests.core.engine_harness import ONE, EngineHarness
 from tests.core.paths import plainly
 from tests.core.properties import session_of_body
 from tests.core.venue_fills import (
+    Follower,
     engine_of,
-    follow,
     placed,
     recorded,
     same_words,
@@ -28,7 +28,7 @@ from tests.core.venue_fills import (
 )
 from tests.scale import examples
 
-SHAPES = ("quoting", "breakouts", "nightly", "pair", "leaders")
+SHAPES = ("quoting", "breakouts", "nightly", "pair", "leaders", "pyramids", "ladders")
 
 
 def bits(engine: Engine) -> list[bytes]:
@@ -46,6 +46,7 @@ def test_a_snapshot_goes_on_bit_for_bit(name, data):
     cuts = data.draw(st.sets(st.integers(1, len(run.times) - 1), min_size=1, max_size=4))
     whole = engine_of(session, 12)
     parts = engine_of(session, 12)
+    followers = [Follower(each, run) for each in (whole, parts)]
     with np.errstate(all="ignore"):
         for t, at in enumerate(run.times):
             if t in cuts:
@@ -53,8 +54,9 @@ def test_a_snapshot_goes_on_bit_for_bit(name, data):
                 parts = engine_of(session, 12)
                 parts.restore(saved)
                 assert parts.snapshot() == saved
-            for engine in (whole, parts):
-                for _ in follow(engine, at.deeds, run.cash):
+            for follower in followers:
+                follower.engine = whole if follower is followers[0] else parts
+                for _ in follower.follow(at.deeds):
                     pass
             assert repr(whole.handle(at.event)) == repr(parts.handle(at.event))
             same_words(words_of(parts), words_of(whole))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ from septet._shell.session import Session, plan_of
 from tests.core import paths
 
 __all__ = [
-    "At", "Deed", "Recorded", "engine_of", "follow", "with_venue_fills", "placed", "recorded",
+    "At", "Deed", "Follower", "Recorded", "engine_of", "with_venue_fills", "placed", "recorded",
     "same_words", "words_of",
 ]  # fmt: skip
 
@@ -37,6 +38,8 @@ class Deed:
     reason: int
     time_ns: int
     values: Sequence[float]
+    of: int = layout.MARKET
+    """Type of the order that it is about."""
 
 
 @dataclass
@@ -56,9 +59,9 @@ class Recorded:
     times: list[At] = field(default_factory=list)
 
     @property
-    def cash(self) -> int:
-        """Number of the reason of an order that the cash ended."""
-        return self.session.plan.assembly.reasons.index("cash")
+    def reasons(self) -> tuple[str, ...]:
+        """Names of the reasons of orders and ends."""
+        return self.session.plan.assembly.reasons
 
 
 def with_venue_fills(session: Session, *, compiled: bool = False) -> Session:
@@ -95,20 +98,24 @@ def same_words(ours: Sequence[bytes], theirs: Sequence[bytes]) -> None:
 def recorded(session: Session, spare: int = 8) -> Recorded:
     """Run the backtest event by event, and keep what it did between two decisions."""
     made = Recorded(session)
+    cash = made.reasons.index("cash")
+    kinds: dict[int, int] = {}
     engine = engine_of(session, spare, Engine)
     with np.errstate(all="ignore"):
         for event in decision_times(session):
             begun = len(engine.log[0])
             engine.handle(event)
             LI, LF = engine.log
+            orders = LI[begun:][LI[begun:, 0] == layout.ORDER]
+            kinds |= dict(zip(orders[:, 3].tolist(), orders[:, 4].tolist(), strict=True))
             deeds = [
-                Deed(kind, k, order, code, reason, time_ns, values)
+                Deed(kind, k, order, code, reason, time_ns, values, kinds[order])
                 for (kind, time_ns, k, order, code, reason), values in zip(
                     LI[begun:].tolist(), LF[begun:].tolist(), strict=True
                 )
                 if kind in INSIDE
             ]
-            made.times.append(At(event, _settled(deeds, made.cash), words_of(engine)))
+            made.times.append(At(event, _settled(deeds, cash), words_of(engine)))
     return made
 
 
@@ -124,23 +131,85 @@ def _settled(deeds: list[Deed], cash: int) -> list[Deed]:
     return deeds[: last + 1]
 
 
-def follow(engine: VenueFillsEngine, deeds: Sequence[Deed], cash: int) -> Iterator[list[Command]]:
-    """Tell an engine what the simulator did, as a venue would."""
-    for deed in deeds:
-        working = engine.working(deed.k)
-        if deed.kind == layout.ORDER and deed.code != layout.MARKET:  # a stop has been triggered
-            yield engine.trigger(deed.k, deed.reason, deed.time_ns)
-        elif deed.kind == layout.FILL:
-            assert working is not None
-            units, price, fee, net_units = deed.values[:4]
-            yield engine.fill(
-                deed.k, working.order, units, price, net_units, fee, deed.code == 1, deed.time_ns
-            )
-        elif deed.code == layout.STATUS_CANCELLED and deed.reason == cash:
-            assert working is not None
-            yield engine.end(deed.k, working.order, deed.code, deed.time_ns)
-        elif deed.code == layout.STATUS_EXPIRED and _is_target(working):  # the volume has cut it
-            yield engine.end(deed.k, working.order, deed.code, deed.time_ns)
+class Follower:
+    """Reports to an engine what the simulator did, as a venue would.
+
+    `orders` are the engine's numbers of takes and resting adds by those of the simulator.
+    """
+
+    def __init__(self, engine: VenueFillsEngine, run: Recorded) -> None:
+        self.engine, self.reasons = engine, run.reasons
+        self.cash = run.reasons.index("cash")
+        self.halts = len(run.session.strategy.risk.halts)
+        self.levels: dict[int, Deed] = {}
+        self.orders: dict[int, int] = {}
+
+    def follow(self, deeds: Sequence[Deed]) -> Iterator[list[Command]]:
+        """Report what was done while a bar went by."""
+        for deed in deeds:
+            name = self.reasons[deed.reason]
+            if deed.of != layout.MARKET and (name in ("take", "add") or deed.order in self.orders):
+                yield from self._step(deed)
+                continue
+            working = self.engine.working(deed.k)
+            if deed.kind == layout.ORDER and deed.code != layout.MARKET:  # a stop was triggered
+                yield self.engine.trigger(deed.k, deed.reason, deed.time_ns)
+            elif deed.kind == layout.FILL:
+                yield self._fill(deed, self._number(deed, working))
+            elif deed.code == layout.STATUS_CANCELLED and deed.reason == self.cash:
+                assert working is not None
+                yield self.engine.end(deed.k, working.order, deed.code, deed.time_ns)
+            elif deed.code == layout.STATUS_EXPIRED and _is_target(working):  # cut by the volume
+                yield self.engine.end(deed.k, working.order, deed.code, deed.time_ns)
+
+    def _number(self, deed: Deed, working: Working | None) -> int:
+        """Return the engine's number of an order that a close decided."""
+        state = self.engine.state
+        if self.reasons[deed.reason] == "take":
+            assert state.B[deed.k, layout.TAKE_UNITS] != 0.0, "no take works"
+            return int(state.I[deed.k, layout.TAKE_ID])
+        assert working is not None
+        return working.order
+
+    def _fill(self, deed: Deed, order: int) -> list[Command]:
+        units, price, fee, net_units = deed.values[:4]
+        return self.engine.fill(
+            deed.k, order, units, price, net_units, fee, deed.code == 1, deed.time_ns
+        )
+
+    def _step(self, deed: Deed) -> Iterator[list[Command]]:
+        """Report a take at a level, or a resting add: its level is passed, then it fills."""
+        if deed.kind == layout.ORDER:
+            self.levels[deed.order] = deed
+            return
+        placed_as = self.levels[deed.order]
+        short = deed.kind == layout.STATUS and deed.reason == self.cash
+        if deed.order not in self.orders and (deed.kind == layout.FILL or short):
+            (found,) = placed(self._pass(placed_as))
+            self.orders[deed.order] = found.order
+            yield [found]
+        if deed.kind == layout.FILL:
+            yield self._fill(deed, self.orders[deed.order])
+        elif short:
+            yield self.engine.end(deed.k, self.orders[deed.order], deed.code, deed.time_ns)
+
+    def _pass(self, order: Deed) -> list[Command]:
+        """Let a price pass the level of an order; no equity moves, and no halt is tested."""
+        units, limit, trigger = order.values[:3]
+        level = trigger if order.of == layout.STOP else limit
+        sign = math.copysign(1.0, units)
+        price = level if order.of == layout.STOP else math.nextafter(level, -sign * math.inf)
+        leaves = self.reasons[order.reason] == "take"
+        state = self.engine.state
+        account, counts, mark = state.A.copy(), state.C.copy(), state.B.item(order.k, layout.MARK)
+        halts = slice(layout.C_SLOTS, layout.C_SLOTS + layout.HALT_SLOTS * self.halts)
+        state.C[halts][:: layout.HALT_SLOTS] = 1
+        found = self.engine.mark(
+            order.k, price, price if leaves else math.nan, order.time_ns,
+            math.nan if leaves else price,
+        )  # fmt: skip
+        state.A[:], state.C[halts], state.B[order.k, layout.MARK] = account, counts[halts], mark
+        return found
 
 
 def _is_target(working: Working | None) -> TypeGuard[Working]:

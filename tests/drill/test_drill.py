@@ -13,19 +13,22 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from septet import messages as m
 from septet._drill.catalogue import CATALOGUE, KILL, codes_of, order_of
+from septet._journal.reader import Reader
 from septet.cli import cli
 from septet.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "strategies" / "drill.yaml"
+STEPS = ROOT / "strategies" / "drill-steps.yaml"
 SOAK = os.environ.get("SEPTET_HYPOTHESIS") == "soak"
 FAULTS = "all" if SOAK else "N1,N7,E9,E17,D2,A1,A2,A3,A4,A5,A7,A9,A10,A18,A19,O1,O2"
 
 
-def drill(folder: Path, *words: str) -> subprocess.Popen[str]:
+def drill(folder: Path, *words: str, file: Path = FILE) -> subprocess.Popen[str]:
     command = [
-        sys.executable, "-m", "septet.cli", "drill", str(FILE), "--synthetic", "--json",
+        sys.executable, "-m", "septet.cli", "drill", str(file), "--synthetic", "--json",
         "--out", str(folder), "--bar", "300ms", *words,
     ]  # fmt: skip
     return subprocess.Popen(
@@ -57,6 +60,25 @@ def test_a_drill_finds_everything_held(tmp_path: Path) -> None:
     assert document["shadow"].endswith(" 0 differences")
     assert json.loads((tmp_path / "d" / "drill.json").read_text()) == document
     assert (tmp_path / "d" / "truth.jsonl").is_file()
+
+
+@pytest.mark.timeout(3_600 if SOAK else 300)
+def test_a_drill_of_takes_and_adds_finds_everything_held(tmp_path: Path) -> None:
+    faults = "all" if SOAK else "N1,N2,E9,E11,E19,A3,A19"
+    words = ("--seed", "6", "--faults", faults, "--kill", "2")
+    document = found(drill(tmp_path / "d", *words, file=STEPS))
+    assert document["ok"], document
+    held = {row["code"]: row["held"] for row in document["faults"]}
+    missed = [code for code, how in held.items() if how != "yes"]
+    assert len(missed) <= 2, f"not reached: {missed}"
+    assert (document["duplicates"], document["lost"], document["wrong_positions"]) == (0, 0, 0)
+    assert document["replay"].endswith(" 0 differences")
+    assert document["shadow"].endswith(" 0 differences")
+    (journal,) = (tmp_path / "d" / "runs").rglob("journal.sqlite")
+    with Reader(journal) as reader:
+        made = [each for entry in reader.read() for each in entry.commands]
+    traded = {each.reason for each in made if isinstance(each, m.Traded)}
+    assert {"entry", "add", "take"} <= traded
 
 
 @pytest.mark.timeout(300)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -141,9 +141,18 @@ class Venue:
 
     def __init__(self, hands: Mapping[int, Hand], quote: str) -> None:
         self._hands, self._quote, self._orders = hands, quote, 0
+        self.resting = 0.0
+
+    def cancel(self, order: m.Cancel, at_ns: int) -> Iterator[m.Event]:
+        """Answer the cancel of a stop that rests."""
+        for by in ("stream", "query"):
+            yield m.OrderSeen(
+                at_ns=at_ns, client_id=order.client_id, venue_order_id=order.venue_order_id,
+                symbol=0, side="sell", state="cancelled", quantity=self.resting, filled=0.0, by=by,
+            )  # fmt: skip
 
     def take(self, order: m.Submit, at_ns: int, opened: float) -> Iterator[m.Event]:
-        """Answer an order of a decision; orders count from 0."""
+        """Answer an order of a decision; orders count from 0. A stop rests until its cancel."""
         hand = self._hands.get(self._orders, Hand())
         self._orders += 1
         name, number = order.client_id, self._orders
@@ -154,6 +163,9 @@ class Venue:
             at_ns=at_ns, client_id=name, venue_order_id=f"v{number}", state="open",
             side=order.side, quantity=order.quantity,
         )  # fmt: skip
+        if order.order_type == "stop":
+            self.resting = order.quantity
+            return
         quantity = round(math.floor(order.quantity * hand.share / LOT + 1e-6) * LOT, 5)
         side = 1.0 if order.side == "buy" else -1.0
         steps = opened * (1.0 + side * SLIPPAGE) / TICK
@@ -182,13 +194,17 @@ class Runner:
     """A core whose events and commands are kept, as the shell does."""
 
     def __init__(
-        self, loaded: Any, folder: Path, traded: Sequence[Instrument], hands: Mapping[int, Hand]
-    ) -> None:
-        build = core_of(loaded, tag=TAG, instruments=traded, run_folder=folder)
+        self, loaded: Any, folder: Path, traded: Sequence[Instrument], hands: Mapping[int, Hand],
+        *, holds_stops: bool = False,
+    ) -> None:  # fmt: skip
+        build = core_of(
+            loaded, tag=TAG, instruments=traded, run_folder=folder, holds_stops=holds_stops
+        )
+        terms = core_terms(None, 1.0) | {"holds_stops": holds_stops}
         head = Head(
             run_id="run", strategy="pair", mode="paper", account="", created_ns=1, origin_ns=START,
             fingerprints=fingerprints_of(loaded, build.plan.name),
-            facts=facts_of(loaded, build, terms=core_terms(None, 1.0), tag=TAG, market_ns=0),
+            facts=facts_of(loaded, build, terms=terms, tag=TAG, market_ns=0),
         )  # fmt: skip
         self.core, self.quote = build.core, build.names.quote[0]
         self.journal = Journal.create(folder / JOURNAL, head, durability="process")
@@ -205,9 +221,13 @@ class Runner:
         waiting = self.handle(event)
         while waiting:
             each = waiting.pop(0)
+            answers: Iterable[m.Event] = ()
             if isinstance(each, m.Submit):
-                for answer in self.venue.take(each, event.at_ns + SECOND, opened):
-                    waiting += self.handle(answer)
+                answers = self.venue.take(each, event.at_ns + SECOND, opened)
+            elif isinstance(each, m.Cancel):
+                answers = self.venue.cancel(each, event.at_ns + SECOND)
+            for answer in answers:
+                waiting += self.handle(answer)
 
     def start(self, session: int, now_ns: int) -> None:
         """Start, or start again after a kill."""

@@ -113,7 +113,7 @@ def test_a_venue_books_reprices_and_ends():
     with set_to(VENUE_FILLS=True):
         assert venue_entries.book(0, number, 2.0, 101.0, 2.0, 0.5, 0, 9, 0, 100.0, 0, run) == 0
         assert (run.units[0], run.cash) == (2.0, 1_000.0 - 202.0 - 0.5)
-        assert venue_entries.reprice(0, 90.0, NAN, 10, run) == run.log_rows
+        assert venue_entries.reprice(0, 90.0, NAN, NAN, 10, run) == run.log_rows
     assert run.mark[0] == 90.0
     assert run.equity == run.cash + 180.0
 

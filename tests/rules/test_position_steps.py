@@ -192,7 +192,7 @@ def test_takes_fill_nearest_first_and_each_once() -> None:
 def test_a_take_at_a_close_is_an_order_of_its_own_and_an_exit_cancels_it() -> None:
     run = run_with_room()
     takes = (Take(0, 0.5, met=1.0), Take(1, 0.25, met=1.0))
-    with set_to(STEPS=True, TRACKS_POSITION=True, TAKES_WHEN=takes):
+    with set_to(STEPS=True, TRACKS_POSITION=True, TAKES_WHEN=takes, SENDS_TAKES=True):
         enter(run)
         steps.take_at_close(0, 0, 60, run)
         assert (run.take_units[0], run.takes_done[0]) == (-7.0, 0b11)

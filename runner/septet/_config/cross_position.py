@@ -111,19 +111,20 @@ def check_adds(case: Case) -> None:
 
 
 def check_not_yet(case: Case) -> None:
-    """Takes and adds meet bars so far: no venue, no quotes, no share of the volume."""
+    """Takes and adds that meet bars do so without a share of the volume so far."""
     position, mode = case.strategy.risk.position, case.strategy.mode
     simulation = case.strategy.execution.simulation
     if position is None or not (position.add or position.take or position.enters):
         return
-    if mode == "live" or (mode == "paper" and simulation.fills != "next_open"):
+    of_venue = mode == "live" or (mode == "paper" and simulation.fills != "next_open")
+    if position.grid is not None and of_venue:
         case.error(
-            ("risk", "position"),
-            "not yet: takes, adds, regular buys and grids are filled against bars so far, in "
-            "backtests and in paper with fills: next_open",
-            hint="leave risk.position out for this mode (live: {risk: {position: null}})",
-        )
-    if simulation.participation is not None:
+            ("risk", "position", "grid"),
+            "not yet: a grid is filled against bars so far, in backtests and in paper with "
+            "fills: next_open",
+            on_key=True, hint="leave it out for this mode (live: {risk: {position: null}})",
+        )  # fmt: skip
+    if simulation.participation is not None and not of_venue:
         case.error(
             ("execution", "simulation", "participation"),
             "not yet: takes, adds, regular buys and grids do not share a bar's volume so far",

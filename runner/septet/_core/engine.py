@@ -93,6 +93,7 @@ class Engine:
         facts = self.plan.facts
         self._features, self._decision_row = facts.features, facts.decision_row
         self._up_row, self._increases = facts.model_row, facts.increases
+        self._partial = facts.partial
         self._hours_row, self._schedule = facts.hours_row, facts.schedule
         self._packed = Struct(f"{len(facts.features)}d").pack
         self._drain = drain
@@ -409,6 +410,7 @@ class Engine:
                 made = Place(
                     time_ns, k, order, code, units, limit, trigger, reason, price,
                     reason not in self._increases, confidence, up, tuple(sizing),
+                    reason not in self._partial,
                 )  # fmt: skip
                 found.append(made)
                 if known is not None:

@@ -45,7 +45,8 @@ Event = DecisionTime
 class Place(msgspec.Struct, frozen=True, gc=False):
     """An order to send; `price` is the decision price.
 
-    `sizing` is the equity and what the sizing rule remembers, as the plan explains it.
+    `sizing` is the equity and what the sizing rule remembers, as the plan explains it. A reduction
+    that `closes_all` closes what is held when it is sent, whatever its units say.
     """
 
     time_ns: int
@@ -61,6 +62,7 @@ class Place(msgspec.Struct, frozen=True, gc=False):
     confidence: float
     probability_up: float
     sizing: tuple[float, ...]
+    closes_all: bool = True
 
 
 class OrderEnded(msgspec.Struct, frozen=True, gc=False):

@@ -212,16 +212,16 @@ class LiveCore:
             self.checks.priced(k, middle, event.at_ns, bid, ask)
             self.orders.quoted(event)
         held = self.engine.held(k)
-        self._mark(k, middle, bid if held > 0.0 else ask, held)
+        self._mark(k, middle, *((bid, ask) if held > 0.0 else (ask, bid)), held)
 
     def _printed(self, event: m.Printed) -> None:
         k, price = event.symbol, event.price
         self.market_ns = max(self.market_ns, event.market_ns)
         if self.checks is not None:
             self.checks.priced(k, price, event.at_ns)
-        self._mark(k, price, price, self.engine.held(k))
+        self._mark(k, price, price, price, self.engine.held(k))
 
-    def _mark(self, k: int, price: float, exit_price: float, held: float) -> None:
+    def _mark(self, k: int, price: float, leave: float, enter: float, held: float) -> None:
         """Mark a symbol between bars. A stop that rests at a venue is triggered by the venue."""
         engine = self.engine  # the shadow puts another one here: no reference to it is kept
         if not isinstance(engine, VenueFillsEngine):
@@ -229,15 +229,16 @@ class LiveCore:
         if held == 0.0 and engine.mark_flat(k, price, self.market_ns):
             return
         if self._dust and self._is_dust(k):
-            exit_price = math.nan
+            leave = math.nan
         elif held != 0.0 and self.orders is not None and self.orders.protected(k):
             level, _ = engine.protection(k)
-            if not (exit_price - level) * held > 0.0:
-                exit_price = math.nan
-        found = engine.mark(k, price, exit_price, self.market_ns)
+            if not (leave - level) * held > 0.0:
+                leave = math.nan
+        if leave != leave or self.guards.blocked(k):  # that ends no add: it waits
+            enter = math.nan
+        found = engine.mark(k, price, leave, self.market_ns, enter)
         self._valued()
-        if found:
-            self._carry(found)
+        self._carry(found)
 
     def _is_dust(self, k: int) -> bool:
         """Whether the position is a remainder that no order can sell now."""
@@ -416,7 +417,7 @@ class LiveCore:
         parent = Parent(
             number=each.order, symbol=each.symbol, quantity=each.units / scale,
             kind=made.order_type, limit_price=made.limit_price, trigger_price=made.trigger_price,
-            reduces=each.reduces, closes_all=made.reason != "rebalance", reason=made.reason,
+            reduces=each.reduces, closes_all=each.closes_all, reason=made.reason,
             decided_price=each.price, deadline_ns=self._now_ns + within_ns if within_ns else 0,
             spends=not each.reduces, patience_ns=0 if each.reduces else rules.patience_ns,
             max_slippage=0.0 if each.reduces else rules.max_slippage, trace=trace,
@@ -484,9 +485,8 @@ class LiveCore:
         """Restore a snapshot of a core of the same strategy."""
         kept = msgspec.msgpack.decode(data, type=CoreKept)
         self.engine.restore(kept.engine)
-        if self.orders is not None:
+        if self.orders is not None and self.checks is not None:
             self.orders.restore(kept.orders)
-        if self.checks is not None:
             self.checks.restore(kept.checks)
         self.guards.restore(kept.guards)
         self.intake.restore(kept.intake)

@@ -82,14 +82,17 @@ class VenueFillsEngine(Engine):
         """Reason of an exit that ended at the venue before it was done, or -1."""
         return self._i[k, layout.EXIT_TO_RETRY] - 1  # type: ignore[no-any-return]
 
-    def mark(self, k: int, price: float, exit_price: float, time_ns: int) -> list[Command]:
-        """Value a symbol at a price between two bars; test the halts and the stops held here.
+    def mark(
+        self, k: int, price: float, exit_price: float, time_ns: int, entry_price: float = math.nan
+    ) -> list[Command]:
+        """Value a symbol at a price between two bars; test halts and levels held here.
 
         `exit_price` is where the position could be left: the bid of a long, the ask of a short;
-        NaN where its stops are held elsewhere.
+        NaN where its stops are held elsewhere. `entry_price` is where it could be added to, NaN
+        where nothing may be.
         """
         self._now_ns = time_ns
-        self._reprice(k, price, exit_price, time_ns, self._arrays.table)
+        self._reprice(k, price, exit_price, entry_price, time_ns, self._arrays.table)
         found = self._new()
         self._valued = not found and not self.plan.facts.timed
         return found

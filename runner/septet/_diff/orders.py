@@ -5,17 +5,21 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from septet import messages as m
 from septet._diff.live_side import Booking, Lived
 
-__all__ = ["Origin", "Outcome", "outcomes_of", "stops_of"]
+__all__ = ["STEPS", "Origin", "Outcome", "outcomes_of", "stops_of"]
+
+
+STEPS: Final = ("take", "add")
+"""Reasons of orders of a position in steps: a price triggers them, or a condition at a close."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Origin of an order: a decision, or a stop or target within the bar that closes then."""
+    """Origin of an order: a decision, or a level met within the bar that closes then."""
 
     symbol: str
     time_ns: int
@@ -34,7 +38,7 @@ def stops_of(strategy: Any) -> frozenset[str]:
     """Return the reasons of orders that a price triggers within a bar, without a decision."""
     blocks = strategy.risk.stops.items()
     within = {name for name, block in blocks if (block.declaration.role or "stop") != "exit"}
-    return frozenset({*within, "liquidation", "protective_stop"})
+    return frozenset({*within, "break_even", "liquidation", "protective_stop"})
 
 
 def outcomes_of(
@@ -67,7 +71,10 @@ def _of_order(
     lived: Lived, placed: m.Placed, stops: frozenset[str], times: Sequence[int]
 ) -> Origin:
     symbol = lived.symbols[placed.symbol]
-    return _origin(symbol, placed.time_ns, placed.reason in stops, times)
+    within = placed.reason in stops
+    if placed.reason in STEPS:  # by a condition it is of a decision time
+        within = placed.time_ns not in lived.decision_times
+    return _origin(symbol, placed.time_ns, within, times)
 
 
 def _origin(symbol: str, time_ns: int, within: bool, times: Sequence[int]) -> Origin:

@@ -14,7 +14,7 @@ from septet._config.read import parse_text
 from septet._data.bars import Instrument
 from septet._diff.decision_rows import Row, row_of
 from septet._diff.live_side import Lived, is_deed, trace_of
-from septet._diff.orders import Origin, stops_of
+from septet._diff.orders import STEPS, Origin, stops_of
 from septet._kernel import layout
 from septet._live.build import Build, core_of
 from septet._live.journal_head import instruments_in
@@ -40,7 +40,7 @@ class Simulated:
     equity: dict[int, float] = field(default_factory=dict)
     decisions: dict[tuple[int, int], Row] = field(default_factory=dict)
     traded: dict[Origin, float] = field(default_factory=dict)
-    reasons: dict[int, str] = field(default_factory=dict)
+    within: set[int] = field(default_factory=set)
     funding: list[list[Due]] = field(default_factory=list)
 
 
@@ -103,12 +103,14 @@ def _take(found: Simulated, each: m.Command, stops: frozenset[str], now_ns: int)
         case m.Traded():
             trace = trace_of(each.trace)
             if trace is not None:
-                within = found.reasons.get(each.order, "") in stops
+                within = each.order in found.within
                 origin = Origin(trace[0], now_ns if within else trace[1], within)
                 sign = 1.0 if each.side == "buy" else -1.0
                 found.traded[origin] = found.traded.get(origin, 0.0) + sign * each.quantity
         case m.Placed():
-            found.reasons[each.order] = each.reason
+            rests = each.reason in STEPS and each.order_type != "market"
+            if each.reason in stops or rests:
+                found.within.add(each.order)
 
 
 def _funding(engine: Any, columns: Sequence[int]) -> list[Due]:

@@ -59,7 +59,8 @@ __all__ = [
     "H_SLOTS", "INTRABAR", "I_SLOTS", "J_ROWS", "KNOWN", "LADDER",
     "LAST_PNL", "LAST_PRICE", "LAST_RETURN", "LATE", "LEVEL_AT_ENTRY", "LF_FIXED", "LF_LEAST",
     "LIMIT", "LIMIT_PRICE", "LIQUIDATION_PAID", "LISTED", "LI_COLUMNS", "LOG", "LOSSES", "LOST",
-    "LOT", "LOW", "MARGIN_FUNDING", "MARK", "MARKET", "MINUTE", "MIN_NOTIONAL", "MISSING", "M_ROWS",
+    "LOT", "LOW", "MARGIN_FUNDING", "MARK", "MARKET", "MINUTE", "MIN_NOTIONAL", "MISSING",
+    "MOVED_NS", "M_ROWS", "NEWEST_TIME",
     "NEXT_ACTIVE", "ONLY_MATCHED", "OPEN", "OPEN_NS", "OPEN_SIDE", "ORDER", "ORDERS", "ORDER_ID",
     "ORDER_REASON", "ORDER_TYPE", "ORDER_UNITS", "PEAK", "QUEUED_ACTIVE_NS", "QUEUED_BARS",
     "QUEUED_ID", "QUEUED_LIMIT", "QUEUED_PRICE", "QUEUED_TRIGGER", "QUEUED_TYPE", "QUEUED_UNITS",
@@ -167,7 +168,8 @@ UNVALUED: Final = 10  # times without a finite exposure, without tables
 SAMPLED: Final = 11  # samples of equity taken, where no curve is kept
 BY_HAND: Final = 12  # 1 while a person has halted the run; counted in BLOCKED too
 ONLY_MATCHED: Final = 2  # bars that were missed meet resting orders; nothing is decided
-C_SLOTS: Final = 13  # then, for each halt, the `HALT_SLOTS` of `septet._rules.run_state`
+NEWEST_TIME: Final = 13  # cursor of the newest decision time, where fills come from the venue
+C_SLOTS: Final = 14  # then, for each halt, the `HALT_SLOTS` of `septet._rules.run_state`
 HALT_SLOTS: Final = 4
 # C, after the halts: of each rule that is checked, then the newest such time of each symbol
 CHECKED_TIMES: Final = 0  # symbols and times at which it gave an invalid answer
@@ -268,7 +270,8 @@ TAKE_ID: Final = 26  # number of the take that works
 TAKE_ACTIVE_NS: Final = 27
 LADDER: Final = 28  # resting adds: 0 not placed, 1 placed in this bar, 2 rest
 ADDS_DUE: Final = 29  # a bit for each add whose condition is true now
-I_SLOTS: Final = 30
+MOVED_NS: Final = 30  # time of the newest fill that may still move the stop, or 0; venue fills
+I_SLOTS: Final = 31
 # plans with a portfolio: B and I go on after the slots of every plan, C after all that is checked,
 # F after the decision rows; DUE holds 1 for each time at which a rebalance falls due
 TARGET_WEIGHT: Final = B_SLOTS  # of the last rebalance: the previous target of the next

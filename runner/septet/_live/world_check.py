@@ -325,6 +325,13 @@ class _Looking:
             self.report("stops", text, "warning", ("risk", "stops"))
         else:
             self.report("stops", "held by this process", "note")
+        position = self.strategy.risk.position
+        takes = position is not None and any(each.at is not None for each in position.take)
+        adds = position is not None and any(each.at for each in position.add)
+        if takes or adds:
+            what = " and ".join(name for name, has in (("takes", takes), ("adds", adds)) if has)
+            text = f"{what} at levels are watched by this process: an order at market once a price "
+            self.report("levels", text + "has passed; nothing rests at the venue for them", "note")
 
     # ------------------------------------------------------------ sizes
 

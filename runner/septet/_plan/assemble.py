@@ -202,6 +202,7 @@ def _facts(trading: Trading) -> PlanFacts:
         checked=tuple(trading.checked.rules),
         checked_at=_checked_slots(trading)[:-1],
         increases=(*trading.increases, *_of(trading.weighed.reasons, "R_INCREASE")),
+        partial=trading.partial,
         log_room=trading.room,
         schedule=_schedule(terms),
         timed=any("now_ns" in each.declaration.parameters for each in terms.halts.values()),

@@ -1,6 +1,6 @@
 """What a position in steps asks of a plan: fixed distances, takes, adds, the words of rules.
 
-Each distance that is an expression has two columns of B, each resting add three and each add by a
+Each distance that is an expression has two columns of B, each resting add four and each add by a
 condition two, after those that every plan has.
 """
 
@@ -123,7 +123,7 @@ class PositionColumns:
                 rung = {
                     "number": str(len(made["rungs"])), "size": size, "level": level,
                     "price": str(self._column()), "units": str(self._column()),
-                    "order": str(self._column()),
+                    "order": str(self._column()), "filled": str(self._column()),
                 }  # fmt: skip
                 made["rungs"].append(rung)
             if add.when is not None:

@@ -43,6 +43,7 @@ from septet._rules import (
     stops,
     venue_entries,
     venue_fills,
+    venue_steps,
     weighting,
 )
 from septet_schemas.blocks import UseBlock
@@ -51,10 +52,13 @@ __all__ = ["RULES", "choices_of", "names_of_rules", "rank_of_cap", "rules_of"]
 
 RULES: Final = (
     ledger, checked, reentry, resting, grid_orders, orders, queued, levels, fills, venue_fills,
-    stops, steps, bars, account, halts, hours, position_count, enter, adds, buying, grid, decide,
-    ranking, forecasting, weighting, rebalance, step, idle, entries, venue_entries, by_hand,
+    stops, steps, bars, account, halts, hours, position_count, enter, adds, venue_steps, buying,
+    grid, decide, ranking, forecasting, weighting, rebalance, step, idle, entries, venue_entries,
+    by_hand,
 )  # fmt: skip
 """Modules of rules, in the order in which a plan's text has them."""
+OF_VENUE: Final = (venue_steps, venue_entries)
+"""Modules that only a plan with a venue's fills has."""
 OF_PORTFOLIO: Final = (ranking, forecasting, weighting, rebalance)
 """Modules that only a plan with a portfolio has."""
 OF_GRID: Final = (grid_orders, grid)
@@ -76,7 +80,7 @@ def rules_of(context: Mapping[str, Any]) -> dict[str, str]:
     return {
         module.__name__.rpartition(".")[2]: "\n\n\n".join(specialise(module, choices).values())
         for module in RULES
-        if module is not venue_entries or context["venue_fills"]
+        if module not in OF_VENUE or context["venue_fills"]
         if module not in OF_PORTFOLIO or context["portfolio"] is not None
         if module is not buying or context["buy_amount"] is not None
         if module not in OF_GRID or context["grid"] is not None
@@ -143,7 +147,7 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
             "PRO_RATA": c["pro_rata"], "KEEPS_CASH": c["cash_buffer"] is not None,
             "MARKS_IDLE_SPANS": c["marks_idle_spans"],
             "TRADES_ACTIVE_SYMBOLS": c["trades_active_symbols"],
-            "LOG_ROOM": c["room"], "TOUCHES": c["stops_here"],
+            "LOG_ROOM": c["room"], "TOUCHES": c["stops_here"], "SENDS_TAKES": c["sends_takes"],
             "NOTIONAL_SLOT": c["notionals"], "CORRELATION_SLOT": c["correlations"],
             **hours_values(c),
             **c["reasons_of_steps"],

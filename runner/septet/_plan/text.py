@@ -51,7 +51,10 @@ _SECTIONS: Final = (
         ),
     ),
     ("account", ("account", "halts")),
-    ("decisions", ("hours", "position_count", "enter", "adds", "buying", "grid", "decide")),
+    (
+        "decisions",
+        ("hours", "position_count", "enter", "adds", "venue_steps", "buying", "grid", "decide"),
+    ),
     ("a portfolio", ("ranking", "forecasting", "weighting", "rebalance")),
     ("the run", ("step", "idle", "entries")),
     ("the world outside", ("venue_entries",)),

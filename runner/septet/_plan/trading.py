@@ -34,6 +34,7 @@ from septet_schemas.blocks import UseBlock
 __all__ = ["Trading"]
 
 HALT_DEEDS: Final = {"flatten": 0, "block_entries": 1, "cancel_all": 2}
+REBALANCE: Final = FIXED_REASONS.index("rebalance")
 EXPLAINED: Final = 5  # named slots of a sizing's state that an order's row keeps
 
 
@@ -291,13 +292,13 @@ class Trading:
         made = self.position.context(self.terms.position, context["protective"], by_stop=by_stop)
         tracks = made["steps"] or self.reads_position
         self.step_reasons = len(self.reasons)
-        self.increases = (layout.ENTRY, self.step_reasons)[: 2 if made["steps"] else 1]
-        for name in STEP_REASONS if made["steps"] else ():
-            self._reason(name)
-        made["reasons_of_steps"] = {
-            name: self._reason(reason) for name, reason in made["entering_reasons"]
-        }
-        self.increases += tuple(made["reasons_of_steps"].values())[:1]
+        add, take = (self.step_reasons + STEP_REASONS.index(name) for name in ("add", "take"))
+        self.increases = (layout.ENTRY, add)[: 2 if made["steps"] else 1]
+        self.partial = (REBALANCE, take)[: 2 if made["steps"] else 1]
+        _ = [self._reason(name) for name in (STEP_REASONS if made["steps"] else ())]
+        numbers = {name: self._reason(reason) for name, reason in made["entering_reasons"]}
+        made["reasons_of_steps"], entering = numbers, tuple(numbers.values())
+        self.increases, self.partial = self.increases + entering[:1], self.partial + entering[1:2]
         rows = rows_a_symbol(self.terms) + self.weighed.log_rows + 4 * made["levels"]
         self.room = self.symbols * rows + 4 * len(self.terms.halts) + 8
         return made | {
@@ -469,10 +470,13 @@ class Trading:
 
     def _outside(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """Return what a plan with venue fills leaves out: the matching of bars."""
-        here = self.venue_fills and bool(context["protective"] or context["targets"])
+        levels = ("protective", "targets", "takes_at", "takes_when")  # a take moves the stop
+        here = self.venue_fills and any(context[name] for name in levels)
         liquidates = self.venue_fills and bool(context["liquidation"])
+        sends = context["takes_when"] or (self.venue_fills and context["takes_at"])
         reported: dict[str, Any] = {
             "venue_fills": self.venue_fills, "stops_here": here, "liquidates": liquidates,
+            "sends_takes": bool(sends),
         }  # fmt: skip
         if self.venue_fills:
             left_out = ["rests", "protects", "liquidation", "marks_idle_spans"]

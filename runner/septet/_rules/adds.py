@@ -36,6 +36,7 @@ from septet._rules.settings import (
     RUNGS,
     TABLES,
     TAKER_FEE,
+    VENUE_FILLS,
 )
 
 __all__ = ["enter_adds", "find_adds", "place_ladder", "place_rung", "send_add"]
@@ -89,12 +90,14 @@ def place_rung(k, i, t, units_at, price_at, order_at, portion, time_ns, run: Run
         return
     if rejection_by_wires(k, i, time_ns, units, run) >= 0:
         return
-    limit, trigger = (level, nan) if limits else (nan, level)
-    order_id = log_beside(
-        k, LIMIT if limits else STOP, side * units, limit, trigger, level, R_ADD, time_ns, run
-    )
     run.B[k, units_at] = side * units
-    run.B[k, order_at] = order_id
+    if VENUE_FILLS:  # the engine watches its price
+        run.B[k, order_at] = -1.0
+    else:
+        limit, trigger = (level, nan) if limits else (nan, level)
+        run.B[k, order_at] = log_beside(
+            k, LIMIT if limits else STOP, side * units, limit, trigger, level, R_ADD, time_ns, run
+        )
 
 
 # ---------------------------------------------------------------- at a close

@@ -36,6 +36,7 @@ from septet._rules.settings import (
 )
 from septet._rules.steps import meet_opens_in_steps, within_in_steps
 from septet._rules.stops import is_bust, protect
+from septet._rules.venue_steps import move_stop
 
 __all__ = [
     "age_trade", "count_down", "count_down_blocks", "match_bar", "match_intrabar",
@@ -157,7 +158,11 @@ def age_trade(k, i, now_ns, run: Run):
         for add in ADDS_WHEN:
             if run.B[k, add.since] >= 0.0:
                 run.B[k, add.since] = run.B[k, add.since] + 1.0
+        if VENUE_FILLS and run.moved_ns[k] != now_ns:
+            move_stop(k, max(i - 1, 0), run)
         tighten(k, i, now_ns, 1, run)
+        if VENUE_FILLS:
+            run.moved_ns[k] = 0
 
 
 @kernel

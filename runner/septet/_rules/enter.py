@@ -71,6 +71,7 @@ from septet._rules.settings import (
     REGIME_MASK,
     REGIMES,
     RUNGS,
+    SENDS_TAKES,
     SIZES_BY_STOP,
     SLIPPAGE_HINT,
     SPOT,
@@ -78,7 +79,6 @@ from septet._rules.settings import (
     SYMBOLS,
     TABLES,
     TAKER_FEE,
-    TAKES_WHEN,
     TIME_IN_FORCE,
     WIRES,
     order_prices,
@@ -107,7 +107,7 @@ def buying_power(now_ns, run: Run):
                 cash -= abs(worth) * (1.0 + SLIPPAGE_HINT) * (1.0 + TAKER_FEE)
             elif worth < 0.0:
                 cash += abs(worth) * (1.0 - SLIPPAGE_HINT) * (1.0 - TAKER_FEE)
-        if TAKES_WHEN and run.take_units[k] < 0.0:
+        if SENDS_TAKES and run.take_units[k] < 0.0:
             worth = run.take_units[k] / run.scale[k] * run.mark[k]
             cash += abs(worth) * (1.0 - SLIPPAGE_HINT) * (1.0 - TAKER_FEE)
         if RUNGS:
@@ -153,7 +153,7 @@ def gross_now(flip, run: Run):
         if run.working[k] == 1:
             units += run.order_units[k]
             working += abs(run.order_units[k]) / run.scale[k] * run.mark[k]
-        if TAKES_WHEN:
+        if SENDS_TAKES:
             units += run.take_units[k]
             working += abs(run.take_units[k]) / run.scale[k] * run.mark[k]
         if QUEUES and run.queued_id[k] != 0:
@@ -446,7 +446,7 @@ def place_entry(k, i, now_ns, units, flips, run: Run):
             units = units - run.units[k]
             if RUNGS:
                 end_rungs(k, R_OPPOSITE, now_ns, run)
-            if TAKES_WHEN:
+            if SENDS_TAKES:
                 end_take(k, R_OPPOSITE, now_ns, run)
         row = place_order(
             k, kind, units, limit_price, trigger_price, now_ns + LATENCY_NS, TIME_IN_FORCE, 0,

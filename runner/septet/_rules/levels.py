@@ -28,7 +28,7 @@ from septet._rules.settings import (
 
 __all__ = [
     "begin_steps", "break_even_price", "distance_to_first_stop", "protective_level",
-    "read_distances", "swap_distances", "target_level", "tighten", "tightest_stop",
+    "read_distances", "swap_distances", "target_level", "tighten", "tightened", "tightest_stop",
 ]  # fmt: skip
 
 
@@ -170,11 +170,9 @@ def break_even_price(k, run: Run):
 
 
 @routine
-def tighten(k, known, now_ns, read, run: Run):
-    """Move the stop of k to the tightest of what holds now: never away from the price."""
+def tightened(k, known, now_ns, read, run: Run):
+    """Return the tightest stop of k that holds now, never away from the price, and its reason."""
     side = 1.0 * run.open_side[k]
-    if side == 0.0:
-        return
     level, reason = tightest_stop(
         k, side, run.average_price[k], run.high_water[k], run.entry_ns[k], now_ns, known, read, run
     )
@@ -184,4 +182,12 @@ def tighten(k, known, now_ns, read, run: Run):
             level, reason = price, R_BREAK_EVEN
     before = run.stop_price[k]
     if level == level and (before != before or side * (level - before) > 0.0):
-        run.stop_price[k], run.stop_reason[k] = level, reason
+        return level, reason
+    return before, run.stop_reason[k]
+
+
+@routine
+def tighten(k, known, now_ns, read, run: Run):
+    """Move the stop of k to the tightest of what holds now."""
+    if run.open_side[k] != 0:
+        run.stop_price[k], run.stop_reason[k] = tightened(k, known, now_ns, read, run)

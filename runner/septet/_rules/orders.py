@@ -20,8 +20,8 @@ from septet._rules.settings import (
     LATENCY_NS,
     R_REVERSAL,
     RUNGS,
+    SENDS_TAKES,
     SPOT,
-    TAKES_WHEN,
     VENUE_FILLS,
 )
 
@@ -50,7 +50,7 @@ def send_exit(k, reason, now_ns, run: Run):
         ):
             active_ns = min(active_ns, run.active_ns[k])
         end_order(k, STATUS_CANCELLED, reason, now_ns, run)
-    if TAKES_WHEN:
+    if SENDS_TAKES:
         end_take(k, reason, now_ns, run)
     if units == 0.0:
         return

@@ -1,7 +1,8 @@
 """Orders of a position in steps that stand beside its working order: a take, and resting adds.
 
 A take by a condition has one place; each resting add (`RUNGS`) has its own, in columns of B: its
-price, what is left of it (signed), and its number. Nothing of them outlives the trade.
+price, what is left of it (signed), and its number. Nothing of them outlives the trade. Where a
+venue fills orders the engine watches the prices of resting adds: see `septet._rules.venue_steps`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from septet._kernel.layout import STATUS, STATUS_CANCELLED
 from septet._rules.form import kernel, routine
 from septet._rules.ledger import log_order, log_row
 from septet._rules.run_state import Run
-from septet._rules.settings import R_POSITION_CLOSED, RUNGS, TAKES_WHEN
+from septet._rules.settings import R_POSITION_CLOSED, RUNGS, SENDS_TAKES, VENUE_FILLS
 
 __all__ = [
     "end_beside", "end_rungs", "end_steps", "end_take", "leaving_units", "log_beside",
@@ -48,8 +49,9 @@ def end_rungs(k, reason, time_ns, run: Run):
     for rung in RUNGS:
         left = run.B[k, rung.units]
         if left != 0.0:
-            order_id = int(run.B[k, rung.order])
-            end_beside(k, order_id, left, STATUS_CANCELLED, reason, time_ns, run)
+            if not VENUE_FILLS or run.B[k, rung.order] >= 0.0:  # else its price is only watched
+                order_id = int(run.B[k, rung.order])
+                end_beside(k, order_id, left, STATUS_CANCELLED, reason, time_ns, run)
             run.B[k, rung.units] = 0.0
 
 
@@ -58,7 +60,7 @@ def end_steps(k, time_ns, run: Run):
     """The trade of k is closed: what was to add to it or to take of it ends."""
     if RUNGS:
         end_rungs(k, R_POSITION_CLOSED, time_ns, run)
-    if TAKES_WHEN:
+    if SENDS_TAKES:
         end_take(k, R_POSITION_CLOSED, time_ns, run)
 
 
@@ -68,7 +70,7 @@ def leaving_units(k, run: Run):
     units = 0.0
     if run.working[k] == 1 and run.reduces[k] == 1:
         units = abs(run.order_units[k])
-    if TAKES_WHEN:
+    if SENDS_TAKES:
         units += abs(run.take_units[k])
     return min(units, abs(run.units[k]))
 

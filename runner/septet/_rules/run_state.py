@@ -146,6 +146,7 @@ class Run:
     wins = Number("C", "WINS", "closed trades that made money after fees")
     orders = Number("C", "ORDERS", "orders made; the next one has this number")
     log_rows = Number("C", "LOG", "rows written to the log")
+    newest_time = Number("C", "NEWEST_TIME", "cursor of the newest decision time")
     # ------------------------------------------------------------------ the instrument
     scale = Symbol("B", "SCALE", "units for one of the base currency")
     lot = Symbol("B", "LOT", "units in a lot")
@@ -224,6 +225,7 @@ class Run:
     take_price = Symbol("B", "TAKE_PRICE", "the price its decision saw")
     take_id = Symbol("I", "TAKE_ID", "its number")
     take_active_ns = Symbol("I", "TAKE_ACTIVE_NS", "the time from which it may fill")
+    moved_ns = Symbol("I", "MOVED_NS", "time of a venue's fill that may still move its stop, or 0")
     # ------------------------------------------------------------------ what may happen next
     exit_to_retry = Symbol(
         "I", "EXIT_TO_RETRY", "reason plus one of an exit that waits to be sent, or 0"

@@ -161,6 +161,8 @@ SIZES_BY_STOP: bool = False
 """The sizing reads the distance of the close to the first stop."""
 TAKES_AT: tuple[TakeAt, ...] = ()
 TAKES_WHEN: tuple[TakeWhen, ...] = ()
+SENDS_TAKES: bool = False
+"""A take may be on its way: decided at a close, or at a price where a venue fills orders."""
 RUNGS: tuple[Rung, ...] = ()
 ADDS_WHEN: tuple[AddWhen, ...] = ()
 BUYS: bool = False

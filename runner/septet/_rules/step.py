@@ -16,7 +16,15 @@ from septet._rules.grid import rest_grids
 from septet._rules.halts import test_halts
 from septet._rules.rebalance import note_due, rebalance
 from septet._rules.run_state import Run
-from septet._rules.settings import BUYS, GRID, HALTS, PORTFOLIO, PORTFOLIO_SLOT, VENUE_FILLS
+from septet._rules.settings import (
+    BUYS,
+    GRID,
+    HALTS,
+    PORTFOLIO,
+    PORTFOLIO_SLOT,
+    RUNGS,
+    VENUE_FILLS,
+)
 
 __all__ = ["step"]
 
@@ -25,6 +33,8 @@ __all__ = ["step"]
 def step(t, run: Run):
     """Run one decision time, in order."""
     now_ns = run.known_ns[t]
+    if VENUE_FILLS and RUNGS:
+        run.newest_time = t
     if PORTFOLIO:
         note_due(t, run)
     watch(now_ns, run)

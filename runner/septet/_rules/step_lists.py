@@ -52,12 +52,16 @@ class TakeWhen(Protocol):
 
 
 class Rung(Protocol):
-    """A resting add: its number, its columns of B, the share of the first order that it adds."""
+    """A resting add: its number, its columns of B, the share of the first order that it adds.
+
+    Where a venue fills orders, `order` is -1 until it is sent, and `filled` counts from then on.
+    """
 
     number: int
     price: int
     units: int
     order: int
+    filled: int
     size: float
 
     def level(self, k: int, side: float, first_price: float, run: Run) -> float:

@@ -8,9 +8,10 @@ from septet._rules.form import entry
 from septet._rules.levels import protective_level
 from septet._rules.orders import go_on
 from septet._rules.run_state import Run
-from septet._rules.settings import TOUCHES
+from septet._rules.settings import STEPS, TOUCHES
 from septet._rules.stops import newest_bar
 from septet._rules.venue_fills import book_venue_fill, take_price, venue_ended, venue_triggered
+from septet._rules.venue_steps import stop_with_fills
 
 __all__ = ["book", "protection", "reprice", "respond"]
 
@@ -28,16 +29,21 @@ def book(
     )
 
 
-@entry("int64(int64, float64, float64, int64, int64[:, ::1])")
-def reprice(k, price, exit_price, now_ns, run: Run):
-    """Process a price of k between bars: mark the position, test halts and stops."""
-    take_price(k, price, exit_price, now_ns, run)
+@entry("int64(int64, float64, float64, float64, int64, int64[:, ::1])")
+def reprice(k, price, exit_price, entry_price, now_ns, run: Run):
+    """Process a price of k between bars: mark the position, test halts and levels."""
+    take_price(k, price, exit_price, entry_price, now_ns, run)
     return run.log_rows
 
 
 @entry("int64(int64, int64, float64[::1], int64[:, ::1])")
 def protection(k, now_ns, found, run: Run):
     """Return the level of a stop that a venue may hold for k, and its reason."""
+    if TOUCHES and STEPS:
+        found[0], reason = nan, -1
+        if run.open_side[k] != 0:
+            found[0], reason = stop_with_fills(k, run)
+        return reason
     if TOUCHES:
         found[0], reason = protective_level(k, newest_bar(k, run), now_ns, run)
         return reason

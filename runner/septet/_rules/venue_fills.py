@@ -21,9 +21,10 @@ from septet._rules.levels import begin_steps, protective_level, read_distances, 
 from septet._rules.orders import send_exit
 from septet._rules.queued import release
 from septet._rules.reentry import block_after, block_side
-from septet._rules.resting import end_steps
+from septet._rules.resting import end_beside, end_rungs, end_steps, end_take
 from septet._rules.run_state import Run
 from septet._rules.settings import (
+    ADDS_WHEN,
     EXITS,
     HALTS,
     LEARNS_FROM_TRADES,
@@ -33,23 +34,38 @@ from septet._rules.settings import (
     PORTFOLIO,
     PROTECTIVE,
     QUEUES,
+    R_ADD,
     R_ENTRY,
     R_INCREASE,
     R_LATE_FILL,
     R_LIQUIDATION,
     R_REBALANCE,
     R_REVERSAL,
+    R_TAKE,
+    RUNGS,
+    SENDS_TAKES,
     STEPS,
+    TAKES_AT,
     TARGETS,
     TOUCHES,
     learn_from_trade,
 )
 from septet._rules.stops import liquidate, newest_bar, touch
+from septet._rules.venue_steps import (
+    begin_ladder,
+    count_add,
+    end_sent_add,
+    end_sent_take,
+    fill_sent_add,
+    fill_sent_take,
+    move_stop,
+    touch_adds,
+    touch_takes,
+)
 
 __all__ = [
     "book_reported", "book_venue_fill", "closes_all", "fill_queued", "follow_fill", "take_in_fill",
-    "take_price",
-    "venue_ended", "venue_triggered",
+    "take_price", "touch_levels", "venue_ended", "venue_triggered",
 ]  # fmt: skip
 
 
@@ -61,15 +77,38 @@ def book_venue_fill(
 
     Returns 1 if it closed a trade. `given_up` is 1 where the order was no longer wanted.
     """
+    if STEPS and run.moved_ns[k] != time_ns:
+        move_stop(k, newest_bar(k, run), run)
     if QUEUES and run.queued_id[k] == order_id + 1:
         return fill_queued(
             k, order_id, units, price, net_units, fee, maker, time_ns, reason, reference, run
         )
+    if SENDS_TAKES and (run.take_units[k] != 0.0 and run.take_id[k] == order_id):
+        done = fill_sent_take(k, units, run)
+        closed = book_reported(
+            k, units, price, net_units, fee, maker, time_ns, order_id, R_TAKE, reference, run
+        )
+        if done == 1:
+            end_beside(k, order_id, 0.0, STATUS_FILLED, R_TAKE, time_ns, run)
+        if QUEUES:
+            release(k, run)
+        return closed
+    if RUNGS:
+        of_add = fill_sent_add(k, order_id, units, run)
+        if of_add > 0:
+            closed = book_reported(
+                k, units, price, net_units, fee, maker, time_ns, order_id, R_ADD, reference, run
+            )
+            if of_add == 2:
+                end_beside(k, order_id, 0.0, STATUS_FILLED, R_ADD, time_ns, run)
+            return closed
     closed = take_in_fill(
         k, order_id, units, price, net_units, fee, maker, time_ns, reason, reference, given_up, run
     )
     if QUEUES:
         release(k, run)
+    if RUNGS:
+        begin_ladder(k, time_ns, run)
     return closed
 
 
@@ -135,6 +174,7 @@ def follow_fill(k, side, closed, decided, time_ns, run: Run):
 
     A position that no entry of ours has `decided` takes its distances as they are known now.
     """
+    run.moved_ns[k] = time_ns if run.open_side[k] != 0 else 0
     if closed == 1:
         end_steps(k, time_ns, run)
     if run.open_side[k] != 0 and (closed == 1 or side == 0):
@@ -164,6 +204,8 @@ def take_in_fill(
     if working:
         if run.reduces[k] == 0:
             run.exit_to_retry[k] = 0
+            if ADDS_WHEN and reason == R_ADD:
+                count_add(k, run)
         left = run.order_units[k] - units
         if run.reduces[k] == 1:
             left = reduce_only(left, held)
@@ -206,6 +248,11 @@ def venue_ended(k, order_id, status, time_ns, run: Run):
     if QUEUES and run.queued_id[k] == order_id + 1:
         end_queued(k, status, R_INCREASE if PORTFOLIO else R_ENTRY, time_ns, run)
         return
+    if SENDS_TAKES and (run.take_units[k] != 0.0 and run.take_id[k] == order_id):
+        end_sent_take(k, status, time_ns, run)
+        return
+    if RUNGS and end_sent_add(k, order_id, status, time_ns, run) == 1:
+        return
     if run.working[k] == 0 or run.order_id[k] != order_id:
         return
     reason = run.order_reason[k]
@@ -223,11 +270,15 @@ def venue_ended(k, order_id, status, time_ns, run: Run):
     end_order(k, status, reason, time_ns, run)
     if QUEUES:
         release(k, run)
+    if RUNGS:
+        begin_ladder(k, time_ns, run)
 
 
 @routine
 def venue_triggered(k, code, time_ns, run: Run):
     """Process the trigger of k's stop or target with this reason: it is working from now."""
+    if STEPS:
+        move_stop(k, newest_bar(k, run), run)
     kind = STOP
     level = run.mark[k]
     if PROTECTIVE:
@@ -240,6 +291,10 @@ def venue_triggered(k, code, time_ns, run: Run):
             limit, trigger = level, nan
     if run.working[k] == 1:
         end_order(k, STATUS_CANCELLED, code, time_ns, run)
+    if RUNGS:
+        end_rungs(k, code, time_ns, run)
+    if SENDS_TAKES:
+        end_take(k, code, time_ns, run)
     held = run.units[k]
     units = -floor_units(held, run.lot[k]) if held > 0.0 else floor_units(-held, run.lot[k])
     if units != 0.0:
@@ -249,13 +304,29 @@ def venue_triggered(k, code, time_ns, run: Run):
 
 
 @routine
-def take_price(k, price, exit_price, now_ns, run: Run):
-    """Process a price of k between bars: mark the position, test halts and stops."""
+def take_price(k, price, exit_price, entry_price, now_ns, run: Run):
+    """Process a price of k between bars: mark the position, test halts, stops, takes and adds.
+
+    At one price: a stop or a target, then takes, then adds.
+    """
     run.mark[k] = price
     revalue(run)
     if HALTS:
         test_halts_between(now_ns, run)
     if LIQUIDATES_HERE:
         liquidate(k, price, now_ns, run)
+    touch_levels(k, exit_price, entry_price, now_ns, run)
+
+
+@routine
+def touch_levels(k, exit_price, entry_price, now_ns, run: Run):
+    """Test the levels of k: at the price at which it could be closed, and added to."""
+    if STEPS:
+        move_stop(k, newest_bar(k, run), run)
     if TOUCHES:
         touch(k, exit_price, now_ns, run)
+    if TAKES_AT:
+        touch_takes(k, exit_price, now_ns, run)
+    if RUNGS:
+        begin_ladder(k, now_ns, run)
+        touch_adds(k, entry_price, now_ns, run)

@@ -102,6 +102,23 @@ def test_what_the_account_does_not_hold_is_left_out_and_the_block_ends() -> None
     assert bench.position[0] == 2 * Q
 
 
+def test_a_missing_execution_comes_before_one_of_its_size_that_was_left_out() -> None:
+    """The account shows the sale of which nothing was listed, and not the false one of before."""
+    bench = Bench()
+    order = filled(bench)
+    bench.execute(order, Q, side="sell")
+    assert not account(bench, 0.0, after_s=SETTLES + 1)
+    assert blocked(bench) == ""
+    sale = bench.order(2, -Q)
+    bench.ack(sale, state="filled", filled=Q)
+    bench.after_s(SETTLES + 1)
+    assert account(bench, -Q)
+    assert bench.position[0] == 0.0
+    assert bench.alerted("overfill") == []
+    (shown,) = (each for each in bench.core.records.disputes[0] if each.booked_price)
+    assert shown.client_id == sale.client_id
+
+
 def test_what_the_account_holds_is_booked_and_the_block_ends() -> None:
     bench = Bench()
     order = filled(bench)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from septet import messages as m
+from septet._core.orders import lost_fills
 from tests.core.orders.bench import SETTLES, Bench
 from tests.core.orders.market import LOT, PRICE
 
@@ -154,6 +156,38 @@ def test_a_fee_in_the_base_is_no_missing_part_of_a_purchase() -> None:
     bench.after_s(SETTLES + 1)
     assert account(bench, 0.99)
     assert bench.states[order.client_id] == "filled"
+
+
+@pytest.mark.parametrize("kept", [0.0004, 0.02])
+def test_a_fee_in_the_base_is_no_other_movement_beside_a_sale(kept: float) -> None:
+    bench = Bench()
+    bench.hold(2.0)
+    order = bench.order(1, -1.0, closes_all=False)
+    bench.ack(order, state="filled", filled=1.0)
+    bench.after_s(SETTLES + 1)
+    assert account(bench, -1.0 - kept)
+    assert bench.states[order.client_id] == "filled"
+    (shown,) = bench.core.records.disputes[0]
+    assert (shown.fill.quantity, shown.fill.fee_currency) == (1.0, "BTC")
+    assert shown.fill.fee == pytest.approx(kept)
+
+
+def test_executions_of_both_sides_share_what_was_deducted() -> None:
+    """Regular buys and a stop of one symbol may be lost together."""
+    bench, stop = stopped()
+    bench.want(1, 3.0)
+    bench.after_s(SETTLES + 1)
+    (child,) = (bench.core.records.children[name] for name in bench.core.records.live)
+    assert child.client_id == stop.client_id
+    lost = [
+        msgspec.structs.replace(child, sign=sign, seen=quantity, counted=0.0, quantity=quantity)
+        for sign, quantity in ((-1, 1.0), (1, 3.0))
+    ]
+    assert lost_fills._moved(lost) == 2.0
+    assert lost_fills._explains(1.996, lost, LOT)
+    assert lost_fills._explains(1.9, lost, LOT)
+    assert not lost_fills._explains(1.7, lost, LOT)
+    assert not lost_fills._explains(2.1, lost, LOT)
 
 
 def test_executions_that_come_late_end_the_block() -> None:

@@ -7,13 +7,17 @@ import time
 from collections.abc import Iterable
 from functools import partial
 
+import msgspec
 import pytest
 
+from septet import messages as m
+from septet._core.events import Place
 from septet._core.live_core import LiveCore
 from septet._core.orders.records import StopEnded
 from septet._drill.sim import Failure, core_subject, run_schedule
-from septet._drill.sim.core_subject import ORDERS, cores
+from septet._drill.sim.core_subject import FORMS, ORDERS, cores
 from septet._drill.sim.world import SECOND
+from septet._kernel import layout
 
 SOAK = os.environ.get("SEPTET_HYPOTHESIS") == "soak"
 SEEDS = range(1, 41)
@@ -22,6 +26,39 @@ SEEDS = range(1, 41)
 def test_schedules_of_the_whole_core() -> None:
     orders = sum(run_schedule(seed, cores).orders for seed in SEEDS)
     assert orders > 5 * len(SEEDS)
+
+
+@pytest.mark.parametrize("form", FORMS[1:])
+def test_schedules_of_positions_in_steps_buys_and_portfolios(form: str) -> None:
+    whole = partial(cores, shapes=ORDERS, forms=(form,))
+    orders = sum(run_schedule(seed, whole).orders for seed in range(1, 25))
+    assert orders > 5 * 24
+
+
+@pytest.mark.parametrize("form", ["steps", "buys"])
+def test_a_take_that_closes_all_is_found(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reduction of a part that takes what is held for its quantity is a whole exit."""
+    made = LiveCore._place
+
+    def whole(core: LiveCore, each: Place) -> None:
+        made(core, msgspec.structs.replace(each, closes_all=True))
+
+    monkeypatch.setattr(LiveCore, "_place", whole)
+    with pytest.raises(Failure, match=r"wanted|takes have sold"):
+        _run(range(1, 25), form)
+
+
+def test_a_take_that_is_sent_again_after_its_end_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    handle = LiveCore.handle
+
+    def forget(core: LiveCore, event: m.Event) -> list[m.Command]:
+        if isinstance(event, m.Started):
+            core.engine.state.I[:, layout.TAKES_DONE] = 0
+        return handle(core, event)
+
+    monkeypatch.setattr(LiveCore, "handle", forget)
+    with pytest.raises(Failure, match=r"is take number 3 of a trade|second restart .*take"):
+        _run(range(1, 200), "steps", "P1 crash")
 
 
 def test_what_is_left_by_a_stop_that_was_too_small_goes_on_as_an_exit(
@@ -58,19 +95,21 @@ def test_symbols_that_take_more_together_than_they_may_are_found(
         core_subject._built.cache_clear()
 
 
-def _run(seeds: Iterable[int]) -> None:
+def _run(seeds: Iterable[int], form: str = "plain", *faults: str) -> None:
     for seed in seeds:
-        run_schedule(seed, cores, only=frozenset())
+        run_schedule(seed, partial(cores, forms=(form,)), only=frozenset(faults))
 
 
 @pytest.mark.hypothesis
-def test_crash_at_every_write_of_the_journal() -> None:
+@pytest.mark.parametrize(("form", "seed"), [("plain", 4), ("steps", 6), ("buys", 9)])
+def test_crash_at_every_write_of_the_journal(form: str, seed: int) -> None:
     """A process that dies at any write, with nothing else going wrong, loses nothing."""
-    faults, active_ns = frozenset({"E9 partial fill"}), 8 * SECOND
-    whole = run_schedule(4, cores, only=faults, active_ns=active_ns)
+    faults, active_ns = frozenset({"E9 partial fill"}), (8 if form == "plain" else 20) * SECOND
+    subjects = partial(cores, forms=(form,))
+    whole = run_schedule(seed, subjects, only=faults, active_ns=active_ns)
     for write in range(1, whole.writes + 1, 1 if SOAK else 5):
         place = (write, write % 3)
-        run_schedule(4, cores, only=faults, active_ns=active_ns, crash_at_write=place)
+        run_schedule(seed, subjects, only=faults, active_ns=active_ns, crash_at_write=place)
 
 
 @pytest.mark.hypothesis
@@ -80,6 +119,6 @@ def test_schedules_without_end() -> None:
     until_s = time.monotonic() + float(os.environ.get("SEPTET_SOAK_SECONDS", "600"))
     done = 0
     while time.monotonic() < until_s:
-        run_schedule(first + done, partial(cores, shapes=ORDERS))
+        run_schedule(first + done, partial(cores, shapes=ORDERS, forms=FORMS))
         done += 1
     assert done

@@ -239,6 +239,8 @@ def settle(
     tolerance: float,
     asked_ns: int,
     now_ns: int,
+    *,
+    left_out: bool = True,
 ) -> bool:
     """Resolve disputed executions by a read of the account; return whether any was booked.
 
@@ -252,6 +254,8 @@ def settle(
         What does not count of that: a lot.
     asked_ns
         When the read left (wall time).
+    left_out
+        Whether those that the account did not show before are thought of again.
     """
     if _judge_again(lifecycle, k, now_ns):
         return True
@@ -259,7 +263,7 @@ def settle(
     if not there:
         return False
     open_ = _open(lifecycle, k)
-    for some in (open_, there):
+    for some in (open_, there) if left_out else (open_,):
         held = [one for one in some if _has_id(one.fill) and one.fill.symbol == k]
         newest_ns = max((one.since_ns for one in held), default=asked_ns)
         moved = sum(_net(one.fill, base) for one in held)

@@ -9,13 +9,15 @@ watches the level of a stop, and an exit sells no more than the account holds.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from septet import messages as m
 from septet._core.checks import floor_to_lot
 from septet._core.orders import contradictions, disputes
 from septet._core.orders.lifecycle import LOST, OrderLifecycle
 from septet._core.orders.records import LARGEST_FEE, SECOND_NS, Child, Disputed
 
-__all__ = ["accept_all", "let_exit_pass", "read", "settle", "tick"]
+__all__ = ["accept_all", "explain", "let_exit_pass", "read", "settle", "tick"]
 
 FIRST_NS, MOST_NS = SECOND_NS, 60 * SECOND_NS
 """First and longest pause between reads of the account."""
@@ -120,20 +122,21 @@ def settle(
         for child in lost:
             _gone(lifecycle, child, now_ns)
         return False
-    moved = sum(child.sign * _missing(child) for child in lost)
-    if _explains(gap, moved, lot):
+    if _explains(gap, lost, lot):
         happened = lost
-    elif one := next((c for c in lost if _explains(gap, c.sign * _missing(c), lot)), None):
+    elif one := next((child for child in lost if _explains(gap, [child], lot)), None):
         happened = [one]
     elif len(lost) == 1 and 0.0 < gap * lost[0].sign < _missing(lost[0]):
         happened = lost  # a part of it
     else:
         happened = []  # something else has moved the account as well
         lost = [child for child in lost if child.accepted]
+    fee, whole = _moved(happened) - gap, sum(map(_missing, happened))
     for child in lost:
-        if child in happened:
-            share = 1.0 if len(happened) == 1 else child.sign * _missing(child) / moved
-            _book(lifecycle, child, base, abs(gap * share), now_ns)
+        if child in happened:  # each has its share of what was deducted in the base
+            missing = _missing(child)
+            moved = missing - child.sign * fee * (missing / whole)
+            _book(lifecycle, child, base, moved, now_ns)
         if not child.is_final:
             _gone(lifecycle, child, now_ns)
     return bool(happened)
@@ -143,10 +146,24 @@ def _missing(child: Child) -> float:
     return max(0.0, (child.quantity if child.contradicted_ns else child.seen) - child.counted)
 
 
-def _explains(gap: float, moved: float, lot: float) -> bool:
-    """Whether executions explain a difference; a fee may have been deducted in the base."""
-    fee = LARGEST_FEE * max(0.0, moved)
-    return -lot - fee <= gap - moved <= lot
+def explain(lifecycle: OrderLifecycle, k: int, gap: float) -> bool:
+    """Whether executions that are missing explain by how much the account differs."""
+    children = (lifecycle.records.children[name] for name in lifecycle.records.live)
+    missing = [child for child in children if child.symbol == k and child.missing_ns]
+    lot = lifecycle.instrument(k).lot
+    groups = [missing, *([each] for each in missing)] if missing else []
+    return abs(gap) > lot and any(_explains(gap, each, lot) for each in groups)
+
+
+def _moved(lost: Sequence[Child]) -> float:
+    """Return what missing executions have moved, but for fees (base, signed)."""
+    return sum(child.sign * _missing(child) for child in lost)
+
+
+def _explains(gap: float, lost: Sequence[Child], lot: float) -> bool:
+    """Whether executions explain a difference; fees may have been deducted in the base."""
+    fee = LARGEST_FEE * sum(map(_missing, lost))
+    return -lot - fee <= gap - _moved(lost) <= lot
 
 
 def _gone(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
@@ -175,7 +192,7 @@ def _book(lifecycle: OrderLifecycle, child: Child, base: str, moved: float, now_
     k, missing, lot = child.symbol, _missing(child), lifecycle.instrument(child.symbol).lot
     part = moved < (1.0 - (LARGEST_FEE if child.sign > 0 else 0.0)) * missing - lot
     quantity = moved if part else missing
-    fee = max(0.0, missing - moved) if child.sign > 0 and not part else 0.0
+    fee = max(0.0, child.sign * (missing - moved)) if not part else 0.0
     price = disputes.accepted_price(lifecycle, child)
     fill = m.Filled(
         at_ns=now_ns, venue="", symbol=k, trade_id=f"account-{child.client_id}-{now_ns}",

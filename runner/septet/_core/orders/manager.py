@@ -319,7 +319,8 @@ class Orders:
         """
         lifecycle, self._lifecycle.dirty = self._lifecycle, True
         lost_fills.read(lifecycle, k, lifecycle.position(k) + gap, asked_ns)
-        if disputes.settle(lifecycle, k, base, gap, tolerance, asked_ns, now_ns):
+        left_out = not lost_fills.explain(lifecycle, k, gap)
+        if disputes.settle(lifecycle, k, base, gap, tolerance, asked_ns, now_ns, left_out=left_out):
             return True
         return lost_fills.settle(lifecycle, k, base, gap, asked_ns, now_ns)
 

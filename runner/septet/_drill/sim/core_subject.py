@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,7 @@ from septet._files import replace_file
 from septet._host.register import Host
 from septet._live.build import core_of
 
-__all__ = ["ORDERS", "STRATEGY", "cores"]
+__all__ = ["ALIKE", "FORMS", "ORDERS", "STRATEGY", "cores"]
 
 STRATEGY: Final = """\
 version: 1
@@ -35,11 +35,12 @@ data:
 features:
   fast: {{use: sma, period: 2}}
   slow: {{use: sma, period: 4}}
-signal: {signal}
+  spread: {{use: expr, formula: "0.008 * slow"}}
+  lead: {{use: expr, formula: "fast / slow - 1"}}
+{decides}
 risk:
-  sizing: {{use: fixed_fraction, fraction: 60%}}
+{risk}
   limits: {limits}
-  stops: {{stop_loss: 1%, time_limit: 8m}}
   halts:
     drawdown: {{above: 50%, then: flatten, resume: manual}}
 execution:
@@ -49,21 +50,57 @@ execution:
   venues:
     sim: {{use: simulated}}
 """
-_ONE: Final = {"signal": "{use: rules, long_if: fast > slow, exit_if: fast < slow}", "limits": "{}"}
+_ONE: Final = {
+    "decides": "signal: {use: rules, long_if: fast > slow, exit_if: fast < slow}", "limits": "{}"
+}  # fmt: skip
 _SEVERAL: Final = {
-    "signal": "{use: sure, lead: fast / slow - 1}",
+    "decides": "signal: {use: sure, lead: fast / slow - 1}",
     "limits": f"{{correlated: {{above: 0, window: 10 bars, min_bars: 8, max: {TOGETHER}}}}}",
 }
 """Symbols that move together share a limit, and the surer one goes first."""
+_PORTFOLIO: Final = """\
+portfolio: {use: top, by: lead, long: 2, gross: 60%, where: fast > 0.99 * slow,
+  rebalance: {every: 3 bars, drift: 2%}}"""
+_FORMS: Final[Mapping[str, str]] = {
+    "plain": """\
+  sizing: {use: fixed_fraction, fraction: 60%}
+  stops: {stop_loss: 1%, time_limit: 8m}""",
+    "steps": """\
+  sizing: {use: fixed_fraction, fraction: 25%}
+  stops: {stop_loss: 1.5 * spread, trailing: {distance: 2 * spread, after: 1R}, time_limit: 12m}
+  position:
+    add:
+      - {at: [-0.4%, 0.3 * spread], size: 40%}
+      - {when: close > last_price, size: 30%, times: 2, min_interval: 2 bars}
+    take:
+      - {at: 0.5 * spread, size: 40%, then: {stop: break_even}}
+      - {when: open_return > 0.004, size: 25%}""",
+    "buys": """\
+  stops: {stop_loss: 1.2%, take_profit: 1.5%}
+  position:
+    buy_every: {every: 3 bars, amount: 80}
+    take:
+      - {at: 0.4%, size: 50%, then: {stop: break_even}}
+      - {when: open_return > 0.003, size: 30%}""",
+    "portfolio": """\
+  stops: {stop_loss: 1%, take_profit: 1.2%}""",
+}
+FORMS: Final = tuple(_FORMS)
+"""A whole position; one in steps; regular buys; a portfolio, of several symbols."""
+ALIKE: Final = 60
+"""Seeds in a row that have every order, number of symbols and kind of venue of a form."""
 ORDERS: Final = ("market", "limit_then_market, patience: 3s, max_slippage: 1%", "limit")
 """Three shapes of the compiled text; everything else of a schedule is data."""
 
 
 @cache
-def _loaded(order: str, names: Sequence[str]) -> Any:
+def _loaded(order: str, names: Sequence[str], form: str) -> Any:
     lots = "{lot: 0.001, tick: 0.01, min_notional: 0}"
+    words = {**(_SEVERAL if len(names) > 1 else _ONE), "risk": _FORMS[form]}
+    if form in ("buys", "portfolio"):  # neither has a signal
+        words["decides"] = _PORTFOLIO if form == "portfolio" else ""
     text = STRATEGY.format(
-        order=order, symbols=", ".join(names), **(_SEVERAL if len(names) > 1 else _ONE),
+        order=order, symbols=", ".join(names), **words,
         instruments=", ".join(f"{each}: {lots}" for each in names),
     )  # fmt: skip
     host = Host()
@@ -75,25 +112,35 @@ def _loaded(order: str, names: Sequence[str]) -> Any:
 
 
 @cache
-def _built(order: str, count: int, amends: bool, protects: bool) -> tuple[LiveCore, bytes]:
+def _built(
+    order: str, count: int, amends: bool, protects: bool, form: str
+) -> tuple[LiveCore, bytes]:
     """Return a core of a shape and its first snapshot."""
     names = tuple(f"{base}/{QUOTE}" for base in BASES[:count])
     instruments = [Instrument(each, LOT / SCALE, 0.01, 0.0, 1e-8) for each in names]
     build = core_of(
-        _loaded(order, names), tag="s0000000", instruments=instruments, run_folder=Path("unused"),
-        timing=AMENDING if amends else TIMING, speed=float(SPEED), holds_stops=protects,
+        _loaded(order, names, form), tag="s0000000", instruments=instruments,
+        run_folder=Path("unused"), timing=AMENDING if amends else TIMING, speed=float(SPEED),
+        holds_stops=protects,
     )  # fmt: skip
     return build.core, build.core.snapshot()
 
 
-def cores(seed: int, *, shapes: Sequence[str] = ORDERS[:1]) -> Make:
-    """Return what makes the live core of a seed.
+def cores(
+    seed: int, *, shapes: Sequence[str] = ORDERS[:1], forms: Sequence[str] = FORMS[:1]
+) -> Make:
+    """Return what makes the live core of a seed: of every form `ALIKE` seeds in a row.
 
     A core takes a fiftieth of a second to assemble, so one of a kind is made in a process and
     goes back to its first snapshot for every start.
     """
     order, amends, protects = shapes[seed % len(shapes)], seed % 2 == 0, seed % 4 != 0
-    core, pristine = _built(order, listed(seed), amends, protects)
+    form = forms[seed // ALIKE % len(forms)]
+    if form == "portfolio" and listed(seed) == 1:
+        form = "steps"
+    if form in ("buys", "portfolio") and order not in ORDERS[:2]:
+        order = ORDERS[0]
+    core, pristine = _built(order, listed(seed), amends, protects, form)
 
     def make() -> Subject:
         core.restore(pristine)

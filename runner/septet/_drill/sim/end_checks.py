@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from septet import messages as m
+from septet._core.orders.records import LARGEST_FEE
 from septet._drill.sim.market import (
     BASES,
     LOT,
@@ -19,6 +20,7 @@ from septet._drill.sim.market import (
     was_open,
 )
 from septet._drill.sim.shell import SimShell
+from septet._drill.sim.step_checks import step_checks
 from septet._drill.sim.venue import SimVenue
 from septet._drill.venue.amounts import SCALE
 from septet._drill.venue.orders import FINAL, Fill
@@ -35,6 +37,8 @@ PRESUMED: Final = "account-"
 """How the id of a fill begins that the account alone has shown."""
 _SLACK: Final = 1.06
 """How far equity may be passed at the wire: 5 % is allowed there, the price is one quote older."""
+_IN_PART: Final = ("entry", "add", "take", "buy_every", "rebalance")
+"""Reasons of orders that fill what they say and no more."""
 Rows = Sequence[tuple[m.Event, Sequence[m.Command]]]
 
 
@@ -49,6 +53,7 @@ def judge(shell: SimShell, venue: SimVenue, *, killed: bool) -> list[str]:
         *_fills(rows, venue),
         *_invented(rows, venue),
         *_parents(rows, venue),
+        *step_checks(rows),
         *_shared(rows, venue),
         *_together(rows, venue),
         *_surest_first(rows),
@@ -126,10 +131,15 @@ def _states(rows: Rows, venue: SimVenue) -> list[str]:
 
 
 def _parents(rows: Rows, venue: SimVenue) -> list[str]:
-    """What was filled and what is open of an entry is never more than the strategy wanted."""
+    """What was filled and what is open of an order is never more than the strategy wanted.
+
+    Of what closes a whole position it wants whatever is held by then.
+    """
     wanted, parents = dict[int, float](), dict[str, int]()
     for _, commands in rows:
         for each in commands:
+            if isinstance(each, m.Placed) and each.reason in _IN_PART:
+                wanted[each.order] = each.quantity
             if isinstance(each, m.Submit):
                 parents[each.client_id] = each.parent
                 if each.trace.startswith("entry of "):
@@ -234,10 +244,14 @@ def _position(of: Listing, booked: Sequence[m.Traded], market: Market) -> list[s
         wrong.append(f"the venue's own books differ: {held / SCALE} {of.name}")
     here = [each for each in booked if each.symbol == of.k]
     position, spare = sum(map(moved, here)), 0
-    if any(each.trade_id.startswith(PRESUMED) for each in here):
-        # the account alone has shown a fill: what it shows of fees is ours and others' together
+    shown = [each.quantity for each in here if each.trade_id.startswith(PRESUMED)]
+    if shown:
+        # the account alone has shown a fill: what it shows of fees is ours and others' together,
+        # and an execution of others that is no larger than a fee could be one
         others = [each for each in its if not market.is_ours(each)]
         spare = sum(each.fee for each in others if each.fee_asset == of.name)
+        most = LARGEST_FEE * max(shown) * SCALE
+        spare += sum(each.quantity for each in others if each.quantity <= most)
     theirs = sum(_base(each, of) for each in its if market.is_ours(each)) / SCALE
     if abs(position - theirs) > 1e-9 + spare / SCALE:
         wrong.append(f"the position is {position} {of.name} here and {theirs} at the venue")
@@ -390,7 +404,7 @@ def _surest_first(rows: Rows) -> list[str]:
         entries = [
             (-each.confidence, each.symbol)
             for each in commands
-            if isinstance(each, m.Placed) and each.side == "buy" and each.confidence is not None
+            if isinstance(each, m.Placed) and each.reason == "entry" and each.confidence is not None
         ]
         if entries != sorted(entries):
             wrong.append(f"entries were placed in another order than by confidence: {entries}")

@@ -18,8 +18,8 @@ __all__ = ["Sums", "run_many"]
 
 _TOGETHER: Final = 20
 """Seeds that a process takes at a time; memory is tidied once for all of them."""
-_SHAPES: Final = 60
-"""Seeds in a row that have every shape of a core: those of their orders, symbols and stops."""
+_SHAPES: Final = 240
+"""Seeds in a row that have every shape of a core: form, orders, symbols and stops."""
 
 
 @dataclass(slots=True)
@@ -77,9 +77,9 @@ def _until_failed(sums: Iterator[Sums], *, keep_going: bool) -> Iterator[Sums]:
 def _subjects(whole: bool) -> Subjects:
     if not whole:  # a plan is compiled: only where it is wanted
         return toys
-    from septet._drill.sim.core_subject import ORDERS, cores
+    from septet._drill.sim.core_subject import FORMS, ORDERS, cores
 
-    return partial(cores, shapes=ORDERS)
+    return partial(cores, shapes=ORDERS, forms=FORMS)
 
 
 def _warm(seeds: Sequence[int]) -> None:

@@ -1,0 +1,60 @@
+"""What must be true of a position in steps, by the journal alone: nothing is done twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from septet import messages as m
+from septet._drill.sim.market import LOT
+from septet._drill.venue.amounts import SCALE
+
+__all__ = ["MOST_ADDS", "MOST_TAKES", "TAKEN", "step_checks"]
+
+MOST_TAKES: Final = 2
+"""Takes of a form of the simulation: each is sent once a trade."""
+TAKEN: Final = 0.8
+"""Share of what was entered that they sell together, at most."""
+MOST_ADDS: Final = 4
+"""Adds of a form: two at levels, and one by a condition that acts twice."""
+
+
+@dataclass
+class _Trade:
+    """One trade of a symbol: what was bought, what its takes sold, and its orders."""
+
+    bought: float = 0.0
+    sold: float = 0.0
+    takes: set[int] = field(default_factory=set)
+    adds: set[int] = field(default_factory=set)
+
+
+def step_checks(rows: Sequence[tuple[m.Event, Sequence[m.Command]]]) -> list[str]:
+    """Return every take or add that was sent too often, and takes that sold too much."""
+    wrong, trades = list[str](), dict[int, _Trade]()
+    for _, commands in rows:
+        for each in commands:
+            if isinstance(each, m.Placed) and each.reason in ("take", "add"):
+                trade = trades.setdefault(each.symbol, _Trade())
+                (trade.takes if each.reason == "take" else trade.adds).add(each.order)
+                if len(trade.takes) > MOST_TAKES:
+                    wrong.append(f"order {each.order} is take number {len(trade.takes)} of a trade")
+                if len(trade.adds) > MOST_ADDS:
+                    wrong.append(f"order {each.order} is add number {len(trade.adds)} of a trade")
+            elif isinstance(each, m.Traded):
+                wrong += _fill(trades.setdefault(each.symbol, _Trade()), each)
+                if each.position < LOT / SCALE:
+                    trades[each.symbol] = _Trade()
+    return wrong
+
+
+def _fill(trade: _Trade, each: m.Traded) -> list[str]:
+    """Count a fill; return what is wrong with it."""
+    if each.side == "buy":
+        trade.bought += each.quantity
+    elif each.order in trade.takes:
+        trade.sold += each.quantity
+        if trade.sold > TAKEN * trade.bought + LOT / SCALE:
+            return [f"takes have sold {trade.sold} of {trade.bought} that was entered"]
+    return []

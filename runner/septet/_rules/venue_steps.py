@@ -1,0 +1,175 @@
+"""A position in steps whose orders a venue fills: prices meet its takes and resting adds here.
+
+The stop may rest at the venue; takes and resting adds are watched. Each is an order at market
+beside the working one, sent once a price has passed its level; of takes one works at a time. So
+nothing rests that a reduction would have to cancel first, and no group of orders is asked of a
+venue. A fill moves the stop from the next instant on: what one instant fills is one move.
+"""
+
+from __future__ import annotations
+
+from math import nan
+
+from septet._kernel.layout import AFTER_FILL, MARKET, STATUS_FILLED
+from septet._kernel.match import round_against
+from septet._rules.adds import place_ladder
+from septet._rules.form import kernel, routine
+from septet._rules.levels import tighten, tightened
+from septet._rules.resting import end_beside, leaving_units, log_beside, rests_as_limit
+from septet._rules.run_state import Run
+from septet._rules.settings import R_ADD, R_TAKE, RUNGS, TAKES_AT
+from septet._rules.steps import units_to_take
+from septet._rules.stops import exit_is_working, newest_bar
+
+__all__ = [
+    "begin_ladder", "count_add", "end_sent_add", "end_sent_take", "fill_sent_add", "fill_sent_take",
+    "move_stop", "stop_with_fills", "touch_adds", "touch_takes",
+]  # fmt: skip
+
+
+# ---------------------------------------------------------------- the stop
+
+
+@routine
+def move_stop(k, known, run: Run):
+    """Tighten the stop of k after the fills that may move it; bar `known` is the newest known."""
+    if run.moved_ns[k] != 0:
+        tighten(k, known, run.moved_ns[k], 0, run)
+        run.moved_ns[k] = 0
+
+
+@routine
+def stop_with_fills(k, run: Run):
+    """Return the stop of k as its newest fills will have moved it, and its reason."""
+    if run.moved_ns[k] != 0:
+        return tightened(k, newest_bar(k, run), run.moved_ns[k], 0, run)
+    return run.stop_price[k], run.stop_reason[k]
+
+
+# ---------------------------------------------------------------- takes
+
+
+@routine
+def touch_takes(k, exit_price, now_ns, run: Run):
+    """Send every take of k whose level lies before `exit_price`, as one order at market.
+
+    While one works none is added to it, nor while all that is held is being closed.
+    """
+    side = 1.0 * run.open_side[k]
+    if side == 0.0 or run.exit_to_retry[k] != 0 or run.take_units[k] != 0.0:
+        return
+    if exit_is_working(k, run):
+        return
+    average_price = run.average_price[k]
+    for take in TAKES_AT:
+        if (run.takes_done[k] >> take.number) & 1 == 0:
+            level = take.level(k, side, average_price, run)
+            level = round_against(level, side, run.tick[k])
+            if side * (exit_price - level) > 0.0:
+                run.takes_done[k] = run.takes_done[k] | (1 << take.number)
+                units = units_to_take(k, take.size, exit_price, run)
+                run.take_units[k] = run.take_units[k] - side * units
+                if units > 0.0 and take.moves_stop and run.break_even[k] == 0:
+                    run.break_even[k] = AFTER_FILL
+    if run.take_units[k] != 0.0:
+        run.take_price[k] = run.mark[k]
+        run.take_active_ns[k] = now_ns
+        run.take_id[k] = log_beside(
+            k, MARKET, run.take_units[k], nan, nan, run.mark[k], R_TAKE, now_ns, run
+        )
+
+
+@routine
+def fill_sent_take(k, units, run: Run):
+    """Count a fill of the take of k that works; return 1 once nothing of it is left."""
+    left = run.take_units[k] - units
+    done = 1 if left * run.take_units[k] <= 0.0 or abs(left) < run.lot[k] else 0
+    run.take_units[k] = 0.0 if done == 1 else left
+    if run.break_even[k] == AFTER_FILL:
+        run.break_even[k] = 1
+    return done
+
+
+@routine
+def end_sent_take(k, status, time_ns, run: Run):
+    """Process the end at the venue of the take of k: what it has not sold, the next makes up for.
+
+    One that has sold nothing moves no stop.
+    """
+    left = run.take_units[k]
+    run.take_units[k] = 0.0
+    if run.break_even[k] == AFTER_FILL and status != STATUS_FILLED:
+        run.break_even[k] = 0
+    end_beside(k, run.take_id[k], left, status, R_TAKE, time_ns, run)
+
+
+# ---------------------------------------------------------------- adds
+
+
+@kernel
+def count_add(k, run: Run):
+    """Count the adds that the working order of k makes, with its first fill."""
+    run.adds[k] = run.adds[k] + run.adds_working[k]
+    run.adds_working[k] = 0
+
+
+@routine
+def begin_ladder(k, time_ns, run: Run):
+    """Decide the resting adds of k once its first order has ended; their prices are watched."""
+    if run.open_side[k] != 0 and run.working[k] == 0 and run.ladder[k] == 0:
+        place_ladder(k, newest_bar(k, run), run.newest_time, time_ns, run)
+
+
+@routine
+def touch_adds(k, entry_price, now_ns, run: Run):
+    """Send every resting add of k that `entry_price` has passed, as an order of its own.
+
+    A limit must be traded through, a stop be reached, as against bars.
+    """
+    if run.blocked > 0 or run.open_side[k] == 0 or run.exit_to_retry[k] != 0:
+        return
+    if leaving_units(k, run) >= abs(run.units[k]):
+        return
+    side = 1.0 * run.open_side[k]
+    for rung in RUNGS:
+        units, level = run.B[k, rung.units], run.B[k, rung.price]
+        beyond = side * (entry_price - level)
+        passed = beyond < 0.0 if rests_as_limit(k, level, run) else beyond >= 0.0
+        if units != 0.0 and run.B[k, rung.order] < 0.0 and passed:
+            run.B[k, rung.filled] = 0.0
+            run.B[k, rung.order] = log_beside(
+                k, MARKET, units, nan, nan, run.mark[k], R_ADD, now_ns, run
+            )
+
+
+@routine
+def fill_sent_add(k, order_id, units, run: Run):
+    """Count a fill of a resting add of k that was sent.
+
+    Returns 0 if the order is none of these, 1 while some of it is left, 2 once nothing is.
+    """
+    for rung in RUNGS:
+        asked = run.B[k, rung.units]
+        if asked != 0.0 and run.B[k, rung.order] == 1.0 * order_id:
+            if run.B[k, rung.filled] == 0.0:
+                run.adds[k] = run.adds[k] + 1
+            run.B[k, rung.filled] = run.B[k, rung.filled] + units
+            left = asked - units
+            if left * asked > 0.0 and abs(left) >= run.lot[k]:
+                run.B[k, rung.units] = left
+                return 1
+            run.B[k, rung.units] = 0.0
+            return 2
+    return 0
+
+
+@routine
+def end_sent_add(k, order_id, status, time_ns, run: Run):
+    """End the resting add of k with this number, which is final at the venue; 0 if none has it."""
+    for rung in RUNGS:
+        left = run.B[k, rung.units]
+        if left != 0.0 and run.B[k, rung.order] == 1.0 * order_id:
+            run.B[k, rung.units] = 0.0
+            end_beside(k, order_id, left, status, R_ADD, time_ns, run)
+            return 1
+    return 0

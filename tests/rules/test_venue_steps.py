@@ -1,0 +1,159 @@
+"""Takes and resting adds where a venue fills orders: what sends one, and what its fills do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from septet._kernel import layout
+from septet._rules import resting, venue_fills, venue_steps
+from septet._rules.ledger import book_fill
+from septet._rules.run_state import Run
+from tests.rules.small_run import Fixed, rows, set_to, status
+from tests.rules.test_position_steps import ORDER, PRICE, SENT, UNITS, Rung, Take, run_with_room
+
+BREAK_EVEN, ADD, TAKE = 25, 23, 24
+
+
+class SentRung(Rung):
+    """A resting add with the column that counts its fills."""
+
+    filled = SENT
+
+
+def a_run() -> Run:
+    """Return a run with room for a resting add, and its only symbol marked."""
+    run = run_with_room()
+    run.cash = 100_000.0
+    run.mark[0] = 100.0
+    return run
+
+
+def settings(**more: Any) -> Any:
+    """Return the settings of a position in steps whose orders a venue fills."""
+    return set_to(
+        STEPS=True, TRACKS_POSITION=True, VENUE_FILLS=True, TOUCHES=True, SENDS_TAKES=True,
+        R_ADD=ADD, R_TAKE=TAKE, R_BREAK_EVEN=BREAK_EVEN, **more,
+    )  # fmt: skip
+
+
+def enter(run: Run, side: float = 1.0) -> None:
+    """Book ten units at 100."""
+    book_fill(0, 10.0 * side, 100.0, 0.0, 0, 0, 0, 0, 0, 0, 100.0, run)
+    venue_fills.follow_fill(0, 0, 0, 1, 0, run)
+
+
+def order_ids(run: Run, reason: int) -> list[int]:
+    """Return the numbers of the orders that were made for a reason."""
+    return [int(n[3]) for n in run.LI[: run.log_rows] if n[0] == layout.ORDER and n[5] == reason]
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_a_price_beyond_the_level_sends_a_take_once(side: float) -> None:
+    run = a_run()
+    with settings(TAKES_AT=(Take(0, 0.4, 100.0 + 4.0 * side, moves_stop=True),)):
+        enter(run, side)
+        for price in (100.0 + 4.0 * side, float("nan")):
+            venue_steps.touch_takes(0, price, 60, run)
+            assert run.take_units[0] == 0.0, "a level that is met is not passed"
+        venue_steps.touch_takes(0, 100.0 + 4.1 * side, 60, run)
+        assert (run.take_units[0], run.break_even[0]) == (-4.0 * side, layout.AFTER_FILL)
+        venue_steps.touch_takes(0, 100.0 + 9.0 * side, 120, run)
+        assert len(order_ids(run, TAKE)) == 1
+
+
+def test_takes_that_one_price_has_passed_are_one_order_and_the_next_waits_for_its_end() -> None:
+    run = a_run()
+    takes = (Take(0, 0.3, 102.0), Take(1, 0.3, 104.0), Take(2, 0.4, 106.0))
+    with settings(TAKES_AT=takes):
+        enter(run)
+        venue_steps.touch_takes(0, 105.0, 60, run)
+        assert (run.take_units[0], run.takes_done[0]) == (-6.0, 0b11)
+        venue_steps.touch_takes(0, 107.0, 120, run)
+        assert (run.take_units[0], run.takes_done[0]) == (-6.0, 0b11)
+        (first,) = order_ids(run, TAKE)
+        venue_fills.book_venue_fill(0, first, -6.0, 105.0, -6.0, 0.0, 0, 180, TAKE, 105.0, 0, run)
+        assert status(run)[-1] == (layout.STATUS_FILLED, TAKE)
+        venue_steps.touch_takes(0, 107.0, 240, run)
+        assert run.take_units[0] == -4.0
+
+
+def test_a_part_of_a_take_moves_the_stop_and_the_rest_goes_on() -> None:
+    run = a_run()
+    takes = (Take(0, 0.5, 102.0, moves_stop=True), Take(1, 0.5, 104.0))
+    with settings(TAKES_AT=takes, PROTECTIVE=(Fixed(95.0),)):
+        enter(run)
+        assert venue_steps.stop_with_fills(0, run)[0] == 95.0
+        venue_steps.touch_takes(0, 103.0, 60, run)
+        (first,) = order_ids(run, TAKE)
+        venue_fills.book_venue_fill(0, first, -2.0, 103.0, -2.0, 0.0, 0, 120, TAKE, 103.0, 0, run)
+        assert (run.take_units[0], run.break_even[0], run.stop_price[0]) == (-3.0, 1, 95.0)
+        assert venue_steps.stop_with_fills(0, run) == (100.0, BREAK_EVEN)
+        venue_steps.move_stop(0, 0, run)
+        assert (run.stop_price[0], run.moved_ns[0]) == (100.0, 0)
+        venue_fills.venue_ended(0, first, layout.STATUS_CANCELLED, 180, run)
+        assert (run.take_units[0], run.break_even[0], run.exit_to_retry[0]) == (0.0, 1, 0)
+        venue_steps.touch_takes(0, 105.0, 240, run)  # the next makes up for what is left
+        assert run.take_units[0] == -8.0
+
+
+def test_a_take_that_sold_nothing_moves_no_stop() -> None:
+    run = a_run()
+    with settings(TAKES_AT=(Take(0, 0.5, 102.0, moves_stop=True),), PROTECTIVE=(Fixed(95.0),)):
+        enter(run)
+        venue_steps.touch_takes(0, 103.0, 60, run)
+        (first,) = order_ids(run, TAKE)
+        venue_fills.venue_ended(0, first, layout.STATUS_CANCELLED, 120, run)
+        assert (run.break_even[0], run.takes_done[0]) == (0, 1)
+        assert status(run)[-1] == (layout.STATUS_CANCELLED, TAKE)
+
+
+def test_a_stop_that_the_venue_triggers_ends_the_take_that_works() -> None:
+    run = a_run()
+    with settings(TAKES_AT=(Take(0, 0.5, 102.0),), PROTECTIVE=(Fixed(95.0),)):
+        enter(run)
+        venue_steps.touch_takes(0, 103.0, 60, run)
+        venue_fills.venue_triggered(0, 7, 120, run)
+        assert (run.take_units[0], run.order_units[0]) == (0.0, -10.0)
+        assert (layout.STATUS_CANCELLED, 7) in status(run)
+
+
+@pytest.mark.parametrize(("level", "before", "beyond"), [(-0.02, 98.0, 97.9), (0.02, 101.9, 102.0)])
+def test_a_resting_add_is_sent_when_it_is_passed_and_counted_with_its_first_fill(
+    level: float, before: float, beyond: float
+) -> None:
+    run = a_run()
+    rung = SentRung(0, level)
+    with settings(RUNGS=(rung,)):
+        enter(run)
+        run.ladder[0] = 1
+        run.B[0, PRICE], run.B[0, UNITS], run.B[0, ORDER] = 100.0 * (1 + level), 5.0, -1.0
+        venue_steps.touch_adds(0, before, 60, run)
+        assert order_ids(run, ADD) == []
+        run.blocked = 1
+        venue_steps.touch_adds(0, beyond, 60, run)
+        assert order_ids(run, ADD) == [], "a block ends none, and sends none"
+        run.blocked = 0
+        for _ in range(2):
+            venue_steps.touch_adds(0, beyond, 120, run)
+        (sent,) = order_ids(run, ADD)
+        assert (run.adds[0], run.working[0]) == (0, 0)
+        for now_ns, units in ((180, 2.0), (240, 3.0)):
+            venue_fills.book_venue_fill(
+                0, sent, units, 98.0, units, 0.0, 0, now_ns, ADD, 98.0, 0, run
+            )
+            assert run.adds[0] == 1
+        assert (run.units[0], run.B[0, UNITS]) == (15.0, 0.0)
+        assert status(run)[-1] == (layout.STATUS_FILLED, ADD)
+        assert len(rows(run, layout.FILL)) == 3
+
+
+def test_only_a_resting_add_that_was_sent_is_cancelled_at_the_venue() -> None:
+    for order, ended in ((-1.0, []), (7.0, [(layout.STATUS_CANCELLED, 12)])):
+        run = a_run()
+        with settings(RUNGS=(SentRung(0, -0.02),)):
+            enter(run)
+            run.B[0, PRICE], run.B[0, UNITS], run.B[0, ORDER] = 98.0, 5.0, order
+            resting.end_rungs(0, 12, 60, run)
+            assert (run.B[0, UNITS], status(run)) == (0.0, ended)
