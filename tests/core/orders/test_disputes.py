@@ -354,3 +354,21 @@ def test_prices_of_the_last_minutes_and_both_sides_of_the_book_bound_a_fill() ->
     assert checks.price_bounds(0, later) == (60.0 * 0.9, 60.0 * 1.1)
     checks.priced(0, math.nan, later)
     assert checks.price_bounds(0, later) == (12.0, 300.0), "no price now: the last one is old"
+
+
+def test_a_list_that_shows_another_price_than_was_booked_blocks_until_a_person_resumes() -> None:
+    """A report lied, the list does not: nobody knows which, and the ledger is said to be off."""
+    bench = Bench()
+    order = bench.order(1, Q)
+    bench.ack(order)
+    fill = bench.execute(order, Q)
+    listed(bench, fill)
+    assert blocked(bench) == "", "the same price again is not news"
+    listed(bench, msgspec.structs.replace(fill, price=fill.price * 1.05))
+    assert blocked(bench) == "disputed_fill"
+    assert bench.position[0] == Q
+    assert account(bench, 0.0, after_s=SETTLES + 1) is False
+    assert blocked(bench) == "disputed_fill", "the quantity agrees, the price is not known by it"
+    before = len(bench.alerted("disputed_fill"))
+    listed(bench, msgspec.structs.replace(fill, price=fill.price * 1.05))
+    assert len(bench.alerted("disputed_fill")) == before, "it is said once"

@@ -7,7 +7,8 @@ of executions confirms one that merely came late, and market prices confirm one 
 have reached. One that exceeds its order is decided by the account alone: it is booked if the
 account holds it, and left out if the account agrees with the booked position. One at an
 implausible price is then booked at the last known price, or the limit of its order if that is
-better, and blocks entries until a person resumes.
+better, and blocks entries until a person resumes. So does one that a list shows at another price
+than it was booked at.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import msgspec
 
 from septet import messages as m
 from septet._core.orders import contradictions
-from septet._core.orders.lifecycle import OrderLifecycle
+from septet._core.orders.lifecycle import OrderLifecycle, trade_key
 from septet._core.orders.records import SECOND_NS, Child, Disputed
 
 __all__ = [
@@ -42,12 +43,16 @@ PRICE_WAIT_NS = 2 * SECOND_NS
 CLOCKS_NS = 5 * SECOND_NS
 """By how much stamps of a venue may be off."""
 ROUNDED = 1e-9
+SAME_PRICE = 1e-6
+"""How far the prices of one execution may lie apart in two messages, a fraction."""
 NO_ID = frozenset({"", "none", "null", "nan"})
 
 
 def take(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_ns: int) -> None:
     """Book an execution of a child, or dispute it."""
     if lifecycle.is_booked(child, fill):
+        if fill.listed:
+            _compare(lifecycle, child, fill, now_ns)
         return
     odd = contradictions.fault_of_fill(child, fill)
     if odd and not fill.listed:
@@ -59,6 +64,32 @@ def take(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_ns: int) -
         return
     _forget(lifecycle, child.symbol, fill, "it agrees with what is known")
     lifecycle.book(child, fill, now_ns)
+
+
+def _compare(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_ns: int) -> None:
+    """Block entries where a list shows another price than the one an execution was booked at.
+
+    The ledger keeps what was booked: which of the two is true only the account can show.
+    """
+    key = trade_key(fill, child.client_id)
+    booked = child.paid.get(key, 0.0)
+    disputes = lifecycle.records.disputes.setdefault(child.symbol, [])
+    told = any(each.booked_price and each.fill.trade_id == fill.trade_id for each in disputes)
+    if told or booked <= 0.0 or abs(fill.price - booked) <= SAME_PRICE * booked:
+        return
+    off = abs(fill.price - booked) * fill.quantity
+    text = (
+        f"{child.client_id}: trade {fill.trade_id} is booked at {booked:.12g} and listed at "
+        f"{fill.price:.12g}: the ledger may be off by {off:.12g}"
+    )
+    disputes.append(
+        Disputed(
+            client_id=child.client_id, fill=fill, since_ns=now_ns, why=text, settled=True,
+            booked_price=booked,
+        )
+    )  # fmt: skip
+    lifecycle.commands += lifecycle.guards.trip(RULE, now_ns, symbol=child.symbol, text=text)
+    lifecycle.alert("critical", RULE, text, child.symbol)
 
 
 def _has_id(fill: m.Filled) -> bool:

@@ -256,6 +256,7 @@ class OrderLifecycle:
         late = child.is_final
         records.trades[key] = child.client_id
         child.trades.append(key)
+        child.paid[key] = fill.price
         child.traded_ns = max(child.traded_ns, min(fill.venue_ns, now_ns))
         child.exists = True
         child.received_ns = max(child.received_ns, now_ns)

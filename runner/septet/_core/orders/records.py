@@ -231,6 +231,7 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     reason: str = ""
     alarmed: bool = False
     trades: list[str] = []
+    paid: dict[str, float] = {}
     traded_ns: int = 0
     reported_ns: int = 0
     lost: bool = False
