@@ -36,31 +36,21 @@ def _assets(names: list[str], sessions: Any) -> Any:
     return AssetFinder(engine)
 
 
-def _w7(setup: Setup, market: Market) -> Work:
-    warnings.simplefilter("ignore")
+def _portal(market: Market) -> tuple[Any, Any, Any, Any]:
+    """Bars in memory behind zipline's portal; with it assets by number, the calendar, sessions."""
     import pandas as pd
-    from zipline import TradingAlgorithm
-    from zipline.api import order_target_percent, set_commission, set_slippage
     from zipline.data.data_portal import DataPortal
     from zipline.data.in_memory_daily_bars import InMemoryDailyBarReader
-    from zipline.finance.commission import PerTrade
-    from zipline.finance.slippage import FixedSlippage
-    from zipline.finance.trading import SimulationParameters
     from zipline.utils.calendar_utils import get_calendar
 
     sessions = pd.DatetimeIndex(np.asarray(market.time).astype("datetime64[ns]"))
     calendar = get_calendar("24/7", start=sessions[0], end=sessions[-1])
-    names = [f"S{number:03d}" for number in range(market.close.shape[1])]
-    finder = _assets(names, sessions)
-    assets = finder.retrieve_all(range(len(names)))
-    columns = ("open", "high", "low", "close", "volume")
+    count = market.close.shape[1]
+    finder = _assets([f"S{number:03d}" for number in range(count)], sessions)
     frames = {
-        name: pd.DataFrame(
-            np.array(getattr(market, name)), index=sessions, columns=range(len(names))
-        )
-        for name in columns
-    }  # fmt: skip
-
+        name: pd.DataFrame(np.array(getattr(market, name)), index=sessions, columns=range(count))
+        for name in ("open", "high", "low", "close", "volume")
+    }
     places = {session: row for row, session in enumerate(sessions)}
 
     class Reader(InMemoryDailyBarReader):
@@ -76,9 +66,23 @@ def _w7(setup: Setup, market: Market) -> Work:
         def get_last_traded_dt(self, asset: Any, dt: Any) -> Any:
             return dt
 
-    currencies = pd.Series("USD", index=range(len(names)))
+    currencies = pd.Series("USD", index=range(count))
     reader = Reader(frames, calendar, currencies, verify_indices=False)
     portal = DataPortal(finder, calendar, first_trading_day=sessions[0], equity_daily_reader=reader)
+    return portal, finder, calendar, sessions
+
+
+def _w7(setup: Setup, market: Market) -> Work:
+    warnings.simplefilter("ignore")
+    import pandas as pd
+    from zipline import TradingAlgorithm
+    from zipline.api import order_target_percent, set_commission, set_slippage
+    from zipline.finance.commission import PerTrade
+    from zipline.finance.slippage import FixedSlippage
+    from zipline.finance.trading import SimulationParameters
+
+    portal, finder, calendar, sessions = _portal(market)
+    assets = finder.retrieve_all(range(market.close.shape[1]))
     rows = decision_rows(market.time, setup)
 
     def deviation(values: Any, period: int) -> Any:
