@@ -94,6 +94,8 @@ CONTESTS: dict[str, Contest] = {
             _vectorbt("vectorbt-rust", "w7", "rust"),
             _vectorbt("vectorbt-numba", "w7", "numba"),
             Contestant("bt", "bt", "peers", "with_bt.py", "w7"),
+            Contestant("zipline", "zipline-reloaded", "peers-zipline", "with_zipline.py", "w7",
+                       "whole shares, filled at the close after"),
         ),
     ),
     "event": Contest(

@@ -17,7 +17,11 @@ from common import ROOT
 
 __all__ = ["NAMES", "Environment", "prepare"]
 
-NAMES = {"peers": "peers.txt", "peers-nautilus": "peers-nautilus.txt"}
+NAMES = {
+    "peers": "peers.txt",
+    "peers-nautilus": "peers-nautilus.txt",
+    "peers-zipline": "peers-zipline.txt",
+}
 HERE = Path(__file__).resolve().parent
 STAMP = ".septet-made"
 
