@@ -20,8 +20,8 @@ from septet._shell.session import Session, plan_of
 from tests.core import paths
 
 __all__ = [
-    "At", "Deed", "Follower", "Recorded", "engine_of", "with_venue_fills", "placed", "recorded",
-    "same_words", "words_of",
+    "At", "Deed", "Follower", "NotServed", "Recorded", "engine_of", "placed", "recorded",
+    "same_words", "with_venue_fills", "words_of",
 ]  # fmt: skip
 
 INSIDE: Final = (layout.ORDER, layout.FILL, layout.STATUS)
@@ -131,6 +131,10 @@ def _settled(deeds: list[Deed], cash: int) -> list[Deed]:
     return deeds[: last + 1]
 
 
+class NotServed(Exception):
+    """A venue's fills give another answer here, as the documents say."""
+
+
 class Follower:
     """Reports to an engine what the simulator did, as a venue would.
 
@@ -153,6 +157,8 @@ class Follower:
                 continue
             working = self.engine.working(deed.k)
             if deed.kind == layout.ORDER and deed.code != layout.MARKET:  # a stop was triggered
+                if deed.code == layout.LIMIT and working is not None and not working.reduces:
+                    raise NotServed("a target ends a regular buy that works")
                 yield self.engine.trigger(deed.k, deed.reason, deed.time_ns)
             elif deed.kind == layout.FILL:
                 yield self._fill(deed, self._number(deed, working))
