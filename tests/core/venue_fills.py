@@ -157,7 +157,7 @@ class Follower:
                 continue
             working = self.engine.working(deed.k)
             if deed.kind == layout.ORDER and deed.code != layout.MARKET:  # a stop was triggered
-                if deed.code == layout.LIMIT and working is not None and not working.reduces:
+                if deed.code == layout.LIMIT and self._buys(working):
                     raise NotServed("a target ends a regular buy that works")
                 yield self.engine.trigger(deed.k, deed.reason, deed.time_ns)
             elif deed.kind == layout.FILL:
@@ -167,6 +167,10 @@ class Follower:
                 yield self.engine.end(deed.k, working.order, deed.code, deed.time_ns)
             elif deed.code == layout.STATUS_EXPIRED and _is_target(working):  # cut by the volume
                 yield self.engine.end(deed.k, working.order, deed.code, deed.time_ns)
+
+    def _buys(self, working: Working | None) -> bool:
+        """Whether a regular buy works."""
+        return working is not None and self.reasons[working.reason] == "buy_every"
 
     def _number(self, deed: Deed, working: Working | None) -> int:
         """Return the engine's number of an order that a close decided."""
