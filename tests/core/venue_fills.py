@@ -20,8 +20,8 @@ from septet._shell.session import Session, plan_of
 from tests.core import paths
 
 __all__ = [
-    "At", "Deed", "Follower", "Recorded", "engine_of", "with_venue_fills", "placed", "recorded",
-    "same_words", "words_of",
+    "At", "Deed", "Follower", "NotServed", "Recorded", "engine_of", "placed", "recorded",
+    "same_words", "with_venue_fills", "words_of",
 ]  # fmt: skip
 
 INSIDE: Final = (layout.ORDER, layout.FILL, layout.STATUS)
@@ -131,6 +131,10 @@ def _settled(deeds: list[Deed], cash: int) -> list[Deed]:
     return deeds[: last + 1]
 
 
+class NotServed(Exception):
+    """A venue's fills give another answer here, as the documents say."""
+
+
 class Follower:
     """Reports to an engine what the simulator did, as a venue would.
 
@@ -153,6 +157,8 @@ class Follower:
                 continue
             working = self.engine.working(deed.k)
             if deed.kind == layout.ORDER and deed.code != layout.MARKET:  # a stop was triggered
+                if deed.code == layout.LIMIT and self._buys(working):
+                    raise NotServed("a target ends a regular buy that works")
                 yield self.engine.trigger(deed.k, deed.reason, deed.time_ns)
             elif deed.kind == layout.FILL:
                 yield self._fill(deed, self._number(deed, working))
@@ -161,6 +167,10 @@ class Follower:
                 yield self.engine.end(deed.k, working.order, deed.code, deed.time_ns)
             elif deed.code == layout.STATUS_EXPIRED and _is_target(working):  # cut by the volume
                 yield self.engine.end(deed.k, working.order, deed.code, deed.time_ns)
+
+    def _buys(self, working: Working | None) -> bool:
+        """Whether a regular buy works."""
+        return working is not None and self.reasons[working.reason] == "buy_every"
 
     def _number(self, deed: Deed, working: Working | None) -> int:
         """Return the engine's number of an order that a close decided."""
