@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
@@ -79,7 +80,8 @@ def test_tables_are_let_go(file: Path, tmp_path: Path) -> None:
     assert "save()" in caught.value.hint
     with pytest.raises(septet.InputError, match="was closed"):
         run.save(tmp_path)
-    assert run._repr_html_()
+    assert run.problem == ""
+    assert run.verdict.text in run._repr_html_().replace("&#x27;", "'")
     other = septet.run(septet.load(file))
     other.save(tmp_path / "runs")
     stored = septet.open_run("cross", root=tmp_path / "runs")
@@ -241,6 +243,31 @@ def test_stored_runs_are_listed_with_those_that_are_damaged(file: Path, tmp_path
     assert septet.runs("other", root=root) == []
     with pytest.raises(septet.InputError, match="no run is called 'other'"):
         septet.open_run("other", root=root)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [("summary.json", "verdict", None), ("summary.json", "trades", "many"),
+     ("manifest.json", "facts", {"symbols": 3}), ("manifest.json", "resolved", 7),
+     ("manifest.json", "models", 7), ("manifest.json", "halts", [3])],
+)  # fmt: skip
+def test_whatever_a_folder_holds_is_an_error_with_words(
+    file: Path, tmp_path: Path, name: str, key: str, value: object
+) -> None:
+    made = septet.run(septet.load(file))
+    path = made.save(tmp_path / "runs") / name
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({**document, key: value}))
+    (run,) = septet.runs(root=tmp_path / "runs")
+    assert isinstance(run._repr_html_(), str)
+    assert isinstance(repr(run), str)
+    order = made.orders["order_id"][0]
+    for ask in (
+        lambda: run.summary, lambda: run.verdict, lambda: run.strategy, lambda: run.trades,
+        lambda: run.why(order), lambda: run.report(tmp_path / "page.html"), run.report,
+    ):  # fmt: skip
+        with contextlib.suppress(septet.SeptetError):  # anything else is a bug, and ends the test
+            ask()
 
 
 def test_a_backtest_can_be_neither_halted_nor_compared(file: Path, tmp_path: Path) -> None:
