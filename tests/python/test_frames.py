@@ -148,6 +148,12 @@ def test_what_a_frame_gets_wrong_is_said(
     assert hint in caught.value.hint
 
 
+def test_a_zone_without_data_is_refused(strategy: septet.Strategy) -> None:
+    with pytest.raises(septet.InputError, match="no data was given") as caught:
+        septet.run(strategy, zone="UTC")
+    assert "time_zone" in caught.value.hint
+
+
 def test_one_frame_for_two_symbols_is_refused(tmp_path: Path) -> None:
     with pytest.raises(septet.DataError, match="trades 2 symbols") as caught:
         septet.run(septet.loads(TWO, base=tmp_path), data=bars())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
@@ -79,7 +80,8 @@ def test_tables_are_let_go(file: Path, tmp_path: Path) -> None:
     assert "save()" in caught.value.hint
     with pytest.raises(septet.InputError, match="was closed"):
         run.save(tmp_path)
-    assert run._repr_html_()
+    assert run.problem == ""
+    assert run.verdict.text in run._repr_html_().replace("&#x27;", "'")
     other = septet.run(septet.load(file))
     other.save(tmp_path / "runs")
     stored = septet.open_run("cross", root=tmp_path / "runs")
@@ -175,6 +177,8 @@ def test_many_runs_take_no_more_than_run_at_once(file: Path) -> None:
     with pytest.raises(septet.InputError, match="threads was 0"):
         septet.run_many([], threads=0)
     assert list(septet.run_many([])) == []
+    with pytest.raises(septet.InputError, match="expected a Strategy"):
+        list(septet.run_many(["cross"]))  # type: ignore[list-item]
 
 
 def test_a_cancelled_run_leaves_the_process_usable(file: Path) -> None:
@@ -199,6 +203,29 @@ def test_a_cancelled_run_leaves_the_process_usable(file: Path) -> None:
         list(septet.run_many([strategy] * 3, cancel=asked))
     with pytest.raises(septet.Cancelled):
         septet.sweep(strategy, {"features.fast.period": [3, 4]}, cancel=asked)
+
+
+def test_what_a_cancelled_sweep_has_done_is_kept_where_it_is_stored(
+    file: Path, tmp_path: Path, septet_command: Command
+) -> None:
+    asked = threading.Event()
+
+    def stop(stage: str, done: int, total: int | None, text: str, /) -> None:
+        if stage == "sweep" and done:
+            asked.set()
+
+    axes = {"features.fast.period": "3..12:1", "features.slow.period": "15..40:1"}
+    with pytest.raises(septet.Cancelled):
+        septet.sweep(
+            septet.load(file), axes, threads=1, out=tmp_path / "out", progress=stop, cancel=asked
+        )
+    words = [word for key, values in axes.items() for word in ("--sweep", f"{key}={values}")]
+    output = septet_command(
+        "sweep", file, *words, "--threads", 1, "--out", tmp_path / "out", "--resume", "--json"
+    )
+    found = json.loads(output.out)
+    assert 0 < found["done_before"] < found["settings"] == 260
+    assert len(list((tmp_path / "out").glob("cross/*"))) == 1
 
 
 def test_ctrl_c_is_cancelled(file: Path) -> None:
@@ -243,6 +270,31 @@ def test_stored_runs_are_listed_with_those_that_are_damaged(file: Path, tmp_path
         septet.open_run("other", root=root)
 
 
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [("summary.json", "verdict", None), ("summary.json", "trades", "many"),
+     ("manifest.json", "facts", {"symbols": 3}), ("manifest.json", "resolved", 7),
+     ("manifest.json", "models", 7), ("manifest.json", "halts", [3])],
+)  # fmt: skip
+def test_whatever_a_folder_holds_is_an_error_with_words(
+    file: Path, tmp_path: Path, name: str, key: str, value: object
+) -> None:
+    made = septet.run(septet.load(file))
+    path = made.save(tmp_path / "runs") / name
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({**document, key: value}))
+    (run,) = septet.runs(root=tmp_path / "runs")
+    assert isinstance(run._repr_html_(), str)
+    assert isinstance(repr(run), str)
+    order = made.orders["order_id"][0]
+    for ask in (
+        lambda: run.summary, lambda: run.verdict, lambda: run.strategy, lambda: run.trades,
+        lambda: run.why(order), lambda: run.report(tmp_path / "page.html"), run.report,
+    ):  # fmt: skip
+        with contextlib.suppress(septet.SeptetError):  # anything else is a bug, and ends the test
+            ask()
+
+
 def test_a_backtest_can_be_neither_halted_nor_compared(file: Path, tmp_path: Path) -> None:
     run = septet.run(septet.load(file))
     run.save(tmp_path / "runs")
@@ -276,6 +328,10 @@ def test_a_sweep_stays_in_memory_or_is_stored(file: Path, tmp_path: Path) -> Non
         septet.sweep(strategy)
     with pytest.raises(septet.ConfigError, match="cannot be swept"):
         septet.sweep(strategy, {"features.fast.period": [object()]})
+    with pytest.raises(septet.InputError, match="threads was 0"):
+        septet.sweep(strategy, axes, threads=0)
+    with pytest.raises(septet.InputError, match="found a list"):
+        septet.sweep(strategy, ["features.fast.period"])  # type: ignore[arg-type]
     with pytest.raises(septet.ConfigError, match="this sweep has 990,000 settings"):
         septet.sweep(
             strategy, {"account.capital": "1000..1999:1", "risk.sizing.fraction": "1%..99.91%:0.1%"}

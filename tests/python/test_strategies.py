@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +135,53 @@ def test_one_thing_in_place_of_another_is_said(call: Any, words: str, hint: str)
         call()
     assert words in caught.value.message
     assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("a\0b", "this is no path of a file"),
+        ("x" * 10_000, "File name too long"),
+        (".", "this is a folder"),
+        ("", "this is a folder"),
+        ("gone.yaml", "there is no such file"),
+    ],
+)
+def test_a_path_that_is_none_is_a_problem(source: str, words: str) -> None:
+    with pytest.raises(septet.ConfigError) as caught:
+        septet.load(source)
+    (problem,) = caught.value.problems
+    assert words in problem.message
+    assert len(problem.file) < 300
+    assert septet.check(source).problems == (problem,)
+
+
+def test_a_file_with_a_colon_in_its_name_is_a_file(file: Path) -> None:
+    odd = file.rename(file.with_name("a: b.yaml"))
+    assert septet.load(odd).name == "cross"
+
+
+@pytest.mark.parametrize("wrong", ["a=b", [1], None, 7])
+def test_settings_are_a_mapping(file: Path, wrong: Any) -> None:
+    with pytest.raises(septet.InputError, match="expected settings by key path"):
+        septet.load(file).with_(wrong)
+    with pytest.raises(septet.ConfigError, match="this key cannot be read"):
+        septet.load(file).with_({3: 4})  # type: ignore[dict-item]
+
+
+def test_a_strategy_is_copied_and_sent_to_another_process(file: Path) -> None:
+    strategy = septet.load(file, settings={"features.fast.period": 7})
+    for made in (copy.deepcopy(strategy), copy.copy(strategy)):
+        assert made == strategy
+    assert pickle.loads(pickle.dumps(strategy)) == strategy
+    assert dict(pickle.loads(pickle.dumps(strategy)).settings) == dict(strategy.settings)
+
+
+def test_a_strategy_that_cannot_be_written(file: Path, tmp_path: Path) -> None:
+    strategy = septet.load(file)
+    for target in (tmp_path, tmp_path / "gone" / "x.yaml", "a\0b"):
+        with pytest.raises(septet.InputError, match="cannot be written"):
+            strategy.save(target, replace=True)
 
 
 def test_problems_have_the_lines_of_the_text_and_none_in_a_mapping(tmp_path: Path) -> None:

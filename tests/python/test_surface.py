@@ -152,6 +152,18 @@ def test_importing_septet_imports_nothing_heavy() -> None:
     assert int(count) < 8
 
 
+def test_no_face_needs_the_terminal_of_another(tmp_path: Path) -> None:
+    code = (
+        "import sys, septet; s = septet.load(sys.argv[1]); r = septet.run(s); septet.check(s);"
+        "septet.sweep(s, {'features.fast.period': [3, 4]}); r.why(r.orders['order_id'][0]);"
+        "r._repr_html_(); r.save(sys.argv[2]); septet.runs(root=sys.argv[2]);"
+        "print(sorted({'click', 'rich'} & set(sys.modules)))"
+    )
+    words = [sys.executable, "-c", code, str(written(tmp_path)), str(tmp_path / "runs")]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_a_name_that_is_not_there() -> None:
     with pytest.raises(AttributeError, match="no attribute 'forward'"):
         septet.forward  # noqa: B018

@@ -13,7 +13,8 @@ from septet._report.page import render
 from septet._report.payload import chart_data
 from septet._report.rule_texts import text_of_rule
 from septet._report.save import save_run
-from septet._report.why import explain, parse_time, show_why
+from septet._report.why import explain, parse_time
+from septet._report.why_terminal import show_why
 from septet._store import tables
 from septet._store.run_folder import Run
 from septet._text import dump_json

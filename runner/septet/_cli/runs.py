@@ -234,7 +234,7 @@ def report(run: str, root: Path, as_json: bool) -> None:
 def why(run: str, order: str, root: Path, as_json: bool) -> None:
     """Report why a run made an order, or why it made none."""
     from septet._app.runs import why_order
-    from septet._report.why import show_why
+    from septet._report.why_terminal import show_why
 
     found = why_order(_find(run, root), order)
     if as_json:

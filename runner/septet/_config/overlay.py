@@ -83,7 +83,7 @@ def value_setting(path: str, value: object) -> Setting:
     """
     import yaml
 
-    parts = parse_path(path)
+    parts = parse_path(path if isinstance(path, str) else "")
     flag = f"--set {dotted(parts)}"
     try:
         text = yaml.safe_dump(plain_value(value), default_flow_style=True, allow_unicode=True)
@@ -135,7 +135,8 @@ def parse_path(text: str) -> tuple[str, ...]:
     """
     parts = _parts(text)
     if not parts:
-        problem = Problem("this key cannot be read", expected="a path such as a.b", found=text)
+        found = text or "nothing"
+        problem = Problem("this key cannot be read", expected="a path such as a.b", found=found)
         raise ConfigError([problem])
     return parts
 

@@ -17,6 +17,7 @@ from septet._config.commas import braced_text, joined_values
 from septet._config.scalars import read_plain
 from septet._config.tree import Key, Mark, Node
 from septet._files import open_regular
+from septet._text import shortened, visible
 from septet.errors import ConfigError, Problem
 
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "check_text", "parse_text", "read_text"]
@@ -24,6 +25,7 @@ __all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "check_text", "parse_text", "r
 MAX_BYTES: Final = 1_000_000
 MAX_DEPTH: Final = 40
 MAX_NODES: Final = 50_000
+_LONGEST_NAME: Final = 200
 _STANDARD: Final = "tag:yaml.org,2002:"
 _TAGS: Final = {"str": str, "int": int, "float": float}
 
@@ -61,7 +63,7 @@ def _stop(name: str, message: str, **more: Any) -> ConfigError:
 
 
 def _read_bytes(path: FilePath, name: str) -> bytes:
-    if path.is_dir():
+    if _is_folder(path, name):
         inside = sorted(each.name for each in path.glob("*.y*ml"))[:3]
         hint = f"name one of its files: {', '.join(inside)}" if inside else "name a file"
         raise _stop(name, "this is a folder, not a strategy file", hint=hint)
@@ -81,9 +83,19 @@ def _read_bytes(path: FilePath, name: str) -> bytes:
         raise _stop(name, "there is no such file", hint=_near(path)) from None
     except OSError as error:
         raise _stop(name, f"this file cannot be read: {error.strerror}") from None
+    except ValueError as error:  # a null character
+        raise _stop(visible(name), f"this is no path of a file: {error}") from None
     if len(raw) > MAX_BYTES:
         raise _stop(name, "this file is too large to be a strategy file")
     return raw
+
+
+def _is_folder(path: FilePath, name: str) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:  # a name that is too long
+        shown = shortened(name, _LONGEST_NAME)
+        raise _stop(shown, f"this file cannot be read: {error.strerror}") from None
 
 
 def _near(path: FilePath) -> str:

@@ -94,6 +94,11 @@ def run(
     """
     loaded = loaded_of(strategy)
     _check_options(strategy, engine, threads)
+    if zone is not None and data is None:
+        raise InputError(
+            f"zone {zone!r} is that of data, and no data was given",
+            hint="the file says the zone of its own data: candles: {time_zone: ...}",
+        )
     from septet._progress import stoppable
 
     report = stoppable(progress, cancel)
@@ -192,6 +197,7 @@ def _many(
     try:
         with interruptible("the runs"):
             for strategy in strategies:
+                loaded_of(strategy)
                 waiting.append(pool.submit(one, strategy))
                 if len(waiting) >= threads:
                     yield _next(waiting, done, progress)

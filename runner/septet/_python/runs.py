@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from septet._app.halt import Halted
+from septet._app.reading import reading_run
 from septet._python import html
 from septet._python.results import Gap, Summary, Verdict, Why
 from septet._python.strategies import Strategy, load
@@ -55,11 +57,18 @@ class Run:
     @property
     def problem(self) -> str:
         """Why a stored run cannot be read; empty where it can."""
+        if _in_memory(self._stored) is not None:
+            return ""
         try:
-            self._stored.insist_listed()
+            with reading_run():
+                self._stored.insist_listed()
         except SeptetError as error:
             return error.message
         return ""
+
+    def _reading(self) -> AbstractContextManager[None]:
+        """Make defects of a folder messages; what goes wrong in memory is a bug."""
+        return reading_run() if _in_memory(self._stored) is None else nullcontext()
 
     @property
     def strategy(self) -> Strategy:
@@ -68,7 +77,8 @@ class Run:
         Paths in that of a stored run start from the working directory: a run keeps no folder.
         """
         if self._strategy is None:
-            resolved = self._stored.manifest.get("resolved")
+            with self._reading():
+                resolved = self._stored.manifest.get("resolved")
             if not isinstance(resolved, dict):
                 raise InputError(f"run {self.id} does not hold its strategy")
             self._strategy = load(resolved)
@@ -77,16 +87,18 @@ class Run:
     @property
     def summary(self) -> Summary:
         """The figures."""
-        return Summary.of(self._stored.summary)
+        with self._reading():
+            return Summary.of(self._stored.summary)
 
     @property
     def verdict(self) -> Verdict:
         """What the result is worth, in words."""
         from septet._results.verdict import tone
 
-        summary = self._stored.summary
-        text: Any = tone(str(summary["verdict"]), int(summary["trades"]))
-        return Verdict(str(summary["verdict"]), text)
+        with self._reading():
+            summary = self._stored.summary
+            text: Any = tone(str(summary["verdict"]), int(summary["trades"]))
+            return Verdict(str(summary["verdict"]), text)
 
     @property
     def trades(self) -> pl.DataFrame:
@@ -121,7 +133,8 @@ class Run:
     def _table(self, name: str) -> pl.DataFrame:
         found = self._tables.get(name)
         if found is None:
-            found = self._tables[name] = self._stored.table(name)
+            with self._reading():
+                found = self._tables[name] = self._stored.table(name)
         return found
 
     def scan(self, table: Table) -> pl.LazyFrame:
@@ -138,7 +151,8 @@ class Run:
             raise InputError(
                 f"there is no table {table!r}", hint=f"the tables are {', '.join(TABLES)}"
             )
-        return self._stored.scan(table)
+        with self._reading():
+            return self._stored.scan(table)
 
     def close(self) -> None:
         """Let the tables go; those of a stored run are read again when they are asked for."""
@@ -159,8 +173,9 @@ class Run:
         from septet._app.runs import why_order
         from septet._report.why import sentence_of
 
-        found = why_order(self._stored, order)
-        return Why(self.id, found["symbol"], str(found["time"]), sentence_of(found), found)
+        with self._reading():
+            found = why_order(self._stored, order)
+            return Why(self.id, found["symbol"], str(found["time"]), sentence_of(found), found)
 
     def diff(self, other: Run) -> Gap:
         """Explain the gap between a paper or live run and its backtest, whichever is which.
@@ -181,7 +196,8 @@ class Run:
             )
         past = other if lives[0] is self else self
         base = None if past._strategy is None else past._strategy._loaded.base_dir
-        gap = diff_runs(lives[0]._stored, past._stored, base=base)
+        with reading_run():
+            gap = diff_runs(lives[0]._stored, past._stored, base=base)
         return Gap(
             gap.live, gap.backtest, gap.currency, dict(gap.parts), gap.remainder, gap.explained,
             gap.document(),
@@ -221,13 +237,15 @@ class Run:
         from septet._store.find import open_run as open_stored
 
         if path is not None:
-            return write_page(self._stored, Path(path))
+            with self._reading():
+                return write_page(self._stored, Path(path))
         if self._folder is None:
             raise InputError(
                 f"run {self.id} is in memory only, and has no folder for a report",
                 hint="report(path) names a file; save() stores the run with its report",
             )
-        return report_run(open_stored(self._folder))
+        with reading_run():
+            return report_run(open_stored(self._folder))
 
     def _repr_html_(self) -> str:
         if self.problem:
@@ -299,7 +317,8 @@ def open_run(reference: str | PathLike[str], *, root: str | PathLike[str] = "run
 
     from septet._store.find import find_run
 
-    return Run(find_run(fspath(reference), Path(root)))
+    with reading_run():
+        return Run(find_run(fspath(reference), Path(root)))
 
 
 def halt(run: Run, *, name: str, reason: str, flatten: bool = False, wait: float = 10.0) -> Halted:

@@ -109,7 +109,7 @@ class Strategy:
         ConfigError
             With every problem, in `problems`.
         """
-        merged = {**dict(self._settings), **settings}
+        merged = {**dict(self._settings), **_insist_settings(settings)}
         loaded = self._loaded
         return _made(loaded.text, loaded.path, loaded.base_dir, merged, self._mode)
 
@@ -140,12 +140,13 @@ class Strategy:
         from septet._files import replace_file
 
         target = Path(path)
-        if os.path.lexists(target) and not replace:
+        if not replace and os.path.lexists(target):
             raise InputError(f"{target} is there already", hint="replace=True overwrites it")
         try:
             replace_file(target, self._effective_text())
-        except OSError as error:
-            raise InputError(f"{target} cannot be written: {error.strerror}") from None
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise InputError(f"{str(target)!r} cannot be written: {why}") from None
         return target
 
     def _effective_text(self) -> str:
@@ -175,6 +176,11 @@ class Strategy:
     def __repr__(self) -> str:
         laid = f" with {len(self._settings)} settings" if self._settings else ""
         return f"<Strategy {self.name[:64]!r} {self.mode}{laid} {self.hash[:12]}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Load the text again where a copy is made, as in another process."""
+        old = self._loaded
+        return _made, (old.text, old.path, old.base_dir, dict(self._settings), self._mode)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Strategy):
@@ -246,7 +252,7 @@ def load(
     InputError
         If `source` is text: `loads` takes that.
     """
-    given = dict(settings or {})
+    given = _insist_settings({} if settings is None else settings)
     if isinstance(source, Mapping):
         return _from_mapping(source, given, mode)
     if not isinstance(source, str | os.PathLike):
@@ -255,7 +261,8 @@ def load(
             hint="septet.loads(text) takes the text of a file",
         )
     shown = os.fspath(source)
-    if isinstance(shown, bytes) or "\n" in shown or ": " in shown:
+    is_text = isinstance(shown, bytes) or "\n" in shown or ": " in shown
+    if is_text and (isinstance(shown, bytes) or not os.path.lexists(shown)):
         raise InputError(
             f"expected the path of a strategy file, found text that begins {shown[:40]!r}",
             hint="septet.loads(text) takes the text of a file",
@@ -290,7 +297,13 @@ def loads(
             f"expected the text of a strategy, found the path {text.strip()[:80]!r}",
             hint="septet.load(path) reads a file",
         )
-    return _made(check_text(text, _TEXT), Path(_TEXT), Path(base).resolve(), settings or {}, None)
+    return _made(
+        check_text(text, _TEXT),
+        Path(_TEXT),
+        Path(base).resolve(),
+        _insist_settings({} if settings is None else settings),
+        None,
+    )
 
 
 def _from_mapping(source: Mapping[str, Any], settings: Settings, mode: Mode | None) -> Strategy:
@@ -314,6 +327,15 @@ def _from_mapping(source: Mapping[str, Any], settings: Settings, mode: Mode | No
             for each in error.problems
         ]
         raise ConfigError(found) from None
+
+
+def _insist_settings(settings: Settings) -> dict[str, object]:
+    if not isinstance(settings, Mapping):
+        raise InputError(
+            f"expected settings by key path, found a {type(settings).__name__}",
+            hint='such as {"features.fast.period": 25}',
+        )
+    return dict(settings)
 
 
 def laid(settings: Settings) -> list[Any]:

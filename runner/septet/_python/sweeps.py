@@ -119,6 +119,14 @@ def sweep(
     from septet._app.sweep import SweepRequest, sweep_file
     from septet._progress import stoppable
 
+    if threads is not None and threads < 1:
+        raise InputError(f"threads was {threads}", hint="1 or more")
+    if axes is not None and not isinstance(axes, Mapping):
+        raise InputError(
+            f"expected values by key path, found a {type(axes).__name__}",
+            hint='such as {"features.fast.period": [10, 20]}',
+        )
+
     section = {"method": method, "trials": trials, "goal": goal, "where": where}
     loaded = _swept(strategy, axes or {}, section)
     report = stoppable(progress, cancel)

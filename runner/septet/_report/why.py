@@ -9,10 +9,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
-
 from septet._data.stamps import iso
 from septet._report.rule_texts import text_of_rule
 from septet._results.number_texts import UNDEFINED
@@ -23,11 +19,10 @@ from septet.errors import InputError
 
 if TYPE_CHECKING:
     import polars as pl
-    from rich.console import Console
 
     from septet._store.run_folder import Run
 
-__all__ = ["explain", "parse_time", "sentence_of", "show_why"]
+__all__ = ["explain", "parse_time", "sentence_of", "value_text"]
 
 _DATE: Final = re.compile(r"\d{4}-?\d{2}-?\d{2}")
 _DECISION: Final = (
@@ -169,20 +164,6 @@ def _trace(
     return trace_of(run.folder, str(order["order_id"]), symbol, time_ns)
 
 
-def _show_trace(steps: list[dict[str, Any]], console: Console) -> None:
-    if not steps:
-        return
-    console.print(Text("Steps", "bold"))
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
-    for right in (True, True, False, False):
-        table.add_column(justify="right" if right else "left", no_wrap=right, overflow="fold")
-    for step in steps:
-        clock = iso(step["at_ns"])[11:23].rstrip("Z")
-        since = f"{step['ms']:+,.3f} ms"
-        table.add_row(Text(clock, "dim"), since, step["step"].replace("_", " "), step["text"])
-    console.print(Padding(table, (0, 0, 1, 2)))
-
-
 def _target(run: Run, reference: str) -> tuple[pl.DataFrame | None, str, int]:
     """Read ``ORDER`` or ``SYMBOL@TIME``: the order if there is one, the symbol and the time."""
     import polars as pl
@@ -258,7 +239,8 @@ NOT_TRADED: Final = {
 """What a rebalance did not trade, in words, by the reason in the decision."""
 
 
-def _value(value: Any) -> str:
+def value_text(value: Any) -> str:
+    """Write a value as a person reads it; what is not known is a dash."""
     if value is None or value == "":
         return UNDEFINED
     if isinstance(value, bool):
@@ -268,28 +250,16 @@ def _value(value: Any) -> str:
     return str(value)
 
 
-def _pairs(title: str, values: Mapping[str, Any], console: Console, *, raw: bool = False) -> None:
-    if not values:
-        return
-    console.print(Text(title, "bold"))
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
-    table.add_column(no_wrap=True, min_width=18)
-    table.add_column(overflow="fold")
-    for name, value in values.items():
-        table.add_row(Text(name if raw else name.replace("_", " "), "dim"), Text(_value(value)))
-    console.print(Padding(table, (0, 0, 1, 2)))
-
-
 def sentence_of(found: Mapping[str, Any]) -> str:
     """Return the answer in one sentence."""
     order, decision = found["order"], found["decision"]
     if order is not None:
         clip = decision["capped_by"]
-        cut = f", cut by {clip} from {_value(decision['requested'])}" if clip else ""
+        cut = f", cut by {clip} from {value_text(decision['requested'])}" if clip else ""
         weight = found["features"].get("target_weight")
-        to = f" to a weight of {_value(weight)}" if order["reason"] == "rebalance" else ""
+        to = f" to a weight of {value_text(weight)}" if order["reason"] == "rebalance" else ""
         return (
-            f"{order['side']} {_value(order['quantity'])} {found['symbol']}: "
+            f"{order['side']} {value_text(order['quantity'])} {found['symbol']}: "
             f"{order['reason']}{to}{cut}; {_end(order)}."
         )
     if decision["rejected_by"] in NOT_TRADED:
@@ -305,42 +275,5 @@ def _end(order: Mapping[str, Any]) -> str:
     filled, asked = order["filled"], order["quantity"]
     if not filled or status == "filled":
         return f"{status}: {why}" if why else status
-    part = f"filled {_value(filled)} of {_value(asked)}"
+    part = f"filled {value_text(filled)} of {value_text(asked)}"
     return f"{part}, the rest {status}: {why}" if why else part
-
-
-def show_why(found: Mapping[str, Any], console: Console) -> None:
-    """Print an explanation: the sentence first, then what it rests on."""
-    console.print(Text(sentence_of(found), "bold"))
-    if found.get("rule"):
-        rule = str(found["rule"])
-        console.print(Text(f"{rule[:1].upper()}{rule[1:]}."))
-    console.print(Text(f"decided at {found['time']} (UTC), run {found['run_id']}", "dim"))
-    console.print()
-    decision = {**found["decision"], "threshold": found["threshold"], "model": found["model"]}
-    if found["left_out"]:
-        console.print(
-            "The run was made with --fast, which leaves the decisions out: sizes, "
-            "rejections and features are not known. Run it again without --fast."
-        )
-        console.print()
-        decision = {name: value for name, value in decision.items() if value is not None}
-    bar = dict(found["bar"] or {})
-    joined = bar.pop("bars_joined", 1)
-    hidden = ("sizing_inputs", "symbol", "probability_up", "confidence")
-    order = {name: value for name, value in (found["order"] or {}).items() if name not in hidden}
-    _pairs("Decision", decision, console)
-    _pairs("Features", found["features"], console, raw=True)
-    _pairs("Size", found["sizing_inputs"], console)
-    _pairs("Order", order, console)
-    for place, fill in enumerate(found["fills"], start=1):
-        kept = {name: value for name, value in fill.items() if name not in ("symbol", "order_id")}
-        _pairs(f"Fill {place}", kept, console)
-    _pairs("Bar", {name: value for name, value in bar.items() if name != "symbol"}, console)
-    if joined > 1:
-        console.print(
-            f"The bars of this run were joined for display, up to {joined:,} into one, and the bar "
-            "of this decision is not kept alone."
-        )
-        console.print()
-    _show_trace(found["trace"], console)

@@ -1,0 +1,81 @@
+"""Why an order was made, on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from septet._data.stamps import iso
+from septet._report.why import sentence_of, value_text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["show_why"]
+
+
+def _show_trace(steps: list[dict[str, Any]], console: Console) -> None:
+    if not steps:
+        return
+    console.print(Text("Steps", "bold"))
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
+    for right in (True, True, False, False):
+        table.add_column(justify="right" if right else "left", no_wrap=right, overflow="fold")
+    for step in steps:
+        clock = iso(step["at_ns"])[11:23].rstrip("Z")
+        since = f"{step['ms']:+,.3f} ms"
+        table.add_row(Text(clock, "dim"), since, step["step"].replace("_", " "), step["text"])
+    console.print(Padding(table, (0, 0, 1, 2)))
+
+
+def _pairs(title: str, values: Mapping[str, Any], console: Console, *, raw: bool = False) -> None:
+    if not values:
+        return
+    console.print(Text(title, "bold"))
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
+    table.add_column(no_wrap=True, min_width=18)
+    table.add_column(overflow="fold")
+    for name, value in values.items():
+        table.add_row(Text(name if raw else name.replace("_", " "), "dim"), Text(value_text(value)))
+    console.print(Padding(table, (0, 0, 1, 2)))
+
+
+def show_why(found: Mapping[str, Any], console: Console) -> None:
+    """Print an explanation: the sentence first, then what it rests on."""
+    console.print(Text(sentence_of(found), "bold"))
+    if found.get("rule"):
+        rule = str(found["rule"])
+        console.print(Text(f"{rule[:1].upper()}{rule[1:]}."))
+    console.print(Text(f"decided at {found['time']} (UTC), run {found['run_id']}", "dim"))
+    console.print()
+    decision = {**found["decision"], "threshold": found["threshold"], "model": found["model"]}
+    if found["left_out"]:
+        console.print(
+            "The run was made with --fast, which leaves the decisions out: sizes, "
+            "rejections and features are not known. Run it again without --fast."
+        )
+        console.print()
+        decision = {name: value for name, value in decision.items() if value is not None}
+    bar = dict(found["bar"] or {})
+    joined = bar.pop("bars_joined", 1)
+    hidden = ("sizing_inputs", "symbol", "probability_up", "confidence")
+    order = {name: value for name, value in (found["order"] or {}).items() if name not in hidden}
+    _pairs("Decision", decision, console)
+    _pairs("Features", found["features"], console, raw=True)
+    _pairs("Size", found["sizing_inputs"], console)
+    _pairs("Order", order, console)
+    for place, fill in enumerate(found["fills"], start=1):
+        kept = {name: value for name, value in fill.items() if name not in ("symbol", "order_id")}
+        _pairs(f"Fill {place}", kept, console)
+    _pairs("Bar", {name: value for name, value in bar.items() if name != "symbol"}, console)
+    if joined > 1:
+        console.print(
+            f"The bars of this run were joined for display, up to {joined:,} into one, and the bar "
+            "of this decision is not kept alone."
+        )
+        console.print()
+    _show_trace(found["trace"], console)
