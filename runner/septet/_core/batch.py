@@ -15,7 +15,8 @@ from septet._kernel import layout
 __all__ = ["Batch", "grow_log", "tile_of"]
 
 FIRST_LOG = 4_096
-LEAST_CHUNK = 512
+LEAST_CHUNK, SHORT_CHUNK = 2_048, 512
+CHUNK_BARS = 1 << 18  # of all symbols: longer chunks of many keep trading waiting for the first
 TILE_BYTES = 1 << 19
 
 
@@ -52,7 +53,9 @@ class Batch:
     @property
     def _chunk(self) -> int:
         """Decision times whose features are computed while others are traded."""
-        return max(CHUNK // len(self.plan.symbols), min(CHUNK, LEAST_CHUNK))
+        count = len(self.plan.symbols)
+        least = min(LEAST_CHUNK, max(SHORT_CHUNK, CHUNK_BARS // count))
+        return max(CHUNK // count, min(CHUNK, least))
 
     @property
     def _slides(self) -> bool:
