@@ -24,7 +24,7 @@ EDGE = {
 
         load loads check run run_many sweep train runs open_run halt resume
 
-        Strategy Run Sweep Check Summary Verdict Why Gap Model Failed Halted Problem
+        Strategy Run Sweep Check Summary Trials Verdict Why Gap Model Failed Halted Problem
 
         Data Engine Method Mode Settings Table Progress Cancel
 

@@ -14,7 +14,7 @@ from septet_schemas import __version__
 if TYPE_CHECKING:
     from septet._app.halt import Halted
     from septet._progress import Cancel, Progress
-    from septet._python.results import Gap, Model, Summary, Verdict, Why
+    from septet._python.results import Gap, Model, Summary, Trials, Verdict, Why
     from septet._python.running import Data, Engine, Failed, run, run_many
     from septet._python.runs import Run, Table, halt, open_run, resume, runs
     from septet._python.strategies import Check, Mode, Settings, Strategy, check, load, loads
@@ -62,6 +62,7 @@ __all__ = [
     "Summary",
     "Sweep",
     "Table",
+    "Trials",
     "Verdict",
     "Why",
     "__version__",
@@ -81,7 +82,7 @@ __all__ = [
 _HOMES: Final[dict[str, str]] = {
     "_app.halt": "Halted",
     "_progress": "Cancel Progress",
-    "_python.results": "Gap Model Summary Verdict Why",
+    "_python.results": "Gap Model Summary Trials Verdict Why",
     "_python.running": "Data Engine Failed run run_many",
     "_python.runs": "Run Table halt open_run resume runs",
     "_python.strategies": "Check Mode Settings Strategy check load loads",

@@ -63,9 +63,10 @@ METHODS = {
 ATTRIBUTES = {
     "Strategy": "hash mode name settings text warnings",
     "Run": "decisions equity fills folder id monitoring orders problem strategy summary trades "
-    "verdict",
+    "trials verdict",
     "Sweep": "folder settings verdict",
     "Check": "ok problems settings strategy world",
+    "Trials": "complete count declared deflated_sharpe effective text",
     "Verdict": "text tone",
     "Why": "facts run_id symbol text time",
     "Gap": "backtest currency explained facts live parts remainder",

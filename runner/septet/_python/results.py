@@ -12,7 +12,7 @@ from septet._python import html
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Gap", "Model", "Summary", "Verdict", "Why"]
+__all__ = ["Gap", "Model", "Summary", "Trials", "Verdict", "Why"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,26 @@ class Verdict:
 
     text: str
     tone: Literal["bad", "caution", "plain"]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Trials:
+    """How many plans were tried on the data of a run, as the ledger of this user knows.
+
+    `count` has this one in it, `effective` is how many independent ones they are worth, and
+    `deflated_sharpe` the probability that the true Sharpe ratio of the best of them is above zero.
+    Where the ledger does not know (`complete` is False) they are None, or the least there were.
+    """
+
+    count: int | None
+    effective: float | None
+    declared: int
+    deflated_sharpe: float | None
+    complete: bool
+    text: str
 
     def __str__(self) -> str:
         return self.text

@@ -137,7 +137,7 @@ def _backtest(
     from septet._store.memory_run import MemoryRun
 
     result = compute_backtest(
-        loaded, BacktestRequest(engine, tables=tables), progress=progress,
+        loaded, BacktestRequest(engine, tables=tables, face="python"), progress=progress,
         log=lambda text: progress("note", 0, None, text),
     )  # fmt: skip
     return Run(MemoryRun(result, now_ns=clock.time_ns()), strategy)

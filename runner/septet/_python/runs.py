@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from septet._app.halt import Halted
 from septet._app.reading import reading_run
 from septet._python import html
-from septet._python.results import Gap, Summary, Verdict, Why
+from septet._python.results import Gap, Summary, Trials, Verdict, Why
 from septet._python.strategies import Strategy, load
 from septet.errors import InputError, SeptetError
 
@@ -89,6 +89,18 @@ class Run:
         """The figures."""
         with self._reading():
             return Summary.of(self._stored.summary)
+
+    @property
+    def trials(self) -> Trials | None:
+        """How many tries preceded it on its data; None in paper and live, which are no tries."""
+        with self._reading():
+            found = self._stored.summary.get("tries")
+        if not isinstance(found, dict):
+            return None
+        return Trials(
+            found["count"], found["effective"], found["declared"], found["deflated_sharpe"],
+            complete=found["count"] is not None and not found["new"], text=str(found["text"]),
+        )  # fmt: skip
 
     @property
     def verdict(self) -> Verdict:

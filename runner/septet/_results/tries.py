@@ -37,7 +37,7 @@ class Tries:
         probability = deflated(self, sharpe_daily, days, skew, kurtosis)
         return {
             "count": self.count, "effective": self.effective, "declared": self.declared,
-            "deflated_sharpe": probability, "problem": self.problem or None,
+            "deflated_sharpe": probability, "problem": self.problem or None, "new": self.is_new,
             "text": sentence(self, probability),
         }  # fmt: skip
 
