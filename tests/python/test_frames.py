@@ -52,6 +52,7 @@ def test_a_frame_for_each_symbol_and_one_for_all(tmp_path: Path) -> None:
         [one.with_columns(symbol=pl.lit("BTC/USD")), two.with_columns(symbol=pl.lit("ETH/USD"))]
     )
     same(apart, septet.run(strategy, data=stacked))
+    same(apart, septet.run(strategy, data={"BTC/USD": stacked, "ETH/USD": two}))
     assert set(apart.trades["symbol"]) == {"BTC/USD", "ETH/USD"}
     assert apart._stored.manifest["sources"] == {
         "BTC/USD": "the frame of BTC/USD", "ETH/USD": "the frame of ETH/USD",
@@ -129,6 +130,10 @@ def twice() -> pd.DataFrame:
         (lambda: [1, 2, 3], {}, "is a list, expected a polars, pandas or pyarrow", "DataFrame"),
         (lambda: {"ETH/USD": bars()}, {}, "no frame for BTC/USD; a frame for ETH/USD", "BTC/USD"),
         (lambda: {"BTC/USD": "bars.csv"}, {}, "the frame of BTC/USD is the path", "read it first"),
+        (
+            lambda: {"BTC/USD": bars().with_columns(ticker=pl.lit("ETH/USD"))}, {},
+            "is of another symbol: its column symbol holds ETH/USD", "under its own symbol",
+        ),
         (
             lambda: bars().with_columns(symbol=pl.lit("ETH/USD")), {},
             "no rows of BTC/USD: its column symbol holds ETH/USD", "universe.symbols",

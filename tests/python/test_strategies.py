@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,11 @@ import pytest
 import yaml
 
 import septet
+from septet._app.documents import problem_document
+from tests.cli.conftest import Command
 from tests.python.samples import TEXT, written
+
+BROKEN = Path(__file__).parents[1] / "config" / "broken"
 
 
 @pytest.fixture
@@ -213,6 +218,14 @@ def test_check_returns_what_is_wrong(file: Path) -> None:
     assert len(broken.problems) > 2
     assert not septet.check(file.parent / "gone.yaml").ok
     assert not septet.check(TEXT).ok
+
+
+@pytest.mark.parametrize("path", sorted(BROKEN.glob("*.yaml"))[::4], ids=lambda path: path.stem)
+def test_problems_are_those_of_the_command_line(path: Path, septet_command: Command) -> None:
+    printed = json.loads(septet_command("check", path, "--json").out)
+    found = septet.check(path)
+    assert [problem_document(each) for each in found.problems] == printed["problems"]
+    assert found.ok is printed["ok"]
 
 
 def test_the_sections_of_a_sweep_are_counted(file: Path) -> None:

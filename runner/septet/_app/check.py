@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from septet._live.world_check import World
     from septet._shell.training_checks import Windows
 
-__all__ = ["CheckRequest", "Checked", "check_file", "check_loaded"]
+__all__ = ["CheckRequest", "Checked", "check_file", "check_loading"]
 
 LoadWith = Callable[[Sequence[Any]], Any]
 
@@ -94,31 +94,37 @@ def check_file(
     from septet._config.load import load
 
     again = partial(load, file, mode=mode, access=access, unchecked=unchecked)
+    return check_loading(again, request, sets=sets, log=log, file=str(file))
+
+
+def check_loading(
+    again: Callable[..., Loaded],
+    request: CheckRequest,
+    *,
+    sets: Sequence[Any] = (),
+    log: Callable[[str], None] | None = None,
+    file: str,
+) -> Checked:
+    """Check what `again` loads, and what it needs.
+
+    Parameters
+    ----------
+    again
+        Loads the strategy with the settings `sets`, and tells `log` what takes a while.
+    file
+        How the answer names it.
+
+    Raises
+    ------
+    ConfigError
+        With every error and warning, each with its place.
+    """
     reads = request.data and not request.world
     load_with: LoadWith | None = (lambda more: again(sets=[*sets, *more])) if reads else None
     try:
         loaded = again(sets=sets, log=log)
     except ConfigError as error:
         raise ConfigError([*error.problems, *_besides(error, load_with)]) from None
-    return check_loaded(loaded, request, load_with, file=str(file))
-
-
-def check_loaded(
-    loaded: Loaded,
-    request: CheckRequest,
-    load_with: LoadWith | None = None,
-    *,
-    file: str | None = None,
-) -> Checked:
-    """Check what a loaded file needs; `load_with` loads it with further settings.
-
-    `file` is how the answer names it.
-
-    Raises
-    ------
-    ConfigError
-        With every error and warning.
-    """
     settings = _settings_of_sweep(loaded) if loaded.strategy.sweep is not None else None
     ahead, windows = _preflight(loaded, request, load_with)
     problems = (*loaded.warnings, *ahead)
@@ -128,7 +134,7 @@ def check_loaded(
     world = _look(loaded, request.clock) if request.world else None
     if world is not None:
         problems = (*problems, *world.problems)
-    return Checked(loaded, file or str(loaded.path), problems, settings, world, windows)
+    return Checked(loaded, file, problems, settings, world, windows)
 
 
 def _besides(error: ConfigError, load_with: LoadWith | None) -> list[Problem]:

@@ -80,11 +80,8 @@ def frames_of_data(
                 "; ".join(text for text in (what, more if unknown else "") if text),
                 hint=f"universe.symbols has {', '.join(symbols)}",
             )
-        return {
-            symbol: _checked(data[symbol], f"the frame of {symbol}", time, zone)
-            for symbol in symbols
-        }
-    frame = _checked(data, "the frame", time, zone, by_symbol=True)
+        return {symbol: _of_symbol(data[symbol], symbol, time, zone) for symbol in symbols}
+    frame = _checked(data, "the frame", time, zone)
     if "symbol" in frame.columns:
         parts = rows_by_symbol(frame, symbols, set())
         lacking = [symbol for symbol in symbols if symbol not in parts]
@@ -114,9 +111,23 @@ def _check_zone(zone: str | None) -> None:
         ) from error
 
 
-def _checked(
-    value: Any, name: str, time: str, zone: str | None, *, by_symbol: bool = False
-) -> pl.DataFrame:
+def _of_symbol(value: Any, symbol: str, time: str, zone: str | None) -> pl.DataFrame:
+    """Return the rows of a frame that was given for a symbol; those of others are left out."""
+    frame = _checked(value, f"the frame of {symbol}", time, zone)
+    if "symbol" not in frame.columns:
+        return frame
+    present = set[str]()
+    rows = rows_by_symbol(frame, [symbol], present).get(symbol)
+    if rows is None:
+        held = ", ".join(sorted(present)[:8]) or "nothing"
+        raise DataError(
+            f"the frame of {symbol} is of another symbol: its column symbol holds {held}",
+            hint="drop the column, or give each frame under its own symbol",
+        )
+    return rows
+
+
+def _checked(value: Any, name: str, time: str, zone: str | None) -> pl.DataFrame:
     """Return a frame with our column names, after what only a frame can get wrong."""
     frame = _converted(value, name, time)
     _refuse_time(frame, value, name, time, zone)
@@ -130,11 +141,8 @@ def _checked(
     if "symbol" not in renamed.columns:
         refuse_symbol_column(renamed, name)
         parts = [renamed]
-    elif by_symbol:
-        parts = renamed.partition_by("symbol", maintain_order=True)
     else:
-        renamed = renamed.drop("symbol")
-        parts = [renamed]
+        parts = renamed.partition_by("symbol", maintain_order=True)
     for part in parts:
         _refuse_disorder(part, name)
     return renamed

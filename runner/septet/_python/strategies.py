@@ -7,7 +7,8 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
@@ -38,7 +39,8 @@ class Strategy:
     Two are equal if they mean the same: every effective value, and where paths in them start.
     """
 
-    __slots__ = ("_loaded", "_mode", "_settings")
+    __slots__ = ("_hash", "_loaded", "_mode", "_settings")
+    _hash: str
     _loaded: Loaded
     _mode: Mode | None
     _settings: tuple[tuple[str, object], ...]
@@ -46,7 +48,8 @@ class Strategy:
     def __init__(
         self, loaded: Loaded, mode: Mode | None, settings: tuple[tuple[str, object], ...]
     ) -> None:
-        for name, value in (("_loaded", loaded), ("_mode", mode), ("_settings", settings)):
+        parts = {"_hash": "", "_loaded": loaded, "_mode": mode, "_settings": settings}
+        for name, value in parts.items():
             object.__setattr__(self, name, value)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -84,13 +87,23 @@ class Strategy:
     @property
     def hash(self) -> str:
         """SHA-256 of every effective value, and of the sources of plugins beside septet's."""
-        from septet._shell.backtest import checks_of
+        if not self._hash:
+            object.__setattr__(self, "_hash", self._hash_of_content())
+        return self._hash
+
+    def _hash_of_content(self) -> str:
+        from septet._config.case import strangers_of
         from septet._text import plain_json
 
-        tree = self._loaded.tree
+        loaded, sources = self._loaded, dict[str, str]()
+        if any(True for _ in strangers_of(loaded.strategy)):
+            from septet._config.verdicts import plugin_sources
+
+            sources = dict(plugin_sources(loaded.strategy, loaded.host))
+        tree = loaded.tree
         content = {
-            "resolved": self._loaded.resolved,
-            "plugins": checks_of(self._loaded)["plugin_sources"],
+            "resolved": loaded.resolved,
+            "plugins": sources,
             **{name: tree.plain_at((name,)) for name in ("sweep", "paper", "live")},
         }
         text = json.dumps(plain_json(content), sort_keys=True, separators=(",", ":"))
@@ -252,9 +265,40 @@ def load(
     InputError
         If `source` is text: `loads` takes that.
     """
-    given = _insist_settings({} if settings is None else settings)
+    laid_over = _insist_settings({} if settings is None else settings)
+    given = _given(source)
+    try:
+        return _made(given.text, given.name, given.base, laid_over, mode)
+    except ConfigError as error:
+        raise ConfigError([_without_lines(each) for each in error.problems]) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A source before it is loaded: its text, what messages call it, where its paths start."""
+
+    text: str
+    name: Path
+    base: Path
+    settings: Settings = field(default_factory=dict)
+    mode: Mode | None = None
+
+
+def _given(source: Any) -> _Given:
+    """Read a strategy, a mapping or a path.
+
+    Raises
+    ------
+    ConfigError
+        If a file cannot be read.
+    InputError
+        If it is none of them.
+    """
+    if isinstance(source, Strategy):
+        old = source._loaded
+        return _Given(old.text, old.path, old.base_dir, source.settings, source._mode)
     if isinstance(source, Mapping):
-        return _from_mapping(source, given, mode)
+        return _Given(_text_of(source), Path(_MAPPING), Path.cwd())
     if not isinstance(source, str | os.PathLike):
         raise InputError(
             f"expected a path or a mapping, found a {type(source).__name__}",
@@ -270,7 +314,7 @@ def load(
     from septet._config.read import read_text
 
     path = Path(shown)
-    return _made(read_text(path), path, path.resolve().parent, given, mode)
+    return _Given(read_text(path), path, path.resolve().parent)
 
 
 def loads(
@@ -306,7 +350,8 @@ def loads(
     )
 
 
-def _from_mapping(source: Mapping[str, Any], settings: Settings, mode: Mode | None) -> Strategy:
+def _text_of(source: Mapping[str, Any]) -> str:
+    """Write a mapping as the text of a file."""
     import yaml
 
     from septet._config.overlay import plain_value
@@ -319,14 +364,12 @@ def _from_mapping(source: Mapping[str, Any], settings: Settings, mode: Mode | No
             f"the mapping holds what no strategy file can: {error}",
             hint="numbers, texts, true or false, None, lists and mappings of them",
         ) from None
-    try:
-        return _made(check_text(text, _MAPPING), Path(_MAPPING), Path.cwd(), settings, mode)
-    except ConfigError as error:  # its lines are those of a text that nobody wrote
-        found = [
-            replace(each, line=0, column=0) if each.file == _MAPPING else each
-            for each in error.problems
-        ]
-        raise ConfigError(found) from None
+    return check_text(text, _MAPPING)
+
+
+def _without_lines(problem: Problem) -> Problem:
+    """Leave out the line in a mapping: it is that of a text which nobody wrote."""
+    return replace(problem, line=0, column=0) if problem.file == _MAPPING else problem
 
 
 def _insist_settings(settings: Settings) -> dict[str, object]:
@@ -384,22 +427,24 @@ def check(
     world
         In paper and live mode, ask the feed and the venue too; only reads.
     """
-    from septet._app.check import CheckRequest, check_loaded
+    from septet._app.check import CheckRequest, check_loading
+    from septet._config.load import load_text
 
     try:
-        if isinstance(source, Strategy):
-            made = source
-            if mode is not None and mode != source.mode:
-                old = source._loaded
-                made = _made(old.text, old.path, old.base_dir, source.settings, mode)
-        else:
-            made = load(source, mode=mode)
-        found = check_loaded(made._loaded, CheckRequest(world=world))
+        given = _given(source)
+        again = partial(
+            load_text, given.text, given.name, base_dir=given.base,
+            mode=mode if mode is not None else given.mode,
+        )  # fmt: skip
+        sets = laid(given.settings)
+        request = CheckRequest(world=world)
+        found = check_loading(again, request, sets=sets, file=str(given.name))
     except ConfigError as error:
-        return Check(ok=False, problems=error.problems)
+        return Check(ok=False, problems=tuple(map(_without_lines, error.problems)))
     except SeptetError as error:
         problem = error.problem or Problem(error.message, key=error.key, hint=error.hint)
         return Check(ok=False, problems=(problem,))
     rows = () if found.world is None else found.world.rows
     answers = tuple((each.what, each.verdict, each.found) for each in rows)
+    made = Strategy(found.loaded, again.keywords["mode"], tuple(given.settings.items()))
     return Check(found.ok, found.problems, made, found.settings, answers)
