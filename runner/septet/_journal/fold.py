@@ -417,13 +417,18 @@ class Fold:
         rows = [
             (
                 row.time_ns, self.name(row.symbol), row.order_id, row.kind, row.side, row.quantity,
-                row.filled, row.limit_price, row.trigger_price, row.status, row.reason,
+                self._whole(row), row.limit_price, row.trigger_price, row.status, row.reason,
                 row.ended_by, row.decision_price, row.confidence, row.probability_up,
                 json.dumps(row.sizing),
             )
             for row in self.orders.values()
         ]  # fmt: skip
         return _columns(names, rows)
+
+    def _whole(self, row: OrderRow) -> float:
+        """Filled quantity of an order in whole units, as a backtest sums it."""
+        scale = self.trades.scale(row.symbol)
+        return float(round(row.filled * scale)) / scale
 
     def fill_columns(self) -> dict[str, list[Any]]:
         """Columns of the table `fills`."""
