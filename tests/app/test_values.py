@@ -14,7 +14,7 @@ from septet._app.documents import to_json
 from septet._app.explain import explain_plan, explain_values
 from septet._app.plugins import describe_plugin, list_plugins
 from septet._app.run import BacktestRequest, compute_backtest, run_document, store_backtest
-from septet._app.runs import export_run, list_lines, standing_of, why_order
+from septet._app.runs import export_run, list_stored, standing_of, why_order
 from septet._app.starter import write_starter
 from septet._app.sweep import SweepRequest, sweep_document, sweep_file, sweep_settings
 from septet._config import load
@@ -62,8 +62,8 @@ def test_runs(file: Path, septet: Command, tmp_path: Path) -> None:
     stored = store_backtest(result, root)
     shown = printed(septet, "runs", "show", "latest", "--runs", root)
     assert json.loads(to_json(run_document(stored))) == shown
-    assert json.loads(to_json(list_lines(root))) == printed(septet, "runs", "list", "--runs", root)
-    assert list_lines(root, "other") == []
+    assert json.loads(to_json(list_stored(root))) == printed(septet, "runs", "list", "--runs", root)
+    assert list_stored(root, "other") == []
     assert standing_of(stored) is None
     order = stored.table("orders")["order_id"][0]
     why = why_order(find_run("latest", root), order)

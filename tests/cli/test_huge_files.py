@@ -156,13 +156,22 @@ def test_a_file_is_read_up_to_a_bound(tmp_path: Path) -> None:
         read_bounded(path, 1 << 20)
 
 
-ROOMS = ("_store", "_journal", "_learn", "_diff", "_report", "_sweep", "_live", "_results")
+ROOMS = (
+    "_app",
+    "_python",
+    "_store",
+    "_journal",
+    "_learn",
+    "_diff",
+    "_report",
+    "_sweep",
+    "_live",
+    "_results",
+)
 WHOLE = {
     "_store/environment.py": "the list of libraries of this installation",
     "_report/document.py": "a file of septet itself",
     "_live/huge_pages.py": "what the kernel says of this process",
-    "_live/journal_head.py": "the strategy file of the operator, read within a bound before",
-    "_sweep/run_sweep.py": "the same",
     "_journal/lease.py": "what the kernel says of this start of the machine",
 }
 """Modules that read a file whole, none of them one of a run's folder."""

@@ -140,6 +140,17 @@ def test_runs_in_threads_equal_runs_one_by_one(file: Path) -> None:
         same(one, other)
 
 
+@pytest.mark.compiled
+def test_compiled_runs_in_threads_equal_runs_one_by_one(file: Path) -> None:
+    """Two plans, each first asked for by two threads at once."""
+    strategy = septet.load(file)
+    strategies = [strategy, strategy.with_({"risk.stops": {"stop_loss": "3%"}})] * 2
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda each: septet.run(each, engine="batch"), strategies))
+    for found, each in zip(together, strategies, strict=True):
+        same(found, septet.run(each, engine="batch"))
+
+
 def test_many_runs_come_in_order_and_failures_stand_in_their_place(file: Path) -> None:
     strategies = variants(file)
     gone = septet.loads(TEXT.replace("bars.csv", "gone.csv"), base=file.parent)

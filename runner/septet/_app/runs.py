@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from septet._store.run_folder import Run
 
 __all__ = [
-    "Block", "Standing", "diff_runs", "export_run", "list_lines", "positions_of", "report_run",
-    "standing_of", "why_order", "write_page",
+    "Block", "ListedRun", "Standing", "diff_runs", "export_run", "list_stored", "positions_of",
+    "report_run", "standing_of", "why_order", "write_page",
 ]  # fmt: skip
 
 _SHOWN_ELSEWHERE: Final = ("operator", "stopping")
@@ -47,26 +47,41 @@ class Standing:
     doubt: str = ""
 
 
-def list_lines(
-    root: Path, strategy: str | None = None, last: int | None = None
-) -> list[dict[str, Any]]:
-    """Return the summary of every run under `root`, the latest last.
+@dataclass(frozen=True, slots=True)
+class ListedRun:
+    """A run of a list: its summary, or in `damaged` why it cannot be read."""
 
-    One that is damaged is among them, with its problem under ``damaged``.
-    """
+    run_id: str
+    strategy: str
+    folder: Path
+    summary: Mapping[str, Any]
+    damaged: str = ""
+
+    def document(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        place = {"run_id": self.run_id, "strategy": self.strategy}
+        if self.damaged:
+            return {**place, "folder": str(self.folder), "damaged": self.damaged}
+        return {**place, **self.summary, "folder": str(self.folder)}
+
+
+def list_stored(
+    root: Path, strategy: str | None = None, last: int | None = None
+) -> list[ListedRun]:
+    """Return every run under `root`, the latest last; `strategy` is what a run itself says."""
     from septet._store.find import list_runs
 
-    lines = [_line(run) for run in list_runs(root)]
-    lines = [line for line in lines if strategy is None or line["strategy"] == strategy]
-    return lines[-last:] if last else lines
+    found = [_listed(run) for run in list_runs(root)]
+    found = [each for each in found if strategy in (None, each.document()["strategy"])]
+    return found[-last:] if last else found
 
 
-def _line(run: Run) -> dict[str, Any]:
-    place = {"run_id": run.folder.name, "strategy": run.folder.parent.name}
+def _listed(run: Run) -> ListedRun:
+    folder = run.folder
     try:
-        return {**place, **run.insist_listed(), "folder": str(run.folder)}
+        return ListedRun(folder.name, folder.parent.name, folder, run.insist_listed())
     except (InputError, JournalError) as problem:
-        return {**place, "folder": str(run.folder), "damaged": problem.message}
+        return ListedRun(folder.name, folder.parent.name, folder, {}, problem.message)
 
 
 def positions_of(run: Run) -> dict[str, Any] | None:

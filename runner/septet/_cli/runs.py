@@ -63,9 +63,9 @@ def runs() -> None:
 @of_runs
 def list_(strategy: str | None, last: int | None, root: Path, as_json: bool) -> None:
     """List stored runs, the latest last; with STRATEGY only its own."""
-    from septet._app.runs import list_lines
+    from septet._app.runs import list_stored
 
-    lines = list_lines(root, strategy, last)
+    lines = [each.document() for each in list_stored(root, strategy, last)]
     if as_json:
         _print_json(lines)
     elif lines:
