@@ -64,6 +64,19 @@ def test_a_list_and_a_block_are_values_as_well(file: Path) -> None:
     assert "risk.stops.stop_loss" in str(stops.explain()["path"].to_list())
 
 
+def test_what_is_said_later_wins(file: Path) -> None:
+    loaded = septet.load(file)
+    stopped = loaded.with_({"risk.stops": {"stop_loss": "3%"}})
+    wider = stopped.with_({"risk.stops.stop_loss": "5%"})
+    assert wider == loaded.with_({"risk.stops": {"stop_loss": "5%"}})
+    assert wider.with_({"risk.stops": {}}) == loaded
+    assert stopped.with_({"risk.stops.stop_loss": "4%"}).with_(
+        {"risk.stops": {"stop_loss": "3%"}}
+    ) == stopped.with_({"risk.stops.stop_loss": "3%"})
+    with pytest.raises(septet.InputError, match="a Strategy already"):
+        septet.load(loaded)  # type: ignore[arg-type]
+
+
 def test_every_wrong_setting_comes_at_once(file: Path) -> None:
     with pytest.raises(septet.ConfigError) as caught:
         septet.load(file).with_({"features.fast.perid": 3, "risk.sizing.fraction": "x"})

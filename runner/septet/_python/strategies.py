@@ -122,7 +122,9 @@ class Strategy:
         ConfigError
             With every problem, in `problems`.
         """
-        merged = {**dict(self._settings), **_insist_settings(settings)}
+        given = _insist_settings(settings)
+        kept = {key: value for key, value in self._settings if key not in given}
+        merged = {**kept, **given}  # in the order they were said: what comes later wins
         loaded = self._loaded
         return _made(loaded.text, loaded.path, loaded.base_dir, merged, self._mode)
 
@@ -266,6 +268,8 @@ def load(
         If `source` is text: `loads` takes that.
     """
     laid_over = _insist_settings({} if settings is None else settings)
+    if isinstance(source, Strategy):
+        raise InputError("this is a Strategy already", hint="with_() lays settings over it")
     given = _given(source)
     try:
         return _made(given.text, given.name, given.base, laid_over, mode)
