@@ -210,16 +210,14 @@ class Ledger:
             The file cannot be read, or its rows are not those that were written.
         """
         try:
-            places = self._overlapping(months)
-            marks = ", ".join("?" * len(places))
+            self._find_overlapping(months)
             counted = self._db.execute(
-                f"SELECT count(DISTINCT plan) FROM trials WHERE months IN ({marks})",
-                places,
+                "SELECT count(DISTINCT plan) FROM trials WHERE months IN (SELECT id FROM shared)"
             ).fetchone()[0]
             newest = self._db.execute(
                 "SELECT plan, first_day, returns FROM trials "
-                f"WHERE months IN ({marks}) ORDER BY seq DESC LIMIT {MOST_ROWS}",
-                places,
+                "WHERE months IN (SELECT id FROM shared) ORDER BY seq DESC LIMIT ?",
+                (MOST_ROWS,),
             ).fetchall()
             first = self._db.execute(
                 "SELECT min(at_ns) FROM trials WHERE file = ?", (file,)
@@ -233,21 +231,25 @@ class Ledger:
         worth = effective_number(tries, _aligned(days), _aligned(sums))
         return Known(Tries(tries, worth, max(0, declared)), first)
 
-    def _overlapping(self, months: Sequence[Month]) -> list[int]:
+    def _find_overlapping(self, months: Sequence[Month]) -> None:
+        """Leave the sets of months that share enough of these in the table `shared`."""
         kept = sorted(set(months))
         with closing(self._db.cursor()) as cursor:
             cursor.execute("CREATE TEMP TABLE IF NOT EXISTS ours (place, closes TEXT, asset TEXT)")
+            cursor.execute("CREATE TEMP TABLE IF NOT EXISTS shared (id INTEGER PRIMARY KEY)")
             cursor.execute("DELETE FROM ours")
+            cursor.execute("DELETE FROM shared")
             cursor.executemany(
                 "INSERT INTO ours VALUES (?, ?, ?)",
                 [(n, each.closes, each.asset) for n, each in enumerate(kept)],
             )
-            found = cursor.execute(
-                "SELECT id, count(DISTINCT place) FROM ("
+            cursor.execute(
+                "INSERT INTO shared SELECT id FROM ("
                 "SELECT m.id AS id, o.place AS place FROM ours o JOIN month m USING (closes) UNION "
-                "SELECT m.id, o.place FROM ours o JOIN month m USING (asset)) GROUP BY id"
-            ).fetchall()
-        return [place for place, shared in found if shared >= OVERLAP * len(kept)]
+                "SELECT m.id, o.place FROM ours o JOIN month m USING (asset)) "
+                "GROUP BY id HAVING count(DISTINCT place) >= ?",
+                (OVERLAP * len(kept),),
+            )
 
     def strategies(self) -> list[tuple[str, int, int, int]]:
         """Return strategies with their plans, and when the first and the last was tried (UTC ns).
@@ -274,8 +276,10 @@ class Ledger:
             A row was changed, or one is missing before the last.
         """
         last, count = b"", 0
-        names = "at_ns, plan, file, months, strategy, first_day, returns, face, client, hypothesis"
-        rows = self._db.execute(f"SELECT seq, {names}, hash FROM trials ORDER BY seq")
+        rows = self._db.execute(
+            "SELECT seq, at_ns, plan, file, months, strategy, first_day, returns, face, client, "
+            "hypothesis, hash FROM trials ORDER BY seq"
+        )
         for seq, *row, digest in rows:
             if seq != count + 1 or _chained(last, tuple(row)) != digest:
                 raise LedgerError(f"{self.path}: row {count + 1} is not the one that was written")
