@@ -76,9 +76,11 @@ def count_run(
     """Write a backtest to the ledger; return it with what the ledger knows of its data."""
     from septet._results.summary import daily_excess
     from septet._store.tables import frames_of
-    from septet._trials.ledger import Trial
+    from septet._trials.ledger import OFF, Trial, is_off
     from septet._trials.months import months_of
 
+    if is_off():
+        return replace(result, tries=Tries(None, None, declared, OFF))
     facts = result.facts
     days, returns = daily_excess(result, frames_of(result))
     trial = Trial(

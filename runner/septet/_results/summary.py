@@ -169,7 +169,7 @@ def _ratios(result: RunResult, frames: Mapping[str, pl.DataFrame]) -> dict[str, 
         "calmar": calmar(growth, deepest),
         "days": len(returns),
         **_beside_holding(result, days, returns, exposure, only_long=only_long),
-        "tries": _tries(result, daily_excess(result, frames, only_long=only_long)[1]),
+        "tries": _tries(result, frames, only_long=only_long),
         "sharpe": st.sharpe(returns, facts.days_a_year),
         "sortino": st.sortino(returns, facts.days_a_year),
         "max_drawdown": deepest,
@@ -201,10 +201,15 @@ def daily_excess(
     return days, returns
 
 
-def _tries(result: RunResult, returns: Floats) -> dict[str, Any] | None:
+def _tries(
+    result: RunResult, frames: Mapping[str, pl.DataFrame], *, only_long: bool
+) -> dict[str, Any] | None:
     """What the tries before a run leave of its ratio of daily returns; None if nobody asked."""
     if result.tries is None:
         return None
+    if result.tries.effective is None:  # nothing is left to work out
+        return result.tries.document(None, 0, None, None)
+    _, returns = daily_excess(result, frames, only_long=only_long)
     days = len(returns)
     ratio = daily_sharpe(float(returns.sum()), float(returns @ returns), days)
     away = returns - returns.mean() if days else returns
