@@ -30,7 +30,7 @@ LOOK_S = 0.05
 class Live:
     """One strategy, its venue, and what is known of both."""
 
-    def __init__(self, folder: Path, venue: VenueProcess, seed: int) -> None:
+    def __init__(self, folder: Path, venue: VenueProcess, seed: int, bar_ns: int) -> None:
         self.folder, self.venue, self.chance = folder, venue, random.Random(seed)
         self.file = folder / "faults.yaml"
         text = STRATEGY.format(
@@ -50,6 +50,7 @@ class Live:
             "--out", str(folder / "runs"), "--log-level", "info",
         ]  # fmt: skip
         self.run = RunProcess(self.words, self.environment, folder / "run.log")
+        self.bar_ns = bar_ns
         self.theirs = VenueBook()
         self._reader: Reader | None = None
         self._book: OurBook | None = None
@@ -146,6 +147,11 @@ class Live:
         """Let a random while go by: where the fault strikes is left to chance."""
         time.sleep(self.chance.uniform(0.0, most_s))
 
+    def bars(self, count: int) -> None:
+        """Wait until the venue has played so many bars more."""
+        until_ns = self.venue.clock().market_ns + count * self.bar_ns
+        self.until(lambda: self.venue.clock().market_ns >= until_ns, f"{count} bars")
+
     def resume(self) -> None:
         """Do what a person would who has looked."""
         ask_resume(self.place, name="ann", reason="looked", now_ns=time.time_ns())
@@ -173,7 +179,7 @@ def live(folder: Path, seed: int = 1, **changes: Any) -> Iterator[Live]:
         bar_wall_ns=250_000_000, seed=seed, truth_path=str(folder / "truth.jsonl"), **changes,
     )  # fmt: skip
     with VenueProcess(config, folder) as venue:
-        made = Live(folder, venue, seed)
+        made = Live(folder, venue, seed, config.bar_ns)
         try:
             yield made
         finally:

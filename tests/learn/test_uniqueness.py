@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -50,6 +50,31 @@ def test_labels_that_do_not_overlap_weigh_the_same() -> None:
     crowded = np.array([5, 6, 7, 20])
     found = uniqueness(data, labels.known_ns, crowded)
     assert found[3] > 2 * found[1]
+
+
+@settings(max_examples=25, deadline=None)
+@given(draw.integers(0, 99), draw.integers(2, 9), draw.integers(1, 150))
+def test_no_bit_depends_on_where_the_history_begins(seed: int, horizon: int, cut: int) -> None:
+    """A backtest reads more history than a live run, and fits the same weights."""
+    whole = dataset(260, 2, seed)
+    later = replace(
+        whole,
+        bars=tuple(
+            replace(each, **{
+                field.name: getattr(each, field.name)[cut:]
+                for field in fields(each) if isinstance(getattr(each, field.name), np.ndarray)
+            })
+            for each in whole.bars
+        ),
+        row=whole.row - cut,
+    )  # fmt: skip
+    known_ns = make_labels(whole, LabelRule("triple_barrier", horizon)).known_ns
+    rows = np.flatnonzero(whole.row >= cut)
+    rows = rows[np.random.default_rng(seed).random(len(rows)) < 0.9]
+    ends = [bars.known_ns[-1] for bars in whole.bars]
+    rows = rows[[known_ns[row] <= ends[whole.symbol[row]] for row in rows]]
+    found, wanted = (uniqueness(each, known_ns, rows) for each in (later, whole))
+    assert found.tobytes() == wanted.tobytes()
 
 
 def test_a_window_is_fitted_with_its_weights() -> None:

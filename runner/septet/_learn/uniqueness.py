@@ -37,7 +37,8 @@ def uniqueness(dataset: Dataset, known_ns: Ints, rows: Ints) -> Floats:
     Returns
     -------
     float64 (m,)
-        Positive, with mean 1; all 1 where no labels overlap. Labels outside `rows` do not count.
+        Positive, with mean 1; all 1 where no labels overlap. Labels outside `rows` do not
+        count, and bars before the window's change no bit.
 
     References
     ----------
@@ -51,6 +52,8 @@ def uniqueness(dataset: Dataset, known_ns: Ints, rows: Ints) -> Floats:
         first = dataset.row[rows[mine]] + 1
         past = np.searchsorted(bars.known_ns, known_ns[rows[mine]], side="right")
         past = np.maximum(past, first + 1)
+        start = first.min()  # so that no bit of a sum depends on where the history begins
+        first, past = first - start, past - start
         size = int(past.max()) + 1
         alive = np.bincount(first, minlength=size) - np.bincount(past, minlength=size)
         share = 1.0 / np.maximum(np.cumsum(alive), 1)
