@@ -257,7 +257,7 @@ def test_a6_restarts_with_the_whole_balance_as_capital(tmp_path: Path) -> None:
             run.run.kill()
             safe = run.count_of("safe_mode")
             run.start()
-            if run.count_of("safe_mode") > safe:  # after the fourth kill, and each one after it
+            if run.count_of("safe_mode") > safe:  # from the fourth kill on
                 run.resume()
                 run.until(lambda: not run.ours().halted, "resumed")
             sold = run.sold()

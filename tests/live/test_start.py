@@ -367,6 +367,14 @@ def test_p9_too_many_unclean_ends_begin_in_safe_mode(stage: Stage) -> None:
     ]
     assert len(halts) == 1
     assert "4 unclean ends within 10 minutes" in halts[0].reason
+    again = stage.run(bars=3)  # it ended cleanly: halted as it is, and not once more
+    names = [event.name for event, _ in rows(again) if isinstance(event, m.Operated)]
+    assert names.count("safe_mode") == 1
+    stage.behaviour["live"] = {"fails": True}
+    assert stage.run(bars=50).exit_code == 1
+    stage.behaviour["live"] = {}
+    names = [event.name for event, _ in rows(stage.run(bars=3)) if isinstance(event, m.Operated)]
+    assert names.count("safe_mode") == 2
 
 
 @pytest.mark.parametrize("early", ["", "SIGTERM"])

@@ -80,6 +80,11 @@ class Session:
     clean: bool | None
     how: str
 
+    @property
+    def was_live(self) -> bool:
+        """Whether it came as far as trading."""
+        return self.how == IS_LIVE if self.clean is None else not self.how.startswith(NOT_LIVE)
+
 
 @contextmanager
 def guarded(path: Path, doing: str) -> Iterator[None]:
@@ -382,9 +387,6 @@ class Reader:
         for place, start in enumerate(starts):
             last = place + 1 == len(starts)
             ended = start.ended_ns if last else start.ended_ns or starts[place + 1].began_ns
-            was_live = (
-                start.how == IS_LIVE if start.clean is None else not start.how.startswith(NOT_LIVE)
-            )
             recent = ended is not None and ended > now_ns - window_ns
-            count += recent and not start.clean and was_live
+            count += recent and not start.clean and start.was_live
         return count

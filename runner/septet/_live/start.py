@@ -186,11 +186,13 @@ def insist_on_newest(journal: Journal) -> None:
 def doubts(journal: Journal, now_ns: int) -> list[str]:
     """Return why a resumed run must not trade before a person resumes it (safe mode).
 
-    To be asked after `Journal.begin`: a killed process has ended where the next one begins.
+    To be asked after `Journal.begin`: a killed process has ended where the next one begins. A
+    start after a clean end continues no crash loop: who has resumed the run may stop and start it.
     """
     found = []
     crashes = journal.crashes_within(CRASH_WINDOW_NS, now_ns)
-    if crashes > CRASHES:
+    before = [each for each in journal.sessions()[:-1] if each.was_live]
+    if crashes > CRASHES and not before[-1].clean:
         minutes = CRASH_WINDOW_NS // 60_000_000_000
         found.append(f"{crashes} unclean ends within {minutes} minutes")
     if journal.findings.is_torn and journal.head.mode == "live":
