@@ -167,14 +167,11 @@ class CcxtHistory:
 
     @contextmanager
     def _client(self) -> Iterator[Any]:
+        from septet_plugins.exchange.clients import check_exchange
+
+        check_exchange(self.exchange)
         import ccxt
 
-        if self.exchange not in ccxt.exchanges:
-            close = difflib.get_close_matches(self.exchange, ccxt.exchanges, n=3)
-            raise DataError(
-                f"ccxt knows no exchange {self.exchange!r}",
-                hint=f"did you mean {' or '.join(close)}?" if close else "see ccxt.exchanges",
-            )
         config = self._config
         settings: dict[str, Any] = {
             "enableRateLimit": True,

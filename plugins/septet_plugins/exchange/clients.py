@@ -87,9 +87,14 @@ def read_secret(reference: SecretRef) -> str:
 
 
 def check_exchange(name: str) -> None:
-    """Refuse an exchange that ccxt does not know."""
-    import ccxt
-
+    """Refuse an exchange that ccxt does not know, and any where ccxt is not installed."""
+    try:
+        import ccxt
+    except ImportError as error:
+        raise InputError(
+            f"the exchange {name} needs the package ccxt: {error}",
+            hint="pip install 'septet[ccxt]'",
+        ) from error
     if name not in ccxt.exchanges:
         close = difflib.get_close_matches(name, ccxt.exchanges, n=3)
         raise DataError(
@@ -105,10 +110,10 @@ def make_client(
 
     `secrets` are ccxt's own names (apiKey, secret, password, uid).
     """
+    check_exchange(terms.exchange)
     import ccxt.async_support
     import ccxt.pro
 
-    check_exchange(terms.exchange)
     home = ccxt.pro if terms.exchange in ccxt.pro.exchanges else ccxt.async_support
     options = _without_retries(terms.options)
     settings: dict[str, Any] = {

@@ -12,14 +12,15 @@ from pydantic_core import PydanticCustomError
 __all__ = ["exchange_ids", "known_exchange"]
 
 
-@cache
 def exchange_ids() -> frozenset[str]:
     """Return the ids of every exchange of the installed ccxt; none where it is not installed."""
     spec = find_spec("ccxt")
-    if spec is None or spec.origin is None:
-        return frozenset()
-    modules = Path(spec.origin).parent.glob("[a-z]*.py")
-    return frozenset(each.stem for each in modules)
+    return _modules_in(Path(spec.origin).parent) if spec and spec.origin else frozenset()
+
+
+@cache
+def _modules_in(folder: Path) -> frozenset[str]:
+    return frozenset(each.stem for each in folder.glob("[a-z]*.py"))
 
 
 def known_exchange(name: str) -> str:

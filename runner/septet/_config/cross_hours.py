@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from septet._config.case import Case
 from septet._config.check import closest
+from septet.errors import InputError
 
 __all__ = ["CHECKS"]
 
@@ -29,7 +30,13 @@ def check_calendar(case: Case) -> None:
         return
     from septet._data.calendars import calendar_names
 
-    known = calendar_names()
+    try:
+        known = calendar_names()
+    except InputError as missing:
+        case.error(
+            (*HOURS, "open"), missing.message, expected="the extra calendars", hint=missing.hint
+        )
+        return
     if name not in known:
         case.error(
             (*HOURS, "open"),

@@ -12,7 +12,7 @@ from septet._data.calendars import DAY_NS, Sessions, Stamp, load_calendar
 from septet._data.defects import Findings
 from septet._data.exchange_hours import utc_of
 from septet._data.source import Facts
-from septet.errors import DataError
+from septet.errors import InputError
 from septet_schemas.data import CandlesConfig
 from septet_schemas.units import format_duration
 
@@ -134,7 +134,7 @@ def fitting_calendars(
 def _zone_of(name: str, first: Ints, last: Ints) -> str:
     try:
         sessions = load_calendar(name, int(first[0]), int(last[-1]))
-    except DataError:
+    except InputError:
         return "UTC"
     return sessions.zone if isinstance(sessions, Sessions) and not sessions.rolls else "UTC"
 
@@ -143,7 +143,7 @@ def _held(name: str, first: Ints, last: Ints, bar_ns: int, stamp: Stamp) -> floa
     """Return the share of a calendar's time that the bars fill, 0 if they lie outside."""
     try:
         sessions = load_calendar(name, int(first[0]), int(last[-1]))
-    except DataError:  # it does not reach that far
+    except InputError:  # it does not reach that far, or its library is not installed
         return 0.0
     assert isinstance(sessions, Sessions)
     both = np.concatenate((first, last))

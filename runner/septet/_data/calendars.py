@@ -12,6 +12,7 @@ import numpy as np
 
 from septet._data.bars import Ints
 from septet._data.stamps import Bools
+from septet._extras import need
 from septet.errors import DataError
 
 __all__ = [
@@ -254,6 +255,8 @@ def load_calendar(name: str, first_ns: int, last_ns: int) -> Calendar:
     ------
     DataError
         If nobody knows the name, or the library's calendar does not reach that far.
+    InputError
+        If the library is not installed: it comes with the extra `calendars`.
     """
     if name == "24x7":
         return Continuous()
@@ -265,7 +268,14 @@ def load_calendar(name: str, first_ns: int, last_ns: int) -> Calendar:
 
 
 def calendar_names() -> list[str]:
-    """Return the name of every calendar, other names of the same one included."""
+    """Return the name of every calendar, other names of the same one included.
+
+    Raises
+    ------
+    InputError
+        If the library of exchange calendars is not installed.
+    """
+    need("exchange_calendars", "an exchange's calendar")
     import exchange_calendars
 
     return ["24x7", "XFX", *sorted(exchange_calendars.get_calendar_names())]
@@ -305,6 +315,7 @@ def _foreign_exchange(first_year: int, last_year: int) -> Sessions:
 def _exchange(name: str, first: date, last: date) -> Sessions:
     import warnings
 
+    need("exchange_calendars", f"the calendar {name}")
     with warnings.catch_warnings():
         # The library uses what pandas has deprecated; its users can do nothing about it.
         warnings.simplefilter("ignore")

@@ -11,7 +11,7 @@ from septet._data.bars import Ints
 from septet._data.calendars import Sessions, load_calendar
 from septet._data.clock_changes import ZONES_NAMED
 from septet._data.stamps import iso
-from septet.errors import DataError
+from septet.errors import InputError
 
 __all__ = ["Displaced", "Hours", "displaced_sessions", "fitting_zones", "hours_of"]
 
@@ -89,7 +89,7 @@ def _sessions_on(name: str, hours: Hours, *, named: bool) -> Sessions | None:
     first, last = int(hours.day[0]), int(hours.day[-1])
     try:
         sessions = load_calendar(name, first * DAY_NS, (last + 1) * DAY_NS)
-    except DataError:
+    except InputError:
         return None
     if not isinstance(sessions, Sessions) or sessions.rolls:
         return None

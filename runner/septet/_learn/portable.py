@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from septet._data.bars import Floats
+from septet._extras import need
 from septet._learn import kernels
 from septet._learn.extract import Response
 from septet._learn.flat import Member, Scaler, assemble
@@ -48,7 +49,11 @@ def convert(estimator: Any, response: Response, width: int, *, double: bool) -> 
     ------
     RunError
         If the converter or the runtime has no way for this estimator.
+    InputError
+        If they are not installed: they come with the extra `onnx`.
     """
+    for package in ("onnxruntime", "skl2onnx"):
+        need(package, f"a fitted {type(estimator).__name__}")
     import skl2onnx
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 
@@ -119,7 +124,11 @@ class OnnxModel:
         ------
         ModelError
             If something is missing or the runtime refuses a session.
+        InputError
+            If the extra `onnx` is not installed.
         """
+        for package in ("onnx", "onnxruntime"):
+            need(package, "a model in ONNX format")
         width, members = check_frame(arrays)
         try:
             for number in range(members):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import resource_tracker
 from typing import Any, Final
 
+from septet._extras import need
 from septet._sweep.cluster import Answer, Lost, Parcel, Pool, describe, run_block
 from septet._sweep.space import Setting
 from septet.errors import InputError, RunError
@@ -46,13 +47,9 @@ class DaskPool:
 
     def __init__(self, address: str | None, workers: int, log: Callable[[str], None]) -> None:
         """Connect to a scheduler, or start one with `workers` processes on this machine."""
-        try:
-            import distributed
-        except ImportError as error:
-            raise InputError(
-                f"--on {address or 'dask'} needs the package distributed: {error}",
-                hint="pip install 'septet[dask]'",
-            ) from error
+        need("distributed", f"--on {address or 'dask'}")
+        import distributed
+
         self._dask: Any = distributed  # only parts of it are typed
         with _uninterrupted():
             self._cluster = _local(distributed, workers) if address is None else None

@@ -20,12 +20,12 @@ import numpy as np
 import numpy.typing as npt
 
 from septet._config.cross_sweep import parse_where
+from septet._extras import need
 from septet._files import open_regular, replace_file
 from septet._sweep.evaluate import Evaluator, Staged
 from septet._sweep.setting_filter import holds
 from septet._sweep.setting_row import failed_row
 from septet._sweep.space import Axis, Setting, Space
-from septet.errors import InputError
 from septet_schemas.sweep import GOALS
 
 __all__ = ["BATCH", "SHARES", "STUDY", "Tuner", "distribution_of", "need_optuna"]
@@ -54,13 +54,9 @@ def need_optuna() -> Any:
     InputError
         If it is not installed.
     """
-    try:
-        import optuna
-    except ImportError as error:
-        raise InputError(
-            f"the method tpe needs the package optuna: {error}",
-            hint="pip install 'septet[tune]'",
-        ) from error
+    need("optuna", "the method tpe")
+    import optuna
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 
