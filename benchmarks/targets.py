@@ -240,6 +240,8 @@ TARGETS: tuple[Target, ...] = (
     Target("W4, boosting", "exact to 1e-15",
            _row("w4", "boosting: largest difference", most=1e-15)),
     Target("event path, W1", "at least 300 k bars/s", _rate("event", "septet", 300_000.0)),
+    Target("event path, W1 in steps", "at least 150 k bars/s",
+           _row("event steps", "w1 in steps", least=1.0)),
     Target("ML strategy, 1 M bars", "at least 2.5 times a vectorised pipeline",
            _row("ml", "vectori[sz]ed", least=2.5)),
     Target("ML strategy, 1 M bars", "at least 500 times one that predicts row by row",
