@@ -24,7 +24,7 @@ from septet._journal.lock import is_locked, lock
 from septet._learn.stored import CARD, MODEL, store_model
 from septet._live.kill import ask_halt
 from septet._live.logs import RunLog
-from septet._live.run_location import find_place
+from septet._live.run_location import find_run_location
 from septet._live.stop import mark_failed
 from septet._report.save import save_run
 from septet._store.find import open_run
@@ -329,5 +329,5 @@ def test_a_live_run_is_found_in_no_linked_folder(tmp_path: Path) -> None:
     (tmp_path / "s").symlink_to(away)
     for fresh in (True, False):
         with pytest.raises(InputError, match="symbolic link"):
-            find_place(tmp_path, "s", "paper", fresh=fresh, now_ns=0)
+            find_run_location(tmp_path, "s", "paper", fresh=fresh, now_ns=0)
     assert not list(away.iterdir())

@@ -37,7 +37,7 @@ def safe_modes(result: LiveResult) -> list[str]:
 
 
 def test_p9_killed_processes_count_though_they_could_not_say_so(stage: Stage) -> None:
-    folder = stage.run(mode="live").ends[0][0].place.folder
+    folder = stage.run(mode="live").ends[0][0].location.folder
     for crashes in (begin.CRASHES, 1):
         for _ in range(crashes):
             with closing(Journal.open(folder / JOURNAL, mark=mark_path(folder.name))) as journal:
@@ -56,7 +56,7 @@ def test_p9_killed_processes_count_though_they_could_not_say_so(stage: Stage) ->
 def test_s4_an_old_copy_of_the_folder_is_refused(stage: Stage) -> None:
     """A live run would give ids anew that the venue has seen; paper only says so."""
     for mode in ("live", "paper"):
-        folder = stage.run(mode=mode).ends[0][0].place.folder
+        folder = stage.run(mode=mode).ends[0][0].location.folder
         backup = folder.parent.parent / f"backup-{mode}"
         shutil.copytree(folder, backup)
         stage.run(mode=mode, bars=6)

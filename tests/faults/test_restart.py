@@ -268,7 +268,7 @@ def away(stage: Stage, monkeypatch: pytest.MonkeyPatch, asked: Callable[[int], N
 def test_a8_a_flatten_at_a_start_needs_no_market_data(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
-    folder = live(stage).ends[0][0].place.folder
+    folder = live(stage).ends[0][0].location.folder
 
     def ask(flatten: bool = True) -> None:
         ask_halt(folder, flatten=flatten, name="ann", reason="news", now_ns=1)
@@ -334,42 +334,42 @@ def test_a8_a_halt_after_a_flatten_still_closes(tmp_path: Path) -> None:
 
 def test_a11_a_renamed_folder_goes_on(stage: Stage) -> None:
     stage.behaviour["live"] = {"buys": True}
-    folder = live(stage).ends[0][0].place.folder
+    folder = live(stage).ends[0][0].location.folder
     run_id = folder.name
     for number, name in enumerate(("keep-this-one", "0-first", "zzz")):
         folder = folder.rename(folder.with_name(name))
         result = live(stage, bars=6 + 3 * number)
         [(run, end)] = result.ends
-        assert (end.how, run.place.folder, run.place.run_id) == (
+        assert (end.how, run.location.folder, run.location.run_id) == (
             "finished",
             folder,
             run_id,
         )
         ids = [each.client_id for each in stage.venue.named("submit")]
         assert len(set(ids)) == len(ids) > 0
-        assert {each[:8] for each in ids} == {run.place.tag}
+        assert {each[:8] for each in ids} == {run.location.tag}
         assert f"{name} is the folder of run {run_id}" in (folder / "log.jsonl").read_text()
         held("A11")
 
 
 def test_a11_of_copies_beside_each_other_the_newest_goes_on(stage: Stage) -> None:
-    folder = live(stage).ends[0][0].place.folder
+    folder = live(stage).ends[0][0].location.folder
     copy = folder.with_name(f"{folder.name}-copy")
     shutil.copytree(folder, copy)
     [(run, _)] = live(stage, bars=6).ends
-    assert (run.place.folder, run.place.copies) == (folder, (copy,))
+    assert (run.location.folder, run.location.copies) == (folder, (copy,))
     older = folder.with_name("zz-older")
     folder.rename(older.with_name("a-newest"))
     copy.rename(older)
     [(run, end)] = live(stage, bars=9).ends
-    assert (run.place.folder.name, end.how) == ("a-newest", "finished")
-    assert "its copies stay: zz-older" in (run.place.folder / "log.jsonl").read_text()
+    assert (run.location.folder.name, end.how) == ("a-newest", "finished")
+    assert "its copies stay: zz-older" in (run.location.folder / "log.jsonl").read_text()
     held("A11")
 
 
 def test_a11_a_copy_of_a_run_that_goes_on_is_refused(stage: Stage) -> None:
     run = live(stage).ends[0][0]
-    folder, run_id = run.place.folder, run.place.run_id
+    folder, run_id = run.location.folder, run.location.run_id
     other = stage.world.folder / "elsewhere" / folder.name
     shutil.copytree(folder, other)
     holder = Holder.this_process(run_id=run_id, strategy="live", folder=other, now_ns=0)
@@ -382,10 +382,10 @@ def test_a11_a_copy_of_a_run_that_goes_on_is_refused(stage: Stage) -> None:
 
 
 def test_a11_a_damaged_run_beside_refuses_only_where_it_is_the_newest(stage: Stage) -> None:
-    old = live(stage).ends[0][0].place.folder
-    new = live(stage, fresh=True).ends[0][0].place.folder
+    old = live(stage).ends[0][0].location.folder
+    new = live(stage, fresh=True).ends[0][0].location.folder
     (old / JOURNAL).write_bytes(b"no journal" * 100)
-    assert live(stage, bars=6).ends[0][0].place.folder == new
+    assert live(stage, bars=6).ends[0][0].location.folder == new
     (new / JOURNAL).write_bytes(b"no journal" * 100)
     with pytest.raises(Exception, match="journal"):
         live(stage, bars=9)
@@ -395,7 +395,7 @@ def test_a11_a_damaged_run_beside_refuses_only_where_it_is_the_newest(stage: Sta
 def test_a11_what_a_run_leaves_is_its_users_alone(stage: Stage) -> None:
     before = os.umask(0)
     try:
-        folder = live(stage).ends[0][0].place.folder
+        folder = live(stage).ends[0][0].location.folder
     finally:
         os.umask(before)
     assert folder.stat().st_mode & 0o777 == 0o700

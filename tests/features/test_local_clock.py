@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from septet._live.intake import Place
+from septet._live.intake import PlacedBar
 from septet._shell.aligned_bars import DERIVED, AlignmentRules, align_bars
 from septet._shell.session import Session, alignment_rules
 from tests.core.markets import Rough, rough_market
@@ -118,11 +118,11 @@ def test_both_paths_give_the_same_bits(top: str) -> None:
 def test_a_bar_as_it_arrives_has_the_columns_of_the_table(calendar: str) -> None:
     rules = AlignmentRules("America/New_York", 17 * HOUR)
     open_ns = START + np.arange(0, 400, dtype=np.int64) * HOUR
-    table = Place(open_ns, open_ns + HOUR, open_ns // DAY, open_ns // HOUR, HOUR)  # type: ignore[arg-type]
+    table = PlacedBar(open_ns, open_ns + HOUR, open_ns // DAY, open_ns // HOUR, HOUR)  # type: ignore[arg-type]
     for name, derive in DERIVED.items():
         whole = np.asarray(derive(table, rules, calendar)).tolist()
         alone = [
-            float(derive(Place(t, t + HOUR, t // DAY, t // HOUR, HOUR), rules, calendar))
+            float(derive(PlacedBar(t, t + HOUR, t // DAY, t // HOUR, HOUR), rules, calendar))
             for t in open_ns.tolist()
         ]
         assert [float(each) for each in whole] == alone, name

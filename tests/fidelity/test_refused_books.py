@@ -119,7 +119,7 @@ def test_a_run_over_time_logs_an_error(
         [world.load()], world.options(bars=2), clock=world.clock, wiring=world.wiring,
         signals=False,
     )  # fmt: skip
-    folder = result.ends[0][0].place.folder
+    folder = result.ends[0][0].location.folder
     lines = [json.loads(each) for each in (folder / "log.jsonl").read_text("utf-8").splitlines()]
     reported = [each for each in lines if each["event"] == "books"]
     assert len(reported) == (1 if lost else 0)

@@ -120,7 +120,7 @@ def test_a_whole_run_asks_its_process_for_a_model_and_decides_with_it(
     )  # fmt: skip
     [(run, end)] = result.ends
     assert end.how == "finished", end.text
-    folder = run.place.folder
+    folder = run.location.folder
     with Reader(folder / JOURNAL) as journal:
         entries = list(journal.read())
     [asked, *_] = [e for entry in entries for e in entry.commands if isinstance(e, m.Train)]

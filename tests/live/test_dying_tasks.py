@@ -188,7 +188,7 @@ def test_a4_each_background_task_is_killed_and_works_again(
             return killed, seq
 
         killed, _ = asyncio.run(scene())
-        place = process.runs[0].place.folder
+        place = process.runs[0].location.folder
     with (place / "log.jsonl").open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     given = {

@@ -77,7 +77,7 @@ def test_a6_a_balance_that_is_no_number_is_asked_for_again(stage: Stage, free: f
     assert result.exit_code == 0
     assert given[1:] == [ENOUGH]
     assert holdings_of(result)[-1].balances == ENOUGH
-    log = (result.ends[0][0].place.folder / "log.jsonl").read_text()
+    log = (result.ends[0][0].location.folder / "log.jsonl").read_text()
     assert "balances: the venue gives no answer that can be read; nothing is assumed" in log
 
 
@@ -100,7 +100,7 @@ def test_a6_one_absurd_read_refuses_no_first_start(stage: Stage, free: float) ->
 
 def insist_on_lease(result: LiveResult, is_test: bool) -> None:
     """Insist that the start has said how far the lease on the account reaches."""
-    lines = (result.ends[0][0].place.folder / "log.jsonl").read_text().splitlines()
+    lines = (result.ends[0][0].location.folder / "log.jsonl").read_text().splitlines()
     found = [json.loads(each) for each in lines]
     [text] = [each["text"] for each in found if each["event"] == "account_lease"]
     if is_test:

@@ -29,7 +29,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
 @pytest.mark.parametrize("resumes", [True, False])
 def test_a_halt_goes_before_the_start_and_a_resume_after_it(stage: Stage, resumes: bool) -> None:
     """What a resume sends was not on its way when the last process ended."""
-    folder = stage.run(mode="live").ends[0][0].place.folder
+    folder = stage.run(mode="live").ends[0][0].location.folder
     ask_halt(folder, flatten=False, name="ann", reason="news", now_ns=1)
     if resumes:
         stage.run(mode="live", bars=6)
@@ -165,7 +165,7 @@ def test_a_folder_that_is_moved_away_is_said_once(stage: Stage, tmp_path: Path) 
     reported: list[str] = []
     run.notify = lambda level, event, fields: reported.append(event)  # type: ignore[method-assign]
     run._look_for_folder()
-    run.place.folder.rename(tmp_path / "elsewhere")
+    run.location.folder.rename(tmp_path / "elsewhere")
     run._look_for_folder()
     run._look_for_folder()
     assert reported == ["folder_gone"]

@@ -91,7 +91,7 @@ def _plainly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def fold_of(run: Any) -> tuple[Fold, list[Any]]:
     """Read a run's journal."""
-    with Reader(run.place.folder / JOURNAL) as journal:
+    with Reader(run.location.folder / JOURNAL) as journal:
         entries = list(journal.read())
         fold = Fold(journal.head)
     fold.take(entries)
@@ -119,7 +119,7 @@ def test_a_paper_run_keeps_its_hours_and_is_proved_again(fills: str, tmp_path: P
             held[row.symbol] = row.position
             assert sum(each != 0.0 for each in held.values()) <= 1
     for prove in (replay, shadow):
-        found = prove(run.place.folder)
+        found = prove(run.location.folder)
         assert found.differences == 0, str(found.first)
 
 
@@ -134,7 +134,7 @@ def test_what_a_shutdown_does_to_what_is_held(shutdown: str, tmp_path: Path) -> 
     [stop] = [n for n in stops if entries[n].event.action == "stop"]
     placed = [each for each in entries[stop].commands if isinstance(each, m.Placed)]
     assert [each.reason for each in placed] == (["operator"] if shutdown == "flatten" else [])
-    found = replay(run.place.folder)
+    found = replay(run.location.folder)
     assert found.differences == 0, str(found.first)
 
 

@@ -75,7 +75,7 @@ def test_a_flatten_that_stands_at_a_start_waits_for_what_the_account_says(
     monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
     stage = Stage(tmp_path)
     [(strategy_run, _)] = stage.run(mode="live").ends
-    ask_halt(strategy_run.place.folder, flatten=True, name="ann", reason="news", now_ns=1)
+    ask_halt(strategy_run.location.folder, flatten=True, name="ann", reason="news", now_ns=1)
     found = [event for event, _ in rows(stage.run(mode="live", bars=5))]
     asked = [(each.action, k) for k, each in enumerate(found) if isinstance(each, m.Operated)]
     assert [action for action, _ in asked] == ["stop", "halt", "flatten", "stop"]

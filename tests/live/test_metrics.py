@@ -96,7 +96,7 @@ def test_a_run_is_well_once_it_decides_and_never_while_it_is_halted(
     well = [body for status, body in seen if status == 200]
     assert well
     assert all(body["ok"] and not body["runs"][0]["reasons"] for body in well)
-    assert well[0]["runs"][0]["run_id"] == run.place.run_id
+    assert well[0]["runs"][0]["run_id"] == run.location.run_id
     first = next(place for place, (status, _) in enumerate(seen) if status == 200)
     assert all(not body["ok"] for status, body in seen[:first] if status == 503)
     last = scraper.metrics[-1]
@@ -106,7 +106,7 @@ def test_a_run_is_well_once_it_decides_and_never_while_it_is_halted(
     assert 'strategy="live"' in last
 
     ask_halt(
-        run.place.folder,
+        run.location.folder,
         flatten=False,
         name="ann",
         reason="a look",
@@ -147,9 +147,9 @@ def test_a_port_in_use_refuses_a_new_run_and_never_ends_one_that_goes_on(world: 
     assert end.how == "finished"
     with closing(socket.create_server(("127.0.0.1", port))):
         [(again, end)] = ran(world, port, bars=4).ends
-    assert again.place.folder == run.place.folder
+    assert again.location.folder == run.location.folder
     assert end.how == "finished"
-    assert "cannot listen on" in (again.place.folder / "log.jsonl").read_text("utf-8")
+    assert "cannot listen on" in (again.location.folder / "log.jsonl").read_text("utf-8")
 
 
 TAKEN = "taken: another process listens on it"
@@ -229,7 +229,7 @@ def _strategy_run(world: World, **changes: Any) -> Any:
     done = SimpleNamespace(done=lambda: False)
     known = SimpleNamespace(tripped={}, decided_ns=world.clock.market_ns(), decisions=1)
     fields = {
-        "strategy": world.load().strategy, "place": SimpleNamespace(run_id="r"), "ended": done,
+        "strategy": world.load().strategy, "location": SimpleNamespace(run_id="r"), "ended": done,
         "ready": SimpleNamespace(is_set=lambda: True), "known": known, "switch_holds": False,
         "shell": SimpleNamespace(journal_works=True), "clock": world.clock, "live_ns": 1,
     }  # fmt: skip

@@ -67,7 +67,7 @@ def test_a_monitor_halts_a_run_and_a_person_resumes_it(
     """Its readings are in the table, the halt in journal, metrics, health and exit status."""
     result = _ran(world, scraper, HALT, bars=20)
     [(run, end)] = result.ends
-    folder = run.place.folder
+    folder = run.location.folder
     assert (result.exit_code, end.how) == (3, "halted")
     table = pl.read_parquet(folder / "monitoring.parquet")
     churn = table.filter(pl.col("metric") == "churn")
@@ -93,7 +93,7 @@ def test_a_monitor_halts_a_run_and_a_person_resumes_it(
 
     ask_resume(folder, name="ann", reason="looked", now_ns=world.clock.now_ns())
     [(run, _)] = _ran(world, scraper, HALT, bars=40).ends
-    assert run.place.folder == folder
+    assert run.location.folder == folder
     cleared = [e.rule for e in _commands(folder, m.Cleared)]
     assert "monitoring.churn" in cleared
     placed = [each for each in _commands(folder, m.Placed) if each.side == "buy"]
@@ -132,7 +132,7 @@ def test_a_slow_venue_is_an_alarm_in_journal_table_log_and_metrics(
     [(run, _)] = _ran(
         world, scraper, alarm, alerts, mode="live", venue=Slow(clock), bars=16
     ).ends  # fmt: skip
-    folder = run.place.folder
+    folder = run.location.folder
     read = [each for each in _commands(folder, m.Watched) if each.metric == "latency"]
     assert read
     assert all(each.value > 0.02 and each.verdict == "warn" for each in read)

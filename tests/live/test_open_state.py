@@ -67,7 +67,7 @@ def stopped(stage: Stage, mode: str = "live", sets: Sequence[str] = (), **facts:
 
     stage.core = core  # type: ignore[method-assign]
     result = stage.run(mode=mode, bars=2, sets=sets)
-    folder: Path = result.ends[0][0].place.folder
+    folder: Path = result.ends[0][0].location.folder
     return folder
 
 

@@ -91,7 +91,7 @@ def _decided(rows: list[tuple[m.Event, list[m.Command]]]) -> list[m.Decided]:
 def test_each_symbol_decides_by_its_own_file(world: Outside, mode: str) -> None:
     [(run, end)] = world.run(mode, 12).ends
     assert end.how == "finished", end.text
-    rows = _rows(run.place.folder)
+    rows = _rows(run.location.folder)
     [ready] = [event for event, _ in rows if isinstance(event, m.ModelReady)]
     assert (ready.rows, ready.trained_to_ns) == (0, 0)
     sure = [each for each in _decided(rows) if each.probability_up is not None]
@@ -102,7 +102,7 @@ def test_each_symbol_decides_by_its_own_file(world: Outside, mode: str) -> None:
         hours = (each.time_ns - k * HOUR_NS for k in (1, 2))
         assert each.probability_up in [value(SYMBOLS[each.symbol], stamp) for stamp in hours]
     for prove in (replay, shadow):
-        found = prove(run.place.folder)
+        found = prove(run.location.folder)
         assert found.differences == 0, str(found.first)
 
 
@@ -110,7 +110,7 @@ def test_paper_decides_nothing_by_what_is_no_probability(world: Outside) -> None
     write(world.folder, 100.0)
     [(run, end)] = world.run("paper", 6).ends
     assert end.how == "finished", end.text
-    decided = _decided(_rows(run.place.folder))
+    decided = _decided(_rows(run.location.folder))
     assert decided
     assert not [each for each in decided if each.requested]
 

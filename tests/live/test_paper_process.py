@@ -135,7 +135,7 @@ def entries_of(folder: Path) -> list[Any]:
 def test_trades_explain_every_row_of_the_curve(lived: Any) -> None:
     """Those that are open at each decision time included, at the mark of that time."""
     run, _ = lived
-    with Reader(run.place.folder / JOURNAL) as journal:
+    with Reader(run.location.folder / JOURNAL) as journal:
         fold, entries = Fold(journal.head), list(journal.read())
     ruled = 0
     for entry in entries:
@@ -155,13 +155,13 @@ def test_trades_explain_every_row_of_the_curve(lived: Any) -> None:
 
 def test_the_books_add_up_and_the_account_agrees(lived: Any) -> None:
     run, venue = lived
-    lines = (run.place.folder / "log.jsonl").read_text("utf-8").splitlines()
+    lines = (run.location.folder / "log.jsonl").read_text("utf-8").splitlines()
     events = [json.loads(line) for line in lines]
     assert not [each for each in events if each["event"] in ("books", "insufficient_funds")]
     assert not [each for each in events if each["level"] in ("error", "critical")]
     booked = {
         each.trade_id
-        for entry in entries_of(run.place.folder)
+        for entry in entries_of(run.location.folder)
         if isinstance(each := entry.event, m.Filled)
     }
     engine = run.build.core.engine
@@ -176,5 +176,5 @@ def test_replay_and_shadow_give_every_row_again(lived: Any, monkeypatch: Any) ->
 
     monkeypatch.setattr(built, "plan_of", plain)
     for prove in (replay, shadow):
-        found = prove(run.place.folder)
+        found = prove(run.location.folder)
         assert found.differences == 0, str(found.first)

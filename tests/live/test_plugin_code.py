@@ -44,7 +44,7 @@ def test_a_restart_with_other_plugin_code_is_refused(
 
     source = written(tmp_path, "1.0")
     before = source.read_bytes()
-    folder = run(bars=1).ends[0][0].place.folder
+    folder = run(bars=1).ends[0][0].location.folder
     written(tmp_path, "1.5")
     calls = len(stage.venue.named("submit"))
     with pytest.raises(
@@ -56,7 +56,7 @@ def test_a_restart_with_other_plugin_code_is_refused(
     assert "begin another run with --fresh" in caught.value.hint
     assert len(stage.venue.named("submit")) == calls
     source.write_bytes(before)
-    assert run(bars=2).ends[0][0].place.folder == folder, "as it was it goes on"
+    assert run(bars=2).ends[0][0].location.folder == folder, "as it was it goes on"
     written(tmp_path, "1.5")
-    assert run(bars=1, fresh=True).ends[0][0].place.folder != folder
+    assert run(bars=1, fresh=True).ends[0][0].location.folder != folder
     assert run(bars=2).exit_code == 0, "which goes on with the new code"

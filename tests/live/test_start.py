@@ -121,7 +121,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
 
 
 def rows(result: LiveResult, name: str = "live") -> list[tuple[m.Event, list[Any]]]:
-    [folder] = [run.place.folder for run, _ in result.ends if run.strategy.name == name]
+    [folder] = [run.location.folder for run, _ in result.ends if run.strategy.name == name]
     with Reader(folder / JOURNAL) as journal:
         return [(each.event, list(each.commands)) for each in journal.read()]
 
@@ -143,18 +143,18 @@ def test_a_new_run_reads_history_decides_and_ends_whole(stage: Stage) -> None:
     assert isinstance(events[-1], m.Operated)
     assert events[-1].action == "stop"
     for name in ("strategy.yaml", "manifest.json", "resolved.json", "log.jsonl"):
-        assert (run.place.folder / name).is_file()
-    with Reader(run.place.journal) as journal:
+        assert (run.location.folder / name).is_file()
+    with Reader(run.location.journal) as journal:
         assert [each.clean for each in journal.sessions()] == [True]
         assert len(journal.snapshots()) == 1
-    assert holder_of(run.place.folder) is None
+    assert holder_of(run.location.folder) is None
 
 
 def test_the_same_file_goes_on_and_fresh_begins_anew(stage: Stage) -> None:
     first = stage.run()
     again = stage.run(bars=5)
     other = stage.run(fresh=True)
-    folders = [each.ends[0][0].place.folder for each in (first, again, other)]
+    folders = [each.ends[0][0].location.folder for each in (first, again, other)]
     assert folders[0] == folders[1] != folders[2]
     found = [event for event, _ in rows(again)]
     assert [each.session for each in found if isinstance(each, m.Started)] == [1, 2]
@@ -195,7 +195,7 @@ def test_a_second_process_is_refused(stage: Stage) -> None:
     from septet._journal.lease import Holder, Lease
 
     first = stage.run()
-    folder = first.ends[0][0].place.folder
+    folder = first.ends[0][0].location.folder
     holder = Holder.this_process(run_id="x", strategy="live", folder=folder, now_ns=0)
     with Lease.take(holder), pytest.raises(RunError, match="goes on"):
         stage.run()
@@ -227,7 +227,7 @@ def test_a_daily_report_is_scheduled_in_its_zone(stage: Stage) -> None:
         daily = Daily.parse("daily 08:30 Europe/Paris")
         run: Any = SimpleNamespace(
             strategy=SimpleNamespace(schedule=SimpleNamespace(report=daily)),
-            place=SimpleNamespace(folder=stage.world.folder), notify=None,
+            location=SimpleNamespace(folder=stage.world.folder), notify=None,
         )  # fmt: skip
         scheduler = reports([run])
         [job] = scheduler.get_jobs()
@@ -243,7 +243,7 @@ def test_a_daily_report_is_scheduled_in_its_zone(stage: Stage) -> None:
 def test_n11_a_feed_that_is_away_at_the_start_is_waited_for(stage: Stage) -> None:
     stage.world.refusals = 1
     result = stage.run()
-    log = (result.ends[0][0].place.folder / "log.jsonl").read_text()
+    log = (result.ends[0][0].location.folder / "log.jsonl").read_text()
     assert "the feed: connection refused; nothing is assumed" in log
     assert result.ends[0][1].how == "finished"
 
@@ -294,7 +294,7 @@ def test_two_live_strategies_share_a_connection_and_each_has_its_own_orders(stag
     result = live(stage, "one", "two", sets=["account.capital=4000"])
     assert [end.how for _, end in result.ends] == ["finished", "finished"]
     assert len(stage.venue.named("open")) == 1
-    tags = {run.place.tag for run, _ in result.ends}
+    tags = {run.location.tag for run, _ in result.ends}
     posted = [each.client_id for each in stage.venue.named("submit")]
     assert {each[:8] for each in posted} == tags
     assert len(set(posted)) == len(posted)
@@ -302,7 +302,7 @@ def test_two_live_strategies_share_a_connection_and_each_has_its_own_orders(stag
         acked = [event for event, _ in rows(result, run.strategy.name)]
         ids = [each.client_id for each in acked if isinstance(each, m.Acked)]
         assert ids
-        assert all(each.startswith(run.place.tag) for each in ids)
+        assert all(each.startswith(run.location.tag) for each in ids)
     assert "add up on one account" in result.document()["netting"]
 
 
@@ -323,7 +323,7 @@ def test_differences_refuse_the_start_where_the_file_says_so(tmp_path: Path) -> 
 def test_o1_a_halt_of_a_run_that_is_not_running_takes_effect_at_its_start(stage: Stage) -> None:
     stage.behaviour["live"] = {"buys": True}
     first = live(stage)
-    folder = first.ends[0][0].place.folder
+    folder = first.ends[0][0].location.folder
     posted = len(stage.venue.named("submit"))
     ask_halt(folder, flatten=False, name="ann", reason="news", now_ns=1)
     result = live(stage, bars=6)
@@ -345,11 +345,11 @@ def test_p5_one_strategy_fails_and_the_other_goes_on(stage: Stage) -> None:
     assert ends["good"][1].how == "finished"
     assert ends["bad"][1].how == "failed"
     assert result.exit_code == 1
-    reported = json.loads((ends["bad"][0].place.folder / FAILED).read_text())
+    reported = json.loads((ends["bad"][0].location.folder / FAILED).read_text())
     assert "ZeroDivisionError at DecisionTimeReached" in reported["failed"]
     assert reported["event"]["kind"] == "decision_time"
     assert "a strategy's bug" in reported["traceback"]
-    with Reader(ends["bad"][0].place.journal) as journal:
+    with Reader(ends["bad"][0].location.journal) as journal:
         assert [each.clean for each in journal.sessions()] == [False]
     assert result.netting
 
@@ -459,7 +459,7 @@ def test_why_a_run_could_not_go_on_is_in_its_log(stage: Stage) -> None:
     [(run, _)] = stage.run(mode="live").ends
     with pytest.raises(InputError, match="nobody confirmed"):
         stage.run(mode="live", yes=False, bars=5)
-    text = (run.place.folder / "log.jsonl").read_text()
+    text = (run.location.folder / "log.jsonl").read_text()
     lines = [json.loads(each) for each in text.splitlines()]
     [line] = [each for each in lines if each["event"] == "gave_up"]
     assert (line["level"], line["text"]) == (
@@ -481,7 +481,7 @@ def test_a_halt_by_signal_counts_while_a_run_begins(stage: Stage) -> None:
     asked = [event.action for event, _ in rows(result) if isinstance(event, m.Operated)]
     assert asked == ["halt", "stop"]
     [(run, _)] = result.ends
-    assert (run.place.folder / HALT).is_file()
+    assert (run.location.folder / HALT).is_file()
     assert stage.cores["live"].blocked
 
 

@@ -144,7 +144,7 @@ def test_a_run_serves_its_copy_and_goes_on_without_the_source(world: Learner, mo
     card = json.loads((home / "card.json").read_bytes())
     [(run, end)] = world.run(mode).ends
     assert end.how == "finished", end.text
-    folder = run.place.folder
+    folder = run.location.folder
     head, rows = _rows(folder)
     [ready] = [event for event, _ in rows if isinstance(event, m.ModelReady)]
     assert isinstance(rows[1][0], m.ModelReady)
@@ -161,7 +161,7 @@ def test_a_run_serves_its_copy_and_goes_on_without_the_source(world: Learner, mo
 
     (home / "model.npz").write_bytes(b"damaged")
     [(again, end)] = world.run(mode, bars=6).ends
-    assert (again.place.folder, end.how) == (folder, "finished")
+    assert (again.location.folder, end.how) == (folder, "finished")
     assert "the run goes on with its own copy" in _log(folder, "stored_model")[-1]
     shutil.rmtree(home)
     for prove in (replay, shadow):
@@ -198,17 +198,17 @@ def test_it_decides_after_its_last_label_only(world: Learner) -> None:
     later |= {"trained_to_ns": last_ns, "trained_to": text}
     learn.store_model(home, stored.model, {**stored.card, **later})
     [(run, _)] = world.run("paper").ends
-    _, rows = _rows(run.place.folder)
+    _, rows = _rows(run.location.folder)
     decided = [each for _, caused in rows for each in caused if isinstance(each, m.Decided)]
     assert {each.rejected_by for each in decided} == {"no_model"}
-    assert "the stored model decides from" in _log(run.place.folder, "stored_model")[-1]
+    assert "the stored model decides from" in _log(run.location.folder, "stored_model")[-1]
 
 
 def test_another_model_in_the_folder_is_said_and_not_served(world: Learner) -> None:
     [(run, _)] = world.run("paper").ends
     _train(world.folder, SMALL, bars=400)
     world.run("paper", bars=6)
-    folder = run.place.folder
+    folder = run.location.folder
     assert "begin another run with --fresh" in _log(folder, "stored_model")[-1]
     ready = [event for event, _ in _rows(folder)[1] if isinstance(event, m.ModelReady)]
     assert len(ready) == 1

@@ -188,7 +188,7 @@ def test_a_run_that_goes_on_keeps_its_label_without_the_source(world: Learner) -
     shutil.rmtree(world.folder / "models" / "mine")
     bare: Any = world.load("drifting", mode="paper")
     assert bare.strategy.model.extra["label"] != before
-    assert with_label_of_run(bare, run.place).strategy.model.extra["label"] != before  # fresh
+    assert with_label_of_run(bare, run.location).strategy.model.extra["label"] != before  # fresh
     [(again, end)] = world.run("paper", bars=6).ends
-    assert (again.place.folder, end.how) == (run.place.folder, "finished"), end.text
+    assert (again.location.folder, end.how) == (run.location.folder, "finished"), end.text
     assert again.loaded.strategy.model.extra["label"] == before

@@ -33,7 +33,7 @@ class Condition:
 def condition_of(run: Any) -> Condition:
     """Return the health of a strategy by its stored blocks, decisions and journal."""
     strategy = run.strategy
-    return Condition(strategy.name, run.place.run_id, strategy.mode, tuple(_reasons(run)))
+    return Condition(strategy.name, run.location.run_id, strategy.mode, tuple(_reasons(run)))
 
 
 def _reasons(run: Any) -> Sequence[str]:

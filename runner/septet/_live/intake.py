@@ -35,7 +35,7 @@ from septet._shell.aligned_bars import (
 )
 from septet.errors import InputError
 
-__all__ = ["Intake", "Place", "Schedule"]
+__all__ = ["Intake", "PlacedBar", "Schedule"]
 
 YEAR_NS: Final = 366 * DAY_NS
 AHEAD: Final = 256  # decision times whose hours are looked up at once
@@ -44,7 +44,7 @@ _PRICES: Final = Struct(f"{layout.X_FIXED}d")  # a bar in one write: it is on th
 _FACTS: Final = Struct(f"{layout.M_ROWS}q")
 
 
-class Place(msgspec.Struct, frozen=True, gc=False):
+class PlacedBar(msgspec.Struct, frozen=True, gc=False):
     """Position of one bar on the time grid, for `septet._shell.aligned_bars.DERIVED`."""
 
     open_ns: int
@@ -63,10 +63,12 @@ class Schedule:
     anchor: Anchor = "utc"
     _loaded: tuple[Calendar, int, int] | None = field(default=None, repr=False)
 
-    def place(self, open_ns: int, known_ns: int) -> Place:
+    def place(self, open_ns: int, known_ns: int) -> PlacedBar:
         """Place a bar that opens at `open_ns`."""
         if self.calendar == _ROUND_THE_CLOCK:  # quick: no arrays on the way to an order
-            return Place(open_ns, known_ns, open_ns // DAY_NS, open_ns // self.bar_ns, self.bar_ns)
+            return PlacedBar(
+                open_ns, known_ns, open_ns // DAY_NS, open_ns // self.bar_ns, self.bar_ns
+            )
         if self._loaded is None or not self._loaded[1] <= open_ns <= self._loaded[2]:
             # the first year never moves, so that ordinals count from the same session
             first = open_ns - open_ns % YEAR_NS if self._loaded is None else self._loaded[1]
@@ -75,7 +77,7 @@ class Schedule:
         stamps = np.array([open_ns], dtype=np.int64)
         placed = self._loaded[0].place(stamps, self.bar_ns, "open", self.anchor)
         ordinal = int(placed.ordinal[0])
-        return Place(open_ns, known_ns, int(placed.session[0]), ordinal, self.bar_ns)
+        return PlacedBar(open_ns, known_ns, int(placed.session[0]), ordinal, self.bar_ns)
 
 
 class _Last(msgspec.Struct):
@@ -252,7 +254,7 @@ class Intake:
             found = self._flags[time_ns]
         return found
 
-    def _take(self, k: int) -> Place:
+    def _take(self, k: int) -> PlacedBar:
         """Process the next bar of a symbol: its prices, its age, what is missing before it."""
         bar = self._waiting[k].popleft()
         place = self._schedules[k].place(bar.open_ns, bar.known_ns)
@@ -267,7 +269,7 @@ class Intake:
         _PRICES.pack_into(self._columns_at, k * columns_row, *prices)
         return place
 
-    def _charge(self, event: m.DecisionTimeReached, taken: Sequence[tuple[int, Place]]) -> None:
+    def _charge(self, event: m.DecisionTimeReached, taken: Sequence[tuple[int, PlacedBar]]) -> None:
         """Write the funding to charge: before a bar and in it, or where there is no bar.
 
         A decision charges every symbol; a bar that was missed its own, on what was held then.
@@ -287,7 +289,7 @@ class Intake:
         if event.decides:
             charged[:] = [max(each, event.time_ns) for each in charged]
 
-    def _column(self, k: int, row: int, place: Place) -> float:
+    def _column(self, k: int, row: int, place: PlacedBar) -> float:
         name, other = self._names[row], self._others[row]
         if other is not None:
             last = self._last[other[0]]

@@ -16,7 +16,7 @@ from septet._learn.stored import StoredModel
 from septet._live import start as begin
 from septet._live.build import currencies
 from septet._live.clock import LiveClock
-from septet._live.run_location import Place
+from septet._live.run_location import RunLocation
 from septet._live.stored_model import fact_of
 from septet._plan.terms import terms_of
 from septet._shell.backtest import checks_of
@@ -30,7 +30,7 @@ __all__ = ["describe", "facts_of", "head_of", "instruments_in"]
 def head_of(
     loaded: Any,
     build: Any,
-    place: Place,
+    location: RunLocation,
     *,
     clock: LiveClock,
     terms: Mapping[str, Any],
@@ -42,10 +42,10 @@ def head_of(
     bars = [each.open_ns for each in history if isinstance(each, m.BarClosed)]
     now_ns, market_ns = clock.now_ns(), clock.market_ns()
     facts = facts_of(
-        loaded, build, terms=terms, tag=place.tag, market_ns=market_ns, stored=stored
+        loaded, build, terms=terms, tag=location.tag, market_ns=market_ns, stored=stored
     )  # fmt: skip
     return Head(
-        run_id=place.run_id, strategy=loaded.strategy.name, mode=loaded.strategy.mode,
+        run_id=location.run_id, strategy=loaded.strategy.name, mode=loaded.strategy.mode,
         account=account, created_ns=now_ns, origin_ns=min(bars, default=market_ns),
         facts=facts, fingerprints=begin.fingerprints_of(loaded, build.plan.name),
     )  # fmt: skip
@@ -99,7 +99,7 @@ def facts_of(
     }
 
 
-def describe(place: Place, loaded: Any, head: Head) -> None:
+def describe(location: RunLocation, loaded: Any, head: Head) -> None:
     """Write the strategy file and its resolved values into a new run's folder.
 
     Raises
@@ -120,10 +120,10 @@ def describe(place: Place, loaded: Any, head: Head) -> None:
     }
     try:
         for name, text in texts.items():
-            replace_file(place.folder / name, text)
+            replace_file(location.folder / name, text)
     except OSError as problem:
         raise InputError(
-            f"the run cannot be stored in {place.folder}: {problem.strerror}",
+            f"the run cannot be stored in {location.folder}: {problem.strerror}",
             hint="make room there, or name another folder with --out",
         ) from problem
 

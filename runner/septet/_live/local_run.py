@@ -26,7 +26,7 @@ from septet._live.logs import RunLog
 from septet._live.market_data.handler import MarketDataHandler
 from septet._live.market_data.opening import history_ns_of, trainer_of
 from septet._live.metrics import Seen
-from septet._live.run_location import Place
+from septet._live.run_location import RunLocation
 from septet._live.shell import Ended, Shell
 from septet._live.stored_model import announce_stored, changed_source, idle_now, stored_of
 from septet._live.supervisor import Supervisor
@@ -43,7 +43,7 @@ class LocalRun(ABC):
     def __init__(
         self,
         loaded: Any,
-        place: Place,
+        location: RunLocation,
         options: begin.Options,
         *,
         wiring: Wiring,
@@ -52,17 +52,17 @@ class LocalRun(ABC):
         stopping: asyncio.Event,
         supervisor: Supervisor,
     ) -> None:
-        self.loaded, self.place, self.options = loaded, place, options
+        self.loaded, self.location, self.options = loaded, location, options
         self.strategy = loaded.strategy
         self.symbols: tuple[str, ...] = tuple(self.strategy.universe.symbols)
         self.clock, self.wiring, self.stopping = clock, wiring, stopping
         self.log = RunLog(
-            place.folder, now_ns=clock.now_ns, level=options.level, quiet=options.quiet,
-            stream=options.stream, run=place.run_id, strategy=self.strategy.name,
+            location.folder, now_ns=clock.now_ns, level=options.level, quiet=options.quiet,
+            stream=options.stream, run=location.run_id, strategy=self.strategy.name,
         )  # fmt: skip
         self.alerts = Alerts(
             self.strategy.monitoring.alerts, f"{self.strategy.name} {self.strategy.mode}",
-            loaded.base_dir, self.log.notify, loaded.access, goes_on=not place.fresh,
+            loaded.base_dir, self.log.notify, loaded.access, goes_on=not location.fresh,
         )  # fmt: skip
         self.seen, self.live_ns, self._alerting = Seen(), -1, False
         self.supervisor = supervisor
@@ -71,7 +71,7 @@ class LocalRun(ABC):
         self.known = Known(self.loaded, keep_ns=history_ns_of(self.strategy))
         # From the first moment: a signal that comes while this compiles must halt as well.
         self.switch = Switch(
-            place.folder, now_ns=clock.now_ns, market_ns=clock.market_ns, act=self._put_first
+            location.folder, now_ns=clock.now_ns, market_ns=clock.market_ns, act=self._put_first
         )
         self.switch.agreed = False
         self.finished = asyncio.Event()
@@ -121,7 +121,7 @@ class LocalRun(ABC):
     @property
     def switch_holds(self) -> bool:
         """Whether a person has halted the run."""
-        return read_halt(self.place.folder) is not None
+        return read_halt(self.location.folder) is not None
 
     @property
     def durability(self) -> Durability:
@@ -140,19 +140,19 @@ class LocalRun(ABC):
         """Take the lease, open the journal and fold it: all steps that need no connection."""
         now_ns = self.clock.now_ns()
         holder = Holder.this_process(
-            run_id=self.place.run_id, strategy=self.strategy.name, folder=self.place.folder,
+            run_id=self.location.run_id, strategy=self.strategy.name, folder=self.location.folder,
             now_ns=now_ns,
         )  # fmt: skip
         self.lease = Lease.take(holder)
-        for note in self.place.notes():
+        for note in self.location.notes():
             self.notify("warning", "folder", {"text": note})
-        if self.place.fresh:  # compile now: while connected, a minute would be a minute of deafness
+        if self.location.fresh:  # compiled now: while connected it would read nothing meanwhile
             self._make_core([Instrument(each) for each in self.symbols], core_terms(None, 1.0))
             self._stored = self._new_stored()
             self.build = None
             return
         self.journal = Journal.open(
-            self.place.journal, durability=self.durability, mark=mark_path(self.place.run_id)
+            self.location.journal, durability=self.durability, mark=mark_path(self.location.run_id)
         )
         insist_alone(self.journal, now_ns=now_ns)
         if not self.journal.findings.ok:
@@ -186,7 +186,7 @@ class LocalRun(ABC):
         stored, self._stored = self._stored, None
         if stored is None:
             return
-        event = announce_stored(self.loaded, stored, self.place.folder, self.clock.now_ns())
+        event = announce_stored(self.loaded, stored, self.location.folder, self.clock.now_ns())
         if text := idle_now(event, self.clock.market_ns()):
             self.notify("warning", "stored_model", {"text": text})
         self.put(event)
@@ -198,8 +198,8 @@ class LocalRun(ABC):
     def _make_core(self, instruments: Sequence[Instrument], terms: Mapping[str, Any]) -> None:
         self._terms = terms
         self.build = self.wiring.core(
-            self.loaded, tag=self.place.tag, instruments=instruments,
-            run_folder=self.place.folder, **core_with(terms),
+            self.loaded, tag=self.location.tag, instruments=instruments,
+            run_folder=self.location.folder, **core_with(terms),
             log=lambda text: self.notify("info", "build", {"text": text}),
         )  # fmt: skip
         self.member.core = self.build.core
@@ -221,7 +221,7 @@ class LocalRun(ABC):
         train = None
         if self.strategy.model is not None:
             self.training, train = trainer_of(
-                self.loaded, self.known.shelf, self.place.folder, self.clock.now_ns, self.ready,
+                self.loaded, self.known.shelf, self.location.folder, self.clock.now_ns, self.ready,
                 self.notify,
             )  # fmt: skip
         self.dispatcher = Dispatcher(

@@ -125,7 +125,7 @@ def rows_of(run: Any) -> list[Row]:
     rows: list[Row] = [
         (
             "septet_run_info",
-            {"run_id": run.place.run_id, "mode": run.strategy.mode},
+            {"run_id": run.location.run_id, "mode": run.strategy.mode},
             1.0,
         ),
         ("septet_healthy_flag", {}, float(condition_of(run).ok)),

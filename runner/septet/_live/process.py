@@ -21,7 +21,7 @@ from septet._live.funds import insist_on_capital
 from septet._live.huge_pages import merge_aside
 from septet._live.metrics import MetricsServer, addresses_of
 from septet._live.reports import reports
-from septet._live.run_location import find_place
+from septet._live.run_location import find_run_location
 from septet._live.run_steps import agree, check_books, doubts, ended
 from septet._live.stop import STOP_WITHIN_S, LoopWatch, RunEnd, Signals, project
 from septet._live.stored_model import with_label_of_run
@@ -68,8 +68,8 @@ class LiveResult:
         """Return the result as plain data."""
         runs = [
             {
-                "strategy": run.strategy.name, "run_id": run.place.run_id,
-                "folder": str(run.place.folder), "mode": run.strategy.mode, "how": end.how,
+                "strategy": run.strategy.name, "run_id": run.location.run_id,
+                "folder": str(run.location.folder), "mode": run.strategy.mode, "how": end.how,
                 "text": end.text, "decisions": run.known.decisions,
                 "open_orders": end.open_orders,
             }
@@ -244,7 +244,7 @@ class _Process:
             fields = {"text": error.message} | ({"hint": error.hint} if error.hint else {})
         self.reason = self.reason or f"gave up: {fields['text']}"
         for run in self._running():
-            if not run.place.fresh:  # it may hold positions, and the terminal has nobody
+            if not run.location.fresh:  # it may hold positions, and the terminal has nobody
                 run.start_alerts()
             run.notify("error", "gave_up", fields)
 
@@ -267,12 +267,12 @@ class _Process:
             self._venue = None if venue is None else GatedVenue(venue, self.clock)
         for loaded in self.files:
             strategy = loaded.strategy
-            place = find_place(
+            location = find_run_location(
                 self.options.out, strategy.name, strategy.mode, fresh=self.options.fresh,
                 now_ns=self.clock.now_ns(),
             )  # fmt: skip
             run = StrategyRun(
-                with_label_of_run(loaded, place), place, self.options, wiring=self.wiring,
+                with_label_of_run(loaded, location), location, self.options, wiring=self.wiring,
                 clock=self.clock, gate=gate, stopping=self.stopping, supervisor=self.supervisor,
             )  # fmt: skip
             self.runs.append(run)
@@ -331,7 +331,7 @@ class _Process:
             try:
                 await server.open()
             except InputError as error:
-                if all(run.place.fresh for run in self.runs):
+                if all(run.location.fresh for run in self.runs):
                     raise
                 self._notify("error", "metrics", {"text": error.message})
             server.keep(self._serving)
@@ -355,7 +355,7 @@ class _Process:
         if venue is None or len(self.runs) == 1:
             return [venue]
         shared = SharedVenue(venue, gate)
-        return [shared.share(run.member, run.place.tag) for run in self.runs]
+        return [shared.share(run.member, run.location.tag) for run in self.runs]
 
     async def _insist(self, run: StrategyRun) -> None:
         """Refuse a start with real money without sufficient rights, funds or confirmation."""
@@ -486,10 +486,10 @@ class _Process:
     async def _end(self, run: StrategyRun, reason: str) -> None:
         self.ends[run.strategy.name] = await run.end(reason)
         check_books(run)
-        if run.place.journal.is_file():
-            await project(run.place.folder, run.notify, STOP_WITHIN_S / 2)
+        if run.location.journal.is_file():
+            await project(run.location.folder, run.notify, STOP_WITHIN_S / 2)
         run.log.close()
-        run.place.forget_unbegun()
+        run.location.forget_unbegun()
 
     async def _end_all(self) -> None:
         reason = self.reason or "the process could not begin"

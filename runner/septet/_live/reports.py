@@ -28,7 +28,7 @@ def reports(runs: Sequence[StrategyRun]) -> Any:
     for run, at in daily:
         seconds = at.at_ns // _NS
         scheduler.add_job(
-            project, "cron", (run.place.folder, run.notify), hour=seconds // 3_600,
+            project, "cron", (run.location.folder, run.notify), hour=seconds // 3_600,
             minute=seconds // 60 % 60, second=seconds % 60, timezone=at.time_zone,
             misfire_grace_time=3_600, coalesce=True,
         )  # fmt: skip

@@ -39,7 +39,7 @@ async def _ending(run: StrategyRun, reason: str) -> RunEnd:
         # The position keeps what protects it: nobody is there to watch its level any more.
         left = await cancel_entries(
             run.venue,
-            run.place.tag,
+            run.location.tag,
             run.dispatcher.is_entry,
             notify=run.notify,
         )
@@ -99,7 +99,7 @@ def _close(run: StrategyRun, found: RunEnd, reason: str) -> None:
     if not clean:
         ended = run.ended.result() if run.ended is not None else None
         error, event = (ended.error, ended.event) if ended else (None, None)
-        mark_failed(run.place.folder, found.text, error, event)
+        mark_failed(run.location.folder, found.text, error, event)
         run.notify("critical", "failed", {"text": found.text})
     if journal is None:
         return

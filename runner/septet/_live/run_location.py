@@ -22,7 +22,7 @@ from septet._store.run_folder import folder_name
 from septet._text import decode_json
 from septet.errors import InputError, SeptetError
 
-__all__ = ["JOURNAL", "Place", "find_place", "tag_of"]
+__all__ = ["JOURNAL", "RunLocation", "find_run_location", "tag_of"]
 
 JOURNAL: Final = "journal.sqlite"
 PRIVATE: Final = 0o700
@@ -32,7 +32,7 @@ _LETTERS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RunLocation:
     """Where a run is kept. `fresh` means that there is no journal yet.
 
     `copies` are other folders beside it with the same run, which are left alone.
@@ -101,7 +101,9 @@ def tag_of(run_id: str) -> str:
     return f"s{text}"
 
 
-def find_place(out: Path, strategy: str, mode: str, *, fresh: bool, now_ns: int) -> Place:
+def find_run_location(
+    out: Path, strategy: str, mode: str, *, fresh: bool, now_ns: int
+) -> RunLocation:
     """Return the newest run of a strategy in a mode, or a new folder where there is none.
 
     Raises
@@ -115,8 +117,8 @@ def find_place(out: Path, strategy: str, mode: str, *, fresh: bool, now_ns: int)
             f"the run cannot be stored in {parent}: it is a symbolic link",
             hint="remove the link, or name another folder with --out",
         )
-    if not fresh and (place := _newest(parent, mode)) is not None:
-        return place
+    if not fresh and (location := _newest(parent, mode)) is not None:
+        return location
     stamp = _stamp_after(parent, now_ns)
     for attempt in range(1_000):
         seed = f"{strategy}|{mode}|{now_ns}|{os.getpid()}|{attempt}".encode()
@@ -131,7 +133,7 @@ def find_place(out: Path, strategy: str, mode: str, *, fresh: bool, now_ns: int)
                 f"the run cannot be stored in {parent}: {problem.strerror}",
                 hint="name a folder you may write to with --out",
             ) from problem
-        return Place(parent / run_id, run_id, fresh=True)
+        return RunLocation(parent / run_id, run_id, fresh=True)
     raise AssertionError("a thousand run ids in one second are taken")
 
 
@@ -150,7 +152,7 @@ def _stamp_after(parent: Path, now_ns: int) -> str:
     return f"{moment:{_STAMP}}"
 
 
-def _newest(parent: Path, mode: str) -> Place | None:
+def _newest(parent: Path, mode: str) -> RunLocation | None:
     found = [_look(each) for each in _folders(parent)]
     fitting = [each for each in found if each.problem is None and each.mode == mode]
     newest = max((each.run_id for each in fitting), default="")
@@ -161,7 +163,7 @@ def _newest(parent: Path, mode: str) -> Place | None:
     if not same:
         return None
     same.sort(key=lambda folder: _progress(folder, newest))
-    return Place(same[-1], newest, fresh=False, copies=tuple(same[:-1]))
+    return RunLocation(same[-1], newest, fresh=False, copies=tuple(same[:-1]))
 
 
 def _folders(parent: Path) -> Iterable[Path]:

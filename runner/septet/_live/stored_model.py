@@ -17,7 +17,7 @@ from septet._config.stored_label import label_layer
 from septet._journal.reader import Reader
 from septet._learn.labels import NEVER_NS
 from septet._learn.stored import CARD, StoredModel, iso_time, load_model, store_model
-from septet._live.run_location import Place
+from septet._live.run_location import RunLocation
 from septet._plan.plan import Plan
 from septet._shell.stored_model import read_stored
 from septet.errors import InputError, ModelError
@@ -103,7 +103,7 @@ def idle_now(event: m.ModelReady, now_ns: int) -> str:
     return ""
 
 
-def with_label_of_run(loaded: Any, place: Place) -> Any:
+def with_label_of_run(loaded: Any, location: RunLocation) -> Any:
     """Return the file of a resumed run, with the label of the run if it names none.
 
     It takes the label from the card of its model, and the folder may hold another model by now,
@@ -116,9 +116,9 @@ def with_label_of_run(loaded: Any, place: Place) -> Any:
     """
     block = loaded.strategy.model
     named = block is not None and learn.stored_folder(block) is not None
-    if place.fresh or not named or not label_layer(loaded.tree).startswith("derived:"):
+    if location.fresh or not named or not label_layer(loaded.tree).startswith("derived:"):
         return loaded
-    with Reader(place.journal) as journal:
+    with Reader(location.journal) as journal:
         model = journal.head.facts.get("resolved", {}).get("model") or {}
     label = model.get("label")
     return relabelled(loaded, label) if isinstance(label, Mapping) else loaded

@@ -93,7 +93,7 @@ class StrategyRun(LocalRun):
                 self.facts = await self.venue.open(self.symbols, self.put)
                 market.quoted = getattr(self.venue, "quoted", None)
                 self._charge = getattr(self.venue, "charged", None)
-                if not self.place.fresh:
+                if not self.location.fresh:
                     take_up(self.venue, self.build.core)
         if self.build is None:
             self._make_core(instruments, core_terms(self.facts, self.clock.speed))
@@ -116,14 +116,14 @@ class StrategyRun(LocalRun):
 
     def _create(self) -> Journal:
         head = head_of(
-            self.loaded, self.build, self.place, clock=self.clock, terms=self._terms,
+            self.loaded, self.build, self.location, clock=self.clock, terms=self._terms,
             account=self.facts.account if self.facts is not None else "",
             history=self._history, stored=self._stored,
         )  # fmt: skip
-        describe(self.place, self.loaded, head)
+        describe(self.location, self.loaded, head)
         return Journal.create(
-            self.place.journal, head, durability=self.durability,
-            mark=mark_path(self.place.run_id),
+            self.location.journal, head, durability=self.durability,
+            mark=mark_path(self.location.run_id),
         )  # fmt: skip
 
     def insist_on_account(self, facts: VenueFacts) -> None:
@@ -137,7 +137,7 @@ class StrategyRun(LocalRun):
         known = self.journal.head.account if self.journal is not None else ""
         if known and known != facts.account:
             raise InputError(
-                f"the run in {self.place.folder} trades another account of {facts.exchange}",
+                f"the run in {self.location.folder} trades another account of {facts.exchange}",
                 hint="put its key back, or begin another run with --fresh",
             )
 
@@ -173,7 +173,7 @@ class StrategyRun(LocalRun):
             self.shell.put(early.pop(0))
         self.shell.put(
             m.Started(
-                at_ns=now_ns, session=session, run_id=self.place.run_id, mode=self.strategy.mode,
+                at_ns=now_ns, session=session, run_id=self.location.run_id, mode=self.strategy.mode,
                 strategy=self.strategy.name, origin_ns=journal.head.origin_ns,
                 market_ns=self.clock.market_ns(), fingerprints=journal.head.fingerprints,
             )
@@ -207,7 +207,7 @@ class StrategyRun(LocalRun):
             await self._handled()
             rows, self._reconciling = self._reconciling or [], None
             if not self._first and self.strategy.execution.at_start == "refuse_if_different":
-                begin.insist_on_agreement(rows, self.place.folder)
+                begin.insist_on_agreement(rows, self.location.folder)
         self.switch.agreed = True
         self.switch.look()
         for at_ns in list(self.known.wakes):
@@ -293,11 +293,9 @@ class StrategyRun(LocalRun):
 
     def _look_for_folder(self) -> None:
         """Report once that the folder is gone: a file cannot halt the run then."""
-        gone = not self.place.folder.is_dir()
+        gone = not self.location.folder.is_dir()
         if gone and not self._homeless:
-            text = (
-                f"the folder {self.place.folder} is not there any more: `septet halt` and a file "
-            )
+            text = f"the folder {self.location.folder} is gone: `septet halt` and a file "
             text += "HALT do nothing until it is put back; SIGUSR1 halts the run"
             self.notify("critical", "folder_gone", {"text": text})
         self._homeless = gone

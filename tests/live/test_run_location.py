@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from septet._live.run_location import find_place
+from septet._live.run_location import find_run_location
 
 SECOND = 1_000_000_000
 NOON = 1_790_000_000 * SECOND
@@ -14,11 +14,11 @@ def test_a_run_begun_later_sorts_last(tmp_path: Path) -> None:
     """Also within one second, and after a run that was begun while the clock ran ahead."""
     ids: list[str] = []
     for second in (3_600, 0, 0, 0, 0, 1, 0):
-        place = find_place(
+        location = find_run_location(
             tmp_path, "sma", "paper", fresh=True, now_ns=NOON + second * SECOND + len(ids)
         )
-        place.journal.write_bytes(b"")
-        ids.append(place.run_id)
+        location.journal.write_bytes(b"")
+        ids.append(location.run_id)
     assert ids == sorted(ids)
     assert ids[0].startswith("20260921T")
 
@@ -27,5 +27,5 @@ def test_what_is_no_run_orders_nothing(tmp_path: Path) -> None:
     for name in ("99999999T999999Z-abcdef", "notes", "99991231T235959Z-abcdef"):
         (tmp_path / "sma" / name).mkdir(parents=True)
         (tmp_path / "sma" / name / "journal.sqlite").write_bytes(b"")
-    place = find_place(tmp_path, "sma", "paper", fresh=True, now_ns=NOON)
-    assert place.run_id.startswith("20260921T")
+    location = find_run_location(tmp_path, "sma", "paper", fresh=True, now_ns=NOON)
+    assert location.run_id.startswith("20260921T")
