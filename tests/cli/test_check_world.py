@@ -223,6 +223,14 @@ def test_takes_and_adds_at_levels_are_watched_by_the_process(tmp_path: Path) -> 
     assert made.rows[-1].what == "stops"
 
 
+def test_the_levels_of_a_grid_are_watched_by_the_process(tmp_path: Path) -> None:
+    grid = "{grid: {centre: close, step: 2%, levels: 3, size: 5%}}"
+    made = looking(tmp_path, f"risk.position={grid}", "signal=null", "risk.sizing=null")
+    made._stops(held=True)
+    assert [(each.what, each.verdict) for each in made.rows][-1] == ("grid", "note")
+    assert made.rows[-1].found.startswith("the levels of a grid are watched by this process")
+
+
 def test_rights_that_nobody_tells_are_a_warning(tmp_path: Path) -> None:
     made = looking(tmp_path)
     made._account(facts(), None)

@@ -22,6 +22,7 @@ from septet.errors import InputError
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "strategies" / "drill.yaml"
 STEPS = ROOT / "strategies" / "drill-steps.yaml"
+GRID = ROOT / "strategies" / "drill-grid.yaml"
 SOAK = os.environ.get("SEPTET_HYPOTHESIS") == "soak"
 FAULTS = "all" if SOAK else "N1,N7,E9,E17,D2,A1,A2,A3,A4,A5,A7,A9,A10,A18,A19,O1,O2"
 
@@ -63,10 +64,17 @@ def test_a_drill_finds_everything_held(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(3_600 if SOAK else 300)
-def test_a_drill_of_takes_and_adds_finds_everything_held(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("file", "reasons"),
+    [(STEPS, {"entry", "add", "take"}), (GRID, {"grid", "grid_exit"})],
+    ids=["steps", "grid"],
+)
+def test_a_drill_of_levels_finds_everything_held(
+    tmp_path: Path, file: Path, reasons: set[str]
+) -> None:
     faults = "all" if SOAK else "N1,N2,E9,E11,E19,A3,A19"
     words = ("--seed", "6", "--faults", faults, "--kill", "2")
-    document = found(drill(tmp_path / "d", *words, file=STEPS))
+    document = found(drill(tmp_path / "d", *words, file=file))
     assert document["ok"], document
     held = {row["code"]: row["held"] for row in document["faults"]}
     missed = [code for code, how in held.items() if how != "yes"]
@@ -78,7 +86,7 @@ def test_a_drill_of_takes_and_adds_finds_everything_held(tmp_path: Path) -> None
     with Reader(journal) as reader:
         made = [each for entry in reader.read() for each in entry.commands]
     traded = {each.reason for each in made if isinstance(each, m.Traded)}
-    assert {"entry", "add", "take"} <= traded
+    assert reasons <= traded
 
 
 @pytest.mark.timeout(300)

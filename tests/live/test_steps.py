@@ -54,6 +54,18 @@ risk:
   position:
     buy_every: {every: 3 bars, amount: 200}
     take: [{at: 1.5%, size: 50%, then: {stop: break_even}}]"""
+GRID = """\
+risk:
+  stops: {stop_loss: 8%}
+  position:
+    grid: {centre: slow, step: 0.6%, levels: 5, size: 15%}"""
+NET = """\
+perpetual: {leverage: 2, funding: {rate: 1bps, every: 8h}}
+risk:
+  stops: {stop_loss: 8%}
+  position:
+    grid: {centre: slow, step: 0.6%, levels: 4, size: 10%, short: true}
+    take: [{at: 3%, size: 50%}]"""
 PORTFOLIO = """\
 portfolio: {use: top, by: fast, long: 1, gross: 60%, where: fast > slow, rebalance: {every: 3 bars}}
 risk: {stops: {stop_loss: 4%}}"""
@@ -72,7 +84,8 @@ def live(
 ) -> Path:
     """Let a run live through bars, with quotes inside each, and a start in the middle."""
     path = write_file(folder, bars)
-    path.write_text(BASE + body + END, encoding="utf-8")
+    account = "capital: 5000, type: perpetual" if "perpetual:" in body else "capital: 5000"
+    path.write_text(BASE.replace("capital: 5000", account) + body + END, encoding="utf-8")
     run_folder = folder / "run"
     run_folder.mkdir()
     loaded = load(path, mode="paper", sets=[f"execution.simulation.fills={fills}"])
@@ -104,9 +117,10 @@ def commands(folder: Path) -> list[m.Command]:
     ("body", "reasons"),
     [
         (STEPS, {"entry", "add", "take"}), (BUYS, {"buy_every", "take"}),
-        (PORTFOLIO, {"rebalance", "stop_loss"}),
+        (PORTFOLIO, {"rebalance", "stop_loss"}), (GRID, {"grid", "grid_exit"}),
+        (NET, {"grid", "grid_exit"}),
     ],
-    ids=["steps", "buys", "portfolio"],
+    ids=["steps", "buys", "portfolio", "grid", "both sides"],
 )  # fmt: skip
 def test_a_journal_is_replayed_and_shadowed(
     tmp_path: Path, fills: str, body: str, reasons: set[str]
@@ -114,6 +128,13 @@ def test_a_journal_is_replayed_and_shadowed(
     folder = live(tmp_path, body, walk(120, 3), fills=fills)
     traded = Counter(each.reason for each in commands(folder) if isinstance(each, m.Traded))
     assert reasons <= traded.keys(), traded
+    if body == NET:
+        sides = {
+            each.side
+            for each in commands(folder)
+            if isinstance(each, m.Placed) and each.reason == "grid"
+        }
+        assert sides == {"buy", "sell"}
     for proof in (replay, shadow):
         found = proof(folder)
         assert (found.differences, found.first) == (0, None), proof.__name__
@@ -170,7 +191,9 @@ def test_the_stop_at_the_venue_makes_way_for_a_take_and_follows_what_is_left(
     assert at_break_even > 3
 
 
-@pytest.mark.parametrize("body", [STEPS, BUYS, PORTFOLIO], ids=["steps", "buys", "portfolio"])
+@pytest.mark.parametrize(
+    "body", [STEPS, BUYS, PORTFOLIO, GRID], ids=["steps", "buys", "portfolio", "grid"]
+)
 def test_the_gap_to_the_backtest_is_explained(tmp_path: Path, body: str) -> None:
     bars = walk(120, 3)
     for fills in ("quotes", "next_open"):

@@ -149,6 +149,16 @@ def test_a_resting_add_is_sent_when_it_is_passed_and_counted_with_its_first_fill
         assert len(rows(run, layout.FILL)) == 3
 
 
+def test_a_fill_of_no_order_of_ours_is_of_no_add_that_is_watched() -> None:
+    run = a_run()
+    with settings(RUNGS=(SentRung(0, -0.02),)):
+        enter(run)
+        run.ladder[0] = 1
+        run.B[0, PRICE], run.B[0, UNITS], run.B[0, ORDER] = 98.0, 5.0, -1.0
+        venue_fills.book_venue_fill(0, -1, 5.0, 98.0, 5.0, 0.0, 0, 60, ADD, 98.0, 0, run)
+        assert (run.units[0], run.B[0, UNITS], run.adds[0]) == (15.0, 5.0, 0)
+
+
 def test_only_a_resting_add_that_was_sent_is_cancelled_at_the_venue() -> None:
     for order, ended in ((-1.0, []), (7.0, [(layout.STATUS_CANCELLED, 12)])):
         run = a_run()

@@ -117,13 +117,6 @@ def check_not_yet(case: Case) -> None:
     if position is None or not (position.add or position.take or position.enters):
         return
     of_venue = mode == "live" or (mode == "paper" and simulation.fills != "next_open")
-    if position.grid is not None and of_venue:
-        case.error(
-            ("risk", "position", "grid"),
-            "not yet: a grid is filled against bars so far, in backtests and in paper with "
-            "fills: next_open",
-            on_key=True, hint="leave it out for this mode (live: {risk: {position: null}})",
-        )  # fmt: skip
     if simulation.participation is not None and not of_venue:
         case.error(
             ("execution", "simulation", "participation"),
@@ -191,13 +184,15 @@ def check_grid(case: Case) -> None:
             ("risk", "stops", "level"), "not yet: one level stands for both sides of a grid",
             on_key=True, hint="write a stop_loss, or remove short",
         )  # fmt: skip
-    maker = strategy.execution.simulation.fee.maker
-    if strategy.mode != "live" and grid.step <= 2.0 * maker:
+    simulation = strategy.execution.simulation
+    rests = strategy.mode == "backtest" or simulation.fills == "next_open"
+    fee = simulation.fee.maker if rests else simulation.fee.taker  # quotes meet orders at market
+    if strategy.mode != "live" and grid.step <= 2.0 * fee:
         case.error(
             (*path, "step"),
-            f"a level is sold one step higher, and both fees take {2.0 * maker * 100:g}%: "
+            f"a level is sold one step higher, and both fees take {2.0 * fee * 100:g}%: "
             "every round trip loses",
-            found=f"{grid.step * 100:g}%", expected=f"more than {2.0 * maker * 100:g}%",
+            found=f"{grid.step * 100:g}%", expected=f"more than {2.0 * fee * 100:g}%",
         )  # fmt: skip
     _grid_within_limits(case, path)
 

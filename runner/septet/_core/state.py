@@ -253,7 +253,8 @@ class PlanFacts:
     `log_room` is how many rows of the log one decision time may write, `schedule` says when a
     portfolio rebalances. `checked` are the rules whose invalid answers are counted, by key path
     and kind, each from a slot of C in `checked_at` on. `hours_row` is the row of T with the flags
-    of the trading hours, None without any.
+    of the trading hours, None without any. `enters_between` says whether a price between two
+    decision times may enter a symbol of which nothing is held.
     """
 
     features: tuple[int, ...]
@@ -268,6 +269,7 @@ class PlanFacts:
     checked_at: tuple[int, ...] = ()
     hours_row: int | None = None
     schedule: DueTimes | None = None
+    enters_between: bool = False
 
 
 @dataclass(frozen=True, slots=True)

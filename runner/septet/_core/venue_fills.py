@@ -36,6 +36,7 @@ class VenueFillsEngine(Engine):
         self._book, self._reprice = module.book, module.reprice
         self._protection, self._respond = module.protection, module.respond
         self._level = np.zeros(1)
+        self._enters_between = self.plan.facts.enters_between
         self._known: dict[int, tuple[int, float, bool]] = {}
 
     def fill(
@@ -89,7 +90,7 @@ class VenueFillsEngine(Engine):
 
         `exit_price` is where the position could be left: the bid of a long, the ask of a short;
         NaN where its stops are held elsewhere. `entry_price` is where it could be added to, NaN
-        where nothing may be.
+        where nothing may be. Of a symbol that is flat they are the prices of both sides.
         """
         self._now_ns = time_ns
         self._reprice(k, price, exit_price, entry_price, time_ns, self._arrays.table)
@@ -103,6 +104,8 @@ class VenueFillsEngine(Engine):
         Most quotes are of such symbols: no equity moves, and no halt or stop is met that was not.
         """
         b = self._b
+        if self._enters_between:
+            return False
         if not self._valued or b[k, layout.UNITS] or self._i[k, layout.OPEN_SIDE]:
             return False
         if not 0.0 < price < math.inf:

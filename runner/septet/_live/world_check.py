@@ -328,6 +328,9 @@ class _Looking:
         position = self.strategy.risk.position
         takes = position is not None and any(each.at is not None for each in position.take)
         adds = position is not None and any(each.at for each in position.add)
+        if position is not None and position.grid is not None:
+            text = "the levels of a grid are watched by this process: an order at market once a "
+            self.report("grid", text + "price has passed; nothing rests at the venue", "note")
         if takes or adds:
             what = " and ".join(name for name, has in (("takes", takes), ("adds", adds)) if has)
             text = f"{what} at levels are watched by this process: an order at market once a price "

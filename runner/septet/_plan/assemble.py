@@ -207,4 +207,5 @@ def _facts(trading: Trading) -> PlanFacts:
         schedule=_schedule(terms),
         timed=any("now_ns" in each.declaration.parameters for each in terms.halts.values()),
         hours_row=None if terms.hours is None else layout.ROW + trading.symbols,
+        enters_between=terms.grid is not None,
     )

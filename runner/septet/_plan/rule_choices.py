@@ -43,6 +43,7 @@ from septet._rules import (
     stops,
     venue_entries,
     venue_fills,
+    venue_grid,
     venue_steps,
     weighting,
 )
@@ -53,15 +54,15 @@ __all__ = ["RULES", "choices_of", "names_of_rules", "rank_of_cap", "rules_of"]
 RULES: Final = (
     ledger, checked, reentry, resting, grid_orders, orders, queued, levels, fills, venue_fills,
     stops, steps, bars, account, halts, hours, position_count, enter, adds, venue_steps, buying,
-    grid, decide, ranking, forecasting, weighting, rebalance, step, idle, entries, venue_entries,
-    by_hand,
+    venue_grid, grid, decide, ranking, forecasting, weighting, rebalance, step, idle, entries,
+    venue_entries, by_hand,
 )  # fmt: skip
 """Modules of rules, in the order in which a plan's text has them."""
-OF_VENUE: Final = (venue_steps, venue_entries)
+OF_VENUE: Final = (venue_steps, venue_entries, venue_grid)
 """Modules that only a plan with a venue's fills has."""
 OF_PORTFOLIO: Final = (ranking, forecasting, weighting, rebalance)
 """Modules that only a plan with a portfolio has."""
-OF_GRID: Final = (grid_orders, grid)
+OF_GRID: Final = (grid_orders, grid, venue_grid)
 """Modules that only a plan with a grid has."""
 CAPS: Final = ("position", "groups", "correlated", "gross_exposure")
 """Caps of septet, in the order of checks."""

@@ -53,7 +53,17 @@ _SECTIONS: Final = (
     ("account", ("account", "halts")),
     (
         "decisions",
-        ("hours", "position_count", "enter", "adds", "venue_steps", "buying", "grid", "decide"),
+        (
+            "hours",
+            "position_count",
+            "enter",
+            "adds",
+            "venue_steps",
+            "buying",
+            "venue_grid",
+            "grid",
+            "decide",
+        ),
     ),
     ("a portfolio", ("ranking", "forecasting", "weighting", "rebalance")),
     ("the run", ("step", "idle", "entries")),

@@ -80,6 +80,7 @@ from septet._rules.settings import (
     TABLES,
     TAKER_FEE,
     TIME_IN_FORCE,
+    VENUE_FILLS,
     WIRES,
     order_prices,
     probability_up,
@@ -128,7 +129,10 @@ def cost_of_rungs(run: Run):
     cost = 0.0
     if GRID:
         for k in range(SYMBOLS):
-            cost += grid_worth(k, run) * MAKER_FEE
+            if VENUE_FILLS:  # a level is an order at market there
+                cost += grid_worth(k, run) * ((1.0 + SLIPPAGE_HINT) * (1.0 + TAKER_FEE) - 1.0)
+            else:
+                cost += grid_worth(k, run) * MAKER_FEE
     if RUNGS:
         for k in range(SYMBOLS):
             for rung in RUNGS:

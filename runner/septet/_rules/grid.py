@@ -39,11 +39,13 @@ from septet._rules.fills import affordable_units, fill
 from septet._rules.form import kernel, routine
 from septet._rules.grid_orders import (
     column_of_level,
+    cost_of_entry,
     end_grid_entries,
     remove_grid,
     side_of_level,
 )
 from septet._rules.hours import rejection_of_hours
+from septet._rules.orders import send_exit
 from septet._rules.position_count import has_place
 from septet._rules.resting import end_beside, leaving_units, log_beside
 from septet._rules.run_state import Run
@@ -54,7 +56,6 @@ from septet._rules.settings import (
     GRID_STEP,
     HOURS,
     LATENCY_NS,
-    MAKER_FEE,
     MAX_POSITIONS,
     ONE_SYMBOL,
     R_CASH,
@@ -63,18 +64,21 @@ from septet._rules.settings import (
     R_GRID_MOVED,
     R_HALTED,
     R_LATE,
+    R_LATE_FILL,
     R_MAX_POSITIONS,
     R_OTHER_SIDE,
     SYMBOLS,
     TABLES,
     TAKER_FEE,
+    VENUE_FILLS,
     grid_centre,
     slippage_at_fill,
 )
+from septet._rules.venue_grid import count_sent, share_out
 
 __all__ = [
-    "fill_grid_at_open", "fill_grid_entry", "fill_grid_exit", "is_active", "lay_side",
-    "nearest_grid_entry", "nearest_grid_exit", "note_rested", "place_grid_entry",
+    "fill_grid_at_open", "fill_grid_entry", "fill_grid_exit", "hold_by_levels", "is_active",
+    "lay_side", "nearest_grid_entry", "nearest_grid_exit", "note_rested", "place_grid_entry",
     "place_grid_exit", "rejection_of_level", "rest_again", "rest_again_at_open", "rest_grid",
     "rest_grids",
 ]  # fmt: skip
@@ -94,8 +98,13 @@ def rest_grids(t, now_ns, run: Run):
 
 @routine
 def rest_grid(k, t, i, now_ns, run: Run):
-    """While k is flat lay its grid anew; else let what its levels bought or sold rest again."""
-    if run.open_side[k] == 0:
+    """While k is flat lay its grid anew; else let what its levels bought or sold rest again.
+
+    What a venue may fill yet stays where it is.
+    """
+    if VENUE_FILLS and run.open_side[k] != 0:
+        hold_by_levels(k, i, now_ns, run)
+    if run.open_side[k] == 0 and (not VENUE_FILLS or count_sent(k, run) == 0):
         remove_grid(k, R_GRID_MOVED, now_ns, run)
         centre = grid_centre(k, i, run)
         if not 0.0 < centre < math.inf:
@@ -104,6 +113,25 @@ def rest_grid(k, t, i, now_ns, run: Run):
         if GRID_ROWS > GRID_LEVELS:
             lay_side(k, i, GRID_LEVELS, centre, now_ns, run)
     rest_again(k, t, i, now_ns + LATENCY_NS, now_ns, 0, run)
+
+
+@routine
+def hold_by_levels(k, i, now_ns, run: Run):
+    """Let levels hold all of k where a venue fills: what none has bought is the nearest one's.
+
+    What is held without a grid was adopted, or came late: its side is laid now. A side that has no
+    levels is closed.
+    """
+    first = 0 if run.open_side[k] > 0 else GRID_LEVELS
+    if first >= GRID_ROWS:
+        send_exit(k, R_LATE_FILL, now_ns, run)
+        return
+    at = column_of_level(first)
+    if run.B[k, at + GRID_PRICE] == 0.0:
+        centre = grid_centre(k, i, run)
+        if 0.0 < centre < math.inf:
+            lay_side(k, i, first, centre, now_ns, run)
+    share_out(k, at, run)
 
 
 @routine
@@ -127,7 +155,7 @@ def lay_side(k, i, first, centre, now_ns, run: Run):
         run.B[k, at + GRID_PRICE] = price
         run.B[k, at + GRID_OUT] = out
         run.B[k, at + GRID_WANTED] = floor_units(
-            worth / (price * (1.0 + MAKER_FEE)) * run.scale[k], run.lot[k]
+            worth / cost_of_entry(price, run) * run.scale[k], run.lot[k]
         )
         out = price
 
@@ -156,11 +184,16 @@ def rest_again(k, t, i, active_ns, time_ns, at_open, run: Run):
 def place_grid_exit(k, at, side, active_ns, time_ns, run: Run):
     """Sell what a level has bought one level up; below the minimum notional it waits."""
     units, price = run.B[k, at + GRID_BOUGHT], run.B[k, at + GRID_OUT]
+    if VENUE_FILLS:
+        units = floor_units(units, run.lot[k])
     if units < run.lot[k] or too_small(units, run.scale[k], price, run.min_notional[k]):
         return
-    run.B[k, at + GRID_ORDER] = log_beside(
-        k, LIMIT, -side * units, price, nan, price, R_GRID_EXIT, time_ns, run
-    )
+    if VENUE_FILLS:  # the engine watches its price
+        run.B[k, at + GRID_ORDER] = -1.0
+    else:
+        run.B[k, at + GRID_ORDER] = log_beside(
+            k, LIMIT, -side * units, price, nan, price, R_GRID_EXIT, time_ns, run
+        )
     run.B[k, at + GRID_EXIT] = -side * units
     run.B[k, at + GRID_ACTIVE] = (active_ns + 999_999) // 1_000_000
     run.B[k, at + GRID_RESTED] = 0.0
@@ -192,7 +225,7 @@ def place_grid_entry(k, t, i, at, side, active_ns, time_ns, at_open, run: Run):
         market = (1.0 + run.candidate_slippage) * (1.0 + TAKER_FEE)
         run.candidate_side = side
         run.candidate_price = price
-        run.candidate_cost = price * (1.0 + MAKER_FEE)
+        run.candidate_cost = cost_of_entry(price, run)
         run.candidate_notional = side * abs(run.candidate_notional)
         run.candidate_equity = run.candidate_equity - (market - 1.0) * working - cost_of_rungs(run)
         run.candidate_wanted = side * wanted / run.scale[k]
@@ -211,9 +244,12 @@ def place_grid_entry(k, t, i, at, side, active_ns, time_ns, at_open, run: Run):
             run.capped_code[k, i] = capped + 1
     if rejected >= 0:
         return
-    run.B[k, at + GRID_ORDER] = log_beside(
-        k, LIMIT, side * wanted, price, nan, price, R_GRID, time_ns, run
-    )
+    if VENUE_FILLS:
+        run.B[k, at + GRID_ORDER] = -1.0
+    else:
+        run.B[k, at + GRID_ORDER] = log_beside(
+            k, LIMIT, side * wanted, price, nan, price, R_GRID, time_ns, run
+        )
     run.B[k, at + GRID_ENTRY] = side * wanted
     run.B[k, at + GRID_ACTIVE] = (active_ns + 999_999) // 1_000_000
     run.B[k, at + GRID_RESTED] = 0.0

@@ -23,13 +23,17 @@ from septet._rules.settings import (
     GRID_FIRST,
     GRID_LEVELS,
     GRID_ROWS,
+    MAKER_FEE,
     R_GRID_EXIT,
     R_POSITION_CLOSED,
+    SLIPPAGE_HINT,
+    TAKER_FEE,
+    VENUE_FILLS,
 )
 
 __all__ = [
-    "column_of_level", "end_grid_entries", "end_grid_orders", "end_grid_trade", "grid_worth",
-    "remove_grid", "side_of_level",
+    "column_of_level", "cost_of_entry", "end_grid_entries", "end_grid_orders", "end_grid_trade",
+    "end_level", "grid_worth", "remove_grid", "side_of_level",
 ]  # fmt: skip
 
 
@@ -45,6 +49,14 @@ def side_of_level(n):
     return 1.0 if n < GRID_LEVELS else -1.0
 
 
+@kernel
+def cost_of_entry(price, run: Run):
+    """What one unit costs that a level enters: it rests; where a venue fills, it is at market."""
+    if VENUE_FILLS:
+        return price * (1.0 + SLIPPAGE_HINT) * (1.0 + TAKER_FEE)
+    return price * (1.0 + MAKER_FEE)
+
+
 @routine
 def grid_worth(k, run: Run):
     """Notional of the resting entries of the grid of k at their prices, of both sides (quote)."""
@@ -56,14 +68,21 @@ def grid_worth(k, run: Run):
 
 
 @routine
+def end_level(k, at, left, reason, time_ns, run: Run):
+    """Log the cancel of the order of a level; of one that is only watched there is none."""
+    if not VENUE_FILLS or run.B[k, at + GRID_ORDER] >= 0.0:
+        order_id = int(run.B[k, at + GRID_ORDER])
+        end_beside(k, order_id, left, STATUS_CANCELLED, reason, time_ns, run)
+
+
+@routine
 def end_grid_entries(k, side, reason, time_ns, run: Run):
     """Cancel the resting entries of the grid of k on one side; with 0 on both."""
     for n in range(GRID_ROWS):
         at = column_of_level(n)
         left = run.B[k, at + GRID_ENTRY]
         if left != 0.0 and side * left >= 0.0:
-            order_id = int(run.B[k, at + GRID_ORDER])
-            end_beside(k, order_id, left, STATUS_CANCELLED, reason, time_ns, run)
+            end_level(k, at, left, reason, time_ns, run)
             run.B[k, at + GRID_ENTRY] = 0.0
 
 
@@ -74,8 +93,7 @@ def end_grid_exits(k, reason, time_ns, run: Run):
         at = column_of_level(n)
         left = run.B[k, at + GRID_EXIT]
         if left != 0.0:
-            order_id = int(run.B[k, at + GRID_ORDER])
-            end_beside(k, order_id, left, STATUS_CANCELLED, reason, time_ns, run)
+            end_level(k, at, left, reason, time_ns, run)
             run.B[k, at + GRID_EXIT] = 0.0
 
 

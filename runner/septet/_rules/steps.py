@@ -68,6 +68,7 @@ from septet._rules.settings import (
     TAKES_AT,
     TAKES_WHEN,
     TARGETS,
+    VENUE_FILLS,
     slippage_at_fill,
 )
 from septet._rules.stops import (
@@ -77,6 +78,7 @@ from septet._rules.stops import (
     retry_exit,
     trigger_exit,
 )
+from septet._rules.venue_grid import sent_exit_units
 
 __all__ = [
     "close_at_stop", "fill_grid_within", "fill_rung", "fill_rungs_within", "fill_takes",
@@ -329,7 +331,10 @@ def units_to_take(k, portion, price, run: Run):
         stays = -floor_units(-run.entered_units[k] * (1.0 - taken), lot)
     if too_small(stays, scale, price, run.min_notional[k]):
         stays = 0.0
-    units = floor_units(abs(run.units[k]) - leaving_units(k, run) - stays, lot)
+    leaving = leaving_units(k, run)
+    if GRID and VENUE_FILLS:
+        leaving += sent_exit_units(k, run)
+    units = floor_units(abs(run.units[k]) - leaving - stays, lot)
     if units < lot or too_small(units, scale, price, run.min_notional[k]):
         return 0.0
     return units

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from math import nan
 
-from septet._kernel.layout import LIMIT, STATUS_CANCELLED, STATUS_FILLED, STOP
+from septet._kernel.layout import (
+    GRID_BOUGHT,
+    GRID_ENTRY,
+    LIMIT,
+    STATUS_CANCELLED,
+    STATUS_FILLED,
+    STOP,
+)
 from septet._kernel.ledger import floor_units, reduce_only
 from septet._kernel.match import liquidation_charge
 from septet._rules.account import revalue
 from septet._rules.form import kernel, routine
+from septet._rules.grid_orders import end_grid_entries, end_grid_orders, end_grid_trade
 from septet._rules.halts import test_halts_between
 from septet._rules.ledger import (
     book_amounts,
@@ -26,6 +34,7 @@ from septet._rules.run_state import Run
 from septet._rules.settings import (
     ADDS_WHEN,
     EXITS,
+    GRID,
     HALTS,
     LEARNS_FROM_TRADES,
     LEVERAGE,
@@ -36,9 +45,12 @@ from septet._rules.settings import (
     QUEUES,
     R_ADD,
     R_ENTRY,
+    R_GRID,
+    R_GRID_EXIT,
     R_INCREASE,
     R_LATE_FILL,
     R_LIQUIDATION,
+    R_OTHER_SIDE,
     R_REBALANCE,
     R_REVERSAL,
     R_TAKE,
@@ -51,6 +63,7 @@ from septet._rules.settings import (
     learn_from_trade,
 )
 from septet._rules.stops import liquidate, newest_bar, touch
+from septet._rules.venue_grid import count_level, end_sent_level, level_of_order, touch_grid
 from septet._rules.venue_steps import (
     begin_ladder,
     count_add,
@@ -64,8 +77,8 @@ from septet._rules.venue_steps import (
 )
 
 __all__ = [
-    "book_reported", "book_venue_fill", "closes_all", "fill_queued", "follow_fill", "take_in_fill",
-    "take_price", "touch_levels", "venue_ended", "venue_triggered",
+    "book_reported", "book_venue_fill", "closes_all", "fill_level", "fill_queued", "follow_fill",
+    "take_in_fill", "take_price", "touch_levels", "venue_ended", "venue_triggered",
 ]  # fmt: skip
 
 
@@ -93,7 +106,13 @@ def book_venue_fill(
         if QUEUES:
             release(k, run)
         return closed
-    if RUNGS:
+    if GRID and order_id >= 0:  # a level, or an add, that is only watched has no number: -1
+        at = level_of_order(k, order_id, run)
+        if at >= 0:
+            return fill_level(
+                k, at, order_id, units, price, net_units, fee, maker, time_ns, reference, run
+            )
+    if RUNGS and order_id >= 0:
         of_add = fill_sent_add(k, order_id, units, run)
         if of_add > 0:
             closed = book_reported(
@@ -139,6 +158,30 @@ def fill_queued(
 
 
 @routine
+def fill_level(
+    k, at, order_id, units, price, net_units, fee, maker, time_ns, reference, run: Run
+):  # fmt: skip
+    """Book a fill of a level of the grid of k, which holds what it has bought net of fees."""
+    enters = run.B[k, at + GRID_ENTRY] != 0.0
+    reason = R_GRID if enters else R_GRID_EXIT
+    before = abs(run.units[k])
+    done = count_level(k, at, units, run)
+    closed = book_reported(
+        k, units, price, net_units, fee, maker, time_ns, order_id, reason, reference, run
+    )
+    change = abs(run.units[k]) - before
+    if closed == 0:
+        change = change if enters else min(0.0, change)
+        bought = max(0.0, run.B[k, at + GRID_BOUGHT] + change)
+        run.B[k, at + GRID_BOUGHT] = bought if bought >= run.lot[k] or enters else 0.0
+    if done == 1:
+        end_beside(k, order_id, 0.0, STATUS_FILLED, reason, time_ns, run)
+    if run.open_side[k] != 0:
+        end_grid_entries(k, -1.0 * run.open_side[k], R_OTHER_SIDE, time_ns, run)
+    return closed
+
+
+@routine
 def book_reported(
     k, units, price, net_units, fee, maker, time_ns, order_id, reason, reference, run: Run
 ):
@@ -162,8 +205,12 @@ def book_reported(
         learn_from_trade(run)
     if (EXITS or HALTS) and closed == 1:
         block_after(k, side, reason, run)
+    if GRID and closed == 1:
+        end_grid_trade(k, reason, time_ns, run)
     if STEPS:
         decided = run.working[k] == 1 and run.order_id[k] == order_id and run.reduces[k] == 0
+        if GRID:
+            decided = decided or reason == R_GRID
         follow_fill(k, side, closed, 1 if decided else 0, time_ns, run)
     return closed
 
@@ -251,7 +298,12 @@ def venue_ended(k, order_id, status, time_ns, run: Run):
     if SENDS_TAKES and (run.take_units[k] != 0.0 and run.take_id[k] == order_id):
         end_sent_take(k, status, time_ns, run)
         return
-    if RUNGS and end_sent_add(k, order_id, status, time_ns, run) == 1:
+    if GRID and order_id >= 0:
+        at = level_of_order(k, order_id, run)
+        if at >= 0:
+            end_sent_level(k, at, order_id, status, time_ns, run)
+            return
+    if RUNGS and (order_id >= 0 and end_sent_add(k, order_id, status, time_ns, run) == 1):
         return
     if run.working[k] == 0 or run.order_id[k] != order_id:
         return
@@ -293,6 +345,8 @@ def venue_triggered(k, code, time_ns, run: Run):
         end_order(k, STATUS_CANCELLED, code, time_ns, run)
     if RUNGS:
         end_rungs(k, code, time_ns, run)
+    if GRID:
+        end_grid_orders(k, code, time_ns, run)
     if SENDS_TAKES:
         end_take(k, code, time_ns, run)
     held = run.units[k]
@@ -330,3 +384,5 @@ def touch_levels(k, exit_price, entry_price, now_ns, run: Run):
     if RUNGS:
         begin_ladder(k, now_ns, run)
         touch_adds(k, entry_price, now_ns, run)
+    if GRID:
+        touch_grid(k, exit_price, entry_price, now_ns, run)

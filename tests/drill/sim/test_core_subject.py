@@ -61,6 +61,21 @@ def test_a_take_that_is_sent_again_after_its_end_is_found(monkeypatch: pytest.Mo
         _run(range(1, 200), "steps", "P1 crash")
 
 
+def test_a_level_of_a_grid_that_is_sent_while_its_order_works_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    handle, order = LiveCore.handle, layout.GRID_ORDER - layout.GRID_WIDTH
+
+    def forget(core: LiveCore, event: m.Event) -> list[m.Command]:
+        if isinstance(event, m.Quoted):
+            core.engine.state.B[:, order :: -layout.GRID_WIDTH][:, :4] = -1.0
+        return handle(core, event)
+
+    monkeypatch.setattr(LiveCore, "handle", forget)
+    with pytest.raises(Failure, match="enters a level whose order still works"):
+        _run_with_all_faults(range(10, 23), "grid")
+
+
 def test_what_is_left_by_a_stop_that_was_too_small_goes_on_as_an_exit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -100,8 +115,13 @@ def _run(seeds: Iterable[int], form: str = "plain", *faults: str) -> None:
         run_schedule(seed, partial(cores, forms=(form,)), only=frozenset(faults))
 
 
+def _run_with_all_faults(seeds: Iterable[int], form: str) -> None:
+    for seed in seeds:
+        run_schedule(seed, partial(cores, forms=(form,)))
+
+
 @pytest.mark.hypothesis
-@pytest.mark.parametrize(("form", "seed"), [("plain", 4), ("steps", 6), ("buys", 9)])
+@pytest.mark.parametrize(("form", "seed"), [("plain", 4), ("steps", 6), ("buys", 9), ("grid", 7)])
 def test_crash_at_every_write_of_the_journal(form: str, seed: int) -> None:
     """A process that dies at any write, with nothing else going wrong, loses nothing."""
     faults, active_ns = frozenset({"E9 partial fill"}), (8 if form == "plain" else 20) * SECOND

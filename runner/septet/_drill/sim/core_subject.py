@@ -84,9 +84,13 @@ _FORMS: Final[Mapping[str, str]] = {
       - {when: open_return > 0.003, size: 30%}""",
     "portfolio": """\
   stops: {stop_loss: 1%, take_profit: 1.2%}""",
+    "grid": """\
+  stops: {stop_loss: 2%}
+  position:
+    grid: {centre: slow, step: 0.3%, levels: 4, size: 12%}""",
 }
 FORMS: Final = tuple(_FORMS)
-"""A whole position; one in steps; regular buys; a portfolio, of several symbols."""
+"""A whole position; one in steps; regular buys; a portfolio, of several symbols; a grid."""
 ALIKE: Final = 60
 """Seeds in a row that have every order, number of symbols and kind of venue of a form."""
 ORDERS: Final = ("market", "limit_then_market, patience: 3s, max_slippage: 1%", "limit")
@@ -97,7 +101,7 @@ ORDERS: Final = ("market", "limit_then_market, patience: 3s, max_slippage: 1%", 
 def _loaded(order: str, names: Sequence[str], form: str) -> Any:
     lots = "{lot: 0.001, tick: 0.01, min_notional: 0}"
     words = {**(_SEVERAL if len(names) > 1 else _ONE), "risk": _FORMS[form]}
-    if form in ("buys", "portfolio"):  # neither has a signal
+    if form in ("buys", "portfolio", "grid"):  # none has a signal
         words["decides"] = _PORTFOLIO if form == "portfolio" else ""
     text = STRATEGY.format(
         order=order, symbols=", ".join(names), **words,
@@ -138,7 +142,7 @@ def cores(
     form = forms[seed // ALIKE % len(forms)]
     if form == "portfolio" and listed(seed) == 1:
         form = "steps"
-    if form in ("buys", "portfolio") and order not in ORDERS[:2]:
+    if form in ("buys", "portfolio", "grid") and order not in ORDERS[:2]:
         order = ORDERS[0]
     core, pristine = _built(order, listed(seed), amends, protects, form)
 

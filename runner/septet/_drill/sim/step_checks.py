@@ -10,7 +10,7 @@ from septet import messages as m
 from septet._drill.sim.market import LOT
 from septet._drill.venue.amounts import SCALE
 
-__all__ = ["MOST_ADDS", "MOST_TAKES", "TAKEN", "step_checks"]
+__all__ = ["LEVELS", "MOST_ADDS", "MOST_TAKES", "TAKEN", "step_checks"]
 
 MOST_TAKES: Final = 2
 """Takes of a form of the simulation: each is sent once a trade."""
@@ -18,6 +18,11 @@ TAKEN: Final = 0.8
 """Share of what was entered that they sell together, at most."""
 MOST_ADDS: Final = 4
 """Adds of a form: two at levels, and one by a condition that acts twice."""
+LEVELS: Final = 4
+"""Levels of the grid of a form: each has one order at a time."""
+_LARGE: Final = 500 * LOT / SCALE
+"""From this quantity on no two levels of a grid enter the same."""
+_FINAL: Final = ("filled", "cancelled", "expired", "rejected")
 
 
 @dataclass
@@ -28,11 +33,13 @@ class _Trade:
     sold: float = 0.0
     takes: set[int] = field(default_factory=set)
     adds: set[int] = field(default_factory=set)
+    exits: set[int] = field(default_factory=set)
+    left: float = 0.0
 
 
 def step_checks(rows: Sequence[tuple[m.Event, Sequence[m.Command]]]) -> list[str]:
     """Return every take or add that was sent too often, and takes that sold too much."""
-    wrong, trades = list[str](), dict[int, _Trade]()
+    wrong, trades, grids = list[str](), dict[int, _Trade](), dict[int, dict[int, float]]()
     for _, commands in rows:
         for each in commands:
             if isinstance(each, m.Placed) and each.reason in ("take", "add"):
@@ -42,6 +49,13 @@ def step_checks(rows: Sequence[tuple[m.Event, Sequence[m.Command]]]) -> list[str
                     wrong.append(f"order {each.order} is take number {len(trade.takes)} of a trade")
                 if len(trade.adds) > MOST_ADDS:
                     wrong.append(f"order {each.order} is add number {len(trade.adds)} of a trade")
+            elif isinstance(each, m.Placed) and each.reason in ("grid", "grid_exit"):
+                works = grids.setdefault(each.symbol, {})
+                wrong += _level(works, each)
+                if each.reason == "grid_exit":
+                    trades.setdefault(each.symbol, _Trade()).exits.add(each.order)
+            elif isinstance(each, m.Changed) and each.state in _FINAL:
+                grids.get(each.symbol, {}).pop(each.order, None)
             elif isinstance(each, m.Traded):
                 wrong += _fill(trades.setdefault(each.symbol, _Trade()), each)
                 if each.position < LOT / SCALE:
@@ -49,10 +63,26 @@ def step_checks(rows: Sequence[tuple[m.Event, Sequence[m.Command]]]) -> list[str
     return wrong
 
 
+def _level(works: dict[int, float], each: m.Placed) -> list[str]:
+    """Count an order of a level among those that work; return what is wrong with it."""
+    wrong = []
+    signed = each.quantity if each.reason == "grid" else -each.quantity
+    if signed > _LARGE and signed in works.values():
+        wrong.append(f"order {each.order} enters a level whose order still works")
+    works[each.order] = signed
+    if len(works) > LEVELS:
+        wrong.append(f"{len(works)} orders of a grid of {LEVELS} levels work at once")
+    return wrong
+
+
 def _fill(trade: _Trade, each: m.Traded) -> list[str]:
     """Count a fill; return what is wrong with it."""
     if each.side == "buy":
         trade.bought += each.quantity
+    elif each.order in trade.exits:
+        trade.left += each.quantity
+        if trade.left > trade.bought + LOT / SCALE:
+            return [f"levels have sold {trade.left} of {trade.bought} that was bought"]
     elif each.order in trade.takes:
         trade.sold += each.quantity
         if trade.sold > TAKEN * trade.bought + LOT / SCALE:

@@ -1,0 +1,168 @@
+"""A grid whose orders a venue fills: its levels are decided at T, and prices meet them here.
+
+Nothing rests at the venue. A level that a price has passed is one order at market beside the
+working one: its entry, or the reduction by what it has bought. It acts once between two closes,
+and has one order at a time. What is bought or sold of it is counted with each fill, so what a
+level holds is the fold of the fills. While an order of a flat grid is on its way it stays in place.
+"""
+
+from __future__ import annotations
+
+from math import nan
+
+from septet._kernel.layout import (
+    GRID_BOUGHT,
+    GRID_ENTRY,
+    GRID_EXIT,
+    GRID_ORDER,
+    GRID_OUT,
+    GRID_PRICE,
+    MARKET,
+)
+from septet._kernel.ledger import floor_units
+from septet._kernel.match import too_small
+from septet._rules.form import kernel, routine
+from septet._rules.grid_orders import column_of_level, side_of_level
+from septet._rules.resting import end_beside, leaving_units, log_beside
+from septet._rules.run_state import Run
+from septet._rules.settings import GRID_ROWS, R_GRID, R_GRID_EXIT
+from septet._rules.stops import exit_is_working
+
+__all__ = [
+    "count_level", "count_sent", "end_sent_level", "level_of_order", "sent_exit_units", "share_out",
+    "touch_grid", "touch_grid_entries", "touch_grid_exits",
+]  # fmt: skip
+
+
+# ---------------------------------------------------------------- a price
+
+
+@routine
+def touch_grid(k, exit_price, entry_price, now_ns, run: Run):
+    """Send what a price has passed of the grid of k: reductions first, then entries.
+
+    While flat the two prices are those at which either side could be entered.
+    """
+    if run.exit_to_retry[k] != 0 or exit_is_working(k, run):
+        return
+    if run.open_side[k] != 0:
+        touch_grid_exits(k, exit_price, now_ns, run)
+        touch_grid_entries(k, entry_price, entry_price, now_ns, run)
+    elif exit_price == exit_price and entry_price == entry_price:
+        buy, sell = max(exit_price, entry_price), min(exit_price, entry_price)
+        touch_grid_entries(k, buy, sell, now_ns, run)
+
+
+@routine
+def touch_grid_exits(k, exit_price, now_ns, run: Run):
+    """Send the exit of every level of k that `exit_price` has passed, of what is held at most."""
+    side = 1.0 * run.open_side[k]
+    free = abs(run.units[k]) - leaving_units(k, run) - sent_exit_units(k, run)
+    for n in range(GRID_ROWS):
+        at = column_of_level(n)
+        waits = run.B[k, at + GRID_EXIT] != 0.0 and run.B[k, at + GRID_ORDER] < 0.0
+        if waits and side * (exit_price - run.B[k, at + GRID_OUT]) > 0.0:
+            units = floor_units(max(0.0, min(abs(run.B[k, at + GRID_EXIT]), free)), run.lot[k])
+            if units >= run.lot[k] and not too_small(
+                units, run.scale[k], exit_price, run.min_notional[k]
+            ):
+                free -= units
+                run.B[k, at + GRID_EXIT] = -side * units
+                run.B[k, at + GRID_ORDER] = log_beside(
+                    k, MARKET, -side * units, nan, nan, run.mark[k], R_GRID_EXIT, now_ns, run
+                )
+
+
+@routine
+def touch_grid_entries(k, buy_price, sell_price, now_ns, run: Run):
+    """Send the entry of every level of k that a price has traded through, nearest first."""
+    if run.blocked > 0:
+        return
+    if run.open_side[k] != 0 and leaving_units(k, run) >= abs(run.units[k]):
+        return
+    held = 1.0 * run.open_side[k]
+    for n in range(GRID_ROWS):
+        at, side = column_of_level(n), side_of_level(n)
+        price = buy_price if side > 0.0 else sell_price
+        units = run.B[k, at + GRID_ENTRY]
+        passed = side * (price - run.B[k, at + GRID_PRICE]) < 0.0
+        waits = units != 0.0 and run.B[k, at + GRID_ORDER] < 0.0
+        if waits and passed and side * held >= 0.0:
+            run.B[k, at + GRID_ORDER] = log_beside(
+                k, MARKET, units, nan, nan, run.mark[k], R_GRID, now_ns, run
+            )
+
+
+# ---------------------------------------------------------------- orders that were sent
+
+
+@routine
+def level_of_order(k, order_id, run: Run):
+    """First column of the level of k whose order has this number, or -1."""
+    for n in range(GRID_ROWS):
+        at = column_of_level(n)
+        works = run.B[k, at + GRID_ENTRY] != 0.0 or run.B[k, at + GRID_EXIT] != 0.0
+        if works and run.B[k, at + GRID_ORDER] == 1.0 * order_id:
+            return at
+    return -1
+
+
+@routine
+def count_sent(k, run: Run):
+    """Count the levels of k whose order was sent and has not ended."""
+    count = 0
+    for n in range(GRID_ROWS):
+        at = column_of_level(n)
+        works = run.B[k, at + GRID_ENTRY] != 0.0 or run.B[k, at + GRID_EXIT] != 0.0
+        if works and run.B[k, at + GRID_ORDER] >= 0.0:
+            count += 1
+    return count
+
+
+@routine
+def sent_exit_units(k, run: Run):
+    """Units of k that the exits of levels which were sent are about to close."""
+    units = 0.0
+    for n in range(GRID_ROWS):
+        at = column_of_level(n)
+        if run.B[k, at + GRID_ORDER] >= 0.0:
+            units += abs(run.B[k, at + GRID_EXIT])
+    return units
+
+
+@kernel
+def count_level(k, at, units, run: Run):
+    """Count a fill of the order of a level; return 1 once nothing of it is left."""
+    column = at + GRID_ENTRY if run.B[k, at + GRID_ENTRY] != 0.0 else at + GRID_EXIT
+    asked = run.B[k, column]
+    left = asked - units
+    done = 1 if left * asked <= 0.0 or abs(left) < run.lot[k] else 0
+    run.B[k, column] = 0.0 if done == 1 else left
+    return done
+
+
+@routine
+def end_sent_level(k, at, order_id, status, time_ns, run: Run):
+    """Process the end at the venue of the order of a level; the next close lets it wait again."""
+    left = run.B[k, at + GRID_ENTRY] + run.B[k, at + GRID_EXIT]
+    reason = R_GRID if run.B[k, at + GRID_ENTRY] != 0.0 else R_GRID_EXIT
+    run.B[k, at + GRID_ENTRY] = 0.0
+    run.B[k, at + GRID_EXIT] = 0.0
+    end_beside(k, order_id, left, status, reason, time_ns, run)
+
+
+@routine
+def share_out(k, first, run: Run):
+    """Give what is held of k and no level has bought to a level, the nearest of its side.
+
+    A fill that comes after the end of its order, and remainders of a lot, are such: they leave
+    one level up as all else. A level that waits to sell keeps its order.
+    """
+    excess = abs(run.units[k])
+    for n in range(GRID_ROWS):
+        excess -= run.B[k, column_of_level(n) + GRID_BOUGHT]
+    excess = floor_units(max(0.0, excess), run.lot[k])
+    if excess >= run.lot[k] and run.B[k, first + GRID_PRICE] > 0.0:
+        run.B[k, first + GRID_BOUGHT] = run.B[k, first + GRID_BOUGHT] + excess
+        if run.B[k, first + GRID_ENTRY] != 0.0 and run.B[k, first + GRID_ORDER] < 0.0:
+            run.B[k, first + GRID_ENTRY] = 0.0
