@@ -22,7 +22,7 @@ EDGE = {
     "septet": """
         __version__
 
-        load loads check run run_many sweep train runs open_run halt resume
+        load loads check run run_many sweep train runs open_run trials halt resume
 
         Strategy Run Sweep Check Summary Trials Verdict Why Gap Model Failed Halted Problem
 

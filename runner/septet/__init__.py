@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from septet._python.runs import Run, Table, halt, open_run, resume, runs
     from septet._python.strategies import Check, Mode, Settings, Strategy, check, load, loads
     from septet._python.sweeps import Method, Sweep, sweep, train
+    from septet._python.trials import trials
     from septet.errors import (
         Cancelled,
         ConfigError,
@@ -77,6 +78,7 @@ __all__ = [
     "runs",
     "sweep",
     "train",
+    "trials",
 ]
 
 _HOMES: Final[dict[str, str]] = {
@@ -87,6 +89,7 @@ _HOMES: Final[dict[str, str]] = {
     "_python.runs": "Run Table halt open_run resume runs",
     "_python.strategies": "Check Mode Settings Strategy check load loads",
     "_python.sweeps": "Method Sweep sweep train",
+    "_python.trials": "trials",
     "errors": "Cancelled ConfigError DataError HaltedError InputError JournalError ModelError "
     "PluginError Problem RunError SeptetError",
 }

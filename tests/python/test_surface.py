@@ -37,6 +37,7 @@ FUNCTIONS = {
     " progress: Progress | None = None) -> Model",
     "runs": "(strategy: str | None = None, *, root: str | PathLike[str] = 'runs') -> Sequence[Run]",
     "open_run": "(reference: str | PathLike[str], *, root: str | PathLike[str] = 'runs') -> Run",
+    "trials": "(subject: Strategy | Run | None = None) -> Trials",
     "halt": "(run: Run, *, name: str, reason: str, flatten: bool = False, wait: float = 10.0)"
     " -> Halted",
     "resume": "(run: Run, *, name: str, reason: str, wait: float = 10.0) -> Halted",
@@ -66,7 +67,7 @@ ATTRIBUTES = {
     "trials verdict",
     "Sweep": "folder settings verdict",
     "Check": "ok problems settings strategy world",
-    "Trials": "complete count declared deflated_sharpe effective text",
+    "Trials": "complete count declared deflated_sharpe effective frame text",
     "Verdict": "text tone",
     "Why": "facts run_id symbol text time",
     "Gap": "backtest currency explained facts live parts remainder",

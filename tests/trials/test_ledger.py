@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +61,49 @@ def test_a_plan_on_the_same_data_counts_once_whoever_asks(path: Path) -> None:
     assert recorded(path, months(), "a", "b") == 2
     assert recorded(path, months(), "a") == 0
     assert counted(path, months()) == 2
+
+
+def asked(name: str, face: str = "", client: str = "", hypothesis: str = "") -> Trial:
+    return replace(trial(name, seed=1), face=face, client=client, hypothesis=hypothesis)
+
+
+def test_each_client_and_hypothesis_has_a_row_and_plans_are_counted(path: Path) -> None:
+    rows = [
+        asked("a"), asked("a", "python"), asked("a", "mcp", "one", "trends last"),
+        asked("a", "mcp", "one", "trends end"), asked("a", "mcp", "two", "trends last"),
+        asked("a", "mcp", "two", "trends last"), asked("b"),
+    ]  # fmt: skip
+    with Ledger(path) as ledger:
+        assert ledger.record(months(), rows, 5) == 5
+        found = [each[2:5] for each in ledger.rows(months())]
+        assert found == [
+            ("", "", ""), ("mcp", "one", "trends last"), ("mcp", "one", "trends end"),
+            ("mcp", "two", "trends last"), ("", "", ""),
+        ]  # fmt: skip
+        assert ledger.rows() == ledger.rows(ledger.months_of("demo"))
+        assert ledger.rows(months("ETH/USDT", seed=3)) == []
+        assert ledger.known(months()).tries.count == 2
+        assert ledger.insist_whole() == 5
+
+
+def test_a_ledger_of_format_1_is_kept_row_by_row(path: Path) -> None:
+    recorded(path, months(), "a", "b")
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        text = db.execute("SELECT sql FROM sqlite_master WHERE name = 'trials'").fetchone()[0]
+        kept = db.execute("SELECT * FROM trials").fetchall()
+        db.execute("DROP TABLE trials")
+        db.execute(
+            text.replace("UNIQUE (plan, months, client, hypothesis)", "UNIQUE (plan, months)")
+        )
+        db.executemany(f"INSERT INTO trials VALUES ({', '.join('?' * len(kept[0]))})", kept)
+        db.execute("CREATE INDEX trials_file ON trials (file)")
+        db.execute("PRAGMA user_version = 1")
+    with Ledger(path) as ledger:
+        assert ledger.insist_whole() == 2
+        assert ledger.record(months(), [asked("a", "mcp", "one")], 6) == 1
+        assert ledger.known(months()).tries.count == 2
+    with closing(sqlite3.connect(path)) as db, pytest.raises(sqlite3.Error, match="append only"):
+        db.execute("DELETE FROM trials")
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,8 @@ Engine = Literal["auto", "batch", "event"]
 class BacktestRequest:
     """How a backtest runs: by which engine, in stretches of `chunk` bars, with which tables.
 
-    `face` is who asks, and `declared` how many tries were made elsewhere: for the ledger of trials.
+    For the ledger of trials: `face` and `client` are who asks, `hypothesis` is a sentence written
+    before the run, and `declared` how many tries were made elsewhere.
     """
 
     engine: Engine = "auto"
@@ -39,6 +40,8 @@ class BacktestRequest:
     tables: bool = True
     face: str = "command line"
     declared: int = 0
+    client: str = ""
+    hypothesis: str = ""
 
     @property
     def keeps_decisions(self) -> bool:
@@ -127,7 +130,10 @@ def compute_backtest(
             loaded, engine=request.engine, tables=request.tables, log=log, progress=progress,
             refuses=True,
         )  # fmt: skip
-    result = count_run(result, face=request.face, declared=request.declared)
+    result = count_run(
+        result, face=request.face, declared=request.declared, client=request.client,
+        hypothesis=request.hypothesis,
+    )  # fmt: skip
     total = time.perf_counter() - began  # reading the file and importing what runs it, too
     return replace(result, facts=replace(result.facts, seconds_total=total))
 

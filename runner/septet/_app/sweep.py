@@ -27,7 +27,10 @@ PROBLEMS_SHOWN: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class SweepRequest:
-    """How a sweep runs: its draws, where it is stored and on how many threads or which cluster."""
+    """How a sweep runs: its draws, where it is stored and on how many threads or which cluster.
+
+    `face`, `client` and `hypothesis` say who asks and why, for the ledger of trials.
+    """
 
     out: Path = Path("sweeps")
     seed: int | None = None
@@ -37,6 +40,8 @@ class SweepRequest:
     resume: bool = False
     page: bool = True
     face: str = "command line"
+    client: str = ""
+    hypothesis: str = ""
 
 
 def sweep_settings(axes: Sequence[str], section: Mapping[str, Any]) -> list[Setting]:
@@ -73,7 +78,10 @@ def sweep_file(
         on=request.on, confirmed=request.confirmed, resume=request.resume, page=request.page,
         log=log, progress=progress,
     )  # fmt: skip
-    return replace(outcome, tries=count_sweep(outcome, face=request.face))
+    tries = count_sweep(
+        outcome, face=request.face, client=request.client, hypothesis=request.hypothesis
+    )
+    return replace(outcome, tries=tries)
 
 
 def best_rows(outcome: Outcome) -> list[dict[str, Any]]:

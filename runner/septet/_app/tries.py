@@ -19,10 +19,17 @@ from septet.errors import InputError
 if TYPE_CHECKING:
     from septet._results.result import RunResult
     from septet._sweep.run_sweep import Outcome
-    from septet._trials.ledger import Trial
+    from septet._trials.ledger import Row, Trial
     from septet._trials.months import Month
 
-__all__ = ["count_run", "count_sweep", "known_tries", "plan_digest", "trials_document"]
+__all__ = [
+    "count_run",
+    "count_sweep",
+    "known_tries",
+    "listed_tries",
+    "plan_digest",
+    "trials_document",
+]
 
 _DAY_NS: Final = 86_400 * 10**9
 _OF_THE_DATA: Final = ("candles",)
@@ -71,7 +78,7 @@ def _leaves(part: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def count_run(
-    result: RunResult, *, face: str, declared: int = 0, hypothesis: str = ""
+    result: RunResult, *, face: str, declared: int = 0, client: str = "", hypothesis: str = ""
 ) -> RunResult:
     """Write a backtest to the ledger; return it with what the ledger knows of its data."""
     from septet._results.summary import daily_excess
@@ -90,7 +97,7 @@ def count_run(
         ),
         file=hashlib.sha256(result.strategy_text.encode()).digest(),
         strategy=facts.strategy, first_day=int(days[0] // _DAY_NS) if len(days) else 0,
-        returns=returns, face=face, hypothesis=hypothesis,
+        returns=returns, face=face, client=client, hypothesis=hypothesis,
     )  # fmt: skip
     months = months_of(result.bars, facts.first_decision_ns, facts.end_ns)
     return replace(result, tries=known_tries(months, [trial], declared=declared))
@@ -113,7 +120,7 @@ def known_tries(months: tuple[Month, ...], trials: list[Trial], *, declared: int
         return Tries(None, None, declared, str(problem))
 
 
-def count_sweep(outcome: Outcome, *, face: str) -> Tries:
+def count_sweep(outcome: Outcome, *, face: str, client: str = "", hypothesis: str = "") -> Tries:
     """Write every setting of a sweep to the ledger; return what it knows of their data."""
     import numpy as np
     import polars as pl
@@ -138,9 +145,43 @@ def count_sweep(outcome: Outcome, *, face: str) -> Tries:
                 plan -= leaf(path, written[path])
             plan += leaf(path, float(value) if type(value) is int else value)
         strategy = str(manifest["strategy"])
-        trials.append(Trial(_bytes(plan), b"", strategy, BLOCKS, np.array(sums), face))
+        trials.append(
+            Trial(_bytes(plan), b"", strategy, BLOCKS, np.array(sums), face, client, hypothesis)
+        )
     months = tuple(Month(*each) for each in manifest.get("months", ()))
     return known_tries(months, trials)
+
+
+def listed_tries(
+    months: tuple[Month, ...] | None = None, *, strategy: str | None = None
+) -> tuple[Tries, list[Row]]:
+    """Return what the ledger knows, and its rows; nothing is written.
+
+    Parameters
+    ----------
+    months
+        Tries on these data.
+    strategy
+        Tries on the data on which a strategy of this name was tried. Without either, all of them:
+        how many independent ones tries on different data are worth is then not said.
+    """
+    from septet._trials.ledger import OFF, Ledger, LedgerError, is_off, ledger_path
+
+    if is_off():
+        return Tries(None, None, 0, OFF), []
+    path = ledger_path()
+    if not path.exists():
+        return Tries(None, None, 0, "the ledger of trials has not begun"), []
+    try:
+        with Ledger(path) as ledger:
+            if strategy is not None:
+                months = ledger.months_of(strategy)
+            rows = ledger.rows(months)
+            if months is None:
+                return Tries(len({row[-1] for row in rows}), None), rows
+            return ledger.known(months).tries, rows
+    except LedgerError as problem:
+        return Tries(None, None, 0, str(problem)), []
 
 
 def trials_document() -> dict[str, Any]:

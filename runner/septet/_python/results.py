@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,6 +11,8 @@ from septet._python import html
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import polars as pl
 
 __all__ = ["Gap", "Model", "Summary", "Trials", "Verdict", "Why"]
 
@@ -84,6 +86,7 @@ class Trials:
     `count` has this one in it, `effective` is how many independent ones they are worth, and
     `deflated_sharpe` the probability that the true Sharpe ratio of the best of them is above zero.
     Where the ledger does not know (`complete` is False) they are None, or the least there were.
+    `frame` lists its rows where `septet.trials` was asked, and has none of those of a summary.
     """
 
     count: int | None
@@ -92,6 +95,20 @@ class Trials:
     deflated_sharpe: float | None
     complete: bool
     text: str
+    _rows: tuple[tuple[Any, ...], ...] = field(default=(), repr=False)
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """Rows of the ledger: `time strategy face client hypothesis plan`, as they were written.
+
+        A plan has a row for each client and each hypothesis; `count` counts plans.
+        """
+        import polars as pl
+
+        names = ("strategy", "face", "client", "hypothesis", "plan")
+        schema = {"time": pl.Int64, **dict.fromkeys(names, pl.String)}
+        made = pl.DataFrame(list(self._rows), schema=schema, orient="row")
+        return made.with_columns(pl.col("time").cast(pl.Datetime("ns", "UTC")))
 
     def __str__(self) -> str:
         return self.text

@@ -1,7 +1,8 @@
 """The ledger: one append-only SQLite file of the user, which every backtest and sweep writes.
 
-A trial is a plan on data. The same plan on the same months is one trial, however often it runs;
-nothing decays, since luck does not. Each row carries the hash of the one before, so that one that
+A trial is a plan on data. The same plan on the same months is one trial, however often it runs and
+whoever asks: each client and each hypothesis has a row, and plans are counted. Nothing decays,
+since luck does not. Each row carries the hash of the one before, so that one that
 was changed or removed shows. What the ledger cannot do it says, and never answers 1 for unknown.
 
 `SEPTET_TRIALS=off` keeps no ledger; verdicts say so.
@@ -16,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 import numpy as np
 
@@ -29,16 +30,28 @@ from septet._trials.months import Month
 if TYPE_CHECKING:
     from septet._data.bars import Floats
 
-__all__ = ["BLOCKS", "OFF", "Known", "Ledger", "LedgerError", "Trial", "is_off", "ledger_path"]
+__all__ = [
+    "BLOCKS",
+    "OFF",
+    "Known",
+    "Ledger",
+    "LedgerError",
+    "Row",
+    "Trial",
+    "is_off",
+    "ledger_path",
+]
 
 OFF: Final = "the ledger of trials is off (SEPTET_TRIALS=off)"
-FORMAT: Final = 1
+FORMAT: Final = 2
 BLOCKS: Final = -1
 """First day of returns that are sums of blocks of days."""
 OVERLAP: Final = 0.25
 """Share of the months of a run that another trial has to share with it to count."""
 MOST_ROWS: Final = 2_000
 """Trials, the newest, whose daily returns are compared."""
+Row: TypeAlias = tuple[int, str, str, str, str, str]
+"""When (UTC ns), strategy, face, client, hypothesis and plan."""
 _BUSY_MS: Final = 10_000
 _SCHEMA: Final = """
 CREATE TABLE months (id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, count INTEGER NOT NULL)
@@ -47,11 +60,13 @@ CREATE TABLE month (
   id INTEGER NOT NULL REFERENCES months, closes TEXT NOT NULL, asset TEXT NOT NULL) STRICT;
 CREATE INDEX month_closes ON month (closes);
 CREATE INDEX month_asset ON month (asset);
+"""
+_TRIALS: Final = """
 CREATE TABLE trials (
   seq INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, plan BLOB NOT NULL, file BLOB NOT NULL,
   months INTEGER NOT NULL REFERENCES months, strategy TEXT NOT NULL, first_day INTEGER NOT NULL,
   returns BLOB NOT NULL, face TEXT NOT NULL, client TEXT NOT NULL, hypothesis TEXT NOT NULL,
-  hash BLOB NOT NULL, UNIQUE (plan, months)) STRICT;
+  hash BLOB NOT NULL, UNIQUE (plan, months, client, hypothesis)) STRICT;
 CREATE INDEX trials_file ON trials (file);
 CREATE TRIGGER trials_stay BEFORE DELETE ON trials BEGIN SELECT RAISE (ABORT, 'append only'); END;
 CREATE TRIGGER trials_same BEFORE UPDATE ON trials BEGIN SELECT RAISE (ABORT, 'append only'); END;
@@ -122,12 +137,29 @@ class Ledger:
         if db.execute("PRAGMA user_version").fetchone()[0] == 0:
             with self._writing():
                 if db.execute("PRAGMA user_version").fetchone()[0] == 0:
-                    for statement in _statements(_SCHEMA):
+                    for statement in _statements(_SCHEMA + _TRIALS):
                         db.execute(statement)
                     db.execute(f"PRAGMA user_version = {FORMAT}")
+        if db.execute("PRAGMA user_version").fetchone()[0] == 1:
+            self._widen()
         found = db.execute("PRAGMA user_version").fetchone()[0]
         if found != FORMAT:
             raise LedgerError(f"{self.path} has format {found}, and this septet writes {FORMAT}")
+
+    def _widen(self) -> None:
+        """Let a ledger of format 1, which had one row for a plan on data, have one for who asks."""
+        db = self._db
+        with self._writing():
+            if db.execute("PRAGMA user_version").fetchone()[0] != 1:
+                return
+            table, *rest = _statements(_TRIALS)
+            db.execute("ALTER TABLE trials RENAME TO trials_1")
+            db.execute(table)
+            db.execute("INSERT INTO trials SELECT * FROM trials_1 ORDER BY seq")
+            db.execute("DROP TABLE trials_1")
+            for statement in rest:
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {FORMAT}")
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -250,6 +282,46 @@ class Ledger:
                 "GROUP BY id HAVING count(DISTINCT place) >= ?",
                 (OVERLAP * len(kept),),
             )
+
+    def months_of(self, strategy: str) -> tuple[Month, ...]:
+        """Return the months on which plans of this name were tried.
+
+        Raises
+        ------
+        LedgerError
+            The file cannot be read.
+        """
+        try:
+            found = self._db.execute(
+                "SELECT DISTINCT closes, asset FROM month WHERE id IN "
+                "(SELECT months FROM trials WHERE strategy = ?)",
+                (strategy,),
+            ).fetchall()
+        except sqlite3.Error as problem:
+            raise LedgerError(f"{self.path} cannot be read: {problem}") from problem
+        return tuple(Month(*each) for each in found)
+
+    def rows(self, months: Sequence[Month] | None = None) -> list[Row]:
+        """Return rows in the order of writing: all, or those that `known` counts for some months.
+
+        Raises
+        ------
+        LedgerError
+            The file cannot be read.
+        """
+        try:
+            if months is not None:
+                self._find_overlapping(months)
+                return self._db.execute(
+                    "SELECT at_ns, strategy, face, client, hypothesis, lower(hex(plan)) FROM trials"
+                    " WHERE months IN (SELECT id FROM shared) ORDER BY seq"
+                ).fetchall()
+            return self._db.execute(
+                "SELECT at_ns, strategy, face, client, hypothesis, lower(hex(plan)) FROM trials"
+                " ORDER BY seq"
+            ).fetchall()
+        except sqlite3.Error as problem:
+            raise LedgerError(f"{self.path} cannot be read: {problem}") from problem
 
     def strategies(self) -> list[tuple[str, int, int, int]]:
         """Return strategies with their plans, and when the first and the last was tried (UTC ns).

@@ -1,0 +1,63 @@
+"""What the ledger of trials of this user knows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from septet._python.results import Trials
+from septet._python.runs import Run
+
+if TYPE_CHECKING:
+    from septet._python.strategies import Strategy
+    from septet._trials.months import Month
+
+__all__ = ["trials"]
+
+
+def trials(subject: Strategy | Run | None = None) -> Trials:
+    """Say what was tried; nothing is written.
+
+    Parameters
+    ----------
+    subject
+        A run: the plans tried on its data. A strategy: those on all data on which one of its name
+        was tried. None: all of the ledger; how many independent ones tries on different data are
+        worth is then not said.
+
+    Raises
+    ------
+    InputError
+        If the bars of a run cannot be read.
+    """
+    from septet._app.tries import listed_tries
+
+    if isinstance(subject, Run):
+        found, rows = listed_tries(_months(subject))
+    else:
+        found, rows = listed_tries(strategy=None if subject is None else subject.name)
+    return Trials(
+        found.count, found.effective, found.declared, None, complete=not found.problem,
+        text=_sentence(found.count, found.problem), _rows=tuple(rows),
+    )  # fmt: skip
+
+
+def _sentence(count: int | None, problem: str) -> str:
+    if problem:
+        return f"How many plans were tried is not known: {problem}."
+    plans = "1 plan was" if count == 1 else f"{count:,} plans were"
+    return f"{plans} tried, as far as the ledger of trials knows."
+
+
+def _months(run: Run) -> tuple[Month, ...]:
+    from septet._trials.months import months_of_closes
+    from septet_schemas.times import parse_moment
+
+    first = parse_moment(run.summary.first_decision)
+    bars = run.scan("bars").select("symbol", "time", "close").collect()
+    found: set[Month] = set()
+    for (symbol,), part in bars.partition_by("symbol", as_dict=True).items():
+        times = part.get_column("time").to_physical().to_numpy()
+        closes = part.get_column("close").to_numpy()
+        kept = times >= first
+        found.update(months_of_closes(str(symbol), times[kept], closes[kept]))
+    return tuple(sorted(found))
