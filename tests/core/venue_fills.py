@@ -195,6 +195,9 @@ class Follower:
         placed_as = self.levels[deed.order]
         short = deed.kind == layout.STATUS and deed.reason == self.cash
         if deed.order not in self.orders and (deed.kind == layout.FILL or short):
+            takes = self.reasons[deed.reason] == "take"
+            if takes and self.engine.state.B[deed.k, layout.TAKE_UNITS] != 0.0:
+                raise NotServed("a take at a level waits for one that a close has sent")
             (found,) = placed(self._pass(placed_as))
             self.orders[deed.order] = found.order
             yield [found]

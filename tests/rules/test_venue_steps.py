@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from septet._kernel import layout
-from septet._rules import resting, venue_fills, venue_steps
+from septet._rules import by_hand, resting, venue_fills, venue_steps
 from septet._rules.ledger import book_fill
 from septet._rules.run_state import Run
 from tests.rules.small_run import Fixed, rows, set_to, status
@@ -107,6 +107,30 @@ def test_a_take_that_sold_nothing_moves_no_stop() -> None:
         venue_fills.venue_ended(0, first, layout.STATUS_CANCELLED, 120, run)
         assert (run.break_even[0], run.takes_done[0]) == (0, 1)
         assert status(run)[-1] == (layout.STATUS_CANCELLED, TAKE)
+
+
+@pytest.mark.parametrize("sold", [0.0, 2.0])
+def test_what_a_persons_halt_cancelled_of_a_take_is_sent_again(sold: float) -> None:
+    run = a_run()
+    takes = (Take(0, 0.3, 102.0, moves_stop=True), Take(1, 0.2, 103.0), Take(2, 0.5, 110.0))
+    with settings(TAKES_AT=takes, PROTECTIVE=(Fixed(95.0),)):
+        enter(run)
+        venue_steps.touch_takes(0, 104.0, 60, run)
+        (first,) = order_ids(run, TAKE)
+        if sold:
+            venue_fills.book_venue_fill(
+                0, first, -sold, 104.0, -sold, 0.0, 0, 90, TAKE, 104.0, 0, run
+            )
+        by_hand.halt_by_hand(9, 100, 0, run)
+        venue_fills.venue_ended(0, first, layout.STATUS_CANCELLED, 120, run)
+        assert (run.takes_done[0], run.taken_share[0]) == (0, pytest.approx(0.0))
+        venue_steps.touch_takes(0, 101.0, 180, run)
+        assert run.take_units[0] == 0.0, "its level is watched again"
+        venue_steps.touch_takes(0, 104.0, 240, run)
+        assert (run.take_units[0], run.takes_done[0]) == (-(5.0 - sold), 0b11)
+        last = order_ids(run, TAKE)[-1]
+        venue_fills.venue_ended(0, last, layout.STATUS_CANCELLED, 300, run)
+        assert run.takes_done[0] == 0b11, "the halt has not ended that one"
 
 
 def test_a_stop_that_the_venue_triggers_ends_the_take_that_works() -> None:

@@ -67,7 +67,8 @@ __all__ = [
     "REDUCES", "REVERSAL", "ROW", "SAMPLED", "SCALE", "SEEN", "SENT", "SIGNAL", "SINCE_ENTRY",
     "SLIPPAGE", "STATUS", "STATUS_CANCELLED", "STATUS_EXPIRED", "STATUS_FILLED", "STATUS_PARTIAL",
     "STOP", "STOP_LIMIT", "STOP_PRICE", "STOP_REASON", "SUMMED", "SYNTHETIC", "TABLE_COLUMNS",
-    "TAKEN_SHARE", "TAKES_DONE", "TAKE_ACTIVE_NS", "TAKE_ID", "TAKE_PRICE", "TAKE_UNITS",
+    "TAKEN_SHARE", "TAKES_DONE", "TAKES_HALTED", "TAKES_SENT", "TAKE_ACTIVE_NS", "TAKE_ID",
+    "TAKE_PRICE", "TAKE_UNITS",
     "TARGET_CONFIDENCE", "TARGET_SIDE", "TICK", "TOP", "TRADE", "TRADES", "TRADE_BARS",
     "TRADE_FEES", "TRADE_FUNDING", "TRADE_GROSS", "TRADE_LIQUIDATION", "TRADE_NS", "TRADE_SLIPPAGE",
     "TRIGGER", "TURNOVER", "UNITS", "UNVALUED", "VOLUME", "VOLUME_USED", "WINS", "WORKING",
@@ -271,7 +272,9 @@ TAKE_ACTIVE_NS: Final = 27
 LADDER: Final = 28  # resting adds: 0 not placed, 1 placed in this bar, 2 rest
 ADDS_DUE: Final = 29  # a bit for each add whose condition is true now
 MOVED_NS: Final = 30  # time of the newest fill that may still move the stop, or 0; venue fills
-I_SLOTS: Final = 31
+TAKES_SENT: Final = 31  # a bit for each take that the one that works stands for; venue fills
+TAKES_HALTED: Final = 32  # the same while a halt by a person cancels it
+I_SLOTS: Final = 33
 # plans with a portfolio: B and I go on after the slots of every plan, C after all that is checked,
 # F after the decision rows; DUE holds 1 for each time at which a rebalance falls due
 TARGET_WEIGHT: Final = B_SLOTS  # of the last rebalance: the previous target of the next

@@ -17,21 +17,18 @@ from septet._rules.enter import (
     cost_of_rungs,
     describe_entry,
     rejection_by_wires,
+    rejection_of_increase,
     rejection_of_size,
 )
 from septet._rules.form import routine
-from septet._rules.hours import rejection_of_hours
 from septet._rules.ledger import place_order
 from septet._rules.resting import log_beside, rests_as_limit
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     ADDS_WHEN,
-    HOURS,
     LATENCY_NS,
     MAKER_FEE,
     R_ADD,
-    R_HALTED,
-    R_LATE,
     R_SIZE,
     RUNGS,
     TABLES,
@@ -49,7 +46,7 @@ __all__ = ["enter_adds", "find_adds", "place_ladder", "place_rung", "send_add"]
 def place_ladder(k, i, t, time_ns, run: Run):
     """Place the resting adds of k, nearest to its first price first; bar i is the newest known."""
     run.ladder[k] = 1
-    if run.blocked > 0 or (HOURS and rejection_of_hours(run) >= 0):
+    if rejection_of_increase(k, 0, 1, run) >= 0:
         return
     side, first_price = 1.0 * run.open_side[k], run.first_price[k]
     for rung in RUNGS:
@@ -131,16 +128,10 @@ def enter_adds(k, t, i, now_ns, run: Run):
 @routine
 def send_add(k, t, i, now_ns, portion, run: Run):
     """Send one add of k, or enlarge the one that is being sent; its reason for not, or -1."""
-    rejected, capped, units = -1, -1, 0.0
-    side = 1.0 * run.open_side[k]
+    capped, units, side = -1, 0.0, 1.0 * run.open_side[k]
     working = describe_entry(k, i, False, run)
     run.candidate_side = side
-    if run.blocked > 0:
-        rejected = R_HALTED
-    elif run.is_late == 1:
-        rejected = R_LATE
-    elif HOURS:
-        rejected = rejection_of_hours(run)
+    rejected = rejection_of_increase(k, run.is_late, 1, run)
     wanted = floor_units(portion * run.first_units[k], run.lot[k])
     if rejected < 0 and not wanted > 0.0:
         rejected = R_SIZE

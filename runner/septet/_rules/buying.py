@@ -14,28 +14,22 @@ from septet._rules.enter import (
     describe_entry,
     rejection_by_wires,
     rejection_of_distances,
+    rejection_of_increase,
     rejection_of_size,
     take_costs,
     tighter,
 )
 from septet._rules.form import routine
-from septet._rules.hours import rejection_of_hours
 from septet._rules.ledger import place_order
-from septet._rules.position_count import has_place
 from septet._rules.resting import leaving_units
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     BUY_AMOUNT,
-    HOURS,
     LATENCY_NS,
-    MAX_POSITIONS,
     ONE_SYMBOL,
     R_BUY_EVERY,
     R_CASH,
     R_EXIT,
-    R_HALTED,
-    R_LATE,
-    R_MAX_POSITIONS,
     SLIPPAGE_HINT,
     SPOT,
     SYMBOLS,
@@ -59,16 +53,9 @@ def buy_regularly(t, now_ns, run: Run):
 @routine
 def rejection_of_buy(k, i, now_ns, run: Run):
     """Reason for which k is not bought whatever the amount, or -1."""
-    if run.blocked > 0:
-        return R_HALTED
-    if run.is_late == 1:
-        return R_LATE
-    if HOURS:
-        rejected = rejection_of_hours(run)
-        if rejected >= 0:
-            return rejected
-    if MAX_POSITIONS and not has_place(k, run):
-        return R_MAX_POSITIONS
+    rejected = rejection_of_increase(k, run.is_late, 0, run)
+    if rejected >= 0:
+        return rejected
     if run.open_side[k] != 0 and leaving_units(k, run) == abs(run.units[k]):
         return R_EXIT
     if run.open_side[k] == 0:  # a trade begins, and reads its distances

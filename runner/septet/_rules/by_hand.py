@@ -6,7 +6,7 @@ from septet._rules.form import by_hand
 from septet._rules.halts import clear_halt, end_and_close
 from septet._rules.reentry import block_side
 from septet._rules.run_state import Run
-from septet._rules.settings import HALTS, SYMBOLS
+from septet._rules.settings import HALTS, SENDS_TAKES, SYMBOLS, VENUE_FILLS
 
 __all__ = ["cancel_by_hand", "close_by_hand", "halt_by_hand", "resume_by_hand"]
 
@@ -22,6 +22,10 @@ def halt_by_hand(code, now_ns, flatten, run: Run):
     if first == 1:
         run.halted_by_hand = 1
         run.blocked = run.blocked + 1
+    if SENDS_TAKES and VENUE_FILLS:
+        for k in range(SYMBOLS):
+            if run.take_units[k] != 0.0:
+                run.takes_halted[k] = run.takes_sent[k]
     end_and_close(0 if flatten == 1 else 2, code, now_ns, run)
     if flatten == 1:
         for k in range(SYMBOLS):

@@ -92,8 +92,8 @@ from septet._rules.settings import (
 __all__ = [
     "buying_power", "cap", "correlate", "cost_of_rungs", "describe_entry", "enter", "gross_now",
     "is_price", "place_entry", "rejection_before_size", "rejection_by_wires",
-    "rejection_of_distances", "rejection_of_size", "rejection_of_wire", "size_asked", "take_costs",
-    "tighter", "trim", "wanted_by_resize",
+    "rejection_of_distances", "rejection_of_increase", "rejection_of_size", "rejection_of_wire",
+    "size_asked", "take_costs", "tighter", "trim", "wanted_by_resize",
 ]  # fmt: skip
 
 
@@ -321,18 +321,27 @@ def wanted_by_resize(k, i, now_ns, run: Run):
 
 
 @routine
-def rejection_before_size(k, i, now_ns, side, run: Run):
-    """Return the reason to reject an entry of k whatever its size, or -1."""
+def rejection_of_increase(k, is_late, is_add, run: Run):
+    """Return the reason to reject any increase of k now, or -1; an add needs no free place."""
     if run.blocked > 0:
         return R_HALTED
-    if run.is_late == 1:
+    if is_late == 1:
         return R_LATE
     if HOURS:
         rejected = rejection_of_hours(run)
         if rejected >= 0:
             return rejected
-    if MAX_POSITIONS and not has_place(k, run):
+    if MAX_POSITIONS and (is_add == 0 and not has_place(k, run)):
         return R_MAX_POSITIONS
+    return -1
+
+
+@routine
+def rejection_before_size(k, i, now_ns, side, run: Run):
+    """Return the reason to reject an entry of k whatever its size, or -1."""
+    rejected = rejection_of_increase(k, run.is_late, 0, run)
+    if rejected >= 0:
+        return rejected
     if REENTRY != "immediate" and (
         (side > 0.0 and run.blocked_long[k] != 0) or (side < 0.0 and run.blocked_short[k] != 0)
     ):

@@ -33,6 +33,7 @@ from septet._rules.enter import (
     describe_entry,
     rejection_by_wires,
     rejection_of_distances,
+    rejection_of_increase,
     rejection_of_size,
 )
 from septet._rules.fills import affordable_units, fill
@@ -44,9 +45,7 @@ from septet._rules.grid_orders import (
     remove_grid,
     side_of_level,
 )
-from septet._rules.hours import rejection_of_hours
 from septet._rules.orders import send_exit
-from septet._rules.position_count import has_place
 from septet._rules.resting import end_beside, leaving_units, log_beside
 from septet._rules.run_state import Run
 from septet._rules.settings import (
@@ -54,18 +53,13 @@ from septet._rules.settings import (
     GRID_ROWS,
     GRID_SIZE,
     GRID_STEP,
-    HOURS,
     LATENCY_NS,
-    MAX_POSITIONS,
     ONE_SYMBOL,
     R_CASH,
     R_GRID,
     R_GRID_EXIT,
     R_GRID_MOVED,
-    R_HALTED,
-    R_LATE,
     R_LATE_FILL,
-    R_MAX_POSITIONS,
     R_OTHER_SIDE,
     SYMBOLS,
     TABLES,
@@ -79,7 +73,7 @@ from septet._rules.venue_grid import count_sent, share_out
 __all__ = [
     "fill_grid_at_open", "fill_grid_entry", "fill_grid_exit", "hold_by_levels", "is_active",
     "lay_side", "nearest_grid_entry", "nearest_grid_exit", "note_rested", "place_grid_entry",
-    "place_grid_exit", "rejection_of_level", "rest_again", "rest_again_at_open", "rest_grid",
+    "place_grid_exit", "rest_again", "rest_again_at_open", "rest_grid",
     "rest_grids",
 ]  # fmt: skip
 
@@ -200,26 +194,11 @@ def place_grid_exit(k, at, side, active_ns, time_ns, run: Run):
 
 
 @routine
-def rejection_of_level(k, at_open, run: Run):
-    """Reason for which no entry of the grid of k is placed whatever its size, or -1."""
-    if run.blocked > 0:
-        return R_HALTED
-    if at_open == 0 and run.is_late == 1:
-        return R_LATE
-    if HOURS:
-        rejected = rejection_of_hours(run)
-        if rejected >= 0:
-            return rejected
-    if MAX_POSITIONS and not has_place(k, run):
-        return R_MAX_POSITIONS
-    return -1
-
-
-@routine
 def place_grid_entry(k, t, i, at, side, active_ns, time_ns, at_open, run: Run):
     """Place the entry of a level if the limits leave all of it; bar i is the newest known."""
     price, wanted = run.B[k, at + GRID_PRICE], run.B[k, at + GRID_WANTED]
-    capped, rejected = -1, rejection_of_level(k, at_open, run)
+    is_late = run.is_late if at_open == 0 else 0  # an open comes before the row that is late
+    capped, rejected = -1, rejection_of_increase(k, is_late, 0, run)
     if rejected < 0:
         working = describe_entry(k, i, False, run)
         market = (1.0 + run.candidate_slippage) * (1.0 + TAKER_FEE)

@@ -225,6 +225,8 @@ class Run:
     take_price = Symbol("B", "TAKE_PRICE", "the price its decision saw")
     take_id = Symbol("I", "TAKE_ID", "its number")
     take_active_ns = Symbol("I", "TAKE_ACTIVE_NS", "the time from which it may fill")
+    takes_sent = Symbol("I", "TAKES_SENT", "a bit for each take that it stands for; venue fills")
+    takes_halted = Symbol("I", "TAKES_HALTED", "the same while a halt by a person cancels it")
     moved_ns = Symbol("I", "MOVED_NS", "time of a venue's fill that may still move its stop, or 0")
     # ------------------------------------------------------------------ what may happen next
     exit_to_retry = Symbol(

@@ -349,11 +349,15 @@ def take_at_close(k, i, now_ns, run: Run):
     if run.take_units[k] != 0.0:
         return
     side, price = 1.0 * run.open_side[k], run.close[k, i]
+    if VENUE_FILLS:
+        run.takes_sent[k], run.takes_halted[k] = 0, 0
     for take in TAKES_WHEN:
         if (run.takes_done[k] >> take.number) & 1 == 0 and (
             leaving_units(k, run) < abs(run.units[k]) and take.is_met(k, i, run) == 1.0
         ):
             run.takes_done[k] = run.takes_done[k] | (1 << take.number)
+            if VENUE_FILLS:
+                run.takes_sent[k] = run.takes_sent[k] | (1 << take.number)
             units = units_to_take(k, take.size, price, run)
             run.take_units[k] = run.take_units[k] - side * units
             if units > 0.0 and take.moves_stop and run.break_even[k] == 0:

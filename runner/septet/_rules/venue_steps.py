@@ -10,20 +10,20 @@ from __future__ import annotations
 
 from math import nan
 
-from septet._kernel.layout import AFTER_FILL, MARKET, STATUS_FILLED
+from septet._kernel.layout import AFTER_FILL, MARKET, STATUS_CANCELLED, STATUS_FILLED
 from septet._kernel.match import round_against
 from septet._rules.adds import place_ladder
 from septet._rules.form import kernel, routine
 from septet._rules.levels import tighten, tightened
 from septet._rules.resting import end_beside, leaving_units, log_beside, rests_as_limit
 from septet._rules.run_state import Run
-from septet._rules.settings import R_ADD, R_TAKE, RUNGS, TAKES_AT
+from septet._rules.settings import R_ADD, R_TAKE, RUNGS, TAKES_AT, TAKES_WHEN
 from septet._rules.steps import units_to_take
 from septet._rules.stops import exit_is_working, newest_bar
 
 __all__ = [
-    "begin_ladder", "count_add", "end_sent_add", "end_sent_take", "fill_sent_add", "fill_sent_take",
-    "move_stop", "stop_with_fills", "touch_adds", "touch_takes",
+    "begin_ladder", "count_add", "count_takes_as_open", "end_sent_add", "end_sent_take",
+    "fill_sent_add", "fill_sent_take", "move_stop", "stop_with_fills", "touch_adds", "touch_takes",
 ]  # fmt: skip
 
 
@@ -61,12 +61,14 @@ def touch_takes(k, exit_price, now_ns, run: Run):
     if exit_is_working(k, run):
         return
     average_price = run.average_price[k]
+    run.takes_sent[k], run.takes_halted[k] = 0, 0
     for take in TAKES_AT:
         if (run.takes_done[k] >> take.number) & 1 == 0:
             level = take.level(k, side, average_price, run)
             level = round_against(level, side, run.tick[k])
             if side * (exit_price - level) > 0.0:
                 run.takes_done[k] = run.takes_done[k] | (1 << take.number)
+                run.takes_sent[k] = run.takes_sent[k] | (1 << take.number)
                 units = units_to_take(k, take.size, exit_price, run)
                 run.take_units[k] = run.take_units[k] - side * units
                 if units > 0.0 and take.moves_stop and run.break_even[k] == 0:
@@ -94,13 +96,29 @@ def fill_sent_take(k, units, run: Run):
 def end_sent_take(k, status, time_ns, run: Run):
     """Process the end at the venue of the take of k: what it has not sold, the next makes up for.
 
-    One that has sold nothing moves no stop.
+    One that has sold nothing moves no stop. What a person's halt has cancelled is not done.
     """
     left = run.take_units[k]
+    if run.takes_halted[k] != 0 and status == STATUS_CANCELLED:
+        count_takes_as_open(k, run)
     run.take_units[k] = 0.0
     if run.break_even[k] == AFTER_FILL and status != STATUS_FILLED:
         run.break_even[k] = 0
     end_beside(k, run.take_id[k], left, status, R_TAKE, time_ns, run)
+
+
+@routine
+def count_takes_as_open(k, run: Run):
+    """Count the takes that a halt by a person has cancelled as not done: each is sent again."""
+    for take in TAKES_AT:
+        if (run.takes_halted[k] >> take.number) & 1 == 1:
+            run.takes_done[k] = run.takes_done[k] & ~(1 << take.number)
+            run.taken_share[k] = run.taken_share[k] - take.size
+    for close in TAKES_WHEN:
+        if (run.takes_halted[k] >> close.number) & 1 == 1:
+            run.takes_done[k] = run.takes_done[k] & ~(1 << close.number)
+            run.taken_share[k] = run.taken_share[k] - close.size
+    run.takes_halted[k] = 0
 
 
 # ---------------------------------------------------------------- adds

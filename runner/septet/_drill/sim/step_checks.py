@@ -35,17 +35,21 @@ class _Trade:
     adds: set[int] = field(default_factory=set)
     exits: set[int] = field(default_factory=set)
     left: float = 0.0
+    halts: int = 0
 
 
 def step_checks(rows: Sequence[tuple[m.Event, Sequence[m.Command]]]) -> list[str]:
     """Return every take or add that was sent too often, and takes that sold too much."""
     wrong, trades, grids = list[str](), dict[int, _Trade](), dict[int, dict[int, float]]()
-    for _, commands in rows:
+    for event, commands in rows:
+        if isinstance(event, m.Operated) and event.action in ("halt", "flatten"):
+            for trade in trades.values():  # what works is cancelled, and may be sent once more
+                trade.halts += 1
         for each in commands:
             if isinstance(each, m.Placed) and each.reason in ("take", "add"):
                 trade = trades.setdefault(each.symbol, _Trade())
                 (trade.takes if each.reason == "take" else trade.adds).add(each.order)
-                if len(trade.takes) > MOST_TAKES:
+                if len(trade.takes) > MOST_TAKES + trade.halts:
                     wrong.append(f"order {each.order} is take number {len(trade.takes)} of a trade")
                 if len(trade.adds) > MOST_ADDS:
                     wrong.append(f"order {each.order} is add number {len(trade.adds)} of a trade")
