@@ -62,6 +62,8 @@ TOP_LEVEL = {
     # fixed by the design
     "runner", "plugins", "strategies", "schemas", "tests", "examples", "pyproject.toml",
     "README.md",
+    # hatchling runs it; what the packages carry of others
+    "hatch_build.py", "NOTICE",
     # what every project has
     "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs", ".ci", "Makefile",
     "benchmarks",
