@@ -6,6 +6,7 @@ import html
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -76,7 +77,7 @@ def test_names_are_escaped_and_cut() -> None:
     assert len(text) < 6_000
 
 
-def page(data: dict, acts: str) -> str:
+def page(data: dict[str, Any], acts: str) -> str:
     """A page with one chart; `acts` runs with the chart at hand and fills `said`."""
     library = time_chart.library()
     assert library is not None, "septet was built without npm"
@@ -92,7 +93,7 @@ def page(data: dict, acts: str) -> str:
     )
 
 
-def said(text: str, folder: Path) -> dict:
+def said(text: str, folder: Path) -> dict[str, Any]:
     path = folder / "page.html"
     path.write_text(text, "utf-8")
     shown, console = drawn(path, folder / "profile")
@@ -102,7 +103,7 @@ def said(text: str, folder: Path) -> dict:
     return json.loads(html.unescape(found[1]))
 
 
-def chart_of(frame: pl.DataFrame) -> dict:
+def chart_of(frame: pl.DataFrame) -> dict[str, Any]:
     candles = {"kind": "candles", "name": "price"}
     volume = {"kind": "columns", "column": "volume", "name": "volume", "overlay": True}
     times = frame["t"].to_list()

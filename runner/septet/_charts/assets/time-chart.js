@@ -255,6 +255,8 @@ globalThis.septetTimeChart = (() => {
     // -------------------------------------------------------------- moves
 
     listen() {
+      this.gone = new AbortController();
+      const { signal } = this.gone;
       this.chart.timeScale().subscribeVisibleLogicalRangeChange((seen) => {
         if (!seen || this.busy || !this.held) return;
         const { level, low } = this.held;
@@ -264,7 +266,7 @@ globalThis.septetTimeChart = (() => {
       });
       this.chart.subscribeCrosshairMove((event) => this.hover(event));
       this.figure.querySelectorAll("[data-move]").forEach((button) =>
-        button.addEventListener("click", () => this.move(button.dataset.move)));
+        button.addEventListener("click", () => this.move(button.dataset.move), { signal }));
       const keys = { ArrowLeft: "left", ArrowRight: "right", "+": "in", "=": "in", "-": "out", 0: "all",
         Home: "start", End: "end", n: "next", p: "previous" };
       this.canvas.addEventListener("keydown", (event) => {
@@ -272,9 +274,12 @@ globalThis.septetTimeChart = (() => {
         if (!name || event.ctrlKey || event.metaKey || event.altKey) return;
         event.preventDefault();
         this.move(name);
-      });
-      matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { this.paint(); this.pin(); });
-      if (this.table) this.table.addEventListener("toggle", () => this.tabulate());
+      }, { signal });
+      matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+        this.paint();
+        this.pin();
+      }, { signal });
+      if (this.table) this.table.addEventListener("toggle", () => this.tabulate(), { signal });
     }
 
     move(name) {
@@ -405,6 +410,8 @@ globalThis.septetTimeChart = (() => {
     }
 
     remove() {
+      this.gone.abort();
+      clearTimeout(this.later);
       this.chart.remove();
     }
   }
