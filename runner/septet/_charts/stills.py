@@ -36,6 +36,7 @@ __all__ = [
 
 _LEFT: Final = 62
 _RIGHT: Final = 12
+_MOST_SIGNS: Final = 240
 _MARKS: Final = {
     "circle": "M-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0Z",
     "triangle": "M0-5L5 4H-5Z",
@@ -292,7 +293,7 @@ def heat_map(
     words: str,
     columns: Sequence[str],
     rows: Sequence[str],
-    cell: Callable[[int, int], tuple[str, str, str] | None],
+    cell: Callable[[int, int], tuple[str, float, str, str] | None],
     *,
     across: str = "",
     up: str = "",
@@ -300,7 +301,7 @@ def heat_map(
     width: float = 1040,
     scale: str = "",
 ) -> str:
-    """Return a map; `cell(row, column)` gives a style, words and a sign, or None for a gap.
+    """Return a map; `cell(row, column)` gives a colour, an opacity, words and a sign, or None.
 
     Rows are drawn from the bottom up; `ring` is the (column, row) that stands out; `scale` is
     markup of a key, 16 high, drawn above.
@@ -311,20 +312,26 @@ def heat_map(
     top, height = 30.0, tall * len(rows)
     body = [text(left, 14, up, "start") if up else ""]
     body.append(f'<g transform="translate({width - 300:.0f} 2)">{scale}</g>' if scale else "")
+    size = f'width="{max(wide - 1, 0.5):.1f}" height="{tall - 1:.1f}"'
+    cells: dict[str, list[str]] = {}
+    signs = []
     for j in range(len(rows)):
         y = top + height - tall * (j + 1)
         for i in range(len(columns)):
-            if (found := cell(j, i)) is not None:
-                body.append(
-                    f'<rect x="{left + wide * i:.1f}" y="{y:.1f}" width="{max(wide - 1, 0.5):.1f}"'
-                    f' height="{tall - 1:.1f}" style="{found[0]}"><title>{shown(found[1], 200)}'
-                    "</title></rect>"
-                )
-                if found[2] and 6.4 * len(found[2]) < wide:
-                    x = left + wide * (i + 0.5)
-                    body.append(text(x, y + tall / 2 + 3.5, found[2], color="ink"))
+            if (found := cell(j, i)) is None:
+                continue
+            color, opacity, said, sign = found
+            cells.setdefault(color, []).append(
+                f'<rect x="{left + wide * i:.1f}" y="{y:.1f}" {size} opacity="{opacity:.2g}">'
+                f"<title>{shown(said, 200)}</title></rect>"
+            )
+            if sign and 6.4 * len(sign) < wide and len(rows) * len(columns) <= _MOST_SIGNS:
+                x = left + wide * (i + 0.5)
+                signs.append(text(x, y + tall / 2 + 3.5, sign, color="ink"))
         if j % max(1, int(-(-12 // tall))) == 0:
             body.append(text(left - 6, y + tall / 2 + 3.5, rows[j], "end"))
+    body += [f'<g fill="{paint(name)}">{"".join(each)}</g>' for name, each in cells.items()]
+    body += signs
     longest = max((len(name) for name in columns), default=1)
     every = max(1, math.ceil((6.4 * min(longest, 40) + 12) / max(wide, 0.1)))
     body += [
@@ -334,9 +341,9 @@ def heat_map(
     body.append(text(left + (width - left) / 2, top + height + 32, across) if across else "")
     if ring is not None:
         x, y = left + wide * (ring[0] + 0.5), top + height - tall * (ring[1] + 0.5)
-        size = min(tall, wide) * 0.36 + 2
+        radius = min(tall, wide) * 0.36 + 2
         body += [
-            f'<circle cx="{x - 0.5:.1f}" cy="{y - 0.5:.1f}" r="{size + more:.1f}" fill="none" '
+            f'<circle cx="{x - 0.5:.1f}" cy="{y - 0.5:.1f}" r="{radius + more:.1f}" fill="none" '
             f'stroke="{paint(color)}" stroke-width="2"/>'
             for color, more in (("card", 2), ("ink", 0))
         ]

@@ -320,7 +320,7 @@ def drift_map(data: Mapping[str, Any]) -> str:
     stamps = np.unique(np.concatenate([m["t"] for m in found]))
     width = min(DRIFT_COLUMNS, len(stamps))
     edges = stamps[np.linspace(0, len(stamps) - 1, width + 1).astype(int)[:-1]]
-    cells: dict[tuple[int, int], tuple[str, str, str]] = {}
+    cells: dict[tuple[int, int], tuple[str, float, str, str]] = {}
     best: dict[tuple[int, int], tuple[int, float]] = {}
     for row, m in enumerate(found[::-1]):
         columns = np.searchsorted(edges, m["t"], side="right") - 1
@@ -335,7 +335,8 @@ def drift_map(data: Mapping[str, Any]) -> str:
             opacity = 0.75 if level else 0.08 + 0.5 * near
             limit = f", threshold {bound:.3f}" if bound else ""
             cells[row, at] = (
-                f"fill:var(--{_CELL_COLORS[level]},currentColor);opacity:{opacity:.2f}",
+                _CELL_COLORS[level],
+                opacity,
                 f"{date(int(m['t'][k]) * 10**6)}: PSI {value:.3f}{limit}: "
                 f"{m['verdict'][k] or 'ok'}",
                 _CELL_SIGNS[level],

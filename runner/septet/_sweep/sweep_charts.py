@@ -40,11 +40,11 @@ def _shades(data: Mapping[str, Any], rows: list[list[float | None]]) -> tuple[fl
     return (high, low) if high <= 0 else (low, high)
 
 
-def _look(data: Mapping[str, Any], value: float, bare: float, full: float) -> str:
+def _look(data: Mapping[str, Any], value: float, bare: float, full: float) -> tuple[str, float]:
     share = min(1.0, abs(value - bare) / (abs(full - bare) or 1.0))
     is_good = data["more_is_better"] and value >= bare
     color = "accent" if is_good else "contrast"
-    return f"fill:{paint(color)};opacity:{0.06 + 0.6 * share:.2f}"
+    return color, 0.06 + 0.6 * share
 
 
 def _scale(data: Mapping[str, Any], rows: list[list[float | None]]) -> str:
@@ -57,8 +57,8 @@ def _scale(data: Mapping[str, Any], rows: list[list[float | None]]) -> str:
     steps = np.linspace(low, high, 9).tolist()
     cells = "".join(
         f'<rect x="{70 + 14 * k}" y="2" width="13" height="10" '
-        f'style="{_look(data, value, bare, full)}"/>'
-        for k, value in enumerate(steps)
+        f'fill="{paint(color)}" opacity="{opacity:.2f}"/>'
+        for k, (color, opacity) in enumerate(_look(data, value, bare, full) for value in steps)
     )
     return (
         text(64, 11, _write(data, low), "end") + cells + text(202, 11, _write(data, high), "start")
@@ -70,7 +70,7 @@ def map_still(data: Mapping[str, Any], m: Mapping[str, Any], show: str) -> str:
     across, up = data["axes"][m["x"]], data["axes"][m["y"]]
     bare, full = _shades(data, m[show])
 
-    def cell(j: int, i: int) -> tuple[str, str, str] | None:
+    def cell(j: int, i: int) -> tuple[str, float, str, str] | None:
         value = m[show][j][i]
         if value is None:
             return None
@@ -78,7 +78,7 @@ def map_still(data: Mapping[str, Any], m: Mapping[str, Any], show: str) -> str:
         words = f"{at}best {_write(data, m['best'][j][i])}, setting {m['setting'][j][i]}"
         if m["of"][j][i] > 1:
             words += f"; middle {_write(data, m['middle'][j][i])} of {m['of'][j][i]}"
-        return _look(data, value, bare, full), words, _write(data, value)
+        return *_look(data, value, bare, full), words, _write(data, value)
 
     best = data["best"]
     ring = (best["places"][m["x"]], best["places"][m["y"]]) if best else None
