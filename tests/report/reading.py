@@ -23,13 +23,14 @@ VOID = {"meta", "br", "img", "input", "link", "hr"}
 
 
 class Page(HTMLParser):
-    """What a browser would see: elements, their attributes, text outside scripts."""
+    """What a browser would see: elements, their attributes, text outside scripts and charts."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
         self.open: list[str] = []
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.text: list[str] = []
+        self.chart_text: list[str] = []
         self.scripts: list[str] = []
         self.crossed: list[str] = []
         self.feed(text)
@@ -49,6 +50,8 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self.open and self.open[-1] == "script":
             self.scripts[-1] += data
+        elif "svg" in self.open:
+            self.chart_text.append(data)
         elif self.open and self.open[-1] != "style":
             self.text.append(data)
 

@@ -168,5 +168,6 @@ def test_the_chart_is_drawn(run: Run, tmp_path: Path) -> None:
     page.write_text(render(run), "utf-8")
     text, console = drawn(page, tmp_path / "profile")
     assert console == ""
+    assert 'data-drawn="2"' in text
     at = text.index('id="chart-weights"')
-    assert "js-plotly-plot" in text[at : at + 400]
+    assert "<title>Weights held and asked for, by symbol</title>" in text[at : at + 400]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
+from septet._charts.stills import Line, Pane, lines
 from septet._text import one_line, shortened
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _MOST_ROWS: Final = 60
 _MOST_COLUMNS: Final = 16
 _POINTS: Final = 300
 _WIDTH: Final = 600
-_HEIGHT: Final = 120
+_HEIGHT: Final = 160
 _CELL: Final = "padding:2px 10px 2px 0;text-align:left"
 
 
@@ -87,25 +88,17 @@ def problem_list(problems: Sequence[Problem]) -> str:
     return f"<ul>{items}</ul>{rest}"
 
 
-def curve(values: Sequence[float], title: str) -> str:
-    """Return a line of values as SVG, thinned to the lowest and highest of each stretch."""
-    points = [value for value in values if value == value]
-    if len(points) < 2:
+def curve(values: Sequence[float], seconds: Sequence[float], title: str) -> str:
+    """Return values over time as SVG, thinned to the lowest and highest of each stretch."""
+    known = [(at, value) for at, value in zip(seconds, values, strict=True) if value == value]
+    if len(known) < 2:
         return ""
-    low, high = min(points), max(points)
-    span = (high - low) or 1.0
+    points = [value for _, value in known]
     kept = _thinned(points)
-    last = max(len(points) - 1, 1)
-    line = " ".join(
-        f"{at * _WIDTH / last:.1f},{_HEIGHT - (value - low) / span * _HEIGHT:.1f}"
-        for at, value in kept
-    )
-    label = _shown(title)
-    return (
-        f'<svg role="img" viewBox="-2 -2 {_WIDTH + 4} {_HEIGHT + 4}" width="{_WIDTH}" '
-        f'height="{_HEIGHT}" xmlns="http://www.w3.org/2000/svg"><title>{label}</title>'
-        f'<polyline points="{line}" fill="none" stroke="currentColor" stroke-width="1.2"/></svg>'
-    )
+    words = f"From {points[0]:,.6g} to {points[-1]:,.6g}, between {min(points):,.6g} and "
+    words += f"{max(points):,.6g}."
+    line = Line("", [known[at][0] for at, _ in kept], [value for _, value in kept])
+    return lines(title, words, [Pane([line])], width=_WIDTH, height=_HEIGHT)
 
 
 def _thinned(points: Sequence[float]) -> list[tuple[int, float]]:

@@ -270,7 +270,12 @@ class Run:
         rows = [(name.replace("_", " "), _figure(getattr(summary, name))) for name in names]
         span = f"{summary.mode}, {summary.first_decision} to {summary.end}"
         try:
-            line = html.curve(self.equity["equity"].to_list(), f"equity of {summary.strategy}")
+            seconds = self.equity["time"].dt.epoch("ms") / 1000
+            line = html.curve(
+                self.equity["equity"].to_list(),
+                seconds.to_list(),
+                f"equity of {summary.strategy}",
+            )
         except SeptetError:  # closed, or its table is damaged: the figures are shown all the same
             line = ""
         return html.page(

@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
+from septet._charts import time_chart
 from septet._files import replace_file
 from septet._text import visible
 
@@ -60,10 +61,9 @@ def section(title: str, body: str, note: str = "", aside: str = "") -> str:
     )
 
 
-def chart(name: str, size: str, label: str) -> str:
-    """Build the place that the script draws the chart `name` into."""
-    text = escaped(label)
-    return f'<div id="chart-{name}" class="chart {size}" role="img" aria-label="{text}"></div>'
+def chart(name: str, still: str) -> str:
+    """Give the chart `name`, which is markup, a place of its own on the page."""
+    return f'<div id="chart-{name}" class="chart">{still}</div>'
 
 
 def html_table(
@@ -100,28 +100,32 @@ def yaml_text(value: Any) -> str:
 def document(
     title: str, header: str, main: str, data: Any, *, scripts: Sequence[tuple[str, str]]
 ) -> str:
-    """Join header, sections, the charts' data, plotly and the page's scripts into one file.
+    """Join header, sections, the data of charts over time and the page's scripts into one file.
 
-    `scripts` are assets as (package, name). They run in one function, after the shared
-    `charts.js`, so that they see its names and nobody else sees theirs.
+    `data` is empty where a page has stills alone. `scripts` are assets as (package, name); they
+    run in one function, so that nobody else sees their names.
     """
-    from plotly.offline import get_plotlyjs
-
     report = "septet._report"
-    code = "".join(_asset(*place) for place in ((report, "charts.js"), *scripts))
+    code = "".join(_asset(*place) for place in scripts)
+    library = time_chart.library() if data else None
+    charts = f"<script>{library}</script>\n<script>{time_chart.script()}</script>\n"
+    stills = "Charts over time are stills here: they pan and zoom "
+    why = "where septet was installed with npm at hand." if library is None else "with JavaScript."
+    said = f'<p class="note">{stills}{why}</p>' if data else ""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
-        f"<title>{escaped(title)}</title><style>{_asset(report, 'report.css')}</style>"
+        f"<title>{escaped(title)}</title>"
+        f"<style>{_asset(report, 'report.css')}{time_chart.style() if data else ''}</style>"
         f"</head><body>\n{header}\n<main>"
-        "<noscript><p>The charts need JavaScript; the tables do not.</p></noscript>\n"
+        f"{said if library is None else f'<noscript>{said}</noscript>'}\n"
         f"{main}\n</main>\n"
         f"<footer>{escaped(title)}. A backtest describes the past under assumptions; it is no "
         "advice and no promise.</footer>\n"
         f'<script type="application/json" id="chart-data">{embed(data)}</script>\n'
-        f"<script>{get_plotlyjs()}</script>\n"
+        f"{charts if library else ''}"
         f'<script>"use strict";\n(() => {{\n{code}}})();\n</script>\n</body></html>\n'
     )
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from septet._report import sections, trade_tables
+from septet._report import run_charts, sections, trade_tables
 from septet._report.document import chart, document, escaped, replace_text, section
 from septet._report.payload import chart_data
 from septet._report.weights import NAMED, is_portfolio
@@ -20,14 +20,6 @@ if TYPE_CHECKING:
     from septet._store.run_folder import Run
 
 __all__ = ["render", "write_report"]
-
-_ZOOM: Final = (
-    ("all", "all", "Whole span"),
-    ("in", "+", "Zoom in"),
-    ("out", "-", "Zoom out"),
-    ("left", "\u2190", "Earlier"),
-    ("right", "\u2192", "Later"),
-)
 
 
 def _header(run: Run) -> str:
@@ -52,21 +44,16 @@ def _tries(summary: Mapping[str, Any]) -> str:
     return f'<p class="note">{escaped(str(tries["text"]))}</p>' if tries.get("text") else ""
 
 
-def _curve(data: dict[str, Any]) -> str:
+def _curve(data: dict[str, Any], body: str) -> str:
     shown, rows = len(data["curve"]["t"]), data["curve"]["rows"]
     note = "Buy and hold puts the capital into the benchmark at the first decision, or equally "
     note += "into all symbols, before costs. Exposure is notional over equity, drawn as a mean: "
-    note += "long above zero, short below. "
-    note += "Choose a name to hide its line."
+    note += "long above zero, short below."
     if shown < rows:
         note += f" Drawn from {count(shown)} of {count(rows)} rows, every extreme kept."
     if data["halts"]:
-        note += " Dotted lines are halts."
-    return section(
-        "Equity, drawdown, exposure",
-        chart("curve", "tall", "Equity against buy and hold, drawdown, exposure"),
-        note,
-    )
+        note += " Halts are marked."
+    return section("Equity, drawdown, exposure", body, note)
 
 
 def _rolling(data: dict[str, Any]) -> str:
@@ -83,7 +70,7 @@ def _rolling(data: dict[str, Any]) -> str:
         note = f"Sharpe ratio of the last {WINDOW_DAYS} daily returns. There is no beta: nothing "
         note += "that could be held moved."
     return section(
-        "Rolling Sharpe and beta", chart("rolling", "rolling", "Rolling Sharpe and beta"), note
+        "Rolling Sharpe and beta", chart("rolling", run_charts.rolling_still(data)), note
     )
 
 
@@ -106,12 +93,10 @@ def _weights(run: Run, data: dict[str, Any]) -> str:
     if found["others"]:
         note += f"The {NAMED} largest symbols have a colour each, {count(found['others'])} others "
         note += "are drawn together. "
-    note += "Choose a name to hide it, twice to see it alone."
-    size = "weights" if found["rebalances"] else "rolling"
-    return section(title, chart("weights", size, "Weights held and asked for, by symbol"), note)
+    return section(title, chart("weights", run_charts.weights_still(data)), note.strip())
 
 
-def _price(data: dict[str, Any]) -> str:
+def _price(data: dict[str, Any], body: str) -> str:
     prices = data["price"]
     if not prices:
         return section("Price", '<p class="empty">No bars were stored.</p>')
@@ -122,16 +107,10 @@ def _price(data: dict[str, Any]) -> str:
     chosen = (
         f'<select id="symbol" aria-label="Symbol">{options}</select>' if len(prices) > 1 else ""
     )
-    zoom = "".join(
-        f'<button type="button" data-zoom="{move}" aria-label="{label}" title="{label}">'
-        f"{sign}</button>"
-        for move, sign, label in _ZOOM
-    )
-    chosen += f'<span class="buttons">{zoom}</span>'
     name = "" if len(prices) > 1 else f": {prices[0]['symbol']}"
-    note = '<p class="note" id="price-note"></p>'
-    body = note + chart("price", "price", "Price with entries and exits")
-    return section(f"Price, entries and exits{name}", body, aside=chosen)
+    note = "An arrow up is a long entry, an arrow down a short one; a circle is an exit with a "
+    note += "gain, a square one with a loss."
+    return section(f"Price, entries and exits{name}", body, note, chosen)
 
 
 def _model(run: Run, data: dict[str, Any]) -> str:
@@ -140,7 +119,7 @@ def _model(run: Run, data: dict[str, Any]) -> str:
         parts.append(
             section(
                 "Calibration",
-                chart("calibration", "square", "Said probabilities against seen shares"),
+                chart("calibration", run_charts.calibration_still(data)),
                 "Out of sample. On the dashed line a probability means what it says; whiskers are "
                 "95 % intervals, size is the number of rows.",
             )
@@ -152,7 +131,7 @@ def _model(run: Run, data: dict[str, Any]) -> str:
         parts.append(
             section(
                 "Feature importance",
-                chart("importance", "square", "Importance of features"),
+                chart("importance", run_charts.importance_still(data)),
                 f"Mean over {plural(shares['models'], 'model')}; whiskers from lowest to "
                 f"highest.{some}",
             )
@@ -169,10 +148,9 @@ def _drift(data: dict[str, Any]) -> str:
     )
     return section(
         "Drift from the training window",
-        f'<ul class="legend">{legend}</ul>'
-        + chart("psi", "small", "Population stability index over time"),
+        f'<ul class="legend">{legend}</ul>' + chart("psi", run_charts.drift_map(data)),
         "Population stability index (PSI) of features and predictions; 0 is the distribution of "
-        "the training window. The colour is the verdict at that time.",
+        "the training window. The colour and the sign are the verdict at that time.",
     )
 
 
@@ -181,9 +159,8 @@ def _health(run: Run, data: dict[str, Any]) -> str:
         return ""
     names = list(dict.fromkeys(item["metric"] for item in data["health"]))
     small = "".join(
-        f"<div><h3>{name}</h3>"
-        f'<div id="health-{place}" class="chart small" role="img" data-metric="{name}" '
-        f'aria-label="{name} over time"></div></div>'
+        f"<div><h3>{escaped(name)}</h3>"
+        f"{chart(f'health-{place}', run_charts.health_still(data, name))}</div>"
         for place, name in enumerate(names)
     )
     note = (
@@ -234,12 +211,14 @@ def _whole_days(summary: Mapping[str, Any]) -> str:
 def render(run: Run) -> str:
     """Return the page of a stored run, from its folder alone."""
     data = chart_data(run)
+    curve, curve_data = run_charts.curve_chart(data)
+    price, prices = run_charts.price_chart(data) if data["price"] else ("", [])
     return document(
         f"{run.facts.strategy}: {run.run_id}",
         _header(run),
-        f"{_curve(data)}\n{_rolling(data)}\n{_weights(run, data)}\n{_price(data)}\n"
+        f"{_curve(data, curve)}\n{_rolling(data)}\n{_weights(run, data)}\n{_price(data, price)}\n"
         f"{_model(run, data)}\n{_tables(run)}",
-        data,
+        {"chart-curve": [curve_data] if curve_data else [], "chart-price": prices},
         scripts=[("septet._report", "tables.js"), ("septet._report", "report.js")],
     )
 

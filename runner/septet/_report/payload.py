@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from septet._report.document import escaped
 from septet._report.over_time import exposure, rolling
 from septet._report.thinning import floats, milliseconds, short, stamps, thin_rows
 from septet._report.weights import weights
@@ -22,7 +21,7 @@ __all__ = ["chart_data"]
 # What the page carries: rows of the equity curve, bars of all symbols together, markers of a
 # symbol, points of one metric.
 CURVE_ROWS: Final = 2_400
-PRICE_BARS: Final = 12_000
+PRICE_BARS: Final = 40_000
 MARKERS: Final = 1_500
 METRIC_POINTS: Final = 400
 FEATURES: Final = 20
@@ -97,7 +96,7 @@ def _price(run: Run, bars: dict[str, pl.DataFrame]) -> list[dict[str, Any]]:
         priced.append(
             {
                 "symbol": symbol,
-                "unit": escaped(symbol.partition("/")[2] or run.facts.currency),
+                "unit": symbol.partition("/")[2] or run.facts.currency,
                 "joined": step * int(joined.get(symbol, 1)),
                 **columns,
                 "trades": _markers(mine),
@@ -122,7 +121,7 @@ def _importance(run: Run) -> dict[str, Any]:
         return {"features": [], "models": 0}
     order = np.argsort(-table.mean(axis=0), kind="stable")[:FEATURES]
     return {
-        "features": [escaped(names[k]) for k in order],
+        "features": [names[k] for k in order],
         "mean": short(table.mean(axis=0)[order]),
         "low": short(table.min(axis=0)[order]),
         "high": short(table.max(axis=0)[order]),
@@ -141,8 +140,8 @@ def _metric(name: str, symbol: str, frame: pl.DataFrame) -> dict[str, Any]:
         rows = np.unique(np.concatenate([rows, changes[:METRIC_POINTS]]))
     drawn = frame[rows]
     return {
-        "metric": escaped(name),
-        "symbol": escaped(symbol),
+        "metric": name,
+        "symbol": symbol,
         "t": milliseconds(stamps(drawn)),
         "value": short(floats(drawn, "value")),
         "threshold": short(floats(drawn, "threshold")),
@@ -173,7 +172,7 @@ def chart_data(run: Run) -> dict[str, Any]:
     bars = _bars(run)
     monitored = _monitoring(run)
     return {
-        "currency": escaped(run.facts.currency),
+        "currency": run.facts.currency,
         "curve": _curve(run, bars),
         "rolling": rolling(run, bars),
         "weights": weights(run, bars),
@@ -183,7 +182,5 @@ def chart_data(run: Run) -> dict[str, Any]:
         "psi": [item for item in monitored if item["metric"].startswith("psi")],
         "health": [item for item in monitored if not item["metric"].startswith("psi")],
         "first_decision": run.facts.first_decision_ns // 1_000_000,
-        "halts": [
-            {"t": halt.time_ns // 1_000_000, "rule": escaped(halt.rule)} for halt in run.halts
-        ],
+        "halts": [{"t": halt.time_ns // 1_000_000, "rule": halt.rule} for halt in run.halts],
     }

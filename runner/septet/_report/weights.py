@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from septet._report.document import escaped
 from septet._report.over_time import notionals
 from septet._report.thinning import floats, milliseconds, short, stamps
 from septet._results.by_symbol import rows_by_symbol
@@ -107,7 +106,7 @@ def weights(run: Run, bars: dict[str, pl.DataFrame]) -> dict[str, Any]:
     }
     order = sorted((each for each in size if size[each] > 0.0), key=lambda each: -size[each])
     return {
-        "names": [*map(escaped, order[:NAMED]), *([OTHERS] if len(order) > NAMED else [])],
+        "names": [*order[:NAMED], *([OTHERS] if len(order) > NAMED else [])],
         "held": {"t": milliseconds(held_ns), "rows": _rows(held, order)},
         "target": {"t": milliseconds(drawn_ns), "rows": _rows(drawn, order)},
         "rebalances": len(made_ns),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +16,7 @@ from septet._report.document import (
     yaml_text,
 )
 from septet._results.number_texts import chance, count, number, percent, plural
+from septet._sweep import sweep_charts
 from septet._sweep.axes import mapped
 from septet._sweep.payload import chart_data
 from septet._sweep.size_caps import SIZE_CAP
@@ -110,34 +111,43 @@ def _tiles(found: Findings) -> str:
     return f'<dl class="tiles">{cells}</dl>'
 
 
-def _select(which: str, label: str, names: list[tuple[str, str]], chosen: int) -> str:
+def _select(names: list[str]) -> str:
     options = "".join(
-        f'<option value="{escaped(key)}"{" selected" if place == chosen else ""}>'
-        f"{escaped(name)}</option>"
-        for place, (key, name) in enumerate(names)
+        f'<option value="{place}">{escaped(name)}</option>' for place, name in enumerate(names)
     )
-    return f'<label class="pick">{label}<select id="pick-{which}">{options}</select></label>'
+    return f'<label class="pick">keys<select id="pick-pair">{options}</select></label>'
+
+
+def _maps(data: dict[str, Any], shown: Sequence[str]) -> str:
+    return "".join(
+        f'<div data-map="{place}" data-value="{show}"'
+        f"{'' if place == 0 and show == 'best' else ' hidden'}>"
+        f"{sweep_charts.map_still(data, item, show)}</div>"
+        for place, item in enumerate(data["maps"])
+        for show in shown
+    )
 
 
 def _map(found: Findings, data: dict[str, Any]) -> str:
     goal = GOAL_WORDS[found.goal]
     title = f"{goal[0].upper()}{goal[1:]} over the settings"
     if data["line"] is not None:
-        note = "Every point is one setting; the ring is the best. Gaps have no result."
+        note = "Every point is one setting; the diamond is the best. Gaps have no result."
         shown = len(data["line"]["x"])
         if shown < data["line"]["rows"]:
             note += f" Drawn from {count(shown)} of {count(data['line']['rows'])}, extremes kept."
-        return section(title, chart("line", "price", f"{title}, as a line"), note)
+        return section(title, chart("line", sweep_charts.line_still(data)), note)
     if not data["maps"]:
         none = "No setting has a result." if found.best is None else "No key has two values."
         return section(title, f'<p class="empty">{none}</p>')
     keys = mapped(found.axes)
-    names = [(axis.key, axis.name) for axis in keys]
+    called = {axis.key: axis.name for axis in keys}
+    names = [f"{called[item['x']]} across, {called[item['y']]} up" for item in data["maps"]]
     many = any(size > 1 for item in data["maps"] for row in item["of"] for size in row)
     note = "The ring is the best setting. Gaps were not tried, or have no result."
     aside = ""
     if len(keys) > 2:
-        aside += _select("x", "across", names, 0) + _select("y", "up", names, 1)
+        aside += _select(names)
     if many:
         note = (
             "Where several settings share a place, the best of them or the middle one is shown: "
@@ -151,7 +161,9 @@ def _map(found: Findings, data: dict[str, Any]) -> str:
         )
     if len(keys) < sum(len(axis.values) > 1 for axis in found.axes):
         note += f" The {len(keys)} keys with most values can be chosen."
-    return section(title, chart("map", "map", f"{title}, as a heat map"), note, aside)
+    return section(
+        title, chart("map", _maps(data, ("best", "middle") if many else ("best",))), note, aside
+    )
 
 
 def _spreads(found: Findings, data: dict[str, Any]) -> str:
@@ -160,15 +172,14 @@ def _spreads(found: Findings, data: dict[str, Any]) -> str:
         note = "How many settings made how much."
         if data["luck"] is not None:
             note += " Luck: what the best of as many worthless settings would reach."
-        goal = GOAL_WORDS[found.goal]
-        shown = chart("spread", "square", f"Distribution of the {goal}")
-        parts.append(section(f"All settings by {goal}", shown, note))
+        shown = chart("spread", sweep_charts.spread_still(data))
+        parts.append(section(f"All settings by {GOAL_WORDS[found.goal]}", shown, note))
     if data["ranks"]:
         loss = percent(found.overfitting.loss)
         parts.append(
             section(
                 "The best of one half, in the other half",
-                chart("ranks", "square", "Where the best of one half stood in the other"),
+                chart("ranks", sweep_charts.ranks_still(data)),
                 "Share of splits by where the chosen setting stood among all on the days it was "
                 f"not chosen by. There it lost money in {loss} of the splits.",
             )
@@ -284,7 +295,7 @@ def render(found: Findings, manifest: Mapping[str, Any]) -> str:
         title,
         _header(found, manifest, f"{strategy}: {plural(found.table.height, 'setting')}"),
         "\n".join(part for part in main if part),
-        data,
+        {},
         scripts=[("septet._sweep", "sweep.js")],
     )
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from septet._report.document import escaped
 from septet._report.thinning import thin_rows
 from septet._sweep.axes import mapped
 from septet._sweep.sweep_findings import GOAL_WORDS
@@ -84,10 +83,10 @@ def _line(found: Findings, goal: Floats) -> dict[str, Any] | None:
     rows = rows[thin_rows(np.nan_to_num(goal[rows]), LINE_POINTS)]
     factor, unit = _unit(axis)
     return {
-        "title": escaped(f"{axis.name}, {unit}" if unit else axis.name),
+        "title": f"{axis.name}, {unit}" if unit else axis.name,
         "x": _figures(values[rows] * factor),
         "y": _figures(goal[rows]),
-        "text": [escaped(axis.text(value)) for value in values[rows].tolist()],
+        "text": [axis.text(value) for value in values[rows].tolist()],
         "setting": found.table.get_column("setting").to_numpy()[rows].tolist(),
         "rows": found.table.height,
     }
@@ -128,13 +127,13 @@ def _ranks(logits: Floats) -> list[float]:
 
 
 def chart_data(found: Findings) -> dict[str, Any]:
-    """Everything the page's charts draw. Text that a chart writes is escaped."""
+    """Everything the page's charts draw."""
     goal, best = _goals(found), found.best
     axes = {
         axis.key: {
-            "name": escaped(axis.name),
-            "labels": [escaped(label) for label in axis.labels],
-            "ticks": [escaped(label) for label in axis.ticks],
+            "name": axis.name,
+            "labels": list(axis.labels),
+            "ticks": list(axis.ticks),
         }
         for axis in found.axes
     }

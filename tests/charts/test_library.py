@@ -1,0 +1,112 @@
+"""The build hook: npm's tarball by hash, a build without npm, a build from the sdist."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import hatch_build
+import pytest
+from hatch_build import ChartLibraryMissing, ChartLibraryRefused, place_library
+
+ROOT = Path(__file__).resolve().parents[2]
+PLACED = "septet/_charts/assets/lightweight-charts.js"
+needs_npm = pytest.mark.skipif(
+    shutil.which("npm") is None, reason="npm is not installed: the package was not taken"
+)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """What git has of this project that a build reads, without the library."""
+    copy = tmp_path / "checkout"
+    ignore = shutil.ignore_patterns("lightweight-charts.*", "__pycache__", "*.parquet", "*.csv*")
+    for name in ("runner/septet", "plugins/septet_plugins", "schemas/septet_schemas"):
+        shutil.copytree(ROOT / name, copy / name, ignore=ignore)
+    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE", "hatch_build.py"):
+        shutil.copy(ROOT / name, copy / name)
+    shutil.copy(ROOT / ".gitignore", copy / ".gitignore")
+    return copy
+
+
+def build(folder: Path, target: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Build where npm is not on the path."""
+    words = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder / "dist")]
+    environment = {**os.environ, "PATH": str(folder / "nowhere"), **more}
+    return subprocess.run(
+        words, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@needs_npm
+def test_npm_gives_the_pinned_files(tmp_path: Path) -> None:
+    assert place_library(tmp_path)
+    assert not place_library(tmp_path), "files that are there are not asked for again"
+    assert "Lightweight Charts" in (tmp_path / "lightweight-charts.js").read_text("utf-8")[:200]
+
+
+def test_a_changed_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "lightweight-charts.js").write_text("alert(1)", "utf-8")
+    with pytest.raises(ChartLibraryRefused, match="delete it and build again"):
+        place_library(tmp_path)
+
+
+def test_a_tarball_with_another_hash_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    npm = tmp_path / "bin" / "npm"
+    npm.parent.mkdir()
+    npm.write_text("#!/bin/sh\necho other > lightweight-charts.tgz\n", "utf-8")
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{npm.parent}:{os.environ['PATH']}")
+    with pytest.raises(ChartLibraryRefused, match="nothing of it was used"):
+        place_library(tmp_path / "assets")
+    assert not (tmp_path / "assets").exists()
+
+
+def test_npm_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    npm = tmp_path / "npm"
+    npm.write_text("#!/bin/sh\necho 'no such host' >&2\nexit 1\n", "utf-8")
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(ChartLibraryMissing, match="no such host"):
+        place_library(tmp_path / "assets")
+
+
+def test_a_checkout_without_npm_builds_and_warns_once(checkout: Path) -> None:
+    done = build(checkout, "wheel")
+    assert done.returncode == 0, done.stderr
+    assert (done.stdout + done.stderr).count("built without its chart library") == 1
+    (wheel,) = (checkout / "dist").glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert PLACED not in names
+    assert "septet/_charts/assets/time-chart.js" in names
+
+
+def test_a_release_without_npm_fails(checkout: Path) -> None:
+    done = build(checkout, "wheel", **{hatch_build.RELEASE: "1"})
+    assert done.returncode != 0
+    assert "npm is not installed" in done.stdout + done.stderr
+
+
+@needs_npm
+def test_a_source_distribution_builds_without_npm(checkout: Path, tmp_path: Path) -> None:
+    place_library(checkout / hatch_build.FOLDER)
+    done = build(checkout, "sdist", **{hatch_build.RELEASE: "1"})
+    assert done.returncode == 0, done.stderr
+    (archive,) = (checkout / "dist").glob("*.tar.gz")
+    with tarfile.open(archive) as opened:
+        opened.extractall(tmp_path / "sdist", filter="data")
+    (folder,) = (tmp_path / "sdist").iterdir()
+    done = build(folder, "wheel", **{hatch_build.RELEASE: "1"})
+    assert done.returncode == 0, done.stderr
+    (wheel,) = (folder / "dist").glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert PLACED in names
+    assert PLACED.replace(".js", ".LICENSE") in names
+    assert any(name.endswith("licenses/NOTICE") for name in names)

@@ -1,0 +1,161 @@
+"""Packed columns, levels of detail, and the chart over time in a real Chromium."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from septet._charts import time_chart
+from tests.report.reading import drawn, needs_chromium
+
+OHLC = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
+COLORS = ["accent", "contrast", "neutral", "soft", "line", "grid", "candle", "card", "bad", "ink"]
+
+
+def bars(count: int, step: int = 60) -> pl.DataFrame:
+    draw = np.random.default_rng(5)
+    close = np.round(20_000 * np.exp(np.cumsum(draw.normal(0, 0.0005, count))), 2)
+    start = np.concatenate([[20_000.0], close[:-1]])
+    return pl.DataFrame(
+        {
+            "t": 1_600_000_000 + step * np.arange(count),
+            "open": start,
+            "high": np.maximum(start, close) + 1,
+            "low": np.minimum(start, close) - 1,
+            "close": close,
+            "volume": np.round(draw.gamma(2, 10, count), 3),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([], dtype=np.float64),
+        np.array([0.0, 0.0]),
+        np.array([1_600_000_000.0, 1_600_000_060.0]),
+        np.array([20_000.01, 19_999.99, -3.5]),
+        np.array([1.2345678e-7, 2.5e-7]),
+        np.array([1.0, np.nan, 3.25]),
+        np.array([1e12, 2e12]),
+    ],
+)
+def test_a_packed_column_keeps_seven_digits(values: np.ndarray) -> None:
+    back = time_chart.unpack(time_chart.pack(values))
+    largest = np.nanmax(np.abs(values)) if len(values) else 0.0
+    np.testing.assert_allclose(back, values, rtol=1e-7, atol=largest * 6e-7)
+
+
+def test_levels_join_bars_as_their_rules_say() -> None:
+    frame = bars(9_001)
+    found = time_chart.levels(frame, OHLC)
+    assert [level["step"] for level in found] == [1, 4, 16]
+    fine, coarse = frame.head(4), found[1]["columns"]
+    values = {name: time_chart.unpack(coarse[name]) for name in coarse}
+    assert values["t"].tolist() == frame["t"].gather_every(4).to_list()
+    assert values["open"][0] == pytest.approx(fine["open"][0])
+    assert values["high"][0] == pytest.approx(fine["high"].max())
+    assert values["low"][0] == pytest.approx(fine["low"].min())
+    assert values["close"][0] == pytest.approx(fine["close"][3])
+    assert values["volume"][0] == pytest.approx(fine["volume"].sum(), rel=1e-5)
+    assert len(values["t"]) == 2_251
+    assert values["close"][-1] == pytest.approx(frame["close"][-1])
+
+
+def test_names_are_escaped_and_cut() -> None:
+    evil = "<script>alert(1)</script>\x1b[2J" + "x" * 10_000
+    text = time_chart.figure("price", evil, evil, "")
+    assert "<script" not in text
+    assert "\x1b" not in text
+    assert len(text) < 6_000
+
+
+def page(data: dict[str, Any], acts: str) -> str:
+    """A page with one chart; `acts` runs with the chart at hand and fills `said`."""
+    library = time_chart.library()
+    assert library is not None, "septet was built without npm"
+    colors = "".join(f"--{name}: #456;" for name in COLORS)
+    return (
+        f"<!doctype html><html><style>:root{{{colors}}}{time_chart.style()}</style><body>"
+        f"{time_chart.figure('price', 'Price', 'A price.', '<svg></svg>', walks=True)}"
+        f"<script>{library}</script><script>{time_chart.script()}</script><script>"
+        f"const data = {json.dumps(data)};"
+        "septetTimeChart(document.getElementById('price'), data).then((chart) => {"
+        f"const said = {{}};{acts};"
+        "document.documentElement.dataset.said = JSON.stringify(said); });</script></body></html>"
+    )
+
+
+def said(text: str, folder: Path) -> dict[str, Any]:
+    path = folder / "page.html"
+    path.write_text(text, "utf-8")
+    shown, console = drawn(path, folder / "profile")
+    assert console == ""
+    found = re.search(r'<html[^>]* data-said="([^"]*)"', shown)
+    assert found is not None
+    return json.loads(html.unescape(found[1]))
+
+
+def chart_of(frame: pl.DataFrame) -> dict[str, Any]:
+    candles = {"kind": "candles", "name": "price"}
+    volume = {"kind": "columns", "column": "volume", "name": "volume", "overlay": True}
+    times = frame["t"].to_list()
+    marks = [{"t": times[k], "kind": "long", "text": f"in {k}"} for k in (100, 200, 7_000)]
+    panes = [{"unit": "USDT", "series": [candles, volume]}]
+    return {"levels": time_chart.levels(frame, OHLC), "panes": panes, "marks": marks}
+
+
+ACTS = """
+const held = () => [chart.held.level.step, chart.held.high - chart.held.low,
+  chart.first.made.data().length];
+said.all = held();
+said.first = chart.first.made.data()[0];
+for (let i = 0; i < 8; i += 1) document.querySelector('[data-move=in]').click();
+said.near = held();
+said.counts = [];
+for (let i = 0; i < 40; i += 1) { chart.move('left'); said.counts.push(held()[1]); }
+chart.move('start'); said.begin = chart.held.low;
+chart.move('end'); said.end = chart.held.high;
+const key = (name) => document.querySelector('[data-canvas]').dispatchEvent(
+  new KeyboardEvent('keydown', { key: name }));
+key('n'); said.status = document.querySelector('[role=status]').textContent;
+key('n'); key('n'); key('n'); said.last = document.querySelector('[role=status]').textContent;
+said.inside = chart.range[0] < 7000 && 7000 < chart.range[1];
+const table = document.querySelector('[data-rows]'); table.open = true; chart.tabulate();
+said.rows = table.querySelectorAll('tbody tr').length;
+said.heads = [...table.querySelectorAll('th')].map((th) => th.textContent);
+key('0'); said.again = held();
+chart.move('end');
+chart.append({ t: 1600000000 + 60 * 500000, open: 1, high: 2, low: 0.5, close: 1.5, volume: 3 });
+said.rowsNow = chart.rows;
+"""
+
+
+@needs_chromium
+def test_half_a_million_bars_are_held_five_thousand_at_a_time(tmp_path: Path) -> None:
+    frame = bars(500_000)
+    found = said(page(chart_of(frame), ACTS), tmp_path)
+    step, held, drawn_bars = found["all"]
+    assert step == 256
+    assert held == drawn_bars <= 5_000
+    assert found["first"]["time"] == frame["t"][0]
+    assert found["first"]["open"] == pytest.approx(frame["open"][0])
+    assert found["near"][0] < 16
+    assert max(found["counts"]) <= 5_000
+    assert found["begin"] == 0
+    assert found["end"] * found["near"][0] >= 500_000
+    assert found["status"].startswith("1 of 3: ")
+    assert found["status"].endswith("in 100")
+    assert found["last"].endswith("in 7000")
+    assert found["inside"]
+    assert 150 < found["rows"] <= 200
+    assert found["heads"] == ["Time (UTC)", "open", "high", "low", "close", "volume"]
+    assert found["again"] == found["all"]
+    assert found["rowsNow"] == 500_001
