@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -28,6 +29,9 @@ def test_every_chart_is_drawn(
     assert body.count("<svg class") == charts, "what the script draws takes the place of a still"
     assert body.count("<canvas") >= 8
     assert len(re.findall(r'<a [^>]*id="tv-attr-logo"', body)) == 2
+    (end,) = re.findall(r"candles, [-0-9: ]+ to ([-0-9]+) [:0-9]+ UTC", body)
+    days = (datetime.fromisoformat(run.summary["end"]) - datetime.fromisoformat(f"{end}T00Z")).days
+    assert abs(days) <= 3, "the run is shown to its end, not a part of the span before it"
 
 
 ACTS = """<script>

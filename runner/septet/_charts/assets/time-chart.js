@@ -214,9 +214,17 @@ globalThis.septetTimeChart = (() => {
         this.chart.timeScale().setVisibleLogicalRange({
           from: from / level.step - start, to: to / level.step - start,
         });
-      }
-      this.busy = false;
+        this.ignore();
+      } else this.busy = false;
       this.say();
+    }
+
+    // The library reports new data and a new range frames later, the old range among them.
+    ignore() {
+      cancelAnimationFrame(this.frame);
+      this.frame = requestAnimationFrame(() => {
+        this.frame = requestAnimationFrame(() => { this.busy = false; });
+      });
     }
 
     fill() {
