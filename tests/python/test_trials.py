@@ -23,7 +23,7 @@ def test_one_run_through_both_faces_is_one_entry(tmp_path: Path, septet_command:
     printed = json.loads(septet_command("run", file, "--out", tmp_path / "runs", "--json").out)
     run = septet.run(septet.load(file))
     assert run.trials is not None
-    assert (printed["tries"]["count"], run.trials.count) == (1, 1)
+    assert (printed["tries"]["count"], run.trials.count) == (None, 1), "the first began it"
     found = septet.trials(run)
     assert (found.count, found.complete, found.frame.height) == (1, True, 1)
     assert found.frame["face"].to_list() == ["command line"]
@@ -62,3 +62,23 @@ def test_what_is_not_known_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     damaged = septet.trials()
     assert (damaged.count, damaged.complete) == (None, False)
     assert "not known" in damaged.text
+
+
+def test_a_first_ledger_is_made_where_no_folder_is_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "home" / ".local" / "state" / "septet"))
+    strategy = septet.load(written(tmp_path))
+    septet.run(strategy)
+    again = septet.run(strategy).trials
+    assert again is not None
+    assert again.count == 1
+
+
+def test_a_saved_run_is_read_again_after_close(tmp_path: Path) -> None:
+    run = septet.run(septet.load(written(tmp_path)))
+    rows = run.trades
+    folder = run.save(tmp_path / "runs")
+    run.close()
+    assert run.trades.equals(rows)
+    assert run.save(tmp_path / "elsewhere") == folder, "it is left where it is"

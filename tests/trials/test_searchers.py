@@ -74,7 +74,6 @@ def test_the_mean_correlation_is_that_of_all_pairs() -> None:
 
 def test_a_first_try_says_nothing_and_an_unknown_number_is_said() -> None:
     assert sentence(Tries(1, 1.0), 0.4).startswith("It is the first try on these data")
-    assert "began with it" in sentence(Tries(1, 1.0, is_new=True), 0.4)
     many = sentence(Tries(40, 8.2, declared=5), 0.41)
     assert many == (
         "It is one of 40 tries on these data, 5 of them declared, worth 8.2 independent ones: its "

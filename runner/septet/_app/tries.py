@@ -113,9 +113,11 @@ def known_tries(months: tuple[Month, ...], trials: list[Trial], *, declared: int
         return Tries(None, None, declared, "no day of the data has a close")
     try:
         with Ledger(ledger_path()) as ledger:
-            is_new = ledger.is_empty()
+            begins = ledger.is_empty() and not declared
             ledger.record(months, trials, time.time_ns())
-            return replace(ledger.known(months, declared=declared).tries, is_new=is_new)
+            if begins:  # what was tried before, nobody knows
+                return Tries(None, None, declared, "the ledger of trials began with it")
+            return ledger.known(months, declared=declared).tries
     except LedgerError as problem:
         return Tries(None, None, declared, str(problem))
 
@@ -207,6 +209,5 @@ def trials_document() -> dict[str, Any]:
                 for name, tries, first, last in ledger.strategies()
             ]
     except LedgerError as problem:
-        hint = "put the file back from a copy, or move it away: tries are then not known"
-        raise InputError(str(problem), hint=hint) from problem
+        raise InputError(str(problem), hint=problem.hint) from problem
     return {**found, "problem": OFF if is_off() else None}

@@ -48,7 +48,7 @@ def interruptible(work: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise Cancelled(f"{work} was interrupted") from None
+        raise Cancelled(f"interrupted during {work}") from None
 
 
 def run(

@@ -99,7 +99,7 @@ class Run:
             return None
         return Trials(
             found["count"], found["effective"], found["declared"], found["deflated_sharpe"],
-            complete=found["count"] is not None and not found["new"], text=str(found["text"]),
+            complete=found["count"] is not None, text=str(found["text"]),
         )  # fmt: skip
 
     @property
@@ -168,9 +168,13 @@ class Run:
 
     def close(self) -> None:
         """Let the tables go; those of a stored run are read again when they are asked for."""
+        from septet._store.find import open_run as open_stored
+
         self._tables.clear()
         held = _in_memory(self._stored)
-        if held is not None:
+        if self._folder is not None:
+            self._stored = open_stored(self._folder)
+        elif held is not None:
             held.summary  # noqa: B018 - the figures stay
             held.release()
 

@@ -20,15 +20,13 @@ class Tries:
 
     `count` is how many plans were tried on it, this one included, with `declared` tries made
     elsewhere; `effective` is how many independent ones they are worth. `problem` says why the
-    ledger does not know: then the other figures are None. `is_new` says that it began with this
-    try: what was tried before, nobody knows.
+    ledger does not know: then the other figures are None.
     """
 
     count: int | None
     effective: float | None
     declared: int = 0
     problem: str = ""
-    is_new: bool = False
 
     def document(
         self, sharpe_daily: float | None, days: int, skew: float | None, kurtosis: float | None
@@ -37,7 +35,7 @@ class Tries:
         probability = deflated(self, sharpe_daily, days, skew, kurtosis)
         return {
             "count": self.count, "effective": self.effective, "declared": self.declared,
-            "deflated_sharpe": probability, "problem": self.problem or None, "new": self.is_new,
+            "deflated_sharpe": probability, "problem": self.problem or None,
             "text": sentence(self, probability),
         }  # fmt: skip
 
@@ -71,8 +69,6 @@ def sentence(tries: Tries, probability: float | None) -> str:
     """Return what the verdict says of the tries, or nothing after the first one."""
     if tries.problem:
         return f"How many tries preceded it is not known: {tries.problem}."
-    if tries.is_new and not tries.declared:
-        return "How many tries preceded it is not known: the ledger of trials began with it."
     if tries.count is None or tries.effective is None:
         return ""
     if tries.count < 2:

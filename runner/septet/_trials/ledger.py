@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 import numpy as np
 
-from septet._files import insist_regular, make_folder, open_append
+from septet._files import insist_regular, make_folders, open_append
 from septet._journal.lease import state_folder
 from septet._results.tries import Tries
 from septet._trials.effective import effective_number
@@ -76,6 +76,13 @@ CREATE TRIGGER trials_same BEFORE UPDATE ON trials BEGIN SELECT RAISE (ABORT, 'a
 class LedgerError(Exception):
     """The ledger cannot be read or written; its text says why, for a verdict."""
 
+    @property
+    def hint(self) -> str:
+        """What to do: a full or read-only disk is not the file's fault."""
+        if isinstance(self.__cause__, OSError | sqlite3.OperationalError):
+            return "leave the file as it is; it needs a disk with room that may be written to"
+        return "put the file back from a copy, or move it away: tries are then not known"
+
 
 @dataclass(frozen=True, slots=True)
 class Trial:
@@ -120,7 +127,7 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            make_folder(path.parent, mode=0o700)
+            make_folders(path.parent.parent, path.parent.name, mode=0o700)
             if path.exists():
                 insist_regular(path)
             else:
