@@ -176,14 +176,15 @@ class Observing:
 
     def _hoist(self, loop: Loop) -> Any:
         """Return a parameter maker whose reads stand at the beginning, each of them once."""
-        made: dict[str, str] = {}
+        made: dict[tuple[str, str], str] = {}
 
         def make(key: str, value: float) -> str:
-            if key not in made:
+            at = key, repr(value)  # the numbers of one formula have one key
+            if at not in made:
                 text = self.binder.number(key, value)
-                made[key] = f"p{self.binder.newest[0]}"
-                loop.local(f"{made[key]} = {text}")
-            return made[key]
+                made[at] = f"p{self.binder.newest[0]}"
+                loop.local(f"{made[at]} = {text}")
+            return made[at]
 
         return make
 
