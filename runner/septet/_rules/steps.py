@@ -62,9 +62,11 @@ from septet._rules.settings import (
     R_ADD,
     R_CASH,
     R_LIQUIDATION,
+    R_REVERSAL,
     R_TAKE,
     RESTS,
     RUNGS,
+    SPOT,
     TAKES_AT,
     TAKES_WHEN,
     TARGETS,
@@ -75,6 +77,7 @@ from septet._rules.stops import (
     is_bust,
     price_of_liquidation,
     price_of_stop,
+    reason_of_exit,
     retry_exit,
     trigger_exit,
 )
@@ -372,14 +375,18 @@ def take_at_close(k, i, now_ns, run: Run):
 
 @routine
 def fill_takes(k, i, reach, time_ns, at_open, run: Run):
-    """Fill every take and target of k that lies before `reach`, nearest first."""
+    """Fill every take and target of k that lies before `reach`, nearest first.
+
+    A flip that works closes all of k: no take sells a part of what it was sent for.
+    """
     side = 1.0 * run.open_side[k]
+    turns = not SPOT and reason_of_exit(k, run) == R_REVERSAL
     average_price = run.average_price[k]
     tried = 0
     while run.open_side[k] != 0 and run.exit_to_retry[k] == 0:
         number, nearest = -1, nan
         for take in TAKES_AT:
-            if (run.takes_done[k] >> take.number) & 1 == 0:
+            if not turns and (run.takes_done[k] >> take.number) & 1 == 0:
                 level = take.level(k, side, average_price, run)
                 level = round_against(level, side, run.tick[k])
                 if side * (reach - level) > 0.0 and not side * (level - nearest) >= 0.0:
