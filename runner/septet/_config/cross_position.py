@@ -10,6 +10,7 @@ from septet._config.cross_features import expression_problem
 from septet._config.tree import Path
 from septet._expressions import Call, ExpressionError, names_in, parse_expression, walk
 from septet_schemas.position import POSITION_WORDS, Distance, distances_of
+from septet_schemas.units import format_duration
 
 __all__ = ["CHECKS"]
 
@@ -159,6 +160,31 @@ def check_buys(case: Case) -> None:
         )
 
 
+def check_buys_happen(case: Case) -> None:
+    """A regular buy falls due at a bar of its own, and is large enough to be sent."""
+    strategy, position = case.strategy, case.strategy.risk.position
+    if position is None or position.buy_every is None:
+        return
+    path: Path = ("risk", "position", "buy_every")
+    every = position.buy_every.every
+    if every.kind == "span" and every.may_fall_within(case.bar_ns - 1, case.bar_ns):
+        bar = format_duration(case.bar_ns)
+        case.warn(
+            (*path, "every"), f"this falls due more often than bars of {bar} close: at every close",
+            hint="write 1 bar if that is meant; 1m is a minute, 1mo a month",
+        )  # fmt: skip
+    least = [
+        (each.min_notional, name) for name, each in strategy.execution.instruments.items()
+        if each.min_notional > position.buy_every.amount
+    ]  # fmt: skip
+    if least:
+        value, name = max(least)
+        case.error(
+            (*path, "amount"), f"no buy of {name} reaches its minimum notional of {value:g}",
+            hint="write a larger amount",
+        )  # fmt: skip
+
+
 def check_grid(case: Case) -> None:
     """A grid stands alone, its steps pay its fees, and the limits let its levels rest."""
     strategy, position = case.strategy, case.strategy.risk.position
@@ -227,5 +253,6 @@ def _grid_within_limits(case: Case, path: Path) -> None:
 
 
 CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
-    check_first_stop, check_past_of_words, check_adds, check_buys, check_grid, check_not_yet,
+    check_first_stop, check_past_of_words, check_adds, check_buys, check_buys_happen,
+    check_grid, check_not_yet,
 )  # fmt: skip

@@ -1,7 +1,6 @@
 """How a candidate becomes an order: its size, what caps it, its prices, its last checks.
 
-The figures of the candidate stand in the run while it is decided: `run.candidate_price` and those
-beside it. Sizing, limits and orders of the file read them there.
+Sizing, limits and orders of the file read its figures in the run: `run.candidate_price` and others.
 """
 
 from __future__ import annotations

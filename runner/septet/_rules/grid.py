@@ -156,13 +156,19 @@ def lay_side(k, i, first, centre, now_ns, run: Run):
 
 @routine
 def rest_again(k, t, i, active_ns, time_ns, at_open, run: Run):
-    """Place what is missing of the grid of k: exits of what levels bought, else entries."""
+    """Place what is missing of the grid of k: exits of what levels bought, else entries.
+
+    The levels nearest to the centre first; of two sides, the buy of a step before its sale.
+    """
     if run.exit_to_retry[k] != 0:
         return
     held = 1.0 * run.open_side[k]
     if held != 0.0 and leaving_units(k, run) == abs(run.units[k]):
         return
-    for n in range(GRID_ROWS):
+    for step in range(GRID_ROWS):
+        n = step
+        if GRID_ROWS > GRID_LEVELS:
+            n = step // 2 + step % 2 * GRID_LEVELS
         at, side = column_of_level(n), side_of_level(n)
         works = run.B[k, at + GRID_ENTRY] != 0.0 or run.B[k, at + GRID_EXIT] != 0.0
         waits = at_open == 1 and run.B[k, at + GRID_CHANGED] == 0.0

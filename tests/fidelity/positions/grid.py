@@ -60,7 +60,7 @@ def _laid(run: State, symbol: str, grid: Grid, side: int, centre: Fraction) -> G
 
 
 def rest_again(run: State, symbol: str, active_ns: int, *, at_open: bool = False) -> None:
-    """Place what is missing of a grid, nearest first: exits of bought levels, else entries.
+    """Place what is missing of a grid, nearest to the centre first: exits, else entries.
 
     An entry that does not fit whole is not placed, an exit that is too small waits, and while an
     exit closes all nothing rests. At an open only what has just filled there
@@ -70,11 +70,12 @@ def rest_again(run: State, symbol: str, active_ns: int, *, at_open: bool = False
     leaving = held and run.leaving(symbol) == abs(run.held(symbol).units)
     if leaving or symbol in run.exits_to_retry:
         return
-    for grid in run.grids.get(symbol, []):
-        if held not in (0, grid.side):
-            continue
-        working = {o.tag[2] for o in run.working(symbol) if o.tag[:2] == ("grid", grid.side)}
-        for k in range(1, len(grid.prices)):
+    levels = range(1, 1 + max((len(each.prices) for each in run.grids.get(symbol, [])), default=1))
+    for k in levels:
+        for grid in run.grids.get(symbol, []):
+            if held not in (0, grid.side) or k >= len(grid.prices):
+                continue
+            working = {o.tag[2] for o in run.working(symbol) if o.tag[:2] == ("grid", grid.side)}
             if k in working or (at_open and k not in grid.changed):
                 continue
             grid.changed.discard(k)

@@ -125,7 +125,7 @@ def test_a_stop_closes_the_grid_in_the_bar_of_its_first_fill_too() -> None:
 def test_a_short_grid_is_the_mirror() -> None:
     grid = Grid("centre", step=0.1, levels=2, size=0.11, short=True)
     assert resting(ran([FLAT], grid=grid, account="perpetual")) == [
-        (90.0, 12.0), (81.0, 13.0), (110.0, -10.0), (121.0, -9.0),
+        (90.0, 12.0), (110.0, -10.0), (81.0, 13.0), (121.0, -9.0),
     ]  # fmt: skip
     rows = [FLAT, (100.0, 111.0, 100.0, 105.0), (105.0, 105.0, 99.0, 100.0)]
     out = ran(rows, grid=grid, account="perpetual")
