@@ -188,7 +188,8 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     it came (0 once it is resolved), `contradicted_end` the final state that it named, `agreed_ns`
     when a read last showed the order open, with plausible quantities. `unconfirmed` is an end that
     was reported at `unconfirmed_ns` and that no query has shown yet, `disproved` that a query has
-    shown something else.
+    shown something else. `shown_filled` is what the newest answer to a query showed, whatever its
+    state, at `shown_ns`.
     """
 
     client_id: str
@@ -249,6 +250,8 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     unconfirmed: m.OrderState | None = None
     unconfirmed_ns: int = 0
     disproved: bool = False
+    shown_filled: float = 0.0
+    shown_ns: int = 0
 
     @property
     def is_final(self) -> bool:
