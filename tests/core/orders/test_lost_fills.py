@@ -218,8 +218,11 @@ def test_a_moment_between_the_word_and_the_execution_is_nothing() -> None:
 def test_a_person_ends_what_the_account_cannot_decide() -> None:
     bench, stop = stopped()
     bench.after_s(SETTLES + 1)
+    bench.operate("resume")
+    bench.show(stop, "filled", 1.0, by="query")
     assert not account(bench, 5.0)
     assert bench.guards.blocked(0) == "lost_fill", "something else has moved the account"
+    assert bench.alerted("lost_fill") == ["error", "critical"], "a person is asked only now"
     bench.operate("resume")
     assert not account(bench, 5.0)
     assert bench.guards.blocked(0) == ""
@@ -308,3 +311,41 @@ def test_of_two_orders_of_one_size_their_queries_say_which_was_executed(
     assert bench.states[executed.client_id] == "filled"
     assert bench.states[other.client_id] == "cancelled"
     assert bench.position[0] == 0.0
+
+
+def test_what_an_exit_of_unknown_state_may_have_sold_is_not_booked_for_its_stop() -> None:
+    bench, stop = stopped()
+    bench.want(1, -1.0)
+    bench.after_s(1)
+    account(bench, 0.0)
+    sale = bench.only(m.Submit)
+    bench.lose(sale.client_id)
+    bench.after_s(SETTLES + 1)
+    assert not account(bench, -1.0), "the sale or the stop"
+    assert bench.position[0] == 1.0
+    bench.execute(sale, 1.0, listed=True)
+    assert bench.position[0] == 0.0
+    bench.after_s(SETTLES + 1)
+    bench.show(stop, "cancelled", by="query")
+    assert not account(bench, 0.0)
+    assert bench.states[stop.client_id] == "cancelled"
+    assert bench.position[0] == 0.0
+
+
+def test_a_disputed_sale_is_not_booked_for_an_exit_of_unknown_state() -> None:
+    """An execution was invented as an order's, and an exit of the same size has sold."""
+    bench = Bench()
+    entry = bench.order(1)
+    bench.ack(entry)
+    bench.execute(entry, 1.0)
+    bench.execute(entry, 1.0, side="sell")
+    assert bench.guards.blocked(0) == "disputed_fill"
+    sale = bench.order(2, -1.0)
+    bench.lose(sale.client_id)
+    assert not account(bench, -1.0)
+    assert bench.position[0] == 1.0
+    bench.execute(sale, 1.0, listed=True)
+    bench.after_s(SETTLES + 1)
+    assert not account(bench, 0.0)
+    assert bench.position[0] == 0.0
+    assert bench.guards.blocked(0) == ""

@@ -19,9 +19,9 @@ from septet import messages as m
 from septet._core.checks import floor_to_lot
 from septet._core.orders import contradictions, disputes
 from septet._core.orders.lifecycle import LOST, OrderLifecycle
-from septet._core.orders.records import LARGEST_FEE, SECOND_NS, Child, Disputed
+from septet._core.orders.records import LARGEST_FEE, RANK, SECOND_NS, Child, Disputed
 
-__all__ = ["accept_all", "explain", "let_exit_pass", "read", "settle", "shown", "tick"]
+__all__ = ["accept_all", "explain", "in_doubt", "let_exit_pass", "read", "settle", "shown", "tick"]
 
 FIRST_NS, MOST_NS = SECOND_NS, 60 * SECOND_NS
 """First and longest pause between reads of the account."""
@@ -132,6 +132,8 @@ def settle(
         return False
     if lately is not None and len(lately.lags(asked_ns - settles_ns)) > 1:
         return False  # the read may be older than what is booked
+    if set(in_doubt(lifecycle, k, gap)) - {child.client_id for child in lost}:
+        return False  # an order of which nothing is known yet may have moved the account
     decided = _happened(lifecycle, lost, gap, lot)
     if decided is None:  # something else has moved the account as well, or it cannot be told
         happened, gone = [], [child for child in lost if child.accepted]
@@ -140,7 +142,7 @@ def settle(
         gone = [each for each in lost if each in happened or _is_denied(lifecycle, each)]
     for child in lost:
         if child not in gone:
-            _ask_a_person(lifecycle, child)
+            _ask_a_person(lifecycle, child, gap)
     fee, whole = _moved(happened) - gap, sum(map(_missing, happened))
     for child in gone:
         if child in happened:  # each has its share of what was deducted in the base
@@ -192,13 +194,13 @@ def _is_part(lifecycle: OrderLifecycle, child: Child, gap: float, lot: float) ->
     return child.accepted or (_is_answered(lifecycle, child) and agrees)
 
 
-def _ask_a_person(lifecycle: OrderLifecycle, child: Child) -> None:
-    """Send one alert where the order was executed by its own state and the account differs."""
-    if child.alarmed or not _is_answered(lifecycle, child) or _is_denied(lifecycle, child):
+def _ask_a_person(lifecycle: OrderLifecycle, child: Child, gap: float) -> None:
+    """Send one alert where the account and a query of the order do not decide."""
+    if child.alarmed or not _is_answered(lifecycle, child):
         return
     child.alarmed = True
     text = f"{lifecycle.lost_text(child)}; a query shows {child.shown_filled:.12g} executed, and "
-    text += "the account does not show it alone; compare the venue's list of trades, then resume"
+    text += f"the account differs by {gap:.12g}; compare the venue's list of trades, then resume"
     lifecycle.alert("critical", LOST, text, child.symbol)
 
 
@@ -213,6 +215,22 @@ def explain(lifecycle: OrderLifecycle, k: int, gap: float) -> bool:
     lot = lifecycle.instrument(k).lot
     groups = [missing, *([each] for each in missing)] if missing else []
     return abs(gap) > lot and any(_explains(gap, each, lot) for each in groups)
+
+
+def in_doubt(lifecycle: OrderLifecycle, k: int, gap: float) -> list[str]:
+    """Return the live orders that may have made a difference of the account, unknown to us."""
+    children = (lifecycle.records.children[name] for name in lifecycle.records.live)
+    return [
+        child.client_id for child in children
+        if child.symbol == k
+        and abs(gap) > lifecycle.instrument(k).lot
+        and gap * child.sign > 0.0
+        and (
+            RANK[child.state] < RANK["open"] or child.kind == "market" or child.missing_ns > 0
+            or child.unconfirmed is not None
+        )
+        and not _is_denied(lifecycle, child)
+    ]  # fmt: skip
 
 
 def _moved(lost: Sequence[Child]) -> float:
@@ -271,7 +289,10 @@ def _book(lifecycle: OrderLifecycle, child: Child, base: str, moved: float, now_
 
 
 def accept_all(lifecycle: OrderLifecycle) -> None:
-    """Drop missing executions at the next inconclusive read, after an operator's resume."""
+    """Drop missing executions at the next inconclusive read, after an operator's resume.
+
+    Only those that the operator was asked about: a resume after a halt says nothing of others.
+    """
     for name in lifecycle.records.live:
         child = lifecycle.records.children[name]
-        child.accepted = child.accepted or child.lost
+        child.accepted = child.accepted or (child.lost and child.alarmed)
