@@ -160,6 +160,19 @@ def test_a_venue_that_keeps_to_it_is_decided_by_the_account() -> None:
     assert bench.only(m.Submit).trigger_price == LEVEL
 
 
+def test_a_part_that_the_query_keeps_to_is_not_dropped_by_the_account_alone() -> None:
+    bench, stop = protected()
+    bench.show(stop, "filled", 0.5, by="query")
+    bench.after_s(SETTLES + 1)
+    bench.show(stop, "filled", 0.5, by="query")
+    assert not account(bench, 0.0)
+    assert bench.states[stop.client_id] == "open"
+    assert bench.guards.blocked(0) == "lost_fill"
+    bench.operate("resume")
+    assert not account(bench, 0.0)
+    assert bench.states[stop.client_id] == "cancelled"
+
+
 def test_what_the_account_holds_of_it_is_booked() -> None:
     bench = Bench()
     sent = bench.order(1)

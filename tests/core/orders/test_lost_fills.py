@@ -66,6 +66,10 @@ def test_what_the_account_does_not_show_did_not_happen_and_another_stop_stands()
     assert bench.guards.blocked(0) == "lost_fill", "this read may be older than the word"
     bench.after_s(SETTLES)
     assert not account(bench, 0.0)
+    assert bench.guards.blocked(0) == "lost_fill", "the order has to say so as well"
+    bench.show(stop, "open", by="query")
+    assert "holdings" in {each.what for each in bench.take(m.Refresh)}, "it can decide now"
+    assert not account(bench, 0.0)
     assert bench.states[stop.client_id] == "cancelled"
     assert bench.guards.blocked(0) == ""
     assert bench.only(m.Cancel).client_id == stop.client_id, "if it rests, it locks the coins"
@@ -79,6 +83,7 @@ def test_what_the_account_does_not_show_did_not_happen_and_another_stop_stands()
 def test_a_stop_refused_because_the_old_one_still_rests_follows_its_end_at_once() -> None:
     bench, stop = stopped()
     bench.after_s(SETTLES + 1)
+    bench.show(stop, "open", by="query")
     assert not account(bench, 0.0)
     assert bench.only(m.Cancel).client_id == stop.client_id
     bench.reject(bench.only(m.Submit).client_id, "funds")
@@ -120,6 +125,7 @@ def test_an_exit_leaves_meanwhile_with_what_the_account_holds(gap: float, sold: 
     bench.execute(sale, sold)
     bench.after_s(SETTLES + 3)
     assert bench.take(m.Submit) == []
+    bench.show(stop, "cancelled", -gap, by="query")
     for _ in range(2):
         account(bench, gap if bench.position[0] > LOT else 0.0)
         bench.after_s(SETTLES + 3)
@@ -139,6 +145,8 @@ def test_no_entry_and_no_exit_waits_for_ever(quantity: float, done: float) -> No
     bench.ack(order, state="filled", filled=1.0)
     bench.after_s(SETTLES + 1)
     assert bench.guards.blocked(0) == "lost_fill"
+    if done < 1.0:
+        bench.show(order, "cancelled", done, by="query")
     assert account(bench, done * quantity) is (done > 0.0)
     assert bench.position[0] == pytest.approx(before + done * quantity)
     assert order.client_id not in bench.core.unsettled()
@@ -210,8 +218,11 @@ def test_a_moment_between_the_word_and_the_execution_is_nothing() -> None:
 def test_a_person_ends_what_the_account_cannot_decide() -> None:
     bench, stop = stopped()
     bench.after_s(SETTLES + 1)
+    bench.operate("resume")
+    bench.show(stop, "filled", 1.0, by="query")
     assert not account(bench, 5.0)
     assert bench.guards.blocked(0) == "lost_fill", "something else has moved the account"
+    assert bench.alerted("lost_fill") == ["error", "critical"], "a person is asked only now"
     bench.operate("resume")
     assert not account(bench, 5.0)
     assert bench.guards.blocked(0) == ""
@@ -223,5 +234,118 @@ def test_it_survives_a_restart() -> None:
     bench.after_s(1)
     bench.twin()
     bench.after_s(SETTLES)
+    bench.show(stop, "open", by="query")
+    bench.twin()
     account(bench, 0.0)
     assert bench.states[stop.client_id] == "cancelled"
+
+
+@pytest.mark.parametrize("gap", [0.0, -0.9])
+def test_a_reduction_that_its_query_shows_filled_is_not_gone_whatever_the_account(
+    gap: float,
+) -> None:
+    """A third party brought in as much as was sold, or a part of it."""
+    bench = Bench()
+    bench.hold(2.0)
+    order = bench.order(1, -1.0, closes_all=False)
+    bench.ack(order, state="filled", filled=1.0)
+    bench.after_s(SETTLES + 1)
+    asked = {each.client_id for each in bench.take(m.Query)}
+    assert order.client_id in asked, "the account alone does not decide"
+    bench.show(order, "filled", 1.0, by="query")
+    for _ in range(3):
+        assert not account(bench, gap)
+        bench.after_s(SETTLES)
+    assert order.client_id in bench.core.unsettled()
+    assert bench.take(m.Submit) == [], "it is not sold again"
+    assert bench.guards.blocked(0) == "lost_fill"
+    assert bench.alerted("lost_fill").count("critical") == 1, "a person is asked"
+    bench.execute(order, 1.0, listed=True)
+    assert bench.states[order.client_id] == "filled"
+    assert bench.position[0] == 1.0
+    assert bench.guards.blocked(0) == ""
+
+
+def test_a_person_may_say_that_an_order_that_its_query_shows_filled_is_gone() -> None:
+    bench, stop = stopped()
+    bench.after_s(SETTLES + 1)
+    bench.show(stop, "filled", 1.0, by="query")
+    assert not account(bench, 0.0)
+    assert bench.states[stop.client_id] != "cancelled"
+    bench.operate("resume")
+    assert not account(bench, 0.0)
+    assert bench.states[stop.client_id] == "cancelled"
+    assert bench.guards.blocked(0) == ""
+
+
+def test_a_missing_execution_of_one_lot_is_seen_in_the_account() -> None:
+    """A lot is what a comparison with the account lets pass."""
+    bench = Bench()
+    order = bench.order(1)
+    bench.ack(order)
+    bench.execute(order, 1.0 - LOT)
+    bench.show(order, "filled", 1.0)
+    bench.after_s(SETTLES + 1)
+    assert account(bench, LOT)
+    assert bench.states[order.client_id] == "filled"
+    assert bench.position[0] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("stop_executed", [True, False])
+def test_of_two_orders_of_one_size_their_queries_say_which_was_executed(
+    stop_executed: bool,
+) -> None:
+    """An exit was sent past the stop, and is reported filled as well."""
+    bench, stop = stopped()
+    bench.want(1, -1.0)
+    bench.after_s(1)
+    account(bench, 0.0)
+    sale = bench.only(m.Submit)
+    bench.ack(sale, state="filled", filled=1.0)
+    bench.after_s(SETTLES + 1)
+    assert not account(bench, -1.0), "either of them explains it"
+    assert len(bench.core.unsettled()) == 2
+    executed, other = (stop, sale) if stop_executed else (sale, stop)
+    bench.show(other, "cancelled", by="query")
+    assert account(bench, -1.0)
+    assert bench.states[executed.client_id] == "filled"
+    assert bench.states[other.client_id] == "cancelled"
+    assert bench.position[0] == 0.0
+
+
+def test_what_an_exit_of_unknown_state_may_have_sold_is_not_booked_for_its_stop() -> None:
+    bench, stop = stopped()
+    bench.want(1, -1.0)
+    bench.after_s(1)
+    account(bench, 0.0)
+    sale = bench.only(m.Submit)
+    bench.lose(sale.client_id)
+    bench.after_s(SETTLES + 1)
+    assert not account(bench, -1.0), "the sale or the stop"
+    assert bench.position[0] == 1.0
+    bench.execute(sale, 1.0, listed=True)
+    assert bench.position[0] == 0.0
+    bench.after_s(SETTLES + 1)
+    bench.show(stop, "cancelled", by="query")
+    assert not account(bench, 0.0)
+    assert bench.states[stop.client_id] == "cancelled"
+    assert bench.position[0] == 0.0
+
+
+def test_a_disputed_sale_is_not_booked_for_an_exit_of_unknown_state() -> None:
+    """An execution was invented as an order's, and an exit of the same size has sold."""
+    bench = Bench()
+    entry = bench.order(1)
+    bench.ack(entry)
+    bench.execute(entry, 1.0)
+    bench.execute(entry, 1.0, side="sell")
+    assert bench.guards.blocked(0) == "disputed_fill"
+    sale = bench.order(2, -1.0)
+    bench.lose(sale.client_id)
+    assert not account(bench, -1.0)
+    assert bench.position[0] == 1.0
+    bench.execute(sale, 1.0, listed=True)
+    bench.after_s(SETTLES + 1)
+    assert not account(bench, 0.0)
+    assert bench.position[0] == 0.0
+    assert bench.guards.blocked(0) == ""

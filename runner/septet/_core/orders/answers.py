@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from septet import messages as m
-from septet._core.orders import contradictions, disputes, ghosts, unconfirmed_ends
+from septet._core.orders import contradictions, disputes, ghosts, lost_fills, unconfirmed_ends
 from septet._core.orders.ids import parse
 from septet._core.orders.lifecycle import FILLS_BEFORE_NS, OrderLifecycle, trade_key
 from septet._core.orders.records import RANK, Child, Foreign, ThirdPartyActivity, ThirdPartyOrder
@@ -124,6 +124,8 @@ def _seen(
     state, filled = event.state, event.filled
     by, text = (event.by, event.text) if isinstance(event, m.OrderSeen) else ("", "")
     odd = contradictions.fault_of(child, state, event.quantity, filled)
+    if by == "query":
+        lost_fills.shown(lifecycle, child, filled, now_ns)
     if odd:
         contradictions.take(lifecycle, child, state, odd, now_ns)
         if by == "cancel" and not child.is_final:
@@ -236,6 +238,8 @@ def _not_found(lifecycle: OrderLifecycle, event: m.NotFound) -> None:
         if child.state == "unknown" and event.asked_ns > child.unknown_ns + settles_ns:
             lifecycle.finish(child, "rejected", "never_accepted", now_ns)
         return
+    if child.missing_ns and event.asked_ns > child.reported_ns + settles_ns:
+        lost_fills.shown(lifecycle, child, 0.0, now_ns)
     if child.claim is not None or event.asked_ns <= child.received_ns + settles_ns:
         return
     if child.vanished_ns == 0:

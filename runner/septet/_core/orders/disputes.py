@@ -13,6 +13,8 @@ than it was booked at.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 from septet import messages as m
@@ -272,6 +274,7 @@ def settle(
     now_ns: int,
     *,
     left_out: bool = True,
+    in_doubt: Collection[str] = (),
 ) -> bool:
     """Resolve disputed executions by a read of the account; return whether any was booked.
 
@@ -287,6 +290,9 @@ def settle(
         When the read left (wall time).
     left_out
         Whether those that the account did not show before are thought of again.
+    in_doubt
+        Orders that may have been executed unknown to us and explain the difference as well: while
+        there is another than those of the executions, the account confirms none.
     """
     if _judge_again(lifecycle, k, now_ns):
         return True
@@ -301,7 +307,8 @@ def settle(
         # an expected fee may not have been taken from it
         spare = sum(one.fill.fee for one in held if one.fill.fee_unread and one.fill.side == "buy")
         agrees = -tolerance <= gap - moved <= tolerance + spare
-        if held and abs(gap) > tolerance and agrees and newest_ns < asked_ns:
+        others = set(in_doubt) - {one.client_id for one in held}
+        if held and abs(gap) > tolerance and agrees and newest_ns < asked_ns and not others:
             return _book(lifecycle, k, held, now_ns)
     newest_ns = max((each.since_ns for each in open_), default=now_ns)
     if abs(gap) <= tolerance and asked_ns - lifecycle.timing.settles_ns > newest_ns:

@@ -1,10 +1,14 @@
 """Orders that the venue reports filled, and whose executions cannot be found.
 
-The report alone books nothing. Entries of the symbol are blocked, and the executions and the
-account are queried. A read of the account sent later than `settles` after the last report
-decides: units that it does not show were not executed, and the order counts as gone; units that
-it shows are booked at the last known price, and a person should look. Until then the engine
-watches the level of a stop, and an exit sells no more than the account holds.
+The report alone books nothing. Entries of the symbol are blocked, and the order, its executions
+and the account are queried. A read of the account sent later than `settles` after the last report
+decides. Units that it shows are booked at the last known price, and a person should look. Units
+that it does not show may have been executed all the same, since a third party or another order may
+have moved as much the other way: the order counts as gone only if a query of it, answered later
+than `settles` after the report, does not show them either. Where the order says that it was
+executed and the account does not, entries stay blocked until the executions are found or a person
+resumes. Until then the engine watches the level of a stop, and an exit sells no more than the
+account holds.
 """
 
 from __future__ import annotations
@@ -15,9 +19,9 @@ from septet import messages as m
 from septet._core.checks import floor_to_lot
 from septet._core.orders import contradictions, disputes
 from septet._core.orders.lifecycle import LOST, OrderLifecycle
-from septet._core.orders.records import LARGEST_FEE, SECOND_NS, Child, Disputed
+from septet._core.orders.records import LARGEST_FEE, RANK, SECOND_NS, Child, Disputed
 
-__all__ = ["accept_all", "explain", "let_exit_pass", "read", "settle", "tick"]
+__all__ = ["accept_all", "explain", "in_doubt", "let_exit_pass", "read", "settle", "shown", "tick"]
 
 FIRST_NS, MOST_NS = SECOND_NS, 60 * SECOND_NS
 """First and longest pause between reads of the account."""
@@ -44,6 +48,8 @@ def tick(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
             lifecycle.alert("error", "stop_lost", text, k)
     elif now_ns < child.account_ns:
         return
+    if not child.contradicted_ns and not _is_answered(lifecycle, child):
+        lifecycle.query(child)
     lifecycle.commands.append(m.Refresh(what="holdings"))
     pause_ns = child.account_pause_ns
     complete_ns = child.reported_ns + lifecycle.timing.settles_ns + FIRST_NS
@@ -55,6 +61,14 @@ def tick(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
 def read(lifecycle: OrderLifecycle, k: int, quantity: float, asked_ns: int) -> None:
     """Set the account's position of a symbol (base, signed)."""
     lifecycle.records.held[k] = quantity, asked_ns
+
+
+def shown(lifecycle: OrderLifecycle, child: Child, filled: float, now_ns: int) -> None:
+    """Set what the answer to a query of an order shows; the account is read once it can decide."""
+    before = _is_answered(lifecycle, child)
+    child.shown_filled, child.shown_ns = filled, now_ns
+    if child.lost and not before and _is_answered(lifecycle, child):
+        lifecycle.commands.append(m.Refresh(what="holdings"))
 
 
 def let_exit_pass(lifecycle: OrderLifecycle, stop: Child, now_ns: int) -> bool:
@@ -118,21 +132,19 @@ def settle(
         return False
     if lately is not None and len(lately.lags(asked_ns - settles_ns)) > 1:
         return False  # the read may be older than what is booked
-    if abs(gap) <= lot:
-        for child in lost:
-            _gone(lifecycle, child, now_ns)
-        return False
-    if _explains(gap, lost, lot):
-        happened = lost
-    elif one := next((child for child in lost if _explains(gap, [child], lot)), None):
-        happened = [one]
-    elif len(lost) == 1 and 0.0 < gap * lost[0].sign < _missing(lost[0]):
-        happened = lost  # a part of it
+    if set(in_doubt(lifecycle, k, gap)) - {child.client_id for child in lost}:
+        return False  # an order of which nothing is known yet may have moved the account
+    decided = _happened(lifecycle, lost, gap, lot)
+    if decided is None:  # something else has moved the account as well, or it cannot be told
+        happened, gone = [], [child for child in lost if child.accepted]
     else:
-        happened = []  # something else has moved the account as well
-        lost = [child for child in lost if child.accepted]
-    fee, whole = _moved(happened) - gap, sum(map(_missing, happened))
+        happened = decided
+        gone = [each for each in lost if each in happened or _is_denied(lifecycle, each)]
     for child in lost:
+        if child not in gone:
+            _ask_a_person(lifecycle, child, gap)
+    fee, whole = _moved(happened) - gap, sum(map(_missing, happened))
+    for child in gone:
         if child in happened:  # each has its share of what was deducted in the base
             missing = _missing(child)
             moved = missing - child.sign * fee * (missing / whole)
@@ -140,6 +152,56 @@ def settle(
         if not child.is_final:
             _gone(lifecycle, child, now_ns)
     return bool(happened)
+
+
+def _happened(
+    lifecycle: OrderLifecycle, lost: list[Child], gap: float, lot: float
+) -> list[Child] | None:
+    """Return the orders whose missing executions the account shows, or None if it cannot be told.
+
+    Of several orders of one size those count whose query does not deny what was reported.
+    """
+    nothing, moved = abs(gap) <= lot, _moved(lost)
+    if nothing and abs(gap) <= min(abs(gap - _moved([each])) for each in lost):
+        return []
+    likely = [each for each in lost if not _is_denied(lifecycle, each)]
+    for some in (likely, lost):
+        if some and _explains(gap, some, lot):
+            return some
+        ones = [each for each in some if _explains(gap, [each], lot)]
+        if ones:
+            return ones if len(ones) == 1 else None
+    if len(lost) == 1 and 0.0 < gap * lost[0].sign < moved * lost[0].sign:
+        return lost if _is_part(lifecycle, lost[0], gap, lot) else None
+    return None
+
+
+def _is_answered(lifecycle: OrderLifecycle, child: Child) -> bool:
+    """Whether a query of the order was answered late enough after the last report."""
+    return child.shown_ns > child.reported_ns + lifecycle.timing.settles_ns
+
+
+def _is_denied(lifecycle: OrderLifecycle, child: Child) -> bool:
+    """Whether a query of the order, or a person, says that nothing more was executed."""
+    nothing = child.shown_filled <= child.counted + child.tolerance
+    return child.accepted or (_is_answered(lifecycle, child) and nothing)
+
+
+def _is_part(lifecycle: OrderLifecycle, child: Child, gap: float, lot: float) -> bool:
+    """Whether the account shows the part that a query of the order shows."""
+    part, moved = child.shown_filled - child.counted, gap * child.sign
+    agrees = abs(moved - part) <= lot + LARGEST_FEE * max(0.0, part)
+    return child.accepted or (_is_answered(lifecycle, child) and agrees)
+
+
+def _ask_a_person(lifecycle: OrderLifecycle, child: Child, gap: float) -> None:
+    """Send one alert where the account and a query of the order do not decide."""
+    if child.alarmed or not _is_answered(lifecycle, child):
+        return
+    child.alarmed = True
+    text = f"{lifecycle.lost_text(child)}; a query shows {child.shown_filled:.12g} executed, and "
+    text += f"the account differs by {gap:.12g}; compare the venue's list of trades, then resume"
+    lifecycle.alert("critical", LOST, text, child.symbol)
 
 
 def _missing(child: Child) -> float:
@@ -153,6 +215,22 @@ def explain(lifecycle: OrderLifecycle, k: int, gap: float) -> bool:
     lot = lifecycle.instrument(k).lot
     groups = [missing, *([each] for each in missing)] if missing else []
     return abs(gap) > lot and any(_explains(gap, each, lot) for each in groups)
+
+
+def in_doubt(lifecycle: OrderLifecycle, k: int, gap: float) -> list[str]:
+    """Return the live orders that may have made a difference of the account, unknown to us."""
+    children = (lifecycle.records.children[name] for name in lifecycle.records.live)
+    return [
+        child.client_id for child in children
+        if child.symbol == k
+        and abs(gap) > lifecycle.instrument(k).lot
+        and gap * child.sign > 0.0
+        and (
+            RANK[child.state] < RANK["open"] or child.kind == "market" or child.missing_ns > 0
+            or child.unconfirmed is not None
+        )
+        and not _is_denied(lifecycle, child)
+    ]  # fmt: skip
 
 
 def _moved(lost: Sequence[Child]) -> float:
@@ -211,7 +289,10 @@ def _book(lifecycle: OrderLifecycle, child: Child, base: str, moved: float, now_
 
 
 def accept_all(lifecycle: OrderLifecycle) -> None:
-    """Drop missing executions at the next inconclusive read, after an operator's resume."""
+    """Drop missing executions at the next inconclusive read, after an operator's resume.
+
+    Only those that the operator was asked about: a resume after a halt says nothing of others.
+    """
     for name in lifecycle.records.live:
         child = lifecycle.records.children[name]
-        child.accepted = child.accepted or child.lost
+        child.accepted = child.accepted or (child.lost and child.alarmed)

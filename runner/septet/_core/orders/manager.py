@@ -320,7 +320,10 @@ class Orders:
         lifecycle, self._lifecycle.dirty = self._lifecycle, True
         lost_fills.read(lifecycle, k, lifecycle.position(k) + gap, asked_ns)
         left_out = not lost_fills.explain(lifecycle, k, gap)
-        if disputes.settle(lifecycle, k, base, gap, tolerance, asked_ns, now_ns, left_out=left_out):
+        if disputes.settle(
+            lifecycle, k, base, gap, tolerance, asked_ns, now_ns, left_out=left_out,
+            in_doubt=lost_fills.in_doubt(lifecycle, k, gap),
+        ):  # fmt: skip
             return True
         return lost_fills.settle(lifecycle, k, base, gap, asked_ns, now_ns)
 

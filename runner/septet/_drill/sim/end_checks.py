@@ -247,11 +247,12 @@ def _position(of: Listing, booked: Sequence[m.Traded], market: Market) -> list[s
     shown = [each.quantity for each in here if each.trade_id.startswith(PRESUMED)]
     if shown:
         # the account alone has shown a fill: what it shows of fees is ours and others' together,
-        # and an execution of others that is no larger than a fee could be one
+        # and an execution or a withdrawal of others that is no larger than a fee could be one
         others = [each for each in its if not market.is_ours(each)]
         spare = sum(each.fee for each in others if each.fee_asset == of.name)
         most = LARGEST_FEE * max(shown) * SCALE
         spare += sum(each.quantity for each in others if each.quantity <= most)
+        spare += sum(units for units in of.withdrawn if units <= most)
     theirs = sum(_base(each, of) for each in its if market.is_ours(each)) / SCALE
     if abs(position - theirs) > 1e-9 + spare / SCALE:
         wrong.append(f"the position is {position} {of.name} here and {theirs} at the venue")

@@ -8,7 +8,7 @@ executions, and the messages of the core. Amounts are whole hundred-millionths, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -71,6 +71,7 @@ class Listing:
     name: str
     halted_until_ns: int = 0
     given: int = 0
+    withdrawn: list[int] = field(default_factory=list)
 
     @property
     def id(self) -> str:
@@ -206,6 +207,8 @@ class Market:
         """Move a balance from outside: a deposit or a withdrawal of what is free."""
         units = max(units, -self.engine.ledger.free[of.name])
         of.given += units
+        if units < 0:
+            of.withdrawn.append(-units)
         self.engine.transfer(of.name, units, self._now_ms)
 
     def place_external(self, of: Listing) -> Order | None:

@@ -18,7 +18,7 @@ __all__ = ["Sums", "run_many"]
 
 _TOGETHER: Final = 20
 """Seeds that a process takes at a time; memory is tidied once for all of them."""
-_SHAPES: Final = 240
+_SHAPES: Final = 300
 """Seeds in a row that have every shape of a core: form, orders, symbols and stops."""
 
 
