@@ -16,7 +16,7 @@ from tests.agents.conftest import Answer, Call, called, over_stdio
 from tests.cli.conftest import Command, command_of
 
 HYPOTHESIS = "A fast average above a slow one leads the price."
-WRITES = {"run", "save"}
+WRITES = {"run", "save", "sweep"}
 OF_THE_CLOCK = ("seconds", "seconds_total", "bars_per_second")
 
 

@@ -11,8 +11,9 @@ from septet._app.documents import document_of
 from septet._text import plain_json
 
 __all__ = [
-    "MOST_ROWS", "Checked", "Compared", "Explained", "Guide", "Listed", "Plugins", "Ran", "Rows",
-    "Saved", "Schema", "Why", "compact", "page",
+    "MOST_ROWS", "Checked", "Compared", "Data", "Explained", "Guide", "Job",
+    "Listed", "Plugins", "Ran", "Rows", "Saved", "Schema", "Swept", "Why", "Working", "compact",
+    "page",
 ]  # fmt: skip
 
 MOST_ROWS: Final = 200
@@ -75,15 +76,60 @@ class Saved(_Answer):
     hash: str
 
 
-class Ran(_Answer):
-    """A finished backtest: its figures with the verdict on them and the tries before it."""
+class Working(_Answer):
+    """How far a job is: its state is waiting, running, done, failed or cancelled."""
 
-    run: str
-    strategy: str
-    hypothesis: str
-    figures: dict[str, Any]
-    findings: list[dict[str, Any]]
-    commands: dict[str, str]
+    id: str
+    kind: str
+    state: str
+    stage: str
+    done: int
+    total: int | None
+    text: str
+
+
+class Job(_Answer):
+    """A job, and what it found or what ended it."""
+
+    job: Working
+    result: dict[str, Any] | None
+    error: dict[str, Any] | None
+
+
+class Ran(_Answer):
+    """A finished backtest: its figures with the verdict on them and the tries before it.
+
+    While it goes on there is only `job`.
+    """
+
+    job: Working
+    run: str | None = None
+    strategy: str | None = None
+    hypothesis: str | None = None
+    figures: dict[str, Any] | None = None
+    findings: list[dict[str, Any]] | None = None
+    commands: dict[str, str] | None = None
+
+
+class Swept(_Answer):
+    """A finished sweep: its best settings with the verdict on them and the tries before it.
+
+    While it goes on there is only `job`.
+    """
+
+    job: Working
+    sweep: str | None = None
+    hypothesis: str | None = None
+    best: list[dict[str, Any]] | None = None
+    overfitting: dict[str, Any] | None = None
+    verdict: list[str] | None = None
+    tries: dict[str, Any] | None = None
+
+
+class Data(_Page):
+    """Data files of the workspace with what is in them."""
+
+    data: list[dict[str, Any]]
 
 
 class Listed(_Page):

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from mcp.server.mcpserver import Context, MCPServer
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
@@ -42,6 +42,8 @@ Settings = Annotated[
     dict[str, Any], Field(description='Values by key path: {"features.fast.period": 25}')
 ]
 Cursor = Annotated[int, Field(ge=0, description="`next` of the part before")]
+Wait = Annotated[float, Field(ge=0, le=50, description="seconds to wait for the result")]
+Axes = Annotated[dict[str, str | list[Any]], Field(description="values by key path")]
 Limit = Annotated[int, Field(ge=1, le=answers.MOST_ROWS)]
 
 
@@ -114,6 +116,19 @@ def _add_writing(server: MCPServer[Any], tools: Tools) -> None:
         return _answer(lambda: tools.plugins(query, layer, limit, cursor))
 
     @server.tool(annotations=_READS)
+    def data(
+        query: str = "", bar: str | None = None, symbol: str | None = None,
+        stamp: Literal["open", "close"] | None = None,
+        limit: Annotated[int, Field(ge=1, le=20)] = 10, cursor: Cursor = 0,
+    ) -> Annotated[CallToolResult, answers.Data]:  # fmt: skip
+        """List the data files of the workspace; with `bar` (15m) read them as bars.
+
+        Then each has its symbols, first and last bar, and what is wrong. `symbol` names that of
+        a file without such a column, `stamp` says which end of a bar its time is.
+        """
+        return _answer(lambda: tools.data(query, bar, symbol, stamp, limit, cursor))
+
+    @server.tool(annotations=_READS)
     def check(
         file: str | None = None, text: str | None = None, settings: Settings | None = None
     ) -> Annotated[CallToolResult, answers.Checked]:
@@ -141,11 +156,39 @@ def _add_making(server: MCPServer[Any], tools: Tools) -> None:
 
     @server.tool(annotations=_WRITES)
     def run(
-        file: str, hypothesis: str, context: Context[Any, Any], settings: Settings | None = None
-    ) -> Annotated[CallToolResult, answers.Ran]:
-        """Run a backtest. `hypothesis` is one sentence, written before; the ledger keeps it."""
+        file: str, hypothesis: str, context: Context[Any, Any], settings: Settings | None = None,
+        wait_s: Wait = 20.0,
+    ) -> Annotated[CallToolResult, answers.Ran]:  # fmt: skip
+        """Run a backtest. `hypothesis` is one sentence, written before; the ledger keeps it.
+
+        What is not done after `wait_s` goes on as a job.
+        """
         client = client_name(context)
-        return _answer(lambda: tools.run(file, settings or {}, hypothesis, client))
+        return _answer(lambda: tools.run(file, settings or {}, hypothesis, client, wait_s))
+
+    @server.tool(annotations=_WRITES)
+    def sweep(
+        file: str, axes: Axes, hypothesis: str, context: Context[Any, Any],
+        method: Literal["grid", "random", "tpe"] | None = None,
+        trials: Annotated[int, Field(ge=1, le=2_000)] | None = None, goal: str | None = None,
+        wait_s: Wait = 20.0,
+    ) -> Annotated[CallToolResult, answers.Swept]:  # fmt: skip
+        """Backtest many settings; every one counts as a try.
+
+        `axes` are values by key path, a list or a range: {"features.fast.period": "5..50:5"}.
+        What is not done after `wait_s` goes on as a job.
+        """
+        client = client_name(context)
+        section = {"method": method, "trials": trials, "goal": goal, "where": None}
+        return _answer(lambda: tools.sweep(file, axes, section, hypothesis, client, wait_s))
+
+    @server.tool(annotations=_READS)
+    def job(
+        id: str,  # noqa: A002 - the name of the argument on the wire
+        cancel: bool = False, wait_s: Wait = 0.0,
+    ) -> Annotated[CallToolResult, answers.Job]:  # fmt: skip
+        """Read how far a job is and what it found; `cancel` asks it to stop."""
+        return _answer(lambda: tools.job(id, cancel, wait_s))
 
 
 def _add_reading(server: MCPServer[Any], tools: Tools) -> None:

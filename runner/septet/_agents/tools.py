@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from septet._agents.answers import compact, page
 from septet._agents.guide import TOPICS, guide_text
-from septet._app.documents import problem_document
+from septet._agents.jobs import Job, Jobs
+from septet._app.documents import error_document, problem_document
 from septet._app.explain import explain_values
 from septet._app.figures import changed_settings, figures_of, is_live, table_rows
 from septet._app.outline import described_plugin, found_plugins, schema_part
 from septet._app.reading import reading_run
 from septet._app.workspace import Workspace
+from septet._progress import Progress
 from septet._text import shortened
 from septet.errors import ConfigError, InputError
 
@@ -22,6 +24,7 @@ __all__ = ["Tools"]
 MOST_PROBLEMS: Final = 50
 MOST_SCHEMA: Final = 11_000
 LONGEST_HYPOTHESIS: Final = 500
+LONGEST_WAIT_S: Final = 50.0
 _LISTED: Final = (
     "mode", "start", "end", "trades", "total_return", "sharpe", "max_drawdown",
 )  # fmt: skip
@@ -36,7 +39,7 @@ class Tools:
     """The tools of one workspace."""
 
     def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
+        self._workspace, self._jobs = workspace, Jobs()
 
     def guide(self, topic: str) -> dict[str, Any]:
         """Return a topic of the guide."""
@@ -84,25 +87,96 @@ class Tools:
         return {"file": file, "hash": self._workspace.save(file, text, replaces=replaces)}
 
     def run(
-        self, file: str, settings: Mapping[str, Any], hypothesis: str, client: str
+        self, file: str, settings: Mapping[str, Any], hypothesis: str, client: str, wait_s: float
     ) -> dict[str, Any]:
-        """Run a backtest and store it without its page."""
+        """Run a backtest and store it without its page; after `wait_s` it goes on as a job."""
         from septet._app.run import BacktestRequest, compute_backtest, store_backtest
 
         loaded = self._workspace.load(file=file, settings=settings)
         self._workspace.insist_runs()
         request = BacktestRequest(face="agent", client=client, hypothesis=sentence(hypothesis))
-        result = compute_backtest(loaded, request)
-        stored = store_backtest(result, self._workspace.insist_runs(), report=False)
+
+        def work(progress: Progress) -> dict[str, Any]:
+            result = compute_backtest(loaded, request, log=_noted(progress), progress=progress)
+            progress("run", 1, 1, "")
+            stored = store_backtest(result, self._workspace.insist_runs(), report=False)
+            return self._ran(stored, file, settings, request.hypothesis)
+
+        return self._awaited(self._jobs.start("run", work), wait_s)
+
+    def _awaited(self, job: Job, wait_s: float) -> dict[str, Any]:
+        """Return what a job found, and how far it is."""
+        job.wait(max(0.0, min(wait_s, LONGEST_WAIT_S)))
+        if job.error is not None:
+            raise job.error
+        return {"job": job.document(), **(job.result or {})}
+
+    def _ran(
+        self, stored: Any, file: str, settings: Mapping[str, Any], hypothesis: str
+    ) -> dict[str, Any]:
         findings = [
             {name: each.get(name) for name in ("symbol", "kind", "policy", "count", "message")}
             for each in stored.findings[:20]
         ]
         return {
             "run": stored.run_id, "strategy": stored.summary["strategy"],
-            "hypothesis": request.hypothesis, "figures": figures_of(stored.summary),
+            "hypothesis": hypothesis, "figures": figures_of(stored.summary),
             "findings": findings, "commands": self._commands(file, settings, stored.run_id),
         }  # fmt: skip
+
+    def sweep(
+        self, file: str, axes: Mapping[str, Any], section: Mapping[str, Any], hypothesis: str,
+        client: str, wait_s: float,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Run many settings and store them without their page; as `run`, it may become a job."""
+        from septet._app.sweep import SweepRequest, sweep_document, sweep_file
+
+        loaded = self._workspace.load_sweep(file, axes, section)
+        request = SweepRequest(
+            out=self._workspace.folder("sweeps"), page=False, face="agent", client=client,
+            hypothesis=sentence(hypothesis),
+        )  # fmt: skip
+
+        def work(progress: Progress) -> dict[str, Any]:
+            outcome = sweep_file(loaded, request, log=_noted(progress), progress=progress)
+            found = sweep_document(outcome)
+            names = ("strategy", "settings", "failed", "goal", "best", "problems", "overfitting",
+                     "data_doubts", "verdict", "tries")  # fmt: skip
+            chosen = {name: found[name] for name in names}
+            best = page(
+                [_as_written(each) for each in found["best"]], cursor=0, limit=10, budget=8_000
+            )["items"]
+            return {
+                "sweep": found["sweep_id"], "hypothesis": request.hypothesis, **chosen,
+                "best": best,
+            }  # fmt: skip
+
+        return self._awaited(self._jobs.start("sweep", work), wait_s)
+
+    def job(self, name: str, cancel: bool, wait_s: float) -> dict[str, Any]:
+        """Return how far a job is and what it found; or ask it to stop."""
+        job = self._jobs.find(name)
+        if cancel:
+            job.cancel()
+        job.wait(max(0.0, min(wait_s, LONGEST_WAIT_S)))
+        error = None if job.error is None else error_document(job.error)
+        return {"job": job.document(), "result": job.result, "error": error}
+
+    def data(
+        self, query: str, bar: str | None, symbol: str | None, stamp: str | None, limit: int,
+        cursor: int,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Return the data files of the workspace; only those of this page are read."""
+        files = [each for each in self._workspace.data_files() if query.lower() in each.lower()]
+        begin, most = max(0, cursor), max(1, min(limit, 20))
+        chosen = files[begin : begin + most]
+        shown = [
+            self._workspace.data_facts(each, bar=bar, symbol=symbol, stamp=stamp) for each in chosen
+        ]
+        part = page(shown, cursor=0, limit=most)
+        after = begin + (part["next"] if part["next"] is not None else len(shown))
+        more = after < len(files)
+        return _under("data", {**part, "next": after if more else None, "truncated": more})
 
     def _commands(self, file: str, settings: Mapping[str, Any], run: str) -> dict[str, str]:
         """Return what a person may type: nothing here trades."""
@@ -184,6 +258,10 @@ class Tools:
             }  # fmt: skip
 
 
+def _noted(progress: Progress) -> Callable[[str], None]:
+    return lambda text: progress("note", 0, None, text)
+
+
 def sentence(text: str) -> str:
     """Return a hypothesis as one line.
 
@@ -199,6 +277,16 @@ def sentence(text: str) -> str:
             hint=f"what is believed and why, at most {LONGEST_HYPOTHESIS} characters",
         )
     return plain
+
+
+def _as_written(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of a sweep with whole numbers of its settings as a file writes them."""
+    return {
+        name: int(value)
+        if "." in name and isinstance(value, float) and value.is_integer()
+        else value
+        for name, value in row.items()
+    }
 
 
 def _flag(value: Any) -> str:

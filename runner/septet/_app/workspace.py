@@ -8,9 +8,10 @@ strategy is loaded as a backtest, whatever its mode.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from septet._app.settings import laid
 from septet._files import insist_no_links, make_folders, read_bounded, replace_file
 from septet._text import shortened
-from septet.errors import ConfigError, InputError, Problem
+from septet.errors import ConfigError, InputError, Problem, SeptetError
 
 if TYPE_CHECKING:
     from septet._app.check import Checked
@@ -30,6 +31,8 @@ __all__ = ["LOCAL_SOURCES", "MOST_TEXT", "Workspace"]
 
 MOST_TEXT: Final = 200_000
 """Bytes of a strategy file, and of the settings laid over one."""
+MOST_SETTINGS: Final = 2_000
+"""Settings of one sweep."""
 LONGEST_PATH: Final = 300
 LOCAL_SOURCES: Final = frozenset(
     {
@@ -38,6 +41,11 @@ LOCAL_SOURCES: Final = frozenset(
 )  # fmt: skip
 """Sources of data that read files of the workspace, or bring their data with septet."""
 _REFERENCE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+MOST_FILES: Final = 1_000
+MOST_DATA: Final = 256 << 20
+"""Bytes of a data file that is read to be described."""
+_DATA_ENDINGS: Final = (".csv", ".parquet")
+_RESULTS: Final = ("runs", "sweeps")
 _ENDINGS: Final = (".yaml", ".yml")
 
 
@@ -189,6 +197,38 @@ class Workspace:
         _insist_small(text)
         return _Source(text, "<text>", self.root, laid(laid_over))
 
+    def load_sweep(
+        self, file: str, axes: Mapping[str, str | Sequence[object]],
+        section: Mapping[str, Any], settings: Mapping[str, object] | None = None,
+    ) -> Loaded:  # fmt: skip
+        """Load a file with its `sweep:` section as it is said here.
+
+        Raises
+        ------
+        ConfigError, InputError
+            As `load`; or if it has more than `MOST_SETTINGS` settings.
+        """
+        from septet._app.sweep import settings_count, sweep_settings
+
+        source = self._source(file, None, settings)
+        _insist_small(repr(axes), "the axes are")
+        flags = [f"{key}={_axis(values)}" for key, values in axes.items()]
+        sets = [*source.sets, *sweep_settings(flags, section)]
+        loaded = self._confined(source, sets=sets)
+        count = settings_count(loaded)
+        if count > MOST_SETTINGS:
+            raise InputError(
+                f"the sweep has {count:,} settings, the limit is {MOST_SETTINGS:,}",
+                hint="fewer values; or method random with trials",
+            )
+        return loaded
+
+    def folder(self, name: str) -> Path:
+        """Return a folder for results; it is refused if it leads out of the workspace."""
+        found = self.root / name
+        self._insist_inside(found, repr(name))
+        return found
+
     def _confined(self, source: _Source, *, sets: Any = (), log: Any = None) -> Loaded:
         """Load a source once nothing in it leads out of the workspace."""
         from septet._config.load import effective_tree, load_text
@@ -204,6 +244,7 @@ class Workspace:
         for key, value in _texts(loaded.resolved):
             self._insist_local(key, value, source.base)
         self._insist_sources(loaded)
+        _insist_no_data_swept(loaded)
         return loaded
 
     def _insist_local(self, key: str, value: str, base: Path) -> None:
@@ -258,6 +299,54 @@ class Workspace:
             for file in matching_files(full):
                 self._insist_inside(file, f"a file that {key}.path matches")
 
+    def data_files(self) -> list[str]:
+        """Return the data files of the workspace, in order of name; links are left out."""
+        found: list[str] = []
+        for folder, below, names in os.walk(self.root):
+            at = Path(folder)
+            below[:] = sorted(
+                each for each in below
+                if not each.startswith(".") and not (at == self.root and each in _RESULTS)
+            )  # fmt: skip
+            for name in sorted(names):
+                path = at / name
+                regular = not path.is_symlink() and path.is_file()
+                if path.suffix in _DATA_ENDINGS and not name.startswith(".") and regular:
+                    found.append(path.relative_to(self.root).as_posix())
+            if len(found) >= MOST_FILES:
+                break
+        return sorted(found)[:MOST_FILES]
+
+    def data_facts(
+        self,
+        name: str,
+        *,
+        bar: str | None = None,
+        symbol: str | None = None,
+        stamp: str | None = None,
+    ) -> dict[str, Any]:
+        """Return the size of a data file; with the length of a bar, what is in it or why not."""
+        from septet._app.data import Shape, check_data_file
+        from septet._app.documents import safe_text
+
+        try:
+            path = self.path(name)
+            size = path.stat().st_size
+            if size > MOST_DATA:
+                raise InputError(f"it is larger than {MOST_DATA >> 20} MiB, and not read here")
+            if bar is None:
+                return {"file": name, "bytes": size}
+            found = check_data_file(path, Shape(bar=bar, symbol=symbol, stamp=stamp)).document()
+        except OSError as error:
+            return {"file": name, "problem": str(error.strerror)}
+        except SeptetError as error:
+            return {"file": name, "problem": safe_text(error.message, 500)}
+        kinds = [
+            {key: each[key] for key in ("symbol", "kind", "count", "message") if key in each}
+            for each in found["findings"][:10]
+        ]
+        return {"file": name, "symbols": found["symbols"][:20], "findings": kinds}
+
     def run(self, reference: str) -> Run:
         """Return a stored run of the workspace by its id or its beginning, or ``latest``.
 
@@ -284,8 +373,7 @@ class Workspace:
 
     def insist_runs(self) -> Path:
         """Return the folder of runs; it is refused if it leads out of the workspace."""
-        self._insist_inside(self.runs, "'runs'")
-        return self.runs
+        return self.folder("runs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +394,25 @@ def _insist_small(text: str, what: str = "the text is") -> None:
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > MOST_TEXT:
         raise InputError(f"{what} {size:,} bytes long, the limit is {MOST_TEXT:,}")
+
+
+def _insist_no_data_swept(loaded: Loaded) -> None:
+    """Refuse a sweep over where data come from."""
+    for key in loaded.strategy.sweep.over if loaded.strategy.sweep is not None else ():
+        if key.split(".")[0] in ("data", "universe"):
+            raise ConfigError(
+                [
+                    Problem(
+                        "data and symbols are not swept here", key=f"sweep.over.{key}", found=key,
+                        hint="sweep features, signal, risk or execution",
+                    )
+                ]
+            )  # fmt: skip
+
+
+def _axis(values: str | Sequence[object]) -> str:
+    """Write the values of an axis as `--sweep` takes them."""
+    return values if isinstance(values, str) else json.dumps(list(values))
 
 
 def _texts(part: Any, key: str = "") -> Iterator[tuple[str, str]]:
