@@ -13,6 +13,7 @@ __all__ = ["need"]
 _EXTRAS: Final = {
     "distributed": "dask",
     "exchange_calendars": "calendars",
+    "mcp": "mcp",
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "optuna": "tune",

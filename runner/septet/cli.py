@@ -55,6 +55,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "drill": ("septet._cli.drill:drill", "Rehearse a strategy on a local venue, with faults."),
     "why": ("septet._cli.runs:why", "Say why an order was made."),
     "plugins": ("septet._cli.plugins:plugins", "List, show and check plugins; start one."),
+    "mcp": ("septet._cli.mcp:mcp", "Serve tools for agents over stdin and stdout."),
 }
 """Name -> (module:command, one line of help); plugins add theirs through `septet_commands`."""
 _YOUNG: Final = 50_000

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BEST_SHOWN", "SweepRequest", "best_rows", "sweep_document", "sweep_file", "sweep_problems",
-    "sweep_settings",
+    "settings_count", "sweep_settings",
 ]  # fmt: skip
 
 BEST_SHOWN: Final = 10
@@ -55,6 +55,19 @@ def sweep_settings(axes: Sequence[str], section: Mapping[str, Any]) -> list[Sett
     from septet._sweep.flags import flag_settings
 
     return flag_settings(axes, section)
+
+
+def settings_count(loaded: Loaded) -> int:
+    """Return how many settings the sweep of a loaded file has; none is run.
+
+    Raises
+    ------
+    ConfigError
+        If there are too many to number.
+    """
+    from septet._sweep.space import space_of
+
+    return len(space_of(loaded))
 
 
 def sweep_file(

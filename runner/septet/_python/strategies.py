@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+from septet._app.settings import laid
 from septet._python import html
 from septet.errors import ConfigError, InputError, Problem, RunError, SeptetError
 
@@ -383,27 +384,6 @@ def _insist_settings(settings: Settings) -> dict[str, object]:
             hint='such as {"features.fast.period": 25}',
         )
     return dict(settings)
-
-
-def laid(settings: Settings) -> list[Any]:
-    """Return settings as the loader takes them.
-
-    Raises
-    ------
-    ConfigError
-        With every one that cannot be read.
-    """
-    from septet._config.overlay import value_setting
-
-    found, problems = [], list[Problem]()
-    for path, value in settings.items():
-        try:
-            found.append(value_setting(path, value))
-        except ConfigError as error:
-            problems += error.problems
-    if problems:
-        raise ConfigError(problems)
-    return found
 
 
 def _made(text: str, name: Path, base: Path, settings: Settings, mode: Mode | None) -> Strategy:

@@ -1,0 +1,197 @@
+"""What tools answer: the shape of each answer, and the limit on its size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict
+
+from septet._app.documents import document_of
+from septet._text import plain_json
+
+__all__ = [
+    "MOST_ROWS", "Checked", "Compared", "Data", "Explained", "Guide", "Job",
+    "Listed", "Plugins", "Ran", "Rows", "Saved", "Schema", "Swept", "Why", "Working", "compact",
+    "page",
+]  # fmt: skip
+
+MOST_ROWS: Final = 200
+BUDGET: Final = 11_000
+"""Bytes of a list in an answer, which is sent as text and as structured content: 32 kB in all."""
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+class _Page(_Answer):
+    """A part of a list: `next` is the `cursor` of the following part, None at the end."""
+
+    limit: int
+    next: int | None
+    truncated: bool
+
+
+class Guide(_Answer):
+    """A topic of the guide, as markdown."""
+
+    topic: str
+    topics: list[str]
+    text: str
+
+
+class Schema(_Answer):
+    """A part of the JSON schema, or with `truncated` only the names of its keys."""
+
+    path: str
+    part: Any
+    keys: list[str]
+    truncated: bool
+
+
+class Plugins(_Page):
+    """Plugins with their keys, and how each is written in a file."""
+
+    plugins: list[dict[str, Any]]
+
+
+class Checked(_Page):
+    """What is wrong in a strategy; it may run where `ok` is true."""
+
+    ok: bool
+    problems: list[dict[str, Any]]
+
+
+class Explained(_Page):
+    """Effective values, each with its origin."""
+
+    values: list[dict[str, Any]]
+
+
+class Saved(_Answer):
+    """A file that was written: its hash is what `replaces` asks for."""
+
+    file: str
+    hash: str
+
+
+class Working(_Answer):
+    """How far a job is: its state is waiting, running, done, failed or cancelled."""
+
+    id: str
+    kind: str
+    state: str
+    stage: str
+    done: int
+    total: int | None
+    text: str
+
+
+class Job(_Answer):
+    """A job, and what it found or what ended it."""
+
+    job: Working
+    result: dict[str, Any] | None
+    error: dict[str, Any] | None
+
+
+class Ran(_Answer):
+    """A finished backtest: its figures with the verdict on them and the tries before it.
+
+    While it goes on there is only `job`.
+    """
+
+    job: Working
+    run: str | None = None
+    strategy: str | None = None
+    hypothesis: str | None = None
+    figures: dict[str, Any] | None = None
+    findings: list[dict[str, Any]] | None = None
+    commands: dict[str, str] | None = None
+
+
+class Swept(_Answer):
+    """A finished sweep: its best settings with the verdict on them and the tries before it.
+
+    While it goes on there is only `job`.
+    """
+
+    job: Working
+    sweep: str | None = None
+    hypothesis: str | None = None
+    best: list[dict[str, Any]] | None = None
+    overfitting: dict[str, Any] | None = None
+    verdict: list[str] | None = None
+    tries: dict[str, Any] | None = None
+
+
+class Data(_Page):
+    """Data files of the workspace with what is in them."""
+
+    data: list[dict[str, Any]]
+
+
+class Listed(_Page):
+    """Stored runs, the latest first."""
+
+    runs: list[dict[str, Any]]
+
+
+class Rows(_Page):
+    """Rows of a table of a run, and the figures of the run."""
+
+    run: str
+    table: str
+    columns: list[str]
+    rows: list[list[Any]]
+    figures: dict[str, Any]
+
+
+class Why(_Answer):
+    """Why an order was made, or none."""
+
+    run: str
+    text: str
+    chain: dict[str, Any]
+    figures: dict[str, Any]
+
+
+class Compared(_Page):
+    """Two runs: what differs in their settings, and the figures of each."""
+
+    settings: list[dict[str, Any]]
+    a: dict[str, Any]
+    b: dict[str, Any]
+    command: str | None
+
+
+def compact(value: Any) -> str:
+    """Write an answer as JSON on one line; a number that is none is null."""
+    import json
+
+    plain = plain_json(document_of(value))
+    return json.dumps(plain, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def page(items: Sequence[Any], *, cursor: int, limit: int, budget: int = BUDGET) -> dict[str, Any]:
+    """Return the part of a list that begins at `cursor` and fits, under ``items``.
+
+    An item that is too large by itself is left out, and counted under ``left_out``.
+    """
+    cursor, most = max(0, cursor), max(1, min(limit, MOST_ROWS))
+    kept: list[Any] = []
+    place, used, left_out = cursor, 0, 0
+    while place < len(items) and len(kept) < most:
+        size = len(compact(items[place]).encode("utf-8", "replace"))
+        if size > budget:
+            left_out += 1
+        elif used + size > budget:
+            break
+        else:
+            kept.append(items[place])
+            used += size
+        place += 1
+    more = place < len(items)
+    found = {"items": kept, "limit": most, "next": place if more else None, "truncated": more}
+    return {**found, "left_out": left_out} if left_out else found

@@ -1,0 +1,31 @@
+"""Settings by key path, as the loader takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from septet.errors import ConfigError, Problem
+
+__all__ = ["laid"]
+
+
+def laid(settings: Mapping[str, object]) -> list[Any]:
+    """Return settings as the loader takes them.
+
+    Raises
+    ------
+    ConfigError
+        With every one that cannot be read.
+    """
+    from septet._config.overlay import value_setting
+
+    found, problems = [], list[Problem]()
+    for path, value in settings.items():
+        try:
+            found.append(value_setting(path, value))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return found

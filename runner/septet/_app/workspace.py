@@ -1,0 +1,436 @@
+"""A folder beyond which nothing is read or written: strategies of an author who is not trusted.
+
+What a file names is checked before anything of it is opened: paths in it stay inside the folder,
+data come from files in it or from this installation, and no address and no secret is used. Every
+strategy is loaded as a backtest, whatever its mode.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from septet._app.settings import laid
+from septet._files import insist_no_links, make_folders, read_bounded, replace_file
+from septet._text import shortened
+from septet.errors import ConfigError, InputError, Problem, SeptetError
+
+if TYPE_CHECKING:
+    from septet._app.check import Checked
+    from septet._config.load import Loaded
+    from septet._store.run_folder import Run
+
+__all__ = ["LOCAL_SOURCES", "MOST_TEXT", "Workspace"]
+
+MOST_TEXT: Final = 200_000
+"""Bytes of a strategy file, and of the settings laid over one."""
+MOST_SETTINGS: Final = 2_000
+"""Settings of one sweep."""
+LONGEST_PATH: Final = 300
+LOCAL_SOURCES: Final = frozenset(
+    {
+        "csv", "csv_series", "parquet", "parquet_series", "sample", "sample_series", "synthetic",
+    }
+)  # fmt: skip
+"""Sources of data that read files of the workspace, or bring their data with septet."""
+_REFERENCE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+MOST_FILES: Final = 1_000
+MOST_DATA: Final = 256 << 20
+"""Bytes of a data file that is read to be described."""
+_DATA_ENDINGS: Final = (".csv", ".parquet")
+_RESULTS: Final = ("runs", "sweeps")
+_ENDINGS: Final = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A folder, resolved once; `runs` is where its backtests are stored."""
+
+    root: Path
+    runs: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        root = self.root.resolve()
+        if not root.is_dir():
+            raise InputError(f"the workspace {self.root} is no folder", hint="name a folder")
+        object.__setattr__(self, "root", root)
+        object.__setattr__(self, "runs", root / "runs")
+
+    def path(self, text: str) -> Path:
+        """Return the place in the workspace that a relative path names.
+
+        Raises
+        ------
+        InputError
+            If it is none: absolute, with ``..``, hidden, or through a symbolic link to elsewhere.
+        """
+        shown = repr(shortened(text, 80))
+        if not text or len(text) > LONGEST_PATH or not text.isprintable() or "\\" in text:
+            raise InputError(
+                f"{shown} is no path of the workspace",
+                hint=f"at most {LONGEST_PATH} printable characters, such as strategies/cross.yaml",
+            )
+        parts = text.split("/")
+        if any(part == "" or part.startswith((".", "~")) for part in parts):
+            raise InputError(
+                f"{shown} is no path of the workspace",
+                hint="a relative path, without '..', '~' and hidden names",
+            )
+        found = self.root.joinpath(*parts)
+        self._insist_inside(found, shown)
+        return found
+
+    def _insist_inside(self, path: Path, shown: str) -> None:
+        if not Path(os.path.realpath(path)).is_relative_to(self.root):
+            raise InputError(
+                f"{shown} leads out of the workspace",
+                hint="only what lies inside the workspace is read or written",
+            )
+
+    def read(self, file: str) -> str:
+        """Return the text of a strategy file.
+
+        Raises
+        ------
+        InputError
+            If it is no file of the workspace, or larger than `MOST_TEXT`.
+        """
+        path = self._strategy_path(file)
+        try:
+            return read_bounded(path, MOST_TEXT, follow=False).decode("utf-8")
+        except FileNotFoundError:
+            raise InputError(f"there is no file {file!r} in the workspace") from None
+        except OSError as error:
+            raise InputError(f"{file!r} cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise InputError(f"{file!r} is no text in UTF-8") from None
+
+    def _strategy_path(self, file: str) -> Path:
+        path = self.path(file)
+        if path.suffix not in _ENDINGS:
+            raise InputError(
+                f"{shortened(file, 80)!r} is no strategy file", hint="its name ends in .yaml"
+            )
+        return path
+
+    def save(self, file: str, text: str, *, replaces: str | None = None) -> str:
+        """Write a strategy file, and return the SHA-256 of its text.
+
+        Parameters
+        ----------
+        replaces
+            The hash of the text that is replaced; None where no file may be there yet.
+
+        Raises
+        ------
+        InputError
+            If the file is another than the one to replace, or it cannot be written.
+        """
+        path = self._strategy_path(file)
+        _insist_small(text)
+        if os.path.lexists(path):
+            found = _hash(self.read(file))
+            if replaces != found:
+                raise InputError(
+                    f"{file!r} is there already, with the hash {found}",
+                    hint="read it, and give its hash as `replaces`; or take another name",
+                )
+        elif replaces is not None:
+            raise InputError(f"there is no file {file!r} to replace", hint="leave `replaces` out")
+        try:
+            make_folders(self.root, *path.relative_to(self.root).parts[:-1])
+            replace_file(path, text)
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise InputError(f"{file!r} cannot be written: {why}") from None
+        return _hash(text)
+
+    def load(
+        self, *, file: str | None = None, text: str | None = None,
+        settings: Mapping[str, object] | None = None,
+    ) -> Loaded:  # fmt: skip
+        """Load a file of the workspace, or a text as if it lay there, as a backtest.
+
+        Raises
+        ------
+        ConfigError, InputError
+            With every problem; or where it names what lies outside.
+        """
+        source = self._source(file, text, settings)
+        return self._confined(source, sets=source.sets)
+
+    def check(
+        self, *, file: str | None = None, text: str | None = None,
+        settings: Mapping[str, object] | None = None,
+    ) -> Checked:  # fmt: skip
+        """Check a file or a text with the data it needs.
+
+        Raises
+        ------
+        ConfigError, InputError
+            As `load`.
+        """
+        from septet._app.check import CheckRequest, check_loading
+
+        source = self._source(file, text, settings)
+        again = partial(self._confined, source)
+        return check_loading(again, CheckRequest(), sets=source.sets, file=source.name)
+
+    def _source(
+        self, file: str | None, text: str | None, settings: Mapping[str, object] | None
+    ) -> _Source:
+        if (file is None) == (text is None):
+            raise InputError("one of file and text is needed", hint="give a file, or a text")
+        laid_over = settings or {}
+        _insist_small(repr(laid_over), "the settings are")
+        if file is not None:
+            path = self._strategy_path(file)
+            return _Source(self.read(file), file, path.parent, laid(laid_over))
+        assert text is not None
+        _insist_small(text)
+        return _Source(text, "<text>", self.root, laid(laid_over))
+
+    def load_sweep(
+        self, file: str, axes: Mapping[str, str | Sequence[object]],
+        section: Mapping[str, Any], settings: Mapping[str, object] | None = None,
+    ) -> Loaded:  # fmt: skip
+        """Load a file with its `sweep:` section as it is said here.
+
+        Raises
+        ------
+        ConfigError, InputError
+            As `load`; or if it has more than `MOST_SETTINGS` settings.
+        """
+        from septet._app.sweep import settings_count, sweep_settings
+
+        source = self._source(file, None, settings)
+        _insist_small(repr(axes), "the axes are")
+        flags = [f"{key}={_axis(values)}" for key, values in axes.items()]
+        sets = [*source.sets, *sweep_settings(flags, section)]
+        loaded = self._confined(source, sets=sets)
+        count = settings_count(loaded)
+        if count > MOST_SETTINGS:
+            raise InputError(
+                f"the sweep has {count:,} settings, the limit is {MOST_SETTINGS:,}",
+                hint="fewer values; or method random with trials",
+            )
+        return loaded
+
+    def folder(self, name: str) -> Path:
+        """Return a folder for results; it is refused if it leads out of the workspace."""
+        found = self.root / name
+        self._insist_inside(found, repr(name))
+        return found
+
+    def _confined(self, source: _Source, *, sets: Any = (), log: Any = None) -> Loaded:
+        """Load a source once nothing in it leads out of the workspace."""
+        from septet._config.load import effective_tree, load_text
+        from septet._config.read import check_text
+
+        text = check_text(source.text, source.name)
+        tree = effective_tree(text, source.name, sets, "backtest")
+        for key, value in _texts(tree.plain()):
+            self._insist_local(key, value, source.base)
+        loaded = load_text(
+            text, source.name, base_dir=source.base, mode="backtest", sets=sets, log=log
+        )
+        for key, value in _texts(loaded.resolved):
+            self._insist_local(key, value, source.base)
+        self._insist_sources(loaded)
+        _insist_no_data_swept(loaded)
+        return loaded
+
+    def _insist_local(self, key: str, value: str, base: Path) -> None:
+        """Refuse a text of a file that would name a path outside."""
+        leads_up = value.startswith(("/", "~")) or ".." in re.split(r"[/\\]", value)
+        short = len(value) < 4096 and "\0" not in value
+        away = short and os.path.lexists(base / value) and not leads_up
+        if away:
+            away = not Path(os.path.realpath(base / value)).is_relative_to(self.root)
+        if leads_up or away:
+            raise ConfigError(
+                [
+                    Problem(
+                        "this path leads out of the workspace", key=key,
+                        found=shortened(value, 80), expected="a path inside the workspace",
+                        hint="put the data into the workspace, and name them relative to the file",
+                    )
+                ]
+            )  # fmt: skip
+
+    def _insist_sources(self, loaded: Loaded) -> None:
+        """Refuse data from elsewhere: an exchange, an address, the store, a package's source."""
+        symbols = tuple(loaded.strategy.universe.symbols)
+        for key, block in _blocks(loaded.strategy.data):
+            if block.use not in LOCAL_SOURCES or block.distribution != "septet":
+                raise ConfigError(
+                    [
+                        Problem(
+                            f"the source {block.use} is not used here: it may read what lies "
+                            "outside the workspace, or reach a host",
+                            key=f"{key}.use", found=block.use,
+                            expected=", ".join(sorted(LOCAL_SOURCES)),
+                            hint="a person fetches data with `septet data fetch` and exports them",
+                        )
+                    ]
+                )  # fmt: skip
+            path = getattr(block.config, "path", None)
+            if path is not None:
+                self._insist_matches(key, path, symbols, Path(loaded.base_dir))
+
+    def _insist_matches(self, key: str, path: str, symbols: tuple[str, ...], base: Path) -> None:
+        """Refuse a pattern if a file that it matches lies outside."""
+        from septet._data.files import file_forms
+        from septet._data.wild_cards import has_wild_cards, matching_files
+
+        forms = {path.replace("{symbol}", form) for each in symbols for form in file_forms(each)}
+        for form in sorted(forms):
+            full = base / form
+            if not has_wild_cards(full):
+                self._insist_local(f"{key}.path", form, base)
+                continue
+            for file in matching_files(full):
+                self._insist_inside(file, f"a file that {key}.path matches")
+
+    def data_files(self) -> list[str]:
+        """Return the data files of the workspace, in order of name; links are left out."""
+        found: list[str] = []
+        for folder, below, names in os.walk(self.root):
+            at = Path(folder)
+            below[:] = sorted(
+                each for each in below
+                if not each.startswith(".") and not (at == self.root and each in _RESULTS)
+            )  # fmt: skip
+            for name in sorted(names):
+                path = at / name
+                regular = not path.is_symlink() and path.is_file()
+                if path.suffix in _DATA_ENDINGS and not name.startswith(".") and regular:
+                    found.append(path.relative_to(self.root).as_posix())
+            if len(found) >= MOST_FILES:
+                break
+        return sorted(found)[:MOST_FILES]
+
+    def data_facts(
+        self,
+        name: str,
+        *,
+        bar: str | None = None,
+        symbol: str | None = None,
+        stamp: str | None = None,
+    ) -> dict[str, Any]:
+        """Return the size of a data file; with the length of a bar, what is in it or why not."""
+        from septet._app.data import Shape, check_data_file
+        from septet._app.documents import safe_text
+
+        try:
+            path = self.path(name)
+            size = path.stat().st_size
+            if size > MOST_DATA:
+                raise InputError(f"it is larger than {MOST_DATA >> 20} MiB, and not read here")
+            if bar is None:
+                return {"file": name, "bytes": size}
+            found = check_data_file(path, Shape(bar=bar, symbol=symbol, stamp=stamp)).document()
+        except OSError as error:
+            return {"file": name, "problem": str(error.strerror)}
+        except SeptetError as error:
+            return {"file": name, "problem": safe_text(error.message, 500)}
+        kinds = [
+            {key: each[key] for key in ("symbol", "kind", "count", "message") if key in each}
+            for each in found["findings"][:10]
+        ]
+        return {"file": name, "symbols": found["symbols"][:20], "findings": kinds}
+
+    def run(self, reference: str) -> Run:
+        """Return a stored run of the workspace by its id or its beginning, or ``latest``.
+
+        Raises
+        ------
+        InputError
+            If there is none, or its folder is not one of the workspace.
+        """
+        from septet._app.reading import reading_run
+        from septet._store.find import find_folder, open_run
+
+        if not _REFERENCE.fullmatch(reference):
+            raise InputError(
+                f"{shortened(reference, 80)!r} is no id of a run", hint="`runs` lists them"
+            )
+        with reading_run():
+            folder = find_folder(reference, self.insist_runs())
+            inside = folder.is_absolute() and folder.is_relative_to(self.runs)
+            if not inside:
+                raise InputError(f"{reference!r} is no run of the workspace")
+            self._insist_inside(folder, repr(reference))
+            insist_no_links(folder)
+            return open_run(folder)
+
+    def insist_runs(self) -> Path:
+        """Return the folder of runs; it is refused if it leads out of the workspace."""
+        return self.folder("runs")
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A text with its settings, what messages call it, and where its paths start."""
+
+    text: str
+    name: str
+    base: Path
+    sets: list[Any]
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _insist_small(text: str, what: str = "the text is") -> None:
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > MOST_TEXT:
+        raise InputError(f"{what} {size:,} bytes long, the limit is {MOST_TEXT:,}")
+
+
+def _insist_no_data_swept(loaded: Loaded) -> None:
+    """Refuse a sweep over where data come from."""
+    for key in loaded.strategy.sweep.over if loaded.strategy.sweep is not None else ():
+        if key.split(".")[0] in ("data", "universe"):
+            raise ConfigError(
+                [
+                    Problem(
+                        "data and symbols are not swept here", key=f"sweep.over.{key}", found=key,
+                        hint="sweep features, signal, risk or execution",
+                    )
+                ]
+            )  # fmt: skip
+
+
+def _axis(values: str | Sequence[object]) -> str:
+    """Write the values of an axis as `--sweep` takes them."""
+    return values if isinstance(values, str) else json.dumps(list(values))
+
+
+def _texts(part: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every text of a tree with its key."""
+    if isinstance(part, Mapping):
+        for name, value in part.items():
+            yield from _texts(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(part, list | tuple):
+        for value in part:
+            yield from _texts(value, key)
+    elif isinstance(part, str):
+        yield key, part
+
+
+def _blocks(data: Any) -> Iterator[tuple[str, Any]]:
+    """Yield each block of the data layer that names a source, with its key."""
+    yield "data.candles", data.candles
+    if data.funding is not None:
+        yield "data.funding", data.funding
+    for name, block in data.series.items():
+        yield f"data.{name}", block

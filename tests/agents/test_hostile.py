@@ -1,0 +1,221 @@
+"""A hostile client: it neither reads nor writes outside the workspace, and reaches nothing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from septet._agents.guide import EXAMPLE
+from tests.agents.conftest import Answer, Call
+from tests.python.samples import TEXT, written
+
+HYPOTHESIS = "What is outside can be read."
+SECRET = "2031-secret-of-another"
+
+
+def _refused(answer: Answer, *words: str) -> None:
+    assert answer.is_error, answer.document
+    assert all(word in str(answer.document) for word in words), answer.document
+    assert SECRET not in str(answer.document)
+
+
+def _not_ok(answer: Answer, *words: str) -> None:
+    assert answer.document.get("ok") is False, answer.document
+    assert all(word in str(answer.document) for word in words), answer.document
+    assert SECRET not in str(answer.document)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../out.yaml", "a/../../out.yaml", "/tmp/out.yaml", "~/out.yaml", "", ".hidden.yaml",
+        "a//b.yaml", "a\\..\\b.yaml", "a\nb.yaml", "\x1b[31m.yaml", "x" * 400 + ".yaml", "./a.yaml",
+        ".git/a.yaml", "\0.yaml", "run.py", "a.yaml/",
+    ],
+)  # fmt: skip
+def test_no_path_leads_out(call: Call, workspace: Path, path: str) -> None:
+    before = sorted(workspace.parent.rglob("*"))
+    _refused(call("save", file=path, text=EXAMPLE))
+    _refused(call("run", file=path, hypothesis=HYPOTHESIS))
+    _refused(call("explain", file=path))
+    _refused(call("check", file=path))
+    assert sorted(workspace.parent.rglob("*")) == before
+
+
+def test_no_link_is_followed(call: Call, workspace: Path) -> None:
+    outside = workspace.parent / "outside"
+    outside.mkdir()
+    (outside / "theirs.yaml").write_text(f"name: {SECRET}\n")
+    (workspace / "link.yaml").symlink_to(outside / "theirs.yaml")
+    (workspace / "folder").symlink_to(outside)
+    (workspace / "new.yaml").symlink_to(outside / "made.yaml")
+    for name in ("link.yaml", "folder/theirs.yaml"):
+        _refused(call("check", file=name), "out of the workspace")
+        _refused(call("save", file=name, text=EXAMPLE), "out of the workspace")
+    _refused(call("save", file="new.yaml", text=EXAMPLE), "out of the workspace")
+    _refused(call("save", file="folder/new.yaml", text=EXAMPLE), "out of the workspace")
+    assert [each.name for each in outside.iterdir()] == ["theirs.yaml"]
+
+
+def test_runs_are_not_stored_through_a_link(call: Call, workspace: Path) -> None:
+    outside = workspace.parent / "outside"
+    outside.mkdir()
+    (workspace / "runs").symlink_to(outside)
+    call("save", file="cross.yaml", text=EXAMPLE)
+    _refused(call("run", file="cross.yaml", hypothesis=HYPOTHESIS), "out of the workspace")
+    _refused(call("runs"), "out of the workspace")
+    _refused(call("table", run="latest", name="equity"), "out of the workspace")
+    assert list(outside.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "reference", ["../x", "/etc", ".", "..", "a/b", "", "x" * 500, "-rf", "\n", "$(id)"]
+)
+def test_no_reference_of_a_run_is_a_path(call: Call, reference: str) -> None:
+    _refused(call("table", run=reference, name="equity"), "no id of a run")
+    _refused(call("why", run=reference, order="1"), "no id of a run")
+    _refused(call("diff", a=reference, b=reference), "no id of a run")
+
+
+def _data_outside(workspace: Path) -> Path:
+    outside = workspace.parent / "outside"
+    outside.mkdir()
+    written(outside)
+    (outside / "note.csv").write_text(SECRET)
+    return outside
+
+
+@pytest.mark.parametrize("form", ["absolute", "up", "link", "folder", "pattern", "symbol", "home"])
+def test_data_outside_are_not_read(call: Call, workspace: Path, form: str) -> None:
+    outside = _data_outside(workspace)
+    (workspace / "link.csv").symlink_to(outside / "bars.csv")
+    (workspace / "folder").symlink_to(outside)
+    (workspace / "BTCUSD.csv").symlink_to(outside / "bars.csv")
+    path = {
+        "absolute": str(outside / "bars.csv"), "up": "../outside/bars.csv", "link": "link.csv",
+        "folder": "folder/bars.csv", "pattern": "'l*.csv'", "symbol": "'{symbol}.csv'",
+        "home": "~/bars.csv",
+    }[form]  # fmt: skip
+    text = TEXT.replace("path: bars.csv", f"path: {path}")
+    _not_ok(call("check", text=text), "workspace")
+    call("save", file="cross.yaml", text=text)
+    _refused(call("run", file="cross.yaml", hypothesis=HYPOTHESIS), "workspace")
+    _refused(call("explain", file="cross.yaml"), "workspace")
+    call("save", file="plain.yaml", text=TEXT)
+    laid = {"data.candles.path": path.strip("'")}
+    _refused(call("run", file="plain.yaml", hypothesis=HYPOTHESIS, settings=laid), "workspace")
+    assert not (workspace / "runs").exists()
+
+
+def test_data_inside_are_read(call: Call, workspace: Path) -> None:
+    written(workspace)
+    done = call("run", file="cross.yaml", hypothesis=HYPOTHESIS)
+    assert done["figures"]["summary"]["trades"] > 0
+
+
+@pytest.mark.parametrize(
+    "candles",
+    [
+        "{use: ccxt, exchange: binance, venue: binance}",
+        "{use: store, source: kraken}",
+    ],
+)
+def test_sources_that_leave_the_workspace_are_refused(call: Call, candles: str) -> None:
+    text = EXAMPLE.replace("{use: sample}", candles)
+    _not_ok(call("check", text=text))
+    call("save", file="cross.yaml", text=text)
+    _refused(call("run", file="cross.yaml", hypothesis=HYPOTHESIS))
+
+
+def test_an_address_and_a_secret_are_never_used(
+    call: Call, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTHERS_KEY", SECRET)
+    (workspace.parent / "key").write_text(SECRET)
+    series = """\
+  mood:
+    use: http_json
+    url: "http://127.0.0.1:9/"
+    time: t
+    select: rows.*.v
+    known_after: 1h
+    headers: {Authorization: "env:OTHERS_KEY"}
+"""
+    text = EXAMPLE.replace("{use: sample}\n", "{use: sample}\n" + series)
+    _not_ok(call("check", text=text), "http_json is not used here")
+    call("save", file="cross.yaml", text=text)
+    _refused(call("run", file="cross.yaml", hypothesis=HYPOTHESIS), "http_json is not used here")
+    for reference in ("env:OTHERS_KEY", f"file:{workspace.parent / 'key'}"):
+        named = EXAMPLE.replace("sma-cross", f'"{reference}"')
+        _not_ok(call("check", text=named))
+
+
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "a\x07b", "../../up", "x" * 10_000])
+def test_a_hostile_name_is_a_problem_and_no_folder(call: Call, workspace: Path, name: str) -> None:
+    before = sorted(workspace.parent.rglob("*"))
+    answer = call("check", text=EXAMPLE.replace("sma-cross", repr(name)))
+    _not_ok(answer)
+    assert answer.size <= 32_000
+    assert sorted(workspace.parent.rglob("*")) == before
+
+
+@pytest.mark.parametrize("tool", ["check", "save"])
+def test_ten_megabytes_are_refused_in_words(call: Call, workspace: Path, tool: str) -> None:
+    given: dict[str, Any] = {"text": "x" * 10_000_000}
+    if tool == "save":
+        given["file"] = "large.yaml"
+    answer = call(tool, **given)
+    _refused(answer, "the limit is 200,000")
+    assert answer.size <= 32_000
+    assert list(workspace.iterdir()) == []
+    large = {"features.fast.period": "9" * 1_000_000}
+    _refused(call("check", text=EXAMPLE, settings=large), "the limit is 200,000")
+
+
+def test_a_large_file_and_a_pipe_are_not_read(call: Call, workspace: Path) -> None:
+    with (workspace / "large.yaml").open("wb") as file:
+        file.truncate(1 << 33)
+    os.mkfifo(workspace / "pipe.yaml")
+    _refused(call("check", file="large.yaml"), "larger than")
+    _refused(call("check", file="pipe.yaml"), "not a regular file")
+    _refused(call("save", file="pipe.yaml", text=EXAMPLE))
+
+
+def test_a_file_is_replaced_only_by_who_knows_what_is_there(call: Call, workspace: Path) -> None:
+    call("save", file="cross.yaml", text=EXAMPLE)
+    _refused(call("save", file="cross.yaml", text="version: 1\n"), "is there already")
+    _refused(call("save", file="cross.yaml", text="version: 1\n", replaces="0" * 64))
+    _refused(call("save", file="other.yaml", text=EXAMPLE, replaces="0" * 64))
+    assert (workspace / "cross.yaml").read_text() == EXAMPLE
+    assert not (workspace / "other.yaml").exists()
+
+
+@pytest.mark.parametrize("hypothesis", ["", "  \n ", "x" * 501, "a\x1b[2Jb"])
+def test_no_run_without_a_sentence(call: Call, workspace: Path, hypothesis: str) -> None:
+    call("save", file="cross.yaml", text=EXAMPLE)
+    _refused(call("run", file="cross.yaml", hypothesis=hypothesis), "one sentence")
+    assert not (workspace / "runs").exists()
+
+
+def test_a_file_for_live_trading_is_run_as_a_backtest(call: Call, workspace: Path) -> None:
+    call("save", file="cross.yaml", text=EXAMPLE.replace("name:", "mode: paper\nname:"))
+    done = call("run", file="cross.yaml", hypothesis=HYPOTHESIS)
+    assert done["figures"]["summary"]["mode"] == "backtest"
+    _refused(
+        call("run", file="cross.yaml", hypothesis=HYPOTHESIS, settings={"mode": "live"}),
+    )
+    modes = {each["figures"]["summary"]["mode"] for each in call("runs")["runs"]}
+    assert modes == {"backtest"}
+
+
+def test_a_link_in_the_folder_of_a_run_is_not_read(call: Call, workspace: Path) -> None:
+    call("save", file="cross.yaml", text=EXAMPLE)
+    run = call("run", file="cross.yaml", hypothesis=HYPOTHESIS)["run"]
+    folder = workspace / "runs" / "sma-cross" / run
+    (workspace.parent / "theirs").write_text(SECRET)
+    (folder / "equity.parquet").unlink()
+    (folder / "equity.parquet").symlink_to(workspace.parent / "theirs")
+    _refused(call("table", run=run, name="equity"))

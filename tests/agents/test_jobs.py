@@ -1,0 +1,172 @@
+"""Sweeps, jobs and data by the SDK's client."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client
+
+from septet._agents.guide import EXAMPLE
+from septet._agents.jobs import MOST_OPEN, Jobs
+from septet._agents.server import make_server
+from septet._progress import Progress
+from septet.errors import InputError
+from tests.agents.conftest import Call
+from tests.python.samples import written
+
+HYPOTHESIS = "A fast average above a slow one leads the price."
+AXES = {"features.fast.period": [5, 8], "features.slow.period": "20..40:20"}
+
+
+def test_a_sweep_gives_its_best_with_verdict_and_tries(call: Call, workspace: Path) -> None:
+    written(workspace)
+    found = call("sweep", file="cross.yaml", axes=AXES, hypothesis=HYPOTHESIS, wait_s=50)
+    assert found["job"]["state"] == "done"
+    assert (found["settings"], found["failed"], len(found["best"])) == (4, 0, 4)
+    assert found["verdict"]
+    assert found["tries"]["text"]
+    assert "probability" in found["overfitting"]
+    assert found.size <= 32_000
+    assert [each.name for each in (workspace / "sweeps").iterdir()] == ["cross"]
+
+
+def test_the_best_of_a_sweep_is_the_run_of_its_setting(call: Call, workspace: Path) -> None:
+    written(workspace)
+    axes = {"features.fast.period": [5, 8, 10]}
+    best = call("sweep", file="cross.yaml", axes=axes, hypothesis=HYPOTHESIS, wait_s=50)["best"][0]
+    laid = {name: best[name] for name in axes}
+    ran = call("run", file="cross.yaml", hypothesis=HYPOTHESIS, settings=laid)
+    summary = ran["figures"]["summary"]
+    assert (summary["sharpe"], summary["trades"]) == (best["sharpe"], best["trades"])
+
+
+@pytest.mark.parametrize(
+    ("axes", "more"),
+    [
+        ({"features.fast.period": "1..1000000000:1"}, {}),
+        ({"features.fast.period": "1..100:1", "features.slow.period": "1..100:1"}, {}),
+        ({"features.fast.period": "1..1000000:1"}, {"method": "random"}),
+        ({"data.candles.path": ["../outside.csv"]}, {}),
+        ({"data.candles.path": ["bars.csv", "other.csv"]}, {}),
+        ({"data.candles.use": ["csv", "ccxt"]}, {}),
+        ({"universe.symbols": ["[BTC/USD]", "[ETH/USD]"]}, {}),
+        ({"features.fast.period=5,6 --sweep x": [1]}, {}),
+        ({}, {}),
+    ],
+)
+def test_what_is_no_sweep_is_refused(
+    call: Call, workspace: Path, axes: dict[str, Any], more: dict[str, Any]
+) -> None:
+    written(workspace)
+    found = call("sweep", file="cross.yaml", axes=axes, hypothesis=HYPOTHESIS, **more)
+    assert found.is_error, found.document
+    assert found.size <= 32_000
+    assert not (workspace / "sweeps").exists()
+
+
+def test_sweeps_are_not_stored_through_a_link(call: Call, workspace: Path) -> None:
+    written(workspace)
+    outside = workspace.parent / "outside"
+    outside.mkdir()
+    (workspace / "sweeps").symlink_to(outside)
+    found = call("sweep", file="cross.yaml", axes=AXES, hypothesis=HYPOTHESIS)
+    assert found.is_error
+    assert list(outside.iterdir()) == []
+
+
+def test_what_is_not_waited_for_goes_on_as_a_job(workspace: Path) -> None:
+    (workspace / "cross.yaml").write_text(EXAMPLE)
+
+    async def session() -> tuple[dict[str, Any], dict[str, Any]]:
+        async with Client(make_server(workspace)) as client:
+            given = {"file": "cross.yaml", "hypothesis": HYPOTHESIS, "wait_s": 0}
+            begun = (await client.call_tool("run", given)).structured_content
+            assert begun is not None
+            asked = {"id": begun["job"]["id"], "wait_s": 50}
+            ended = (await client.call_tool("job", asked)).structured_content
+            assert ended is not None
+            return begun, ended
+
+    begun, ended = asyncio.run(session())
+    assert begun["job"]["state"] in ("waiting", "running", "done")
+    assert ended["job"]["state"] == "done"
+    assert ended["result"]["figures"]["verdict"]
+    assert (workspace / "runs" / "sma-cross" / ended["result"]["run"]).is_dir()
+
+
+def test_no_job_has_another_name(call: Call) -> None:
+    assert "there is no job" in str(call("job", id="../x").document)
+
+
+def test_a_job_says_how_far_it_is_and_stops_when_asked() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work(progress: Progress) -> dict[str, Any]:
+        progress("sweep", 3, 10, "settings")
+        begun.set()
+        assert go_on.wait(30)
+        progress("sweep", 4, 10, "settings")
+        raise AssertionError("it was to stop before")
+
+    job = Jobs().start("sweep", work)
+    assert begun.wait(30)
+    shown = job.document()
+    assert (shown["state"], shown["done"], shown["total"]) == ("running", 3, 10)
+    job.cancel()
+    go_on.set()
+    job.wait(30)
+    assert job.document()["state"] == "cancelled"
+    assert job.result is None
+
+
+def test_jobs_take_turns_and_too_many_are_refused() -> None:
+    jobs, go_on, most, running = Jobs(), threading.Event(), [0], [0]
+
+    def work(progress: Progress) -> dict[str, Any]:
+        running[0] += 1
+        most[0] = max(most[0], running[0])
+        assert go_on.wait(30)
+        running[0] -= 1
+        return {}
+
+    started = [jobs.start("run", work) for _ in range(MOST_OPEN)]
+    with pytest.raises(InputError, match="jobs are open"):
+        jobs.start("run", work)
+    go_on.set()
+    for each in started:
+        each.wait(30)
+    assert [each.state for each in started] == ["done"] * MOST_OPEN
+    assert most == [1]
+
+
+def test_a_bug_ends_a_job_in_words(caplog: pytest.LogCaptureFixture) -> None:
+    def work(progress: Progress) -> dict[str, Any]:
+        raise ZeroDivisionError("of a bug")
+
+    job = Jobs().start("run", work)
+    job.wait(30)
+    assert job.state == "failed"
+    assert job.error is not None
+    assert "ZeroDivisionError" in job.error.message
+    assert "of a bug" in caplog.text
+
+
+def test_data_of_the_workspace_are_listed(call: Call, workspace: Path) -> None:
+    written(workspace)
+    (workspace / "broken.csv").write_text("a,b\n1,2\n")
+    outside = workspace.parent / "theirs.csv"
+    outside.write_text("secret")
+    (workspace / "link.csv").symlink_to(outside)
+    found = call("data")
+    assert [each["file"] for each in found["data"]] == ["bars.csv", "broken.csv"]
+    assert found["data"][0]["bytes"] == (workspace / "bars.csv").stat().st_size
+    read = call("data", bar="1h", symbol="BTC/USD", stamp="open")["data"]
+    assert read[0]["symbols"][0]["bars"] == 400
+    assert read[1]["problem"]
+    part = call("data", limit=1)
+    assert (part["truncated"], part["next"]) == (True, 1)
+    assert call("data", query="BROKEN")["data"][0]["file"] == "broken.csv"
