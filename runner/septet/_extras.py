@@ -13,10 +13,13 @@ __all__ = ["need"]
 _EXTRAS: Final = {
     "distributed": "dask",
     "exchange_calendars": "calendars",
+    "jinja2": "dashboard",
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "optuna": "tune",
     "skl2onnx": "onnx",
+    "starlette": "dashboard",
+    "uvicorn": "dashboard",
 }
 """The extra of septet that installs a package."""
 
