@@ -14,10 +14,13 @@ _EXTRAS: Final = {
     "distributed": "dask",
     "exchange_calendars": "calendars",
     "mcp": "mcp",
+    "jinja2": "dashboard",
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "optuna": "tune",
     "skl2onnx": "onnx",
+    "starlette": "dashboard",
+    "uvicorn": "dashboard",
 }
 """The extra of septet that installs a package."""
 

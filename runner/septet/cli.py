@@ -49,6 +49,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "train": ("septet._cli.train:train", "Fit a strategy's model on all its data and store it."),
     "runs": ("septet._cli.runs:runs", "List and show finished runs."),
     "report": ("septet._cli.runs:report", "Make a run's report again."),
+    "dashboard": ("septet._cli.dashboard:dashboard", "Show all runs in a browser."),
     "halt": ("septet._cli.halt:halt", "Stop a paper or live run from trading, at once."),
     "resume": ("septet._cli.halt:resume", "Let a halted run trade again."),
     "replay": ("septet._cli.replay:replay", "Feed a run's journal through the core again."),

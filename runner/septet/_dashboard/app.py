@@ -1,0 +1,132 @@
+"""The routes of the page, and how its templates are filled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qs, urlencode
+
+import jinja2
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from septet._dashboard.guard import Guard, cookie_name
+from septet._dashboard.listing import all_runs
+from septet._dashboard.sessions import SESSION_S, Sessions, TooManyCodes
+from septet._results.number_texts import count, money, number, percent
+from septet._text import one_line, shortened
+
+__all__ = ["make_app"]
+
+_LARGEST_FORM: Final = 16_384
+_LONGEST: Final = 160
+
+
+class _TooLarge(Exception):
+    """A form is larger than any of this page."""
+
+
+def _line(value: object, most: int = _LONGEST) -> str:
+    """Write what a stranger may have named: one line, no control characters, not endless."""
+    return shortened(one_line("" if value is None else value), most)
+
+
+def _environment() -> jinja2.Environment:
+    folder = str(files("septet._dashboard").joinpath("templates"))
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    made.filters.update(
+        line=_line, percent=percent, money=money, number=number, count=count,
+        query=lambda values: urlencode(values, errors="surrogateescape"),
+    )  # fmt: skip
+    return made
+
+
+class _Pages:
+    """What answers the requests."""
+
+    def __init__(
+        self, root: Path, sessions: Sessions, port: int, is_closing: Callable[[], bool]
+    ) -> None:
+        self.root, self.sessions, self.port, self.is_closing = root, sessions, port, is_closing
+        self.templates = _environment()
+
+    def show(self, request: Request, name: str, status: int = 200, **values: Any) -> Response:
+        text = self.templates.get_template(name).render(
+            nonce=request.state.nonce, session=bool(request.state.session), **values
+        )
+        return HTMLResponse(text.encode("utf-8", "backslashreplace"), status)
+
+    def login_page(self, request: Request) -> Response:
+        return self.show(request, "login.html", problem="")
+
+    async def log_in(self, request: Request) -> Response:
+        form = await _form(request)
+        try:
+            session = self.sessions.begin(form.get("code", ""))
+        except TooManyCodes as problem:
+            answer = self.show(
+                request, "login.html", 429,
+                problem=f"Too many wrong codes: wait {problem.wait_s} s, then try again.",
+            )  # fmt: skip
+            answer.headers["retry-after"] = str(problem.wait_s)
+            return answer
+        if session is None:
+            wrong = "This is not the code that the terminal shows last. Each code works once."
+            return self.show(request, "login.html", 403, problem=wrong)
+        answer = RedirectResponse("/", 303)
+        answer.set_cookie(
+            cookie_name(self.port), session, max_age=int(SESSION_S), httponly=True,
+            samesite="strict", path="/",
+        )  # fmt: skip
+        return answer
+
+    async def log_out(self, request: Request) -> Response:
+        self.sessions.end(request.state.session)
+        answer = RedirectResponse("/login", 303)
+        answer.delete_cookie(cookie_name(self.port), httponly=True, samesite="strict")
+        return answer
+
+    async def runs(self, request: Request) -> Response:
+        rows = await run_in_threadpool(all_runs, self.root)
+        return self.show(request, "runs.html", rows=rows, root=str(self.root))
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """Return the fields of a form, the last of each name."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > _LARGEST_FORM:
+            raise _TooLarge
+    fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20)
+    return {name: values[-1] for name, values in fields.items()}
+
+
+async def _too_large(request: Request, problem: Exception) -> Response:
+    return PlainTextResponse(f"The form is larger than {_LARGEST_FORM} bytes.\n", 413)
+
+
+def make_app(
+    root: Path, sessions: Sessions, port: int, *, is_closing: Callable[[], bool]
+) -> Starlette:
+    """Return the application of the pages of the runs under `root`, behind its guard."""
+    pages = _Pages(root, sessions, port, is_closing)
+    return Starlette(
+        routes=[
+            Route("/", pages.runs, methods=["GET"]),
+            Route("/login", pages.login_page, methods=["GET"]),
+            Route("/login", pages.log_in, methods=["POST"]),
+            Route("/logout", pages.log_out, methods=["POST"]),
+        ],
+        middleware=[Middleware(Guard, sessions=sessions, port=port)],
+        exception_handlers={_TooLarge: _too_large},
+    )

@@ -1,0 +1,58 @@
+"""The runs of a folder as rows, and the one that a request names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from septet.errors import InputError
+
+if TYPE_CHECKING:
+    from septet._store.run_folder import Run
+
+__all__ = ["all_runs", "named_run"]
+
+
+def all_runs(root: Path) -> list[dict[str, Any]]:
+    """Return a row for each run under `root`, the latest first; a damaged one says why."""
+    from septet._app.runs import list_stored
+
+    return [_row(root, each.document()) for each in reversed(list_stored(root))]
+
+
+def _row(root: Path, found: dict[str, Any]) -> dict[str, Any]:
+    known = found.get("tries")
+    tries = known.get("count") if isinstance(known, dict) else None
+    return {
+        "key": _key(root, Path(found["folder"])),
+        "run_id": found["run_id"],
+        "strategy": found["strategy"],
+        "mode": found.get("mode", ""),
+        "state": found.get("state", "finished" if "damaged" not in found else "damaged"),
+        "damaged": found.get("damaged", ""),
+        "total_return": found.get("total_return"),
+        "trades": found.get("trades"),
+        "last_bar": found.get("end"),
+        "tries": tries if isinstance(tries, int) else None,
+        "verdict": found.get("verdict", ""),
+    }
+
+
+def _key(root: Path, folder: Path) -> str:
+    return folder.relative_to(root).as_posix() if folder.is_relative_to(root) else folder.name
+
+
+def named_run(root: Path, key: str) -> Run:
+    """Return the run that a row names: a request reaches no folder but those of the list.
+
+    Raises
+    ------
+    InputError
+        If there is none under `root`, or it cannot be read.
+    """
+    from septet._store.find import open_run, run_folders
+
+    for folder in run_folders(root):
+        if _key(root, folder) == key:
+            return open_run(folder)
+    raise InputError(f"there is no run {key!r} any more", hint="look at the list of all runs")

@@ -1,0 +1,97 @@
+"""A dashboard that really listens, and a browser's requests to it."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+
+from septet._dashboard.serve import make_server, open_socket
+from septet._report.save import save_run
+from septet._store.run_folder import Run
+from tests.report.synthetic import make_result
+
+
+def stored(root: Path) -> Run:
+    """Store a backtest with trades and a halt."""
+    result = make_result(
+        symbols=("BTC/USDT",), bars=900, model=False, hold=40, halted=True, strategy="sma-cross"
+    )
+    return save_run(result, root, now_ns=1_760_000_000_000_000_000)
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    text: str
+
+
+@dataclass
+class Dashboard:
+    """Where it listens, and the codes that it printed."""
+
+    root: Path
+    port: int
+    codes: list[str] = field(default_factory=list)
+    cookie: str = ""
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send a request as its own page would; `headers` replace those, "" leaves one out."""
+        sent = {"Host": self.host, "Cookie": self.cookie}
+        if method == "POST":
+            sent |= {
+                "Origin": f"http://{self.host}", "Sec-Fetch-Site": "same-origin",
+                "Content-Type": "application/x-www-form-urlencoded",
+            }  # fmt: skip
+        sent |= headers or {}
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.putrequest(method, path, skip_host=True)
+            body = urlencode(form or {}).encode()
+            for name, value in sent.items():
+                if value:
+                    connection.putheader(name, value)
+            if method == "POST":
+                connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body if method == "POST" else None)
+            answer = connection.getresponse()
+            found = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, found, answer.read().decode())
+        finally:
+            connection.close()
+
+    def log_in(self) -> Answer:
+        answer = self.ask("POST", "/login", {"code": self.codes[-1]})
+        self.cookie = answer.headers.get("set-cookie", "").partition(";")[0]
+        return answer
+
+
+@pytest.fixture
+def dashboard(tmp_path: Path) -> Iterator[Dashboard]:
+    root = tmp_path / "runs"
+    with open_socket("127.0.0.1", 0) as listening:
+        made = Dashboard(root, listening.getsockname()[1])
+        server = make_server(root, made.port, made.codes.append)
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        try:
+            yield made
+        finally:
+            server.should_exit = True
+            thread.join()
