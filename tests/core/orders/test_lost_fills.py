@@ -240,7 +240,7 @@ def test_it_survives_a_restart() -> None:
     assert bench.states[stop.client_id] == "cancelled"
 
 
-@pytest.mark.parametrize("gap", [0.0, -0.9])
+@pytest.mark.parametrize("gap", [0.0, -0.9, -0.99])
 def test_a_reduction_that_its_query_shows_filled_is_not_gone_whatever_the_account(
     gap: float,
 ) -> None:
@@ -348,4 +348,20 @@ def test_a_disputed_sale_is_not_booked_for_an_exit_of_unknown_state() -> None:
     bench.after_s(SETTLES + 1)
     assert not account(bench, 0.0)
     assert bench.position[0] == 0.0
+    assert bench.guards.blocked(0) == ""
+
+
+def test_a_disputed_purchase_is_not_booked_by_a_read_from_before_a_sale() -> None:
+    bench = Bench()
+    bench.hold(1.0)
+    sale = bench.order(1, -1.0)
+    bench.ack(sale)
+    bench.execute(sale, 1.0, side="buy")
+    bench.execute(sale, 1.0)
+    assert bench.position[0] == 0.0
+    bench.after_s(1)
+    assert not account(bench, 1.0), "what was held before the sale"
+    assert bench.position[0] == 0.0
+    bench.after_s(SETTLES + 1)
+    assert not account(bench, 0.0)
     assert bench.guards.blocked(0) == ""

@@ -300,6 +300,7 @@ def settle(
     if not there:
         return False
     open_ = _open(lifecycle, k)
+    stale = _may_be_stale(lifecycle, k, gap, tolerance, asked_ns)
     for some in (open_, there) if left_out else (open_,):
         held = [one for one in some if _has_id(one.fill) and one.fill.symbol == k]
         newest_ns = max((one.since_ns for one in held), default=asked_ns)
@@ -307,7 +308,7 @@ def settle(
         # an expected fee may not have been taken from it
         spare = sum(one.fill.fee for one in held if one.fill.fee_unread and one.fill.side == "buy")
         agrees = -tolerance <= gap - moved <= tolerance + spare
-        others = set(in_doubt) - {one.client_id for one in held}
+        others = stale or set(in_doubt) - {one.client_id for one in held}
         if held and abs(gap) > tolerance and agrees and newest_ns < asked_ns and not others:
             return _book(lifecycle, k, held, now_ns)
     newest_ns = max((each.since_ns for each in open_), default=now_ns)
@@ -318,6 +319,15 @@ def settle(
             lifecycle.alert("warning", RULE, text, k)
         _unblock(lifecycle, k, "the account agrees with what is booked")
     return False
+
+
+def _may_be_stale(
+    lifecycle: OrderLifecycle, k: int, gap: float, tolerance: float, asked_ns: int
+) -> bool:
+    """Whether a read that is older than some of what is booked differs by as much."""
+    lately = lifecycle.records.lately.get(k)
+    lags = lately.lags(asked_ns - lifecycle.timing.settles_ns) if lately is not None else []
+    return any(low - tolerance <= gap <= high + tolerance for low, high in lags)
 
 
 def _net(fill: m.Filled, base: str) -> float:

@@ -189,9 +189,10 @@ def _is_denied(lifecycle: OrderLifecycle, child: Child) -> bool:
 
 def _is_part(lifecycle: OrderLifecycle, child: Child, gap: float, lot: float) -> bool:
     """Whether the account shows the part that a query of the order shows."""
-    part, moved = child.shown_filled - child.counted, gap * child.sign
-    agrees = abs(moved - part) <= lot + LARGEST_FEE * max(0.0, part)
-    return child.accepted or (_is_answered(lifecycle, child) and agrees)
+    part = child.shown_filled - child.counted
+    is_less = child.tolerance < part < _missing(child) - child.tolerance
+    agrees = -lot - LARGEST_FEE * part <= gap - child.sign * part <= lot
+    return child.accepted or (_is_answered(lifecycle, child) and is_less and agrees)
 
 
 def _ask_a_person(lifecycle: OrderLifecycle, child: Child, gap: float) -> None:

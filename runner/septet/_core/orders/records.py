@@ -184,13 +184,12 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     that those executions are missing, `accepted` that a person who was asked has resumed,
     `presumed` that the account showed them and they are booked. `let_go` is set once an exit was
     sent past a stop whose executions are missing. `read_filled` is what the newest read of the
-    order showed, at
-    `read_ns`. `contradiction` is the last report that contradicted itself, `contradicted_ns` when
-    it came (0 once it is resolved), `contradicted_end` the final state that it named, `agreed_ns`
-    when a read last showed the order open, with plausible quantities. `unconfirmed` is an end that
-    was reported at `unconfirmed_ns` and that no query has shown yet, `disproved` that a query has
-    shown something else. `shown_filled` is what the newest answer to a query showed, whatever its
-    state, at `shown_ns`.
+    order showed, at `read_ns`. `contradiction` is the last report that contradicted itself,
+    `contradicted_ns` when it came (0 once it is resolved), `contradicted_end` the final state that
+    it named, `agreed_ns` when a read last showed the order open, with plausible quantities.
+    `unconfirmed` is an end that was reported at `unconfirmed_ns` and that no query has shown yet,
+    `disproved` that a query has shown something else. `shown_filled` is what the newest answer to a
+    query showed, whatever its state, at `shown_ns`.
     """
 
     client_id: str
