@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,24 @@ def test_figures_are_those_of_the_command_line_to_the_bit(
     assert shown["tries"] == ran["figures"]["tries"]
     left = shown.keys() - ran["figures"]["summary"].keys() - set(OF_THE_CLOCK)
     assert left == {"run_id", "strategy", "verdict", "tries", "findings", "folder", "report"}
+
+
+def test_the_commands_for_a_person_are_commands(
+    call: Call, workspace: Path, septet_command: Command
+) -> None:
+    name = "an idea; rm -rf $HOME.yaml"
+    call("save", file=name, text=EXAMPLE)
+    settings = {"features.fast.period": 30, "risk.sizing.fraction": "40%"}
+    ran = call("run", file=name, hypothesis=HYPOTHESIS, settings=settings)
+    report = shlex.split(ran["commands"]["report"])
+    assert report[0] == "septet"
+    assert septet_command(*report[1:]).code == 0
+    assert list(workspace.rglob("report.html"))
+    paper = shlex.split(ran["commands"]["paper"])
+    assert paper[:3] == ["septet", "run", str(workspace / name)]
+    done = septet_command("explain", paper[2], *paper[paper.index("--set") :], "--json")
+    values = {each["key"]: each["value"] for each in json.loads(done.out)}
+    assert values["features.fast.period"] == 30
 
 
 def test_a_run_of_a_table_is_read_in_parts_that_fit(call: Call) -> None:

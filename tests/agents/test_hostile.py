@@ -175,6 +175,25 @@ def test_ten_megabytes_are_refused_in_words(call: Call, workspace: Path, tool: s
     _refused(call("check", text=EXAMPLE, settings=large), "the limit is 200,000")
 
 
+@pytest.mark.parametrize(
+    ("tool", "given"),
+    [
+        ("x" * 1_000_000, {}),
+        ("run", {"file": "a.yaml", "hypothesis": ["x" * 1_000_000]}),
+        ("table", {"run": "latest", "name": "equity", "limit": 10**9}),
+        ("schema", {"path": "a." * 500_000}),
+        ("plugins", {"layer": "x" * 1_000_000}),
+        ("job", {"id": "x" * 1_000_000}),
+        ("check", {"text": EXAMPLE, "settings": {"x" * 100_000: 1}}),
+        ("check", {"text": "[" * 100_000}),
+    ],
+)
+def test_wrong_arguments_are_answered_shortly(call: Call, tool: str, given: dict[str, Any]) -> None:
+    answer = call(tool, **given)
+    assert answer.is_error or answer["ok"] is False
+    assert answer.size <= 32_000
+
+
 def test_a_large_file_and_a_pipe_are_not_read(call: Call, workspace: Path) -> None:
     with (workspace / "large.yaml").open("wb") as file:
         file.truncate(1 << 33)

@@ -95,3 +95,13 @@ def test_an_estimator_without_the_converter(monkeypatch: pytest.MonkeyPatch) -> 
         with pytest.raises(InputError, match="a model in ONNX format needs the package onnx"):
             OnnxModel.from_arrays(arrays)
         monkeypatch.undo()
+
+
+def test_agents_without_the_extra_are_told_its_name(
+    septet: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "mcp", None)
+    done = septet("mcp", str(tmp_path))
+    assert done.code == 2
+    assert "septet mcp needs the package mcp" in done.err
+    assert "pip install 'septet[mcp]'" in done.err

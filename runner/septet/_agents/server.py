@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from mcp.server.mcpserver import Context, MCPServer
-from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from mcp_types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
 from pydantic import Field
 
 from septet._agents import answers
@@ -77,6 +77,15 @@ def client_name(context: Context[Any, Any]) -> str:
     return shortened(one_line(name), 80)
 
 
+class _Server(MCPServer[Any]):
+    """Keeps the limit of an answer where a name that is no tool's is quoted."""
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        return await super().call_tool(shortened(name, 100), arguments, context)
+
+
 def make_server(root: Path) -> MCPServer[Any]:
     """Return the server of a workspace.
 
@@ -85,7 +94,7 @@ def make_server(root: Path) -> MCPServer[Any]:
     septet.errors.InputError
         If it is no folder.
     """
-    server: MCPServer[Any] = MCPServer(
+    server = _Server(
         "septet", instructions=_INSTRUCTIONS, version=version("septet"), log_level="WARNING"
     )
     tools = Tools(Workspace(root))

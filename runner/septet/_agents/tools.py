@@ -228,8 +228,7 @@ class Tools:
 
     def why(self, run: str, order: str) -> dict[str, Any]:
         """Return why an order was made, or none."""
-        from septet._app.runs import why_order
-        from septet._app.sentences import why_sentence
+        from septet._app.runs import why_order, why_sentence
 
         stored = self._workspace.run(run)
         with reading_run():
@@ -246,10 +245,9 @@ class Tools:
             changed = page(changed_settings(one, other), cursor=cursor, limit=limit, budget=6_000)
             command = None
             if is_live(one) != is_live(other):
-                runs = str(self._workspace.runs)
-                command = shlex.join(
-                    ["septet", "runs", "diff", one.run_id, other.run_id, "--runs", runs]
-                )
+                live, past = (one, other) if is_live(one) else (other, one)
+                words = ["septet", "runs", "diff", live.run_id, past.run_id]
+                command = shlex.join([*words, "--runs", str(self._workspace.runs)])
             return {
                 **_under("settings", changed),
                 "a": {"run": one.run_id, "figures": figures_of(one.summary)},

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Block", "ListedRun", "Standing", "diff_runs", "export_run", "list_stored", "positions_of",
-    "report_run", "standing_of", "why_order", "write_page",
+    "report_run", "standing_of", "why_order", "why_sentence", "write_page",
 ]  # fmt: skip
 
 _SHOWN_ELSEWHERE: Final = ("operator", "stopping")
@@ -132,6 +132,13 @@ def why_order(run: Run, order: str) -> dict[str, Any]:
     from septet._report.why import explain
 
     return explain(run, order)
+
+
+def why_sentence(found: dict[str, Any]) -> str:
+    """Say in words what `why_order` found."""
+    from septet._report.why import sentence_of
+
+    return sentence_of(found)
 
 
 def diff_runs(
