@@ -117,6 +117,7 @@ def test_a_live_run_shows_what_it_holds_its_orders_and_its_log(
     ):
         assert shown in answer.text
     assert "Not running" in answer.text
+    assert "covering 0.01 of 0.02" in answer.text
     assert 'action="/act"' in answer.text
     traced = dashboard.ask("GET", page("/run", run=key_of(live), trace="abc")).text
     assert "first" in traced
