@@ -21,7 +21,7 @@ def test_runs_are_listed_with_state_result_last_bar_and_tries(dashboard: Dashboa
     run = stored(dashboard.root)
     dashboard.log_in()
     text = dashboard.ask("GET", "/").text
-    for shown in (run.run_id, run.summary["strategy"], "finished", run.summary["end"], "not known"):
+    for shown in (run.run_id, run.summary["strategy"], "finished", run.summary["end"], "unknown"):
         assert shown in text
 
 

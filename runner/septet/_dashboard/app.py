@@ -13,14 +13,26 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import (
+    HTMLResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.routing import Route
 
+from septet._dashboard.acts import act, can_act, login_name, outcome_lines
+from septet._dashboard.events import follow
 from septet._dashboard.guard import Guard, cookie_name
-from septet._dashboard.listing import all_runs
+from septet._dashboard.listing import all_runs, named_folder
+from septet._dashboard.one_run import log_lines, now_text, order_view, run_view
 from septet._dashboard.sessions import SESSION_S, Sessions, TooManyCodes
+from septet._report.why import value_text
 from septet._results.number_texts import count, money, number, percent
+from septet._store.find import open_run
 from septet._text import one_line, shortened
+from septet.errors import SeptetError
 
 __all__ = ["make_app"]
 
@@ -45,6 +57,7 @@ def _environment() -> jinja2.Environment:
     )  # fmt: skip
     made.filters.update(
         line=_line, percent=percent, money=money, number=number, count=count,
+        value=value_text,
         query=lambda values: urlencode(values, errors="surrogateescape"),
     )  # fmt: skip
     return made
@@ -99,6 +112,62 @@ class _Pages:
         rows = await run_in_threadpool(all_runs, self.root)
         return self.show(request, "runs.html", rows=rows, root=str(self.root))
 
+    def run(self, request: Request) -> Response:
+        key, trace = _asked(request, "run"), _asked(request, "trace")
+        folder = named_folder(self.root, key)
+        view, damaged = None, ""
+        try:
+            view = run_view(open_run(folder))
+        except SeptetError as problem:
+            damaged = problem.message
+        return self.show(
+            request, "run.html", view=view, damaged=damaged, key=key, trace=trace, now=now_text(),
+            strategy=view["summary"]["strategy"] if view else folder.parent.name,
+            run_id=folder.name, log=log_lines(folder, trace), can_act=can_act(folder),
+            login=login_name(),
+        )  # fmt: skip
+
+    def order(self, request: Request) -> Response:
+        key, reference = _asked(request, "run"), _asked(request, "order")
+        run = open_run(named_folder(self.root, key))
+        return self.show(
+            request, "order.html", view=order_view(run, reference), reference=reference, key=key,
+            run_id=run.run_id,
+        )  # fmt: skip
+
+    async def act(self, request: Request) -> Response:
+        form = await _form(request)
+        key, action = form.get("run", ""), form.get("action", "")
+
+        def do() -> list[str]:
+            found = act(
+                named_folder(self.root, key), action, name=form.get("name", ""),
+                reason=form.get("reason", ""),
+            )  # fmt: skip
+            return outcome_lines(found)
+
+        texts = await run_in_threadpool(do)
+        return self.show(request, "message.html", title=action.capitalize(), texts=texts, key=key)
+
+    async def events(self, request: Request) -> Response:
+        folder = await run_in_threadpool(named_folder, self.root, _asked(request, "run"))
+        session = request.state.session
+
+        def ends() -> bool:
+            return self.is_closing() or not self.sessions.holds(session)
+
+        return StreamingResponse(follow(folder, ends), media_type="text/event-stream")
+
+    async def refused(self, request: Request, problem: Exception) -> Response:
+        assert isinstance(problem, SeptetError)
+        texts = [problem.message, *([problem.hint] if problem.hint else [])]
+        status = 400 if request.method == "POST" else 404
+        return self.show(request, "message.html", status, title="Not done", texts=texts, key="")
+
+
+def _asked(request: Request, name: str) -> str:
+    return request.query_params.get(name, "")
+
 
 async def _form(request: Request) -> dict[str, str]:
     """Return the fields of a form, the last of each name."""
@@ -123,10 +192,14 @@ def make_app(
     return Starlette(
         routes=[
             Route("/", pages.runs, methods=["GET"]),
+            Route("/run", pages.run, methods=["GET"]),
+            Route("/order", pages.order, methods=["GET"]),
+            Route("/events", pages.events, methods=["GET"]),
+            Route("/act", pages.act, methods=["POST"]),
             Route("/login", pages.login_page, methods=["GET"]),
             Route("/login", pages.log_in, methods=["POST"]),
             Route("/logout", pages.log_out, methods=["POST"]),
         ],
         middleware=[Middleware(Guard, sessions=sessions, port=port)],
-        exception_handlers={_TooLarge: _too_large},
+        exception_handlers={_TooLarge: _too_large, SeptetError: pages.refused},
     )

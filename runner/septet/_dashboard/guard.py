@@ -19,7 +19,7 @@ __all__ = ["Guard", "cookie_name"]
 _READS: Final = ("GET", "HEAD")
 _OPEN: Final = ("/login",)
 _POLICY: Final = (
-    "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src 'self'; "
+    "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _FIXED: Final = {

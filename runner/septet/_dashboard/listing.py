@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from septet.errors import InputError
 
-if TYPE_CHECKING:
-    from septet._store.run_folder import Run
-
-__all__ = ["all_runs", "named_run"]
+__all__ = ["all_runs", "named_folder"]
 
 
 def all_runs(root: Path) -> list[dict[str, Any]]:
@@ -42,17 +39,17 @@ def _key(root: Path, folder: Path) -> str:
     return folder.relative_to(root).as_posix() if folder.is_relative_to(root) else folder.name
 
 
-def named_run(root: Path, key: str) -> Run:
-    """Return the run that a row names: a request reaches no folder but those of the list.
+def named_folder(root: Path, key: str) -> Path:
+    """Return the folder that a row names: a request reaches no other than those of the list.
 
     Raises
     ------
     InputError
-        If there is none under `root`, or it cannot be read.
+        If there is none under `root`.
     """
-    from septet._store.find import open_run, run_folders
+    from septet._store.find import run_folders
 
     for folder in run_folders(root):
         if _key(root, folder) == key:
-            return open_run(folder)
-    raise InputError(f"there is no run {key!r} any more", hint="look at the list of all runs")
+            return folder
+    raise InputError("there is no such run, or no longer", hint="look at the list of all runs")

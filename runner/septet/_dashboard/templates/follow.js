@@ -1,0 +1,45 @@
+// Reloads the figures when the run has written something, and says when it no longer can.
+(() => {
+  "use strict";
+  const stale = document.getElementById("stale");
+  const address = new URL("/events", location.href);
+  address.searchParams.set("run", new URL(location.href).searchParams.get("run") || "");
+  let read = new Date(), heard = Date.now(), loading = false, again = false;
+  const say = (text) => { stale.textContent = text; stale.hidden = !text; };
+  const asOf = () => `The figures are those of ${read.toISOString().slice(11, 19)} UTC.`;
+  async function load() {
+    if (loading) { again = true; return; }
+    loading = true; again = false;
+    try {
+      const answer = await fetch(location.href, { credentials: "same-origin" });
+      if (answer.redirected) { say(`The session has ended: log in again. ${asOf()}`); return; }
+      if (!answer.ok) { say(`The run cannot be shown (${answer.status}). ${asOf()}`); return; }
+      const text = await answer.text();
+      const part = text.slice(text.indexOf("<main"), text.indexOf("</main>"));
+      const page = new DOMParser().parseFromString(part, "text/html");
+      document.getElementById("main").replaceChildren(...page.getElementById("main").childNodes);
+      read = new Date();
+      say("");
+    } catch {
+      say(`No connection to septet dashboard. ${asOf()}`);
+    } finally {
+      loading = false;
+      if (again) setTimeout(load, 500);
+    }
+  }
+  const events = new EventSource(address);
+  events.addEventListener("alive", () => {
+    heard = Date.now();
+    if (!stale.hidden) load();
+  });
+  events.addEventListener("grew", () => { heard = Date.now(); load(); });
+  events.addEventListener("gone", () => {
+    events.close();
+    heard = Infinity;
+    say(`The folder of the run is gone. ${asOf()}`);
+  });
+  events.onerror = () => say(`No connection to septet dashboard. ${asOf()}`);
+  setInterval(() => {
+    if (Date.now() - heard > 15000) say(`Nothing was heard for 15 seconds. ${asOf()}`);
+  }, 5000);
+})();

@@ -1,0 +1,257 @@
+"""The page of one run, its orders, its events, and what may be done to it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+
+from septet._app.runs import standing_of
+from septet._journal.reader import Reader
+from septet._live.kill import read_halt, read_resume
+from septet._store.find import open_run
+from tests.dashboard.conftest import Dashboard, stored
+from tests.live.test_open_state import stopped
+from tests.live.test_start import Stage
+
+
+@pytest.fixture
+def live(dashboard: Dashboard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A live run that has stopped holding a position, its stop and an entry that rests."""
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
+    (tmp_path / "made").mkdir()
+    made = stopped(Stage(tmp_path / "made"))
+    folder = dashboard.root / made.parent.name / made.name
+    folder.parent.mkdir(parents=True)
+    shutil.copytree(made, folder)
+    dashboard.log_in()
+    return folder
+
+
+def key_of(folder: Path) -> str:
+    return f"{folder.parent.name}/{folder.name}"
+
+
+def page(path: str, **values: str) -> str:
+    return f"{path}?{urlencode(values)}"
+
+
+def acted(dashboard: Dashboard, folder: Path, action: str, **fields: str) -> tuple[int, str]:
+    form = {"run": key_of(folder), "action": action, "name": "Ann", "reason": "news", **fields}
+    answer = dashboard.ask("POST", "/act", form)
+    return answer.status, answer.text
+
+
+def test_a_backtest_shows_figures_chart_decisions_orders_and_halts(dashboard: Dashboard) -> None:
+    run = stored(dashboard.root)
+    dashboard.log_in()
+    answer = dashboard.ask("GET", page("/run", run=key_of(run.folder)))
+    assert answer.status == 200
+    for shown in (
+        "Equity and drawdown",
+        "<svg",
+        "rejected by threshold",
+        "drawdown",
+        "3 bars lack",
+    ):
+        assert shown in answer.text
+    assert " style=" not in answer.text
+    assert 'action="/act"' not in answer.text
+    last = run.table("orders").tail(1).to_dicts()[0]
+    assert (
+        page("/order", run=key_of(run.folder), order=last["order_id"]).replace("&", "&amp;")
+        in answer.text
+    )
+
+
+def test_an_order_and_a_decision_say_why(dashboard: Dashboard) -> None:
+    run = stored(dashboard.root)
+    dashboard.log_in()
+    order = run.table("orders").tail(1).to_dicts()[0]
+    answer = dashboard.ask("GET", page("/order", run=key_of(run.folder), order=order["order_id"]))
+    assert answer.status == 200
+    assert order["reason"] in answer.text
+    decision = run.table("decisions").tail(2).to_dicts()[0]
+    moment = f"{decision['symbol']}@{decision['time'].isoformat()}"
+    answer = dashboard.ask("GET", page("/order", run=key_of(run.folder), order=moment))
+    assert "No order for BTC/USDT: rejected by threshold." in answer.text
+    answer = dashboard.ask("GET", page("/order", run=key_of(run.folder), order="o999999"))
+    assert answer.status == 404
+    assert "o999999" in answer.text
+
+
+@pytest.mark.parametrize("key", ["../outside/run", "latest", "", "/etc", "sma-cross", "%2e%2e/x"])
+def test_no_folder_but_those_of_the_list_is_reached(dashboard: Dashboard, key: str) -> None:
+    run = stored(dashboard.root)
+    outside = dashboard.root.parent / "outside"
+    shutil.copytree(run.folder, outside / "run")
+    dashboard.log_in()
+    for path in ("/run", "/order", "/events"):
+        assert dashboard.ask("GET", page(path, run=key, order="o1")).status == 404
+    form = {"run": key, "action": "halt", "name": "Ann", "reason": "news"}
+    assert dashboard.ask("POST", "/act", form).status == 400
+
+
+def test_a_live_run_shows_what_it_holds_its_orders_and_its_log(
+    dashboard: Dashboard, live: Path
+) -> None:
+    lines = [
+        {"timestamp": "t1", "level": "info", "event": "order", "text": "first", "trace": "abc"},
+        {"timestamp": "t2", "level": "info", "event": "fill", "text": "bought two", "trace": "def"},
+    ]
+    text = "".join(f"{json.dumps(line)}\n" for line in lines)
+    (live / "log.jsonl").write_text(f"{text}not JSON <b>\n[1]\n")
+    answer = dashboard.ask("GET", page("/run", run=key_of(live)))
+    assert answer.status == 200
+    for shown in (
+        "What it holds",
+        "long",
+        "protective stop",
+        "first",
+        "second",
+        "not JSON &lt;b&gt;",
+    ):
+        assert shown in answer.text
+    assert "Not running" in answer.text
+    assert "covering 0.01 of 0.02" in answer.text
+    assert 'action="/act"' in answer.text
+    traced = dashboard.ask("GET", page("/run", run=key_of(live), trace="abc")).text
+    assert "first" in traced
+    assert "bought two" not in traced
+
+
+def test_a_log_that_is_a_link_is_not_followed(dashboard: Dashboard, live: Path) -> None:
+    secret = dashboard.root.parent / "secret"
+    secret.write_text("hunter2\n")
+    (live / "log.jsonl").unlink()
+    (live / "log.jsonl").symlink_to(secret)
+    text = dashboard.ask("GET", page("/run", run=key_of(live))).text
+    assert "hunter2" not in text
+    assert "cannot be read" in text
+
+
+@pytest.mark.parametrize("action", ["halt", "flatten"])
+def test_a_halt_stands_in_the_folder_with_who_and_why(
+    dashboard: Dashboard, live: Path, action: str
+) -> None:
+    status, text = acted(dashboard, live, action)
+    assert status == 200
+    assert "no process of the run acts on it now" in text
+    asked = read_halt(live)
+    assert asked is not None
+    assert (asked.action, asked.name, asked.reason) == (action, "Ann (dashboard)", "news")
+    assert "Ann (dashboard)" in dashboard.ask("GET", page("/run", run=key_of(live))).text
+    status, text = acted(dashboard, live, "resume", reason="over")
+    assert status == 200
+    assert "the halt is cleared" in text
+    assert read_halt(live) is None
+    resumed = read_resume(live)
+    assert resumed is not None
+    assert resumed.reason == "over"
+    standing = standing_of(open_run(live))
+    assert standing is not None
+    assert standing.resumed == ("Ann (dashboard)", "over")
+
+
+@pytest.mark.parametrize(
+    "fields", [{"reason": " "}, {"name": ""}, {"action": "buy"}, {"run": "none/such"}]
+)
+def test_an_act_without_who_or_why_or_of_another_kind_does_nothing(
+    dashboard: Dashboard, live: Path, fields: dict[str, str]
+) -> None:
+    form = {"run": key_of(live), "action": "halt", "name": "Ann", "reason": "news", **fields}
+    assert dashboard.ask("POST", "/act", form).status == 400
+    assert read_halt(live) is None
+
+
+def test_no_foreign_page_and_nobody_without_a_session_halts(
+    dashboard: Dashboard, live: Path
+) -> None:
+    form = {"run": key_of(live), "action": "halt", "name": "Ann", "reason": "news"}
+    for headers in (
+        {"Origin": "http://evil.example"}, {"Origin": ""}, {"Sec-Fetch-Site": "cross-site"},
+        {"Host": f"evil.example:{dashboard.port}"}, {"Cookie": ""},
+    ):  # fmt: skip
+        assert dashboard.ask("POST", "/act", form, headers).status in (401, 403, 421)
+    assert dashboard.ask("GET", page("/act", **form)).status == 405
+    assert read_halt(live) is None
+
+
+def test_a_backtest_cannot_be_halted(dashboard: Dashboard) -> None:
+    run = stored(dashboard.root)
+    dashboard.log_in()
+    status, text = acted(dashboard, run.folder, "halt")
+    assert (status, "is a backtest" in text) == (400, True)
+    assert not list(run.folder.glob("HALT*"))
+
+
+def test_a_damaged_run_is_said_and_can_be_halted(dashboard: Dashboard, live: Path) -> None:
+    (live / "journal.sqlite").write_bytes(b"\xff" * 40_000)
+    answer = dashboard.ask("GET", page("/run", run=key_of(live)))
+    assert answer.status == 200
+    assert "This run cannot be read" in answer.text
+    status, text = acted(dashboard, live, "halt")
+    assert status == 200
+    assert "look at the venue" in text
+    assert read_halt(live) is not None
+
+
+def test_looking_writes_nothing_into_the_run(dashboard: Dashboard, live: Path) -> None:
+    def state() -> dict[str, bytes]:
+        return {each.name: each.read_bytes() for each in live.iterdir() if each.is_file()}
+
+    before = state()
+    dashboard.ask("GET", "/")
+    dashboard.ask("GET", page("/run", run=key_of(live)))
+    after = state()
+    assert {name: after[name] for name in before} == before
+    with Reader(live / "journal.sqlite") as journal:
+        assert journal.last_seq > 0
+
+
+def next_event(answer: http.client.HTTPResponse) -> str:
+    while True:
+        line = answer.readline().decode().strip()
+        if line.startswith("event: "):
+            return line.removeprefix("event: ")
+
+
+def test_events_say_that_the_run_wrote_and_that_its_folder_is_gone(
+    dashboard: Dashboard, live: Path
+) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", dashboard.port, timeout=60)
+    connection.request(
+        "GET", page("/events", run=key_of(live)), headers={"Cookie": dashboard.cookie}
+    )
+    answer = connection.getresponse()
+    assert answer.getheader("content-type", "").startswith("text/event-stream")
+    assert next_event(answer) == "alive"
+    with (live / "log.jsonl").open("a") as log:
+        log.write("{}\n")
+    assert next_event(answer) == "grew"
+    shutil.rmtree(live)
+    events = [next_event(answer)]
+    while events[-1] == "grew":  # it may be seen half removed
+        events.append(next_event(answer))
+    assert events[-1] == "gone"
+    connection.close()
+
+
+def test_events_end_with_the_session(dashboard: Dashboard, live: Path) -> None:
+    assert (
+        dashboard.ask("GET", page("/events", run=key_of(live)), headers={"Cookie": ""}).status
+        == 401
+    )
+    connection = http.client.HTTPConnection("127.0.0.1", dashboard.port, timeout=60)
+    connection.request(
+        "GET", page("/events", run=key_of(live)), headers={"Cookie": dashboard.cookie}
+    )
+    answer = connection.getresponse()
+    assert next_event(answer) == "alive"
+    dashboard.ask("POST", "/logout")
+    assert b"gone" not in answer.read()
+    connection.close()
