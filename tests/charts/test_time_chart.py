@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from septet._charts import time_chart
-from tests.report.reading import drawn, needs_chromium
+from tests.report.reading import drawn, needs_chromium, needs_library
 
 OHLC = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
 COLORS = ["accent", "contrast", "neutral", "soft", "line", "grid", "candle", "card", "bad", "ink"]
@@ -139,6 +139,7 @@ said.rowsNow = chart.rows;
 
 
 @needs_chromium
+@needs_library
 def test_half_a_million_bars_are_held_five_thousand_at_a_time(tmp_path: Path) -> None:
     frame = bars(500_000)
     found = said(page(chart_of(frame), ACTS), tmp_path)

@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 
-__all__ = ["EVIL", "Page", "drawn", "needs_chromium"]
+from septet._charts.time_chart import library
+
+__all__ = ["EVIL", "Page", "drawn", "needs_chromium", "needs_library"]
 
 EVIL = "</script><script>alert(1)</script><img src=http://evil.example/x onerror=alert(2)>'\"&"
 VOID = {"meta", "br", "img", "input", "link", "hr"}
@@ -69,6 +71,9 @@ class Page(HTMLParser):
 CHROMIUM = shutil.which("chromium")
 needs_chromium = pytest.mark.skipif(
     CHROMIUM is None, reason="chromium is not installed: the drawn charts were not looked at"
+)
+needs_library = pytest.mark.skipif(
+    library() is None, reason="septet was built without npm: there is no chart over time"
 )
 
 

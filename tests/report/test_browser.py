@@ -12,10 +12,11 @@ import polars as pl
 import pytest
 
 from septet._store.run_folder import Run
-from tests.report.reading import drawn, needs_chromium
+from tests.report.reading import drawn, needs_chromium, needs_library
 
 
 @needs_chromium
+@needs_library
 @pytest.mark.parametrize(("name", "charts"), [("full", 6), ("rules", 0), ("rejected", 2)])
 def test_every_chart_is_drawn(
     name: str, charts: int, request: pytest.FixtureRequest, tmp_path: Path

@@ -23,7 +23,7 @@ from septet._report.weights import (
 from septet._shell.backtest import backtest
 from septet._store.run_folder import Run
 from tests.report.conftest import NOW_NS
-from tests.report.reading import Page, drawn, needs_chromium
+from tests.report.reading import Page, drawn, needs_chromium, needs_library
 
 NAMES = [f"{name}/USDT" for name in ("AA", "BB", "CC", "DD", "EE", "FF", "GG", "HH", "II")]
 TEXT = """
@@ -163,6 +163,7 @@ def test_the_reasons_of_rebalances_are_those_of_the_plan() -> None:
 
 
 @needs_chromium
+@needs_library
 def test_the_chart_is_drawn(run: Run, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     page.write_text(render(run), "utf-8")
