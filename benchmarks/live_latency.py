@@ -37,7 +37,7 @@ from septet import messages as m
 from septet._live import start as begin
 from septet._live.account import AccountGate
 from septet._live.process import _loop_factory, keep_apart, tidy
-from septet._live.run_location import find_place
+from septet._live.run_location import find_run_location
 from septet._live.wiring import Wiring, core_of
 
 TARGETS_US = {"process": (150.0, 1_000.0), "power": (215.0, None)}
@@ -91,7 +91,7 @@ async def live(place: Path, ready: m.ModelReady, durability: Any) -> World:
     feed = MemoryFeed(prices())
     venue = MemoryVenue(clock, lambda: feed.bar(clock.now_ns() // BAR_NS * BAR_NS - BAR_NS).close)
     options = begin.Options(place / "runs", fresh=True, durability=durability, quiet=True)
-    found = find_place(options.out, "demo", "live", fresh=True, now_ns=clock.now_ns())
+    found = find_run_location(options.out, "demo", "live", fresh=True, now_ns=clock.now_ns())
     wiring = Wiring(core_of, lambda *given: venue, lambda *given: feed)
     strategy_run = BenchRun(
         loaded, found, options, wiring=wiring, clock=clock, gate=AccountGate(now_ns=clock.now_ns),

@@ -48,7 +48,7 @@ async def _make(place: Path, ready: m.ModelReady, count: int, after: int) -> Pat
         strategy_run.lease.release()
     if strategy_run.market is not None:
         await strategy_run.market.close()
-    return strategy_run.place.folder
+    return strategy_run.location.folder
 
 
 def recover(run_folder: Path) -> dict[str, float]:

@@ -80,7 +80,7 @@ def alerted(loaded: Any) -> str:
 def served(loaded: Any) -> str:
     """Where metrics are served, and when reports are written."""
     run: Any = SimpleNamespace(
-        strategy=loaded.strategy, place=SimpleNamespace(folder=Path()), notify=None
+        strategy=loaded.strategy, location=SimpleNamespace(folder=Path()), notify=None
     )
 
     async def jobs() -> list[str]:

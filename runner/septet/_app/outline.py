@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from septet._app.plugins import describe_plugin, list_plugins
+from septet._text import decode_json
 from septet.errors import InputError, PluginError
 
 __all__ = ["described_plugin", "found_plugins", "schema_part"]
@@ -18,7 +18,7 @@ def _schema() -> dict[str, Any]:
     from septet._config.json_schema import schema_text
     from septet._host.register import Host
 
-    found: dict[str, Any] = json.loads(schema_text(Host()))
+    found: dict[str, Any] = decode_json(schema_text(Host()))
     return found
 
 
