@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from septet._charts.stills import Line, Pane, lines
 from septet._charts.svg import percent_text
+from septet._text import decode_json
 
 if TYPE_CHECKING:
     import polars as pl
@@ -192,8 +192,8 @@ def _plain(text: str) -> dict[str, str]:
 
 def _logged(text: str) -> dict[str, str]:
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = decode_json(text)
+    except ValueError:
         return _plain(text)
     if not isinstance(value, dict):
         return _plain(text)
