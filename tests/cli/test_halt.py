@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from septet import messages as m
+from septet._app import halt_texts
 from septet._app.halt import Halted
-from septet._cli import halt as halt_module
 from septet._journal.journal_format import Head
 from septet._journal.lease import Holder, Lease
 from septet._journal.log import Journal
@@ -154,7 +154,7 @@ def test_a_halt_speaks_of_real_orders_only_where_they_are_real(
         "r", Path("r"), "flatten" if words else "halt", running=True, has_journal=True, mode=mode,
         taken=True, open_orders=0,
     )  # fmt: skip
-    found = halt_module._result_lines(halted, 1.0)
+    found = halt_texts._result_lines(halted, 1.0)
     assert ("simulated" in " ".join(found)) == (mode == "paper")
 
 
@@ -260,10 +260,10 @@ def test_a_resume_of_a_running_run_says_what_it_cleared() -> None:
     found = Halted(
         "r", Path("r"), "resume", running=True, has_journal=True, taken=True, open_orders=0
     )
-    assert halt_module._result_lines(replace(found, cleared=()), 1.0) == [
+    assert halt_texts._result_lines(replace(found, cleared=()), 1.0) == [
         "r was not halted: there is nothing to clear"
     ]
-    assert halt_module._result_lines(replace(found, cleared=("operator_halt",)), 1.0) == [
+    assert halt_texts._result_lines(replace(found, cleared=("operator_halt",)), 1.0) == [
         "r may trade again"
     ]
 

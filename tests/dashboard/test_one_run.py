@@ -140,7 +140,8 @@ def test_a_halt_stands_in_the_folder_with_who_and_why(
 ) -> None:
     status, text = acted(dashboard, live, action)
     assert status == 200
-    assert "no process of the run acts on it now" in text
+    assert "the halt takes effect at its next start" in text
+    assert "no stop acts" in text, "what it holds stays without one: as the command line says"
     asked = read_halt(live)
     assert asked is not None
     assert (asked.action, asked.name, asked.reason) == (action, "Ann (dashboard)", "news")

@@ -86,24 +86,14 @@ def test_each_client_and_hypothesis_has_a_row_and_plans_are_counted(path: Path) 
         assert ledger.insist_whole() == 5
 
 
-def test_a_ledger_of_format_1_is_kept_row_by_row(path: Path) -> None:
+def test_a_ledger_of_another_format_is_refused_and_left_as_it_is(path: Path) -> None:
     recorded(path, months(), "a", "b")
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        text = db.execute("SELECT sql FROM sqlite_master WHERE name = 'trials'").fetchone()[0]
-        kept = db.execute("SELECT * FROM trials").fetchall()
-        db.execute("DROP TABLE trials")
-        db.execute(
-            text.replace("UNIQUE (plan, months, client, hypothesis)", "UNIQUE (plan, months)")
-        )
-        db.executemany(f"INSERT INTO trials VALUES ({', '.join('?' * len(kept[0]))})", kept)
-        db.execute("CREATE INDEX trials_file ON trials (file)")
         db.execute("PRAGMA user_version = 1")
-    with Ledger(path) as ledger:
-        assert ledger.insist_whole() == 2
-        assert ledger.record(months(), [asked("a", "mcp", "one")], 6) == 1
-        assert ledger.known(months()).tries.count == 2
-    with closing(sqlite3.connect(path)) as db, pytest.raises(sqlite3.Error, match="append only"):
-        db.execute("DELETE FROM trials")
+    with pytest.raises(LedgerError, match="has format 1, and this septet writes 2"):
+        Ledger(path)
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT count(*) FROM trials").fetchone() == (2,)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from septet.errors import SeptetError
 if TYPE_CHECKING:
     from septet._journal.reader import Reader
 
-__all__ = ["Halted", "halt_run", "resume_run"]
+__all__ = ["Halted", "halt_run", "login_name", "resume_run"]
 
 _LOOK_S: Final = 0.1
 _BACK: Final = 256
@@ -77,6 +78,14 @@ class Halted:
         if self.state is not None:
             found["state"] = self.state
         return found
+
+
+def login_name() -> str:
+    """Return the name of the user's login; empty in a container without users."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
 
 
 def halt_run(

@@ -6,21 +6,14 @@ from pathlib import Path
 
 import click
 
+from septet._cli import options
 from septet._cli.terminal import echo
 
 __all__ = ["dashboard"]
 
 
 @click.command()
-@click.option(
-    "--out",
-    "--runs",
-    "root",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="The folder that holds the runs.",
-)
+@options.runs_folder
 @click.option("--host", default="127.0.0.1", show_default=True, help="127.0.0.1 or ::1.")
 @click.option(
     "--port",

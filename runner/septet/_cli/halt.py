@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
 from septet._app.documents import to_json
+from septet._app.halt_texts import outcome_lines
+from septet._cli import options
 from septet._cli.terminal import echo, echo_json
 
 if TYPE_CHECKING:
@@ -16,41 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["halt", "resume"]
 
-_CANCELLED: Final = (
-    "  {when}: all its resting {simulated}orders{venue}, entries, exits and protective stops"
-)
-_NOT_ACTED: Final = "  cancelled: nothing{more}; {simulated}orders that rest{venue} stay there"
-_AS_JOURNALLED: Final = "  what it holds and what rests, as its journal knows:"
-_UNKNOWN: Final = "  what it holds and what rests cannot be read: look at the venue"
-_NOTHING_SENT: Final = (
-    "  cancelled: nothing, if it has just begun: a run sends no order before it has a journal",
-    "  if its journal was lost or removed: look at the venue for what is open and held",
-)
-_KEPT: Final = (
-    "  kept: its {simulated}positions; while its process runs, exits are still sent, and the "
-    "process watches the levels of the stops"
-)
-_HELD: Final = (
-    "  kept: its {simulated}positions; until its next start no exit is sent, and no stop acts but "
-    "those that rest at the venue"
-)
-_NAKED: Final = "  if the process ends, the positions have no stop until its next start"
-_CLEARED: Final = (
-    "  cleared by: septet resume {run} --name YOU --reason WHY, and by no restart; until then no "
-    "entry is sent"
-)
-_PLACED: Final = "; the stops are placed again"
-_CLOSES: Final = "  septet halt {run} --flatten closes the positions as well"
-_RUN_HELP: Final = "RUN is a folder, a run id or its beginning, a strategy's name, or `latest`."
-_root = click.option(
-    "--out",
-    "--runs",
-    "root",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="The folder that holds the runs.",
-)
 _wait = click.option(
     "--wait",
     "wait_s",
@@ -60,7 +26,6 @@ _wait = click.option(
     metavar="SECONDS",
     help="How long to wait for the run to say that it is done.",
 )
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
 @click.command(
@@ -71,24 +36,24 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON doc
     "septet resume, and by no restart. In a paper run orders and positions are simulated. Where no "
     "process of the run takes it nothing is cancelled before the next start: the status is 1 if "
     "something rests or is held, or if that cannot be read. "
-    f"{_RUN_HELP}"
+    f"{options.RUN_HELP}"
 )
 @click.argument("run")
 @click.option("--flatten", is_flag=True, help="Close the positions as well, at market.")
 @click.option("--name", default="", help="Who halts it; by default the name of your login.")
 @click.option("--reason", default="", help="Why; it is written to the journal.")
 @_wait
-@_root
-@_json
+@options.runs_folder
+@options.as_json
 def halt(
     run: str, flatten: bool, name: str, reason: str, wait_s: float, root: Path, as_json: bool
 ) -> None:
     """Halt a run."""
-    from septet._app.halt import halt_run
+    from septet._app.halt import halt_run, login_name
     from septet._store.find import find_folder
 
     found = halt_run(
-        find_folder(run, root, live=True), flatten=flatten, name=name or _login(),
+        find_folder(run, root, live=True), flatten=flatten, name=name or login_name() or "unknown",
         reason=reason or "no reason was given", wait_s=wait_s,
     )  # fmt: skip
     _report(found, wait_s, as_json)
@@ -98,14 +63,14 @@ def halt(
 
 @click.command(
     help="Let a halted run trade again: clears every block that waits for a person. A name and a "
-    f"reason are needed, and are written to the journal. {_RUN_HELP}"
+    f"reason are needed, and are written to the journal. {options.RUN_HELP}"
 )
 @click.argument("run")
 @click.option("--name", help="Who takes it on; needed.")
 @click.option("--reason", help="Why it may trade again; needed.")
 @_wait
-@_root
-@_json
+@options.runs_folder
+@options.as_json
 def resume(
     run: str, name: str | None, reason: str | None, wait_s: float, root: Path, as_json: bool
 ) -> None:
@@ -123,102 +88,9 @@ def resume(
     _report(resume_run(folder, name=name, reason=reason, wait_s=wait_s), wait_s, as_json)
 
 
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"  # a container without users still may halt
-
-
 def _report(found: Halted, wait_s: float, as_json: bool) -> None:
     if as_json:
         echo_json(to_json(found))
         return
-    for line in [*_result_lines(found, wait_s), *_effects(found)]:
+    for line in outcome_lines(found, wait_s):
         echo(line)
-
-
-def _effects(found: Halted) -> list[str]:
-    """Return what a halt cancels, keeps and is cleared by; a flatten keeps no position."""
-    if found.action == "resume":
-        return []
-    run, paper = found.run_id, found.mode == "paper"
-    words = {"simulated": "simulated " if paper else "", "venue": "" if paper else " at the venue"}
-    cleared = _CLEARED.format(run=run)
-    if not found.has_journal:
-        return [*_NOTHING_SENT, cleared]
-    if found.is_idle:
-        return [*_idle_effects(found, words), cleared + ("" if paper else _PLACED)]
-    if found.action == "flatten":
-        return [cleared]
-    when = "cancelled" if found.taken else "to be cancelled, once it looks"
-    cancelled, kept = _CANCELLED.format(when=when, **words), _KEPT.format(**words)
-    if paper:
-        return [cancelled, kept, cleared, _CLOSES.format(run=run)]
-    return [cancelled, kept, _NAKED, cleared + _PLACED, _CLOSES.format(run=run)]
-
-
-def _idle_effects(found: Halted, words: dict[str, str]) -> list[str]:
-    """Return that no process acts on a halt before the next start, and what it will act on."""
-    from septet._report.open_state import lines_of
-
-    more = " more than its journal shows" if found.taken else ""
-    lines = [_NOT_ACTED.format(more=more, **words), _HELD.format(**words)]
-    if words["simulated"]:
-        lines[1] = lines[1].removesuffix(" but those that rest at the venue")
-    if found.unread:
-        return [*lines, *([] if words["simulated"] else [_UNKNOWN])]
-    return [*lines, _AS_JOURNALLED, *(f"  {each}" for each in lines_of(found.state or {}))]
-
-
-def _result_lines(found: Halted, wait_s: float) -> list[str]:
-    name, resuming = found.run_id, found.action == "resume"
-    if found.mode == "paper":
-        name, simulated = f"{name} (paper)", "simulated "
-    else:
-        simulated = ""
-    if found.unread:
-        what = "the halt is cleared" if resuming else f"it is asked to {found.action}"
-        process = "its process looks twice a second" if found.running else "it is not running"
-        if not found.has_journal:
-            unread = "  whether that was taken cannot be read: it has no journal"
-            return [f"{name}: {what}, which stands in its folder; {process}", unread]
-        return [
-            f"{name}: {what}, which stands in its folder; {process}",
-            f"  whether that was taken cannot be read: {found.unread}",
-            *([] if simulated else ["  look at the venue for what is open and held"]),
-        ]
-    if resuming and found.cleared == ():
-        running = "" if found.running else "is not running, and "
-        return [f"{name} {running}was not halted: there is nothing to clear"]
-    if found.is_idle:
-        ended = "'s process has ended" if found.ended else " is not running"
-        if resuming:
-            stops = "; it first places the protective stops of what it holds again"
-            again = stops if (found.state or {}).get("positions") else ""
-            return [f"{name}{ended}; the halt is cleared, and its next start may trade{again}"]
-        closing = f", then closes its {simulated}positions" if found.action == "flatten" else ""
-        text = (
-            f"{name}{ended}; the halt takes effect at its next start, which cancels its "
-            f"{simulated}orders first"
-        )
-        return [f"{text}{closing}"]
-    if not found.taken:
-        text = f"{name} has not answered within {wait_s:g} s; what was asked stands in its folder"
-        return [text, "  it takes effect as soon as the process looks, or at its next start"]
-    if resuming:
-        return [f"{name} may trade again"]
-    left = found.open_orders
-    if left == 0:
-        closing = (
-            f"; its {simulated}positions are being closed at market, septet runs show says what "
-            "is left"
-            if found.action == "flatten"
-            else ""
-        )
-        return [f"{name} is halted; it has no open {simulated}orders{closing}"]
-    orders = "not known yet" if left is None else f"{left} at the last look"
-    return [
-        f"{name} is halted; open {simulated}orders: {orders}; it goes on cancelling until there "
-        "are none"
-    ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -14,9 +15,11 @@ if TYPE_CHECKING:
     from septet._config.access import Access
 
 __all__ = [
-    "access", "access_of", "as_json", "log_to_stderr", "mode", "settings", "strategy_file",
-    "unchecked",
+    "RUN_HELP", "access", "access_of", "as_json", "log_to_stderr", "mode", "runs_folder",
+    "settings", "strategy_file", "unchecked",
 ]  # fmt: skip
+
+RUN_HELP: Final = "RUN is a folder, a run id or its beginning, a strategy's name, or `latest`."
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,6 +42,19 @@ def settings(command: F) -> F:
         multiple=True,
         metavar="PATH=VALUE",
         help="Change one key for this time, such as risk.sizing.fraction=20%; {} empties a block.",
+    )(command)
+
+
+def runs_folder(command: F) -> F:
+    """Take ``--out`` (or ``--runs``), the folder that holds the runs."""
+    return click.option(
+        "--out",
+        "--runs",
+        "root",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path("runs"),
+        show_default=True,
+        help="The folder that holds the runs.",
     )(command)
 
 

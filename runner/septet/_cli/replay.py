@@ -24,15 +24,7 @@ __all__ = ["replay"]
     help="Compare the decisions with those of the backtest's arrays instead: the journalled bars, "
     "models and fills, observed at once.",
 )
-@click.option(
-    "--out",
-    "--runs",
-    "root",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="The folder that holds the runs.",
-)
+@options.runs_folder
 @options.as_json
 @click.pass_context
 @of_runs

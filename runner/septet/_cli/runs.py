@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from septet._cli import options
 from septet._cli.reading import of_runs
 from septet._cli.terminal import echo, echo_json
 
@@ -17,19 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["report", "runs", "why"]
 
-_RUN_HELP: Final = "RUN is a folder, a run id or its beginning, a strategy's name, or `latest`."
-
 _UNTIL: Final = {"manual": "a person resumes the run", "next_day": "the next day begins"}
-_root = click.option(
-    "--out",
-    "--runs",
-    "root",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="The folder that holds the runs.",
-)
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
 def _console() -> Console:
@@ -58,8 +47,8 @@ def runs() -> None:
 @runs.command("list")
 @click.argument("strategy", required=False)
 @click.option("--last", type=click.IntRange(min=1), help="Only the latest so many.")
-@_root
-@_json
+@options.runs_folder
+@options.as_json
 @of_runs
 def list_(strategy: str | None, last: int | None, root: Path, as_json: bool) -> None:
     """List stored runs, the latest last; with STRATEGY only its own."""
@@ -77,10 +66,10 @@ def list_(strategy: str | None, last: int | None, root: Path, as_json: bool) -> 
         echo(f"No runs{of} in {root}. Make one with `septet run FILE`.", err=True)
 
 
-@runs.command("show", help=f"Show a stored run. {_RUN_HELP}")
+@runs.command("show", help=f"Show a stored run. {options.RUN_HELP}")
 @click.argument("run")
-@_root
-@_json
+@options.runs_folder
+@options.as_json
 @of_runs
 def show_(run: str, root: Path, as_json: bool) -> None:
     """Show a stored run."""
@@ -137,7 +126,7 @@ def _standing(run: Run) -> list[str]:
 @runs.command(
     "export",
     help="Write a run's tables as CSV or Parquet files. Without --to, make the tables of a paper "
-    f"or live run anew from its journal, in its own folder. {_RUN_HELP}",
+    f"or live run anew from its journal, in its own folder. {options.RUN_HELP}",
 )
 @click.argument("run")
 @click.option(
@@ -150,8 +139,8 @@ def _standing(run: Run) -> list[str]:
     "--format", "kind", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True
 )
 @click.option("--force", is_flag=True, help="Replace files that are there.")
-@_root
-@_json
+@options.runs_folder
+@options.as_json
 @of_runs
 def export(
     run: str, folder: Path | None, kind: str, force: bool, root: Path, as_json: bool
@@ -180,8 +169,8 @@ def export(
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="The folder that paths of the backtest's file start from; looked for by default.",
 )
-@_root
-@_json
+@options.runs_folder
+@options.as_json
 @click.pass_context
 @of_runs
 def diff_(
@@ -204,10 +193,10 @@ def diff_(
     ctx.exit(0 if gap.explained else 1)
 
 
-@click.command(help=f"Make a run's report.html again, from its folder alone. {_RUN_HELP}")
+@click.command(help=f"Make a run's report.html again, from its folder alone. {options.RUN_HELP}")
 @click.argument("run")
-@_root
-@_json
+@options.runs_folder
+@options.as_json
 @of_runs
 def report(run: str, root: Path, as_json: bool) -> None:
     """Make a run's report again."""
@@ -224,12 +213,12 @@ def report(run: str, root: Path, as_json: bool) -> None:
 @click.command(
     help="Say why a run made an order, or why it made none: the bar, the features, the "
     "probability and its threshold, the size and what cut it, the fills. ORDER is an order's id, "
-    f"or SYMBOL@TIME (UTC), such as BTC/USDT@2023-05-01T14:00. {_RUN_HELP}"
+    f"or SYMBOL@TIME (UTC), such as BTC/USDT@2023-05-01T14:00. {options.RUN_HELP}"
 )
 @click.argument("run")
 @click.argument("order")
-@_root
-@_json
+@options.runs_folder
+@options.as_json
 @of_runs
 def why(run: str, order: str, root: Path, as_json: bool) -> None:
     """Report why a run made an order, or why it made none."""

@@ -22,7 +22,9 @@ from starlette.responses import (
 )
 from starlette.routing import Route
 
-from septet._dashboard.acts import act, can_act, login_name, outcome_lines
+from septet._app.halt import login_name
+from septet._app.halt_texts import outcome_lines
+from septet._dashboard.acts import WAIT_S, act, can_act
 from septet._dashboard.events import follow
 from septet._dashboard.guard import Guard, cookie_name
 from septet._dashboard.listing import all_runs, named_folder
@@ -144,7 +146,7 @@ class _Pages:
                 named_folder(self.root, key), action, name=form.get("name", ""),
                 reason=form.get("reason", ""),
             )  # fmt: skip
-            return outcome_lines(found)
+            return outcome_lines(found, WAIT_S)
 
         texts = await run_in_threadpool(do)
         return self.show(request, "message.html", title=action.capitalize(), texts=texts, key=key)

@@ -60,8 +60,6 @@ CREATE TABLE month (
   id INTEGER NOT NULL REFERENCES months, closes TEXT NOT NULL, asset TEXT NOT NULL) STRICT;
 CREATE INDEX month_closes ON month (closes);
 CREATE INDEX month_asset ON month (asset);
-"""
-_TRIALS: Final = """
 CREATE TABLE trials (
   seq INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, plan BLOB NOT NULL, file BLOB NOT NULL,
   months INTEGER NOT NULL REFERENCES months, strategy TEXT NOT NULL, first_day INTEGER NOT NULL,
@@ -144,29 +142,12 @@ class Ledger:
         if db.execute("PRAGMA user_version").fetchone()[0] == 0:
             with self._writing():
                 if db.execute("PRAGMA user_version").fetchone()[0] == 0:
-                    for statement in _statements(_SCHEMA + _TRIALS):
+                    for statement in _statements(_SCHEMA):
                         db.execute(statement)
                     db.execute(f"PRAGMA user_version = {FORMAT}")
-        if db.execute("PRAGMA user_version").fetchone()[0] == 1:
-            self._widen()
         found = db.execute("PRAGMA user_version").fetchone()[0]
         if found != FORMAT:
             raise LedgerError(f"{self.path} has format {found}, and this septet writes {FORMAT}")
-
-    def _widen(self) -> None:
-        """Let a ledger of format 1, which had one row for a plan on data, have one for who asks."""
-        db = self._db
-        with self._writing():
-            if db.execute("PRAGMA user_version").fetchone()[0] != 1:
-                return
-            table, *rest = _statements(_TRIALS)
-            db.execute("ALTER TABLE trials RENAME TO trials_1")
-            db.execute(table)
-            db.execute("INSERT INTO trials SELECT * FROM trials_1 ORDER BY seq")
-            db.execute("DROP TABLE trials_1")
-            for statement in rest:
-                db.execute(statement)
-            db.execute(f"PRAGMA user_version = {FORMAT}")
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
