@@ -28,8 +28,9 @@ from septet._dashboard.acts import WAIT_S, act, can_act
 from septet._dashboard.events import follow
 from septet._dashboard.guard import Guard, cookie_name
 from septet._dashboard.listing import all_runs, named_folder
-from septet._dashboard.one_run import log_lines, now_text, order_view, run_view
+from septet._dashboard.one_run import log_lines, order_view
 from septet._dashboard.sessions import SESSION_S, Sessions, TooManyCodes
+from septet._dashboard.views import Views
 from septet._report.why import value_text
 from septet._results.number_texts import count, money, number, percent
 from septet._store.find import open_run
@@ -73,6 +74,7 @@ class _Pages:
     ) -> None:
         self.root, self.sessions, self.port, self.is_closing = root, sessions, port, is_closing
         self.templates = _environment()
+        self.views = Views()
 
     def show(self, request: Request, name: str, status: int = 200, **values: Any) -> Response:
         text = self.templates.get_template(name).render(
@@ -117,13 +119,11 @@ class _Pages:
     def run(self, request: Request) -> Response:
         key, trace = _asked(request, "run"), _asked(request, "trace")
         folder = named_folder(self.root, key)
-        view, damaged = None, ""
-        try:
-            view = run_view(open_run(folder))
-        except SeptetError as problem:
-            damaged = problem.message
+        found = self.views.of(folder)
+        view = found.shown
         return self.show(
-            request, "run.html", view=view, damaged=damaged, key=key, trace=trace, now=now_text(),
+            request, "run.html", view=view, damaged=found.damaged, key=key, trace=trace,
+            now=found.read_at,
             strategy=view["summary"]["strategy"] if view else folder.parent.name,
             run_id=folder.name, log=log_lines(folder, trace), can_act=can_act(folder),
             login=login_name(),

@@ -13,6 +13,8 @@ __all__ = ["follow"]
 
 _LOOK_S: Final = 0.2
 _ALIVE_LOOKS: Final = 25
+_PAUSE_S: Final = 1.0
+"""A run that writes all the time is read again no more often."""
 
 
 async def follow(folder: Path, ends: Callable[[], bool]) -> AsyncIterator[str]:
@@ -33,5 +35,6 @@ async def follow(folder: Path, ends: Callable[[], bool]) -> AsyncIterator[str]:
         if now != before:
             before = now
             yield "event: grew\ndata: \n\n"
+            await asyncio.sleep(_PAUSE_S)
         elif looks % _ALIVE_LOOKS == 0:
             yield "event: alive\ndata: \n\n"

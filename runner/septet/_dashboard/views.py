@@ -1,0 +1,79 @@
+"""What the pages of runs show, read once for all viewers while nothing has changed.
+
+Reading a run verifies and folds its whole journal: many viewers, and a run that writes several
+times a second, must not take the processors from the runs themselves.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final
+
+from septet._dashboard.one_run import now_text, run_view, signs_of
+from septet._store.find import open_run
+from septet.errors import SeptetError
+
+__all__ = ["View", "Views"]
+
+_PAUSE_S: Final = 1.0
+"""A run that writes all the time is read again so long after the last time, and no earlier."""
+_MOST: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a run shows, or why it shows nothing, and when it was read."""
+
+    shown: dict[str, Any] | None
+    damaged: str
+    read_at: str
+
+
+@dataclass(slots=True)
+class _Kept:
+    lock: Lock = field(default_factory=Lock)
+    view: View | None = None
+    signs: object = None
+    at_s: float = 0.0
+
+
+class Views:
+    """The views of the runs that were looked at last."""
+
+    def __init__(
+        self,
+        clock_s: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._clock_s, self._sleep = clock_s, sleep
+        self._lock = Lock()
+        self._kept: OrderedDict[Path, _Kept] = OrderedDict()
+
+    def of(self, folder: Path) -> View:
+        """Return the view of a run; viewers that ask while it is read wait for the same one."""
+        with self._lock:
+            kept = self._kept.setdefault(folder, _Kept())
+            self._kept.move_to_end(folder)
+            while len(self._kept) > _MOST:
+                self._kept.popitem(last=False)
+        with kept.lock:
+            if kept.view is None or signs_of(folder) != kept.signs:
+                if kept.view is not None:
+                    self._sleep(max(0.0, kept.at_s + _PAUSE_S - self._clock_s()))
+                kept.signs = signs_of(folder)  # before it is read: what is written now is new
+                kept.view = _read(folder)
+                kept.at_s = self._clock_s()
+            return kept.view
+
+
+def _read(folder: Path) -> View:
+    read_at = now_text()
+    try:
+        return View(run_view(open_run(folder)), "", read_at)
+    except SeptetError as problem:
+        return View(None, problem.message, read_at)
