@@ -147,7 +147,10 @@ class Ledger:
                     db.execute(f"PRAGMA user_version = {FORMAT}")
         found = db.execute("PRAGMA user_version").fetchone()[0]
         if found != FORMAT:
-            raise LedgerError(f"{self.path} has format {found}, and this septet writes {FORMAT}")
+            raise LedgerError(
+                f"{self.path} has format {found}, and this septet writes {FORMAT}; moved away, "
+                "another is begun"
+            )
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
