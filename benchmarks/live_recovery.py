@@ -25,7 +25,7 @@ from live_world import ORIGIN_NS, BenchRun, LeapClock, MemoryFeed, demo, fit, pr
 from septet import messages as m
 from septet._live import start as begin
 from septet._live.account import AccountGate
-from septet._live.run_location import JOURNAL, Place
+from septet._live.run_location import JOURNAL, RunLocation
 from septet._live.strategy_run import SNAPSHOT_ENTRIES
 from septet._live.wiring import Wiring, core_of
 
@@ -57,7 +57,7 @@ def recover(run_folder: Path) -> dict[str, float]:
     loaded, feed = demo(), MemoryFeed(prices())
     wiring = Wiring(core_of, lambda *given: None, lambda *given: feed)
     options = begin.Options(run_folder.parents[1], durability="process", quiet=True)
-    place = Place(run_folder, run_folder.name, fresh=False)
+    place = RunLocation(run_folder, run_folder.name, fresh=False)
     strategy_run = BenchRun(
         loaded, place, options, wiring=wiring, clock=clock, gate=AccountGate(now_ns=clock.now_ns),
         stopping=asyncio.Event(),

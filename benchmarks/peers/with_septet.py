@@ -97,8 +97,8 @@ def _w2(setup: Setup, market: Market) -> Work:
     if importlib.util.find_spec("septet._sweep") is None:
         raise Unavailable("this septet has no sweep")
     from septet._config import load
-    from septet._sweep.evaluate import open_evaluator
     from septet._sweep.first_decision import begin_sweep
+    from septet._sweep.open_evaluator import open_evaluator
     from septet._sweep.space import space_of
     from septet._sweep.swept_parameters import numbers_of
 
