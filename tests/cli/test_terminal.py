@@ -363,9 +363,9 @@ def test_a_closed_pipe_ends_a_command_without_a_word(words: tuple[str, ...]) -> 
 
 
 PRINTING = [
-    ("check", "strategies/demo.yaml", "--no-data"),
-    ("check", "strategies/demo.yaml", "--no-data", "--json"),
-    ("explain", "strategies/demo.yaml"), ("schema",), ("--help",), ("--version",),
+    ("check", "strategies/sma-cross.yaml", "--no-data"),
+    ("check", "strategies/sma-cross.yaml", "--no-data", "--json"),
+    ("explain", "strategies/sma-cross.yaml"), ("schema",), ("--help",), ("--version",),
     ("plugins", "list"), ("plugins", "show", "sma"), ("run", "--help"),
 ]  # fmt: skip
 
@@ -390,7 +390,7 @@ def test_a_full_disk_under_the_output_ends_a_command_in_one_line(words: tuple[st
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
 def test_a_run_whose_figures_cannot_be_printed_is_stored_and_says_so(tmp_path: Path) -> None:
-    words = ("run", "strategies/demo.yaml", "--json", "--no-report", "--out", str(tmp_path))
+    words = ("run", "strategies/sma-cross.yaml", "--json", "--no-report", "--out", str(tmp_path))
     status, said = _ended(words, ">/dev/full")
     assert status == 1
     assert said.endswith(f"septet: the output cannot be written: {os.strerror(errno.ENOSPC)}\n")
