@@ -25,6 +25,7 @@ __all__ = [
     "Grid",
     "Level",
     "DISTANCE_PARSERS",
+    "LEVEL_COLUMNS",
     "POSITION_WORDS",
     "PositionSteps",
     "SignedLevel",
@@ -42,6 +43,8 @@ POSITION_WORDS: Final = (
     "best_return", "adds",
 )  # fmt: skip
 """Names of the position that rules of the signal and of `risk.position` may read."""
+LEVEL_COLUMNS: Final = ("stop_price", "target_price", "add_price")
+"""Columns of decisions for the levels of a position."""
 
 _NUMBER: Final = r"[-+]?(?:\d+\.?\d*|\.\d+)"
 _MULTIPLE: Final = re.compile(rf"^\s*({_NUMBER})\s*R\s*$")

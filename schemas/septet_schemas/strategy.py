@@ -44,7 +44,7 @@ from septet_schemas.keys import (
     SignalKeys,
 )
 from septet_schemas.portfolio import DECIDES, Portfolio, with_derived
-from septet_schemas.position import POSITION_WORDS, PositionSteps
+from septet_schemas.position import LEVEL_COLUMNS, POSITION_WORDS, PositionSteps
 from septet_schemas.simulation import Fee, InstrumentSpec, Simulation, Slippage
 from septet_schemas.sweep import Sweep
 from septet_schemas.times import Daily, DayTime, EndTime, StartTime, TimeZone
@@ -134,7 +134,11 @@ def _later(default: object) -> Any:
 
 def _free_name(name: str) -> str:
     """Refuse names that expressions could not tell from a column or a function."""
-    if name in (*_BAR_COLUMNS, *POSITION_WORDS) or name in _WORDS or keyword.iskeyword(name):
+    if (
+        name in (*_BAR_COLUMNS, *LEVEL_COLUMNS, *POSITION_WORDS)
+        or name in _WORDS
+        or keyword.iskeyword(name)
+    ):
         raise PydanticCustomError(
             "reserved_name",
             "{name} is taken: it is a column, a word of the position or one of the expression "

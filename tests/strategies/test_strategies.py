@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jsonschema
+import numpy as np
 import polars as pl
 import pytest
 import yaml
@@ -21,6 +22,7 @@ from septet._config import load
 from septet._plan.plain import COMPILE
 from septet._results.result import SUMMARY, TABLES
 from septet.cli import main
+from septet_schemas.position import LEVEL_COLUMNS
 from tests.core.shapes import SHIPPED
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -151,6 +153,7 @@ def test_a_run_writes_every_table(ran: tuple[Path, Stored]) -> None:
             assert columns[-len(wanted) + 2 :] == wanted[2:]
             read = {each.partition("_")[0] for each in columns[2 : -len(wanted) + 2]}
             added = {"target"} if strategy.portfolio.decides else set()
+            added |= {each.partition("_")[0] for each in LEVEL_COLUMNS}
             assert read <= {each.partition("_")[0] for each in strategy.features} | added
         else:
             assert columns == list(TABLES[name])
@@ -374,3 +377,41 @@ def test_the_full_file_passes_check(septet: Septet) -> None:
         "plugins", "perpetual", "time_zone", "day_start", "benchmark", "paper", "sweep",
         "portfolio",
     }  # fmt: skip
+
+
+def test_levels_are_shown_while_held_and_stops_act_at_them(ran: tuple[Path, Stored]) -> None:
+    """The row before a stop has its level; nothing has a level while nothing is held."""
+    _, run = ran
+    rows = run.table("decisions")
+    names = [each for each in LEVEL_COLUMNS if each in rows.columns]
+    if not names:
+        pytest.skip("the file has no stop, target, take or resting add")
+    levels = {"stop_loss", "trailing", "level", "break_even"}
+    fills = run.table("fills").join(run.table("orders").select("order_id", "reason"), "order_id")
+    trades = run.table("trades")
+    for (symbol,), mine in rows.group_by("symbol", maintain_order=True):
+        times = mine["time"].to_physical().to_numpy()
+        held, doubtful = np.zeros(len(times), bool), np.zeros(len(times), bool)
+        for trade in _physical(trades, symbol, "entry_time", "exit_time"):
+            after = (times < trade["exit_time"]) | (trade["exit_reason"] == "open")
+            held |= (times >= trade["entry_time"]) & after
+            # the open that follows a close has its time: a fill there comes after the row
+            doubtful |= (times == trade["entry_time"]) | (times == trade["exit_time"])
+        for name in names:
+            assert np.isnan(mine[name].to_numpy()[~held & ~doubtful]).all()
+        filled = list(_physical(fills, symbol, "time"))
+        for fill in filled:
+            if fill["reason"] in levels:
+                stops = mine["stop_price"].to_numpy()
+                at = np.searchsorted(times, fill["time"], side="right") - 1
+                at -= np.isnan(stops[at])  # filled inside the bar: the row before
+                between = [f for f in filled if times[at] <= f["time"] <= fill["time"]]
+                sign = 1.0 if fill["side"] == "sell" else -1.0
+                if all(f["side"] == fill["side"] for f in between):  # else that has moved the stop
+                    assert sign * (fill["price"] - stops[at]) <= 1e-9 * stops[at]
+
+
+def _physical(table: pl.DataFrame, symbol: object, *times: str) -> Iterator[dict[str, Any]]:
+    """Yield rows of a symbol, with times as nanoseconds."""
+    mine = table.filter(pl.col("symbol") == symbol)
+    yield from mine.with_columns(pl.col(*times).to_physical()).iter_rows(named=True)

@@ -59,4 +59,4 @@ def clear_decisions(plan: CompiledPlan, arrays: Arrays, t: int) -> None:
         first = int(rows[rows >= 0].min(initial=D.shape[2]))
         D[k, :, first:] = 0
         if at is not None:
-            F[k, at : at + layout.F_DECISION, first:] = 0.0
+            F[k, at:, first:] = 0.0

@@ -91,11 +91,12 @@ class Engine:
         self._vector = np.zeros(len(self._inputs))
         self._numbers = _view(self._vector)
         facts = self.plan.facts
-        self._features, self._decision_row = facts.features, facts.decision_row
+        self._features, self._levels = facts.features, facts.levels
+        self._decision_row = facts.decision_row
         self._up_row, self._increases = facts.model_row, facts.increases
         self._partial = facts.partial
         self._hours_row, self._schedule = facts.hours_row, facts.schedule
-        self._packed = Struct(f"{len(facts.features)}d").pack
+        self._packed = Struct(f"{len(facts.features + facts.levels)}d").pack
         self._drain = drain
         self._keeps_log, self.dropped = keeps_log, dropped
         self._seen = 0
@@ -347,6 +348,7 @@ class Engine:
         assert at is not None, "a plan without tables keeps no decisions"
         signal = d[k, layout.D_SIGNAL, i]
         features = [f[k, row, i] for row in self._features]
+        features += [f[k, row, i] or math.nan for row in self._levels]
         return Decision(
             self._t[layout.KNOWN, t], k, self._packed(*features),
             math.nan if self._up_row is None else f[k, self._up_row, i], signal & layout.SIGNAL,

@@ -245,7 +245,8 @@ class DueTimes:
 class PlanFacts:
     """What the engine must know of a plan to name what it did, and to show a decision.
 
-    `features` are the rows of F in the order of the decision table; `decision_row` the first of
+    `features` are the rows of F in the order of the decision table, `levels` those after them, of
+    which zero stands for none; `decision_row` the first of
     the decision rows, None without tables. `venue_reasons` is the number of the first of the
     reasons late_fill, operator, adopted, unknown and monitor. `timed` says whether a halt looks at
     the time. `increases` are the numbers of the reasons of orders that may enlarge a position,
@@ -270,6 +271,7 @@ class PlanFacts:
     hours_row: int | None = None
     schedule: DueTimes | None = None
     enters_between: bool = False
+    levels: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

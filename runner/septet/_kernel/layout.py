@@ -51,7 +51,8 @@ __all__ = [
     "DUST_FUNDING", "DUST_SLIPPAGE", "D_CAPPED", "D_LATE", "D_REJECTED", "D_ROWS", "D_SIGNAL",
     "ENTERED_UNITS", "ENTRY", "ENTRY_FEES", "ENTRY_NOTIONAL", "ENTRY_NS", "EQUITY", "EXIT_NOTIONAL",
     "EXIT_TO_RETRY", "EXPOSED", "FEES", "FILL", "FIRST_PRICE", "FIRST_RISK", "FIRST_UNITS",
-    "FUNDING", "FUNDING_PAID", "F_CONFIDENCE", "F_DECISION", "F_GRANTED", "F_REQUESTED", "GAINED",
+    "FUNDING", "FUNDING_PAID", "F_ADD", "F_CONFIDENCE", "F_DECISION", "F_GRANTED", "F_LEVELS",
+    "F_REQUESTED", "F_STOP", "F_TARGET", "GAINED",
     "GRID_ACTIVE", "GRID_BOUGHT", "GRID_CHANGED", "GRID_ENTRY", "GRID_EXIT", "GRID_ORDER",
     "GRID_OUT", "GRID_PRICE", "GRID_RESTED", "GRID_WANTED", "GRID_WIDTH", "G_CASH", "G_EQUITY",
     "G_EXPOSURE", "G_ROWS", "HALT", "HALT_SLOTS", "HELD", "HELD_BEFORE",
@@ -119,6 +120,12 @@ F_CONFIDENCE: Final = 0  # where it is neither zero nor one
 F_REQUESTED: Final = 1  # quantity (base)
 F_GRANTED: Final = 2
 F_DECISION: Final = 3
+# of plans with a portfolio or with levels: the weight has its row in both, levels may have none
+F_WEIGHT: Final = 3  # target weight, at rebalances
+F_STOP: Final = 4  # nearest stop after the decisions; zero for none, as of the two that follow
+F_TARGET: Final = 5  # nearest target or take
+F_ADD: Final = 6  # nearest resting add
+F_LEVELS: Final = 7
 # A
 CASH: Final = 0
 EQUITY: Final = 1
@@ -293,7 +300,6 @@ I_PORTFOLIO: Final = 4
 REBALANCE_DUE: Final = 0  # 1 while a rebalance is due that has not been made
 INCREASES: Final = 1  # how many symbols INCREASED lists
 C_PORTFOLIO: Final = 2
-F_WEIGHT: Final = F_DECISION  # target weight, at rebalances
 # ROLE: 1 or -1 where a symbol is chosen for a side, 0 where it is not ranked, or
 KEEPS_WEIGHT: Final = 2  # held, without a bar or a rank
 KEEPS_UNITS: Final = 3  # nothing is known of its weight

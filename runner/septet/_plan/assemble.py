@@ -18,6 +18,7 @@ from septet._plan.stored_texts import Texts
 from septet._plan.terms import Terms
 from septet._plan.trading import Trading
 from septet_schemas.blocks import UseBlock
+from septet_schemas.position import LEVEL_COLUMNS
 
 __all__ = ["TARGET_WEIGHT", "Assembly", "assemble"]
 
@@ -73,10 +74,21 @@ class Assembly:
 
     @property
     def shown(self) -> Mapping[str, int]:
-        """Rows of F that the decision table shows: features, and the weight of a portfolio."""
-        if self.terms.portfolio is None or not self.decisions_kept:
+        """Rows of F that the decision table shows: features, the weight of a portfolio, levels."""
+        if not self.decisions_kept:
             return self.features
-        return {**self.features, TARGET_WEIGHT: self.decision_row + layout.F_WEIGHT}
+        shown = {**self.features}
+        if self.terms.portfolio is not None:
+            shown[TARGET_WEIGHT] = self.decision_row + layout.F_WEIGHT
+        return {**shown, **self.levels}
+
+    @property
+    def levels(self) -> Mapping[str, int]:
+        """Rows of F for the levels of a position, of which zero stands for none."""
+        if not self.decisions_kept:
+            return {}
+        first = self.decision_row + layout.F_STOP
+        return {name: first + LEVEL_COLUMNS.index(name) for name in self.terms.levels}
 
     @property
     def text(self) -> str:
@@ -175,6 +187,14 @@ def _weight_rows(trading: Trading) -> tuple[int, ...]:
     return (trading.decision_row + layout.F_WEIGHT,)
 
 
+def _level_rows(trading: Trading) -> tuple[int, ...]:
+    """Return the rows of the levels of a position."""
+    if not trading.level_rows:
+        return ()
+    first = trading.decision_row + layout.F_STOP
+    return tuple(first + LEVEL_COLUMNS.index(name) for name in trading.terms.levels)
+
+
 def _of(numbers: Mapping[str, int], name: str) -> tuple[int, ...]:
     return (numbers[name],) if name in numbers else ()
 
@@ -196,6 +216,7 @@ def _facts(trading: Trading) -> PlanFacts:
             for name in graph.feature_columns[owner]
         )
         + _weight_rows(trading),
+        levels=_level_rows(trading),
         model_row=trading.model_row,
         decision_row=trading.decision_row if trading.tables else None,
         venue_reasons=trading.venue_reasons,

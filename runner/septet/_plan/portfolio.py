@@ -71,8 +71,12 @@ class PortfolioPart:
         return 0 if self.terms.portfolio is None else 6
 
     def decision_rows(self, *, tables: bool) -> int:
-        """Return how many rows of F it adds to those of decisions."""
-        return 1 if tables and self.terms.portfolio is not None else 0
+        """Return how many rows of F a decision has: with levels, with a weight, or neither."""
+        if not tables:
+            return 0
+        if self.terms.levels:
+            return layout.F_LEVELS
+        return layout.F_DECISION + (0 if self.terms.portfolio is None else 1)
 
     @property
     def limits(self) -> Mapping[str, UseBlock]:

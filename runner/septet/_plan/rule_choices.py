@@ -30,6 +30,7 @@ from septet._rules import (
     hours,
     idle,
     ledger,
+    level_rows,
     levels,
     orders,
     position_count,
@@ -54,14 +55,16 @@ __all__ = ["RULES", "choices_of", "names_of_rules", "rank_of_cap", "rules_of"]
 RULES: Final = (
     ledger, checked, reentry, resting, grid_orders, orders, queued, levels, fills, venue_fills,
     stops, steps, bars, account, halts, hours, position_count, enter, adds, venue_steps, buying,
-    venue_grid, grid, decide, ranking, forecasting, weighting, rebalance, step, idle, entries,
-    venue_entries, by_hand,
+    venue_grid, grid, level_rows, decide, ranking, forecasting, weighting, rebalance, step, idle,
+    entries, venue_entries, by_hand,
 )  # fmt: skip
 """Modules of rules, in the order in which a plan's text has them."""
 OF_VENUE: Final = (venue_steps, venue_entries, venue_grid)
 """Modules that only a plan with a venue's fills has."""
 OF_PORTFOLIO: Final = (ranking, forecasting, weighting, rebalance)
 """Modules that only a plan with a portfolio has."""
+OF_LEVELS: Final = (level_rows,)
+"""Modules that only a plan whose decisions have levels has."""
 OF_GRID: Final = (grid_orders, grid, venue_grid)
 """Modules that only a plan with a grid has."""
 CAPS: Final = ("position", "groups", "correlated", "gross_exposure")
@@ -85,6 +88,7 @@ def rules_of(context: Mapping[str, Any]) -> dict[str, str]:
         if module not in OF_PORTFOLIO or context["portfolio"] is not None
         if module is not buying or context["buy_amount"] is not None
         if module not in OF_GRID or context["grid"] is not None
+        if module not in OF_LEVELS or context["level_rows"]
     }
 
 
@@ -127,7 +131,7 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
             "FUNDED": c["funding_column"] is not None,
             "FUNDING_ROW": c["funding_column"], "FUNDING_BEFORE_ROW": c["funding_before_column"],
             "PROTECTS": c["protects"], "LEVELS_READ": c["levels_read"],
-            "TRACKS_BEST": c["tracks_best"], "REENTRY": c["rearm"],
+            "LEVEL_ROWS": c["level_rows"], "TRACKS_BEST": c["tracks_best"], "REENTRY": c["rearm"],
             "TRACKS_POSITION": c["tracks_position"], "STEPS": c["steps"],
             "SIZES_BY_STOP": c["sizes_by_stop"], "BUYS": c["buy_amount"] is not None,
             "GRID": bool(c["grid"]), **grid["values"],

@@ -9,7 +9,7 @@ from typing import Any
 from septet._data.trading_hours import HourRules
 from septet_schemas.blocks import UseBlock
 from septet_schemas.every import Every
-from septet_schemas.position import BuyEvery, Grid, PositionSteps
+from septet_schemas.position import LEVEL_COLUMNS, BuyEvery, Grid, PositionSteps
 from septet_schemas.simulation import Simulation
 from septet_schemas.strategy import Strategy
 
@@ -63,6 +63,19 @@ class Terms:
     def grid(self) -> Grid | None:
         """The grid of the file."""
         return None if self.position is None else self.position.grid
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """The columns of decisions for the levels of a position, as far as the file has them."""
+        roles = {block.declaration.role or "stop" for block in self.stops.values()}
+        add = () if self.position is None else self.position.add
+        take = () if self.position is None else self.position.take
+        has = {
+            "stop_price": "stop" in roles or any(each.then is not None for each in take),
+            "target_price": "target" in roles or any(each.at is not None for each in take),
+            "add_price": any(each.at for each in add),
+        }
+        return tuple(name for name in LEVEL_COLUMNS if has[name])
 
     @property
     def due_every(self) -> Every | None:

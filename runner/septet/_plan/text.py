@@ -62,6 +62,7 @@ _SECTIONS: Final = (
             "buying",
             "venue_grid",
             "grid",
+            "level_rows",
             "decide",
         ),
     ),

@@ -75,8 +75,8 @@ class Trading:
         rows = self.observing.rows.f_count
         self.model_row = self.weighed.model_row = rows if self.terms.has_model else None
         self.decision_row = rows = rows + (2 if self.terms.has_model else 0)
-        self.f_rows = rows + (layout.F_DECISION if self.tables else 0)
-        self.f_rows += self.weighed.decision_rows(tables=self.tables)
+        self.level_rows = self.tables and bool(self.terms.levels)
+        self.f_rows = rows + self.weighed.decision_rows(tables=self.tables)
         self.notionals = layout.A_SLOTS + len(self.terms.halts)
         self.correlations = self.notionals + self.symbols
         self.scratch = self.correlations + self.symbols
@@ -219,7 +219,7 @@ class Trading:
             "one": self.symbols == 1, "symbols": self.symbols,
             "args": self.args, "views": views_of(self.arrays),
             "tables": self.tables, "curve": self.curve, "spot": self.terms.spot,
-            "loops": self.observing.loops,
+            "level_rows": self.level_rows, "loops": self.observing.loops,
             "stages": self.observing.stages,
             "acrosses": [
                 [line.replace("{scratch}", str(self.scratch)) for line in lines]

@@ -10,6 +10,7 @@ from septet._report.over_time import exposure, rolling
 from septet._report.thinning import floats, milliseconds, short, stamps, thin_rows
 from septet._report.weights import weights
 from septet._results import statistics as st
+from septet_schemas.position import LEVEL_COLUMNS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -83,6 +84,25 @@ def _markers(trades: pl.DataFrame) -> dict[str, Any]:
     }
 
 
+def _levels(run: Run, symbol: str, opens_ms: list[int]) -> dict[str, list[float | None]]:
+    """Return the levels of the position when each bar opened, as decided before; by column."""
+    import polars as pl
+
+    stored = run.scan("decisions").collect_schema().names() if run.has("decisions") else ()
+    names = [each for each in LEVEL_COLUMNS if each in stored]
+    if not names or not opens_ms:
+        return {}
+    table = run.table("decisions", ["time", "symbol", *names]).filter(pl.col("symbol") == symbol)
+    at = np.searchsorted(stamps(table, "time") // 1_000_000, opens_ms, side="right") - 1
+    found = {}
+    for name in names:
+        values = floats(table, name)
+        known = np.where(at >= 0, values[np.maximum(at, 0)], np.nan) if len(values) else values
+        if np.isfinite(known).any():
+            found[name] = short(known)
+    return found
+
+
 def _price(run: Run, bars: dict[str, pl.DataFrame]) -> list[dict[str, Any]]:
     import polars as pl
 
@@ -99,6 +119,7 @@ def _price(run: Run, bars: dict[str, pl.DataFrame]) -> list[dict[str, Any]]:
                 "unit": symbol.partition("/")[2] or run.facts.currency,
                 "joined": step * int(joined.get(symbol, 1)),
                 **columns,
+                "levels": _levels(run, symbol, columns["t"]),
                 "trades": _markers(mine),
             }
         )

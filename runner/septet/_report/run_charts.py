@@ -28,6 +28,11 @@ __all__ = [
 ]
 
 STILL_POINTS: Final = 500
+_LEVEL_LINES: Final = (
+    ("stop_price", "stop", "bad", False),
+    ("target_price", "target", "accent", True),
+    ("add_price", "resting add", "contrast", True),
+)
 DRIFT_COLUMNS: Final = 90
 DRIFT_ROWS: Final = 24
 _LEVELS: Final = {"ok": 0, "warn": 1, "block": 2, "retrain": 3, "halt": 4}
@@ -192,6 +197,19 @@ def _trade_marks(trades: Mapping[str, Any], currency: str) -> list[dict[str, Any
     return found
 
 
+def _price_series(levels: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return candles, and a stepped line for each level of the position."""
+    lines = [
+        {
+            "kind": "line", "column": name, "name": text, "color": color, "dash": dash,
+            "steps": True, "thin": True,
+        }
+        for name, text, color, dash in _LEVEL_LINES
+        if name in levels
+    ]  # fmt: skip
+    return [{"kind": "candles", "name": "price"}, *lines]
+
+
 def price_chart(data: Mapping[str, Any]) -> tuple[str, list[dict[str, Any]]]:
     """Return markup of the price chart and the data of each symbol."""
     import polars as pl
@@ -201,15 +219,19 @@ def price_chart(data: Mapping[str, Any]) -> tuple[str, list[dict[str, Any]]]:
         columns = {name: _array(item[name]) for name in "ohlc"}
         frame = pl.DataFrame({"t": np.array(item["t"], dtype=np.int64) // 1000, **columns})
         frame = frame.rename({"o": "open", "h": "high", "l": "low", "c": "close"})
+        frame = frame.with_columns(
+            pl.Series(name, _array(values)) for name, values in item["levels"].items()
+        )
         frame = frame.unique("t", keep="last", maintain_order=True)
         rules = {"open": "first", "high": "max", "low": "min", "close": "last"}
+        rules |= dict.fromkeys(item["levels"], "last")
         first, last = data["first_decision"] // 1000, int(frame["t"][-1])
         charts.append(
             {
                 "levels": time_chart.levels(frame, rules),
                 "joined": item["joined"],
                 "span": [int(max(frame["t"][0], first - 0.03 * (last - first))), last],
-                "panes": [{"unit": item["unit"], "series": [{"kind": "candles", "name": "price"}]}],
+                "panes": [{"unit": item["unit"], "series": _price_series(item["levels"])}],
                 "marks": [*_trade_marks(item["trades"], data["currency"]), *_halt_marks(data)],
             }
         )

@@ -16,6 +16,7 @@ from septet._rules.decide import decide, enters_again
 from septet._rules.form import at, kernel, prefetch, routine
 from septet._rules.halts import test_halts
 from septet._rules.hours import closes_held, keep_hours
+from septet._rules.level_rows import keep_levels
 from septet._rules.rebalance import note_due, rebalance
 from septet._rules.run_state import Run
 from septet._rules.settings import (
@@ -27,6 +28,7 @@ from septet._rules.settings import (
     HOURS,
     IDLE_WHILE_HELD,
     IDLE_WHILE_HELD_ALONE,
+    LEVEL_ROWS,
     PARTICIPATION,
     PORTFOLIO,
     PORTFOLIO_SLOT,
@@ -387,6 +389,8 @@ def trade_active_symbols(t0, t1, room, run: Run):
             act_on_all(t, t0, now_ns, run)
         if BUYS and run.DUE[t] == 1:
             act_on_all(t, t0, now_ns, run)
+        if LEVEL_ROWS:
+            keep_levels(t, now_ns, count, run)
         t += 1
         for n in range(count):
             k = run.active_symbol[n]

@@ -261,6 +261,9 @@ class Run:
     confidence = Decision("F", "F_CONFIDENCE", "confidence, where it is neither 0 nor 1")
     requested = Decision("F", "F_REQUESTED", "quantity before limits (base, signed)")
     granted = Decision("F", "F_GRANTED", "quantity of the order (base, signed)")
+    stop_level = Decision("F", "F_STOP", "nearest stop after the decisions; 0 for none")
+    target_price = Decision("F", "F_TARGET", "nearest target or take; 0 for none")
+    add_price = Decision("F", "F_ADD", "nearest resting add; 0 for none")
     # ------------------------------------------------------------------ a decision time
     known_ns = Time("T", "KNOWN", "when the bars of this time became known")
     day = Time("T", "DAY", "number of its day")

@@ -188,6 +188,8 @@ HALTS: tuple[Halt, ...] = ()
 # ---------------------------------------------------------------- what is kept
 TABLES: bool = True
 """Rows of decisions are kept, and cash and exposure of every time."""
+LEVEL_ROWS: bool = False
+"""Rows of decisions have the levels of the position."""
 CURVE: bool = True
 """Equity of every time is kept; else at the times of Q alone, and its sum."""
 

@@ -14,12 +14,14 @@ from septet._rules.decide import decide
 from septet._rules.form import kernel
 from septet._rules.grid import rest_grids
 from septet._rules.halts import test_halts
+from septet._rules.level_rows import keep_levels
 from septet._rules.rebalance import note_due, rebalance
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     BUYS,
     GRID,
     HALTS,
+    LEVEL_ROWS,
     PORTFOLIO,
     PORTFOLIO_SLOT,
     RUNGS,
@@ -55,3 +57,5 @@ def step(t, run: Run):
         buy_regularly(t, now_ns, run)
     if GRID:
         rest_grids(t, now_ns, run)
+    if LEVEL_ROWS:
+        keep_levels(t, now_ns, count, run)

@@ -297,6 +297,8 @@ def decisions_of(session: Session, outcome: Outcome) -> dict[str, Any]:
     table: dict[str, Any] = {"time": times, "symbol": _symbols(session, ks)}
     for name, row in assembly.shown.items():
         table[name] = column(row)
+    for name in assembly.levels:
+        table[name] = np.where(table[name] == 0.0, np.nan, table[name])
     at = assembly.decision_row
     model = assembly.model_row
     signal = column(layout.D_SIGNAL, outcome.D)
