@@ -103,6 +103,16 @@ class Run:
         )  # fmt: skip
 
     @property
+    def forward(self) -> Summary | None:
+        """The figures of what came after its file was first tried; None if that is under a day.
+
+        None as well in paper and live, which came after it as a whole, and in stretches.
+        """
+        with self._reading():
+            found = self._stored.summary.get("forward")
+        return Summary.of(found) if isinstance(found, dict) else None
+
+    @property
     def verdict(self) -> Verdict:
         """What the result is worth, in words."""
         from septet._results.verdict import tone
