@@ -26,8 +26,8 @@ FUNCTIONS = {
     " zone: str | None = None, engine: Engine = 'auto', tables: bool = True, threads: int = 1,"
     " progress: Progress | None = None, cancel: Cancel | None = None) -> Run",
     "run_many": "(strategies: Iterable[Strategy], *, data: Data | None = None,"
-    " threads: int | None = None, progress: Progress | None = None,"
-    " cancel: Cancel | None = None) -> Iterator[Run | Failed]",
+    " time: str = 'time', zone: str | None = None, threads: int | None = None,"
+    " progress: Progress | None = None, cancel: Cancel | None = None) -> Iterator[Run | Failed]",
     "sweep": "(strategy: Strategy, axes: Mapping[str, str | Sequence[object]] | None = None, *,"
     " method: Method | None = None, trials: int | None = None, seed: int | None = None,"
     " goal: str | None = None, where: str | None = None, threads: int | None = None,"
