@@ -65,7 +65,7 @@ ATTRIBUTES = {
     "Strategy": "hash mode name settings text warnings",
     "Run": "decisions equity fills folder forward id monitoring orders problem strategy summary "
     "trades trials verdict",
-    "Sweep": "folder settings verdict",
+    "Sweep": "folder settings trials verdict",
     "Check": "ok problems settings strategy world",
     "Trials": "complete count declared deflated_sharpe effective frame text",
     "Verdict": "text tone",
@@ -77,7 +77,7 @@ ATTRIBUTES = {
     "running state taken unread",
     "Summary": " ".join([*SUMMARY, "more"]),
 }
-SHOWN = ("Strategy", "Run", "Sweep", "Check", "Why", "Gap")
+SHOWN = ("Strategy", "Run", "Sweep", "Check", "Why", "Gap", "Trials")
 PLAIN = {"document", "of", "save", "scan"}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from septet._app.halt import Halted
 from septet._app.reading import reading_run
@@ -35,6 +35,10 @@ Table: TypeAlias = Literal[
     "trades", "orders", "fills", "equity", "decisions", "monitoring", "round_trips", "predictions",
     "bars",
 ]  # fmt: skip
+
+
+_SHARES: Final = ("total_return", "max_drawdown", "win_rate", "exposure")
+"""Figures that are shown as percentages."""
 
 
 class Run:
@@ -298,6 +302,8 @@ class Run:
             return report_run(open_stored(self._folder))
 
     def _repr_html_(self) -> str:
+        from septet._results.forward import forward_text
+
         if self.problem:
             return html.page(html.heading(self.id), html.paragraph(self.problem))
         summary = self.summary
@@ -305,7 +311,7 @@ class Run:
             "total_return", "sharpe", "sortino", "max_drawdown", "trades", "win_rate",
             "profit_factor", "fees", "final_equity", "exposure",
         )  # fmt: skip
-        rows = [(name.replace("_", " "), _figure(getattr(summary, name))) for name in names]
+        rows = [(name.replace("_", " "), _figure(name, getattr(summary, name))) for name in names]
         span = f"{summary.mode}, {summary.first_decision} to {summary.end}"
         try:
             seconds = self.equity["time"].dt.epoch("ms") / 1000
@@ -316,8 +322,10 @@ class Run:
             )
         except SeptetError:  # closed, or its table is damaged: the figures are shown all the same
             line = ""
+        tries, later = self.trials, forward_text(self._stored.summary)
         return html.page(
             html.heading(f"{summary.strategy[:100]}: {self.id}"), html.paragraph(self.verdict),
+            *(html.paragraph(text) for text in (tries and tries.text, later) if text),
             html.pairs(rows), line, html.paragraph(span),
         )  # fmt: skip
 
@@ -336,14 +344,14 @@ def _in_memory(stored: StoredRun) -> MemoryRun | None:
     return stored if isinstance(stored, MemoryRun) else None
 
 
-def _figure(value: object) -> str:
-    return (
-        "undefined"
-        if value is None
-        else f"{value:,.6g}"
-        if isinstance(value, float)
-        else str(value)
-    )
+def _figure(name: str, value: object) -> str:
+    from septet._results.number_texts import percent
+
+    if value is None:
+        return "undefined"
+    if isinstance(value, float):
+        return percent(value) if name in _SHARES else f"{value:,.6g}"
+    return str(value)
 
 
 def runs(strategy: str | None = None, *, root: str | PathLike[str] = "runs") -> Sequence[Run]:

@@ -16,7 +16,7 @@ from septet._python.arguments import (
     insist_text,
     insist_watchers,
 )
-from septet._python.results import Model, Verdict
+from septet._python.results import Model, Trials, Verdict
 from septet._python.running import interruptible
 from septet._python.strategies import Strategy, loaded_of
 from septet.errors import ConfigError, InputError, Problem
@@ -49,6 +49,19 @@ class Sweep:
     folder: Path | None
     _strategy: Strategy
     _outcome: Outcome
+
+    @property
+    def trials(self) -> Trials | None:
+        """How many tries there are on its data with its settings; None where nobody asked."""
+        from septet._results.tries import sentence
+
+        found = self._outcome.tries
+        if found is None:
+            return None
+        return Trials(
+            found.count, found.effective, found.declared, None, complete=found.count is not None,
+            text=sentence(found, None),
+        )  # fmt: skip
 
     def best(self, count: int = 10) -> pl.DataFrame:
         """Return the best settings by the goal, the best first."""
@@ -83,7 +96,9 @@ class Sweep:
         best = self.best()
         shown = best.select([*names[:8], *(name for name in figures if name in best.columns)])
         head = html.heading(f"{self._strategy.name[:100]}: {self.settings.height:,} settings")
-        return html.page(head, html.paragraph(self.verdict), html.frame_table(shown))
+        tries = self.trials
+        said = html.paragraph(tries.text) if tries is not None and tries.text else ""
+        return html.page(head, html.paragraph(self.verdict), said, html.frame_table(shown))
 
     def __repr__(self) -> str:
         return f"<Sweep {self._strategy.name[:64]!r} {self.settings.height:,} settings>"
