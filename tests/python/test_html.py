@@ -98,7 +98,7 @@ def test_everything_that_shows_itself_is_static(run: septet.Run, tmp_path: Path)
         assert "None" not in each._repr_html_(), "what is not there is left empty"
         assert "\\n" not in each._repr_html_()
     checked = septet.check({"version": 1, "features": {"a": {"use": "smaa"}}})._repr_html_()
-    assert "<p>hint: did you mean sma?</p>" in checked
+    assert '<p style="margin:0">hint: did you mean sma?</p>' in checked
     assert "features.fast.period" in strategy._repr_html_()
     assert why.text.split(":")[0] in why._repr_html_()
     assert "features.slow.period" in swept._repr_html_()

@@ -91,7 +91,9 @@ def problem_list(problems: Sequence[Problem]) -> str:
 
 def _problem(problem: Problem) -> str:
     first, *rest = str(problem).splitlines() or [""]
-    return _shown(first, 400) + "".join(f"<p>{_shown(line.strip(), 300)}</p>" for line in rest[:3])
+    return _shown(first, 400) + "".join(
+        f'<p style="margin:0">{_shown(line.strip(), 300)}</p>' for line in rest[:3]
+    )
 
 
 def curve(values: Sequence[float], seconds: Sequence[float], title: str) -> str:
