@@ -17,7 +17,7 @@ from septet._python.runs import Run
 from septet._python.strategies import loaded_of
 from septet._store.memory_run import MemoryRun
 from tests.cli.conftest import Command, command_of
-from tests.python.samples import START, TEXT, written
+from tests.python.samples import START, TEXT, bars, written
 
 FIRST = START + timedelta(days=7)
 LATER = datetime(2024, 6, 1, tzinfo=UTC)
@@ -39,7 +39,7 @@ def ns(moment: datetime) -> int:
 
 
 def ran(
-    folder: Path, now: datetime, *, count: int = 400, text: str = TEXT, **request: bool | str
+    folder: Path, now: datetime, *, count: int = 400, text: str = TEXT, **request: bool | int | str
 ) -> Run:
     """Run a file on so many hours of bars, with the ledger's clock at `now`."""
     loaded = loaded_of(septet.load(written(folder, text, count=count)))
@@ -135,6 +135,10 @@ def test_where_there_is_none(tmp_path: Path) -> None:
     assert ran(tmp_path, LATER, count=short + 1).forward is not None
     early = START + timedelta(days=12)
     assert ran(tmp_path, early).forward is None, "bars that end after now are made up"
+    bars().rename({"time": "timestamp"}).write_parquet(tmp_path / "bars.parquet")
+    text = TEXT.replace("use: csv, path: bars.csv", "use: parquet, path: bars.parquet")
+    assert ran(tmp_path, LATER, text=text).forward is not None, "another place, the same file"
+    assert ran(tmp_path, LATER, text=text, chunk=100).forward is None, "one row a day is kept"
     fast = ran(tmp_path, LATER, tables=False).forward
     assert fast is not None
     assert fast.exposure is None
