@@ -52,6 +52,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "dashboard": ("septet._cli.dashboard:dashboard", "Show all runs in a browser."),
     "halt": ("septet._cli.halt:halt", "Stop a paper or live run from trading, at once."),
     "resume": ("septet._cli.halt:resume", "Let a halted run trade again."),
+    "arm": ("septet._cli.arm:arm", "Let agents halt a run, for a while."),
     "replay": ("septet._cli.replay:replay", "Feed a run's journal through the core again."),
     "drill": ("septet._cli.drill:drill", "Rehearse a strategy on a local venue, with faults."),
     "why": ("septet._cli.runs:why", "Say why an order was made."),

@@ -116,7 +116,8 @@ def test_figures_are_those_of_the_command_line_to_the_bit(
     assert shown["verdict"] == ran["figures"]["verdict"]
     assert shown["tries"] == ran["figures"]["tries"]
     left = shown.keys() - ran["figures"]["summary"].keys() - set(OF_THE_CLOCK)
-    assert left == {"run_id", "strategy", "verdict", "tries", "findings", "folder", "report"}
+    apart = {"run_id", "strategy", "verdict", "tries", "forward", "findings", "folder", "report"}
+    assert left == apart
 
 
 def test_the_commands_for_a_person_are_commands(

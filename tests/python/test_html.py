@@ -95,9 +95,34 @@ def test_everything_that_shows_itself_is_static(run: septet.Run, tmp_path: Path)
     ]  # fmt: skip
     for each in shown:
         judge(each._repr_html_())
+        assert "None" not in each._repr_html_(), "what is not there is left empty"
+        assert "\\n" not in each._repr_html_()
+    checked = septet.check({"version": 1, "features": {"a": {"use": "smaa"}}})._repr_html_()
+    assert '<p style="margin:0">hint: did you mean sma?</p>' in checked
     assert "features.fast.period" in strategy._repr_html_()
     assert why.text.split(":")[0] in why._repr_html_()
     assert "features.slow.period" in swept._repr_html_()
+
+
+def test_tries_are_shown_with_the_latest_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEPTET_TRIALS", "on")
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
+    strategy = septet.load(written(tmp_path))
+    septet.run(strategy)
+    swept = septet.sweep(strategy, {"features.fast.period": [4, 6]}, threads=1)
+    assert swept.trials is not None
+    assert swept.trials.count == 3
+    run = septet.run(strategy)
+    tried = septet.trials(run)
+    judge(tried._repr_html_())
+    assert "3 rows of the ledger" in tried._repr_html_()
+    for each in (run, swept, run.trials):
+        text = each._repr_html_()  # type: ignore[union-attr]
+        judge(text)
+        assert "one of 3 tries on these data" in text
+    judge(septet.trials(septet.load(written(tmp_path), settings={"name": "x"}))._repr_html_())
 
 
 def test_a_hostile_name_is_text(run: septet.Run) -> None:

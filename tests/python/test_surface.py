@@ -26,8 +26,8 @@ FUNCTIONS = {
     " zone: str | None = None, engine: Engine = 'auto', tables: bool = True, threads: int = 1,"
     " progress: Progress | None = None, cancel: Cancel | None = None) -> Run",
     "run_many": "(strategies: Iterable[Strategy], *, data: Data | None = None,"
-    " threads: int | None = None, progress: Progress | None = None,"
-    " cancel: Cancel | None = None) -> Iterator[Run | Failed]",
+    " time: str = 'time', zone: str | None = None, threads: int | None = None,"
+    " progress: Progress | None = None, cancel: Cancel | None = None) -> Iterator[Run | Failed]",
     "sweep": "(strategy: Strategy, axes: Mapping[str, str | Sequence[object]] | None = None, *,"
     " method: Method | None = None, trials: int | None = None, seed: int | None = None,"
     " goal: str | None = None, where: str | None = None, threads: int | None = None,"
@@ -63,9 +63,9 @@ METHODS = {
 }
 ATTRIBUTES = {
     "Strategy": "hash mode name settings text warnings",
-    "Run": "decisions equity fills folder id monitoring orders problem strategy summary trades "
-    "trials verdict",
-    "Sweep": "folder settings verdict",
+    "Run": "decisions equity fills folder forward id monitoring orders problem strategy summary "
+    "trades trials verdict",
+    "Sweep": "folder settings trials verdict",
     "Check": "ok problems settings strategy world",
     "Trials": "complete count declared deflated_sharpe effective frame text",
     "Verdict": "text tone",
@@ -77,7 +77,7 @@ ATTRIBUTES = {
     "running state taken unread",
     "Summary": " ".join([*SUMMARY, "more"]),
 }
-SHOWN = ("Strategy", "Run", "Sweep", "Check", "Why", "Gap")
+SHOWN = ("Strategy", "Run", "Sweep", "Check", "Why", "Gap", "Trials")
 PLAIN = {"document", "of", "save", "scan"}
 
 

@@ -121,6 +121,7 @@ def test_a_run_without_anything_is_null_not_infinite() -> None:
         "beta",
         "excess",
         "tries",
+        "forward",
         "benchmark",
         "late_start",
         "max_drawdown",

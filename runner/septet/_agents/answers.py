@@ -12,8 +12,8 @@ from septet._text import plain_json
 
 __all__ = [
     "MOST_ROWS", "Checked", "Compared", "Data", "Explained", "Guide", "Job",
-    "Listed", "Plugins", "Ran", "Rows", "Saved", "Schema", "Swept", "Why", "Working", "compact",
-    "page",
+    "Listed", "Plugins", "Ran", "Rows", "Saved", "Schema", "Stopped", "Swept", "Why",
+    "Working", "compact", "page",
 ]  # fmt: skip
 
 MOST_ROWS: Final = 200
@@ -155,6 +155,16 @@ class Why(_Answer):
     text: str
     chain: dict[str, Any]
     figures: dict[str, Any]
+
+
+class Stopped(_Answer):
+    """What came of a halt: whether the run took it, and how many of its orders are open."""
+
+    run: str
+    taken: bool
+    running: bool
+    open_orders: int | None
+    text: list[str]
 
 
 class Compared(_Page):

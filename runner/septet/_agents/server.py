@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from mcp.server.mcpserver import Context, MCPServer
-from mcp_types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
+from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import Field
 
 from septet._agents import answers
 from septet._agents.answers import compact
+from septet._agents.armed import LOOK_S, ArmedServer
 from septet._agents.tools import Tools
 from septet._app.documents import error_document
 from septet._app.workspace import Workspace
@@ -26,7 +27,8 @@ __all__ = ["make_server", "serve"]
 
 _INSTRUCTIONS: Final = (
     "Write, check and backtest trading strategies in one folder. Begin with guide(topic='work'). "
-    "Nothing here trades: going live is a command that a person types."
+    "Nothing here trades: going live is a command that a person types. The tool halt is there only "
+    "while a person has armed a run."
 )
 _READS: Final = ToolAnnotations(
     read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
@@ -36,6 +38,9 @@ _WRITES: Final = ToolAnnotations(
 )
 _SAVES: Final = ToolAnnotations(
     read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False
+)
+_HALTS: Final = ToolAnnotations(
+    read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True
 )
 MOST_ANSWER: Final = 32_000
 Settings = Annotated[
@@ -77,30 +82,23 @@ def client_name(context: Context[Any, Any]) -> str:
     return shortened(one_line(name), 80)
 
 
-class _Server(MCPServer[Any]):
-    """Keeps the limit of an answer where a name that is no tool's is quoted."""
-
-    async def call_tool(
-        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
-    ) -> CallToolResult | InputRequiredResult:
-        return await super().call_tool(shortened(name, 100), arguments, context)
-
-
-def make_server(root: Path) -> MCPServer[Any]:
-    """Return the server of a workspace.
+def make_server(root: Path, *, look_s: float = LOOK_S) -> MCPServer[Any]:
+    """Return the server of a workspace; every `look_s` seconds it looks for runs that are armed.
 
     Raises
     ------
     septet.errors.InputError
         If it is no folder.
     """
-    server = _Server(
-        "septet", instructions=_INSTRUCTIONS, version=version("septet"), log_level="WARNING"
-    )
     tools = Tools(Workspace(root))
+    server = ArmedServer(
+        armed=tools.armed, look_s=look_s, name="septet", instructions=_INSTRUCTIONS,
+        version=version("septet"), log_level="WARNING",
+    )  # fmt: skip
     _add_writing(server, tools)
     _add_making(server, tools)
     _add_reading(server, tools)
+    _add_halt(server, tools)
     return server
 
 
@@ -236,6 +234,21 @@ def _add_reading(server: MCPServer[Any], tools: Tools) -> None:
     ) -> Annotated[CallToolResult, answers.Compared]:
         """Compare two runs: the settings in which they differ, and the figures of both."""
         return _answer(lambda: tools.diff(a, b, limit, cursor))
+
+
+def _add_halt(server: MCPServer[Any], tools: Tools) -> None:
+    """Add the kill switch, which is there while a person has armed a run."""
+
+    @server.tool(annotations=_HALTS)
+    def halt(
+        run: str, reason: str, context: Context[Any, Any], wait_s: Wait = 10.0
+    ) -> Annotated[CallToolResult, answers.Stopped]:
+        """Halt an armed paper or live run: its resting orders are cancelled, no entry is sent.
+
+        Its positions are kept. A person clears it with septet resume. `reason` is one sentence.
+        """
+        client = client_name(context)
+        return _answer(lambda: tools.halt(run, reason, client, wait_s))
 
 
 def serve(root: Path) -> None:

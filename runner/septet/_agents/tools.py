@@ -255,13 +255,37 @@ class Tools:
                 "command": command,
             }  # fmt: skip
 
+    def armed(self) -> tuple[str, ...]:
+        """Return the ids of the runs that a person lets agents halt."""
+        from septet._app.arm import armed_runs
+
+        return armed_runs(self._workspace.runs)
+
+    def halt(self, run: str, reason: str, client: str, wait_s: float) -> dict[str, Any]:
+        """Halt an armed run; the client's name is written to its journal with the reason."""
+        from septet._app.arm import arm_of
+        from septet._app.halt import halt_run
+        from septet._app.halt_texts import outcome_lines
+
+        why = sentence(reason, "reason")
+        folder = self._workspace.live_folder(run)
+        if arm_of(folder) is None:
+            raise InputError(
+                f"run {folder.name} is not armed", hint="a person arms it: septet arm RUN --for 15m"
+            )
+        found = halt_run(folder, name=f"agent {client}".strip(), reason=why, wait_s=wait_s)
+        return {
+            "run": found.run_id, "taken": found.taken, "running": found.running,
+            "open_orders": found.open_orders, "text": outcome_lines(found, wait_s),
+        }  # fmt: skip
+
 
 def _noted(progress: Progress) -> Callable[[str], None]:
     return lambda text: progress("note", 0, None, text)
 
 
-def sentence(text: str) -> str:
-    """Return a hypothesis as one line.
+def sentence(text: str, what: str = "hypothesis") -> str:
+    """Return a hypothesis, or a reason, as one line.
 
     Raises
     ------
@@ -271,7 +295,7 @@ def sentence(text: str) -> str:
     plain = " ".join(text.split())
     if not plain or not plain.isprintable() or len(plain) > LONGEST_HYPOTHESIS:
         raise InputError(
-            "hypothesis is one sentence, written before the run",
+            f"{what} is one sentence, and is needed",
             hint=f"what is believed and why, at most {LONGEST_HYPOTHESIS} characters",
         )
     return plain

@@ -14,22 +14,37 @@ if TYPE_CHECKING:
 
 __all__ = ["changed_settings", "figures_of", "is_live", "table_rows"]
 
-_APART: Final = ("run_id", "strategy", "verdict", "tries", "findings")
+_APART: Final = ("run_id", "strategy", "verdict", "tries", "forward", "findings")
+_OF_FORWARD: Final = (
+    "start", "end", "bars", "trades", "initial_capital", "final_equity", "total_return", "cagr",
+    "sharpe", "sortino", "calmar", "max_drawdown", "win_rate", "profit_factor", "fees", "slippage",
+    "exposure", "days", "excess", "buy_and_hold_return",
+)  # fmt: skip
 _OF_THE_CLOCK: Final = ("seconds", "seconds_total", "bars_per_second")
 
 
 def figures_of(summary: Mapping[str, Any], names: Sequence[str] | None = None) -> dict[str, Any]:
     """Return figures of a run, all or those of `names`, with its verdict and the tries before it.
 
-    How long it took is no figure of the strategy, and left out.
+    Those of the part that came after its file was first tried stand apart, under ``forward``. How
+    long it took is no figure of the strategy, and left out.
     """
+    forward = summary.get("forward")
+    return {
+        "summary": _chosen(summary, names), "verdict": summary.get("verdict"),
+        "tries": summary.get("tries"),
+        "forward": None
+        if forward is None
+        else {**_chosen(forward, names or _OF_FORWARD), "verdict": forward.get("verdict")},
+    }  # fmt: skip
+
+
+def _chosen(summary: Mapping[str, Any], names: Sequence[str] | None) -> dict[str, Any]:
     left_out = (*_APART, *_OF_THE_CLOCK)
     chosen = {name: value for name, value in summary.items() if name not in left_out}
-    if names is not None:
-        chosen = {name: chosen[name] for name in names if name in chosen}
-    return {
-        "summary": chosen, "verdict": summary.get("verdict"), "tries": summary.get("tries"),
-    }  # fmt: skip
+    if names is None:
+        return chosen
+    return {name: chosen[name] for name in names if name in chosen}
 
 
 def is_live(run: Run) -> bool:

@@ -32,7 +32,8 @@ class BacktestRequest:
     """How a backtest runs: by which engine, in stretches of `chunk` bars, with which tables.
 
     For the ledger of trials: `face` and `client` are who asks, `hypothesis` is a sentence written
-    before the run, and `declared` how many tries were made elsewhere.
+    before the run, `declared` how many tries were made elsewhere, and `now_ns` the time that is
+    written (UTC ns), by default that of the machine's clock.
     """
 
     engine: Engine = "auto"
@@ -42,6 +43,7 @@ class BacktestRequest:
     declared: int = 0
     client: str = ""
     hypothesis: str = ""
+    now_ns: int | None = None
 
     @property
     def keeps_decisions(self) -> bool:
@@ -132,7 +134,7 @@ def compute_backtest(
         )  # fmt: skip
     result = count_run(
         result, face=request.face, declared=request.declared, client=request.client,
-        hypothesis=request.hypothesis,
+        hypothesis=request.hypothesis, now_ns=request.now_ns,
     )  # fmt: skip
     total = time.perf_counter() - began  # reading the file and importing what runs it, too
     return replace(result, facts=replace(result.facts, seconds_total=total))

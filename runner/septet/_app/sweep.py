@@ -29,7 +29,8 @@ PROBLEMS_SHOWN: Final = 3
 class SweepRequest:
     """How a sweep runs: its draws, where it is stored and on how many threads or which cluster.
 
-    `face`, `client` and `hypothesis` say who asks and why, for the ledger of trials.
+    `face`, `client` and `hypothesis` say who asks and why, for the ledger of trials, and `now_ns`
+    when (UTC ns), by default by the machine's clock.
     """
 
     out: Path = Path("sweeps")
@@ -42,6 +43,7 @@ class SweepRequest:
     face: str = "command line"
     client: str = ""
     hypothesis: str = ""
+    now_ns: int | None = None
 
 
 def sweep_settings(axes: Sequence[str], section: Mapping[str, Any]) -> list[Setting]:
@@ -92,8 +94,9 @@ def sweep_file(
         log=log, progress=progress,
     )  # fmt: skip
     tries = count_sweep(
-        outcome, face=request.face, client=request.client, hypothesis=request.hypothesis
-    )
+        outcome, face=request.face, client=request.client, hypothesis=request.hypothesis,
+        now_ns=request.now_ns,
+    )  # fmt: skip
     return replace(outcome, tries=tries)
 
 

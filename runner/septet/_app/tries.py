@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "count_run",
     "count_sweep",
+    "file_digest",
     "known_tries",
     "listed_tries",
     "plan_digest",
@@ -78,9 +79,13 @@ def _leaves(part: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def count_run(
-    result: RunResult, *, face: str, declared: int = 0, client: str = "", hypothesis: str = ""
-) -> RunResult:
-    """Write a backtest to the ledger; return it with what the ledger knows of its data."""
+    result: RunResult, *, face: str, declared: int = 0, client: str = "", hypothesis: str = "",
+    now_ns: int | None = None,
+) -> RunResult:  # fmt: skip
+    """Write a backtest to the ledger; return it with what the ledger knows of its data.
+
+    `now_ns` is the time that is written (UTC ns), by default that of the machine's clock.
+    """
     from septet._results.summary import daily_excess
     from septet._store.tables import frames_of
     from septet._trials.ledger import OFF, Trial, is_off
@@ -90,21 +95,37 @@ def count_run(
         return replace(result, tries=Tries(None, None, declared, OFF))
     facts = result.facts
     days, returns = daily_excess(result, frames_of(result))
+    sources = result.manifest.get("plugin_sources")
     trial = Trial(
         plan=plan_digest(
-            result.resolved, result.manifest.get("plugin_sources"),
-            [card.get("model_id") for card in result.models],
+            result.resolved, sources, [card.get("model_id") for card in result.models]
         ),
-        file=hashlib.sha256(result.strategy_text.encode()).digest(),
+        file=file_digest(result.resolved, sources),
         strategy=facts.strategy, first_day=int(days[0] // _DAY_NS) if len(days) else 0,
         returns=returns, face=face, client=client, hypothesis=hypothesis,
     )  # fmt: skip
     months = months_of(result.bars, facts.first_decision_ns, facts.end_ns)
-    return replace(result, tries=known_tries(months, [trial], declared=declared))
+    tries = known_tries(months, [trial], declared=declared, file=trial.file, now_ns=now_ns)
+    return replace(result, tries=tries)
 
 
-def known_tries(months: tuple[Month, ...], trials: list[Trial], *, declared: int = 0) -> Tries:
-    """Write trials on some months; return what the ledger knows of these data, or why not."""
+def file_digest(resolved: Mapping[str, Any], sources: object = None) -> bytes:
+    """Return the digest of a file: of the plan that it means, without fitted models.
+
+    Comments, names, the span and the place of the data are no part of it; settings laid over the
+    file are. Models are left out since more data bring more of them, and the file is the same.
+    """
+    return plan_digest(resolved, sources, [])
+
+
+def known_tries(
+    months: tuple[Month, ...], trials: list[Trial], *, declared: int = 0, file: bytes = b"",
+    now_ns: int | None = None,
+) -> Tries:  # fmt: skip
+    """Write trials on some months; return what the ledger knows of these data, or why not.
+
+    With the digest of a `file` also when it was first tried, on whatever data.
+    """
     from septet._trials.ledger import OFF, Ledger, LedgerError, is_off, ledger_path
 
     if is_off():
@@ -114,15 +135,20 @@ def known_tries(months: tuple[Month, ...], trials: list[Trial], *, declared: int
     try:
         with Ledger(ledger_path()) as ledger:
             begins = ledger.is_empty() and not declared
-            ledger.record(months, trials, time.time_ns())
+            asked_ns = time.time_ns() if now_ns is None else now_ns
+            ledger.record(months, trials, asked_ns)
             if begins:  # what was tried before, nobody knows
                 return Tries(None, None, declared, "the ledger of trials began with it")
-            return ledger.known(months, declared=declared).tries
+            known = ledger.known(months, file, declared=declared)
+            return replace(known.tries, file_first_ns=known.file_first_ns, asked_ns=asked_ns)
     except LedgerError as problem:
         return Tries(None, None, declared, str(problem))
 
 
-def count_sweep(outcome: Outcome, *, face: str, client: str = "", hypothesis: str = "") -> Tries:
+def count_sweep(
+    outcome: Outcome, *, face: str, client: str = "", hypothesis: str = "",
+    now_ns: int | None = None,
+) -> Tries:  # fmt: skip
     """Write every setting of a sweep to the ledger; return what it knows of their data."""
     import numpy as np
     import polars as pl
@@ -132,7 +158,7 @@ def count_sweep(outcome: Outcome, *, face: str, client: str = "", hypothesis: st
 
     manifest, table = outcome.manifest, outcome.table
     resolved = manifest.get("resolved") or {}
-    base = int.from_bytes(plan_digest(resolved, manifest.get("plugin_sources"), []), "little")
+    base = int.from_bytes(file_digest(resolved, manifest.get("plugin_sources")), "little")
     names = [name for name in table.columns if "." in name]
     sums_of = [name for name in ("over_sums", "block_sums") if name in table.columns]
     written = dict(_leaves(resolved))
@@ -146,12 +172,15 @@ def count_sweep(outcome: Outcome, *, face: str, client: str = "", hypothesis: st
             if path in written:
                 plan -= leaf(path, written[path])
             plan += leaf(path, float(value) if type(value) is int else value)
-        strategy = str(manifest["strategy"])
+        setting = _bytes(plan)  # the file with these values in it has the same digest
         trials.append(
-            Trial(_bytes(plan), b"", strategy, BLOCKS, np.array(sums), face, client, hypothesis)
-        )
+            Trial(
+                setting, setting, str(manifest["strategy"]), BLOCKS, np.array(sums), face, client,
+                hypothesis,
+            )
+        )  # fmt: skip
     months = tuple(Month(*each) for each in manifest.get("months", ()))
-    return known_tries(months, trials)
+    return known_tries(months, trials, now_ns=now_ns)
 
 
 def listed_tries(

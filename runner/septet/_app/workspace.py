@@ -356,20 +356,35 @@ class Workspace:
             If there is none, or its folder is not one of the workspace.
         """
         from septet._app.reading import reading_run
-        from septet._store.find import find_folder, open_run
+        from septet._store.find import open_run
+
+        with reading_run():
+            folder = self._run_folder(reference)
+            insist_no_links(folder)
+            return open_run(folder)
+
+    def live_folder(self, reference: str) -> Path:
+        """Return the folder of a paper or live run of the workspace, be it damaged or not.
+
+        Raises
+        ------
+        InputError
+            If there is none, or its folder is not one of the workspace.
+        """
+        return self._run_folder(reference, live=True)
+
+    def _run_folder(self, reference: str, *, live: bool = False) -> Path:
+        from septet._store.find import find_folder
 
         if not _REFERENCE.fullmatch(reference):
             raise InputError(
                 f"{shortened(reference, 80)!r} is no id of a run", hint="`runs` lists them"
             )
-        with reading_run():
-            folder = find_folder(reference, self.insist_runs())
-            inside = folder.is_absolute() and folder.is_relative_to(self.runs)
-            if not inside:
-                raise InputError(f"{reference!r} is no run of the workspace")
-            self._insist_inside(folder, repr(reference))
-            insist_no_links(folder)
-            return open_run(folder)
+        folder = find_folder(reference, self.insist_runs(), live=live)
+        if not (folder.is_absolute() and folder.is_relative_to(self.runs)):
+            raise InputError(f"{reference!r} is no run of the workspace")
+        self._insist_inside(folder, repr(reference))
+        return folder
 
     def insist_runs(self) -> Path:
         """Return the folder of runs; it is refused if it leads out of the workspace."""

@@ -38,9 +38,12 @@ def run_view(run: Run) -> dict[str, Any]:
         If its folder cannot be read.
     """
     from septet._app.runs import positions_of, standing_of
+    from septet._results.forward import forward_text
 
+    summary = run.insist_listed()
     return {
-        "summary": run.insist_listed(),
+        "summary": summary,
+        "forward": forward_text(summary),
         "standing": standing_of(run),
         "open": positions_of(run),
         "chart": _equity_still(run),

@@ -144,6 +144,11 @@ class Plan:
         return not self.plain and not self.assembly.slow_parts
 
     @property
+    def reads_outside(self) -> bool:
+        """Whether features are made outside of the text: their values may differ each time."""
+        return self._outside is not None
+
+    @property
     def is_stored(self) -> bool:
         """Whether an earlier run left its machine code on this machine."""
         return self.compiled and self.units.are_stored

@@ -27,7 +27,8 @@ _CELL: Final = "padding:2px 10px 2px 0;text-align:left"
 
 def page(*parts: str) -> str:
     """Put parts together; colours are those of the reader's theme."""
-    return f'<div style="font-family:sans-serif;color:currentColor">{"".join(parts)}</div>'
+    style = "font-family:sans-serif;color:currentColor;overflow-x:auto"
+    return f'<div style="{style}">{"".join(parts)}</div>'
 
 
 def _shown(value: object, most: int = _LONGEST_CELL) -> str:
@@ -49,7 +50,7 @@ def pairs(values: Iterable[tuple[str, object]]) -> str:
     """Return names and values, one pair a row."""
     rows = "".join(
         f'<tr><th scope="row" style="{_CELL};font-weight:normal">{_shown(name)}</th>'
-        f'<td style="{_CELL}">{_shown(value)}</td></tr>'
+        f'<td style="{_CELL}">{_shown("" if value is None else value)}</td></tr>'
         for name, value in values
     )
     return f"<table><tbody>{rows}</tbody></table>"
@@ -81,11 +82,18 @@ def _text(value: object) -> str:
 
 
 def problem_list(problems: Sequence[Problem]) -> str:
-    """Return problems, each with its place."""
-    items = "".join(f"<li>{_shown(each, 400)}</li>" for each in problems[:_MOST_ROWS])
+    """Return problems, each with its place, and below it what was expected, found, and the hint."""
+    items = "".join(f"<li>{_problem(each)}</li>" for each in problems[:_MOST_ROWS])
     more = len(problems) - _MOST_ROWS
     rest = paragraph(f"and {more:,} more problems") if more > 0 else ""
     return f"<ul>{items}</ul>{rest}"
+
+
+def _problem(problem: Problem) -> str:
+    first, *rest = str(problem).splitlines() or [""]
+    return _shown(first, 400) + "".join(
+        f'<p style="margin:0">{_shown(line.strip(), 300)}</p>' for line in rest[:3]
+    )
 
 
 def curve(values: Sequence[float], seconds: Sequence[float], title: str) -> str:

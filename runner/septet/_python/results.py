@@ -110,6 +110,20 @@ class Trials:
         made = pl.DataFrame(list(self._rows), schema=schema, orient="row")
         return made.with_columns(pl.col("time").cast(pl.Datetime("ns", "UTC")))
 
+    def _repr_html_(self) -> str:
+        text = html.paragraph(self.text or "Nothing is known of earlier tries.")
+        if not self._rows:
+            return html.page(text)
+        import polars as pl
+
+        last = (
+            self.frame.tail(20)
+            .reverse()
+            .with_columns(pl.col("time").dt.strftime("%Y-%m-%d %H:%M"), pl.col("plan").str.head(12))
+        )
+        head = html.heading(f"{len(self._rows):,} rows of the ledger, the latest first")
+        return html.page(text, head, html.table(last.columns, last.rows(), len(self._rows)))
+
     def __str__(self) -> str:
         return self.text
 

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import os
 import time as clock
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
+from septet._python.arguments import (
+    insist,
+    insist_choice,
+    insist_count,
+    insist_flag,
+    insist_text,
+    insist_watchers,
+)
 from septet._python.runs import Run
 from septet._python.strategies import Strategy, loaded_of
 from septet.errors import Cancelled, InputError, SeptetError
@@ -93,12 +101,10 @@ def run(
         If `cancel` was set, or at Ctrl-C; nothing is left behind.
     """
     loaded = loaded_of(strategy)
+    insist_flag("tables", tables)
+    insist_watchers(progress, cancel)
     _check_options(strategy, engine, threads)
-    if zone is not None and data is None:
-        raise InputError(
-            f"zone {zone!r} is that of data, and no data was given",
-            hint="the file says the zone of its own data: candles: {time_zone: ...}",
-        )
+    _check_stamps(data, time, zone)
     from septet._progress import stoppable
 
     report = stoppable(progress, cancel)
@@ -107,6 +113,16 @@ def run(
         if data is not None:
             loaded = _framed(loaded, data, time, zone)
         return _backtest(strategy, loaded, engine, tables, report)
+
+
+def _check_stamps(data: Data | None, time: str, zone: str | None) -> None:
+    insist_text("time", time, "the name of the column of times")
+    insist_text("zone", zone, "such as UTC or America/New_York", optional=True)
+    if zone is not None and data is None:
+        raise InputError(
+            f"zone {zone!r} is that of data, and no data was given",
+            hint="the file says the zone of its own data: candles: {time_zone: ...}",
+        )
 
 
 def _framed(loaded: Loaded, data: Data, time: str, zone: str | None) -> Loaded:
@@ -121,8 +137,8 @@ def _check_options(strategy: Strategy, engine: str, threads: int) -> None:
             f"run() is for backtests, and the mode of {strategy.name[:64]} is {strategy.mode}",
             hint='septet.load(..., mode="backtest"); `septet run` starts paper and live runs',
         )
-    if engine not in _ENGINES:
-        raise InputError(f"there is no engine {engine!r}", hint=f"one of {', '.join(_ENGINES)}")
+    insist_choice("engine", engine, _ENGINES)
+    insist_count("threads", threads)
     if threads != 1:
         raise InputError(
             f"a backtest runs on one thread, and threads was {threads}",
@@ -147,6 +163,8 @@ def run_many(
     strategies: Iterable[Strategy],
     *,
     data: Data | None = None,
+    time: str = "time",
+    zone: str | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
@@ -160,8 +178,8 @@ def run_many(
     ----------
     strategies
         Any number of strategies, also from a generator.
-    data
-        As in `run`, with a column ``time`` that has a zone.
+    data, time, zone
+        As in `run`.
     threads
         Runs at once; by default one for each core.
 
@@ -170,22 +188,27 @@ def run_many(
     Cancelled
         If `cancel` was set, or at Ctrl-C.
     """
-    count = threads or os.cpu_count() or 1
-    if threads is not None and threads < 1:
-        raise InputError(f"threads was {threads}", hint="1 or more")
-    return _many(strategies, data, count, progress, cancel)
+    insist_count("threads", threads, optional=True)
+    fits = isinstance(strategies, Iterable) and not isinstance(strategies, str | bytes | Mapping)
+    insist(fits, "strategies", "strategies in a list or another iterable", strategies)
+    insist_watchers(progress, cancel)
+    _check_stamps(data, time, zone)
+
+    def one(strategy: Strategy) -> Run:
+        return run(strategy, data=data, time=time, zone=zone, cancel=cancel)
+
+    return _many(strategies, one, threads or os.cpu_count() or 1, progress)
 
 
 def _many(
     strategies: Iterable[Strategy],
-    data: Data | None,
+    work: Callable[[Strategy], Run],
     threads: int,
     progress: Progress | None,
-    cancel: Cancel | None,
 ) -> Iterator[Run | Failed]:
     def one(strategy: Strategy) -> Run | Failed:
         try:
-            return run(strategy, data=data, cancel=cancel)
+            return work(strategy)
         except Cancelled:
             raise
         except SeptetError as error:

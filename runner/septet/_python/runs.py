@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from septet._app.halt import Halted
 from septet._app.reading import reading_run
 from septet._python import html
+from septet._python.arguments import (
+    insist,
+    insist_flag,
+    insist_path,
+    insist_seconds,
+    insist_text,
+)
 from septet._python.results import Gap, Summary, Trials, Verdict, Why
 from septet._python.strategies import Strategy, load
 from septet.errors import InputError, SeptetError
@@ -30,6 +37,10 @@ Table: TypeAlias = Literal[
 ]  # fmt: skip
 
 
+_SHARES: Final = ("total_return", "max_drawdown", "win_rate", "exposure")
+"""Figures that are shown as percentages."""
+
+
 class Run:
     """A run: its figures at once, its tables when they are first read.
 
@@ -37,12 +48,13 @@ class Run:
     `problem` says why a stored run cannot be read, and is empty where it can.
     """
 
-    __slots__ = ("_folder", "_stored", "_strategy", "_tables")
+    __slots__ = ("_copies", "_folder", "_stored", "_strategy", "_tables")
 
     def __init__(self, stored: StoredRun, strategy: Strategy | None = None) -> None:
         self._stored, self._strategy = stored, strategy
         self._tables: dict[str, pl.DataFrame] = {}
         self._folder = None if _in_memory(stored) else stored.folder
+        self._copies: dict[Path, Path] = {}
 
     @property
     def id(self) -> str:
@@ -51,7 +63,7 @@ class Run:
 
     @property
     def folder(self) -> Path | None:
-        """Where it is stored; None while it is only in memory."""
+        """Where it was stored first; None while it is only in memory."""
         return self._folder
 
     @property
@@ -101,6 +113,16 @@ class Run:
             found["count"], found["effective"], found["declared"], found["deflated_sharpe"],
             complete=found["count"] is not None, text=str(found["text"]),
         )  # fmt: skip
+
+    @property
+    def forward(self) -> Summary | None:
+        """The figures of what came after its file was first tried; None if that is under a day.
+
+        None as well in paper and live, which came after it as a whole, and in stretches.
+        """
+        with self._reading():
+            found = self._stored.summary.get("forward")
+        return Summary.of(found) if isinstance(found, dict) else None
 
     @property
     def verdict(self) -> Verdict:
@@ -159,6 +181,7 @@ class Run:
         """
         from septet._results.result import TABLES
 
+        insist_text("table", table)
         if table not in TABLES:
             raise InputError(
                 f"there is no table {table!r}", hint=f"the tables are {', '.join(TABLES)}"
@@ -189,6 +212,7 @@ class Run:
         from septet._app.runs import why_order
         from septet._report.why import sentence_of
 
+        insist_text("order", order, "the id of an order, or SYMBOL@TIME")
         with self._reading():
             found = why_order(self._stored, order)
             return Why(self.id, found["symbol"], str(found["time"]), sentence_of(found), found)
@@ -204,6 +228,7 @@ class Run:
         from septet._app.runs import diff_runs
         from septet._store.run_folder import JOURNAL
 
+        insist(isinstance(other, Run), "other", "a Run", other)
         lives = [each for each in (self, other) if (each._stored.folder / JOURNAL).is_file()]
         if not lives:
             raise InputError(
@@ -222,24 +247,36 @@ class Run:
     def save(self, root: str | PathLike[str] = "runs", *, report: bool = True) -> Path:
         """Store the run under ``root/STRATEGY/ID``, and return that folder.
 
-        The folder appears whole or not at all. A run that is stored is left where it is.
+        The folder appears whole or not at all. Under a root that has the run already nothing is
+        written; another root gets a folder of its own. A run that was opened, or closed, is copied.
 
         Raises
         ------
         RunError
             If it cannot be written.
         InputError
-            If the run was closed.
+            If the run was closed and not saved, or is a paper or live run, which has one folder.
         """
         from septet._report.save import save_run
+        from septet._store.copy_run import copy_run
 
-        held = _in_memory(self._stored)
-        if self._folder is None and held is not None:
+        insist_path("root", root)
+        insist_flag("report", report)
+        place, held = Path(root).resolve(), _in_memory(self._stored)
+        made = self._copies.get(place)
+        if made is not None and made.is_dir():
+            return made
+        if held is not None:
             result = held.result
             report = report and not result.left_out
-            self._folder = save_run(result, Path(root), now_ns=held.now_ns, report=report).folder
-        assert self._folder is not None
-        return self._folder
+            made = save_run(result, Path(root), now_ns=held.now_ns, report=report).folder
+        elif self._stored.folder.resolve().parent.parent == place:
+            made = self._stored.folder
+        else:
+            made = copy_run(self._stored, Path(root))
+        self._copies[place] = made
+        self._folder = made if self._folder is None else self._folder
+        return made
 
     def report(self, path: str | PathLike[str] | None = None) -> Path:
         """Write the page of the run, by default into its folder, and return its path.
@@ -252,6 +289,7 @@ class Run:
         from septet._app.runs import report_run, write_page
         from septet._store.find import open_run as open_stored
 
+        insist_path("path", path, optional=True)
         if path is not None:
             with self._reading():
                 return write_page(self._stored, Path(path))
@@ -264,6 +302,8 @@ class Run:
             return report_run(open_stored(self._folder))
 
     def _repr_html_(self) -> str:
+        from septet._results.forward import forward_text
+
         if self.problem:
             return html.page(html.heading(self.id), html.paragraph(self.problem))
         summary = self.summary
@@ -271,7 +311,7 @@ class Run:
             "total_return", "sharpe", "sortino", "max_drawdown", "trades", "win_rate",
             "profit_factor", "fees", "final_equity", "exposure",
         )  # fmt: skip
-        rows = [(name.replace("_", " "), _figure(getattr(summary, name))) for name in names]
+        rows = [(name.replace("_", " "), _figure(name, getattr(summary, name))) for name in names]
         span = f"{summary.mode}, {summary.first_decision} to {summary.end}"
         try:
             seconds = self.equity["time"].dt.epoch("ms") / 1000
@@ -282,8 +322,10 @@ class Run:
             )
         except SeptetError:  # closed, or its table is damaged: the figures are shown all the same
             line = ""
+        tries, later = self.trials, forward_text(self._stored.summary)
         return html.page(
             html.heading(f"{summary.strategy[:100]}: {self.id}"), html.paragraph(self.verdict),
+            *(html.paragraph(text) for text in (tries and tries.text, later) if text),
             html.pairs(rows), line, html.paragraph(span),
         )  # fmt: skip
 
@@ -302,14 +344,14 @@ def _in_memory(stored: StoredRun) -> MemoryRun | None:
     return stored if isinstance(stored, MemoryRun) else None
 
 
-def _figure(value: object) -> str:
-    return (
-        "undefined"
-        if value is None
-        else f"{value:,.6g}"
-        if isinstance(value, float)
-        else str(value)
-    )
+def _figure(name: str, value: object) -> str:
+    from septet._results.number_texts import percent
+
+    if value is None:
+        return "undefined"
+    if isinstance(value, float):
+        return percent(value) if name in _SHARES else f"{value:,.6g}"
+    return str(value)
 
 
 def runs(strategy: str | None = None, *, root: str | PathLike[str] = "runs") -> Sequence[Run]:
@@ -322,6 +364,8 @@ def runs(strategy: str | None = None, *, root: str | PathLike[str] = "runs") -> 
     """
     from septet._store.find import list_runs
 
+    insist_text("strategy", strategy, "the name of a strategy", optional=True)
+    insist_path("root", root)
     found = list_runs(Path(root))
     return [Run(each) for each in found if strategy in (None, each.folder.parent.name)]
 
@@ -338,6 +382,8 @@ def open_run(reference: str | PathLike[str], *, root: str | PathLike[str] = "run
 
     from septet._store.find import find_run
 
+    insist_path("reference", reference)
+    insist_path("root", root)
     with reading_run():
         return Run(find_run(fspath(reference), Path(root)))
 
@@ -363,8 +409,8 @@ def halt(run: Run, *, name: str, reason: str, flatten: bool = False, wait: float
     """
     from septet._app.halt import halt_run
 
-    folder = _live_folder(run)
-    _insist_named(name, reason)
+    insist_flag("flatten", flatten)
+    folder = _acted_on(run, name, reason, wait)
     return halt_run(folder, name=name, reason=reason, flatten=flatten, wait_s=wait)
 
 
@@ -378,9 +424,18 @@ def resume(run: Run, *, name: str, reason: str, wait: float = 10.0) -> Halted:
     """
     from septet._app.halt import resume_run
 
-    folder = _live_folder(run)
-    _insist_named(name, reason)
+    folder = _acted_on(run, name, reason, wait)
     return resume_run(folder, name=name, reason=reason, wait_s=wait)
+
+
+def _acted_on(run: Run, name: str, reason: str, wait: float) -> Path:
+    insist(isinstance(run, Run), "run", "a Run", run, "septet.open_run(...) opens one")
+    insist_seconds("wait", wait)
+    folder = _live_folder(run)
+    insist_text("name", name)
+    insist_text("reason", reason)
+    _insist_named(name, reason)
+    return folder
 
 
 def _live_folder(run: Run) -> Path:

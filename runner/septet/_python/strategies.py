@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from septet._app.settings import laid
 from septet._python import html
+from septet._python.arguments import insist_choice, insist_flag, insist_path
 from septet.errors import ConfigError, InputError, Problem, RunError, SeptetError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ Settings: TypeAlias = Mapping[str, object]
 Mode: TypeAlias = Literal["backtest", "paper", "live"]
 _TEXT: Final = "<text>"
 _MAPPING: Final = "<mapping>"
+_MODES: Final = ("backtest", "paper", "live")
 _LINE: Final = re.compile(r":(\d+):\d+$")
 
 
@@ -155,6 +157,8 @@ class Strategy:
         """
         from septet._files import replace_file
 
+        insist_path("path", path)
+        insist_flag("replace", replace)
         target = Path(path)
         if not replace and os.path.lexists(target):
             raise InputError(f"{target} is there already", hint="replace=True overwrites it")
@@ -238,7 +242,7 @@ def loaded_of(strategy: Strategy) -> Loaded:
     """
     if not isinstance(strategy, Strategy):
         raise InputError(
-            f"expected a Strategy, found a {type(strategy).__name__}",
+            f"strategy: expected a Strategy, found a {type(strategy).__name__}",
             hint="septet.load(path) or septet.loads(text) makes one",
         )
     return strategy._loaded
@@ -269,6 +273,7 @@ def load(
         If `source` is text: `loads` takes that.
     """
     laid_over = _insist_settings({} if settings is None else settings)
+    insist_choice("mode", mode, _MODES, optional=True)
     if isinstance(source, Strategy):
         raise InputError("this is a Strategy already", hint="with_() lays settings over it")
     given = _given(source)
@@ -306,7 +311,7 @@ def _given(source: Any) -> _Given:
         return _Given(_text_of(source), Path(_MAPPING), Path.cwd())
     if not isinstance(source, str | os.PathLike):
         raise InputError(
-            f"expected a path or a mapping, found a {type(source).__name__}",
+            f"source: expected a path or a mapping, found a {type(source).__name__}",
             hint="septet.loads(text) takes the text of a file",
         )
     shown = os.fspath(source)
@@ -338,7 +343,7 @@ def loads(
 
     if not isinstance(text, str):
         raise InputError(
-            f"expected the text of a strategy, found a {type(text).__name__}",
+            f"text: expected the text of a strategy, found a {type(text).__name__}",
             hint="septet.load takes paths and mappings",
         )
     if "\n" not in text and text.strip().endswith((".yaml", ".yml")):
@@ -346,6 +351,7 @@ def loads(
             f"expected the text of a strategy, found the path {text.strip()[:80]!r}",
             hint="septet.load(path) reads a file",
         )
+    insist_path("base", base)
     return _made(
         check_text(text, _TEXT),
         Path(_TEXT),
@@ -380,7 +386,7 @@ def _without_lines(problem: Problem) -> Problem:
 def _insist_settings(settings: Settings) -> dict[str, object]:
     if not isinstance(settings, Mapping):
         raise InputError(
-            f"expected settings by key path, found a {type(settings).__name__}",
+            f"settings: expected settings by key path, found a {type(settings).__name__}",
             hint='such as {"features.fast.period": 25}',
         )
     return dict(settings)
@@ -400,7 +406,7 @@ def check(
     mode: Mode | None = None,
     world: bool = False,
 ) -> Check:
-    """Check a strategy and the data it needs; what is wrong is returned and not raised.
+    """Check a strategy and the data it needs; what is wrong in them is returned and not raised.
 
     Parameters
     ----------
@@ -414,6 +420,8 @@ def check(
     from septet._app.check import CheckRequest, check_loading
     from septet._config.load import load_text
 
+    insist_choice("mode", mode, _MODES, optional=True)
+    insist_flag("world", world)
     try:
         given = _given(source)
         again = partial(

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from septet._python import html
-from septet._python.results import Model, Verdict
+from septet._python.arguments import (
+    insist_choice,
+    insist_count,
+    insist_path,
+    insist_text,
+    insist_watchers,
+)
+from septet._python.results import Model, Trials, Verdict
 from septet._python.running import interruptible
 from septet._python.strategies import Strategy, loaded_of
 from septet.errors import ConfigError, InputError, Problem
@@ -26,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Method", "Sweep", "sweep", "train"]
 
 Method: TypeAlias = Literal["grid", "random", "tpe"]
+_METHODS = ("grid", "random", "tpe")
 _BLOCKS = ("block_sums", "block_squares", "over_sums", "over_squares")
 
 
@@ -42,8 +50,22 @@ class Sweep:
     _strategy: Strategy
     _outcome: Outcome
 
+    @property
+    def trials(self) -> Trials | None:
+        """How many tries there are on its data with its settings; None where nobody asked."""
+        from septet._results.tries import sentence
+
+        found = self._outcome.tries
+        if found is None:
+            return None
+        return Trials(
+            found.count, found.effective, found.declared, None, complete=found.count is not None,
+            text=sentence(found, None),
+        )  # fmt: skip
+
     def best(self, count: int = 10) -> pl.DataFrame:
         """Return the best settings by the goal, the best first."""
+        insist_count("count", count)
         ranked: pl.DataFrame = self._outcome.findings.ranked
         return ranked.head(count).drop(*_BLOCKS, strict=False)
 
@@ -57,6 +79,7 @@ class Sweep:
         """
         import polars as pl
 
+        insist_count("row", row, least=None)
         found = self.settings.filter(pl.col("setting") == row)
         if not found.height:
             raise InputError(
@@ -73,7 +96,9 @@ class Sweep:
         best = self.best()
         shown = best.select([*names[:8], *(name for name in figures if name in best.columns)])
         head = html.heading(f"{self._strategy.name[:100]}: {self.settings.height:,} settings")
-        return html.page(head, html.paragraph(self.verdict), html.frame_table(shown))
+        tries = self.trials
+        said = html.paragraph(tries.text) if tries is not None and tries.text else ""
+        return html.page(head, html.paragraph(self.verdict), said, html.frame_table(shown))
 
     def __repr__(self) -> str:
         return f"<Sweep {self._strategy.name[:64]!r} {self.settings.height:,} settings>"
@@ -119,14 +144,11 @@ def sweep(
     from septet._app.sweep import SweepRequest, sweep_file
     from septet._progress import stoppable
 
-    if threads is not None and threads < 1:
-        raise InputError(f"threads was {threads}", hint="1 or more")
-    if axes is not None and not isinstance(axes, Mapping):
-        raise InputError(
-            f"expected values by key path, found a {type(axes).__name__}",
-            hint='such as {"features.fast.period": [10, 20]}',
-        )
-
+    _check_arguments(axes, method, {"goal": goal, "where": where}, out)
+    for name, number in (("trials", trials), ("threads", threads)):
+        insist_count(name, number, optional=True)
+    insist_count("seed", seed, least=0, optional=True)
+    insist_watchers(progress, cancel)
     section = {"method": method, "trials": trials, "goal": goal, "where": where}
     loaded = _swept(strategy, axes or {}, section)
     report = stoppable(progress, cancel)
@@ -145,6 +167,18 @@ def sweep(
         return _swept_as(strategy, outcome, outcome.folder)
     with tempfile.TemporaryDirectory(prefix="septet-sweep-") as folder:
         return _swept_as(strategy, work(Path(folder), page=False), None)
+
+
+def _check_arguments(axes: Any, method: Any, texts: Mapping[str, Any], out: Any) -> None:
+    insist_choice("method", method, _METHODS, optional=True)
+    for name, text in texts.items():
+        insist_text(name, text, optional=True)
+    insist_path("out", out, optional=True)
+    if axes is not None and not isinstance(axes, Mapping):
+        raise InputError(
+            f"axes: expected values by key path, found a {type(axes).__name__}",
+            hint='such as {"features.fast.period": [10, 20]}',
+        )
 
 
 def _swept_as(strategy: Strategy, outcome: Outcome, folder: Path | None) -> Sweep:
@@ -210,6 +244,8 @@ def train(
     """
     from septet._app.train import train_model
 
+    insist_path("to", to, optional=True)
+    insist_watchers(progress)
     with interruptible("the training"):
         found = train_model(
             loaded_of(strategy), None if to is None else Path(to), progress=progress

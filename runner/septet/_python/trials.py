@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from septet._python.arguments import insist
 from septet._python.results import Trials
 from septet._python.runs import Run
+from septet._python.strategies import Strategy
 
 if TYPE_CHECKING:
-    from septet._python.strategies import Strategy
     from septet._trials.months import Month
 
 __all__ = ["trials"]
@@ -31,6 +32,8 @@ def trials(subject: Strategy | Run | None = None) -> Trials:
     """
     from septet._app.tries import listed_tries
 
+    fits = subject is None or isinstance(subject, Run | Strategy)
+    insist(fits, "subject", "a Strategy, a Run or None", subject)
     if isinstance(subject, Run):
         found, rows = listed_tries(_months(subject))
     else:

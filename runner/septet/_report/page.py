@@ -9,6 +9,7 @@ from septet._report import run_charts, sections, trade_tables
 from septet._report.document import chart, document, escaped, replace_text, section
 from septet._report.payload import chart_data
 from septet._report.weights import NAMED, is_portfolio
+from septet._results.forward import forward_text
 from septet._results.number_texts import count, date, duration, plural
 from septet._results.over_time import WINDOW_DAYS
 from septet._results.verdict import tone
@@ -39,9 +40,10 @@ def _header(run: Run) -> str:
 
 
 def _tries(summary: Mapping[str, Any]) -> str:
-    """Build the sentence on the tries that preceded a run, if the ledger was asked."""
+    """Build the sentences on the tries that preceded a run, and on what came after the first."""
     tries = summary.get("tries") or {}
-    return f'<p class="note">{escaped(str(tries["text"]))}</p>' if tries.get("text") else ""
+    texts = (str(tries.get("text") or ""), forward_text(summary))
+    return "".join(f'<p class="note">{escaped(text)}</p>' for text in texts if text)
 
 
 def _curve(data: dict[str, Any], body: str) -> str:

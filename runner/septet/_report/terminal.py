@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from septet._host.monitoring import figures_text
+from septet._results.forward import forward_text
 from septet._results.number_texts import UNDEFINED, count, duration, money, number, percent, times
 from septet._results.result import TABLES
 from septet._results.verdict import tone
@@ -113,6 +114,7 @@ def _lines(run: Run) -> list[tuple[str, Sequence[str]]]:
         ("Decisions", ["left out (--fast)"] if "decisions" in run.left_out else []),
         ("Ratios", [f"of {count(summary.get('days', 0))} whole days; parts of days are left out"]),
         ("Tries", [tries["text"]] if (tries := summary.get("tries")) else []),
+        ("Forward", [text] if (text := forward_text(summary)) else []),
         ("Health", [text] if (text := _health(run)) else []),
         ("Time", [_speed(summary)] if run.facts.mode == "backtest" else []),
     ]

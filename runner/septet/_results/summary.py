@@ -13,6 +13,7 @@ from septet._data.stamps import iso
 from septet._results import statistics as st
 from septet._results.capped import capped_entries, capped_text
 from septet._results.contracts import breaks_text, contract_breaks
+from septet._results.forward import forward_part
 from septet._results.intervals import mean_interval, trades_at_once
 from septet._results.no_trades import idleness_of, why_idle
 from septet._results.relative import (
@@ -292,6 +293,14 @@ def _evidence(
     )
 
 
+def _forward(
+    result: RunResult, frames: Mapping[str, pl.DataFrame], run_id: str
+) -> dict[str, Any] | None:
+    """Return the summary of what came after the file was first tried, if anything did."""
+    part = forward_part(result, frames)
+    return None if part is None else summarise(*part, run_id=run_id)
+
+
 def summarise(
     result: RunResult, frames: Mapping[str, pl.DataFrame], *, run_id: str
 ) -> dict[str, Any]:
@@ -317,6 +326,7 @@ def summarise(
         "excess": ratios["excess"],
         "days": ratios["days"],
         "tries": ratios["tries"],
+        "forward": _forward(result, frames, run_id),
         "open_trades": still_open,
         **round_trips_won(frames.get("round_trips")),
         "fees_other": other,

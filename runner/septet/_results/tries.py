@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
+from septet._data.stamps import iso
 from septet._results.number_texts import chance, count, number
 from septet._results.selection_bias import expected_maximum_sharpe, probabilistic_sharpe
 
@@ -20,13 +21,16 @@ class Tries:
 
     `count` is how many plans were tried on it, this one included, with `declared` tries made
     elsewhere; `effective` is how many independent ones they are worth. `problem` says why the
-    ledger does not know: then the other figures are None.
+    ledger does not know: then the other figures are None. `file_first_ns` is when the file of the
+    run was first tried, and `asked_ns` when the ledger was asked (UTC ns).
     """
 
     count: int | None
     effective: float | None
     declared: int = 0
     problem: str = ""
+    file_first_ns: int | None = None
+    asked_ns: int = 0
 
     def document(
         self, sharpe_daily: float | None, days: int, skew: float | None, kurtosis: float | None
@@ -36,6 +40,7 @@ class Tries:
         return {
             "count": self.count, "effective": self.effective, "declared": self.declared,
             "deflated_sharpe": probability, "problem": self.problem or None,
+            "file_first": None if self.file_first_ns is None else iso(self.file_first_ns),
             "text": sentence(self, probability),
         }  # fmt: skip
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Final
+from threading import Lock
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +25,15 @@ __all__ = ["FeatureValues", "cut_of", "last_values"]
 
 LEAST_BARS: Final = 100
 """Bars of which something is said; fewer may be an accident."""
+MOST_KEPT: Final = 4
+MOST_BYTES: Final = 1 << 24
+"""How many values are kept for a file that is checked again, and of what size."""
+_NO_INPUT: Final = frozenset({"F", "D", "Y", "G", "W", "LI", "LF", "H", "PT", "RT"})
+"""Arrays of a batch that are made, and those that only trading reads; H has addresses."""
 MODEL_WORDS: Final = frozenset({"up", "down", "confidence"})
 """What a signal reads of a model, whose answers are not known before training."""
+
+Values: TypeAlias = tuple[Floats, npt.NDArray[np.int8] | None]
 
 
 @dataclass(frozen=True)
@@ -100,10 +110,63 @@ def last_values(session: Session) -> FeatureValues | None:
     if not session.plan.is_stored:
         session.plan.run_plain()
     batch = Batch(session.plan, cut, session.plan.state(1.0, session.instruments))
+    key = None if session.plan.reads_outside else _key(batch, session.plan.name)
+    found = _KEPT.get(key)
+    if found is None:
+        found = _computed(session, batch)
+        if key is not None:
+            _KEPT.keep(key, found)
+    features, signals = found
+    return FeatureValues(session, cut, features, signals, begin, times == aligned.times)
+
+
+def _computed(session: Session, batch: Batch) -> Values:
     with np.errstate(all="ignore"):
-        batch.observe(0, cut.times)
+        batch.observe(0, batch.aligned.times)
         signals = batch.D if _has_signals(session, batch) else None
-    return FeatureValues(session, cut, batch.F, signals, begin, times == aligned.times)
+    return batch.F, signals
+
+
+class _Kept:
+    """Values of the files and data that were looked at last, by all that they follow from."""
+
+    def __init__(self) -> None:
+        self._lock, self._values = Lock(), OrderedDict[bytes, Values]()
+
+    def get(self, key: bytes | None) -> Values | None:
+        with self._lock:
+            if key is not None and key in self._values:
+                self._values.move_to_end(key)
+                return self._values[key]
+            return None
+
+    def keep(self, key: bytes, values: Values) -> None:
+        size = sum(each.nbytes for each in values if each is not None)
+        if size > MOST_BYTES:
+            return
+        for each in values:
+            if each is not None:
+                each.setflags(write=False)
+        with self._lock:
+            self._values[key] = values
+            while len(self._values) > MOST_KEPT:
+                self._values.popitem(last=False)
+
+
+_KEPT: Final = _Kept()
+
+
+def _key(batch: Batch, text: str) -> bytes:
+    """Return the digest of all that features and signals follow from: text, numbers and data.
+
+    The numbers of what trades are left out: another stop or size has the same features.
+    """
+    digest = hashlib.blake2b(text.encode())
+    for name in sorted(batch.arrays.keys() - _NO_INPUT):
+        array = np.ascontiguousarray(batch.arrays[name])
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.digest()
 
 
 def _has_signals(session: Session, batch: Batch) -> bool:

@@ -86,7 +86,8 @@ class LedgerError(Exception):
 class Trial:
     """A plan on data, as it is written.
 
-    `plan` names the resolved values, plugins and models, `file` the strategy file. `returns` are
+    `plan` names the resolved values, plugins and models, `file` the same without models, which
+    more data add to: the file that was tried. `returns` are
     the daily returns from day `first_day` on (days since 1970), kept as float32; of a setting of a
     sweep they are the sums of its blocks of days, and `first_day` is `BLOCKS`.
     """

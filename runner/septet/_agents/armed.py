@@ -1,0 +1,85 @@
+"""A server whose tool `halt` exists only while a run of its workspace is armed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import anyio
+from mcp.server.lowlevel import NotificationOptions
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.stdio import stdio_server
+from mcp.server.subscriptions import InMemorySubscriptionBus, ToolsListChanged
+from mcp_types import CallToolResult, InputRequiredResult, Tool
+
+from septet._text import shortened
+
+__all__ = ["LOOK_S", "ArmedServer"]
+
+HALT: Final = "halt"
+LOOK_S: Final = 0.5
+
+
+class ArmedServer(MCPServer[Any]):
+    """Lists and calls `halt` while `armed` names a run, and says when that changes.
+
+    A client of the protocol of 2026 hears of it on the stream that it listens to, an earlier one by
+    a notification. It serves one client: the one that asked last is told.
+    """
+
+    def __init__(
+        self, *, armed: Callable[[], tuple[str, ...]], look_s: float = LOOK_S, **more: Any
+    ) -> None:
+        self._armed, self._look_s = armed, look_s
+        self._bus = InMemorySubscriptionBus()
+        self._session: Any = None
+        super().__init__(
+            subscriptions=self._bus, lifespan=_watched, middleware=[self._remember], **more
+        )
+
+    async def _remember(self, ctx: Any, call_next: Callable[[Any], Any]) -> Any:
+        self._session = ctx.session
+        return await call_next(ctx)
+
+    async def list_tools(self) -> list[Tool]:
+        """Return the tools there are now."""
+        tools = await super().list_tools()
+        return tools if self._armed() else [each for each in tools if each.name != HALT]
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """Call a tool; the limit of an answer is kept where a name that is no tool's is quoted."""
+        if name == HALT and not self._armed():
+            raise ToolError(f"Unknown tool: {name}")
+        return await super().call_tool(shortened(name, 100), arguments, context)
+
+    async def run_stdio_async(self) -> None:
+        """Serve over stdin and stdout, and announce that the list of tools changes."""
+        server = self._lowlevel_server
+        announced = server.create_initialization_options(NotificationOptions(tools_changed=True))
+        async with stdio_server() as (reading, writing):
+            await server.run(reading, writing, announced)
+
+    async def watch(self) -> None:
+        """Look for armed runs until cancelled, and say when there are others than before."""
+        known = self._armed()
+        while True:
+            await anyio.sleep(self._look_s)
+            found = await anyio.to_thread.run_sync(self._armed)
+            if bool(found) != bool(known):
+                await self._bus.publish(ToolsListChanged())
+                if self._session is not None:
+                    await self._session.send_tool_list_changed()
+            known = found
+
+
+@asynccontextmanager
+async def _watched(server: MCPServer[Any]) -> AsyncIterator[dict[str, Any]]:
+    async with anyio.create_task_group() as tasks:
+        if isinstance(server, ArmedServer):
+            tasks.start_soon(server.watch)
+        yield {}
+        tasks.cancel_scope.cancel()
