@@ -11,7 +11,6 @@ from math import nan
 
 from septet._kernel.match import round_against
 from septet._rules.form import kernel, routine
-from septet._rules.levels import protective_level, target_level
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     ONE_SYMBOL,
@@ -22,7 +21,13 @@ from septet._rules.settings import (
     TARGETS,
 )
 
-__all__ = ["keep_levels", "keep_levels_of", "nearest_add_price", "nearest_target_price"]
+__all__ = [
+    "keep_levels",
+    "keep_levels_of",
+    "nearest_add_price",
+    "nearest_stop_price",
+    "nearest_target_price",
+]
 
 
 @kernel
@@ -39,7 +44,7 @@ def keep_levels(t, now_ns, count, run: Run):
 def keep_levels_of(k, i, now_ns, run: Run):
     """Keep the levels of k after the decisions at bar i."""
     if PROTECTIVE or STEPS:
-        level, _ = protective_level(k, i, now_ns, run)
+        level = run.stop_price[k] if STEPS else nearest_stop_price(k, i, now_ns, run)
         run.stop_level[k, i] = level if level == level else 0.0
     if TARGETS or TAKES_AT:
         target = nearest_target_price(k, i, now_ns, run)
@@ -49,12 +54,30 @@ def keep_levels_of(k, i, now_ns, run: Run):
 
 
 @kernel
+def nearest_stop_price(k, i, now_ns, run: Run):
+    """Return the nearest stop of the position as bar i left it, or NaN.
+
+    Invalid answers are not counted here: they are where the stop acts.
+    """
+    side, nearest = 1.0 * run.open_side[k], nan
+    average_price, best, entry_ns = run.average_price[k], run.high_water[k], run.entry_ns[k]
+    for stop in PROTECTIVE:
+        price = stop.level(k, side, average_price, best, entry_ns, now_ns, i, run)
+        if 0.0 < price < math.inf and not side * (price - nearest) <= 0.0:
+            nearest = price
+    return nearest
+
+
+@kernel
 def nearest_target_price(k, i, now_ns, run: Run):
     """Return the nearest price at which some of the position is closed with a gain, or NaN."""
     side, nearest = 1.0 * run.open_side[k], nan
-    if TARGETS:
-        nearest, _ = target_level(k, i, now_ns, run)
-    average_price = run.average_price[k]
+    average_price, best, entry_ns = run.average_price[k], run.high_water[k], run.entry_ns[k]
+    for stop in TARGETS:
+        price = stop.level(k, side, average_price, best, entry_ns, now_ns, i, run)
+        if 0.0 < price < math.inf and not side * (price - nearest) >= 0.0:
+            nearest = price
+    nearest = round_against(nearest, side, run.tick[k])
     for take in TAKES_AT:
         if (run.takes_done[k] >> take.number) & 1 == 0:
             level = take.level(k, side, average_price, run)
