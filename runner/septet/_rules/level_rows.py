@@ -54,27 +54,29 @@ def keep_levels_of(k, i, now_ns, run: Run):
 
 
 @kernel
-def nearest_stop_price(k, i, now_ns, run: Run):
-    """Return the nearest stop of the position as bar i left it, or NaN.
+def nearest_stop_price(k, known, now_ns, run: Run):
+    """Return the nearest stop of the position as bar `known` left it, or NaN.
 
     Invalid answers are not counted here: they are where the stop acts.
     """
     side, nearest = 1.0 * run.open_side[k], nan
-    average_price, best, entry_ns = run.average_price[k], run.high_water[k], run.entry_ns[k]
+    average_price, high_water = run.average_price[k], run.high_water[k]
+    entry_ns = run.entry_ns[k]
     for stop in PROTECTIVE:
-        price = stop.level(k, side, average_price, best, entry_ns, now_ns, i, run)
+        price = stop.level(k, side, average_price, high_water, entry_ns, now_ns, known, run)
         if 0.0 < price < math.inf and not side * (price - nearest) <= 0.0:
             nearest = price
     return nearest
 
 
 @kernel
-def nearest_target_price(k, i, now_ns, run: Run):
+def nearest_target_price(k, known, now_ns, run: Run):
     """Return the nearest price at which some of the position is closed with a gain, or NaN."""
     side, nearest = 1.0 * run.open_side[k], nan
-    average_price, best, entry_ns = run.average_price[k], run.high_water[k], run.entry_ns[k]
+    average_price, high_water = run.average_price[k], run.high_water[k]
+    entry_ns = run.entry_ns[k]
     for stop in TARGETS:
-        price = stop.level(k, side, average_price, best, entry_ns, now_ns, i, run)
+        price = stop.level(k, side, average_price, high_water, entry_ns, now_ns, known, run)
         if 0.0 < price < math.inf and not side * (price - nearest) >= 0.0:
             nearest = price
     nearest = round_against(nearest, side, run.tick[k])
