@@ -110,6 +110,58 @@ def test_data_outside_are_not_read(call: Call, workspace: Path, form: str) -> No
     assert not (workspace / "runs").exists()
 
 
+HIDDEN = {
+    ".env": f"BINANCE_SECRET={SECRET}\nother\n", ".creds.csv": SECRET, ".git/config": SECRET,
+    ".git/x.csv": SECRET, "sub/.env.csv": SECRET, "plain.txt": SECRET, "visible": SECRET,
+    "note.csv": f"KEY={SECRET}\nline\n", "pairs.csv": f"K={SECRET},L={SECRET}\n1,2\n3,4\n",
+    "false.parquet": SECRET, "BTCUSD.csv": f"{SECRET}\n", "fake.yaml": f"{SECRET},a\n1,2\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("source", ["csv", "parquet"])
+def test_hidden_files_are_not_read_and_no_line_of_a_file_is_quoted(
+    call: Call, workspace: Path, source: str
+) -> None:
+    written(workspace)
+    for name, content in HIDDEN.items():
+        (workspace / name).parent.mkdir(exist_ok=True)
+        (workspace / name).write_text(content)
+    (workspace / "link.csv").symlink_to(workspace / ".creds.csv")
+    paths = [
+        *HIDDEN, "./.env", "*env", ".e*", "?env", "[.]env", "*creds.csv", "?creds.csv", "**/*.csv",
+        "*/config", "*/x.csv", "[.]git/x.csv", "sub/../.env", "link.csv", ".{symbol}.csv",
+        ".env.csv", "nothing.csv", "sub/nothing.csv", "{symbol}.csv", "*",
+    ]  # fmt: skip
+    for path in paths:
+        text = TEXT.replace("use: csv", f"use: {source}")
+        text = text.replace("path: bars.csv", f"path: {path!r}")
+        if source == "parquet":
+            text = text.replace("stamp: open", "{}").replace(", {}", "")
+        for answer in (
+            call("check", text=text),
+            call("run", file="cross.yaml", hypothesis=HYPOTHESIS, settings=_laid(path, source)),
+        ):
+            told = str(answer.document)
+            assert SECRET not in told, path
+            assert answer.is_error or answer["ok"] is False, (path, told)
+            hidden = ("creds", "git", "env")
+            assert not any(each in told.replace(path, "") for each in hidden), (path, told)
+
+
+def _laid(path: str, source: str) -> dict[str, Any]:
+    return {"data.candles.use": source, "data.candles.path": path}
+
+
+@pytest.mark.parametrize("path", [".env", "./.env", ".git/config", "a/.b", "sub\\.env"])
+@pytest.mark.parametrize("key", ["name", "features.fast.use", "data.candles.columns.close"])
+def test_a_hidden_name_is_refused_in_every_text(
+    call: Call, workspace: Path, key: str, path: str
+) -> None:
+    written(workspace)
+    answer = call("check", file="cross.yaml", settings={key: path})
+    _not_ok(answer, "this path has a hidden name")
+
+
 def test_data_inside_are_read(call: Call, workspace: Path) -> None:
     written(workspace)
     done = call("run", file="cross.yaml", hypothesis=HYPOTHESIS)

@@ -45,6 +45,10 @@ MOST_FILES: Final = 1_000
 MOST_DATA: Final = 256 << 20
 """Bytes of a data file that is read to be described."""
 _DATA_ENDINGS: Final = (".csv", ".parquet")
+_READ_ENDINGS: Final = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".zip", ".parquet", ".pq")
+"""Of files that a strategy may read as data: none that this workspace writes as text."""
+_ENDINGS_TEXT: Final = ", ".join(_READ_ENDINGS)
+_NUMBER: Final = re.compile(r"\.[0-9]")
 _RESULTS: Final = ("runs", "sweeps")
 _ENDINGS: Final = (".yaml", ".yml")
 
@@ -88,11 +92,16 @@ class Workspace:
         return found
 
     def _insist_inside(self, path: Path, shown: str) -> None:
-        if not Path(os.path.realpath(path)).is_relative_to(self.root):
+        """Refuse a place outside, and a hidden one, also by way of a symbolic link."""
+        whole = Path(os.path.realpath(path))
+        if not whole.is_relative_to(self.root):
             raise InputError(
                 f"{shown} leads out of the workspace",
                 hint="only what lies inside the workspace is read or written",
             )
+        named = path.relative_to(self.root).parts if path.is_relative_to(self.root) else ()
+        if any(part.startswith(".") for part in (*named, *whole.relative_to(self.root).parts)):
+            raise InputError(f"{shown} is hidden", hint="hidden files are neither read nor written")
 
     def read(self, file: str) -> str:
         """Return the text of a strategy file.
@@ -248,22 +257,26 @@ class Workspace:
         return loaded
 
     def _insist_local(self, key: str, value: str, base: Path) -> None:
-        """Refuse a text of a file that would name a path outside."""
+        """Refuse a text of a file that would name a path outside, or a hidden one."""
         leads_up = value.startswith(("/", "~")) or ".." in re.split(r"[/\\]", value)
         short = len(value) < 4096 and "\0" not in value
         away = short and os.path.lexists(base / value) and not leads_up
         if away:
             away = not Path(os.path.realpath(base / value)).is_relative_to(self.root)
         if leads_up or away:
-            raise ConfigError(
-                [
-                    Problem(
-                        "this path leads out of the workspace", key=key,
-                        found=shortened(value, 80), expected="a path inside the workspace",
-                        hint="put the data into the workspace, and name them relative to the file",
-                    )
-                ]
-            )  # fmt: skip
+            raise _no_path(key, value, "this path leads out of the workspace")
+        parts = [part for part in re.split(r"[/\\]", value) if part.startswith(".") and part != "."]
+        if any(not _NUMBER.match(part) for part in parts):
+            raise _no_path(key, value, "this path has a hidden name")
+        if short and os.path.lexists(base / value):
+            self._insist_shown(key, value, base / value)
+
+    def _insist_shown(self, key: str, value: str, path: Path) -> None:
+        """Refuse a path that is hidden, or whose link leads out of the workspace or to such one."""
+        try:
+            self._insist_inside(path, repr(shortened(value, 80)))
+        except InputError as error:
+            raise _no_path(key, value, error.message) from None
 
     def _insist_sources(self, loaded: Loaded) -> None:
         """Refuse data from elsewhere: an exchange, an address, the store, a package's source."""
@@ -290,14 +303,19 @@ class Workspace:
         from septet._data.files import file_forms
         from septet._data.wild_cards import has_wild_cards, matching_files
 
+        place = f"{key}.path"
         forms = {path.replace("{symbol}", form) for each in symbols for form in file_forms(each)}
         for form in sorted(forms):
+            if any(part.startswith(".") and part != "." for part in form.split("/")):
+                raise _no_path(place, form, "this path has a hidden name")
+            if not form.lower().endswith(_READ_ENDINGS) and not (base / form).is_dir():
+                raise _no_path(place, form, f"data are files whose name ends in {_ENDINGS_TEXT}")
             full = base / form
             if not has_wild_cards(full):
-                self._insist_local(f"{key}.path", form, base)
+                self._insist_local(place, form, base)
                 continue
             for file in matching_files(full):
-                self._insist_inside(file, f"a file that {key}.path matches")
+                self._insist_inside(file, f"a file that {place} matches")
 
     def data_files(self) -> list[str]:
         """Return the data files of the workspace, in order of name; links are left out."""
@@ -399,6 +417,19 @@ class _Source:
     name: str
     base: Path
     sets: list[Any]
+
+
+def _no_path(key: str, value: str, why: str) -> ConfigError:
+    """Return the error that a text of a file is a path that is not read here."""
+    return ConfigError(
+        [
+            Problem(
+                why, key=key, found=shortened(value, 80),
+                expected="a path inside the workspace, without hidden names",
+                hint="put the data into the workspace, and name them relative to the file",
+            )
+        ]
+    )  # fmt: skip
 
 
 def _hash(text: str) -> str:
