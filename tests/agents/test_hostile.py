@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -256,12 +257,54 @@ def test_a_large_file_and_a_pipe_are_not_read(call: Call, workspace: Path) -> No
 
 
 def test_a_file_is_replaced_only_by_who_knows_what_is_there(call: Call, workspace: Path) -> None:
-    call("save", file="cross.yaml", text=EXAMPLE)
-    _refused(call("save", file="cross.yaml", text="version: 1\n"), "is there already")
-    _refused(call("save", file="cross.yaml", text="version: 1\n", replaces="0" * 64))
+    digest = call("save", file="cross.yaml", text=EXAMPLE)["hash"]
+    for replaces in (None, "0" * 64):
+        answer = call("save", file="cross.yaml", text="version: 1\n", replaces=replaces)
+        _refused(answer, "is there already")
+        assert digest not in str(answer.document), "the refusal would tell what to send"
     _refused(call("save", file="other.yaml", text=EXAMPLE, replaces="0" * 64))
     assert (workspace / "cross.yaml").read_text() == EXAMPLE
     assert not (workspace / "other.yaml").exists()
+
+
+def test_nothing_is_saved_into_a_run_or_a_sweep(call: Call, workspace: Path) -> None:
+    call("save", file="cross.yaml", text=EXAMPLE)
+    run = call("run", file="cross.yaml", hypothesis=HYPOTHESIS)["run"]
+    folder = f"runs/sma-cross/{run}"
+    (workspace / "moved").mkdir()
+    (workspace / "moved" / "manifest.json").write_text("{}")
+    before = (workspace / folder / "strategy.yaml").read_bytes()
+    digest = hashlib.sha256(before).hexdigest()
+    names = [
+        f"{folder}/strategy.yaml", f"{folder}/x.yaml", "runs/x.yaml", "sweeps/a/b.yaml",
+        "Runs/x.yaml", "moved/x.yaml", "moved/below/x.yaml",
+    ]  # fmt: skip
+    for name in names:
+        for replaces in (None, digest):
+            answer = call("save", file=name, text=EXAMPLE, replaces=replaces)
+            _refused(answer, "lies in a folder of runs or sweeps")
+    assert (workspace / folder / "strategy.yaml").read_bytes() == before
+    assert not (workspace / "sweeps").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "timestamp,open\n1,2\n", "- 1\n- 2\n", "a: 1\n", "null", "version: [\n",
+        EXAMPLE + "others: 1\n", "timestamp,open,high: close\n1,2,3: 4\n",
+    ],
+)  # fmt: skip
+def test_only_a_strategy_is_saved(call: Call, workspace: Path, text: str) -> None:
+    _refused(call("save", file="fake.yaml", text=text))
+    assert list(workspace.iterdir()) == []
+    call("save", file="unfinished.yaml", text="version: 1\nfeatures: {a: 7}\n")
+    assert [each.name for each in workspace.iterdir()] == ["unfinished.yaml"]
+
+
+@pytest.mark.parametrize("keys", ["stamp: foo", "time_zone: Mars/X", "time_zone: /etc/localtime"])
+def test_a_wrong_key_of_data_in_a_text_is_a_problem(call: Call, workspace: Path, keys: str) -> None:
+    written(workspace)
+    _not_ok(call("check", text=TEXT.replace("stamp: open", keys)), f"data.candles.{keys[:4]}")
 
 
 @pytest.mark.parametrize("hypothesis", ["", "  \n ", "x" * 501, "a\x1b[2Jb"])

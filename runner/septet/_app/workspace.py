@@ -7,7 +7,6 @@ strategy is loaded as a backtest, whatever its mode.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from septet._app.settings import laid
+from septet._app.strategy_text import MOST_TEXT, insist_small, insist_strategy, text_hash
 from septet._files import insist_no_links, make_folders, read_bounded, replace_file
 from septet._text import shortened
 from septet.errors import ConfigError, InputError, Problem, SeptetError
@@ -27,10 +27,8 @@ if TYPE_CHECKING:
     from septet._config.load import Loaded
     from septet._store.run_folder import Run
 
-__all__ = ["LOCAL_SOURCES", "MOST_TEXT", "Workspace"]
+__all__ = ["LOCAL_SOURCES", "Workspace"]
 
-MOST_TEXT: Final = 200_000
-"""Bytes of a strategy file, and of the settings laid over one."""
 MOST_SETTINGS: Final = 2_000
 """Settings of one sweep."""
 LONGEST_PATH: Final = 300
@@ -50,6 +48,8 @@ _READ_ENDINGS: Final = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".zip", ".parquet"
 _ENDINGS_TEXT: Final = ", ".join(_READ_ENDINGS)
 _NUMBER: Final = re.compile(r"\.[0-9]")
 _RESULTS: Final = ("runs", "sweeps")
+_STORED: Final = ("manifest.json", "journal.sqlite")
+"""Files of the folder of a run or a sweep."""
 _ENDINGS: Final = (".yaml", ".yml")
 
 
@@ -140,18 +140,21 @@ class Workspace:
         Raises
         ------
         InputError
-            If the file is another than the one to replace, or it cannot be written.
+            If the file is another than the one to replace, it lies in the folder of a run or a
+            sweep, the text is no strategy, or it cannot be written.
         """
         path = self._strategy_path(file)
-        _insist_small(text)
-        if os.path.lexists(path):
-            found = _hash(self.read(file))
-            if replaces != found:
-                raise InputError(
-                    f"{file!r} is there already, with the hash {found}",
-                    hint="read it, and give its hash as `replaces`; or take another name",
-                )
-        elif replaces is not None:
+        self._insist_no_results(path, repr(shortened(file, 80)))
+        insist_small(text)
+        insist_strategy(text, file)
+        if os.path.lexists(path) and replaces != text_hash(self.read(file)):
+            raise InputError(
+                f"{file!r} is there already"
+                + (", and `replaces` is not the hash of its text" if replaces else ""),
+                hint="take another name; or give as `replaces` the hash that the answer of save "
+                "had, which is the SHA-256 of the text",
+            )
+        if replaces is not None and not os.path.lexists(path):
             raise InputError(f"there is no file {file!r} to replace", hint="leave `replaces` out")
         try:
             make_folders(self.root, *path.relative_to(self.root).parts[:-1])
@@ -159,7 +162,18 @@ class Workspace:
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise InputError(f"{file!r} cannot be written: {why}") from None
-        return _hash(text)
+        return text_hash(text)
+
+    def _insist_no_results(self, path: Path, shown: str) -> None:
+        """Refuse a place in a folder of runs or sweeps: what is stored there stays as it is."""
+        parts = [part.lower() for part in path.relative_to(self.root).parts[:-1]]
+        above = [each for each in path.parents if each.is_relative_to(self.root)]
+        stored = any(os.path.lexists(each / name) for each in above for name in _STORED)
+        if stored or any(name in parts for name in _RESULTS):
+            raise InputError(
+                f"{shown} lies in a folder of runs or sweeps",
+                hint="save strategies elsewhere, such as strategies/cross.yaml",
+            )
 
     def load(
         self, *, file: str | None = None, text: str | None = None,
@@ -198,12 +212,12 @@ class Workspace:
         if (file is None) == (text is None):
             raise InputError("one of file and text is needed", hint="give a file, or a text")
         laid_over = settings or {}
-        _insist_small(repr(laid_over), "the settings are")
+        insist_small(repr(laid_over), "the settings are")
         if file is not None:
             path = self._strategy_path(file)
             return _Source(self.read(file), file, path.parent, laid(laid_over))
         assert text is not None
-        _insist_small(text)
+        insist_small(text)
         return _Source(text, "<text>", self.root, laid(laid_over))
 
     def load_sweep(
@@ -220,7 +234,7 @@ class Workspace:
         from septet._app.sweep import settings_count, sweep_settings
 
         source = self._source(file, None, settings)
-        _insist_small(repr(axes), "the axes are")
+        insist_small(repr(axes), "the axes are")
         flags = [f"{key}={_axis(values)}" for key, values in axes.items()]
         sets = [*source.sets, *sweep_settings(flags, section)]
         loaded = self._confined(source, sets=sets)
@@ -430,16 +444,6 @@ def _no_path(key: str, value: str, why: str) -> ConfigError:
             )
         ]
     )  # fmt: skip
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _insist_small(text: str, what: str = "the text is") -> None:
-    size = len(text.encode("utf-8", "surrogatepass"))
-    if size > MOST_TEXT:
-        raise InputError(f"{what} {size:,} bytes long, the limit is {MOST_TEXT:,}")
 
 
 def _insist_no_data_swept(loaded: Loaded) -> None:
