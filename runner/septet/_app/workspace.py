@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from septet._app.settings import laid
 from septet._app.strategy_text import MOST_TEXT, insist_small, insist_strategy, text_hash
+from septet._app.training_bounds import insist_bounded_training
 from septet._files import insist_no_links, make_folders, read_bounded, replace_file
 from septet._text import shortened
 from septet.errors import ConfigError, InputError, Problem, SeptetError
@@ -267,6 +268,8 @@ class Workspace:
         for key, value in _texts(loaded.resolved):
             self._insist_local(key, value, source.base)
         self._insist_sources(loaded)
+        sweep = loaded.strategy.sweep
+        insist_bounded_training(loaded.resolved, {} if sweep is None else sweep.over)
         _insist_no_data_swept(loaded)
         return loaded
 
