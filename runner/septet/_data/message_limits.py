@@ -9,12 +9,12 @@ from typing import Final
 from septet._text import shortened
 
 __all__ = [
-    "CELLS_SHOWN", "CELL_CHARACTERS", "HEADER_CHARACTERS", "SYMBOLS_SHOWN", "SYMBOL_CHARACTERS",
-    "shown_cell", "shown_columns",
+    "CELLS_SHOWN", "CELL_CHARACTERS", "COLUMN_CHARACTERS", "HEADER_CHARACTERS", "SYMBOLS_SHOWN",
+    "SYMBOL_CHARACTERS", "shown_cell", "shown_columns",
 ]  # fmt: skip
 
 HEADER_CHARACTERS: Final = 200
-"""Of the first line of a file."""
+"""Of the names of columns in the first line of a file, together."""
 SYMBOLS_SHOWN: Final = 12
 """Of a column that is taken for symbols."""
 SYMBOL_CHARACTERS: Final = 30

@@ -28,8 +28,8 @@ _DIGITS: Final = 5
 """Significant digits of a close: fewer than two feeds of one venue round differently."""
 _WINDOW: Final = 12
 """Bars whose values in a row are one stretch of a column."""
-_LEAST_BARS: Final = 256
-_DAYS: Final = 3
+_LEAST_BARS: Final = 128
+_DAYS: Final = 2
 """Days in the middle of a month, and at least so many bars, of which stretches are taken."""
 _FEWEST_VALUES: Final = 16
 """Values of a column in a month that differ by their hash, of 64: with fewer its stretches may be
