@@ -15,6 +15,7 @@ from septet._data import parquet_bounds
 from septet._data.message_limits import (
     CELL_CHARACTERS,
     CELLS_SHOWN,
+    COLUMN_CHARACTERS,
     HEADER_CHARACTERS,
     SYMBOL_CHARACTERS,
     SYMBOLS_SHOWN,
@@ -32,7 +33,8 @@ PLAIN = " ".join(re.sub(r"`[^`]*`|\]\([^)]*\)", "", TEXT).split())
 WORDS = {12: "twelve"}
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 PROMISED = (
-    f"the message may quote the beginning of its first line, at most {HEADER_CHARACTERS} char",
+    f"each of at most {COLUMN_CHARACTERS} letters, digits, spaces and signs of , and together of "
+    f"at most {HEADER_CHARACTERS} characters",
     f"Messages name at most {WORDS[SYMBOLS_SHOWN]} values of a column that looks like symbols, "
     f"each cut at {SYMBOL_CHARACTERS} characters",
     f"they name {CELLS_SHOWN} of each kind of defect, each cut at {CELL_CHARACTERS} characters",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,58 @@ def test_data_outside_are_not_read(call: Call, workspace: Path, form: str) -> No
     assert not (workspace / "runs").exists()
 
 
+HIDDEN = {
+    ".env": f"BINANCE_SECRET={SECRET}\nother\n", ".creds.csv": SECRET, ".git/config": SECRET,
+    ".git/x.csv": SECRET, "sub/.env.csv": SECRET, "plain.txt": SECRET, "visible": SECRET,
+    "note.csv": f"KEY={SECRET}\nline\n", "pairs.csv": f"K={SECRET},L={SECRET}\n1,2\n3,4\n",
+    "false.parquet": SECRET, "BTCUSD.csv": f"{SECRET}\n", "fake.yaml": f"{SECRET},a\n1,2\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("source", ["csv", "parquet"])
+def test_hidden_files_are_not_read_and_no_line_of_a_file_is_quoted(
+    call: Call, workspace: Path, source: str
+) -> None:
+    written(workspace)
+    for name, content in HIDDEN.items():
+        (workspace / name).parent.mkdir(exist_ok=True)
+        (workspace / name).write_text(content)
+    (workspace / "link.csv").symlink_to(workspace / ".creds.csv")
+    paths = [
+        *HIDDEN, "./.env", "*env", ".e*", "?env", "[.]env", "*creds.csv", "?creds.csv", "**/*.csv",
+        "*/config", "*/x.csv", "[.]git/x.csv", "sub/../.env", "link.csv", ".{symbol}.csv",
+        ".env.csv", "nothing.csv", "sub/nothing.csv", "{symbol}.csv", "*",
+    ]  # fmt: skip
+    for path in paths:
+        text = TEXT.replace("use: csv", f"use: {source}")
+        text = text.replace("path: bars.csv", f"path: {path!r}")
+        if source == "parquet":
+            text = text.replace("stamp: open", "{}").replace(", {}", "")
+        for answer in (
+            call("check", text=text),
+            call("run", file="cross.yaml", hypothesis=HYPOTHESIS, settings=_laid(path, source)),
+        ):
+            told = str(answer.document)
+            assert SECRET not in told, path
+            assert answer.is_error or answer["ok"] is False, (path, told)
+            hidden = ("creds", "git", "env")
+            assert not any(each in told.replace(path, "") for each in hidden), (path, told)
+
+
+def _laid(path: str, source: str) -> dict[str, Any]:
+    return {"data.candles.use": source, "data.candles.path": path}
+
+
+@pytest.mark.parametrize("path", [".env", "./.env", ".git/config", "a/.b", "sub\\.env"])
+@pytest.mark.parametrize("key", ["name", "features.fast.use", "data.candles.columns.close"])
+def test_a_hidden_name_is_refused_in_every_text(
+    call: Call, workspace: Path, key: str, path: str
+) -> None:
+    written(workspace)
+    answer = call("check", file="cross.yaml", settings={key: path})
+    _not_ok(answer, "this path has a hidden name")
+
+
 def test_data_inside_are_read(call: Call, workspace: Path) -> None:
     written(workspace)
     done = call("run", file="cross.yaml", hypothesis=HYPOTHESIS)
@@ -204,12 +257,54 @@ def test_a_large_file_and_a_pipe_are_not_read(call: Call, workspace: Path) -> No
 
 
 def test_a_file_is_replaced_only_by_who_knows_what_is_there(call: Call, workspace: Path) -> None:
-    call("save", file="cross.yaml", text=EXAMPLE)
-    _refused(call("save", file="cross.yaml", text="version: 1\n"), "is there already")
-    _refused(call("save", file="cross.yaml", text="version: 1\n", replaces="0" * 64))
+    digest = call("save", file="cross.yaml", text=EXAMPLE)["hash"]
+    for replaces in (None, "0" * 64):
+        answer = call("save", file="cross.yaml", text="version: 1\n", replaces=replaces)
+        _refused(answer, "is there already")
+        assert digest not in str(answer.document), "the refusal would tell what to send"
     _refused(call("save", file="other.yaml", text=EXAMPLE, replaces="0" * 64))
     assert (workspace / "cross.yaml").read_text() == EXAMPLE
     assert not (workspace / "other.yaml").exists()
+
+
+def test_nothing_is_saved_into_a_run_or_a_sweep(call: Call, workspace: Path) -> None:
+    call("save", file="cross.yaml", text=EXAMPLE)
+    run = call("run", file="cross.yaml", hypothesis=HYPOTHESIS)["run"]
+    folder = f"runs/sma-cross/{run}"
+    (workspace / "moved").mkdir()
+    (workspace / "moved" / "manifest.json").write_text("{}")
+    before = (workspace / folder / "strategy.yaml").read_bytes()
+    digest = hashlib.sha256(before).hexdigest()
+    names = [
+        f"{folder}/strategy.yaml", f"{folder}/x.yaml", "runs/x.yaml", "sweeps/a/b.yaml",
+        "Runs/x.yaml", "moved/x.yaml", "moved/below/x.yaml",
+    ]  # fmt: skip
+    for name in names:
+        for replaces in (None, digest):
+            answer = call("save", file=name, text=EXAMPLE, replaces=replaces)
+            _refused(answer, "lies in a folder of runs or sweeps")
+    assert (workspace / folder / "strategy.yaml").read_bytes() == before
+    assert not (workspace / "sweeps").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "timestamp,open\n1,2\n", "- 1\n- 2\n", "a: 1\n", "null", "version: [\n",
+        EXAMPLE + "others: 1\n", "timestamp,open,high: close\n1,2,3: 4\n",
+    ],
+)  # fmt: skip
+def test_only_a_strategy_is_saved(call: Call, workspace: Path, text: str) -> None:
+    _refused(call("save", file="fake.yaml", text=text))
+    assert list(workspace.iterdir()) == []
+    call("save", file="unfinished.yaml", text="version: 1\nfeatures: {a: 7}\n")
+    assert [each.name for each in workspace.iterdir()] == ["unfinished.yaml"]
+
+
+@pytest.mark.parametrize("keys", ["stamp: foo", "time_zone: Mars/X", "time_zone: /etc/localtime"])
+def test_a_wrong_key_of_data_in_a_text_is_a_problem(call: Call, workspace: Path, keys: str) -> None:
+    written(workspace)
+    _not_ok(call("check", text=TEXT.replace("stamp: open", keys)), f"data.candles.{keys[:4]}")
 
 
 @pytest.mark.parametrize("hypothesis", ["", "  \n ", "x" * 501, "a\x1b[2Jb"])

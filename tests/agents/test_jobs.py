@@ -16,7 +16,7 @@ from septet._agents.server import make_server
 from septet._progress import Progress
 from septet.errors import InputError
 from tests.agents.conftest import Call
-from tests.python.samples import written
+from tests.python.samples import TEXT, written
 
 HYPOTHESIS = "A fast average above a slow one leads the price."
 AXES = {"features.fast.period": [5, 8], "features.slow.period": "20..40:20"}
@@ -170,3 +170,47 @@ def test_data_of_the_workspace_are_listed(call: Call, workspace: Path) -> None:
     part = call("data", limit=1)
     assert (part["truncated"], part["next"]) == (True, 1)
     assert call("data", query="BROKEN")["data"][0]["file"] == "broken.csv"
+
+
+MODEL = """\
+model:
+  use: sklearn
+  estimator: ESTIMATOR
+  params: PARAMS
+  label: {use: direction, horizon: 1 bar}
+  training: {scheme: walk_forward, train: 5d, step: 5d, purge: 1 bar, min_rows: 50}
+signal: {use: confidence, threshold: 0.05}
+"""
+HEAD, TAIL = TEXT.partition("signal:\n")[0], "risk:" + TEXT.partition("risk:")[2]
+
+
+@pytest.mark.parametrize(
+    ("estimator", "params", "key"),
+    [
+        ("RandomForestClassifier", "{n_estimators: 100000000}", "model.params.n_estimators"),
+        ("RandomForestClassifier", "{n_estimators: 5, n_jobs: 500}", "model.params.n_jobs"),
+        ("MLPClassifier", "{hidden_layer_sizes: [10, 100000]}", "model.params.hidden_layer_sizes"),
+        ("LogisticRegression", "{max_iter: 1000000}", "model.params.max_iter"),
+    ],
+)
+def test_a_fit_that_would_go_on_for_hours_is_refused(
+    call: Call, workspace: Path, estimator: str, params: str, key: str
+) -> None:
+    written(workspace)
+    model = MODEL.replace("ESTIMATOR", estimator).replace("PARAMS", params)
+    found = call("check", text=HEAD + model + TAIL)
+    assert found["ok"] is False
+    assert [each["key"] for each in found["problems"]] == [key]
+    assert "cannot be interrupted" in found["problems"][0]["message"]
+
+
+def test_a_sweep_of_such_fits_is_refused(call: Call, workspace: Path) -> None:
+    written(workspace)
+    model = MODEL.replace("ESTIMATOR", "RandomForestClassifier")
+    model = model.replace("PARAMS", "{n_estimators: 5}")
+    call("save", file="trees.yaml", text=HEAD + model + TAIL)
+    for values in ([10, 100_000_000], "10..100000000:99999990"):
+        axes: dict[str, Any] = {"model.params.n_estimators": values}
+        found = call("sweep", file="trees.yaml", axes=axes, hypothesis=HYPOTHESIS, wait_s=1)
+        assert found.is_error
+        assert "cannot be interrupted" in str(found.document), found.document

@@ -117,18 +117,26 @@ def test_no_command_reads_a_huge_file(
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
+@pytest.mark.parametrize("kind", ["backtest", "lived"])
 def test_every_command_says_which_document_is_too_large(
-    backtest: Path, tmp_path: Path, septet: Command, name: str
+    kind: str, tmp_path: Path, septet: Command, name: str, request: pytest.FixtureRequest
 ) -> None:
-    """`runs list` called a run sound that `runs show` and `report` refused."""
-    run = tmp_path / "runs" / "s" / backtest.name
-    shutil.copytree(backtest, run)
+    """`runs list` called a run sound that `runs show` and `report` refused.
+
+    A paper or live run is read from its journal, and refused all the same.
+    """
+    source: Path = request.getfixturevalue(kind)
+    run = tmp_path / "runs" / "s" / source.name
+    shutil.copytree(source, run)
+    (run / name).touch()
+    more = [["runs", "diff", run, run], ["why", run, "1"], ["runs", "export", run]]
+    more += [["replay", run], ["replay", run, "--shadow"]] if kind == "lived" else []
     with little_memory(), huge(run / name):
         (line,) = json.loads(septet("runs", "list", "--runs", run.parents[1], "--json").out)
         said = [line["damaged"]]
-        for words in (["runs", "show"], ["report"]):
-            outcome = septet(*words, run)
-            assert outcome.code == 2
+        for words in (["runs", "show", run], ["report", run], *more):
+            outcome = septet(*words)
+            assert outcome.code == 2, words
             said.append(outcome.err)
     for each in said:
         assert f"{name} is larger than " in each

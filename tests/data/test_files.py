@@ -106,7 +106,7 @@ def test_what_is_not_there_is_told_with_what_is(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"", "is empty"),
-        (b"timestamp,open\n1,2\n", "is no Parquet file: it begins with b'time'"),
+        (b"timestamp,open\n1,2\n", "is no Parquet file: it does not begin with b'PAR1'"),
         ("cut", "is truncated"),
         ("patched", "cannot be read as Parquet"),
     ],
@@ -423,13 +423,17 @@ LEAKS = {
     "a quote without an end": b'a,b\n1,"SECRET\n' + b"SECRET " * 5_000,
     "more cells": b"a,b\n1,2\nSECRET,4,5,6\n",
     "times": b"timestamp,close\nSECRET,1\nSECRET,2\n",
+    "no delimiter": b"API_KEY=SECRET\nother\nthird line\n",
+    "no delimiter in one line": b"SECRET\n",
+    "a first line that is no header": b"A=SECRET,B:SECRET\n1,2\n3,4\n",
+    "two of one name": b"A=SECRET,A=SECRET\n1,2\n",
     "a long header": b",".join(b"column%d" % each for each in range(5_000)) + b"\n" + b"1," * 4_999,
 }
 
 
 @pytest.mark.parametrize("name", LEAKS)
 @pytest.mark.parametrize("more", [{}, {"time_format": "%Y"}, {"header": "no"}])
-def test_no_message_quotes_what_stands_below_the_first_line(
+def test_no_message_quotes_a_line_of_a_file(
     tmp_path: Path, name: str, more: dict[str, Any]
 ) -> None:
     (tmp_path / "x.csv").write_bytes(LEAKS[name])

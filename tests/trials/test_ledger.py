@@ -177,3 +177,34 @@ def test_the_file_is_the_users_alone(path: Path) -> None:
     recorded(path, months(), "a")
     assert path.stat().st_mode & 0o077 == 0
     assert path.parent.stat().st_mode & 0o077 == 0
+
+
+def rows_of(
+    symbol: str, prices: np.ndarray, *, shift: int = 0, bars_a_day: int = 24, first: int = 0
+) -> tuple[Month, ...]:
+    """Return the months of five columns of bars, moved by `shift` bars in time."""
+    known = START * DAY_NS + (np.arange(len(prices)) + 1 + shift) * (DAY_NS // bars_a_day)
+    columns = [prices * each for each in (1.0, 1.01, 0.99, 1.001)] + [np.ones(len(prices))]
+    columns = columns[first:] + columns[:first]
+    return tuple(sorted(set(months_of_closes(symbol, known, columns[0], columns))))
+
+
+@pytest.mark.parametrize("bars_a_day", [1, 24, 1440])
+def test_moved_and_renamed_rows_are_recognised_and_others_are_not(
+    path: Path, bars_a_day: int
+) -> None:
+    count = 100 * bars_a_day if bars_a_day > 1 else 700
+    recorded(path, rows_of("BTC/USD", closes(count), bars_a_day=bars_a_day), "a", "b")
+    for shift in (-1, 1):
+        moved = rows_of("X/Y", closes(count), shift=shift, bars_a_day=bars_a_day, first=1)
+        assert counted(path, moved) == 2
+    other = rows_of("X/Y", closes(count, seed=2), bars_a_day=bars_a_day)
+    assert counted(path, other) == 0
+
+
+def test_markets_whose_prices_hardly_move_are_not_one(path: Path) -> None:
+    rng = np.random.default_rng(5)
+    one, other = (1.0 + 0.0001 * rng.integers(-1, 2, 24 * 200) for _ in range(2))
+    recorded(path, rows_of("USDC/USD", one), "a")
+    assert counted(path, rows_of("DAI/USD", other)) == 0
+    assert counted(path, rows_of("EUR/USD", np.full(24 * 200, 1.0))) == 0

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -86,3 +88,60 @@ def test_a_ledger_that_is_off_or_damaged_is_said_and_never_one(
     damaged = ran(tmp_path)
     assert damaged["count"] is None
     assert damaged["text"].startswith("How many tries preceded it is not known:")
+
+
+READ = """\
+version: 1
+name: demo
+universe: {{symbols: [{symbol}], bar: 1h}}
+data: {{candles: {{use: csv, path: bars.csv, {keys}}}}}
+features:
+  fast: {{use: sma, period: {fast}}}
+  slow: {{use: sma, period: 40}}
+signal: {{use: rules, long_if: fast > slow, exit_if: fast < slow}}
+risk: {{sizing: {{use: fixed_fraction, fraction: 50%}}}}
+"""
+PLAIN = "stamp: open, time_zone: UTC"
+
+
+def tries_of_file(tmp_path: Path, fast: int, symbol: str = "BTC/USDT", keys: str = PLAIN) -> Any:
+    """Return how many tries the ledger knows once a file of rows is read in some way."""
+    file = tmp_path / "read.yaml"
+    file.write_text(READ.format(symbol=symbol, keys=keys, fast=fast), "utf-8")
+    out = str(tmp_path / "runs")
+    done = CliRunner().invoke(cli, ["run", str(file), "--out", out, "--json", "--no-report"])
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)["tries"]["count"]
+
+
+def test_the_same_rows_read_in_another_way_are_the_same_data(tmp_path: Path) -> None:
+    write_rows(tmp_path / "bars.csv", seed=1)
+    swapped = "columns: {close: open, open: close}"
+    ways = [
+        "stamp: close, time_zone: UTC", "stamp: open, time_zone: Asia/Tokyo", f"{PLAIN}, {swapped}",
+        f"stamp: close, time_zone: Asia/Tokyo, {swapped}",
+    ]  # fmt: skip
+    tries_of_file(tmp_path, 10)
+    for count, keys in enumerate(ways, 2):
+        assert tries_of_file(tmp_path, 10 + count, f"A{count}/USD", keys) == count
+    assert tries_of_file(tmp_path, 10) == 1 + len(ways), "and the plain file counts all of them"
+
+
+def test_other_rows_of_the_same_range_are_other_data(tmp_path: Path) -> None:
+    write_rows(tmp_path / "bars.csv", seed=1)
+    tries_of_file(tmp_path, 10)
+    write_rows(tmp_path / "bars.csv", seed=2)
+    assert tries_of_file(tmp_path, 11, "FOO/USD") == 1
+
+
+def write_rows(path: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    closes = np.round(100.0 * np.exp(np.cumsum(rng.normal(0.0, 0.004, 24 * 150))), 2)
+    opens = np.round(np.concatenate([[100.0], closes[:-1]]) + rng.normal(0.0, 0.02, len(closes)), 2)
+    start = datetime(2024, 1, 3, tzinfo=UTC)
+    lines = ["timestamp,open,high,low,close,volume"]
+    for place, (first, last) in enumerate(zip(opens, closes, strict=True)):
+        time = (start + timedelta(hours=place)).strftime("%Y-%m-%d %H:%M")
+        high, low = max(first, last) + 0.05, min(first, last) - 0.05
+        lines.append(f"{time},{first:.2f},{high:.2f},{low:.2f},{last:.2f},{1_000 + place % 7}")
+    path.write_text("\n".join(lines), "utf-8")

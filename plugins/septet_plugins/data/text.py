@@ -42,6 +42,7 @@ _TWICE: Final = {
     "comma": re.compile(r"[-+]?\d{1,3}(?:,\d{3}){2,}"),
     "point": re.compile(r"[-+]?\d{1,3}(?:\.\d{3}){2,}"),
 }
+_COLUMN: Final = re.compile(r"[\w .%$#()/+-]{1,40}")
 _NOTHING: Final = ("", "-", ".", "n/a", "N/A", "NA", "NaN", "nan", "null")
 _QUOTED: Final = re.compile(r'"[^"]*"')
 _COMMA_NUMBER: Final = re.compile(r"^[-+]?\d+,\d+$")
@@ -145,9 +146,10 @@ def _refuse_twins(names: Sequence[str], path: Path, where: str) -> None:
     for at, name in enumerate(plain):
         if name and name in plain[:at]:
             first = plain.index(name)
+            what = names[at].strip()
+            called = f"are both named {what!r}" if _COLUMN.fullmatch(what) else "have one name"
             raise DataError(
-                f"{path}, {where}: columns {first + 1} and {at + 1} are both named "
-                f"{names[at].strip()[:60]!r}",
+                f"{path}, {where}: columns {first + 1} and {at + 1} {called}",
                 hint="give each column a name of its own, or take one of them out",
             )
 
@@ -267,7 +269,8 @@ def _guess_delimiter(head: list[str], path: Path) -> str:
 
 def _unknown(head: list[str], path: Path) -> DataError:
     return DataError(
-        f"{path}: cannot tell the delimiter from its first lines: {head[0][:60]!r}",
+        f"{path}: cannot tell the delimiter: no sign of , ; | tab and space splits its first "
+        f"{len(head)} lines into equally many cells",
         hint="write delimiter: ';' or what it is",
     )
 

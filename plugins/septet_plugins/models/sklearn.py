@@ -205,6 +205,8 @@ class SklearnRecipe:
 def _make(name: str, params: Mapping[str, Any], seed: int) -> Any:
     known = table()[name]
     ready = {key: _value(key, each, known[key], seed) for key, each in params.items()}
+    if type(ready.get("n_jobs")) is int:  # more processes than cores take a minute to begin
+        ready["n_jobs"] = min(ready["n_jobs"], os.cpu_count() or 1)
     if "random_state" in known:
         ready["random_state"] = seed
     return classifier(name)(**ready)

@@ -12,12 +12,19 @@ from septet._progress import Progress, stoppable
 from septet._text import shortened
 from septet.errors import Cancelled, InputError, SeptetError
 
-__all__ = ["Job", "Jobs", "Work"]
+__all__ = ["Job", "Jobs", "Work", "bug_of"]
 
 Work = Callable[[Progress], dict[str, Any]]
 _LOG = logging.getLogger(__name__)
 MOST_OPEN: Final = 8
 MOST_KEPT: Final = 50
+
+
+def bug_of(error: Exception) -> SeptetError:
+    """Return what a client is told of an exception that septet did not expect."""
+    return SeptetError(
+        f"a bug of septet: {type(error).__name__}", hint="the log of the server shows it"
+    )
 
 
 class Job:
@@ -71,9 +78,7 @@ class Job:
             self.state, self.error = "failed", error
         except Exception as error:  # a bug is told to the client, and shown whole on stderr
             _LOG.error("a job ended by a bug", exc_info=error)
-            self.error = SeptetError(
-                f"a bug of septet: {type(error).__name__}", hint="the log of the server shows it"
-            )
+            self.error = bug_of(error)
             self.state = "failed"
         finally:
             self._ended.set()

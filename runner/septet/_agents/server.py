@@ -17,6 +17,7 @@ from pydantic import Field
 from septet._agents import answers
 from septet._agents.answers import compact
 from septet._agents.armed import LOOK_S, ArmedServer
+from septet._agents.jobs import bug_of
 from septet._agents.tools import Tools
 from septet._app.documents import error_document
 from septet._app.workspace import Workspace
@@ -25,6 +26,7 @@ from septet.errors import SeptetError
 
 __all__ = ["make_server", "serve"]
 
+_LOG: Final = logging.getLogger(__name__)
 _INSTRUCTIONS: Final = (
     "Write, check and backtest trading strategies in one folder. Begin with guide(topic='work'). "
     "Nothing here trades: going live is a command that a person types. The tool halt is there only "
@@ -61,6 +63,11 @@ def _answer(work: Callable[[], dict[str, Any]]) -> CallToolResult:
         document["problems"] = answers.page(document["problems"], cursor=0, limit=50)["items"]
         document["message"] = shortened(document["message"], 4_000)
         return CallToolResult(content=[_text(compact(document))], is_error=True)
+    except Exception as error:  # a bug is told to the client, and shown whole on stderr
+        _LOG.error("a tool ended by a bug", exc_info=error)
+        return CallToolResult(
+            content=[_text(compact(error_document(bug_of(error))))], is_error=True
+        )
     text = compact(found)
     result = CallToolResult(content=[_text(text)], structured_content=plain_json(found))
     if len(result.model_dump_json(by_alias=True).encode()) > MOST_ANSWER:
@@ -158,7 +165,7 @@ def _add_making(server: MCPServer[Any], tools: Tools) -> None:
     def save(
         file: str, text: str, replaces: str | None = None
     ) -> Annotated[CallToolResult, answers.Saved]:
-        """Write a strategy file; `replaces` is the hash of the text that it replaces."""
+        """Write a strategy file; `replaces` is the hash that save answered for what it replaces."""
         return _answer(lambda: tools.save(file, text, replaces))
 
     @server.tool(annotations=_WRITES)

@@ -7,7 +7,6 @@ strategy is loaded as a backtest, whatever its mode.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from septet._app.settings import laid
+from septet._app.strategy_text import MOST_TEXT, insist_small, insist_strategy, text_hash
+from septet._app.training_bounds import insist_bounded_training
 from septet._files import insist_no_links, make_folders, read_bounded, replace_file
 from septet._text import shortened
 from septet.errors import ConfigError, InputError, Problem, SeptetError
@@ -27,10 +28,8 @@ if TYPE_CHECKING:
     from septet._config.load import Loaded
     from septet._store.run_folder import Run
 
-__all__ = ["LOCAL_SOURCES", "MOST_TEXT", "Workspace"]
+__all__ = ["LOCAL_SOURCES", "Workspace"]
 
-MOST_TEXT: Final = 200_000
-"""Bytes of a strategy file, and of the settings laid over one."""
 MOST_SETTINGS: Final = 2_000
 """Settings of one sweep."""
 LONGEST_PATH: Final = 300
@@ -45,7 +44,13 @@ MOST_FILES: Final = 1_000
 MOST_DATA: Final = 256 << 20
 """Bytes of a data file that is read to be described."""
 _DATA_ENDINGS: Final = (".csv", ".parquet")
+_READ_ENDINGS: Final = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".zip", ".parquet", ".pq")
+"""Of files that a strategy may read as data: none that this workspace writes as text."""
+_ENDINGS_TEXT: Final = ", ".join(_READ_ENDINGS)
+_NUMBER: Final = re.compile(r"\.[0-9]")
 _RESULTS: Final = ("runs", "sweeps")
+_STORED: Final = ("manifest.json", "journal.sqlite")
+"""Files of the folder of a run or a sweep."""
 _ENDINGS: Final = (".yaml", ".yml")
 
 
@@ -88,11 +93,16 @@ class Workspace:
         return found
 
     def _insist_inside(self, path: Path, shown: str) -> None:
-        if not Path(os.path.realpath(path)).is_relative_to(self.root):
+        """Refuse a place outside, and a hidden one, also by way of a symbolic link."""
+        whole = Path(os.path.realpath(path))
+        if not whole.is_relative_to(self.root):
             raise InputError(
                 f"{shown} leads out of the workspace",
                 hint="only what lies inside the workspace is read or written",
             )
+        named = path.relative_to(self.root).parts if path.is_relative_to(self.root) else ()
+        if any(part.startswith(".") for part in (*named, *whole.relative_to(self.root).parts)):
+            raise InputError(f"{shown} is hidden", hint="hidden files are neither read nor written")
 
     def read(self, file: str) -> str:
         """Return the text of a strategy file.
@@ -131,18 +141,21 @@ class Workspace:
         Raises
         ------
         InputError
-            If the file is another than the one to replace, or it cannot be written.
+            If the file is another than the one to replace, it lies in the folder of a run or a
+            sweep, the text is no strategy, or it cannot be written.
         """
         path = self._strategy_path(file)
-        _insist_small(text)
-        if os.path.lexists(path):
-            found = _hash(self.read(file))
-            if replaces != found:
-                raise InputError(
-                    f"{file!r} is there already, with the hash {found}",
-                    hint="read it, and give its hash as `replaces`; or take another name",
-                )
-        elif replaces is not None:
+        self._insist_no_results(path, repr(shortened(file, 80)))
+        insist_small(text)
+        insist_strategy(text, file)
+        if os.path.lexists(path) and replaces != text_hash(self.read(file)):
+            raise InputError(
+                f"{file!r} is there already"
+                + (", and `replaces` is not the hash of its text" if replaces else ""),
+                hint="take another name; or give as `replaces` the hash that the answer of save "
+                "had, which is the SHA-256 of the text",
+            )
+        if replaces is not None and not os.path.lexists(path):
             raise InputError(f"there is no file {file!r} to replace", hint="leave `replaces` out")
         try:
             make_folders(self.root, *path.relative_to(self.root).parts[:-1])
@@ -150,7 +163,18 @@ class Workspace:
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise InputError(f"{file!r} cannot be written: {why}") from None
-        return _hash(text)
+        return text_hash(text)
+
+    def _insist_no_results(self, path: Path, shown: str) -> None:
+        """Refuse a place in a folder of runs or sweeps: what is stored there stays as it is."""
+        parts = [part.lower() for part in path.relative_to(self.root).parts[:-1]]
+        above = [each for each in path.parents if each.is_relative_to(self.root)]
+        stored = any(os.path.lexists(each / name) for each in above for name in _STORED)
+        if stored or any(name in parts for name in _RESULTS):
+            raise InputError(
+                f"{shown} lies in a folder of runs or sweeps",
+                hint="save strategies elsewhere, such as strategies/cross.yaml",
+            )
 
     def load(
         self, *, file: str | None = None, text: str | None = None,
@@ -189,12 +213,12 @@ class Workspace:
         if (file is None) == (text is None):
             raise InputError("one of file and text is needed", hint="give a file, or a text")
         laid_over = settings or {}
-        _insist_small(repr(laid_over), "the settings are")
+        insist_small(repr(laid_over), "the settings are")
         if file is not None:
             path = self._strategy_path(file)
             return _Source(self.read(file), file, path.parent, laid(laid_over))
         assert text is not None
-        _insist_small(text)
+        insist_small(text)
         return _Source(text, "<text>", self.root, laid(laid_over))
 
     def load_sweep(
@@ -211,7 +235,7 @@ class Workspace:
         from septet._app.sweep import settings_count, sweep_settings
 
         source = self._source(file, None, settings)
-        _insist_small(repr(axes), "the axes are")
+        insist_small(repr(axes), "the axes are")
         flags = [f"{key}={_axis(values)}" for key, values in axes.items()]
         sets = [*source.sets, *sweep_settings(flags, section)]
         loaded = self._confined(source, sets=sets)
@@ -244,26 +268,32 @@ class Workspace:
         for key, value in _texts(loaded.resolved):
             self._insist_local(key, value, source.base)
         self._insist_sources(loaded)
+        sweep = loaded.strategy.sweep
+        insist_bounded_training(loaded.resolved, {} if sweep is None else sweep.over)
         _insist_no_data_swept(loaded)
         return loaded
 
     def _insist_local(self, key: str, value: str, base: Path) -> None:
-        """Refuse a text of a file that would name a path outside."""
+        """Refuse a text of a file that would name a path outside, or a hidden one."""
         leads_up = value.startswith(("/", "~")) or ".." in re.split(r"[/\\]", value)
         short = len(value) < 4096 and "\0" not in value
         away = short and os.path.lexists(base / value) and not leads_up
         if away:
             away = not Path(os.path.realpath(base / value)).is_relative_to(self.root)
         if leads_up or away:
-            raise ConfigError(
-                [
-                    Problem(
-                        "this path leads out of the workspace", key=key,
-                        found=shortened(value, 80), expected="a path inside the workspace",
-                        hint="put the data into the workspace, and name them relative to the file",
-                    )
-                ]
-            )  # fmt: skip
+            raise _no_path(key, value, "this path leads out of the workspace")
+        parts = [part for part in re.split(r"[/\\]", value) if part.startswith(".") and part != "."]
+        if any(not _NUMBER.match(part) for part in parts):
+            raise _no_path(key, value, "this path has a hidden name")
+        if short and os.path.lexists(base / value):
+            self._insist_shown(key, value, base / value)
+
+    def _insist_shown(self, key: str, value: str, path: Path) -> None:
+        """Refuse a path that is hidden, or whose link leads out of the workspace or to such one."""
+        try:
+            self._insist_inside(path, repr(shortened(value, 80)))
+        except InputError as error:
+            raise _no_path(key, value, error.message) from None
 
     def _insist_sources(self, loaded: Loaded) -> None:
         """Refuse data from elsewhere: an exchange, an address, the store, a package's source."""
@@ -290,14 +320,19 @@ class Workspace:
         from septet._data.files import file_forms
         from septet._data.wild_cards import has_wild_cards, matching_files
 
+        place = f"{key}.path"
         forms = {path.replace("{symbol}", form) for each in symbols for form in file_forms(each)}
         for form in sorted(forms):
+            if any(part.startswith(".") and part != "." for part in form.split("/")):
+                raise _no_path(place, form, "this path has a hidden name")
+            if not form.lower().endswith(_READ_ENDINGS) and not (base / form).is_dir():
+                raise _no_path(place, form, f"data are files whose name ends in {_ENDINGS_TEXT}")
             full = base / form
             if not has_wild_cards(full):
-                self._insist_local(f"{key}.path", form, base)
+                self._insist_local(place, form, base)
                 continue
             for file in matching_files(full):
-                self._insist_inside(file, f"a file that {key}.path matches")
+                self._insist_inside(file, f"a file that {place} matches")
 
     def data_files(self) -> list[str]:
         """Return the data files of the workspace, in order of name; links are left out."""
@@ -401,14 +436,17 @@ class _Source:
     sets: list[Any]
 
 
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _insist_small(text: str, what: str = "the text is") -> None:
-    size = len(text.encode("utf-8", "surrogatepass"))
-    if size > MOST_TEXT:
-        raise InputError(f"{what} {size:,} bytes long, the limit is {MOST_TEXT:,}")
+def _no_path(key: str, value: str, why: str) -> ConfigError:
+    """Return the error that a text of a file is a path that is not read here."""
+    return ConfigError(
+        [
+            Problem(
+                why, key=key, found=shortened(value, 80),
+                expected="a path inside the workspace, without hidden names",
+                hint="put the data into the workspace, and name them relative to the file",
+            )
+        ]
+    )  # fmt: skip
 
 
 def _insist_no_data_swept(loaded: Loaded) -> None:

@@ -165,14 +165,25 @@ def load_text(
 
 
 def effective_tree(
-    text: str, name: str, sets: Sequence[Setting], mode: str | None = None, host: Host | None = None
-) -> Node:
-    """Return the tree of a text with mode and settings laid over it, and nothing else."""
+    text: str, name: str, sets: Sequence[str | Setting], mode: str | None = None,
+    host: Host | None = None,
+) -> Node:  # fmt: skip
+    """Return the tree of a text with mode and settings laid over it, and nothing else.
+
+    Raises
+    ------
+    ConfigError
+        If a setting cannot be read.
+    """
     base, _ = parse_text(text, name)
-    base = _unfolded_for(base, sets, resolver_of(base, host if host is not None else Host()))
+    problems: list[Problem] = []
+    settings = _settings(sets, problems)
+    if problems:
+        raise ConfigError(problems)
+    base = _unfolded_for(base, settings, resolver_of(base, host if host is not None else Host()))
     if mode is not None:
         base = put(base, ("mode",), parse_text(mode, "--mode", flag=True)[0])
-    return apply_settings(base, sets)[0]
+    return apply_settings(base, settings)[0]
 
 
 def _checked(

@@ -11,14 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
-from septet._data.message_limits import HEADER_CHARACTERS, SYMBOL_CHARACTERS, SYMBOLS_SHOWN
+from septet._data.message_limits import SYMBOL_CHARACTERS, SYMBOLS_SHOWN, shown_columns
 from septet._data.parquet_bounds import columns_within_memory, insist_short_texts
 from septet._data.reader_errors import reader_words
 from septet._data.source import Facts, LazyBars, RawBars, Request
 from septet._data.symbol_columns import column_of_symbols, refuse_symbol_column
 from septet._data.wild_cards import has_wild_cards, matching_files
 from septet._files import open_regular
-from septet._text import shortened
 from septet.errors import DataError
 
 if TYPE_CHECKING:
@@ -157,7 +156,7 @@ def _not_found(path: Path, what: str, base_dir: Path, ending: str = "csv") -> Da
     own = (os.path.realpath(base_dir), os.path.realpath("."))
     if any(os.path.commonpath((each, whole)) == each != os.sep for each in own):
         try:
-            here = sorted(os.listdir(folder))
+            here = sorted(each for each in os.listdir(folder) if not each.startswith("."))
         except OSError:  # it may not be listed: then there is nothing to suggest
             here = []
         close = difflib.get_close_matches(path.name, here, n=3, cutoff=0.5) or here[:3]
@@ -302,12 +301,12 @@ def _check_parquet(path: Path) -> None:
             raise DataError(f"{path} cannot be read: {error.strerror}") from error
     if head != b"PAR1":
         raise DataError(
-            f"{path} is no Parquet file: it begins with {head!r}, expected b'PAR1'",
+            f"{path} is no Parquet file: it does not begin with b'PAR1'",
             hint="use: csv reads text; septet data import turns it into Parquet",
         )
     if tail != b"PAR1":
         raise DataError(
-            f"{path} is truncated: a Parquet file ends with b'PAR1', this one with {tail!r}",
+            f"{path} is truncated: a Parquet file ends with b'PAR1', and this one does not",
             hint="copy or download it again",
         )
 
@@ -332,9 +331,8 @@ def _renames(
     """Return new names by old ones, columns that stand in their way, and what was guessed."""
     absent = [theirs for theirs in columns.values() if theirs not in there]
     if absent:
-        found = shortened(", ".join(there), HEADER_CHARACTERS)
         raise DataError(
-            f"{origin}: no column {', '.join(absent)}; found {found}",
+            f"{origin}: no column {', '.join(absent)}; found {shown_columns(there)}",
             hint="columns: {our name: name in the file}",
             key="columns",
         )

@@ -33,7 +33,7 @@ from septet._data.calendars import Anchor, Calendar, Placed, Stamp, load_calenda
 from septet._data.constant_prices import warn_constant
 from septet._data.defects import EXAMPLES, Findings, first_rows
 from septet._data.level_checks import PriceLevels, refuse_levels
-from septet._data.message_limits import HEADER_CHARACTERS, shown_cell
+from septet._data.message_limits import shown_cell, shown_columns
 from septet._data.mixed_rows import separating_column
 from septet._data.price_steps import Before, Range, spike_rows, wick_rows
 from septet._data.source import Facts, RawBars
@@ -258,7 +258,7 @@ def _begin(raw: RawBars, keys: CandlesConfig, bar_ns: int, *, part: bool) -> tup
     if missing:
         raise DataError(
             f"{raw.symbol} from {origin}: no column {', '.join(missing)}; "
-            f"found {', '.join(frame.columns)[:HEADER_CHARACTERS] or 'no columns'}",
+            f"found {shown_columns(frame.columns) or 'no columns'}",
             hint="name them: columns: {timestamp: ..., open: ..., close: ...}",
         )
     if frame.height == 0:

@@ -12,7 +12,7 @@ from septet._data.bad_rows import BadRows
 from septet._data.bar_checks import numbers_of
 from septet._data.bars import Finding, Ints, SeriesTable
 from septet._data.defects import Findings, first_rows
-from septet._data.message_limits import HEADER_CHARACTERS, shown_cell
+from septet._data.message_limits import shown_cell, shown_columns
 from septet._data.series_rows import (
     check_series_rows,
     judge_columns,
@@ -207,7 +207,7 @@ def _check_columns(name: str, raw: RawSeries, keys: SeriesConfig) -> None:
     if missing:
         raise DataError(
             f"{name} from {origin}: no column {', '.join(missing)}; "
-            f"found {', '.join(frame.columns)[:HEADER_CHARACTERS] or 'no columns'}"
+            f"found {shown_columns(frame.columns) or 'no columns'}"
         )
     if "known" not in frame.columns and keys.known_after is None:
         raise DataError(

@@ -6,10 +6,9 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from septet._data.defects import Findings
-from septet._data.message_limits import HEADER_CHARACTERS
+from septet._data.message_limits import shown_columns
 from septet._data.mixed_rows import OUR_COLUMNS
 from septet._data.source_columns import judge_source_columns
-from septet._text import shortened
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,7 +39,7 @@ def judge_unread(found: Findings, frame: pl.DataFrame | pl.LazyFrame, adjust: st
     lazy = frame.lazy()
     names = [name for name in lazy.collect_schema().names() if name not in OUR_COLUMNS]
     if names:
-        found.note(f"columns that are not read: {shortened(', '.join(names), HEADER_CHARACTERS)}")
+        found.note(f"columns that are not read: {shown_columns(names)}")
     judge_source_columns(found, lazy)
     for name in names:
         paid = _paid(lazy, name) if _plain(name) in _DIVIDENDS else 0

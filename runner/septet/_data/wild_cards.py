@@ -56,7 +56,7 @@ class _Walk:
         if part == "**":
             yield from self.matches(folder, rest or ("*",))
             for each in self.entries(folder):
-                if each.is_dir(follow_symlinks=False):
+                if not each.name.startswith(".") and each.is_dir(follow_symlinks=False):
                     yield from self.matches(Path(each.path), parts)
         elif not has_wild_cards(Path(part)):
             below = folder / part
@@ -66,7 +66,7 @@ class _Walk:
                 yield below
         else:
             for each in self.entries(folder):
-                if not fnmatchcase(each.name, part):
+                if each.name.startswith(".") or not fnmatchcase(each.name, part):
                     continue
                 if rest:
                     yield from self.matches(Path(each.path), rest) if each.is_dir() else ()
@@ -77,7 +77,8 @@ class _Walk:
 def matching_files(path: Path, most: int | None = None) -> list[Path]:
     """Return the files that a pattern matches, in order of name.
 
-    ``**`` stands for any folders below, links to folders left out.
+    ``**`` stands for any folders below, links to folders left out. No wild card stands for a
+    hidden name, one that starts with a dot.
 
     Raises
     ------

@@ -56,11 +56,12 @@ def _months(run: Run) -> tuple[Month, ...]:
     from septet_schemas.times import parse_moment
 
     first = parse_moment(run.summary.first_decision)
-    bars = run.scan("bars").select("symbol", "time", "close").collect()
+    names = ("open", "high", "low", "close", "volume")
+    bars = run.scan("bars").select("symbol", "time", *names).collect()
     found: set[Month] = set()
     for (symbol,), part in bars.partition_by("symbol", as_dict=True).items():
         times = part.get_column("time").to_physical().to_numpy()
-        closes = part.get_column("close").to_numpy()
         kept = times >= first
-        found.update(months_of_closes(str(symbol), times[kept], closes[kept]))
+        columns = [part.get_column(name).to_numpy()[kept] for name in names]
+        found.update(months_of_closes(str(symbol), times[kept], columns[3], columns))
     return tuple(sorted(found))

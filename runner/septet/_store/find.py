@@ -88,9 +88,9 @@ def _run_in(folder: Path) -> Run:
                 f"the run in {folder} is damaged: {name} is a folder",
                 hint="a run keeps a file of that name; the folder is safe to delete",
             )
+    run = Run(folder)
+    run.insist_sizes()
     if not os.path.isfile(folder / JOURNAL):
-        run = Run(folder)
-        run.insist_sizes()
         return run
     from septet._store.journal_view import open_live
 

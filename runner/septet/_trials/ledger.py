@@ -225,8 +225,8 @@ class Ledger:
     def known(self, months: Sequence[Month], file: bytes = b"", *, declared: int = 0) -> Known:
         """Return how many plans were tried on months that overlap these by a quarter or more.
 
-        A month is shared where its closes are the same, or its asset. `declared` tries made
-        elsewhere are added.
+        A month is shared where its closes are the same, a stretch of a column, or its asset.
+        `declared` tries made elsewhere are added.
 
         Raises
         ------
@@ -259,20 +259,19 @@ class Ledger:
         """Leave the sets of months that share enough of these in the table `shared`."""
         kept = sorted(set(months))
         with closing(self._db.cursor()) as cursor:
-            cursor.execute("CREATE TEMP TABLE IF NOT EXISTS ours (place, closes TEXT, asset TEXT)")
+            cursor.execute("CREATE TEMP TABLE IF NOT EXISTS ours (closes TEXT, asset TEXT)")
             cursor.execute("CREATE TEMP TABLE IF NOT EXISTS shared (id INTEGER PRIMARY KEY)")
             cursor.execute("DELETE FROM ours")
             cursor.execute("DELETE FROM shared")
             cursor.executemany(
-                "INSERT INTO ours VALUES (?, ?, ?)",
-                [(n, each.closes, each.asset) for n, each in enumerate(kept)],
+                "INSERT INTO ours VALUES (?, ?)", [(each.closes, each.asset) for each in kept]
             )
             cursor.execute(
                 "INSERT INTO shared SELECT id FROM ("
-                "SELECT m.id AS id, o.place AS place FROM ours o JOIN month m USING (closes) UNION "
-                "SELECT m.id, o.place FROM ours o JOIN month m USING (asset)) "
-                "GROUP BY id HAVING count(DISTINCT place) >= ?",
-                (OVERLAP * len(kept),),
+                "SELECT m.id AS id, o.asset AS ours FROM ours o JOIN month m USING (closes) UNION "
+                "SELECT id, asset FROM month WHERE asset IN (SELECT asset FROM ours)) "
+                "GROUP BY id HAVING count(DISTINCT ours) >= ?",
+                (OVERLAP * len({each.asset for each in kept}),),
             )
 
     def months_of(self, strategy: str) -> tuple[Month, ...]:

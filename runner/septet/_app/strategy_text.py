@@ -1,0 +1,57 @@
+"""The text of a strategy file that an agent sends: its size, its hash, and whether it is one."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from septet._text import shortened
+from septet.errors import ConfigError, InputError
+
+__all__ = ["MOST_TEXT", "insist_small", "insist_strategy", "text_hash"]
+
+MOST_TEXT: Final = 200_000
+"""Bytes of a strategy file, and of the settings laid over one."""
+
+
+def text_hash(text: str) -> str:
+    """Return the SHA-256 of a text, as hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def insist_small(text: str, what: str = "the text is") -> None:
+    """Refuse a text above `MOST_TEXT`.
+
+    Raises
+    ------
+    InputError
+        With its size and the limit.
+    """
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > MOST_TEXT:
+        raise InputError(f"{what} {size:,} bytes long, the limit is {MOST_TEXT:,}")
+
+
+def insist_strategy(text: str, file: str) -> None:
+    """Refuse a text that is no mapping with the keys of a strategy; it need not be right.
+
+    Raises
+    ------
+    ConfigError, InputError
+        With what is no YAML, or no key of a strategy.
+    """
+    from septet._config.read import check_text, parse_text
+    from septet_schemas.strategy import Strategy
+
+    tree, problems = parse_text(check_text(text, file), file)
+    errors = [each for each in problems if each.severity == "error"]
+    if errors:
+        raise ConfigError(errors)
+    keys = [str(key) for key in tree.children] if tree.kind == "map" else []
+    others = [key for key in keys if key not in Strategy.model_fields]
+    if not keys or others:
+        found = f"{shortened(others[0], 80)!r} is no key of one" if others else "it has no keys"
+        raise InputError(
+            f"this text is no strategy: {found}",
+            hint="only strategy files are written, right or not yet; guide(topic='file') shows one",
+        )
