@@ -10,7 +10,7 @@ import pytest
 from septet import messages as m
 from septet._core.guards import RULES
 from septet._drill.books import Block, OurBook, VenueBook
-from septet._drill.check import KINDS, check_truth
+from septet._drill.check import KINDS, Finding, check_truth, unreported
 from septet._drill.venue.config import Bars
 from septet._drill.venue.venue_journal import (
     BalanceChanged,
@@ -197,6 +197,34 @@ def test_a_change_of_the_truth_is_found(change: Callable[[list[Row]], Any], kind
     truth = rows()
     change(truth)
     assert kind in found(truth, entries())
+
+
+@pytest.mark.parametrize("fee", [{"fee": 0.001000002}, {"fee": 0.1, "fee_currency": "USDT"}])
+def test_a_fee_that_could_not_be_read_is_booked_as_expected(fee: dict[str, Any]) -> None:
+    """The books differ by what the venue took; everything else of the execution is compared."""
+    journal = entries()
+    net = 1.0 - (fee["fee"] if "fee_currency" not in fee else 0.0)
+    at(1, traded(1, net, fee_expected=True, **fee), changed(NAME, "partially_filled", 1.0))(journal)
+    at(2, traded(2, net + 0.999), changed(NAME, "filled", 2.0))(journal)
+    assert found(rows(), journal) == set()
+    at(1, traded(1, net, **fee), changed(NAME, "partially_filled", 1.0))(journal)
+    assert "wrong_fill" in found(rows(), journal), "one that the venue has reported"
+    wrong = traded(1, net, fee_expected=True, price=101.0, **fee)
+    at(1, wrong, changed(NAME, "partially_filled", 1.0))(journal)
+    assert {"wrong_fill", "balance"} <= found(rows(), journal)
+
+
+def test_what_cannot_be_mended_is_found_once_and_what_comes_again_each_time() -> None:
+    wrong = Finding("wrong_fill", "trade 1", "fee 1 at the venue, 2 with us")
+    balance = Finding("balance", "USDT", "10 at the venue, 11 explained")
+    naked = Finding("naked", "BTCUSDT", "is held without a stop")
+    assert unreported([wrong, balance, naked], []) == [wrong, balance, naked]
+    later = Finding("balance", "USDT", "7 at the venue, 8 explained")
+    other = Finding("wrong_fill", "trade 2", "fee 1 at the venue, 2 with us")
+    reported = [wrong, balance, naked]
+    assert unreported([wrong, later, naked, other], reported) == [naked, other]
+    elsewhere = Finding("balance", "BTC", "7 at the venue, 8 explained")
+    assert unreported([elsewhere], reported) == [elsewhere]
 
 
 def test_what_others_do_is_no_finding() -> None:

@@ -23,6 +23,7 @@ from septet._drill.process_faults import (
 from septet._drill.venue.venue_journal import FaultInjected
 from septet._journal.log import Journal
 from septet._journal.reader import Reader
+from septet._journal.reserve import Reserve
 from septet._journal.tail import Tail
 from septet._live.clock import ManualClock
 from septet._live.supervisor import Supervisor
@@ -40,7 +41,11 @@ STOP = msgspec.structs.replace(EXIT, client_id="s", order_type="stop", trigger_p
 
 @pytest.fixture
 def faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ProcessFaults:
-    for owner, names in ((Journal, ("append", "_transaction")), (Tail, ("put",))):
+    for owner, names in (
+        (Journal, ("append", "_transaction")),
+        (Tail, ("_write",)),
+        (Reserve, ("make", "release")),
+    ):
         for name in names:
             monkeypatch.setattr(owner, name, getattr(owner, name))  # put back at the end
     monkeypatch.setattr(Supervisor, "__init__", Supervisor.__init__)
@@ -69,33 +74,32 @@ def test_a_full_disk_is_what_sqlite_says() -> None:
 CANCEL = m.Cancel(client_id="s", symbol=0, venue_order_id="", reduces=True)
 
 
-@pytest.mark.parametrize(
-    ("tail", "before", "first"),
-    [(False, [ENTRY, STOP], EXIT), (False, [ENTRY, STOP], CANCEL), (True, [EXIT, STOP], CANCEL)],
-    ids=["exit", "cancel", "cancel-tail-refuses-too"],
-)
+@pytest.mark.parametrize("tail", [False, True], ids=["tail-has-room", "tail-needs-reserve"])
+@pytest.mark.parametrize("first", [EXIT, CANCEL], ids=["exit", "cancel"])
 def test_a7_the_disk_is_full_from_the_row_of_an_exit(
-    tmp_path: Path, faults: ProcessFaults, tail: bool, before: list[m.Command], first: m.Command
+    tmp_path: Path, faults: ProcessFaults, tail: bool, first: m.Command
 ) -> None:
-    """Where the tail refuses as well, only the cancel of a stop begins it: an exit is stored."""
+    """What serves the reduction is stored; nothing else is until the disk has room again."""
     with Journal.create(tmp_path / "j", HEAD) as journal:
         faults.make(Order(number=9, code="A7", duration_ms=60_000, tail=tail))
-        journal.append(TICK, before)
-        assert journal.commit(reduces=EXIT in before) == 1
+        journal.append(TICK, [ENTRY, STOP])
+        assert journal.commit() == 1
         journal.move()
         assert not reported(tmp_path)
         journal.append(TICK, [first])
         if tail:
             with pytest.raises(JournalError, match="No space left"):
-                journal.commit(durable=True, reduces=True)
-        else:
-            assert journal.commit(durable=True, reduces=True) == 1
+                journal.commit(durable=True)
+        assert (tmp_path / "j-reserve").exists()
+        assert journal.commit(durable=True, reduces=True) == 1
+        assert (tmp_path / "j-reserve").exists() is not tail
         with pytest.raises(JournalError, match=r"database or disk is full \(SQLITE_FULL\)"):
             journal.move()
         (row,) = reported(tmp_path)
         assert (row.code, row.number) == ("A7", 9)
         faults._full_until_s = 0.0
         journal.commit()
+        assert (tmp_path / "j-reserve").exists()
         journal.move()
         with Reader(tmp_path / "j") as reader:
             assert [each.seq for each in reader.read()] == [1, 2]

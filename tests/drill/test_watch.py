@@ -10,9 +10,10 @@ from typing import Any, Literal
 import pytest
 
 from septet import messages as m
+from septet._core.guards import RULES
 from septet._drill import book_watch, rehearsal
 from septet._drill.book_watch import BarsOverError
-from septet._drill.books import OurBook
+from septet._drill.books import Block, OurBook
 from septet._drill.local_market import Stage
 from septet._drill.options import Options
 from septet._drill.outcome import Outcome, Row
@@ -113,6 +114,69 @@ def test_settling_gives_up_on_decisions_once_no_bar_comes(tmp_path: Path, clock:
         drill._settle(["D2"], 0, bars=2)
     assert clock.now_s < 4.0, "and not after the 90 seconds of a fault"
     assert drill._outcome.failures == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "state"), [("feed_stale:bars:BTC/USDT", ""), ("unknown_order:BTC/USDT", "unknown")]
+)
+def test_a_fault_that_has_not_settled_when_the_bars_end_is_not_judged(
+    tmp_path: Path, clock: Time, rule: str, state: Any
+) -> None:
+    """Silent streams block for good then, and what is in flight the end of the drill resolves."""
+    row = Row("A4", asked=1, injected=1)
+    drill = Drill(tmp_path, [row])
+    assert drill._ours is not None
+    drill._ours.blocks[rule] = Block(rule, RULES[rule.partition(":")[0]].clears_when, 0)
+    if state:
+        drill._ours.states["o-1"] = (state, 0.0)
+    clock.at[2] = lambda: setattr(drill, "bar", 20)
+    with pytest.raises(BarsOverError):
+        drill._settle(["A4"], 0, bars=2)
+    assert clock.now_s < 4.0
+    assert (row.notes, drill._outcome.failures) == ([], [])
+
+
+def wrong_book(drill: Drill) -> None:
+    """Book an execution that the venue does not know."""
+    assert drill._ours is not None
+    drill._ours.names = ["BTC/USDT"]
+    row = m.Traded(
+        order=0, symbol=0, trade_id="7", side="buy", quantity=1.0, price=0.0, fee=0.0,
+        fee_currency="", position=1.0, market_ns=1,
+    )  # fmt: skip
+    drill._ours.booked["BTCUSDT", "7"], drill._ours.positions[0] = [row], 1.0
+
+
+def test_a_finding_fails_the_fault_that_made_it_and_none_after_it(
+    tmp_path: Path, clock: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [Row("A2", asked=1, injected=1), Row("A19", asked=1, injected=1)]
+    drill = Drill(tmp_path, rows)
+    monkeypatch.setattr(drill, "_audit", lambda struck, first_ns: None)
+    assert drill._ours is not None
+    wrong_book(drill)
+    drill._settle(["A2"], 0, bars=2)
+    assert (clock.now_s > 90.0, rows[0].held) == (True, "no")
+    assert {each.kind for each in rows[0].findings} == {"invented_fill", "balance"}
+    drill._ours.decided_ns = 1 << 62
+    began_s = clock.now_s
+    drill._settle(["A19"], clock.time_ns(), bars=2)
+    assert (clock.now_s - began_s < 1.0, rows[1].held, rows[1].findings) == (True, "yes", [])
+
+
+def test_orders_of_the_last_moment_hide_no_finding(
+    tmp_path: Path, clock: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = Row("A3", asked=1, injected=1)
+    drill = Drill(tmp_path, [row])
+    monkeypatch.setattr(drill, "_audit", lambda struck, first_ns: None)
+    wrong_book(drill)
+    assert drill._ours is not None
+    states = drill._ours.states
+    clock.at[89] = lambda: states.update({"o-1": ("submitted", 0.0)})
+    drill._settle(["A3"], 0, bars=2)
+    (note,) = row.notes
+    assert note.startswith("not settled: 1 orders, such as o-1, are under way; before that: bal")
 
 
 def test_a_persons_halt_stands_until_a_person_resumes(tmp_path: Path, clock: Time) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from septet._journal import log, tail
 from septet._journal.log import Journal
 from septet._journal.reader import Reader
+from septet._journal.reserve import RESERVE_BYTES, Reserve
 from septet.errors import JournalError
 from tests.journal.drawn import HEAD, bar, filled, order
 
@@ -132,6 +134,84 @@ def test_a_tail_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monke
             assert journal.commit(durable=True) == 1
             assert (journal.last_seq, journal.failing) == (number, "")
         assert journal.verify().ok
+
+
+class FullDisk:
+    """Every write needs new space, and there is none but what the reserve gives back."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, folder: Path) -> None:
+        self.full, self._reserve, self._write = True, folder / "j-reserve", os.pwrite
+        patch.setattr(os, "pwrite", self._pwrite)
+        patch.setattr(Reserve, "make", self._made(Reserve.make))
+
+    def _pwrite(self, handle: int, data: bytes, place: int) -> int:
+        if self.full and self._reserve.exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return self._write(handle, data, place)
+
+    def _made(self, make: Callable[[Reserve], None]) -> Callable[[Reserve], None]:
+        def refused(reserve: Reserve) -> None:
+            if self.full and not reserve.stands:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            make(reserve)
+
+        return refused
+
+
+def test_a7_the_reserve_is_for_reductions_and_nothing_else_is_stored_until_it_stands_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file system that copies on write is full for the tail as well."""
+    with filled(tmp_path / "j", 2) as journal:
+        reserve = tmp_path / "j-reserve"
+        assert reserve.stat().st_blocks * 512 >= RESERVE_BYTES
+        disk = FullDisk(monkeypatch, tmp_path)
+        journal.append(bar(3), ())
+        with pytest.raises(JournalError, match="storing 1 entries failed: No space"):
+            journal.commit(durable=True)
+        assert reserve.exists()  # an entry does not get it
+        for number in (4, 5):
+            journal.append(bar(number), ())
+            assert journal.commit(durable=True, reduces=True) == 2 - (number == 5)
+            assert not reserve.exists()
+        for waiting in (0, 1):  # with nothing to store it fails as well: held orders would leave
+            with pytest.raises(JournalError, match="reserving space for reductions failed: No sp"):
+                journal.commit(durable=True)
+            if not waiting:
+                journal.append(bar(6), ())
+        disk.full = False
+        assert journal.commit(durable=True) == 1
+        assert reserve.exists()
+        assert [each.seq for each in journal.read()] == [1, 2, 3, 4, 5, 6]
+        assert journal.verify().ok
+    assert not reserve.exists()  # a run that has ended keeps no space
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EROFS])
+def test_the_reserve_is_kept_where_it_would_not_help(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refused(handle: int, data: bytes, place: int) -> int:
+        raise OSError(number, os.strerror(number))
+
+    with filled(tmp_path / "j", 2) as journal:
+        journal.append(bar(3), ())
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "pwrite", refused)
+            with pytest.raises(JournalError, match=os.strerror(number)):
+                journal.commit(durable=True, reduces=True)
+        assert (tmp_path / "j-reserve").exists()
+        assert journal.commit() == 1
+
+
+def test_a_reserve_that_finds_too_little_room_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(tmp_path / "j", 2).close()
+    monkeypatch.setattr(os, "urandom", lambda count: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        Journal.open(tmp_path / "j")
+    assert not (tmp_path / "j-reserve").exists()
 
 
 def test_memory_is_bounded_while_the_disk_refuses(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -10,7 +10,7 @@ from septet import messages as m
 from septet._drill.books import FINAL_STATES, FINAL_STATUSES, OurBook, VenueBook
 from septet._drill.venue.venue_journal import FillMade
 
-__all__ = ["KINDS", "Finding", "check_bars", "check_trading", "check_truth"]
+__all__ = ["KINDS", "Finding", "check_bars", "check_trading", "check_truth", "unreported"]
 
 KINDS = {
     "duplicate": "two orders of one intent, or a client id that was used again",
@@ -35,6 +35,10 @@ _AFTER_NS = 250_000_000
 _BANNED_NS = 1_000_000_000
 """The shortest ban that an answer reports: it is given in whole seconds."""
 _ROUNDING = Decimal("1e-7")
+_PASSING = frozenset({"naked", "open_order"})
+"""Kinds that end, and can come again with the same text."""
+_LASTING = frozenset({"position", "balance"})
+"""Kinds that stay once they are there, with other figures after each trade."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -47,6 +51,20 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.subject}: {self.text}"
+
+
+def unreported(found: Iterable[Finding], reported: Iterable[Finding]) -> list[Finding]:
+    """Return the findings that are not the lasting effect of one that was reported before.
+
+    An execution that was booked wrongly stays so: the faults after it are not judged by it.
+    """
+    before = set(reported)
+    subjects = {(each.kind, each.subject) for each in before if each.kind in _LASTING}
+    return [
+        each for each in found
+        if each.kind in _PASSING
+        or (each not in before and (each.kind, each.subject) not in subjects)
+    ]  # fmt: skip
 
 
 def check_truth(venue: VenueBook, ours: OurBook) -> list[Finding]:
@@ -172,12 +190,15 @@ def _fills(venue: VenueBook, ours: OurBook) -> Iterator[Finding]:
 
 
 def _differs(fill: FillMade, row: m.Traded) -> str:
-    """Return the first field in which a booked execution differs from the venue's."""
+    """Return the first field in which a booked execution differs from the venue's.
+
+    In place of a fee that could not be read stands the expected one, which is not the venue's.
+    """
     if fill.side.lower() != row.side:
         return f"side {fill.side} at the venue, {row.side} with us"
-    if Decimal(fill.fee) and fill.fee_asset != row.fee_currency:
+    if not row.fee_expected and Decimal(fill.fee) and fill.fee_asset != row.fee_currency:
         return f"fee in {fill.fee_asset} at the venue, in {row.fee_currency} with us"
-    for name in ("quantity", "price", "fee"):
+    for name in ("quantity", "price", *(() if row.fee_expected else ("fee",))):
         theirs, booked = Decimal(getattr(fill, name)), Decimal(repr(getattr(row, name)))
         if abs(theirs - booked) > Decimal("1e-9") + abs(theirs) * Decimal("1e-12"):
             return f"{name} {theirs} at the venue, {booked} with us"
@@ -226,12 +247,12 @@ def _balances(venue: VenueBook, ours: OurBook) -> Iterator[Finding]:
             trade(
                 pairs[symbol], fill.side, fill.quantity, fill.price, fill.fee, fill.fee_asset
             )  # fmt: skip
-    for (symbol, _), rows in ours.booked.items():
+    for key, rows in ours.booked.items():
         for row in rows:
-            trade(
-                pairs[symbol], row.side, repr(row.quantity), repr(row.price), repr(row.fee),
-                row.fee_currency,
-            )  # fmt: skip
+            fee, asset, known = repr(row.fee), row.fee_currency, venue.fills.get(key)
+            if row.fee_expected and known is not None:  # what was paid only the venue knows
+                fee, asset = known.fee, known.fee_asset
+            trade(pairs[key[0]], row.side, repr(row.quantity), repr(row.price), fee, asset)
     for asset in sorted(expected.keys() | venue.balances.keys()):
         there, ours_there = venue.balances.get(asset, Decimal(0)), expected.get(asset, Decimal(0))
         if abs(there - ours_there) > slack.get(asset, _ROUNDING):

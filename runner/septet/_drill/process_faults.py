@@ -77,6 +77,7 @@ class ProcessFaults:
         self._armed: Order | None = None
         self._full_until_s = 0.0
         self._refuses_tail = False
+        self._room = 0
         self._supervisors: list[Any] = []
         self._true_ns, self._true_s = time.time_ns, time.time
 
@@ -90,11 +91,13 @@ class ProcessFaults:
     def install(self) -> None:
         """Patch the journal's writes and the supervisor."""
         from septet._journal.log import Journal
+        from septet._journal.reserve import RESERVE_BYTES, Reserve
         from septet._journal.tail import Tail
         from septet._live.supervisor import Supervisor
 
         made = Supervisor.__init__
-        append, transaction, put = Journal.append, Journal._transaction, Tail.put
+        append, transaction, write = Journal.append, Journal._transaction, Tail._write
+        reserve, release = Reserve.make, Reserve.release
 
         def remember(supervisor: Supervisor, *words: Any, **more: Any) -> None:
             made(supervisor, *words, **more)
@@ -111,14 +114,27 @@ class ProcessFaults:
             with transaction(journal):
                 yield
 
-        def refused_put(tail: Tail, frames: bytes) -> None:
+        def refused_write(tail: Tail, frames: bytes) -> None:
             if self._is_full() and self._refuses_tail:
+                if len(frames) > self._room:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                self._room -= len(frames)
+            write(tail, frames)
+
+        def refused_reserve(kept: Reserve) -> None:
+            if self._is_full() and not kept.stands:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            put(tail, frames)
+            reserve(kept)
+
+        def released(kept: Reserve) -> bool:
+            done = release(kept)
+            self._room += RESERVE_BYTES if done else 0
+            return done
 
         for owner, name, new in (
             (Supervisor, "__init__", remember), (Journal, "append", appended),
-            (Journal, "_transaction", refused), (Tail, "put", refused_put),
+            (Journal, "_transaction", refused), (Tail, "_write", refused_write),
+            (Reserve, "make", refused_reserve), (Reserve, "release", released),
         ):  # fmt: skip
             setattr(owner, name, new)
 
@@ -130,12 +146,14 @@ class ProcessFaults:
         order = self._armed
         if order is None or isinstance(commands, bytes):
             return
-        found = next((name for each in commands if (name := _reduction(each, order.tail))), "")
+        found = next((name for each in commands if (name := _reduction(each))), "")
         if found:
             self._armed = None
-            self._refuses_tail = order.tail
+            self._refuses_tail, self._room = order.tail, 0
             self._full_until_s = time.monotonic() + order.duration_ms / 1e3
-            self._report(order, f"at {found}; the tail {'refuses' if order.tail else 'has room'}")
+            self._report(
+                order, f"at {found}; the tail {'needs the reserve' if order.tail else 'has room'}"
+            )
 
     # ------------------------------------------------------------ what is asked for
 
@@ -179,18 +197,12 @@ class ProcessFaults:
             self.make(msgspec.json.decode(line, type=Order))
 
 
-def _reduction(command: Any, tail: bool) -> str:
-    """Return how a command serves an exit: it sells, or cancels the stop that blocks the sale.
-
-    Where the tail refuses as well, nothing can be stored and so nothing leaves. The fault then
-    strikes only while a stop stands at the venue, which is what must be kept.
-    """
+def _reduction(command: Any) -> str:
+    """Return how a command serves an exit: it sells, or cancels the stop that blocks the sale."""
     from septet import messages as m
 
     if isinstance(command, m.Cancel) and command.reduces:
         return f"the cancel of {command.client_id}"
-    if tail:
-        return ""
     if isinstance(command, m.Submit) and command.reduces and "stop" not in command.order_type:
         return f"order {command.client_id}"
     return ""

@@ -24,7 +24,7 @@ from septet._drill.book_watch import (
 )  # fmt: skip
 from septet._drill.books import FINAL_STATUSES, OPERATOR
 from septet._drill.catalogue import CATALOGUE, KILL, SETTLES, TIMEOUT, Kind, order_of
-from septet._drill.check import Finding, check_bars, check_trading, check_truth
+from septet._drill.check import Finding, check_bars, check_trading, check_truth, unreported
 from septet._drill.local_market import KEY, SECRET, Stage, make_stage, settings_for
 from septet._drill.options import Options
 from septet._drill.outcome import Outcome, Row
@@ -39,6 +39,7 @@ Log = Callable[[str], None]
 _NS: Final = 1_000_000_000
 _SETTLE_WITHIN_S: Final = 90.0
 _RESUME_EVERY_S: Final = 1.0
+_UNDER_WAY: Final = "are under way"
 _LEFT: Final = 0.02
 """Share of the largest order that fees in the base may leave of less than a lot."""
 _OF_PROCESS: Final = 1_000_000
@@ -206,7 +207,7 @@ class _Rehearsal(Watch):
         if ours is None:
             return
         found = set(check_truth(theirs, ours))
-        outcome.findings = sorted(found - self._reported)
+        outcome.findings = sorted([*outcome.findings, *unreported(found, self._reported)])
         self._reported |= found
         totals = outcome.totals
         totals.kinds.update(each.kind for each in self._reported)
@@ -361,10 +362,11 @@ class _Rehearsal(Watch):
         over_ns, bad_ns = time.time_ns(), first_ns
         until_s = time.monotonic() + _SETTLE_WITHIN_S
         found: list[Finding] = []
-        why = ""
+        why = lasting = ""
         while True:
             self._look()
             struck += self._new_strikes()
+            lasting = str(found[0]) if found else lasting
             why, found = self._trouble(over_ns, bars)
             if not why:
                 break
@@ -372,11 +374,15 @@ class _Rehearsal(Watch):
                 bad_ns = time.time_ns()
             if self._waits_for_person:
                 until_s = time.monotonic() + _SETTLE_WITHIN_S
-            if bars and why in WAITING and self._is_over():
+            if self._run.ended is not None:
+                break
+            if bars and self._is_over():  # `_finish` sees to what is still wrong
                 raise BarsOverError
-            if time.monotonic() > until_s or self._run.ended is not None:
+            if time.monotonic() > until_s:
                 break
             time.sleep(LOOK_S)
+        if lasting and why.endswith(_UNDER_WAY):
+            why += f"; before that: {lasting}"
         for code in dict.fromkeys(struck):
             row = self._rows[code]
             row.settled = row.injected if not why else row.settled
@@ -413,7 +419,7 @@ class _Rehearsal(Watch):
         """Assign new findings, and a block that did not end, to the faults of the window."""
         assert self._ours is not None
         bars = check_bars(self._theirs, self._ours)
-        fresh = [each for each in [*found, *bars] if each not in self._reported]
+        fresh = unreported([*found, *bars], self._reported)
         self._reported |= set(fresh)
         for each in (*fresh, *([f"not settled: {why}"] if why else [])):
             self._log(f"  {', '.join(dict.fromkeys(struck))}: {each}")
@@ -439,7 +445,7 @@ class _Rehearsal(Watch):
             if state in ("intent", "submitted", "unknown")
         ]  # fmt: skip
         if live and busy:
-            return f"{len(busy)} orders are under way, such as {busy[0]}", []
+            return f"{len(busy)} orders, such as {busy[0]}, {_UNDER_WAY}", []
         blocks = [each for each in ours.blocks.values() if not each.may_hold(over=self._over)]
         if blocks:
             return f"entries are blocked: {', '.join(each.rule for each in blocks)}", []
@@ -448,6 +454,7 @@ class _Rehearsal(Watch):
             return QUIET, []
         bare_ns = time.time_ns() - _NS
         found = check_trading(self._theirs, ours, bare_ns) if live else []
+        found = unreported(found, self._reported)
         if found:
             return str(found[0]), found
         if not bars and ours.file_halts:  # a run may end so

@@ -287,7 +287,8 @@ class Journal(Reader):
 
         `durable` asks that nothing of it is lost with the power; it costs a sync of the disk
         where the run's durability is ``power``, and nothing otherwise. `reduces` lets what serves
-        a reduction into the tail though the database refuses: the tail has its room from the start.
+        a reduction into the tail though the database refuses: the tail has its room from the start,
+        and a reserve. Everything else waits until the reserve stands.
 
         Raises
         ------
@@ -300,9 +301,12 @@ class Journal(Reader):
             except JournalError:
                 if not (reduces and self._tail.fits(self._waiting_bytes)):
                     raise
+        if not (reduces or self._tail.reserve.stands):
+            with self._failing("reserving space for reductions"):
+                self._tail.reserve.make()
         count = len(self._links)
         if count:
-            self._keep()
+            self._keep(reduces)
             self._committed_seq = self._seq
             self._waiting_bytes = 0
             self._links.clear()
@@ -315,7 +319,7 @@ class Journal(Reader):
             self._promise()
         return count
 
-    def _keep(self) -> None:
+    def _keep(self, reduces: bool) -> None:
         """Write the appended entries into the tail, or into the database if it is full."""
         length = self._waiting_bytes
         flood = self.durability == "process" and length > FLOOD_BYTES and not self.failing
@@ -325,7 +329,7 @@ class Journal(Reader):
             self._restart()
             return
         try:
-            self._tail.put(b"".join([frame_of(*each) for each in self._links]))
+            self._tail.put(b"".join([frame_of(*each) for each in self._links]), reduces=reduces)
         except OSError:
             with self._failing(f"storing {self.waiting:,} entries"):
                 raise

@@ -14,6 +14,7 @@ Entries move from here into the database and never back: who reads both reads th
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import mmap
 import os
@@ -25,6 +26,7 @@ from typing import Final
 
 from septet._files import create_file, insist_size, open_regular
 from septet._journal.journal_format import HASH_BYTES, Entry, unlinked
+from septet._journal.reserve import Reserve, is_full
 
 __all__ = ["FRAME_BYTES", "TAIL_BYTES", "Seen", "Tail", "frame_of", "seen_in", "tail_of"]
 
@@ -56,13 +58,15 @@ class Tail:
     """The tail as its writer sees it; `used` counts bytes up to the end of the last frame.
 
     `synced` says that a sync will be asked for: then it is filled with zeros now, since the first
-    write to a block that never was written makes a sync twice as dear.
+    write to a block that never was written makes a sync twice as dear. `reserve` is space for a
+    disk on which even these blocks cannot be written again.
     """
 
     def __init__(self, path: Path, first: bytes, *, boot: str, synced: bool) -> None:
         self.path = path
         self.size = max(TAIL_BYTES, _HEAD.size)
         self.used = _HEAD.size
+        self.reserve = Reserve(path.with_name(f"{path.name.removesuffix('-tail')}-reserve"))
         draft = path.with_name(f".{path.name}.new")
         draft.unlink(missing_ok=True)
         with create_file(draft, mode=0o600) as file:
@@ -73,21 +77,35 @@ class Tail:
                 os.pwrite(self.handle, bytes(self.size), 0)
             os.pwrite(self.handle, _HEAD.pack(_FILE, boot.encode()[:36], first), 0)
             os.fsync(self.handle)
+            self.reserve.make()
             os.replace(draft, path)
         except BaseException:
             os.close(self.handle)
+            self.reserve.release()
             raise
 
     def fits(self, length: int) -> bool:
         """Whether there is room for so many bytes."""
         return self.used + length <= self.size
 
-    def put(self, frames: bytes) -> None:
-        """Write frames after the last one; if that fails the next ones overwrite them."""
+    def put(self, frames: bytes, *, reduces: bool = False) -> None:
+        """Write frames after the last one; if that fails the next ones overwrite them.
+
+        Frames of a reduction are given the reserve where the disk has no other room.
+        """
+        try:
+            self._write(frames)
+        except OSError as problem:
+            if not (reduces and is_full(problem) and self.reserve.release()):
+                raise
+            self._write(frames)
+        self.used += len(frames)
+
+    def _write(self, frames: bytes) -> None:
         done = os.pwrite(self.handle, frames, self.used)
         if done != len(frames):
-            raise OSError(f"only {done:,} of {len(frames):,} bytes were written")
-        self.used += done
+            text = f"only {done:,} of {len(frames):,} bytes were written"
+            raise OSError(errno.ENOSPC, text)
 
     def restart(self) -> None:
         """Restart at the beginning: the database has all of its entries, equally durable."""
@@ -96,6 +114,7 @@ class Tail:
     def close(self, *, remove: bool) -> None:
         """Close the file, and remove it if it is empty."""
         os.close(self.handle)
+        self.reserve.release()
         if remove:
             self.path.unlink(missing_ok=True)
 

@@ -374,6 +374,7 @@ class Shell:
         it has none, the cancel of a stop waits with the order that would follow it, and so does
         the cancel of everything that a flatten begins with; its entries are cancelled at once.
         """
+        self._drop_late(broken)
         if not rows:
             return
         broken.rows += len(rows)
@@ -401,6 +402,15 @@ class Shell:
         if broken.rows > self._limits.stored_late and not self._has_ended():
             text = f"{broken.rows} events wait for a journal that cannot be written"
             self._end(Ended("journal", text))
+
+    def _drop_late(self, broken: _Broken) -> None:
+        """Give up held entries at their deadline: an exit of their symbol waits for them."""
+        now_ns = self._clock.now_ns()
+        for name, held in list(broken.held.items()):
+            if now_ns > held.deadline_ns and not (isinstance(held, m.Submit) and held.reduces):
+                del broken.held[name]
+                text = "it was past its deadline while the journal could not be written"
+                self.dispatcher.reject(held, "deadline", text)
 
     def _reductions(self, broken: _Broken) -> list[m.Command]:
         """Return the reductions that may be sent: their rows are stored in the tail."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
+
 from septet import messages as m
 from septet._core.orders import StopEnded, Triggered
 from tests.core.orders.bench import SETTLES, Bench
@@ -80,6 +82,36 @@ def test_before_a_reduction_the_stop_is_cancelled_and_final() -> None:
     bench.show(stop, "cancelled", 0.3, by="cancel")
     order = bench.only(m.Submit)
     assert (order.parent, order.quantity) == (1, 0.7)
+
+
+@pytest.mark.parametrize("price", [PRICE, 89.0], ids=["above", "level-reached"])
+def test_the_stop_stays_while_an_exit_waits_for_an_entry_in_an_unknown_state(price: float) -> None:
+    """The exit cannot leave before the add is known: without its stop the position was naked."""
+    bench, stop = protected()
+    add = bench.order(1, 0.5)
+    bench.lose(add.client_id)
+    bench.want(2, -1.0, closes_all=True)
+    bench.checks.priced(0, price, bench.now)
+    bench.after_s(3)
+    assert bench.take(m.Cancel) == [] == bench.take(m.Submit)
+    bench.after_s(SETTLES)
+    bench.miss(add.client_id)
+    assert bench.only(m.Cancel).client_id == stop.client_id
+    bench.show(stop, "cancelled", by="cancel")
+    assert bench.only(m.Submit).quantity == 1.0
+
+
+def test_the_part_that_an_unknown_add_has_bought_is_protected_while_an_exit_waits() -> None:
+    bench, stop = protected()
+    add = bench.order(1, 0.5)
+    bench.lose(add.client_id)
+    bench.want(2, -1.0, closes_all=True)
+    bench.execute(add, 0.2)
+    bench.core.protect(0, 1.2, 90.0)
+    bench.proceed()
+    bench.only(m.Cancel)
+    bench.show(stop, "cancelled", by="cancel")
+    assert bench.only(m.Submit).quantity == 1.2
 
 
 def test_e19_a_stop_the_venue_cancels_is_placed_again_with_an_alert() -> None:

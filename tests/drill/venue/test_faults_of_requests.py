@@ -72,6 +72,24 @@ def test_an_order_that_goes_wrong(
     play(story)
 
 
+@pytest.mark.parametrize("code", ["A2", "A18", "A19"])
+def test_a_false_answer_waits_for_one_that_the_client_reads(code: str) -> None:
+    """One that comes after the timeout is read by nobody, and nobody can notice what it says."""
+
+    async def story(venue: LocalVenue, client: Any) -> None:
+        client.timeout = 400
+        venue.inject(Fault(code="N3", parameters={"delay_ms": 700}))
+        venue.inject(Fault(code=code, target="POST order"))
+        with pytest.raises(ccxt.RequestTimeout):
+            await buy(client)
+        assert venue.truth().fault_counts == {"N3": 1}
+        await asyncio.gather(buy(client, "x2"), return_exceptions=True)
+        struck = [(each.code, each.client_id) for each in venue.truth().faults if each.client_id]
+        assert struck == [("N3", "x1"), (code, "x2")]
+
+    play(story)
+
+
 def test_a_request_that_is_executed_late() -> None:
     async def story(venue: LocalVenue, client: Any) -> None:
         tap = await listen(client)

@@ -57,16 +57,23 @@ def _pauses(work: Work, now_ns: int) -> bool:
     return work.tries >= PATIENT_TRIES and work.retry_ns > now_ns
 
 
+def _is_held_up(lifecycle: OrderLifecycle, k: int) -> bool:
+    """Whether an exit of a symbol waits for an entry to end: its stop stays until it can leave."""
+    return any(not each.reduces and each.unconfirmed is None for each in lifecycle.live(k))
+
+
 def _target(
     lifecycle: OrderLifecycle, k: int, stop: Protection, position: float, now_ns: int
 ) -> float:
     """Return how much of a position to protect now; 0 if no stop is possible."""
     records, instrument = lifecycle.records, lifecycle.instrument(k)
     exits = [records.works[n] for n in records.queues.get(k, ()) if records.works[n].parent.reduces]
-    if records.kill or stop.triggered or not all(_pauses(work, now_ns) for work in exits):
+    if records.kill or stop.triggered:
+        return 0.0
+    if not all(_pauses(work, now_ns) for work in exits) and not _is_held_up(lifecycle, k):
         return 0.0
     sign, price = 1 if stop.quantity > 0.0 else -1, lifecycle.checks.symbols[k].price
-    if exits and sign * (price - stop.trigger) <= 0.0:
+    if exits and sign * (price - stop.trigger) <= 0.0 and standing(lifecycle, k) is None:
         return 0.0  # its level is reached: the venue would not take it
     held = sign * position
     quantity = floor_to_lot(max(0.0, min(abs(stop.quantity), held)), instrument.lot)

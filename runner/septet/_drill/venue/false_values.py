@@ -39,8 +39,11 @@ def spoil(body: Any, name: str, value: Any) -> tuple[Any, int]:
 
 
 def spoil_answer(call: Call, answer: Answer, faults: Injector) -> Answer:
-    """Put an impossible value into an answer, if a fault acts."""
-    if answer.mode != "send" or answer.status != 200 or answer.raw is not None:
+    """Put an impossible value into an answer, if a fault acts.
+
+    One that another fault holds back is left as it is: whether the client reads it is not known.
+    """
+    if answer.mode != "send" or answer.status != 200 or answer.raw is not None or answer.hold_ms:
         return answer
     occasion = f"{call.method} {call.path.rpartition('/')[2]}"
     client_id, body = call.params.get("newClientOrderId", ""), answer.body
