@@ -75,9 +75,15 @@ def cases(
     return _case(text, made, draw(st.sampled_from([0, 0, 1, 40])))
 
 
-def session_of_body(name: str, seed: int = 7, count: int = 300, *, tables: bool = True) -> Session:
-    """Return a session of a shape with the last of every choice, over a market with some gaps."""
-    body = body_of(name)
+def session_of_body(
+    name: str, seed: int = 7, count: int = 300, *, tables: bool = True,
+    body: dict[str, Any] | None = None,
+) -> Session:  # fmt: skip
+    """Return a session of a shape with the first of every choice, over a market with some gaps.
+
+    `body` takes the place of what is written under the name.
+    """
+    body = body_of(name) if body is None else body
     symbols = body["universe"]["symbols"]
     made = [
         Rough(seed + k, count, jumps=(90,), flats=((40, 30),), holes=((200 + 9 * k, 5),))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,10 @@ from tests.core.properties import (
 )
 from tests.core.shapes import PORTFOLIOS, body_of, names
 from tests.core.venue_fills import (
+    PASSED,
     Follower,
     NotServed,
+    Recorded,
     engine_of,
     recorded,
     same_words,
@@ -79,16 +82,34 @@ def test_with_the_fills_of_a_venue_the_same_is_decided(name: str, data: Any) -> 
     if "funding" in body.get("perpetual", {}):  # of several symbols it is summed in another order
         body = {**body, "perpetual": {"leverage": 3, "funding": {"rate": "0bps", "every": "8h"}}}
     case = data.draw(cases(body, name), label=name)
-    run = recorded(plainly(case.session()))
+    try:
+        _follow(recorded(plainly(case.session())))
+    except NotServed:
+        assert name == "savings"
+        reject()
+
+
+def _follow(run: Recorded) -> None:
     engine = engine_of(with_venue_fills(run.session), 12)
     follower = Follower(engine, run)
     with np.errstate(all="ignore"):
         for at in run.times:
-            try:
-                for _ in follower.follow(at.deeds):
-                    pass
-            except NotServed:
-                assert name == "savings"
-                reject()
+            for _ in follower.follow(at.deeds):
+                pass
             engine.handle(at.event)
             same_words(words_of(engine), at.words)
+
+
+def test_a_take_that_is_too_small_is_done_with_where_a_venue_fills() -> None:
+    """Nothing is sold at its level, in a bar or past a price, and the next makes up for it."""
+    body = body_of("savings")
+    small = {symbol: {"min_notional": 100} for symbol in body["universe"]["symbols"]}
+    body = copy.deepcopy(body)
+    body["execution"]["instruments"] = small
+    body["risk"]["position"]["take"][0]["at"] = "0.5%"  # before the other's condition is true
+    run = recorded(plainly(session_of_body("savings", body=body)))
+    deeds = [deed for at in run.times for deed in at.deeds]
+    takes = run.reasons.index("take")
+    assert sum(each.kind == PASSED for each in deeds) > 4
+    assert sum(each.kind == layout.FILL and each.reason == takes for each in deeds) > 4
+    _follow(run)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from inspect import signature
 from types import SimpleNamespace
 from typing import Any, Final, TypeGuard
 
@@ -20,11 +22,13 @@ from septet._shell.session import Session, plan_of
 from tests.core import paths
 
 __all__ = [
-    "At", "Deed", "Follower", "NotServed", "Recorded", "engine_of", "placed", "recorded",
+    "PASSED", "At", "Deed", "Follower", "NotServed", "Recorded", "engine_of", "placed", "recorded",
     "same_words", "with_venue_fills", "words_of",
 ]  # fmt: skip
 
 INSIDE: Final = (layout.ORDER, layout.FILL, layout.STATUS)
+PASSED: Final = -1
+"""A deed that no log has: the level of a take was passed, and what it sells is too small."""
 
 
 @dataclass(frozen=True)
@@ -101,22 +105,63 @@ def recorded(session: Session, spare: int = 8) -> Recorded:
     cash = made.reasons.index("cash")
     kinds: dict[int, int] = {}
     engine = engine_of(session, spare, Engine)
-    with np.errstate(all="ignore"):
+    passed = list[tuple[int, Deed]]()
+
+    def note(deed: Deed) -> None:
+        passed.append((len(engine.log[0]), deed))
+
+    with np.errstate(all="ignore"), _takes_too_small(session, engine, note):
         for event in decision_times(session):
             begun = len(engine.log[0])
             engine.handle(event)
             LI, LF = engine.log
             orders = LI[begun:][LI[begun:, 0] == layout.ORDER]
             kinds |= dict(zip(orders[:, 3].tolist(), orders[:, 4].tolist(), strict=True))
-            deeds = [
-                Deed(kind, k, order, code, reason, time_ns, values, kinds[order])
-                for (kind, time_ns, k, order, code, reason), values in zip(
-                    LI[begun:].tolist(), LF[begun:].tolist(), strict=True
-                )
-                if kind in INSIDE
-            ]
+            rows = zip(LI[begun:].tolist(), LF[begun:].tolist(), strict=True)
+            deeds = list[Deed]()
+            for row, ((kind, time_ns, k, order, code, reason), values) in enumerate(rows, begun):
+                deeds += _before(passed, row)
+                if kind in INSIDE:
+                    deeds.append(Deed(kind, k, order, code, reason, time_ns, values, kinds[order]))
+            deeds += _before(passed, len(LI))
             made.times.append(At(event, _settled(deeds, cash), words_of(engine)))
     return made
+
+
+def _before(passed: list[tuple[int, Deed]], row: int) -> Iterator[Deed]:
+    """Take out what happened before a row of the log was written."""
+    while passed and passed[0][0] <= row:
+        yield passed.pop(0)[1]
+
+
+@contextmanager
+def _takes_too_small(
+    session: Session, engine: Engine, note: Callable[[Deed], None]
+) -> Iterator[None]:
+    """Note every take whose level a bar passes and that sells nothing: the log has no row of it."""
+    module = session.plan.module._module
+    take = getattr(module, "take_at_level", None)
+    if take is None:
+        yield
+        return
+    assert session.plan.plain, "compiled text calls its own functions"
+    bind = signature(take).bind
+
+    def noted(*arguments: Any) -> None:
+        rows = len(engine.log[0])
+        take(*arguments)
+        if len(engine.log[0]) == rows:
+            of = bind(*arguments).arguments
+            k, time_ns, level = of["k"], of["time_ns"], of["level"]
+            opened = of["X"][k, layout.OPEN, of["i"]] if of["at_open"] == 1 else math.nan
+            reason = session.plan.assembly.reasons.index("take")
+            note(Deed(PASSED, k, -1, 0, reason, time_ns, (level, float(opened)), layout.LIMIT))
+
+    module.take_at_level = noted
+    try:
+        yield
+    finally:
+        module.take_at_level = take
 
 
 def _settled(deeds: list[Deed], cash: int) -> list[Deed]:
@@ -126,7 +171,7 @@ def _settled(deeds: list[Deed], cash: int) -> list[Deed]:
         short = deed.kind == layout.STATUS and deed.reason == cash
         triggered = deed.kind == layout.ORDER and deed.code != layout.MARKET and deed.reason != 0
         cut = deed.kind == layout.STATUS and deed.code == layout.STATUS_EXPIRED
-        if deed.kind == layout.FILL or short or triggered or cut:
+        if deed.kind in (layout.FILL, PASSED) or short or triggered or cut:
             last = number
     return deeds[: last + 1]
 
@@ -152,6 +197,9 @@ class Follower:
         """Report what was done while a bar went by."""
         for deed in deeds:
             name = self.reasons[deed.reason]
+            if deed.kind == PASSED:
+                self._pass_too_small(deed)
+                continue
             if deed.of != layout.MARKET and (name in ("take", "add") or deed.order in self.orders):
                 yield from self._step(deed)
                 continue
@@ -206,22 +254,39 @@ class Follower:
         elif short:
             yield self.engine.end(deed.k, self.orders[deed.order], deed.code, deed.time_ns)
 
+    def _pass_too_small(self, deed: Deed) -> None:
+        """Let a price pass the level of a take that is done with it and sells nothing."""
+        state, (level, opened) = self.engine.state, deed.values
+        if state.B[deed.k, layout.TAKE_UNITS] != 0.0:
+            raise NotServed("a take at a level waits for one that a close has sent")
+        side = float(state.I[deed.k, layout.OPEN_SIDE])
+        price = math.nextafter(level, side * math.inf) if math.isnan(opened) else opened
+        sent = {self.reasons[each.reason] for each in placed(
+            self._mark(deed.k, price, deed.time_ns, leaves=True)
+        )}  # fmt: skip
+        assert "take" not in sent, "what is too small against a bar is too small at a venue"
+        if sent:
+            raise NotServed("an open passes a take and a target")
+
     def _pass(self, order: Deed) -> list[Command]:
-        """Let a price pass the level of an order; no equity moves, and no halt is tested."""
+        """Let a price pass the level of an order."""
         units, limit, trigger = order.values[:3]
         level = trigger if order.of == layout.STOP else limit
         sign = math.copysign(1.0, units)
         price = level if order.of == layout.STOP else math.nextafter(level, -sign * math.inf)
         leaves = self.reasons[order.reason] == "take"
+        return self._mark(order.k, price, order.time_ns, leaves=leaves)
+
+    def _mark(self, k: int, price: float, time_ns: int, *, leaves: bool) -> list[Command]:
+        """Report a price that touches takes, or adds; no equity moves, and no halt is tested."""
         state = self.engine.state
-        account, counts, mark = state.A.copy(), state.C.copy(), state.B.item(order.k, layout.MARK)
+        account, counts, mark = state.A.copy(), state.C.copy(), state.B.item(k, layout.MARK)
         halts = slice(layout.C_SLOTS, layout.C_SLOTS + layout.HALT_SLOTS * self.halts)
         state.C[halts][:: layout.HALT_SLOTS] = 1
         found = self.engine.mark(
-            order.k, price, price if leaves else math.nan, order.time_ns,
-            math.nan if leaves else price,
-        )  # fmt: skip
-        state.A[:], state.C[halts], state.B[order.k, layout.MARK] = account, counts[halts], mark
+            k, price, price if leaves else math.nan, time_ns, math.nan if leaves else price
+        )
+        state.A[:], state.C[halts], state.B[k, layout.MARK] = account, counts[halts], mark
         return found
 
 

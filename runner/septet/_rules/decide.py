@@ -13,7 +13,7 @@ from septet._rules.ledger import end_order
 from septet._rules.orders import go_on, send_exit
 from septet._rules.position_count import is_beyond_places
 from septet._rules.queued import drop_unwanted
-from septet._rules.resting import leaving_units
+from septet._rules.resting import end_rungs, end_take, leaving_units
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     ADDS_WHEN,
@@ -40,6 +40,8 @@ from septet._rules.settings import (
     REBALANCES,
     REENTRY,
     RENEWS,
+    RUNGS,
+    SENDS_TAKES,
     SIGNAL_IGNORES_ACCOUNT,
     SPOT,
     TABLES,
@@ -51,7 +53,7 @@ from septet._rules.steps import take_at_close
 
 __all__ = [
     "act", "decide", "decide_steps", "decide_symbol", "enter_all", "enters_again",
-    "funds_for_entries", "is_idle", "leave", "note", "reason_to_leave",
+    "funds_for_entries", "is_idle", "leave", "note", "reason_to_leave", "reverse",
 ]  # fmt: skip
 
 
@@ -220,15 +222,27 @@ def leave(k, i, target, confidence, reason, now_ns, run: Run):
     if SPOT:
         if held < 0 and reason == R_OPPOSITE and run.working[k] == 0:
             # what a fault of a venue has left is bought back with the entry: dust blocks nothing
-            run.target_side[k] = target
-            run.target_confidence[k] = confidence
+            reverse(k, target, confidence, now_ns, run)
         elif held != 0:
             send_exit(k, reason, now_ns, run)
     elif reason == R_OPPOSITE and run.working[k] == 0:
-        run.target_side[k] = target
-        run.target_confidence[k] = confidence
+        reverse(k, target, confidence, now_ns, run)
     elif held != 0:
         send_exit(k, reason, now_ns, run)
+
+
+@routine
+def reverse(k, target, confidence, now_ns, run: Run):
+    """Make an entry of the other side a candidate: rejected, it is an exit of what is held.
+
+    Whatever becomes of it, the position is left: what rests beside it ends, and no limit counts it.
+    """
+    if RUNGS:
+        end_rungs(k, R_OPPOSITE, now_ns, run)
+    if SENDS_TAKES:
+        end_take(k, R_OPPOSITE, now_ns, run)
+    run.target_side[k] = target
+    run.target_confidence[k] = confidence
 
 
 @kernel

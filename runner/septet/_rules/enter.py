@@ -21,7 +21,7 @@ from septet._rules.levels import distance_to_first_stop, read_distances
 from septet._rules.orders import send_exit
 from septet._rules.position_count import has_place
 from septet._rules.queued import place_behind_exit
-from septet._rules.resting import end_rungs, end_take, rests_as_limit, rung_worth
+from septet._rules.resting import rests_as_limit, rung_worth
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     BROKEN_ORDER,
@@ -456,10 +456,6 @@ def place_entry(k, i, now_ns, units, flips, run: Run):
     else:
         if flips:
             units = units - run.units[k]
-            if RUNGS:
-                end_rungs(k, R_OPPOSITE, now_ns, run)
-            if SENDS_TAKES:
-                end_take(k, R_OPPOSITE, now_ns, run)
         row = place_order(
             k, kind, units, limit_price, trigger_price, now_ns + LATENCY_NS, TIME_IN_FORCE, 0,
             R_ENTRY, run.candidate_price, now_ns, run,

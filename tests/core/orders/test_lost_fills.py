@@ -111,6 +111,37 @@ def test_what_the_account_shows_is_booked_at_the_known_price_and_nothing_is_sold
     assert bench.take(m.Submit) == []
 
 
+def named(bench: Bench, order: m.Submit) -> list[m.Alerted]:
+    """Return what was said of the listed executions of an order."""
+    return [each for each in bench.alerts if each.text.startswith(f"{order.client_id}: trade ")]
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_list_that_comes_late_says_by_how_much_the_ledger_is_off(resumed: bool) -> None:
+    """It is the execution that is booked, in parts as well: neither a new one nor a wrong one."""
+    bench, stop = stopped()
+    bench.want(1, -1.0)
+    bench.after_s(SETTLES + 1)
+    assert account(bench, -1.0)
+    if resumed:
+        bench.operate("resume")
+        assert bench.guards.blocked(0) == ""
+    bench.execute(stop, 0.25, price=PRICE - 2.0, listed=True)
+    (said,) = named(bench, stop)
+    assert said.level == "critical"
+    assert "0.25 is booked at 100 and listed at 98" in said.text
+    assert said.text.endswith("off by -0.5")
+    assert bench.guards.blocked(0) == "disputed_fill", "until a person has seen it"
+    last = bench.execute(stop, 0.75, listed=True)
+    bench.handle(last)
+    assert not account(bench, 0.0)
+    bench.after_s(60)
+    assert [each.level for each in named(bench, stop)] == ["critical", "warning"]
+    assert (bench.position[0], bench.prices_booked()) == (0.0, [PRICE])
+    bench.operate("resume")
+    assert bench.guards.blocked(0) == ""
+
+
 @pytest.mark.parametrize(("gap", "sold"), [(0.0, 1.0), (-0.4, 0.6)])
 def test_an_exit_leaves_meanwhile_with_what_the_account_holds(gap: float, sold: float) -> None:
     bench, stop = stopped()

@@ -76,6 +76,11 @@ def test_a_level_of_a_grid_that_is_sent_while_its_order_works_is_found(
         _run_with_all_faults(range(10, 23), "grid")
 
 
+def test_levels_of_one_size_in_a_coarser_lot_are_two_levels() -> None:
+    """The venue makes its lot ten times as large (E7): neighbouring levels buy the same."""
+    run_schedule(6743, partial(cores, shapes=ORDERS, forms=("grid",)))
+
+
 def test_what_is_left_by_a_stop_that_was_too_small_goes_on_as_an_exit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -118,6 +118,7 @@ def _increase_at_open(run: State, order: Order, bar: Bar) -> None:
         return
     late = bar.open_ns - order.active_ns >= run.market.bar_ns
     if order.kind == "market" and late:
+        _expire_reversal(run, order, bar)
         return  # it has found no open in time
     side, symbol = sign(order.units), order.symbol
     price, maker = run.slipped(symbol, bar.open, side), False
@@ -136,14 +137,25 @@ def _increase_at_open(run: State, order: Order, bar: Bar) -> None:
     _fill_increase(run, order, price, maker, bar.open_ns)
 
 
+def _expire_reversal(run: State, order: Order, bar: Bar) -> None:
+    """What an expired reversal would have closed is closed: a reduction waits for any open."""
+    symbol, held = order.symbol, run.held(order.symbol)
+    if order is not run.reversal(symbol):
+        return
+    run.end(order, "expired", "no_market", bar.open_ns)
+    exit_order = run.send(symbol, -held.units, "reversal", reduces=True, active_ns=order.active_ns)
+    price = run.slipped(symbol, bar.open, -held.side)
+    run.fill(exit_order, price, maker=False, time_ns=bar.open_ns)
+
+
 def _fill_increase(run: State, order: Order, price: Fraction, maker: bool, time_ns: int) -> None:
     """Fill an increase; when it was the first order of a trade its ladders are placed."""
     symbol = order.symbol
-    was_flat = not run.held(symbol).side
+    before = run.trade.get(symbol)
     run.fill(order, price, maker=maker, time_ns=time_ns)
     if order.tag[0] == "grid":
         after_grid_fill(run, order)
-    elif was_flat and symbol in run.trade:
+    elif symbol in run.trade and run.trade[symbol] is not before:
         place_ladders(run, symbol, time_ns)
 
 
@@ -198,7 +210,10 @@ def _take_levels(run: State, symbol: str) -> list[tuple[Fraction, str, int]]:
 
 
 def _fill_takes(run: State, symbol: str, bar: Bar, reach: Fraction, time_ns: int) -> None:
-    """Fill every take that the price has passed, at its level or the better open, as maker."""
+    """Fill every take that the price has passed, at its level or the better open, as maker.
+
+    None sells a part of what a reversal that works was sent for; a target closes all, and ends it.
+    """
     at_open = time_ns == bar.open_ns
     for level, kind, index in _take_levels(run, symbol):
         held = run.held(symbol)
@@ -213,6 +228,8 @@ def _fill_takes(run: State, symbol: str, bar: Bar, reach: Fraction, time_ns: int
                 price, maker = run.slipped(symbol, bar.open, -held.side), False
                 price = price if held.side * (price - level) > 0 else level
         elif kind == "take":
+            if run.reversal(symbol) is not None:
+                continue
             units = take_units(run, symbol, index, price)
             if not units:
                 continue
@@ -224,6 +241,8 @@ def _fill_takes(run: State, symbol: str, bar: Bar, reach: Fraction, time_ns: int
                 run.exits_to_retry[symbol] = "take_profit"
                 run.cancel_grid(symbol, "take_profit", time_ns)
                 return
+            if (turns := run.reversal(symbol)) is not None:
+                run.end(turns, "cancelled", "take_profit", time_ns)
             order = run.send(symbol, -held.units, "take_profit", reduces=True, kind="limit",
                              price=level, active_ns=time_ns)  # fmt: skip
         run.fill(order, price, maker=maker, time_ns=time_ns)

@@ -28,7 +28,8 @@ def _hours_block_at(run: State, sent_ns: int, fill_ns: int) -> str:
 
 def _worth(run: State, order: Order) -> Fraction:
     price = order.price if order.price is not None else run.marks[order.symbol]
-    return abs(order.units) * price
+    held = run.held(order.symbol)
+    return abs(order.units + (held.units if order.units * held.side < 0 else 0)) * price
 
 
 def exposure(run: State, symbol: str) -> Fraction:
@@ -64,6 +65,9 @@ def _working_cost(run: State) -> Fraction:
             price = order.price if order.price is not None else run.marks[symbol]
             if order.kind == "market" or not order.reduces:
                 total += abs(order.units) * (run.unit_cost(order.kind, price) - price)
+    for symbol in run.turning:  # what a reversal that is judged now will close
+        price = run.marks[symbol]
+        total += abs(run.held(symbol).units) * (run.unit_cost("market", price) - price)
     return total
 
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from septet._data.bars import SeriesTable
 from septet._kernel import layout
+from septet._shell.project import trades_of
 from septet._shell.session import Session
 from tests.core.paths import Left, by_batch, plainly
 from tests.core.settings import Bars, made_bars
@@ -248,4 +250,21 @@ def assert_same_run(s: Strategy, market: Market, out: Result, **more: Any) -> Le
     curve = left.outcome.G[layout.G_EQUITY]
     for (time_ns, expected), found in zip(out.curve, curve, strict=True):
         assert abs(float(found) - float(expected)) <= 1e-7 * scale, (time_ns, found, expected)
+    _assert_same_trades(left, out)
     return left
+
+
+def _assert_same_trades(left: Left, out: Result) -> None:
+    """Check closed trades: symbol, side, first and last fill, why it ended, results and fees."""
+    found = trades_of(left.session, left.outcome, over=False)
+    names = ("symbol", "side", "entry_time", "exit_time", "exit_reason", "pnl", "fees")
+    ours = sorted(pl.DataFrame(found).select(names).rows())
+    names_of = {"grid": "grid_exit"}
+    theirs = sorted(
+        (pair(t.symbol), "long" if t.side > 0 else "short", t.opened_ns, t.closed_ns,
+         names_of.get(t.exit_reason, t.exit_reason), float(t.result), float(t.fees))
+        for t in out.trades
+    )  # fmt: skip
+    assert [each[:5] for each in ours] == [each[:5] for each in theirs]
+    for mine, other in zip(ours, theirs, strict=True):
+        assert np.allclose(mine[5:], other[5:], rtol=0.0, atol=1e-7 * float(out.capital)), mine

@@ -27,7 +27,9 @@ from tests.fidelity.positions.steps import (
     buy_regularly,
     cancel_outside,
     enter,
+    refused_entry,
     take_at_time,
+    turn,
 )
 from tests.fidelity.positions.targets import Targets
 from tests.fidelity.positions.universe import book_out_delisted, update_members
@@ -112,10 +114,11 @@ def _step(run: State, before: int | None, *, decides: bool) -> None:
     _halt(run)
     signals = {symbol: _signal(run, symbol) for symbol in here}
     _rearm(run, signals)
-    _exits(run, signals)
+    turning = _exits(run, signals)
     for symbol in here:
-        take_at_time(run, symbol)
-    _increases(run, before, signals)
+        if symbol not in turning:
+            take_at_time(run, symbol)
+    _increases(run, before, signals, turning)
     cancel_outside(run)
     _count_blocks(run, here)
 
@@ -176,9 +179,13 @@ def _signal(run: State, symbol: str) -> float | None:
     return 1.0 if long else -1.0
 
 
-def _exits(run: State, signals: dict[str, float | None]) -> None:
-    """Exits act always: exits to retry, the close of the hours, `exit_if`, the opposite signal."""
-    closes = _hours_end(run)
+def _exits(run: State, signals: dict[str, float | None]) -> set[str]:
+    """Exits act always: exits to retry, the close of the hours, `exit_if`, the opposite signal.
+
+    Returns the symbols that an opposite signal turns around, where shorts are allowed: that is an
+    entry. One that is refused whatever its size is an exit.
+    """
+    closes, turning = _hours_end(run), set[str]()
     for symbol in run.market.symbols:
         held = run.held(symbol)
         if symbol in run.exits_to_retry and run.market.row(symbol, run.now_ns) is not None:
@@ -194,8 +201,19 @@ def _exits(run: State, signals: dict[str, float | None]) -> None:
             continue
         opposite = isinstance(signal, Signal) and signal.opposite
         entering = {1 if o.units > 0 else -1 for o in run.increases(symbol)}
-        if opposite and (held.side == -wanted or -wanted in entering):
+        if not opposite or not (held.side == -wanted or -wanted in entering):
+            continue
+        if run.s.account == "spot" or not held.side:
             run.close(symbol, "opposite")
+            continue
+        run.cancel_increases(symbol, "opposite", run.now_ns)
+        if held.side == -wanted and run.leaving(symbol) < abs(held.units):
+            turning.add(symbol)
+    for symbol in sorted(turning):
+        if refused_entry(run, symbol, -run.held(symbol).side):
+            run.close(symbol, "opposite")
+            turning.discard(symbol)
+    return turning
 
 
 def _hours_end(run: State) -> bool:
@@ -211,7 +229,9 @@ def _hours_end(run: State) -> bool:
 # ------------------------------------------------------------------------------ step 8: increases
 
 
-def _increases(run: State, before: int | None, signals: dict[str, float | None]) -> None:
+def _increases(
+    run: State, before: int | None, signals: dict[str, float | None], turning: set[str]
+) -> None:
     s, bar_ns = run.s, run.market.bar_ns
     since = run.now_ns - bar_ns if before is None else before
     if s.portfolio is not None:
@@ -223,7 +243,9 @@ def _increases(run: State, before: int | None, signals: dict[str, float | None])
     buys = rule is not None and bool(instants(rule.every, s.time_zone, since, run.now_ns, bar_ns))
     for symbol in run.market.symbols:
         wanted = signals.get(symbol)
-        if wanted:
+        if wanted and symbol in turning:
+            turn(run, symbol, int(wanted))
+        elif wanted:
             _enter_or_hold(run, symbol, int(wanted))
         if s.position.add and symbol in signals and wanted != 0.0:
             add_at_time(run, symbol)

@@ -51,6 +51,7 @@ class State:
     plans: dict[str, Plan] = field(default_factory=dict)
     trade: dict[str, TradeState] = field(default_factory=dict)
     exits_to_retry: dict[str, str] = field(default_factory=dict)
+    turning: set[str] = field(default_factory=set)
     blocked: dict[tuple[str, int], int | None] = field(default_factory=dict)
     entered_row: dict[str, int] = field(default_factory=dict)
     grids: dict[str, list[GridState]] = field(default_factory=dict)
@@ -82,8 +83,16 @@ class State:
         """Return the working orders that may enlarge a position."""
         return [each for each in self.working(symbol) if not each.reduces]
 
+    def reversal(self, symbol: str) -> Order | None:
+        """Return the working order that closes a position and opens one of the other side."""
+        side = self.held(symbol).side
+        entries = (each for each in self.increases(symbol) if each.tag[0] == "entry")
+        return next((each for each in entries if side * each.units < 0), None)
+
     def leaving(self, symbol: str) -> Fraction:
-        """Return the units that market orders will take away."""
+        """Return the units that market orders will take away, or an order that is judged now."""
+        if symbol in self.turning or self.reversal(symbol) is not None:
+            return abs(self.held(symbol).units)
         units = (abs(o.units) for o in self.working(symbol) if o.reduces and o.kind == "market")
         return min(abs(self.held(symbol).units), sum(units, ZERO))
 
@@ -175,21 +184,30 @@ class State:
             by = "cash" if short_of_cash else "nothing_held"
             self.end(order, "cancelled", by, time_ns)
             return
-        fee = abs(units) * price * rate
-        side = held.side
-        self.account.book(
-            symbol, units, price, fee, time_ns, order.reason, adds=order.tag[0] == "add"
-        )
-        self.fills.append(Fill(time_ns, symbol, units, price, fee, order.reason, order.number))
+        if order is self.reversal(symbol):  # one order, two trades
+            closes = -held.units
+            self._book(order, closes, price, rate, time_ns, "reversal")
+            units -= closes
+        self._book(order, units, price, rate, time_ns, order.reason)
         self.end(order, *(("cancelled", "cash") if short_of_cash else ("filled", order.reason)),
                  time_ns)  # fmt: skip
+
+    def _book(
+        self, order: Order, units: Fraction, price: Fraction, rate: Fraction, time_ns: int,
+        reason: str,
+    ) -> None:  # fmt: skip
+        """Book a fill, and begin or end the trade that it opens or closes."""
+        symbol, side = order.symbol, self.held(order.symbol).side
+        fee = abs(units) * price * rate
+        self.account.book(symbol, units, price, fee, time_ns, reason, adds=order.tag[0] == "add")
+        self.fills.append(Fill(time_ns, symbol, units, price, fee, reason, order.number))
         if not side and symbol in self.plans:
             self.trade[symbol] = levels.start(self.plans[symbol], sign(units), self.held(symbol))
         trade, take = self.trade.get(symbol), order.tag[0] == "take"
         if trade is not None and take and self.s.position.take[order.tag[1]].then_stop:
             trade.has_break_even = True
         if side and not self.held(symbol).side:
-            self._flat(symbol, side, order.reason, time_ns)
+            self._flat(symbol, side, reason, time_ns)
 
     def _flat(self, symbol: str, side: int, reason: str, time_ns: int) -> None:
         """A closed position loses its adds; a stop or a halt blocks its side."""
@@ -214,7 +232,7 @@ class State:
 
     def close(self, symbol: str, reason: str) -> None:
         """Send what closes a position; below the minimum notional it is tried at every T."""
-        held = self.held(symbol)
+        held, turns = self.held(symbol), self.reversal(symbol)
         self.cancel_increases(symbol, reason, self.now_ns)
         if not held.units:
             return
@@ -228,4 +246,7 @@ class State:
             self.exits_to_retry[symbol] = reason
             return
         self.exits_to_retry.pop(symbol, None)
-        self.send(symbol, -held.units, reason, reduces=True)
+        active_ns = self.now_ns + self.s.costs.latency_ns
+        if turns is not None:  # what it would have closed is closed when it would have been
+            active_ns = min(active_ns, turns.active_ns)
+        self.send(symbol, -held.units, reason, reduces=True, active_ns=active_ns)

@@ -12,8 +12,10 @@ from tests.fidelity.positions.orders import Kind
 from tests.fidelity.positions.settings import Signal, Sizing
 from tests.fidelity.positions.state import State
 
-__all__ = ["add_at_time", "buy_regularly", "cancel_outside", "enter", "place_ladders", "plan_entry",
-           "take_at_time", "take_units"]  # fmt: skip
+__all__ = [
+    "add_at_time", "buy_regularly", "cancel_outside", "enter", "place_ladders", "plan_entry",
+    "refused_entry", "take_at_time", "take_units", "turn",
+]  # fmt: skip
 
 
 def plan_entry(run: State, symbol: str, side: int) -> str:
@@ -46,12 +48,10 @@ def _wanted(run: State, symbol: str, side: int, sizing: Sizing) -> Fraction:
     return amount * run.equity / first if first > 0 else ZERO
 
 
-def enter(run: State, symbol: str, side: int) -> None:
-    """Judge an entry in the order of the checks and send it."""
-    signal, sizing = run.s.signal, run.s.sizing
+def refused_entry(run: State, symbol: str, side: int) -> str:
+    """Return the rule that refuses an entry whatever its size, or nothing."""
+    signal, row = run.s.signal, run.market.row(symbol, run.now_ns)
     assert isinstance(signal, Signal)
-    assert sizing is not None
-    row = run.market.row(symbol, run.now_ns)
     assert row is not None
     refused = allowed(run, symbol)
     before = run.entered_row.get(symbol)
@@ -61,11 +61,31 @@ def enter(run: State, symbol: str, side: int) -> None:
         refused = "min_interval"
     if not refused and side < 0 and run.s.account == "spot":
         refused = "short_as_flat"
-    refused = refused or plan_entry(run, symbol, side)
+    return refused
+
+
+def enter(run: State, symbol: str, side: int) -> bool:
+    """Judge an entry in the order of the checks and send it; return whether it was sent."""
+    sizing = run.s.sizing
+    assert sizing is not None
+    refused = refused_entry(run, symbol, side) or plan_entry(run, symbol, side)
     if refused:
         run.report(symbol, refused, "entry")
-        return
-    _send_increase(run, symbol, side, _wanted(run, symbol, side, sizing), "entry", ("entry", 0, 0))
+        return False
+    wanted = _wanted(run, symbol, side, sizing)
+    return _send_increase(run, symbol, side, wanted, "entry", ("entry", 0, 0))
+
+
+def turn(run: State, symbol: str, side: int) -> None:
+    """Turn a position around by one order; where none may be sent it is closed.
+
+    The limits see the part of the other side, and what the whole costs.
+    """
+    run.turning.add(symbol)
+    sent = enter(run, symbol, side)
+    run.turning.discard(symbol)
+    if not sent:
+        run.close(symbol, "opposite")
 
 
 def _send_increase(
@@ -84,6 +104,10 @@ def _send_increase(
         run.report(symbol, "too_small" if units else by or "lot", reason)
         return False
     run.exits_to_retry.pop(symbol, None)
+    if symbol in run.turning:
+        for order in run.working(symbol):  # resting adds, and a take that has not filled
+            run.end(order, "cancelled", "opposite", run.now_ns)
+        units += abs(run.held(symbol).units)
     run.send(symbol, side * units, reason, reduces=False, tag=tag)
     row = run.market.row(symbol, run.now_ns)
     if row is not None and tag[0] == "entry":

@@ -86,7 +86,10 @@ def test_win_rates_of_trades_and_of_round_trips_stand_beside_each_other() -> Non
 
 def test_a_turn_is_booked_as_two_trades() -> None:
     out = one("LS-x-", [FLAT] * 5)
-    assert [(t.side, t.exit_reason) for t in out.trades] == [(1, "opposite"), (-1, "exit")]
+    assert [(t.side, t.exit_reason) for t in out.trades] == [(1, "reversal"), (-1, "exit")]
+    assert [(f.order, f.units > 0) for f in out.fills] == [
+        (0, True), (1, False), (1, False), (2, True)
+    ]  # fmt: skip
 
 
 # ------------------------------------------------------------------------------ words

@@ -60,6 +60,9 @@ def take(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_ns: int) -
     if odd and not fill.listed:
         contradictions.take(lifecycle, child, None, odd, now_ns)
         return
+    if _is_presumed(child, fill):
+        _name_presumed(lifecycle, child, fill, now_ns)
+        return
     why = _fault(lifecycle, child, fill, now_ns)
     if why:
         _dispute(lifecycle, child, fill, why, now_ns)
@@ -92,6 +95,33 @@ def _compare(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_ns: in
     )  # fmt: skip
     lifecycle.commands += lifecycle.guards.trip(RULE, now_ns, symbol=child.symbol, text=text)
     lifecycle.alert("critical", RULE, text, child.symbol)
+
+
+def _is_presumed(child: Child, fill: m.Filled) -> bool:
+    """Whether a listed execution is one that is booked because the account showed it."""
+    fits = fill.quantity <= child.presumed_units + child.tolerance
+    is_own = fill.symbol == child.symbol and (fill.side == "buy") == (child.sign > 0)
+    return fill.listed and fits and is_own and _has_id(fill)
+
+
+def _name_presumed(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_ns: int) -> None:
+    """Count a listed execution as the one that is booked; say by how much the ledger is off."""
+    k, booked, key = child.symbol, child.presumed_price, trade_key(fill, child.client_id)
+    lifecycle.records.trades[key] = child.client_id
+    child.trades.append(key)
+    child.paid[key] = fill.price
+    child.presumed_units = max(0.0, child.presumed_units - fill.quantity)
+    off = child.sign * (booked - fill.price) * fill.quantity
+    text = (
+        f"{child.client_id}: trade {fill.trade_id} is what the account showed: "
+        f"{fill.quantity:.12g} is booked at {booked:.12g} and listed at {fill.price:.12g}, with a "
+        f"fee of {fill.fee:.12g} {fill.fee_currency}: but for that fee cash is off by {off:.12g}"
+    )
+    if abs(fill.price - booked) > SAME_PRICE * booked or fill.fee:
+        lifecycle.commands += lifecycle.guards.trip(RULE, now_ns, symbol=k, text=text)
+        lifecycle.alert("critical", RULE, text, k)
+    else:
+        lifecycle.alert("warning", RULE, text, k)
 
 
 def _has_id(fill: m.Filled) -> bool:

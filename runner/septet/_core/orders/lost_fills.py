@@ -285,7 +285,7 @@ def _book(lifecycle: OrderLifecycle, child: Child, base: str, moved: float, now_
     each.booked_price = price
     lifecycle.records.disputes.setdefault(k, []).append(each)
     lifecycle.commands += lifecycle.guards.trip(disputes.RULE, now_ns, symbol=k, text=each.why)
-    child.presumed = True
+    child.presumed, child.presumed_units, child.presumed_price = True, quantity, price
     lifecycle.book(child, fill, now_ns)
 
 

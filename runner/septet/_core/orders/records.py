@@ -182,7 +182,8 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
 
     `reported_ns` is when the venue last reported a larger executed quantity than was known, `lost`
     that those executions are missing, `accepted` that a person who was asked has resumed,
-    `presumed` that the account showed them and they are booked. `let_go` is set once an exit was
+    `presumed` that the account showed them and they are booked: `presumed_units` of them, at
+    `presumed_price`, are on no list of executions yet. `let_go` is set once an exit was
     sent past a stop whose executions are missing. `read_filled` is what the newest read of the
     order showed, at `read_ns`. `contradiction` is the last report that contradicted itself,
     `contradicted_ns` when it came (0 once it is resolved), `contradicted_end` the final state that
@@ -252,6 +253,8 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     disproved: bool = False
     shown_filled: float = 0.0
     shown_ns: int = 0
+    presumed_units: float = 0.0
+    presumed_price: float = 0.0
 
     @property
     def is_final(self) -> bool:

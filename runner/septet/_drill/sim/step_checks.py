@@ -20,8 +20,8 @@ MOST_ADDS: Final = 4
 """Adds of a form: two at levels, and one by a condition that acts twice."""
 LEVELS: Final = 4
 """Levels of the grid of a form: each has one order at a time."""
-_LARGE: Final = 500 * LOT / SCALE
-"""From this quantity on no two levels of a grid enter the same."""
+_LARGE: Final = 500
+"""From so many lots on no two levels of a grid enter the same."""
 _FINAL: Final = ("filled", "cancelled", "expired", "rejected")
 
 
@@ -41,7 +41,10 @@ class _Trade:
 def step_checks(rows: Sequence[tuple[m.Event, Sequence[m.Command]]]) -> list[str]:
     """Return every take or add that was sent too often, and takes that sold too much."""
     wrong, trades, grids = list[str](), dict[int, _Trade](), dict[int, dict[int, float]]()
+    lots = dict[int, float]()
     for event, commands in rows:
+        if isinstance(event, m.FiltersChanged):
+            lots[event.symbol] = event.lot
         if isinstance(event, m.Operated) and event.action in ("halt", "flatten"):
             for trade in trades.values():  # what works is cancelled, and may be sent once more
                 trade.halts += 1
@@ -55,7 +58,7 @@ def step_checks(rows: Sequence[tuple[m.Event, Sequence[m.Command]]]) -> list[str
                     wrong.append(f"order {each.order} is add number {len(trade.adds)} of a trade")
             elif isinstance(each, m.Placed) and each.reason in ("grid", "grid_exit"):
                 works = grids.setdefault(each.symbol, {})
-                wrong += _level(works, each)
+                wrong += _level(works, each, lots.get(each.symbol, LOT / SCALE))
                 if each.reason == "grid_exit":
                     trades.setdefault(each.symbol, _Trade()).exits.add(each.order)
             elif isinstance(each, m.Changed) and each.state in _FINAL:
@@ -67,11 +70,11 @@ def step_checks(rows: Sequence[tuple[m.Event, Sequence[m.Command]]]) -> list[str
     return wrong
 
 
-def _level(works: dict[int, float], each: m.Placed) -> list[str]:
+def _level(works: dict[int, float], each: m.Placed, lot: float) -> list[str]:
     """Count an order of a level among those that work; return what is wrong with it."""
     wrong = []
     signed = each.quantity if each.reason == "grid" else -each.quantity
-    if signed > _LARGE and signed in works.values():
+    if signed > _LARGE * lot and signed in works.values():
         wrong.append(f"order {each.order} enters a level whose order still works")
     works[each.order] = signed
     if len(works) > LEVELS:
