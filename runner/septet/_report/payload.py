@@ -84,20 +84,24 @@ def _markers(trades: pl.DataFrame) -> dict[str, Any]:
     }
 
 
-def _levels(run: Run, symbol: str, opens_ms: list[int]) -> dict[str, list[float | None]]:
-    """Return the levels of the position when each bar opened, as decided before; by column."""
-    import polars as pl
-
+def _level_rows(run: Run) -> dict[str, pl.DataFrame]:
+    """Return the levels of the positions by symbol: time, and each column that the run has."""
     stored = run.scan("decisions").collect_schema().names() if run.has("decisions") else ()
     names = [each for each in LEVEL_COLUMNS if each in stored]
-    if not names or not opens_ms:
+    if not names:
         return {}
-    table = run.table("decisions", ["time", "symbol", *names]).filter(pl.col("symbol") == symbol)
-    at = np.searchsorted(stamps(table, "time") // 1_000_000, opens_ms, side="right") - 1
+    frame = run.table("decisions", ["time", "symbol", *names])
+    return {symbol: part for (symbol,), part in frame.group_by("symbol", maintain_order=True)}
+
+
+def _levels(rows: pl.DataFrame | None, opens_ms: list[int]) -> dict[str, list[float | None]]:
+    """Return the levels when each bar opened, as they were decided before; by column."""
+    if rows is None or not opens_ms:
+        return {}
+    at = np.searchsorted(stamps(rows, "time") // 1_000_000, opens_ms, side="right") - 1
     found = {}
-    for name in names:
-        values = floats(table, name)
-        known = np.where(at >= 0, values[np.maximum(at, 0)], np.nan) if len(values) else values
+    for name in rows.columns[2:]:
+        known = np.where(at >= 0, floats(rows, name)[np.maximum(at, 0)], np.nan)
         if np.isfinite(known).any():
             found[name] = short(known)
     return found
@@ -109,6 +113,7 @@ def _price(run: Run, bars: dict[str, pl.DataFrame]) -> list[dict[str, Any]]:
     trades = run.table("trades")
     joined = run.manifest.get("display", {}).get("bars_joined", {})
     share = max(150, PRICE_BARS // max(len(bars), 1))
+    levels = _level_rows(run)
     priced = []
     for symbol, frame in bars.items():
         columns, step = _join(frame, share)
@@ -119,7 +124,7 @@ def _price(run: Run, bars: dict[str, pl.DataFrame]) -> list[dict[str, Any]]:
                 "unit": symbol.partition("/")[2] or run.facts.currency,
                 "joined": step * int(joined.get(symbol, 1)),
                 **columns,
-                "levels": _levels(run, symbol, columns["t"]),
+                "levels": _levels(levels.get(symbol), columns["t"]),
                 "trades": _markers(mine),
             }
         )
