@@ -131,6 +131,14 @@ def test_e19_a_stop_the_venue_cancels_is_placed_again_with_an_alert() -> None:
     assert bench.alerted("stop_lost") == ["error", "critical", "critical"]
 
 
+def test_a_stop_that_waits_for_its_pause_is_placed_when_the_run_stops() -> None:
+    bench, stop = protected()
+    bench.end(stop, "cancelled")
+    assert bench.take(m.Submit) == []
+    bench.operate("stop")
+    assert bench.only(m.Submit).trigger_price == stop.trigger_price
+
+
 def test_a_stop_that_stood_longer_than_the_pause_is_placed_again_at_once() -> None:
     bench, stop = protected()
     for _ in range(4):  # 1, 2, 4 and 8 s after it was sent, at the earliest

@@ -180,6 +180,10 @@ class Orders:
             self.resume()
         elif event.action == "rearm":
             self._lifecycle.checks.rearm()
+        elif event.action == "stop":
+            # A stop that waits to be placed again is placed now: soon nobody watches its level.
+            for stop in self._lifecycle.records.stops.values():
+                stop.retry_ns = 0
 
     # ------------------------------------------------------------------ what follows
 
