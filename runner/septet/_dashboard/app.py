@@ -24,11 +24,12 @@ from starlette.routing import Route
 
 from septet._app.halt import login_name
 from septet._app.halt_texts import outcome_lines
+from septet._app.run_files import log_lines
 from septet._dashboard.acts import WAIT_S, act, can_act
 from septet._dashboard.events import follow
 from septet._dashboard.guard import Guard, cookie_name
 from septet._dashboard.listing import all_runs, named_folder
-from septet._dashboard.one_run import log_lines, order_view
+from septet._dashboard.one_run import order_view
 from septet._dashboard.sessions import SESSION_S, Sessions, TooManyCodes
 from septet._dashboard.views import Views
 from septet._report.why import value_text
