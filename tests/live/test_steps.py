@@ -62,7 +62,7 @@ risk:
 NET = """\
 perpetual: {leverage: 2, funding: {rate: 1bps, every: 8h}}
 risk:
-  stops: {stop_loss: 8%}
+  stops: {stop_loss: 8%, level: {long: slow - 9 * range, short: slow + 9 * range}}
   position:
     grid: {centre: slow, step: 0.6%, levels: 4, size: 10%, short: true}
     take: [{at: 3%, size: 50%}]"""

@@ -207,11 +207,12 @@ def check_grid(case: Case) -> None:
             (*path, "short"), "a spot account cannot be short",
             hint="remove short, or write account: {type: perpetual}",
         )  # fmt: skip
-    if grid.short and "level" in strategy.risk.stops:
+    level = strategy.risk.stops.get("level")
+    if grid.short and level is not None and getattr(level.config, "price", None) is not None:
         case.error(
             ("risk", "stops", "level"),
-            "not yet: the level of a trade is read as its grid is laid, and kept for one side",
-            on_key=True, hint="write a stop_loss, or remove short",
+            "one price cannot be the stop of both sides: it lies below buys and above sales",
+            on_key=True, hint="write level: {long: EXPR, short: EXPR}",
         )  # fmt: skip
     simulation = strategy.execution.simulation
     rests = strategy.mode == "backtest" or simulation.fills == "next_open"

@@ -145,9 +145,16 @@ class PositionColumns:
             return None
         first, rows = self.first + self.count, grid.levels * (2 if grid.short else 1)
         self.count += rows * layout.GRID_WIDTH
+        sides = {"GRID_SIDES": True, "GRID_SHORT_LEVEL": self._column()} if grid.short else {}
         key = "risk.position.grid"
         return {
-            "values": {"GRID_FIRST": first, "GRID_LEVELS": grid.levels, "GRID_ROWS": rows},
+            "values": {
+                "GRID_FIRST": first,
+                "GRID_LEVELS": grid.levels,
+                "GRID_ROWS": rows,
+                "GRID_SIDES": False,
+                **sides,
+            },
             "texts": {
                 "GRID_STEP": self.number(f"{key}.step", grid.step),
                 "GRID_SIZE": self.number(f"{key}.size", grid.size),

@@ -134,7 +134,7 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
             "LEVEL_ROWS": c["level_rows"], "TRACKS_BEST": c["tracks_best"], "REENTRY": c["rearm"],
             "TRACKS_POSITION": c["tracks_position"], "STEPS": c["steps"],
             "SIZES_BY_STOP": c["sizes_by_stop"], "BUYS": c["buy_amount"] is not None,
-            "GRID": bool(c["grid"]), **grid["values"],
+            "GRID": bool(c["grid"]), "GRID_SIDES": False, **grid["values"],
             "HAS_SIGNAL": calls["keep_signals"] != "0",
             "LEARNS_FROM_TRADES": c["closed_call"] is not None,
             "TABLES": c["tables"], "CURVE": c["curve"],

@@ -16,6 +16,8 @@ from septet._rules.run_state import Run
 from septet._rules.settings import (
     ADDS_WHEN,
     DISTANCES,
+    GRID_SHORT_LEVEL,
+    GRID_SIDES,
     PROTECTIVE,
     R_BREAK_EVEN,
     RUNGS,
@@ -101,13 +103,16 @@ def read_distances(k, i, side, now_ns, run: Run):
         if each.required and distance != distance:
             complete = 0
     known, price = i, run.close[k, i]
-    run.level_at_entry[k] = nan
+    best = nan
     for stop in PROTECTIVE:
         if stop.reads:
             level = stop.level(k, side, price, price, now_ns, now_ns, known, run)
-            best = run.level_at_entry[k]
             if level == level and (best != best or side * (level - best) > 0.0):
-                run.level_at_entry[k] = level
+                best = level
+    if GRID_SIDES and side < 0.0:  # the other side of the grid is read at the same time
+        run.B[k, GRID_SHORT_LEVEL] = best
+    else:
+        run.level_at_entry[k] = best
     return complete
 
 
@@ -153,7 +158,9 @@ def begin_steps(k, now_ns, run: Run):
     for stop in PROTECTIVE:
         if stop.reads:
             entry = run.level_at_entry[k]
-            if entry == entry and (level != level or side * (entry - level) > 0.0):
+            if GRID_SIDES and side < 0.0:
+                entry = run.B[k, GRID_SHORT_LEVEL]
+            if entry > 0.0 and (level != level or side * (entry - level) > 0.0):
                 level, reason = entry, stop.code
     run.stop_price[k], run.stop_reason[k] = level, reason
     if side * (price - level) > 0.0:

@@ -177,6 +177,10 @@ GRID_LEVELS: int = 1
 """Levels of one side."""
 GRID_ROWS: int = 1
 """Levels of both sides."""
+GRID_SIDES: bool = False
+"""It has levels of both sides."""
+GRID_SHORT_LEVEL: int = layout.B_SLOTS
+"""Column of B: a stop that is read at every T, as it was when the short side was laid."""
 GRID_STEP: float = 0.0
 """Distance between two levels, a fraction of the nearer one to the centre."""
 GRID_SIZE: float = 0.0

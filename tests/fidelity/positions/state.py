@@ -49,6 +49,7 @@ class State:
     benchmark: list[tuple[int, Fraction]] = field(default_factory=list)
     marks: dict[str, Fraction] = field(default_factory=dict)
     plans: dict[str, Plan] = field(default_factory=dict)
+    sided: dict[tuple[str, int], Plan] = field(default_factory=dict)
     trade: dict[str, TradeState] = field(default_factory=dict)
     exits_to_retry: dict[str, str] = field(default_factory=dict)
     turning: set[str] = field(default_factory=set)
@@ -206,8 +207,9 @@ class State:
         fee = abs(units) * price * rate
         self.account.book(symbol, units, price, fee, time_ns, reason, adds=order.tag[0] == "add")
         self.fills.append(Fill(time_ns, symbol, units, price, fee, reason, order.number))
-        if not side and symbol in self.plans:
-            self.trade[symbol] = levels.start(self.plans[symbol], sign(units), self.held(symbol))
+        plan = self.sided.get((symbol, sign(units)))
+        if not side and plan is not None:
+            self.trade[symbol] = levels.start(plan, sign(units), self.held(symbol))
         trade, take = self.trade.get(symbol), order.tag[0] == "take"
         if trade is not None and take and self.s.position.take[order.tag[1]].then_stop:
             trade.has_break_even = True

@@ -27,7 +27,7 @@ def plan_entry(run: State, symbol: str, side: int) -> str:
         stops, tuple(add.at for add in position.add), tuple(take.at for take in position.take),
         side, run.words(symbol), row,
     )  # fmt: skip
-    run.plans[symbol] = plan
+    run.plans[symbol] = run.sided[symbol, side] = plan
     lost = stops.stop_loss is not None and plan.stop_loss is None
     return "stop_unknown" if lost or (stops.trailing and plan.trailing is None) else ""
 

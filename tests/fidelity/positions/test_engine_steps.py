@@ -30,6 +30,7 @@ from tests.fidelity.positions.settings import (
     Instrument,
     Limits,
     Position,
+    Sides,
     Signal,
     Sizing,
     Stops,
@@ -93,6 +94,9 @@ def test_regular_buys_fill_as_in_the_reference_on_both_paths(s: Strategy, seed: 
     assert_same(left, by_events(plainly(session_for(s, market)), 20))
 
 
+SIDED = st.sampled_from([None, Sides("close - 4", "close + 5"), Sides(short="close * 1.04")])
+
+
 @st.composite
 def grids(draw: st.DrawFn) -> Strategy:
     """Draw grids of one or both sides, with takes, stops, limits, halts and hours."""
@@ -106,7 +110,7 @@ def grids(draw: st.DrawFn) -> Strategy:
     return replace(
         s, signal=grid, sizing=None, intrabar=False, costs=replace(s.costs, latency_ns=0),
         position=Position(take=s.position.take), reentry="immediate",
-        stops=replace(s.stops, level=None) if short else s.stops,
+        stops=replace(s.stops, level=draw(SIDED)) if short else s.stops,
     )  # fmt: skip
 
 
