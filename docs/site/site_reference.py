@@ -31,7 +31,9 @@ def _parameter(each: click.Parameter, context: click.Context) -> tuple[str, str,
     if record is None:
         return None
     names = ", ".join(f"`{name}`" for name in (*each.opts, *each.secondary_opts))
-    value = "" if getattr(each, "is_flag", False) else (each.make_metavar(context))
+    if isinstance(each.type, click.Choice):
+        return names, ", ".join(f"`{choice}`" for choice in each.type.choices), record[1]
+    value = "" if getattr(each, "is_flag", False) else each.make_metavar(context)
     return names, f"`{value}`" if value else "", record[1]
 
 

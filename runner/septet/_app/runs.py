@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Block", "ListedRun", "Standing", "diff_runs", "export_run", "list_stored", "positions_of",
-    "report_run", "standing_of", "why_order", "why_sentence", "write_page",
+    "report_run", "standing_in", "standing_of", "why_order", "why_sentence", "write_page",
 ]  # fmt: skip
 
 _SHOWN_ELSEWHERE: Final = ("operator", "stopping")
@@ -93,31 +93,41 @@ def positions_of(run: Run) -> dict[str, Any] | None:
 
 def standing_of(run: Run) -> Standing | None:
     """Return whether a paper or live run is running and what blocks it; None for a backtest."""
+    if not (run.folder / "journal.sqlite").is_file():
+        return None
+    return standing_in(run.folder, run.manifest.get("blocks", ()))
+
+
+def standing_in(
+    folder: Path, blocks: Sequence[Mapping[str, Any]], doubt: str | None = None
+) -> Standing:
+    """Return how the paper or live run of a folder stands, of which the blocks are known.
+
+    `doubt` is why its journal cannot be relied on; without it the journal is verified.
+    """
     from septet._journal.lease import holder_of
     from septet._journal.reader import Reader
     from septet._journal.verify import doubt_of
     from septet._live.kill import read_halt, read_resume
 
-    path = run.folder / "journal.sqlite"
-    if not path.is_file():
-        return None
-    holder = holder_of(run.folder)
-    with Reader(path) as journal:
-        last, doubt = journal.sessions()[-1:], doubt_of(journal)
+    holder = holder_of(folder)
+    with Reader(folder / "journal.sqlite") as journal:
+        last = journal.sessions()[-1:]
+        doubt = doubt_of(journal) if doubt is None else doubt
     ended: str | None = last[0].how if last else ""
     if last and last[0].clean is None:
         ended = None
-    halt, resume = read_halt(run.folder), read_resume(run.folder)
-    blocks = [
+    halt, resume = read_halt(folder), read_resume(folder)
+    holding = [
         Block(block["rule"], block["clears_when"], block["text"])
-        for block in run.manifest.get("blocks", ())
+        for block in blocks
         if block["cleared_ns"] is None and block["rule"] not in _SHOWN_ELSEWHERE
     ]
     return Standing(
         None if holder is None else str(holder), ended,
         None if halt is None else (halt.name, halt.reason),
         None if resume is None else (resume.name, resume.reason),
-        tuple(blocks), doubt,
+        tuple(holding), doubt,
     )  # fmt: skip
 
 

@@ -28,22 +28,22 @@ __all__ = [
     "file_digest",
     "known_tries",
     "listed_tries",
-    "plan_digest",
     "trials_document",
 ]
 
 _DAY_NS: Final = 86_400 * 10**9
 _OF_THE_DATA: Final = ("candles",)
+_encoded: Final = json.JSONEncoder(default=str).encode
 _NO_PART: Final = ("name", "mode", "plugins", "paper", "live", "sweep", "schedule", "monitoring")
 """What of a file changes no decision: neither names, nor where the data lie."""
 
 
-def plan_digest(
-    resolved: Mapping[str, Any], sources: object = None, models: object = None
-) -> bytes:
-    """Return the digest of what decides: the resolved values, plugins and models.
+def file_digest(resolved: Mapping[str, Any], sources: object = None) -> bytes:
+    """Return the digest of a file: of what decides, its resolved values and its plugins' sources.
 
-    The span, the data's place and names are no part of it: they are recognised by their months.
+    Comments, names, the span and the place of the data are no part of it, since data are recognised
+    by their months; settings laid over the file are. Fitted models are left out since more data
+    bring more of them, and the file is the same.
     """
     kept = {key: value for key, value in resolved.items() if key not in _NO_PART}
     universe = kept.get("universe")
@@ -53,7 +53,13 @@ def plan_digest(
     data = kept.get("data")
     if isinstance(data, Mapping):
         kept["data"] = {key: value for key, value in data.items() if key not in _OF_THE_DATA}
-    return _bytes(sum(_leaf(*each) for each in _leaves({**kept, "": [sources, models]})))
+    return _bytes(sum(_leaf(*each) for each in _leaves({**kept, "": [sources]})))
+
+
+def _plan_digest(file: bytes, models: list[object]) -> bytes:
+    """Return the digest of a plan: of a file by its digest, and the models that were fitted."""
+    added = sum(_leaf(*each) for each in _leaves(models, "..1"))
+    return _bytes(int.from_bytes(file, "little") + added)
 
 
 def _bytes(total: int) -> bytes:
@@ -62,8 +68,7 @@ def _bytes(total: int) -> bytes:
 
 def _leaf(path: str, value: Any) -> int:
     """Return the digest of one value as a number: their sum names all, in whatever order."""
-    text = json.dumps([path, value], default=str)
-    return int.from_bytes(hashlib.sha256(text.encode()).digest(), "little")
+    return int.from_bytes(hashlib.sha256(_encoded([path, value]).encode()).digest(), "little")
 
 
 def _leaves(part: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -87,35 +92,24 @@ def count_run(
     `now_ns` is the time that is written (UTC ns), by default that of the machine's clock.
     """
     from septet._results.summary import daily_excess
-    from septet._store.tables import frames_of
+    from septet._store.tables import as_frame
     from septet._trials.ledger import OFF, Trial, is_off
     from septet._trials.months import months_of
 
     if is_off():
         return replace(result, tries=Tries(None, None, declared, OFF))
     facts = result.facts
-    days, returns = daily_excess(result, frames_of(result))
-    sources = result.manifest.get("plugin_sources")
+    frames = {name: as_frame(name, getattr(result, name)) for name in ("equity", "trades")}
+    days, returns = daily_excess(result, frames)
+    file = file_digest(result.resolved, result.manifest.get("plugin_sources"))
     trial = Trial(
-        plan=plan_digest(
-            result.resolved, sources, [card.get("model_id") for card in result.models]
-        ),
-        file=file_digest(result.resolved, sources),
+        plan=_plan_digest(file, [card.get("model_id") for card in result.models]), file=file,
         strategy=facts.strategy, first_day=int(days[0] // _DAY_NS) if len(days) else 0,
         returns=returns, face=face, client=client, hypothesis=hypothesis,
     )  # fmt: skip
     months = months_of(result.bars, facts.first_decision_ns, facts.end_ns)
-    tries = known_tries(months, [trial], declared=declared, file=trial.file, now_ns=now_ns)
+    tries = known_tries(months, [trial], declared=declared, file=file, now_ns=now_ns)
     return replace(result, tries=tries)
-
-
-def file_digest(resolved: Mapping[str, Any], sources: object = None) -> bytes:
-    """Return the digest of a file: of the plan that it means, without fitted models.
-
-    Comments, names, the span and the place of the data are no part of it; settings laid over the
-    file are. Models are left out since more data bring more of them, and the file is the same.
-    """
-    return plan_digest(resolved, sources, [])
 
 
 def known_tries(

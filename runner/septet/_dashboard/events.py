@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final
 
-from septet._dashboard.one_run import signs_of
+from septet._app.run_files import signs_of
 
 __all__ = ["follow"]
 

@@ -12,9 +12,9 @@ from starlette.responses import PlainTextResponse, RedirectResponse
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from septet._dashboard.sessions import Sessions
+    from septet._dashboard.site import Site
 
-__all__ = ["Guard", "cookie_name"]
+__all__ = ["Guard"]
 
 _READS: Final = ("GET", "HEAD")
 _OPEN: Final = ("/login",)
@@ -33,11 +33,6 @@ _FIXED: Final = {
 }
 
 
-def cookie_name(port: int) -> str:
-    """Return the name of the cookie: the cookies of all ports of a host are one set."""
-    return f"septet-{port}"
-
-
 class Guard:
     """Refuses requests by host, origin and session, and adds the policy to every answer.
 
@@ -45,9 +40,8 @@ class Guard:
     that was rebound to this address stays in it), `Origin` or `Sec-Fetch-Site`.
     """
 
-    def __init__(self, app: ASGIApp, *, sessions: Sessions, port: int) -> None:
-        self._app, self._sessions, self._cookie = app, sessions, cookie_name(port)
-        self._hosts = [f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")]
+    def __init__(self, app: ASGIApp, *, site: Site) -> None:
+        self._app, self._site = app, site
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
@@ -58,7 +52,8 @@ class Guard:
             return
         nonce = secrets.token_urlsafe(16)
         session = self._session(Headers(scope=scope))
-        scope.setdefault("state", {}).update(nonce=nonce, session=session)
+        visitor = self._site.sessions.visitor(session)
+        scope.setdefault("state", {}).update(nonce=nonce, session=session, visitor=visitor)
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -73,16 +68,16 @@ class Guard:
 
     def _session(self, headers: Headers) -> str:
         try:
-            found = SimpleCookie(headers.get("cookie", "")).get(self._cookie)
+            found = SimpleCookie(headers.get("cookie", "")).get(self._site.cookie)
         except CookieError:
             return ""
         value = found.value if found is not None else ""
-        return value if self._sessions.holds(value) else ""
+        return value if self._site.sessions.holds(value) else ""
 
     def _refusal(self, scope: Scope, headers: Headers, session: str) -> Any:
         hosts = headers.getlist("host")
-        if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
-            names = " or ".join(self._hosts)
+        if len(hosts) != 1 or hosts[0].lower() not in self._site.hosts:
+            names = " or ".join(self._site.hosts)
             return PlainTextResponse(f"Not a name of this page: open it as {names}.\n", 421)
         if scope["method"] not in _READS:
             problem = self._foreign(headers, hosts[0].lower())
@@ -97,7 +92,7 @@ class Guard:
     def _foreign(self, headers: Headers, host: str) -> str:
         """Return why a request that changes something did not come from a page of ours."""
         origins = headers.getlist("origin")
-        if origins != [f"http://{host}"]:
+        if origins != [f"{self._site.scheme}://{host}"]:
             return "the request does not say that it comes from this page (Origin)"
         if headers.get("sec-fetch-site", "same-origin") != "same-origin":
             return "the request comes from another site (Sec-Fetch-Site)"

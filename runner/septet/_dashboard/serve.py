@@ -75,16 +75,18 @@ def make_server(root: Path, port: int, notify: Callable[[str], None]) -> uvicorn
         need(package, "septet dashboard")
     import uvicorn
 
+    from septet._app.halt import login_name
     from septet._dashboard.app import make_app
     from septet._dashboard.sessions import Sessions
+    from septet._dashboard.site import OPERATE, Visitor, loopback_site
 
     closing: list[uvicorn.Server] = []
-    app = make_app(
-        root, Sessions(notify, time.monotonic), port,
+    site = loopback_site(
+        root, Sessions(notify, time.monotonic, Visitor(login_name(), OPERATE)), port,
         is_closing=lambda: any(each.should_exit for each in closing),
     )  # fmt: skip
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, lifespan="off",
+        make_app(site), log_level="warning", access_log=False, server_header=False, lifespan="off",
         proxy_headers=False, ws="none", timeout_graceful_shutdown=_LAST_S,
         h11_max_incomplete_event_size=16_384,
     )  # fmt: skip

@@ -8,7 +8,10 @@ import secrets
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from septet._dashboard.site import Visitor
 
 __all__ = ["SESSION_S", "Sessions", "TooManyCodes"]
 
@@ -36,13 +39,17 @@ class Sessions:
         Given each new code: at the start, and after each log-in, which uses its code up.
     clock : callable
         Seconds that never go back.
+    visitor : Visitor
+        Who comes by a code.
     """
 
-    def __init__(self, notify: Callable[[str], None], clock: Callable[[], float]) -> None:
-        self._notify, self._clock = notify, clock
+    def __init__(
+        self, notify: Callable[[str], None], clock: Callable[[], float], visitor: Visitor
+    ) -> None:
+        self._notify, self._clock, self._visitor = notify, clock, visitor
         self._lock = threading.Lock()
         self._wrong: deque[float] = deque(maxlen=_WRONG)
-        self._until: dict[str, float] = {}
+        self._open: dict[str, tuple[float, Visitor]] = {}
         self._code = ""
         self._renew()
 
@@ -66,17 +73,22 @@ class Sessions:
             if not hmac.compare_digest(given, self._code.encode()):
                 self._wrong.append(now)
                 return None
-            self._until = {key: until for key, until in self._until.items() if until > now}
+            self._open = {key: held for key, held in self._open.items() if held[0] > now}
             session = secrets.token_urlsafe(32)
-            self._until[session] = now + SESSION_S
+            self._open[session] = (now + SESSION_S, self._visitor)
             self._renew()
             return session
 
+    def visitor(self, session: str) -> Visitor | None:
+        """Return whose session it is; None if none was begun here, or it has ended."""
+        held = self._open.get(session)
+        return held[1] if held is not None and held[0] > self._clock() else None
+
     def holds(self, session: str) -> bool:
         """Whether a session was begun here and has not ended."""
-        return self._until.get(session, -math.inf) > self._clock()
+        return self.visitor(session) is not None
 
     def end(self, session: str) -> None:
         """End a session."""
         with self._lock:
-            self._until.pop(session, None)
+            self._open.pop(session, None)

@@ -14,7 +14,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
-from septet._dashboard.one_run import now_text, run_view, signs_of
+from septet._app.run_files import signs_of
+from septet._dashboard.one_run import now_text, run_view
 from septet._store.find import open_run
 from septet.errors import SeptetError
 

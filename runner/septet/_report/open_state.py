@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from septet._journal.open_orders import OpenOrder
     from septet._store.run_folder import Run
 
-__all__ = ["lines_of", "open_state"]
+__all__ = ["lines_of", "open_state", "order_text", "state_of_fold", "stop_text"]
 
 _STOPS: Final = ("stop_loss", "trailing")
 """Rules of `risk.stops` that limit the loss of a position."""
@@ -32,28 +32,35 @@ def open_state(run: Run) -> dict[str, Any] | None:
     if not (run.folder / JOURNAL).is_file():
         return None
     live = run if isinstance(run, LiveRun) else LiveRun(run.folder)
-    fold = live.fold
     running = holder_of(run.folder) is not None
     with understood(run.folder / JOURNAL):
-        equity = fold.equity[-1][1] if fold.equity else float(fold.head.facts.get("capital", 0.0))
-        orders = fold.open_orders.all
-        made: dict[str, Any] = plain_json(
-            {
-                "as_of": iso(fold.last_at_ns) if fold.last_at_ns else None,
-                "market_time": iso(fold.market_ns),
-                "journal_seq": fold.seq,
-                "doubt": live.doubt,
-                "simulated": fold.head.mode == "paper",
-                "running": running,
-                "currency": str(fold.head.facts.get("currency", "")),
-                "equity": equity,
-                "positions": [
-                    _position(fold, k, quantity, average, equity, running)
-                    for k, quantity, average in fold.trades.held()
-                ],
-                "orders": [_order(fold, each) for each in orders],
-            }
-        )
+        made = state_of_fold(live.fold, doubt=live.doubt, running=running)
+    return made
+
+
+def state_of_fold(fold: Fold, *, doubt: str, running: bool) -> dict[str, Any]:
+    """Return what a run holds as `open_state` does, from a fold of its journal.
+
+    `doubt` is why the journal cannot be relied on, or empty; `running` whether a process runs it.
+    """
+    equity = fold.equity[-1][1] if fold.equity else float(fold.head.facts.get("capital", 0.0))
+    made: dict[str, Any] = plain_json(
+        {
+            "as_of": iso(fold.last_at_ns) if fold.last_at_ns else None,
+            "market_time": iso(fold.market_ns),
+            "journal_seq": fold.seq,
+            "doubt": doubt,
+            "simulated": fold.head.mode == "paper",
+            "running": running,
+            "currency": str(fold.head.facts.get("currency", "")),
+            "equity": equity,
+            "positions": [
+                _position(fold, k, quantity, average, equity, running)
+                for k, quantity, average in fold.trades.held()
+            ],
+            "orders": [_order(fold, each) for each in fold.open_orders.all],
+        }
+    )
     return made
 
 
@@ -114,6 +121,16 @@ def _order(fold: Fold, order: OpenOrder) -> dict[str, Any]:
         "reduces": order.reduces,
         "protective_stop": order.is_protective_stop,
     }
+
+
+def stop_text(position: dict[str, Any], *, simulated: bool) -> str:
+    """Say where the stop of a position of `open_state` is held, and whether it acts now."""
+    return _stop_text(position, {"simulated": simulated})
+
+
+def order_text(order: dict[str, Any]) -> str:
+    """Say what an open order of `open_state` is, in one line."""
+    return _order_text(order)
 
 
 def lines_of(state: dict[str, Any]) -> list[str]:

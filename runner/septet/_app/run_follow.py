@@ -1,0 +1,126 @@
+"""Follows one run: reads on in its journal from where it was, and never writes into its folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from septet._app.reading import reading_run
+from septet._app.run_files import signs_of
+from septet._app.run_view import RunView, view_of_fold, view_of_stored
+from septet._app.runs import standing_in
+from septet.errors import SeptetError
+
+if TYPE_CHECKING:
+    from septet._journal.fold import Fold
+
+__all__ = ["Look", "RunFollower"]
+
+_DATA: Final = ("bar", "quote", "print")
+_VERIFY_S: Final = 60.0
+"""The whole journal is verified so often while it is followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look at a run gave: the last view that could be read, and how current it is.
+
+    `read_ns` is when `view` was read (wall time). `problem` is why the run cannot be read now,
+    empty where it can; `gone` whether its folder is not there any more.
+    """
+
+    view: RunView | None
+    read_ns: int
+    problem: str = ""
+    gone: bool = False
+
+    @property
+    def is_current(self) -> bool:
+        """Whether `view` is what the folder says now."""
+        return not (self.problem or self.gone)
+
+    def age_s(self, now_ns: int) -> float:
+        """Return how long ago `view` was read."""
+        return max(0, now_ns - self.read_ns) / 1e9
+
+
+class RunFollower:
+    """Looks at a run again and again; of a journal only the entries since are read."""
+
+    def __init__(
+        self,
+        folder: Path,
+        now_ns: Callable[[], int] = time.time_ns,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.folder = folder
+        self._now_ns, self._clock_s = now_ns, clock_s
+        self._view: RunView | None = None
+        self._read_ns = 0
+        self._signs: object = None
+        self._fold: Fold | None = None
+        self._file: tuple[int, int] | None = None
+        self._doubt, self._verified_s = "", -_VERIFY_S
+        self._data_ns = 0
+
+    def look(self) -> Look:
+        """Return the run as it is now, or as it was when it could last be read.
+
+        Whatever is wrong with the folder is in the answer and is not raised.
+        """
+        from septet._journal.lease import holder_of
+
+        signs = signs_of(self.folder)
+        if signs is None:
+            return Look(self._view, self._read_ns, "its folder is gone", gone=True)
+        try:
+            with reading_run():
+                running = holder_of(self.folder) is not None
+                now = (signs, running)
+                if self._view is None or now != self._signs:
+                    self._view = self._read()
+                    self._signs = now
+        except SeptetError as problem:
+            if signs_of(self.folder) is None:
+                return Look(self._view, self._read_ns, "its folder is gone", gone=True)
+            return Look(self._view, self._read_ns, problem.message)
+        self._read_ns = self._now_ns()
+        return Look(self._view, self._read_ns)
+
+    def _read(self) -> RunView:
+        from septet._store.find import open_run
+        from septet._store.run_folder import JOURNAL
+
+        if not (self.folder / JOURNAL).is_file():
+            return view_of_stored(open_run(self.folder))
+        return self._read_journal(self.folder / JOURNAL)
+
+    def _read_journal(self, path: Path) -> RunView:
+        from septet._files import insist_no_links
+        from septet._journal.fold import Fold
+        from septet._journal.reader import Reader, understood
+        from septet._journal.verify import doubt_of
+
+        insist_no_links(self.folder)
+        state = path.stat()
+        with Reader(path) as journal, understood(path):
+            last, file = journal.last_seq, (state.st_dev, state.st_ino)
+            if self._fold is None or file != self._file or last < self._fold.seq:
+                self._fold, self._file, self._data_ns = Fold(journal.head), file, 0
+                self._verified_s = -_VERIFY_S
+            fold, self._fold = self._fold, None  # half an entry may be in it if one cannot be read
+            for entry in journal.read(fold.seq, last):
+                fold.take((entry,))
+                if entry.kind in _DATA:
+                    self._data_ns = entry.at_ns
+            if self._clock_s() - self._verified_s >= _VERIFY_S:
+                self._doubt, self._verified_s = doubt_of(journal), self._clock_s()
+        blocks = [asdict(each) for each in fold.blocks]
+        standing = standing_in(self.folder, blocks, self._doubt)
+        with understood(path):
+            view = view_of_fold(self.folder, fold, standing, self._data_ns)
+        self._fold = fold
+        return view

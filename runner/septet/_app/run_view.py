@@ -1,0 +1,421 @@
+"""The state of one run as a frozen value: what the terminal and the chat show of it.
+
+Texts in it come from the run's folder, which a stranger may have written: whoever shows one
+passes it through `septet._text.one_line` and bounds its length.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
+
+from septet._app.runs import Standing
+
+if TYPE_CHECKING:
+    from septet._journal.fold import Fold
+    from septet._store.run_folder import Run
+
+__all__ = [
+    "DecisionRow", "Happening", "HeldPosition", "OpenOrderRow", "RunView", "standing_words",
+    "view_of_fold", "view_of_stored",
+]  # fmt: skip
+
+DECISIONS: Final = 30
+HAPPENINGS: Final = 30
+_UNTIL: Final = {
+    "manual": "a person resumes the run", "resume": "a person resumes the run",
+    "septet resume": "a person resumes the run", "next_day": "the next day begins",
+}  # fmt: skip
+_NS: Final = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class HeldPosition:
+    """A position: what it is worth at the newest mark, and where its stop and target are.
+
+    `stop` says where the stop is held, `stop_price` and `target_price` are the levels as far as
+    they are known: of an order at the venue, else of the last decision.
+    """
+
+    symbol: str
+    side: str
+    quantity: float
+    entry_price: float | None
+    mark: float | None
+    value: float | None
+    share_of_equity: float | None
+    profit: float | None
+    stop: str
+    stop_price: float | None
+    target_price: float | None
+    dust: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOrderRow:
+    """An open order; `reference` is what `septet why` takes."""
+
+    reference: str
+    symbol: str
+    side: str
+    kind: str
+    quantity: float
+    filled: float
+    limit_price: float | None
+    trigger_price: float | None
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRow:
+    """A decision, and in `why` what rejected or capped it; empty where nothing did."""
+
+    time: str
+    symbol: str
+    signal: str
+    confidence: float | None
+    requested: float
+    granted: float
+    why: str
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """A halt, a block or an alert: `level` is halt, block or that of the alert."""
+
+    time: str
+    level: str
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """How a run stands: frozen, with every row that is shown of it.
+
+    `state` is running, stopped, failed, killed, unbegun or finished (a backtest), `state_text`
+    the same in words. `blocks` say what keeps it from entering; `entries` is that in one line.
+    Amounts are in `currency`; `drawdown`, `day_return` and `exposure` are fractions. `equity` is
+    that of the last decision, at `equity_time`. `last_data_ns` is when the process last took in
+    market data (wall time), `written_ns` when it last journalled anything; 0 where it never did.
+    """
+
+    run_id: str
+    strategy: str
+    mode: str
+    folder: Path
+    state: str
+    state_text: str
+    blocks: tuple[str, ...]
+    currency: str
+    initial_capital: float
+    equity: float | None
+    equity_time: str
+    drawdown: float | None
+    deepest_drawdown: float | None
+    day_profit: float | None
+    day_return: float | None
+    exposure: float | None
+    trades: int
+    market_time: str
+    last_data_ns: int
+    written_ns: int
+    answer_s: float | None
+    alerts: int
+    positions: tuple[HeldPosition, ...]
+    orders: tuple[OpenOrderRow, ...]
+    decisions: tuple[DecisionRow, ...]
+    happenings: tuple[Happening, ...]
+    doubt: str = ""
+    verdict: str = ""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a process runs it."""
+        return self.state == "running"
+
+    @property
+    def entries(self) -> str:
+        """Say in one line whether it may enter, and why not."""
+        if self.state == "finished":
+            return "none: a finished backtest"
+        blocked = "; ".join(self.blocks)
+        if not self.is_running:
+            return f"none: no process runs it{'; then ' if blocked else ''}{blocked}"
+        return blocked or "allowed"
+
+    @property
+    def total_return(self) -> float | None:
+        """The return since its start."""
+        if self.equity is None or not self.initial_capital:
+            return None
+        return self.equity / self.initial_capital - 1.0
+
+    def document(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        from septet._text import plain_json
+
+        found: dict[str, Any] = plain_json(asdict(self))
+        return {**found, "entries": self.entries, "total_return": self.total_return}
+
+
+def standing_words(standing: Standing) -> tuple[str, str, tuple[str, ...]]:
+    """Return the state of a paper or live run, the same in words, and what blocks its entries."""
+    blocks = []
+    if standing.halted is not None:
+        name, reason = standing.halted
+        blocks.append(f"halted by {name}: {reason}; septet resume clears it")
+    elif standing.resumed is not None:
+        name, reason = standing.resumed
+        when = "in a moment" if standing.holder is not None else "at the next start"
+        blocks.append(f"resumed by {name}: {reason}; it takes effect {when}")
+    for block in standing.blocks:
+        if standing.halted is not None and block.rule == "operator_halt":
+            continue  # the halt above, as the process took it
+        text = f" ({block.text})" if block.text else ""
+        until = _UNTIL.get(block.clears_when, block.clears_when)
+        blocks.append(f"blocked by {block.rule} until {until}{text}")
+    if standing.holder is not None:
+        return "running", f"running: {standing.holder}", tuple(blocks)
+    if standing.ended is None:
+        words = "not running: it was killed or crashed; the same command goes on"
+        return "killed", words, tuple(blocks)
+    if standing.doubt:
+        return "stopped", f"not running: how it ended is not known: {standing.doubt}", tuple(blocks)
+    if not standing.ended:
+        return "unbegun", "not running: it never began", tuple(blocks)
+    return "stopped", f"not running: {standing.ended}", tuple(blocks)
+
+
+def view_of_fold(folder: Path, fold: Fold, standing: Standing, last_data_ns: int) -> RunView:
+    """Return the view of a paper or live run from the fold of its journal."""
+    from septet._core.monitoring import LATENCY
+    from septet._data.stamps import iso
+    from septet._report.open_state import state_of_fold
+
+    state, state_text, blocks = standing_words(standing)
+    held = state_of_fold(fold, doubt=standing.doubt, running=state == "running")
+    initial = float(fold.head.facts.get("capital", 0.0))
+    times = [row[0] for row in fold.equity]
+    values = [row[1] for row in fold.equity]
+    drawdown, deepest = _drawdowns(values, initial)
+    day, day_return = _day(
+        times, values, initial, str(fold.head.facts.get("time_zone", "UTC")),
+        str(fold.head.facts.get("day_start", "00:00")),
+    )  # fmt: skip
+    answers = [row[3] for row in fold.readings[-200:] if row[2] == LATENCY]
+    return RunView(
+        run_id=fold.head.run_id, strategy=fold.head.strategy, mode=fold.head.mode, folder=folder,
+        state=state, state_text=state_text, blocks=blocks, currency=held["currency"],
+        initial_capital=initial, equity=values[-1] if values else None,
+        equity_time=iso(times[-1]) if times else "", drawdown=drawdown, deepest_drawdown=deepest,
+        day_profit=day, day_return=day_return,
+        exposure=fold.equity[-1][3] if fold.equity else None, trades=len(fold.trades.rows),
+        market_time=held["market_time"], last_data_ns=last_data_ns, written_ns=fold.last_at_ns,
+        answer_s=answers[-1] if answers else None, alerts=len(fold.alerts),
+        positions=tuple(_position(each, held, _levels(fold)) for each in held["positions"]),
+        orders=tuple(_order(each) for each in held["orders"]),
+        decisions=_decisions_of_fold(fold), happenings=_happenings_of_fold(fold),
+        doubt=standing.doubt,
+    )  # fmt: skip
+
+
+def view_of_stored(run: Run) -> RunView:
+    """Return the view of a finished backtest, from its summary and its tables.
+
+    Raises
+    ------
+    InputError
+        If its folder cannot be read.
+    """
+    summary = run.insist_listed()
+    equity = run.table("equity", ["time", "equity", "exposure"]) if run.has("equity") else None
+    times = [] if equity is None else equity.get_column("time").to_physical().to_list()
+    values = [] if equity is None else equity.get_column("equity").to_list()
+    rows = [(t, v) for t, v in zip(times, values, strict=True) if v is not None and v == v]
+    times, values = [each[0] for each in rows], [each[1] for each in rows]
+    initial, facts = float(summary["initial_capital"]), run.facts
+    drawdown, deepest = _drawdowns(values, initial)
+    day, day_return = _day(times, values, initial, facts.time_zone, facts.day_start)
+    exposures = [] if equity is None else equity.get_column("exposure").to_list()
+    return RunView(
+        run_id=run.run_id, strategy=str(summary["strategy"]), mode=str(summary["mode"]),
+        folder=run.folder, state="finished", state_text="finished", blocks=(),
+        currency=facts.currency, initial_capital=initial,
+        equity=summary["final_equity"], equity_time=str(summary["end"]), drawdown=drawdown,
+        deepest_drawdown=deepest, day_profit=day, day_return=day_return,
+        exposure=exposures[-1] if exposures else None, trades=int(summary["trades"] or 0),
+        market_time=str(summary["end"]), last_data_ns=0, written_ns=0, answer_s=None, alerts=0,
+        positions=(), orders=(), decisions=_decisions_of_run(run),
+        happenings=_happenings_of_run(run), verdict=str(summary.get("verdict") or ""),
+    )  # fmt: skip
+
+
+def _drawdowns(values: Sequence[float], initial: float) -> tuple[float | None, float | None]:
+    """Return the drawdown now and the deepest one."""
+    if not values:
+        return None, None
+    peak, now, deepest = initial, 0.0, 0.0
+    for value in values:
+        peak = max(peak, value)
+        now = 1.0 - value / peak if peak > 0.0 else 0.0
+        deepest = max(deepest, now)
+    return now, deepest
+
+
+def _day(
+    times: Sequence[int], values: Sequence[float], initial: float, zone: str, day_start: str
+) -> tuple[float | None, float | None]:
+    """Return profit and return since the last equity of the day before.
+
+    The day is that of the strategy file, and of the last decision.
+    """
+    from bisect import bisect_left
+
+    if not times:
+        return None, None
+    hours, _, minutes = day_start.partition(":")
+    begins = timedelta(hours=int(hours), minutes=int(minutes or 0))
+    place = ZoneInfo(zone)
+    last = datetime.fromtimestamp(times[-1] // _NS, UTC).astimezone(place)
+    midnight = datetime.combine((last.replace(tzinfo=None) - begins).date(), datetime.min.time())
+    since = (midnight + begins).replace(tzinfo=place).astimezone(UTC)
+    first = bisect_left(times, int(since.timestamp()) * _NS + 1)  # at its start the day before ends
+    base = values[first - 1] if first else initial
+    profit = values[-1] - base
+    return profit, profit / base if base > 0.0 else None
+
+
+def _levels(fold: Fold) -> dict[str, dict[str, float]]:
+    """Return the levels of each symbol's last decision that has them, by column."""
+    import struct
+
+    width = len(fold.features)
+    places = [(name, fold.features.index(name)) for name in _LEVELS if name in fold.features]
+    found: dict[str, dict[str, float]] = {}
+    if not places:
+        return found
+    for back, row in enumerate(reversed(fold.decisions[-len(fold.symbols) * 2 :])):
+        end = len(fold.feature_bytes) - back * 8 * width
+        if fold.name(row[1]) in found or end <= 0:
+            continue
+        values = struct.unpack(f"<{width}d", fold.feature_bytes[end - 8 * width : end])
+        found[fold.name(row[1])] = {name: values[place] for name, place in places}
+    return found
+
+
+_LEVELS: Final = ("stop_price", "target_price")
+
+
+def _level(levels: Mapping[str, float], name: str) -> float | None:
+    value = levels.get(name)
+    return value if value and math.isfinite(value) else None
+
+
+def _position(
+    each: Mapping[str, Any], state: Mapping[str, Any], levels: Mapping[str, Mapping[str, float]]
+) -> HeldPosition:
+    from septet._report.open_state import stop_text
+
+    own = levels.get(each["symbol"], {})
+    sent = each["stop"]["trigger_price"]
+    return HeldPosition(
+        each["symbol"], each["side"], each["quantity"], each["entry_price"], each["mark"],
+        each["value"], each["share_of_equity"], each["unrealised_pnl"],
+        stop=stop_text(dict(each), simulated=state["simulated"]),
+        stop_price=sent if sent is not None else _level(own, "stop_price"),
+        target_price=_level(own, "target_price"), dust=bool(each["dust"]),
+    )  # fmt: skip
+
+
+def _order(each: Mapping[str, Any]) -> OpenOrderRow:
+    kind = "protective stop" if each["protective_stop"] else each["type"]
+    return OpenOrderRow(
+        each["order_id"] or each["client_id"], each["symbol"], each["side"], kind,
+        each["quantity"], each["filled"], each["limit_price"], each["trigger_price"],
+        each["state"],
+    )  # fmt: skip
+
+
+def _why(rejected: str, capped: str) -> str:
+    from septet._report.why import NOT_TRADED
+
+    if rejected:
+        return NOT_TRADED.get(rejected, f"rejected by {rejected}")
+    return f"capped by {capped}" if capped else ""
+
+
+def _decision(row: Sequence[Any], symbol: str) -> DecisionRow:
+    """Return a decision of (time, symbol, signal, confidence, requested, granted, capped, rej.)."""
+    from septet._data.stamps import iso
+
+    time_ns, signal, confidence, requested, granted, capped, rejected = row
+    known = confidence if confidence is not None and confidence == confidence else None
+    time = iso(time_ns)
+    return DecisionRow(
+        time, symbol, str(signal), known, requested or 0.0, granted or 0.0,
+        _why(str(rejected or ""), str(capped or "")), f"{symbol}@{time}",
+    )  # fmt: skip
+
+
+def _decisions_of_fold(fold: Fold) -> tuple[DecisionRow, ...]:
+    """Return the last decisions, the latest first."""
+    return tuple(
+        _decision((row[0], row[4], row[3], row[5], row[6], row[7], row[8]), fold.name(row[1]))
+        for row in reversed(fold.decisions[-DECISIONS:])
+    )
+
+
+def _decisions_of_run(run: Run) -> tuple[DecisionRow, ...]:
+    if not run.has("decisions"):
+        return ()
+    frame = run.collected("decisions", run.scan("decisions").tail(DECISIONS))
+    times = frame.get_column("time").to_physical().to_list()
+    names = ("signal", "confidence", "requested", "granted", "capped_by", "rejected_by")
+    rows = [
+        _decision((time_ns, *(row[name] for name in names)), str(row["symbol"]))
+        for row, time_ns in zip(frame.to_dicts(), times, strict=True)
+    ]
+    return tuple(reversed(rows))
+
+
+def _happenings_of_fold(fold: Fold) -> tuple[Happening, ...]:
+    """Return the last halts, blocks and alerts, the latest first."""
+    from septet._data.stamps import iso
+
+    rows: list[tuple[int, Happening]] = []
+    for block in fold.blocks[-HAPPENINGS:]:
+        level = "block" if block.then == "block_entries" else "halt"
+        until = _UNTIL.get(block.clears_when, block.clears_when)
+        ended = (
+            f"until {until}" if block.cleared_ns is None else f"over since {iso(block.cleared_ns)}"
+        )
+        text = f"{ended}{': ' if block.text else ''}{block.text}"
+        rows.append((block.time_ns, Happening(iso(block.time_ns), level, block.rule, text)))
+    for alert in fold.alerts[-HAPPENINGS:]:
+        symbol = f"{alert['symbol']}: " if alert["symbol"] else ""
+        text = f"{symbol}{alert['text']}"
+        at = Happening(iso(alert["at_ns"]), str(alert["level"]), str(alert["event"]), text)
+        rows.append((alert["at_ns"], at))
+    rows.sort(key=lambda each: each[0], reverse=True)
+    return tuple(each for _, each in rows[:HAPPENINGS])
+
+
+def _happenings_of_run(run: Run) -> tuple[Happening, ...]:
+    from septet._data.stamps import iso
+    from septet._results.number_texts import halt_figures
+
+    return tuple(
+        Happening(
+            iso(each.time_ns), "halt", each.rule,
+            f"{halt_figures(each)}; "
+            + (f"over since {iso(each.resumed_ns)}" if each.resumed_ns else f"then {each.then}"),
+        )
+        for each in reversed(run.halts[-HAPPENINGS:])
+    )  # fmt: skip
