@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from getpass import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -116,7 +117,7 @@ def add_token(name: str, right: Right, days: int) -> None:
     from septet._dashboard.accounts import accounts_file, add_token
 
     made = add_token(accounts_file(), name, right, days, time.time())
-    click.echo(
+    echo(
         f"{name} may {right} {f'for {days} days' if days else 'without end'}. Send it as "
         "Authorization: Bearer; it is not shown again:",
         err=True,
@@ -173,5 +174,7 @@ def _password(stdin: bool) -> str:
             "a password is asked for at a terminal, and this is none",
             hint="--stdin reads it from standard input",
         )
-    found: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
-    return found
+    first, second = getpass("Password: "), getpass("The same again: ")
+    if first != second:
+        raise InputError("the two passwords differ", hint="nothing was written: try again")
+    return first
