@@ -105,10 +105,12 @@ class _Pages:
     async def act(self, request: Request) -> Response:
         form = await form_of(request)
         key, action = form.get("run", ""), form.get("action", "")
+        visitor: Visitor = request.state.visitor
+        name = visitor.name if visitor.is_known else form.get("name", "")
 
         def do() -> list[str]:
             found = act(
-                named_folder(self.root, key), action, name=form.get("name", ""),
+                named_folder(self.root, key), action, name=name,
                 reason=form.get("reason", ""),
             )  # fmt: skip
             return outcome_lines(found, WAIT_S)
@@ -121,7 +123,7 @@ class _Pages:
         session = request.state.session
 
         def ends() -> bool:
-            return self.site.is_closing() or not self.site.sessions.holds(session)
+            return self.site.is_closing() or self.site.visitor(session) is None
 
         return StreamingResponse(follow(folder, ends), media_type="text/event-stream")
 
