@@ -11,6 +11,7 @@ from septet.errors import InputError
 __all__ = ["need"]
 
 _EXTRAS: Final = {
+    "argon2": "dashboard",
     "distributed": "dask",
     "exchange_calendars": "calendars",
     "mcp": "mcp",

@@ -11,6 +11,7 @@ import pytest
 
 from septet._dashboard.serve import make_server, open_socket
 from septet._dashboard.sessions import SESSION_S, Sessions, TooManyCodes
+from septet._dashboard.site import Visitor
 from septet.errors import InputError
 from tests.cli.conftest import command_of
 from tests.dashboard.conftest import Dashboard
@@ -61,7 +62,7 @@ def test_after_five_wrong_codes_the_right_one_waits_too(dashboard: Dashboard) ->
 
 def test_wrong_codes_are_forgotten_after_a_minute_and_sessions_after_their_time() -> None:
     now, codes = [0.0], list[str]()
-    sessions = Sessions(codes.append, lambda: now[0])
+    sessions = Sessions(codes.append, lambda: now[0], Visitor("Ann", "operate"))
     for _ in range(5):
         assert sessions.begin("no") is None
     with pytest.raises(TooManyCodes) as stopped:

@@ -13,6 +13,7 @@ from septet._kernel import layout
 from tests.core.paths import Left, by_batch, by_events, plainly
 from tests.core.settings import HOUR, Bars, made_bars
 from tests.core.world import load_text, open_made
+from tests.fidelity.positions.in_engine import position_keys, stops_keys
 from tests.fidelity.positions.market import Market
 from tests.fidelity.positions.settings import Portfolio, Sides, Strategy
 
@@ -88,13 +89,6 @@ def file_of(s: Strategy, market: Market) -> str:
             name: {"symbols": [f"{each}/USDT" for each in held], "max": _percent(most)}
             for name, (held, most) in s.limits.groups.items()
         }
-    stops: dict[str, Any] = {}
-    if s.stops.stop_loss is not None:
-        stops["stop_loss"] = s.stops.stop_loss
-    if s.stops.trailing is not None:
-        stops["trailing"] = {"distance": s.stops.trailing.distance}
-    if s.stops.take_profit is not None:
-        stops["take_profit"] = s.stops.take_profit
     halts: dict[str, Any] = {}
     if s.halt is not None:
         resume = "manual" if s.halt.resume is None else f"{s.halt.resume}h"
@@ -118,7 +112,9 @@ def file_of(s: Strategy, market: Market) -> str:
         "data": {"candles": {"use": "synthetic"},
                  **{f"{name}_data": source for name in market.features}},
         "features": {name: {"use": "series", "of": f"{name}_data"} for name in market.features},
-        "portfolio": _portfolio(s), "risk": {"limits": limits, "stops": stops, "halts": halts},
+        "portfolio": _portfolio(s),
+        "risk": {"limits": limits, "stops": stops_keys(s.stops), "halts": halts,
+                 "position": position_keys(s.position)},
         "execution": {"simulation": simulation, "instruments": lot},
     }  # fmt: skip
     if s.hours is not None:
@@ -134,6 +130,8 @@ def file_of(s: Strategy, market: Market) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {_text(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_text, value)) + "]"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_text, value)) + "]"
     if isinstance(value, float):

@@ -7,14 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
+from septet.errors import ConfigError
 from tests.core.table_comparison import assert_same
 from tests.fidelity.portfolio_engine import Traded, both_paths, traded
 from tests.fidelity.positions import draws
 from tests.fidelity.positions.market import Market
 from tests.fidelity.positions.settings import (
+    Halt,
     Limits,
     Position,
     Stops,
@@ -42,7 +44,7 @@ LIMITS = st.sampled_from(
 
 @st.composite
 def strategies(draw: Any) -> Strategy:
-    """Draw a portfolio without what is told elsewhere: takes, levels in R, finer bars."""
+    """Draw a portfolio without what is told below or elsewhere: takes, levels in R, finer bars."""
     s = draw(draws.portfolios())
     assert s.portfolio is not None
     portfolio = s.portfolio
@@ -83,12 +85,37 @@ def _compare(out: Result, made: Traded) -> None:
     )
 
 
-@given(strategies(), draws.SEEDS)
-@settings(max_examples=examples(60))
-def test_the_engine_trades_what_the_reference_trades(s: Strategy, seed: int) -> None:
+def _check(s: Strategy, seed: int) -> None:
     market = draws.market_of(seed)
     market = Market(market.bar_ns, market.bars, market.features)
     out = simulate(s, market)
     whole, events = both_paths(s, market)
     assert_same(whole, events)
     _compare(out, traded(whole))
+
+
+@given(strategies(), draws.SEEDS)
+@settings(max_examples=examples(60))
+def test_the_engine_trades_what_the_reference_trades(s: Strategy, seed: int) -> None:
+    _check(s, seed)
+
+
+@st.composite
+def takers(draw: Any) -> Strategy:
+    """Draw a portfolio with takes, stops that are read or follow from R, and words in its exit."""
+    s = draw(draws.portfolios())
+    taken = draw(draws.TAKES)
+    assume(taken)
+    return replace(
+        s, position=Position(take=taken), intrabar=False, limits=draw(LIMITS),
+        halt=draw(st.sampled_from([None, None, Halt(0.05, "flatten", 5)])),
+    )  # fmt: skip
+
+
+@given(takers(), draws.SEEDS)
+@settings(max_examples=examples(60))
+def test_takes_between_rebalances_fill_as_in_the_reference(s: Strategy, seed: int) -> None:
+    try:
+        _check(s, seed)
+    except ConfigError:  # R without a stop from the first fill on
+        reject()

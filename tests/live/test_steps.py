@@ -66,6 +66,21 @@ risk:
   position:
     grid: {centre: slow, step: 0.6%, levels: 4, size: 10%, short: true}
     take: [{at: 3%, size: 50%}]"""
+HARVEST = """\
+portfolio:
+  use: top
+  by: fast
+  long: 1
+  gross: 60%
+  where: fast > slow
+  exit_if: bars_held > 9
+  rebalance: {every: 2 bars}
+risk:
+  stops: {stop_loss: 3 * range}
+  position:
+    take:
+      - {at: 0.3R, size: 40%, then: {stop: break_even}}
+      - {when: open_return > 0.005, size: 25%}"""
 PORTFOLIO = """\
 portfolio: {use: top, by: fast, long: 1, gross: 60%, where: fast > slow, rebalance: {every: 3 bars}}
 risk: {stops: {stop_loss: 4%}}"""
@@ -117,10 +132,11 @@ def commands(folder: Path) -> list[m.Command]:
     ("body", "reasons"),
     [
         (STEPS, {"entry", "add", "take"}), (BUYS, {"buy_every", "take"}),
-        (PORTFOLIO, {"rebalance", "stop_loss"}), (GRID, {"grid", "grid_exit"}),
+        (PORTFOLIO, {"rebalance", "stop_loss"}),
+        (HARVEST, {"rebalance", "take"}), (GRID, {"grid", "grid_exit"}),
         (NET, {"grid", "grid_exit"}),
     ],
-    ids=["steps", "buys", "portfolio", "grid", "both sides"],
+    ids=["steps", "buys", "portfolio", "takes of a portfolio", "grid", "both sides"],
 )  # fmt: skip
 def test_a_journal_is_replayed_and_shadowed(
     tmp_path: Path, fills: str, body: str, reasons: set[str]

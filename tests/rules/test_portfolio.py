@@ -373,3 +373,25 @@ def test_a_step_rebalances_once_when_it_is_due() -> None:
     made_at = [int(row[1]) for row in run.LI[: int(run.log_rows)] if row[0] == layout.REBALANCE]
     assert made_at == [120]
     assert run.units[0] == 5.0
+
+
+class Step:
+    """A take that no price reaches."""
+
+    number, size, moves_stop = 0, 0.5, False
+
+
+def test_a_take_lowers_the_weight_of_the_side_that_is_held_and_goes_before_the_rebalance() -> None:
+    sells = {"TAKES_AT": (Step(),), "SENDS_TAKES": True}
+    run = run_of(bars=2, symbols=1, weighs=1)
+    held(run, 5.0)
+    run.taken_share[0] = 0.5
+    assert made(run, [0.6], **sells) == [(0, -2.0, R_REBALANCE)]  # to 3 of 10
+    run = run_of(bars=2, symbols=1, weighs=1)
+    held(run, 5.0)
+    run.taken_share[0], run.take_units[0] = 0.5, -1.0
+    assert made(run, [0.6], **sells) == [(0, -1.0, R_REBALANCE)]  # one of the two is being sold
+    run = run_of(bars=2, symbols=1, weighs=1)
+    held(run, 5.0)
+    run.taken_share[0], run.take_units[0] = 1.0, -5.0
+    assert made(run, [0.6], **sells) == []  # all of it is

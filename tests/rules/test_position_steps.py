@@ -219,7 +219,7 @@ def test_a_resting_add_that_does_not_fit_whole_is_not_placed() -> None:
             assert len(rows(run, layout.ORDER)) == int(placed)
             if placed:
                 assert resting.rung_worth(0, run) == 980.0
-                resting.end_steps(0, 60, run)
+                resting.end_steps(0, 1, 60, run)
                 assert run.B[0, UNITS] == 0.0
 
 

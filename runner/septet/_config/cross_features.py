@@ -197,7 +197,7 @@ def _resolve(case: Case, names: _Names, path: Path, name: Name, reader: str, use
 
 
 def _knows_position(path: Path) -> bool:
-    return path[0] == "signal" or path[:2] == ("risk", "position")
+    return path[0] == "signal" or path[:2] in (("risk", "position"), ("portfolio", "exit_if"))
 
 
 def _check_word_of_position(case: Case, path: Path, name: Name) -> None:
@@ -208,7 +208,7 @@ def _check_word_of_position(case: Case, path: Path, name: Name) -> None:
             expression_problem(case, path, name.offset, message, f"write {name.name} alone")
         return
     message = f"{name.name} is a word of the position, which this does not know"
-    hint = "rules of signal and of risk.position read it; features, models and stops do not"
+    hint = "rules of signal, risk.position and portfolio.exit_if read it, nothing else"
     expression_problem(case, path, name.offset, message, hint)
 
 

@@ -86,7 +86,7 @@ def check_unread(case: Case) -> None:
 
 
 def check_position(case: Case) -> None:
-    """Weights say how much is held: nothing is added, and no part is taken, beside them."""
+    """Weights say how much is added: nothing is added beside them."""
     position = case.strategy.risk.position
     if not case.strategy.portfolio.decides or position is None:
         return
@@ -94,11 +94,6 @@ def check_position(case: Case) -> None:
         case.error(
             ("risk", "position", "add"), "a portfolio adds by its weights", on_key=True,
             hint="remove it: a higher weight at the next rebalance is an add",
-        )  # fmt: skip
-    if position.take:
-        case.error(
-            ("risk", "position", "take"), "not yet: a portfolio is not served with takes so far",
-            on_key=True, hint="use risk.stops.take_profit",
         )  # fmt: skip
 
 

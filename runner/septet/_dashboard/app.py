@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
-from pathlib import Path
-from typing import Any, Final
-from urllib.parse import parse_qs, urlencode
+from inspect import iscoroutinefunction
+from typing import Any, Final, TypeAlias, cast
+from urllib.parse import urlencode
 
 import jinja2
 from starlette.applications import Starlette
@@ -15,8 +15,6 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import (
     HTMLResponse,
-    PlainTextResponse,
-    RedirectResponse,
     Response,
     StreamingResponse,
 )
@@ -27,10 +25,12 @@ from septet._app.halt_texts import outcome_lines
 from septet._app.run_files import log_lines
 from septet._dashboard.acts import WAIT_S, act, can_act
 from septet._dashboard.events import follow
-from septet._dashboard.guard import Guard, cookie_name
+from septet._dashboard.forms import TooLarge, asked, form_of, too_large
+from septet._dashboard.guard import Guard
 from septet._dashboard.listing import all_runs, named_folder
+from septet._dashboard.login import LogIn
 from septet._dashboard.one_run import order_view
-from septet._dashboard.sessions import SESSION_S, Sessions, TooManyCodes
+from septet._dashboard.site import OPERATE, VIEW, Right, Site, Visitor
 from septet._dashboard.views import Views
 from septet._report.why import value_text
 from septet._results.number_texts import count, money, number, percent
@@ -40,12 +40,8 @@ from septet.errors import SeptetError
 
 __all__ = ["make_app"]
 
-_LARGEST_FORM: Final = 16_384
 _LONGEST: Final = 160
-
-
-class _TooLarge(Exception):
-    """A form is larger than any of this page."""
+_Handler: TypeAlias = Callable[[Request], Response] | Callable[[Request], Awaitable[Response]]
 
 
 def _line(value: object, most: int = _LONGEST) -> str:
@@ -70,55 +66,23 @@ def _environment() -> jinja2.Environment:
 class _Pages:
     """What answers the requests."""
 
-    def __init__(
-        self, root: Path, sessions: Sessions, port: int, is_closing: Callable[[], bool]
-    ) -> None:
-        self.root, self.sessions, self.port, self.is_closing = root, sessions, port, is_closing
+    def __init__(self, site: Site) -> None:
+        self.site, self.root = site, site.root
         self.templates = _environment()
         self.views = Views()
 
     def show(self, request: Request, name: str, status: int = 200, **values: Any) -> Response:
         text = self.templates.get_template(name).render(
-            nonce=request.state.nonce, session=bool(request.state.session), **values
+            nonce=request.state.nonce, visitor=request.state.visitor, **values
         )
         return HTMLResponse(text.encode("utf-8", "backslashreplace"), status)
-
-    def login_page(self, request: Request) -> Response:
-        return self.show(request, "login.html", problem="")
-
-    async def log_in(self, request: Request) -> Response:
-        form = await _form(request)
-        try:
-            session = self.sessions.begin(form.get("code", ""))
-        except TooManyCodes as problem:
-            answer = self.show(
-                request, "login.html", 429,
-                problem=f"Too many wrong codes: wait {problem.wait_s} s, then try again.",
-            )  # fmt: skip
-            answer.headers["retry-after"] = str(problem.wait_s)
-            return answer
-        if session is None:
-            wrong = "This is not the code that the terminal shows last. Each code works once."
-            return self.show(request, "login.html", 403, problem=wrong)
-        answer = RedirectResponse("/", 303)
-        answer.set_cookie(
-            cookie_name(self.port), session, max_age=int(SESSION_S), httponly=True,
-            samesite="strict", path="/",
-        )  # fmt: skip
-        return answer
-
-    async def log_out(self, request: Request) -> Response:
-        self.sessions.end(request.state.session)
-        answer = RedirectResponse("/login", 303)
-        answer.delete_cookie(cookie_name(self.port), httponly=True, samesite="strict")
-        return answer
 
     async def runs(self, request: Request) -> Response:
         rows = await run_in_threadpool(all_runs, self.root)
         return self.show(request, "runs.html", rows=rows, root=str(self.root))
 
     def run(self, request: Request) -> Response:
-        key, trace = _asked(request, "run"), _asked(request, "trace")
+        key, trace = asked(request, "run"), asked(request, "trace")
         folder = named_folder(self.root, key)
         found = self.views.of(folder)
         view = found.shown
@@ -131,7 +95,7 @@ class _Pages:
         )  # fmt: skip
 
     def order(self, request: Request) -> Response:
-        key, reference = _asked(request, "run"), _asked(request, "order")
+        key, reference = asked(request, "run"), asked(request, "order")
         run = open_run(named_folder(self.root, key))
         return self.show(
             request, "order.html", view=order_view(run, reference), reference=reference, key=key,
@@ -139,12 +103,14 @@ class _Pages:
         )  # fmt: skip
 
     async def act(self, request: Request) -> Response:
-        form = await _form(request)
+        form = await form_of(request)
         key, action = form.get("run", ""), form.get("action", "")
+        visitor: Visitor = request.state.visitor
+        name = visitor.name if visitor.is_known else form.get("name", "")
 
         def do() -> list[str]:
             found = act(
-                named_folder(self.root, key), action, name=form.get("name", ""),
+                named_folder(self.root, key), action, name=name,
                 reason=form.get("reason", ""),
             )  # fmt: skip
             return outcome_lines(found, WAIT_S)
@@ -153,11 +119,11 @@ class _Pages:
         return self.show(request, "message.html", title=action.capitalize(), texts=texts, key=key)
 
     async def events(self, request: Request) -> Response:
-        folder = await run_in_threadpool(named_folder, self.root, _asked(request, "run"))
+        folder = await run_in_threadpool(named_folder, self.root, asked(request, "run"))
         session = request.state.session
 
         def ends() -> bool:
-            return self.is_closing() or not self.sessions.holds(session)
+            return self.site.is_closing() or self.site.visitor(session) is None
 
         return StreamingResponse(follow(folder, ends), media_type="text/event-stream")
 
@@ -168,41 +134,47 @@ class _Pages:
         return self.show(request, "message.html", status, title="Not done", texts=texts, key="")
 
 
-def _asked(request: Request, name: str) -> str:
-    return request.query_params.get(name, "")
+def _guarded(pages: _Pages, path: str, method: str, right: Right, answer: _Handler) -> Route:
+    """Return a route that only a visitor with the right reaches."""
+
+    async def checked(request: Request) -> Response:
+        visitor: Visitor | None = request.state.visitor
+        if visitor is None or not visitor.may(right):
+            texts = [
+                f"This needs the right to {right}; you have the right to "
+                f"{visitor.right if visitor else 'log in'} only."
+            ]
+            return pages.show(request, "message.html", 403, title="Not done", texts=texts, key="")
+        if iscoroutinefunction(answer):
+            found: Response = await answer(request)
+            return found
+        return await run_in_threadpool(cast("Callable[[Request], Response]", answer), request)
+
+    return Route(path, checked, methods=[method], name=f"{method} {path}")
 
 
-async def _form(request: Request) -> dict[str, str]:
-    """Return the fields of a form, the last of each name."""
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > _LARGEST_FORM:
-            raise _TooLarge
-    fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20)
-    return {name: values[-1] for name, values in fields.items()}
+def make_app(site: Site) -> Starlette:
+    """Return the application of the pages of a site, behind its guard.
 
-
-async def _too_large(request: Request, problem: Exception) -> Response:
-    return PlainTextResponse(f"The form is larger than {_LARGEST_FORM} bytes.\n", 413)
-
-
-def make_app(
-    root: Path, sessions: Sessions, port: int, *, is_closing: Callable[[], bool]
-) -> Starlette:
-    """Return the application of the pages of the runs under `root`, behind its guard."""
-    pages = _Pages(root, sessions, port, is_closing)
+    A page of its own is one line of the table: path, method, the right that it needs, and what
+    answers it.
+    """
+    pages = _Pages(site)
+    log_in = LogIn(site, pages.show)
+    table: list[tuple[str, str, Right, _Handler]] = [
+        ("/", "GET", VIEW, pages.runs),
+        ("/run", "GET", VIEW, pages.run),
+        ("/order", "GET", VIEW, pages.order),
+        ("/events", "GET", VIEW, pages.events),
+        ("/act", "POST", OPERATE, pages.act),
+        ("/logout", "POST", VIEW, log_in.end),
+    ]
     return Starlette(
         routes=[
-            Route("/", pages.runs, methods=["GET"]),
-            Route("/run", pages.run, methods=["GET"]),
-            Route("/order", pages.order, methods=["GET"]),
-            Route("/events", pages.events, methods=["GET"]),
-            Route("/act", pages.act, methods=["POST"]),
-            Route("/login", pages.login_page, methods=["GET"]),
-            Route("/login", pages.log_in, methods=["POST"]),
-            Route("/logout", pages.log_out, methods=["POST"]),
+            *(_guarded(pages, *row) for row in table),
+            Route("/login", log_in.page, methods=["GET"]),
+            Route("/login", log_in.begin, methods=["POST"]),
         ],
-        middleware=[Middleware(Guard, sessions=sessions, port=port)],
-        exception_handlers={_TooLarge: _too_large, SeptetError: pages.refused},
+        middleware=[Middleware(Guard, site=site)],
+        exception_handlers={TooLarge: too_large, SeptetError: pages.refused},
     )

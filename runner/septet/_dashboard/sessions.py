@@ -8,7 +8,10 @@ import secrets
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from septet._dashboard.site import Visitor
 
 __all__ = ["SESSION_S", "Sessions", "TooManyCodes"]
 
@@ -17,6 +20,7 @@ _ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 _LENGTH: Final = 10
 _WRONG: Final = 5
 _WINDOW_S: Final = 60.0
+_MOST: Final = 1_000
 
 
 class TooManyCodes(Exception):
@@ -36,17 +40,31 @@ class Sessions:
         Given each new code: at the start, and after each log-in, which uses its code up.
     clock : callable
         Seconds that never go back.
+    visitor : Visitor
+        Who comes by a code.
+    has_code : bool
+        Whether codes are made at all.
     """
 
-    def __init__(self, notify: Callable[[str], None], clock: Callable[[], float]) -> None:
-        self._notify, self._clock = notify, clock
+    def __init__(
+        self,
+        notify: Callable[[str], None],
+        clock: Callable[[], float],
+        visitor: Visitor,
+        *,
+        has_code: bool = True,
+    ) -> None:
+        self._notify, self._clock, self._visitor = notify, clock, visitor
+        self._has_code = has_code
         self._lock = threading.Lock()
         self._wrong: deque[float] = deque(maxlen=_WRONG)
-        self._until: dict[str, float] = {}
+        self._open: dict[str, tuple[float, Visitor]] = {}
         self._code = ""
         self._renew()
 
     def _renew(self) -> None:
+        if not self._has_code:
+            return
         self._code = "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
         self._notify(self._code)
 
@@ -63,20 +81,36 @@ class Sessions:
             now = self._clock()
             if len(self._wrong) == _WRONG and now - self._wrong[0] < _WINDOW_S:
                 raise TooManyCodes(max(1, math.ceil(_WINDOW_S - (now - self._wrong[0]))))
-            if not hmac.compare_digest(given, self._code.encode()):
+            if not self._code or not hmac.compare_digest(given, self._code.encode()):
                 self._wrong.append(now)
                 return None
-            self._until = {key: until for key, until in self._until.items() if until > now}
-            session = secrets.token_urlsafe(32)
-            self._until[session] = now + SESSION_S
+            session = self._begun(self._visitor, now)
             self._renew()
             return session
 
+    def open(self, visitor: Visitor) -> str:
+        """Return a new session of one who proved who they are."""
+        with self._lock:
+            return self._begun(visitor, self._clock())
+
+    def _begun(self, visitor: Visitor, now: float) -> str:
+        self._open = {key: held for key, held in self._open.items() if held[0] > now}
+        while len(self._open) >= _MOST:
+            del self._open[next(iter(self._open))]
+        session = secrets.token_urlsafe(32)
+        self._open[session] = (now + SESSION_S, visitor)
+        return session
+
+    def visitor(self, session: str) -> Visitor | None:
+        """Return whose session it is; None if none was begun here, or it has ended."""
+        held = self._open.get(session)
+        return held[1] if held is not None and held[0] > self._clock() else None
+
     def holds(self, session: str) -> bool:
         """Whether a session was begun here and has not ended."""
-        return self._until.get(session, -math.inf) > self._clock()
+        return self.visitor(session) is not None
 
     def end(self, session: str) -> None:
         """End a session."""
         with self._lock:
-            self._until.pop(session, None)
+            self._open.pop(session, None)

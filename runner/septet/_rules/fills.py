@@ -77,7 +77,7 @@ def fill(k, units, price, maker, time_ns, order_id, reason, intrabar, reference,
         block_after(k, side, reason, run)
     if STEPS:
         if closed == 1:
-            end_steps(k, time_ns, run)
+            end_steps(k, side, time_ns, run)
         if GRID and closed == 1:
             end_grid_trade(k, reason, time_ns, run)
         if run.open_side[k] != 0 and (closed == 1 or side == 0):

@@ -62,11 +62,14 @@ from septet._rules.settings import (
     R_REBALANCE,
     R_TOO_SMALL,
     R_WRONG_SIGN,
+    SENDS_TAKES,
     SLIPPAGE_HINT,
     STEPS,
     SYMBOLS,
     TABLES,
     TAKER_FEE,
+    TAKES_AT,
+    TAKES_WHEN,
     TIME_IN_FORCE,
     TO_EDGE,
     slippage_at_decision,
@@ -76,7 +79,7 @@ from septet._rules.weighting import find_weights
 __all__ = [
     "describe_increase", "explain_weight", "increase", "keep_weights", "list_increase", "note_due",
     "reason_to_wait", "rebalance", "reduce", "reject_change", "reduce_to", "send_changes",
-    "send_increases", "stop_increase",
+    "send_increases", "stop_increase", "weight_after_takes",
 ]  # fmt: skip
 
 
@@ -143,7 +146,7 @@ def explain_weight(k, t, run: Run):
     i = t if ONE_SYMBOL else run.bar[k, t]
     if i < 0 or (run.new_weight[k] == 0.0 and run.target_weight[k] == 0.0):
         return
-    run.weight[k, i] = run.new_weight[k]
+    run.weight[k, i] = weight_after_takes(k, run)
     role = run.role[k]
     if role == KEEPS_WEIGHT:
         run.rejected_code[k, i] = R_KEEPS_WEIGHT + 1
@@ -194,7 +197,10 @@ def send_changes(t, now_ns, run: Run):
         run.proportion[k] = 0.0
         if run.role[k] == KEEPS_UNITS:
             continue
-        if run.working[k] == 1 and abs(run.order_units[k]) >= floor_units(
+        leaving = abs(run.order_units[k]) if run.working[k] == 1 else 0.0
+        if SENDS_TAKES:
+            leaving += abs(run.take_units[k])
+        if (run.working[k] == 1 or leaving > 0.0) and leaving >= floor_units(
             abs(run.units[k]), run.lot[k]
         ):
             continue  # an exit of this time, or one on its way, goes before
@@ -219,16 +225,27 @@ def list_increase(k, count, run: Run):
 
 
 @kernel
+def weight_after_takes(k, run: Run):
+    """Weight that a rebalance gives k, less the share that takes have sold of what is held."""
+    weight = run.new_weight[k]
+    if (TAKES_AT or TAKES_WHEN) and weight * run.open_side[k] > 0.0:
+        weight *= max(0.0, 1.0 - run.taken_share[k])
+    return weight
+
+
+@kernel
 def reduce_to(k, t, now_ns, run: Run):
     """Send what brings k down to its weight; return what it lacks of it (quote, signed), or 0.
 
     Differences below `DRIFT` are not traded; openings, closings and changes of side always are.
     """
-    weight, equity = run.new_weight[k], run.equity
+    weight, equity = weight_after_takes(k, run), run.equity
     if abs(weight) <= WEIGHT_EDGE:
         weight = 0.0
     held = 1.0 * run.open_side[k]
     worth = run.units[k] / run.scale[k] * run.mark[k]
+    if SENDS_TAKES:  # a take of this time, or one on its way, goes before
+        worth = (run.units[k] + run.take_units[k]) / run.scale[k] * run.mark[k]
     if weight == 0.0:
         if held != 0.0:
             send_exit(k, R_REBALANCE, now_ns, run)

@@ -7,11 +7,20 @@ venue fills orders the engine watches the prices of resting adds: see `septet._r
 
 from __future__ import annotations
 
-from septet._kernel.layout import STATUS, STATUS_CANCELLED
+from septet._kernel.layout import AFTER_FILL, STATUS, STATUS_CANCELLED
 from septet._rules.form import kernel, routine
-from septet._rules.ledger import log_order, log_row
+from septet._rules.ledger import end_order, log_order, log_row
 from septet._rules.run_state import Run
-from septet._rules.settings import R_POSITION_CLOSED, RUNGS, SENDS_TAKES, VENUE_FILLS
+from septet._rules.settings import (
+    ADDS_WHEN,
+    PORTFOLIO,
+    R_ADD,
+    R_INCREASE,
+    R_POSITION_CLOSED,
+    RUNGS,
+    SENDS_TAKES,
+    VENUE_FILLS,
+)
 
 __all__ = [
     "end_beside", "end_rungs", "end_steps", "end_take", "leaving_units", "log_beside",
@@ -41,6 +50,8 @@ def end_take(k, reason, time_ns, run: Run):
         left = run.take_units[k]
         end_beside(k, run.take_id[k], left, STATUS_CANCELLED, reason, time_ns, run)
         run.take_units[k] = 0.0
+        if run.break_even[k] == AFTER_FILL:  # what has sold nothing moves no stop
+            run.break_even[k] = 0
 
 
 @routine
@@ -56,8 +67,12 @@ def end_rungs(k, reason, time_ns, run: Run):
 
 
 @routine
-def end_steps(k, time_ns, run: Run):
-    """The trade of k is closed: what was to add to it or to take of it ends."""
+def end_steps(k, side, time_ns, run: Run):
+    """The trade of k, of a side, is closed: what was to add to it or to take of it ends."""
+    if (ADDS_WHEN or PORTFOLIO) and run.working[k] == 1:
+        adds = run.order_reason[k] == R_ADD or (PORTFOLIO and run.order_reason[k] == R_INCREASE)
+        if adds and run.order_units[k] * side > 0.0:
+            end_order(k, STATUS_CANCELLED, R_POSITION_CLOSED, time_ns, run)
     if RUNGS:
         end_rungs(k, R_POSITION_CLOSED, time_ns, run)
     if SENDS_TAKES:

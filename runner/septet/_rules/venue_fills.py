@@ -223,7 +223,7 @@ def follow_fill(k, side, closed, decided, time_ns, run: Run):
     """
     run.moved_ns[k] = time_ns if run.open_side[k] != 0 else 0
     if closed == 1:
-        end_steps(k, time_ns, run)
+        end_steps(k, side, time_ns, run)
     if run.open_side[k] != 0 and (closed == 1 or side == 0):
         if decided == 0:
             read_distances(k, newest_bar(k, run), 1.0 * run.open_side[k], time_ns, run)

@@ -182,8 +182,9 @@ def _stop_out(
             run.cancel_grid(symbol, trade.stop_name, time_ns)
             run.block(symbol, trade.side)
         return
-    for order in run.working(symbol):
-        run.end(order, "cancelled", trade.stop_name, time_ns)
+    for order in run.working(symbol):  # what a rebalance opens on the other side is not the trade's
+        if order.tag[0] != "rebalance" or sign(order.units) == trade.side:
+            run.end(order, "cancelled", trade.stop_name, time_ns)
     order = run.send(symbol, -held.units, trade.stop_name, reduces=True, kind="stop",
                      price=trade.stop, active_ns=time_ns)  # fmt: skip
     run.fill(order, run.slipped(symbol, price, -held.side), maker=False, time_ns=time_ns)

@@ -30,7 +30,7 @@ from tests.fidelity.positions.settings import (
     Trailing,
 )
 
-__all__ = ["SEEDS", "market_of", "portfolios", "steps"]
+__all__ = ["SEEDS", "TAKES", "market_of", "portfolios", "steps"]
 
 NAN = float("nan")
 SEEDS = st.integers(0, 2**32)

@@ -24,7 +24,8 @@ from tests.fidelity.positions.market import Market
 from tests.fidelity.positions.settings import Grid, Position, Signal, Sizing, Stops, Strategy
 from tests.fidelity.positions.simulator import Result
 
-__all__ = ["Traded", "assert_same_run", "bars_of", "file_of", "series_of", "session_for", "traded"]
+__all__ = ["Traded", "assert_same_run", "bars_of", "file_of", "position_keys", "series_of",
+           "session_for", "stops_keys", "traded"]  # fmt: skip
 
 
 def pair(symbol: str) -> str:
@@ -61,7 +62,8 @@ def _sizing(sizing: Sizing) -> dict[str, Any]:
     return {"use": sizing.use, names[sizing.use]: sizing.amount}
 
 
-def _stops(stops: Stops) -> dict[str, Any]:
+def stops_keys(stops: Stops) -> dict[str, Any]:
+    """Return what a file says under `risk.stops`."""
     made: dict[str, Any] = {}
     for name in ("stop_loss", "take_profit"):
         if getattr(stops, name) is not None:
@@ -78,7 +80,8 @@ def _stops(stops: Stops) -> dict[str, Any]:
     return made
 
 
-def _position(position: Position) -> dict[str, Any]:
+def position_keys(position: Position) -> dict[str, Any]:
+    """Return what a file says under `risk.position`."""
     add, take = list[dict[str, Any]](), list[dict[str, Any]]()
     for each in position.add:
         one: dict[str, Any] = {"size": each.size}
@@ -126,10 +129,10 @@ def file_of(s: Strategy, market: Market, **more: Any) -> str:
             name: {"symbols": [pair(each) for each in members], "max": f"{most * 100:g}%"}
             for name, (members, most) in s.limits.groups.items()
         }
-    risk: dict[str, Any] = {"limits": limits, "stops": _stops(s.stops)}
+    risk: dict[str, Any] = {"limits": limits, "stops": stops_keys(s.stops)}
     if s.sizing is not None:
         risk["sizing"] = _sizing(s.sizing)
-    if position := _position(s.position):
+    if position := position_keys(s.position):
         risk["position"] = position
     if isinstance(s.signal, Grid):
         risk["position"] = {**position, "grid": _grid(s.signal)}

@@ -93,10 +93,10 @@ def _trade(run: State, targets: Targets) -> None:
 
 
 def _weight(run: State, symbol: str, targets: Targets) -> Fraction:
-    """Return a target weight; a take lowers it until the position is flat."""
+    """Return a target weight; takes lower that of the side that is held, until it is flat."""
     weight = exact(targets.weights.get(symbol, 0.0))
     trade = run.trade.get(symbol)
-    if trade is not None and trade.share_taken:
+    if trade is not None and trade.share_taken and sign(weight) == trade.side:
         weight *= 1 - min(Fraction(1), trade.share_taken)
     return weight if abs(weight) > _NONE else ZERO
 
@@ -113,7 +113,8 @@ def _reduce(run: State, portfolio: Portfolio, symbol: str, weight: Fraction) -> 
         run.close(symbol, "rebalance")
         return ZERO
     close = run.marks[symbol]
-    share = held.units * close / equity
+    stays = held.units - held.side * run.taking(symbol)  # a take of this T goes before
+    share = stays * close / equity
     if not held.units:
         return weight * equity
     if sign(weight) != held.side:
@@ -124,7 +125,7 @@ def _reduce(run: State, portfolio: Portfolio, symbol: str, weight: Fraction) -> 
         return ZERO
     if portfolio.rebalance.to == "edge":
         weight -= sign(distance) * drift
-    gap = weight * equity - held.units * close
+    gap = weight * equity - stays * close
     if gap * held.side >= 0:
         _replace(run, symbol)
         return gap
@@ -144,7 +145,7 @@ def _replace(run: State, symbol: str) -> int | None:
     """
     since = None
     for order in run.working(symbol):
-        if order.reduces and order.kind == "market":
+        if order.reduces and order.kind == "market" and order.tag[0] != "take":
             run.end(order, "cancelled", "rebalance", run.now_ns)
             since = min(order.active_ns, run.now_ns + run.s.costs.latency_ns)
     return since

@@ -96,6 +96,11 @@ class State:
         units = (abs(o.units) for o in self.working(symbol) if o.reduces and o.kind == "market")
         return min(abs(self.held(symbol).units), sum(units, ZERO))
 
+    def taking(self, symbol: str) -> Fraction:
+        """Return the units that takes at market will sell."""
+        takes = (o for o in self.working(symbol) if o.tag[0] == "take" and o.kind == "market")
+        return min(abs(self.held(symbol).units), sum((abs(o.units) for o in takes), ZERO))
+
     def words(self, symbol: str) -> dict[str, float]:
         """Return every name that a condition may use now."""
         words = data_words(self.s, self.market, symbol, self.now_ns)
@@ -215,7 +220,8 @@ class State:
         self.exits_to_retry.pop(symbol, None)
         ends = reason != "grid"  # a grid that has sold its last level goes on resting below
         for order in self.working(symbol):
-            if order.tag[0] == "add" or (order.tag[0] == "grid" and (ends or order.reduces)):
+            adds = order.tag[0] in ("add", "rebalance") and sign(order.units) == side
+            if adds or (order.tag[0] == "grid" and (ends or order.reduces)):
                 self.end(order, "cancelled", "position_closed", time_ns)
         if ends:
             self.grids.pop(symbol, None)

@@ -211,9 +211,11 @@ def take_units(run: State, symbol: str, index: int, price: Fraction) -> Fraction
 
 
 def take_at_time(run: State, symbol: str) -> None:
-    """Send takes whose condition is true at T, each once a trade."""
+    """Send takes whose condition is true at T, each once a trade; one that works is waited for."""
     trade = run.trade.get(symbol)
     if trade is None or run.market.row(symbol, run.now_ns) is None or symbol in run.exits_to_retry:
+        return
+    if run.taking(symbol):
         return
     for index, take in enumerate(run.s.position.take):
         if index in trade.takes_done or run.leaving(symbol) == abs(run.held(symbol).units):
