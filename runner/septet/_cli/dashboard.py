@@ -52,7 +52,7 @@ def dashboard(context: click.Context, root: Path, host: str, port: int) -> None:
     def notify(address: str, code: str) -> None:
         echo(f"Open {address} and enter the code {code[:5]}-{code[5:]} (it works once)")
 
-    serve(root, host, port, notify)
+    serve(root, host, port, notify, lambda text: echo(text, err=True))
 
 
 @dashboard.group()

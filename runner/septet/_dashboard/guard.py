@@ -19,6 +19,7 @@ __all__ = ["API", "Guard"]
 
 _READS: Final = ("GET", "HEAD")
 _OPEN: Final = ("/login",)
+_LONGEST: Final = 16_384
 API: Final = "/api/"
 _TOKEN: Final = re.compile(r"septet_[A-Za-z0-9_-]{43}")
 _TOKEN_KEYS: Final = ("token", "access_token", "api_key", "bearer")
@@ -104,6 +105,8 @@ class Guard:
     def _refusal(
         self, scope: Scope, headers: Headers, visitor: Visitor | None, *, is_bearer: bool
     ) -> Any:
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > _LONGEST:
+            return _refuse(scope, 431, f"the headers have more than {_LONGEST} bytes")
         hosts = headers.getlist("host")
         if len(hosts) != 1 or hosts[0].lower() not in self._site.hosts:
             names = " or ".join(self._site.hosts)

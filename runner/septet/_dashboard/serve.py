@@ -92,17 +92,21 @@ def make_server(
     )  # fmt: skip
     config = uvicorn.Config(
         make_app(site), log_level="warning", access_log=False, server_header=False, lifespan="off",
-        proxy_headers=False, ws="none", timeout_graceful_shutdown=_LAST_S,
+        proxy_headers=False, ws="none", http="h11", timeout_graceful_shutdown=_LAST_S,
         h11_max_incomplete_event_size=16_384,
     )  # fmt: skip
     closing.append(uvicorn.Server(config))
     return closing[0]
 
 
-def serve(root: Path, host: str, port: int, notify: Callable[[str, str], None]) -> None:
+def serve(
+    root: Path, host: str, port: int, notify: Callable[[str, str], None],
+    warn: Callable[[str], None],
+) -> None:  # fmt: skip
     """Serve the pages until a signal ends the process.
 
-    `notify` is given the address and a code: at the start, and after each log-in.
+    `notify` is given the address and a code: at the start, and after each log-in. `warn` is given
+    why nobody can log in by password or token.
 
     Raises
     ------
@@ -114,5 +118,7 @@ def serve(root: Path, host: str, port: int, notify: Callable[[str, str], None]) 
     with open_socket(host, port) as listening:
         name, taken = listening.getsockname()[:2]
         shown = f"[{name}]" if ":" in name else name
-        server = make_server(root, taken, lambda code: notify(f"http://{shown}:{taken}/", code))
+        server = make_server(
+            root, taken, lambda code: notify(f"http://{shown}:{taken}/", code), warn
+        )
         server.run(sockets=[listening])
