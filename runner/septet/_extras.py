@@ -21,6 +21,7 @@ _EXTRAS: Final = {
     "optuna": "tune",
     "skl2onnx": "onnx",
     "starlette": "dashboard",
+    "textual": "terminal",
     "uvicorn": "dashboard",
 }
 """The extra of septet that installs a package."""

@@ -61,16 +61,21 @@ async def form_of(request: Request) -> dict[str, str]:
     Raises
     ------
     TooLarge
-        If it has more than `LARGEST_FORM` bytes.
+        If it has more than `LARGEST_FORM` bytes, or more than 20 fields.
     """
     body = await body_of(request)
-    fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20)
+    text = body.decode("utf-8", "replace")
+    try:
+        fields = parse_qs(text, keep_blank_values=True, max_num_fields=20)
+    except ValueError:  # more fields than any form of this page has
+        raise TooLarge from None
     return {name: values[-1] for name, values in fields.items()}
 
 
 async def too_large(request: Request, problem: Exception) -> Response:
     """Answer a form that is too large."""
-    return _refuse(request, 413, f"The form is larger than {LARGEST_FORM} bytes.")
+    most = f"{LARGEST_FORM} bytes, or has more than 20 fields"
+    return _refuse(request, 413, f"The form is larger than {most}.")
 
 
 async def too_slow(request: Request, problem: Exception) -> Response:
