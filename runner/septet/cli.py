@@ -51,6 +51,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "report": ("septet._cli.runs:report", "Make a run's report again."),
     "dashboard": ("septet._cli.dashboard:dashboard", "Show all runs in a browser."),
     "top": ("septet._cli.top:top", "Show one run on the terminal, as it goes on."),
+    "chat": ("septet._cli.chat:chat", "Answer listed Telegram chats: state, halt, resume."),
     "halt": ("septet._cli.halt:halt", "Stop a paper or live run from trading, at once."),
     "resume": ("septet._cli.halt:resume", "Let a halted run trade again."),
     "arm": ("septet._cli.arm:arm", "Let agents halt a run, for a while."),
