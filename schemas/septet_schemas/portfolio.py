@@ -47,8 +47,14 @@ _NEEDED: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 _ENTERS: Final[Mapping[str, tuple[str, str]]] = {
-    "buy_every": ("regular buys stand alone,", "buy_every buys for its own amount"),
-    "grid": ("a grid stands alone,", "each level of a grid buys its own size"),
+    "buy_every": (
+        "not yet: regular buys stand alone, without a signal",
+        "buy_every buys for its own amount",
+    ),
+    "grid": (
+        "a grid enters by its levels, and no signal beside it",
+        "each level of a grid buys its own size",
+    ),
 }
 """What of `risk.position` enters in place of a signal, and why no sizing stands beside it."""
 
@@ -333,7 +339,7 @@ def _derived(data: Mapping[str, Any]) -> tuple[dict[str, Any], str, str, str] | 
         if isinstance(position, Mapping) and position.get(key) is not None:
             return (
                 {"use": "rules", "exit_if": None, "reentry": "immediate"},
-                f"not yet: {what} without a signal", own,
+                what, own,
                 f"no such block, or no risk.position.{key}",
             )  # fmt: skip
     return None

@@ -42,7 +42,6 @@ class Browser:
         )
         os.close(theirs_in)
         os.close(theirs_out)
-        self._file = os.fdopen(self._in, "rb", buffering=1 << 16)
         self._rest = b""
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
         found = self.send("Target.attachToTarget", targetId=target, flatten=True)
@@ -58,11 +57,11 @@ class Browser:
         self._process.terminate()
         self._process.wait(30)
         os.close(self._out)
-        self._file.close()
+        os.close(self._in)
 
     def _message(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
-            part = self._file.read1(1 << 16)
+            part = os.read(self._in, 1 << 16)
             assert part, "Chromium ended"
             self._rest += part
         text, _, self._rest = self._rest.partition(b"\0")

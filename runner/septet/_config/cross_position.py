@@ -134,7 +134,9 @@ def check_buys(case: Case) -> None:
     path: Path = ("risk", "position", "buy_every")
     if position.add:
         case.error(
-            ("risk", "position", "add"), "not yet: nothing is added beside regular buys",
+            ("risk", "position", "add"),
+            "an add is a share of the first order of a trade, and of regular buys none is the "
+            "first: each is for its own amount",
             on_key=True, hint="leave out add, or buy_every",
         )  # fmt: skip
     if strategy.portfolio.decides:
@@ -207,7 +209,8 @@ def check_grid(case: Case) -> None:
         )  # fmt: skip
     if grid.short and "level" in strategy.risk.stops:
         case.error(
-            ("risk", "stops", "level"), "not yet: one level stands for both sides of a grid",
+            ("risk", "stops", "level"),
+            "not yet: the level of a trade is read as its grid is laid, and kept for one side",
             on_key=True, hint="write a stop_loss, or remove short",
         )  # fmt: skip
     simulation = strategy.execution.simulation

@@ -127,7 +127,9 @@ def neutralise(
     """Step 4, third: with a net target the larger side is scaled down until the sum is met."""
     if net is None:
         return dict(weights)
-    exposure = {n: w * (rows[n].beta if net.beta else 1.0) for n, w in weights.items()}
+    exposure = {
+        n: w * (rows[n].beta if net.beta and w else 1.0) for n, w in weights.items()
+    }  # a name without a weight needs no beta
     total = math.fsum(exposure.values())
     larger = sign(total - net.target)
     names = [n for n, w in weights.items() if sign(w) == larger and n not in fixed]
