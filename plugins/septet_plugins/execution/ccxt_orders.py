@@ -134,7 +134,7 @@ def place(client: Any, symbol: str, order: m.Submit, client_id: str) -> Placed |
     if order.trigger_price is not None:
         tick = price_step(client, market, order.trigger_price)
         trigger = round_price(order.trigger_price, tick, up=buy != order.reduces)
-        params["stopLossPrice" if order.reduces else "triggerPrice"] = plain(trigger)
+        params["stopLossPrice"] = plain(trigger)  # of entries too: Kraken reads no triggerPrice
     if any(each is not None and each <= 0 for each in (price, trigger)):
         return "a price is not above zero once it is rounded"
     fault = _rounds_again(client, symbol, quantity, price, trigger)
