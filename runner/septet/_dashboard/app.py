@@ -26,8 +26,10 @@ from starlette.routing import Route
 from septet._app.halt import login_name
 from septet._app.halt_texts import outcome_lines
 from septet._app.run_files import log_lines
+from septet._charts.time_chart import style
 from septet._dashboard.acts import WAIT_S, act, can_act
 from septet._dashboard.api import Api, failure, refused_document
+from septet._dashboard.chart_pages import ChartPages, symbol_asked
 from septet._dashboard.events import follow
 from septet._dashboard.forms import TooLarge, TooSlow, asked, form_of, too_large, too_slow
 from septet._dashboard.guard import API, Guard
@@ -35,6 +37,7 @@ from septet._dashboard.listing import all_runs, named_folder
 from septet._dashboard.login import LogIn
 from septet._dashboard.one_run import order_view
 from septet._dashboard.site import OPERATE, VIEW, Right, Site, Visitor
+from septet._dashboard.strategy_pages import StrategyPages
 from septet._dashboard.views import Views
 from septet._report.why import value_text
 from septet._results.number_texts import count, money, number, percent
@@ -64,6 +67,7 @@ def _environment() -> jinja2.Environment:
         value=value_text,
         query=lambda values: urlencode(values, errors="surrogateescape"),
     )  # fmt: skip
+    made.globals["chart_style"] = style()
     return made
 
 
@@ -74,6 +78,7 @@ class _Pages:
         self.site, self.root = site, site.root
         self.templates = _environment()
         self.views = Views()
+        self.charts = ChartPages(self.show, self.views, site.root)
 
     def show(self, request: Request, name: str, status: int = 200, **values: Any) -> Response:
         text = self.templates.get_template(name).render(
@@ -90,12 +95,14 @@ class _Pages:
         folder = named_folder(self.root, key)
         found = self.views.of(folder)
         view = found.shown
+        wanted = symbol_asked(request, view) if view else {}
         return self.show(
             request, "run.html", view=view, damaged=found.damaged, key=key, trace=trace,
             now=found.read_at,
             strategy=view["summary"]["strategy"] if view else folder.parent.name,
             run_id=folder.name, log=log_lines(folder, trace), can_act=can_act(folder),
-            login=login_name(),
+            login=login_name(), **wanted,
+            chart=self.charts.markup(folder, request) if view else "",
         )  # fmt: skip
 
     def order(self, request: Request) -> Response:
@@ -183,6 +190,8 @@ def make_app(site: Site) -> Starlette:
         ("/", "GET", VIEW, pages.runs),
         ("/run", "GET", VIEW, pages.run),
         ("/order", "GET", VIEW, pages.order),
+        *pages.charts.routes(),
+        *StrategyPages(pages.show, site.workspace).routes(),
         ("/events", "GET", VIEW, pages.events),
         ("/act", "POST", OPERATE, pages.act),
         ("/logout", "POST", VIEW, log_in.end),
