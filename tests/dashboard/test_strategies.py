@@ -161,8 +161,7 @@ def test_a_click_selects_the_place_in_the_text(dashboard: Dashboard, tmp_path: P
     with Browser(tmp_path / "profile") as browser:
         browser.log_in(dashboard.host, dashboard.codes[-1])
         browser.open(f"http://{dashboard.host}/strategy?file=cross.yaml")
-        browser.run("document.querySelector('form[action=\"/strategy\"]').requestSubmit()")
-        browser.until("document.querySelector('a[data-line=\"9\"]') !== null")
+        browser.submit('form[action="/strategy"]')
         browser.run("document.querySelector('a[data-line=\"9\"]').click()")
         chosen = browser.run(
             "(() => { const t = document.getElementById('text');"
