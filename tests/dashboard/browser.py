@@ -132,11 +132,15 @@ class Browser:
         found = self.send("Page.captureScreenshot", captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(found["data"]))
 
+    def submit(self, form: str) -> None:
+        """Send the form that a selector finds, until the answer is loaded."""
+        before = self.loaded
+        self.run(f"document.querySelector({json.dumps(form)}).requestSubmit()")
+        while self.loaded == before:
+            self._message()
+
     def log_in(self, host: str, code: str) -> None:
         """Log in as a person does."""
         self.open(f"http://{host}/login")
-        before = self.loaded
         self.run(f"document.querySelector('[name=code]').value = {json.dumps(code)}")
-        self.run("document.querySelector('form[action=\"/login\"]').requestSubmit()")
-        while self.loaded == before:
-            self._message()
+        self.submit('form[action="/login"]')

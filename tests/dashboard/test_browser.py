@@ -14,6 +14,7 @@ import pytest
 
 from tests.dashboard.browser import Browser
 from tests.dashboard.conftest import Dashboard, stored
+from tests.dashboard.test_strategies import WRONG, put
 from tests.report.reading import needs_chromium, needs_library
 
 pytestmark = [needs_chromium, needs_library]
@@ -30,8 +31,12 @@ def pages_of(dashboard: Dashboard) -> dict[str, str]:
     run = stored(dashboard.root)
     key = f"{run.folder.parent.name}/{run.folder.name}"
     order = str(run.table("orders").tail(1).to_dicts()[0]["order_id"])
+    put(dashboard, "cross.yaml", WRONG)
     return {
         "runs": "/",
+        "strategies": "/strategies",
+        "strategy": "/strategy?file=cross.yaml",
+        "plugins": "/plugins",
         "run": f"/run?{urlencode({'run': key})}",
         "trade": f"/trade?{urlencode({'run': key, 'trade': '1'})}",
         "order": f"/order?{urlencode({'run': key, 'order': order})}",
@@ -68,6 +73,17 @@ def axe() -> Path | None:
     return found if done.returncode == 0 and found.is_file() else None
 
 
+def violations(browser: Browser, script: Path) -> list[object]:
+    """Return what axe finds in the page that is open."""
+    browser.run(script.read_text("utf-8") + ";0")
+    found = browser.run(
+        "axe.run().then((r) => JSON.stringify(r.violations.map((v) => [v.id, v.help, "
+        "v.nodes.map((n) => n.html.slice(0, 200))])))"
+    )
+    listed: list[object] = json.loads(found)
+    return listed
+
+
 @pytest.mark.parametrize("dark", [False, True])
 def test_axe_finds_no_violation(dashboard: Dashboard, browser: Browser, *, dark: bool) -> None:
     script = axe()
@@ -82,9 +98,8 @@ def test_axe_finds_no_violation(dashboard: Dashboard, browser: Browser, *, dark:
         )
         if shown:
             browser.picture(Path(shown) / f"{name}-{'dark' if dark else 'light'}.png")
-        browser.run(script.read_text("utf-8") + ";0")
-        found = browser.run(
-            "axe.run().then((r) => JSON.stringify(r.violations.map((v) => [v.id, v.help, "
-            "v.nodes.map((n) => n.html.slice(0, 200))])))"
-        )
-        assert json.loads(found) == [], name
+        assert violations(browser, script) == [], name
+        if name == "strategy":
+            browser.submit('form[action="/strategy"]')
+            assert browser.run("document.querySelectorAll('a[data-line]').length") > 0
+            assert violations(browser, script) == [], "marks"

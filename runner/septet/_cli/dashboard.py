@@ -38,8 +38,15 @@ _RIGHT = click.option(
     show_default=True,
     help="The port; 0 takes a free one.",
 )
+@click.option(
+    "--strategies",
+    type=click.Path(path_type=Path),
+    help="A folder whose strategy files are shown and checked.",
+)
 @click.pass_context
-def dashboard(context: click.Context, root: Path, host: str, port: int) -> None:
+def dashboard(
+    context: click.Context, root: Path, host: str, port: int, strategies: Path | None
+) -> None:
     """Show all runs in a browser of this machine.
 
     A one-time code is printed, which the page asks for; after each log-in a new one is printed.
@@ -52,7 +59,7 @@ def dashboard(context: click.Context, root: Path, host: str, port: int) -> None:
     def notify(address: str, code: str) -> None:
         echo(f"Open {address} and enter the code {code[:5]}-{code[5:]} (it works once)")
 
-    serve(root, host, port, notify, lambda text: echo(text, err=True))
+    serve(root, host, port, notify, lambda text: echo(text, err=True), strategies)
 
 
 @dashboard.group()

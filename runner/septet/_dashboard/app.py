@@ -37,6 +37,7 @@ from septet._dashboard.listing import all_runs, named_folder
 from septet._dashboard.login import LogIn
 from septet._dashboard.one_run import order_view
 from septet._dashboard.site import OPERATE, VIEW, Right, Site, Visitor
+from septet._dashboard.strategy_pages import StrategyPages
 from septet._dashboard.views import Views
 from septet._report.why import value_text
 from septet._results.number_texts import count, money, number, percent
@@ -190,6 +191,7 @@ def make_app(site: Site) -> Starlette:
         ("/run", "GET", VIEW, pages.run),
         ("/order", "GET", VIEW, pages.order),
         *pages.charts.routes(),
+        *StrategyPages(pages.show, site.workspace).routes(),
         ("/events", "GET", VIEW, pages.events),
         ("/act", "POST", OPERATE, pages.act),
         ("/logout", "POST", VIEW, log_in.end),

@@ -21,7 +21,11 @@ _SLOWEST_S: Final = 15.0
 
 
 class TooLarge(Exception):
-    """A form is larger than any of this page."""
+    """A form has more bytes than `most`, or too many fields."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self.most = most
 
 
 class TooSlow(Exception):
@@ -33,13 +37,13 @@ def asked(request: Request, name: str) -> str:
     return request.query_params.get(name, "")
 
 
-async def body_of(request: Request) -> bytearray:
+async def body_of(request: Request, most: int = LARGEST_FORM) -> bytearray:
     """Return the body of a request.
 
     Raises
     ------
     TooLarge
-        If it has more than `LARGEST_FORM` bytes.
+        If it has more than `most` bytes.
     TooSlow
         If it has not come within `_SLOWEST_S`.
     """
@@ -48,33 +52,34 @@ async def body_of(request: Request) -> bytearray:
         async with asyncio.timeout(_SLOWEST_S):
             async for part in request.stream():
                 body += part
-                if len(body) > LARGEST_FORM:
-                    raise TooLarge
+                if len(body) > most:
+                    raise TooLarge(most)
     except TimeoutError:
         raise TooSlow from None
     return body
 
 
-async def form_of(request: Request) -> dict[str, str]:
+async def form_of(request: Request, most: int = LARGEST_FORM) -> dict[str, str]:
     """Return the fields of a form, the last of each name.
 
     Raises
     ------
     TooLarge
-        If it has more than `LARGEST_FORM` bytes, or more than 20 fields.
+        If it has more than `most` bytes, or more than 20 fields.
     """
-    body = await body_of(request)
+    body = await body_of(request, most)
     text = body.decode("utf-8", "replace")
     try:
         fields = parse_qs(text, keep_blank_values=True, max_num_fields=20)
     except ValueError:  # more fields than any form of this page has
-        raise TooLarge from None
+        raise TooLarge(most) from None
     return {name: values[-1] for name, values in fields.items()}
 
 
 async def too_large(request: Request, problem: Exception) -> Response:
     """Answer a form that is too large."""
-    most = f"{LARGEST_FORM} bytes, or has more than 20 fields"
+    assert isinstance(problem, TooLarge)
+    most = f"{problem.most} bytes, or has more than 20 fields"
     return _refuse(request, 413, f"The form is larger than {most}.")
 
 

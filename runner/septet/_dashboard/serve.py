@@ -65,20 +65,23 @@ def _is_loopback(host: str) -> bool:
 
 def make_server(
     root: Path, port: int, notify: Callable[[str], None],
-    warn: Callable[[str], None] = lambda text: None,
+    warn: Callable[[str], None] = lambda text: None, strategies: Path | None = None,
 ) -> uvicorn.Server:  # fmt: skip
     """Return the server of the pages; `notify` is given each one-time code.
+
+    `strategies` is the folder whose strategy files are shown and checked.
 
     Raises
     ------
     InputError
-        If a package of the extra `dashboard` is not installed.
+        If a package of the extra `dashboard` is not installed, or `strategies` is no folder.
     """
     for package in _PACKAGES:
         need(package, "septet dashboard")
     import uvicorn
 
     from septet._app.halt import login_name
+    from septet._app.workspace import Workspace
     from septet._dashboard.accounts import AccountBook, accounts_file
     from septet._dashboard.app import make_app
     from septet._dashboard.sessions import Sessions
@@ -89,6 +92,7 @@ def make_server(
         root, Sessions(notify, time.monotonic, Visitor(login_name(), OPERATE)), port,
         is_closing=lambda: any(each.should_exit for each in closing),
         book=AccountBook(accounts_file(), warn), limits=log_in_limits(time.monotonic),
+        workspace=None if strategies is None else Workspace(strategies),
     )  # fmt: skip
     config = uvicorn.Config(
         make_app(site), log_level="warning", access_log=False, server_header=False, lifespan="off",
@@ -101,7 +105,7 @@ def make_server(
 
 def serve(
     root: Path, host: str, port: int, notify: Callable[[str, str], None],
-    warn: Callable[[str], None],
+    warn: Callable[[str], None], strategies: Path | None = None,
 ) -> None:  # fmt: skip
     """Serve the pages until a signal ends the process.
 
@@ -119,6 +123,6 @@ def serve(
         name, taken = listening.getsockname()[:2]
         shown = f"[{name}]" if ":" in name else name
         server = make_server(
-            root, taken, lambda code: notify(f"http://{shown}:{taken}/", code), warn
+            root, taken, lambda code: notify(f"http://{shown}:{taken}/", code), warn, strategies
         )
         server.run(sockets=[listening])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
+    from septet._app.workspace import Workspace
     from septet._dashboard.accounts import AccountBook
     from septet._dashboard.limits import Throttle
     from septet._dashboard.sessions import Sessions
@@ -82,6 +83,8 @@ class Site:
         Whether the code of the terminal begins a session.
     proxies : tuple of str
         Addresses of the proxies that pass requests on; without any, requests come directly.
+    workspace : Workspace, optional
+        The strategies that are shown and checked; without one, none are.
     """
 
     root: Path
@@ -94,6 +97,7 @@ class Site:
     limits: Limits
     by_code: bool = True
     proxies: tuple[str, ...] = ()
+    workspace: Workspace | None = None
 
     def visitor(self, session: str) -> Visitor | None:
         """Return whose session it is, with the right that they have now."""
@@ -108,9 +112,12 @@ class Site:
 
 def loopback_site(
     root: Path, sessions: Sessions, port: int, is_closing: Callable[[], bool], *,
-    book: AccountBook, limits: Limits,
+    book: AccountBook, limits: Limits, workspace: Workspace | None = None,
 ) -> Site:  # fmt: skip
     """Return the site that browsers of this machine reach over http."""
     hosts = tuple(f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]"))
     # The cookies of all ports of a host are one set: the name tells them apart.
-    return Site(root, sessions, hosts, is_closing, "http", f"septet-{port}", book, limits)
+    return Site(
+        root, sessions, hosts, is_closing, "http", f"septet-{port}", book, limits,
+        workspace=workspace,
+    )  # fmt: skip
