@@ -47,7 +47,7 @@ KNOWN += (another Python was asked for)
 endif
 endif
 
-.PHONY: help demo test check quick format bench soak clean
+.PHONY: help demo test check quick format site bench soak clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -101,6 +101,9 @@ collected:
 format: $(DEV) ## mend what can be mended by itself
 	$(PY) -m ruff check --quiet --fix .
 	$(PY) -m ruff format --quiet .
+
+site: $(DEV) ## build the documentation site strictly: .cache/site/html
+	@$(PY) docs/site/site_build.py
 
 bench: $(DEV) ## measure speed beside the peers, in environments of their own: benchmarks/RESULTS.md
 	@$(PY) benchmarks/bench_all.py $(ARGS)

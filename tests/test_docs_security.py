@@ -11,6 +11,7 @@ import pytest
 from septet._app import documents
 from septet._cache_folder import claim
 from septet._config import access, credentials
+from septet._dashboard import accounts
 from septet._data import parquet_bounds
 from septet._data.message_limits import (
     CELL_CHARACTERS,
@@ -41,6 +42,7 @@ PROMISED = (
     f"An address has at most {access._LONGEST:,} characters, and a message shows at most "
     f"{documents.LONGEST:,} characters of any value",
     f"must be readable by you only ({PRIVATE_FILE:04o}, at most {credentials._LARGEST >> 20} MiB)",
+    f"readable by you only ({PRIVATE_FILE:04o}, no link, at most {accounts._LARGEST >> 20} MiB)",
     f"refused before a row is read, and so is a row above {MAX_ROW_BYTES >> 20} MiB",
     f"no tensor of more than {LARGEST_TENSOR:,} values",
     f"belong to the user, and no other user can enter it (mode {PRIVATE_FOLDER:04o})",

@@ -11,6 +11,7 @@ from septet.errors import InputError
 __all__ = ["need"]
 
 _EXTRAS: Final = {
+    "argon2": "dashboard",
     "distributed": "dask",
     "exchange_calendars": "calendars",
     "mcp": "mcp",
@@ -20,6 +21,7 @@ _EXTRAS: Final = {
     "optuna": "tune",
     "skl2onnx": "onnx",
     "starlette": "dashboard",
+    "textual": "terminal",
     "uvicorn": "dashboard",
 }
 """The extra of septet that installs a package."""

@@ -11,7 +11,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -50,6 +50,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "runs": ("septet._cli.runs:runs", "List and show finished runs."),
     "report": ("septet._cli.runs:report", "Make a run's report again."),
     "dashboard": ("septet._cli.dashboard:dashboard", "Show all runs in a browser."),
+    "top": ("septet._cli.top:top", "Show one run on the terminal, as it goes on."),
+    "chat": ("septet._cli.chat:chat", "Answer listed Telegram chats: state, halt, resume."),
     "halt": ("septet._cli.halt:halt", "Stop a paper or live run from trading, at once."),
     "resume": ("septet._cli.halt:resume", "Let a halted run trade again."),
     "arm": ("septet._cli.arm:arm", "Let agents halt a run, for a while."),
@@ -179,7 +181,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if words[:1] == ["run"]:
         early.hold()
     try:
-        with guarded_streams():
+        # click writes a completion as bytes, and to a shell: it holds names of ours alone
+        completes = "_SEPTET_COMPLETE" in os.environ
+        with nullcontext() if completes else guarded_streams():
             status = _run(words, early)
     finally:
         early.forget()

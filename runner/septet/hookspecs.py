@@ -32,17 +32,23 @@ __all__ = [
 ]
 
 PROJECT: Final = "septet"
+"""The group of entry points, and pluggy's name of the project."""
 Layer = Literal[
     "data", "features", "models", "signals", "risk", "execution", "monitoring", "commands"
 ]
+"""The name of a layer."""
 LAYERS: Final[tuple[Layer, ...]] = get_args(Layer)
+"""Every layer, in the order of a decision."""
 Kind = Literal[
     "candles", "series", "feature", "model", "signal", "regime", "sizing", "limit", "stop", "halt",
     "venue", "order", "monitor", "alerts", "command",
 ]  # fmt: skip
+"""What a component is within its layer."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)
+"""Marks the specification of a hook."""
 hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Marks a function of a manifest module as the implementation of a hook."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +104,4 @@ class HookSpecs:
 
 
 HOOK_OF_LAYER: Final[dict[Layer, str]] = {layer: f"septet_{layer}" for layer in LAYERS}
+"""The name of the hook that gives a layer's components."""

@@ -30,6 +30,7 @@ OrderState = Literal[
 ]  # fmt: skip
 """Life of an order; it never goes backwards, and the last four are final."""
 OrderKind = Literal["market", "limit", "stop", "stop_limit"]
+"""The type of an order at a venue."""
 Side = Literal["buy", "sell"]
 About = Literal["order", "fill", "balance", "quote", "trade", "bar", "filters", "clock"]
 """What a venue's unreadable value was about."""
@@ -375,6 +376,7 @@ EVENTS = (
     | Filled | OpenOrders | Holdings | VenueChanged | FiltersChanged | Skewed | Unreadable
     | ModelReady | ModelFailed | Quarantined
 )  # fmt: skip
+"""Every event that the core handles."""
 
 
 # ---------------------------------------------------------------- commands
@@ -632,3 +634,4 @@ COMMANDS = (
     | Placed | Changed | Traded | Funded | Tripped | Cleared | InvalidAnswer
     | Alerted
 )  # fmt: skip
+"""Every command that the core gives."""

@@ -169,3 +169,4 @@ class SecretRef:
 
 
 Secret = SecretRef
+"""The type of a secret in a plugin's config: `env:NAME` or `file:/path`."""

@@ -14,6 +14,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 from septet_schemas.base import Config
 from septet_schemas.times import (
     MarketDelay,
+    fixed_zone_hint,
     format_day_time,
     parse_day_time,
     parse_time_zone,
@@ -31,10 +32,9 @@ _EXPECTED: Final = (
 )
 
 
-def _fail(found: object, expected: str = _EXPECTED) -> PydanticCustomError:
-    return PydanticCustomError(
-        "hours", "expected {expected}, found {found}", {"expected": expected, "found": repr(found)}
-    )
+def _fail(found: object, expected: str = _EXPECTED, hint: str = "") -> PydanticCustomError:
+    told = {"expected": expected, "found": repr(found), "hint": hint}
+    return PydanticCustomError("hours", "expected {expected}, found {found}", told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class OpenHours:
             known = parse_time_zone(zone)
         except PydanticCustomError:
             expected = f"a time zone such as UTC or America/New_York after the hours, not {zone}"
-            raise _fail(value, expected) from None
+            raise _fail(value, expected, fixed_zone_hint(zone)) from None
         made = cls(tuple(WeeklySpan.parse(each) for each in spans.split(",")), known)
         if made.overlaps:
             raise _fail(value, "spans that do not overlap")

@@ -21,6 +21,7 @@ __all__ = [
     "StartTime",
     "TimeZone",
     "WallDelay",
+    "fixed_zone_hint",
     "format_day_time",
     "format_moment",
     "parse_day_time",
@@ -34,12 +35,13 @@ _DAY_NS: Final = 86_400 * _NS
 _DATE: Final = re.compile(r"^\d{4}-\d{2}-\d{2}$")
 _CLOCK: Final = re.compile(r"^(\d{2}):(\d{2})(?::(\d{2}))?$")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_FIXED: Final = {"EST": "America/New_York", "MST": "America/Denver", "HST": "Pacific/Honolulu"}
+"""Abbreviations that the time zone database has without daylight saving time, and what is meant."""
 
 
-def _fail(kind: str, expected: str, found: object) -> PydanticCustomError:
-    return PydanticCustomError(
-        kind, "expected {expected}, found {found}", {"expected": expected, "found": repr(found)}
-    )
+def _fail(kind: str, expected: str, found: object, hint: str = "") -> PydanticCustomError:
+    told = {"expected": expected, "found": repr(found), "hint": hint}
+    return PydanticCustomError(kind, "expected {expected}, found {found}", told)
 
 
 def parse_moment(value: object, *, ends: bool = False) -> int:
@@ -112,6 +114,14 @@ def _format_delay(duration_ns: int) -> str:
     return format_duration(duration_ns) if duration_ns else "0s"
 
 
+def fixed_zone_hint(zone: str) -> str:
+    """Return what to write instead of an abbreviation that has no daylight saving time."""
+    meant = _FIXED.get(zone)
+    if meant is None:
+        return ""
+    return f"{zone} has no daylight saving time in the time zone database: write {meant}"
+
+
 def parse_time_zone(value: object) -> str:
     """Read an IANA time zone that the time zone database knows: `UTC`, `America/New_York`."""
     from zoneinfo import ZoneInfo
@@ -121,6 +131,8 @@ def parse_time_zone(value: object) -> str:
         raise _fail("time_zone", expected, value)
     if value == "UTC":
         return value
+    if hint := fixed_zone_hint(value):
+        raise _fail("time_zone", expected, value, hint)
     try:
         ZoneInfo(value)
     except (ValueError, OSError, KeyError):

@@ -21,6 +21,7 @@ from septet._config.credentials import STORED, stored_credentials, venues_file
 from septet._live.clock import WallClock
 from septet._live.wiring import feed_of, venue_of
 from septet.errors import InputError
+from septet_plugins.data.ccxt_history import CcxtHistoryConfig
 from septet_plugins.data.http_json import HttpJsonConfig
 from septet_plugins.execution.venues import Ccxt
 from septet_schemas.base import SecretRef
@@ -169,7 +170,9 @@ def test_what_is_this_machine(host: str, own: bool) -> None:
     ],
 )
 def test_every_address_of_a_block_is_found(field: str, value: Any) -> None:
-    found = addresses_in(Ccxt.model_validate({"exchange": "binance", field: value}))
+    history = field == "params"  # those of a venue hold no address: see `order_fields`
+    block = {"venue" if history else "exchange": "binance", field: value}
+    found = addresses_in((CcxtHistoryConfig if history else Ccxt).model_validate(block))
     assert {each.host for each in found} == {"evil.example"}
 
 

@@ -87,7 +87,9 @@ def dashboard(tmp_path: Path) -> Iterator[Dashboard]:
     root = tmp_path / "runs"
     with open_socket("127.0.0.1", 0) as listening:
         made = Dashboard(root, listening.getsockname()[1])
-        server = make_server(root, made.port, made.codes.append)
+        strategies = tmp_path / "strategies"
+        strategies.mkdir()
+        server = make_server(root, made.port, made.codes.append, strategies=strategies)
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()
         try:

@@ -11,9 +11,11 @@ from urllib.parse import urlencode
 import pytest
 
 from septet._app.runs import standing_of
+from septet._charts.time_chart import unpack
 from septet._journal.reader import Reader
 from septet._live.kill import read_halt, read_resume
 from septet._store.find import open_run
+from septet._store.journal_view import LiveRun
 from tests.dashboard.conftest import Dashboard, stored
 from tests.live.test_open_state import stopped
 from tests.live.test_start import Stage
@@ -52,7 +54,7 @@ def test_a_backtest_shows_figures_chart_decisions_orders_and_halts(dashboard: Da
     answer = dashboard.ask("GET", page("/run", run=key_of(run.folder)))
     assert answer.status == 200
     for shown in (
-        "Equity and drawdown",
+        "Equity, drawdown, exposure",
         "<svg",
         "rejected by threshold",
         "drawdown",
@@ -256,3 +258,49 @@ def test_events_end_with_the_session(dashboard: Dashboard, live: Path) -> None:
     dashboard.ask("POST", "/logout")
     assert b"gone" not in answer.read()
     connection.close()
+
+
+def test_a_chart_brings_at_most_5000_bars_and_then_only_what_came_since(
+    dashboard: Dashboard,
+) -> None:
+    run = stored(dashboard.root)
+    dashboard.log_in()
+    asked = {"run": key_of(run.folder), "name": "chart-price"}
+    whole = json.loads(dashboard.ask("GET", page("/chart", **asked)).text)
+    times = unpack(whole["levels"][0]["columns"]["t"])
+    assert len(times) == run.table("bars").height
+    later = json.loads(dashboard.ask("GET", page("/chart", **asked, after=str(times[-2]))).text)
+    assert [row["t"] for row in later["rows"]] == times[-2:].tolist()
+    close = run.table("bars").get_column("close")[-1]
+    assert later["rows"][-1]["close"] == pytest.approx(close, rel=1e-6)
+    start, end = "2023-01-28", "2023-01-29 12:00"
+    part = json.loads(dashboard.ask("GET", page("/chart", **asked, start=start, end=end)).text)
+    assert len(unpack(part["levels"][0]["columns"]["t"])) == 36
+    for wrong in ({"start": "yesterday"}, {"after": "nan"}, {"name": "chart-other"}):
+        assert dashboard.ask("GET", page("/chart", **{**asked, **wrong})).status == 404
+
+
+def test_a_trade_shows_its_prices_orders_and_decisions(dashboard: Dashboard) -> None:
+    run = stored(dashboard.root)
+    dashboard.log_in()
+    trade = run.table("trades").to_dicts()[1]
+    answer = dashboard.ask("GET", page("/trade", run=key_of(run.folder), trade="1"))
+    assert answer.status == 200
+    assert f"{trade['entry_price']:,.8g}" in answer.text
+    assert f"{trade['mae']:.1%}".replace("%", " %") in answer.text
+    assert answer.text.count("/order?") >= 3
+    for wrong in ("-1", "999", "x", ""):
+        assert (
+            dashboard.ask("GET", page("/trade", run=key_of(run.folder), trade=wrong)).status == 404
+        )
+
+
+def test_a_journal_is_read_on_from_where_it_was(dashboard: Dashboard, live: Path) -> None:
+    first = LiveRun(live)
+    whole, fold = first.summary, first.fold
+    again = LiveRun(live, first)
+    assert again.fold is fold, "the entries that were folded are not read again"
+    assert again.summary == whole
+    other = LiveRun(live, first)  # what it was is in `again` now
+    assert other.summary == whole
+    assert other.fold is not fold

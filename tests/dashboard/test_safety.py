@@ -148,6 +148,8 @@ def test_every_answer_has_the_policy_with_a_nonce_of_its_own(dashboard: Dashboar
 
 def test_a_form_that_is_too_large_is_refused(dashboard: Dashboard) -> None:
     assert dashboard.ask("POST", "/login", {"code": "A" * 20_000}).status == 413
+    many = {f"field{number}": "" for number in range(21)}
+    assert dashboard.ask("POST", "/login", many).status == 413
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "127.0.0.2", "example.org", ""])

@@ -17,7 +17,7 @@ class Reads:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count, self.now_s, self.slept = 0, 100.0, list[float]()
-        monkeypatch.setattr(views, "open_run", lambda folder: folder)
+        monkeypatch.setattr(views, "open_run", lambda folder, before: folder)
         monkeypatch.setattr(views, "run_view", self.read)
 
     def sleep(self, seconds: float) -> None:

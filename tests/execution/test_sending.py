@@ -64,12 +64,12 @@ def test_closing_waits_for_a_send_under_way() -> None:
     asyncio.run(case())
 
 
-def test_params_of_the_file_go_with_every_order_and_cannot_replace_its_id() -> None:
+def test_params_of_the_file_go_with_every_order_and_cannot_change_it() -> None:
     async def case() -> None:
         async with scripted() as server:
             server.body = accepted
             live = account(
-                server.urls, params={"selfTradePreventionMode": "NONE", "clientOrderId": "mine"},
+                server.urls, params={"selfTradePreventionMode": "NONE"},
                 options={**OPTIONS, "maxRetriesOnFailure": 3, "order": {"maxRetriesOnFailure": 3}},
             ).connect(name="main", clock=WallTime(), read=read)  # fmt: skip
             await live.open(["BTC/USDT"], Received())

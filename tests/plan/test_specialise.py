@@ -7,7 +7,10 @@ from types import ModuleType
 
 import pytest
 
-from septet._plan.specialise import Choices, RuleError, refuse_unbound, specialise
+from septet._kernel import frames, match, maths
+from septet._kernel import ledger as ledger_arithmetic
+from septet._plan.rule_choices import RULES, names_of_rules
+from septet._plan.specialise import Choices, RuleError, refuse_unbound, rule_places, specialise
 
 CHOICES = Choices(
     values={"SPOT": True, "RESTS": False, "SYMBOLS": 3, "REENTRY": "after"},
@@ -100,3 +103,10 @@ def test_what_cannot_be_folded_is_named_with_its_line(line, expected, written):
     with pytest.raises(RuleError) as caught:
         written(f"\ndef mine(k, run):\n    {line}\n")
     assert str(caught.value) == expected
+
+
+def test_the_names_of_rules_are_those_of_the_texts() -> None:
+    """They are read from the modules: parsing every file of rules is much of a warm start."""
+    assert set(rule_places(RULES)) <= names_of_rules()
+    helpers = (frames, ledger_arithmetic, match, maths)
+    assert names_of_rules() - set(rule_places(RULES)) <= {n for e in helpers for n in e.__all__}

@@ -110,6 +110,8 @@ def twice() -> pd.DataFrame:
     [
         (lambda: bars(zone=None), {}, "'time' have no time zone", 'zone="UTC"'),
         (lambda: bars(), {"zone": "Asia/Tokyo"}, "are of UTC, and zone says Asia/Tokyo", "convert"),
+        (lambda: bars(zone=None), {"zone": "EST"}, "'EST' is no time zone of a place",
+         "write America/New_York"),
         (lambda: bars(zone=None), {"zone": "Mars/Base"}, "no time zone 'Mars/Base'", "New_York"),
         (indexed, {}, "as the index (time)", "frame.reset_index(names='time')"),
         (lambda: indexed().rename_axis(None), {}, "as the index", "reset_index(names='time')"),

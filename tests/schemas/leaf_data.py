@@ -153,7 +153,7 @@ _VENUE: Final = {
     "uid": "env:LEAF_UID",
     "password": "env:LEAF_PASSWORD", "sandbox": "true", "options": "{leaf: 1}",
     "urls": "{api: {public: 'http://127.0.0.1:9/a'}}", "streaming": "{keepAlive: 777}",
-    "params": "{leaf: 1}", "timeout": "3s", "rate_limit": "false", "allow_withdrawal": "true",
+    "params": "{tag: leaf}", "timeout": "3s", "rate_limit": "false", "allow_withdrawal": "true",
     "settles": "9s", "skew": "9s", "poll": "9s",
 }  # fmt: skip
 _FEED: Final = {

@@ -6,6 +6,7 @@ import errno
 import json
 import math
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,29 @@ def interrupt_after(count: int) -> Callable[[int], None]:
     return before
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
+    """The table of a sweep of the grid that nobody interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            sweep_run, "open_evaluator", lambda loaded, space, *_: Made(space, lambda done: None)
+        )
+        return run_sweep(swept(folder, GRID), folder / "out").table
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a sweep of the grid that was interrupted after nine settings."""
+    folder = tmp_path_factory.mktemp("interrupted")
+    with pytest.MonkeyPatch.context() as patch:
+        stop = interrupt_after(9)
+        patch.setattr(sweep_run, "open_evaluator", lambda loaded, space, *_: Made(space, stop))
+        with pytest.raises(KeyboardInterrupt):
+            run_sweep(swept(folder, GRID), folder / "out")
+    return folder / "out"
+
+
 def _beside_data(expected: list[str]) -> list[str]:
     """What was said of anything but the rows of the sample."""
     return [each for each in expected if not each.startswith("warning: 0.16 % of the rows")]
@@ -135,9 +159,10 @@ def test_every_setting_gets_one_row(tmp_path: Path, made: list[Made]) -> None:
     assert made[0].closed == 1
 
 
-def test_what_is_done_stays_and_the_rest_follows(tmp_path: Path, made: list[Made]) -> None:
+def test_what_is_done_stays_and_the_rest_follows(
+    tmp_path: Path, made: list[Made], whole: pl.DataFrame
+) -> None:
     loaded = swept(tmp_path, GRID)
-    whole = run_sweep(loaded, tmp_path / "whole").table
     out, logged = tmp_path / "out", list[str]()
     BEFORE[0] = interrupt_after(9)
     with pytest.raises(KeyboardInterrupt):
@@ -145,37 +170,35 @@ def test_what_is_done_stays_and_the_rest_follows(tmp_path: Path, made: list[Made
     (folder,) = out.glob("cross/*")
     parts = list((folder / "parts").glob("*.parquet"))
     done = sum(pl.read_parquet(path).height for path in parts)
-    assert done == sum(map(len, made[1].blocks)) >= 9
+    assert done == sum(map(len, made[0].blocks)) >= 9
     assert logged[-1] == f"stopped: {done} of {SETTINGS} settings are in {folder}; " + (
         "--resume goes on with the rest"
     )
-    assert made[1].closed == 1
+    assert made[0].closed == 1
     BEFORE[0] = lambda done: None
     again = run_sweep(loaded, out, resume=True, log=logged.append)
     assert f"{done} of {SETTINGS} settings were done before" in logged
     assert again.folder == folder
     assert again.done_before == done
-    assert sum(map(len, made[2].blocks)) == SETTINGS - done, "nothing is run twice"
+    assert sum(map(len, made[1].blocks)) == SETTINGS - done, "nothing is run twice"
     assert same(again.table, whole)
     assert not (folder / "parts").exists()
     with pytest.raises(InputError, match="no sweep of cross is unfinished"):
         run_sweep(loaded, out, resume=True)
 
 
-def _part_of_an_interrupted(loaded: Loaded, out: Path) -> Path:
-    """Interrupt a sweep after nine settings; return the one part that it has written."""
-    BEFORE[0] = interrupt_after(9)
-    with pytest.raises(KeyboardInterrupt):
-        run_sweep(loaded, out)
-    BEFORE[0] = lambda done: None
+def _part_of(interrupted: Path, out: Path) -> Path:
+    """Copy an interrupted sweep; return the one part that it has written."""
+    shutil.copytree(interrupted, out)
     (part,) = out.glob("cross/*/parts/*.parquet")
     return part
 
 
-def test_a_part_that_cannot_be_read_is_made_again(tmp_path: Path, made: list[Made]) -> None:
+def test_a_part_that_cannot_be_read_is_made_again(
+    tmp_path: Path, made: list[Made], whole: pl.DataFrame, interrupted: Path
+) -> None:
     loaded, out, logged = swept(tmp_path, GRID), tmp_path / "out", list[str]()
-    whole = run_sweep(loaded, tmp_path / "whole").table
-    part = _part_of_an_interrupted(loaded, out)
+    part = _part_of(interrupted, out)
     part.write_bytes(part.read_bytes()[:100])
     (part.parent / ".00007.parquet").write_bytes(b"half a par")
     (part.parent / "x.parquet").write_bytes(b"no part")
@@ -215,12 +238,13 @@ def test_a_part_that_cannot_be_read_is_made_again(tmp_path: Path, made: list[Mad
 def test_a_part_of_something_else_is_made_again(
     tmp_path: Path,
     made: list[Made],
+    whole: pl.DataFrame,
+    interrupted: Path,
     changed: Callable[[pl.DataFrame], pl.DataFrame],
     problem: str,
 ) -> None:
     loaded, out, logged = swept(tmp_path, GRID), tmp_path / "out", list[str]()
-    whole = run_sweep(loaded, tmp_path / "whole").table
-    part = _part_of_an_interrupted(loaded, out)
+    part = _part_of(interrupted, out)
     changed(pl.read_parquet(part)).write_parquet(part)
     assert same(run_sweep(loaded, out, resume=True, log=logged.append).table, whole)
     (sentence,) = _beside_data(logged)
@@ -242,10 +266,9 @@ def test_a_manifest_of_something_else_is_a_message(
 
 
 def test_a_full_disk_keeps_what_is_done(
-    tmp_path: Path, made: list[Made], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, made: list[Made], whole: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded, out = swept(tmp_path, GRID), tmp_path / "out"
-    whole = run_sweep(loaded, tmp_path / "whole").table
     monkeypatch.setattr(sweep_run, "KEEP_SECONDS", -1.0)  # every block is stored at once
     BEFORE[0] = interrupt_after(9)
     with pytest.raises(KeyboardInterrupt):
@@ -408,10 +431,11 @@ def _no_numbers(space: Space) -> Any:
     return Nothing()
 
 
-def test_a_setting_has_one_row_in_all_parts(tmp_path: Path, made: list[Made]) -> None:
+def test_a_setting_has_one_row_in_all_parts(
+    tmp_path: Path, made: list[Made], whole: pl.DataFrame, interrupted: Path
+) -> None:
     loaded, out, logged = swept(tmp_path, GRID), tmp_path / "out", list[str]()
-    whole = run_sweep(loaded, tmp_path / "whole").table
-    part = _part_of_an_interrupted(loaded, out)
+    part = _part_of(interrupted, out)
     again = part.with_name("00003.parquet")
     pl.read_parquet(part).with_columns(sharpe=pl.lit(99.0)).write_parquet(again)
     outcome = run_sweep(loaded, out, resume=True, log=logged.append)

@@ -284,3 +284,13 @@ def test_bars_are_seeded_and_valid() -> None:
 def test_helpers_are_public() -> None:
     assert callable(roll)
     assert callable(window_sum)
+
+
+def test_a_step_inside_a_function_is_refused_with_its_module() -> None:
+    @feature(Over)
+    def inner(i: int, of: Any) -> Any:
+        return of[i]
+
+    expected = f"inner is not a name of its module {__name__}; declare it at the top level"
+    with pytest.raises(ConformanceError, match=expected):
+        check_component(inner)

@@ -19,6 +19,8 @@ from weakref import WeakSet, WeakValueDictionary
 
 from septet.plugin.live import Clock, may_leave
 from septet_plugins.exchange.answer_bodies import check_body
+from septet_plugins.exchange.client_ids import sent_id_fault
+from septet_plugins.exchange.triggers import trigger_fault
 
 __all__ = ["Barred", "Gate", "Wire", "call", "check_host", "hook_client"]
 
@@ -45,10 +47,16 @@ class Barred(Exception):
 
 @dataclass(slots=True)
 class Wire:
-    """One call to the exchange: `sent` once a request has left, `status` once one was answered."""
+    """One call to the exchange: `sent` once a request has left, `status` once one was answered.
+
+    `trigger` is the trigger price that what is sent must have: that of a stop; `client_id` the id
+    that it must carry: that of an order.
+    """
 
     urgent: bool = False
     deadline_ns: int = 0
+    trigger: str = ""
+    client_id: str = ""
     sent: bool = False
     status: int = 0
     url: str = ""
@@ -58,9 +66,11 @@ _WIRE: ContextVar[Wire | None] = ContextVar("septet_wire", default=None)
 
 
 @contextmanager
-def call(*, urgent: bool = False, deadline_ns: int = 0) -> Iterator[Wire]:
+def call(
+    *, urgent: bool = False, deadline_ns: int = 0, trigger: str = "", client_id: str = ""
+) -> Iterator[Wire]:
     """Trace a call; `urgent` calls may use the reserve of a limited venue."""
-    wire = Wire(urgent, deadline_ns)
+    wire = Wire(urgent, deadline_ns, trigger, client_id)
     token = _WIRE.set(wire)
     try:
         yield wire
@@ -213,6 +223,14 @@ def hook_client(
         wire = _WIRE.get()
         check_host(url, hosts)
         gate.check(wire, url)
+        if wire is not None and wire.trigger:
+            fault = trigger_fault(client.id, url, body, wire.trigger)
+            if fault:
+                raise Barred("unsupported", f"{fault}: the stop was not sent")
+        if wire is not None and wire.client_id:
+            fault = sent_id_fault(client.id, method, url, headers, body, wire.client_id)
+            if fault:
+                raise Barred("unsupported", f"{fault}: the order was not sent")
         if wire is not None:
             wire.sent, wire.url = True, url
         answer = await fetch(url, method, headers, body)

@@ -40,6 +40,8 @@ _DUPLICATE: Final = re.compile(r"duplicate|already exist|already been used|repea
 _FILTER: Final = re.compile(
     r"filter|notional|lot_?size|percent_price|precision|min(imum)? (order|amount|size)", re.I
 )
+_OURS: Final = ("cancelled", "unsupported")
+"""Why a request was not sent that no later time changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def judge(error: BaseException, wire: Wire) -> Verdict:
     code = _code(error)
     if not wire.sent:
         if isinstance(error, Barred):
-            return Verdict(error.code, "local" if error.code == "cancelled" else "gate")
+            return Verdict(error.code, "local" if error.code in _OURS else "gate")
         return Verdict(code or "local", "local")
     if wire.status >= 500:
         return Verdict("")

@@ -176,12 +176,17 @@ class Rest:
 
     async def ask(
         self, method: str, *args: Any, urgent: bool = False, deadline_ns: int = 0,
-        wire: list[Wire] | None = None, **keys: Any,
+        trigger: str = "", client_id: str = "", wire: list[Wire] | None = None, **keys: Any,
     ) -> Any:  # fmt: skip
-        """Call a method of the client; errors are the client's own. `wire` receives the trace."""
+        """Call a method of the client; errors are the client's own. `wire` receives the trace.
+
+        A request without the `trigger` or the `client_id` that is named is not sent.
+        """
         import ccxt
 
-        with call(urgent=urgent, deadline_ns=deadline_ns) as trace:
+        with call(
+            urgent=urgent, deadline_ns=deadline_ns, trigger=trigger, client_id=client_id
+        ) as trace:
             if wire is not None:
                 wire.append(trace)
             try:

@@ -20,6 +20,7 @@ from septet.plugin.live import (
     read_quantity,
     read_stamp_ns,
 )
+from septet_plugins.exchange.client_ids import id_parameter, length_fault
 from septet_plugins.exchange.markets import (
     lot_of,
     plain,
@@ -37,7 +38,7 @@ _REMEMBERED: Final = 100_000
 
 _DASH_BECOMES: Final = {"okx": "Z", "okxus": "Z", "myokx": "Z"}
 """Exchanges that take letters and digits only; our ids are lower case, so it can be undone."""
-_PREFIX: Final = {"gate": "t-", "gateio": "t-"}
+_PREFIX: Final = {"gate": "t-", "gateeu": "t-", "gateio": "t-"}
 _NUMBERED: Final = frozenset({"binance", "binanceus", "binanceusdm", "binancecoinm"})
 """Exchanges whose orders and executions have whole numbers for ids."""
 _ENOUGH: Final = 8
@@ -48,8 +49,8 @@ _FILL_IDS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Where the raw execution of an exchange holds the client id; the others' usual names below."""
 _USUAL_FILL_IDS: Final = (
-    "clientOrderId", "clOrdId", "orderLinkId", "clientOid", "client_order_id", "cl_ord_id",
-    "text",
+    "clientOrderId", "clOrdId", "orderLinkId", "clientOid", "client_order_id", "client_oid",
+    "cl_ord_id", "text",
 )  # fmt: skip
 _MOST_FEE: Final = 0.05
 """No schedule asks for more of what was traded; the core bounds every venue's fees alike."""
@@ -121,12 +122,14 @@ def place(client: Any, symbol: str, order: m.Submit, client_id: str) -> Placed |
     A limit is never worse than asked. A trigger of a reduction acts earlier rather than later,
     that of an entry later rather than earlier.
     """
+    if too_long := length_fault(client.id, client_id):
+        return too_long
     market = client.markets[symbol]
     quantity = round_quantity(order.quantity, lot_of(client, market))
     if quantity <= 0:
         return f"{order.quantity!r} is less than one lot of {symbol}"
     buy = order.side == "buy"
-    params: dict[str, Any] = {"clientOrderId": client_id}
+    params: dict[str, Any] = {id_parameter(client.id): client_id}
     price = trigger = None
     if order.limit_price is not None:
         tick = price_step(client, market, order.limit_price)
@@ -134,7 +137,7 @@ def place(client: Any, symbol: str, order: m.Submit, client_id: str) -> Placed |
     if order.trigger_price is not None:
         tick = price_step(client, market, order.trigger_price)
         trigger = round_price(order.trigger_price, tick, up=buy != order.reduces)
-        params["stopLossPrice" if order.reduces else "triggerPrice"] = plain(trigger)
+        params["stopLossPrice"] = plain(trigger)  # of entries too: Kraken reads no triggerPrice
     if any(each is not None and each <= 0 for each in (price, trigger)):
         return "a price is not above zero once it is rounded"
     fault = _rounds_again(client, symbol, quantity, price, trigger)
@@ -367,10 +370,17 @@ class Translator:
 
 
 def _own_id(order: Mapping[str, Any]) -> Any:
-    """Return the id an order was sent with; the answer to a cancel leads with the cancel's own."""
-    info = order.get("info")
-    client_id = info.get("origClientOrderId") if isinstance(info, Mapping) else ""
-    return client_id or order.get("clientOrderId")
+    """Return the id an order was sent with.
+
+    The answer to a cancel leads with the cancel's own. Kraken's stream has the id beside a number
+    of a group of orders, 0 for none, which ccxt takes for the id.
+    """
+    info, named = order.get("info"), order.get("clientOrderId")
+    if not isinstance(info, Mapping):
+        return named
+    groups = [str(info[key]) for key in ("userref", "order_userref") if info.get(key) is not None]
+    own = info.get("origClientOrderId") or info.get("cl_ord_id")
+    return own or ("" if named is not None and str(named) in groups else named)
 
 
 def _raw_fee(trade: Mapping[str, Any]) -> Any:

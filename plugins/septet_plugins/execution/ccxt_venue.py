@@ -234,7 +234,8 @@ class CcxtVenue:
             answer = await self._main.ask(
                 "create_order", symbol, placed.type, order.side, placed.quantity, placed.price,
                 {**self._terms.params, **placed.params},
-                urgent=order.reduces, deadline_ns=order.deadline_ns, wire=trace,
+                urgent=order.reduces, deadline_ns=order.deadline_ns, trigger=placed.trigger or "",
+                client_id=sent_id, wire=trace,
             )  # fmt: skip
         except Exception as error:  # judged by a table; what it does not name is uncertain
             return await self._failed(order.client_id, error, trace[0])
@@ -322,7 +323,7 @@ class CcxtVenue:
         try:
             answer = await self._main.ask(
                 "edit_order", order.venue_order_id, symbol, "limit", order.side, placed.quantity,
-                placed.price, params, deadline_ns=order.deadline_ns, wire=trace,
+                placed.price, params, deadline_ns=order.deadline_ns, client_id=new_id, wire=trace,
             )  # fmt: skip
         except Exception as error:  # judged by the table of orders
             return self._not_replaced(order, error, trace[0])

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 from septet.plugin import Config, Secret, SecretRef, WallDuration
 from septet.plugin.live import Clock, LiveVenue, Simulation, Tasks, venue
 from septet_plugins.exchange.exchange_ids import known_exchange
+from septet_plugins.exchange.order_fields import added_fields, spot_options
 
 __all__ = ["Ccxt", "CcxtAccount", "Simulated", "ccxt_venue", "simulated"]
 
@@ -27,7 +28,8 @@ def simulated(config: Simulated) -> Simulation:
 class Ccxt(Config):
     """Any exchange of ccxt by its id.
 
-    `urls`, `options` and `streaming` go to its client as they are, `params` to every order.
+    `urls`, `options` and `streaming` go to its client as they are, and `params` to every order:
+    fields that change no part of it (`added_fields`); no option leaves spot (`spot_options`).
     `settles` is the time after which "no such order" is final: the receive window and the
     staleness of reads (default: the exchange's window and 55 s). `skew` is how far the clocks may
     be apart. `poll` is how often the account is read where orders are not streamed. A key that may
@@ -41,9 +43,9 @@ class Ccxt(Config):
     uid: Secret | None = None
     sandbox: bool = False
     urls: dict[str, Any] | None = None
-    options: dict[str, Any] | None = None
+    options: Annotated[dict[str, Any] | None, AfterValidator(spot_options)] = None
     streaming: dict[str, Any] | None = None
-    params: dict[str, Any] = {}
+    params: Annotated[dict[str, Any], AfterValidator(added_fields)] = {}
     timeout: WallDuration = Field(default="10s")  # type: ignore[assignment]
     rate_limit: bool = True
     allow_withdrawal: bool = False

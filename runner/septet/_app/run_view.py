@@ -182,7 +182,9 @@ def standing_words(standing: Standing) -> tuple[str, str, tuple[str, ...]]:
         until = _UNTIL.get(block.clears_when, block.clears_when)
         blocks.append(f"blocked by {block.rule} until {until}{text}")
     if standing.holder is not None:
-        return "running", f"running: {standing.holder}", tuple(blocks)
+        process, _, rest = standing.holder.partition(" (strategy ")
+        since = rest.rpartition("), ")[2]
+        return "running", f"running: {process}{', ' if since else ''}{since}", tuple(blocks)
     if standing.ended is None:
         words = "not running: it was killed or crashed; the same command goes on"
         return "killed", words, tuple(blocks)

@@ -95,7 +95,10 @@ def standing_of(run: Run) -> Standing | None:
     """Return whether a paper or live run is running and what blocks it; None for a backtest."""
     if not (run.folder / "journal.sqlite").is_file():
         return None
-    return standing_in(run.folder, run.manifest.get("blocks", ()))
+    from septet._store.journal_view import LiveRun
+
+    known = run.doubt if isinstance(run, LiveRun) else None
+    return standing_in(run.folder, run.manifest.get("blocks", ()), known)
 
 
 def standing_in(

@@ -192,9 +192,9 @@ class Workspace:
 
     def check(
         self, *, file: str | None = None, text: str | None = None,
-        settings: Mapping[str, object] | None = None,
+        settings: Mapping[str, object] | None = None, beside: str | None = None,
     ) -> Checked:  # fmt: skip
-        """Check a file or a text with the data it needs.
+        """Check a file or a text with the data it needs; the text as if it were file `beside`.
 
         Raises
         ------
@@ -203,13 +203,14 @@ class Workspace:
         """
         from septet._app.check import CheckRequest, check_loading
 
-        source = self._source(file, text, settings)
+        source = self._source(file, text, settings, beside)
         again = partial(self._confined, source)
         return check_loading(again, CheckRequest(), sets=source.sets, file=source.name)
 
     def _source(
-        self, file: str | None, text: str | None, settings: Mapping[str, object] | None
-    ) -> _Source:
+        self, file: str | None, text: str | None, settings: Mapping[str, object] | None,
+        beside: str | None = None,
+    ) -> _Source:  # fmt: skip
         if (file is None) == (text is None):
             raise InputError("one of file and text is needed", hint="give a file, or a text")
         laid_over = settings or {}
@@ -219,7 +220,8 @@ class Workspace:
             return _Source(self.read(file), file, path.parent, laid(laid_over))
         assert text is not None
         insist_small(text)
-        return _Source(text, "<text>", self.root, laid(laid_over))
+        base = self.root if beside is None else self._strategy_path(beside).parent
+        return _Source(text, beside or "<text>", base, laid(laid_over))
 
     def load_sweep(
         self, file: str, axes: Mapping[str, str | Sequence[object]],

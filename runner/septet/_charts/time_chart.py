@@ -7,9 +7,10 @@ The script takes a figure of the page and JSON, and knows nothing else of the pa
 `data` has `levels` (finest first; each `step` and `columns`, where `t` is seconds since 1970 and
 `open high low close` are what candles draw), `panes` (each `series`, with `kind` candles, line,
 area or columns, the `column` it draws and its `name`), `marks` (`t`, `kind` long, short, gain,
-loss or halt, `text`) and, if less than all is shown first, `span`. The chart has `append(row)` and
-`addMark(mark)` for bars that arrive. It holds 5,000 bars at most: panning and zooming change the
-part, and the level, that it holds.
+loss or halt, `text`), where there are any `lines` (`price`, `text`) across the whole width, `span`
+if less than all is shown first, and `logo` false where the page itself names the library. The
+chart has `append(row)`, `addMark(mark)`, `setMarks(marks)` and `rule(lines)` for what arrives. It
+holds 5,000 bars at most: panning and zooming change the part, and the level, that it holds.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _DIGITS: Final = 7
 _LARGEST: Final = 2**31 - 1
 _LONGEST_NAME: Final = 120
 _MOVES: Final = (
-    ("all", "all", "Whole span (0)"),
+    ("all", "all", "all: the whole span (0)"),
     ("in", "+", "Zoom in (+)"),
     ("out", "\u2212", "Zoom out (-)"),
     ("left", "\u2190", "Earlier (left arrow)"),

@@ -11,10 +11,13 @@ from urllib.parse import urlencode
 import jinja2
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import (
     HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
     Response,
     StreamingResponse,
 )
@@ -23,14 +26,18 @@ from starlette.routing import Route
 from septet._app.halt import login_name
 from septet._app.halt_texts import outcome_lines
 from septet._app.run_files import log_lines
+from septet._charts.time_chart import style
 from septet._dashboard.acts import WAIT_S, act, can_act
+from septet._dashboard.api import Api, failure, refused_document
+from septet._dashboard.chart_pages import ChartPages, symbol_asked
 from septet._dashboard.events import follow
-from septet._dashboard.forms import TooLarge, asked, form_of, too_large
-from septet._dashboard.guard import Guard
+from septet._dashboard.forms import TooLarge, TooSlow, asked, form_of, too_large, too_slow
+from septet._dashboard.guard import API, Guard
 from septet._dashboard.listing import all_runs, named_folder
 from septet._dashboard.login import LogIn
 from septet._dashboard.one_run import order_view
 from septet._dashboard.site import OPERATE, VIEW, Right, Site, Visitor
+from septet._dashboard.strategy_pages import StrategyPages
 from septet._dashboard.views import Views
 from septet._report.why import value_text
 from septet._results.number_texts import count, money, number, percent
@@ -60,6 +67,7 @@ def _environment() -> jinja2.Environment:
         value=value_text,
         query=lambda values: urlencode(values, errors="surrogateescape"),
     )  # fmt: skip
+    made.globals["chart_style"] = style()
     return made
 
 
@@ -70,6 +78,7 @@ class _Pages:
         self.site, self.root = site, site.root
         self.templates = _environment()
         self.views = Views()
+        self.charts = ChartPages(self.show, self.views, site.root)
 
     def show(self, request: Request, name: str, status: int = 200, **values: Any) -> Response:
         text = self.templates.get_template(name).render(
@@ -86,12 +95,14 @@ class _Pages:
         folder = named_folder(self.root, key)
         found = self.views.of(folder)
         view = found.shown
+        wanted = symbol_asked(request, view) if view else {}
         return self.show(
             request, "run.html", view=view, damaged=found.damaged, key=key, trace=trace,
             now=found.read_at,
             strategy=view["summary"]["strategy"] if view else folder.parent.name,
             run_id=folder.name, log=log_lines(folder, trace), can_act=can_act(folder),
-            login=login_name(),
+            login=login_name(), **wanted,
+            chart=self.charts.markup(folder, request) if view else "",
         )  # fmt: skip
 
     def order(self, request: Request) -> Response:
@@ -105,10 +116,12 @@ class _Pages:
     async def act(self, request: Request) -> Response:
         form = await form_of(request)
         key, action = form.get("run", ""), form.get("action", "")
+        visitor: Visitor = request.state.visitor
+        name = visitor.name if visitor.is_known else form.get("name", "")
 
         def do() -> list[str]:
             found = act(
-                named_folder(self.root, key), action, name=form.get("name", ""),
+                named_folder(self.root, key), action, name=name,
                 reason=form.get("reason", ""),
             )  # fmt: skip
             return outcome_lines(found, WAIT_S)
@@ -121,15 +134,27 @@ class _Pages:
         session = request.state.session
 
         def ends() -> bool:
-            return self.site.is_closing() or not self.site.sessions.holds(session)
+            return self.site.is_closing() or self.site.visitor(session) is None
 
         return StreamingResponse(follow(folder, ends), media_type="text/event-stream")
 
     async def refused(self, request: Request, problem: Exception) -> Response:
         assert isinstance(problem, SeptetError)
+        if request.url.path.startswith(API):
+            return JSONResponse(refused_document(problem), 400 if request.method == "POST" else 404)
         texts = [problem.message, *([problem.hint] if problem.hint else [])]
         status = 400 if request.method == "POST" else 404
         return self.show(request, "message.html", status, title="Not done", texts=texts, key="")
+
+
+async def _not_there(request: Request, problem: Exception) -> Response:
+    """Answer a path or a method that is not there."""
+    assert isinstance(problem, HTTPException)
+    if request.url.path.startswith(API):
+        answer = failure(problem.status_code, problem.detail, "see /api/openapi.json")
+        answer.headers.update(problem.headers or {})
+        return answer
+    return PlainTextResponse(problem.detail, problem.status_code, problem.headers)
 
 
 def _guarded(pages: _Pages, path: str, method: str, right: Right, answer: _Handler) -> Route:
@@ -138,6 +163,8 @@ def _guarded(pages: _Pages, path: str, method: str, right: Right, answer: _Handl
     async def checked(request: Request) -> Response:
         visitor: Visitor | None = request.state.visitor
         if visitor is None or not visitor.may(right):
+            if path.startswith(API):
+                return failure(403, f"this needs the right to {right}")
             texts = [
                 f"This needs the right to {right}; you have the right to "
                 f"{visitor.right if visitor else 'log in'} only."
@@ -163,6 +190,8 @@ def make_app(site: Site) -> Starlette:
         ("/", "GET", VIEW, pages.runs),
         ("/run", "GET", VIEW, pages.run),
         ("/order", "GET", VIEW, pages.order),
+        *pages.charts.routes(),
+        *StrategyPages(pages.show, site.workspace).routes(),
         ("/events", "GET", VIEW, pages.events),
         ("/act", "POST", OPERATE, pages.act),
         ("/logout", "POST", VIEW, log_in.end),
@@ -170,9 +199,18 @@ def make_app(site: Site) -> Starlette:
     return Starlette(
         routes=[
             *(_guarded(pages, *row) for row in table),
+            *(
+                _guarded(pages, each.path, each.method, each.right, each.answer)
+                for each in Api(site).endpoints
+            ),
             Route("/login", log_in.page, methods=["GET"]),
             Route("/login", log_in.begin, methods=["POST"]),
         ],
         middleware=[Middleware(Guard, site=site)],
-        exception_handlers={TooLarge: too_large, SeptetError: pages.refused},
+        exception_handlers={
+            TooLarge: too_large,
+            TooSlow: too_slow,
+            SeptetError: pages.refused,
+            HTTPException: _not_there,
+        },
     )

@@ -11,8 +11,8 @@ from septet._app.run_files import signs_of
 
 __all__ = ["follow"]
 
-_LOOK_S: Final = 0.2
-_ALIVE_LOOKS: Final = 25
+_LOOK_S: Final = 0.1
+_ALIVE_LOOKS: Final = 50
 _PAUSE_S: Final = 1.0
 """A run that writes all the time is read again no more often."""
 

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-__all__ = ["LARGEST_FORM", "TooLarge", "asked", "form_of", "too_large"]
+__all__ = [
+    "LARGEST_FORM", "TooLarge", "TooSlow", "asked", "body_of", "form_of", "too_large", "too_slow",
+]  # fmt: skip
 
 LARGEST_FORM: Final = 16_384
+_SLOWEST_S: Final = 15.0
 
 
 class TooLarge(Exception):
-    """A form is larger than any of this page."""
+    """A form has more bytes than `most`, or too many fields."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self.most = most
+
+
+class TooSlow(Exception):
+    """A form did not come within its time."""
 
 
 def asked(request: Request, name: str) -> str:
@@ -25,23 +37,61 @@ def asked(request: Request, name: str) -> str:
     return request.query_params.get(name, "")
 
 
-async def form_of(request: Request) -> dict[str, str]:
+async def body_of(request: Request, most: int = LARGEST_FORM) -> bytearray:
+    """Return the body of a request.
+
+    Raises
+    ------
+    TooLarge
+        If it has more than `most` bytes.
+    TooSlow
+        If it has not come within `_SLOWEST_S`.
+    """
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_SLOWEST_S):
+            async for part in request.stream():
+                body += part
+                if len(body) > most:
+                    raise TooLarge(most)
+    except TimeoutError:
+        raise TooSlow from None
+    return body
+
+
+async def form_of(request: Request, most: int = LARGEST_FORM) -> dict[str, str]:
     """Return the fields of a form, the last of each name.
 
     Raises
     ------
     TooLarge
-        If it has more than `LARGEST_FORM` bytes.
+        If it has more than `most` bytes, or more than 20 fields.
     """
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > LARGEST_FORM:
-            raise TooLarge
-    fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20)
+    body = await body_of(request, most)
+    text = body.decode("utf-8", "replace")
+    try:
+        fields = parse_qs(text, keep_blank_values=True, max_num_fields=20)
+    except ValueError:  # more fields than any form of this page has
+        raise TooLarge(most) from None
     return {name: values[-1] for name, values in fields.items()}
 
 
 async def too_large(request: Request, problem: Exception) -> Response:
     """Answer a form that is too large."""
-    return PlainTextResponse(f"The form is larger than {LARGEST_FORM} bytes.\n", 413)
+    assert isinstance(problem, TooLarge)
+    most = f"{problem.most} bytes, or has more than 20 fields"
+    return _refuse(request, 413, f"The form is larger than {most}.")
+
+
+async def too_slow(request: Request, problem: Exception) -> Response:
+    """Answer a form that does not come: the connection ends."""
+    answer = _refuse(request, 408, f"The form did not come within {_SLOWEST_S:.0f} s.")
+    answer.headers["connection"] = "close"
+    return answer
+
+
+def _refuse(request: Request, status: int, message: str) -> Response:
+    if request.url.path.startswith("/api/"):
+        found = {"ok": False, "error": "Refused", "message": message, "hint": ""}
+        return JSONResponse(found, status)
+    return PlainTextResponse(f"{message}\n", status)

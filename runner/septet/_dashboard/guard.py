@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse, RedirectResponse
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from septet._dashboard.site import Site
+    from septet._dashboard.site import Site, Visitor
 
-__all__ = ["Guard"]
+__all__ = ["API", "Guard"]
 
 _READS: Final = ("GET", "HEAD")
 _OPEN: Final = ("/login",)
+_LONGEST: Final = 16_384
+API: Final = "/api/"
+_TOKEN: Final = re.compile(r"septet_[A-Za-z0-9_-]{43}")
+_TOKEN_KEYS: Final = ("token", "access_token", "api_key", "bearer")
 _POLICY: Final = (
     "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -50,20 +55,27 @@ class Guard:
             return
         if scope["type"] != "http":  # there are no web sockets here
             return
-        nonce = secrets.token_urlsafe(16)
-        session = self._session(Headers(scope=scope))
-        visitor = self._site.sessions.visitor(session)
-        scope.setdefault("state", {}).update(nonce=nonce, session=session, visitor=visitor)
+        nonce, headers = secrets.token_urlsafe(16), Headers(scope=scope)
+        session = self._session(headers)
+        api = scope["path"].startswith(API)
+        bearer = self._bearer(headers) if api else None
+        visitor = self._site.visitor(session) if bearer is None else self._site.book.bearer(bearer)
+        scope.setdefault("state", {}).update(
+            nonce=nonce, session=session if visitor is not None else "", visitor=visitor,
+            address=self._address(scope, headers), by_token=bearer is not None,
+        )  # fmt: skip
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["content-security-policy"] = _POLICY.format(nonce=nonce)
+                sent = MutableHeaders(scope=message)
+                sent["content-security-policy"] = _POLICY.format(nonce=nonce)
                 for name, value in _FIXED.items():
-                    headers[name] = value
+                    sent[name] = value
+                if self._site.is_secure:
+                    sent["strict-transport-security"] = "max-age=31536000"
             await send(message)
 
-        refused = self._refusal(scope, Headers(scope=scope), session)
+        refused = self._refusal(scope, headers, visitor, is_bearer=bearer is not None)
         await (refused or self._app)(scope, receive, answer)
 
     def _session(self, headers: Headers) -> str:
@@ -74,26 +86,99 @@ class Guard:
         value = found.value if found is not None else ""
         return value if self._site.sessions.holds(value) else ""
 
-    def _refusal(self, scope: Scope, headers: Headers, session: str) -> Any:
+    def _bearer(self, headers: Headers) -> str | None:
+        """Return the token of a request; None if it brings no `Authorization`."""
+        given = headers.getlist("authorization")
+        if not given:
+            return None
+        scheme, _, token = given[0].partition(" ")
+        return token.strip() if len(given) == 1 and scheme.lower() == "bearer" else ""
+
+    def _address(self, scope: Scope, headers: Headers) -> str:
+        """Return who is at the other end; behind a proxy what it says, and nobody else."""
+        peer = (scope.get("client") or ("", 0))[0]
+        if peer in self._site.proxies:
+            passed = ",".join(headers.getlist("x-forwarded-for")).split(",")
+            return passed[-1].strip() or peer
+        return str(peer)
+
+    def _refusal(
+        self, scope: Scope, headers: Headers, visitor: Visitor | None, *, is_bearer: bool
+    ) -> Any:
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > _LONGEST:
+            return _refuse(scope, 431, f"the headers have more than {_LONGEST} bytes")
         hosts = headers.getlist("host")
         if len(hosts) != 1 or hosts[0].lower() not in self._site.hosts:
             names = " or ".join(self._site.hosts)
-            return PlainTextResponse(f"Not a name of this page: open it as {names}.\n", 421)
-        if scope["method"] not in _READS:
-            problem = self._foreign(headers, hosts[0].lower())
-            if problem:
-                return PlainTextResponse(f"Refused: {problem}.\n", 403)
-        if session or scope["path"] in _OPEN:
+            return _refuse(scope, 421, f"not a name of this page: open it as {names}")
+        problem = self._bypassed(scope, headers)
+        if problem:
+            return _refuse(scope, 403, problem)
+        if _has_token(scope["query_string"]):
+            return _refuse(
+                scope, 400,
+                "a token in an address stays in logs and histories: send it as Authorization: "
+                "Bearer, and replace this one (septet dashboard token remove NAME)",
+            )  # fmt: skip
+        acts, api = scope["method"] not in _READS, scope["path"].startswith(API)
+        problem = self._foreign(headers, hosts[0].lower(), acts=acts, api=api, bearer=is_bearer)
+        if problem:
+            return _refuse(scope, 403, problem)
+        if visitor is not None or scope["path"] in _OPEN:
             return None
-        if scope["method"] in _READS and scope["path"] != "/events":
+        if api:
+            return _refuse(
+                scope, 401,
+                "the token is unknown or has ended" if is_bearer else
+                "no token: send Authorization: Bearer, with one of septet dashboard token add",
+            )  # fmt: skip
+        if not acts and scope["path"] != "/events":
             return RedirectResponse("/login", 303)
-        return PlainTextResponse("Refused: no session; log in first, at /login.\n", 401)
+        return _refuse(scope, 401, "no session; log in first, at /login")
 
-    def _foreign(self, headers: Headers, host: str) -> str:
-        """Return why a request that changes something did not come from a page of ours."""
-        origins = headers.getlist("origin")
-        if origins != [f"{self._site.scheme}://{host}"]:
-            return "the request does not say that it comes from this page (Origin)"
-        if headers.get("sec-fetch-site", "same-origin") != "same-origin":
-            return "the request comes from another site (Sec-Fetch-Site)"
+    def _bypassed(self, scope: Scope, headers: Headers) -> str:
+        """Return why a request did not come through the proxy, over TLS."""
+        if not self._site.proxies:
+            return ""
+        if (scope.get("client") or ("", 0))[0] not in self._site.proxies:
+            return "this page is reached through its proxy only"
+        if headers.get("x-forwarded-proto", "https").split(",")[-1].strip() != "https":
+            return "the proxy was reached without TLS (X-Forwarded-Proto)"
         return ""
+
+    def _foreign(self, headers: Headers, host: str, *, acts: bool, api: bool, bearer: bool) -> str:
+        """Return why a request that changes something did not come from a page of ours.
+
+        A program that sends a token is no browser: it may leave `Origin` out, and only it.
+        """
+        origins, site = headers.getlist("origin"), headers.get("sec-fetch-site", "same-origin")
+        own = [f"{self._site.scheme}://{host}"]
+        if acts and origins != own and not (bearer and not origins):
+            return "the request does not say that it comes from this page (Origin)"
+        if acts and site != "same-origin":
+            return "the request comes from another site (Sec-Fetch-Site)"
+        if api and (site not in ("same-origin", "none") or origins not in ([], own)):
+            return "the request comes from another site (Sec-Fetch-Site or Origin)"
+        return ""
+
+
+def _has_token(query: bytes) -> bool:
+    from urllib.parse import parse_qsl
+
+    try:
+        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=50)
+    except ValueError:
+        return False
+    return any(
+        name.lower() in _TOKEN_KEYS or _TOKEN.search(f"{name} {value}") for name, value in pairs
+    )
+
+
+def _refuse(scope: Scope, status: int, problem: str) -> Response:
+    """Answer in the form of what was asked: JSON for a program, else a line of text."""
+    headers = {"www-authenticate": "Bearer"} if status == 401 else None
+    if scope["path"].startswith(API):
+        return JSONResponse(
+            {"ok": False, "error": "Refused", "message": problem, "hint": ""}, status, headers
+        )
+    return PlainTextResponse(f"Refused: {problem}.\n", status)

@@ -5,22 +5,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from septet._charts.stills import Line, Pane, lines
-from septet._charts.svg import percent_text
+from septet._dashboard.charts import curve_figure, price_figure, symbols_of
+from septet._dashboard.health import health_rows, monitor_rows
+from septet._dashboard.one_trade import last_trades
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from septet._store.run_folder import Run
 
-__all__ = ["now_text", "order_view", "run_view"]
+__all__ = ["now_text", "order_view", "resting_lines", "run_view"]
 
-_POINTS: Final = 1_500
 _DECISIONS: Final = 20
 _ORDERS: Final = 30
 _NS: Final = 1_000_000_000
-_SVG_STYLE: Final = ' style="max-width:100%;height:auto"'
-"""The policy allows no style in an attribute; the page's own style says the same."""
 
 
 def run_view(run: Run) -> dict[str, Any]:
@@ -40,7 +36,12 @@ def run_view(run: Run) -> dict[str, Any]:
         "forward": forward_text(summary),
         "standing": standing_of(run),
         "open": positions_of(run),
-        "chart": _equity_still(run),
+        "charts": _charts(run),
+        "symbols": symbols_of(run),
+        "trades": last_trades(run),
+        "health": health_rows(run),
+        "monitors": monitor_rows(run),
+        "report": (run.folder / "report.html").is_file(),
         "decisions": _decisions(run),
         "orders": _last(run, "orders", _ORDERS),
         "halts": list(reversed(_halts(run))),
@@ -123,41 +124,28 @@ def _halts(run: Run) -> list[dict[str, str]]:
     ]  # fmt: skip
 
 
-def _equity_still(run: Run) -> str:
-    """Draw equity over drawdown; nothing where there is no equity yet."""
-    from septet._results.number_texts import percent
+def resting_lines(run: Run, symbol: str) -> list[dict[str, Any]]:
+    """Return the prices of the open orders of a symbol, with words."""
+    from septet._app.runs import positions_of
 
-    if not run.has("equity"):
-        return ""
-    frame = run.table("equity", ["time", "equity", "drawdown"]).drop_nulls()
-    if frame.height < 2:
-        return ""
-    seconds, equity = _points(frame, "equity", 1.0)
-    deep_seconds, deep = _points(frame, "drawdown", -1.0)
-    last, most = equity[-1], -min(deep)
-    words = f"Equity is {last:,.2f} at the end; the deepest drawdown is {percent(most)}."
-    drawn = lines(
-        "Equity and drawdown",
-        words,
-        [
-            Pane([Line("equity", seconds, equity)], "equity", share=2.0),
-            Pane(
-                [Line("drawdown", deep_seconds, deep, "loss", area=True)],
-                "drawdown", write=percent_text, zero=True,
-            ),
-        ],
-        height=360,
-    )  # fmt: skip
-    return drawn.replace(_SVG_STYLE, "", 1)
+    found = []
+    for each in (positions_of(run) or {}).get("orders", ()):
+        price = each["trigger_price"] if each["limit_price"] is None else each["limit_price"]
+        if each["symbol"] == symbol and price is not None:
+            kind = "protective stop" if each["protective_stop"] else each["type"]
+            found.append({"price": price, "text": f"{kind} {each['side']} {each['quantity']:g}"})
+    return found
 
 
-def _points(frame: pl.DataFrame, name: str, sign: float) -> tuple[list[float], list[float]]:
-    """Return times and values of a line, thinned so that every extreme stays."""
-    from septet._report.thinning import floats, stamps, thin_rows
-
-    values = floats(frame, name)
-    rows = thin_rows(values, _POINTS)
-    return [float(t) / _NS for t in stamps(frame)[rows]], [sign * float(v) for v in values[rows]]
+def _charts(run: Run) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return the charts that are shown first, by their element's id: markup and data."""
+    symbols = symbols_of(run)
+    found = {
+        "chart-price": price_figure(run, symbols[0], lines=resting_lines(run, symbols[0]))
+        if symbols else None,
+        "chart-curve": curve_figure(run),
+    }  # fmt: skip
+    return {name: each for name, each in found.items() if each is not None}
 
 
 def now_text() -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["make_server", "open_socket", "serve"]
 
 _LAST_S: Final = 2
+_PACKAGES: Final = ("argon2", "jinja2", "starlette", "uvicorn")
 
 
 def open_socket(host: str, port: int) -> socket.socket:
@@ -31,8 +32,7 @@ def open_socket(host: str, port: int) -> socket.socket:
     """
     if not _is_loopback(host):
         raise InputError(
-            f"septet dashboard listens on loopback only, not on {host!r}: it has no password and "
-            "no TLS",
+            f"septet dashboard listens on loopback only, not on {host!r}: it has no TLS",
             hint="leave --host out; from another machine: ssh -L 8765:127.0.0.1:8765 THIS-MACHINE",
         )
     address = "127.0.0.1" if host == "localhost" else host
@@ -63,51 +63,66 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def make_server(root: Path, port: int, notify: Callable[[str], None]) -> uvicorn.Server:
+def make_server(
+    root: Path, port: int, notify: Callable[[str], None],
+    warn: Callable[[str], None] = lambda text: None, strategies: Path | None = None,
+) -> uvicorn.Server:  # fmt: skip
     """Return the server of the pages; `notify` is given each one-time code.
+
+    `strategies` is the folder whose strategy files are shown and checked.
 
     Raises
     ------
     InputError
-        If a package of the extra `dashboard` is not installed.
+        If a package of the extra `dashboard` is not installed, or `strategies` is no folder.
     """
-    for package in ("jinja2", "starlette", "uvicorn"):
+    for package in _PACKAGES:
         need(package, "septet dashboard")
     import uvicorn
 
     from septet._app.halt import login_name
+    from septet._app.workspace import Workspace
+    from septet._dashboard.accounts import AccountBook, accounts_file
     from septet._dashboard.app import make_app
     from septet._dashboard.sessions import Sessions
-    from septet._dashboard.site import OPERATE, Visitor, loopback_site
+    from septet._dashboard.site import OPERATE, Visitor, log_in_limits, loopback_site
 
     closing: list[uvicorn.Server] = []
     site = loopback_site(
         root, Sessions(notify, time.monotonic, Visitor(login_name(), OPERATE)), port,
         is_closing=lambda: any(each.should_exit for each in closing),
+        book=AccountBook(accounts_file(), warn), limits=log_in_limits(time.monotonic),
+        workspace=None if strategies is None else Workspace(strategies),
     )  # fmt: skip
     config = uvicorn.Config(
         make_app(site), log_level="warning", access_log=False, server_header=False, lifespan="off",
-        proxy_headers=False, ws="none", timeout_graceful_shutdown=_LAST_S,
+        proxy_headers=False, ws="none", http="h11", timeout_graceful_shutdown=_LAST_S,
         h11_max_incomplete_event_size=16_384,
     )  # fmt: skip
     closing.append(uvicorn.Server(config))
     return closing[0]
 
 
-def serve(root: Path, host: str, port: int, notify: Callable[[str, str], None]) -> None:
+def serve(
+    root: Path, host: str, port: int, notify: Callable[[str, str], None],
+    warn: Callable[[str], None], strategies: Path | None = None,
+) -> None:  # fmt: skip
     """Serve the pages until a signal ends the process.
 
-    `notify` is given the address and a code: at the start, and after each log-in.
+    `notify` is given the address and a code: at the start, and after each log-in. `warn` is given
+    why nobody can log in by password or token.
 
     Raises
     ------
     InputError
         If the address is not loopback, the port is in use, or a package is missing.
     """
-    for package in ("jinja2", "starlette", "uvicorn"):
+    for package in _PACKAGES:
         need(package, "septet dashboard")
     with open_socket(host, port) as listening:
         name, taken = listening.getsockname()[:2]
         shown = f"[{name}]" if ":" in name else name
-        server = make_server(root, taken, lambda code: notify(f"http://{shown}:{taken}/", code))
+        server = make_server(
+            root, taken, lambda code: notify(f"http://{shown}:{taken}/", code), warn, strategies
+        )
         server.run(sockets=[listening])

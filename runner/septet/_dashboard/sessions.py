@@ -20,6 +20,7 @@ _ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 _LENGTH: Final = 10
 _WRONG: Final = 5
 _WINDOW_S: Final = 60.0
+_MOST: Final = 1_000
 
 
 class TooManyCodes(Exception):
@@ -41,12 +42,20 @@ class Sessions:
         Seconds that never go back.
     visitor : Visitor
         Who comes by a code.
+    has_code : bool
+        Whether codes are made at all.
     """
 
     def __init__(
-        self, notify: Callable[[str], None], clock: Callable[[], float], visitor: Visitor
+        self,
+        notify: Callable[[str], None],
+        clock: Callable[[], float],
+        visitor: Visitor,
+        *,
+        has_code: bool = True,
     ) -> None:
         self._notify, self._clock, self._visitor = notify, clock, visitor
+        self._has_code = has_code
         self._lock = threading.Lock()
         self._wrong: deque[float] = deque(maxlen=_WRONG)
         self._open: dict[str, tuple[float, Visitor]] = {}
@@ -54,6 +63,8 @@ class Sessions:
         self._renew()
 
     def _renew(self) -> None:
+        if not self._has_code:
+            return
         self._code = "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
         self._notify(self._code)
 
@@ -70,14 +81,25 @@ class Sessions:
             now = self._clock()
             if len(self._wrong) == _WRONG and now - self._wrong[0] < _WINDOW_S:
                 raise TooManyCodes(max(1, math.ceil(_WINDOW_S - (now - self._wrong[0]))))
-            if not hmac.compare_digest(given, self._code.encode()):
+            if not self._code or not hmac.compare_digest(given, self._code.encode()):
                 self._wrong.append(now)
                 return None
-            self._open = {key: held for key, held in self._open.items() if held[0] > now}
-            session = secrets.token_urlsafe(32)
-            self._open[session] = (now + SESSION_S, self._visitor)
+            session = self._begun(self._visitor, now)
             self._renew()
             return session
+
+    def open(self, visitor: Visitor) -> str:
+        """Return a new session of one who proved who they are."""
+        with self._lock:
+            return self._begun(visitor, self._clock())
+
+    def _begun(self, visitor: Visitor, now: float) -> str:
+        self._open = {key: held for key, held in self._open.items() if held[0] > now}
+        while len(self._open) >= _MOST:
+            del self._open[next(iter(self._open))]
+        session = secrets.token_urlsafe(32)
+        self._open[session] = (now + SESSION_S, visitor)
+        return session
 
     def visitor(self, session: str) -> Visitor | None:
         """Return whose session it is; None if none was begun here, or it has ended."""

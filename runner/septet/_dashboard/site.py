@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
+    from septet._app.workspace import Workspace
+    from septet._dashboard.accounts import AccountBook
+    from septet._dashboard.limits import Throttle
     from septet._dashboard.sessions import Sessions
 
-__all__ = ["OPERATE", "RIGHTS", "VIEW", "Right", "Site", "Visitor", "loopback_site"]
+__all__ = [
+    "OPERATE", "RIGHTS", "VIEW", "Limits", "Right", "Site", "Visitor", "log_in_limits",
+    "loopback_site",
+]  # fmt: skip
 
 Right = Literal["view", "operate"]
 VIEW: Final = "view"
@@ -23,15 +29,32 @@ class Visitor:
     """Who sent a request, and what the server lets them do.
 
     `is_known` says that the name was proved; who came by a one-time code may write another one.
+    `mark` is of the password that they logged in with.
     """
 
     name: str
     right: Right
     is_known: bool = False
+    mark: str = field(default="", repr=False)
 
     def may(self, right: Right) -> bool:
         """Whether what needs this right is allowed; `operate` includes `view`."""
         return self.right == OPERATE or right == VIEW
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Wrong log-ins within a minute: of one address, and for one name from all addresses."""
+
+    by_address: Throttle
+    by_name: Throttle
+
+
+def log_in_limits(clock: Callable[[], float]) -> Limits:
+    """Return limits of log-ins."""
+    from septet._dashboard.limits import Throttle
+
+    return Limits(Throttle(5, 60.0, clock), Throttle(20, 60.0, clock))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +75,16 @@ class Site:
         How browsers reach it; with https, cookies are sent over TLS only.
     cookie : str
         The name of the cookie of the session.
+    book : AccountBook
+        Users and tokens.
+    limits : Limits
+        How often a log-in may be tried.
+    by_code : bool
+        Whether the code of the terminal begins a session.
+    proxies : tuple of str
+        Addresses of the proxies that pass requests on; without any, requests come directly.
+    workspace : Workspace, optional
+        The strategies that are shown and checked; without one, none are.
     """
 
     root: Path
@@ -60,6 +93,16 @@ class Site:
     is_closing: Callable[[], bool]
     scheme: Literal["http", "https"]
     cookie: str
+    book: AccountBook
+    limits: Limits
+    by_code: bool = True
+    proxies: tuple[str, ...] = ()
+    workspace: Workspace | None = None
+
+    def visitor(self, session: str) -> Visitor | None:
+        """Return whose session it is, with the right that they have now."""
+        found = self.sessions.visitor(session)
+        return self.book.still(found) if found is not None and found.is_known else found
 
     @property
     def is_secure(self) -> bool:
@@ -68,9 +111,13 @@ class Site:
 
 
 def loopback_site(
-    root: Path, sessions: Sessions, port: int, is_closing: Callable[[], bool]
-) -> Site:
+    root: Path, sessions: Sessions, port: int, is_closing: Callable[[], bool], *,
+    book: AccountBook, limits: Limits, workspace: Workspace | None = None,
+) -> Site:  # fmt: skip
     """Return the site that browsers of this machine reach over http."""
     hosts = tuple(f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]"))
     # The cookies of all ports of a host are one set: the name tells them apart.
-    return Site(root, sessions, hosts, is_closing, "http", f"septet-{port}")
+    return Site(
+        root, sessions, hosts, is_closing, "http", f"septet-{port}", book, limits,
+        workspace=workspace,
+    )  # fmt: skip

@@ -12,18 +12,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from septet._app.run_files import signs_of
 from septet._dashboard.one_run import now_text, run_view
 from septet._store.find import open_run
 from septet.errors import SeptetError
 
+if TYPE_CHECKING:
+    from septet._store.run_folder import Run
+
 __all__ = ["View", "Views"]
 
 _PAUSE_S: Final = 1.0
 """A run that writes all the time is read again so long after the last time, and no earlier."""
 _MOST: Final = 16
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,7 @@ class View:
     shown: dict[str, Any] | None
     damaged: str
     read_at: str
+    run: Run | None = None
 
 
 @dataclass(slots=True)
@@ -57,6 +62,13 @@ class Views:
 
     def of(self, folder: Path) -> View:
         """Return the view of a run; viewers that ask while it is read wait for the same one."""
+        return self.ask(folder, lambda view: view)
+
+    def ask(self, folder: Path, question: Callable[[View], _Answer]) -> _Answer:
+        """Return what `question` makes of the view of a run; one is asked at a time.
+
+        The run of a view is read on from by the next one: only a question may use it.
+        """
         with self._lock:
             kept = self._kept.setdefault(folder, _Kept())
             self._kept.move_to_end(folder)
@@ -67,14 +79,16 @@ class Views:
                 if kept.view is not None:
                     self._sleep(max(0.0, kept.at_s + _PAUSE_S - self._clock_s()))
                 kept.signs = signs_of(folder)  # before it is read: what is written now is new
-                kept.view = _read(folder)
+                kept.view = _read(folder, kept.view)
                 kept.at_s = self._clock_s()
-            return kept.view
+            return question(kept.view)
 
 
-def _read(folder: Path) -> View:
+def _read(folder: Path, before: View | None) -> View:
+    """Read a run; of its journal only what has come since it was read before."""
     read_at = now_text()
     try:
-        return View(run_view(open_run(folder)), "", read_at)
+        run = open_run(folder, before.run if before is not None else None)
+        return View(run_view(run), "", read_at, run)
     except SeptetError as problem:
         return View(None, problem.message, read_at)

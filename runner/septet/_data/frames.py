@@ -20,6 +20,7 @@ from septet._data.source import Facts, RawBars, Request
 from septet._data.symbol_columns import refuse_symbol_column
 from septet._text import shortened
 from septet.errors import DataError
+from septet_schemas.times import fixed_zone_hint
 
 if TYPE_CHECKING:
     import polars as pl
@@ -103,6 +104,8 @@ def frames_of_data(
 def _check_zone(zone: str | None) -> None:
     if zone is None:
         return
+    if hint := fixed_zone_hint(zone):
+        raise DataError(f"{zone!r} is no time zone of a place", hint=hint)
     try:
         ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:

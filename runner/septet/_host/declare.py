@@ -413,14 +413,23 @@ def _step_decorator(kind: Any) -> Callable[..., Callable[[Callable[..., Any]], S
 
 
 feature = _step_decorator("feature")
+"""Declare a compiled step that computes a feature; options are those of `Step`."""
 across = _step_decorator("across")
+"""Declare a feature over all symbols at one time; options are those of `Step`."""
 signal = _step_decorator("signal")
+"""Declare a compiled step that names a target side; options are those of `Step`."""
 sizing = _step_decorator("sizing")
+"""Declare a compiled step that gives a size; options are those of `Step`."""
 limit = _step_decorator("limit")
+"""Declare a compiled step that caps a size; options are those of `Step`."""
 stop = _step_decorator("stop")
+"""Declare a compiled step that gives the level of a stop; options are those of `Step`."""
 halt = _step_decorator("halt")
+"""Declare a compiled step that stops trading; options are those of `Step`."""
 regime = _step_decorator("regime")
+"""Declare a compiled step that labels the market; options are those of `Step`."""
 order = _step_decorator("order")
+"""Declare a compiled step that prices an order; options are those of `Step`."""
 
 
 def composition(config: type[Config]) -> Callable[[Callable[[Any], Mapping[str, Inner]]], Step]:
@@ -449,8 +458,14 @@ def _factory_decorator(kind: Any) -> Callable[..., Callable[[Callable[..., Any]]
 
 
 candles = _factory_decorator("candles")
+"""Declare a source of bars, built from its config; `trial` as of the other decorators."""
 series = _factory_decorator("series")
+"""Declare a source of an outside series, built from its config."""
 model = _factory_decorator("model")
+"""Declare a trainer of models, built from its config."""
 venue = _factory_decorator("venue")
+"""Declare a venue, built from its block in `execution.venues`."""
 monitor = _factory_decorator("monitor")
+"""Declare a monitor, built from its block in `monitoring.monitors`."""
 alerts = _factory_decorator("alerts")
+"""Declare a channel of alerts, built from `monitoring.alerts`."""

@@ -145,6 +145,8 @@ class TradeRows:
 class RunView:
     """A run as monitors see it: what happened, and when it was known.
 
+    The arrays are read-only. `until` is what a monitor would have been given at an earlier time.
+
     Parameters
     ----------
     symbols : tuple of str
@@ -161,8 +163,6 @@ class RunView:
         What was traded; open positions are no trade yet.
     since_ns : int
         Readings before this time were read already: a monitor may leave them out.
-
-    The arrays are read-only. `until` is what a monitor would have been given at an earlier time.
     """
 
     symbols: tuple[str, ...]

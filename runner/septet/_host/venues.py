@@ -120,29 +120,53 @@ class LiveVenue(Protocol):
     do; a programmer's error still raises.
     """
 
-    async def open(self, symbols: Sequence[str], sink: Sink) -> VenueFacts: ...
+    async def open(self, symbols: Sequence[str], sink: Sink) -> VenueFacts:
+        """Connect and subscribe to the account; raise where it cannot."""
+        ...
 
-    async def submit(self, order: m.Submit) -> m.Event: ...
+    async def submit(self, order: m.Submit) -> m.Event:
+        """Send one order, once: `Acked`, `Rejected`, or `Uncertain`."""
+        ...
 
-    async def amend(self, order: m.Amend) -> Sequence[m.Event]: ...
+    async def amend(self, order: m.Amend) -> Sequence[m.Event]:
+        """Replace one order; return events of both identifiers, or a refusal."""
+        ...
 
-    async def cancel(self, order: m.Cancel) -> m.Event: ...
+    async def cancel(self, order: m.Cancel) -> m.Event:
+        """Cancel one order: `OrderSeen`, `NotFound` or `CancelFailed`."""
+        ...
 
-    async def cancel_all(self, symbols: Sequence[int]) -> Sequence[m.Event]: ...
+    async def cancel_all(self, symbols: Sequence[int]) -> Sequence[m.Event]:
+        """Cancel every order, on a connection of its own; return the answers."""
+        ...
 
-    async def query(self, order: m.Query) -> m.Event | None: ...
+    async def query(self, order: m.Query) -> m.Event | None:
+        """Ask for one order by its client id; None without an answer."""
+        ...
 
-    async def open_orders(self) -> m.OpenOrders | None: ...
+    async def open_orders(self) -> m.OpenOrders | None:
+        """Read the open orders; None without an answer."""
+        ...
 
-    async def fills(self, symbol: int, since_ns: int) -> Sequence[m.Filled] | None: ...
+    async def fills(self, symbol: int, since_ns: int) -> Sequence[m.Filled] | None:
+        """Read the executions of a symbol since a time; None without an answer."""
+        ...
 
-    async def holdings(self) -> m.Holdings | None: ...
+    async def holdings(self) -> m.Holdings | None:
+        """Read the balances; None without an answer."""
+        ...
 
-    async def skew(self) -> m.Skewed | None: ...
+    async def skew(self) -> m.Skewed | None:
+        """Compare the venue's clock with the local one; None without an answer."""
+        ...
 
-    async def refresh_markets(self) -> Sequence[m.FiltersChanged] | None: ...
+    async def refresh_markets(self) -> Sequence[m.FiltersChanged] | None:
+        """Read the filters of the symbols; None without an answer."""
+        ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """End, and let requests in flight be answered, within a bound."""
+        ...
 
 
 class BarSeen(msgspec.Struct, frozen=True):
@@ -191,6 +215,7 @@ class StreamDown(msgspec.Struct, frozen=True):
 
 
 FeedMessage = BarSeen | QuoteSeen | PrintSeen | StreamDown
+"""What a feed hands to its sink."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +246,9 @@ class LiveFeed(Protocol):
     Silence is not its to judge: who finds it silent closes it and opens it again.
     """
 
-    async def open(self, request: FeedRequest, sink: Sink) -> FeedFacts: ...
+    async def open(self, request: FeedRequest, sink: Sink) -> FeedFacts:
+        """Connect and subscribe; events go to the sink from now on."""
+        ...
 
     async def bars(self, symbol: str, since_ns: int, until_ns: int) -> Sequence[BarSeen]:
         """Return closed bars with ``since_ns <= open_ns < until_ns``, in order; RunError if not.
@@ -230,7 +257,9 @@ class LiveFeed(Protocol):
         """
         ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """End every stream and the connection."""
+        ...
 
 
 @runtime_checkable
@@ -241,7 +270,9 @@ class Connects(Protocol):
     runs something in the background takes `tasks`, the `Tasks` that own it.
     """
 
-    def connect(self, *, name: str, clock: Clock, **options: Any) -> LiveVenue: ...
+    def connect(self, *, name: str, clock: Clock, **options: Any) -> LiveVenue:
+        """Return the connection to one account, not yet open."""
+        ...
 
 
 @runtime_checkable
@@ -251,4 +282,6 @@ class Streams(Protocol):
     A plugin that runs something in the background takes `tasks` as well, the `Tasks` that own it.
     """
 
-    def stream(self, *, clock: Clock, **options: Any) -> LiveFeed: ...
+    def stream(self, *, clock: Clock, **options: Any) -> LiveFeed:
+        """Return the live data of one exchange, not yet open."""
+        ...

@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 NAN: Final = math.nan
+"""Not a number: a value that is not known."""
 
 
 @helper

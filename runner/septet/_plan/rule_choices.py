@@ -11,7 +11,7 @@ from septet._kernel import ledger as ledger_arithmetic
 from septet._plan.hours_choices import hours_values
 from septet._plan.invalid_answers import Checked
 from septet._plan.portfolio_choices import portfolio_choices
-from septet._plan.specialise import Choices, rule_places, specialise
+from septet._plan.specialise import Choices, specialise
 from septet._rules import (
     account,
     adds,
@@ -74,8 +74,14 @@ CAPS: Final = ("position", "groups", "correlated", "gross_exposure")
 @cache
 def names_of_rules() -> frozenset[str]:
     """Return the names that a plan's text has for the rules and for what they call."""
-    modules = (frames, ledger_arithmetic, match, maths)
-    return frozenset((*rule_places(RULES), *(name for each in modules for name in each.__all__)))
+    called = (frames, ledger_arithmetic, match, maths)
+    rules = (
+        name
+        for module in RULES
+        for name, value in vars(module).items()
+        if getattr(value, "__module__", None) == module.__name__
+    )
+    return frozenset((*rules, *(name for each in called for name in each.__all__)))
 
 
 def rules_of(context: Mapping[str, Any]) -> dict[str, str]:

@@ -39,6 +39,7 @@ class ArrowStream(Protocol):
 Data: TypeAlias = ArrowStream | Mapping[str, ArrowStream]
 """One frame, or a frame for each symbol."""
 Engine: TypeAlias = Literal["auto", "batch", "event"]
+"""How a backtest goes through its bars; the result is the same."""
 _ENGINES: Final = ("auto", "batch", "event")
 
 

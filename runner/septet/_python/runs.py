@@ -35,6 +35,7 @@ Table: TypeAlias = Literal[
     "trades", "orders", "fills", "equity", "decisions", "monitoring", "round_trips", "predictions",
     "bars",
 ]  # fmt: skip
+"""The name of a table of a run."""
 
 
 _SHARES: Final = ("total_return", "max_drawdown", "win_rate", "exposure")

@@ -30,6 +30,7 @@ __all__ = ["Check", "Mode", "Settings", "Strategy", "check", "laid", "load", "lo
 Settings: TypeAlias = Mapping[str, object]
 """Values by key path, as ``--set`` has them: ``{"features.fast.period": 25}``."""
 Mode: TypeAlias = Literal["backtest", "paper", "live"]
+"""The mode of a strategy."""
 _TEXT: Final = "<text>"
 _MAPPING: Final = "<mapping>"
 _MODES: Final = ("backtest", "paper", "live")

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Method", "Sweep", "sweep", "train"]
 
 Method: TypeAlias = Literal["grid", "random", "tpe"]
+"""How a sweep chooses settings."""
 _METHODS = ("grid", "random", "tpe")
 _BLOCKS = ("block_sums", "block_squares", "over_sums", "over_squares")
 

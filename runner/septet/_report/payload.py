@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from septet._store.run_folder import Run
 
-__all__ = ["chart_data"]
+__all__ = ["chart_data", "curve_data", "price_data"]
 
 # What the page carries: rows of the equity curve, bars of all symbols together, markers of a
 # symbol, points of one metric.
@@ -107,12 +107,11 @@ def _levels(rows: pl.DataFrame | None, opens_ms: list[int]) -> dict[str, list[fl
     return found
 
 
-def _price(run: Run, bars: dict[str, pl.DataFrame]) -> list[dict[str, Any]]:
+def _price(run: Run, bars: dict[str, pl.DataFrame], share: int) -> list[dict[str, Any]]:
     import polars as pl
 
     trades = run.table("trades")
     joined = run.manifest.get("display", {}).get("bars_joined", {})
-    share = max(150, PRICE_BARS // max(len(bars), 1))
     levels = _level_rows(run)
     priced = []
     for symbol, frame in bars.items():
@@ -193,20 +192,51 @@ def _monitoring(run: Run) -> list[dict[str, Any]]:
     ]
 
 
+def _common(run: Run) -> dict[str, Any]:
+    return {
+        "currency": run.facts.currency,
+        "first_decision": run.facts.first_decision_ns // 1_000_000,
+        "halts": [{"t": halt.time_ns // 1_000_000, "rule": halt.rule} for halt in run.halts],
+    }
+
+
+def curve_data(run: Run) -> dict[str, Any]:
+    """Return what the chart of equity, drawdown and exposure draws, as `chart_data` does."""
+    return {**_common(run), "curve": _curve(run, _bars(run))}
+
+
+def price_data(
+    run: Run, symbol: str, *, most: int, start_ns: int | None = None, end_ns: int | None = None
+) -> dict[str, Any]:
+    """Return what the price chart of one symbol draws, with at most `most` bars.
+
+    Only the bars that open from `start_ns` on and before `end_ns` are taken, so that a narrow span
+    is drawn in more detail than a wide one. `price` is empty where there are none.
+    """
+    import polars as pl
+
+    time_ns = pl.col("open_time").dt.epoch("ns")
+    chosen = pl.col("symbol").cast(pl.String) == symbol
+    if start_ns is not None:
+        chosen &= time_ns >= start_ns
+    if end_ns is not None:
+        chosen &= time_ns < end_ns
+    bars = run.table("bars").filter(chosen)
+    return {**_common(run), "price": _price(run, {symbol: bars} if bars.height else {}, most)}
+
+
 def chart_data(run: Run) -> dict[str, Any]:
     """Everything the page's charts draw. Times are milliseconds, UTC."""
     bars = _bars(run)
     monitored = _monitoring(run)
     return {
-        "currency": run.facts.currency,
+        **_common(run),
         "curve": _curve(run, bars),
         "rolling": rolling(run, bars),
         "weights": weights(run, bars),
-        "price": _price(run, bars),
+        "price": _price(run, bars, max(150, PRICE_BARS // max(len(bars), 1))),
         "calibration": _calibration(run),
         "importance": _importance(run),
         "psi": [item for item in monitored if item["metric"].startswith("psi")],
         "health": [item for item in monitored if not item["metric"].startswith("psi")],
-        "first_decision": run.facts.first_decision_ns // 1_000_000,
-        "halts": [{"t": halt.time_ns // 1_000_000, "rule": halt.rule} for halt in run.halts],
     }

@@ -27,6 +27,7 @@ from septet._results.relative import (
 from septet._results.result import NOT_CLOSED
 from septet._results.round_trips import round_trips_won
 from septet._results.selection_bias import daily_sharpe
+from septet._results.unreached import unreached_text
 from septet._results.verdict import Evidence, doubtful_plugins, unchecked_plugins, verdict
 
 if TYPE_CHECKING:
@@ -258,7 +259,8 @@ def _evidence(
     at_once: float,
 ) -> Evidence:
     facts = result.facts
-    capped = [each for each in [capped_text(capped_entries(frames.get("decisions")))] if each]
+    capped = capped_text(capped_entries(frames.get("decisions")))
+    told = [each for each in (capped, unreached_text(frames, result.resolved)) if each]
     return Evidence(
         currency=facts.currency,
         symbols=facts.symbols,
@@ -286,7 +288,7 @@ def _evidence(
             *(each.message for each in doubts(result.findings)),
             *_old_prices(result, frames),
         ],
-        breaks=[*capped, *breaks_text(figures["contract_breaks"])],
+        breaks=[*told, *breaks_text(figures["contract_breaks"])],
         unchecked=unchecked_plugins(result.manifest),
         doubtful=[*doubtful_plugins(result.manifest), *result.doubts],
         models=len(result.models) if result.predictions is not None else None,

@@ -56,8 +56,11 @@ class UnreadableRun(Run):
         raise self._problem
 
 
-def open_run(path: Path | str) -> Run:
+def open_run(path: Path | str, before: Run | None = None) -> Run:
     """Open the run in a folder; its summary is read at once, the rest when asked for.
+
+    Of the journal of a run that was opened `before`, only the entries since are read; that
+    earlier one is not used any more.
 
     Raises
     ------
@@ -74,12 +77,12 @@ def open_run(path: Path | str) -> Run:
             f"there is no run in {folder}: it has neither summary.json nor manifest.json",
             hint="see `septet runs list`",
         )
-    run = _run_in(folder)
+    run = _run_in(folder, before)
     run.summary  # noqa: B018 - read now, so that a damaged folder is said at once
     return run
 
 
-def _run_in(folder: Path) -> Run:
+def _run_in(folder: Path, before: Run | None = None) -> Run:
     """Return the run of a folder, from its journal where that knows more than the tables."""
     insist_no_links(folder)
     for name in _SIGNS:
@@ -94,7 +97,7 @@ def _run_in(folder: Path) -> Run:
         return run
     from septet._store.journal_view import open_live
 
-    return open_live(folder)
+    return open_live(folder, before)
 
 
 def _looked(root: Path, signs: Sequence[str] = _SIGNS) -> tuple[list[Path], list[UnreadableRun]]:

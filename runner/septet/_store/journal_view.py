@@ -6,6 +6,7 @@ runs export``; where they are older than the journal, the tables come from the j
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
@@ -48,6 +49,8 @@ OPERATOR: Final = "operator_halt"
 """The block that a person asks for."""
 _ENDED: Final = {True: "stopped", False: "failed", None: "killed"}
 """How a run ended: cleanly, by its own failure, or without a word."""
+VERIFY_S: Final = 60.0
+"""The whole journal of a run that is read on is verified so often."""
 _ZSTD: dict[str, Any] = {"compression": "zstd", "compression_level": 1}
 
 
@@ -206,7 +209,19 @@ def _state_of(folder: Path) -> dict[str, str]:
 
 
 class LiveRun(Run):
-    """A run whose truth is its journal; read once, when something is asked for."""
+    """A run whose truth is its journal; read once, when something is asked for.
+
+    Parameters
+    ----------
+    before : LiveRun, optional
+        An earlier reading of the same run, which is not used any more: only the entries since
+        are read, and the whole journal is verified again after a minute.
+    """
+
+    def __init__(self, folder: Path, before: LiveRun | None = None) -> None:
+        super().__init__(folder)
+        self._before = before
+        self._verified_s = 0.0
 
     @property
     def journal(self) -> Path:
@@ -217,11 +232,25 @@ class LiveRun(Run):
     def fold(self) -> Fold:
         """The journal's entries as rows, as far as it had come when it was first asked."""
         with Reader(self.journal) as reader, understood(self.journal):
-            return Fold(reader.head).take(reader.read(until=reader.last_seq))
+            last = reader.last_seq
+            # Half an entry may be in it if one cannot be read: it is taken out first.
+            known = self._before.__dict__.pop("fold", None) if self._before is not None else None
+            if known is None or known.head != reader.head or known.seq > last:
+                self._before, known = None, Fold(reader.head)
+            fold: Fold = known.take(reader.read(known.seq, last))
+            return fold
 
     @cached_property
     def doubt(self) -> str:
         """Why the journal cannot be relied on; empty where it can."""
+        self.fold  # noqa: B018 - it says whether the earlier reading is of the same journal
+        before, self._before = self._before, None
+        known = before.__dict__.get("doubt") if before is not None else None
+        if before is not None and known is not None:
+            self._verified_s = before._verified_s
+            if time.monotonic() - self._verified_s < VERIFY_S:
+                return str(known)
+        self._verified_s = time.monotonic()
         with Reader(self.journal) as reader:
             return doubt_of(reader)
 
@@ -398,14 +427,17 @@ def project(run: Run) -> list[Path]:
     return [run.folder / f"{name}.parquet" for name in written._frames]
 
 
-def open_live(folder: Path) -> Run:
-    """Open a run with a journal: its tables where they are up to date, else the journal."""
+def open_live(folder: Path, before: Run | None = None) -> Run:
+    """Open a run with a journal: its tables where they are up to date, else the journal.
+
+    `before` is an earlier reading, which is not used any more; see `LiveRun`.
+    """
     stored = Run(folder)
     try:
         seq = stored.manifest.get("journal_seq")
     except InputError:
         seq = None
-    live = LiveRun(folder)
+    live = LiveRun(folder, before if isinstance(before, LiveRun) else None)
     if seq is not None and holder_of(folder) is None:
         with suppress(JournalError), Reader(live.journal) as reader:
             last = reader.sessions()[-1:]

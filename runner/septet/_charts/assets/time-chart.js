@@ -96,6 +96,7 @@ globalThis.septetTimeChart = (() => {
       figureNode.querySelectorAll(".moves, [data-rows]").forEach((each) => { each.hidden = false; });
       this.chart = LightweightCharts.createChart(this.canvas, {
         width: this.canvas.clientWidth, height: this.canvas.clientHeight, autoSize: true,
+        layout: { attributionLogo: data.logo !== false },
       });
       this.makeSeries();
       this.paint();
@@ -121,6 +122,7 @@ globalThis.septetTimeChart = (() => {
       this.data.panes.forEach((pane, place) =>
         this.chart.panes()[place].setStretchFactor(pane.share || 1));
       this.first = this.series[0];
+      this.rule(this.data.lines || []);
       this.pins = LightweightCharts.createSeriesMarkers(this.first.made, []);
     }
 
@@ -128,7 +130,7 @@ globalThis.septetTimeChart = (() => {
       const color = this.color;
       this.chart.applyOptions({
         layout: {
-          attributionLogo: true, background: { type: "solid", color: "rgba(0, 0, 0, 0)" },
+          attributionLogo: this.data.logo !== false, background: { type: "solid", color: "rgba(0, 0, 0, 0)" },
           textColor: color("soft"), fontSize: 11,
           fontFamily: getComputedStyle(this.figure).fontFamily,
           panes: { separatorColor: color("line"), separatorHoverColor: color("line"), enableResize: true },
@@ -409,6 +411,18 @@ globalThis.septetTimeChart = (() => {
       this.held = undefined;
       const by = follows ? grown : 0;
       this.place([this.range[0] + by, this.range[1] + by], true);
+    }
+
+    // Prices of what rests at the venue, across the whole width: { price, text }.
+    rule(lines) {
+      (this.ruled || []).forEach((line) => this.first.made.removePriceLine(line));
+      this.ruled = lines.map((line) => this.first.made.createPriceLine({ price: line.price, title: line.text,
+        color: this.color("neutral"), lineWidth: 1, lineStyle: 1, axisLabelVisible: true }));
+    }
+
+    setMarks(marks) {
+      this.marks = [...marks].sort((a, b) => a.t - b.t);
+      this.pin();
     }
 
     addMark(mark) {

@@ -17,7 +17,11 @@
       const text = await answer.text();
       const part = text.slice(text.indexOf("<main"), text.indexOf("</main>"));
       const page = new DOMParser().parseFromString(part, "text/html");
-      document.getElementById("main").replaceChildren(...page.getElementById("main").childNodes);
+      document.querySelectorAll("[data-live]").forEach((each) => {
+        const made = page.getElementById(each.id);
+        if (made) each.replaceChildren(...made.childNodes);
+      });
+      if (globalThis.septetGrew) await globalThis.septetGrew();
       read = new Date();
       say("");
     } catch {

@@ -1,0 +1,52 @@
+"""Checks that a signed request of a stop has its trigger: without it the order fills at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
+
+__all__ = ["trigger_fault"]
+
+_TYPES: Final = ("ordertype", "orderType", "ordType", "type")
+"""In this order: Kraken's `type` is the side."""
+_PLAIN: Final = ("market", "limit", "limit_maker")
+"""Order types that exchanges execute at once or place in the book, whatever else is sent."""
+_PRICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "binance": ("stopPrice",),
+    "binanceus": ("stopPrice",),
+    "kraken": ("price",),
+}
+"""The field in which an exchange reads the trigger."""
+
+
+def trigger_fault(exchange: str, url: str, body: Any, trigger: str) -> str:
+    """Return why the exchange would not wait for the trigger of a request; empty if it would."""
+    fields = dict(_fields(url, body))
+    kind = next((fields[key] for key in _TYPES if key in fields), "")
+    if not kind or kind.lower() in _PLAIN:
+        return f"{exchange} would read a stop as an order of type {kind or 'unknown'!r}"
+    names = _PRICES.get(exchange, ())
+    if not any(_same(fields.get(name), trigger) for name in names):
+        where = " or ".join(names) or "any known field"
+        return f"the request to {exchange} has no trigger price {trigger} in {where}"
+    return ""
+
+
+def _fields(url: str, body: Any) -> Iterator[tuple[str, str]]:
+    yield from parse_qsl(urlsplit(url).query)
+    text = body.decode() if isinstance(body, bytes) else str(body or "")
+    if not text.lstrip().startswith("{"):
+        yield from parse_qsl(text)
+        return
+    found = json.loads(text)
+    yield from ((key, str(value)) for key, value in found.items())
+
+
+def _same(found: str | None, trigger: str) -> bool:
+    try:
+        return found is not None and Decimal(found) == Decimal(trigger)
+    except InvalidOperation:
+        return False

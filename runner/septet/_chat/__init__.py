@@ -1,0 +1,1 @@
+"""`septet chat`: runs told about, halted and resumed by messages of listed Telegram chats."""

@@ -1,0 +1,158 @@
+"""`chat.toml`: the token of the bot, and who may ask it what.
+
+token = "env:SEPTET_CHAT_TOKEN"    # or file:/run/secrets/chat
+
+[[chat]]
+id = 12345678          # a private chat: the id of its user
+right = "operate"
+
+[[chat]]
+id = -1001234567890    # a group
+right = "operate"
+operators = [12345678]
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from septet._config.secrets import read_secret
+from septet._files import open_regular
+from septet.errors import InputError
+from septet_schemas.base import SecretRef
+
+__all__ = ["Chat", "ChatSettings", "chat_file", "read_settings"]
+
+_LARGEST: Final = 1_048_576
+_TOKEN: Final = re.compile(r"\d{1,20}:[A-Za-z0-9_-]{20,100}")
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A listed chat; in a group only `operators` may halt and resume."""
+
+    chat_id: int
+    right: Literal["view", "operate"]
+    operators: frozenset[int] = frozenset()
+
+    def may_operate(self, user_id: int) -> bool:
+        """Whether a user of this chat may halt and resume."""
+        if self.right != "operate":
+            return False
+        return user_id in self.operators or (self.chat_id > 0 and user_id == self.chat_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatSettings:
+    """The token, which is hidden from `repr`, and the chats by id."""
+
+    token: str = field(repr=False)
+    chats: dict[int, Chat]
+
+
+def chat_file() -> Path:
+    """Return where the settings are: ``$XDG_CONFIG_HOME/septet/chat.toml``, or in ~/.config."""
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "septet" / "chat.toml"
+
+
+def read_settings(path: Path) -> ChatSettings:
+    """Read the settings and the token.
+
+    Raises
+    ------
+    InputError
+        Others may read or replace the file, it is a link, or it is not what it should be.
+    """
+    try:
+        with open_regular(path, follow=False) as file:
+            _insist_private(path, os.fstat(file.fileno()))
+            data = file.read(_LARGEST + 1)
+        _insist_folder(path.parent)
+    except OSError as problem:
+        raise InputError(
+            f"{path} cannot be read: {problem.strerror or problem}",
+            hint="it holds the token's reference and the chats: docs/chat.md",
+        ) from None
+    if len(data) > _LARGEST:
+        raise InputError(f"{path} is larger than 1 MiB")
+    try:
+        found = tomllib.loads(data.decode())
+    except (ValueError, RecursionError) as problem:  # its text may repeat a part of the file
+        raise InputError(f"{path} is not TOML: {type(problem).__name__}") from None
+    unknown = sorted(set(found) - {"token", "chat"})
+    rows = found.get("chat", [])
+    if unknown or not isinstance(rows, list) or not rows:
+        wrong = f"has the unknown key {unknown[0]!r}" if unknown else "lists no [[chat]]"
+        raise InputError(f"{path} {wrong}", hint="it has token and one [[chat]] for each chat")
+    chats = dict(_chat(path, number, row) for number, row in enumerate(rows, start=1))
+    if len(chats) < len(rows):
+        raise InputError(f"{path} lists a chat twice: the id of each [[chat]] must differ")
+    return ChatSettings(_token(path, found.get("token")), chats)
+
+
+def _insist_private(path: Path, found: os.stat_result) -> None:
+    mode = stat.S_IMODE(found.st_mode)
+    if found.st_uid != os.geteuid() or mode & 0o077:
+        raise InputError(
+            f"{path} says who may halt runs, and others may read it or own it (mode {mode:04o})",
+            hint=f"chmod 600 {path}",
+        )
+
+
+def _insist_folder(folder: Path) -> None:
+    found = folder.stat()
+    mode = stat.S_IMODE(found.st_mode)
+    if found.st_uid not in (os.geteuid(), 0) or (mode & 0o022 and not mode & stat.S_ISVTX):
+        raise InputError(
+            f"{folder} holds chat.toml, and others may write to it or own it (mode {mode:04o})",
+            hint=f"chmod 700 {folder}",
+        )
+
+
+def _token(path: Path, value: Any) -> str:
+    hint = 'write token = "env:NAME" or "file:/path"'
+    if not isinstance(value, str) or not value.startswith(("env:", "file:")):
+        raise InputError(f"{path}: token is no reference", hint=hint)
+    try:
+        reference = SecretRef.parse(value)
+    except ValueError:  # its message may repeat the value
+        raise InputError(f"{path}: token is no reference", hint=hint) from None
+    token = read_secret(reference, path.parent).strip()
+    if not _TOKEN.fullmatch(token):
+        raise InputError(
+            f"{path}: what {value} holds has not the form of a token",
+            hint="a token is a number, a colon and some 35 letters, digits, - and _",
+        )
+    return token
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < abs(value) < 2**53
+
+
+def _chat(path: Path, number: int, row: Any) -> tuple[int, Chat]:
+    place = f"{path}: [[chat]] number {number}"
+    if not isinstance(row, dict) or set(row) - {"id", "right", "operators"}:
+        raise InputError(f"{place} has an unknown key", hint="known are id, right and operators")
+    chat_id, right, operators = row.get("id"), row.get("right"), row.get("operators", [])
+    if not isinstance(chat_id, int) or not _is_id(chat_id):
+        raise InputError(
+            f"{place}: id is no id of a chat", hint="a whole number, negative: a group"
+        )
+    if right not in ("view", "operate"):
+        raise InputError(f"{place}: right must be view or operate")
+    listed = isinstance(operators, list) and all(_is_id(each) and each > 0 for each in operators)
+    if not listed or (operators and right == "view"):
+        raise InputError(
+            f'{place}: operators must be a list of user ids, and goes with right = "operate"'
+        )
+    if chat_id < 0 and right == "operate" and not operators:
+        raise InputError(f"{place}: a group that may operate lists the user ids in operators")
+    return chat_id, Chat(chat_id, right, frozenset(operators))

@@ -1,0 +1,238 @@
+"""The JSON API: the documents of the application, each with a type, and OpenAPI from the types."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import BaseModel, ValidationError
+from pydantic.json_schema import models_json_schema
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse, Response
+
+from septet._app.documents import document_of, error_document
+from septet._app.run_follow import RunFollower
+from septet._app.runs import why_order
+from septet._dashboard.acts import WAIT_S, act
+from septet._dashboard.api_types import (
+    Acted,
+    Ask,
+    Decisions,
+    Failure,
+    Orders,
+    Positions,
+    RunAnswer,
+    Runs,
+    TablePage,
+    Why,
+)
+from septet._dashboard.forms import asked, body_of
+from septet._dashboard.listing import all_runs, named_folder
+from septet._dashboard.site import OPERATE, VIEW, Right, Site, Visitor
+from septet._store.find import open_run
+from septet._text import decode_json, plain_json
+from septet.errors import InputError, SeptetError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+__all__ = ["Api", "Endpoint", "failure", "refused_document"]
+
+_PREFIX: Final = "/api/v1/"
+_MOST_ROWS: Final = 1_000
+_RUN: Final = ("run", "string", "What `runs` calls it.")
+_REFUSALS: Final = {"4XX": "Not done, and why."}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One path of the API: what it needs, takes and answers."""
+
+    path: str
+    method: str
+    right: Right
+    summary: str
+    answer: Callable[[Request], Awaitable[Response]]
+    gives: type[BaseModel] | None
+    asks: tuple[tuple[str, str, str], ...] = ()
+    takes: type[BaseModel] | None = None
+
+
+def failure(status: int, message: str, hint: str = "", error: str = "Refused") -> Response:
+    """Return the answer to a request that is not done."""
+    found = Failure(ok=False, error=error, message=message, hint=hint)
+    return JSONResponse(found.model_dump(), status)
+
+
+class Api:
+    """What answers the paths under `/api/`."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        run, acts = (_RUN,), ("halt", "flatten", "resume")
+        order = ("order", "string", "The id of an order, or SYMBOL@TIME.")
+        table = (
+            ("name", "string", "Such as decisions, orders, fills, trades or equity."),
+            ("cursor", "integer", "The first row; 0 without one."),
+            ("limit", "integer", f"How many rows, up to {_MOST_ROWS}; 100 without one."),
+        )
+        self.endpoints: tuple[Endpoint, ...] = (
+            self._read("runs", "Every run, the latest first.", self._runs, Runs),
+            self._read("run", "How a run stands.", self._run, RunAnswer, run),
+            self._read("positions", "What a run holds.", self._held, Positions, run),
+            self._read("orders", "Open orders of a run.", self._held, Orders, run),
+            self._read("decisions", "Last decisions, with why.", self._held, Decisions, run),
+            self._read("why", "Why an order was made.", self._why, Why, (*run, order)),
+            self._read("table", "Rows of a table.", self._table, TablePage, (*run, *table)),
+            *(self._act(each) for each in acts),
+            Endpoint(
+                "/api/openapi.json", "GET", VIEW, "This description.", self._describe, None
+            ),
+        )  # fmt: skip
+
+    def _read(
+        self, name: str, summary: str, find: Callable[[Request], dict[str, Any]],
+        gives: type[BaseModel], asks: tuple[tuple[str, str, str], ...] = (),
+    ) -> Endpoint:  # fmt: skip
+        async def answer(request: Request) -> Response:
+            found = await run_in_threadpool(find, request)
+            return _typed(gives, found)
+
+        return Endpoint(_PREFIX + name, "GET", VIEW, summary, answer, gives, asks)
+
+    def _act(self, action: str) -> Endpoint:
+        async def answer(request: Request) -> Response:
+            kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if kind != "application/json":
+                return failure(415, "expected Content-Type: application/json")
+            try:
+                ask = Ask.model_validate(decode_json(bytes(await body_of(request))))
+            except ValidationError as problem:
+                wrong = problem.errors(include_url=False, include_input=False)[0]
+                place = ".".join(str(each)[:40] for each in wrong["loc"]) or "the body"
+                return failure(400, f"{place}: {wrong['msg']}", "expected run, reason and name")
+            except (ValueError, RecursionError):
+                return failure(400, "the body is not JSON", "expected run, reason and name")
+            visitor: Visitor = request.state.visitor
+            name = visitor.name if visitor.is_known else ask.name or visitor.name
+
+            def do() -> dict[str, Any]:
+                from septet._app.halt_texts import outcome_lines
+
+                folder = named_folder(self._site.root, ask.run)
+                found = act(folder, action, name=name, reason=ask.reason)
+                return {"texts": outcome_lines(found, WAIT_S), "found": document_of(found)}
+
+            return _typed(Acted, await run_in_threadpool(do))
+
+        words = f"{action.capitalize()} a paper or live run; who and why are journaled."
+        return Endpoint(_PREFIX + action, "POST", OPERATE, words, answer, Acted, takes=Ask)
+
+    def _runs(self, request: Request) -> dict[str, Any]:
+        return {"runs": [{"run": row["key"], **row} for row in all_runs(self._site.root)]}
+
+    def _view(self, request: Request) -> dict[str, Any]:
+        look = RunFollower(named_folder(self._site.root, asked(request, "run"))).look()
+        if look.view is None or not look.is_current:
+            raise InputError(f"this run cannot be read: {look.problem}")
+        return look.view.document()
+
+    def _held(self, request: Request) -> dict[str, Any]:
+        return self._view(request)
+
+    def _run(self, request: Request) -> dict[str, Any]:
+        folder = named_folder(self._site.root, asked(request, "run"))
+        return {**self._view(request), "summary": open_run(folder).insist_listed()}
+
+    def _why(self, request: Request) -> dict[str, Any]:
+        from septet._report.why import sentence_of
+
+        run = open_run(named_folder(self._site.root, asked(request, "run")))
+        found = why_order(run, asked(request, "order"))
+        return {"sentence": sentence_of(found), "found": found}
+
+    def _table(self, request: Request) -> dict[str, Any]:
+        from septet._app.figures import table_rows
+
+        run = open_run(named_folder(self._site.root, asked(request, "run")))
+        cursor = _whole(request, "cursor", 0, 0, 1 << 48)
+        limit = _whole(request, "limit", 100, 1, _MOST_ROWS)
+        name = asked(request, "name")
+        frame = table_rows(run, name)
+        rows = frame.slice(cursor, limit).to_dicts()
+        after = cursor + len(rows)
+        return {"name": name, "rows": rows, "next_cursor": after if after < frame.height else None}
+
+    async def _describe(self, request: Request) -> Response:
+        return JSONResponse(self.openapi())
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document of the endpoints."""
+        models: set[type[BaseModel]] = {Failure}
+        models |= {each for row in self.endpoints for each in (row.gives, row.takes) if each}
+        _, schemas = models_json_schema(
+            [(each, "serialization") for each in sorted(models, key=lambda each: each.__name__)],
+            ref_template="#/components/schemas/{model}",
+        )
+        paths: dict[str, Any] = {}
+        for row in self.endpoints:
+            paths.setdefault(row.path, {})[row.method.lower()] = _operation(row)
+        return {
+            "openapi": "3.1.0",
+            "info": {"title": "septet dashboard", "version": "1"},
+            "paths": paths,
+            "components": {
+                "schemas": schemas.get("$defs", {}),
+                "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            },
+            "security": [{"token": []}],
+        }
+
+
+def _operation(row: Endpoint) -> dict[str, Any]:
+    required = ("run", "order", "name")
+    found: dict[str, Any] = {
+        "summary": row.summary, "description": f"Needs the right to {row.right}.",
+        "operationId": row.path.rpartition("/")[2].partition(".")[0],
+        "parameters": [
+            {"name": name, "in": "query", "description": words, "required": name in required,
+             "schema": {"type": kind, **({"minimum": 0} if kind == "integer" else {})}}
+            for name, kind, words in row.asks
+        ],
+        "responses": {
+            "200": {"description": "Done.", "content": _content(row.gives)},
+            **{
+                status: {"description": words, "content": _content(Failure)}
+                for status, words in _REFUSALS.items()
+            },
+        },
+    }  # fmt: skip
+    if row.takes is not None:
+        found["requestBody"] = {"required": True, "content": _content(row.takes)}
+    return found
+
+
+def _content(model: type[BaseModel] | None) -> dict[str, Any]:
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"} if model else {"type": "object"}
+    return {"application/json": {"schema": schema}}
+
+
+def _typed(model: type[BaseModel], found: dict[str, Any]) -> Response:
+    """Return a document as its type describes it; keys that it does not name are left out."""
+    return JSONResponse(model.model_validate(plain_json(found)).model_dump(mode="json"))
+
+
+def _whole(request: Request, name: str, default: int, least: int, most: int) -> int:
+    text = asked(request, name)
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 16 and least <= int(text) <= most):
+        raise InputError(f"{name} is {text[:40]!r}", hint=f"expected {least} to {most}")
+    return int(text)
+
+
+def refused_document(problem: SeptetError) -> dict[str, Any]:
+    """Return an error as the API says it, from the one document of errors."""
+    found = error_document(problem)
+    return {name: found[name] for name in ("ok", "error", "message", "hint")}

@@ -1,0 +1,140 @@
+"""What the JSON API takes and answers, as types: the OpenAPI document is made from them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from septet._app.run_view import Happening, HeldPosition, OpenOrderRow
+
+__all__ = [
+    "Acted", "Ask", "Decision", "Decisions", "Failure", "Orders", "Positions", "RunAnswer",
+    "RunRow", "Runs", "TablePage", "Why",
+]  # fmt: skip
+
+
+class Failure(BaseModel):
+    """Why nothing was done."""
+
+    ok: Literal[False]
+    error: str
+    message: str
+    hint: str
+
+
+class RunRow(BaseModel):
+    """A run of the list: `run` names it in every other request."""
+
+    run: str
+    run_id: str
+    strategy: str
+    mode: str
+    state: str
+    damaged: str
+    total_return: float | None
+    trades: int | None
+    last_bar: str | None
+    tries: int | None
+    verdict: str
+
+
+class Runs(BaseModel):
+    """Every run, the latest first."""
+
+    runs: list[RunRow]
+
+
+class Decision(BaseModel):
+    """A decision, and in `why` what rejected or capped it."""
+
+    time: str
+    symbol: str
+    signal: str
+    confidence: float | None
+    requested: float | None
+    granted: float | None
+    why: str
+    reference: str
+
+
+class Positions(BaseModel):
+    """What a run holds; `doubt` is why that is not certain, or empty."""
+
+    positions: list[HeldPosition]
+    doubt: str
+
+
+class Orders(BaseModel):
+    """Open orders; the table `orders` has all."""
+
+    orders: list[OpenOrderRow]
+    doubt: str
+
+
+class Decisions(BaseModel):
+    """The last decisions, the latest first; the table `decisions` has all."""
+
+    decisions: list[Decision]
+
+
+class RunAnswer(BaseModel):
+    """How a run stands: amounts in `currency`, drawdown, returns and exposure as fractions."""
+
+    run_id: str
+    strategy: str
+    mode: str
+    state: str
+    state_text: str
+    blocks: list[str]
+    entries: str
+    currency: str
+    initial_capital: float
+    equity: float | None
+    equity_time: str
+    total_return: float | None
+    drawdown: float | None
+    deepest_drawdown: float | None
+    day_profit: float | None
+    day_return: float | None
+    exposure: float | None
+    trades: int
+    positions: list[HeldPosition]
+    orders: list[OpenOrderRow]
+    decisions: list[Decision]
+    happenings: list[Happening]
+    doubt: str
+    verdict: str
+    summary: dict[str, Any]
+
+
+class TablePage(BaseModel):
+    """Rows of a table; `next_cursor` is null at its end."""
+
+    name: str
+    rows: list[dict[str, Any]]
+    next_cursor: int | None
+
+
+class Why(BaseModel):
+    """Why an order was made, or why there was none, as `septet why --json` says it."""
+
+    sentence: str
+    found: dict[str, Any]
+
+
+class Ask(BaseModel):
+    """What is asked of a run; a token or a user is journaled by its own name."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    run: str = Field(min_length=1, max_length=400)
+    reason: str = Field(min_length=1, max_length=400)
+    name: str = Field(default="", max_length=80)
+
+
+class Acted(BaseModel):
+    """What came of it, in lines, and as `septet halt --json` says it."""
+
+    texts: list[str]
+    found: dict[str, Any]

@@ -1,0 +1,176 @@
+"""Strategies of a folder as pages: the files, a text with the checker's marks, and plugins."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.concurrency import run_in_threadpool
+
+from septet._app.documents import LONGEST, problem_document, safe_text
+from septet._app.explain import explain_values
+from septet._app.plugins import list_plugins
+from septet._app.strategy_text import MOST_TEXT
+from septet._dashboard.forms import asked, form_of
+from septet._dashboard.site import OPERATE, VIEW, Right
+from septet.errors import ConfigError, InputError, Problem
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from septet._app.workspace import Workspace
+
+__all__ = ["StrategyPages", "setting_values", "strategy_files"]
+
+_Answer = Callable[["Request"], "Response"] | Callable[["Request"], Awaitable["Response"]]
+_ENDINGS: Final = (".yaml", ".yml")
+_MOST_FILES: Final = 1_000
+_MOST_SETTINGS: Final = 100
+_MOST_PROBLEMS: Final = 200
+_LARGEST: Final = 3 * MOST_TEXT + 16_384
+"""Bytes of a form with a strategy: a form writes up to three bytes for one."""
+
+
+def strategy_files(root: Path) -> list[str]:
+    """Return the strategy files under a folder, in order of name; links and hidden are left out."""
+    found: list[str] = []
+    for folder, below, names in os.walk(root):
+        at = Path(folder)
+        below[:] = sorted(
+            each for each in below
+            if not each.startswith(".") and not (at == root and each in ("runs", "sweeps"))
+        )  # fmt: skip
+        for name in sorted(names):
+            path = at / name
+            if path.suffix not in _ENDINGS or name.startswith(".") or not name.isprintable():
+                continue
+            if not path.is_symlink() and path.is_file():
+                found.append(path.relative_to(root).as_posix())
+        if len(found) >= _MOST_FILES:
+            break
+    return sorted(found)[:_MOST_FILES]
+
+
+def setting_values(text: str) -> dict[str, object]:
+    """Read settings, one `path=value` a line, as `--set` reads them.
+
+    Raises
+    ------
+    ConfigError, InputError
+        With every line that cannot be read; or if there are too many.
+    """
+    from septet._config.overlay import parse_setting
+    from septet._config.tree import dotted
+
+    lines = [each.strip() for each in text.splitlines() if each.strip()]
+    if len(lines) > _MOST_SETTINGS:
+        raise InputError(f"{len(lines):,} settings are given, the limit is {_MOST_SETTINGS}")
+    found, problems = dict[str, object](), list[Problem]()
+    for line in lines:
+        try:
+            setting = parse_setting(line)
+        except ConfigError as error:
+            problems += error.problems
+        else:
+            found[dotted(setting.path)] = setting.node.plain()
+    if problems:
+        raise ConfigError(problems)
+    return found
+
+
+class StrategyPages:
+    """Answers the requests about strategy files and plugins; it writes nothing and trades nothing.
+
+    One text is checked at a time: a check reads the data that the text names.
+    """
+
+    def __init__(self, show: Callable[..., Response], workspace: Workspace | None) -> None:
+        self.show, self.workspace = show, workspace
+        self._checking = threading.Lock()
+
+    def routes(self) -> list[tuple[str, str, Right, _Answer]]:
+        """Return path, method, right and answer of each."""
+        return [
+            ("/strategies", "GET", VIEW, self.files),
+            ("/strategy", "GET", VIEW, self.strategy),
+            ("/strategy", "POST", OPERATE, self.check),
+            ("/plugins", "GET", VIEW, self.plugins),
+        ]
+
+    def _insist(self) -> Workspace:
+        if self.workspace is None:
+            raise InputError(
+                "this page was started without a folder of strategies",
+                hint="septet dashboard --strategies DIR shows and checks those of a folder",
+            )
+        return self.workspace
+
+    def files(self, request: Request) -> Response:
+        """Answer the list of strategy files."""
+        root = self._insist().root
+        return self.show(
+            request, "strategies.html", files=strategy_files(root), root=str(root),
+            most=_MOST_FILES,
+        )  # fmt: skip
+
+    def strategy(self, request: Request) -> Response:
+        """Answer a strategy file as text, not yet checked."""
+        file = asked(request, "file")
+        text = self._insist().read(file)
+        return self._shown(request, file, text, "", {"checked": False})
+
+    async def check(self, request: Request) -> Response:
+        """Check a text as if it stood in its file, with settings over it."""
+        form = await form_of(request, _LARGEST)
+        file, sets = form.get("file", ""), form.get("sets", "")
+        text = form.get("text", "").replace("\r\n", "\n")
+        found = await run_in_threadpool(self._checked, file, text, sets)
+        return await run_in_threadpool(self._shown, request, file, text, sets, found)
+
+    def _checked(self, file: str, text: str, sets: str) -> dict[str, Any]:
+        workspace = self._insist()
+        workspace.read(file)
+        if not self._checking.acquire(blocking=False):
+            raise InputError("another strategy is being checked", hint="check again in a moment")
+        try:
+            done = workspace.check(text=text, beside=file, settings=setting_values(sets))
+            values = [
+                (each.key, each.shown, str(each.origin)) for each in explain_values(done.loaded)
+            ]
+            return {"checked": True, "problems": done.problems, "values": values}
+        except ConfigError as error:
+            return {"checked": True, "problems": error.problems}
+        except InputError as error:
+            found = error.problem or Problem(error.message, hint=error.hint)
+            return {"checked": True, "problems": (found,)}
+        finally:
+            self._checking.release()
+
+    def _shown(
+        self, request: Request, file: str, text: str, sets: str, found: dict[str, Any]
+    ) -> Response:
+        problems = found.get("problems", ())
+        rows = [
+            {**problem_document(each), "in_text": each.line > 0 and each.file == file}
+            for each in problems[:_MOST_PROBLEMS]
+        ]
+        values = [
+            (safe_text(key), safe_text(shown, LONGEST), safe_text(origin))
+            for key, shown, origin in found.get("values", ())
+        ]
+        return self.show(
+            request, "strategy.html", file=file, text=text, sets=sets, problems=rows,
+            left_out=len(problems) - len(rows), checked=found["checked"], values=values,
+            errors=sum(each.severity == "error" for each in problems),
+        )  # fmt: skip
+
+    def plugins(self, request: Request) -> Response:
+        """Answer the installed plugins; none is imported."""
+        found = list_plugins()
+        return self.show(
+            request, "plugins.html", plugins=found["plugins"], failures=found["failures"]
+        )

@@ -1,0 +1,209 @@
+"""The JSON API: every answer matches its description, by generated requests; who may do what."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+import schemathesis
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from septet._dashboard.accounts import AccountBook, accounts_file, add_token
+from septet._dashboard.api import Api
+from septet._dashboard.app import make_app
+from septet._dashboard.sessions import Sessions
+from septet._dashboard.site import Site, Visitor, log_in_limits, loopback_site
+from septet._live.kill import read_halt
+from tests.dashboard.conftest import Answer, Dashboard, stored
+from tests.dashboard.test_one_run import key_of, live, page
+
+__all__ = ["live"]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+def site_of(root: Path) -> Site:
+    sessions = Sessions(lambda code: None, time.monotonic, Visitor("Ann", "operate"))
+    return loopback_site(
+        root, sessions, 8765, lambda: False, book=AccountBook(accounts_file(), print),
+        limits=log_in_limits(time.monotonic),
+    )  # fmt: skip
+
+
+def test_every_answer_to_generated_requests_matches_its_description(tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    run = stored(root)
+    site = site_of(root)
+    headers = {
+        "Host": "127.0.0.1:8765",
+        "Authorization": f"Bearer {add_token(accounts_file(), 'test', 'operate', 1, time.time())}",
+    }
+    schema = schemathesis.openapi.from_dict(Api(site).openapi())
+    schema.app = make_app(site)
+    statuses = set[int]()
+    checks = [
+        not_a_server_error, status_code_conformance, content_type_conformance,
+        response_schema_conformance,
+    ]  # fmt: skip
+    for result in schema.get_all_operations():
+        operation = result.ok()  # type: ignore[union-attr]
+
+        @hypothesis.seed(7)
+        @hypothesis.settings(
+            max_examples=12, deadline=None, database=None,
+            suppress_health_check=list(hypothesis.HealthCheck),
+        )  # fmt: skip
+        @hypothesis.given(operation.as_strategy(), hypothesis.strategies.booleans())
+        def ask(case: Any, named: bool) -> None:
+            if named and case.query:
+                case.query = {**case.query, "run": key_of(run.folder), "name": "orders"}
+                case.query = {**case.query, "order": "o1"}
+            answer = case.call(headers=headers)
+            statuses.add(answer.status_code)
+            case.validate_response(answer, checks=checks, headers=headers)
+
+        ask()
+    assert {200, 400, 404} <= statuses
+
+
+def called(dashboard: Dashboard, method: str, path: str, token: str = "", **headers: str) -> Answer:
+    sent = {"Cookie": "", "Origin": "", "Sec-Fetch-Site": ""} | headers
+    if token:
+        sent["Authorization"] = f"Bearer {token}"
+    return dashboard.ask(method, path, headers=sent)
+
+
+def test_a_program_reads_with_a_token_and_nothing_without(dashboard: Dashboard) -> None:
+    run = stored(dashboard.root)
+    token = add_token(accounts_file(), "grafana", "view", 1, time.time())
+    refused = called(dashboard, "GET", "/api/v1/runs")
+    assert (refused.status, json.loads(refused.text)["ok"]) == (401, False)
+    assert called(dashboard, "GET", "/api/v1/runs", "septet_wrong").status == 401
+    listed = json.loads(called(dashboard, "GET", "/api/v1/runs", token).text)["runs"]
+    assert [each["run"] for each in listed] == [key_of(run.folder)]
+    found = json.loads(
+        called(dashboard, "GET", page("/api/v1/run", run=listed[0]["run"]), token).text
+    )
+    assert found["summary"]["verdict"] == run.summary["verdict"]
+    assert found["equity"] == run.summary["final_equity"]
+    assert dashboard.ask("GET", "/", headers={"Authorization": f"Bearer {token}"}).status == 303
+
+
+def test_a_table_is_read_page_by_page(dashboard: Dashboard) -> None:
+    run = stored(dashboard.root)
+    token = add_token(accounts_file(), "grafana", "view", 1, time.time())
+    ids, cursor = list[str](), "0"
+    while cursor != "None":
+        asked = page(
+            "/api/v1/table", run=key_of(run.folder), name="orders", cursor=cursor, limit="7"
+        )
+        found = json.loads(called(dashboard, "GET", asked, token).text)
+        ids += [row["order_id"] for row in found["rows"]]
+        cursor = str(found["next_cursor"])
+    assert ids == run.table("orders").get_column("order_id").to_list()
+
+
+@pytest.mark.parametrize("path", ["/", "/login", "/api/v1/runs"])
+def test_a_token_in_an_address_is_refused_and_said(dashboard: Dashboard, path: str) -> None:
+    token = add_token(accounts_file(), "grafana", "view", 1, time.time())
+    for query in (f"token={token}", f"x={token}", "access_token=abc"):
+        answer = called(dashboard, "GET", f"{path}?{query}")
+        assert (answer.status, "Authorization: Bearer" in answer.text) == (400, True)
+        assert token not in answer.text
+
+
+def posted(dashboard: Dashboard, live: Path, headers: dict[str, str]) -> Answer:
+    import http.client
+
+    body = json.dumps({"run": key_of(live), "reason": "news"})
+    sent = {"Host": dashboard.host, "Content-Type": "application/json", **headers}
+    connection = http.client.HTTPConnection("127.0.0.1", dashboard.port, timeout=60)
+    connection.request("POST", "/api/v1/halt", body, sent)
+    answer = connection.getresponse()
+    found = Answer(answer.status, dict(answer.getheaders()), answer.read().decode())
+    connection.close()
+    return found
+
+
+def test_only_a_right_to_operate_halts_and_the_journal_has_the_name_of_the_token(
+    dashboard: Dashboard, live: Path
+) -> None:
+    path = accounts_file()
+    view, operate = (add_token(path, each, each, 1, time.time()) for each in ("view", "operate"))
+    bearer = {"Authorization": f"Bearer {operate}"}
+    cookie, own = {"Cookie": dashboard.cookie}, {"Origin": f"http://{dashboard.host}"}
+    for headers in (
+        {"Authorization": f"Bearer {view}"}, {}, cookie, bearer | {"Origin": "http://evil.example"},
+        bearer | {"Sec-Fetch-Site": "cross-site"}, cookie | {"Origin": "http://evil.example"},
+        cookie | own | {"Sec-Fetch-Site": "cross-site"},
+    ):  # fmt: skip
+        assert posted(dashboard, live, headers).status in (401, 403)
+    for kind in ("text/plain", "application/x-www-form-urlencoded"):
+        assert posted(dashboard, live, bearer | {"Content-Type": kind}).status == 415
+    assert read_halt(live) is None
+    assert posted(dashboard, live, bearer).status == 200
+    asked = read_halt(live)
+    assert asked is not None
+    assert (asked.name, asked.reason) == ("operate (dashboard)", "news")
+
+
+def test_no_code_token_hash_or_session_is_in_any_page_or_answer(
+    dashboard: Dashboard, live: Path
+) -> None:
+    token = add_token(accounts_file(), "grafana", "view", 1, time.time())
+    stored_text = accounts_file().read_text()
+    hashed = stored_text.partition('sha256 = "')[2].partition('"')[0]
+    assert len(hashed) == 64
+    run = {"run": key_of(live)}
+    paths = ["/", "/login", page("/run", **run), page("/order", **run, order="o1")]
+    answers = [dashboard.ask("GET", path) for path in paths]
+    names = ("runs", "run", "positions", "orders", "decisions", "why", "table")
+    for name in names:
+        for table in ("orders", "fills", "decisions"):
+            path = page(f"/api/v1/{name}", **run, order="o1", name=table)
+            answers.append(called(dashboard, "GET", path, token))
+    assert sum(each.status == 200 for each in answers) >= len(names)
+    shown = "".join(f"{each.text}{each.headers}" for each in answers)
+    for secret in (token, hashed, dashboard.cookie.partition("=")[2], *dashboard.codes):
+        assert secret not in shown
+
+
+@pytest.mark.parametrize("key", ["../outside", "/etc/passwd", "%2e%2e/x", "a\r\nX-Evil: 1", "\x00"])
+@pytest.mark.parametrize("name", ["run", "positions", "table", "why"])
+def test_no_folder_but_those_of_the_list_is_reached(
+    dashboard: Dashboard, key: str, name: str
+) -> None:
+    token = add_token(accounts_file(), "t", "view", 1, time.time())
+    path = page(f"/api/v1/{name}", run=key, order="o1", name="orders")
+    answer = called(dashboard, "GET", path, token)
+    assert (answer.status, "x-evil" in answer.headers) == (404, False)
+
+
+def test_a_body_that_does_not_come_ends(
+    dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import http.client
+
+    monkeypatch.setattr("septet._dashboard.forms._SLOWEST_S", 0.05)
+    connection = http.client.HTTPConnection("127.0.0.1", dashboard.port, timeout=60)
+    headers = {"Content-Length": "10", "Origin": f"http://{dashboard.host}"}
+    connection.request("POST", "/login", headers=headers)
+    assert connection.getresponse().status == 408
+    connection.close()
+
+
+def test_endless_headers_are_refused(dashboard: Dashboard) -> None:
+    assert dashboard.ask("GET", "/login", headers={"X-Long": "x" * 20_000}).status == 431
+    assert dashboard.ask("GET", "/login").status == 200

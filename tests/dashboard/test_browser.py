@@ -1,0 +1,105 @@
+"""The pages in a real Chromium: charts are drawn, keys move them, axe finds nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+
+from tests.dashboard.browser import Browser
+from tests.dashboard.conftest import Dashboard, stored
+from tests.dashboard.test_strategies import WRONG, put
+from tests.report.reading import needs_chromium, needs_library
+
+pytestmark = [needs_chromium, needs_library]
+
+
+@pytest.fixture
+def browser(dashboard: Dashboard, tmp_path: Path) -> Iterator[Browser]:
+    with Browser(tmp_path / "profile") as made:
+        made.log_in(dashboard.host, dashboard.codes[-1])
+        yield made
+
+
+def pages_of(dashboard: Dashboard) -> dict[str, str]:
+    run = stored(dashboard.root)
+    key = f"{run.folder.parent.name}/{run.folder.name}"
+    order = str(run.table("orders").tail(1).to_dicts()[0]["order_id"])
+    put(dashboard, "cross.yaml", WRONG)
+    return {
+        "runs": "/",
+        "strategies": "/strategies",
+        "strategy": "/strategy?file=cross.yaml",
+        "plugins": "/plugins",
+        "run": f"/run?{urlencode({'run': key})}",
+        "trade": f"/trade?{urlencode({'run': key, 'trade': '1'})}",
+        "order": f"/order?{urlencode({'run': key, 'order': order})}",
+    }
+
+
+def test_charts_are_drawn_and_moved_by_keys(dashboard: Dashboard, browser: Browser) -> None:
+    pages = pages_of(dashboard)
+    browser.look()
+    browser.open(f"http://{dashboard.host}{pages['run']}")
+    browser.until("document.documentElement.dataset.drawn === '2'")
+    assert browser.run("document.querySelectorAll('#chart-price canvas').length") > 0
+    browser.run("document.querySelector('#chart-price [data-canvas]').focus()")
+    browser.key("n")
+    told = "document.querySelector('#chart-price [role=status]').textContent"
+    browser.until(f"{told}.startsWith('1 of')")
+    browser.run("document.querySelector('#chart-price [data-rows]').open = true")
+    browser.until("document.querySelectorAll('#chart-price tbody tr').length > 10")
+    browser.open(f"http://{dashboard.host}{pages['trade']}")
+    browser.until("document.documentElement.dataset.drawn === '1'")
+    assert browser.console == []
+
+
+def axe() -> Path | None:
+    """Return the script of axe-core, where npm has it or `SEPTET_AXE` names it."""
+    named = os.environ.get("SEPTET_AXE")
+    if named:
+        return Path(named)
+    npm = shutil.which("npm")
+    if npm is None:
+        return None
+    done = subprocess.run([npm, "root", "-g"], capture_output=True, text=True, check=False)
+    found = Path(done.stdout.strip()) / "axe-core" / "axe.min.js"
+    return found if done.returncode == 0 and found.is_file() else None
+
+
+def violations(browser: Browser, script: Path) -> list[object]:
+    """Return what axe finds in the page that is open."""
+    browser.run(script.read_text("utf-8") + ";0")
+    found = browser.run(
+        "axe.run().then((r) => JSON.stringify(r.violations.map((v) => [v.id, v.help, "
+        "v.nodes.map((n) => n.html.slice(0, 200))])))"
+    )
+    listed: list[object] = json.loads(found)
+    return listed
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_no_violation(dashboard: Dashboard, browser: Browser, *, dark: bool) -> None:
+    script = axe()
+    if script is None:
+        pytest.skip("axe-core is not installed (npm install -g axe-core): pages were not examined")
+    browser.look(dark=dark, width=420 if dark else 1280)
+    shown = os.environ.get("SEPTET_PICTURES")
+    for name, path in pages_of(dashboard).items():
+        browser.open(f"http://{dashboard.host}{path}")
+        browser.until(
+            "!document.getElementById('charts') || document.documentElement.dataset.drawn"
+        )
+        if shown:
+            browser.picture(Path(shown) / f"{name}-{'dark' if dark else 'light'}.png")
+        assert violations(browser, script) == [], name
+        if name == "strategy":
+            browser.submit('form[action="/strategy"]')
+            assert browser.run("document.querySelectorAll('a[data-line]').length") > 0
+            assert violations(browser, script) == [], "marks"

@@ -1,0 +1,122 @@
+"""Every stop that an exchange is said to accept is signed, by ccxt itself, with its trigger."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import ccxt.async_support as ccxt
+import pytest
+
+from septet import messages as m
+from septet.plugin.live import Clock
+from septet_plugins.exchange.requests import Barred, Gate, call, hook_client
+from septet_plugins.exchange.triggers import trigger_fault
+from septet_plugins.execution.ccxt_answers import judge
+from septet_plugins.execution.ccxt_orders import Placed, order_types, place
+from tests.execution.helpers import WallTime, submit
+
+SYMBOL = "BTC/USDT"
+INFO = {"orderTypes": ["LIMIT", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT"]}
+
+
+class Sent(Exception):
+    """Carries a signed request out of the client before it leaves."""
+
+
+def claims(exchange: str) -> frozenset[str]:
+    """Return the stops that are said to be accepted."""
+    client = SimpleNamespace(id=exchange, markets={SYMBOL: {"info": INFO}})
+    return order_types(client, [SYMBOL]) & {"stop", "stop_limit"}
+
+
+CLAIMS = [(each, kind) for each in ccxt.exchanges for kind in sorted(claims(each))]
+
+
+def made(exchange: str) -> Any:
+    client = getattr(ccxt, exchange)({"apiKey": "key", "secret": "c2VjcmV0", "password": "p"})
+    market = {
+        "id": "BTCUSDT", "symbol": SYMBOL, "base": "BTC", "quote": "USDT", "baseId": "BTC",
+        "quoteId": "USDT", "type": "spot", "spot": True, "contract": False, "active": True,
+        "margin": False, "swap": False, "future": False, "option": False, "linear": None,
+        "inverse": None, "settle": None, "taker": 0.001, "maker": 0.001, "info": INFO,
+        "precision": {"amount": 0.0001, "price": 0.01}, "limits": {"amount": {}, "price": {}},
+    }  # fmt: skip
+    client.set_markets([market])
+    return client
+
+
+async def request(exchange: str, order: m.Submit, key: str = "", clock: Clock | None = None) -> Any:
+    """Return what ccxt signs for an order, or how it was refused; nothing leaves."""
+    client = made(exchange)
+
+    async def fetch(url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
+        raise Sent(url, body)
+
+    client.fetch = fetch
+    hook_client(client, Gate(clock or WallTime()), lambda *_: None)
+    placed = place(client, SYMBOL, order, "a-1")
+    assert isinstance(placed, Placed)
+    params = dict(placed.params)
+    if key:
+        params[key] = params.pop("stopLossPrice")
+    with call(trigger=placed.trigger or "") as wire:
+        try:
+            await client.create_order(
+                SYMBOL, placed.type, order.side, placed.quantity, placed.price, params
+            )
+        except Sent as sent:
+            return sent.args
+        except Barred as error:
+            assert not wire.sent
+            return judge(error, wire), str(error)
+        finally:
+            await client.close()
+
+
+def stop(kind: Any, side: Any, reduces: bool) -> m.Submit:
+    price = 101.5 if kind == "stop_limit" else None
+    return submit(
+        "a-1", side=side, order_type=kind, reduces=reduces, trigger_price=100.25, limit_price=price
+    )
+
+
+def test_some_exchange_accepts_stops() -> None:
+    assert {each for each, _ in CLAIMS} == {"binance", "binanceus", "kraken"}
+
+
+@pytest.mark.parametrize(("exchange", "kind"), CLAIMS)
+@pytest.mark.parametrize("side", ["buy", "sell"])
+@pytest.mark.parametrize("reduces", [True, False])
+def test_a_claimed_stop_is_signed_with_its_trigger(
+    exchange: str, kind: str, side: str, reduces: bool
+) -> None:
+    url, body = asyncio.run(request(exchange, stop(kind, side, reduces)))
+    assert trigger_fault(exchange, url, body, "100.25") == ""
+    text = f"{url} {body}"
+    assert ("101.5" in text) == (kind == "stop_limit")
+    assert "triggerPrice" not in text
+
+
+def test_a_stop_that_would_leave_as_a_market_order_is_not_sent() -> None:
+    order = stop("stop", "buy", False)
+    verdict, text = asyncio.run(request("kraken", order, key="triggerPrice"))
+    assert (verdict.code, verdict.by) == ("unsupported", "local")
+    assert text == ("kraken would read a stop as an order of type 'market': the stop was not sent")
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        ("type=buy&ordertype=stop-loss&price=100.25", ""),
+        ('{"ordertype": "stop-loss", "price": "100.250"}', ""),
+        ("ordertype=stop-loss&price=9",
+         "the request to kraken has no trigger price 100.25 in price"),
+        ("price=100.25", "kraken would read a stop as an order of type 'unknown'"),
+        ("type=buy&ordertype=limit&price=100.25",
+         "kraken would read a stop as an order of type 'limit'"),
+    ],
+)  # fmt: skip
+def test_what_a_request_of_a_stop_lacks_is_said(body: str, fault: str) -> None:
+    assert trigger_fault("kraken", "https://host/0/private/AddOrder", body, "100.25") == fault
