@@ -33,6 +33,13 @@ def _find(reference: str, root: Path) -> Run:
     return find_run(reference, root)
 
 
+def _find_to_mend(reference: str, root: Path) -> Run:
+    """Find a run whose tables are made anew: nothing but its journal need be readable."""
+    from septet._store.find import find_to_mend
+
+    return find_to_mend(reference, root)
+
+
 def _print_json(value: Any) -> None:
     from septet._app.documents import to_json
 
@@ -148,7 +155,8 @@ def export(
     """Write a run's tables."""
     from septet._app.runs import export_run
 
-    written = export_run(_find(run, root), folder, kind, force=force)
+    found = _find(run, root) if folder is not None else _find_to_mend(run, root)
+    written = export_run(found, folder, kind, force=force)
     if as_json:
         _print_json({"written": [str(path) for path in written]})
     else:
