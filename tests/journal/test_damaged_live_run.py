@@ -81,3 +81,18 @@ def test_only_a_backtest_may_be_deleted(tmp_path: Path, mode: str, says: str) ->
     assert hint_for(tmp_path).startswith(says)
     (tmp_path / "log.jsonl").touch()
     assert "delete" not in hint_for(tmp_path)
+
+
+def test_a_live_run_without_its_journal_is_said_to_be_so_first(stopped: Path) -> None:
+    for path in stopped.glob("journal.sqlite*"):
+        path.unlink()
+    said = f"the live run in {stopped} has lost its journal: journal.sqlite is missing"
+    done = CliRunner().invoke(cli, ["runs", "show", str(stopped)])
+    assert done.exit_code == 2
+    assert done.stdout.startswith(said)
+    assert "look at the venue" in done.stdout.splitlines()[1]
+    document = CliRunner().invoke(cli, ["runs", "show", str(stopped), "--json"])
+    assert document.exit_code == 2
+    assert json.loads(document.stdout)["problem"].startswith(said)
+    assert _error(stopped, "replay").message.startswith(said)
+    assert _error(stopped, "replay", "--shadow").message.startswith(said)

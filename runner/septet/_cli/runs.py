@@ -77,19 +77,27 @@ def list_(strategy: str | None, last: int | None, root: Path, as_json: bool) -> 
 @click.argument("run")
 @options.runs_folder
 @options.as_json
+@click.pass_context
 @of_runs
-def show_(run: str, root: Path, as_json: bool) -> None:
-    """Show a stored run."""
+def show_(ctx: click.Context, run: str, root: Path, as_json: bool) -> None:
+    """Show a stored run; the status is 2 where a paper or live run has lost its journal."""
     from septet._app.run import run_document
     from septet._report.terminal import show
+    from septet._store.damage import journal_gone
 
     found = _find(run, root)
+    gone = journal_gone(found.folder)
     if as_json:
-        _print_json(run_document(found))
+        problem = {} if gone is None else {"problem": f"{gone.message}; {gone.hint}"}
+        _print_json({**problem, **run_document(found)})
     else:
+        if gone is not None:
+            echo(f"{gone.message}; what follows are its tables as they were last written")
+            echo(f"  {gone.hint}")
         show(found, _console())
         for line in [*_standing(found), *_open_lines(found)]:
             echo(line)
+    ctx.exit(0 if gone is None else 2)
 
 
 def _open_lines(run: Run) -> list[str]:
