@@ -98,6 +98,13 @@ def test_half_an_answer_about_a_symbol_is_none(amount: float | None, price: floa
     assert market_of(client("binance", 1e-5, 0.01), "BTC/USDT").lot == 1e-5
 
 
+@pytest.mark.parametrize(("amount", "price"), [(1e-5, 0.0), (0.0, 0.01), (1e-5, -0.01)])
+def test_a_step_of_zero_is_none(amount: float, price: float) -> None:
+    """ccxt makes no order with it: entries would fill, and no stop could be placed."""
+    with pytest.raises(Unreadable, match=r"lot|tick"):
+        market_of(client("binance", amount, price), "BTC/USDT")
+
+
 @pytest.mark.parametrize(
     ("amount", "market", "found"),
     [((0.1, 9.0), (0.0, 5.0), (0.1, 5.0)), ((0.1, 9.0), (0.5, None), (0.5, 9.0)),

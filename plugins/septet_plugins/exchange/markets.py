@@ -90,9 +90,17 @@ _COMPLETE_MARKETS: Final = frozenset({"binance", "binanceus", "bybit", "kraken",
 
 
 def _insist_on_steps(client: Any, market: Mapping[str, Any]) -> None:
-    """Refuse a symbol without a lot or a tick where the exchange gives them for the others."""
+    """Refuse a symbol without a lot or a tick where the exchange gives them for the others.
+
+    A step of zero is none either: the client makes no order of it, and no stop could be placed.
+    """
+    import ccxt
+
     for name, what in (("amount", "lot"), ("price", "tick")):
-        if (market.get("precision") or {}).get(name) is not None:
+        value = (market.get("precision") or {}).get(name)
+        if value is not None:
+            if client.precisionMode == ccxt.TICK_SIZE and not float(value) > 0.0:
+                raise Unreadable(what, value, "a step above zero")
             continue
         others = any((each.get("precision") or {}).get(name) for each in client.markets.values())
         if others or client.id in _COMPLETE_MARKETS:

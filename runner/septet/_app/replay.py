@@ -35,8 +35,12 @@ def replay_run(
     from septet._live.replay import JOURNAL
     from septet._live.replay import replay as replay_journal
     from septet._live.shadow import shadow as shadow_journal
+    from septet._store.damage import journal_gone
 
     folder = run.folder
+    gone = journal_gone(folder)
+    if gone is not None:
+        raise gone
     if not (folder / JOURNAL).exists():
         raise InputError(
             f"{folder} has no journal: it is a backtest's", hint="replay a paper or a live run"

@@ -33,6 +33,13 @@ def _find(reference: str, root: Path) -> Run:
     return find_run(reference, root)
 
 
+def _find_to_mend(reference: str, root: Path) -> Run:
+    """Find a run whose tables are made anew: nothing but its journal need be readable."""
+    from septet._store.find import find_to_mend
+
+    return find_to_mend(reference, root)
+
+
 def _print_json(value: Any) -> None:
     from septet._app.documents import to_json
 
@@ -70,19 +77,27 @@ def list_(strategy: str | None, last: int | None, root: Path, as_json: bool) -> 
 @click.argument("run")
 @options.runs_folder
 @options.as_json
+@click.pass_context
 @of_runs
-def show_(run: str, root: Path, as_json: bool) -> None:
-    """Show a stored run."""
+def show_(ctx: click.Context, run: str, root: Path, as_json: bool) -> None:
+    """Show a stored run; the status is 2 where a paper or live run has lost its journal."""
     from septet._app.run import run_document
     from septet._report.terminal import show
+    from septet._store.damage import journal_gone
 
     found = _find(run, root)
+    gone = journal_gone(found.folder)
     if as_json:
-        _print_json(run_document(found))
+        problem = {} if gone is None else {"problem": f"{gone.message}; {gone.hint}"}
+        _print_json({**problem, **run_document(found)})
     else:
+        if gone is not None:
+            echo(f"{gone.message}; what follows are its tables as they were last written")
+            echo(f"  {gone.hint}")
         show(found, _console())
         for line in [*_standing(found), *_open_lines(found)]:
             echo(line)
+    ctx.exit(0 if gone is None else 2)
 
 
 def _open_lines(run: Run) -> list[str]:
@@ -148,7 +163,8 @@ def export(
     """Write a run's tables."""
     from septet._app.runs import export_run
 
-    written = export_run(_find(run, root), folder, kind, force=force)
+    found = _find(run, root) if folder is not None else _find_to_mend(run, root)
+    written = export_run(found, folder, kind, force=force)
     if as_json:
         _print_json({"written": [str(path) for path in written]})
     else:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from septet._files import insist_no_links
-from septet._store.run_folder import JOURNAL, Run
+from septet._store.damage import JOURNAL, LIVE_SIGNS, damaged
+from septet._store.run_folder import Run
 from septet._store.run_order import run_id_in, run_order
 from septet.errors import InputError, SeptetError
 
@@ -22,6 +23,7 @@ __all__ = [
     "UnreadableRun",
     "find_folder",
     "find_run",
+    "find_to_mend",
     "list_runs",
     "open_run",
     "run_folders",
@@ -29,8 +31,6 @@ __all__ = [
 
 _SIGNS: Final = ("summary.json", "manifest.json", JOURNAL)
 """A folder in which one of these names is taken, by whatever it be, is that of a run."""
-LIVE_SIGNS: Final = (JOURNAL, f"{JOURNAL}-tail", "log.jsonl")
-"""What only a paper or live run leaves."""
 
 
 class UnreadableRun(Run):
@@ -87,10 +87,7 @@ def _run_in(folder: Path, before: Run | None = None) -> Run:
     insist_no_links(folder)
     for name in _SIGNS:
         if os.path.isdir(folder / name):
-            raise InputError(
-                f"the run in {folder} is damaged: {name} is a folder",
-                hint="a run keeps a file of that name; the folder is safe to delete",
-            )
+            raise damaged(folder, f"{name} is a folder, expected a file")
     run = Run(folder)
     run.insist_sizes()
     if not os.path.isfile(folder / JOURNAL):
@@ -173,6 +170,21 @@ def find_run(reference: str, root: Path | str) -> Run:
         Nothing fits, or more than one run does.
     """
     return open_run(find_folder(reference, root))
+
+
+def find_to_mend(reference: str, root: Path | str) -> Run:
+    """Find a run as `find_run` does; if it has a journal, its other files may be damaged.
+
+    Raises
+    ------
+    InputError
+        Nothing fits, more than one run does, or one without a journal is damaged.
+    """
+    folder = find_folder(reference, root)
+    if not os.path.isfile(folder / JOURNAL):
+        return open_run(folder)
+    insist_no_links(folder)
+    return Run(folder)
 
 
 def find_folder(reference: str, root: Path | str, *, live: bool = False) -> Path:

@@ -36,6 +36,7 @@ from septet._results.result import (
     RunFacts,
     RunResult,
 )
+from septet._store.damage import JOURNAL, damaged
 from septet._store.environment import environment, hash_bars, library_versions
 from septet._store.facts import wrong_fact
 from septet._store.tables import empty, order_times, thin_bars, with_optional
@@ -58,8 +59,6 @@ __all__ = [
     "write_tables",
 ]
 
-JOURNAL: Final = "journal.sqlite"
-"""What a paper or live run has, and is read from."""
 MANIFEST_FORMAT: Final = 1
 _LONGEST: Final = 256 << 20
 """Bytes of a document of a run's folder."""
@@ -258,13 +257,6 @@ def write_result(writer: RunWriter, result: RunResult) -> None:
     writer.write_json("manifest.json", manifest)
 
 
-def _damaged(folder: Path, what: str) -> InputError:
-    return InputError(
-        f"the run in {folder} is damaged: {what}",
-        hint="run the strategy again; the folder is safe to delete",
-    )
-
-
 def _fits(dtype: pl.DataType, kind: str) -> bool:
     """Whether a stored column is of the kind its table promises."""
     import polars as pl
@@ -292,12 +284,12 @@ class Run:
         try:
             value = decode_json(read_bounded(path, _LONGEST))
         except FileNotFoundError as problem:
-            raise _damaged(self.folder, f"{name} is missing") from problem
+            raise damaged(self.folder, f"{name} is missing") from problem
         except (OSError, ValueError, RecursionError) as problem:
             why = getattr(problem, "strerror", None) or problem
-            raise _damaged(self.folder, f"{name} cannot be read ({why})") from problem
+            raise damaged(self.folder, f"{name} cannot be read ({why})") from problem
         if not isinstance(value, kind):
-            raise _damaged(self.folder, f"{name} holds a {type(value).__name__}")
+            raise damaged(self.folder, f"{name} holds a {type(value).__name__}")
         return value
 
     def insist_sizes(self) -> None:
@@ -311,7 +303,7 @@ class Run:
         for name, most in _DOCUMENTS.items():
             path = self.folder / name
             if os.path.lexists(path) and path.lstat().st_size > most:
-                raise _damaged(self.folder, f"{name} is larger than {most >> 20} MiB")
+                raise damaged(self.folder, f"{name} is larger than {most >> 20} MiB")
 
     def insist_listed(self) -> dict[str, Any]:
         """Return the summary of a run that can be shown and reported.
@@ -334,7 +326,7 @@ class Run:
             if key not in value or not isinstance(value[key], kinds[kind]):
                 found = f"{value[key]!r}" if key in value else "nothing"
                 what = f"summary.json should hold a {kind} under {key}, found {found}"
-                raise _damaged(self.folder, what)
+                raise damaged(self.folder, what)
         return value
 
     @cached_property
@@ -357,10 +349,10 @@ class Run:
             fields["symbols"] = tuple(fields["symbols"])
             found = RunFacts(**fields)
         except (KeyError, TypeError, ValueError) as problem:
-            raise _damaged(self.folder, f"manifest.json lacks its facts ({problem})") from problem
+            raise damaged(self.folder, f"manifest.json lacks its facts ({problem})") from problem
         wrong = wrong_fact(found)
         if wrong:
-            raise _damaged(self.folder, f"the facts in manifest.json have {wrong}")
+            raise damaged(self.folder, f"the facts in manifest.json have {wrong}")
         return found
 
     @cached_property
@@ -369,7 +361,7 @@ class Run:
         try:
             return [HaltEvent(**halt) for halt in self.manifest.get("halts", [])]
         except TypeError as problem:
-            raise _damaged(self.folder, f"manifest.json has a bad halt ({problem})") from problem
+            raise damaged(self.folder, f"manifest.json has a bad halt ({problem})") from problem
 
     @property
     def strategy_text(self) -> str:
@@ -380,7 +372,7 @@ class Run:
             return ""
         except (OSError, ValueError) as problem:
             why = getattr(problem, "strerror", None) or problem
-            raise _damaged(self.folder, f"strategy.yaml cannot be read ({why})") from problem
+            raise damaged(self.folder, f"strategy.yaml cannot be read ({why})") from problem
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -404,12 +396,12 @@ class Run:
                     "them out",
                     hint="run the strategy again without --fast: the result is the same",
                 )
-            raise _damaged(self.folder, f"{name}.parquet is missing")
+            raise damaged(self.folder, f"{name}.parquet is missing")
         path = self.folder / f"{name}.parquet"
         try:
             insist_texts_within_memory(path)
         except DataError as problem:
-            raise _damaged(self.folder, problem.message) from problem
+            raise damaged(self.folder, problem.message) from problem
         return pl.scan_parquet(path, glob=False)
 
     def collected(self, name: str, frame: pl.LazyFrame) -> pl.DataFrame:
@@ -429,7 +421,7 @@ class Run:
 
     def _unreadable(self, name: str, problem: BaseException) -> InputError:
         first = (str(problem).splitlines() or ["for no reason given"])[0]
-        return _damaged(self.folder, f"{name}.parquet cannot be read ({first})")
+        return damaged(self.folder, f"{name}.parquet cannot be read ({first})")
 
     def table(self, name: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Read a table, or some of its columns; dictionary-encoded text comes as text."""
@@ -443,7 +435,7 @@ class Run:
             if columns is not None:
                 frame = frame.select(columns)
         except DataError as problem:
-            raise _damaged(self.folder, problem.message) from problem
+            raise damaged(self.folder, problem.message) from problem
         except pl.exceptions.PolarsError as problem:
             raise self._unreadable(name, problem) from problem
         read = self.collected(name, frame)
@@ -451,9 +443,9 @@ class Run:
         read = read.with_columns(pl.col(encoded).cast(pl.String)) if encoded else read
         lacking = [key for key in (columns or TABLES[name]) if key not in read.columns]
         if lacking:
-            raise _damaged(self.folder, f"{name}.parquet lacks the columns {lacking}")
+            raise damaged(self.folder, f"{name}.parquet lacks the columns {lacking}")
         for key, dtype in read.schema.items():
             kind = TABLES[name].get(key, NUMBER)
             if not _fits(dtype, kind):
-                raise _damaged(self.folder, f"{name}.parquet holds {dtype} in {key}, not a {kind}")
+                raise damaged(self.folder, f"{name}.parquet holds {dtype} in {key}, not a {kind}")
         return read

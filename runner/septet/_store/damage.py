@@ -1,0 +1,73 @@
+"""What is said of a run's folder that is damaged, and of a journal that is gone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from septet._files import read_bounded
+from septet._text import decode_json
+from septet.errors import InputError
+
+__all__ = ["JOURNAL", "LIVE_SIGNS", "damaged", "hint_for", "journal_gone", "mode_of"]
+
+JOURNAL: Final = "journal.sqlite"
+"""What a paper or live run has, and is read from."""
+LIVE_SIGNS: Final = (JOURNAL, f"{JOURNAL}-tail", "log.jsonl")
+"""What only a paper or live run leaves."""
+_LONGEST: Final = 256 << 20
+_TRADING: Final = ("paper", "live")
+_BACKTEST: Final = "run the strategy again; the folder is safe to delete"
+_EXPORT: Final = (
+    "keep the folder: its journal is what counts, and positions and orders may be open; "
+    "`septet runs export {folder}` writes the tables and the summary again from the journal"
+)
+_GONE: Final = (
+    "keep the folder: positions and orders may be open, look at the venue; put journal.sqlite "
+    "back from a backup, then `septet runs export {folder}` writes the tables again"
+)
+_UNTOLD: Final = (
+    "keep the folder: that it is a backtest cannot be told. Of a paper or live run the journal is "
+    "what counts, and positions and orders may be open: look at the venue; with its "
+    "journal.sqlite put back, `septet runs export {folder}` writes the tables again"
+)
+
+
+def mode_of(folder: Path) -> str:
+    """Return the mode that the manifest of a run names; empty where it cannot be read."""
+    try:
+        manifest = decode_json(read_bounded(folder / "manifest.json", _LONGEST))
+    except (OSError, ValueError, RecursionError):
+        return ""
+    facts = manifest.get("facts") if isinstance(manifest, Mapping) else None
+    mode = facts.get("mode") if isinstance(facts, Mapping) else None
+    return mode if isinstance(mode, str) else ""
+
+
+def hint_for(folder: Path) -> str:
+    """Return what to do about a damaged run: only a backtest's folder may be deleted."""
+    if os.path.isfile(folder / JOURNAL):
+        return _EXPORT.format(folder=folder)
+    mode = mode_of(folder)
+    if mode in _TRADING or any(os.path.lexists(folder / name) for name in LIVE_SIGNS):
+        return _GONE.format(folder=folder)
+    return _BACKTEST if mode == "backtest" else _UNTOLD.format(folder=folder)
+
+
+def damaged(folder: Path, what: str) -> InputError:
+    """Return the error of a run that is damaged."""
+    return InputError(f"the run in {folder} is damaged: {what}", hint=hint_for(folder))
+
+
+def journal_gone(folder: Path) -> InputError | None:
+    """Return the error of a paper or live run whose journal is gone; None for any other."""
+    mode = mode_of(folder)
+    if mode not in _TRADING or os.path.isfile(folder / JOURNAL):
+        return None
+    return InputError(
+        f"the {mode} run in {folder} has lost its journal: {JOURNAL} is missing, and what it "
+        "holds and what rests is not known",
+        hint=_GONE.format(folder=folder),
+    )

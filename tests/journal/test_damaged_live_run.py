@@ -1,0 +1,98 @@
+"""What is said of a paper or live run whose files are damaged: never that it may be deleted."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from septet._journal.lease import RUN_LOCK
+from septet._store.damage import hint_for
+from septet._store.find import open_run
+from septet._store.journal_view import write_projections
+from septet._store.run_folder import Run
+from septet.cli import cli
+from septet.errors import InputError
+from tests.journal.drawn import spoil
+from tests.journal.lived import T0, live_run
+
+
+@pytest.fixture
+def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a live run that was stopped, with its tables: they are what is read."""
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
+    place = tmp_path / "runs" / "demo" / "live-1"
+    with live_run(place) as journal:
+        journal.move()
+        journal.begin(pid=os.getpid(), host="here", boot="b", now_ns=T0)
+    (place / RUN_LOCK).unlink(missing_ok=True)
+    spoil(place / "journal.sqlite", "UPDATE starts SET clean = 1, ended_ns = began_ns")
+    write_projections(place)
+    assert type(open_run(place)) is Run
+    return place
+
+
+def _error(folder: Path, *words: str) -> InputError:
+    """Return the error of a command on the run."""
+    done = CliRunner().invoke(cli, [*words, str(folder)], standalone_mode=False)
+    assert isinstance(done.exception, InputError), done.output
+    assert done.exception.exit_code == 2
+    return done.exception
+
+
+@pytest.mark.parametrize("name", ["summary.json", "orders.parquet", "equity.parquet"])
+def test_a_sound_journal_is_what_counts(stopped: Path, name: str) -> None:
+    (stopped / name).write_bytes(b"{not json")
+    out = str(stopped.parents[2] / "out")
+    words = ("runs", "show") if name == "summary.json" else ("runs", "export", "--to", out)
+    hint = _error(stopped, *words).hint or ""
+    assert "delete" not in hint
+    assert "positions and orders may be open" in hint
+    command = f"septet runs export {stopped}"
+    assert command in hint
+    done = CliRunner().invoke(cli, command.split()[1:])
+    assert done.exit_code == 0, done.output
+    assert Run(stopped).summary["run_id"] == "live-1"
+    assert Run(stopped).table("orders").height == 3
+
+
+def test_a_missing_table_is_not_the_end_of_a_live_run(stopped: Path) -> None:
+    (stopped / "orders.parquet").unlink()
+    with pytest.raises(InputError, match=r"orders\.parquet is missing") as caught:
+        open_run(stopped).table("orders")
+    assert "delete" not in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("mode", "says"),
+    [
+        ("live", "keep the folder: positions and orders may be open, look at the venue"),
+        ("paper", "keep the folder: positions and orders may be open, look at the venue"),
+        ("", "keep the folder: that it is a backtest cannot be told"),
+        ("backtest", "run the strategy again; the folder is safe to delete"),
+    ],
+)
+def test_only_a_backtest_may_be_deleted(tmp_path: Path, mode: str, says: str) -> None:
+    if mode:
+        (tmp_path / "manifest.json").write_text(json.dumps({"facts": {"mode": mode}}))
+    assert hint_for(tmp_path).startswith(says)
+    (tmp_path / "log.jsonl").touch()
+    assert "delete" not in hint_for(tmp_path)
+
+
+def test_a_live_run_without_its_journal_is_said_to_be_so_first(stopped: Path) -> None:
+    for path in stopped.glob("journal.sqlite*"):
+        path.unlink()
+    said = f"the live run in {stopped} has lost its journal: journal.sqlite is missing"
+    done = CliRunner().invoke(cli, ["runs", "show", str(stopped)])
+    assert done.exit_code == 2
+    assert done.stdout.startswith(said)
+    assert "look at the venue" in done.stdout.splitlines()[1]
+    document = CliRunner().invoke(cli, ["runs", "show", str(stopped), "--json"])
+    assert document.exit_code == 2
+    assert json.loads(document.stdout)["problem"].startswith(said)
+    assert _error(stopped, "replay").message.startswith(said)
+    assert _error(stopped, "replay", "--shadow").message.startswith(said)
