@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from septet._store.run_folder import Run
 
 __all__ = [
-    "Block", "ListedRun", "Standing", "diff_runs", "export_run", "list_stored", "missing_from_export",
-    "positions_of",
-    "report_run", "standing_in", "standing_of", "why_order", "why_sentence", "write_page",
+    "Block", "ListedRun", "Standing", "diff_runs", "export_run", "list_stored",
+    "missing_from_export", "positions_of", "report_run", "standing_in", "standing_of",
+    "why_order", "why_sentence", "write_page",
 ]  # fmt: skip
 
 _SHOWN_ELSEWHERE: Final = ("operator", "stopping")
