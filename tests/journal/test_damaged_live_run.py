@@ -96,3 +96,17 @@ def test_a_live_run_without_its_journal_is_said_to_be_so_first(stopped: Path) ->
     assert json.loads(document.stdout)["problem"].startswith(said)
     assert _error(stopped, "replay").message.startswith(said)
     assert _error(stopped, "replay", "--shadow").message.startswith(said)
+
+
+def test_an_export_says_which_tables_it_left_out(stopped: Path, tmp_path: Path) -> None:
+    words = ["runs", "export", str(stopped), "--force", "--to", str(tmp_path / "out")]
+    assert CliRunner().invoke(cli, words).exit_code == 0
+    for name in ("orders", "fills"):
+        (stopped / f"{name}.parquet").unlink()
+    done = CliRunner().invoke(cli, [*words, "--json"])
+    assert done.exit_code == 1
+    assert sorted(json.loads(done.stdout)["missing"]) == ["fills", "orders"]
+    assert f"left out, as {stopped} lacks them: orders, fills" in done.stderr
+    assert f"`septet runs export {stopped}` writes the tables" in done.stderr
+    assert CliRunner().invoke(cli, words[:3]).exit_code == 0
+    assert CliRunner().invoke(cli, words).exit_code == 0

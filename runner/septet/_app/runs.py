@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from septet._store.run_folder import Run
 
 __all__ = [
-    "Block", "ListedRun", "Standing", "diff_runs", "export_run", "list_stored", "positions_of",
-    "report_run", "standing_in", "standing_of", "why_order", "why_sentence", "write_page",
+    "Block", "ListedRun", "Standing", "diff_runs", "export_run", "list_stored",
+    "missing_from_export", "positions_of", "report_run", "standing_in", "standing_of",
+    "why_order", "why_sentence", "write_page",
 ]  # fmt: skip
 
 _SHOWN_ELSEWHERE: Final = ("operator", "stopping")
@@ -187,6 +188,15 @@ def export_run(run: Run, folder: Path | None, kind: str, *, force: bool = False)
 
     written = project(run) if folder is None else export_tables(run, folder, kind, force=force)
     return list(written)
+
+
+def missing_from_export(run: Run, folder: Path | None) -> tuple[list[str], str]:
+    """Return which tables of a run an export leaves out, as they are missing, and what to do."""
+    from septet._store.damage import hint_for
+    from septet._store.export import missing_tables
+
+    missing = [] if folder is None else missing_tables(run)
+    return missing, hint_for(run.folder) if missing else ""
 
 
 def write_page(run: Run, path: Path) -> Path:

@@ -156,20 +156,28 @@ def _standing(run: Run) -> list[str]:
 @click.option("--force", is_flag=True, help="Replace files that are there.")
 @options.runs_folder
 @options.as_json
+@click.pass_context
 @of_runs
 def export(
-    run: str, folder: Path | None, kind: str, force: bool, root: Path, as_json: bool
-) -> None:
-    """Write a run's tables."""
-    from septet._app.runs import export_run
+    ctx: click.Context, run: str, folder: Path | None, kind: str, force: bool, root: Path,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Write a run's tables; the status is 1 where one is missing, and left out."""
+    from septet._app.runs import export_run, missing_from_export
 
     found = _find(run, root) if folder is not None else _find_to_mend(run, root)
     written = export_run(found, folder, kind, force=force)
+    missing, hint = missing_from_export(found, folder)
     if as_json:
-        _print_json({"written": [str(path) for path in written]})
+        lacking = {"missing": missing} if missing else {}
+        _print_json({"written": [str(path) for path in written], **lacking})
     else:
         for path in written:
             echo(str(path))
+    if missing:
+        echo(f"left out, as {found.folder} lacks them: {', '.join(missing)}", err=True)
+        echo(f"  {hint}", err=True)
+    ctx.exit(1 if missing else 0)
 
 
 @runs.command(

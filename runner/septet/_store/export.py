@@ -12,7 +12,15 @@ from septet.errors import InputError
 if TYPE_CHECKING:
     from septet._store.run_folder import Run
 
-__all__ = ["export_tables"]
+__all__ = ["export_tables", "missing_tables"]
+
+
+def missing_tables(run: Run) -> list[str]:
+    """Return the tables that a run should have and has not: they were removed, or lost."""
+    from septet._store.run_folder import OPTIONAL_TABLES
+
+    expected = (name for name in TABLES if name not in (*OPTIONAL_TABLES, *run.left_out))
+    return [name for name in expected if not run.has(name)]
 
 
 def export_tables(run: Run, folder: Path, kind: str, *, force: bool = False) -> list[Path]:
