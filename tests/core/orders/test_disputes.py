@@ -119,6 +119,23 @@ def test_a_missing_execution_comes_before_one_of_its_size_that_was_left_out() ->
     assert shown.client_id == sale.client_id
 
 
+def test_an_answer_of_the_other_side_books_no_sale() -> None:
+    """One wrong word of an answer turned a purchase into a short position, and bought again."""
+    bench = Bench()
+    order = bench.order(1, Q)
+    fill = bench.execute(order, Q, side="sell")
+    bench.ack(order, side="sell", state="filled", filled=Q)
+    assert bench.position[0] == 0.0
+    rules = {each.rule for each in bench.guards.active()}
+    assert {"ack_mismatch", "disputed_fill"} <= rules
+    listed(bench, msgspec.structs.replace(fill, side="buy"))
+    assert bench.position[0] == Q, "as the list of executions shows it"
+    assert not account(bench, 0.0, after_s=SETTLES + 1)
+    assert bench.position[0] == Q
+    bench.operate("resume")
+    assert blocked(bench) == ""
+
+
 def test_what_the_account_holds_is_booked_and_the_block_ends() -> None:
     bench = Bench()
     order = filled(bench)

@@ -89,8 +89,7 @@ def _echo(
     child.echoed, known = child.echoed or not odd, known or odd
     wrong = []
     if (side == "buy") != (child.sign > 0):
-        wrong.append(f"side {side}")
-        child.sign = child.sign if known else -child.sign
+        wrong.append(f"side {side}")  # its executions and the account show which it is, no answer
     asked_for = child.quantity
     if quantity is not None and child.replaces and quantity < asked_for:
         asked_for = quantity  # what was filled on the way is not replaced
