@@ -113,7 +113,7 @@ def _echo(
     work = lifecycle.records.works.get(child.parent)
     if work is not None and not child.protects and not work.parent.reduces:
         work.cancelled = work.cancelled or "ack_mismatch"
-    child.cancels = True
+    child.cancels = child.differs = True
 
 
 def _seen(

@@ -190,7 +190,8 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     it named, `agreed_ns` when a read last showed the order open, with plausible quantities.
     `unconfirmed` is an end that was reported at `unconfirmed_ns` and that no query has shown yet,
     `disproved` that a query has shown something else. `shown_filled` is what the newest answer to a
-    query showed, whatever its state, at `shown_ns`.
+    query showed, whatever its state, at `shown_ns`. `differs`: the venue took another order than
+    was asked for.
     """
 
     client_id: str
@@ -255,6 +256,7 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     shown_ns: int = 0
     presumed_units: float = 0.0
     presumed_price: float = 0.0
+    differs: bool = False
 
     @property
     def is_final(self) -> bool:

@@ -201,7 +201,7 @@ def finished(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
         ended = StopEnded(child.symbol, child.client_id, child.state, child.counted, child.rest)
         lifecycle.outcomes.append(ended)
         return
-    if child.cancels and child.state == "cancelled":
+    if child.cancels and child.state == "cancelled" and not child.differs:
         return
     if now_ns - child.sent_ns >= STOOD_NS:
         stop.tries = 0
