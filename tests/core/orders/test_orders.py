@@ -187,27 +187,6 @@ def test_e8_a_halted_symbol_takes_no_entries_and_lets_reductions_try() -> None:
     assert bench.order(2, -1.0).reduces
 
 
-@pytest.mark.parametrize("echo", [{"side": "buy"}, {"quantity": 0.2}])
-def test_e21_a_stop_that_differs_is_placed_again_after_growing_pauses(
-    echo: dict[str, object],
-) -> None:
-    """Each answer differs: two thousand orders went out within half a minute."""
-    bench = Bench()
-    bench.hold(0.4)
-    bench.core.protect(0, 0.4, 90.0)
-    bench.proceed()
-    sent = 0
-    for _ in range(30 * 4):
-        for stop in bench.take(m.Submit):
-            sent += 1
-            bench.ack(stop, **echo)
-            bench.show(stop, "cancelled", by="cancel")
-        bench.after_s(0.25)
-        bench.handle(m.Ticked(at_ns=bench.now, market_ns=bench.now))
-    assert 4 <= sent <= 6, "after 1, 2, 4, 8 and 16 s"
-    assert bench.guards.blocked(0) == "ack_mismatch"
-
-
 def test_e9_the_stop_follows_the_position() -> None:
     bench = Bench()
     bench.hold(0.4)
