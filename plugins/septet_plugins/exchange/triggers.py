@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
+
+from septet.plugin.data import decode_json
 
 __all__ = ["trigger_fault"]
 
@@ -41,7 +42,7 @@ def _fields(url: str, body: Any) -> Iterator[tuple[str, str]]:
     if not text.lstrip().startswith("{"):
         yield from parse_qsl(text)
         return
-    found = json.loads(text)
+    found = decode_json(text)
     yield from ((key, str(value)) for key, value in found.items())
 
 
