@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from pathlib import Path
@@ -132,6 +133,21 @@ def test_a_flood_is_bounded_and_a_halt_is_acted_on_all_the_same(
         assert sum("more than 20" in each for each in logged) == 1
 
     chatting(tmp_path / "s", folder.parent.parent, steps)
+
+
+def test_a_killed_task_of_answers_is_logged_and_started_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def steps(server: Server, logged: list[str], waits: list[float]) -> None:
+        assert (await server.say("/help")).startswith("/status")
+        [task] = [each for each in asyncio.all_tasks() if each.get_name() == "septet chat: answers"]
+        task.cancel()
+        await asyncio.wait({task})
+        assert (await server.say("/help")).startswith("/status")
+        [row] = [each.getMessage() for each in caplog.records if each.name == "septet.tasks"]
+        assert row.startswith("septet chat: the task 'answers' was cancelled; it is started again")
+
+    chatting(tmp_path / "s", tmp_path / "runs", steps)
 
 
 def test_the_next_update_is_stored_locked_and_dropped_after_six_quiet_days(tmp_path: Path) -> None:

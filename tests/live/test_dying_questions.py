@@ -34,8 +34,8 @@ NOW_AND_THEN = {
     "outside series", "book of", "end of maintenance", "breaker", "clock of the venue",
 }  # fmt: skip
 KEEPS = ("keep", "_keep", "_every")
-BESIDE = {"metrics at"}
-"""Killed in the other file, under a name with a port."""
+BESIDE = {"metrics at", "answers"}
+"""Killed in the other file, under a name with a port, and in the tests of the chat."""
 
 
 class Process:

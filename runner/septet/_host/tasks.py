@@ -132,9 +132,9 @@ def _nothing() -> None:
 def _logged(change: TaskChange) -> None:
     """Log a change where no run takes it."""
     if change.state == "down":
-        _LOG.error("%s: %s", change.owner, change.text, exc_info=change.error)
+        _LOG.error("%s", change.text, exc_info=change.error)
     else:
-        _LOG.info("%s: %s", change.owner, change.text)
+        _LOG.info("%s", change.text)
 
 
 async def race(*calls: Awaitable[Any], within_s: float | None = None) -> tuple[int, Any]:
