@@ -85,9 +85,8 @@ def _keys(model: type[Config]) -> list[dict[str, Any]]:
     for name, info in model.model_fields.items():
         shape = schema.get("properties", {}).get(name, {})
         default = "required" if info.is_required() else _plain(info.get_default())
-        keys.append(
-            {"key": name, "type": _type(shape), "default": default, "about": _about(info, shape)}
-        )
+        about = str(shape.get("description", ""))
+        keys.append({"key": name, "type": _type(shape), "default": default, "about": about})
     return keys
 
 
@@ -110,7 +109,3 @@ def _type(shape: dict[str, Any]) -> str:
     return {"object": "block", "array": "list", "string": "text"}.get(
         str(shape.get("type", "any")), str(shape.get("type", "any"))
     )
-
-
-def _about(info: Any, shape: dict[str, Any]) -> str:
-    return str(info.description or shape.get("description", ""))
