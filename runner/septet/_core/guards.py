@@ -58,7 +58,7 @@ RULES: dict[str, Rule] = {
     "clock_skew": Rule("the clocks agree again", "error"),
     "unknown_order": Rule("it is known what became of the order", "info"),
     "unexplained_order": Rule(
-        "the venue shows the order or what was seen is explained, or a person resumes",
+        "the venue shows the order, what was seen is explained, or a person resumes",
         "critical",
         person=True,
     ),
