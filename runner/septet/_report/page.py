@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from septet._report import run_charts, sections, trade_tables
 from septet._report.document import chart, document, escaped, replace_text, section
+from septet._report.over_time import ROLLING_DAYS
 from septet._report.payload import chart_data
 from septet._report.weights import NAMED, is_portfolio
 from septet._results.forward import forward_text
@@ -62,7 +63,7 @@ def _rolling(data: dict[str, Any]) -> str:
     rolling = data["rolling"]
     if not rolling["t"]:
         days = plural(rolling["days"], "daily return")
-        text = f"The run has {days}; the first figure needs {WINDOW_DAYS}."
+        text = f"The run has {days}; the chart needs {ROLLING_DAYS}."
         return section("Rolling Sharpe and beta", f'<p class="empty">{escaped(text)}</p>')
     note = (
         f"Sharpe ratio of the last {WINDOW_DAYS} daily returns, and their beta to the benchmark, "
