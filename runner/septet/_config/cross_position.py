@@ -112,7 +112,7 @@ def check_adds(case: Case) -> None:
 
 
 def _is_in_steps(case: Case) -> bool:
-    """Whether the stop of a position is kept and only tightened, as it grows or shrinks in steps."""
+    """Whether a position moves in steps: its stop is kept, and only tightened."""
     risk = case.strategy.risk
     position = risk.position
     if position is not None and (position.add or position.take or position.enters):
