@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from septet._host.tasks import Tasks, Timer
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterator
@@ -109,8 +111,9 @@ class Protocol(H11Protocol):
 
     counted: Connections
 
-    _asking: asyncio.TimerHandle | None = None
-    _reading: asyncio.TimerHandle | None = None
+    _timers = Tasks("dashboard")
+    _asking: Timer | None = None
+    _reading: Timer | None = None
 
     @staticmethod
     def of(connections: Connections) -> type[H11Protocol]:
@@ -148,7 +151,7 @@ class Protocol(H11Protocol):
         """Begin to wait until the client reads."""
         super().pause_writing()
         if self._reading is None:
-            self._reading = self.loop.call_later(_READ_S, self.transport.abort)
+            self._reading = self._timers.later("unread answer", _READ_S, self.transport.abort)
 
     def resume_writing(self) -> None:
         """End to wait: the client has read."""
@@ -160,7 +163,7 @@ class Protocol(H11Protocol):
 
     def _wait_for_headers(self) -> None:
         self._headers_came()
-        self._asking = self.loop.call_later(_HEADERS_S, self.transport.abort)
+        self._asking = self._timers.later("headers", _HEADERS_S, self.transport.abort)
 
     def _headers_came(self) -> None:
         if self._asking is not None:
