@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import importlib
 import re
+import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, get_args
 
 import pytest
@@ -28,15 +31,21 @@ def _snippets(language: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def guide(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def guide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """What the guide's Python defines, read from top to bottom, each snippet as a file."""
-    names: dict[str, Any] = {"__name__": "guide", "is_weekend": lambda now_ns: True}
+    names: dict[str, Any] = {"is_weekend": lambda now_ns: True}
     folder = tmp_path_factory.mktemp("guide")
     for number, snippet in enumerate(_snippets("python")):
         file = folder / f"snippet_{number}.py"
         file.write_text(snippet, encoding="utf-8")
+        module = ModuleType(f"guide_{number}")  # docstrings of fields are read from its source
+        module.__file__ = str(file)
+        sys.modules[module.__name__] = module
+        names["__name__"] = module.__name__
         exec(compile(snippet, str(file), "exec", dont_inherit=True), names)
-    return names
+    yield names
+    for number in range(len(_snippets("python"))):
+        sys.modules.pop(f"guide_{number}")
 
 
 @pytest.fixture

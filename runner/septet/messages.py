@@ -173,7 +173,11 @@ class FeedChanged(Event, frozen=True, kw_only=True, tag="feed"):
 
 
 class Acked(Event, frozen=True, kw_only=True, tag="acked"):
-    """The venue accepted an order; the echo is the order as it reports it."""
+    """The venue accepted an order; the echo is the order as it reports it.
+
+    `order_type` is an `OrderKind`, or the venue's own word where it is none of them; "" where the
+    venue does not say it, as `trigger_price` is None.
+    """
 
     client_id: str
     venue_order_id: str
@@ -182,6 +186,8 @@ class Acked(Event, frozen=True, kw_only=True, tag="acked"):
     quantity: float | None
     price: float | None = None
     filled: float = 0.0
+    trigger_price: float | None = None
+    order_type: str = ""
 
 
 class Rejected(Event, frozen=True, kw_only=True, tag="rejected"):
@@ -201,7 +207,10 @@ class Uncertain(Event, frozen=True, kw_only=True, tag="uncertain"):
 
 
 class OrderSeen(Event, frozen=True, kw_only=True, tag="order_seen"):
-    """An order as the venue reports it; a third party's if `client_id` is not the run's."""
+    """An order as the venue reports it; a third party's if `client_id` is not the run's.
+
+    `trigger_price` and `order_type` are those of `Acked`.
+    """
 
     client_id: str
     venue_order_id: str
@@ -214,6 +223,8 @@ class OrderSeen(Event, frozen=True, kw_only=True, tag="order_seen"):
     average_price: float | None = None
     by: Literal["stream", "query", "list", "cancel"] = "stream"
     text: str = ""
+    trigger_price: float | None = None
+    order_type: str = ""
 
 
 class NotFound(Event, frozen=True, kw_only=True, tag="not_found"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, ClassVar
@@ -12,15 +12,18 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    GetJsonSchemaHandler,
     ValidationError,
     WithJsonSchema,
     model_validator,
 )
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
+
+from septet_schemas.docstrings import field_docstrings
 
 __all__ = [
-    "Config", "Expression", "ExpressionMark", "Input", "InputMark", "Secret", "SecretRef",
-    "marks_of",
+    "Config", "Expression", "ExpressionMark", "Input", "InputMark", "LazySchema", "Secret",
+    "SecretRef", "marks_of",
 ]  # fmt: skip
 
 
@@ -44,6 +47,22 @@ class Config(BaseModel):
     gives_probability: ClassVar[bool] = False
     learns: ClassVar[bool] = True
 
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Describe each key by the docstring that follows its field."""
+        made = handler(schema)
+        properties = handler.resolve_ref_schema(made).get("properties", {})
+        for name, text in field_docstrings(cls).items():
+            field = cls.model_fields.get(name)
+            key = name if field is None else field.alias or name
+            if key in properties:
+                written = properties[key].get("description")  # how its type is written
+                form = f" Written as {written}." if written else ""
+                properties[key]["description"] = text + form
+        return made
+
     @model_validator(mode="before")
     @classmethod
     def _no_bool_for_a_number(cls, data: Any) -> Any:
@@ -63,6 +82,18 @@ class Config(BaseModel):
         if wrong:
             raise ValidationError.from_exception_data(cls.__name__, wrong)
         return data
+
+
+@dataclass(frozen=True, slots=True)
+class LazySchema:
+    """Gives a field a JSON Schema that is made when one is written, and not at each start."""
+
+    make: Callable[[], dict[str, Any]]
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return self.make()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
-from pydantic import GetCoreSchemaHandler, ValidationError, ValidationInfo
+from pydantic import Field, GetCoreSchemaHandler, ValidationError, ValidationInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
 from septet_schemas.base import Config
 
-__all__ = ["BlockOf", "NamedBlocks", "Resolver", "UseBlock", "config_of"]
+__all__ = ["BlockName", "BlockOf", "NamedBlocks", "Resolver", "UseBlock", "config_of"]
+
+BlockName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+"""A name that a file gives to a block: letters, digits and underscores."""
 
 
 class Resolver(Protocol):

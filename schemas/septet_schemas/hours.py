@@ -136,8 +136,11 @@ class Blackout(Config):
     """
 
     series: Annotated[str, Field(min_length=1)]
+    """An entry of `data`; each of its rows is an event at its stamp."""
     before: MarketDelay = 0
+    """Time before an event in which nothing may be increased."""
     after: MarketDelay = 0
+    """Time after an event in which nothing may be increased."""
 
     @model_validator(mode="after")
     def _some_time(self) -> Self:
@@ -156,8 +159,12 @@ class TradingHours(Config):
     """
 
     open: OpenHours | None = None
+    """Weekly hours with a zone, several with commas, or a calendar: mon-fri 09:30-16:00
+    America/New_York."""
     flat_at_close: bool = False
+    """Close everything at the last decision whose fill lies inside the hours."""
     blackout: Blackout | None = None
+    """No increase around the events of a series."""
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:

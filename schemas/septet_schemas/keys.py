@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from septet_schemas.base import Config, Input
+from septet_schemas.base import Config, Input, LazySchema
 from septet_schemas.blocks import BlockOf, UseBlock
 from septet_schemas.data import CandlesConfig, SeriesConfig
 from septet_schemas.training import Label, Training
@@ -46,7 +46,9 @@ class CandleKeys(CandlesConfig):
     """
 
     grace: WallDuration = Field(default="2s")  # type: ignore[assignment]
+    """Live: how long after a close a decision waits for symbols that have not delivered."""
     decide_within: WallDuration | None = None
+    """Live: a bar that comes later than this after its close is late; entries do not act on it."""
 
 
 class SeriesKeys(SeriesConfig):
@@ -57,16 +59,22 @@ class FeatureKeys(Config):
     """Keys of every feature: its own, higher time frame."""
 
     bar: MarketDuration | None = None
+    """A higher time frame, a multiple of the bar; only closed bars of it are seen."""
 
 
 class ModelKeys(Config):
     """Keys of every model. `inputs` None takes every feature of the file, in its order."""
 
     label: Label = Field(default={"use": "direction"})  # type: ignore[assignment]
+    """What the model learns."""
     training: Training = Training()
+    """When it is fitted, and on which rows."""
     scale: Literal["none", "standard", "minmax", "robust"] = "none"
+    """How inputs are scaled, fitted inside each training window."""
     calibrate: Literal["none", "sigmoid", "isotonic"] = "none"
+    """How its output is made a probability, on rows that were held out."""
     inputs: Annotated[tuple[Input, ...], Field(min_length=1, max_length=2_000)] | None = None
+    """Features that it reads; without it every feature of the file, in order."""
 
 
 class ExitRule(Config):
@@ -77,8 +85,12 @@ class ExitRule(Config):
     """
 
     opposite: bool = True
+    """Leave on a signal of the other side."""
     after: Span | None = None
+    """Leave after so many bars; with a model the label's horizon, counted from the last same
+    signal."""
     below: Probability | None = None
+    """Leave when the confidence of the held side is below this."""
 
 
 class Reentry(Config):
@@ -89,7 +101,9 @@ class Reentry(Config):
     """
 
     policy: Literal["rearm", "immediate", "after"] = "rearm"
+    """`rearm` waits for another signal, `immediate` for nothing, `after` for some decisions."""
     after: Bars | None = None
+    """With `after`: how many decisions reject the side, the exit's own bar first."""
 
 
 def read_reentry(value: Any) -> Any:
@@ -106,8 +120,8 @@ def read_reentry(value: Any) -> Any:
     )
 
 
-_REENTRY_SCHEMA = WithJsonSchema(
-    {
+_REENTRY_SCHEMA = LazySchema(
+    lambda: {
         "anyOf": [{"enum": ["rearm", "immediate"]}, Reentry.model_json_schema()],
         "description": "when a side that was stopped out may be entered again: rearm, immediate, "
         "or {after: 5 bars}",
@@ -119,14 +133,18 @@ class RegimeKeys(Config):
     """Keys of every regime filter: the regimes in which entries are allowed."""
 
     trade_in: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Regimes in which entries are allowed."""
 
 
 class SignalKeys(Config):
     """Keys of every signal."""
 
     min_interval: Bars = 1
+    """Bars between two accepted entries of a symbol; exits are never delayed."""
     exit: ExitRule = ExitRule()
+    """When a position is left without a stop."""
     regime: Annotated[UseBlock, BlockOf("signals", "regime", RegimeKeys)] | None = None
+    """Allows entries in some regimes only."""
     reentry: Annotated[Reentry, BeforeValidator(read_reentry), _REENTRY_SCHEMA] = Reentry()
 
 
@@ -154,7 +172,9 @@ class HaltKeys(Config):
     """Keys of every halt: what it does, and what clears it (a duration is nanoseconds)."""
 
     then: Literal["flatten", "block_entries", "cancel_all"] = "flatten"
+    """Close all and block, block entries, or cancel entries and block."""
     resume: Resume = "manual"
+    """What clears it: manual, next_day, or a duration such as 12h."""
 
 
 class AlertKeys(Config):
@@ -171,6 +191,7 @@ class AlertKeys(Config):
         ],
         ...,
     ] = ("halt", "block", "verdict", "error", "fill", "rejected_order")  # fmt: skip
+    """Kinds of events that are sent."""
 
 
 GENERIC_KEYS: Final[Mapping[str, type[Config]]] = {

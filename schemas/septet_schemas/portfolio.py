@@ -10,13 +10,12 @@ from pydantic import (
     Field,
     PlainSerializer,
     ValidationError,
-    WithJsonSchema,
     field_validator,
     model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from septet_schemas.base import Config, Expression, Input
+from septet_schemas.base import Config, Expression, Input, LazySchema
 from septet_schemas.every import Every
 from septet_schemas.keys import Reentry, read_reentry
 from septet_schemas.units import Bars, Fraction, SignedFraction
@@ -63,20 +62,25 @@ class Where(Config):
     """Which symbols are ranked: a condition for each side, unknown and false both exclude."""
 
     long: Expression | None = None
+    """Condition of a long position."""
     short: Expression | None = None
+    """Condition of a short position."""
 
 
 class InverseVolatility(Config):
     """Weights in proportion to one over a volatility."""
 
     inverse_volatility: Input
+    """The feature that is the volatility."""
 
 
 class Net(Config):
     """What the weights sum to with their signs; with `beta`, weights times that feature."""
 
     target: SignedFraction
+    """What the weights sum to, with their signs."""
     beta: Input | None = None
+    """Feature that multiplies each weight in that sum."""
 
 
 class PortfolioRebalance(Config):
@@ -87,10 +91,16 @@ class PortfolioRebalance(Config):
     """
 
     every: Every
+    """When weights are found anew: bars, an interval such as 1w on mon 00:00, or a cron
+    expression."""
     drift: Annotated[Fraction, Field(lt=1.0)] = 0.0
+    """Differences below this share of equity are not traded."""
     to: Literal["target", "edge"] = "target"
+    """Trade to the target, or only to the edge of the drift."""
     max_turnover: Annotated[Fraction, Field(gt=0.0)] | None = None
+    """Upper bound of the sum of |changes| of one rebalance."""
     quorum: Annotated[Fraction, Field(gt=0.0, le=1.0)] = 0.9
+    """Share of the symbols that must have a bar; with fewer it waits."""
 
 
 class Forecast(Config):
@@ -101,10 +111,15 @@ class Forecast(Config):
     """
 
     of: Annotated[dict[str, Annotated[Fraction, Field(gt=0.0)]], Field(min_length=1)]
+    """Features that forecast, above zero is up, with their shares; the shares sum to 100 %."""
     volatility: Input
+    """Feature that is the annual volatility of a symbol."""
     target: Annotated[Fraction, Field(gt=0.0)]
+    """Annual volatility of the whole."""
     window: Annotated[Bars, Field(ge=2)] = 500
+    """Bars that scales and correlations are estimated on."""
     cap: Annotated[float, Field(gt=0.0, le=100.0)] = 2.0
+    """Bound of a scaled forecast, whose mean size is 1."""
 
     @model_validator(mode="after")
     def _shares(self) -> Self:
@@ -189,20 +204,22 @@ def _reentry(value: object) -> object:
 Weight = Annotated[
     Literal["equal", "score", "rank"] | InverseVolatility,
     BeforeValidator(_weight),
-    WithJsonSchema(
-        {"anyOf": [{"enum": ["equal", "score", "rank"]}, InverseVolatility.model_json_schema()]}
+    LazySchema(
+        lambda: {
+            "anyOf": [{"enum": ["equal", "score", "rank"]}, InverseVolatility.model_json_schema()]
+        }
     ),
 ]
 NetTarget = Annotated[
     Net | None,
     BeforeValidator(_net),
     PlainSerializer(lambda v: "any" if v is None else v.model_dump(mode="json"), when_used="json"),
-    WithJsonSchema({"anyOf": [{"enum": ["any", None]}, Net.model_json_schema()]}),
+    LazySchema(lambda: {"anyOf": [{"enum": ["any", None]}, Net.model_json_schema()]}),
 ]
 Conditions = Annotated[
     Where | None,
     BeforeValidator(_where),
-    WithJsonSchema({"anyOf": [{"type": ["string", "null"]}, Where.model_json_schema()]}),
+    LazySchema(lambda: {"anyOf": [{"type": ["string", "null"]}, Where.model_json_schema()]}),
 ]
 
 
@@ -214,21 +231,37 @@ class Portfolio(Config):
     """
 
     use: Annotated[Literal["each", "top", "weights", "forecast"], BeforeValidator(_use)] = "each"
+    """`each` symbol by its own signal, or all by rank (`top`), by `weights`, or by `forecast`."""
     by: Input | None = None
+    """Feature that symbols are ranked by, high is good."""
     long: Annotated[int, Field(ge=0, le=5_000)] = 0
+    """How many symbols are held long."""
     short: Annotated[int, Field(ge=0, le=5_000)] = 0
+    """How many symbols are held short, on a perpetual account."""
     hold_rank: Annotated[int, Field(ge=1, le=5_000)] | None = None
+    """Held symbols stay while ranked so or better."""
     where: Conditions = None
+    """Condition of a symbol to be ranked; or one for each side."""
     weight: Weight = "equal"
+    """How a side's budget is divided: equal, score, rank, {inverse_volatility: FEATURE}."""
     weights: Input | None = None
+    """Feature that is the weight of each symbol; NaN keeps the units, 0 closes."""
     forecast: Forecast | None = None
+    """Forecasts that are combined and sized by volatility."""
     optimise: Annotated[None, BeforeValidator(_not_yet)] = None
+    """Not yet."""
     gross: Annotated[Fraction, Field(gt=0.0)] = 1.0
+    """Sum of |weights| with every slot filled."""
     net: NetTarget = None
+    """What the weights sum to: any, or {target: 0%, beta: FEATURE}."""
     max_weight: Annotated[Fraction, Field(gt=0.0)] | None = None
+    """Upper bound of one weight."""
     exit_if: Expression | None = None
+    """Condition that closes a symbol at any close."""
     reentry: Annotated[Reentry, BeforeValidator(_reentry)] = Reentry(policy="immediate")
+    """When a symbol that was stopped out may be entered again: immediate, {after: 5 bars}."""
     rebalance: PortfolioRebalance | None = None
+    """When weights are found anew."""
 
     @field_validator("long", "short", mode="before")
     @classmethod

@@ -181,10 +181,16 @@ class Add(Config):
     """
 
     when: Expression | None = None
+    """Condition at whose first true close a market order adds."""
     at: Annotated[tuple[SignedLevel, ...], BeforeValidator(_list), Field(max_length=20)] = ()
+    """Returns from the first price at which orders rest; below zero against the position: -3%,
+    1R."""
     size: Annotated[Fraction, Field(gt=0.0)] = Field(default=1.0)
+    """Share of the filled first order."""
     times: Annotated[int, Field(ge=1, le=1_000)] = 1
+    """How often the condition may add in one trade."""
     min_interval: Bars | None = None
+    """Bars after the entry, or after its own last order, before the condition adds again."""
 
     @model_validator(mode="after")
     def _when_or_at(self) -> Self:
@@ -196,6 +202,7 @@ class Then(Config):
     """What a take does beside selling: `stop: break_even` moves the stop to zero after fees."""
 
     stop: Literal["break_even"] = "break_even"
+    """Move the stop to where the rest closes at zero after fees."""
 
 
 class Take(Config):
@@ -205,9 +212,13 @@ class Take(Config):
     """
 
     at: Level | None = None
+    """Return from the average entry price at which a limit order sells: 2%, 2R, 1.5 * atr_14."""
     when: Expression | None = None
+    """Condition at whose first true close a market order sells."""
     size: Annotated[Fraction, Field(gt=0.0, le=1.0)] = Field(default=1.0)
+    """Share of all units that the trade has entered so far."""
     then: Then | None = None
+    """What happens besides, once it has filled."""
 
     @model_validator(mode="after")
     def _when_or_at(self) -> Self:
@@ -222,7 +233,9 @@ class BuyEvery(Config):
     """
 
     every: Every
+    """When a buy falls due: bars, an interval such as 1d at 12:00, or a cron expression."""
     amount: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+    """Quote currency that one buy costs at the close, fees included."""
 
 
 class Grid(Config):
@@ -233,19 +246,28 @@ class Grid(Config):
     """
 
     centre: Expression
+    """Price around which the levels are laid, read at every close while flat."""
     step: Annotated[Fraction, Field(gt=0.0, lt=1.0)]
+    """Distance from one level to the next, as a share."""
     levels: Annotated[int, Field(ge=1, le=50)]
+    """How many levels rest on one side."""
     size: Annotated[Fraction, Field(gt=0.0)]
+    """Share of equity that each level buys."""
     short: bool = False
+    """Rest the mirror above the centre as well, on a perpetual account."""
 
 
 class PositionSteps(Config):
     """How a position grows and shrinks between its entry and its exit."""
 
     add: Annotated[tuple[Add, ...], BeforeValidator(_list), Field(max_length=8)] = ()
+    """Increases after the entry."""
     take: Annotated[tuple[Take, ...], BeforeValidator(_list), Field(max_length=16)] = ()
+    """Partial exits; together at most 100 %."""
     buy_every: BuyEvery | None = None
+    """Regular buys in place of a signal."""
     grid: Grid | None = None
+    """A grid of resting orders in place of a signal."""
 
     @property
     def enters(self) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field
 
-from septet_schemas.base import Config
+from septet_schemas.base import Config, LazySchema
 from septet_schemas.units import Bars, Cost, Fraction, SignedCost
 
 __all__ = ["Fee", "InstrumentSpec", "Simulation", "Slippage"]
@@ -20,8 +20,11 @@ class Fee(Config):
     """
 
     maker: SignedCost = Field(default="10bps")  # type: ignore[assignment]
+    """Fee of an order that rested, as a share of the notional; negative is a rebate."""
     taker: SignedCost = Field(default="10bps")  # type: ignore[assignment]
+    """Fee of an order that takes liquidity, as a share of the notional."""
     fee_currency: Literal["quote", "base"] = "quote"
+    """Whether the fee of a buy is paid in quote currency or in what is bought."""
 
 
 class Slippage(Config):
@@ -32,8 +35,11 @@ class Slippage(Config):
     """
 
     fraction: Cost = 0.0
+    """Share of the price that a market order loses."""
     volatility: float | None = Field(default=None, gt=0.0, le=100.0)
+    """That many standard deviations of one-bar log returns come on top."""
     window: Bars = 20
+    """Bars that the standard deviation is taken over."""
 
 
 def _one_fee(value: Any) -> Any:
@@ -50,12 +56,12 @@ _SHORT = {"type": ["number", "string"]}
 FeeField = Annotated[
     Fee,
     BeforeValidator(_one_fee),
-    WithJsonSchema({"anyOf": [_SHORT, Fee.model_json_schema()]}),
+    LazySchema(lambda: {"anyOf": [_SHORT, Fee.model_json_schema()]}),
 ]
 SlippageField = Annotated[
     Slippage,
     BeforeValidator(_one_slippage),
-    WithJsonSchema({"anyOf": [_SHORT, Slippage.model_json_schema()]}),
+    LazySchema(lambda: {"anyOf": [_SHORT, Slippage.model_json_schema()]}),
 ]
 
 
@@ -67,16 +73,25 @@ class Simulation(Config):
     """
 
     fee: FeeField = Field(default="10bps")  # type: ignore[assignment]
+    """Fees: one share, or {maker, taker, fee_currency}."""
     slippage: SlippageField = Field(default="5bps")  # type: ignore[assignment]
+    """Loss of market orders against the price: one share, or {fraction, volatility, window}."""
     latency: Bars | Literal[0] = 0
+    """Bars from a decision to when its order works."""
     participation: Annotated[Fraction, Field(gt=0.0, le=1.0)] | None = None
+    """Share of a bar's volume that may fill at most; without it no cap."""
     time_in_force: Bars = 1
+    """Bars that the rest of an entry goes on working."""
     fills: Literal["next_open", "quotes", "book"] = "next_open"
+    """What fills orders: bars, or in paper live quotes or the order book."""
 
 
 class InstrumentSpec(Config):
     """What a venue trades: quantities are whole `lot`s, prices whole `tick`s (0: no step)."""
 
     tick: float = Field(default=0.0, ge=0.0)
+    """Smallest step of a price; 0 is none."""
     lot: float = Field(default=1e-8, gt=0.0)
+    """Smallest step of a quantity."""
     min_notional: float = Field(default=0.0, ge=0.0)
+    """Smallest value of an order, in quote currency."""

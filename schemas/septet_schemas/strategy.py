@@ -20,19 +20,16 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    WithJsonSchema,
     field_validator,
     model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from septet_schemas.base import Config
-from septet_schemas.blocks import BlockOf, NamedBlocks, UseBlock
+from septet_schemas.base import Config, LazySchema
+from septet_schemas.blocks import BlockName, BlockOf, NamedBlocks, UseBlock
 from septet_schemas.data import Policies
-from septet_schemas.hosts import is_loopback
 from septet_schemas.hours import Blackout, HoursField, OpenHours, TradingHours
 from septet_schemas.keys import (
-    AlertKeys,
     CandleKeys,
     ExitRule,
     FeatureKeys,
@@ -43,6 +40,7 @@ from septet_schemas.keys import (
     SeriesKeys,
     SignalKeys,
 )
+from septet_schemas.monitoring import Monitoring
 from septet_schemas.portfolio import DECIDES, Portfolio, with_derived
 from septet_schemas.position import LEVEL_COLUMNS, POSITION_WORDS, PositionSteps
 from septet_schemas.simulation import Fee, InstrumentSpec, Simulation, Slippage
@@ -56,12 +54,9 @@ from septet_schemas.training import (
     TripleBarrierLabel,
 )
 from septet_schemas.units import (
-    Cost,
     Fraction,
     MarketDuration,
-    Probability,
     SignedCost,
-    WallDuration,
 )
 
 __all__ = [
@@ -73,16 +68,12 @@ __all__ = [
     "Execution",
     "ExitRule",
     "Fee",
-    "FillMonitoring",
     "Funding",
     "HaltKeys",
     "InstrumentSpec",
     "Label",
     "MODES",
-    "Metrics",
     "ModelKeys",
-    "ModelMonitoring",
-    "Monitoring",
     "OpenHours",
     "Perpetual",
     "Portfolio",
@@ -113,7 +104,6 @@ _WORDS = frozenset(
         "not", "or", "prev", "sign", "sqrt",
     }
 )  # fmt: skip
-_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 
 
 def _later(default: object) -> Any:
@@ -150,8 +140,7 @@ def _free_name(name: str) -> str:
 
 Symbol = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/^=\-]{0,63}$")]
 Currency = Annotated[str, Field(pattern=r"^[A-Za-z0-9._\-]{1,16}$")]
-FeatureName = Annotated[str, Field(pattern=_NAME), AfterValidator(_free_name)]
-BlockName = Annotated[str, Field(pattern=_NAME)]
+FeatureName = Annotated[BlockName, AfterValidator(_free_name)]
 
 CandlesBlock = Annotated[UseBlock, BlockOf("data", "candles", CandleKeys)]
 SeriesBlock = Annotated[UseBlock, BlockOf("data", "series", SeriesKeys)]
@@ -164,31 +153,17 @@ StopBlock = Annotated[UseBlock, BlockOf("risk", "stop", None, True)]
 HaltBlock = Annotated[UseBlock, BlockOf("risk", "halt", HaltKeys, True)]
 VenueBlock = Annotated[UseBlock, BlockOf("execution", "venue")]
 OrderBlock = Annotated[UseBlock, BlockOf("execution", "order")]
-MonitorBlock = Annotated[UseBlock, BlockOf("monitoring", "monitor")]
-AlertsBlock = Annotated[UseBlock, BlockOf("monitoring", "alerts", AlertKeys)]
-_METRICS = frozenset({"auc", "brier", "hit_rate", "calibration", "psi", "slippage"})
-
-
-def _free_metric(name: str) -> str:
-    """Refuse names under which septet writes readings of its own."""
-    if name in _METRICS:
-        raise PydanticCustomError(
-            "reserved_metric",
-            "{name} is taken: septet writes readings of its own under it",
-            {"name": name, "expected": "another name", "found": repr(name)},
-        )
-    return name
-
-
-MonitorName = Annotated[BlockName, AfterValidator(_free_metric)]
 
 
 class Account(Config):
     """What the strategy starts with. `currency` defaults to the universe's quote currency."""
 
     capital: float = Field(default=10_000.0, gt=0.0, le=1e15)
+    """Money the strategy starts with, in `currency`."""
     currency: Currency = "USDT"
+    """The currency of capital and results; every symbol must be priced in it."""
     type: Literal["spot", "perpetual"] = "spot"
+    """`spot` never goes short, a short signal means flat; `perpetual` trades linear perpetuals."""
 
 
 class Universe(Config):
@@ -199,17 +174,29 @@ class Universe(Config):
     """
 
     symbols: Annotated[tuple[Symbol, ...], Field(min_length=1, max_length=5_000)]
+    """What is traded, as the source names it; the order breaks ties."""
     bar: MarketDuration
+    """Length of a bar; a decision is taken at the close of each."""
     start: StartTime | None = None
+    """The first decision is at this time or later; what features need before it is read as well."""
     end: EndTime | None = None
+    """The last decision is at this time or earlier; a date includes that day."""
     trading_hours: HoursField = None
+    """When a position may be increased: weekly hours with a zone, or a calendar such as XNYS."""
     where: Annotated[None, _later(None)] = None
+    """Not yet."""
     top: Annotated[None, _later(None)] = None
+    """Not yet."""
     by: Annotated[None, _later(None)] = None
+    """Not yet."""
     every: Annotated[None, _later(None)] = None
+    """Not yet."""
     member: Annotated[None, _later(None)] = None
+    """Not yet."""
     delisted_after: Annotated[None, _later(None)] = None
+    """Not yet."""
     delisting_return: Annotated[None, _later(None)] = None
+    """Not yet."""
 
     @field_validator("symbols")
     @classmethod
@@ -241,7 +228,9 @@ class Data(Config):
     __pydantic_extra__: dict[FeatureName, SeriesBlock]
 
     candles: CandlesBlock
+    """The source of bars."""
     funding: SeriesBlock | None = None
+    """Funding rates of perpetuals; a constant stands under `perpetual.funding` instead."""
 
     @property
     def series(self) -> Mapping[str, UseBlock]:
@@ -253,14 +242,15 @@ class Rebalance(Config):
     """Resize a held position when it is off its target by more than `band` of the target."""
 
     band: Annotated[Fraction, Field(gt=0.0)]
+    """Resize when the position is off its target by more than this share of the target."""
 
 
 def _rebalance(value: Any) -> Any:
     return None if value in (None, "never") else value
 
 
-_REBALANCE_SCHEMA = WithJsonSchema(
-    {"anyOf": [{"enum": ["never", None]}, Rebalance.model_json_schema()]}
+_REBALANCE_SCHEMA = LazySchema(
+    lambda: {"anyOf": [{"enum": ["never", None]}, Rebalance.model_json_schema()]}
 )
 LimitMap = Annotated[dict[BlockName, LimitBlock], NamedBlocks()]
 StopMap = Annotated[dict[BlockName, StopBlock], NamedBlocks()]
@@ -303,16 +293,29 @@ class Risk(Config):
     model_config = ConfigDict(json_schema_extra=_needs_no_sizing)
 
     sizing: SizingBlock
+    """How large an entry is."""
     limits: LimitMap = Field(default={}, validate_default=True)
+    """Upper bounds of entries by name; those not named stand at their defaults, none is
+    unlimited."""
     stops: StopMap = {}
+    """Levels and times at which a position is closed, by name."""
     halts: HaltMap = {}
+    """Losses at which trading stops, by name; live refuses a file without one."""
     rebalance: Annotated[Rebalance | None, BeforeValidator(_rebalance), _REBALANCE_SCHEMA] = None
+    """Resize a held position towards its target; `never`, or `band: 20%`."""
     allocate: Literal["confidence", "pro_rata"] = "confidence"
+    """Who gets the buying power of a decision time: highest confidence first, or all scaled
+    alike."""
     split: Literal["none", "equal"] = "none"
+    """`equal` divides the size by the number of symbols."""
     adopt: Literal["refuse", "adopt"] = "refuse"
+    """What a live start does about a position that its journal does not explain."""
     cash_buffer: Annotated[Fraction, Field(lt=1.0)] = 0.0
+    """Share of equity that entries leave as cash."""
     position: PositionSteps | None = None
+    """How a position grows and shrinks in steps between its entry and its exit."""
     max_positions: Annotated[int, Field(ge=1, le=5_000)] | None = None
+    """How many symbols are held or being entered at most."""
 
     @field_validator("limits", mode="before")
     @classmethod
@@ -330,119 +333,52 @@ class Execution(Config):
     """
 
     simulation: Simulation = Simulation()
+    """Costs and fills of a backtest and of paper, whatever the venues are."""
     venues: dict[BlockName, VenueBlock] = Field(
         default={"sim": {"use": "simulated"}}, min_length=1, validate_default=True
     )
+    """Where orders go, by a name of your choice."""
     order: OrderBlock = Field(default={"use": "market"})  # type: ignore[assignment]
+    """The order type of entries; exits are market orders."""
     at_start: Literal["reconcile", "refuse_if_different"] = "reconcile"
+    """What a start does where the venue and the journal differ: adjust to the venue, or refuse."""
     instruments: dict[Symbol, InstrumentSpec] = {}
+    """Tick, lot and minimum notional by symbol, in place of those stored with the data."""
     on_shutdown: Literal["keep", "cancel", "flatten"] = "keep"
+    """At a shutdown: `keep` all orders and positions, `cancel` entries, or `flatten`."""
     router: Annotated[None, _later(None)] = None
+    """Not yet."""
 
 
 class Funding(Config):
     """A constant funding rate, for who has no funding series: paid every `every` (UTC)."""
 
     rate: SignedCost
+    """Funding rate of one interval as a share of the notional; longs pay a positive one."""
     every: MarketDuration = Field(default="8h")  # type: ignore[assignment]
+    """Time between two fundings, at its UTC multiples."""
 
 
 class Perpetual(Config):
     """Terms of linear perpetuals; used when `account.type` is perpetual."""
 
     leverage: float = Field(default=1.0, ge=1.0, le=125.0)
+    """Notional over margin of a position."""
     margin: Literal["isolated"] = "isolated"
+    """Each position has a margin of its own, and never loses more."""
     maintenance: Annotated[Fraction, Field(lt=1.0)] = Field(default="1%")  # type: ignore[assignment]
+    """Share of the notional below which the margin must not fall: the position is liquidated."""
     liquidation_fee: Annotated[Fraction, Field(lt=1.0)] = Field(default="0.5%")  # type: ignore[assignment]
+    """Share of the notional that a liquidation costs besides the loss."""
     funding: Funding | None = None
-
-
-class ModelMonitoring(Config):
-    """Whether the model still works; windows count predictions."""
-
-    auc_window: int = Field(default=500, ge=30, le=1_000_000)
-    auc_floor: Probability = 0.50
-    auc_warn: Probability = 0.53
-    psi_window: int = Field(default=1_000, ge=100, le=1_000_000)
-    psi_warn: float = Field(default=0.10, gt=0.0)
-    psi_retrain: float = Field(default=0.25, gt=0.0)
-
-
-class FillMonitoring(Config):
-    """Whether fills still cost what was assumed."""
-
-    slippage_alarm: Cost = Field(default="20bps")  # type: ignore[assignment]
-    latency_alarm: WallDuration = Field(default="2s")  # type: ignore[assignment]
-
-
-_ADDRESS = r"^[A-Za-z0-9.\-\[\]:]+:\d{1,5}$"
-
-
-def _no_port_alone(value: object) -> object:
-    """Refuse a port without a host, with the address that it is meant to be."""
-    if isinstance(value, int | str) and not isinstance(value, bool) and str(value).isdigit():
-        raise PydanticCustomError(
-            "not_loopback",
-            "this is a port without an address",
-            {"expected": f"127.0.0.1:{value}", "found": repr(value)},
-        )
-    return value
-
-
-def _loopback(address: str) -> str:
-    """Refuse an address that other machines reach, and a port that is none."""
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
-    if not is_loopback(host) or not 0 < int(port) < 65_536:
-        raise PydanticCustomError(
-            "not_loopback",
-            "metrics are served on this machine alone",
-            {"expected": "127.0.0.1:PORT, [::1]:PORT or localhost:PORT", "found": repr(address)},
-        )
-    return address
-
-
-class Metrics(Config):
-    """Where paper and live serve metrics and health: `prometheus: 127.0.0.1:9108`.
-
-    On this machine alone: neither page asks who reads it.
-    """
-
-    prometheus: (
-        Annotated[
-            str,
-            Field(pattern=_ADDRESS),
-            AfterValidator(_loopback),
-            BeforeValidator(_no_port_alone),
-        ]
-        | None
-    ) = None
-
-
-class Monitoring(Config):
-    """Watching the run; further entries are monitor plugins under names of their own.
-
-    The metrics of an entry begin with its name.
-    """
-
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[MonitorName, MonitorBlock]
-
-    model: ModelMonitoring = ModelMonitoring()
-    fills: FillMonitoring = FillMonitoring()
-    alerts: AlertsBlock | None = None
-    metrics: Metrics = Metrics()
-
-    @property
-    def monitors(self) -> Mapping[str, UseBlock]:
-        """The further monitors by name."""
-        return dict(self.__pydantic_extra__ or {})
+    """A constant funding rate, without a series under `data.funding`."""
 
 
 class Schedule(Config):
     """Jobs at a time of day, in paper and live."""
 
     report: Daily | None = None
+    """When the report of a paper or live run is written: daily 08:00 UTC."""
 
 
 class Strategy(Config):
@@ -454,28 +390,52 @@ class Strategy(Config):
     model_config = ConfigDict(json_schema_extra=_needs_signal)
 
     version: Literal[1]
+    """Version of this file format."""
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,63}$")]
+    """Names the folder of the runs; letters, digits, point, dash and underscore."""
     mode: Literal["backtest", "paper", "live"] = "backtest"
+    """What `septet run` does with the file unless `--mode` says otherwise."""
     seed: int = Field(default=0, ge=0, lt=2**63)
+    """Seed of every random number of a run."""
     plugins: tuple[str, ...] = ()
+    """Packages that must be installed, such as `my-features >=1.2`; their names can then be
+    used."""
     account: Account = Account()
+    """What the strategy starts with."""
     universe: Universe
+    """What is traded, in which bars, from when to when."""
     data: Data
+    """Sources of bars, of funding and of other series."""
     features: dict[FeatureName, FeatureBlock] = Field(default={}, max_length=2_000)
+    """Columns computed from bars, by a name of your choice; rules and models read them."""
     model: ModelBlock | None = None
+    """A classifier whose probability the signal acts on; without it rules decide."""
     portfolio: Portfolio = Portfolio()
+    """Weighs all symbols at one time, in place of a signal for each."""
     signal: SignalBlock
+    """When to be long, short or flat."""
     risk: Risk
+    """How much, and when to stop."""
     execution: Execution = Field(default={})  # type: ignore[assignment]
+    """How orders reach the market, and what they cost."""
     perpetual: Perpetual = Perpetual()
+    """Terms of perpetuals; read when `account.type` is perpetual."""
     monitoring: Monitoring = Field(default={})  # type: ignore[assignment]
+    """What is watched while the strategy runs."""
     schedule: Schedule = Schedule()
+    """Jobs at a time of day, in paper and live."""
     time_zone: TimeZone = "UTC"
+    """The clock of days, hours and anchors, such as America/New_York."""
     day_start: DayTime = Field(default="00:00")  # type: ignore[assignment]
+    """When a day begins on that clock: for daily halts, statistics and anchors."""
     benchmark: Symbol | None = None
+    """Symbol of the universe that the result is compared with; else all in equal parts."""
     sweep: Sweep | None = None
+    """Settings to try with `septet sweep`; a run ignores it."""
     paper: dict[str, Any] | None = None
+    """Keys that differ in paper mode."""
     live: dict[str, Any] | None = None
+    """Keys that differ in live mode."""
 
     @property
     def follows_signal(self) -> bool:

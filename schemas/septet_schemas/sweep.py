@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from septet_schemas.base import Config
+from septet_schemas.base import Config, LazySchema
 from septet_schemas.units import parse_duration, parse_fraction
 
 __all__ = [
@@ -154,8 +154,11 @@ class SweepRange(Config):
     model_config = ConfigDict(populate_by_name=True)
 
     first: Written = Field(alias="from")
+    """The first value."""
     to: Written
+    """The last value, included where the step reaches it."""
     step: Written
+    """Distance from one value to the next."""
 
     @model_validator(mode="after")
     def _not_empty(self) -> Self:
@@ -180,9 +183,13 @@ class SweepDraw(Config):
     """
 
     low: Written
+    """The lowest value."""
     high: Written
+    """The highest value."""
     log: bool = False
+    """Draw evenly in the logarithm."""
     step: Written | None = None
+    """Draw multiples of this above `low` only."""
 
     @model_validator(mode="after")
     def _not_empty(self) -> Self:
@@ -262,8 +269,8 @@ def _against_the_others(found: Quantity, others: list[Quantity]) -> PydanticCust
     return None
 
 
-_AXIS_SCHEMA = WithJsonSchema(
-    {
+_AXIS_SCHEMA = LazySchema(
+    lambda: {
         "anyOf": [
             {"type": "array", "items": _QUANTITY_SCHEMA.json_schema, "minItems": 1},
             SweepRange.model_json_schema(),
@@ -290,12 +297,17 @@ class Sweep(Config):
     """
 
     over: Annotated[dict[str, Axis], BeforeValidator(_over), Field(max_length=36)]
+    """Keys with the values to try: a list, {from, to, step} or {low, high}."""
     where: Annotated[str, Field(min_length=1)] | None = None
+    """Condition on the swept keys; other settings are left out."""
     method: Literal["grid", "random", "tpe"] | None = None
+    """All settings, random ones, or ones chosen by those before (tpe)."""
     trials: int | None = Field(default=None, ge=1, le=1_000_000)
+    """How many settings a random search or tpe tries."""
     goal: Literal[
         "sharpe", "sortino", "total_return", "profit_factor", "win_rate", "max_drawdown"
     ] = "sharpe"
+    """The figure that decides which setting is best."""
 
     @property
     def chosen_method(self) -> Literal["grid", "random", "tpe"]:

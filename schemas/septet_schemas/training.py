@@ -20,15 +20,20 @@ class DirectionLabel(Config):
     """1 if the close `horizon` later is above this close, else 0 (a tie is down)."""
 
     use: Literal["direction"] = "direction"
+    """The label."""
     horizon: Span = _ONE_BAR
+    """How far ahead the close is compared."""
 
 
 class ThresholdLabel(Config):
     """1 if the return over `horizon` is above `above`, else 0."""
 
     use: Literal["threshold"] = "threshold"
+    """The label."""
     horizon: Span = _ONE_BAR
+    """How far ahead the close is compared."""
     above: Fraction
+    """Return that must be exceeded."""
 
 
 class TripleBarrierLabel(Config):
@@ -38,9 +43,13 @@ class TripleBarrierLabel(Config):
     """
 
     use: Literal["triple_barrier"] = "triple_barrier"
+    """The label."""
     take_profit: Fraction = Field(gt=0.0)
+    """Distance of the upper barrier from the close, as a share."""
     stop_loss: Fraction = Field(gt=0.0)
+    """Distance of the lower barrier from the close, as a share."""
     time_limit: Span = Span(bar_count=24)
+    """When the sign of the return decides, where no barrier was touched."""
 
     @property
     def horizon(self) -> Span:
@@ -62,17 +71,29 @@ class Training(Config):
     """
 
     scheme: Literal["walk_forward", "stored", "none"] = "walk_forward"
+    """Fit again and again on past data, use a stored model, or fit nothing."""
     window: Literal["rolling", "expanding"] = "rolling"
+    """Whether a training window moves on, or grows from the beginning."""
     train: MarketDuration = Field(default="180d")  # type: ignore[assignment]
+    """Market time that a model is fitted on."""
     step: Step = Field(default="30d")  # type: ignore[assignment]
+    """Time from one model to the next: a duration, or a cron expression in UTC."""
     purge: Span | None = None
+    """Rows left out before a model's time; without it as far as the label looks."""
     embargo: Span = Span()
+    """Rows left out after test rows; without effect in walk_forward."""
     expire_after: MarketDuration | None = None
+    """A model decides no longer than this after its time."""
     ready_after: Span = _ONE_BAR
+    """Time from a model's data to its first decision."""
     on_drift: bool = False
+    """Fit again after three bad readings in a row."""
     min_rows: int = Field(default=500, ge=10, le=100_000_000)
+    """Rows that a training window needs; a smaller one gives no model."""
     min_class: int = Field(default=50, ge=2, le=100_000_000)
+    """Rows of each class that a training window needs."""
     path: str | None = None
+    """Folder of a stored model, with `scheme: stored`."""
 
     @model_validator(mode="after")
     def _stored_has_path(self) -> Self:

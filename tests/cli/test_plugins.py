@@ -109,8 +109,21 @@ def test_show(septet: Command) -> None:
 
 def test_show_as_json(septet: Command) -> None:
     (kelly,) = json.loads(septet("plugins", "show", "kelly", "--json").out)
-    assert {key["key"] for key in kelly["keys"]} >= {"fraction", "max", "odds"}
+    about = {key["key"]: key["about"] for key in kelly["keys"]}
+    assert set(about) == {
+        "fraction", "max", "odds", "odds.window", "odds.average_win", "odds.average_loss",
+        "odds.min_each",
+    }  # fmt: skip
+    assert all(about.values())
     assert "equity" in kelly["reads"]
+
+
+def test_show_blocks_by_name(septet: Command) -> None:
+    (groups,) = json.loads(septet("plugins", "show", "groups", "--json").out)
+    assert [key["key"] for key in groups["keys"]] == [
+        "groups", "groups.NAME.symbols", "groups.NAME.max",
+    ]  # fmt: skip
+    assert all(key["about"] for key in groups["keys"])
 
 
 def test_show_an_unknown_plugin(septet: Command) -> None:

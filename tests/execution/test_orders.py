@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from decimal import Decimal
 from typing import Any
 
 import ccxt
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from septet import messages as m
+from septet._drill.venue import Fault
 from septet.plugin.live import Unreadable
 from septet_plugins.exchange.markets import (
     market_of,
@@ -21,9 +24,14 @@ from septet_plugins.exchange.markets import (
     round_quantity,
 )
 from septet_plugins.execution.ccxt_orders import IdReader, Ids, Placed, Translator, place
-from septet_plugins.execution.ccxt_states import contradicts_itself, cumulative_of, state_of
+from septet_plugins.execution.ccxt_states import (
+    contradicts_itself,
+    cumulative_of,
+    order_type_of,
+    state_of,
+)
 from tests.data.venue import _EXCHANGE
-from tests.execution.helpers import WallTime, submit
+from tests.execution.helpers import WallTime, connected, local_venue, submit
 
 STEPS = st.sampled_from(["1e-8", "0.00001", "0.001", "0.01", "0.05", "0.5", "1", "5", "100"])
 NUMBERS = st.floats(1e-6, 1e7, allow_nan=False)
@@ -232,3 +240,52 @@ def test_an_id_that_is_not_like_all_others_is_none() -> None:
     with pytest.raises(Unreadable):
         learning.read("abc", "trade id")
     assert [mixed.read(each, "trade id") for each in (8, "abc")] == ["8", "abc"]
+
+
+@pytest.mark.parametrize(
+    ("exchange", "info", "kind"),
+    [
+        ("binance", {"type": "STOP_LOSS"}, "stop"),
+        ("binance", {"o": "STOP_LOSS_LIMIT"}, "stop_limit"),
+        ("binance", {"type": "LIMIT_MAKER"}, "limit"), ("binance", {"type": "MARKET"}, "market"),
+        ("binance", {"type": "TAKE_PROFIT"}, "take_profit"), ("binance", {}, ""),
+        ("kraken", {"descr": {"type": "sell", "ordertype": "stop-loss"}}, "stop"),
+        ("kraken", {"order_type": "stop-loss-limit", "side": "sell"}, "stop_limit"),
+        ("kraken", {"descr": {"order": "sell 1 XBTUSD @ stop loss 9000"}}, ""),
+        ("okx", {"ordType": "optimal_limit_ioc"}, ""), ("binance", None, ""),
+    ],
+)  # fmt: skip
+def test_the_type_of_an_order_is_the_exchanges_word(exchange: str, info: Any, kind: str) -> None:
+    assert order_type_of(exchange, {"type": "market", "info": info}) == kind
+
+
+def test_a_stop_is_reported_with_its_trigger_and_type() -> None:
+    """By the answer, a query, a list and the stream: E21 in each is seen by the core."""
+
+    async def case() -> None:
+        async with local_venue() as venue, connected(venue) as (live, received):
+            await live.submit(submit("a-1", quantity=0.5))
+            stop = submit(
+                "a-2", side="sell", order_type="stop", trigger_price=90.0, quantity=0.4,
+                reduces=True,
+            )  # fmt: skip
+            terms = [(90.0, "stop")]
+            answer = await live.submit(stop)
+            assert [(answer.trigger_price, answer.order_type)] == terms
+            seen = await live.query(m.Query(client_id="a-2", symbol=0))
+            assert [(seen.trigger_price, seen.order_type)] == terms
+            listed = (await live.open_orders()).orders
+            assert [(each.trigger_price, each.order_type) for each in listed] == terms
+            own = lambda: [each for each in received.of(m.OrderSeen) if each.client_id == "a-2"]  # noqa: E731
+            await received.until(own)
+            assert [(each.trigger_price, each.order_type) for each in own()] == terms
+            for number, (field, value) in enumerate(
+                [("stopPrice", "80.00000000"), ("type", "TAKE_PROFIT")], 3
+            ):
+                await live.cancel(m.Cancel(client_id=f"a-{number - 1}", symbol=0))
+                venue.inject(Fault(code="E21", parameters={"field": field, "value": value}))
+                answer = await live.submit(msgspec.structs.replace(stop, client_id=f"a-{number}"))
+                terms = [(answer.trigger_price, answer.order_type)]
+                assert terms in ([(80.0, "stop")], [(90.0, "take_profit")])
+
+    asyncio.run(case())

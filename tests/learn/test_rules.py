@@ -13,7 +13,7 @@ from septet.errors import InputError
 from septet_plugins.models.sklearn import Sklearn, sklearn_model
 from septet_plugins.models.stored import Stored, stored_model
 from septet_schemas.blocks import UseBlock
-from septet_schemas.strategy import ModelMonitoring
+from septet_schemas.monitoring import ModelMonitoring
 from septet_schemas.training import (
     DirectionLabel,
     ThresholdLabel,

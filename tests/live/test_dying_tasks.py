@@ -14,7 +14,7 @@ import pytest
 from septet import messages as m
 from septet._config import load
 from septet._drill.process_faults import KilledError, end_task
-from septet._host.tasks import Backoff, Tasks
+from septet._host.tasks import Backoff, Kept, Tasks
 from septet._journal.reader import Reader
 from septet._live import start as begin
 from septet._live.clock import clock_from
@@ -119,12 +119,23 @@ async def kill_once(supervisor: Supervisor) -> set[tuple[str, str]]:
     while new := [each for each in supervisor.kept() if (each[0], each[1].name) not in killed]:
         owner, kept = new[0]
         await until(lambda kept=kept: kept.task is not None or kept.done)
-        starts = kept.starts
-        if kept.task is not None:
-            end_task(kept.task)
-        await until(lambda kept=kept, starts=starts: kept.done or kept.starts > starts)
+        await until(_ended(kept))
         killed.add((owner, kept.name))
     return killed
+
+
+def _ended(kept: Kept) -> Callable[[], bool]:
+    """Return a call that kills a task until it has ended: polls take one error as an answer."""
+    starts = kept.starts
+
+    def ended() -> bool:
+        if kept.done or kept.starts > starts:
+            return True
+        if kept.task is not None:
+            end_task(kept.task)
+        return False
+
+    return ended
 
 
 def links(path: Path) -> tuple[set[str], set[str]]:

@@ -14,6 +14,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import septet
+from septet._report.why import parts_of
 from tests.cli.conftest import Command
 from tests.python.samples import TEXT, written
 
@@ -87,6 +88,18 @@ def test_tables_are_let_go(file: Path, tmp_path: Path) -> None:
     stored = septet.open_run("cross", root=tmp_path / "runs")
     stored.close()
     assert_frame_equal(stored.trades, trades)
+
+
+def test_levels_are_no_features_and_are_shown_once_they_are_known(file: Path) -> None:
+    run = septet.run(septet.load(file).with_({"risk.stops.stop_loss": "4%"}))
+    entry, leaving = (run.why(order) for order in run.orders["order_id"][:2])
+    for why in (entry, leaving):
+        assert set(why.facts["levels"]) == {"stop_price"}
+        assert "stop_price" not in why.facts["features"]
+    titles = [title for title, _ in parts_of(entry.facts)]
+    assert titles == ["Decision", "Features", "Size", "Order", "Fill 1", "Bar"]
+    levels = dict(parts_of(leaving.facts))["Levels"]
+    assert levels["stop_price"] == pytest.approx(0.96 * entry.facts["fills"][0]["price"])
 
 
 def test_the_report_and_the_why_of_a_run_in_memory(file: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from pydantic import Field
 
 from septet._config.json_schema import MARKER, committed_schema_path, schema_text, strategy_schema
 from septet._host.register import Host
+from septet_schemas.base import Config
+from septet_schemas.units import Fraction
 from tests.config.plugins import fixed_host
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +56,56 @@ def test_the_committed_schema_is_current() -> None:
     assert path.read_text(encoding="utf-8") == text, (
         "schemas/strategy.schema.json is stale: septet schema --out schemas/strategy.schema.json"
     )
+
+
+def test_every_key_is_described() -> None:
+    """Editors, `septet plugins show` and the reference show what the docstring of a field says."""
+    missing = [
+        f"{place}: {key}"
+        for place, node in _objects(strategy_schema(built_ins()))
+        for key, each in node.get("properties", {}).items()
+        if not each.get("description")
+    ]
+    assert missing == []
+
+
+def _objects(node: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give every object below a schema; conditions name keys without describing them."""
+    if isinstance(node, dict):
+        yield place, node
+    for key, each in node.items() if isinstance(node, dict) else enumerate(node):
+        if isinstance(each, dict | list) and key != "if" and f"{place}/{key}" != "/else":
+            yield from _objects(each, f"{place}/{key}")
+
+
+class Parent(Config):
+    one: int = Field(default=1, alias="first")
+    """The first
+    number."""
+    two: int = 2
+    three: Fraction = 0.5
+    """A share of all."""
+
+
+class Child(Parent):
+    two: int = 3
+    """Described here alone."""
+    one: int = Field(default=7, alias="first")
+
+
+def test_a_key_is_described_by_the_docstring_of_its_field_and_by_how_it_is_written() -> None:
+    properties = Child.model_json_schema()["properties"]
+    assert properties["first"]["description"] == "The first number."
+    assert properties["two"]["description"] == "Described here alone."
+    assert properties["three"]["description"] == (
+        "A share of all. Written as a fraction: 10%, 5bps or 0.1."
+    )
+
+
+def test_a_model_without_a_source_has_no_descriptions() -> None:
+    names: dict[str, Any] = {"Config": Config, "__name__": "made_up"}
+    exec("class Made(Config):\n    one: int = 1\n    'Never read.'\n", names)
+    assert "description" not in names["Made"].model_json_schema()["properties"]["one"]
 
 
 def test_it_is_a_schema_without_markers() -> None:

@@ -13,7 +13,7 @@ import yaml
 from septet._config import load
 from septet._host.register import Host
 from septet.hookspecs import LAYERS
-from septet_schemas import keys, portfolio, simulation, strategy, training
+from septet_schemas import keys, monitoring, portfolio, simulation, strategy, training
 from septet_schemas.base import Config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,10 +26,10 @@ SHARED = (
     keys.CandleKeys, keys.ExitRule, keys.FeatureKeys, keys.HaltKeys, keys.ModelKeys,
     keys.RegimeKeys, keys.SeriesKeys, keys.SignalKeys, simulation.Fee, simulation.InstrumentSpec,
     simulation.Simulation, simulation.Slippage, strategy.Account, strategy.Data,
-    strategy.Execution, strategy.FillMonitoring, strategy.Funding, strategy.Metrics,
+    strategy.Execution, monitoring.FillMonitoring, strategy.Funding, monitoring.Metrics,
     portfolio.Forecast, portfolio.InverseVolatility, portfolio.Net, portfolio.Portfolio,
-    portfolio.PortfolioRebalance, portfolio.Where, strategy.ModelMonitoring,
-    strategy.Monitoring, strategy.Perpetual, strategy.Rebalance,
+    portfolio.PortfolioRebalance, portfolio.Where, monitoring.ModelMonitoring,
+    monitoring.Monitoring, strategy.Perpetual, strategy.Rebalance,
     strategy.Risk, strategy.Schedule, strategy.Strategy, strategy.Universe,
     training.DirectionLabel, training.ThresholdLabel, training.Training,
     training.TripleBarrierLabel,

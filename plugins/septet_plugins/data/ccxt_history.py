@@ -50,17 +50,29 @@ class CcxtHistoryConfig(Config):
     """
 
     venue: str
+    """Id of the exchange in ccxt, or a name of your choice with `exchange`."""
     exchange: str | None = None
+    """Id of the exchange in ccxt, where `venue` is another name."""
     sandbox: bool = False
+    """Use the exchange's own test network."""
     urls: dict[str, Any] = {}
+    """Addresses in place of the exchange's own; they need the operator's consent."""
     options: dict[str, Any] = {}
+    """Options of ccxt's client."""
     streaming: dict[str, Any] = {}
+    """Settings of ccxt's streams."""
     params: dict[str, Any] = {}
+    """Fields sent with every request of bars."""
     rate_limit: bool = True
+    """Keep to the exchange's rate limits."""
     poll: WallDuration = Field(default="2s")  # type: ignore[assignment]
+    """How often live data is asked for where it is not streamed."""
     page_bars: int | None = Field(default=None, ge=1, le=10_000)
+    """Bars that one request asks for; without it as many as the exchange gives."""
     timeout: WallDuration = Field(default="30s")  # type: ignore[assignment]
+    """How long one request may take."""
     retries: int = Field(default=5, ge=0, le=100)
+    """How often a request is repeated."""
 
     @field_validator("exchange")
     @classmethod

@@ -40,8 +40,11 @@ class CsvConfig(TextFormat):
     must_say: ClassVar[tuple[str, ...]] = ("stamp",)
 
     path: str
+    """A file, a pattern with wild cards, or one with {symbol}."""
     columns: dict[str, str] = {}
+    """Columns under names of ours, such as timestamp: Date."""
     time_columns: tuple[str, ...] = ()
+    """Columns that make up the stamp together, date and time say."""
 
 
 def _join_times(frame: pl.DataFrame, names: tuple[str, ...], origin: str) -> pl.DataFrame:
@@ -108,9 +111,13 @@ class CsvSeriesConfig(TextFormat):
     """One series from a text file; `known` names the column of publication times."""
 
     path: str
+    """A file, or a pattern with {symbol}."""
     time: str | None = None
+    """Column of the stamps; without it the first that looks like one."""
     value: str | None = None
+    """Column of the values; without it the one that is left."""
     known: str | None = None
+    """Column of the times at which values became known."""
 
     @property
     def gives_known_time(self) -> bool:  # type: ignore[override]

@@ -58,13 +58,21 @@ class HttpJsonConfig(Config):
     """
 
     url: str
+    """Address of the document."""
     select: str
+    """Path of the values: data.*.value takes `value` of every entry of the list `data`."""
     time: str
+    """Path of the stamps."""
     known: str | None = None
+    """Path of the times at which values became known."""
     headers: dict[str, str | Secret] = {}
+    """Headers of the request; secrets by name."""
     query: dict[str, str | Secret] = {}
+    """Parameters added to the address; secrets by name."""
     timeout: WallDuration = Field(default="20s")  # type: ignore[assignment]
+    """How long the whole download may take."""
     max_bytes: int = Field(default=20_000_000, ge=1, le=1_000_000_000)
+    """Size of the document at most."""
 
     @property
     def gives_known_time(self) -> bool:  # type: ignore[override]

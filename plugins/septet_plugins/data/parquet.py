@@ -36,7 +36,9 @@ class ParquetConfig(Config):
     """
 
     path: str
+    """A file, a pattern with wild cards, or one with {symbol}."""
     columns: dict[str, str] = {}
+    """Columns under names of ours, such as timestamp: date."""
 
 
 def _read(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
@@ -70,9 +72,13 @@ class ParquetSeriesConfig(Config):
     """One series from a Parquet file; `known` names the column of publication times."""
 
     path: str
+    """A file, or a pattern with {symbol}."""
     time: str | None = None
+    """Column of the stamps; without it the first that looks like one."""
     value: str | None = None
+    """Column of the values; without it the one that is left."""
     known: str | None = None
+    """Column of the times at which values became known."""
 
     @property
     def gives_known_time(self) -> bool:  # type: ignore[override]

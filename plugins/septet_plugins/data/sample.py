@@ -101,6 +101,7 @@ class SampleSeriesConfig(Config):
     """A bundled series: the VIX, the WTI oil price, or US core consumer prices (monthly)."""
 
     dataset: Literal["vix", "wti", "core_cpi"]
+    """Which of the bundled series."""
 
 
 @series(SampleSeriesConfig)

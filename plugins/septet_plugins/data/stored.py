@@ -59,6 +59,7 @@ class StoredConfig(Config):
     """Bars of the local store; `source` is the name they were imported or fetched under."""
 
     source: str = "import"
+    """The name that the bars were imported or fetched under."""
 
 
 @candles(StoredConfig)

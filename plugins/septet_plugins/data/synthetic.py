@@ -51,18 +51,31 @@ class SyntheticConfig(Config):
     """
 
     series: Literal["walk", "w1"] = "walk"
+    """A random walk, or the benchmark walk of one million bars."""
     bars: Bars = 10_000
+    """Number of bars."""
     start: StartTime = Field(default="2020-01-01")  # type: ignore[assignment]
+    """Open of the first bar."""
     seed: int = Field(default=0, ge=0, lt=2**63)
+    """Seed of the random numbers."""
     price: float = Field(default=100.0, gt=0.0)
+    """The first price."""
     drift: SignedFraction = 0.0
+    """Mean return in a year."""
     volatility: Fraction = 0.6
+    """Standard deviation of log returns in a year."""
     regimes: bool = False
+    """Switch between calm, usual and wild stretches."""
     regime_bars: Bars = 500
+    """Mean length of a stretch, in bars."""
     common: Fraction = Field(default=0.0, le=1.0)
+    """Share of variance that all symbols have in common."""
     gaps: int = Field(default=0, ge=0, le=10_000)
+    """How many stretches of bars are missing."""
     gap_bars: Bars = 5
+    """Length of a missing stretch at most, in bars."""
     defects: dict[Defect, Annotated[int, Field(ge=0)]] = {}
+    """How many defects of each kind are put in."""
 
 
 def w1_bars(count: int = _W1_BARS) -> Columns:

@@ -67,13 +67,21 @@ class TextFormat(Config):
     """
 
     delimiter: str = "auto"
+    """Character between two cells; `auto` guesses it."""
     decimal: Literal["auto", ".", ","] = "auto"
+    """Decimal mark; `auto` guesses it."""
     header: Literal["auto", "yes", "no"] = "auto"
+    """Whether the first line names the columns; `auto` guesses it."""
     names: tuple[str, ...] | None = None
+    """Names of the columns of a file without a header, in order."""
     encoding: str = "utf-8"
+    """Encoding of the text."""
     time_format: str | None = None
+    """Form of the stamps with % signs, such as %d/%m/%Y %H:%M; without it ISO dates."""
     skip_lines: int = Field(default=0, ge=0, le=1_000_000)
+    """Lines before the table."""
     comment: str | None = None
+    """Beginning of lines that are left out."""
 
 
 def read_text(path: Path, form: TextFormat) -> tuple[pl.DataFrame, tuple[str, ...]]:

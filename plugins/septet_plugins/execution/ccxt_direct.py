@@ -43,6 +43,8 @@ _ANSWER: Final = _Keys(
     "cummulativeQuoteQty",
 )  # fmt: skip
 _REPORT: Final = _Keys("i", "s", "S", "o", "X", "p", "q", "z", "Z")
+_TRIGGER: Final[Mapping[_Keys, str]] = {_ANSWER: "stopPrice", _REPORT: "P"}
+"""Where a stop has its trigger; answers about other orders have no such key."""
 _IN_ANSWER: Final = frozenset({*_ANSWER, "clientOrderId", "transactTime"})
 _IN_REPORT: Final = frozenset({*_REPORT, "c", "C", "x", "l", "L", "n", "N", "T", "t", "m", "O"})
 _OF_FILL: Final = ("t", "l", "L", "T")
@@ -119,6 +121,7 @@ class Direct:
             "info": raw, "id": str(raw[keys.id]), "clientOrderId": client_id, "symbol": symbol,
             "side": raw[keys.side].lower(), "status": self._status(raw[keys.status]),
             "amount": amount, "filled": filled, "price": price, "average": average,
+            "triggerPrice": float(raw.get(_TRIGGER[keys]) or 0.0) or None,
         }  # fmt: skip
 
     def _fill(self, raw: Mapping[str, Any], order: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,13 @@ from septet_plugins.exchange.markets import (
     round_quantity,
 )
 from septet_plugins.exchange.unusual_messages import UNUSUAL
-from septet_plugins.execution.ccxt_states import amounts_of, cumulative_of, state_of
+from septet_plugins.execution.ccxt_states import (
+    amounts_of,
+    cumulative_of,
+    order_type_of,
+    state_of,
+    trigger_of,
+)
 
 __all__ = ["IdReader", "Ids", "Placed", "Translator", "order_types", "place"]
 
@@ -238,6 +244,7 @@ class Translator:
             symbol=number, side=side, state=state,  # type: ignore[arg-type]
             quantity=amount or 0.0, filled=filled, price=_price(order, "price"),
             average_price=_price(order, "average"), by=by,
+            trigger_price=trigger_of(order), order_type=order_type_of(self._client.id, order),
         )  # fmt: skip
 
     def number_of(self, item: Any) -> int:
@@ -270,6 +277,7 @@ class Translator:
         return m.Acked(
             at_ns=self._clock.now_ns(), client_id=client_id, venue_order_id=venue_id,
             state=state, side=order["side"], quantity=amount, price=price, filled=filled,
+            trigger_price=trigger_of(order), order_type=order_type_of(self._client.id, order),
         )  # fmt: skip
 
     def fill(

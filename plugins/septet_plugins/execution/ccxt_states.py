@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import septet.messages as m
-from septet.plugin.live import Unreadable, read_choice, read_quantity
+from septet.plugin.live import Unreadable, read_choice, read_price, read_quantity
 from septet_plugins.exchange.unusual_messages import UNUSUAL
 
-__all__ = ["amounts_of", "contradicts_itself", "cumulative_of", "state_of"]
+__all__ = [
+    "amounts_of", "contradicts_itself", "cumulative_of", "order_type_of", "state_of", "trigger_of",
+]  # fmt: skip
 
 _ROUNDED: Final = 1e-6
 """Sums of fills are rounded by exchanges: this share of a quantity is none."""
@@ -39,6 +41,18 @@ _OWN_STATES: Final[Mapping[str, m.OrderState]] = {
 }
 _ENDINGS: Final = ("cancel", "expire", "reject", "deactivat")
 """What the word of an order contains that ended otherwise than by being filled."""
+
+_SAYS_TYPE: Final[Mapping[str, tuple[str, ...]]] = {
+    "binance": ("type", "o"),
+    "binanceus": ("type", "o"),
+    "kraken": ("ordertype", "order_type"),
+}
+"""Where the raw order of an exchange at which stops rest holds its type; ccxt renames some."""
+_TYPES: Final[Mapping[str, m.OrderKind]] = {
+    "limit_maker": "limit",
+    "stop_loss": "stop",
+    "stop_loss_limit": "stop_limit",
+}
 
 
 def state_of(order: Mapping[str, Any]) -> m.OrderState:
@@ -66,6 +80,37 @@ def _own_word(order: Mapping[str, Any]) -> str:
     words = [info.get(key) for key in _OWN_WORDS] if isinstance(info, Mapping) else []
     found = next((each for each in words if isinstance(each, str) and each), "")
     return found.replace("_", "").replace("-", "").lower()
+
+
+def order_type_of(exchange: str, order: Mapping[str, Any]) -> str:
+    """Return the type of an order, or the exchange's word for one that is never asked for.
+
+    It is "" where the exchange does not say it, and at exchanges at which no stop rests: what
+    they make of a market order, a limit order for example, is theirs.
+    """
+    info = order.get("info")
+    if exchange not in _SAYS_TYPE or not isinstance(info, Mapping):
+        return ""
+    described = info.get("descr")
+    places = (info, described) if isinstance(described, Mapping) else (info,)
+    named = (place.get(key) for place in places for key in _SAYS_TYPE[exchange])
+    word = next((each for each in named if isinstance(each, str) and each), "")
+    word = word.lower().replace("-", "_")
+    return _TYPES.get(word, word)
+
+
+def trigger_of(order: Mapping[str, Any]) -> float | None:
+    """Return the price that triggers an order; exchanges write none as zero.
+
+    Raises
+    ------
+    Unreadable
+        If it is no price.
+    """
+    for name in ("stopLossPrice", "triggerPrice", "takeProfitPrice"):
+        if order.get(name):
+            return read_price(order[name], name)
+    return None
 
 
 def amounts_of(order: Mapping[str, Any]) -> tuple[float | None, float]:

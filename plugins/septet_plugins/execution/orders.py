@@ -37,7 +37,9 @@ class Limit(Config):
     """Rest `offset` better than the close for `time_in_force` bars."""
 
     offset: Offset = 0.0
+    """Distance of the limit from the close, as a share, on the better side."""
     time_in_force: Bars = 1
+    """Bars that the order works."""
 
 
 @order(Limit)
@@ -50,7 +52,9 @@ class Stop(Config):
     """Enter once the price has moved `offset` further, for `time_in_force` bars."""
 
     offset: Offset = 0.0
+    """Distance of the trigger from the close, as a share, on the worse side."""
     time_in_force: Bars = 1
+    """Bars that the order works."""
 
 
 @order(Stop)
@@ -63,8 +67,11 @@ class StopLimit(Config):
     """Once the price has moved `offset` further, pay at most `slack` beyond the trigger."""
 
     offset: Offset = 0.0
+    """Distance of the trigger from the close, as a share, on the worse side."""
     slack: Offset = 0.001
+    """Distance from the trigger to the limit, as a share."""
     time_in_force: Bars = 1
+    """Bars that the order works."""
 
 
 @order(StopLimit)
@@ -78,7 +85,9 @@ class LimitThenMarket(Config):
     """Rest at the best price for `patience`, then take; on bars a market order at the open."""
 
     patience: WallDuration = Field(default="45s")  # type: ignore[assignment]
+    """How long the order rests at the best price."""
     max_slippage: Fraction = Field(default=0.0015, lt=1.0)
+    """Distance from the decision price that the rest is taken at, at most."""
 
 
 @order(LimitThenMarket)

@@ -37,21 +37,37 @@ class Ccxt(Config):
     """
 
     exchange: Annotated[str, AfterValidator(known_exchange)]
+    """Id of the exchange in ccxt."""
     key: Secret | None = None
+    """API key; not needed where venues.toml has the credential."""
     secret: Secret | None = None
+    """Secret of the API key."""
     password: Secret | None = None
+    """Passphrase of the API key, where the exchange has one."""
     uid: Secret | None = None
+    """User id, where the exchange requires one."""
     sandbox: bool = False
+    """Use the exchange's own test network."""
     urls: dict[str, Any] | None = None
+    """Addresses in place of the exchange's own; they need the operator's consent."""
     options: Annotated[dict[str, Any] | None, AfterValidator(spot_options)] = None
+    """Options of ccxt's client; none leaves spot."""
     streaming: dict[str, Any] | None = None
+    """Settings of ccxt's streams."""
     params: Annotated[dict[str, Any], AfterValidator(added_fields)] = {}
+    """Fields sent with every order that change no part of it."""
     timeout: WallDuration = Field(default="10s")  # type: ignore[assignment]
+    """How long one request may take."""
     rate_limit: bool = True
+    """Keep to the exchange's rate limits."""
     allow_withdrawal: bool = False
+    """Accept a key that may withdraw."""
     settles: WallDuration | None = None
+    """Time after which "no such order" is final; without it the exchange's window and 55 s."""
     skew: WallDuration = Field(default="500ms")  # type: ignore[assignment]
+    """Entries are blocked while the clocks differ by more."""
     poll: WallDuration = Field(default="5s")  # type: ignore[assignment]
+    """How often the account is read where orders are not streamed."""
 
 
 class CcxtAccount:

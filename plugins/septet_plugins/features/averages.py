@@ -36,13 +36,16 @@ class Average(Config):
     """Moving average of `of` over `period` bars."""
 
     of: Input = "close"
+    """The column that is averaged."""
     period: Bars = 20
+    """Bars of the average."""
 
 
 class Average14(Average):
     """Moving average of `of` over `period` bars."""
 
     period: Bars = 14
+    """Bars of the average."""
 
 
 def since_memory(by: str) -> Memory:
@@ -54,13 +57,16 @@ class Running(Config):
     """Something that runs since the first bar, over `of`."""
 
     of: Input = "close"
+    """The column that is read."""
 
 
 class Since(Config):
     """Sum of `of` since the column `by` last changed (`session`, `week` or a feature)."""
 
     of: Input = "volume"
+    """The column that is summed."""
     by: Input = "session"
+    """The column whose change starts the sum anew."""
 
 
 @feature(

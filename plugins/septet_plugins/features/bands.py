@@ -39,37 +39,49 @@ class Bollinger(Config):
     """Bands `deviations` population standard deviations about the mean of `period` bars."""
 
     of: Input = "close"
+    """The column that the bands surround."""
     period: Annotated[Bars, Field(ge=2)] = 20
+    """Bars of the mean and the deviation."""
     deviations: Multiple = 2.0
+    """Standard deviations from the mean to a band."""
 
 
 class Highest(Config):
     """Largest value of `of` in `period` bars."""
 
     of: Input = "high"
+    """The column whose largest value is taken."""
     period: Bars = 20
+    """Bars of the window, the current one included."""
 
 
 class Lowest(Config):
     """Smallest value of `of` in `period` bars."""
 
     of: Input = "low"
+    """The column whose smallest value is taken."""
     period: Bars = 20
+    """Bars of the window, the current one included."""
 
 
 class Channel(Config):
     """Highest high and lowest low of `period` bars."""
 
     period: Bars = 20
+    """Bars of the window, the current one included."""
 
 
 class Keltner(Config):
     """Bands `multiple` average true ranges about an exponential average."""
 
     of: Input = "close"
+    """The column of the middle line."""
     period: Bars = 20
+    """Bars of the middle line's exponential average."""
     atr_period: Bars = 10
+    """Bars of the average true range."""
     multiple: Multiple = 2.0
+    """Average true ranges from the middle line to a band."""
 
 
 @feature(

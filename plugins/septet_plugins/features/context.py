@@ -48,26 +48,32 @@ class CrossRank(Config):
     """Rank of `of` among all symbols of the universe, now."""
 
     of: Input = "close"
+    """The column that symbols are ranked by."""
 
 
 class Drawdown(Config):
     """Fall of `of` from its peak: of the last `window` bars, or since the first."""
 
     of: Input = "close"
+    """The column whose fall is taken."""
     window: Bars | None = None
+    """Bars in which the peak is looked for; without it all since the first."""
 
 
 class Running(Config):
     """Something that runs since the first bar, over `of`."""
 
     of: Input = "close"
+    """The column that is read."""
 
 
 class Series(Config):
     """An outside series as a feature; `missing` is its value while none is known."""
 
     of: Input
+    """The entry of `data` that is the series."""
     missing: float | None = None
+    """The value while none is known; without it NaN."""
 
     @property
     def missing_value(self) -> float:
@@ -81,6 +87,7 @@ class Expr(Config):
     shorthand = "formula"
 
     formula: Expression
+    """An expression over columns and features."""
 
 
 @feature(Running, state=("started", "peak"), memory=lambda c: unbounded(), value_range="of")

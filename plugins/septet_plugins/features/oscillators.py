@@ -38,33 +38,41 @@ class Moves(Config):
     """Moves of `of` from bar to bar."""
 
     of: Input = "close"
+    """The column whose moves are taken."""
 
 
 class Rsi(Config):
     """Relative strength index of `of` over `period` bars."""
 
     of: Input = "close"
+    """The column whose moves are compared."""
     period: Bars = 14
+    """Bars of the averages."""
 
 
 class Window14(Config):
     """Over the range of `period` bars."""
 
     period: Bars = 14
+    """Bars of the window."""
 
 
 class Stochastic(Config):
     """Stochastic over `period` bars, smoothed over `smooth`, with a `signal` line."""
 
     period: Bars = 14
+    """Bars of the range."""
     smooth: Bars = 3
+    """Bars that the first line is averaged over."""
     signal: Bars = 3
+    """Bars that the second line is averaged over."""
 
 
 class Cci(Config):
     """Commodity channel index over `period` bars."""
 
     period: Bars = 20
+    """Bars of the window."""
 
 
 @feature(

@@ -33,41 +33,52 @@ class Change(Config):
     """Change of `of` over `period` bars."""
 
     of: Input = "close"
+    """The column whose change is taken."""
     period: Bars = 1
+    """Bars from the earlier value to this one."""
 
 
 class Change10(Change):
     """Change of `of` over `period` bars."""
 
     period: Bars = 10
+    """Bars from the earlier value to this one."""
 
 
 class Shift(Config):
     """Value of `of`, `by` bars ago."""
 
     of: Input = "close"
+    """The column whose past is taken."""
     by: Annotated[int, Field(ge=0, le=1_000_000)] = 1
+    """Bars ago."""
 
 
 class Lag(Config):
     """Values of `of`, `by` bars ago: one number gives one column, a list one column each."""
 
     of: Input = "close"
+    """The column whose past is taken."""
     by: Bars | Annotated[list[Bars], Field(min_length=1, max_length=1000)] = 1
+    """Bars ago; a list gives one column each."""
 
 
 class Difference(Config):
     """`of` minus `minus`."""
 
     of: Input
+    """The column that is reduced."""
     minus: Input
+    """The column that is taken off."""
 
 
 class Ratio(Config):
     """`of` divided by `to`."""
 
     of: Input
+    """The numerator."""
     to: Input
+    """The denominator."""
 
 
 def _least(of: str, whole: float) -> tuple[float, float]:

@@ -45,30 +45,40 @@ class Zscore(Config):
     """How many standard deviations `of` lies from its mean over `period` bars."""
 
     of: Input = "close"
+    """The column that is compared with its mean."""
     period: AtLeast2 = 20
+    """Bars of the window."""
     ddof: Annotated[int, Field(ge=0, le=1)] = 0
+    """0 divides by the number of bars, 1 by one less."""
 
 
 class Rank(Config):
     """Rank of `of` among its last `period` values."""
 
     of: Input = "close"
+    """The column that is ranked."""
     period: AtLeast2 = 20
+    """Bars of the window."""
 
 
 class Moment(Config):
     """Shape of the distribution of `of` over `period` bars."""
 
     of: Input = "close"
+    """The column whose distribution is described."""
     period: AtLeast3 = 60
+    """Bars of the window."""
 
 
 class Autocorrelation(Config):
     """Correlation of `of` with itself `lag` bars earlier, over `period` pairs."""
 
     of: Input = "close"
+    """The column that is compared with its own past."""
     lag: Bars = 1
+    """Bars between the two values of a pair."""
     period: AtLeast3 = 60
+    """Pairs of the window."""
 
 
 class Pair(Config):
@@ -78,9 +88,13 @@ class Pair(Config):
     """
 
     of: Input = "close"
+    """The first column."""
     to: Input
+    """The second column; another symbol's is written close@ETH/USDT."""
     period: AtLeast3 = 60
+    """Bars of the window."""
     change: Literal["log", "simple", "none"] = "log"
+    """What is taken of both first: log returns, simple returns, or nothing."""
 
 
 def _farthest(period: int, ddof: int) -> tuple[float, float]:

@@ -34,9 +34,13 @@ class Macd(Config):
     """Convergence of a `fast` and a `slow` exponential average, with a `signal` line."""
 
     of: Input = "close"
+    """The column that is averaged."""
     fast: Bars = 12
+    """Bars of the fast average."""
     slow: Bars = 26
+    """Bars of the slow average."""
     signal: Bars = 9
+    """Bars of the average of their difference."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Macd:
@@ -49,6 +53,7 @@ class Directional(Config):
     """Wilder's directional movement over `period` bars."""
 
     period: Bars = 14
+    """Bars of Wilder's average."""
 
 
 class Supertrend(Config):
@@ -59,16 +64,22 @@ class Supertrend(Config):
     """
 
     period: Bars = 10
+    """Bars of the average true range."""
     multiple: Annotated[float, Field(gt=0.0, le=100.0)] = 3.0
+    """Average true ranges from the middle of the bar to the level."""
     window: Annotated[Bars, Field(ge=2)] = 1000
+    """Bars from which the course is taken anew."""
 
 
 class ParabolicSar(Config):
     """Parabolic stop and reverse; `window` as in supertrend."""
 
     step: Annotated[float, Field(gt=0.0, le=1.0)] = 0.02
+    """What each new extreme adds to the acceleration."""
     most: Annotated[float, Field(gt=0.0, le=1.0)] = 0.2
+    """The acceleration at most."""
     window: Annotated[Bars, Field(ge=2)] = 1000
+    """Bars from which the course is taken anew."""
 
 
 @feature(

@@ -45,14 +45,18 @@ class Range(Config):
     """Average over `period` bars."""
 
     period: Bars = 14
+    """Bars that are averaged."""
 
 
 class Deviation(Config):
     """Standard deviation of `of` over `period` bars; `ddof` 1 divides by one less."""
 
     of: Input = "close"
+    """The column whose deviation is taken."""
     period: Annotated[Bars, Field(ge=2)] = 20
+    """Bars of the window."""
     ddof: Annotated[int, Field(ge=0, le=1)] = 0
+    """0 divides by the number of bars, 1 by one less."""
 
 
 class Annualised(Config):
@@ -63,6 +67,7 @@ class Annualised(Config):
     """
 
     annualise: MarketDuration | None = None
+    """Trading time of a year: 365d around the clock, 252d for daily stock bars; else per bar."""
 
     @property
     def annualise_ns(self) -> int:
@@ -74,13 +79,16 @@ class Volatility(Annualised):
     """Realised volatility: sample standard deviation of log returns over `period` bars."""
 
     of: Input = "close"
+    """The column whose log returns are taken."""
     period: Annotated[Bars, Field(ge=2)] = 20
+    """Bars of the window."""
 
 
 class RangeVolatility(Annualised):
     """Volatility from the range of `period` bars."""
 
     period: Bars = 20
+    """Bars of the window."""
 
 
 @helper

@@ -37,7 +37,9 @@ class Obv(Config):
     """On-balance volume: since the first bar, over a `window`, or since each `anchor`."""
 
     window: Bars | None = None
+    """Bars that are summed."""
     anchor: Anchor | None = None
+    """When the sum starts anew."""
 
     @model_validator(mode="after")
     def _one_at_most(self) -> Obv:
@@ -50,18 +52,21 @@ class Vwap(Config):
     """Volume-weighted average price since the last `anchor`."""
 
     anchor: Anchor = "session"
+    """When the average starts anew."""
 
 
 class VwapRolling(Config):
     """Volume-weighted average price of `period` bars."""
 
     period: Bars = 20
+    """Bars of the window."""
 
 
 class Mfi(Config):
     """Money flow index over `period` bars."""
 
     period: Bars = 14
+    """Bars of the window."""
 
 
 def _since(of: str, anchor: str) -> Inner:

@@ -25,21 +25,37 @@ class Parameters(Config):
     """LightGBM's own names; what is left out has LightGBM's default."""
 
     boosting_type: Literal["gbdt", "dart", "rf"] = "gbdt"
+    """How trees are combined."""
     n_estimators: _Count = 100
+    """Number of trees."""
     learning_rate: Annotated[float, Field(gt=0.0)] = 0.1
+    """Share of each tree's correction that is used."""
     num_leaves: Annotated[int, Field(ge=2, le=131_072)] = 31
+    """Leaves of a tree at most."""
     max_depth: Annotated[int, Field(ge=-1)] = -1
+    """Depth of a tree at most; -1 is no bound."""
     min_child_samples: Annotated[int, Field(ge=0)] = 20
+    """Rows that a leaf needs."""
     min_child_weight: _NotNegative = 1e-3
+    """Sum of second derivatives that a leaf needs."""
     min_split_gain: _NotNegative = 0.0
+    """Gain that a split needs."""
     subsample: _Share = 1.0
+    """Share of the rows that a tree is fitted on."""
     subsample_freq: Annotated[int, Field(ge=0)] = 0
+    """Draw those rows anew every so many trees; 0 never."""
     colsample_bytree: _Share = 1.0
+    """Share of the inputs that a tree is fitted on."""
     reg_alpha: _NotNegative = 0.0
+    """L1 penalty of the leaves."""
     reg_lambda: _NotNegative = 0.0
+    """L2 penalty of the leaves."""
     max_bin: Annotated[int, Field(ge=2, le=65_535)] = 255
+    """Bins that an input's values are sorted into."""
     class_weight: Literal["balanced"] | None = None
+    """`balanced` weighs both classes alike."""
     n_jobs: int | None = None
+    """Threads of a fit."""
 
     @model_validator(mode="after")
     def _forest_draws(self) -> Self:
@@ -56,6 +72,7 @@ class LightGbm(Config):
     """A LightGBM classifier; it needs the extra `lightgbm`."""
 
     params: Parameters = Parameters()
+    """Parameters of the classifier, under LightGBM's own names."""
 
     @model_validator(mode="after")
     def _installed(self) -> Self:

@@ -28,6 +28,7 @@ class SeriesModel(Config):
     gives_probability: ClassVar[bool] = True
     learns: ClassVar[bool] = False
     of: Input
+    """The feature that is the probability up, from 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,8 +145,11 @@ class Sklearn(Config):
     """
 
     estimator: Annotated[str, _Names]
+    """Class name of a classifier of scikit-learn."""
     params: dict[str, Any] = {}
+    """Parameters of the estimator, under scikit-learn's own names."""
     class_weight: Literal["balanced"] | None = None
+    """`balanced` weighs both classes alike, for any estimator."""
 
     @field_validator("estimator")
     @classmethod

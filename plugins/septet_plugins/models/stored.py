@@ -17,6 +17,7 @@ class Stored(Config):
     """Where the model's folder is, relative to the strategy file."""
 
     path: Annotated[str, Field(min_length=1)]
+    """Folder of the model, as `septet train` writes it, relative to the strategy file."""
 
 
 @dataclass(frozen=True, slots=True)

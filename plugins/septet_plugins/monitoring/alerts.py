@@ -24,6 +24,7 @@ class Log(Config):
     """Alerts go to the log of the run, a failure as an error, and with `level` at least."""
 
     level: Literal["info", "warning", "error"] = "warning"
+    """The least level that an alert is logged at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Apprise(Config):
     """Alerts go to services by apprise's URLs; a URL holds a token, so it is a secret."""
 
     urls: Annotated[tuple[Secret, ...], Field(min_length=1)]
+    """Addresses of services in apprise's form, each a secret: env:NAME."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,11 @@ class Turnover(Config):
     """
 
     window: MarketDuration = Field(default="1d")  # type: ignore[assignment]
+    """Market time that turnover is summed over."""
     above: Annotated[Fraction, Field(gt=0.0)] = Field(default="1000%")  # type: ignore[assignment]
+    """Turnover as a share of equity above which the verdict acts."""
     verdict: Literal["warn", "block", "halt"] = "halt"
+    """Warn only, block entries, or halt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,9 @@ class CostShare(Config):
     """
 
     trades: Trades = 50
+    """Closed trades that are counted."""
     above: Annotated[Fraction, Field(gt=0.0)] = 0.5
+    """Costs as a share of gains above which the monitor warns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +170,9 @@ class LosingStreak(Config):
     """Trades lost in a row, over all symbols; `trades` of them raise the alarm."""
 
     trades: Trades = 8
+    """Trades lost in a row at which the verdict acts."""
     verdict: Alarm = "warn"
+    """Warn only, block entries, or halt."""
 
 
 @dataclass(frozen=True, slots=True)

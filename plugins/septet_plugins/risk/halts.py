@@ -16,6 +16,7 @@ class Drawdown(Config):
 
     shorthand: ClassVar[str | None] = "above"
     above: Share
+    """Fall of equity from its peak at which trading stops."""
 
 
 @halt(Drawdown)
@@ -29,6 +30,7 @@ class DailyLoss(Config):
 
     shorthand: ClassVar[str | None] = "above"
     above: Share
+    """Fall of equity within the day at which trading stops."""
 
 
 @halt(DailyLoss)
@@ -42,6 +44,7 @@ class LossesInARow(Config):
 
     shorthand: ClassVar[str | None] = "count"
     count: Annotated[int, Field(ge=1)]
+    """Closed trades lost in a row at which trading stops."""
 
 
 @halt(LossesInARow)

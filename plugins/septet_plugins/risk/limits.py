@@ -36,6 +36,7 @@ class Position(Config):
 
     shorthand: ClassVar[str | None] = "max"
     max: Annotated[Fraction, Field(gt=0.0)] = 1.0
+    """Largest position in one symbol as a share of equity."""
 
 
 @limit(Position)
@@ -50,6 +51,7 @@ class GrossExposure(Config):
 
     shorthand: ClassVar[str | None] = "max"
     max: Annotated[Fraction | float, Field(gt=0.0)] = 1.0
+    """Largest sum of |positions| as a share of equity."""
 
 
 @limit(GrossExposure)
@@ -63,7 +65,9 @@ class Group(Config):
     """Symbols that are limited together."""
 
     symbols: tuple[str, ...] = Field(min_length=1)
+    """The symbols that are limited together."""
     max: Annotated[Fraction, Field(gt=0.0)]
+    """Largest sum of their |positions| as a share of equity."""
 
 
 def _names_schema(schema: dict[str, Any]) -> None:
@@ -78,6 +82,7 @@ class Groups(Config):
     model_config = ConfigDict(json_schema_extra=_names_schema)
 
     groups: dict[str, Group]
+    """Groups of symbols by name."""
 
     @model_validator(mode="before")
     @classmethod
@@ -125,9 +130,13 @@ class Correlated(Config):
     """
 
     above: Annotated[float, Field(gt=-1.0, lt=1.0)] = 0.8
+    """Correlation above which positions count as one."""
     window: Span = Span(bar_count=720)
+    """Bars whose log returns are correlated."""
     max: Annotated[Fraction, Field(gt=0.0)] = 0.15
+    """Largest sum of positions that count as one, as a share of equity."""
     min_bars: Annotated[int, Field(ge=3)] = 30
+    """Common bars below which symbols count as correlated."""
 
 
 @limit(Correlated)
@@ -150,6 +159,7 @@ class MaxOrderValue(Config):
 
     shorthand: ClassVar[str | None] = "max"
     max: Annotated[float, Field(gt=0.0)]
+    """Largest notional of one order, in quote currency."""
 
 
 @limit(MaxOrderValue, role="wire")
@@ -163,6 +173,7 @@ class OrdersPerMinute(Config):
 
     shorthand: ClassVar[str | None] = "max"
     max: Annotated[int, Field(ge=1, le=100_000)] = 60
+    """Orders in a minute of market time at most."""
 
 
 @limit(OrdersPerMinute, role="wire")
@@ -177,6 +188,7 @@ class PriceCollar(Config):
 
     shorthand: ClassVar[str | None] = "max"
     max: Annotated[Fraction, Field(gt=0.0, le=1.0)] = 0.05
+    """Distance of an entry's price from the close at most, as a share."""
 
 
 @limit(PriceCollar, role="wire")

@@ -27,6 +27,7 @@ class FixedQuantity(Config):
     """The same quantity every time (base currency)."""
 
     quantity: float = Field(gt=0.0)
+    """Units of the base currency."""
 
 
 @sizing(FixedQuantity)
@@ -39,6 +40,7 @@ class FixedFraction(Config):
     """A share of equity; `100%` includes fee and slippage."""
 
     fraction: Fraction = Field(default=1.0)
+    """Share of equity that an entry uses, costs included."""
 
 
 @sizing(FixedFraction)
@@ -51,6 +53,7 @@ class FixedRisk(Config):
     """A position that loses `risk` of equity if its first stop is reached, without costs."""
 
     risk: Annotated[Fraction, Field(gt=0.0, lt=1.0)] = Field(default=0.01)
+    """Share of equity that is lost where the first stop is reached, without costs."""
 
 
 @sizing(FixedRisk)
@@ -66,8 +69,11 @@ class VolatilityTarget(Config):
     """
 
     target: Fraction = Field(default=0.20)
+    """Volatility of the position in a year, as a share of equity."""
     of: Input
+    """The feature that is the annualised volatility."""
     max: Fraction = Field(default=1.0)
+    """Largest share of equity."""
 
 
 @sizing(VolatilityTarget)
@@ -83,9 +89,13 @@ class KellyOdds(Config):
     """Where the odds come from: the last `window` closed trades, the prior until 20 of each."""
 
     window: Trades = Field(default=50)
+    """Closed trades that the odds are measured on."""
     average_win: Fraction = Field(default=0.02, gt=0.0)
+    """Mean return of a win until enough trades are closed."""
     average_loss: Fraction = Field(default=0.015, gt=0.0)
+    """Mean return of a loss until enough trades are closed, without its sign."""
     min_each: Annotated[int, Field(ge=1)] = 20
+    """Wins, and losses, that must be closed before the measured odds are used."""
 
 
 class Kelly(Config):
@@ -96,8 +106,11 @@ class Kelly(Config):
     """
 
     fraction: Fraction = Field(default=0.25)
+    """Share of the Kelly size that is used."""
     max: Fraction = Field(default=0.10)
+    """Largest share of equity."""
     odds: KellyOdds = Field(default_factory=KellyOdds)
+    """Where the odds come from."""
 
     @property
     def window(self) -> int:

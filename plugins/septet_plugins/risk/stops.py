@@ -45,6 +45,7 @@ class StopLoss(Config):
 
     shorthand: ClassVar[str | None] = "distance"
     distance: Annotated[StopAway, AfterValidator(_below_whole)]
+    """Distance from the average entry: 4%, 3 * atr_14."""
 
 
 @stop(StopLoss)
@@ -61,8 +62,11 @@ class Level(Config):
 
     shorthand: ClassVar[str | None] = "price"
     price: Expression | None = None
+    """Price at which a position is closed, read at every decision."""
     long: Expression | None = None
+    """The same for long positions alone."""
     short: Expression | None = None
+    """The same for short positions alone."""
 
     @model_validator(mode="after")
     def _some_price(self) -> Self:
@@ -94,6 +98,7 @@ class TakeProfit(Config):
 
     shorthand: ClassVar[str | None] = "distance"
     distance: Away
+    """Distance from the average entry: 4%, 3 * atr_14, 4R."""
 
 
 @stop(TakeProfit, role="target")
@@ -111,7 +116,9 @@ class Trailing(Config):
 
     shorthand: ClassVar[str | None] = "distance"
     distance: Annotated[StopAway, AfterValidator(_below_whole)]
+    """Distance from the best price."""
     after: AwayOrZero = 0.0
+    """Profit from which on the stop is active."""
 
 
 @stop(Trailing)
@@ -128,6 +135,7 @@ class TimeLimit(Config):
 
     shorthand: ClassVar[str | None] = "after"
     after: MarketDuration
+    """Market time after the first entry fill."""
 
 
 @stop(TimeLimit, role="exit")

@@ -13,6 +13,7 @@ class Confidence(Config):
     """Act when the model is sure: ``2 * |p - 0.5|`` at or above `threshold`."""
 
     threshold: Probability = Field(default=0.30)
+    """Act where the confidence 2 * |p - 0.5| reaches this."""
 
 
 @signal(Confidence, reasons=("not_finite", "below_threshold"))

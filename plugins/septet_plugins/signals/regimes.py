@@ -21,9 +21,13 @@ class VolatilityRegime(Config):
     """
 
     of: Input
+    """The feature whose terciles are the regimes, a volatility say."""
     trade_in: Annotated[list[Label], Field(min_length=1)] = ["low", "mid"]
+    """Regimes in which entries are allowed: low, mid, high."""
     window: MarketDuration = "90d"  # type: ignore[assignment]  # parsed by the type
+    """Market time whose values the terciles are taken of."""
     min: Annotated[Bars, Field(ge=3)] = 200
+    """Values that must be known; below that the regime is unknown and blocks entries."""
 
 
 @regime(

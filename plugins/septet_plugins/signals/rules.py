@@ -14,8 +14,11 @@ class Rules(Config):
     """
 
     long_if: Expression | None = None
+    """Condition of a long signal."""
     short_if: Expression | None = None
+    """Condition of a short signal, on a perpetual account."""
     exit_if: Expression | None = None
+    """Condition of a flat signal; it goes before both."""
 
 
 @signal(Rules, reasons=("conflict", "no_rule_true"))

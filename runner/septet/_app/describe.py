@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import math
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic_core import PydanticUndefined
 
 from septet._host.declare import Step
 from septet_schemas.base import Config
 from septet_schemas.blocks import config_of
+from septet_schemas.docstrings import field_docstrings
 from septet_schemas.training import Label
 
 __all__ = ["describe", "label_documents"]
@@ -79,16 +80,35 @@ def _ranges(step: Step, config: Config) -> dict[str, str]:
     return shown
 
 
-def _keys(model: type[Config]) -> list[dict[str, Any]]:
-    schema = model.model_json_schema()
+def _keys(model: type[Config], prefix: str = "") -> list[dict[str, Any]]:
+    """Describe the keys of a model, those of a block inside it by their path."""
+    schema, words = model.model_json_schema(), field_docstrings(model)
     keys = []
-    for name, info in model.model_fields.items():
+    for field, info in model.model_fields.items():
+        name = info.alias or field
         shape = schema.get("properties", {}).get(name, {})
+        block, below = _block(info.annotation, prefix + name)
         default = "required" if info.is_required() else _plain(info.get_default())
         keys.append(
-            {"key": name, "type": _type(shape), "default": default, "about": _about(info, shape)}
+            {
+                "key": prefix + name,
+                "type": "block" if block is not None else _type(shape),
+                "default": "see its keys" if block is not None else default,
+                "about": str(shape.get("description") or words.get(field, "")),
+            }
         )
+        if block is not None:
+            keys += _keys(block, below)
     return keys
+
+
+def _block(annotation: Any, path: str) -> tuple[type[Config] | None, str]:
+    """Return the model of a block, or of blocks by name, and the beginning of its keys' paths."""
+    if get_origin(annotation) is dict:
+        block, _ = _block(get_args(annotation)[1], path)
+        return block, f"{path}.NAME."
+    known = isinstance(annotation, type) and issubclass(annotation, Config)
+    return (annotation if known else None), f"{path}."
 
 
 def _plain(value: Any) -> str:
@@ -110,7 +130,3 @@ def _type(shape: dict[str, Any]) -> str:
     return {"object": "block", "array": "list", "string": "text"}.get(
         str(shape.get("type", "any")), str(shape.get("type", "any"))
     )
-
-
-def _about(info: Any, shape: dict[str, Any]) -> str:
-    return str(info.description or shape.get("description", ""))

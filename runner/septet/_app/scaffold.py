@@ -66,7 +66,9 @@ class Distance(Config):
     """Distance of a column from its mean over `period` bars, as a fraction of the mean."""
 
     of: Input = "close"
+    """The column that is compared with its mean."""
     period: Bars = 20
+    """Bars of the mean."""
 
 
 @feature(Distance, lookback=lambda config: config.period - 1)

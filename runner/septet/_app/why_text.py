@@ -9,12 +9,10 @@ from septet._app.runs import why_sentence
 
 __all__ = ["why_lines"]
 
-_HIDDEN = ("sizing_inputs", "symbol", "probability_up", "confidence", "order_id")
-
 
 def why_lines(found: Mapping[str, Any]) -> list[str]:
     """Return what `why_order` found: the sentence first, then what it rests on, a line each."""
-    from septet._report.why import value_text
+    from septet._report.why import parts_of, value_text
 
     lines = [why_sentence(dict(found))]
     if found["rule"]:
@@ -23,26 +21,12 @@ def why_lines(found: Mapping[str, Any]) -> list[str]:
     lines.append(f"decided at {found['time']} (UTC)")
     if found["left_out"]:
         lines.append("the run was made with --fast, which leaves the decisions out")
-    decision = {**found["decision"], "threshold": found["threshold"], "model": found["model"]}
-    parts = [
-        ("Decision", decision), ("Features", found["features"]), ("Size", found["sizing_inputs"]),
-        ("Order", _without(found["order"])),
-        *((f"Fill {n}", _without(fill)) for n, fill in enumerate(found["fills"], start=1)),
-        ("Bar", _without(found["bar"])),
-    ]  # fmt: skip
-    for title, values in parts:
-        if values:
-            shown = (
-                f"{name.replace('_', ' ')} {value_text(each)}" for name, each in values.items()
-            )
-            lines += ["", title, *(f"  {each}" for each in shown)]
+    for title, values in parts_of(found):
+        shown = (f"{name.replace('_', ' ')} {value_text(each)}" for name, each in values.items())
+        lines += ["", title, *(f"  {each}" for each in shown)]
     if found["trace"]:
         lines += ["", "Steps"]
         lines += [
             f"  {each['ms']:+,.3f} ms  {each['step']}  {each['text']}" for each in found["trace"]
         ]
     return lines
-
-
-def _without(values: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {name: value for name, value in (values or {}).items() if name not in _HIDDEN}

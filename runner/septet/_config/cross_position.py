@@ -111,18 +111,30 @@ def check_adds(case: Case) -> None:
         )
 
 
+def _is_in_steps(case: Case) -> bool:
+    """Whether a position moves in steps: its stop is kept, and only tightened."""
+    risk = case.strategy.risk
+    position = risk.position
+    if position is not None and (position.add or position.take or position.enters):
+        return True
+    for block in risk.stops.values():
+        away = (getattr(block.config, name) for name in distances_of(type(block.config)))
+        if block.declaration.tightens or any(isinstance(each, Distance) for each in away):
+            return True
+    return "stop_distance" in risk.sizing.declaration.parameters
+
+
 def check_not_yet(case: Case) -> None:
-    """Takes and adds that meet bars do so without a share of the volume so far."""
-    position, mode = case.strategy.risk.position, case.strategy.mode
-    simulation = case.strategy.execution.simulation
-    if position is None or not (position.add or position.take or position.enters):
-        return
+    """What meets bars in steps does so without a share of the volume so far."""
+    mode, simulation = case.strategy.mode, case.strategy.execution.simulation
     of_venue = mode == "live" or (mode == "paper" and simulation.fills != "next_open")
-    if simulation.participation is not None and not of_venue:
+    if simulation.participation is not None and not of_venue and _is_in_steps(case):
         case.error(
             ("execution", "simulation", "participation"),
-            "not yet: takes, adds, regular buys and grids do not share a bar's volume so far",
-            hint="leave participation out, or risk.position",
+            "not yet: takes, adds, regular buys, grids, stops at a level or a distance that is no "
+            "share, and sizes by risk do not share a bar's volume so far",
+            hint="leave participation out, or write a stop as a share such as 4% "
+            "and leave out risk.position",
         )
 
 

@@ -201,7 +201,8 @@ class _Builder:
             part = self._model(generic, generic.__name__)
             own["properties"] = {**part.get("properties", {}), **own.get("properties", {})}
             own["required"] = [*own.get("required", []), *part.get("required", [])]
-        own.setdefault("properties", {})["use"] = {"const": plugin}
+        use = {"const": plugin, "description": _summary(model)}
+        own.setdefault("properties", {})["use"] = use
         own["description"] = _summary(model)
         own.pop("title", None)
         if not own.get("required"):

@@ -15,7 +15,7 @@ import numpy as np
 
 from septet import messages as m
 
-__all__ = ["PROCESS", "RULES", "TASK", "Guard", "SKEW_NS", "Guards", "Rule"]
+__all__ = ["PROCESS", "RULES", "TASK", "Guard", "SKEW_NS", "Guards", "Rule", "instant"]
 
 PROCESS = "process"
 """The stream of blocks that a process sets because it stood still."""
@@ -33,7 +33,7 @@ SKEW_NS: Final = 500_000_000
 Level = Literal["info", "warning", "error", "critical"]
 
 
-def _instant(time_ns: int) -> str:
+def instant(time_ns: int) -> str:
     """Return an instant in UTC, to the second."""
     return f"{np.datetime64(time_ns // 1_000_000_000, 's')}Z"
 
@@ -259,7 +259,7 @@ class Guards:
             rule, until_ns, text = f"venue_{event.state}", 0, event.reason
             if event.until_ns > 0:
                 until_ns = min(event.until_ns, event.at_ns + LONGEST_NS)
-                text = f"{text}; until {_instant(until_ns)}".removeprefix("; ")
+                text = f"{text}; until {instant(until_ns)}".removeprefix("; ")
             held = self._guards.get((rule, -1, event.venue))
             if held is not None and 0 < held.until_ns < until_ns:
                 held.text = text

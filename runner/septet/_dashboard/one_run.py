@@ -58,19 +58,12 @@ def order_view(run: Run, reference: str) -> dict[str, Any]:
         If the run has no such order or decision.
     """
     from septet._app.runs import why_order
-    from septet._report.why import sentence_of, value_text
+    from septet._report.why import parts_of, sentence_of, value_text
 
     found = why_order(run, reference)
-    decision = {**found["decision"], "threshold": found["threshold"], "model": found["model"]}
-    fills = [(f"Fill {place}", fill) for place, fill in enumerate(found["fills"], start=1)]
-    parts = [
-        ("Decision", decision), ("Features", found["features"]), ("Size", found["sizing_inputs"]),
-        ("Order", found["order"]), *fills, ("Bar", found["bar"]),
-    ]  # fmt: skip
     tables = [
         (title, [(name, value_text(value)) for name, value in values.items()])
-        for title, values in parts
-        if values
+        for title, values in parts_of(found)
     ]
     return {
         "sentence": sentence_of(found), "rule": found["rule"], "time": found["time"],

@@ -12,7 +12,7 @@ from septet._learn.trainer import complete
 
 if TYPE_CHECKING:
     from septet_schemas.blocks import UseBlock
-    from septet_schemas.strategy import ModelMonitoring
+    from septet_schemas.monitoring import ModelMonitoring
     from septet_schemas.training import Label, Training
 
 __all__ = [

@@ -147,16 +147,11 @@ class Why:
         return dict(self.facts)
 
     def _repr_html_(self) -> str:
+        from septet._report.why import parts_of
+
         parts = [html.heading(self.text), html.paragraph(f"decided at {self.time}")]
-        for name in ("decision", "features", "sizing_inputs", "order", "bar"):
-            values = self.facts.get(name)
-            if values:
-                parts += [
-                    html.heading(name.replace("_", " ")),
-                    html.pairs(list(values.items())[:40]),
-                ]
-        for number, fill in enumerate(self.facts.get("fills", ())[:10], start=1):
-            parts += [html.heading(f"fill {number}"), html.pairs(fill.items())]
+        for title, values in parts_of({**self.facts, "fills": self.facts["fills"][:10]}):
+            parts += [html.heading(title.lower()), html.pairs(list(values.items())[:40])]
         return html.page(*parts)
 
 

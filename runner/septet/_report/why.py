@@ -16,13 +16,14 @@ from septet._store.run_folder import JOURNAL
 from septet._store.tables import feature_names
 from septet._text import decode_json, plain_json
 from septet.errors import InputError
+from septet_schemas.position import LEVEL_COLUMNS
 
 if TYPE_CHECKING:
     import polars as pl
 
     from septet._store.run_folder import Run
 
-__all__ = ["explain", "parse_time", "sentence_of", "value_text"]
+__all__ = ["explain", "parse_time", "parts_of", "sentence_of", "value_text"]
 
 _DATE: Final = re.compile(r"\d{4}-?\d{2}-?\d{2}")
 _DECISION: Final = (
@@ -213,6 +214,7 @@ def explain(run: Run, reference: str) -> dict[str, Any]:
     signal = resolved.get("signal")
     reason = str(decision["rejected_by"] if order is None else order["reason"])
     threshold = signal.get("threshold") if isinstance(signal, dict) else None
+    names = feature_names(list(decision))
     found: dict[str, Any] = plain_json(
         {
             "run_id": run.run_id,
@@ -221,7 +223,8 @@ def explain(run: Run, reference: str) -> dict[str, Any]:
             "order": order,
             "decision": {name: decision[name] for name in _DECISION},
             "rule": text_of_rule(resolved, reason, ordered=order is not None),
-            "features": {name: decision[name] for name in feature_names(list(decision))},
+            "features": {name: decision[name] for name in names if name not in LEVEL_COLUMNS},
+            "levels": {name: decision[name] for name in names if name in LEVEL_COLUMNS},
             "threshold": sizing.get("threshold", threshold),
             "model": _model(run, decided_ns),
             "bar": _bar(run, symbol, decided_ns),
@@ -254,6 +257,36 @@ def value_text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.8g}" if math.isfinite(value) else UNDEFINED
     return str(value)
+
+
+def parts_of(found: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return what an answer rests on: a title, and names with their values; empty parts left out.
+
+    Levels of the position stand there where one is known: none is before the entry has filled.
+    """
+    levels = found["levels"]
+    decision = {**found["decision"], "threshold": found["threshold"], "model": found["model"]}
+    if found["left_out"]:
+        decision = {name: value for name, value in decision.items() if value is not None}
+    fills = [(f"Fill {place}", fill) for place, fill in enumerate(found["fills"], start=1)]
+    parts = [
+        ("Decision", decision), ("Features", found["features"]),
+        ("Levels", levels if any(value is not None for value in levels.values()) else {}),
+        ("Size", found["sizing_inputs"]),
+        ("Order", _without(found["order"], "sizing_inputs", "probability_up", "confidence")),
+        *((title, _without(fill, "order_id")) for title, fill in fills),
+        ("Bar", _without(found["bar"], "bars_joined")),
+    ]  # fmt: skip
+    return [(title, dict(values)) for title, values in parts if values]
+
+
+def _without(values: Mapping[str, Any] | None, *elsewhere: str) -> dict[str, Any]:
+    """Leave out what stands elsewhere in the answer."""
+    return {
+        name: value
+        for name, value in (values or {}).items()
+        if name != "symbol" and name not in elsewhere
+    }
 
 
 def sentence_of(found: Mapping[str, Any]) -> str:

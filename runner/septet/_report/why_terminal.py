@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from septet._data.stamps import iso
-from septet._report.why import sentence_of, value_text
+from septet._report.why import parts_of, sentence_of, value_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,26 +52,15 @@ def show_why(found: Mapping[str, Any], console: Console) -> None:
         console.print(Text(f"{rule[:1].upper()}{rule[1:]}."))
     console.print(Text(f"decided at {found['time']} (UTC), run {found['run_id']}", "dim"))
     console.print()
-    decision = {**found["decision"], "threshold": found["threshold"], "model": found["model"]}
     if found["left_out"]:
         console.print(
             "The run was made with --fast, which leaves the decisions out: sizes, "
             "rejections and features are not known. Run it again without --fast."
         )
         console.print()
-        decision = {name: value for name, value in decision.items() if value is not None}
-    bar = dict(found["bar"] or {})
-    joined = bar.pop("bars_joined", 1)
-    hidden = ("sizing_inputs", "symbol", "probability_up", "confidence")
-    order = {name: value for name, value in (found["order"] or {}).items() if name not in hidden}
-    _pairs("Decision", decision, console)
-    _pairs("Features", found["features"], console, raw=True)
-    _pairs("Size", found["sizing_inputs"], console)
-    _pairs("Order", order, console)
-    for place, fill in enumerate(found["fills"], start=1):
-        kept = {name: value for name, value in fill.items() if name not in ("symbol", "order_id")}
-        _pairs(f"Fill {place}", kept, console)
-    _pairs("Bar", {name: value for name, value in bar.items() if name != "symbol"}, console)
+    for title, values in parts_of(found):
+        _pairs(title, values, console, raw=title == "Features")
+    joined = (found["bar"] or {}).get("bars_joined", 1)
     if joined > 1:
         console.print(
             f"The bars of this run were joined for display, up to {joined:,} into one, and the bar "

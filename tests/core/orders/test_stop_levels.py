@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import msgspec
 import pytest
 
 from septet import messages as m
-from tests.core.orders.bench import Bench
-from tests.core.orders.market import PRICE, TICK
+from tests.core.orders.bench import SETTLES, Bench
+from tests.core.orders.market import PRICE, SECOND, TICK
 
 
 def held(quantity: float, level: float, **instrument: float) -> Bench:
@@ -124,7 +126,13 @@ def test_a_stop_of_which_nobody_knows_whether_it_stands_is_said_at_once() -> Non
     assert "1 may be without one" in bench.alerts[-1].text
 
 
-@pytest.mark.parametrize("echo", [{"side": "buy"}, {"quantity": 0.2}])
+@pytest.mark.parametrize(
+    "echo",
+    [
+        {"side": "buy"}, {"quantity": 0.2}, {"trigger_price": 80.0}, {"order_type": "market"},
+        {"order_type": "take_profit"},
+    ],
+)  # fmt: skip
 def test_e21_a_stop_that_differs_is_placed_again_after_growing_pauses(
     echo: dict[str, object],
 ) -> None:
@@ -143,3 +151,89 @@ def test_e21_a_stop_that_differs_is_placed_again_after_growing_pauses(
         bench.handle(m.Ticked(at_ns=bench.now, market_ns=bench.now))
     assert 4 <= sent <= 6, "after 1, 2, 4, 8 and 16 s"
     assert bench.guards.blocked(0) == "ack_mismatch"
+
+
+def standing_stop() -> tuple[Bench, m.Submit]:
+    bench = held(1.0, 90.0)
+    stop = bench.only(m.Submit)
+    bench.ack(stop, trigger_price=90.0, order_type="stop")
+    assert bench.core.protected(0)
+    assert bench.guards.blocked(0) == ""
+    return bench, stop
+
+
+DIFFERENT = [{"trigger_price": 80.0}, {"order_type": "limit"}, {"symbol": 1}]
+
+
+@pytest.mark.parametrize("differs", DIFFERENT)
+@pytest.mark.parametrize("by", ["list", "query", "stream"])
+def test_e21_a_stop_that_a_later_report_shows_otherwise_is_replaced(
+    differs: dict[str, Any], by: Any
+) -> None:
+    bench, stop = standing_stop()
+    bench.after_s(20)
+    bench.take(m.Submit)
+
+    def tell() -> None:
+        seen = bench.listed(stop, trigger_price=90.0, order_type="stop")
+        seen = msgspec.structs.replace(seen, by=by, **differs)
+        if by == "list":
+            bench.list_open(seen)
+        else:
+            bench.handle(seen)
+
+    tell()
+    assert bench.guards.blocked(0) == "ack_mismatch"
+    assert not bench.core.protected(0), "the engine watches the level"
+    cancels = bench.take(m.Cancel)
+    assert {each.client_id for each in cancels} == {stop.client_id}
+    assert {each.symbol for each in cancels} >= {differs.get("symbol", 0)}
+    assert bench.take(m.Submit) == [], "two stops would sell twice"
+    tell()
+    assert len([each for each in bench.alerts if each.event == "ack_mismatch"]) == (
+        2 if "symbol" in differs else 1
+    ), "once for each symbol"
+    if "symbol" in differs:
+        bench.after_s(SETTLES + 1)
+        bench.miss(stop.client_id)
+        bench.after_s(SETTLES + 1)
+        bench.miss(stop.client_id)
+    else:
+        bench.show(stop, "cancelled", by="cancel")
+    bench.after_s(0.25)
+    again = bench.only(m.Submit)
+    assert (again.quantity, again.trigger_price) == (1.0, 90.0)
+
+
+def test_e21_a_trigger_that_the_venue_rounds_within_half_a_tick_is_the_same() -> None:
+    bench = held(1.0, 90.0)
+    stop = bench.only(m.Submit)
+    bench.ack(stop, trigger_price=90.0 + 0.4 * TICK, order_type="stop")
+    assert bench.core.protected(0)
+
+
+@pytest.mark.parametrize(
+    "differs", [{"order_type": "market"}, {"order_type": "stop", "trigger_price": 101.0}]
+)
+def test_e21_an_entry_of_another_type_is_cancelled(differs: dict[str, Any]) -> None:
+    bench = Bench()
+    order = bench.order(1, kind="limit", limit_price=PRICE)
+    bench.ack(order, **differs)
+    assert bench.only(m.Cancel).client_id == order.client_id
+    assert bench.guards.blocked(0) == "ack_mismatch"
+
+
+def test_e21_the_pause_counts_from_when_the_stop_was_sent_and_is_said() -> None:
+    """A cancel that is confirmed late makes no pause longer."""
+    bench = held(1.0, 90.0)
+    for pause_s in (1, 2, 4):
+        stop, sent_ns = bench.only(m.Submit), bench.now
+        bench.ack(stop, trigger_price=80.0)
+        bench.after_s(0.75)
+        bench.show(stop, "cancelled", by="cancel")
+        (said,) = [each for each in bench.alerts if each.event == "stop_lost"][-1:]
+        assert f"placed again in {pause_s - 0.75:.3g} s, at 2023-11-14T" in said.text
+        while not (sent := [each for each in bench.commands if isinstance(each, m.Submit)]):
+            bench.after_s(0.25)
+        assert len(sent) == 1
+        assert bench.now - sent_ns == pause_s * SECOND

@@ -15,6 +15,7 @@ class WeekToDate(Config):
     """Change of a price since the first bar of the week (Monday 00:00 UTC), as a fraction."""
 
     of: Input = "close"
+    """The column whose change is taken."""
 
 
 @feature(WeekToDate, state=("week", "base"), memory=lambda config: anchored("week"))

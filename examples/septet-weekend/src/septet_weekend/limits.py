@@ -14,6 +14,7 @@ class WeekendCap(Config):
 
     shorthand = "max"
     max: Fraction = 0.05
+    """Largest share of equity."""
 
 
 @helper

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from septet import messages as m
-from septet._core.orders import contradictions, disputes, ghosts, lost_fills, unconfirmed_ends
+from septet._core.orders import contradictions, disputes, echo, ghosts, lost_fills, unconfirmed_ends
 from septet._core.orders.ids import parse
 from septet._core.orders.lifecycle import FILLS_BEFORE_NS, OrderLifecycle, trade_key
 from septet._core.orders.records import RANK, Child, Foreign, ThirdPartyActivity, ThirdPartyOrder
@@ -64,56 +64,11 @@ def _acked(lifecycle: OrderLifecycle, event: m.Acked) -> None:
         lifecycle.alert("error", "unknown_answer", text)
         return
     _identify(lifecycle, child, event.venue_order_id, event.at_ns)
-    _echo(lifecycle, child, event, event.at_ns, is_answer=True)
+    echo.compare(lifecycle, child, event, event.at_ns, is_answer=True)
     _seen(lifecycle, child, event, event.at_ns)
     old = lifecycle.records.children.get(child.replaces)
     if old is not None and not old.is_final:
         lifecycle.query_until_known(old, event.at_ns)
-
-
-def _echo(
-    lifecycle: OrderLifecycle, child: Child, event: m.Acked | m.OrderSeen, now_ns: int, *,
-    is_answer: bool = False,
-) -> None:  # fmt: skip
-    """Compare the venue's first report of an order with the request.
-
-    The answer to the request is compared even if the stream or a fill was faster: what was known
-    by then stays, and the symbol is halted all the same. So it is with a word that contradicts
-    itself.
-    """
-    side, quantity, price = event.side, event.quantity, event.price
-    known = child.echoed or child.is_final
-    if known and not is_answer:
-        return
-    odd = contradictions.contradicts_itself(event.state, quantity, event.filled, child.tolerance)
-    child.echoed, known = child.echoed or not odd, known or odd
-    wrong = []
-    if (side == "buy") != (child.sign > 0):
-        wrong.append(f"side {side}")  # its executions and the account show which it is, no answer
-    asked_for = child.quantity
-    if quantity is not None and child.replaces and quantity < asked_for:
-        asked_for = quantity  # what was filled on the way is not replaced
-    if quantity is not None and abs(quantity - asked_for) > child.tolerance:
-        wrong.append(f"quantity {quantity:.12g} for {asked_for:.12g}")
-        asked_for = quantity
-    child.quantity = child.quantity if known else asked_for
-    asked = child.limit_price
-    if asked is not None and price and abs(price - asked) > 1e-9 * asked:
-        wrong.append(f"price {price:.12g} for {asked:.12g}")
-        child.limit_price = asked if known else price
-    disputes.reconsider(lifecycle, child, now_ns)
-    if not wrong:
-        return
-    text = f"{child.client_id}: the venue took {', '.join(wrong)}"
-    lifecycle.commands += lifecycle.guards.trip(
-        "ack_mismatch", now_ns, symbol=child.symbol, text=text
-    )
-    if child.is_final:
-        return
-    work = lifecycle.records.works.get(child.parent)
-    if work is not None and not child.protects and not work.parent.reduces:
-        work.cancelled = work.cancelled or "ack_mismatch"
-    child.cancels = child.differs = True
 
 
 def _seen(
@@ -266,9 +221,12 @@ def _order_seen(lifecycle: OrderLifecycle, event: m.OrderSeen, now_ns: int) -> N
     if child is None:
         _take_unlisted(lifecycle, event)
         return
+    if event.symbol != child.symbol:
+        echo.elsewhere(lifecycle, child, event, now_ns)
+        return
     _identify(lifecycle, child, event.venue_order_id, now_ns)
     if event.by != "cancel":
-        _echo(lifecycle, child, event, now_ns)
+        echo.compare(lifecycle, child, event, now_ns)
     elif child.delete_ns and not lifecycle.is_final(event.state):
         lifecycle.cancel_failed(child, now_ns)
     _seen(lifecycle, child, event, now_ns)
@@ -307,6 +265,9 @@ def _open_orders(lifecycle: OrderLifecycle, event: m.OpenOrders) -> None:
             _take_unlisted(lifecycle, seen)
             continue
         ours += 1
+        if seen.symbol != child.symbol:
+            echo.elsewhere(lifecycle, child, seen, now_ns)
+            continue
         listed.add(child.client_id)
         odd = contradictions.fault_of(child, seen.state, seen.quantity, seen.filled)
         if event.asked_ns > child.read_ns and not odd:

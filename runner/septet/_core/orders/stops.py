@@ -6,6 +6,7 @@ import math
 
 from septet import messages as m
 from septet._core.checks import floor_to_lot, outward
+from septet._core.guards import instant
 from septet._core.orders import ghosts
 from septet._core.orders.ids import stop_id
 from septet._core.orders.lifecycle import Level, OrderLifecycle
@@ -192,6 +193,14 @@ def _submit(
     )
 
 
+def _next_try(stop: Protection, now_ns: int) -> str:
+    """Return when a stop is placed again, in words."""
+    left_ns = stop.retry_ns - now_ns
+    if left_ns <= 0:
+        return "it is placed again at once"
+    return f"it is placed again in {left_ns / SECOND_NS:.3g} s, at {instant(stop.retry_ns)}"
+
+
 def finished(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
     """Decide what follows when a stop is final; until another rests, the engine tests the level."""
     stop = lifecycle.records.stops[child.symbol]
@@ -220,4 +229,5 @@ def finished(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
     level: Level = "critical" if rejected or stop.tries >= 3 else "error"
     text = f"{child.client_id}: the stop at the venue is {child.state} {child.reason}".strip()
     text += f"; the engine watches the level {stop.trigger:.12g} until another stands"
+    text += f"; {_next_try(stop, now_ns)}"
     lifecycle.alert(level, "stop_lost", text, child.symbol)

@@ -28,6 +28,7 @@ FAULTS: Final[dict[str, tuple[float, str]]] = {
     "E14 fill unnamed": (0.30, "an execution was shown without our id"),
     "E16 stale read": (0.30, "a question answered from before"),
     "E21 ack differs": (0.02, "accepted with another quantity than asked for"),
+    "E21 trigger differs": (0.10, "a stop was accepted at another trigger price than asked for"),
     "E5 rejection": (0.05, "rejected for a reason of the venue's own"),
     # of one order or step of the market
     "E9 partial fill": (0.50, "a part now, the rest later or never"),
@@ -68,7 +69,9 @@ FAULTS: Final[dict[str, tuple[float, str]]] = {
     "A19 false end": (0.05, "an order was said to have ended unfilled, and rests or was filled"),
 }
 """Name, how likely where it can happen, and what it is."""
-_OWN_CHANCE: Final = frozenset({"A3 overfill", "A18 false status", "A19 false end"})
+_OWN_CHANCE: Final = frozenset(
+    {"A3 overfill", "A18 false status", "A19 false end", "E21 trigger differs"}
+)
 """Faults that are drawn apart, so that the schedules of seeds from before they were added stay."""
 
 

@@ -22,8 +22,8 @@ from septet._drill.venue.engine import MatchingEngine, Report
 from septet._drill.venue.orders import FINAL, WHOLE, Asked, Fill, Order, Rejection
 
 __all__ = [
-    "BASES", "COARSEST", "LOT", "QUOTE", "STATES", "THIRD", "TICK", "TOGETHER", "Listing",
-    "Market", "listed", "was_open",
+    "BASES", "COARSEST", "KINDS", "LOT", "QUOTE", "STATES", "THIRD", "TICK", "TOGETHER",
+    "Listing", "Market", "listed", "was_open",
 ]  # fmt: skip
 
 TICK: Final = SCALE // 100
@@ -42,6 +42,8 @@ _BEGUN: Final = {QUOTE: "1000", THIRD: "1000", **dict.fromkeys(BASES, "0")}
 _TYPES: Final[dict[m.OrderKind, str]] = {
     "market": "MARKET", "limit": "LIMIT", "stop": "STOP_LOSS", "stop_limit": "STOP_LOSS_LIMIT",
 }  # fmt: skip
+KINDS: Final[dict[str, m.OrderKind]] = {type_: kind for kind, type_ in _TYPES.items()}
+"""Types of orders at the venue, in the words of the messages."""
 _FIRST, _LEAST = 10_000 * TICK, 2_000 * TICK
 _FALSE: Final[tuple[Callable[[int, int], tuple[m.OrderState, int]], ...]] = (
     lambda part, whole: ("filled", 0),
@@ -172,10 +174,12 @@ class Market:
         lot = self.engine.rules[of.id].lot
         if units >= 2 * lot and self._weather.strikes("E21 ack differs"):
             units = units // 2 // lot * lot
+        stop = round((order.trigger_price or 0.0) * SCALE)
+        if stop and self._weather.strikes("E21 trigger differs"):
+            stop += chance.choice((-1, 1)) * chance.randint(1, 50) * TICK
         asked = Asked(
             of.id, order.side.upper(), _TYPES[order.order_type], order.client_id, units,
-            price=round((order.limit_price or 0.0) * SCALE),
-            stop=round((order.trigger_price or 0.0) * SCALE),
+            price=round((order.limit_price or 0.0) * SCALE), stop=stop,
         )  # fmt: skip
         soon = not asked.stop and chance.random() < 0.5
         made = self.engine.place(
@@ -321,6 +325,7 @@ class Market:
             symbol=self.by_id[asked.symbol].k, side="buy" if order.buys else "sell", state=state,
             quantity=order.quantity / SCALE, filled=executed / SCALE,
             price=asked.price / SCALE if asked.price else None, by=by, text=text,  # type: ignore[arg-type]
+            trigger_price=asked.stop / SCALE if asked.stop else None, order_type=KINDS[asked.type],
         )  # fmt: skip
 
     def falsified(

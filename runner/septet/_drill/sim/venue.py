@@ -14,7 +14,7 @@ import msgspec
 
 from septet import messages as m
 from septet._drill.sim.fault_rates import Weather
-from septet._drill.sim.market import COARSEST, LOT, STATES, Listing, Market
+from septet._drill.sim.market import COARSEST, KINDS, LOT, STATES, Listing, Market
 from septet._drill.sim.stream import UserStream
 from septet._drill.sim.world import BEGIN_NS, MS, SECOND, World
 from septet._drill.venue.amounts import SCALE
@@ -216,7 +216,8 @@ class SimVenue:
         return m.Acked(
             at_ns=0, client_id=order.client_id, venue_order_id=f"v{made.order_id}", state=state,
             side=order.side, quantity=made.quantity / SCALE, price=order.limit_price,
-            filled=filled / SCALE,
+            filled=filled / SCALE, order_type=KINDS[made.asked.type],
+            trigger_price=made.asked.stop / SCALE if made.asked.stop else None,
         )  # fmt: skip
 
     def _replace(self, order: m.Amend) -> Sequence[m.Event] | Failed:

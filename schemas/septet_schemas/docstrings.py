@@ -1,0 +1,58 @@
+"""The docstrings of a model's fields, read from its source when a JSON Schema is written.
+
+A string that follows a field describes it, for editors and for the reference. Reading the source
+takes longer than a whole run may, so nothing else asks for it.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
+
+__all__ = ["field_docstrings"]
+
+
+def field_docstrings(model: type) -> dict[str, str]:
+    """Return the docstring of each field that has one, those of the parents included.
+
+    A field that a subclass declares anew without a docstring keeps its parent's. A model whose
+    source cannot be read has none.
+    """
+    found: dict[str, str] = {}
+    for each in reversed(model.__mro__):
+        found |= _of_module(each.__module__).get(each.__qualname__, {})
+    return found
+
+
+@cache
+def _of_module(name: str) -> Mapping[str, Mapping[str, str]]:
+    """Return the docstrings of fields by the qualified name of their class."""
+    module = sys.modules.get(name)
+    try:
+        tree = ast.parse(inspect.getsource(module)) if module is not None else None
+    except (OSError, TypeError, SyntaxError):
+        return {}
+    return dict(_classes(tree, "")) if tree is not None else {}
+
+
+def _classes(node: ast.AST, prefix: str) -> Iterator[tuple[str, dict[str, str]]]:
+    for each in ast.iter_child_nodes(node):
+        if isinstance(each, ast.ClassDef):
+            name = prefix + each.name
+            yield name, dict(_fields(each))
+            yield from _classes(each, f"{name}.")
+
+
+def _fields(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    for field, after in zip(node.body, node.body[1:], strict=False):
+        if (
+            isinstance(field, ast.AnnAssign)
+            and isinstance(field.target, ast.Name)
+            and isinstance(after, ast.Expr)
+            and isinstance(after.value, ast.Constant)
+            and isinstance(after.value.value, str)
+        ):
+            yield field.target.id, " ".join(after.value.value.split())
