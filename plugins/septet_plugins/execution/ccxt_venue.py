@@ -353,8 +353,9 @@ class CcxtVenue:
         symbol, asked = self._translator.symbol(order.symbol), self._clock.now_ns()
         try:
             answer = await self._lookup.cancel(
-                self._quick, order.client_id, order.venue_order_id, symbol
-            )
+                self._quick, order.client_id, order.venue_order_id, symbol,
+                by_venue_id=order.by_venue_id,
+            )  # fmt: skip
         except (Missing, ccxt.OrderNotFound):
             return m.NotFound(
                 at_ns=self._clock.now_ns(), client_id=order.client_id, asked_ns=asked, by="cancel"
@@ -425,8 +426,9 @@ class CcxtVenue:
         symbol, asked = self._translator.symbol(order.symbol), self._clock.now_ns()
         try:
             found = await self._lookup.find(
-                order.client_id, order.venue_order_id, symbol, order.since_ns
-            )
+                order.client_id, order.venue_order_id, symbol, order.since_ns,
+                by_venue_id=order.by_venue_id,
+            )  # fmt: skip
         except Missing:
             return m.NotFound(at_ns=self._clock.now_ns(), client_id=order.client_id, asked_ns=asked)
         except Exception:  # no answer is no event: the core asks again
