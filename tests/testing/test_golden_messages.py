@@ -25,7 +25,7 @@ UNREACHED = {"ignores_margins", "sees_no_future"}
 def _said(check: Callable[..., None], *what: Any) -> str:
     with pytest.raises(ConformanceError) as caught:
         check(*what)
-    text = re.sub(r"\S*/(\w+\.py)", r"\1", str(caught.value))
+    text = re.sub(r"\S*/(\w+\.py):\d+", r"\1:LINE", str(caught.value))
     return re.sub(r"\d+\.\d{4,}", "NUMBER", text)  # last digits are those of the machine
 
 
