@@ -31,6 +31,7 @@ from septet._dashboard.acts import WAIT_S, act, can_act
 from septet._dashboard.api import Api, failure, refused_document
 from septet._dashboard.backtest_pages import BacktestPages
 from septet._dashboard.chart_pages import ChartPages, symbol_asked
+from septet._dashboard.compare_pages import ComparePages
 from septet._dashboard.events import follow
 from septet._dashboard.forms import TooLarge, TooSlow, asked, form_of, too_large, too_slow
 from septet._dashboard.guard import API, Guard
@@ -193,6 +194,7 @@ def make_app(site: Site) -> Starlette:
         ("/run", "GET", VIEW, pages.run),
         ("/order", "GET", VIEW, pages.order),
         *pages.charts.routes(),
+        *ComparePages(pages.show, pages.views, site.root).routes(),
         *strategies.routes(),
         *BacktestPages(pages.show, site, strategies).routes(),
         ("/events", "GET", VIEW, pages.events),
