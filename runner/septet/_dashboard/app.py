@@ -40,6 +40,7 @@ from septet._dashboard.login import LogIn
 from septet._dashboard.one_run import order_view
 from septet._dashboard.site import OPERATE, VIEW, Right, Site, Visitor
 from septet._dashboard.strategy_pages import StrategyPages
+from septet._dashboard.sweep_pages import SweepPages
 from septet._dashboard.views import Views
 from septet._report.why import value_text
 from septet._results.number_texts import count, money, number, percent
@@ -196,6 +197,7 @@ def make_app(site: Site) -> Starlette:
         *pages.charts.routes(),
         *ComparePages(pages.show, pages.views, site.root).routes(),
         *strategies.routes(),
+        *SweepPages(pages.show, site).routes(),
         *BacktestPages(pages.show, site, strategies).routes(),
         ("/events", "GET", VIEW, pages.events),
         ("/act", "POST", OPERATE, pages.act),
