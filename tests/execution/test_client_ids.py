@@ -14,51 +14,18 @@ from septet import messages as m
 from septet._core.orders.ids import child_id, stop_id
 from septet._drill.venue import Fault
 from septet_plugins.exchange.client_ids import length_fault, sent_id_fault
-from septet_plugins.exchange.requests import Barred, Gate, call, hook_client
-from septet_plugins.execution.ccxt_answers import judge
-from septet_plugins.execution.ccxt_orders import Ids, Placed, Translator, place
+from septet_plugins.execution.ccxt_orders import Ids, Translator, place
 from tests.execution.helpers import WallTime, connected, limit, local_venue, submit
-from tests.execution.test_triggers import SYMBOL, Sent, made
+from tests.execution.signed_orders import SYMBOL, made, signed
 
 OWN = "a1b2c3d4zz-1"
 ORDER = submit(OWN, order_type="limit", limit_price=100.5)
-ANSWERS = {
-    "user/query-api": {
-        "retCode": 0, "retMsg": "", "result": {"unified": 1, "uta": 1, "userID": "1"},
-    },
-    "account/info": {"retCode": 0, "retMsg": "", "result": {"unifiedMarginStatus": 5}},
-    "account/mode": {"code": "200000", "data": {"selfAccountMode": "CLASSIC"}},
-}  # fmt: skip
-"""What two exchanges are asked before the first order."""
 
 
 async def request(exchange: str, order: m.Submit, name: str = "") -> Any:
     """Return what ccxt signs for an order, or how it was refused; nothing leaves."""
-    client, there = made(exchange), Ids(exchange).there(order.client_id)
-
-    async def fetch(url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
-        known = next((each for path, each in ANSWERS.items() if path in url), None)
-        if method == "GET" and known is not None:
-            return known
-        raise Sent(method, url, headers, body)
-
-    client.fetch = fetch
-    hook_client(client, Gate(WallTime()), lambda *_: None)
-    placed = place(client, SYMBOL, order, there)
-    assert isinstance(placed, Placed)
-    params = {name: there} if name else placed.params
-    with call(client_id=there) as wire:
-        try:
-            await client.create_order(
-                SYMBOL, placed.type, order.side, placed.quantity, placed.price, params
-            )
-        except Sent as sent:
-            return sent.args
-        except Barred as error:
-            assert not wire.sent
-            return judge(error, wire), str(error)
-        finally:
-            await client.close()
+    there = Ids(exchange).there(order.client_id)
+    return await signed(exchange, order, there, params={name: there} if name else None)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import septet.messages as m
 from septet.errors import RunError, SeptetError
 from septet.plugin import SecretRef
 from septet.plugin.live import Clock, Notices, Tasks, VenueFacts
+from septet_plugins.exchange.client_ids import id_notes
 from septet_plugins.exchange.clients import (
     ReadSecret,
     Scrub,
@@ -186,6 +187,7 @@ class CcxtVenue:
             notes.append(f"{reach.exchange} holds no stops here: they die with the process")
         if not self._lookup.by_client_id():
             notes.append(f"{reach.exchange} is not asked by client id: its lists are read")
+        notes += id_notes(reach.exchange)
         digest = hashlib.sha256(f"{reach.exchange}\0{self._key}".encode()).hexdigest()[:16]
         return VenueFacts(
             venue=self._name, exchange=reach.exchange, account=digest,
