@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from septet import messages as m
 from septet._core.live_core import LiveCore
-from septet._core.orders.lately import LATELY
+from septet._core.orders.recent_fills import MOST_FILLS
 from septet._live.account import AccountGate, AccountLimits
 from tests.core.orders.bench import SETTLES, Bench
 from tests.core.orders.market import PRICE, SECOND, START
@@ -163,8 +163,8 @@ def test_gaps_that_come_and_go_are_fills_that_another_was_still_to_hear_of() -> 
 
 def test_fills_of_another_that_were_too_many_to_keep_conclude_nothing() -> None:
     gate, (one, two) = both()
-    one.open(2.0 * LATELY)
-    for number in range(LATELY + 1):
+    one.open(2.0 * MOST_FILLS)
+    for number in range(MOST_FILLS + 1):
         one.fill(1.0, number, 4)
     assert two.read(gate.beside(two.member, read_of(0.0, 4))) == []
     assert two.read(gate.beside(two.member, read_of(0.0, 4 + SETTLES + 1))) != []

@@ -28,7 +28,7 @@ from septet._core.orders import (
     Booked,
     Corrected,
     Ended,
-    Foreign,
+    NeverSentOrder,
     Orders,
     Outcome,
     Parent,
@@ -327,7 +327,7 @@ class LiveCore:
             self._triggered(outcome)
         elif isinstance(outcome, StopEnded):
             self._stop_ended(outcome)
-        elif isinstance(outcome, Foreign):
+        elif isinstance(outcome, NeverSentOrder):
             text = f"{outcome.client_id}: {outcome.text}"
             self._out += self.guards.trip(SAFE_MODE, self._now_ns, text=text)
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from septet import messages as m
-from septet._core.orders.lately import Lately
+from septet._core.orders.recent_fills import RecentFills
 from tests.core.orders.bench import SETTLES, Bench
 from tests.core.orders.market import LOT, PRICE, SECOND
 
@@ -89,7 +89,7 @@ def test_an_execution_newer_than_what_a_read_must_show_is_booked() -> None:
 
 
 def test_an_old_execution_of_a_list_explains_no_gap() -> None:
-    now, lately = 1_000 * SECOND, Lately()
+    now, lately = 1_000 * SECOND, RecentFills()
     fill = m.Filled(
         at_ns=now, venue="v", symbol=0, trade_id="1", client_id="", venue_order_id="", side="sell",
         venue_ns=now - 100 * SECOND, market_ns=now, quantity=1.0, price=PRICE, fee=0.0,

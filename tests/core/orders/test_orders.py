@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from septet import messages as m
-from septet._core.orders import Ended, Foreign, ThirdPartyActivity, Timing
+from septet._core.orders import Ended, NeverSentOrder, ThirdPartyActivity, Timing
 from tests.core.orders.bench import SETTLES, Bench
 from tests.core.orders.market import PRICE, SECOND, TAG
 
@@ -383,10 +383,10 @@ def test_s4_an_order_with_our_mark_that_was_never_sent_is_foreign() -> None:
     stranger = bench.listed(order, client_id=f"{TAG}zz-1", venue_order_id="v9")
     bench.list_open(stranger)
     bench.list_open(stranger)
-    (found,) = [each for each in bench.outcomes if isinstance(each, Foreign)]
+    (found,) = [each for each in bench.outcomes if isinstance(each, NeverSentOrder)]
     assert found.client_id == f"{TAG}zz-1"
     bench.execute(order, 1.0, client_id=f"{TAG}1-2", venue_order_id="v8")
-    assert sum(isinstance(each, Foreign) for each in bench.outcomes) == 2
+    assert sum(isinstance(each, NeverSentOrder) for each in bench.outcomes) == 2
     assert bench.position[0] == 0.0
 
 

@@ -7,7 +7,7 @@ from septet._core.orders.records import (
     Child,
     Corrected,
     Ended,
-    Foreign,
+    NeverSentOrder,
     Outcome,
     Parent,
     StopEnded,
@@ -17,6 +17,6 @@ from septet._core.orders.records import (
 )
 
 __all__ = [
-    "Booked", "Corrected", "Child", "Ended", "Foreign", "Orders", "Outcome", "Parent", "StopEnded",
-    "ThirdPartyActivity", "Timing", "Triggered", "child_id", "parse", "stop_id",
+    "Booked", "Corrected", "Child", "Ended", "NeverSentOrder", "Orders", "Outcome", "Parent",
+    "StopEnded", "ThirdPartyActivity", "Timing", "Triggered", "child_id", "parse", "stop_id",
 ]  # fmt: skip

@@ -16,7 +16,13 @@ from septet._core.orders import (
 )
 from septet._core.orders.ids import parse
 from septet._core.orders.lifecycle import FILLS_BEFORE_NS, OrderLifecycle, trade_key
-from septet._core.orders.records import RANK, Child, Foreign, ThirdPartyActivity, ThirdPartyOrder
+from septet._core.orders.records import (
+    RANK,
+    Child,
+    NeverSentOrder,
+    ThirdPartyActivity,
+    ThirdPartyOrder,
+)
 
 __all__ = ["claim_fills", "started", "take"]
 
@@ -368,7 +374,7 @@ def _foreign(lifecycle: OrderLifecycle, k: int, client_id: str, text: str) -> No
         return
     known.append(client_id)
     del known[:-KNOWN_FOREIGN]
-    lifecycle.outcomes.append(Foreign(k, client_id, text))
+    lifecycle.outcomes.append(NeverSentOrder(k, client_id, text))
     reported = f"{client_id} carries our mark and was never sent: {text}"
     lifecycle.alert("critical", "foreign_order", reported, k)
 

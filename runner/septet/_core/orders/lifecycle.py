@@ -17,8 +17,8 @@ from septet._core.orders.records import (
     SECOND_NS,
     Booked,
     Child,
-    Lately,
     Outcome,
+    RecentFills,
     Records,
     Timing,
     Triggered,
@@ -287,7 +287,7 @@ class OrderLifecycle:
                 asked_ns,
             )
         keep_ns = self.timing.settles_ns + LONGEST_READ_NS
-        records.lately.setdefault(k, Lately()).add(fill, now_ns, keep_ns)
+        records.lately.setdefault(k, RecentFills()).add(fill, now_ns, keep_ns)
         self.touched.add(k)
         if work is not None and not child.protects:
             work.filled += fill.quantity

@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from septet import messages as m
 from septet._core.checks import floor_to_lot
 from septet._core.orders import contradictions, disputes
-from septet._core.orders.lately import LARGEST_FEE
 from septet._core.orders.lifecycle import LOST, OrderLifecycle
+from septet._core.orders.recent_fills import LARGEST_FEE
 from septet._core.orders.records import RANK, SECOND_NS, Child, Disputed
 
 __all__ = ["accept_all", "explain", "in_doubt", "let_exit_pass", "read", "settle", "shown", "tick"]

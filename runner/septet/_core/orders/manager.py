@@ -27,9 +27,9 @@ from septet._core.orders import answers, disputes, lost_fills, sending, stops, u
 from septet._core.orders.lifecycle import OrderLifecycle
 from septet._core.orders.records import (
     Fill,
-    Lately,
     Outcome,
     Parent,
+    RecentFills,
     Records,
     Timing,
     Work,
@@ -355,7 +355,7 @@ class Orders:
         It was asked for at a time and shows the account as it stood at one instant since then,
         or up to `Timing.settles_ns` before; `others` are fills of other strategies since then.
         """
-        lately = self._lifecycle.records.lately.get(k) or Lately()
+        lately = self._lifecycle.records.lately.get(k) or RecentFills()
         return lately.lags(self.settled_ns(asked_ns), others)
 
     def settled_ns(self, asked_ns: int) -> int:
@@ -370,7 +370,7 @@ class Orders:
         """
         since_ns = self.settled_ns(asked_ns)
         buys, sells = self._lifecycle.open_quantity(k, third_party=False)
-        lately = self._lifecycle.records.lately.get(k) or Lately()
+        lately = self._lifecycle.records.lately.get(k) or RecentFills()
         if lately.dropped_ns >= since_ns:
             return (-ENDLESS, ENDLESS), ()
         return (-sells, buys), tuple(each for each in lately.fills if each[0] >= since_ns)

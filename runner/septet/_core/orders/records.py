@@ -12,12 +12,12 @@ from typing import Final, Literal
 import msgspec
 
 from septet import messages as m
-from septet._core.orders.lately import Fill, Lately
+from septet._core.orders.recent_fills import Fill, RecentFills
 
 __all__ = [
-    "DUST", "FINAL", "RANK", "Booked", "Child", "Corrected", "Disputed", "Ended", "Fill", "Foreign",
-    "Lately", "Outcome", "Parent", "Protection", "Records", "StopEnded", "Stranger",
-    "ThirdPartyActivity", "ThirdPartyOrder", "Timing", "Triggered", "Work", "tolerated",
+    "DUST", "FINAL", "RANK", "Booked", "Child", "Corrected", "Disputed", "Ended", "Fill",
+    "NeverSentOrder", "RecentFills", "Outcome", "Parent", "Protection", "Records", "StopEnded",
+    "Stranger", "ThirdPartyActivity", "ThirdPartyOrder", "Timing", "Triggered", "Work", "tolerated",
 ]  # fmt: skip
 
 SECOND_NS = 1_000_000_000
@@ -428,7 +428,7 @@ class ThirdPartyActivity(msgspec.Struct, frozen=True):
     fill: m.Filled | None = None
 
 
-class Foreign(msgspec.Struct, frozen=True):
+class NeverSentOrder(msgspec.Struct, frozen=True):
     """An order with the run's tag that was never sent: an older backup, or a second instance."""
 
     symbol: int
@@ -436,7 +436,7 @@ class Foreign(msgspec.Struct, frozen=True):
     text: str
 
 
-Outcome = Booked | Corrected | Ended | Triggered | StopEnded | ThirdPartyActivity | Foreign
+Outcome = Booked | Corrected | Ended | Triggered | StopEnded | ThirdPartyActivity | NeverSentOrder
 Kill = Literal["", "cancelling", "done"]
 
 
@@ -459,7 +459,7 @@ class Records(msgspec.Struct, kw_only=True):
     unclaimed: list[m.Filled] = []
     highest: int = -1
     forgotten_ns: dict[int, int] = {}
-    lately: dict[int, Lately] = {}
+    lately: dict[int, RecentFills] = {}
     disputes: dict[int, list[Disputed]] = {}
     dispute_next_ns: dict[int, int] = {}
     dispute_pause_ns: dict[int, int] = {}

@@ -17,7 +17,16 @@ import msgspec
 from septet import messages as m
 from septet._core.checks import Checks, Instrument, Limits
 from septet._core.guards import Guards
-from septet._core.orders import Booked, Ended, Foreign, Orders, Outcome, Parent, Timing, Triggered
+from septet._core.orders import (
+    Booked,
+    Ended,
+    NeverSentOrder,
+    Orders,
+    Outcome,
+    Parent,
+    Timing,
+    Triggered,
+)
 from septet._drill.sim.market import BASES, LOT, QUOTE, listed
 from septet._drill.sim.shell import Make
 from septet._drill.sim.venue import SETTLES_NS, TIMEOUT_NS
@@ -111,7 +120,7 @@ class Toy:
             del self._working[outcome.symbol][outcome.parent]
         elif isinstance(outcome, Triggered):
             reported.append(m.Alerted(level="info", event="stop", text=outcome.client_id))
-        elif isinstance(outcome, Foreign):
+        elif isinstance(outcome, NeverSentOrder):
             reported += self.guards.trip("safe_mode", now_ns, text=outcome.text)
 
     def _book(self, booked: Booked) -> m.Traded:

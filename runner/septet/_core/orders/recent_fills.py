@@ -13,9 +13,9 @@ import msgspec
 
 from septet import messages as m
 
-__all__ = ["LARGEST_FEE", "LATELY", "Fill", "Lately"]
+__all__ = ["LARGEST_FEE", "MOST_FILLS", "Fill", "RecentFills"]
 
-LATELY: Final = 4_096
+MOST_FILLS: Final = 4_096
 """Most fills of a symbol that a comparison with the account looks back on."""
 LARGEST_FEE: Final = 0.05
 """Of a fill's quantity; a larger number is a fee in another currency."""
@@ -23,7 +23,7 @@ Fill = tuple[int, int, float, float]
 _venue_ns = itemgetter(1)
 
 
-class Lately(msgspec.Struct, array_like=True):
+class RecentFills(msgspec.Struct, array_like=True):
     """Recent fills of a symbol that a stale read of the account may not show.
 
     Each is when it was booked (when it happened, if a list showed it), when it happened at the
@@ -42,10 +42,10 @@ class Lately(msgspec.Struct, array_like=True):
         since_ns = min(now_ns, fill.venue_ns) if fill.listed else now_ns
         insort(fills, (since_ns, fill.venue_ns, moved, fee))
         old = bisect_left(fills, (now_ns - keep_ns,))
-        if len(fills) - old > LATELY:
-            old = len(fills) - LATELY // 2
+        if len(fills) - old > MOST_FILLS:
+            old = len(fills) - MOST_FILLS // 2
             self.dropped_ns = fills[old - 1][0]
-        if old > LATELY // 2 or fills[0][0] < now_ns - 2 * keep_ns:
+        if old > MOST_FILLS // 2 or fills[0][0] < now_ns - 2 * keep_ns:
             del fills[:old]
 
     def lags(self, since_ns: int, others: Sequence[Fill] = ()) -> list[tuple[float, float]]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet import messages as m
-from septet._core.orders.lately import LATELY, Lately
+from septet._core.orders.recent_fills import MOST_FILLS, RecentFills
 
 MS = 1_000_000
 KEEP = 100 * MS
@@ -33,7 +33,7 @@ def test_what_the_account_held_at_any_instant_since_is_allowed_for(
     drawn: list[tuple[int, int, str, int]], since: int
 ) -> None:
     """Whatever the order in which fills are heard of, and however late."""
-    lately, held = Lately(), 0.0
+    lately, held = RecentFills(), 0.0
     received = sorted((at + late, at, side, quantity) for at, late, side, quantity in drawn)
     for booked, at, side, quantity in received:
         lately.add(filled(at * MS, side, float(quantity)), booked * MS, KEEP)
@@ -47,7 +47,7 @@ def test_what_the_account_held_at_any_instant_since_is_allowed_for(
 
 def test_only_positions_that_were_there_are_allowed_for() -> None:
     """Buys and sells of one unit in turn: a read may show one or none, and nothing else."""
-    lately = Lately()
+    lately = RecentFills()
     for number in range(20):
         lately.add(
             filled(number * MS, "buy" if number % 2 == 0 else "sell", 1.0), number * MS, KEEP
@@ -57,7 +57,7 @@ def test_only_positions_that_were_there_are_allowed_for() -> None:
 
 
 def test_a_fee_in_the_base_currency_is_allowed_for_and_one_in_another_is_not() -> None:
-    lately = Lately()
+    lately = RecentFills()
     lately.add(filled(MS, "buy", 1.0, 0.001), MS, KEEP)
     assert lately.lags(0) == [(0.0, 0.0), (-1.001, -0.999)]
     lately.add(filled(2 * MS, "sell", 1.0, 30.0), 2 * MS, KEEP)
@@ -65,10 +65,10 @@ def test_a_fee_in_the_base_currency_is_allowed_for_and_one_in_another_is_not() -
 
 
 def test_more_fills_than_are_kept_conclude_nothing() -> None:
-    lately = Lately()
-    for _ in range(LATELY + 1):
+    lately = RecentFills()
+    for _ in range(MOST_FILLS + 1):
         lately.add(filled(MS, "buy", 1.0), MS, KEEP)
-    assert len(lately.fills) == LATELY // 2
+    assert len(lately.fills) == MOST_FILLS // 2
     assert lately.lags(0) == [(-float("inf"), float("inf"))]
     lately.add(filled(300 * MS, "buy", 1.0), 300 * MS, KEEP)
     assert len(lately.fills) == 1
