@@ -258,9 +258,12 @@ def _increases(
 def _enter_or_hold(run: State, symbol: str, side: int) -> None:
     """Enter where nothing of the side is held or on its way; the same side again adds nothing.
 
-    What waits to be sold because it is too small blocks no entry, and is not made up for then.
+    What waits to be sold because it is too small blocks no entry, and is not made up for then. An
+    exit that the volume lets fill in parts goes on, and nothing is entered before it is done.
     """
     held = run.held(symbol)
+    if run.is_exiting(symbol):
+        return
     leaves = bool(held.units) and run.leaving(symbol) == abs(held.units)
     too_small = symbol in run.exits_to_retry and held.side == side
     if (held.units and not leaves and not too_small) or run.increases(symbol):
@@ -287,6 +290,8 @@ def _count_blocks(run: State, here: list[str]) -> None:
     for (symbol, side), left in list(run.blocked.items()):
         if symbol not in here or left is None:
             continue
+        if run.held(symbol).side == side and symbol not in run.exits_to_retry:
+            continue  # what has stopped it has not filled whole
         if left <= 1:
             del run.blocked[symbol, side]
         else:
