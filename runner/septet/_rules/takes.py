@@ -130,15 +130,14 @@ def take_at_close(k, i, now_ns, run: Run):
 def fill_takes(k, i, reach, time_ns, at_open, run: Run):
     """Fill every take and target of k that lies before `reach`, nearest first.
 
-    A flip that works closes all of k: no take sells a part of what it was sent for. Nothing fills
-    once the volume of the bar is used.
+    A flip that works closes all of k: no take sells a part of what it was sent for.
     """
     side = 1.0 * run.open_side[k]
     turns = not SPOT and reason_of_exit(k, run) == R_REVERSAL
     average_price = run.average_price[k]
     tried = 0
     while run.open_side[k] != 0 and run.exit_to_retry[k] == 0:
-        if PARTICIPATION and volume_left(k, i, run) <= 0.0:
+        if PARTICIPATION and volume_left(k, i, run) <= 0.0:  # nothing more fills in this bar
             return
         number, nearest = -1, nan
         for take in TAKES_AT:
