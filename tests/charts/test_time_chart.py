@@ -160,3 +160,38 @@ def test_half_a_million_bars_are_held_five_thousand_at_a_time(tmp_path: Path) ->
     assert found["heads"] == ["Time (UTC)", "open", "high", "low", "close", "volume"]
     assert found["again"] == found["all"]
     assert found["rowsNow"] == 500_001
+
+
+GAPS = """
+chart.chart.timeScale().fitContent();
+const picture = chart.chart.takeScreenshot();
+const { data: pixels } = picture.getContext('2d').getImageData(0, 0, picture.width, picture.height);
+const wide = chart.chart.timeScale().width(), ratio = picture.width / chart.canvas.clientWidth;
+const drawnAt = (share) => {
+  let count = 0;
+  for (let k = 4 * Math.round(wide * share * ratio); k < pixels.length; k += 4 * picture.width)
+    if (pixels[k] > 200 && pixels[k + 1] < 60 && pixels[k + 2] < 60) count += 1;
+  return count;
+};
+said.shown = [0.1, 0.2, 0.4, 0.5, 0.6, 0.8, 0.9].map(drawnAt);
+said.legend = chart.cells(50)[0][1];
+"""
+
+
+@needs_chromium
+@needs_library
+@pytest.mark.parametrize("steps", [True, False])
+def test_a_line_is_not_drawn_across_what_is_unknown(tmp_path: Path, steps: bool) -> None:
+    """A stop of one trade and that of the next are no stop of the time between them."""
+    level = np.where((np.arange(100) < 30) | (np.arange(100) >= 70), 5.0, np.nan)
+    level[80:] = 6.0
+    frame = pl.DataFrame({"t": 1_600_000_000 + 60 * np.arange(100), "stop": level})
+    line = {"kind": "line", "column": "stop", "name": "stop", "color": "bad", "steps": steps}
+    data = {
+        "levels": time_chart.levels(frame, {"stop": "last"}),
+        "panes": [{"unit": "", "series": [line]}],
+    }
+    text = page(data, GAPS).replace("--bad: #456;", "--bad: #f00;")
+    found = said(text, tmp_path)
+    assert [each > 0 for each in found["shown"]] == [True, True, False, False, False, True, True]
+    assert found["legend"] == "n/a"

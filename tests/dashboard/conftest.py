@@ -89,7 +89,9 @@ def dashboard(tmp_path: Path) -> Iterator[Dashboard]:
         made = Dashboard(root, listening.getsockname()[1])
         strategies = tmp_path / "strategies"
         strategies.mkdir()
-        server = make_server(root, made.port, made.codes.append, strategies=strategies)
+        server = make_server(
+            root, made.port, made.codes.append, strategies=strategies, listening=listening
+        )
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()
         try:

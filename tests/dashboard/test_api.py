@@ -21,7 +21,7 @@ from septet._dashboard.accounts import AccountBook, accounts_file, add_token
 from septet._dashboard.api import Api
 from septet._dashboard.app import make_app
 from septet._dashboard.sessions import Sessions
-from septet._dashboard.site import Site, Visitor, log_in_limits, loopback_site
+from septet._dashboard.site import Site, Visitor, default_limits, loopback_site
 from septet._live.kill import read_halt
 from tests.dashboard.conftest import Answer, Dashboard, stored
 from tests.dashboard.test_one_run import key_of, live, page
@@ -38,7 +38,7 @@ def site_of(root: Path) -> Site:
     sessions = Sessions(lambda code: None, time.monotonic, Visitor("Ann", "operate"))
     return loopback_site(
         root, sessions, 8765, lambda: False, book=AccountBook(accounts_file(), print),
-        limits=log_in_limits(time.monotonic),
+        limits=default_limits(time.monotonic),
     )  # fmt: skip
 
 

@@ -86,7 +86,7 @@ def test_every_section_is_there(full: Page) -> None:
         "Calibration",
         "Feature importance",
         "Drift from the training window",
-        "Model health",
+        "Monitoring",
         "Rolling Sharpe and beta",
         "Returns by month",
         "Deepest drawdowns",
@@ -126,8 +126,9 @@ def test_charts_hold_the_runs_numbers(full: Page, full_run: Run) -> None:
 
 def test_a_run_by_rules_has_no_empty_model_sections(rules: Page) -> None:
     text = rules.visible_text()
-    for title in ("Calibration", "Feature importance", "Model health", "Drift"):
+    for title in ("Calibration", "Feature importance", "Monitoring", "Drift"):
         assert title not in text
+    assert "PSI" not in text
     assert "symbol" not in rules.ids()
     assert "Halts" in text
     assert "halted on 2023-01-30" in text

@@ -165,11 +165,15 @@ def test_exposure_by_side_adds_up_to_the_column(full_run: Run) -> None:
     assert max(found["long"]) > 0.05
 
 
-def test_rolling_figures_need_ninety_days(full_run: Run, tmp_path: Path) -> None:
+def test_rolling_figures_need_thirty_points_of_ninety_days(full_run: Run, tmp_path: Path) -> None:
     bars = {"BTC/USDT": full_run.table("bars").filter(pl.col("symbol") == "BTC/USDT")}
     assert over_time.rolling(full_run, bars)["t"] == []
-    run = save_run(make_result(symbols=("BTC/USDT",), bars=24 * 130, model=False), tmp_path)
+    run = save_run(make_result(symbols=("BTC/USDT",), bars=24 * 150, model=False), tmp_path)
     found = over_time.rolling(run, {"BTC/USDT": run.table("bars")})
-    assert found["days"] == run.summary["days"] >= 91
+    assert found["days"] == run.summary["days"] >= 119
     assert len(found["t"]) == len(found["sharpe"]) == len(found["beta"]) == found["days"] - 89
     assert None not in found["sharpe"]
+    run = save_run(make_result(symbols=("BTC/USDT",), bars=24 * 121, model=False), tmp_path)
+    found = over_time.rolling(run, {"BTC/USDT": run.table("bars")})
+    assert (found["t"], found["days"]) == ([], run.summary["days"])
+    assert 90 <= found["days"] < 119

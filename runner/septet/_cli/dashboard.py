@@ -30,7 +30,12 @@ _RIGHT = click.option(
 
 @click.group(invoke_without_command=True)
 @options.runs_folder
-@click.option("--host", default="127.0.0.1", show_default=True, help="127.0.0.1 or ::1.")
+@click.option(
+    "--address",
+    default="127.0.0.1",
+    show_default=True,
+    help="Where it listens; other addresses than 127.0.0.1 and ::1 need TLS or a proxy.",
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -43,23 +48,43 @@ _RIGHT = click.option(
     type=click.Path(path_type=Path),
     help="A folder whose strategy files are shown and checked.",
 )
+@click.option(
+    "--certificate", type=click.Path(path_type=Path), help="TLS: the chain of certificates, PEM."
+)
+@click.option("--key", type=click.Path(path_type=Path), help="TLS: the private key, PEM.")
+@click.option(
+    "--proxy",
+    "proxies",
+    multiple=True,
+    help="The address of a proxy with TLS in front; requests of others are refused.",
+)
+@click.option(
+    "--name", "names", multiple=True, help="What browsers of other machines call the page."
+)
 @click.pass_context
 def dashboard(
-    context: click.Context, root: Path, host: str, port: int, strategies: Path | None
-) -> None:
-    """Show all runs in a browser of this machine.
+    context: click.Context, root: Path, address: str, port: int, strategies: Path | None,
+    certificate: Path | None, key: Path | None, proxies: tuple[str, ...], names: tuple[str, ...],
+) -> None:  # fmt: skip
+    """Show all runs in a browser of this machine, or of others over TLS.
 
     A one-time code is printed, which the page asks for; after each log-in a new one is printed.
-    Ctrl-C ends it. Runs go on without it. Needs the extra `dashboard`.
+    With a certificate or a proxy, users log in by password instead. Ctrl-C ends it. Runs go on
+    without it. Needs the extra `dashboard`.
     """
     if context.invoked_subcommand is not None:
         return
+    from septet._dashboard.remote_access import remote_access
     from septet._dashboard.serve import serve
 
-    def notify(address: str, code: str) -> None:
-        echo(f"Open {address} and enter the code {code[:5]}-{code[5:]} (it works once)")
+    def notify(where: str, code: str) -> None:
+        if not code:
+            echo(f"Open {where} and log in with a name of septet dashboard user list")
+            return
+        echo(f"Open {where} and enter the code {code[:5]}-{code[5:]} (it works once)")
 
-    serve(root, host, port, notify, lambda text: echo(text, err=True), strategies)
+    remote = remote_access(address, names=names, proxies=proxies, certificate=certificate, key=key)
+    serve(root, address, port, notify, lambda text: echo(text, err=True), strategies, remote)
 
 
 @dashboard.group()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import secrets
 from http.cookies import CookieError, SimpleCookie
@@ -10,17 +11,20 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
+from septet._dashboard.limits import plain_address
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from septet._dashboard.site import Site, Visitor
 
-__all__ = ["API", "Guard"]
+__all__ = ["API", "STREAM", "Guard"]
 
 _READS: Final = ("GET", "HEAD")
 _OPEN: Final = ("/login",)
 _LONGEST: Final = 16_384
 API: Final = "/api/"
+STREAM: Final = "/events"
 _TOKEN: Final = re.compile(r"septet_[A-Za-z0-9_-]{43}")
 _TOKEN_KEYS: Final = ("token", "access_token", "api_key", "bearer")
 _POLICY: Final = (
@@ -76,7 +80,25 @@ class Guard:
             await send(message)
 
         refused = self._refusal(scope, headers, visitor, is_bearer=bearer is not None)
-        await (refused or self._app)(scope, receive, answer)
+        if refused is not None or visitor is None:
+            await (refused or self._app)(scope, receive, answer)
+            return
+        key = f"token {visitor.name}" if bearer is not None else session
+        limits = self._site.limits
+        running = limits.streams if scope["path"] == STREAM else limits.requests
+        if not running.begin(key):
+            busy = _refuse(
+                scope, 429, f"{running.most_each} requests of this visitor run already, or "
+                f"{running.most} of all",
+            )  # fmt: skip
+            busy.headers["retry-after"] = "1"
+            await busy(scope, receive, answer)
+            return
+        try:
+            with self._site.kept(scope.get("client")):
+                await self._app(scope, receive, answer)
+        finally:
+            running.end(key)
 
     def _session(self, headers: Headers) -> str:
         try:
@@ -96,24 +118,21 @@ class Guard:
 
     def _address(self, scope: Scope, headers: Headers) -> str:
         """Return who is at the other end; behind a proxy what it says, and nobody else."""
-        peer = (scope.get("client") or ("", 0))[0]
-        if peer in self._site.proxies:
-            passed = ",".join(headers.getlist("x-forwarded-for")).split(",")
-            return passed[-1].strip() or peer
-        return str(peer)
+        peer = _peer(scope)
+        return _passed_for(headers) if peer in self._site.proxies else peer
 
     def _refusal(
         self, scope: Scope, headers: Headers, visitor: Visitor | None, *, is_bearer: bool
     ) -> Any:
         if sum(len(name) + len(value) for name, value in scope["headers"]) > _LONGEST:
             return _refuse(scope, 431, f"the headers have more than {_LONGEST} bytes")
+        problem = self._bypassed(scope, headers)
+        if problem:
+            return _refuse(scope, 403, problem)
         hosts = headers.getlist("host")
         if len(hosts) != 1 or hosts[0].lower() not in self._site.hosts:
             names = " or ".join(self._site.hosts)
             return _refuse(scope, 421, f"not a name of this page: open it as {names}")
-        problem = self._bypassed(scope, headers)
-        if problem:
-            return _refuse(scope, 403, problem)
         if _has_token(scope["query_string"]):
             return _refuse(
                 scope, 400,
@@ -132,7 +151,7 @@ class Guard:
                 "the token is unknown or has ended" if is_bearer else
                 "no token: send Authorization: Bearer, with one of septet dashboard token add",
             )  # fmt: skip
-        if not acts and scope["path"] != "/events":
+        if not acts and scope["path"] != STREAM:
             return RedirectResponse("/login", 303)
         return _refuse(scope, 401, "no session; log in first, at /login")
 
@@ -140,10 +159,24 @@ class Guard:
         """Return why a request did not come through the proxy, over TLS."""
         if not self._site.proxies:
             return ""
-        if (scope.get("client") or ("", 0))[0] not in self._site.proxies:
+        if _peer(scope) not in self._site.proxies:
             return "this page is reached through its proxy only"
-        if headers.get("x-forwarded-proto", "https").split(",")[-1].strip() != "https":
-            return "the proxy was reached without TLS (X-Forwarded-Proto)"
+        if headers.getlist("x-forwarded-proto") != ["https"]:
+            return (
+                "the proxy does not say that it was reached over TLS (X-Forwarded-Proto: expected "
+                "https, once)"
+            )
+        asked = [each.lower() for each in headers.getlist("x-forwarded-host")]
+        if asked != [each.lower() for each in headers.getlist("host")]:
+            return (
+                "the proxy does not say by which name it was reached (Host and X-Forwarded-Host: "
+                "expected the same name, once)"
+            )
+        if not _passed_for(headers):
+            return (
+                "the proxy does not say for whom it asks (X-Forwarded-For: expected an address at "
+                "its end)"
+            )
         return ""
 
     def _foreign(self, headers: Headers, host: str, *, acts: bool, api: bool, bearer: bool) -> str:
@@ -159,6 +192,19 @@ class Guard:
             return "the request comes from another site (Sec-Fetch-Site)"
         if api and (site not in ("same-origin", "none") or origins not in ([], own)):
             return "the request comes from another site (Sec-Fetch-Site or Origin)"
+        return ""
+
+
+def _peer(scope: Scope) -> str:
+    return plain_address(str((scope.get("client") or ("", 0))[0]))
+
+
+def _passed_for(headers: Headers) -> str:
+    """Return for whom a proxy asks: the last address, which the proxy itself has written."""
+    last = ",".join(headers.getlist("x-forwarded-for")).rpartition(",")[2].strip()
+    try:
+        return plain_address(str(ipaddress.ip_address(last)))
+    except ValueError:
         return ""
 
 

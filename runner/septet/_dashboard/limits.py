@@ -7,11 +7,11 @@ import ipaddress
 import math
 import secrets
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Final
 
-__all__ = ["Throttle", "address_key"]
+__all__ = ["InProgress", "Throttle", "address_key", "plain_address"]
 
 _BUCKETS: Final = 4_096
 
@@ -50,6 +50,45 @@ class Throttle:
         data = key.encode("utf-8", "surrogatepass")
         digest = hashlib.blake2b(data, key=self._secret, digest_size=8).digest()
         return int.from_bytes(digest, "big") % _BUCKETS
+
+
+class InProgress:
+    """How many requests run now: at most so many for each visitor, and so many in all.
+
+    Used by the event loop only, so that it needs no lock.
+    """
+
+    def __init__(self, most_each: int, most: int) -> None:
+        self.most_each, self.most = most_each, most
+        self._running: Counter[str] = Counter()
+
+    def begin(self, key: str) -> bool:
+        """Count a request; False if there are too many, and it is not counted."""
+        if self._running[key] >= self.most_each or self._running.total() >= self.most:
+            return False
+        self._running[key] += 1
+        return True
+
+    def end(self, key: str) -> None:
+        """Count a request no more."""
+        self._running[key] -= 1
+        if self._running[key] <= 0:
+            del self._running[key]
+
+    @property
+    def count(self) -> int:
+        """How many run now."""
+        return self._running.total()
+
+
+def plain_address(address: str) -> str:
+    """Return an address in one form: an IPv4 address that is written as IPv6 is IPv4."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return str(mapped or found)
 
 
 def address_key(address: str) -> str:

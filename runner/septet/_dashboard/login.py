@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from septet._dashboard.site import Site
 
 __all__ = ["LogIn", "Show"]
+
+_MOST_VERIFYING: Final = 8
 
 
 class Show(Protocol):
@@ -36,6 +38,7 @@ class LogIn:
 
     def __init__(self, site: Site, show: Show) -> None:
         self._site, self._show = site, show
+        self._verifying = 0
 
     def page(self, request: Request) -> Response:
         """Show the form."""
@@ -55,7 +58,7 @@ class LogIn:
         form = await form_of(request)
         try:
             if "password" in form:
-                session = await run_in_threadpool(self._by_name, request, form)
+                session = await self._by_password(request, form)
                 wrong = "The name or the password is wrong."
             else:
                 session = self._site.sessions.begin(form.get("code", ""))
@@ -75,6 +78,22 @@ class LogIn:
             path="/", secure=self._site.is_secure,
         )  # fmt: skip
         return answer
+
+    async def _by_password(self, request: Request, form: Mapping[str, str]) -> str | None:
+        """Verify a password; as one is verified at a time, only a few may wait for it in threads.
+
+        Raises
+        ------
+        TooManyCodes
+            If too many wait, or too many were wrong.
+        """
+        if self._verifying >= _MOST_VERIFYING:
+            raise TooManyCodes(1)
+        self._verifying += 1
+        try:
+            return await run_in_threadpool(self._by_name, request, form)
+        finally:
+            self._verifying -= 1
 
     def _by_name(self, request: Request, form: Mapping[str, str]) -> str | None:
         name = form.get("name", "").strip()[:100]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING, Final, Literal
 if TYPE_CHECKING:
     from septet._app.workspace import Workspace
     from septet._dashboard.accounts import AccountBook
-    from septet._dashboard.limits import Throttle
+    from septet._dashboard.connections import Connections
+    from septet._dashboard.limits import InProgress, Throttle
+    from septet._dashboard.remote_access import RemoteAccess
     from septet._dashboard.sessions import Sessions
 
 __all__ = [
-    "OPERATE", "RIGHTS", "VIEW", "Limits", "Right", "Site", "Visitor", "log_in_limits",
-    "loopback_site",
+    "OPERATE", "RIGHTS", "VIEW", "Limits", "Right", "Site", "Visitor", "default_limits",
+    "loopback_site", "remote_site",
 ]  # fmt: skip
 
 Right = Literal["view", "operate"]
@@ -44,17 +47,32 @@ class Visitor:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Wrong log-ins within a minute: of one address, and for one name from all addresses."""
+    """How much one visitor, and all together, may ask for.
+
+    Parameters
+    ----------
+    by_address, by_name : Throttle
+        Wrong log-ins within a minute: of one address, and for one name from all addresses.
+    requests : InProgress
+        Requests that run at the same time, of one session or token and of all.
+    streams : InProgress
+        Open streams of events, of one session and of all.
+    """
 
     by_address: Throttle
     by_name: Throttle
+    requests: InProgress
+    streams: InProgress
 
 
-def log_in_limits(clock: Callable[[], float]) -> Limits:
-    """Return limits of log-ins."""
-    from septet._dashboard.limits import Throttle
+def default_limits(clock: Callable[[], float]) -> Limits:
+    """Return the limits of a page that begins."""
+    from septet._dashboard.limits import InProgress, Throttle
 
-    return Limits(Throttle(5, 60.0, clock), Throttle(20, 60.0, clock))
+    return Limits(
+        Throttle(5, 60.0, clock), Throttle(20, 60.0, clock), InProgress(16, 200),
+        InProgress(12, 200),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +96,15 @@ class Site:
     book : AccountBook
         Users and tokens.
     limits : Limits
-        How often a log-in may be tried.
+        How often a log-in may be tried, and how much may run at the same time.
     by_code : bool
         Whether the code of the terminal begins a session.
     proxies : tuple of str
         Addresses of the proxies that pass requests on; without any, requests come directly.
     workspace : Workspace, optional
         The strategies that are shown and checked; without one, none are.
+    connections : Connections, optional
+        Open connections, of which those of a visitor are kept when there are too many.
     """
 
     root: Path
@@ -98,11 +118,16 @@ class Site:
     by_code: bool = True
     proxies: tuple[str, ...] = ()
     workspace: Workspace | None = None
+    connections: Connections | None = None
 
     def visitor(self, session: str) -> Visitor | None:
         """Return whose session it is, with the right that they have now."""
         found = self.sessions.visitor(session)
         return self.book.still(found) if found is not None and found.is_known else found
+
+    def kept(self, client: tuple[str, int] | None) -> AbstractContextManager[None]:
+        """Keep a connection open while a visitor is answered, however many others come."""
+        return nullcontext() if self.connections is None else self.connections.held(client)
 
     @property
     def is_secure(self) -> bool:
@@ -113,11 +138,27 @@ class Site:
 def loopback_site(
     root: Path, sessions: Sessions, port: int, is_closing: Callable[[], bool], *,
     book: AccountBook, limits: Limits, workspace: Workspace | None = None,
+    connections: Connections | None = None,
 ) -> Site:  # fmt: skip
     """Return the site that browsers of this machine reach over http."""
     hosts = tuple(f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]"))
     # The cookies of all ports of a host are one set: the name tells them apart.
     return Site(
         root, sessions, hosts, is_closing, "http", f"septet-{port}", book, limits,
-        workspace=workspace,
+        workspace=workspace, connections=connections,
+    )  # fmt: skip
+
+
+def remote_site(
+    root: Path, sessions: Sessions, port: int, is_closing: Callable[[], bool],
+    remote: RemoteAccess, *, book: AccountBook, limits: Limits,
+    workspace: Workspace | None = None, connections: Connections | None = None,
+) -> Site:  # fmt: skip
+    """Return the site that browsers of other machines reach over TLS: users log in by password.
+
+    Browsers take a cookie whose name begins with `__Host-` only over TLS, and from no other host.
+    """
+    return Site(
+        root, sessions, remote.hosts(port), is_closing, "https", f"__Host-septet-{port}", book,
+        limits, by_code=False, proxies=remote.proxies, workspace=workspace, connections=connections,
     )  # fmt: skip

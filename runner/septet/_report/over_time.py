@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from septet._data.bars import Floats, Ints
     from septet._store.run_folder import Run
 
-__all__ = ["exposure", "held_sides", "notionals", "rolling"]
+__all__ = ["ROLLING_DAYS", "exposure", "held_sides", "notionals", "rolling"]
 
 STRETCHES: Final = 240
 SAMPLED: Final = 20_000
 ROLLING_POINTS: Final = 900
+ROLLING_DAYS: Final = WINDOW_DAYS + 29
+"""Daily returns that a chart of rolling figures needs: it has thirty points or more."""
 
 
 def notionals(
@@ -128,7 +130,7 @@ def rolling(run: Run, bars: dict[str, pl.DataFrame]) -> dict[str, Any]:
         time_zone=facts.time_zone,
     )
     returns = st.daily_returns(samples)
-    if len(returns) < WINDOW_DAYS:
+    if len(returns) < ROLLING_DAYS:
         return {"t": [], "sharpe": [], "beta": [], "days": len(returns)}
     held = {
         symbol: (stamps(part), floats(part, "close"))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from septet._report import run_charts, sections, trade_tables
 from septet._report.document import chart, document, escaped, replace_text, section
+from septet._report.over_time import ROLLING_DAYS
 from septet._report.payload import chart_data
 from septet._report.weights import NAMED, is_portfolio
 from septet._results.forward import forward_text
@@ -33,10 +34,17 @@ def _header(run: Run) -> str:
     sub = f"{facts.mode} · {shown} · bars of {duration(facts.bar_ns / 1e9)} · {span} (UTC)"
     return (
         f'<header><h1>{escaped(facts.strategy)}</h1><p class="sub">{escaped(sub)}</p>'
+        f"{_finding(run)}"
         f'<p class="verdict {word}">{escaped(str(summary["verdict"]))}</p>'
         f"{_tries(summary)}"
         f"{sections.tiles(run)}</header>"
     )
+
+
+def _finding(run: Run) -> str:
+    """Build the sentence on a journal that cannot be relied on."""
+    text = f"{run.doubt[:1].upper()}{run.doubt[1:]}."
+    return f'<p class="verdict bad">{escaped(text)}</p>' if run.doubt else ""
 
 
 def _tries(summary: Mapping[str, Any]) -> str:
@@ -62,7 +70,7 @@ def _rolling(data: dict[str, Any]) -> str:
     rolling = data["rolling"]
     if not rolling["t"]:
         days = plural(rolling["days"], "daily return")
-        text = f"The run has {days}; the first figure needs {WINDOW_DAYS}."
+        text = f"The run has {days}; the chart needs {ROLLING_DAYS}."
         return section("Rolling Sharpe and beta", f'<p class="empty">{escaped(text)}</p>')
     note = (
         f"Sharpe ratio of the last {WINDOW_DAYS} daily returns, and their beta to the benchmark, "
@@ -167,14 +175,18 @@ def _health(run: Run, data: dict[str, Any]) -> str:
     )
     note = (
         "Each point at the time it would have been known. A triangle warns, a square "
-        "blocks, a diamond asks for retraining, a cross halts; the dashed line is the threshold, "
-        "the dotted one what is compared with it: the end of a 95 % interval towards the good "
-        "side, in which labels of h bars that overlap count as one row in h. No threshold: the "
-        "window is not full yet. The threshold of a PSI is the larger of the setting and of what "
-        "99 of 100 blocks of the same length have inside training."
+        "blocks, a diamond asks for retraining, a cross halts; the dashed line is the threshold. "
+        "No threshold: the window is not full yet."
     )
+    if data["psi"] or data["calibration"]:  # of a model
+        note += (
+            " The dotted line is what is compared with it: the end of a 95 % interval towards the "
+            "good side, in which labels of h bars that overlap count as one row in h. The "
+            "threshold of a PSI is the larger of the setting and of what 99 of 100 blocks of the "
+            "same length have inside training."
+        )
     body = f'<div class="multiples">{small}</div>{sections.verdict_table(run)}'
-    return section("Model health", body, note)
+    return section("Monitoring", body, note)
 
 
 def _tables(run: Run) -> str:

@@ -290,7 +290,7 @@ def verdict_table(run: Run) -> str:
         "#Retrain",
         "#Halt",
     )
-    return html_table(head, rows, "Model health")
+    return html_table(head, rows, "Monitoring")
 
 
 def _figure(value: float | None) -> str:

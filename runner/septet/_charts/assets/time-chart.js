@@ -234,12 +234,16 @@ globalThis.septetTimeChart = (() => {
       const times = level.t;
       this.series.forEach((each) => {
         const out = [];
+        let last; // the library draws a line across what is unknown: there it is made invisible
         for (let i = low; i < high; i += 1) {
           if (each.kind === "candles") out.push({ time: times[i], open: level.open[i], high: level.high[i],
             low: level.low[i], close: level.close[i] });
           else {
             const value = level[each.column][i];
-            out.push(known(value) ? { time: times[i], value } : { time: times[i] });
+            if (known(value)) { out.push({ time: times[i], value }); last = value; }
+            else if (each.kind === "line" && last !== undefined)
+              out.push({ time: times[i], value: last, color: "rgba(0, 0, 0, 0)" });
+            else out.push({ time: times[i] });
           }
         }
         each.made.setData(out);
