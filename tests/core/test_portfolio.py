@@ -70,7 +70,7 @@ def test_a_shape_rebalances_and_trades(name: str) -> None:
     """What the others compare is not nothing."""
     outcome = by_batch(plainly(session_of_body(name))).outcome
     kinds = np.bincount(outcome.LI[:, 0], minlength=layout.REBALANCE + 1)
-    assert kinds[layout.REBALANCE] >= 2 or name in ("savings", "nets", "thin_nets")
+    assert kinds[layout.REBALANCE] >= 2 or name in ("savings", "nets")
     assert kinds[layout.FILL] >= 4
 
 
