@@ -213,6 +213,7 @@ def _stop_out(
             run.exits_to_retry[symbol] = trade.stop_name
             run.cancel_grid(symbol, trade.stop_name, time_ns)
             run.block(symbol, trade.side)
+            run.stopped.add((symbol, trade.side))
         return
     if trade.stop_name in BLOCKING:
         run.block(symbol, trade.side)

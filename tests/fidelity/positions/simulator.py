@@ -95,6 +95,7 @@ def simulate(s: Strategy, market: Market) -> Result:
 def _step(run: State, before: int | None, *, decides: bool) -> None:
     here = [name for name in run.market.symbols if run.market.row(name, run.now_ns) is not None]
     match_bars(run, here)
+    _count_blocks(run, here)
     for symbol in here:
         bar = run.market.bar(symbol, run.now_ns)
         assert bar is not None
@@ -120,7 +121,6 @@ def _step(run: State, before: int | None, *, decides: bool) -> None:
             take_at_time(run, symbol)
     _increases(run, before, signals, turning)
     cancel_outside(run)
-    _count_blocks(run, here)
 
 
 def _mark_benchmark(run: State) -> None:
@@ -286,7 +286,10 @@ def _rearm(run: State, signals: dict[str, float | None]) -> None:
 
 
 def _count_blocks(run: State, here: list[str]) -> None:
-    """Count the decisions that `reentry: {after: N bars}` refuses."""
+    """Count the decisions that `reentry: {after: N bars}` refuses, from the closing fill on.
+
+    While an exit waits that is too small to be sent they are counted as well.
+    """
     for (symbol, side), left in list(run.blocked.items()):
         if symbol not in here or left is None:
             continue

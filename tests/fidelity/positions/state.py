@@ -295,7 +295,7 @@ class State:
     def block(self, symbol: str, side: int) -> None:
         """Block a side against re-entry: for so many decisions, or until the signal differs."""
         if self.s.reentry != "immediate":
-            bars = self.s.reentry if isinstance(self.s.reentry, int) else None
+            bars = self.s.reentry + 1 if isinstance(self.s.reentry, int) else None  # this one
             self.blocked[symbol, side] = bars
 
     def close(
