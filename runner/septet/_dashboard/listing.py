@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from septet.errors import InputError
 
-__all__ = ["all_runs", "named_folder"]
+__all__ = ["all_runs", "grouped", "named_folder"]
 
 
 def all_runs(root: Path) -> list[dict[str, Any]]:
@@ -15,6 +16,14 @@ def all_runs(root: Path) -> list[dict[str, Any]]:
     from septet._app.runs import list_stored
 
     return [_row(root, each.document()) for each in reversed(list_stored(root))]
+
+
+def grouped(rows: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Return the rows by their strategy, that of the latest run first."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(str(row["strategy"]), []).append(row)
+    return list(found.items())
 
 
 def _row(root: Path, found: dict[str, Any]) -> dict[str, Any]:
