@@ -43,7 +43,7 @@ def test_a_sweep_is_listed_drawn_and_its_best_can_be_run(
     assert text.count("<svg") >= 2
     assert 'style="' not in answer.text
     best = swept.best(1).to_dicts()[0]
-    link = re.search(r'href="(/strategy\?[^"]+)"[^>]*>with these', answer.text)
+    link = re.search(r'href="(/strategy\?[^"]+)">setting ', answer.text)
     assert link is not None
     sets = unquote_plus(html.unescape(link[1]).partition("sets=")[2])
     assert sets.splitlines() == [f"{key}={best[key]:.0f}" for key in AXES]
@@ -56,7 +56,7 @@ def test_a_sweep_without_its_file_is_shown_and_not_run(
 ) -> None:
     put(dashboard, "deep/cross.yaml", TEXT)  # two of that name: which one was swept is not known
     text = dashboard.ask("GET", f"/sweep?sweep={key_of(dashboard)}").text
-    assert "with these" not in text
+    assert "/strategy?" not in text
     assert "has the swept file, cross.yaml" in text
 
 
