@@ -425,13 +425,15 @@ class Cancel(Command, frozen=True, kw_only=True, tag="cancel"):
     """Cancel one order of the run.
 
     `reduces` says that the order protects or reduces a position: its cancel serves another order
-    that does, and leaves only once that can be stored.
+    that does, and leaves only once that can be stored. `by_venue_id` says that the venue lists the
+    order under another client id: it is named by `venue_order_id`.
     """
 
     client_id: str
     symbol: int
     venue_order_id: str = ""
     reduces: bool = False
+    by_venue_id: bool = False
 
 
 class Amend(Command, frozen=True, kw_only=True, tag="amend"):
@@ -461,12 +463,16 @@ class CancelAll(Command, frozen=True, kw_only=True, tag="cancel_all"):
 
 
 class Query(Command, frozen=True, kw_only=True, tag="query"):
-    """Query an order by client id; it was sent after `since_ns` (wall time)."""
+    """Query an order by client id; it was sent after `since_ns` (wall time).
+
+    `by_venue_id` is that of `Cancel`.
+    """
 
     client_id: str
     symbol: int
     venue_order_id: str = ""
     since_ns: int = 0
+    by_venue_id: bool = False
 
 
 class Refresh(Command, frozen=True, kw_only=True, tag="refresh"):

@@ -11,8 +11,8 @@ import pytest
 from mcp import Client
 
 from septet._agents.guide import EXAMPLE
-from septet._agents.jobs import MOST_OPEN, Jobs
 from septet._agents.server import make_server
+from septet._app.jobs import MOST_OPEN, Jobs
 from septet._progress import Progress
 from septet.errors import InputError
 from tests.agents.conftest import Call
@@ -112,7 +112,7 @@ def test_a_job_says_how_far_it_is_and_stops_when_asked() -> None:
         progress("sweep", 4, 10, "settings")
         raise AssertionError("it was to stop before")
 
-    job = Jobs().start("sweep", work)
+    job = Jobs("cancel one").start("sweep", work)
     assert begun.wait(30)
     shown = job.document()
     assert (shown["state"], shown["done"], shown["total"]) == ("running", 3, 10)
@@ -124,7 +124,7 @@ def test_a_job_says_how_far_it_is_and_stops_when_asked() -> None:
 
 
 def test_jobs_take_turns_and_too_many_are_refused() -> None:
-    jobs, go_on, most, running = Jobs(), threading.Event(), [0], [0]
+    jobs, go_on, most, running = Jobs("cancel one"), threading.Event(), [0], [0]
 
     def work(progress: Progress) -> dict[str, Any]:
         running[0] += 1
@@ -147,7 +147,7 @@ def test_a_bug_ends_a_job_in_words(caplog: pytest.LogCaptureFixture) -> None:
     def work(progress: Progress) -> dict[str, Any]:
         raise ZeroDivisionError("of a bug")
 
-    job = Jobs().start("run", work)
+    job = Jobs("cancel one").start("run", work)
     job.wait(30)
     assert job.state == "failed"
     assert job.error is not None
@@ -214,3 +214,35 @@ def test_a_sweep_of_such_fits_is_refused(call: Call, workspace: Path) -> None:
         found = call("sweep", file="trees.yaml", axes=axes, hypothesis=HYPOTHESIS, wait_s=1)
         assert found.is_error
         assert "cannot be interrupted" in str(found.document), found.document
+
+
+def test_a_fit_that_asks_nobody_ends_when_it_is_cancelled(workspace: Path) -> None:
+    rules = TEXT[TEXT.index("signal:") : TEXT.index("risk:")]
+    text = TEXT.replace(
+        rules,
+        """\
+model:
+  use: sklearn
+  estimator: RandomForestClassifier
+  params: {n_estimators: 10000}
+  training: {train: 12d, step: 2d, min_rows: 50, min_class: 10}
+signal: {use: confidence, threshold: 0.1}
+""",
+    )
+    written(workspace)
+    (workspace / "cross.yaml").write_text(text)
+
+    async def session() -> tuple[dict[str, Any], dict[str, Any]]:
+        async with Client(make_server(workspace)) as client:
+            given = {"file": "cross.yaml", "hypothesis": HYPOTHESIS, "wait_s": 0}
+            begun = (await client.call_tool("run", given)).structured_content
+            assert begun is not None
+            asked = {"id": begun["job"]["id"], "cancel": True, "wait_s": 50}
+            ended = (await client.call_tool("job", asked)).structured_content
+            assert ended is not None
+            return begun, ended
+
+    begun, ended = asyncio.run(session())
+    assert begun["job"]["state"] in ("waiting", "running")
+    assert ended["job"]["state"] == "cancelled"
+    assert not (workspace / "runs").exists()

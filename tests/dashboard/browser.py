@@ -97,6 +97,11 @@ class Browser:
         while self.loaded == before:
             self._message()
 
+    def until_loaded(self, count: int) -> None:
+        """Wait until so many pages have been loaded in all."""
+        while self.loaded < count:
+            self._message()
+
     def run(self, script: str) -> Any:
         """Return what an expression or a promise of the page gives."""
         found = self.send(

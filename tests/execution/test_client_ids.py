@@ -12,52 +12,20 @@ import pytest
 
 from septet import messages as m
 from septet._core.orders.ids import child_id, stop_id
+from septet._drill.venue import Fault
 from septet_plugins.exchange.client_ids import length_fault, sent_id_fault
-from septet_plugins.exchange.requests import Barred, Gate, call, hook_client
-from septet_plugins.execution.ccxt_answers import judge
-from septet_plugins.execution.ccxt_orders import Ids, Placed, Translator, place
-from tests.execution.helpers import WallTime, submit
-from tests.execution.test_triggers import SYMBOL, Sent, made
+from septet_plugins.execution.ccxt_orders import Ids, Translator, place
+from tests.execution.helpers import WallTime, connected, limit, local_venue, submit
+from tests.execution.signed_orders import SYMBOL, made, signed
 
 OWN = "a1b2c3d4zz-1"
 ORDER = submit(OWN, order_type="limit", limit_price=100.5)
-ANSWERS = {
-    "user/query-api": {
-        "retCode": 0, "retMsg": "", "result": {"unified": 1, "uta": 1, "userID": "1"},
-    },
-    "account/info": {"retCode": 0, "retMsg": "", "result": {"unifiedMarginStatus": 5}},
-    "account/mode": {"code": "200000", "data": {"selfAccountMode": "CLASSIC"}},
-}  # fmt: skip
-"""What two exchanges are asked before the first order."""
 
 
 async def request(exchange: str, order: m.Submit, name: str = "") -> Any:
     """Return what ccxt signs for an order, or how it was refused; nothing leaves."""
-    client, there = made(exchange), Ids(exchange).there(order.client_id)
-
-    async def fetch(url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
-        known = next((each for path, each in ANSWERS.items() if path in url), None)
-        if method == "GET" and known is not None:
-            return known
-        raise Sent(method, url, headers, body)
-
-    client.fetch = fetch
-    hook_client(client, Gate(WallTime()), lambda *_: None)
-    placed = place(client, SYMBOL, order, there)
-    assert isinstance(placed, Placed)
-    params = {name: there} if name else placed.params
-    with call(client_id=there) as wire:
-        try:
-            await client.create_order(
-                SYMBOL, placed.type, order.side, placed.quantity, placed.price, params
-            )
-        except Sent as sent:
-            return sent.args
-        except Barred as error:
-            assert not wire.sent
-            return judge(error, wire), str(error)
-        finally:
-            await client.close()
+    there = Ids(exchange).there(order.client_id)
+    return await signed(exchange, order, there, params={name: there} if name else None)
 
 
 @pytest.mark.parametrize(
@@ -149,3 +117,28 @@ def test_krakens_stream_is_read_by_its_own_client_as_the_fault_assumes() -> None
         {"order_id": "O1-A", "order_userref": 0, "cl_ord_id": OWN, "symbol": SYMBOL, "side": "buy"}
     )
     assert (order["clientOrderId"], order["info"]["cl_ord_id"]) == ("0", OWN)
+
+
+def test_an_order_listed_under_another_client_id_is_asked_for_by_the_venues_id() -> None:
+    """E23: its answer is about another order, and by our id there is none."""
+
+    async def case() -> None:
+        async with local_venue() as venue, connected(venue) as (live, _):
+            venue.inject(Fault(code="E23"))
+            answer = await live.submit(limit("a-1", quantity=0.4))
+            assert isinstance(answer, m.Uncertain)
+            assert isinstance(await live.query(m.Query(client_id="a-1", symbol=0)), m.NotFound)
+            (listed,) = (await live.open_orders()).orders
+            assert (listed.client_id, listed.order_type, listed.price) == ("x-a-1", "limit", 90.0)
+            venue_id = listed.venue_order_id
+            seen = await live.query(
+                m.Query(client_id="a-1", symbol=0, venue_order_id=venue_id, by_venue_id=True)
+            )
+            assert (seen.client_id, seen.venue_order_id, seen.state) == ("a-1", venue_id, "open")
+            gone = await live.cancel(
+                m.Cancel(client_id="a-1", symbol=0, venue_order_id=venue_id, by_venue_id=True)
+            )
+            assert (gone.client_id, gone.state) == ("a-1", "cancelled")
+            assert (await live.open_orders()).orders == ()
+
+    asyncio.run(case())

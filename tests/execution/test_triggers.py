@@ -11,18 +11,10 @@ import pytest
 
 from septet import messages as m
 from septet.plugin.live import Clock
-from septet_plugins.exchange.requests import Barred, Gate, call, hook_client
 from septet_plugins.exchange.triggers import trigger_fault
-from septet_plugins.execution.ccxt_answers import judge
-from septet_plugins.execution.ccxt_orders import Placed, order_types, place
-from tests.execution.helpers import WallTime, submit
-
-SYMBOL = "BTC/USDT"
-INFO = {"orderTypes": ["LIMIT", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT"]}
-
-
-class Sent(Exception):
-    """Carries a signed request out of the client before it leaves."""
+from septet_plugins.execution.ccxt_orders import order_types
+from tests.execution.helpers import submit
+from tests.execution.signed_orders import INFO, SYMBOL, signed
 
 
 def claims(exchange: str) -> frozenset[str]:
@@ -34,45 +26,11 @@ def claims(exchange: str) -> frozenset[str]:
 CLAIMS = [(each, kind) for each in ccxt.exchanges for kind in sorted(claims(each))]
 
 
-def made(exchange: str) -> Any:
-    client = getattr(ccxt, exchange)({"apiKey": "key", "secret": "c2VjcmV0", "password": "p"})
-    market = {
-        "id": "BTCUSDT", "symbol": SYMBOL, "base": "BTC", "quote": "USDT", "baseId": "BTC",
-        "quoteId": "USDT", "type": "spot", "spot": True, "contract": False, "active": True,
-        "margin": False, "swap": False, "future": False, "option": False, "linear": None,
-        "inverse": None, "settle": None, "taker": 0.001, "maker": 0.001, "info": INFO,
-        "precision": {"amount": 0.0001, "price": 0.01}, "limits": {"amount": {}, "price": {}},
-    }  # fmt: skip
-    client.set_markets([market])
-    return client
-
-
 async def request(exchange: str, order: m.Submit, key: str = "", clock: Clock | None = None) -> Any:
-    """Return what ccxt signs for an order, or how it was refused; nothing leaves."""
-    client = made(exchange)
-
-    async def fetch(url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
-        raise Sent(url, body)
-
-    client.fetch = fetch
-    hook_client(client, Gate(clock or WallTime()), lambda *_: None)
-    placed = place(client, SYMBOL, order, "a-1")
-    assert isinstance(placed, Placed)
-    params = dict(placed.params)
-    if key:
-        params[key] = params.pop("stopLossPrice")
-    with call(trigger=placed.trigger or "") as wire:
-        try:
-            await client.create_order(
-                SYMBOL, placed.type, order.side, placed.quantity, placed.price, params
-            )
-        except Sent as sent:
-            return sent.args
-        except Barred as error:
-            assert not wire.sent
-            return judge(error, wire), str(error)
-        finally:
-            await client.close()
+    """Return what ccxt signs for a stop, or how it was refused; nothing leaves."""
+    renamed = {"stopLossPrice": key} if key else {}
+    found = await signed(exchange, order, "a-1", renamed=renamed, traced_id=False, clock=clock)
+    return (found[1], found[3]) if len(found) == 4 else found
 
 
 def stop(kind: Any, side: Any, reduces: bool) -> m.Submit:

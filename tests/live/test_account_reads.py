@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from septet import messages as m
 from septet._core.live_core import LiveCore
-from septet._core.orders.records import LATELY
+from septet._core.orders.lately import LATELY
 from septet._live.account import AccountGate, AccountLimits
 from tests.core.orders.bench import SETTLES, Bench
 from tests.core.orders.market import PRICE, SECOND, START

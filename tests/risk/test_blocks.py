@@ -16,6 +16,7 @@ SECOND = 1_000_000_000
 PERSON = {
     "filters_changed", "position_mismatch", "ack_mismatch", "safe_mode", "operator_halt",
     "throttled", "turnover", "disputed_fill", "insufficient_funds",
+    "unexplained_order",
 }  # fmt: skip
 """Blocks of the table that end when a person resumes the run."""
 LOT = 0.001

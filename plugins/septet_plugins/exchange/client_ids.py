@@ -6,10 +6,15 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import unquote_plus, urlsplit
 
-__all__ = ["id_parameter", "length_fault", "sent_id_fault"]
+from pydantic_core import PydanticCustomError
+
+__all__ = [
+    "IdClass", "client_id_class", "id_notes", "id_parameter", "insist_client_ids", "length_fault",
+    "sent_id_fault",
+]  # fmt: skip
 
 _LONGEST: Final[Mapping[str, int]] = {
     "binance": 36, "binanceus": 36, "binanceusdm": 36, "binancecoinm": 36,
@@ -20,6 +25,66 @@ _LONGEST: Final[Mapping[str, int]] = {
 """Characters that an exchange takes; Gate's with the prefix. Kraken cuts none, but refuses more."""
 _PARAMETERS: Final[Mapping[str, str]] = {"coinbase": "client_order_id", "cryptocom": "client_oid"}
 """Where ccxt drops `clientOrderId` without a word: the exchange's own name is passed on."""
+
+IdClass = Literal["takes", "does not", "unknown"]
+_TAKES: Final = frozenset((
+    "alpaca", "bigone", "binance", "binancecoinm", "binanceus", "bingx", "bitget", "bitrue",
+    "bitstamp", "blockchaincom", "blofin", "btcmarkets", "btse", "bybit", "bybiteu", "bybitid",
+    "bydfi", "coinbase", "coinbaseexchange", "coinmate", "coinsph", "cryptocom", "cryptomus",
+    "deepcoin", "foxbit", "gate", "gateeu", "hashkey", "kraken", "krakenfutures", "kucoin",
+    "kucoinfutures", "latoken", "lbank", "mexc", "myokx", "okx", "okxus", "onetrading", "phemex",
+    "poloniex", "tokocrypto", "toobit", "upbit", "weex", "whitebit", "woo", "xt", "zebpay",
+))  # fmt: skip
+"""Exchanges whose signed order has the id where ccxt's client reads it again. A test signs all."""
+_WITHOUT: Final = frozenset((
+    "bequant", "bit2c", "bitbank", "bitflyer", "bitopro", "bitso", "bitteam", "btcbox", "btcturk",
+    "coincheck", "coinone", "coinspot", "deribit", "digifinex", "fmfwio", "hitbtc", "hollaex",
+    "independentreserve", "indodax", "luno", "mercado", "mudrex", "p2b", "paymium", "zaif",
+))  # fmt: skip
+"""Exchanges where ccxt sends the id as it sends a word without meaning, and reads none."""
+
+
+def client_id_class(exchange: str) -> IdClass:
+    """Return whether an exchange takes client order ids through ccxt.
+
+    ``unknown`` are those whose client signs no order without a key, or an answer, of its own.
+    """
+    if exchange in _WITHOUT:
+        return "does not"
+    return "takes" if exchange in _TAKES else "unknown"
+
+
+def id_notes(exchange: str) -> list[str]:
+    """Return what `check --world` says of an exchange that is not known to take client ids."""
+    if client_id_class(exchange) != "unknown":
+        return []
+    return [
+        f"whether {exchange} takes client order ids is not known: an order whose request lacks its "
+        "id is not sent"
+    ]
+
+
+def insist_client_ids(exchange: str) -> str:
+    """Return the id of an exchange that may take client order ids.
+
+    Raises
+    ------
+    PydanticCustomError
+        It takes none: an order whose answer is lost could not be found, and could be sent twice.
+    """
+    if client_id_class(exchange) != "does not":
+        return exchange
+    raise PydanticCustomError(
+        "exchange",
+        "{exchange} takes no client order id through ccxt: without one an order whose answer is "
+        "lost cannot be found, and an order could be sent twice",
+        {
+            "exchange": exchange,
+            "expected": "an exchange that takes client order ids, such as binance or kraken",
+            "hint": f"name another exchange; bars of {exchange} can be read all the same: data: "
+            f"{{candles: {{use: ccxt, exchange: {exchange}}}}}",
+        },
+    )
 
 
 def id_parameter(exchange: str) -> str:

@@ -65,9 +65,12 @@ class Lookup:
         return self._rest.client.id in {**_BY_CLIENT_ID, **_LISTS_BY_CLIENT_ID}
 
     async def find(
-        self, client_id: str, venue_order_id: str, symbol: str, since_ns: int = 0
-    ) -> dict[str, Any]:
+        self, client_id: str, venue_order_id: str, symbol: str, since_ns: int = 0, *,
+        by_venue_id: bool = False,
+    ) -> dict[str, Any]:  # fmt: skip
         """Return the order, which was sent after `since_ns` (wall time; 0 for unknown).
+
+        With `by_venue_id` the exchange lists it under another client id than ours.
 
         Raises
         ------
@@ -80,14 +83,15 @@ class Lookup:
 
         name = _BY_CLIENT_ID.get(self._rest.client.id)
         try:
-            if name is not None:
+            if name is not None and not by_venue_id:
                 return await self._one(None, symbol, {name: self._ids.there(client_id)})
-            narrows = self._rest.client.id in _LISTS_BY_CLIENT_ID
+            narrows = self._rest.client.id in _LISTS_BY_CLIENT_ID and not by_venue_id
             if venue_order_id and self._has.get("fetchOrder") is True and not narrows:
                 return await self._one(venue_order_id, symbol, {})
         except ccxt.OrderNotFound as error:
             raise Missing(str(error)) from error
-        return await self._in_lists(client_id, venue_order_id, symbol, since_ns)
+        own = "" if by_venue_id else client_id
+        return await self._in_lists(own, venue_order_id, symbol, since_ns)
 
     async def _one(self, venue_id: str | None, symbol: str, params: Any) -> dict[str, Any]:
         order = await self._rest.ask("fetch_order", venue_id, symbol, params)
@@ -100,15 +104,17 @@ class Lookup:
     ) -> dict[str, Any]:
         """Look through open orders, then ended ones; absent only where both were whole.
 
-        A list that is narrowed to our id is whole, however short its pages are.
+        A list that is narrowed to our id is whole, however short its pages are. Without a client
+        id only the venue's id counts.
         """
-        there = self._ids.there(client_id)
-        narrow = _LISTS_BY_CLIENT_ID.get(self._rest.client.id)
+        there = self._ids.there(client_id) if client_id else None
+        narrow = _LISTS_BY_CLIENT_ID.get(self._rest.client.id) if client_id else None
         params = {} if narrow is None else {narrow: there}
 
         def ours(orders: list[Any]) -> dict[str, Any] | None:
             for each in orders:
-                if each.get("clientOrderId") == there or (venue_id and each.get("id") == venue_id):
+                is_named = there is not None and each.get("clientOrderId") == there
+                if is_named or (venue_id and each.get("id") == venue_id):
                     found: dict[str, Any] = each
                     return found
             return None
@@ -181,11 +187,12 @@ class Lookup:
         return names
 
     async def cancel(
-        self, rest: Rest, client_id: str, venue_order_id: str, symbol: str
-    ) -> dict[str, Any]:
+        self, rest: Rest, client_id: str, venue_order_id: str, symbol: str, *,
+        by_venue_id: bool = False,
+    ) -> dict[str, Any]:  # fmt: skip
         """Cancel an order through `rest`; errors are the client's own, or `Missing`."""
         name = _CANCEL_BY_CLIENT_ID.get(rest.client.id)
-        if name is not None:
+        if name is not None and not by_venue_id:
             params = {name: self._ids.there(client_id)}
             answer = await rest.ask("cancel_order", None, symbol, params, urgent=True)
         else:

@@ -15,6 +15,7 @@ import septet.messages as m
 from septet.errors import RunError, SeptetError
 from septet.plugin import SecretRef
 from septet.plugin.live import Clock, Notices, Tasks, VenueFacts
+from septet_plugins.exchange.client_ids import id_notes
 from septet_plugins.exchange.clients import (
     ReadSecret,
     Scrub,
@@ -186,6 +187,7 @@ class CcxtVenue:
             notes.append(f"{reach.exchange} holds no stops here: they die with the process")
         if not self._lookup.by_client_id():
             notes.append(f"{reach.exchange} is not asked by client id: its lists are read")
+        notes += id_notes(reach.exchange)
         digest = hashlib.sha256(f"{reach.exchange}\0{self._key}".encode()).hexdigest()[:16]
         return VenueFacts(
             venue=self._name, exchange=reach.exchange, account=digest,
@@ -353,8 +355,9 @@ class CcxtVenue:
         symbol, asked = self._translator.symbol(order.symbol), self._clock.now_ns()
         try:
             answer = await self._lookup.cancel(
-                self._quick, order.client_id, order.venue_order_id, symbol
-            )
+                self._quick, order.client_id, order.venue_order_id, symbol,
+                by_venue_id=order.by_venue_id,
+            )  # fmt: skip
         except (Missing, ccxt.OrderNotFound):
             return m.NotFound(
                 at_ns=self._clock.now_ns(), client_id=order.client_id, asked_ns=asked, by="cancel"
@@ -425,8 +428,9 @@ class CcxtVenue:
         symbol, asked = self._translator.symbol(order.symbol), self._clock.now_ns()
         try:
             found = await self._lookup.find(
-                order.client_id, order.venue_order_id, symbol, order.since_ns
-            )
+                order.client_id, order.venue_order_id, symbol, order.since_ns,
+                by_venue_id=order.by_venue_id,
+            )  # fmt: skip
         except Missing:
             return m.NotFound(at_ns=self._clock.now_ns(), client_id=order.client_id, asked_ns=asked)
         except Exception:  # no answer is no event: the core asks again

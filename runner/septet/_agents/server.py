@@ -17,9 +17,9 @@ from pydantic import Field
 from septet._agents import answers
 from septet._agents.answers import compact
 from septet._agents.armed import LOOK_S, ArmedServer
-from septet._agents.jobs import bug_of
 from septet._agents.tools import Tools
 from septet._app.documents import error_document
+from septet._app.jobs import bug_of
 from septet._app.workspace import Workspace
 from septet._text import one_line, plain_json, shortened
 from septet.errors import SeptetError

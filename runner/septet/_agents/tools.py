@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from septet._agents.answers import compact, page
 from septet._agents.guide import TOPICS, guide_text
-from septet._agents.jobs import Job, Jobs
 from septet._app.documents import error_document, problem_document
 from septet._app.explain import explain_values
 from septet._app.figures import changed_settings, figures_of, is_live, table_slice
+from septet._app.jobs import Job, Jobs
 from septet._app.outline import described_plugin, found_plugins, schema_part
 from septet._app.reading import reading_run
 from septet._app.workspace import Workspace
@@ -39,7 +39,8 @@ class Tools:
     """The tools of one workspace."""
 
     def __init__(self, workspace: Workspace) -> None:
-        self._workspace, self._jobs = workspace, Jobs()
+        self._workspace = workspace
+        self._jobs = Jobs("job(id, cancel=true) ends one")
 
     def guide(self, topic: str) -> dict[str, Any]:
         """Return a topic of the guide."""
@@ -90,11 +91,21 @@ class Tools:
         self, file: str, settings: Mapping[str, Any], hypothesis: str, client: str, wait_s: float
     ) -> dict[str, Any]:
         """Run a backtest and store it without its page; after `wait_s` it goes on as a job."""
+        from septet._app.backtest_process import Backtest, run_in_process
         from septet._app.run import BacktestRequest, compute_backtest, store_backtest
 
         loaded = self._workspace.load(file=file, settings=settings)
-        self._workspace.insist_runs()
+        runs = self._workspace.insist_runs()
         request = BacktestRequest(face="agent", client=client, hypothesis=sentence(hypothesis))
+
+        def learn(progress: Progress) -> dict[str, Any]:
+            wanted = Backtest(
+                workspace=str(self._workspace.root), runs=str(runs), file=file,
+                text=self._workspace.read(file), settings=dict(settings), face="agent",
+                client=client, hypothesis=request.hypothesis, report=False,
+            )  # fmt: skip
+            stored = self._workspace.run(run_in_process(wanted, progress))
+            return self._ran(stored, file, settings, request.hypothesis)
 
         def work(progress: Progress) -> dict[str, Any]:
             result = compute_backtest(loaded, request, log=_noted(progress), progress=progress)
@@ -102,7 +113,9 @@ class Tools:
             stored = store_backtest(result, self._workspace.insist_runs(), report=False)
             return self._ran(stored, file, settings, request.hypothesis)
 
-        return self._awaited(self._jobs.start("run", work), wait_s)
+        # A fit asks nobody whether to go on: in a process of its own it can be ended.
+        chosen = work if loaded.strategy.model is None else learn
+        return self._awaited(self._jobs.start("run", chosen), wait_s)
 
     def _awaited(self, job: Job, wait_s: float) -> dict[str, Any]:
         """Return what a job found, and how far it is."""

@@ -30,17 +30,15 @@ def replay_run(
     InputError
         If the run has no journal, or cannot be built again here.
     JournalError
-        If its journal was changed.
+        If its journal is missing, was changed, or cannot be read to its end.
     """
     from septet._live.replay import JOURNAL
     from septet._live.replay import replay as replay_journal
     from septet._live.shadow import shadow as shadow_journal
-    from septet._store.damage import journal_gone
 
     folder = run.folder
-    gone = journal_gone(folder)
-    if gone is not None:
-        raise gone
+    if run.finding is not None and not run.finding.is_usable:
+        raise run.finding.error()
     if not (folder / JOURNAL).exists():
         raise InputError(
             f"{folder} has no journal: it is a backtest's", hint="replay a paper or a live run"

@@ -101,8 +101,8 @@ class RunFollower:
     def _read_journal(self, path: Path) -> RunView:
         from septet._files import insist_no_links
         from septet._journal.fold import Fold
+        from septet._journal.judge import doubt_of
         from septet._journal.reader import Reader, understood
-        from septet._journal.verify import doubt_of
 
         insist_no_links(self.folder)
         state = path.stat()

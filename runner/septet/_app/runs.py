@@ -96,28 +96,20 @@ def standing_of(run: Run) -> Standing | None:
     """Return whether a paper or live run is running and what blocks it; None for a backtest."""
     if not (run.folder / "journal.sqlite").is_file():
         return None
-    from septet._store.journal_view import LiveRun
-
-    known = run.doubt if isinstance(run, LiveRun) else None
-    return standing_in(run.folder, run.manifest.get("blocks", ()), known)
+    return standing_in(run.folder, run.manifest.get("blocks", ()), run.doubt)
 
 
-def standing_in(
-    folder: Path, blocks: Sequence[Mapping[str, Any]], doubt: str | None = None
-) -> Standing:
+def standing_in(folder: Path, blocks: Sequence[Mapping[str, Any]], doubt: str) -> Standing:
     """Return how the paper or live run of a folder stands, of which the blocks are known.
 
-    `doubt` is why its journal cannot be relied on; without it the journal is verified.
+    `doubt` is why its journal cannot be relied on, or empty.
     """
     from septet._journal.lease import holder_of
-    from septet._journal.reader import Reader
-    from septet._journal.verify import doubt_of
     from septet._live.kill import read_halt, read_resume
+    from septet._store.journal_view import sessions_of
 
     holder = holder_of(folder)
-    with Reader(folder / "journal.sqlite") as journal:
-        last = journal.sessions()[-1:]
-        doubt = doubt_of(journal) if doubt is None else doubt
+    last = (sessions_of(folder) or [])[-1:]
     ended: str | None = last[0].how if last else ""
     if last and last[0].clean is None:
         ended = None
@@ -186,7 +178,9 @@ def export_run(run: Run, folder: Path | None, kind: str, *, force: bool = False)
     from septet._store.export import export_tables
     from septet._store.journal_view import project
 
-    written = project(run) if folder is None else export_tables(run, folder, kind, force=force)
+    if folder is None:
+        return list(project(run, force=force))
+    written = export_tables(run, folder, kind, force=force)
     return list(written)
 
 

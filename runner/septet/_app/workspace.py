@@ -178,16 +178,16 @@ class Workspace:
 
     def load(
         self, *, file: str | None = None, text: str | None = None,
-        settings: Mapping[str, object] | None = None,
+        settings: Mapping[str, object] | None = None, beside: str | None = None,
     ) -> Loaded:  # fmt: skip
-        """Load a file of the workspace, or a text as if it lay there, as a backtest.
+        """Load a file of the workspace, or a text as if it were file `beside`, as a backtest.
 
         Raises
         ------
         ConfigError, InputError
             With every problem; or where it names what lies outside.
         """
-        source = self._source(file, text, settings)
+        source = self._source(file, text, settings, beside)
         return self._confined(source, sets=source.sets)
 
     def check(

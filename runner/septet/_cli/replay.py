@@ -10,7 +10,7 @@ import click
 
 from septet._app.documents import to_json
 from septet._cli import options
-from septet._cli.reading import of_runs
+from septet._cli.reading import of_runs, problem_of, report_finding
 from septet._cli.terminal import echo, echo_json, echo_progress
 
 __all__ = ["replay"]
@@ -38,11 +38,12 @@ def replay(ctx: click.Context, run: str, shadow: bool, root: Path, as_json: bool
     from septet._app.replay import replay_document, replay_run
     from septet._store.find import find_run
 
-    found = replay_run(
-        find_run(run, root), shadow=shadow, progress=_progress(), log=options.log_to_stderr
-    )
+    chosen = find_run(run, root)
+    if chosen.finding is not None and chosen.finding.is_usable:
+        report_finding(chosen, err=as_json, shows=False)
+    found = replay_run(chosen, shadow=shadow, progress=_progress(), log=options.log_to_stderr)
     if as_json:
-        echo_json(to_json(replay_document(found)))
+        echo_json(to_json({**problem_of(chosen), **replay_document(found)}))
     else:
         if found.changed:
             names = ", ".join(found.changed)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from septet._cli import options
-from septet._cli.reading import of_runs
+from septet._cli.reading import of_runs, problem_of, report_finding
 from septet._cli.terminal import echo, echo_json
 
 if TYPE_CHECKING:
@@ -80,24 +80,19 @@ def list_(strategy: str | None, last: int | None, root: Path, as_json: bool) -> 
 @click.pass_context
 @of_runs
 def show_(ctx: click.Context, run: str, root: Path, as_json: bool) -> None:
-    """Show a stored run; the status is 2 where a paper or live run has lost its journal."""
+    """Show a stored run; the status is 1 or 2 where its journal cannot be relied on."""
     from septet._app.run import run_document
     from septet._report.terminal import show
-    from septet._store.damage import journal_gone
 
     found = _find(run, root)
-    gone = journal_gone(found.folder)
+    status = report_finding(found, err=as_json)
     if as_json:
-        problem = {} if gone is None else {"problem": f"{gone.message}; {gone.hint}"}
-        _print_json({**problem, **run_document(found)})
+        _print_json({**problem_of(found), **run_document(found)})
     else:
-        if gone is not None:
-            echo(f"{gone.message}; what follows are its tables as they were last written")
-            echo(f"  {gone.hint}")
         show(found, _console())
         for line in [*_standing(found), *_open_lines(found)]:
             echo(line)
-    ctx.exit(0 if gone is None else 2)
+    ctx.exit(status)
 
 
 def _open_lines(run: Run) -> list[str]:
@@ -162,22 +157,29 @@ def export(
     ctx: click.Context, run: str, folder: Path | None, kind: str, force: bool, root: Path,
     as_json: bool,
 ) -> None:  # fmt: skip
-    """Write a run's tables; the status is 1 where one is missing, and left out."""
+    """Write a run's tables; the status is 1 where one is missing, and left out.
+
+    It is 1 or 2 where its journal cannot be relied on.
+    """
     from septet._app.runs import export_run, missing_from_export
 
     found = _find(run, root) if folder is not None else _find_to_mend(run, root)
+    status = 0
+    if folder is not None or force:
+        status = report_finding(found, err=True)
     written = export_run(found, folder, kind, force=force)
     missing, hint = missing_from_export(found, folder)
     if as_json:
         lacking = {"missing": missing} if missing else {}
-        _print_json({"written": [str(path) for path in written], **lacking})
+        paths = [str(path) for path in written]
+        _print_json({**problem_of(found), "written": paths, **lacking})
     else:
         for path in written:
             echo(str(path))
     if missing:
         echo(f"left out, as {found.folder} lacks them: {', '.join(missing)}", err=True)
         echo(f"  {hint}", err=True)
-    ctx.exit(1 if missing else 0)
+    ctx.exit(max(status, 1 if missing else 0))
 
 
 @runs.command(
@@ -204,34 +206,40 @@ def diff_(
     from septet._app.runs import diff_runs
     from septet._diff.gap_text import show_gap
 
+    status, lived = 0, _find(live, root)
+    if lived.finding is not None and lived.finding.is_usable:
+        status = report_finding(lived, err=as_json, shows=False)
     gap = diff_runs(
-        _find(live, root),
+        lived,
         _find(backtest, root),
         base=base,
         log=lambda text: echo(text, err=True),
     )
     if as_json:
-        _print_json(gap)
+        _print_json({**problem_of(lived), **gap.document()})
     else:
         show_gap(gap, _console())
-    ctx.exit(0 if gap.explained else 1)
+    ctx.exit(max(status, 0 if gap.explained else 1))
 
 
 @click.command(help=f"Make a run's report.html again, from its folder alone. {options.RUN_HELP}")
 @click.argument("run")
 @options.runs_folder
 @options.as_json
+@click.pass_context
 @of_runs
-def report(run: str, root: Path, as_json: bool) -> None:
-    """Make a run's report again."""
+def report(ctx: click.Context, run: str, root: Path, as_json: bool) -> None:
+    """Make a run's report again; the status is 1 or 2 where its journal cannot be relied on."""
     from septet._app.runs import report_run
 
     found = _find(run, root)
+    status = report_finding(found, err=True)
     path = report_run(found)
     if as_json:
-        _print_json({"run_id": found.run_id, "report": str(path)})
+        _print_json({**problem_of(found), "run_id": found.run_id, "report": str(path)})
     else:
         echo(str(path))
+    ctx.exit(status)
 
 
 @click.command(
@@ -243,14 +251,18 @@ def report(run: str, root: Path, as_json: bool) -> None:
 @click.argument("order")
 @options.runs_folder
 @options.as_json
+@click.pass_context
 @of_runs
-def why(run: str, order: str, root: Path, as_json: bool) -> None:
-    """Report why a run made an order, or why it made none."""
+def why(ctx: click.Context, run: str, order: str, root: Path, as_json: bool) -> None:
+    """Report why a run made an order; the status is 1 or 2 where its journal is doubtful."""
     from septet._app.runs import why_order
     from septet._report.why_terminal import show_why
 
-    found = why_order(_find(run, root), order)
+    chosen = _find(run, root)
+    status = report_finding(chosen, err=as_json)
+    found = why_order(chosen, order)
     if as_json:
-        _print_json(found)
+        _print_json({**problem_of(chosen), **found})
     else:
         show_why(found, _console())
+    ctx.exit(status)

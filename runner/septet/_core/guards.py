@@ -57,6 +57,11 @@ RULES: dict[str, Rule] = {
     "filters_changed": Rule("a person resumes the run", "error", person=True),
     "clock_skew": Rule("the clocks agree again", "error"),
     "unknown_order": Rule("it is known what became of the order", "info"),
+    "unexplained_order": Rule(
+        "the venue shows the order, what was seen is explained, or a person resumes",
+        "critical",
+        person=True,
+    ),
     "position_mismatch": Rule("the balances agree, or a person resumes", "critical", person=True),
     "disputed_fill": Rule(
         "the account agrees with what is booked, or a person resumes", "critical", person=True

@@ -29,6 +29,7 @@ from septet._app.run_files import log_lines
 from septet._charts.time_chart import style
 from septet._dashboard.acts import WAIT_S, act, can_act
 from septet._dashboard.api import Api, failure, refused_document
+from septet._dashboard.backtest_pages import BacktestPages
 from septet._dashboard.chart_pages import ChartPages, symbol_asked
 from septet._dashboard.events import follow
 from septet._dashboard.forms import TooLarge, TooSlow, asked, form_of, too_large, too_slow
@@ -186,12 +187,14 @@ def make_app(site: Site) -> Starlette:
     """
     pages = _Pages(site)
     log_in = LogIn(site, pages.show)
+    strategies = StrategyPages(pages.show, site.workspace)
     table: list[tuple[str, str, Right, _Handler]] = [
         ("/", "GET", VIEW, pages.runs),
         ("/run", "GET", VIEW, pages.run),
         ("/order", "GET", VIEW, pages.order),
         *pages.charts.routes(),
-        *StrategyPages(pages.show, site.workspace).routes(),
+        *strategies.routes(),
+        *BacktestPages(pages.show, site, strategies).routes(),
         ("/events", "GET", VIEW, pages.events),
         ("/act", "POST", OPERATE, pages.act),
         ("/logout", "POST", VIEW, log_in.end),

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
     from septet._app.workspace import Workspace
 
-__all__ = ["StrategyPages", "setting_values", "strategy_files"]
+__all__ = ["LARGEST_TEXT", "StrategyPages", "setting_values", "strategy_files"]
 
 _Answer = Callable[["Request"], "Response"] | Callable[["Request"], Awaitable["Response"]]
 _ENDINGS: Final = (".yaml", ".yml")
 _MOST_FILES: Final = 1_000
 _MOST_SETTINGS: Final = 100
 _MOST_PROBLEMS: Final = 200
-_LARGEST: Final = 3 * MOST_TEXT + 16_384
+LARGEST_TEXT: Final = 3 * MOST_TEXT + 16_384
 """Bytes of a form with a strategy: a form writes up to three bytes for one."""
 
 
@@ -121,15 +121,15 @@ class StrategyPages:
         """Answer a strategy file as text, not yet checked."""
         file = asked(request, "file")
         text = self._insist().read(file)
-        return self._shown(request, file, text, "", {"checked": False})
+        return self.shown(request, file, text, "", {"checked": False})
 
     async def check(self, request: Request) -> Response:
         """Check a text as if it stood in its file, with settings over it."""
-        form = await form_of(request, _LARGEST)
+        form = await form_of(request, LARGEST_TEXT)
         file, sets = form.get("file", ""), form.get("sets", "")
         text = form.get("text", "").replace("\r\n", "\n")
         found = await run_in_threadpool(self._checked, file, text, sets)
-        return await run_in_threadpool(self._shown, request, file, text, sets, found)
+        return await run_in_threadpool(self.shown, request, file, text, sets, found)
 
     def _checked(self, file: str, text: str, sets: str) -> dict[str, Any]:
         workspace = self._insist()
@@ -150,9 +150,10 @@ class StrategyPages:
         finally:
             self._checking.release()
 
-    def _shown(
+    def shown(
         self, request: Request, file: str, text: str, sets: str, found: dict[str, Any]
     ) -> Response:
+        """Answer a text with what a check found: `checked`, `problems` and `values`."""
         problems = found.get("problems", ())
         rows = [
             {**problem_document(each), "in_text": each.line > 0 and each.file == file}

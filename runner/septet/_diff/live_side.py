@@ -10,8 +10,8 @@ from typing import Final
 from septet import messages as m
 from septet._journal.journal_format import Entry, Head
 from septet._journal.reader import Reader
-from septet._journal.verify import insist_whole, lacking
 from septet._live.replay import JOURNAL
+from septet._store.damage import journal_finding
 from septet.errors import InputError
 
 __all__ = ["Booking", "Closing", "Lived", "is_deed", "read_lived", "trace_of"]
@@ -114,21 +114,30 @@ def read_lived(folder: Path, venue_fills: bool | None = None) -> Lived:
     InputError
         It has no journal, or no decision was taken yet.
     JournalError
-        The journal is damaged, or not what was written.
+        The journal is missing, damaged, or not what was written.
     """
+    finding = journal_finding(folder)
+    if finding is not None and finding.kind == "gone":
+        raise InputError(
+            f"{finding.message}: the comparison needs the bars, decisions and fills in it",
+            hint=f"{finding.hint}. Without it `septet runs show {folder}` and `septet runs export "
+            f"{folder} --to DIR` give its tables as they were last written, to be compared by hand "
+            "with those of the backtest",
+        )
+    if finding is not None and not finding.is_usable:
+        raise finding.error()
     if not (folder / JOURNAL).exists():
         raise InputError(
             f"{folder} has no journal: it is a backtest's",
             hint="name the paper or live run first, then the backtest",
         )
     with Reader(folder / JOURNAL) as journal:
-        gone = insist_whole(journal)
         head = journal.head
         if venue_fills is None:
             venue_fills = _has_venue_fills(head)
         lived = Lived(head, folder, tuple(head.facts["symbols"]), venue_fills)
-        if gone:
-            lived.notes.append(lacking(gone, journal.last_seq))
+        if finding is not None:
+            lived.notes.append(finding.what)
         fold = _Folding(lived)
         for entry in journal.read():
             fold.take(entry)

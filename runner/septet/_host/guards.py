@@ -103,7 +103,7 @@ class GuardedColumn:
         back = watch.cursor - index
         place = f"{watch.step} reads {self._name}[i {'-' if back >= 0 else '+'} {abs(back)}]"
         if back < 0:
-            raise watch.refuse(f"{place}: the future")
+            raise watch.refuse(f"{place}: the future; a step reads i and what is before it")
         if index < watch.first:
             raise watch.refuse(
                 f"{place} at bar {watch.cursor - watch.first} of the history, before its first; "

@@ -160,7 +160,8 @@ def connect(
             # A folder that cannot be written to lets nobody share memory; at rest none is needed.
             wal = path.with_name(f"{path.name}-wal")
             at_rest = not wal.exists() or not wal.stat().st_size
-            if write or not at_rest or problem.sqlite_errorcode & 0xFF not in _UNSHARED:
+            code = getattr(problem, "sqlite_errorcode", 0)  # none where a text is not UTF-8
+            if write or not at_rest or code & 0xFF not in _UNSHARED:
                 raise
             db = _opened(path, "immutable=1", busy_s, salvage)
     db.text_factory = bytes
@@ -219,14 +220,22 @@ class Reader:
     Every question is a short transaction of its own, so that a slow reader never holds up the
     writer's checkpoints. What is asked for last is read twice, in the tail and then in the
     database: entries move from the one to the other, and never back. What was read of the tail is
-    kept, and read on from its end.
+    kept, and read on from its end. `read_until`, where it is set, is the last entry of `read`.
     """
 
     _known: Seen | None = None
+    read_until: int | None = None
 
-    def __init__(self, path: Path | str, *, busy_s: float = BUSY_S, salvage: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        busy_s: float = BUSY_S,
+        salvage: bool = False,
+        write: bool = False,
+    ) -> None:
         self.path = Path(path)
-        self._db = connect(self.path, write=salvage, busy_s=busy_s, salvage=salvage)
+        self._db = connect(self.path, write=write, busy_s=busy_s, salvage=salvage)
         try:
             self._begin()
         except BaseException:
@@ -290,6 +299,8 @@ class Reader:
         may be named: the others are not even brought into memory.
         """
         last = until if until is not None else (1 << 62)
+        if self.read_until is not None:
+            last = min(last, self.read_until)
         while after < last:
             found = self._stored(after, last, kinds)
             if len(found) < CHUNK_ROWS and not (found and found[-1].seq == last):
@@ -309,9 +320,10 @@ class Reader:
     def _stored(self, after: int, last: int, kinds: Sequence[str]) -> list[Entry]:
         chosen = f" AND kind IN ({', '.join('?' * len(kinds))})" if kinds else ""
         with guarded(self.path, f"reading the entries after {after}"):
+            # Not one row more than asked for: what follows may be on a page that is damaged.
             rows = self._db.execute(
-                f"{_ROW} WHERE seq > ? AND seq <= ?{chosen} ORDER BY seq LIMIT {CHUNK_ROWS}",
-                (after, last, *kinds),
+                f"{_ROW} WHERE seq > ? AND seq <= ?{chosen} ORDER BY seq LIMIT ?",
+                (after, last, *kinds, min(CHUNK_ROWS, last - after)),
             ).fetchall()
         return [
             Entry(seq, at_ns, str(kind, "utf-8"), event, commands, digest)

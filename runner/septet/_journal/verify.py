@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from septet._files import create_file
-from septet._journal.files import Mark, projected_seq, read_mark
+from septet._journal.files import Mark
 from septet._journal.journal_format import TABLES, chained, snapshot_digest
-from septet._journal.lease import boot_id, mark_path
+from septet._journal.lease import boot_id
 from septet._journal.reader import CHUNK_ROWS, Reader, guarded
 from septet._journal.tail import tail_of
 from septet.errors import JournalError
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from septet._journal.reader import Snapshot
     from septet._journal.tail import Seen
 
-__all__ = ["Findings", "doubt_of", "insist_whole", "lacking", "mend", "walk"]
+__all__ = ["Findings", "mend", "walk", "walk_at_rest"]
 
 _AFTER: Final = (
     "SELECT seq, at_ns, kind, event, commands, hash FROM entries WHERE seq > ? ORDER BY seq LIMIT ?"
@@ -50,7 +50,8 @@ GoneWith = Literal["copy", "power", "either"]
 class Findings:
     """Result of the verification of a journal.
 
-    `first` and `last` are the entries that were checked and are good. `lost` is how many entries
+    `first` and `last` are the entries that were checked and are good; of a journal that is broken
+    and was checked from a snapshot on, those from there. `lost` is how many entries
     are gone at most, None where nobody knows; `torn` says where the end was damaged, `kept` where
     the damaged file is now. `broken` is the place that cannot be trusted; `notes` are lesser
     things, such as a snapshot that is not used.
@@ -113,7 +114,11 @@ class _Damaged(Exception):
 
 
 class _Broken(Exception):
-    """Raised for data that was changed after it was written."""
+    """Raised for data that was changed after it was written, after entry `last`."""
+
+    def __init__(self, why: str, last: int = 0) -> None:
+        super().__init__(why)
+        self.last = last
 
 
 def walk(reader: Reader, *, after: Snapshot | None = None, expected: int = 0) -> Findings:
@@ -126,40 +131,17 @@ def walk(reader: Reader, *, after: Snapshot | None = None, expected: int = 0) ->
     return found if found.broken else _and_tail(found, tail, _hash_of(reader, found.last))
 
 
-def insist_whole(reader: Reader) -> int:
-    """Verify a journal before a proof; return how many entries it lacks.
+def walk_at_rest(reader: Reader, *, expected: int, committed: int) -> Findings:
+    """Verify all of a journal that nobody writes, its tail as a start would; change nothing.
 
-    Those are the last ones: the mark of this machine knows of them, a snapshot, or the manifest
-    beside it, which says up to which entry the tables were made.
-
-    Raises
-    ------
-    JournalError
-        It is not what was written, with the place, or its end is torn.
+    `committed` is the number of the last entry by the mark. What the tail lacks counts as lost.
     """
-    committed = read_mark(mark_path(reader.head.run_id)).committed  # first: a run may go on
-    found = walk(reader, expected=max(committed, projected_seq(reader.path, reader.head.run_id)))
-    if found.broken or found.torn:
-        raise JournalError(
-            found.broken or f"{reader.path}: {found}",
-            hint="what follows from such a journal proves nothing; put the folder back from a copy",
-        )
-    return found.lost or 0
-
-
-def doubt_of(reader: Reader) -> str:
-    """Return why a journal fails verification, for commands that show it; empty if it passes."""
-    try:
-        gone = insist_whole(reader)
-    except JournalError as problem:
-        return problem.message
-    return lacking(gone, reader.last_seq) if gone else ""
-
-
-def lacking(count: int, last: int) -> str:
-    """Return the text that a journal lacks its last entries."""
-    many = "1 entry is" if count == 1 else f"{count:,} entries are"
-    return f"{many} gone after entry {last:,} of the journal"
+    tail = reader._seen(traces=True)
+    found = _walk(reader, None, expected)
+    if found.broken:
+        return found
+    joined = _and_tail(found, tail, _hash_of(reader, found.last))
+    return joined if joined.torn else replace(_judge_tail(joined, tail, committed), torn="")
 
 
 def _walk(reader: Reader, after: Snapshot | None, expected: int) -> Findings:
@@ -176,13 +158,13 @@ def _walk(reader: Reader, after: Snapshot | None, expected: int) -> Findings:
         start = (after.seq, after.hash) if after else (0, reader.first_hash)
         last = _chain(reader, *start)
     except _Broken as broken:
-        return Findings(first=first, broken=f"{reader.path}: {broken}")
+        return Findings(first=first, last=broken.last, broken=str(broken))
     except _Damaged as damaged:
         return _judge_damage(reader, first, damaged, expected)
     if after is None:
         notes = tuple(_snapshot_findings(reader, last))
         if notes:
-            return Findings(first, last, broken=f"{reader.path}: {notes[0]}")
+            return Findings(first, last, broken=notes[0])
     newest = _newest_snapshot_number(reader)
     return Findings(first, last, lost=max(0, expected - last, newest - last), notes=notes)
 
@@ -201,7 +183,7 @@ def _and_tail(found: Findings, tail: Seen, digest: bytes) -> Findings:
     return replace(found, last=found.last + gained, lost=lost)
 
 
-def _judge_tail(found: Findings, tail: Seen, path: Path, expected: int) -> Findings:
+def _judge_tail(found: Findings, tail: Seen, expected: int) -> Findings:
     """Judge the data of the tail outside the chain: half written, lost with power, or changed."""
     if tail.alien:
         note = "the tail beside it is of another journal and not used"
@@ -217,7 +199,7 @@ def _judge_tail(found: Findings, tail: Seen, path: Path, expected: int) -> Findi
     if not tail.boot or tail.boot != boot_id():
         return replace(found, lost=reached - found.last, torn=found.torn or why)
     if min(astray) <= expected:
-        broken = f"{path}: entry {found.last + 1} was changed in the tail, or is not whole there"
+        broken = f"entry {found.last + 1} was changed in the tail, or is not whole there"
         return replace(found, broken=broken)
     note = f"entry {found.last + 1} was being written when the process ended, and is cut off"
     return replace(found, notes=(*found.notes, note))
@@ -231,7 +213,7 @@ def _chain(reader: Reader, seq: int, digest: bytes) -> int:
             gone = f"entries {seq + 1} to {number - 1} were"
             if number == seq + 2:
                 gone = f"entry {seq + 1} was"
-            raise _Broken(f"{gone} removed: {number} follows {seq}")
+            raise _Broken(f"{gone} removed: {number} follows {seq}", seq)
         # SQLite keeps any type in any column: what is not text cannot have been written here.
         whole = [value if isinstance(value, bytes) else str(value).encode() for value in row[2:]]
         kind, event, commands, written = whole
@@ -245,7 +227,8 @@ def _chain(reader: Reader, seq: int, digest: bytes) -> int:
             place = "the head or entry 1 was" if number == 1 else f"entry {number} was"
             raise _Broken(
                 f"{place} changed, or is not the one that was written there: its hash does not "
-                f"follow from that of entry {seq}"
+                f"follow from that of entry {seq}",
+                seq,
             )
         seq, digest = number, made
     return seq
@@ -306,7 +289,7 @@ def _judge_damage(reader: Reader, first: int, damaged: _Damaged, expected: int) 
         if row and not any(b"\0" in bytes(text) for text in row):
             return Findings(
                 first, last,
-                broken=f"{reader.path}: {damaged.why}; entry {number} after it can be read: "
+                broken=f"{damaged.why}; entry {number} after it can be read: "
                 "the middle of the journal is corrupt",
             )  # fmt: skip
     lost = expected - last if expected > last else None
@@ -376,7 +359,7 @@ def mend(path: Path, *, mark: Mark, full: bool, busy_s: float) -> Findings:
         It cannot be trusted: tampered with, or damaged before its end.
     """
     expected = mark.committed
-    with Reader(path, busy_s=busy_s, salvage=True) as reader:
+    with Reader(path, busy_s=busy_s, salvage=True, write=True) as reader:
         tail = reader._seen(traces=True)
         snapshots = reader.snapshots()
         start = None if full or not snapshots else snapshots[0]
@@ -391,7 +374,7 @@ def mend(path: Path, *, mark: Mark, full: bool, busy_s: float) -> Findings:
             found = _walk(reader, None, expected) if not found.torn else found
         if not found.broken:
             joined = _and_tail(found, tail, _hash_of(reader, found.last))
-            joined = _judge_tail(joined, tail, path, expected)
+            joined = _judge_tail(joined, tail, expected)
             if joined.lost and not rebuild:
                 newest = _newest_snapshot_number(reader)
                 joined = replace(joined, gone_with=_blame(joined.last, newest, tail, mark))
@@ -404,7 +387,7 @@ def mend(path: Path, *, mark: Mark, full: bool, busy_s: float) -> Findings:
             found = joined
     if found.broken:
         raise JournalError(
-            found.broken,
+            f"{path}: {found.broken}",
             hint="nothing was changed; put the folder back from a copy, or begin another run: "
             "septet run FILE --fresh",
         )

@@ -14,8 +14,8 @@ from septet import messages as m
 from septet._config.load import Loaded, reopen
 from septet._config.read import parse_text
 from septet._journal.journal_format import Entry, Head, encode_commands
+from septet._journal.judge import insist_whole, lacking
 from septet._journal.reader import Reader
-from septet._journal.verify import insist_whole, lacking
 from septet._live.build import Build, core_of
 from septet._live.fingerprints import changed_since
 from septet._live.journal_head import instruments_in
@@ -76,7 +76,8 @@ class Replayed:
     def text(self) -> str:
         """One line for a person."""
         text = f"{self.decisions:,} decisions, {self.differences:,} differences"
-        return f"{text}; {lacking(self.gone, self.entries)}" if self.gone else text
+        gone = lacking(self.gone, self.entries)
+        return f"{text}; {gone} of the journal" if self.gone else text
 
 
 def loaded_of(head: Head, folder: Path) -> Loaded:

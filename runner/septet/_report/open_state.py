@@ -25,16 +25,19 @@ _AT_VENUE: Final = ("open", "partially_filled")
 
 
 def open_state(run: Run) -> dict[str, Any] | None:
-    """Return what a run holds and its open orders, as ``--json`` prints them; None of a backtest.
+    """Return what a run holds and its open orders, as ``--json`` prints them.
 
+    None of a backtest, and of a run whose journal is missing or cannot be opened.
     Nothing but the journal is read: what happened at the venue after its last entry is not in it.
     """
     if not (run.folder / JOURNAL).is_file():
         return None
+    if run.finding is not None and run.finding.kind == "unreadable":
+        return None
     live = run if isinstance(run, LiveRun) else LiveRun(run.folder)
     running = holder_of(run.folder) is not None
     with understood(run.folder / JOURNAL):
-        made = state_of_fold(live.fold, doubt=live.doubt, running=running)
+        made = state_of_fold(live.fold, doubt=run.doubt, running=running)
     return made
 
 

@@ -34,10 +34,17 @@ def _header(run: Run) -> str:
     sub = f"{facts.mode} · {shown} · bars of {duration(facts.bar_ns / 1e9)} · {span} (UTC)"
     return (
         f'<header><h1>{escaped(facts.strategy)}</h1><p class="sub">{escaped(sub)}</p>'
+        f"{_finding(run)}"
         f'<p class="verdict {word}">{escaped(str(summary["verdict"]))}</p>'
         f"{_tries(summary)}"
         f"{sections.tiles(run)}</header>"
     )
+
+
+def _finding(run: Run) -> str:
+    """Build the sentence on a journal that cannot be relied on."""
+    text = f"{run.doubt[:1].upper()}{run.doubt[1:]}."
+    return f'<p class="verdict bad">{escaped(text)}</p>' if run.doubt else ""
 
 
 def _tries(summary: Mapping[str, Any]) -> str:

@@ -63,12 +63,18 @@ def _row(frame: pl.DataFrame) -> dict[str, Any]:
     return {name: iso(value) if name in stamps else value for name, value in row.items()}
 
 
+def _has_journal(run: Run) -> bool:
+    """Whether a run has a journal that can be opened."""
+    has = (run.folder / JOURNAL).is_file()
+    return has and not (run.finding is not None and run.finding.kind == "unreadable")
+
+
 def _order(run: Run, order_id: str) -> pl.DataFrame:
     import polars as pl
 
     orders = run.table("orders")
     found = orders.filter(pl.col("order_id").cast(pl.String) == order_id)
-    if not found.height and (run.folder / JOURNAL).is_file():
+    if not found.height and _has_journal(run):
         from septet._store.journal_view import order_of
 
         found = orders.filter(pl.col("order_id") == order_of(run.folder, order_id))
@@ -158,7 +164,7 @@ def _trace(
     run: Run, order: Mapping[str, Any] | None, symbol: str, time_ns: int
 ) -> list[dict[str, Any]]:
     """Read an order's steps from the journal, where the run has one."""
-    if order is None or not (run.folder / JOURNAL).is_file():
+    if order is None or not _has_journal(run):
         return []
     from septet._store.journal_view import trace_of
 

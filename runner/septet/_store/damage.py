@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from septet._files import read_bounded
 from septet._text import decode_json
 from septet.errors import InputError
 
-__all__ = ["JOURNAL", "LIVE_SIGNS", "damaged", "hint_for", "journal_gone", "mode_of"]
+if TYPE_CHECKING:
+    from septet._journal.judge import JournalFinding
+
+__all__ = ["JOURNAL", "LIVE_SIGNS", "damaged", "hint_for", "journal_finding", "mode_of"]
 
 JOURNAL: Final = "journal.sqlite"
 """What a paper or live run has, and is read from."""
@@ -61,13 +64,19 @@ def damaged(folder: Path, what: str) -> InputError:
     return InputError(f"the run in {folder} is damaged: {what}", hint=hint_for(folder))
 
 
-def journal_gone(folder: Path) -> InputError | None:
-    """Return the error of a paper or live run whose journal is gone; None for any other."""
+def journal_finding(folder: Path) -> JournalFinding | None:
+    """Return what is wrong with the journal of a run, in the words that every command reports.
+
+    None of a journal that is whole, and of a backtest, which has none.
+    """
+    from septet._journal.judge import JournalFinding, judge_file
+
     mode = mode_of(folder)
-    if mode not in _TRADING or os.path.isfile(folder / JOURNAL):
+    if os.path.isfile(folder / JOURNAL):
+        return judge_file(folder / JOURNAL, mode)
+    if mode not in _TRADING:
         return None
-    return InputError(
-        f"the {mode} run in {folder} has lost its journal: {JOURNAL} is missing, and what it "
-        "holds and what rests is not known",
-        hint=_GONE.format(folder=folder),
+    what = (
+        f"has lost its journal: {JOURNAL} is missing, and what it holds and what rests is not known"
     )
+    return JournalFinding.of("gone", folder, mode, what, hint=_GONE.format(folder=folder))

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any, Final
 from septet._data.stamps import iso
 from septet._files import replace_file, replacing
 from septet._journal.fold import Block, Fold
+from septet._journal.judge import JournalFinding, ask_readable, judge_file, open_to_judge
 from septet._journal.lease import holder_of
-from septet._journal.reader import Reader, understood
-from septet._journal.verify import doubt_of
+from septet._journal.reader import Reader, Session, understood
 from septet._results.result import HaltEvent, RunFacts, RunResult
 from septet._store.run_folder import JOURNAL, Run, manifest_of
 from septet._store.tables import empty, order_times, stored_frames, thin_bars
 from septet._text import dump_json, plain_json
-from septet.errors import InputError, JournalError, RunError
+from septet.errors import InputError, RunError, SeptetError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -38,6 +38,7 @@ __all__ = [
     "order_of",
     "project",
     "result_of",
+    "sessions_of",
     "trace_of",
     "write_projections",
 ]
@@ -201,11 +202,17 @@ def _state_of(folder: Path) -> dict[str, str]:
     holder = holder_of(folder)
     if holder is not None:
         return {"state": "running", "holder": str(holder)}
-    with Reader(folder / JOURNAL) as reader:
-        last = reader.sessions()[-1:]
-    if not last:
-        return {"state": "unbegun"}
-    return {"state": _ENDED[last[0].clean]}
+    sessions = sessions_of(folder)
+    if sessions is None:  # how it ended is not known: not cleanly, then
+        return {"state": _ENDED[None]}
+    return {"state": _ENDED[sessions[-1].clean] if sessions else "unbegun"}
+
+
+def sessions_of(folder: Path) -> list[Session] | None:
+    """Return every start of a run's process, in order; None where they cannot be read."""
+    with suppress(SeptetError), open_to_judge(folder / JOURNAL) as reader:
+        return reader.sessions()
+    return None
 
 
 class LiveRun(Run):
@@ -230,9 +237,27 @@ class LiveRun(Run):
 
     @cached_property
     def fold(self) -> Fold:
-        """The journal's entries as rows, as far as it had come when it was first asked."""
-        with Reader(self.journal) as reader, understood(self.journal):
-            last = reader.last_seq
+        """The journal's entries as rows, as far as it had come when it was first asked.
+
+        Of a journal that is damaged or was changed, and cannot be read to its end: up to the last
+        entry that is as it was written.
+        """
+        try:
+            return self._folded()
+        except SeptetError as problem:
+            self._before = None
+            finding = self.__dict__["finding"] = judge_file(self.journal)
+            if finding is None or finding.is_usable:
+                raise
+            if finding.kind == "unreadable":
+                raise finding.error() from problem
+            return self._folded(finding.last)
+
+    def _folded(self, until: int | None = None) -> Fold:
+        """Fold the journal; up to entry `until` also one whose file lacks pages."""
+        opened = Reader(self.journal) if until is None else open_to_judge(self.journal)
+        with opened as reader, understood(self.journal):
+            last = reader.last_seq if until is None else until
             # Half an entry may be in it if one cannot be read: it is taken out first.
             known = self._before.__dict__.pop("fold", None) if self._before is not None else None
             if known is None or known.head != reader.head or known.seq > last:
@@ -241,18 +266,20 @@ class LiveRun(Run):
             return fold
 
     @cached_property
-    def doubt(self) -> str:
-        """Why the journal cannot be relied on; empty where it can."""
-        self.fold  # noqa: B018 - it says whether the earlier reading is of the same journal
+    def finding(self) -> JournalFinding | None:
+        """What is wrong with the journal; None where it can be relied on."""
+        with suppress(SeptetError):
+            self.fold  # noqa: B018 - it says whether the earlier reading is of the same journal
+        if "finding" in self.__dict__:
+            found: JournalFinding | None = self.__dict__["finding"]
+            return found
         before, self._before = self._before, None
-        known = before.__dict__.get("doubt") if before is not None else None
-        if before is not None and known is not None:
+        if before is not None and "finding" in before.__dict__:
             self._verified_s = before._verified_s
             if time.monotonic() - self._verified_s < VERIFY_S:
-                return str(known)
+                return before.finding
         self._verified_s = time.monotonic()
-        with Reader(self.journal) as reader:
-            return doubt_of(reader)
+        return judge_file(self.journal)
 
     @cached_property
     def result(self) -> RunResult:
@@ -354,16 +381,20 @@ def order_of(folder: Path, reference: str) -> str:
     """Return the id of the order that a venue's client id belongs to, or what was given."""
     from septet._journal.trace import client_ids
 
-    with Reader(folder / JOURNAL) as reader, understood(reader.path):
-        return client_ids(reader, reference).get(reference, reference)
+    path = folder / JOURNAL
+    return ask_readable(path, lambda reader: client_ids(reader, reference)).get(
+        reference, reference
+    )
 
 
 def trace_of(folder: Path, reference: str, symbol: str, time_ns: int) -> list[dict[str, Any]]:
     """Return the steps of an order, with the time between them; see `septet._journal.trace`."""
     from septet._journal.trace import trace
 
-    with Reader(folder / JOURNAL) as reader, understood(reader.path):
+    def ask(reader: Reader) -> list[dict[str, Any]]:
         return trace(reader, reference, reader.head.facts["symbols"].index(symbol), time_ns)
+
+    return ask_readable(folder / JOURNAL, ask)
 
 
 def write_projections(folder: Path | str) -> LiveRun:
@@ -410,18 +441,28 @@ def _unheld(summary: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in summary.items() if key != "holder"}
 
 
-def project(run: Run) -> list[Path]:
+def project(run: Run, *, force: bool = False) -> list[Path]:
     """Rewrite the tables of a paper or live run in its own folder; return what was written.
+
+    Those that are there may know more than a journal that was changed or lacks its end: then they
+    are replaced with `force` only.
 
     Raises
     ------
     InputError
-        The run has no journal: its tables are all there is.
+        The run has no journal: its tables are all there is; or the journal is not all that was
+        written, and `force` is not set.
     """
     if not (run.folder / JOURNAL).is_file():
         raise InputError(
             f"{run.folder} has no journal to make tables from: it is a backtest",
             hint="name a folder to write them to with --to",
+        )
+    if run.finding is not None and not force:
+        raise InputError(
+            f"{run.finding.message}; the tables in its folder are not replaced by what is left",
+            hint=f"{run.finding.hint}. `septet runs export {run.folder} --to DIR` writes what can "
+            "be read to another folder, --force replaces the tables all the same",
         )
     written = write_projections(run.folder)
     return [run.folder / f"{name}.parquet" for name in written._frames]
@@ -438,12 +479,15 @@ def open_live(folder: Path, before: Run | None = None) -> Run:
     except InputError:
         seq = None
     live = LiveRun(folder, before if isinstance(before, LiveRun) else None)
-    if seq is not None and holder_of(folder) is None:
-        with suppress(JournalError), Reader(live.journal) as reader:
-            last = reader.sessions()[-1:]
-            if isinstance(seq, int) and reader.last_seq < seq:
-                return stored  # the end of the journal is gone, and they know of it
-            # How a run stands that was killed after its tables were made, they do not say.
-            if reader.last_seq == seq and (not last or last[0].clean is not None):
-                return stored
+    if isinstance(seq, int) and holder_of(folder) is None:
+        try:
+            with Reader(live.journal) as reader:
+                last, sessions = reader.last_seq, reader.sessions()
+        except SeptetError:  # the tables are shown where the journal says less
+            return stored if live.finding is not None and live.finding.last < seq else live
+        if last < seq:
+            return stored  # the end of the journal is gone, and they know of it
+        # How a run stands that was killed after its tables were made, they do not say.
+        if last == seq and (not sessions or sessions[-1].clean is not None):
+            return stored
     return live

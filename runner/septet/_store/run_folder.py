@@ -36,7 +36,7 @@ from septet._results.result import (
     RunFacts,
     RunResult,
 )
-from septet._store.damage import JOURNAL, damaged
+from septet._store.damage import JOURNAL, damaged, journal_finding
 from septet._store.environment import environment, hash_bars, library_versions
 from septet._store.facts import wrong_fact
 from septet._store.tables import empty, order_times, thin_bars, with_optional
@@ -45,6 +45,8 @@ from septet.errors import DataError, InputError, RunError
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from septet._journal.judge import JournalFinding
 
 __all__ = [
     "JOURNAL",
@@ -278,6 +280,16 @@ class Run:
     def run_id(self) -> str:
         """The run's id, which is its folder's name."""
         return str(self.summary.get("run_id", self.folder.name))
+
+    @cached_property
+    def finding(self) -> JournalFinding | None:
+        """What is wrong with its journal; None where nothing is, and of a backtest."""
+        return journal_finding(self.folder)
+
+    @property
+    def doubt(self) -> str:
+        """Why its journal cannot be relied on, as a clause about the run; empty where it can."""
+        return self.finding.what if self.finding is not None else ""
 
     def _json(self, name: str, kind: type) -> Any:
         path = self.folder / name

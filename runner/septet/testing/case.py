@@ -103,5 +103,8 @@ def takes(built: Any, method: str, *arguments: str, **named: str) -> Any:
     try:
         inspect.signature(found).bind(*arguments, **named)
     except TypeError as error:
-        raise StepError(f"{type(built).__name__}.{method}: {error}") from None
+        expected = ", ".join([*arguments, *named])
+        raise StepError(
+            f"{type(built).__name__}.{method}: {error}; expected {method}({expected})"
+        ) from None
     return found

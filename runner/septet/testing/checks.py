@@ -229,13 +229,19 @@ def compiles_alike(subject: Subject) -> None:
     """Compiled and plain are equal bit for bit."""
     bars, compiled, _run = subject.whole
     plain = subject.run(bars, compiled=False)
-    _require_same(compiled, plain, "compiled and plain differ")
+    hint = (
+        "a whole number beyond 64 bits or a literal exponent does that: keep to floats, and to the "
+        "powers and logarithms of septet.plugin.numeric"
+    )
+    _require_same(compiled, plain, "compiled and plain differ", hint)
 
 
 def ignores_margins(subject: Subject) -> None:
     """The compiled step gives the same inside a larger array whose margins hold NaN."""
     bars, whole, _run = subject.whole
-    _require_same(whole, subject.run(bars, margin=64), "reads outside its history when compiled")
+    inside = subject.run(bars, margin=64)
+    hint = "read nothing before the first bar and nothing after i"
+    _require_same(whole, inside, "reads outside its history when compiled", hint)
 
 
 def sees_no_future(subject: Subject) -> None:
@@ -245,7 +251,8 @@ def sees_no_future(subject: Subject) -> None:
     for count in sorted(random.integers(subject.count // 4, subject.count, 4).tolist()):
         cut = subject.run({name: values[:count].copy() for name, values in bars.items()})
         until = {name: values[:count] for name, values in whole.items()}
-        _require_same(until, cut, f"bars after {count} change what came before")
+        hint = "a step may read what is known at i, and nothing later"
+        _require_same(until, cut, f"bars after {count} change what came before", hint)
 
 
 def is_ready_when_declared(subject: Subject) -> None:
@@ -283,7 +290,12 @@ def _require_forgotten(subject: Subject, bars: Columns, what: str) -> None:
         later = subject.run({name: values[start:].copy() for name, values in bars.items()})
         tail = {name: values[-_TAIL:] for name, values in later.items()}
         until = {name: values[-_TAIL:] for name, values in whole.items()}
-        _require_same(until, tail, f"{what}, begun at bar {start}")
+        hint = (
+            "declare a longer memory=, or begin anew on the time grid as the rolling sums of "
+            "septet.plugin.numeric do"
+        )
+        later_start = f"{what}, and still shows whether its history began at bar 0 or {start}"
+        _require_same(until, tail, later_start, hint)
 
 
 def renews_as_declared(subject: Subject) -> None:
@@ -291,7 +303,11 @@ def renews_as_declared(subject: Subject) -> None:
     bars, whole, _run = subject.whole
     if "slot" in bars:
         lost = subject.run(bars, renewed=True)
-        _require_same(whole, lost, "does not begin anew where it `renews`")
+        hint = (
+            "at every multiple of that parameter on the grid (`slot`) its answer may not follow "
+            "from the state; else leave renews= out"
+        )
+        _require_same(whole, lost, "does not begin anew where it `renews`", hint)
 
 
 def answers_labels(subject: Subject) -> None:
@@ -333,11 +349,17 @@ def keeps_nan_policy(subject: Subject) -> None:
         forgotten = place + memory.bars + 1
         shown = [np.isnan(values[place:forgotten]).any() for values in outputs.values()]
         if not subject.absorbs_nan and not any(shown):
-            raise ConformanceError(f"no output shows a NaN in {column}")
+            raise ConformanceError(
+                f"no output shows a NaN in {column}; return NaN where an input is NaN, or say "
+                "check_component(..., absorbs_nan=True) where it is meant to leave no trace"
+            )
         for name, values in outputs.items():
             _require_finite(name, values, f"after a NaN in {column}")
             if memory.kind == "window" and np.isnan(values[forgotten:]).any():
-                raise ConformanceError(f"{name} is still NaN after a NaN in {column} has left")
+                raise ConformanceError(
+                    f"{name} is still NaN after a NaN in {column} has left; let none into the "
+                    "state (`finite`), or begin anew"
+                )
 
 
 def stays_finite(subject: Subject) -> None:
@@ -362,13 +384,14 @@ def _read(subject: Subject, bars: Columns) -> list[str]:
     return found
 
 
-def _require_same(a: dict[str, Floats], b: dict[str, Floats], what: str) -> None:
+def _require_same(a: dict[str, Floats], b: dict[str, Floats], what: str, hint: str) -> None:
     for name, values in a.items():
         same = same_bits(values, b[name])
         if not same.all():
             place = int(np.argmin(same))
             raise ConformanceError(
-                f"{what}: {name}[{place}] is {float(values[place])!r} and {float(b[name][place])!r}"
+                f"{what}: {name} at bar {place} is {float(values[place])!r} and "
+                f"{float(b[name][place])!r}; {hint}"
             )
 
 

@@ -158,7 +158,10 @@ def _model(built: Any, case: Case) -> None:
     if restore is not None:
         arrays = {name: np.array(each) for name, each in models[0].arrays().items()}
         if _predicted(called(restore, arrays), window) != before:
-            raise StepError(f"{trainer.name}.restore gives a model that answers otherwise")
+            raise StepError(
+                f"{trainer.name}.restore gives a model that answers otherwise than "
+                "the stored one; arrays() has to hold all that restore needs"
+            )
         try:
             require_readable(trainer.name, models[0], restore)
         except InputError as error:
@@ -215,14 +218,17 @@ def _monitor(built: Any, case: Case) -> None:
     read, run = takes(built, "read", "run"), sample_run()
     whole = readings_of(called(read, run))
     if whole != readings_of(called(read, run)):
-        raise StepError(f"{type(built).__name__}.read gives other readings the second time")
+        raise StepError(
+            f"{type(built).__name__}.read gives other readings the second time; "
+            "they follow from the run alone"
+        )
     for place in (len(run.time_ns) // 3, len(run.time_ns) // 2, len(run.time_ns) - 2):
         until = int(run.time_ns[place])
         seen = [each for each in whole if each[0] <= until]
         if readings_of(called(read, run.until(until))) != seen:
             raise StepError(
                 f"{type(built).__name__}.read gives other readings of a time once later ones are "
-                "known: it looks ahead"
+                "known: it looks ahead; a reading uses what was known at its own time"
             )
 
 
@@ -266,7 +272,7 @@ def _alerts(built: Any, case: Case) -> None:
     if not any(_is_reported(each) for each in arrived):
         raise StepError(
             f"{type(built).__name__}.send returns, and no text of the alert arrived ("
-            f"{len(local.requests)} requests)"
+            f"{len(local.requests)} requests); send the text, or raise why it cannot be sent"
         )
     if not local.requests:
         return

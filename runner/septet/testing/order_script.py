@@ -57,7 +57,10 @@ def connect_to(built: Any, read: Callable[..., str]) -> Any:
         raise located(error) from error
     missing = [name for name in VENUE if not inspect.iscoroutinefunction(getattr(link, name, None))]
     if missing:
-        raise StepError(f"{type(link).__name__} lacks async methods: {', '.join(missing)}")
+        raise StepError(
+            f"{type(link).__name__} lacks async methods: {', '.join(missing)}; "
+            "docs/plugins.md, section 11, says what each does"
+        )
     return link
 
 

@@ -37,7 +37,10 @@ def try_rule(step: Step, config: Config, *, bar_ns: int = HOUR_NS, draws: int = 
     again = answers_of(step, config, bar_ns=bar_ns, draws=draws)
     for (words, one), (_, other) in zip(first, again, strict=True):
         if not _same(one, other):
-            raise StepError(f"{_name(step)} answers {one} and then {other} for {_shown(words)}")
+            raise StepError(
+                f"{_name(step)} answers {one} and then {other} for {_shown(words)}; an answer "
+                "follows from the parameters and the state alone"
+            )
         wrong = _wrong(step, config, words, one)
         if wrong:
             raise StepError(f"{_name(step)} {wrong}, for {_shown(words)}")
@@ -107,22 +110,25 @@ def _wrong(step: Step, config: Config, words: Situation, answer: tuple[float, ..
         if value < 0.0 or math.isinf(value):
             return f"asks for a quantity of {value:g}; expected zero or more"
         known = known and divides  # of a column that is zero NaN may be all that can be said
-        return "asks for a quantity that is NaN" if known and value != value else ""
+        nan = "asks for a quantity that is NaN; expected a number, zero for none"
+        return nan if known and value != value else ""
     if step.kind == "limit":
         if value < 0.0:
             return f"allows a quantity of {value:g}; expected zero or more"
         known = known and divides
-        return "allows a quantity that is NaN" if known and value != value else ""
+        nan = "allows a quantity that is NaN; expected a number, infinity for no limit"
+        return nan if known and value != value else ""
     if step.kind == "halt":
         return "" if value in (0.0, 1.0) else f"answers {value:g}; expected true or false"
     if step.kind == "stop":
         return _wrong_stop(step, config, words, value)
     if step.kind == "order":
         bad = [each for each in answer if each == each and not 0.0 < each < math.inf]
-        return f"gives the price {bad[0]:g}" if known and bad else ""
+        return f"gives the price {bad[0]:g}; {_PRICE}" if known and bad else ""
     return _wrong_signal(step, answer) if step.kind == "signal" else ""
 
 
+_PRICE: Final = "expected a price above zero, or NaN for none"
 _MUST_KNOW: Final = ("up", "down", "confidence", "price", "equity")
 
 
@@ -133,7 +139,9 @@ def _wrong_signal(step: Step, answer: tuple[float, ...]) -> str:
     if side == side and side != 0.0 and not 0.0 <= confidence <= 1.0:
         return f"gives the confidence {confidence:g}; expected 0 to 1"
     if reason not in range(-1, len(step.reasons)):
-        return f"gives the reason {reason:g}; it declares {len(step.reasons)}, and -1 is none"
+        count = len(step.reasons)
+        expected = f"0 to {count - 1}, or -1 for none" if count else "-1 for none"
+        return f"gives the reason {reason:g}; it declares {count}: expected {expected}"
     return ""
 
 
@@ -144,12 +152,16 @@ def _wrong_stop(step: Step, config: Config, words: Situation, level: float) -> s
     if level != level or column_fields(type(config)).keys() & words.keys():
         return ""  # no stop; or one whose level is the file's to say
     if not 0.0 < level < math.inf:
-        return f"gives the price {level:g}"
+        return f"gives the price {level:g}; {_PRICE}"
     side, average = words.get("side", 1.0), words.get("average_price")
     word = "long" if side > 0.0 else "short"
     if step.role == "target":
         wrong = average is not None and side * (level - average) <= 0.0
-        return f"puts the target of a {word} on the wrong side, at {level:g}" if wrong else ""
+        text = f"puts the target of a {word} on the wrong side, at {level:g}; expected a price"
+        where = "above" if side > 0.0 else "below"
+        return f"{text} {where} its entry at {average:g}" if wrong else ""
     best = words.get("high_water", average)
     wrong = best is not None and side * (best - level) <= 0.0
-    return f"puts the stop of a {word} on the wrong side, at {level:g}" if wrong else ""
+    text = f"puts the stop of a {word} on the wrong side, at {level:g}; expected a price"
+    where = "below" if side > 0.0 else "above"
+    return f"{text} {where} {best:g}" if wrong else ""

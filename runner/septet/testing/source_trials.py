@@ -37,7 +37,10 @@ def try_source(built: Any, case: Case) -> None:
     if fetch is not None:
         called(fetch, asked, _quiet)
     if not _equal(first, _answer(name, called(read, asked))):
-        raise StepError(f"{name}.read gives other rows the second time")
+        raise StepError(
+            f"{name}.read gives other rows the second time; "
+            "they follow from its settings and the request alone"
+        )
     _require_rows(name, first, asked, of_trial=case.trial is not None)
     if end_ns is None:
         return
@@ -98,7 +101,9 @@ def _answer(name: str, answer: Any) -> list[Any]:
     rows = list(answer) if isinstance(answer, list | tuple) else [answer]
     for each in rows:
         if not isinstance(each, RawBars | RawSeries):
-            raise StepError(f"{name}.read returns {each!r:.60}; expected RawBars, or RawSeries")
+            raise StepError(
+                f"{name}.read returns {each!r:.60}; expected a list of RawBars, or RawSeries"
+            )
     return rows
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet import messages as m
-from septet._core.orders.records import LATELY, Lately
+from septet._core.orders.lately import LATELY, Lately
 
 MS = 1_000_000
 KEEP = 100 * MS

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from septet import messages as m
-from septet._core.orders.records import Lately
+from septet._core.orders.lately import Lately
 from tests.core.orders.bench import SETTLES, Bench
 from tests.core.orders.market import LOT, PRICE, SECOND
 

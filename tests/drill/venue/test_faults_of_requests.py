@@ -285,6 +285,21 @@ def test_an_ack_that_differs_from_the_request() -> None:
     play(story)
 
 
+def test_an_order_that_is_listed_under_another_client_id() -> None:
+    async def story(venue: LocalVenue, client: Any) -> None:
+        venue.inject(Fault(code="E23"))
+        made = await client.create_order(
+            SYMBOL, "limit", "buy", 0.5, 90.0, {"newClientOrderId": "mine"}
+        )
+        assert made["clientOrderId"] == "x-mine"
+        with pytest.raises(ccxt.OrderNotFound):
+            await client.fetch_order(None, SYMBOL, {"origClientOrderId": "mine"})
+        (listed,) = await client.fetch_open_orders(SYMBOL)
+        assert (listed["clientOrderId"], listed["id"]) == ("x-mine", made["id"])
+
+    play(story)
+
+
 def test_fees_in_another_asset() -> None:
     async def story(venue: LocalVenue, client: Any) -> None:
         venue.inject(Fault(code="E22", parameters={"paid_in": "BNB"}))

@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 
 from septet import messages as m
-from septet._core.orders import contradictions, disputes, echo, ghosts, lost_fills, unconfirmed_ends
+from septet._core.orders import (
+    contradictions,
+    disputes,
+    echo,
+    ghosts,
+    lost_fills,
+    unconfirmed_ends,
+    unexplained,
+)
 from septet._core.orders.ids import parse
 from septet._core.orders.lifecycle import FILLS_BEFORE_NS, OrderLifecycle, trade_key
 from septet._core.orders.records import RANK, Child, Foreign, ThirdPartyActivity, ThirdPartyOrder
@@ -190,7 +198,10 @@ def _not_found(lifecycle: OrderLifecycle, event: m.NotFound) -> None:
         return
     if not child.exists:
         if child.state == "unknown" and event.asked_ns > child.unknown_ns + settles_ns:
-            lifecycle.finish(child, "rejected", "never_accepted", now_ns)
+            if unexplained.is_absent(lifecycle, child, now_ns):
+                lifecycle.finish(child, "rejected", "never_accepted", now_ns)
+        elif child.state == "unknown":
+            unexplained.look(lifecycle, child, now_ns)
         return
     if child.missing_ns and event.asked_ns > child.reported_ns + settles_ns:
         lost_fills.shown(lifecycle, child, 0.0, now_ns)
@@ -304,7 +315,10 @@ def _take_unlisted(lifecycle: OrderLifecycle, seen: m.OrderSeen) -> None:
     """Handle a reported order that is not one of the known children."""
     records, k = lifecycle.records, seen.symbol
     is_open = seen.state in ("open", "partially_filled")
-    if seen.client_id.startswith(lifecycle.tag):
+    ours = seen.client_id.startswith(lifecycle.tag)
+    if not ours or _is_foreign(lifecycle, seen.client_id):
+        unexplained.note_order(lifecycle, seen, seen.at_ns)
+    if ours:
         if not is_open:
             ghosts.ended(lifecycle, seen.client_id, seen.at_ns)
         if _is_foreign(lifecycle, seen.client_id):
@@ -388,6 +402,7 @@ def _filled(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
 def _ours_unknown(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
     """Process a fill with the run's tag whose order is not remembered."""
     if _is_foreign(lifecycle, fill.client_id):
+        unexplained.note_fill(lifecycle, fill, fill.at_ns)
         _foreign(lifecycle, fill.symbol, fill.client_id, "it was filled")
         return
     # A forgotten order had all its fills: what is not newer than they were is a repeat.
@@ -407,6 +422,7 @@ def _third_party_fill(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
     records.third_party_fills.append(key)
     if len(records.third_party_fills) > THIRD_PARTY_FILLS:
         records.trades.pop(records.third_party_fills.pop(0), None)
+    unexplained.note_fill(lifecycle, fill, fill.at_ns)
     quantity = fill.quantity if fill.side == "buy" else -fill.quantity
     lifecycle.outcomes.append(ThirdPartyActivity(fill.symbol, fill.client_id, quantity, fill))
 

@@ -24,12 +24,14 @@ from septet._core.orders.records import (
     Triggered,
 )
 
-__all__ = ["FILLS_BEFORE_NS", "LOST", "OrderLifecycle", "Level", "trade_key"]
+__all__ = ["FILLS_BEFORE_NS", "LOST", "UNEXPLAINED", "Level", "OrderLifecycle", "trade_key"]
 
 Level = Literal["info", "warning", "error", "critical"]
 
 LOST = "lost_fill"
 """The block of a symbol while executions are missing that the venue counts as made."""
+UNEXPLAINED = "unexplained_order"
+"""The block of a symbol while an unknown order may be at the venue under another id."""
 FILLS_BEFORE_NS = 60 * SECOND_NS
 """How long before an order was sent its fills are asked for: clocks differ."""
 LONGEST_READ_NS = 60 * SECOND_NS
@@ -98,7 +100,20 @@ class OrderLifecycle:
         self.changed(child)
         if was == "unknown":
             self._clear_unknown(child.symbol)
+            if state != "rejected":
+                self.explained(child, "the venue shows the order")
         return True
+
+    def explained(self, child: Child, by: str) -> None:
+        """Record that it is known what became of an order that may have had another id."""
+        if not child.unexplained:
+            return
+        child.unexplained, k = "", child.symbol
+        self.touched.add(k)
+        if not any(
+            each.unexplained and each.symbol == k for each in self.records.children.values()
+        ):
+            self.commands += self.guards.clear(UNEXPLAINED, by, symbol=k)
 
     def _clear_unknown(self, k: int) -> None:
         children = self.records.children
@@ -168,6 +183,7 @@ class OrderLifecycle:
                 symbol=child.symbol,
                 venue_order_id=child.venue_order_id,
                 since_ns=max(0, child.sent_ns - FILLS_BEFORE_NS),
+                by_venue_id=child.by_venue_id,
                 trace=child.trace,
             )
         )
@@ -227,6 +243,7 @@ class OrderLifecycle:
                 symbol=child.symbol,
                 venue_order_id=child.venue_order_id,
                 reduces=child.reduces,
+                by_venue_id=child.by_venue_id,
                 trace=child.trace,
             )
         )
@@ -338,11 +355,12 @@ class OrderLifecycle:
 
         It is below the booked position only on two reports: the venue rejected a reduction for
         want of funds, or reports one filled without executions, and the account holds less. A
-        single wrong read does not make an exit smaller.
+        single wrong read does not make an exit smaller. So it is while a reduction may be at the
+        venue under another id.
         """
         position, there = self.position(k), self.records.there.get(k, 0.0)
         lost = (self.records.children[name] for name in self.records.live)
-        if any(each.lost and each.protects and each.symbol == k for each in lost):
+        if any(_may_be_less(each) for each in lost if each.symbol == k):
             held = self.records.held.get(k, (position, 0))[0]
             return (
                 max(0.0, min(position, held)) if position > 0.0 else min(0.0, max(position, held))
@@ -412,6 +430,11 @@ class OrderLifecycle:
     def is_final(state: m.OrderState) -> bool:
         """Return whether a state is final."""
         return RANK[state] == FINAL
+
+
+def _may_be_less(child: Child) -> bool:
+    """Whether a live reduction may have been executed though nothing of it is booked."""
+    return (child.lost and child.protects) or (bool(child.unexplained) and child.reduces)
 
 
 def trade_key(fill: m.Filled, of: str) -> str:

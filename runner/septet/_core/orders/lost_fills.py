@@ -18,8 +18,9 @@ from collections.abc import Sequence
 from septet import messages as m
 from septet._core.checks import floor_to_lot
 from septet._core.orders import contradictions, disputes
+from septet._core.orders.lately import LARGEST_FEE
 from septet._core.orders.lifecycle import LOST, OrderLifecycle
-from septet._core.orders.records import LARGEST_FEE, RANK, SECOND_NS, Child, Disputed
+from septet._core.orders.records import RANK, SECOND_NS, Child, Disputed
 
 __all__ = ["accept_all", "explain", "in_doubt", "let_exit_pass", "read", "settle", "shown", "tick"]
 
@@ -74,9 +75,12 @@ def shown(lifecycle: OrderLifecycle, child: Child, filled: float, now_ns: int) -
 def let_exit_pass(lifecycle: OrderLifecycle, stop: Child, now_ns: int) -> bool:
     """Whether an exit may be sent though a stop is reported filled: the account holds units.
 
-    The stop is cancelled once, since a stop that still rests locks the units to be sold.
+    The stop is cancelled once, since a stop that still rests locks the units to be sold. No exit
+    waits for a stop that the venue does not know under its id.
     """
     k = stop.symbol
+    if stop.unexplained:
+        return True
     held, asked_ns = lifecycle.records.held.get(k, (0.0, 0))
     there = min(abs(lifecycle.position(k)), held if lifecycle.position(k) > 0.0 else -held)
     reported = stop.claim is not None or stop.contradicted_ns
@@ -94,7 +98,7 @@ def _cancel(lifecycle: OrderLifecycle, child: Child) -> None:
     lifecycle.commands.append(
         m.Cancel(
             client_id=child.client_id, symbol=child.symbol, venue_order_id=child.venue_order_id,
-            reduces=child.reduces, trace=child.trace,
+            reduces=child.reduces, by_venue_id=child.by_venue_id, trace=child.trace,
         )
     )  # fmt: skip
 

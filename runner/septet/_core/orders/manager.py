@@ -23,7 +23,7 @@ import msgspec
 from septet import messages as m
 from septet._core.checks import Checks
 from septet._core.guards import Guards
-from septet._core.orders import answers, disputes, lost_fills, sending, stops
+from septet._core.orders import answers, disputes, lost_fills, sending, stops, unexplained
 from septet._core.orders.lifecycle import OrderLifecycle
 from septet._core.orders.records import (
     Fill,
@@ -177,6 +177,7 @@ class Orders:
             self._lifecycle.checks.resume()
             disputes.accept_all(self._lifecycle)
             lost_fills.accept_all(self._lifecycle)
+            unexplained.accept_all(self._lifecycle, event.at_ns)
             self.resume()
         elif event.action == "rearm":
             self._lifecycle.checks.rearm()

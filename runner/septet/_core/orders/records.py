@@ -7,20 +7,16 @@ time.
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_left, insort
-from collections.abc import Sequence
-from itertools import groupby
-from operator import itemgetter
 from typing import Final, Literal
 
 import msgspec
 
 from septet import messages as m
+from septet._core.orders.lately import Fill, Lately
 
 __all__ = [
     "DUST", "FINAL", "RANK", "Booked", "Child", "Disputed", "Ended", "Fill", "Foreign", "Lately",
-    "Outcome", "Parent", "Protection", "Records", "StopEnded", "ThirdPartyActivity",
+    "Outcome", "Parent", "Protection", "Records", "StopEnded", "Stranger", "ThirdPartyActivity",
     "ThirdPartyOrder", "Timing", "Triggered", "Work", "tolerated",
 ]  # fmt: skip
 
@@ -32,14 +28,8 @@ RANK: dict[m.OrderState, int] = {
 }  # fmt: skip
 """States only ever gain rank."""
 FINAL = 5
-LATELY: Final = 4_096
-"""Most fills of a symbol that a comparison with the account looks back on."""
-LARGEST_FEE: Final = 0.05
-"""Of a fill's quantity; a larger number is a fee in another currency."""
 DUST: Final = 1e-6
 """Share of a quantity that is none: sums of fills are rounded."""
-Fill = tuple[int, int, float, float]
-_venue_ns = itemgetter(1)
 
 
 def tolerated(quantity: float, lot: float) -> float:
@@ -191,7 +181,9 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     `unconfirmed` is an end that was reported at `unconfirmed_ns` and that no query has shown yet,
     `disproved` that a query has shown something else. `shown_filled` is what the newest answer to a
     query showed, whatever its state, at `shown_ns`. `differs`: the venue took another order than
-    was asked for.
+    was asked for. `unexplained` is what may be this order under another id, since
+    `unexplained_ns`, while it is unknown; `looked_ns` when the account was last read for that;
+    `by_venue_id` that the venue lists it under another client id.
     """
 
     client_id: str
@@ -257,6 +249,15 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     presumed_units: float = 0.0
     presumed_price: float = 0.0
     differs: bool = False
+    unexplained: str = ""
+    unexplained_ns: int = 0
+    looked_ns: int = 0
+    by_venue_id: bool = False
+
+    @property
+    def delays_reductions(self) -> bool:
+        """Whether a reduction of its symbol waits for it to end."""
+        return not self.unexplained and (self.reduces or self.unconfirmed is None)
 
     @property
     def is_final(self) -> bool:
@@ -301,6 +302,39 @@ class ThirdPartyOrder(msgspec.Struct, frozen=True):
     sign: int
     rest: float
     price: float | None
+
+
+class Stranger(msgspec.Struct, frozen=True, kw_only=True):
+    """An order, or with a `trade_id` an execution, that is not known to be of this run.
+
+    `since_ns` is when it was first seen; of an execution from a list, when it happened at most.
+    """
+
+    sign: int
+    quantity: float
+    since_ns: int
+    client_id: str = ""
+    venue_order_id: str = ""
+    order_type: str = ""
+    price: float | None = None
+    trigger_price: float | None = None
+    filled: float = 0.0
+    state: m.OrderState = "open"
+    trade_id: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is an order that may still be executed."""
+        return not self.trade_id and RANK[self.state] < FINAL
+
+    @property
+    def text(self) -> str:
+        """What it is, in words."""
+        way, of = "buy" if self.sign > 0 else "sell", self.client_id or "no client id"
+        if self.trade_id:
+            price = f" at {self.price:.12g}" if self.price else ""
+            return f"trade {self.trade_id} of {of}: {way} {self.quantity:.12g}{price}"
+        return f"order {self.venue_order_id} ({of}): {way} {self.quantity:.12g}, {self.state}"
 
 
 class Booked(msgspec.Struct, frozen=True):
@@ -382,55 +416,6 @@ Outcome = Booked | Ended | Triggered | StopEnded | ThirdPartyActivity | Foreign
 Kill = Literal["", "cancelling", "done"]
 
 
-class Lately(msgspec.Struct, array_like=True):
-    """Recent fills of a symbol that a stale read of the account may not show.
-
-    Each is when it was booked (when it happened, if a list showed it), when it happened at the
-    venue, what it moved (signed), and what a fee in the base currency may have taken of that.
-    `dropped_ns` is when the newest of those was booked that were too many to keep.
-    """
-
-    fills: list[Fill] = []
-    dropped_ns: int = -1
-
-    def add(self, fill: m.Filled, now_ns: int, keep_ns: int) -> None:
-        """Remember a fill, and forget those booked longer ago than `keep_ns`."""
-        moved = fill.quantity if fill.side == "buy" else -fill.quantity
-        fee = fill.fee if fill.fee <= LARGEST_FEE * fill.quantity else 0.0
-        fills = self.fills
-        since_ns = min(now_ns, fill.venue_ns) if fill.listed else now_ns
-        insort(fills, (since_ns, fill.venue_ns, moved, fee))
-        old = bisect_left(fills, (now_ns - keep_ns,))
-        if len(fills) - old > LATELY:
-            old = len(fills) - LATELY // 2
-            self.dropped_ns = fills[old - 1][0]
-        if old > LATELY // 2 or fills[0][0] < now_ns - 2 * keep_ns:
-            del fills[:old]
-
-    def lags(self, since_ns: int, others: Sequence[Fill] = ()) -> list[tuple[float, float]]:
-        """Return the position at each instant since a wall time, relative to now, as bounds.
-
-        Fills go back in the venue's order; of those of one instant any may have come first.
-        With fills of other strategies it is the position of all of them.
-        """
-        if self.dropped_ns >= since_ns:
-            return [(-math.inf, math.inf)]
-        back = [each for each in (*self.fills, *others) if each[0] >= since_ns]
-        back.sort(key=_venue_ns)
-        found, start, spare = [(0.0, 0.0)], 0.0, 0.0
-        for _, together in groupby(reversed(back), key=_venue_ns):
-            bought = sold = 0.0
-            count = 0
-            for _, _, moved, fee in together:
-                bought, sold, spare = bought + max(moved, 0.0), sold - min(moved, 0.0), spare + fee
-                count += 1
-            if (bought > 0.0 and sold > 0.0) or (others and count > 1):
-                found.append((start - bought - spare, start + sold + spare))
-            start += sold - bought
-            found.append((start - spare, start + spare))
-        return found
-
-
 class Records(msgspec.Struct, kw_only=True):
     """All state of the order manager."""
 
@@ -461,6 +446,7 @@ class Records(msgspec.Struct, kw_only=True):
     refused_ns: dict[int, int] = {}
     freed_ns: dict[int, int] = {}
     ghosts: dict[str, int] = {}
+    strangers: dict[int, dict[str, Stranger]] = {}
     kill: Kill = ""
     kill_ns: int = 0
     kill_next_ns: int = 0

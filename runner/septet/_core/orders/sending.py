@@ -145,7 +145,7 @@ def _advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> bool:
         return moved
     work = min(idle, key=_turn) if len(idle) > 1 else idle[0]
     if work.parent.reduces:  # an entry that was reported ended does not delay it
-        live = [each for each in live if each.reduces or each.unconfirmed is None]
+        live = [each for each in live if each.delays_reductions]
     if live and work.parent.reduces:
         _cancel_resting(lifecycle, work, live, now_ns)
     if live or work.retry_ns > now_ns:  # a stop that stands during a pause stays
@@ -449,7 +449,7 @@ def reprice(lifecycle: OrderLifecycle, work: Work, price: float, now_ns: int) ->
         work.rejected = reason
         return False
     lifecycle.checks.amended(now_ns)
-    if not lifecycle.timing.amends or not work.may_amend:
+    if not lifecycle.timing.amends or not work.may_amend or old.by_venue_id:
         work.again, work.price = True, price
         lifecycle.request_cancel(old, now_ns)
         return True

@@ -60,7 +60,7 @@ def _pauses(work: Work, now_ns: int) -> bool:
 
 def _is_held_up(lifecycle: OrderLifecycle, k: int) -> bool:
     """Whether an exit of a symbol waits for an entry to end: its stop stays until it can leave."""
-    return any(not each.reduces and each.unconfirmed is None for each in lifecycle.live(k))
+    return any(not each.reduces and each.delays_reductions for each in lifecycle.live(k))
 
 
 def _target(

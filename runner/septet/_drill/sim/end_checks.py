@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from septet import messages as m
-from septet._core.orders.records import LARGEST_FEE
+from septet._core.orders.lately import LARGEST_FEE
 from septet._drill.sim.market import (
     BASES,
     LOT,

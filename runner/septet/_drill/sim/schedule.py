@@ -177,9 +177,12 @@ class _Schedule:
             shell.crash(power=world.chance.random() < 0.3)
         if strikes("P4 blocked"):
             shell.sleep(world.chance.randint(1, 10) * SECOND)
+        is_asked = self.weather.calm and shell.running and shell.asks_a_person()
         if shell.running and strikes("O1 kill"):
             self._operate(world.chance.choice(("halt", "flatten")))
-        elif self.killed and 0 < self._resume_ns <= world.now_ns and not self.weather.calm:
+        elif is_asked or (
+            self.killed and 0 < self._resume_ns <= world.now_ns and not self.weather.calm
+        ):
             self._operate("resume")
         elif self._asked is not None and shell.running:
             if shell.received(self._asked.reason):

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from septet import messages as m
+from septet._core.orders.lifecycle import UNEXPLAINED
 from septet._drill.sim.disk import Crash, Full, Row, SimDisk, encode
 from septet._drill.sim.fault_rates import Weather
 from septet._drill.sim.venue import SimVenue
@@ -170,6 +171,17 @@ class SimShell:
             isinstance(event, m.Operated) and event.reason == reason
             for event, _ in reversed(self.rows)
         )
+
+    def asks_a_person(self) -> bool:
+        """Whether an order may be at the venue under another id, for all that the journal says."""
+        held = set[str]()
+        for _, commands in self.rows:
+            for each in commands:
+                if isinstance(each, m.Tripped) and each.rule.startswith(UNEXPLAINED):
+                    held.add(each.rule)
+                elif isinstance(each, m.Cleared):
+                    held.discard(each.rule)
+        return bool(held)
 
     # ------------------------------------------------------------ events in
 

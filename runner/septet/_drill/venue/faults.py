@@ -46,6 +46,7 @@ E19   the venue ends open orders                             status (CANCELED; o
 E20   503 for everything, sockets closed
 E21   the answer differs from the request                    field (origQty), value (double)
 E22   fees are paid in another asset                         paid_in (base)
+E23   accepted, and listed under another client id           prefix (x-)
 D1    a depth message is lost, or the book crosses           kind (gap; or crossed)
 D2    a closed bar is sent twice, late, or open again        kind (duplicate; late, unclosed)
 D3    bars are not sent                                      bars (1), rest (true), streams
@@ -86,8 +87,8 @@ __all__ = ["ANYWHERE", "CODES", "EVENTS", "LASTING", "REQUESTS", "TIMED", "Injec
 REQUESTS = {
     "N1": "place", "N2": "place", "N3": "place", "N4": "place", "N6": "cancel", "N13": "place",
     "E1": "place", "E5": "place", "E6": "place", "E9": "place", "E10": "place", "E11": "cancel",
-    "E15": "place", "E16": "query", "E21": "place", "A1": "place", "A2": "POST order",
-    "A18": "POST order", "A19": "POST order",
+    "E15": "place", "E16": "query", "E21": "place", "E23": "place", "A1": "place",
+    "A2": "POST order", "A18": "POST order", "A19": "POST order",
 }  # fmt: skip
 """Code -> the occasion it strikes unless its target says otherwise."""
 _EVER_MS = 10**12

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from bisect import bisect_left
+from dataclasses import replace
 from typing import Any
 
 from septet._drill.venue.amounts import text
@@ -99,6 +100,8 @@ class Trading:
             return _unknown(strike)
         if code in {"E9", "E10"}:
             return self._partial(call, asked, strike)
+        if code == "E23":
+            asked = replace(asked, client_id=strike.word_of("prefix", "x-") + asked.client_id)
         answer = self._placed(call, asked)
         match code:
             case "N1":

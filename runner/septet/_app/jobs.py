@@ -85,9 +85,13 @@ class Job:
 
 
 class Jobs:
-    """The jobs of a server, the latest `MOST_KEPT`; they end with its process."""
+    """The jobs of a server, the latest `MOST_KEPT`; they end with its process.
 
-    def __init__(self) -> None:
+    `hint` says how one is ended, where too many are open.
+    """
+
+    def __init__(self, hint: str) -> None:
+        self._hint = hint
         self._jobs: dict[str, Job] = {}
         self._turn, self._lock = threading.Lock(), threading.Lock()
 
@@ -105,7 +109,7 @@ class Jobs:
             if len(waiting) >= MOST_OPEN:
                 raise InputError(
                     f"{len(waiting)} jobs are open, the limit is {MOST_OPEN}",
-                    hint=f"job(id, cancel=true) ends one: {', '.join(waiting)}",
+                    hint=f"{self._hint}: {', '.join(waiting)}",
                 )
             ended = [each.id for each in self._jobs.values() if not each.is_open]
             for old in ended[: max(0, len(self._jobs) + 1 - MOST_KEPT)]:
@@ -115,6 +119,11 @@ class Jobs:
             target=job.run, args=(self._turn,), name=f"septet-{kind}-{job.id}", daemon=True
         ).start()
         return job
+
+    def latest(self) -> list[Job]:
+        """Return the jobs that are kept, the latest first."""
+        with self._lock:
+            return list(reversed(self._jobs.values()))
 
     def find(self, name: str) -> Job:
         """Return a job by its id.

@@ -1,0 +1,227 @@
+"""An order that the venue does not know under its client id, and what it may be there instead.
+
+A venue or a broker may list an accepted order under another client id. A query by our id then says
+that there is none, though the order rests or was executed. "No such order" is therefore not final
+while the symbol shows something on the order's side that is not explained otherwise and is not
+older than the order: an open or ended order, an execution, or a difference of the account.
+
+- Exactly one open order that agrees in symbol, side, type, quantity and price, and nothing else:
+  it is adopted, and is queried and cancelled by the venue's id from then on.
+- Anything else: the order stays unknown and entries of the symbol are blocked (`unexplained_order`)
+  until the venue shows it, what was seen has another explanation, or a person resumes. Reductions
+  pass an order in this state. A reduction or a stop in this state is sent again once the account,
+  read after that, still holds the units: an execution of the first would have taken them.
+"""
+
+from __future__ import annotations
+
+from septet import messages as m
+from septet._core.orders.lifecycle import UNEXPLAINED, OrderLifecycle, trade_key
+from septet._core.orders.records import SECOND_NS, Child, Stranger
+
+__all__ = ["accept_all", "is_absent", "look", "note_fill", "note_order"]
+
+KEPT = 256
+"""Orders and executions of others of one symbol that are kept."""
+CLOCKS_NS = 5 * SECOND_NS
+"""By how much stamps of a venue may be off."""
+LOOKS = 3
+"""How often the account is read until "no such order" may be final."""
+ROUNDED = 1e-9
+
+
+# ---------------------------------------------------------------- what is seen
+
+
+def note_order(lifecycle: OrderLifecycle, seen: m.OrderSeen, now_ns: int) -> None:
+    """Keep an order that is not known to be ours, with the time at which it was first seen."""
+    k = seen.symbol
+    key = f"{seen.venue_order_id or seen.client_id}"
+    known = lifecycle.records.strangers.setdefault(k, {})
+    since_ns = known[key].since_ns if key in known else now_ns
+    known[key] = Stranger(
+        sign=1 if seen.side == "buy" else -1, quantity=seen.quantity, since_ns=since_ns,
+        client_id=seen.client_id, venue_order_id=seen.venue_order_id, order_type=seen.order_type,
+        price=seen.price, trigger_price=seen.trigger_price, filled=seen.filled, state=seen.state,
+    )  # fmt: skip
+    _drop_old(known)
+
+
+def note_fill(lifecycle: OrderLifecycle, fill: m.Filled, now_ns: int) -> None:
+    """Keep an execution that is not known to be ours."""
+    known = lifecycle.records.strangers.setdefault(fill.symbol, {})
+    key = trade_key(fill, fill.client_id or f"#{fill.venue_order_id}")
+    since_ns = fill.venue_ns + CLOCKS_NS if fill.listed else now_ns
+    known.setdefault(key, _of_fill(fill, since_ns))
+    _drop_old(known)
+
+
+def _of_fill(fill: m.Filled, since_ns: int) -> Stranger:
+    return Stranger(
+        sign=1 if fill.side == "buy" else -1, quantity=fill.quantity, since_ns=since_ns,
+        client_id=fill.client_id, venue_order_id=fill.venue_order_id, price=fill.price,
+        trade_id=fill.trade_id,
+    )  # fmt: skip
+
+
+def _drop_old(known: dict[str, Stranger]) -> None:
+    """Drop what is too much to keep: what cannot act any more first."""
+    if len(known) > KEPT:
+        ended = (key for key, each in known.items() if not each.is_open)
+        del known[next(ended, next(iter(known)))]
+
+
+def look(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
+    """Read the account a few times before "no such order" may be final, in answer to an early one.
+
+    So an order under another id is known by then.
+    """
+    pause_ns = lifecycle.timing.settles_ns // LOOKS
+    if child.looked_ns and now_ns < child.looked_ns + pause_ns:
+        return
+    child.looked_ns = now_ns
+    lifecycle.commands.append(m.Refresh(what="open_orders"))
+    lifecycle.refresh_fills(child)
+    lifecycle.commands.append(m.Refresh(what="holdings"))
+
+
+# ---------------------------------------------------------------- what it may be
+
+
+def is_absent(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> bool:
+    """Whether "no such order" is final; otherwise the order is adopted, or stays unknown."""
+    strangers, gap = _seen_since(lifecycle, child), _gap(lifecycle, child)
+    if not strangers and not gap:
+        lifecycle.explained(child, "nothing is unexplained any more")
+        return True
+    if not gap and len(strangers) == 1 and _may_adopt(lifecycle, child, strangers[0]):
+        _adopt(lifecycle, child, strangers[0], now_ns)
+        return False
+    if child.unexplained and child.reduces and not gap and _is_read(lifecycle, child):
+        return True  # the units are there; the block stays
+    _hold(lifecycle, child, _sentence(child, strangers, gap), now_ns)
+    return False
+
+
+def _seen_since(lifecycle: OrderLifecycle, child: Child) -> list[Stranger]:
+    """Return the orders and executions of others that may be this order."""
+    records, k = lifecycle.records, child.symbol
+    waiting = (_of_fill(each, each.at_ns) for each in records.unclaimed if each.symbol == k)
+    found = [
+        each for each in (*records.strangers.get(k, {}).values(), *waiting)
+        if each.sign == child.sign and each.since_ns >= child.sent_ns
+        and f"{k}:{each.venue_order_id}" not in records.venue_ids
+    ]  # fmt: skip
+    orders = {each.venue_order_id for each in found if not each.trade_id}
+    return [each for each in found if not each.trade_id or each.venue_order_id not in orders]
+
+
+def _gap(lifecycle: OrderLifecycle, child: Child) -> float:
+    """Return the account's difference that the order may have made (base, signed); 0 for none.
+
+    Disputed and missing executions of the symbol explain a difference, and so does a read that is
+    older than what is booked.
+    """
+    records, k = lifecycle.records, child.symbol
+    held, asked_ns = records.held.get(k, (0.0, 0))
+    if asked_ns <= child.sent_ns:
+        return 0.0
+    lot = lifecycle.instrument(k).lot
+    gap = held - lifecycle.position(k)
+    if abs(gap) <= lot or gap * child.sign < 0.0:
+        return 0.0
+    lately = records.lately.get(k)
+    lags = lately.lags(asked_ns - lifecycle.timing.settles_ns) if lately is not None else []
+    if any(low - lot <= gap <= high + lot for low, high in lags):
+        return 0.0
+    disputed = any(not each.settled for each in records.disputes.get(k, ()))
+    live = (records.children[name] for name in records.live)
+    missing = any(other.symbol == k and other.missing_ns for other in live)
+    return 0.0 if disputed or missing else gap
+
+
+def _is_read(lifecycle: OrderLifecycle, child: Child) -> bool:
+    """Whether the account was read after it was found that the order is not explained."""
+    return lifecycle.records.held.get(child.symbol, (0.0, 0))[1] > child.unexplained_ns
+
+
+def _may_adopt(lifecycle: OrderLifecycle, child: Child, other: Stranger) -> bool:
+    """Whether an open order can be no other than this one."""
+    records, k = lifecycle.records, child.symbol
+    live = (records.children[name] for name in records.live)
+    doubtful = [each for each in live if each.symbol == k and not each.exists]
+    agrees = (
+        other.order_type == child.kind and _same(other.price, child.limit_price)
+        and _same(other.trigger_price, child.trigger_price)
+        and abs(other.quantity - child.quantity) <= child.tolerance
+    )  # fmt: skip
+    is_untouched = other.state == "open" and other.filled == 0.0 and not other.trade_id
+    is_named = bool(other.venue_order_id) and not other.client_id.startswith(lifecycle.tag)
+    return agrees and is_untouched and is_named and len(doubtful) == 1
+
+
+def _same(one: float | None, other: float | None) -> bool:
+    if not one or not other:
+        return not one and not other
+    return abs(one - other) <= ROUNDED * other
+
+
+# ---------------------------------------------------------------- what follows
+
+
+def _adopt(lifecycle: OrderLifecycle, child: Child, other: Stranger, now_ns: int) -> None:
+    """Take an order that is listed under another client id for this one."""
+    records, k = lifecycle.records, child.symbol
+    text = (
+        f"{child.client_id}: the venue lists it as {other.client_id or 'an order without id'} "
+        f"(order {other.venue_order_id}): it is the only one of its side, and agrees in type, "
+        "quantity and price; it is queried and cancelled by the venue's id"
+    )
+    lifecycle.alert("error", "adopted_order", text, k)
+    records.third_party.pop(f"{k}:{other.venue_order_id}", None)
+    child.by_venue_id = child.exists = True
+    child.venue_order_id = other.venue_order_id
+    records.venue_ids[f"{k}:{other.venue_order_id}"] = child.client_id
+    lifecycle.explained(child, "the venue shows the order")
+    lifecycle.move(child, "open")
+    lifecycle.touched.add(k)
+    lifecycle.query_until_known(child, now_ns)
+
+
+def _sentence(child: Child, strangers: list[Stranger], gap: float) -> str:
+    """Return what is seen, and what ends the block."""
+    seen = [each.text for each in strangers[:3]]
+    if len(strangers) > 3:
+        seen.append(f"{len(strangers) - 3} more")
+    if gap:
+        seen.append(f"an account that holds {abs(gap):.12g} {'more' if gap > 0.0 else 'less'}")
+    way = "buy" if child.sign > 0 else "sell"
+    return (
+        f"{child.client_id}: the venue knows no such order, and shows since it was sent "
+        f"{', '.join(seen)}, which may be this {child.kind} order to {way} {child.quantity:.12g} "
+        "under another id; compare the venue's lists of orders and trades, and resume: the order "
+        "counts then as never placed, and what is seen as somebody else's"
+    )
+
+
+def _hold(lifecycle: OrderLifecycle, child: Child, text: str, now_ns: int) -> None:
+    """Keep an order unknown, and block entries of its symbol."""
+    if not child.unexplained:
+        child.unexplained_ns = now_ns
+        lifecycle.touched.add(child.symbol)
+        lifecycle.commands.append(m.Refresh(what="holdings"))
+    child.unexplained = text
+    lifecycle.commands += lifecycle.guards.trip(UNEXPLAINED, now_ns, symbol=child.symbol, text=text)
+
+
+def accept_all(lifecycle: OrderLifecycle, now_ns: int) -> None:
+    """End the orders about which a person was asked, who has resumed."""
+    records = lifecycle.records
+    for child in records.children.values():
+        if not child.unexplained:
+            continue
+        child.unexplained, k = "", child.symbol
+        records.strangers.pop(k, None)
+        records.unclaimed = [each for each in records.unclaimed if each.symbol != k]
+        if not child.is_final:
+            lifecycle.finish(child, "rejected", "never_accepted", now_ns)

@@ -1,0 +1,182 @@
+"""Judges the journal of a run for whoever reads it: whether it is all that was written.
+
+Every command that reads a journal reports what is found here, in these words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+
+from septet._journal.files import projected_seq, read_mark
+from septet._journal.lease import holder_of, mark_path
+from septet._journal.reader import Reader, guarded, understood
+from septet._journal.verify import walk, walk_at_rest
+from septet.errors import JournalError, SeptetError
+
+__all__ = [
+    "FindingKind", "JournalFinding", "ask_readable", "doubt_of", "insist_whole", "judge",
+    "judge_file", "lacking", "open_to_judge",
+]  # fmt: skip
+
+Answer = TypeVar("Answer")
+FindingKind = Literal["gone", "unreadable", "changed", "torn", "short"]
+_KEEP: Final = "keep the folder: positions and orders may be open, look at the venue; "
+_HINTS: Final[dict[str, str]] = {
+    "unreadable": _KEEP + "put journal.sqlite back from a backup, with journal.sqlite-wal and "
+    "journal.sqlite-tail if it has them",
+    "changed": _KEEP + "put journal.sqlite back from a backup. What follows from a changed "
+    "journal proves nothing, and no start continues it: `septet run FILE --fresh` begins another "
+    "run",
+    "torn": _KEEP + "the next start of the run cuts the journal back to its last good entry, "
+    "keeps the damaged file beside it and reports what was lost; a backup that has more entries "
+    "is better",
+    "short": _KEEP + "put a newer copy of the folder back if there is one, journal.sqlite-tail "
+    "included; without one the next start reports the loss: a paper run continues, a live run "
+    "continues only after a power loss, and else `septet run FILE --fresh` begins another run",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class JournalFinding:
+    """Why the journal of a run cannot be relied on, or not to its end.
+
+    ``gone``: the file is missing. ``unreadable``: it cannot be opened. ``changed``: it is not what
+    was written. ``torn``: its end cannot be read. ``short``: the last entries are missing, of which
+    the mark, a snapshot or the manifest knows. `what` says it of "the run", `message` names the
+    folder. Entries up to `last` are good; `lost` are known to be gone after the last one.
+    """
+
+    kind: FindingKind
+    message: str
+    what: str
+    hint: str
+    last: int = 0
+    lost: int = 0
+
+    @classmethod
+    def of(
+        cls, kind: FindingKind, folder: Path, mode: str, what: str, *, hint: str = "",
+        last: int = 0, lost: int = 0,
+    ) -> JournalFinding:  # fmt: skip
+        """Make the finding of a run's folder; `mode` is the run's, empty if it is not known."""
+        name = f"the {mode} run in {folder}" if mode else f"the run in {folder}"
+        return cls(kind, f"{name} {what}", f"the run {what}", hint or _HINTS[kind], last, lost)
+
+    @property
+    def exit_status(self) -> int:
+        """The status with which a command ends that read the journal."""
+        return 1 if self.kind == "short" else 2
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether a proof may be made of what is there: it is intact, but not all of it."""
+        return self.kind == "short"
+
+    def error(self) -> JournalError:
+        """Return the error of a command that cannot do with such a journal."""
+        return JournalError(self.message, hint=self.hint)
+
+
+def open_to_judge(path: Path) -> Reader:
+    """Open a journal, a file with fewer pages than its header says included; nothing is written.
+
+    Raises
+    ------
+    SeptetError
+        It cannot be opened.
+    """
+    with suppress(JournalError):
+        return Reader(path)
+    return Reader(path, salvage=True)
+
+
+def ask_readable(path: Path, ask: Callable[[Reader], Answer]) -> Answer:
+    """Ask a journal something; a damaged one answers up to its last good entry.
+
+    Raises
+    ------
+    SeptetError
+        It cannot be read, for another reason than that it is damaged or was changed.
+    """
+    with open_to_judge(path) as reader:
+        try:
+            with understood(path):
+                return ask(reader)
+        except JournalError:
+            finding = judge(reader)
+            if finding is None or finding.is_usable:
+                raise
+            reader.read_until = finding.last
+            with understood(path):
+                return ask(reader)
+
+
+def judge_file(path: Path, mode: str = "") -> JournalFinding | None:
+    """Judge the journal at a path; `mode` is what is known of the run if it cannot be opened."""
+    try:
+        with open_to_judge(path) as reader:
+            return judge(reader)
+    except SeptetError as problem:
+        why = problem.message.removeprefix(f"{path}: ")
+        what = f"has a journal that cannot be read: {why}"
+        return JournalFinding.of("unreadable", path.parent, mode, what, hint=problem.hint)
+
+
+def judge(reader: Reader) -> JournalFinding | None:
+    """Return what is wrong with a journal, by its chain of hashes and by what knows of its end.
+
+    Those are the mark of this machine, the snapshots, and the manifest beside it, which says up to
+    which entry the tables were made. None if all of it is there as it was written.
+    """
+    folder, head = reader.path.parent, reader.head
+    committed = read_mark(mark_path(head.run_id)).committed  # first: a run may go on
+    expected = max(committed, projected_seq(reader.path, head.run_id))
+    with guarded(reader.path, "verifying"):
+        if holder_of(folder) is not None:
+            found = walk(reader, expected=expected)
+        else:
+            found = walk_at_rest(reader, expected=expected, committed=committed)
+    if found.broken:
+        what = f"has a journal that was changed: {found.broken}"
+        return JournalFinding.of("changed", folder, head.mode, what, last=found.last)
+    if found.torn:
+        what = f"has a journal that is damaged at its end: {found}"
+        lost = found.lost or 0
+        return JournalFinding.of("torn", folder, head.mode, what, last=found.last, lost=lost)
+    if found.lost:
+        what = f"has a journal that lacks its end: {lacking(found.lost, found.last)}"
+        return JournalFinding.of("short", folder, head.mode, what, last=found.last, lost=found.lost)
+    return None
+
+
+def doubt_of(reader: Reader) -> str:
+    """Return what is wrong with a journal as a clause about the run; empty if nothing is."""
+    try:
+        found = judge(reader)
+    except JournalError as problem:
+        return f"the run has a journal that cannot be read: {problem.message}"
+    return found.what if found is not None else ""
+
+
+def insist_whole(reader: Reader) -> int:
+    """Verify a journal before a proof; return how many of its last entries it lacks.
+
+    Raises
+    ------
+    JournalError
+        It is not what was written, with the place, or its end is torn.
+    """
+    found = judge(reader)
+    if found is not None and not found.is_usable:
+        raise found.error()
+    return found.lost if found is not None else 0
+
+
+def lacking(count: int, last: int) -> str:
+    """Return the text that a journal lacks its last entries."""
+    many = "1 entry is" if count == 1 else f"{count:,} entries are"
+    return f"{many} gone after entry {last:,}"

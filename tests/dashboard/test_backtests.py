@@ -1,0 +1,143 @@
+"""Backtests that the page runs: as jobs, with progress, cancelled, refused, and in the ledger."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from septet._app.tries import listed_tries
+from septet._dashboard.accounts import accounts_file, add_user
+from septet._store.find import find_run
+from tests.dashboard.browser import Browser
+from tests.dashboard.conftest import Answer, Dashboard
+from tests.dashboard.test_strategies import PASSWORD, TEXT, WRONG, put
+from tests.report.reading import needs_chromium
+
+SLOW = (
+    TEXT.replace("{use: rules, long_if: fast > slow}", "{use: confidence, threshold: 0.1}")
+    + """\
+model:
+  use: sklearn
+  estimator: RandomForestClassifier
+  params: {n_estimators: 10000, max_depth: 20}
+  training: {train: 60d, step: 20d}
+"""
+)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+def begin(dashboard: Dashboard, text: str, sets: str = "", file: str = "cross.yaml") -> Answer:
+    form = {"file": file, "text": text, "sets": sets, "hypothesis": "An average leads the price."}
+    return dashboard.ask("POST", "/backtest", form)
+
+
+def job_of(answer: Answer) -> str:
+    assert answer.status == 303, answer.text
+    return answer.headers["location"].partition("id=")[2]
+
+
+def ended(dashboard: Dashboard, job: str) -> list[str]:
+    """Return the events of a job to its end."""
+    text = dashboard.ask("GET", f"/job-events?id={job}").text
+    assert text.rstrip().endswith("event: ended\ndata:")
+    return re.findall(r"^data: (\{.*)$", text, re.MULTILINE)
+
+
+def test_a_text_is_run_with_settings_stored_shown_and_counted_as_a_try(
+    dashboard: Dashboard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEPTET_TRIALS", "on")
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
+    dashboard.log_in()
+    path = put(dashboard, "cross.yaml", TEXT.replace("period: 8", "period: 9"))
+    job = job_of(begin(dashboard, TEXT, "risk.sizing.fraction=20%"))
+    states = [json.loads(each) for each in ended(dashboard, job)]
+    assert states[-1]["state"] == "done"
+    assert {"backtest", "data"} & {each["stage"] for each in states}
+    page = dashboard.ask("GET", f"/job?id={job}").text
+    key = re.search(r'href="/run\?run=([^"]+)"', page)
+    assert key is not None
+    assert dashboard.ask("GET", f"/run?run={key[1]}").status == 200
+    run = find_run("latest", dashboard.root)
+    assert run.manifest["resolved"]["risk"]["sizing"]["fraction"] == 0.2
+    assert run.manifest["resolved"]["features"]["fast"]["period"] == 8
+    assert (run.folder / "report.html").is_file()
+    assert "period: 9" in path.read_text()
+    _, [(_, _, face, _, hypothesis, _)] = listed_tries()
+    assert (face, hypothesis) == ("page", "An average leads the price.")
+    assert job in dashboard.ask("GET", "/jobs").text
+
+
+def test_a_fit_that_asks_nobody_ends_when_it_is_cancelled(dashboard: Dashboard) -> None:
+    dashboard.log_in()
+    put(dashboard, "cross.yaml", SLOW)
+    job = job_of(begin(dashboard, SLOW))
+    waiting = job_of(begin(dashboard, TEXT))
+    assert "Waiting" in dashboard.ask("GET", f"/job?id={waiting}").text
+    for each in (waiting, job):
+        assert dashboard.ask("POST", "/job-cancel", {"id": each}).status == 303
+    for each in (job, waiting):
+        assert json.loads(ended(dashboard, each)[-1])["state"] == "cancelled"
+    assert not [each for each in dashboard.root.rglob("*") if each.is_file()]
+
+
+def test_a_wrong_text_is_marked_and_does_not_run(dashboard: Dashboard) -> None:
+    dashboard.log_in()
+    put(dashboard, "cross.yaml", TEXT)
+    answer = begin(dashboard, WRONG)
+    assert answer.status == 200
+    assert 'data-line="9"' in answer.text
+    assert "None yet" in dashboard.ask("GET", "/jobs").text
+
+
+def test_what_ends_a_backtest_is_shown_with_its_place(dashboard: Dashboard) -> None:
+    dashboard.log_in()
+    text = TEXT.replace("{use: sample}", "{use: csv, path: bars.csv, stamp: open}")
+    put(dashboard, "cross.yaml", text)
+    put(dashboard, "bars.csv", "timestamp,open,high,low,close,volume\n")
+    job = job_of(begin(dashboard, text))
+    assert json.loads(ended(dashboard, job)[-1])["state"] == "failed"
+    assert "bars.csv" in dashboard.ask("GET", f"/job?id={job}").text
+
+
+@pytest.mark.parametrize("file", ["../outside.yaml", "/etc/passwd", ""])
+def test_no_other_file_and_no_data_from_outside_are_used(dashboard: Dashboard, file: str) -> None:
+    dashboard.log_in()
+    put(dashboard, "cross.yaml", TEXT)
+    assert begin(dashboard, TEXT, file=file).status == 400
+    away = TEXT.replace("{use: sample}", "{use: csv, path: ../away.csv, stamp: open}")
+    assert "leads out of the workspace" in begin(dashboard, away).text
+    assert dashboard.ask("GET", "/job?id=%1b[31m").status == 404
+
+
+def test_who_may_only_view_runs_and_cancels_nothing(dashboard: Dashboard) -> None:
+    add_user(accounts_file(), "ada", "view", PASSWORD)
+    put(dashboard, "cross.yaml", TEXT)
+    answer = dashboard.ask("POST", "/login", {"name": "ada", "password": PASSWORD})
+    dashboard.cookie = answer.headers["set-cookie"].partition(";")[0]
+    assert begin(dashboard, TEXT).status == 403
+    assert dashboard.ask("POST", "/job-cancel", {"id": "x"}).status == 403
+    assert "formaction" not in dashboard.ask("GET", "/strategy?file=cross.yaml").text
+    assert dashboard.ask("GET", "/jobs").status == 200
+
+
+@needs_chromium
+def test_a_browser_runs_a_backtest_and_comes_to_its_run(
+    dashboard: Dashboard, tmp_path: Path
+) -> None:
+    put(dashboard, "cross.yaml", TEXT)
+    with Browser(tmp_path / "profile") as browser:
+        browser.log_in(dashboard.host, dashboard.codes[-1])
+        browser.open(f"http://{dashboard.host}/strategy?file=cross.yaml")
+        before = browser.loaded
+        browser.run("document.querySelector('[formaction=\"/backtest\"]').click()")
+        browser.until_loaded(before + 2)  # the job, and the job once it has ended
+        assert browser.run("document.querySelector('a[href^=\"/run?\"]') !== null")
+        assert browser.console == []
