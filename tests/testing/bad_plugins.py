@@ -9,7 +9,6 @@ import numpy as np
 from septet.plugin import (
     Bars,
     Config,
-    Factory,
     Input,
     Step,
     fading,
@@ -398,7 +397,7 @@ class ReadsOtherRows:
         ]
 
 
-OBJECTS: dict[str, Factory] = {
+OBJECTS: dict[str, Any] = {
     "a model that fits by chance": FitsByChance,
     "a model that fits nothing": FitsNothing,
     "a model that is stored as another": RestoresAnother,
@@ -411,4 +410,4 @@ OBJECTS: dict[str, Factory] = {
     "a venue without methods": ConnectsToNothing,
     "a source of text": ReadsText,
     "a source of other rows": ReadsOtherRows,
-}  # type: ignore[dict-item]
+}

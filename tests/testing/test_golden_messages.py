@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,26 +22,26 @@ UNREACHED = {"ignores_margins", "sees_no_future"}
 """A read that these would find in compiled code ends the plain trial before (`stays_inside`)."""
 
 
-def _said(check: Callable[[], None]) -> str:
+def _said(check: Callable[..., None], *what: Any) -> str:
     with pytest.raises(ConformanceError) as caught:
-        check()
-    text = re.sub(r"\S*/(\w+\.py)", r"\1", str(caught.value))
+        check(*what)
+    text = re.sub(r"\S*/(\w+\.py):\d+", r"\1:LINE", str(caught.value))
     return re.sub(r"\d+\.\d{4,}", "NUMBER", text)  # last digits are those of the machine
 
 
 def _features() -> Iterator[tuple[str, str]]:
     for name, (step, config) in bad_plugins.FEATURES.items():
-        yield name, _said(lambda step=step, config=config: check_component(step, config))
+        yield name, _said(check_component, step, config)
 
 
 def _rules() -> Iterator[tuple[str, str]]:
     for name, step in bad_plugins.RULES.items():
-        yield f"{step.kind}: {name}", _said(lambda step=step: check_rule(step))
+        yield f"{step.kind}: {name}", _said(check_rule, step)
 
 
 def _objects() -> Iterator[tuple[str, str]]:
     for name, declaration in bad_plugins.OBJECTS.items():
-        yield name, _said(lambda made=declaration: check_object(made))
+        yield name, _said(check_object, declaration)
 
 
 @pytest.mark.parametrize("of", [_features, _rules, _objects], ids=["features", "rules", "objects"])
