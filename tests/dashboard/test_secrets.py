@@ -13,12 +13,16 @@ from urllib.parse import urlencode
 
 import pytest
 
+import septet
 from septet._dashboard.accounts import accounts_file, add_token, add_user
 from septet._dashboard.app import make_app
 from tests.dashboard.conftest import Answer, Dashboard, stored
 from tests.dashboard.test_api import site_of
 from tests.dashboard.test_one_run import key_of, live
 from tests.dashboard.test_strategies import TEXT
+from tests.dashboard.test_sweeps import AXES
+from tests.dashboard.test_sweeps import key_of as key_of_sweep
+from tests.python.samples import written
 
 __all__ = ["live"]
 
@@ -82,7 +86,7 @@ class Walk:
         self.shown: list[str] = []
         self.statuses: dict[tuple[str, str], set[int]] = {}
 
-    def ask(self, method: str, path: str, query: dict[str, str], body: Any, who: str) -> None:
+    def ask(self, method: str, path: str, query: dict[str, Any], body: Any, who: str) -> None:
         """Send one request, as a session, as a program or as nobody."""
         host = self.dashboard.host
         sent = {"Host": host, "Origin": f"http://{host}"}
@@ -97,7 +101,9 @@ class Walk:
             kind = "application/json" if as_json else "application/x-www-form-urlencoded"
             sent["Content-Type"] = kind
         connection = http.client.HTTPConnection("127.0.0.1", self.dashboard.port, timeout=60)
-        connection.request(method, f"{path}?{urlencode(query)}" if query else path, text, sent)
+        connection.request(
+            method, f"{path}?{urlencode(query, doseq=True)}" if query else path, text, sent
+        )
         answer = connection.getresponse()
         is_stream = answer.getheader("content-type", "").startswith("text/event-stream")
         found = answer.read1(1 << 16) if is_stream else answer.read()
@@ -158,7 +164,12 @@ def test_no_answer_of_any_route_and_no_log_has_a_secret(
     caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     caplog.set_level(logging.DEBUG)
-    run = stored(dashboard.root)
+    run, other = stored(dashboard.root), stored(dashboard.root)
+    (dashboard.root.parent / "swept").mkdir()
+    septet.sweep(
+        septet.load(written(dashboard.root.parent / "swept")), AXES,
+        out=dashboard.root.parent / "sweeps",
+    )  # fmt: skip
     token = add_token(accounts_file(), "grafana", "operate", 1, time.time())
     strategies = dashboard.root.parent / "strategies"
     (strategies / "cross.yaml").write_text(STRATEGY)
@@ -185,6 +196,9 @@ def test_no_answer_of_any_route_and_no_log_has_a_secret(
                 if path == "/logout" and who == "session":
                     continue
                 walk.ask(method, path, query if method == "GET" else {}, body, who)
+    walk.ask("GET", "/compare", {"run": [key_of(run.folder), key_of(other.folder)]}, {}, "session")
+    sweep = key_of_sweep(dashboard)
+    walk.ask("GET", "/sweep", {"sweep": sweep}, {}, "session")
     for text in texts(planted):
         for sets in ("", "name=env:OTHER_ENV", f"data.candles.path=file:{planted['venues']}"):
             body = {"file": "cross.yaml", "text": text, "sets": sets}

@@ -12,7 +12,14 @@ if TYPE_CHECKING:
 
     from septet._store.run_folder import Run
 
-__all__ = ["changed_settings", "figures_of", "is_live", "table_slice", "trials_of"]
+__all__ = [
+    "changed_settings",
+    "figures_of",
+    "is_live",
+    "settings_of",
+    "table_slice",
+    "trials_of",
+]
 
 _APART: Final = ("run_id", "strategy", "verdict", "tries", "forward", "findings")
 _OF_FORWARD: Final = (
@@ -57,9 +64,14 @@ def is_live(run: Run) -> bool:
 
 def changed_settings(one: Run, other: Run) -> list[dict[str, Any]]:
     """Return the keys whose effective values differ between two runs, with both values."""
-    a, b = (dict(_leaves(each.manifest.get("resolved") or {})) for each in (one, other))
+    a, b = settings_of(one), settings_of(other)
     keys = [key for key in dict.fromkeys((*a, *b)) if a.get(key) != b.get(key)]
     return [{"key": key, "a": a.get(key), "b": b.get(key)} for key in keys]
+
+
+def settings_of(run: Run) -> dict[str, Any]:
+    """Return the effective values of a run by their keys."""
+    return dict(_leaves(run.manifest.get("resolved") or {}))
 
 
 def _leaves(part: Any, path: str = "") -> Iterator[tuple[str, Any]]:
