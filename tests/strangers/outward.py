@@ -8,6 +8,7 @@ from __future__ import annotations
 __all__ = ["CHANNEL", "SOURCE", "VENUE"]
 
 CHANNEL = '''
+import os
 import urllib.request
 
 from septet.plugin.live import alerts
@@ -34,8 +35,13 @@ class broken:
         if MISTAKE == "sends nothing":
             return
         body = ("" if MISTAKE == "leaves out the text" else text).encode()
+        url = self.config.url
+        if MISTAKE == "sends by the order of a set":
+            url += "/" + "/".join(set("abcdefghijklmnop"))
+        if MISTAKE == "says the time":
+            body += f" at {{time.time()}} by {{os.getpid()}}".encode()
         try:
-            urllib.request.urlopen(self.config.url, data=body, timeout=5).close()
+            urllib.request.urlopen(url, data=body, timeout=5).close()
         except OSError:
             if MISTAKE != "hides a failure":
                 raise
@@ -103,12 +109,15 @@ class broken:
 VENUE = """
 import asyncio
 import hashlib
+import os
 
 from septet import messages as m
 from septet.plugin.live import Market, VenueFacts, venue
 from septet.testing import Trial
 
 MISTAKE = "{mistake}"
+BY_CHANCE = hashlib.sha256(f"{{os.getpid()}}".encode()).hexdigest()
+ACCOUNT = BY_CHANCE if MISTAKE == "names its account by chance" else "account"
 
 
 def local(server):
@@ -123,7 +132,7 @@ class Link:
         self.sink = sink
         markets = dict((each, Market(each, *each.split("/"), 1e-6, 0.01)) for each in symbols)
         return VenueFacts(
-            "kit", "fake", "account", markets, frozenset(("market", "limit")), False, True,
+            "kit", "fake", ACCOUNT, markets, frozenset(("market", "limit")), False, True,
             5_000_000_000, True, False,
         )
 

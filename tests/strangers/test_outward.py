@@ -67,6 +67,29 @@ def test_what_it_does_wrong_is_found(
     assert "steps.py:" in checks[-1].message
 
 
+@pytest.mark.parametrize(
+    ("source", "mistake", "words"),
+    [
+        (CHANNEL, "sends by the order of a set", "two processes differ: request at 0"),
+        (VENUE, "names its account by chance", "two processes differ: what open says at 1"),
+    ],
+    ids=["alerts", "venue"],
+)
+def test_what_differs_from_process_to_process_is_found(
+    tmp_path: Path, source: str, mistake: str, words: str
+) -> None:
+    checks = tried(tmp_path, source, mistake)
+    assert state_of(checks) == "failed", checks
+    assert checks[-1].name == "alike in every process"
+    assert words in checks[-1].message
+    assert "steps.py:" in checks[-1].message
+
+
+def test_times_and_ids_of_an_alert_are_not_compared(tmp_path: Path) -> None:
+    checks = tried(tmp_path, CHANNEL, "says the time")
+    assert state_of(checks) == "kept", checks
+
+
 @pytest.mark.parametrize("source", [CHANNEL, SOURCE, VENUE], ids=["alerts", "candles", "venue"])
 def test_what_is_sound_is_kept(tmp_path: Path, source: str) -> None:
     checks = tried(tmp_path, source)

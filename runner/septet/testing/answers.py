@@ -1,11 +1,15 @@
 """What a plugin answers to the kit, as texts that two processes can compare.
 
 Steps answer numbers over the kit's bars or in its situations, a model predictions, a monitor
-readings, a source rows. Numbers are written so that equal texts are equal bits.
+readings, a source rows, a channel where it sends an alert, a venue what it says of itself and of
+orders. Numbers are written so that equal texts are equal bits; of a channel and a venue nothing is
+compared that may hold a time or an id.
 """
 
 from __future__ import annotations
 
+import asyncio
+import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,18 +21,22 @@ import numpy as np
 from septet._host.declare import Factory, Step
 from septet.testing.case import Case, called
 from septet.testing.evaluate import Resolve
-from septet.testing.local import local_server, opened
+from septet.testing.local import local_server, opened, opened_async
 from septet.testing.ranges import RULES
 from septet_schemas.base import Config
 
-__all__ = ["ASKED", "COMPARED", "Answers", "Question", "answers_to", "written"]
+__all__ = ["ASKED", "COMPARED", "OUTWARD", "Answers", "Question", "answers_to", "written"]
 
 Answers = Mapping[str, Sequence[str]]
 """Texts by what they are of: an output, a column of rows, predictions."""
 ASKED: Final = "asked for"
 """Under this name stands what a source was asked for; it is no answer of its own."""
-COMPARED: Final = frozenset({"candles", "series", "model", "monitor"})
-"""Kinds of objects whose answers are compared; a channel and a venue give times and ids."""
+COMPARED: Final = frozenset({"candles", "series", "model", "monitor", "alerts", "venue"})
+"""Kinds of objects whose answers are compared."""
+OUTWARD: Final = frozenset({"alerts", "venue"})
+"""Of these the kinds that answer only where they have a trial."""
+_CHANGES: Final = re.compile(r"[0-9a-zA-Z]*[0-9][0-9a-zA-Z]*")
+"""A word of an address with a digit: a time or an id."""
 _MOST_CELLS: Final = 5_000
 """Cells of a column that are compared."""
 
@@ -77,6 +85,8 @@ def _of_object(declaration: Factory, question: Question) -> Answers:
     def build(settings: Any) -> Any:
         return called(declaration.build, settings)
 
+    if declaration.kind == "venue":
+        return _of_venue(declaration, build)
     ask = _ASK[declaration.kind]
     with tempfile.TemporaryDirectory() as folder, local_server(Path(folder)) as local:
         case = Case(question.names, local, build, bar_ns=question.bar_ns)
@@ -115,6 +125,30 @@ def _of_source(built: Any, case: Case) -> Answers:
     return found
 
 
+def _of_channel(built: Any, case: Case) -> Answers:
+    """Return where the requests of one alert go; what they say may hold a time, or a folder."""
+    local = case.local
+    called(built.send, "septet", "the kit tries this channel", local.read, "warning")
+    places = (f"{each.method} {each.path.partition('?')[0]}" for each in local.requests)
+    return {"request": [_CHANGES.sub("#", each) for each in places]}
+
+
+def _of_venue(declaration: Factory, build: Callable[[Any], Any]) -> Answers:
+    """Return what a venue says of itself and of the kit's orders, at its author's local one."""
+    from septet.testing.order_script import connect_to, live_through
+
+    trial = declaration.trial
+
+    async def lived() -> Answers:
+        with tempfile.TemporaryDirectory() as folder, local_server(Path(folder)) as local:
+            async with opened_async(trial, local) as found:
+                link = connect_to(build(found.config), local.read)
+                return await live_through(link, found)
+
+    return asyncio.run(lived())
+
+
 _ASK: Final[Mapping[str, Callable[[Any, Case], Answers]]] = {
     "candles": _of_source, "series": _of_source, "model": _of_model, "monitor": _of_monitor,
+    "alerts": _of_channel,
 }  # fmt: skip

@@ -64,8 +64,10 @@ def connect_to(built: Any, read: Callable[..., str]) -> Any:
     return link
 
 
-async def live_through(link: Any, trial: Trial) -> None:
-    """Open a connection and lead orders through their lives.
+async def live_through(link: Any, trial: Trial) -> dict[str, list[str]]:
+    """Open a connection and lead orders through their lives; return what was said of them.
+
+    That is said without times, ids and prices: two processes must say the same.
 
     Raises
     ------
@@ -81,6 +83,7 @@ async def live_through(link: Any, trial: Trial) -> None:
         await script.all_cancelled()
     finally:
         await script.asked("close", link.close())
+    return script.told
 
 
 class _Script:
@@ -89,6 +92,7 @@ class _Script:
     def __init__(self, link: Any, trial: Trial) -> None:
         self.link, self.trial = link, trial
         self.events: list[Any] = []
+        self.told: dict[str, list[str]] = {}
         self.number = 0
 
     def wrong(self, message: str) -> StepError:
@@ -135,6 +139,13 @@ class _Script:
         if not facts.account or facts.settles_ns <= 0:
             raise self.wrong("open names no account, or no time after which an answer is final")
         self.market = facts.markets[self.trial.symbols[0]]
+        self.told["what open says"] = [
+            f"exchange {facts.exchange}", f"account {facts.account}",
+            *(f"{each} {facts.markets[each]!r}" for each in self.trial.symbols),
+            f"orders {sorted(facts.order_types)}", f"withdrawal {facts.can_withdraw}",
+            f"test {facts.is_test}", f"settles {facts.settles_ns}",
+            f"streams {facts.streams_orders}", f"amends {facts.amends}",
+        ]  # fmt: skip
         self.expect("holdings", await self.asked("holdings", self.link.holdings()), m.Holdings)
 
     async def accepted(self, order: m.Submit) -> Any:
@@ -185,6 +196,7 @@ class _Script:
             raise self.wrong("open_orders shows an order that was cancelled")
         again = await self.asked("cancel", self.link.cancel(cancel))
         self.expect("cancel", again, m.OrderSeen, m.NotFound, m.CancelFailed)
+        self.told["a second cancel"] = [type(again).__name__]
         if any(isinstance(each, m.Filled) for each in self.events):
             raise self.wrong("submit fills an order that rests: choose another resting_price")
 
@@ -195,6 +207,7 @@ class _Script:
         cancel = m.Cancel(client_id="kit-never-was", symbol=0)
         answer = await self.asked("cancel", self.link.cancel(cancel))
         self.expect("cancel", answer, m.NotFound, m.CancelFailed)
+        self.told["a cancel of what never was"] = [type(answer).__name__]
 
     async def fills(self) -> None:
         """Buy at market, hear each execution, find it in the list; sell a half again."""
@@ -204,6 +217,16 @@ class _Script:
             await self.accepted(order)
             received = await self.received(order)
             found = await self.seen(order, wanted=("filled",))
+            self.told[f"a {side} at market"] = [
+                *sorted(
+                    {
+                        f"{each.side} at {each.venue}, fee in {each.fee_currency}"
+                        for each in self.events
+                        if isinstance(each, m.Filled) and each.client_id == order.client_id
+                    }
+                ),
+                f"{sum(received.values())!r} filled",
+            ]
             if not math.isclose(found.filled, order.quantity):
                 raise self.wrong(f"query says {found.filled:g} of {order.quantity:g} was filled")
             listed = await self.asked("fills", self.link.fills(0, began))

@@ -19,7 +19,7 @@ from septet._host.declare import Factory, Step
 from septet._host.guards import StepError
 from septet._host.plugin_calls import fault_text, is_theirs
 from septet._host.sources import place_of
-from septet.testing.answers import COMPARED, Answers, Question, answers_to, written
+from septet.testing.answers import COMPARED, OUTWARD, Answers, Question, answers_to, written
 from septet.testing.bars import HOUR_NS
 from septet.testing.budget import Budget, Spent
 from septet.testing.call_effort import CALLS, calls_in, within
@@ -110,7 +110,10 @@ def decisive(
 
 
 def _is_compared(declaration: Any) -> bool:
-    return not isinstance(declaration, Factory) or declaration.kind in COMPARED
+    if not isinstance(declaration, Factory):
+        return True
+    is_asked = declaration.kind not in OUTWARD or declaration.trial is not None
+    return declaration.kind in COMPARED and is_asked
 
 
 def _made(
