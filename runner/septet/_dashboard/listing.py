@@ -27,8 +27,9 @@ def grouped(rows: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, An
 
 
 def _row(root: Path, found: dict[str, Any]) -> dict[str, Any]:
-    known = found.get("tries")
-    tries = known.get("count") if isinstance(known, dict) else None
+    from septet._app.figures import figures_of, trials_of
+
+    trials = trials_of(found)
     return {
         "key": _key(root, Path(found["folder"])),
         "run_id": found["run_id"],
@@ -39,7 +40,9 @@ def _row(root: Path, found: dict[str, Any]) -> dict[str, Any]:
         "total_return": found.get("total_return"),
         "trades": found.get("trades"),
         "last_bar": found.get("end"),
-        "tries": tries if isinstance(tries, int) else None,
+        "tries": None if trials is None else trials["count"],
+        "trials": trials,
+        "forward": figures_of(found)["forward"],
         "verdict": found.get("verdict", ""),
     }
 
