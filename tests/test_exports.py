@@ -46,8 +46,8 @@ EDGE = {
         Quarantined Quoted Rejected SeriesPoint Skewed Started Ticked Uncertain Unreadable
         VenueChanged
 
-        Alerted Amend Cancel CancelAll Changed Cleared Decided Funded InvalidAnswer Placed Query
-        Refresh Ruled Submit Traded Train Tripped Wake Watched
+        Alerted Amend Cancel CancelAll Changed Cleared Corrected Decided Funded InvalidAnswer Placed
+        Query Refresh Ruled Submit Traded Train Tripped Wake Watched
     """,
     "septet.plugin": """
         VOCABULARY Component Declaration Factory Inner Memory Step World hookimpl

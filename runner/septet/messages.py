@@ -16,9 +16,9 @@ import msgspec
 
 __all__ = [
     "COMMANDS", "EVENTS", "About", "Acked", "Alerted", "Amend", "BarClosed", "Cancel", "CancelAll",
-    "CancelFailed", "Cause", "Changed", "Cleared", "Command", "Decided", "DecisionTimeReached",
-    "Event", "FeedChanged", "Filled", "FiltersChanged", "Funded", "Gapped", "Holdings",
-    "InvalidAnswer", "ModelFailed", "ModelReady", "NotFound", "OpenOrders", "Operated",
+    "CancelFailed", "Cause", "Changed", "Cleared", "Command", "Corrected", "Decided",
+    "DecisionTimeReached", "Event", "FeedChanged", "Filled", "FiltersChanged", "Funded", "Gapped",
+    "Holdings", "InvalidAnswer", "ModelFailed", "ModelReady", "NotFound", "OpenOrders", "Operated",
     "OrderKind", "OrderSeen", "OrderState", "Placed", "Printed", "Quarantined", "Query", "Quoted",
     "Refresh", "Rejected", "Ruled", "SeriesPoint", "Skewed", "Started", "Submit", "Ticked",
     "Traded", "Train", "Tripped", "Uncertain", "Unreadable", "VenueChanged", "Wake", "Watched",
@@ -594,6 +594,31 @@ class Traded(Command, frozen=True, kw_only=True, tag="traded"):
     fee_expected: bool = False
 
 
+class Corrected(Command, frozen=True, kw_only=True, tag="corrected"):
+    """A fill was booked at a guess, and the venue lists what it was: the ledger is corrected.
+
+    `of` is the trade id that was booked at `booked_price`, `trade_id` that of the venue; of a
+    larger fill only this `quantity` is corrected. `cash` is what the cash has changed by (quote):
+    the difference in price, less `fee_quote`, which was not booked before.
+    """
+
+    order: int
+    symbol: int
+    of: str
+    trade_id: str
+    side: Side
+    quantity: float
+    booked_price: float
+    booked_ns: int
+    price: float
+    fee: float
+    fee_currency: str
+    fee_quote: float
+    cash: float
+    market_ns: int
+    maker: bool = False
+
+
 class Funded(Command, frozen=True, kw_only=True, tag="funded"):
     """Funding was booked: `amount` was paid from the cash (quote); a negative one was received.
 
@@ -648,7 +673,7 @@ class Alerted(Command, frozen=True, kw_only=True, tag="alerted"):
 
 COMMANDS = (
     Submit | Cancel | Amend | CancelAll | Query | Refresh | Wake | Train | Watched | Decided | Ruled
-    | Placed | Changed | Traded | Funded | Tripped | Cleared | InvalidAnswer
+    | Placed | Changed | Traded | Corrected | Funded | Tripped | Cleared | InvalidAnswer
     | Alerted
 )  # fmt: skip
 """Every command that the core gives."""

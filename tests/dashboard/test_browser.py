@@ -12,9 +12,11 @@ from urllib.parse import urlencode
 
 import pytest
 
+import septet
 from tests.dashboard.browser import Browser
 from tests.dashboard.conftest import Dashboard, stored
 from tests.dashboard.test_strategies import WRONG, put
+from tests.python.samples import written
 from tests.report.reading import needs_chromium, needs_library
 
 pytestmark = [needs_chromium, needs_library]
@@ -32,11 +34,22 @@ def pages_of(dashboard: Dashboard) -> dict[str, str]:
     key = f"{run.folder.parent.name}/{run.folder.name}"
     order = str(run.table("orders").tail(1).to_dicts()[0]["order_id"])
     put(dashboard, "cross.yaml", WRONG)
+    strategy = septet.load(written(dashboard.root.parent))
+    sweep = septet.sweep(
+        strategy, {"features.fast.period": [3, 5], "features.slow.period": [15, 20]},
+        out=dashboard.root.parent / "sweeps",
+    )  # fmt: skip
+    swept = f"cross/{sweep.folder.name}" if sweep.folder else ""
+    other = septet.run(strategy).save(dashboard.root).relative_to(dashboard.root).as_posix()
     return {
         "runs": "/",
         "strategies": "/strategies",
         "strategy": "/strategy?file=cross.yaml",
         "plugins": "/plugins",
+        "jobs": "/jobs",
+        "sweeps": "/sweeps",
+        "sweep": f"/sweep?{urlencode({'sweep': swept})}",
+        "compare": f"/compare?{urlencode([('run', key), ('run', other)])}",
         "run": f"/run?{urlencode({'run': key})}",
         "trade": f"/trade?{urlencode({'run': key, 'trade': '1'})}",
         "order": f"/order?{urlencode({'run': key, 'order': order})}",

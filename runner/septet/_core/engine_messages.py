@@ -16,6 +16,7 @@ __all__ = [
     "ENDS",
     "KINDS",
     "STATUS_OF",
+    "changed",
     "decided",
     "funded",
     "halted",
@@ -107,6 +108,13 @@ def traded(
         reason=names.reasons[each.reason] if each.reason >= 0 else "", trace=trace,
         liquidation=each.liquidation, fee_expected=fill is not None and bool(fill.fee_unread),
     )  # fmt: skip
+
+
+def changed(order: int, k: int, state: m.OrderState, reason: str, trace: str) -> m.Changed:
+    """Return the state of an order that no venue has."""
+    return m.Changed(
+        order=order, client_id="", symbol=k, state=state, filled=0.0, reason=reason, trace=trace
+    )
 
 
 def funded(each: core.Funded) -> m.Funded:

@@ -22,9 +22,11 @@ from septet._core.checks import Checks
 from septet._core.core_snapshot import CoreKept
 from septet._core.engine import Engine
 from septet._core.guards import Guards
+from septet._core.ledger_changes import adopt, correct
 from septet._core.monitoring import Latency, Monitoring
 from septet._core.orders import (
     Booked,
+    Corrected,
     Ended,
     Foreign,
     Orders,
@@ -196,9 +198,8 @@ class LiveCore:
             port.ruled(curve)
         self._valued()
         self._carry(found)
-        if self.rules.protects:
-            for k in event.present:
-                self._protect(k)
+        for k in event.present:
+            self._protect(k)
         if drift_ns is not None:
             self._train(self.retraining.drift(drift_ns, event.time_ns))
         self._train(self.retraining.due(event.time_ns))
@@ -304,22 +305,22 @@ class LiveCore:
 
     def _adopt(self, k: int, quantity: float) -> None:
         """Adopt the account's position, at the newest price."""
-        assert isinstance(self.engine, VenueFillsEngine)
-        scale = self._scales[k]
-        price = self.engine.state.B.item(k, layout.MARK)
-        if not price > 0.0:
-            text = f"{self.names.symbols[k]} cannot be adopted before it has a price"
-            self._alert("error", "position_mismatch", text, k)
-            return
-        self._alert("warning", "adopted", f"{quantity:.12g} at {price:.12g}", k)
-        self._carry(self.engine.adopt(k, float(round(quantity * scale)), price, self.market_ns))
-        if self.orders is not None:
+        names, scales = self.names, self._scales
+        alert, found = adopt(self.engine, k, quantity, names, scales, self.market_ns)
+        self._out.append(alert)
+        self._carry(found)
+        if found and self.orders is not None:
             self.orders.touch(k)
 
     def _apply(self, outcome: Outcome) -> None:
         """Apply the outcomes of the order manager to the engine."""
         if isinstance(outcome, Booked):
             self._booked(outcome)
+        elif isinstance(outcome, Corrected):
+            now_ns = self.market_ns
+            self._out.append(correct(self.engine, outcome, self.names, self._scales, now_ns))
+            self._valued()
+            self._protect(outcome.symbol)
         elif isinstance(outcome, Ended):
             self._ended(outcome)
         elif isinstance(outcome, Triggered):
@@ -340,10 +341,11 @@ class LiveCore:
         order = outcome.parent if outcome.parent >= 0 else self._stops.get(k, -1)
         at_ns = fill.market_ns or self.market_ns  # only the account showed it: now
         found = engine.fill(k, order, units, fill.price, net_units, fee, fill.maker, at_ns)
+        if self.orders is not None and not fill.market_ns:
+            self.orders.booked_at(outcome.client_id, fill.trade_id, at_ns)
         self._valued()
         self._carry(found, fill)
-        if self.rules.protects:
-            self._protect(k)
+        self._protect(k)
 
     def _ended(self, outcome: Ended) -> None:
         engine = self.engine
@@ -374,10 +376,11 @@ class LiveCore:
             self._carry(engine.go_on(k, self.market_ns))
 
     def _protect(self, k: int) -> None:
-        """Request the stop at the venue at the engine's level."""
+        """Request the stop at the venue at the engine's level, if stops rest there."""
         engine = self.engine
+        if not self.rules.protects or self.orders is None:
+            return
         assert isinstance(engine, VenueFillsEngine)
-        assert self.orders is not None
         held = engine.held(k)
         level = engine.protection(k)[0] if held else math.nan
         requested = (held, level) if level == level else (0.0, 0.0)
@@ -411,7 +414,9 @@ class LiveCore:
         if len(self._traces) > TRACES:
             del self._traces[next(iter(self._traces))]
         if self.orders is None:
-            self._changed(each.order, each.symbol, "open", made.reason, trace)
+            self._out.append(
+                engine_messages.changed(each.order, each.symbol, "open", made.reason, trace)
+            )
             return
         within_ns = 0 if each.reduces else rules.decide_within_ns
         parent = Parent(
@@ -430,7 +435,8 @@ class LiveCore:
             self.orders.request_cancel(each.order, reason, self._now_ns)
             return
         state, trace = engine_messages.ENDS[each.status], self._traces.get(each.order, "")
-        self._changed(each.order, each.symbol, state, "" if state == "filled" else reason, trace)
+        why = "" if state == "filled" else reason
+        self._out.append(engine_messages.changed(each.order, each.symbol, state, why, trace))
 
     def _traded(self, each: core.Traded, fill: m.Filled | None) -> None:
         scale = self._scales[each.symbol]
@@ -448,13 +454,6 @@ class LiveCore:
         if number == core.BY_HAND:
             return "operator", "block_entries", "septet resume"
         return self.names.halts[number]
-
-    def _changed(self, order: int, k: int, state: m.OrderState, reason: str, trace: str) -> None:
-        """Report the state of an order that no venue has."""
-        made = m.Changed(
-            order=order, client_id="", symbol=k, state=state, filled=0.0, reason=reason, trace=trace
-        )
-        self._out.append(made)
 
     def _alert(self, level: Any, event: str, text: str, symbol: int = -1) -> None:
         self._out.append(m.Alerted(level=level, event=event, text=text, symbol=symbol))

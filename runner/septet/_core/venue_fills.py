@@ -130,6 +130,38 @@ class VenueFillsEngine(Engine):
         )  # fmt: skip
         return self._new()
 
+    def correct(
+        self, k: int, quantity: float, booked: float, price: float, fee: float, booked_ns: int
+    ) -> float:
+        """Correct the price of a fill that was booked at a guess; return what the cash changed by.
+
+        `quantity` is signed (base), `fee` what was not booked of its fee (quote). If the trade that
+        it was booked for is open, that trade is corrected, its average entry price included;
+        otherwise the sums over closed trades are.
+        """
+        A, B, side = self.state.A, self._b, self._i[k, layout.OPEN_SIDE]
+        gain = quantity * (booked - price)
+        A[layout.CASH] += gain - fee
+        A[layout.FEES] += fee
+        A[layout.TURNOVER] += abs(quantity) * (price - booked)
+        A[layout.SLIPPAGE] -= gain
+        self._valued = False
+        if side == 0 or booked_ns < self._i[k, layout.TRADE_NS]:
+            A[layout.GAINED if gain > fee else layout.LOST] += abs(gain - fee)
+            return float(gain - fee)
+        B[k, layout.TRADE_FEES] += fee
+        B[k, layout.TRADE_SLIPPAGE] -= gain
+        if quantity * side < 0.0:
+            B[k, layout.TRADE_GROSS] += gain
+            B[k, layout.EXIT_NOTIONAL] += abs(quantity) * (price - booked)
+        elif B[k, layout.CLOSED_UNITS]:
+            B[k, layout.TRADE_GROSS] += gain
+        else:
+            B[k, layout.ENTRY_NOTIONAL] += abs(quantity) * (price - booked)
+            held = abs(B[k, layout.UNITS]) / B[k, layout.SCALE]
+            B[k, layout.AVERAGE] -= side * gain / held
+        return float(gain - fee)
+
     # ------------------------------------------------------------------ orders that may fill late
 
     def _kept(self) -> dict[str, Any]:

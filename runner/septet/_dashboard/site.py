@@ -130,6 +130,11 @@ class Site:
         return nullcontext() if self.connections is None else self.connections.held(client)
 
     @property
+    def sweeps(self) -> Path:
+        """The folder of sweeps, beside that of runs, as commands write them by default."""
+        return self.root.parent / "sweeps"
+
+    @property
     def is_secure(self) -> bool:
         """Whether browsers reach it over TLS."""
         return self.scheme == "https"

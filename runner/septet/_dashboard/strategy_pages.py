@@ -121,7 +121,7 @@ class StrategyPages:
         """Answer a strategy file as text, not yet checked."""
         file = asked(request, "file")
         text = self._insist().read(file)
-        return self.shown(request, file, text, "", {"checked": False})
+        return self.shown(request, file, text, asked(request, "sets")[:4_000], {"checked": False})
 
     async def check(self, request: Request) -> Response:
         """Check a text as if it stood in its file, with settings over it."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from septet import messages as m
 from septet._journal.journal_format import Entry, Head
@@ -216,9 +218,29 @@ class _Folding:
                 case m.Traded():
                     fill = self._fills.get((each.symbol, each.trade_id))
                     lived.moves.append(Booking(each, fill))
+                case m.Corrected():
+                    _correct(lived.moves, each)
                 case m.Placed():
                     lived.placed[each.order] = each
                 case m.Submit():
                     lived.sent[each.client_id] = each
                 case m.Changed():
                     lived.ends[each.order] = each
+
+
+def _correct(moves: list[Booking | Closing], by: m.Corrected) -> None:
+    """Put the venue's price and fee into the booking of a fill that was booked at a guess."""
+    for number in range(len(moves) - 1, -1, -1):
+        move = moves[number]
+        if isinstance(move, Closing):
+            continue
+        traded = move.traded
+        if (traded.symbol, traded.trade_id) != (by.symbol, by.of):
+            continue
+        moved = (by.price - by.booked_price) * by.quantity / traded.quantity
+        changes: dict[str, Any] = {"price": traded.price + moved}
+        in_quote = by.fee_quote and by.fee == by.fee_quote
+        if in_quote and (traded.fee_currency == by.fee_currency or not traded.fee):
+            changes.update(fee=traded.fee + by.fee_quote, fee_currency=by.fee_currency)
+        moves[number] = Booking(msgspec.structs.replace(traded, **changes), move.fill)
+        return

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from septet import messages as m
+from septet._journal.fill_rows import correct_rows
 from septet._journal.journal_format import Entry, Head
 from septet._journal.open_orders import OpenOrders
 from septet._journal.trades import Instrument, TradeBook
@@ -126,7 +127,8 @@ class Fold:
             m.FiltersChanged: self._filters, m.ModelReady: self._model,
             m.Submit: self._submit, m.Amend: self._amend, m.Decided: self._decided,
             m.Ruled: self._ruled, m.Placed: self._placed, m.Changed: self._changed,
-            m.Traded: self._traded, m.Funded: self._funded, m.Tripped: self._tripped,
+            m.Traded: self._traded, m.Corrected: self._corrected,
+            m.Funded: self._funded, m.Tripped: self._tripped,
             m.Cleared: self._cleared, m.Alerted: self._alerted, m.Watched: self._watched,
             m.InvalidAnswer: self._invalid_answer,
         }  # fmt: skip
@@ -337,6 +339,14 @@ class Fold:
             slippage,
             row.liquidation,
         )
+
+    def _corrected(self, row: m.Corrected) -> None:
+        """Show what the venue lists in place of what was booked at a guess."""
+        quantity = row.quantity if row.side == "buy" else -row.quantity
+        self.trades.correct(
+            row.symbol, quantity, row.booked_price, row.price, row.fee_quote, row.booked_ns
+        )
+        correct_rows(self.fills, row)
 
     def _funded(self, row: m.Funded) -> None:
         self.trades.fund(row.symbol, row.amount)

@@ -106,6 +106,8 @@ class Member:
         for each in commands:
             if type(each) is m.Traded:
                 self._traded(each)
+            elif type(each) is m.Corrected:
+                self.cash += each.cash
             elif type(each) is m.Changed and each.state in _FINAL:
                 self.working.pop(each.client_id, None)
             elif type(each) is m.Ruled:

@@ -254,6 +254,15 @@ def _of_event(event: m.Event, symbols: Sequence[str]) -> Line | None:
             return None
 
 
+def _correction(command: m.Corrected, symbol: str) -> Line:
+    text = (
+        f"{_side(command.side)} {_number(command.quantity)} {symbol}, booked at "
+        f"{_number(command.booked_price)}, was at {_number(command.price)}: cash changes by "
+        f"{_number(command.cash)}"
+    )
+    return "warning", "corrected", {"text": text, "order": _order(command.order)}
+
+
 def _of_command(command: m.Command, symbols: Sequence[str]) -> Line | None:
     symbol = _name(symbols, getattr(command, "symbol", -1))
     match command:
@@ -269,9 +278,8 @@ def _of_command(command: m.Command, symbols: Sequence[str]) -> Line | None:
             return "info" if acts else "debug", "decided", fields
         case m.Submit():
             price = "" if command.limit_price is None else f" at {_number(command.limit_price)}"
-            text = (
-                f"{command.order_type} {command.side} {_number(command.quantity)} {symbol}{price}"
-            )
+            what = f"{command.order_type} {command.side} {_number(command.quantity)} {symbol}"
+            text = f"{what}{price}"
             return "info", "order", {"text": text, "order": command.client_id}
         case m.Cancel():
             text = f"cancels {command.client_id} of {symbol}"
@@ -286,6 +294,8 @@ def _of_command(command: m.Command, symbols: Sequence[str]) -> Line | None:
                 f"holds {_number(command.position)}"
             )
             return "info", "fill", {"text": text, "order": _order(command.order)}
+        case m.Corrected():
+            return _correction(command, symbol)
         case m.Funded():
             verb = "pays" if command.amount > 0.0 else "receives"
             text = f"{symbol} {verb} {_number(abs(command.amount))} of funding"
@@ -293,8 +303,8 @@ def _of_command(command: m.Command, symbols: Sequence[str]) -> Line | None:
         case m.Changed():
             level = _LEVEL_OF_STATE.get(command.state, "info")
             order = command.client_id or _order(command.order)
-            text = f"{order} of {symbol} {command.state}"
-            text += f": {command.reason}" if command.reason else ""
+            why = f": {command.reason}" if command.reason else ""
+            text = f"{order} of {symbol} {command.state}{why}"
             return level, "changed", {"text": text, "symbol": symbol, "order": order}
         case m.Tripped():
             does = DOES.get(command.then, command.then)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from septet import messages as m
-from septet._core.orders import lost_fills
+from septet._core.orders import Corrected, lost_fills
 from tests.core.orders.bench import SETTLES, Bench
 from tests.core.orders.market import LOT, PRICE
 
@@ -111,13 +111,61 @@ def test_what_the_account_shows_is_booked_at_the_known_price_and_nothing_is_sold
     assert bench.take(m.Submit) == []
 
 
+def corrections(bench: Bench) -> list[Corrected]:
+    """Return the corrections of what was booked at a guess."""
+    return [each for each in bench.outcomes if isinstance(each, Corrected)]
+
+
+def test_the_list_is_asked_for_while_something_is_booked_at_a_guess() -> None:
+    bench, stop = stopped()
+    bench.after_s(SETTLES + 1)
+    assert account(bench, -1.0)
+    for _ in range(3):
+        bench.take(m.Refresh)
+        bench.after_s(60)
+        assert [each.what for each in bench.take(m.Refresh)] == ["fills"]
+    bench.twin()
+    bench.execute(stop, 1.0, price=PRICE + 1.0, listed=True)
+    bench.after_s(60)
+    bench.take(m.Refresh)
+    bench.after_s(180)
+    assert bench.take(m.Refresh) == [], "it is known now"
+
+
+def test_an_implausible_price_corrects_nothing() -> None:
+    bench, stop = stopped()
+    bench.after_s(SETTLES + 1)
+    assert account(bench, -1.0)
+    bench.execute(stop, 1.0, price=PRICE / 20.0, listed=True)
+    assert corrections(bench) == []
+    (said,) = named(bench, stop)
+    assert "nothing is corrected" in said.text
+
+
+def test_a_guess_at_an_impossible_price_is_corrected_by_the_list() -> None:
+    """The account holds what was reported at a price that cannot be: it is booked at a guess."""
+    bench = Bench()
+    order = bench.order(1)
+    bench.ack(order)
+    fill = bench.execute(order, 1.0, price=PRICE / 20.0)
+    bench.after_s(3)
+    assert account(bench, 1.0)
+    assert bench.prices_booked() == [PRICE]
+    true = msgspec.structs.replace(fill, price=PRICE + 1.0, listed=True)
+    for _ in range(2):
+        bench.handle(true)
+    (fixed,) = corrections(bench)
+    assert (fixed.quantity, fixed.booked_price, fixed.of) == (1.0, PRICE, fill.trade_id)
+    assert not fixed.has_fee, "it was booked with the fill"
+
+
 def named(bench: Bench, order: m.Submit) -> list[m.Alerted]:
     """Return what was said of the listed executions of an order."""
     return [each for each in bench.alerts if each.text.startswith(f"{order.client_id}: trade ")]
 
 
 @pytest.mark.parametrize("resumed", [False, True])
-def test_a_list_that_comes_late_says_by_how_much_the_ledger_is_off(resumed: bool) -> None:
+def test_a_list_that_comes_late_corrects_the_ledger(resumed: bool) -> None:
     """It is the execution that is booked, in parts as well: neither a new one nor a wrong one."""
     bench, stop = stopped()
     bench.want(1, -1.0)
@@ -130,13 +178,18 @@ def test_a_list_that_comes_late_says_by_how_much_the_ledger_is_off(resumed: bool
     (said,) = named(bench, stop)
     assert said.level == "critical"
     assert "0.25 is booked at 100 and listed at 98" in said.text
-    assert said.text.endswith("off by -0.5")
+    assert said.text.endswith("by -0.5 for the price")
+    (fixed,) = corrections(bench)
+    assert (fixed.quantity, fixed.booked_price, fixed.fill.price) == (-0.25, PRICE, PRICE - 2.0)
+    assert fixed.of.startswith(f"account-{stop.client_id}-")
+    assert fixed.has_fee
     assert bench.guards.blocked(0) == "disputed_fill", "until a person has seen it"
     last = bench.execute(stop, 0.75, listed=True)
     bench.handle(last)
     assert not account(bench, 0.0)
     bench.after_s(60)
     assert [each.level for each in named(bench, stop)] == ["critical", "warning"]
+    assert [each.quantity for each in corrections(bench)] == [-0.25, -0.75], "each once"
     assert (bench.position[0], bench.prices_booked()) == (0.0, [PRICE])
     bench.operate("resume")
     assert bench.guards.blocked(0) == ""

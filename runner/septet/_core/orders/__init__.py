@@ -5,6 +5,7 @@ from septet._core.orders.manager import Orders
 from septet._core.orders.records import (
     Booked,
     Child,
+    Corrected,
     Ended,
     Foreign,
     Outcome,
@@ -16,6 +17,6 @@ from septet._core.orders.records import (
 )
 
 __all__ = [
-    "Booked", "Child", "Ended", "Foreign", "Orders", "Outcome", "Parent", "StopEnded",
+    "Booked", "Corrected", "Child", "Ended", "Foreign", "Orders", "Outcome", "Parent", "StopEnded",
     "ThirdPartyActivity", "Timing", "Triggered", "child_id", "parse", "stop_id",
 ]  # fmt: skip

@@ -20,13 +20,14 @@ import msgspec
 from septet import messages as m
 from septet._core.orders import contradictions
 from septet._core.orders.lifecycle import OrderLifecycle, trade_key
-from septet._core.orders.records import SECOND_NS, Child, Disputed
+from septet._core.orders.records import SECOND_NS, Child, Corrected, Disputed
 
 __all__ = [
     "NEVER_NS",
     "RULE",
     "accept_all",
     "accepted_price",
+    "follow_guesses",
     "next_time_ns",
     "reconsider",
     "settle",
@@ -67,17 +68,29 @@ def take(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_ns: int) -
     if why:
         _dispute(lifecycle, child, fill, why, now_ns)
         return
-    _forget(lifecycle, child.symbol, fill, "it agrees with what is known")
+    _forget(lifecycle, child.symbol, fill, "it agrees with what is known", now_ns)
     lifecycle.book(child, fill, now_ns)
 
 
 def _compare(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_ns: int) -> None:
     """Block entries where a list shows another price than the one an execution was booked at.
 
-    The ledger keeps what was booked: which of the two is true only the account can show.
+    The ledger keeps what was booked: which of the two is true only the account can show. A price
+    that was guessed is corrected.
     """
     key = trade_key(fill, child.client_id)
     booked = child.paid.get(key, 0.0)
+    if key in child.guessed and not _price_fault(lifecycle, child, fill, now_ns):
+        child.guessed.remove(key)
+        child.paid[key] = fill.price
+        text = (
+            f"{child.client_id}: trade {fill.trade_id} is booked at {booked:.12g}, a guess, and "
+            f"listed at {fill.price:.12g}: the ledger is corrected by "
+            f"{child.sign * (booked - fill.price) * fill.quantity:.12g}"
+        )
+        lifecycle.alert("warning", RULE, text, child.symbol)
+        _correct(lifecycle, child, fill, fill.trade_id, booked, fill.market_ns, False)
+        return
     disputes = lifecycle.records.disputes.setdefault(child.symbol, [])
     told = any(each.booked_price and each.fill.trade_id == fill.trade_id for each in disputes)
     if told or booked <= 0.0 or abs(fill.price - booked) <= SAME_PRICE * booked:
@@ -105,8 +118,12 @@ def _is_presumed(child: Child, fill: m.Filled) -> bool:
 
 
 def _name_presumed(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_ns: int) -> None:
-    """Count a listed execution as the one that is booked; say by how much the ledger is off."""
+    """Count a listed execution as the one that is booked, and correct the price and the fee.
+
+    At an implausible price nothing is corrected; the alert says by how much the ledger is off then.
+    """
     k, booked, key = child.symbol, child.presumed_price, trade_key(fill, child.client_id)
+    odd = _price_fault(lifecycle, child, fill, now_ns)
     lifecycle.records.trades[key] = child.client_id
     child.trades.append(key)
     child.paid[key] = fill.price
@@ -115,13 +132,31 @@ def _name_presumed(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_
     text = (
         f"{child.client_id}: trade {fill.trade_id} is what the account showed: "
         f"{fill.quantity:.12g} is booked at {booked:.12g} and listed at {fill.price:.12g}, with a "
-        f"fee of {fill.fee:.12g} {fill.fee_currency}: but for that fee cash is off by {off:.12g}"
+        f"fee of {fill.fee:.12g} {fill.fee_currency}: "
     )
+    if odd:
+        text += f"{odd}, so nothing is corrected: but for that fee cash is off by {off:.12g}"
+    else:
+        text += f"the ledger is corrected by that fee, and by {off:.12g} for the price"
+        _correct(lifecycle, child, fill, child.presumed_id, booked, child.presumed_ns, True)
     if abs(fill.price - booked) > SAME_PRICE * booked or fill.fee:
         lifecycle.commands += lifecycle.guards.trip(RULE, now_ns, symbol=k, text=text)
         lifecycle.alert("critical", RULE, text, k)
     else:
         lifecycle.alert("warning", RULE, text, k)
+
+
+def _correct(
+    lifecycle: OrderLifecycle, child: Child, fill: m.Filled, of: str, booked: float,
+    booked_ns: int, has_fee: bool,
+) -> None:  # fmt: skip
+    """Let the ledger book what a fill was, by which the guess at it is off."""
+    lifecycle.outcomes.append(
+        Corrected(
+            child.parent, child.symbol, child.client_id, child.sign * fill.quantity, of, booked,
+            booked_ns, fill, has_fee,
+        )
+    )  # fmt: skip
 
 
 def _has_id(fill: m.Filled) -> bool:
@@ -244,6 +279,23 @@ def tick(lifecycle: OrderLifecycle, now_ns: int) -> None:
             _judge_again(lifecycle, k, now_ns)
             if _open(lifecycle, k):
                 _ask(lifecycle, k, now_ns)
+            else:
+                follow_guesses(lifecycle, k, now_ns)
+
+
+def follow_guesses(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
+    """Ask once a minute for the executions of orders of which something is booked at a guess."""
+    records = lifecycle.records
+    names = {each.client_id for each in records.disputes.get(k, ()) if each.booked_price}
+    children = (records.children.get(name) for name in sorted(names))
+    guessed = [
+        child for child in children
+        if child is not None and (child.presumed_units > child.tolerance or child.guessed)
+    ]  # fmt: skip
+    records.dispute_next_ns.pop(k, None)
+    if guessed:
+        lifecycle.refresh_fills(min(guessed, key=lambda child: child.sent_ns))
+        records.dispute_next_ns[k] = now_ns + MOST_NS
 
 
 def next_time_ns(lifecycle: OrderLifecycle, now_ns: int, next_ns: int) -> int:
@@ -274,19 +326,20 @@ def _judge_again(lifecycle: OrderLifecycle, k: int, now_ns: int, client_id: str 
     return booked
 
 
-def _forget(lifecycle: OrderLifecycle, k: int, fill: m.Filled, by: str) -> None:
+def _forget(lifecycle: OrderLifecycle, k: int, fill: m.Filled, by: str, now_ns: int) -> None:
     """Take an execution out of dispute."""
     disputes = lifecycle.records.disputes.get(k)
     if not disputes:
         return
     disputes[:] = [each for each in disputes if not _is_same(each.fill, fill)]
-    _unblock(lifecycle, k, by)
+    _unblock(lifecycle, k, by, now_ns)
 
 
-def _unblock(lifecycle: OrderLifecycle, k: int, by: str) -> None:
+def _unblock(lifecycle: OrderLifecycle, k: int, by: str, now_ns: int) -> None:
     if not _open(lifecycle, k):
         lifecycle.records.dispute_next_ns.pop(k, None)
         if any(each.booked_price for each in lifecycle.records.disputes.get(k, ())):
+            follow_guesses(lifecycle, k, now_ns)
             return  # booked at another price than the venue said: a person should look
         lifecycle.commands += lifecycle.guards.clear(RULE, by, symbol=k)
 
@@ -347,7 +400,7 @@ def settle(
             each.settled = True
             text = f"{each.client_id}: trade {each.fill.trade_id} is not in the account: left out"
             lifecycle.alert("warning", RULE, text, k)
-        _unblock(lifecycle, k, "the account agrees with what is booked")
+        _unblock(lifecycle, k, "the account agrees with what is booked", now_ns)
     return False
 
 
@@ -386,10 +439,11 @@ def _book(lifecycle: OrderLifecycle, k: int, held: list[Disputed], now_ns: int) 
         if each in wrong:
             each.booked_price = price = accepted_price(lifecycle, child)
             fill = msgspec.structs.replace(fill, price=price)
+            child.guessed.append(trade_key(fill, child.client_id))
             reported += f" at {price:.12g}, which was known, and not at {each.fill.price:.12g}"
         lifecycle.alert("critical", RULE, f"{reported}: the account holds it", k)
         lifecycle.book(child, fill, now_ns)
-    _unblock(lifecycle, k, "the account holds it")
+    _unblock(lifecycle, k, "the account holds it", now_ns)
     return True
 
 

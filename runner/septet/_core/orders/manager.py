@@ -382,6 +382,12 @@ class Orders:
             return False
         return child.exists and not child.cancels and not child.lost
 
+    def booked_at(self, client_id: str, trade_id: str, market_ns: int) -> None:
+        """Keep when a fill was booked that only the account has shown; it may be corrected."""
+        child = self._lifecycle.records.children.get(client_id)
+        if child is not None and child.presumed_id == trade_id:
+            child.presumed_ns = market_ns
+
     def wants(self, client_id: str) -> bool:
         """Whether a child that was not sent yet is still valid."""
         child = self._lifecycle.records.children.get(client_id)

@@ -15,9 +15,9 @@ from septet import messages as m
 from septet._core.orders.lately import Fill, Lately
 
 __all__ = [
-    "DUST", "FINAL", "RANK", "Booked", "Child", "Disputed", "Ended", "Fill", "Foreign", "Lately",
-    "Outcome", "Parent", "Protection", "Records", "StopEnded", "Stranger", "ThirdPartyActivity",
-    "ThirdPartyOrder", "Timing", "Triggered", "Work", "tolerated",
+    "DUST", "FINAL", "RANK", "Booked", "Child", "Corrected", "Disputed", "Ended", "Fill", "Foreign",
+    "Lately", "Outcome", "Parent", "Protection", "Records", "StopEnded", "Stranger",
+    "ThirdPartyActivity", "ThirdPartyOrder", "Timing", "Triggered", "Work", "tolerated",
 ]  # fmt: skip
 
 SECOND_NS = 1_000_000_000
@@ -183,7 +183,9 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     query showed, whatever its state, at `shown_ns`. `differs`: the venue took another order than
     was asked for. `unexplained` is what may be this order under another id, since
     `unexplained_ns`, while it is unknown; `looked_ns` when the account was last read for that;
-    `by_venue_id` that the venue lists it under another client id.
+    `by_venue_id` that the venue lists it under another client id. `presumed_id` is the fill that
+    the presumed units are booked as, `presumed_ns` when it was booked (market time), `guessed` are
+    the keys of executions booked at another price than reported.
     """
 
     client_id: str
@@ -253,6 +255,9 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     unexplained_ns: int = 0
     looked_ns: int = 0
     by_venue_id: bool = False
+    presumed_id: str = ""
+    presumed_ns: int = 0
+    guessed: list[str] = []
 
     @property
     def delays_reductions(self) -> bool:
@@ -367,6 +372,25 @@ class Disputed(msgspec.Struct, kw_only=True):
     booked_price: float = 0.0
 
 
+class Corrected(msgspec.Struct, frozen=True):
+    """A fill, or a part of one, was booked at a guess, and the venue lists what it was.
+
+    `fill` is as the venue lists it; `of` is the trade id of what is booked, at `booked_price` and
+    `booked_ns` (market time). `quantity` is signed. The fee counts only if `has_fee`: else it was
+    booked with the fill.
+    """
+
+    parent: int
+    symbol: int
+    client_id: str
+    quantity: float
+    of: str
+    booked_price: float
+    booked_ns: int
+    fill: m.Filled
+    has_fee: bool
+
+
 class Ended(msgspec.Struct, frozen=True):
     """A parent has ended: nothing more is sent for it. `filled` is unsigned."""
 
@@ -412,7 +436,7 @@ class Foreign(msgspec.Struct, frozen=True):
     text: str
 
 
-Outcome = Booked | Ended | Triggered | StopEnded | ThirdPartyActivity | Foreign
+Outcome = Booked | Corrected | Ended | Triggered | StopEnded | ThirdPartyActivity | Foreign
 Kill = Literal["", "cancelling", "done"]
 
 

@@ -172,6 +172,7 @@ def _fills(rows: Rows, venue: SimVenue) -> list[str]:
         if name not in counts and market.client_id(trade) in set(map(_presumed_of, presumed))
     }  # fmt: skip
     wrong += _presumed(presumed, stood_for, market)
+    wrong += _corrected(rows, ours)
     known = {*counts, *stood_for}
     wrong += [f"trade {name} was lost" for name in ours if name not in known]
     wrong += [
@@ -190,6 +191,18 @@ def _fills(rows: Rows, venue: SimVenue) -> list[str]:
     if abs(spent - moved_out) > 1e-6:
         wrong.append(f"{spent} {QUOTE} were spent here and {moved_out} at the venue")
     return wrong + [each for of in market.listings for each in _position(of, booked, market)]
+
+
+def _corrected(rows: Rows, ours: Mapping[str, Fill]) -> list[str]:
+    """Return what is wrong with corrections: each is of an execution of ours, once."""
+    made = [each for _, commands in rows for each in commands if isinstance(each, m.Corrected)]
+    counts = Counter(each.trade_id for each in made)
+    wrong = [f"trade {name} was corrected {n} times" for name, n in counts.items() if n > 1]
+    for each in made:
+        fill, units = ours.get(each.trade_id), round(each.quantity * SCALE)
+        if fill is None or (fill.price, fill.quantity) != (round(each.price * SCALE), units):
+            wrong.append(f"trade {each.trade_id} was corrected to {each.quantity} at {each.price}")
+    return wrong
 
 
 def _presumed_of(each: m.Traded) -> str:

@@ -1,0 +1,198 @@
+"""Stored sweeps: those of a folder, and what one of them found, drawn and in words."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from septet._files import insist_no_links, read_bounded
+from septet._text import decode_json
+from septet.errors import DataError, InputError, SeptetError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from septet._sweep.sweep_findings import Findings
+
+__all__ = ["BEST_LISTED", "SweepView", "stored_sweeps", "sweep_folder", "sweep_view"]
+
+BEST_LISTED: Final = 20
+_MANIFEST: Final = "manifest.json"
+_TABLE: Final = "settings.parquet"
+_LARGEST: Final = 16 << 20
+_MOST_SWEEPS: Final = 1_000
+_MOST_MAPS: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class SweepView:
+    """What a sweep found.
+
+    `file` is the name of the file that was swept, without its folder; `words` are the paragraphs
+    of its verdict, `stills` titles with drawings, `head` and `rows` the best settings as text;
+    `settings` are those of each row as ``path=value``, one a line.
+    """
+
+    strategy: str
+    file: str
+    words: tuple[str, ...]
+    stills: tuple[tuple[str, str], ...]
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    settings: tuple[str, ...]
+
+
+def stored_sweeps(root: Path) -> list[dict[str, str]]:
+    """Return the sweeps under a folder, the latest first; one that cannot be read says why."""
+    rows = []
+    for key, folder in sorted(_folders(root), key=lambda each: each[1].name, reverse=True):
+        row = {"key": key, "sweep_id": folder.name, "strategy": folder.parent.name}
+        try:
+            manifest = _manifest(folder)
+        except SeptetError as error:
+            row |= {"state": "damaged", "problem": error.message}
+        else:
+            space = manifest.get("space")
+            count = space.get("settings") if isinstance(space, Mapping) else None
+            row |= {
+                "state": str(manifest.get("status", "")), "settings": str(count or ""),
+                "goal": str(manifest.get("goal", "")), "problem": "",
+            }  # fmt: skip
+        rows.append(row)
+    return rows
+
+
+def sweep_folder(root: Path, key: str) -> Path:
+    """Return the folder that a row of `stored_sweeps` names, and no other.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    for name, folder in _folders(root):
+        if name == key:
+            return folder
+    raise InputError("there is no such sweep, or no longer", hint="look at the list of sweeps")
+
+
+def _folders(root: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the key and the folder of each sweep; links are not followed."""
+    seen = 0
+    for above in sorted(_below(root)):
+        for folder in sorted(_below(above)):
+            if os.path.lexists(folder / _MANIFEST):
+                yield f"{above.name}/{folder.name}", folder
+                seen += 1
+                if seen == _MOST_SWEEPS:
+                    return
+
+
+def _below(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as found:
+            return [Path(each.path) for each in found if each.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    try:
+        insist_no_links(folder)
+        text = read_bounded(folder / _MANIFEST, _LARGEST, follow=False).decode("utf-8")
+        found = decode_json(text)
+    except (OSError, ValueError) as error:
+        raise InputError(f"the manifest of sweep {folder.name} cannot be read: {error}") from None
+    if not isinstance(found, dict):
+        raise InputError(f"the manifest of sweep {folder.name} is no mapping")
+    return found
+
+
+def _table(folder: Path) -> pl.DataFrame:
+    import polars as pl
+
+    from septet._data.parquet_bounds import columns_within_memory
+
+    path = folder / _TABLE
+    if not path.is_file():
+        raise InputError(
+            f"sweep {folder.name} is not complete",
+            hint="septet sweep FILE --resume goes on with it",
+        )
+    try:
+        columns_within_memory(path)
+        return pl.scan_parquet(path, glob=False).collect()
+    except (OSError, DataError, pl.exceptions.PolarsError) as error:
+        raise InputError(f"the settings of sweep {folder.name} cannot be read: {error}") from None
+
+
+def sweep_view(folder: Path) -> SweepView:
+    """Return what a stored sweep found.
+
+    Raises
+    ------
+    InputError
+        If it is not complete, or was damaged.
+    """
+    from septet._sweep.sweep_findings import findings_of
+    from septet._sweep.verdict import paragraphs
+
+    manifest, table = _manifest(folder), _table(folder)
+    try:
+        found = findings_of(table, manifest)
+        head, rows, settings = _best(found)
+        file = Path(str(manifest.get("file", ""))).name
+        return SweepView(
+            strategy=str(manifest.get("strategy", "")), file=file,
+            words=tuple(paragraphs(found)), stills=tuple(_stills(found)), head=head, rows=rows,
+            settings=settings,
+        )  # fmt: skip
+    except Exception as error:  # a table or a manifest that anybody may have written
+        raise InputError(
+            f"sweep {folder.name} cannot be shown: its table or manifest is not one that a sweep "
+            f"writes ({type(error).__name__})"
+        ) from None
+
+
+def _stills(found: Findings) -> Iterator[tuple[str, str]]:
+    """Yield a title and a drawing: the maps of two keys, or the line of one, and the spread."""
+    from septet._sweep import sweep_charts
+    from septet._sweep.payload import chart_data
+
+    data = chart_data(found)
+    if data["line"] is not None:
+        yield "Every setting", sweep_charts.line_still(data)
+    names = {key: each["name"] for key, each in data["axes"].items()}
+    for item in data["maps"][:_MOST_MAPS]:
+        pair = f"{names[item['x']]} across, {names[item['y']]} up"
+        yield f"Best of each place: {pair}", sweep_charts.map_still(data, item, "best")
+        if any(size > 1 for row in item["of"] for size in row):
+            yield f"Middle of each place: {pair}", sweep_charts.map_still(data, item, "middle")
+    if found.best is not None:
+        yield "All settings", sweep_charts.spread_still(data)
+
+
+def _best(
+    found: Findings,
+) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...], tuple[str, ...]]:
+    from septet._results.number_texts import chance, count, number, percent
+
+    rows, settings = [], []
+    for row in found.ranked.head(BEST_LISTED).iter_rows(named=True):
+        values = [axis.text(row[axis.key]) for axis in found.axes]
+        rows.append(
+            (
+                count(row["setting"]), *values, number(row["sharpe"]), chance(row["psr"]),
+                chance(row["dsr"]), percent(row["total_return"], signed=True),
+                percent(row["max_drawdown"]), count(row["trades"]),
+            )
+        )  # fmt: skip
+        settings.append(
+            "\n".join(f"{a.key}={text}" for a, text in zip(found.axes, values, strict=True))
+        )
+    head = ("Setting", *(axis.name for axis in found.axes), "Sharpe", "PSR", "DSR", "Return",
+            "Drawdown", "Trades")  # fmt: skip
+    return head, tuple(rows), tuple(settings)

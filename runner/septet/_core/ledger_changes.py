@@ -1,0 +1,55 @@
+"""Changes of the ledger that are no fills: adopted positions, and corrections of a guess."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from septet import messages as m
+from septet._core import events as core
+from septet._core import fees
+from septet._core.engine import Engine
+from septet._core.orders import Corrected
+from septet._core.venue_fills import VenueFillsEngine
+from septet._core.wiring import Names
+from septet._kernel import layout
+
+__all__ = ["adopt", "correct"]
+
+
+def adopt(
+    engine: Engine, k: int, quantity: float, names: Names, scales: Sequence[float], market_ns: int
+) -> tuple[m.Alerted, Sequence[core.Command]]:
+    """Adopt a position of the account (base, signed) at the newest price, if there is one."""
+    assert isinstance(engine, VenueFillsEngine)
+    price = engine.state.B.item(k, layout.MARK)
+    if not price > 0.0:
+        text = f"{names.symbols[k]} cannot be adopted before it has a price"
+        return m.Alerted(level="error", event="position_mismatch", text=text, symbol=k), ()
+    alert = m.Alerted(
+        level="warning", event="adopted", text=f"{quantity:.12g} at {price:.12g}", symbol=k
+    )
+    return alert, engine.adopt(k, float(round(quantity * scales[k])), price, market_ns)
+
+
+def correct(
+    engine: Engine, outcome: Corrected, names: Names, scales: Sequence[float], market_ns: int
+) -> m.Corrected:  # fmt: skip
+    """Book the difference in price and fee between what was booked and what the venue lists.
+
+    A fee in the base currency was booked with the units: the account has shown what arrived.
+    """
+    assert isinstance(engine, VenueFillsEngine)
+    k, fill, quantity = outcome.symbol, outcome.fill, abs(outcome.quantity)
+    fee = 0.0
+    if outcome.has_fee and fill.fee_currency != names.base[k]:
+        fee = fees.booked(outcome.quantity, fill, scales[k], names)[2]
+    cash = engine.correct(
+        k, outcome.quantity, outcome.booked_price, fill.price, fee, outcome.booked_ns
+    )
+    return m.Corrected(
+        order=outcome.parent, symbol=k, of=outcome.of, trade_id=fill.trade_id, side=fill.side,
+        quantity=quantity, booked_price=outcome.booked_price, booked_ns=outcome.booked_ns,
+        price=fill.price, fee=fill.fee if outcome.has_fee else 0.0,
+        fee_currency=fill.fee_currency, fee_quote=fee, cash=cash, market_ns=market_ns,
+        maker=fill.maker,
+    )  # fmt: skip

@@ -1,0 +1,91 @@
+"""Sweeps as pages: the list, the map, the best settings that can be run, and damaged folders."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from pathlib import Path
+from urllib.parse import unquote_plus
+
+import pytest
+
+import septet
+from tests.dashboard.conftest import Dashboard
+from tests.dashboard.test_strategies import put
+from tests.python.samples import TEXT, written
+
+AXES = {"features.fast.period": [3, 5, 8], "features.slow.period": [15, 20]}
+
+
+@pytest.fixture
+def swept(dashboard: Dashboard, tmp_path: Path) -> septet.Sweep:
+    """A sweep stored beside the runs, whose file is one of the folder of strategies."""
+    found = septet.sweep(septet.load(written(tmp_path)), AXES, out=dashboard.root.parent / "sweeps")
+    put(dashboard, "cross.yaml", TEXT)
+    dashboard.log_in()
+    return found
+
+
+def key_of(dashboard: Dashboard) -> str:
+    [link] = re.findall(r'href="/sweep\?sweep=([^"]+)"', dashboard.ask("GET", "/sweeps").text)
+    return unquote_plus(str(link))
+
+
+def test_a_sweep_is_listed_drawn_and_its_best_can_be_run(
+    dashboard: Dashboard, swept: septet.Sweep
+) -> None:
+    answer = dashboard.ask("GET", f"/sweep?sweep={key_of(dashboard)}")
+    assert answer.status == 200, answer.text
+    text = html.unescape(answer.text)
+    assert swept.verdict.text.split(".")[0] in text
+    assert "fast.period across, slow.period up" in text or "slow.period across" in text
+    assert text.count("<svg") >= 2
+    assert 'style="' not in answer.text
+    best = swept.best(1).to_dicts()[0]
+    link = re.search(r'href="(/strategy\?[^"]+)">setting ', answer.text)
+    assert link is not None
+    sets = unquote_plus(html.unescape(link[1]).partition("sets=")[2])
+    assert sets.splitlines() == [f"{key}={best[key]:.0f}" for key in AXES]
+    page = html.unescape(dashboard.ask("GET", html.unescape(link[1])).text)
+    assert sets in page
+
+
+def test_a_sweep_without_its_file_is_shown_and_not_run(
+    dashboard: Dashboard, swept: septet.Sweep
+) -> None:
+    put(dashboard, "deep/cross.yaml", TEXT)  # two of that name: which one was swept is not known
+    text = dashboard.ask("GET", f"/sweep?sweep={key_of(dashboard)}").text
+    assert "/strategy?" not in text
+    assert "has the swept file, cross.yaml" in text
+
+
+@pytest.mark.parametrize("name", ["../runs", "none/1", "/etc", ""])
+def test_no_other_folder_is_read(dashboard: Dashboard, swept: septet.Sweep, name: str) -> None:
+    assert dashboard.ask("GET", f"/sweep?sweep={name}").status == 404
+
+
+def test_damaged_sweeps_end_as_messages(dashboard: Dashboard, swept: septet.Sweep) -> None:
+    key = key_of(dashboard)
+    folder = dashboard.root.parent / "sweeps" / key
+    whole = json.loads((folder / "manifest.json").read_text())
+    hostile = "<script>alert(1)</script>\x1b[2J" + "x" * 5_000
+    for manifest in (
+        {}, {**whole, "goal": "money"}, {**whole, "space": 5}, {**whole, "space": {"over": [1]}},
+    ):  # fmt: skip
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        answer = dashboard.ask("GET", f"/sweep?sweep={key}")
+        assert answer.status in (200, 404)
+        assert "Internal" not in answer.text
+    (folder / "manifest.json").write_text(json.dumps({**whole, "strategy": hostile}))
+    text = dashboard.ask("GET", f"/sweep?sweep={key}").text
+    assert "<script>alert" not in text
+    assert "\x1b" not in text
+    assert "x" * 1_000 not in text
+    (folder / "settings.parquet").write_bytes(b"PAR1nothingPAR1")
+    assert dashboard.ask("GET", f"/sweep?sweep={key}").status == 404
+    (folder / "manifest.json").write_text("{")
+    assert "Damaged" in dashboard.ask("GET", "/sweeps").text
+    (folder / "settings.parquet").unlink()
+    (folder / "settings.parquet").symlink_to("/etc/passwd")
+    assert dashboard.ask("GET", f"/sweep?sweep={key}").status == 404
