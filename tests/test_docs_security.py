@@ -10,8 +10,7 @@ import pytest
 
 from septet._app import documents
 from septet._cache_folder import claim
-from septet._config import access, credentials
-from septet._dashboard import accounts
+from septet._config import access
 from septet._data import parquet_bounds
 from septet._data.message_limits import (
     CELL_CHARACTERS,
@@ -21,6 +20,7 @@ from septet._data.message_limits import (
     SYMBOL_CHARACTERS,
     SYMBOLS_SHOWN,
 )
+from septet._files import LARGEST_PRIVATE, insist_private
 from septet._journal.journal_format import MAX_ROW_BYTES
 from septet._learn.onnx_graph import LARGEST_TENSOR
 from septet._store import run_folder
@@ -41,8 +41,8 @@ PROMISED = (
     f"they name {CELLS_SHOWN} of each kind of defect, each cut at {CELL_CHARACTERS} characters",
     f"An address has at most {access._LONGEST:,} characters, and a message shows at most "
     f"{documents.LONGEST:,} characters of any value",
-    f"must be readable by you only ({PRIVATE_FILE:04o}, at most {credentials._LARGEST >> 20} MiB)",
-    f"readable by you only ({PRIVATE_FILE:04o}, no link, at most {accounts._LARGEST >> 20} MiB)",
+    f"must be readable by you only ({PRIVATE_FILE:04o}, at most {LARGEST_PRIVATE >> 20} MiB)",
+    f"readable by you only ({PRIVATE_FILE:04o}, no link, at most {LARGEST_PRIVATE >> 20} MiB)",
     f"refused before a row is read, and so is a row above {MAX_ROW_BYTES >> 20} MiB",
     f"no tensor of more than {LARGEST_TENSOR:,} values",
     f"belong to the user, and no other user can enter it (mode {PRIVATE_FOLDER:04o})",
@@ -90,10 +90,10 @@ def test_a_file_of_credentials_is_as_private_as_promised(tmp_path: Path, more: i
     path.touch()
     path.chmod(PRIVATE_FILE | more)
     if not more:
-        credentials._insist_on_private(path, path.stat())
+        insist_private(path, path.stat(), "holds credentials")
         return
     with pytest.raises(InputError, match="others may read it or own it"):
-        credentials._insist_on_private(path, path.stat())
+        insist_private(path, path.stat(), "holds credentials")
 
 
 def test_the_cache_is_as_private_as_promised(

@@ -12,6 +12,8 @@ user's. So a file is written in one of these ways and in no other:
 - `make_folder` for a folder inside such a folder: an existing name must be a real folder.
   `make_folders` for several below one that a person named, which itself may be a link.
 
+`read_private_tables` reads a file of the user's own secrets and rights.
+
 `read_bounded` reads a file whole, and no more than it is told: how large a stranger's file is,
 the stranger says. `insist_regular` is for files that a library opens itself, such as a database.
 """
@@ -22,20 +24,24 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from septet.errors import InputError
 
 __all__ = [
-    "NOT_REGULAR", "create_file", "insist_no_links", "insist_regular", "insist_size",
-    "make_folder", "make_folders", "occupy_with_null_device", "open_append", "open_lock",
-    "open_regular", "read_bounded", "replace_file", "replacing",
+    "LARGEST_PRIVATE", "NOT_REGULAR", "create_file", "insist_no_links", "insist_private",
+    "insist_regular", "insist_size", "make_folder", "make_folders", "occupy_with_null_device",
+    "open_append", "open_lock", "open_regular", "read_bounded", "read_private_tables",
+    "replace_file", "replacing",
 ]  # fmt: skip
 
 _NEW: Final = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 NOT_REGULAR: Final = "it is not a regular file"
+LARGEST_PRIVATE: Final = 1_048_576
+"""Bytes of a private file of the user."""
 _LINK: Final = "it is a symbolic link"
 _NO_FOLDER: Final = "it is not a folder, or a symbolic link"
 
@@ -98,6 +104,74 @@ def read_bounded(path: Path, most: int, *, follow: bool = True) -> bytes:
         if len(data) > most:
             insist_size(file, most)
         return data[:most]
+
+
+def insist_private(path: Path, found: os.stat_result, says: str) -> None:
+    """Refuse a file that others may read, or that is not the user's own.
+
+    `says` is what is in it, as the end of a sentence: "holds credentials".
+
+    Raises
+    ------
+    InputError
+        With the mode that is expected.
+    """
+    mode = stat.S_IMODE(found.st_mode)
+    if found.st_uid != os.geteuid() or mode & 0o077:
+        raise InputError(
+            f"{path} {says}, and others may read it or own it (mode {mode:04o}, expected 0600)",
+            hint=f"chmod 600 {path}",
+        )
+
+
+def _insist_private_folder(path: Path, says: str) -> None:
+    """Refuse a folder in which another user could put a file of the same name."""
+    found = path.parent.stat()
+    mode = stat.S_IMODE(found.st_mode)
+    if found.st_uid not in (os.geteuid(), 0) or (mode & 0o022 and not mode & stat.S_ISVTX):
+        raise InputError(
+            f"{path.parent} has {path.name}, which {says}, and others may write to it or own it "
+            f"(mode {mode:04o})",
+            hint=f"chmod 700 {path.parent}",
+        )
+
+
+def read_private_tables(
+    path: Path, says: str, *, known: Sequence[str] = (), hint: str = "", follow: bool = False
+) -> dict[str, Any] | None:
+    """Read a private TOML file of the user; None where there is none.
+
+    `says` is what is in it, as the end of a sentence; `known` are the keys that it may have, any
+    if none are given; `hint` is how it is written. Messages repeat no line of the file.
+
+    Raises
+    ------
+    InputError
+        Others may read or replace it, or it is too large, no TOML, or has another key.
+    """
+    try:
+        with open_regular(path, follow=follow) as file:
+            insist_private(path, os.fstat(file.fileno()), says)
+            data = file.read(LARGEST_PRIVATE + 1)
+        _insist_private_folder(path, says)
+    except FileNotFoundError:
+        return None
+    except OSError as problem:
+        why = problem.strerror or problem
+        raise InputError(f"{path} cannot be read: {why}", hint=hint) from problem
+    if len(data) > LARGEST_PRIVATE:
+        raise InputError(f"{path} is larger than {LARGEST_PRIVATE >> 20} MiB", hint=hint)
+    try:
+        tables = tomllib.loads(data.decode())
+    except (ValueError, RecursionError) as problem:  # its text may repeat a part of the file
+        raise InputError(f"{path} is not TOML: {type(problem).__name__}", hint=hint) from None
+    unknown = sorted(set(tables) - set(known)) if known else []
+    if unknown:
+        raise InputError(
+            f"{path} has the unknown key {unknown[0][:40]!r}: known are {', '.join(known)}",
+            hint=hint,
+        )
+    return tables
 
 
 def _no_more_open(path: Path, mode: int) -> int:

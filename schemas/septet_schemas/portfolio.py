@@ -45,17 +45,21 @@ _NEEDED: Final[Mapping[str, tuple[str, str]]] = {
     "forecast": ("forecast", "forecast: {of: {trend: 100%}, volatility: vol_60, target: 20%}"),
 }
 
-_ENTERS: Final[Mapping[str, tuple[str, str]]] = {
+_ENTERS: Final[Mapping[str, tuple[str, str, str]]] = {
     "buy_every": (
-        "not yet: regular buys stand alone, without a signal",
+        "regular buys enter by the clock alone: a signal enters nothing while something is held",
         "buy_every buys for its own amount",
+        "no such block (stops and takes close what is bought), or no risk.position.buy_every "
+        "(risk.position.add with when: adds to what a signal holds)",
     ),
     "grid": (
         "a grid enters by its levels, and no signal beside it",
         "each level of a grid buys its own size",
+        "no such block, or no risk.position.grid",
     ),
 }
-"""What of `risk.position` enters in place of a signal, and why no sizing stands beside it."""
+"""What of `risk.position` enters in place of a signal, why no sizing stands beside it, and the way
+out."""
 
 
 class Where(Config):
@@ -368,12 +372,11 @@ def _derived(data: Mapping[str, Any]) -> tuple[dict[str, Any], str, str, str] | 
             "sizes follow from the weights of the portfolio",
             "no such block, or portfolio: {use: each}",
         )  # fmt: skip
-    for key, (what, own) in _ENTERS.items():
+    for key, (what, own, way_out) in _ENTERS.items():
         if isinstance(position, Mapping) and position.get(key) is not None:
             return (
                 {"use": "rules", "exit_if": None, "reentry": "immediate"},
-                what, own,
-                f"no such block, or no risk.position.{key}",
+                what, own, way_out,
             )  # fmt: skip
     return None
 

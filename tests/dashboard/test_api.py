@@ -106,12 +106,10 @@ def test_a_table_is_read_page_by_page(dashboard: Dashboard) -> None:
     token = add_token(accounts_file(), "grafana", "view", 1, time.time())
     ids, cursor = list[str](), "0"
     while cursor != "None":
-        asked = page(
-            "/api/v1/table", run=key_of(run.folder), name="orders", cursor=cursor, limit="7"
-        )
+        asked = page("/api/v1/table", run=key_of(run.folder), name="orders", next=cursor, limit="7")
         found = json.loads(called(dashboard, "GET", asked, token).text)
         ids += [row["order_id"] for row in found["rows"]]
-        cursor = str(found["next_cursor"])
+        cursor = str(found["next"])
     assert ids == run.table("orders").get_column("order_id").to_list()
 
 
@@ -207,3 +205,99 @@ def test_a_body_that_does_not_come_ends(
 def test_endless_headers_are_refused(dashboard: Dashboard) -> None:
     assert dashboard.ask("GET", "/login", headers={"X-Long": "x" * 20_000}).status == 431
     assert dashboard.ask("GET", "/login").status == 200
+
+
+def rows_of(dashboard: Dashboard, token: str, **asks: str) -> dict[str, Any]:
+    answer = called(dashboard, "GET", page("/api/v1/table", **asks), token)
+    found: dict[str, Any] = json.loads(answer.text)
+    return {**found, "status": answer.status}
+
+
+def test_a_slice_of_a_table_has_the_columns_and_the_span_that_are_asked_for(
+    dashboard: Dashboard,
+) -> None:
+    run = stored(dashboard.root)
+    token = add_token(accounts_file(), "grafana", "view", 1, time.time())
+    asks = {"run": key_of(run.folder), "name": "equity", "limit": "5"}
+    first = rows_of(dashboard, token, **asks)
+    assert (len(first["rows"]), first["limit"], first["next"]) == (5, 5, 5)
+    start, end = first["rows"][1]["time"], first["rows"][4]["time"]
+    part = rows_of(dashboard, token, **asks, start=start, end=end, columns="equity,time")
+    assert part["rows"] == [
+        {"equity": row["equity"], "time": row["time"]} for row in first["rows"][1:4]
+    ]
+    assert part["next"] is None
+    after = rows_of(dashboard, token, **asks, start=start, next="1", columns="time")
+    assert after["rows"][0] == {"time": first["rows"][2]["time"]}
+    for wrong in ({"columns": "password"}, {"start": "soon"}, {"limit": "0"}, {"next": "-1"}):
+        refused = rows_of(dashboard, token, **(asks | wrong))
+        assert (refused["status"], refused["ok"]) == (404, False), wrong
+    height = run.table("equity").height
+    assert rows_of(dashboard, token, **asks, next=str(height))["rows"] == []
+
+
+def test_a_slice_is_read_without_the_rest_of_the_table(dashboard: Dashboard) -> None:
+    run = stored(dashboard.root)
+    token = add_token(accounts_file(), "grafana", "view", 1, time.time())
+    path = run.folder / "equity.parquet"
+    table = run.table("equity")
+    table.write_parquet(path, row_group_size=100)
+    from pyarrow.parquet import ParquetFile
+
+    groups = ParquetFile(path).metadata
+    data = bytearray(path.read_bytes())
+    for number in range(2, groups.num_row_groups):
+        for column in range(groups.num_columns):
+            chunk = groups.row_group(number).column(column)
+            if chunk.path_in_schema == "time":
+                continue
+            first = chunk.dictionary_page_offset or chunk.data_page_offset
+            # The values, not the headers of pages, whose sizes are looked at in every table.
+            begin, end = chunk.data_page_offset + 60, first + chunk.total_compressed_size
+            data[begin:end] = bytes(max(0, end - begin))
+    path.write_bytes(data)
+    asks = {"run": key_of(run.folder), "name": "equity", "limit": "50"}
+    whole = rows_of(dashboard, token, **asks, next=str(table.height - 10))
+    assert whole["status"] == 404, "the rest of the file cannot be read"
+    times = table.get_column("time").dt.to_string("iso:strict")
+    after, before = times[20], times[150]
+    for more in ({}, {"next": "100"}, {"start": after}, {"columns": "equity"}):
+        found = rows_of(dashboard, token, **asks, **more)
+        assert len(found.get("rows", ())) == 50, (more, found)
+    part = rows_of(dashboard, token, **asks, next="140", end=before)
+    assert (len(part["rows"]), part["next"]) == (10, None)
+
+
+def test_runs_carry_both_numbers_of_tries_and_what_came_after_the_first(
+    dashboard: Dashboard,
+) -> None:
+    run = stored(dashboard.root)
+    token = add_token(accounts_file(), "grafana", "view", 1, time.time())
+    path = run.folder / "summary.json"
+    summary = json.loads(path.read_text())
+
+    def shown(**changed: Any) -> list[dict[str, Any]]:
+        path.write_text(json.dumps(summary | changed))
+        listed = called(dashboard, "GET", "/api/v1/runs", token)
+        one = called(dashboard, "GET", page("/api/v1/run", run=key_of(run.folder)), token)
+        return [json.loads(listed.text)["runs"][0], json.loads(one.text)]
+
+    tries = {
+        "count": 7, "effective": 3.5, "declared": 2, "deflated_sharpe": 0.25, "problem": None,
+        "file_first": None, "text": "7 tries",
+    }  # fmt: skip
+    forward = {name: summary[name] for name in ("start", "end", "trades", "verdict", "sharpe")}
+    for found in shown(tries=tries, forward=forward):
+        assert found["trials"] == {
+            "count": 7, "effective": 3.5, "declared": 2, "deflated_sharpe": 0.25,
+            "complete": True, "text": "7 tries",
+        }  # fmt: skip
+        assert found["forward"]["trades"] == summary["trades"]
+        assert found["forward"]["verdict"] == summary["verdict"]
+    unread = tries | {"count": None, "effective": None, "deflated_sharpe": None}
+    for found in shown(tries=unread):
+        assert (found["trials"]["complete"], found["trials"]["count"]) == (False, None)
+    for found in shown(tries=None):
+        assert (found["trials"], found["forward"]) == (None, None)
+    for found in shown(tries={"count": "many", "text": ["x"]}, forward="soon"):
+        assert (found["trials"]["complete"], found["forward"]) == (False, None)

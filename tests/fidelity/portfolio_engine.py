@@ -105,6 +105,8 @@ def file_of(s: Strategy, market: Market) -> str:
         "fee": {"maker": costs.maker, "taker": costs.taker}, "slippage": costs.slippage,
         "latency": f"{costs.latency_ns // HOUR} bars" if costs.latency_ns else 0,
     }  # fmt: skip
+    if costs.participation is not None:
+        simulation["participation"] = costs.participation
     whole: dict[str, Any] = {
         "version": 1, "name": "made", "time_zone": s.time_zone,
         "account": {"capital": s.capital, "type": s.account},
@@ -141,12 +143,12 @@ def _text(value: Any) -> str:
 
 def _bars(market: Market, name: str) -> Bars:
     rows = market.bars[name]
-    prices = [
+    columns = [
         np.array([float(getattr(bar, each)) for bar in rows])
-        for each in ("open", "high", "low", "close")
+        for each in ("open", "high", "low", "close", "volume")
     ]
     times = np.array([bar.open_ns for bar in rows], np.int64)
-    return made_bars(times, [*prices, np.full(len(rows), 1e9)])
+    return made_bars(times, columns)
 
 
 def session_of(s: Strategy, market: Market, *, first: int = 0) -> Any:

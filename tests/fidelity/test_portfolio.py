@@ -87,6 +87,8 @@ def _compare(out: Result, made: Traded) -> None:
 
 def _check(s: Strategy, seed: int) -> None:
     market = draws.market_of(seed)
+    if s.costs.participation is not None:
+        market = draws.thin(market, seed)
     market = Market(market.bar_ns, market.bars, market.features)
     out = simulate(s, market)
     whole, events = both_paths(s, market)
@@ -117,5 +119,16 @@ def takers(draw: Any) -> Strategy:
 def test_takes_between_rebalances_fill_as_in_the_reference(s: Strategy, seed: int) -> None:
     try:
         _check(s, seed)
+    except ConfigError:  # R without a stop from the first fill on
+        reject()
+
+
+@given(takers(), draws.SEEDS, st.sampled_from([0.02, 0.1, 0.5]))
+@settings(max_examples=examples(40))
+def test_rebalances_and_takes_share_the_volume_of_a_bar(
+    s: Strategy, seed: int, share: float
+) -> None:
+    try:
+        _check(replace(s, costs=replace(s.costs, participation=share)), seed)
     except ConfigError:  # R without a stop from the first fill on
         reject()

@@ -11,6 +11,7 @@ import pytest
 
 from septet._kernel import layout
 from septet._rules import adds, levels, resting, steps
+from septet._rules import takes as take_rules
 from septet._rules.ledger import book_fill, place_order
 from septet._rules.run_state import Run
 from tests.rules.small_run import Fixed, bar, rows, run_of, set_to, status
@@ -171,9 +172,11 @@ def test_a_take_makes_up_for_one_that_was_too_small() -> None:
     run.min_notional[0] = 250.0
     with set_to(STEPS=True, TRACKS_POSITION=True):
         enter(run)
-        assert steps.units_to_take(0, 0.2, 100.0, run) == 0.0
-        assert steps.units_to_take(0, 0.2, 100.0, run) == 4.0
-        assert steps.units_to_take(0, 0.5, 100.0, run) == 10.0, "what is left would be too small"
+        assert take_rules.units_to_take(0, 0.2, 100.0, run) == 0.0
+        assert take_rules.units_to_take(0, 0.2, 100.0, run) == 4.0
+        assert take_rules.units_to_take(0, 0.5, 100.0, run) == 10.0, (
+            "what is left would be too small"
+        )
 
 
 def test_takes_fill_nearest_first_and_each_once() -> None:
@@ -181,11 +184,11 @@ def test_takes_fill_nearest_first_and_each_once() -> None:
     takes = (Take(0, 0.5, 104.0, moves_stop=True), Take(1, 0.3, 102.0), Take(2, 0.2, 110.0))
     with set_to(STEPS=True, TRACKS_POSITION=True, TAKES_AT=takes, R_TAKE=24):
         enter(run)
-        steps.fill_takes(0, 0, 105.0, 60, 0, run)
+        take_rules.fill_takes(0, 0, 105.0, 60, 0, run)
         fills = [(f[0], f[1]) for n, f in zip(run.LI, run.LF, strict=True) if n[0] == layout.FILL]
         assert fills == [(10.0, 100.0), (-3.0, 102.0), (-5.0, 104.0)]
         assert (run.units[0], run.takes_done[0], run.break_even[0]) == (2.0, 0b11, 1)
-        steps.fill_takes(0, 0, 105.0, 120, 0, run)
+        take_rules.fill_takes(0, 0, 105.0, 120, 0, run)
         assert run.units[0] == 2.0
 
 
@@ -194,16 +197,16 @@ def test_a_take_at_a_close_is_an_order_of_its_own_and_an_exit_cancels_it() -> No
     takes = (Take(0, 0.5, met=1.0), Take(1, 0.25, met=1.0))
     with set_to(STEPS=True, TRACKS_POSITION=True, TAKES_WHEN=takes, SENDS_TAKES=True):
         enter(run)
-        steps.take_at_close(0, 0, 60, run)
+        take_rules.take_at_close(0, 0, 60, run)
         assert (run.take_units[0], run.takes_done[0]) == (-7.0, 0b11)
         assert resting.leaving_units(0, run) == 7.0
         resting.end_take(0, 12, 60, run)
         assert status(run)[-1] == (layout.STATUS_CANCELLED, 12)
         run.takes_done[0], run.taken_share[0] = 0, 0.0
-        steps.take_at_close(0, 0, 120, run)
+        take_rules.take_at_close(0, 0, 120, run)
         bar(run, 1, 101.0, 102.0, 100.0, 101.0)
         run.open_ns[0, 1] = 180
-        steps.meet_take(0, 1, run)
+        take_rules.meet_take(0, 1, run)
         assert (run.units[0], run.take_units[0]) == (3.0, 0.0)
 
 

@@ -249,7 +249,7 @@ def test_a_table_with_other_columns_is_damaged(tmp_path: Path) -> None:
     pl.DataFrame({"x": [1]}).write_parquet(run.folder / "equity.parquet")
     with pytest.raises(InputError, match="lacks the columns"):
         open_run(run.folder).table("equity")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="lacks the columns"):
         open_run(run.folder).table("equity", ["time"])
 
 

@@ -10,7 +10,7 @@ from septet._agents.answers import compact, page
 from septet._agents.guide import TOPICS, guide_text
 from septet._app.documents import error_document, problem_document
 from septet._app.explain import explain_values
-from septet._app.figures import changed_settings, figures_of, is_live, table_rows
+from septet._app.figures import changed_settings, figures_of, is_live, table_slice
 from septet._app.jobs import Job, Jobs
 from septet._app.outline import described_plugin, found_plugins, schema_part
 from septet._app.reading import reading_run
@@ -226,13 +226,16 @@ class Tools:
         """Return rows of a table."""
         stored = self._workspace.run(run)
         with reading_run():
-            frame = table_rows(stored, name, columns=columns, start=start, end=end, every=every)
             most = max(1, min(limit, 200))
             begin = max(0, cursor)
-            rows = [list(row) for row in frame.slice(begin, most).iter_rows()]
+            frame, more = table_slice(
+                stored, name, begin=begin, most=most, columns=columns, start=start, end=end,
+                every=every,
+            )  # fmt: skip
+            rows = [list(row) for row in frame.iter_rows()]
             part = page(rows, cursor=0, limit=most)
             after = begin + (part["next"] if part["next"] is not None else len(rows))
-            more = after < frame.height
+            more = more or part["next"] is not None
             part |= {"next": after if more else None, "truncated": more}
             return {
                 "run": stored.run_id, "table": name, "columns": frame.columns,

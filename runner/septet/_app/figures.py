@@ -12,7 +12,14 @@ if TYPE_CHECKING:
 
     from septet._store.run_folder import Run
 
-__all__ = ["changed_settings", "figures_of", "is_live", "settings_of", "table_rows"]
+__all__ = [
+    "changed_settings",
+    "figures_of",
+    "is_live",
+    "settings_of",
+    "table_slice",
+    "trials_of",
+]
 
 _APART: Final = ("run_id", "strategy", "verdict", "tries", "forward", "findings")
 _OF_FORWARD: Final = (
@@ -30,6 +37,7 @@ def figures_of(summary: Mapping[str, Any], names: Sequence[str] | None = None) -
     long it took is no figure of the strategy, and left out.
     """
     forward = summary.get("forward")
+    forward = forward if isinstance(forward, Mapping) else None
     return {
         "summary": _chosen(summary, names), "verdict": summary.get("verdict"),
         "tries": summary.get("tries"),
@@ -74,19 +82,38 @@ def _leaves(part: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, part
 
 
-def table_rows(
-    run: Run,
-    name: str,
-    *,
-    columns: Sequence[str] | None = None,
-    start: str | None = None,
-    end: str | None = None,
-    every: int | None = None,
-) -> pl.DataFrame:
-    """Return rows of a table of a run, times as text.
+def trials_of(summary: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return how many tries preceded a run: `count`, and how many independent ones they are worth.
+
+    None in paper and live, which are no tries. Where the ledger did not know, `complete` is False
+    and the numbers are None, or the least there were.
+    """
+    found = summary.get("tries")
+    if not isinstance(found, Mapping):
+        return None
+    count, effective = found.get("count"), found.get("effective")
+    deflated, declared = found.get("deflated_sharpe"), found.get("declared")
+    return {
+        "count": count if isinstance(count, int) else None,
+        "effective": float(effective) if isinstance(effective, int | float) else None,
+        "declared": declared if isinstance(declared, int) else 0,
+        "deflated_sharpe": float(deflated) if isinstance(deflated, int | float) else None,
+        "complete": isinstance(count, int), "text": str(found.get("text") or ""),
+    }  # fmt: skip
+
+
+def table_slice(
+    run: Run, name: str, *, begin: int, most: int, columns: Sequence[str] | None = None,
+    start: str | None = None, end: str | None = None, every: int | None = None,
+) -> tuple[pl.DataFrame, bool]:  # fmt: skip
+    """Return some rows of a table of a run, times as text, and whether more follow.
+
+    Only these are read, where they follow each other: a long table is never in memory whole.
 
     Parameters
     ----------
+    begin, most
+        The first row, of those between the times, and how many.
     start, end
         Rows from the one time on and before the other, by the table's first column of times.
     every
@@ -103,23 +130,50 @@ def table_rows(
 
     if name not in TABLES:
         raise InputError(f"there is no table {name[:40]!r}", hint=f"one of {', '.join(TABLES)}")
-    frame = run.table(name)
-    times = [each for each, kind in frame.schema.items() if isinstance(kind, pl.Datetime)]
-    unknown = [each for each in columns or () if each not in frame.columns]
+    frame = run.rows(name)
+    schema = frame.collect_schema()
+    times = [each for each, kind in schema.items() if isinstance(kind, pl.Datetime)]
+    unknown = [each for each in columns or () if each not in schema]
     if unknown:
         raise InputError(
             f"the table {name} has no column {unknown[0][:40]!r}",
-            hint=f"it has {', '.join(frame.columns[:60])}",
+            hint=f"it has {', '.join(list(schema)[:60])}",
         )
     if (start or end) and not times:
         raise InputError(f"the table {name} has no column of times", hint="leave start and end out")
-    if start:
-        frame = frame.filter(pl.col(times[0]).dt.epoch("ns") >= _moment(start))
-    if end:
-        frame = frame.filter(pl.col(times[0]).dt.epoch("ns") < _moment(end))
-    frame = frame.gather_every(max(1, every or 1))
-    frame = frame.with_columns(pl.col(each).dt.to_string("iso:strict") for each in times)
-    return frame.select(list(columns)) if columns else frame
+    if start or end:
+        frame = _between(run, name, frame, times[0], start, end)
+    frame = frame.gather_every(every) if every and every > 1 else frame
+    if columns:
+        frame = frame.select(list(dict.fromkeys(columns)))
+    found = run.collected(name, frame.slice(begin, most + 1), engine="streaming")
+    shown = [each for each in times if each in found.columns]
+    texts = found.head(most).with_columns(pl.col(each).dt.to_string("iso:strict") for each in shown)
+    return texts, found.height > most
+
+
+def _between(
+    run: Run, name: str, frame: pl.LazyFrame, column: str, start: str | None, end: str | None
+) -> pl.LazyFrame:
+    """Return the rows between two times: as a span of rows if they follow each other.
+
+    A span is read without what lies around it; a filter would be tried on rows far beyond.
+    """
+    import polars as pl
+
+    kind = frame.collect_schema()[column]
+    zone = kind.time_zone if isinstance(kind, pl.Datetime) else None
+    wanted = pl.lit(True)
+    for text, is_wanted in ((start, pl.col(column).ge), (end, pl.col(column).lt)):
+        if text:
+            wanted = wanted & is_wanted(pl.lit(_moment(text)).cast(pl.Datetime("ns", zone)))
+    row = pl.col("row")
+    rows = frame.select(column).with_row_index("row").filter(wanted)
+    asked = rows.select(row.min().alias("first"), row.max().alias("last"), pl.len().alias("count"))
+    first, last, count = run.collected(name, asked).row(0)
+    if not count:
+        return frame.slice(0, 0)
+    return frame.slice(first, count) if last - first + 1 == count else frame.filter(wanted)
 
 
 def _moment(text: str) -> int:

@@ -16,20 +16,18 @@ from __future__ import annotations
 
 import os
 import re
-import stat
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from septet._config.secrets import read_secret
-from septet._files import open_regular
+from septet._files import read_private_tables
 from septet.errors import InputError
 from septet_schemas.base import SecretRef
 
 __all__ = ["Chat", "ChatSettings", "chat_file", "read_settings"]
 
-_LARGEST: Final = 1_048_576
+_WRITTEN: Final = "it has token, a reference, and one [[chat]] for each chat: docs/chat.md"
 _TOKEN: Final = re.compile(r"\d{1,20}:[A-Za-z0-9_-]{20,100}")
 
 
@@ -70,50 +68,18 @@ def read_settings(path: Path) -> ChatSettings:
     InputError
         Others may read or replace the file, it is a link, or it is not what it should be.
     """
-    try:
-        with open_regular(path, follow=False) as file:
-            _insist_private(path, os.fstat(file.fileno()))
-            data = file.read(_LARGEST + 1)
-        _insist_folder(path.parent)
-    except OSError as problem:
-        raise InputError(
-            f"{path} cannot be read: {problem.strerror or problem}",
-            hint="it holds the token's reference and the chats: docs/chat.md",
-        ) from None
-    if len(data) > _LARGEST:
-        raise InputError(f"{path} is larger than 1 MiB")
-    try:
-        found = tomllib.loads(data.decode())
-    except (ValueError, RecursionError) as problem:  # its text may repeat a part of the file
-        raise InputError(f"{path} is not TOML: {type(problem).__name__}") from None
-    unknown = sorted(set(found) - {"token", "chat"})
+    found = read_private_tables(
+        path, "says who may halt runs", known=("token", "chat"), hint=_WRITTEN
+    )
+    if found is None:
+        raise InputError(f"{path} cannot be read: there is none", hint=_WRITTEN)
     rows = found.get("chat", [])
-    if unknown or not isinstance(rows, list) or not rows:
-        wrong = f"has the unknown key {unknown[0]!r}" if unknown else "lists no [[chat]]"
-        raise InputError(f"{path} {wrong}", hint="it has token and one [[chat]] for each chat")
+    if not isinstance(rows, list) or not rows:
+        raise InputError(f"{path} lists no [[chat]]", hint=_WRITTEN)
     chats = dict(_chat(path, number, row) for number, row in enumerate(rows, start=1))
     if len(chats) < len(rows):
         raise InputError(f"{path} lists a chat twice: the id of each [[chat]] must differ")
     return ChatSettings(_token(path, found.get("token")), chats)
-
-
-def _insist_private(path: Path, found: os.stat_result) -> None:
-    mode = stat.S_IMODE(found.st_mode)
-    if found.st_uid != os.geteuid() or mode & 0o077:
-        raise InputError(
-            f"{path} says who may halt runs, and others may read it or own it (mode {mode:04o})",
-            hint=f"chmod 600 {path}",
-        )
-
-
-def _insist_folder(folder: Path) -> None:
-    found = folder.stat()
-    mode = stat.S_IMODE(found.st_mode)
-    if found.st_uid not in (os.geteuid(), 0) or (mode & 0o022 and not mode & stat.S_ISVTX):
-        raise InputError(
-            f"{folder} holds chat.toml, and others may write to it or own it (mode {mode:04o})",
-            hint=f"chmod 700 {folder}",
-        )
 
 
 def _token(path: Path, value: Any) -> str:

@@ -14,15 +14,13 @@ The values may be `env:` and `file:` references, or the secrets themselves.
 from __future__ import annotations
 
 import os
-import stat
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from septet._config.secrets import read_secret
-from septet._files import open_regular
+from septet._files import read_private_tables
 from septet.errors import InputError
 from septet_schemas.base import SecretRef
 
@@ -30,7 +28,6 @@ __all__ = ["STORED", "Stored", "stored_credentials", "venues_file"]
 
 STORED: Final = "venues.toml"
 """The scheme of a reference that a stored credential stands for."""
-_LARGEST: Final = 1_048_576
 _SECRETS: Final = ("key", "secret", "password", "uid")
 
 
@@ -70,44 +67,8 @@ def stored_credentials() -> dict[str, Stored]:
         Others may read or write it, or it is not what it should be.
     """
     path = venues_file()
-    try:
-        with open_regular(path) as file:
-            _insist_on_private(path, os.fstat(file.fileno()))
-            data = file.read(_LARGEST + 1)
-        _insist_nobody_else_replaces(path.parent)
-    except FileNotFoundError:
-        return {}
-    except OSError as problem:
-        raise InputError(f"{path} cannot be read: {problem.strerror}") from problem
-    if len(data) > _LARGEST:
-        raise InputError(f"{path} is larger than {_LARGEST >> 20} MiB: it holds no credentials")
-    try:
-        tables = tomllib.loads(data.decode())
-    except (ValueError, RecursionError) as problem:
-        # tomllib's message repeats none of the file but the place
-        raise InputError(f"{path} is not TOML: {type(problem).__name__}") from None
+    tables = read_private_tables(path, "holds credentials", follow=True) or {}
     return {name: _entry(path, name, table) for name, table in tables.items()}
-
-
-def _insist_on_private(path: Path, found: os.stat_result) -> None:
-    mode = stat.S_IMODE(found.st_mode)
-    if found.st_uid != os.geteuid() or mode & 0o077:
-        raise InputError(
-            f"{path} holds credentials, and others may read it or own it (mode {mode:04o})",
-            hint=f"chmod 600 {path}",
-        )
-
-
-def _insist_nobody_else_replaces(folder: Path) -> None:
-    """Refuse a folder in which another user could put a file of the same name."""
-    found = folder.stat()
-    mode = stat.S_IMODE(found.st_mode)
-    owned = found.st_uid in (os.geteuid(), 0)
-    if not owned or (mode & 0o022 and not mode & stat.S_ISVTX):
-        raise InputError(
-            f"{folder} holds credentials, and others may write to it or own it (mode {mode:04o})",
-            hint=f"chmod 700 {folder}",
-        )
 
 
 def _entry(path: Path, name: str, table: Any) -> Stored:

@@ -111,33 +111,6 @@ def check_adds(case: Case) -> None:
         )
 
 
-def _is_in_steps(case: Case) -> bool:
-    """Whether a position moves in steps: its stop is kept, and only tightened."""
-    risk = case.strategy.risk
-    position = risk.position
-    if position is not None and (position.add or position.take or position.enters):
-        return True
-    for block in risk.stops.values():
-        away = (getattr(block.config, name) for name in distances_of(type(block.config)))
-        if block.declaration.tightens or any(isinstance(each, Distance) for each in away):
-            return True
-    return "stop_distance" in risk.sizing.declaration.parameters
-
-
-def check_not_yet(case: Case) -> None:
-    """What meets bars in steps does so without a share of the volume so far."""
-    mode, simulation = case.strategy.mode, case.strategy.execution.simulation
-    of_venue = mode == "live" or (mode == "paper" and simulation.fills != "next_open")
-    if simulation.participation is not None and not of_venue and _is_in_steps(case):
-        case.error(
-            ("execution", "simulation", "participation"),
-            "not yet: takes, adds, regular buys, grids, stops at a level or a distance that is no "
-            "share, and sizes by risk do not share a bar's volume so far",
-            hint="leave participation out, or write a stop as a share such as 4% "
-            "and leave out risk.position",
-        )
-
-
 def check_buys(case: Case) -> None:
     """Regular buys are market orders that end before the next is due, within the capital."""
     strategy, position = case.strategy, case.strategy.risk.position
@@ -165,12 +138,23 @@ def check_buys(case: Case) -> None:
             f"one buy asks for more than the capital of {strategy.account.capital:g}",
             hint="it is capped by cash; write the amount of one buy, not of all",
         )
-    latency = int(strategy.execution.simulation.latency)
+    simulation = strategy.execution.simulation
+    latency = int(simulation.latency)
     if latency and position.buy_every.every.may_fall_within(latency * case.bar_ns, case.bar_ns):
         case.error(
             (*path, "every"),
             "a buy may fall due while the one before still waits for its latency",
             hint="write a longer interval, or a shorter execution.simulation.latency",
+        )
+    bars = latency + int(simulation.time_in_force) - 1
+    shares = simulation.participation is not None and strategy.mode != "live"
+    if shares and bars > latency and position.buy_every.every.may_fall_within(
+        bars * case.bar_ns, case.bar_ns
+    ):  # fmt: skip
+        case.error(
+            (*path, "every"),
+            "a buy may fall due while the rest of the one before still works",
+            hint="write a longer interval, or a shorter execution.simulation.time_in_force",
         )
 
 
@@ -270,5 +254,5 @@ def _grid_within_limits(case: Case, path: Path) -> None:
 
 CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     check_first_stop, check_past_of_words, check_adds, check_buys, check_buys_happen,
-    check_grid, check_not_yet,
+    check_grid,
 )  # fmt: skip

@@ -9,17 +9,15 @@ import json
 import os
 import re
 import secrets
-import stat
 import threading
 import time
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from septet._dashboard.site import RIGHTS, Right, Visitor
-from septet._files import open_lock, open_regular, replacing
+from septet._files import open_lock, read_private_tables, replacing
 from septet.errors import InputError
 
 __all__ = [
@@ -28,7 +26,7 @@ __all__ = [
 ]  # fmt: skip
 
 TOKEN_PREFIX: Final = "septet_"
-_LARGEST: Final = 1 << 20
+_WRITTEN_BY: Final = "let septet dashboard user and septet dashboard token write it"
 _MOST: Final = 1_000
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 _SHORTEST, _LONGEST = 12, 1_024
@@ -75,24 +73,11 @@ def read_accounts(path: Path) -> Accounts:
     InputError
         Others may read or replace it, or it is not what it should be.
     """
-    try:
-        with open_regular(path, follow=False) as file:
-            _insist_on_private(path, os.fstat(file.fileno()))
-            data = file.read(_LARGEST + 1)
-        _insist_on_folder(path.parent)
-    except FileNotFoundError:
+    tables = read_private_tables(
+        path, "says who may operate runs", known=("user", "token"), hint=_WRITTEN_BY
+    )
+    if tables is None:
         return Accounts()
-    except OSError as problem:
-        raise InputError(f"{path} cannot be read: {problem.strerror}") from problem
-    if len(data) > _LARGEST:
-        raise InputError(f"{path} is larger than {_LARGEST >> 20} MiB: it holds no users")
-    try:
-        tables = tomllib.loads(data.decode())
-    except (ValueError, RecursionError) as problem:
-        raise InputError(f"{path} is not TOML: {type(problem).__name__}") from None
-    unknown = sorted(set(tables) - {"user", "token"})
-    if unknown:
-        raise _wrong(path, f"the key {unknown[0][:40]!r} is unknown: known are user and token")
     return Accounts(
         {name: _user(path, name, each) for name, each in _named(path, tables, "user")},
         {name: _token(path, name, each) for name, each in _named(path, tables, "token")},
@@ -127,30 +112,7 @@ def _token(path: Path, name: str, table: Mapping[str, Any]) -> Token:
 
 
 def _wrong(path: Path, what: str) -> InputError:
-    return InputError(
-        f"{path}: {what}", hint="let septet dashboard user and septet dashboard token write it"
-    )
-
-
-def _insist_on_private(path: Path, found: os.stat_result) -> None:
-    mode = stat.S_IMODE(found.st_mode)
-    if found.st_uid != os.geteuid() or mode & 0o077:
-        raise InputError(
-            f"{path} says who may operate runs, and others may read it or own it "
-            f"(mode {mode:04o}, expected 0600)",
-            hint=f"chmod 600 {path}",
-        )
-
-
-def _insist_on_folder(folder: Path) -> None:
-    found = folder.stat()
-    mode = stat.S_IMODE(found.st_mode)
-    if found.st_uid not in (os.geteuid(), 0) or (mode & 0o022 and not mode & stat.S_ISVTX):
-        raise InputError(
-            f"{folder} says who may operate runs, and others may write to it or own it "
-            f"(mode {mode:04o})",
-            hint=f"chmod 700 {folder}",
-        )
+    return InputError(f"{path}: {what}", hint=_WRITTEN_BY)
 
 
 @contextlib.contextmanager

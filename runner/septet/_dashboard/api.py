@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from septet._app.documents import document_of, error_document
+from septet._app.figures import figures_of, trials_of
 from septet._app.run_follow import RunFollower
 from septet._app.runs import why_order
 from septet._dashboard.acts import WAIT_S, act
@@ -74,8 +75,11 @@ class Api:
         order = ("order", "string", "The id of an order, or SYMBOL@TIME.")
         table = (
             ("name", "string", "Such as decisions, orders, fills, trades or equity."),
-            ("cursor", "integer", "The first row; 0 without one."),
             ("limit", "integer", f"How many rows, up to {_MOST_ROWS}; 100 without one."),
+            ("next", "integer", "The first row: `next` of the last answer; 0 without one."),
+            ("columns", "string", "Names with commas between them; all without one."),
+            ("start", "string", "Rows from this time on, such as 2026-03-01T16:00:00Z."),
+            ("end", "string", "Rows before this time."),
         )
         self.endpoints: tuple[Endpoint, ...] = (
             self._read("runs", "Every run, the latest first.", self._runs, Runs),
@@ -143,7 +147,11 @@ class Api:
 
     def _run(self, request: Request) -> dict[str, Any]:
         folder = named_folder(self._site.root, asked(request, "run"))
-        return {**self._view(request), "summary": open_run(folder).insist_listed()}
+        summary = open_run(folder).insist_listed()
+        return {
+            **self._view(request), "summary": summary, "trials": trials_of(summary),
+            "forward": figures_of(summary)["forward"],
+        }  # fmt: skip
 
     def _why(self, request: Request) -> dict[str, Any]:
         from septet._report.why import sentence_of
@@ -153,16 +161,18 @@ class Api:
         return {"sentence": sentence_of(found), "found": found}
 
     def _table(self, request: Request) -> dict[str, Any]:
-        from septet._app.figures import table_rows
+        from septet._app.figures import table_slice
 
         run = open_run(named_folder(self._site.root, asked(request, "run")))
-        cursor = _whole(request, "cursor", 0, 0, 1 << 48)
+        begin = _whole(request, "next", 0, 0, 1 << 48)
         limit = _whole(request, "limit", 100, 1, _MOST_ROWS)
-        name = asked(request, "name")
-        frame = table_rows(run, name)
-        rows = frame.slice(cursor, limit).to_dicts()
-        after = cursor + len(rows)
-        return {"name": name, "rows": rows, "next_cursor": after if after < frame.height else None}
+        name, columns = asked(request, "name"), asked(request, "columns")
+        frame, more = table_slice(
+            run, name, begin=begin, most=limit, start=asked(request, "start") or None,
+            end=asked(request, "end") or None, columns=columns.split(",") if columns else None,
+        )  # fmt: skip
+        after = begin + frame.height if more else None
+        return {"name": name, "rows": frame.to_dicts(), "limit": limit, "next": after}
 
     async def _describe(self, request: Request) -> Response:
         return JSONResponse(self.openapi())

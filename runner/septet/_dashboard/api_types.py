@@ -10,7 +10,7 @@ from septet._app.run_view import Happening, HeldPosition, OpenOrderRow
 
 __all__ = [
     "Acted", "Ask", "Decision", "Decisions", "Failure", "Orders", "Positions", "RunAnswer",
-    "RunRow", "Runs", "TablePage", "Why",
+    "RunRow", "Runs", "TablePage", "Trials", "Why",
 ]  # fmt: skip
 
 
@@ -23,8 +23,28 @@ class Failure(BaseModel):
     hint: str
 
 
+class Trials(BaseModel):
+    """How many tries preceded a run on its data, itself among them.
+
+    `effective` is how many independent ones they are worth, `deflated_sharpe` the probability that
+    the true Sharpe ratio of the best is above zero. Where `complete` is false the ledger did not
+    know, and the numbers are null.
+    """
+
+    count: int | None
+    effective: float | None
+    declared: int
+    deflated_sharpe: float | None
+    complete: bool
+    text: str
+
+
 class RunRow(BaseModel):
-    """A run of the list: `run` names it in every other request."""
+    """A run of the list: `run` names it in every other request.
+
+    `trials` is null in paper and live; `forward` has the figures of what came after the file was
+    first tried, and is null where that is under a day.
+    """
 
     run: str
     run_id: str
@@ -35,7 +55,8 @@ class RunRow(BaseModel):
     total_return: float | None
     trades: int | None
     last_bar: str | None
-    tries: int | None
+    trials: Trials | None
+    forward: dict[str, Any] | None
     verdict: str
 
 
@@ -105,15 +126,18 @@ class RunAnswer(BaseModel):
     happenings: list[Happening]
     doubt: str
     verdict: str
+    trials: Trials | None
+    forward: dict[str, Any] | None
     summary: dict[str, Any]
 
 
 class TablePage(BaseModel):
-    """Rows of a table; `next_cursor` is null at its end."""
+    """Rows of a table, at most `limit`; `next` asks for those after them, null at the end."""
 
     name: str
     rows: list[dict[str, Any]]
-    next_cursor: int | None
+    limit: int
+    next: int | None
 
 
 class Why(BaseModel):

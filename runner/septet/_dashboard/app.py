@@ -31,11 +31,12 @@ from septet._dashboard.acts import WAIT_S, act, can_act
 from septet._dashboard.api import Api, failure, refused_document
 from septet._dashboard.backtest_pages import BacktestPages
 from septet._dashboard.chart_pages import ChartPages, symbol_asked
+from septet._dashboard.combined_pages import CombinedPages
 from septet._dashboard.compare_pages import ComparePages
 from septet._dashboard.events import follow
 from septet._dashboard.forms import TooLarge, TooSlow, asked, form_of, too_large, too_slow
 from septet._dashboard.guard import API, Guard
-from septet._dashboard.listing import all_runs, named_folder
+from septet._dashboard.listing import all_runs, grouped, named_folder
 from septet._dashboard.login import LogIn
 from septet._dashboard.one_run import order_view
 from septet._dashboard.site import OPERATE, VIEW, Right, Site, Visitor
@@ -91,7 +92,11 @@ class _Pages:
 
     async def runs(self, request: Request) -> Response:
         rows = await run_in_threadpool(all_runs, self.root)
-        return self.show(request, "runs.html", rows=rows, root=str(self.root))
+        by_strategy = asked(request, "by") == "strategy"
+        return self.show(
+            request, "runs.html", rows=rows, by_strategy=by_strategy, root=str(self.root),
+            groups=grouped(rows) if by_strategy else [("", rows)],
+        )  # fmt: skip
 
     def run(self, request: Request) -> Response:
         key, trace = asked(request, "run"), asked(request, "trace")
@@ -196,6 +201,7 @@ def make_app(site: Site) -> Starlette:
         ("/order", "GET", VIEW, pages.order),
         *pages.charts.routes(),
         *ComparePages(pages.show, pages.views, site.root).routes(),
+        *CombinedPages(pages.show, pages.views, site.root).routes(),
         *strategies.routes(),
         *SweepPages(pages.show, site).routes(),
         *BacktestPages(pages.show, site, strategies).routes(),

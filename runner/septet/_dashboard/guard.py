@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     from septet._dashboard.site import Site, Visitor
 
-__all__ = ["API", "STREAM", "Guard"]
+__all__ = ["API", "STREAMS", "Guard"]
 
 _READS: Final = ("GET", "HEAD")
 _OPEN: Final = ("/login",)
 _LONGEST: Final = 16_384
 API: Final = "/api/"
-STREAM: Final = "/events"
+STREAMS: Final = ("/events", "/job-events")
 _TOKEN: Final = re.compile(r"septet_[A-Za-z0-9_-]{43}")
 _TOKEN_KEYS: Final = ("token", "access_token", "api_key", "bearer")
 _POLICY: Final = (
@@ -85,7 +85,7 @@ class Guard:
             return
         key = f"token {visitor.name}" if bearer is not None else session
         limits = self._site.limits
-        running = limits.streams if scope["path"] == STREAM else limits.requests
+        running = limits.streams if scope["path"] in STREAMS else limits.requests
         if not running.begin(key):
             busy = _refuse(
                 scope, 429, f"{running.most_each} requests of this visitor run already, or "
@@ -151,7 +151,7 @@ class Guard:
                 "the token is unknown or has ended" if is_bearer else
                 "no token: send Authorization: Bearer, with one of septet dashboard token add",
             )  # fmt: skip
-        if not acts and scope["path"] != STREAM:
+        if not acts and scope["path"] not in STREAMS:
             return RedirectResponse("/login", 303)
         return _refuse(scope, 401, "no session; log in first, at /login")
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from septet.errors import InputError
 
-__all__ = ["all_runs", "named_folder"]
+__all__ = ["all_runs", "grouped", "named_folder"]
 
 
 def all_runs(root: Path) -> list[dict[str, Any]]:
@@ -17,9 +18,18 @@ def all_runs(root: Path) -> list[dict[str, Any]]:
     return [_row(root, each.document()) for each in reversed(list_stored(root))]
 
 
+def grouped(rows: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Return the rows by their strategy, that of the latest run first."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(str(row["strategy"]), []).append(row)
+    return list(found.items())
+
+
 def _row(root: Path, found: dict[str, Any]) -> dict[str, Any]:
-    known = found.get("tries")
-    tries = known.get("count") if isinstance(known, dict) else None
+    from septet._app.figures import figures_of, trials_of
+
+    trials = trials_of(found)
     return {
         "key": _key(root, Path(found["folder"])),
         "run_id": found["run_id"],
@@ -30,7 +40,9 @@ def _row(root: Path, found: dict[str, Any]) -> dict[str, Any]:
         "total_return": found.get("total_return"),
         "trades": found.get("trades"),
         "last_bar": found.get("end"),
-        "tries": tries if isinstance(tries, int) else None,
+        "tries": None if trials is None else trials["count"],
+        "trials": trials,
+        "forward": figures_of(found)["forward"],
         "verdict": found.get("verdict", ""),
     }
 

@@ -6,11 +6,12 @@ condition two, after those that every plan has.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from septet._kernel import layout
+from septet._plan.terms import Terms
 from septet_schemas.base import Config
 from septet_schemas.position import Distance, PositionSteps, distances_of
 
@@ -98,8 +99,10 @@ class PositionColumns:
             return f"({base} + side * {self.amount(value, key, signed=signed)})"
         return f"({base} * (1.0 + side * {self.number(key, value)}))"
 
-    def steps(self, position: PositionSteps) -> dict[str, list[dict[str, str]]]:
-        """Return the lists of takes and adds that the rules go over."""
+    def steps(
+        self, position: PositionSteps, *, capped: bool = False
+    ) -> dict[str, list[dict[str, str]]]:
+        """Return the lists of takes and adds that the rules go over; volume may cap their fills."""
         made: dict[str, list[dict[str, str]]] = {
             "takes_at": [], "takes_when": [], "rungs": [], "adds_when": [],
         }  # fmt: skip
@@ -111,7 +114,8 @@ class PositionColumns:
             }  # fmt: skip
             if take.at is not None:
                 level = self.level(take.at, f"{key}.at", "average_price")
-                made["takes_at"].append({**each, "level": level})
+                rest = {"rest": str(self._column())} if capped else {}
+                made["takes_at"].append({**each, **rest, "level": level})
             elif take.when is not None:
                 text = self.expression(take.when, f"{key}.when")
                 made["takes_when"].append({**each, "is_met": text})
@@ -163,20 +167,22 @@ class PositionColumns:
         }
 
     def context(
-        self, position: PositionSteps | None, stops: Sequence[Mapping[str, Any]], *, by_stop: bool
+        self, terms: Terms, chosen: Mapping[str, Any], *, venue_fills: bool
     ) -> dict[str, Any]:
-        """Return what the plan's choices are made of.
+        """Return what the plan's choices are made of, after stops and orders are chosen.
 
-        `by_stop` is true where the sizing reads the distance to the first stop; `levels` counts
-        what takes and adds may write to the log in one step.
+        `levels` counts what takes and adds may write to the log in one step.
         """
-        position = position or PositionSteps()
-        lists, buys, grid = self.steps(position), position.buy_every, self.grid(position)
+        position = terms.position or PositionSteps()
+        by_stop = "stop_distance" in terms.sizing.declaration.parameters
+        capped = chosen["participation"] is not None and not venue_fills
+        lists = self.steps(position, capped=capped)
+        buys, grid = position.buy_every, self.grid(position)
         levels = sum(map(len, lists.values()))
         if grid is not None:
             levels += ROWS_OF_LEVEL * int(grid["values"]["GRID_ROWS"])
         steps = position.enters or by_stop or self.uses_distances or levels > 0
-        steps = steps or any(each["reads"] for each in stops)
+        steps = steps or any(each["reads"] for each in chosen["protective"])
         return {
             "steps": steps, "distances": self.distances, "sizes_by_stop": by_stop,
             "entering_reasons": (BUY_REASONS if buys else ()) + (GRID_REASONS if grid else ()),

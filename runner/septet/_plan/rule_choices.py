@@ -42,6 +42,7 @@ from septet._rules import (
     step,
     steps,
     stops,
+    takes,
     venue_entries,
     venue_fills,
     venue_grid,
@@ -54,9 +55,9 @@ __all__ = ["RULES", "choices_of", "names_of_rules", "rank_of_cap", "rules_of"]
 
 RULES: Final = (
     ledger, checked, reentry, resting, grid_orders, orders, queued, levels, fills, venue_fills,
-    stops, steps, bars, account, halts, hours, position_count, enter, adds, venue_steps, buying,
-    venue_grid, grid, level_rows, decide, ranking, forecasting, weighting, rebalance, step, idle,
-    entries, venue_entries, by_hand,
+    stops, takes, steps, bars, account, halts, hours, position_count, enter, adds, venue_steps,
+    buying, venue_grid, grid, level_rows, decide, ranking, forecasting, weighting, rebalance, step,
+    idle, entries, venue_entries, by_hand,
 )  # fmt: skip
 """Modules of rules, in the order in which a plan's text has them."""
 OF_VENUE: Final = (venue_steps, venue_entries, venue_grid)

@@ -46,6 +46,7 @@ _SECTIONS: Final = (
             "fills",
             "venue_fills",
             "stops",
+            "takes",
             "steps",
             "bars",
         ),

@@ -288,8 +288,7 @@ class Trading:
 
     def _position_steps(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """Bind what a position does between its entry and its exit, and say what that needs."""
-        by_stop = "stop_distance" in self.terms.sizing.declaration.parameters
-        made = self.position.context(self.terms.position, context["protective"], by_stop=by_stop)
+        made = self.position.context(self.terms, context, venue_fills=self.venue_fills)
         tracks = made["steps"] or self.reads_position
         self.step_reasons = len(self.reasons)
         add, take = (self.step_reasons + STEP_REASONS.index(name) for name in ("add", "take"))

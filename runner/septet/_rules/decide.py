@@ -49,7 +49,7 @@ from septet._rules.settings import (
     probability_up,
     signal_at,
 )
-from septet._rules.steps import take_at_close
+from septet._rules.takes import take_at_close
 
 __all__ = [
     "act", "decide", "decide_steps", "decide_symbol", "enter_all", "enters_again",

@@ -47,7 +47,10 @@ from septet._rules.settings import (
     slippage_at_fill,
 )
 
-__all__ = ["affordable_units", "execute", "fill", "meet_open", "meet_within"]
+__all__ = [
+    "affordable_units", "execute", "fill", "meet_open", "meet_within", "share_of_volume",
+    "use_volume",
+]  # fmt: skip
 
 
 @routine
@@ -99,6 +102,22 @@ def affordable_units(k, units, price, maker, run: Run):
         if units > room:
             return min(units, floor_units(room, run.lot[k]))
     return units
+
+
+@kernel
+def share_of_volume(k, i, units, run: Run):
+    """Return the part of some units (signed) that the volume of bar i still lets fill."""
+    return cap_units(
+        units, run.volume_used[k], run.volume[k, i], run.scale[k], run.lot[k], VOLUME_SHARE
+    )
+
+
+@routine
+def use_volume(k, i, units, run: Run):
+    """Take what the volume of bar i still lets fill of some units (signed), and return that."""
+    part = share_of_volume(k, i, units, run)
+    run.volume_used[k] = run.volume_used[k] + abs(part)
+    return part
 
 
 @routine

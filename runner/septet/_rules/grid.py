@@ -23,6 +23,7 @@ from septet._kernel.layout import (
     GRID_WANTED,
     LIMIT,
     STATUS_CANCELLED,
+    STATUS_EXPIRED,
     STATUS_FILLED,
 )
 from septet._kernel.ledger import floor_units, reduce_only
@@ -36,7 +37,7 @@ from septet._rules.enter import (
     rejection_of_increase,
     rejection_of_size,
 )
-from septet._rules.fills import affordable_units, fill
+from septet._rules.fills import affordable_units, fill, share_of_volume, use_volume
 from septet._rules.form import kernel, routine
 from septet._rules.grid_orders import (
     column_of_level,
@@ -55,12 +56,14 @@ from septet._rules.settings import (
     GRID_STEP,
     LATENCY_NS,
     ONE_SYMBOL,
+    PARTICIPATION,
     R_CASH,
     R_GRID,
     R_GRID_EXIT,
     R_GRID_MOVED,
     R_LATE_FILL,
     R_OTHER_SIDE,
+    R_UNFILLED,
     SYMBOLS,
     TABLES,
     TAKER_FEE,
@@ -71,10 +74,10 @@ from septet._rules.settings import (
 from septet._rules.venue_grid import count_sent, share_out
 
 __all__ = [
-    "fill_grid_at_open", "fill_grid_entry", "fill_grid_exit", "hold_by_levels", "is_active",
-    "lay_side", "nearest_grid_entry", "nearest_grid_exit", "note_rested", "place_grid_entry",
-    "place_grid_exit", "rest_again", "rest_again_at_open", "rest_grid",
-    "rest_grids",
+    "fill_grid_at_open", "fill_grid_entry", "fill_grid_exit", "fill_part_of_grid_entry",
+    "hold_by_levels", "is_active", "lay_side", "nearest_grid_entry", "nearest_grid_exit",
+    "note_rested", "place_grid_entry", "place_grid_exit", "rest_again", "rest_again_at_open",
+    "rest_grid", "rest_grids",
 ]  # fmt: skip
 
 
@@ -271,7 +274,9 @@ def fill_grid_at_open(k, i, run: Run):
                 LIMIT, side, level, nan, run.open[k, i], slippage_at_fill(k, i, run),
                 run.tick[k], 1 - rested,
             )  # fmt: skip
-            if price == price:
+            if PARTICIPATION and price == price:
+                fill_part_of_grid_entry(k, i, found, price, rested, run.open_ns[k, i], 0, run)
+            elif price == price:
                 fill_grid_entry(k, found, price, rested, run.open_ns[k, i], 0, run)
 
 
@@ -291,6 +296,37 @@ def fill_grid_entry(k, at, price, maker, time_ns, intrabar, run: Run):
         run.B[k, at + GRID_BOUGHT] = floor_units(abs(run.units[k]) - before, run.lot[k])
     if units == asked:
         end_beside(k, order_id, 0.0, STATUS_FILLED, R_GRID, time_ns, run)
+    else:
+        end_beside(k, order_id, asked - units, STATUS_CANCELLED, R_CASH, time_ns, run)
+    if run.open_side[k] != 0:
+        end_grid_entries(k, -1.0 * run.open_side[k], R_OTHER_SIDE, time_ns, run)
+
+
+@routine
+def fill_part_of_grid_entry(k, i, at, price, maker, time_ns, intrabar, run: Run):
+    """The entry of a level fills as far as volume and cash let it.
+
+    With nothing left of the volume it rests on; once a part has filled, its rest ends with the bar.
+    """
+    asked, order_id = run.B[k, at + GRID_ENTRY], int(run.B[k, at + GRID_ORDER])
+    part = share_of_volume(k, i, asked, run)
+    if part == 0.0:
+        return
+    units = affordable_units(k, part, price, maker, run)
+    run.B[k, at + GRID_ENTRY] = 0.0
+    run.B[k, at + GRID_CHANGED] = 1.0
+    before = abs(run.units[k])
+    if units != 0.0:
+        use_volume(k, i, units, run)
+        fill(
+            k, units, price, maker, time_ns, order_id, R_GRID, intrabar, run.B[k, at + GRID_PRICE],
+            run,
+        )  # fmt: skip
+        run.B[k, at + GRID_BOUGHT] = floor_units(abs(run.units[k]) - before, run.lot[k])
+    if units == asked:
+        end_beside(k, order_id, 0.0, STATUS_FILLED, R_GRID, time_ns, run)
+    elif units == part:
+        end_beside(k, order_id, asked - units, STATUS_EXPIRED, R_UNFILLED, time_ns, run)
     else:
         end_beside(k, order_id, asked - units, STATUS_CANCELLED, R_CASH, time_ns, run)
     if run.open_side[k] != 0:
@@ -345,7 +381,16 @@ def fill_grid_exit(k, i, at, at_open, time_ns, run: Run):
     run.B[k, at + GRID_EXIT] = 0.0
     run.B[k, at + GRID_BOUGHT] = 0.0
     run.B[k, at + GRID_CHANGED] = 1.0
+    if PARTICIPATION:
+        whole = units
+        units = use_volume(k, i, whole, run)
+        if units != whole:  # the rest rests on
+            run.B[k, at + GRID_EXIT] = whole - units
+            run.B[k, at + GRID_BOUGHT] = abs(whole - units)
+            run.B[k, at + GRID_CHANGED] = 0.0
     fill(k, units, price, maker, time_ns, order_id, R_GRID_EXIT, 1 - at_open, level, run)
+    if PARTICIPATION and units != whole:
+        return
     end_beside(k, order_id, asked - units, STATUS_FILLED, R_GRID_EXIT, time_ns, run)
 
 
@@ -361,7 +406,11 @@ def nearest_grid_entry(k, i, run: Run):
         price, order = run.B[k, at + GRID_PRICE], run.B[k, at + GRID_ORDER]
         worst = run.low[k, i] if side > 0.0 else run.high[k, i]
         away = abs(price - run.open[k, i])
-        if run.B[k, at + GRID_ENTRY] != 0.0 and side * (price - worst) > 0.0:
+        if (
+            run.B[k, at + GRID_ENTRY] != 0.0
+            and side * (price - worst) > 0.0
+            and (not PARTICIPATION or share_of_volume(k, i, run.B[k, at + GRID_ENTRY], run) != 0.0)
+        ):
             nearer = away < near or (away == near and order < first)
             if nearer and is_active(k, at, i, run):
                 found, near, first = at, away, order

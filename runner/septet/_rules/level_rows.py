@@ -14,6 +14,7 @@ from septet._rules.form import kernel, routine
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     ONE_SYMBOL,
+    PARTICIPATION,
     PROTECTIVE,
     RUNGS,
     STEPS,
@@ -81,7 +82,9 @@ def nearest_target_price(k, known, now_ns, run: Run):
             nearest = price
     nearest = round_against(nearest, side, run.tick[k])
     for take in TAKES_AT:
-        if (run.takes_done[k] >> take.number) & 1 == 0:
+        if (run.takes_done[k] >> take.number) & 1 == 0 or (
+            PARTICIPATION and run.B[k, take.rest] > 0.0
+        ):
             level = take.level(k, side, average_price, run)
             level = round_against(level, side, run.tick[k])
             if level == level and not side * (level - nearest) >= 0.0:

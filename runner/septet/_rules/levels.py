@@ -18,6 +18,7 @@ from septet._rules.settings import (
     DISTANCES,
     GRID_SHORT_LEVEL,
     GRID_SIDES,
+    PARTICIPATION,
     PROTECTIVE,
     R_BREAK_EVEN,
     RUNGS,
@@ -150,6 +151,11 @@ def begin_steps(k, now_ns, run: Run):
         run.taken_share[k] = 0.0
     if RUNGS:
         run.ladder[k] = 0
+    if PARTICIPATION:
+        for take in TAKES_AT:
+            run.B[k, take.rest] = 0.0
+        for rung in RUNGS:
+            run.B[k, rung.filled] = 0.0
     for add in ADDS_WHEN:
         run.B[k, add.sent] = 0.0
         run.B[k, add.since] = -1.0

@@ -28,11 +28,15 @@ class FixedDistance(Protocol):
 
 
 class TakeAt(Protocol):
-    """A take at a level: its number, the share of the entered units it sells, what it does then."""
+    """A take at a level: its number, the share of the entered units it sells, what it does then.
+
+    Where volume caps fills, its column of B `rest` holds what was held back of it (units).
+    """
 
     number: int
     size: float
     moves_stop: bool
+    rest: int
 
     def level(self, k: int, side: float, average_price: float, run: Run) -> float:
         """Return the price of the level; NaN where it is unknown."""
@@ -54,7 +58,8 @@ class TakeWhen(Protocol):
 class Rung(Protocol):
     """A resting add: its number, its columns of B, the share of the first order that it adds.
 
-    Where a venue fills orders, `order` is -1 until it is sent, and `filled` counts from then on.
+    Where a venue fills orders, `order` is -1 until it is sent, and `filled` counts from then on, as
+    it does where volume caps fills.
     """
 
     number: int

@@ -13,81 +13,78 @@ import math
 from math import nan
 
 from septet._kernel.layout import (
-    AFTER_FILL,
     GRID_PRICE,
     INCREASES,
     LIMIT,
     MARKET,
     STATUS_CANCELLED,
+    STATUS_EXPIRED,
     STATUS_FILLED,
     STOP,
 )
-from septet._kernel.ledger import floor_units, reduce_only
+from septet._kernel.ledger import floor_units
 from septet._kernel.match import match_open, round_against, too_small
 from septet._rules.adds import place_ladder
-from septet._rules.fills import affordable_units, fill, meet_open, meet_within
+from septet._rules.fills import (
+    affordable_units,
+    fill,
+    meet_open,
+    meet_within,
+    share_of_volume,
+    use_volume,
+)
 from septet._rules.form import kernel, routine
 from septet._rules.grid import (
     fill_grid_at_open,
     fill_grid_entry,
-    fill_grid_exit,
+    fill_part_of_grid_entry,
     nearest_grid_entry,
-    nearest_grid_exit,
     note_rested,
     rest_again_at_open,
 )
 from septet._rules.grid_orders import end_grid_orders
-from septet._rules.ledger import end_order
-from septet._rules.levels import target_level, tighten
+from septet._rules.levels import tighten
 from septet._rules.queued import release
 from septet._rules.reentry import block_side
 from septet._rules.resting import (
     end_beside,
     end_rungs,
     end_take,
-    leaving_units,
-    log_beside,
     rests_as_limit,
 )
 from septet._rules.run_state import Run
 from septet._rules.settings import (
-    BUYS,
     GRID,
-    LATENCY_NS,
     LIQUIDATES,
     ONE_SYMBOL,
+    PARTICIPATION,
     PORTFOLIO,
     PORTFOLIO_SLOT,
     QUEUES,
     R_ADD,
     R_CASH,
     R_LIQUIDATION,
-    R_REVERSAL,
-    R_TAKE,
+    R_UNFILLED,
     RESTS,
     RUNGS,
-    SPOT,
-    TAKES_AT,
     TAKES_WHEN,
-    TARGETS,
-    VENUE_FILLS,
     slippage_at_fill,
 )
 from septet._rules.stops import (
+    exit_is_working,
     is_bust,
     price_of_liquidation,
     price_of_stop,
-    reason_of_exit,
     retry_exit,
     trigger_exit,
 )
-from septet._rules.venue_grid import sent_exit_units
+from septet._rules.takes import fill_takes, meet_take
 
 __all__ = [
-    "close_at_stop", "fill_grid_within", "fill_rung", "fill_rungs_within", "fill_takes",
-    "increase_at_open", "meet_opens_in_steps", "meet_take", "nearest_stop", "reduce_at_open",
-    "rung_price_at_open", "sell_part", "stop_at_open", "stop_new_trade", "take_at_close",
-    "take_at_level", "target_at_level", "units_to_take", "within_in_steps",
+    "close_at_stop", "exit_has_met", "fill_grid_within", "fill_part_of_rung", "fill_rung",
+    "fill_rungs_at_open", "fill_rungs_within", "increase_at_open", "meet_opens_in_steps",
+    "nearest_stop", "place_late_ladder", "reduce_at_open", "rung_price_at_open", "stop_at_open",
+    "stop_new_trade", "within_in_steps",
 ]  # fmt: skip
 
 
@@ -133,26 +130,6 @@ def reduce_at_open(k, i, run: Run):
         fill_takes(k, i, run.open[k, i], run.open_ns[k, i], 1, run)
 
 
-@routine
-def meet_take(k, i, run: Run):
-    """The take of k that was decided at a close fills at the open of bar i."""
-    open_ns = run.open_ns[k, i]
-    if open_ns < run.take_active_ns[k]:
-        return
-    asked, order_id = run.take_units[k], run.take_id[k]
-    units = reduce_only(asked, run.units[k])
-    run.take_units[k] = 0.0
-    if units != 0.0:
-        side = 1.0 if units > 0.0 else -1.0
-        price = round_against(
-            run.open[k, i] * (1.0 + side * slippage_at_fill(k, i, run)), side, run.tick[k]
-        )
-        if run.break_even[k] == AFTER_FILL:
-            run.break_even[k] = 1
-        fill(k, units, price, 0, open_ns, order_id, R_TAKE, 0, run.take_price[k], run)
-    end_beside(k, order_id, asked - units, STATUS_FILLED, R_TAKE, open_ns, run)
-
-
 @kernel
 def nearest_stop(k, opened, run: Run):
     """Stop or liquidation of k, whichever the price meets first from `opened`, and its reason."""
@@ -165,12 +142,21 @@ def nearest_stop(k, opened, run: Run):
     return level, reason
 
 
+@kernel
+def exit_has_met(k, i, run: Run):
+    """Whether an exit of all of k works that has met bar i: it has taken all of its volume."""
+    met = exit_is_working(k, run) and run.active_ns[k] <= run.open_ns[k, i]
+    return met and (not LIQUIDATES or not is_bust(k, i, run))
+
+
 @routine
 def stop_at_open(k, i, run: Run):
     """Close what the open of bar i has carried beyond its stop; return 1 where it has."""
     opened = run.open[k, i]
     side = 1.0 * run.open_side[k]
     if side == 0.0 or run.is_synthetic[k, i] == 1 or run.exit_to_retry[k] != 0:
+        return 0
+    if PARTICIPATION and exit_has_met(k, i, run):
         return 0
     level, reason = nearest_stop(k, opened, run)
     if level != level or side * (opened - level) > 0.0:
@@ -206,21 +192,37 @@ def increase_at_open(k, i, t, run: Run):
     if run.is_synthetic[k, i] == 1:
         return
     open_ns = run.open_ns[k, i]
-    for rung in RUNGS:
-        if run.B[k, rung.units] != 0.0:
-            level = run.B[k, rung.price]
-            price = rung_price_at_open(k, i, level, run)
-            if price == price:
-                maker = 1 if rests_as_limit(k, level, run) and run.ladder[k] == 2 else 0
-                fill_rung(k, rung.units, rung.price, rung.order, price, maker, open_ns, 0, run)
+    if PARTICIPATION:
+        if RUNGS:
+            place_late_ladder(k, i, t, open_ns, run)
+            fill_rungs_at_open(k, i, open_ns, run)
+    else:
+        for rung in RUNGS:
+            if run.B[k, rung.units] != 0.0:
+                level = run.B[k, rung.price]
+                price = rung_price_at_open(k, i, level, run)
+                if price == price:
+                    maker = 1 if rests_as_limit(k, level, run) and run.ladder[k] == 2 else 0
+                    fill_rung(k, rung.units, rung.price, rung.order, price, maker, open_ns, 0, run)
     if GRID:
         fill_grid_at_open(k, i, run)
     if QUEUES:
         release(k, run)
     if run.working[k] == 1 and run.reduces[k] == 0:
         meet_open(k, i, run)
-    if RUNGS and (run.open_side[k] != 0 and run.working[k] == 0 and run.ladder[k] == 0):
+    if RUNGS and PARTICIPATION:
+        place_late_ladder(k, i, t, open_ns, run)
+    elif RUNGS and (run.open_side[k] != 0 and run.working[k] == 0 and run.ladder[k] == 0):
         place_ladder(k, max(i - 1, 0), max(t - 1, 0), open_ns, run)
+
+
+@routine
+def place_late_ladder(k, i, t, time_ns, run: Run):
+    """Place the resting adds of k once its first order works no more; an add at market may work."""
+    if run.open_side[k] == 0 or run.ladder[k] != 0 or run.exit_to_retry[k] != 0:
+        return
+    if run.working[k] == 0 or run.order_reason[k] == R_ADD:
+        place_ladder(k, max(i - 1, 0), max(t - 1, 0), time_ns, run)
 
 
 @kernel
@@ -251,7 +253,9 @@ def within_in_steps(k, i, t, now_ns, run: Run):
         stop_new_trade(k, i, now_ns, run)
     if GRID:
         note_rested(k, i, run)
-    if RUNGS and (run.open_side[k] != 0 and run.working[k] == 0 and run.ladder[k] == 0):
+    if RUNGS and PARTICIPATION:
+        place_late_ladder(k, i, t, now_ns, run)
+    elif RUNGS and (run.open_side[k] != 0 and run.working[k] == 0 and run.ladder[k] == 0):
         place_ladder(k, max(i - 1, 0), max(t - 1, 0), now_ns, run)
 
 
@@ -260,6 +264,8 @@ def meet_levels_within(k, i, now_ns, run: Run):
     """The stop closes all after the adds before it; else takes fill, then adds."""
     side = 1.0 * run.open_side[k]
     if run.exit_to_retry[k] != 0:
+        return
+    if PARTICIPATION and exit_has_met(k, i, run):
         return
     opened = run.average_price[k] if run.began_in_bar[k] == 1 else run.open[k, i]
     level, reason = nearest_stop(k, opened, run)
@@ -298,7 +304,10 @@ def fill_grid_within(k, i, stop, now_ns, run: Run):
             last, _ = nearest_stop(k, run.average_price[k], run)
         if 1.0 * run.open_side[k] * (price - last) <= 0.0:
             return
-        fill_grid_entry(k, at, price, 1, now_ns, 1, run)
+        if PARTICIPATION:
+            fill_part_of_grid_entry(k, i, at, price, 1, now_ns, 1, run)
+        else:
+            fill_grid_entry(k, at, price, 1, now_ns, 1, run)
 
 
 @routine
@@ -314,139 +323,6 @@ def stop_new_trade(k, i, now_ns, run: Run):
         slippage = slippage_at_fill(k, i, run)
         price = round_against(at * (1.0 - side * slippage), -side, run.tick[k])
         close_at_stop(k, i, level, opened, price, reason, now_ns, run)
-
-
-# ---------------------------------------------------------------- takes
-
-
-@routine
-def units_to_take(k, portion, price, run: Run):
-    """Count a take as done; return the units that it sells, 0 where they are too small to be sold.
-
-    So much of all that was entered stays as the takes so far leave, rounded up to the lot; nothing
-    where that is below the minimum notional.
-    """
-    taken = run.taken_share[k] + portion
-    run.taken_share[k] = taken
-    lot, scale = run.lot[k], run.scale[k]
-    stays = 0.0
-    if taken < 1.0 - 1e-12:
-        stays = -floor_units(-run.entered_units[k] * (1.0 - taken), lot)
-    if too_small(stays, scale, price, run.min_notional[k]):
-        stays = 0.0
-    leaving = leaving_units(k, run)
-    if GRID and VENUE_FILLS:
-        leaving += sent_exit_units(k, run)
-    units = floor_units(abs(run.units[k]) - leaving - stays, lot)
-    if units < lot or too_small(units, scale, price, run.min_notional[k]):
-        return 0.0
-    return units
-
-
-@routine
-def take_at_close(k, i, now_ns, run: Run):
-    """Send the takes of k whose condition is true at bar i, as one order at market.
-
-    While one works none is added to it.
-    """
-    if run.take_units[k] != 0.0:
-        return
-    side, price = 1.0 * run.open_side[k], run.close[k, i]
-    if VENUE_FILLS:
-        run.takes_sent[k], run.takes_halted[k] = 0, 0
-    for take in TAKES_WHEN:
-        if (run.takes_done[k] >> take.number) & 1 == 0 and (
-            leaving_units(k, run) < abs(run.units[k]) and take.is_met(k, i, run) == 1.0
-        ):
-            run.takes_done[k] = run.takes_done[k] | (1 << take.number)
-            if VENUE_FILLS:
-                run.takes_sent[k] = run.takes_sent[k] | (1 << take.number)
-            units = units_to_take(k, take.size, price, run)
-            run.take_units[k] = run.take_units[k] - side * units
-            if units > 0.0 and take.moves_stop and run.break_even[k] == 0:
-                run.break_even[k] = AFTER_FILL
-    if run.take_units[k] != 0.0:
-        run.take_price[k] = price
-        run.take_active_ns[k] = now_ns + LATENCY_NS
-        run.take_id[k] = log_beside(
-            k, MARKET, run.take_units[k], nan, nan, price, R_TAKE, now_ns, run
-        )
-
-
-@routine
-def fill_takes(k, i, reach, time_ns, at_open, run: Run):
-    """Fill every take and target of k that lies before `reach`, nearest first.
-
-    A flip that works closes all of k: no take sells a part of what it was sent for.
-    """
-    side = 1.0 * run.open_side[k]
-    turns = not SPOT and reason_of_exit(k, run) == R_REVERSAL
-    average_price = run.average_price[k]
-    tried = 0
-    while run.open_side[k] != 0 and run.exit_to_retry[k] == 0:
-        number, nearest = -1, nan
-        for take in TAKES_AT:
-            if not turns and (run.takes_done[k] >> take.number) & 1 == 0:
-                level = take.level(k, side, average_price, run)
-                level = round_against(level, side, run.tick[k])
-                if side * (reach - level) > 0.0 and not side * (level - nearest) >= 0.0:
-                    number, nearest = take.number, level
-        at, price = -1, nan
-        if GRID:
-            at, price = nearest_grid_exit(k, i, reach, run)
-        if TARGETS and tried == 0:
-            level, reason = target_level(k, max(i - 1, 0), time_ns, run)
-            before = not side * (level - nearest) >= 0.0 and not side * (level - price) > 0.0
-            if side * (reach - level) > 0.0 and before:
-                tried = 1
-                target_at_level(k, i, level, reason, at_open, time_ns, run)
-                continue
-        if GRID and at >= 0 and not side * (price - nearest) >= 0.0:
-            fill_grid_exit(k, i, at, at_open, time_ns, run)
-            continue
-        if number < 0:
-            return
-        for take in TAKES_AT:
-            if number == take.number:
-                take_at_level(
-                    k, i, take.number, take.size, take.moves_stop, nearest, at_open, time_ns, run
-                )
-
-
-@routine
-def take_at_level(k, i, number, portion, moves_stop, level, at_open, time_ns, run: Run):
-    """A take fills at its level, or at an open beyond it."""
-    price = run.open[k, i] if at_open == 1 else level
-    run.takes_done[k] = run.takes_done[k] | (1 << number)
-    units = units_to_take(k, portion, price, run)
-    if units > 0.0:
-        if moves_stop:
-            run.break_even[k] = 1
-        sell_part(k, units, level, price, R_TAKE, at_open, time_ns, run)
-
-
-@routine
-def target_at_level(k, i, level, reason, at_open, time_ns, run: Run):
-    """A target closes all of k at its level, or at an open beyond it; a regular buy goes on."""
-    price = run.open[k, i] if at_open == 1 else level
-    units = floor_units(abs(run.units[k]), run.lot[k])
-    if too_small(units, run.scale[k], price, run.min_notional[k]):
-        if GRID:
-            end_grid_orders(k, reason, time_ns, run)
-        retry_exit(k, reason, run)
-        return
-    if run.working[k] == 1 and (not BUYS or run.reduces[k] == 1):
-        end_order(k, STATUS_CANCELLED, reason, time_ns, run)
-    sell_part(k, units, level, price, reason, at_open, time_ns, run)
-
-
-@routine
-def sell_part(k, units, level, price, reason, at_open, time_ns, run: Run):
-    """So many units of k are closed by a limit order at a level, which was there all along."""
-    signed = -units if run.open_side[k] > 0 else units
-    order_id = log_beside(k, LIMIT, signed, level, nan, level, reason, time_ns, run)
-    fill(k, signed, price, 1, time_ns, order_id, reason, 1 - at_open, level, run)
-    end_beside(k, order_id, 0.0, STATUS_FILLED, reason, time_ns, run)
 
 
 # ---------------------------------------------------------------- resting adds
@@ -470,6 +346,8 @@ def fill_rungs_within(k, i, stop, now_ns, run: Run):
             limits = rests_as_limit(k, level, run)
             reached = side * (level - worst) > 0.0 if limits else side * (best - level) >= 0.0
             before = stop != stop or side * (level - stop) > 0.0
+            if PARTICIPATION and (limits and share_of_volume(k, i, units, run) == 0.0):
+                before = False  # it rests on
             if units != 0.0 and reached and before and abs(level - run.open[k, i]) < near:
                 column, near = rung.units, abs(level - run.open[k, i])
         if column < 0:
@@ -482,7 +360,13 @@ def fill_rungs_within(k, i, stop, now_ns, run: Run):
                     slippage = slippage_at_fill(k, i, run)
                     price = round_against(level * (1.0 + side * slippage), side, run.tick[k])
                     maker = 0
-                fill_rung(k, rung.units, rung.price, rung.order, price, maker, now_ns, 1, run)
+                if PARTICIPATION:
+                    fill_part_of_rung(
+                        k, i, rung.units, rung.price, rung.order, rung.filled, price, maker, now_ns,
+                        1, run,
+                    )  # fmt: skip
+                else:
+                    fill_rung(k, rung.units, rung.price, rung.order, price, maker, now_ns, 1, run)
 
 
 @routine
@@ -498,3 +382,58 @@ def fill_rung(k, units_at, price_at, order_at, price, maker, time_ns, intrabar, 
         end_beside(k, order_id, 0.0, STATUS_FILLED, R_ADD, time_ns, run)
     else:
         end_beside(k, order_id, asked - units, STATUS_CANCELLED, R_CASH, time_ns, run)
+
+
+@routine
+def fill_rungs_at_open(k, i, open_ns, run: Run):
+    """Resting adds of k meet the open of bar i, in the order in which they were placed."""
+    done = -1.0
+    while True:
+        number, first = -1, math.inf
+        for rung in RUNGS:
+            if run.B[k, rung.units] != 0.0 and done < run.B[k, rung.order] < first:
+                number, first = rung.number, run.B[k, rung.order]
+        if number < 0:
+            return
+        done = first
+        for rung in RUNGS:
+            if number == rung.number:
+                level = run.B[k, rung.price]
+                price = rung_price_at_open(k, i, level, run)
+                if price == price:
+                    maker = 1 if rests_as_limit(k, level, run) and run.ladder[k] == 2 else 0
+                    fill_part_of_rung(
+                        k, i, rung.units, rung.price, rung.order, rung.filled, price, maker,
+                        open_ns, 0, run,
+                    )  # fmt: skip
+
+
+@routine
+def fill_part_of_rung(
+    k, i, units_at, price_at, order_at, filled_at, price, maker, time_ns, intrabar, run: Run
+):  # fmt: skip
+    """A resting add fills as far as volume and cash let it.
+
+    What the volume holds back of a limit order rests on; that of a stop order, whose trigger was
+    reached, ends with the bar. What cash holds back ends.
+    """
+    asked, order_id = run.B[k, units_at], int(run.B[k, order_at])
+    may = share_of_volume(k, i, asked, run)
+    units = affordable_units(k, may, price, maker, run)
+    limits = rests_as_limit(k, run.B[k, price_at], run)
+    left = asked - units
+    run.B[k, units_at] = left
+    if units != 0.0:
+        use_volume(k, i, units, run)
+        fill(k, units, price, maker, time_ns, order_id, R_ADD, intrabar, run.B[k, price_at], run)
+        if run.B[k, filled_at] == 0.0:
+            run.adds[k] = run.adds[k] + 1
+        run.B[k, filled_at] = run.B[k, filled_at] + abs(units)
+    if left == 0.0:
+        end_beside(k, order_id, 0.0, STATUS_FILLED, R_ADD, time_ns, run)
+    elif units != may:
+        run.B[k, units_at] = 0.0
+        end_beside(k, order_id, left, STATUS_CANCELLED, R_CASH, time_ns, run)
+    elif not limits:
+        run.B[k, units_at] = 0.0
+        end_beside(k, order_id, left, STATUS_EXPIRED, R_UNFILLED, time_ns, run)

@@ -18,8 +18,8 @@ from septet._rules.levels import tighten, tightened
 from septet._rules.resting import end_beside, leaving_units, log_beside, rests_as_limit
 from septet._rules.run_state import Run
 from septet._rules.settings import R_ADD, R_TAKE, RUNGS, TAKES_AT, TAKES_WHEN
-from septet._rules.steps import units_to_take
 from septet._rules.stops import exit_is_working, newest_bar
+from septet._rules.takes import units_to_take
 
 __all__ = [
     "begin_ladder", "count_add", "count_takes_as_open", "end_sent_add", "end_sent_take",

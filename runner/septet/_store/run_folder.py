@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from septet._data.parquet_bounds import columns_within_memory, insist_texts_within_memory
 from septet._data.stamps import iso
@@ -416,7 +416,9 @@ class Run:
             raise damaged(self.folder, problem.message) from problem
         return pl.scan_parquet(path, glob=False)
 
-    def collected(self, name: str, frame: pl.LazyFrame) -> pl.DataFrame:
+    def collected(
+        self, name: str, frame: pl.LazyFrame, engine: Literal["auto", "streaming"] = "auto"
+    ) -> pl.DataFrame:
         """Read what `frame` asks of a table.
 
         Raises
@@ -427,7 +429,7 @@ class Run:
         import polars as pl
 
         try:
-            return frame.collect()
+            return frame.collect(engine=engine)
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as problem:
             raise self._unreadable(name, problem) from problem
 
@@ -437,6 +439,16 @@ class Run:
 
     def table(self, name: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Read a table, or some of its columns; dictionary-encoded text comes as text."""
+        return self.collected(name, self.rows(name, columns))
+
+    def rows(self, name: str, columns: Sequence[str] | None = None) -> pl.LazyFrame:
+        """Scan what `table` reads, with its columns and types checked: `collected` reads it.
+
+        Raises
+        ------
+        InputError
+            The table is damaged, or would take too much memory as a whole.
+        """
         import polars as pl
 
         try:
@@ -444,20 +456,20 @@ class Run:
             path = self.folder / f"{name}.parquet"
             if path.exists():  # a run that goes on has a journal, and no tables yet
                 columns_within_memory(path, columns)
-            if columns is not None:
-                frame = frame.select(columns)
+            schema = frame.collect_schema()
         except DataError as problem:
             raise damaged(self.folder, problem.message) from problem
-        except pl.exceptions.PolarsError as problem:
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as problem:
             raise self._unreadable(name, problem) from problem
-        read = self.collected(name, frame)
-        encoded = [key for key, dtype in read.schema.items() if dtype in (pl.Categorical, pl.Enum)]
-        read = read.with_columns(pl.col(encoded).cast(pl.String)) if encoded else read
-        lacking = [key for key in (columns or TABLES[name]) if key not in read.columns]
+        lacking = [key for key in (columns or TABLES[name]) if key not in schema]
         if lacking:
             raise damaged(self.folder, f"{name}.parquet lacks the columns {lacking}")
-        for key, dtype in read.schema.items():
+        kinds = {key: schema[key] for key in (columns or schema)}
+        for key, dtype in kinds.items():
             kind = TABLES[name].get(key, NUMBER)
-            if not _fits(dtype, kind):
+            encoded = dtype in (pl.Categorical, pl.Enum)
+            if not _fits(pl.String() if encoded else dtype, kind):
                 raise damaged(self.folder, f"{name}.parquet holds {dtype} in {key}, not a {kind}")
-        return read
+        texts = [key for key, dtype in kinds.items() if dtype in (pl.Categorical, pl.Enum)]
+        frame = frame if columns is None else frame.select(columns)
+        return frame.with_columns(pl.col(texts).cast(pl.String)) if texts else frame

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from tests.fidelity.positions import levels
-from tests.fidelity.positions.exact import on_tick, sign
+from tests.fidelity.positions.exact import exact, floor_lots, on_tick, sign
 from tests.fidelity.positions.grid import after_grid_fill, rest_again
 from tests.fidelity.positions.levels import TradeState
 from tests.fidelity.positions.market import Bar
 from tests.fidelity.positions.orders import Order
-from tests.fidelity.positions.state import State
+from tests.fidelity.positions.state import BLOCKING, State
 from tests.fidelity.positions.steps import place_ladders, take_units
 
 __all__ = ["match_bars", "tighten_stop"]
@@ -27,6 +27,7 @@ def match_bars(run: State, here: Sequence[str]) -> None:
     """Let the bars that end now meet what works: opens of all symbols, then inside each."""
     bars = {symbol: run.market.bar(symbol, run.now_ns) for symbol in here}
     known = {symbol: bar for symbol, bar in bars.items() if bar is not None}
+    _begin_volume(run, known)
     _opens(run, known)
     coarse = _inside_finer_bars(run, known)
     for symbol in coarse:
@@ -37,12 +38,28 @@ def match_bars(run: State, here: Sequence[str]) -> None:
     _expire(run)
 
 
+def _begin_volume(run: State, known: dict[str, Bar]) -> None:
+    """Every bar has its own volume, of which all that fills in it takes a share together."""
+    share = run.s.costs.participation
+    run.bars_ns = {symbol: bar.open_ns for symbol, bar in known.items()}
+    run.room = {} if share is None else {
+        symbol: floor_lots(exact(share) * bar.volume, run.lot(symbol))
+        for symbol, bar in known.items()
+    }  # fmt: skip
+
+
 def _opens(run: State, known: dict[str, Bar]) -> None:
     """Opens of all symbols: reductions first, then increases; levels move at once."""
     for symbol, bar in known.items():
         _reduce_at_open(run, symbol, bar)
-    for order in _increases_in_order(run, known):
-        _increase_at_open(run, order, known[order.symbol])
+    if run.s.portfolio is None:
+        for symbol, bar in known.items():
+            _place_late_ladder(run, symbol, bar)
+            for order in _increases_in_order(run, {symbol: bar}):
+                _increase_at_open(run, order, bar)
+    else:
+        for order in _increases_in_order(run, known):
+            _increase_at_open(run, order, known[order.symbol])
     for symbol, bar in known.items():
         tighten_stop(run, symbol, None)
         _stop_at_open(run, symbol, bar)  # entered beyond its stop, or moved there by an add
@@ -53,6 +70,8 @@ def _stop_at_open(run: State, symbol: str, bar: Bar) -> bool:
     """Close what the open has carried beyond its stop; return whether it was touched."""
     trade, side = run.trade.get(symbol), run.held(symbol).side
     if trade is None or trade.stop is None or side * (bar.open - trade.stop) > 0:
+        return False
+    if run.exit_has_met(symbol, bar.open_ns):
         return False
     rested = (
         run.held(symbol).opened_ns < bar.open_ns
@@ -109,8 +128,18 @@ def _increases_in_order(run: State, known: dict[str, Bar]) -> list[Order]:
     """Return increases as they fill at one open: a rebalance's in its order, else by symbol."""
     names = list(run.market.symbols)
     found = [order for symbol in known for order in run.increases(symbol)]
-    by_symbol = run.s.portfolio is None
-    return sorted(found, key=lambda o: (names.index(o.symbol) if by_symbol else 0, o.number))
+    if run.s.portfolio is not None:
+        return sorted(found, key=lambda o: o.number)
+    return sorted(found, key=lambda o: (names.index(o.symbol), o.kind == "market", o.number))
+
+
+def _place_late_ladder(run: State, symbol: str, bar: Bar) -> None:
+    """Place the adds of a trade whose first order has ended without filling whole."""
+    trade, working = run.trade.get(symbol), run.working(symbol)
+    if trade is None or trade.has_ladder or symbol in run.exits_to_retry:
+        return
+    if not any(o.tag[0] == "entry" for o in working) and not run.is_exiting(symbol):
+        place_ladders(run, symbol, bar.open_ns)
 
 
 def _increase_at_open(run: State, order: Order, bar: Bar) -> None:
@@ -151,11 +180,11 @@ def _expire_reversal(run: State, order: Order, bar: Bar) -> None:
 def _fill_increase(run: State, order: Order, price: Fraction, maker: bool, time_ns: int) -> None:
     """Fill an increase; when it was the first order of a trade its ladders are placed."""
     symbol = order.symbol
-    before = run.trade.get(symbol)
     run.fill(order, price, maker=maker, time_ns=time_ns)
+    trade = run.trade.get(symbol)
     if order.tag[0] == "grid":
         after_grid_fill(run, order)
-    elif symbol in run.trade and run.trade[symbol] is not before:
+    elif order.tag[0] == "entry" and not order.is_working and trade and not trade.has_ladder:
         place_ladders(run, symbol, time_ns)
 
 
@@ -164,7 +193,10 @@ def _expire(run: State) -> None:
     for symbol in run.market.symbols:
         for order in run.increases(symbol):
             if order.kind == "market" and run.now_ns - order.active_ns >= run.market.bar_ns:
+                turns, bar = order is run.reversal(symbol), run.market.bar(symbol, run.now_ns)
                 run.end(order, "expired", "no_market", run.now_ns)
+                if turns and bar is not None:
+                    run.close(symbol, "reversal", mark=bar.close)
 
 
 # ------------------------------------------------------------------------------ inside the bar
@@ -181,7 +213,11 @@ def _stop_out(
             run.exits_to_retry[symbol] = trade.stop_name
             run.cancel_grid(symbol, trade.stop_name, time_ns)
             run.block(symbol, trade.side)
+            run.stopped.add((symbol, trade.side))
         return
+    if trade.stop_name in BLOCKING:
+        run.block(symbol, trade.side)
+        run.stopped.add((symbol, trade.side))
     for order in run.working(symbol):  # what a rebalance opens on the other side is not the trade's
         if order.tag[0] != "rebalance" or sign(order.units) == trade.side:
             run.end(order, "cancelled", trade.stop_name, time_ns)
@@ -198,7 +234,8 @@ def _take_levels(run: State, symbol: str) -> list[tuple[Fraction, str, int]]:
     found: list[tuple[Fraction, str, int]] = []
     for index, distance in enumerate(trade.plan.takes):
         level = levels.offset(held.entry_price, trade.side, distance, trade.r)
-        if level is not None and index not in trade.takes_done:
+        done = index in trade.takes_done and index not in trade.takes_left
+        if level is not None and not done:
             found.append((on_tick(level, run.tick(symbol), trade.side), "take", index))
     target = levels.offset(held.entry_price, trade.side, trade.plan.take_profit, trade.r)
     if target is not None:
@@ -218,7 +255,7 @@ def _fill_takes(run: State, symbol: str, bar: Bar, reach: Fraction, time_ns: int
     at_open = time_ns == bar.open_ns
     for level, kind, index in _take_levels(run, symbol):
         held = run.held(symbol)
-        if not held.side or held.side * (reach - level) <= 0:
+        if not held.side or held.side * (reach - level) <= 0 or run.room.get(symbol) == 0:
             return
         price, maker = (bar.open if at_open else level), True
         if kind == "grid":
@@ -231,7 +268,12 @@ def _fill_takes(run: State, symbol: str, bar: Bar, reach: Fraction, time_ns: int
         elif kind == "take":
             if run.reversal(symbol) is not None:
                 continue
-            units = take_units(run, symbol, index, price)
+            trade = run.trade[symbol]
+            if index in trade.takes_left:  # what the volume has held back of it
+                free = floor_lots(abs(held.units) - run.leaving(symbol), run.lot(symbol))
+                units = min(trade.takes_left.pop(index), free)
+            else:
+                units = take_units(run, symbol, index, price)
             if not units:
                 continue
             order = run.send(symbol, -held.side * units, "take", reduces=True, kind="limit",
@@ -249,6 +291,10 @@ def _fill_takes(run: State, symbol: str, bar: Bar, reach: Fraction, time_ns: int
         run.fill(order, price, maker=maker, time_ns=time_ns)
         if kind == "grid":
             after_grid_fill(run, order)
+        elif kind == "take" and order.status == "expired":
+            trade.takes_left[index] = abs(order.units)
+        elif order.status == "expired" and turns is not None:  # what it was to close is closed
+            run.close(symbol, "reversal", active_ns=turns.active_ns)
 
 
 def _touched(run: State, symbol: str, bar: Bar) -> list[Order]:
@@ -284,6 +330,8 @@ def _inside(run: State, symbol: str, bar: Bar, time_ns: int) -> None:
         _enter_inside(run, symbol, bar, time_ns)
         return
     worst, best = (bar.low, bar.high) if side > 0 else (bar.high, bar.low)
+    if run.exit_has_met(symbol, bar.open_ns):
+        return
     stop = trade.stop if trade is not None and symbol not in run.exits_to_retry else None
     if stop is not None and side * (worst - stop) <= 0:
         for order in _touched(run, symbol, bar):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 from hypothesis import strategies as st
@@ -30,7 +32,7 @@ from tests.fidelity.positions.settings import (
     Trailing,
 )
 
-__all__ = ["SEEDS", "TAKES", "market_of", "portfolios", "steps"]
+__all__ = ["SEEDS", "TAKES", "market_of", "portfolios", "steps", "thin"]
 
 NAN = float("nan")
 SEEDS = st.integers(0, 2**32)
@@ -91,6 +93,18 @@ def market_of(seed: int, symbols: int = 3, count: int = 24, holes: float = 0.05)
     )
     fine = {name: _halves(each, chance) for name, each in bars.items()}
     return Market(HOUR, bars, features, late, fine, HOUR // 2)
+
+
+def thin(market: Market, seed: int) -> Market:
+    """Return a market some of whose bars have little volume, or none."""
+    chance = random.Random(seed)
+    volumes = [Fraction(each) for each in (0, 7, 40, 150, 400, 5_000)]
+    return replace(
+        market, bars={
+            name: [replace(bar, volume=chance.choice(volumes)) for bar in each]
+            for name, each in market.bars.items()
+        }
+    )  # fmt: skip
 
 
 COSTS = st.sampled_from([Costs(), Costs(0.0002, 0.001, 0.0005), Costs(0.001, 0.002, 0.001, HOUR)])

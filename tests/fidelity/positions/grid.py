@@ -112,9 +112,16 @@ def after_grid_fill(run: State, order: Order) -> None:
         if grid.side != side:
             continue
         grid.changed.add(k)
+        if order.reduces and order.is_working:  # the volume has held back a part of it
+            grid.changed.discard(k)
+            grid.bought[k] = abs(order.units)
+            continue
         if order.reduces:
             grid.bought.pop(k, None)
             continue
+        if order.is_working:  # nothing of it has filled
+            grid.changed.discard(k)
+            return
         filled = [each.units for each in run.fills if each.order == order.number]
         if filled:
             grid.bought[k] = abs(filled[0])

@@ -163,6 +163,8 @@ def file_of(s: Strategy, market: Market, **more: Any) -> str:
             "instruments": instruments, "venues": {"sim": {"use": "simulated"}},
         },
     }  # fmt: skip
+    if costs.participation is not None:
+        whole["execution"]["simulation"]["participation"] = costs.participation
     if s.hours is not None:
         assert s.hours.blackout is None, "this harness has no events"
         whole["universe"]["trading_hours"] = {
@@ -184,10 +186,10 @@ def bars_of(market: Market, symbol: str) -> Bars:
     bars = market.bars[symbol]
     columns = [
         np.array([float(getattr(bar, name)) for bar in bars])
-        for name in ("open", "high", "low", "close")
+        for name in ("open", "high", "low", "close", "volume")
     ]
     open_ns = np.array([bar.open_ns for bar in bars], np.int64)
-    return made_bars(open_ns, [*columns, np.full(len(bars), 1e9)])
+    return made_bars(open_ns, columns)
 
 
 def series_of(market: Market) -> dict[str, SeriesTable]:

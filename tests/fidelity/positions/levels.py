@@ -117,6 +117,8 @@ class TradeState:
     r: Fraction | None = None
     share_taken: Fraction = ZERO
     takes_done: set[int] = field(default_factory=set)
+    takes_left: dict[int, Fraction] = field(default_factory=dict)
+    has_ladder: bool = False
     sent: dict[int, int] = field(default_factory=dict)
     sent_row: dict[int, int] = field(default_factory=dict)
     has_break_even: bool = False

@@ -27,6 +27,7 @@ class Bar:
     high: Fraction
     low: Fraction
     close: Fraction
+    volume: Fraction = Fraction(10**9)
 
 
 @dataclass(frozen=True, repr=False)

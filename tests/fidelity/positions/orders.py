@@ -15,7 +15,8 @@ Kind = Literal["market", "limit", "stop"]
 class Order:
     """An order; `units` are signed, `price` is a limit or a trigger.
 
-    `tag` names the rule it came from and its place there: ("add", rule, level) and the like.
+    `tag` names the rule it came from and its place there: ("add", rule, level) and the like. While
+    it fills in parts `units` are what is left of it, and `asked` what it was made for.
     """
 
     number: int
@@ -33,6 +34,10 @@ class Order:
     ended_ns: int = 0
     ended_by: str = ""
     rested: bool = False
+    asked: Fraction = Fraction(0)
+
+    def __post_init__(self) -> None:
+        self.asked = self.units
 
     @property
     def is_working(self) -> bool:
@@ -51,6 +56,7 @@ class Fill:
     fee: Fraction
     reason: str
     order: int
+    bar_ns: int = 0
 
 
 @dataclass(frozen=True)

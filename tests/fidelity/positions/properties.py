@@ -65,8 +65,9 @@ def fills_never_exceed_orders(s: Strategy, market: Market, out: Result) -> None:
         filled[fill.order].append(fill)
         assert fill.units * out.orders[fill.order].units > 0
     for number, fills in filled.items():
-        assert sum(abs(fill.units) for fill in fills) <= abs(out.orders[number].units)
-        assert [fill.reason for fill in fills[:-1]] in ([], ["reversal"])
+        assert sum(abs(fill.units) for fill in fills) <= abs(out.orders[number].asked)
+        parts = [fill.reason for fill in fills[:-1]]
+        assert s.costs.participation is not None or parts in ([], ["reversal"])
 
 
 def nothing_increases_outside_hours(s: Strategy, market: Market, out: Result) -> None:
@@ -80,11 +81,31 @@ def nothing_increases_outside_hours(s: Strategy, market: Market, out: Result) ->
         assert any(is_open(s.hours, each) for each in instants), order
 
 
+def fills_share_the_volume_of_their_bar(s: Strategy, market: Market, out: Result) -> None:
+    """What fills in a bar is at most the share of its volume, all orders of a symbol together."""
+    if s.costs.participation is None:
+        return
+    filled = defaultdict[tuple[str, int], Fraction](Fraction)
+    for fill in out.fills:
+        filled[fill.symbol, fill.bar_ns] += abs(fill.units)
+    for symbol in market.symbols:
+        for bar in market.bars[symbol]:
+            most = exact(s.costs.participation) * bar.volume
+            assert filled.pop((symbol, bar.open_ns), ZERO) <= most
+    assert not filled
+
+
 def orders_end_once(s: Strategy, market: Market, out: Result) -> None:
     """What is filled has a fill; reductions are never more than what is held."""
     filled = {fill.order for fill in out.fills}
     for order in out.orders:
         assert (order.status == "filled") <= (order.number in filled), order
+        whole = sum((abs(f.units) for f in out.fills if f.order == order.number), ZERO)
+        assert (
+            order.status != "filled"
+            or s.costs.participation is None
+            or (whole == abs(order.asked) or order.reduces)
+        )
     held = defaultdict[str, Fraction](Fraction)
     for fill in out.fills:
         before = held[fill.symbol]
@@ -143,25 +164,28 @@ def _trades(out: Result, symbol: str) -> list[list[Fill]]:
 
 def adds_and_takes_keep_their_numbers(s: Strategy, market: Market, out: Result) -> None:
     """Adds at most so often a trade, each resting level once; takes at most 100 %, each once."""
+    whole = s.costs.participation is not None  # a level fills in parts
     for symbol in market.symbols:
         for fills in _trades(out, symbol):
             tags = Counter(out.orders[fill.order].tag for fill in fills)
             for index, add in enumerate(s.position.add):
                 places = [tag[2] for tag in tags.elements() if tag[:2] == ("add", index)]
-                assert len(places) <= (len(add.at) or add.times)
-                assert not add.at or len(set(places)) == len(places)
+                assert whole or len(places) <= (len(add.at) or add.times)
+                assert not add.at or whole or len(set(places)) == len(places)
             entered = taken = ZERO
             for fill in fills:
                 entered += abs(fill.units) if fill.units * fills[0].units > 0 else ZERO
                 taken += abs(fill.units) if fill.reason == "take" else ZERO
                 assert taken <= entered
-            assert all(tags["take", i, 0] <= 1 for i in range(len(s.position.take)))
+            each_once = all(tags["take", i, 0] <= 1 for i in range(len(s.position.take)))
+            assert whole or each_once
 
 
 Property = Callable[[Strategy, Market, Result], None]
 OF_EVERY_RUN: tuple[Property, ...] = (
     trades_explain_equity, round_trips_explain_trades, fills_lie_in_their_bar,
-    spot_spends_only_its_cash, fills_never_exceed_orders, nothing_increases_outside_hours,
+    spot_spends_only_its_cash, fills_never_exceed_orders,
+    fills_share_the_volume_of_their_bar, nothing_increases_outside_hours,
     orders_end_once, adds_and_takes_keep_their_numbers,
 )  # fmt: skip
 OF_STEPS = OF_EVERY_RUN

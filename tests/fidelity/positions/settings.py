@@ -25,6 +25,7 @@ class Costs:
     taker: float = 0.0
     slippage: float = 0.0
     latency_ns: int = 0
+    participation: float | None = None
 
 
 @dataclass(frozen=True)

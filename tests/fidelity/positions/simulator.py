@@ -95,6 +95,7 @@ def simulate(s: Strategy, market: Market) -> Result:
 def _step(run: State, before: int | None, *, decides: bool) -> None:
     here = [name for name in run.market.symbols if run.market.row(name, run.now_ns) is not None]
     match_bars(run, here)
+    _count_blocks(run, here)
     for symbol in here:
         bar = run.market.bar(symbol, run.now_ns)
         assert bar is not None
@@ -120,7 +121,6 @@ def _step(run: State, before: int | None, *, decides: bool) -> None:
             take_at_time(run, symbol)
     _increases(run, before, signals, turning)
     cancel_outside(run)
-    _count_blocks(run, here)
 
 
 def _mark_benchmark(run: State) -> None:
@@ -258,9 +258,12 @@ def _increases(
 def _enter_or_hold(run: State, symbol: str, side: int) -> None:
     """Enter where nothing of the side is held or on its way; the same side again adds nothing.
 
-    What waits to be sold because it is too small blocks no entry, and is not made up for then.
+    What waits to be sold because it is too small blocks no entry, and is not made up for then. An
+    exit that the volume lets fill in parts goes on, and nothing is entered before it is done.
     """
     held = run.held(symbol)
+    if run.is_exiting(symbol):
+        return
     leaves = bool(held.units) and run.leaving(symbol) == abs(held.units)
     too_small = symbol in run.exits_to_retry and held.side == side
     if (held.units and not leaves and not too_small) or run.increases(symbol):
@@ -283,10 +286,15 @@ def _rearm(run: State, signals: dict[str, float | None]) -> None:
 
 
 def _count_blocks(run: State, here: list[str]) -> None:
-    """Count the decisions that `reentry: {after: N bars}` refuses."""
+    """Count the decisions that `reentry: {after: N bars}` refuses, from the closing fill on.
+
+    While an exit waits that is too small to be sent they are counted as well.
+    """
     for (symbol, side), left in list(run.blocked.items()):
         if symbol not in here or left is None:
             continue
+        if run.held(symbol).side == side and symbol not in run.exits_to_retry:
+            continue  # what has stopped it has not filled whole
         if left <= 1:
             del run.blocked[symbol, side]
         else:

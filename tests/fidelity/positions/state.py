@@ -62,6 +62,9 @@ class State:
     is_due: bool = False
     halted_ns: int | None = None
     peak: Fraction = ZERO
+    room: dict[str, Fraction] = field(default_factory=dict)
+    bars_ns: dict[str, int] = field(default_factory=dict)
+    stopped: set[tuple[str, int]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         holdings = {symbol: Holding() for symbol in self.market.symbols}
@@ -96,6 +99,20 @@ class State:
             return abs(self.held(symbol).units)
         units = (abs(o.units) for o in self.working(symbol) if o.reduces and o.kind == "market")
         return min(abs(self.held(symbol).units), sum(units, ZERO))
+
+    def exit_has_met(self, symbol: str, open_ns: int) -> bool:
+        """Return whether an exit of all of a position works that has met the bar of an open."""
+        held = abs(self.held(symbol).units)
+        return any(
+            o.reduces and o.kind == "market" and o.tag[0] != "take" and o.active_ns <= open_ns
+            and abs(o.units) >= held
+            for o in self.working(symbol)
+        )  # fmt: skip
+
+    def is_exiting(self, symbol: str) -> bool:
+        """Return whether an exit or a stop of a position works."""
+        works = (o for o in self.working(symbol) if o.reduces and o.kind == "market")
+        return any(o.tag[0] != "take" for o in works)
 
     def taking(self, symbol: str) -> Fraction:
         """Return the units that takes at market will sell."""
@@ -181,22 +198,53 @@ class State:
         if order.reduces:
             most = abs(held.units) if held.side == -sign(units) else ZERO
             units = sign(units) * min(abs(units), most)
-        elif self.s.account == "spot" and units > 0:
+        wanted = units
+        units = sign(units) * min(abs(units), self.room.get(symbol, abs(units)))
+        if not order.reduces and self.s.account == "spot" and units > 0:
             cash = max(ZERO, self.account.cash)
             afford = floor_lots(cash / (price * (1 + rate)), self.lot(symbol))
             if units > afford:
                 units, short_of_cash = afford, True
         if not units:
+            if wanted and not short_of_cash:
+                self._keep_rest(order, time_ns)
+                return
             by = "cash" if short_of_cash else "nothing_held"
             self.end(order, "cancelled", by, time_ns)
             return
+        self._use_volume(symbol, units)
+        rest = wanted - units
         if order is self.reversal(symbol):  # one order, two trades
-            closes = -held.units
+            closes = -sign(held.units) * min(abs(held.units), abs(units))
             self._book(order, closes, price, rate, time_ns, "reversal")
             units -= closes
-        self._book(order, units, price, rate, time_ns, order.reason)
+        if units:
+            self._book(order, units, price, rate, time_ns, order.reason)
+        if rest and not short_of_cash:
+            order.units = rest
+            if order.is_working:  # not so where it was a grid's, and the trade is closed
+                self._keep_rest(order, time_ns)
+            return
         self.end(order, *(("cancelled", "cash") if short_of_cash else ("filled", order.reason)),
                  time_ns)  # fmt: skip
+
+    def _use_volume(self, symbol: str, units: Fraction) -> None:
+        if symbol in self.room:
+            self.room[symbol] -= abs(units)
+
+    def _keep_rest(self, order: Order, time_ns: int) -> None:
+        """What the volume of the bar held back of an order: it goes on, rests on, or ends.
+
+        A stop goes on at market; that of a take or target at a level rests as a new order; that of
+        a resting stop that adds, and of an entry of a grid that has filled in part, ends.
+        """
+        if order.kind == "stop" and order.reduces:
+            order.kind, order.price = "market", None
+            return
+        at_level = order.reduces and order.kind == "limit" and order.tag[0] != "grid"
+        begun = order.tag[0] == "grid" and not order.reduces and order.units != order.asked
+        if at_level or begun or (order.kind == "stop" and not order.reduces):
+            self.end(order, "expired", "unfilled", time_ns)
 
     def _book(
         self, order: Order, units: Fraction, price: Fraction, rate: Fraction, time_ns: int,
@@ -205,11 +253,22 @@ class State:
         """Book a fill, and begin or end the trade that it opens or closes."""
         symbol, side = order.symbol, self.held(order.symbol).side
         fee = abs(units) * price * rate
-        self.account.book(symbol, units, price, fee, time_ns, reason, adds=order.tag[0] == "add")
-        self.fills.append(Fill(time_ns, symbol, units, price, fee, reason, order.number))
+        self.account.book(
+            symbol,
+            units,
+            price,
+            fee,
+            time_ns,
+            reason,
+            adds=order.tag[0] == "add" and order.units == order.asked,
+        )
+        self.fills.append(Fill(time_ns, symbol, units, price, fee, reason, order.number,
+                               self.bars_ns.get(symbol, 0)))  # fmt: skip
         plan = self.sided.get((symbol, sign(units)))
         if not side and plan is not None:
             self.trade[symbol] = levels.start(plan, sign(units), self.held(symbol))
+        elif order.tag[0] == "entry" and side == sign(units) and symbol in self.trade:
+            self.trade[symbol].first_units += abs(units)
         trade, take = self.trade.get(symbol), order.tag[0] == "take"
         if trade is not None and take and self.s.position.take[order.tag[1]].then_stop:
             trade.has_break_even = True
@@ -229,16 +288,20 @@ class State:
             self.grids.pop(symbol, None)
         for grid in self.grids.get(symbol, []):
             grid.bought.clear()
-        if reason in BLOCKING:
+        if reason in BLOCKING and (symbol, side) not in self.stopped:
             self.block(symbol, side)
+        self.stopped.discard((symbol, side))
 
     def block(self, symbol: str, side: int) -> None:
         """Block a side against re-entry: for so many decisions, or until the signal differs."""
         if self.s.reentry != "immediate":
-            bars = self.s.reentry if isinstance(self.s.reentry, int) else None
+            bars = self.s.reentry + 1 if isinstance(self.s.reentry, int) else None  # this one
             self.blocked[symbol, side] = bars
 
-    def close(self, symbol: str, reason: str) -> None:
+    def close(
+        self, symbol: str, reason: str, *, mark: Fraction | None = None,
+        active_ns: int | None = None,
+    ) -> None:  # fmt: skip
         """Send what closes a position; below the minimum notional it is tried at every T."""
         held, turns = self.held(symbol), self.reversal(symbol)
         self.cancel_increases(symbol, reason, self.now_ns)
@@ -248,13 +311,14 @@ class State:
             return
         for order in self.working(symbol):
             self.end(order, "cancelled", reason, self.now_ns)
-        if not self.may_send(symbol, held.units, self.marks[symbol]):
+        if not self.may_send(symbol, held.units, self.marks[symbol] if mark is None else mark):
             if symbol not in self.exits_to_retry:
                 self.report(symbol, "too_small", reason)
             self.exits_to_retry[symbol] = reason
             return
         self.exits_to_retry.pop(symbol, None)
-        active_ns = self.now_ns + self.s.costs.latency_ns
+        if active_ns is None:
+            active_ns = self.now_ns + self.s.costs.latency_ns
         if turns is not None:  # what it would have closed is closed when it would have been
             active_ns = min(active_ns, turns.active_ns)
         self.send(symbol, -held.units, reason, reduces=True, active_ns=active_ns)

@@ -152,6 +152,7 @@ def place_ladders(run: State, symbol: str, time_ns: int) -> None:
     trade, held = run.trade[symbol], run.held(symbol)
     if not any(add.at for add in run.s.position.add):
         return
+    trade.has_ladder = True
     refused = allowed(run, symbol, is_add=True, at_open_ns=time_ns)
     found: list[tuple[Fraction, int, int, Kind, Fraction]] = []
     for index in range(len(run.s.position.add)):
@@ -203,7 +204,8 @@ def take_units(run: State, symbol: str, index: int, price: Fraction) -> Fraction
     stays = ceil_lots(rest, run.lot(symbol))
     if not run.may_send(symbol, stays, price):
         stays = ZERO
-    units = abs(held.units) - run.leaving(symbol) - stays
+    resting = sum(trade.takes_left.values(), ZERO)
+    units = abs(held.units) - run.leaving(symbol) - resting - stays
     if units <= 0 or not run.may_send(symbol, units, price):
         run.report(symbol, "too_small", "take")
         return ZERO

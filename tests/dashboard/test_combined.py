@@ -1,0 +1,163 @@
+"""Several runs as one: the sum of their equity, its drawdown, groups, and what is not added."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from pathlib import Path
+from urllib.parse import urlencode
+
+import numpy as np
+import pytest
+
+from septet._app.combined import RunEquity, combine, combined_still, equity_of
+from septet._results.number_texts import money
+from septet._store.find import open_run
+from septet._store.run_folder import JOURNAL
+from septet.errors import InputError
+from tests.dashboard.browser import Browser
+from tests.dashboard.conftest import Answer, Dashboard, stored
+from tests.dashboard.test_browser import axe, violations
+from tests.live.test_open_state import stopped
+from tests.live.test_start import Stage
+from tests.report.reading import needs_chromium
+
+
+@pytest.fixture
+def lives(dashboard: Dashboard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Two stopped runs of one strategy."""
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
+    (tmp_path / "made").mkdir()
+    made = stopped(Stage(tmp_path / "made"))
+    folders = [dashboard.root / made.parent.name / name for name in (made.name, "second")]
+    for folder in folders:
+        shutil.copytree(made, folder)
+    dashboard.log_in()
+    return folders
+
+
+def sum_of(folders: list[Path]) -> str:
+    keys = [("run", f"{each.parent.name}/{each.name}") for each in folders]
+    return "/combined?" + urlencode(keys)
+
+
+def add(dashboard: Dashboard, folders: list[Path]) -> Answer:
+    return dashboard.ask("GET", sum_of(folders))
+
+
+def part(times: list[int], values: list[float], capital: float = 100.0) -> RunEquity:
+    return RunEquity(
+        "r", "s", "live", "USDT", capital, np.array(times, dtype=np.int64), np.array(values)
+    )
+
+
+def test_the_sum_is_that_of_what_each_run_had_at_that_time() -> None:
+    rng = np.random.default_rng(7)
+    runs = []
+    for _ in range(5):
+        times = np.unique(rng.integers(0, 60, 25))
+        runs.append(part(times.tolist(), (100 + rng.normal(0, 9, len(times))).tolist()))
+    runs.append(part([], [], 40.0))
+    found = combine(runs)
+    peak = sum(each.initial_capital for each in runs)
+    assert found.initial_capital == peak
+    for time, equity, drawdown in zip(found.time_ns, found.equity, found.drawdown, strict=True):
+        total = 0.0
+        for each in runs:
+            known = [v for t, v in zip(each.time_ns, each.equity, strict=True) if t <= time]
+            total += known[-1] if known else each.initial_capital
+        peak = max(peak, total)
+        assert equity == pytest.approx(total, rel=1e-12)
+        assert drawdown == pytest.approx(1 - total / peak, abs=1e-12)
+    assert found.deepest_drawdown > 0.0
+
+
+def test_a_loss_from_the_start_is_a_drawdown() -> None:
+    found = combine([part([1, 2], [90.0, 95.0]), part([2], [100.0])])
+    assert found.drawdown.tolist() == pytest.approx([0.05, 0.025])
+    assert found.total_return == pytest.approx(-0.025)
+
+
+def test_runs_without_equity_have_their_capital() -> None:
+    found = combine([part([], [])])
+    assert (found.last, found.total_return, found.deepest_drawdown) == (100.0, 0.0, 0.0)
+    assert combined_still(found) == ""
+
+
+@pytest.mark.parametrize(("name", "value"), [("currency", "EUR"), ("mode", "paper")])
+def test_other_amounts_are_not_added(name: str, value: str) -> None:
+    other = dataclasses.replace(part([1], [1.0]), **{name: value})  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=f"differ in their {name}: .*{value}"):
+        combine([part([1], [1.0]), other])
+
+
+def test_the_page_shows_the_sum_and_its_parts(dashboard: Dashboard, lives: list[Path]) -> None:
+    runs = [equity_of(open_run(each)) for each in lives]
+    answer = add(dashboard, lives)
+    assert answer.status == 200
+    assert money(runs[0].last + runs[1].last, runs[0].currency) in answer.text
+    assert money(runs[0].initial_capital + runs[1].initial_capital, "USDT") in answer.text
+    assert 'style="' not in answer.text
+    assert answer.text.count('href="/run?') == len(runs)
+
+
+def test_backtests_are_not_added(dashboard: Dashboard, lives: list[Path]) -> None:
+    answer = add(dashboard, [lives[0], stored(dashboard.root).folder])
+    assert answer.status == 404
+    assert "is a backtest" in answer.text
+
+
+def test_a_damaged_run_is_named(dashboard: Dashboard, lives: list[Path]) -> None:
+    (lives[1] / JOURNAL).write_bytes(b"none")
+    answer = add(dashboard, lives)
+    assert answer.status == 404
+    assert "cannot be read" in answer.text
+
+
+@pytest.mark.parametrize("count", [0, 13])
+def test_one_to_twelve_are_added(dashboard: Dashboard, lives: list[Path], count: int) -> None:
+    answer = add(dashboard, [lives[0].with_name(f"run-{number}") for number in range(count)])
+    assert answer.status == 404
+    assert "one to 12" in answer.text
+
+
+def test_runs_are_grouped_by_strategy(dashboard: Dashboard, lives: list[Path]) -> None:
+    run = stored(dashboard.root)
+    text = dashboard.ask("GET", "/?by=strategy").text
+    name = run.summary["strategy"]
+    assert text.count("<h2>") == len({name, open_run(lives[0]).summary["strategy"]})
+    assert f"Runs of {name}" in text
+    assert text.count('name="run"') == len(lives) + 1
+    assert "<h2>" not in dashboard.ask("GET", "/").text
+
+
+@needs_chromium
+@pytest.mark.parametrize("dark", [False, True])
+def test_runs_are_chosen_in_the_list(
+    dashboard: Dashboard, lives: list[Path], tmp_path: Path, *, dark: bool
+) -> None:
+    script, shown = axe(), os.environ.get("SEPTET_PICTURES")
+    with Browser(tmp_path / "profile") as browser:
+        browser.log_in(dashboard.host, dashboard.codes[-1])
+        browser.look(dark=dark, width=420 if dark else 1280)
+        for name, path in (
+            ("groups", "/?by=strategy"),
+            (
+                "combined",
+                "/combined?"
+                + urlencode([("run", f"{each.parent.name}/{each.name}") for each in lives]),
+            ),
+        ):
+            browser.open(f"http://{dashboard.host}{path}")
+            if shown:
+                browser.picture(Path(shown) / f"{name}-{'dark' if dark else 'light'}.png")
+            if script is not None:
+                assert violations(browser, script) == [], name
+        browser.open(f"http://{dashboard.host}/?by=strategy")
+        browser.run("document.querySelectorAll('[name=run]').forEach((box) => box.click())")
+        loaded = browser.loaded
+        browser.run("document.querySelector('[formaction]').click()")
+        browser.until_loaded(loaded + 1)
+        assert browser.run("location.pathname") == "/combined"
+        assert browser.console == []
