@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from septet._journal import machine
 from septet._journal.lease import (
     ALIVE_NS,
+    RUN_LOCK,
     Holder,
     Lease,
     boot_id,
@@ -127,6 +128,53 @@ def test_a_run_on_another_machine_is_seen_by_its_heartbeat(tmp_path: Path) -> No
         assert holder_of(tmp_path / "a") is None
         journal.begin(pid=7, host=socket.gethostname(), boot="b")
         assert holder_of(tmp_path / "a") is None  # killed: on this machine the lock says it
+
+
+WRITE = """
+import os, sys
+from pathlib import Path
+from septet._journal.lease import Holder, Lease, boot_id
+from septet._journal.log import Journal
+folder = Path(sys.argv[1])
+holder = Holder.this_process(run_id="live-1", strategy="demo", folder=folder, now_ns=10**18)
+lease = Lease.take(holder)
+with Journal.open(folder / "journal.sqlite") as journal:
+    journal.begin(pid=os.getpid(), host=holder.host, boot=boot_id())
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("beside", ["gone", "empty", "copied", "fifo", "link", "folder"])
+def test_a_run_whose_lock_is_not_the_one_that_is_held_still_runs(
+    tmp_path: Path, beside: str
+) -> None:
+    """A restore, a clean-up or a stranger replaced the file; the process never notices."""
+    folder = tmp_path / "a"
+    live_run(folder).close()
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITE, str(folder)], cwd=ROOT, stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, env={**os.environ, "SEPTET_STATE_DIR": str(tmp_path / "other")},
+    ) as other:  # fmt: skip
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        lock = folder / RUN_LOCK
+        text = lock.read_bytes()
+        lock.unlink()
+        if beside in ("empty", "copied"):
+            lock.write_bytes(text if beside == "copied" else b"")
+        elif beside == "fifo":
+            os.mkfifo(lock)
+        elif beside == "link":
+            lock.symlink_to("/etc/hostname")
+        elif beside == "folder":
+            lock.mkdir()
+        found = holder_of(folder)
+        assert found is not None
+        assert (found.pid, found.run_id) == (other.pid, "live-1")
+        other.kill()
+        other.wait()
+        assert holder_of(folder) is None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a file in /tmp, which tests leave")

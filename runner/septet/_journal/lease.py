@@ -226,44 +226,88 @@ def _named(path: Path) -> Holder | None:
 def holder_of(folder: Path) -> Holder | None:
     """Return the process that holds a run's folder now; None if there is none.
 
-    The lock in the folder says it from every state folder, and the heartbeat in the journal of
-    a process on another machine.
+    The lock in the folder says it from every state folder. Where that file is gone or another one,
+    the journal names its writer: of this machine a process that has it open, of another machine
+    one with a recent heartbeat.
     """
     state = state_folder() / "leases" / f"folder-{_short(str(folder.resolve()))}.lock"
     for path in (folder / RUN_LOCK, state):
         if is_locked(path):
             return _named(path)
-    with suppress(SeptetError):
-        return _elsewhere(folder)
+    with suppress(SeptetError, OSError):
+        return _writer(folder)
     return None
 
 
-def _elsewhere(folder: Path) -> Holder | None:
-    """Return the process of another machine that wrote a recent heartbeat to a run."""
+def _writer(folder: Path) -> Holder | None:
+    """Return the process that writes the journal of a run, whatever became of the lock beside it.
+
+    One of this machine is there while it has the journal open; one of another machine shows itself
+    by a recent heartbeat.
+    """
     path = folder / "journal.sqlite"
     if not path.is_file():
         return None
     with Reader(path) as journal:
         row = _lease_row(journal)
-        if row is None or row[1] == socket.gethostname():
+        if row is None:
             return None
-        pid, host, since_ns, heartbeat_ns = row
-        if not -ALIVE_NS < time.time_ns() - heartbeat_ns < ALIVE_NS:
+        if row.host != socket.gethostname():
+            is_there = -ALIVE_NS < time.time_ns() - row.heartbeat_ns < ALIVE_NS
+        else:
+            is_there = row.boot == boot_id() and _has_open(row.pid, path)
+        if not is_there:
             return None
         head = journal.head
     return Holder(
-        pid=pid, host=host, boot="", run_id=head.run_id, strategy=head.strategy,
-        folder=str(folder.resolve()), since_ns=since_ns,
-    )  # fmt: skip
+        pid=row.pid,
+        host=row.host,
+        boot=row.boot,
+        run_id=head.run_id,
+        strategy=head.strategy,
+        folder=str(folder.resolve()),
+        since_ns=row.since_ns,
+    )
 
 
-def _lease_row(journal: Reader) -> tuple[int, str, int, int] | None:
-    """Return process, machine, start and last heartbeat of the last writer that did not end."""
-    row = journal._one("reading the lease", "SELECT pid, host, since_ns, heartbeat_ns FROM lease")
+def _has_open(pid: int, path: Path) -> bool:
+    """Whether a process has a file open; of a process of another user that it is there.
+
+    Where the system does not list what a process has open, the lock of the journal says it.
+    """
+    opened = Path(f"/proc/{pid}/fd")
+    try:
+        handles = list(opened.iterdir())
+    except PermissionError:
+        return True
+    except OSError:
+        return not opened.parent.parent.is_dir() and is_locked(path.with_name(f"{path.name}-lock"))
+    wanted = path.stat()
+    for each in handles:
+        with suppress(OSError):  # closed meanwhile
+            if os.path.samestat(each.stat(), wanted):
+                return True
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class _LeaseRow:
+    pid: int
+    host: str
+    boot: str
+    since_ns: int
+    heartbeat_ns: int
+
+
+def _lease_row(journal: Reader) -> _LeaseRow | None:
+    """Return the last writer that did not end: process, machine, start and last heartbeat."""
+    row = journal._one(
+        "reading the lease", "SELECT pid, host, boot, since_ns, heartbeat_ns FROM lease"
+    )
     if row is None:
         return None
-    pid, host, since_ns, heartbeat_ns = row
-    return pid, str(host, "utf-8"), since_ns, heartbeat_ns
+    pid, host, boot, since_ns, heartbeat_ns = row
+    return _LeaseRow(pid, str(host, "utf-8"), str(boot, "utf-8"), since_ns, heartbeat_ns)
 
 
 def insist_alone(journal: Reader, *, now_ns: int) -> None:
@@ -277,12 +321,11 @@ def insist_alone(journal: Reader, *, now_ns: int) -> None:
     row = _lease_row(journal)
     if row is None:
         return
-    pid, name, since_ns, heartbeat_ns = row
-    if name != socket.gethostname() and now_ns - heartbeat_ns < ALIVE_NS:
-        since = datetime.fromtimestamp(since_ns // 1_000_000_000, UTC)
-        ago = (now_ns - heartbeat_ns) // 1_000_000_000
+    if row.host != socket.gethostname() and now_ns - row.heartbeat_ns < ALIVE_NS:
+        since = datetime.fromtimestamp(row.since_ns // 1_000_000_000, UTC)
+        ago = (now_ns - row.heartbeat_ns) // 1_000_000_000
         raise JournalError(
-            f"{journal.path}: process {pid} on {name} writes this run since "
+            f"{journal.path}: process {row.pid} on {row.host} writes this run since "
             f"{since:%Y-%m-%d %H:%M:%S} UTC (its last heartbeat was {ago} s ago)",
             hint="stop it there; a machine that is gone frees the run after a minute",
         )
