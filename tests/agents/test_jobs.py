@@ -12,7 +12,7 @@ from mcp import Client
 
 from septet._agents.guide import EXAMPLE
 from septet._agents.server import make_server
-from septet._app.jobs import MOST_OPEN, Jobs
+from septet._jobs.jobs import MOST_OPEN, Jobs
 from septet._progress import Progress
 from septet.errors import InputError
 from tests.agents.conftest import Call

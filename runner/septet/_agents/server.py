@@ -19,8 +19,8 @@ from septet._agents.answers import compact
 from septet._agents.armed import LOOK_S, ArmedServer
 from septet._agents.tools import Tools
 from septet._app.documents import error_document
-from septet._app.jobs import bug_of
 from septet._app.workspace import Workspace
+from septet._jobs.jobs import bug_of
 from septet._text import one_line, plain_json, shortened
 from septet.errors import SeptetError
 

@@ -11,10 +11,10 @@ from septet._agents.guide import TOPICS, guide_text
 from septet._app.documents import error_document, problem_document
 from septet._app.explain import explain_values
 from septet._app.figures import changed_settings, figures_of, is_live, table_slice
-from septet._app.jobs import Job, Jobs
 from septet._app.outline import described_plugin, found_plugins, schema_part
 from septet._app.reading import reading_run
 from septet._app.workspace import Workspace
+from septet._jobs.jobs import Job, Jobs
 from septet._progress import Progress
 from septet._text import shortened
 from septet.errors import ConfigError, InputError
@@ -91,8 +91,8 @@ class Tools:
         self, file: str, settings: Mapping[str, Any], hypothesis: str, client: str, wait_s: float
     ) -> dict[str, Any]:
         """Run a backtest and store it without its page; after `wait_s` it goes on as a job."""
-        from septet._app.backtest_process import Backtest, run_in_process
         from septet._app.run import BacktestRequest, compute_backtest, store_backtest
+        from septet._jobs.backtest_process import Backtest, run_in_process
 
         loaded = self._workspace.load(file=file, settings=settings)
         runs = self._workspace.insist_runs()

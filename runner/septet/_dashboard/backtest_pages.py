@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, StreamingResponse
 
-from septet._app.backtest_process import Backtest, run_in_process
 from septet._app.documents import problem_document
-from septet._app.jobs import Job, Jobs
 from septet._dashboard.forms import asked, form_of
 from septet._dashboard.site import OPERATE, VIEW, Right, Site, Visitor
 from septet._dashboard.strategy_pages import LARGEST_TEXT, StrategyPages, setting_values
+from septet._jobs.backtest_process import Backtest, run_in_process
+from septet._jobs.jobs import Job, Jobs
 from septet._text import one_line, shortened
 from septet.errors import ConfigError, InputError
 

@@ -56,7 +56,7 @@ def run_in_process(wanted: Backtest, progress: Progress) -> str:
     """
     # -P: nothing is imported from the folder where the server was started.
     child = subprocess.Popen(  # nosec B603
-        [sys.executable, "-P", "-m", "septet._app.backtest_worker"],
+        [sys.executable, "-P", "-m", "septet._jobs.backtest_worker"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
     assert child.stdin is not None
