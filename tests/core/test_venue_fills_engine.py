@@ -35,6 +35,7 @@ NOT_EXACT = {
     "leaders": "as for capped",
     "quoting": "the rest of a partly filled entry works until the venue has cancelled it",
     "office": "as for quoting",
+    "shares": "as for quoting, and as for flips: it is funded",
     **dict.fromkeys(
         ("flips", "leaning", "spread", "crowd", "hedged", "funded", "watchers", "ladders"),
         "a stop fills before the funding of a bar, or of another symbol, is paid: sums round "
