@@ -359,7 +359,10 @@ class Reference(Stops, Halts):
         s, book, target = self.s, self.account, row.target
         position = book.positions[k]
         if s.reentry == "rearm":
-            position.reentry_blocked = {x: 0 for x in position.reentry_blocked if x == target}
+            stays = position.side if not position.exit_to_retry else 0  # a stop fills in parts
+            position.reentry_blocked = {
+                x: 0 for x in position.reentry_blocked if x in (target, stays)
+            }
         side, queued = position.side, book.queued[k]
         if queued is not None:  # what is held is being closed: the entry behind it may be unwanted
             if target == 0.0 or (s.opposite and target * queued.units < 0):
