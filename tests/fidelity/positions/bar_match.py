@@ -279,7 +279,7 @@ def _fill_takes(run: State, symbol: str, bar: Bar, reach: Fraction, time_ns: int
             order = run.send(symbol, -held.side * units, "take", reduces=True, kind="limit",
                              price=level, tag=("take", index, 0), active_ns=time_ns)  # fmt: skip
         else:
-            if not run.may_send(symbol, held.units, price):
+            if not run.may_send(symbol, held.units, level):  # it would not rest at the venue
                 run.report(symbol, "too_small", "take_profit")
                 run.exits_to_retry[symbol] = "take_profit"
                 run.cancel_grid(symbol, "take_profit", time_ns)
