@@ -124,7 +124,7 @@ def recorded(session: Session, spare: int = 8) -> Recorded:
                 if kind in INSIDE:
                     deeds.append(Deed(kind, k, order, code, reason, time_ns, values, kinds[order]))
             deeds += _before(passed, len(LI))
-            made.times.append(At(event, _settled(deeds, cash), words_of(engine)))
+            made.times.append(At(event, _up_to_last_fill(deeds, cash), words_of(engine)))
     return made
 
 
@@ -164,7 +164,7 @@ def _takes_too_small(
         module.take_at_level = take
 
 
-def _settled(deeds: list[Deed], cash: int) -> list[Deed]:
+def _up_to_last_fill(deeds: list[Deed], cash: int) -> list[Deed]:
     """Keep what the simulator did: up to the last fill, stop, or order that the cash ended."""
     last = -1
     for number, deed in enumerate(deeds):

@@ -165,12 +165,12 @@ def test_c4_a_plugin_that_raises_hangs_or_gives_nonsense(tmp_path: Path) -> None
                 assert not answer.ok
                 event = answer.event
             harness.put(event)
-            await harness.settle()
+            await harness.wait_until_idle()
             before = count_entries(harness)
             for close in harness.path_of(3):  # within the time it is left alone
                 harness.venue.quoted(QuoteSeen(SYMBOL, 0, close - 0.01, 9.0, close + 0.01, 9.0))
                 harness.put(quote_of(harness, close))
-                await harness.settle()
+                await harness.wait_until_idle()
             assert count_entries(harness) == before, f"seed {seed}"
             gate.set()
             await harness.trade(harness.path_of(BARS))

@@ -43,7 +43,7 @@ async def _ending(run: StrategyRun, reason: str) -> RunEnd:
             run.dispatcher.is_entry,
             notify=run.notify,
         )
-    await _quietly(run, run.shell.settle(STOP_WITHIN_S / 4))
+    await _quietly(run, run.shell.wait_for_calls(STOP_WITHIN_S / 4))
     await _disconnect(run)
     if not run.ended.done():
         await _quietly(run, run.shell.drain())

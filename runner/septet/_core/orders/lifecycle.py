@@ -133,7 +133,7 @@ class OrderLifecycle:
         self.records.finished.append(child.client_id)
         self.touched.add(child.symbol)
 
-    def settle(self, child: Child, now_ns: int) -> None:
+    def update(self, child: Child, now_ns: int) -> None:
         """Update a live child from a report; a final state is accepted with all its fills."""
         if child.is_final:
             return
@@ -301,7 +301,7 @@ class OrderLifecycle:
         if not late:
             if not self.move(child, "partially_filled") and not child.full:
                 self.changed(child)
-            self.settle(child, now_ns)
+            self.update(child, now_ns)
 
     def _trigger(self, child: Child) -> None:
         stop = self.records.stops[child.symbol]
