@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from septet._core.engine import Engine
-from septet._core.events import Command, DecisionTime, Place, Working
+from septet._core.events import Command, DecisionTime, NewOrder, Working
 from septet._core.venue_fills import VenueFillsEngine
 from septet._kernel import layout
 from septet._shell.eventful import decision_times, make_engine
@@ -294,6 +294,6 @@ def _is_target(working: Working | None) -> TypeGuard[Working]:
     return working is not None and working.reduces and working.kind == layout.LIMIT
 
 
-def placed(commands: Sequence[Command]) -> list[Place]:
+def placed(commands: Sequence[Command]) -> list[NewOrder]:
     """Return the orders among some commands."""
-    return [each for each in commands if isinstance(each, Place)]
+    return [each for each in commands if isinstance(each, NewOrder)]

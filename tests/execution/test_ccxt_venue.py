@@ -373,7 +373,7 @@ def test_filters_that_change_are_found() -> None:
 
 def test_a_fee_in_a_third_currency_is_valued() -> None:
     async def case() -> None:
-        fees = Fees(paid_in="ETH", third_price="100")
+        fees = Fees(fee_currency="ETH", third_price="100")
         async with (
             local_venue(fees=fees, balances={"USDT": "10000", "ETH": "5"}) as venue,
             connected(venue) as (live, received),

@@ -249,7 +249,7 @@ def test_o1_o2_halted_at_any_moment_and_killed_on_top(run: Live) -> None:
 
 def test_a6_restarts_with_the_whole_balance_as_capital(tmp_path: Path) -> None:
     """Killed right after a purchase, and stopped right after a sale: money moves with its fees."""
-    balances, fees = {"USDT": "5000"}, Fees(paid_in="quote")
+    balances, fees = {"USDT": "5000"}, Fees(fee_currency="quote")
     with live(tmp_path, balances=balances, fees=fees) as run:
         run.start()
         for _ in range(FEW):

@@ -39,7 +39,7 @@ class UserStream:
 
     It is up once a connection stands and what happened before has been read by REST, and down
     from the moment the socket ends, a message cannot be read, the venue ends the stream, a
-    `watch` raises or an order was accepted and the stream does not tell. Dials are spaced by a
+    `watch` raises or an order was accepted and the stream does not report it. Dials are spaced by a
     back-off that forgets only after a steady while.
     """
 
@@ -108,7 +108,7 @@ class UserStream:
             up_s, reason = await self._session()
             self._link.down(reason)
             if not up_s and self._doubt_clock is not None:
-                self._doubt_clock()  # clients tell a login refused for its time as anything
+                self._doubt_clock()  # clients report a login refused for its time as anything
             lived_s = time.monotonic() - began if up_s else 0.0
             await asyncio.sleep(backoff.wait_s(lived_s))
 
@@ -200,7 +200,7 @@ class UserStream:
     def accepted(self, sent_s: float) -> None:
         """Expect a report of an order that was sent at this time of the monotonic clock.
 
-        A pipe can be dead while pongs come through it, and an account at rest tells nothing: that
+        A pipe can be dead while pongs come through it, and an idle account sends nothing: that
         the venue took an order and the stream does not say so is how such a one is found.
         """
         if not self._queries and self._lost is not None and not self._lost.done():

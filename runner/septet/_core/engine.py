@@ -24,8 +24,8 @@ from septet._core.events import (
     Event,
     Funded,
     Halted,
+    NewOrder,
     OrderEnded,
-    Place,
     Traded,
     Working,
 )
@@ -409,7 +409,7 @@ class Engine:
         for (kind, time_ns, k, order, code, reason), values in zip(LI, LF, strict=True):
             if kind == layout.ORDER:
                 units, limit, trigger, price, confidence, up, *sizing = values
-                made = Place(
+                made = NewOrder(
                     time_ns, k, order, code, units, limit, trigger, reason, price,
                     reason not in self._increases, confidence, up, tuple(sizing),
                     reason not in self._partial,

@@ -362,9 +362,9 @@ class LiveCore:
         _, reason = engine.protection(outcome.symbol)
         found = engine.trigger(outcome.symbol, max(reason, 0), self.market_ns)
         for each in found:
-            if isinstance(each, core.Place):
+            if isinstance(each, core.NewOrder):
                 self._stops[outcome.symbol] = each.order
-        self._carry([each for each in found if not isinstance(each, core.Place)])
+        self._carry([each for each in found if not isinstance(each, core.NewOrder)])
 
     def _stop_ended(self, outcome: StopEnded) -> None:
         """Send the unfilled rest of a triggered stop as a separate exit."""
@@ -392,7 +392,7 @@ class LiveCore:
         """Execute the engine's commands, in order."""
         for each in found:
             match each:
-                case core.Place():
+                case core.NewOrder():
                     self._place(each)
                 case core.OrderEnded():
                     self._order_ended(each)
@@ -405,7 +405,7 @@ class LiveCore:
                 case core.Cleared():
                     self._out.append(m.Cleared(rule=self._halt_of(each.halt)[0], by="rule"))
 
-    def _place(self, each: core.Place) -> None:
+    def _place(self, each: core.NewOrder) -> None:
         scale, rules = self._scales[each.symbol], self.rules
         trace = f"{self.names.symbols[each.symbol]}@{each.time_ns}"
         made = engine_messages.placed(each, self.names, scale, trace)

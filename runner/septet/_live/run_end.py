@@ -61,7 +61,7 @@ async def _ending(run: StrategyRun, reason: str) -> RunEnd:
 async def _flattened(run: StrategyRun) -> None:
     """Wait, within a bound, for the fills of the exits that `on_shutdown: flatten` has sent.
 
-    What fills at the next bar alone, in paper, waits for the next start, which is told that bar.
+    What fills at the next bar alone, in paper, waits for the next start, which receives that bar.
     """
     if run.strategy.execution.on_shutdown != "flatten" or not has_venue_fills(run.strategy):
         return

@@ -92,8 +92,8 @@ def _compare(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_ns: in
         _correct(lifecycle, child, fill, fill.trade_id, booked, fill.market_ns, False)
         return
     disputes = lifecycle.records.disputes.setdefault(child.symbol, [])
-    told = any(each.booked_price and each.fill.trade_id == fill.trade_id for each in disputes)
-    if told or booked <= 0.0 or abs(fill.price - booked) <= SAME_PRICE * booked:
+    known = any(each.booked_price and each.fill.trade_id == fill.trade_id for each in disputes)
+    if known or booked <= 0.0 or abs(fill.price - booked) <= SAME_PRICE * booked:
         return
     off = abs(fill.price - booked) * fill.quantity
     text = (

@@ -161,7 +161,7 @@ class OrderLifecycle:
     def lost_text(child: Child) -> str:
         """Return what the venue reports of a child, and how much of it is known."""
         if child.contradicted_ns:
-            return f"{child.client_id}: told {child.contradiction}; {child.counted:.12g} found"
+            return f"{child.client_id}: reported {child.contradiction}; {child.counted:.12g} found"
         return f"{child.client_id}: {child.seen:.12g} filled, {child.counted:.12g} found"
 
     def _found(self, child: Child, by: str) -> None:

@@ -140,7 +140,7 @@ def resolve(
     if set(in_doubt(lifecycle, k, gap)) - {child.client_id for child in lost}:
         return False  # an order of which nothing is known yet may have moved the account
     decided = _happened(lifecycle, lost, gap, lot)
-    if decided is None:  # something else has moved the account as well, or it cannot be told
+    if decided is None:  # something else has moved the account as well, or it cannot be decided
         happened, gone = [], [child for child in lost if child.accepted]
     else:
         happened = decided
@@ -162,7 +162,7 @@ def resolve(
 def _happened(
     lifecycle: OrderLifecycle, lost: list[Child], gap: float, lot: float
 ) -> list[Child] | None:
-    """Return the orders whose missing executions the account shows, or None if it cannot be told.
+    """Return the orders whose missing executions the account shows, or None if that is undecided.
 
     Of several orders of one size those count whose query does not deny what was reported.
     """

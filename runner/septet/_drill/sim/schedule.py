@@ -228,7 +228,7 @@ def run_schedule(
     seed
         All chances are drawn from it.
     subjects
-        What is tried; the order manager with a toy strategy by default.
+        What is tried; the order manager with a minimal strategy by default.
     only
         Names of the faults that may happen; None draws them.
     crash_at_write
@@ -238,9 +238,9 @@ def run_schedule(
         How long faults and decisions last.
     """
     if subjects is None:
-        from septet._drill.sim.toy_strategy import toys
+        from septet._drill.sim.sim_strategy import sim_strategies
 
-        subjects = toys
+        subjects = sim_strategies
     schedule = _Schedule(seed, subjects, only, crash_at_write, active_ns)
     try:
         return schedule.run()
