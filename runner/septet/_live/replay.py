@@ -34,7 +34,7 @@ MOST_SHOWN = 60
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first place at which the core says something else than the journal holds."""
+    """The first command of the core that differs from the journal."""
 
     seq: int
     kind: str
