@@ -55,7 +55,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     `slack` is by how much an order may exceed the limits on position and gross exposure here:
     prices move between the decision, which applies the exact limits, and the request. Half of
     `orders_per_minute` is for entries; reductions are counted on their own, up to
-    `reductions_per_minute`. """
+    `reductions_per_minute`.
+    """
 
     price_collar: float = 0.05
     price_age_ns: int = 120 * SECOND_NS

@@ -119,7 +119,8 @@ def missing_before(table: BarTable, calendar: str, anchor: Anchor | None = None)
     """Return the scheduled bars missing between each row and the row before it; 0 for the first.
 
     The result is int64 of shape (n,). Hours and days on which the calendar is closed are not
-    missing. """
+    missing.
+    """
     missing = np.zeros(len(table), dtype=np.int64)
     if calendar == "24x7" and bool(np.all(np.diff(table.open_ns) == table.bar_ns)):
         return missing  # as most of such data is, and placing it costs ten times this look
