@@ -337,9 +337,7 @@ def test_no_setting_takes_a_file_out_of_its_backtest(
     answers = set()
     for key in ("env:NO_SUCH_NAME", f"file:{workspace.parent / 'there'}", "file:/no/such/file"):
         halts = "  halts: {drawdown: {above: 15%, then: flatten, resume: manual}}\nexecution:\n"
-        text = TEXT.replace(
-            "execution:\n", f"{halts}  venues: {{binance: {venue.format(key)}}}\n"
-        )
+        text = TEXT.replace("execution:\n", f"{halts}  venues: {{binance: {venue.format(key)}}}\n")
         (workspace / "keys.yaml").write_text(text)
         more = {"hypothesis": HYPOTHESIS} if tool == "run" else {}
         answer = call(tool, file="keys.yaml", settings={"mode": mode}, **more)

@@ -265,7 +265,7 @@ class Workspace:
         mode = tree.plain().get("mode")
         if mode != "backtest":
             raise InputError(
-                f"mode={shortened(str(mode), 40)} is not taken: a file is loaded as a backtest here",
+                f"mode={shortened(str(mode), 40)} is not taken: files are loaded as backtests here",
                 hint="leave mode out; a person runs paper or live with septet run FILE --mode MODE",
             )
         for key, value in _texts(tree.plain()):

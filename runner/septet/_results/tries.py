@@ -50,8 +50,8 @@ def deflated(
 ) -> float | None:
     """Probability that the true Sharpe ratio of a run, one of so many tries, is above zero.
 
-    The probabilistic ratio of the run against what the best of `tries.effective` worthless tries reaches,
-    whose ratios have the error of one of `days` daily returns, ``1 / sqrt(n - 1)``.
+    The probabilistic ratio of the run against what the best of `tries.effective` worthless tries
+    reaches, whose ratios have the error of one of `days` daily returns, ``1 / sqrt(n - 1)``.
 
     Returns
     -------

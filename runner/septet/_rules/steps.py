@@ -117,7 +117,7 @@ def meet_opens_in_steps(t, now_ns, count, run: Run):
 
 @routine
 def reduce_at_open(k, i, run: Run):
-    """Exits that were sent fill at the open of bar i; then the takes, then the stop, it has passed."""
+    """Fill the exits that were sent at the open of bar i; then the takes and the stop it passed."""
     if run.is_synthetic[k, i] == 1:
         return
     if LIQUIDATES and is_bust(k, i, run):
