@@ -1,4 +1,4 @@
-"""A backtest in a process of its own: what it is given on stdin, what it reports on stdout.
+"""A backtest in a process of its own: what it is given on stdin, what it tells on stdout.
 
 One JSON document comes in (`backtest_process.Backtest`); lines of JSON go out: ``progress``, and at
 the end ``run`` (the id of the stored run) or ``error``. What plugins print goes to stderr.
@@ -24,8 +24,8 @@ __all__ = ["main"]
 _EVERY_S: Final = 0.1
 
 
-class _Reporter:
-    """Writes lines to whoever started the process; nothing is written once its reader has gone."""
+class _Told:
+    """Writes lines to whoever started the process; who has gone is told nothing more."""
 
     def __init__(self) -> None:
         self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -49,7 +49,7 @@ class _Reporter:
         self.send(progress=["note", 0, None, text[:200]])
 
 
-def _run(given: dict[str, Any], reporter: _Reporter) -> str:
+def _run(given: dict[str, Any], told: _Told) -> str:
     """Run what was asked for, store it, and return its id."""
     workspace = Workspace(Path(given["workspace"]))
     loaded = workspace.load(
@@ -58,18 +58,18 @@ def _run(given: dict[str, Any], reporter: _Reporter) -> str:
     request = BacktestRequest(
         face=given["face"], client=given["client"], hypothesis=given["hypothesis"]
     )  # fmt: skip
-    result = compute_backtest(loaded, request, log=reporter.note, progress=reporter.progress)
-    reporter.progress("store", 0, None, "")
+    result = compute_backtest(loaded, request, log=told.note, progress=told.progress)
+    told.progress("store", 0, None, "")
     return store_backtest(result, Path(given["runs"]), report=given["report"]).run_id
 
 
 def main() -> None:
     """Run one backtest."""
-    reporter = _Reporter()
+    told = _Told()
     try:
-        reporter.send(run=_run(decode_json(sys.stdin.read()), reporter))
+        told.send(run=_run(decode_json(sys.stdin.read()), told))
     except SeptetError as error:
-        reporter.send(error=error_document(error))
+        told.send(error=error_document(error))
 
 
 if __name__ == "__main__":
