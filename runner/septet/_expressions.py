@@ -186,6 +186,7 @@ _HINTS: Final[tuple[tuple[str, str], ...]] = (
     ("!", "write not instead of !"),
     ("^", "write ** for powers"),
 )
+_CAPITALS: Final = re.compile(r"\b(?:AND|OR|NOT|And|Or|Not)\b")
 
 
 def parse_expression(text: str, expect: Literal["condition", "number"] | None = None) -> Expr:
@@ -248,6 +249,9 @@ def _syntax(text: str, offset: int) -> tuple[str, int]:
     for mark, hint in _HINTS:
         if mark in text and not (mark == "!" and "!=" in text):
             return hint, text.index(mark)
+    word = _CAPITALS.search(text)
+    if word is not None:
+        return f"write {word[0].lower()} instead of {word[0]}", word.start()
     return f"this is not an expression: {text[offset : offset + 20].strip()!r}", offset
 
 

@@ -138,6 +138,10 @@ def test_what_should_make_a_reader_look_twice() -> None:
     assert "No fees were charged." in verdict(replace(PLAIN, fees=0.0))
     assert "No fees" not in verdict(replace(PLAIN, fees=0.0, fills=0))
     assert "more often a mistake" in verdict(replace(PLAIN, sharpe=4.5))
+    for ratio, is_told in ((5.09, True), (3.9, False), (None, False)):
+        excess = {"exposure": 0.5, "cagr": 0.3, "sharpe": ratio}
+        seen = replace(PLAIN, sharpe=3.3, excess=excess)
+        assert ("more often a mistake" in verdict(seen)) == is_told
 
 
 def test_a_long_silence_is_named() -> None:

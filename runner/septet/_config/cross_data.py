@@ -83,6 +83,12 @@ def check_must_say(case: Case) -> None:
 def check_currencies(case: Case) -> None:
     """All symbols are priced in the account's currency."""
     account = case.strategy.account
+    quotes = {
+        symbol.partition("/")[2].partition(":")[0] for symbol in case.strategy.universe.symbols
+    }
+    hint = "one account has one currency: trade this symbol in a strategy of its own"
+    if len(quotes) == 1:
+        hint = f"write account: {{currency: {next(iter(quotes))}}}"
     for index, symbol in enumerate(case.strategy.universe.symbols):
         _, slash, tail = symbol.partition("/")
         quote = tail.partition(":")[0]
@@ -90,7 +96,7 @@ def check_currencies(case: Case) -> None:
             case.error(
                 ("universe", "symbols", index),
                 f"{symbol} is priced in {quote}, the account is in {account.currency}",
-                hint="one account has one currency: trade this symbol in a strategy of its own",
+                hint=hint,
             )
 
 

@@ -8,6 +8,7 @@ from typing import Final
 from septet._config.case import Case
 from septet._config.tree import Path
 from septet_schemas.blocks import UseBlock
+from septet_schemas.position import Distance
 from septet_schemas.units import format_duration
 
 __all__ = ["CHECKS"]
@@ -159,6 +160,72 @@ def check_trailing_after(case: Case) -> None:
         )
 
 
+def _is_beyond(level: object, bound: object) -> bool:
+    """Whether a level is at or beyond a bound of its own kind: shares, or multiples of R."""
+    if isinstance(level, Distance) and isinstance(bound, Distance):
+        return 0.0 < bound.multiple <= level.multiple
+    return isinstance(level, float) and isinstance(bound, float) and 0.0 < bound <= level
+
+
+def _shown(level: float | Distance) -> str:
+    return str(level) if isinstance(level, Distance) else _percent(level)
+
+
+def check_takes(case: Case) -> None:
+    """A take comes before the target, and leaves something whose stop it could move."""
+    position, stops = case.strategy.risk.position, case.strategy.risk.stops
+    target = getattr(stops["take_profit"].config, "distance", None) if (
+        "take_profit" in stops
+    ) else None  # fmt: skip
+    for index, take in enumerate(position.take if position is not None else ()):
+        path: Path = ("risk", "position", "take", index)
+        if take.at is not None and _is_beyond(take.at, target):
+            case.warn(
+                (*path, "at"),
+                f"this take never acts: it lies at {_shown(take.at)}, and take_profit closes the "
+                f"position at {_shown(target)}",
+                hint="a nearer take, or a further take_profit",
+            )
+        elif take.then is not None and take.size >= 1.0:
+            case.warn(
+                (*path, "then"),
+                "this stop is never moved: the take sells 100% of the position",
+                hint="write a smaller size, such as size: 50%",
+            )
+
+
+def check_adds_before_stop(case: Case) -> None:
+    """An add against the position rests before the first stop."""
+    position = case.strategy.risk.position
+    near: list[tuple[float, str]] = []
+    for name in ("stop_loss", "trailing"):
+        block = case.strategy.risk.stops.get(name)
+        distance = _number(block, "distance")
+        if distance and getattr(block.config if block else None, "after", 0.0) == 0.0:
+            near.append((distance, name))
+    adds = position.add if position is not None else ()
+    if near and any(
+        add.when is not None
+        or any(isinstance(at, float) and -min(near)[0] < at < 0.0 for at in add.at)
+        for add in adds
+    ):
+        near = []  # an add that acts before moves the average price, and a stop with it
+    for index, add in enumerate(adds):
+        for place, at in enumerate(add.at):
+            text = ""
+            if isinstance(at, Distance):
+                text = "the first stop is 1R away" if at.multiple <= -1.0 else ""
+            elif near and min(near)[0] <= -at:
+                text = f"{min(near)[1]} closes the position at {_percent(-min(near)[0])}"
+            if text:
+                _, path = case.tree.nearest(("risk", "position", "add", index, "at", place))
+                case.warn(
+                    path,
+                    f"this add never acts: it rests at {_shown(at)}, and {text}",
+                    hint="a nearer add, or a wider stop",
+                )
+
+
 def check_narrow_stops(case: Case) -> None:
     """A stop is further away than what leaving by it costs."""
     simulation = case.strategy.execution.simulation
@@ -278,6 +345,8 @@ CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     check_liquidation_fee,
     check_max_bad,
     check_trailing_after,
+    check_takes,
+    check_adds_before_stop,
     check_narrow_stops,
     check_halts_against_stop,
     check_liquidation,

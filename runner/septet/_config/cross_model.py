@@ -10,7 +10,7 @@ from septet_schemas.blocks import UseBlock
 from septet_schemas.training import Training, TripleBarrierLabel
 from septet_schemas.units import Span, format_duration
 
-__all__ = ["CHECKS"]
+__all__ = ["CHECKS", "is_kelly"]
 
 _CALIBRATION_BLOCKS: Final = 5
 _ISOTONIC_ROWS: Final = 1_000
@@ -97,6 +97,14 @@ def check_stored(case: Case) -> None:
     model = case.strategy.model
     if model is None or model.use != "stored":
         return
+    for name in ("calibrate", "scale"):
+        if model.extra[name] != "none":
+            case.error(
+                ("model", name),
+                f"a stored model keeps what it was trained with: {name} has no effect",
+                on_key=True,
+                hint=f"remove {name}; septet train writes a model with another one",
+            )
     training = _training(model)
     if training.scheme == "walk_forward":
         case.error(
@@ -179,7 +187,7 @@ def _warn_isotonic(case: Case, model: UseBlock, rows: int) -> None:
 def check_kelly(case: Case) -> None:
     """Kelly needs a probability: from a model, calibrated, of the trade that is taken."""
     sizing, model = case.strategy.risk.sizing, case.strategy.model
-    if not _is_kelly(sizing):
+    if not is_kelly(sizing):
         return
     if model is None:
         if not case.doubtful("model"):
@@ -195,13 +203,16 @@ def check_kelly(case: Case) -> None:
     _warn_half_odds(case)
 
 
-def _is_kelly(sizing: UseBlock) -> bool:
+def is_kelly(sizing: UseBlock) -> bool:
+    """Whether a size follows from a model's probability and the odds of a trade."""
     return asks_for(sizing, "up", "down") and hasattr(sizing.config, "odds")
 
 
 def _warn_calibration(case: Case, model: UseBlock) -> None:
     if model.extra["calibrate"] != "none" or type(model.config).gives_probability:
         return
+    if model.use == "stored" or _training(model).scheme == "stored":
+        return  # its card says whether it is calibrated, and is read later
     parameters = getattr(model.config, "params", None)
     weights = parameters.get("class_weight") if isinstance(parameters, dict) else None
     reason = "no calibration"

@@ -174,7 +174,8 @@ def _doubts(seen: Evidence) -> list[str]:
             doubts.append(f"Nothing was bought or sold after {date(seen.last_fill_ns)}.")
     if seen.fills and seen.fees == 0:
         doubts.append("No fees were charged.")
-    if seen.sharpe is not None and seen.sharpe > _UNLIKELY_SHARPE:
+    excess = (seen.excess or {}).get("sharpe")
+    if any(each is not None and each > _UNLIKELY_SHARPE for each in (seen.sharpe, excess)):
         doubts.append(
             "A Sharpe ratio this high is more often a mistake in data or costs than an edge."
         )

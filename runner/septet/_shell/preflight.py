@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from septet._config.case import blocks_of, readings
 from septet._config.check import problem_at
 from septet._config.credentials import STORED, Stored, stored_credentials, venues_file
+from septet._config.cross_model import is_kelly
 from septet._config.places import placed, problem_of
 from septet._config.tree import Path as KeyPath
 from septet._data.bad_rows import OF_SERIES, doubts
@@ -101,11 +102,26 @@ def check_model(loaded: Any, session: Session | None = None) -> list[Problem]:
     except SeptetError as error:
         return list(problem_of(error))
     return [
-        problem_at(
+        *_uncalibrated(loaded, stored.card, stored_key(block)),
+        *(problem_at(
             loaded.tree, stored_key(block), each, severity="warning",
             hint="train the model again with this file, unless this is what is meant",
         )
-        for each in stored.doubts
+        for each in stored.doubts)
+    ]  # fmt: skip
+
+
+def _uncalibrated(loaded: Any, card: Mapping[str, Any], key: KeyPath) -> list[Problem]:
+    """Warn of Kelly on a stored model whose card says that it was not calibrated."""
+    if not is_kelly(loaded.strategy.risk.sizing) or card.get("calibrate", "none") != "none":
+        return []
+    return [
+        problem_at(
+            loaded.tree, key,
+            "Kelly takes the model's output for a probability, and the stored model has no "
+            "calibration", severity="warning",
+            hint="train it with calibrate: sigmoid",
+        )
     ]  # fmt: skip
 
 

@@ -68,7 +68,8 @@ def choice(found: Findings) -> str:
     edge = _at_the_edge(found, best)
     if edge:
         sentences.append(f"It lies at the edge of what was tried: {', '.join(edge)}.")
-    if best["sharpe"] is not None and best["sharpe"] > _UNLIKELY_SHARPE:
+    excess = best["excess_sharpe"] if found.over_holding else None
+    if any(each is not None and each > _UNLIKELY_SHARPE for each in (best["sharpe"], excess)):
         sentences.append(
             "A Sharpe ratio this high is more often a mistake in data or costs than an edge."
         )
