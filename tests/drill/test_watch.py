@@ -140,7 +140,8 @@ def test_a_fault_that_is_not_resolved_when_the_bars_end_is_not_judged(
 
 def killed(drill: Drill) -> None:
     """End the process of the run, which nobody asked for."""
-    drill._run.ended = -9  # type: ignore[misc]
+    run: Any = drill._run
+    run.ended = -9
 
 
 @pytest.mark.parametrize("wait", ["bars", "time", "condition"])
@@ -180,7 +181,8 @@ def test_a_drill_whose_run_decided_nothing_has_rehearsed_nothing(
     drill.bar = 20
     if not begun:
         drill._ours = None
-    drill._venue.pause = lambda: SimpleNamespace(market_ns=0)  # type: ignore[method-assign]
+    venue: Any = drill._venue
+    venue.pause = lambda: SimpleNamespace(market_ns=0)
     drill._finish()
     assert any("had made no decision" in each for each in drill._outcome.failures)
     assert not drill._outcome.ok
