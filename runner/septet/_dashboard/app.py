@@ -36,6 +36,7 @@ from septet._dashboard.compare_pages import ComparePages
 from septet._dashboard.events import follow, mark_of
 from septet._dashboard.forms import TooLarge, TooSlow, asked, form_of, too_large, too_slow
 from septet._dashboard.guard import API, Guard
+from septet._dashboard.job_pages import JobPages
 from septet._dashboard.listing import all_runs, grouped, named_folder
 from septet._dashboard.login import LogIn
 from septet._dashboard.one_run import order_view
@@ -197,17 +198,19 @@ def make_app(site: Site) -> Starlette:
     """
     pages = _Pages(site)
     log_in = LogIn(site, pages.show)
+    jobs = JobPages(pages.show, site)
     strategies = StrategyPages(pages.show, site.workspace)
     table: list[tuple[str, str, Right, _Handler]] = [
         ("/", "GET", VIEW, pages.runs),
         ("/run", "GET", VIEW, pages.run),
         ("/order", "GET", VIEW, pages.order),
         *pages.charts.routes(),
-        *ComparePages(pages.show, pages.views, site.root).routes(),
+        *ComparePages(pages.show, pages.views, site.root, jobs).routes(),
         *CombinedPages(pages.show, pages.views, site.root).routes(),
         *strategies.routes(),
         *SweepPages(pages.show, site).routes(),
-        *BacktestPages(pages.show, site, strategies).routes(),
+        *BacktestPages(site, strategies, jobs).routes(),
+        *jobs.routes(),
         ("/events", "GET", VIEW, pages.events),
         ("/act", "POST", OPERATE, pages.act),
         ("/logout", "POST", VIEW, log_in.end),

@@ -71,7 +71,7 @@ class Certificate:
 
     def _now(self) -> _Signs:
         """Return what changes when a file is written or replaced, links followed."""
-        found = []
+        found: list[tuple[int, ...]] = []
         for path in self._files:
             try:
                 state = path.stat()

@@ -92,7 +92,10 @@ def month_rows(run: Run) -> list[tuple[int, list[tuple[str, str]]]]:
         (
             year.year,
             [
-                *((month_text(row), gain_or_loss(row and row.value)) for row in year.months),
+                *(
+                    (month_text(row), gain_or_loss(row.value if row else None))
+                    for row in year.months
+                ),
                 (year_text(year), gain_or_loss(year.value)),
             ],
         )
