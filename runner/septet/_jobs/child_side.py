@@ -1,0 +1,56 @@
+"""The side of a process that works for a server: what it is given on stdin, and reports on stdout.
+
+One JSON document comes in; lines of JSON go out: ``progress``, and at the end ``result`` or
+``error``. What plugins print goes to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from septet._app.documents import error_document
+from septet._text import decode_json
+from septet.errors import SeptetError
+
+__all__ = ["Reports", "serve_one"]
+
+_EVERY_S: Final = 0.1
+
+
+class Reports:
+    """Writes lines to whoever started the process; who has gone is sent nothing more."""
+
+    def __init__(self) -> None:
+        self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        os.dup2(2, 1)
+        self._last_s, self._stage = float("-inf"), ""
+
+    def send(self, **line: Any) -> None:
+        try:
+            self._out.write(json.dumps(line) + "\n")
+            self._out.flush()
+        except BrokenPipeError:
+            os._exit(1)
+
+    def progress(self, stage: str, done: int, total: int | None, text: str, /) -> None:
+        now_s = time.monotonic()
+        if stage != self._stage or now_s - self._last_s >= _EVERY_S:
+            self._last_s, self._stage = now_s, stage
+            self.send(progress=[stage, done, total, text[:200]])
+
+    def note(self, text: str) -> None:
+        self.send(progress=["note", 0, None, text[:200]])
+
+
+def serve_one(work: Callable[[dict[str, Any], Reports], Any]) -> None:
+    """Do one piece of work, and report its result or what ended it."""
+    reports = Reports()
+    try:
+        reports.send(result=work(decode_json(sys.stdin.read()), reports))
+    except SeptetError as error:
+        reports.send(error=error_document(error))
