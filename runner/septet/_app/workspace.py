@@ -157,8 +157,7 @@ class Workspace:
             raise InputError(
                 f"{file!r} is there already"
                 + (", and `replaces` is not the hash of its text" if replaces else ""),
-                hint="take another name; or give as `replaces` the SHA-256 of the text, which "
-                "the answer of save had as hash",
+                hint="take another name; or give as `replaces` the hash that save has answered",
             )
         if replaces is not None and not os.path.lexists(path):
             raise InputError(f"there is no file {file!r} to replace", hint="leave `replaces` out")
