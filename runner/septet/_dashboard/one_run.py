@@ -27,14 +27,14 @@ def run_view(run: Run) -> dict[str, Any]:
     SeptetError
         If its folder cannot be read.
     """
-    from septet._app.runs import positions_of, standing_of
+    from septet._app.runs import positions_of
     from septet._results.forward import forward_text
 
     summary = run.insist_listed()
     return {
         "summary": summary,
         "forward": forward_text(summary),
-        "standing": standing_of(run),
+        "standing": _standing(run),
         "open": positions_of(run),
         "charts": _charts(run),
         "symbols": symbols_of(run),
@@ -47,6 +47,18 @@ def run_view(run: Run) -> dict[str, Any]:
         "halts": list(reversed(_halts(run))),
         "findings": run.findings,
     }
+
+
+def _standing(run: Run) -> dict[str, Any] | None:
+    """Return the state of a paper or live run, in the words that every view of it shows."""
+    from septet._app.run_view import standing_words
+    from septet._app.runs import standing_of
+
+    standing = standing_of(run)
+    if standing is None:
+        return None
+    state, text, blocks = standing_words(standing)
+    return {"state": state, "text": text, "blocks": blocks}
 
 
 def order_view(run: Run, reference: str) -> dict[str, Any]:
