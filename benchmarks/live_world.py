@@ -148,7 +148,7 @@ class MemoryVenue:
         return VenueFacts(
             venue="here", exchange="memory", account="memory", markets={SYMBOL: MARKET},
             order_types=frozenset({"market", "limit"}), can_withdraw=False, is_test=True,
-            settles_ns=60_000_000_000, streams_orders=True, amends=False,
+            answers_final_after_ns=60_000_000_000, streams_orders=True, amends=False,
         )  # fmt: skip
 
     async def submit(self, order: m.Submit) -> m.Event:

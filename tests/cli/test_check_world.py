@@ -190,8 +190,8 @@ def test_a_source_of_history_cannot_be_listened_to(usual: Asked, septet: Command
 def facts(*kinds: str) -> VenueFacts:
     return VenueFacts(
         venue="binance", exchange="binance", account="a", markets={},
-        order_types=frozenset(kinds), can_withdraw=None, is_test=False, settles_ns=65 * 10**9,
-        streams_orders=False, amends=False, notes=("a note",),
+        order_types=frozenset(kinds), can_withdraw=None, is_test=False,
+        answers_final_after_ns=65 * 10**9, streams_orders=False, amends=False, notes=("a note",),
     )  # fmt: skip
 
 

@@ -329,11 +329,9 @@ class Reference(Stops, Halts):
         if moved(s.exit_back, -1.0):
             return 0.0, 1.0, "", NAN
         long, short = moved(s.long_back, 1.0), moved(s.short_back, -1.0)
-        if long and short:
-            return NAN, 0.0, "conflict", NAN
-        if long or short:
+        if long != short:
             return (1.0 if long else -1.0), 1.0, "", NAN
-        return NAN, 0.0, "no_rule_true", NAN
+        return NAN, 0.0, "conflict" if long else "no_rule_true", NAN
 
     def _exits(self, k: int, i: int, now: int) -> tuple[int, int, float, Decision] | None:
         """Step 7 for a symbol: exits go out at once; a candidate for entry is returned."""
@@ -359,7 +357,8 @@ class Reference(Stops, Halts):
         s, book, target = self.s, self.account, row.target
         position = book.positions[k]
         if s.reentry == "rearm":
-            position.reentry_blocked = {x: 0 for x in position.reentry_blocked if x == target}
+            here = (target, 0 if position.exit_to_retry else position.side)  # it leaves in parts
+            position.reentry_blocked = {x: 0 for x in position.reentry_blocked if x in here}
         side, queued = position.side, book.queued[k]
         if queued is not None:  # what is held is being closed: the entry behind it may be unwanted
             if target == 0.0 or (s.opposite and target * queued.units < 0):

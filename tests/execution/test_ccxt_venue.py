@@ -45,7 +45,7 @@ def test_what_is_found_when_a_venue_is_opened() -> None:
         assert facts.can_withdraw is True
         assert facts.is_test is True
         assert facts.streams_orders
-        assert facts.settles_ns == 65 * 10**9
+        assert facts.answers_final_after_ns == 65 * 10**9
         assert len(facts.account) == 16
 
     run(case())

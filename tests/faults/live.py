@@ -38,7 +38,7 @@ class Live:
         )
         text = text.replace("period: 2", "period: 4").replace("period: 5", "period: 10")
         # An order that was never sent is known to be lost after three seconds, not a minute.
-        text = text.replace("rate_limit: false", "rate_limit: false, settles: 3s")
+        text = text.replace("rate_limit: false", "rate_limit: false, answers_final_after: 3s")
         self.file.write_text(text, encoding="utf-8")
         store_credential(folder / "config")
         self.environment = {

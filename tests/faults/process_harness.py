@@ -82,7 +82,8 @@ def _built(protects: bool) -> tuple[LiveCore, bytes]:
     """Return a core and its first snapshot: it takes a while to assemble one."""
     build = core_of(
         loaded(), tag=TAG, instruments=[Instrument(SYMBOL, 0.001, 0.01, 1.0, 1e-8)],
-        run_folder=Path("unused"), timing=Timing(settles_ns=2 * NS), holds_stops=protects,
+        run_folder=Path("unused"), timing=Timing(answers_final_after_ns=2 * NS),
+        holds_stops=protects,
     )  # fmt: skip
     return build.core, build.core.snapshot()
 

@@ -106,7 +106,8 @@ def test_c3_rights_of_the_key() -> None:
         rights = (True, None, False)[number % 3]
         facts = VenueFacts(
             venue=f"v{number}", exchange="e", account="a", markets={}, order_types=frozenset(),
-            can_withdraw=rights, is_test=True, settles_ns=0, streams_orders=True, amends=False,
+            can_withdraw=rights, is_test=True, answers_final_after_ns=0,
+            streams_orders=True, amends=False,
         )  # fmt: skip
         reported: list[str] = []
 

@@ -17,6 +17,7 @@ from tests.fidelity.positions import draws
 from tests.fidelity.positions.market import Market
 from tests.fidelity.positions.settings import (
     Halt,
+    Instrument,
     Limits,
     Position,
     Stops,
@@ -85,8 +86,8 @@ def _compare(out: Result, made: Traded) -> None:
     )
 
 
-def _check(s: Strategy, seed: int) -> None:
-    market = draws.market_of(seed)
+def _check(s: Strategy, seed: int, market: Market | None = None) -> None:
+    market = market or draws.market_of(seed)
     if s.costs.participation is not None:
         market = draws.thin(market, seed)
     market = Market(market.bar_ns, market.bars, market.features)
@@ -100,6 +101,28 @@ def _check(s: Strategy, seed: int) -> None:
 @settings(max_examples=examples(60))
 def test_the_engine_trades_what_the_reference_trades(s: Strategy, seed: int) -> None:
     _check(s, seed)
+
+
+@st.composite
+def turners(draw: Any) -> Strategy:
+    """Draw a portfolio of given weights, of both signs, some too small to be sent."""
+    s = draw(strategies())
+    assert s.portfolio is not None
+    portfolio = replace(s.portfolio, use="weights", net=None)
+    least = draw(st.sampled_from([0.0, 150.0, 250.0, 350.0]))
+    instrument = Instrument(lot=draw(st.sampled_from([0.01, 1.0])), min_notional=least)
+    costs = replace(s.costs, participation=draw(st.sampled_from([None, None, 0.05, 0.5])))
+    taken = draw(draws.TAKES) if s.stops == Stops() else ()
+    return replace(
+        s, account="perpetual", portfolio=portfolio, instrument=instrument, costs=costs,
+        position=Position(take=tuple(each for each in taken if each.at != "1R")),
+    )  # fmt: skip
+
+
+@given(turners(), draws.SEEDS)
+@settings(max_examples=examples(80))
+def test_a_remainder_too_small_to_be_sent_stops_no_change_of_side(s: Strategy, seed: int) -> None:
+    _check(s, seed, draws.signed(draws.market_of(seed), seed))
 
 
 @st.composite

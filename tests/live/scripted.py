@@ -116,7 +116,7 @@ class MemoryVenue:
         return VenueFacts(
             venue="memory", exchange="memory", account="a1", markets=markets,
             order_types=frozenset({"market", "limit"}), can_withdraw=False, is_test=self.is_test,
-            settles_ns=NS, streams_orders=True, amends=True,
+            answers_final_after_ns=NS, streams_orders=True, amends=True,
         )  # fmt: skip
 
     async def submit(self, order: m.Submit) -> m.Event:

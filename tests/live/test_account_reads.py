@@ -13,7 +13,7 @@ from septet import messages as m
 from septet._core.live_core import LiveCore
 from septet._core.orders.recent_fills import MOST_FILLS
 from septet._live.account import AccountGate, AccountLimits
-from tests.core.orders.bench import SETTLES, Bench
+from tests.core.orders.bench import FINAL_AFTER, Bench
 from tests.core.orders.market import PRICE, SECOND, START
 
 BEGINS = 200.0
@@ -82,7 +82,7 @@ def read_of(total: float, asked_s: int) -> m.Holdings:
 @settings(max_examples=300, deadline=None)
 @given(
     drawn=fills, sides=st.tuples(sides, sides), asked=st.integers(0, 30), takes=st.integers(0, 3),
-    waits=st.integers(0, 3), age=st.integers(0, SETTLES + 3),
+    waits=st.integers(0, 3), age=st.integers(0, FINAL_AFTER + 3),
     stranger=st.sampled_from([0.0, 1.0, -1.0, 1e3, -1e3]),
 )  # fmt: skip
 def test_m1_fills_of_all_explain_a_read_and_nothing_else_does(
@@ -94,7 +94,7 @@ def test_m1_fills_of_all_explain_a_read_and_nothing_else_does(
     for who, each in enumerate(strategies):
         each.open(2.0 * sides[who] * sum(half for _, _, whose, half in drawn if whose == who))
     answered, handled = asked + takes, asked + takes + waits
-    shown_s = max(answered - age, asked - SETTLES)
+    shown_s = max(answered - age, asked - FINAL_AFTER)
     shown = 2 * BEGINS
     shown += sum(2.0 * sides[who] * half for at, _, who, half in drawn if at <= shown_s)
     received = sorted((at + late, at, who, 2.0 * half) for at, late, who, half in drawn)
@@ -138,7 +138,7 @@ def alone(event: m.Holdings) -> m.Holdings:
 
 @pytest.mark.parametrize("missing", [1.0, 3.0])
 def test_a_gap_that_stays_is_not_explained_by_open_orders_of_another(missing: float) -> None:
-    """A stop of another stands always: what a stranger sold is found after `settles`."""
+    """A stop of another is always open: what a stranger sold is found once reads are final."""
     gate, (one, two) = both()
     one.open(-3.0)
 
@@ -146,11 +146,11 @@ def test_a_gap_that_stays_is_not_explained_by_open_orders_of_another(missing: fl
         return two.read(gate.beside(two.member, read_of(total, asked_s)))
 
     assert read(1, 2 * BEGINS - missing) == []
-    assert read(1 + SETTLES, 2 * BEGINS - missing) == []
+    assert read(1 + FINAL_AFTER, 2 * BEGINS - missing) == []
     two.bench.twin()
     two.core.guards = two.bench.guards
     two.core.orders = two.member.core.orders = two.bench.core
-    assert read(2 + SETTLES, 2 * BEGINS - missing) == ["position_mismatch:S0"]
+    assert read(2 + FINAL_AFTER, 2 * BEGINS - missing) == ["position_mismatch:S0"]
 
 
 def test_gaps_that_come_and_go_are_fills_that_another_was_still_to_hear_of() -> None:
@@ -167,7 +167,7 @@ def test_fills_of_another_that_were_too_many_to_keep_conclude_nothing() -> None:
     for number in range(MOST_FILLS + 1):
         one.fill(1.0, number, 4)
     assert two.read(gate.beside(two.member, read_of(0.0, 4))) == []
-    assert two.read(gate.beside(two.member, read_of(0.0, 4 + SETTLES + 1))) != []
+    assert two.read(gate.beside(two.member, read_of(0.0, 4 + FINAL_AFTER + 1))) != []
 
 
 def test_an_open_order_of_a_stranger_is_allowed_for_once() -> None:

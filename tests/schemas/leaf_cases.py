@@ -361,8 +361,8 @@ BLOCKS: Final[Mapping[str, str]] = {
 NETWORK: Final = {
     "execution: ccxt.params": "execution/test_sending.py::"
         "test_params_of_the_file_go_with_every_order_and_cannot_change_it",
-    "execution: ccxt.settles": "execution/test_venue_keys.py::"
-        "test_settles_is_how_long_the_core_waits_before_no_such_order_is_final",
+    "execution: ccxt.answers_final_after": "execution/test_venue_keys.py::"
+        "test_answers_final_after_is_how_long_the_core_waits_before_no_such_order_is_final",
     "execution: ccxt.skew": "live/test_core.py::"
         "test_the_clocks_may_be_as_far_apart_as_the_venue_of_the_file_says",
     "execution: ccxt.poll": "execution/test_ccxt_venue.py::"

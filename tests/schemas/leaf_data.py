@@ -154,7 +154,7 @@ _VENUE: Final = {
     "password": "env:LEAF_PASSWORD", "sandbox": "true", "options": "{leaf: 1}",
     "urls": "{api: {public: 'http://127.0.0.1:9/a'}}", "streaming": "{keepAlive: 777}",
     "params": "{tag: leaf}", "timeout": "3s", "rate_limit": "false", "allow_withdrawal": "true",
-    "settles": "9s", "skew": "9s", "poll": "9s",
+    "answers_final_after": "9s", "skew": "9s", "poll": "9s",
 }  # fmt: skip
 _FEED: Final = {
     "venue": "kraken", "exchange": "bybit", "sandbox": "true", "options": "{leaf: 1}",

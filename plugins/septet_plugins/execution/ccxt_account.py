@@ -47,12 +47,12 @@ class Account:
         translator: Translator,
         clock: Clock,
         sink: Callable[[Any], None],
-        settles_ns: int,
+        answers_final_after_ns: int,
         tasks: Tasks | None = None,
     ) -> None:
         self._tasks = tasks or Tasks("account")
         self._rest, self._translator, self._clock, self._sink = rest, translator, clock, sink
-        self._settles_ns, self._notices = settles_ns, Notices(clock, sink)
+        self._answers_final_after_ns, self._notices = answers_final_after_ns, Notices(clock, sink)
         self._last_fill_ns = clock.now_ns()
         self._prices: dict[str, tuple[float, int]] = {}
         self._pricing: set[asyncio.Task[None]] = set()
@@ -161,7 +161,7 @@ class Account:
 
         Returns what was wrong, or nothing.
         """
-        since = self._last_fill_ns - self._settles_ns
+        since = self._last_fill_ns - self._answers_final_after_ns
         await self._know_currencies()
         orders = await self.open_orders()
         if orders is None:

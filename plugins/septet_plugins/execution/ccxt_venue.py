@@ -56,7 +56,7 @@ class VenueTerms:
     reach: Terms
     secrets: dict[str, SecretRef]
     params: dict[str, Any]
-    settles_ns: int | None = None
+    answers_final_after_ns: int | None = None
     skew_ns: int = 500_000_000
     poll_ns: int = 5 * _NS
     settle_stream_ns: int = 5 * _NS
@@ -162,15 +162,15 @@ class CcxtVenue:
         self._direct = read_directly(self._main.client, symbols)
         self._account = Account(
             self._main, self._translator, self._clock, lambda event: self._sink(event),
-            self._settles_ns(), self._tasks,
+            self._answers_final_after_ns(), self._tasks,
         )  # fmt: skip
         self._account.drop_unreadable_balances()
         self._lookup = Lookup(self._main, self._translator.ids, self._account.report_fills)
         self._opened.append(self._account)
 
-    def _settles_ns(self) -> int:
-        if self._terms.settles_ns is not None:
-            return self._terms.settles_ns
+    def _answers_final_after_ns(self) -> int:
+        if self._terms.answers_final_after_ns is not None:
+            return self._terms.answers_final_after_ns
         window = self._main.client.options.get("recvWindow") or _USUAL_WINDOW_MS
         return int(window) * 1_000_000 + _STALE_READS_NS
 
@@ -193,7 +193,7 @@ class CcxtVenue:
             venue=self._name, exchange=reach.exchange, account=digest,
             markets=dict(self._known),
             order_types=kinds, can_withdraw=withdraws, is_test=tests,
-            settles_ns=self._settles_ns(), streams_orders=streams,
+            answers_final_after_ns=self._answers_final_after_ns(), streams_orders=streams,
             amends=reach.exchange in _AMENDS, notes=tuple(notes),
         )  # fmt: skip
 

@@ -31,10 +31,10 @@ class Ccxt(Config):
 
     `urls`, `options` and `streaming` go to its client as they are, and `params` to every order:
     fields that change no part of it (`added_fields`); no option leaves spot (`spot_options`).
-    `settles` is the time after which "no such order" is final: the receive window and the
-    staleness of reads (default: the exchange's window and 55 s). `skew` is how far the clocks may
-    be apart. `poll` is how often the account is read where orders are not streamed. A key that may
-    withdraw is refused unless `allow_withdrawal` says otherwise.
+    `answers_final_after` is the time after which "no such order" is final: the receive window and
+    the staleness of reads (default: the exchange's window and 55 s). `skew` is how far the clocks
+    may be apart. `poll` is how often the account is read where orders are not streamed. A key that
+    may withdraw is refused unless `allow_withdrawal` says otherwise.
     """
 
     exchange: Annotated[str, AfterValidator(known_exchange), AfterValidator(insist_client_ids)]
@@ -63,7 +63,7 @@ class Ccxt(Config):
     """Keep to the exchange's rate limits."""
     allow_withdrawal: bool = False
     """Accept a key that may withdraw."""
-    settles: WallDuration | None = None
+    answers_final_after: WallDuration | None = None
     """Time after which "no such order" is final; without it the exchange's window and 55 s."""
     skew: WallDuration = Field(default="500ms")  # type: ignore[assignment]
     """Entries are blocked while the clocks differ by more."""
@@ -104,7 +104,7 @@ class CcxtAccount:
             ),
             secrets={key: where for key, where in secrets.items() if where is not None},
             params=dict(config.params),
-            settles_ns=config.settles,
+            answers_final_after_ns=config.answers_final_after,
             skew_ns=config.skew,
             poll_ns=config.poll,
         )

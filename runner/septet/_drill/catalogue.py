@@ -11,11 +11,20 @@ from septet._drill.process_faults import Order
 from septet._drill.venue.config import Fault
 from septet.errors import InputError
 
-__all__ = ["CATALOGUE", "KILL", "RECEIVE_MS", "SETTLES", "TIMEOUT", "Kind", "codes_of", "order_of"]
+__all__ = [
+    "CATALOGUE",
+    "KILL",
+    "RECEIVE_MS",
+    "ANSWERS_FINAL_AFTER",
+    "TIMEOUT",
+    "Kind",
+    "codes_of",
+    "order_of",
+]
 
 RECEIVE_MS: Final = 1_500
 """Receive window of the drill's requests (ms)."""
-SETTLES: Final = "3s"
+ANSWERS_FINAL_AFTER: Final = "3s"
 """Receive window and staleness of the local venue's reads together, and something to spare."""
 TIMEOUT: Final = "2s"
 KILL: Final = "P1"

@@ -14,7 +14,7 @@ import msgspec
 from septet._config.load import Loaded
 from septet._data.bars import BarTable, Instrument, MarketData
 from septet._data.load import load_market
-from septet._drill.catalogue import RECEIVE_MS, SETTLES, TIMEOUT
+from septet._drill.catalogue import ANSWERS_FINAL_AFTER, RECEIVE_MS, TIMEOUT
 from septet._drill.stop_cover import Terms
 from septet._drill.venue.config import Bars, SymbolConfig, Synthetic, VenueConfig, interval
 from septet._drill.venue.tape import load_bars
@@ -191,7 +191,7 @@ def settings_for(loaded: Loaded, mode: str, urls: dict[str, Any]) -> list[str]:
     }  # fmt: skip
     venue = {
         "use": "ccxt", "exchange": "binance", "key": f"env:{KEY}", "secret": f"env:{SECRET}",
-        "timeout": TIMEOUT, "settles": SETTLES, **reach,
+        "timeout": TIMEOUT, "answers_final_after": ANSWERS_FINAL_AFTER, **reach,
     }  # fmt: skip
     universe, account = loaded.strategy.universe, loaded.strategy.account
     # A `live:` section may trade other symbols elsewhere; the venue here has those of the bars.

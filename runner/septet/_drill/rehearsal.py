@@ -23,7 +23,7 @@ from septet._drill.book_watch import (
     Watch,
 )  # fmt: skip
 from septet._drill.books import FINAL_STATUSES, OPERATOR
-from septet._drill.catalogue import CATALOGUE, KILL, SETTLES, TIMEOUT, Kind, order_of
+from septet._drill.catalogue import ANSWERS_FINAL_AFTER, CATALOGUE, KILL, TIMEOUT, Kind, order_of
 from septet._drill.check import Finding, check_bars, check_trading, check_truth, unreported
 from septet._drill.local_market import KEY, SECRET, Stage, make_stage, settings_for
 from septet._drill.options import Options
@@ -74,7 +74,8 @@ def drill(loaded: Loaded, options: Options, log: Log = lambda text: None) -> Out
         folder=str(options.folder), rows=[Row(code) for code in codes],
         terms=(
             f"a bar lasts {options.bar_wall_ns / 1e6:g} ms; the client's timeout is {TIMEOUT}, "
-            f"the venue's answers settle within {SETTLES}; all other times are the real ones",
+            f"the venue's answers are final after {ANSWERS_FINAL_AFTER}; "
+            "all other times are the real ones",
         ),
     )  # fmt: skip
     with VenueProcess(stage.config, options.folder) as venue:

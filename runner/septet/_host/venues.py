@@ -95,8 +95,8 @@ class Market:
 class VenueFacts:
     """What was found when the venue was opened.
 
-    `account` identifies the account without revealing it (a hash). `settles_ns` is the time
-    after which "not found" is final: receive window plus the staleness of reads.
+    `account` identifies the account without revealing it (a hash). `answers_final_after_ns` is the
+    time in nanoseconds after which "not found" is final: receive window plus staleness of reads.
     """
 
     venue: str
@@ -106,7 +106,7 @@ class VenueFacts:
     order_types: frozenset[str]
     can_withdraw: bool | None
     is_test: bool
-    settles_ns: int
+    answers_final_after_ns: int
     streams_orders: bool
     amends: bool
     notes: tuple[str, ...] = ()

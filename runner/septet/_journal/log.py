@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Literal, Self
 
 import msgspec
@@ -26,13 +25,22 @@ from septet._journal.files import (
     PROMISED_AT,
     Mark,
     beside,
+    insist_kept,
     make,
     make_mark,
     only_writer,
     read_mark,
     sync_folder,
 )
-from septet._journal.journal_format import FORMAT, MAX_ROW_BYTES, Head, row_of, snapshot_digest
+from septet._journal.journal_format import (
+    COLUMNS,
+    FORMAT,
+    INSERTS,
+    MAX_ROW_BYTES,
+    Head,
+    row_of,
+    snapshot_digest,
+)
 from septet._journal.lease import boot_id
 from septet._journal.lock import free
 from septet._journal.reader import BUSY_S, IS_LIVE, NOT_LIVE, Reader, connect, guarded
@@ -53,16 +61,7 @@ QUIET_BYTES: Final = 1 << 20
 FLOOD_BYTES: Final = 32 << 10
 """A commit this long goes past the tail where that is not synced: it would be written twice."""
 SNAPSHOTS: Final = 3
-_ROW: Final = "(?, ?, ?, ?, ?, ?)"
-_COLUMNS: Final = 6
-"""Of `entries`: rows wait one after the other in one list, as a statement of many takes them."""
-_TOGETHER: Final = 32
-_INSERTS: Final = tuple(
-    f"INSERT INTO entries VALUES {', '.join([_ROW] * count)}"  # nosec B608
-    for count in range(_TOGETHER + 1)
-)
-"""By number of rows: a statement of many costs a third less for each than as many statements."""
-_WIDTH: Final = _TOGETHER * _COLUMNS
+_WIDTH: Final = (len(INSERTS) - 1) * COLUMNS
 
 
 class Journal(Reader):
@@ -84,7 +83,7 @@ class Journal(Reader):
         self._lock = held
         self._unsynced = False
         self._sync_failed = ""
-        self._wal = -1
+        self._file = self._wal = -1
         self._rows: list[int | str | bytes] = []  # of what the database has not got, in order
         self._links: list[tuple[bytes, bytes]] = []  # of what waits: its hashes, and of what
         self._waiting_bytes = self._unmoved_bytes = self._log_bytes = 0
@@ -178,13 +177,14 @@ class Journal(Reader):
             self._db.execute(f"PRAGMA user_version = {FORMAT}")
             for each in self._newer():
                 texts = each.kind, each.event_json.decode(), each.commands_json.decode()
-                self._db.execute(_INSERTS[1], (each.seq, each.at_ns, *texts, each.hash))
+                self._db.execute(INSERTS[1], (each.seq, each.at_ns, *texts, each.hash))
             row = self._db.execute(
                 "SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1"
             ).fetchone()
             self._db.execute("DELETE FROM snapshots WHERE seq > ?", (row[0] if row else 0,))
             self._db.execute("COMMIT")
-            # Closing this drops no lock of SQLite's: those are on the other two files.
+            # Closing a file drops SQLite's locks on it: of these two the database is closed first.
+            self._file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             self._wal = open_lock(Path(f"{self.path}-wal"), make=False)
             os.fsync(self._wal)
             self._tail = Tail(
@@ -233,16 +233,12 @@ class Journal(Reader):
             self._db.execute("PRAGMA busy_timeout = 0")
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         self._db.close()
+        os.close(self._file)
         os.close(self._wal)
         free(self._lock)
         self._lock = -1
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     # ------------------------------------------------------------ writing
@@ -293,8 +289,11 @@ class Journal(Reader):
         Raises
         ------
         JournalError
-            Nothing of it was stored (disk full, locked, read-only), or it could not be synced.
+            Nothing of it was stored (disk full, locked, read-only, files deleted), or it could not
+            be synced.
         """
+        if not reduces:
+            insist_kept(self.path, self._file, self._wal)
         if self.failing:
             try:
                 self.move()
@@ -357,9 +356,9 @@ class Journal(Reader):
         JournalError
             The database refuses (disk full, locked, read-only); nothing was moved.
         """
-        count = len(self._rows) - len(self._links) * _COLUMNS
+        count = len(self._rows) - len(self._links) * COLUMNS
         if count or self.failing:
-            self._store(count, f"moving {count // _COLUMNS:,} entries")
+            self._store(count, f"moving {count // COLUMNS:,} entries")
             if self.durability == "process" or self._tail.used > self._tail.size // 2:
                 self._restart()
 
@@ -378,10 +377,10 @@ class Journal(Reader):
         with self._failing(doing), self._transaction():
             if self.failing and rows:  # whether the failed one is there, the database says
                 stored = int(db.execute("SELECT max(seq) FROM entries").fetchone()[0] or 0)
-                rows = rows[max(0, stored + 1 - int(rows[0])) * _COLUMNS :]
+                rows = rows[max(0, stored + 1 - int(rows[0])) * COLUMNS :]
             for first in range(0, len(rows), _WIDTH):
                 values = rows[first : first + _WIDTH]
-                db.execute(_INSERTS[len(values) // _COLUMNS], values)
+                db.execute(INSERTS[len(values) // COLUMNS], values)
         del self._rows[:length]
         self._log_bytes += self._unmoved_bytes
         self._unmoved_bytes = 0

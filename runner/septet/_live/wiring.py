@@ -194,7 +194,10 @@ def core_terms(facts: VenueFacts | None, speed: float) -> dict[str, Any]:
     terms: dict[str, Any] = {"speed": speed, "holds_stops": False, "timing": None}
     if facts is not None:
         terms["holds_stops"] = bool({"stop", "stop_limit"} & facts.order_types)
-        terms["timing"] = {"settles_ns": facts.settles_ns, "amends": facts.amends}
+        terms["timing"] = {
+            "answers_final_after_ns": facts.answers_final_after_ns,
+            "amends": facts.amends,
+        }
     return terms
 
 

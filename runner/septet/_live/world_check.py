@@ -301,8 +301,8 @@ class _Looking:
     def _orders(self, facts: VenueFacts) -> None:
         """Report how orders are tracked, and check the order types that the file sends."""
         how = "streamed" if facts.streams_orders else "polled"
-        settles = format_duration(facts.settles_ns)
-        text = f"{how}; an order that the venue does not know counts as absent after {settles}"
+        final_after = format_duration(facts.answers_final_after_ns)
+        text = f"{how}; an order that the venue does not know counts as absent after {final_after}"
         self.report("orders", text)
         self.report("changes", "one request" if facts.amends else "cancel, then a new order")
         kind = self.strategy.execution.order.use

@@ -9,6 +9,7 @@ from septet._rules.ledger import pay_funding
 from septet._rules.levels import tighten
 from septet._rules.orders import expire
 from septet._rules.queued import count_down_queued, release
+from septet._rules.reentry import is_left
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     ADDS_WHEN,
@@ -203,8 +204,7 @@ def match_intrabar(k, i, now_ns, run: Run):
 @kernel
 def count_down_blocks(k, run: Run):
     """A bar of k has passed: what is held is being closed, and bars count from that of the fill."""
-    waits = run.exit_to_retry[k] != 0
-    if run.blocked_long[k] > 0 and (run.open_side[k] != 1 or waits):
+    if run.blocked_long[k] > 0 and is_left(k, 1, run):
         run.blocked_long[k] = run.blocked_long[k] - 1
-    if run.blocked_short[k] > 0 and (run.open_side[k] != -1 or waits):
+    if run.blocked_short[k] > 0 and is_left(k, -1, run):
         run.blocked_short[k] = run.blocked_short[k] - 1

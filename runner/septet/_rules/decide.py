@@ -13,6 +13,7 @@ from septet._rules.ledger import end_order
 from septet._rules.orders import go_on, send_exit
 from septet._rules.position_count import is_beyond_places
 from septet._rules.queued import drop_unwanted
+from septet._rules.reentry import is_left
 from septet._rules.resting import end_rungs, end_take, leaving_units
 from septet._rules.run_state import Run
 from septet._rules.settings import (
@@ -125,9 +126,9 @@ def act(k, i, now_ns, run: Run):
     if not SIGNAL_IGNORES_ACCOUNT:
         note(k, i, target, confidence, rejected, run)
     if REENTRY == "rearm":
-        if run.blocked_long[k] != 0 and target != 1.0:
+        if run.blocked_long[k] != 0 and target != 1.0 and is_left(k, 1, run):
             run.blocked_long[k] = 0
-        if run.blocked_short[k] != 0 and target != -1.0:
+        if run.blocked_short[k] != 0 and target != -1.0 and is_left(k, -1, run):
             run.blocked_short[k] = 0
     if QUEUES and run.queued_id[k] != 0:
         drop_unwanted(k, target, now_ns, run)

@@ -50,11 +50,14 @@ def send_exit(k, reason, now_ns, run: Run):
         ):
             active_ns = min(active_ns, run.active_ns[k])
         end_order(k, STATUS_CANCELLED, reason, now_ns, run)
+    small = too_small(units, run.scale[k], run.mark[k], run.min_notional[k])
     if SENDS_TAKES:
+        if not VENUE_FILLS and small and abs(run.take_units[k]) >= abs(units) > 0.0:
+            return  # a take that was sent closes all that is left
         end_take(k, reason, now_ns, run)
     if units == 0.0:
         return
-    if too_small(units, run.scale[k], run.mark[k], run.min_notional[k]):
+    if small:
         if run.exit_to_retry[k] == 0:
             run.exit_to_retry[k] = reason + 1
             if EXITS or HALTS:  # it may stay for long: its side is not entered meanwhile

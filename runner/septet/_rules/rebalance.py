@@ -60,10 +60,12 @@ from septet._rules.settings import (
     R_NOT_RANKED,
     R_QUORUM,
     R_REBALANCE,
+    R_REVERSAL,
     R_TOO_SMALL,
     R_WRONG_SIGN,
     SENDS_TAKES,
     SLIPPAGE_HINT,
+    SPOT,
     STEPS,
     SYMBOLS,
     TABLES,
@@ -77,9 +79,10 @@ from septet._rules.settings import (
 from septet._rules.weighting import find_weights
 
 __all__ = [
-    "describe_increase", "explain_weight", "increase", "keep_weights", "list_increase", "note_due",
-    "reason_to_wait", "rebalance", "reduce", "reject_change", "reduce_to", "send_changes",
-    "send_increases", "stop_increase", "weight_after_takes",
+    "changes_side", "closes_remainder", "describe_increase", "explain_weight", "increase",
+    "keep_weights", "list_increase", "note_due", "reason_to_wait", "rebalance", "reduce",
+    "reject_change", "reduce_to", "send_changes", "send_increases", "stop_increase",
+    "weight_after_takes",
 ]  # fmt: skip
 
 
@@ -200,9 +203,10 @@ def send_changes(t, now_ns, run: Run):
         leaving = abs(run.order_units[k]) if run.working[k] == 1 else 0.0
         if SENDS_TAKES:
             leaving += abs(run.take_units[k])
-        if (run.working[k] == 1 or leaving > 0.0) and leaving >= floor_units(
+        leaves = (run.working[k] == 1 or leaving > 0.0) and leaving >= floor_units(
             abs(run.units[k]), run.lot[k]
-        ):
+        )
+        if leaves and (SPOT or not changes_side(k, run)):
             continue  # an exit of this time, or one on its way, goes before
         gap = reduce_to(k, t, now_ns, run)
         if gap != 0.0:
@@ -210,6 +214,17 @@ def send_changes(t, now_ns, run: Run):
             count = list_increase(k, count, run)
     run.C[PORTFOLIO_SLOT + INCREASES] = count
     send_increases(t, now_ns, run)
+
+
+@kernel
+def changes_side(k, run: Run):
+    """Whether k is to be held on the other side once the exit that a rebalance has sent is done."""
+    reason = run.order_reason[k]
+    return (
+        run.working[k] == 1
+        and reason in (R_REBALANCE, R_REVERSAL)
+        and run.new_weight[k] * run.open_side[k] < -WEIGHT_EDGE
+    )
 
 
 @kernel
@@ -249,14 +264,16 @@ def reduce_to(k, t, now_ns, run: Run):
     if weight == 0.0:
         if held != 0.0:
             send_exit(k, R_REBALANCE, now_ns, run)
+            if run.exit_to_retry[k] != 0:
+                reject_change(k, t, R_TOO_SMALL, run)
         return 0.0
-    if run.exit_to_retry[k] == R_REBALANCE + 1:
+    if run.exit_to_retry[k] in (R_REBALANCE + 1, R_REVERSAL + 1):
         run.exit_to_retry[k] = 0
     if held == 0.0:
         return weight * equity - worth
     if weight * held < 0.0:
         send_exit(k, R_REBALANCE, now_ns, run)
-        return weight * equity if run.exit_to_retry[k] == 0 else 0.0
+        return weight * equity  # an exit that is too small to be sent is part of the increase
     distance = weight - worth / equity
     if abs(distance) < DRIFT - WEIGHT_EDGE:
         reject_change(k, t, R_DRIFT, run)
@@ -312,17 +329,27 @@ def send_increases(t, now_ns, run: Run):
         i = t if ONE_SYMBOL else run.bar[k, t]
         if i < 0:
             continue
-        describe_increase(k, i, gross, working, run)
+        before = run.A[NOTIONAL_SLOT + k]
+        closed = before if not SPOT and closes_remainder(k, run) else 0.0
+        run.A[NOTIONAL_SLOT + k] = before - closed
+        describe_increase(k, i, gross - abs(closed), working + abs(closed), run)
         units = increase(k, t, i, now_ns, run)
-        if units != 0.0:
-            before = run.A[NOTIONAL_SLOT + k]
+        if units == 0.0:
+            run.A[NOTIONAL_SLOT + k] = before
+        else:
             worth = units / run.scale[k] * run.mark[k]
-            run.A[NOTIONAL_SLOT + k] = before + worth
-            gross += abs(before + worth) - abs(before)
-            working += abs(worth)
+            run.A[NOTIONAL_SLOT + k] = before - closed + worth
+            gross += abs(before - closed + worth) - abs(before)
+            working += abs(closed) + abs(worth)
             run.cash_available = run.cash_available - abs(worth) * (1.0 + SLIPPAGE_HINT) * (
                 1.0 + TAKER_FEE
             )
+
+
+@kernel
+def closes_remainder(k, run: Run):
+    """Whether an increase of k closes what it holds of the other side, too small to be sent."""
+    return run.working[k] == 0 and run.open_side[k] * run.proportion[k] < 0.0
 
 
 @kernel
@@ -377,9 +404,10 @@ def increase(k, t, i, now_ns, run: Run):
     if QUEUES and run.working[k] == 1:  # what is held of the other side is closed before
         row = queue_entry(k, MARKET, side * units, now_ns, run)
     else:
+        closed = run.units[k] if not SPOT and closes_remainder(k, run) else 0.0
         row = place_order(
-            k, MARKET, side * units, nan, nan, now_ns + LATENCY_NS, TIME_IN_FORCE, 0, R_INCREASE,
-            run.candidate_price, now_ns, run,
+            k, MARKET, side * units - closed, nan, nan, now_ns + LATENCY_NS, TIME_IN_FORCE, 0,
+            R_INCREASE, run.candidate_price, now_ns, run,
         )  # fmt: skip
     run.LF[row, 4] = 1.0
     run.LF[row, 6] = run.equity

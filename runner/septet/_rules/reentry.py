@@ -6,7 +6,16 @@ from septet._rules.form import kernel, routine
 from septet._rules.run_state import Run
 from septet._rules.settings import COOLDOWN_BARS, EXITS, HALTS, REENTRY
 
-__all__ = ["block_after", "block_side"]
+__all__ = ["block_after", "block_side", "is_left"]
+
+
+@kernel
+def is_left(k, side, run: Run):
+    """Whether k has left a side: its block ends by bars or signals from the closing fill on.
+
+    An exit that is too small to be sent may wait for long: its side is left as well.
+    """
+    return run.open_side[k] != side or run.exit_to_retry[k] != 0
 
 
 @kernel

@@ -136,14 +136,14 @@ class _Script:
         missing = [each for each in self.trial.symbols if each not in facts.markets]
         if missing:
             raise self.wrong(f"open knows no market of {', '.join(missing)}")
-        if not facts.account or facts.settles_ns <= 0:
+        if not facts.account or facts.answers_final_after_ns <= 0:
             raise self.wrong("open names no account, or no time after which an answer is final")
         self.market = facts.markets[self.trial.symbols[0]]
         self.told["what open says"] = [
             f"exchange {facts.exchange}", f"account {facts.account}",
             *(f"{each} {facts.markets[each]!r}" for each in self.trial.symbols),
             f"orders {sorted(facts.order_types)}", f"withdrawal {facts.can_withdraw}",
-            f"test {facts.is_test}", f"settles {facts.settles_ns}",
+            f"test {facts.is_test}", f"answers final after {facts.answers_final_after_ns}",
             f"streams {facts.streams_orders}", f"amends {facts.amends}",
         ]  # fmt: skip
         self.expect("holdings", await self.asked("holdings", self.link.holdings()), m.Holdings)

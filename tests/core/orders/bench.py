@@ -9,7 +9,7 @@ from septet._core.orders import Booked, Parent
 from tests.core.orders.market import PRICE, SECOND, World
 
 C = TypeVar("C", bound=m.Command)
-SETTLES = 6
+FINAL_AFTER = 6
 
 
 class Bench(World):

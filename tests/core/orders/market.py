@@ -101,7 +101,7 @@ class World:
         self.now = START
         self.faults = Faults()
         self.symbols = symbols
-        self.timing = Timing(settles_ns=RECEIVES + STALE + SECOND, amends=amends)
+        self.timing = Timing(answers_final_after_ns=RECEIVES + STALE + SECOND, amends=amends)
         self.heap: list[tuple[int, int, str, Callable[[], object]]] = []
         self.count = 0
         self.orders: dict[str, Order] = {}

@@ -8,7 +8,7 @@ import pytest
 
 from septet import messages as m
 from septet._core.orders.contradictions import contradicts_itself
-from tests.core.orders.bench import SETTLES, Bench
+from tests.core.orders.bench import FINAL_AFTER, Bench
 from tests.core.orders.market import LOT
 
 LEVEL = 90.0
@@ -151,7 +151,7 @@ def test_a_cancelled_order_with_less_than_is_booked_is_asked_about() -> None:
 def test_a_venue_that_keeps_to_it_is_decided_by_the_account() -> None:
     bench, stop = protected()
     bench.show(stop, "filled", 0.0, by="query")
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     bench.show(stop, "filled", 0.0, by="query")
     assert not account(bench, 0.0)
     assert bench.states[stop.client_id] == "cancelled"
@@ -163,7 +163,7 @@ def test_a_venue_that_keeps_to_it_is_decided_by_the_account() -> None:
 def test_a_part_that_the_query_keeps_to_is_not_dropped_by_the_account_alone() -> None:
     bench, stop = protected()
     bench.show(stop, "filled", 0.5, by="query")
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     bench.show(stop, "filled", 0.5, by="query")
     assert not account(bench, 0.0)
     assert bench.states[stop.client_id] == "open"
@@ -177,7 +177,7 @@ def test_what_the_account_holds_of_it_is_booked() -> None:
     bench = Bench()
     sent = bench.order(1)
     bench.ack(sent, state="filled", filled=0.0)
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     assert account(bench, 1.0)
     assert bench.position[0] == 1.0
     assert bench.states[sent.client_id] == "filled"

@@ -10,7 +10,7 @@ import pytest
 
 from septet import messages as m
 from septet._core.checks import Checks, Instrument
-from tests.core.orders.bench import SETTLES, Bench
+from tests.core.orders.bench import FINAL_AFTER, Bench
 from tests.core.orders.market import LOT, PRICE, SECOND
 
 Q = 1.0
@@ -93,7 +93,7 @@ def test_what_the_account_does_not_hold_is_left_out_and_the_block_ends() -> None
     fill = bench.execute(order, Q)
     assert not account(bench, 0.0)
     assert blocked(bench) == "disputed_fill", "this read may be older than the execution"
-    assert not account(bench, 0.0, after_s=SETTLES + 1)
+    assert not account(bench, 0.0, after_s=FINAL_AFTER + 1)
     assert blocked(bench) == ""
     assert bench.position[0] == Q
     bench.handle(fill)
@@ -107,11 +107,11 @@ def test_a_missing_execution_comes_before_one_of_its_size_that_was_left_out() ->
     bench = Bench()
     order = filled(bench)
     bench.execute(order, Q, side="sell")
-    assert not account(bench, 0.0, after_s=SETTLES + 1)
+    assert not account(bench, 0.0, after_s=FINAL_AFTER + 1)
     assert blocked(bench) == ""
     sale = bench.order(2, -Q)
     bench.ack(sale, state="filled", filled=Q)
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     assert account(bench, -Q)
     assert bench.position[0] == 0.0
     assert bench.alerted("overfill") == []
@@ -130,7 +130,7 @@ def test_an_answer_of_the_other_side_books_no_sale() -> None:
     assert {"ack_mismatch", "disputed_fill"} <= rules
     listed(bench, msgspec.structs.replace(fill, side="buy"))
     assert bench.position[0] == Q, "as the list of executions shows it"
-    assert not account(bench, 0.0, after_s=SETTLES + 1)
+    assert not account(bench, 0.0, after_s=FINAL_AFTER + 1)
     assert bench.position[0] == Q
     bench.operate("resume")
     assert blocked(bench) == ""
@@ -140,7 +140,7 @@ def test_what_the_account_holds_is_booked_and_the_block_ends() -> None:
     bench = Bench()
     order = filled(bench)
     bench.execute(order, Q)
-    assert not account(bench, 0.4 * Q, after_s=SETTLES + 1)
+    assert not account(bench, 0.4 * Q, after_s=FINAL_AFTER + 1)
     assert blocked(bench) == "disputed_fill", "neither with it nor without it do both agree"
     assert account(bench, Q)
     assert bench.position[0] == 2 * Q
@@ -165,12 +165,12 @@ def test_an_execution_without_an_id_is_never_booked_by_itself() -> None:
     order = bench.order(1, Q)
     bench.ack(order)
     nameless = bench.execute(order, Q, trade_id="-1")
-    assert not account(bench, Q, after_s=SETTLES + 1)
+    assert not account(bench, Q, after_s=FINAL_AFTER + 1)
     assert bench.position[0] == 0.0
     assert blocked(bench) == "disputed_fill"
     listed(bench, msgspec.structs.replace(nameless, trade_id="77"))
     assert bench.position[0] == Q, "the list names it"
-    assert not account(bench, 0.0, after_s=SETTLES + 1)
+    assert not account(bench, 0.0, after_s=FINAL_AFTER + 1)
     assert blocked(bench) == ""
 
 
@@ -313,7 +313,7 @@ def test_a_limit_order_never_fills_worse_than_its_limit(
     assert (blocked(bench) == "") is is_booked
     if not is_booked:
         gap = Q if quantity > 0.0 else -Q
-        bench.after_s(SETTLES)
+        bench.after_s(FINAL_AFTER)
         assert account(bench, gap)
         assert bench.prices_booked() == [limit], "the account moved: at its limit"
 
@@ -327,7 +327,7 @@ def test_what_the_account_holds_is_booked_at_the_known_price_and_a_person_looks(
     assert bench.position[0] == Q
     assert bench.prices_booked() == [PRICE]
     listed(bench, fill)
-    assert not account(bench, 0.0, after_s=SETTLES + 1)
+    assert not account(bench, 0.0, after_s=FINAL_AFTER + 1)
     assert blocked(bench) == "disputed_fill", "until a person has seen it"
     assert bench.position[0] == Q
     bench.core.restore(bench.core.snapshot())
@@ -352,7 +352,7 @@ def test_a_list_that_names_another_price_is_booked_by_that() -> None:
     _, fill = bought(bench, 1e3 * PRICE)
     listed(bench, msgspec.structs.replace(fill, price=PRICE))
     assert bench.prices_booked() == [PRICE]
-    assert not account(bench, 0.0, after_s=SETTLES + 1)
+    assert not account(bench, 0.0, after_s=FINAL_AFTER + 1)
     assert blocked(bench) == ""
 
 
@@ -384,7 +384,7 @@ def test_a_list_that_shows_another_price_than_was_booked_blocks_until_a_person_r
     listed(bench, msgspec.structs.replace(fill, price=fill.price * 1.05))
     assert blocked(bench) == "disputed_fill"
     assert bench.position[0] == Q
-    assert account(bench, 0.0, after_s=SETTLES + 1) is False
+    assert account(bench, 0.0, after_s=FINAL_AFTER + 1) is False
     assert blocked(bench) == "disputed_fill", "the quantity agrees, the price is not known by it"
     before = len(bench.alerted("disputed_fill"))
     listed(bench, msgspec.structs.replace(fill, price=fill.price * 1.05))

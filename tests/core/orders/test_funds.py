@@ -10,7 +10,7 @@ import pytest
 
 from septet import messages as m
 from septet._core.account import Account
-from tests.core.orders.bench import SETTLES, Bench
+from tests.core.orders.bench import FINAL_AFTER, Bench
 from tests.core.orders.market import PRICE, SECOND
 
 CAPITAL = 1_000.0
@@ -76,7 +76,7 @@ def test_a6_a_sale_that_a_read_does_not_show_yet_is_no_shortfall() -> None:
     bench.execute(order, 4.0)
     bench.position[0] = 0.0
     assert books.read(CAPITAL - 4.0 * PRICE) == ""
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     assert books.read(CAPITAL - 4.0 * PRICE) == BLOCK
 
 

@@ -153,7 +153,9 @@ def test_no_stop_is_placed_at_a_level_that_the_price_has_reached() -> None:
 
 def test_a_ghost_of_an_order_forgotten_here_frees_the_reduction_as_well() -> None:
     bench = Bench()
-    bench.timing = type(bench.timing)(settles_ns=bench.timing.settles_ns, remember=0, remember_ns=0)
+    bench.timing = type(bench.timing)(
+        answers_final_after_ns=bench.timing.answers_final_after_ns, remember=0, remember_ns=0
+    )
     bench.core = bench.make()
     bench.hold(1.0)
     sale = bench.order(1, -0.5, closes_all=False)

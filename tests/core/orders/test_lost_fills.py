@@ -7,7 +7,7 @@ import pytest
 
 from septet import messages as m
 from septet._core.orders import Corrected, lost_fills
-from tests.core.orders.bench import SETTLES, Bench
+from tests.core.orders.bench import FINAL_AFTER, Bench
 from tests.core.orders.market import LOT, PRICE
 
 LEVEL = 90.0
@@ -43,7 +43,7 @@ def test_a_stop_told_filled_blocks_entries_asks_the_account_and_the_level_is_wat
     assert not bench.core.protected(0), "the engine watches the level"
     assert {"fills", "holdings"} == {each.what for each in bench.take(m.Refresh)}
     bench.show(stop, "filled", 1.0, by="query")
-    bench.after_s(SETTLES + 3)
+    bench.after_s(FINAL_AFTER + 3)
     assert "holdings" in {each.what for each in bench.take(m.Refresh)}, "when it can decide"
 
 
@@ -64,7 +64,7 @@ def test_what_the_account_does_not_show_did_not_happen_and_another_stop_stands()
     bench.after_s(1)
     assert not account(bench, 0.0)
     assert bench.guards.blocked(0) == "lost_fill", "this read may be older than the word"
-    bench.after_s(SETTLES)
+    bench.after_s(FINAL_AFTER)
     assert not account(bench, 0.0)
     assert bench.guards.blocked(0) == "lost_fill", "the order has to say so as well"
     bench.show(stop, "open", by="query")
@@ -82,7 +82,7 @@ def test_what_the_account_does_not_show_did_not_happen_and_another_stop_stands()
 
 def test_a_stop_refused_because_the_old_one_still_rests_follows_its_end_at_once() -> None:
     bench, stop = stopped()
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     bench.show(stop, "open", by="query")
     assert not account(bench, 0.0)
     assert bench.only(m.Cancel).client_id == stop.client_id
@@ -98,7 +98,7 @@ def test_what_the_account_shows_is_booked_at_the_known_price_and_nothing_is_sold
     bench.want(1, -1.0)
     bench.after_s(1)
     assert not account(bench, -1.0)
-    bench.after_s(SETTLES)
+    bench.after_s(FINAL_AFTER)
     assert bench.take(m.Submit) == [], "there is nothing to sell"
     assert account(bench, -1.0)
     assert bench.position[0] == 0.0
@@ -118,7 +118,7 @@ def corrections(bench: Bench) -> list[Corrected]:
 
 def test_the_list_is_asked_for_while_something_is_booked_at_a_guess() -> None:
     bench, stop = stopped()
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     assert account(bench, -1.0)
     for _ in range(3):
         bench.take(m.Refresh)
@@ -134,7 +134,7 @@ def test_the_list_is_asked_for_while_something_is_booked_at_a_guess() -> None:
 
 def test_an_implausible_price_corrects_nothing() -> None:
     bench, stop = stopped()
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     assert account(bench, -1.0)
     bench.execute(stop, 1.0, price=PRICE / 20.0, listed=True)
     assert corrections(bench) == []
@@ -169,7 +169,7 @@ def test_a_list_that_comes_late_corrects_the_ledger(resumed: bool) -> None:
     """It is the execution that is booked, in parts as well: neither a new one nor a wrong one."""
     bench, stop = stopped()
     bench.want(1, -1.0)
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     assert account(bench, -1.0)
     if resumed:
         bench.operate("resume")
@@ -207,12 +207,12 @@ def test_an_exit_leaves_meanwhile_with_what_the_account_holds(gap: float, sold: 
     assert (sale.side, sale.quantity) == ("sell", sold)
     bench.ack(sale)
     bench.execute(sale, sold)
-    bench.after_s(SETTLES + 3)
+    bench.after_s(FINAL_AFTER + 3)
     assert bench.take(m.Submit) == []
     bench.show(stop, "cancelled", -gap, by="query")
     for _ in range(2):
         account(bench, gap if bench.position[0] > LOT else 0.0)
-        bench.after_s(SETTLES + 3)
+        bench.after_s(FINAL_AFTER + 3)
     assert bench.position[0] == pytest.approx(0.0)
     assert bench.core.unsettled() == []
     assert 1 in bench.ended
@@ -227,7 +227,7 @@ def test_no_entry_and_no_exit_waits_for_ever(quantity: float, done: float) -> No
     order = bench.order(1, quantity)
     before = bench.position[0]
     bench.ack(order, state="filled", filled=1.0)
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     assert bench.guards.blocked(0) == "lost_fill"
     if done < 1.0:
         bench.show(order, "cancelled", done, by="query")
@@ -245,7 +245,7 @@ def test_a_fee_in_the_base_is_no_missing_part_of_a_purchase() -> None:
     bench = Bench()
     order = bench.order(1)
     bench.ack(order, state="filled", filled=1.0)
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     assert account(bench, 0.99)
     assert bench.states[order.client_id] == "filled"
 
@@ -256,7 +256,7 @@ def test_a_fee_in_the_base_is_no_other_movement_beside_a_sale(kept: float) -> No
     bench.hold(2.0)
     order = bench.order(1, -1.0, closes_all=False)
     bench.ack(order, state="filled", filled=1.0)
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     assert account(bench, -1.0 - kept)
     assert bench.states[order.client_id] == "filled"
     (shown,) = bench.core.records.disputes[0]
@@ -268,7 +268,7 @@ def test_executions_of_both_sides_share_what_was_deducted() -> None:
     """Regular buys and a stop of one symbol may be lost together."""
     bench, stop = stopped()
     bench.want(1, 3.0)
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     (child,) = (bench.core.records.children[name] for name in bench.core.records.live)
     assert child.client_id == stop.client_id
     lost = [
@@ -301,7 +301,7 @@ def test_a_moment_between_the_word_and_the_execution_is_nothing() -> None:
 
 def test_a_person_ends_what_the_account_cannot_decide() -> None:
     bench, stop = stopped()
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     bench.operate("resume")
     bench.show(stop, "filled", 1.0, by="query")
     assert not account(bench, 5.0)
@@ -317,7 +317,7 @@ def test_it_survives_a_restart() -> None:
     bench, stop = stopped()
     bench.after_s(1)
     bench.twin()
-    bench.after_s(SETTLES)
+    bench.after_s(FINAL_AFTER)
     bench.show(stop, "open", by="query")
     bench.twin()
     account(bench, 0.0)
@@ -333,13 +333,13 @@ def test_a_reduction_that_its_query_shows_filled_is_not_gone_whatever_the_accoun
     bench.hold(2.0)
     order = bench.order(1, -1.0, closes_all=False)
     bench.ack(order, state="filled", filled=1.0)
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     asked = {each.client_id for each in bench.take(m.Query)}
     assert order.client_id in asked, "the account alone does not decide"
     bench.show(order, "filled", 1.0, by="query")
     for _ in range(3):
         assert not account(bench, gap)
-        bench.after_s(SETTLES)
+        bench.after_s(FINAL_AFTER)
     assert order.client_id in bench.core.unsettled()
     assert bench.take(m.Submit) == [], "it is not sold again"
     assert bench.guards.blocked(0) == "lost_fill"
@@ -352,7 +352,7 @@ def test_a_reduction_that_its_query_shows_filled_is_not_gone_whatever_the_accoun
 
 def test_a_person_may_say_that_an_order_that_its_query_shows_filled_is_gone() -> None:
     bench, stop = stopped()
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     bench.show(stop, "filled", 1.0, by="query")
     assert not account(bench, 0.0)
     assert bench.states[stop.client_id] != "cancelled"
@@ -369,7 +369,7 @@ def test_a_missing_execution_of_one_lot_is_seen_in_the_account() -> None:
     bench.ack(order)
     bench.execute(order, 1.0 - LOT)
     bench.show(order, "filled", 1.0)
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     assert account(bench, LOT)
     assert bench.states[order.client_id] == "filled"
     assert bench.position[0] == pytest.approx(1.0)
@@ -386,7 +386,7 @@ def test_of_two_orders_of_one_size_their_queries_say_which_was_executed(
     account(bench, 0.0)
     sale = bench.only(m.Submit)
     bench.ack(sale, state="filled", filled=1.0)
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     assert not account(bench, -1.0), "either of them explains it"
     assert len(bench.core.unsettled()) == 2
     executed, other = (stop, sale) if stop_executed else (sale, stop)
@@ -404,12 +404,12 @@ def test_what_an_exit_of_unknown_state_may_have_sold_is_not_booked_for_its_stop(
     account(bench, 0.0)
     sale = bench.only(m.Submit)
     bench.lose(sale.client_id)
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     assert not account(bench, -1.0), "the sale or the stop"
     assert bench.position[0] == 1.0
     bench.execute(sale, 1.0, listed=True)
     assert bench.position[0] == 0.0
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     bench.show(stop, "cancelled", by="query")
     assert not account(bench, 0.0)
     assert bench.states[stop.client_id] == "cancelled"
@@ -429,7 +429,7 @@ def test_a_disputed_sale_is_not_booked_for_an_exit_of_unknown_state() -> None:
     assert not account(bench, -1.0)
     assert bench.position[0] == 1.0
     bench.execute(sale, 1.0, listed=True)
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     assert not account(bench, 0.0)
     assert bench.position[0] == 0.0
     assert bench.guards.blocked(0) == ""
@@ -446,6 +446,6 @@ def test_a_disputed_purchase_is_not_booked_by_a_read_from_before_a_sale() -> Non
     bench.after_s(1)
     assert not account(bench, 1.0), "what was held before the sale"
     assert bench.position[0] == 0.0
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     assert not account(bench, 0.0)
     assert bench.guards.blocked(0) == ""

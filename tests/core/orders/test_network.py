@@ -7,7 +7,7 @@ import itertools
 import msgspec
 
 from septet import messages as m
-from tests.core.orders.bench import SETTLES, Bench
+from tests.core.orders.bench import FINAL_AFTER, Bench
 from tests.core.orders.market import PRICE, SECOND
 
 
@@ -31,7 +31,7 @@ def test_n2_lost_before_accept_is_absent_only_after_the_bound() -> None:
     bench = Bench()
     order = bench.order(1)
     bench.lose(order.client_id)
-    bench.after_s(SETTLES - 1)
+    bench.after_s(FINAL_AFTER - 1)
     bench.miss(order.client_id)
     assert bench.states[order.client_id] == "unknown"
     bench.after_s(2)
@@ -47,7 +47,7 @@ def test_n2_a_reduction_that_was_never_accepted_gets_a_new_id() -> None:
     bench.hold(1.0)
     order = bench.order(1, -1.0)
     bench.lose(order.client_id)
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     bench.miss(order.client_id)
     again = bench.only(m.Submit)
     assert again.client_id != order.client_id
@@ -92,7 +92,7 @@ def test_n4_beyond_the_bound_it_is_cancelled_and_its_fills_are_still_booked() ->
     bench = Bench()
     order = bench.order(1, kind="limit", limit_price=PRICE)
     bench.lose(order.client_id)
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     bench.miss(order.client_id)
     bench.take(m.Cancel)
     bench.show(order, "open")
@@ -197,7 +197,7 @@ def test_p1_ids_go_on_after_a_restart() -> None:
     bench.hold(1.0)
     first = bench.order(1, -1.0)
     bench.crash()
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     bench.miss(first.client_id)
     assert bench.only(m.Submit).client_id not in {first.client_id}
 

@@ -7,7 +7,7 @@ import pytest
 
 from septet import messages as m
 from septet._core.orders.recent_fills import RecentFills
-from tests.core.orders.bench import SETTLES, Bench
+from tests.core.orders.bench import FINAL_AFTER, Bench
 from tests.core.orders.market import LOT, PRICE, SECOND
 
 
@@ -45,10 +45,10 @@ def standing() -> tuple[Bench, m.Submit]:
 def test_a_listed_execution_older_than_its_order_is_not_booked() -> None:
     bench, stop = standing()
     bench.after_s(1)
-    row(bench, stop, 4 * SETTLES)
+    row(bench, stop, 4 * FINAL_AFTER)
     assert bench.position[0] == 1.0
     assert bench.guards.blocked(0) == "disputed_fill"
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     account(bench, 0.0)
     assert bench.position[0] == 1.0
     assert bench.guards.blocked(0) == ""
@@ -58,12 +58,12 @@ def test_a_listed_execution_older_than_its_order_is_not_booked() -> None:
 @pytest.mark.parametrize("by", ["list", "query"])
 def test_a_listed_execution_that_its_order_contradicts_is_not_booked(by: str) -> None:
     bench, stop = standing()
-    bench.after_s(5 * SETTLES)
+    bench.after_s(5 * FINAL_AFTER)
     if by == "list":
         bench.list_open(bench.listed(stop))
     else:
         bench.show(stop, "open", by="query")
-    row(bench, stop, 4 * SETTLES)
+    row(bench, stop, 4 * FINAL_AFTER)
     assert bench.position[0] == 1.0
     assert bench.guards.blocked(0) == "disputed_fill"
     assert account(bench, -1.0), "the account decides"
@@ -75,7 +75,7 @@ def test_an_execution_while_nobody_listened_is_booked() -> None:
     bench.show(stop, "open", by="query")
     bench.now += 100 * SECOND
     bench.list_open()
-    row(bench, stop, 4 * SETTLES)
+    row(bench, stop, 4 * FINAL_AFTER)
     assert bench.position[0] == 0.0
     assert bench.guards.blocked(0) == ""
 
@@ -84,7 +84,7 @@ def test_an_execution_newer_than_what_a_read_must_show_is_booked() -> None:
     bench, stop = standing()
     bench.after_s(30)
     bench.show(stop, "open", by="query")
-    row(bench, stop, SETTLES - 1)
+    row(bench, stop, FINAL_AFTER - 1)
     assert bench.position[0] == 0.0
 
 
@@ -109,7 +109,7 @@ def test_a_stop_is_no_ghost_while_the_account_holds_what_it_protects(held: float
     bench.execute(stop, 1.0)
     assert bench.position[0] == 0.0
     account(bench, held)
-    bench.after_s(SETTLES + 2)
+    bench.after_s(FINAL_AFTER + 2)
     bench.take(m.Cancel)
     bench.list_open(bench.listed(stop))
     assert bench.alerted("ghost_order") == ["critical"]

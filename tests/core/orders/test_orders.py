@@ -10,7 +10,7 @@ import pytest
 
 from septet import messages as m
 from septet._core.orders import Ended, NeverSentOrder, ThirdPartyActivity, Timing
-from tests.core.orders.bench import SETTLES, Bench
+from tests.core.orders.bench import FINAL_AFTER, Bench
 from tests.core.orders.market import PRICE, SECOND, TAG
 
 
@@ -324,7 +324,7 @@ def test_an_open_order_that_is_missing_from_the_list_is_looked_at() -> None:
     bench = Bench()
     order = bench.order(1, kind="limit", limit_price=PRICE)
     bench.ack(order)
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     bench.list_open()
     assert bench.only(m.Query).client_id == order.client_id
 
@@ -333,10 +333,10 @@ def test_an_order_the_venue_has_forgotten_ends_with_an_alarm_after_its_fills_wer
     bench = Bench()
     order = bench.order(1, kind="limit", limit_price=PRICE)
     bench.ack(order)
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     bench.miss(order.client_id)
     assert bench.take(m.Refresh)
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     bench.miss(order.client_id)
     assert bench.ended[1].reason == "vanished"
     assert bench.alerted("order_vanished") == ["critical"]
@@ -346,7 +346,7 @@ def test_an_order_that_is_open_at_the_venue_and_final_here_is_cancelled() -> Non
     bench = Bench()
     order = bench.order(1)
     bench.reject(order.client_id, "filter")
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     bench.list_open(bench.listed(order))
     assert bench.only(m.Cancel).client_id == order.client_id
     assert bench.alerted("ghost_order") == ["critical"]

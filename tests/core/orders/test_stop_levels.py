@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from septet import messages as m
-from tests.core.orders.bench import SETTLES, Bench
+from tests.core.orders.bench import FINAL_AFTER, Bench
 from tests.core.orders.market import PRICE, SECOND, TICK
 
 
@@ -194,9 +194,9 @@ def test_e21_a_stop_that_a_later_report_shows_otherwise_is_replaced(
         2 if "symbol" in differs else 1
     ), "once for each symbol"
     if "symbol" in differs:
-        bench.after_s(SETTLES + 1)
+        bench.after_s(FINAL_AFTER + 1)
         bench.miss(stop.client_id)
-        bench.after_s(SETTLES + 1)
+        bench.after_s(FINAL_AFTER + 1)
         bench.miss(stop.client_id)
     else:
         bench.show(stop, "cancelled", by="cancel")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from septet import messages as m
-from tests.core.orders.bench import SETTLES, Bench
+from tests.core.orders.bench import FINAL_AFTER, Bench
 
 LEVEL = 90.0
 ENDS = ("expired", "cancelled", "rejected")
@@ -97,7 +97,7 @@ def test_an_order_that_no_query_finds_has_ended_after_the_bound() -> None:
     bench.ack(order, state="rejected")
     bench.miss(order.client_id)
     assert 1 not in bench.ended, "the read may be stale"
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     bench.miss(order.client_id)
     assert bench.ended[1].state == "rejected"
     assert bench.alerted("order_vanished") == []
@@ -117,7 +117,7 @@ def test_a_reduction_reported_ended_is_sent_again_only_after_the_query() -> None
     bench.hold(1.0)
     sale = bench.order(1, -1.0)
     bench.ack(sale, state="expired")
-    bench.after_s(SETTLES + 5)
+    bench.after_s(FINAL_AFTER + 5)
     assert bench.take(m.Submit) == [], "it may have been filled"
     bench.show(sale, "filled", 1.0, by="query")
     bench.execute(sale, 1.0, listed=True)
@@ -139,7 +139,7 @@ def test_a_stop_reported_ended_that_rests_stays_the_only_one(state: Any, by: str
     assert bench.only(m.Query).client_id == stop.client_id
     assert not bench.core.protected(0), "the engine watches the level as well"
     bench.show(stop, "open", by="query")
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     assert bench.take(m.Query), "the first read may have been stale"
     bench.show(stop, "open", by="query")
     assert bench.core.protected(0)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from septet import messages as m
-from tests.core.orders.bench import SETTLES, Bench
+from tests.core.orders.bench import FINAL_AFTER, Bench
 from tests.core.orders.market import LOT, PRICE, SECOND
 
 RULE = "unexplained_order"
@@ -47,7 +47,7 @@ def account(bench: Bench, gap: float) -> None:
 
 def absent(bench: Bench, order: m.Submit) -> None:
     """Say that there is no such order, after the time from which that is final."""
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     bench.miss(order.client_id)
 
 
@@ -308,7 +308,7 @@ def test_e23_the_account_is_read_before_absent_is_final() -> None:
     order = lost(bench)
     bench.take(m.Refresh)
     reads = []
-    for _ in range(2 * SETTLES):
+    for _ in range(2 * FINAL_AFTER):
         bench.after_s(0.5)
         bench.miss(order.client_id, asked_ns=bench.now - SECOND)
         reads += [each.what for each in bench.take(m.Refresh)]

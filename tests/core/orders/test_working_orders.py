@@ -8,7 +8,7 @@ import pytest
 
 from septet import messages as m
 from septet._core.orders import StopEnded, Triggered
-from tests.core.orders.bench import SETTLES, Bench
+from tests.core.orders.bench import FINAL_AFTER, Bench
 from tests.core.orders.market import PRICE, SECOND, TAG, TICK
 
 # ---------------------------------------------------------------- protective stops
@@ -94,7 +94,7 @@ def test_the_stop_stays_while_an_exit_waits_for_an_entry_in_an_unknown_state(pri
     bench.checks.priced(0, price, bench.now)
     bench.after_s(3)
     assert bench.take(m.Cancel) == [] == bench.take(m.Submit)
-    bench.after_s(SETTLES)
+    bench.after_s(FINAL_AFTER)
     bench.miss(add.client_id)
     assert bench.only(m.Cancel).client_id == stop.client_id
     bench.show(stop, "cancelled", by="cancel")
@@ -404,7 +404,7 @@ def test_o1_an_order_without_an_answer_keeps_the_halt_going() -> None:
     bench.list_open()
     assert bench.alerted("kill_done") == [], "it may be accepted yet"
     bench.lose(order.client_id)
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     bench.miss(order.client_id)
     bench.list_open()
     assert bench.alerted("kill_done") == ["info"]

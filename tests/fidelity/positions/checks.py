@@ -28,8 +28,8 @@ def _hours_block_at(run: State, sent_ns: int, fill_ns: int) -> str:
 
 def _worth(run: State, order: Order) -> Fraction:
     price = order.price if order.price is not None else run.marks[order.symbol]
-    held = run.held(order.symbol)
-    return abs(order.units + (held.units if order.units * held.side < 0 else 0)) * price
+    turns = order is run.reversal(order.symbol)
+    return abs(order.units + (run.held(order.symbol).units if turns else 0)) * price
 
 
 def exposure(run: State, symbol: str) -> Fraction:

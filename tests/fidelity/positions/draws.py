@@ -32,7 +32,7 @@ from tests.fidelity.positions.settings import (
     Trailing,
 )
 
-__all__ = ["SEEDS", "TAKES", "market_of", "portfolios", "steps", "thin"]
+__all__ = ["SEEDS", "TAKES", "market_of", "portfolios", "signed", "steps", "thin"]
 
 NAN = float("nan")
 SEEDS = st.integers(0, 2**32)
@@ -93,6 +93,17 @@ def market_of(seed: int, symbols: int = 3, count: int = 24, holes: float = 0.05)
     )
     fine = {name: _halves(each, chance) for name, each in bars.items()}
     return Market(HOUR, bars, features, late, fine, HOUR // 2)
+
+
+def signed(market: Market, seed: int) -> Market:
+    """Return a market whose given weights change sides, by way of small ones and of none."""
+    chance = random.Random(seed)
+    values = [0.3, 0.3, -0.3, -0.3, 0.04, 0.02, -0.02, -0.04, 0.0, NAN]
+    features = dict(market.features)
+    features["w"] = {
+        name: [chance.choice(values) for _ in each] for name, each in market.bars.items()
+    }
+    return replace(market, features=features)
 
 
 def thin(market: Market, seed: int) -> Market:

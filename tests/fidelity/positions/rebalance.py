@@ -81,15 +81,22 @@ def _trade(run: State, targets: Targets) -> None:
             continue
         weight = _weight(run, symbol, targets)
         held = run.held(symbol)
-        if held.units and run.leaving(symbol) == abs(held.units):
+        leaves = held.units and run.leaving(symbol) == abs(held.units)
+        if leaves and not (sign(weight) == -held.side and _leaves_by_rebalance(run, symbol)):
             continue  # an exit of this T beats the rebalance
-        if weight and run.exits_to_retry.get(symbol) == "rebalance":
+        if weight and run.exits_to_retry.get(symbol) in ("rebalance", "reversal"):
             del run.exits_to_retry[symbol]
         gap = _reduce(run, portfolio, symbol, weight)
         if gap:
             increases.append(Increase(abs(gap), number, symbol, sign(gap)))
     for each in sorted(increases, key=lambda i: (-i.gap, i.number)):
         _increase(run, each)
+
+
+def _leaves_by_rebalance(run: State, symbol: str) -> bool:
+    """Return whether what closes a position was sent by an earlier rebalance."""
+    exits = [o for o in run.working(symbol) if o.reduces and o.tag[0] != "take"]
+    return bool(exits) and all(o.reason in ("rebalance", "reversal") for o in exits)
 
 
 def _weight(run: State, symbol: str, targets: Targets) -> Fraction:
@@ -119,7 +126,7 @@ def _reduce(run: State, portfolio: Portfolio, symbol: str, weight: Fraction) -> 
         return weight * equity
     if sign(weight) != held.side:
         run.close(symbol, "rebalance")
-        return weight * equity if symbol not in run.exits_to_retry else ZERO
+        return weight * equity
     drift, distance = exact(portfolio.rebalance.drift), weight - share
     if abs(distance) < drift:
         return ZERO
@@ -152,7 +159,10 @@ def _replace(run: State, symbol: str) -> int | None:
 
 
 def _increase(run: State, each: Increase) -> None:
-    """Judge one increase: floor gap/(close * (1 + slippage) * (1 + fee)), capped by the limits."""
+    """Judge one increase: floor gap/(close * (1 + slippage) * (1 + fee)), capped by the limits.
+
+    Of the other side, it closes what is held with the same order if that is too small to be sent.
+    """
     symbol, held = each.symbol, run.held(each.symbol)
     refused = allowed(run, symbol)
     if not refused and run.market.row(symbol, run.now_ns) is None:
@@ -168,11 +178,18 @@ def _increase(run: State, each: Increase) -> None:
         return
     close = run.marks[symbol]
     wanted = floor_lots(each.gap / run.unit_cost("market", close), run.lot(symbol))
+    turns = held.side == -each.side and not run.leaving(symbol)
+    if turns:
+        run.turning.add(symbol)
     units, by = capped(run, symbol, wanted, close)
+    run.turning.discard(symbol)
     if by:
         run.report(symbol, f"capped_by {by}", "rebalance")
     if not run.may_send(symbol, units, close):
         run.report(symbol, "too_small", "rebalance")
         return
     run.exits_to_retry.pop(symbol, None)  # what waited for too little is not made up for
-    run.send(symbol, each.side * units, "rebalance", reduces=False, tag=("rebalance", 0, 0))
+    if turns:
+        units += abs(held.units)
+    tag = ("entry" if turns else "rebalance", 0, 0)
+    run.send(symbol, each.side * units, "rebalance", reduces=False, tag=tag)

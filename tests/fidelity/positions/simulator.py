@@ -281,8 +281,13 @@ def _rearm(run: State, signals: dict[str, float | None]) -> None:
     if run.s.reentry != "rearm":
         return
     for symbol, side in list(run.blocked):
-        if symbol in signals and signals[symbol] != side:
+        if symbol in signals and signals[symbol] != side and _is_left(run, symbol, side):
             del run.blocked[symbol, side]
+
+
+def _is_left(run: State, symbol: str, side: int) -> bool:
+    """Return whether what has stopped a side has filled whole, or waits because it is too small."""
+    return run.held(symbol).side != side or symbol in run.exits_to_retry
 
 
 def _count_blocks(run: State, here: list[str]) -> None:
@@ -293,8 +298,8 @@ def _count_blocks(run: State, here: list[str]) -> None:
     for (symbol, side), left in list(run.blocked.items()):
         if symbol not in here or left is None:
             continue
-        if run.held(symbol).side == side and symbol not in run.exits_to_retry:
-            continue  # what has stopped it has not filled whole
+        if not _is_left(run, symbol, side):
+            continue
         if left <= 1:
             del run.blocked[symbol, side]
         else:

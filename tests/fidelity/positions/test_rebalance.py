@@ -108,6 +108,30 @@ def test_only_a_closing_that_was_too_small_is_retried_at_every_time() -> None:
     assert what(out)[0] == (3.0, "too_small", "rebalance")
 
 
+def test_a_change_of_side_closes_with_its_order_what_is_too_small_to_be_sold_alone() -> None:
+    inst = Instrument(lot=0.01, min_notional=20.0)
+    columns = {"A": [0.3, 0.0012, -0.3, -0.3]}
+    out = weights(columns, account="perpetual", instrument=inst)
+    # 0.12 units stay, worth 12: they are bought back by no order of their own.
+    assert fills(out) == [
+        (1.0, 30.0, 100.0),
+        (2.0, -29.88, 100.0),
+        (3.0, -0.12, 100.0),
+        (3.0, -30.0, 100.0),
+    ]
+    assert [float(order.asked) for order in out.orders] == [30.0, -29.88, -30.12]
+    assert [(t.side, t.exit_reason) for t in out.trades] == [(1, "reversal")]
+
+
+def test_an_exit_of_an_earlier_rebalance_delays_no_change_of_side() -> None:
+    rows = {"A": [(100.0,), (100.0,), (60.0,), (60.0,), (100.0,), (100.0,), (100.0,)]}
+    inst = Instrument(lot=1.0, min_notional=900.0)
+    columns = {"A": [0.1, 0.1, 0.0, 0.0, -0.2, -0.2, -0.2]}
+    out = weights(columns, rows, account="perpetual", instrument=inst)
+    # Ten units at 60 are too small to be sold; at 100 they are not, when the side changes.
+    assert [each[:2] for each in fills(out)] == [(1.0, 10.0), (5.0, -10.0), (5.0, -20.0)]
+
+
 # ------------------------------------------------------------------------------ 8 order
 
 

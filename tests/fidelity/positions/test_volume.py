@@ -68,6 +68,19 @@ def test_the_rest_of_a_resting_add_rests_on_where_it_is_a_limit_order(
     assert fills(out) == [(1.0, 10.0, 100.0), (3.0, 2.0, price), *later]
 
 
+def test_a_stop_that_fills_in_parts_blocks_its_side_until_the_signal_differs_after_it() -> None:
+    fall = (100.0, 101.0, 94.0, 100.0)
+    rows = [FLAT, FLAT, fall, *[FLAT] * 6]
+    volumes = [99, 99, 10, 6, 99, 99, 99, 99, 99]
+    out = thin("LLxxLLxLL", rows, volumes, stops=Stops(stop_loss="5%"))
+    # 5 units are sold at 95 in the third bar, 3 and 2 at the opens that follow; the signals that
+    # differ meanwhile are of a position that is still held.
+    assert fills(out) == [
+        (1.0, 10.0, 100.0), (3.0, -5.0, 95.0), (3.0, -3.0, 100.0), (4.0, -2.0, 100.0),
+        (8.0, 10.0, 100.0),
+    ]  # fmt: skip
+
+
 def test_adds_are_shares_of_what_the_first_order_has_filled() -> None:
     rows = [FLAT, FLAT, (100.0, 101.0, 97.0, 100.0)]
     out = thin("L--", rows, [99, 8, 99], position=Position(add=(Add(0.5, at=("-2%",)),)))

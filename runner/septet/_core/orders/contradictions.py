@@ -5,7 +5,8 @@ once per order, the order, its executions and the account are queried, and entri
 the symbol are blocked (`lost_fill`; `unknown_order` as well if nothing else has shown the
 order). It is resolved by a read of the order and one of the account that agree with the books,
 by a consistent report, by executions, or, if the venue repeats it for longer than
-`settles`, by the account and the executed quantity that a query shows (`lost_fills.settle`).
+`answers_final_after`, by the account and the executed quantity that a query shows
+(`lost_fills.settle`).
 """
 
 from __future__ import annotations

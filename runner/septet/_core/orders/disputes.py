@@ -181,7 +181,7 @@ def _time_fault(lifecycle: OrderLifecycle, child: Child, fill: m.Filled) -> str:
     if not skewed and fill.venue_ns < child.sent_ns - CLOCKS_NS:
         return "it is stamped before its order was sent"
     reported = child.counted + fill.quantity
-    old = fill.venue_ns < child.read_ns - lifecycle.timing.settles_ns
+    old = fill.venue_ns < child.read_ns - lifecycle.timing.answers_final_after_ns
     if old and reported > child.read_filled + child.tolerance:
         return f"its order, read later, shows {child.read_filled:.12g} filled"
     return ""
@@ -265,7 +265,7 @@ def _ask(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
     pause_ns = records.dispute_pause_ns.get(k, FIRST_NS)
     newest_ns = max((each.since_ns for each in _open(lifecycle, k)), default=now_ns)
     complete_ns = (
-        newest_ns + lifecycle.timing.settles_ns + FIRST_NS
+        newest_ns + lifecycle.timing.answers_final_after_ns + FIRST_NS
     )  # from then on a read shows all of it
     next_ns = now_ns + pause_ns
     records.dispute_next_ns[k] = complete_ns if now_ns < complete_ns < next_ns else next_ns
@@ -395,7 +395,7 @@ def settle(
         if held and abs(gap) > tolerance and agrees and newest_ns < asked_ns and not others:
             return _book(lifecycle, k, held, now_ns)
     newest_ns = max((each.since_ns for each in open_), default=now_ns)
-    if abs(gap) <= tolerance and asked_ns - lifecycle.timing.settles_ns > newest_ns:
+    if abs(gap) <= tolerance and asked_ns - lifecycle.timing.answers_final_after_ns > newest_ns:
         for each in open_:
             each.settled = True
             text = f"{each.client_id}: trade {each.fill.trade_id} is not in the account: left out"
@@ -409,7 +409,11 @@ def _may_be_stale(
 ) -> bool:
     """Whether a read that is older than some of what is booked differs by as much."""
     lately = lifecycle.records.lately.get(k)
-    lags = lately.lags(asked_ns - lifecycle.timing.settles_ns) if lately is not None else []
+    lags = (
+        lately.lags(asked_ns - lifecycle.timing.answers_final_after_ns)
+        if lately is not None
+        else []
+    )
     return any(low - tolerance <= gap <= high + tolerance for low, high in lags)
 
 

@@ -286,7 +286,7 @@ class OrderLifecycle:
                 held + (fill.quantity if fill.side == "buy" else -fill.quantity),
                 asked_ns,
             )
-        keep_ns = self.timing.settles_ns + LONGEST_READ_NS
+        keep_ns = self.timing.answers_final_after_ns + LONGEST_READ_NS
         records.lately.setdefault(k, RecentFills()).add(fill, now_ns, keep_ns)
         self.touched.add(k)
         if work is not None and not child.protects:

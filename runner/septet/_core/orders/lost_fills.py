@@ -1,14 +1,14 @@
 """Orders that the venue reports filled, and whose executions cannot be found.
 
-The report alone books nothing. Entries of the symbol are blocked, and the order, its executions
-and the account are queried. A read of the account sent later than `settles` after the last report
-decides. Units that it shows are booked at the last known price, and a person should look. Units
-that it does not show may have been executed all the same, since a third party or another order may
-have moved as much the other way: the order counts as gone only if a query of it, answered later
-than `settles` after the report, does not show them either. Where the order says that it was
-executed and the account does not, entries stay blocked until the executions are found or a person
-resumes. Until then the engine watches the level of a stop, and an exit sells no more than the
-account holds.
+The report alone books nothing. Entries of the symbol are blocked, and the order, its executions and
+the account are queried. A read of the account sent later than `answers_final_after` after the last
+report decides. Units that it shows are booked at the last known price, and a person should look.
+Units that it does not show may have been executed all the same, since a third party or another
+order may have moved as much the other way: the order counts as gone only if a query of it, answered
+later than `answers_final_after` after the report, does not show them either. Where the order says
+that it was executed and the account does not, entries stay blocked until the executions are found
+or a person resumes. Until then the engine watches the level of a stop, and an exit sells no more
+than the account holds.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def tick(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
         lifecycle.query(child)
     lifecycle.commands.append(m.Refresh(what="holdings"))
     pause_ns = child.account_pause_ns
-    complete_ns = child.reported_ns + lifecycle.timing.settles_ns + FIRST_NS
+    complete_ns = child.reported_ns + lifecycle.timing.answers_final_after_ns + FIRST_NS
     next_ns = now_ns + pause_ns
     child.account_ns = complete_ns if now_ns < complete_ns < next_ns else next_ns
     child.account_pause_ns = min(2 * pause_ns, MOST_NS)
@@ -125,16 +125,19 @@ def settle(
     bool
         Whether something was booked: then `gap` is no more what it was.
     """
-    settles_ns, lot = lifecycle.timing.settles_ns, lifecycle.instrument(k).lot
+    answers_final_after_ns, lot = (
+        lifecycle.timing.answers_final_after_ns,
+        lifecycle.instrument(k).lot,
+    )
     contradictions.settle(lifecycle, k, gap, asked_ns, now_ns)
     lost, lately = _lost(lifecycle, k), lifecycle.records.lately.get(k)
     open_ = [each for each in lifecycle.records.disputes.get(k, ()) if not each.settled]
     names = {each.client_id for each in open_ if not each.booked_price}
     if not lost or any(child.client_id in names for child in lost):
         return False  # an execution of it is known and disputed: that is settled first
-    if any(asked_ns <= child.reported_ns + settles_ns for child in lost):
+    if any(asked_ns <= child.reported_ns + answers_final_after_ns for child in lost):
         return False
-    if lately is not None and len(lately.lags(asked_ns - settles_ns)) > 1:
+    if lately is not None and len(lately.lags(asked_ns - answers_final_after_ns)) > 1:
         return False  # the read may be older than what is booked
     if set(in_doubt(lifecycle, k, gap)) - {child.client_id for child in lost}:
         return False  # an order of which nothing is known yet may have moved the account
@@ -182,7 +185,7 @@ def _happened(
 
 def _is_answered(lifecycle: OrderLifecycle, child: Child) -> bool:
     """Whether a query of the order was answered late enough after the last report."""
-    return child.shown_ns > child.reported_ns + lifecycle.timing.settles_ns
+    return child.shown_ns > child.reported_ns + lifecycle.timing.answers_final_after_ns
 
 
 def _is_denied(lifecycle: OrderLifecycle, child: Child) -> bool:

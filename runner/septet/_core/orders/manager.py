@@ -353,14 +353,15 @@ class Orders:
         """Return how far a stale but correct read of the account may differ: low, high, each.
 
         It was asked for at a time and shows the account as it stood at one instant since then,
-        or up to `Timing.settles_ns` before; `others` are fills of other strategies since then.
+        or up to `Timing.answers_final_after_ns` before; `others` are fills of other strategies
+        since then.
         """
         lately = self._lifecycle.records.lately.get(k) or RecentFills()
         return lately.lags(self.settled_ns(asked_ns), others)
 
     def settled_ns(self, asked_ns: int) -> int:
         """Return the time up to which a read requested at a time is complete."""
-        return asked_ns - self._lifecycle.timing.settles_ns
+        return asked_ns - self._lifecycle.timing.answers_final_after_ns
 
     def unread(self, k: int, asked_ns: int) -> tuple[tuple[float, float], tuple[Fill, ...]]:
         """Return the unreported amounts that other strategies must allow for in their comparison.

@@ -46,9 +46,9 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    settles_ns
+    answers_final_after_ns
         After which "not found" is final, and a read shows what was so when it was asked
-        (`VenueFacts.settles_ns`).
+        (`VenueFacts.answers_final_after_ns`).
     amends
         Whether the venue replaces what is left of an order, and never more than that, in one
         request. Where it cannot promise that, an order is cancelled and a new one sent.
@@ -68,7 +68,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
         How long, and how many, final orders are remembered.
     """
 
-    settles_ns: int = 10 * SECOND_NS
+    answers_final_after_ns: int = 10 * SECOND_NS
     amends: bool = False
     query_first_ns: int = SECOND_NS // 4
     query_longest_ns: int = 5 * SECOND_NS

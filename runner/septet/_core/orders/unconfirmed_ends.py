@@ -5,8 +5,8 @@ expired or rejected though it was filled or still rests. Such a report ends noth
 order is queried at once and stays live until a query shows the end as well, so that the symbol
 is not entered again and no second stop is sent. A reduction does not wait for an entry in this
 state. A query that shows executions asks for them at once; one that shows the order open counts
-once it came later than `settles` after the report, since a read may be stale. The answer to a
-cancel of ours, and an error in place of the answer to an order, need no query.
+once it came later than `answers_final_after` after the report, since a read may be stale. The
+answer to a cancel of ours, and an error in place of the answer to an order, need no query.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def read(
         _disprove(lifecycle, child, reported, state, filled)
     if filled > child.counted + child.tolerance:
         lifecycle.refresh_fills(child)
-    if ended or now_ns > child.unconfirmed_ns + lifecycle.timing.settles_ns:
+    if ended or now_ns > child.unconfirmed_ns + lifecycle.timing.answers_final_after_ns:
         child.unconfirmed = None
 
 
@@ -86,7 +86,7 @@ def agrees(lifecycle: OrderLifecycle, child: Child, asked_ns: int, now_ns: int) 
     """End an order by the answer that there is none, if it was asked for late enough."""
     if child.unconfirmed is None:
         return False
-    if asked_ns > child.unconfirmed_ns + lifecycle.timing.settles_ns:
+    if asked_ns > child.unconfirmed_ns + lifecycle.timing.answers_final_after_ns:
         child.claim = child.unconfirmed
         lifecycle.settle(child, now_ns)
     return True

@@ -76,7 +76,7 @@ def look(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
 
     So an order under another id is known by then.
     """
-    pause_ns = lifecycle.timing.settles_ns // LOOKS
+    pause_ns = lifecycle.timing.answers_final_after_ns // LOOKS
     if child.looked_ns and now_ns < child.looked_ns + pause_ns:
         return
     child.looked_ns = now_ns
@@ -131,7 +131,11 @@ def _gap(lifecycle: OrderLifecycle, child: Child) -> float:
     if abs(gap) <= lot or gap * child.sign < 0.0:
         return 0.0
     lately = records.lately.get(k)
-    lags = lately.lags(asked_ns - lifecycle.timing.settles_ns) if lately is not None else []
+    lags = (
+        lately.lags(asked_ns - lifecycle.timing.answers_final_after_ns)
+        if lately is not None
+        else []
+    )
     if any(low - lot <= gap <= high + lot for low, high in lags):
         return 0.0
     disputed = any(not each.settled for each in records.disputes.get(k, ()))

@@ -29,7 +29,7 @@ from septet._core.orders import (
 )
 from septet._drill.sim.market import BASES, LOT, QUOTE, listed
 from septet._drill.sim.shell import Make
-from septet._drill.sim.venue import SETTLES_NS, TIMEOUT_NS
+from septet._drill.sim.venue import ANSWERS_FINAL_AFTER_NS, TIMEOUT_NS
 from septet._drill.sim.world import MS, SECOND
 from septet._drill.venue.amounts import SCALE
 
@@ -37,7 +37,8 @@ __all__ = ["TIMING", "Toy", "toys"]
 
 TAG: Final = "t0000000"
 TIMING: Final = Timing(
-    settles_ns=SETTLES_NS, query_first_ns=250 * MS, query_longest_ns=4 * SECOND,
+    answers_final_after_ns=ANSWERS_FINAL_AFTER_NS,
+    query_first_ns=250 * MS, query_longest_ns=4 * SECOND,
     answer_within_ns=TIMEOUT_NS + 2 * SECOND, send_within_ns=2 * SECOND, review_ns=10 * SECOND,
     wait_alarm_ns=20 * SECOND, retry_most_ns=8 * SECOND,
 )  # fmt: skip

@@ -20,14 +20,14 @@ from septet._drill.sim.world import BEGIN_NS, MS, SECOND, World
 from septet._drill.venue.amounts import SCALE
 from septet._drill.venue.orders import FINAL, Order, Rejection
 
-__all__ = ["RECEIVES_NS", "SETTLES_NS", "STALE_NS", "TIMEOUT_NS", "SimVenue"]
+__all__ = ["RECEIVES_NS", "ANSWERS_FINAL_AFTER_NS", "STALE_NS", "TIMEOUT_NS", "SimVenue"]
 
 TIMEOUT_NS: Final = 2 * SECOND
 RECEIVES_NS: Final = 3 * SECOND
 """What arrives later than this after it was signed is rejected."""
 STALE_NS: Final = SECOND
 """How old an answer to a question may be."""
-SETTLES_NS: Final = RECEIVES_NS + STALE_NS
+ANSWERS_FINAL_AFTER_NS: Final = RECEIVES_NS + STALE_NS
 
 Put = Callable[[m.Event], None]
 Act = Callable[[], Any]

@@ -186,7 +186,7 @@ class BarAssembler:
             text = "a bar said to be closed long before its end"
             self._report(line.symbol, "unfinished", "drop", text, _show(seen))
         elif seen.closed is None and seen.source == "poll":
-            self._set_aside(line, seen, now_ns)  # asked when? our own question settles it
+            self._set_aside(line, seen, now_ns)  # asked when? our own question decides it
         else:
             line.partial[seen.open_ns] = seen
         self._begun(line)

@@ -140,7 +140,7 @@ class PaperVenue:
         return VenueFacts(
             venue=self._name, exchange="paper", account=f"paper:{self._name}",
             markets=self._markets, order_types=frozenset(_KINDS), can_withdraw=False,
-            is_test=True, settles_ns=0, streams_orders=True, amends=True,
+            is_test=True, answers_final_after_ns=0, streams_orders=True, amends=True,
             notes=(f"fills are simulated against the {self._simulation.fills}",),
         )  # fmt: skip
 
