@@ -322,7 +322,7 @@ def test_e23_a_person_who_resumes_was_asked_about_one_order_only() -> None:
     bench.hold(1.0)
     first = lost(bench)
     bench.list_open(other(first, bench, quantity=0.5))
-    bench.after_s(SETTLES + 1)
+    bench.after_s(FINAL_AFTER + 1)
     bench.miss(first.client_id)
     sale = bench.order(2, -1.0)
     bench.lose(sale.client_id)
