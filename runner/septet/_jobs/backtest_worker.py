@@ -1,14 +1,21 @@
 """A backtest in a process of its own: what it is given on stdin, what it tells on stdout.
 
-One JSON document comes in (`backtest_process.Backtest`); lines of JSON go out: ``progress``, and at
+One line of JSON comes in (`backtest_process.Backtest`); lines of JSON go out: ``progress``, and at
 the end ``run`` (the id of the stored run) or ``error``. What plugins print goes to stderr.
+
+Stdin stays open for as long as the process that started this one lives, and this one ends with it.
+No line has a figure of the backtest before its try is in the ledger: whenever the process is
+killed, what anybody can have seen is counted.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +29,7 @@ from septet.errors import SeptetError
 __all__ = ["main"]
 
 _EVERY_S: Final = 0.1
+_PR_SET_PDEATHSIG: Final = 1
 
 
 class _Told:
@@ -63,11 +71,32 @@ def _run(given: dict[str, Any], told: _Told) -> str:
     return store_backtest(result, Path(given["runs"]), report=given["report"]).run_id
 
 
+def _end_with_parent() -> None:
+    """End this process when the one that started it ends, whatever this one does then.
+
+    On Linux the kernel kills it: compiled code may keep the interpreter busy for a long time. The
+    end of stdin serves elsewhere, and where the other had ended before the kernel was asked.
+    """
+
+    def watch() -> None:
+        while os.read(0, 1 << 10):
+            pass
+        os._exit(1)
+
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    threading.Thread(target=watch, name="septet-parent", daemon=True).start()
+
+
 def main() -> None:
     """Run one backtest."""
     told = _Told()
+    wanted = sys.stdin.readline()
+    if not wanted:  # whoever wanted it has gone
+        return
+    _end_with_parent()
     try:
-        told.send(run=_run(decode_json(sys.stdin.read()), told))
+        told.send(run=_run(decode_json(wanted), told))
     except SeptetError as error:
         told.send(error=error_document(error))
 
