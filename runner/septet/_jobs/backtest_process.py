@@ -24,7 +24,7 @@ __all__ = ["Backtest", "run_in_process"]
 _LOOK_S: Final = 0.1
 _LAST_S: Final = 10.0
 _LONGEST: Final = 4 << 20
-"""Bytes of one line that a process tells."""
+"""Bytes of one line that a process reports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def run_in_process(wanted: Backtest, progress: Progress) -> str:
 
 
 def _followed(source: int, progress: Progress) -> dict[str, Any]:
-    """Pass on what a process tells until it ends; return its last word."""
+    """Pass on what a process reports until it ends; return its last line."""
     last: list[Any] = ["run", 0, None, ""]
     kept, found = b"", dict[str, Any]()
     with selectors.DefaultSelector() as ready:
@@ -101,13 +101,13 @@ def _followed(source: int, progress: Progress) -> dict[str, Any]:
                 return found
             *lines, kept = (kept + part).split(b"\n")
             for line in lines:
-                told = decode_json(line.decode())
-                last = told.get("progress", last)
-                found |= {name: told[name] for name in ("run", "error") if name in told}
+                message = decode_json(line.decode())
+                last = message.get("progress", last)
+                found |= {name: message[name] for name in ("run", "error") if name in message}
 
 
 def _error_of(document: dict[str, Any]) -> SeptetError:
-    """Return the error that a process told as a document."""
+    """Return the error that a process reported as a document."""
     problems = [Problem(**each) for each in document["problems"]]
     if problems:
         return ConfigError(problems)

@@ -47,7 +47,7 @@ Command: TypeAlias = m.COMMANDS
 Row: TypeAlias = tuple[int, int, str, str, str, bytes]
 """A row of `entries`, in the order of its columns."""
 
-FORMAT: Final = 9
+FORMAT: Final = 10
 """Number of the schema; kept as `user_version`, so that it can be read before anything else."""
 APPLICATION: Final = 0x73657074  # "sept": names the file's kind to `file` and to us
 

@@ -137,18 +137,18 @@ class Journal(Reader):
         full: bool = False,
         busy_s: float = BUSY_S,
     ) -> Self:
-        """Open a journal for writing: verify it from the newest good snapshot on.
+        """Open a journal for writing; it is verified from the newest valid snapshot on.
 
-        A torn tail is cut back to the last good entry; `findings` says so. `full` verifies every
-        entry.
+        A torn tail is cut back to the last valid entry, which `findings` reports. `full` verifies
+        every entry. `busy_s` is how long to wait for a lock of the database, in seconds.
 
         Raises
         ------
         InputError
-            There is none, or it is of another format.
+            If there is no journal, or it has another format.
         JournalError
-            It is damaged or tampered with before its end, another process writes it, or it
-            cannot be read.
+            If it is damaged before its end, if another process writes it, or if it cannot be
+            read.
         """
         path = Path(path)
         if not path.exists():
@@ -259,8 +259,8 @@ class Journal(Reader):
         Raises
         ------
         JournalError
-            More waits than memory is set aside for: the disk has refused for too long. Or this
-            one is larger than half of what a reader loads.
+            If more entries wait than the memory limit allows, since commits have failed for too
+            long; or if this entry is larger than half of `MAX_ROW_BYTES`.
         """
         if self._waiting_bytes > PENDING_BYTES:
             raise JournalError(
@@ -281,15 +281,15 @@ class Journal(Reader):
     def commit(self, durable: bool = False, *, reduces: bool = False) -> int:
         """Commit all appended entries together; return their number.
 
-        `durable` asks that nothing of it is lost with the power; it costs a sync of the disk
-        where the run's durability is ``power``, and nothing otherwise. `reduces` lets what serves
-        a reduction into the tail though the database refuses: the tail has its room from the start,
-        and a reserve. Everything else waits until the reserve stands.
+        With `durable` they survive a power loss if the run's durability is ``power``, which costs
+        a sync of the disk. With `reduces`, for entries that serve a reduction, they are written to
+        the preallocated tail and its reserve even if the database cannot be written; other
+        entries wait until the reserve is restored.
 
         Raises
         ------
         JournalError
-            Nothing of it was stored (disk full, locked, read-only, files deleted), or it could not
+            If nothing was stored (disk full, locked, read-only, files deleted), or it could not
             be synced.
         """
         if not reduces:
@@ -349,12 +349,12 @@ class Journal(Reader):
     def move(self) -> None:
         """Move committed entries into the database, in one transaction.
 
-        Call it where a fraction of a millisecond does not matter. It is free if there is nothing.
+        It takes a fraction of a millisecond; it returns at once if there is nothing to move.
 
         Raises
         ------
         JournalError
-            The database refuses (disk full, locked, read-only); nothing was moved.
+            If the database cannot be written (disk full, locked, read-only); nothing was moved.
         """
         count = len(self._rows) - len(self._links) * COLUMNS
         if count or self.failing:
@@ -434,7 +434,7 @@ class Journal(Reader):
     def quiet(self) -> bool:
         """Checkpoint SQLite's log if it has grown; to be called while the run is idle.
 
-        Call it where a few milliseconds do not matter. It waits for nobody.
+        It may take a few milliseconds. It does not wait for other readers.
         """
         if self._log_bytes + self._unmoved_bytes < QUIET_BYTES:
             return False

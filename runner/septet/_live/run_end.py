@@ -42,7 +42,7 @@ async def _ending(run: StrategyRun, reason: str) -> RunEnd:
             run.dispatcher.is_entry,
             notify=run.notify,
         )
-    await _quietly(run, run.shell.settle(STOP_WITHIN_S / 4))
+    await _quietly(run, run.shell.wait_for_calls(STOP_WITHIN_S / 4))
     await _disconnect(run)
     if not run.ended.done():
         await _quietly(run, run.shell.drain())
@@ -60,7 +60,7 @@ async def _ending(run: StrategyRun, reason: str) -> RunEnd:
 async def _flattened(run: StrategyRun) -> None:
     """Wait, within a bound, for the fills of the exits that `on_shutdown: flatten` has sent.
 
-    What fills at the next bar alone, in paper, waits for the next start, which is told that bar.
+    What fills at the next bar alone, in paper, waits for the next start, which receives that bar.
     """
     if run.strategy.execution.on_shutdown != "flatten" or not has_venue_fills(run.strategy):
         return
