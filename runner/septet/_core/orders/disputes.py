@@ -148,7 +148,7 @@ def _name_presumed(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_
         )
     if odd:
         each = Disputed(client_id=child.client_id, fill=fill, since_ns=now_ns, why=text)
-        each.settled, each.booked_price = True, booked
+        each.resolved, each.booked_price = True, booked
         lifecycle.records.disputes.setdefault(k, []).append(each)
         lifecycle.commands += lifecycle.guards.trip(RULE, now_ns, symbol=k, text=text)
         lifecycle.alert("critical", RULE, text, k)
