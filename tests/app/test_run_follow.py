@@ -207,3 +207,10 @@ def test_a_halted_run_has_one_word_in_every_view(stage: Stage) -> None:
         (row,) = all_runs(folder.parents[1])
         assert row["state"] == "halted"
     assert seen(RunFollower(folder)).state == "stopped"
+
+
+def test_a_start_names_once_the_folder_that_was_called_halt(stage: Stage) -> None:
+    folder = stage.run().ends[0][0].location.folder
+    (folder / "HALT.folder-1").mkdir()
+    stage.run(bars=5)
+    assert (folder / "log.jsonl").read_text().count("HALT.folder-1 is a folder that was call") == 1

@@ -164,13 +164,6 @@ def test_the_same_file_goes_on_and_fresh_begins_anew(stage: Stage) -> None:
     assert core.handled[0] == "Started"
 
 
-def test_a_start_names_once_the_folder_that_was_called_halt(stage: Stage) -> None:
-    folder = stage.run().ends[0][0].location.folder
-    (folder / "HALT.folder-1").mkdir()
-    stage.run(bars=5)
-    assert (folder / "log.jsonl").read_text().count("HALT.folder-1 is a folder that was call") == 1
-
-
 def test_the_fold_gives_the_state_the_run_had(stage: Stage) -> None:
     stage.run()
     before = stage.cores["live"].handled
