@@ -11,6 +11,7 @@ from septet.errors import InputError, JournalError
 
 if TYPE_CHECKING:
     from septet._diff.compare import Gap
+    from septet._progress import Progress
     from septet._store.run_folder import Run
 
 __all__ = [
@@ -176,6 +177,7 @@ def diff_runs(
     *,
     base: Path | None = None,
     log: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Gap:
     """Explain the gap between a paper or live run and a backtest of the same strategy.
 
@@ -186,7 +188,7 @@ def diff_runs(
     """
     from septet._diff.compare import diff
 
-    return diff(live.folder, backtest, base=base, log=log)
+    return diff(live.folder, backtest, base=base, log=log, progress=progress)
 
 
 def report_run(run: Run) -> Path:

@@ -28,13 +28,17 @@ def run_view(run: Run) -> dict[str, Any]:
         If its folder cannot be read.
     """
     from septet._app.runs import positions_of
+    from septet._report.months import MONTHS, month_rows
     from septet._results.forward import forward_text
 
     summary = run.insist_listed()
+    standing = _standing(run)
     return {
         "summary": summary,
         "forward": forward_text(summary),
-        "standing": _standing(run),
+        "standing": standing,
+        "month_names": MONTHS,
+        "months": month_rows(run) if standing is None else [],
         "open": positions_of(run),
         "charts": _charts(run),
         "symbols": symbols_of(run),
