@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import http.client
 import os
+import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -12,9 +16,10 @@ import numpy as np
 import pytest
 
 from septet._app.combined import RunEquity, combine, combined_still, equity_of
+from septet._dashboard import combined_pages
 from septet._results.number_texts import money
 from septet._store.find import open_run
-from septet._store.run_folder import JOURNAL
+from septet._store.run_folder import JOURNAL, Run
 from septet.errors import InputError
 from tests.dashboard.browser import Browser
 from tests.dashboard.conftest import Answer, Dashboard, stored
@@ -44,6 +49,20 @@ def sum_of(folders: list[Path]) -> str:
 
 def add(dashboard: Dashboard, folders: list[Path]) -> Answer:
     return dashboard.ask("GET", sum_of(folders))
+
+
+@contextmanager
+def stream(dashboard: Dashboard, path: str) -> Iterator[Iterator[str]]:
+    """Yield the names of the events of a stream as they come."""
+    connection = http.client.HTTPConnection("127.0.0.1", dashboard.port, timeout=60)
+    try:
+        headers = {"Host": dashboard.host, "Cookie": dashboard.cookie}
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        assert answer.status == 200
+        yield (line[7:-1].decode() for line in answer if line.startswith(b"event: "))
+    finally:
+        connection.close()
 
 
 def part(times: list[int], values: list[float], capital: float = 100.0) -> RunEquity:
@@ -130,6 +149,58 @@ def test_runs_are_grouped_by_strategy(dashboard: Dashboard, lives: list[Path]) -
     assert f"Runs of {name}" in text
     assert text.count('name="run"') == len(lives) + 1
     assert "<h2>" not in dashboard.ask("GET", "/").text
+
+
+HOSTILE = (
+    "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}",
+    "a\x1b[31mb\x00c\rd\ne", "\u202eabc\u2066def\u200f", "n" * 10_000,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
+def test_a_hostile_name_is_text_on_one_short_line(
+    dashboard: Dashboard, lives: list[Path], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def named(run: Run) -> RunEquity:
+        return dataclasses.replace(equity_of(run), strategy=name, run_id=name, currency=name)
+
+    monkeypatch.setattr(combined_pages, "equity_of", named)
+    answer = add(dashboard, lives)
+    assert answer.status == 200
+    for part in ("<script>alert", "<img", "\x1b", "\x00", "\u202e", "\u2066", "\u200f", "n" * 200):
+        assert part not in answer.text, part
+    assert "49" not in re.findall(r"<td>(.*?)</td>", answer.text)
+    assert len(answer.text) < 60_000
+
+
+def test_the_events_are_those_of_every_run(dashboard: Dashboard, lives: list[Path]) -> None:
+    keys = [("run", f"{each.parent.name}/{each.name}") for each in lives]
+    with stream(dashboard, "/events?" + urlencode(keys)) as events:
+        assert next(events) == "alive"
+        os.utime(lives[1] / JOURNAL, (1, 1))
+        assert next(events) == "grew"
+        shutil.rmtree(lives[1])
+        assert "gone" in events
+    for wrong in ([], [("run", "../x")], [*keys, *(("run", f"s/{n}") for n in range(12))]):
+        assert dashboard.ask("GET", "/events?" + urlencode(wrong)).status == 404
+
+
+@needs_chromium
+def test_the_sum_follows_its_runs(
+    dashboard: Dashboard, lives: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Browser(tmp_path / "profile") as browser:
+        browser.log_in(dashboard.host, dashboard.codes[-1])
+        browser.open(f"http://{dashboard.host}{sum_of(lives)}")
+        monkeypatch.setattr(
+            combined_pages, "equity_of",
+            lambda run: dataclasses.replace(equity_of(run), strategy="as it is now"),
+        )  # fmt: skip
+        os.utime(lives[1] / JOURNAL, (1, 1))  # perhaps before the page listens: it is shown even so
+        browser.until("document.body.textContent.includes('as it is now')")
+        assert browser.run("document.querySelector('#stale').hidden")
+        shutil.rmtree(lives[1])
+        browser.until("document.querySelector('#stale').textContent.includes('is gone')")
 
 
 @needs_chromium

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import html
+import json
+import os
 import re
 from pathlib import Path
 from urllib.parse import urlencode
@@ -9,12 +12,27 @@ from urllib.parse import urlencode
 import pytest
 
 import septet
+from septet._dashboard.accounts import accounts_file, add_user
+from septet._diff.compare import diff
+from septet._diff.part_names import NAMES
+from septet._results.number_texts import money
+from septet._store.find import open_run
+from septet._store.run_folder import JOURNAL
+from septet._text import one_line
 from tests.dashboard.browser import Browser
-from tests.dashboard.conftest import Answer, Dashboard
+from tests.dashboard.conftest import Answer, Dashboard, stored
+from tests.dashboard.test_browser import axe, violations
+from tests.dashboard.test_strategies import PASSWORD
+from tests.live.diffs import FEE, Hand, Lives, backtested, lived, walk
 from tests.python.samples import written
 from tests.report.reading import needs_chromium
 
 FASTS = (5, 8, 10)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
 
 
 @pytest.fixture
@@ -81,4 +99,118 @@ def test_runs_are_chosen_in_the_list(dashboard: Dashboard, keys: list[str], tmp_
         browser.run("document.querySelectorAll('[name=run]').forEach((box) => box.click())")
         browser.submit('form[action="/compare"]')
         assert browser.run("document.querySelectorAll('h2').length") == 3
+        assert browser.console == []
+
+
+@pytest.fixture
+def gap(dashboard: Dashboard, tmp_path: Path) -> list[str]:
+    """The keys of a paper run whose venue filled dearer than simulated, and of its backtest."""
+    bars = walk()
+    run = backtested(tmp_path, bars)
+    assert run.folder.parent == dashboard.root / "pair"
+    hands = {number: Hand(worse=0.01, fee=2 * FEE) for number in range(1, 40)}
+    revised = {20: round(bars[20].close * 1.03, 2)}
+    lives = Lives(closes=revised, missed=frozenset({30}), hands=hands, venue_fills=True)
+    lived(tmp_path / "pair.yaml", run.folder.with_name("live"), bars, lives)
+    dashboard.log_in()
+    return [f"pair/{run.folder.name}", "pair/live"]
+
+
+def causes_found(dashboard: Dashboard, keys: list[str]) -> str:
+    """Find the causes of the gap; return the page that leads on from the job."""
+    form = {"live": keys[1], "backtest": keys[0]}
+    answer = dashboard.ask("POST", "/compare-causes", form)
+    assert answer.status == 303, answer.text
+    job = answer.headers["location"].partition("id=")[2]
+    events = dashboard.ask("GET", f"/job-events?id={job}").text
+    last = json.loads(re.findall(r"^data: (\{.*)$", events, re.MULTILINE)[-1])
+    page = dashboard.ask("GET", f"/job?id={job}").text
+    assert last["state"] == "done", page
+    assert last["total"]
+    found = re.search(r'href="(/compare[^"]+)"', page)
+    assert found is not None
+    assert "/compare?" in dashboard.ask("GET", "/jobs").text
+    return found[1].replace("&amp;", "&")
+
+
+def test_the_causes_of_a_gap_are_those_of_the_command(
+    dashboard: Dashboard, gap: list[str], tmp_path: Path
+) -> None:
+    page = compare(dashboard, gap).text
+    assert f"septet runs diff run {gap[0].removeprefix('pair/')}" in page
+    assert "Find the causes" in page
+    text = html.unescape(dashboard.ask("GET", causes_found(dashboard, gap)).text)
+    folders = [dashboard.root / each for each in gap]
+    wanted = diff(folders[1], open_run(folders[0]))
+    assert wanted.explained
+    moved = [part for part, change in wanted.parts.items() if change]
+    assert {"revision", "late_or_missed", "fill", "cost"} <= set(moved)
+    for part, change in wanted.parts.items():
+        assert NAMES[part].capitalize() in text
+        assert money(change, wanted.currency, signed=True) in text
+        for kind, many in wanted.counts(part).items():
+            assert f"{kind}: {many:,}" in text
+    for stage in (*wanted.stages, wanted.equity):
+        assert money(stage, wanted.currency) in text
+    for each in wanted.largest(5):
+        assert one_line(each.text)[:100] in text
+    assert "Nothing is left over" in text
+    assert "Find the causes" not in text
+
+
+def test_a_run_that_has_written_since_may_be_asked_again(
+    dashboard: Dashboard, gap: list[str]
+) -> None:
+    page = causes_found(dashboard, gap)
+    os.utime(dashboard.root / gap[1] / JOURNAL, (1, 1))
+    text = dashboard.ask("GET", page).text
+    assert "A run has written since" in text
+    assert "Find the causes again" in text
+    assert "Nothing is left over" in text
+
+
+def test_no_causes_are_found_of_two_backtests_or_for_who_may_only_view(
+    dashboard: Dashboard, gap: list[str]
+) -> None:
+    past, live = gap
+    for one, two in ((past, past), (past, live), (live, live), ("../x", past), ("", "")):
+        form = {"live": one, "backtest": two}
+        assert dashboard.ask("POST", "/compare-causes", form).status == 400
+    add_user(accounts_file(), "ada", "view", PASSWORD)
+    answer = dashboard.ask("POST", "/login", {"name": "ada", "password": PASSWORD})
+    dashboard.cookie = answer.headers["set-cookie"].partition(";")[0]
+    form = {"live": gap[1], "backtest": gap[0]}
+    assert dashboard.ask("POST", "/compare-causes", form).status == 403
+    assert "Find the causes" not in compare(dashboard, gap).text
+
+
+def test_other_rules_are_said_at_the_job(dashboard: Dashboard, gap: list[str]) -> None:
+    run = stored(dashboard.root)
+    form = {"live": gap[1], "backtest": f"{run.folder.parent.name}/{run.folder.name}"}
+    answer = dashboard.ask("POST", "/compare-causes", form)
+    job = answer.headers["location"].partition("id=")[2]
+    assert '"failed"' in dashboard.ask("GET", f"/job-events?id={job}").text
+    assert 'class="notice"' in dashboard.ask("GET", f"/job?id={job}").text
+
+
+@needs_chromium
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_browser_comes_to_the_causes(
+    dashboard: Dashboard, gap: list[str], tmp_path: Path, *, dark: bool
+) -> None:
+    script, shown = axe(), os.environ.get("SEPTET_PICTURES")
+    with Browser(tmp_path / "profile") as browser:
+        browser.log_in(dashboard.host, dashboard.codes[-1])
+        browser.look(dark=dark, width=420 if dark else 1280)
+        pair = urlencode([("run", each) for each in gap])
+        browser.open(f"http://{dashboard.host}/compare?{pair}")
+        before = browser.loaded
+        browser.run("document.querySelector('form[action=\"/compare-causes\"] button').click()")
+        browser.until_loaded(before + 2)  # the job, and the job once it has ended
+        browser.open(browser.run("document.querySelector('a[href^=\"/compare\"]').href"))
+        assert "Nothing is left over" in browser.run("document.body.textContent")
+        if shown:
+            browser.picture(Path(shown) / f"causes-{'dark' if dark else 'light'}.png")
+        if script is not None:
+            assert violations(browser, script) == []
         assert browser.console == []

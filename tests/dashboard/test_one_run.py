@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import shutil
 from pathlib import Path
 from urllib.parse import urlencode
@@ -14,6 +15,7 @@ from septet._app.runs import standing_of
 from septet._charts.time_chart import unpack
 from septet._journal.reader import Reader
 from septet._live.kill import read_halt, read_resume
+from septet._report.page import render
 from septet._store.find import open_run
 from septet._store.journal_view import LiveRun
 from tests.dashboard.conftest import Dashboard, stored
@@ -304,3 +306,20 @@ def test_a_journal_is_read_on_from_where_it_was(dashboard: Dashboard, live: Path
     other = LiveRun(live, first)  # what it was is in `again` now
     assert other.summary == whole
     assert other.fold is not fold
+
+
+def test_a_backtest_shows_the_returns_by_month_of_its_report(dashboard: Dashboard) -> None:
+    run = stored(dashboard.root)
+    dashboard.log_in()
+    text = dashboard.ask("GET", page("/run", run=key_of(run.folder))).text
+    shown = text[text.index('<table class="months">') :]
+    report = render(run)
+    written = report[report.index('<table class="months">') :]
+
+    def cells(part: str) -> list[str]:
+        row = re.sub(r"<(/?span|td)[^>]*>", r"<td>", part[: part.index("</table>")])
+        return [each for each in re.findall(r">([^<>\n]*)<", row) if each]
+
+    assert cells(shown) == cells(written)
+    assert any(each.endswith("*") for each in cells(shown))
+    assert "a part of the month" in text

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from cryptography import x509
 
 from septet._dashboard.accounts import accounts_file, add_token, add_user
 from septet._dashboard.remote_access import RemoteAccess, ip_of, remote_access
@@ -30,11 +31,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def served(remote: RemoteAccess, root: Path, codes: list[str]) -> Iterator[int]:
+def served(
+    remote: RemoteAccess, root: Path, codes: list[str], warnings: list[str] | None = None
+) -> Iterator[int]:
     """Serve a page; yield its port."""
+    warn = (lambda text: None) if warnings is None else warnings.append
     with open_socket("127.0.0.1", 0) as listening:
         port = listening.getsockname()[1]
-        server = make_server(root, port, codes.append, remote=remote, listening=listening)
+        server = make_server(root, port, codes.append, warn, remote=remote, listening=listening)
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()
         try:
@@ -125,6 +129,64 @@ def test_a_tls_page_answers_nothing_without_tls_and_no_old_version_of_it(tmp_pat
             old.wrap_socket(plain, server_hostname="localhost"),
         ):
             pass
+
+
+def shown_serial(port: int) -> int:
+    """Return the serial number of the certificate that a new connection is shown."""
+    pem = ssl.get_server_certificate(("127.0.0.1", port), timeout=60)
+    return x509.load_pem_x509_certificate(pem.encode()).serial_number
+
+
+def serial_of(certificate: Path) -> int:
+    return x509.load_pem_x509_certificate(certificate.read_bytes()).serial_number
+
+
+def test_a_renewed_certificate_counts_from_the_next_connection_and_a_broken_one_does_not(
+    tmp_path: Path,
+) -> None:
+    certificate, key = make_certificate(tmp_path)
+    new_certificate, new_key = make_certificate(tmp_path, "renewed")
+    add_user(accounts_file(), "anna", "view", PASSWORD)
+    remote = remote_access("127.0.0.1", certificate=certificate, key=key)
+    assert remote is not None
+    old, new, warnings = serial_of(certificate), serial_of(new_certificate), list[str]()
+    with served(remote, tmp_path / "runs", [], warnings) as port:
+        assert shown_serial(port) == old
+        certificate.write_bytes(new_certificate.read_bytes())  # the key is not there yet
+        assert [shown_serial(port), shown_serial(port)] == [old, old]
+        [told] = warnings
+        assert "is not taken" in told
+        assert str(certificate) in told
+        new_key.replace(key)
+        assert shown_serial(port) == new
+        host = {"Host": f"localhost:{port}"}
+        assert ask(port, "GET", "/login", host, trusted=new_certificate).status == 200
+        key.chmod(0o644)
+        assert shown_serial(port) == new
+        assert "others may read it" in warnings[1]
+        certificate.unlink()
+        assert shown_serial(port) == new
+        assert len(warnings) == 3
+
+
+def test_a_link_to_another_certificate_is_followed(tmp_path: Path) -> None:
+    add_user(accounts_file(), "anna", "view", PASSWORD)
+    pairs = [make_certificate(tmp_path, stem) for stem in ("first", "second")]
+    links = tmp_path / "live.crt", tmp_path / "live.key"
+
+    def point(pair: tuple[Path, Path]) -> None:
+        for link, path in zip(links, pair, strict=True):
+            made = link.with_suffix(".new")
+            made.symlink_to(path)
+            made.replace(link)
+
+    point(pairs[0])
+    remote = remote_access("127.0.0.1", certificate=links[0], key=links[1])
+    assert remote is not None
+    with served(remote, tmp_path / "runs", []) as port:
+        assert shown_serial(port) == serial_of(pairs[0][0])
+        point(pairs[1])
+        assert shown_serial(port) == serial_of(pairs[1][0])
 
 
 def test_through_a_real_proxy_a_user_logs_in_and_the_limit_counts_who_is_behind_it(

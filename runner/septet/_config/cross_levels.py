@@ -172,7 +172,7 @@ def _shown(level: float | Distance) -> str:
 
 
 def check_takes(case: Case) -> None:
-    """A take comes before the target, and leaves something whose stop it could move."""
+    """A take comes before the target."""
     position, stops = case.strategy.risk.position, case.strategy.risk.stops
     target = getattr(stops["take_profit"].config, "distance", None) if (
         "take_profit" in stops
@@ -185,12 +185,6 @@ def check_takes(case: Case) -> None:
                 f"this take never acts: it lies at {_shown(take.at)}, and take_profit closes the "
                 f"position at {_shown(target)}",
                 hint="a nearer take, or a further take_profit",
-            )
-        elif take.then is not None and take.size >= 1.0:
-            case.warn(
-                (*path, "then"),
-                "this stop is never moved: the take sells 100% of the position",
-                hint="write a smaller size, such as size: 50%",
             )
 
 

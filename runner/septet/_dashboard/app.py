@@ -31,11 +31,12 @@ from septet._dashboard.acts import WAIT_S, act, can_act
 from septet._dashboard.api import Api, failure, refused_document
 from septet._dashboard.backtest_pages import BacktestPages
 from septet._dashboard.chart_pages import ChartPages, symbol_asked
-from septet._dashboard.combined_pages import CombinedPages
+from septet._dashboard.combined_pages import CombinedPages, insist_summed
 from septet._dashboard.compare_pages import ComparePages
-from septet._dashboard.events import follow
+from septet._dashboard.events import follow, mark_of
 from septet._dashboard.forms import TooLarge, TooSlow, asked, form_of, too_large, too_slow
 from septet._dashboard.guard import API, Guard
+from septet._dashboard.job_pages import JobPages
 from septet._dashboard.listing import all_runs, grouped, named_folder
 from septet._dashboard.login import LogIn
 from septet._dashboard.one_run import order_view
@@ -101,12 +102,13 @@ class _Pages:
     def run(self, request: Request) -> Response:
         key, trace = asked(request, "run"), asked(request, "trace")
         folder = named_folder(self.root, key)
+        mark = mark_of([folder])  # before it is read: what is written now is new
         found = self.views.of(folder)
         view = found.shown
         wanted = symbol_asked(request, view) if view else {}
         return self.show(
             request, "run.html", view=view, damaged=found.damaged, key=key, trace=trace,
-            now=found.read_at,
+            now=found.read_at, mark=mark,
             strategy=view["summary"]["strategy"] if view else folder.parent.name,
             run_id=folder.name, log=log_lines(folder, trace), can_act=can_act(folder),
             login=login_name(), **wanted,
@@ -138,13 +140,15 @@ class _Pages:
         return self.show(request, "message.html", title=action.capitalize(), texts=texts, key=key)
 
     async def events(self, request: Request) -> Response:
-        folder = await run_in_threadpool(named_folder, self.root, asked(request, "run"))
+        keys = list(dict.fromkeys(request.query_params.getlist("run")))
+        insist_summed(keys)
+        folders = [await run_in_threadpool(named_folder, self.root, each) for each in keys]
         session = request.state.session
 
         def ends() -> bool:
             return self.site.is_closing() or self.site.visitor(session) is None
 
-        return StreamingResponse(follow(folder, ends), media_type="text/event-stream")
+        return StreamingResponse(follow(folders, ends), media_type="text/event-stream")
 
     async def refused(self, request: Request, problem: Exception) -> Response:
         assert isinstance(problem, SeptetError)
@@ -194,17 +198,19 @@ def make_app(site: Site) -> Starlette:
     """
     pages = _Pages(site)
     log_in = LogIn(site, pages.show)
+    jobs = JobPages(pages.show, site)
     strategies = StrategyPages(pages.show, site.workspace)
     table: list[tuple[str, str, Right, _Handler]] = [
         ("/", "GET", VIEW, pages.runs),
         ("/run", "GET", VIEW, pages.run),
         ("/order", "GET", VIEW, pages.order),
         *pages.charts.routes(),
-        *ComparePages(pages.show, pages.views, site.root).routes(),
+        *ComparePages(pages.show, pages.views, site.root, jobs).routes(),
         *CombinedPages(pages.show, pages.views, site.root).routes(),
         *strategies.routes(),
         *SweepPages(pages.show, site).routes(),
-        *BacktestPages(pages.show, site, strategies).routes(),
+        *BacktestPages(site, strategies, jobs).routes(),
+        *jobs.routes(),
         ("/events", "GET", VIEW, pages.events),
         ("/act", "POST", OPERATE, pages.act),
         ("/logout", "POST", VIEW, log_in.end),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from septet._app.combined import RunEquity, combine, combined_still, equity_of
+from septet._dashboard.events import mark_of
 from septet._dashboard.listing import named_folder
+from septet._dashboard.one_run import now_text
 from septet._dashboard.site import VIEW, Right
 from septet._dashboard.stills import without_style
 from septet._dashboard.views import View, Views
@@ -18,9 +20,18 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-__all__ = ["CombinedPages"]
+__all__ = ["CombinedPages", "insist_summed"]
 
 _MOST: Final = 12
+
+
+def insist_summed(keys: Sequence[str]) -> None:
+    """Refuse more runs than are added and followed together, or none."""
+    if not 1 <= len(keys) <= _MOST:
+        raise InputError(
+            f"{len(keys)} runs are chosen, and the equity of one to {_MOST} is added",
+            hint="choose paper or live runs in the list of all runs",
+        )
 
 
 class CombinedPages:
@@ -36,12 +47,10 @@ class CombinedPages:
     def combined(self, request: Request) -> Response:
         """Answer the sum of the runs that the address names."""
         keys = list(dict.fromkeys(request.query_params.getlist("run")))
-        if not 1 <= len(keys) <= _MOST:
-            raise InputError(
-                f"{len(keys)} runs are chosen, and the equity of one to {_MOST} is added",
-                hint="choose paper or live runs in the list of all runs",
-            )
-        runs = [self.views.ask(named_folder(self.root, key), _read) for key in keys]
+        insist_summed(keys)
+        folders = [named_folder(self.root, key) for key in keys]
+        mark = mark_of(folders)  # before they are read: what is written now is new
+        runs = [self.views.ask(each, _read) for each in folders]
         found = combine(runs)
         rows = [
             {
@@ -55,7 +64,7 @@ class CombinedPages:
         ]  # fmt: skip
         return self.show(
             request, "combined.html", found=found, rows=rows,
-            still=without_style(combined_still(found)),
+            still=without_style(combined_still(found)), now=now_text(), mark=mark,
         )  # fmt: skip
 
 

@@ -27,14 +27,18 @@ def run_view(run: Run) -> dict[str, Any]:
     SeptetError
         If its folder cannot be read.
     """
-    from septet._app.runs import positions_of, standing_of
+    from septet._app.runs import positions_of
+    from septet._report.months import MONTHS, month_rows
     from septet._results.forward import forward_text
 
     summary = run.insist_listed()
+    standing = _standing(run)
     return {
         "summary": summary,
         "forward": forward_text(summary),
-        "standing": standing_of(run),
+        "standing": standing,
+        "month_names": MONTHS,
+        "months": month_rows(run) if standing is None else [],
         "open": positions_of(run),
         "charts": _charts(run),
         "symbols": symbols_of(run),
@@ -47,6 +51,18 @@ def run_view(run: Run) -> dict[str, Any]:
         "halts": list(reversed(_halts(run))),
         "findings": run.findings,
     }
+
+
+def _standing(run: Run) -> dict[str, Any] | None:
+    """Return the state of a paper or live run, in the words that every view of it shows."""
+    from septet._app.run_view import standing_words
+    from septet._app.runs import standing_of
+
+    standing = standing_of(run)
+    if standing is None:
+        return None
+    state, text, blocks = standing_words(standing)
+    return {"state": state, "text": text, "blocks": blocks}
 
 
 def order_view(run: Run, reference: str) -> dict[str, Any]:

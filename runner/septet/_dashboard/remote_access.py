@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
-import ssl
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from septet._dashboard.certificate import Certificate
 from septet._dashboard.limits import plain_address
-from septet._files import open_regular
 from septet.errors import InputError
 
 __all__ = ["RemoteAccess", "ip_of", "remote_access"]
@@ -35,13 +32,13 @@ class RemoteAccess:
         What browsers call it, in small letters; behind a proxy with its port unless that is 443.
     proxies : tuple of str
         Addresses of the proxies; without any, browsers connect directly.
-    tls : ssl.SSLContext, optional
+    tls : Certificate, optional
         Certificate and key; only a page behind a proxy can be without.
     """
 
     names: tuple[str, ...]
     proxies: tuple[str, ...] = ()
-    tls: ssl.SSLContext | None = None
+    tls: Certificate | None = None
 
     def hosts(self, port: int) -> tuple[str, ...]:
         """Return the values of `Host` that are answered by a page that listens on a port."""
@@ -98,7 +95,7 @@ def remote_access(
     if not named:
         shown = f"[{ip}]" if ":" in ip else ip
         named = (shown, "localhost") if ip in _LOCAL else (shown,)
-    tls = None if certificate is None or key is None else _tls(certificate, key)
+    tls = None if certificate is None or key is None else Certificate(certificate, key)
     return RemoteAccess(named, found, tls)
 
 
@@ -137,35 +134,3 @@ def _name(text: str, *, has_port: bool) -> str:
             + (", or septet.example:8443" if has_port else "; the port is that of --port"),
         )
     return text.lower()
-
-
-def _tls(certificate: Path, key: Path) -> ssl.SSLContext:
-    """Return certificate and key as the server uses them: TLS 1.2 and 1.3."""
-    try:
-        with open_regular(certificate):
-            pass
-        with open_regular(key) as file:
-            found = os.fstat(file.fileno())
-    except OSError as problem:
-        raise InputError(
-            f"{problem.filename} cannot be read: {problem.strerror}",
-            hint="--certificate is the chain and --key the private key, both PEM",
-        ) from problem
-    mode = stat.S_IMODE(found.st_mode)
-    if found.st_uid not in (os.geteuid(), 0) or mode & 0o037:
-        raise InputError(
-            f"{key} is the private key, and others may read it or own it (mode {mode:04o}, "
-            "expected 0600 or 0640)",
-            hint=f"chmod 600 {key}",
-        )
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    made.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        made.load_cert_chain(certificate, key, password=lambda: b"")
-    except (OSError, ValueError) as problem:
-        reason = getattr(problem, "reason", None) or "they cannot be read"
-        raise InputError(
-            f"{certificate} and {key} are no certificate and its key: {reason}",
-            hint="both are PEM, belong to each other, and the key has no passphrase",
-        ) from problem
-    return made

@@ -110,7 +110,7 @@ def make_server(
         h11_max_incomplete_event_size=16_384,
     )  # fmt: skip
     config.load()
-    config.ssl = None if remote is None else remote.tls
+    config.ssl = None if remote is None or remote.tls is None else remote.tls.context(warn)
     closing.append(uvicorn.Server(config))
     return closing[0]
 
@@ -135,7 +135,8 @@ def serve(
     """Serve the pages until a signal ends the process.
 
     `notify` is given the address and a code: at the start, and after each log-in; with `remote`
-    the address alone, once. `warn` is given why nobody can log in by password or token.
+    the address alone, once. `warn` is given why nobody can log in by
+    password or token, and why a renewed certificate is not taken.
 
     Raises
     ------

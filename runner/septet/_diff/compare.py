@@ -23,6 +23,7 @@ from septet._live.journal_head import instruments_in
 from septet.errors import InputError
 
 if TYPE_CHECKING:
+    from septet._progress import Progress
     from septet._store.run_folder import Run
 
 __all__ = ["STAGES", "Gap", "diff"]
@@ -31,6 +32,7 @@ STAGES: Final = (
     "backtest", "values seen live", "bars as they came", "orders as they traded",
     "prices as they were", "fees as they were",
 )  # fmt: skip
+_STEPS: Final = 6
 TOLERANCE: Final = 1e-9
 """Rounding that is allowed for, as a share of the capital."""
 
@@ -74,8 +76,18 @@ class Gap:
         """Return the number of causes of each kind of a part."""
         return dict(Counter(each.kind for each in self.causes if each.part == part))
 
-    def document(self) -> dict[str, Any]:
-        """Return the gap as plain data."""
+    def largest(self, most: int | None = None) -> list[Cause]:
+        """Return the causes in order, of each kind of a part the first `most`; None for all."""
+        seen: Counter[tuple[str, str]] = Counter()
+        found = []
+        for each in self.causes:
+            seen[each.part, each.kind] += 1
+            if most is None or seen[each.part, each.kind] <= most:
+                found.append(each)
+        return found
+
+    def document(self, most: int | None = None) -> dict[str, Any]:
+        """Return the gap as plain data, with the largest `most` causes of each kind, or all."""
         return {
             "live": self.live, "backtest": self.backtest, "currency": self.currency,
             "capital": self.capital, "first_decision": iso(self.first_ns),
@@ -90,12 +102,15 @@ class Gap:
                     "time": iso(each.time_ns), "size": each.size, "text": each.text,
                     **{key: value for key, value in each.facts.items() if key != "symbol"},
                 }
-                for each in self.causes
+                for each in self.largest(most)
             ],
         }  # fmt: skip
 
 
-def diff(live: Path, backtest: Run, *, base: Path | None = None, log: Any = None) -> Gap:
+def diff(
+    live: Path, backtest: Run, *, base: Path | None = None, log: Any = None,
+    progress: Progress | None = None,
+) -> Gap:  # fmt: skip
     """Explain the gap between a paper or live run and a backtest of the same strategy.
 
     Parameters
@@ -106,8 +121,10 @@ def diff(live: Path, backtest: Run, *, base: Path | None = None, log: Any = None
         The backtest's run. It is made again where it did not begin with the live run.
     base
         Folder that relative paths of the backtest's file start from; looked for by default.
-    say
+    log
         Told what takes a while.
+    progress
+        Told how many of the steps are done; what it raises ends the work.
 
     Raises
     ------
@@ -117,7 +134,10 @@ def diff(live: Path, backtest: Run, *, base: Path | None = None, log: Any = None
     JournalError
         If the journal is damaged.
     """
+    step = _Steps(progress)
+    step("reading the journal")
     lived = read_lived(live)
+    step("reading the backtest and its data")
     past = open_past(backtest, lived, base=base, log=log)
     until_ns = _until(lived, past)
     if until_ns < lived.last_ns:
@@ -127,11 +147,15 @@ def diff(live: Path, backtest: Run, *, base: Path | None = None, log: Any = None
         )
     build = build_paper(lived, past.session.instruments, log=log)
     insist_on_same_numbers(build.plan.parameter_keys(), past.session.plan.parameter_keys())
+    step("deciding on the values seen live")
     seen = seen_by(lived, past, build, until_ns)
     build = build_paper(lived, past.session.instruments, log=log)
+    step("simulating the bars as they came")
     paper = simulate(lived, build, until_ns)
+    step("booking the orders as they traded")
     own = instruments_in(lived.head.facts)
     (traded, at_prices, actual), priced = _own(lived, past, seen, paper, own, until_ns, log)
+    step("finding the causes")
     stages = (
         past.equity[until_ns], _at(seen.equity, until_ns), paper.worth, traded, at_prices, actual,
     )  # fmt: skip
@@ -142,6 +166,18 @@ def diff(live: Path, backtest: Run, *, base: Path | None = None, log: Any = None
         causes=tuple(causes_of(lived, past, seen, paper, priced, until_ns)),
         notes=(*lived.notes, *past.notes),
     )  # fmt: skip
+
+
+class _Steps:
+    """Reports each step of the work as it begins."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress, self._done = progress, 0
+
+    def __call__(self, text: str) -> None:
+        if self._progress is not None:
+            self._progress("diff", self._done, _STEPS, text)
+        self._done += 1
 
 
 def _until(lived: Lived, past: Past) -> int:

@@ -10,6 +10,7 @@ from rich.text import Text
 from septet._data.stamps import iso
 from septet._diff.causes import PARTS, Cause
 from septet._diff.compare import Gap
+from septet._diff.part_names import MEANS, NAMES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,17 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["show_gap"]
 
 SHOWN: Final = 5
-NAMES: Final = {
-    "revision": "revision", "late_or_missed": "late or missed bars", "timing": "timing",
-    "fill": "fill", "cost": "cost",
-}  # fmt: skip
-MEANS: Final = {
-    "revision": "bars, series or models of the history differ from those that were seen",
-    "late_or_missed": "bars that came late or never, decisions taken late or not at all",
-    "timing": "orders that traded something else than simulated, and what persons did",
-    "fill": "prices other than the simulated ones",
-    "cost": "fees other than the simulated ones",
-}
 
 
 def show_gap(gap: Gap, console: Console) -> None:
@@ -38,8 +28,9 @@ def show_gap(gap: Gap, console: Console) -> None:
     for note in gap.notes:
         console.print(Text(f"note: {note}", "yellow"))
     console.print(_waterfall(gap))
+    largest = gap.largest(SHOWN)
     for part in PARTS:
-        causes = [each for each in gap.causes if each.part == part]
+        causes = [each for each in largest if each.part == part]
         if causes:
             console.print()
             console.print(Text(f"{NAMES[part]}: {MEANS[part]}", "bold"))
@@ -68,6 +59,6 @@ def _waterfall(gap: Gap) -> Table:
 def _causes(causes: list[Cause], counts: dict[str, int], console: Console) -> None:
     for kind, count in counts.items():
         console.print(f"  {kind}: {count:,}")
-        for each in [cause for cause in causes if cause.kind == kind][:SHOWN]:
+        for each in [cause for cause in causes if cause.kind == kind]:
             place = " ".join(filter(None, (each.symbol, iso(each.time_ns) * bool(each.time_ns))))
             console.print(Text(f"    {place}  {each.text}", "dim"))

@@ -1,29 +1,14 @@
-"""A backtest in a process of its own: it ends when it is cancelled, whatever it does.
-
-A model's fit asks nobody whether to go on, and a plan that runs uncompiled keeps the interpreter
-busy; neither may keep a server from answering.
-"""
+"""A backtest in a process of its own: what is run, and for whom."""
 
 from __future__ import annotations
 
-import json
-import os
-import selectors
-import subprocess  # nosec B404
-import sys
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any
 
+from septet._jobs.child_process import result_of
 from septet._progress import Progress
-from septet._text import decode_json
-from septet.errors import ConfigError, Problem, SeptetError
 
 __all__ = ["Backtest", "run_in_process"]
-
-_LOOK_S: Final = 0.1
-_LAST_S: Final = 10.0
-_LONGEST: Final = 4 << 20
-"""Bytes of one line that a process reports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,57 +39,4 @@ def run_in_process(wanted: Backtest, progress: Progress) -> str:
     Cancelled
         What `progress` raised: the process is killed. A run that is not stored whole is not stored.
     """
-    # -P: nothing is imported from the folder where the server was started.
-    child = subprocess.Popen(  # nosec B603
-        [sys.executable, "-P", "-m", "septet._jobs.backtest_worker"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    )  # fmt: skip
-    assert child.stdin is not None
-    assert child.stdout is not None
-    try:
-        with child.stdin as given:
-            given.write(json.dumps(asdict(wanted)).encode())
-        found = _followed(child.stdout.fileno(), progress)
-        child.wait(_LAST_S)
-    except BaseException:  # whatever ends the work ends its process
-        child.kill()
-        raise
-    finally:
-        child.wait()
-        child.stdout.close()
-    if "error" in found:
-        raise _error_of(found["error"])
-    if "run" not in found:
-        raise SeptetError(
-            f"a bug of septet: the process of the backtest ended with status {child.returncode}",
-            hint="the log of the server shows it",
-        )
-    return str(found["run"])
-
-
-def _followed(source: int, progress: Progress) -> dict[str, Any]:
-    """Pass on what a process reports until it ends; return its last line."""
-    last: list[Any] = ["run", 0, None, ""]
-    kept, found = b"", dict[str, Any]()
-    with selectors.DefaultSelector() as ready:
-        ready.register(source, selectors.EVENT_READ)
-        while True:
-            progress(*last)  # asks as well whether to go on
-            if not ready.select(_LOOK_S):
-                continue
-            part = os.read(source, 1 << 16)
-            if not part or len(kept) > _LONGEST:
-                return found
-            *lines, kept = (kept + part).split(b"\n")
-            for line in lines:
-                message = decode_json(line.decode())
-                last = message.get("progress", last)
-                found |= {name: message[name] for name in ("run", "error") if name in message}
-
-
-def _error_of(document: dict[str, Any]) -> SeptetError:
-    """Return the error that a process reported as a document."""
-    problems = [Problem(**each) for each in document["problems"]]
-    if problems:
-        return ConfigError(problems)
-    return SeptetError(document["message"], hint=str(document["hint"]))
+    return str(result_of("septet._jobs.backtest_worker", asdict(wanted), progress))

@@ -1,55 +1,23 @@
 """A backtest in a process of its own: what it is given on stdin, what it tells on stdout.
 
-One JSON document comes in (`backtest_process.Backtest`); lines of JSON go out: ``progress``, and at
-the end ``run`` (the id of the stored run) or ``error``. What plugins print goes to stderr.
+One JSON document comes in (`backtest_process.Backtest`), the id of the stored run is its result.
+No line has a figure of the backtest before its try is in the ledger: whenever the process is
+killed, what anybody can have seen is counted.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from septet._app.documents import error_document
 from septet._app.run import BacktestRequest, compute_backtest, store_backtest
 from septet._app.workspace import Workspace
-from septet._text import decode_json
-from septet.errors import SeptetError
+from septet._jobs.child_side import Reports, serve_one
 
 __all__ = ["main"]
 
-_EVERY_S: Final = 0.1
 
-
-class _Told:
-    """Writes lines to whoever started the process; who has gone is told nothing more."""
-
-    def __init__(self) -> None:
-        self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-        os.dup2(2, 1)
-        self._last_s, self._stage = float("-inf"), ""
-
-    def send(self, **line: Any) -> None:
-        try:
-            self._out.write(json.dumps(line) + "\n")
-            self._out.flush()
-        except BrokenPipeError:
-            os._exit(1)
-
-    def progress(self, stage: str, done: int, total: int | None, text: str, /) -> None:
-        now_s = time.monotonic()
-        if stage != self._stage or now_s - self._last_s >= _EVERY_S:
-            self._last_s, self._stage = now_s, stage
-            self.send(progress=[stage, done, total, text[:200]])
-
-    def note(self, text: str) -> None:
-        self.send(progress=["note", 0, None, text[:200]])
-
-
-def _run(given: dict[str, Any], told: _Told) -> str:
+def _run(given: dict[str, Any], reports: Reports) -> str:
     """Run what was asked for, store it, and return its id."""
     workspace = Workspace(Path(given["workspace"]))
     loaded = workspace.load(
@@ -58,18 +26,14 @@ def _run(given: dict[str, Any], told: _Told) -> str:
     request = BacktestRequest(
         face=given["face"], client=given["client"], hypothesis=given["hypothesis"]
     )  # fmt: skip
-    result = compute_backtest(loaded, request, log=told.note, progress=told.progress)
-    told.progress("store", 0, None, "")
+    result = compute_backtest(loaded, request, log=reports.note, progress=reports.progress)
+    reports.progress("store", 0, None, "")
     return store_backtest(result, Path(given["runs"]), report=given["report"]).run_id
 
 
 def main() -> None:
     """Run one backtest."""
-    told = _Told()
-    try:
-        told.send(run=_run(decode_json(sys.stdin.read()), told))
-    except SeptetError as error:
-        told.send(error=error_document(error))
+    serve_one(_run)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import calendar
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from septet._report.document import escaped, html_table, yaml_text
+from septet._report.months import (
+    MONTHS,
+    PART,
+    gain_or_loss,
+    month_text,
+    returns_by_year,
+    year_text,
+)
 from septet._report.trade_tables import holding_times, signed
 from septet._results import statistics as st
 from septet._results.number_texts import (
@@ -39,9 +44,6 @@ __all__ = [
     "tiles",
     "verdict_table",
 ]
-
-_PART: Final = "*"
-_MONTHS: Final = tuple(calendar.month_abbr)[1:]
 
 
 def tiles(run: Run) -> str:
@@ -120,46 +122,31 @@ def _cost_share(run: Run) -> float | None:
 
 def months(run: Run) -> str:
     """Build the table of returns by month and year."""
-    table, facts = run.table("equity", ["time", "equity"]), run.facts
-    rows = st.monthly_returns(
-        table.get_column("time").to_physical().to_numpy(),
-        table.get_column("equity").to_numpy(),
-        facts.initial_capital,
-        time_zone=facts.time_zone,
-        slack_ns=(5 if facts.sessions else 1) * st.DAY_NS,
-    )
-    if not rows:
+    years = returns_by_year(run)
+    if not years:
         return '<p class="empty">No equity was recorded.</p>'
-    years = sorted({row.year for row in rows})
-    largest = max((abs(row.value) for row in rows if row.value), default=1.0)
-    by_place = {(row.year, row.month): row for row in rows}
+    known = [row.value for year in years for row in year.months if row is not None]
+    largest = max((abs(value) for value in known if value), default=1.0)
     body = []
     for year in years:
-        mine = [by_place.get((year, month)) for month in range(1, 13)]
-        known = [row.value for row in mine if row is not None and row.value is not None]
-        whole = float(np.prod([1 + value for value in known])) - 1 if known else None
-        cells = "".join(_month_cell(row, largest) for row in mine)
-        is_whole = all(row is not None and row.is_whole for row in mine)
-        text = percent(whole, signed=True) + ("" if is_whole else _PART)
-        total = f'<td class="year">{signed(whole, text)}</td>'
-        body.append(f'<tr><th scope="row">{year}</th>{cells}{total}</tr>')
-    head = "".join(f'<th scope="col">{name}</th>' for name in (*_MONTHS, "Year"))
+        cells = "".join(_month_cell(row, largest) for row in year.months)
+        total = f'<td class="year">{signed(year.value, year_text(year))}</td>'
+        body.append(f'<tr><th scope="row">{year.year}</th>{cells}{total}</tr>')
+    head = "".join(f'<th scope="col">{name}</th>' for name in (*MONTHS, "Year"))
     return (
         '<div class="scroll" tabindex="0" role="region" aria-label="Returns by month">'
         f'<table class="months"><thead><tr><th scope="col">%</th>{head}</tr></thead>'
         f"<tbody>{''.join(body)}</tbody></table></div>"
-        f'<p class="note">{_PART} the run covers a part of the month or of the year.</p>'
+        f'<p class="note">{PART} the run covers a part of the month or of the year.</p>'
     )
 
 
 def _month_cell(row: st.Month | None, largest: float) -> str:
     value = None if row is None else row.value
-    if row is None or value is None:
-        return f"<td>{'' if row is None else UNDEFINED}</td>"
-    kind = "gain" if value > 0 else "loss" if value < 0 else ""
+    if value is None:
+        return f"<td>{month_text(row)}</td>"
     depth = 0.08 + 0.42 * min(abs(value) / largest, 1.0)
-    text = number(value * 100, 1, signed=True) + ("" if row.is_whole else _PART)
-    return f'<td class="{kind}" style="--a:{depth:.2f}">{text}</td>'
+    return f'<td class="{gain_or_loss(value)}" style="--a:{depth:.2f}">{month_text(row)}</td>'
 
 
 def rejected(summary: Mapping[str, Any]) -> str:

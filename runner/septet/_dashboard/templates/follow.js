@@ -1,9 +1,12 @@
-// Reloads the figures when the run has written something, and says when it no longer can.
+// Reloads the figures when a run of the page has written something, and says when it no longer can.
 (() => {
   "use strict";
   const stale = document.getElementById("stale");
   const address = new URL("/events", location.href);
-  address.searchParams.set("run", new URL(location.href).searchParams.get("run") || "");
+  const runs = new URL(location.href).searchParams.getAll("run");
+  runs.forEach((each) => address.searchParams.append("run", each));
+  const what = runs.length > 1 ? "a run" : "the run";
+  let mark = document.querySelector("[data-mark]").dataset.mark;
   let read = new Date(), heard = Date.now(), loading = false, again = false;
   const say = (text) => { stale.textContent = text; stale.hidden = !text; };
   const asOf = () => `The figures are those of ${read.toISOString().slice(11, 19)} UTC.`;
@@ -13,7 +16,7 @@
     try {
       const answer = await fetch(location.href, { credentials: "same-origin" });
       if (answer.redirected) { say(`The session has ended: log in again. ${asOf()}`); return; }
-      if (!answer.ok) { say(`The run cannot be shown (${answer.status}). ${asOf()}`); return; }
+      if (!answer.ok) { say(`${what[0].toUpperCase()}${what.slice(1)} cannot be shown (${answer.status}). ${asOf()}`); return; }
       const text = await answer.text();
       const part = text.slice(text.indexOf("<main"), text.indexOf("</main>"));
       const page = new DOMParser().parseFromString(part, "text/html");
@@ -21,6 +24,7 @@
         const made = page.getElementById(each.id);
         if (made) each.replaceChildren(...made.childNodes);
       });
+      mark = page.querySelector("[data-mark]").dataset.mark;
       if (globalThis.septetGrew) await globalThis.septetGrew();
       read = new Date();
       say("");
@@ -32,15 +36,15 @@
     }
   }
   const events = new EventSource(address);
-  events.addEventListener("alive", () => {
+  events.addEventListener("alive", (event) => {
     heard = Date.now();
-    if (!stale.hidden) load();
+    if (!stale.hidden || (event.data && event.data !== mark)) load();
   });
   events.addEventListener("grew", () => { heard = Date.now(); load(); });
   events.addEventListener("gone", () => {
     events.close();
     heard = Infinity;
-    say(`The folder of the run is gone. ${asOf()}`);
+    say(`The folder of ${what} is gone. ${asOf()}`);
   });
   events.onerror = () => say(`No connection to septet dashboard. ${asOf()}`);
   setInterval(() => {

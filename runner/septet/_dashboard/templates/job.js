@@ -1,4 +1,4 @@
-// Shows how far a backtest is, and the page of its end.
+// Shows how far a job is, and the page of its end.
 (() => {
   "use strict";
   const state = document.getElementById("state");

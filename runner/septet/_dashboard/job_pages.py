@@ -1,0 +1,134 @@
+"""Long work of the page as jobs: how far each is, what it found, and how it is ended."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.responses import RedirectResponse, StreamingResponse
+
+from septet._app.documents import problem_document
+from septet._dashboard.forms import asked, form_of
+from septet._dashboard.site import OPERATE, VIEW, Right, Site
+from septet._jobs.jobs import Job, Jobs, Work
+from septet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+__all__ = ["JobPages", "Subject"]
+
+_Answer = Callable[["Request"], "Response"] | Callable[["Request"], Awaitable["Response"]]
+_LOOK_S: Final = 0.1
+_ALIVE_LOOKS: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a job is about: `name` in lists, `back` the page that it was asked for on.
+
+    `found` gives the address of what it found, of its result; `found_text` and `back_text` are
+    the words of the links.
+    """
+
+    title: str
+    name: str
+    back: str
+    back_text: str
+    found: Callable[[dict[str, Any]], str]
+    found_text: str
+
+
+class JobPages:
+    """Answers the requests about jobs: one does its work at a time, the others wait."""
+
+    def __init__(self, show: Callable[..., Response], site: Site) -> None:
+        self.show, self.site = show, site
+        self.jobs = Jobs("cancel one of them")
+        self._subjects: dict[str, Subject] = {}
+
+    def routes(self) -> list[tuple[str, str, Right, _Answer]]:
+        """Return path, method, right and answer of each."""
+        return [
+            ("/jobs", "GET", VIEW, self.listed),
+            ("/job", "GET", VIEW, self.one),
+            ("/job-events", "GET", VIEW, self.events),
+            ("/job-cancel", "POST", OPERATE, self.cancel),
+        ]
+
+    def begin(self, kind: str, subject: Subject, work: Work) -> Job:
+        """Begin work, or let it wait for its turn.
+
+        Raises
+        ------
+        InputError
+            If too many wait already.
+        """
+        job = self.jobs.start(kind, work)
+        self._subjects[job.id] = subject
+        return job
+
+    def _facts(self, job: Job) -> dict[str, Any]:
+        subject = self._subjects[job.id]
+        found = "" if job.result is None else subject.found(job.result)
+        return {
+            **job.document(), "open": job.is_open, "title": subject.title, "name": subject.name,
+            "back": subject.back, "back_text": subject.back_text, "found": found,
+            "found_text": subject.found_text,
+        }  # fmt: skip
+
+    def listed(self, request: Request) -> Response:
+        """Answer the jobs of this page, the latest first."""
+        jobs = self.jobs.latest()
+        kept = {each.id for each in jobs}
+        rows = [self._facts(each) for each in jobs if each.id in self._subjects]
+        self._subjects = {name: each for name, each in self._subjects.items() if name in kept}
+        return self.show(request, "jobs.html", jobs=rows, root=self.site.root)
+
+    def one(self, request: Request) -> Response:
+        """Answer how far a job is, and what it found or what ended it."""
+        job = self.jobs.find(asked(request, "id"))
+        error = job.error
+        problems = error.problems if isinstance(error, ConfigError) else ()
+        return self.show(
+            request, "job.html", job=self._facts(job), error=error,
+            problems=[problem_document(each) for each in problems],
+        )  # fmt: skip
+
+    async def events(self, request: Request) -> Response:
+        """Answer how far a job is as a stream, to its end."""
+        job = self.jobs.find(asked(request, "id"))
+        session = request.state.session
+
+        def ends() -> bool:
+            return self.site.is_closing() or self.site.visitor(session) is None
+
+        return StreamingResponse(_follow(job, ends), media_type="text/event-stream")
+
+    async def cancel(self, request: Request) -> Response:
+        """Ask a job to stop, and lead back to it."""
+        form = await form_of(request)
+        job = self.jobs.find(form.get("id", ""))
+        job.cancel()
+        return RedirectResponse(f"/job?id={job.id}", 303)
+
+
+async def _follow(job: Job, ends: Callable[[], bool]) -> AsyncIterator[str]:
+    """Yield `job` when it has gone on, `alive` every 5 s, and `ended` at its end."""
+    before, looks = dict[str, Any](), 0
+    while not ends():
+        now = job.document()
+        if now != before:
+            yield f"event: job\ndata: {json.dumps(now)}\n\n"
+            before = now
+        if not job.is_open:
+            yield "event: ended\ndata: \n\n"
+            return
+        looks += 1
+        if looks % _ALIVE_LOOKS == 0:
+            yield "event: alive\ndata: \n\n"
+        await asyncio.sleep(_LOOK_S)

@@ -1,0 +1,98 @@
+"""Work in a process of its own: it ends when it is cancelled, whatever it does.
+
+A model's fit asks nobody whether to go on, and a plan that runs uncompiled keeps the interpreter
+busy; neither may keep a server from answering. It ends with the server as well, however that ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import subprocess  # nosec B404
+import sys
+from collections.abc import Mapping
+from typing import Any, Final
+
+from septet._progress import Progress
+from septet._text import decode_json
+from septet.errors import ConfigError, Problem, SeptetError
+
+__all__ = ["result_of"]
+
+_LOOK_S: Final = 0.1
+_LAST_S: Final = 10.0
+_LONGEST: Final = 4 << 20
+"""Bytes of one line that a process reports."""
+
+
+def result_of(module: str, given: Mapping[str, Any], progress: Progress) -> Any:
+    """Give a module of workers what it needs, in a new process, and return what it found.
+
+    The module reads one document from stdin and writes lines, as `child_side.serve_one` does.
+
+    Raises
+    ------
+    SeptetError
+        What ended it, problems included.
+    Cancelled
+        What `progress` raised: the process is killed.
+    """
+    # -P: nothing is imported from the folder where the server was started.
+    child = subprocess.Popen(  # nosec B603
+        [sys.executable, "-P", "-m", module],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert child.stdin is not None
+    assert child.stdout is not None
+    try:
+        # Open for as long as this process lives: its end is how the child knows of ours.
+        child.stdin.write(json.dumps(given).encode() + b"\n")
+        child.stdin.flush()
+        found = _followed(child.stdout.fileno(), progress)
+        child.wait(_LAST_S)
+    except BaseException:  # whatever ends the work ends its process
+        child.kill()
+        raise
+    finally:
+        child.wait()
+        with contextlib.suppress(BrokenPipeError):
+            child.stdin.close()
+        child.stdout.close()
+    if "error" in found:
+        raise _error_of(found["error"])
+    if "result" not in found:
+        raise SeptetError(
+            f"a bug of septet: the process of the work ended with status {child.returncode}",
+            hint="the log of the server shows it",
+        )
+    return found["result"]
+
+
+def _followed(source: int, progress: Progress) -> dict[str, Any]:
+    """Pass on what a process reports until it ends; return its last word."""
+    last: list[Any] = ["start", 0, None, ""]
+    kept, found = b"", dict[str, Any]()
+    with selectors.DefaultSelector() as ready:
+        ready.register(source, selectors.EVENT_READ)
+        while True:
+            progress(*last)  # asks as well whether to go on
+            if not ready.select(_LOOK_S):
+                continue
+            part = os.read(source, 1 << 16)
+            if not part or len(kept) > _LONGEST:
+                return found
+            *lines, kept = (kept + part).split(b"\n")
+            for line in lines:
+                reported = decode_json(line.decode())
+                last = reported.get("progress", last)
+                found |= {name: reported[name] for name in ("result", "error") if name in reported}
+
+
+def _error_of(document: dict[str, Any]) -> SeptetError:
+    """Return the error that a process reported as a document."""
+    problems = [Problem(**each) for each in document["problems"]]
+    if problems:
+        return ConfigError(problems)
+    return SeptetError(document["message"], hint=str(document["hint"]))

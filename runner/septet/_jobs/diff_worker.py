@@ -1,0 +1,36 @@
+"""The gap between two runs, explained for a server: see `diff_process`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from septet._app.reading import reading_run
+from septet._app.runs import diff_runs
+from septet._jobs.child_side import Reports, serve_one
+from septet._store.find import open_run
+from septet._text import plain_json
+
+__all__ = ["main"]
+
+_CAUSES: Final = 5
+
+
+def _diff(given: dict[str, Any], reports: Reports) -> dict[str, Any]:
+    """Explain a gap, with the largest causes of each kind."""
+    with reading_run():
+        live, past = (open_run(Path(given[name])) for name in ("live", "backtest"))
+        gap = diff_runs(live, past, log=reports.note, progress=reports.progress)
+        found: dict[str, Any] = plain_json(gap.document(_CAUSES))
+    if live.finding is not None:
+        found["notes"].insert(0, f"{live.finding.message}; {live.finding.hint}")
+    return found
+
+
+def main() -> None:
+    """Explain one gap."""
+    serve_one(_diff)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Returns by month and year: the same figures in the report of a run and on its page."""
+
+from __future__ import annotations
+
+import calendar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from septet._results.number_texts import UNDEFINED, number, percent
+from septet._results.statistics import DAY_NS, Month, monthly_returns
+
+if TYPE_CHECKING:
+    from septet._store.run_folder import Run
+
+__all__ = [
+    "MONTHS",
+    "PART",
+    "Year",
+    "gain_or_loss",
+    "month_text",
+    "month_rows",
+    "returns_by_year",
+    "year_text",
+]
+
+PART: Final = "*"
+"""Marks a month or a year of which the run covers a part."""
+MONTHS: Final = tuple(calendar.month_abbr)[1:]
+
+
+@dataclass(frozen=True, slots=True)
+class Year:
+    """The returns of a year as fractions: of its twelve months, None where the run has none.
+
+    `value` is their product, None if none is known; `is_whole` is False where the run covers a
+    part of the year.
+    """
+
+    year: int
+    months: tuple[Month | None, ...]
+    value: float | None
+    is_whole: bool
+
+
+def returns_by_year(run: Run) -> tuple[Year, ...]:
+    """Return the returns of a run by month and year; empty where no equity was recorded."""
+    if not run.has("equity"):
+        return ()
+    table, facts = run.table("equity", ["time", "equity"]), run.facts
+    rows = monthly_returns(
+        table.get_column("time").to_physical().to_numpy(),
+        table.get_column("equity").to_numpy(),
+        facts.initial_capital,
+        time_zone=facts.time_zone,
+        slack_ns=(5 if facts.sessions else 1) * DAY_NS,
+    )
+    by_place = {(row.year, row.month): row for row in rows}
+    found = []
+    for year in sorted({row.year for row in rows}):
+        mine = tuple(by_place.get((year, month)) for month in range(1, 13))
+        known = [row.value for row in mine if row is not None and row.value is not None]
+        whole = float(np.prod([1 + value for value in known])) - 1 if known else None
+        is_whole = all(row is not None and row.is_whole for row in mine)
+        found.append(Year(year, mine, whole, is_whole))
+    return tuple(found)
+
+
+def month_text(row: Month | None) -> str:
+    """Write the return of a month in percent; empty where the run has none."""
+    if row is None:
+        return ""
+    if row.value is None:
+        return UNDEFINED
+    return number(row.value * 100, 1, signed=True) + ("" if row.is_whole else PART)
+
+
+def year_text(year: Year) -> str:
+    """Write the return of a year."""
+    return percent(year.value, signed=True) + ("" if year.is_whole else PART)
+
+
+def gain_or_loss(value: float | None) -> str:
+    """Say whether a return is a gain or a loss; empty where it is neither."""
+    return "gain" if value and value > 0 else "loss" if value and value < 0 else ""
+
+
+def month_rows(run: Run) -> list[tuple[int, list[tuple[str, str]]]]:
+    """Return of each year the twelve months and the whole: text, and `gain_or_loss` of each."""
+    return [
+        (
+            year.year,
+            [
+                *(
+                    (month_text(row), gain_or_loss(row.value if row else None))
+                    for row in year.months
+                ),
+                (year_text(year), gain_or_loss(year.value)),
+            ],
+        )
+        for year in returns_by_year(run)
+    ]
