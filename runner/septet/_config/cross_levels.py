@@ -167,8 +167,8 @@ def _is_beyond(level: object, bound: object) -> bool:
     return isinstance(level, float) and isinstance(bound, float) and 0.0 < bound <= level
 
 
-def _shown(level: float | Distance) -> str:
-    return str(level) if isinstance(level, Distance) else _percent(level)
+def _shown(level: object) -> str:
+    return _percent(level) if isinstance(level, float) else str(level)
 
 
 def check_takes(case: Case) -> None:
