@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from common import Row, arguments, bars_text, emit, medians
 
-FITTED_ROWS, SETTLED, HORIZON = 20_000, 2_000, 4
+FITTED_ROWS, WARM, HORIZON = 20_000, 2_000, 4
 WINDOW, LEAST = 14 * 96, 200
 LAGS = (1, 2, 3, 5, 10)
 INPUTS = ("rsi_14", "bb_width", "vol_10", "range_z", "ret_1", *(f"lags_{n}" for n in LAGS))
@@ -148,7 +148,7 @@ def fit(ours: Ours) -> Fitted:
     from septet._learn.trainer import served_copy
 
     rows = ours.dataset(ours.batch())
-    span = slice(SETTLED, SETTLED + FITTED_ROWS)
+    span = slice(WARM, WARM + FITTED_ROWS)
     x, close = rows.x[span], rows.bars[0].close
     y = (close[HORIZON:][span] > close[:-HORIZON][span]).astype(np.int64)
     scaler = StandardScaler().fit(x)

@@ -27,7 +27,7 @@ FEATURES = """\
   volume_z: {use: zscore, of: volume, period: 20}
   lags: {use: lag, of: ret_1, by: [1, 2, 3, 5, 10]}
 """
-SETTLED = 1_000
+WARM = 1_000
 """Bars after which Wilder's averages have forgotten how they began."""
 
 
@@ -114,7 +114,7 @@ def _pandas(close: Any, volume: Any) -> Any:
 
 def _agree(ours: dict[str, Any], theirs: Any, whose: str) -> None:
     for name in NAMES:
-        one, other = ours[name][SETTLED:], np.asarray(theirs[name])[SETTLED:]
+        one, other = ours[name][WARM:], np.asarray(theirs[name])[WARM:]
         if not np.allclose(one, other, rtol=1e-6, atol=1e-9):
             raise SystemExit(f"W3: {name} differs from {whose} by {np.abs(one - other).max():.3g}")
 

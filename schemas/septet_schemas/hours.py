@@ -33,8 +33,8 @@ _EXPECTED: Final = (
 
 
 def _fail(found: object, expected: str = _EXPECTED, hint: str = "") -> PydanticCustomError:
-    told = {"expected": expected, "found": repr(found), "hint": hint}
-    return PydanticCustomError("hours", "expected {expected}, found {found}", told)
+    context = {"expected": expected, "found": repr(found), "hint": hint}
+    return PydanticCustomError("hours", "expected {expected}, found {found}", context)
 
 
 @dataclass(frozen=True, slots=True)

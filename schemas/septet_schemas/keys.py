@@ -178,7 +178,7 @@ class HaltKeys(Config):
 
 
 class AlertKeys(Config):
-    """Keys of every alert channel: which events it is told.
+    """Keys of every alert channel: which events it receives.
 
     `halt` is a person's or a rule's, `block` anything that keeps entries back, `verdict` a reading
     of a monitor that got worse (`drift` of the model's health alone), `error` a failure.

@@ -40,8 +40,8 @@ _FIXED: Final = {"EST": "America/New_York", "MST": "America/Denver", "HST": "Pac
 
 
 def _fail(kind: str, expected: str, found: object, hint: str = "") -> PydanticCustomError:
-    told = {"expected": expected, "found": repr(found), "hint": hint}
-    return PydanticCustomError(kind, "expected {expected}, found {found}", told)
+    context = {"expected": expected, "found": repr(found), "hint": hint}
+    return PydanticCustomError(kind, "expected {expected}, found {found}", context)
 
 
 def parse_moment(value: object, *, ends: bool = False) -> int:

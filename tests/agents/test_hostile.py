@@ -325,6 +325,26 @@ def test_a_file_for_live_trading_is_run_as_a_backtest(call: Call, workspace: Pat
     assert modes == {"backtest"}
 
 
+@pytest.mark.parametrize("mode", ["live", "paper", " live ", {"use": "live"}, None])
+@pytest.mark.parametrize("tool", ["check", "run", "explain"])
+def test_no_setting_takes_a_file_out_of_its_backtest(
+    call: Call, workspace: Path, tool: str, mode: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is asked of a live file would say which variables are set and which files there are."""
+    monkeypatch.setenv("SOMEBODYS_KEY", SECRET)
+    (workspace.parent / "there").write_text(SECRET)
+    venue = '{{use: ccxt, exchange: binance, key: "{}", secret: "env:SOMEBODYS_KEY"}}'
+    answers = set()
+    for key in ("env:NO_SUCH_NAME", f"file:{workspace.parent / 'there'}", "file:/no/such/file"):
+        halts = "  halts: {drawdown: {above: 15%, then: flatten, resume: manual}}\nexecution:\n"
+        text = TEXT.replace("execution:\n", f"{halts}  venues: {{binance: {venue.format(key)}}}\n")
+        (workspace / "keys.yaml").write_text(text)
+        more = {"hypothesis": HYPOTHESIS} if tool == "run" else {}
+        answer = call(tool, file="keys.yaml", settings={"mode": mode}, **more)
+        answers.add(str(answer.document).replace(key, ""))
+    assert len(answers) == 1
+
+
 def test_a_link_in_the_folder_of_a_run_is_not_read(call: Call, workspace: Path) -> None:
     call("save", file="cross.yaml", text=EXAMPLE)
     run = call("run", file="cross.yaml", hypothesis=HYPOTHESIS)["run"]

@@ -182,6 +182,8 @@ def test_every_address_of_a_block_is_found(field: str, value: Any) -> None:
         "https://api.binance.com@evil.example/", "https://evil.example\\@api.binance.com/",
         "//evil.example/x", "https://", "https://evil.example/\n", "https://\u0435vil.example/",
         "https://[::1/", "https://api.binance.com:443@evil.example",
+        "http://127.0.0.1:x.evil.example:80/", "http://localhost:x.evil.example/",
+        "http://127.0.0.1:80,evil.example:80/", "http://127.0.0.1:/", "http://[::1]x.evil.example/",
     ],
 )  # fmt: skip
 def test_an_address_that_can_be_read_in_two_ways_is_refused(text: str) -> None:

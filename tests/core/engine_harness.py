@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from septet._core.engine import Engine
-from septet._core.events import Command, OrderEnded, Place
+from septet._core.events import Command, NewOrder, OrderEnded
 from septet._core.venue_fills import VenueFillsEngine
 from septet._kernel import layout
 from septet._shell.eventful import decision_times
@@ -70,19 +70,19 @@ class EngineHarness:
                 found += self.engine.handle(event)
         return found
 
-    def order(self, commands: Sequence[Command]) -> Place:
+    def order(self, commands: Sequence[Command]) -> NewOrder:
         """Return the only order among some commands."""
         (one,) = placed(commands)
         return one
 
-    def fill(self, order: Place | int, units: float, price: float, **more: Any) -> list[Command]:
+    def fill(self, order: NewOrder | int, units: float, price: float, **more: Any) -> list[Command]:
         """Fill a part of an order, a minute later."""
         self.now_ns += MINUTE
         number, k = (order, 0) if isinstance(order, int) else (order.order, order.symbol)
         net_units, fee = more.get("net_units", units), more.get("fee", 0.0)
         return list(self.engine.fill(k, number, units, price, net_units, fee, False, self.now_ns))
 
-    def bought(self) -> Place:
+    def bought(self) -> NewOrder:
         """Step until an entry is signalled, and fill it at its price."""
         entry = self.order(self.step(2))
         self.fill(entry, entry.units, entry.price)
@@ -96,7 +96,7 @@ class EngineHarness:
             if isinstance(each, OrderEnded)
         ]
 
-    def why(self, order: Place) -> str:
+    def why(self, order: NewOrder) -> str:
         """Name the reason of an order."""
         return str(self.reasons[order.reason])
 

@@ -18,7 +18,7 @@ class Reported:
     def __init__(self) -> None:
         self.gaps: list[float] = []
 
-    def settle_disputes(self, k: int, base: str, gap: float, *rest: Any) -> bool:
+    def resolve_disputes(self, k: int, base: str, gap: float, *rest: Any) -> bool:
         self.gaps.append(gap)
         return True
 

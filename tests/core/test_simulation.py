@@ -406,7 +406,7 @@ def test_funding_is_due_while_other_symbols_have_bars():
     assert paid == pytest.approx([101.0, 1.0, 1.0, 1.0, 1.5])
 
 
-def test_a_tape_and_a_live_intake_sum_funding_by_one_function():
+def test_aligned_bars_and_a_live_intake_sum_funding_by_one_function():
     rates = FundingRates()
     for stamp, value in ((5, 1e16), (7, 1.0), (9, -1e16)):
         rates.add(stamp, value)

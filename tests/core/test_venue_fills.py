@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from septet._core.events import Place, Traded
+from septet._core.events import NewOrder, Traded
 from septet._kernel import layout
 from tests.core.engine_harness import ONE, EngineHarness
 from tests.core.venue_fills import placed
@@ -47,7 +47,7 @@ TURNS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def turned() -> tuple[EngineHarness, Place, Place]:
+def turned() -> tuple[EngineHarness, NewOrder, NewOrder]:
     """Return a harness that has bought and is told to turn: its exit and the entry behind it."""
     harness = EngineHarness("+--+++", **TURNS)
     harness.bought()

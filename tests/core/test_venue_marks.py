@@ -7,7 +7,7 @@ import math
 import pytest
 
 from septet._core.engine import Engine
-from septet._core.events import BY_HAND, Cleared, Halted, Place
+from septet._core.events import BY_HAND, Cleared, Halted, NewOrder
 from septet._core.venue_fills import VenueFillsEngine
 from septet._kernel import layout
 from tests.core.engine_harness import MINUTE, ONE, EngineHarness
@@ -132,7 +132,7 @@ def test_a_mark_trips_a_halt_once_and_flattens():
     harness.bought()
     assert harness.engine.mark(0, 99.2, 99.2, harness.now_ns) == []
     found = harness.engine.mark(0, 98.0, 98.0, harness.now_ns)
-    assert [type(each) for each in found] == [Halted, Place]
+    assert [type(each) for each in found] == [Halted, NewOrder]
     assert harness.why(harness.order(found)) == "drawdown"
     assert harness.engine.mark(0, 90.0, 90.0, harness.now_ns) == []
     assert harness.blocked == 1

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from septet._core.engine import Engine
-from septet._core.events import Command, DecisionTime, Place, Working
+from septet._core.events import Command, DecisionTime, NewOrder, Working
 from septet._core.venue_fills import VenueFillsEngine
 from septet._kernel import layout
 from septet._shell.eventful import decision_times, make_engine
@@ -124,7 +124,7 @@ def recorded(session: Session, spare: int = 8) -> Recorded:
                 if kind in INSIDE:
                     deeds.append(Deed(kind, k, order, code, reason, time_ns, values, kinds[order]))
             deeds += _before(passed, len(LI))
-            made.times.append(At(event, _settled(deeds, cash), words_of(engine)))
+            made.times.append(At(event, _up_to_last_fill(deeds, cash), words_of(engine)))
     return made
 
 
@@ -164,7 +164,7 @@ def _takes_too_small(
         module.take_at_level = take
 
 
-def _settled(deeds: list[Deed], cash: int) -> list[Deed]:
+def _up_to_last_fill(deeds: list[Deed], cash: int) -> list[Deed]:
     """Keep what the simulator did: up to the last fill, stop, or order that the cash ended."""
     last = -1
     for number, deed in enumerate(deeds):
@@ -294,6 +294,6 @@ def _is_target(working: Working | None) -> TypeGuard[Working]:
     return working is not None and working.reduces and working.kind == layout.LIMIT
 
 
-def placed(commands: Sequence[Command]) -> list[Place]:
+def placed(commands: Sequence[Command]) -> list[NewOrder]:
     """Return the orders among some commands."""
-    return [each for each in commands if isinstance(each, Place)]
+    return [each for each in commands if isinstance(each, NewOrder)]

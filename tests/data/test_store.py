@@ -75,14 +75,14 @@ def test_a_kill_at_any_write_leaves_it_as_it_was(
     store = BarStore(tmp_path)
     put(store, 0, 10)
     written = 0
-    settle = os.replace
+    replace = os.replace
 
     def dying(part: Path, path: Path) -> None:
         nonlocal written
         written += 1
         if written == kill_at + 1:
             raise KeyboardInterrupt
-        settle(part, path)
+        replace(part, path)
 
     monkeypatch.setattr(os, "replace", dying)
     for first in (10, 20):

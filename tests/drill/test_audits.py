@@ -100,9 +100,9 @@ def test_a_ban_of_which_nobody_was_told_was_not_reached() -> None:
     answers = [Answered(at_ns=T0 + ms * MS, number=ms, status=status) for ms, status in ANSWERS]
     venue = VenueBook().take(answers)
     assert [venue.was_banned_since(T0 + at_ms * MS) for at_ms in (0, 5, 6)] == [True, True, False]
-    row = Row("A10", asked=2, injected=2, settled=2)
+    row = Row("A10", asked=2, injected=2, resolved=2)
     row.take_back(1)
-    assert (row.injected, row.settled, row.held) == (1, 1, "yes")
+    assert (row.injected, row.resolved, row.held) == (1, 1, "yes")
     row.take_back(1)
     assert row.held == "not reached"
     assert row.remark == "no request came by while it lasted"

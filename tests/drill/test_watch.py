@@ -86,8 +86,8 @@ def test_a_wait_for_bars_ends_with_them_and_not_with_its_patience(
 
 
 def test_faults_without_bars_are_not_reached_and_no_failure(tmp_path: Path, clock: Time) -> None:
-    rows = [Row("D2", asked=4, injected=2, settled=1), Row("D3", asked=3), Row("N1", asked=1)]
-    rows[2].injected = rows[2].settled = 1
+    rows = [Row("D2", asked=4, injected=2, resolved=1), Row("D3", asked=3), Row("N1", asked=1)]
+    rows[2].injected = rows[2].resolved = 1
     drill = Drill(tmp_path, rows)
     drill._unjudged = ["D2"]
     drill._not_reached()
@@ -95,7 +95,7 @@ def test_faults_without_bars_are_not_reached_and_no_failure(tmp_path: Path, cloc
     assert [(row.injected, row.held) for row in rows] == [
         (1, "yes"), (0, "not reached"), (1, "yes"),
     ]  # fmt: skip
-    assert rows[0].remark == "the bars were over before it had settled"
+    assert rows[0].remark == "the bars were over before it was resolved"
     assert rows[1].remark == "the bars were over"
     text = "all 20 bars were played, and 6 of 8 faults were not reached"
     assert outcome.over == text == drill.lines[-1]
@@ -107,11 +107,11 @@ def test_faults_without_bars_are_not_reached_and_no_failure(tmp_path: Path, cloc
     assert Outcome("s", "live", 1, "", "", []).status == "held"
 
 
-def test_settling_gives_up_on_decisions_once_no_bar_comes(tmp_path: Path, clock: Time) -> None:
+def test_waiting_gives_up_on_decisions_once_no_bar_comes(tmp_path: Path, clock: Time) -> None:
     drill = Drill(tmp_path, [Row("D2", asked=1, injected=1)])
     clock.at[2] = lambda: setattr(drill, "bar", 20)
     with pytest.raises(BarsOverError):
-        drill._settle(["D2"], 0, bars=2)
+        drill._wait_until_resolved(["D2"], 0, bars=2)
     assert clock.now_s < 4.0, "and not after the 90 seconds of a fault"
     assert drill._outcome.failures == []
 
@@ -119,7 +119,7 @@ def test_settling_gives_up_on_decisions_once_no_bar_comes(tmp_path: Path, clock:
 @pytest.mark.parametrize(
     ("rule", "state"), [("feed_stale:bars:BTC/USDT", ""), ("unknown_order:BTC/USDT", "unknown")]
 )
-def test_a_fault_that_has_not_settled_when_the_bars_end_is_not_judged(
+def test_a_fault_that_is_not_resolved_when_the_bars_end_is_not_judged(
     tmp_path: Path, clock: Time, rule: str, state: Any
 ) -> None:
     """Silent streams block for good then, and what is in flight the end of the drill resolves."""
@@ -131,7 +131,7 @@ def test_a_fault_that_has_not_settled_when_the_bars_end_is_not_judged(
         drill._ours.states["o-1"] = (state, 0.0)
     clock.at[2] = lambda: setattr(drill, "bar", 20)
     with pytest.raises(BarsOverError):
-        drill._settle(["A4"], 0, bars=2)
+        drill._wait_until_resolved(["A4"], 0, bars=2)
     assert clock.now_s < 4.0
     assert (row.notes, drill._outcome.failures) == ([], [])
 
@@ -155,12 +155,12 @@ def test_a_finding_fails_the_fault_that_made_it_and_none_after_it(
     monkeypatch.setattr(drill, "_audit", lambda struck, first_ns: None)
     assert drill._ours is not None
     wrong_book(drill)
-    drill._settle(["A2"], 0, bars=2)
+    drill._wait_until_resolved(["A2"], 0, bars=2)
     assert (clock.now_s > 90.0, rows[0].held) == (True, "no")
     assert {each.kind for each in rows[0].findings} == {"invented_fill", "balance"}
     drill._ours.decided_ns = 1 << 62
     began_s = clock.now_s
-    drill._settle(["A19"], clock.time_ns(), bars=2)
+    drill._wait_until_resolved(["A19"], clock.time_ns(), bars=2)
     assert (clock.now_s - began_s < 1.0, rows[1].held, rows[1].findings) == (True, "yes", [])
 
 
@@ -174,9 +174,9 @@ def test_orders_of_the_last_moment_hide_no_finding(
     assert drill._ours is not None
     states = drill._ours.states
     clock.at[89] = lambda: states.update({"o-1": ("submitted", 0.0)})
-    drill._settle(["A3"], 0, bars=2)
+    drill._wait_until_resolved(["A3"], 0, bars=2)
     (note,) = row.notes
-    assert note.startswith("not settled: 1 orders, such as o-1, are under way; before that: bal")
+    assert note.startswith("not resolved: 1 orders, such as o-1, are under way; before that: bal")
 
 
 def test_a_persons_halt_stands_until_a_person_resumes(tmp_path: Path, clock: Time) -> None:

@@ -237,7 +237,7 @@ def test_a_lost_user_stream_is_said_dialled_again_and_caught_up(fault: Fault) ->
 def test_a_stream_that_tells_nothing_of_an_order_is_found(code: str) -> None:
     async def case() -> None:
         async with local_venue() as venue, connected(venue) as (live, received):
-            live._user._settle_s = 0.3
+            live._user._stream_within_s = 0.3
             venue.inject(Fault(code=code, target="user", duration_ms=100))
             received.forget()
             assert isinstance(await live.submit(submit("a-1")), m.Acked)
@@ -373,7 +373,7 @@ def test_filters_that_change_are_found() -> None:
 
 def test_a_fee_in_a_third_currency_is_valued() -> None:
     async def case() -> None:
-        fees = Fees(paid_in="ETH", third_price="100")
+        fees = Fees(fee_currency="ETH", third_price="100")
         async with (
             local_venue(fees=fees, balances={"USDT": "10000", "ETH": "5"}) as venue,
             connected(venue) as (live, received),

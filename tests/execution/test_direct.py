@@ -83,7 +83,7 @@ class Reading:
         self.out: list[Any] = []
         self.stream: Any = UserStream(
             self.client, self.translator, None, None,  # type: ignore[arg-type]
-            deliver=self.out.append, catch_up=None, settle_s=1.0,  # type: ignore[arg-type]
+            deliver=self.out.append, catch_up=None, stream_within_s=1.0,  # type: ignore[arg-type]
             notices=Notices(Frozen(), lambda event: None), direct=self.direct,
         )  # fmt: skip
         self.left_over: list[Any] = []

@@ -109,7 +109,7 @@ def test_a_fee_in_a_currency_that_only_the_account_shows_is_read() -> None:
     """BNB has no market at the local venue; the account is read before any execution."""
 
     async def case(venue: LocalVenue, live: Any, received: Received) -> None:
-        venue.inject(Fault(code="E22", parameters={"paid_in": "BNB"}))
+        venue.inject(Fault(code="E22", parameters={"fee_currency": "BNB"}))
         await live.submit(submit("a-1", quantity=0.1))
         await received.until(lambda: reported_of(received, "a-1"))
         (fill,) = reported_of(received, "a-1")

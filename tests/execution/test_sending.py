@@ -125,7 +125,7 @@ def test_o1_an_entry_that_waits_in_the_limiter_when_a_halt_comes_never_leaves() 
             exit_ = submit("a-3", parent=2, side="sell", quantity=0.4, reduces=True)
             for send in out.dispatch([m.CancelAll(symbols=(0,)), exit_]):
                 out.start(send)
-            assert await out.settle(10.0) == 0
+            assert await out.wait_for_calls(10.0) == 0
             await asyncio.gather(*reads)
             refused = [(each.client_id, each.code, each.by) for each in received.of(m.Rejected)]
             assert refused == [("a-1", "cancelled", "local"), ("a-2", "cancelled", "local")]

@@ -113,7 +113,7 @@ class Live:
         """Wait until the log says something once more."""
         self.until(lambda: self.count_of(event) > before, event)
 
-    def settle(self) -> None:
+    def wait_until_idle(self) -> None:
         """Wait until both books agree."""
         found: list[Finding] = []
 

@@ -273,7 +273,7 @@ class ProcessHarness:
                 break
         else:
             raise AssertionError(f"seed {self.seed}: the start does not end")
-        await self.settle()
+        await self.wait_until_idle()
 
     async def _start(self) -> None:
         clock = self.clock
@@ -351,7 +351,7 @@ class ProcessHarness:
         )  # fmt: skip
         self.journal.snapshot(msgspec.msgpack.encode(kept))
 
-    async def settle(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Let everything happen that needs no time.
 
         A turn in which nothing else waited to run makes nothing new; a timer that is due is put
@@ -384,7 +384,7 @@ class ProcessHarness:
             ),
             m.Ticked(at_ns=now_ns, market_ns=now_ns),
         )  # fmt: skip
-        await self.settle()
+        await self.wait_until_idle()
 
     async def bar(self, close: float) -> None:
         """A bar goes by and closes; a process that was away is given what it missed."""
@@ -414,7 +414,7 @@ class ProcessHarness:
                     ),
                 )
                 self.reached_ns = each.known_ns
-        await self.settle()
+        await self.wait_until_idle()
 
     def path_of(self, count: int) -> list[float]:
         """Draw closes with turns that a short rule trades."""

@@ -52,7 +52,7 @@ class Bent:
 
 
 def hundredfold(each: Any) -> Any:
-    if isinstance(each, core.Place) and not each.reduces:
+    if isinstance(each, core.NewOrder) and not each.reduces:
         return msgspec.structs.replace(each, units=each.units * 100.0)
     return each
 
@@ -85,7 +85,7 @@ def test_c2_decided_by_the_prices_of_another_symbol(tmp_path: Path) -> None:
 
     def other(each: Any) -> Any:
         each = hundredfold(each)
-        if isinstance(each, core.Place) and not each.reduces:
+        if isinstance(each, core.NewOrder) and not each.reduces:
             return msgspec.structs.replace(each, price=each.price / 100.0)
         return each
 
@@ -129,7 +129,7 @@ def test_c4_an_engine_that_wants_what_is_no_number(tmp_path: Path, bad: float) -
     """No journal can hold it, so nothing of it is sent, and the strategy halts alone."""
 
     def broken(each: Any) -> Any:
-        if isinstance(each, core.Place) and not each.reduces:
+        if isinstance(each, core.NewOrder) and not each.reduces:
             return msgspec.structs.replace(each, price=bad)
         return each
 
@@ -165,12 +165,12 @@ def test_c4_a_plugin_that_raises_hangs_or_gives_nonsense(tmp_path: Path) -> None
                 assert not answer.ok
                 event = answer.event
             harness.put(event)
-            await harness.settle()
+            await harness.wait_until_idle()
             before = count_entries(harness)
             for close in harness.path_of(3):  # within the time it is left alone
                 harness.venue.quoted(QuoteSeen(SYMBOL, 0, close - 0.01, 9.0, close + 0.01, 9.0))
                 harness.put(quote_of(harness, close))
-                await harness.settle()
+                await harness.wait_until_idle()
             assert count_entries(harness) == before, f"seed {seed}"
             gate.set()
             await harness.trade(harness.path_of(BARS))

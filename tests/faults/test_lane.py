@@ -71,3 +71,25 @@ def test_s4_an_old_copy_of_the_folder_is_refused(stage: Stage) -> None:
             assert stage.run(mode=mode, bars=8).exit_code == 0
         assert len(stage.venue.named("submit")) == posted
         held("S4")
+
+
+def test_a_run_whose_journal_was_deleted_sends_no_entry_and_has_failed(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it writes is lost with it: a new start would know nothing of what was bought."""
+    usual, posted = Journal.commit, 0
+
+    def commit(journal: Journal, durable: bool = False, *, reduces: bool = False) -> int:
+        nonlocal posted
+        if journal.seq > 3 and journal.path.exists():
+            shutil.rmtree(journal.path.parent)
+            posted = len(stage.venue.named("submit"))
+        return usual(journal, durable, reduces=reduces)
+
+    monkeypatch.setattr(Journal, "commit", commit)
+    result = stage.run(mode="live", bars=6)
+    assert len(stage.venue.named("submit")) == posted
+    [(_, end)] = result.ends
+    assert result.exit_code == 1
+    assert end.how == "failed"
+    assert "the journal's files were deleted" in end.text

@@ -143,7 +143,7 @@ def test_o1_killed_at_any_moment(tmp_path: Path, action: str) -> None:
             harness.kill_at = {len(harness.moments) + harness.chance.randint(2, 20)}
             cancels = harness.cancels
             harness.put(operated(harness, action))
-            await harness.settle()
+            await harness.wait_until_idle()
             if harness.dead:
                 await harness.bury()
                 await harness.start()
@@ -178,7 +178,7 @@ def test_o1_a_halt_takes_the_stop_and_the_living_process_watches_its_level(
             await harness.rest(2)
             assert len(harness.venue._working()) == 1
             harness.put(operated(harness, "halt"))
-            await harness.settle()
+            await harness.wait_until_idle()
             assert harness.venue._working() == []
             if dies:
                 await harness.bury()
@@ -205,8 +205,8 @@ def test_o2_killed_twice_and_resumed_twice(tmp_path: Path) -> None:
             for action in ("halt", harness.chance.choice(("halt", "flatten")), "halt"):
                 harness.put(operated(harness, action))
                 if harness.chance.random() < 0.5:
-                    await harness.settle()
-            await harness.settle()
+                    await harness.wait_until_idle()
+            await harness.wait_until_idle()
             if harness.chance.random() < 0.5:
                 await harness.bury()
                 await harness.start()

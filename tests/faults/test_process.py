@@ -117,7 +117,7 @@ def test_p4_a_loop_that_stood_still(tmp_path: Path) -> None:
             for event in not_received(harness, closes[still]):
                 harness.shell.put(event)  # the bar is there, and nobody takes it for half a minute
             harness.clock.advance(draw.randint(30, 90) * NS)
-            await harness.settle()
+            await harness.wait_until_idle()
             await harness.trade(closes[still + 1 :])
             await harness.rest()
             late = [
@@ -200,7 +200,7 @@ def test_p6_told_to_stop_at_any_moment(tmp_path: Path) -> None:
                 m.Operated(at_ns=now_ns, action="stop", name="septet", reason="SIGTERM")
             )
             await harness.shell.drain()
-            assert await harness.shell.settle(1.0) >= 0
+            assert await harness.shell.wait_for_calls(1.0) >= 0
             await harness.shell.drain()
             rows = harness.rows()
             [stopped] = [k for k, (event, _) in enumerate(rows) if isinstance(event, m.Operated)]

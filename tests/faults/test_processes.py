@@ -56,7 +56,7 @@ def test_p1_p2_p9_killed_again_and_again(run: Live) -> None:
         run.pause(3.0)  # the start itself takes about so long
         run.run.kill()
         run.start()
-        run.settle()
+        run.wait_until_idle()
         held("P1")
         held("P2")
         if run.ours().sessions > begin.CRASHES + 1:  # a process killed too early counts for none
@@ -75,7 +75,7 @@ def test_p1_p2_p9_killed_again_and_again(run: Live) -> None:
 
 def stop(run: Live) -> int:
     code = run.run.stop()
-    run.settle()
+    run.wait_until_idle()
     run.forget()
     return code
 
@@ -90,7 +90,7 @@ def test_p4_the_process_stands_still(run: Live) -> None:
         os.kill(number_of(run), signal.SIGCONT)
         run.until_reported("stood_still", before)
         run.trade()
-        run.settle()
+        run.wait_until_idle()
         held("P4")
 
 
@@ -123,7 +123,7 @@ def test_p3_a_second_instance(run: Live) -> None:
         assert f"process {number_of(run)}" in out
         run.trade()
         held("P3")
-    run.settle()
+    run.wait_until_idle()
 
 
 def test_s1_the_disk_is_full(run: Live) -> None:
@@ -140,7 +140,7 @@ def test_s1_the_disk_is_full(run: Live) -> None:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, usual)
         run.until_reported("journal_works", works)
         run.trade()
-        run.settle()
+        run.wait_until_idle()
         held("S1")
 
 
@@ -183,7 +183,7 @@ def test_s5_another_schema(run: Live) -> None:
         db.execute(f"PRAGMA user_version = {FORMAT}")
     run.start()
     run.trade()
-    run.settle()
+    run.wait_until_idle()
 
 
 @long
@@ -238,7 +238,7 @@ def test_o1_o2_halted_at_any_moment_and_killed_on_top(run: Live) -> None:
         run.pause(2.0)
         assert sum(not each.reduces for each in run.commands(m.Submit)) == entries
         assert (run.place / HALT).exists()
-        run.settle()
+        run.wait_until_idle()
         working = [each for each in run.theirs.orders.values() if each.status == "NEW"]
         assert [each for each in working if each.stop in ("", "0", "0.00000000")] == []
         run.resume()
@@ -249,7 +249,7 @@ def test_o1_o2_halted_at_any_moment_and_killed_on_top(run: Live) -> None:
 
 def test_a6_restarts_with_the_whole_balance_as_capital(tmp_path: Path) -> None:
     """Killed right after a purchase, and stopped right after a sale: money moves with its fees."""
-    balances, fees = {"USDT": "5000"}, Fees(paid_in="quote")
+    balances, fees = {"USDT": "5000"}, Fees(fee_currency="quote")
     with live(tmp_path, balances=balances, fees=fees) as run:
         run.start()
         for _ in range(FEW):
@@ -266,7 +266,7 @@ def test_a6_restarts_with_the_whole_balance_as_capital(tmp_path: Path) -> None:
             run.start()
             run.trade()
             held("A6")
-        run.settle()
+        run.wait_until_idle()
         assert run.count_of("insufficient_funds") == 0
         stop(run)
 

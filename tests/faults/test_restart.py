@@ -90,9 +90,9 @@ def test_a6_a_start_that_reads_no_balance_blocks_entries_until_the_next_read(
                 assert "septet" not in tripped[0].text
                 assert "in cash, and the account has" in tripped[0].text
             harness.bend = lambda name, answer: answer
-            await harness.settle()
+            await harness.wait_until_idle()
             harness.dispatcher.dispatch([m.Refresh(what="holdings")])
-            await harness.settle()
+            await harness.wait_until_idle()
             cleared = [each.rule for each in harness.commands(m.Cleared)]
             assert cleared.count(BLOCK) == len(tripped), f"seed {seed}"
             await harness.trade(harness.path_of(3))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -309,3 +310,34 @@ def test_a_folder_that_cannot_be_written_to() -> None:
             with Reader(folder / "j") as reader:
                 assert reader.last_seq == 3
         folder.chmod(0o755)
+
+
+@pytest.mark.parametrize("gone", ["folder", "database", "log"])
+def test_deleted_files_take_nothing_but_what_serves_a_reduction(tmp_path: Path, gone: str) -> None:
+    """An open file that was deleted takes rows, and nobody can read them."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with filled(folder / "j", 2) as journal:
+        if gone == "folder":
+            shutil.rmtree(folder)
+        else:
+            (folder / ("j" if gone == "database" else "j-wal")).unlink()
+        journal.append(bar(3), ())
+        with pytest.raises(JournalError, match="files were deleted"):
+            journal.commit()
+        assert journal.waiting == 1
+        assert journal.commit(reduces=True) == 1
+        journal.append(bar(4), ())
+        with pytest.raises(JournalError, match="files were deleted"):
+            journal.commit()
+
+
+def test_a_journal_whose_folder_was_moved_goes_on(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    folder.mkdir()
+    with filled(folder / "j", 2) as journal:
+        folder.rename(elsewhere)
+        journal.append(bar(3), ())
+        assert journal.commit() == 1
+    with Journal.open(elsewhere / "j") as journal:
+        assert [entry.seq for entry in journal.read()] == [1, 2, 3]

@@ -89,9 +89,9 @@ def test_two_starts_agree_bit_for_bit(
     x, slot = np.array(data), slots(jumps, len(data))
     whole = rolled(window_sum, SUM, x, slot, period)
     later = rolled(window_sum, SUM, x[start:].copy(), slot[start:].copy(), period)
-    settled = len(x) - start - 2 * period
-    if settled > 0:
-        assert np.array_equal(whole[-settled:], later[-settled:], equal_nan=True)
+    common = len(x) - start - 2 * period
+    if common > 0:
+        assert np.array_equal(whole[-common:], later[-common:], equal_nan=True)
 
 
 # zeros of both signs, equal values, and some that are not finite; longer than a short window

@@ -84,7 +84,7 @@ def walk(count: int = 60, seed: int = 7) -> list[Bar]:
 
 @dataclass(frozen=True)
 class Hand:
-    """What a toy venue does with one order: the share it fills, how much worse, and its fee."""
+    """What a minimal venue does with one order: the share it fills, how much worse, and its fee."""
 
     share: float = 1.0
     worse: float = 0.0
@@ -176,7 +176,7 @@ class Venue:
         currency = self._quote if hand.currency == "quote" else hand.currency
         if quantity > 0.0:
             yield m.Filled(
-                at_ns=at_ns + 1, venue="toy", symbol=0, trade_id=f"t{number}", client_id=name,
+                at_ns=at_ns + 1, venue="v", symbol=0, trade_id=f"t{number}", client_id=name,
                 venue_order_id=f"v{number}", venue_ns=at_ns, market_ns=at_ns, side=order.side,
                 quantity=quantity, price=price, fee=fee, fee_currency=currency,
                 fee_quote=worth if currency == "BNB" else None,

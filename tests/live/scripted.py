@@ -212,7 +212,7 @@ class Bench:
             watch=lambda event, commands: self.watched.append(event), limits=limits,
         )  # fmt: skip
 
-    async def settled(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Let everything that can happen without time passing happen."""
         for _ in range(100):
             await asyncio.sleep(0)

@@ -60,7 +60,7 @@ def reported(events: list[m.DecisionTimeReached]) -> list[tuple[Any, ...]]:
 def feed(one: DecisionTimes, *events: m.Event) -> list[tuple[Any, ...]]:
     for each in events:
         one.take(each)
-    return reported(one.settle())
+    return reported(one.advance())
 
 
 def test_a_time_is_reached_when_all_have_delivered() -> None:
@@ -124,14 +124,14 @@ def test_what_was_closed_at_a_fresh_start_does_not_decide() -> None:
     assert feed(one, bar(0, 3)) == [(3, (0,), (), True, False)]
 
 
-def test_a_step_reaches_one_time_and_leaves_the_rest_to_settle() -> None:
+def test_a_step_reaches_one_time_and_leaves_the_rest_to_advance() -> None:
     clock = ManualClock(at(0.5))
     one = times_of(clock)
     clock.reach(at(3) + 2 * SECOND)
     for each in (bar(0, 1), bar(1, 1)):
         one.take(each)
     assert reported(one.step(clock.now_ns())) == [(1, (0, 1), (), True, True)]
-    assert reported(one.settle()) == [(2, (), (0, 1), False, False), (3, (), (0, 1), False, False)]
+    assert reported(one.advance()) == [(2, (), (0, 1), False, False), (3, (), (0, 1), False, False)]
     assert one.step(clock.now_ns()) == []
 
 
@@ -167,7 +167,7 @@ def test_symbols_of_different_calendars_are_due_at_their_own_times() -> None:
         following = one.next_wall_ns()
         assert following is not None
         clock.reach(following)
-        for event in one.settle():
+        for event in one.advance():
             due[len(event.missing)] += 1
     # a session of the exchange ends with a short bar, at a time that is one of the clock's
     assert due[2] == 2 * 7
@@ -222,8 +222,8 @@ def test_every_time_once_and_every_bar_once_in_order(
             journal.append(event)
         if world.draw.random() < 0.5:
             journal += one.step(clock.now_ns())
-        journal += one.settle()
-        assert one.settle() == []
+        journal += one.advance()
+        assert one.advance() == []
         if crash and world.draw.random() < 0.05:
             clock.advance(world.draw.randrange(30 * SECOND))
             standing = Standing(one.standing.grids, time_ns=at(0)).fold(journal)

@@ -33,7 +33,7 @@ class DispatchHarness:
         self.got.clear()
         for send in self.out.dispatch(commands):
             self.out.start(send)
-        await self.out.settle(5.0)
+        await self.out.wait_for_calls(5.0)
         return list(self.got)
 
 

@@ -44,7 +44,7 @@ class Process:
         """Let bars and gaps in; return them and the decision times that are reached."""
         for each in events:
             self.decision_times.take(each)
-        return [*events, *self.decision_times.settle()]
+        return [*events, *self.decision_times.advance()]
 
 
 def live(world: World, killing: float) -> list[m.Event]:

@@ -55,7 +55,7 @@ def test_a7_the_cancel_of_a_stop_is_as_durable_as_the_order_it_serves() -> None:
         bench = Bench(exit_of)
         bench.shell.start()
         bench.shell.put(bar())
-        await bench.settled()
+        await bench.wait_until_idle()
         assert bench.journal.commits[0] is True
         bench.shell.stop()
 
@@ -91,7 +91,7 @@ def test_a7_a_flatten_on_a_full_disk_keeps_the_stop_until_the_sale_can_be_stored
             await asyncio.sleep(0)
         assert len(bench.venue.named("cancel_all")) == 1
         bench.shell.put(tick())
-        await bench.settled()
+        await bench.wait_until_idle()
         assert [each.client_id for each in bench.venue.named("submit")] == ["t2-0"]
         bench.shell.stop()
 
@@ -157,14 +157,14 @@ def test_a7_an_entry_that_waits_for_the_disk_is_given_up_at_its_deadline() -> No
         bench.journal.broken = bench.journal.room = True
         bench.shell.start()
         bench.shell.put(bar())
-        await bench.settled()
+        await bench.wait_until_idle()
         bench.clock.advance(5)
         bench.shell.put(tick())
-        await bench.settled()
+        await bench.wait_until_idle()
         assert bench.seen(m.Rejected) == []
         bench.clock.advance(1)
         bench.shell.put(tick())
-        await bench.settled()
+        await bench.wait_until_idle()
         refused = [(each.client_id, each.code) for each in bench.seen(m.Rejected)]
         assert refused[0] == ("t1-0", "deadline")
         assert not bench.shell.journal_works

@@ -48,7 +48,7 @@ def test_an_order_is_stored_durably_before_it_is_sent() -> None:
         bench.shell.start()
         bench.shell.put(tick())
         bench.shell.put(bar())
-        await bench.settled()
+        await bench.wait_until_idle()
         assert stored == [True]
         assert bench.journal.commits[0] is True  # one commit for the batch, and durable
         assert [type(each).__name__ for each in bench.core.seen] == ["Ticked", "BarClosed", "Acked"]
@@ -76,7 +76,7 @@ def test_the_send_begins_in_the_turn_that_decided() -> None:
         bench.venue.before = lambda call, what: order.append(call)
         bench.shell.start()
         bench.shell.put(bar())
-        await bench.settled()
+        await bench.wait_until_idle()
         assert order[:2] == ["commit", "submit"]
         bench.shell.stop()
 
@@ -97,7 +97,7 @@ def test_a_slow_answer_does_not_hold_up_the_inbox() -> None:
             await asyncio.sleep(0)
         assert len(bench.seen(m.Ticked)) == 1
         bench.venue.wait.set()
-        await bench.settled()
+        await bench.wait_until_idle()
         assert len(bench.seen(m.Acked)) == 2
         bench.shell.stop()
 
@@ -111,7 +111,7 @@ def test_quotes_are_dropped_oldest_first_and_venue_events_never() -> None:
             bench.shell.put(quote(bid=float(k)))
             bench.shell.put(tick(START_NS + k))
         bench.shell.start()
-        await bench.settled()
+        await bench.wait_until_idle()
         assert len(bench.seen(m.Ticked)) == 50
         assert [each.bid for each in bench.seen(m.Quoted)] == [float(k) for k in range(40, 50)]
         assert bench.shell.dropped == 40
@@ -128,7 +128,7 @@ def test_what_a_person_asked_for_goes_first() -> None:
         halt = m.Operated(at_ns=START_NS, action="halt", name="x", reason="y")
         bench.shell.put_first(halt)
         bench.shell.start()
-        await bench.settled()
+        await bench.wait_until_idle()
         assert bench.core.seen[0] is halt
         assert bench.journal.commits == [True]
         bench.shell.stop()
@@ -148,7 +148,7 @@ def test_s1_nothing_is_sent_while_the_journal_fails_and_all_of_it_afterwards() -
         bench.journal.broken = True
         bench.shell.start()
         bench.shell.put(bar())
-        await bench.settled()
+        await bench.wait_until_idle()
         assert bench.venue.named("submit") == []
         assert bench.venue.named("cancel_all") == [(0,)]  # cancels are allowed
         assert bench.journal.stored == 0
@@ -176,12 +176,12 @@ def test_what_was_committed_is_moved_on_a_moment_later() -> None:
         bench.shell.start()
         for k in range(3):
             bench.shell.put(tick(START_NS + k))
-            await bench.settled()
+            await bench.wait_until_idle()
         assert moved == []
         await asyncio.sleep(1.0)
         assert moved == [3]  # once for all
         bench.shell.put(tick(START_NS + 3))
-        await bench.settled()
+        await bench.wait_until_idle()
         bench.shell.stop()
         await asyncio.sleep(1.0)
         assert moved == [3]
@@ -196,7 +196,7 @@ def test_s1_a_database_that_refuses_what_was_committed() -> None:
         bench = Bench(limits=Limits(first_retry_s=0.01))
         bench.shell.start()
         bench.shell.put(tick())
-        await bench.settled()
+        await bench.wait_until_idle()
         bench.journal.broken = True
         await asyncio.sleep(1.0)
         assert not bench.shell.journal_works
@@ -216,7 +216,7 @@ def test_s1_an_order_that_waited_past_its_deadline_is_refused() -> None:
         bench.journal.broken = True
         bench.shell.start()
         bench.shell.put(bar())
-        await bench.settled()
+        await bench.wait_until_idle()
         bench.clock.advance(2 * NS)
         bench.journal.broken = False
         for _ in range(200):
@@ -237,7 +237,7 @@ def test_s1_what_was_withdrawn_while_it_waited_stays_when_the_journal_works_agai
         bench.journal.broken = True
         bench.shell.start()
         bench.shell.put(bar())
-        await bench.settled()
+        await bench.wait_until_idle()
         bench.core.unwanted.add("t1-0")
         bench.journal.broken = False
         for _ in range(200):
@@ -262,7 +262,7 @@ def test_o1_a_halt_in_the_turn_of_an_entry_is_in_time() -> None:
         bench.shell.put(bar())
         bench.shell.put(tick())
         bench.shell.start()
-        await bench.settled()
+        await bench.wait_until_idle()
         assert bench.venue.named("submit") == []
         assert [each.code for each in bench.seen(m.Rejected)] == ["cancelled"]
         bench.shell.stop()
@@ -276,7 +276,7 @@ def test_s1_a_journal_that_stays_broken_stops_the_run() -> None:
         bench.journal.broken = True
         ended = bench.shell.start()
         bench.shell.put(tick())
-        await bench.settled()
+        await bench.wait_until_idle()
         assert not ended.done()
         bench.clock.advance(11 * NS)
         found = await asyncio.wait_for(ended, 10)
@@ -312,7 +312,7 @@ def test_p5_a_core_that_fails_ends_its_shell_alone_and_keeps_what_came_before() 
             shell.put(tick())
             shell.put(bar())
             shell.put(tick())
-        await other.settled()
+        await other.wait_until_idle()
         found = await asyncio.wait_for(ended, 10)
         assert found.why == "core"
         assert "ZeroDivisionError at BarClosed" in found.text
@@ -350,7 +350,7 @@ def test_with_the_real_journal_rows_are_what_was_handled(tmp_path: Path) -> None
             bench = Bench(on_bar(submit()), journal=journal)  # type: ignore[arg-type]
             bench.shell.start()
             bench.shell.put(bar())
-            await bench.settled()
+            await bench.wait_until_idle()
             bench.shell.stop()
             assert [each.event for each in journal.read()] == bench.core.seen
             assert next(journal.read()).commands == [submit()]
@@ -412,9 +412,9 @@ def test_a_stop_leaves_no_task_behind(stopped: bool) -> None:
         bench.shell.stop("asked to")
         if stopped:
             bench.venue.wait.set()
-        assert await bench.shell.settle(0.01) == (0 if stopped else 1)
+        assert await bench.shell.wait_for_calls(0.01) == (0 if stopped else 1)
         bench.venue.wait.set()
-        assert await bench.shell.settle(1.0) == 0
+        assert await bench.shell.wait_for_calls(1.0) == 0
 
     asyncio.run(scene())
 
@@ -429,7 +429,7 @@ def test_a_stop_while_an_order_is_on_its_way_begins_no_further_turn() -> None:
         waits = asyncio.create_task(bench.shell.drain())
         assert (await ended).text == "enough"
         await asyncio.wait_for(waits, 5.0)
-        assert await bench.shell.settle(5.0) == 0
+        assert await bench.shell.wait_for_calls(5.0) == 0
         assert [each.client_id for each in bench.venue.named("submit")] == ["t1-0"]
         assert asyncio.all_tasks() == {asyncio.current_task()}
 

@@ -60,7 +60,7 @@ async def typed(pilot: Pilot[int], app: TopScreen, name: str, text: str) -> None
     await pilot.pause()
 
 
-async def settled(app: TopScreen, pilot: Pilot[int]) -> None:
+async def wait_until_shown(app: TopScreen, pilot: Pilot[int]) -> None:
     await pilot.pause()
     await app.workers.wait_for_complete()
     await pilot.pause()
@@ -117,7 +117,7 @@ def test_a_folder_deleted_while_it_is_shown_is_said_with_the_age(stage: Stage) -
         assert "STALE, 1.5 min old: its folder is gone" in text
         assert "10,000.00 USDT" in text
         await pilot.press("down", "w")
-        await settled(app, pilot)
+        await wait_until_shown(app, pilot)
         assert isinstance(app.screen, TextDialog)
         assert "no run in" in text_of(app)
 
@@ -156,7 +156,7 @@ def test_halt_asks_who_and_why_and_acts_on_the_last_button_only(stage: Stage) ->
         await pilot.press(*"news", "enter", "enter")
         assert read_halt(folder) is None
         await pilot.press("escape")
-        await settled(app, pilot)
+        await wait_until_shown(app, pilot)
         assert read_halt(folder) is None
         await pilot.press("h")
         await pilot.pause()
@@ -164,7 +164,7 @@ def test_halt_asks_who_and_why_and_acts_on_the_last_button_only(stage: Stage) ->
         await pilot.pause()
         assert "CLOSE ALL AT MARKET" in text_of(app)
         await pilot.click("#act")
-        await settled(app, pilot)
+        await wait_until_shown(app, pilot)
         asked = read_halt(folder)
         assert asked is not None
         assert (asked.action, asked.name, asked.reason) == ("flatten", "ann (top)", "news")
@@ -194,7 +194,7 @@ def test_resume_needs_a_reason_and_the_beginning_of_the_id(stage: Stage) -> None
             assert read_halt(folder) is not None
         await typed(pilot, app, "typed", folder.name[:9])
         await pilot.click("#act")
-        await settled(app, pilot)
+        await wait_until_shown(app, pilot)
         assert read_halt(folder) is None
         resumed = read_resume(folder)
         assert resumed is not None
@@ -210,7 +210,7 @@ def test_a_backtest_shows_why_and_has_nothing_to_halt(tmp_path: Path) -> None:
         assert "finished" in text_of(app)
         app.query_one("#decisions").focus()
         await pilot.press("w")
-        await settled(app, pilot)
+        await wait_until_shown(app, pilot)
         assert isinstance(app.screen, TextDialog)
         assert any("decided at" in line for line in app.screen.lines)
         assert "Features" in app.screen.lines

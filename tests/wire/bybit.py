@@ -24,7 +24,7 @@ from septet._drill.venue.engine import Report
 from septet._drill.venue.market import Trade
 from septet._drill.venue.orders import Asked, Fill, Order, Rejection
 from septet._drill.venue.sockets import Socket
-from septet._drill.venue.tape import Kline
+from septet._drill.venue.symbol_prices import Kline
 
 __all__ = ["BybitVenue"]
 

@@ -18,7 +18,7 @@ from tests.wire.test_streams import Listener
 STEPS = st.lists(st.one_of(st.integers(1, 3 * HELPING), st.sampled_from(["turn", "flush"])))
 
 
-async def settled(taken: list[int], count: int) -> None:
+async def wait_for_messages(taken: list[int], count: int) -> None:
     async with asyncio.timeout(10):
         while len(taken) < count:
             await asyncio.sleep(0)
@@ -42,7 +42,7 @@ def test_every_message_once_in_order_and_few_in_a_turn(steps: list[int | str]) -
                     pace.put(sent)
                     sent += 1
                 assert len(taken) - before <= HELPING
-        await settled(taken, sent)
+        await wait_for_messages(taken, sent)
         assert taken == list(range(sent))
 
     asyncio.run(case())
@@ -109,7 +109,7 @@ def test_what_cannot_be_read_in_a_burst_ends_the_socket_and_loses_nothing_else()
         messages.log('{"n":')
         messages.log(f'{{"n":{2 * HELPING}}}')
         assert len(messages.seen) == HELPING
-        await settled(messages.seen, 2 * HELPING + 1)
+        await wait_for_messages(messages.seen, 2 * HELPING + 1)
         assert messages.seen == list(range(2 * HELPING + 1))
         (lost,) = messages.lost
         assert lost.startswith(f"{2 * HELPING + 1} a message could not be read")

@@ -173,7 +173,7 @@ def own(exchange: str, messages: Sequence[Any], *symbols: str) -> list[Any]:
         out: list[Any] = []
         stream: Any = UserStream(
             client, translator, None, None,  # type: ignore[arg-type]
-            deliver=out.append, catch_up=None, settle_s=1.0,  # type: ignore[arg-type]
+            deliver=out.append, catch_up=None, stream_within_s=1.0,  # type: ignore[arg-type]
             notices=Notices(WallTime(), out.append),
         )  # fmt: skip
         client.orders, client.myTrades = stream._caches["orders"], stream._caches["myTrades"]

@@ -65,7 +65,7 @@ class Account:
     def deliver(self, event: m.Event) -> None:
         """Pass on items of a stream; a fee in a third currency is valued first.
 
-        An execution that the answer to its order and the stream both tell goes on once; a second
+        An execution that the answer to its order and the stream both report goes on once; a second
         time only if it was not said at first whose it is.
         """
         if not isinstance(event, m.Filled):

@@ -56,7 +56,7 @@ class VenueClock:
             self._pausing = time.monotonic() - self._set_s < _QUIET_S
             self._setting = self._tasks.keep("clock of the venue", self._set_anew, may_end=True)
 
-    async def settled(self) -> None:
+    async def wait_until_set(self) -> None:
         """Wait until the clocks are set, if they are being set, so that the next order is accepted.
 
         It does not wait for the next of several tries: a rejected order is reported at once, since

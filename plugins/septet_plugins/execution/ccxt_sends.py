@@ -27,7 +27,7 @@ class Sends:
     ) -> T:  # fmt: skip
         """Await a send; if this call is cancelled, `late` is called with the answer.
 
-        `unanswered` is told then if the send itself fails.
+        `unanswered` is called then if the send itself fails.
         """
         task = self._tasks.once(name, send)
         self._sending.add(task)

@@ -2,7 +2,7 @@
 
 Nothing is made of a status that its quantities contradict: it is handed on with them as it was
 told, and the core asks again. ccxt calls an order closed whether it was filled or has ended
-otherwise, and open whether or not a part of it is filled; the exchange's own word tells.
+otherwise, and open whether or not a part of it is filled; the exchange's own word decides.
 """
 
 from __future__ import annotations

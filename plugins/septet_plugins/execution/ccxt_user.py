@@ -39,7 +39,7 @@ class UserStream:
 
     It is up once a connection stands and what happened before has been read by REST, and down
     from the moment the socket ends, a message cannot be read, the venue ends the stream, a
-    `watch` raises or an order was accepted and the stream does not tell. Dials are spaced by a
+    `watch` raises or an order was accepted and the stream does not report it. Dials are spaced by a
     back-off that forgets only after a steady while.
     """
 
@@ -52,7 +52,7 @@ class UserStream:
         *,
         deliver: Callable[[m.Event], None],
         catch_up: CatchUp,
-        settle_s: float,
+        stream_within_s: float,
         notices: Notices,
         gate: Gate | None = None,
         hosts: frozenset[str] | None = None,
@@ -64,7 +64,7 @@ class UserStream:
 
         self._client, self._translator, self._link = client, translator, link
         self._scrub, self._deliver, self._catch_up = scrub, deliver, catch_up
-        self._settle_s, self._direct = settle_s, direct
+        self._stream_within_s, self._direct = stream_within_s, direct
         self._tasks, self._notices = tasks or Tasks("account"), notices
         self._tap = Tap(
             client, raw=self._raw, resolved=_nothing, lost=self._ended, hosts=hosts,
@@ -108,7 +108,7 @@ class UserStream:
             up_s, reason = await self._session()
             self._link.down(reason)
             if not up_s and self._doubt_clock is not None:
-                self._doubt_clock()  # clients tell a login refused for its time as anything
+                self._doubt_clock()  # clients report a login refused for its time as anything
             lived_s = time.monotonic() - began if up_s else 0.0
             await asyncio.sleep(backoff.wait_s(lived_s))
 
@@ -125,7 +125,7 @@ class UserStream:
             for method, name in wanted
         ]
         try:
-            await self._settled(lost)
+            await self._await_first_message(lost)
             if not lost.done():
                 wrong = await self._caught_up(lost)
                 if wrong and not lost.done():
@@ -144,12 +144,12 @@ class UserStream:
             self._tap.drop_all("dialling again")
             await self._tap.closed()
 
-    async def _settled(self, lost: asyncio.Future[str]) -> None:
+    async def _await_first_message(self, lost: asyncio.Future[str]) -> None:
         """Wait until the subscription is answered, or the stream is lost."""
-        await race(self._first_message.wait(), asyncio.wait({lost}), within_s=self._settle_s)
+        await race(self._first_message.wait(), asyncio.wait({lost}), within_s=self._stream_within_s)
         connected = any(not ws.closed() for ws in (self._client.clients or {}).values())
         if not self._first_message.is_set() and not lost.done() and not connected:
-            lost.set_result(f"no connection within {self._settle_s:g} s")
+            lost.set_result(f"no connection within {self._stream_within_s:g} s")
 
     async def _caught_up(self, lost: asyncio.Future[str]) -> str:
         first, wrong = await race(self._catch_up(), asyncio.wait({lost}))
@@ -200,20 +200,20 @@ class UserStream:
     def accepted(self, sent_s: float) -> None:
         """Expect a report of an order that was sent at this time of the monotonic clock.
 
-        A pipe can be dead while pongs come through it, and an account at rest tells nothing: that
+        A pipe can be dead while pongs come through it, and an idle account sends nothing: that
         the venue took an order and the stream does not say so is how such a one is found.
         """
         if not self._queries and self._lost is not None and not self._lost.done():
             self._queries = True
             look = partial(self._look, self._lost, sent_s)
-            self._tasks.later("silence of the user stream", self._settle_s, look)
+            self._tasks.later("silence of the user stream", self._stream_within_s, look)
 
     def _look(self, lost: asyncio.Future[str], sent_s: float) -> None:
         self._queries = False
         if self._received_s < sent_s and not lost.done():
             lost.set_result(
-                f"the account's stream is silent: {self._settle_s:g} s after an order was sent it "
-                "has told nothing of it"
+                f"the account's stream is silent: {self._stream_within_s:g} s after an order was "
+                "sent it has reported nothing of it"
             )
 
     def _order(self, item: Any) -> None:

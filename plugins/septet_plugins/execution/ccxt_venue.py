@@ -59,7 +59,7 @@ class VenueTerms:
     answers_final_after_ns: int | None = None
     skew_ns: int = 500_000_000
     poll_ns: int = 5 * _NS
-    settle_stream_ns: int = 5 * _NS
+    stream_within_ns: int = 5 * _NS
 
 
 class CcxtVenue:
@@ -114,7 +114,7 @@ class CcxtVenue:
             self._user = UserStream(
                 self._main.client, self._translator, self._link, self._scrub,
                 deliver=self._account.deliver, catch_up=self._account.catch_up,
-                settle_s=self._terms.settle_stream_ns / _NS, hosts=self._stream_hosts,
+                stream_within_s=self._terms.stream_within_ns / _NS, hosts=self._stream_hosts,
                 direct=self._direct, notices=self._notices, tasks=self._tasks,
                 gate=self._gate, doubt_clock=self._times.doubt,
             )  # fmt: skip
@@ -280,7 +280,7 @@ class CcxtVenue:
         if not verdict.is_rejected:
             return self._uncertain(client_id, text)
         if verdict.code == "clock" and verdict.by == "venue":
-            await self._times.settled()
+            await self._times.wait_until_set()
         return self._rejected(client_id, verdict.code, text, verdict.by)
 
     def _rejected(self, client_id: str, code: str, text: str, by: Any) -> m.Rejected:

@@ -26,7 +26,7 @@ class ArmedServer(MCPServer[Any]):
     """Lists and calls `halt` while `armed` names a run, and says when that changes.
 
     A client of the protocol of 2026 hears of it on the stream that it listens to, an earlier one by
-    a notification. It serves one client: the one that asked last is told.
+    a notification. It serves one client: the one that asked last is notified.
     """
 
     def __init__(

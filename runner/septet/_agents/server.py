@@ -63,7 +63,7 @@ def _answer(work: Callable[[], dict[str, Any]]) -> CallToolResult:
         document["problems"] = answers.page(document["problems"], cursor=0, limit=50)["items"]
         document["message"] = shortened(document["message"], 4_000)
         return CallToolResult(content=[_text(compact(document))], is_error=True)
-    except Exception as error:  # a bug is told to the client, and shown whole on stderr
+    except Exception as error:  # a bug is reported to the client, and shown whole on stderr
         _LOG.error("a tool ended by a bug", exc_info=error)
         return CallToolResult(
             content=[_text(compact(error_document(bug_of(error))))], is_error=True

@@ -26,7 +26,7 @@ LoadWith = Callable[[Sequence[Any]], Any]
 class CheckRequest:
     """What is checked beyond the file: its data, and with `world` the feed and the venue.
 
-    `clock` is the address of a local venue that tells market time.
+    `clock` is the address of a local venue that serves market time.
     """
 
     data: bool = True
@@ -110,7 +110,7 @@ def check_loading(
     Parameters
     ----------
     again
-        Loads the strategy with the settings `sets`, and tells `log` what takes a while.
+        Loads the strategy with the settings `sets`, and reports slow steps to `log`.
     file
         How the answer names it.
 

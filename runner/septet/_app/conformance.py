@@ -20,7 +20,7 @@ __all__ = ["check_entries"]
 def check_entries(
     host: Host, entries: Sequence[Registered], log: Callable[[str], None] | None = None
 ) -> list[dict[str, Any]]:
-    """Check components one by one; `log` is told the name of each before it is checked.
+    """Check components one by one; `log` receives the name of each before it is checked.
 
     Those of a package share its seconds, and all of them two other processes. The `state` of each
     is ``kept``, ``failed``, ``not tried`` or ``watched``, and `message` says what failed or why it

@@ -101,7 +101,7 @@ class RunFollower:
     def _read_journal(self, path: Path) -> RunView:
         from septet._files import insist_no_links
         from septet._journal.fold import Fold
-        from septet._journal.judge import doubt_of
+        from septet._journal.journal_check import doubt_of
         from septet._journal.reader import Reader, understood
 
         insist_no_links(self.folder)

@@ -262,6 +262,12 @@ class Workspace:
 
         text = check_text(source.text, source.name)
         tree = effective_tree(text, source.name, sets, "backtest")
+        mode = tree.plain().get("mode")
+        if mode != "backtest":
+            raise InputError(
+                f"mode={shortened(str(mode), 40)} is not taken: files are loaded as backtests here",
+                hint="leave mode out; a person runs paper or live with septet run FILE --mode MODE",
+            )
         for key, value in _texts(tree.plain()):
             self._insist_local(key, value, source.base)
         loaded = load_text(

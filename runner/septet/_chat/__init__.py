@@ -1,1 +1,1 @@
-"""`septet chat`: runs told about, halted and resumed by messages of listed Telegram chats."""
+"""`septet chat`: runs reported, halted and resumed by messages of listed Telegram chats."""

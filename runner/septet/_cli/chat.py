@@ -1,4 +1,4 @@
-"""`septet chat`: runs told about, halted and resumed by Telegram."""
+"""`septet chat`: runs reported, halted and resumed by Telegram."""
 
 from __future__ import annotations
 

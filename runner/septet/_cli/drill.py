@@ -129,7 +129,7 @@ def _show(found: Outcome) -> None:
     table = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False)
     for name, right in (
         ("fault", False), ("what happened", False), ("injected", True), ("held", False),
-        ("settled ms", True), ("remark", False),
+        ("resolved ms", True), ("remark", False),
     ):  # fmt: skip
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     colours = {"yes": "green", "no": "bold red", "not reached": "yellow"}

@@ -79,9 +79,12 @@ def _address(text: str) -> Address:
         )
     try:
         parts = urlsplit(text if "://" in text else f"https://{text}")
-        host = (parts.hostname or "").rstrip(".")
+        name, port = parts.hostname or "", parts.port
     except ValueError:
-        host = ""
+        name, port = "", None
+    # Another reader of an address could take more than these two parts for the host.
+    whole = (f"[{name}]" if ":" in name else name) + (f":{port}" if port is not None else "")
+    host = name.rstrip(".") if name and parts.netloc.lower() == whole else ""
     odd = any(each <= " " or each in "\\@\x7f" or ord(each) > 126 for each in text)
     if not host or odd:
         raise InputError(

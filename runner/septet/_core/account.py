@@ -64,14 +64,14 @@ class Account:
                 adopt(k, theirs - ours)
                 continue
             gap = theirs - ours - self.guards.accepted(k)  # coins of others prove no fill of ours
-            if orders.settle_disputes(k, base, gap, lot, event.asked_ns, event.at_ns):
+            if orders.resolve_disputes(k, base, gap, lot, event.asked_ns, event.at_ns):
                 disputed = True  # a fill is booked now, and its money with it
                 continue
             found += self.guards.compare(
                 k, ours, theirs, tolerance=lot, band=orders.band(k),
                 lags=orders.lags(k, event.asked_ns, others.get(base, ())),
                 now_ns=event.at_ns, others=event.others_open.get(base, (0.0, 0.0)),
-                settled_ns=orders.settled_ns(event.asked_ns),
+                complete_until_ns=orders.complete_until_ns(event.asked_ns),
             )  # fmt: skip
             short = self.guards.differs(k) and 0.0 <= theirs < ours
             orders.account_holds(k, theirs if short else None)
@@ -105,7 +105,7 @@ def unsettled_cash(orders: Orders, checks: Checks, asked_ns: int) -> tuple[float
     What open buy orders have locked or spent without our knowing, and what the newest sales have
     brought in. Where too many fills came to keep them all, the second has no bound.
     """
-    records, since_ns = orders.records, orders.settled_ns(asked_ns)
+    records, since_ns = orders.records, orders.complete_until_ns(asked_ns)
     buying = returning = 0.0
     for name in records.live:
         child = records.children[name]

@@ -22,12 +22,12 @@ TILE_BYTES = 1 << 19
 
 @dataclass
 class Batch:
-    """One run over arrays. `aligned` has T, M and X; the rest is made here.
+    """One run over the arrays of a whole history.
 
-    `keeps` False: nobody reads the features after the run, and F may be a window that slides.
-
-    The log grows when it is full: the entries stop before the time they have no room for, and
-    are called again with a larger one.
+    `aligned` has the arrays T (times), M (facts of bars) and X (columns); the other arrays are
+    allocated here. With `keeps` False the features are not kept after the run, and F may be a
+    sliding window. If the log is full, the entries stop before the time that does not fit, and
+    are called again with a larger log.
     """
 
     plan: CompiledPlan
@@ -67,12 +67,12 @@ class Batch:
 
     @property
     def F(self) -> Floats:
-        """Features, predictions and sizes of decisions."""
+        """Features, predictions and sizes of decisions, float64; NaN while warming up."""
         return self.arrays["F"]  # type: ignore[no-any-return]
 
     @property
     def D(self) -> Codes:
-        """Decisions as codes."""
+        """Decisions as codes of `septet._kernel.layout`."""
         return self.arrays["D"]  # type: ignore[no-any-return]
 
     @property
@@ -82,21 +82,27 @@ class Batch:
 
     @property
     def G(self) -> Floats:
-        """The curve."""
+        """The curve, float64 of shape (3, times): equity, cash and exposure (quote).
+
+        A plan without tables keeps equity alone.
+        """
         return self.arrays["G"]  # type: ignore[no-any-return]
 
     @property
     def LI(self) -> Ints:
-        """The log's integers, with capacity for more."""
+        """The integer columns of the log, allocated to its capacity."""
         return self.arrays["LI"]  # type: ignore[no-any-return]
 
     @property
     def LF(self) -> Floats:
-        """The log's floats, with capacity for more."""
+        """The float columns of the log, allocated to its capacity."""
         return self.arrays["LF"]  # type: ignore[no-any-return]
 
     def observe(self, start: int, stop: int) -> None:
-        """Compute the features over a range of times; those of a long history in two threads."""
+        """Compute the features of the times `start` to `stop` (excluded).
+
+        A long history is computed in two threads, with the same bits.
+        """
         plan, times = self.plan, self.aligned.times
         observe = plan.entries.observe
         whole = (start, stop) == (0, times) and plan.compiled and plan.forgets
@@ -105,7 +111,7 @@ class Batch:
         observe(start, stop, self.arrays.table)
 
     def trade(self, start: int, stop: int) -> None:
-        """Trade a range of times whose features and predictions are computed."""
+        """Trade the times `start` to `stop` (excluded), whose features are computed."""
         at = start
         while at < stop:
             at = self.plan.entries.trade(at, stop, self.arrays.table)
@@ -113,7 +119,7 @@ class Batch:
                 grow_log(self.plan, self.arrays)
 
     def run(self, first: int) -> None:
-        """Observe every time, and trade from `first` on."""
+        """Compute the features of all times, and trade from time number `first` on."""
         times = self.aligned.times
         chunk = self._chunk
         if not self.plan.compiled or times <= chunk:
@@ -128,13 +134,13 @@ class Batch:
 
 
 def tile_of(symbols: int) -> Floats:
-    """Return the work space of a range of times: small enough for the processor's cache."""
+    """Return the work array of a range of times: small enough for the processor's cache."""
     times = min(2_048, max(64, TILE_BYTES // (8 * symbols)))
     return np.empty((times, symbols))
 
 
 def grow_log(plan: CompiledPlan, arrays: Arrays) -> None:
-    """Enlarge a full log fourfold."""
+    """Enlarge a full log to four times its rows; its contents are kept."""
     rows = int(arrays["C"][layout.LOG])
     larger = plan.log(4 * len(arrays["LI"]))
     for name, array in zip(("LI", "LF"), larger, strict=True):

@@ -23,7 +23,7 @@ ROUNDING: Final = 1e-15
 def unexplained(state: State, capital: float, results: Iterable[float] | None = None) -> float:
     """Return the gain of equity that no trade explains (quote); zero if rounding explains it.
 
-    NaN where a sum has overflowed: what is missing is no number then.
+    NaN if a sum has overflowed.
 
     Parameters
     ----------

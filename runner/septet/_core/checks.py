@@ -50,11 +50,12 @@ FUZZ = 1e-6
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How much an order may do. Shares are of equity, windows are wall time.
+    """Limits on an order. Shares are of equity, windows are wall time.
 
-    `slack` is how far the backstop on position and gross may be passed: prices move between the
-    decision, which holds the exact limit, and the wire. Half of `orders_per_minute` is for
-    entries; reductions are counted on their own, up to `reductions_per_minute`.
+    `slack` is by how much an order may exceed the limits on position and gross exposure here:
+    prices move between the decision, which applies the exact limits, and the request. Half of
+    `orders_per_minute` is for entries; reductions are counted on their own, up to
+    `reductions_per_minute`.
     """
 
     price_collar: float = 0.05
@@ -189,7 +190,7 @@ class Checks:
     instruments
         One for each symbol of the universe, in order.
     limits
-        What an order may do.
+        Limits on each order.
     """
 
     def __init__(self, instruments: Sequence[Instrument], limits: Limits | None = None) -> None:
@@ -213,10 +214,11 @@ class Checks:
     def priced(
         self, k: int, price: float, now_ns: int, low: float = math.inf, high: float = 0.0
     ) -> None:  # fmt: skip
-        """Set the newest price of a symbol (a close, a mark or a mid price).
+        """Set the newest price of a symbol (quote): a close, a mark price or a mid price.
 
-        After one that is no price there is none until the next; what is held keeps its worth.
-        `low` and `high` are further prices of the same moment: the bid and the ask.
+        After an invalid price (NaN, infinite or not positive) the symbol has no price until the
+        next valid one; its position is valued at the last valid price. `low` and `high` are the
+        bid and the ask of the same time, if they are known.
         """
         one = self.symbols[k]
         if not 0.0 < price < math.inf:
@@ -327,20 +329,20 @@ class Checks:
         k, sign
             Symbol and side, +1 to buy.
         quantity, rest
-            What would leave, and what is left of its parent (base currency).
+            Quantity of the order, and unfilled quantity of its parent (base currency).
         limit, trigger
-            Its prices, None where it has none.
+            Limit and trigger price (quote); None if the order has none.
         reduces
-            Whether it can only make a position smaller.
+            Whether the order can only reduce a position.
         decided
-            The price at which it was decided; 0 where there is none.
+            Decision price (quote); 0 if there is none.
         now_ns
             Wall time.
         changes
-            Whether it takes the place of one to change its price: it is no order more, and
-            `may_amend` has let it.
+            Whether the order replaces another to change its price: it is not counted as a
+            further order, and `may_amend` has allowed it.
         replaces
-            How much of what is open on its side it takes the place of (base currency).
+            Open quantity on its side that it replaces (base currency).
         """
         one = self.symbols[k]
         lot = one.instrument.lot

@@ -24,8 +24,8 @@ from septet._core.events import (
     Event,
     Funded,
     Halted,
+    NewOrder,
     OrderEnded,
-    Place,
     Traded,
     Working,
 )
@@ -61,17 +61,20 @@ class Engine:
         The window the rules look at, with the compiled rules and where the run stands (a copy
         of a snapshot continues it).
     judge
-        Asked for a probability when the strategy has a model.
+        Called with the decision time (ns) and the feature vector, float64 of shape (inputs,), if
+        the strategy has a model; returns the probability of a rise, in [0, 1] or NaN, and the
+        state of the model as a code of `septet._kernel.layout`.
     model_inputs
-        Rows of F that make the feature vector.
+        Rows of F that make the feature vector, in order.
     model_row
         Row of F for the probability; the next row is the model's state.
     drain
-        Told what slides out of the window: symbol (-1: times), first number, rows of arrays.
+        Called with what slides out of the window: the number of the symbol (-1: the times), the
+        number of its first bar or time, and the rows of each array by name.
     keeps_log
-        False: rows of the log are dropped once they are commands, so that memory stays bounded.
+        If False, rows of the log are dropped once they are commands, so that memory is bounded.
     dropped
-        Told the rows of the log that are dropped.
+        Called with the rows of the log that are dropped: integers and floats.
     """
 
     def __init__(
@@ -125,8 +128,9 @@ class Engine:
     def handle(self, event: Event, monitor: MonitorHook | None = None) -> list[Command]:
         """Process one event; return the commands that follow from it.
 
-        `monitor` is asked once the bars are in and judged, and again with what the time has
-        traded: it may block entries, and then the time is decided again with the block.
+        `monitor` is called twice: after the features and the prediction are computed, and again
+        after the time has been traded. If it blocks entries, the time is decided again with the
+        block. Events must arrive in order of time.
         """
         self._now_ns, self._valued = event.time_ns, False
         t, C, cancels = self._take_in(event), self._C, False
@@ -223,9 +227,10 @@ class Engine:
     # ------------------------------------------------------------------ a person
 
     def halt(self, time_ns: int, *, flatten: bool) -> list[Command]:
-        """Block entries and cancel working ones for an operator; close positions if requested.
+        """Block entries and cancel working entries for an operator; with `flatten` close positions.
 
-        Again is no different from once; it can still close what a first one left open.
+        Idempotent: a second call changes nothing, except that `flatten` still closes positions
+        that the first call left open.
         """
         self._now_ns, self._valued = time_ns, False
         self._make_room()
@@ -235,9 +240,9 @@ class Engine:
         return found + self._new()
 
     def wind_down(self, time_ns: int, *, flatten: bool) -> list[Command]:
-        """End the entries that work as the run shuts down; close positions where asked.
+        """Cancel working entries as the run shuts down; with `flatten` close positions.
 
-        Nothing is blocked: the next start goes on as it would have.
+        No entry is blocked: the next start continues as if the run had not stopped.
         """
         self._now_ns, self._valued = time_ns, False
         self._make_room()
@@ -249,7 +254,8 @@ class Engine:
     def resume(self, time_ns: int) -> list[Command]:
         """Clear every block that waits for a person.
 
-        Where a halt is cleared, its peak and its losses in a row start again from here.
+        The peak equity and the count of consecutive losses of a cleared halt start again at
+        this time.
         """
         self._now_ns, self._valued = time_ns, False
         self._make_room()
@@ -307,7 +313,7 @@ class Engine:
         return units / self._b[k, layout.SCALE], units
 
     def scale(self, k: int) -> float:
-        """Return the units in one of a symbol's base currency."""
+        """Return the number of units in one unit of a symbol's base currency."""
         return self._b[k, layout.SCALE]  # type: ignore[no-any-return]
 
     def held(self, k: int) -> float:
@@ -323,7 +329,7 @@ class Engine:
 
     @property
     def is_flat(self) -> bool:
-        """Whether nothing is held that an order could close, and no order works."""
+        """Whether no position is left that an order could close, and no order is working."""
         every = range(len(self._i))
         return all(self.lots_to_close(k) == 0.0 and self.working(k) is None for k in every)
 
@@ -409,7 +415,7 @@ class Engine:
         for (kind, time_ns, k, order, code, reason), values in zip(LI, LF, strict=True):
             if kind == layout.ORDER:
                 units, limit, trigger, price, confidence, up, *sizing = values
-                made = Place(
+                made = NewOrder(
                     time_ns, k, order, code, units, limit, trigger, reason, price,
                     reason not in self._increases, confidence, up, tuple(sizing),
                     reason not in self._partial,

@@ -74,7 +74,7 @@ def ruled(curve: core.Curve) -> m.Ruled:
     return m.Ruled(time_ns=curve.time_ns, equity=curve.equity, cash=curve.cash, exposure=share)
 
 
-def placed(each: core.Place, names: Names, scale: float, trace: str) -> m.Placed:
+def placed(each: core.NewOrder, names: Names, scale: float, trace: str) -> m.Placed:
     """Return a row of the order table."""
     sizing = {}
     for name, value in zip(names.sizing, each.sizing, strict=False):  # a row has room for more

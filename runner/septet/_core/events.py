@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 __all__ = [
     "BY_HAND", "Cleared", "Command", "Curve", "Decision", "DecisionTime", "Event", "Funded",
-    "Halted", "OrderEnded", "Place", "Traded", "Working",
+    "Halted", "NewOrder", "OrderEnded", "Traded", "Working",
 ]  # fmt: skip
 
 BY_HAND = -1
@@ -42,11 +42,12 @@ class DecisionTime(msgspec.Struct, frozen=True, gc=False):
 Event = DecisionTime
 
 
-class Place(msgspec.Struct, frozen=True, gc=False):
-    """An order to send; `price` is the decision price.
+class NewOrder(msgspec.Struct, frozen=True, gc=False):
+    """A new order to send; `price` is the decision price (quote), `units` are signed.
 
-    `sizing` is the equity and what the sizing rule remembers, as the plan explains it. A reduction
-    that `closes_all` closes what is held when it is sent, whatever its units say.
+    `limit_price` and `trigger_price` are not finite if the order has none. `sizing` holds the
+    equity and the values that the sizing rule keeps, as the plan names them. A reduction with
+    `closes_all` closes the whole position held when it is sent, whatever `units` says.
     """
 
     time_ns: int
@@ -161,4 +162,4 @@ class Working(msgspec.Struct, frozen=True, gc=False):
     reason: int
 
 
-Command = Place | OrderEnded | Traded | Funded | Halted | Cleared
+Command = NewOrder | OrderEnded | Traded | Funded | Halted | Cleared

@@ -317,7 +317,7 @@ class Guards:
     def compare(
         self, k: int, ours: float, theirs: float, *, tolerance: float,
         band: tuple[float, float], lags: Sequence[tuple[float, float]], now_ns: int,
-        others: tuple[float, float] = (0.0, 0.0), settled_ns: int = 0,
+        others: tuple[float, float] = (0.0, 0.0), complete_until_ns: int = 0,
     ) -> list[m.Command]:  # fmt: skip
         """Compare the booked position of a symbol with the account's.
 
@@ -335,8 +335,8 @@ class Guards:
         others
             What open orders of other strategies may have sold and bought since. They get its fills,
             and then it is no gap: one that stays the same for longer is not explained by it.
-        settled_ns
-            Up to when the account's answer shows everything (`Orders.settled_ns`).
+        complete_until_ns
+            Up to when the account's answer shows everything (`Orders.complete_until_ns`).
         """
         gap = theirs - ours
         known = self._accepted.get(k, 0.0)
@@ -356,7 +356,7 @@ class Guards:
             if not abs(gap - before) <= tolerance:
                 self._doubts[k] = (gap, now_ns)
                 return []
-            if settled_ns <= since_ns:
+            if complete_until_ns <= since_ns:
                 return []
         self._gaps[k] = gap
         text = MISMATCH_TEXT.format(symbol=self.symbols[k], ours=ours, theirs=theirs)

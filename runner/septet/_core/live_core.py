@@ -1,7 +1,7 @@
 """The live core: one event in, commands out; no clock, no I/O, nothing unseeded.
 
-It puts together what decides (the engine), what carries decisions out (the orders), and what
-forbids (the guards). The journal holds what goes in and what comes out; feeding it again gives
+It connects the engine, which decides, the order manager, which executes decisions, and the
+guards, which block entries. The journal holds its events and its commands; the same events give
 the same commands, byte for byte.
 """
 
@@ -55,15 +55,15 @@ class LiveCore:
     Parameters
     ----------
     names
-        What codes and numbers mean.
+        Names of the engine's codes and numbers.
     engine
-        Decides; books fills. An `VenueFillsEngine` where a venue fills orders.
+        Makes decisions and books fills; a `VenueFillsEngine` if a venue fills the orders.
     intake, models
-        Bars to columns; which model is in force (None without a model).
+        Turn bars into columns; return the model that is current (None without a model).
     guards
-        What blocks entries.
+        The active blocks of entries.
     rules
-        What an order carries to the wire.
+        Properties of each order besides those that the engine decides.
     orders, checks
         The order manager and its last check; None where fills happen inside the engine.
     monitoring
@@ -362,9 +362,9 @@ class LiveCore:
         _, reason = engine.protection(outcome.symbol)
         found = engine.trigger(outcome.symbol, max(reason, 0), self.market_ns)
         for each in found:
-            if isinstance(each, core.Place):
+            if isinstance(each, core.NewOrder):
                 self._stops[outcome.symbol] = each.order
-        self._carry([each for each in found if not isinstance(each, core.Place)])
+        self._carry([each for each in found if not isinstance(each, core.NewOrder)])
 
     def _stop_ended(self, outcome: StopEnded) -> None:
         """Send the unfilled rest of a triggered stop as a separate exit."""
@@ -392,7 +392,7 @@ class LiveCore:
         """Execute the engine's commands, in order."""
         for each in found:
             match each:
-                case core.Place():
+                case core.NewOrder():
                     self._place(each)
                 case core.OrderEnded():
                     self._order_ended(each)
@@ -405,7 +405,7 @@ class LiveCore:
                 case core.Cleared():
                     self._out.append(m.Cleared(rule=self._halt_of(each.halt)[0], by="rule"))
 
-    def _place(self, each: core.Place) -> None:
+    def _place(self, each: core.NewOrder) -> None:
         scale, rules = self._scales[each.symbol], self.rules
         trace = f"{self.names.symbols[each.symbol]}@{each.time_ns}"
         made = engine_messages.placed(each, self.names, scale, trace)

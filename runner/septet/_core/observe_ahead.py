@@ -28,7 +28,7 @@ Observe = Callable[[int, int, Any], int]
 def chunks_ahead(
     arrays: Arrays, times: int, observe: Observe, chunk: int, keep: int | None
 ) -> Iterator[tuple[int, int]]:
-    """Yield chunk after chunk of times once its features are computed.
+    """Yield consecutive ranges of times, each once its features are computed.
 
     The next chunks, `chunk` times long, are observed in a thread meanwhile. `keep` is how many bars
     before a chunk its features look back at; None if F holds the whole history. With `keep`, F is

@@ -48,7 +48,7 @@ OPTIONAL: Final = ("DUE",)
 
 @dataclass
 class State:
-    """Everything a run remembers from one decision time to the next; a copy is a snapshot."""
+    """All state that a run keeps from one decision time to the next; a copy is a snapshot."""
 
     S: Floats
     A: Floats
@@ -90,7 +90,7 @@ class Arrays(dict[str, Any]):
 
     @property
     def whole(self) -> tuple[npt.NDArray[Any], ...]:
-        """The arrays themselves: what always runs as plain Python is called with them."""
+        """Return the arrays themselves, for code that always runs as plain Python."""
         return tuple(self.values())
 
     def put(self, name: str, array: npt.NDArray[Any], *, first: int = 0) -> None:

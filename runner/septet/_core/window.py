@@ -29,10 +29,11 @@ class Frames:
 
 @dataclass
 class Window:
-    """The newest bars and times of a run; older ones slide out.
+    """The newest bars and times of a run; older ones are dropped.
 
-    `keep` bars survive a slide. `base[k]` is the number of symbol k's bars that slid out,
-    `N[k]` where its next bar goes; `time_base` and `time` are the same for times.
+    If the arrays are full, the last `keep` bars are moved to their start. `base[k]` is the number
+    of bars of symbol k that were dropped, `N[k]` the column of its next bar; `time_base` and
+    `time` are the same for times.
     """
 
     plan: CompiledPlan

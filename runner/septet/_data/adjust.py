@@ -1,4 +1,4 @@
-"""Splits and dividends of stocks, and the moves that give them away."""
+"""Splits and dividends of stocks, and the price moves that indicate them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ _NEAR: Final = 0.03
 
 
 def adjusted(rows: Rows, factor: Floats) -> Rows:
-    """Multiply prices by `factor` and divide volume by it."""
+    """Return rows with prices multiplied by `factor`, shape (n,), and volume divided by it.
+
+    A NaN in prices, volume or `factor` stays NaN in that row.
+    """
     return Rows(
         rows.open * factor,
         rows.high * factor,
@@ -28,7 +31,7 @@ def adjusted(rows: Rows, factor: Floats) -> Rows:
 
 
 def split_factors(total: Floats) -> tuple[Floats, list[tuple[int, Fraction]]]:
-    """Take the splits alone out of total adjustment factors (adjusted close over close).
+    """Separate the splits from total adjustment factors (adjusted close over close), shape (n,).
 
     A factor that changes by more than 20 % between two bars is a split of the nearest simple
     ratio; smaller changes are dividends and left out.
@@ -52,7 +55,9 @@ def split_factors(total: Floats) -> tuple[Floats, list[tuple[int, Fraction]]]:
 
 
 def moves(close: Floats, session: Ints) -> tuple[Ints, Floats]:
-    """Rows that end a session more than 20 % away from the close of the session before.
+    """Return rows that end a session over 20 % away from the close of the session before.
+
+    `close` (float64) and `session` (int64) have shape (n,).
 
     Returns
     -------
@@ -69,7 +74,7 @@ def moves(close: Floats, session: Ints) -> tuple[Ints, Floats]:
 
 
 def likely_split(ratio: float) -> str:
-    """Name the split an overnight price ratio looks like, or nothing."""
+    """Return the split that an overnight price ratio suggests as text, or an empty text."""
     for many, one in ((2, 1), (3, 1), (4, 1), (5, 1), (7, 1), (10, 1), (20, 1), (3, 2)):
         for value, name in ((one / many, f"{many} for {one}"), (many / one, f"{one} for {many}")):
             if abs(ratio / value - 1.0) < _NEAR:

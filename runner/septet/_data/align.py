@@ -71,7 +71,11 @@ def union_axis(tables: Sequence[BarTable]) -> Axis:
 
 
 def as_of_rows(known_ns: Ints, at_ns: Ints) -> Ints:
-    """Row of the last datum known at each time, -1 before the first; `known_ns` never falls."""
+    """Return the row of the last datum known at each time, -1 before the first.
+
+    `known_ns` has shape (n,) and must not fall; `at_ns` and the result have shape (t,). A datum
+    with ``known_ns == at_ns`` is known.
+    """
     found: Ints = np.searchsorted(known_ns, at_ns, side="right").astype(np.int64) - 1
     return found
 
@@ -95,7 +99,11 @@ def series_as_of(series: SeriesTable, at_ns: Ints) -> Floats:
 def column_as_of(
     table: BarTable, column: str, at_ns: Ints, *, max_age_ns: int | None = None
 ) -> Floats:
-    """Return a column of another symbol's last bar known at each time, NaN before its first."""
+    """Return a column of another symbol's last bar known at each time, float64 of shape (t,).
+
+    NaN before its first bar is known and, with `max_age_ns`, once that bar is older (ns since it
+    became known).
+    """
     row = as_of_rows(table.known_ns, at_ns)
     values: Floats = getattr(table, column)
     if not len(values):
@@ -108,9 +116,10 @@ def column_as_of(
 
 
 def missing_before(table: BarTable, calendar: str, anchor: Anchor | None = None) -> Ints:
-    """Scheduled bars missing between each row and the row before it; 0 for the first.
+    """Return the scheduled bars missing between each row and the row before it; 0 for the first.
 
-    Hours and days on which the calendar is closed are not missing.
+    The result is int64 of shape (n,). Hours and days on which the calendar is closed are not
+    missing.
     """
     missing = np.zeros(len(table), dtype=np.int64)
     if calendar == "24x7" and bool(np.all(np.diff(table.open_ns) == table.bar_ns)):
@@ -123,7 +132,10 @@ def missing_before(table: BarTable, calendar: str, anchor: Anchor | None = None)
 
 
 def segments(table: BarTable, calendar: str, reset_after: int) -> Segments:
-    """Cut history where more than `reset_after` scheduled bars are missing."""
+    """Split history where more than `reset_after` scheduled bars are missing.
+
+    `calendar` names the schedule of the bars. The arrays of the result have shape (n,).
+    """
     n = len(table)
     restart = missing_before(table, calendar) > reset_after
     rows = np.arange(n, dtype=np.int64)

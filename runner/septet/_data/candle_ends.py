@@ -63,7 +63,7 @@ def candles_ending(
 
 
 def ended_symbols(findings: Iterable[Finding]) -> tuple[list[Finding], list[Finding]]:
-    """Return the findings of ended candles to be told one by one, and the rest of them."""
+    """Return the findings of ended candles to be reported one by one, and the rest of them."""
     ended = [each for each in findings if each.kind == CANDLES_END]
     return (ended, []) if len(ended) <= _NAMED + 1 else (ended[:_NAMED], ended[_NAMED:])
 

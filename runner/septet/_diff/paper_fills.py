@@ -73,7 +73,7 @@ def simulate(lived: Lived, build: Build, until_ns: int, *, deeds: bool = False) 
 
     With `deeds` what persons did is fed, too. The account is valued at the live run's prices. Where
     the run's own fills are simulated, starts and timers are fed as well: an order that a person
-    brings about between two bars is of the time that they told.
+    brings about between two bars is of the time that they report.
     """
     found, core = Simulated(), build.core
     columns = build.plan.assembly.rows.x

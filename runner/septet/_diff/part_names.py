@@ -11,7 +11,7 @@ NAMES: Final = {
     "fill": "fill", "cost": "cost",
 }  # fmt: skip
 MEANS: Final = {
-    "revision": "history tells bars, series or models otherwise than they were seen",
+    "revision": "bars, series or models of the history differ from those that were seen",
     "late_or_missed": "bars that came late or never, decisions taken late or not at all",
     "timing": "orders that traded something else than simulated, and what persons did",
     "fill": "prices other than the simulated ones",

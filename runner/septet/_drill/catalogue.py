@@ -149,7 +149,7 @@ _KINDS: Final = (
     Kind("E20", "maintenance", duration_ms=1_500),
     Kind("E21", "answer differs from the request", "order", blocks=("ack_mismatch",)),
     Kind("E22", "fees in the base, a third asset or the quote", "order", duration_ms=2_000,
-         draw=_one_of(paid_in=["BNB", "BNB", "quote"])),
+         draw=_one_of(fee_currency=["BNB", "BNB", "quote"])),
     Kind("D1", "order book with a gap, or crossed", "book", draw=_one_of(kind=["gap", "crossed"])),
     Kind("D2", "a bar twice, late, or open again",
          draw=_one_of(kind=["duplicate", "late", "unclosed"])),

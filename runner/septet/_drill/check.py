@@ -23,7 +23,7 @@ KINDS = {
     "open_order": "an order that is open on one side only, or in an unknown state",
     "late_order": "an order that left after its deadline or after a halt",
     "backwards": "a state or a time that went backwards",
-    "banned": "a request although an answer had told of a ban",
+    "banned": "a request although an answer had reported a ban",
     "unnoticed": "a fault that must keep entries back or stand in the log, and did not",
     "naked": "a position without a stop or an exit at the venue",
     "operator": "what a person asked for that was not done",
@@ -110,7 +110,9 @@ def _bans(venue: VenueBook) -> Iterator[Finding]:
             first_ns = at_ns
         elif at_ns - first_ns > _AFTER_NS:
             after = (at_ns - first_ns) / 1e6
-            yield Finding("banned", str(first_ns), f"asked again {after:.0f} ms after it was told")
+            yield Finding(
+                "banned", str(first_ns), f"asked again {after:.0f} ms after it was reported"
+            )
 
 
 # ---------------------------------------------------------------- orders

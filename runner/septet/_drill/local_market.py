@@ -17,7 +17,7 @@ from septet._data.load import load_market
 from septet._drill.catalogue import ANSWERS_FINAL_AFTER, RECEIVE_MS, TIMEOUT
 from septet._drill.stop_cover import Terms
 from septet._drill.venue.config import Bars, SymbolConfig, Synthetic, VenueConfig, interval
-from septet._drill.venue.tape import load_bars
+from septet._drill.venue.symbol_prices import load_bars
 from septet._files import replace_file
 from septet._live.build import currencies
 from septet._shell.session import warmup_ns_of

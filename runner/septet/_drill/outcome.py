@@ -27,7 +27,7 @@ class Row:
     code: str
     asked: int = 0
     injected: int = 0
-    settled: int = 0
+    resolved: int = 0
     worst_ms: float = 0.0
     findings: list[Finding] = field(default_factory=list)
     resumed: Counter[str] = field(default_factory=Counter)
@@ -36,7 +36,7 @@ class Row:
     def take_back(self, count: int, why: str = "no request came by while it lasted") -> None:
         """Do not count injections that met no request or could not be judged."""
         self.injected -= count
-        self.settled = min(self.settled, self.injected)
+        self.resolved = min(self.resolved, self.injected)
         self.notes.append(why)
 
     @property
@@ -47,7 +47,7 @@ class Row:
     @property
     def held(self) -> str:
         """Whether everything held: ``yes``, ``no`` or ``not reached``."""
-        if self.findings or self.settled < self.injected:
+        if self.findings or self.resolved < self.injected:
             return "no"
         return "yes" if self.injected else "not reached"
 

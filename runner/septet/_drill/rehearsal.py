@@ -37,7 +37,7 @@ __all__ = ["drill"]
 
 Log = Callable[[str], None]
 _NS: Final = 1_000_000_000
-_SETTLE_WITHIN_S: Final = 90.0
+_RESOLVE_WITHIN_S: Final = 90.0
 _RESUME_EVERY_S: Final = 1.0
 _UNDER_WAY: Final = "are under way"
 _LEFT: Final = 0.02
@@ -124,7 +124,7 @@ class _Rehearsal(Watch):
         self._numbers: dict[int, str] = {}
         self._counted: dict[int, int] = {}
         self._unjudged: list[str] = []
-        """What has struck and was not yet seen to settle."""
+        """The injected faults that were not yet seen to be resolved."""
         self._reported: set[Finding] = set()
         self._resumed_s = 0.0
 
@@ -150,7 +150,7 @@ class _Rehearsal(Watch):
     def _not_reached(self) -> None:
         """Report how many faults were not reached; one that was not resolved is not judged."""
         for code in self._unjudged:
-            self._rows[code].take_back(1, "the bars were over before it had settled")
+            self._rows[code].take_back(1, "the bars were over before it was resolved")
         self._unjudged = []
         rows = self._outcome.rows
         for row in rows:
@@ -199,7 +199,7 @@ class _Rehearsal(Watch):
                     self._until(self._is_at_rest, self._patience_s)
                 self._theirs.until_ns = self._venue.pause().market_ns
                 self._over = True
-                self._settle([], began_ns, bars=0)
+                self._wait_until_resolved([], began_ns, bars=0)
         except GivenUpError as given_up:
             outcome.failures.append(str(given_up) or "the run did not come to rest")
         self._run.stop()
@@ -245,7 +245,7 @@ class _Rehearsal(Watch):
                 self._start_again()
         if struck:
             self._wait((kind.duration_ms + kind.rest_ms) / 1e3)
-            self._settle(struck, asked_ns, bars=2)
+            self._wait_until_resolved(struck, asked_ns, bars=2)
 
     def _halt(self, kind: Kind, draw: random.Random) -> list[str]:
         """Halt the run as an operator does, and wait until it has acted."""
@@ -270,7 +270,7 @@ class _Rehearsal(Watch):
                 self._ended = self._run.starts
                 self._run.kill()
                 self._run.start()
-        within_s = _SETTLE_WITHIN_S if restarts else self._patience_s  # a start takes seconds
+        within_s = _RESOLVE_WITHIN_S if restarts else self._patience_s  # a start takes seconds
         if not self._until(lambda: len(ours.halts) > before, within_s):
             self._not_done(kind, f"{how}: the run was not halted")
         elif not self._until(lambda: not self._left_open(), self._patience_s):
@@ -355,13 +355,13 @@ class _Rehearsal(Watch):
                 self._unjudged += [code] * new
         return found
 
-    # ------------------------------------------------------------ settling
+    # ------------------------------------------------------------ resolving
 
-    def _settle(self, struck: list[str], since_ns: int, *, bars: int) -> None:
+    def _wait_until_resolved(self, struck: list[str], since_ns: int, *, bars: int) -> None:
         """Wait until both books agree and nothing blocks; record what remains wrong."""
         first_ns = self._struck_ns(since_ns)
         over_ns, bad_ns = time.time_ns(), first_ns
-        until_s = time.monotonic() + _SETTLE_WITHIN_S
+        until_s = time.monotonic() + _RESOLVE_WITHIN_S
         found: list[Finding] = []
         why = lasting = ""
         while True:
@@ -374,7 +374,7 @@ class _Rehearsal(Watch):
             if why not in WAITING:
                 bad_ns = time.time_ns()
             if self._waits_for_person:
-                until_s = time.monotonic() + _SETTLE_WITHIN_S
+                until_s = time.monotonic() + _RESOLVE_WITHIN_S
             if self._run.ended is not None:
                 break
             if bars and self._is_over():  # `_finish` sees to what is still wrong
@@ -386,7 +386,7 @@ class _Rehearsal(Watch):
             why += f"; before that: {lasting}"
         for code in dict.fromkeys(struck):
             row = self._rows[code]
-            row.settled = row.injected if not why else row.settled
+            row.resolved = row.injected if not why else row.resolved
             row.worst_ms = max(row.worst_ms, (bad_ns - first_ns) / 1e6)
         self._unjudged = []
         self._audit(struck, first_ns)
@@ -422,17 +422,17 @@ class _Rehearsal(Watch):
         bars = check_bars(self._theirs, self._ours)
         fresh = unreported([*found, *bars], self._reported)
         self._reported |= set(fresh)
-        for each in (*fresh, *([f"not settled: {why}"] if why else [])):
+        for each in (*fresh, *([f"not resolved: {why}"] if why else [])):
             self._log(f"  {', '.join(dict.fromkeys(struck))}: {each}")
         for code in dict.fromkeys(struck):
             row = self._rows[code]
             row.findings += fresh
             if why:
-                row.notes.append(f"not settled: {why}")
+                row.notes.append(f"not resolved: {why}")
         if not struck:
             self._outcome.findings += fresh
             if why:
-                self._outcome.failures.append(f"not settled: {why}")
+                self._outcome.failures.append(f"not resolved: {why}")
 
     def _trouble(self, over_ns: int, bars: int) -> tuple[str, list[Finding]]:
         """Return what is still wrong, one of `WAITING` while only time is missing, or ""."""

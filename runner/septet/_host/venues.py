@@ -243,7 +243,7 @@ class FeedFacts:
 class LiveFeed(Protocol):
     """Live market data of one exchange; dials again by itself, with back-off, and says so.
 
-    Silence is not its to judge: who finds it silent closes it and opens it again.
+    It does not decide about silence: who finds it silent closes it and opens it again.
     """
 
     async def open(self, request: FeedRequest, sink: Sink) -> FeedFacts:

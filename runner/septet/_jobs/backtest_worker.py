@@ -10,12 +10,12 @@ from typing import Any
 
 from septet._app.run import BacktestRequest, compute_backtest, store_backtest
 from septet._app.workspace import Workspace
-from septet._jobs.child_side import Told, serve_one
+from septet._jobs.child_side import Reports, serve_one
 
 __all__ = ["main"]
 
 
-def _run(given: dict[str, Any], told: Told) -> str:
+def _run(given: dict[str, Any], reports: Reports) -> str:
     """Run what was asked for, store it, and return its id."""
     workspace = Workspace(Path(given["workspace"]))
     loaded = workspace.load(
@@ -24,8 +24,8 @@ def _run(given: dict[str, Any], told: Told) -> str:
     request = BacktestRequest(
         face=given["face"], client=given["client"], hypothesis=given["hypothesis"]
     )  # fmt: skip
-    result = compute_backtest(loaded, request, log=told.note, progress=told.progress)
-    told.progress("store", 0, None, "")
+    result = compute_backtest(loaded, request, log=reports.note, progress=reports.progress)
+    reports.progress("store", 0, None, "")
     return store_backtest(result, Path(given["runs"]), report=given["report"]).run_id
 
 

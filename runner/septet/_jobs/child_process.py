@@ -23,7 +23,7 @@ __all__ = ["result_of"]
 _LOOK_S: Final = 0.1
 _LAST_S: Final = 10.0
 _LONGEST: Final = 4 << 20
-"""Bytes of one line that a process tells."""
+"""Bytes of one line that a process reports."""
 
 
 def result_of(module: str, given: Mapping[str, Any], progress: Progress) -> Any:
@@ -67,7 +67,7 @@ def result_of(module: str, given: Mapping[str, Any], progress: Progress) -> Any:
 
 
 def _followed(source: int, progress: Progress) -> dict[str, Any]:
-    """Pass on what a process tells until it ends; return its last word."""
+    """Pass on what a process reports until it ends; return its last word."""
     last: list[Any] = ["start", 0, None, ""]
     kept, found = b"", dict[str, Any]()
     with selectors.DefaultSelector() as ready:
@@ -81,13 +81,13 @@ def _followed(source: int, progress: Progress) -> dict[str, Any]:
                 return found
             *lines, kept = (kept + part).split(b"\n")
             for line in lines:
-                told = decode_json(line.decode())
-                last = told.get("progress", last)
-                found |= {name: told[name] for name in ("result", "error") if name in told}
+                reported = decode_json(line.decode())
+                last = reported.get("progress", last)
+                found |= {name: reported[name] for name in ("result", "error") if name in reported}
 
 
 def _error_of(document: dict[str, Any]) -> SeptetError:
-    """Return the error that a process told as a document."""
+    """Return the error that a process reported as a document."""
     problems = [Problem(**each) for each in document["problems"]]
     if problems:
         return ConfigError(problems)

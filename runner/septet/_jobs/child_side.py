@@ -1,4 +1,4 @@
-"""The side of a process that works for a server: what it is given on stdin, and tells on stdout.
+"""The side of a process that works for a server: what it is given on stdin, and reports on stdout.
 
 One JSON document comes in; lines of JSON go out: ``progress``, and at the end ``result`` or
 ``error``. What plugins print goes to stderr.
@@ -17,13 +17,13 @@ from septet._app.documents import error_document
 from septet._text import decode_json
 from septet.errors import SeptetError
 
-__all__ = ["Told", "serve_one"]
+__all__ = ["Reports", "serve_one"]
 
 _EVERY_S: Final = 0.1
 
 
-class Told:
-    """Writes lines to whoever started the process; who has gone is told nothing more."""
+class Reports:
+    """Writes lines to whoever started the process; who has gone is sent nothing more."""
 
     def __init__(self) -> None:
         self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -47,10 +47,10 @@ class Told:
         self.send(progress=["note", 0, None, text[:200]])
 
 
-def serve_one(work: Callable[[dict[str, Any], Told], Any]) -> None:
-    """Do one piece of work, and tell its result or what ended it."""
-    told = Told()
+def serve_one(work: Callable[[dict[str, Any], Reports], Any]) -> None:
+    """Do one piece of work, and report its result or what ended it."""
+    reports = Reports()
     try:
-        told.send(result=work(decode_json(sys.stdin.read()), told))
+        reports.send(result=work(decode_json(sys.stdin.read()), reports))
     except SeptetError as error:
-        told.send(error=error_document(error))
+        reports.send(error=error_document(error))

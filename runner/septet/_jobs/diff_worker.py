@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from septet._app.reading import reading_run
 from septet._app.runs import diff_runs
-from septet._jobs.child_side import Told, serve_one
+from septet._jobs.child_side import Reports, serve_one
 from septet._store.find import open_run
 from septet._text import plain_json
 
@@ -16,11 +16,11 @@ __all__ = ["main"]
 _CAUSES: Final = 5
 
 
-def _diff(given: dict[str, Any], told: Told) -> dict[str, Any]:
+def _diff(given: dict[str, Any], reports: Reports) -> dict[str, Any]:
     """Explain a gap, with the largest causes of each kind."""
     with reading_run():
         live, past = (open_run(Path(given[name])) for name in ("live", "backtest"))
-        gap = diff_runs(live, past, log=told.note, progress=told.progress)
+        gap = diff_runs(live, past, log=reports.note, progress=reports.progress)
         found: dict[str, Any] = plain_json(gap.document(_CAUSES))
     if live.finding is not None:
         found["notes"].insert(0, f"{live.finding.message}; {live.finding.hint}")

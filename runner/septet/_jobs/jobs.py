@@ -21,7 +21,7 @@ MOST_KEPT: Final = 50
 
 
 def bug_of(error: Exception) -> SeptetError:
-    """Return what a client is told of an exception that septet did not expect."""
+    """Return what a client receives for an exception that septet did not expect."""
     return SeptetError(
         f"a bug of septet: {type(error).__name__}", hint="the log of the server shows it"
     )
@@ -76,7 +76,7 @@ class Job:
             self.state, self.error = "cancelled", error
         except SeptetError as error:
             self.state, self.error = "failed", error
-        except Exception as error:  # a bug is told to the client, and shown whole on stderr
+        except Exception as error:  # a bug is reported to the client, and shown whole on stderr
             _LOG.error("a job ended by a bug", exc_info=error)
             self.error = bug_of(error)
             self.state = "failed"

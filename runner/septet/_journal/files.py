@@ -23,7 +23,7 @@ from septet._text import decode_json
 from septet.errors import JournalError
 
 __all__ = [
-    "COUNT", "PROMISED_AT", "Mark", "beside", "make", "make_mark", "only_writer",
+    "COUNT", "PROMISED_AT", "Mark", "beside", "insist_kept", "make", "make_mark", "only_writer",
     "projected_seq", "read_mark", "sync_folder",
 ]  # fmt: skip
 
@@ -95,6 +95,23 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def insist_kept(path: Path, *handles: int) -> None:
+    """Refuse to store what nobody could read: an open file that was deleted takes rows.
+
+    In a folder that was moved the files are still there.
+
+    Raises
+    ------
+    JournalError
+        One of the open files of the journal at `path` has no name any more.
+    """
+    if any(os.fstat(each).st_nlink == 0 for each in handles):
+        raise JournalError(
+            f"{path}: the journal's files were deleted; what is written to them is lost",
+            hint="stop the run, compare the account with its positions, and begin with --fresh",
+        )
 
 
 def beside(path: Path) -> Path:

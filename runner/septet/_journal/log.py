@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Literal, Self
 
 import msgspec
@@ -26,13 +25,22 @@ from septet._journal.files import (
     PROMISED_AT,
     Mark,
     beside,
+    insist_kept,
     make,
     make_mark,
     only_writer,
     read_mark,
     sync_folder,
 )
-from septet._journal.journal_format import FORMAT, MAX_ROW_BYTES, Head, row_of, snapshot_digest
+from septet._journal.journal_format import (
+    COLUMNS,
+    FORMAT,
+    INSERTS,
+    MAX_ROW_BYTES,
+    Head,
+    row_of,
+    snapshot_digest,
+)
 from septet._journal.lease import boot_id
 from septet._journal.lock import free
 from septet._journal.reader import BUSY_S, IS_LIVE, NOT_LIVE, Reader, connect, guarded
@@ -53,16 +61,7 @@ QUIET_BYTES: Final = 1 << 20
 FLOOD_BYTES: Final = 32 << 10
 """A commit this long goes past the tail where that is not synced: it would be written twice."""
 SNAPSHOTS: Final = 3
-_ROW: Final = "(?, ?, ?, ?, ?, ?)"
-_COLUMNS: Final = 6
-"""Of `entries`: rows wait one after the other in one list, as a statement of many takes them."""
-_TOGETHER: Final = 32
-_INSERTS: Final = tuple(
-    f"INSERT INTO entries VALUES {', '.join([_ROW] * count)}"  # nosec B608
-    for count in range(_TOGETHER + 1)
-)
-"""By number of rows: a statement of many costs a third less for each than as many statements."""
-_WIDTH: Final = _TOGETHER * _COLUMNS
+_WIDTH: Final = (len(INSERTS) - 1) * COLUMNS
 
 
 class Journal(Reader):
@@ -84,7 +83,7 @@ class Journal(Reader):
         self._lock = held
         self._unsynced = False
         self._sync_failed = ""
-        self._wal = -1
+        self._file = self._wal = -1
         self._rows: list[int | str | bytes] = []  # of what the database has not got, in order
         self._links: list[tuple[bytes, bytes]] = []  # of what waits: its hashes, and of what
         self._waiting_bytes = self._unmoved_bytes = self._log_bytes = 0
@@ -138,18 +137,18 @@ class Journal(Reader):
         full: bool = False,
         busy_s: float = BUSY_S,
     ) -> Self:
-        """Open a journal for writing: verify it from the newest good snapshot on.
+        """Open a journal for writing; it is verified from the newest valid snapshot on.
 
-        A torn tail is cut back to the last good entry; `findings` says so. `full` verifies every
-        entry.
+        A torn tail is cut back to the last valid entry, which `findings` reports. `full` verifies
+        every entry. `busy_s` is how long to wait for a lock of the database, in seconds.
 
         Raises
         ------
         InputError
-            There is none, or it is of another format.
+            If there is no journal, or it has another format.
         JournalError
-            It is damaged or tampered with before its end, another process writes it, or it
-            cannot be read.
+            If it is damaged before its end, if another process writes it, or if it cannot be
+            read.
         """
         path = Path(path)
         if not path.exists():
@@ -178,13 +177,14 @@ class Journal(Reader):
             self._db.execute(f"PRAGMA user_version = {FORMAT}")
             for each in self._newer():
                 texts = each.kind, each.event_json.decode(), each.commands_json.decode()
-                self._db.execute(_INSERTS[1], (each.seq, each.at_ns, *texts, each.hash))
+                self._db.execute(INSERTS[1], (each.seq, each.at_ns, *texts, each.hash))
             row = self._db.execute(
                 "SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1"
             ).fetchone()
             self._db.execute("DELETE FROM snapshots WHERE seq > ?", (row[0] if row else 0,))
             self._db.execute("COMMIT")
-            # Closing this drops no lock of SQLite's: those are on the other two files.
+            # Closing a file drops SQLite's locks on it: of these two the database is closed first.
+            self._file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             self._wal = open_lock(Path(f"{self.path}-wal"), make=False)
             os.fsync(self._wal)
             self._tail = Tail(
@@ -233,16 +233,12 @@ class Journal(Reader):
             self._db.execute("PRAGMA busy_timeout = 0")
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         self._db.close()
+        os.close(self._file)
         os.close(self._wal)
         free(self._lock)
         self._lock = -1
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     # ------------------------------------------------------------ writing
@@ -263,8 +259,8 @@ class Journal(Reader):
         Raises
         ------
         JournalError
-            More waits than memory is set aside for: the disk has refused for too long. Or this
-            one is larger than half of what a reader loads.
+            If more entries wait than the memory limit allows, since commits have failed for too
+            long; or if this entry is larger than half of `MAX_ROW_BYTES`.
         """
         if self._waiting_bytes > PENDING_BYTES:
             raise JournalError(
@@ -285,16 +281,19 @@ class Journal(Reader):
     def commit(self, durable: bool = False, *, reduces: bool = False) -> int:
         """Commit all appended entries together; return their number.
 
-        `durable` asks that nothing of it is lost with the power; it costs a sync of the disk
-        where the run's durability is ``power``, and nothing otherwise. `reduces` lets what serves
-        a reduction into the tail though the database refuses: the tail has its room from the start,
-        and a reserve. Everything else waits until the reserve stands.
+        With `durable` they survive a power loss if the run's durability is ``power``, which costs
+        a sync of the disk. With `reduces`, for entries that serve a reduction, they are written to
+        the preallocated tail and its reserve even if the database cannot be written; other
+        entries wait until the reserve is restored.
 
         Raises
         ------
         JournalError
-            Nothing of it was stored (disk full, locked, read-only), or it could not be synced.
+            If nothing was stored (disk full, locked, read-only, files deleted), or it could not
+            be synced.
         """
+        if not reduces:
+            insist_kept(self.path, self._file, self._wal)
         if self.failing:
             try:
                 self.move()
@@ -350,16 +349,16 @@ class Journal(Reader):
     def move(self) -> None:
         """Move committed entries into the database, in one transaction.
 
-        Call it where a fraction of a millisecond does not matter. It is free if there is nothing.
+        It takes a fraction of a millisecond; it returns at once if there is nothing to move.
 
         Raises
         ------
         JournalError
-            The database refuses (disk full, locked, read-only); nothing was moved.
+            If the database cannot be written (disk full, locked, read-only); nothing was moved.
         """
-        count = len(self._rows) - len(self._links) * _COLUMNS
+        count = len(self._rows) - len(self._links) * COLUMNS
         if count or self.failing:
-            self._store(count, f"moving {count // _COLUMNS:,} entries")
+            self._store(count, f"moving {count // COLUMNS:,} entries")
             if self.durability == "process" or self._tail.used > self._tail.size // 2:
                 self._restart()
 
@@ -378,10 +377,10 @@ class Journal(Reader):
         with self._failing(doing), self._transaction():
             if self.failing and rows:  # whether the failed one is there, the database says
                 stored = int(db.execute("SELECT max(seq) FROM entries").fetchone()[0] or 0)
-                rows = rows[max(0, stored + 1 - int(rows[0])) * _COLUMNS :]
+                rows = rows[max(0, stored + 1 - int(rows[0])) * COLUMNS :]
             for first in range(0, len(rows), _WIDTH):
                 values = rows[first : first + _WIDTH]
-                db.execute(_INSERTS[len(values) // _COLUMNS], values)
+                db.execute(INSERTS[len(values) // COLUMNS], values)
         del self._rows[:length]
         self._log_bytes += self._unmoved_bytes
         self._unmoved_bytes = 0
@@ -435,7 +434,7 @@ class Journal(Reader):
     def quiet(self) -> bool:
         """Checkpoint SQLite's log if it has grown; to be called while the run is idle.
 
-        Call it where a few milliseconds do not matter. It waits for nobody.
+        It may take a few milliseconds. It does not wait for other readers.
         """
         if self._log_bytes + self._unmoved_bytes < QUIET_BYTES:
             return False

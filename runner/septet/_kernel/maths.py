@@ -40,7 +40,7 @@ def finite(x: float) -> bool:
 def usual(known: bool, state: Any) -> bool:
     """Return `known`: whether a value is as it mostly is.
 
-    Blocks that run side by side (`lanes`) are all told yes; `state` notes which of them was not.
+    Blocks that run side by side (`lanes`) all get yes; `state` notes which of them was not.
     """
     return known
 

@@ -117,7 +117,7 @@ class _Kept(msgspec.Struct):
     models: list[ModelFacts]
     bars: list[tuple[int, int, list[bytes]]]
     rows: list[bytes]
-    settled: int
+    labelled: int
     first_ns: int
     watch: dict[str, Any] | None
 
@@ -152,7 +152,7 @@ class RunningHealth:
         self._models: list[ModelFacts] = []
         self._bars = [_Bars() for _ in symbols]
         self._rows = _Rows()
-        self._settled = 0
+        self._labelled = 0
         """Rows whose label is known, or will never be; they are the oldest."""
         self._first_ns = -1
         self._watch: DriftWatch | None = None
@@ -245,7 +245,7 @@ class RunningHealth:
 
     def _label_rows(self) -> None:
         """Label the rows that have none yet."""
-        rows, first = self._rows, self._settled
+        rows, first = self._rows, self._labelled
         if first == len(rows.time):
             return
         made = make_labels(self._dataset(first), self._label)
@@ -258,7 +258,7 @@ class RunningHealth:
             over = rows.bar[place] + self._label.horizon < bars.gone + len(bars.known)
             still = still and (value == value or over)
             if still:
-                self._settled = place + 1
+                self._labelled = place + 1
 
     def _forget(self, watch: DriftWatch) -> None:
         """Drop the rows that no later reading looks at, and the bars that no label needs."""
@@ -268,7 +268,7 @@ class RunningHealth:
         newest = scored[np.argsort(known[scored], kind="stable")][-rule.auc_window :]
         old = int(np.searchsorted(time_ns, last_ns - self._keep_ns))
         needed = [
-            max(old, len(time_ns) - MOST_ROWS), len(time_ns) - rule.psi_window, self._settled,
+            max(old, len(time_ns) - MOST_ROWS), len(time_ns) - rule.psi_window, self._labelled,
             int(np.searchsorted(time_ns, last_ns, side="right")),
             *newest.tolist(), *scored[known[scored] > last_ns].tolist(),
         ]  # fmt: skip
@@ -276,8 +276,8 @@ class RunningHealth:
         if count:
             watch.forget(count, int((scored < count).sum()))
             rows.cut(count, len(self._names))
-            self._settled -= count
-        waiting = range(self._settled, len(rows.time))
+            self._labelled -= count
+        waiting = range(self._labelled, len(rows.time))
         for k, bars in enumerate(self._bars):
             first = [rows.bar[place] for place in waiting if rows.symbol[place] == k]
             bars.cut(min([bars.gone + len(bars.known) - 1, *first]))
@@ -294,7 +294,7 @@ class RunningHealth:
         watch = asdict(self._watch.kept()) if self._watch is not None else None
         return msgspec.msgpack.encode(
             _Kept(
-                self._models, bars, [each.tobytes() for each in columns], self._settled,
+                self._models, bars, [each.tobytes() for each in columns], self._labelled,
                 self._first_ns, watch,
             )
         )  # fmt: skip
@@ -302,7 +302,7 @@ class RunningHealth:
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot."""
         kept = msgspec.msgpack.decode(data, type=_Kept)
-        self._models, self._settled, self._first_ns = kept.models, kept.settled, kept.first_ns
+        self._models, self._labelled, self._first_ns = kept.models, kept.labelled, kept.first_ns
         self._bars = [_Bars(gone, segment) for gone, segment, _ in kept.bars]
         for bars, (_, _, parts) in zip(self._bars, kept.bars, strict=True):
             whole: tuple[Any, ...] = (bars.known, bars.segment, *bars.prices)

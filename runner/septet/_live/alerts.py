@@ -204,7 +204,7 @@ class Alerts:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[BaseException | None] = loop.create_future()
 
-        def settle(error: BaseException | None) -> None:
+        def complete(error: BaseException | None) -> None:
             if not done.done():
                 done.set_result(error)
 
@@ -218,7 +218,7 @@ class Alerts:
             except BaseException as caught:  # whatever a channel raises, the run goes on
                 error = caught
             with suppress(RuntimeError):  # the loop has ended meanwhile
-                loop.call_soon_threadsafe(settle, error)
+                loop.call_soon_threadsafe(complete, error)
 
         threading.Thread(target=call, name="septet alerts", daemon=True).start()
         return done

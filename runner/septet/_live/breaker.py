@@ -198,10 +198,10 @@ def _run(
     except BaseException as raised:  # a plugin that ends its thread has failed, nothing more
         value, error = None, RunError(f"it ended its thread: {type(raised).__name__}")
     with suppress(RuntimeError):  # the loop was closed: nobody waits any more
-        loop.call_soon_threadsafe(_settle, done, value, error)
+        loop.call_soon_threadsafe(_set_result, done, value, error)
 
 
-def _settle(done: asyncio.Future[Any], value: Any, error: Exception | None) -> None:
+def _set_result(done: asyncio.Future[Any], value: Any, error: Exception | None) -> None:
     if done.cancelled():
         return
     if error is None:

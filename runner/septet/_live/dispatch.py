@@ -223,7 +223,7 @@ class Dispatcher:
         """Return the number of calls that have not returned."""
         return len(self._tasks)
 
-    async def settle(self, within_s: float) -> int:
+    async def wait_for_calls(self, within_s: float) -> int:
         """Wait for in-flight calls within a time limit; return how many have not returned."""
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=within_s)

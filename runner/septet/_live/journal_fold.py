@@ -123,7 +123,7 @@ class Known:
             if isinstance(event, m.SeriesPoint):
                 self.points.append(event)
 
-    def settled(self) -> None:
+    def finish(self) -> None:
         """End the fold: later events are counted from here, and decision times continue from it."""
         self.entries = 0
         folded = self._folded

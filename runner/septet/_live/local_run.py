@@ -262,7 +262,7 @@ class LocalRun(ABC):
         found = begin.recover(
             self.build.core, journal, now, restored=restored, each=each, notify=self.notify
         )
-        self.known.settled()
+        self.known.finish()
         self._snapshot_seq = found.from_seq
         text = f"{found.last_seq} entries, the last {found.entries} of them folded"
         self.notify("info", "recovered", {"text": text})

@@ -13,8 +13,8 @@ import yaml
 from septet import messages as m
 from septet._config.load import Loaded, reopen
 from septet._config.read import parse_text
+from septet._journal.journal_check import insist_whole, lacking
 from septet._journal.journal_format import Entry, Head, encode_commands
-from septet._journal.judge import insist_whole, lacking
 from septet._journal.reader import Reader
 from septet._live.build import Build, core_of
 from septet._live.fingerprints import changed_since
@@ -34,7 +34,7 @@ MOST_SHOWN = 60
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first place at which the core says something else than the journal holds."""
+    """The first command of the core that differs from the journal."""
 
     seq: int
     kind: str

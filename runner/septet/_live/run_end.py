@@ -21,8 +21,7 @@ _LOOK_S: Final = 0.05
 async def end_run(run: StrategyRun, reason: str) -> RunEnd:
     """End a run in order, for any reason; the caller releases its folder."""
     found = await _ending(run, reason)
-    _close(run, found, reason)
-    return found
+    return _close(run, found, reason)
 
 
 async def _ending(run: StrategyRun, reason: str) -> RunEnd:
@@ -43,7 +42,7 @@ async def _ending(run: StrategyRun, reason: str) -> RunEnd:
             run.dispatcher.is_entry,
             notify=run.notify,
         )
-    await _quietly(run, run.shell.settle(STOP_WITHIN_S / 4))
+    await _quietly(run, run.shell.wait_for_calls(STOP_WITHIN_S / 4))
     await _disconnect(run)
     if not run.ended.done():
         await _quietly(run, run.shell.drain())
@@ -61,7 +60,7 @@ async def _ending(run: StrategyRun, reason: str) -> RunEnd:
 async def _flattened(run: StrategyRun) -> None:
     """Wait, within a bound, for the fills of the exits that `on_shutdown: flatten` has sent.
 
-    What fills at the next bar alone, in paper, waits for the next start, which is told that bar.
+    What fills at the next bar alone, in paper, waits for the next start, which receives that bar.
     """
     if run.strategy.execution.on_shutdown != "flatten" or not has_venue_fills(run.strategy):
         return
@@ -94,7 +93,8 @@ async def _disconnect(run: StrategyRun) -> None:
                 run.notify("warning", "stop", {"text": text})
 
 
-def _close(run: StrategyRun, found: RunEnd, reason: str) -> None:
+def _close(run: StrategyRun, found: RunEnd, reason: str) -> RunEnd:
+    """Close the journal; a run whose end cannot be stored has failed."""
     journal, clean = run.journal, found.how != "failed"
     if not clean:
         ended = run.ended.result() if run.ended is not None else None
@@ -102,7 +102,7 @@ def _close(run: StrategyRun, found: RunEnd, reason: str) -> None:
         mark_failed(run.location.folder, found.text, error, event)
         run.notify("critical", "failed", {"text": found.text})
     if journal is None:
-        return
+        return found
     try:
         if clean and run.ended is not None:
             journal.commit(True)
@@ -110,7 +110,10 @@ def _close(run: StrategyRun, found: RunEnd, reason: str) -> None:
         if run.ended is not None:
             journal.end(clean=clean, how=found.text[:500], now_ns=run.clock.now_ns())
     except (SeptetError, OSError) as error:
-        run.notify("error", "stop", {"text": f"the journal: {error}"})
+        text = f"{found.text}; its end is not in the journal: {error}"
+        run.notify("critical", "failed", {"text": text})
+        found = RunEnd("failed", text, found.open_orders)
     finally:
         journal.close()
     run.notify("info", found.how, {"text": reason})
+    return found

@@ -20,8 +20,8 @@ from septet._core.events import DecisionTime
 from septet._core.live_core import LiveCore
 from septet._core.venue_fills import VenueFillsEngine
 from septet._core.window import Window
+from septet._journal.journal_check import insist_whole
 from septet._journal.journal_format import Entry
-from septet._journal.judge import insist_whole
 from septet._journal.reader import Reader
 from septet._kernel import layout
 from septet._learn.walk import EXPIRED, NO_MODEL, NOT_FINITE, OK, answers

@@ -169,11 +169,11 @@ class Shell:
         """Stop the turns; call `drain` first if events must still be handled."""
         self._end(Ended("stopped", text))
 
-    async def settle(self, within_s: float) -> int:
+    async def wait_for_calls(self, within_s: float) -> int:
         """Wait for in-flight calls within a time limit; return how many have not returned."""
         if self._pumps and self._has_ended():
             await asyncio.wait(set(self._pumps), timeout=within_s)
-        return await self.dispatcher.settle(within_s) + len(self._pumps)
+        return await self.dispatcher.wait_for_calls(within_s) + len(self._pumps)
 
     async def drain(self) -> None:
         """Wait until everything in the inbox has been handled, or the shell has ended."""

@@ -49,7 +49,7 @@ class RunEnd:
 
 
 class Signals:
-    """SIGTERM and SIGINT stop in order, a second one at once; SIGUSR1 is the kill switch.
+    """SIGTERM and SIGINT stop in order, a second one immediately; SIGUSR1 is the kill switch.
 
     SIGHUP, when a terminal closes, stops in order as well, unless `nohup` said to ignore it.
     """

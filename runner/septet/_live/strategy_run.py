@@ -1,4 +1,4 @@
-"""One strategy of a live process: all that surrounds its shell, from start to stop."""
+"""One strategy of a live process: its start, its periodic work and its stop."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ CATCH_UP_NS: Final = 30 * 1_000_000_000
 class StrategyRun(LocalRun):
     """A strategy in paper or live mode.
 
-    `prepare` is local. A run that goes on live reaches its venue first: `reach`, `wake`, `agree`,
-    and only then `connect`, for what is held must be looked after while market data is away. A
-    new run needs its history first: `connect`, then `wake` and `agree`. `go_live` follows, and
-    `end` leaves everything whole.
+    `prepare` opens only local files. A resumed live run opens its venue first, so that positions
+    are managed even without market data: `reach`, `wake`, `agree`, then `connect`. A new run
+    needs its history first: `connect`, `wake`, `agree`. Then `go_live` starts decisions, and
+    `end` stops the run in order.
     """
 
     # ------------------------------------------------------------ connected
@@ -360,7 +360,7 @@ class StrategyRun(LocalRun):
     async def end(self, reason: str) -> RunEnd:
         """End the run in order, and release its folder for another start; see `run_end`.
 
-        The log stays open for who has more to say.
+        The log stays open for later messages.
         """
         try:
             return await end_run(self, reason)

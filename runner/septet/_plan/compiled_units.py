@@ -98,7 +98,7 @@ class BatchEntries:
 
 
 class CompiledUnits:
-    """The units of a plan; what each is made of is settled when it is asked for."""
+    """The units of a plan; what each is made of is decided when it is asked for."""
 
     def __init__(self, assembly: Assembly, log: Log) -> None:
         self._units = {unit: CompiledUnit(unit, assembly, log) for unit in UNITS}

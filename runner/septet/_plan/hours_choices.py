@@ -20,7 +20,7 @@ def rows_a_symbol(terms: Terms) -> int:
 
 
 def hours_choices(terms: Terms, reason: Reason, slot: int) -> dict[str, Any]:
-    """Tell where the flags of the trading hours stand, and the reasons that they give."""
+    """Return where the flags of the trading hours stand, and the reasons that they give."""
     hours = terms.hours
     closed = flat = None
     if hours is not None:

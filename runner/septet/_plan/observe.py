@@ -1,6 +1,6 @@
 """The text of `observe`: a loop for each feature, higher time frames first.
 
-The loop of a feature is bare: where its history begins, and how it warms up, is settled before
+The loop of a feature is bare: where its history begins, and how it warms up, is decided before
 and after it, and its state lies on the stack while it runs.
 """
 

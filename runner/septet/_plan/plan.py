@@ -145,7 +145,7 @@ class Plan:
 
     @property
     def reads_outside(self) -> bool:
-        """Whether features are made outside of the text: their values may differ each time."""
+        """Whether features are computed outside of the text: their values may differ each time."""
         return self._outside is not None
 
     @property
@@ -154,11 +154,11 @@ class Plan:
         return self.compiled and self.units.are_stored
 
     def run_plain(self) -> None:
-        """Let the whole text run as plain Python from here on: the same bits, nothing compiled."""
+        """Run the whole text as plain Python from now on, uncompiled, with the same bits."""
         self._choose(plain=True)
 
     def compile(self) -> None:
-        """Compile from here on."""
+        """Run compiled code from now on; it is compiled when it is first asked for."""
         self._choose(plain=False)
 
     def _choose(self, *, plain: bool) -> None:
@@ -169,8 +169,9 @@ class Plan:
     def compute_signals(self, arrays: Mapping[str, Any], lengths: Sequence[int]) -> bool:
         """Compute the signal of every bar, by the same text as plain Python, and nothing else.
 
-        The features in `arrays` must be there; codes and reasons go to its D. False, and nothing is
-        computed, where the signal reads the account, and so is known at its time alone.
+        The features in `arrays` must be computed; codes and reasons are written to its D. Returns
+        False, and computes nothing, if the signal reads the account: it is then known only at
+        the decision time.
         """
         assembly = self.assembly
         module = plain_module(self.name, assembly.text, assembly.flavour)
@@ -186,7 +187,7 @@ class Plan:
 
     @cached_property
     def warmup_bars(self) -> int:
-        """Bars of a symbol before everything the rules or the model read is published."""
+        """Bars of a symbol until all features that the rules or the model read are valid."""
         graph = self.assembly.graph
         return max((graph.base_ready(column) for column in self.assembly.needed), default=0)
 
@@ -217,7 +218,7 @@ class Plan:
         return *account, *range(layout.A_SLOTS, layout.A_SLOTS + len(self.assembly.halts))
 
     def state(self, capital: float, instruments: Sequence[Any]) -> State:
-        """Return the state of a run that has not begun.
+        """Return the state of a run that has not begun; `capital` is in the quote currency.
 
         `instruments` follow the universe; each has lot, tick, min_notional and precision.
         """

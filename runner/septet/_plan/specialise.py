@@ -109,7 +109,7 @@ def _folded(rule: _Rule, choices: Choices) -> str:
 
 
 def refuse_unbound(modules: Sequence[ModuleType], names: Collection[str]) -> None:
-    """Refuse a text in which a setting is left.
+    """Raise if a text still uses a setting, which has no value when the plan runs.
 
     Parameters
     ----------

@@ -113,7 +113,7 @@ def _decided(
 ) -> tuple[dict[str, Any], int]:
     """Return the decision behind an order or at a time, and when it was taken.
 
-    Of a run without decisions an order still tells its own half.
+    Of a run without decisions an order still has its own half.
     """
     if "decisions" in run.left_out and order is not None:
         row = _row(order)
@@ -126,7 +126,8 @@ def _decided(
 def _bar(run: Run, symbol: str, time_ns: int) -> dict[str, Any] | None:
     """Find the last bar known at a decision, and nothing that holds later ones.
 
-    A group of bars that were joined for display is not that bar: then only `bars_joined` is told.
+    A group of bars that were joined for display is not that bar: then only `bars_joined` is
+    reported.
     """
     import polars as pl
 

@@ -260,7 +260,7 @@ def _evidence(
 ) -> Evidence:
     facts = result.facts
     capped = capped_text(capped_entries(frames.get("decisions")))
-    told = [each for each in (capped, unreached_text(frames, result.resolved)) if each]
+    notes = [each for each in (capped, unreached_text(frames, result.resolved)) if each]
     return Evidence(
         currency=facts.currency,
         symbols=facts.symbols,
@@ -288,7 +288,7 @@ def _evidence(
             *(each.message for each in doubts(result.findings)),
             *_old_prices(result, frames),
         ],
-        breaks=[*told, *breaks_text(figures["contract_breaks"])],
+        breaks=[*notes, *breaks_text(figures["contract_breaks"])],
         unchecked=unchecked_plugins(result.manifest),
         doubtful=[*doubtful_plugins(result.manifest), *result.doubts],
         models=len(result.models) if result.predictions is not None else None,

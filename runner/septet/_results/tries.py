@@ -48,10 +48,10 @@ class Tries:
 def deflated(
     tries: Tries, sharpe_daily: float | None, days: int, skew: float | None, kurtosis: float | None
 ) -> float | None:
-    """Probability that the true Sharpe ratio of the best of so many tries is above zero.
+    """Probability that the true Sharpe ratio of a run, one of so many tries, is above zero.
 
-    The probabilistic ratio against what the best of `tries.effective` worthless tries reaches,
-    whose ratios have the error of one of `days` daily returns, ``1 / sqrt(n - 1)``.
+    The probabilistic ratio of the run against what the best of `tries.effective` worthless tries
+    reaches, whose ratios have the error of one of `days` daily returns, ``1 / sqrt(n - 1)``.
 
     Returns
     -------

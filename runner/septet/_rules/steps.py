@@ -117,7 +117,7 @@ def meet_opens_in_steps(t, now_ns, count, run: Run):
 
 @routine
 def reduce_at_open(k, i, run: Run):
-    """Exits that were sent fill at the open of bar i; then the stop, or takes, it has passed."""
+    """Fill the exits that were sent at the open of bar i; then the takes and the stop it passed."""
     if run.is_synthetic[k, i] == 1:
         return
     if LIQUIDATES and is_bust(k, i, run):
@@ -126,8 +126,9 @@ def reduce_at_open(k, i, run: Run):
         meet_open(k, i, run)
     if TAKES_WHEN and run.take_units[k] != 0.0:
         meet_take(k, i, run)
-    if run.open_side[k] != 0 and stop_at_open(k, i, run) == 0:
+    if run.open_side[k] != 0:
         fill_takes(k, i, run.open[k, i], run.open_ns[k, i], 1, run)
+        stop_at_open(k, i, run)
 
 
 @kernel
@@ -151,20 +152,19 @@ def exit_has_met(k, i, run: Run):
 
 @routine
 def stop_at_open(k, i, run: Run):
-    """Close what the open of bar i has carried beyond its stop; return 1 where it has."""
+    """Close what the open of bar i has carried beyond its stop."""
     opened = run.open[k, i]
     side = 1.0 * run.open_side[k]
     if side == 0.0 or run.is_synthetic[k, i] == 1 or run.exit_to_retry[k] != 0:
-        return 0
+        return
     if PARTICIPATION and exit_has_met(k, i, run):
-        return 0
+        return
     level, reason = nearest_stop(k, opened, run)
     if level != level or side * (opened - level) > 0.0:
-        return 0
+        return
     slippage = slippage_at_fill(k, i, run)
     price = round_against(opened * (1.0 - side * slippage), -side, run.tick[k])
     close_at_stop(k, i, level, opened, price, reason, run.open_ns[k, i], run)
-    return 1
 
 
 @routine

@@ -12,7 +12,7 @@ from septet._text import decode_json
 from septet.errors import InputError
 
 if TYPE_CHECKING:
-    from septet._journal.judge import JournalFinding
+    from septet._journal.journal_check import JournalFinding
 
 __all__ = ["JOURNAL", "LIVE_SIGNS", "damaged", "hint_for", "journal_finding", "mode_of"]
 
@@ -69,11 +69,11 @@ def journal_finding(folder: Path) -> JournalFinding | None:
 
     None of a journal that is whole, and of a backtest, which has none.
     """
-    from septet._journal.judge import JournalFinding, judge_file
+    from septet._journal.journal_check import JournalFinding, check_file
 
     mode = mode_of(folder)
     if os.path.isfile(folder / JOURNAL):
-        return judge_file(folder / JOURNAL, mode)
+        return check_file(folder / JOURNAL, mode)
     if mode not in _TRADING:
         return None
     what = (

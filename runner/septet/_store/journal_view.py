@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from septet._data.stamps import iso
 from septet._files import replace_file, replacing
 from septet._journal.fold import Block, Fold
-from septet._journal.judge import JournalFinding, ask_readable, judge_file, open_to_judge
+from septet._journal.journal_check import JournalFinding, ask_readable, check_file, open_to_check
 from septet._journal.lease import holder_of
 from septet._journal.reader import Reader, Session, understood
 from septet._results.result import HaltEvent, RunFacts, RunResult
@@ -210,7 +210,7 @@ def _state_of(folder: Path) -> dict[str, str]:
 
 def sessions_of(folder: Path) -> list[Session] | None:
     """Return every start of a run's process, in order; None where they cannot be read."""
-    with suppress(SeptetError), open_to_judge(folder / JOURNAL) as reader:
+    with suppress(SeptetError), open_to_check(folder / JOURNAL) as reader:
         return reader.sessions()
     return None
 
@@ -246,7 +246,7 @@ class LiveRun(Run):
             return self._folded()
         except SeptetError as problem:
             self._before = None
-            finding = self.__dict__["finding"] = judge_file(self.journal)
+            finding = self.__dict__["finding"] = check_file(self.journal)
             if finding is None or finding.is_usable:
                 raise
             if finding.kind == "unreadable":
@@ -255,7 +255,7 @@ class LiveRun(Run):
 
     def _folded(self, until: int | None = None) -> Fold:
         """Fold the journal; up to entry `until` also one whose file lacks pages."""
-        opened = Reader(self.journal) if until is None else open_to_judge(self.journal)
+        opened = Reader(self.journal) if until is None else open_to_check(self.journal)
         with opened as reader, understood(self.journal):
             last = reader.last_seq if until is None else until
             # Half an entry may be in it if one cannot be read: it is taken out first.
@@ -279,7 +279,7 @@ class LiveRun(Run):
             if time.monotonic() - self._verified_s < VERIFY_S:
                 return before.finding
         self._verified_s = time.monotonic()
-        return judge_file(self.journal)
+        return check_file(self.journal)
 
     @cached_property
     def result(self) -> RunResult:

@@ -46,7 +46,7 @@ from septet.errors import DataError, InputError, RunError
 if TYPE_CHECKING:
     import polars as pl
 
-    from septet._journal.judge import JournalFinding
+    from septet._journal.journal_check import JournalFinding
 
 __all__ = [
     "JOURNAL",

@@ -1,3 +1,3 @@
-"""Many settings of one strategy: what each made, and how much of the best is luck."""
+"""Many settings of one strategy: the result of each, and the selection bias of the best."""
 
 __all__: list[str] = []

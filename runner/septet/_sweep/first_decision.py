@@ -92,7 +92,7 @@ def _latest_of(
 ) -> int | None:
     """Place of the value that begins last; None where the key has no say in it.
 
-    `doubts` is told what is odd about the data that is read for it.
+    `doubts` receives what is odd about the data that is read for it.
     """
     numbers = [value.number for value in axis.values]
     ends = sorted({numbers.index(min(numbers)), numbers.index(max(numbers))})

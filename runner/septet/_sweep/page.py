@@ -1,4 +1,4 @@
-"""The page of a sweep: one file, no network, and how much of the best is luck comes first."""
+"""The page of a sweep: one file without network access; selection bias comes first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole sweep: check, find the beginning, run block by block, keep what is done, judge."""
+"""A whole sweep: check it, find its first decision, run and store its blocks, evaluate it."""
 
 from __future__ import annotations
 
@@ -80,9 +80,9 @@ def run_sweep(
     out
         Where the folders of sweeps are.
     seed
-        Of random draws; by default the seed of the file.
+        Seed of random draws; by default that of the file.
     threads
-        Settings that are run at once.
+        Number of settings that run at the same time.
     on
         A cluster that runs them, as `septet._sweep.cluster.open_cluster` takes it; `threads`
         are then the processes it starts on this machine.
@@ -100,7 +100,7 @@ def run_sweep(
     RunError
         If results cannot be stored any more.
     KeyboardInterrupt, Cancelled
-        After the rows that are done were stored.
+        If the sweep is interrupted; finished rows are stored first.
     """
     log = log or (lambda message: None)
     began = time.perf_counter()
@@ -234,7 +234,7 @@ def _ask(loaded: Loaded, space: Space, evaluator: Evaluator, threads: int) -> No
 
 
 def duration_text(seconds: float) -> str:
-    """Write a duration as a person says it."""
+    """Return a duration in seconds as text with a unit."""
     for size, name in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {name}s"
@@ -247,8 +247,8 @@ def duration_text(seconds: float) -> str:
 def next_size(size: int, seconds: float, least: int) -> int:
     """Settings of the next block, so that it takes about half a second.
 
-    It grows no more than eightfold at once: a block of quick settings says little of slow ones.
-    `least` keeps every thread at work.
+    It grows at most eightfold at a time, since fast settings do not predict the time of slow
+    ones. `least` is the smallest size that gives every thread work.
     """
     wanted = int(size * BLOCK_SECONDS / max(seconds, 1e-6))
     return max(least, min(wanted, 8 * size, MOST_ROWS))

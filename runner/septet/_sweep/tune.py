@@ -145,7 +145,7 @@ class _Trial:
 
 
 class Tuner:
-    """Chooses settings batch by batch and tells Optuna what came of them.
+    """Chooses settings batch by batch and reports their results to Optuna.
 
     Numbers of settings count as they are chosen; a setting that was chosen before is not run
     again. One that the condition leaves out is told to be bad, and not run either.
@@ -202,7 +202,7 @@ class Tuner:
                 self._study.tell(trial.number, state=states.FAIL)
 
     def _lost_rows(self) -> Iterator[list[dict[str, Any]]]:
-        """Make rows that Optuna was told of and that were not stored in time."""
+        """Make rows that were reported to Optuna and not stored in time."""
         states = self._optuna.trial.TrialState
         missing = []
         for trial in self._lost:
@@ -282,7 +282,7 @@ class Tuner:
         assert self._space.drawn is not None
         self._space.drawn[number] = places
 
-    # -------------------------------------------------------------- running and telling
+    # -------------------------------------------------------------- running and reporting
 
     def _run(self, batch: Sequence[_Trial]) -> list[dict[str, Any]]:
         settings = [each.setting for each in batch]

@@ -1,4 +1,4 @@
-"""The first sentences on a sweep: what was best, and how little that may prove."""
+"""The summary of a sweep in words: the best setting, and how significant it is."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def paragraphs(found: Findings) -> list[str]:
 
 
 def tone(found: Findings) -> str:
-    """How the verdict is coloured: `bad`, `caution` or `plain`; praise has no colour."""
+    """Return the colour class of the verdict: `bad`, `caution` or `plain`."""
     best, share = found.best, found.overfitting.probability
     if best is None:
         return "bad"

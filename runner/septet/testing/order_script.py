@@ -83,7 +83,7 @@ async def live_through(link: Any, trial: Trial) -> dict[str, list[str]]:
         await script.all_cancelled()
     finally:
         await script.asked("close", link.close())
-    return script.told
+    return script.reported
 
 
 class _Script:
@@ -92,7 +92,7 @@ class _Script:
     def __init__(self, link: Any, trial: Trial) -> None:
         self.link, self.trial = link, trial
         self.events: list[Any] = []
-        self.told: dict[str, list[str]] = {}
+        self.reported: dict[str, list[str]] = {}
         self.number = 0
 
     def wrong(self, message: str) -> StepError:
@@ -139,7 +139,7 @@ class _Script:
         if not facts.account or facts.answers_final_after_ns <= 0:
             raise self.wrong("open names no account, or no time after which an answer is final")
         self.market = facts.markets[self.trial.symbols[0]]
-        self.told["what open says"] = [
+        self.reported["what open says"] = [
             f"exchange {facts.exchange}", f"account {facts.account}",
             *(f"{each} {facts.markets[each]!r}" for each in self.trial.symbols),
             f"orders {sorted(facts.order_types)}", f"withdrawal {facts.can_withdraw}",
@@ -196,7 +196,7 @@ class _Script:
             raise self.wrong("open_orders shows an order that was cancelled")
         again = await self.asked("cancel", self.link.cancel(cancel))
         self.expect("cancel", again, m.OrderSeen, m.NotFound, m.CancelFailed)
-        self.told["a second cancel"] = [type(again).__name__]
+        self.reported["a second cancel"] = [type(again).__name__]
         if any(isinstance(each, m.Filled) for each in self.events):
             raise self.wrong("submit fills an order that rests: choose another resting_price")
 
@@ -207,7 +207,7 @@ class _Script:
         cancel = m.Cancel(client_id="kit-never-was", symbol=0)
         answer = await self.asked("cancel", self.link.cancel(cancel))
         self.expect("cancel", answer, m.NotFound, m.CancelFailed)
-        self.told["a cancel of what never was"] = [type(answer).__name__]
+        self.reported["a cancel of what never was"] = [type(answer).__name__]
 
     async def fills(self) -> None:
         """Buy at market, hear each execution, find it in the list; sell a half again."""
@@ -217,7 +217,7 @@ class _Script:
             await self.accepted(order)
             received = await self.received(order)
             found = await self.seen(order, wanted=("filled",))
-            self.told[f"a {side} at market"] = [
+            self.reported[f"a {side} at market"] = [
                 *sorted(
                     {
                         f"{each.side} at {each.venue}, fee in {each.fee_currency}"
@@ -236,7 +236,9 @@ class _Script:
             }  # fmt: skip
             for trade_id, quantity in received.items():
                 if not math.isclose(own.get(trade_id, math.nan), quantity):
-                    raise self.wrong(f"fills does not list the execution {trade_id} that was heard")
+                    raise self.wrong(
+                        f"fills does not list the execution {trade_id} that was reported"
+                    )
 
     async def received(self, order: m.Submit) -> dict[str, float]:
         """Wait for the executions of an order; the same one may come twice."""

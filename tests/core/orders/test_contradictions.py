@@ -18,7 +18,7 @@ DUST = 1e-6
 def account(bench: Bench, gap: float) -> bool:
     """Read the account, which holds more than is booked by `gap`."""
     bench.now += 1
-    booked = bench.core.settle_disputes(0, "BTC", gap, LOT, bench.now, bench.now)
+    booked = bench.core.resolve_disputes(0, "BTC", gap, LOT, bench.now, bench.now)
     bench.handle(m.Ticked(at_ns=bench.now, market_ns=bench.now))
     return booked
 

@@ -30,7 +30,7 @@ def account(bench: Bench, gap: float, *, after_s: float = 0.0) -> bool:
     bench.after_s(after_s)
     bench.now += 1
     asked_ns = bench.now
-    booked = bench.core.settle_disputes(0, "BTC", gap, LOT, asked_ns, bench.now)
+    booked = bench.core.resolve_disputes(0, "BTC", gap, LOT, asked_ns, bench.now)
     bench.handle(m.Ticked(at_ns=bench.now, market_ns=bench.now))
     return booked
 

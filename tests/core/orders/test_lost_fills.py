@@ -16,7 +16,7 @@ LEVEL = 90.0
 def account(bench: Bench, gap: float) -> bool:
     """Read the account, which holds more than is booked by `gap`."""
     bench.now += 1
-    booked = bench.core.settle_disputes(0, "BTC", gap, LOT, bench.now, bench.now)
+    booked = bench.core.resolve_disputes(0, "BTC", gap, LOT, bench.now, bench.now)
     bench.handle(m.Ticked(at_ns=bench.now, market_ns=bench.now))
     return booked
 

@@ -11,7 +11,7 @@ from tests.core.orders.bench import FINAL_AFTER, Bench
 from tests.core.orders.market import PRICE, SECOND
 
 
-def test_n1_lost_after_accept_is_settled_by_looking_and_never_sent_again() -> None:
+def test_n1_lost_after_accept_is_resolved_by_a_query_and_never_sent_again() -> None:
     bench = Bench()
     order = bench.order(1)
     bench.lose(order.client_id)
@@ -67,7 +67,7 @@ def test_n2_questions_come_with_growing_pauses() -> None:
     assert pauses == [0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
 
 
-def test_n3_an_answer_after_the_timeout_settles_it() -> None:
+def test_n3_an_answer_after_the_timeout_resolves_it() -> None:
     bench = Bench()
     order = bench.order(1)
     bench.lose(order.client_id)

@@ -26,7 +26,7 @@ def row(bench: Bench, order: m.Submit, age_s: float, **more: object) -> m.Filled
 
 def account(bench: Bench, gap: float) -> bool:
     bench.now += 1
-    booked = bench.core.settle_disputes(0, "BTC", gap, LOT, bench.now, bench.now)
+    booked = bench.core.resolve_disputes(0, "BTC", gap, LOT, bench.now, bench.now)
     bench.handle(m.Ticked(at_ns=bench.now, market_ns=bench.now))
     return booked
 

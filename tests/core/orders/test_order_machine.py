@@ -10,8 +10,8 @@ from septet import messages as m
 from septet._core.orders import Parent, parse
 from tests.core.orders.market import LOT, PRICE, SECOND, TAG, TICK, Faults, World
 
-SETTLED_NS = 180 * SECOND
-"""Within this everything is settled once faults have stopped."""
+RECOVERED_NS = 180 * SECOND
+"""Within this everything is resolved once faults have stopped."""
 
 
 def act(world: World, number: int) -> None:
@@ -89,7 +89,7 @@ def wind_down(world: World) -> None:
     for number in world.parents:
         world.core.request_cancel(number, "over", world.now)
     world.proceed()
-    world.run(SETTLED_NS)
+    world.run(RECOVERED_NS)
 
 
 @pytest.mark.parametrize("amends", [False, True], ids=["cancel_then_new", "amends"])
@@ -119,7 +119,7 @@ def test_the_venues_record_and_ours_agree(seed: int, amends: bool) -> None:
     # A second start changes nothing.
     before = len(world.posted), list(world.position)
     world.crash()
-    world.run(SETTLED_NS)
+    world.run(RECOVERED_NS)
     assert (len(world.posted), list(world.position)) == before
 
 

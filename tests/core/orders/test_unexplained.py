@@ -41,7 +41,7 @@ def executed(bench: Bench, order: m.Submit, **rest: Any) -> None:
 def account(bench: Bench, gap: float) -> None:
     """Read the account, which holds more than is booked by `gap`."""
     bench.now += 1
-    bench.core.settle_disputes(0, "BTC", gap, LOT, bench.now, bench.now)
+    bench.core.resolve_disputes(0, "BTC", gap, LOT, bench.now, bench.now)
     bench.handle(m.Ticked(at_ns=bench.now, market_ns=bench.now))
 
 

@@ -325,7 +325,7 @@ def test_a_rejected_amend_leaves_the_old_order() -> None:
     assert bench.ended[1].filled == 1.0
 
 
-def test_an_unknown_amend_is_settled_on_both_ids() -> None:
+def test_an_unknown_amend_is_resolved_on_both_ids() -> None:
     bench, order, new = amended()
     bench.lose(new.client_id)
     asked = {each.client_id for each in bench.take(m.Query)}

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from septet import messages as m
-from septet._core.events import Place
+from septet._core.events import NewOrder
 from septet._core.live_core import LiveCore
 from septet._core.orders.records import StopEnded
 from septet._drill.sim import Failure, core_subject, run_schedule
@@ -40,7 +40,7 @@ def test_a_take_that_closes_all_is_found(form: str, monkeypatch: pytest.MonkeyPa
     """A reduction of a part that takes what is held for its quantity is a whole exit."""
     made = LiveCore._place
 
-    def whole(core: LiveCore, each: Place) -> None:
+    def whole(core: LiveCore, each: NewOrder) -> None:
         made(core, msgspec.structs.replace(each, closes_all=True))
 
     monkeypatch.setattr(LiveCore, "_place", whole)

@@ -203,7 +203,7 @@ def test_a_fault_may_be_injected_just_before_an_order_executes() -> None:
     def inject(order: Order, quantity: int) -> None:
         met.append(quantity)
         order.portion, order.then = 250_000, "expire"
-        engine.fees = Fees(paid_in="BNB")
+        engine.fees = Fees(fee_currency="BNB")
 
     engine = engine_of(before_execution=inject)
     at_once = engine.place(asked(quantity="2"), 1)
@@ -225,14 +225,14 @@ def test_balances_as_of_an_earlier_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("paid_in", "side", "asset"),
+    ("fee_currency", "side", "asset"),
     [
         ("received", "BUY", "BTC"), ("received", "SELL", "USDT"), ("quote", "BUY", "USDT"),
         ("base", "SELL", "BTC"), ("BNB", "BUY", "BNB"), ("DOGE", "BUY", "BTC"),
     ],
 )  # fmt: skip
-def test_fees_are_paid_in(paid_in: str, side: str, asset: str) -> None:
-    order = engine_of(fees=Fees(paid_in=paid_in)).place(asked(side, quantity="1"), 1)
+def test_fees_are_paid_in(fee_currency: str, side: str, asset: str) -> None:
+    order = engine_of(fees=Fees(fee_currency=fee_currency)).place(asked(side, quantity="1"), 1)
     assert order.fills[0].fee_asset == asset
 
 
@@ -251,13 +251,15 @@ class Trading(RuleBasedStateMachine):
     """Any orders and prices: money is conserved and every state is told once, in order."""
 
     @initialize(
-        paid_in=st.sampled_from(["received", "quote", "base", "BNB"]),
+        fee_currency=st.sampled_from(["received", "quote", "base", "BNB"]),
         participation=st.sampled_from(["1", "0.3"]),
     )
-    def start(self, paid_in: str, participation: str) -> None:
+    def start(self, fee_currency: str, participation: str) -> None:
         self.reports: list[Report] = []
         self.engine = engine_of(
-            fees=Fees(paid_in=paid_in), participation=participation, notify=self.reports.append
+            fees=Fees(fee_currency=fee_currency),
+            participation=participation,
+            notify=self.reports.append,
         )
         self.total = {a: units(amount) for a, amount in BALANCES.items()}
         self.number = 0

@@ -302,7 +302,7 @@ def test_an_order_that_is_listed_under_another_client_id() -> None:
 
 def test_fees_in_another_asset() -> None:
     async def story(venue: LocalVenue, client: Any) -> None:
-        venue.inject(Fault(code="E22", parameters={"paid_in": "BNB"}))
+        venue.inject(Fault(code="E22", parameters={"fee_currency": "BNB"}))
         await buy(client)
         (trade,) = await client.fetch_my_trades(SYMBOL)
         assert trade["fee"]["currency"] == "BNB"

@@ -33,7 +33,7 @@ def test_markets_and_prices_are_read() -> None:
 def test_klines_are_the_bars_bit_for_bit() -> None:
     async def story(venue: LocalVenue, client: Any) -> None:
         venue.market.step(5)
-        bars = venue.market.tapes[ID].bars
+        bars = venue.market.prices[ID].bars
         rows = await client.fetch_ohlcv(SYMBOL, "1h", since=bars.open_ns[0] // 10**6, limit=1000)
         assert len(rows) == 105
         for number, row in enumerate(rows):
@@ -151,7 +151,7 @@ def test_the_user_stream_tells_everything_in_order() -> None:
 
 def test_streams_carry_klines_trades_quotes_and_the_book() -> None:
     async def story(venue: LocalVenue, client: Any) -> None:
-        bars, tap = venue.market.tapes[ID].bars, Tap(client)
+        bars, tap = venue.market.prices[ID].bars, Tap(client)
         waiting = [
             asyncio.ensure_future(each)
             for each in (

@@ -66,13 +66,13 @@ def _opens(run: State, known: dict[str, Bar]) -> None:
         rest_again(run, symbol, bar.open_ns, at_open=True)
 
 
-def _stop_at_open(run: State, symbol: str, bar: Bar) -> bool:
-    """Close what the open has carried beyond its stop; return whether it was touched."""
+def _stop_at_open(run: State, symbol: str, bar: Bar) -> None:
+    """Close what the open has carried beyond its stop."""
     trade, side = run.trade.get(symbol), run.held(symbol).side
     if trade is None or trade.stop is None or side * (bar.open - trade.stop) > 0:
-        return False
+        return
     if run.exit_has_met(symbol, bar.open_ns):
-        return False
+        return
     rested = (
         run.held(symbol).opened_ns < bar.open_ns
         and side * (run.marks[symbol] - trade.stop) > 0
@@ -80,7 +80,6 @@ def _stop_at_open(run: State, symbol: str, bar: Bar) -> bool:
     )
     judged = trade.stop if rested else bar.open  # what rested was accepted at its trigger
     _stop_out(run, symbol, bar.open, bar.open_ns, judged)
-    return True
 
 
 def _inside_finer_bars(run: State, known: dict[str, Bar]) -> list[str]:
@@ -115,13 +114,13 @@ def tighten_stop(run: State, symbol: str, level: Fraction | None) -> None:
 
 
 def _reduce_at_open(run: State, symbol: str, bar: Bar) -> None:
-    """Fill exits that were sent; then the stop, or the takes, that the open has passed."""
+    """Fill exits that were sent; then the takes, and then the stop, that the open has passed."""
     for order in run.working(symbol):
         if order.reduces and order.kind == "market" and order.active_ns <= bar.open_ns:
             price = run.slipped(symbol, bar.open, sign(order.units))
             run.fill(order, price, maker=False, time_ns=bar.open_ns)
-    if not _stop_at_open(run, symbol, bar):
-        _fill_takes(run, symbol, bar, bar.open, bar.open_ns)
+    _fill_takes(run, symbol, bar, bar.open, bar.open_ns)
+    _stop_at_open(run, symbol, bar)
 
 
 def _increases_in_order(run: State, known: dict[str, Bar]) -> list[Order]:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
-from septet._core.events import Command, OrderEnded, Place
+from septet._core.events import Command, NewOrder, OrderEnded
 from septet._shell.eventful import decision_times, make_engine
 from septet.errors import ConfigError
 from tests.core.paths import by_events, plainly
@@ -166,11 +166,11 @@ def test_an_order_says_whether_it_reduces_and_a_person_ends_what_rests(shape: st
     session = plainly(session_for(SHAPES[shape], market_of(5)))
     names = session.plan.assembly.reasons
     engine = make_engine(session, None, spare=20)
-    placed, halted = list[Place](), list[Command]()
+    placed, halted = list[NewOrder](), list[Command]()
     with np.errstate(all="ignore"):
         for event in decision_times(session, 0):
             found = engine.handle(event)
-            new = [each for each in found if isinstance(each, Place)]
+            new = [each for each in found if isinstance(each, NewOrder)]
             ended = {each.order for each in found if isinstance(each, OrderEnded)}
             placed += new
             resting = [e for e in new if names[e.reason] == "add" and e.order not in ended]

@@ -242,3 +242,11 @@ def test_what_waits_because_it_is_too_small_blocks_no_entry() -> None:
     # The exit of ten units at 80 waits; a tenth of 9800 is 980, twelve units more.
     assert [each[1] for each in fills(out)] == [10.0, 12.0]
     assert [o.reason for o in out.orders] == ["entry", "entry"]
+
+
+def test_an_open_beyond_stop_and_target_fills_the_target_first() -> None:
+    rows = [FLAT, FLAT, (100.0, 103.0, 100.0, 103.0), (107.0,), (107.0,)]
+    stops = Stops(level="floor", take_profit="5%")
+    out = one("L----", rows, {"floor": [90.0, 90.0, 110.0, 110.0, 110.0]}, stops=stops)
+    assert fills(out)[1:] == [(3.0, -10.0, 107.0)]
+    assert reasons(out) == ["take_profit"]

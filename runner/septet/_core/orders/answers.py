@@ -131,7 +131,7 @@ def _seen(
         child.query_next_ns = 0
     elif not child.contradicted_ns and child.unconfirmed is None:
         lifecycle.schedule_review(child, now_ns)
-    lifecycle.settle(child, now_ns)
+    lifecycle.update(child, now_ns)
     lifecycle.send_cancel(child, now_ns)
 
 

@@ -6,7 +6,7 @@ the symbol are blocked (`lost_fill`; `unknown_order` as well if nothing else has
 order). It is resolved by a read of the order and one of the account that agree with the books,
 by a consistent report, by executions, or, if the venue repeats it for longer than
 `answers_final_after`, by the account and the executed quantity that a query shows
-(`lost_fills.settle`).
+(`lost_fills.resolve`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from septet import messages as m
 from septet._core.orders.lifecycle import OrderLifecycle
 from septet._core.orders.records import Child
 
-__all__ = ["contradicts_itself", "fault_of", "fault_of_fill", "settle", "take"]
+__all__ = ["contradicts_itself", "fault_of", "fault_of_fill", "resolve", "take"]
 
 
 def contradicts_itself(
@@ -94,10 +94,10 @@ def take(
             lifecycle.mark_unknown(child, now_ns, f"the venue says {why}")
     elif not child.query_next_ns:
         child.query_next_ns = now_ns + lifecycle.timing.query_first_ns
-    lifecycle.settle(child, now_ns)
+    lifecycle.update(child, now_ns)
 
 
-def settle(lifecycle: OrderLifecycle, k: int, gap: float, asked_ns: int, now_ns: int) -> None:
+def resolve(lifecycle: OrderLifecycle, k: int, gap: float, asked_ns: int, now_ns: int) -> None:
     """Clear contradictions that a read of the order and one of the account do not confirm."""
     if abs(gap) > lifecycle.instrument(k).lot:
         return
@@ -107,4 +107,4 @@ def settle(lifecycle: OrderLifecycle, k: int, gap: float, asked_ns: int, now_ns:
         if child.symbol == k and since_ns and min(child.agreed_ns, asked_ns) > since_ns:
             child.contradicted_ns, child.contradicted_end = 0, None
             lifecycle.schedule_review(child, now_ns)
-            lifecycle.settle(child, now_ns)
+            lifecycle.update(child, now_ns)

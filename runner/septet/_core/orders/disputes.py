@@ -30,7 +30,7 @@ __all__ = [
     "follow_guesses",
     "next_time_ns",
     "reconsider",
-    "settle",
+    "resolve",
     "take",
     "tick",
 ]
@@ -92,8 +92,8 @@ def _compare(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_ns: in
         _correct(lifecycle, child, fill, fill.trade_id, booked, fill.market_ns, False)
         return
     disputes = lifecycle.records.disputes.setdefault(child.symbol, [])
-    told = any(each.booked_price and each.fill.trade_id == fill.trade_id for each in disputes)
-    if told or booked <= 0.0 or abs(fill.price - booked) <= SAME_PRICE * booked:
+    known = any(each.booked_price and each.fill.trade_id == fill.trade_id for each in disputes)
+    if known or booked <= 0.0 or abs(fill.price - booked) <= SAME_PRICE * booked:
         return
     off = abs(fill.price - booked) * fill.quantity
     text = (
@@ -102,7 +102,7 @@ def _compare(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_ns: in
     )
     disputes.append(
         Disputed(
-            client_id=child.client_id, fill=fill, since_ns=now_ns, why=text, settled=True,
+            client_id=child.client_id, fill=fill, since_ns=now_ns, why=text, resolved=True,
             booked_price=booked,
         )
     )  # fmt: skip
@@ -229,8 +229,8 @@ def _dispute(
         disputes.remove(known)
     disputes.append(Disputed(client_id=child.client_id, fill=fill, since_ns=now_ns, why=why))
     if len(disputes) > KEPT:
-        settled = next((each for each in disputes if each.settled), disputes[0])
-        disputes.remove(settled)
+        resolved = next((each for each in disputes if each.resolved), disputes[0])
+        disputes.remove(resolved)
     text = f"{child.client_id}: trade {fill.trade_id} is not booked: {why}"
     lifecycle.commands += lifecycle.guards.trip(RULE, now_ns, symbol=k, text=text)
     if known is None:
@@ -251,7 +251,7 @@ def _is_same(one: m.Filled, other: m.Filled) -> bool:
 def _open(lifecycle: OrderLifecycle, k: int) -> list[Disputed]:
     """Return the disputed executions of a symbol that are neither booked nor dropped."""
     disputes = lifecycle.records.disputes.get(k, ())
-    return [each for each in disputes if not each.settled and not each.booked_price]
+    return [each for each in disputes if not each.resolved and not each.booked_price]
 
 
 def _ask(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
@@ -347,7 +347,7 @@ def _unblock(lifecycle: OrderLifecycle, k: int, by: str, now_ns: int) -> None:
 # ---------------------------------------------------------------- what the account says
 
 
-def settle(
+def resolve(
     lifecycle: OrderLifecycle,
     k: int,
     base: str,
@@ -397,7 +397,7 @@ def settle(
     newest_ns = max((each.since_ns for each in open_), default=now_ns)
     if abs(gap) <= tolerance and asked_ns - lifecycle.timing.answers_final_after_ns > newest_ns:
         for each in open_:
-            each.settled = True
+            each.resolved = True
             text = f"{each.client_id}: trade {each.fill.trade_id} is not in the account: left out"
             lifecycle.alert("warning", RULE, text, k)
         _unblock(lifecycle, k, "the account agrees with what is booked", now_ns)
@@ -409,11 +409,8 @@ def _may_be_stale(
 ) -> bool:
     """Whether a read that is older than some of what is booked differs by as much."""
     lately = lifecycle.records.lately.get(k)
-    lags = (
-        lately.lags(asked_ns - lifecycle.timing.answers_final_after_ns)
-        if lately is not None
-        else []
-    )
+    since_ns = asked_ns - lifecycle.timing.answers_final_after_ns
+    lags = lately.lags(since_ns) if lately is not None else []
     return any(low - tolerance <= gap <= high + tolerance for low, high in lags)
 
 
@@ -463,6 +460,6 @@ def accept_all(lifecycle: OrderLifecycle) -> None:
     """Drop all disputed executions after an operator's resume."""
     for disputes in lifecycle.records.disputes.values():
         for each in disputes:
-            each.settled = True
+            each.resolved = True
         disputes[:] = [each for each in disputes if not each.booked_price]
     lifecycle.records.dispute_next_ns.clear()

@@ -133,7 +133,7 @@ class OrderLifecycle:
         self.records.finished.append(child.client_id)
         self.touched.add(child.symbol)
 
-    def settle(self, child: Child, now_ns: int) -> None:
+    def update(self, child: Child, now_ns: int) -> None:
         """Update a live child from a report; a final state is accepted with all its fills."""
         if child.is_final:
             return
@@ -161,7 +161,7 @@ class OrderLifecycle:
     def lost_text(child: Child) -> str:
         """Return what the venue reports of a child, and how much of it is known."""
         if child.contradicted_ns:
-            return f"{child.client_id}: told {child.contradiction}; {child.counted:.12g} found"
+            return f"{child.client_id}: reported {child.contradiction}; {child.counted:.12g} found"
         return f"{child.client_id}: {child.seen:.12g} filled, {child.counted:.12g} found"
 
     def _found(self, child: Child, by: str) -> None:
@@ -301,7 +301,7 @@ class OrderLifecycle:
         if not late:
             if not self.move(child, "partially_filled") and not child.full:
                 self.changed(child)
-            self.settle(child, now_ns)
+            self.update(child, now_ns)
 
     def _trigger(self, child: Child) -> None:
         stop = self.records.stops[child.symbol]

@@ -22,7 +22,7 @@ from septet._core.orders.lifecycle import LOST, OrderLifecycle
 from septet._core.orders.recent_fills import LARGEST_FEE
 from septet._core.orders.records import RANK, SECOND_NS, Child, Disputed
 
-__all__ = ["accept_all", "explain", "in_doubt", "let_exit_pass", "read", "settle", "shown", "tick"]
+__all__ = ["accept_all", "explain", "in_doubt", "let_exit_pass", "read", "resolve", "shown", "tick"]
 
 FIRST_NS, MOST_NS = SECOND_NS, 60 * SECOND_NS
 """First and longest pause between reads of the account."""
@@ -106,7 +106,7 @@ def _cancel(lifecycle: OrderLifecycle, child: Child) -> None:
 # ---------------------------------------------------------------- what the account says
 
 
-def settle(
+def resolve(
     lifecycle: OrderLifecycle, k: int, base: str, gap: float, asked_ns: int, now_ns: int
 ) -> bool:
     """Resolve executions that cannot be found, by a read of the account.
@@ -125,24 +125,22 @@ def settle(
     bool
         Whether something was booked: then `gap` is no more what it was.
     """
-    answers_final_after_ns, lot = (
-        lifecycle.timing.answers_final_after_ns,
-        lifecycle.instrument(k).lot,
-    )
-    contradictions.settle(lifecycle, k, gap, asked_ns, now_ns)
+    final_after_ns = lifecycle.timing.answers_final_after_ns
+    lot = lifecycle.instrument(k).lot
+    contradictions.resolve(lifecycle, k, gap, asked_ns, now_ns)
     lost, lately = _lost(lifecycle, k), lifecycle.records.lately.get(k)
-    open_ = [each for each in lifecycle.records.disputes.get(k, ()) if not each.settled]
+    open_ = [each for each in lifecycle.records.disputes.get(k, ()) if not each.resolved]
     names = {each.client_id for each in open_ if not each.booked_price}
     if not lost or any(child.client_id in names for child in lost):
-        return False  # an execution of it is known and disputed: that is settled first
-    if any(asked_ns <= child.reported_ns + answers_final_after_ns for child in lost):
+        return False  # an execution of it is known and disputed: that is resolved first
+    if any(asked_ns <= child.reported_ns + final_after_ns for child in lost):
         return False
-    if lately is not None and len(lately.lags(asked_ns - answers_final_after_ns)) > 1:
+    if lately is not None and len(lately.lags(asked_ns - final_after_ns)) > 1:
         return False  # the read may be older than what is booked
     if set(in_doubt(lifecycle, k, gap)) - {child.client_id for child in lost}:
         return False  # an order of which nothing is known yet may have moved the account
     decided = _happened(lifecycle, lost, gap, lot)
-    if decided is None:  # something else has moved the account as well, or it cannot be told
+    if decided is None:  # something else has moved the account as well, or it cannot be decided
         happened, gone = [], [child for child in lost if child.accepted]
     else:
         happened = decided
@@ -164,7 +162,7 @@ def settle(
 def _happened(
     lifecycle: OrderLifecycle, lost: list[Child], gap: float, lot: float
 ) -> list[Child] | None:
-    """Return the orders whose missing executions the account shows, or None if it cannot be told.
+    """Return the orders whose missing executions the account shows, or None if that is undecided.
 
     Of several orders of one size those count whose query does not deny what was reported.
     """
@@ -263,7 +261,7 @@ def _gone(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
     if claim is None:
         lifecycle.alert("warning", LOST, f"{text}: left out", child.symbol)
         lifecycle.schedule_review(child, now_ns)
-        lifecycle.settle(child, now_ns)
+        lifecycle.update(child, now_ns)
         return
     lifecycle.alert("warning", LOST, f"{text}: the order counts as gone", child.symbol)
     _cancel(lifecycle, child)

@@ -315,22 +315,22 @@ class Orders:
 
     # ------------------------------------------------------------------ what is asked
 
-    def settle_disputes(
+    def resolve_disputes(
         self, k: int, base: str, gap: float, tolerance: float, asked_ns: int, now_ns: int
     ) -> bool:
         """Resolve disputed and missing executions of a symbol by the account's difference.
 
-        Returns whether some were booked: then `gap` is no more what it was. See `disputes.settle`.
+        Returns whether some were booked: then `gap` is no more what it was. See `disputes.resolve`.
         """
         lifecycle, self._lifecycle.dirty = self._lifecycle, True
         lost_fills.read(lifecycle, k, lifecycle.position(k) + gap, asked_ns)
         left_out = not lost_fills.explain(lifecycle, k, gap)
-        if disputes.settle(
+        if disputes.resolve(
             lifecycle, k, base, gap, tolerance, asked_ns, now_ns, left_out=left_out,
             in_doubt=lost_fills.in_doubt(lifecycle, k, gap),
         ):  # fmt: skip
             return True
-        return lost_fills.settle(lifecycle, k, base, gap, asked_ns, now_ns)
+        return lost_fills.resolve(lifecycle, k, base, gap, asked_ns, now_ns)
 
     def account_holds(self, k: int, quantity: float | None) -> None:
         """Record that the account holds less of a symbol than is booked (base); None if not."""
@@ -357,9 +357,9 @@ class Orders:
         since then.
         """
         lately = self._lifecycle.records.lately.get(k) or RecentFills()
-        return lately.lags(self.settled_ns(asked_ns), others)
+        return lately.lags(self.complete_until_ns(asked_ns), others)
 
-    def settled_ns(self, asked_ns: int) -> int:
+    def complete_until_ns(self, asked_ns: int) -> int:
         """Return the time up to which a read requested at a time is complete."""
         return asked_ns - self._lifecycle.timing.answers_final_after_ns
 
@@ -369,7 +369,7 @@ class Orders:
         It is what open orders may have moved without our knowing, low and high (as good as
         endless where fills were too many to keep), and the fills of `lags`.
         """
-        since_ns = self.settled_ns(asked_ns)
+        since_ns = self.complete_until_ns(asked_ns)
         buys, sells = self._lifecycle.open_quantity(k, third_party=False)
         lately = self._lifecycle.records.lately.get(k) or RecentFills()
         if lately.dropped_ns >= since_ns:

@@ -359,7 +359,7 @@ class Booked(msgspec.Struct, frozen=True):
 class Disputed(msgspec.Struct, kw_only=True):
     """An execution that cannot belong to its order, and is not booked.
 
-    `settled` once the account has shown, or a person has said, that there is none. `booked_price`
+    `resolved` once the account has shown, or a person has said, that there is none. `booked_price`
     is the price at which it was booked all the same, where the account holds it and its own price
     cannot be; it blocks entries until a person has seen it.
     """
@@ -368,7 +368,7 @@ class Disputed(msgspec.Struct, kw_only=True):
     fill: m.Filled
     since_ns: int
     why: str
-    settled: bool = False
+    resolved: bool = False
     booked_price: float = 0.0
 
 

@@ -51,7 +51,7 @@ def take(lifecycle: OrderLifecycle, child: Child, seen: m.Acked | m.OrderSeen, n
     elif first:  # the answer to the cancel is on its way, and says it too
         child.query_pause_ns = lifecycle.timing.query_first_ns
         child.query_next_ns = now_ns + child.query_pause_ns
-    lifecycle.settle(child, now_ns)
+    lifecycle.update(child, now_ns)
 
 
 def read(
@@ -88,5 +88,5 @@ def agrees(lifecycle: OrderLifecycle, child: Child, asked_ns: int, now_ns: int) 
         return False
     if asked_ns > child.unconfirmed_ns + lifecycle.timing.answers_final_after_ns:
         child.claim = child.unconfirmed
-        lifecycle.settle(child, now_ns)
+        lifecycle.update(child, now_ns)
     return True

@@ -131,14 +131,11 @@ def _gap(lifecycle: OrderLifecycle, child: Child) -> float:
     if abs(gap) <= lot or gap * child.sign < 0.0:
         return 0.0
     lately = records.lately.get(k)
-    lags = (
-        lately.lags(asked_ns - lifecycle.timing.answers_final_after_ns)
-        if lately is not None
-        else []
-    )
+    since_ns = asked_ns - lifecycle.timing.answers_final_after_ns
+    lags = lately.lags(since_ns) if lately is not None else []
     if any(low - lot <= gap <= high + lot for low, high in lags):
         return 0.0
-    disputed = any(not each.settled for each in records.disputes.get(k, ()))
+    disputed = any(not each.resolved for each in records.disputes.get(k, ()))
     live = (records.children[name] for name in records.live)
     missing = any(other.symbol == k and other.missing_ns for other in live)
     return 0.0 if disputed or missing else gap

@@ -96,7 +96,7 @@ class SimBars:
                 if bar.known_ns > since_ns:
                     decision_times.take(bar)
                     self._shell.put(bar)
-        for decision_time in decision_times.settle():
+        for decision_time in decision_times.advance():
             self._shell.put(decision_time)
         due_ns = decision_times.next_wall_ns()
         if due_ns is not None and any(map(self._waits, self._comes_ns)):

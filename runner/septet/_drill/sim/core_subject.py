@@ -15,7 +15,7 @@ from septet._data.bars import Instrument
 from septet._drill.sim import ranked_signal
 from septet._drill.sim.market import BASES, LOT, QUOTE, TOGETHER, listed
 from septet._drill.sim.shell import Make, Subject
-from septet._drill.sim.toy_strategy import AMENDING, TIMING
+from septet._drill.sim.sim_strategy import AMENDING, TIMING
 from septet._drill.sim.world import SPEED
 from septet._drill.venue.amounts import SCALE
 from septet._files import replace_file

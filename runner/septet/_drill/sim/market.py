@@ -104,7 +104,7 @@ class Market:
             )
             for each in self.listings
         ]  # fmt: skip
-        self._fees = Fees(paid_in="received" if world.seed % 2 else "quote", third_price="1")
+        self._fees = Fees(fee_currency="received" if world.seed % 2 else "quote", third_price="1")
         self.engine = MatchingEngine(
             configs, _BEGUN, fees=self._fees, seed=world.seed, notify=self._reported,
             before_execution=self._before_execution,
@@ -244,12 +244,12 @@ class Market:
                 order.then = "expire"
         engine.fees = self._fees
         if strikes("E22 third fee"):
-            engine.fees = msgspec.structs.replace(self._fees, paid_in=THIRD)
+            engine.fees = msgspec.structs.replace(self._fees, fee_currency=THIRD)
         elif not order.buys:
             of = self.by_id[order.asked.symbol]
             spare = engine.ledger.free[of.name] - (0 if order.locked else quantity)
             if spare * 1_000 >= quantity and strikes("E22 base fee"):
-                engine.fees = msgspec.structs.replace(self._fees, paid_in="base")
+                engine.fees = msgspec.structs.replace(self._fees, fee_currency="base")
 
     def _reported(self, report: Report) -> None:
         """Send a change of an order to the user stream, an execution before the new state."""

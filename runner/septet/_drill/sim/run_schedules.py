@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final
 
 from septet._drill.sim.schedule import Failure, Subjects, run_schedule
-from septet._drill.sim.toy_strategy import toys
+from septet._drill.sim.sim_strategy import sim_strategies
 from septet._kernel.collector import collector_off
 
 __all__ = ["Sums", "run_many"]
@@ -44,7 +44,7 @@ def run_many(
     seeds
         Whose schedules are run.
     whole
-        The whole live core instead of the order manager with a toy strategy.
+        The whole live core instead of the order manager with a minimal strategy.
     keep_going
         Whether others follow the first that fails.
     workers
@@ -76,7 +76,7 @@ def _until_failed(sums: Iterator[Sums], *, keep_going: bool) -> Iterator[Sums]:
 
 def _subjects(whole: bool) -> Subjects:
     if not whole:  # a plan is compiled: only where it is wanted
-        return toys
+        return sim_strategies
     from septet._drill.sim.core_subject import FORMS, ORDERS, cores
 
     return partial(cores, shapes=ORDERS, forms=FORMS)

@@ -19,11 +19,11 @@ from septet._drill.sim.venue import SimVenue
 from septet._drill.sim.world import BEGIN_NS, MS, SECOND, World
 from septet._drill.venue.amounts import SCALE
 
-__all__ = ["ACTIVE_NS", "SETTLE_NS", "Failure", "Report", "Subjects", "run_schedule"]
+__all__ = ["ACTIVE_NS", "RECOVERY_NS", "Failure", "Report", "Subjects", "run_schedule"]
 
 ACTIVE_NS: Final = 40 * SECOND
 """How long faults and decisions last."""
-SETTLE_NS: Final = 60 * SECOND
+RECOVERY_NS: Final = 60 * SECOND
 """Within which everything must be known after the last fault."""
 AGAIN_NS: Final = 20 * SECOND
 """How long is looked at what a second restart does."""
@@ -90,7 +90,7 @@ class _Schedule:
         self.venue.stay_calm()
         shell.start()
         world.after(10 * SECOND, self._give_back)
-        world.run_until(BEGIN_NS + self.active_ns + SETTLE_NS)
+        world.run_until(BEGIN_NS + self.active_ns + RECOVERY_NS)
         self._judge()
         world.note("---- the second restart")
         before = len(shell.rows)
@@ -127,7 +127,7 @@ class _Schedule:
     def _judge(self) -> None:
         began_ns = self.shell.started_ns if self.shell.running else self.world.now_ns
         if self.world.now_ns - began_ns < _KNOWS_NS:  # killed near the end: give the next its time
-            self.world.run_until(self.world.now_ns + SETTLE_NS)
+            self.world.run_until(self.world.now_ns + RECOVERY_NS)
         if not self.shell.running:
             self._fail(["no process is running"])
         self._fail(judge(self.shell, self.venue, killed=self.killed))
@@ -228,7 +228,7 @@ def run_schedule(
     seed
         All chances are drawn from it.
     subjects
-        What is tried; the order manager with a toy strategy by default.
+        What is tried; the order manager with a minimal strategy by default.
     only
         Names of the faults that may happen; None draws them.
     crash_at_write
@@ -238,9 +238,9 @@ def run_schedule(
         How long faults and decisions last.
     """
     if subjects is None:
-        from septet._drill.sim.toy_strategy import toys
+        from septet._drill.sim.sim_strategy import sim_strategies
 
-        subjects = toys
+        subjects = sim_strategies
     schedule = _Schedule(seed, subjects, only, crash_at_write, active_ns)
     try:
         return schedule.run()

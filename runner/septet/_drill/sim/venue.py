@@ -371,7 +371,7 @@ class SimVenue:
         return self._world.chance.choice(self.market.listings)
 
     def stay_calm(self) -> None:
-        """End whatever lasts: the time to settle begins."""
+        """End whatever lasts: the time to recover begins."""
         self.dark_until_ns = min(self.dark_until_ns, self._world.now_ns)
         self.closed_until_ns = min(self.closed_until_ns, self._world.now_ns)
         for each in self.market.listings:

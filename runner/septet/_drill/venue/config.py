@@ -84,7 +84,7 @@ class SymbolConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fees(msgspec.Struct, frozen=True, kw_only=True):
-    """Fee rates as decimal texts; `paid_in` is ``received``, ``quote`` or an asset's name.
+    """Fee rates as decimal texts; `fee_currency` is ``received``, ``quote`` or an asset's name.
 
     A third asset costs `third_price` in the quote; if there is too little of it, the fee is
     paid in what is received.
@@ -92,7 +92,7 @@ class Fees(msgspec.Struct, frozen=True, kw_only=True):
 
     maker: str = "0.001"
     taker: str = "0.001"
-    paid_in: str = "received"
+    fee_currency: str = "received"
     third_price: str = "600"
 
 

@@ -36,7 +36,7 @@ class Bending:
         """Drop bars for a while; without `rest` they are also missing from REST answers."""
         market, symbol = self._market, strike.fault.symbol
         count = int(strike.number_of("bars", 1))
-        for name in [symbol] if symbol else list(market.tapes):
+        for name in [symbol] if symbol else list(market.prices):
             self._muted[name] = (market.bar + count, strike.word_of("streams", "kline"))
             if not strike.flag_of("rest", default=True):
                 for bar in range(market.bar, market.bar + count):

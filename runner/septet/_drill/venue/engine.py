@@ -24,7 +24,7 @@ __all__ = ["MatchingEngine", "Report"]
 
 FIRST_ORDER = 1000
 FIRST_TRADE = 500_000_000
-"""Executions of the account are numbered apart from the trades on the tape."""
+"""Executions of the account are numbered apart from the public trades."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Report:
 
 
 class MatchingEngine:
-    """Orders of one account against synthetic books; every change is told to `notify`.
+    """Orders of one account against synthetic books; every change is reported to `notify`.
 
     `before_execution` is called with an order and the quantity that it could execute now. It may
     inject a fault: change the order's `portion` and `then`, or the `fees` of the engine.
@@ -333,14 +333,14 @@ class MatchingEngine:
         rate = units(fees.maker if maker else fees.taker)
         asset = rules.base if order.buys else rules.quote
         fee = (quantity if order.buys else quote) * rate // SCALE
-        if fees.paid_in == "quote":
+        if fees.fee_currency == "quote":
             other, wanted = rules.quote, quote * rate // SCALE
-        elif fees.paid_in == "received":
+        elif fees.fee_currency == "received":
             other, wanted = asset, fee
-        elif fees.paid_in == "base":
+        elif fees.fee_currency == "base":
             other, wanted = rules.base, quantity * rate // SCALE
         else:
-            other = fees.paid_in
+            other = fees.fee_currency
             wanted = quote * rate // units(fees.third_price)
         if self.ledger.has(other, wanted):
             asset, fee = other, wanted

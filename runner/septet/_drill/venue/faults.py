@@ -45,7 +45,7 @@ E19   the venue ends open orders                             status (CANCELED; o
                                                              client_prefix, most
 E20   503 for everything, sockets closed
 E21   the answer differs from the request                    field (origQty), value (double)
-E22   fees are paid in another asset                         paid_in (base)
+E22   fees are paid in another asset                         fee_currency (base)
 E23   accepted, and listed under another client id           prefix (x-)
 D1    a depth message is lost, or the book crosses           kind (gap; or crossed)
 D2    a closed bar is sent twice, late, or open again        kind (duplicate; late, unclosed)

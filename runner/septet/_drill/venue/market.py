@@ -15,7 +15,7 @@ from septet._drill.venue.clock import MarketClock
 from septet._drill.venue.config import VenueConfig, interval
 from septet._drill.venue.engine import MatchingEngine
 from septet._drill.venue.shapes import kline_row
-from septet._drill.venue.tape import Kline, Tape, Tick, load_bars
+from septet._drill.venue.symbol_prices import Kline, SymbolPrices, Tick, load_bars
 from septet.errors import InputError
 
 __all__ = ["Listener", "Market", "Trade"]
@@ -54,16 +54,18 @@ class Market:
         self.engine = engine
         self.listener: Listener | None = None
         self.on_bar: Callable[[int], None] = lambda bar: None
-        self.tapes = {
-            each.id: Tape(
+        self.prices = {
+            each.id: SymbolPrices(
                 each, load_bars(each, config.seed, config.bar_ns), config.bar_ns,
                 config.ticks_per_bar, config.seed,
             )
             for each in config.symbols
         }  # fmt: skip
-        first = min(tape.bars.open_ns[0] for tape in self.tapes.values())
+        first = min(prices.bars.open_ns[0] for prices in self.prices.values())
         self.origin_ns = first + config.history * config.bar_ns
-        self.end_ns = max(tape.bars.open_ns[-1] for tape in self.tapes.values()) + config.bar_ns
+        self.end_ns = (
+            max(prices.bars.open_ns[-1] for prices in self.prices.values()) + config.bar_ns
+        )
         if self.origin_ns >= self.end_ns:
             raise InputError(
                 f"history: {config.history} bars leave none to play, "
@@ -79,7 +81,7 @@ class Market:
         self._count = max(config.ticks_per_bar, 4)
         self._next_trade = 1
         self.trades: dict[str, deque[Trade]] = {
-            symbol: deque(maxlen=_KEEP_TRADES) for symbol in self.tapes
+            symbol: deque(maxlen=_KEEP_TRADES) for symbol in self.prices
         }
         self._wake = asyncio.Event()
         self._open_quotes()
@@ -147,22 +149,22 @@ class Market:
             await asyncio.sleep(0)
 
     def _open_quotes(self) -> None:
-        for symbol, tape in self.tapes.items():
-            before = [r for r, at in enumerate(tape.bars.open_ns) if at < self.origin_ns]
+        for symbol, prices in self.prices.items():
+            before = [r for r, at in enumerate(prices.bars.open_ns) if at < self.origin_ns]
             if before:
-                tape.last = Decimal(repr(tape.bars.close[before[-1]]))
-            self.engine.move(symbol, int(tape.last * SCALE), 0, self.clock.wall_ns() // 10**6)
+                prices.last = Decimal(repr(prices.bars.close[before[-1]]))
+            self.engine.move(symbol, int(prices.last * SCALE), 0, self.clock.wall_ns() // 10**6)
 
     def _play_tick(self) -> None:
         at_ns = self.next_ns()
-        for symbol, tape in self.tapes.items():
-            row = tape.row_of(self.open_ns)
+        for symbol, prices in self.prices.items():
+            row = prices.row_of(self.open_ns)
             if row is None:
                 continue
             if self.tick == 0 or symbol not in self._ticks:
-                self._ticks[symbol] = tape.ticks(row)
+                self._ticks[symbol] = prices.ticks(row)
             tick = self._ticks[symbol][self.tick]
-            kline = tape.apply(self.open_ns, tick)
+            kline = prices.apply(self.open_ns, tick)
             self.engine.move(
                 symbol, tick.price_units, int(tick.quantity * SCALE), self.clock.wall_ns() // 10**6
             )
@@ -183,16 +185,16 @@ class Market:
             self.listener.traded(trade)
 
     def _close_bar(self) -> None:
-        for symbol, tape in self.tapes.items():
-            row = tape.row_of(self.open_ns)
+        for symbol, prices in self.prices.items():
+            row = prices.row_of(self.open_ns)
             if row is not None and self.listener is not None:
-                self.listener.kline(symbol, self.shown(tape, row), closed=True)
+                self.listener.kline(symbol, self.shown(prices, row), closed=True)
 
     # ------------------------------------------------------------ questions
 
-    def shown(self, tape: Tape, row: int) -> Kline:
+    def shown(self, prices: SymbolPrices, row: int) -> Kline:
         """Return a closed bar; a replayed one counts its own trades."""
-        closed, now = tape.closed(row), tape.now
+        closed, now = prices.closed(row), prices.now
         if now is not None and now.open_ns == closed.open_ns:
             closed.trades = now.trades
             closed.quote_volume = now.quote_volume
@@ -204,8 +206,8 @@ class Market:
         self, symbol: str, start_ms: int | None, end_ms: int | None, limit: int
     ) -> list[list[str | int]]:
         """Return bars as the REST list shows them: closed ones, and the one that is forming."""
-        tape = self.tapes[symbol]
-        opens = tape.bars.open_ns
+        prices = self.prices[symbol]
+        opens = prices.bars.open_ns
         last_ns = self.open_ns - (self.tick == 0)
         if end_ms is not None:
             last_ns = min(last_ns, end_ms * 10**6)
@@ -214,30 +216,30 @@ class Market:
         rows = [row for row in range(start, stop) if (symbol, opens[row]) not in self.hidden]
         found = []
         for row in rows[-limit:] if start_ms is None else rows[:limit]:
-            forming = tape.bars.open_ns[row] == self.open_ns and tape.now is not None
-            kline = tape.now if forming and tape.now is not None else tape.closed(row)
+            forming = prices.bars.open_ns[row] == self.open_ns and prices.now is not None
+            kline = prices.now if forming and prices.now is not None else prices.closed(row)
             found.append(kline_row(kline, self.bar_ns))
         return found
 
     def ticker(self, symbol: str) -> dict[str, Any]:
         """Return the last day's figures as ticker/24hr shows them."""
-        tape, bars = self.tapes[symbol], self.tapes[symbol].bars
+        prices, bars = self.prices[symbol], self.prices[symbol].bars
         since = self.open_ns - 86_400 * 10**9
         rows = [r for r, at in enumerate(bars.open_ns) if since <= at < self.open_ns]
-        highs = [bars.high[r] for r in rows] + [float(tape.last)]
-        lows = [bars.low[r] for r in rows] + [float(tape.last)]
-        first = Decimal(repr(bars.open[rows[0]])) if rows else tape.last
+        highs = [bars.high[r] for r in rows] + [float(prices.last)]
+        lows = [bars.low[r] for r in rows] + [float(prices.last)]
+        first = Decimal(repr(bars.open[rows[0]])) if rows else prices.last
         volume = sum((Decimal(repr(bars.volume[r])) for r in rows), Decimal(0))
         bid, bid_quantity, ask, ask_quantity = self.engine.books[symbol].best()
-        last, now = format(tape.last, "f"), self.now_ms()
+        last, now = format(prices.last, "f"), self.now_ms()
         return {
-            "symbol": symbol, "priceChange": format(tape.last - first, "f"),
-            "priceChangePercent": f"{(tape.last - first) / first * 100:.3f}",
+            "symbol": symbol, "priceChange": format(prices.last - first, "f"),
+            "priceChangePercent": f"{(prices.last - first) / first * 100:.3f}",
             "weightedAvgPrice": last, "prevClosePrice": format(first, "f"), "lastPrice": last,
             "lastQty": "0", "bidPrice": text(bid), "bidQty": text(bid_quantity),
             "askPrice": text(ask), "askQty": text(ask_quantity), "openPrice": format(first, "f"),
             "highPrice": exact(max(highs)), "lowPrice": exact(min(lows)),
-            "volume": format(volume, "f"), "quoteVolume": format(volume * tape.last, "f"),
+            "volume": format(volume, "f"), "quoteVolume": format(volume * prices.last, "f"),
             "openTime": now - 86_400_000, "closeTime": now, "firstId": 0,
             "lastId": self._next_trade - 1, "count": len(rows) * self._count,
         }  # fmt: skip

@@ -113,9 +113,9 @@ class Public:
 
     def price(self, call: Call) -> Answer:
         """Return the last price."""
-        tapes = self.market.tapes
+        prices = self.market.prices
         return self._each(
-            call, lambda name: {"symbol": name, "price": format(tapes[name].last, "f")}
+            call, lambda name: {"symbol": name, "price": format(prices[name].last, "f")}
         )
 
     def day(self, call: Call) -> Answer:

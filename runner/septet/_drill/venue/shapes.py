@@ -8,7 +8,7 @@ from septet._drill.venue.amounts import SCALE, text
 from septet._drill.venue.engine import Report
 from septet._drill.venue.ledger import Ledger
 from septet._drill.venue.orders import Fill, Order, Rules
-from septet._drill.venue.tape import Kline
+from septet._drill.venue.symbol_prices import Kline
 
 __all__ = [
     "ORDER_TYPES", "ack", "balance_update", "cancelled", "exchange_symbol", "execution_report",

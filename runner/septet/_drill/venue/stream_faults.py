@@ -211,7 +211,9 @@ class Mischief:
     def _other_fee(self, strike: Strike) -> None:
         engine = self._venue.engine
         before = engine.fees
-        engine.fees = msgspec.structs.replace(before, paid_in=strike.word_of("paid_in", "base"))
+        engine.fees = msgspec.structs.replace(
+            before, fee_currency=strike.word_of("fee_currency", "base")
+        )
 
         def undo() -> None:
             engine.fees = before

@@ -12,7 +12,7 @@ from septet._drill.venue.market import Market, Trade
 from septet._drill.venue.public import levels
 from septet._drill.venue.shapes import kline_event
 from septet._drill.venue.sockets import Socket
-from septet._drill.venue.tape import Kline
+from septet._drill.venue.symbol_prices import Kline
 
 __all__ = ["MarketStreams", "encode"]
 
@@ -82,7 +82,7 @@ class MarketStreams:
         symbol, _, kind = stream.partition("@")
         word = kind.partition("@")[0]
         known = word in _KINDS or word in {"depth5", "depth10", "depth20"}
-        if symbol.upper() not in self.market.tapes or not (
+        if symbol.upper() not in self.market.prices or not (
             known or word == f"kline_{self.market.word}"
         ):
             return False

@@ -12,10 +12,10 @@ class BarRules:
     """How long a bar assembler waits; times are of the wall unless `market` is in the name.
 
     `jump` is the share of the previous close beyond which a price is absurd until it is confirmed.
-    A missing bar is asked for `ask_after_ns` after its close and again at intervals from
-    `retry_ns` up to `slowest_ns`. That the venue has no such bar is accepted after two answers,
-    one asked for `settle_ns` after the other had come, or after one with later bars in it; what
-    holds back others is given up after `give_up_ns`. A question without an answer is lost after
+    A missing bar is asked for `ask_after_ns` after its close and again at intervals from `retry_ns`
+    up to `slowest_ns`. That the venue has no such bar is accepted after two answers, one asked for
+    `confirm_absent_ns` after the other had come, or after one with later bars in it; what holds
+    back others is given up after `give_up_ns`. A question without an answer is lost after
     `answer_ns`. What the feed said not to have, while nothing later is due, as over a weekend, is
     asked for ever more seldom, up to `longest_ns` apart. A venue may close a bar `early_market_ns`
     before our clock does. The newest row of an answer may be a bar whose last trades are not in it
@@ -29,7 +29,7 @@ class BarRules:
     retry_ns: int = 1_000_000_000
     slowest_ns: int = 30_000_000_000
     longest_ns: int = 3_600_000_000_000
-    settle_ns: int = 3_000_000_000
+    confirm_absent_ns: int = 3_000_000_000
     answer_ns: int = 60_000_000_000
     give_up_ns: int = 30_000_000_000
     early_market_ns: int = 2_000_000_000
@@ -55,17 +55,17 @@ class BarRules:
     ) -> Wanted:  # fmt: skip
         """Return a question that leaves now, by a clock that may be ahead by `uncertainty_ns`."""
         over_ns = market_ns - int(uncertainty_ns * speed)
-        settled_ns = over_ns - int(self.final_ns * speed)
-        return Wanted(symbol, since_ns, until_ns, now_ns, settled_ns, over_ns)
+        final_until_ns = over_ns - int(self.final_ns * speed)
+        return Wanted(symbol, since_ns, until_ns, now_ns, final_until_ns, over_ns)
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Bars to ask the feed for: ``since_ns <= open_ns < until_ns``.
 
-    What was known when the question left, and not when its answer came, says whether a bar is
-    over: `asked_ns` is that moment by the wall, `settled_ns` the market time up to which an answer
-    is not too early, `over_ns` the market time that has surely come: after a jump of the machine's
+    What was known when the question left, and not when its answer came, says whether a bar is over:
+    `asked_ns` is that moment by the wall, `final_until_ns` the market time up to which an answer is
+    not too early, `over_ns` the market time that has surely come: after a jump of the machine's
     clock that is less than what the clock says.
     """
 
@@ -73,5 +73,5 @@ class Wanted:
     since_ns: int
     until_ns: int
     asked_ns: int = field(default=0, compare=False)
-    settled_ns: int = field(default=-1, compare=False)
+    final_until_ns: int = field(default=-1, compare=False)
     over_ns: int = field(default=1 << 62, compare=False)

@@ -241,7 +241,7 @@ class BarAssembler:
         """Request bars that the feed does not have with growing pauses, until more are expected."""
         assert line.next is not None
         empty = line.empty.get(line.next.open_ns)
-        if empty is None or not self._is_settled(empty) or line.ready or line.suspect:
+        if empty is None or not self._is_absent(empty) or line.ready or line.suspect:
             return
         wait = self.rules.retry_ns * 2 ** min(line.asked - 1, 20)
         line.rest_ns = now_ns + min(self.rules.longest_ns, wait)
@@ -336,7 +336,7 @@ class BarAssembler:
 
     def _is_over(self, line: _Line, wanted: Wanted, slot: Slot, row: BarSeen) -> bool:
         """Whether the newest row of an answer is the whole bar, though nothing follows it there."""
-        if slot.known_ns <= wanted.settled_ns or slot.open_ns in line.suspect:
+        if slot.known_ns <= wanted.final_until_ns or slot.open_ns in line.suspect:
             return True
         shown, reported = line.partial.get(slot.open_ns), line.reported.get(slot.open_ns)
         if shown is not None and shown.volume > row.volume:
@@ -472,12 +472,12 @@ class BarAssembler:
     def _definite(self, line: _Line, slot: Slot) -> bool:
         """Whether the feed answered often enough, while later bars exist, that there is none."""
         empty = line.empty.get(slot.open_ns)
-        return empty is not None and self._is_settled(empty) and slot.open_ns < line.newest_ns
+        return empty is not None and self._is_absent(empty) and slot.open_ns < line.newest_ns
 
-    def _is_settled(self, empty: _Empty) -> bool:
+    def _is_absent(self, empty: _Empty) -> bool:
         if empty.times < _DEFINITE:
             return False
-        return empty.hole or empty.asked_ns - empty.since_ns >= self.rules.settle_ns
+        return empty.hole or empty.asked_ns - empty.since_ns >= self.rules.confirm_absent_ns
 
     def _reason(self, line: _Line, slot: Slot) -> str:
         empty = line.empty.get(slot.open_ns)
@@ -487,7 +487,7 @@ class BarAssembler:
             return "an absurd price was not confirmed"
         if slot.open_ns in line.reported:
             return "nothing showed that the row was the whole bar"
-        if empty is not None and self._is_settled(empty):
+        if empty is not None and self._is_absent(empty):
             return "the venue has no such bar"
         return "not to be had in time"
 

@@ -73,8 +73,8 @@ class Standing:
 class DecisionTimes:
     """Determines when a decision time is reached, and which symbols have delivered.
 
-    Deterministic: it is given bars and gaps by `take` and the time by `settle`. Bars of one batch
-    are all taken before `settle` is called, so that the newest of them is known.
+    Deterministic: it is given bars and gaps by `take` and the time by `advance`. Bars of one batch
+    are all taken before `advance` is called, so that the newest of them is known.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class DecisionTimes:
     def step(self, now_ns: int) -> list[m.DecisionTimeReached]:
         """Return the decision times of one decision time that is reached by now; none if none is.
 
-        `settle` must follow, for other times may be reached as well. This much is all that
+        `advance` must follow, for other times may be reached as well. This much is all that
         stands between a bar and its order.
         """
         found: list[m.DecisionTimeReached] = []
@@ -120,7 +120,7 @@ class DecisionTimes:
             self._step(now_ns, found)
         return found
 
-    def settle(self) -> list[m.DecisionTimeReached]:
+    def advance(self) -> list[m.DecisionTimeReached]:
         """Return the decision times that are reached by now, in order."""
         found: list[m.DecisionTimeReached] = []
         if self.standing.time_ns != _NEVER:
@@ -130,7 +130,7 @@ class DecisionTimes:
         return found
 
     def next_wall_ns(self) -> int | None:
-        """Return when `settle` must be called if nothing arrives; None before a start."""
+        """Return when `advance` must be called if nothing arrives; None before a start."""
         if self.standing.time_ns == _NEVER:
             return None
         return self._deadline(self._upcoming()[0])

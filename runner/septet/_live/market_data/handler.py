@@ -177,7 +177,7 @@ class MarketDataHandler:
         self._catch_up_ns = catch_up_ns
         self.decision_times.begin(catch_up_ns=catch_up_ns, fresh=fresh)
         if fresh:
-            for decision_time in self.decision_times.settle():
+            for decision_time in self.decision_times.advance():
                 self._put(decision_time)
 
     def start(self) -> None:
@@ -339,11 +339,11 @@ class MarketDataHandler:
         """Run the work that a bar deferred until its order is in flight."""
         self._setting = False
         if not self._closed:
-            self._settle()
+            self._advance()
 
-    def _settle(self) -> None:
+    def _advance(self) -> None:
         """Reach the decision times that have come, and set the timer for the next."""
-        for each in self.decision_times.settle():
+        for each in self.decision_times.advance():
             self._put(each)
         if self._timer is not None:
             self._timer.cancel()
@@ -381,7 +381,7 @@ class MarketDataHandler:
         for finding in found:
             fields = {"text": finding.message, "symbol": finding.symbol, "defect": finding.kind}
             self._notify("warning", "data", fields)
-        self._settle()
+        self._advance()
 
     def _dial(self) -> None:
         """Reconnect the feed if it is silent and does not recover."""
@@ -433,4 +433,4 @@ class MarketDataHandler:
         now_ns, market_ns = self._clock.now_ns(), self._clock.market_ns()
         for each in self.bars.answer(wanted, rows, now_ns, market_ns):
             self._take(each)
-        self._settle()
+        self._advance()

@@ -38,7 +38,7 @@ class DialRules:
     down_patience_ns: int = 30_000_000_000
     most: int = 12
     window_ns: int = 600_000_000_000
-    settled_ns: int = 60_000_000_000
+    stable_ns: int = 60_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ class Watchdog:
         if not ill:
             if all(each.state == "live" for each in self._streams.values()):
                 self._well_since_ns = self._well_since_ns or now
-                if now - self._well_since_ns >= rules.settled_ns:
+                if now - self._well_since_ns >= rules.stable_ns:
                     self._tries = 0
             return None
         self._well_since_ns = 0

@@ -15,7 +15,7 @@ from septet._drill.venue.amounts import SCALE, exact, units
 from septet._drill.venue.config import Bars, SymbolConfig, Synthetic
 from septet.errors import InputError
 
-__all__ = ["Kline", "Tape", "Tick", "load_bars"]
+__all__ = ["Kline", "SymbolPrices", "Tick", "load_bars"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def _walk(how: Synthetic, seed: str, tick: int, bar_ns: int) -> Bars:
     )  # fmt: skip
 
 
-class Tape:
+class SymbolPrices:
     """The prices of one symbol; `place` is the grid position of a bar, in bars from its first."""
 
     def __init__(

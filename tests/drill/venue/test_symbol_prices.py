@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from septet._drill.venue import Bars, MatchingEngine, SymbolConfig, Synthetic, VenueConfig
 from septet._drill.venue.market import Market
-from septet._drill.venue.tape import Tape, load_bars
+from septet._drill.venue.symbol_prices import SymbolPrices, load_bars
 from septet.errors import InputError
 
 HOUR = 3600 * 10**9
@@ -35,13 +35,13 @@ def bars(draw: st.DrawFn) -> Bars:
 def test_the_kline_made_of_ticks_is_the_bar(
     given_bars: Bars, ticks: int, seed: int, tick: str
 ) -> None:
-    tape = Tape(SymbolConfig(base="BTC", tick=tick), given_bars, HOUR, ticks, seed)
+    prices = SymbolPrices(SymbolConfig(base="BTC", tick=tick), given_bars, HOUR, ticks, seed)
     for row, open_ns in enumerate(given_bars.open_ns):
-        walk = tape.ticks(row)
+        walk = prices.ticks(row)
         assert len(walk) == ticks
         for each in walk:
-            now = tape.apply(open_ns, each)
-        closed = tape.closed(row)
+            now = prices.apply(open_ns, each)
+        closed = prices.closed(row)
         for name in ("open", "high", "low", "close", "volume"):
             value = getattr(given_bars, name)[row]
             assert float(getattr(closed, name)) == value
@@ -59,7 +59,7 @@ def test_the_same_seed_gives_the_same_market() -> None:
     def played(seed: int) -> list[Any]:
         market = market_of(seed=seed)
         market.step(3)
-        return [list(market.trades[symbol]) for symbol in market.tapes]
+        return [list(market.trades[symbol]) for symbol in market.prices]
 
     assert played(1) == played(1) != played(2)
 
@@ -78,8 +78,8 @@ def test_the_last_price_stays_when_the_prices_end() -> None:
     market = market_of(symbols=[SymbolConfig(base="BTC", synthetic=Synthetic(count=8))])
     market.step(100)
     assert (market.ended, market.bar) == (True, 3)
-    tape = market.tapes["BTCUSDT"]
-    assert float(tape.last) == tape.bars.close[-1]
+    prices = market.prices["BTCUSDT"]
+    assert float(prices.last) == prices.bars.close[-1]
     assert len(market.klines("BTCUSDT", None, None, 500)) == 8
 
 

@@ -1,4 +1,4 @@
-"""A toy strategy with a toy ledger around the real order manager, checks and guards.
+"""A minimal strategy and ledger around the real order manager, checks and guards.
 
 It decides at random, from the time of the decision alone, so that a replay decides the same. What
 it wants of the order manager is varied: entries of every kind, additions, exits, flips from one
@@ -33,7 +33,7 @@ from septet._drill.sim.venue import ANSWERS_FINAL_AFTER_NS, TIMEOUT_NS
 from septet._drill.sim.world import MS, SECOND
 from septet._drill.venue.amounts import SCALE
 
-__all__ = ["TIMING", "Toy", "toys"]
+__all__ = ["TIMING", "SimStrategy", "sim_strategies"]
 
 TAG: Final = "t0000000"
 TIMING: Final = Timing(
@@ -57,7 +57,7 @@ class _Kept(msgspec.Struct):
     prices: list[float]
 
 
-class Toy:
+class SimStrategy:
     """The subject: decisions at decision times, orders between them, fills into a ledger."""
 
     def __init__(self, seed: int) -> None:
@@ -229,7 +229,7 @@ class Toy:
         )  # fmt: skip
 
     def restore(self, data: bytes) -> None:
-        """Take the place of the toy that gave a snapshot."""
+        """Take the place of the strategy that gave a snapshot."""
         kept = msgspec.msgpack.decode(data, type=_Kept)
         self.orders.restore(kept.orders)
         self.checks.restore(kept.checks)
@@ -238,6 +238,6 @@ class Toy:
         self._working, self._prices = kept.working, kept.prices
 
 
-def toys(seed: int) -> Make:
-    """Return what makes the toy of a seed."""
-    return lambda: Toy(seed)
+def sim_strategies(seed: int) -> Make:
+    """Return what makes the strategy of a seed."""
+    return lambda: SimStrategy(seed)

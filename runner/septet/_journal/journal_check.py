@@ -1,4 +1,4 @@
-"""Judges the journal of a run for whoever reads it: whether it is all that was written.
+"""Checks of the journal of a run for its readers: whether it is all that was written.
 
 Every command that reads a journal reports what is found here, in these words.
 """
@@ -18,8 +18,8 @@ from septet._journal.verify import walk, walk_at_rest
 from septet.errors import JournalError, SeptetError
 
 __all__ = [
-    "FindingKind", "JournalFinding", "ask_readable", "doubt_of", "insist_whole", "judge",
-    "judge_file", "lacking", "open_to_judge",
+    "FindingKind", "JournalFinding", "ask_readable", "doubt_of", "insist_whole", "check",
+    "check_file", "lacking", "open_to_check",
 ]  # fmt: skip
 
 Answer = TypeVar("Answer")
@@ -81,7 +81,7 @@ class JournalFinding:
         return JournalError(self.message, hint=self.hint)
 
 
-def open_to_judge(path: Path) -> Reader:
+def open_to_check(path: Path) -> Reader:
     """Open a journal, a file with fewer pages than its header says included; nothing is written.
 
     Raises
@@ -102,12 +102,12 @@ def ask_readable(path: Path, ask: Callable[[Reader], Answer]) -> Answer:
     SeptetError
         It cannot be read, for another reason than that it is damaged or was changed.
     """
-    with open_to_judge(path) as reader:
+    with open_to_check(path) as reader:
         try:
             with understood(path):
                 return ask(reader)
         except JournalError:
-            finding = judge(reader)
+            finding = check(reader)
             if finding is None or finding.is_usable:
                 raise
             reader.read_until = finding.last
@@ -115,18 +115,18 @@ def ask_readable(path: Path, ask: Callable[[Reader], Answer]) -> Answer:
                 return ask(reader)
 
 
-def judge_file(path: Path, mode: str = "") -> JournalFinding | None:
+def check_file(path: Path, mode: str = "") -> JournalFinding | None:
     """Judge the journal at a path; `mode` is what is known of the run if it cannot be opened."""
     try:
-        with open_to_judge(path) as reader:
-            return judge(reader)
+        with open_to_check(path) as reader:
+            return check(reader)
     except SeptetError as problem:
         why = problem.message.removeprefix(f"{path}: ")
         what = f"has a journal that cannot be read: {why}"
         return JournalFinding.of("unreadable", path.parent, mode, what, hint=problem.hint)
 
 
-def judge(reader: Reader) -> JournalFinding | None:
+def check(reader: Reader) -> JournalFinding | None:
     """Return what is wrong with a journal, by its chain of hashes and by what knows of its end.
 
     Those are the mark of this machine, the snapshots, and the manifest beside it, which says up to
@@ -156,7 +156,7 @@ def judge(reader: Reader) -> JournalFinding | None:
 def doubt_of(reader: Reader) -> str:
     """Return what is wrong with a journal as a clause about the run; empty if nothing is."""
     try:
-        found = judge(reader)
+        found = check(reader)
     except JournalError as problem:
         return f"the run has a journal that cannot be read: {problem.message}"
     return found.what if found is not None else ""
@@ -170,7 +170,7 @@ def insist_whole(reader: Reader) -> int:
     JournalError
         It is not what was written, with the place, or its end is torn.
     """
-    found = judge(reader)
+    found = check(reader)
     if found is not None and not found.is_usable:
         raise found.error()
     return found.lost if found is not None else 0
