@@ -32,10 +32,10 @@ from typing import Any, BinaryIO, Final
 from septet.errors import InputError
 
 __all__ = [
-    "LARGEST_PRIVATE", "NOT_REGULAR", "create_file", "insist_no_links", "insist_private",
-    "insist_regular", "insist_size", "make_folder", "make_folders", "occupy_with_null_device",
-    "open_append", "open_lock", "open_regular", "read_bounded", "read_private_tables",
-    "replace_file", "replacing",
+    "LARGEST_PRIVATE", "NOT_REGULAR", "alone_in", "create_file", "insist_no_links",
+    "insist_private", "insist_regular", "insist_size", "make_folder", "make_folders",
+    "occupy_with_null_device", "open_append", "open_lock", "open_regular", "read_bounded",
+    "read_private_tables", "replace_file", "replacing",
 ]  # fmt: skip
 
 _NEW: Final = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -218,6 +218,27 @@ def replace_file(
 def create_file(path: Path, *, mode: int = 0o666) -> BinaryIO:
     """Open a new file to write it; FileExistsError if its name is taken, by a link as well."""
     return os.fdopen(os.open(path, os.O_RDWR | _NEW, _no_more_open(path, mode)), "w+b")
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold a lock on a folder: of all processes and threads one at a time is inside.
+
+    Where the folder cannot be opened, or there are no locks on this system, it holds none.
+    """
+    try:
+        import fcntl
+
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except (ImportError, AttributeError, OSError):
+        yield
+        return
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def open_append(path: Path, *, mode: int = 0o666) -> int:

@@ -599,7 +599,8 @@ class Corrected(Command, frozen=True, kw_only=True, tag="corrected"):
 
     `of` is the trade id that was booked at `booked_price`, `trade_id` that of the venue; of a
     larger fill only this `quantity` is corrected. `cash` is what the cash has changed by (quote):
-    the difference in price, less `fee_quote`, which was not booked before.
+    the difference in price, less `fee_quote`, which was not booked before. `fee_revalued` is by how
+    much more a fee was worth that was booked with the units, in the base (quote): no cash moves.
     """
 
     order: int
@@ -617,6 +618,7 @@ class Corrected(Command, frozen=True, kw_only=True, tag="corrected"):
     cash: float
     market_ns: int
     maker: bool = False
+    fee_revalued: float = 0.0
 
 
 class Funded(Command, frozen=True, kw_only=True, tag="funded"):

@@ -223,6 +223,12 @@ class Take(Config):
     @model_validator(mode="after")
     def _when_or_at(self) -> Self:
         _one_of("a take", {"when": self.when, "at": self.at})
+        if self.then is not None and self.size >= 1.0:
+            raise PydanticCustomError(
+                "take_all_then",
+                "a take of 100 % (the default) leaves nothing whose stop could move",
+                {"expected": "a smaller size", "hint": "write how much it sells, as in size: 50%"},
+            )
         return self
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from septet._agents.guide import EXAMPLE
+from septet._app.workspace import Workspace
+from septet.errors import InputError
 from tests.agents.conftest import Answer, Call
 from tests.python.samples import TEXT, written
 
@@ -353,3 +357,32 @@ def test_a_link_in_the_folder_of_a_run_is_not_read(call: Call, workspace: Path) 
     (folder / "equity.parquet").unlink()
     (folder / "equity.parquet").symlink_to(workspace.parent / "theirs")
     _refused(call("table", run=run, name="equity"))
+
+
+@pytest.mark.parametrize("every", [0, -1, 10**30])
+def test_a_distance_of_rows_that_no_table_has_is_refused(
+    call: Call, workspace: Path, every: int
+) -> None:
+    call("save", file="cross.yaml", text=EXAMPLE)
+    run = call("run", file="cross.yaml", hypothesis=HYPOTHESIS)["run"]
+    _refused(call("table", run=run, name="equity", every=every), "a number of rows from 1")
+
+
+def test_of_two_who_save_at_once_one_replaces_the_text_that_it_knows(workspace: Path) -> None:
+    """What is judged is what is replaced: the other is told that the text is another now."""
+    for number in range(20):
+        texts = [f"{EXAMPLE}# {number} {each}\n" for each in range(4)]
+        before = hashlib.sha256(EXAMPLE.encode()).hexdigest()
+        (workspace / "cross.yaml").write_text(EXAMPLE)
+        with ThreadPoolExecutor(len(texts)) as together:
+            found = list(together.map(partial(_saved, workspace, before), texts))
+        assert found.count(True) == 1, found
+        assert (workspace / "cross.yaml").read_text() == texts[found.index(True)]
+
+
+def _saved(workspace: Path, replaces: str, text: str) -> bool:
+    try:
+        Workspace(workspace).save("cross.yaml", text, replaces=replaces)
+    except InputError:
+        return False
+    return True

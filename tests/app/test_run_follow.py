@@ -14,8 +14,13 @@ import pytest
 from septet._app.run_follow import RunFollower
 from septet._app.run_view import RunView, standing_words
 from septet._app.runs import Block, Standing
+from septet._chat.answers import status
+from septet._dashboard.listing import all_runs
+from septet._dashboard.one_run import run_view
 from septet._journal.lease import Holder, Lease
 from septet._live.kill import ask_halt
+from septet._store.find import open_run
+from septet._terminal.rows import head_lines
 from tests.dashboard.conftest import stored
 from tests.live.test_open_state import stopped
 from tests.live.test_start import Stage
@@ -58,7 +63,7 @@ def test_a_halt_in_the_folder_and_a_process_change_the_words_at_once(stage: Stag
     holder = Holder.this_process(run_id="x", strategy="live", folder=folder, now_ns=0)
     with Lease.take(holder):
         view = seen(follower)
-        assert (view.state, view.is_running) == ("running", True)
+        assert (view.state, view.is_running) == ("halted", True)
         assert view.entries == "halted by Ann: news; septet resume clears it"
     assert seen(follower).state == "stopped"
 
@@ -157,6 +162,18 @@ def test_looking_writes_nothing(stage: Stage) -> None:
         ({"doubt": "3 entries are gone"}, "stopped", "3 entries are gone", ""),
         ({"holder": "process 4"}, "running", "running: process 4", ""),
         (
+            {"halted": ("Ann", "news"), "holder": "process 4"}, "halted",
+            "halted by Ann: news; septet resume clears it (running: process 4)",
+            "halted by Ann: news; septet resume clears it",
+        ),
+        (  # no file: by a signal while the disk was full
+            {"blocks": (Block("operator_halt", "septet resume", "signal: USR1"),), "holder": "p"},
+            "halted", "halted by signal: USR1",
+            "blocked by operator_halt until a person resumes the run (signal: USR1)",
+        ),
+        ({"halted": ("Ann", "news")}, "stopped", "not running",
+         "halted by Ann: news; septet resume clears it"),
+        (
             {"blocks": (Block("drawdown", "manual", "12 %"),)}, "stopped", "not running",
             "blocked by drawdown until a person resumes the run (12 %)",
         ),
@@ -172,3 +189,28 @@ def test_the_words_of_a_standing(given: dict[str, Any], state: str, words: str, 
     assert found[0] == state
     assert words in found[1]
     assert found[2] == ((block,) if block else ())
+
+
+def test_a_halted_run_has_one_word_in_every_view(stage: Stage) -> None:
+    """Who, why and what lifts it beside the word: in the screen, the chat, the page, the list."""
+    folder = stopped(stage)
+    ask_halt(folder, flatten=False, name="Ann", reason="news", now_ns=1)
+    holder = Holder.this_process(run_id="x", strategy="live", folder=folder, now_ns=0)
+    with Lease.take(holder):
+        view = seen(RunFollower(folder))
+        assert (view.state, view.is_running) == ("halted", True)
+        says = "halted by Ann: news; septet resume clears it"
+        assert f"State    {says}" in "\n".join(head_lines(view, 0, ""))
+        assert says in status(folder.name, folder.parents[1])
+        page = run_view(open_run(folder))["standing"]
+        assert (page["state"], says in page["text"]) == ("halted", True)
+        (row,) = all_runs(folder.parents[1])
+        assert row["state"] == "halted"
+    assert seen(RunFollower(folder)).state == "stopped"
+
+
+def test_a_start_names_once_the_folder_that_was_called_halt(stage: Stage) -> None:
+    folder = stage.run().ends[0][0].location.folder
+    (folder / "HALT.folder-1").mkdir()
+    stage.run(bars=5)
+    assert (folder / "log.jsonl").read_text().count("HALT.folder-1 is a folder that was call") == 1

@@ -73,11 +73,14 @@ def test_only_listed_users_act_and_others_get_no_answer(stage: Stage, tmp_path: 
         server.batches.put_nowait([server.update(halt, user=9, chat=9) for _ in range(3)])
         server.batches.put_nowait([server.update(halt, chat=GROUP)])  # is not addressed
         server.batches.put_nowait([server.update(halt, forward_origin={"type": "user"})])
+        server.batches.put_nowait([server.update(halt, forward_date=1_700_000_000)])
+        server.batches.put_nowait([server.update(halt, is_automatic_forward=True)])
         assert "may not" in await server.say(halt, user=8, chat=8)
         assert "may not" in await server.say(
             halt.replace("/halt", "/halt@septet_bot"), user=8, chat=GROUP
         )
         assert "not acted on, send" in await server.say(halt, age_s=90)
+        assert "not acted on, send" in await server.say(halt, age_s=-97_200)
         assert read_halt(folder) is None
         assert [each for each in logged if "not listed" in each] == [
             "chat 9 is not listed in chat.toml; it gets no answer"

@@ -228,6 +228,17 @@ def test_o2_a_resume_needs_a_name_and_a_reason(stopped: Path, septet: Command) -
     ]
 
 
+def test_o2_a_resume_names_the_folder_that_was_called_halt(stopped: Path, septet: Command) -> None:
+    (stopped / HALT).mkdir()
+    output = septet("resume", stopped, "--name", "ann", "--reason", "looked")
+    assert output.code == 0
+    says = "HALT.folder-1 is a folder that was called HALT and was moved aside: it halts nothing"
+    assert output.out.count(says) == 1
+    assert not (stopped / HALT).exists()
+    (stopped / "HALT.folder-1").rmdir()
+    assert says not in septet("resume", stopped, "--name", "ann", "--reason", "looked").out
+
+
 def test_a_run_that_is_not_there(stopped: Path, septet: Command) -> None:
     output = septet("halt", "nothing", "--runs", stopped.parents[1])
     assert output.code == 2

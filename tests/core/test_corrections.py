@@ -73,6 +73,47 @@ def test_a_fill_of_an_earlier_trade_leaves_the_open_one_alone() -> None:
     assert unexplained(ours.engine.state, 10_000.0) == 0.0
 
 
+@pytest.mark.parametrize("part", [None, 0.5, 1.0])
+def test_a_fee_in_the_base_is_worth_what_the_true_price_says(part: float | None) -> None:
+    """Its units were booked with the fill; fees, average price and result follow the price."""
+
+    def entered(price: float) -> tuple[EngineHarness, int, float]:
+        harness = EngineHarness("++====", spot=False, short_back=1, exit_back=0)
+        order = harness.order(harness.step(2))
+        taken = 0.001 * order.units
+        scale = harness.engine.state.B[0, layout.SCALE]
+        net_units, fee = order.units - taken, taken / scale * price
+        harness.fill(order, order.units, price, net_units=net_units, fee=fee)
+        entered_ns = harness.now_ns
+        if part is not None:
+            harness.fill(-1, -part * net_units, LEFT)
+        return harness, entered_ns, order.units / scale
+
+    (ours, entered_ns, quantity), (theirs, _, _) = entered(GUESS), entered(TRUE)
+    revalued = 0.001 * quantity * (TRUE - GUESS)
+    cash = ours.engine.correct(0, quantity, GUESS, TRUE, 0.0, entered_ns, revalued)
+    assert cash == pytest.approx(quantity * (GUESS - TRUE))
+    if part == 0.5:  # the average of a trade that was sold in part stays, and its sum is right
+        one, other = ours.engine.state, theirs.engine.state
+        assert one.A[layout.FEES] == pytest.approx(other.A[layout.FEES])
+        assert one.B[0, layout.TRADE_FEES] == pytest.approx(other.B[0, layout.TRADE_FEES])
+        assert unexplained(one, 10_000.0) == 0.0
+    else:
+        same(ours, theirs)
+
+
+def test_the_tables_of_the_journal_follow_a_fee_in_the_base() -> None:
+    def row(price: float) -> TradeBook:
+        trades = TradeBook({0: Instrument()})
+        trades.fill(0, 1.998e8, price, 0.002 * price, 10, "entry")
+        trades.fill(0, -1.998e8, LEFT, 0.0, 20, "stop_loss")
+        return trades
+
+    guessed, true = row(GUESS), row(TRUE)
+    guessed.correct(0, 2.0, GUESS, TRUE, 0.0, 10, 0.002 * (TRUE - GUESS))
+    assert guessed.rows[0][3:9] == pytest.approx(true.rows[0][3:9])
+
+
 def book(entry: float, exit_: float, fee: float, left: float = 0.0) -> TradeBook:
     trades = TradeBook({0: Instrument()})
     trades.fill(0, 2e8, entry, fee, 10, "entry")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import socket
@@ -10,13 +11,16 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from starlette.requests import Request
 
 from septet._dashboard import connections as module
 from septet._dashboard import forms, guard, login, serve
 from septet._dashboard.accounts import accounts_file, add_token, add_user
 from septet._dashboard.connections import Connections, most_connections
+from septet._dashboard.forms import TooSlow, form_of
 from septet._dashboard.limits import InProgress
 from septet._dashboard.login import LogIn
 from septet._dashboard.remote_access import remote_access
@@ -389,3 +393,15 @@ def test_the_limits_of_the_document_are_those_of_the_code() -> None:
         f"verified | {login._MOST_VERIFYING};",
     ):  # fmt: skip
         assert written in text, written
+
+
+def test_a_form_whose_sender_leaves_is_no_fault_of_the_server() -> None:
+    """Each would print a page of traceback, and anybody on the machine can send them."""
+    parts = iter([{"type": "http.request", "body": b"a=1", "more_body": True}])
+
+    async def receive() -> dict[str, Any]:
+        return next(parts, {"type": "http.disconnect"})
+
+    request = Request({"type": "http", "method": "POST", "headers": []}, receive)
+    with pytest.raises(TooSlow):
+        asyncio.run(form_of(request))

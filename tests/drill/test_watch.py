@@ -12,7 +12,7 @@ import pytest
 from septet import messages as m
 from septet._core.guards import RULES
 from septet._drill import book_watch, rehearsal
-from septet._drill.book_watch import BarsOverError
+from septet._drill.book_watch import BarsOverError, GivenUpError
 from septet._drill.books import Block, OurBook
 from septet._drill.local_market import Stage
 from septet._drill.options import Options
@@ -48,7 +48,9 @@ class Drill(rehearsal._Rehearsal):
     def __init__(self, folder: Path, rows: list[Row], bars: int = 20) -> None:
         self.bar, self.lines = 0, list[str]()
         venue: Any = SimpleNamespace(rows=list, clock=self._clock)
-        run: Any = SimpleNamespace(rows=list, ended=None, starts=1)
+        run: Any = SimpleNamespace(
+            rows=list, ended=None, starts=1, tail=lambda: "its last line", stop=lambda: 0
+        )
         stage = Stage(VenueConfig(symbols=[]), {}, bars, "made")
         options = Options(seed=1, codes=(), folder=folder, bars=bars)
         outcome = Outcome("s", "live", 1, "made", str(folder), rows)
@@ -134,6 +136,56 @@ def test_a_fault_that_is_not_resolved_when_the_bars_end_is_not_judged(
         drill._wait_until_resolved(["A4"], 0, bars=2)
     assert clock.now_s < 4.0
     assert (row.notes, drill._outcome.failures) == ([], [])
+
+
+def killed(drill: Drill) -> None:
+    """End the process of the run, which nobody asked for."""
+    run: Any = drill._run
+    run.ended = -9
+
+
+@pytest.mark.parametrize("wait", ["bars", "time", "condition"])
+def test_a_run_that_dies_while_the_drill_waits_has_failed_it(
+    tmp_path: Path, clock: Time, wait: str
+) -> None:
+    drill = Drill(tmp_path, [])
+    clock.at[2] = lambda: killed(drill)
+    waits = {
+        "bars": drill._linger, "time": lambda: drill._wait(30.0),
+        "condition": lambda: drill._until(lambda: False, 30.0),
+    }  # fmt: skip
+    with pytest.raises(GivenUpError):
+        waits[wait]()
+    assert clock.now_s < 3.0
+    drill._finish()
+    assert drill._outcome.failures == ["septet run ended with status -9:\nits last line"]
+    assert not drill._outcome.ok
+
+
+def test_a_run_that_is_dead_when_the_bars_are_over_has_failed_the_drill(
+    tmp_path: Path, clock: Time
+) -> None:
+    drill = Drill(tmp_path, [])
+    drill.bar = 20
+    killed(drill)
+    drill._finish()
+    assert drill._outcome.failures == ["septet run ended with status -9:\nits last line"]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_drill_whose_run_decided_nothing_has_rehearsed_nothing(
+    tmp_path: Path, clock: Time, begun: bool
+) -> None:
+    """Its plan was still being compiled when the bars were over."""
+    drill = Drill(tmp_path, [])
+    drill.bar = 20
+    if not begun:
+        drill._ours = None
+    venue: Any = drill._venue
+    venue.pause = lambda: SimpleNamespace(market_ns=0)
+    drill._finish()
+    assert any("had made no decision" in each for each in drill._outcome.failures)
+    assert not drill._outcome.ok
 
 
 def wrong_book(drill: Drill) -> None:

@@ -10,12 +10,12 @@ from socket import gethostname
 import pytest
 
 from septet import messages as m
-from septet._journal.lease import boot_id, mark_path
+from septet._journal.lease import Holder, Lease, boot_id, mark_path
 from septet._journal.log import Journal
 from septet._live import start as begin
 from septet._live.process import LiveResult
 from septet._live.run_location import JOURNAL
-from septet.errors import JournalError
+from septet.errors import JournalError, RunError
 from tests.faults.fault_checks import held
 from tests.live.test_start import Stage, rows
 
@@ -93,3 +93,21 @@ def test_a_run_whose_journal_was_deleted_sends_no_entry_and_has_failed(
     assert result.exit_code == 1
     assert end.how == "failed"
     assert "the journal's files were deleted" in end.text
+
+
+def test_p3_a_start_that_has_not_made_its_journal_yet_is_seen_by_the_next(
+    stage: Stage, tmp_path: Path
+) -> None:
+    """Two starts at once would be two runs, and one of them would never be gone on with."""
+    folder = stage.world.options().out / "live" / "20240101T000000Z-abcdef"
+    folder.mkdir(parents=True)
+    holder = Holder.this_process(
+        run_id=folder.name, strategy="live", folder=folder, now_ns=0, mode="paper"
+    )
+    with Lease.take(holder):
+        with pytest.raises(RunError, match="another start of live in paper mode begins its run"):
+            stage.run()
+        assert stage.run(mode="live").exit_code == 0
+        assert stage.run(fresh=True).exit_code == 0
+    assert stage.run(bars=6).exit_code == 0
+    held("P3")

@@ -99,7 +99,7 @@ def test_it_is_read_again_as_it_changes_and_keeps_the_cursor(stage: Stage) -> No
             await pilot.pause()
             text = text_of(app)
         assert "BLOCKED: halted by Ann: news" in text
-        assert "running: process" in text
+        assert "State    halted by Ann: news; septet resume clears it (running: proc" in text
         assert app.query_one("#orders", DataTable).cursor_row == 1
 
     on_screen(folder, steps)

@@ -28,6 +28,7 @@ _OF_FORWARD: Final = (
     "exposure", "days", "excess", "buy_and_hold_return",
 )  # fmt: skip
 _OF_THE_CLOCK: Final = ("seconds", "seconds_total", "bars_per_second")
+_MOST_BETWEEN: Final = 1_000_000_000
 
 
 def figures_of(summary: Mapping[str, Any], names: Sequence[str] | None = None) -> dict[str, Any]:
@@ -130,6 +131,10 @@ def table_slice(
 
     if name not in TABLES:
         raise InputError(f"there is no table {name[:40]!r}", hint=f"one of {', '.join(TABLES)}")
+    if every is not None and not 1 <= every <= _MOST_BETWEEN:
+        raise InputError(
+            f"every is {str(every)[:24]}, expected a number of rows from 1 to {_MOST_BETWEEN:,}"
+        )
     frame = run.rows(name)
     schema = frame.collect_schema()
     times = [each for each, kind in schema.items() if isinstance(kind, pl.Datetime)]
@@ -143,7 +148,7 @@ def table_slice(
         raise InputError(f"the table {name} has no column of times", hint="leave start and end out")
     if start or end:
         frame = _between(run, name, frame, times[0], start, end)
-    frame = frame.gather_every(every) if every and every > 1 else frame
+    frame = frame.gather_every(every) if every is not None and every > 1 else frame
     if columns:
         frame = frame.select(list(dict.fromkeys(columns)))
     found = run.collected(name, frame.slice(begin, most + 1), engine="streaming")

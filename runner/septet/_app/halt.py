@@ -32,6 +32,7 @@ class Halted:
     while that is not known. `unread` says why the journal could not be read. `cleared` are the
     rules that a resume cleared: empty where nothing held, None while that is not known. `ended`:
     the process ended while it was waited for. `state` is what a run without a process holds.
+    `moved_aside` are folders that were called as a file of the switch.
     """
 
     run_id: str
@@ -46,6 +47,7 @@ class Halted:
     cleared: tuple[str, ...] | None = None
     ended: bool | None = None
     state: dict[str, Any] | None = None
+    moved_aside: tuple[str, ...] = ()
 
     @property
     def is_idle(self) -> bool:
@@ -77,6 +79,8 @@ class Halted:
             found["ended"] = self.ended
         if self.state is not None:
             found["state"] = self.state
+        if self.moved_aside:
+            found["moved_aside"] = list(self.moved_aside)
         return found
 
 
@@ -130,12 +134,13 @@ def _came_of_it(
 ) -> Halted:
     """Wait for a request to be journalled; `nothing` was asked where nothing held."""
     from septet._journal.lease import holder_of
+    from septet._live.kill import moved_aside
 
     holder = holder_of(folder)
     found = Halted(
         folder.name, folder, action, running=holder is not None,
         has_journal=any(os.path.lexists(folder / name) for name in _JOURNAL),
-        cleared=() if nothing else None,
+        cleared=() if nothing else None, moved_aside=tuple(moved_aside(folder)),
     )  # fmt: skip
     try:  # where nobody can read it, orders may be real: the mode stays live
         found = replace(found, mode=_read(folder, lambda journal: str(journal.head.mode)))

@@ -41,7 +41,11 @@ def outcome_lines(found: Halted, wait_s: float) -> list[str]:
 
     `wait_s` is how long the run was waited for.
     """
-    return [*_result_lines(found, wait_s), *_effects(found)]
+    from septet._live.kill import moved_aside_text
+
+    aside = found.moved_aside if found.action == "resume" else ()
+    told = [f"  {moved_aside_text(name)}" for name in aside]
+    return [*_result_lines(found, wait_s), *_effects(found), *told]
 
 
 def _effects(found: Halted) -> list[str]:

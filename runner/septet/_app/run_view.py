@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
-from septet._app.runs import Standing
+from septet._app.runs import HALT_RULE, Standing
 
 if TYPE_CHECKING:
     from septet._journal.fold import Fold
@@ -99,11 +99,12 @@ class Happening:
 class RunView:
     """How a run stands: frozen, with every row that is shown of it.
 
-    `state` is running, stopped, failed, killed, unbegun or finished (a backtest), `state_text`
-    the same in words. `blocks` say what keeps it from entering; `entries` is that in one line.
-    Amounts are in `currency`; `drawdown`, `day_return` and `exposure` are fractions. `equity` is
-    that of the last decision, at `equity_time`. `last_data_ns` is when the process last took in
-    market data (wall time), `written_ns` when it last journalled anything; 0 where it never did.
+    `state` is running, halted (by a person, while a process runs it), stopped, failed, killed,
+    unbegun or finished (a backtest), `state_text` the same in words. `blocks` say what keeps it
+    from entering; `entries` is that in one line. Amounts are in `currency`; `drawdown`,
+    `day_return` and `exposure` are fractions. `equity` is that of the last decision, at
+    `equity_time`. `last_data_ns` is when the process last took in market data (wall time),
+    `written_ns` when it last journalled anything; 0 where it never did.
     """
 
     run_id: str
@@ -138,7 +139,7 @@ class RunView:
     @property
     def is_running(self) -> bool:
         """Whether a process runs it."""
-        return self.state == "running"
+        return self.state in ("running", "halted")
 
     @property
     def entries(self) -> str:
@@ -176,7 +177,7 @@ def standing_words(standing: Standing) -> tuple[str, str, tuple[str, ...]]:
         when = "in a moment" if standing.holder is not None else "at the next start"
         blocks.append(f"resumed by {name}: {reason}; it takes effect {when}")
     for block in standing.blocks:
-        if standing.halted is not None and block.rule == "operator_halt":
+        if standing.halted is not None and block.rule == HALT_RULE:
             continue  # the halt above, as the process took it
         text = f" ({block.text})" if block.text else ""
         until = _UNTIL.get(block.clears_when, block.clears_when)
@@ -184,15 +185,16 @@ def standing_words(standing: Standing) -> tuple[str, str, tuple[str, ...]]:
     if standing.holder is not None:
         process, _, rest = standing.holder.partition(" (strategy ")
         since = rest.rpartition("), ")[2]
-        return "running", f"running: {process}{', ' if since else ''}{since}", tuple(blocks)
-    if standing.ended is None:
+        words = f"running: {process}{', ' if since else ''}{since}"
+        if standing.halt:
+            words = f"halted by {standing.halt}; septet resume clears it ({words})"
+    elif standing.ended is None:
         words = "not running: it was killed or crashed; the same command goes on"
-        return "killed", words, tuple(blocks)
-    if standing.doubt:
-        return "stopped", f"not running: how it ended is not known: {standing.doubt}", tuple(blocks)
-    if not standing.ended:
-        return "unbegun", "not running: it never began", tuple(blocks)
-    return "stopped", f"not running: {standing.ended}", tuple(blocks)
+    elif standing.doubt:
+        words = f"not running: how it ended is not known: {standing.doubt}"
+    else:
+        words = f"not running: {standing.ended or 'it never began'}"
+    return standing.state, words, tuple(blocks)
 
 
 def view_of_fold(folder: Path, fold: Fold, standing: Standing, last_data_ns: int) -> RunView:
@@ -202,7 +204,7 @@ def view_of_fold(folder: Path, fold: Fold, standing: Standing, last_data_ns: int
     from septet._report.open_state import state_of_fold
 
     state, state_text, blocks = standing_words(standing)
-    held = state_of_fold(fold, doubt=standing.doubt, running=state == "running")
+    held = state_of_fold(fold, doubt=standing.doubt, running=standing.holder is not None)
     initial = float(fold.head.facts.get("capital", 0.0))
     times = [row[0] for row in fold.equity]
     values = [row[1] for row in fold.equity]

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from septet._store.run_folder import Run
 
 __all__ = [
-    "Block", "ListedRun", "Standing", "diff_runs", "export_run", "list_stored",
+    "HALT_RULE", "Block", "ListedRun", "Standing", "diff_runs", "export_run", "list_stored",
     "missing_from_export", "positions_of", "report_run", "standing_in", "standing_of",
     "why_order", "why_sentence", "write_page",
 ]  # fmt: skip
 
 _SHOWN_ELSEWHERE: Final = ("operator", "stopping")
+HALT_RULE: Final = "operator_halt"
+"""The block of a person's halt, as the process took it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,24 @@ class Standing:
     resumed: tuple[str, str] | None
     blocks: tuple[Block, ...]
     doubt: str = ""
+
+    @property
+    def halt(self) -> str:
+        """Who halted it and why; empty where no person's halt stands."""
+        if self.halted is not None:
+            name, reason = self.halted
+            return f"{name}: {reason}"
+        taken = [each.text or "a person" for each in self.blocks if each.rule == HALT_RULE]
+        return taken[0] if taken else ""
+
+    @property
+    def state(self) -> str:
+        """One word: halted (a process runs it), running, killed, stopped or unbegun."""
+        if self.holder is not None:
+            return "halted" if self.halt else "running"
+        if self.ended is None:
+            return "killed"
+        return "stopped" if self.ended or self.doubt else "unbegun"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +101,10 @@ def list_stored(
 def _listed(run: Run) -> ListedRun:
     folder = run.folder
     try:
-        return ListedRun(folder.name, folder.parent.name, folder, run.insist_listed())
+        summary = run.insist_listed()
+        if summary.get("state") == "running" and (standing := standing_of(run)) is not None:
+            summary = {**summary, "state": standing.state}
+        return ListedRun(folder.name, folder.parent.name, folder, summary)
     except (InputError, JournalError) as problem:
         return ListedRun(folder.name, folder.parent.name, folder, {}, problem.message)
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from septet._app.settings import laid
 from septet._app.strategy_text import MOST_TEXT, insist_small, insist_strategy, text_hash
 from septet._app.training_bounds import insist_bounded_training
-from septet._files import insist_no_links, make_folders, read_bounded, replace_file
+from septet._files import alone_in, insist_no_links, make_folders, read_bounded, replace_file
 from septet._text import shortened
 from septet.errors import ConfigError, InputError, Problem, SeptetError
 
@@ -148,12 +148,16 @@ class Workspace:
         self._insist_no_results(path, repr(shortened(file, 80)))
         insist_small(text)
         insist_strategy(text, file)
+        with alone_in(self.root):  # what is judged is what is replaced, whoever else saves
+            self._replace(path, file, text, replaces)
+        return text_hash(text)
+
+    def _replace(self, path: Path, file: str, text: str, replaces: str | None) -> None:
         if os.path.lexists(path) and replaces != text_hash(self.read(file)):
             raise InputError(
                 f"{file!r} is there already"
                 + (", and `replaces` is not the hash of its text" if replaces else ""),
-                hint="take another name; or give as `replaces` the hash that the answer of save "
-                "had, which is the SHA-256 of the text",
+                hint="take another name; or give as `replaces` the hash that save has answered",
             )
         if replaces is not None and not os.path.lexists(path):
             raise InputError(f"there is no file {file!r} to replace", hint="leave `replaces` out")
@@ -163,7 +167,6 @@ class Workspace:
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise InputError(f"{file!r} cannot be written: {why}") from None
-        return text_hash(text)
 
     def _insist_no_results(self, path: Path, shown: str) -> None:
         """Refuse a place in a folder of runs or sweeps: what is stored there stays as it is."""

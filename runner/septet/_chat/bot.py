@@ -130,6 +130,8 @@ class Bot:
                 continue
             # the age at its arrival; what it waits here is added when it is acted on
             age_s = float("inf") if server_s is None else server_s - command.sent_s
+            if age_s < -_OLD_S:  # no server dates a message a minute ahead of its own clock
+                age_s = float("inf")
             self._dispatch(replace(command, sent_s=self._clock_s() - max(0.0, age_s)))
 
     def _is_listed(self, command: Command) -> bool:

@@ -106,12 +106,15 @@ def _open_lines(run: Run) -> list[str]:
 
 def _standing(run: Run) -> list[str]:
     """Return whether a paper or live run is running, how it ended, and what blocks its entries."""
-    from septet._app.runs import standing_of
+    from septet._app.runs import HALT_RULE, standing_of
 
     standing = standing_of(run)
     if standing is None:
         return []
-    if standing.holder is not None:
+    if standing.state == "halted":
+        found = [f"  Halted            by {standing.halt}; septet resume clears it"]
+        found += [f"  Its process       {standing.holder}"]
+    elif standing.holder is not None:
         found = [f"  Running           {standing.holder}"]
     elif standing.ended is None:
         found = ["  Not running       it was killed or crashed; the same command goes on"]
@@ -119,7 +122,7 @@ def _standing(run: Run) -> list[str]:
         found = [f"  Not running       how it ended is not known: {standing.doubt}"]
     else:
         found = [f"  Not running       {standing.ended or 'it never began'}"]
-    if standing.halted is not None:
+    if standing.halted is not None and standing.holder is None:
         name, reason = standing.halted
         found += [f"  Halted            by {name}: {reason}; septet resume clears it"]
     elif standing.resumed is not None:
@@ -127,6 +130,8 @@ def _standing(run: Run) -> list[str]:
         when = "in a moment" if standing.holder is not None else "at the next start"
         found += [f"  Resumed           by {name}: {reason}; it trades again {when}"]
     for block in standing.blocks:
+        if standing.state == "halted" and block.rule == HALT_RULE:
+            continue
         text = f" ({block.text})" if block.text else ""
         until = _UNTIL.get(block.clears_when, block.clears_when)
         found += [f"  No entries        {block.rule}, until: {until}{text}"]

@@ -36,20 +36,25 @@ def correct(
 ) -> m.Corrected:  # fmt: skip
     """Book the difference in price and fee between what was booked and what the venue lists.
 
-    A fee in the base currency was booked with the units: the account has shown what arrived.
+    A fee in the base currency was booked with the units: the account has shown what arrived. Only
+    what it is worth is corrected.
     """
     assert isinstance(engine, VenueFillsEngine)
     k, fill, quantity = outcome.symbol, outcome.fill, abs(outcome.quantity)
     fee = 0.0
     if outcome.has_fee and fill.fee_currency != names.base[k]:
         fee = fees.booked(outcome.quantity, fill, scales[k], names)[2]
+    taken = outcome.base_fee
+    if not outcome.has_fee and fill.fee_currency == names.base[k]:
+        taken = fill.fee
+    revalued = round(taken * scales[k]) / scales[k] * (fill.price - outcome.booked_price)
     cash = engine.correct(
-        k, outcome.quantity, outcome.booked_price, fill.price, fee, outcome.booked_ns
+        k, outcome.quantity, outcome.booked_price, fill.price, fee, outcome.booked_ns, revalued
     )
     return m.Corrected(
         order=outcome.parent, symbol=k, of=outcome.of, trade_id=fill.trade_id, side=fill.side,
         quantity=quantity, booked_price=outcome.booked_price, booked_ns=outcome.booked_ns,
         price=fill.price, fee=fill.fee if outcome.has_fee else 0.0,
         fee_currency=fill.fee_currency, fee_quote=fee, cash=cash, market_ns=market_ns,
-        maker=fill.maker,
+        maker=fill.maker, fee_revalued=revalued,
     )  # fmt: skip

@@ -131,35 +131,37 @@ class VenueFillsEngine(Engine):
         return self._new()
 
     def correct(
-        self, k: int, quantity: float, booked: float, price: float, fee: float, booked_ns: int
-    ) -> float:
+        self, k: int, quantity: float, booked: float, price: float, fee: float, booked_ns: int,
+        revalued: float = 0.0,
+    ) -> float:  # fmt: skip
         """Correct the price of a fill that was booked at a guess; return what the cash changed by.
 
-        `quantity` is signed (base), `fee` what was not booked of its fee (quote). If the trade that
+        `quantity` is signed (base), `fee` what was not booked of its fee (quote), `revalued` by how
+        much more its fee in the base is worth, which was booked with the units. If the trade that
         it was booked for is open, that trade is corrected, its average entry price included;
         otherwise the sums over closed trades are.
         """
         A, B, side = self.state.A, self._b, self._i[k, layout.OPEN_SIDE]
         gain = quantity * (booked - price)
         A[layout.CASH] += gain - fee
-        A[layout.FEES] += fee
+        A[layout.FEES] += fee + revalued
         A[layout.TURNOVER] += abs(quantity) * (price - booked)
         A[layout.SLIPPAGE] -= gain
         self._valued = False
         if side == 0 or booked_ns < self._i[k, layout.TRADE_NS]:
             A[layout.GAINED if gain > fee else layout.LOST] += abs(gain - fee)
             return float(gain - fee)
-        B[k, layout.TRADE_FEES] += fee
+        B[k, layout.TRADE_FEES] += fee + revalued
         B[k, layout.TRADE_SLIPPAGE] -= gain
         if quantity * side < 0.0:
-            B[k, layout.TRADE_GROSS] += gain
+            B[k, layout.TRADE_GROSS] += gain + revalued
             B[k, layout.EXIT_NOTIONAL] += abs(quantity) * (price - booked)
         elif B[k, layout.CLOSED_UNITS]:
-            B[k, layout.TRADE_GROSS] += gain
+            B[k, layout.TRADE_GROSS] += gain + revalued
         else:
             B[k, layout.ENTRY_NOTIONAL] += abs(quantity) * (price - booked)
             held = abs(B[k, layout.UNITS]) / B[k, layout.SCALE]
-            B[k, layout.AVERAGE] -= side * gain / held
+            B[k, layout.AVERAGE] -= side * (gain + revalued) / held
         return float(gain - fee)
 
     # ------------------------------------------------------------------ orders that may fill late

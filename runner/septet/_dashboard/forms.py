@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ async def body_of(request: Request, most: int = LARGEST_FORM) -> bytearray:
     TooLarge
         If it has more than `most` bytes.
     TooSlow
-        If it has not come within `_SLOWEST_S`.
+        If it has not come within `_SLOWEST_S`, or its sender has left.
     """
     body = bytearray()
     try:
@@ -54,7 +55,7 @@ async def body_of(request: Request, most: int = LARGEST_FORM) -> bytearray:
                 body += part
                 if len(body) > most:
                     raise TooLarge(most)
-    except TimeoutError:
+    except (TimeoutError, ClientDisconnect):  # who has left reads no answer
         raise TooSlow from None
     return body
 

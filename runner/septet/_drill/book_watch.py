@@ -144,8 +144,7 @@ class Watch:
             self._look()
             if done():
                 return True
-            if self._run.ended is not None and self._run.starts > self._ended:
-                self._died()
+            self._insist_alive()
             if plays and self._is_over():
                 raise BarsOverError
             if self._waits_for_person:
@@ -158,13 +157,22 @@ class Watch:
         until_s = time.monotonic() + seconds
         while time.monotonic() < until_s:
             self._look()
+            self._insist_alive()
             time.sleep(LOOK_S)
 
-    def _died(self) -> None:
-        """Report that the run ended unexpectedly, and restart it if the drill is to continue."""
-        status = self._run.ended
-        self._outcome.failures.append(f"septet run ended with status {status}:\n{self._run.tail()}")
+    def _has_died(self) -> bool:
+        """Whether the run of the latest start has ended, and nobody asked it to; it is noted."""
+        if self._run.ended is None or self._run.starts <= self._ended:
+            return False
+        text = f"septet run ended with status {self._run.ended}:\n{self._run.tail()}"
+        self._outcome.failures.append(text)
         self._ended, self._deaths = self._run.starts, self._deaths + 1
+        return True
+
+    def _insist_alive(self) -> None:
+        """Restart a run that ended unexpectedly if the drill is to continue."""
+        if not self._has_died():
+            return
         if not self._options.keep_going or self._deaths >= _MOST_DEATHS:
             raise GivenUpError
         self._start_again()

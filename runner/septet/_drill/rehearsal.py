@@ -183,6 +183,7 @@ class _Rehearsal(Watch):
         """Wait for the faults that are still armed, then for the requested number of bars."""
         while self._options.bars and not self._is_over():
             self._look()
+            self._insist_alive()
             time.sleep(LOOK_S)
 
     def _is_at_rest(self) -> bool:
@@ -192,7 +193,7 @@ class _Rehearsal(Watch):
         """Stop the market, resolve everything, stop the run and compare at the end."""
         outcome, began_ns = self._outcome, time.time_ns()
         try:
-            if self._run.ended is None:
+            if not self._has_died() and self._run.ended is None and self._ours is not None:
                 with contextlib.suppress(BarsOverError):  # then they are silent already
                     # Once the market stands still, silent streams would block for ever.
                     self._await_live()
@@ -205,6 +206,9 @@ class _Rehearsal(Watch):
         self._run.stop()
         self._look()
         ours, theirs = self._ours, self._theirs
+        if (ours is None or ours.decisions == 0) and not outcome.failures:
+            text = "the run had made no decision when the drill ended: nothing was rehearsed"
+            outcome.failures.append(f"{text}; play more bars with --bars")
         if ours is None:
             return
         found = set(check_truth(theirs, ours))
@@ -391,8 +395,7 @@ class _Rehearsal(Watch):
         self._unjudged = []
         self._audit(struck, first_ns)
         self._blame(struck, found, why)
-        if self._run.ended is not None:
-            self._died()
+        self._insist_alive()
 
     def _audit(self, struck: Sequence[str], first_ns: int) -> None:
         """Return the effects that a fault should have had and did not have."""

@@ -1,6 +1,8 @@
 """A backtest in a process of its own: what it is given on stdin, what it tells on stdout.
 
 One JSON document comes in (`backtest_process.Backtest`), the id of the stored run is its result.
+No line has a figure of the backtest before its try is in the ledger: whenever the process is
+killed, what anybody can have seen is counted.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """Work in a process of its own: it ends when it is cancelled, whatever it does.
 
 A model's fit asks nobody whether to go on, and a plan that runs uncompiled keeps the interpreter
-busy; neither may keep a server from answering.
+busy; neither may keep a server from answering. It ends with the server as well, however that ends.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -46,8 +47,9 @@ def result_of(module: str, given: Mapping[str, Any], progress: Progress) -> Any:
     assert child.stdin is not None
     assert child.stdout is not None
     try:
-        with child.stdin as source:
-            source.write(json.dumps(given).encode())
+        # Open for as long as this process lives: its end is how the child knows of ours.
+        child.stdin.write(json.dumps(given).encode() + b"\n")
+        child.stdin.flush()
         found = _followed(child.stdout.fileno(), progress)
         child.wait(_LAST_S)
     except BaseException:  # whatever ends the work ends its process
@@ -55,6 +57,8 @@ def result_of(module: str, given: Mapping[str, Any], progress: Progress) -> Any:
         raise
     finally:
         child.wait()
+        with contextlib.suppress(BrokenPipeError):
+            child.stdin.close()
         child.stdout.close()
     if "error" in found:
         raise _error_of(found["error"])

@@ -1,14 +1,18 @@
 """The side of a process that works for a server: what it is given on stdin, and reports on stdout.
 
-One JSON document comes in; lines of JSON go out: ``progress``, and at the end ``result`` or
-``error``. What plugins print goes to stderr.
+One line of JSON comes in; lines of JSON go out: ``progress``, and at the end ``result`` or
+``error``. What plugins print goes to stderr. Stdin stays open for as long as the process that
+started this one lives, and this one ends with it.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -20,6 +24,7 @@ from septet.errors import SeptetError
 __all__ = ["Reports", "serve_one"]
 
 _EVERY_S: Final = 0.1
+_PR_SET_PDEATHSIG: Final = 1
 
 
 class Reports:
@@ -47,10 +52,31 @@ class Reports:
         self.send(progress=["note", 0, None, text[:200]])
 
 
+def _end_with_parent() -> None:
+    """End this process when the one that started it ends, whatever this one does then.
+
+    On Linux the kernel kills it: compiled code may keep the interpreter busy for a long time. The
+    end of stdin serves elsewhere, and where the other had ended before the kernel was asked.
+    """
+
+    def watch() -> None:
+        while os.read(0, 1 << 10):
+            pass
+        os._exit(1)
+
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    threading.Thread(target=watch, name="septet-parent", daemon=True).start()
+
+
 def serve_one(work: Callable[[dict[str, Any], Reports], Any]) -> None:
     """Do one piece of work, and report its result or what ended it."""
     reports = Reports()
+    given = sys.stdin.readline()
+    if not given:  # whoever wanted it has gone
+        return
+    _end_with_parent()
     try:
-        reports.send(result=work(decode_json(sys.stdin.read()), reports))
+        reports.send(result=work(decode_json(given), reports))
     except SeptetError as error:
         reports.send(error=error_document(error))

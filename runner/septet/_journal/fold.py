@@ -344,8 +344,9 @@ class Fold:
         """Show what the venue lists in place of what was booked at a guess."""
         quantity = row.quantity if row.side == "buy" else -row.quantity
         self.trades.correct(
-            row.symbol, quantity, row.booked_price, row.price, row.fee_quote, row.booked_ns
-        )
+            row.symbol, quantity, row.booked_price, row.price, row.fee_quote, row.booked_ns,
+            row.fee_revalued,
+        )  # fmt: skip
         correct_rows(self.fills, row)
 
     def _funded(self, row: m.Funded) -> None:

@@ -35,6 +35,7 @@ __all__ = [
     "RUN_LOCK",
     "Holder",
     "Lease",
+    "beginner_in",
     "boot_id",
     "holder_of",
     "insist_alone",
@@ -63,13 +64,16 @@ class Holder:
     strategy: str
     folder: str
     since_ns: int
+    mode: str = ""
 
     @classmethod
-    def this_process(cls, *, run_id: str, strategy: str, folder: Path, now_ns: int) -> Holder:
-        """Describe this process."""
+    def this_process(
+        cls, *, run_id: str, strategy: str, folder: Path, now_ns: int, mode: str = ""
+    ) -> Holder:
+        """Describe this process, whose run is of a mode."""
         return cls(
             pid=os.getpid(), host=socket.gethostname(), boot=boot_id(), run_id=run_id,
-            strategy=strategy, folder=str(folder.resolve()), since_ns=now_ns,
+            strategy=strategy, folder=str(folder.resolve()), since_ns=now_ns, mode=mode,
         )  # fmt: skip
 
     def __str__(self) -> str:
@@ -221,6 +225,12 @@ def _named(path: Path) -> Holder | None:
         return msgspec.json.decode(read_bounded(path, _LARGEST_NAME), type=Holder)
     except (OSError, msgspec.MsgspecError, RecursionError):
         return None  # nobody can be named: it has the lock and is about to write its name
+
+
+def beginner_in(folder: Path) -> Holder | None:
+    """Return the process that has locked a run's folder and may have no journal yet, or None."""
+    path = folder / RUN_LOCK
+    return _named(path) if is_locked(path) else None
 
 
 def holder_of(folder: Path) -> Holder | None:

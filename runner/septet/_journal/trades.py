@@ -152,8 +152,9 @@ class TradeBook:
             held.dust_funding += paid
 
     def correct(
-        self, k: int, quantity: float, booked: float, price: float, fee: float, booked_ns: int
-    ) -> None:
+        self, k: int, quantity: float, booked: float, price: float, fee: float, booked_ns: int,
+        revalued: float = 0.0,
+    ) -> None:  # fmt: skip
         """Correct the price of a signed quantity that was booked at a guess, as the engine does.
 
         Of a trade that is closed its row is corrected; what belongs to none is of dust.
@@ -161,30 +162,31 @@ class TradeBook:
         held, scale = self._held.setdefault(k, _Position()), self.scale(k)
         gain = quantity * (booked - price)
         if held.side != 0 and booked_ns >= held.entry_ns:
-            held.fees += fee
+            held.fees += fee + revalued
             held.slippage -= gain
             if quantity * held.side < 0.0:
-                held.gross += gain
+                held.gross += gain + revalued
                 held.exit_notional += abs(quantity) * (price - booked)
             elif held.closed:
-                held.gross += gain
+                held.gross += gain + revalued
             else:
-                held.average -= held.side * gain / (abs(held.units) / scale)
+                held.average -= held.side * (gain + revalued) / (abs(held.units) / scale)
             return
         for number in range(len(self.rows) - 1, -1, -1):
             row = self.rows[number]
             if row[0] == k and row[2] <= booked_ns <= row[4]:
                 enters = (quantity > 0.0) == (row[1] == "long")
-                place, moved = 3 if enters else 5, (price - booked) * abs(quantity) / row[6]
+                place, moved = 3 if enters else 5, (price - booked) * abs(quantity)
+                moved = (moved - revalued if enters else moved) / row[6]
                 new = list(row)
                 new[place] += moved
                 new[7] += gain - fee
-                new[8] += fee
+                new[8] += fee + revalued
                 new[11] -= gain
                 self.rows[number] = tuple(new)
                 return
         held.dust_cost -= gain - fee
-        held.dust_fees += fee
+        held.dust_fees += fee + revalued
 
     @staticmethod
     def _open(held: _Position, units: float, price: float, time_ns: int) -> None:

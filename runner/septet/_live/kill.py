@@ -32,6 +32,8 @@ __all__ = [
     "Switch",
     "ask_halt",
     "ask_resume",
+    "moved_aside",
+    "moved_aside_text",
     "read_halt",
     "read_resume",
 ]
@@ -117,6 +119,20 @@ def _set_aside(path: Path) -> None:
             path.rename(other)
             return
     raise FileExistsError(17, "a thousand folders of that name were set aside", str(path))
+
+
+def moved_aside(folder: Path) -> list[str]:
+    """Return the names of folders that were called as a file of the switch, and were renamed."""
+    names = [each.name for each in folder.glob("*.folder-*")]
+    return sorted(each for each in names if each.partition(".folder-")[0] in (HALT, RESUME))
+
+
+def moved_aside_text(name: str) -> str:
+    """Return what a folder is that was renamed, and what to do with it."""
+    return (
+        f"{name} is a folder that was called {name.partition('.')[0]} and was moved aside: it "
+        "halts nothing; look into it, then remove it"
+    )
 
 
 def _remove(path: Path) -> None:

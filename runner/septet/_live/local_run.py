@@ -136,14 +136,17 @@ class LocalRun(ABC):
 
     # ------------------------------------------------------------ local
 
-    def prepare(self) -> None:
-        """Take the lease, open the journal and fold it: all steps that need no connection."""
-        now_ns = self.clock.now_ns()
+    def take_lease(self) -> None:
+        """Take the lease of the run's folder: no other start finds it free from here on."""
         holder = Holder.this_process(
             run_id=self.location.run_id, strategy=self.strategy.name, folder=self.location.folder,
-            now_ns=now_ns,
+            now_ns=self.clock.now_ns(), mode=self.strategy.mode,
         )  # fmt: skip
         self.lease = Lease.take(holder)
+
+    def prepare(self) -> None:
+        """Open the journal and fold it: all steps that need no connection; the lease is taken."""
+        now_ns = self.clock.now_ns()
         for note in self.location.notes():
             self.notify("warning", "folder", {"text": note})
         if self.location.fresh:  # compiled now: while connected it would read nothing meanwhile

@@ -21,7 +21,7 @@ from septet._live.funds import insist_on_capital
 from septet._live.huge_pages import merge_aside
 from septet._live.metrics import MetricsServer, addresses_of
 from septet._live.reports import reports
-from septet._live.run_location import find_run_location
+from septet._live.run_location import find_run_location, only_start
 from septet._live.run_steps import agree, check_books, doubts, ended
 from septet._live.stop import STOP_WITHIN_S, LoopWatch, RunEnd, Signals, project
 from septet._live.stored_model import with_label_of_run
@@ -267,15 +267,18 @@ class _Process:
             self._venue = None if venue is None else GatedVenue(venue, self.clock)
         for loaded in self.files:
             strategy = loaded.strategy
-            location = find_run_location(
-                self.options.out, strategy.name, strategy.mode, fresh=self.options.fresh,
-                now_ns=self.clock.now_ns(),
-            )  # fmt: skip
-            run = StrategyRun(
-                with_label_of_run(loaded, location), location, self.options, wiring=self.wiring,
-                clock=self.clock, gate=gate, stopping=self.stopping, supervisor=self.supervisor,
-            )  # fmt: skip
-            self.runs.append(run)
+            with only_start(self.options.out, strategy.name):
+                location = find_run_location(
+                    self.options.out, strategy.name, strategy.mode, fresh=self.options.fresh,
+                    now_ns=self.clock.now_ns(),
+                )  # fmt: skip
+                run = StrategyRun(
+                    with_label_of_run(loaded, location), location, self.options, gate=gate,
+                    wiring=self.wiring, clock=self.clock, stopping=self.stopping,
+                    supervisor=self.supervisor,
+                )  # fmt: skip
+                self.runs.append(run)
+                run.take_lease()
             run.prepare()
         await self._serve()
         self._kept = [

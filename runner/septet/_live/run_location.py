@@ -9,20 +9,20 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from septet._files import insist_no_links, make_folders, open_regular
-from septet._journal.lease import RUN_LOCK
+from septet._files import alone_in, insist_no_links, make_folders, open_regular
+from septet._journal.lease import RUN_LOCK, beginner_in
 from septet._journal.reader import Reader
 from septet._store.run_folder import folder_name
 from septet._text import decode_json
-from septet.errors import InputError, SeptetError
+from septet.errors import InputError, RunError, SeptetError
 
-__all__ = ["JOURNAL", "RunLocation", "find_run_location", "tag_of"]
+__all__ = ["JOURNAL", "RunLocation", "find_run_location", "only_start", "tag_of"]
 
 JOURNAL: Final = "journal.sqlite"
 PRIVATE: Final = 0o700
@@ -101,6 +101,35 @@ def tag_of(run_id: str) -> str:
     return f"s{text}"
 
 
+@contextlib.contextmanager
+def only_start(out: Path, strategy: str) -> Iterator[None]:
+    """Let no other start look for the run of a strategy until this one has its lease."""
+    parent = Path(out) / folder_name(strategy)
+    with contextlib.suppress(OSError):  # `find_run_location` says what is wrong
+        make_folders(parent.parent, parent.name)
+    with alone_in(parent):
+        yield
+
+
+def _insist_none_begins(parent: Path, strategy: str, mode: str) -> None:
+    """Refuse a start while another one of the same mode has a folder and no journal yet.
+
+    Raises
+    ------
+    RunError
+        Another process begins a run.
+    """
+    for folder in sorted(parent.iterdir()) if parent.is_dir() else ():
+        if folder.is_dir() and not (folder / JOURNAL).exists():
+            other = beginner_in(folder)
+            if other is not None and other.mode in ("", mode):
+                raise RunError(
+                    f"another start of {strategy} in {mode} mode begins its run in {folder}: "
+                    f"{other}",
+                    hint="wait until it has begun, or end that process; --fresh begins another run",
+                )
+
+
 def find_run_location(
     out: Path, strategy: str, mode: str, *, fresh: bool, now_ns: int
 ) -> RunLocation:
@@ -110,6 +139,8 @@ def find_run_location(
     ------
     InputError, JournalError
         The folder cannot be made, or the newest journal cannot be read.
+    RunError
+        Another start of the same strategy and mode is about to begin a run.
     """
     parent = Path(out) / folder_name(strategy)
     if parent.is_symlink():
@@ -117,8 +148,10 @@ def find_run_location(
             f"the run cannot be stored in {parent}: it is a symbolic link",
             hint="remove the link, or name another folder with --out",
         )
-    if not fresh and (location := _newest(parent, mode)) is not None:
-        return location
+    if not fresh:
+        _insist_none_begins(parent, strategy, mode)
+        if (location := _newest(parent, mode)) is not None:
+            return location
     stamp = _stamp_after(parent, now_ns)
     for attempt in range(1_000):
         seed = f"{strategy}|{mode}|{now_ns}|{os.getpid()}|{attempt}".encode()

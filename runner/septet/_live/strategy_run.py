@@ -15,6 +15,7 @@ from septet._journal.lease import boot_id, mark_path
 from septet._journal.log import Journal
 from septet._live import start as begin
 from septet._live.journal_head import describe, head_of
+from septet._live.kill import moved_aside, moved_aside_text
 from septet._live.local_run import LocalRun
 from septet._live.logs import lines_of
 from septet._live.market_data.opening import history_ns_of, make_market, unmarked
@@ -236,6 +237,8 @@ class StrategyRun(LocalRun):
         except JournalError as error:  # a full disk: then an end of this start counts for none
             self.notify("warning", "journal_failed", {"text": error.message})
         self.notify("info", "live", {"text": f"{self.strategy.name} is live"})
+        for name in moved_aside(self.location.folder):
+            self.notify("warning", "moved_aside", {"text": moved_aside_text(name)})
 
     def _give(self) -> None:
         assert self.market is not None

@@ -192,10 +192,30 @@ def increase_at_open(k, i, t, run: Run):
     if run.is_synthetic[k, i] == 1:
         return
     open_ns = run.open_ns[k, i]
-    if PARTICIPATION:
-        if RUNGS:
+    if RUNGS:
+        if PARTICIPATION:
             place_late_ladder(k, i, t, open_ns, run)
-            fill_rungs_at_open(k, i, open_ns, run)
+        rungs_meet_open(k, i, open_ns, run)
+    if GRID:
+        fill_grid_at_open(k, i, run)
+    if QUEUES:
+        release(k, run)
+    if run.working[k] == 1 and run.reduces[k] == 0:
+        meet_open(k, i, run)
+    if RUNGS and run.ladder[k] == 0:
+        if PARTICIPATION:
+            place_late_ladder(k, i, t, open_ns, run)
+        elif run.open_side[k] != 0 and run.working[k] == 0:
+            place_ladder(k, max(i - 1, 0), max(t - 1, 0), open_ns, run)
+        if run.ladder[k] != 0:  # this open may have passed their prices already
+            rungs_meet_open(k, i, open_ns, run)
+
+
+@routine
+def rungs_meet_open(k, i, open_ns, run: Run):
+    """Fill the resting adds of k whose prices the open of bar i has passed."""
+    if PARTICIPATION:
+        fill_rungs_at_open(k, i, open_ns, run)
     else:
         for rung in RUNGS:
             if run.B[k, rung.units] != 0.0:
@@ -204,16 +224,6 @@ def increase_at_open(k, i, t, run: Run):
                 if price == price:
                     maker = 1 if rests_as_limit(k, level, run) and run.ladder[k] == 2 else 0
                     fill_rung(k, rung.units, rung.price, rung.order, price, maker, open_ns, 0, run)
-    if GRID:
-        fill_grid_at_open(k, i, run)
-    if QUEUES:
-        release(k, run)
-    if run.working[k] == 1 and run.reduces[k] == 0:
-        meet_open(k, i, run)
-    if RUNGS and PARTICIPATION:
-        place_late_ladder(k, i, t, open_ns, run)
-    elif RUNGS and (run.open_side[k] != 0 and run.working[k] == 0 and run.ladder[k] == 0):
-        place_ladder(k, max(i - 1, 0), max(t - 1, 0), open_ns, run)
 
 
 @routine

@@ -106,12 +106,13 @@ class Bench(World):
         self.trades += 1
         fields: dict[str, Any] = {
             "client_id": order.client_id, "venue_order_id": f"v-{order.client_id}",
-            "trade_id": f"x{self.trades}", "price": PRICE, "side": order.side,
+            "trade_id": f"x{self.trades}", "price": PRICE, "side": order.side, "fee": 0.0,
+            "fee_currency": "USDT",
         }  # fmt: skip
         fields.update(rest)
         fill = m.Filled(
             at_ns=self.now, venue="v", symbol=order.symbol, venue_ns=self.now,
-            market_ns=self.now, quantity=quantity, fee=0.0, fee_currency="USDT", **fields,
+            market_ns=self.now, quantity=quantity, **fields,
         )  # fmt: skip
         self.handle(fill)
         return fill

@@ -157,6 +157,7 @@ def test_a_guess_at_an_impossible_price_is_corrected_by_the_list() -> None:
     (fixed,) = corrections(bench)
     assert (fixed.quantity, fixed.booked_price, fixed.of) == (1.0, PRICE, fill.trade_id)
     assert not fixed.has_fee, "it was booked with the fill"
+    assert bench.guards.blocked(0) == "", "both sides agree"
 
 
 def named(bench: Bench, order: m.Submit) -> list[m.Alerted]:
@@ -176,22 +177,51 @@ def test_a_list_that_comes_late_corrects_the_ledger(resumed: bool) -> None:
         assert bench.guards.blocked(0) == ""
     bench.execute(stop, 0.25, price=PRICE - 2.0, listed=True)
     (said,) = named(bench, stop)
-    assert said.level == "critical"
+    assert said.level == "warning"
     assert "0.25 is booked at 100 and listed at 98" in said.text
     assert said.text.endswith("by -0.5 for the price")
     (fixed,) = corrections(bench)
     assert (fixed.quantity, fixed.booked_price, fixed.fill.price) == (-0.25, PRICE, PRICE - 2.0)
     assert fixed.of.startswith(f"account-{stop.client_id}-")
     assert fixed.has_fee
-    assert bench.guards.blocked(0) == "disputed_fill", "until a person has seen it"
+    stays = "" if resumed else "disputed_fill"
+    assert bench.guards.blocked(0) == stays, "a part is booked at a guess"
+    bench.twin()
     last = bench.execute(stop, 0.75, listed=True)
     bench.handle(last)
     assert not account(bench, 0.0)
     bench.after_s(60)
-    assert [each.level for each in named(bench, stop)] == ["critical", "warning"]
+    assert [each.level for each in named(bench, stop)] == ["warning", "warning"]
     assert [each.quantity for each in corrections(bench)] == [-0.25, -0.75], "each once"
     assert (bench.position[0], bench.prices_booked()) == (0.0, [PRICE])
+    assert bench.guards.blocked(0) == "", "both sides agree"
+
+
+def test_a_part_at_an_implausible_price_waits_for_a_person() -> None:
+    """Though the other part is corrected: by the first the ledger is off."""
+    bench, stop = stopped()
+    bench.after_s(FINAL_AFTER + 1)
+    assert account(bench, -1.0)
+    bench.execute(stop, 0.25, price=PRICE / 20.0, listed=True)
+    bench.execute(stop, 0.75, price=PRICE + 1.0, listed=True)
+    assert [each.quantity for each in corrections(bench)] == [-0.75]
+    assert bench.guards.blocked(0) == "disputed_fill"
     bench.operate("resume")
+    assert bench.guards.blocked(0) == ""
+
+
+def test_a_fee_in_the_base_is_corrected_by_what_it_is_worth() -> None:
+    """The account has shown what arrived: the units of the fee were booked, in parts as well."""
+    bench = Bench()
+    order = bench.order(1)
+    bench.ack(order, state="filled", filled=1.0)
+    bench.after_s(FINAL_AFTER + 1)
+    assert account(bench, 0.999)
+    for part in (0.25, 0.75):
+        bench.execute(
+            order, part, price=PRICE + 2.0, listed=True, fee=part * 0.001, fee_currency="BTC"
+        )
+    assert [each.base_fee for each in corrections(bench)] == pytest.approx([0.00025, 0.00075])
     assert bench.guards.blocked(0) == ""
 
 

@@ -314,3 +314,35 @@ def test_e23_the_account_is_read_before_absent_is_final() -> None:
         reads += [each.what for each in bench.take(m.Refresh)]
     assert 2 <= reads.count("open_orders") <= 4
     assert reads.count("fills") >= reads.count("open_orders") == reads.count("holdings")
+
+
+def test_e23_a_person_who_resumes_was_asked_about_one_order_only() -> None:
+    """The other is asked about in its turn: what was seen may be that one."""
+    bench = Bench()
+    bench.hold(1.0)
+    first = lost(bench)
+    bench.list_open(other(first, bench, quantity=0.5))
+    bench.after_s(FINAL_AFTER + 1)
+    bench.miss(first.client_id)
+    sale = bench.order(2, -1.0)
+    bench.lose(sale.client_id)
+    executed(bench, sale)
+    assert RULE in {each.rule for each in bench.guards.active()}
+    bench.operate("resume")
+    assert first.client_id not in bench.core.unsettled()
+    bench.take(m.Submit)
+    absent(bench, sale)
+    assert bench.take(m.Submit) == [], "it would be sold twice"
+    assert bench.core.unsettled() == [sale.client_id]
+    assert RULE in {each.rule for each in bench.guards.active()}, "a person is asked again"
+
+
+def test_e23_an_order_inside_a_list_is_as_new_as_the_list() -> None:
+    """A venue need not stamp each order of a list; without a stamp it is not older than ours."""
+    bench = Bench()
+    order = lost(bench)
+    listed = msgspec.structs.replace(other(order, bench, order_type=""), at_ns=0)
+    bench.handle(m.OpenOrders(at_ns=bench.now, orders=(listed,), asked_ns=bench.now))
+    absent(bench, order)
+    assert bench.core.unsettled() == [order.client_id]
+    assert RULE in {each.rule for each in bench.guards.active()}

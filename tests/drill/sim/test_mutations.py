@@ -10,7 +10,7 @@ import pytest
 
 from septet import messages as m
 from septet._core.guards import Guards
-from septet._core.orders import answers, disputes, manager, unconfirmed_ends
+from septet._core.orders import answers, disputes, manager, unconfirmed_ends, unexplained
 from septet._core.orders.lifecycle import OrderLifecycle, trade_key
 from septet._core.orders.records import Child
 from septet._drill.sim import Failure, run_schedule
@@ -169,6 +169,25 @@ def lets_commands_leave_before_they_are_stored(patch: Patch) -> None:
     patch.setattr(SimShell, "_leave", lambda shell, commands: None)
 
 
+def overlooks_an_order_under_another_id(patch: Patch) -> None:
+    patch.setattr(unexplained, "_seen_since", lambda lifecycle, child: [])
+    patch.setattr(unexplained, "_gap", lambda lifecycle, child: 0.0)
+
+
+def leaves_to_others_what_nobody_was_asked_about(patch: Patch) -> None:
+    def leave(lifecycle: OrderLifecycle, k: int, asked: list[Child]) -> None:
+        lifecycle.records.strangers.pop(k, None)
+
+    patch.setattr(unexplained, "_leave", leave)
+
+
+def counts_on_a_stop_that_is_unknown(patch: Patch) -> None:
+    def protected(orders: manager.Orders, k: int) -> bool:
+        return bool((stop := orders.records.stops.get(k)) and stop.child)
+
+    patch.setattr(manager.Orders, "protected", protected)
+
+
 def draws_a_random_number(patch: Patch) -> None:
     """What is not in the journal must not be in the commands."""
     drawn = iter(range(10**9))
@@ -185,6 +204,7 @@ def draws_a_random_number(patch: Patch) -> None:
 ANSWERS = frozenset({"N1 answer lost", "N3 answer late", "N5 reset", "E1 server error"})
 READS = ANSWERS | {"E16 stale read", "N4 request late", "N6 cancel unanswered"}
 FILLS = frozenset({"E12 fill twice", "E14 fill lost", "E13 disorder", "E9 partial fill"})
+OTHER_ID = frozenset({"E23 other id"})
 KILLS = frozenset({"O1 kill", "P1 crash", "N2 request lost", "N4 request late", "E1 server error"})
 BUGS: Sequence[tuple[Callable[[Patch], None], frozenset[str]]] = (
     (resends_what_is_uncertain, ANSWERS),
@@ -202,6 +222,9 @@ BUGS: Sequence[tuple[Callable[[Patch], None], frozenset[str]]] = (
     (says_the_kill_is_done_at_the_first_look, KILLS),
     (does_not_compare_positions, frozenset({"M1 position moved", "E18 external order"})),
     (lets_commands_leave_before_they_are_stored, frozenset({"P1 crash at write"})),
+    (overlooks_an_order_under_another_id, OTHER_ID),
+    (leaves_to_others_what_nobody_was_asked_about, OTHER_ID),
+    (counts_on_a_stop_that_is_unknown, OTHER_ID),
     (draws_a_random_number, frozenset({"P1 crash"})),
 )
 

@@ -162,7 +162,10 @@ def _increase_at_open(run: State, order: Order, bar: Bar) -> None:
         assert order.price is not None
         if side * (bar.open - order.price) < 0:
             return
+    before = len(run.orders)
     _fill_increase(run, order, price, maker, bar.open_ns)
+    for placed in run.orders[before:]:  # this open may have passed their prices already
+        _increase_at_open(run, placed, bar)
 
 
 def _expire_reversal(run: State, order: Order, bar: Bar) -> None:

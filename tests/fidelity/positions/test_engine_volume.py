@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
+from septet._kernel import layout
 from septet.errors import ConfigError
-from tests.core.paths import by_events, plainly
+from tests.core.paths import by_batch, by_events, plainly
 from tests.core.table_comparison import assert_same
+from tests.core.world import session_of_text
 from tests.fidelity.positions import draws
-from tests.fidelity.positions.in_engine import assert_same_run, session_for
+from tests.fidelity.positions.cases import LONG_ONLY, market
+from tests.fidelity.positions.exact import exact
+from tests.fidelity.positions.in_engine import (
+    assert_same_run,
+    bars_of,
+    file_of,
+    series_of,
+    session_for,
+)
 from tests.fidelity.positions.properties import OF_EVERY_RUN
-from tests.fidelity.positions.settings import Strategy
+from tests.fidelity.positions.settings import Add, Costs, Instrument, Position, Sizing, Strategy
 from tests.fidelity.positions.simulator import simulate
 from tests.fidelity.positions.test_engine_steps import SHAPES, buyers, grids, market_of, served
 from tests.scale import examples
@@ -59,3 +70,30 @@ def test_grids_share_the_volume_of_a_bar(s: Strategy, seed: int, share: float) -
 @pytest.mark.parametrize("seed", [1, 3, 5, 6])
 def test_shapes_of_traders_share_the_volume_of_a_bar(shape: str, seed: int, share: float) -> None:
     assert_shared(SHAPES[shape], seed, share)
+
+
+@pytest.mark.parametrize(("at", "opened"), [("-0.8%", 98.0), ("0.8%", 102.0)])
+def test_an_add_whose_price_has_passed_when_it_is_placed_fills_at_that_open(
+    at: str, opened: float
+) -> None:
+    """The first order ends at an open that lies beyond its level: it takes liquidity there."""
+    rows = [(100.0,), (100.0,), (opened, opened + 0.1, opened - 0.1, opened), (opened,)]
+    made = market({"A": rows}, {"side": {"A": [1.0, math.nan, math.nan, math.nan]}})
+    volumes = [99, 8, 99, 99]
+    bars = [replace(bar, volume=exact(v)) for bar, v in zip(made.bars["A"], volumes, strict=True)]
+    made = replace(made, bars={"A": bars})
+    s = Strategy(
+        signal=LONG_ONLY, sizing=Sizing("fixed_quantity", 10), instrument=Instrument(lot=1.0),
+        costs=Costs(taker=0.001, participation=0.5), position=Position(add=(Add(0.5, at=(at,)),)),
+    )  # fmt: skip
+    text = file_of(s, made).replace("participation:", "time_in_force: 2 bars, participation:")
+    session = session_of_text(text, [bars_of(made, "A")], 0, series_of(made))
+    left = by_batch(plainly(session))
+    scale = left.outcome.state.B[0, layout.SCALE]
+    found = [
+        (real[0] / scale, real[1], real[2])
+        for whole, real in zip(left.outcome.LI.tolist(), left.outcome.LF.tolist(), strict=True)
+        if whole[0] == layout.FILL
+    ]
+    assert [each[:2] for each in found] == [(4.0, 100.0), (6.0, opened), (5.0, opened)]
+    assert found[2][2] == pytest.approx(5.0 * opened * 0.001)

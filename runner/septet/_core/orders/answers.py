@@ -236,7 +236,7 @@ def _resolve(
 def _order_seen(lifecycle: OrderLifecycle, event: m.OrderSeen, now_ns: int) -> None:
     child = _resolve(lifecycle, event.client_id, event.venue_order_id, event.symbol)
     if child is None:
-        _take_unlisted(lifecycle, event)
+        _take_unlisted(lifecycle, event, now_ns)
         return
     if event.symbol != child.symbol:
         echo.elsewhere(lifecycle, child, event, now_ns)
@@ -279,7 +279,7 @@ def _open_orders(lifecycle: OrderLifecycle, event: m.OpenOrders) -> None:
             ours += seen.client_id.startswith(lifecycle.tag)
             key, other = _third_party(seen)
             third_party[key] = other
-            _take_unlisted(lifecycle, seen)
+            _take_unlisted(lifecycle, seen, now_ns)
             continue
         ours += 1
         if seen.symbol != child.symbol:
@@ -317,16 +317,19 @@ def _third_party(seen: m.OrderSeen) -> tuple[str, ThirdPartyOrder]:
     return key, ThirdPartyOrder(seen.symbol, sign, rest, seen.price)
 
 
-def _take_unlisted(lifecycle: OrderLifecycle, seen: m.OrderSeen) -> None:
-    """Handle a reported order that is not one of the known children."""
+def _take_unlisted(lifecycle: OrderLifecycle, seen: m.OrderSeen, now_ns: int) -> None:
+    """Handle a reported order that is not one of the known children.
+
+    It is seen `now_ns`: an order inside a list need not be stamped itself.
+    """
     records, k = lifecycle.records, seen.symbol
     is_open = seen.state in ("open", "partially_filled")
     ours = seen.client_id.startswith(lifecycle.tag)
     if not ours or _is_foreign(lifecycle, seen.client_id):
-        unexplained.note_order(lifecycle, seen, seen.at_ns)
+        unexplained.note_order(lifecycle, seen, now_ns)
     if ours:
         if not is_open:
-            ghosts.ended(lifecycle, seen.client_id, seen.at_ns)
+            ghosts.ended(lifecycle, seen.client_id, now_ns)
         if _is_foreign(lifecycle, seen.client_id):
             _foreign(lifecycle, k, seen.client_id, f"the venue shows it {seen.state}")
         elif is_open and seen.by != "stream":

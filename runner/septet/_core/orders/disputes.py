@@ -7,8 +7,9 @@ of executions confirms one that merely came late, and market prices confirm one 
 have reached. One that exceeds its order is decided by the account alone: it is booked if the
 account holds it, and left out if the account agrees with the booked position. One at an
 implausible price is then booked at the last known price, or the limit of its order if that is
-better, and blocks entries until a person resumes. So does one that a list shows at another price
-than it was booked at.
+better, and blocks entries until a person resumes, or the list gives a plausible price by which
+the ledger is corrected: then both sides agree. One that a list shows at another price than it was
+reported at blocks entries until a person resumes.
 """
 
 from __future__ import annotations
@@ -90,6 +91,7 @@ def _compare(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_ns: in
         )
         lifecycle.alert("warning", RULE, text, child.symbol)
         _correct(lifecycle, child, fill, fill.trade_id, booked, fill.market_ns, False)
+        _agree(lifecycle, child, fill.trade_id, now_ns)
         return
     disputes = lifecycle.records.disputes.setdefault(child.symbol, [])
     known = any(each.booked_price and each.fill.trade_id == fill.trade_id for each in disputes)
@@ -127,7 +129,10 @@ def _name_presumed(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_
     lifecycle.records.trades[key] = child.client_id
     child.trades.append(key)
     child.paid[key] = fill.price
+    share = min(1.0, fill.quantity / child.presumed_units) if child.presumed_units > 0.0 else 1.0
     child.presumed_units = max(0.0, child.presumed_units - fill.quantity)
+    base_fee = share * child.presumed_fee
+    child.presumed_fee -= base_fee
     off = child.sign * (booked - fill.price) * fill.quantity
     text = (
         f"{child.client_id}: trade {fill.trade_id} is what the account showed: "
@@ -138,23 +143,44 @@ def _name_presumed(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_
         text += f"{odd}, so nothing is corrected: but for that fee cash is off by {off:.12g}"
     else:
         text += f"the ledger is corrected by that fee, and by {off:.12g} for the price"
-        _correct(lifecycle, child, fill, child.presumed_id, booked, child.presumed_ns, True)
-    if abs(fill.price - booked) > SAME_PRICE * booked or fill.fee:
+        _correct(
+            lifecycle, child, fill, child.presumed_id, booked, child.presumed_ns, True, base_fee
+        )
+    if odd:
+        each = Disputed(client_id=child.client_id, fill=fill, since_ns=now_ns, why=text)
+        each.resolved, each.booked_price = True, booked
+        lifecycle.records.disputes.setdefault(k, []).append(each)
         lifecycle.commands += lifecycle.guards.trip(RULE, now_ns, symbol=k, text=text)
         lifecycle.alert("critical", RULE, text, k)
-    else:
-        lifecycle.alert("warning", RULE, text, k)
+        return
+    lifecycle.alert("warning", RULE, text, k)
+    if child.presumed_units <= child.tolerance:
+        _agree(lifecycle, child, child.presumed_id, now_ns)
+
+
+def _agree(lifecycle: OrderLifecycle, child: Child, trade_id: str, now_ns: int) -> None:
+    """Take a guess out of dispute that the venue lists, and that is corrected: both sides agree."""
+    disputes = lifecycle.records.disputes.get(child.symbol)
+    if disputes is None:
+        return
+    disputes[:] = [
+        each for each in disputes
+        if not each.booked_price or (each.client_id, each.fill.trade_id) != (
+            child.client_id, trade_id,
+        )
+    ]  # fmt: skip
+    _unblock(lifecycle, child.symbol, "the venue lists it, and the ledger is corrected", now_ns)
 
 
 def _correct(
     lifecycle: OrderLifecycle, child: Child, fill: m.Filled, of: str, booked: float,
-    booked_ns: int, has_fee: bool,
+    booked_ns: int, has_fee: bool, base_fee: float = 0.0,
 ) -> None:  # fmt: skip
     """Let the ledger book what a fill was, by which the guess at it is off."""
     lifecycle.outcomes.append(
         Corrected(
             child.parent, child.symbol, child.client_id, child.sign * fill.quantity, of, booked,
-            booked_ns, fill, has_fee,
+            booked_ns, fill, has_fee, base_fee,
         )
     )  # fmt: skip
 

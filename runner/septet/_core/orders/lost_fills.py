@@ -291,7 +291,7 @@ def _book(lifecycle: OrderLifecycle, child: Child, base: str, moved: float, now_
     lifecycle.records.disputes.setdefault(k, []).append(each)
     lifecycle.commands += lifecycle.guards.trip(disputes.RULE, now_ns, symbol=k, text=each.why)
     child.presumed, child.presumed_units, child.presumed_price = True, quantity, price
-    child.presumed_id = fill.trade_id
+    child.presumed_id, child.presumed_fee = fill.trade_id, fee
     disputes.follow_guesses(lifecycle, k, now_ns)
     lifecycle.book(child, fill, now_ns)
 

@@ -185,7 +185,8 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     `unexplained_ns`, while it is unknown; `looked_ns` when the account was last read for that;
     `by_venue_id` that the venue lists it under another client id. `presumed_id` is the fill that
     the presumed units are booked as, `presumed_ns` when it was booked (market time), `guessed` are
-    the keys of executions booked at another price than reported.
+    the keys of executions booked at another price than reported, `presumed_fee` is what of the fee
+    of the presumed units was booked in the base and is on no list yet.
     """
 
     client_id: str
@@ -258,6 +259,7 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     presumed_id: str = ""
     presumed_ns: int = 0
     guessed: list[str] = []
+    presumed_fee: float = 0.0
 
     @property
     def delays_reductions(self) -> bool:
@@ -377,7 +379,8 @@ class Corrected(msgspec.Struct, frozen=True):
 
     `fill` is as the venue lists it; `of` is the trade id of what is booked, at `booked_price` and
     `booked_ns` (market time). `quantity` is signed. The fee counts only if `has_fee`: else it was
-    booked with the fill.
+    booked with the fill. `base_fee` is the fee (base) that was booked with the units: what it is
+    worth changes with the price.
     """
 
     parent: int
@@ -389,6 +392,7 @@ class Corrected(msgspec.Struct, frozen=True):
     booked_ns: int
     fill: m.Filled
     has_fee: bool
+    base_fee: float = 0.0
 
 
 class Ended(msgspec.Struct, frozen=True):

@@ -218,11 +218,31 @@ def _hold(lifecycle: OrderLifecycle, child: Child, text: str, now_ns: int) -> No
 def accept_all(lifecycle: OrderLifecycle, now_ns: int) -> None:
     """End the orders about which a person was asked, who has resumed."""
     records = lifecycle.records
-    for child in records.children.values():
-        if not child.unexplained:
-            continue
-        child.unexplained, k = "", child.symbol
-        records.strangers.pop(k, None)
-        records.unclaimed = [each for each in records.unclaimed if each.symbol != k]
+    asked = [each for each in records.children.values() if each.unexplained]
+    for child in asked:
+        child.unexplained = ""
+    for k in {child.symbol for child in asked}:
+        _leave(lifecycle, k, [each for each in asked if each.symbol == k])
+    for child in asked:
         if not child.is_final:
             lifecycle.finish(child, "rejected", "never_accepted", now_ns)
+
+
+def _leave(lifecycle: OrderLifecycle, k: int, asked: list[Child]) -> None:
+    """Leave to others what was seen, but for what may be an order that nobody was asked about."""
+    records = lifecycle.records
+    live = (records.children[name] for name in records.live)
+    others = [
+        each for each in live if each.symbol == k and not each.exists and each not in asked
+    ]  # fmt: skip
+
+    def stays(one: Stranger) -> bool:
+        return any(each.sign == one.sign and one.since_ns >= each.sent_ns for each in others)
+
+    known = records.strangers.pop(k, {})
+    if kept := {key: each for key, each in known.items() if stays(each)}:
+        records.strangers[k] = kept
+    records.unclaimed = [
+        each for each in records.unclaimed
+        if each.symbol != k or stays(_of_fill(each, each.at_ns))
+    ]  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Final
 
 from septet import messages as m
 from septet._core.orders.recent_fills import LARGEST_FEE
+from septet._drill.sim.halt_checks import halts, left_open, stays_closed
 from septet._drill.sim.market import (
     BASES,
     LOT,
@@ -17,8 +18,8 @@ from septet._drill.sim.market import (
     TOGETHER,
     Listing,
     Market,
-    was_open,
 )
+from septet._drill.sim.renamed_checks import left_to_others, renamed_checks
 from septet._drill.sim.shell import SimShell
 from septet._drill.sim.step_checks import step_checks
 from septet._drill.sim.venue import SimVenue
@@ -45,6 +46,7 @@ Rows = Sequence[tuple[m.Event, Sequence[m.Command]]]
 def judge(shell: SimShell, venue: SimVenue, *, killed: bool) -> list[str]:
     """Return everything that is wrong; nothing where the run was sound."""
     rows = shell.rows
+    venue.market.left_to_others = left_to_others(rows, venue)
     return [
         *shell.wrongs,
         *venue.wrongs,
@@ -54,12 +56,13 @@ def judge(shell: SimShell, venue: SimVenue, *, killed: bool) -> list[str]:
         *_invented(rows, venue),
         *_parents(rows, venue),
         *step_checks(rows),
+        *renamed_checks(rows, venue),
         *_shared(rows, venue),
         *_together(rows, venue),
         *_surest_first(rows),
-        *_halts(rows),
-        *_open(venue, killed=killed),
-        *_stays_closed(rows, venue),
+        *halts(rows),
+        *left_open(venue, killed=killed),
+        *stays_closed(rows, venue),
         *_mismatch(rows, venue),
     ]
 
@@ -109,9 +112,13 @@ def _states(rows: Rows, venue: SimVenue) -> list[str]:
                     f"to {each.state} {each.filled}"
                 )
             last[name] = each
-    placed = [each for each in venue.market.engine.orders.values() if each.asked.by == "client"]
+    market = venue.market
+    placed = [
+        each for each in market.engine.orders.values()
+        if each.asked.by == "client" and each.order_id not in market.left_to_others
+    ]  # fmt: skip
     for order in placed:
-        name, state = order.asked.client_id, STATES[order.status]
+        name, state = order.asked.own_id, STATES[order.status]
         ours = last.get(name)
         if ours is None:
             wrong.append(f"{name} is {state} at the venue and unknown here")
@@ -121,7 +128,7 @@ def _states(rows: Rows, venue: SimVenue) -> list[str]:
             wrong.append(
                 f"{name} has filled {order.executed / SCALE} at the venue, {ours.filled} here"
             )
-    there = {each.asked.client_id for each in placed}
+    there = {each.asked.own_id for each in placed}
     wrong += [
         f"{name} is {each.state} here and was never at the venue"
         for name, each in last.items()
@@ -149,7 +156,8 @@ def _parents(rows: Rows, venue: SimVenue) -> list[str]:
     had = Counter[int]()
     for order in venue.market.engine.orders.values():
         most = order.executed if order.status in FINAL else order.quantity
-        had[parents.get(order.asked.client_id, -1)] += most
+        if order.order_id not in venue.market.left_to_others:
+            had[parents.get(order.asked.own_id, -1)] += most
     return [
         f"order {parent} wanted {quantity} and has {had[parent] / SCALE}"
         for parent, quantity in wanted.items()
@@ -422,55 +430,6 @@ def _surest_first(rows: Rows) -> list[str]:
         ]
         if entries != sorted(entries):
             wrong.append(f"entries were placed in another order than by confidence: {entries}")
-    return wrong
-
-
-def _halts(rows: Rows) -> list[str]:
-    """While a person has halted the run nothing is sent that could make a position larger."""
-    wrong, halted = list[str](), False
-    reduces = dict[int, bool]()
-    for event, commands in rows:
-        if isinstance(event, m.Operated) and event.action in ("halt", "flatten", "resume"):
-            halted = event.action != "resume"
-        for each in commands:
-            if isinstance(each, m.Submit):
-                reduces[each.parent] = each.reduces
-                if halted and not each.reduces:
-                    wrong.append(f"{each.client_id} was sent while the run was halted")
-            if isinstance(each, m.Amend) and halted and not reduces.get(each.parent, False):
-                wrong.append(f"{each.new_client_id} was sent while the run was halted")
-    return wrong
-
-
-def _open(venue: SimVenue, *, killed: bool) -> list[str]:
-    """After the kill switch nothing of ours is open."""
-    if not killed:
-        return []
-    return [
-        f"{order.asked.client_id} is open after the kill switch" for order in venue.market.working()
-    ]
-
-
-def _stays_closed(rows: Rows, venue: SimVenue) -> list[str]:
-    """From the moment the kill switch says it is done, no entry is open until the run resumes."""
-    entries = {
-        each.client_id
-        for _, commands in rows
-        for each in commands
-        if isinstance(each, m.Submit) and not each.reduces
-    }
-    wrong, done_ns = list[str](), 0
-    ends = [(event.at_ns, event, commands) for event, commands in rows]
-    for at_ns, event, commands in [*ends, (rows[-1][0].at_ns + 1, None, ())]:
-        if done_ns and (event is None or isinstance(event, m.Operated)):
-            wrong += [
-                f"{order.asked.client_id} was open after the kill switch had said it was done"
-                for order in venue.market.engine.orders.values()
-                if order.asked.client_id in entries and was_open(order, done_ns, at_ns)
-            ]
-            done_ns = 0
-        if any(isinstance(each, m.Alerted) and each.event == "kill_done" for each in commands):
-            done_ns = at_ns
     return wrong
 
 

@@ -56,6 +56,8 @@ _FALSE: Final[tuple[Callable[[int, int], tuple[m.OrderState, int]], ...]] = (
 _ENDS: Final[tuple[m.OrderState, ...]] = ("cancelled", "expired", "rejected")
 _OWN: Final = 8
 """Ticks by which a symbol's step may differ from the one that all take: they move together."""
+_RENAMED: Final = "x-"
+"""How the client id begins under which an order of ours is listed that is not under its own."""
 _UNNAMED: Final = "unnamed"
 """How the client id of an order begins that is shown without one."""
 
@@ -113,6 +115,8 @@ class Market:
         self.fills: list[Fill] = []
         self.invented: set[str] = set()
         self.accepted: dict[str, int] = {}
+        self.left_to_others: set[int] = set()
+        """Orders of ours, by the venue's id, that the run counts as never placed."""
         self._foreign = 0
         for each in self.listings:
             self.engine.move(each.id, _FIRST, 0, self._now_ms)
@@ -177,9 +181,12 @@ class Market:
         stop = round((order.trigger_price or 0.0) * SCALE)
         if stop and self._weather.strikes("E21 trigger differs"):
             stop += chance.choice((-1, 1)) * chance.randint(1, 50) * TICK
+        renamed = self._weather.strikes("E23 other id")
         asked = Asked(
-            of.id, order.side.upper(), _TYPES[order.order_type], order.client_id, units,
+            of.id, order.side.upper(), _TYPES[order.order_type],
+            f"{_RENAMED if renamed else ''}{order.client_id}", units,
             price=round((order.limit_price or 0.0) * SCALE), stop=stop,
+            sent_as=order.client_id if renamed else "",
         )  # fmt: skip
         soon = not asked.stop and chance.random() < 0.5
         made = self.engine.place(
@@ -258,14 +265,15 @@ class Market:
             return
         ours = order.asked.by == "client"
         if report.execution == "NEW" and ours:
-            name = order.asked.client_id
+            name = order.asked.own_id
             self.accepted[name] = self.accepted.get(name, 0) + 1
         if fill is not None:
             self.fills.append(fill)
             self._notify_filled(order, fill)
         by_venue = report.by == "venue" and report.execution == "CANCELED"
         self._notify(self.seen(order, text="by the venue" if by_venue else ""))
-        if fill is not None and ours and self._weather.strikes("A3 overfill"):
+        named = ours and not order.asked.sent_as
+        if fill is not None and named and self._weather.strikes("A3 overfill"):
             self._notify(self._false_execution(order, fill))
         if order.then == "rest" and order.executed and order.status not in FINAL:
             self._resume_after(self._world.chance.randint(1, 2_000), order)
@@ -303,12 +311,13 @@ class Market:
         return sum(self.engine.ledger.balances()[asset])
 
     def is_ours(self, fill: Fill) -> bool:
-        """Whether an execution is of an order of ours."""
-        return self.engine.orders[fill.order_id].asked.by == "client"
+        """Whether an execution is of an order of ours, and not of one that was left to others."""
+        asked = self.engine.orders[fill.order_id].asked
+        return asked.by == "client" and fill.order_id not in self.left_to_others
 
     def client_id(self, fill: Fill) -> str:
-        """Return the client id of the order that an execution is of."""
-        return self.engine.orders[fill.order_id].asked.client_id
+        """Return the client id that the order had which an execution is of, when it was sent."""
+        return self.engine.orders[fill.order_id].asked.own_id
 
     # ------------------------------------------------------------ as messages
 

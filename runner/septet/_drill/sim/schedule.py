@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from septet import messages as m
+from septet._core.orders import Orders
 from septet._drill.sim.bars import BAR_NS, SimBars
 from septet._drill.sim.disk import SimDisk
 from septet._drill.sim.end_checks import judge, moved, quiet_since
 from septet._drill.sim.fault_rates import Weather
 from septet._drill.sim.market import COARSEST
+from septet._drill.sim.renamed_checks import naked
 from septet._drill.sim.shell import Make, SimShell
 from septet._drill.sim.venue import SimVenue
 from septet._drill.sim.world import BEGIN_NS, MS, SECOND, World
@@ -131,6 +133,8 @@ class _Schedule:
         if not self.shell.running:
             self._fail(["no process is running"])
         self._fail(judge(self.shell, self.venue, killed=self.killed))
+        orders = getattr(self.shell.core, "orders", None)
+        self._fail(naked(orders, self.venue) if isinstance(orders, Orders) else [])
         flattens = self._flattened and hasattr(self.shell.core, "engine")
         for of in self.venue.market.listings if flattens else ():
             held = self._held(of.k)

@@ -302,7 +302,7 @@ class SimShell:
                 case m.Cancel():
                     venue.cancel(each, put)
                 case m.Query():
-                    venue.query(each.client_id, put)
+                    venue.query(each, put)
                 case m.Refresh():
                     self._refresh(each, put)
                 case m.Wake():

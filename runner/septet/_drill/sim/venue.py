@@ -104,7 +104,7 @@ class SimVenue:
 
         sent_ns = self._world.now_ns
         self._request(
-            f"cancel {order.client_id}", lambda: self._take_out(order.client_id, sent_ns), done, put
+            f"cancel {order.client_id}", lambda: self._take_out(order, sent_ns), done, put
         )
 
     def cancel_all(self, symbols: Sequence[int], put: Put) -> None:
@@ -113,16 +113,17 @@ class SimVenue:
 
     # ------------------------------------------------------------ questions
 
-    def query(self, client_id: str, put: Put) -> None:
-        """Ask for an order by its client id."""
-        sent_ns = self._world.now_ns
+    def query(self, order: m.Query, put: Put) -> None:
+        """Ask for an order by its client id, or by the venue's."""
+        sent_ns, client_id = self._world.now_ns, order.client_id
 
         def look() -> m.Event:
             as_of_ms = self._as_of_ms()
-            found = self._find(client_id)
+            found = self._named(order)
             if found is None or found.as_of(as_of_ms) is None:
                 return m.NotFound(at_ns=0, client_id=client_id, asked_ns=sent_ns)
-            return self.market.seen(found, as_of_ms=as_of_ms, by="query")
+            seen = self.market.seen(found, as_of_ms=as_of_ms, by="query")
+            return msgspec.structs.replace(seen, client_id=client_id)
 
         self._ask(f"query {client_id}", look, put)
 
@@ -199,6 +200,12 @@ class SimVenue:
         """Return the newest order of a client id."""
         return self.market.engine.by_client.get(client_id)
 
+    def _named(self, order: m.Query | m.Cancel) -> Order | None:
+        """Return the order of a question or a cancel, by the venue's id where it says so."""
+        if order.by_venue_id:
+            return self.market.engine.orders.get(int(order.venue_order_id.removeprefix("v")))
+        return self._find(order.client_id)
+
     # ------------------------------------------------------------ what the venue does
 
     def _accept(self, order: m.Submit) -> m.Event | Failed:
@@ -209,6 +216,8 @@ class SimVenue:
         except Rejection as rejection:
             code = _CODES[rejection.text.partition(":")[0]]
             return Failed(_NO if code else _UNKNOWN, code or "duplicate order sent")
+        if made.asked.sent_as:  # the answer is about an order that was not asked for
+            return Failed(_UNKNOWN, "answer about another order")
         if self._weather.strikes("E6 duplicate id"):
             return Failed(_UNKNOWN, "duplicate order sent")
         state = STATES[made.status]
@@ -242,8 +251,8 @@ class SimVenue:
             answer = m.Uncertain(at_ns=0, client_id=order.new_client_id, text=answer.code)
         return (gone, answer)
 
-    def _take_out(self, client_id: str, sent_ns: int) -> m.Event:
-        found = self._find(client_id)
+    def _take_out(self, order: m.Cancel, sent_ns: int) -> m.Event:
+        found, client_id = self._named(order), order.client_id
         if found is None or found.as_of(self._as_of_ms()) is None:
             return m.NotFound(at_ns=0, client_id=client_id, asked_ns=sent_ns, by="cancel")
         if found.status not in FINAL and self._weather.strikes("E11 fill beats cancel"):
@@ -251,7 +260,8 @@ class SimVenue:
         if found.status in FINAL:
             return m.NotFound(at_ns=0, client_id=client_id, asked_ns=sent_ns, by="cancel")
         self.market.cancel(found)
-        return self.market.seen(found, by="cancel")
+        seen = self.market.seen(found, by="cancel")
+        return msgspec.structs.replace(seen, client_id=client_id)
 
     def _take_all_out(self, symbols: Sequence[int]) -> Sequence[m.Event]:
         market = self.market

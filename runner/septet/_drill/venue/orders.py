@@ -33,7 +33,10 @@ class Rejection(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A new order as requested; amounts in units, 0 where not given."""
+    """A new order as requested; amounts in units, 0 where not given.
+
+    `sent_as` is the client id of the request where the order is listed under another one.
+    """
 
     symbol: str
     side: str
@@ -45,6 +48,12 @@ class Asked:
     stop: int = 0
     tif: str = "GTC"
     by: str = "client"
+    sent_as: str = ""
+
+    @property
+    def own_id(self) -> str:
+        """The client id of the request."""
+        return self.sent_as or self.client_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,8 @@ class Trading:
         if code in {"E9", "E10"}:
             return self._partial(call, asked, strike)
         if code == "E23":
-            asked = replace(asked, client_id=strike.word_of("prefix", "x-") + asked.client_id)
+            listed_as = strike.word_of("prefix", "x-") + asked.client_id
+            asked = replace(asked, client_id=listed_as, sent_as=asked.client_id)
         answer = self._placed(call, asked)
         match code:
             case "N1":

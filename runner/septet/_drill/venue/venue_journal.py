@@ -47,7 +47,10 @@ class Answered(_Row, frozen=True, kw_only=True, tag="answer"):
 
 
 class OrderChanged(_Row, frozen=True, kw_only=True, tag="order"):
-    """An order after a change of its state; `by` is ``client``, ``venue`` or ``other``."""
+    """An order after a change of its state; `by` is ``client``, ``venue`` or ``other``.
+
+    `sent_as` is the client id of the request where the order is listed under another one.
+    """
 
     execution: str
     order_id: int
@@ -65,10 +68,11 @@ class OrderChanged(_Row, frozen=True, kw_only=True, tag="order"):
     created_ms: int
     by: str
     owner: str
+    sent_as: str = ""
 
 
 class FillMade(_Row, frozen=True, kw_only=True, tag="fill"):
-    """An execution."""
+    """An execution; `sent_as` is that of its order."""
 
     market_ns: int
     trade_id: int
@@ -83,6 +87,7 @@ class FillMade(_Row, frozen=True, kw_only=True, tag="fill"):
     fee_asset: str
     maker: bool
     owner: str
+    sent_as: str = ""
 
 
 class BalanceChanged(_Row, frozen=True, kw_only=True, tag="balance"):
@@ -164,7 +169,7 @@ class TruthBook:
                 tif=asked.tif, quantity=text(order.quantity), price=text(asked.price),
                 stop=text(asked.stop), status=order.status, executed=text(order.executed),
                 quote_executed=text(order.quote_executed), created_ms=order.created_ms, by=by,
-                owner=asked.by,
+                owner=asked.by, sent_as=asked.sent_as,
             )
         )  # fmt: skip
 
@@ -176,7 +181,7 @@ class TruthBook:
                 client_id=order.asked.client_id, symbol=fill.symbol, side=order.asked.side,
                 quantity=text(fill.quantity), price=text(fill.price),
                 quote_quantity=text(fill.quote), fee=text(fill.fee), fee_asset=fill.fee_asset,
-                maker=fill.maker, owner=order.asked.by,
+                maker=fill.maker, owner=order.asked.by, sent_as=order.asked.sent_as,
             )
         )  # fmt: skip
 
