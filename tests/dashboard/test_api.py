@@ -204,7 +204,15 @@ def test_a_body_that_does_not_come_ends(
 
 def test_endless_headers_are_refused(dashboard: Dashboard) -> None:
     assert dashboard.ask("GET", "/login", headers={"X-Long": "x" * 20_000}).status == 431
+    assert dashboard.ask("GET", "/login?x=" + "x" * 20_000).status == 431
+    assert dashboard.ask("GET", "/" + "x" * 20_000).status == 431
     assert dashboard.ask("GET", "/login").status == 200
+
+
+def test_a_body_of_two_lengths_is_refused(dashboard: Dashboard) -> None:
+    """A proxy before the page could take the one where the page takes the other."""
+    headers = {"Content-Length": "3", "Transfer-Encoding": "chunked"}
+    assert dashboard.ask("POST", "/login", headers=headers).status == 400
 
 
 def rows_of(dashboard: Dashboard, token: str, **asks: str) -> dict[str, Any]:

@@ -124,8 +124,11 @@ class Guard:
     def _refusal(
         self, scope: Scope, headers: Headers, visitor: Visitor | None, *, is_bearer: bool
     ) -> Any:
-        if sum(len(name) + len(value) for name, value in scope["headers"]) > _LONGEST:
-            return _refuse(scope, 431, f"the headers have more than {_LONGEST} bytes")
+        line = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+        if line + sum(len(name) + len(value) for name, value in scope["headers"]) > _LONGEST:
+            return _refuse(scope, 431, f"address and headers have more than {_LONGEST} bytes")
+        if "content-length" in headers and "transfer-encoding" in headers:
+            return _refuse(scope, 400, "a body has a length or is sent in chunks, not both")
         problem = self._bypassed(scope, headers)
         if problem:
             return _refuse(scope, 403, problem)
