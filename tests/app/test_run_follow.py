@@ -202,8 +202,8 @@ def test_a_halted_run_has_one_word_in_every_view(stage: Stage) -> None:
         says = "halted by Ann: news; septet resume clears it"
         assert f"State    {says}" in "\n".join(head_lines(view, 0, ""))
         assert says in status(folder.name, folder.parents[1])
-        page = run_view(open_run(folder))["standing"]
-        assert (page["state"], says in page["text"]) == ("halted", True)
+        page = run_view(open_run(folder))["run"]
+        assert (page.state, says in page.state_text) == ("halted", True)
         (row,) = all_runs(folder.parents[1])
         assert row["state"] == "halted"
     assert seen(RunFollower(folder)).state == "stopped"

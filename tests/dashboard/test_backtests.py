@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -26,6 +27,22 @@ model:
   training: {train: 60d, step: 20d}
 """
 )
+
+OWN_DATA = """\
+version: 1
+name: own
+universe: {symbols: [BTC/USDT], bar: 1h}
+data:
+  candles: {use: csv, path: bars.csv, stamp: open}
+features:
+  fast: {use: sma, period: 5}
+  slow: {use: sma, period: 20}
+signal: {use: rules, long_if: fast > slow, exit_if: fast < slow}
+risk:
+  sizing: {use: fixed_fraction, fraction: 50%}
+execution:
+  instruments: {BTC/USDT: {lot: 0.00001, tick: 0.01, min_notional: 0}}
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -141,3 +158,44 @@ def test_a_browser_runs_a_backtest_and_comes_to_its_run(
         browser.until_loaded(before + 2)  # the job, and the job once it has ended
         assert browser.run("document.querySelector('a[href^=\"/run?\"]') !== null")
         assert browser.console == []
+
+
+def own_bars(count: int = 400) -> str:
+    """Write hourly bars as a user's own CSV has them."""
+    rows = ["timestamp,open,high,low,close,volume"]
+    for number in range(count):
+        day, hour = divmod(number, 24)
+        month, day = divmod(day, 28)
+        close = 100.0 + 10.0 * math.sin(number / 12)
+        rows.append(
+            f"2024-{month + 1:02}-{day + 1:02}T{hour:02}:00:00Z,{close},{close + 1},{close - 1},"
+            f"{close},{5 + number % 7}"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def test_a_file_of_ones_own_comes_to_a_run(dashboard: Dashboard) -> None:
+    dashboard.log_in()
+    put(dashboard, "mine/bars.csv", own_bars())
+    text = OWN_DATA
+    put(dashboard, "mine/own.yaml", text)
+    assert "mine/own.yaml" in dashboard.ask("GET", "/strategies").text
+    page = dashboard.ask("GET", "/strategy?file=mine%2Fown.yaml").text
+    assert "path: bars.csv" in page
+    form = {"file": "mine/own.yaml", "text": text, "sets": ""}
+    checked = dashboard.ask("POST", "/strategy", form).text
+    assert "data.candles.path" in checked
+    assert 'data-line="' not in checked
+    job = job_of(begin(dashboard, text, file="mine/own.yaml"))
+    assert json.loads(ended(dashboard, job)[-1])["state"] == "done"
+    run = find_run("latest", dashboard.root)
+    assert run.summary["bars"] == 400 - 19, "the first decision needs twenty closes"
+    assert run.summary["trades"] > 0
+    key = f"{run.folder.parent.name}/{run.folder.name}"
+    shown = dashboard.ask("GET", f"/run?run={key}").text
+    assert "Jan" in shown
+    assert run.run_id in shown
+    wrong = text.replace("bars.csv", "bar.csv")
+    job = job_of(begin(dashboard, wrong, file="mine/own.yaml"))
+    assert json.loads(ended(dashboard, job)[-1])["state"] == "failed"
+    assert "bar.csv" in dashboard.ask("GET", f"/job?id={job}").text

@@ -1,4 +1,4 @@
-"""The state of one run as a frozen value: what the terminal and the chat show of it.
+"""The state of one run as a frozen value: what every face shows of it.
 
 Texts in it come from the run's folder, which a stranger may have written: whoever shows one
 passes it through `septet._text.one_line` and bounds its length.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DecisionRow", "Happening", "HeldPosition", "OpenOrderRow", "RunView", "standing_words",
-    "view_of_fold", "view_of_stored",
+    "view_of_fold", "view_of_run", "view_of_stored",
 ]  # fmt: skip
 
 DECISIONS: Final = 30
@@ -228,6 +228,28 @@ def view_of_fold(folder: Path, fold: Fold, standing: Standing, last_data_ns: int
         decisions=_decisions_of_fold(fold), happenings=_happenings_of_fold(fold),
         doubt=standing.doubt,
     )  # fmt: skip
+
+
+def view_of_run(run: Run) -> RunView:
+    """Return the view of a run, be it a backtest or a paper or live run.
+
+    Raises
+    ------
+    SeptetError
+        If its folder cannot be read.
+    """
+    from septet._app.runs import standing_of
+    from septet._journal.reader import understood
+    from septet._store.journal_view import LiveRun
+    from septet._store.run_folder import JOURNAL
+
+    run.insist_listed()
+    standing = standing_of(run)
+    if standing is None:
+        return view_of_stored(run)
+    live = run if isinstance(run, LiveRun) else LiveRun(run.folder)
+    with understood(run.folder / JOURNAL):
+        return view_of_fold(run.folder, live.fold, standing, 0)
 
 
 def view_of_stored(run: Run) -> RunView:

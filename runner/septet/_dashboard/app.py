@@ -44,6 +44,7 @@ from septet._dashboard.site import OPERATE, VIEW, Right, Site, Visitor
 from septet._dashboard.strategy_pages import StrategyPages
 from septet._dashboard.sweep_pages import SweepPages
 from septet._dashboard.views import Views
+from septet._data.stamps import iso
 from septet._report.why import value_text
 from septet._results.number_texts import count, money, number, percent
 from septet._store.find import open_run
@@ -69,7 +70,8 @@ def _environment() -> jinja2.Environment:
     )  # fmt: skip
     made.filters.update(
         line=_line, percent=percent, money=money, number=number, count=count,
-        value=value_text,
+        value=value_text, stamp=iso,
+        capitalize_first=lambda text: f"{text[:1].upper()}{text[1:]}",
         query=lambda values: urlencode(values, errors="surrogateescape"),
     )  # fmt: skip
     made.globals["chart_style"] = style()

@@ -84,7 +84,7 @@ class ChartPages:
         start_ns, end_ns = moment_of(wanted["start"]), moment_of(wanted["end"])
         plain = wanted["symbol"] == (shown["symbols"] or [""])[0] and start_ns is end_ns is None
         if name == "chart-price" and not plain:
-            lines = resting_lines(run, wanted["symbol"])
+            lines = resting_lines(shown["run"], wanted["symbol"])
             return price_figure(run, wanted["symbol"], start_ns, end_ns, lines)
         found: tuple[str, dict[str, Any]] | None = shown["charts"].get(name)
         return found
