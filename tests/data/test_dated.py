@@ -103,3 +103,33 @@ execution:
     assert problem.severity == "warning"
     assert problem.line == 6
     assert "stamped with dates" in problem.message
+
+
+WEEKLY = [START_NS + 7 * k * DAY_NS for k in range(60)]
+MONTHS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] * 2
+MONTHLY = [START_NS + sum(MONTHS[:k]) * DAY_NS for k in range(24)]
+
+
+@pytest.mark.parametrize("delay", ["0s", "24h", "5d"])
+@pytest.mark.parametrize("stamps", [WEEKLY, MONTHLY], ids=["weekly", "monthly"])
+def test_a_value_of_a_longer_period_that_is_known_before_its_end_is_told(
+    stamps: list[int], delay: str
+) -> None:
+    (found,) = found_of(stamps, known_after=delay)
+    assert "before they have ended" in found.message
+    (message,) = doubts([found])
+    assert "as long as the period" in message.hint
+
+
+@pytest.mark.parametrize(
+    ("stamps", "delay"),
+    [
+        (WEEKLY, "7d"),
+        (MONTHLY, "31d"),
+        (MONTHLY, "28d"),
+        ([each + 16 * HOUR_NS for each in WEEKLY], "24h"),  # a time of publication
+        ([START_NS + (40 * k + 13 * (k % 3)) * DAY_NS for k in range(30)], "24h"),  # events
+    ],
+)
+def test_a_longer_period_that_is_over_is_not(stamps: list[int], delay: str) -> None:
+    assert not found_of(stamps, known_after=delay)

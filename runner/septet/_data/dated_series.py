@@ -1,4 +1,4 @@
-"""Daily values stamped with their date, and called known as that day begins."""
+"""Values stamped with the date on which their period begins, and called known before it ends."""
 
 from __future__ import annotations
 
@@ -7,36 +7,53 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import numpy.typing as npt
 
 from septet._data.bars import Finding, SeriesTable
 from septet._data.stamps import iso
 from septet_schemas.data import SeriesConfig
 from septet_schemas.units import format_duration
 
-__all__ = ["KNOWN_EARLY", "known_early"]
+__all__ = ["KNOWN_EARLY", "KNOWN_PERIOD", "known_early"]
 
 KNOWN_EARLY: Final = "known_early"
+KNOWN_PERIOD: Final = "known_before_end"
 _DAY_NS: Final = 86_400_000_000_000
 _SHORTEST_DELAY_NS: Final = 6 * 3_600_000_000_000
 """The close of a session in Tokyo is six hours after midnight UTC: no daily value is earlier."""
+_UNEVEN: Final = 0.15
+"""Months differ by so much from their median, and by less."""
 _FEWEST: Final = 5
 _LOOKED_AT: Final = 500
 _SECONDS: Final = 1_000_000_000
 
 
+def _is_even(steps: npt.NDArray[np.int64], step_ns: int) -> bool:
+    """Whether stamps lie as far apart as periods of the calendar; a few may be missing."""
+    low, high = np.quantile(steps, (0.1, 0.9))
+    return bool(abs(low - step_ns) <= _UNEVEN * step_ns >= abs(high - step_ns))
+
+
 def known_early(table: SeriesTable, keys: SeriesConfig) -> tuple[Finding, ...]:
-    """Return that a daily series stamped with dates counts as known before its day is over.
+    """Return that a series stamped with dates counts as known before its period is over.
 
     A stamp that is a date, midnight in the zone of the file, is where a day begins; what is said
     of the day is known at its end or later, unless it is stamped with the day after. A source
-    that gives the times of publication itself is taken at its word.
+    that gives the times of publication itself is taken at its word. Dates that lie days apart,
+    and evenly, are taken for those of weeks, months or quarters.
     """
     count = len(table.stamp_ns)
     if keys.known_after is None or count < _FEWEST or table.vintage == "published":
         return ()
     steps = np.diff(table.stamp_ns)
     delay_ns = int(np.median(table.known_ns - table.stamp_ns))
-    if delay_ns >= _SHORTEST_DELAY_NS or int(np.median(steps)) < _DAY_NS:
+    step_ns = int(np.median(steps))
+    if step_ns < _DAY_NS:
+        return ()
+    if step_ns < 2 * _DAY_NS:
+        if delay_ns >= _SHORTEST_DELAY_NS:
+            return ()
+    elif delay_ns >= step_ns * (1.0 - _UNEVEN) or not _is_even(steps, step_ns):
         return ()
     zone = ZoneInfo(keys.time_zone or "UTC")
     rows = np.unique(np.linspace(0, count - 1, min(count, _LOOKED_AT)).astype(np.int64))
@@ -45,6 +62,14 @@ def known_early(table: SeriesTable, keys: SeriesConfig) -> tuple[Finding, ...]:
         if stamp_ns % _SECONDS or (local.hour, local.minute, local.second) != (0, 0, 0):
             return ()
     first, delay = iso(table.stamp_ns[0]), format_duration(delay_ns) if delay_ns else "0s"
+    if step_ns >= 2 * _DAY_NS:
+        span = format_duration(step_ns)
+        text = (
+            f"the values of {table.name} are stamped with dates {span} apart, and each counts as "
+            f"known {delay} after its date, as {first}: if they are returns, closes or means of "
+            f"the {span} that begin there, the run sees them before they have ended"
+        )
+        return (Finding("series", table.name, KNOWN_PERIOD, "warn", count, (first,), text),)
     text = (
         f"the values of {table.name} are stamped with dates, and each counts as known "
         f"{delay} after its day begins, as {first}: if they are closes or "
