@@ -243,7 +243,7 @@ def test_a_stream_that_tells_nothing_of_an_order_is_found(code: str) -> None:
             assert isinstance(await live.submit(submit("a-1")), m.Acked)
             await received.until_state("down", "up")
             text = received.of(m.VenueChanged)
-            assert "told nothing" in text[0].reason
+            assert "reported nothing" in text[0].reason
             received.forget()
             await live.submit(submit("a-2"))
             await received.until(

@@ -74,6 +74,7 @@ CATALOGUE: Final = {
         (_REAL + "test_p3_a_second_instance",),
         (
             _LEASE + "test_a_second_instance_is_told_who_is_there_and_a_killed_one_is_gone",
+            _LANE + "test_p3_a_start_that_has_not_made_its_journal_yet_is_seen_by_the_next",
             _LEASE + "test_p3_an_account_is_held_beyond_the_state_folder",
         ),
     ),
@@ -132,7 +133,11 @@ CATALOGUE: Final = {
             _DISK + "test_s1_the_disk_stays_full",
         ),
         (_REAL + "test_s1_the_disk_is_full",),
-        (_DISK + _SIMS, _FAILURES + "test_a_full_disk"),
+        (
+            _DISK + _SIMS,
+            _FAILURES + "test_a_full_disk",
+            _LANE + "test_a_run_whose_journal_was_deleted_sends_no_entry_and_has_failed",
+        ),
     ),
     "S2": Fault(
         "a torn end, a corrupt middle",

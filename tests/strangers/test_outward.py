@@ -43,7 +43,7 @@ WRONG = {
     (VENUE, "forgets one"): "cancel_all leaves 1 of 2 orders open",
     (VENUE, "has no word for what is not there"): "query answers None; expected NotFound",
     (VENUE, "lists nothing"): "open_orders leaves out an order that rests",
-    (VENUE, "keeps no executions"): "fills does not list the execution 0 that was heard",
+    (VENUE, "keeps no executions"): "fills does not list the execution 0 that was reported",
 }
 
 

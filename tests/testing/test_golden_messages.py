@@ -26,7 +26,8 @@ def _said(check: Callable[..., None], *what: Any) -> str:
     with pytest.raises(ConformanceError) as caught:
         check(*what)
     text = re.sub(r"\S*/(\w+\.py):\d+", r"\1:LINE", str(caught.value))
-    return re.sub(r"\d+\.\d{4,}", "NUMBER", text)  # last digits are those of the machine
+    text = re.sub(r"\d+\.\d{4,}", "NUMBER", text)  # last digits are those of the machine
+    return re.sub(r"(began at bar \d+ or) \d+", r"\1 BAR", text)  # so is where they differ first
 
 
 def _features() -> Iterator[tuple[str, str]]:
