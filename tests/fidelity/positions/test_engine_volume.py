@@ -25,10 +25,20 @@ from tests.fidelity.positions.in_engine import (
     session_for,
 )
 from tests.fidelity.positions.properties import OF_EVERY_RUN
-from tests.fidelity.positions.settings import Add, Costs, Instrument, Position, Sizing, Strategy
+from tests.fidelity.positions.settings import (
+    Add,
+    Costs,
+    Grid,
+    Instrument,
+    Limits,
+    Position,
+    Sizing,
+    Stops,
+    Strategy,
+)
 from tests.fidelity.positions.simulator import simulate
 from tests.fidelity.positions.test_engine_steps import SHAPES, buyers, grids, market_of, served
-from tests.scale import examples
+from tests.scale import SOAK, examples
 
 SHARES = st.sampled_from([0.02, 0.1, 0.5])
 
@@ -70,6 +80,24 @@ def test_grids_share_the_volume_of_a_bar(s: Strategy, seed: int, share: float) -
 @pytest.mark.parametrize("seed", [1, 3, 5, 6])
 def test_shapes_of_traders_share_the_volume_of_a_bar(shape: str, seed: int, share: float) -> None:
     assert_shared(SHAPES[shape], seed, share)
+
+
+@pytest.mark.skipif(not SOAK, reason="compiles a plan of a minute: make soak does")
+@pytest.mark.compiled
+def test_a_compiled_grid_shares_the_volume_of_a_bar_as_plain_text_does() -> None:
+    """Both sides, a stop, a limit and two shares of the volume: one module, one answer a path."""
+    grid = Grid("close", 0.01, 4, 0.08, short=True)
+    s = Strategy(
+        account="perpetual", signal=grid, reentry="immediate", limits=Limits(0.3, 0.6),
+        costs=Costs(0.0002, 0.001, 0.0005), stops=Stops(stop_loss="6%"),
+    )  # fmt: skip
+    for share, seed in ((0.02, 1), (0.1, 3), (0.5, 6)):
+        shared = replace(s, costs=replace(s.costs, participation=share))
+        market = draws.thin(market_of(seed), seed)
+        assert len(simulate(shared, market).fills) > 4, "nothing happened"
+        plain = assert_same_run(shared, market, simulate(shared, market))
+        assert_same(plain, by_batch(session_for(shared, market)))
+        assert_same(plain, by_events(session_for(shared, market), 20))
 
 
 @pytest.mark.parametrize(("at", "opened"), [("-0.8%", 98.0), ("0.8%", 102.0)])
