@@ -18,6 +18,7 @@ __all__ = [
     "liquidation_price",
     "match_open",
     "match_within",
+    "price_of_ticks",
     "regime_allows",
     "slippage_of",
     "stop_price",
@@ -26,6 +27,22 @@ __all__ = [
 ]
 
 NAN = math.nan
+
+
+@helper
+def price_of_ticks(count, tick):
+    """Price of a whole number of ticks: the float nearest to the decimal that data hold as well.
+
+    A plain product may lie one float beside it (1018 * 0.1 is above 101.8), and a limit there
+    would fill in a bar that only touches its price.
+    """
+    scale = 1.0
+    for _ in range(15):
+        whole = round_down(tick * scale + 0.5)
+        if whole >= 1.0 and abs(tick * scale - whole) <= 1e-9:
+            return count * whole / scale
+        scale *= 10.0
+    return count * tick
 
 
 @helper
@@ -41,8 +58,8 @@ def round_against(price, side, tick):
         return tick
     nearest = round_down(steps + 0.5)
     if abs(steps - nearest) <= 1e-9:
-        return nearest * tick
-    return (round_down(steps) + (1.0 if side > 0.0 else 0.0)) * tick
+        return price_of_ticks(nearest, tick)
+    return price_of_ticks(round_down(steps) + (1.0 if side > 0.0 else 0.0), tick)
 
 
 @helper
