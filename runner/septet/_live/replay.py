@@ -55,8 +55,8 @@ class Replayed:
 
     `changed` names what is not as it was when the run began (versions, machine): then bits are
     not promised. `differences` counts entries (replay) or decision rows (shadow), `gone` the last
-    entries of which this machine knows that they were there, None where some are gone and nobody knows
-    how many.
+    entries of which this machine knows that they were there, None where some are gone and nobody
+    knows how many.
     """
 
     run_id: str
