@@ -99,8 +99,8 @@ def make_server(root: Path, *, look_s: float = LOOK_S) -> ArmedServer:
     """
     tools = Tools(Workspace(root))
     server = ArmedServer(
-        armed=tools.armed, jobs=tools.jobs, look_s=look_s, name="septet", instructions=_INSTRUCTIONS,
-        version=version("septet"), log_level="WARNING",
+        armed=tools.armed, jobs=tools.jobs, look_s=look_s, name="septet",
+        instructions=_INSTRUCTIONS, version=version("septet"), log_level="WARNING",
     )  # fmt: skip
     _add_writing(server, tools)
     _add_making(server, tools)

@@ -38,7 +38,8 @@ _HINTS: Final[dict[str, str]] = {
     "is better",
     "short": _KEEP + "put a newer copy of the folder back if there is one, journal.sqlite-wal and "
     "journal.sqlite-tail included; without one the next start reports the loss: a paper run "
-    "continues, a live run continues only after a power loss, and else `septet run FILE --fresh` begins another run",
+    "continues, a live run continues only after a power loss, and else `septet run FILE --fresh` "
+    "begins another run",
 }
 
 
@@ -149,7 +150,8 @@ def check(reader: Reader) -> JournalFinding | None:
         return JournalFinding.of("changed", folder, head.mode, what, last=found.last)
     if found.torn:
         what = f"has a journal that is damaged at its end: {found}"
-        return JournalFinding.of("torn", folder, head.mode, what, last=found.last, lost=found.lost or 0)
+        gone = found.lost or 0
+        return JournalFinding.of("torn", folder, head.mode, what, last=found.last, lost=gone)
     lost = found.lost
     if not lost and is_without_tail(reader):
         lost = None
