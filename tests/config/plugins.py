@@ -103,7 +103,7 @@ RISK: dict[Any, tuple[str, ...]] = {
         "position", "gross_exposure", "groups", "correlated", "price_collar", "orders_per_minute",
         "max_order_value",
     ),
-    "stop": ("stop_loss", "level", "take_profit", "trailing", "time_limit"),
+    "stop": ("stop_loss", "level", "take_profit", "trailing", "break_even", "time_limit"),
     "halt": ("drawdown", "daily_loss"),
 }  # fmt: skip
 FILES = {"sizing": "sizing", "limit": "limits", "stop": "stops", "halt": "halts"}

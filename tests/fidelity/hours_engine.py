@@ -65,7 +65,7 @@ def file_of(s: Strategy, market: Market) -> str:
     sides = {"long_if": "side > 0", "exit_if": "side == 0"}
     sides |= {"short_if": "side < 0"} if rules.short_if else {}
     reentry = f"{{after: {s.reentry} bars}}" if isinstance(s.reentry, int) else s.reentry
-    stops = {"stop_loss": s.stops.stop_loss, "take_profit": s.stops.take_profit}
+    stops = {name: getattr(s.stops, name) for name in ("stop_loss", "take_profit", "break_even")}
     stops = {name: each for name, each in stops.items() if each is not None}
     if s.stops.trailing is not None:
         stops["trailing"] = s.stops.trailing.distance

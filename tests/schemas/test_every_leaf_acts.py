@@ -49,7 +49,7 @@ from tests.schemas.portfolio_leaves import PORTFOLIO_CASES, PORTFOLIO_NOT_YET, W
 
 TESTS = Path(__file__).resolve().parents[1]
 SIZINGS = ("fixed_fraction", "fixed_quantity", "fixed_risk", "kelly", "volatility_target")
-STOPS = ("stop_loss", "level", "take_profit", "trailing", "time_limit")
+STOPS = ("stop_loss", "level", "take_profit", "trailing", "break_even", "time_limit")
 HALTS = ("drawdown", "daily_loss", "losses_in_a_row")
 DOCUMENT = [
     {"value": n, "other": -n, "at": 60 * n, "when": 61 * n, "seen": 70 * n} for n in range(9)

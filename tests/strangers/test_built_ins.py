@@ -15,6 +15,7 @@ HOST = Host()
 OWN = [each for each in HOST.components() if each.distribution == BUILT_IN]
 PLANNED = "can be planned for a live run"
 SETTINGS: dict[str, dict[str, Any]] = {
+    "break_even": {"after": 0.02},
     "daily_loss": {"above": 0.03},
     "drawdown": {"above": 0.1},
     "fixed_quantity": {"quantity": 2.0},

@@ -21,7 +21,7 @@ NEEDED: dict[str, Any] = {
     "fixed_quantity": {"quantity": 1}, "volatility_target": {"of": "close"},
     "max_order_value": {"max": 900}, "groups": {}, "stop_loss": {"distance": "2%"},
     "take_profit": {"distance": "4%"}, "time_limit": {"after": "9h"},
-    "trailing": {"distance": "2%"}, "level": {"price": "low"},
+    "trailing": {"distance": "2%"}, "break_even": {"after": "2%"}, "level": {"price": "low"},
 }  # fmt: skip
 """Settings of built-in steps that have no defaults."""
 LEFT_OUT = ("sizing", "order", "feature")

@@ -27,6 +27,7 @@ RULES: dict[Kind, dict[str, str]] = {
         "level": "a stop at a price that is read at every decision and only tightens",
         "take_profit": "a profit target",
         "trailing": "a stop that follows the best price",
+        "break_even": "a stop at zero after fees, once the position was in profit",
         "time_limit": "the longest time in a trade",
     },
     "halt": {

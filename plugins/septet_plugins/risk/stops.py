@@ -10,11 +10,13 @@ from septet.plugin import Config, Expression, MarketDuration, stop
 from septet.plugin.risk import Away, AwayOrZero, Distance, StopAway
 
 __all__ = [
+    "BreakEven",
     "Level",
     "StopLoss",
     "TakeProfit",
     "TimeLimit",
     "Trailing",
+    "break_even",
     "level",
     "stop_loss",
     "take_profit",
@@ -128,6 +130,33 @@ def trailing(side, average_price, high_water, distance, distance_amount, after, 
     if not side * (high_water - reached) >= 0.0:
         return math.nan
     return high_water * (1.0 - side * distance) - side * distance_amount
+
+
+class BreakEven(Config):
+    """Leave without a loss once the position was `after` in profit: `break_even: 1R`.
+
+    The best price is that of the bars before this one, counted from the average entry.
+    """
+
+    shorthand: ClassVar[str | None] = "after"
+    after: Away
+    """Profit from which on the stop is active: 2%, 2 * atr_14, 1R."""
+
+
+@stop(BreakEven)
+def break_even(
+    side, average_price, high_water, entry_fee, taker_fee, after, after_amount
+):  # fmt: skip
+    """Return the price at which what is held closes at zero after entry and taker fees.
+
+    NaN until the position has been `after` in profit, and while the best price lies within the
+    fees. Slippage and funding are not counted.
+    """
+    reached = average_price * (1.0 + side * after) + side * after_amount
+    price = (average_price + side * entry_fee) / (1.0 - side * taker_fee)
+    if not side * (high_water - reached) >= 0.0 or side * (high_water - price) <= 0.0:
+        return math.nan
+    return price
 
 
 class TimeLimit(Config):

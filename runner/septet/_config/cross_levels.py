@@ -146,17 +146,29 @@ def check_target(case: Case) -> None:
         )
 
 
-def check_trailing_after(case: Case) -> None:
-    """A trailing stop begins before the target has closed the position."""
-    trailing, stops = case.strategy.risk.stops.get("trailing"), case.strategy.risk.stops
-    after = _number(trailing, "after")
-    target = _number(stops.get("take_profit"), "distance")
-    if after is not None and target is not None and after > target:
+def check_stops_after(case: Case) -> None:
+    """A stop that waits for a gain begins before the target, and break-even beyond the costs."""
+    stops, simulation = case.strategy.risk.stops, case.strategy.execution.simulation
+    target = getattr(stops["take_profit"].config, "distance", None) if (
+        "take_profit" in stops
+    ) else None  # fmt: skip
+    for name in ("trailing", "break_even"):
+        after = getattr(stops[name].config, "after", None) if name in stops else None
+        if _is_beyond(after, target):
+            half = _percent(target / 2) if isinstance(target, float) else "less"
+            case.warn(
+                ("risk", "stops", name, "after"),
+                f"this stop never acts: it begins at a gain of {_shown(after)}, and take_profit "
+                f"closes the position at {_shown(target)}",
+                hint=f"write after: {half}, or a further take_profit",
+            )
+    after, costs = _number(stops.get("break_even"), "after"), 2.0 * simulation.fee.taker
+    if after is not None and after <= costs:
         case.warn(
-            ("risk", "stops", "trailing", "after"),
-            f"this stop never acts: it begins at a gain of {_percent(after)}, and take_profit "
-            f"closes the position at {_percent(target)}",
-            hint=f"write after: {_percent(target / 2)}, or a further take_profit",
+            ("risk", "stops", "break_even", "after"),
+            f"at a gain of {_percent(after)} the position is not yet at zero: the fees of entering "
+            f"and leaving are {_percent(costs)}",
+            hint=f"write more than {_percent(costs)}",
         )
 
 
@@ -338,7 +350,7 @@ CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     check_target,
     check_liquidation_fee,
     check_max_bad,
-    check_trailing_after,
+    check_stops_after,
     check_takes,
     check_adds_before_stop,
     check_narrow_stops,

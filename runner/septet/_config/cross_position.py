@@ -15,6 +15,8 @@ from septet_schemas.units import format_duration
 __all__ = ["CHECKS"]
 
 FIRST_STOP: Final = "a stop_loss, a level, or a trailing stop without `after`"
+_WAITS: Final = ("trailing", "break_even")
+"""Stops that act only once the position is `after` in profit."""
 
 
 def _has_first_stop(case: Case) -> bool:
@@ -24,7 +26,7 @@ def _has_first_stop(case: Case) -> bool:
             continue
         away = [getattr(block.config, name) for name in distances_of(type(block.config))]
         if not any(isinstance(each, Distance) and each.multiple for each in away) and not (
-            block.use == "trailing" and getattr(block.config, "after", 0.0) != 0.0
+            block.use in _WAITS and getattr(block.config, "after", 0.0) != 0.0
         ):
             return True
     return False

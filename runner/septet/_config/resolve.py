@@ -41,10 +41,6 @@ _NOUNS: Final = {
     "stop": "a stop",
     "venue": "a venue",
 }
-_BREAK_EVEN: Final = (
-    "a take moves the stop there: risk: {position: {take: [{at: 1R, size: 50%, "
-    "then: {stop: break_even}}]}}"
-)
 
 
 class HostResolver:
@@ -74,8 +70,6 @@ class HostResolver:
         return declaration, entry.distribution
 
     def _hint(self, layer: Layer, kind: str, name: str, hint: str) -> str:
-        if kind == "stop" and name.replace("_", "").replace("-", "").lower() == "breakeven":
-            return _BREAK_EVEN
         elsewhere = "" if hint.startswith("write ") else self._elsewhere(layer, kind, name)
         if elsewhere:
             return elsewhere

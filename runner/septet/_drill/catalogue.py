@@ -150,6 +150,8 @@ _KINDS: Final = (
     Kind("E21", "answer differs from the request", "order", blocks=("ack_mismatch",)),
     Kind("E22", "fees in the base, a third asset or the quote", "order", duration_ms=2_000,
          draw=_one_of(fee_currency=["BNB", "BNB", "quote"])),
+    Kind("E23", "an order is listed under another client id", "order",
+         logs=("adopted_order", "unexplained_order")),
     Kind("D1", "order book with a gap, or crossed", "book", draw=_one_of(kind=["gap", "crossed"])),
     Kind("D2", "a bar twice, late, or open again",
          draw=_one_of(kind=["duplicate", "late", "unclosed"])),

@@ -22,12 +22,13 @@ from septet._drill.book_watch import (
     GivenUpError,
     Watch,
 )  # fmt: skip
-from septet._drill.books import FINAL_STATUSES, OPERATOR
+from septet._drill.books import OPERATOR
 from septet._drill.catalogue import ANSWERS_FINAL_AFTER, CATALOGUE, KILL, TIMEOUT, Kind, order_of
 from septet._drill.check import Finding, check_bars, check_trading, check_truth, unreported
 from septet._drill.local_market import KEY, SECRET, Stage, make_stage, settings_for
 from septet._drill.options import Options
 from septet._drill.outcome import Outcome, Row
+from septet._drill.ownership import count_open, is_waiting, ours_of
 from septet._drill.processes import RunProcess, VenueProcess
 from septet._drill.replays import replay_all
 from septet._live.kill import ask_halt, ask_resume
@@ -216,8 +217,8 @@ class _Rehearsal(Watch):
         self._reported |= found
         totals = outcome.totals
         totals.kinds.update(each.kind for each in self._reported)
-        totals.orders = sum(o.client_id.startswith(ours.tag) for o in theirs.orders.values())
-        totals.fills = sum(f.client_id.startswith(ours.tag) for f in theirs.fills.values())
+        orders, fills = ours_of(theirs, ours)
+        totals.orders, totals.fills = len(orders), len(fills)
         totals.decisions, totals.starts = ours.decisions, self._run.starts
 
     # ------------------------------------------------------------ one fault
@@ -288,13 +289,8 @@ class _Rehearsal(Watch):
         self._outcome.totals.kinds["operator"] += 1
 
     def _left_open(self) -> int:
-        """Count the orders of the run that are open at the venue."""
         assert self._ours is not None
-        tag = self._ours.tag
-        return sum(
-            each.client_id.startswith(tag) and each.status not in FINAL_STATUSES
-            for each in self._theirs.orders.values()
-        )
+        return count_open(self._theirs, self._ours)
 
     def _is_flat(self) -> bool:
         """Whether no position is held beyond a remainder from fees."""
@@ -328,11 +324,7 @@ class _Rehearsal(Watch):
         assert self._ours is not None
         if kind.needs == "position":
             return any(abs(held) > 1e-8 for held in self._ours.positions.values())
-        tag = self._ours.tag
-        return any(
-            order.client_id.startswith(tag) and order.status not in FINAL_STATUSES
-            for order in self._theirs.orders.values()
-        )
+        return self._left_open() > 0
 
     def _await_strike(self, kind: Kind) -> list[str]:
         """Wait until the fault has acted; return every fault that acted meanwhile."""
@@ -446,13 +438,12 @@ class _Rehearsal(Watch):
         live = self._mode == "live"
         busy = [
             name for name, (state, _) in ours.states.items()
-            if state in ("intent", "submitted", "unknown")
+            if state in ("intent", "submitted", "unknown") and not is_waiting(name, ours)
         ]  # fmt: skip
         if live and busy:
             return f"{len(busy)} orders, such as {busy[0]}, {_UNDER_WAY}", []
-        blocks = [each for each in ours.blocks.values() if not each.may_hold(over=self._over)]
-        if blocks:
-            return f"entries are blocked: {', '.join(each.rule for each in blocks)}", []
+        if blocks := ours.unmet(over=self._over):
+            return f"entries are blocked: {', '.join(blocks)}", []
         if ours.is_halted_by_drill:
             self._resume()
             return QUIET, []

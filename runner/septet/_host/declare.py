@@ -138,6 +138,8 @@ VOCABULARY: Final[Mapping[str, Mapping[str, str]]] = {
         "side": "+1 long, -1 short",
         "entry_ns": "time of the first entry fill, nanoseconds (int64)",
         "now_ns": "this bar's known time, nanoseconds (int64)",
+        "entry_fee": "entry fees of what is held, for a unit (quote)",
+        "taker_fee": "fee of a market order that closes, a fraction",
     },
     "halt": {
         "equity": _ACCOUNT["equity"],

@@ -41,6 +41,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "stop": {
         "average_price": "average_price", "high_water": "high_water", "side": "side",
         "entry_ns": "entry_ns", "now_ns": "now_ns",
+        "entry_fee": "(B[k, ENTRY_FEES] * B[k, SCALE] / max(abs(B[k, UNITS]), B[k, LOT]))",
     },
     "halt": {
         "equity": "equity", "day_base": "A[DAY_BASE]", "now_ns": "now_ns",

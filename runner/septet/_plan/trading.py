@@ -226,9 +226,9 @@ class Trading:
                 for lines in self.observing.acrosses
             ],
             "model_row": self.model_row, "notionals": self.notionals, "bar_ns": self.terms.bar_ns,
-            **costs_of(
+            **(costs := costs_of(
                 self.terms.simulation, self.binder, self.observing, self.slippage_column
-            ), **self._orders(), **self._stops(), **self._exits(), **self._limits(),
+            )), **self._orders(), **self._stops(costs), **self._exits(), **self._limits(),
             "portfolio": self.weighed.bind(self._scalar, self._expression, self._reason),
             **self._sizing(), **self._halts(), **self._signal(),
             **hours_choices(self.terms, self._reason, self.hours_slot),
@@ -267,22 +267,23 @@ class Trading:
             },
         }
 
-    def _stops(self) -> dict[str, Any]:
+    def _stops(self, costs: Mapping[str, str]) -> dict[str, Any]:
         groups: dict[str, list[dict[str, Any]]] = {"stop": [], "target": [], "exit": []}
         for name, block in self.terms.stops.items():
-            role = block.declaration.role or "stop"
+            key, role = f"risk.stops.{name}", block.declaration.role or "stop"
             # an exit is decided at the close; a level is met by the bar that follows
             cursor = "i" if role == "exit" else "known"
-            call = self._call(block, f"risk.stops.{name}", cursor=cursor)
-            reported = self.checked.texts(block, f"risk.stops.{name}", role, reads=role == "stop")
+            call = self._call(block, key, cursor=cursor, taker_fee=costs["taker_fee"])
+            reported = self.checked.texts(block, key, role, reads=role == "stop")
             each = {"code": self._reason(name), "call": call, "checked": reported}
             groups[role].append({**each, "reads": block.declaration.tightens})
-        trails = any("high_water" in b.declaration.parameters for b in self.terms.stops.values())
+        read = {name for b in self.terms.stops.values() for name in b.declaration.parameters}
+        self.reads_position |= "entry_fee" in read
         resting = groups["stop"] + groups["target"]
         return {
             "protective": groups["stop"], "targets": groups["target"], "exits": groups["exit"],
             "protects": bool(resting) or not self.terms.spot,
-            "tracks_best": trails or bool(groups["stop"]),
+            "tracks_best": "high_water" in read or bool(groups["stop"]),
             "levels_read": any(re.search(r"\bknown\b", each["call"]) for each in resting),
         }  # fmt: skip
 

@@ -123,6 +123,7 @@ def _words(random: np.random.Generator, bar_ns: int) -> Situation:
         "cash_available": (1.0 - share) * equity,
         "limit_price": float(random.choice([math.nan, 0.99, 1.01])) * price,
         "average_price": average, "high_water": best, "tick": 0.01,
+        "entry_fee": 0.001 * average, "taker_fee": 0.001,
         "peak": equity * (1.0 + random.random() * 0.3),
         "day_base": equity * math.exp(random.normal(0.0, 0.02)),
     }  # fmt: skip

@@ -136,6 +136,9 @@ STOPS = st.sampled_from(
         Stops(stop_loss="4%", level="floor"),
         Stops(stop_loss="2 * atr", trailing=Trailing("1.5 * atr", after="1R")),
         Stops(trailing=Trailing("3%"), take_profit="6%"),
+        Stops(stop_loss="2 * atr", break_even="1R"),
+        Stops(stop_loss="5%", break_even="1.5%"),
+        Stops(break_even="1 * atr", take_profit="5%"),
     ]
 )
 TAKES: Any = st.lists(

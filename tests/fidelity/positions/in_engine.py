@@ -65,7 +65,7 @@ def _sizing(sizing: Sizing) -> dict[str, Any]:
 def stops_keys(stops: Stops) -> dict[str, Any]:
     """Return what a file says under `risk.stops`."""
     made: dict[str, Any] = {}
-    for name in ("stop_loss", "take_profit"):
+    for name in ("stop_loss", "take_profit", "break_even"):
         if getattr(stops, name) is not None:
             made[name] = getattr(stops, name)
     if stops.level is not None:

@@ -68,6 +68,7 @@ class Plan:
     trailing: Distance | None
     trailing_after: Distance | None
     waits: bool
+    break_even_after: Distance | None
     take_profit: Distance | None
     adds: tuple[tuple[Distance | None, ...], ...]
     takes: tuple[Distance | None, ...]
@@ -90,6 +91,7 @@ def plan_of(
         trailing=read(trailing.distance) if trailing else None,
         trailing_after=read(trailing.after) if trailing else None,
         waits=trailing is not None and trailing.after is not None,
+        break_even_after=read(stops.break_even),
         take_profit=read(stops.take_profit),
         adds=tuple(tuple(read(each) for each in levels) for levels in adds),
         takes=tuple(map(read, takes)),
@@ -160,14 +162,15 @@ def start(plan: Plan, side: int, held: Holding) -> TradeState:
     return state
 
 
-def break_even(held: Holding, costs: Costs, tick: Fraction) -> Fraction:
-    """Return the price at which what is held closes at zero after entry and taker fees.
-
-    Rounded to the tick up for a long position and down for a short one.
-    """
+def _zero_after_fees(held: Holding, costs: Costs) -> Fraction:
+    """Return the price at which what is held closes at zero after entry and taker fees."""
     rate, side = exact(costs.taker), held.side
-    price = (held.cost + side * held.entry_fees) / (abs(held.units) * (1 - side * rate))
-    return on_tick(price, tick, side)
+    return (held.cost + side * held.entry_fees) / (abs(held.units) * (1 - side * rate))
+
+
+def break_even(held: Holding, costs: Costs, tick: Fraction) -> Fraction:
+    """Return that price rounded to the tick, up for a long position and down for a short one."""
+    return on_tick(_zero_after_fees(held, costs), tick, held.side)
 
 
 def tighten(state: TradeState, held: Holding, level: Fraction | None, costs: Costs,
@@ -176,6 +179,11 @@ def tighten(state: TradeState, held: Holding, level: Fraction | None, costs: Cos
     found = stop_at(state.plan, state.side, held.entry_price, held.best, state.r)
     if level is not None:
         found.append((level, "level"))
+    reached = offset(held.entry_price, state.side, state.plan.break_even_after, state.r)
+    if reached is not None and state.side * (held.best - reached) >= 0:
+        zero = _zero_after_fees(held, costs)
+        if state.side * (held.best - zero) > 0:
+            found.append((zero, "break_even"))
     if state.has_break_even:
         found.append((break_even(held, costs, tick), "break_even"))
     best = _tightest(found, state.side)

@@ -146,6 +146,7 @@ class Stops:
     stop_loss: str | None = None
     level: str | Sides | None = None
     trailing: Trailing | None = None
+    break_even: str | None = None
     take_profit: str | None = None
 
     def level_of(self, side: int) -> str | None:

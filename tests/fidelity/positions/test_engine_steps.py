@@ -136,6 +136,12 @@ SHAPES = {
         ),
         limits=Limits(0.6, 0.9),
     ),
+    "moves to break-even": Strategy(
+        signal=LONG, sizing=Sizing("fixed_risk", 0.01), costs=Costs(0.0002, 0.001, 0.0005),
+        stops=Stops(stop_loss="3 * atr", break_even="1R", take_profit="4R"),
+        position=Position(add=(Add(0.5, when="close > last_price + 1", times=2),)),
+        limits=Limits(0.6, 0.9),
+    ),
     "averages down": Strategy(
         account="perpetual", signal=replace(LONG, short_if="side < 0", opposite=False),
         sizing=Sizing("fixed_fraction", 0.1), stops=Stops(stop_loss="8%", level="floor"),

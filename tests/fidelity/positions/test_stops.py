@@ -174,6 +174,21 @@ def test_break_even_closes_what_is_held_at_zero_after_fees_rounded_to_the_tick(
     assert 0.0 <= float(last.result) <= 5 * 0.1
 
 
+@pytest.mark.parametrize("after", ["10%", "1R"])
+def test_a_stop_moves_to_break_even_once_the_position_was_in_profit(after: str) -> None:
+    """Nothing is sold at 110; the next bar has its stop at 100 * 1.001/(1 - 0.001) = 100.2002."""
+    rows = [FLAT, (100.0, 110.0, 95.0, 105.0), (105.0, 106.0, 99.0, 100.0), FLAT]
+    out = one(
+        "L---", rows, stops=Stops(stop_loss="10%", break_even=after), costs=Costs(taker=0.001),
+        instrument=Instrument(lot=1.0),
+    )  # fmt: skip
+    assert fills(out) == [(1.0, 10.0, 100.0), (3.0, -10.0, pytest.approx(100.2002002))]
+    assert reasons(out) == ["break_even"]
+    short = [FLAT, (100.0, 109.0, 91.0, 95.0), (95.0, 101.0, 94.0, 100.0), FLAT]
+    out = one("S---", short, stops=Stops(stop_loss="10%", break_even=after))
+    assert reasons(out) == []
+
+
 def test_break_even_is_in_force_from_the_next_bar_on() -> None:
     steps = Position(take=(Take(size=0.5, at="10%", then_stop="break_even"),))
     rows = [FLAT, (100.0, 111.0, 99.0, 105.0), (105.0, 106.0, 99.0, 100.0)]
