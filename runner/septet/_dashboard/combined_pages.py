@@ -64,7 +64,8 @@ class CombinedPages:
         ]  # fmt: skip
         still = at_both_widths(lambda width: combined_still(found, width=width))
         return self.show(
-            request, "combined.html", found=found, rows=rows, still=still, now=now_text(), mark=mark,
+            request, "combined.html", found=found, rows=rows, still=still, now=now_text(),
+            mark=mark,
         )  # fmt: skip
 
 
