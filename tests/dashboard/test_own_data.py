@@ -55,7 +55,10 @@ def add(dashboard: Dashboard, name: str, text: str) -> Answer:
     try:
         connection.request(
             "POST", f"/own-data-file?name={quote(name)}", text.encode(),
-            {"Host": dashboard.host, "Cookie": dashboard.cookie, "Origin": f"http://{dashboard.host}"},
+            {
+                "Host": dashboard.host, "Cookie": dashboard.cookie,
+                "Origin": f"http://{dashboard.host}",
+            },
         )  # fmt: skip
         answer = connection.getresponse()
         return Answer(answer.status, {}, answer.read().decode())
