@@ -9,6 +9,7 @@ import pytest
 
 from septet import messages as m
 from septet._drill.books import OurBook, VenueBook
+from septet._drill.catalogue import CATALOGUE
 from septet._drill.check import check_truth
 from septet._drill.ownership import claim_known, count_open, is_waiting
 from septet._drill.stop_cover import Cover, Terms
@@ -135,6 +136,14 @@ def test_an_order_of_ours_is_counted_until_it_is_somebody_elses() -> None:
     assert count_open(venue, book(SENT, (TICK, (changed(NAME, "open", 0.0),)))) == 1
     assert count_open(venue, book(SENT, UNKNOWN, BLOCKED)) == 0
     assert count_open(venue, book(SENT, UNKNOWN, BLOCKED, never_placed(RESUME))) == 0
+
+
+def test_a_fault_whose_order_the_venue_rejected_has_not_struck() -> None:
+    venue = VenueBook().take(truth(created_ms=T0 // 10**6))
+    assert venue.lists_since(T0)
+    assert not venue.lists_since(T0 + S)
+    assert not VenueBook().take([order(1, NAME, created_ms=T0 // 10**6)]).lists_since(T0)
+    assert CATALOGUE["E23"].listed
 
 
 def stop(at_s: int, **changes: Any) -> OrderChanged:

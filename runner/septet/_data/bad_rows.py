@@ -10,7 +10,7 @@ from septet._data.bars import Finding
 from septet._data.calendar_signs import CALENDAR_SIGN
 from septet._data.candle_ends import CANDLES_END, ended_symbols
 from septet._data.constant_prices import CONSTANT_PRICE
-from septet._data.dated_series import KNOWN_EARLY, KNOWN_PERIOD
+from septet._data.dated_series import KNOWN_EARLY, KNOWN_PERIOD, KNOWN_STAMP
 from septet._data.defects import SOURCE_DOUBT
 from septet._data.funding_gaps import FUNDING_GAP
 from septet._data.source import Facts
@@ -76,6 +76,9 @@ _OF_SERIES: Final = {
     "as its day began, as a forecast may be, nothing needs to be done",
     KNOWN_PERIOD: "write a known_after as long as the period, or longer if the value is published "
     "later; if each date is the end of its period or a publication, nothing needs to be done",
+    KNOWN_STAMP: "write a known_after as long as the period, or longer if the value is published "
+    "later; if each stamp is the end of its period, or the value is one of that moment, nothing "
+    "needs to be done",
     FUNDING_GAP: "bring the missing rates, or choose a span that has them: universe: {start, end}",
     "funding_size": "write rates as fractions, 0.0001 for 0.01%; take out what was never charged",
 }

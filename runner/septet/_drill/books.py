@@ -91,6 +91,11 @@ class VenueBook:
         """Whether a request was answered with a ban since a time."""
         return bool(self.bans) and self.bans[-1] >= first_ns
 
+    def lists_since(self, first_ns: int) -> bool:
+        """Whether an order was accepted under another client id since a time."""
+        first_ms = first_ns // 10**6
+        return any(each.sent_as and each.created_ms >= first_ms for each in self.orders.values())
+
     def _balance(self, row: BalanceChanged) -> None:
         total = Decimal(row.free) + Decimal(row.locked)
         before = self.balances.get(row.asset, Decimal(0))

@@ -25,7 +25,14 @@ from septet._drill.book_watch import (
 from septet._drill.books import OPERATOR
 from septet._drill.catalogue import ANSWERS_FINAL_AFTER, CATALOGUE, KILL, TIMEOUT, Kind, order_of
 from septet._drill.check import Finding, check_bars, check_trading, check_truth, unreported
-from septet._drill.local_market import KEY, SECRET, Stage, make_stage, settings_for
+from septet._drill.local_market import (
+    KEY,
+    SECRET,
+    Stage,
+    compile_plan,
+    make_stage,
+    settings_for,
+)
 from septet._drill.options import Options
 from septet._drill.outcome import Outcome, Row
 from septet._drill.ownership import count_open, is_waiting, ours_of
@@ -63,7 +70,7 @@ def drill(loaded: Loaded, options: Options, log: Log = lambda text: None) -> Out
         It could not begin, or the local venue ended.
     """
     began = time.monotonic()
-    wants = _insist_on_sense(loaded, options)
+    played = _insist_on_sense(loaded, options)
     stage = make_stage(
         loaded, options.folder, seed=options.seed, bars=options.bars_needed,
         bar_wall_ns=options.bar_wall_ns, synthetic=options.synthetic,
@@ -79,6 +86,7 @@ def drill(loaded: Loaded, options: Options, log: Log = lambda text: None) -> Out
             "all other times are the real ones",
         ),
     )  # fmt: skip
+    compile_plan(played, log)  # before the first bar plays
     with VenueProcess(stage.config, options.folder) as venue:
         words = [
             str(loaded.path), "--mode", options.mode, "--yes", "--clock", venue.admin,
@@ -95,6 +103,7 @@ def drill(loaded: Loaded, options: Options, log: Log = lambda text: None) -> Out
         inside = any(CATALOGUE[code].way == "process" for code in options.codes)
         report = options.folder / "process-faults.jsonl" if inside else None
         run = RunProcess(words, environment, options.folder / "run.log", report)
+        wants = request_of(played.strategy).wants
         rehearsal = _Rehearsal(venue, run, stage, options, outcome, wants, log)
         try:
             rehearsal.play()
@@ -106,10 +115,10 @@ def drill(loaded: Loaded, options: Options, log: Log = lambda text: None) -> Out
     return outcome
 
 
-def _insist_on_sense(loaded: Loaded, options: Options) -> frozenset[str]:
-    """Refuse what `septet run` would refuse, before it starts; return the run's streams."""
+def _insist_on_sense(loaded: Loaded, options: Options) -> Loaded:
+    """Refuse what `septet run` would refuse, before it starts; return what it will run."""
     sets = [*options.sets, *settings_for(loaded, options.mode, {})]
-    return request_of(load(loaded.path, mode=options.mode, sets=sets).strategy).wants
+    return load(loaded.path, mode=options.mode, sets=sets)
 
 
 class _Rehearsal(Watch):
@@ -134,12 +143,10 @@ class _Rehearsal(Watch):
     def play(self) -> None:
         """Start the run, inject everything, end it, and check once more."""
         self._run.start()
-        self._log(
-            "the run starts: it reads its history, compiles its plan if that is new here, and "
-            "trains a model if it has one"
-        )
+        self._log("the run starts: it reads its history, and trains a model if it has one")
         try:
             self._await_live()
+            self._outcome.bars_before = self._venue.clock().bar
             self._inject_all()
         except BarsOverError:
             self._not_reached()
@@ -398,6 +405,9 @@ class _Rehearsal(Watch):
             kind, row = CATALOGUE[code], self._rows[code]
             if kind.answered and not self._theirs.was_banned_since(first_ns):
                 row.take_back(struck.count(code))
+                continue
+            if kind.listed and not self._theirs.lists_since(first_ns):
+                row.take_back(struck.count(code), "the venue rejected the order that it met")
                 continue
             # what struck a moment ago may not have been read yet
             noticed = partial(is_noticed, kind, self._ours, folder, first_ns)
