@@ -139,6 +139,7 @@ def test_the_plan_holds_each_fault_as_often_as_asked_and_repeats_by_seed() -> No
     plan = order_of(codes, 3, 2, seed=9)
     assert all(plan.count(code) == 3 for code in codes)
     assert plan.count(KILL) == 2
+    assert [code for code in plan if code != KILL][-3:] == ["E23"] * 3
     assert plan == order_of(codes, 3, 2, seed=9)
     assert plan != order_of(codes, 3, 2, seed=10)
 

@@ -28,6 +28,7 @@ ANSWERS_FINAL_AFTER: Final = "3s"
 """Receive window and staleness of the local venue's reads together, and something to spare."""
 TIMEOUT: Final = "2s"
 KILL: Final = "P1"
+_LAST: Final = "E23"
 
 Needs = Literal["", "order", "cancel", "fill", "position", "open_order", "book"]
 Way = Literal["armed", "restart", "stop", "kill", "process", "operator"]
@@ -212,13 +213,16 @@ def codes_of(text: str) -> tuple[str, ...]:
 
 
 def order_of(codes: Sequence[str], times: int, kills: int, seed: int) -> list[str]:
-    """Return the order of the faults: rounds of all of them, each in a random order."""
+    """Return the order of the faults: rounds of all of them, each in a random order.
+
+    After all others comes what may leave a position in the run's books whose units are gone.
+    """
     draw = random.Random(f"{seed}:drill")
     rounds = []
     for _ in range(times):
         rounds.append(list(codes))
         draw.shuffle(rounds[-1])
-    found = [code for each in rounds for code in each]
+    found = sorted((code for each in rounds for code in each), key=lambda code: code == _LAST)
     for _ in range(kills):
         found.insert(draw.randint(0, len(found)), KILL)
     return found
