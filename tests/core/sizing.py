@@ -123,7 +123,8 @@ class Sizer:
                 if self.book.positions[k].side == -side
             )  # fmt: skip
             gross = sum(map(abs, notionals)) - freed
-            free = max(0.0, self.s.leverage * self.run.equity - gross)
+            equity = self.run.equity * (1.0 - self.s.cash_buffer)
+            free = max(0.0, self.s.leverage * equity - gross)
         return free / asked if asked > free else 1.0
 
     def _up(self, k: int, i: int) -> float:
@@ -224,7 +225,8 @@ class Sizer:
         if s.spot:
             rooms.append(("cash", self.free_cash() / self.cost(price)))
         else:
-            rooms.append(("margin", room(s.leverage, gross)))
+            free = s.leverage * (equity * (1.0 - s.cash_buffer)) - gross
+            rooms.append(("margin", free / (price + s.leverage * extra)))
         capped = ""
         for name, quantity in rooms:
             if math.isinf(quantity):

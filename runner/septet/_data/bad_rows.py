@@ -140,7 +140,7 @@ def check_bad_rows(seen: BadRows, keys: CandlesConfig) -> None:
         f"{each.kind} {each.count} ({each.examples[0] if each.examples else each.message})"
         for each in worst[:3]
     )
-    whole = min(seen.left, seen.rows - seen.defects)
+    whole = max(0, min(seen.left, seen.rows - seen.defects))
     raise DataError(
         f"{where}: too much of the data is bad, {whole} of {seen.rows} rows "
         f"are usable as they are: {listed}",

@@ -19,12 +19,14 @@ from septet._rules.run_state import Run
 from septet._rules.settings import (
     ADDS_WHEN,
     BELOW,
+    CASH_BUFFER,
     CONFIDENCE_FLOOR,
     EXIT_AFTER,
     EXIT_AFTER_BARS,
     EXITS,
     HELD_SIGNAL_IS_IDLE,
     HOURS,
+    KEEPS_CASH,
     LEVERAGE,
     MAX_POSITIONS,
     NOTIONAL_SLOT,
@@ -328,4 +330,5 @@ def funds_for_entries(now_ns, count, run: Run):
         k = run.active_symbol[n]
         if run.target_side[k] * run.open_side[k] < 0.0:  # a flip frees what it closes
             gross -= abs(run.A[NOTIONAL_SLOT + k])
-    return max(0.0, LEVERAGE * run.equity - gross)
+    equity = run.equity * (1.0 - CASH_BUFFER) if KEEPS_CASH else run.equity
+    return max(0.0, LEVERAGE * equity - gross)

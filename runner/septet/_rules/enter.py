@@ -391,7 +391,8 @@ def cap(k, t, i, now_ns, wanted, share, run: Run):
         room = max(0.0, run.cash_available / run.candidate_cost) * scale
         return tighter(units, capped, room, R_CASH, lot)
     price, cost = run.candidate_price, run.candidate_cost
-    free = LEVERAGE * run.candidate_equity - run.candidate_gross
+    equity = run.candidate_equity * (1.0 - CASH_BUFFER) if KEEPS_CASH else run.candidate_equity
+    free = LEVERAGE * equity - run.candidate_gross
     room = max(0.0, free / (price + LEVERAGE * (cost - price))) * scale
     return tighter(units, capped, room, R_MARGIN, lot)
 
