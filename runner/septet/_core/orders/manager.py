@@ -394,7 +394,7 @@ class Orders:
         child = self._lifecycle.records.children.get(client_id)
         return child is None or sending.is_unblocked(self._lifecycle, child)
 
-    def unsettled(self) -> list[str]:
+    def open_order_ids(self) -> list[str]:
         """Return the client ids of all orders that are not final."""
         return list(self._lifecycle.records.live)
 
