@@ -1,4 +1,4 @@
-"""The gate: who may ask what while the venue wants quiet, and what the link says of it."""
+"""The gate: who may ask what while the venue has asked for a pause, and what the link reports of it."""
 
 from __future__ import annotations
 

@@ -323,7 +323,7 @@ class StrategyRun(LocalRun):
                 or now_ns - self._snapshot_ns > SNAPSHOT_NS
             ):
                 self.snapshot()
-            journal.quiet()
+            journal.checkpoint_if_idle()
         except JournalError as error:
             self.notify("warning", "journal", {"text": error.message})
 

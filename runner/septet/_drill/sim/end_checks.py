@@ -26,7 +26,7 @@ from septet._drill.sim.venue import SimVenue
 from septet._drill.venue.amounts import SCALE
 from septet._drill.venue.orders import FINAL, Fill
 
-__all__ = ["judge", "moved", "quiet_since"]
+__all__ = ["judge", "moved", "restart_changes"]
 
 _RANK: Final = {
     "intent": 0, "submitted": 1, "unknown": 2, "open": 3, "partially_filled": 4,
@@ -67,7 +67,7 @@ def judge(shell: SimShell, venue: SimVenue, *, killed: bool) -> list[str]:
     ]
 
 
-def quiet_since(rows: Rows, first: int) -> list[str]:
+def restart_changes(rows: Rows, first: int) -> list[str]:
     """Return what a restart has changed though nothing had happened."""
     return [
         f"the second restart did {each!r}"

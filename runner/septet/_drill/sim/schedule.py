@@ -12,7 +12,7 @@ from septet import messages as m
 from septet._core.orders import Orders
 from septet._drill.sim.bars import BAR_NS, SimBars
 from septet._drill.sim.disk import SimDisk
-from septet._drill.sim.end_checks import judge, moved, quiet_since
+from septet._drill.sim.end_checks import judge, moved, restart_changes
 from septet._drill.sim.fault_rates import Weather
 from septet._drill.sim.market import COARSEST
 from septet._drill.sim.renamed_checks import naked
@@ -98,7 +98,7 @@ class _Schedule:
         before = len(shell.rows)
         shell.crash()
         world.run_until(world.now_ns + AGAIN_NS)
-        self._fail(quiet_since(shell.rows, before) if not self.venue.market.working() else [])
+        self._fail(restart_changes(shell.rows, before) if not self.venue.market.working() else [])
         self._judge()
         shell.replay()
         self._fail(shell.wrongs)
