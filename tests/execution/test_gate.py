@@ -1,4 +1,4 @@
-"""The gate: who may ask what while the venue has asked for a pause, and what the link reports of it."""
+"""The gate: who may ask what during a pause of the venue, and what the link reports."""
 
 from __future__ import annotations
 

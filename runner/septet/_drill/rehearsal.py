@@ -62,7 +62,7 @@ def drill(loaded: Loaded, options: Options, log: Log = lambda text: None) -> Out
         It could not begin, or the local venue ended.
     """
     began = time.monotonic()
-    wants = _insist_on_sense(loaded, options)
+    kinds = _insist_on_sense(loaded, options)
     stage = make_stage(
         loaded, options.folder, seed=options.seed, bars=options.bars_needed,
         bar_wall_ns=options.bar_wall_ns, synthetic=options.synthetic,
@@ -94,7 +94,7 @@ def drill(loaded: Loaded, options: Options, log: Log = lambda text: None) -> Out
         inside = any(CATALOGUE[code].way == "process" for code in options.codes)
         report = options.folder / "process-faults.jsonl" if inside else None
         run = RunProcess(words, environment, options.folder / "run.log", report)
-        rehearsal = _Rehearsal(venue, run, stage, options, outcome, wants, log)
+        rehearsal = _Rehearsal(venue, run, stage, options, outcome, kinds, log)
         try:
             rehearsal.play()
         finally:
@@ -108,7 +108,7 @@ def drill(loaded: Loaded, options: Options, log: Log = lambda text: None) -> Out
 def _insist_on_sense(loaded: Loaded, options: Options) -> frozenset[str]:
     """Refuse what `septet run` would refuse, before it starts; return the run's streams."""
     sets = [*options.sets, *settings_for(loaded, options.mode, {})]
-    return request_of(load(loaded.path, mode=options.mode, sets=sets).strategy).wants
+    return request_of(load(loaded.path, mode=options.mode, sets=sets).strategy).kinds
 
 
 class _Rehearsal(Watch):
@@ -116,10 +116,10 @@ class _Rehearsal(Watch):
 
     def __init__(
         self, venue: VenueProcess, run: RunProcess, stage: Stage, options: Options,
-        outcome: Outcome, wants: frozenset[str], log: Log,
+        outcome: Outcome, kinds: frozenset[str], log: Log,
     ) -> None:  # fmt: skip
         super().__init__(venue, run, stage, options, outcome, log)
-        self._wants = wants
+        self._kinds = kinds
         self._rows = {row.code: row for row in outcome.rows}
         self._numbers: dict[int, str] = {}
         self._counted: dict[int, int] = {}
@@ -317,7 +317,7 @@ class _Rehearsal(Watch):
     def _await_need(self, kind: Kind) -> bool:
         """Wait for a position or an order to be there; False if none came."""
         if kind.needs == "book":
-            return "book" in self._wants
+            return "book" in self._kinds
         if kind.needs and self._mode != "live":
             return False
         if kind.needs not in ("position", "open_order"):

@@ -74,8 +74,8 @@ class StrategyRun(LocalRun):
             stopping=self.stopping,
             goes_on=self.resumed,
         )
-        for want, how in received.how.items():
-            self.notify("info", "feed", {"text": f"{want} of {received.exchange} come by {how}"})
+        for kind, how in received.how.items():
+            self.notify("info", "feed", {"text": f"{kind} of {received.exchange} come by {how}"})
         for note in received.notes:
             self.notify("info", "feed", {"text": note})
         if text := unmarked(self.strategy):
