@@ -66,7 +66,7 @@ def _join_times(frame: pl.DataFrame, names: tuple[str, ...], origin: str) -> pl.
 
 
 def _read_times(frame: pl.DataFrame, column: str, form: str | None, origin: str) -> pl.DataFrame:
-    """Read times by the format the file gives; rows that do not fit are judged later."""
+    """Read times by the format the file gives; rows that do not fit are checked later."""
     import polars as pl
 
     if form is None or column not in frame.columns:

@@ -1,6 +1,6 @@
 """What a venue and a live feed are: the asynchronous edge that plugins implement.
 
-An adapter translates and judges nothing: it sends each command once, reports what it received, and
+An adapter translates and decides nothing: it sends each command once, reports what it received, and
 never retries an order by itself. Every answer is an event of `septet.messages`.
 """
 

@@ -117,7 +117,7 @@ def _require_rows(name: str, rows: Sequence[Any], asked: Request, *, of_trial: b
     """Require that rows pass the one path of all data, with nothing of the future.
 
     A source that was not asked for what its author says may have other bars than the kit asks
-    for: the run judges what it gives there.
+    for: the run checks what it returns there.
     """
     bars = [each for each in rows if isinstance(each, RawBars)]
     missing = sorted({*asked.symbols} - {each.symbol for each in bars}) if bars else []

@@ -58,7 +58,7 @@ class MarketDataHandler:
     put
         The inbox of the shell.
     watchdog
-        Judges silence; None judges nothing.
+        Reports streams that fall silent; None for no such check.
 
     `quoted`, where it is set, gets every quote as it was received: a paper venue that fills
     against it.
