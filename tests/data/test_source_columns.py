@@ -1,4 +1,4 @@
-"""Columns that nothing reads are checked by their values: symbols and sources in turn, contracts."""
+"""Unread columns are checked by their values: symbols and sources in turn, contracts."""
 
 from __future__ import annotations
 

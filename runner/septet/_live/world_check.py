@@ -39,7 +39,7 @@ _KINDS: Final = {
     "market": ("market",), "limit": ("limit",), "stop": ("stop",), "stop_limit": ("stop_limit",),
     "limit_then_market": ("limit", "market"),
 }  # fmt: skip
-"""What a venue must take for each of our own entry orders; those of a third party are not checked."""
+"""What a venue must take for each of our own entry orders; other orders are not checked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What must be true at the end of a schedule, checked against the venue's record and the journal."""
+"""What must be true at the end of a schedule, by the venue's record and the journal."""
 
 from __future__ import annotations
 
