@@ -216,7 +216,7 @@ def check_host(url: str, hosts: frozenset[str] | None) -> None:
 def hook_client(
     client: Any, gate: Gate, on_answer: Any, hosts: frozenset[str] | None = None
 ) -> None:
-    """Hook a client: `gate` checks a request first, `on_answer(status, state)` is called after it."""
+    """Hook a client: `gate` checks a request first, `on_answer(status, state)` runs after it."""
     fetch, answered = client.fetch, client.on_rest_response
 
     async def fetching(url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
