@@ -181,12 +181,30 @@ _REFUSED: Final[Mapping[type[ast.AST], tuple[str, str]]] = {
 }
 _HINTS: Final[tuple[tuple[str, str], ...]] = (
     ("%", "percent signs are not in expressions: write 0.02 for 2%"),
+    ("&&", "write and instead of &&"),
     ("&", "write and instead of &"),
+    ("||", "write or instead of ||"),
     ("|", "write or instead of |"),
+    ("<>", "write != instead of <>"),
     ("!", "write not instead of !"),
     ("^", "write ** for powers"),
 )
 _CAPITALS: Final = re.compile(r"\b(?:AND|OR|NOT|And|Or|Not)\b")
+_NOT_SIGN: Final = re.compile(r"!(?!=)")
+_WORDS: Final[Mapping[str, str]] = {
+    "and": "write a > 0 and b > 0, with and between conditions",
+    "or": "write a > 0 or b > 0, with or between conditions",
+    "not": "write not (a > 0), in small letters",
+    "if": "write two conditions with and / or",
+    "iff": "write two conditions with and / or",
+    "crossover": "write crosses_above(a, b)",
+    "crossunder": "write crosses_below(a, b)",
+    "shift": "write prev(x, n)",
+    "ref": "write prev(x, n)",
+    "lag": "write prev(x, n)",
+    "pow": "write x ** n",
+}
+"""What to write for a word that other languages call as a function."""
 
 
 def parse_expression(text: str, expect: Literal["condition", "number"] | None = None) -> Expr:
@@ -244,11 +262,19 @@ def _syntax(text: str, offset: int) -> tuple[str, int]:
     if text.count("(") != text.count(")"):
         more = "(" if text.count("(") > text.count(")") else ")"
         return f"a {more} without its partner", text.rfind(more)
+    reversed_sign = re.search(r"=[<>](?!=)", text)
+    if reversed_sign is not None:
+        sign = reversed_sign[0]
+        return f"write {sign[::-1]} instead of {sign}", reversed_sign.start()
     if re.search(r"(?<![<>=!:])=(?!=)", text):
         return "= is no comparison: write == (or >, <)", text.index("=")
     for mark, hint in _HINTS:
-        if mark in text and not (mark == "!" and "!=" in text):
-            return hint, text.index(mark)
+        at = text.find(mark)
+        if mark == "!":
+            alone = _NOT_SIGN.search(text)
+            at = -1 if alone is None else alone.start()
+        if at >= 0:
+            return hint, at
     word = _CAPITALS.search(text)
     if word is not None:
         return f"write {word[0].lower()} instead of {word[0]}", word.start()
@@ -384,7 +410,9 @@ class _Converter:
                 hint=f"functions: {', '.join(FUNCTIONS)}",
             )
         if function is None:
-            close = difflib.get_close_matches(name, FUNCTIONS, n=1)
+            close = difflib.get_close_matches(name.lower(), FUNCTIONS, n=1)
+            if name.lower() in _WORDS:
+                raise ExpressionError(f"{name} is no function", offset, hint=_WORDS[name.lower()])
             known = f"did you mean {close[0]}?" if close else f"functions: {', '.join(FUNCTIONS)}"
             raise ExpressionError(f"unknown function {name!r}", offset, hint=known)
         if node.keywords:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -246,3 +249,56 @@ signal: {use: confidence, threshold: 0.1}
     assert begun["job"]["state"] in ("waiting", "running")
     assert ended["job"]["state"] == "cancelled"
     assert not (workspace / "runs").exists()
+
+
+def _asked(number: int, method: str, given: dict[str, Any]) -> str:
+    return json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": given}) + "\n"
+
+
+@pytest.mark.parametrize("wait_s", [0, 50])
+def test_a_server_whose_client_leaves_cancels_its_jobs_and_ends_with_status_0(
+    workspace: Path, wait_s: float
+) -> None:
+    (workspace / "cross.yaml").write_text(EXAMPLE)
+    program = [str(Path(sys.executable).parent / "septet"), "mcp", str(workspace)]
+    given = {"file": "cross.yaml", "hypothesis": HYPOTHESIS, "wait_s": wait_s}
+    client = {"name": "one", "version": "1"}
+    began = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client}
+    with subprocess.Popen(
+        program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        server.stdin.write(_asked(0, "initialize", began))
+        server.stdin.flush()
+        assert json.loads(server.stdout.readline())["id"] == 0
+        server.stdin.write('{"jsonrpc": "2.0", "method": "notifications/initialized"}\n')
+        sweep = given | {"axes": {"features.fast.period": "2..60"}}
+        server.stdin.write(_asked(1, "tools/call", {"name": "sweep", "arguments": sweep}))
+        for number in range(2, 8):
+            called = {"name": "run", "arguments": given}
+            server.stdin.write(_asked(number, "tools/call", called))
+        server.stdin.write(_asked(8, "ping", {}))
+        server.stdin.flush()
+        while json.loads(server.stdout.readline()).get("id") != 8:
+            pass
+        _, said = server.communicate()  # it closes stdin
+    assert server.returncode == 0, said
+    assert "FATAL" not in said
+
+
+def test_what_goes_on_after_it_was_cancelled_ends_with_the_process() -> None:
+    text = """\
+import threading
+from septet._jobs.jobs import Jobs
+begun, jobs = threading.Event(), Jobs("")
+def work(progress):
+    begun.set()
+    threading.Event().wait()
+jobs.start("run", work)
+begun.wait()
+print("out")
+jobs.leave(7, within_s=0.0)
+"""
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (7, "out\n"), done.stderr

@@ -112,6 +112,11 @@ def test_axe_finds_no_violation(dashboard: Dashboard, browser: Browser, *, dark:
         if shown:
             browser.picture(Path(shown) / f"{name}-{'dark' if dark else 'light'}.png")
         assert violations(browser, script) == [], name
+        if name in ("compare", "sweep") and shown:
+            for size, theme in ((420, False), (420, True), (1280, False), (1280, True)):
+                browser.look(dark=theme, width=size)
+                browser.picture(Path(shown) / f"{name}-{size}-{theme}.png")
+            browser.look(dark=dark, width=420 if dark else 1280)
         if name == "strategy":
             browser.submit('form[action="/strategy"]')
             assert browser.run("document.querySelectorAll('a[data-line]').length") > 0

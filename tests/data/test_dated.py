@@ -54,13 +54,30 @@ def test_a_date_is_midnight_in_the_zone_of_the_file() -> None:
         (DAILY, {"known_after": "24h"}),
         (DAILY, {"known_after": "6h"}),  # the close in Tokyo
         (DAILY, {"known_after": "0s", "every": "1d at 09:00"}),
-        ([START_NS + k * HOUR_NS for k in range(200)], {"known_after": "0s"}),
+        ([START_NS + k * HOUR_NS for k in range(200)], {"known_after": "1m"}),
+        ([START_NS + k * HOUR_NS + 7_000_000_000 for k in range(50)], {"known_after": "0s"}),
+        ([START_NS + k * k * HOUR_NS // 4 for k in range(1, 40)], {"known_after": "0s"}),
         ([each + 16 * HOUR_NS for each in DAILY], {"known_after": "0s"}),  # a time of day
         (DAILY[:4], {"known_after": "0s"}),
     ],
 )
 def test_what_is_known_in_time_is_not(stamps: list[int], keys: dict[str, Any]) -> None:
     assert not found_of(stamps, **keys)
+
+
+@pytest.mark.parametrize(("every", "delay"), [(60, "0s"), (60, "30s"), (5, "0s"), (240, "1m")])
+@pytest.mark.parametrize("offset", [0, 30])
+def test_a_value_of_an_hour_that_is_known_as_it_begins_is_told(
+    every: int, delay: str, offset: int
+) -> None:
+    step_ns = every * 60_000_000_000
+    stamps = [START_NS + offset * 60_000_000_000 + k * step_ns for k in range(200)]
+    (found,) = found_of(stamps, known_after=delay)
+    assert f"each counts as known {delay} after its stamp" in found.message
+    assert "before it has ended" in found.message
+    (message,) = doubts([found])
+    assert "as long as the period" in message.hint
+    assert not found_of(stamps, published=True)
 
 
 def test_a_source_that_says_when_it_was_published_is_accepted() -> None:

@@ -156,7 +156,7 @@ FORMS: tuple[dict[str, Any], ...] = (
     {}, {}, {}, {"delimiter": ";"}, {"delimiter": ",", "header": "no"}, {"decimal": ","},
     {"skip_lines": 3}, {"comment": "#"}, {"encoding": "utf-16"}, {"encoding": "latin-1"},
     {"encoding": "punycode"}, {"encoding": "no such"}, {"encoding": "zip"}, {"encoding": "utf-7"},
-    {"time_format": "%d/%m/%Y %H:%M"}, {"time_format": "%Q%!"}, {"time_format": ""},
+    {"time_format": "%d/%m/%Y %H:%M"}, {"time_format": "%Q%!"}, {"time_format": "%%"},
     {"time_columns": ("timestamp", "open")}, {"names": ("a", "a")}, {"names": ()},
     {"skip_lines": 10**6}, {"columns": {"close": "open"}}, {"columns": {"close": "volume"}},
     {"delimiter": "\n"}, {"delimiter": '"'}, {"delimiter": "::"}, {"comment": "time"},

@@ -14,8 +14,11 @@ import pytest
 from click.testing import CliRunner
 
 from septet import messages as m
+from septet._config import load
 from septet._drill.catalogue import CATALOGUE, KILL, codes_of, order_of
+from septet._drill.local_market import compile_plan, settings_for
 from septet._journal.reader import Reader
+from septet._shell.session import plan_of
 from septet.cli import cli
 from septet.errors import InputError
 
@@ -24,7 +27,7 @@ FILE = ROOT / "strategies" / "drill.yaml"
 STEPS = ROOT / "strategies" / "drill-steps.yaml"
 GRID = ROOT / "strategies" / "drill-grid.yaml"
 SOAK = os.environ.get("SEPTET_HYPOTHESIS") == "soak"
-FAULTS = "all" if SOAK else "N1,N7,E9,E17,D2,A1,A2,A3,A4,A5,A7,A9,A10,A18,A19,O1,O2"
+FAULTS = "all" if SOAK else "N1,N7,E9,E17,D2,A1,A2,A3,A4,A5,A7,A9,A10,A18,A19,E23,O1,O2"
 
 
 def drill(folder: Path, *words: str, file: Path = FILE) -> subprocess.Popen[str]:
@@ -113,12 +116,30 @@ def test_ctrl_c_ends_the_drill_and_its_processes(tmp_path: Path) -> None:
     assert left.stdout == ""
 
 
+@pytest.mark.compiled
+def test_the_plan_of_a_drill_is_stored_before_its_venue_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is compiled is what the run will load: another plan would be compiled again."""
+    monkeypatch.setenv("SEPTET_CACHE", str(tmp_path / "cache"))
+    loaded = load(FILE, mode="backtest")
+    live = load(FILE, mode="live", sets=settings_for(loaded, "live", {}))
+    urls = {"api": {"public": "http://127.0.0.1:9/api/v3"}}
+    served = load(FILE, mode="live", sets=settings_for(loaded, "live", urls))
+    lines: list[str] = []
+    for _ in range(2):
+        compile_plan(live, lines.append)
+    assert lines == ["the plan is compiled"]
+    assert plan_of(served, venue_fills=True).is_stored
+
+
 def test_the_plan_holds_each_fault_as_often_as_asked_and_repeats_by_seed() -> None:
     codes = codes_of("all")
-    assert len(codes) == 53
+    assert len(codes) == 54
     plan = order_of(codes, 3, 2, seed=9)
     assert all(plan.count(code) == 3 for code in codes)
     assert plan.count(KILL) == 2
+    assert [code for code in plan if code != KILL][-3:] == ["E23"] * 3
     assert plan == order_of(codes, 3, 2, seed=9)
     assert plan != order_of(codes, 3, 2, seed=10)
 

@@ -279,3 +279,29 @@ def test_a_run_may_end_halted_by_a_person(tmp_path: Path, clock: Time) -> None:
     drill = Drill(tmp_path, [])
     drill.operate("halt", "mara")
     assert drill._trouble(0, 0) == ("", [])
+
+
+def test_a_rejected_order_that_was_to_be_listed_otherwise_is_not_reached(
+    tmp_path: Path, clock: Time
+) -> None:
+    """E23: the venue had no units for it, so that it lists nothing."""
+    row = Row("E23", asked=1, injected=1, resolved=1)
+    drill = Drill(tmp_path, [row])
+    drill._reader = SimpleNamespace(path=tmp_path / "journal.sqlite")  # type: ignore[assignment]
+    drill._audit(["E23"], 0)
+    assert (row.held, row.remark) == ("not reached", "the venue rejected the order that it met")
+
+
+def test_the_bars_before_the_first_decision_are_shown(
+    tmp_path: Path, clock: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drill = Drill(tmp_path, [])
+    drill.bar = 12
+    for name in ("_await_live", "_inject_all", "_finish"):
+        monkeypatch.setattr(drill, name, lambda: None)
+    run: Any = drill._run
+    run.start = lambda: None
+    drill.play()
+    outcome = drill._outcome
+    assert outcome.document()["bars_before_first_decision"] == 12
+    assert any("the first decision after 12 bars" in line for line in outcome.summary())

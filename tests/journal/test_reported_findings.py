@@ -35,6 +35,19 @@ def _cut_pages(folder: Path) -> None:
     (folder / JOURNAL).write_bytes(data[: len(data) - 4096])
 
 
+def _copied_running(folder: Path) -> None:
+    """Leave what a copy holds that was made on another machine, without the tail."""
+    spoil(folder / JOURNAL, "UPDATE starts SET clean = NULL, ended_ns = NULL, how = 'live'")
+
+
+def _copied_at_once(folder: Path) -> None:
+    """As `_copied_running`, without what the database's own log held: nothing but the head."""
+    spoil(folder / JOURNAL, "DELETE FROM starts", "DELETE FROM entries")
+    (folder / f"{JOURNAL}-reserve").write_bytes(b"reserved")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "journal_seq": 0}))
+
+
 def _cut_early(folder: Path) -> None:
     (folder / JOURNAL).write_bytes((folder / JOURNAL).read_bytes()[:80])
 
@@ -64,6 +77,15 @@ DAMAGES: Final[dict[str, tuple[Callable[[Path], None], str, int, str, str]]] = {
     "last rows gone": (
         _spoiled("DELETE FROM entries WHERE seq > 11"),
         "short", 1, "lacks its end: 2 entries are gone after entry 11", "put a newer copy",
+    ),
+    "copied without its tail": (
+        _copied_running, "short", 1,
+        "lacks its end: how many entries are gone after entry 13 is not known: the run had not "
+        "ended, and its journal.sqlite-tail is missing", "journal.sqlite-wal and",
+    ),
+    "copied without its tail and its log": (
+        _copied_at_once, "short", 1, "lacks its end: how many entries are gone after entry 0 is",
+        "put a newer copy",
     ),
     "end cut off": (
         _cut_pages, "torn", 2, "is damaged at its end: good up to entry", "the next start",

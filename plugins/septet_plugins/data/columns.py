@@ -8,9 +8,11 @@ from septet.errors import DataError
 from septet.plugin.data import Facts, RawSeries
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import polars as pl
 
-__all__ = ["raw_series", "series_columns"]
+__all__ = ["raw_series", "series_columns", "time_column"]
 
 
 class SeriesColumns(Protocol):
@@ -59,7 +61,7 @@ def series_columns(
             raise DataError(f"{origin}: no column {name!r}; found {listed}")
     notes = []
     if time is None:
-        time = next((name for name in frame.columns if name.strip().lower() in _TIMES), None)
+        time = time_column(frame.columns)
         if time is None:
             raise DataError(
                 f"{origin}: cannot tell which column is the time; found {listed}",
@@ -80,6 +82,11 @@ def series_columns(
         picked["known"] = frame[known]
     read = [column.name for column in picked.values()]
     return frame.select(column.alias(name) for name, column in picked.items()), tuple(notes), read
+
+
+def time_column(names: Sequence[str]) -> str | None:
+    """Return the first column that is named like one of times."""
+    return next((name for name in names if name.strip().lower() in _TIMES), None)
 
 
 def _refuse_several(frame: pl.DataFrame, origin: str, used: tuple[str | None, ...]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
-from septet.errors import DataError
 from septet.plugin.data import (
     Facts,
     RawBars,
@@ -14,12 +13,12 @@ from septet.plugin.data import (
     candles,
     one_file,
     read_bars,
-    reader_words,
     rename_columns,
     series,
 )
-from septet_plugins.data.columns import raw_series
+from septet_plugins.data.columns import raw_series, time_column
 from septet_plugins.data.text import TextFormat, read_text
+from septet_plugins.data.times import day_month_doubt, join_times, read_times
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,45 +42,6 @@ class CsvConfig(TextFormat):
     """A file, a pattern with wild cards, or one with {symbol}."""
     columns: dict[str, str] = {}
     """Columns under names of ours, such as timestamp: Date."""
-    time_columns: tuple[str, ...] = ()
-    """Columns that make up the stamp together, date and time say."""
-
-
-def _join_times(frame: pl.DataFrame, names: tuple[str, ...], origin: str) -> pl.DataFrame:
-    """Put date and time together where they stand in columns of their own."""
-    import polars as pl
-
-    if not names:
-        return frame
-    absent = [name for name in names if name not in frame.columns]
-    if absent:
-        raise DataError(
-            f"{origin}: no column {', '.join(absent)}; found {', '.join(frame.columns)[:200]}",
-            hint="time_columns: [date, time]",
-        )
-    joined = pl.concat_str([pl.col(name).cast(pl.String) for name in names], separator=" ")
-    return frame.with_columns(joined.alias("timestamp")).drop(
-        name for name in names if name != "timestamp"
-    )
-
-
-def _read_times(frame: pl.DataFrame, column: str, form: str | None, origin: str) -> pl.DataFrame:
-    """Read times by the format the file gives; rows that do not fit are checked later."""
-    import polars as pl
-
-    if form is None or column not in frame.columns:
-        return frame
-    text = frame[column].cast(pl.String).str.strip_chars()
-    try:
-        times = text.str.to_datetime(form, strict=False, time_unit="us")
-    except pl.exceptions.PolarsError as error:
-        raise DataError(f"{origin}: time_format {form!r}: {reader_words(error)}") from error
-    if len(text) and times.null_count() == len(text):
-        raise DataError(
-            f"{origin}: no time fits time_format {form!r}, of {len(text)} times",
-            hint="such as %d/%m/%Y %H:%M",
-        )
-    return frame.with_columns(times.alias(column))
 
 
 @candles(CsvConfig)
@@ -95,16 +55,34 @@ class Csv:
     def read(self, request: Request) -> list[RawBars]:
         """Read the files of every symbol."""
         config = self._config
-        return read_bars(config.path, config.columns, request, Facts(config.path), self._read_file)
+        found = read_bars(config.path, config.columns, request, Facts(config.path), self._read_file)
+        return [self._doubted(raw) for raw in found]
 
     def _read_file(self, path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
-        frame, notes = read_text(path, self._config)
-        frame = _join_times(frame, self._config.time_columns, str(path))
-        if self._config.time_format is None:
-            return frame, notes
-        named, _ = rename_columns(frame, self._config.columns, str(path))
-        theirs = dict(zip(named.columns, frame.columns, strict=False)).get("timestamp", "timestamp")
-        return _read_times(frame, theirs, self._config.time_format, str(path)), notes
+        config = self._config
+        frame, notes = read_text(path, config, lambda head: self._times(head, path))
+        frame = join_times(frame, config.time_columns, str(path))
+        joined = bool(config.time_columns)
+        theirs = "timestamp" if joined else next(iter(self._times(frame, path)), "timestamp")
+        return read_times(frame, theirs, config.time_format, str(path), joined=joined), notes
+
+    def _times(self, frame: pl.DataFrame, path: Path) -> tuple[str, ...]:
+        """Return the columns of a table that are read as text: those of its times."""
+        config = self._config
+        if config.time_columns or config.time_format is None:
+            return config.time_columns
+        named, _ = rename_columns(frame, config.columns, str(path))
+        names = dict(zip(named.columns, frame.columns, strict=False))
+        return tuple(names[each] for each in ("timestamp",) if each in names)
+
+    def _doubted(self, raw: RawBars) -> RawBars:
+        """Add to the rows of a symbol that their days may be months."""
+        if "timestamp" not in raw.frame.columns:
+            return raw
+        origin = f"{raw.symbol} from {raw.facts.origin}"
+        times, form = raw.frame["timestamp"], self._config.time_format
+        doubt = day_month_doubt(times, form, origin, bars=True)
+        return replace(raw, facts=replace(raw.facts, doubts=(doubt,))) if doubt else raw
 
 
 class CsvSeriesConfig(TextFormat):
@@ -137,9 +115,25 @@ class CsvSeries:
         """Read the file and pick its columns."""
         config = self._config
         path = one_file(config.path, request.base_dir, request.name)
-        frame, guesses = read_text(path, config)
+        frame, guesses = read_text(path, config, self._times)
+        frame, joined = join_times(frame, config.time_columns, str(path)), config.time_columns
         raw = raw_series(frame, str(path), config, guesses)
-        frame = raw.frame
+        frame, doubts = raw.frame, []
         for column in ("time", "known"):
-            frame = _read_times(frame, column, config.time_format, str(path))
-        return replace(raw, frame=frame)
+            own = bool(joined) and column == "time"
+            frame = read_times(frame, column, config.time_format, str(path), joined=own)
+            if column in frame.columns:
+                origin = f"{request.name} from {path}"
+                doubts.append(day_month_doubt(frame[column], config.time_format, origin))
+        facts = replace(raw.facts, doubts=tuple(each for each in doubts if each))
+        return replace(raw, frame=frame, facts=facts)
+
+    def _times(self, frame: pl.DataFrame) -> tuple[str, ...]:
+        """Return the columns of a table that are read as text: those of its times."""
+        config = self._config
+        if config.time_columns:
+            return (*config.time_columns, *((config.known,) if config.known else ()))
+        if config.time_format is None:
+            return ()
+        named = (config.time or time_column(frame.columns), config.known)
+        return tuple(each for each in named if each)

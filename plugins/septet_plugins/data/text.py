@@ -13,14 +13,15 @@ import zlib
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from septet.errors import DataError
 from septet.plugin import Config
 from septet.plugin.data import memory_bytes, open_regular, reader_words
+from septet_plugins.data.times import check_time_format
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import polars as pl
 
@@ -78,14 +79,28 @@ class TextFormat(Config):
     """Encoding of the text."""
     time_format: str | None = None
     """Form of the stamps with % signs, such as %d/%m/%Y %H:%M; without it ISO dates."""
+    time_columns: tuple[str, ...] = ()
+    """Columns that make up the stamp together: a date and a time."""
     skip_lines: int = Field(default=0, ge=0, le=1_000_000)
     """Lines before the table."""
     comment: str | None = None
     """Beginning of lines that are left out."""
 
+    @field_validator("time_format")
+    @classmethod
+    def _readable(cls, value: str | None) -> str | None:
+        return value if value is None else check_time_format(value)
 
-def read_text(path: Path, form: TextFormat) -> tuple[pl.DataFrame, tuple[str, ...]]:
+
+def read_text(
+    path: Path,
+    form: TextFormat,
+    texts: Callable[[pl.DataFrame], Sequence[str]] = lambda head: (),
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """Read a text table, plain or in a gzip or zip file.
+
+    `texts` is given the first rows and returns the columns that stay text: digits of a time lose
+    the zeros in front where they are read as numbers.
 
     Returns
     -------
@@ -130,10 +145,19 @@ def read_text(path: Path, form: TextFormat) -> tuple[pl.DataFrame, tuple[str, ..
     _refuse_twins(
         cells[0] if header else form.names or (), path, f"line {at}" if header else "names"
     )
-    frame = _parse(data, path, form, delimiter, comma=comma, header=header)
+    names = () if header else form.names or _DEFAULT_NAMES
+
+    def parsed(own: Sequence[str]) -> pl.DataFrame:
+        return _parse(data, path, form, delimiter, comma=comma, header=header, texts=own)
+
+    frame = parsed(())
+    theirs = frame.columns
+    frame = _name(frame, names, path)
+    wanted = [each for each in texts(frame.head()) if each in frame.columns]
+    if any(frame[each].dtype.is_numeric() for each in wanted):
+        own = [theirs[frame.columns.index(each)] for each in wanted]
+        frame = _name(parsed(own), names, path)
     if not header:
-        names = form.names or _DEFAULT_NAMES
-        frame = _name(frame, names, path)
         notes.append(f"columns read as {', '.join(frame.columns[: len(names)])}")
     return frame, tuple(notes)
 
@@ -342,8 +366,9 @@ def _refuse_thousands(frame: pl.DataFrame, path: Path, *, comma: bool) -> None:
 
 
 def _parse(
-    data: bytes, path: Path, form: TextFormat, delimiter: str, *, comma: bool, header: bool
-) -> pl.DataFrame:
+    data: bytes, path: Path, form: TextFormat, delimiter: str, *, comma: bool, header: bool,
+    texts: Sequence[str],
+) -> pl.DataFrame:  # fmt: skip
     import polars as pl
 
     def read(*, infer: bool) -> pl.DataFrame:
@@ -356,6 +381,7 @@ def _parse(
             decimal_comma=comma and infer,
             infer_schema=infer,
             infer_schema_length=10_000,
+            schema_overrides=dict.fromkeys(texts, pl.String),
         )
 
     try:

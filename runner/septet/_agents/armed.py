@@ -12,8 +12,10 @@ from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.stdio import stdio_server
 from mcp.server.subscriptions import InMemorySubscriptionBus, ToolsListChanged
+from mcp.shared.message import SessionMessage
 from mcp_types import CallToolResult, InputRequiredResult, Tool
 
+from septet._jobs.jobs import Jobs
 from septet._text import shortened
 
 __all__ = ["LOOK_S", "ArmedServer"]
@@ -30,9 +32,10 @@ class ArmedServer(MCPServer[Any]):
     """
 
     def __init__(
-        self, *, armed: Callable[[], tuple[str, ...]], look_s: float = LOOK_S, **more: Any
-    ) -> None:
-        self._armed, self._look_s = armed, look_s
+        self, *, armed: Callable[[], tuple[str, ...]], jobs: Jobs, look_s: float = LOOK_S,
+        **more: Any,
+    ) -> None:  # fmt: skip
+        self._armed, self._look_s, self.jobs = armed, look_s, jobs
         self._bus = InMemorySubscriptionBus()
         self._session: Any = None
         super().__init__(
@@ -60,8 +63,17 @@ class ArmedServer(MCPServer[Any]):
         """Serve over stdin and stdout, and announce that the list of tools changes."""
         server = self._lowlevel_server
         announced = server.create_initialization_options(NotificationOptions(tools_changed=True))
-        async with stdio_server() as (reading, writing):
-            await server.run(reading, writing, announced)
+        async with stdio_server() as (reading, writing), anyio.create_task_group() as tasks:
+            given, taken = anyio.create_memory_object_stream[SessionMessage | Exception]()
+            tasks.start_soon(self._pass_on, reading, given)
+            await server.run(taken, writing, announced)
+
+    async def _pass_on(self, reading: Any, given: Any) -> None:
+        """Pass messages on to the server; once the client has left, nobody waits for the jobs."""
+        async with given:
+            async for message in reading:
+                await given.send(message)
+            self.jobs.cancel()
 
     async def watch(self) -> None:
         """Look for armed runs until cancelled, and say when there are others than before."""

@@ -89,7 +89,7 @@ def client_name(context: Context[Any, Any]) -> str:
     return shortened(one_line(name), 80)
 
 
-def make_server(root: Path, *, look_s: float = LOOK_S) -> MCPServer[Any]:
+def make_server(root: Path, *, look_s: float = LOOK_S) -> ArmedServer:
     """Return the server of a workspace; every `look_s` seconds it looks for runs that are armed.
 
     Raises
@@ -99,8 +99,8 @@ def make_server(root: Path, *, look_s: float = LOOK_S) -> MCPServer[Any]:
     """
     tools = Tools(Workspace(root))
     server = ArmedServer(
-        armed=tools.armed, look_s=look_s, name="septet", instructions=_INSTRUCTIONS,
-        version=version("septet"), log_level="WARNING",
+        armed=tools.armed, jobs=tools.jobs, look_s=look_s, name="septet",
+        instructions=_INSTRUCTIONS, version=version("septet"), log_level="WARNING",
     )  # fmt: skip
     _add_writing(server, tools)
     _add_making(server, tools)
@@ -259,9 +259,17 @@ def _add_halt(server: MCPServer[Any], tools: Tools) -> None:
 
 
 def serve(root: Path) -> None:
-    """Serve a workspace over stdin and stdout until the client leaves; logs go to stderr."""
+    """Serve a workspace over stdin and stdout until the client leaves; logs go to stderr.
+
+    Its jobs end with it: they are cancelled as soon as stdin is closed.
+    """
     logging.basicConfig(level=logging.WARNING, format="septet mcp: %(message)s")
     server = make_server(root)
     # The protocol takes over the descriptors: what is printed meanwhile goes to stderr.
-    with contextlib.redirect_stdout(sys.__stdout__):
-        server.run("stdio")
+    try:
+        with contextlib.redirect_stdout(sys.__stdout__):
+            server.run("stdio")
+    except BaseException as error:
+        server.jobs.leave(130 if isinstance(error, KeyboardInterrupt) else 1)
+        raise
+    server.jobs.leave(0)

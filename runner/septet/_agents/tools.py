@@ -40,7 +40,7 @@ class Tools:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._jobs = Jobs("job(id, cancel=true) ends one")
+        self.jobs = Jobs("job(id, cancel=true) ends one")
 
     def guide(self, topic: str) -> dict[str, Any]:
         """Return a topic of the guide."""
@@ -115,7 +115,7 @@ class Tools:
 
         # A fit asks nobody whether to go on: in a process of its own it can be ended.
         chosen = work if loaded.strategy.model is None else learn
-        return self._awaited(self._jobs.start("run", chosen), wait_s)
+        return self._awaited(self.jobs.start("run", chosen), wait_s)
 
     def _awaited(self, job: Job, wait_s: float) -> dict[str, Any]:
         """Return what a job found, and how far it is."""
@@ -164,11 +164,11 @@ class Tools:
                 "best": best,
             }  # fmt: skip
 
-        return self._awaited(self._jobs.start("sweep", work), wait_s)
+        return self._awaited(self.jobs.start("sweep", work), wait_s)
 
     def job(self, name: str, cancel: bool, wait_s: float) -> dict[str, Any]:
         """Return how far a job is and what it found; or ask it to stop."""
-        job = self._jobs.find(name)
+        job = self.jobs.find(name)
         if cancel:
             job.cancel()
         job.wait(max(0.0, min(wait_s, LONGEST_WAIT_S)))

@@ -133,8 +133,8 @@ def combine(runs: Sequence[RunEquity]) -> Combined:
     return Combined(runs[0].mode, runs[0].currency, initial, times, total, drawdown)
 
 
-def combined_still(found: Combined) -> str:
-    """Draw the sum and its drawdown; empty where there are fewer than two times."""
+def combined_still(found: Combined, *, width: float = 1040) -> str:
+    """Draw the sum and its drawdown, so many pixels wide; empty with fewer than two times."""
     if len(found.time_ns) < 2:
         return ""
     rows = np.union1d(thin_rows(found.equity, _POINTS), thin_rows(found.drawdown, _POINTS))
@@ -149,4 +149,4 @@ def combined_still(found: Combined) -> str:
              share=2.0),
         Pane([below], "drawdown", percent_text, zero=True),
     ]  # fmt: skip
-    return lines("Sum of equity and its drawdown", words, panes, height=380)
+    return lines("Sum of equity and its drawdown", words, panes, width=width, height=380)

@@ -64,8 +64,8 @@ def differing(runs: Sequence[ComparedRun]) -> list[tuple[str, tuple[Any, ...]]]:
     return [(key, values) for key, values in rows if any(each != values[0] for each in values)]
 
 
-def growth_still(runs: Sequence[ComparedRun], names: Sequence[str]) -> str:
-    """Draw the growth of each run from its own first equity."""
+def growth_still(runs: Sequence[ComparedRun], names: Sequence[str], *, width: float = 1040) -> str:
+    """Draw the growth of each run from its own first equity, so many pixels wide."""
     drawn = [
         Line(name, each.seconds, [value - 1.0 for value in each.growth], color, dash)
         for name, each, (color, dash) in zip(names, runs, _LOOKS, strict=False)
@@ -75,4 +75,4 @@ def growth_still(runs: Sequence[ComparedRun], names: Sequence[str]) -> str:
         return ""
     words = "; ".join(f"{each.name} {percent_text(each.y[-1])}" for each in drawn)
     pane = Pane(drawn, "return", percent_text)
-    return lines("Return since the beginning of each run", words, [pane], height=320)
+    return lines("Return since the beginning of each run", words, [pane], width=width, height=320)

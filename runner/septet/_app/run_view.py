@@ -188,10 +188,10 @@ def standing_words(standing: Standing) -> tuple[str, str, tuple[str, ...]]:
         words = f"running: {process}{', ' if since else ''}{since}"
         if standing.halt:
             words = f"halted by {standing.halt}; septet resume clears it ({words})"
-    elif standing.ended is None:
-        words = "not running: it was killed or crashed; the same command goes on"
     elif standing.doubt:
         words = f"not running: how it ended is not known: {standing.doubt}"
+    elif standing.ended is None:
+        words = "not running: it was killed or crashed; the same command goes on"
     else:
         words = f"not running: {standing.ended or 'it never began'}"
     return standing.state, words, tuple(blocks)

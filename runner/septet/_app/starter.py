@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from septet._files import replace_file
 from septet.errors import InputError
 
-__all__ = ["write_starter"]
+__all__ = ["CSV_OR_PARQUET", "own_data_text", "starter_name", "write_starter"]
+
+CSV_OR_PARQUET: Final = {".csv": "csv", ".parquet": "parquet"}
+"""The source that reads a file of each ending."""
 
 _STRATEGY: Final = """\
-# yaml-language-server: $schema=strategy.schema.json
-# Try it: septet run strategy.yaml       Look inside: septet explain strategy.yaml
-version: 1
+{head}version: 1
 name: {name}
 
 account: {{capital: 10000}}
-universe: {{symbols: [BTC/USD], bar: 15m}}
+universe: {{{universe}}}
 
 data:
-  candles: {{use: sample}}              # real bars that come with septet
+  candles: {{{candles}}}{about_candles}
 
 features:                             # each sees only what is known when its bar closes
   fast: {{use: ema, period: 20}}
   slow: {{use: ema, period: 80}}
-  trend: {{use: roc, period: 96}}       # change over a day of 15-minute bars
+  trend: {{use: roc, period: 96}}       # change over {about_trend}
 
 signal:
   use: rules
@@ -43,6 +46,10 @@ risk:
 execution:
   simulation: {{fee: 10bps, slippage: 5bps}}
 """
+_HEAD: Final = """\
+# yaml-language-server: $schema=strategy.schema.json
+# Try it: septet run strategy.yaml       Look inside: septet explain strategy.yaml
+"""
 _IGNORE: Final = "runs/\n"
 
 
@@ -57,8 +64,14 @@ def write_starter(root: Path, *, force: bool = False) -> list[str]:
     from septet._config.json_schema import schema_text
     from septet._host.register import Host
 
+    text = _STRATEGY.format(
+        head=_HEAD, name=starter_name(root.resolve().name),
+        universe="symbols: [BTC/USD], bar: 15m", candles="use: sample",
+        about_candles="              # real bars that come with septet",
+        about_trend="a day of 15-minute bars",
+    )  # fmt: skip
     files = {
-        "strategy.yaml": _STRATEGY.format(name=_name(root)),
+        "strategy.yaml": text,
         "strategy.schema.json": schema_text(Host()),
         ".gitignore": _IGNORE,
     }
@@ -78,9 +91,38 @@ def write_starter(root: Path, *, force: bool = False) -> list[str]:
     return sorted(files)
 
 
-def _name(root: Path) -> str:
-    """Name the strategy after its folder."""
-    letters = [
-        c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in root.resolve().name
-    ]
+def own_data_text(name: str, data: str, keys: Mapping[str, str]) -> str:
+    """Return the starter strategy over a file of the user's own: a text that is yet to be checked.
+
+    Parameters
+    ----------
+    name
+        Name of the strategy.
+    data
+        A CSV or Parquet file, relative to the strategy file.
+    keys
+        Values by key path: `universe.symbols` (one symbol), `universe.bar`, and keys of
+        `data.candles`; `data.candles.columns` is what stands between its braces. An empty value
+        leaves its key out, and a check says whether it is needed.
+    """
+    given = {key: value for key, value in keys.items() if value}
+    columns = given.pop("data.candles.columns", "")
+    blocks = {"universe": list[str](), "data.candles": list[str]()}
+    for key, value in given.items():
+        block, _, last = key.rpartition(".")
+        text = f"[{json.dumps(value)}]" if key == "universe.symbols" else json.dumps(value)
+        blocks[block].append(f"{last}: {text}")
+    use = CSV_OR_PARQUET.get(Path(data).suffix, "csv")
+    candles = [f"use: {use}", f"path: {json.dumps(data)}", *blocks["data.candles"]]
+    if columns:
+        candles.append(f"columns: {{{columns}}}")
+    return _STRATEGY.format(
+        head="", name=json.dumps(name), universe=", ".join(blocks["universe"]),
+        candles=", ".join(candles), about_candles="", about_trend="96 bars",
+    )  # fmt: skip
+
+
+def starter_name(text: str) -> str:
+    """Return a name of a strategy that is as near to a text as the letters of a name allow."""
+    letters = [c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in text]
     return "".join(letters).strip("-_")[:64] or "starter"

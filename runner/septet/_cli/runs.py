@@ -116,10 +116,10 @@ def _standing(run: Run) -> list[str]:
         found += [f"  Its process       {standing.holder}"]
     elif standing.holder is not None:
         found = [f"  Running           {standing.holder}"]
-    elif standing.ended is None:
-        found = ["  Not running       it was killed or crashed; the same command goes on"]
     elif standing.doubt:
         found = [f"  Not running       how it ended is not known: {standing.doubt}"]
+    elif standing.ended is None:
+        found = ["  Not running       it was killed or crashed; the same command goes on"]
     else:
         found = [f"  Not running       {standing.ended or 'it never began'}"]
     if standing.halted is not None and standing.holder is None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
+from septet._config.renamed import name_now
 from septet._config.secrets import HIDDEN, looks_secret, names_secret
 from septet._config.shape import known_keys
 from septet._config.tree import Key, Node, Path, dotted
@@ -15,15 +17,24 @@ from septet._text import masked_addresses
 from septet.errors import Problem
 from septet_schemas.blocks import Resolver
 
-__all__ = ["closest", "found_text", "problem_at", "shape_problems"]
+__all__ = ["closest", "closest_names", "found_text", "meant_keys", "problem_at", "shape_problems"]
+
+
+def closest_names(name: str, known: Sequence[str], cutoff: float = 0.6) -> list[str]:
+    """Return what a name that is not known may mean: its new name, or two that are alike."""
+    now = name_now(name, known)
+    if now:
+        return [now]
+    folded = {each.lower(): each for each in known}
+    close = difflib.get_close_matches(name.lower(), list(folded), n=2, cutoff=cutoff)
+    return [folded[each] for each in close]
 
 
 def closest(name: str, known: Sequence[str], cutoff: float = 0.6) -> str:
     """Return a hint that names the closest known names, or a short list of all of them."""
-    folded = {each.lower(): each for each in known}
-    close = difflib.get_close_matches(name.lower(), list(folded), n=2, cutoff=cutoff)
+    close = closest_names(name, known, cutoff)
     if close:
-        return f"did you mean {' or '.join(folded[each] for each in close)}?"
+        return f"did you mean {' or '.join(close)}?"
     if not known:
         return ""
     shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
@@ -89,6 +100,7 @@ def shape_problems(
     found: list[tuple[Path, Problem]] = []
     seen: set[Path] = set()
     errors = error.errors(include_url=False)
+    meant = meant_keys(error, model, tree, resolver)
     for each in errors:
         if each["type"] == "too_short" and _has_below(each["loc"], errors):
             continue  # entries that are wrong are not counted; they are reported themselves
@@ -96,6 +108,13 @@ def shape_problems(
         missing = each["type"] in _MISSING
         if missing:
             path = (*path, str(each["loc"][-1]))
+            if any(path[:-1] == key[:-1] and path[-1] in names for key, names in meant.items()):
+                continue  # it is there, under a name that is reported
+        block = next((key for key in meant if key == path[: len(key)]), None)
+        if block is not None:  # a key that is no such key: what is wrong below it is no matter
+            path, each = block, {**each, "type": "extra_forbidden", "loc": block}
+            if path in seen:
+                continue
         if path in seen and beyond:  # the other arms of a union say the same again
             continue
         seen.add(path)
@@ -103,11 +122,50 @@ def shape_problems(
         if _flawed_on(tree, path):
             continue
         on_key = each["type"] in _ON_KEY or "[key]" in each["loc"]
-        words = _words(dict(each), path, node, lambda p: known_keys(model, p, tree, resolver))
+        keys = partial(_known_or_meant, model, tree, resolver, meant.get(path, []))
+        words = _words(dict(each), path, node, keys)
         if "[key]" in each["loc"]:
             words["found"] = f"'{path[-1]}'"
         problem = problem_at(tree, path, on_key=on_key, **words)
         found.append((path, problem))
+    return found
+
+
+def _known_or_meant(
+    model: type[BaseModel], tree: Node, resolver: Resolver, meant: list[str], path: Path
+) -> list[str]:
+    """Return the names that an unknown key may mean, else those that may stand at a path."""
+    return meant or known_keys(model, path, tree, resolver)
+
+
+def meant_keys(
+    error: ValidationError, model: type[BaseModel], tree: Node, resolver: Resolver
+) -> dict[Path, list[str]]:
+    """Return the unknown keys of a file with the names they may mean, none of which is there.
+
+    Where any name may stand, as that of a series under `data`, a wrong block is one of them if it
+    is named like a key that is missing beside it.
+    """
+    found: dict[Path, list[str]] = {}
+    errors = error.errors(include_url=False)
+    wrong = [_locate(tree, each["loc"])[0] for each in errors]
+    for path, each in zip(wrong, errors, strict=True):
+        if each["type"] in _MISSING:
+            name, depth = str(each["loc"][-1]), len(path) + 1
+            beside = {other[:depth] for other in wrong if len(other) >= depth}
+            for other in beside:
+                is_alike = other[:-1] == path and closest_names(str(other[-1]), [name], _ALIKE)
+                if is_alike and other[-1] not in known_keys(model, path, tree, resolver):
+                    found[other] = [name]
+        if each["type"] != "extra_forbidden":
+            continue
+        parent = tree.at(path[:-1])
+        if not path or parent is None:
+            continue
+        names = closest_names(str(path[-1]), known_keys(model, path[:-1], tree, resolver))
+        absent = [name for name in names if name not in parent.children]
+        if absent:
+            found[path] = absent
     return found
 
 
@@ -123,6 +181,7 @@ def _flawed_on(tree: Node, path: Path) -> bool:
     )
 
 
+_ALIKE: Final = 0.8
 _MISSING: Final = frozenset({"missing"})
 _ON_KEY: Final = frozenset({"extra_forbidden"})
 

@@ -17,6 +17,7 @@ from septet._config import (
     cross_rules,
     cross_settings,
     cross_sweep,
+    cross_units,
     cross_values,
 )
 from septet._config.case import Case
@@ -35,6 +36,7 @@ CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     *cross_risk.CHECKS,
     *cross_position.CHECKS,
     *cross_levels.CHECKS,
+    *cross_units.CHECKS,
     *cross_values.CHECKS,
     *cross_settings.CHECKS,
     *cross_sweep.CHECKS,

@@ -159,7 +159,7 @@ def expression_problem(
     found = " ".join(text[max(offset, 0) : max(offset, 0) + 40].split())
     report = case.error if severity == "error" else case.warn
     report(path, message, found=f"'{found}'" if found else "", hint=hint)
-    if node is not None and offset >= 0:
+    if node is not None and offset >= 0 and len(case.problems) > before:
         case.problems[before] = _shifted(case, node, offset, before)
 
 

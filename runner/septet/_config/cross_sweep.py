@@ -230,9 +230,11 @@ def _check_where(case: Case, text: str, keys: list[str]) -> None:
         expression = parse_where(text, keys)
     except ExpressionError as error:
         found = " ".join(text[max(error.offset, 0) :][:40].split())
+        before = len(case.problems)
         case.error(("sweep", "where"), error.message, found=f"'{found}'", hint=error.hint)
         node = case.tree.at(("sweep", "where"))
-        if node is not None and node.verbatim and case.problems[-1].line:
+        is_reported = len(case.problems) > before and bool(case.problems[-1].line)
+        if node is not None and node.verbatim and is_reported:
             at = case.problems[-1].column + (node.style in ("'", '"')) + error.offset
             case.problems[-1] = replace(case.problems[-1], column=at)
         return

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from septet._config.access import Access
 from septet._config.case import strangers_of
-from septet._config.check import problem_at, shape_problems
+from septet._config.check import meant_keys, problem_at, shape_problems
 from septet._config.cross import cross_check
 from septet._config.derived import derived, resolver_of
 from septet._config.explain import Origin, origins_of, short_keys
@@ -22,7 +22,7 @@ from septet._config.places import placed
 from septet._config.read import parse_text, read_text
 from septet._config.resolve import HostResolver, LenientResolver
 from septet._config.stored_label import with_label, with_stored
-from septet._config.tree import Mark, Node
+from septet._config.tree import Mark, Node, rename_keys
 from septet._config.tree import Path as KeyPath
 from septet._host.register import Host
 from septet.errors import ConfigError, Problem
@@ -381,14 +381,25 @@ def _validate(tree: Node, host: Host) -> tuple[Strategy | None, list[Problem]]:
         strategy = Strategy.model_validate(tree.plain(), context={"resolver": resolver})
     except ValidationError as error:
         found = shape_problems(error, Strategy, tree, resolver)
-        return None, [problem for _, problem in found] + _rest(
-            tree, resolver, host, {path for path, _ in found}
-        )
+        meant = meant_keys(error, Strategy, tree, resolver)
+        part, renamed = rename_keys(tree, {path: names[0] for path, names in meant.items()})
+        wrong = {path for path, _ in found if path not in renamed}
+        problems = _rest(part, resolver, host, wrong, frozenset(renamed.values()))
+        return None, [problem for _, problem in found] + problems
     return strategy, cross_check(strategy, tree, host, frozenset())
 
 
-def _rest(tree: Node, resolver: HostResolver, host: Host, pruned: set[KeyPath]) -> list[Problem]:
-    """Cross-check what is left when the wrong keys are taken away; what is missing is made up."""
+def _rest(
+    tree: Node,
+    resolver: HostResolver,
+    host: Host,
+    pruned: set[KeyPath],
+    renamed: frozenset[KeyPath],
+) -> list[Problem]:
+    """Cross-check what is left when the wrong keys are taken away; what is missing is made up.
+
+    `renamed` are keys that stand in the file under another name: nothing is said of them.
+    """
     lenient = LenientResolver(resolver)
     part = _filled(_without(tree, pruned), _skeleton())
     for _ in range(6):
@@ -401,7 +412,7 @@ def _rest(tree: Node, resolver: HostResolver, host: Host, pruned: set[KeyPath]) 
             pruned |= {path for path, _ in found}
             part = _filled(_without(part, [path for path, _ in found]), _skeleton())
         else:
-            problems = cross_check(strategy, part, host, frozenset(pruned))
+            problems = cross_check(strategy, part, host, frozenset(pruned) | renamed)
             return [each for each in problems if each.line or each.file.startswith("--")]
     return []
 

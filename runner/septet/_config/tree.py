@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-__all__ = ["Key", "Mark", "Node", "Path", "dotted", "merge"]
+__all__ = ["Key", "Mark", "Node", "Path", "dotted", "merge", "rename_keys"]
 
 Key = str | int
 Path = tuple[Key, ...]
@@ -102,6 +102,29 @@ def merge(base: Node, over: Node) -> Node:
         children[key] = merge(children[key], child) if key in children else child
     size = 1 + sum(child.size for child in children.values())
     return replace(base, children=children, size=size)
+
+
+def rename_keys(tree: Node, names: Mapping[Path, str]) -> tuple[Node, dict[Path, Path]]:
+    """Return a tree in which keys have other names, and the new paths of those by their old.
+
+    A name that is taken already is given to no second key.
+    """
+    paths: dict[Path, Path] = {}
+    for path, name in names.items():
+        new = (*path[:-1], name)
+        if tree.at(path) is not None and tree.at(new) is None:
+            tree = _renamed(tree, path, name)
+            paths[path] = new
+    return tree, paths
+
+
+def _renamed(tree: Node, path: Path, name: str) -> Node:
+    first, rest = path[0], path[1:]
+    children: dict[Key, Node] = {}
+    for key, child in tree.children.items():
+        inner = _renamed(child, rest, name) if key == first and rest else child
+        children[name if key == first and not rest else key] = inner
+    return replace(tree, children=children)
 
 
 def _other_plugin(base: Node, over: Node) -> bool:

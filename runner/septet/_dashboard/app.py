@@ -40,6 +40,7 @@ from septet._dashboard.job_pages import JobPages
 from septet._dashboard.listing import all_runs, grouped, named_folder
 from septet._dashboard.login import LogIn
 from septet._dashboard.one_run import order_view
+from septet._dashboard.own_data_pages import OwnDataPages
 from septet._dashboard.site import OPERATE, VIEW, Right, Site, Visitor
 from septet._dashboard.strategy_pages import StrategyPages
 from septet._dashboard.sweep_pages import SweepPages
@@ -210,6 +211,7 @@ def make_app(site: Site) -> Starlette:
         *ComparePages(pages.show, pages.views, site.root, jobs).routes(),
         *CombinedPages(pages.show, pages.views, site.root).routes(),
         *strategies.routes(),
+        *OwnDataPages(pages.show, strategies).routes(),
         *SweepPages(pages.show, site).routes(),
         *BacktestPages(site, strategies, jobs).routes(),
         *jobs.routes(),

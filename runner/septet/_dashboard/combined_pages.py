@@ -11,7 +11,7 @@ from septet._dashboard.events import mark_of
 from septet._dashboard.listing import named_folder
 from septet._dashboard.one_run import now_text
 from septet._dashboard.site import VIEW, Right
-from septet._dashboard.stills import without_style
+from septet._dashboard.stills import at_both_widths
 from septet._dashboard.views import View, Views
 from septet._data.stamps import iso
 from septet.errors import InputError
@@ -62,9 +62,10 @@ class CombinedPages:
             }
             for key, each in zip(keys, runs, strict=True)
         ]  # fmt: skip
+        still = at_both_widths(lambda width: combined_still(found, width=width))
         return self.show(
-            request, "combined.html", found=found, rows=rows,
-            still=without_style(combined_still(found)), now=now_text(), mark=mark,
+            request, "combined.html", found=found, rows=rows, still=still, now=now_text(),
+            mark=mark,
         )  # fmt: skip
 
 

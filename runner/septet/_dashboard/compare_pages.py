@@ -25,7 +25,7 @@ from septet._dashboard.forms import form_of
 from septet._dashboard.job_pages import JobPages, Subject
 from septet._dashboard.listing import named_folder
 from septet._dashboard.site import OPERATE, VIEW, Right
-from septet._dashboard.stills import without_style
+from septet._dashboard.stills import at_both_widths
 from septet._dashboard.views import View, Views
 from septet._diff.part_names import MEANS, NAMES
 from septet._jobs.diff_process import diff_in_process
@@ -100,7 +100,8 @@ class ComparePages:
                 for label, name, write in _FIGURES
             ],
             settings=rows[:_MOST_ROWS], left_out=max(0, len(rows) - _MOST_ROWS),
-            still=without_style(growth_still(runs, names)), causes=self._causes(keys, runs),
+            still=at_both_widths(lambda width: growth_still(runs, names, width=width)),
+            causes=self._causes(keys, runs),
         )  # fmt: skip
 
     def _read(self, keys: Sequence[str]) -> list[ComparedRun]:

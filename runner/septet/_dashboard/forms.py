@@ -38,7 +38,9 @@ def asked(request: Request, name: str) -> str:
     return request.query_params.get(name, "")
 
 
-async def body_of(request: Request, most: int = LARGEST_FORM) -> bytearray:
+async def body_of(
+    request: Request, most: int = LARGEST_FORM, slowest_s: float | None = None
+) -> bytearray:
     """Return the body of a request.
 
     Raises
@@ -46,11 +48,11 @@ async def body_of(request: Request, most: int = LARGEST_FORM) -> bytearray:
     TooLarge
         If it has more than `most` bytes.
     TooSlow
-        If it has not come within `_SLOWEST_S`, or its sender has left.
+        If it has not come within `slowest_s` (without it `_SLOWEST_S`), or its sender has left.
     """
     body = bytearray()
     try:
-        async with asyncio.timeout(_SLOWEST_S):
+        async with asyncio.timeout(_SLOWEST_S if slowest_s is None else slowest_s):
             async for part in request.stream():
                 body += part
                 if len(body) > most:

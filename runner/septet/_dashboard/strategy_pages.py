@@ -101,7 +101,8 @@ class StrategyPages:
             ("/plugins", "GET", VIEW, self.plugins),
         ]
 
-    def _insist(self) -> Workspace:
+    def insist(self) -> Workspace:
+        """Return the folder of strategies; InputError if the page has none."""
         if self.workspace is None:
             raise InputError(
                 "this page was started without a folder of strategies",
@@ -111,7 +112,7 @@ class StrategyPages:
 
     def files(self, request: Request) -> Response:
         """Answer the list of strategy files."""
-        root = self._insist().root
+        root = self.insist().root
         return self.show(
             request, "strategies.html", files=strategy_files(root), root=str(root),
             most=_MOST_FILES,
@@ -120,7 +121,7 @@ class StrategyPages:
     def strategy(self, request: Request) -> Response:
         """Answer a strategy file as text, not yet checked."""
         file = asked(request, "file")
-        text = self._insist().read(file)
+        text = self.insist().read(file)
         return self.shown(request, file, text, asked(request, "sets")[:4_000], {"checked": False})
 
     async def check(self, request: Request) -> Response:
@@ -128,12 +129,19 @@ class StrategyPages:
         form = await form_of(request, LARGEST_TEXT)
         file, sets = form.get("file", ""), form.get("sets", "")
         text = form.get("text", "").replace("\r\n", "\n")
-        found = await run_in_threadpool(self._checked, file, text, sets)
+        await run_in_threadpool(self.insist().read, file)
+        found = await run_in_threadpool(self.checked, file, text, sets)
         return await run_in_threadpool(self.shown, request, file, text, sets, found)
 
-    def _checked(self, file: str, text: str, sets: str) -> dict[str, Any]:
-        workspace = self._insist()
-        workspace.read(file)
+    def checked(self, file: str, text: str, sets: str) -> dict[str, Any]:
+        """Check a text as if it were a file, there or not; return what `shown` takes.
+
+        Raises
+        ------
+        InputError
+            If another text is being checked.
+        """
+        workspace = self.insist()
         if not self._checking.acquire(blocking=False):
             raise InputError("another strategy is being checked", hint="check again in a moment")
         try:
@@ -153,7 +161,10 @@ class StrategyPages:
     def shown(
         self, request: Request, file: str, text: str, sets: str, found: dict[str, Any]
     ) -> Response:
-        """Answer a text with what a check found: `checked`, `problems` and `values`."""
+        """Answer a text with what a check found: `checked`, `problems` and `values`.
+
+        `written` says that the text has been written as a new file.
+        """
         problems = found.get("problems", ())
         rows = [
             {**problem_document(each), "in_text": each.line > 0 and each.file == file}
@@ -166,6 +177,7 @@ class StrategyPages:
         return self.show(
             request, "strategy.html", file=file, text=text, sets=sets, problems=rows,
             left_out=len(problems) - len(rows), checked=found["checked"], values=values,
+            written=found.get("written", False),
             errors=sum(each.severity == "error" for each in problems),
         )  # fmt: skip
 

@@ -10,7 +10,8 @@ from septet._data.bars import Finding
 from septet._data.calendar_signs import CALENDAR_SIGN
 from septet._data.candle_ends import CANDLES_END, ended_symbols
 from septet._data.constant_prices import CONSTANT_PRICE
-from septet._data.dated_series import KNOWN_EARLY, KNOWN_PERIOD
+from septet._data.dated_series import KNOWN_EARLY, KNOWN_PERIOD, KNOWN_STAMP
+from septet._data.defects import SOURCE_DOUBT
 from septet._data.funding_gaps import FUNDING_GAP
 from septet._data.source import Facts
 from septet._data.source_columns import SOURCE_SIGN
@@ -21,8 +22,8 @@ from septet_schemas.units import format_duration
 
 __all__ = [
     "BAD_SHARE", "OF_SERIES", "SERIES_MISSING", "SERIES_SHARE", "SERIES_SOURCES", "SERIES_ZONE",
-    "VERDICT_SHARE", "BadRows", "Doubt", "calendar_hint", "check_bad_rows", "doubts", "limit_text",
-    "share_finding",
+    "TIMES_HINT", "VERDICT_SHARE", "BadRows", "Doubt", "calendar_hint", "check_bad_rows", "doubts",
+    "limit_text", "share_finding",
 ]  # fmt: skip
 
 BAD_SHARE: Final = "bad_share"
@@ -34,14 +35,16 @@ VERDICT_SHARE: Final = 0.001
 _MEASURED: Final = frozenset(
     (
         BAD_SHARE, SERIES_SHARE, "note", "gap", "jump", "zero_volume", "unordered", "duplicate",
-        "price_levels", "price_step", "price_gap", "volume_unit", "mixed_units", "mixed_zones",
-        "wrong_zone",
+        SOURCE_DOUBT, "price_levels", "price_step", "price_gap", "volume_unit", "mixed_units",
+        "mixed_zones", "wrong_zone",
     )
 )  # fmt: skip
 _DOUBTS: Final = {
     "price_gap": "if it is a split, write adjust: splits or bring an adjusted close; if prices "
     "moved so, policy: {price_gap: keep}",
     CONSTANT_PRICE: "is this the column of closes, and a symbol that was traded?",
+    SOURCE_DOUBT: "if the second span is the right one, exchange %d and %m in time_format; if the "
+    "first is, nothing needs to be done",
     "zone_sign": "if the stamps are UTC, write time_zone: UTC; if they are of the zone that the "
     "file names, nothing needs to be done",
     DIVIDENDS: "bring an adjusted close and write adjust: total; adjust: none says that prices are "
@@ -57,6 +60,10 @@ _PLAIN_NUMBERS: Final = (
     "numbers are written without separators of thousands and without units (1234567, not 1.234.567 "
     "or 1.2M)"
 )
+TIMES_HINT: Final = (
+    "say how times are written: numbers with time_unit: s, text with time_format: "
+    "'%d/%m/%Y %H:%M', a date and a time in two columns with time_columns: [Date, Time]"
+)
 _ROWS_HINT: Final = "septet data check shows the rows"
 _OF_SERIES: Final = {
     SERIES_SHARE: _ROWS_HINT,
@@ -69,6 +76,9 @@ _OF_SERIES: Final = {
     "as its day began, as a forecast may be, nothing needs to be done",
     KNOWN_PERIOD: "write a known_after as long as the period, or longer if the value is published "
     "later; if each date is the end of its period or a publication, nothing needs to be done",
+    KNOWN_STAMP: "write a known_after as long as the period, or longer if the value is published "
+    "later; if each stamp is the end of its period, or the value is one of that moment, nothing "
+    "needs to be done",
     FUNDING_GAP: "bring the missing rates, or choose a span that has them: universe: {start, end}",
     "funding_size": "write rates as fractions, 0.0001 for 0.01%; take out what was never charged",
 }
@@ -146,7 +156,7 @@ def limit_text(max_bad: float) -> str:
 def _advice(worst: Sequence[Finding], seen: BadRows) -> str:
     kind = worst[0].kind if worst else ""
     if kind == "bad_stamp":
-        return "say how times are written: time_unit: s, or for text time_format"
+        return TIMES_HINT
     if kind == "bad_volume":
         return f"is this the column of volumes? {_PLAIN_NUMBERS}; without it volume is 0"
     if kind == "not_finite":
@@ -218,7 +228,7 @@ def doubts(findings: Iterable[Finding]) -> list[Doubt]:
     for each in findings:
         if each.kind == BAD_SHARE:
             found.append(Doubt(each.symbol, each.message, _ROWS_HINT, each.kind))
-        elif each.kind in (DIVIDENDS, SOURCE_SIGN):
+        elif each.kind in (DIVIDENDS, SOURCE_SIGN, SOURCE_DOUBT):
             text = f"{each.symbol}: {each.message}"
             found.append(Doubt(each.symbol, text, _DOUBTS[each.kind], each.kind))
         elif each.kind == CALENDAR_SIGN:

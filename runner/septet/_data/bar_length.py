@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -15,8 +16,29 @@ __all__ = ["STEP_SAMPLE", "check_step"]
 STEP_SAMPLE: Final = 200_000
 
 
-def check_step(times: Ints, bar_ns: int, where: str) -> None:
+_TIMES_OF_DAY: Final = frozenset(("time", "hour", "clock", "time of day", "timestamp"))
+_DAY_NS: Final = 86_400_000_000_000
+
+
+def _step_hint(usual: int, bar_ns: int, unread: Sequence[str], doubts: Sequence[str]) -> str:
+    hint = f"write universe: {{bar: {format_duration(usual)}}}, or bring other data"
+    plain = (each for each in unread if each.strip().strip("<>").lower() in _TIMES_OF_DAY)
+    clock = next(plain, "")
+    if clock and bar_ns < _DAY_NS and usual % _DAY_NS == 0:
+        hint = (
+            f"column {clock!r} is not read: if it is the time of day, write time_columns: [the "
+            f"column of dates, {clock}] and no columns: {{timestamp: ...}}; otherwise {hint}"
+        )
+    return "; ".join((*doubts, hint))
+
+
+def check_step(
+    times: Ints, bar_ns: int, where: str, unread: Sequence[str] = (), doubts: Sequence[str] = ()
+) -> None:
     """Refuse rows that are plainly of another bar length than the strategy asks for.
+
+    `unread` are columns of the source beside those of bars: one may hold the time of day.
+    `doubts` are what the source itself doubts of its rows.
 
     Raises
     ------
@@ -39,5 +61,5 @@ def check_step(times: Ints, bar_ns: int, where: str) -> None:
         raise DataError(
             f"{where}: rows are mostly {format_duration(usual)} apart, "
             f"expected bars of {format_duration(bar_ns)}",
-            hint=f"write universe: {{bar: {format_duration(usual)}}}, or bring other data",
+            hint=_step_hint(usual, bar_ns, unread, doubts),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -14,10 +15,15 @@ from septet._data.stamps import iso
 from septet_schemas.data import SeriesConfig
 from septet_schemas.units import format_duration
 
-__all__ = ["KNOWN_EARLY", "KNOWN_PERIOD", "known_early"]
+__all__ = ["KNOWN_EARLY", "KNOWN_PERIOD", "KNOWN_STAMP", "known_early"]
 
 KNOWN_EARLY: Final = "known_early"
 KNOWN_PERIOD: Final = "known_before_end"
+KNOWN_STAMP: Final = "known_at_stamp"
+_MINUTE_NS: Final = 60_000_000_000
+_GRID_NS: Final = 15 * _MINUTE_NS
+"""Clocks of zones differ by quarters of an hour."""
+_REGULAR: Final = 0.9
 _DAY_NS: Final = 86_400_000_000_000
 _SHORTEST_DELAY_NS: Final = 6 * 3_600_000_000_000
 """The close of a session in Tokyo is six hours after midnight UTC: no daily value is earlier."""
@@ -34,13 +40,42 @@ def _is_even(steps: npt.NDArray[np.int64], step_ns: int) -> bool:
     return bool(abs(low - step_ns) <= _UNEVEN * step_ns >= abs(high - step_ns))
 
 
+def _known_at_stamp(
+    table: SeriesTable, steps: npt.NDArray[np.int64], step_ns: int, delay_ns: int
+) -> tuple[Finding, ...]:
+    """Return that values of hours or minutes count as known where these begin.
+
+    A delay of a sixtieth of the step is one that somebody thought of, and times off the grid are
+    those of a publication.
+    """
+    on_grid = table.stamp_ns % math.gcd(step_ns, _GRID_NS) == 0
+    if (
+        step_ns < _MINUTE_NS
+        or delay_ns * 60 >= step_ns
+        or not bool(on_grid.all())
+        or float(np.mean(steps == step_ns)) < _REGULAR
+    ):
+        return ()
+    first, span = iso(table.stamp_ns[0]), format_duration(step_ns)
+    delay = format_duration(delay_ns) if delay_ns else "0s"
+    text = (
+        f"the values of {table.name} are stamped {span} apart, and each counts as known {delay} "
+        f"after its stamp, as {first}: if they are closes, sums or means of the {span} that "
+        "begins there, the run sees them before it has ended"
+    )
+    return (
+        Finding("series", table.name, KNOWN_STAMP, "warn", len(table.stamp_ns), (first,), text),
+    )
+
+
 def known_early(table: SeriesTable, keys: SeriesConfig) -> tuple[Finding, ...]:
     """Return that a series stamped with dates counts as known before its period is over.
 
     A stamp that is a date, midnight in the zone of the file, is where a day begins; what is said
     of the day is known at its end or later, unless it is stamped with the day after. A source
     that gives the times of publication itself is taken at its word. Dates that lie days apart,
-    and evenly, are taken for those of weeks, months or quarters.
+    and evenly, are taken for those of weeks, months or quarters. Stamps on the grid of their hours
+    or minutes are taken for where these begin, if each counts as known there.
     """
     count = len(table.stamp_ns)
     if keys.known_after is None or count < _FEWEST or table.vintage == "published":
@@ -49,7 +84,7 @@ def known_early(table: SeriesTable, keys: SeriesConfig) -> tuple[Finding, ...]:
     delay_ns = int(np.median(table.known_ns - table.stamp_ns))
     step_ns = int(np.median(steps))
     if step_ns < _DAY_NS:
-        return ()
+        return _known_at_stamp(table, steps, step_ns, delay_ns)
     if step_ns < 2 * _DAY_NS:
         if delay_ns >= _SHORTEST_DELAY_NS:
             return ()

@@ -10,13 +10,17 @@ import numpy as np
 
 from septet._data.bars import Finding
 from septet._data.message_limits import CELLS_SHOWN
+from septet._data.source import Facts
 from septet._data.stamps import Bools
 from septet.errors import DataError
 from septet_schemas.data import Policies
 
-__all__ = ["EXAMPLES", "MESSAGES", "Findings", "first_rows", "merged"]
+__all__ = [
+    "EXAMPLES", "MESSAGES", "SOURCE_DOUBT", "Findings", "first_rows", "merged", "report_facts",
+]  # fmt: skip
 
 EXAMPLES: Final = CELLS_SHOWN
+SOURCE_DOUBT: Final = "source_doubt"
 MESSAGES: Final = {
     "bad_stamp": "time stamps that cannot be read",
     "mixed_units": "time stamps in another unit than the rest",
@@ -107,6 +111,14 @@ class Findings:
     def all(self) -> tuple[Finding, ...]:
         """Everything found so far, in order."""
         return tuple(self._found)
+
+
+def report_facts(found: Findings, facts: Facts, notes: Sequence[str]) -> None:
+    """Record what was guessed, and warn of what a source itself doubts of its rows."""
+    for note in (*facts.notes, *notes):
+        found.note(note)
+    for doubt in facts.doubts:
+        found.warn(SOURCE_DOUBT, 0, (), doubt)
 
 
 def first_rows(mask: Bools) -> list[int]:

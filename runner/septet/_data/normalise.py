@@ -31,7 +31,7 @@ from septet._data.bars import BarTable, Finding, Floats, Ints, no_bars
 from septet._data.calendar_signs import DayEnds, is_calendar_named, warn_calendar
 from septet._data.calendars import Anchor, Calendar, Placed, Stamp, load_calendar
 from septet._data.constant_prices import warn_constant
-from septet._data.defects import EXAMPLES, Findings, first_rows
+from septet._data.defects import EXAMPLES, Findings, first_rows, report_facts
 from septet._data.level_checks import PriceLevels, refuse_levels
 from septet._data.message_limits import shown_cell, shown_columns
 from septet._data.mixed_rows import separating_column
@@ -189,7 +189,7 @@ def normalise(
             state.defects, before,
         )  # fmt: skip
     if not part:
-        check_step(state.time_ns[state.alive], bar_ns, f"{raw.symbol} from {facts.origin}")
+        _check_step(state, raw)
     if not state.alive.any():
         check_bad_rows(_seen(state, raw), keys)
     placed, calendar = _place(state, name, stamp, anchor)
@@ -201,10 +201,16 @@ def normalise(
     if not part:
         check_bad_rows(_seen(state, raw), keys)
     bars = _bars(raw, keys, state, placed, order, calendar, part=part)
-    for note in (*facts.notes, *stamps.notes):
-        state.found.note(note)
+    report_facts(state.found, facts, stamps.notes)
     found = (*state.found.all(), *(() if part else share_finding(_seen(state, raw))))
     return Normalised(bars, found, name, stamp, placed.anchor, total, state.defects, before)
+
+
+def _check_step(state: _State, raw: RawBars) -> None:
+    """Refuse rows of another bar length."""
+    unread = [each for each in raw.frame.columns if each != "timestamp"]
+    where = f"{raw.symbol} from {raw.facts.origin}"
+    check_step(state.time_ns[state.alive], state.bar_ns, where, unread, raw.facts.doubts)
 
 
 def _bars(

@@ -11,7 +11,7 @@ import numpy as np
 from septet._data.bad_rows import BadRows
 from septet._data.bar_checks import numbers_of
 from septet._data.bars import Finding, Ints, SeriesTable
-from septet._data.defects import Findings, first_rows
+from septet._data.defects import Findings, first_rows, report_facts
 from septet._data.message_limits import shown_cell, shown_columns
 from septet._data.series_rows import (
     check_columns,
@@ -106,8 +106,7 @@ def normalise_series(
     order = keep[np.lexsort((keep, stamps.time_ns[keep], known_ns[keep]))]
     order = order if events else _visible(rows, order, known_ns, published_ns, value)
     share = check_series_rows(rows.seen(name, raw, len(order)), keys, raw)
-    for note in (*raw.facts.notes, *stamps.notes):
-        found.note(note)
+    report_facts(found, raw.facts, stamps.notes)
     vintage = "published" if "known" in frame.columns else raw.facts.vintage
     if vintage == "unknown":
         found.note("vintage unknown: values may have been revised since they were published")

@@ -10,6 +10,7 @@ from septet._data.bad_rows import (
     SERIES_MISSING,
     SERIES_SHARE,
     SERIES_SOURCES,
+    TIMES_HINT,
     BadRows,
     limit_text,
     share_finding,
@@ -120,7 +121,7 @@ def check_series_rows(seen: BadRows, keys: SeriesConfig, raw: RawSeries) -> tupl
     if not seen.left and not worst:
         listed = f"none of {seen.rows} values can be used"
     advice = {
-        "bad_stamp": "say how times are written: time_unit: s, or for text time_format",
+        "bad_stamp": TIMES_HINT,
         "local_time": "is time_zone the zone that the stamps are of?",
         "not_finite": "is this the column of values? a value that is missing is an empty cell, "
         "NaN, NA or a point",

@@ -90,7 +90,8 @@ class Facts:
 
     A field of the strategy file wins over a fact. `stamp` says what time stamps mark; None
     means that the source cannot know. `instrument` is a snapshot taken with the data: `lot`,
-    `tick`, `min_notional`, `precision`. `notes` are guesses that were made (a delimiter).
+    `tick`, `min_notional`, `precision`. `notes` are guesses that were made (a delimiter),
+    `doubts` signs that rows are read otherwise than meant, which `check` and the verdict repeat.
     """
 
     origin: str
@@ -100,6 +101,7 @@ class Facts:
     vintage: str = "unknown"
     instrument: Mapping[str, float] | None = None
     notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -36,7 +36,9 @@ _TEXT_FORMATS: Final = (
     "%Y/%m/%d %H:%M",
     "%Y/%m/%d",
     "%Y%m%d %H:%M:%S%.f",
+    "%Y%m%d %H:%M",
     "%Y%m%d %H%M%S",
+    "%Y%m%d %H%M",
     "%Y.%m.%d %H:%M:%S%.f",
     "%Y.%m.%d %H:%M",
     "%Y.%m.%d",
@@ -44,6 +46,13 @@ _TEXT_FORMATS: Final = (
     "%d.%m.%Y %H:%M",
     "%d.%m.%Y",
 )
+
+
+_DIGITS: Final = (
+    ("%Y%m%d%H%M", "YYYYMMDDHHMM", 190_001_010_000, 220_012_312_359),
+    ("%Y%m%d%H%M%S", "YYYYMMDDHHMMSS", 19_000_101_000_000, 22_001_231_235_959),
+)
+"""Dates with times of day in digits alone; as counts they are of 1976 to 1979, or of no year."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +172,12 @@ def _numbers(column: pl.Series, unit: str, zone: str) -> Stamps:
     if unit != "auto":
         return _scaled(whole, _UNIT_NS[unit], missing, {}, ())
     low, high = _ends(whole)
+    for form, name, least, most in _DIGITS:
+        if least <= low and high <= most and not missing.any():
+            text = column.cast(pl.Int64, strict=False).cast(pl.String)
+            moments = text.str.to_datetime(form, strict=False, time_unit="us")
+            if moments.null_count() <= len(moments) // 100:
+                return replace(_moments(moments, zone), notes=(f"times read as {name}",))
     if low >= 10**8 and not missing.any():  # times of one sign, and none of them a date: no doubt
         first, last = (int(np.searchsorted(_EDGES, each, side="right")) for each in (low, high))
         if first == last:

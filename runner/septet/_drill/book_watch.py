@@ -14,6 +14,7 @@ from septet._drill.books import OurBook, VenueBook
 from septet._drill.local_market import Stage, terms_of
 from septet._drill.options import BARS_PER_FAULT, Options
 from septet._drill.outcome import Outcome
+from septet._drill.ownership import claim_known
 from septet._drill.processes import RunProcess, VenueProcess
 from septet._drill.stop_cover import Cover
 from septet._journal.reader import Reader
@@ -92,6 +93,7 @@ class Watch:
         assert self._ours is not None
         # As far as it is now: behind a run that writes faster than this reads there is no end.
         self._ours.take(self._reader.read(self._ours.seq, self._reader.last_seq))
+        claim_known(self._theirs, self._ours)
 
     def _is_over(self) -> bool:
         """Whether all requested bars have been replayed."""

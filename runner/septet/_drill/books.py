@@ -9,6 +9,7 @@ from typing import Any
 
 from septet import messages as m
 from septet._core.guards import FEED, RULES
+from septet._core.orders.lifecycle import UNEXPLAINED
 from septet._drill.stop_cover import Cover
 from septet._drill.venue.config import Bars
 from septet._drill.venue.venue_journal import (
@@ -37,6 +38,7 @@ OPERATOR = "drill"
 """The name under which the drill does what a person may do to a run."""
 _PROCESSES = frozenset({"signal", "safe_mode", "septet", OPERATOR})
 """Names under which a run halts itself, a signal or the drill does; others are a person's."""
+_UNKNOWN = "unknown_order"
 _BY_ITSELF = frozenset({"disputed_fill"})
 """Blocks that a person may clear, and that end by themselves once both sides agree."""
 
@@ -88,6 +90,11 @@ class VenueBook:
     def was_banned_since(self, first_ns: int) -> bool:
         """Whether a request was answered with a ban since a time."""
         return bool(self.bans) and self.bans[-1] >= first_ns
+
+    def lists_since(self, first_ns: int) -> bool:
+        """Whether an order was accepted under another client id since a time."""
+        first_ms = first_ns // 10**6
+        return any(each.sent_as and each.created_ms >= first_ms for each in self.orders.values())
 
     def _balance(self, row: BalanceChanged) -> None:
         total = Decimal(row.free) + Decimal(row.locked)
@@ -161,7 +168,10 @@ class OurBook:
         self.gaps: dict[int, list[tuple[int, int]]] = {}
         self.decided_ns = self.begun_ns = 0
         self.decisions = self.sessions = 0
-        self._at_ns = 0
+        self.never_accepted: dict[str, tuple[int, bool]] = {}
+        """When an order was counted as never placed, and whether a person has said so."""
+        self.at_ns = 0
+        self._resumes = False
         self._halted_by = self._halter = ""
         self._takes: dict[type, Callable[[Any], None]] = {
             m.Started: self._started, m.Operated: self._operated, m.BarClosed: self._bar,
@@ -173,7 +183,21 @@ class OurBook:
 
     def is_at_rest(self, *, over: bool) -> bool:
         """Whether no block is active that must end without a person; `over`: no more bars come."""
-        return all(each.may_hold(over=over) for each in self.blocks.values())
+        return not self.unmet(over=over)
+
+    def unmet(self, *, over: bool) -> list[str]:
+        """Return the blocks that must end without a person; `over`: no more bars come.
+
+        An order in an unknown state may wait for a person as well, who is asked what it is.
+        """
+        asked = {
+            f"{_UNKNOWN}{rule.removeprefix(UNEXPLAINED)}"
+            for rule in self.blocks if rule.startswith(UNEXPLAINED)
+        }  # fmt: skip
+        return [
+            each.rule for each in self.blocks.values()
+            if not each.may_hold(over=over) and each.rule not in asked
+        ]  # fmt: skip
 
     @property
     def file_halts(self) -> list[str]:
@@ -184,8 +208,9 @@ class OurBook:
     def take(self, entries: Iterable[Entry]) -> OurBook:
         """Process entries of the journal, in order; return itself."""
         for entry in entries:
-            self.seq, self._at_ns = entry.seq, entry.at_ns
+            self.seq, self.at_ns = entry.seq, entry.at_ns
             if entry.kind not in ("quote", "print") or entry.commands_json != b"[]":
+                self._resumes = False
                 for each in (entry.event, *entry.commands):
                     take = self._takes.get(type(each))
                     if take is not None:
@@ -222,6 +247,7 @@ class OurBook:
         self.sessions, self.begun_ns = event.session, event.at_ns
 
     def _operated(self, event: m.Operated) -> None:
+        self._resumes = event.action == "resume"
         if event.action in ("halt", "flatten") and not self.halted:
             self.halts.append((event.at_ns, 0))
             self._halted_by = "" if event.name in _PROCESSES else event.name
@@ -258,13 +284,13 @@ class OurBook:
             self.backwards.append(f"{row.client_id} was sent twice")
         self.sent[row.client_id] = Sent(
             row.client_id, row.parent, row.symbol, row.side, row.quantity, row.reduces,
-            row.deadline_ns, self._at_ns,
+            row.deadline_ns, self.at_ns,
         )  # fmt: skip
 
     def _amend(self, row: m.Amend) -> None:
         self.sent[row.new_client_id] = Sent(
             row.new_client_id, row.parent, row.symbol, row.side, row.quantity, False,
-            row.deadline_ns, self._at_ns,
+            row.deadline_ns, self.at_ns,
         )  # fmt: skip
 
     def _changed(self, row: m.Changed) -> None:
@@ -280,14 +306,16 @@ class OurBook:
             text = f"{row.client_id} went from {before} ({filled:g}) to {row.state} "
             self.backwards.append(f"{text}({row.filled:g})")
         self.states[row.client_id] = (row.state, row.filled)
+        if row.reason == "never_accepted":
+            self.never_accepted[row.client_id] = (self.at_ns, self._resumes)
 
     def _traded(self, row: m.Traded) -> None:
         self.booked.setdefault((self.id_of(row.symbol), row.trade_id), []).append(row)
         self.positions[row.symbol] = row.position
 
     def _tripped(self, row: m.Tripped) -> None:
-        self.blocks[row.rule] = Block(row.rule, row.clears_when, self._at_ns)
-        self.tripped.append((self._at_ns, row.rule))
+        self.blocks[row.rule] = Block(row.rule, row.clears_when, self.at_ns)
+        self.tripped.append((self.at_ns, row.rule))
 
     def _cleared(self, row: m.Cleared) -> None:
         self.blocks.pop(row.rule, None)

@@ -28,6 +28,7 @@ ANSWERS_FINAL_AFTER: Final = "3s"
 """Receive window and staleness of the local venue's reads together, and something to spare."""
 TIMEOUT: Final = "2s"
 KILL: Final = "P1"
+_LAST: Final = "E23"
 
 Needs = Literal["", "order", "cancel", "fill", "position", "open_order", "book"]
 Way = Literal["armed", "restart", "stop", "kill", "process", "operator"]
@@ -49,7 +50,8 @@ class Kind:
     the fault. While the fault acts, no position is without a stop or an exit at the venue for
     longer than `naked_ms`; 0 asks for nothing. What it
     brings about may take `rest_ms` more to be seen. One that is only `answered` has struck when a
-    request was answered with it, and not before.
+    request was answered with it, and not before; one that is `listed` when the venue has accepted
+    an order under another client id.
     """
 
     code: str
@@ -66,6 +68,7 @@ class Kind:
     naked_ms: float = 0.0
     rest_ms: float = 0.0
     answered: bool = False
+    listed: bool = False
 
     def order(self, draw: random.Random, number: int) -> Order:
         """Return the order for the run's own process."""
@@ -150,6 +153,8 @@ _KINDS: Final = (
     Kind("E21", "answer differs from the request", "order", blocks=("ack_mismatch",)),
     Kind("E22", "fees in the base, a third asset or the quote", "order", duration_ms=2_000,
          draw=_one_of(fee_currency=["BNB", "BNB", "quote"])),
+    Kind("E23", "an order is listed under another client id", "order",
+         logs=("adopted_order", "unexplained_order"), listed=True),
     Kind("D1", "order book with a gap, or crossed", "book", draw=_one_of(kind=["gap", "crossed"])),
     Kind("D2", "a bar twice, late, or open again",
          draw=_one_of(kind=["duplicate", "late", "unclosed"])),
@@ -208,13 +213,16 @@ def codes_of(text: str) -> tuple[str, ...]:
 
 
 def order_of(codes: Sequence[str], times: int, kills: int, seed: int) -> list[str]:
-    """Return the order of the faults: rounds of all of them, each in a random order."""
+    """Return the order of the faults: rounds of all of them, each in a random order.
+
+    After all others comes what may leave a position in the run's books whose units are gone.
+    """
     draw = random.Random(f"{seed}:drill")
     rounds = []
     for _ in range(times):
         rounds.append(list(codes))
         draw.shuffle(rounds[-1])
-    found = [code for each in rounds for code in each]
+    found = sorted((code for each in rounds for code in each), key=lambda code: code == _LAST)
     for _ in range(kills):
         found.insert(draw.randint(0, len(found)), KILL)
     return found

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from septet import messages as m
 from septet._drill.books import FINAL_STATES, FINAL_STATUSES, OurBook, VenueBook
+from septet._drill.ownership import is_ours
 from septet._drill.venue.venue_journal import FillMade
 
 __all__ = ["KINDS", "Finding", "check_bars", "check_trading", "check_truth", "unreported"]
@@ -122,7 +123,7 @@ def _orders(venue: VenueBook, ours: OurBook) -> Iterator[Finding]:
     """Check the run's orders at the venue: one per intent, journalled, open on both sides."""
     seen: dict[str, int] = {}
     for order in venue.orders.values():
-        name = order.client_id
+        name = order.own_id
         if order.owner == "other" or not name.startswith(ours.tag):
             continue
         if name in seen:
@@ -132,7 +133,8 @@ def _orders(venue: VenueBook, ours: OurBook) -> Iterator[Finding]:
             yield Finding("stray", name, f"order {order.order_id} was not asked for")
             continue
         state = ours.states.get(name, ("intent", 0.0))[0]
-        if (order.status in FINAL_STATUSES) != (state in FINAL_STATES):
+        ended = order.status in FINAL_STATUSES
+        if is_ours(order, venue, ours) and ended != (state in FINAL_STATES):
             yield Finding("open_order", name, f"{order.status} at the venue, {state} with us")
     for name, (state, _) in ours.states.items():
         if name not in seen and state not in FINAL_STATES:
@@ -156,7 +158,7 @@ def _intents(venue: VenueBook, ours: OurBook) -> Iterator[Finding]:
     filled: dict[int, Decimal] = {}
     first: dict[int, Decimal] = {}
     for fill in venue.fills.values():
-        sent = ours.sent.get(fill.client_id)
+        sent = ours.sent.get(fill.own_id) if is_ours(fill, venue, ours) else None
         if sent is not None and sent.parent >= 0 and not sent.reduces:
             filled[sent.parent] = filled.get(sent.parent, Decimal(0)) + Decimal(fill.quantity)
     for sent in ours.sent.values():
@@ -170,15 +172,11 @@ def _intents(venue: VenueBook, ours: OurBook) -> Iterator[Finding]:
 # ---------------------------------------------------------------- fills
 
 
-def _is_ours(fill: FillMade, ours: OurBook) -> bool:
-    return fill.owner != "other" and fill.client_id.startswith(ours.tag)
-
-
 def _fills(venue: VenueBook, ours: OurBook) -> Iterator[Finding]:
     for key, fill in venue.fills.items():
-        if not _is_ours(fill, ours):
+        if not is_ours(fill, venue, ours):
             continue
-        booked, name = ours.booked.get(key, []), f"trade {key[1]} of {fill.client_id}"
+        booked, name = ours.booked.get(key, []), f"trade {key[1]} of {fill.own_id}"
         if not booked:
             yield Finding("lost_fill", name, f"{fill.side} {fill.quantity} at {fill.price}")
         elif wrong := _differs(fill, booked[0]):
@@ -187,7 +185,7 @@ def _fills(venue: VenueBook, ours: OurBook) -> Iterator[Finding]:
         if len(booked) > 1:
             yield Finding("invented_fill", f"trade {key[1]}", f"booked {len(booked)} times")
         known = venue.fills.get(key)
-        if known is None or not _is_ours(known, ours):
+        if known is None or not is_ours(known, venue, ours):
             yield Finding("invented_fill", f"trade {key[1]}", f"{key[0]} has no such execution")
 
 
@@ -245,7 +243,7 @@ def _balances(venue: VenueBook, ours: OurBook) -> Iterator[Finding]:
         move(asset, amount)
     pairs = {ours.id_of(k): ours.pair(k) for k in range(len(ours.names))}
     for (symbol, _), fill in venue.fills.items():
-        if not _is_ours(fill, ours) and symbol in pairs:
+        if not is_ours(fill, venue, ours) and symbol in pairs:
             trade(
                 pairs[symbol], fill.side, fill.quantity, fill.price, fill.fee, fill.fee_asset
             )  # fmt: skip

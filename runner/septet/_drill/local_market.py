@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -19,11 +20,11 @@ from septet._drill.stop_cover import Terms
 from septet._drill.venue.config import Bars, SymbolConfig, Synthetic, VenueConfig, interval
 from septet._drill.venue.symbol_prices import load_bars
 from septet._files import replace_file
-from septet._live.build import currencies
-from septet._shell.session import warmup_ns_of
+from septet._live.build import currencies, has_venue_fills
+from septet._shell.session import plan_of, warmup_ns_of
 from septet.errors import InputError
 
-__all__ = ["KEY", "SECRET", "Stage", "make_stage", "settings_for", "terms_of"]
+__all__ = ["KEY", "SECRET", "Stage", "compile_plan", "make_stage", "settings_for", "terms_of"]
 
 KEY: Final = "SEPTET_DRILL_KEY"
 SECRET: Final = "SEPTET_DRILL_SECRET"
@@ -171,6 +172,20 @@ def terms_of(config: VenueConfig) -> dict[str, Terms]:
 
 def _text(number: float) -> str:
     return f"{number:.8f}".rstrip("0").rstrip(".") or "0"
+
+
+def compile_plan(loaded: Loaded, log: Callable[[str], None]) -> None:
+    """Compile the plan that the run will load, and keep it on disk, if that is new here.
+
+    Raises
+    ------
+    PluginError
+        If a step cannot be compiled.
+    """
+    plan = plan_of(loaded, venue_fills=has_venue_fills(loaded.strategy))
+    if plan.compiled and not plan.is_stored:
+        log("the plan is compiled")
+        plan.module  # noqa: B018 - it is compiled when it is first asked for
 
 
 def settings_for(loaded: Loaded, mode: str, urls: dict[str, Any]) -> list[str]:

@@ -117,6 +117,8 @@ class Outcome:
     run: str = ""
     replay: str = ""
     shadow: str = ""
+    bars_before: int = 0
+    """Bars that were played before the run's first decision."""
     over: str = ""
     """That the bars were over before everything was made, in words; empty if they were not."""
     failures: list[str] = field(default_factory=list)
@@ -143,6 +145,7 @@ class Outcome:
             "prices": self.origin, "folder": self.folder, "run": self.run,
             "faults": [row.document() for row in self.rows],
             "orders": totals.orders, "fills": totals.fills, "decisions": totals.decisions,
+            "bars_before_first_decision": self.bars_before,
             "starts": totals.starts, "duplicates": totals.duplicates, "lost": totals.lost,
             "wrong_positions": totals.wrong, "other_findings": totals.others,
             "replay": self.replay, "shadow": self.shadow, "failures": self.failures,
@@ -163,7 +166,7 @@ class Outcome:
         totals = self.totals
         lines = [
             f"{totals.orders:,} orders, {totals.fills:,} fills, {totals.decisions:,} decisions, "
-            f"{totals.starts} starts",
+            f"{totals.starts} starts; the first decision after {self.bars_before:,} bars",
             f"duplicate orders {totals.duplicates}, lost fills {totals.lost}, wrong positions "
             f"{totals.wrong}, other findings {totals.others}",
             f"replay: {self.replay or 'not done'}",

@@ -22,12 +22,20 @@ from septet._drill.book_watch import (
     GivenUpError,
     Watch,
 )  # fmt: skip
-from septet._drill.books import FINAL_STATUSES, OPERATOR
+from septet._drill.books import OPERATOR
 from septet._drill.catalogue import ANSWERS_FINAL_AFTER, CATALOGUE, KILL, TIMEOUT, Kind, order_of
 from septet._drill.check import Finding, check_bars, check_trading, check_truth, unreported
-from septet._drill.local_market import KEY, SECRET, Stage, make_stage, settings_for
+from septet._drill.local_market import (
+    KEY,
+    SECRET,
+    Stage,
+    compile_plan,
+    make_stage,
+    settings_for,
+)
 from septet._drill.options import Options
 from septet._drill.outcome import Outcome, Row
+from septet._drill.ownership import count_open, is_waiting, ours_of
 from septet._drill.processes import RunProcess, VenueProcess
 from septet._drill.replays import replay_all
 from septet._live.kill import ask_halt, ask_resume
@@ -62,7 +70,7 @@ def drill(loaded: Loaded, options: Options, log: Log = lambda text: None) -> Out
         It could not begin, or the local venue ended.
     """
     began = time.monotonic()
-    kinds = _insist_on_sense(loaded, options)
+    played = _insist_on_sense(loaded, options)
     stage = make_stage(
         loaded, options.folder, seed=options.seed, bars=options.bars_needed,
         bar_wall_ns=options.bar_wall_ns, synthetic=options.synthetic,
@@ -78,6 +86,7 @@ def drill(loaded: Loaded, options: Options, log: Log = lambda text: None) -> Out
             "all other times are the real ones",
         ),
     )  # fmt: skip
+    compile_plan(played, log)  # before the first bar plays
     with VenueProcess(stage.config, options.folder) as venue:
         words = [
             str(loaded.path), "--mode", options.mode, "--yes", "--clock", venue.admin,
@@ -94,6 +103,7 @@ def drill(loaded: Loaded, options: Options, log: Log = lambda text: None) -> Out
         inside = any(CATALOGUE[code].way == "process" for code in options.codes)
         report = options.folder / "process-faults.jsonl" if inside else None
         run = RunProcess(words, environment, options.folder / "run.log", report)
+        kinds = request_of(played.strategy).kinds
         rehearsal = _Rehearsal(venue, run, stage, options, outcome, kinds, log)
         try:
             rehearsal.play()
@@ -105,10 +115,10 @@ def drill(loaded: Loaded, options: Options, log: Log = lambda text: None) -> Out
     return outcome
 
 
-def _insist_on_sense(loaded: Loaded, options: Options) -> frozenset[str]:
-    """Refuse what `septet run` would refuse, before it starts; return the run's streams."""
+def _insist_on_sense(loaded: Loaded, options: Options) -> Loaded:
+    """Refuse what `septet run` would refuse, before it starts; return what it will run."""
     sets = [*options.sets, *settings_for(loaded, options.mode, {})]
-    return request_of(load(loaded.path, mode=options.mode, sets=sets).strategy).kinds
+    return load(loaded.path, mode=options.mode, sets=sets)
 
 
 class _Rehearsal(Watch):
@@ -133,12 +143,10 @@ class _Rehearsal(Watch):
     def play(self) -> None:
         """Start the run, inject everything, end it, and check once more."""
         self._run.start()
-        self._log(
-            "the run starts: it reads its history, compiles its plan if that is new here, and "
-            "trains a model if it has one"
-        )
+        self._log("the run starts: it reads its history, and trains a model if it has one")
         try:
             self._await_live()
+            self._outcome.bars_before = self._venue.clock().bar
             self._inject_all()
         except BarsOverError:
             self._not_reached()
@@ -216,8 +224,8 @@ class _Rehearsal(Watch):
         self._reported |= found
         totals = outcome.totals
         totals.kinds.update(each.kind for each in self._reported)
-        totals.orders = sum(o.client_id.startswith(ours.tag) for o in theirs.orders.values())
-        totals.fills = sum(f.client_id.startswith(ours.tag) for f in theirs.fills.values())
+        orders, fills = ours_of(theirs, ours)
+        totals.orders, totals.fills = len(orders), len(fills)
         totals.decisions, totals.starts = ours.decisions, self._run.starts
 
     # ------------------------------------------------------------ one fault
@@ -288,13 +296,8 @@ class _Rehearsal(Watch):
         self._outcome.totals.kinds["operator"] += 1
 
     def _left_open(self) -> int:
-        """Count the orders of the run that are open at the venue."""
         assert self._ours is not None
-        tag = self._ours.tag
-        return sum(
-            each.client_id.startswith(tag) and each.status not in FINAL_STATUSES
-            for each in self._theirs.orders.values()
-        )
+        return count_open(self._theirs, self._ours)
 
     def _is_flat(self) -> bool:
         """Whether no position is held beyond a remainder from fees."""
@@ -328,11 +331,7 @@ class _Rehearsal(Watch):
         assert self._ours is not None
         if kind.needs == "position":
             return any(abs(held) > 1e-8 for held in self._ours.positions.values())
-        tag = self._ours.tag
-        return any(
-            order.client_id.startswith(tag) and order.status not in FINAL_STATUSES
-            for order in self._theirs.orders.values()
-        )
+        return self._left_open() > 0
 
     def _await_strike(self, kind: Kind) -> list[str]:
         """Wait until the fault has acted; return every fault that acted meanwhile."""
@@ -407,6 +406,9 @@ class _Rehearsal(Watch):
             if kind.answered and not self._theirs.was_banned_since(first_ns):
                 row.take_back(struck.count(code))
                 continue
+            if kind.listed and not self._theirs.lists_since(first_ns):
+                row.take_back(struck.count(code), "the venue rejected the order that it met")
+                continue
             # what struck a moment ago may not have been read yet
             noticed = partial(is_noticed, kind, self._ours, folder, first_ns)
             self._until(noticed, self._patience_s, plays=False)
@@ -446,13 +448,12 @@ class _Rehearsal(Watch):
         live = self._mode == "live"
         busy = [
             name for name, (state, _) in ours.states.items()
-            if state in ("intent", "submitted", "unknown")
+            if state in ("intent", "submitted", "unknown") and not is_waiting(name, ours)
         ]  # fmt: skip
         if live and busy:
             return f"{len(busy)} orders, such as {busy[0]}, {_UNDER_WAY}", []
-        blocks = [each for each in ours.blocks.values() if not each.may_hold(over=self._over)]
-        if blocks:
-            return f"entries are blocked: {', '.join(each.rule for each in blocks)}", []
+        if blocks := ours.unmet(over=self._over):
+            return f"entries are blocked: {', '.join(blocks)}", []
         if ours.is_halted_by_drill:
             self._resume()
             return QUIET, []

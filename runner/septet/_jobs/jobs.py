@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import secrets
+import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -18,6 +22,8 @@ Work = Callable[[Progress], dict[str, Any]]
 _LOG = logging.getLogger(__name__)
 MOST_OPEN: Final = 8
 MOST_KEPT: Final = 50
+ENDS_WITHIN_S: Final = 5.0
+"""So long a server waits at its end for what it cancelled."""
 
 
 def bug_of(error: Exception) -> SeptetError:
@@ -124,6 +130,28 @@ class Jobs:
         """Return the jobs that are kept, the latest first."""
         with self._lock:
             return list(reversed(self._jobs.values()))
+
+    def cancel(self) -> None:
+        """Ask all that are open to stop."""
+        for each in self.latest():
+            each.cancel()
+
+    def leave(self, status: int, within_s: float = ENDS_WITHIN_S) -> None:
+        """Cancel all that are open and wait for them; what goes on ends with the process, now.
+
+        A thread in native code must not outlive the interpreter: as that is finalised, it aborts
+        the process. `status` is that of the process if it ends here.
+        """
+        self.cancel()
+        until = time.monotonic() + within_s
+        for each in self.latest():
+            each.wait(max(0.0, until - time.monotonic()))
+        if any(each.is_open for each in self.latest()):
+            logging.shutdown()
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError, ValueError):
+                    stream.flush()
+            os._exit(status)
 
     def find(self, name: str) -> Job:
         """Return a job by its id.

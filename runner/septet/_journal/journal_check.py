@@ -14,12 +14,14 @@ from typing import Final, Literal, TypeVar
 from septet._journal.files import projected_seq, read_mark
 from septet._journal.lease import holder_of, mark_path
 from septet._journal.reader import Reader, guarded, understood
+from septet._journal.reserve import reserve_of
+from septet._journal.tail import seen_in, tail_of
 from septet._journal.verify import walk, walk_at_rest
 from septet.errors import JournalError, SeptetError
 
 __all__ = [
     "FindingKind", "JournalFinding", "ask_readable", "doubt_of", "insist_whole", "check",
-    "check_file", "lacking", "open_to_check",
+    "check_file", "is_without_tail", "lacking", "open_to_check",
 ]  # fmt: skip
 
 Answer = TypeVar("Answer")
@@ -34,9 +36,10 @@ _HINTS: Final[dict[str, str]] = {
     "torn": _KEEP + "the next start of the run cuts the journal back to its last good entry, "
     "keeps the damaged file beside it and reports what was lost; a backup that has more entries "
     "is better",
-    "short": _KEEP + "put a newer copy of the folder back if there is one, journal.sqlite-tail "
-    "included; without one the next start reports the loss: a paper run continues, a live run "
-    "continues only after a power loss, and else `septet run FILE --fresh` begins another run",
+    "short": _KEEP + "put a newer copy of the folder back if there is one, journal.sqlite-wal and "
+    "journal.sqlite-tail included; without one the next start reports the loss: a paper run "
+    "continues, a live run continues only after a power loss, and else `septet run FILE --fresh` "
+    "begins another run",
 }
 
 
@@ -46,8 +49,9 @@ class JournalFinding:
 
     ``gone``: the file is missing. ``unreadable``: it cannot be opened. ``changed``: it is not what
     was written. ``torn``: its end cannot be read. ``short``: the last entries are missing, of which
-    the mark, a snapshot or the manifest knows. `what` says it of "the run", `message` names the
-    folder. Entries up to `last` are good; `lost` are known to be gone after the last one.
+    the mark, a snapshot or the manifest knows, or the tail of a run that has not ended. `what` says
+    it of "the run", `message` names the folder. Entries up to `last` are good; `lost` are known to
+    be gone after the last one, None where nobody knows how many.
     """
 
     kind: FindingKind
@@ -55,12 +59,12 @@ class JournalFinding:
     what: str
     hint: str
     last: int = 0
-    lost: int = 0
+    lost: int | None = 0
 
     @classmethod
     def of(
         cls, kind: FindingKind, folder: Path, mode: str, what: str, *, hint: str = "",
-        last: int = 0, lost: int = 0,
+        last: int = 0, lost: int | None = 0,
     ) -> JournalFinding:  # fmt: skip
         """Make the finding of a run's folder; `mode` is the run's, empty if it is not known."""
         name = f"the {mode} run in {folder}" if mode else f"the run in {folder}"
@@ -129,8 +133,9 @@ def check_file(path: Path, mode: str = "") -> JournalFinding | None:
 def check(reader: Reader) -> JournalFinding | None:
     """Return what is wrong with a journal, by its chain of hashes and by what knows of its end.
 
-    Those are the mark of this machine, the snapshots, and the manifest beside it, which says up to
-    which entry the tables were made. None if all of it is there as it was written.
+    Those are the mark of this machine, the snapshots, the manifest beside it, which says up to
+    which entry the tables were made, and the tail, which a run has until it has ended. None if all
+    of it is there as it was written.
     """
     folder, head = reader.path.parent, reader.head
     committed = read_mark(mark_path(head.run_id)).committed  # first: a run may go on
@@ -145,12 +150,30 @@ def check(reader: Reader) -> JournalFinding | None:
         return JournalFinding.of("changed", folder, head.mode, what, last=found.last)
     if found.torn:
         what = f"has a journal that is damaged at its end: {found}"
-        lost = found.lost or 0
-        return JournalFinding.of("torn", folder, head.mode, what, last=found.last, lost=lost)
-    if found.lost:
-        what = f"has a journal that lacks its end: {lacking(found.lost, found.last)}"
-        return JournalFinding.of("short", folder, head.mode, what, last=found.last, lost=found.lost)
+        gone = found.lost or 0
+        return JournalFinding.of("torn", folder, head.mode, what, last=found.last, lost=gone)
+    lost = found.lost
+    if not lost and is_without_tail(reader):
+        lost = None
+    if lost != 0:
+        what = f"has a journal that lacks its end: {lacking(lost, found.last)}"
+        return JournalFinding.of("short", folder, head.mode, what, last=found.last, lost=lost)
     return None
+
+
+def is_without_tail(reader: Reader) -> bool:
+    """Whether a journal is a part of one that was being written: its newest entries are missing.
+
+    A run has a tail until it has ended, and beside it its reserve; a copy of its journal without
+    the tail lacks what was not moved into the database yet.
+    """
+    path = reader.path
+    with guarded(tail_of(path), "reading the tail"):
+        if tail_of(path).exists() and not seen_in(tail_of(path), reader.first_hash).alien:
+            return False
+    if not reserve_of(path).exists() and reader.has_ended:  # after the tail: a run may be starting
+        return False
+    return holder_of(path.parent) is None
 
 
 def doubt_of(reader: Reader) -> str:
@@ -162,8 +185,10 @@ def doubt_of(reader: Reader) -> str:
     return found.what if found is not None else ""
 
 
-def insist_whole(reader: Reader) -> int:
+def insist_whole(reader: Reader) -> int | None:
     """Verify a journal before a proof; return how many of its last entries it lacks.
+
+    None where it lacks some, and nobody knows how many.
 
     Raises
     ------
@@ -176,7 +201,12 @@ def insist_whole(reader: Reader) -> int:
     return found.lost if found is not None else 0
 
 
-def lacking(count: int, last: int) -> str:
-    """Return the text that a journal lacks its last entries."""
+def lacking(count: int | None, last: int) -> str:
+    """Return the text that a journal lacks its last entries; None where nobody knows how many."""
+    if count is None:
+        return (
+            f"how many entries are gone after entry {last:,} is not known: the run had not ended, "
+            "and its journal.sqlite-tail is missing"
+        )
     many = "1 entry is" if count == 1 else f"{count:,} entries are"
     return f"{many} gone after entry {last:,}"

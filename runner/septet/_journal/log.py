@@ -218,17 +218,19 @@ class Journal(Reader):
     def close(self) -> None:
         """Close the journal; entries that were appended and not committed are lost.
 
-        What the database refuses stays in the tail: the next `open` moves it.
+        The tail stays where the database refused what is in it, or no end of the run was stored.
         """
         if self._lock < 0:
             return
+        ended = False
         with suppress(JournalError):
             self.move()
+            ended = self.has_ended
         moved = not self.failing and self._synced(self._wal)
         if moved:
             self._promise()
         self._mark.close()
-        self._tail.close(remove=moved)
+        self._tail.close(remove=moved and ended)
         with suppress(sqlite3.Error):  # a copy of the journal alone is then whole
             self._db.execute("PRAGMA busy_timeout = 0")
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -237,9 +239,6 @@ class Journal(Reader):
         os.close(self._wal)
         free(self._lock)
         self._lock = -1
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     # ------------------------------------------------------------ writing
 

@@ -387,6 +387,11 @@ class Reader:
             for number, began, pid, host, ended, clean, how in rows
         ]  # fmt: skip
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the last session said how it ended, or there was none."""
+        return all(each.ended_ns is not None for each in self.sessions()[-1:])
+
     def crashes_within(self, window_ns: int, now_ns: int) -> int:
         """Count the sessions that were live and ended uncleanly in the window before `now_ns`.
 

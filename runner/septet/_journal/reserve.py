@@ -16,12 +16,17 @@ from typing import Final
 
 from septet._files import create_file
 
-__all__ = ["RESERVE_BYTES", "Reserve", "is_full"]
+__all__ = ["RESERVE_BYTES", "Reserve", "is_full", "reserve_of"]
 
 RESERVE_BYTES: Final = 4 << 20
 """As much as the tail holds: several thousand rows, far more than a run keeps waiting."""
 _PART: Final = 1 << 20
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def reserve_of(path: Path) -> Path:
+    """Return the path of the reserve of a journal."""
+    return path.with_name(f"{path.name}-reserve")
 
 
 def is_full(problem: OSError) -> bool:

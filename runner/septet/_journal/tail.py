@@ -26,7 +26,7 @@ from typing import Final
 
 from septet._files import create_file, insist_size, open_regular
 from septet._journal.journal_format import HASH_BYTES, Entry, unlinked
-from septet._journal.reserve import Reserve, is_full
+from septet._journal.reserve import Reserve, is_full, reserve_of
 
 __all__ = ["FRAME_BYTES", "TAIL_BYTES", "Seen", "Tail", "frame_of", "seen_in", "tail_of"]
 
@@ -66,7 +66,7 @@ class Tail:
         self.path = path
         self.size = max(TAIL_BYTES, _HEAD.size)
         self.used = _HEAD.size
-        self.reserve = Reserve(path.with_name(f"{path.name.removesuffix('-tail')}-reserve"))
+        self.reserve = Reserve(reserve_of(path.with_name(path.name.removesuffix("-tail"))))
         draft = path.with_name(f".{path.name}.new")
         draft.unlink(missing_ok=True)
         with create_file(draft, mode=0o600) as file:
@@ -77,8 +77,8 @@ class Tail:
                 os.pwrite(self.handle, bytes(self.size), 0)
             os.pwrite(self.handle, _HEAD.pack(_FILE, boot.encode()[:36], first), 0)
             os.fsync(self.handle)
-            self.reserve.make()
             os.replace(draft, path)
+            self.reserve.make()  # last: a reserve without a tail shows that the tail was lost
         except BaseException:
             os.close(self.handle)
             self.reserve.release()

@@ -55,7 +55,8 @@ class Replayed:
 
     `changed` names what is not as it was when the run began (versions, machine): then bits are
     not promised. `differences` counts entries (replay) or decision rows (shadow), `gone` the last
-    entries of which this machine knows that they were there.
+    entries of which this machine knows that they were there, None where some are gone and nobody
+    knows how many.
     """
 
     run_id: str
@@ -65,19 +66,19 @@ class Replayed:
     differences: int
     first: Difference | None
     changed: tuple[str, ...] = ()
-    gone: int = 0
+    gone: int | None = 0
 
     @property
     def proved(self) -> bool:
         """All of it is there, and nothing differs."""
-        return not (self.differences or self.gone)
+        return not self.differences and self.gone == 0
 
     @property
     def text(self) -> str:
         """One line for a person."""
         text = f"{self.decisions:,} decisions, {self.differences:,} differences"
-        gone = lacking(self.gone, self.entries)
-        return f"{text}; {gone} of the journal" if self.gone else text
+        gone = "" if self.gone == 0 else f"; {lacking(self.gone, self.entries)}"
+        return f"{text}{gone} of the journal" if self.gone else f"{text}{gone}"
 
 
 def loaded_of(head: Head, folder: Path) -> Loaded:

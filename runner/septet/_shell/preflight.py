@@ -221,7 +221,7 @@ def _doubts(session: Session) -> list[Problem]:
     problems = []
     for each in doubts(session.market.findings):
         path: KeyPath = ("data", "candles")
-        if each.kind in OF_SERIES:
+        if each.kind in OF_SERIES or each.symbol not in symbols:
             path = ("data", each.symbol.partition("@")[0])
         elif each.kind == CANDLES_END:
             path = ("universe", "symbols", symbols.index(each.symbol))

@@ -21,6 +21,7 @@ from septet._journal.fold import Block, Fold
 from septet._journal.journal_check import JournalFinding, ask_readable, check_file, open_to_check
 from septet._journal.lease import holder_of
 from septet._journal.reader import Reader, Session, understood
+from septet._journal.reserve import reserve_of
 from septet._results.result import HaltEvent, RunFacts, RunResult
 from septet._store.run_folder import JOURNAL, Run, manifest_of
 from septet._store.tables import empty, order_times, stored_frames, thin_bars
@@ -203,9 +204,10 @@ def _state_of(folder: Path) -> dict[str, str]:
     if holder is not None:
         return {"state": "running", "holder": str(holder)}
     sessions = sessions_of(folder)
-    if sessions is None:  # how it ended is not known: not cleanly, then
-        return {"state": _ENDED[None]}
-    return {"state": _ENDED[sessions[-1].clean] if sessions else "unbegun"}
+    if sessions:
+        return {"state": _ENDED[sessions[-1].clean]}
+    began = sessions is None or reserve_of(folder / JOURNAL).exists()  # by a process, at its start
+    return {"state": _ENDED[None] if began else "unbegun"}  # not cleanly, as far as is known
 
 
 def sessions_of(folder: Path) -> list[Session] | None:

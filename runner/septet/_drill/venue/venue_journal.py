@@ -70,6 +70,11 @@ class OrderChanged(_Row, frozen=True, kw_only=True, tag="order"):
     owner: str
     sent_as: str = ""
 
+    @property
+    def own_id(self) -> str:
+        """The client id of the request."""
+        return self.sent_as or self.client_id
+
 
 class FillMade(_Row, frozen=True, kw_only=True, tag="fill"):
     """An execution; `sent_as` is that of its order."""
@@ -88,6 +93,11 @@ class FillMade(_Row, frozen=True, kw_only=True, tag="fill"):
     maker: bool
     owner: str
     sent_as: str = ""
+
+    @property
+    def own_id(self) -> str:
+        """The client id of the request for its order."""
+        return self.sent_as or self.client_id
 
 
 class BalanceChanged(_Row, frozen=True, kw_only=True, tag="balance"):

@@ -1,0 +1,98 @@
+"""A strategy over a data file of the user's own: the keys that say what is in it, and the file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final, get_args
+
+from septet._app.starter import CSV_OR_PARQUET
+from septet._app.workspace import MOST_FILES
+from septet._files import alone_in, replacing
+from septet._text import shortened
+from septet.errors import InputError
+
+if TYPE_CHECKING:
+    from septet._app.workspace import Workspace
+
+__all__ = ["MOST_ADDED", "OwnDataKey", "add_data_file", "key_of_problem", "own_data_keys"]
+
+MOST_ADDED: Final = 64 << 20
+"""Bytes of a data file that is added to a workspace."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnDataKey:
+    """A key of the file that says what is in data: its path, its docstring, its few values."""
+
+    key: str
+    about: str
+    values: tuple[str, ...] = ()
+
+
+def own_data_keys() -> list[OwnDataKey]:
+    """Return the keys that a file of one's own may need, as the models of the file describe them.
+
+    `data.candles.columns` is a mapping, which is written as what stands between its braces.
+    """
+    from septet._host.register import Host
+    from septet_schemas.docstrings import field_docstrings
+    from septet_schemas.keys import CandleKeys
+    from septet_schemas.strategy import Universe
+
+    csv = Host().declaration("data", "csv", "candles").config
+    asked = (
+        (Universe, "universe", "symbols"), (Universe, "universe", "bar"),
+        (CandleKeys, "data.candles", "stamp"), (CandleKeys, "data.candles", "time_zone"),
+        (CandleKeys, "data.candles", "calendar"), (CandleKeys, "data.candles", "adjust"),
+        (csv, "data.candles", "columns"),
+    )  # fmt: skip
+    found = []
+    for model, block, name in asked:
+        choices = [
+            value
+            for kind in get_args(model.model_fields[name].annotation)
+            for value in get_args(kind)
+            if isinstance(value, str)
+        ]
+        about = " ".join(field_docstrings(model)[name].split())
+        found.append(OwnDataKey(f"{block}.{name}", about, tuple(choices)))
+    return found
+
+
+def key_of_problem(key: str, known: list[str]) -> str:
+    """Return the one of some keys that a problem is about; empty if there is none.
+
+    What is wrong with `data.candles` as a whole is wrong with the file that it names.
+    """
+    found = [each for each in known if key == each or key.startswith(f"{each}.")]
+    if not found and key == "data.candles":
+        return "data.candles.path"
+    return max(found, key=len, default="")
+
+
+def add_data_file(workspace: Workspace, name: str, data: bytes | bytearray) -> None:
+    """Store a CSV or Parquet file in a workspace; one that is there is never replaced.
+
+    Raises
+    ------
+    InputError
+        If the name is none of a data file or is taken, or it cannot be written.
+    """
+    path, shown = workspace.path(name), repr(shortened(name, 80))
+    if PurePosixPath(name).suffix not in CSV_OR_PARQUET or "/" in name:
+        endings = " or ".join(CSV_OR_PARQUET)
+        raise InputError(f"{shown} is no name of a data file", hint=f"it ends in {endings}")
+    if not data:
+        raise InputError(f"{shown} is empty", hint="choose a file with bars")
+    with alone_in(workspace.root):
+        if len(workspace.data_files()) >= MOST_FILES:
+            raise InputError(f"the folder has {MOST_FILES:,} data files already")
+        if os.path.lexists(path):
+            raise InputError(f"{shown} is there already", hint="rename the file and add it again")
+        try:
+            with replacing(path) as file:
+                file.write(data)
+        except OSError as error:
+            raise InputError(f"{shown} cannot be written: {error.strerror}") from None
