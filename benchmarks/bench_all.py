@@ -33,7 +33,7 @@ SCRIPTS = {
 """The script that gives the rows of a section, beside its contest if it has one."""
 SECTIONS = tuple(dict.fromkeys((*CONTESTS, *SCRIPTS)))
 PLOT = "results.png"
-QUIET = "Full sizes."
+FULL = "Full sizes."
 HURRIED = "**Small sizes (`--quick`): these figures show that everything works, nothing else.**"
 
 
@@ -115,7 +115,7 @@ def main() -> int:
     facts: dict[str, Any] = {
         "day": began.date(), "minutes": (datetime.now(UTC) - began).total_seconds() / 60.0,
         "rounds": asked.rounds, "machine": before, "software": software(),
-        "state": HURRIED if asked.quick else QUIET,
+        "state": HURRIED if asked.quick else FULL,
     }  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
     picture = _draw(findings, pythons["peers"], out)

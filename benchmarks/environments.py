@@ -40,7 +40,7 @@ def _requirements(text: str) -> list[str]:
     return [line for line in lines if line]
 
 
-def _quiet(command: list[str], log: Path) -> bool:
+def _succeeds(command: list[str], log: Path) -> bool:
     """Run a command with its output in a log; say whether it went well."""
     clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     with log.open("a", encoding="utf-8") as out:
@@ -61,14 +61,14 @@ def prepare(name: str, say: Callable[[str], None], base: Path = ROOT / ".cache")
     log = base / f"{name}.log"
     log.unlink(missing_ok=True)
     say(f"installing the peers of {NAMES[name]} into {folder.name} (once; log in {log})")
-    if not python.exists() and not _quiet([sys.executable, "-m", "venv", str(folder)], log):
+    if not python.exists() and not _succeeds([sys.executable, "-m", "venv", str(folder)], log):
         return Environment(name, None, ["no environment could be made"])
     pip = [str(python), "-m", "pip", "install", "--quiet", "--no-input",
            "--disable-pip-version-check", "--prefer-binary"]  # fmt: skip
     wanted = _requirements(text)
     refused: list[str] = []
-    if not _quiet([*pip, *wanted], log):
-        refused = [each for each in wanted if not _quiet([*pip, each], log)]
+    if not _succeeds([*pip, *wanted], log):
+        refused = [each for each in wanted if not _succeeds([*pip, each], log)]
     if refused:
         say(f"could not be installed: {', '.join(refused)}")
     else:

@@ -141,7 +141,7 @@ async def flow(world: World, closes_ns: int) -> None:
 WAYS: dict[str, Before] = {
     "back to back": nothing, "amid quotes": flow, "after 1 ms of silence": pause,
 }  # fmt: skip
-JUDGED = ("back to back", "amid quotes")
+WITH_TARGETS = ("back to back", "amid quotes")
 
 
 async def bars(
@@ -189,7 +189,7 @@ def watch(world: World, stages: Stages) -> None:
     for owner, name, stage in (
         (world.strategy_run.market, "receive", "market data"),
         (core, "handle", "core"),
-        (core.models, "judge", "core: forest"),
+        (core.models, "predict_row", "core: forest"),
         (core.engine, "handle", "core: engine"),
         (core.orders, "proceed", "core: orders"),
         (world.strategy_run.journal, "append", "append"),
@@ -197,7 +197,7 @@ def watch(world: World, stages: Stages) -> None:
         (world.strategy_run.dispatcher, "dispatch", "dispatch"),
     ):
         stages.around(owner, name, stage)
-    core.engine._judge = core.models.judge
+    core.engine._predict_row = core.models.predict_row
     world.feed.receive = world.strategy_run.market.receive  # type: ignore[union-attr]
 
 
@@ -274,7 +274,7 @@ def measure(quick: bool) -> Report:
 def _figures(
     way: str, durability: str, found: list[int], count: int, more_us: float
 ) -> list[Figure]:
-    half, tail = TARGETS_US[durability] if way in JUDGED else (None, None)
+    half, tail = TARGETS_US[durability] if way in WITH_TARGETS else (None, None)
     note = f"{len(found)} orders of {count} bars"
     if more_us:
         note += f"; this disk's fdatasync, as often as these orders, p50 {more_us:.0f} µs"

@@ -154,7 +154,7 @@ async def _measured(
         shell.start()
         standing = Standing(grids_of(loaded.strategy))
         market = make_market(loaded, feed, standing, clock=clock, put=shell.put, notify=_no_words)
-        market._request = replace(market._request, wants=frozenset({"trades"}))
+        market._request = replace(market._request, kinds=frozenset({"trades"}))
         await market.open()
         market.give([], catch_up_ns=0, fresh=True)
         market.listen()

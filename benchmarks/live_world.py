@@ -118,7 +118,7 @@ class MemoryFeed:
     async def open(self, request: FeedRequest, sink: Callable[[Any], None]) -> FeedFacts:
         """Begin to speak."""
         self.receive = sink
-        return FeedFacts("memory", dict.fromkeys(request.wants, "stream"), {SYMBOL: MARKET})
+        return FeedFacts("memory", dict.fromkeys(request.kinds, "stream"), {SYMBOL: MARKET})
 
     async def bars(self, symbol: str, since_ns: int, until_ns: int) -> Sequence[BarSeen]:
         """Return history."""

@@ -110,10 +110,10 @@ def test_one_peer_that_does_not_install_leaves_the_others(
 ) -> None:
     environments = _module("environments")
 
-    def quiet(command: list[str], log: Path) -> bool:
+    def succeeds(command: list[str], log: Path) -> bool:
         return not any(word.startswith("raptorbt") for word in command)
 
-    monkeypatch.setattr(environments, "_quiet", quiet)
+    monkeypatch.setattr(environments, "_succeeds", succeeds)
     logged: list[str] = []
     made = environments.prepare("peers", logged.append, tmp_path)
     assert len(made.refused) == 1
@@ -126,7 +126,7 @@ def test_without_venv_there_is_no_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environments = _module("environments")
-    monkeypatch.setattr(environments, "_quiet", lambda command, log: False)
+    monkeypatch.setattr(environments, "_succeeds", lambda command, log: False)
     made = environments.prepare("peers-nautilus", lambda message: None, tmp_path)
     assert made.python is None
     assert made.refused == ["no environment could be made"]

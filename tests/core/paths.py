@@ -52,7 +52,7 @@ def plainly(session: Session) -> Session:
 
 
 def _judged(time_ns: int, value: float) -> tuple[float, int]:
-    """Judge as a made-up model: at times there is none, at times it has expired."""
+    """Predict as a made-up model: at times there is none, at times it has expired."""
     hour = time_ns // HOUR % 211
     if hour < 4 or 90 <= hour < 93:
         return np.nan, NO_MODEL if hour < 4 else EXPIRED

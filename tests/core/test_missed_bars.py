@@ -25,14 +25,16 @@ from tests.core.world import FIRST, Ran, chance_up, session_of
 from tests.scale import examples
 
 
-def _judge(time_ns: int, vector: Any) -> tuple[float, int]:
+def _predict_row(time_ns: int, vector: Any) -> tuple[float, int]:
     return chance_up(float(vector[0])), 0
 
 
 def _run(session: Any, missed: frozenset[int]) -> Ran:
     """Run the event path; nobody is there at the missed times."""
     learns = session.strategy.model is not None
-    learned: Any = SimpleNamespace(walk=SimpleNamespace(predict_row=_judge)) if learns else None
+    learned: Any = (
+        SimpleNamespace(walk=SimpleNamespace(predict_row=_predict_row)) if learns else None
+    )
     engine = make_engine(session, learned, spare=session.aligned.times + 8)
     with np.errstate(all="ignore"):
         for event in decision_times(session):

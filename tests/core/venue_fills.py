@@ -83,8 +83,8 @@ def engine_of(
     has_model = session.strategy.model is not None
     learned: Any = SimpleNamespace(walk=paths._Walk()) if has_model else None
     plain = make_engine(session, learned, spare=spare)
-    judged: dict[str, Any] = {"judge": plain._judge, "model_inputs": plain._inputs}
-    return kind(plain.window, model_row=plain._model_row, **judged, **more)
+    predicted: dict[str, Any] = {"predict_row": plain._predict_row, "model_inputs": plain._inputs}
+    return kind(plain.window, model_row=plain._model_row, **predicted, **more)
 
 
 def words_of(engine: Engine) -> list[bytes]:

@@ -27,7 +27,7 @@ __all__ = [
     "block",
     "clean",
     "counts",
-    "judged",
+    "checked",
     "ns",
     "request",
 ]
@@ -83,7 +83,7 @@ def clean(
     )
 
 
-def judged(
+def checked(
     frame: pl.DataFrame, bar_ns: int = HOUR_NS, *, now_ns: int = 2**62, **keys: Any
 ) -> Normalised:
     """Normalise a frame whose stamps mark opens unless `keys` says otherwise.

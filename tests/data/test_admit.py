@@ -14,7 +14,7 @@ from septet._data.load import read_candles
 from septet.errors import DataError
 from septet_plugins.data.synthetic import inject
 from septet_schemas.data import CandlesConfig, Policies
-from tests.data.helpers import HOUR_NS, NAMES, block, clean, counts, judged, ns, request
+from tests.data.helpers import HOUR_NS, NAMES, block, checked, clean, counts, ns, request
 from tests.scale import examples
 
 KINDS = (
@@ -43,8 +43,8 @@ def feed(live: Admission, frame: Any, now_ns: int = 2**62) -> tuple[list[Any], d
 )
 def test_row_by_row_gives_the_bars_of_history(defects: dict[str, int], seed: int, cut: int) -> None:
     frame = inject(clean(200), defects, np.random.default_rng(seed))
-    whole = judged(frame).bars
-    history = judged(frame[:cut], max_bad=1.0)
+    whole = checked(frame).bars
+    history = checked(frame[:cut], max_bad=1.0)
     bars, _ = feed(Admission.after(history, CandlesConfig()), frame[cut:])
     n = len(history.bars)
     assert [bar.open_ns for bar in bars] == whole.open_ns[n:].tolist()
@@ -55,7 +55,7 @@ def test_row_by_row_gives_the_bars_of_history(defects: dict[str, int], seed: int
 
 def test_every_refusal_is_said() -> None:
     frame = clean(6)
-    live = Admission.after(judged(frame[:2]), CandlesConfig())
+    live = Admission.after(checked(frame[:2]), CandlesConfig())
     assert feed(live, frame[:2]) == ([], {"unordered": 1, "duplicate": 1})
     bars, found = feed(live, frame[4:5])
     assert len(bars) == 1
@@ -71,21 +71,21 @@ def test_every_refusal_is_said() -> None:
 def test_policies_hold_live_too() -> None:
     frame = inject(clean(20), {"outside_range": 1, "bad_volume": 1}, np.random.default_rng(0))
     mend = CandlesConfig(policy=Policies(outside_range="fill"), volume_in="quote")
-    bars, found = feed(Admission.after(judged(frame[:1]), mend), frame[1:])
+    bars, found = feed(Admission.after(checked(frame[:1]), mend), frame[1:])
     assert len(bars) == 19
     assert found == {"outside_range": 1, "bad_volume": 1}
     assert all(bar.low <= bar.close <= bar.high for bar in bars)
     assert bars[0].volume == frame["volume"][1] / frame["close"][1]
     stop = CandlesConfig(policy=Policies(bad_volume="refuse"))
     with pytest.raises(DataError, match="bad_volume"):
-        feed(Admission.after(judged(frame[:1]), stop), frame[1:])
+        feed(Admission.after(checked(frame[:1]), stop), frame[1:])
 
 
 def test_sessions_go_on_over_the_weekend() -> None:
     ((raw, done),) = read_candles(block("candles", "sample"), request("1h", "EUR/USD"))
     cut = 3_000
     keys = CandlesConfig()
-    part = judged(raw.frame[:cut], calendar="XFX")
+    part = checked(raw.frame[:cut], calendar="XFX")
     rest = raw.frame[cut:].with_columns(raw.frame["timestamp"][cut:].dt.timestamp("ns"))
     bars, found = feed(Admission.after(part, keys), rest)
     assert [bar.known_ns for bar in bars] == done.bars.known_ns[cut:].tolist()
@@ -94,7 +94,7 @@ def test_sessions_go_on_over_the_weekend() -> None:
 
 def test_closes_as_stamps() -> None:
     ends = clean(10).with_columns(clean(10)["timestamp"] + HOUR_NS)
-    live = Admission.after(judged(ends[:4], stamp="close"), CandlesConfig(stamp="close"))
+    live = Admission.after(checked(ends[:4], stamp="close"), CandlesConfig(stamp="close"))
     bars, found = feed(live, ends[4:])
     assert [bar.open_ns for bar in bars] == clean(10)["timestamp"][4:].to_list()
     assert found == {}

@@ -17,7 +17,7 @@ from septet._data.align import (
 )
 from septet._data.bars import BarTable, SeriesTable
 from septet._data.load import read_candles
-from tests.data.helpers import DAY_NS, HOUR_NS, NAMES, block, clean, judged, ns, request
+from tests.data.helpers import DAY_NS, HOUR_NS, NAMES, block, checked, clean, ns, request
 
 KNOWN = st.lists(st.integers(0, 200), min_size=1, max_size=30).map(sorted)
 
@@ -47,9 +47,9 @@ def test_a_datum_is_visible_at_the_instant_it_is_known_and_not_before() -> None:
 
 def two_markets() -> tuple[BarTable, BarTable]:
     """Hourly crypto around the clock, and daily US stocks over the change to summer time."""
-    crypto = judged(clean(24 * 12, start_ns=ns("2021-03-08"))).bars
+    crypto = checked(clean(24 * 12, start_ns=ns("2021-03-08"))).bars
     days = [ns(f"2021-03-{day:02d}") for day in (8, 9, 10, 11, 12, 15, 16, 17, 18, 19)]
-    stocks = judged(
+    stocks = checked(
         clean(10, DAY_NS).with_columns(pl.Series("timestamp", days)), DAY_NS, calendar="XNYS"
     ).bars
     return crypto, stocks

@@ -17,7 +17,7 @@ from septet._data.level_checks import LEVEL_SIGN
 from septet._data.load import load_market
 from septet._data.stretches import Memory, Stretches
 from septet.errors import DataError
-from tests.data.helpers import HOUR_NS, START_NS, judged
+from tests.data.helpers import HOUR_NS, START_NS, checked
 
 PRICES = ("open", "high", "low", "close")
 Bars = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -60,10 +60,10 @@ def test_a_dearer_source_in_turn_is_refused(
     frame = mixed(walk(4_000, seed, size), ratio, np.arange(4_000) // rows % 2 == 1)
     order = "row by row" if rows == 1 else f"every {rows} rows"
     with pytest.raises(DataError, match=f"price_levels: (?s:.*)take turns, {order}") as caught:
-        judged(frame)
+        checked(frame)
     assert "as if rows of two symbols or sources were mixed" in str(caught.value)
     assert "policy: {price_levels: keep}" in str(caught.value)
-    kept = judged(frame, policy={"price_levels": "keep"})
+    kept = checked(frame, policy={"price_levels": "keep"})
     assert len(kept.bars) == 4_000
     assert LEVEL_SIGN not in {each.kind for each in kept.findings}
 
@@ -72,18 +72,18 @@ def test_a_dearer_source_in_turn_is_refused(
 def test_few_rows_and_opens_off_the_close_before_are_enough(count: int) -> None:
     frame = mixed(walk(count, 1, 0.01, 0.005), 1.02, np.arange(count) % 2 == 1)
     with pytest.raises(DataError, match="row by row"):
-        judged(frame)
+        checked(frame)
 
 
 def test_a_dearer_source_in_no_order_is_refused() -> None:
     other = np.random.default_rng(5).random(2_000) < 0.5
     with pytest.raises(DataError, match="take turns, in no fixed order"):
-        judged(mixed(walk(2_000, 2, 0.01), 1.02, other))
+        checked(mixed(walk(2_000, 2, 0.01), 1.02, other))
 
 
 def test_what_is_likely_is_a_warning() -> None:
     other = np.random.default_rng(5).random(2_000) < 0.5
-    (doubt,) = doubts(judged(mixed(walk(2_000, 2, 0.01, 0.01), 1.02, other)).findings)
+    (doubt,) = doubts(checked(mixed(walk(2_000, 2, 0.01, 0.01), 1.02, other)).findings)
     assert doubt.kind == LEVEL_SIGN
     assert "two price levels" in doubt.message
     assert "policy: {price_levels: keep}" in doubt.hint

@@ -17,7 +17,7 @@ from septet._data.series import normalise_series
 from septet._data.source import Facts, RawSeries
 from septet.errors import DataError
 from septet_schemas.data import SeriesConfig
-from tests.data.helpers import NAMES, block, clean, judged, request
+from tests.data.helpers import NAMES, block, checked, clean, request
 from tests.scale import examples
 
 ODD: dict[str, Any] = {
@@ -72,7 +72,7 @@ def test_odd_columns(columns: dict[str, Any], calendar: str, zone: str, adjust: 
         pl.Series(name, values, strict=False) for name, values in columns.items()
     )
     keys = {"calendar": calendar, "time_zone": zone, "adjust": adjust, "max_bad": 1.0}
-    found = outcome(lambda: judged(frame, now_ns=2**63 - 1, **keys))
+    found = outcome(lambda: checked(frame, now_ns=2**63 - 1, **keys))
     if isinstance(found, str):
         assert found.startswith("BTC/USDT from a test: ") or "calendar" in found
     else:

@@ -18,7 +18,7 @@ from septet._data.normalise import normalise
 from septet._data.source import Facts, RawBars
 from septet._data.stretches import Memory, Stretches
 from septet_schemas.data import CandlesConfig
-from tests.data.helpers import DAY_NS, HOUR_NS, MINUTE_NS, clean, judged, ns
+from tests.data.helpers import DAY_NS, HOUR_NS, MINUTE_NS, checked, clean, ns
 from tests.data.test_zones import NEW_YORK, currencies, sessions, wall
 
 TEXT = """\
@@ -33,7 +33,7 @@ risk: {sizing: {use: fixed_fraction, fraction: 50%}}
 
 
 def signs(frame: pl.DataFrame, bar_ns: int, **keys: Any) -> list[Doubt]:
-    found = doubts(judged(frame, bar_ns, max_bad=0.01, **keys).findings)
+    found = doubts(checked(frame, bar_ns, max_bad=0.01, **keys).findings)
     return [each for each in found if each.kind == CALENDAR_SIGN]
 
 

@@ -15,7 +15,7 @@ from septet._data.normalise import Normalised
 from septet._data.stretches import Memory, Stretches
 from septet._data.unread_columns import DIVIDENDS
 from septet.errors import DataError
-from tests.data.helpers import DAY_NS, START_NS, block, clean, judged, request
+from tests.data.helpers import DAY_NS, START_NS, block, checked, clean, request
 
 TEXT = """\
 version: 1
@@ -96,12 +96,12 @@ def test_what_is_no_number_is_shown_as_it_is_written(tmp_path: Path) -> None:
     assert "1234567, not 1.234.567 or 1.2M" in message
     frame = clean(50).with_columns(close=pl.lit("about a hundred and twenty-three dollars"))
     with pytest.raises(DataError) as caught:
-        judged(frame, max_bad=0.01)
+        checked(frame, max_bad=0.01)
     assert "close 'about a hundred and twenty-thr'..." in str(caught.value)
     assert "are these the columns of prices?" in str(caught.value)
     stamps = clean(50).with_columns(timestamp=pl.lit("the first of January at noon, or later"))
     with pytest.raises(DataError, match="'the first of January at noon, '"):
-        judged(stamps, max_bad=0.01)
+        checked(stamps, max_bad=0.01)
 
 
 def notes(done: Normalised) -> list[str]:
@@ -110,10 +110,10 @@ def notes(done: Normalised) -> list[str]:
 
 def test_columns_that_are_not_read_are_named() -> None:
     frame = clean(50).with_columns(trades=pl.lit(3), Dividends=pl.lit(0.0))
-    done = judged(frame)
+    done = checked(frame)
     assert "columns that are not read: trades, Dividends" in notes(done)
     assert doubts(done.findings) == []
-    assert not any("not read" in each for each in notes(judged(clean(50))))
+    assert not any("not read" in each for each in notes(checked(clean(50))))
 
 
 @pytest.mark.parametrize("name", ["Dividends", "dividend", "Cash Dividend", "Capital Gains"])
@@ -121,21 +121,21 @@ def test_columns_that_are_not_read_are_named() -> None:
 def test_dividends_that_are_not_read_are_warned_about(name: str, text: bool) -> None:
     paid = pl.when(pl.int_range(50) % 20 == 7).then(0.5).otherwise(0.0)
     frame = clean(50).with_columns(paid.cast(pl.String if text else pl.Float64).alias(name))
-    (doubt,) = doubts(judged(frame).findings)
+    (doubt,) = doubts(checked(frame).findings)
     assert doubt.kind == DIVIDENDS
     assert f"3 rows of column {name!r} are above 0 and are not read" in doubt.message
     assert "adjust: total" in doubt.hint
-    assert doubts(judged(frame, adjust="none").findings) == []
+    assert doubts(checked(frame, adjust="none").findings) == []
     whole = frame.with_columns(adj_close=pl.col("close"))
-    assert doubts(judged(whole, adjust="total").findings) == []
-    (doubt,) = doubts(judged(whole, adjust="splits").findings)
+    assert doubts(checked(whole, adjust="total").findings) == []
+    (doubt,) = doubts(checked(whole, adjust="splits").findings)
     assert doubt.kind == DIVIDENDS
 
 
 def test_a_column_of_splits_is_said_to_be_one() -> None:
     frame = clean(50).with_columns(split=pl.lit(0.0))
     with pytest.raises(DataError, match="a column of splits, and nothing says what to do with it"):
-        judged(frame)
+        checked(frame)
 
 
 def test_stretches_say_of_columns_what_the_whole_says(tmp_path: Path) -> None:

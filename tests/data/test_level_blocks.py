@@ -19,7 +19,7 @@ from septet._data.load import load_market, read_candles
 from septet._data.stretches import Memory, Stretches
 from septet.errors import DataError
 from septet_plugins.data.sample import SAMPLES
-from tests.data.helpers import HOUR_NS, START_NS, block, judged, request
+from tests.data.helpers import HOUR_NS, START_NS, block, checked, request
 
 PRICES = ("open", "high", "low", "close")
 TEXT = """\
@@ -63,8 +63,8 @@ def mixed(rows: int, ratio: float, count: int = 2_000, *, alike: bool = True) ->
 def test_blocks_of_two_symbols_are_refused(rows: int, ratio: float) -> None:
     frame = mixed(rows, ratio)
     with pytest.raises(DataError, match=r"price_levels: \d+ closes that jump between separate"):
-        judged(frame, max_bad=0.01)
-    kept = judged(frame, policy={"price_levels": "keep", "price_step": "keep"})
+        checked(frame, max_bad=0.01)
+    kept = checked(frame, policy={"price_levels": "keep", "price_step": "keep"})
     assert len(kept.bars) == frame.height
     assert LEVEL_SIGN not in {each.kind for each in kept.findings}
 
@@ -72,17 +72,17 @@ def test_blocks_of_two_symbols_are_refused(rows: int, ratio: float) -> None:
 @pytest.mark.parametrize("rows", [20, 50])
 def test_blocks_of_symbols_that_go_their_own_ways_are_refused(rows: int) -> None:
     with pytest.raises(DataError, match="price_levels"):
-        judged(mixed(rows, 1.6, alike=False), max_bad=0.01)
+        checked(mixed(rows, 1.6, alike=False), max_bad=0.01)
 
 
 def test_a_few_blocks_are_a_warning() -> None:
     frame = mixed(500, 1.4)
-    (doubt,) = doubts(judged(frame, max_bad=0.01).findings)
+    (doubt,) = doubts(checked(frame, max_bad=0.01).findings)
     assert doubt.kind == LEVEL_SIGN
     assert "jump to another price level and back" in doubt.message
     assert "2020-02-11T16:00:00Z" in doubt.message
     assert "policy: {price_levels: keep}" in doubt.hint
-    assert not doubts(judged(frame, policy={"price_levels": "keep"}).findings)
+    assert not doubts(checked(frame, policy={"price_levels": "keep"}).findings)
 
 
 @pytest.mark.parametrize(("rows", "ratio"), [(15, 1.15), (100, 1.5), (500, 1.4)])

@@ -16,7 +16,7 @@ from septet._data.normalise import Normalised
 from septet._data.stretches import Memory, Stretches
 from septet.errors import DataError
 from septet_schemas.data import CandlesConfig
-from tests.data.helpers import HOUR_NS, START_NS, block, clean, judged, request
+from tests.data.helpers import HOUR_NS, START_NS, block, checked, clean, request
 
 NAMES = ("open", "high", "low", "close")
 
@@ -104,8 +104,8 @@ def test_blocks_of_another_symbol_are_refused() -> None:
     one, other = clean(900), scaled(clean(900, seed=2), 20.0)
     mixed = pl.concat([one[:300], other[300:600], one[600:]])
     with pytest.raises(DataError, match="price_levels: 2 closes"):
-        judged(mixed)
-    assert len(judged(mixed, policy={"price_levels": "keep"}).bars) == 900
+        checked(mixed)
+    assert len(checked(mixed, policy={"price_levels": "keep"}).bars) == 900
 
 
 def test_stretches_refuse_what_the_whole_refuses(tmp_path: Path) -> None:
@@ -160,13 +160,13 @@ def test_more_than_one_in_a_hundred_bad_rows_are_refused() -> None:
     limit = CandlesConfig().max_bad
     assert limit == 0.01
     with pytest.raises(DataError, match=r"11(?s:.*)the limit is max_bad: 1%"):
-        judged(spoilt(11), max_bad=limit)
-    assert len(judged(spoilt(10), max_bad=limit).bars) == 990
+        checked(spoilt(11), max_bad=limit)
+    assert len(checked(spoilt(10), max_bad=limit).bars) == 990
 
 
 def test_the_bar_that_is_not_over_is_no_bad_row() -> None:
     frame = clean(20)
-    done = judged(frame, max_bad=0.01, now_ns=START_NS + 20 * HOUR_NS - 1)
+    done = checked(frame, max_bad=0.01, now_ns=START_NS + 20 * HOUR_NS - 1)
     assert len(done.bars) == 19
 
 
@@ -174,7 +174,7 @@ def test_the_bar_that_is_not_over_is_no_bad_row() -> None:
 def test_what_was_dropped_stands_in_the_verdict_above_a_tenth_of_a_percent(
     bad: int, expected: bool
 ) -> None:
-    found = [each for each in judged(spoilt(bad)).findings if each.kind == "bad_share"]
+    found = [each for each in checked(spoilt(bad)).findings if each.kind == "bad_share"]
     text = (
         f"0.2 % of the rows of BTC/USDT were dropped or mended ({bad} of 1,000: not_finite {bad})"
     )

@@ -14,7 +14,7 @@ from septet._data.source import Facts, RawBars
 from septet.errors import DataError
 from septet_plugins.data.synthetic import DEFECTS, inject
 from septet_schemas.data import CandlesConfig, Policies
-from tests.data.helpers import DAY_NS, HOUR_NS, NAMES, START_NS, clean, counts, judged, ns
+from tests.data.helpers import DAY_NS, HOUR_NS, NAMES, START_NS, checked, clean, counts, ns
 from tests.scale import examples
 
 DROPPED = ("gap", "off_grid", "not_finite", "bad_price", "high_below_low", "outside_range")
@@ -22,7 +22,7 @@ DROPPED = ("gap", "off_grid", "not_finite", "bad_price", "high_below_low", "outs
 
 def test_flawless_bars_pass_unchanged_into_arrays_of_their_own() -> None:
     frame = clean(500)
-    done = judged(frame)
+    done = checked(frame)
     assert counts(done.findings) == {}
     for name in NAMES:
         values = getattr(done.bars, name)
@@ -45,7 +45,7 @@ def test_flawless_bars_pass_unchanged_into_arrays_of_their_own() -> None:
 def test_every_defect_is_counted_once(defects: dict[str, int], seed: int, shuffler: object) -> None:
     frame = clean(400, seed=seed % 7)
     spoiled = inject(frame, defects, np.random.default_rng(seed))
-    done = judged(spoiled)
+    done = checked(spoiled)
     found = counts(done.findings)
     missing = sum(defects.get(kind, 0) for kind in DROPPED)
     assert found.pop("gap", 0) == missing
@@ -67,7 +67,7 @@ def test_every_defect_is_counted_once(defects: dict[str, int], seed: int, shuffl
 def test_order_of_rows_does_not_matter_without_conflicts(order: list[int], twice: int) -> None:
     frame = clean(60)
     shuffled = frame[[*order, twice]]
-    done = judged(shuffled)
+    done = checked(shuffled)
     assert done.bars.close.tolist() == frame["close"].to_list()
     assert counts(done.findings)["duplicate"] == 1
 
@@ -78,8 +78,8 @@ def test_later_rows_change_nothing_before_them(cut: int, seed: int) -> None:
     """No look-ahead: the bars up to a row are the same with or without the rows after it."""
     kinds = {"duplicate": 3, "conflict": 2, "off_grid": 3, "not_finite": 2, "zero_volume": 2}
     frame = inject(clean(400), kinds, np.random.default_rng(seed))
-    whole = judged(frame).bars
-    part = judged(frame[:cut], max_bad=0.9).bars
+    whole = checked(frame).bars
+    part = checked(frame[:cut], max_bad=0.9).bars
     n = len(part)
     for name in ("open_ns", "known_ns", *NAMES):
         assert getattr(part, name).tolist() == getattr(whole, name)[:n].tolist()
@@ -89,7 +89,7 @@ def test_later_rows_change_nothing_before_them(cut: int, seed: int) -> None:
 def test_every_kind_can_be_refused(kind: str) -> None:
     frame = inject(clean(100), {kind: 2}, np.random.default_rng(1))
     with pytest.raises(DataError, match=rf"BTC/USDT from a test: {kind}: 2 ") as caught:
-        judged(frame, policy=Policies(**{kind: "refuse"}))
+        checked(frame, policy=Policies(**{kind: "refuse"}))
     assert "2020-01-0" in str(caught.value)
 
 
@@ -101,7 +101,7 @@ def test_every_policy_has_its_words() -> None:
 
 def test_filled_gaps_are_marked_and_cannot_be_told_from_before() -> None:
     frame = clean(50)
-    done = judged(frame[[*range(10), *range(13, 50)]], policy=Policies(gap="fill"))
+    done = checked(frame[[*range(10), *range(13, 50)]], policy=Policies(gap="fill"))
     bars = done.bars
     assert len(bars) == 50
     assert bars.filled is not None
@@ -116,7 +116,7 @@ def test_filled_gaps_are_marked_and_cannot_be_told_from_before() -> None:
 def test_filled_gaps_keep_to_the_sessions() -> None:
     stamps = [ns(f"2021-03-{day:02d}") for day in (10, 12, 16)]
     frame = clean(3).with_columns(pl.Series("timestamp", stamps))
-    done = judged(frame, DAY_NS, calendar="XNYS", policy=Policies(gap="fill"))
+    done = checked(frame, DAY_NS, calendar="XNYS", policy=Policies(gap="fill"))
     assert counts(done.findings)["gap"] == 2  # the 11th and Monday the 15th, no weekend
     assert done.bars.known_ns[1] == ns("2021-03-11T21:00")
     assert done.bars.known_ns[3] == ns("2021-03-15T20:00")
@@ -125,19 +125,19 @@ def test_filled_gaps_keep_to_the_sessions() -> None:
 def test_outside_range_can_be_mended_or_kept() -> None:
     frame = inject(clean(60), {"outside_range": 1}, np.random.default_rng(3))
     row = int((frame["close"] > frame["high"]).arg_max() or 0)
-    wide = judged(frame, policy=Policies(outside_range="fill")).bars
+    wide = checked(frame, policy=Policies(outside_range="fill")).bars
     assert wide.high[row] == frame["close"][row]
-    kept = judged(frame, policy=Policies(outside_range="keep")).bars
+    kept = checked(frame, policy=Policies(outside_range="keep")).bars
     assert kept.high[row] == frame["high"][row]
 
 
 def test_the_unfinished_bar_is_left_out() -> None:
     frame = clean(10)
     now = START_NS + 9 * HOUR_NS + HOUR_NS // 2
-    done = judged(frame, now_ns=now)
+    done = checked(frame, now_ns=now)
     assert len(done.bars) == 9
     assert counts(done.findings) == {"unfinished": 1}
-    assert len(judged(frame, now_ns=now + HOUR_NS // 2).bars) == 10
+    assert len(checked(frame, now_ns=now + HOUR_NS // 2).bars) == 10
 
 
 def test_a_stamp_must_be_said_where_the_source_cannot_know() -> None:
@@ -157,7 +157,7 @@ def test_a_stamp_must_be_said_where_the_source_cannot_know() -> None:
 )
 def test_another_bar_length_is_refused(bar_ns: int, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        judged(clean(200), bar_ns)
+        checked(clean(200), bar_ns)
 
 
 def test_what_is_mostly_bad_is_refused_with_the_reason() -> None:
@@ -165,30 +165,30 @@ def test_what_is_mostly_bad_is_refused_with_the_reason() -> None:
     with pytest.raises(
         DataError, match=r"0 of 50 rows are usable as they (?s:.*)off_grid 50(?s:.*)time_zone"
     ):
-        judged(shifted)
+        checked(shifted)
     half = clean(50).with_columns(
         pl.when(pl.int_range(50) % 10 < 6).then(None).otherwise(pl.col("close")).alias("close")
     )
     with pytest.raises(DataError, match="20 of 50 rows are usable as they are: not_finite 30"):
-        judged(half)
-    assert len(judged(half, max_bad=0.7).bars) == 20
+        checked(half)
+    assert len(checked(half, max_bad=0.7).bars) == 20
 
 
 def test_text_and_missing_columns() -> None:
     text = clean(20).with_columns(pl.col(name).cast(pl.String) for name in NAMES)
-    assert judged(text).bars.close.tolist() == clean(20)["close"].to_list()
+    assert checked(text).bars.close.tolist() == clean(20)["close"].to_list()
     with pytest.raises(DataError, match="no column high, close; found timestamp, open, low"):
-        judged(clean(5).select("timestamp", "open", "low"))
+        checked(clean(5).select("timestamp", "open", "low"))
     with pytest.raises(DataError, match="there are no rows"):
-        judged(clean(5)[:0])
-    bare = judged(clean(5).drop("volume"))
+        checked(clean(5)[:0])
+    bare = checked(clean(5).drop("volume"))
     assert bare.bars.volume.tolist() == [0.0] * 5
     assert any("no volume" in each.message for each in bare.findings)
 
 
 def test_volume_in_the_quote_currency_becomes_base() -> None:
     frame = clean(20)
-    done = judged(frame, volume_in="quote")
+    done = checked(frame, volume_in="quote")
     assert done.bars.volume.tolist() == (frame["volume"] / frame["close"]).to_list()
 
 
@@ -198,12 +198,12 @@ def test_a_change_of_the_volume_unit_is_seen_and_a_quiet_night_is_not() -> None:
         pl.when(pl.int_range(1_000) >= 400).then(pl.col("volume") * 1e3).otherwise("volume")
         .alias("volume")
     )  # fmt: skip
-    assert counts(judged(jump).findings) == {"volume_unit": 1}
+    assert counts(checked(jump).findings) == {"volume_unit": 1}
     quiet = frame.with_columns(
         pl.when((pl.int_range(1_000) >= 400) & (pl.int_range(1_000) < 450))
         .then(pl.col("volume") / 100.0).otherwise("volume").alias("volume")
     )  # fmt: skip
-    assert counts(judged(quiet).findings) == {}
+    assert counts(checked(quiet).findings) == {}
 
 
 def daily(closes: list[float], **columns: list[float]) -> pl.DataFrame:
@@ -215,9 +215,9 @@ def daily(closes: list[float], **columns: list[float]) -> pl.DataFrame:
 def test_an_adjusted_close_is_refused_until_the_file_says() -> None:
     frame = daily([100.0, 50.0], adj_close=[50.0, 50.0])
     with pytest.raises(DataError, match="write adjust: total"):
-        judged(frame, DAY_NS)
+        checked(frame, DAY_NS)
     with pytest.raises(DataError, match="needs a column adj_close"):
-        judged(daily([1.0, 2.0]), DAY_NS, adjust="total")
+        checked(daily([1.0, 2.0]), DAY_NS, adjust="total")
 
 
 def test_adjustment_for_splits_and_dividends() -> None:
@@ -225,16 +225,16 @@ def test_adjustment_for_splits_and_dividends() -> None:
     closes = [100.0, 102.0, 51.0, 50.5, 51.0]
     total = [100 / 2 * 0.99, 102 / 2 * 0.99, 51.0 * 0.99, 50.5, 51.0]
     frame = daily(closes, adj_close=total)
-    none = judged(frame, DAY_NS, adjust="none")
+    none = checked(frame, DAY_NS, adjust="none")
     assert none.bars.close.tolist() == closes
     jump = next(each for each in none.findings if each.kind == "jump")
     assert jump.count == 1
     assert jump.examples == ("2021-03-03T00:00:00Z -50.0 %, as a split of 2 for 1 would",)
-    whole = judged(frame, DAY_NS, adjust="total")
+    whole = checked(frame, DAY_NS, adjust="total")
     np.testing.assert_allclose(whole.bars.close, total, rtol=1e-15)
     np.testing.assert_allclose(whole.bars.volume[:2], 1000.0 * 2 / 0.99, rtol=1e-15)
     assert "jump" not in counts(whole.findings)
-    split = judged(frame, DAY_NS, adjust="splits")
+    split = checked(frame, DAY_NS, adjust="splits")
     assert split.bars.close.tolist() == [50.0, 51.0, 51.0, 50.5, 51.0]
     assert split.bars.volume.tolist() == [2000.0, 2000.0, 1000.0, 1000.0, 1000.0]
     assert counts(split.findings) == {"split": 1}
@@ -242,26 +242,26 @@ def test_adjustment_for_splits_and_dividends() -> None:
 
 def test_splits_of_their_own_column() -> None:
     frame = daily([90.0, 30.0, 10.0], split=[0.0, 3.0, 3.0])
-    split = judged(frame, DAY_NS, adjust="splits")
+    split = checked(frame, DAY_NS, adjust="splits")
     np.testing.assert_allclose(split.bars.close, [10.0, 10.0, 10.0], rtol=1e-15)
 
 
 def test_a_broken_adjusted_close_stops() -> None:
     with pytest.raises(DataError, match="1 adjusted closes are missing"):
-        judged(daily([1.0, 2.0], adj_close=[float("nan"), 2.0]), DAY_NS, adjust="total")
+        checked(daily([1.0, 2.0], adj_close=[float("nan"), 2.0]), DAY_NS, adjust="total")
 
 
 def test_negative_volumes_are_counted_as_rows_that_cannot_be_used() -> None:
     with pytest.raises(DataError, match="0 of 50 rows are usable as they are: bad_volume 50"):
-        judged(clean(50).with_columns(volume=-pl.col("volume")))
+        checked(clean(50).with_columns(volume=-pl.col("volume")))
 
 
 def test_a_close_that_never_changes_is_a_doubt() -> None:
     still = clean(50).with_columns(
         pl.lit(7.0).alias(name) for name in ("open", "high", "low", "close")
     )
-    [doubt] = doubts(judged(still).findings)
+    [doubt] = doubts(checked(still).findings)
     assert "constant_price 50, bars, and the close is the same in all of them" in doubt.message
     assert "first: close 7" in doubt.message
     moved = pl.when(pl.int_range(50) == 9).then(7.1).otherwise(7.0)
-    assert not doubts(judged(still.with_columns(close=moved, high=moved)).findings)
+    assert not doubts(checked(still.with_columns(close=moved, high=moved)).findings)

@@ -16,7 +16,7 @@ from septet._data.normalise import Normalised
 from septet._data.price_steps import price_gaps, spike_rows, wick_rows
 from septet._data.stretches import Memory, Stretches
 from septet.errors import DataError
-from tests.data.helpers import DAY_NS, HOUR_NS, block, clean, counts, judged, request
+from tests.data.helpers import DAY_NS, HOUR_NS, block, checked, clean, counts, request
 
 PRICES = ("open", "high", "low", "close")
 
@@ -37,7 +37,7 @@ def from_on(frame: pl.DataFrame, row: int, factor: float) -> pl.DataFrame:
 @pytest.mark.parametrize("rows", [[50], [50, 51, 52], [3, 90, 91, 250, 380]])
 def test_bars_off_their_neighbours_are_bad_rows(rows: list[int], factor: float) -> None:
     frame = clean(400)
-    done = judged(times(frame, rows, factor), max_bad=0.02)
+    done = checked(times(frame, rows, factor), max_bad=0.02)
     kept = np.setdiff1d(np.arange(400), rows)
     assert done.bars.close.tolist() == frame["close"].to_numpy()[kept].tolist()
     assert counts(done.findings)["price_spike"] == done.defects == len(rows)
@@ -49,7 +49,7 @@ def test_bars_off_their_neighbours_are_bad_rows(rows: list[int], factor: float) 
 
 def test_more_of_them_than_max_bad_are_refused() -> None:
     with pytest.raises(DataError, match=r"price_spike 11(?s:.*)decimal point(?s:.*)max_bad: 1%"):
-        judged(times(clean(1_000), np.arange(40, 1_000, 90), 100.0), max_bad=0.01)
+        checked(times(clean(1_000), np.arange(40, 1_000, 90), 100.0), max_bad=0.01)
 
 
 def test_a_close_alone_that_slipped_is_a_bad_row() -> None:
@@ -59,7 +59,7 @@ def test_a_close_alone_that_slipped_is_a_bad_row() -> None:
         pl.when(slip).then(pl.col(name) * 100.0).otherwise(pl.col(name)).alias(name)
         for name in ("high", "close")
     )
-    assert counts(judged(wrong).findings)["price_spike"] == 1
+    assert counts(checked(wrong).findings)["price_spike"] == 1
 
 
 @pytest.mark.parametrize("factor", [100.0, 0.01, 0.05, 7.0])
@@ -67,30 +67,30 @@ def test_a_close_alone_that_slipped_is_a_bad_row() -> None:
 def test_a_level_that_steps_and_stays_is_refused(factor: float, row: int) -> None:
     frame = from_on(clean(400), row, factor)
     with pytest.raises(DataError) as caught:
-        judged(frame)
+        checked(frame)
     message = str(caught.value)
     assert "price_step: 1 bars" in message
     assert f"{frame['close'][row - 1]:.10g} -> {frame['close'][row]:.10g}" in message
     assert "policy: {price_step: keep}" in message
-    assert len(judged(frame, policy={"price_step": "keep"}).bars) == 400
+    assert len(checked(frame, policy={"price_step": "keep"}).bars) == 400
 
 
 def test_a_split_that_is_not_adjusted_is_named() -> None:
     with pytest.raises(DataError, match="as a split of 20 for 1 would"):
-        judged(from_on(clean(60, DAY_NS), 30, 0.05), DAY_NS)
-    done = judged(from_on(clean(60, DAY_NS), 30, 0.5), DAY_NS)
+        checked(from_on(clean(60, DAY_NS), 30, 0.05), DAY_NS)
+    done = checked(from_on(clean(60, DAY_NS), 30, 0.5), DAY_NS)
     (message,) = doubts(done.findings)
     assert "price_gap 1" in message.message
     assert "as a split of 2 for 1 would" in message.message
     assert "policy: {price_gap: keep}" in message.hint
-    kept = judged(from_on(clean(60, DAY_NS), 30, 0.5), DAY_NS, policy={"price_gap": "keep"})
+    kept = checked(from_on(clean(60, DAY_NS), 30, 0.5), DAY_NS, policy={"price_gap": "keep"})
     assert doubts(kept.findings) == []
 
 
 def test_after_a_long_hole_a_step_is_a_warning() -> None:
     frame = from_on(clean(400), 200, 30.0)
     holed = pl.concat([frame[:200], frame[240:]])
-    (message,) = doubts(judged(holed).findings)
+    (message,) = doubts(checked(holed).findings)
     assert "price_gap 1" in message.message
 
 
@@ -105,7 +105,7 @@ def crash(share: float, at: int = 200) -> pl.DataFrame:
 
 @pytest.mark.parametrize("share", [0.6, 0.8, 0.95, 0.999])
 def test_a_crash_is_no_slip(share: float) -> None:
-    done = judged(crash(share))
+    done = checked(crash(share))
     assert len(done.bars) == 400
     assert not {"price_spike", "price_step", "price_gap", "price_wick"} & set(counts(done.findings))
 
@@ -125,12 +125,12 @@ def test_an_extreme_inside_a_bar_is_told_and_kept(column: str, factor: float) ->
     wrong = frame.with_columns(pl.Series(column, value))
     if column == "open":
         wrong = wrong.with_columns(high=pl.max_horizontal("open", "high"))
-    done = judged(wrong)
+    done = checked(wrong)
     (message,) = doubts(done.findings)
     assert len(done.bars) == 400
     assert "price_wick 1" in message.message
     assert "2020-01-04T05:00:00Z" in message.message
-    assert len(judged(wrong, policy={"price_wick": "drop"}).bars) == 399
+    assert len(checked(wrong, policy={"price_wick": "drop"}).bars) == 399
 
 
 SAMPLES = [
@@ -209,7 +209,7 @@ def test_numbers_beyond_all_measure_are_bad_rows(column: str, value: float) -> N
         pl.when(pl.int_range(100) == 40).then(value).otherwise(pl.col(name)).alias(name)
         for name in names
     )
-    done = judged(frame, volume_in="quote")
+    done = checked(frame, volume_in="quote")
     assert max(getattr(done.bars, name).max() for name in PRICES) < 1e3
     assert len(done.bars) == (100 if column == "volume" else 99)
 
@@ -217,10 +217,10 @@ def test_numbers_beyond_all_measure_are_bad_rows(column: str, value: float) -> N
 def test_a_series_of_such_prices_is_refused_in_words() -> None:
     frame = clean(100).with_columns(pl.lit(1e308).alias(name) for name in PRICES)
     with pytest.raises(DataError, match="bad_price 100"):
-        judged(frame)
+        checked(frame)
     frame = clean(100, HOUR_NS).with_columns(pl.lit(1e308).alias("adj_close"))
     with pytest.raises(DataError, match="adjusted closes"):
-        judged(frame, adjust="total")
+        checked(frame, adjust="total")
 
 
 def test_wicks_are_of_a_bar_and_the_close_before() -> None:

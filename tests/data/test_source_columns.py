@@ -1,4 +1,4 @@
-"""Columns that nothing reads are judged by their values: symbols and sources in turn, contracts."""
+"""Unread columns are checked by their values: symbols and sources in turn, contracts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from septet._data.load import load_market, read_series
 from septet._data.source_columns import SOURCE_SIGN
 from septet._data.stretches import Memory, Stretches
 from septet.errors import DataError
-from tests.data.helpers import HOUR_NS, START_NS, block, clean, judged, request
+from tests.data.helpers import HOUR_NS, START_NS, block, checked, clean, request
 
 COUNT = 600
 TURNS = np.arange(COUNT) % 2
@@ -67,12 +67,12 @@ def in_turn(first: object, second: object, rows: int = 1) -> list[object]:
 def test_values_in_turn_are_refused(name: str, first: object, second: object, rows: int) -> None:
     frame = bars(name, in_turn(first, second, rows))
     with pytest.raises(DataError) as caught:
-        judged(frame)
+        checked(frame)
     message = str(caught.value)
     assert f"column '{name}' holds 2 values ({first}, {second})" in message
     assert f"keep the rows of one value of column '{name}'" in message
     assert ("columns: {symbol: " in message) == (str(first) in ("BTCUSDT", "BTC/USD", "ESH4"))
-    assert len(judged(frame, policy={"price_levels": "keep"}).bars) == COUNT
+    assert len(checked(frame, policy={"price_levels": "keep"}).bars) == COUNT
 
 
 def test_a_consolidated_tape_is_refused_with_the_way_to_keep_it() -> None:
@@ -81,10 +81,10 @@ def test_a_consolidated_tape_is_refused_with_the_way_to_keep_it() -> None:
         pl.Series("last_exchange", draw.choice(["ARCA", "NASDAQ", "NYSE"], COUNT))
     )
     with pytest.raises(DataError) as caught:
-        judged(frame)
+        checked(frame)
     assert "column 'last_exchange' holds 3 values" in str(caught.value)
     assert "as on a consolidated tape: policy: {price_levels: keep}" in str(caught.value)
-    kept = judged(frame, policy={"price_levels": "keep"})
+    kept = checked(frame, policy={"price_levels": "keep"})
     assert len(kept.bars) == COUNT
     assert not doubts(kept.findings)
 
@@ -96,19 +96,19 @@ def test_values_that_prices_follow_are_refused_under_any_name(
     draw = np.random.default_rng(1)
     other = draw.random(COUNT) < 0.5
     with pytest.raises(DataError, match="column 'foo', and prices change with them"):
-        judged(bars("foo", [second if each else first for each in other], 1.01))
+        checked(bars("foo", [second if each else first for each in other], 1.01))
 
 
 def test_contracts_that_follow_one_another_are_a_warning() -> None:
     values = ["ESH4"] * 200 + ["ESM4"] * 200 + ["ESU4"] * 200
     for name in ("contract", "foo"):
-        (doubt,) = doubts(judged(bars(name, values)).findings)
+        (doubt,) = doubts(checked(bars(name, values)).findings)
         assert doubt.kind == SOURCE_SIGN
         assert f"column '{name}' holds 3 values (ESH4, ESM4, ESU4), which change 2 times" in (
             doubt.message
         )
         assert "adjusted at each roll" in doubt.hint
-        assert not doubts(judged(bars(name, values), policy={"price_levels": "keep"}).findings)
+        assert not doubts(checked(bars(name, values), policy={"price_levels": "keep"}).findings)
 
 
 def test_other_columns_say_nothing() -> None:
@@ -134,7 +134,7 @@ def test_other_columns_say_nothing() -> None:
         pl.Series("market_state", draw.choice(["open", "closed"], COUNT)),
         pl.Series("tenor", ["3m"] * COUNT),
     )
-    assert not doubts(judged(frame).findings)
+    assert not doubts(checked(frame).findings)
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -153,7 +153,7 @@ def test_what_is_made_of_gapping_bars_separates_no_levels(seed: int) -> None:
         pl.Series("state", np.where(close > mean, "above", "below")),
         pl.Series("gap", np.where(gaps > 0.0, 1, 0)),
     )
-    assert not [each for each in judged(frame).findings if each.kind == "price_levels"]
+    assert not [each for each in checked(frame).findings if each.kind == "price_levels"]
 
 
 def test_stretches_refuse_the_columns_that_the_whole_refuses(tmp_path: Path) -> None:

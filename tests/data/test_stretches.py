@@ -89,7 +89,7 @@ def test_stretches_refuse_the_wrong_zone_that_the_whole_refuses(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
-def test_stretches_judge_sessions_as_the_whole_does(tmp_path: Path, zone: str) -> None:
+def test_stretches_check_sessions_as_the_whole_does(tmp_path: Path, zone: str) -> None:
     frame = clean(5_000, 30 * 60_000_000_000, START_NS + 48 * HOUR_NS)
     stamp = pl.col("timestamp").cast(pl.Datetime("ns"))
     local = stamp.dt.replace_time_zone("UTC").dt.convert_time_zone("America/New_York")

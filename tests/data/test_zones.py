@@ -1,4 +1,4 @@
-"""Time stamps that name no zone: refused until the file says it, and judged by what they show."""
+"""Time stamps that name no zone: refused until the file says it, and checked by what they show."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from septet._data.zones import doubt_zone
 from septet._shell.backtest import backtest
 from septet._shell.stream import stream_backtest
 from septet.errors import DataError
-from tests.data.helpers import HOUR_NS, MINUTE_NS, block, clean, judged, ns, request
+from tests.data.helpers import HOUR_NS, MINUTE_NS, block, checked, clean, ns, request
 
 NEW_YORK = "America/New_York"
 
@@ -73,16 +73,16 @@ def test_times_of_day_without_a_zone_are_refused_until_the_file_says_it(
     ],
 )
 def test_stamps_with_a_zone_and_numbers_need_none(stamps: pl.Expr) -> None:
-    assert len(judged(clean(48).with_columns(timestamp=stamps)).bars) == 48
+    assert len(checked(clean(48).with_columns(timestamp=stamps)).bars) == 48
 
 
 @pytest.mark.parametrize("form", ["%Y-%m-%d", "%d.%m.%Y", "%Y%m%d"])
 def test_dates_need_none(form: str) -> None:
     daily = clean(48, 24 * HOUR_NS)
     text = daily.with_columns(pl.col("timestamp").cast(pl.Datetime("ns")).dt.strftime(form))
-    assert len(judged(text, 24 * HOUR_NS).bars) == 48
+    assert len(checked(text, 24 * HOUR_NS).bars) == 48
     dates = daily.with_columns(pl.col("timestamp").cast(pl.Datetime("ns")).cast(pl.Date))
-    assert len(judged(dates, 24 * HOUR_NS).bars) == 48
+    assert len(checked(dates, 24 * HOUR_NS).bars) == 48
 
 
 def test_a_series_needs_a_zone_as_well(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_series_needs_a_zone_as_well(tmp_path: Path) -> None:
 def test_new_york_stamps_read_as_utc_are_refused_by_the_changes_of_clocks() -> None:
     local = wall(clean(330 * 24, start_ns=ns("2021-01-05")), NEW_YORK)
     with pytest.raises(DataError) as caught:
-        judged(local, time_zone="UTC")
+        checked(local, time_zone="UTC")
     message = str(caught.value)
     assert f"hours missing or doubled where the clocks of {NEW_YORK}, America/Chicago" in message
     assert (
@@ -107,7 +107,7 @@ def test_new_york_stamps_read_as_utc_are_refused_by_the_changes_of_clocks() -> N
     )
     assert "2021-03-14T02:00:00; 2021-11-07T01:00:00" in message
     assert f"time_zone: {NEW_YORK}" in message
-    kept = judged(local, time_zone="UTC", policy={"wrong_zone": "keep"})
+    kept = checked(local, time_zone="UTC", policy={"wrong_zone": "keep"})
     assert "wrong_zone" in {each.kind for each in kept.findings}
 
 
@@ -127,13 +127,13 @@ def test_local_stamps_of_any_zone_read_as_utc_are_refused(zone: str, repeats: st
     if repeats == "first":
         local = local.unique("timestamp", keep="first", maintain_order=True)
     with pytest.raises(DataError) as caught:
-        judged(local, time_zone="UTC")
+        checked(local, time_zone="UTC")
     message = str(caught.value)
     assert "wrong_zone" in message
     assert "where the clocks of " in message
     same = {"Europe/Athens": "Europe/Helsinki"}.get(zone, zone)
     assert same in message.partition("time_zone: ")[2]
-    right = judged(wall(clean(800 * 24, start_ns=ns(since)), zone), time_zone=zone)
+    right = checked(wall(clean(800 * 24, start_ns=ns(since)), zone), time_zone=zone)
     assert not {"wrong_zone", ZONE_SIGN} & {each.kind for each in right.findings}
 
 
@@ -193,7 +193,7 @@ def test_spans_of_short_bars_that_are_missing_or_doubled_by_chance_raise_no_doub
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Easter", "America/Nuuk", "Antarctica/Troll"])
-def test_stretches_judge_unusual_changes_as_a_run_in_one_piece_does(
+def test_stretches_check_unusual_changes_as_a_run_in_one_piece_does(
     tmp_path: Path, zone: str
 ) -> None:
     bars = wall(clean(365 * 24, start_ns=ns("2022-01-01")), zone)
@@ -215,11 +215,11 @@ def test_stretches_judge_unusual_changes_as_a_run_in_one_piece_does(
 @pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin", "America/Chicago"])
 def test_a_single_hour_that_is_missing_at_a_change_of_clocks_is_a_warning(zone: str) -> None:
     local = wall(clean(180 * 24, start_ns=ns("2021-01-05")), zone)
-    [doubt] = doubts(judged(local, time_zone="UTC").findings)
+    [doubt] = doubts(checked(local, time_zone="UTC").findings)
     assert doubt.kind == ZONE_SIGN
     assert f"{zone}" in doubt.message
     assert "2021-03-" in doubt.message
-    assert not doubts(judged(local, time_zone="UTC", policy={"wrong_zone": "keep"}).findings)
+    assert not doubts(checked(local, time_zone="UTC", policy={"wrong_zone": "keep"}).findings)
 
 
 @pytest.mark.parametrize("seed", range(150))
@@ -236,7 +236,7 @@ def test_hours_that_are_missing_or_doubled_by_chance_raise_no_doubt(seed: int) -
 def test_utc_stamps_read_as_new_york_are_refused_by_the_hour_that_was_left_out() -> None:
     frame = wall(clean(200 * 24, start_ns=ns("2021-01-05")))
     with pytest.raises(DataError, match="hours that the clocks of America/New_York left out"):
-        judged(frame, time_zone=NEW_YORK)
+        checked(frame, time_zone=NEW_YORK)
 
 
 @pytest.mark.parametrize("calendar", ["24x7", "XNYS"])
@@ -244,14 +244,14 @@ def test_sessions_at_odd_hours_are_refused(calendar: str) -> None:
     frame = sessions("2021-02-15", 60)
     bar = 30 * MINUTE_NS
     keys: dict[str, Any] = {"calendar": calendar, "max_bad": 0.01}
-    assert len(judged(wall(frame), bar, time_zone="UTC", **keys).bars) == frame.height
-    assert len(judged(wall(frame, NEW_YORK), bar, time_zone=NEW_YORK, **keys).bars) == frame.height
+    assert len(checked(wall(frame), bar, time_zone="UTC", **keys).bars) == frame.height
+    assert len(checked(wall(frame, NEW_YORK), bar, time_zone=NEW_YORK, **keys).bars) == frame.height
     with pytest.raises(DataError) as caught:
-        judged(wall(frame, NEW_YORK), bar, time_zone="UTC", **keys)
+        checked(wall(frame, NEW_YORK), bar, time_zone="UTC", **keys)
     assert "sessions that begin at 09:30 all year" in str(caught.value)
     assert f"time_zone: {NEW_YORK}" in str(caught.value)
     with pytest.raises(DataError) as caught:
-        judged(wall(frame), bar, time_zone=NEW_YORK, **keys)
+        checked(wall(frame), bar, time_zone=NEW_YORK, **keys)
     assert "begin at another hour after each change of the clocks" in str(caught.value)
     assert "2021-03-14: 14:30, then 13:30" in str(caught.value)
 
@@ -260,9 +260,9 @@ def test_the_zone_that_fits_the_calendar_is_named_without_a_change_of_clocks() -
     frame = wall(sessions("2021-06-01", 20), NEW_YORK)
     keys: dict[str, Any] = {"time_zone": "UTC", "calendar": "XNYS", "max_bad": 0.01}
     with pytest.raises(DataError, match=f"2021-06-01 at 05:30(?s:.*)time_zone: {NEW_YORK}"):
-        judged(frame, 30 * MINUTE_NS, **keys)
+        checked(frame, 30 * MINUTE_NS, **keys)
     with pytest.raises(DataError) as caught:
-        judged(frame, 30 * MINUTE_NS, policy={"wrong_zone": "keep"}, **keys)
+        checked(frame, 30 * MINUTE_NS, policy={"wrong_zone": "keep"}, **keys)
     assert f"the stamps fit the sessions as local time: write time_zone: {NEW_YORK}" in str(
         caught.value
     )
@@ -273,7 +273,7 @@ def test_the_zone_is_named_that_puts_the_sessions_right(zone: str) -> None:
     frame = wall(sessions("2021-01-11", 200), zone)
     for calendar in ("24x7", "XNYS"):
         with pytest.raises(DataError) as caught:
-            judged(frame, 30 * MINUTE_NS, time_zone="UTC", calendar=calendar, max_bad=0.01)
+            checked(frame, 30 * MINUTE_NS, time_zone="UTC", calendar=calendar, max_bad=0.01)
         assert f"time_zone: {zone}" in str(caught.value)
         assert NEW_YORK not in str(caught.value).partition("time_zone: ")[2]
 
@@ -286,7 +286,7 @@ def test_bars_on_holidays_do_not_ask_for_the_zone_that_is_there() -> None:
     stamps = np.sort(np.concatenate((frame["timestamp"].to_numpy(), holidays)))
     both = clean(len(stamps)).with_columns(timestamp=pl.Series(stamps))
     with pytest.raises(DataError) as caught:
-        judged(
+        checked(
             wall(both, NEW_YORK), 30 * MINUTE_NS, time_zone=NEW_YORK, calendar="XNYS",
             max_bad=0.01, policy={"wrong_zone": "keep"},
         )  # fmt: skip
@@ -320,7 +320,7 @@ def test_new_york_sessions_read_in_a_zone_without_changes(
 ) -> None:
     frame = wall(sessions("2021-01-11", 200, bar), NEW_YORK)
     with pytest.raises(DataError) as caught:
-        judged(frame, bar, time_zone=zone, calendar=calendar, max_bad=0.01)
+        checked(frame, bar, time_zone=zone, calendar=calendar, max_bad=0.01)
     message = str(caught.value)
     assert "wrong_zone" in message
     assert "sessions on the days of XNYS, which opens at 09:30, begin at other hours" in message
@@ -331,7 +331,7 @@ def test_a_wrong_zone_needs_no_change_of_clocks_where_the_hours_are_of_an_exchan
     frame = wall(sessions("2021-05-24", 80), NEW_YORK)  # three holidays, all in summer
     for calendar in ("24x7", "XNYS"):
         with pytest.raises(DataError, match=f"write time_zone: {NEW_YORK}"):
-            judged(frame, 30 * MINUTE_NS, time_zone="Asia/Tokyo", calendar=calendar)
+            checked(frame, 30 * MINUTE_NS, time_zone="Asia/Tokyo", calendar=calendar)
 
 
 @pytest.mark.parametrize(
@@ -341,9 +341,9 @@ def test_a_fixed_zone_in_which_sessions_move_is_right_or_wrong_by_the_hour(
     right: str, wrong: str
 ) -> None:
     frame = wall(sessions("2021-01-11", 200), right)
-    assert len(judged(frame, 30 * MINUTE_NS, time_zone=right).bars) == frame.height
+    assert len(checked(frame, 30 * MINUTE_NS, time_zone=right).bars) == frame.height
     with pytest.raises(DataError) as caught:
-        judged(frame, 30 * MINUTE_NS, time_zone=wrong)
+        checked(frame, 30 * MINUTE_NS, time_zone=wrong)
     assert f"not of {wrong}: write time_zone: {right}" in str(caught.value)
 
 
@@ -351,7 +351,7 @@ def test_a_fixed_zone_in_which_sessions_move_is_right_or_wrong_by_the_hour(
 def test_new_york_hours_round_the_clock_read_in_a_zone_without_changes(zone: str) -> None:
     local = wall(clean(330 * 24, start_ns=ns("2021-01-05")), NEW_YORK)
     with pytest.raises(DataError, match=f"time_zone: {NEW_YORK}"):
-        judged(local, time_zone=zone)
+        checked(local, time_zone=zone)
 
 
 @pytest.mark.parametrize("zone", [*FIXED, "America/Toronto", "Europe/Paris", "Australia/Sydney"])
@@ -390,7 +390,7 @@ SIGNS = {
 def test_stamps_of_utc_that_are_read_in_new_york_are_warned_about(name: str) -> None:
     frame, text = SIGNS[name]
     bar_ns = 30 * MINUTE_NS if "sess" in name else HOUR_NS
-    found = doubts(judged(wall(frame), bar_ns, time_zone=NEW_YORK).findings)
+    found = doubts(checked(wall(frame), bar_ns, time_zone=NEW_YORK).findings)
     [doubt] = [each for each in found if each.kind == ZONE_SIGN]
     assert text in doubt.message
     assert "write time_zone: UTC" in doubt.hint

@@ -91,7 +91,7 @@ def test_faults_without_bars_are_not_reached_and_no_failure(tmp_path: Path, cloc
     rows = [Row("D2", asked=4, injected=2, resolved=1), Row("D3", asked=3), Row("N1", asked=1)]
     rows[2].injected = rows[2].resolved = 1
     drill = Drill(tmp_path, rows)
-    drill._unjudged = ["D2"]
+    drill._unchecked = ["D2"]
     drill._not_reached()
     outcome = drill._outcome
     assert [(row.injected, row.held) for row in rows] == [

@@ -10,7 +10,7 @@ import ccxt.async_support as ccxt
 from septet import messages as m
 from septet.plugin.live import Clock
 from septet_plugins.exchange.requests import Barred, Gate, call, hook_client
-from septet_plugins.execution.ccxt_answers import judge
+from septet_plugins.execution.ccxt_answers import classify_error
 from septet_plugins.execution.ccxt_orders import Placed, place
 from tests.execution.helpers import WallTime
 
@@ -100,4 +100,4 @@ async def signed(
             )
         except Barred as error:
             assert not wire.sent
-            return judge(error, wire), str(error)
+            return classify_error(error, wire), str(error)

@@ -12,7 +12,7 @@ from ccxt.base.errors import error_hierarchy
 
 from septet import messages as m
 from septet_plugins.exchange.requests import Barred, Wire
-from septet_plugins.execution.ccxt_answers import REJECTION_CODES, Verdict, judge
+from septet_plugins.execution.ccxt_answers import REJECTION_CODES, Verdict, classify_error
 from tests.execution.helpers import Received, WallTime, account, read, submit
 from tests.execution.scripted import accepted, scripted
 
@@ -143,7 +143,7 @@ SURE = {
 @pytest.mark.parametrize("name", _classes(error_hierarchy))
 def test_every_class_of_the_client_has_a_verdict(name: str) -> None:
     code = next((code for code, names in SURE.items() if name in names.split()), "")
-    verdict = judge(getattr(ccxt, name)("x"), Wire(sent=True, status=200))
+    verdict = classify_error(getattr(ccxt, name)("x"), Wire(sent=True, status=200))
     assert verdict == Verdict(code)
 
 
@@ -155,16 +155,18 @@ def test_the_table_names_classes_that_exist() -> None:
     "strange", [ValueError("x"), KeyError("id"), OSError(5), TimeoutError(), AssertionError()]
 )
 def test_what_is_not_the_clients_own_is_uncertain(strange: Exception) -> None:
-    assert not judge(strange, Wire(sent=True)).is_rejected
+    assert not classify_error(strange, Wire(sent=True)).is_rejected
 
 
 def test_what_never_left_was_never_accepted() -> None:
-    assert judge(ccxt.InvalidOrder("no such type"), Wire()) == Verdict("filter", "local")
-    assert judge(TypeError("a bug"), Wire()) == Verdict("local", "local")
-    assert judge(Barred("banned", "x"), Wire()) == Verdict("banned", "gate")
-    assert not judge(Barred("banned", "x"), Wire(sent=True)).is_rejected
+    assert classify_error(ccxt.InvalidOrder("no such type"), Wire()) == Verdict("filter", "local")
+    assert classify_error(TypeError("a bug"), Wire()) == Verdict("local", "local")
+    assert classify_error(Barred("banned", "x"), Wire()) == Verdict("banned", "gate")
+    assert not classify_error(Barred("banned", "x"), Wire(sent=True)).is_rejected
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 520])
 def test_a_server_in_trouble_is_not_accepted(status: int) -> None:
-    assert not judge(ccxt.InsufficientFunds("x"), Wire(sent=True, status=status)).is_rejected
+    assert not classify_error(
+        ccxt.InsufficientFunds("x"), Wire(sent=True, status=status)
+    ).is_rejected

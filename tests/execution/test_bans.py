@@ -69,7 +69,7 @@ def test_no_stream_is_dialled_during_a_ban() -> None:
                 live._main.client.client(f"{venue.ws_url}/stream/another")
             feed = feed_of(venue)
             feed._gate.check(None, "http://elsewhere")
-            feed._gate._quiet(f"{venue.rest_url}/api")
+            feed._gate._pause_of(f"{venue.rest_url}/api")
             with pytest.raises(Barred, match="banned"):
                 feed._gate.check_dial()
 

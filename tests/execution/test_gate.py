@@ -1,4 +1,4 @@
-"""The gate: who may ask what while the venue wants quiet, and what the link says of it."""
+"""The gate: who may ask what during a pause of the venue, and what the link reports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from septet._host.venues import leaving
 from septet.plugin.live import Clock
 from septet_plugins.exchange.requests import Barred, Gate, Wire, check_host
-from septet_plugins.execution.ccxt_answers import Verdict, judge
+from septet_plugins.execution.ccxt_answers import Verdict, classify_error
 from septet_plugins.execution.ccxt_link import Link
 from tests.execution.helpers import Received
 
@@ -100,7 +100,7 @@ def test_what_was_withdrawn_does_not_leave_and_questions_do() -> None:
         gate.check(Wire())
         with pytest.raises(Barred) as caught:
             gate.check(Wire(urgent=True, deadline_ns=NOW + 1))
-    assert judge(caught.value, Wire()) == Verdict("cancelled", "local")
+    assert classify_error(caught.value, Wire()) == Verdict("cancelled", "local")
     gate.check(Wire(deadline_ns=NOW + 1))
 
 

@@ -113,7 +113,7 @@ def test_o1_an_entry_that_waits_in_the_limiter_when_a_halt_comes_never_leaves() 
         ):
             unwanted: set[str] = set()
             out = Dispatcher(
-                live, clock=WallTime(), put=received, wants=lambda name: name not in unwanted
+                live, clock=WallTime(), put=received, may_send=lambda name: name not in unwanted
             )
             await live.submit(submit("a-0"))
             reads = [asyncio.create_task(live.holdings()) for _ in range(3)]

@@ -289,7 +289,7 @@ class ProcessHarness:
         self.dispatcher = Dispatcher(
             wire, clock=clock, put=lambda event: self.shell.put(event),
             fault=lambda call, error: notify("critical", "fault", {"text": f"{call}: {error}"}),
-            wants=self.core.wants,
+            may_send=self.core.may_send,
         )  # fmt: skip
         self.shell = Shell(
             self.core, Mortal(self, self.journal), self.dispatcher, clock=clock, notify=notify,

@@ -119,9 +119,9 @@ class AnyOrder(RuleBasedStateMachine):
 
     @precondition(lambda self: self.other is None)
     @rule()
-    def quiet(self) -> None:
+    def checkpoint_if_idle(self) -> None:
         self.journal._log_bytes = 1 << 30
-        self.journal.quiet()
+        self.journal.checkpoint_if_idle()
 
     @invariant()
     def it_holds_what_was_committed(self) -> None:

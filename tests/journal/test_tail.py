@@ -251,7 +251,7 @@ def test_the_loss_of_power_at_every_write_keeps_what_was_promised(
             if disk.chance.random() < 0.03:
                 disk.look = lambda: None
                 journal._log_bytes = 1 << 30
-                journal.quiet()
+                journal.checkpoint_if_idle()
                 disk.everything_is_synced()
                 disk.look = look
     whole = [each.hash for each in journal.read()]

@@ -64,7 +64,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "live").mkdir(parents=True)
     with filled(folder / "live" / "j", ENTRIES // 2, text="x" * 700) as journal:
         journal._log_bytes = 1 << 30
-        journal.quiet()
+        journal.checkpoint_if_idle()
         for number in range(ENTRIES // 2 + 1, ENTRIES + 1):
             journal.append(bar(number), ())
             journal.commit()

@@ -1,4 +1,4 @@
-"""Health: judged with what was known, patient before it acts."""
+"""Health: predicted with what was known, patient before it acts."""
 
 from __future__ import annotations
 
@@ -221,8 +221,8 @@ def test_a_stored_model_brings_its_training_window_on_its_card() -> None:
     from pathlib import Path
 
     stored = StoredModel(each.model, {**each.card, "reference": reference}, Path("m"))
-    judged = stored_walk(rows, stored)
-    found = monitor_walk(judged, rows, labels, RULE).readings
+    predicted = stored_walk(rows, stored)
+    found = monitor_walk(predicted, rows, labels, RULE).readings
     same = monitor_walk(walk, rows, labels, RULE).readings
     wanted = {(e.time_ns, e.metric): e for e in same if e.metric == "psi:hint"}
     pairs = [

@@ -14,7 +14,7 @@ from septet._learn.fitting import Untrainable, Window
 from septet._learn.flat import Calibration, Member, Scaler, assemble
 from septet._learn.onnx_graph import LARGEST_TENSOR, check_graph
 from septet._learn.portable import Exported, OnnxModel
-from septet._learn.walk import NOT_FINITE, OK, answers, judge_row
+from septet._learn.walk import NOT_FINITE, OK, answers, predict_checked
 from septet.errors import ModelError, SeptetError
 from tests.learn.sample import trainer, window
 
@@ -68,9 +68,9 @@ def test_an_answer_that_is_no_probability_decides_nothing(
     """A calibration makes 0 of NaN, and a clamp makes certainty of 5; neither was said."""
     model = _served(_constant(value), calibration)
     if calibration is not None and math.isfinite(value):
-        assert judge_row(model, ROW) == (1.0 if value > 0.5 else 0.0, OK)  # a score it maps
+        assert predict_checked(model, ROW) == (1.0 if value > 0.5 else 0.0, OK)  # a score it maps
         return
-    up, state = judge_row(model, ROW)
+    up, state = predict_checked(model, ROW)
     assert math.isnan(up)
     assert state == NOT_FINITE
     assert np.isnan(answers(model, np.array([ROW, ROW]))).all()
@@ -78,7 +78,7 @@ def test_an_answer_that_is_no_probability_decides_nothing(
 
 def test_rounding_beyond_one_is_still_a_probability() -> None:
     for value, expected in ((1.00001, 1.0), (-0.00001, 0.0), (0.25, 0.25)):
-        assert judge_row(_served(_constant(value)), ROW) == (expected, OK)
+        assert predict_checked(_served(_constant(value)), ROW) == (expected, OK)
 
 
 class Plugin:
@@ -104,7 +104,7 @@ def test_whatever_serves_it(value: float) -> None:
     """Alone and among others, of a package and of septet's own kernels."""
     flat = assemble(WIDTH, Scaler(), [Member(weights=np.zeros(WIDTH), base=5.0)])
     for model in (Plugin(value), flat):
-        up, state = judge_row(model, ROW)
+        up, state = predict_checked(model, ROW)
         assert math.isnan(up)
         assert state == NOT_FINITE
         assert np.isnan(answers(model, np.array([ROW]))).all()
@@ -188,7 +188,7 @@ def test_what_septet_exports_is_served() -> None:
             refused.append(f"{name}: {error.message}")
         else:
             served.append(name)
-            assert judge_row(again, window().x[0])[1] == OK
+            assert predict_checked(again, window().x[0])[1] == OK
     assert all("the operator Scan" in each for each in refused), refused
     assert len(served) >= 4, served
 

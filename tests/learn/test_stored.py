@@ -156,5 +156,5 @@ def test_an_earlier_backtest_is_refused(folder: Path) -> None:
     stored = load_model(folder, NAMES)
     with pytest.raises(ModelError, match="has seen labels up to"):
         stored_walk(dataset(1_200), stored, start_ns=stored.last_label_ns)
-    with pytest.raises(ModelError, match="would judge it on what it was fitted on"):
+    with pytest.raises(ModelError, match="would predict what it was fitted on"):
         stored_walk(dataset(600), stored)

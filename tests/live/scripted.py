@@ -49,7 +49,7 @@ class ScriptedCore:
         self.seen.append(event)
         return list(self.script(event))
 
-    def wants(self, client_id: str) -> bool:
+    def may_send(self, client_id: str) -> bool:
         return client_id not in self.unwanted
 
 
@@ -204,7 +204,7 @@ class Bench:
         self.dispatcher = Dispatcher(
             self.venue, clock=self.clock, put=lambda event: self.shell.put(event), gate=gate,
             fault=lambda call, error: self.faults.append((call, error)),
-            wants=self.core.wants,
+            may_send=self.core.may_send,
         )  # fmt: skip
         self.shell = Shell(
             self.core, self.journal, self.dispatcher, clock=self.clock,

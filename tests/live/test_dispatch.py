@@ -148,7 +148,7 @@ def test_the_gate_rejects_and_says_why() -> None:
 
 def test_what_is_not_wanted_any_more_is_rejected_here_a_change_as_well() -> None:
     async def scene() -> None:
-        harness = DispatchHarness(wants=lambda client_id: False)
+        harness = DispatchHarness(may_send=lambda client_id: False)
         for rejected in await harness.do(submit(), amend()):
             assert isinstance(rejected, m.Rejected)
             assert (rejected.code, rejected.by) == ("cancelled", "local")
@@ -161,7 +161,7 @@ def test_what_is_not_wanted_any_more_is_rejected_here_a_change_as_well() -> None
 def test_an_adapter_can_ask_whether_its_order_may_still_leave() -> None:
     async def scene() -> None:
         unwanted: set[str] = set()
-        harness = DispatchHarness(wants=lambda client_id: client_id not in unwanted)
+        harness = DispatchHarness(may_send=lambda client_id: client_id not in unwanted)
         asked: list[bool] = []
 
         def look(call: str, what: Any) -> None:

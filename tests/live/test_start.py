@@ -44,7 +44,7 @@ class Scripted:
         self.blocked = False
         self.guards = SimpleNamespace(active=list)
         self.checks = None
-        self.wants = bool  # every order that has a name
+        self.may_send = bool  # every order that has a name
 
     def handle(self, event: m.Event) -> Sequence[m.Command]:
         self.handled.append(type(event).__name__)

@@ -232,9 +232,7 @@ def test_check_reads_the_model_as_a_run_does(tmp_path: Path) -> None:
     _train(tmp_path, SMALL)
     assert CliRunner().invoke(cli, ["check", str(path)]).exit_code == 0
     assert CliRunner().invoke(cli, ["check", str(path), *paper]).exit_code == 0
-    assert "would judge it on what it was fitted on" in reported(
-        "--set", "universe.start=2020-01-10"
-    )
+    assert "would predict what it was fitted on" in reported("--set", "universe.start=2020-01-10")
     inputs = "model.inputs=[level, ret_1]"
     for words in (["--set", inputs], ["--set", inputs, *paper]):
         assert "does not fit the file's features" in reported(*words)

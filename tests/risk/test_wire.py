@@ -342,7 +342,7 @@ def test_a_changed_entry_is_judged_as_the_entry_it_makes(case: dict[str, Any]) -
     assert len(reported) == (bool(broken) and not case["block"])
     assert all(text.rpartition(" ")[2] in broken for text in reported)
     assert 1 not in bench.ended
-    assert bench.core.unsettled()[:1] == [rests.client_id]
+    assert bench.core.open_order_ids()[:1] == [rests.client_id]
 
 
 @pytest.mark.parametrize("amends", [False, True])

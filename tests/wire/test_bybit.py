@@ -265,14 +265,14 @@ def test_a_lost_stream_is_dialled_again_and_what_was_missed_comes_before_up() ->
 
 
 @pytest.mark.parametrize("streams", [True, False], ids=["streams", "polls"])
-@pytest.mark.parametrize("want", ["quotes", "book", "trades", "bars"])
-def test_the_market_is_heard(want: str, streams: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["quotes", "book", "trades", "bars"])
+def test_market_data_is_received(kind: str, streams: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without its half of streams the client is that of an exchange which has none."""
     import ccxt.pro
 
     if not streams:
         monkeypatch.setattr(ccxt.pro, "exchanges", [])
-    kind = {"trades": PrintSeen, "bars": BarSeen}.get(want, QuoteSeen)
+    event_type = {"trades": PrintSeen, "bars": BarSeen}.get(kind, QuoteSeen)
 
     async def case() -> None:
         async with bybit() as venue:
@@ -283,30 +283,32 @@ def test_the_market_is_heard(want: str, streams: bool, monkeypatch: pytest.Monke
             )
             received, request = (
                 Received(),
-                FeedRequest(SYMBOLS, venue.market.bar_ns, frozenset({want})),
+                FeedRequest(SYMBOLS, venue.market.bar_ns, frozenset({kind})),
             )
             facts = await feed.open(request, received)
-            assert facts.how == {want: "stream" if streams else "poll"}
+            assert facts.how == {kind: "stream" if streams else "poll"}
             while streams and len({t for _, topics in venue.joined() for t in topics}) < 2:
                 await asyncio.sleep(0.01)
             venue.market.step(1)
-            if want == "bars" and not streams:  # asked for after a close, which is an hour away
+            if kind == "bars" and not streams:  # asked for after a close, which is an hour away
                 found = await feed.bars("BTC/USDT", 0, 2**62)
                 assert [each.closed for each in found[-3:]] == [True, True, None], (
                     "it may be going on"
                 )
             else:
-                await received.until(lambda: {e.symbol for e in received.of(kind)} == set(SYMBOLS))
+                await received.until(
+                    lambda: {e.symbol for e in received.of(event_type)} == set(SYMBOLS)
+                )
                 best = venue.inner.public.best("BTCUSDT")
                 await received.until(
                     lambda: (
-                        want not in ("quotes", "book")
+                        kind not in ("quotes", "book")
                         or [e for e in received.of(QuoteSeen) if e.bid == float(best["bidPrice"])]
                     )
                 )
-                if want == "book":
+                if kind == "book":
                     assert len(received.of(QuoteSeen)[-1].bids) > 1
-                if want == "bars":
+                if kind == "bars":
                     await received.until(lambda: [e for e in received.of(BarSeen) if e.closed])
             await feed.close()
 

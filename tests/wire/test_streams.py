@@ -36,19 +36,19 @@ class Listener:
     """A feed whose sockets are never dialled: frames are handed to the client one by one."""
 
     def __init__(
-        self, client: Any, symbols: Sequence[str], wants: Sequence[str], timeframe: str = "1m"
+        self, client: Any, symbols: Sequence[str], kinds: Sequence[str], timeframe: str = "1m"
     ) -> None:
         self.received = Received()
         self.feed: Any = CcxtFeed(FeedTerms(Terms(client.id)), WallTime())
-        request = FeedRequest(tuple(symbols), MINUTE_NS, frozenset(wants))
+        request = FeedRequest(tuple(symbols), MINUTE_NS, frozenset(kinds))
         self.feed._client, self.feed._request, self.feed._sink = client, request, self.received
         self.feed._timeframe = timeframe
         self.feed._plan(client, request)
-        setattr(self.feed, "_start", lambda want, symbol: None)  # noqa: B010
+        setattr(self.feed, "_start", lambda kind, symbol: None)  # noqa: B010
         self.feed._tap_messages()
         for symbol in symbols:
-            for want in wants:
-                self.feed._prepare(want, symbol)
+            for kind in kinds:
+                self.feed._prepare(kind, symbol)
         self.client = client
 
     def take(self, url: str, message: Any) -> None:
@@ -63,12 +63,12 @@ URLS = {
 
 
 def fed(
-    exchange: str, symbol: str, wants: Sequence[str], name: str, timeframe: str = "1m"
+    exchange: str, symbol: str, kinds: Sequence[str], name: str, timeframe: str = "1m"
 ) -> list[Any]:
     async def run() -> list[Any]:
         client = offline(exchange, lambda method, path: {})
         markets(client, "BTC/USDT", "ETH/USDT", "BNB/BTC", "BNB/USDT", "ETH/BTC")
-        listener = Listener(client, [symbol], wants, timeframe)
+        listener = Listener(client, [symbol], kinds, timeframe)
         for message in pushed(exchange, name):
             listener.take(URLS[exchange], message)
         await listener.feed.close()

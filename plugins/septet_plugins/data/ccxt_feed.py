@@ -138,7 +138,7 @@ class CcxtFeed:
         hook_client(client, self._gate, lambda status, state: None, hosts)
         await self._ask("load_markets")
         check_symbols(client, request.symbols)
-        if "bars" in request.wants:
+        if "bars" in request.kinds:
             if not client.has.get("fetchOHLCV"):
                 raise DataError(f"{client.id} offers no bars")
             self._timeframe = timeframe_of(client, request.bar_ns)
@@ -151,15 +151,15 @@ class CcxtFeed:
 
     def _plan(self, client: Any, request: FeedRequest) -> list[str]:
         notes = []
-        for want in sorted(request.wants):
-            if want not in _METHODS:
-                raise DataError(f"no feed serves {want!r}", hint=f"it is one of {list(_METHODS)}")
-            able = [method for has, method in _METHODS[want] if client.has.get(has) is True]
-            self._how[want] = "stream" if able else "poll"
+        for kind in sorted(request.kinds):
+            if kind not in _METHODS:
+                raise DataError(f"no feed serves {kind!r}", hint=f"it is one of {list(_METHODS)}")
+            able = [method for has, method in _METHODS[kind] if client.has.get(has) is True]
+            self._how[kind] = "stream" if able else "poll"
             if able:
-                self._methods[want] = able[0]
+                self._methods[kind] = able[0]
             else:
-                notes.append(f"{client.id} streams no {want}: they are polled")
+                notes.append(f"{client.id} streams no {kind}: they are polled")
         if self._how.get("bars") == "stream" and client.id not in FLAGGED:
             notes.append(f"{client.id} does not say when a bar is final: a poll confirms it")
         return notes
@@ -179,22 +179,22 @@ class CcxtFeed:
             bars = tapped(ArrayCacheByTimestamp, _KEPT, partial(self._bar, symbol))
             trades = tapped(ArrayCache, _KEPT, partial(self._trade, symbol))
             self._caches["bars", symbol], self._caches["trades", symbol] = bars, trades
-            for want in sorted(request.wants):
-                self._start(want, symbol)
-        if "bars" in request.wants and (self._how["bars"] == "poll" or client.id not in FLAGGED):
+            for kind in sorted(request.kinds):
+                self._start(kind, symbol)
+        if "bars" in request.kinds and (self._how["bars"] == "poll" or client.id not in FLAGGED):
             self._keep("closes of bars", "bars", "", self._poll_closes)
 
-    def _start(self, want: str, symbol: str) -> None:
-        if self._how[want] == "stream":
-            self._keep(f"stream of {want}", want, symbol, partial(self._watch, want, symbol))
-        elif want != "bars":
-            self._keep(f"polls of {want}", want, symbol, partial(self._poll, want, symbol))
+    def _start(self, kind: str, symbol: str) -> None:
+        if self._how[kind] == "stream":
+            self._keep(f"stream of {kind}", kind, symbol, partial(self._watch, kind, symbol))
+        elif kind != "bars":
+            self._keep(f"polls of {kind}", kind, symbol, partial(self._poll, kind, symbol))
 
-    def _keep(self, name: str, want: str, symbol: str, work: Callable[[], Any]) -> None:
+    def _keep(self, name: str, kind: str, symbol: str, work: Callable[[], Any]) -> None:
         """Run a task; while it is down its stream is, until data of it is received."""
 
         def down(text: str) -> None:
-            self._sink(StreamDown(stream=want, symbol=symbol, reason=text))
+            self._sink(StreamDown(stream=kind, symbol=symbol, reason=text))
 
         self._kept.append(self._owned.keep(f"{name} {symbol}".strip(), work, down=down))
 
@@ -222,43 +222,43 @@ class CcxtFeed:
 
     # ------------------------------------------------------------ streams
 
-    async def _watch(self, want: str, symbol: str) -> None:
+    async def _watch(self, kind: str, symbol: str) -> None:
         while True:
             try:
-                self._prepare(want, symbol)
-                items = await self._subscribe(want, symbol)
+                self._prepare(kind, symbol)
+                items = await self._subscribe(kind, symbol)
             except Exception as error:  # said; the stream is dialled again
-                if (want, symbol) not in self._down:
-                    self._down.add((want, symbol))
-                    self._sink(StreamDown(stream=want, symbol=symbol, reason=self._scrub(error)))
+                if (kind, symbol) not in self._down:
+                    self._down.add((kind, symbol))
+                    self._sink(StreamDown(stream=kind, symbol=symbol, reason=self._scrub(error)))
                 await self._pause()
                 continue
-            self._down.discard((want, symbol))
-            self._bypassed(want, symbol, items)
+            self._down.discard((kind, symbol))
+            self._bypassed(kind, symbol, items)
 
-    def _prepare(self, want: str, symbol: str) -> None:
+    def _prepare(self, kind: str, symbol: str) -> None:
         """Put our caches where the client's parsers look for theirs."""
-        if want == "bars":
+        if kind == "bars":
             frames = self._client.ohlcvs.setdefault(symbol, {})
             frames.setdefault(self._timeframe, self._caches["bars", symbol])
-        elif want == "trades":
+        elif kind == "trades":
             self._client.trades.setdefault(symbol, self._caches["trades", symbol])
 
-    async def _subscribe(self, want: str, symbol: str) -> Any:
-        method = getattr(self._client, self._methods[want])
-        if want == "bars":
+    async def _subscribe(self, kind: str, symbol: str) -> Any:
+        method = getattr(self._client, self._methods[kind])
+        if kind == "bars":
             return await method(symbol, self._timeframe)
-        if self._methods[want] == "watch_bids_asks":
+        if self._methods[kind] == "watch_bids_asks":
             return await method([symbol])
         return await method(symbol)
 
-    def _bypassed(self, want: str, symbol: str, items: Any) -> None:
+    def _bypassed(self, kind: str, symbol: str, items: Any) -> None:
         """Take what a `watch` returned where the parsers use caches of their own."""
-        client, own = self._client, self._caches.get((want, symbol))
-        if want == "bars" and client.ohlcvs.get(symbol, {}).get(self._timeframe) is not own:
+        client, own = self._client, self._caches.get((kind, symbol))
+        if kind == "bars" and client.ohlcvs.get(symbol, {}).get(self._timeframe) is not own:
             for row in items:
                 self._bar(symbol, row)
-        elif want == "trades" and client.trades.get(symbol) is not own:
+        elif kind == "trades" and client.trades.get(symbol) is not own:
             for item in items:
                 self._trade(symbol, item)
 
@@ -288,23 +288,23 @@ class CcxtFeed:
 
     def _own(self, message: Mapping[str, Any]) -> bool:
         """Take what we read ourselves; its `watch` returns only when the connection is lost."""
-        want = _OWN.get(message.get("e"))
-        if want is None or want not in self._how:
+        kind = _OWN.get(message.get("e"))
+        if kind is None or kind not in self._how:
             return False
-        if want == "book":
+        if kind == "book":
             assert self._books is not None
             return self._books.raw(message)
         symbol = self._ids.get(str(message.get("s")))
         if symbol is None:
             return False
         seen: PrintSeen | QuoteSeen | None
-        if want == "trades":
+        if kind == "trades":
             seen = print_of_raw(message, symbol)
         else:
             seen = quote_of_raw(message, symbol, self._clock.now_ns())
         if seen is None:
             return False
-        self._down.discard((want, symbol))
+        self._down.discard((kind, symbol))
         self._sink(seen)
         return True
 
@@ -356,24 +356,24 @@ class CcxtFeed:
 
     # ------------------------------------------------------------ polls
 
-    async def _poll(self, want: str, symbol: str) -> None:
+    async def _poll(self, kind: str, symbol: str) -> None:
         """Ask again and again where the exchange does not stream."""
         down, last_ids = False, set[str]()
         while True:
             try:
-                last_ids = await self._poll_once(want, symbol, last_ids)
+                last_ids = await self._poll_once(kind, symbol, last_ids)
                 down = False
             except (SeptetError, *UNUSUAL) as error:
                 if is_programming_error(error):
                     raise  # the owner of the task says it, and starts it again
                 if not down:
-                    self._sink(StreamDown(stream=want, symbol=symbol, reason=self._scrub(error)))
+                    self._sink(StreamDown(stream=kind, symbol=symbol, reason=self._scrub(error)))
                 down = True
             await asyncio.sleep(self._terms.poll_ns / _NS)
 
-    async def _poll_once(self, want: str, symbol: str, before: set[str]) -> set[str]:
+    async def _poll_once(self, kind: str, symbol: str, before: set[str]) -> set[str]:
         now = self._clock.now_ns()
-        if want == "trades":
+        if kind == "trades":
             trades = await self._ask("fetch_trades", symbol)
             for each in trades:
                 if str(each.get("id")) not in before:

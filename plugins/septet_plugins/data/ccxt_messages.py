@@ -62,7 +62,7 @@ def bar_of(
 
 
 def _number(value: Any) -> float:
-    """Return a number of a bar; what is none is NaN, which the policies of the file judge."""
+    """Return a number of a bar; what is none is NaN, which the policies of the file handle."""
     try:
         return float("nan") if value is None else float(value)
     except UNUSUAL:

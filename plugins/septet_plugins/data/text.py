@@ -52,7 +52,7 @@ _DEFAULT_NAMES: Final = ("timestamp", "open", "high", "low", "close", "volume")
 _HEAD_LINES: Final = 50
 MAX_BYTES: Final = 2_000_000_000
 _TIMES: Final = 6
-"""Memory that a byte of text takes while it is read and judged."""
+"""Memory that a byte of text takes while it is read and checked."""
 _ALWAYS_UNPACKED: Final = 100_000_000
 _MOST_UNPACKED: Final = 50
 """Bytes that one of an archive becomes, at most, beyond those: tables of prices become ten."""
@@ -390,7 +390,7 @@ def _parse(
             _refuse_thousands(frame, path, comma=comma)
             return frame
         except pl.exceptions.ComputeError:
-            # A cell that is no number among numbers: keep the text, the rows are judged later.
+            # A cell that is no number among numbers: keep the text, the rows are checked later.
             frame = read(infer=False)
             _refuse_thousands(frame, path, comma=comma)
             return frame.with_columns(pl.all().str.replace(",", ".")) if comma else frame

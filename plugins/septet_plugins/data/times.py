@@ -119,7 +119,7 @@ def _with_zeros(text: pl.Series) -> pl.Series:
 def read_times(
     frame: pl.DataFrame, column: str, form: str | None, origin: str, *, joined: bool = False
 ) -> pl.DataFrame:
-    """Read times by the format the file gives; rows that do not fit are judged later.
+    """Read times by the format the file gives; rows that do not fit are checked later.
 
     Raises
     ------

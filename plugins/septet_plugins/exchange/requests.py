@@ -29,7 +29,7 @@ _LIMITED_S: Final = 10.0
 _BANNED_S: Final = 120.0
 _BRIEF_NS: Final = 2 * _S
 _LONGEST_BAN_S: Final = 3 * 86_400.0
-"""Exchanges ban for as long at most; an answer that says more is not believed."""
+"""Exchanges ban for as long at most; a longer span in an answer is cut to this."""
 _LONGEST_PAUSE_S: Final = 600.0
 """Then one request asks again, and cancels have a new reserve."""
 _UNTIL: Final = re.compile(r"until (\d{13})\b")
@@ -78,7 +78,7 @@ def call(
         _WIRE.reset(token)
 
 
-class _Quiet:
+class _HostPause:
     """Pauses and bans that one host imposed on this process (wall time)."""
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class _Quiet:
         self.gates: WeakSet[Gate] = WeakSet()
 
 
-_QUIET: Final[WeakValueDictionary[str, _Quiet]] = WeakValueDictionary()
+_HOST_PAUSES: Final[WeakValueDictionary[str, _HostPause]] = WeakValueDictionary()
 """By host and port: exchanges count the requests of an address, whichever client they are of."""
 
 
@@ -100,7 +100,7 @@ class Gate:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._hosts: dict[str, _Quiet] = {}
+        self._hosts: dict[str, _HostPause] = {}
         self.on_change: Callable[[], None] = lambda: None
 
     @property
@@ -113,15 +113,15 @@ class Gate:
         """When the last ban by a host of this client ends."""
         return max((each.banned_ns for each in self._hosts.values()), default=0)
 
-    def _quiet(self, url: str) -> _Quiet:
+    def _pause_of(self, url: str) -> _HostPause:
         """Return the pause of an address's host; without an address it is this gate's own."""
         host = urlsplit(url).netloc
-        quiet = self._hosts.get(host)
-        if quiet is None:
-            quiet = _QUIET.setdefault(host, _Quiet()) if host else _Quiet()
-            self._hosts[host] = quiet
-            quiet.gates.add(self)
-        return quiet
+        pause = self._hosts.get(host)
+        if pause is None:
+            pause = _HOST_PAUSES.setdefault(host, _HostPause()) if host else _HostPause()
+            self._hosts[host] = pause
+            pause.gates.add(self)
+        return pause
 
     def open_ns(self) -> int:
         """Return when ordinary requests may be sent again; 0 if they may now."""
@@ -130,13 +130,13 @@ class Gate:
 
     def check(self, wire: Wire | None, url: str = "") -> None:
         """Raise `Barred` if a request must not be sent now."""
-        now, quiet = self._clock.now_ns(), self._quiet(url)
-        if now < quiet.banned_ns:
-            raise Barred("banned", f"banned for {_seconds(quiet.banned_ns - now)}; nothing is sent")
-        if now < quiet.limited_ns:
-            if wire is None or not wire.urgent or quiet.reserve <= 0:
-                raise Barred("limited", f"asked to pause for {_seconds(quiet.limited_ns - now)}")
-            quiet.reserve -= 1
+        now, pause = self._clock.now_ns(), self._pause_of(url)
+        if now < pause.banned_ns:
+            raise Barred("banned", f"banned for {_seconds(pause.banned_ns - now)}; nothing is sent")
+        if now < pause.limited_ns:
+            if wire is None or not wire.urgent or pause.reserve <= 0:
+                raise Barred("limited", f"asked to pause for {_seconds(pause.limited_ns - now)}")
+            pause.reserve -= 1
         if wire is not None and 0 < wire.deadline_ns <= now:
             raise Barred("deadline", "its time had passed before it could leave")
         if wire is not None and wire.deadline_ns and not may_leave():  # orders have a deadline
@@ -152,7 +152,7 @@ class Gate:
         """Process an answer; return ``limited`` or ``banned`` if it reports that."""
         if status not in (418, 429):
             return ""
-        now, quiet = self._clock.now_ns(), self._quiet(url)
+        now, pause = self._clock.now_ns(), self._pause_of(url)
         state: Literal["banned", "limited"] = "banned" if status == 418 else "limited"
         default, most = (
             (_BANNED_S, _LONGEST_BAN_S) if status == 418 else (_LIMITED_S, _LONGEST_PAUSE_S)
@@ -162,26 +162,26 @@ class Gate:
         if found:
             until = max(until, min(int(found[1]) * 1_000_000, now + int(most * _S)))
         if state == "banned":
-            quiet.banned_ns = max(quiet.banned_ns, until)
-            self._changed(quiet)
+            pause.banned_ns = max(pause.banned_ns, until)
+            self._changed(pause)
         else:
             self.pause(until, url)
         return state
 
     def pause(self, until_ns: int, url: str = "") -> None:
         """Pause until a time, except for the reserve of urgent requests."""
-        quiet = self._quiet(url)
-        if self._clock.now_ns() >= quiet.limited_ns:
-            quiet.reserve = _RESERVE
-        quiet.limited_ns = max(quiet.limited_ns, until_ns)
-        self._changed(quiet)
+        pause = self._pause_of(url)
+        if self._clock.now_ns() >= pause.limited_ns:
+            pause.reserve = _RESERVE
+        pause.limited_ns = max(pause.limited_ns, until_ns)
+        self._changed(pause)
 
     def pause_briefly(self, url: str = "") -> None:
         """Pause after a limit that was reported with an ordinary status."""
         self.pause(self._clock.now_ns() + _BRIEF_NS, url)
 
-    def _changed(self, quiet: _Quiet) -> None:
-        for gate in list(quiet.gates):
+    def _changed(self, pause: _HostPause) -> None:
+        for gate in list(pause.gates):
             gate.on_change()
 
 
@@ -216,7 +216,7 @@ def check_host(url: str, hosts: frozenset[str] | None) -> None:
 def hook_client(
     client: Any, gate: Gate, on_answer: Any, hosts: frozenset[str] | None = None
 ) -> None:
-    """Hook a client: `gate` judges before a request leaves, `on_answer(status, state)` after it."""
+    """Hook a client: `gate` checks a request first, `on_answer(status, state)` runs after it."""
     fetch, answered = client.fetch, client.on_rest_response
 
     async def fetching(url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 from septet_plugins.exchange.requests import Barred, Wire
 
-__all__ = ["REJECTION_CODES", "Verdict", "echo_fault", "judge"]
+__all__ = ["REJECTION_CODES", "Verdict", "echo_fault", "classify_error"]
 
 REJECTION_CODES: Final[Mapping[str, str]] = {
     # ccxt's class -> code of the refusal; "" is uncertain. The most specific class decides.
@@ -57,7 +57,7 @@ class Verdict:
         return bool(self.code)
 
 
-def judge(error: BaseException, wire: Wire) -> Verdict:
+def classify_error(error: BaseException, wire: Wire) -> Verdict:
     """Classify an error that came instead of an answer to an order."""
     code = _code(error)
     if not wire.sent:

@@ -17,7 +17,7 @@ __all__ = ["VenueClock"]
 _MS: Final = 1_000_000
 _NO_CLOCK_NS: Final = 86_400_000 * _MS
 """What is further from our clock is no time of the venue's."""
-_QUIET_S: Final = 5.0
+_JUST_SET_S: Final = 5.0
 """So long after the clocks were set a further refusal may be of a request sent before."""
 
 
@@ -53,7 +53,7 @@ class VenueClock:
         if self._rests[0].client.has.get("fetchTime") and (
             self._setting is None or self._setting.done
         ):
-            self._pausing = time.monotonic() - self._set_s < _QUIET_S
+            self._pausing = time.monotonic() - self._set_s < _JUST_SET_S
             self._setting = self._tasks.keep("clock of the venue", self._set_anew, may_end=True)
 
     async def wait_until_set(self) -> None:
@@ -68,9 +68,9 @@ class VenueClock:
 
     async def _set_anew(self) -> None:
         """Set the clocks; without a pause if the last attempt was long ago."""
-        quiet_s = time.monotonic() - self._set_s
-        wait_s = self._pause.wait_s(quiet_s)
-        if quiet_s < _QUIET_S:
+        since_set_s = time.monotonic() - self._set_s
+        wait_s = self._pause.wait_s(since_set_s)
+        if since_set_s < _JUST_SET_S:
             self._pausing = True
             try:
                 await asyncio.sleep(wait_s)

@@ -29,7 +29,7 @@ from septet_plugins.exchange.markets import check_symbols, market_of, markets_of
 from septet_plugins.exchange.requests import Gate, Wire
 from septet_plugins.exchange.unusual_messages import UNUSUAL
 from septet_plugins.execution.ccxt_account import Account
-from septet_plugins.execution.ccxt_answers import echo_fault, judge
+from septet_plugins.execution.ccxt_answers import classify_error, echo_fault
 from septet_plugins.execution.ccxt_clock import VenueClock
 from septet_plugins.execution.ccxt_direct import read_directly
 from septet_plugins.execution.ccxt_link import Link, Rest
@@ -239,7 +239,7 @@ class CcxtVenue:
                 urgent=order.reduces, deadline_ns=order.deadline_ns, trigger=placed.trigger or "",
                 client_id=sent_id, wire=trace,
             )  # fmt: skip
-        except Exception as error:  # judged by a table; what it does not name is uncertain
+        except Exception as error:  # classified by a table; what it does not name is uncertain
             return await self._failed(order.client_id, error, trace[0])
         fault = echo_fault(answer, self._market(symbol), sent_id)
         if fault:
@@ -276,7 +276,7 @@ class CcxtVenue:
         return None if echo_fault(found, self._market(symbol), sent_id) else found
 
     async def _failed(self, client_id: str, error: BaseException, wire: Wire) -> m.Event:
-        verdict, text = judge(error, wire), self._scrub(error)
+        verdict, text = classify_error(error, wire), self._scrub(error)
         if not verdict.is_rejected:
             return self._uncertain(client_id, text)
         if verdict.code == "clock" and verdict.by == "venue":
@@ -327,7 +327,7 @@ class CcxtVenue:
                 "edit_order", order.venue_order_id, symbol, "limit", order.side, placed.quantity,
                 placed.price, params, deadline_ns=order.deadline_ns, client_id=new_id, wire=trace,
             )  # fmt: skip
-        except Exception as error:  # judged by the table of orders
+        except Exception as error:  # classified by the table of orders
             return self._not_replaced(order, error, trace[0])
         fault = echo_fault(answer, self._market(symbol), new_id)
         if fault:
@@ -340,7 +340,7 @@ class CcxtVenue:
         return [self._look(order.client_id, "replaced"), acked]
 
     def _not_replaced(self, order: m.Amend, error: BaseException, wire: Wire) -> list[m.Event]:
-        verdict, text = judge(error, wire), self._scrub(error)
+        verdict, text = classify_error(error, wire), self._scrub(error)
         if verdict.by != "venue" or verdict.code in ("rate", "clock", "auth", "symbol"):
             return [self._rejected(order.new_client_id, verdict.code, text, verdict.by)]
         return [self._uncertain(order.new_client_id, text), self._look(order.client_id, text)]

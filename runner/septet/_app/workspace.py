@@ -148,7 +148,7 @@ class Workspace:
         self._insist_no_results(path, repr(shortened(file, 80)))
         insist_small(text)
         insist_strategy(text, file)
-        with alone_in(self.root):  # what is judged is what is replaced, whoever else saves
+        with alone_in(self.root):  # what is checked is what is replaced, whoever else saves
             self._replace(path, file, text, replaces)
         return text_hash(text)
 

@@ -15,7 +15,7 @@ from septet.errors import InputError
 
 __all__ = ["Offsets"]
 
-_QUIET_S: Final = 6 * 86_400.0
+_IDLE_S: Final = 6 * 86_400.0
 """After a week without updates Telegram numbers them anew."""
 
 
@@ -61,8 +61,8 @@ class Offsets:
             ) from None
 
     def next(self) -> int:
-        """Return the offset to ask for; 0 after six quiet days."""
-        if self.offset and self._now_s() - self._at_s > _QUIET_S:
+        """Return the offset to ask for; 0 after six days without an update."""
+        if self.offset and self._now_s() - self._at_s > _IDLE_S:
             self.offset = 0
         return self.offset
 

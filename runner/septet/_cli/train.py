@@ -32,7 +32,7 @@ def train(
 
     The model decides only after the last label it was fitted on: run it with
     `training: {scheme: stored, path: FOLDER}`. The scores on the card are of a model fitted on
-    the first four fifths and judged on the rest.
+    the first four fifths and tested on the rest.
     """
     from septet._app.train import train_model
     from septet._cli.render import render_problems

@@ -412,7 +412,7 @@ def check_rules(case: Case) -> None:
 
 
 def check_signal_needs(case: Case) -> None:
-    """A signal that judges a model's probability has a model, and a model has a signal."""
+    """A signal that reads the probability of a model has a model, and a model has a signal."""
     needs = asks_for(case.strategy.signal, "up", "down", "confidence")
     if needs and case.strategy.model is None and not case.doubtful("model"):
         case.error(

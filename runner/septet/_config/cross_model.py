@@ -244,7 +244,7 @@ def _warn_exit(case: Case, model: UseBlock) -> None:
     if after is not None and after.bars(case.bar_ns) != label.horizon.bars(case.bar_ns):
         case.warn(
             ("signal", "exit", "after"),
-            f"the exit has nothing to do with the label: the model judges {label.horizon} ahead, "
+            f"the exit has nothing to do with the label: the model predicts {label.horizon} ahead, "
             f"the position is held for {after}",
             hint="Kelly's odds are of another bet: leave exit.after out, or label that horizon",
         )

@@ -42,7 +42,7 @@ def read_text(path: FilePath) -> str:
 
 
 def check_text(text: str, name: str) -> str:
-    """Return a text that did not come from a file, judged as one that does.
+    """Return a text that did not come from a file, checked as one that does.
 
     Raises
     ------

@@ -37,7 +37,7 @@ def read_plain(text: str) -> Reading:
     """Read an unquoted scalar.
 
     Numbers, `true`, `false` and `null` are what they look like, `1e-3` is a number, a date stays
-    text. What YAML 1.1 would quietly turn into something else is a problem.
+    text. What YAML 1.1 would silently turn into something else is a problem.
     """
     if text in _NULL:
         return Reading(None)

@@ -13,9 +13,9 @@ from septet._core.guards import Guards
 from septet._core.orders import Orders
 from septet._core.wiring import Names
 
-__all__ = ["Account", "Books", "unsettled_cash"]
+__all__ = ["Account", "Books", "unreported_cash"]
 
-UNTOLD: Final = 1e-3
+UNREPORTED_SHARE: Final = 1e-3
 """A shortfall below this share of equity is not reported: a venue may name no fee of a fill."""
 MOVED: Final = 1.05
 """Orders on their way may cost more than at the price that is known, by this factor at most."""
@@ -87,19 +87,19 @@ class Account:
             return []
         (currency,) = currencies
         free, locked = event.balances.get(currency, (0.0, 0.0))
-        buying, returning = unsettled_cash(self.orders, self.checks, event.asked_ns)
+        buying, returning = unreported_cash(self.orders, self.checks, event.asked_ns)
         buying -= event.others_open.get(currency, (0.0, 0.0))[0]
         returning += sum(max(0.0, moved) for _, _, moved, _ in event.others_fills.get(currency, ()))
         in_orders = min(locked, buying)
         return self.guards.compare_funds(
             cash, free + in_orders - event.others.get(currency, 0.0),
-            tolerance=UNTOLD * max(self.guards.equity, 0.0), unread=buying + returning,
+            tolerance=UNREPORTED_SHARE * max(self.guards.equity, 0.0), unread=buying + returning,
             now_ns=event.at_ns,
             holdings=f"{free:.12g} {currency} free and {in_orders:.12g} in open orders of its own",
         )  # fmt: skip
 
 
-def unsettled_cash(orders: Orders, checks: Checks, asked_ns: int) -> tuple[float, float]:
+def unreported_cash(orders: Orders, checks: Checks, asked_ns: int) -> tuple[float, float]:
     """Return the amounts of cash that a read of the account may not show yet, each positive.
 
     What open buy orders have locked or spent without our knowing, and what the newest sales have

@@ -35,9 +35,9 @@ from septet._core.window import Drain, Frames, Window
 from septet._kernel import layout
 from septet._kernel import ledger as _ledger
 
-__all__ = ["Engine", "Frames", "Judge", "Window"]
+__all__ = ["Engine", "Frames", "PredictRow", "Window"]
 
-Judge = Callable[[int, Floats], tuple[float, int]]
+PredictRow = Callable[[int, Floats], tuple[float, int]]
 """Time and feature vector to the probability up and the model's state."""
 Rows = Callable[[Ints, Floats], None]
 """Told the rows of the log that are dropped."""
@@ -60,7 +60,7 @@ class Engine:
     window
         The window the rules look at, with the compiled rules and where the run stands (a copy
         of a snapshot continues it).
-    judge
+    predict_row
         Called with the decision time (ns) and the feature vector, float64 of shape (inputs,), if
         the strategy has a model; returns the probability of a rise, in [0, 1] or NaN, and the
         state of the model as a code of `septet._kernel.layout`.
@@ -81,7 +81,7 @@ class Engine:
         self,
         window: Window,
         *,
-        judge: Judge | None = None,
+        predict_row: PredictRow | None = None,
         model_inputs: Sequence[int] = (),
         model_row: int | None = None,
         drain: Drain | None = None,
@@ -89,7 +89,7 @@ class Engine:
         dropped: Rows | None = None,
     ) -> None:
         self.window, self.plan, self.state = window, window.plan, window.state
-        self._judge, self._model_row = judge, model_row
+        self._predict_row, self._model_row = predict_row, model_row
         self._inputs = tuple(model_inputs)
         self._vector = np.zeros(len(self._inputs))
         self._numbers = _view(self._vector)
@@ -195,7 +195,7 @@ class Engine:
         window.room -= 1
         if window.room <= 0:
             window.make_room(self._drain)
-        t, table, judge = window.time, self._arrays.table, self._judge
+        t, table, predict_row = window.time, self._arrays.table, self._predict_row
         window.time = t + 1
         self._push(t, event.time_ns, event.day, event.columns, event.facts, table)
         if self._hours_row is not None:
@@ -205,7 +205,7 @@ class Engine:
             before = before if before >= 0 else event.time_ns - self._schedule.bar_ns
             self._arrays["DUE"][t] = self._schedule.falls_at(before, event.time_ns)
         self._observe(t, t + 1, table)
-        if judge is not None:  # the model in force is asked for every symbol that has a bar
+        if predict_row is not None:  # the model in force is asked for every symbol that has a bar
             row, f, vector, numbers = self._model_row, self._f, self._vector, self._numbers
             assert row is not None
             for k in range(len(self._I)):
@@ -214,7 +214,7 @@ class Engine:
                     continue
                 for place, source in enumerate(self._inputs):
                     numbers[place] = f[k, source, i]
-                f[k, row, i], f[k, row + 1, i] = judge(event.time_ns, vector)
+                f[k, row, i], f[k, row + 1, i] = predict_row(event.time_ns, vector)
         return t
 
     def _trade_again(self, t: int) -> None:

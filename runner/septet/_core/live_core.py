@@ -458,9 +458,9 @@ class LiveCore:
     def _alert(self, level: Any, event: str, text: str, symbol: int = -1) -> None:
         self._out.append(m.Alerted(level=level, event=event, text=text, symbol=symbol))
 
-    def wants(self, client_id: str) -> bool:
-        """Whether an order that was not sent yet is still valid; changes nothing."""
-        return self.orders is None or self.orders.wants(client_id)
+    def may_send(self, client_id: str) -> bool:
+        """Whether an order that was not sent yet may still be sent; changes nothing."""
+        return self.orders is None or self.orders.may_send(client_id)
 
     # ------------------------------------------------------------------ continuing
 

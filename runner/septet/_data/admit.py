@@ -65,7 +65,7 @@ class Admission:
         *,
         now_ns: int,
     ) -> tuple[Bar | None, tuple[Finding, ...]]:
-        """Judge one row.
+        """Check one row.
 
         Parameters
         ----------

@@ -18,7 +18,7 @@ from septet._data.bars import Floats, Ints
 
 __all__ = ["Alternation", "Turns"]
 
-BLOCK: Final = 32_768  # rows judged at once
+BLOCK: Final = 32_768  # rows checked at once
 TURNS: Final = 64  # turns in one window
 _ONES: Final = np.ones((1, TURNS))
 _SIGNS: Final = _ONES * np.where(np.arange(TURNS) % 2, -1.0, 1.0)
@@ -114,18 +114,18 @@ class Alternation:
             new = tuple(np.concatenate(each) for each in zip(self._kept, new, strict=True))
         at = 0
         while len(new[0]) - at >= BLOCK:
-            self._judge(tuple(each[at : at + BLOCK] for each in new))
+            self._check_block(tuple(each[at : at + BLOCK] for each in new))
             at += BLOCK
         self._kept = tuple(each[at:].copy() for each in new)
 
     def finish(self) -> None:
-        """Judge the last rows, and all rows together."""
+        """Check the last rows, and all rows together."""
         if self._kept and len(self._kept[0]):
-            self._judge(self._kept)
+            self._check_block(self._kept)
         self._kept = ()
         self._whole()
 
-    def _judge(self, bars: tuple[np.ndarray, ...]) -> None:
+    def _check_block(self, bars: tuple[np.ndarray, ...]) -> None:
         open_ns, opened, high, low, close = bars
         if self._last is None:
             self._first_ns = int(open_ns[0])
@@ -208,7 +208,7 @@ class Alternation:
             window.add(first, second)
             self._pairs.add(first, second)
             if 2 * window.count >= _PAIRS:
-                self._judge_signs(window, _CERTAIN_PAIRS, _LIKELY_PAIRS, unit, int(open_ns[at]))
+                self._check_signs(window, _CERTAIN_PAIRS, _LIKELY_PAIRS, unit, int(open_ns[at]))
 
     def _take_empty(
         self, gap: Floats, high: Floats, low: Floats, bars: tuple[np.ndarray, ...], unit: float
@@ -225,11 +225,11 @@ class Alternation:
             window = _Signs()
             window.add(some[:-1], some[1:])
             self._empty.add(some[:-1], some[1:])
-            self._judge_signs(window, _CERTAIN_EMPTY, _CERTAIN_EMPTY, unit, int(times[0]))
+            self._check_signs(window, _CERTAIN_EMPTY, _CERTAIN_EMPTY, unit, int(times[0]))
             moves, times = moves[_EMPTY:], times[_EMPTY:]
         self._moves = moves, times
 
-    def _judge_signs(
+    def _check_signs(
         self,
         signs: _Signs,
         certain: tuple[float, float, float],
@@ -251,8 +251,8 @@ class Alternation:
             if power > _chance(sums.windows, every, _WHOLE):
                 share = power / (TURNS * sums.windows)
                 self._keep(every, far, share, unit, TURNS * sums.windows, self._first_ns)
-        self._judge_signs(self._pairs, _CERTAIN_PAIRS, _LIKELY_PAIRS, unit, self._first_ns)
-        self._judge_signs(self._empty, _CERTAIN_EMPTY, _LIKELY_EMPTY, unit, self._first_ns)
+        self._check_signs(self._pairs, _CERTAIN_PAIRS, _LIKELY_PAIRS, unit, self._first_ns)
+        self._check_signs(self._empty, _CERTAIN_EMPTY, _LIKELY_EMPTY, unit, self._first_ns)
 
 
 def _chance(windows: int, every: int, size: float) -> float:

@@ -1,4 +1,4 @@
-"""Defects found in a series: counted, shown with the first examples, judged by their policy."""
+"""Defects found in a series: counted, shown with the first examples, handled by their policy."""
 
 from __future__ import annotations
 

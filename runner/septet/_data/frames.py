@@ -2,7 +2,7 @@
 
 A frame comes by the Arrow C stream (`__arrow_c_stream__`). What only a frame can get wrong is
 refused here, in words: the time as an index, a time without a zone, rows out of order. Everything
-else is judged as the rows of a file are, by the same code.
+else is checked as the rows of a file are, by the same code.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ class LevelBlocks:
         return self.edges
 
     def _look(self, bars: tuple[np.ndarray, ...], until: int) -> None:
-        """Judge the rows from the next one on, up to a row."""
+        """Check the rows from the next one on, up to a row."""
         open_ns, high, low, close = bars
         up = low[1:] > LEAST_RATIO * high[:-1]
         far = np.flatnonzero(up | (low[:-1] > LEAST_RATIO * high[1:])) + 1

@@ -41,7 +41,7 @@ _LIKELY: Final = (
 
 
 def refuse_levels(found: Findings, time_ns: Ints, close: Floats) -> None:
-    """Judge closes that jump between separate price levels, as those of two symbols do.
+    """Check closes that jump between separate price levels, as those of two symbols do.
 
     Raises
     ------
@@ -50,12 +50,12 @@ def refuse_levels(found: Findings, time_ns: Ints, close: Floats) -> None:
     """
     changes = LevelChanges()
     changes.add(time_ns, close)
-    _judge_changes(found, changes.finish())
+    _check_changes(found, changes.finish())
 
 
 @dataclass
 class PriceLevels:
-    """Judges the price levels of a series that comes in parts, the same for all parts.
+    """Checks the price levels of a series that comes in parts, the same for all parts.
 
     Jumps between separate levels, steps to a level that stays, blocks of rows and rows in turn
     on another level. What is proved before the last row is refused at once.
@@ -83,7 +83,7 @@ class PriceLevels:
 
         `missing_before` counts the missing bars of the calendar before each row: after more than
         `reset_after` of them prices may be anywhere, and a step is a warning. The last bars are
-        judged with all the others.
+        checked with all the others.
 
         Raises
         ------
@@ -100,14 +100,14 @@ class PriceLevels:
         if is_last:
             return
         if self.policies.price_levels != "keep":
-            _judge_changes(found, self._changes.found)
+            _check_changes(found, self._changes.found)
             _refuse_blocks(found, mixed_blocks(self._blocks.edges))
             _refuse_turns(found, self._turns.certain)
         if self.policies.price_step == "refuse" and self.policies.price_levels != "keep":
-            self._judge_steps(found, ())
+            self._check_steps(found, ())
 
     def finish(self, found: Findings) -> None:
-        """Judge all bars together.
+        """Check all bars together.
 
         Raises
         ------
@@ -115,8 +115,8 @@ class PriceLevels:
             For what the policies refuse.
         """
         changes = self._changes.finish()
-        _judge_changes(found, changes)
-        self._judge_steps(found, [each.row for each in changes], last=True)
+        _check_changes(found, changes)
+        self._check_steps(found, [each.row for each in changes], last=True)
         edges = self._blocks.finish()
         mixed = [] if changes else mixed_blocks(edges)  # the same rows are counted once
         _refuse_blocks(found, mixed)
@@ -149,8 +149,8 @@ class PriceLevels:
             closes = float(bars[2][at - 1]), float(bars[2][at])
             self._steps.append(_Step(self._rows + row, int(time_ns[row]), closes, far))
 
-    def _judge_steps(self, found: Findings, known: Sequence[int], *, last: bool = False) -> None:
-        """Judge steps that are no changes of level."""
+    def _check_steps(self, found: Findings, known: Sequence[int], *, last: bool = False) -> None:
+        """Check steps that are no changes of level."""
         apart = set(known)
         steps = [each for each in self._steps if each.row not in apart]
         for kind, far, hint in (("price_step", True, _STEP_HINT), ("price_gap", False, "")):
@@ -170,7 +170,7 @@ class _Step:
     is_far: bool
 
 
-def _judge_changes(found: Findings, changes: list[Change]) -> None:
+def _check_changes(found: Findings, changes: list[Change]) -> None:
     shown = [_shown(each.open_ns, each.before, each.close) for each in changes[:EXAMPLES]]
     found("price_levels", len(changes), shown, hint=_LEVELS_HINT)
 

@@ -65,7 +65,7 @@ class LevelChanges:
     _kept: tuple[Ints, Floats] = (np.zeros(0, np.int64), np.zeros(0))
     _first: int = 0  # number of the first row that is kept
     _window: int = 0  # number of the first row of the window that is not full
-    _next: int = 1  # number of the first row whose jump is not judged
+    _next: int = 1  # number of the first row whose jump is not checked
 
     def add(self, open_ns: Ints, close: Floats) -> None:
         """Take rows that follow those before."""
@@ -89,7 +89,7 @@ class LevelChanges:
         return self._windows or self._returning_blocks()
 
     def _look(self, times: Ints, close: Floats, window_end: int, jump_end: int) -> None:
-        """Judge whole windows up to a row, and the jumps before a row."""
+        """Check whole windows up to a row, and the jumps before a row."""
         before, after = close[:-1], close[1:]
         far = np.flatnonzero((after > LEVEL_RATIO * before) | (before > LEVEL_RATIO * after)) + 1
         number = (far + self._first) // WINDOW

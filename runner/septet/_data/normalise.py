@@ -38,8 +38,8 @@ from septet._data.mixed_rows import separating_column
 from septet._data.price_steps import Before, Range, spike_rows, wick_rows
 from septet._data.source import Facts, RawBars
 from septet._data.stamps import Bools, Stamps, iso, read_stamps
-from septet._data.unread_columns import judge_unread
-from septet._data.zone_signs import judge_zone
+from septet._data.unread_columns import check_unread_columns
+from septet._data.zone_signs import check_zone
 from septet._data.zones import zone_that_fits
 from septet.errors import DataError
 from septet_schemas.data import CandlesConfig
@@ -96,7 +96,7 @@ class _State:
             f"{iso(self.time_ns[row])} {self.rows.show(row, self.raw)}" for row in first_rows(mask)
         ]
 
-    def judge(
+    def apply_policy(
         self, kind: str, mask: Bools, *, defect: bool = True, examples: Sequence[str] = ()
     ) -> str:
         """Record rows under `mask` that are still in; drop them if the policy says so."""
@@ -178,10 +178,10 @@ def normalise(
     state, stamps = _begin(raw, keys, bar_ns, part=part)
     name = calendar_of(keys, facts, raw.symbol)
     if not part:
-        judge_zone(state.found, stamps, keys.time_zone or "UTC", bar_ns, name)
+        check_zone(state.found, stamps, keys.time_zone or "UTC", bar_ns, name)
     total = len(state.time_ns)
     future = state.time_ns > now_ns
-    state.judge("unfinished", future, defect=int(np.count_nonzero(future)) > 1)
+    state.apply_policy("unfinished", future, defect=int(np.count_nonzero(future)) > 1)
     _check_prices(state, has_volume="volume" in raw.frame.columns)
     if part and not state.alive.any():
         return Normalised(
@@ -193,7 +193,7 @@ def normalise(
     if not state.alive.any():
         check_bad_rows(_seen(state, raw), keys)
     placed, calendar = _place(state, name, stamp, anchor)
-    state.judge("unfinished", placed.known_ns > now_ns, defect=False)
+    state.apply_policy("unfinished", placed.known_ns > now_ns, defect=False)
     if not part:  # before the rows that are left are compared
         check_bad_rows(_seen(state, raw), keys)
     order = _unique_in_order(state, placed)
@@ -238,7 +238,7 @@ def _bars(
             lambda: np.diff(ordinal, prepend=ordinal[:1]) - 1, is_last=True,
         )  # fmt: skip
         levels.finish(state.found)
-        _judge_pauses(state, raw, keys, columns[0])
+        _check_pauses(state, raw, keys, columns[0])
         hits, ratio = adjust.moves(rows.close, columns[2])
         state.found("jump", len(hits), jump_examples(columns[0][hits], ratio))
         if len(rows.close):
@@ -249,7 +249,7 @@ def _bars(
     return _fill(state, calendar, placed.anchor, ordinal, bars)
 
 
-def _judge_pauses(state: _State, raw: RawBars, keys: CandlesConfig, open_ns: Ints) -> None:
+def _check_pauses(state: _State, raw: RawBars, keys: CandlesConfig, open_ns: Ints) -> None:
     if is_calendar_named(keys, raw.facts, raw.symbol):
         return
     stamp, ends = stamp_of(keys, raw.facts, raw.symbol), DayEnds()
@@ -284,21 +284,21 @@ def _begin(raw: RawBars, keys: CandlesConfig, bar_ns: int, *, part: bool) -> tup
     if not has_volume:
         found.note("no volume column; volume is 0")
     if not part:
-        judge_unread(found, frame, keys.adjust)
+        check_unread_columns(found, frame, keys.adjust)
     for kind, mask in stamps.dropped.items():
         raw_stamps = [shown_cell(frame["timestamp"][row]) for row in first_rows(mask)]
-        state.judge(kind, mask, examples=raw_stamps)
+        state.apply_policy(kind, mask, examples=raw_stamps)
     for kind, mask in stamps.noticed.items():
-        state.judge(kind, mask, defect=False)
+        state.apply_policy(kind, mask, defect=False)
     return state, stamps
 
 
 def _check_prices(state: _State, *, has_volume: bool) -> None:
     for kind, mask in price_defects(state.rows).items():
-        if state.judge(kind, mask) == "fill":
+        if state.apply_policy(kind, mask) == "fill":
             state.rows = state.rows.with_range(mask & state.alive)
     for kind, mask in volume_defects(state.rows.volume).items() if has_volume else ():
-        policy = state.judge(kind, mask, defect=kind == "bad_volume")
+        policy = state.apply_policy(kind, mask, defect=kind == "bad_volume")
         if policy == "fill":
             volume = np.where(mask, 0.0, state.rows.volume)
             old = state.rows
@@ -314,8 +314,8 @@ def _place(
     if len(alive) < len(time_ns):  # rows already out must not sway the grid
         time_ns = np.where(state.alive, time_ns, alive[0])
     placed = calendar.place(time_ns, state.bar_ns, stamp, anchor)
-    state.judge("outside_session", placed.outside, defect=name != "24x7")
-    state.judge("off_grid", placed.off_grid)
+    state.apply_policy("outside_session", placed.outside, defect=name != "24x7")
+    state.apply_policy("off_grid", placed.off_grid)
     return placed, calendar
 
 
@@ -348,13 +348,13 @@ def _unique_in_order(state: _State, placed: Placed) -> Ints | slice:
     if np.any(step < 0):
         late = np.zeros(len(open_ns), dtype=np.bool_)
         late[numbers[1:]] = times[1:] < np.maximum.accumulate(times)[:-1]
-        state.judge("unordered", late, defect=False)
+        state.apply_policy("unordered", late, defect=False)
         order = np.argsort(times, kind="stable")
         numbers, times = numbers[order], times[order]
     again = np.zeros(len(numbers), dtype=np.bool_)
     again[1:] = times[1:] == times[:-1]
     if again.any():
-        _judge_repeats(state, numbers, again)
+        _check_repeats(state, numbers, again)
     return numbers[~again]
 
 
@@ -367,14 +367,14 @@ def _drop_spikes(
     *,
     part: bool,
 ) -> tuple[Ints | slice, Before | None]:
-    """Judge prices by those beside them; return the rows to keep, in order of time."""
+    """Check prices by those beside them; return the rows to keep, in order of time."""
     rows = take_rows(state.rows, order)
     spikes, after = spike_rows((rows.high, rows.low, rows.close), before, ahead)
     numbers = np.arange(len(placed.open_ns))[order]
     if len(spikes):
         if len(spikes) > max(10, (0.1 if part else state.keys.max_bad) * len(rows)):
             refuse_levels(state.found, placed.open_ns[numbers], rows.close)
-        if state.judge("price_spike", _mask(state, numbers[spikes])) == "drop":
+        if state.apply_policy("price_spike", _mask(state, numbers[spikes])) == "drop":
             keep = np.ones(len(rows), dtype=np.bool_)
             keep[spikes] = False
             order = numbers = numbers[keep]
@@ -383,7 +383,7 @@ def _drop_spikes(
     wicks = wick_rows(rows.open, rows.high, rows.low, rows.close, last)
     if len(wicks):
         drops = state.keys.policy.price_wick == "drop"
-        state.judge("price_wick", _mask(state, numbers[wicks]), defect=drops)
+        state.apply_policy("price_wick", _mask(state, numbers[wicks]), defect=drops)
         order = np.delete(numbers, wicks) if drops else order
     return order, after
 
@@ -394,7 +394,7 @@ def _mask(state: _State, rows: Ints) -> Bools:
     return found
 
 
-def _judge_repeats(state: _State, numbers: Ints, again: Bools) -> None:
+def _check_repeats(state: _State, numbers: Ints, again: Bools) -> None:
     """Distinguish a repeated row from one that contradicts the first seen."""
     repeats, firsts = np.flatnonzero(again), np.flatnonzero(~again)
     head = firsts[np.searchsorted(firsts, repeats, side="right") - 1]
@@ -408,7 +408,7 @@ def _judge_repeats(state: _State, numbers: Ints, again: Bools) -> None:
     if not same.all():
         state.conflict = _apart(state.rows.close[numbers[repeats]], state.rows.close[numbers[head]])
     for kind, rows in masks.items():
-        state.judge(kind, rows, defect=kind == "conflict")
+        state.apply_policy(kind, rows, defect=kind == "conflict")
 
 
 def _apart(close: Floats, first: Floats) -> str:

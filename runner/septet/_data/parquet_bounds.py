@@ -1,4 +1,4 @@
-"""How much a Parquet file may become in memory, judged before it is read and used."""
+"""How much a Parquet file may become in memory, checked before it is read and used."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def _most_bytes(path: Path) -> int:
 
 
 def columns_within_memory(path: Path, wanted: Sequence[str] | None = None) -> list[str]:
-    """Judge a Parquet file by its metadata; return the columns that hold plain values.
+    """Check a Parquet file by its metadata; return the columns that hold plain values.
 
     A small file may say that one value is repeated a thousand million times, or nest lists. What
     would take more memory than half of the machine's, or a hundred times its size on the disk, is

@@ -37,7 +37,7 @@ class Before:
 
 
 def _moves(close: Floats, factor: float) -> Ints:
-    """Rows whose close lies further than `factor` from the close before; judged in tiles."""
+    """Rows whose close lies further than `factor` from the close before; checked in tiles."""
     found = []
     with np.errstate(over="ignore", under="ignore"):
         for at in range(0, len(close) - 1, _TILE):

@@ -14,13 +14,13 @@ from septet._data.bars import Finding, Ints, SeriesTable
 from septet._data.defects import Findings, first_rows, report_facts
 from septet._data.message_limits import shown_cell, shown_columns
 from septet._data.series_rows import (
+    check_columns,
     check_series_rows,
-    judge_columns,
     missing_values,
     value_distance,
     warn_missing,
 )
-from septet._data.series_zones import judge_series_zone
+from septet._data.series_zones import check_series_zone
 from septet._data.source import RawSeries
 from septet._data.stamps import Bools, iso, read_stamps
 from septet.errors import DataError
@@ -87,21 +87,21 @@ def normalise_series(
     _check_columns(name, raw, keys)
     frame, origin = raw.frame, raw.facts.origin
     found = Findings(origin, name, keys.policy)
-    judge_columns(found, name, raw)
+    check_columns(found, name, raw)
     stamps = read_stamps(
         frame["time"], unit=keys.time_unit, zone=keys.time_zone, where=f"{name} from {origin}"
     )
     rows = _Rows(found, stamps.time_ns, np.ones(frame.height, dtype=np.bool_))
     value, gone = numbers_of(frame["value"]), missing_values(frame["value"])
-    judge_series_zone(found, name, stamps, keys.time_zone or "UTC")
+    check_series_zone(found, name, stamps, keys.time_zone or "UTC")
     for kind, mask in stamps.dropped.items():
-        rows.judge(kind, mask, shown=frame["time"])
+        rows.apply_policy(kind, mask, shown=frame["time"])
     for kind, mask in stamps.noticed.items():
         found(kind, int(mask.sum()), [iso(stamps.time_ns[j]) for j in first_rows(mask)])
     warn_missing(found, name, gone)
-    rows.judge("not_finite", ~np.isfinite(value), spared=gone, shown=frame["value"])
+    rows.apply_policy("not_finite", ~np.isfinite(value), spared=gone, shown=frame["value"])
     known_ns, published_ns = _known(raw, keys, rows, name)
-    rows.judge("unfinished", known_ns > now_ns, spared=known_ns > now_ns)
+    rows.apply_policy("unfinished", known_ns > now_ns, spared=known_ns > now_ns)
     keep = np.flatnonzero(rows.alive)
     order = keep[np.lexsort((keep, stamps.time_ns[keep], known_ns[keep]))]
     order = order if events else _visible(rows, order, known_ns, published_ns, value)
@@ -225,7 +225,7 @@ class _Rows:
     defects: dict[str, int] = field(default_factory=dict)
     conflict: str = ""
 
-    def judge(
+    def apply_policy(
         self,
         kind: str,
         mask: Bools,
@@ -266,9 +266,9 @@ def _known(raw: RawSeries, keys: SeriesConfig, rows: _Rows, name: str) -> tuple[
         where = f"{name} from {raw.facts.origin}"
         column = raw.frame["known"]
         stamps = read_stamps(column, unit=keys.time_unit, zone=keys.time_zone, where=where)
-        judge_series_zone(rows.found, f"{name}, known", stamps, keys.time_zone or "UTC")
+        check_series_zone(rows.found, f"{name}, known", stamps, keys.time_zone or "UTC")
         for kind, mask in stamps.dropped.items():
-            rows.judge(kind, mask, shown=column)
+            rows.apply_policy(kind, mask, shown=column)
         later = np.maximum(published_ns, stamps.time_ns)
         published_ns = later if keys.known_after else stamps.time_ns
     known_ns = published_ns if keys.every is None else next_poll(published_ns, keys.every)

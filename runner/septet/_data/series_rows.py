@@ -28,7 +28,7 @@ from septet_schemas.data import SeriesConfig
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["check_series_rows", "judge_columns", "missing_values", "value_distance",
+__all__ = ["check_series_rows", "check_columns", "missing_values", "value_distance",
            "warn_missing"]  # fmt: skip
 
 _MARKS: Final = ("", ".", "-", "--", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "missing")
@@ -61,7 +61,7 @@ def warn_missing(found: Findings, name: str, gone: Bools) -> None:
     found.warn(SERIES_MISSING, count, (), text)
 
 
-def judge_columns(found: Findings, name: str, raw: RawSeries) -> None:
+def check_columns(found: Findings, name: str, raw: RawSeries) -> None:
     """Refuse rows that a column not read gives to several symbols; warn of several sources.
 
     Raises

@@ -23,7 +23,7 @@ from septet._data.zones import (
     local_hint,
 )
 
-__all__ = ["judge_series_zone"]
+__all__ = ["check_series_zone"]
 
 _LEAST_ROWS: Final = 5
 _REGULAR: Final = 0.9
@@ -32,7 +32,7 @@ _AMOUNTS: Final = (HOUR_NS // 2, HOUR_NS, 2 * HOUR_NS)
 """By how much clocks are changed."""
 
 
-def judge_series_zone(found: Findings, name: str, stamps: Stamps, zone: str) -> None:
+def check_series_zone(found: Findings, name: str, stamps: Stamps, zone: str) -> None:
     """Report stamps without a zone of their own that cannot be of `zone`, or likely are not.
 
     What changes of clocks leave behind proves it. Hours of sessions prove it of candles and not of

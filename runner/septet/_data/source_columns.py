@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 __all__ = [
-    "SOURCE_SIGN", "SOURCE_WORDS", "SourceColumn", "are_symbols", "judge_source_columns",
+    "SOURCE_SIGN", "SOURCE_WORDS", "SourceColumn", "are_symbols", "check_source_columns",
     "source_columns",
 ]  # fmt: skip
 
@@ -76,7 +76,7 @@ class SourceColumn:
         return f"column {self.name!r} holds {shown_values(self.values)}"
 
 
-def judge_source_columns(found: Findings, frame: pl.DataFrame | pl.LazyFrame) -> None:
+def check_source_columns(found: Findings, frame: pl.DataFrame | pl.LazyFrame) -> None:
     """Refuse bars of several symbols or sources that a column tells apart; warn of contracts.
 
     Values that take turns are refused where the column or its values name symbols or sources, and
@@ -171,9 +171,9 @@ def source_columns(frame: pl.DataFrame | pl.LazyFrame) -> list[SourceColumn]:
         if len(column.values) < 2:
             continue
         named = _names_source(name) or (_is_text(schema[name]) and _name_sources(column.values))
-        judged = column.takes_turns and set(_PRICES) <= set(schema)
-        if named or judged:
-            separates = judged and _separates(lazy, name)
+        checked = column.takes_turns and set(_PRICES) <= set(schema)
+        if named or checked:
+            separates = checked and _separates(lazy, name)
             if named or separates:
                 found.append(SourceColumn(name, column.values, column.changes, separates))
     return found

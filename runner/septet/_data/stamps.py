@@ -1,4 +1,4 @@
-"""Time stamps of any make to UTC nanoseconds; every guess is said, every row judged."""
+"""Time stamps of any make to UTC nanoseconds; every guess is said, every row checked."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Market data in stretches of time, so that a run needs memory for one of them and no more.
 
 Each stretch brings its own bars and, before them, as many of the bars that were there already
-as the features remember. Every row is read and judged once.
+as the features remember. Every row is read and checked once.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ from septet._data.price_steps import MOST_SPIKE_BARS, Before, Range
 from septet._data.source import LazyBars, RawBars, Request, Scans, Store
 from septet._data.spans import Clock, clock_of, read_between
 from septet._data.stamps import iso
-from septet._data.unread_columns import judge_unread
+from septet._data.unread_columns import check_unread_columns
 from septet._data.whole_data_only import refuse_unserved
-from septet._data.zone_rows import judge_unread_zone
+from septet._data.zone_rows import check_unread_zone
 from septet._host.plugin_calls import door
 from septet.errors import DataError
 from septet_schemas.data import CandlesConfig
@@ -123,15 +123,15 @@ class _Symbol:
         return self.lazy.symbol
 
     def look_ahead(self) -> None:
-        """Judge the zone of all stamps and what is not read, before the first stretch is."""
+        """Check the zone of all stamps and what is not read, before the first stretch is."""
         lazy, keys = self.lazy, self.keys
-        zone = judge_unread_zone(lazy, self.clock, keys, self.bar_ns, self.calendar)
+        zone = check_unread_zone(lazy, self.clock, keys, self.bar_ns, self.calendar)
         found = Findings(lazy.facts.origin, self.name, keys.policy)
-        judge_unread(found, lazy.frame, keys.adjust)
+        check_unread_columns(found, lazy.frame, keys.adjust)
         self.findings += [*zone, *found.all()]
 
     def read(self, first_ns: int | None, last_ns: int | None, request: Request) -> None:
-        """Read the rows stamped from `first_ns` on and before `last_ns`, and judge them."""
+        """Read the rows stamped from `first_ns` on and before `last_ns`, and check them."""
         with reading(f"{self.name} of {self.lazy.facts.origin}"):
             self._read(first_ns, last_ns, request)
 
@@ -219,9 +219,9 @@ class _Symbol:
                 for first, rest in zip(self.last, ended, strict=True)
             )  # type: ignore[assignment]
         self.last = (int(session[-1]), float(close[-1]), int(open_ns[-1]))
-        self._judge_jumps(*ended)
+        self._check_jumps(*ended)
 
-    def _judge_jumps(self, session: Ints, close: Floats, open_ns: Ints) -> None:
+    def _check_jumps(self, session: Ints, close: Floats, open_ns: Ints) -> None:
         if not len(session):
             return
         end = (int(session[-1]), float(close[-1]))
@@ -236,7 +236,7 @@ class _Symbol:
         self.findings = merged([*self.findings, *found.all()])
 
     def finish(self) -> None:
-        """Judge what could not be judged before the last bar.
+        """Check what could not be checked before the last bar.
 
         Raises
         ------
@@ -245,7 +245,7 @@ class _Symbol:
         """
         if self.last is not None:
             session, close, open_ns = (np.array([each]) for each in self.last)
-            self._judge_jumps(session, close, open_ns)
+            self._check_jumps(session, close, open_ns)
         left = 0 if self.anchor is None else max(1, self.rows - self.defects)
         seen = BadRows(
             self.name, self.lazy.facts, self.bar_ns, self.rows, self.defects, left,

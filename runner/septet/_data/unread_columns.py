@@ -1,4 +1,4 @@
-"""Columns of a table of bars that nothing reads: they are named, and what they hold is judged."""
+"""Columns of a table of bars that nothing reads: they are named, and what they hold is checked."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 from septet._data.defects import Findings
 from septet._data.message_limits import shown_columns
 from septet._data.mixed_rows import OUR_COLUMNS
-from septet._data.source_columns import judge_source_columns
+from septet._data.source_columns import check_source_columns
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["DIVIDENDS", "judge_unread"]
+__all__ = ["DIVIDENDS", "check_unread_columns"]
 
 DIVIDENDS: Final = "dividends"
 _DIVIDENDS: Final = frozenset(
@@ -22,7 +22,9 @@ _DIVIDENDS: Final = frozenset(
 )  # fmt: skip
 
 
-def judge_unread(found: Findings, frame: pl.DataFrame | pl.LazyFrame, adjust: str | None) -> None:
+def check_unread_columns(
+    found: Findings, frame: pl.DataFrame | pl.LazyFrame, adjust: str | None
+) -> None:
     """Name the columns that are not read, and say what they hold that prices do not.
 
     Columns of several symbols or sources are refused or warned about, and so are dividends that
@@ -40,7 +42,7 @@ def judge_unread(found: Findings, frame: pl.DataFrame | pl.LazyFrame, adjust: st
     names = [name for name in lazy.collect_schema().names() if name not in OUR_COLUMNS]
     if names:
         found.note(f"columns that are not read: {shown_columns(names)}")
-    judge_source_columns(found, lazy)
+    check_source_columns(found, lazy)
     for name in names:
         paid = _paid(lazy, name) if _plain(name) in _DIVIDENDS else 0
         if paid and adjust not in ("total", "none"):

@@ -11,16 +11,16 @@ from septet._data.files import READ_ERRORS, unreadable
 from septet._data.source import LazyBars
 from septet._data.spans import Clock
 from septet._data.stamps import Stamps, within_years
-from septet._data.zone_signs import judge_zone
+from septet._data.zone_signs import check_zone
 from septet_schemas.data import CandlesConfig
 
-__all__ = ["judge_unread_zone"]
+__all__ = ["check_unread_zone"]
 
 
-def judge_unread_zone(
+def check_unread_zone(
     lazy: LazyBars, clock: Clock, keys: CandlesConfig, bar_ns: int, calendar: str
 ) -> tuple[Finding, ...]:
-    """Judge the zone of stamps that are yet to be read, as `judge_zone` judges them all.
+    """Check the zone of stamps that are yet to be read, as `check_zone` checks them all.
 
     What it looks at is kept: the first and the last stamp of each day, and how many there are in
     each quarter of an hour.
@@ -52,5 +52,5 @@ def judge_unread_zone(
     ends = np.concatenate([days["first"].to_numpy(), days["last"].to_numpy()])
     wall_ns = np.unique(ends) * clock.unit_ns
     stamps = Stamps(wall_ns, wall_ns=wall_ns)
-    judge_zone(found, stamps, keys.time_zone or "UTC", bar_ns, calendar, counts)
+    check_zone(found, stamps, keys.time_zone or "UTC", bar_ns, calendar, counts)
     return found.all()

@@ -24,7 +24,7 @@ from septet._data.zones import (
     usual_minute,
 )
 
-__all__ = ["ZONE_SIGN", "judge_zone", "likely_utc"]
+__all__ = ["ZONE_SIGN", "check_zone", "likely_utc"]
 
 ZONE_SIGN: Final = "zone_sign"
 _CURRENCIES: Final = "America/New_York"
@@ -34,7 +34,7 @@ _LEAST_DAYS: Final = 5
 _HINT: Final = "if the stamps are UTC, write time_zone: UTC"
 
 
-def judge_zone(
+def check_zone(
     found: Findings,
     stamps: Stamps,
     zone: str,

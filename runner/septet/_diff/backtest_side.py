@@ -328,7 +328,7 @@ def seen_by(lived: Lived, past: Past, build: Any, until_ns: int) -> Seen:
     with np.errstate(all="ignore"):
         batch.observe(0, aligned.times)
         if build.core.models is not None:
-            _judge(lived, build, aligned, batch.F)
+            _predict(lived, build, aligned, batch.F)
         batch.trade(first, last)
     rows = int(batch.arrays["C"][layout.LOG])
     made = replace(session, market=market, aligned=aligned, first=first)
@@ -341,7 +341,7 @@ def seen_by(lived: Lived, past: Past, build: Any, until_ns: int) -> Seen:
     return Seen(market, made, batch.F, curve, decisions)
 
 
-def _judge(lived: Lived, build: Any, aligned: AlignedBars, rows_of: Any) -> None:
+def _predict(lived: Lived, build: Any, aligned: AlignedBars, rows_of: Any) -> None:
     """Predict with each model of the live run the rows in which it was in force."""
     models, inputs = build.core.models, list(build.model_inputs)
     row = build.plan.facts.model_row

@@ -57,7 +57,7 @@ class Finding:
 def unreported(found: Iterable[Finding], reported: Iterable[Finding]) -> list[Finding]:
     """Return the findings that are not the lasting effect of one that was reported before.
 
-    An execution that was booked wrongly stays so: the faults after it are not judged by it.
+    An execution that was booked wrongly stays so: the faults after it are not checked against it.
     """
     before = set(reported)
     subjects = {(each.kind, each.subject) for each in before if each.kind in _LASTING}

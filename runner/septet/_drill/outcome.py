@@ -34,7 +34,7 @@ class Row:
     notes: list[str] = field(default_factory=list)
 
     def take_back(self, count: int, why: str = "no request came by while it lasted") -> None:
-        """Do not count injections that met no request or could not be judged."""
+        """Do not count injections that met no request or could not be checked."""
         self.injected -= count
         self.resolved = min(self.resolved, self.injected)
         self.notes.append(why)

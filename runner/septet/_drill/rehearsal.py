@@ -103,8 +103,8 @@ def drill(loaded: Loaded, options: Options, log: Log = lambda text: None) -> Out
         inside = any(CATALOGUE[code].way == "process" for code in options.codes)
         report = options.folder / "process-faults.jsonl" if inside else None
         run = RunProcess(words, environment, options.folder / "run.log", report)
-        wants = request_of(played.strategy).wants
-        rehearsal = _Rehearsal(venue, run, stage, options, outcome, wants, log)
+        kinds = request_of(played.strategy).kinds
+        rehearsal = _Rehearsal(venue, run, stage, options, outcome, kinds, log)
         try:
             rehearsal.play()
         finally:
@@ -126,14 +126,14 @@ class _Rehearsal(Watch):
 
     def __init__(
         self, venue: VenueProcess, run: RunProcess, stage: Stage, options: Options,
-        outcome: Outcome, wants: frozenset[str], log: Log,
+        outcome: Outcome, kinds: frozenset[str], log: Log,
     ) -> None:  # fmt: skip
         super().__init__(venue, run, stage, options, outcome, log)
-        self._wants = wants
+        self._kinds = kinds
         self._rows = {row.code: row for row in outcome.rows}
         self._numbers: dict[int, str] = {}
         self._counted: dict[int, int] = {}
-        self._unjudged: list[str] = []
+        self._unchecked: list[str] = []
         """The injected faults that were not yet seen to be resolved."""
         self._reported: set[Finding] = set()
         self._resumed_s = 0.0
@@ -156,10 +156,10 @@ class _Rehearsal(Watch):
         self._finish()
 
     def _not_reached(self) -> None:
-        """Report how many faults were not reached; one that was not resolved is not judged."""
-        for code in self._unjudged:
+        """Report how many faults were not reached; one that was not resolved is not checked."""
+        for code in self._unchecked:
             self._rows[code].take_back(1, "the bars were over before it was resolved")
-        self._unjudged = []
+        self._unchecked = []
         rows = self._outcome.rows
         for row in rows:
             if row.asked > row.injected and not row.notes:
@@ -240,7 +240,7 @@ class _Rehearsal(Watch):
             self._run.kill()
             self._rows[kind.code].injected += 1
             struck = [kind.code]
-            self._unjudged.append(kind.code)
+            self._unchecked.append(kind.code)
             self._start_again()
         elif kind.way == "operator":
             struck = self._halt(kind, draw)
@@ -268,7 +268,7 @@ class _Rehearsal(Watch):
         if self._mode == "live":  # then there is something to close, where the strategy trades
             self._until(lambda: self._is_there(CATALOGUE["N12"]), self._patience_s)
         self._rows[kind.code].injected += 1
-        self._unjudged.append(kind.code)
+        self._unchecked.append(kind.code)
         before, ours = len(self._ours.halts), self._ours
         for _ in range(2 if restarts else 1):
             if how == "signal":
@@ -320,7 +320,7 @@ class _Rehearsal(Watch):
     def _await_need(self, kind: Kind) -> bool:
         """Wait for a position or an order to be there; False if none came."""
         if kind.needs == "book":
-            return "book" in self._wants
+            return "book" in self._kinds
         if kind.needs and self._mode != "live":
             return False
         if kind.needs not in ("position", "open_order"):
@@ -355,7 +355,7 @@ class _Rehearsal(Watch):
             if new:
                 self._rows[code].injected += new
                 found += [code] * new
-                self._unjudged += [code] * new
+                self._unchecked += [code] * new
         return found
 
     # ------------------------------------------------------------ resolving
@@ -391,7 +391,7 @@ class _Rehearsal(Watch):
             row = self._rows[code]
             row.resolved = row.injected if not why else row.resolved
             row.worst_ms = max(row.worst_ms, (bad_ns - first_ns) / 1e6)
-        self._unjudged = []
+        self._unchecked = []
         self._audit(struck, first_ns)
         self._blame(struck, found, why)
         self._insist_alive()

@@ -42,7 +42,7 @@ class Array:
 
 
 class Walk(Protocol):
-    """What follows a step and the helpers it calls, and judges what they read."""
+    """What follows a step and the helpers it calls, and checks what they read."""
 
     found: list[Read]
 

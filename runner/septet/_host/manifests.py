@@ -1,4 +1,4 @@
-"""What a package's manifest declares, judged before it enters the table of plugins.
+"""What a package's manifest declares, checked before it enters the table of plugins.
 
 A manifest is code of another package: it may raise anything and return anything. Whatever is
 wrong with it is a `PluginError`, so that its package is set aside and the others work.

@@ -1,8 +1,8 @@
-"""The gate for what a venue or a feed says: each value is judged before it becomes an event.
+"""The gate for what a venue or a feed says: each value is checked before it becomes an event.
 
 A venue may send anything: NaN, 1e400, a negative quantity, a stamp of next year, a state that
 nobody knows. Adapters read each value with a function of this module, which returns it or raises
-`Unreadable`; the live loop judges the events of every adapter once more, as a whole (`fault_of`).
+`Unreadable`; the live loop checks the events of every adapter once more, as a whole (`fault_of`).
 What cannot be read is reported as `septet.messages.Unreadable`, at most once a minute for each
 kind (`Notices`), and the core asks again. It never becomes an event, and never ends the run.
 """
@@ -169,9 +169,9 @@ def fault_of(event: Any, now_ns: int) -> str:
         ahead_ns = getattr(event, name, 0) - now_ns
         if ahead_ns > AHEAD_NS:
             return f"{name}: it is stamped {ahead_ns / 1e9:.0f} s ahead of the local clock"
-    judge = _JUDGES.get(type(event))
+    check = _CHECKS.get(type(event))
     try:
-        return judge(event, now_ns) if judge is not None else ""
+        return check(event, now_ns) if check is not None else ""
     except Unreadable as error:
         return str(error)
 
@@ -234,7 +234,7 @@ def market_fault(market: Market) -> str:
 def bar_fault(bar: BarSeen, now_ns: int, bar_ns: int) -> str:
     """Return why a bar cannot be true, or ""; `now_ns` is market time.
 
-    What is no number, below zero or out of order is judged by the policies of the file.
+    What is no number, below zero or out of order is handled by the policies of the file.
     """
     if wrong := _type_fault(bar):
         return wrong
@@ -344,7 +344,7 @@ def _print(event: PrintSeen, now_ns: int) -> str:
     return ""
 
 
-_JUDGES: Final[dict[type[Any], Callable[[Any, int], str]]] = {
+_CHECKS: Final[dict[type[Any], Callable[[Any, int], str]]] = {
     m.Acked: _order, m.OrderSeen: _order, m.Filled: _filled, m.OpenOrders: _open_orders,
     m.Holdings: _holdings, m.FiltersChanged: _filters, m.Skewed: _skew, QuoteSeen: _quote,
     PrintSeen: _print,

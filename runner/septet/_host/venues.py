@@ -1,6 +1,6 @@
 """What a venue and a live feed are: the asynchronous edge that plugins implement.
 
-An adapter translates and judges nothing: it sends each command once, reports what it received, and
+An adapter translates and decides nothing: it sends each command once, reports what it received, and
 never retries an order by itself. Every answer is an event of `septet.messages`.
 """
 
@@ -220,16 +220,16 @@ FeedMessage = BarSeen | QuoteSeen | PrintSeen | StreamDown
 
 @dataclass(frozen=True, slots=True)
 class FeedRequest:
-    """What a run wants to hear: any of ``bars trades quotes book``."""
+    """What a run subscribes to; `kinds` are any of ``bars trades quotes book``."""
 
     symbols: tuple[str, ...]
     bar_ns: int
-    wants: frozenset[str] = frozenset({"bars"})
+    kinds: frozenset[str] = frozenset({"bars"})
 
 
 @dataclass(frozen=True, slots=True)
 class FeedFacts:
-    """What the feed serves, and how: `how` maps each want to ``stream`` or ``poll``.
+    """What the feed serves, and how: `how` maps each kind of market data to ``stream`` or ``poll``.
 
     `markets` are as `VenueFacts` has them, where the feed knows.
     """

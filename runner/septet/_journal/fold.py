@@ -117,7 +117,7 @@ class Fold:
         self._marks: dict[int, float] = {}
         self._valued: dict[int, float] = {}
         self._marks_quotes = _has_venue_fills(head)
-        self._judged: dict[int, m.Decided] = {}
+        self._last_decided: dict[int, m.Decided] = {}
         self._executed: dict[tuple[int, str], m.Filled] = {}
         self._event: m.Event | None = None
         self._takes: dict[type, Callable[[Any], None]] = {
@@ -207,7 +207,7 @@ class Fold:
         if len(row.features) != width:
             found = len(row.features) // 8
             raise ValueError(f"a decision has {found} features, the head names {width // 8}")
-        self._judged[row.symbol] = row
+        self._last_decided[row.symbol] = row
         self.feature_bytes += row.features
         up = NAN if row.probability_up is None else row.probability_up
         self.decisions.append(
@@ -262,10 +262,12 @@ class Fold:
         if row is None:
             row = self.orders[key] = OrderRow(key, self._decided_ns(trace), symbol)
             row.decision_price = self._closes.get(symbol, NAN)
-            judged = self._judged.get(symbol)
-            if judged is not None:
-                row.confidence = judged.confidence
-                row.probability_up = NAN if judged.probability_up is None else judged.probability_up
+            decided = self._last_decided.get(symbol)
+            if decided is not None:
+                row.confidence = decided.confidence
+                row.probability_up = (
+                    NAN if decided.probability_up is None else decided.probability_up
+                )
         return row
 
     def _decided_ns(self, trace: str) -> int:

@@ -120,7 +120,7 @@ def ask_readable(path: Path, ask: Callable[[Reader], Answer]) -> Answer:
 
 
 def check_file(path: Path, mode: str = "") -> JournalFinding | None:
-    """Judge the journal at a path; `mode` is what is known of the run if it cannot be opened."""
+    """Check the journal at a path; `mode` is what is known of the run if it cannot be opened."""
     try:
         with open_to_check(path) as reader:
             return check(reader)

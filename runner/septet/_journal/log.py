@@ -56,8 +56,8 @@ PENDING_BYTES: Final = 64 << 20
 """Most that waits in memory while the disk refuses; then `append` refuses, too."""
 WAL_PAGES: Final = 2_000
 """At this size the write-ahead log is folded in whatever happens; 16 MiB."""
-QUIET_BYTES: Final = 1 << 20
-"""From this size on it is folded in at quiet moments."""
+IDLE_CHECKPOINT_BYTES: Final = 1 << 20
+"""From this size on the log is checkpointed while the run is idle."""
 FLOOD_BYTES: Final = 32 << 10
 """A commit this long goes past the tail where that is not synced: it would be written twice."""
 SNAPSHOTS: Final = 3
@@ -430,12 +430,12 @@ class Journal(Reader):
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
 
-    def quiet(self) -> bool:
+    def checkpoint_if_idle(self) -> bool:
         """Checkpoint SQLite's log if it has grown; to be called while the run is idle.
 
         It may take a few milliseconds. It does not wait for other readers.
         """
-        if self._log_bytes + self._unmoved_bytes < QUIET_BYTES:
+        if self._log_bytes + self._unmoved_bytes < IDLE_CHECKPOINT_BYTES:
             return False
         self.move()
         with guarded(self.path, "folding the log in"):

@@ -141,7 +141,7 @@ def walk_at_rest(reader: Reader, *, expected: int, committed: int) -> Findings:
     if found.broken:
         return found
     joined = _and_tail(found, tail, _hash_of(reader, found.last))
-    return joined if joined.torn else replace(_judge_tail(joined, tail, committed), torn="")
+    return joined if joined.torn else replace(_check_tail(joined, tail, committed), torn="")
 
 
 def _walk(reader: Reader, after: Snapshot | None, expected: int) -> Findings:
@@ -160,7 +160,7 @@ def _walk(reader: Reader, after: Snapshot | None, expected: int) -> Findings:
     except _Broken as broken:
         return Findings(first=first, last=broken.last, broken=str(broken))
     except _Damaged as damaged:
-        return _judge_damage(reader, first, damaged, expected)
+        return _check_damage(reader, first, damaged, expected)
     if after is None:
         notes = tuple(_snapshot_findings(reader, last))
         if notes:
@@ -183,8 +183,8 @@ def _and_tail(found: Findings, tail: Seen, digest: bytes) -> Findings:
     return replace(found, last=found.last + gained, lost=lost)
 
 
-def _judge_tail(found: Findings, tail: Seen, expected: int) -> Findings:
-    """Judge the data of the tail outside the chain: half written, lost with power, or changed."""
+def _check_tail(found: Findings, tail: Seen, expected: int) -> Findings:
+    """Check the data of the tail outside the chain: half written, lost with power, or changed."""
     if tail.alien:
         note = "the tail beside it is of another journal and not used"
         return replace(found, notes=(*found.notes, note))
@@ -275,7 +275,7 @@ def _stands(reader: Reader, after: Snapshot) -> bool:
     return bool(row)
 
 
-def _judge_damage(reader: Reader, first: int, damaged: _Damaged, expected: int) -> Findings:
+def _check_damage(reader: Reader, first: int, damaged: _Damaged, expected: int) -> Findings:
     """Distinguish a torn end from a corrupt middle, by what is readable after the damage."""
     db, last = reader._db, damaged.last
     until = max(expected, last + CHUNK_ROWS)
@@ -374,7 +374,7 @@ def mend(path: Path, *, mark: Mark, full: bool, busy_s: float) -> Findings:
             found = _walk(reader, None, expected) if not found.torn else found
         if not found.broken:
             joined = _and_tail(found, tail, _hash_of(reader, found.last))
-            joined = _judge_tail(joined, tail, expected)
+            joined = _check_tail(joined, tail, expected)
             if joined.lost and not rebuild:
                 newest = _newest_snapshot_number(reader)
                 joined = replace(joined, gone_with=_blame(joined.last, newest, tail, mark))

@@ -1,4 +1,4 @@
-"""Does the model still work? Judged at each time with what was known by then.
+"""Does the model still work? Measured at each time with what was known by then.
 
 At every multiple of `every_ns` since the Unix epoch (and at least five bars) that brought
 something new, the last predictions whose labels are known are scored, and the last feature rows
@@ -116,7 +116,7 @@ def _from_card(entry: Mapping[str, Any]) -> Reference:
     return Reference(Bins(np.array(entry["edges"], float), np.array(entry["share"], float)), chance)
 
 
-class _Judged:
+class _Predicted:
     """The rows of a walk in the order in which they, and their labels, became known."""
 
     def __init__(self, walk: Walk, dataset: Dataset, labels: Labels) -> None:
@@ -129,17 +129,17 @@ class _Judged:
         self.up, self.label = walk.row_up[self.scored], labels.value[self.scored]
 
     def decided_by(self, time_ns: Ints) -> Ints:
-        """How many rows had been judged by each time."""
+        """How many rows had been predicted by each time."""
         return np.searchsorted(self.time_ns, time_ns, side="right")
 
     def scored_by(self, time_ns: Ints) -> Ints:
-        """How many labels of judged rows were known by each time."""
+        """How many labels of predicted rows were known by each time."""
         return np.searchsorted(self.known_ns, time_ns, side="right")
 
 
 @dataclass(frozen=True, slots=True)
 class _Shifts:
-    """PSI of every column at every reading of one model, `ends` rows judged by then."""
+    """PSI of every column at every reading of one model, `ends` rows predicted by then."""
 
     ends: Ints
     columns: Mapping[str, tuple[Reference, Floats]]
@@ -178,9 +178,9 @@ class DriftWatch:
         """Go on over rows that have grown at the end; what is known of the past stays."""
         self._dataset, self._labels = dataset, labels
 
-    def forget(self, judged: int, scored: int) -> None:
+    def forget(self, predicted: int, scored: int) -> None:
         """Leave out so many of the oldest rows, all of them read: counts begin after them."""
-        self._seen = [self._seen[0] - judged, self._seen[1] - scored]
+        self._seen = [self._seen[0] - predicted, self._seen[1] - scored]
 
     def kept(self) -> WatchState:
         """Everything that is remembered from one reading to the next."""
@@ -214,30 +214,32 @@ class DriftWatch:
 
     def read(self, walk: Walk, until_ns: int) -> Iterator[Reading]:
         """Readings after the last one read and before `until_ns`, a time's together."""
-        judged = _Judged(walk, self._dataset, self._labels)
+        predicted = _Predicted(walk, self._dataset, self._labels)
         first = (self._last_ns // self._every + 1) * self._every
         times = np.arange(first, until_ns, self._every)
-        decided, scored = judged.decided_by(times), judged.scored_by(times)
+        decided, scored = predicted.decided_by(times), predicted.scored_by(times)
         shifts: dict[int, _Shifts] = {}
         for time_ns, *seen in np.column_stack([times, decided, scored]).tolist():
             self._last_ns = time_ns
             if seen == self._seen:
                 continue
             self._seen = seen
-            found = [*self._scores(walk, judged, time_ns, seen[1])]
+            found = [*self._scores(walk, predicted, time_ns, seen[1])]
             if seen[0] >= self._rule.psi_window:
-                number = int(walk.row_model[judged.rows[seen[0] - 1]])
+                number = int(walk.row_model[predicted.rows[seen[0] - 1]])
                 if number not in shifts:
-                    shifts[number] = self._shifts_of(walk, judged, number, decided)
-                found += self._shifts(shifts[number], walk, judged, time_ns, seen[0])
+                    shifts[number] = self._shifts_of(walk, predicted, number, decided)
+                found += self._shifts(shifts[number], walk, predicted, time_ns, seen[0])
             yield from found
 
-    def _scores(self, walk: Walk, judged: _Judged, time_ns: int, count: int) -> Iterator[Reading]:
+    def _scores(
+        self, walk: Walk, predicted: _Predicted, time_ns: int, count: int
+    ) -> Iterator[Reading]:
         rule, size = self._rule, min(count, self._rule.auc_window)
         if size < _FEWEST:
             return
         span = slice(count - size, count)
-        up, label, rows = judged.up[span], judged.label[span], judged.scored[span]
+        up, label, rows = predicted.up[span], predicted.label[span], predicted.scored[span]
         full, worth = size == rule.auc_window, size / self._overlap()
         area, ups = auc(up, label), float(label.mean())
         upper = area + Z95 * auc_deviation(area, ups * worth, (1.0 - ups) * worth)
@@ -265,12 +267,12 @@ class DriftWatch:
         """Labels over h bars overlap: h rows of a symbol are worth one."""
         return float(self._labels.horizon)
 
-    def _shifts_of(self, walk: Walk, judged: _Judged, number: int, decided: Ints) -> _Shifts:
+    def _shifts_of(self, walk: Walk, predicted: _Predicted, number: int, decided: Ints) -> _Shifts:
         """Compare every window that ends with a row of one model with its references."""
         model, size = walk.models[number], self._rule.psi_window
         ends = np.unique(decided[decided >= size])
-        ends = ends[walk.row_model[judged.rows[ends - 1]] == number]
-        rows = judged.rows[ends[0] - size : ends[-1]]
+        ends = ends[walk.row_model[predicted.rows[ends - 1]] == number]
+        rows = predicted.rows[ends[0] - size : ends[-1]]
         inside = ends - (ends[0] - size)
         columns = {}
         for column, name in enumerate(self._dataset.feature_names):
@@ -286,9 +288,9 @@ class DriftWatch:
         return _Shifts(ends, columns)
 
     def _shifts(
-        self, shifts: _Shifts, walk: Walk, judged: _Judged, time_ns: int, count: int
+        self, shifts: _Shifts, walk: Walk, predicted: _Predicted, time_ns: int, count: int
     ) -> Iterator[Reading]:
-        rows = judged.rows[count - self._rule.psi_window : count]
+        rows = predicted.rows[count - self._rule.psi_window : count]
         place = int(np.searchsorted(shifts.ends, count))
         for metric, (reference, values) in shifts.columns.items():
             yield self._shift(metric, float(values[place]), reference, rows, walk, time_ns)
@@ -383,7 +385,7 @@ def _earlier_predictions(walk: Walk, rows: Ints, window: int) -> Reference | Non
 
 
 def ups_before(walk: Walk, rows: Ints) -> Floats:
-    """Share of rows up in training, of the model that judged each row: the simplest forecast."""
+    """Share of rows up in training, of the model that predicted each row: the simplest forecast."""
     shares = []
     for each in walk.models:
         total = each.card.get("rows", 0)
@@ -417,7 +419,7 @@ class Health:
         return readings_frame(self.readings)
 
     def predictions(self) -> Any:
-        """Polars frame of every row judged: time symbol probability_up label known_ns.
+        """Polars frame of every row predicted: time symbol probability_up label known_ns.
 
         `label` and `known_ns` are null where no label became known within the data.
         """
@@ -473,7 +475,7 @@ def monitor_walk(
     Parameters
     ----------
     walk, dataset, labels : Walk, Dataset, Labels
-        What was judged, and what came of it. Nothing is read before it was known.
+        The predictions, and the labels that became known. Nothing is read before it was known.
     rule : HealthRule
         Windows and bounds.
     seed : int
@@ -483,11 +485,11 @@ def monitor_walk(
     -------
     Health
     """
-    judged = _Judged(walk, dataset, labels)
+    predicted = _Predicted(walk, dataset, labels)
     watch = DriftWatch(dataset, labels, rule)
     end = int(dataset.time_ns[-1]) + 1 if len(dataset) else 0
     readings = tuple(watch.read(walk, end))
-    up, label = judged.up, judged.label
+    up, label = predicted.up, predicted.label
     scores = {"rows": float(len(up)), "auc": auc(up, label)}
     if len(up):
         scores["brier"] = float(np.mean((up - label) ** 2))

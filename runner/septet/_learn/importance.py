@@ -49,7 +49,7 @@ def _shuffled(walk: Walk, x: Floats, owner: Ints, column: int, order: Ints) -> F
         mine = np.flatnonzero(owner == number)
         served = walk.models[int(number)].model
         if served is None:
-            raise ValueError("a row was judged by a window without a model")
+            raise ValueError("a row was predicted by a window without a model")
         block = x[mine].copy()
         block[:, column] = block[np.argsort(order[mine], kind="stable"), column]
         up[mine] = served.predict(block)
@@ -57,7 +57,7 @@ def _shuffled(walk: Walk, x: Floats, owner: Ints, column: int, order: Ints) -> F
 
 
 def importance_of(walk: Walk, dataset: Dataset, labels: Labels, *, seed: int = 0) -> Importance:
-    """Permutation importance on out-of-sample rows, by the models that judged them.
+    """Permutation importance on out-of-sample rows, by the models that predicted them.
 
     Parameters
     ----------

@@ -135,7 +135,7 @@ class OnnxModel:
                 check_graph(arrays[f"{_PREFIX}{number}"], width)
             model = cls({name: np.ascontiguousarray(each).copy() for name, each in arrays.items()})
             with np.errstate(all="ignore"):
-                model.predict_row(np.zeros(width))  # shapes and types are the runtime's to judge
+                model.predict_row(np.zeros(width))  # shapes and types are for the runtime to check
         except Exception as error:  # the runtime and its reader raise their own kinds
             raise ModelError(
                 f"{DAMAGED}{type(error).__name__}: {str(error)[:200]}",

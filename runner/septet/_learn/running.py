@@ -96,7 +96,7 @@ class _Bars:
 
 @dataclass
 class _Rows:
-    """Judged rows, in order of time: one a symbol and decision time with a prediction."""
+    """Predicted rows, in order of time: one a symbol and decision time with a prediction."""
 
     time: array[int] = field(default_factory=_whole)
     symbol: array[int] = field(default_factory=_whole)
@@ -132,7 +132,7 @@ class RunningHealth:
     bar_ns
         Length of a bar.
     label, rule
-        What the model is asked, and what its health is judged by.
+        What the model is asked, and what its health is measured with.
     keep_ns
         How far back predictions are kept for the reference of later ones: the training window.
     """

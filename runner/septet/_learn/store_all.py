@@ -41,7 +41,7 @@ _FITTED: Final = 0.8
 def held_out_scores(
     dataset: Dataset, trainer: Trainer, labels: Labels, rule: TrainingRule, seed: int
 ) -> dict[str, Any]:
-    """Scores of a model fitted on the first four fifths, judged on the rest; empty for none."""
+    """Scores of a model fitted on the first four fifths, tested on the rest; empty for none."""
     moment = int(dataset.time_ns[int(len(dataset) * _FITTED)])
     found = fit_window(dataset, trainer, labels, rule, seed=seed, trained_to_ns=moment)
     later = np.isfinite(dataset.x).all(axis=1) & np.isfinite(labels.value)

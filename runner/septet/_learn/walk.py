@@ -1,6 +1,6 @@
 """The walk forward: fit, decide out of sample, move on.
 
-A row is only ever judged by a model that was fitted before the row was known, so every
+A row is only ever predicted by a model that was fitted before the row was known, so every
 probability here is out of sample by construction.
 """
 
@@ -44,7 +44,7 @@ __all__ = [
     "answers",
     "fit_window",
     "insist_unseen",
-    "judge_row",
+    "predict_checked",
     "stored_walk",
     "walk_forward",
 ]
@@ -117,10 +117,10 @@ class Walk:
         if isinstance(current, str):
             return math.nan, REASONS.index(current)
         assert current.model is not None
-        return judge_row(current.model, vector)
+        return predict_checked(current.model, vector)
 
 
-def judge_row(served: Served, vector: Floats) -> tuple[float, int]:
+def predict_checked(served: Served, vector: Floats) -> tuple[float, int]:
     """Probability up of one vector and its state: `OK`, or `NOT_FINITE` where it is none."""
     if not (isinstance(served, FlatModel) or np.isfinite(vector).all()):
         return math.nan, NOT_FINITE
@@ -227,8 +227,8 @@ class _Board:
         self.state = np.full(n, NO_MODEL, dtype=np.int8)
         self.model = np.full(n, -1, dtype=np.int64)
 
-    def judge(self, index: int, each: WalkModel) -> None:
-        """Let one model say what it thinks of its rows."""
+    def predict(self, index: int, each: WalkModel) -> None:
+        """Predict the rows in which one model is in force."""
         time_ns = self.dataset.time_ns
         low = int(np.searchsorted(time_ns, each.ready_ns, side="left"))
         span = slice(low, int(np.searchsorted(time_ns, each.until_ns, side="left")))
@@ -266,7 +266,7 @@ def walk_forward(
     asked: Sequence[int] = (),
     fitted: dict[int, WalkModel] | None = None,
 ) -> Walk:
-    """Train on schedule and judge every row out of sample.
+    """Train on schedule and predict every row out of sample.
 
     Parameters
     ----------
@@ -311,7 +311,7 @@ def walk_forward(
             known[moment] = fit(trained_to_ns=moment)
         model = replace(known[moment], number=len(models), cause=cause)
         _append(models, model, queue[0][0] + rule.ready_after_ns if queue else NEVER_NS)
-        board.judge(len(models) - 1, models[-1])
+        board.predict(len(models) - 1, models[-1])
         if rule.on_drift and drift is not None and model.model is not None:
             until = queue[0][0] if queue else last
             again = drift.first_retrain(board.walk(models, start_ns), model.ready_ns, until)
@@ -372,7 +372,7 @@ def insist_unseen(stored: StoredModel, start_ns: int | None, end_ns: int) -> Non
         asked = f"up to {iso_time(end_ns)}" if start_ns is None else f"from {iso_time(start_ns)}"
         raise ModelError(
             f"the model stored at {stored.path} has seen labels up to {iso_time(last)}: a run "
-            f"{asked} would judge it on what it was fitted on",
+            f"{asked} would predict what it was fitted on",
             hint="start after that time, or use scheme: walk_forward",
         )
 
@@ -384,12 +384,12 @@ def stored_walk(
     start_ns: int | None = None,
     expire_after_ns: int | None = None,
 ) -> Walk:
-    """Judge every row by one stored model, after the last label it was fitted on.
+    """Predict every row with one stored model, after the last label it was fitted on.
 
     Raises
     ------
     ModelError
-        If the model was fitted on labels of the span it is asked to judge.
+        If the model was fitted on labels of the span it is asked to predict.
     """
     last = stored.last_label_ns
     insist_unseen(stored, start_ns, int(dataset.time_ns[-1]) if len(dataset) else last)
@@ -401,5 +401,5 @@ def stored_walk(
         0, trained_to, last + 1, NEVER_NS, expires, "stored", rows, stored.model, "", print_, card
     )
     board = _Board(dataset)
-    board.judge(0, model)
+    board.predict(0, model)
     return board.walk([model], start_ns)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from septet import messages as m
-from septet._core.account import unsettled_cash
+from septet._core.account import unreported_cash
 from septet._core.orders.manager import ENDLESS
 from septet._host.venues import LiveVenue, Sink, VenueFacts
 
@@ -169,7 +169,7 @@ class Member:
         core = self.core
         if core is None or core.checks is None or core.orders is None:
             return
-        buying, returning = unsettled_cash(core.orders, core.checks, asked_ns)
+        buying, returning = unreported_cash(core.orders, core.checks, asked_ns)
         if buying:
             low, high = others.open.get(self.quote, (0.0, 0.0))
             others.open[self.quote] = (low - buying, high)

@@ -166,7 +166,7 @@ def _engine(
     inputs = _model_inputs(plan, strategy)
     kind = VenueFillsEngine if plan.assembly.venue_fills else Engine
     return kind(
-        window, judge=models.judge if models is not None else None, model_inputs=inputs,
+        window, predict_row=models.predict_row if models is not None else None, model_inputs=inputs,
         model_row=assembly.model_row, keeps_log=False,
     )  # fmt: skip
 

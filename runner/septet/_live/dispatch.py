@@ -27,9 +27,9 @@ Put = Callable[[m.Event], None]
 Send = Coroutine[Any, Any, None]
 Trainer = Callable[[m.Train], Awaitable[m.Event]]
 Fault = Callable[[str, BaseException], None]
-"""Told of an adapter that raised: which call, and what."""
-Wants = Callable[[str], bool]
-"""Whether an order that has not left yet still should, by its client id."""
+"""Called when an adapter raised: with the name of the call, and the exception."""
+MaySend = Callable[[str], bool]
+"""Whether an order that was not sent yet may still be sent, by its client id."""
 
 
 class Gate(Protocol):
@@ -113,10 +113,10 @@ class Dispatcher:
     train
         Fits a model outside the process and returns the event that says so.
     fault
-        Told when an adapter raised, which is a bug of its own.
-    wants
-        The core's word, asked last before the wire: what a halt or a guard has withdrawn while it
-        waited, for the journal or in the adapter, does not leave.
+        Called when an adapter raised, which is a fault of the adapter.
+    may_send
+        Asked of the core immediately before an order is sent: one that a halt or a guard withdrew
+        while it waited for the journal or in the adapter is not sent.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Dispatcher:
         gate: Gate | None = None,
         train: Trainer | None = None,
         fault: Fault | None = None,
-        wants: Wants | None = None,
+        may_send: MaySend | None = None,
         tasks: Tasks | None = None,
     ) -> None:
         self._owned = tasks or Tasks("orders")
@@ -139,7 +139,7 @@ class Dispatcher:
         self._gate = gate
         self._train = train
         self._fault = fault or (lambda call, error: None)
-        self._wants = wants or (lambda client_id: True)
+        self._may_send = may_send or (lambda client_id: True)
         self._alarm = Alarm(clock, put, self._owned)
         self._sent: OrderedDict[str, int] = OrderedDict()
         self._entries: set[str] = set()
@@ -275,12 +275,12 @@ class Dispatcher:
         if self.venue is None:
             self._rejected(order.client_id, "no_venue", "this run has no venue to send orders to")
             return
-        if not self._wants(order.client_id):
+        if not self._may_send(order.client_id):
             self._rejected(order.client_id, "cancelled", "withdrawn before it had left")
             return
         self.posts += 1
         try:
-            with leaving(lambda: self._wants(order.client_id)):
+            with leaving(lambda: self._may_send(order.client_id)):
                 answer = await self.venue.submit(order)
         except asyncio.CancelledError as error:  # whoever did that: the order may have left
             self._put(self._uncertain(order.client_id, error))
@@ -294,12 +294,12 @@ class Dispatcher:
         if self._clock.now_ns() > order.deadline_ns or self.venue is None:
             self._rejected(order.new_client_id, "deadline", "the change was past its deadline")
             return
-        if not self._wants(order.new_client_id):
+        if not self._may_send(order.new_client_id):
             self._rejected(order.new_client_id, "cancelled", "withdrawn before it had left")
             return
         self.posts += 1
         try:
-            with leaving(lambda: self._wants(order.new_client_id)):
+            with leaving(lambda: self._may_send(order.new_client_id)):
                 answers = await self.venue.amend(order)
         except asyncio.CancelledError as error:
             self._put(self._uncertain(order.new_client_id, error))

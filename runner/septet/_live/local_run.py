@@ -229,7 +229,7 @@ class LocalRun(ABC):
             )  # fmt: skip
         self.dispatcher = Dispatcher(
             None, clock=self.clock, put=self.put, gate=self.member,
-            train=train, fault=self._fault, wants=self.build.core.wants,
+            train=train, fault=self._fault, may_send=self.build.core.may_send,
             tasks=self.tasks,
         )  # fmt: skip
         self.shell = Shell(

@@ -14,7 +14,7 @@ import msgspec
 
 from septet import messages as m
 from septet._data.bars import Floats
-from septet._learn.walk import EXPIRED, NO_MODEL, judge_row
+from septet._learn.walk import EXPIRED, NO_MODEL, predict_checked
 
 __all__ = ["Models"]
 
@@ -46,7 +46,7 @@ class Models:
         self._served: dict[str, Any] = {}
         self._current: _Entry | None = None
         self._until_ns = -1
-        self._judging: tuple[int, int, Any] = _NOBODY  # from, to, and who judges
+        self._in_force: tuple[int, int, Any] = _NOBODY  # from (ns), to (ns), and the model
 
     def take(self, event: m.ModelReady | m.ModelFailed) -> None:
         """Store a window's result; of two results of one window the later one counts."""
@@ -57,7 +57,7 @@ class Models:
             ready_ns = event.trained_to_ns + self._ready_after
         known = [each for each in self._entries if each.event.number != event.number]
         self._entries = sorted([*known, _Entry(ready_ns, event)], key=lambda each: each.ready_ns)
-        self._until_ns, self._judging = -1, _NOBODY
+        self._until_ns, self._in_force = -1, _NOBODY
 
     def load(self, event: m.ModelReady) -> Any:
         """Return the model that an event announced."""
@@ -91,9 +91,9 @@ class Models:
             self._served = {name: each for name, each in self._served.items() if name in kept}
         return current.event
 
-    def judge(self, time_ns: int, vector: Floats) -> tuple[float, int]:
+    def predict_row(self, time_ns: int, vector: Floats) -> tuple[float, int]:
         """Return the probability up of a feature vector, and the model's state."""
-        first_ns, last_ns, served = self._judging
+        first_ns, last_ns, served = self._in_force
         if not first_ns <= time_ns <= last_ns:
             event = self.at(time_ns)
             if event is None or isinstance(event, m.ModelFailed):
@@ -101,8 +101,8 @@ class Models:
             if time_ns > event.expires_ns:
                 return math.nan, EXPIRED
             served = self._served[event.fingerprint]
-            self._judging = (time_ns, min(self._until_ns - 1, event.expires_ns), served)
-        return judge_row(served, vector)
+            self._in_force = (time_ns, min(self._until_ns - 1, event.expires_ns), served)
+        return predict_checked(served, vector)
 
     def snapshot(self) -> bytes:
         """Return all state needed to continue; the models themselves stay in the run's folder."""
@@ -111,6 +111,6 @@ class Models:
     def restore(self, data: bytes) -> None:
         """Restore a snapshot; models are read again."""
         self._entries, self._served, self._current = [], {}, None
-        self._until_ns, self._judging = -1, _NOBODY
+        self._until_ns, self._in_force = -1, _NOBODY
         for event in msgspec.json.decode(data, type=list[m.ModelReady | m.ModelFailed]):
             self.take(event)

@@ -31,7 +31,7 @@ async def _ending(run: StrategyRun, reason: str) -> RunEnd:
     if not run.ended.done():
         event = m.Operated(at_ns=run.clock.now_ns(), action="stop", name="septet", reason=reason)
         run.shell.put_first(event)
-        await _quietly(run, run.shell.drain())
+        await _awaited(run, run.shell.drain())
         await _flattened(run)
     left = None
     if run.ended.done() and run.ended.result().why != "stopped":
@@ -42,10 +42,10 @@ async def _ending(run: StrategyRun, reason: str) -> RunEnd:
             run.dispatcher.is_entry,
             notify=run.notify,
         )
-    await _quietly(run, run.shell.wait_for_calls(STOP_WITHIN_S / 4))
+    await _awaited(run, run.shell.wait_for_calls(STOP_WITHIN_S / 4))
     await _disconnect(run)
     if not run.ended.done():
-        await _quietly(run, run.shell.drain())
+        await _awaited(run, run.shell.drain())
         await asyncio.sleep(0)
     failed = run.ended.result() if run.ended.done() else None
     run.shell.stop(reason)
@@ -74,7 +74,7 @@ async def _flattened(run: StrategyRun) -> None:
         await asyncio.sleep(_LOOK_S)
 
 
-async def _quietly(run: StrategyRun, call: Any) -> None:
+async def _awaited(run: StrategyRun, call: Any) -> None:
     try:
         await asyncio.wait_for(call, STOP_WITHIN_S / 4)
     except TimeoutError:

@@ -64,7 +64,7 @@ def shadow(folder: Path, *, progress: Progress | None = None, log: Any = None) -
         taken = _taken(journal, last, first)
         build = build_again(journal.head, folder, log=log)
         engine = _engine_over(build, taken)
-        _judge(build, taken, engine)
+        _predict(build, taken, engine)
         build.core.engine = engine
         now = fingerprints_of(build.loaded, build.plan.name)
         before = journal.head.fingerprints
@@ -151,7 +151,7 @@ def _engine_over(build: Build, taken: _Taken) -> Engine:
     return engine
 
 
-def _judge(build: Build, taken: _Taken, engine: Engine) -> None:
+def _predict(build: Build, taken: _Taken, engine: Engine) -> None:
     """Predict all rows of each model at once, and write the probabilities into F."""
     models = build.core.models
     if models is None:

@@ -74,8 +74,8 @@ class StrategyRun(LocalRun):
             stopping=self.stopping,
             goes_on=self.resumed,
         )
-        for want, how in received.how.items():
-            self.notify("info", "feed", {"text": f"{want} of {received.exchange} come by {how}"})
+        for kind, how in received.how.items():
+            self.notify("info", "feed", {"text": f"{kind} of {received.exchange} come by {how}"})
         for note in received.notes:
             self.notify("info", "feed", {"text": note})
         if text := unmarked(self.strategy):
@@ -323,7 +323,7 @@ class StrategyRun(LocalRun):
                 or now_ns - self._snapshot_ns > SNAPSHOT_NS
             ):
                 self.snapshot()
-            journal.quiet()
+            journal.checkpoint_if_idle()
         except JournalError as error:
             self.notify("warning", "journal", {"text": error.message})
 

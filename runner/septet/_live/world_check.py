@@ -39,7 +39,7 @@ _KINDS: Final = {
     "market": ("market",), "limit": ("limit",), "stop": ("stop",), "stop_limit": ("stop_limit",),
     "limit_then_market": ("limit", "market"),
 }  # fmt: skip
-"""What a venue must take for each of our own entry orders; a stranger's is not judged."""
+"""What a venue must take for each of our own entry orders; other orders are not checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +177,9 @@ class _Looking:
         try:
             request = replace(request_of(self.strategy), symbols=tuple(symbols))
             facts = await feed.open(request, _ignore)
-            for want, how in facts.how.items():
+            for kind, how in facts.how.items():
                 verb = "streamed" if how == "stream" else "polled"
-                self.report(want, f"{verb} by {facts.exchange}")
+                self.report(kind, f"{verb} by {facts.exchange}")
             for note in facts.notes:
                 self.report("feed", note, "note")
             for symbol in symbols:

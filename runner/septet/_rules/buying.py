@@ -1,4 +1,4 @@
-"""Regular buys: for an amount, fees included, from cash at hand; judged when due, or dropped.
+"""Regular buys: for an amount, fees included, from cash at hand; decided when due, or dropped.
 
 They skip `min_interval`, the block of re-entry and the regime; every other check applies.
 """

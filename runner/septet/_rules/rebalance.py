@@ -318,7 +318,7 @@ def reduce(k, t, surplus, now_ns, run: Run):
 
 @routine
 def send_increases(t, now_ns, run: Run):
-    """Step 8: every increase, judged by the limits in its order; each sees those before it."""
+    """Step 8: every increase, under the limits in its order; each sees those before it."""
     count = run.C[PORTFOLIO_SLOT + INCREASES]
     if count == 0:
         return

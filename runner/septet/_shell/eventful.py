@@ -94,16 +94,20 @@ def make_engine(
     assembly = plan.assembly
     state = plan.state(session.strategy.account.capital, session.instruments)
     window = window_of(plan, state, spare=spare)
-    judge, inputs = None, []
+    predict_row, inputs = None, []
     if learned is not None:
-        judge = learned.walk.predict_row if retrains is None else retrains.judge
+        predict_row = learned.walk.predict_row if retrains is None else retrains.predict_row
         graph, rows_of = assembly.graph, assembly.rows.f
         inputs = [
             rows_of[graph.named[name].node, graph.named[name].output]
             for name in model_columns(session)
         ]
     return Engine(
-        window, judge=judge, model_inputs=inputs, model_row=assembly.model_row, drain=drain
+        window,
+        predict_row=predict_row,
+        model_inputs=inputs,
+        model_row=assembly.model_row,
+        drain=drain,
     )
 
 
@@ -112,7 +116,7 @@ def run_events(
 ) -> project.Ran:
     """Run the event path.
 
-    Models are fitted by the same walk as in the batch path and judge one row at a time; monitors
+    Models are fitted by the same walk as in the batch path and predict one row at a time; monitors
     are read at every decision time, as in paper and live.
     """
     learned: Learned | None = None

@@ -82,7 +82,7 @@ def check_model(loaded: Any, session: Session | None = None) -> list[Problem]:
 
     Parameters that the trainer refuses; a stored model that is missing or damaged, one of other
     features, bars or labels, and of a backtest (`session`) one that was fitted on labels of the
-    span it is asked to judge. What only makes it doubtful is a warning.
+    span it is asked to predict. What only makes it doubtful is a warning.
     """
     from septet import _learn as learn
     from septet._shell.session import plan_of

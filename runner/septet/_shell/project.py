@@ -283,7 +283,7 @@ def equity_of(session: Session, outcome: Outcome) -> dict[str, Any]:
 
 
 def decisions_of(session: Session, outcome: Outcome) -> dict[str, Any]:
-    """One row for each symbol and decision time: features, judgement, signal, size, rejection."""
+    """One row for each symbol and decision time: features, prediction, signal, size, rejection."""
     assembly = session.plan.assembly
     count = len(session.market.symbols)
     ks, rows, times = _decided(session)

@@ -36,7 +36,7 @@ class Retrains:
         """Readings of the models, in order of time."""
         return health_of(self.learned)
 
-    def judge(self, time_ns: int, vector: Floats) -> tuple[float, int]:
+    def predict_row(self, time_ns: int, vector: Floats) -> tuple[float, int]:
         """Probability up of a feature vector by the model in force, and the model's state."""
         found: tuple[float, int] = self.learned.walk.predict_row(time_ns, vector)
         return found
@@ -55,7 +55,7 @@ class Retrains:
         return bool(newest.trained_to_ns <= before_ns and now_ns > newest.ready_ns)
 
     def ask(self, t: int) -> None:
-        """Fit the model with data up to a decision time, and judge the rows after it again."""
+        """Fit the model with data up to a decision time, and predict the rows after it again."""
         self._asked.append(int(self._known[t]))
         self.learned = learn_walk(
             self._session, self._F, asked=self._asked, fitted=self._fitted

@@ -18,7 +18,7 @@ __all__ = ["outside_notes", "outside_of"]
 def outside_of(loaded: Any, decisions: Mapping[str, Any] | None) -> dict[str, int]:
     """Return how many decisions saw a value outside of its range, by column; none are left out.
 
-    The range of a column is what `check` went by when it judged the rules. Without the table of
+    The range of a column is what `check` went by when it checked the rules. Without the table of
     decisions nothing is counted.
     """
     strategy = loaded.strategy

@@ -31,7 +31,7 @@ _GONE: Final = (
     "keep the folder: positions and orders may be open, look at the venue; put journal.sqlite "
     "back from a backup, then `septet runs export {folder}` writes the tables again"
 )
-_UNTOLD: Final = (
+_UNKNOWN_MODE: Final = (
     "keep the folder: that it is a backtest cannot be told. Of a paper or live run the journal is "
     "what counts, and positions and orders may be open: look at the venue; with its "
     "journal.sqlite put back, `septet runs export {folder}` writes the tables again"
@@ -56,7 +56,7 @@ def hint_for(folder: Path) -> str:
     mode = mode_of(folder)
     if mode in _TRADING or any(os.path.lexists(folder / name) for name in LIVE_SIGNS):
         return _GONE.format(folder=folder)
-    return _BACKTEST if mode == "backtest" else _UNTOLD.format(folder=folder)
+    return _BACKTEST if mode == "backtest" else _UNKNOWN_MODE.format(folder=folder)
 
 
 def damaged(folder: Path, what: str) -> InputError:

@@ -141,7 +141,7 @@ class DaskPool:
             self._client.cancel([future for _, future in self._running.values()])
         self._running.clear()
         self._parcel = None
-        with _quiet():
+        with _without_output():
             self._client.close()
             if self._cluster is not None:
                 self._cluster.close()
@@ -179,7 +179,7 @@ def _uninterrupted() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def _without_output() -> Iterator[None]:
     """Leave out what Dask logs of connections that end because they are ended."""
     logger = logging.getLogger("distributed")
     before = logger.level

@@ -47,7 +47,7 @@ Places = tuple[int, ...]
 
 
 def need_optuna() -> Any:
-    """Import Optuna, quietly.
+    """Import Optuna without its log lines.
 
     Raises
     ------

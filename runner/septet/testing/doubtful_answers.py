@@ -51,7 +51,7 @@ def doubt_rule(step: Step, config: Config, *, bar_ns: int = HOUR_NS, draws: int 
 def _returns_money(step: Step, config: Config, bar_ns: int, draws: int) -> bool:
     """Whether answers go with money and not with the price, and are worth more than the equity.
 
-    One that reads columns is not judged: a price may be among them.
+    One that reads columns is not checked: a price may be among them.
     """
     marked = column_fields(type(config)).keys() & set(step.parameters)
     if marked or not set(MONEY) & set(step.parameters):

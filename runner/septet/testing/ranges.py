@@ -25,7 +25,7 @@ WIDTHS: Final[Mapping[str, int]] = {"signal": 3, "order": 2}
 
 
 def try_rule(step: Step, config: Config, *, bar_ns: int = HOUR_NS, draws: int = DRAWS) -> None:
-    """Call a rule in drawn situations, twice each, and judge what it answers.
+    """Call a rule in drawn situations, twice each, and check what it returns.
 
     Raises
     ------

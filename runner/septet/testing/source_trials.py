@@ -32,10 +32,10 @@ def try_source(built: Any, case: Case) -> None:
     asked = asked_of(case)
     end_ns = asked.end_ns
     if fetch is not None:
-        called(fetch, asked, _quiet)
+        called(fetch, asked, _no_progress)
     first = _first(read, asked, case)
     if fetch is not None:
-        called(fetch, asked, _quiet)
+        called(fetch, asked, _no_progress)
     if not _equal(first, _answer(name, called(read, asked))):
         raise StepError(
             f"{name}.read gives other rows the second time; "
@@ -70,11 +70,11 @@ def asked_of(case: Case) -> Request:
 def rows_of(built: Any, asked: Request) -> list[Any]:
     """Download, where a source does, and read once."""
     if hasattr(built, "fetch"):
-        called(built.fetch, asked, _quiet)
+        called(built.fetch, asked, _no_progress)
     return _answer(type(built).__name__, called(built.read, asked))
 
 
-def _quiet(stage: str, done: int, total: int | None, text: str, /) -> None:
+def _no_progress(stage: str, done: int, total: int | None, text: str, /) -> None:
     """Take what a download says of its progress."""
 
 
@@ -117,7 +117,7 @@ def _require_rows(name: str, rows: Sequence[Any], asked: Request, *, of_trial: b
     """Require that rows pass the one path of all data, with nothing of the future.
 
     A source that was not asked for what its author says may have other bars than the kit asks
-    for: the run judges what it gives there.
+    for: the run checks what it returns there.
     """
     bars = [each for each in rows if isinstance(each, RawBars)]
     missing = sorted({*asked.symbols} - {each.symbol for each in bars}) if bars else []

@@ -51,7 +51,7 @@ def insist_on_protection(bench: Bench, stop: m.Submit, rule: str) -> None:
     bench.show(again, "cancelled", by="cancel")
     sale = bench.only(m.Submit)
     assert (sale.side, sale.quantity, sale.reduces) == ("sell", HELD, True)
-    assert all(bench.core.wants(each.client_id) for each in (stop, moved, again, sale))
+    assert all(bench.core.may_send(each.client_id) for each in (stop, moved, again, sale))
 
 
 @pytest.mark.parametrize("rule", sorted(RULES))

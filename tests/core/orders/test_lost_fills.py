@@ -244,7 +244,7 @@ def test_an_exit_leaves_meanwhile_with_what_the_account_holds(gap: float, sold: 
         account(bench, gap if bench.position[0] > LOT else 0.0)
         bench.after_s(FINAL_AFTER + 3)
     assert bench.position[0] == pytest.approx(0.0)
-    assert bench.core.unsettled() == []
+    assert bench.core.open_order_ids() == []
     assert 1 in bench.ended
 
 
@@ -263,7 +263,7 @@ def test_no_entry_and_no_exit_waits_for_ever(quantity: float, done: float) -> No
         bench.show(order, "cancelled", done, by="query")
     assert account(bench, done * quantity) is (done > 0.0)
     assert bench.position[0] == pytest.approx(before + done * quantity)
-    assert order.client_id not in bench.core.unsettled()
+    assert order.client_id not in bench.core.open_order_ids()
     if quantity > 0.0 or done == 1.0:
         assert 1 in bench.ended
         return
@@ -370,7 +370,7 @@ def test_a_reduction_that_its_query_shows_filled_is_not_gone_whatever_the_accoun
     for _ in range(3):
         assert not account(bench, gap)
         bench.after_s(FINAL_AFTER)
-    assert order.client_id in bench.core.unsettled()
+    assert order.client_id in bench.core.open_order_ids()
     assert bench.take(m.Submit) == [], "it is not sold again"
     assert bench.guards.blocked(0) == "lost_fill"
     assert bench.alerted("lost_fill").count("critical") == 1, "a person is asked"
@@ -418,7 +418,7 @@ def test_of_two_orders_of_one_size_their_queries_say_which_was_executed(
     bench.ack(sale, state="filled", filled=1.0)
     bench.after_s(FINAL_AFTER + 1)
     assert not account(bench, -1.0), "either of them explains it"
-    assert len(bench.core.unsettled()) == 2
+    assert len(bench.core.open_order_ids()) == 2
     executed, other = (stop, sale) if stop_executed else (sale, stop)
     bench.show(other, "cancelled", by="query")
     assert account(bench, -1.0)

@@ -106,7 +106,7 @@ def test_the_venues_record_and_ours_agree(seed: int, amends: bool) -> None:
         world.run(int(world.rng.expovariate(1.0) * SECOND))
     wind_down(world)
 
-    assert world.core.unsettled() == []
+    assert world.core.open_order_ids() == []
     booked = {name.partition("|")[0] for name in world.booked}
     assert booked == {fill.trade_id for fill in world.fills}
     assert world.position == world.held

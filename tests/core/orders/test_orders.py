@@ -24,7 +24,7 @@ def test_an_order_is_sent_acknowledged_and_filled() -> None:
     states = [each.state for each in bench.take(m.Changed)]
     assert states == ["submitted", "open", "partially_filled", "filled"]
     assert bench.ended[1] == Ended(1, 0, "filled", "", 1.0)
-    assert bench.core.unsettled() == []
+    assert bench.core.open_order_ids() == []
 
 
 def test_one_order_of_a_symbol_is_on_its_way_at_a_time() -> None:

@@ -89,7 +89,7 @@ def test_e23_an_entry_is_not_absent_while_something_is_unexplained(what: str) ->
     if what == "listed":  # else it would be adopted
         bench.list_open(other(order, bench, order_type=""))
     absent(bench, order)
-    assert bench.core.unsettled() == [order.client_id]
+    assert bench.core.open_order_ids() == [order.client_id]
     assert RULE in {each.rule for each in bench.guards.active()}
     (text,) = [each.text for each in bench.alerts if each.event == RULE]
     assert order.client_id in text
@@ -101,9 +101,9 @@ def test_e23_an_entry_is_not_absent_while_something_is_unexplained(what: str) ->
     assert bench.take(m.Submit) == [], "no second entry"
     bench.twin()
     absent(bench, order)
-    assert bench.core.unsettled() == [order.client_id]
+    assert bench.core.open_order_ids() == [order.client_id]
     bench.operate("resume")
-    assert order.client_id not in bench.core.unsettled()
+    assert order.client_id not in bench.core.open_order_ids()
     assert bench.ended[1].reason == "never_accepted"
     assert RULE not in {each.rule for each in bench.guards.active()}
 
@@ -159,7 +159,7 @@ def test_e23_an_order_that_differs_in_anything_is_not_adopted(differs: dict[str,
     bench.list_open(other(order, bench, **differs))
     absent(bench, order)
     assert bench.alerted("adopted_order") == []
-    assert bench.core.unsettled() == [order.client_id]
+    assert bench.core.open_order_ids() == [order.client_id]
 
 
 @pytest.mark.parametrize("what", ["two", "executed", "account"])
@@ -176,7 +176,7 @@ def test_e23_no_order_is_adopted_beside_anything_else(what: str) -> None:
         account(bench, 1.0)
     absent(bench, order)
     assert bench.alerted("adopted_order") == []
-    assert bench.core.unsettled() == [order.client_id]
+    assert bench.core.open_order_ids() == [order.client_id]
 
 
 def explained(bench: Bench, how: str) -> m.Submit:
@@ -272,7 +272,7 @@ def test_e23_a_reduction_is_sent_again_only_if_the_account_holds_the_units(sold:
     assert bench.guards.blocked(0) != ""
     if sold:
         assert bench.take(m.Submit) == [], "it would be sold twice"
-        assert bench.core.unsettled() == [order.client_id]
+        assert bench.core.open_order_ids() == [order.client_id]
         bench.want(2, -1.0)
         assert bench.take(m.Submit) == [], "the account holds nothing that could be sold"
     else:
@@ -329,11 +329,11 @@ def test_e23_a_person_who_resumes_was_asked_about_one_order_only() -> None:
     executed(bench, sale)
     assert RULE in {each.rule for each in bench.guards.active()}
     bench.operate("resume")
-    assert first.client_id not in bench.core.unsettled()
+    assert first.client_id not in bench.core.open_order_ids()
     bench.take(m.Submit)
     absent(bench, sale)
     assert bench.take(m.Submit) == [], "it would be sold twice"
-    assert bench.core.unsettled() == [sale.client_id]
+    assert bench.core.open_order_ids() == [sale.client_id]
     assert RULE in {each.rule for each in bench.guards.active()}, "a person is asked again"
 
 
@@ -344,5 +344,5 @@ def test_e23_an_order_inside_a_list_is_as_new_as_the_list() -> None:
     listed = msgspec.structs.replace(other(order, bench, order_type=""), at_ns=0)
     bench.handle(m.OpenOrders(at_ns=bench.now, orders=(listed,), asked_ns=bench.now))
     absent(bench, order)
-    assert bench.core.unsettled() == [order.client_id]
+    assert bench.core.open_order_ids() == [order.client_id]
     assert RULE in {each.rule for each in bench.guards.active()}

@@ -413,27 +413,27 @@ def test_o1_an_order_without_an_answer_keeps_the_halt_going() -> None:
 def test_o1_what_has_not_left_is_asked_for_again_and_only_reductions_are_wanted() -> None:
     bench = Bench()
     entry = bench.order(1)
-    assert bench.core.wants(entry.client_id)
+    assert bench.core.may_send(entry.client_id)
     bench.operate("halt")
-    assert not bench.core.wants(entry.client_id)
+    assert not bench.core.may_send(entry.client_id)
     bench.reject(entry.client_id, "cancelled", by="local")
     assert bench.ended[1].state == "cancelled"
     bench.hold(1.0)
-    assert bench.core.wants(bench.order(2, -1.0).client_id)
+    assert bench.core.may_send(bench.order(2, -1.0).client_id)
     bench.operate("resume")
-    assert not bench.core.wants(entry.client_id)
+    assert not bench.core.may_send(entry.client_id)
 
 
 def test_a_guard_withdraws_what_has_not_left_but_not_the_part_that_closes() -> None:
     bench = Bench()
     entry = bench.order(1)
     bench.handle(m.Skewed(at_ns=bench.now, venue="v", skew_ns=10 * SECOND))
-    assert not bench.core.wants(entry.client_id)
+    assert not bench.core.may_send(entry.client_id)
     bench.hold(-1.0)
-    assert bench.core.wants(entry.client_id)
+    assert bench.core.may_send(entry.client_id)
     bench.hold(0.0)
     bench.handle(m.Skewed(at_ns=bench.now, venue="v", skew_ns=0))
-    assert bench.core.wants(entry.client_id)
+    assert bench.core.may_send(entry.client_id)
 
 
 def test_o2_twice_is_once_and_reductions_may_follow() -> None:

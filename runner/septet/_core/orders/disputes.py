@@ -302,7 +302,7 @@ def tick(lifecycle: OrderLifecycle, now_ns: int) -> None:
     """Check disputed executions against the prices known now, and query the rest again."""
     for k, next_ns in list(lifecycle.records.dispute_next_ns.items()):
         if next_ns <= now_ns:
-            _judge_again(lifecycle, k, now_ns)
+            _recheck(lifecycle, k, now_ns)
             if _open(lifecycle, k):
                 _ask(lifecycle, k, now_ns)
             else:
@@ -332,10 +332,10 @@ def next_time_ns(lifecycle: OrderLifecycle, now_ns: int, next_ns: int) -> int:
 
 def reconsider(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
     """Check again the disputed executions of a child that turned out to be another order."""
-    _judge_again(lifecycle, child.symbol, now_ns, child.client_id)
+    _recheck(lifecycle, child.symbol, now_ns, child.client_id)
 
 
-def _judge_again(lifecycle: OrderLifecycle, k: int, now_ns: int, client_id: str = "") -> bool:
+def _recheck(lifecycle: OrderLifecycle, k: int, now_ns: int, client_id: str = "") -> bool:
     """Book the disputed executions of a symbol, or of one child, that are plausible now."""
     booked = False
     for each in _open(lifecycle, k):
@@ -403,7 +403,7 @@ def resolve(
         Orders that may have been executed unknown to us and explain the difference as well: while
         there is another than those of the executions, the account confirms none.
     """
-    if _judge_again(lifecycle, k, now_ns):
+    if _recheck(lifecycle, k, now_ns):
         return True
     there = [one for one in lifecycle.records.disputes.get(k, ()) if not one.booked_price]
     if not there:

@@ -389,12 +389,12 @@ class Orders:
         if child is not None and child.presumed_id == trade_id:
             child.presumed_ns = market_ns
 
-    def wants(self, client_id: str) -> bool:
-        """Whether a child that was not sent yet is still valid."""
+    def may_send(self, client_id: str) -> bool:
+        """Whether a child that was not sent yet may still be sent."""
         child = self._lifecycle.records.children.get(client_id)
         return child is None or sending.is_unblocked(self._lifecycle, child)
 
-    def unsettled(self) -> list[str]:
+    def open_order_ids(self) -> list[str]:
         """Return the client ids of all orders that are not final."""
         return list(self._lifecycle.records.live)
 

@@ -1,4 +1,4 @@
-"""What must be true at the end of a schedule, judged by the venue's record and the journal."""
+"""What must be true at the end of a schedule, by the venue's record and the journal."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from septet._drill.sim.venue import SimVenue
 from septet._drill.venue.amounts import SCALE
 from septet._drill.venue.orders import FINAL, Fill
 
-__all__ = ["judge", "moved", "quiet_since"]
+__all__ = ["end_checks", "moved", "restart_changes"]
 
 _RANK: Final = {
     "intent": 0, "submitted": 1, "unknown": 2, "open": 3, "partially_filled": 4,
@@ -43,7 +43,7 @@ _IN_PART: Final = ("entry", "add", "take", "buy_every", "rebalance")
 Rows = Sequence[tuple[m.Event, Sequence[m.Command]]]
 
 
-def judge(shell: SimShell, venue: SimVenue, *, killed: bool) -> list[str]:
+def end_checks(shell: SimShell, venue: SimVenue, *, killed: bool) -> list[str]:
     """Return everything that is wrong; nothing where the run was sound."""
     rows = shell.rows
     venue.market.left_to_others = left_to_others(rows, venue)
@@ -67,7 +67,7 @@ def judge(shell: SimShell, venue: SimVenue, *, killed: bool) -> list[str]:
     ]
 
 
-def quiet_since(rows: Rows, first: int) -> list[str]:
+def restart_changes(rows: Rows, first: int) -> list[str]:
     """Return what a restart has changed though nothing had happened."""
     return [
         f"the second restart did {each!r}"

@@ -1,4 +1,4 @@
-"""One schedule of faults from one seed: a run in simulated time, and the judgement on it."""
+"""One schedule of faults from one seed: a run in simulated time, and the checks of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from septet import messages as m
 from septet._core.orders import Orders
 from septet._drill.sim.bars import BAR_NS, SimBars
 from septet._drill.sim.disk import SimDisk
-from septet._drill.sim.end_checks import judge, moved, quiet_since
+from septet._drill.sim.end_checks import end_checks, moved, restart_changes
 from septet._drill.sim.fault_rates import Weather
 from septet._drill.sim.market import COARSEST
 from septet._drill.sim.renamed_checks import naked
@@ -93,13 +93,13 @@ class _Schedule:
         shell.start()
         world.after(10 * SECOND, self._give_back)
         world.run_until(BEGIN_NS + self.active_ns + RECOVERY_NS)
-        self._judge()
+        self._check_end()
         world.note("---- the second restart")
         before = len(shell.rows)
         shell.crash()
         world.run_until(world.now_ns + AGAIN_NS)
-        self._fail(quiet_since(shell.rows, before) if not self.venue.market.working() else [])
-        self._judge()
+        self._fail(restart_changes(shell.rows, before) if not self.venue.market.working() else [])
+        self._check_end()
         shell.replay()
         self._fail(shell.wrongs)
         return Report(
@@ -126,13 +126,13 @@ class _Schedule:
         )
         return round(sum(traded) * SCALE)
 
-    def _judge(self) -> None:
+    def _check_end(self) -> None:
         began_ns = self.shell.started_ns if self.shell.running else self.world.now_ns
         if self.world.now_ns - began_ns < _KNOWS_NS:  # killed near the end: give the next its time
             self.world.run_until(self.world.now_ns + RECOVERY_NS)
         if not self.shell.running:
             self._fail(["no process is running"])
-        self._fail(judge(self.shell, self.venue, killed=self.killed))
+        self._fail(end_checks(self.shell, self.venue, killed=self.killed))
         orders = getattr(self.shell.core, "orders", None)
         self._fail(naked(orders, self.venue) if isinstance(orders, Orders) else [])
         flattens = self._flattened and hasattr(self.shell.core, "engine")

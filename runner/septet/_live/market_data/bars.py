@@ -304,7 +304,7 @@ class BarAssembler:
             )
         ]
 
-    # ------------------------------------------------------------ judging
+    # ------------------------------------------------------------ checks
 
     def _repeat(self, line: _Line, seen: BarSeen, *, closed: bool) -> None:
         """Compare a bar that was emitted or declared missing with a later version of it."""

@@ -58,7 +58,7 @@ class MarketDataHandler:
     put
         The inbox of the shell.
     watchdog
-        Judges silence; None judges nothing.
+        Reports streams that fall silent; None for no such check.
 
     `quoted`, where it is set, gets every quote as it was received: a paper venue that fills
     against it.
@@ -86,7 +86,7 @@ class MarketDataHandler:
         self._put, self._notify = put, notify
         self._watchdog, self._max_staleness_ns = watchdog, max_staleness_ns
         self._notices = Notices(clock, put)
-        self._prices = "book" if "book" in request.wants else "quotes"
+        self._prices = "book" if "book" in request.kinds else "quotes"
         self._series = series
         self._quotes, self._prints = QuoteThrottle(request.symbols), PrintThrottle(request.symbols)
         self._redialling: asyncio.Task[None] | None = None
@@ -186,7 +186,7 @@ class MarketDataHandler:
             silences = default_silences_ns(
                 self._request.bar_ns, self._clock.speed, self._max_staleness_ns
             )
-            for name in sorted(self._request.wants):
+            for name in sorted(self._request.kinds):
                 grids = self.decision_times.standing.grids
                 for changed in self._watchdog.watch(name, grids, silences[name]):
                     self._put(changed)

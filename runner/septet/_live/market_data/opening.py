@@ -56,20 +56,20 @@ def history_ns_of(strategy: Any, memory_bars: int = 0) -> int:
 
 def request_of(strategy: Any) -> FeedRequest:
     """Return what a run subscribes to: bars, and prices if fills or halts need them."""
-    wants = {"bars"}
+    kinds = {"bars"}
     fills = str(simulation_of(strategy).fills)
     if strategy.mode == "live":
-        wants.add("quotes")
+        kinds.add("quotes")
     elif fills != "next_open":
-        wants.add(fills)
+        kinds.add(fills)
     return FeedRequest(
-        tuple(strategy.universe.symbols), int(strategy.universe.bar), frozenset(wants)
+        tuple(strategy.universe.symbols), int(strategy.universe.bar), frozenset(kinds)
     )
 
 
 def unmarked(strategy: Any) -> str:
     """Return a notice if a run with halts gets no price between two bars; empty if it does."""
-    if not strategy.risk.halts or request_of(strategy).wants != {"bars"}:
+    if not strategy.risk.halts or request_of(strategy).kinds != {"bars"}:
         return ""
     return (
         "halts are tested at the close of each bar and not between: fills: next_open gets bars "

@@ -23,7 +23,7 @@ class PriceDoubt:
     _spike_close: float = math.nan
 
     def of(self, seen: BarSeen, jump: float, *, confirmed: bool) -> Doubt:
-        """Judge a bar.
+        """Return what is doubtful about the prices of a bar; empty for nothing.
 
         One with a price further than the share `jump` from the last close is absurd until the feed
         confirms it. A confirmed one that lies off that close as a spike of history does is held

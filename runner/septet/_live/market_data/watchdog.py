@@ -108,7 +108,7 @@ class Watchdog:
         stream.received = True
         stream.received_ns, stream.received_market_ns = now_ns, market_ns
         # What is live stays so by data; until when it may be silent, `check` works out.
-        return () if stream.state == "live" else self._judge(stream, now_ns)
+        return () if stream.state == "live" else self._changes_of(stream, now_ns)
 
     def down(self, name: str, symbol: int, reason: str, now_ns: int) -> list[m.FeedChanged]:
         """Record that a stream ended, as its feed reports; -1 stands for all symbols."""
@@ -122,9 +122,11 @@ class Watchdog:
 
     def check(self, now_ns: int) -> list[m.FeedChanged]:
         """Return what changed: streams that fell silent, and streams that recovered."""
-        return [event for stream in self._streams.values() for event in self._judge(stream, now_ns)]
+        return [
+            event for stream in self._streams.values() for event in self._changes_of(stream, now_ns)
+        ]
 
-    def _judge(self, stream: _Stream, now_ns: int) -> list[m.FeedChanged]:
+    def _changes_of(self, stream: _Stream, now_ns: int) -> list[m.FeedChanged]:
         silent = now_ns > self._deadline(stream)
         stream.received = stream.received and not silent
         if stream.state == "live" and silent:
