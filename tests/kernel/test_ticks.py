@@ -31,8 +31,8 @@ def test_no_price_and_levels_below_zero_are_rounded_as_they_are():
 
 
 @given(
-    st.integers(1, 10**7),
-    st.sampled_from(["0.1", "0.05", "0.01", "0.25", "2.5", "5", "0.3", "0.0125", "0.00000001"]),
+    draw.integers(1, 10**7),
+    draw.sampled_from(["0.1", "0.05", "0.01", "0.25", "2.5", "5", "0.3", "0.0125", "0.00000001"]),
 )
 def test_a_price_of_ticks_is_the_float_of_its_decimal(count, tick):
     """1018 * 0.1 is not: a limit there would fill in a bar that only touches 101.8."""
