@@ -57,7 +57,7 @@ def round_against(price, side, tick):
     if steps > 0.0 and steps < 1.0:
         return tick
     nearest = round_down(steps + 0.5)
-    if abs(steps - nearest) <= 1e-9:
+    if abs(steps - nearest) <= 1e-9 + 1e-15 * abs(steps):  # and what the quotient is off by
         return price_of_ticks(nearest, tick)
     return price_of_ticks(round_down(steps) + (1.0 if side > 0.0 else 0.0), tick)
 
