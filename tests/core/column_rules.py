@@ -96,19 +96,25 @@ def wire_columns(of, level, wanted, k, now_ns, entries_this_minute, limit_price,
 
 
 @stop(Reads)
-def stop_columns(of, level, average_price, high_water, side, entry_ns, now_ns):
+def stop_columns(
+    of, level, average_price, high_water, side, entry_ns, now_ns, entry_fee, taker_fee
+):  # fmt: skip
     """Return a level below the feature, for a short above."""
     return 0.5 * (of + level) * (1.0 - 0.006 * side)
 
 
 @stop(Reads, role="target")
-def target_columns(of, level, average_price, high_water, side, entry_ns, now_ns):
+def target_columns(
+    of, level, average_price, high_water, side, entry_ns, now_ns, entry_fee, taker_fee
+):  # fmt: skip
     """Return a level above the feature, for a short below."""
     return 0.5 * (of + level) * (1.0 + 0.012 * side)
 
 
 @stop(Reads, role="exit")
-def exit_columns(of, level, average_price, high_water, side, entry_ns, now_ns):
+def exit_columns(
+    of, level, average_price, high_water, side, entry_ns, now_ns, entry_fee, taker_fee
+):  # fmt: skip
     """Return whether the feature has turned."""
     return side * (of - level) < -0.04 * average_price
 
