@@ -33,7 +33,7 @@ def test_value(text: str, value: Any) -> None:
     ("text", "meant"),
     [("yes", "true"), ("On", "true"), ("NO", "false"), ("off", "false"), ("12:30", "750"),
      ("1:30:00", "5400"), ("010", "10"), ("-007", "7"), (".inf", "finite"), ("-.Inf", "finite"),
-     (".nan", "finite"), ("9" * 41, "40 digits")],
+     (".nan", "finite"), ("9" * 41, "40 digits"), ("08_", "8")],
 )  # fmt: skip
 def test_trap_says_what_it_would_become(text: str, meant: str) -> None:
     reading = read_plain(text)

@@ -179,6 +179,7 @@ DATA_CASES: Final[Mapping[str, Case]] = {
     "data: csv_series.time": _mood("mood", "time=known", ", time: timestamp, value: value"),
     "data: csv_series.value": _mood("mood", "value=second", ", value: value"),
     "data: csv_series.known": _mood("mood", "known=known", ", value: value"),
+    "data: csv_series.time_columns": _mood("mood", "time_columns=[known]", ", value: value"),
     "data: parquet.path": Case("data.candles.path='other-{symbol}.parquet'", "market", _PARQUET),
     "data: parquet.columns": Case("data.candles.columns={close: last}", "market", _PARQUET),
     "data: parquet_series.path": Case("data.mood.path=gone.parquet", "market", _PMOOD),

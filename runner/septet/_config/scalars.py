@@ -63,7 +63,7 @@ def _read_number(text: str) -> Reading:
             return Reading(0, f"a number of {len(text)} digits", f"at most {_MAX_DIGITS} digits")
         return Reading(int(text.replace("_", ""), 16 if "0x" in text else 10))
     if _OCTAL.match(text):
-        short = text.lstrip("+-0_") or "0"
+        short = text.replace("_", "").lstrip("+-0") or "0"
         problem = f"{text} begins with 0 and is read in base 8 by some YAML readers"
         return Reading(int(short), problem, f"{short}, or '{text}' in quotes")
     if _SIXTY.match(text):
