@@ -146,21 +146,25 @@ def check_target(case: Case) -> None:
         )
 
 
+def _target(case: Case) -> object:
+    """Return the distance of the target; None without one."""
+    block = case.strategy.risk.stops.get("take_profit")
+    return getattr(block.config, "distance", None) if block is not None else None
+
+
 def check_stops_after(case: Case) -> None:
     """A stop that waits for a gain begins before the target, and break-even beyond the costs."""
     stops, simulation = case.strategy.risk.stops, case.strategy.execution.simulation
-    target = getattr(stops["take_profit"].config, "distance", None) if (
-        "take_profit" in stops
-    ) else None  # fmt: skip
+    target = _target(case)
     for name in ("trailing", "break_even"):
         after = getattr(stops[name].config, "after", None) if name in stops else None
         if _is_beyond(after, target):
-            half = _percent(target / 2) if isinstance(target, float) else "less"
+            nearer = f"after: {_percent(target / 2)}" if isinstance(target, float) else "less"
             case.warn(
                 ("risk", "stops", name, "after"),
                 f"this stop never acts: it begins at a gain of {_shown(after)}, and take_profit "
                 f"closes the position at {_shown(target)}",
-                hint=f"write after: {half}, or a further take_profit",
+                hint=f"write {nearer}, or a further take_profit",
             )
     after, costs = _number(stops.get("break_even"), "after"), 2.0 * simulation.fee.taker
     if after is not None and after <= costs:
@@ -185,10 +189,7 @@ def _shown(level: object) -> str:
 
 def check_takes(case: Case) -> None:
     """A take comes before the target."""
-    position, stops = case.strategy.risk.position, case.strategy.risk.stops
-    target = getattr(stops["take_profit"].config, "distance", None) if (
-        "take_profit" in stops
-    ) else None  # fmt: skip
+    position, target = case.strategy.risk.position, _target(case)
     for index, take in enumerate(position.take if position is not None else ()):
         path: Path = ("risk", "position", "take", index)
         if take.at is not None and _is_beyond(take.at, target):
