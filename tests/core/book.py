@@ -28,10 +28,10 @@ def rounded(price: float, side: float, tick: float) -> float:
     steps = price / tick
     near = math.floor(steps + 0.5)
     if abs(steps - near) <= 1e-9:
-        return near * tick
+        return round(near * tick, 10)  # the float of the decimal
     if 0 < steps < 1:
         return tick
-    return (math.ceil(steps) if side > 0 else math.floor(steps)) * tick
+    return round((math.ceil(steps) if side > 0 else math.floor(steps)) * tick, 10)
 
 
 @dataclass

@@ -91,7 +91,7 @@ class Rough:
 
 
 def _ticked(prices: Floats, tick: float) -> Floats:
-    return np.maximum(np.round(prices / tick), 1.0) * tick if tick else prices
+    return np.round(np.maximum(np.round(prices / tick), 1.0) * tick, 8) if tick else prices
 
 
 def calendar_of(symbol: str) -> str:

@@ -169,7 +169,8 @@ class Venue:
         quantity = round(math.floor(order.quantity * hand.share / LOT + 1e-6) * LOT, 5)
         side = 1.0 if order.side == "buy" else -1.0
         steps = opened * (1.0 + side * SLIPPAGE) / TICK
-        price = round((math.ceil(steps - 1e-9) if side > 0 else math.floor(steps + 1e-9)), 0) * TICK
+        whole = math.ceil(steps - 1e-9) if side > 0 else math.floor(steps + 1e-9)
+        price = round(whole * TICK, 2)  # a venue gives decimals
         price *= 1.0 + side * hand.worse
         worth = quantity * price * hand.fee
         fee = {"BTC": round(quantity * hand.fee, 8), "BNB": worth / 300.0}.get(hand.currency, worth)
