@@ -80,8 +80,8 @@ from septet._rules.weighting import find_weights
 
 __all__ = [
     "changes_side", "closes_remainder", "describe_increase", "explain_weight", "increase",
-    "is_unpriced", "keep_weights", "list_increase", "note_due", "reason_to_wait", "rebalance", "reduce",
-    "reject_change", "reduce_to", "send_changes", "send_increases", "stop_increase",
+    "is_unpriced", "keep_weights", "list_increase", "note_due", "reason_to_wait", "rebalance",
+    "reduce", "reduce_to", "reject_change", "send_changes", "send_increases", "stop_increase",
     "weight_after_takes",
 ]  # fmt: skip
 
