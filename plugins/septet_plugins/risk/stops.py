@@ -7,7 +7,7 @@ from pydantic import AfterValidator, model_validator
 from pydantic_core import PydanticCustomError
 
 from septet.plugin import Config, Expression, MarketDuration, stop
-from septet.plugin.risk import Away, AwayOrZero, Distance, StopAway
+from septet.plugin.risk import Away, AwayOrZero, Distance, StopAway, break_even_price
 
 __all__ = [
     "BreakEven",
@@ -153,7 +153,7 @@ def break_even(
     fees. Slippage and funding are not counted.
     """
     reached = average_price * (1.0 + side * after) + side * after_amount
-    price = (average_price + side * entry_fee) / (1.0 - side * taker_fee)
+    price = break_even_price(side, average_price, entry_fee, taker_fee)
     if not side * (high_water - reached) >= 0.0 or side * (high_water - price) <= 0.0:
         return math.nan
     return price
