@@ -23,7 +23,8 @@ def halts(signals: str, rows: list[Any], rule: str, **keys: Any) -> list[HaltEve
     )  # fmt: skip
     session = session_of(settings, [bars_of(rows)], 0)
     ran = run_core(session, chances=[[SIGNALS[each] for each in signals]])
-    return halts_of(session, SimpleNamespace(LI=ran.log[0], LF=ran.log[1]))  # type: ignore[arg-type]
+    log: Any = SimpleNamespace(LI=ran.log[0], LF=ran.log[1])
+    return halts_of(session, log)
 
 
 def test_losses_in_a_row_are_a_count():
