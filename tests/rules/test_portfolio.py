@@ -25,6 +25,7 @@ from septet._rules.settings import (
     R_QUORUM,
     R_REBALANCE,
     R_TOO_SMALL,
+    R_WRONG_SIGN,
 )
 from tests.rules.small_run import rows, run_of, set_to
 
@@ -209,7 +210,13 @@ def test_weights_within_a_side(weight_by: str, weights: list[float]) -> None:
 
 
 def test_a_score_of_the_wrong_sign_leaves_its_slot_empty() -> None:
-    assert found(weighed(2), (2.0, -1.0), LONG_SLOTS=2, WEIGHT_BY="score") == [0.5, 0.0]
+    run = weighed(3)
+    more = {"LONG_SLOTS": 2, "WEIGHT_BY": "score", "TABLES": True, "PORTFOLIO_USE": "top"}
+    assert found(run, (2.0, -1.0, -2.0), **more) == [0.5, 0.0, 0.0]
+    with set_to(**settings(run, (2.0, -1.0, -2.0), **more)):
+        for k in range(3):
+            rebalance.explain_weight(k, 1, run)
+    assert [int(each) for each in run.rejected_code[:, 1]] == [0, R_WRONG_SIGN + 1, 0]
 
 
 def test_a_net_target_divides_the_budget() -> None:
