@@ -31,6 +31,7 @@ from live_world import (
     demo,
     fit,
     prices,
+    supervisor,
 )
 
 from septet import messages as m
@@ -95,13 +96,15 @@ async def live(place: Path, ready: m.ModelReady, durability: Any) -> World:
     wiring = Wiring(core_of, lambda *given: venue, lambda *given: feed)
     strategy_run = BenchRun(
         loaded, found, options, wiring=wiring, clock=clock, gate=AccountGate(now_ns=clock.now_ns),
-        stopping=asyncio.Event(),
+        stopping=asyncio.Event(), supervisor=supervisor(clock),
     )  # fmt: skip
     strategy_run.ready_model = ready
     (found.folder / "models").symlink_to(place / "models")
+    strategy_run.take_lease()
     strategy_run.prepare()
-    await strategy_run.connect(feed, venue)
-    await strategy_run.begin()
+    for step in (strategy_run.connect(feed, venue), strategy_run.wake(), strategy_run.agree()):
+        await step
+    await strategy_run.go_live()
     keep_apart()
     return World(strategy_run, feed, venue, clock)
 

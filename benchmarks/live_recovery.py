@@ -20,7 +20,7 @@ from pathlib import Path
 from live_common import Figure, Report, folder
 from live_latency import live, run
 from live_mill import BATCH, Mill
-from live_world import ORIGIN_NS, BenchRun, LeapClock, MemoryFeed, demo, fit, prices
+from live_world import ORIGIN_NS, BenchRun, LeapClock, MemoryFeed, demo, fit, prices, supervisor
 
 from septet import messages as m
 from septet._live import start as begin
@@ -60,7 +60,7 @@ def recover(run_folder: Path) -> dict[str, float]:
     place = RunLocation(run_folder, run_folder.name, fresh=False)
     strategy_run = BenchRun(
         loaded, place, options, wiring=wiring, clock=clock, gate=AccountGate(now_ns=clock.now_ns),
-        stopping=asyncio.Event(),
+        stopping=asyncio.Event(), supervisor=supervisor(clock),
     )  # fmt: skip
     began, spent = time.perf_counter(), time.thread_time()
     strategy_run.prepare()

@@ -6,8 +6,9 @@ Everything between the two is the product's: bars, decision times, shell, core, 
 from __future__ import annotations
 
 import shutil
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,13 @@ from septet._host.venues import BarSeen, FeedFacts, FeedRequest, Market, QuoteSe
 from septet._journal.log import Journal
 from septet._live.clock import WallClock
 from septet._live.strategy_run import StrategyRun
+from septet._live.supervisor import Supervisor
 from septet._shell.backtest import backtest
 from septet._shell.session import open_session
 
 __all__ = [
     "BAR_NS", "SYMBOL", "BenchRun", "LeapClock", "MemoryFeed", "MemoryVenue", "demo", "fit",
-    "prices",
+    "prices", "supervisor",
 ]  # fmt: skip
 
 BAR_NS = 900 * 1_000_000_000
@@ -81,6 +83,15 @@ def prices() -> list[tuple[float, float, float, float, float]]:
     table = open_session(load(ROOT / "strategies" / "demo.yaml")).market.bars[SYMBOL]
     columns = (table.open, table.high, table.low, table.close, table.volume)
     return [tuple(map(float, row)) for row in zip(*columns, strict=True)]  # type: ignore[misc]
+
+
+def supervisor(clock: WallClock) -> Supervisor:
+    """Return what looks after the tasks of a run; a task that dies is printed."""
+
+    def notify(level: str, event: str, fields: Mapping[str, Any]) -> None:
+        print(level, event, fields, file=sys.stderr)
+
+    return Supervisor(clock, notify)
 
 
 class LeapClock(WallClock):
@@ -223,8 +234,8 @@ class BenchRun(StrategyRun):
 
     def _make_shell(self, journal: Journal) -> None:
         super()._make_shell(journal)
-        if self._training is not None:
-            self._training.close()
+        if self.training is not None:
+            self.training.close()
         self.dispatcher._train = self._fitted
 
     async def _fitted(self, command: m.Train) -> m.Event:

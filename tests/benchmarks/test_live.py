@@ -78,6 +78,24 @@ def test_every_checked_order_is_allowed() -> None:
     assert checks.check(0, 1, 0.01, 1.0, 60_000.01, None, False, 60_000.0, check.START_NS) == ""
 
 
+def test_a_bar_comes_to_an_order_of_the_demo(tmp_path: Path) -> None:
+    latency, world = script("live_latency"), script("live_world")
+    ready = world._fit(tmp_path)
+
+    async def way() -> list[int]:
+        run = await latency.live(tmp_path, ready, "process")
+        try:
+            found: list[int] = await latency.bars(run, 40, before=latency.nothing)
+            return found
+        finally:
+            await latency.stop(run)
+
+    assert len(latency.run(way)) > 0
+    [journal] = (tmp_path / "runs").rglob("journal.sqlite")
+    recovered = script("live_recovery").recover(journal.parent)
+    assert recovered["entries"] > 0
+
+
 def test_how_flat_memory_is() -> None:
     assert script("live_memory").swing([100, 104, 98]) == 4.0
 

@@ -203,6 +203,10 @@ def test_the_sum_follows_its_runs(
         browser.until("document.querySelector('#stale').textContent.includes('is gone')")
 
 
+WIDER = """[...document.querySelectorAll(".scroll")].filter(
+  (box) => box.scrollWidth > box.clientWidth).map((box) => box.getAttribute("aria-label"))"""
+
+
 @needs_chromium
 @pytest.mark.parametrize("dark", [False, True])
 def test_runs_are_chosen_in_the_list(
@@ -221,6 +225,8 @@ def test_runs_are_chosen_in_the_list(
             ),
         ):
             browser.open(f"http://{dashboard.host}{path}")
+            if name == "combined":
+                assert browser.run(WIDER) == [], "nothing has to be moved aside to be read"
             if shown:
                 browser.picture(Path(shown) / f"{name}-{'dark' if dark else 'light'}.png")
             if script is not None:

@@ -183,6 +183,23 @@ def test_a_file_too_large_is_refused(dashboard: Dashboard, monkeypatch: pytest.M
     assert MOST_ADDED == 64 << 20
 
 
+def test_files_that_were_added_are_limited_together(
+    dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dashboard.log_in()
+    bars = own_bars()
+    put(dashboard, "deep/other.csv", bars)  # not where the page adds: it is not counted
+    monkeypatch.setattr("septet._app.own_data.MOST_KEPT", 2 * len(bars))
+    assert add(dashboard, "one.csv", bars).status == 200
+    assert add(dashboard, "two.csv", bars).status == 200
+    answer = add(dashboard, "three.csv", bars)
+    assert (answer.status, json.loads(answer.text)["ok"]) == (400, False)
+    assert "would have" in json.loads(answer.text)["message"]
+    assert not made(dashboard, "three.csv").exists()
+    made(dashboard, "one.csv").unlink()
+    assert add(dashboard, "three.csv", bars).status == 200
+
+
 def test_who_may_only_view_adds_and_writes_nothing(dashboard: Dashboard) -> None:
     add_user(accounts_file(), "vera", "view", PASSWORD)
     answer = dashboard.ask("POST", "/login", {"name": "vera", "password": PASSWORD})

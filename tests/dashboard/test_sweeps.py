@@ -40,7 +40,10 @@ def test_a_sweep_is_listed_drawn_and_its_best_can_be_run(
     text = html.unescape(answer.text)
     assert swept.verdict.text.split(".")[0] in text
     assert "fast.period across, slow.period up" in text or "slow.period across" in text
-    assert text.count("<svg") >= 2
+    drawn = re.findall(r'<div class="(wide|narrow)-still"><svg[^>]* width="(\d+)"', text)
+    assert drawn, text
+    assert drawn == [("wide", "1040"), ("narrow", "400")] * (len(drawn) // 2)
+    assert text.count("<svg") == len(drawn) + 1, "the distribution fits both"
     assert 'style="' not in answer.text
     best = swept.best(1).to_dicts()[0]
     link = re.search(r'href="(/strategy\?[^"]+)">setting ', answer.text)

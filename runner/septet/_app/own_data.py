@@ -14,12 +14,24 @@ from septet._text import shortened
 from septet.errors import InputError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from septet._app.workspace import Workspace
 
-__all__ = ["MOST_ADDED", "OwnDataKey", "add_data_file", "key_of_problem", "own_data_keys"]
+__all__ = [
+    "MOST_ADDED",
+    "MOST_KEPT",
+    "OwnDataKey",
+    "add_data_file",
+    "key_of_problem",
+    "own_data_keys",
+]
 
+_MIB: Final = 1 << 20
 MOST_ADDED: Final = 64 << 20
 """Bytes of a data file that is added to a workspace."""
+MOST_KEPT: Final = 2 << 30
+"""Bytes of all data files in the folder itself, where added files lie, with the one added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +99,16 @@ def add_data_file(workspace: Workspace, name: str, data: bytes | bytearray) -> N
     if not data:
         raise InputError(f"{shown} is empty", hint="choose a file with bars")
     with alone_in(workspace.root):
-        if len(workspace.data_files()) >= MOST_FILES:
+        there = workspace.data_files()
+        if len(there) >= MOST_FILES:
             raise InputError(f"the folder has {MOST_FILES:,} data files already")
+        kept = sum(_size(workspace.root / each) for each in there if "/" not in each)
+        if kept + len(data) > MOST_KEPT:
+            raise InputError(
+                f"the data files of the folder would have {(kept + len(data)) / _MIB:,.1f} MiB; "
+                f"with an added one they may have {MOST_KEPT / _MIB:,.0f} MiB",
+                hint="remove data files that no strategy reads, or put the file there by hand",
+            )
         if os.path.lexists(path):
             raise InputError(f"{shown} is there already", hint="rename the file and add it again")
         try:
@@ -96,3 +116,10 @@ def add_data_file(workspace: Workspace, name: str, data: bytes | bytearray) -> N
                 file.write(data)
         except OSError as error:
             raise InputError(f"{shown} cannot be written: {error.strerror}") from None
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except OSError:  # removed meanwhile
+        return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from septet._sweep.sweep_findings import Findings
 
-__all__ = ["BEST_LISTED", "SweepView", "stored_sweeps", "sweep_folder", "sweep_view"]
+__all__ = ["BEST_LISTED", "SweepStill", "SweepView", "stored_sweeps", "sweep_folder", "sweep_view"]
 
 BEST_LISTED: Final = 20
 _MANIFEST: Final = "manifest.json"
@@ -25,6 +25,16 @@ _TABLE: Final = "settings.parquet"
 _LARGEST: Final = 16 << 20
 _MOST_SWEEPS: Final = 1_000
 _MOST_MAPS: Final = 6
+_NARROW: Final = 400.0
+
+
+@dataclass(frozen=True, slots=True)
+class SweepStill:
+    """A drawing with its title; `narrow` is another one where `wide` fits no narrow window."""
+
+    title: str
+    wide: str
+    narrow: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +42,14 @@ class SweepView:
     """What a sweep found.
 
     `file` is the name of the file that was swept, without its folder; `words` are the paragraphs
-    of its verdict, `stills` titles with drawings, `head` and `rows` the best settings as text;
+    of its verdict, `stills` its drawings, `head` and `rows` the best settings as text;
     `settings` are those of each row as ``path=value``, one a line.
     """
 
     strategy: str
     file: str
     words: tuple[str, ...]
-    stills: tuple[tuple[str, str], ...]
+    stills: tuple[SweepStill, ...]
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     settings: tuple[str, ...]
@@ -157,22 +167,27 @@ def sweep_view(folder: Path) -> SweepView:
         ) from None
 
 
-def _stills(found: Findings) -> Iterator[tuple[str, str]]:
-    """Yield a title and a drawing: the maps of two keys, or the line of one, and the spread."""
+def _stills(found: Findings) -> Iterator[SweepStill]:
+    """Yield the maps of two keys, or the line of one, and the distribution."""
     from septet._sweep import sweep_charts
     from septet._sweep.payload import chart_data
 
     data = chart_data(found)
+
+    def still(title: str, draw: Callable[..., str], *given: Any) -> SweepStill:
+        narrow = draw(data, *given, width=_NARROW)
+        return SweepStill(title, draw(data, *given), narrow)
+
     if data["line"] is not None:
-        yield "Every setting", sweep_charts.line_still(data)
+        yield still("Every setting", sweep_charts.line_still)
     names = {key: each["name"] for key, each in data["axes"].items()}
     for item in data["maps"][:_MOST_MAPS]:
         pair = f"{names[item['x']]} across, {names[item['y']]} up"
-        yield f"Best of each place: {pair}", sweep_charts.map_still(data, item, "best")
+        yield still(f"Best of each place: {pair}", sweep_charts.map_still, item, "best")
         if any(size > 1 for row in item["of"] for size in row):
-            yield f"Middle of each place: {pair}", sweep_charts.map_still(data, item, "middle")
+            yield still(f"Middle of each place: {pair}", sweep_charts.map_still, item, "middle")
     if found.best is not None:
-        yield "All settings", sweep_charts.spread_still(data)
+        yield SweepStill("All settings", sweep_charts.spread_still(data))
 
 
 def _best(

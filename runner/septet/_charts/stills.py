@@ -37,6 +37,7 @@ __all__ = [
 _LEFT: Final = 62
 _RIGHT: Final = 12
 _MOST_SIGNS: Final = 240
+_NARROW: Final = 700.0
 _MARKS: Final = {
     "circle": "M-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0Z",
     "triangle": "M0-5L5 4H-5Z",
@@ -309,8 +310,9 @@ def heat_map(
     left = 22 + 6.2 * max((min(len(name), 30) for name in rows), default=1)
     wide = (width - left - _RIGHT) / max(len(columns), 1)
     tall = max(14.0, min(30.0, 400 / max(len(rows), 1)))
-    top, height = 30.0, tall * len(rows)
-    body = [text(left, 14, up, "start") if up else ""]
+    below = 18.0 if up and scale and width < _NARROW else 0.0  # no room for both on one line
+    top, height = 30.0 + below, tall * len(rows)
+    body = [text(left, 14 + below, up, "start") if up else ""]
     body.append(f'<g transform="translate({width - 300:.0f} 2)">{scale}</g>' if scale else "")
     size = f'width="{max(wide - 1, 0.5):.1f}" height="{tall - 1:.1f}"'
     cells: dict[str, list[str]] = {}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-__all__ = ["at_both_widths", "without_style"]
+__all__ = ["at_both_widths", "both_widths", "without_style"]
 
 _STYLE: Final = re.compile(r'(<svg\b[^>]*?) style="max-width:100%;height:auto"')
 _WIDE: Final = 1040
@@ -24,7 +24,15 @@ def at_both_widths(draw: Callable[[float], str]) -> str:
     A drawing shrinks with its window, and its letters with it: below a width they are too small.
     """
     wide = draw(_WIDE)
-    if not wide:
-        return ""
-    both = f'<div class="wide-still">{wide}</div><div class="narrow-still">{draw(_NARROW)}</div>'
+    return both_widths(wide, draw(_NARROW)) if wide else ""
+
+
+def both_widths(wide: str, narrow: str) -> str:
+    """Return two drawings of one thing, of which style.css shows the one that fits the window.
+
+    Without a narrow one the other fits both.
+    """
+    if not narrow:
+        return without_style(wide)
+    both = f'<div class="wide-still">{wide}</div><div class="narrow-still">{narrow}</div>'
     return without_style(both)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from septet._app.sweeps import stored_sweeps, sweep_folder, sweep_view
 from septet._dashboard.forms import asked
 from septet._dashboard.site import VIEW, Right, Site
-from septet._dashboard.stills import without_style
+from septet._dashboard.stills import both_widths
 from septet._dashboard.strategy_pages import strategy_files
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class SweepPages:
         view = sweep_view(sweep_folder(self.site.sweeps, key))
         return self.show(
             request, "sweep.html", view=view, sweep=key, file=self._file(view.file),
-            stills=[(title, without_style(still)) for title, still in view.stills],
+            stills=[(each.title, both_widths(each.wide, each.narrow)) for each in view.stills],
         )  # fmt: skip
 
     def _file(self, name: str) -> str:

@@ -14,8 +14,9 @@ from septet._charts.svg import Axis, figure_text, paint, percent_text, text
 if TYPE_CHECKING:
     from septet._data.bars import Floats
 
-__all__ = ["line_still", "map_still", "ranks_still", "spread_still"]
+__all__ = ["WIDTH", "line_still", "map_still", "ranks_still", "spread_still"]
 
+WIDTH: Final = 1040.0
 _SHARES: Final = ("total_return", "win_rate", "max_drawdown")
 
 
@@ -65,7 +66,9 @@ def _scale(data: Mapping[str, Any], rows: list[list[float | None]]) -> str:
     )
 
 
-def map_still(data: Mapping[str, Any], m: Mapping[str, Any], show: str) -> str:
+def map_still(
+    data: Mapping[str, Any], m: Mapping[str, Any], show: str, *, width: float = WIDTH
+) -> str:
     """Return the map of two keys; `show` is best or middle."""
     across, up = data["axes"][m["x"]], data["axes"][m["y"]]
     bare, full = _shades(data, m[show])
@@ -89,6 +92,7 @@ def map_still(data: Mapping[str, Any], m: Mapping[str, Any], show: str) -> str:
     return stills.heat_map(
         title, words, across["ticks"], up["ticks"], cell,
         across=across["name"], up=up["name"], ring=ring, scale=_scale(data, m[show]),
+        width=width,
     )  # fmt: skip
 
 
@@ -96,7 +100,7 @@ def _floats(values: list[float | None]) -> Floats:
     return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
 
 
-def line_still(data: Mapping[str, Any]) -> str:
+def line_still(data: Mapping[str, Any], *, width: float = WIDTH) -> str:
     """Return the goal over the one key that has more than one value."""
     row = data["line"]
     y = _floats(row["y"]).tolist()
@@ -119,7 +123,7 @@ def line_still(data: Mapping[str, Any]) -> str:
         f" The best has {_write(data, best['value'])}." if best else ""
     )
     return stills.lines(
-        f"{data['goal_name']} over {row['title']}", words, [pane], height=360,
+        f"{data['goal_name']} over {row['title']}", words, [pane], height=360, width=width,
         across=Axis.of(row["x"], figure_text, row["title"]),
     )  # fmt: skip
 
