@@ -280,8 +280,7 @@ def rolling_still(data: Mapping[str, Any]) -> str:
     words = f"Sharpe ratio between {number(float(known.min()))} and {number(float(known.max()))}."
     height = 150 * len(panes) + 20
     return stills.lines(
-        "Rolling Sharpe and beta", words if len(known) else "", panes, height=height,
-        when=_halts(data),
+        "Rolling Sharpe and beta", words, panes, height=height, when=_halts(data)
     )  # fmt: skip
 
 
