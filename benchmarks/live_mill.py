@@ -68,14 +68,14 @@ class Mill:
             yield m.DecisionTimeReached(at_ns=end_ns, time_ns=end_ns, present=(0,))
             open_ns = end_ns
 
-    def run(self, count: int) -> int:
+    def run(self, count: int, *, batch: int = BATCH) -> int:
         """Let about so many events through, in batches; return how many it were."""
         strategy_run, done = self.world.strategy_run, 0
         core, journal = strategy_run.build.core, strategy_run.journal
         assert journal is not None
         while done < count:
             rows: list[tuple[m.Event, Sequence[m.Command]]] = []
-            for event in islice(self._events, BATCH):
+            for event in islice(self._events, batch):
                 self._take(core, journal, event, rows)
             journal.commit()
             if self._folds:
