@@ -1,0 +1,153 @@
+"""Measure what the faces cost: importing, a run beside its engine, the ledger, tools for agents.
+
+    python benchmarks/faces.py [--quick] [--runs N]
+
+Medians of several turns. `--runs` says in how many runs of one process memory may not grow. The
+table is printed; nothing is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import ROOT, machine
+from live import table
+from live_common import Figure, median, resident
+
+STRATEGY = ROOT / "strategies" / "sma-cross.yaml"
+IMPORT = (
+    "import time; began = time.perf_counter(); import septet; print(time.perf_counter() - began)"
+)
+DAY_NS = 86_400 * 10**9
+
+
+def _timed(call: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    call()
+    return 1e3 * (time.perf_counter() - began)
+
+
+def imports(turns: int) -> Iterator[Figure]:
+    """Import septet in new processes."""
+    words = [sys.executable, "-c", IMPORT]
+    found = [subprocess.check_output(words, text=True).split() for _ in range(turns + 1)][1:]
+    took, used = ([1e3 * float(each[place]) for each in found] for place in (0, 1))
+    note = f"least {min(took):.1f}; processor {median(used):.1f} ms"
+    yield Figure("python", "import septet", median(took), "ms", 30.0, note=note)
+
+
+def runs(turns: int, count: int) -> Iterator[Figure]:
+    """Run sma-cross again and again in this process."""
+    import septet
+
+    strategy = septet.load(STRATEGY)
+    over, used = [], []
+    for _ in range(turns + 2):
+        began, busy = time.perf_counter(), time.process_time()
+        found = septet.run(strategy)
+        used.append(1e3 * (time.process_time() - busy))
+        over.append(1e3 * (time.perf_counter() - began - found.summary.seconds))
+    yield Figure(
+        "python", "run of sma-cross over its seconds", median(over[2:]), "ms", 50.0,
+        note=f"least {min(over[2:]):.1f}; processor, its seconds included, {median(used[2:]):.1f} ms",
+    )  # fmt: skip
+    held = []
+    for number in range(count):
+        septet.run(strategy, tables=False).close()
+        if number % max(1, count // 20) == 0:
+            held.append(resident())
+    early, late = held[len(held) // 4], held[-1]
+    yield Figure(
+        "python", f"memory more at the end of {count:,} runs than after a quarter",
+        100.0 * (late / early - 1.0), "%", 1.0, note=f"{late / 1e6:.0f} MB",
+    )  # fmt: skip
+
+
+def ledger(turns: int, settings: int) -> Iterator[Figure]:
+    """Record runs one by one, then a sweep."""
+    from septet._trials.ledger import BLOCKS, Ledger, Trial
+    from septet._trials.months import months_of_closes
+
+    draw = np.random.default_rng(3)
+    known = (18_628 + np.arange(365)) * DAY_NS
+    closes = 100.0 * np.exp(np.cumsum(draw.normal(0, 0.02, 365)))
+    months = tuple(months_of_closes("BTC/USDT", known, closes))
+    daily, blocks = draw.normal(0, 0.01, 365), draw.normal(0, 0.05, 16)
+
+    def trial(number: int, first_day: int) -> Trial:
+        plan = number.to_bytes(32, "little")
+        return Trial(plan, b"file", "demo", first_day, daily if first_day >= 0 else blocks)
+
+    with tempfile.TemporaryDirectory() as place, Ledger(Path(place) / "state" / "t.sqlite") as kept:
+        took = [
+            _timed(lambda n=n: kept.record(months, [trial(n, 18_628)], n)) for n in range(turns * 4)
+        ]
+        yield Figure("ledger", "record of a run", median(took), "ms", 3.0)
+        many = (trial(10**6 + n, BLOCKS) for n in range(settings))
+        seconds = _timed(lambda: kept.record(months, many, 1)) / 1e3
+        yield Figure("ledger", f"record of a sweep of {settings:,}", seconds, "s", 2.0)
+        yield Figure("ledger", "tries of a run after it", _timed(lambda: kept.known(months)), "ms")
+
+
+async def _agent(folder: Path, turns: int) -> tuple[float, list[float]]:
+    from mcp import Client, StdioServerParameters, stdio_client
+
+    text = STRATEGY.read_text(encoding="utf-8")
+    program = str(Path(sys.executable).parent / "septet")
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME")}
+    kept |= {"SEPTET_STATE_DIR": str(folder), "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    target = StdioServerParameters(command=program, args=["mcp", str(folder)], env=kept)
+    began = time.perf_counter()
+    async with Client(stdio_client(target)) as client:
+        await client.list_tools()
+        start = time.perf_counter() - began
+        took = []
+        for _ in range(turns + 2):
+            began = time.perf_counter()
+            assert not (await client.call_tool("check", {"text": text})).is_error
+            took.append(1e3 * (time.perf_counter() - began))
+    return start, took[2:]
+
+
+def agents(turns: int) -> Iterator[Figure]:
+    """Start the server and list its tools; check a text again and again."""
+    with tempfile.TemporaryDirectory() as place:
+        found = [asyncio.run(_agent(Path(place), turns)) for _ in range(3)]
+    starts = [start for start, _ in found]
+    yield Figure("agents", "start, until the tools are listed", median(starts), "s", 1.5)
+    checks = [each for _, took in found for each in took]
+    yield Figure(
+        "agents", "check, warm", median(checks), "ms", 50.0, note=f"least {min(checks):.1f}"
+    )
+
+
+def measure(quick: bool, count: int) -> list[Figure]:
+    """Return the figures."""
+    turns = 3 if quick else 15
+    return [
+        *imports(turns), *runs(turns, 40 if quick else count),
+        *ledger(turns, 500 if quick else 100_000), *agents(turns),
+    ]  # fmt: skip
+
+
+def main(words: list[str] | None = None) -> None:
+    """Measure what the command line asks for."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="small sizes, to see that it works")
+    parser.add_argument("--runs", type=int, default=10_000, help="runs in one process")
+    asked = parser.parse_args(words)
+    print(f"{machine()}\n\n{table(measure(asked.quick, asked.runs))}")
+
+
+if __name__ == "__main__":
+    main()
