@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from septet._config import load
+from septet._shell.backtest import backtest
 from tests.cli.conftest import Command
 
 TEXT = """\
@@ -101,3 +103,53 @@ def test_what_a_portfolio_cannot_do_without_is_an_error(
     outcome = septet("check", path)
     assert outcome.code == 2
     assert "error: features.target: target is finite on none of the " in outcome.err
+
+
+def test_a_run_says_how_many_rebalances_were_scaled_down(septet: Command, tmp_path: Path) -> None:
+    checked(septet, tmp_path, "0.9 * sign(close - slow)", "perpetual")
+    notes = backtest(load(tmp_path / "x.yaml")).notes
+    made = next(each for each in notes if each.endswith(" rebalances were made"))
+    count = made.partition(" ")[0]
+    assert f"given weights were above gross and scaled down at {count} rebalances" in notes
+    checked(septet, tmp_path, "0.3 * sign(close - slow)", "perpetual")
+    assert not any("scaled down" in each for each in backtest(load(tmp_path / "x.yaml")).notes)
+
+
+def test_a_run_says_how_often_a_rebalance_had_to_wait(septet: Command, tmp_path: Path) -> None:
+    checked(septet, tmp_path, "0.5 * sign(max(close - slow, 0))")
+    path = tmp_path / "x.yaml"
+    text = path.read_text("utf-8").replace(
+        "bar: 1h}", "bar: 1h, trading_hours: {open: mon-fri 09:00-17:00 UTC}}"
+    )
+    path.write_text(text, "utf-8")
+    notes = backtest(load(path)).notes
+    assert any(
+        each.startswith("a rebalance that was due could not act whole at ")
+        and each.endswith(" times: closed_hours")
+        for each in notes
+    ), notes
+
+
+@pytest.mark.parametrize(
+    ("place", "text"),
+    [
+        ("portfolio.rebalance.every", "no rebalance falls due"),
+        ("risk.position.buy_every.every", "no buy falls due"),
+    ],
+)
+def test_what_never_falls_due_is_an_error(
+    septet: Command, tmp_path: Path, place: str, text: str
+) -> None:
+    checked(septet, tmp_path, "0.5 * sign(max(close - slow, 0))")
+    path = tmp_path / "x.yaml"
+    file = path.read_text("utf-8").replace("every: 12 bars", "every: 9000 bars")
+    if "buy" in place:
+        lines = [each for each in file.splitlines() if not each.startswith(("portfolio", "risk"))]
+        file = "\n".join([*lines, "risk:", "  position:"])
+        file += "\n    buy_every: {every: 9000 bars, amount: 50}\n"
+    path.write_text(file, "utf-8")
+    outcome, line = septet("check", path), 12 if "buy" in place else 9
+    assert outcome.code == 2
+    assert f"{path}:{line}:" in outcome.err
+    assert f"error: {place}: {text} between the first decision and the last" in outcome.err
+    assert "write a shorter interval, or extend the data" in outcome.err
