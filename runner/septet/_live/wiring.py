@@ -123,11 +123,11 @@ def _connected(loaded: Any, clock: LiveClock, tasks: Tasks | None) -> LiveVenue:
 def instruments_of(loaded: Any, markets: Mapping[str, Market]) -> tuple[Instrument, ...]:
     """Return the instruments: from the venue, otherwise from the file, otherwise the defaults.
 
-        In paper the file comes first, so that backtest and paper trade the same.
+    In paper the file comes first, so that backtest and paper trade the same.
 
-        Raises
-        ------
-        InputError
+    Raises
+    ------
+    InputError
     It is declared nowhere.
     """
     strategy = loaded.strategy
