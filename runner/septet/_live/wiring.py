@@ -128,7 +128,7 @@ def instruments_of(loaded: Any, markets: Mapping[str, Market]) -> tuple[Instrume
     Raises
     ------
     InputError
-    It is declared nowhere.
+        It is declared nowhere.
     """
     strategy = loaded.strategy
     written = strategy.execution.instruments
