@@ -153,7 +153,7 @@ def check_funding(case: Case) -> None:
             expected="data.funding or perpetual.funding",
             hint="leave this one out: the series says what was paid",
         )
-    if not case.is_perpetual:
+    if case.is_spot:
         idle = "this has no effect on a spot account"
         if case.strategy.data.funding is not None:
             case.warn(("data", "funding"), idle, on_key=True)

@@ -102,6 +102,8 @@ def check_adds(case: Case) -> None:
             "a position that is resized at every close is not added to in steps as well",
             hint="leave out rebalance (volatility_target has one of 20%), or add",
         )
+    if case.doubtful("risk", "sizing") or case.doubtful("risk", "limits"):
+        return
     limit = getattr(risk.limits["position"].config, "max", None) if risk.limits else None
     fraction = getattr(risk.sizing.config, "fraction", None)
     fixed = risk.sizing.use == "fixed_fraction" and isinstance(fraction, float)
@@ -202,7 +204,7 @@ def check_grid(case: Case) -> None:
             )  # fmt: skip
     if strategy.portfolio.decides:
         case.error(path, "a portfolio enters by its weights", on_key=True, hint="remove grid")
-    if grid.short and strategy.account.type == "spot":
+    if grid.short and case.is_spot:
         case.error(
             (*path, "short"), "a spot account cannot be short",
             hint="remove short, or write account: {type: perpetual}",
@@ -217,7 +219,8 @@ def check_grid(case: Case) -> None:
     simulation = strategy.execution.simulation
     rests = strategy.mode == "backtest" or simulation.fills == "next_open"
     fee = simulation.fee.maker if rests else simulation.fee.taker  # quotes meet orders at market
-    if strategy.mode != "live" and grid.step <= 2.0 * fee:
+    known = strategy.mode != "live" and not case.doubtful("execution", "simulation")
+    if known and grid.step <= 2.0 * fee:
         case.error(
             (*path, "step"),
             f"a level is sold one step higher, and both fees take {2.0 * fee * 100:g}%: "
@@ -237,7 +240,7 @@ def _grid_within_limits(case: Case, path: Path) -> None:
         name: value for name in ("position", "gross_exposure") if name in risk.limits
         if isinstance(value := getattr(risk.limits[name].config, "max", None), float)
     }  # fmt: skip
-    if case.strategy.account.type == "spot":
+    if case.is_spot:
         shares["cash"] = 1.0
     rows = grid.levels * (2 if grid.short else 1)
     if not shares:
