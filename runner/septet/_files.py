@@ -14,7 +14,7 @@ user's. So a file is written in one of these ways and in no other:
 
 `read_private_tables` reads a file of the user's own secrets and rights.
 
-`read_bounded` reads a file whole, and no more than it is told: how large a stranger's file is,
+`read_bounded` reads a file whole, up to a bound: how large a stranger's file is,
 the stranger says. `insist_regular` is for files that a library opens itself, such as a database.
 """
 

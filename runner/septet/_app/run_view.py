@@ -100,7 +100,7 @@ class RunView:
     """How a run stands: frozen, with every row that is shown of it.
 
     `state` is running, halted (by a person, while a process runs it), stopped, failed, killed,
-    unbegun or finished (a backtest), `state_text` the same in words. `blocks` say what keeps it
+    unbegun or finished (a backtest), `state_text` the same in words. `blocks` name what keeps it
     from entering; `entries` is that in one line. Amounts are in `currency`; `drawdown`,
     `day_return` and `exposure` are fractions. `equity` is that of the last decision, at
     `equity_time`. `last_data_ns` is when the process last took in market data (wall time),
@@ -143,7 +143,7 @@ class RunView:
 
     @property
     def entries(self) -> str:
-        """Say in one line whether it may enter, and why not."""
+        """Return in one line whether it may enter, and why not."""
         if self.state == "finished":
             return "none: a finished backtest"
         blocked = "; ".join(self.blocks)

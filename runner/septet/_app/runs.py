@@ -152,7 +152,7 @@ def standing_in(folder: Path, blocks: Sequence[Mapping[str, Any]], doubt: str) -
 
 
 def why_order(run: Run, order: str) -> dict[str, Any]:
-    """Say why a run made an order, or why it made none; `order` is its id, or SYMBOL@TIME.
+    """Return why a run made an order, or why it made none; `order` is its id, or SYMBOL@TIME.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def why_order(run: Run, order: str) -> dict[str, Any]:
 
 
 def why_sentence(found: dict[str, Any]) -> str:
-    """Say in words what `why_order` found."""
+    """Return the result of `why_order` as text."""
     from septet._report.why import sentence_of
 
     return sentence_of(found)

@@ -118,7 +118,7 @@ def pnl(name: str, root: Path) -> str:
 
 
 def why(order: str, name: str, root: Path) -> str:
-    """Say why an order was made, of one run or of the latest that has it."""
+    """Return why an order was made, of one run or of the latest that has it."""
     from septet._app.reading import reading_run
     from septet._app.runs import why_order
     from septet._app.why_text import why_lines
@@ -150,7 +150,7 @@ def blocks_of(folder: Path) -> frozenset[object]:
 
 
 def do_halt(folder: Path, name: str, reason: str, wait_s: float = WAIT_S) -> str:
-    """Halt a run and say what came of it."""
+    """Halt a run and return the outcome."""
     from septet._app.halt import halt_run
     from septet._app.halt_texts import outcome_lines
 
@@ -159,7 +159,7 @@ def do_halt(folder: Path, name: str, reason: str, wait_s: float = WAIT_S) -> str
 
 
 def do_resume(folder: Path, name: str, reason: str, wait_s: float = WAIT_S) -> str:
-    """Resume a run and say what came of it."""
+    """Resume a run and return the outcome."""
     from septet._app.halt import resume_run
     from septet._app.halt_texts import outcome_lines
 

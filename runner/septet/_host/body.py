@@ -333,7 +333,7 @@ class Body:
             self._number(part, inside)
 
     def _tests(self, node: ast.BoolOp | ast.Compare, scope: Scope) -> None:
-        """Follow each part of a test with what the parts before it say."""
+        """Follow each part of a test with what the parts before it imply."""
         inside = dict(scope)
         if isinstance(node, ast.Compare):
             for part in (node.left, *node.comparators):

@@ -203,7 +203,7 @@ class Run:
             held.release()
 
     def why(self, order: str) -> Why:
-        """Say why an order was made, or none; `order` is its id, or ``SYMBOL@TIME`` (UTC).
+        """Return why an order was made, or none; `order` is its id, or ``SYMBOL@TIME`` (UTC).
 
         Raises
         ------
@@ -390,7 +390,7 @@ def open_run(reference: str | PathLike[str], *, root: str | PathLike[str] = "run
 
 
 def halt(run: Run, *, name: str, reason: str, flatten: bool = False, wait: float = 10.0) -> Halted:
-    """Halt a paper or live run, durably, and wait for its process to say so.
+    """Halt a paper or live run, durably, and wait for its process to confirm it.
 
     Parameters
     ----------
