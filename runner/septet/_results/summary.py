@@ -183,7 +183,7 @@ def _ratios(result: RunResult, frames: Mapping[str, pl.DataFrame]) -> dict[str, 
 def daily_excess(
     result: RunResult, frames: Mapping[str, pl.DataFrame], *, only_long: bool | None = None
 ) -> tuple[Ints, Floats]:
-    """Days (UTC ns, at their starts) and the daily returns by which a run is judged.
+    """Days (UTC ns, at their starts) and the daily returns that the figures of a run use.
 
     Of a run that was only ever long they are those over holding its mean exposure, where that is
     defined. `returns` has one value less than `days`.
