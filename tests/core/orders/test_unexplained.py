@@ -236,11 +236,7 @@ def test_e23_the_block_ends_when_the_venue_shows_the_order_after_all() -> None:
 
 def test_e23_exits_and_stops_act_while_an_entry_is_unexplained() -> None:
     bench = Bench()
-    bench.hold(1.0)
-    bench.core.protect(0, 1.0, LEVEL)
-    bench.proceed()
-    stop = bench.only(m.Submit)
-    bench.ack(stop)
+    stop = bench.hold_with_stop(1.0, LEVEL)
     order = lost(bench, quantity=1.0)
     executed(bench, order)
     absent(bench, order)
