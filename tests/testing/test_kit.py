@@ -245,7 +245,7 @@ def test_a_distribution_is_checked_by_name(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(package, "Host", lambda: Host([("mine", "1", Manifest())]))
     assert sorted(package.features_of("mine")) == ["sound", "wraps"]
-    with pytest.raises(ConformanceError, match="wraps"):
+    with pytest.raises(ConformanceError, match="reads_before_the_first"):
         check_package("mine", {"sound": [{"period": 3}, {"period": 5}]})
     with pytest.raises(KeyError, match="brings no step 'sond'; it brings sound, wraps"):
         check_package("mine", {"sond": [{}]})
