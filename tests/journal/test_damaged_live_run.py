@@ -1,4 +1,4 @@
-"""What is said of a paper or live run whose files are damaged: never that it may be deleted."""
+"""Messages about a paper or live run whose files are damaged: never that it may be deleted."""
 
 from __future__ import annotations
 
@@ -86,16 +86,16 @@ def test_only_a_backtest_may_be_deleted(tmp_path: Path, mode: str, says: str) ->
 def test_a_live_run_without_its_journal_is_said_to_be_so_first(stopped: Path) -> None:
     for path in stopped.glob("journal.sqlite*"):
         path.unlink()
-    said = f"the live run in {stopped} has lost its journal: journal.sqlite is missing"
+    expected_message = f"the live run in {stopped} has lost its journal: journal.sqlite is missing"
     done = CliRunner().invoke(cli, ["runs", "show", str(stopped)])
     assert done.exit_code == 2
-    assert done.stdout.startswith(said)
+    assert done.stdout.startswith(expected_message)
     assert "look at the venue" in done.stdout.splitlines()[1]
     document = CliRunner().invoke(cli, ["runs", "show", str(stopped), "--json"])
     assert document.exit_code == 2
-    assert json.loads(document.stdout)["problem"].startswith(said)
-    assert _error(stopped, "replay").message.startswith(said)
-    assert _error(stopped, "replay", "--shadow").message.startswith(said)
+    assert json.loads(document.stdout)["problem"].startswith(expected_message)
+    assert _error(stopped, "replay").message.startswith(expected_message)
+    assert _error(stopped, "replay", "--shadow").message.startswith(expected_message)
 
 
 def test_an_export_says_which_tables_it_left_out(stopped: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Every leaf of what a strategy file may say, and what the parts of a run make of a file."""
+"""Every leaf that a strategy file may have, and what the parts of a run make of a file."""
 
 from __future__ import annotations
 

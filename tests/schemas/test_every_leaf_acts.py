@@ -215,7 +215,9 @@ SCHEMA_LEAVES = [
 @pytest.mark.parametrize("leaf", SCHEMA_LEAVES)
 def test_every_key_of_the_schema_acts(leaf: str, folder: Path) -> None:
     cases = {**CASES, **PORTFOLIO_CASES}
-    assert leaf in cases, f"{leaf} has no case: say in which file it matters, and where it is seen"
+    assert leaf in cases, (
+        f"{leaf} has no case: add the file in which it matters, and where it is seen"
+    )
     assert not (text := _differs(folder, cases[leaf])), f"{leaf} is accepted, and {text}"
 
 
@@ -371,7 +373,7 @@ def test_the_block_of_a_simulated_venue_serves_paper_too(folder: Path) -> None:
 def test_at_start_decides_whether_a_start_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The venue tells at a restart of an order that has ended meanwhile."""
+    """The venue reports at a restart an order that has ended meanwhile."""
     monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
     stage = Stage(tmp_path)
 
