@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from septet._agents.answers import compact, page
 from septet._agents.guide import TOPICS, guide_text
+from septet._agents.tool_answers import compact, page
 from septet._app.documents import error_document, problem_document
 from septet._app.explain import explain_values
 from septet._app.figures import changed_settings, figures_of, is_live, table_slice

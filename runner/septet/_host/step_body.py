@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from septet._host.bounds import ANY, Value, exactly, join, largest, smallest
 from septet._host.imports import OURS
+from septet._host.integer_bounds import ANY, Value, exactly, join, largest, smallest
 from septet._host.named_state import written
 from septet._kernel.marks import index
 
