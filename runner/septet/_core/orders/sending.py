@@ -488,9 +488,8 @@ def next_time_ns(lifecycle: OrderLifecycle, work: Work, now_ns: int, next_ns: in
     if work.retry_ns:
         next_ns = _sooner(work.retry_ns, now_ns, next_ns)
     if work.waiting_ns:
-        next_ns = _sooner(
-            work.waiting_ns + waiting_reductions.patience_ns(lifecycle, work), now_ns, next_ns
-        )
+        until_ns = work.waiting_ns + waiting_reductions.patience_ns(lifecycle, work)
+        next_ns = _sooner(until_ns, now_ns, next_ns)
     if work.patience_until_ns and not work.takes:
         next_ns = _sooner(work.patience_until_ns, now_ns, next_ns)
         next_ns = _sooner(work.repriced_ns + lifecycle.timing.reprice_ns, now_ns, next_ns)
