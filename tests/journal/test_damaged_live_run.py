@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from septet._journal.lease import RUN_LOCK
 from septet._store.damage import hint_for
 from septet._store.find import open_run
-from septet._store.journal_view import write_projections
+from septet._store.projections import write_projections
 from septet._store.run_folder import Run
 from septet.cli import cli
 from septet.errors import InputError

@@ -201,7 +201,7 @@ def report_run(run: Run) -> Path:
 def export_run(run: Run, folder: Path | None, kind: str, *, force: bool = False) -> list[Path]:
     """Write a run's tables to `folder`; without one, those of a live run anew from its journal."""
     from septet._store.export import export_tables
-    from septet._store.journal_view import project
+    from septet._store.projections import project
 
     if folder is None:
         return list(project(run, force=force))

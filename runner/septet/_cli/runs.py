@@ -171,7 +171,7 @@ def export(
     found = _find(run, root) if folder is not None else _find_to_mend(run, root)
     status = 0
     if folder is not None or force:
-        status = report_finding(found, err=True)
+        status = report_finding(found, err=True, files=folder is not None)
     written = export_run(found, folder, kind, force=force)
     missing, hint = missing_from_export(found, folder)
     if as_json:
@@ -212,7 +212,7 @@ def diff_(
     from septet._diff.gap_text import show_gap
 
     status, lived = 0, _find(live, root)
-    if lived.finding is not None and lived.finding.is_usable:
+    if lived.finding is None or lived.finding.is_usable:
         status = report_finding(lived, err=as_json, shows=False)
     gap = diff_runs(
         lived,

@@ -173,6 +173,7 @@ def _opened(path: Path, how: str, busy_s: float, salvage: bool) -> sqlite3.Conne
         f"{path.resolve().as_uri()}?{how}",
         uri=True, timeout=busy_s, isolation_level=None, check_same_thread=False,
     )  # fmt: skip
+    db.text_factory = _lenient  # of a damaged schema: what is no UTF-8 is no table of ours
     try:
         if salvage:  # else SQLite refuses a file with fewer pages than its header says
             db.execute("PRAGMA writable_schema = ON")
@@ -184,6 +185,10 @@ def _opened(path: Path, how: str, busy_s: float, salvage: bool) -> sqlite3.Conne
         db.close()
         raise
     return db
+
+
+def _lenient(text: bytes) -> str:
+    return text.decode("utf-8", "replace")
 
 
 def _insist_on_format(db: sqlite3.Connection, path: Path) -> None:
