@@ -68,6 +68,9 @@ def list_(strategy: str | None, last: int | None, root: Path, as_json: bool) -> 
         from septet._report.terminal import show_list
 
         show_list(lines, _console())
+        for line in lines:
+            if "problem" in line:
+                echo(line["problem"], err=True)
     else:
         of = f" of {strategy}" if strategy else ""
         echo(f"No runs{of} in {root}. Make one with `septet run FILE`.", err=True)

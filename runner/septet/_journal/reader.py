@@ -95,6 +95,9 @@ def guarded(path: Path, doing: str) -> Iterator[None]:
         name = getattr(problem, "sqlite_errorname", type(problem).__name__)
         hint = _HINTS.get(str(name).removeprefix("SQLITE_").partition("_")[0], "")
         raise JournalError(f"{path}: {doing} failed: {problem} ({name})", hint=hint) from problem
+    except UnicodeDecodeError as problem:  # an error of SQLite that names a part of a damaged page
+        why = "the database is damaged, and its error is not UTF-8"
+        raise JournalError(f"{path}: {doing} failed: {why}", hint=_HINTS["CORRUPT"]) from problem
     except OSError as problem:
         why = problem.strerror or str(problem)
         raise JournalError(f"{path}: {doing} failed: {why}") from problem
@@ -173,7 +176,6 @@ def _opened(path: Path, how: str, busy_s: float, salvage: bool) -> sqlite3.Conne
         f"{path.resolve().as_uri()}?{how}",
         uri=True, timeout=busy_s, isolation_level=None, check_same_thread=False,
     )  # fmt: skip
-    db.text_factory = _lenient  # of a damaged schema: what is no UTF-8 is no table of ours
     try:
         if salvage:  # else SQLite refuses a file with fewer pages than its header says
             db.execute("PRAGMA writable_schema = ON")
@@ -185,10 +187,6 @@ def _opened(path: Path, how: str, busy_s: float, salvage: bool) -> sqlite3.Conne
         db.close()
         raise
     return db
-
-
-def _lenient(text: bytes) -> str:
-    return text.decode("utf-8", "replace")
 
 
 def _insist_on_format(db: sqlite3.Connection, path: Path) -> None:

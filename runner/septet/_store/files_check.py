@@ -89,8 +89,9 @@ def files_finding(folder: Path) -> FilesFinding | None:
 
 def problem_text(run: Run) -> str:
     """Return what is wrong with the journal of a run and with its files; empty if nothing is."""
-    found = (run.finding, run.files_finding)
-    return ". ".join(f"{each.message}; {each.hint}" for each in found if each is not None)
+    finding = run.finding
+    lost = "" if finding is None else f"{finding.message}; {finding.hint}"
+    return ". ".join(filter(None, (lost, run.files_problem)))
 
 
 def _compare(folder: Path, record: FilesRecord | None) -> str:

@@ -299,6 +299,12 @@ class Run:
 
         return files_finding(self.folder)
 
+    @property
+    def files_problem(self) -> str:
+        """The same in words, with what to do; empty where nothing is wrong."""
+        found = self.files_finding
+        return "" if found is None else f"{found.message}; {found.hint}"
+
     def _json(self, name: str, kind: type) -> Any:
         path = self.folder / name
         try:
