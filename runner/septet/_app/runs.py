@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HALT_RULE", "Block", "ListedRun", "Standing", "diff_runs", "export_run", "list_stored",
-    "missing_from_export", "positions_of", "problem_of_run", "report_run", "standing_in", "standing_of",
-    "why_order", "why_sentence", "write_page",
+    "missing_from_export", "positions_of", "problem_of_run", "report_run", "standing_in",
+    "standing_of", "why_order", "why_sentence", "write_page",
 ]  # fmt: skip
 
 _SHOWN_ELSEWHERE: Final = ("operator", "stopping")
