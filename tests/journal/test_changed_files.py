@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 import septet
+from septet import messages as m
 from septet._agents.tools import Tools
 from septet._app.run_follow import RunFollower
 from septet._app.workspace import Workspace
@@ -310,8 +311,8 @@ def _continue(folder: Path, at_ns: int, *, end: bool) -> None:
     """Start the run again, and end it or have it killed."""
     with Journal.open(folder / JOURNAL) as journal:
         journal.begin(pid=os.getpid(), host="here", boot="b", now_ns=at_ns)
-        event = json.dumps({"kind": "operated", "at_ns": at_ns, "action": "stop", "name": "a"})
-        journal.append(event.encode(), b"[]")
+        event = m.Operated(at_ns=at_ns, action="stop", name="a", reason="b")
+        journal.append(event, [])
         journal.commit()
         if end:
             journal.end(clean=True, how="stopped", now_ns=at_ns + 1)
