@@ -205,6 +205,27 @@ def test_a_damaged_run_is_said_and_can_be_halted(dashboard: Dashboard, live: Pat
     assert read_halt(live) is not None
 
 
+def test_a_file_that_was_changed_is_named_on_every_page(dashboard: Dashboard, live: Path) -> None:
+    key = key_of(live)
+    asked = [
+        page("/run", run=key), "/", page("/order", run=key, order="o1"), "/api/v1/runs",
+        *(page(f"/api/v1/{name}", run=key, order="o1", name="orders") for name in (
+            "run", "why", "table",
+        )),
+    ]  # fmt: skip
+    for path in asked:
+        answer = dashboard.ask("GET", path)
+        assert answer.status == 200, (path, answer.text)
+        assert "journal records" not in answer.text
+    written = json.loads((live / "summary.json").read_text())
+    (live / "summary.json").write_text(json.dumps({**written, "final_equity": 77_777.0}))
+    for path in asked:
+        text = dashboard.ask("GET", path).text
+        assert "not those its journal records: summary.json changed" in text, path
+        assert f"septet runs export {live}" in text
+        assert "77777" not in text
+
+
 def test_looking_writes_nothing_into_the_run(dashboard: Dashboard, live: Path) -> None:
     def state() -> dict[str, bytes]:
         return {each.name: each.read_bytes() for each in live.iterdir() if each.is_file()}

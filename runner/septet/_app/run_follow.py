@@ -124,4 +124,5 @@ class RunFollower:
         with understood(path):
             view = view_of_fold(self.folder, fold, standing, self._data_ns)
         self._fold = fold
-        return replace(view, problem=Run(self.folder).files_problem)
+        stopped = standing.holder is None
+        return replace(view, problem=Run(self.folder).files_problem) if stopped else view
