@@ -19,6 +19,7 @@ from septet._report.page import render
 from septet._store.find import open_run
 from septet._store.journal_view import LiveRun
 from tests.dashboard.conftest import Dashboard, stored
+from tests.journal.test_changed_files import ended_run
 from tests.live.test_open_state import stopped
 from tests.live.test_start import Stage
 
@@ -205,7 +206,12 @@ def test_a_damaged_run_is_said_and_can_be_halted(dashboard: Dashboard, live: Pat
     assert read_halt(live) is not None
 
 
-def test_a_file_that_was_changed_is_named_on_every_page(dashboard: Dashboard, live: Path) -> None:
+def test_a_file_that_was_changed_is_named_on_every_page(
+    dashboard: Dashboard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
+    live = ended_run(dashboard.root / "demo" / "live-1")
+    dashboard.log_in()
     key = key_of(live)
     asked = [
         page("/run", run=key), "/", page("/order", run=key, order="o1"), "/api/v1/runs",

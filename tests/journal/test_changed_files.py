@@ -40,7 +40,8 @@ NOT_MADE: Final = ("predictions.parquet",)
 """What no paper or live run has."""
 
 
-def _ended(place: Path) -> Path:
+def ended_run(place: Path) -> Path:
+    """Make a live run that ended, with its tables."""
     with live_run(place) as journal:
         journal.move()
         journal.begin(pid=os.getpid(), host="here", boot="b", now_ns=T0)
@@ -54,7 +55,7 @@ def _ended(place: Path) -> Path:
 def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a live run that ended, in a workspace of agents."""
     monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
-    place = _ended(tmp_path / "runs" / "demo" / "live-1")
+    place = ended_run(tmp_path / "runs" / "demo" / "live-1")
     assert type(open_run(place)) is Run
     return place
 
@@ -277,7 +278,7 @@ def test_a_record_that_is_gone_or_was_changed_is_reported(
 
 
 def test_the_record_of_another_run_does_not_count(stopped: Path, tmp_path: Path) -> None:
-    other = _ended(tmp_path / "others" / "demo" / "live-1")
+    other = ended_run(tmp_path / "others" / "demo" / "live-1")
     with Journal.open(other / JOURNAL) as journal:
         text = journal._db.execute("SELECT hash, digest FROM files").fetchone()
     values = ", ".join(f"{name} = x'{value.hex()}'" for name, value in zip(
