@@ -241,6 +241,7 @@ def test_an_added_and_a_missing_file_are_named(stopped: Path) -> None:
     found = files_finding(stopped)
     assert found is not None
     assert found.what.endswith("trades.parquet missing; predictions.parquet added")
+    assert found.hint.endswith("; remove what was added")
     assert found.message == f"the live {found.what.removeprefix('the ')}".replace(
         "run has", f"run in {stopped} has"
     )

@@ -33,6 +33,8 @@ FILES: Final = (
 """What is read of a run's folder, apart from its journal."""
 _MADE: Final = ("summary.json", *(f"{name}.parquet" for name in TABLES))
 """What only a stop or an export writes."""
+_ADDED: Final = "added"
+"""Of these files the sentence speaks last."""
 _NAMED: Final = 4
 _KEPT_HASHES: Final = 4096
 _LARGEST: Final = 4 << 30
@@ -41,6 +43,7 @@ _EXPORT: Final = (
     "`septet runs export {folder}` writes them again from the journal; copy the folder before, if "
     "you want to know what was changed"
 )
+_REMOVE: Final = "; remove what was added"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ def files_finding(folder: Path) -> FilesFinding | None:
         if not what:
             return None
         mode = reader.head.mode
-        hint = _EXPORT.format(folder=folder)
+        hint = _EXPORT.format(folder=folder) + (_REMOVE if what.endswith(f" {_ADDED}") else "")
         return FilesFinding(f"the {mode} run in {folder} {what}", f"the run {what}", hint)
     return None
 
@@ -116,7 +119,7 @@ def _differences(folder: Path, files: Mapping[str, tuple[int, str]]) -> list[tup
         ([each for each in known if each in there and not _is(folder / each, *files[each])],
          "changed"),
         ([each for each in known if each not in there], "missing"),
-        ([each for each in there if each not in files], "added"),
+        ([each for each in there if each not in files], _ADDED),
     ]  # fmt: skip
 
 
