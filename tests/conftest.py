@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Verbosity, settings
+from hypothesis import HealthCheck, Phase, Verbosity, settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -43,10 +43,14 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
+# An example that fails is made small, and not explained: that traces every line, for minutes.
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.target, Phase.shrink)
+
 # No deadline: an example that compiles takes seconds, and timing belongs to benchmarks/.
 # The same draws for everybody: a check that fails for one fails for all. `make soak` draws anew.
 settings.register_profile(
     "test",
+    phases=PHASES,
     deadline=None,
     print_blob=True,
     derandomize=True,

@@ -86,7 +86,7 @@ EDGE = {
         Fitted Recipe Restores Served Trainer Untrainable Window
     """,
     "septet.plugin.risk": """
-        Away AwayOrZero Distance StopAway
+        Away AwayOrZero Distance StopAway break_even_price
     """,
     "septet.plugin.numeric": """
         State helper slots

@@ -18,6 +18,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from septet_schemas.base import Config, Expression, Input, LazySchema
 from septet_schemas.every import Every
 from septet_schemas.keys import Reentry, read_reentry
+from septet_schemas.later import later
 from septet_schemas.units import Bars, Fraction, SignedFraction
 
 __all__ = [
@@ -155,16 +156,6 @@ def _use(value: object) -> object:
     return value
 
 
-def _not_yet(value: object) -> object:
-    if value is not None:
-        raise PydanticCustomError(
-            "not_yet",
-            "not yet: this key stands in the schema and is not served so far",
-            {"expected": "nothing, its default", "found": repr(value)},
-        )
-    return value
-
-
 def _where(value: object) -> object:
     """Read one condition as that of both sides."""
     if value is None or isinstance(value, Mapping | Where):
@@ -252,7 +243,7 @@ class Portfolio(Config):
     """Feature that is the weight of each symbol; NaN keeps the units, 0 closes."""
     forecast: Forecast | None = None
     """Forecasts that are combined and sized by volatility."""
-    optimise: Annotated[None, BeforeValidator(_not_yet)] = None
+    optimise: Annotated[None, later(None)] = None
     """Not yet."""
     gross: Annotated[Fraction, Field(gt=0.0)] = 1.0
     """Sum of |weights| with every slot filled."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from septet_schemas.base import Config, LazySchema
+from septet_schemas.later import later
 from septet_schemas.units import Bars, Cost, Fraction, SignedCost
 
 __all__ = ["Fee", "InstrumentSpec", "Simulation", "Slippage"]
@@ -84,6 +85,8 @@ class Simulation(Config):
     """Bars that the rest of an entry goes on working."""
     fills: Literal["next_open", "quotes", "book"] = "next_open"
     """What fills orders: bars, or in paper live quotes or the order book."""
+    intrabar: Annotated[None, later(None)] = None
+    """Not yet."""
 
 
 class InstrumentSpec(Config):

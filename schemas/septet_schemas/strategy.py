@@ -40,6 +40,7 @@ from septet_schemas.keys import (
     SeriesKeys,
     SignalKeys,
 )
+from septet_schemas.later import later
 from septet_schemas.monitoring import Monitoring
 from septet_schemas.portfolio import DECIDES, Portfolio, with_derived
 from septet_schemas.position import LEVEL_COLUMNS, POSITION_WORDS, PositionSteps
@@ -106,22 +107,6 @@ _WORDS = frozenset(
 )  # fmt: skip
 
 
-def _later(default: object) -> Any:
-    """Return a validator that refuses anything but the default: the key is not served yet."""
-
-    def check(value: object) -> object:
-        if value == default:
-            return value
-        shown = "nothing" if default is None else str(default)
-        raise PydanticCustomError(
-            "not_yet",
-            "not yet: this key stands in the schema and is not served so far",
-            {"expected": f"{shown}, its default", "found": repr(value)},
-        )
-
-    return BeforeValidator(check)
-
-
 def _free_name(name: str) -> str:
     """Refuse names that expressions could not tell from a column or a function."""
     if (
@@ -183,19 +168,19 @@ class Universe(Config):
     """The last decision is at this time or earlier; a date includes that day."""
     trading_hours: HoursField = None
     """When a position may be increased: weekly hours with a zone, or a calendar such as XNYS."""
-    where: Annotated[None, _later(None)] = None
+    where: Annotated[None, later(None)] = None
     """Not yet."""
-    top: Annotated[None, _later(None)] = None
+    top: Annotated[None, later(None)] = None
     """Not yet."""
-    by: Annotated[None, _later(None)] = None
+    by: Annotated[None, later(None)] = None
     """Not yet."""
-    every: Annotated[None, _later(None)] = None
+    every: Annotated[None, later(None)] = None
     """Not yet."""
-    member: Annotated[None, _later(None)] = None
+    member: Annotated[None, later(None)] = None
     """Not yet."""
-    delisted_after: Annotated[None, _later(None)] = None
+    delisted_after: Annotated[None, later(None)] = None
     """Not yet."""
-    delisting_return: Annotated[None, _later(None)] = None
+    delisting_return: Annotated[None, later(None)] = None
     """Not yet."""
 
     @field_validator("symbols")
@@ -346,7 +331,9 @@ class Execution(Config):
     """Tick, lot and minimum notional by symbol, in place of those stored with the data."""
     on_shutdown: Literal["keep", "cancel", "flatten"] = "keep"
     """At a shutdown: `keep` all orders and positions, `cancel` entries, or `flatten`."""
-    router: Annotated[None, _later(None)] = None
+    one_cancels_other: Annotated[Literal[False], later(False)] = False
+    """Not yet."""
+    router: Annotated[None, later(None)] = None
     """Not yet."""
 
 
@@ -372,6 +359,8 @@ class Perpetual(Config):
     """Share of the notional that a liquidation costs besides the loss."""
     funding: Funding | None = None
     """A constant funding rate, without a series under `data.funding`."""
+    hedge_mode: Annotated[Literal[False], later(False)] = False
+    """Not yet."""
 
 
 class Schedule(Config):
@@ -428,6 +417,14 @@ class Strategy(Config):
     """The clock of days, hours and anchors, such as America/New_York."""
     day_start: DayTime = Field(default="00:00")  # type: ignore[assignment]
     """When a day begins on that clock: for daily halts, statistics and anchors."""
+    spreads: Annotated[None, later(None)] = None
+    """Not yet."""
+    strategies: Annotated[None, later(None)] = None
+    """Not yet."""
+    netting: Annotated[None, later(None)] = None
+    """Not yet."""
+    reset: Annotated[None, later(None)] = None
+    """Not yet."""
     benchmark: Symbol | None = None
     """Symbol of the universe that the result is compared with; else all in equal parts."""
     sweep: Sweep | None = None
@@ -446,4 +443,15 @@ class Strategy(Config):
     @model_validator(mode="before")
     @classmethod
     def _derived(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and data.get("strategies") is not None:
+            detail = InitErrorDetails(
+                type=PydanticCustomError(
+                    "not_yet",
+                    "not yet: a file is one strategy so far",
+                    {"expected": "the keys of one strategy", "hint": "write a file for each"},
+                ),
+                loc=("strategies",),
+                input=data["strategies"],
+            )  # what such a file leaves out is no second mistake
+            raise ValidationError.from_exception_data("strategy", [detail])
         return with_derived(data)

@@ -14,12 +14,15 @@ from septet.errors import ConfigError
 from tests.core.table_comparison import assert_same
 from tests.fidelity.portfolio_engine import Traded, both_paths, traded
 from tests.fidelity.positions import draws
+from tests.fidelity.positions.cases import market as made_market
 from tests.fidelity.positions.market import Market
 from tests.fidelity.positions.settings import (
     Halt,
     Instrument,
     Limits,
+    Portfolio,
     Position,
+    Rebalance,
     Stops,
     Strategy,
     Trailing,
@@ -101,6 +104,17 @@ def _check(s: Strategy, seed: int, market: Market | None = None) -> None:
 @settings(max_examples=examples(60))
 def test_the_engine_trades_what_the_reference_trades(s: Strategy, seed: int) -> None:
     _check(s, seed)
+
+
+@pytest.mark.parametrize("after", [150.0, 60.0])
+@pytest.mark.parametrize("offset", range(3))
+def test_without_a_bar_a_held_name_is_not_traded(after: float, offset: int) -> None:
+    """It is brought to its weight when a bar has come: its gap is not known before."""
+    flat, moved = [(100.0,)] * (4 + offset), [(after,)] * (7 - offset)
+    rows = {"A": [*flat, (after,), None, *moved], "B": [(100.0,)] * 13}
+    market = made_market(rows, {"x": {"A": [2.0] * 13, "B": [1.0] * 13}})
+    every = Rebalance(every="3 bars", quorum=0.5)
+    _check(Strategy(portfolio=Portfolio(by="x", long=2, rebalance=every)), 0, market)
 
 
 @st.composite

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 from septet._kernel import layout
 from septet._rules import level_rows
+from septet._rules.levels import protective_level, target_level
 from septet._rules.run_state import Run
 from tests.rules.small_run import Fixed, set_to
 from tests.rules.test_position_steps import PRICE, UNITS, Rung, Take, enter, run_with_room
@@ -82,3 +85,25 @@ def test_a_stop_in_steps_is_the_one_that_is_kept() -> None:
     run = held()
     run.stop_price[0] = 97.0
     assert shown(run, STEPS=True)[0] == 97.0
+
+
+INF = math.inf
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+@pytest.mark.parametrize("checked", [False, True])
+@pytest.mark.parametrize("second", [90.0, 99.0, 101.0, 110.0])
+@pytest.mark.parametrize("first", [95.0, 105.0, 0.0, -5.0, INF, -INF, math.nan])
+def test_what_is_shown_is_the_level_that_acts(
+    first: float, second: float, checked: bool, side: float
+) -> None:
+    """Answers of other packages that are no prices included; one that acts at once hides others."""
+    levels = (Fixed(first, checked=checked), Fixed(second))
+    run = held(side)
+    with set_to(PROTECTIVE=levels, TARGETS=levels, BAR_NS=60):
+        stop, _ = protective_level(0, 1, 120, run)
+        target, _ = target_level(0, 1, 120, run)
+    counted = run.C.copy()
+    found = shown(run, PROTECTIVE=levels, TARGETS=levels, BAR_NS=60)
+    assert found[:2] == tuple(each if 0.0 < each < INF else 0.0 for each in (stop, target))
+    assert (counted == run.C).all(), "a row counts nothing"

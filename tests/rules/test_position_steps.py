@@ -161,7 +161,7 @@ def test_break_even_earns_the_fees_of_both_ways() -> None:
         book_fill(0, 10.0, 100.0, 0.01, 0, 0, 0, 0, layout.ENTRY, 0, 100.0, run)
         levels.begin_steps(0, 0, run)
         exact = (1_000.0 + 10.0) / (10.0 * 0.99)
-        assert levels.break_even_price(0, run) == math.ceil(exact * 2) / 2
+        assert levels.break_even_of(0, run) == math.ceil(exact * 2) / 2
         run.break_even[0] = 1
         levels.tighten(0, 0, 60, 0, run)
         assert run.stop_price[0] == 102.5

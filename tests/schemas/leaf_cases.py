@@ -299,7 +299,11 @@ CASES: Final[Mapping[str, Case]] = {
     **_labels(),
 }  # fmt: skip
 
-NOT_YET: Final = ("Execution.router",)
+NOT_YET: Final = (
+    "Execution.one_cancels_other", "Execution.router", "Perpetual.hedge_mode",
+    "Simulation.intrabar", "Strategy.netting", "Strategy.reset", "Strategy.spreads",
+    "Strategy.strategies",
+)  # fmt: skip
 """Keys that come later: `test_every_key_is_read` changes each and reads its message."""
 POLICIES: Final = (
     "test_normalise.py", "test_admit.py", "test_bar_checks.py", "test_stamps.py", "test_mixture.py",

@@ -22,6 +22,13 @@ ROOT = Path(__file__).resolve().parents[2]
 CODE = (ROOT / "runner" / "septet", ROOT / "plugins" / "septet_plugins")
 NOT_YET = {
     "execution.router": "smart",
+    "execution.one_cancels_other": "true",
+    "execution.simulation.intrabar": "1m",
+    "netting": "net",
+    "perpetual.hedge_mode": "true",
+    "reset": "{every: 1mo, to: shares}",
+    "spreads": "{pair: {long: A/USDT, short: B/USDT, hedge_ratio: 1}}",
+    "strategies": "{trend: {file: trend.yaml, share: 50%}}",
     "portfolio.optimise": "hrp",
     "universe.where": "close > 1",
     "universe.top": "20",
@@ -138,8 +145,14 @@ def test_every_setting_of_a_plugin_is_read_where_it_is_declared() -> None:
 @pytest.mark.parametrize("key", list(NOT_YET))
 def test_what_comes_later_says_so_with_its_place(key: str, tmp_path: Path) -> None:
     path = tmp_path / "plain.yaml"
-    top, _, name = key.partition(".")
+    top, _, name = key.rpartition(".")
     line = {
+        "": ("execution:\n", f"{name}: {NOT_YET[key]}\nexecution:\n"),
+        "perpetual": ("execution:\n", f"perpetual: {{{name}: {NOT_YET[key]}}}\nexecution:\n"),
+        "execution.simulation": (
+            "execution:\n",
+            f"execution:\n  simulation: {{{name}: {NOT_YET[key]}}}\n",
+        ),
         "universe": ("bar: 1h}", f"bar: 1h, {name}: '{NOT_YET[key]}'}}"),
         "risk": ("risk:\n", f"risk:\n  {name}: {NOT_YET[key]}\n"),
         "execution": ("execution:\n", f"execution:\n  {name}: {NOT_YET[key]}\n"),
@@ -148,7 +161,30 @@ def test_what_comes_later_says_so_with_its_place(key: str, tmp_path: Path) -> No
     path.write_text(FILE.replace(*line), encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
         load(path)
+    assert len(caught.value.problems) == 1
     message = str(caught.value)
     assert "not yet" in message
     assert key in message
-    assert f"{path}:" in message
+    lines = path.read_text(encoding="utf-8").splitlines()
+    number = next(n for n, text in enumerate(lines, start=1) if f"{name}:" in text)
+    assert f"{path}:{number}:" in message
+
+
+def test_a_file_of_several_strategies_is_one_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "both.yaml"
+    path.write_text("version: 1\nname: both\nstrategies: {a: {file: a.yaml, share: 50%}}\n")
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert [problem.message for problem in caught.value.problems] == [
+        "not yet: a file is one strategy so far"
+    ]
+
+
+@pytest.mark.parametrize("key", ["exit_long_if", "exit_short_if"])
+def test_rules_of_one_side_come_with_hedge_mode(key: str, tmp_path: Path) -> None:
+    path = tmp_path / "plain.yaml"
+    path.write_text(FILE.replace("exit_if: ", f"{key}: "), encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert f"{path}:6:" in str(caught.value)
+    assert "not yet: this key is not served so far" in str(caught.value)

@@ -375,7 +375,7 @@ def test_the_full_file_passes_check(septet: Septet) -> None:
     unset = [name for name in type(strategy).model_fields if name not in strategy.model_fields_set]
     assert set(unset) == {
         "plugins", "perpetual", "time_zone", "day_start", "benchmark", "paper", "sweep",
-        "portfolio",
+        "portfolio", "spreads", "strategies", "netting", "reset",
     }  # fmt: skip
 
 

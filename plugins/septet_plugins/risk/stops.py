@@ -3,11 +3,11 @@
 import math
 from typing import Annotated, ClassVar, Self
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, model_validator
 from pydantic_core import PydanticCustomError
 
 from septet.plugin import Config, Expression, MarketDuration, stop
-from septet.plugin.risk import Away, AwayOrZero, Distance, StopAway
+from septet.plugin.risk import Away, AwayOrZero, Distance, StopAway, break_even_price
 
 __all__ = [
     "BreakEven",
@@ -153,17 +153,33 @@ def break_even(
     fees. Slippage and funding are not counted.
     """
     reached = average_price * (1.0 + side * after) + side * after_amount
-    price = (average_price + side * entry_fee) / (1.0 - side * taker_fee)
+    price = break_even_price(side, average_price, entry_fee, taker_fee)
     if not side * (high_water - reached) >= 0.0 or side * (high_water - price) <= 0.0:
         return math.nan
     return price
+
+
+def _in_time(value: object) -> object:
+    """Refuse a number of bars, and name the key that counts them."""
+    words = value.split() if isinstance(value, str) else []
+    if len(words) == 2 and words[0].isdigit() and words[1] in ("bar", "bars"):
+        raise PydanticCustomError(
+            "bars",
+            "this is not a duration",
+            {
+                "expected": "a duration such as 12h or 5d",
+                "found": repr(value),
+                "hint": f"bars are counted by the signal's exit: signal.exit.after: {value}",
+            },
+        )
+    return value
 
 
 class TimeLimit(Config):
     """Leave at the first decision `after` the first entry fill, or later."""
 
     shorthand: ClassVar[str | None] = "after"
-    after: MarketDuration
+    after: Annotated[MarketDuration, BeforeValidator(_in_time)]
     """Market time after the first entry fill."""
 
 

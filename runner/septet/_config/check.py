@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from septet._config.renamed import name_now
+from septet._config.renamed import LATER, name_now
 from septet._config.secrets import HIDDEN, looks_secret, names_secret
 from septet._config.shape import known_keys
 from septet._config.tree import Key, Node, Path, dotted
@@ -208,6 +208,8 @@ def _words(
 ) -> Words:
     context = error.get("ctx", {}) or {}
     kind, last = error["type"], str(path[-1]) if path else "the file"
+    if kind == "extra_forbidden" and last in LATER:
+        return {"message": "not yet: this key is not served so far", "hint": "leave it out"}
     if kind == "extra_forbidden":
         return {"message": f"unknown key {last!r}", "hint": closest(last, keys(path[:-1]))}
     if kind == "missing":

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from typing import Final
 
 from septet._config.case import Case
-from septet._expressions import ExpressionError, names_in, parse_expression
-from septet_schemas.position import POSITION_WORDS
 from septet_schemas.units import format_duration
 
 __all__ = ["CHECKS"]
@@ -97,24 +95,6 @@ def check_position(case: Case) -> None:
         )  # fmt: skip
 
 
-def check_words(case: Case) -> None:
-    """Ranks and weights look at data alone; only `exit_if` may ask for the position."""
-    where = case.strategy.portfolio.where
-    for side in ("long", "short") if where is not None else ():
-        text = getattr(where, side)
-        try:
-            names = names_in(parse_expression(text)) if text is not None else ()
-        except ExpressionError:  # another check reports it
-            continue
-        for name in names:
-            if name.name in POSITION_WORDS:
-                case.error(
-                    ("portfolio", "where", side),
-                    f"{name.name} is a word of the position, and ranks look at data alone",
-                    hint="use it in exit_if",
-                )
-
-
 def check_every(case: Case) -> None:
     """A rebalance that is due more often than bars close is due at every close."""
     rebalance, bar_ns = case.strategy.portfolio.rebalance, case.bar_ns
@@ -137,6 +117,5 @@ CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     check_orders,
     check_unread,
     check_position,
-    check_words,
     check_every,
 )

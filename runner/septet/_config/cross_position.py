@@ -93,6 +93,8 @@ def check_adds(case: Case) -> None:
     risk = case.strategy.risk
     if risk.position is None or not risk.position.add or risk.position.enters:
         return
+    if case.strategy.portfolio.decides:  # which adds by its weights: `cross_portfolio`
+        return
     path: Path = ("risk", "position", "add")
     if risk.rebalance is not None or risk.sizing.use == "volatility_target":
         case.error(

@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final
 
-__all__ = ["RENAMED", "name_now"]
+__all__ = ["LATER", "RENAMED", "name_now"]
+
+LATER: Final = ("exit_long_if", "exit_short_if")
+"""Keys of plugins that come later, with `perpetual.hedge_mode`."""
 
 RENAMED: Final[Mapping[str, str]] = {
     # renamed here

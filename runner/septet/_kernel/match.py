@@ -13,6 +13,7 @@ from septet._kernel.marks import helper
 
 __all__ = [
     "round_against",
+    "break_even_price",
     "cap_units",
     "liquidation_charge",
     "liquidation_price",
@@ -120,6 +121,16 @@ def target_price(side, level, open_, high, low):
     if side * ((high if side > 0.0 else low) - level) > 0.0:
         return level
     return NAN
+
+
+@helper
+def break_even_price(side, average_price, entry_fee, taker_fee):
+    """Price at which a position closes at zero after its entry fees and a taker fee.
+
+    `entry_fee` was paid for each of the base currency (quote); `taker_fee` is a share of the
+    notional of the exit. Slippage and funding are not counted.
+    """
+    return (average_price + side * entry_fee) / (1.0 - side * taker_fee)
 
 
 @helper

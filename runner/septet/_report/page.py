@@ -76,6 +76,9 @@ def _rolling(data: dict[str, Any]) -> str:
         days = plural(rolling["days"], "daily return")
         text = f"The run has {days}; the chart needs {ROLLING_DAYS}."
         return section("Rolling Sharpe and beta", f'<p class="empty">{escaped(text)}</p>')
+    if all(value is None for value in rolling["sharpe"]):
+        text = "No window of the run has a Sharpe ratio: equity did not change."
+        return section("Rolling Sharpe and beta", f'<p class="empty">{escaped(text)}</p>')
     note = (
         f"Sharpe ratio of the last {WINDOW_DAYS} daily returns, and their beta to the benchmark, "
         "or to all symbols equally."

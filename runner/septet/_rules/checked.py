@@ -14,7 +14,10 @@ from septet._rules.form import kernel, routine
 from septet._rules.run_state import Run
 from septet._rules.settings import BAR_NS, CHECKED_SLOT, REGIME_COUNT, SYMBOLS
 
-__all__ = ["checked_level", "checked_target", "count_invalid", "is_label", "is_true"]
+__all__ = [
+    "checked_level", "checked_target", "count_invalid", "is_label", "is_true", "usable_level",
+    "usable_target",
+]  # fmt: skip
 
 
 @routine
@@ -39,6 +42,22 @@ def is_true(answer, rule, k, now_ns, run: Run):
 
 
 @kernel
+def usable_level(k, side, level, run: Run):
+    """Return the level of a stop as it acts: NaN if it is no price, unless it acts at once."""
+    if side * (level - run.high_water[k]) >= 0.0 or 0.0 < level < math.inf:
+        return level
+    return nan
+
+
+@kernel
+def usable_target(k, side, level, run: Run):
+    """Return the level of a target as it acts: NaN if it is no price, unless it acts at once."""
+    if side * (level - run.average_price[k]) <= 0.0 or 0.0 < level < math.inf:
+        return level
+    return nan
+
+
+@kernel
 def checked_level(rule, k, side, level, known, run: Run):
     """Return the level of a stop; NaN if it is not a price that the market can reach from here.
 
@@ -48,9 +67,7 @@ def checked_level(rule, k, side, level, known, run: Run):
         beyond = side * (level - run.high_water[k]) >= 0.0
         if beyond or not 0.0 < level < math.inf:
             count_invalid(rule, k, run.open_ns[k, known] + BAR_NS, run)
-            if not beyond:
-                return nan
-    return level
+    return usable_level(k, side, level, run)
 
 
 @kernel
@@ -60,9 +77,7 @@ def checked_target(rule, k, side, level, known, run: Run):
         beyond = side * (level - run.average_price[k]) <= 0.0
         if beyond or not 0.0 < level < math.inf:
             count_invalid(rule, k, run.open_ns[k, known] + BAR_NS, run)
-            if not beyond:
-                return nan
-    return level
+    return usable_target(k, side, level, run)
 
 
 @kernel

@@ -1,7 +1,8 @@
 """The levels of each held symbol after a decision time: what its row of decisions shows.
 
 They are those that the next bar meets: the nearest stop, the nearest price at which a target or a
-take closes some of the position, and the nearest resting add. Zero stands for none.
+take closes some of the position, and the nearest resting add. Zero stands for none, and for an
+answer of another package's rule that is no price and acts at once.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import math
 from math import nan
 
 from septet._kernel.match import round_against
+from septet._rules.checked import usable_level, usable_target
 from septet._rules.form import kernel, routine
 from septet._rules.run_state import Run
 from septet._rules.settings import (
@@ -46,10 +48,10 @@ def keep_levels_of(k, i, now_ns, run: Run):
     """Keep the levels of k after the decisions at bar i."""
     if PROTECTIVE or STEPS:
         level = run.stop_price[k] if STEPS else nearest_stop_price(k, i, now_ns, run)
-        run.stop_level[k, i] = level if level == level else 0.0
+        run.stop_level[k, i] = level if 0.0 < level < math.inf else 0.0
     if TARGETS or TAKES_AT:
         target = nearest_target_price(k, i, now_ns, run)
-        run.target_price[k, i] = target if target == target else 0.0
+        run.target_price[k, i] = target if 0.0 < target < math.inf else 0.0
     if RUNGS:
         run.add_price[k, i] = nearest_add_price(k, i, run)
 
@@ -58,14 +60,16 @@ def keep_levels_of(k, i, now_ns, run: Run):
 def nearest_stop_price(k, known, now_ns, run: Run):
     """Return the nearest stop of the position as bar `known` left it, or NaN.
 
-    Invalid answers are not counted here: they are where the stop acts.
+    It is the one that acts. Invalid answers are not counted here: they are where the stop acts.
     """
     side, nearest = 1.0 * run.open_side[k], nan
     average_price, high_water = run.average_price[k], run.high_water[k]
     entry_ns = run.entry_ns[k]
     for stop in PROTECTIVE:
         price = stop.level(k, side, average_price, high_water, entry_ns, now_ns, known, run)
-        if 0.0 < price < math.inf and not side * (price - nearest) <= 0.0:
+        if stop.checked:
+            price = usable_level(k, side, price, run)
+        if price == price and not side * (price - nearest) <= 0.0:
             nearest = price
     return nearest
 
@@ -78,7 +82,9 @@ def nearest_target_price(k, known, now_ns, run: Run):
     entry_ns = run.entry_ns[k]
     for stop in TARGETS:
         price = stop.level(k, side, average_price, high_water, entry_ns, now_ns, known, run)
-        if 0.0 < price < math.inf and not side * (price - nearest) >= 0.0:
+        if stop.checked:
+            price = usable_target(k, side, price, run)
+        if price == price and not side * (price - nearest) >= 0.0:
             nearest = price
     nearest = round_against(nearest, side, run.tick[k])
     for take in TAKES_AT:

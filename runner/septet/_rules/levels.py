@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from math import nan
 
-from septet._kernel.match import round_against
+from septet._kernel.match import break_even_price, round_against
 from septet._rules.checked import checked_level, checked_target
 from septet._rules.form import kernel, routine
 from septet._rules.run_state import Run
@@ -30,7 +30,7 @@ from septet._rules.settings import (
 )
 
 __all__ = [
-    "begin_steps", "break_even_price", "distance_to_first_stop", "protective_level",
+    "begin_steps", "break_even_of", "distance_to_first_stop", "protective_level",
     "read_distances", "swap_distances", "target_level", "tighten", "tightened", "tightest_stop",
 ]  # fmt: skip
 
@@ -174,12 +174,12 @@ def begin_steps(k, now_ns, run: Run):
 
 
 @kernel
-def break_even_price(k, run: Run):
-    """Price at which what is held of k closes at zero after entry and taker fees."""
+def break_even_of(k, run: Run):
+    """Break-even price of what is held of k, on its tick and never below zero after fees."""
     side = 1.0 * run.open_side[k]
-    amount = abs(run.units[k]) / run.scale[k]
-    paid = run.average_price[k] * amount + side * run.entry_fees[k]
-    return round_against(paid / (amount * (1.0 - side * TAKER_FEE)), side, run.tick[k])
+    entry_fee = run.entry_fees[k] * run.scale[k] / abs(run.units[k])
+    price = break_even_price(side, run.average_price[k], entry_fee, TAKER_FEE)
+    return round_against(price, side, run.tick[k])
 
 
 @routine
@@ -190,7 +190,7 @@ def tightened(k, known, now_ns, read, run: Run):
         k, side, run.average_price[k], run.high_water[k], run.entry_ns[k], now_ns, known, read, run
     )
     if run.break_even[k] == 1:
-        price = break_even_price(k, run)
+        price = break_even_of(k, run)
         if level != level or side * (price - level) > 0.0:
             level, reason = price, R_BREAK_EVEN
     before = run.stop_price[k]

@@ -80,8 +80,8 @@ from septet._rules.weighting import find_weights
 
 __all__ = [
     "changes_side", "closes_remainder", "describe_increase", "explain_weight", "increase",
-    "keep_weights", "list_increase", "note_due", "reason_to_wait", "rebalance", "reduce",
-    "reject_change", "reduce_to", "send_changes", "send_increases", "stop_increase",
+    "is_unpriced", "keep_weights", "list_increase", "note_due", "reason_to_wait", "rebalance",
+    "reduce", "reduce_to", "reject_change", "send_changes", "send_increases", "stop_increase",
     "weight_after_takes",
 ]  # fmt: skip
 
@@ -147,10 +147,11 @@ def rebalance(t, now_ns, run: Run):
 def explain_weight(k, t, run: Run):
     """Write the weight of k into its decision, and why it has none any more."""
     i = t if ONE_SYMBOL else run.bar[k, t]
-    if i < 0 or (run.new_weight[k] == 0.0 and run.target_weight[k] == 0.0):
+    role = run.role[k]
+    chosen = PORTFOLIO_USE == "top" and abs(role) == 1
+    if i < 0 or (run.new_weight[k] == 0.0 and run.target_weight[k] == 0.0 and not chosen):
         return
     run.weight[k, i] = weight_after_takes(k, run)
-    role = run.role[k]
     if role == KEEPS_WEIGHT:
         run.rejected_code[k, i] = R_KEEPS_WEIGHT + 1
     elif role == KEEPS_UNITS:
@@ -198,7 +199,7 @@ def send_changes(t, now_ns, run: Run):
     for k in range(SYMBOLS):
         stop_increase(k, now_ns, run)
         run.proportion[k] = 0.0
-        if run.role[k] == KEEPS_UNITS:
+        if run.role[k] == KEEPS_UNITS or is_unpriced(k, t, run):
             continue
         leaving = abs(run.order_units[k]) if run.working[k] == 1 else 0.0
         if SENDS_TAKES:
@@ -214,6 +215,17 @@ def send_changes(t, now_ns, run: Run):
             count = list_increase(k, count, run)
     run.C[PORTFOLIO_SLOT + INCREASES] = count
     send_increases(t, now_ns, run)
+
+
+@kernel
+def is_unpriced(k, t, run: Run):
+    """Whether k has a weight and no bar at T: its gap is not known, and it is not traded.
+
+    A weight of 0 needs no price: it closes what is held.
+    """
+    if ONE_SYMBOL:
+        return False
+    return run.bar[k, t] < 0 and abs(weight_after_takes(k, run)) > WEIGHT_EDGE
 
 
 @kernel
@@ -327,8 +339,6 @@ def send_increases(t, now_ns, run: Run):
     for n in range(count):
         k = run.increased[n]
         i = t if ONE_SYMBOL else run.bar[k, t]
-        if i < 0:
-            continue
         before = run.A[NOTIONAL_SLOT + k]
         closed = before if not SPOT and closes_remainder(k, run) else 0.0
         run.A[NOTIONAL_SLOT + k] = before - closed

@@ -80,6 +80,9 @@ def _trade(run: State, targets: Targets) -> None:
         if symbol in targets.fixed or symbol in run.gone:
             continue
         weight = _weight(run, symbol, targets)
+        if weight and run.market.row(symbol, run.now_ns) is None:
+            run.report(symbol, "no_bar", "rebalance")  # its gap is not known; a closing needs none
+            continue
         held = run.held(symbol)
         leaves = held.units and run.leaving(symbol) == abs(held.units)
         if leaves and not (sign(weight) == -held.side and _leaves_by_rebalance(run, symbol)):
@@ -165,8 +168,6 @@ def _increase(run: State, each: Increase) -> None:
     """
     symbol, held = each.symbol, run.held(each.symbol)
     refused = allowed(run, symbol)
-    if not refused and run.market.row(symbol, run.now_ns) is None:
-        refused = "no_bar"
     if not refused and run.blocked.get((symbol, each.side)) is not None:
         refused = "reentry_blocked"
     if not refused and each.side < 0 and run.s.account == "spot":

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.fidelity.positions.cases import fills, portfolio, what
+from tests.fidelity.positions.cases import fills, hour, portfolio, what
 from tests.fidelity.positions.market import HOUR, START
 from tests.fidelity.positions.settings import (
     Costs,
@@ -295,6 +295,20 @@ def test_a_name_without_a_bar_is_neither_bought_nor_sold() -> None:
         ("B", 20.0),
         ("B", 10.0),
     ]
+
+
+@pytest.mark.parametrize("after", [150.0, 60.0])
+def test_a_held_name_without_a_bar_is_brought_to_its_weight_when_its_price_is_known(
+    after: float,
+) -> None:
+    """Rebalances fall on 1 h, 4 h, 7 h and 10 h; A moves at 3 h and has no bar at 4 h."""
+    rows = {"A": [FLAT] * 2 + [(after,), None] + [(after,)] * 7, "B": [FLAT] * 11}
+    kept = {"A": [2.0] * 11, "B": [1.0] * 11}
+    given = Portfolio(by="x", long=2, rebalance=Rebalance(every="3 bars", quorum=0.5))
+    out = portfolio(rows, {"x": kept}, portfolio=given)
+    traded = [hour(f.time_ns) for f in out.fills if f.symbol == "A"]
+    assert [hour(each.time_ns) for each in out.rebalances] == [1.0, 4.0, 7.0, 10.0]
+    assert traded == [1.0, 7.0]
 
 
 def test_increases_may_spend_what_reductions_of_the_same_time_will_bring_after_costs() -> None:

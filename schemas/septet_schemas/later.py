@@ -1,0 +1,26 @@
+"""Keys that come later: they stand in the schema with their default, and any value is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
+
+__all__ = ["later"]
+
+
+def later(default: object) -> Any:
+    """Return a validator that refuses anything but the default: the key is not served yet."""
+
+    def check(value: object) -> object:
+        if value == default:
+            return value
+        shown = "nothing" if default is None else str(default).lower()
+        raise PydanticCustomError(
+            "not_yet",
+            "not yet: this key stands in the schema and is not served so far",
+            {"expected": f"{shown}, its default", "found": repr(value)},
+        )
+
+    return BeforeValidator(check)
