@@ -11,11 +11,18 @@ older than the order: an open or ended order, an execution, or a difference of t
   until the venue shows it, what was seen has another explanation, or a person resumes. Reductions
   pass an order in this state. A reduction or a stop in this state is sent again once the account,
   read after that, still holds the units: an execution of the first would have taken them.
+
+A resume answers for the orders that were named. An entry counts as never placed then. Of a
+reduction that much counts as executed as the account, read since, no longer holds: otherwise the
+run would keep a position in its books that is gone, and would try to sell it for ever.
 """
 
 from __future__ import annotations
 
+import msgspec
+
 from septet import messages as m
+from septet._core.orders import disputes
 from septet._core.orders.lifecycle import UNEXPLAINED, OrderLifecycle, trade_key
 from septet._core.orders.records import SECOND_NS, Child, Stranger
 
@@ -60,7 +67,7 @@ def _of_fill(fill: m.Filled, since_ns: int) -> Stranger:
     return Stranger(
         sign=1 if fill.side == "buy" else -1, quantity=fill.quantity, since_ns=since_ns,
         client_id=fill.client_id, venue_order_id=fill.venue_order_id, price=fill.price,
-        trade_id=fill.trade_id,
+        trade_id=fill.trade_id, fill=fill,
     )  # fmt: skip
 
 
@@ -197,11 +204,13 @@ def _sentence(child: Child, strangers: list[Stranger], gap: float) -> str:
     if gap:
         seen.append(f"an account that holds {abs(gap):.12g} {'more' if gap > 0.0 else 'less'}")
     way = "buy" if child.sign > 0 else "sell"
+    follows = "the order counts then as never placed, and what is seen as somebody else's"
+    if child.reduces:
+        follows = "of the order counts then as executed what the account no longer holds"
     return (
         f"{child.client_id}: the venue knows no such order, and shows since it was sent "
         f"{', '.join(seen)}, which may be this {child.kind} order to {way} {child.quantity:.12g} "
-        "under another id; compare the venue's lists of orders and trades, and resume: the order "
-        "counts then as never placed, and what is seen as somebody else's"
+        f"under another id; compare the venue's lists of orders and trades, and resume: {follows}"
     )
 
 
@@ -219,13 +228,80 @@ def accept_all(lifecycle: OrderLifecycle, now_ns: int) -> None:
     """End the orders about which a person was asked, who has resumed."""
     records = lifecycle.records
     asked = [each for each in records.children.values() if each.unexplained]
+    for k in {child.symbol for child in asked}:
+        _book_what_is_gone(lifecycle, k, [each for each in asked if each.symbol == k], now_ns)
     for child in asked:
         child.unexplained = ""
     for k in {child.symbol for child in asked}:
         _leave(lifecycle, k, [each for each in asked if each.symbol == k])
     for child in asked:
-        if not child.is_final:
+        if child.is_final:
+            continue
+        if child.counted > 0.0:
+            lifecycle.finish(child, "cancelled", "never_executed", now_ns)
+        else:
             lifecycle.finish(child, "rejected", "never_accepted", now_ns)
+
+
+def _book_what_is_gone(
+    lifecycle: OrderLifecycle, k: int, asked: list[Child], now_ns: int
+) -> None:  # fmt: skip
+    """Book what the account no longer holds as executed by the reductions that were asked about.
+
+    Executions that were reported under another id are booked as they were, the rest at the last
+    known price. A fill moves the known holdings of the account: here they show it already.
+    """
+    records, lot, moved = lifecycle.records, lifecycle.instrument(k).lot, 0.0
+    for child in sorted((each for each in asked if each.reduces), key=lambda each: each.sent_ns):
+        gap = _gap(lifecycle, child) if _is_read(lifecycle, child) else 0.0
+        gone = abs(gap) - moved
+        if gone <= lot:
+            continue
+        units = child.rest if gone >= child.rest - lot else gone
+        moved, held = moved + units, records.held[k]
+        child.unexplained = ""
+        for fill in _executions(lifecycle, child, units, now_ns):
+            text = f"{child.client_id}: {fill.quantity:.12g} at {fill.price:.12g} counts as "
+            text += "executed: the account no longer holds it, and a person has resumed"
+            lifecycle.alert("warning", UNEXPLAINED, text, k)
+            lifecycle.book(child, fill, now_ns)
+        records.held[k] = held
+
+
+def _executions(
+    lifecycle: OrderLifecycle, child: Child, units: float, now_ns: int
+) -> list[m.Filled]:  # fmt: skip
+    """Return executions of so many units: those that were seen, then one at the known price."""
+    records, k = lifecycle.records, child.symbol
+    seen = [each.fill for each in records.strangers.get(k, {}).values() if each.fill is not None]
+    seen += [each for each in records.unclaimed if each.symbol == k]
+    side: m.Side = "buy" if child.sign > 0 else "sell"
+    found: list[m.Filled] = []
+    for fill in seen:
+        known = trade_key(fill, child.client_id) in records.trades
+        if fill.side != side or fill.venue_ns < child.sent_ns - CLOCKS_NS or known:
+            continue
+        if units <= child.tolerance or disputes.price_fault(lifecycle, child, fill, now_ns):
+            continue
+        quantity = min(units, fill.quantity)
+        if quantity < fill.quantity:
+            share = quantity / fill.quantity
+            worth = None if fill.fee_quote is None else share * fill.fee_quote
+            fill = msgspec.structs.replace(
+                fill, quantity=quantity, fee=share * fill.fee, fee_quote=worth
+            )
+        found.append(msgspec.structs.replace(fill, client_id=child.client_id))
+        units -= quantity
+    if units > child.tolerance:
+        found.append(
+            m.Filled(
+                at_ns=now_ns, venue="", symbol=k, trade_id=f"account-{child.client_id}-{now_ns}",
+                client_id=child.client_id, venue_order_id=child.venue_order_id, venue_ns=now_ns,
+                market_ns=0, side=side, quantity=units, fee=0.0, fee_currency="",
+                price=disputes.accepted_price(lifecycle, child),
+            )
+        )  # fmt: skip
+    return found
 
 
 def _leave(lifecycle: OrderLifecycle, k: int, asked: list[Child]) -> None:
