@@ -294,6 +294,10 @@ def sold_unseen(bench: Bench, what: str) -> m.Submit:
             bench.execute(order, 0.4, price=99.0, **fields)
             bench.execute(order, 0.6, price=98.0, **fields)
         case "part":
+            ended = other(order, bench, state="expired", filled=0.4)
+            bench.handle(msgspec.structs.replace(ended, by="stream"))
+            bench.execute(order, 0.4, price=99.0, **fields)
+        case "stranger":
             bench.execute(order, 0.4, price=99.0, **fields)
         case "absurd price":
             bench.execute(order, 1.0, price=9_900.0, **fields)
@@ -303,7 +307,7 @@ def sold_unseen(bench: Bench, what: str) -> m.Submit:
         case _:
             account(bench, -1.0)
     absent(bench, order)
-    account(bench, -0.4 if what == "part" else -1.0)
+    account(bench, -0.4 if what in ("part", "stranger") else -1.0)
     absent(bench, order)
     assert RULE in {each.rule for each in bench.guards.active()}
     bench.take(m.Submit)
@@ -322,7 +326,7 @@ def test_e23_a_resume_books_an_exit_whose_units_are_gone(what: str, prices: list
     bench = Bench()
     order = sold_unseen(bench, what)
     (text,) = [each.text for each in bench.alerts if each.event == RULE]
-    assert "counts then as executed what the account no longer holds" in text
+    assert "it counts then as executed, as far as the account lacks just that" in text
     bench.operate("resume")
     assert bench.position[0] == 0.0
     assert bench.prices_booked() == prices
@@ -346,6 +350,16 @@ def test_e23_a_resume_books_no_more_than_the_account_lacks() -> None:
     assert order.client_id not in bench.core.open_order_ids()
     bench.after_s(2)
     assert bench.only(m.Submit).quantity == pytest.approx(0.6), "the rest is still to be sold"
+
+
+def test_e23_a_resume_books_no_sale_of_somebody_else() -> None:
+    """It is of another size than the exit, which counts as never placed and is sent again."""
+    bench = Bench()
+    sold_unseen(bench, "stranger")
+    bench.operate("resume")
+    assert bench.position[0] == 1.0
+    bench.after_s(2)
+    assert bench.only(m.Submit).quantity == 1.0
 
 
 def test_e23_a_resume_books_the_units_of_a_stop_once() -> None:
