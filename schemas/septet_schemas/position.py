@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from septet_schemas.base import Config, Expression
@@ -289,16 +296,16 @@ class PositionSteps(Config):
         centres = [] if self.grid is None else [self.grid.centre]
         return (*formulas, *centres, *(each for each in conditions if each is not None))
 
-    @model_validator(mode="after")
-    def _takes_within_whole(self) -> Self:
-        whole = sum(each.size for each in self.take)
-        if whole > 1.0 + 1e-12:
+    @field_validator("take")
+    @classmethod
+    def _takes_within_whole(cls, takes: tuple[Take, ...]) -> tuple[Take, ...]:
+        if sum(each.size for each in takes) > 1.0 + 1e-12:
             raise PydanticCustomError(
                 "takes",
                 "takes sell {sum} of the position together",
                 {
-                    "sum": " + ".join(f"{each.size * 100:.6g}%" for each in self.take),
+                    "sum": " + ".join(f"{each.size * 100:.6g}%" for each in takes),
                     "expected": "100% or less",
                 },
             )  # fmt: skip
-        return self
+        return takes

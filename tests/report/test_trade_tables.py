@@ -177,3 +177,14 @@ def test_rolling_figures_need_thirty_points_of_ninety_days(full_run: Run, tmp_pa
     found = over_time.rolling(run, {"BTC/USDT": run.table("bars")})
     assert (found["t"], found["days"]) == ([], run.summary["days"])
     assert 90 <= found["days"] < 119
+
+
+def test_a_run_whose_equity_never_changes_has_a_page(tmp_path: Path) -> None:
+    """Nothing was traded for months: no window has a Sharpe ratio."""
+    made = make_result(symbols=("BTC/USDT",), bars=24 * 150, model=False, never=True)
+    assert made.equity is not None
+    run = save_run(made, tmp_path)
+    found = over_time.rolling(run, {"BTC/USDT": run.table("bars")})
+    assert found["t"]
+    assert set(found["sharpe"]) == {None}
+    assert "No window of the run has a Sharpe ratio" in render(run)

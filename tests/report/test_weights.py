@@ -20,6 +20,7 @@ from septet._report.weights import (
     is_portfolio,
     target_weights,
 )
+from septet._report.why import explain, sentence_of
 from septet._shell.backtest import backtest
 from septet._store.run_folder import Run
 from tests.report.conftest import NOW_NS
@@ -172,3 +173,54 @@ def test_the_chart_is_drawn(run: Run, tmp_path: Path) -> None:
     assert 'data-drawn="2"' in text
     at = text.index('id="chart-weights"')
     assert "<title>Weights held and asked for, by symbol</title>" in text[at : at + 400]
+
+
+def test_why_says_rank_weights_and_change_of_each_order_of_a_rebalance(run: Run) -> None:
+    """The order is the gap between what is asked for and held: an increase, or a reduction."""
+    orders = run.table("orders").filter(pl.col("reason") == "rebalance")
+    for row in orders.head(30).iter_rows(named=True):
+        found = explain(run, row["order_id"])
+        asked, equity = found["rebalance"], run.table("equity")
+        assert asked["made"]
+        assert asked["last_rebalance"] == found["time"]
+        at = equity.filter(pl.col("time") == row["time"]).item(0, "equity")
+        gap = (asked["target_weight"] - asked["held_weight"]) * at / row["decision_price"]
+        side = 1.0 if row["side"] == "buy" else -1.0
+        closes = asked["held_weight"] * asked["target_weight"] < 0.0
+        if not closes:  # a change of side is two orders
+            assert side * row["quantity"] == pytest.approx(gap, rel=0.002)
+        month = dict(
+            run.table("decisions").filter(pl.col("time") == row["time"])
+            .select(pl.col("symbol").cast(pl.String), "month").iter_rows()
+        )  # fmt: skip
+        better = sum(value > month[row["symbol"]] for value in month.values())
+        assert (asked["place"], asked["places"]) == (better + 1, len(month))
+        assert f"place {better + 1} of {len(month)} by month" in sentence_of(found)
+        assert f"{asked['held_weight'] * 100:.4g}% held" in sentence_of(found)
+
+
+def test_why_says_what_was_not_traded(run: Run) -> None:
+    made_ns, targets = target_weights(run)
+    last = int(made_ns[-1])
+    day = str(np.datetime64(last, "ns"))[:19]
+    seen = set()
+    for symbol, weights in targets.items():
+        found = explain(run, f"{symbol}@{day}")
+        text = sentence_of(found)
+        if found["order"] is None and weights[-1] == 0.0 and not found["decision"]["rejected_by"]:
+            assert "it is not among those that are chosen, place " in text
+            seen.add("chosen")
+        elif found["order"] is None and found["decision"]["rejected_by"] == "drift":
+            assert "its weight differs by less than the drift" in text
+            seen.add("drift")
+    assert "chosen" in seen
+    symbol = next(name for name, weights in targets.items() if weights[-1] != 0.0)
+    after = str(np.datetime64(last, "ns") + np.timedelta64(1, "D"))[:19]
+    found = explain(run, f"{symbol}@{after}")
+    if found["order"] is None and not found["decision"]["rejected_by"]:
+        assert not found["rebalance"]["made"]
+        assert "no rebalance was made at this time; the last was at" in sentence_of(found)
+
+
+def test_of_a_run_by_signals_nothing_is_said_of_rebalances(full_run: Run) -> None:
+    assert explain(full_run, "o1")["rebalance"] == {}

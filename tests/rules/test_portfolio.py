@@ -25,6 +25,7 @@ from septet._rules.settings import (
     R_QUORUM,
     R_REBALANCE,
     R_TOO_SMALL,
+    R_WRONG_SIGN,
 )
 from tests.rules.small_run import rows, run_of, set_to
 
@@ -86,6 +87,61 @@ def test_an_unknown_condition_ranks_only_what_is_held(where: float, held: float,
     run = weighed(1)
     run.target_weight[0] = held
     assert chosen(run, (1.0,), may_be_long=values(where)) == [role]
+
+
+TWO_SIDES: dict[str, Any] = {"SHORT_SLOTS": 1, "SHORTS": True, "SPOT": False}
+
+
+@pytest.mark.parametrize(
+    ("where", "held", "roles"),
+    [
+        (NAN, 0.5, [1, -1]),
+        (NAN, -0.5, [-1, 1]),
+        (NAN, 0.0, [0, BELOW_RANK]),  # one is ranked, which is too few for two sides
+        (0.0, 0.5, [0, BELOW_RANK]),
+    ],
+)
+def test_an_unknown_condition_of_either_side_ranks_what_is_held_on_it(
+    where: float, held: float, roles: list[int]
+) -> None:
+    run = weighed(2)
+    run.target_weight[0] = held
+    conditions = {"may_be_long": values(where, 1.0), "may_be_short": values(where, 1.0)}
+    assert chosen(run, (3.0, 2.0), LONG_SLOTS=1, **TWO_SIDES, **conditions) == roles
+
+
+@pytest.mark.parametrize(("where", "role"), [(NAN, KEEPS_WEIGHT), (1.0, KEEPS_WEIGHT), (0.0, 0)])
+def test_a_false_condition_alone_ends_what_a_missing_rank_would_keep(
+    where: float, role: int
+) -> None:
+    run = weighed(1)
+    run.target_weight[0] = 0.5
+    assert chosen(run, (NAN,), may_be_long=values(where)) == [role]
+
+
+@pytest.mark.parametrize(("hold_rank", "roles"), [(2, [1, -1, 1]), (0, [1, 1, -1])])
+def test_held_names_of_both_sides_come_before_others_of_either(
+    hold_rank: int, roles: list[int]
+) -> None:
+    run = weighed(3)
+    run.target_weight[1] = -0.5
+    more = {"LONG_SLOTS": 2, "HOLD_RANK": hold_rank, **TWO_SIDES}
+    assert chosen(run, (3.0, 2.0, 1.0), **more) == roles
+
+
+def test_held_means_held_on_that_side() -> None:
+    run = weighed(3)
+    run.target_weight[:] = -0.5, 0.0, 0.5
+    roles = chosen(run, (3.0, 2.0, 1.0), LONG_SLOTS=1, HOLD_RANK=3, **TWO_SIDES)
+    assert roles == [-1, BELOW_RANK, 1]
+
+
+def test_of_equal_names_the_later_one_is_shorted_first_unless_one_is_held() -> None:
+    more = {"LONG_SLOTS": 0, "HOLD_RANK": 2, **TWO_SIDES}
+    assert chosen(weighed(3), (1.0, 1.0, 2.0), **more) == [BELOW_RANK, -1, BELOW_RANK]
+    run = weighed(3)
+    run.target_weight[0] = -0.5
+    assert chosen(run, (1.0, 1.0, 2.0), **more) == [-1, BELOW_RANK, BELOW_RANK]
 
 
 def test_fewer_ranked_than_both_sides_need_shrink_both() -> None:
@@ -154,7 +210,13 @@ def test_weights_within_a_side(weight_by: str, weights: list[float]) -> None:
 
 
 def test_a_score_of_the_wrong_sign_leaves_its_slot_empty() -> None:
-    assert found(weighed(2), (2.0, -1.0), LONG_SLOTS=2, WEIGHT_BY="score") == [0.5, 0.0]
+    run = weighed(3)
+    more = {"LONG_SLOTS": 2, "WEIGHT_BY": "score", "TABLES": True, "PORTFOLIO_USE": "top"}
+    assert found(run, (2.0, -1.0, -2.0), **more) == [0.5, 0.0, 0.0]
+    with set_to(**settings(run, (2.0, -1.0, -2.0), **more)):
+        for k in range(3):
+            rebalance.explain_weight(k, 1, run)
+    assert [int(each) for each in run.rejected_code[:, 1]] == [0, R_WRONG_SIGN + 1, 0]
 
 
 def test_a_net_target_divides_the_budget() -> None:

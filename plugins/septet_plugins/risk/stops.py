@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, ClassVar, Self
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, model_validator
 from pydantic_core import PydanticCustomError
 
 from septet.plugin import Config, Expression, MarketDuration, stop
@@ -159,11 +159,27 @@ def break_even(
     return price
 
 
+def _in_time(value: object) -> object:
+    """Refuse a number of bars, and name the key that counts them."""
+    words = value.split() if isinstance(value, str) else []
+    if len(words) == 2 and words[0].isdigit() and words[1] in ("bar", "bars"):
+        raise PydanticCustomError(
+            "bars",
+            "this is not a duration",
+            {
+                "expected": "a duration such as 12h or 5d",
+                "found": repr(value),
+                "hint": f"bars are counted by the signal's exit: signal.exit.after: {value}",
+            },
+        )
+    return value
+
+
 class TimeLimit(Config):
     """Leave at the first decision `after` the first entry fill, or later."""
 
     shorthand: ClassVar[str | None] = "after"
-    after: MarketDuration
+    after: Annotated[MarketDuration, BeforeValidator(_in_time)]
     """Market time after the first entry fill."""
 
 

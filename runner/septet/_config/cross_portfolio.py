@@ -6,8 +6,6 @@ from collections.abc import Callable
 from typing import Final
 
 from septet._config.case import Case
-from septet._expressions import ExpressionError, names_in, parse_expression
-from septet_schemas.position import POSITION_WORDS
 from septet_schemas.units import format_duration
 
 __all__ = ["CHECKS"]
@@ -86,7 +84,7 @@ def check_unread(case: Case) -> None:
 
 
 def check_position(case: Case) -> None:
-    """Weights say how much is added: nothing is added beside them."""
+    """Weights determine what is added: no other rule adds beside them."""
     position = case.strategy.risk.position
     if not case.strategy.portfolio.decides or position is None:
         return
@@ -95,24 +93,6 @@ def check_position(case: Case) -> None:
             ("risk", "position", "add"), "a portfolio adds by its weights", on_key=True,
             hint="remove it: a higher weight at the next rebalance is an add",
         )  # fmt: skip
-
-
-def check_words(case: Case) -> None:
-    """Ranks and weights look at data alone; only `exit_if` may ask for the position."""
-    where = case.strategy.portfolio.where
-    for side in ("long", "short") if where is not None else ():
-        text = getattr(where, side)
-        try:
-            names = names_in(parse_expression(text)) if text is not None else ()
-        except ExpressionError:  # another check reports it
-            continue
-        for name in names:
-            if name.name in POSITION_WORDS:
-                case.error(
-                    ("portfolio", "where", side),
-                    f"{name.name} is a word of the position, and ranks look at data alone",
-                    hint="use it in exit_if",
-                )
 
 
 def check_every(case: Case) -> None:
@@ -137,6 +117,5 @@ CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     check_orders,
     check_unread,
     check_position,
-    check_words,
     check_every,
 )

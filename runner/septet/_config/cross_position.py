@@ -93,6 +93,8 @@ def check_adds(case: Case) -> None:
     risk = case.strategy.risk
     if risk.position is None or not risk.position.add or risk.position.enters:
         return
+    if case.strategy.portfolio.decides:  # which adds by its weights: `cross_portfolio`
+        return
     path: Path = ("risk", "position", "add")
     if risk.rebalance is not None or risk.sizing.use == "volatility_target":
         case.error(
@@ -226,7 +228,7 @@ def check_grid(case: Case) -> None:
 
 
 def _grid_within_limits(case: Case, path: Path) -> None:
-    """Say how many levels of a grid the limits let rest at one time."""
+    """Warn of how many levels of a grid the limits let rest at one time."""
     risk, position = case.strategy.risk, case.strategy.risk.position
     if position is None or position.grid is None or case.doubtful("risk", "limits"):
         return

@@ -12,7 +12,7 @@ from septet._files import open_lock
 
 __all__ = ["free", "is_locked", "keep", "lock"]
 
-_TRIES: Final = 5
+_TRIES: Final = 200
 _TRY_S: Final = 0.01
 _held: Final[set[int]] = set()
 
@@ -30,24 +30,34 @@ os.register_at_fork(after_in_child=_forget)
 def lock(path: Path, *, mode: int = 0o600) -> int | None:
     """Lock a file, made if it is missing; return its handle, or None if another holds it.
 
-    `is_locked` of another process holds a lock for a moment: that is waited out. `mode` is that
-    of a file that is made, whatever the process's umask says.
+    `is_locked` of another process shares a lock for a moment, or for longer where that process
+    does not get a processor: it is waited for, up to two seconds. A lock that cannot be shared is
+    held. `mode` is that of a file that is made, whatever the umask of the process.
     """
     handle = open_lock(path, mode=mode)
-    for attempt in range(_TRIES):
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if attempt + 1 < _TRIES:
-                time.sleep(_TRY_S)
-        except BaseException:
-            os.close(handle)
-            raise
-        else:
-            _held.add(handle)
-            return handle
+    try:
+        for _ in range(_TRIES):
+            if _takes(handle, fcntl.LOCK_EX):
+                _held.add(handle)
+                return handle
+            if not _takes(handle, fcntl.LOCK_SH):
+                break
+            fcntl.flock(handle, fcntl.LOCK_UN)
+            time.sleep(_TRY_S)
+    except BaseException:
+        os.close(handle)
+        raise
     os.close(handle)
     return None
+
+
+def _takes(handle: int, how: int) -> bool:
+    """Lock an open file as `how` says where nobody is in the way; return whether it did."""
+    try:
+        fcntl.flock(handle, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def keep(handle: int) -> int:
@@ -70,9 +80,6 @@ def is_locked(path: Path) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not _takes(handle, fcntl.LOCK_SH)
     finally:
         os.close(handle)
-    return False

@@ -72,6 +72,9 @@ def _rolling(data: dict[str, Any]) -> str:
         days = plural(rolling["days"], "daily return")
         text = f"The run has {days}; the chart needs {ROLLING_DAYS}."
         return section("Rolling Sharpe and beta", f'<p class="empty">{escaped(text)}</p>')
+    if all(value is None for value in rolling["sharpe"]):
+        text = "No window of the run has a Sharpe ratio: equity did not change."
+        return section("Rolling Sharpe and beta", f'<p class="empty">{escaped(text)}</p>')
     note = (
         f"Sharpe ratio of the last {WINDOW_DAYS} daily returns, and their beta to the benchmark, "
         "or to all symbols equally."
@@ -199,7 +202,7 @@ def _tables(run: Run) -> str:
         "Decisions by the rule or reason that rejected them.",
     )
     items = "".join(f"<li>{escaped(str(note))}</li>" for note in run.manifest.get("notes", []))
-    notes = f'<ul class="said">{items}</ul>' if items else ""
+    notes = f'<ul class="run-notes">{items}</ul>' if items else ""
     return (
         section("Returns by month", sections.months(run), _whole_days(summary))
         + section("Deepest drawdowns", trade_tables.drawdowns(run), trade_tables.DRAWDOWN_NOTE)

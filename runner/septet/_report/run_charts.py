@@ -11,6 +11,7 @@ from septet._charts import stills, time_chart
 from septet._charts.stills import Line, Mark, Pane
 from septet._charts.svg import figure_text, percent_text
 from septet._report.thinning import thin_rows
+from septet._report.weights import NAMED
 from septet._results.number_texts import count, date, number, percent
 
 if TYPE_CHECKING:
@@ -280,8 +281,7 @@ def rolling_still(data: Mapping[str, Any]) -> str:
     words = f"Sharpe ratio between {number(float(known.min()))} and {number(float(known.max()))}."
     height = 150 * len(panes) + 20
     return stills.lines(
-        "Rolling Sharpe and beta", words if len(known) else "", panes, height=height,
-        when=_halts(data),
+        "Rolling Sharpe and beta", words, panes, height=height, when=_halts(data)
     )  # fmt: skip
 
 
@@ -318,11 +318,13 @@ def weights_still(data: Mapping[str, Any]) -> str:
 
 
 def calibration_still(data: Mapping[str, Any]) -> str:
-    """Return said probabilities against seen shares."""
+    """Return the chart of predicted probabilities against observed shares."""
     rows = data["calibration"]
     away = max(abs(row[0] - row[1]) for row in rows)
-    words = f"{len(rows)} bins; the largest distance between said and seen is {percent(away)}."
-    return stills.calibration("Said probabilities against seen shares", words, rows)
+    words = (
+        f"{len(rows)} bins; the largest distance between predicted and observed is {percent(away)}."
+    )
+    return stills.calibration("Predicted probabilities against observed shares", words, rows)
 
 
 def importance_still(data: Mapping[str, Any]) -> str:
@@ -377,14 +379,16 @@ def drift_map(data: Mapping[str, Any]) -> str:
 
 
 def health_still(data: Mapping[str, Any], metric: str) -> str:
-    """Return one metric over time with its thresholds and verdicts."""
+    """Return one metric over time with its thresholds and verdicts, a colour each symbol."""
     lines, marks = [], []
     found = [m for m in data["health"] if m["metric"] == metric]
-    for m in found:
+    for place, m in enumerate(found):
         x = [t / 1000 for t in m["t"]]
-        lines.append(Line(m["symbol"] or metric, x, _array(m["value"]).tolist(), "accent"))
+        color = "accent" if len(found) == 1 else f"series-{place % NAMED + 1}"
+        dash = "" if place < NAMED else "7 3"
+        lines.append(Line(m["symbol"] or metric, x, _array(m["value"]).tolist(), color, dash))
         if m["compared"]:
-            lines.append(Line("", x, _array(m["compared"]).tolist(), "accent", "1 3"))
+            lines.append(Line("", x, _array(m["compared"]).tolist(), color, "1 3"))
         for at, value, verdict in zip(x, m["value"], m["verdict"], strict=True):
             if verdict in _VERDICT_MARKS and value is not None:
                 shape, color = _VERDICT_MARKS[verdict]

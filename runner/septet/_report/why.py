@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from septet._data.stamps import iso
 from septet._report.rule_texts import text_of_rule
+from septet._report.why_rebalance import no_order_sentence, rebalance_of, rebalance_words
 from septet._results.number_texts import UNDEFINED
 from septet._store.run_folder import JOURNAL
 from septet._store.tables import feature_names
@@ -191,10 +192,11 @@ def explain(run: Run, reference: str) -> dict[str, Any]:
 
     Returns
     -------
-    dict with the keys run_id, symbol, time, order, decision, rule, features, threshold, model, bar,
-    sizing_inputs, fills, trace, left_out; what there is not is null or empty. `rule` says what a
-    reason means that follows from the calendar or from what else is held. `trace` are the steps of
-    an order of a paper or live run, with the milliseconds between them.
+    dict with the keys run_id, symbol, time, order, decision, rule, rebalance, features, threshold,
+    model, bar, sizing_inputs, fills, trace, left_out; what there is not is null or empty. `rule`
+    says what a reason means that follows from the calendar or from what else is held, `rebalance`
+    what a portfolio asked at that time. `trace` are the steps of an order of a paper or live run,
+    with the milliseconds between them.
 
     Raises
     ------
@@ -224,6 +226,7 @@ def explain(run: Run, reference: str) -> dict[str, Any]:
             "order": order,
             "decision": {name: decision[name] for name in _DECISION},
             "rule": text_of_rule(resolved, reason, ordered=order is not None),
+            "rebalance": rebalance_of(run, symbol, decided_ns),
             "features": {name: decision[name] for name in names if name not in LEVEL_COLUMNS},
             "levels": {name: decision[name] for name in names if name in LEVEL_COLUMNS},
             "threshold": sizing.get("threshold", threshold),
@@ -271,7 +274,8 @@ def parts_of(found: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
         decision = {name: value for name, value in decision.items() if value is not None}
     fills = [(f"Fill {place}", fill) for place, fill in enumerate(found["fills"], start=1)]
     parts = [
-        ("Decision", decision), ("Features", found["features"]),
+        ("Decision", decision), ("Rebalance", found["rebalance"]),
+        ("Features", found["features"]),
         ("Levels", levels if any(value is not None for value in levels.values()) else {}),
         ("Size", found["sizing_inputs"]),
         ("Order", _without(found["order"], "sizing_inputs", "probability_up", "confidence")),
@@ -298,6 +302,7 @@ def sentence_of(found: Mapping[str, Any]) -> str:
         cut = f", cut by {clip} from {value_text(decision['requested'])}" if clip else ""
         weight = found["features"].get("target_weight")
         to = f" to a weight of {value_text(weight)}" if order["reason"] == "rebalance" else ""
+        to += rebalance_words(found["rebalance"]) if to else ""
         return (
             f"{order['side']} {value_text(order['quantity'])} {found['symbol']}: "
             f"{order['reason']}{to}{cut}; {_end(order)}."
@@ -306,6 +311,8 @@ def sentence_of(found: Mapping[str, Any]) -> str:
         return f"No order for {found['symbol']}: {NOT_TRADED[decision['rejected_by']]}."
     if decision["rejected_by"]:
         return f"No order for {found['symbol']}: rejected by {decision['rejected_by']}."
+    if found["rebalance"] and decision["signal"] == "none":
+        return no_order_sentence(found["symbol"], found["rebalance"])
     return f"No order for {found['symbol']}: the signal was {decision['signal']}."
 
 

@@ -77,11 +77,17 @@ def exact_percents(value: float, limit: float) -> tuple[str, str]:
 
 
 def halt_figures(halt: HaltEvent) -> str:
-    """Return the figures of a halt: a share of equity or a monitor's reading, and the limit."""
+    """Return the figures of a halt: a share of equity, losses or a reading, and the limit."""
     if halt.rule.startswith("monitoring."):
         figures = figures_text(halt.metric, halt.value, halt.threshold, halt.compared)
         own = halt.rule.removeprefix("monitoring.").removesuffix(":block") == halt.metric
         return figures if own else f"{halt.metric} {figures}".strip()
+    if halt.metric == "losses_in_a_row":
+        lost = int(halt.value)
+        value = f"{lost:,} {'loss' if lost == 1 else 'losses'} in a row"
+        return value if math.isnan(halt.threshold) else f"{value}, limit {halt.threshold:g}"
+    if math.isnan(halt.threshold):
+        return percent(halt.value)
     value, limit = exact_percents(halt.value, halt.threshold)
     return f"{value}, limit {limit}"
 

@@ -173,10 +173,11 @@ SUMMARY: Final[dict[str, str]] = {
 class HaltEvent:
     """A halt that tripped: which rule, on what figure, what it did, and when it was cleared.
 
-    `value` and `threshold` are fractions of equity, or of a monitor (`rule` begins with
-    ``monitoring.``) what it read of `metric` and its bound; `compared` is what was compared with
-    the bound where that is not the value itself. `resumed_ns` is None while it still holds;
-    `resume` is the rule of the file (``manual``, ``next_day`` or a duration).
+    `value` and `threshold` are fractions of equity; where `metric` is ``losses_in_a_row`` they
+    count trades; of a monitor (`rule` begins with ``monitoring.``) they are what it read of
+    `metric` and its bound, and `compared` is what was compared with the bound where that is not
+    the value itself. `resumed_ns` is None while it still holds; `resume` is the rule of the file
+    (``manual``, ``next_day`` or a duration).
     """
 
     time_ns: int

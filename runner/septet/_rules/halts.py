@@ -17,10 +17,11 @@ __all__ = ["clear_halt", "end_and_close", "trip_halt", "test_halts", "test_halts
 
 
 @routine
-def trip_halt(h, code, value, then, t, now_ns, run: Run):
+def trip_halt(h, code, peak, then, t, now_ns, run: Run):
     """Trip a halt: log it, block entries, cancel and close as it defines; once until cleared.
 
-    `then` is 0 to close every position, 1 to block entries, 2 to cancel what works as well.
+    `then` is 0 to close every position, 1 to block entries, 2 to cancel what works as well;
+    `peak` is the equity from which the halt counts a fall.
     """
     run.halt_is_active[h] = 1
     run.halted_ns[h] = now_ns
@@ -28,8 +29,9 @@ def trip_halt(h, code, value, then, t, now_ns, run: Run):
     run.blocked = run.blocked + 1
     row = log_row(HALT, now_ns, -1, h, code, then, run)
     run.LF[row, 0] = run.equity
-    run.LF[row, 1] = run.peak
+    run.LF[row, 1] = peak
     run.LF[row, 2] = run.day_base
+    run.LF[row, 3] = 1.0 * min(run.losses_in_a_row, run.trades - run.trades_before[h])
     if then != 1:
         end_and_close(then, code, now_ns, run)
     elif RUNGS:  # resting adds are entries, and none is made any more
@@ -89,7 +91,8 @@ def test_halts(t, now_ns, run: Run):
             if halt.checked
             else halt.is_met(equity, now_ns, run)
         ):
-            trip_halt(halt.number, halt.code, equity, halt.then, t, now_ns, run)
+            peak = run.halt_peak[halt.number] if halt.reads_peak else run.peak
+            trip_halt(halt.number, halt.code, peak, halt.then, t, now_ns, run)
 
 
 @kernel
@@ -102,4 +105,5 @@ def test_halts_between(now_ns, run: Run):
             if halt.checked
             else halt.is_met(equity, now_ns, run)
         ):
-            trip_halt(halt.number, halt.code, equity, halt.then, -1, now_ns, run)
+            peak = run.halt_peak[halt.number] if halt.reads_peak else run.peak
+            trip_halt(halt.number, halt.code, peak, halt.then, -1, now_ns, run)

@@ -147,10 +147,11 @@ def rebalance(t, now_ns, run: Run):
 def explain_weight(k, t, run: Run):
     """Write the weight of k into its decision, and why it has none any more."""
     i = t if ONE_SYMBOL else run.bar[k, t]
-    if i < 0 or (run.new_weight[k] == 0.0 and run.target_weight[k] == 0.0):
+    role = run.role[k]
+    chosen = PORTFOLIO_USE == "top" and abs(role) == 1
+    if i < 0 or (run.new_weight[k] == 0.0 and run.target_weight[k] == 0.0 and not chosen):
         return
     run.weight[k, i] = weight_after_takes(k, run)
-    role = run.role[k]
     if role == KEEPS_WEIGHT:
         run.rejected_code[k, i] = R_KEEPS_WEIGHT + 1
     elif role == KEEPS_UNITS:

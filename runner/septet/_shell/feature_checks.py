@@ -15,6 +15,7 @@ from septet._shell.feature_values import LEAST_BARS, FeatureValues, last_values
 from septet._shell.learning import model_columns
 from septet._shell.plain_first import ran_plain_first
 from septet._shell.session import Session
+from septet._shell.weight_checks import portfolio_inputs, weight_problems
 from septet.errors import Problem, SeptetError
 
 __all__ = ["feature_problems"]
@@ -27,12 +28,12 @@ RULES: Final = (*ENTRIES, "exit_if")
 
 
 def feature_problems(session: Session) -> list[Problem]:
-    """Compute the features of the last bars, and say what can never act on them.
+    """Compute the features of the last bars, and return which rules can never act on them.
 
     A feature without a finite value, or with one value alone; a rule that is true on no bar. The
-    first is an error where a model reads the feature, or entry rules of which none is ever true,
-    if all the data was looked at, or 1,000 bars of a file that reads no series. Nothing is
-    said where the features cannot be computed without a compiler that may not be used.
+    first is an error where a model or a portfolio reads the feature, or entry rules of which none
+    is ever true, if all the data was looked at, or 1,000 bars of a file that reads no series.
+    Nothing is reported where the features need a compiler that may not be used.
     """
     try:
         values = ran_plain_first(session, lambda: last_values(session))
@@ -48,7 +49,8 @@ def feature_problems(session: Session) -> list[Problem]:
     entries = [name for name in ENTRIES if name in rules]
     if entries and set(entries) <= {each.key.rpartition(".")[2] for each in silent}:
         needed |= {str(each) for name in entries for each in names_in(rules[name])}
-    return [*_features(session, values, needed), *silent]
+    needed |= portfolio_inputs(values)
+    return [*_features(session, values, needed), *silent, *weight_problems(values)]
 
 
 def _signal_problems(

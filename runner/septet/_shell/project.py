@@ -367,14 +367,16 @@ def halts_of(session: Session, outcome: Outcome) -> list[HaltEvent]:
 def _halt(name: str, block: Any, time_ns: int, line: Floats) -> HaltEvent:
     from septet_schemas.units import format_duration
 
-    equity, peak, day_base = (float(each) for each in line[:3])
-    base = day_base if "day_base" in block.declaration.parameters else peak
-    resume = block.extra["resume"]
+    equity, peak, day_base, losses = (float(each) for each in line[:4])
+    read, resume = block.declaration.parameters, block.extra["resume"]
+    counts = "losses_in_a_row" in read
+    limit = getattr(block.config, "count" if counts else "above", math.nan)
     return HaltEvent(
         time_ns=time_ns,
         rule=name,
-        value=1.0 - equity / base,
-        threshold=float(getattr(block.config, "above", math.nan)),
+        value=losses if counts else 1.0 - equity / (day_base if "day_base" in read else peak),
+        threshold=float(limit),
+        metric="losses_in_a_row" if counts else "",
         then=block.extra["then"],
         resume=resume if isinstance(resume, str) else format_duration(resume),
     )

@@ -107,5 +107,39 @@ def test_a_held_short_stays_within_its_rank_from_the_other_end() -> None:
     assert choice.reasons == {"a": "chosen", "b": "below_rank", "c": "held", "d": "below_rank"}
 
 
+def test_held_names_of_both_sides_come_before_others_of_either() -> None:
+    found = rows(a=3, b=2, c=1)
+    choice = choose(top(2, 1, hold_rank=2), found, {"b": -0.5})
+    assert (choice.long, choice.short) == (["a", "c"], ["b"])
+    choice = choose(top(2, 1), found, {"b": -0.5})  # being held gives no advantage
+    assert (choice.long, choice.short) == (["a", "b"], ["c"])
+
+
+def test_held_means_held_on_that_side() -> None:
+    choice = choose(top(1, 1, hold_rank=3), rows(a=3, b=2, c=1), {"c": 0.5, "a": -0.5})
+    assert (choice.long, choice.short) == (["c"], ["a"])
+
+
+def test_others_of_the_long_side_come_first() -> None:
+    up = {"a": Row(by=2, where_short=True), "b": Row(by=1, where_long=False, where_short=False)}
+    choice = choose(top(1, 1), {**up, "c": Row(by=0, where_long=False, where_short=False)}, {})
+    assert (choice.long, choice.short) == ([], [])  # one is ranked of two: 1 * 1 // 2 on each side
+    choice = choose(top(1, 1), {**up, "c": Row(by=0, where_short=False)}, {})
+    assert (choice.long, choice.short) == (["a"], [])
+
+
+def test_of_equal_names_the_later_one_is_shorted_first() -> None:
+    assert choose(top(0, 1), rows(a=1, b=1, c=2), {}).short == ["b"]
+    assert choose(top(0, 1, hold_rank=2), rows(a=1, b=1, c=2), {"a": -0.5}).short == ["a"]
+
+
+def test_an_unknown_condition_ranks_what_is_held_on_its_side() -> None:
+    unknown = Row(by=3, where_long=None, where_short=None)
+    for held, long, short in ((0.5, ["a"], ["b"]), (-0.5, ["b"], ["a"]), (0.0, [], [])):
+        found = {"a": unknown, "b": Row(by=2)}
+        choice = choose(top(1, 1), found, {"a": held})
+        assert (choice.long, choice.short) == (long, short)
+
+
 def test_an_empty_universe_chooses_nobody() -> None:
     assert choose(top(2, 1), rows(a=NAN), {}) == Choice(reasons={"a": "not_ranked"})

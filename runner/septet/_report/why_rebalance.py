@@ -1,0 +1,133 @@
+"""What a portfolio asked of one symbol at one decision time: its rank, its weight, its change."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from septet._data.stamps import iso
+from septet._report.weights import is_portfolio, target_weights
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from septet._store.run_folder import Run
+
+__all__ = ["no_order_sentence", "rebalance_of", "rebalance_words"]
+
+_EDGE: Final = 1e-9
+
+
+def rebalance_of(run: Run, symbol: str, time_ns: int) -> dict[str, Any]:
+    """Explain what a rebalance asked of a symbol at a decision time, or that none was made then.
+
+    Empty where no portfolio decides, or the decisions were left out. `place` counts the symbols
+    with a value of `by`, the best first; held is what fills left at the close, over equity.
+    """
+    if not is_portfolio(run) or not run.has("decisions"):
+        return {}
+    made_ns, targets = target_weights(run)
+    if symbol not in targets:
+        return {}
+    last = int(np.searchsorted(made_ns, time_ns, side="right")) - 1
+    made = last >= 0 and int(made_ns[last]) == time_ns
+    portfolio = run.manifest["resolved"]["portfolio"]
+    before = last - 1 if made else last
+    found: dict[str, Any] = {
+        "made": made,
+        "last_rebalance": iso(int(made_ns[last])) if last >= 0 else None,
+        "weight_before": float(targets[symbol][before]) if before >= 0 else 0.0,
+    }
+    if not made:
+        return found
+    found |= {
+        "target_weight": float(targets[symbol][last]),
+        "held_weight": _held(run, symbol, time_ns),
+        "drift": portfolio["rebalance"]["drift"],
+        "gross": float(sum(abs(each[last]) for each in targets.values())),
+    }
+    if portfolio.get("max_weight") is not None:
+        found["at_max_weight"] = abs(found["target_weight"]) >= portfolio["max_weight"] - _EDGE
+    if portfolio["use"] == "top":
+        found |= _place(run, symbol, time_ns, str(portfolio["by"]))
+    return found
+
+
+def _place(run: Run, symbol: str, time_ns: int, by: str) -> dict[str, Any]:
+    """Return the place of a symbol by its value among those that have one."""
+    import polars as pl
+
+    names = run.scan("decisions").collect_schema().names()
+    if by not in names:
+        return {"by": by}
+    rows = run.collected("decisions", _at(run.scan("decisions"), time_ns).select("symbol", by))
+    order = {name: place for place, name in enumerate(run.facts.symbols)}
+    known = {
+        str(name): float(value)
+        for name, value in rows.with_columns(pl.col("symbol").cast(pl.String)).iter_rows()
+        if value is not None and math.isfinite(value)
+    }
+    ranks = sorted(known, key=lambda name: (-known[name], order[name]))
+    place = ranks.index(symbol) + 1 if symbol in known else None
+    return {"by": by, "place": place, "places": len(ranks)}
+
+
+def _at(table: pl.LazyFrame, time_ns: int) -> pl.LazyFrame:
+    import polars as pl
+
+    at = pl.lit(time_ns).cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
+    return table.filter(pl.col("time") == at)
+
+
+def _held(run: Run, symbol: str, time_ns: int) -> float | None:
+    """Return the share of equity that was held before the orders of this time, where it is known.
+
+    A fill at this very time is of an earlier order, unless its order is one of this rebalance.
+    """
+    import polars as pl
+
+    equity = _at(run.table("equity", ["time", "equity"]).lazy(), time_ns).collect()
+    bar = _at(run.table("bars").lazy().filter(pl.col("symbol") == symbol), time_ns).collect()
+    if not equity.height or not bar.height or not equity.item(0, "equity"):
+        return None
+    sent = _at(run.table("orders", ["time", "order_id", "reason"]).lazy(), time_ns)
+    ids = sent.filter(pl.col("reason") == "rebalance").select("order_id").collect()
+    fills = run.table("fills").filter(
+        (pl.col("symbol").cast(pl.String) == symbol)
+        & (pl.col("time").dt.timestamp("ns") <= time_ns)
+        & ~pl.col("order_id").is_in(ids.get_column("order_id").implode())
+    )
+    side = pl.when(pl.col("side").cast(pl.String) == "buy").then(1.0).otherwise(-1.0)
+    units = float(fills.select((side * pl.col("quantity")).sum()).item() or 0.0)
+    return units * float(bar.item(0, "close")) / float(equity.item(0, "equity"))
+
+
+def rebalance_words(found: dict[str, Any]) -> str:
+    """Return the rank and the change of a rebalance's order in words, after its weight."""
+    parts = []
+    if found.get("place"):
+        parts.append(f"{_place_text(found)}")
+    if found.get("held_weight") is not None:
+        parts.append(f"{found['held_weight'] * 100:.4g}% held")
+    if found.get("at_max_weight"):
+        parts.append("its max_weight")
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def _place_text(found: dict[str, Any]) -> str:
+    return f"place {found['place']} of {found['places']} by {found['by']}"
+
+
+def no_order_sentence(symbol: str, found: dict[str, Any]) -> str:
+    """Return why a portfolio that rejected nothing sent no order."""
+    if not found["made"]:
+        last = f"the last was at {found['last_rebalance']}" if found["last_rebalance"] else ""
+        since = f"; {last}, to a weight of {found['weight_before']:.4g}" if last else ""
+        return f"No order for {symbol}: no rebalance was made at this time{since}."
+    if found["target_weight"] == 0.0:
+        place = f", {_place_text(found)}" if found.get("place") else ""
+        return f"No order for {symbol}: it is not among those that are chosen{place}."
+    weight = f"{found['target_weight']:.4g}"
+    return f"No order for {symbol}: it has its weight of {weight}."

@@ -1,0 +1,87 @@
+"""What `check` says of the weights that a feature gives to a portfolio."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from septet._config.check import problem_at
+from septet._data.bars import Floats
+from septet._kernel import layout
+from septet._shell.feature_values import FeatureValues
+from septet.errors import Problem
+
+__all__ = ["portfolio_inputs", "weight_problems"]
+
+_PLACE: Final = ("portfolio", "weights")
+
+
+def portfolio_inputs(values: FeatureValues) -> set[str]:
+    """Return the features without which a portfolio holds nothing: ranks, weights, forecasts."""
+    portfolio = values.session.strategy.portfolio
+    if portfolio.use == "weights":
+        return {str(portfolio.weights)}
+    if portfolio.use == "forecast" and portfolio.forecast is not None:
+        return {*portfolio.forecast.of, portfolio.forecast.volatility}
+    if portfolio.use != "top":
+        return set()
+    found = {str(portfolio.by)}
+    if not isinstance(portfolio.weight, str):
+        found.add(portfolio.weight.inverse_volatility)
+    if portfolio.net is not None and portfolio.net.beta is not None:
+        found.add(portfolio.net.beta)
+    return found
+
+
+def weight_problems(values: FeatureValues) -> list[Problem]:
+    """Return what is wrong with given weights: below zero on spot, never above, beyond gross.
+
+    They are looked at where a rebalance falls due.
+    """
+    strategy, session = values.session.strategy, values.session
+    portfolio = strategy.portfolio
+    if portfolio.use != "weights":
+        return []
+    weights = _weights_when_due(values, str(portfolio.weights))
+    known = weights[np.isfinite(weights)]
+    if not len(known):
+        return []
+    found = []
+    below = float((known < 0.0).mean())
+    if strategy.account.type == "spot" and below > 0.0:
+        found.append(
+            problem_at(
+                session.loaded.tree, _PLACE,
+                f"{below * 100:.3g} % of the weights are below zero, and a spot account cannot go "
+                "short: it holds nothing there",
+                hint="write account: {type: perpetual}, or a feature that is never below zero",
+                severity="warning" if (known > 0.0).any() or not values.complete else "error",
+            )
+        )  # fmt: skip
+    sums = np.nansum(np.abs(weights), axis=0)
+    beyond = sums > portfolio.gross + 1e-9
+    if beyond.any():
+        found.append(
+            problem_at(
+                session.loaded.tree, _PLACE,
+                f"the weights sum to more than gross ({portfolio.gross * 100:g}%) at "
+                f"{int(beyond.sum()):,} of {len(sums):,} rebalances looked at, to "
+                f"{sums.max() * 100:.4g}% at most: they are scaled down to it",
+                hint="divide the feature by the number of symbols that have a weight, or write a "
+                "larger portfolio.gross",
+                severity="warning",
+            )
+        )  # fmt: skip
+    return found
+
+
+def _weights_when_due(values: FeatureValues, name: str) -> Floats:
+    """Return weights by symbol and time of the rebalances, NaN where there is no bar."""
+    aligned = values.aligned
+    due = np.flatnonzero(values.session.aligned.DUE[-aligned.times :])
+    found = np.full((len(aligned.lengths), len(due)), np.nan)
+    for k in range(len(aligned.lengths)):
+        rows = aligned.T[layout.ROW + k, due]
+        found[k, rows >= 0] = values.column(name, k)[rows[rows >= 0]]
+    return found
