@@ -76,6 +76,12 @@ def test_both_paths_give_one_answer(tmp_path: Path, portfolio: str) -> None:
     assert as_frame("fills", batch.fills).height > 20
 
 
+def test_the_horizon_of_the_label_closes_no_position_of_a_portfolio(tmp_path: Path) -> None:
+    """It is the default of `signal.exit.after`, and no signal holds what a portfolio holds."""
+    orders = as_frame("orders", ran(tmp_path, RANKED).orders)
+    assert set(orders["reason"].cast(pl.String)) == {"rebalance"}
+
+
 def test_names_are_ranked_by_probability_up_minus_down(tmp_path: Path) -> None:
     found = weighed(decisions_of(ran(tmp_path, RANKED)))
     assert len(found) > 50
