@@ -156,11 +156,11 @@ def _preflight(
         if not request.data or request.world:
             return check_model(loaded), None
         found = check_data(loaded)
-        if not found.unsaid or load_with is None:
+        if not found.missing_key or load_with is None:
             return found.problems, found.windows
-        from septet._shell.missing_keys import besides_unsaid
+        from septet._shell.missing_keys import problems_without
 
-        return [*found.problems, *besides_unsaid([found.unsaid], load_with)], None
+        return [*found.problems, *problems_without([found.missing_key], load_with)], None
     from septet._live.ports import check_port
     from septet._live.wiring import check_feed
 

@@ -96,7 +96,7 @@ def _address(text: str) -> Address:
 
 @dataclass
 class Access:
-    """What the operator allowed for this start; nothing unless it was said.
+    """What the operator allowed for this start; nothing by default.
 
     `secrets` maps a reference (``env:NAME``, ``file:/path``) to the hosts it may be sent to beside
     the exchange's own. `ask` asks a person; without it nobody is asked.
@@ -108,7 +108,7 @@ class Access:
 
     @classmethod
     def of(cls, secrets: Sequence[str], hosts: Sequence[str], ask: Ask | None = None) -> Access:
-        """Read what the command line said: ``NAME[@HOST]``, ``/path[@HOST]``, and hosts."""
+        """Read the flags of the command line: ``NAME[@HOST]``, ``/path[@HOST]``, and hosts."""
         allowed: dict[str, frozenset[str]] = {}
         for text in secrets:
             name, at, host = text.rpartition("@")

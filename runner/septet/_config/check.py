@@ -115,7 +115,7 @@ def shape_problems(
             path, each = block, {**each, "type": "extra_forbidden", "loc": block}
             if path in seen:
                 continue
-        if path in seen and beyond:  # the other arms of a union say the same again
+        if path in seen and beyond:  # the other arms of a union report the same again
             continue
         seen.add(path)
         node = tree.at(path)

@@ -423,7 +423,7 @@ def check_signal_needs(case: Case) -> None:
 
 
 LAST: Final[tuple[Callable[[Case], None], ...]] = (check_series_read, check_unused)
-"""What is only worth saying of a file without errors."""
+"""Checks that run only for a file without errors."""
 
 CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     check_reads,

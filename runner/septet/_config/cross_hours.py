@@ -100,7 +100,7 @@ def _check_readers(case: Case, name: str) -> None:
 
 
 def check_max_positions(case: Case) -> None:
-    """A bound on positions that can never bind is said to be none."""
+    """A bound on positions that can never bind is reported."""
     most, count = case.strategy.risk.max_positions, len(case.strategy.universe.symbols)
     if most is not None and most >= count and not case.doubtful("universe"):
         symbols = "symbol" if count == 1 else "symbols"

@@ -84,7 +84,7 @@ def check_unread(case: Case) -> None:
 
 
 def check_position(case: Case) -> None:
-    """Weights say how much is added: nothing is added beside them."""
+    """Weights determine what is added: no other rule adds beside them."""
     position = case.strategy.risk.position
     if not case.strategy.portfolio.decides or position is None:
         return

@@ -281,7 +281,7 @@ def check_grid(case: Case) -> None:
 
 
 def _grid_within_limits(case: Case, path: Path) -> None:
-    """Say how many levels of a grid the limits let rest at one time."""
+    """Warn of how many levels of a grid the limits let rest at one time."""
     risk, position = case.strategy.risk, case.strategy.risk.position
     if position is None or position.grid is None or case.doubtful("risk", "limits"):
         return

@@ -87,7 +87,7 @@ def check_groups(case: Case) -> None:
 
 
 def check_stops(case: Case) -> None:
-    """Stops that shut each other out are said."""
+    """Stops that exclude each other are reported."""
     stops = case.strategy.risk.stops
     if case.strategy.risk.adopt == "adopt" and not stops and not case.doubtful("risk", "stops"):
         case.error(

@@ -36,7 +36,7 @@ def _conditions(case: Case) -> Iterator[tuple[Path, Expr]]:
 
 def check_conditions(case: Case) -> None:
     """Every rule can be true, and every comparison in it can be true and false."""
-    if case.has_errors:  # what cannot be read is told already
+    if case.has_errors:  # what cannot be read is reported already
         return
     ranges = FeatureRanges(case.strategy, case.host)
     try:

@@ -94,7 +94,7 @@ def _is_number(value: Any) -> bool:
     from pydantic_core import PydanticCustomError
 
     if value is None:
-        return True  # not said in the file: what it takes is known to the schema alone
+        return True  # not in the file: only the schema knows what it takes
     try:
         parse_quantity(value)
     except PydanticCustomError:

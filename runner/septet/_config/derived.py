@@ -35,7 +35,7 @@ def _without_training(tree: Node, host: Host) -> Node:
     try:
         found, _ = resolver_of(tree, host).resolve("models", "model", str(use.value))
     except PydanticCustomError:
-        return tree  # said where the file is validated
+        return tree  # reported where the file is validated
     if found.config.learns:
         return tree
     layer = "derived:model.use"

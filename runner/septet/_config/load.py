@@ -89,7 +89,7 @@ def load(
     unchecked
         Whether plugins that are not septet's may run without the decisive checks of the kit.
     log
-        Told when a plugin is checked, which takes a few seconds once.
+        Called when a plugin is checked, which takes a few seconds once.
     access
         What the operator allows the file to read and reach; by default nothing.
 
@@ -288,9 +288,9 @@ def _sound(tree: Node, host: Host, problems: Sequence[Problem]) -> Strategy:
 
 
 def _resolved(strategy: Strategy) -> dict[str, Any]:
-    """Return the effective configuration: what a run in this mode goes by.
+    """Return the effective configuration of a run in this mode.
 
-    A simulated venue shows what it was given: the rest is `execution.simulation`'s to say, so
+    A simulated venue shows what it was given: the rest stands in `execution.simulation`, so
     that the effective file, read again, means the same.
     """
     made = strategy.model_dump(mode="json", exclude={"paper", "live", "sweep"})
@@ -320,7 +320,7 @@ def _unfolded_for(base: Node, settings: Sequence[Setting], resolver: HostResolve
     try:
         strategy = Strategy.model_validate(base.plain(), context={"resolver": resolver})
     except ValidationError:
-        return base  # what is wrong is told when the whole is validated
+        return base  # reported when the whole is validated
     for setting in inside:
         base = _unfolded(base, setting.path, strategy)
     return base
@@ -354,11 +354,11 @@ def _refuse_root(base: Node, problems: list[Problem]) -> None:
 def _effective(
     base: Node, mode: str | None, settings: Sequence[Setting], host: Host, base_dir: Path
 ) -> tuple[Node, list[Problem]]:
-    """Lay mode and settings over the file, and say what follows from what it says."""
+    """Lay mode and settings over the file, and add the keys that follow from its values."""
     if mode is not None:
         flag = Node("scalar", Mark("--mode"), mode, key=Mark("--mode"), text=mode, layer="--mode")
         base = replace(base, children={**base.children, "mode": flag})
-    # what is said of the mode and of its overlays lies under the overlay that is chosen
+    # settings of the mode and of its overlays lie under the overlay that is chosen
     first = [each for each in settings if each.path == ("mode",) or each.path[0] in MODES]
     early, _ = apply_settings(base, first)
     chosen = early.children.get("mode")
@@ -398,7 +398,7 @@ def _rest(
 ) -> list[Problem]:
     """Cross-check what is left when the wrong keys are taken away; what is missing is made up.
 
-    `renamed` are keys that stand in the file under another name: nothing is said of them.
+    `renamed` are keys that stand in the file under another name: they are not reported again.
     """
     lenient = LenientResolver(resolver)
     part = _filled(_without(tree, pruned), _skeleton())
@@ -492,6 +492,6 @@ def _other_modes(
 
 
 def _in_order(problems: Sequence[Problem]) -> list[Problem]:
-    """Sort by place, flags first, and say each thing once."""
+    """Sort by place, flags first, and drop repeats."""
     once = dict.fromkeys(problems)
     return sorted(once, key=lambda each: (each.line, each.column, each.severity, each.message))

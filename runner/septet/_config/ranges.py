@@ -263,7 +263,7 @@ def _negated(condition: Expr) -> Expr | None:
 
 
 def can_hold(conditions: Sequence[Expr], known: Known) -> bool:
-    """Whether conditions may all be true of one bar, as far as ranges tell.
+    """Whether conditions may all be true of one bar, as far as ranges show.
 
     Only true acts: a condition that is unknown, because a value is missing, counts as not true.
     """

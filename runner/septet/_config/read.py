@@ -1,4 +1,4 @@
-"""From bytes to a tree: what can go wrong with a file is said here, once, with its place.
+"""From bytes to a tree: what is wrong with a file is reported here, once, with its place.
 
 The tree is built from YAML events, not from composed nodes: events know where an alias stands,
 and their parser has no recursion that a deeply nested file could overflow.

@@ -44,7 +44,7 @@ _NOUNS: Final = {
 
 
 class HostResolver:
-    """Tells the schema which declaration `use:` names.
+    """Resolves the declaration that `use:` names, for the schema.
 
     A name alone is looked for in septet and in the packages that the file lists under `plugins:`.
     """
@@ -105,7 +105,7 @@ class _Absent:
     config: type[Config] = _Anything
 
     def __getattr__(self, name: str) -> None:
-        """Return nothing for what a declaration says: a check treats it as unsaid."""
+        """Return None for every fact of a declaration: a check treats it as undeclared."""
         if name.startswith("__"):
             raise AttributeError(name)
 

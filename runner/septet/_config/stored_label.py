@@ -61,7 +61,7 @@ def with_label(tree: Node, label: Mapping[str, Any]) -> Node:
 
 
 def _untrained(model: Node, path: Node, layer: str) -> Node:
-    """Write `scheme: stored` where the file does not say how its stored model is trained."""
+    """Write `scheme: stored` where the file does not state how its stored model is trained."""
     training = model.children.get("training")
     if training is None:
         training = Node("map", path.mark, key=path.key, layer=layer)

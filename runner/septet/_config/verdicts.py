@@ -206,7 +206,7 @@ def _with_inner(block: UseBlock, host: Host) -> list[Any]:
         found.append(declaration)
         if not isinstance(declaration, Step) or declaration.inner is None:
             continue
-        with contextlib.suppress(Exception):  # what is wrong with it is for the checks to say
+        with contextlib.suppress(Exception):  # the checks report what is wrong with it
             for part in declaration.inner(config).values():
                 entry = host.inner(part.use, owner)
                 below = host.load(entry)

@@ -5,7 +5,7 @@ numbers and allocates nothing. An order that can only reduce a position is check
 parent, the lot and the hard rate alone: nothing blocks a stop.
 
 =================  ===============================================================================
-reason             what it says
+reason             what it means
 =================  ===============================================================================
 child              more than what is left of the parent
 lot, tick          not a whole number of lots or ticks

@@ -40,7 +40,7 @@ __all__ = ["Engine", "Frames", "PredictRow", "Window"]
 PredictRow = Callable[[int, Floats], tuple[float, int]]
 """Time and feature vector to the probability up and the model's state."""
 Rows = Callable[[Ints, Floats], None]
-"""Told the rows of the log that are dropped."""
+"""Receives the rows of the log that are dropped."""
 ledger: Any = _ledger  # plain functions whose arguments are numbers and arrays
 KNOWN: Final = 1_024
 """Newest orders of which reason and price are remembered for fills that come late."""

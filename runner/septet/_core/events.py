@@ -47,7 +47,7 @@ class NewOrder(msgspec.Struct, frozen=True, gc=False):
 
     `limit_price` and `trigger_price` are not finite if the order has none. `sizing` holds the
     equity and the values that the sizing rule keeps, as the plan names them. A reduction with
-    `closes_all` closes the whole position held when it is sent, whatever `units` says.
+    `closes_all` closes the whole position held when it is sent, whatever `units` is.
     """
 
     time_ns: int

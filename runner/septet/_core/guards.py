@@ -25,11 +25,11 @@ TASK = "task "
 MISMATCH_TEXT = "{symbol}: booked {ours:.12g}, the venue holds {theirs:.12g}"
 FUNDS_TEXT = "the ledger counts {ours:.12g} in cash, and the account has {holdings}"
 LONGEST_NS = 3 * 86_400_000_000_000
-"""No venue bans for longer; what an adapter says beyond is not kept."""
+"""No venue bans for longer; a longer time from an adapter is cut to it."""
 CASH = -1
 """Stands for the cash where a gap is kept by symbol."""
 SKEW_NS: Final = 500_000_000
-"""How far the clocks may be apart where no venue of the file says."""
+"""How far the clocks may be apart where no venue of the file declares it."""
 Level = Literal["info", "warning", "error", "critical"]
 
 

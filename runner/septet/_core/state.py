@@ -250,7 +250,7 @@ class PlanFacts:
     the decision rows, None without tables. `venue_reasons` is the number of the first of the
     reasons late_fill, operator, adopted, unknown and monitor. `timed` says whether a halt looks at
     the time. `increases` are the numbers of the reasons of orders that may enlarge a position,
-    `partial` those of reductions that close no more than they say.
+    `partial` those of reductions that close no more than their quantity.
     `log_room` is how many rows of the log one decision time may write, `schedule` says when a
     portfolio rebalances. `checked` are the rules whose invalid answers are counted, by key path
     and kind, each from a slot of C in `checked_at` on. `hours_row` is the row of T with the flags

@@ -15,7 +15,7 @@ from septet._kernel import layout
 __all__ = ["Drain", "Frames", "Window"]
 
 Drain = Callable[[int, int, Mapping[str, npt.NDArray[Any]]], None]
-"""Told what slides out: a symbol (-1: times), the number of the first, rows of arrays."""
+"""Receives the rows that leave the window: symbol (-1: times), number of the first, arrays."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,10 @@ _YEAR_NS = 366 * 86_400 * 1_000_000_000
 
 @dataclass
 class Admission:
-    """Admits the bars of one symbol as they arrive; what is refused is said, once each.
+    """Admits the bars of one symbol as they arrive; each bar that is rejected is reported once.
 
     It goes on where a normalised history ended: same grid, same calendar, same policies. A bar
-    that is not newer than the last one admitted is a repeat, whatever it says: the first seen
+    that is not newer than the last one admitted is a repeat, whatever its values: the first seen
     wins. Bars missing before an admitted one are reported as a gap, never made up.
     """
 

@@ -83,15 +83,15 @@ _OF_SERIES: Final = {
     "funding_size": "write rates as fractions, 0.0001 for 0.01%; take out what was never charged",
 }
 OF_SERIES: Final = frozenset(_OF_SERIES)
-"""Kinds of what is said of an outside series, whose name is the finding's symbol."""
+"""Kinds of findings about an outside series, whose name is the finding's symbol."""
 
 
 @dataclass(frozen=True, slots=True)
 class BadRows:
     """Rows of one symbol: all of them, those dropped or mended, and those still in use.
 
-    `conflict` says how rows of one time contradict each other; `apart` names a column that tells
-    rows apart, `zone` the time zone in which the stamps fit the sessions of the calendar, `own` the
+    `conflict` is how rows of one time contradict each other; `apart` names a column that separates
+    rows, `zone` the time zone in which the stamps fit the sessions of the calendar, `own` the
     one in which they are read.
     """
 
@@ -180,7 +180,7 @@ def _advice(worst: Sequence[Finding], seen: BadRows) -> str:
 
 
 def _mixed(seen: BadRows, conflict: Finding, where: str, keys: CandlesConfig) -> DataError:
-    """Return what to say of a file in which many times have several rows."""
+    """Return the error for a file in which many times have several rows."""
     contradiction = f", {seen.conflict}" if seen.conflict else ""
     name = seen.apart.split("'")[1] if seen.apart else ""
     hint = (
@@ -213,7 +213,7 @@ def share_finding(seen: BadRows, kind: str = BAD_SHARE) -> tuple[Finding, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """What the verdict and `check` say of the data of a symbol, and what helps."""
+    """Return what the verdict and `check` report of the data of a symbol, and what helps."""
 
     symbol: str
     message: str
@@ -267,7 +267,7 @@ def _calendar_hint(fitting: Sequence[str]) -> str:
 
 
 def _ended(findings: Iterable[Finding]) -> list[Doubt]:
-    """Return what to say of symbols whose candles end early: of many, a few and their number."""
+    """Return the text on symbols whose candles end early: of many, a few and their number."""
     reported, rest = ended_symbols(findings)
     hint = "bring candles of the whole span, end it there (universe: {end: ...}), or leave it out"
     found = [

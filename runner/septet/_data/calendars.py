@@ -65,7 +65,7 @@ class Calendar(Protocol):
     def place(
         self, stamp_ns: Ints, bar_ns: int, stamp: Stamp = "open", anchor: Anchor | None = None
     ) -> Placed:
-        """Place stamped bars; `anchor` fixes the grid, None lets the majority of rows say."""
+        """Place stamped bars; `anchor` fixes the grid, None takes that of the majority of rows."""
 
     def at(self, ordinal: Ints, bar_ns: int, anchor: Anchor = "utc") -> Placed:
         """Return the scheduled bars with these ordinals."""

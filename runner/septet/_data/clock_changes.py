@@ -100,7 +100,7 @@ def has_change(zone: str, begin_ns: int, end_ns: int) -> bool:
 
 
 def named_zones(zones: list[str], most: int = 4) -> str:
-    """Name some of several zones, and say how many more there are."""
+    """Name some of several zones, and count the others."""
     order = {zone: at for at, zone in enumerate(all_zones())}
     ordered = sorted(zones, key=lambda each: order.get(each, len(order)))
     shown = ordered[:most]

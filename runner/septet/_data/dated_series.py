@@ -71,7 +71,7 @@ def _known_at_stamp(
 def known_early(table: SeriesTable, keys: SeriesConfig) -> tuple[Finding, ...]:
     """Return that a series stamped with dates counts as known before its period is over.
 
-    A stamp that is a date, midnight in the zone of the file, is where a day begins; what is said
+    A stamp that is a date, midnight in the zone of the file, is where a day begins; the value
     of the day is known at its end or later, unless it is stamped with the day after. A source
     that gives the times of publication itself is taken at its word. Dates that lie days apart,
     and evenly, are taken for those of weeks, months or quarters. Stamps on the grid of their hours

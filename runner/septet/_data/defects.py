@@ -105,7 +105,7 @@ class Findings:
         self._found.append(Finding(self._source, self._symbol, kind, "warn", count, shown, message))
 
     def note(self, message: str) -> None:
-        """Record something that was guessed or is worth saying; nothing was changed."""
+        """Record a guess or another note; nothing was changed."""
         self._found.append(Finding(self._source, self._symbol, "note", "keep", 0, (), message))
 
     def all(self) -> tuple[Finding, ...]:

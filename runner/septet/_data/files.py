@@ -278,7 +278,7 @@ def scan_parquet_file(path: Path) -> pl.LazyFrame:
 
 
 def unreadable(path: Path | str, error: BaseException) -> DataError:
-    """Return what to say of a file that looks like Parquet and is broken inside."""
+    """Return the error for a file that looks like Parquet and is damaged inside."""
     return DataError(
         f"{path} cannot be read as Parquet: {reader_words(error)}", hint="write the file again"
     )

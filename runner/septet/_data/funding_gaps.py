@@ -40,8 +40,8 @@ def missing_funding(
 def funding_gaps(table: SeriesTable, first_ns: int, last_ns: int) -> tuple[Finding, ...]:
     """Return where more than three usual steps of a run pass without a rate of funding.
 
-    What lies behind the last rate is said where series end. Rates that are usually more than a day
-    apart are no rates of an exchange, which charges every eight hours or oftener.
+    The time after the last rate is reported where series end. Rates that are usually more than a
+    day apart are no rates of an exchange, which charges every eight hours or oftener.
 
     Parameters
     ----------

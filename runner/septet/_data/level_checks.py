@@ -1,4 +1,4 @@
-"""What is said of closes that jump between price levels, and of prices that step to another one."""
+"""Warnings about closes that jump between price levels and prices that step to another level."""
 
 from __future__ import annotations
 

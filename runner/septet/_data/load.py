@@ -169,7 +169,7 @@ def _not_read(block: UseBlock, what: str) -> PluginError:
 def read_series(
     name: str, block: UseBlock, request: Request
 ) -> tuple[SeriesTable, tuple[Finding, ...], str]:
-    """Read and normalise one outside series; an optional one may be missing, which is said."""
+    """Read and normalise one outside series; a missing optional one is reported."""
     keys = keys_of(block, SeriesConfig)
     try:
         with reading(f"data.{name}"):

@@ -1,4 +1,4 @@
-"""Rows of several symbols or sources in one series: how they are noticed and told apart."""
+"""Rows of several symbols or sources in one series: how they are detected and separated."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def _usual_move(parts: tuple[Floats, ...]) -> float:
 
 
 def separating_column(frame: pl.DataFrame) -> str:
-    """Name a column of the source that tells its rows apart, with its first values; else nothing.
+    """Name a column of the source that separates its rows, with its first values; else nothing.
 
     A column named like a symbol comes first.
     """

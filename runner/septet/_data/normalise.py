@@ -156,7 +156,7 @@ def normalise(
         When the rows were read: a bar that ends later is unfinished.
     part
         These are some rows of a longer series: whether most of it is bad, of another bar length
-        or jumps from session to session is for the caller to say, who has it all.
+        or jumps from session to session is reported by the caller, who has it all.
     anchor
         Grid that an earlier part was placed on.
     before, ahead
@@ -223,7 +223,7 @@ def _bars(
     *,
     part: bool,
 ) -> BarTable:
-    """Take the rows that are left in order of time, adjusted, and say what is odd about them."""
+    """Return the remaining rows by time, adjusted, and report what is suspicious about them."""
     rows = take_rows(state.rows, order)
     columns = [pick(each, order) for each in (placed.open_ns, placed.known_ns, placed.session)]
     ordinal = pick(placed.ordinal, order)
@@ -412,7 +412,7 @@ def _check_repeats(state: _State, numbers: Ints, again: Bools) -> None:
 
 
 def _apart(close: Floats, first: Floats) -> str:
-    """Return by how much closes of the same time differ, where that tells something."""
+    """Return by how much closes of the same time differ; empty below one percent."""
     ratio = float(np.median(np.maximum(close / first, first / close)))
     return f"closes {ratio:.3g} times as high or low" if ratio >= 1.01 else ""
 

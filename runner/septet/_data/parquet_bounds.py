@@ -137,7 +137,7 @@ def _most_bytes(path: Path) -> int:
 def columns_within_memory(path: Path, wanted: Sequence[str] | None = None) -> list[str]:
     """Check a Parquet file by its metadata; return the columns that hold plain values.
 
-    A small file may say that one value is repeated a thousand million times, or nest lists. What
+    A small file may declare one value as repeated a thousand million times, or nest lists. What
     would take more memory than half of the machine's, or a hundred times its size on the disk, is
     refused, and so are long texts that would if each row had its own; columns of lists and
     structures are left out. Of `wanted` only these are counted.

@@ -135,8 +135,8 @@ class RawSeries:
     """Raw rows of one series: time, value, and `known` where publication times are given.
 
     `seen` (nanoseconds, nullable) is set for a row that replaced an earlier one: it was known no
-    sooner than it was seen. `others` are columns of the source that are not read: they may tell
-    rows of several symbols or sources apart.
+    sooner than it was seen. `others` are columns of the source that are not read: they may
+    separate rows of several symbols or sources.
     """
 
     frame: pl.DataFrame

@@ -1,4 +1,4 @@
-"""Columns that nothing reads and whose values say that rows are of several symbols or sources."""
+"""Unread columns whose values show that rows belong to several symbols or sources."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class SourceColumn:
 
 
 def check_source_columns(found: Findings, frame: pl.DataFrame | pl.LazyFrame) -> None:
-    """Refuse bars of several symbols or sources that a column tells apart; warn of contracts.
+    """Reject bars of several symbols or sources that a column separates; warn of contracts.
 
     Values that take turns are refused where the column or its values name symbols or sources, and
     where prices change their level with the value. Values that follow one another are warned
@@ -202,7 +202,7 @@ def _separates(lazy: pl.LazyFrame, name: str) -> bool:
     """Whether prices move up by one change of value and down by the change back.
 
     The move from close to open is looked at, which a value that is made from the bar (its colour,
-    its trend) hardly tells; what rows move that keep their value is taken off.
+    its trend) hardly affects; the move of rows that keep their value is subtracted.
     """
     import polars as pl
 

@@ -1,4 +1,4 @@
-"""Time stamps of any make to UTC nanoseconds; every guess is said, every row checked."""
+"""Time stamps of any make to UTC nanoseconds; every guess is reported, every row checked."""
 
 from __future__ import annotations
 
@@ -94,12 +94,12 @@ def read_stamps(
     Parameters
     ----------
     column
-        Integers or floats since the epoch (s, ms, us, ns, told apart row by row by their size,
+        Integers or floats since the epoch (s, ms, us, ns, detected row by row by their size,
         or dates written YYYYMMDD), dates, date-times with or without a zone, or text.
     unit
-        Unit of numbers; ``auto`` guesses and says what it guessed.
+        Unit of numbers; ``auto`` guesses and reports the guess.
     zone
-        Zone of stamps that carry none; None where the file does not say it: then only dates and
+        Zone of stamps that carry none; None where the file does not state it: then only dates and
         numbers may go without.
     where
         Where the column is from, for messages.

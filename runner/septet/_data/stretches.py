@@ -173,7 +173,7 @@ class _Symbol:
             span_ns *= 4
 
     def _append(self, bars: BarTable) -> tuple[Finding, ...]:
-        """Put new bars after those that are there, and say what lies between."""
+        """Append new bars to those that are there, and return what is missing between them."""
         found = Findings(self.lazy.facts.origin, self.name, self.keys.policy)
         if len(self.table):
             newest = int(self.table.open_ns[-1])
@@ -402,7 +402,7 @@ class Stretches:
             each.finish()
 
     def _check_overlap(self) -> None:
-        """Refuse a span without any bar, and say which symbols have none."""
+        """Reject a span without any bar, and name the symbols that have none."""
         start_ns, end_ns = self._request.start_ns, self._request.end_ns
         outside = [
             name for name, each in self._symbols.items()

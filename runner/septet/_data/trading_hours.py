@@ -238,7 +238,7 @@ def hours_flags(
 
 
 def _close_flags(days: Spans, time_ns: Ints, fill_ns: Ints, after_ns: Ints) -> Ints:
-    """Say where positions are closed: at the last fill of a day, outside, and held over a close."""
+    """Flag where positions are closed: at the last fill of a day, outside, held over a close."""
     row = days.row_of(fill_ns)
     inside = row >= 0
     ends = days.to_ns[np.maximum(row, 0)] if len(days.to_ns) else np.zeros_like(fill_ns)

@@ -25,18 +25,18 @@ _DIVIDENDS: Final = frozenset(
 def check_unread_columns(
     found: Findings, frame: pl.DataFrame | pl.LazyFrame, adjust: str | None
 ) -> None:
-    """Name the columns that are not read, and say what they hold that prices do not.
+    """Name the columns that are not read, and report what they hold that prices do not.
 
     Columns of several symbols or sources are refused or warned about, and so are dividends that
     nothing else holds.
 
-    `adjust` is what the file says: with `total` the adjusted close holds the dividends, and with
+    `adjust` is the key of the file: with `total` the adjusted close holds the dividends, and with
     `none` the file wants prices as they were.
 
     Raises
     ------
     DataError
-        If a column tells rows of several symbols or sources apart.
+        If a column separates rows of several symbols or sources.
     """
     lazy = frame.lazy()
     names = [name for name in lazy.collect_schema().names() if name not in OUR_COLUMNS]

@@ -32,7 +32,7 @@ def lock(path: Path, *, mode: int = 0o600) -> int | None:
 
     `is_locked` of another process shares a lock for a moment, or for longer where that process
     does not get a processor: it is waited for, up to two seconds. A lock that cannot be shared is
-    held. `mode` is that of a file that is made, whatever the process's umask says.
+    held. `mode` is that of a file that is made, whatever the umask of the process.
     """
     handle = open_lock(path, mode=mode)
     try:

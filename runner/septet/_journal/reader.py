@@ -102,7 +102,7 @@ def guarded(path: Path, doing: str) -> Iterator[None]:
 
 @contextmanager
 def understood(path: Path) -> Iterator[None]:
-    """Convert Python errors caused by values that no run writes into an error that says so.
+    """Convert Python errors caused by values that no run writes into a `JournalError`.
 
     The hashes of a journal have no key: one that a stranger wrote can be whole, and hold any value
     in any field.
@@ -389,14 +389,14 @@ class Reader:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the last session said how it ended, or there was none."""
+        """Whether the last session recorded its end, or there was none."""
         return all(each.ended_ns is not None for each in self.sessions()[-1:])
 
     def crashes_within(self, window_ns: int, now_ns: int) -> int:
         """Count the sessions that were live and ended uncleanly in the window before `now_ns`.
 
         A killed process cannot write its end: it counts as ended when the next one began. The
-        last start counts only if it has said that it failed, since it may still be running. A
+        last start counts only if it recorded that it failed, since it may still be running. A
         start that failed before it was live is none: its error was reported at the start.
         """
         starts = self.sessions()

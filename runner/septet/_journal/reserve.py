@@ -35,7 +35,7 @@ def is_full(problem: OSError) -> bool:
 
 
 class Reserve:
-    """A file that only takes up space; `stands` says whether it does."""
+    """A file that reserves disk space; `stands` is whether it exists."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -32,7 +32,7 @@ WAITING: Final = 256
 SEND_S: Final = 15.0
 """A channel that has not answered for so long counts as hanging."""
 FLUSH_S: Final = 3.0
-"""So long the end of a run waits for what it says last."""
+"""The end of a run waits at most this long for its last alerts."""
 _HIDDEN: Final = "***"
 _LOGGER: Final = "septet.alerts"
 
@@ -75,8 +75,8 @@ class Alerts:
     access
         What the operator allowed the file to read; None reads what is named, for tests.
     goes_on
-        The run has a history, and may hold positions: a channel that cannot be used is then said
-        in the log as an error, and does not end the start.
+        The run has a history, and may hold positions: a channel that cannot be used is then
+        logged as an error, and does not end the start.
 
     Raises
     ------

@@ -114,7 +114,7 @@ class PluginCaller:
     """Calls plugins on threads; one that raises, hangs or returns nonsense is quarantined.
 
     A thread cannot be ended: the plugin of one that hangs is not called again until that thread
-    has come back, whatever its breaker says.
+    has come back, whatever the state of its breaker.
     """
 
     now_ns: Callable[[], int]

@@ -214,7 +214,7 @@ class ShortenedClock:
 
 
 class ManualClock:
-    """A clock that only moves when it is told to, for tests and simulation."""
+    """A clock that moves only when it is advanced, for tests and simulation."""
 
     def __init__(self, now_ns: int = 0, *, speed: float = 1.0, market_ns: int | None = None):
         """Start at a wall time; market time starts there as well unless it is given."""

@@ -111,7 +111,7 @@ class Dispatcher:
     gate
         The limits of the account over all its strategies, if there are any.
     train
-        Fits a model outside the process and returns the event that says so.
+        Fits a model outside the process and returns the event with its result.
     fault
         Called when an adapter raised, which is a fault of the adapter.
     may_send

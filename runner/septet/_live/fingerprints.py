@@ -23,7 +23,7 @@ _EXACT: Final = {
         "install the packages as they were when the run began",
     ),
 }
-"""Fingerprints without which a journal is another strategy's: what is then said, and done."""
+"""Fingerprints without which a journal is another strategy's: the message and the hint."""
 
 
 def versions_of() -> dict[str, str]:

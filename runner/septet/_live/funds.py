@@ -86,7 +86,7 @@ async def find_capital(
     Raises
     ------
     InputError
-        Every read said too little.
+        Every read showed too little.
     """
     for pause_s in PAUSES_S if pauses_s is None else pauses_s:
         try:

@@ -70,7 +70,7 @@ def _alone(folder: Path) -> Iterator[None]:
     try:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
-        yield  # writing will say why
+        yield  # the write reports the error
         return
     try:
         until = time.monotonic() + _WAITS_S

@@ -96,7 +96,7 @@ class _Both:
                 self.close()
                 self._path.replace(self._path.with_name(f"{self._path.stem}.1.jsonl"))
         except OSError:
-            self.lost += 1  # said when the run stops; the journal is the record
+            self.lost += 1  # reported when the run stops; the journal is the record
 
     def close(self) -> None:
         if self._file is not None:

@@ -83,7 +83,7 @@ class RunLocation:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A folder with a journal; `problem` says why that cannot be read."""
+    """A folder with a journal; `problem` is why that cannot be read."""
 
     folder: Path
     run_id: str

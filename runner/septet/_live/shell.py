@@ -310,7 +310,7 @@ class Shell:
     def _leave(self, rows: Sequence[Row], leaving: Sequence[m.Command]) -> list[Send]:
         sends = self.dispatcher.dispatch(leaving) if leaving else []
         if self._watch is not None:
-            # Told after the orders of this turn are on their way, before the next turn.
+            # Notified after the orders of this turn are sent, before the next turn.
             self._tasks.soon(_FOLD, self._watch_rows, rows)
         if self._moving is None:
             self._moving = self._tasks.later("journal writer", MOVE_S, self._move)
@@ -421,7 +421,7 @@ class Shell:
             return []
         try:
             self.journal.commit(durable=True, reduces=True)
-        except (JournalError, OSError):  # said already, and tried again with the next turn
+        except (JournalError, OSError):  # reported already; the next turn retries it
             return []
         found: list[m.Command] = [*broken.withdrawals(), *orders]
         broken.cancels.clear()

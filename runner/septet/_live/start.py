@@ -249,7 +249,7 @@ def insist_on_rights(
 ) -> None:
     """Refuse a key that can withdraw, unless the file allows it.
 
-    A run that goes on may hold positions: it does, and the log says so as an error.
+    A run that goes on may hold positions: it starts, and an error is logged.
 
     Raises
     ------
@@ -301,8 +301,8 @@ async def reconcile_orders(
 ) -> None:
     """Read the fills that may have been missed, and before and after them the open orders.
 
-    An order that is open without an execution, read later than that is said to have been, shows
-    that it is none.
+    A fill that is reported for an order is false where a later read shows the order open
+    without an execution.
     """
     if not first:
         asking = partial(persist, notify=notify, stopping=stopping, goes_on=True)

@@ -51,7 +51,7 @@ class RunEnd:
 class Signals:
     """SIGTERM and SIGINT stop in order, a second one immediately; SIGUSR1 is the kill switch.
 
-    SIGHUP, when a terminal closes, stops in order as well, unless `nohup` said to ignore it.
+    SIGHUP, when a terminal closes, stops in order as well, unless `nohup` set it to be ignored.
     """
 
     def __init__(self, stop: Callable[[str], None], halt: Callable[[str], None]) -> None:
@@ -94,9 +94,9 @@ class LoopWatch:
     Parameters
     ----------
     stood_still
-        Told in the loop, when it goes on: seconds it stood still.
+        Called in the loop when it resumes, with the seconds it was blocked.
     notify
-        Told from the thread while the loop stands still.
+        Called from the thread while the loop is blocked.
     """
 
     def __init__(

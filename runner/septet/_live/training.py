@@ -253,7 +253,7 @@ def _outcome(work: Path, models: Path, number: int, died: str) -> dict[str, Any]
         found: dict[str, Any] = decode_json(read_bounded(work / RESULT, _LARGEST_RESULT))
     except (OSError, ValueError):
         log = _end_of(work / "log.txt")
-        last = log.splitlines()[-1] if log else "it said nothing"
+        last = log.splitlines()[-1] if log else "it printed nothing"
         return {"died": f"{died or 'the training process left no result'}: {last}"}
     if "fingerprint" in found:
         place = models / f"{number:03d}-{found['fingerprint'][:12]}"

@@ -40,9 +40,9 @@ def _about(event: Any) -> m.About:
 class GatedVenue:
     """`septet.plugin.LiveVenue` that wraps and checks another one.
 
-    An event that cannot be true does not get through: an answer to an order becomes uncertain, a
-    cancel is to be looked at, a read is none, and what a stream said is left out. Each is reported
-    as `septet.messages.Unreadable`, upon which the core asks again. An execution goes on without a
+    An event that cannot be true is stopped: an answer to an order becomes uncertain, a cancel is
+    checked again, a read counts as failed, a stream message is dropped. Each is reported as
+    `septet.messages.Unreadable`, upon which the core asks again. An execution goes on without a
     fee that cannot be read.
     """
 

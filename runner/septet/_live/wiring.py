@@ -128,7 +128,7 @@ def instruments_of(loaded: Any, markets: Mapping[str, Market]) -> tuple[Instrume
     Raises
     ------
     InputError
-        Nobody says it.
+        It is declared nowhere.
     """
     strategy = loaded.strategy
     written = strategy.execution.instruments

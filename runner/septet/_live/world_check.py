@@ -34,7 +34,7 @@ Verdict = Literal["ok", "note", "warning", "error"]
 WITHIN_S: Final = 120.0
 _BARS: Final = 50
 _COARSE: Final = 0.2
-"""Part of the largest entry that one lot may be worth before it is said."""
+"""Part of the largest entry that one lot may be worth before it is reported."""
 _KINDS: Final = {
     "market": ("market",), "limit": ("limit",), "stop": ("stop",), "stop_limit": ("stop_limit",),
     "limit_then_market": ("limit", "market"),
@@ -97,7 +97,7 @@ class _Looking:
         self._prices: dict[str, float] = {}
         self._name = next(iter(self.strategy.execution.venues))
 
-    # ------------------------------------------------------------ what is said
+    # ------------------------------------------------------------ what is reported
 
     def report(
         self, what: str, found: str, verdict: Verdict = "ok", path: Sequence[Any] = (),
@@ -199,7 +199,7 @@ class _Looking:
             return
         self._prices[symbol] = bars[-1].close
         if not hasattr(feed, "oldest"):
-            self.report(what, "how far it reaches is not said", "note")
+            self.report(what, "the feed does not report how far back it reaches", "note")
             return
         oldest_ns = await feed.oldest(symbol)
         if oldest_ns is None:

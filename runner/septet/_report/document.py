@@ -25,7 +25,7 @@ __all__ = [
     "yaml_text",
 ]
 
-# The browser itself is told to fetch nothing: what is not in the file does not load.
+# The policy forbids every fetch: what is not in the file does not load.
 _POLICY: Final = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
     "img-src data: blob:; base-uri 'none'; form-action 'none'"
@@ -111,7 +111,7 @@ def document(
     charts = f"<script>{library}</script>\n<script>{time_chart.script()}</script>\n"
     stills = "Charts over time are stills here: they pan and zoom "
     why = "where septet was installed with npm at hand." if library is None else "with JavaScript."
-    said = f'<p class="note">{stills}{why}</p>' if data else ""
+    note = f'<p class="note">{stills}{why}</p>' if data else ""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">'
@@ -120,7 +120,7 @@ def document(
         f"<title>{escaped(title)}</title>"
         f"<style>{_asset(report, 'report.css')}{time_chart.style() if data else ''}</style>"
         f"</head><body>\n{header}\n<main>"
-        f"{said if library is None else f'<noscript>{said}</noscript>'}\n"
+        f"{note if library is None else f'<noscript>{note}</noscript>'}\n"
         f"{main}\n</main>\n"
         f"<footer>{escaped(title)}. A backtest describes the past under assumptions; it is no "
         "advice and no promise.</footer>\n"

@@ -82,7 +82,7 @@ def year_text(year: Year) -> str:
 
 
 def gain_or_loss(value: float | None) -> str:
-    """Say whether a return is a gain or a loss; empty where it is neither."""
+    """Return `gain` or `loss` for the sign of a return; empty where it is zero or unknown."""
     return "gain" if value and value > 0 else "loss" if value and value < 0 else ""
 
 

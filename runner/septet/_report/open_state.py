@@ -127,12 +127,12 @@ def _order(fold: Fold, order: OpenOrder) -> dict[str, Any]:
 
 
 def stop_text(position: dict[str, Any], *, simulated: bool) -> str:
-    """Say where the stop of a position of `open_state` is held, and whether it acts now."""
+    """Return where the stop of a position of `open_state` is held, and whether it acts now."""
     return _stop_text(position, {"simulated": simulated})
 
 
 def order_text(order: dict[str, Any]) -> str:
-    """Say what an open order of `open_state` is, in one line."""
+    """Return an open order of `open_state` as one line."""
     return _order_text(order)
 
 

@@ -61,8 +61,8 @@ def held_sides(
     """Notional that was held long and short at some times, in the account's currency.
 
     Quantities come from the fills, prices are the last closes of `bars`. A fill at one of the
-    times comes before it or after it, which its time does not say: of both sums that one is
-    taken that is nearer to `gross`, and without `gross` the fill comes after.
+    times comes before it or after it, which its time does not show: of both sums the one
+    nearer to `gross` is taken, and without `gross` the fill comes after.
 
     Parameters
     ----------

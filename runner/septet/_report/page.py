@@ -202,7 +202,7 @@ def _tables(run: Run) -> str:
         "Decisions by the rule or reason that rejected them.",
     )
     items = "".join(f"<li>{escaped(str(note))}</li>" for note in run.manifest.get("notes", []))
-    notes = f'<ul class="said">{items}</ul>' if items else ""
+    notes = f'<ul class="run-notes">{items}</ul>' if items else ""
     return (
         section("Returns by month", sections.months(run), _whole_days(summary))
         + section("Deepest drawdowns", trade_tables.drawdowns(run), trade_tables.DRAWDOWN_NOTE)

@@ -11,7 +11,7 @@ __all__ = ["text_of_rule"]
 def text_of_rule(
     resolved: Mapping[str, Any], reason: str, *, ordered: bool, order_type: str = ""
 ) -> str | None:
-    """Say in a sentence what a reason means in the file of a run, None where its name says it.
+    """Return a sentence on what a reason means in a run's file, None where its name suffices.
 
     `ordered`: it is the reason of an order of that type, else that of a rejection.
     """

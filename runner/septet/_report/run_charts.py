@@ -318,11 +318,13 @@ def weights_still(data: Mapping[str, Any]) -> str:
 
 
 def calibration_still(data: Mapping[str, Any]) -> str:
-    """Return said probabilities against seen shares."""
+    """Return the chart of predicted probabilities against observed shares."""
     rows = data["calibration"]
     away = max(abs(row[0] - row[1]) for row in rows)
-    words = f"{len(rows)} bins; the largest distance between said and seen is {percent(away)}."
-    return stills.calibration("Said probabilities against seen shares", words, rows)
+    words = (
+        f"{len(rows)} bins; the largest distance between predicted and observed is {percent(away)}."
+    )
+    return stills.calibration("Predicted probabilities against observed shares", words, rows)
 
 
 def importance_still(data: Mapping[str, Any]) -> str:

@@ -216,7 +216,7 @@ def _chosen(table: pl.DataFrame) -> tuple[pl.DataFrame, str]:
 
 
 def trade_note(run: Run) -> str:
-    """Say what the columns of the table of trades are."""
+    """Return the explanation of the columns of the table of trades."""
     return (
         f"Times are UTC, amounts {run.facts.currency}. MAE and MFE are how far the price went "
         "against the trade and for it, of its mean entry price."

@@ -271,7 +271,7 @@ def _halves() -> Floats:
     return mask
 
 
-def _judge(inside: Floats, outside: Floats) -> tuple[Floats, Floats, Floats]:
+def _rank_best(inside: Floats, outside: Floats) -> tuple[Floats, Floats, Floats]:
     """Rank (from 1, ties in the middle), own and other ratio of the best inside; one per row."""
     rows = np.arange(len(inside))
     best = inside.argmax(axis=1)
@@ -293,7 +293,7 @@ def _splits(sums: Floats, squares: Floats, days: Floats) -> tuple[Floats, Floats
         half_days = (mask @ days)[:, None]
         one = _ratio(half_sums, half_squares, half_days)
         other = _ratio(all_sums - half_sums, all_squares - half_squares, all_days - half_days)
-        found += [_judge(one, other), _judge(other, one)]
+        found += [_rank_best(one, other), _rank_best(other, one)]
     rank, chosen, elsewhere = (np.concatenate(part) for part in zip(*found, strict=True))
     return rank, chosen, elsewhere
 

@@ -81,9 +81,9 @@ def backtest(
     tables
         False leaves the decision table out; everything else is the same, to the bit.
     say
-        Told what takes a while.
+        Called with a text on each step that takes a while.
     progress
-        Told of reading, preparing, training windows and events; what it raises ends the run.
+        Called on reading, preparing, training windows and events; what it raises ends the run.
     not_before_ns
         No decision is taken before this time; the history before it is still read.
     refuses

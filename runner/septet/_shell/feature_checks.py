@@ -28,12 +28,12 @@ RULES: Final = (*ENTRIES, "exit_if")
 
 
 def feature_problems(session: Session) -> list[Problem]:
-    """Compute the features of the last bars, and say what can never act on them.
+    """Compute the features of the last bars, and return which rules can never act on them.
 
     A feature without a finite value, or with one value alone; a rule that is true on no bar. The
     first is an error where a model or a portfolio reads the feature, or entry rules of which none
     is ever true, if all the data was looked at, or 1,000 bars of a file that reads no series.
-    Nothing is said where the features cannot be computed without a compiler that may not be used.
+    Nothing is reported where the features need a compiler that may not be used.
     """
     try:
         values = ran_plain_first(session, lambda: last_values(session))

@@ -24,7 +24,7 @@ from septet.errors import SeptetError
 __all__ = ["FeatureValues", "cut_of", "last_values"]
 
 LEAST_BARS: Final = 100
-"""Bars of which something is said; fewer may be an accident."""
+"""Fewest bars for which a warning is given; fewer may be an accident."""
 MOST_KEPT: Final = 4
 MOST_BYTES: Final = 1 << 24
 """How many values are kept for a file that is checked again, and of what size."""

@@ -28,7 +28,7 @@ _SHOWN: Final = 3
 
 
 def hours_problems(session: Session) -> list[Problem]:
-    """Say why the hours let nothing in, or a blackout blocks nothing."""
+    """Return why the hours let nothing in, or a blackout blocks nothing."""
     rules = hours_of(session.strategy)
     if rules is None:
         return []

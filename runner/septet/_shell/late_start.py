@@ -1,7 +1,7 @@
 """Why the first decision of a backtest is later than `universe.start` asks for.
 
 Warm-up and the first training window are read before the start. Where the data does not reach
-that far back, the first decision moves, and `check` and the verdict say so.
+that far back, the first decision moves, and `check` and the verdict report it.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def _trained_to(training: Any, latest_ns: int) -> int:
 
 
 def late_start_problem(session: Session, windows: Sequence[ModelWindow] = ()) -> list[Problem]:
-    """Warn where a run would decide later than its file asks for, as far as windows tell."""
+    """Warn where a run would decide later than its file asks for, as far as windows show."""
     ready = ready_of(session)
     first_ns = int(session.aligned.T[layout.KNOWN, session.first])
     served = next((each.ready_ns for each in windows if not each.reason), first_ns)

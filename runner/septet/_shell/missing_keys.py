@@ -1,7 +1,7 @@
 """What can be known of data although the file leaves out a key without a safe default.
 
 The data is read twice, each time with another value for every such key. What both readings find
-does not depend on these values, and is said beside the missing key.
+does not depend on these values, and is reported beside the missing key.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final
 from septet._shell.preflight import check_data
 from septet.errors import ConfigError, Problem, SeptetError
 
-__all__ = ["besides_unsaid", "known_besides"]
+__all__ = ["problems_without", "known_besides"]
 
 _VALUES: Final = {
     "stamp": ("open", "close"),
@@ -33,13 +33,13 @@ def known_besides(error: ConfigError, load_with: LoadWith) -> list[Problem]:
     `load_with` loads the file again with settings such as ``data.candles.stamp=open``.
     """
     keys = [each.key for each in error.problems if each.severity == "error"]
-    if not keys or not all(map(_is_unsaid, keys)):
+    if not keys or not all(map(_has_no_default, keys)):
         return []
     reported = {_identity(each) for each in error.problems}
-    return [each for each in besides_unsaid(keys, load_with) if _identity(each) not in reported]
+    return [each for each in problems_without(keys, load_with) if _identity(each) not in reported]
 
 
-def besides_unsaid(keys: Sequence[str], load_with: LoadWith) -> list[Problem]:
+def problems_without(keys: Sequence[str], load_with: LoadWith) -> list[Problem]:
     """Return the problems of a backtest's data that do not depend on the values of `keys`."""
     found = []
     for number in range(2):
@@ -61,15 +61,14 @@ def besides_unsaid(keys: Sequence[str], load_with: LoadWith) -> list[Problem]:
             hint = "; ".join(part for part in (each.hint, f"times are those of {assumed}") if part)
             each = replace(each, hint=hint)
         problems += [each] if message is not None else []
-    unsaid = {each.unsaid for each in found} - {"", *keys}
-    for key in unsaid:
+    for key in {each.missing_key for each in found} - {"", *keys}:
         reported = {_identity(each) for each in problems}
-        more = besides_unsaid([*keys, key], load_with)
+        more = problems_without([*keys, key], load_with)
         problems += [each for each in more if _identity(each) not in reported]
     return problems
 
 
-def _is_unsaid(key: str) -> bool:
+def _has_no_default(key: str) -> bool:
     layer, _, rest = key.partition(".")
     return layer == "data" and rest.count(".") == 1 and rest.rpartition(".")[2] in _VALUES
 

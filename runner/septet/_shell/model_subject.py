@@ -64,7 +64,7 @@ def _reads(node: Node) -> Iterable[tuple[str, Iterable[Column]]]:
 
 
 def _step(graph: Graph, node: Node, read: dict[str, list[Column]]) -> dict[str, Any]:
-    """Describe one step; settings that name columns are said by what they read."""
+    """Describe one step; settings that name columns are given as what they read."""
     written = json.loads(json.dumps(node.config.model_dump(mode="json")))
     inputs = {name for name, kind in marks_of(type(node.config)).items() if kind == "input"}
     settings = {

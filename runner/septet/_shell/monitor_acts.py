@@ -45,7 +45,7 @@ class Act:
 
     @property
     def then(self) -> str:
-        """What it does, as halts of the file say it."""
+        """Return what it does, in the words of the file's halts."""
         return "cancel_all" if self.cancels else "block_entries"
 
     @property

@@ -1,7 +1,7 @@
 """The monitors of a run while it goes on: read at every decision time, with what is known then.
 
 At a time T they read what happened before T: fills, trades, and the account at earlier decision
-times. A model's health is read with the labels and rows known at T. What they say acts at T.
+times. A model's health is read with the labels and rows known at T. Their readings act at T.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["MODEL", "EventMonitors", "RunMonitors", "Watched"]
 
 @dataclass
 class Watched:
-    """What the monitors said at one decision time, and what that changes.
+    """Readings of the monitors at one decision time, and what they change.
 
     `asks` is whether one of them has asked for a model, three times running.
     """
@@ -161,8 +161,8 @@ class EventMonitors:
     """The monitors of a backtest that runs one event at a time: what the engine asks.
 
     `health` are the readings of the model in order of time, known from the walk; `time_at` gives
-    the decision time at a cursor. `retrain` is told of a time at which monitors ask for a model;
-    it returns the readings of the model from then on, or None where none is fitted.
+    the decision time at a cursor. `retrain` is called with a time at which monitors ask for a
+    model; it returns the readings of the model from then on, or None where none is fitted.
     """
 
     def __init__(

@@ -40,16 +40,16 @@ __all__ = ["DataCheck", "check_data", "check_model", "check_secrets"]
 class DataCheck:
     """What stands in the way of a backtest, and the windows its model is trained on.
 
-    `unsaid` is the key of the file without which the data could not be read, if there is one.
+    `missing_key` is the key of the file without which the data could not be read, if there is one.
     """
 
     problems: list[Problem]
     windows: Windows | None = None
-    unsaid: str = ""
+    missing_key: str = ""
 
 
 def check_data(loaded: Any) -> DataCheck:
-    """Read the data of a backtest as a run would, and say what would stop or empty the run.
+    """Read the data of a backtest as a run would; return what would stop or empty the run.
 
     A missing file, a symbol that is not there, a span without data, features and training
     windows that are longer than the data, joins in which no time is common; then, where nothing
@@ -62,8 +62,8 @@ def check_data(loaded: Any) -> DataCheck:
             refuse_unserved(loaded.strategy)
         session = open_session(loaded)
     except SeptetError as error:
-        unsaid = "data.candles.time_zone" if error.key == "time_zone" else ""
-        return DataCheck(list(problem_of(error)), unsaid=unsaid)
+        missing_key = "data.candles.time_zone" if error.key == "time_zone" else ""
+        return DataCheck(list(problem_of(error)), missing_key=missing_key)
     problems = [*never_known(session), *_symbols(session), *_doubts(session), *_moves(session)]
     problems += [*_probabilities(session), *_ticks(session), *tick_problems(session)]
     problems += trade_problems(session)
@@ -78,7 +78,7 @@ def check_data(loaded: Any) -> DataCheck:
 
 
 def check_model(loaded: Any, session: Session | None = None) -> list[Problem]:
-    """Try the model of a file without its data, and say what would stop the run.
+    """Try the model of a file without its data, and return what would stop the run.
 
     Parameters that the trainer refuses; a stored model that is missing or damaged, one of other
     features, bars or labels, and of a backtest (`session`) one that was fitted on labels of the
@@ -216,7 +216,7 @@ def _moves(session: Session) -> list[Problem]:
 
 
 def _doubts(session: Session) -> list[Problem]:
-    """Warn of what the verdict would say of the data."""
+    """Return a warning for each finding of the data that the verdict would report."""
     symbols = list(session.market.symbols)
     problems = []
     for each in doubts(session.market.findings):

@@ -380,7 +380,7 @@ class _Run:
         self.frames[name].append(as_frame(name, table))
 
     def _add_trades(self, session: Session, table: dict[str, Any]) -> None:
-        """Add trades with what the bars of this stretch, and of those before, say of them."""
+        """Add trades with their figures from the bars of this stretch and of those before."""
         assert self.state is not None
         names, whole = session.market.symbols, self.state.I
         still_open = {

@@ -98,7 +98,7 @@ class TickCounts:
 
 
 def tick_problems(session: Session) -> list[Problem]:
-    """Say which ticks do not fit the prices from the first decision on."""
+    """Return the ticks that do not fit the prices from the first decision on."""
     found = []
     begin_ns = session.aligned.T[0][session.first]
     for symbol, instrument in zip(session.market.symbols, session.instruments, strict=True):

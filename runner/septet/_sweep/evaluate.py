@@ -38,8 +38,8 @@ class Streaming(Evaluator, Protocol):
 
 
 GiveUp = Callable[[int, Mapping[int, float | None]], Mapping[int, str]]
-"""Told at the end of each stage what the goal is so far, by the numbers of the settings still
-running; returns those that are given up, and why."""
+"""Called at the end of each stage with the goal so far, by the numbers of the settings still
+running; returns those that are pruned, and why."""
 
 
 @runtime_checkable

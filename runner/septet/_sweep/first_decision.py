@@ -51,7 +51,7 @@ def begin_sweep(
     Raises
     ------
     InputError
-        If the setting that begins last cannot begin at all, with what it said, and where.
+        If the setting that begins last cannot begin at all, with its message and place.
     """
     latest, doubts = [], dict[str, None]()
     for axis, found in zip(space.axes, numbers.axes, strict=True):
@@ -90,7 +90,7 @@ def data_hashes_of(loaded: Loaded, changes: Sequence[FileSetting]) -> dict[str, 
 def _latest_of(
     loaded: Loaded, axis: Axis, found: AxisNumbers, doubts: dict[str, None]
 ) -> int | None:
-    """Place of the value that begins last; None where the key has no say in it.
+    """Place of the value that begins last; None where the key does not affect it.
 
     `doubts` receives what is odd about the data that is read for it.
     """
@@ -108,7 +108,7 @@ def _latest_of(
             doubts |= dict.fromkeys(beginning.doubts)
             begun.append((beginning.first_ns, place))
         except SeptetError:
-            continue  # a row of the table will say what is wrong with it
+            continue  # a row of the table reports what is wrong with it
     return max(begun)[1] if begun else None
 
 

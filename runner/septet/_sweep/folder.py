@@ -83,7 +83,7 @@ class SweepFolder:
         return self.folder / "parts"
 
     def __enter__(self) -> SweepFolder:
-        with self.saying_why():
+        with self.write_errors():
             make_folder(self.parts)
         self._lock = _locked(self.folder / "lock")
         for left in self.parts.glob(".*"):
@@ -143,18 +143,18 @@ class SweepFolder:
 
     def write_manifest(self) -> None:
         """Write what was asked."""
-        with self.saying_why():
+        with self.write_errors():
             _replace(self.folder / "manifest.json", dump_json(self.manifest).encode())
 
     def _write(self, path: Path, frame: pl.DataFrame) -> None:
         data = io.BytesIO()
         frame.write_parquet(data, compression="zstd", compression_level=3)
-        with self.saying_why():
+        with self.write_errors():
             _replace(path, data.getvalue())
 
     @contextlib.contextmanager
-    def saying_why(self) -> Iterator[None]:
-        """Turn what the system says when something cannot be written into an error of ours."""
+    def write_errors(self) -> Iterator[None]:
+        """Convert an OSError of a write into a `RunError` that names the folder."""
         try:
             yield
         except OSError as error:
@@ -220,7 +220,7 @@ def _locked(path: Path) -> Any:
 
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except ImportError:
-        return file  # not on this system: whoever starts it twice is not told
+        return file  # not on this system: a second start is not detected
     except OSError:
         file.close()
         raise InputError(

@@ -155,7 +155,7 @@ def _local(dask: Any, workers: int) -> Any:
         host="127.0.0.1",
         dashboard_address="127.0.0.1:0",  # any free port: several sweeps may run at once
         memory_limit=0,
-        silence_logs=logging.CRITICAL,  # what happens to workers is said by the sweep
+        silence_logs=logging.CRITICAL,  # the sweep reports what happens to workers
         env=ONE_THREAD,
     )
 

@@ -282,7 +282,7 @@ class _Running:
             return None
         from septet._sweep.tune import Tuner
 
-        with self.folder.saying_why():
+        with self.folder.write_errors():
             return Tuner(self.space, self._evaluator, self.folder.folder, self._log)
 
     @property
@@ -312,7 +312,7 @@ class _Running:
     def _results(self, source: Iterator[list[dict[str, Any]]]) -> Iterator[list[dict[str, Any]]]:
         """Yield the rows of a source; when it ends in an error, what it gave is stored."""
         try:
-            with self.folder.saying_why():
+            with self.folder.write_errors():
                 yield from source
         except SeptetError:
             self._store()
@@ -351,7 +351,7 @@ class _Running:
         self._progress("sweep", self.done, len(self.space), best)
 
     def _look(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Keep the best so far, to be said while the others run."""
+        """Keep the best so far, to be reported while the others run."""
         from septet_schemas.sweep import GOALS
 
         more = GOALS[self.space.goal]

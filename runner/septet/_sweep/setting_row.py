@@ -24,7 +24,7 @@ __all__ = [
 ]  # fmt: skip
 
 STATUSES: Final = ("done", "failed", "pruned")
-"""What a row may say of its setting; a guided search alone gives settings up (`pruned`)."""
+"""Statuses of a setting in its row; only a guided search prunes settings (`pruned`)."""
 COUNTS: Final = ("bars", "trades")
 FIGURES: Final = (
     "final_equity", "total_return", "sharpe", "sortino", "max_drawdown", "win_rate",

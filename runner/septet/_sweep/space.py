@@ -2,7 +2,7 @@
 
 A grid numbers its settings as an odometer counts, the last key turning fastest; `where` leaves
 numbers out and moves none. A random space numbers its draws in order. Either way the number of
-a setting, the file and the seed say which values it has, on every machine. A guided search
+a setting, the file and the seed determine its values, on every machine. A guided search
 numbers its settings as it comes upon them.
 """
 
@@ -224,7 +224,7 @@ def _parts(loaded: Loaded, sweep: Sweep) -> list[_Part]:
 
 
 def _value(quantity: Quantity, place: Node) -> Value:
-    """A value, said where it was written (or where its range was)."""
+    """Return a value with the place where it, or its range, was written."""
     text = str(quantity)
     if quantity.unit or quantity.number != quantity.number.to_integral_value():
         plain: Any = text if quantity.unit else float(quantity.number)

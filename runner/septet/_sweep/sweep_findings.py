@@ -49,8 +49,8 @@ class Findings:
     chosen, `planned` how many there were to try. `luck` is the annual Sharpe ratio that the
     best of as many worthless settings reaches; `a_year` makes a daily ratio annual. With
     `over_holding` all ratios but `sharpe` are of returns over holding the mean exposure.
-    `unchecked` are the plugins that ran with ``--unchecked``; `doubts` is what a run would say of
-    the data in its verdict.
+    `unchecked` are the plugins that ran with ``--unchecked``; `doubts` is what the verdict of a
+    run would report of the data.
     """
 
     table: pl.DataFrame

@@ -96,7 +96,7 @@ def distribution_of(axis: Axis) -> tuple[Any, str]:
     """Return how Optuna draws the values of a key, and their names.
 
     A list is a choice among its texts; a range, and a draw in steps, are steps from the first to
-    the last; other draws are the stretch between two ends, in the logarithm if they say so.
+    the last; other draws are the stretch between two ends, in the logarithm where they declare it.
     """
     from optuna.distributions import (
         CategoricalDistribution,
@@ -148,7 +148,7 @@ class Tuner:
     """Chooses settings batch by batch and reports their results to Optuna.
 
     Numbers of settings count as they are chosen; a setting that was chosen before is not run
-    again. One that the condition leaves out is told to be bad, and not run either.
+    again. One that the condition excludes is reported as bad, and not run either.
     """
 
     def __init__(
@@ -288,7 +288,7 @@ class Tuner:
         settings = [each.setting for each in batch]
         trials = {each.setting.number: each.trial for each in batch}
         if isinstance(self._evaluator, Staged):
-            rows = self._evaluator.evaluate_in_stages(settings, SHARES, self._judge(trials))
+            rows = self._evaluator.evaluate_in_stages(settings, SHARES, self._pruner(trials))
         else:
             rows = self._evaluator.evaluate(settings)
         for row in rows:
@@ -296,7 +296,7 @@ class Tuner:
             self._notify(trials[row["setting"]], *self._outcomes[row["setting"]])
         return rows
 
-    def _judge(self, trials: Mapping[int, Any]) -> Callable[..., Mapping[int, str]]:
+    def _pruner(self, trials: Mapping[int, Any]) -> Callable[..., Mapping[int, str]]:
         def give_up(stage: int, goals: Mapping[int, float | None]) -> dict[int, str]:
             step, gone = _STEPS[stage], {}
             known = {number: value for number, value in goals.items() if value is not None}

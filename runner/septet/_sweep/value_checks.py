@@ -22,7 +22,7 @@ _BETWEEN: Final = 14
 _SHOWN: Final = 3
 
 Visit = Callable[[int, int, Loaded], None]
-"""Told of each value that was checked: axis, place of the value (-1 for an end of a draw), file."""
+"""Called for each checked value: axis, place of the value (-1 for an end of a draw), file."""
 
 
 def looked_at(axis: Axis) -> Iterator[tuple[int, Value]]:

@@ -29,9 +29,9 @@ def overview(found: Findings) -> str:
     if found.planned > tried:
         text = f"{count(tried)} of {count(found.planned)} settings tried: the sweep is not complete"
     gone = [
-        f"{count(found.count(word))} {said_of}"
-        for word, said_of in (("failed", "failed"), ("pruned", "were put aside early"))
-        if found.count(word)
+        f"{count(found.count(status))} {outcome}"
+        for status, outcome in (("failed", "failed"), ("pruned", "were put aside early"))
+        if found.count(status)
     ]
     silent = done - found.ranked.height
     if silent:

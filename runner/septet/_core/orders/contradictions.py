@@ -26,7 +26,7 @@ def contradicts_itself(
     Parameters
     ----------
     quantity
-        The quantity of the order (base); None or 0 where the venue does not say it.
+        The quantity of the order (base); None or 0 where the venue does not report it.
     filled
         What of it has been executed in all.
     tolerance
@@ -86,7 +86,7 @@ def take(
     child.contradicted_ns = max(1, now_ns)
     child.contradicted_end = state if state is not None and lifecycle.is_final(state) else None
     child.received_ns = max(child.received_ns, now_ns)
-    if first:  # asked again after growing pauses, however often it is said
+    if first:  # queried at growing intervals, however often it is reported
         child.reported_ns = now_ns
         if child.exists:
             lifecycle.query_until_known(child, now_ns)

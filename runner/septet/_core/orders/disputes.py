@@ -366,7 +366,7 @@ def _unblock(lifecycle: OrderLifecycle, k: int, by: str, now_ns: int) -> None:
         lifecycle.records.dispute_next_ns.pop(k, None)
         if any(each.booked_price for each in lifecycle.records.disputes.get(k, ())):
             follow_guesses(lifecycle, k, now_ns)
-            return  # booked at another price than the venue said: a person should look
+            return  # booked at another price than the venue reported: a person has to check
         lifecycle.commands += lifecycle.guards.clear(RULE, by, symbol=k)
 
 

@@ -94,8 +94,8 @@ def _differ(lifecycle: OrderLifecycle, child: Child, wrong: list[str], now_ns: i
 def elsewhere(lifecycle: OrderLifecycle, child: Child, event: m.OrderSeen, now_ns: int) -> None:
     """Cancel an order that the venue reports on another symbol than was asked for.
 
-    Nothing else of the report is taken: on the symbol of the request the order is not there, and
-    the answers to its queries say so.
+    The rest of the report is ignored. The order is not on the symbol of the request, which the
+    answers to its queries show.
     """
     symbols = lifecycle.guards.symbols
     if not child.differs:

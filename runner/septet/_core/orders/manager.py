@@ -109,7 +109,7 @@ class Orders:
     def halt(self, now_ns: int, *, flattens: bool = False) -> None:
         """Drop unsent orders; cancel until the venue shows no order of the run.
 
-        `flattens` says that positions are closed as well; a plain halt after it weakens nothing.
+        `flattens` closes positions as well; a plain halt after it does not weaken it.
         """
         lifecycle, records = self._lifecycle, self._lifecycle.records
         lifecycle.dirty = True

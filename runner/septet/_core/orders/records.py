@@ -286,7 +286,7 @@ class Protection(msgspec.Struct, kw_only=True):
     """The protective stop of a symbol: the request, and the order at the venue.
 
     `quantity` is the signed position to protect. `stands` is what the newest child was sent with;
-    `unplaced` why none can stand, so that it is said once.
+    `unplaced` why none can stand, so that it is reported once.
     """
 
     quantity: float = 0.0
@@ -361,7 +361,7 @@ class Booked(msgspec.Struct, frozen=True):
 class Disputed(msgspec.Struct, kw_only=True):
     """An execution that cannot belong to its order, and is not booked.
 
-    `resolved` once the account has shown, or a person has said, that there is none. `booked_price`
+    `resolved` once the account or a person has confirmed that there is none. `booked_price`
     is the price at which it was booked all the same, where the account holds it and its own price
     cannot be; it blocks entries until a person has seen it.
     """

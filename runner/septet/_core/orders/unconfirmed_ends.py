@@ -1,6 +1,6 @@
 """Reports that an order ended before all of it was filled: a query of the order has to agree.
 
-The answer to a new order, or a message of the user stream, may say that an order was cancelled,
+The answer to a new order, or a message of the user stream, may report that an order was cancelled,
 expired or rejected though it was filled or still rests. Such a report ends nothing by itself: the
 order is queried at once and stays live until a query shows the end as well, so that the symbol
 is not entered again and no second stop is sent. A reduction does not wait for an entry in this
@@ -48,7 +48,7 @@ def take(lifecycle: OrderLifecycle, child: Child, seen: m.Acked | m.OrderSeen, n
         child.seen, child.reported_ns = seen.filled, now_ns
     if first and not _is_requested(lifecycle, child):
         lifecycle.query_until_known(child, now_ns)
-    elif first:  # the answer to the cancel is on its way, and says it too
+    elif first:  # the answer to the cancel is in flight and reports it too
         child.query_pause_ns = lifecycle.timing.query_first_ns
         child.query_next_ns = now_ns + child.query_pause_ns
     lifecycle.update(child, now_ns)

@@ -16,10 +16,11 @@ class BarRules:
     up to `slowest_ns`. That the venue has no such bar is accepted after two answers, one asked for
     `confirm_absent_ns` after the other had come, or after one with later bars in it; what holds
     back others is given up after `give_up_ns`. A question without an answer is lost after
-    `answer_ns`. What the feed said not to have, while nothing later is due, as over a weekend, is
-    asked for ever more seldom, up to `longest_ns` apart. A venue may close a bar `early_market_ns`
-    before our clock does. The newest row of an answer may be a bar whose last trades are not in it
-    yet: it is accepted if it was asked for `final_ns` after its close, or again `again_ns` later
+    `answer_ns`. A bar that the feed reported absent, while no later one is due, as over a weekend,
+    is requested at growing intervals, up to `longest_ns` apart. A venue may close a bar
+    `early_market_ns` before our clock does. The newest row of an answer may be a bar whose last
+    trades are not in it yet: it is accepted if it was asked for `final_ns` after its close, or
+    again `again_ns` later
     with the same answer; see `BarAssembler.answer`. `page` bars are asked for at once, `backlog`
     confirmed bars wait at most.
     """
@@ -63,7 +64,7 @@ class BarRules:
 class Wanted:
     """Bars to ask the feed for: ``since_ns <= open_ns < until_ns``.
 
-    What was known when the question left, and not when its answer came, says whether a bar is over:
+    Whether a bar is over is decided by what was known when the request left, not at its answer:
     `asked_ns` is that moment by the wall, `final_until_ns` the market time up to which an answer is
     not too early, `over_ns` the market time that has surely come: after a jump of the machine's
     clock that is less than what the clock says.

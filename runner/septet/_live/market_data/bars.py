@@ -85,7 +85,7 @@ class BarAssembler:
     """Takes bars in any order and emits each closed bar of each symbol once, in order.
 
     Deterministic: its output depends on what it was given and at which times, nothing else.
-    The first version seen of a closed bar wins; a later one that differs is counted and said.
+    The first version seen of a closed bar wins; a later one that differs is counted and reported.
     """
 
     def __init__(
@@ -183,7 +183,7 @@ class BarAssembler:
         if seen.closed and slot.known_ns - market_ns <= self.rules.early_market_ns:
             self._confirm(line, seen, seen.source)
         elif seen.closed:
-            text = "a bar said to be closed long before its end"
+            text = "a bar reported closed long before its end"
             self._report(line.symbol, "unfinished", "drop", text, _show(seen))
         elif seen.closed is None and seen.source == "poll":
             self._set_aside(line, seen, now_ns)  # asked when? our own question decides it
@@ -197,7 +197,7 @@ class BarAssembler:
     ) -> list[m.Event]:
         """Take the feed's answer to `wanted`; None means that the request failed.
 
-        A row whose `closed` the venue does not say is taken as closed where a later bar stands in
+        A row without `closed` from the venue is taken as closed where a later bar stands in
         the same answer: what a stream shows is no sign, for answers may be older. Else it is
         asked for again, until the answer stays the same or was asked for long after the close.
         """

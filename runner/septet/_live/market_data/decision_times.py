@@ -186,7 +186,7 @@ class DecisionTimes:
     ) -> None:
         """Add the next bar of the symbols present: first of those that have a newer one as well.
 
-        Who is missing is said with the first, so that a crash between the two loses nothing.
+        The missing symbols are journaled with the first, so that a crash between loses nothing.
         """
         waiting = self.standing.waiting
         old = tuple([k for k in here if len(waiting[k]) > 1])
