@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from septet._journal.lease import RUN_LOCK
 from septet._store.damage import hint_for
 from septet._store.find import open_run
-from septet._store.journal_view import write_projections
+from septet._store.projections import write_projections
 from septet._store.run_folder import Run
 from septet.cli import cli
 from septet.errors import InputError
@@ -46,21 +46,28 @@ def _error(folder: Path, *words: str) -> InputError:
 @pytest.mark.parametrize("name", ["summary.json", "orders.parquet", "equity.parquet"])
 def test_a_sound_journal_is_what_counts(stopped: Path, name: str) -> None:
     (stopped / name).write_bytes(b"{not json")
-    out = str(stopped.parents[2] / "out")
-    words = ("runs", "show") if name == "summary.json" else ("runs", "export", "--to", out)
-    hint = _error(stopped, *words).hint or ""
-    assert "delete" not in hint
-    assert "positions and orders may be open" in hint
+    done = CliRunner().invoke(cli, ["runs", "show", str(stopped)])
+    assert done.exit_code == 1, done.output
+    assert f"not those its journal records: {name} changed" in done.stdout
     command = f"septet runs export {stopped}"
-    assert command in hint
+    assert f"`{command}`" in done.stdout.splitlines()[1]
     done = CliRunner().invoke(cli, command.split()[1:])
     assert done.exit_code == 0, done.output
     assert Run(stopped).summary["run_id"] == "live-1"
     assert Run(stopped).table("orders").height == 3
+    assert type(open_run(stopped)) is Run
+
+
+def test_a_missing_table_is_read_from_the_journal(stopped: Path) -> None:
+    (stopped / "orders.parquet").unlink()
+    run = open_run(stopped)
+    assert run.table("orders").height == 3
+    assert "orders.parquet missing" in run.files_problem
 
 
 def test_a_missing_table_is_not_the_end_of_a_live_run(stopped: Path) -> None:
     (stopped / "orders.parquet").unlink()
+    (stopped / "journal.sqlite").unlink()
     with pytest.raises(InputError, match=r"orders\.parquet is missing") as caught:
         open_run(stopped).table("orders")
     assert "delete" not in (caught.value.hint or "")
@@ -103,10 +110,14 @@ def test_an_export_says_which_tables_it_left_out(stopped: Path, tmp_path: Path) 
     assert CliRunner().invoke(cli, words).exit_code == 0
     for name in ("orders", "fills"):
         (stopped / f"{name}.parquet").unlink()
+    kept = stopped.parent / "journal.sqlite"
+    (stopped / "journal.sqlite").rename(kept)
     done = CliRunner().invoke(cli, [*words, "--json"])
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert sorted(json.loads(done.stdout)["missing"]) == ["fills", "orders"]
     assert f"left out, as {stopped} lacks them: orders, fills" in done.stderr
     assert f"`septet runs export {stopped}` writes the tables" in done.stderr
+    kept.rename(stopped / "journal.sqlite")
+    assert CliRunner().invoke(cli, words).exit_code == 1  # from the journal, which records them
     assert CliRunner().invoke(cli, words[:3]).exit_code == 0
     assert CliRunner().invoke(cli, words).exit_code == 0

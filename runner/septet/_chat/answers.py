@@ -78,6 +78,8 @@ def status(name: str, root: Path) -> str:
         ]
         if view.doubt:
             lines.append(f"  DOUBT: {_cell(view.doubt)}")
+        if view.problem:
+            lines.append(f"  PROBLEM: {_cell(view.problem)}")
         if name:
             lines += [
                 f"  {_cell(each.symbol, 40)} {each.side} {each.quantity:,.8g}; stop "

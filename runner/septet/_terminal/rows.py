@@ -93,6 +93,8 @@ def head_lines(view: RunView | None, now_ns: int, name: str) -> list[str]:
         )
     if view.doubt:
         lines.append(f"DOUBT    {cell(view.doubt)}")
+    if view.problem:
+        lines.append(f"PROBLEM  {cell(view.problem)}")
     return lines
 
 
