@@ -10,8 +10,8 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 
 from septet._config.renamed import LATER, name_now
+from septet._config.schema_lookup import known_keys
 from septet._config.secrets import HIDDEN, looks_secret, names_secret
-from septet._config.shape import known_keys
 from septet._config.tree import Key, Node, Path, dotted
 from septet._text import masked_addresses
 from septet.errors import Problem
