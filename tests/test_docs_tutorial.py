@@ -55,11 +55,11 @@ def test_the_tutorial_shows_what_happens(tmp_path: Path) -> None:
         )
         fails = "error:" in shown
         assert done.returncode == (2 if fails else 0), f"{command}\n{done.stdout}{done.stderr}"
-        said = _plain(done.stderr if fails else done.stdout)
+        printed = _plain(done.stderr if fails else done.stdout)
         wanted = _plain(shown) + ("" if shown.rstrip().endswith("...") else "...")
         matches = doctest.OutputChecker().check_output(
-            wanted, said, doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+            wanted, printed, doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
         )
-        assert matches, f"$ {command}\nshown:\n{wanted}\nprinted:\n{said}"
+        assert matches, f"$ {command}\nshown:\n{wanted}\nprinted:\n{printed}"
         ran += 1
     assert ran == 8

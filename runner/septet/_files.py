@@ -14,7 +14,7 @@ user's. So a file is written in one of these ways and in no other:
 
 `read_private_tables` reads a file of the user's own secrets and rights.
 
-`read_bounded` reads a file whole, and no more than it is told: how large a stranger's file is,
+`read_bounded` reads a file whole, up to a bound: how large a stranger's file is,
 the stranger says. `insist_regular` is for files that a library opens itself, such as a database.
 """
 
@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import stat
 import tomllib
@@ -35,7 +36,7 @@ __all__ = [
     "LARGEST_PRIVATE", "NOT_REGULAR", "alone_in", "create_file", "insist_no_links",
     "insist_private", "insist_regular", "insist_size", "make_folder", "make_folders",
     "occupy_with_null_device", "open_append", "open_lock", "open_regular", "read_bounded",
-    "read_private_tables", "replace_file", "replacing",
+    "read_private_tables", "replace_file", "replacing", "size_and_hash",
 ]  # fmt: skip
 
 _NEW: Final = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -104,6 +105,16 @@ def read_bounded(path: Path, most: int, *, follow: bool = True) -> bytes:
         if len(data) > most:
             insist_size(file, most)
         return data[:most]
+
+
+def size_and_hash(file: BinaryIO) -> tuple[int, str]:
+    """Return the size of an open file and its SHA-256, in hexadecimal."""
+    found, size = hashlib.sha256(), 0
+    file.seek(0)
+    while block := file.read(1 << 20):
+        found.update(block)
+        size += len(block)
+    return size, found.hexdigest()
 
 
 def insist_private(path: Path, found: os.stat_result, says: str) -> None:

@@ -61,7 +61,7 @@ def one_line(value: object) -> str:
 
 
 def shortened(text: str, most: int) -> str:
-    """Cut a text that is longer than `most` characters, and say how long it was."""
+    """Cut a text that is longer than `most` characters, and add how long it was."""
     return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"
 
 

@@ -176,7 +176,7 @@ class Acked(Event, frozen=True, kw_only=True, tag="acked"):
     """The venue accepted an order; the echo is the order as it reports it.
 
     `order_type` is an `OrderKind`, or the venue's own word where it is none of them; "" where the
-    venue does not say it, as `trigger_price` is None.
+    venue does not report it, as `trigger_price` is None.
     """
 
     client_id: str
@@ -310,7 +310,7 @@ class VenueChanged(Event, frozen=True, kw_only=True, tag="venue"):
 class FiltersChanged(Event, frozen=True, kw_only=True, tag="filters"):
     """The filters of a symbol at the venue, from now on.
 
-    `min_quantity` and `max_quantity` bound one order; 0 for no bound, None where they are not said.
+    `min_quantity` and `max_quantity` bound one order; 0 for no bound, None where not stated.
     """
 
     symbol: int

@@ -31,8 +31,8 @@ class Config(BaseModel):
     """A block of the strategy file: frozen, no unknown keys, defaults validated.
 
     `shorthand` names the field that a bare value stands for: with ``shorthand = "max"``,
-    ``position: 10%`` reads as ``position: {max: 10%}``. `must_say` lists keys shared by all
-    plugins of the kind that this one has no default for (a CSV file must say its ``stamp``).
+    ``position: 10%`` reads as ``position: {max: 10%}``. `required_keys` lists keys shared by all
+    plugins of the kind that this one has no default for (a CSV file must state its ``stamp``).
     `gives_known_time` says that a series brings the time each value became known,
     `gives_probability` that what a model gives is a probability without a calibration, `learns`
     that a model is fitted: one that is not has no `training`.
@@ -42,7 +42,7 @@ class Config(BaseModel):
         frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
     )
     shorthand: ClassVar[str | None] = None
-    must_say: ClassVar[tuple[str, ...]] = ()
+    required_keys: ClassVar[tuple[str, ...]] = ()
     gives_known_time: ClassVar[bool] = False
     gives_probability: ClassVar[bool] = False
     learns: ClassVar[bool] = True

@@ -167,7 +167,7 @@ class TradingHours(Config):
     """No increase around the events of a series."""
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
+    def _has_a_key(self) -> Self:
         if self.open is None and self.flat_at_close:
             raise _at("flat_at_close", True, "no_close", "without hours there is no close to be "
                       "flat at", f"open: {_EXPECTED}")  # fmt: skip
@@ -189,7 +189,7 @@ def _short(value: Any) -> Any:
 
 
 class _OrOpen:
-    """Tells editors of the short form."""
+    """Describes the short form to editors."""
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
         text = OpenHours.__get_pydantic_json_schema__(schema, handler)

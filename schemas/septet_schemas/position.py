@@ -167,8 +167,8 @@ SignedLevel = Annotated[float | Distance, BeforeValidator(parse_signed_distance)
 
 def _one_of(owner: str, given: Mapping[str, object]) -> None:
     """Refuse an entry that says both when and at which level, or neither."""
-    said = [name for name in ("when", "at") if given[name] not in (None, ())]
-    if len(said) != 1:
+    written = [name for name in ("when", "at") if given[name] not in (None, ())]
+    if len(written) != 1:
         raise PydanticCustomError(
             "one_of",
             "{owner} says either when (a condition) or at (a level)",

@@ -108,7 +108,7 @@ _WORDS = frozenset(
 
 
 def _free_name(name: str) -> str:
-    """Refuse names that expressions could not tell from a column or a function."""
+    """Reject names that expressions could not distinguish from a column or a function."""
     if (
         name in (*_BAR_COLUMNS, *LEVEL_COLUMNS, *POSITION_WORDS)
         or name in _WORDS

@@ -54,6 +54,9 @@ _NS: Final = {
 _NUMBER = r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _FRACTION = re.compile(rf"^\s*({_NUMBER})\s*(%|bps|bp)?\s*$")
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*$")
+_LONG_UNIT = re.compile(
+    r"^\s*(\d+)\s*(sec(?:ond)?s?|min(?:ute)?s?|hrs?|hours?|days?|wks?|weeks?)\s*$", re.IGNORECASE
+)
 _COUNT = re.compile(r"^\s*(\d+)\s*(bars?|trades?)?\s*$")
 FRACTION_PATTERN: Final = r"^\s*[-+]?[0-9._eE+-]+\s*(%|bps|bp)?\s*$"
 DURATION_PATTERN: Final = r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d|w)\s*$"
@@ -112,12 +115,20 @@ def parse_duration(value: object) -> int:
     """Read `500ms`, `45s`, `2m`, `12h`, `90d` or `1w` as nanoseconds."""
     match = _DURATION.match(value) if isinstance(value, str) else None
     if match is None:
-        raise _fail("duration", "a duration such as 45s, 2m, 12h, 90d or 1w", value)
+        raise _fail(
+            "duration", "a duration such as 45s, 2m, 12h, 90d or 1w", value, _short_unit(value)
+        )
     digits, unit = match.groups()
     whole = int(digits) * _NS[unit] if digits.isdigit() else round(float(digits) * _NS[unit])
     if not 0 < whole <= 2**62:
         raise _fail("duration", "a duration above zero", value)
     return whole
+
+
+def _short_unit(value: object) -> str:
+    """Return a duration with the unit's short name, as a hint, where it has a long one."""
+    match = _LONG_UNIT.match(value) if isinstance(value, str) else None
+    return "" if match is None else f"write {match[1]}{match[2][0].lower()}"
 
 
 def format_duration(duration_ns: int) -> str:

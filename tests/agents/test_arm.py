@@ -222,8 +222,8 @@ def test_over_stdio_the_change_is_announced(workspace: Path) -> None:
 @pytest.mark.usefixtures("lease", "terminal")
 def test_the_command_arms_and_ends_it(folder: Path, septet_command: Command) -> None:
     root = folder.parents[1]
-    said = septet_command("arm", "old", "--for", "15m", "--name", "ann", "--runs", root).out
-    assert "agents may halt it until" in said
+    printed = septet_command("arm", "old", "--for", "15m", "--name", "ann", "--runs", root).out
+    assert "agents may halt it until" in printed
     made = arm_of(folder)
     assert made is not None
     assert (made.name, made.until_ns - made.asked_ns) == ("ann", 15 * MINUTE)

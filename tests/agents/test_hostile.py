@@ -146,11 +146,11 @@ def test_hidden_files_are_not_read_and_no_line_of_a_file_is_quoted(
             call("check", text=text),
             call("run", file="cross.yaml", hypothesis=HYPOTHESIS, settings=_laid(path, source)),
         ):
-            told = str(answer.document)
-            assert SECRET not in told, path
-            assert answer.is_error or answer["ok"] is False, (path, told)
+            answered = str(answer.document)
+            assert SECRET not in answered, path
+            assert answer.is_error or answer["ok"] is False, (path, answered)
             hidden = ("creds", "git", "env")
-            assert not any(each in told.replace(path, "") for each in hidden), (path, told)
+            assert not any(each in answered.replace(path, "") for each in hidden), (path, answered)
 
 
 def _laid(path: str, source: str) -> dict[str, Any]:
@@ -369,7 +369,7 @@ def test_a_distance_of_rows_that_no_table_has_is_refused(
 
 
 def test_of_two_who_save_at_once_one_replaces_the_text_that_it_knows(workspace: Path) -> None:
-    """What is judged is what is replaced: the other is told that the text is another now."""
+    """What is checked is what is replaced: the other is answered that the text has changed."""
     for number in range(20):
         texts = [f"{EXAMPLE}# {number} {each}\n" for each in range(4)]
         before = hashlib.sha256(EXAMPLE.encode()).hexdigest()

@@ -282,9 +282,9 @@ def test_a_server_whose_client_leaves_cancels_its_jobs_and_ends_with_status_0(
         server.stdin.flush()
         while json.loads(server.stdout.readline()).get("id") != 8:
             pass
-        _, said = server.communicate()  # it closes stdin
-    assert server.returncode == 0, said
-    assert "FATAL" not in said
+        _, server_output = server.communicate()  # it closes stdin
+    assert server.returncode == 0, server_output
+    assert "FATAL" not in server_output
 
 
 def test_what_goes_on_after_it_was_cancelled_ends_with_the_process() -> None:

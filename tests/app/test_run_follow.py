@@ -14,7 +14,7 @@ import pytest
 from septet._app.run_follow import RunFollower
 from septet._app.run_view import RunView, standing_words
 from septet._app.runs import Block, Standing
-from septet._chat.answers import status
+from septet._chat.command_answers import status
 from septet._dashboard.listing import all_runs
 from septet._dashboard.one_run import run_view
 from septet._journal.lease import Holder, Lease

@@ -52,6 +52,20 @@ def test_a_rule_that_is_never_true(septet: Command, tmp_path: Path, rule: str) -
     assert "exit_if is true" not in outcome.err
 
 
+@pytest.mark.parametrize(
+    ("feature", "rule"),
+    [
+        (CHANNEL, "close > far_upper"),
+        ("{use: highest, of: high, period: 3}", "close > far"),
+        ("{use: lowest, of: low, period: 3}", "close < far"),
+    ],
+)
+def test_a_channel_that_includes_the_bar_itself_is_named(
+    septet: Command, tmp_path: Path, feature: str, rule: str
+) -> None:
+    assert "compare with prev(..., 1)" in septet("check", written(tmp_path, feature, rule)).err
+
+
 def test_a_rule_that_is_true_at_times(septet: Command, tmp_path: Path) -> None:
     path = written(tmp_path, CHANNEL, "close > prev(far_upper, 1)")
     assert septet("check", path).err == ""

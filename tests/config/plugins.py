@@ -23,7 +23,7 @@ class Parquet(Config):
 
 
 class Csv(Config):
-    must_say = ("stamp",)
+    required_keys = ("stamp",)
     path: str
 
 

@@ -51,7 +51,7 @@ def test_message(
     if REGENERATE:
         golden.write_text(text, encoding="utf-8")
     assert text == golden.read_text(encoding="utf-8")
-    assert text.strip(), "a broken file must say something"
+    assert text.strip(), "a broken file must give a message"
     assert "Traceback" not in text
     expects_warning = path.stem.startswith("warn-")
     assert (": error: " in text) != expects_warning

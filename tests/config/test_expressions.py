@@ -1,4 +1,4 @@
-"""The expression language: what it means, and that nothing else can be said in it."""
+"""The expression language: what it means, and that nothing else can be written in it."""
 
 from __future__ import annotations
 

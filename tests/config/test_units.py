@@ -1,4 +1,4 @@
-"""A distance is an amount of the price: what is told of one that plainly is not."""
+"""A distance is an amount of the price: warnings about one that is not."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ risk:
 """
 
 
-def told(formula: str) -> list[str]:
+def warnings_of(formula: str) -> list[str]:
     loaded = load_text(TEXT.format(formula), "x.yaml", base_dir=Path())
     return [each.message for each in loaded.warnings if "amount of the price" in each.message]
 
@@ -36,12 +36,12 @@ def told(formula: str) -> list[str]:
     ["atr_14 / close", "3 * spread", "2 * atr_14 / prev(close, 1)", "(top - low) / max(high, low)"],
 )
 def test_a_ratio_of_prices_is_told(formula: str) -> None:
-    (message,) = told(formula)
+    (message,) = warnings_of(formula)
     assert "a ratio of prices" in message
 
 
 def test_a_product_of_prices_is_told() -> None:
-    (message,) = told("atr_14 * close")
+    (message,) = warnings_of("atr_14 * close")
     assert "a price to the power of 2" in message
 
 
@@ -53,4 +53,4 @@ def test_a_product_of_prices_is_told() -> None:
     ],
 )  # fmt: skip
 def test_an_amount_and_what_may_be_meant_are_not(formula: str) -> None:
-    assert not told(formula)
+    assert not warnings_of(formula)

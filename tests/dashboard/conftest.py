@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
@@ -30,6 +30,26 @@ class Answer:
     status: int
     headers: dict[str, str]
     text: str
+
+
+def exchange(
+    connection: http.client.HTTPConnection, method: str, path: str,
+    headers: Iterable[tuple[str, str]], form: Mapping[str, str] | None,
+) -> Answer:  # fmt: skip
+    """Send a request with these headers and no others, return the answer, and close."""
+    try:
+        connection.putrequest(method, path, skip_host=True)
+        for name, value in headers:
+            connection.putheader(name, value)
+        body = urlencode(form or {}).encode()
+        if method == "POST":
+            connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders(body if method == "POST" else None)
+        answer = connection.getresponse()
+        found = {name.lower(): value for name, value in answer.getheaders()}
+        return Answer(answer.status, found, answer.read().decode())
+    finally:
+        connection.close()
 
 
 @dataclass
@@ -61,20 +81,8 @@ class Dashboard:
             }  # fmt: skip
         sent |= headers or {}
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        try:
-            connection.putrequest(method, path, skip_host=True)
-            body = urlencode(form or {}).encode()
-            for name, value in sent.items():
-                if value:
-                    connection.putheader(name, value)
-            if method == "POST":
-                connection.putheader("Content-Length", str(len(body)))
-            connection.endheaders(body if method == "POST" else None)
-            answer = connection.getresponse()
-            found = {name.lower(): value for name, value in answer.getheaders()}
-            return Answer(answer.status, found, answer.read().decode())
-        finally:
-            connection.close()
+        given = [(name, value) for name, value in sent.items() if value]
+        return exchange(connection, method, path, given, form)
 
     def log_in(self) -> Answer:
         answer = self.ask("POST", "/login", {"code": self.codes[-1]})

@@ -19,6 +19,7 @@ from septet._report.page import render
 from septet._store.find import open_run
 from septet._store.journal_view import LiveRun
 from tests.dashboard.conftest import Dashboard, stored
+from tests.journal.test_changed_files import ended_run
 from tests.live.test_open_state import stopped
 from tests.live.test_start import Stage
 
@@ -203,6 +204,32 @@ def test_a_damaged_run_is_said_and_can_be_halted(dashboard: Dashboard, live: Pat
     assert status == 200
     assert "look at the venue" in text
     assert read_halt(live) is not None
+
+
+def test_a_file_that_was_changed_is_named_on_every_page(
+    dashboard: Dashboard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
+    live = ended_run(dashboard.root / "demo" / "live-1")
+    dashboard.log_in()
+    key = key_of(live)
+    asked = [
+        page("/run", run=key), "/", page("/order", run=key, order="o1"), "/api/v1/runs",
+        *(page(f"/api/v1/{name}", run=key, order="o1", name="orders") for name in (
+            "run", "why", "table",
+        )),
+    ]  # fmt: skip
+    for path in asked:
+        answer = dashboard.ask("GET", path)
+        assert answer.status == 200, (path, answer.text)
+        assert "journal records" not in answer.text
+    written = json.loads((live / "summary.json").read_text())
+    (live / "summary.json").write_text(json.dumps({**written, "final_equity": 77_777.0}))
+    for path in asked:
+        text = dashboard.ask("GET", path).text
+        assert "not those its journal records: summary.json changed" in text, path
+        assert f"septet runs export {live}" in text
+        assert "77777" not in text
 
 
 def test_looking_writes_nothing_into_the_run(dashboard: Dashboard, live: Path) -> None:

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlencode
 
 import pytest
 from cryptography import x509
@@ -19,7 +18,7 @@ from septet._dashboard.remote_access import RemoteAccess, ip_of, remote_access
 from septet._dashboard.serve import make_server, open_socket
 from septet.errors import InputError
 from tests.cli.conftest import command_of
-from tests.dashboard.conftest import Answer
+from tests.dashboard.conftest import Answer, exchange
 from tests.dashboard.tls import NAME, make_certificate, reverse_proxy
 
 PASSWORD = "correct horse battery"
@@ -59,20 +58,12 @@ def ask(
     else:
         context = ssl.create_default_context(cafile=trusted)
         connection = http.client.HTTPSConnection("localhost", port, timeout=60, context=context)
-    try:
-        connection.putrequest(method, path, skip_host=True)
-        for name, values in headers.items():
-            for value in [values] if isinstance(values, str) else values:
-                connection.putheader(name, value)
-        body = urlencode(form or {}).encode()
-        if method == "POST":
-            connection.putheader("Content-Length", str(len(body)))
-        connection.endheaders(body if method == "POST" else None)
-        answer = connection.getresponse()
-        found = {name.lower(): value for name, value in answer.getheaders()}
-        return Answer(answer.status, found, answer.read().decode())
-    finally:
-        connection.close()
+    given = [
+        (name, value)
+        for name, values in headers.items()
+        for value in ([values] if isinstance(values, str) else values)
+    ]
+    return exchange(connection, method, path, given, form)
 
 
 def test_over_tls_a_user_logs_in_by_password_and_gets_a_cookie_for_tls_alone(

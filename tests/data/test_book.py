@@ -233,7 +233,7 @@ class Still(Clock):
 
 
 def test_a_side_drained_beyond_its_snapshot_has_another_one_asked_for() -> None:
-    """What lies deeper than a snapshot goes was never told: an empty side may not be one."""
+    """What lies deeper than a snapshot goes was never reported: an empty side may not be one."""
     received: list[Any] = []
     asked: list[str] = []
 

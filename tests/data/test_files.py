@@ -229,7 +229,7 @@ def test_a_word_among_numbers_is_one_bad_row(tmp_path: Path) -> None:
 def test_csv_must_say_what_stamps_mark(tmp_path: Path) -> None:
     TIMES.write_csv(tmp_path / "a.csv")
     made = block("candles", "csv", path="a.csv")
-    assert type(made.config).must_say == ("stamp",)
+    assert type(made.config).required_keys == ("stamp",)
     with pytest.raises(DataError, match="stamp: open or stamp: close"):
         read_candles(made, request("1h", "BTC/USDT", base=tmp_path))
     ended = block("candles", "csv", {"stamp": "close", "time_zone": "UTC"}, path="a.csv")

@@ -69,7 +69,7 @@ CATALOGUE: Final = {
     ),
     "P3": Fault(
         "a second instance, of the run or of the account",
-        "the second is refused and told who is there; the first goes on",
+        "the second is rejected with the holder's name; the first goes on",
         (_PROCESS + "test_p3_a_second_instance",),
         (_REAL + "test_p3_a_second_instance",),
         (
@@ -80,7 +80,7 @@ CATALOGUE: Final = {
     ),
     "P4": Fault(
         "the loop stands still for half a minute and more",
-        "nothing decided before is sent late; what happened meanwhile is booked; it is said",
+        "nothing decided before is sent late; what happened meanwhile is booked and reported",
         (_PROCESS + "test_p4_a_loop_that_stood_still",),
         (_REAL + "test_p4_the_process_stands_still",),
         (
@@ -141,7 +141,7 @@ CATALOGUE: Final = {
     ),
     "S2": Fault(
         "a torn end, a corrupt middle",
-        "the end is cut back and said; the middle is refused",
+        "the end is cut back and reported; the middle is rejected",
         (
             _DISK + "test_s2_a_write_torn_by_the_loss_of_power",
             _DISK + "test_s2_a_corrupt_middle_is_refused",
@@ -192,7 +192,7 @@ CATALOGUE: Final = {
     ),
     "C3": Fault(
         "test keys on a real host, a key that can withdraw",
-        "refused before anything is sent, or warned where nobody tells",
+        "refused before anything is sent, or warned where the venue does not report it",
         (_CONFIG + "test_c3_rights_of_the_key",),
         (_REAL + "test_c3_a_key_that_can_withdraw",),
         ("execution/test_clients.py::test_an_account_outside_the_exchanges_own_hosts_is_a_test",),
@@ -224,7 +224,7 @@ CATALOGUE: Final = {
     ),
     "C6": Fault(
         "mixed versions",
-        "the whole journal is folded and compared, and it is said; another strategy is refused",
+        "the whole journal is folded and compared, and reported; another strategy is rejected",
         (_CONFIG + "test_c6_another_version_goes_on_and_says_so",),
         (),
         (_START + "test_a_changed_file_is_refused",),
@@ -279,7 +279,7 @@ CATALOGUE: Final = {
     ),
     "O3": Fault(
         "the alert channel refuses, or never answers",
-        "said once, without its address; no row of the run waits, and the oldest alerts go",
+        "reported once, without its address; no row of the run waits, and the oldest alerts go",
         (_ALERTS + "test_a_service_that_hangs_delays_nothing_but_alerts",),
         (_ALERTS + "test_a_service_that_refuses_is_reported_once_and_never_raises",),
     ),
@@ -350,7 +350,7 @@ CATALOGUE: Final = {
     ),
     "A12": Fault(
         "a test network is reset, and its ids of trades and orders begin anew",
-        "trades and orders are told from older ones of the same id; each fill is booked once",
+        "trades and orders differ from older ones of the same id; each fill is booked once",
         (_RESTART + "test_a12_fills_with_the_ids_of_older_ones_are_booked_after_a_restart",),
         (),
         (

@@ -103,7 +103,7 @@ class Live:
         assert self.run.ended is None, self.run.tail(25)
 
     def count_of(self, event: str) -> int:
-        """How often the log said something."""
+        """Return how often the log holds an event."""
         if not (self.folder / "run.log").exists():
             return 0
         text = (self.folder / "run.log").read_text("utf-8", "replace")

@@ -2,7 +2,7 @@
 
 The core is the compiled one, the journal is on disk, shell and dispatcher are those of a live run,
 and recovery and reconciliation are those of a start. The venue is truthful and in memory; it goes
-on while the process is dead. Time passes only when told to, so that a seed is the whole story.
+on while the process is dead. Time passes only on request, so that a seed is the whole story.
 """
 
 from __future__ import annotations

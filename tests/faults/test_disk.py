@@ -165,7 +165,7 @@ def test_s4_an_old_backup_of_the_run(tmp_path: Path) -> None:
 
 
 def test_s4_an_old_backup_on_another_machine(tmp_path: Path) -> None:
-    """Without the mark the venue's fills say it: entries stay off until a person has looked."""
+    """Without the mark the venue's fills show it: entries stay off until a person has looked."""
 
     async def scene() -> None:
         for seed in range(MANY):

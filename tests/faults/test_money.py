@@ -1,4 +1,4 @@
-"""What an execution may say of money: prices and fees that cannot be, through a whole process."""
+"""Prices and fees of executions that cannot be true, through a whole process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Bend = Callable[[m.Filled], m.Filled]
 
 
 async def lied_to(folder: Path, side: str, bend: Bend) -> ProcessHarness:
-    """Begin a run whose executions of a side are bent, wherever the venue tells of them."""
+    """Begin a run whose executions of a side are altered, wherever the venue reports them."""
     folder.mkdir(parents=True)
     harness = ProcessHarness(folder, 2)
     await harness.start()

@@ -1,4 +1,4 @@
-"""Faults of the process: killed anywhere, standing still, failing, told to stop, in a loop."""
+"""Faults of the process: killed anywhere, blocked, failing, stopped on request, in a loop."""
 
 from __future__ import annotations
 

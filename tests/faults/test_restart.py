@@ -112,7 +112,7 @@ def stops_at(harness: ProcessHarness) -> list[str]:
 
 
 def misread(harness: ProcessHarness, rule: str) -> None:
-    """Let reads of the balances say too little cash, or nothing that can be read."""
+    """Let reads of the balances return too little cash, or nothing that can be read."""
 
     def bend(name: str, answer: Any) -> Any:
         if name != "holdings":

@@ -1,6 +1,6 @@
 """Runs the engine on a strategy and a market of the reference: trading hours, positions, stops.
 
-What a file can say of them is written as a file; the signal and the events of a blackout come as
+What a file can state of them is written as a file; the signal and the events of a blackout come as
 series, row by row as the reference has them.
 """
 

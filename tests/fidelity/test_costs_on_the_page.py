@@ -1,4 +1,4 @@
-"""Funding, liquidation and fees of one run: fills, trades, summary and page say the same."""
+"""Funding, liquidation and fees of one run: fills, trades, summary and page agree."""
 
 from __future__ import annotations
 

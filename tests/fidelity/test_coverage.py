@@ -1,4 +1,4 @@
-"""Fair games, played by dice: how often what is said of them is wrong."""
+"""Fair games, played by dice: how often the verdict on them is wrong."""
 
 from __future__ import annotations
 

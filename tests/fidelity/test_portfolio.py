@@ -48,14 +48,14 @@ LIMITS = st.sampled_from(
 
 @st.composite
 def strategies(draw: Any) -> Strategy:
-    """Draw a portfolio without what is told below or elsewhere: takes, levels in R, finer bars."""
+    """Draw a portfolio without what is tested elsewhere: takes, levels in R, finer bars."""
     s = draw(draws.portfolios())
     assert s.portfolio is not None
     portfolio = s.portfolio
     if portfolio.exit_if is not None:
         portfolio = replace(portfolio, exit_if="ok == 0")
     stops = draw(STOPS)
-    if stops != Stops():  # where an increase leaves a stop is told with positions in steps
+    if stops != Stops():  # where an increase leaves a stop is tested with positions in steps
         rebalance = replace(portfolio.rebalance, drift=0.9, to="target")
         portfolio = replace(portfolio, rebalance=rebalance)
     return replace(

@@ -79,7 +79,7 @@ def market(dice: np.random.Generator, drift: float = 0.0) -> dict[str, Any]:
 def verdict_of(
     session: Session, prices: dict[str, Any], dice: np.random.Generator, skill: float = 0.0
 ) -> str:
-    """Run a strategy over a market with its own dice; return what is said of it.
+    """Run a strategy over a market with its own dice; return its verdict.
 
     With `skill` so many of the dice know which way the bar will go that a decision trades.
     """
@@ -129,7 +129,7 @@ def test_verdicts_on_fair_games_are_seldom_wrong(tmp_path: Path) -> None:
 
 
 def test_rules_without_skill_in_a_rising_market(tmp_path: Path) -> None:
-    """At most one of twenty is said to be above holding, though most made money."""
+    """At most one of twenty is reported above holding, though most made money."""
     session = session_for(tmp_path, "fixed_fraction, fraction: 100%")
     prices = market(np.random.default_rng(3), drift=0.005)
     verdicts = [verdict_of(session, prices, np.random.default_rng([9, n])) for n in range(RULES)]

@@ -1,4 +1,4 @@
-"""What is said of a paper or live run whose files are damaged: never that it may be deleted."""
+"""Messages about a paper or live run whose files are damaged: never that it may be deleted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from septet._journal.lease import RUN_LOCK
 from septet._store.damage import hint_for
 from septet._store.find import open_run
-from septet._store.journal_view import write_projections
+from septet._store.projections import write_projections
 from septet._store.run_folder import Run
 from septet.cli import cli
 from septet.errors import InputError
@@ -46,21 +46,28 @@ def _error(folder: Path, *words: str) -> InputError:
 @pytest.mark.parametrize("name", ["summary.json", "orders.parquet", "equity.parquet"])
 def test_a_sound_journal_is_what_counts(stopped: Path, name: str) -> None:
     (stopped / name).write_bytes(b"{not json")
-    out = str(stopped.parents[2] / "out")
-    words = ("runs", "show") if name == "summary.json" else ("runs", "export", "--to", out)
-    hint = _error(stopped, *words).hint or ""
-    assert "delete" not in hint
-    assert "positions and orders may be open" in hint
+    done = CliRunner().invoke(cli, ["runs", "show", str(stopped)])
+    assert done.exit_code == 1, done.output
+    assert f"not those its journal records: {name} changed" in done.stdout
     command = f"septet runs export {stopped}"
-    assert command in hint
+    assert f"`{command}`" in done.stdout.splitlines()[1]
     done = CliRunner().invoke(cli, command.split()[1:])
     assert done.exit_code == 0, done.output
     assert Run(stopped).summary["run_id"] == "live-1"
     assert Run(stopped).table("orders").height == 3
+    assert type(open_run(stopped)) is Run
+
+
+def test_a_missing_table_is_read_from_the_journal(stopped: Path) -> None:
+    (stopped / "orders.parquet").unlink()
+    run = open_run(stopped)
+    assert run.table("orders").height == 3
+    assert "orders.parquet missing" in run.files_problem
 
 
 def test_a_missing_table_is_not_the_end_of_a_live_run(stopped: Path) -> None:
     (stopped / "orders.parquet").unlink()
+    (stopped / "journal.sqlite").unlink()
     with pytest.raises(InputError, match=r"orders\.parquet is missing") as caught:
         open_run(stopped).table("orders")
     assert "delete" not in (caught.value.hint or "")
@@ -86,16 +93,16 @@ def test_only_a_backtest_may_be_deleted(tmp_path: Path, mode: str, says: str) ->
 def test_a_live_run_without_its_journal_is_said_to_be_so_first(stopped: Path) -> None:
     for path in stopped.glob("journal.sqlite*"):
         path.unlink()
-    said = f"the live run in {stopped} has lost its journal: journal.sqlite is missing"
+    expected_message = f"the live run in {stopped} has lost its journal: journal.sqlite is missing"
     done = CliRunner().invoke(cli, ["runs", "show", str(stopped)])
     assert done.exit_code == 2
-    assert done.stdout.startswith(said)
+    assert done.stdout.startswith(expected_message)
     assert "look at the venue" in done.stdout.splitlines()[1]
     document = CliRunner().invoke(cli, ["runs", "show", str(stopped), "--json"])
     assert document.exit_code == 2
-    assert json.loads(document.stdout)["problem"].startswith(said)
-    assert _error(stopped, "replay").message.startswith(said)
-    assert _error(stopped, "replay", "--shadow").message.startswith(said)
+    assert json.loads(document.stdout)["problem"].startswith(expected_message)
+    assert _error(stopped, "replay").message.startswith(expected_message)
+    assert _error(stopped, "replay", "--shadow").message.startswith(expected_message)
 
 
 def test_an_export_says_which_tables_it_left_out(stopped: Path, tmp_path: Path) -> None:
@@ -103,10 +110,14 @@ def test_an_export_says_which_tables_it_left_out(stopped: Path, tmp_path: Path) 
     assert CliRunner().invoke(cli, words).exit_code == 0
     for name in ("orders", "fills"):
         (stopped / f"{name}.parquet").unlink()
+    kept = stopped.parent / "journal.sqlite"
+    (stopped / "journal.sqlite").rename(kept)
     done = CliRunner().invoke(cli, [*words, "--json"])
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert sorted(json.loads(done.stdout)["missing"]) == ["fills", "orders"]
     assert f"left out, as {stopped} lacks them: orders, fills" in done.stderr
     assert f"`septet runs export {stopped}` writes the tables" in done.stderr
+    kept.rename(stopped / "journal.sqlite")
+    assert CliRunner().invoke(cli, words).exit_code == 1  # from the journal, which records them
     assert CliRunner().invoke(cli, words[:3]).exit_code == 0
     assert CliRunner().invoke(cli, words).exit_code == 0

@@ -1,4 +1,4 @@
-"""The disk is full, locked, read-only or lies: it is said, nothing is half stored, it can go on."""
+"""The disk is full, locked, read-only or lies: reported, nothing half stored, it can go on."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from septet._journal.log import Journal
 from septet._journal.reader import Reader
 from septet._journal.verify import walk
 from septet._store.find import open_run
-from septet._store.journal_view import write_projections
+from septet._store.projections import write_projections
 from septet.errors import SeptetError
 from tests.journal.lived import live_run
 from tests.scale import examples

@@ -18,7 +18,8 @@ from septet._journal.journal_format import Head
 from septet._journal.lease import RUN_LOCK, Holder, Lease
 from septet._journal.log import Journal
 from septet._store.find import open_run
-from septet._store.journal_view import LiveRun, write_projections
+from septet._store.journal_view import LiveRun
+from septet._store.projections import write_projections
 from septet._store.run_folder import Run
 from septet.cli import cli
 from septet.errors import InputError
@@ -251,7 +252,7 @@ def test_a_damaged_journal_is_listed_as_that(folder: Path, tmp_path: Path) -> No
 
 
 def test_a_backtest_has_nothing_to_be_made_anew_from(tmp_path: Path) -> None:
-    from septet._store.journal_view import project
+    from septet._store.projections import project
 
     with pytest.raises(InputError, match="it is a backtest"):
         project(Run(tmp_path))

@@ -15,7 +15,7 @@ from septet._journal import lock as locks
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Record pauses instead of making them."""
     made: list[float] = []
-    monkeypatch.setattr(locks.time, "sleep", made.append)
+    monkeypatch.setattr("septet._journal.lock.time.sleep", made.append)
     return made
 
 
@@ -37,7 +37,7 @@ def test_a_lock_that_is_only_looked_at_is_waited_for(
         if len(made) == 20:
             os.close(looking)
 
-    monkeypatch.setattr(locks.time, "sleep", pause)
+    monkeypatch.setattr("septet._journal.lock.time.sleep", pause)
     handle = locks.lock(tmp_path / "lock")
     assert handle is not None
     assert len(made) == 20

@@ -125,7 +125,7 @@ def test_crashes_are_counted(tmp_path: Path) -> None:
             if clean is not None:
                 journal.end(clean=clean, how="signal", now_ns=began + 1)
         now = 5 * minute
-        # Killed: the second when the third began, the fourth when the fifth did; the third said
+        # Killed: the second when the third began, the fourth when the fifth did; the third reported
         # that it failed, and the fifth may be running.
         assert journal.crashes_within(10 * minute, now) == 3
         assert journal.crashes_within(2 * minute, now) == 1

@@ -15,7 +15,7 @@ from septet._data.stamps import iso
 from septet._journal.lease import RUN_LOCK
 from septet._store.damage import journal_finding
 from septet._store.find import open_run
-from septet._store.journal_view import write_projections
+from septet._store.projections import write_projections
 from septet._store.run_folder import Run
 from septet.cli import cli
 from septet.errors import InputError

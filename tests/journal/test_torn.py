@@ -1,4 +1,4 @@
-"""A torn end is cut back and said; a corrupt middle is refused; nothing is lost in silence."""
+"""A torn end is cut back and reported; a corrupt middle is refused; nothing is lost in silence."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COPIES = itertools.count()
 
 
 def _reopened(path: Path) -> tuple[str, int]:
-    """Open for writing: refused, or good up to an entry, the rest said to be gone."""
+    """Open for writing: refused, or good up to an entry, the rest reported as gone."""
     try:
         with Journal.open(path) as journal:
             last = journal.findings.last

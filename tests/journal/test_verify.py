@@ -1,4 +1,4 @@
-"""Tampering of every kind is found, and said where."""
+"""Tampering of every kind is found, and its place reported."""
 
 from __future__ import annotations
 

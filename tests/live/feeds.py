@@ -67,7 +67,7 @@ class MemoryFeed:
             name: Market(name, name.split("/")[0], name.split("/")[1], 1e-6, 0.01)
             for name in request.symbols
         }
-        return FeedFacts("memory", {"bars": "stream"}, markets)
+        return FeedFacts("memory", dict.fromkeys(sorted(request.kinds), "stream"), markets)
 
     async def _emit(self, request: FeedRequest, sink: Callable[[Any], None]) -> None:
         bar_ns = request.bar_ns

@@ -15,7 +15,7 @@ from septet._journal.reader import Reader
 from septet._live.replay import JOURNAL, replay
 from septet._live.shadow import shadow
 from septet._shell.backtest import backtest
-from septet._store.journal_view import write_projections
+from septet._store.projections import write_projections
 from tests.live import diffs
 
 BARS = diffs.walk(260)

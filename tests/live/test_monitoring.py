@@ -30,7 +30,7 @@ from septet._live.training import ready_event
 from septet._live.wiring import core_terms
 from septet._shell.backtest import backtest
 from septet._shell.session import Session, open_session
-from septet._store.journal_view import write_projections
+from septet._store.projections import write_projections
 from septet._store.tables import frames_of
 from tests.live import diffs
 from tests.live.test_core import bars_at, instruments

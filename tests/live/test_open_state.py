@@ -12,7 +12,12 @@ import pytest
 from click.testing import CliRunner
 
 from septet import messages as m
+from septet._journal.files_record import read_files_record
 from septet._journal.lease import Holder, Lease
+from septet._journal.reader import Reader
+from septet._store.files_check import FILES, files_finding
+from septet._store.find import open_run
+from septet._store.run_folder import Run
 from septet.cli import cli
 from tests.live.test_start import Stage
 from tests.live.test_way_out import Protected
@@ -104,6 +109,24 @@ def test_what_a_stopped_run_holds_is_shown_with_its_stop_and_its_resting_entry(
     assert orders["limit"]["client_id"] in text
     assert "limit 90, open" in text
     assert "computing" not in text  # how quickly a run that waits for bars computes says nothing
+
+
+def test_every_stop_records_the_files_that_it_wrote(stage: Stage) -> None:
+    recorded = []
+    for _ in range(2):
+        folder = stopped(stage)
+        with Reader(folder / "journal.sqlite") as journal:
+            record = read_files_record(journal)
+            assert record is not None
+            assert record.seq == journal.last_seq
+        assert set(record.files) == {each for each in FILES if (folder / each).exists()}
+        assert "fills.parquet" in record.files
+        assert files_finding(folder) is None
+        assert type(open_run(folder)) is Run
+        recorded.append(record.seq)
+    assert recorded[0] < recorded[1], "the second start continues the run"
+    (folder / "summary.json").write_text("{}")
+    assert "summary.json changed" in open_run(folder).files_problem
 
 
 def test_a_stop_that_the_engine_holds_acts_only_while_the_run_runs(stage: Stage) -> None:

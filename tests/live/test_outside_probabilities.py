@@ -11,12 +11,16 @@ import pytest
 
 from septet import messages as m
 from septet._config import load
+from septet._core.events import DecisionTime
+from septet._data.bars import Instrument
 from septet._journal.reader import Reader
+from septet._kernel import layout
 from septet._live.process import LiveResult, run_live
 from septet._live.replay import JOURNAL, replay
-from septet._live.shadow import shadow
+from septet._live.shadow import _Taken, _window_over, shadow
 from septet._live.wiring import Wiring
 from septet._shell.backtest import backtest
+from septet._shell.session import plan_of
 from tests.live.feeds import HOUR_NS, MARKET_NS, World
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
@@ -68,6 +72,35 @@ class Outside(World):
             [self.load("outside", mode=mode)], self.options(bars=bars),
             confirm=lambda question: True, clock=self.clock, wiring=wiring, signals=False,
         )  # fmt: skip
+
+
+WEIGHED = (
+    FILE[: FILE.index("signal:")]
+    + """\
+portfolio: {use: top, by: edge, long: 1, gross: 60%, rebalance: {every: 2 bars}}
+risk: {halts: {drawdown: {above: 90%, then: flatten, resume: manual}}}
+"""
+)
+
+
+MISSES = """\
+version: 1
+name: misses
+universe: {symbols: [BTC/USDT, ETH/USDT], bar: 1h}
+data: {candles: {use: synthetic}}
+features: {fast: {use: sma, period: 3}}
+portfolio: {use: top, by: fast, long: 1, rebalance: {every: 2 bars}}
+risk: {}
+"""
+
+
+class Weighed(Outside):
+    """Runs of a portfolio that holds the symbol of the larger probability."""
+
+    def file(self, name: str = "live") -> Path:
+        path = self.folder / f"{name}.yaml"
+        path.write_text(WEIGHED, encoding="utf-8")
+        return path
 
 
 @pytest.fixture
@@ -128,3 +161,34 @@ def test_batch_and_events_decide_the_same(tmp_path: Path, monkeypatch: pytest.Mo
     ]  # fmt: skip
     for one, other in tables:
         assert pl.DataFrame(one).equals(pl.DataFrame(other))
+
+
+@pytest.mark.parametrize("mode", ["paper", "live"])
+def test_a_portfolio_of_probabilities_is_replayed_and_shadowed(world: Outside, mode: str) -> None:
+    [(run, end)] = Weighed(world.folder, bar_wall_ns=250_000_000).run(mode, 14).ends
+    assert end.how == "finished", end.text
+    rows = _rows(run.location.folder)
+    placed = [each for _, caused in rows for each in caused if isinstance(each, m.Placed)]
+    bought = [each for each in placed if (each.reason, each.side) == ("rebalance", "buy")]
+    assert bought
+    assert {each.reason for each in placed} == {"rebalance"}, "the label's horizon closes nothing"
+    for prove in (replay, shadow):
+        found = prove(run.location.folder)
+        assert found.differences == 0, str(found.first)
+
+
+def test_a_missing_bar_of_a_portfolio_is_part_of_its_shadow(tmp_path: Path) -> None:
+    """A rebalance is due by the time before; the missing symbol has no row."""
+    path = tmp_path / "x.yaml"
+    path.write_text(MISSES, encoding="utf-8")
+    plan = plan_of(load(path))
+    state = plan.state(10_000.0, [Instrument(each) for each in SYMBOLS])
+    times = []
+    for n in range(4):
+        facts = np.zeros((2, layout.M_ROWS), np.int64)
+        facts[1, layout.AGE] = -1 if n == 2 else n
+        columns = np.full((2, layout.X_FIXED), 100.0)
+        times.append(DecisionTime((n + 1) * HOUR_NS, 0, columns, facts, True, False))
+    window = _window_over(plan, state, _Taken(times, [None] * 4, [4, 3]))
+    assert window.arrays["T"][layout.ROW + 1, :4].tolist() == [0, 1, -1, 2]
+    assert window.arrays["DUE"][:4].tolist() == [1, 0, 1, 0]

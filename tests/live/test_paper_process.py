@@ -27,6 +27,7 @@ from septet._live.run_location import JOURNAL
 from septet._live.shadow import shadow
 from septet._live.wiring import WIRING, Wiring
 from septet._shell.session import plan_of
+from septet.errors import PluginError
 from tests.live.feeds import HOUR_NS, MemoryFeed, World, bar, price
 
 CAPITAL = 10_000.0
@@ -178,3 +179,32 @@ def test_replay_and_shadow_give_every_row_again(lived: Any, monkeypatch: Any) ->
     for prove in (replay, shadow):
         found = prove(run.location.folder)
         assert found.differences == 0, str(found.first)
+
+
+class BarsOnly(QuotingFeed):
+    """A feed that names no quotes among what it serves."""
+
+    async def open(self, request: FeedRequest, sink: Callable[[Any], None]) -> FeedFacts:
+        facts = await super().open(request, sink)
+        return FeedFacts(facts.exchange, {"bars": "stream"}, facts.markets)
+
+
+def test_a_feed_that_serves_less_than_a_run_needs_ends_its_first_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No quote would ever come, and every entry would be rejected for it."""
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setattr(built, "plan_of", plain)
+    path = tmp_path / "quoted.yaml"
+    path.write_text(STRATEGY, encoding="utf-8")
+    world = World(tmp_path, bar_wall_ns=250_000_000)
+
+    def feed(loaded: Any, clock: Any, tasks: Any = None) -> BarsOnly:
+        return BarsOnly(clock)
+
+    with pytest.raises(PluginError) as caught:
+        run_live(
+            [load(path, mode="paper")], world.options(bars=3), clock=world.clock,
+            wiring=Wiring(WIRING.core, WIRING.venue, feed), signals=False,
+        )  # fmt: skip
+    assert caught.value.message == "the feed of memory serves bars, and this run needs quotes"

@@ -27,7 +27,7 @@ from septet._live.wiring import Wiring
 from septet._shell.backtest import backtest
 from septet._shell.learning import features
 from septet._shell.session import open_session
-from septet._store.journal_view import write_projections
+from septet._store.projections import write_projections
 from septet._store.tables import frames_of
 from septet.cli import cli
 from septet.errors import ConfigError, ModelError, RunError

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from septet import messages as m
@@ -63,6 +66,52 @@ def test_an_event_of_wrong_types_words_or_times_never_gets_through(number: int) 
     (reported,) = received
     assert isinstance(reported, m.Unreadable)
     assert -1 <= reported.symbol < 2
+
+
+TRUE_EVENTS: list[Any] = [
+    m.OrderSeen(**ORDER), m.Filled(**FILL),
+    m.Acked(at_ns=NOW, client_id="a", venue_order_id="1", state="open", side="buy", quantity=1.0),
+    m.OpenOrders(at_ns=NOW, asked_ns=NOW, orders=(m.OrderSeen(**ORDER),)),
+    m.Holdings(at_ns=NOW, asked_ns=NOW, balances={"USDT": (1.0, 0.0)}),
+    m.FiltersChanged(at_ns=NOW, symbol=0, lot=1.0, tick=1.0, min_notional=0.0),
+    m.Skewed(at_ns=NOW, venue="v", skew_ns=0),
+]  # fmt: skip
+NO_NUMBERS = (math.nan, math.inf, -math.inf, 1e308)
+READ_WITHOUT = {"fee", "fee_quote"}
+"""An execution whose fee is none is booked with the expected one."""
+
+
+def _falsified(event: Any, false: float) -> Iterator[tuple[str, Any]]:
+    """Return an event with a number that is none in one field after the other, also inside."""
+    for field in msgspec.structs.fields(type(event)):
+        value, name = getattr(event, field.name), field.name
+        if "float" in str(field.type) and not isinstance(value, dict) and name not in READ_WITHOUT:
+            yield name, msgspec.structs.replace(event, **{name: false})
+        elif isinstance(value, dict) and value:
+            yield name, msgspec.structs.replace(event, **{name: {"USDT": (1.0, false)}})
+        elif name == "orders":
+            for inner, other in _falsified(value[0], false):
+                yield f"{name}.{inner}", msgspec.structs.replace(event, orders=(other,))
+
+
+@pytest.mark.parametrize("event", TRUE_EVENTS, ids=lambda event: type(event).__name__)
+@pytest.mark.parametrize("false", NO_NUMBERS)
+def test_no_field_of_an_event_gets_through_with_a_number_that_is_none(
+    event: Any, false: float
+) -> None:
+    """The gate looks at each field, whatever its adapter has read of it."""
+    received: list[Any] = []
+    venue: Any = SimpleNamespace()
+    gated = GatedVenue(venue, CLOCK)
+    gated._sink, gated._symbols = received.append, 2
+    gated._receive(event)
+    assert received == [event]
+    fields = dict(_falsified(event, false))
+    assert fields or isinstance(event, m.Skewed)
+    for name, other in fields.items():
+        received.clear()
+        gated._receive(other)
+        assert all(isinstance(each, m.Unreadable) for each in received), name
 
 
 @pytest.mark.parametrize(("kind", "fields"), [(m.OrderSeen, ORDER), (m.Filled, FILL)])

@@ -44,7 +44,7 @@ monitoring:
 
 
 class Odd(Config):
-    """Does what its settings say, as strangers do."""
+    """Does what its settings require, as plugins of others do."""
 
     fault: str = ""
 

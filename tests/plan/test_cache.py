@@ -171,7 +171,7 @@ def test_a_damaged_cache_is_made_again_and_said(folder, damage):
 
 
 def test_code_that_is_whole_but_cannot_be_read_here_is_made_again(folder):
-    """A seal tells what was altered; what another version wrote is found when it is loaded."""
+    """A seal shows what was altered; what another version wrote is found when it is loaded."""
     assert cache.load_text(ENTRY, "plan_b").answer(1) == 42
     plan = cache_folder() / "plan_b"
     spoil_code(plan)
@@ -238,7 +238,7 @@ from septet._plan.cache import load_text
 words = sys.argv[1:]
 for word in words:  # each by a process of its own, which only need not import all of that again
     if os.fork() == 0:
-        print(load_text({ENTRY!r}, "plan_d", lambda *said: print(*said)).answer(int(word)))
+        print(load_text({ENTRY!r}, "plan_d", lambda *words: print(*words)).answer(int(word)))
         sys.stdout.flush()
         os._exit(0)
 assert all(os.wait()[1] == 0 for word in words)
@@ -246,7 +246,7 @@ assert all(os.wait()[1] == 0 for word in words)
 
 
 def asked(folder: Path, *words: int) -> list[str]:
-    """Let as many processes ask the same plan at once; return what they said, in any order."""
+    """Let as many processes ask the same plan at once; return their output, in any order."""
     return sorted(finish(start(folder, ASK, *words)))
 
 

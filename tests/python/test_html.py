@@ -82,7 +82,7 @@ def test_a_long_run_is_as_small(tmp_path: Path) -> None:
     assert places == sorted(places)
     assert places[0] < 90
     assert places[-1] > 560
-    assert "between" in text, "the lowest and the highest are said"
+    assert "between" in text, "the lowest and the highest are named"
 
 
 def test_everything_that_shows_itself_is_static(run: septet.Run, tmp_path: Path) -> None:

@@ -63,8 +63,8 @@ METHODS = {
 }
 ATTRIBUTES = {
     "Strategy": "hash mode name settings text warnings",
-    "Run": "decisions equity fills folder forward id monitoring orders problem strategy summary "
-    "trades trials verdict",
+    "Run": "decisions doubt equity fills folder forward id monitoring orders problem strategy "
+    "summary trades trials verdict",
     "Sweep": "folder settings trials verdict",
     "Check": "ok problems settings strategy world",
     "Trials": "complete count declared deflated_sharpe effective frame text",

@@ -1,4 +1,4 @@
-"""The report in a real Chromium: every chart is drawn, nothing is said on the console."""
+"""The report in a real Chromium: every chart is drawn, nothing is printed on the console."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ const column = (at, shown) => rows(shown).map((r) => value(r.cells[at]));
 const sorts = () => all("#trades th").map((th) => th.getAttribute("aria-sort"));
 const box = document.querySelector("[aria-controls=trades]");
 const search = (text) => { box.value = text; box.dispatchEvent(new Event("input")); };
-const said = { disabled: all("th button:disabled").length };
-head("Net").click(); said.rising = column(7); said.sorts = sorts();
-head("Net").click(); said.falling = column(7); said.again = sorts();
-head("In").click(); said.times = column(2);
-search("eth OPEN"); said.found = [column(0, true), column(16, true)];
-said.status = box.closest(".search").querySelector("[role=status]").textContent;
-search("nothing like it"); said.none = rows(true).length;
-search(""); said.all = rows(true).length;
-said.hidden = box.closest(".search").hidden;
-document.documentElement.dataset.said = JSON.stringify(said);
+const observed = { disabled: all("th button:disabled").length };
+head("Net").click(); observed.rising = column(7); observed.sorts = sorts();
+head("Net").click(); observed.falling = column(7); observed.again = sorts();
+head("In").click(); observed.times = column(2);
+search("eth OPEN"); observed.found = [column(0, true), column(16, true)];
+observed.status = box.closest(".search").querySelector("[role=status]").textContent;
+search("nothing like it"); observed.none = rows(true).length;
+search(""); observed.all = rows(true).length;
+observed.hidden = box.closest(".search").hidden;
+document.documentElement.dataset.observed = JSON.stringify(observed);
 </script>"""
 
 
@@ -65,21 +65,21 @@ def test_tables_sort_by_a_column_and_search_by_words(full_run: Run, tmp_path: Pa
     page.write_text(before + ACTS + mark + after, "utf-8")
     shown, console = drawn(page, tmp_path / "profile")
     assert console == ""
-    found = re.search(r'<html[^>]* data-said="([^"]*)"', shown)
+    found = re.search(r'<html[^>]* data-observed="([^"]*)"', shown)
     assert found is not None
-    said = json.loads(html.unescape(found[1]))
+    observed = json.loads(html.unescape(found[1]))
     trades = full_run.table("trades").sort("entry_time", maintain_order=True)
-    assert said["disabled"] == 0
-    assert [float(v) for v in said["rising"]] == pytest.approx(sorted(trades["pnl"]), rel=1e-9)
-    assert said["falling"] == said["rising"][::-1]
-    assert said["sorts"] == ["none"] * 7 + ["ascending"] + ["none"] * 9
-    assert said["again"] == ["none"] * 7 + ["descending"] + ["none"] * 9
-    assert said["times"] == sorted(said["times"])
+    assert observed["disabled"] == 0
+    assert [float(v) for v in observed["rising"]] == pytest.approx(sorted(trades["pnl"]), rel=1e-9)
+    assert observed["falling"] == observed["rising"][::-1]
+    assert observed["sorts"] == ["none"] * 7 + ["ascending"] + ["none"] * 9
+    assert observed["again"] == ["none"] * 7 + ["descending"] + ["none"] * 9
+    assert observed["times"] == sorted(observed["times"])
     wanted = trades.filter(
         pl.col("symbol").str.starts_with("ETH") & (pl.col("exit_reason") == "open")
     )
-    assert said["found"] == [wanted["symbol"].to_list(), ["open"] * wanted.height]
-    assert said["status"] == f"{wanted.height} of {trades.height} rows"
-    assert said["none"] == 0
-    assert said["all"] == trades.height
-    assert said["hidden"] is False
+    assert observed["found"] == [wanted["symbol"].to_list(), ["open"] * wanted.height]
+    assert observed["status"] == f"{wanted.height} of {trades.height} rows"
+    assert observed["none"] == 0
+    assert observed["all"] == trades.height
+    assert observed["hidden"] is False

@@ -86,7 +86,7 @@ def test_targets_are_the_weights_of_each_rebalance(run: Run) -> None:
 def test_held_is_units_at_the_close_over_equity(run: Run) -> None:
     """By hand: a fill at the time of a row is of the next open, or of a stop inside the bar.
 
-    Where both are at one time the page cannot tell them apart, and takes what is nearer.
+    Where both are at one time the page cannot distinguish them, and takes the nearer.
     """
     time_ns, found = held_weights(run, _bars(run))
     bars, equity = _bars(run), run.table("equity")
@@ -104,11 +104,11 @@ def test_held_is_units_at_the_close_over_equity(run: Run) -> None:
          fill["quantity"] * (1.0 if fill["side"] == "buy" else -1.0))
         for fill in run.table("fills").with_columns(pl.col("time").to_physical()).rows(named=True)
     ]  # fmt: skip
-    told = 0
+    reported = 0
     for row, stamp in enumerate(time_ns.tolist()):
         if {inside for time, inside, _, _ in fills if time == stamp} == {True, False}:
             continue
-        told += 1
+        reported += 1
         for name in NAMES:
             units = sum(
                 each for time, inside, symbol, each in fills
@@ -117,7 +117,7 @@ def test_held_is_units_at_the_close_over_equity(run: Run) -> None:
             price = bars[name].filter(pl.col("time").to_physical() <= stamp)["close"][-1]
             assert found[name][row] == pytest.approx(units * price / worth[stamp], abs=1e-9)
         assert sum(abs(each[row]) for each in found.values()) == pytest.approx(gross[stamp])
-    assert told > 200
+    assert reported > 200
     assert any(inside and time in set(time_ns.tolist()) for time, inside, _, _ in fills)
 
 

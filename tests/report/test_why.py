@@ -209,6 +209,42 @@ def test_a_rule_of_the_calendar_is_said_with_the_hours_of_the_file() -> None:
     assert text_of_rule({}, "exit", ordered=True) is None
 
 
+STEPS = {
+    "add": [
+        {"when": "close > last_price", "at": [], "size": 0.5, "times": 2},
+        {"when": None, "at": [-0.03, "-1R"], "size": 1.0},
+    ],
+    "take": [{"at": "2R", "when": None, "size": 0.33}, {"at": None, "when": "x > 1", "size": 0.25}],
+    "buy_every": {"every": "1d at 12:00", "amount": 50.0},
+    "grid": {"centre": "slow", "step": 0.01, "levels": 6, "size": 0.05},
+}
+
+
+@pytest.mark.parametrize(
+    ("reason", "order_type", "text"),
+    [
+        ("add", "market", "of risk.position.add: 50% of the first order when close > last_price; "
+         "or 100% of the first order at -3%, -1R from the first price"),
+        ("add", "limit", "of risk.position.add: 100% of the first order at -3%, -1R from the first "
+         "price"),
+        ("take", "limit", "of risk.position.take: 33% of all that was entered at 2R from the "
+         "average entry price"),
+        ("buy_every", "market", "of risk.position.buy_every: 50.0 at 1d at 12:00"),
+        ("grid", "limit", "a level of the grid, 5% of equity as it was laid"),
+        ("grid_exit", "limit", "what a level of the grid has bought is sold one step (1%) up"),
+        ("break_even", "stop", "the stop stood where what is held closes at zero after its entry "
+         "and taker fees"),
+        ("stop_loss", "stop", None),
+    ],
+)  # fmt: skip
+def test_an_order_of_a_position_in_steps_says_which_step(
+    reason: str, order_type: str, text: str | None
+) -> None:
+    resolved = {"risk": {"position": STEPS}}
+    assert text_of_rule(resolved, reason, ordered=True, order_type=order_type) == text
+    assert text_of_rule(resolved, reason, ordered=False) is None
+
+
 def test_a_date_is_the_end_of_its_day() -> None:
     assert iso(parse_time("2023-05-01"))[:19] == "2023-05-01T23:59:59"
     assert iso(parse_time("2023-05-01T00:00"))[:19] == "2023-05-01T00:00:00"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from septet._results.capped import capped_entries, capped_text
+from septet._results.capped_entries import capped_entries, capped_text
 
 Row = tuple[float, float, str | None, str | None]
 

@@ -44,7 +44,7 @@ class Order:
 
 @dataclass
 class World:
-    """What the check was told, as plainly as it can be written."""
+    """What was passed to the check, as plainly as it can be written."""
 
     equity: float = 12_800.0
     price: float = 64.0

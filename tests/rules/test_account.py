@@ -146,3 +146,19 @@ def test_of_several_symbols_only_those_are_stepped_to_which_something_happens():
         one, other = (run.arrays[name] for run in made)
         assert np.array_equal(one, other, equal_nan=True), name
     assert made[0].log_rows > 5
+
+
+def test_the_return_of_a_trade_is_its_result_over_all_that_entered():
+    """Ten at 100, ten more at 120, half sold at 130, the rest at 90: flat to flat is one trade."""
+    run = holding(10.0)
+    for units, price in ((10.0, 120.0), (-10.0, 130.0)):
+        book_fill(0, units, price, 0.0, 0, 0, 1, 0, 0, 0, price, run)
+    assert run.trades == 0
+    assert run.average_price[0] == 110.0, "average cost: selling changes nothing"
+    book_fill(0, -10.0, 90.0, 0.0, 0, 0, 2, 0, 0, 0, 90.0, run)
+    assert (run.trades, run.last_pnl, run.losses_in_a_row) == (1, 0.0, 0)
+    run = holding(10.0)
+    for units, price in ((10.0, 120.0), (-10.0, 130.0), (-10.0, 100.0)):
+        book_fill(0, units, price, 0.0, 0, 0, 1, 0, 0, 0, price, run)
+    assert (run.trades, run.wins, run.last_pnl) == (1, 1, 100.0)
+    assert run.last_return == pytest.approx(100.0 / 2_200.0)

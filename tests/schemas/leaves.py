@@ -1,4 +1,4 @@
-"""Every leaf of what a strategy file may say, and what the parts of a run make of a file."""
+"""Every leaf that a strategy file may have, and what the parts of a run make of a file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,15 @@ from septet.errors import SeptetError
 from septet_schemas.base import Config
 from tests.schemas.test_every_key_is_read import _schemas, _settings
 
-__all__ = ["judged", "leaves_of_plugins", "leaves_of_schemas", "market", "ran", "swept", "wired"]
+__all__ = [
+    "leaves_of_plugins",
+    "leaves_of_schemas",
+    "market",
+    "ran",
+    "seen_or_refused",
+    "swept",
+    "wired",
+]
 
 HOST = Host()
 
@@ -140,8 +148,10 @@ def swept(loaded: Any) -> str:
     return repr([space.method, values, settings, sweep.goal])
 
 
-def judged(path: Path, see: Callable[[Any], str], *sets: str, mode: str | None = None) -> str:
-    """What is seen of a file, or what is said against it."""
+def seen_or_refused(
+    path: Path, see: Callable[[Any], str], *sets: str, mode: str | None = None
+) -> str:
+    """Return what `see` returns of a file, or the message that refuses it."""
     try:
         return see(load(path, sets=sets, mode=mode, host=HOST))
     except SeptetError as error:

@@ -1,4 +1,4 @@
-"""No key without a reader: what a file may say is read by code, or is answered with "not yet"."""
+"""No key without a reader: what a file may contain is read, or is answered with "not yet"."""
 
 from __future__ import annotations
 

@@ -180,14 +180,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @cache
 def _seen(path: Path, see: Any, sets: tuple[str, ...], mode: str) -> str:
-    return leaves.judged(path, see, *sets, mode=mode)
+    return leaves.seen_or_refused(path, see, *sets, mode=mode)
 
 
 def _differs(folder: Path, case: Case, see: Any = None) -> str:
     """Try a case; return why it shows nothing, empty if it does."""
     see, path = see or SEES[case.see], folder / f"{case.file}.yaml"
     before = _seen(path, see, case.base, case.mode)
-    after = leaves.judged(path, see, *case.base, case.change, mode=case.mode)
+    after = leaves.seen_or_refused(path, see, *case.base, case.change, mode=case.mode)
     if before.startswith("refused:") and after.startswith("refused:"):
         return f"the base is {before}"
     if after.startswith("refused:") and case.change not in REFUSED_CHANGES:
@@ -215,7 +215,9 @@ SCHEMA_LEAVES = [
 @pytest.mark.parametrize("leaf", SCHEMA_LEAVES)
 def test_every_key_of_the_schema_acts(leaf: str, folder: Path) -> None:
     cases = {**CASES, **PORTFOLIO_CASES}
-    assert leaf in cases, f"{leaf} has no case: say in which file it matters, and where it is seen"
+    assert leaf in cases, (
+        f"{leaf} has no case: add the file in which it matters, and where it is seen"
+    )
     assert not (text := _differs(folder, cases[leaf])), f"{leaf} is accepted, and {text}"
 
 
@@ -284,14 +286,16 @@ def test_every_setting_of_a_plugin_acts(leaf: str, folder: Path) -> None:
     cases = _cases_of(leaf)
     assert cases, f"{leaf} has no other value: name one in OTHERS"
     if leaf in INNER:
-        text = leaves.judged(folder / "plain.yaml", leaves.wired, *cases[0].base)
+        text = leaves.seen_or_refused(folder / "plain.yaml", leaves.wired, *cases[0].base)
         assert "never forgets" in text
         return
     see = partial(built, "monitoring", "") if ": log." in leaf or ": apprise." in leaf else None
     tried: list[str] = []
     for case in cases:
         path = folder / f"{case.file}.yaml"
-        after = leaves.judged(path, see or SEES[case.see], *case.base, case.change, mode=case.mode)
+        after = leaves.seen_or_refused(
+            path, see or SEES[case.see], *case.base, case.change, mode=case.mode
+        )
         if after.startswith("refused:"):
             tried.append(after[:300])
             continue
@@ -349,12 +353,12 @@ def test_modes_and_what_each_changes(folder: Path) -> None:
     (folder / "paper.yaml").write_text(f"{PLAIN}mode: paper\n{OVERLAYS}", encoding="utf-8")
     venue = "execution.venues={binance: {use: ccxt, exchange: binance}}"
     seen = {
-        mode: leaves.judged(folder / "modes.yaml", leaves.wired, venue, mode=mode)
+        mode: leaves.seen_or_refused(folder / "modes.yaml", leaves.wired, venue, mode=mode)
         for mode in ("backtest", "paper", "live")
     }
     assert len(set(seen.values())) == 3
     assert not any(each.startswith("refused:") for each in seen.values())
-    assert leaves.judged(folder / "paper.yaml", leaves.wired, venue) == seen["paper"]
+    assert leaves.seen_or_refused(folder / "paper.yaml", leaves.wired, venue) == seen["paper"]
 
 
 def test_the_block_of_a_simulated_venue_serves_paper_too(folder: Path) -> None:
@@ -369,7 +373,7 @@ def test_the_block_of_a_simulated_venue_serves_paper_too(folder: Path) -> None:
 def test_at_start_decides_whether_a_start_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The venue tells at a restart of an order that has ended meanwhile."""
+    """The venue reports at a restart an order that has ended meanwhile."""
     monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
     stage = Stage(tmp_path)
 

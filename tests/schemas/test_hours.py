@@ -53,7 +53,7 @@ def test_what_is_written_is_read_again(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message_part"),
     [
         ("mon-fri 09:30-16:00", "these name no time zone"),
         ("mon-fri 9:30-16:00 UTC", "days and hours such as"),
@@ -67,11 +67,11 @@ def test_what_is_written_is_read_again(
         (930, "weekly hours"),
     ],
 )
-def test_what_is_no_hours_is_refused_with_what_is_expected(text: Any, said: str) -> None:
+def test_what_is_no_hours_is_refused_with_what_is_expected(text: Any, message_part: str) -> None:
     with pytest.raises(ValidationError) as caught:
         FIELD.validate_python({"open": text})
     (error,) = caught.value.errors()
-    assert said in error["ctx"]["expected"] or said in error["msg"]
+    assert message_part in error["ctx"]["expected"] or message_part in error["msg"]
 
 
 def test_a_bare_value_is_open() -> None:
@@ -80,7 +80,7 @@ def test_a_bare_value_is_open() -> None:
 
 
 @pytest.mark.parametrize(
-    ("block", "at", "said"),
+    ("block", "at", "message_part"),
     [
         ({}, "open", "no hours"),
         ({"flat_at_close": True}, "flat_at_close", "no close"),
@@ -88,13 +88,13 @@ def test_a_bare_value_is_open() -> None:
     ],
 )
 def test_hours_that_say_nothing_are_refused_at_their_key(
-    block: dict[str, Any], at: str, said: str
+    block: dict[str, Any], at: str, message_part: str
 ) -> None:
     with pytest.raises(ValidationError) as caught:
         FIELD.validate_python(block)
     (error,) = caught.value.errors()
     assert error["loc"][-1] == at
-    assert said in error["msg"]
+    assert message_part in error["msg"]
 
 
 def test_a_blackout_has_market_time_on_either_side() -> None:

@@ -135,8 +135,8 @@ def _differs(folder: Path, case: Case, mode: str) -> str:
     """Return why a case shows nothing in a mode, empty if it does."""
     see = SEES[case.see] if case.see in ("alerted", "served") else live_core
     path, base = folder / f"{case.file}.yaml", (*BASE[mode], *case.base)
-    before = leaves.judged(path, see, *base, mode=mode)
-    after = leaves.judged(path, see, *base, case.change, mode=mode)
+    before = leaves.seen_or_refused(path, see, *base, mode=mode)
+    after = leaves.seen_or_refused(path, see, *base, case.change, mode=mode)
     if before.startswith("refused:") or after.startswith("refused:"):
         return f"refused: {before[:300]} and {after[:300]}"
     return "" if before != after else f"{case.change} changes nothing"

@@ -138,3 +138,14 @@ def test_a_venues_word_for_a_time_in_force_is_answered_with_bars(text: str, hint
         TypeAdapter(Bars).validate_python(text)
     (error,) = caught.value.errors()
     assert ("time_in_force: 2 bars" in error["ctx"]["hint"]) == hinted
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("15min", "15m"), ("1 hour", "1h"), ("2 Days", "2d"), ("30 seconds", "30s"), ("1 Week", "1w")],
+)
+def test_a_long_name_of_a_unit_is_answered_with_the_short_one(written: str, meant: str) -> None:
+    with pytest.raises(PydanticCustomError) as caught:
+        parse_duration(written)
+    assert (caught.value.context or {})["hint"] == f"write {meant}"
+    assert parse_duration(meant) > 0

@@ -1,4 +1,4 @@
-"""Little packages with entry points, installed into a folder as far as Python can tell."""
+"""Little packages with entry points, installed into a folder as far as Python can see."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A setting of a sweep, and a paper or live run, say that a rule gave invalid answers."""
+"""A setting of a sweep, and a paper or live run, report that a rule gave invalid answers."""
 
 from __future__ import annotations
 

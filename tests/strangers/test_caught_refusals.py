@@ -1,4 +1,4 @@
-"""A step that catches what a watched read raises does not go on, and messages say what helps."""
+"""A step that catches what a watched read raises does not go on, and messages name what helps."""
 
 from __future__ import annotations
 

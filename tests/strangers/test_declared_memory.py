@@ -104,7 +104,7 @@ def test_a_run_in_stretches_finds_it_too(tmp_path: Path, chunk: int) -> None:
 
 
 def test_a_stretch_is_compared_with_the_one_before(tmp_path: Path) -> None:
-    """The feature counts from bar 400 on: of the first 300 bars nothing can be said."""
+    """The feature counts from bar 400 on: of the first 300 bars nothing is known."""
     with installed(tmp_path, "long_memory"), pytest.raises(RunError) as caught:
         stream_backtest(loaded(tmp_path, "late"), 300)
     assert "the feature late of long-memory" in str(caught.value)

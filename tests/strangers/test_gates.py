@@ -125,7 +125,7 @@ def by_command() -> str:
 
 
 def by_file(path: Path) -> str:
-    """Return what `check` and `run` say: they load the file."""
+    """Return the output of `check` and `run`: they load the file."""
     with pytest.raises(ConfigError) as caught:
         load(path)
     return "\n".join(each.message for each in caught.value.problems)

@@ -62,13 +62,13 @@ def failure(checks: tuple[Check, ...]) -> str:
 def test_a_compiled_feature_that_holds_it_is_refused_with_its_line(
     tmp_path: Path, case: str
 ) -> None:
-    said = failure(tried(tmp_path, MADE[case] + FEATURE))
-    assert said.startswith(f"{ALIKE}: ")
+    found_fault = failure(tried(tmp_path, MADE[case] + FEATURE))
+    assert found_fault.startswith(f"{ALIKE}: ")
     lines = f"{HEAD}\n{MADE[case]}".splitlines()
     number = max(n for n, each in enumerate(lines, 1) if "SHIFT = " in each)
-    assert f"steps.py:{number}: SHIFT is " in said
-    assert "here and " in said
-    assert "in another process: it is made at import" in said
+    assert f"steps.py:{number}: SHIFT is " in found_fault
+    assert "here and " in found_fault
+    assert "in another process: it is made at import" in found_fault
 
 
 RULES = {
@@ -88,9 +88,9 @@ RULES = {
 
 @pytest.mark.parametrize("kind", RULES)
 def test_a_compiled_rule_is_compared(tmp_path: Path, kind: str) -> None:
-    said = failure(tried(tmp_path, MADE["a hash"] + "\n" + RULES[kind]))
-    assert said.startswith(f"{ALIKE}: ")
-    assert ": SHIFT is " in said
+    found_fault = failure(tried(tmp_path, MADE["a hash"] + "\n" + RULES[kind]))
+    assert found_fault.startswith(f"{ALIKE}: ")
+    assert ": SHIFT is " in found_fault
 
 
 ELSEWHERE = {
@@ -200,13 +200,13 @@ OBJECTS = {
 @pytest.mark.parametrize("case", OBJECTS)
 def test_what_an_object_answers_is_compared(tmp_path: Path, case: str) -> None:
     source, made, base = OBJECTS[case]
-    said = failure(tried(tmp_path, source.format(made=made, base=base)))
-    assert said.startswith(f"{ALIKE}: ")
-    assert "two processes differ" in said
+    found_fault = failure(tried(tmp_path, source.format(made=made, base=base)))
+    assert found_fault.startswith(f"{ALIKE}: ")
+    assert "two processes differ" in found_fault
     if made:
         number = (HEAD + "\n" + source.format(made=made, base=base)).splitlines()
         line = max(n for n, each in enumerate(number, 1) if each.startswith("BASE = "))
-        assert f"steps.py:{line}: BASE is " in said
+        assert f"steps.py:{line}: BASE is " in found_fault
 
 
 SOUND = {
@@ -301,8 +301,8 @@ def test_a_file_is_refused_with_the_line(tmp_path: Path) -> None:
 def test_a_process_that_ends_is_begun_again(tmp_path: Path, counted: list[int]) -> None:
     ends = "import os, sys\nif os.environ.get('PYTHONHASHSEED') == '2':\n    os._exit(3)\n"
     with keep_processes():
-        said = failure(tried(tmp_path / "a", ends + "SHIFT = 0.5\n" + FEATURE))
-        assert "another process that calls it ends without an answer" in said
+        found_fault = failure(tried(tmp_path / "a", ends + "SHIFT = 0.5\n" + FEATURE))
+        assert "another process that calls it ends without an answer" in found_fault
         assert state_of(tried(tmp_path / "b", "SHIFT = 0.5\n" + FEATURE)) == "kept"
     assert counted == [0, 1, 0, 1]
 

@@ -65,9 +65,9 @@ def test_the_whole_kit_shares_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyP
     package(tmp_path)
     monkeypatch.setattr(budget, "Budget", Spends)
     with installed(tmp_path, "odd_many"):
-        said = CliRunner().invoke(plugins, ["check", "odd-many"]).output
-    assert said.count("not tried: odd-many:") == 3
-    assert "0 of 3 plugins keep their promises, 3 could not be tried" in said
+        printed = CliRunner().invoke(plugins, ["check", "odd-many"]).output
+    assert printed.count("not tried: odd-many:") == 3
+    assert "0 of 3 plugins keep their promises, 3 could not be tried" in printed
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])

@@ -1,4 +1,4 @@
-"""Steps in a plan: what they may not write to, and how a fault of theirs is told."""
+"""Steps in a plan: what they may not write to, and how a fault of theirs is reported."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ RunOf = Callable[[str], "Stored"]
 
 @dataclass(frozen=True)
 class Stored:
-    """A run as its folder tells it."""
+    """A run as read from its folder."""
 
     folder: Path
 

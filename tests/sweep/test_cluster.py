@@ -137,7 +137,7 @@ def test_whole_backtests_elsewhere(tmp_path: Path) -> None:
     evaluator, logged = opened(Here(), parcel, space)
     assert evaluator.evaluate(list(space.settings())) == rows
     assert [row["status"] for row in rows] == ["done", "done"]
-    assert len(logged) == 1, "each thing is said once, whoever says it"
+    assert len(logged) == 1, "each thing is logged once, whoever logs it"
     assert logged[0].startswith("every setting is a whole backtest")
 
 

@@ -69,7 +69,7 @@ def test_rows_are_those_of_whole_backtests(tmp_path: Path) -> None:
 
 
 def test_a_file_that_warms_up_longer_than_its_settings(tmp_path: Path) -> None:
-    """The file's own slow average of 100 bars has no say in when settings of 50 and 60 begin."""
+    """The file's own slow average of 100 bars does not affect when settings of 50 and 60 begin."""
     section = "{over: {features.fast.period: [10], features.slow.period: [50, 60]}}"
     space, quick, full = opened(swept(tmp_path, section))
     block = list(space.settings())

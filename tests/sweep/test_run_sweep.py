@@ -34,7 +34,7 @@ Rows = list[dict[str, Any]]
 
 
 class Made:
-    """Rows worked out from the values alone; may be interrupted or told what to do before."""
+    """Rows worked out from the values alone; may be interrupted or run a hook before."""
 
     def __init__(self, space: Space, before: Callable[[int], None]) -> None:
         self.space, self.before = space, before
@@ -117,7 +117,7 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _beside_data(expected: list[str]) -> list[str]:
-    """What was said of anything but the rows of the sample."""
+    """What was printed of anything but the rows of the sample."""
     return [each for each in expected if not each.startswith("warning: 0.16 % of the rows")]
 
 

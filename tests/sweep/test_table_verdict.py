@@ -14,13 +14,13 @@ from septet._results.selection_bias import (
 )
 from septet._sweep.table_verdict import (
     add_ratios,
-    as_judged,
     is_over_holding,
     luck_daily,
     sharpes_daily,
     swept_keys,
     table_overfitting,
     tried,
+    with_compared_returns,
 )
 from tests.sweep.synthetic import DAYS_A_YEAR, make_table
 
@@ -127,13 +127,13 @@ def with_excess(table: pl.DataFrame) -> pl.DataFrame:
 
 def test_settings_that_were_never_short_are_judged_over_holding(table: pl.DataFrame) -> None:
     full = with_excess(table)
-    found = as_judged(full)
+    found = with_compared_returns(full)
     assert is_over_holding(found)
     wanted = [each and each / math.sqrt(DAYS_A_YEAR) for each in full.get_column("over_sharpe")]
     for daily, over in zip(sharpes_daily(found), wanted, strict=True):
         assert daily == (None if over is None else pytest.approx(over, rel=1e-9))
     assert found.get_column("sharpe").equals(table.get_column("sharpe"))
-    assert as_judged(found).equals(found)
+    assert with_compared_returns(found).equals(found)
     assert add_ratios(full).drop("psr", "dsr").equals(found)
 
 
@@ -143,5 +143,5 @@ def test_one_setting_that_was_short_has_all_judged_over_zero(table: pl.DataFrame
     rows = pl.int_range(full.height) == held
     names = [name for name in full.columns if name.startswith("over_")]
     short = full.with_columns(pl.when(~rows).then(pl.col(name)).alias(name) for name in names)
-    assert as_judged(short).equals(short)
+    assert with_compared_returns(short).equals(short)
     assert not is_over_holding(short)

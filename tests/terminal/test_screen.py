@@ -181,7 +181,7 @@ def test_resume_needs_a_reason_and_the_beginning_of_the_id(stage: Stage) -> None
     async def steps(app: TopScreen, pilot: Pilot[int]) -> None:
         await pilot.press("r")
         await pilot.pause()
-        for reason, begins, said in (
+        for reason, begins, problem_text in (
             ("", folder.name, "The reason is missing"),
             ("over", folder.name[:4], "the run's id begins with"),
             ("over", "20990101", "the run's id begins with"),
@@ -190,7 +190,7 @@ def test_resume_needs_a_reason_and_the_beginning_of_the_id(stage: Stage) -> None
             await typed(pilot, app, "typed", begins)
             app.screen.query_one("#act", Button).press()
             await pilot.pause()
-            assert said in str(app.screen.query_one("#wrong", Static).content)
+            assert problem_text in str(app.screen.query_one("#wrong", Static).content)
             assert read_halt(folder) is not None
         await typed(pilot, app, "typed", folder.name[:9])
         await pilot.click("#act")

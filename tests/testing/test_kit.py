@@ -9,7 +9,7 @@ import pytest
 
 from septet.errors import PluginError
 from septet.hookspecs import Component, Layer, hookimpl
-from septet.plugin import Bars, Config, Input, Step, fading, feature, limit, window
+from septet.plugin import Config, Step, fading, feature, limit, window
 from septet.plugin.numeric import divide, finite, roll, window_sum
 from septet.testing import (
     ConformanceError,
@@ -22,11 +22,13 @@ from septet.testing import (
     sample_bars,
 )
 from septet.testing.evaluate import resolve
-
-
-class Over(Config):
-    of: Input = "close"
-    period: Bars = 4
+from tests.testing.bad_plugins import (
+    Over,
+    divides_by_nothing,
+    keeps_a_nan,
+    reads_before_the_first,
+    reads_the_future,
+)
 
 
 @feature(Over, lookback=lambda c: c.period)
@@ -46,16 +48,6 @@ misnamed = Step("feature", Over, _misnamed, lookback=lambda c: c.period)  # past
 stateless = Step("feature", Over, _stateless)
 
 
-@feature(Over, lookback=lambda c: c.period)
-def prophet(i: int, of: Any, period: int) -> Any:
-    return of[i] - of[i - period + 5]
-
-
-@feature(Over)
-def wraps(i: int, of: Any, period: int) -> Any:
-    return of[i] - of[i - period]
-
-
 @feature(Over, lookback=lambda c: 1)
 def hoards(i: int, of: Any, age: int, period: int) -> Any:
     return of[i] - of[i - min(age, 3 * period)]
@@ -65,11 +57,6 @@ def hoards(i: int, of: Any, age: int, period: int) -> Any:
 def overflows(i: int, of: Any, state: Any) -> Any:
     state[1] = of[i]
     return state[1]
-
-
-@feature(Over, lookback=lambda c: c.period)
-def explodes(i: int, of: Any, period: int) -> Any:
-    return of[i] / (of[i] - of[i - period])
 
 
 @feature(Over, state=("value",), memory=lambda c: fading(36 * (c.period + 1)))
@@ -122,12 +109,6 @@ def late(i: int, of: Any, period: int) -> Any:
     return divide(of[i], of[i - 1]) if of[i - 1] > 1e9 else np.nan
 
 
-@feature(Over, state=("sum",))
-def forgetless(i: int, of: Any, state: Any) -> Any:
-    state[0] += of[i]
-    return state[0]
-
-
 @feature(Over, lookback=lambda c: c.period)
 def allocates(i: int, of: Any, period: int) -> Any:
     return np.zeros(3)[0] + of[i]
@@ -147,16 +128,16 @@ def measures(i: int, of: Any) -> Any:
 BROKEN = [
     (misnamed, "parameter 'perod' binds to nothing; did you mean period"),
     (stateless, "parameter 'state' binds to nothing .it declares no state"),
-    (prophet, r"reads of\[i \+ 1\]: the future"),
-    (wraps, "before its first; declare a larger lookback"),
+    (reads_the_future, r"reads of\[i \+ 1\]: the future"),
+    (reads_before_the_first, "before its first; declare a larger lookback"),
     (hoards, "farther than the 2 bars it declares"),
     (overflows, r"uses state\[1\]; it declares 1 slots"),
-    (explodes, "is infinite in a flat market"),
+    (divides_by_nothing, "is infinite in a flat market"),
     (naive_ema, "fading memory of 1116 bars that stand still"),
     (naive_sma, "window memory of 8 bars"),
     (late_renewal, "does not begin anew where it `renews`"),
     (late, "declare a longer lookback or warmup"),
-    (forgetless, "is still NaN"),
+    (keeps_a_nan, "is still NaN"),
     (rewrites, "writes to its input of"),
     (measures, "asks how long of is"),
 ]
@@ -259,12 +240,12 @@ def test_a_distribution_is_checked_by_name(monkeypatch: pytest.MonkeyPatch) -> N
         def septet_features(self) -> list[Component]:
             return [
                 Component("features", "sound", f"{__name__}:sound"),
-                Component("features", "wraps", f"{__name__}:wraps"),
+                Component("features", "wraps", f"{__name__}:reads_before_the_first"),
             ]
 
     monkeypatch.setattr(package, "Host", lambda: Host([("mine", "1", Manifest())]))
     assert sorted(package.features_of("mine")) == ["sound", "wraps"]
-    with pytest.raises(ConformanceError, match="wraps"):
+    with pytest.raises(ConformanceError, match="reads_before_the_first"):
         check_package("mine", {"sound": [{"period": 3}, {"period": 5}]})
     with pytest.raises(KeyError, match="brings no step 'sond'; it brings sound, wraps"):
         check_package("mine", {"sond": [{}]})

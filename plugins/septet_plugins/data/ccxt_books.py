@@ -28,7 +28,7 @@ class Books:
     """The books of a feed's symbols.
 
     Differences are taken from the raw messages before ccxt sees them; snapshots from every
-    `fetch_order_book` of the client, whoever asked for it. A book that became invalid is said
+    `fetch_order_book` of the client, whoever asked for it. A book that became invalid is reported
     once, and a new snapshot is asked for until one fits.
     """
 
@@ -122,7 +122,7 @@ class Books:
         while not self._books[symbol].valid:
             try:
                 await self._client.fetch_order_book(symbol, _SNAPSHOT_LEVELS)
-            except Exception as error:  # the book stays invalid, and that has been said
+            except Exception as error:  # the book stays invalid, which has been reported
                 self._books[symbol].reason = f"no snapshot: {type(error).__name__}"
             if not self._books[symbol].valid:
                 await asyncio.sleep(backoff.wait_s())

@@ -227,7 +227,7 @@ class CcxtFeed:
             try:
                 self._prepare(kind, symbol)
                 items = await self._subscribe(kind, symbol)
-            except Exception as error:  # said; the stream is dialled again
+            except Exception as error:  # reported; the stream is dialled again
                 if (kind, symbol) not in self._down:
                     self._down.add((kind, symbol))
                     self._sink(StreamDown(stream=kind, symbol=symbol, reason=self._scrub(error)))
@@ -341,7 +341,7 @@ class CcxtFeed:
         if not isinstance(result, dict):
             return
         symbol = result.get("symbol")
-        if symbol is None and "quotes" in self._how:  # some say best prices by symbol
+        if symbol is None and "quotes" in self._how:  # some give best prices by symbol
             for each in self._request.symbols:
                 self._resolved(ws, result.get(each), message_hash)
         if symbol not in self._request.symbols:

@@ -137,7 +137,7 @@ class CcxtHistory:
         return CcxtFeed(terms, clock, tasks)
 
     def _stored(self, request: Request, symbol: str) -> RawBars:
-        """Return stored bars, and say which part of the span asked for was never downloaded."""
+        """Return stored bars, and report which part of the requested span was never downloaded."""
         how = "septet data fetch FILE downloads it"
         raw = read_stored(request, self.source, symbol, how, {"stamp": "open"})
         bar_ns, bar = request.bar_ns, format_duration(request.bar_ns)

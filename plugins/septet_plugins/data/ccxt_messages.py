@@ -1,4 +1,4 @@
-"""What the raw messages and the parsed items of an exchange say, in the feed's words."""
+"""Raw messages and parsed items of an exchange, converted to the feed's events."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Levels = tuple[tuple[float, float], ...]
 FLAGGED: Final = frozenset(
     {"binance", "binanceus", "binanceusdm", "binancecoinm", "bybit", "okx", "okxus", "gate"}
 )
-"""Exchanges whose raw bars say whether they are final; elsewhere a poll confirms it."""
+"""Exchanges whose raw bars state whether they are final; elsewhere a poll confirms it."""
 _MS: Final = 1_000_000
 
 

@@ -51,7 +51,7 @@ def series_columns(
     Raises
     ------
     DataError
-        If a named column is not there, if it cannot be told which one is meant, or if the rows
+        If a named column is not there, if it is ambiguous which one is meant, or if the rows
         are those of several symbols.
     """
     _refuse_several(frame, origin, (time, value, known))

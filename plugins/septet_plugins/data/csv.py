@@ -36,7 +36,7 @@ class CsvConfig(TextFormat):
     `stamp: open` or `stamp: close`.
     """
 
-    must_say: ClassVar[tuple[str, ...]] = ("stamp",)
+    required_keys: ClassVar[tuple[str, ...]] = ("stamp",)
 
     path: str
     """A file, a pattern with wild cards, or one with {symbol}."""

@@ -52,7 +52,7 @@ _SERIES: Final = ("vix", "wti", "core_cpi")
 
 
 class SampleConfig(Config):
-    """Bundled bars; the symbols and the bar of the universe say which."""
+    """Bundled bars; selected by the symbols and the bar of the universe."""
 
 
 def _menu() -> str:

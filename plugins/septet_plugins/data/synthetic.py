@@ -47,7 +47,7 @@ class SyntheticConfig(Config):
     `drift` and `volatility` are for a year. `regimes` switches between calm, usual and wild
     stretches of `regime_bars` on average. `common` is the share of variance all symbols have
     in common. `gaps` stretches of up to `gap_bars` bars are missing. `defects` are put in as
-    many times as said, at places that follow from the seed.
+    many times as given, at places that follow from the seed.
     """
 
     series: Literal["walk", "w1"] = "walk"
@@ -197,7 +197,7 @@ DEFECTS: Final[Mapping[str, Callable[..., pl.DataFrame]]] = {
 def inject(
     frame: pl.DataFrame, defects: Mapping[str, int], draw: np.random.Generator
 ) -> pl.DataFrame:
-    """Put defects into clean bars: each kind as often as said, never two in neighbouring rows."""
+    """Put defects into clean bars: each kind as often as given, never two in neighbouring rows."""
     wanted = [kind for kind in DEFECTS for _ in range(defects.get(kind, 0))]
     rows = _rows(frame, len(wanted), draw)
     draw.shuffle(rows)

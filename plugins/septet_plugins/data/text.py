@@ -1,4 +1,4 @@
-"""Reading text tables: delimiter, header and decimal sign are guessed, and said."""
+"""Reading text tables: delimiter, header and decimal sign are guessed, and reported."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def _translated(form: str) -> str:
     """Write `dd/MM/yyyy HH:mm` with % signs."""
     for word, part in _WORDS:
         form = form.replace(word, part)
-    # a month and a minute are told apart by the hour before the one
+    # a month and a minute are distinguished by the hour before the one
     form = re.sub(r"(%[HI]\W?)(?:mm|MM)", r"\1%M", form)
     form = re.sub(r"(?<!%)(?:mm|MM)", "%m", form)
     return form if "%" in form else "%Y-%m-%d %H:%M"
@@ -181,7 +181,7 @@ def _refuse_exchanged(
 
 
 def day_month_doubt(times: pl.Series, form: str | None, origin: str, *, bars: bool = False) -> str:
-    """Return that times fit with day and month exchanged as well, and the order does not tell.
+    """Return that times fit with day and month exchanged as well, and the order does not decide.
 
     Of bars, which follow one another, the reading that lies in much less time is the right one.
 

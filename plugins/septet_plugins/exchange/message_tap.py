@@ -102,7 +102,7 @@ class Tap:
             try:
                 check_message(ws, getattr(message, "data", None))
                 handle(message)
-            except Exception as error:  # what it was is said in the reason; the socket ends
+            except Exception as error:  # the reason names it; the socket ends
                 self.drop(ws, f"a message could not be read ({type(error).__name__}: {error})")
 
         def resolving(result: Any, message_hash: Any = None) -> Any:

@@ -66,7 +66,7 @@ class Account:
         """Pass on items of a stream; a fee in a third currency is valued first.
 
         An execution that the answer to its order and the stream both report goes on once; a second
-        time only if it was not said at first whose it is.
+        time only if its owner was not known at first.
         """
         if not isinstance(event, m.Filled):
             self._sink(event)

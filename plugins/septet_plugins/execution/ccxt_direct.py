@@ -49,9 +49,9 @@ _IN_ANSWER: Final = frozenset({*_ANSWER, "clientOrderId", "transactTime"})
 _IN_REPORT: Final = frozenset({*_REPORT, "c", "C", "x", "l", "L", "n", "N", "T", "t", "m", "O"})
 _OF_FILL: Final = ("t", "l", "L", "T")
 _FOREIGN: Final = frozenset({"origClientOrderId", "code", "positionSide", "ps"})
-"""What stands in the answer to a cancel, in a refusal, and in what is said about contracts."""
+"""What stands in the answer to a cancel, in a refusal, and in reports about contracts."""
 _BALANCES: Final = frozenset({"outboundAccountPosition", "balanceUpdate"})
-"""Said with every execution and read by nobody: the account is asked for its balances."""
+"""Sent with every execution and read by nobody: the account is asked for its balances."""
 _AT_MARKET: Final = frozenset({"MARKET", "STOP_LOSS", "TAKE_PROFIT"})
 _NO_REPORT: Final = Report()
 

@@ -41,7 +41,7 @@ class Link:
     """Reports the state of the venue to the shell.
 
     Below is whether account data arrives (up or down); over it lie a pause the venue asked for,
-    maintenance, and a breaker that requests opened. What lies on top is what is said.
+    maintenance, and a breaker that requests opened. The topmost one is reported.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Link:
 
     @property
     def in_maintenance(self) -> bool:
-        """Whether the venue said that it is not trading."""
+        """Whether the venue reported that it is not trading."""
         return bool(self._maintenance)
 
     def up(self) -> None:

@@ -42,7 +42,7 @@ _OWN_STATES: Final[Mapping[str, m.OrderState]] = {
 _ENDINGS: Final = ("cancel", "expire", "reject", "deactivat")
 """What the word of an order contains that ended otherwise than by being filled."""
 
-_SAYS_TYPE: Final[Mapping[str, tuple[str, ...]]] = {
+_REPORTS_TYPE: Final[Mapping[str, tuple[str, ...]]] = {
     "binance": ("type", "o"),
     "binanceus": ("type", "o"),
     "kraken": ("ordertype", "order_type"),
@@ -85,15 +85,15 @@ def _own_word(order: Mapping[str, Any]) -> str:
 def order_type_of(exchange: str, order: Mapping[str, Any]) -> str:
     """Return the type of an order, or the exchange's word for one that is never asked for.
 
-    It is "" where the exchange does not say it, and at exchanges at which no stop rests: what
+    It is "" where the exchange does not report it, and at exchanges at which no stop rests: what
     they make of a market order, a limit order for example, is theirs.
     """
     info = order.get("info")
-    if exchange not in _SAYS_TYPE or not isinstance(info, Mapping):
+    if exchange not in _REPORTS_TYPE or not isinstance(info, Mapping):
         return ""
     described = info.get("descr")
     places = (info, described) if isinstance(described, Mapping) else (info,)
-    named = (place.get(key) for place in places for key in _SAYS_TYPE[exchange])
+    named = (place.get(key) for place in places for key in _REPORTS_TYPE[exchange])
     word = next((each for each in named if isinstance(each, str) and each), "")
     word = word.lower().replace("-", "_")
     return _TYPES.get(word, word)

@@ -24,7 +24,7 @@ __all__ = ["UserPolls", "UserStream", "streams_orders"]
 _KEPT: Final = 1_000
 _ENDS: Final = frozenset({"eventStreamTerminated", "listenKeyExpired"})
 _LOGINS: Final = ("auth", "login")
-"""Answers that say who we are and not yet what we shall hear."""
+"""Answers that authenticate the session and subscribe to nothing yet."""
 CatchUp = Callable[[], Awaitable[str]]
 """Reads open orders and fills again and hands them on; returns what was wrong, or nothing."""
 
@@ -283,7 +283,7 @@ def _is_odd(order: Any) -> bool:
     try:
         return order is not None and contradicts_itself(order)
     except UNUSUAL:
-        return False  # said of the order, which is read by itself
+        return False  # part of the order, which is read by itself
 
 
 def _nothing(ws: Any, result: Any, message_hash: str) -> None:

@@ -149,7 +149,7 @@ class CcxtVenue:
             await self._main.ask("load_markets")
         except SeptetError:
             raise
-        except Exception as error:  # said with its class and without secrets
+        except Exception as error:  # reported with its class and without secrets
             if is_unknown_key(error):
                 raise refused_key(reach.exchange) from None
             raise RunError(
@@ -389,7 +389,7 @@ class CcxtVenue:
                 answers = await self._one_by_one(symbol)
         except ccxt.OrderNotFound:  # there was none
             return []
-        except Exception as error:  # said, and repeated by the core until none is open
+        except Exception as error:  # reported, and repeated by the core until none is open
             return [self._look("", f"{symbol}: {self._scrub(error)}")]
         orders = [each for each in answers if isinstance(each, dict) and each.get("status")]
         number = self._translator.numbers[symbol]

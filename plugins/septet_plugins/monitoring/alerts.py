@@ -99,7 +99,7 @@ class AppriseChannel:
         # What apprise logs may hold a URL, and with it a token: what counts is what it answers.
         logging.getLogger("apprise").disabled = True
         asset = client.AppriseAsset(plugin_paths=[])  # no code of others from the user's folders
-        asset.http_redirects = False  # a service may not send what it is told to another host
+        asset.http_redirects = False  # a service may not forward what it receives to another host
         sender = client.Apprise(asset=asset)
         for reference in self.urls:
             if not sender.add(read(reference)):

@@ -72,7 +72,7 @@ class Level(Config):
 
     @model_validator(mode="after")
     def _some_price(self) -> Self:
-        """Refuse a level for no side, and one that is said twice."""
+        """Reject a level for no side, and one that is given twice."""
         sides = [name for name in ("long", "short") if getattr(self, name) is not None]
         if bool(sides) == (self.price is not None):
             raise PydanticCustomError(

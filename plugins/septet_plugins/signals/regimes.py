@@ -21,7 +21,7 @@ class VolatilityRegime(Config):
     """
 
     of: Input
-    """The feature whose terciles are the regimes, a volatility say."""
+    """The feature whose terciles are the regimes, such as a volatility."""
     trade_in: Annotated[list[Label], Field(min_length=1)] = ["low", "mid"]
     """Regimes in which entries are allowed: low, mid, high."""
     window: MarketDuration = "90d"  # type: ignore[assignment]  # parsed by the type

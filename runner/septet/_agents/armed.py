@@ -76,7 +76,7 @@ class ArmedServer(MCPServer[Any]):
             self.jobs.cancel()
 
     async def watch(self) -> None:
-        """Look for armed runs until cancelled, and say when there are others than before."""
+        """Look for armed runs until cancelled, and notify when the set changes."""
         known = self._armed()
         while True:
             await anyio.sleep(self._look_s)

@@ -14,9 +14,9 @@ from mcp.server.mcpserver import Context, MCPServer
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import Field
 
-from septet._agents import answers
-from septet._agents.answers import compact
+from septet._agents import tool_answers
 from septet._agents.armed import LOOK_S, ArmedServer
+from septet._agents.tool_answers import compact
 from septet._agents.tools import Tools
 from septet._app.documents import error_document
 from septet._app.workspace import Workspace
@@ -51,7 +51,7 @@ Settings = Annotated[
 Cursor = Annotated[int, Field(ge=0, description="`next` of the part before")]
 Wait = Annotated[float, Field(ge=0, le=50, description="seconds to wait for the result")]
 Axes = Annotated[dict[str, str | list[Any]], Field(description="values by key path")]
-Limit = Annotated[int, Field(ge=1, le=answers.MOST_ROWS)]
+Limit = Annotated[int, Field(ge=1, le=tool_answers.MOST_ROWS)]
 
 
 def _answer(work: Callable[[], dict[str, Any]]) -> CallToolResult:
@@ -60,7 +60,7 @@ def _answer(work: Callable[[], dict[str, Any]]) -> CallToolResult:
         found = work()
     except SeptetError as error:
         document = error_document(error)
-        document["problems"] = answers.page(document["problems"], cursor=0, limit=50)["items"]
+        document["problems"] = tool_answers.page(document["problems"], cursor=0, limit=50)["items"]
         document["message"] = shortened(document["message"], 4_000)
         return CallToolResult(content=[_text(compact(document))], is_error=True)
     except Exception as error:  # a bug is reported to the client, and shown whole on stderr
@@ -113,19 +113,19 @@ def _add_writing(server: MCPServer[Any], tools: Tools) -> None:
     """Add what helps to write a file."""
 
     @server.tool(annotations=_READS)
-    def guide(topic: str = "work") -> Annotated[CallToolResult, answers.Guide]:
+    def guide(topic: str = "work") -> Annotated[CallToolResult, tool_answers.Guide]:
         """Read how to work with septet: work (the order), file, data, traps."""
         return _answer(lambda: tools.guide(topic))
 
     @server.tool(annotations=_READS)
-    def schema(path: str = "") -> Annotated[CallToolResult, answers.Schema]:
+    def schema(path: str = "") -> Annotated[CallToolResult, tool_answers.Schema]:
         """Read the part of the JSON schema of strategy files at a dotted path, such as risk."""
         return _answer(lambda: tools.schema(path))
 
     @server.tool(annotations=_READS)
     def plugins(
         query: str = "", layer: str | None = None, limit: Limit = 20, cursor: Cursor = 0
-    ) -> Annotated[CallToolResult, answers.Plugins]:
+    ) -> Annotated[CallToolResult, tool_answers.Plugins]:
         """Find plugins by words and layer: name, keys, and how one is written in a file."""
         return _answer(lambda: tools.plugins(query, layer, limit, cursor))
 
@@ -134,7 +134,7 @@ def _add_writing(server: MCPServer[Any], tools: Tools) -> None:
         query: str = "", bar: str | None = None, symbol: str | None = None,
         stamp: Literal["open", "close"] | None = None,
         limit: Annotated[int, Field(ge=1, le=20)] = 10, cursor: Cursor = 0,
-    ) -> Annotated[CallToolResult, answers.Data]:  # fmt: skip
+    ) -> Annotated[CallToolResult, tool_answers.Data]:  # fmt: skip
         """List the data files of the workspace; with `bar` (15m) read them as bars.
 
         Then each has its symbols, first and last bar, and what is wrong. `symbol` names that of
@@ -145,7 +145,7 @@ def _add_writing(server: MCPServer[Any], tools: Tools) -> None:
     @server.tool(annotations=_READS)
     def check(
         file: str | None = None, text: str | None = None, settings: Settings | None = None
-    ) -> Annotated[CallToolResult, answers.Checked]:
+    ) -> Annotated[CallToolResult, tool_answers.Checked]:
         """Check a file of the workspace or a text: every problem with line, expected and hint."""
         return _answer(lambda: tools.check(file, text, settings or {}))
 
@@ -153,7 +153,7 @@ def _add_writing(server: MCPServer[Any], tools: Tools) -> None:
     def explain(
         file: str, path: str = "", settings: Settings | None = None,
         limit: Limit = 100, cursor: Cursor = 0,
-    ) -> Annotated[CallToolResult, answers.Explained]:  # fmt: skip
+    ) -> Annotated[CallToolResult, tool_answers.Explained]:  # fmt: skip
         """Read the effective values of a file, defaults included, each with its origin."""
         return _answer(lambda: tools.explain(file, path, settings or {}, limit, cursor))
 
@@ -164,7 +164,7 @@ def _add_making(server: MCPServer[Any], tools: Tools) -> None:
     @server.tool(annotations=_SAVES)
     def save(
         file: str, text: str, replaces: str | None = None
-    ) -> Annotated[CallToolResult, answers.Saved]:
+    ) -> Annotated[CallToolResult, tool_answers.Saved]:
         """Write a strategy file; `replaces` is the hash that save answered for what it replaces."""
         return _answer(lambda: tools.save(file, text, replaces))
 
@@ -172,7 +172,7 @@ def _add_making(server: MCPServer[Any], tools: Tools) -> None:
     def run(
         file: str, hypothesis: str, context: Context[Any, Any], settings: Settings | None = None,
         wait_s: Wait = 20.0,
-    ) -> Annotated[CallToolResult, answers.Ran]:  # fmt: skip
+    ) -> Annotated[CallToolResult, tool_answers.Ran]:  # fmt: skip
         """Run a backtest. `hypothesis` is one sentence, written before; the ledger keeps it.
 
         What is not done after `wait_s` goes on as a job.
@@ -186,7 +186,7 @@ def _add_making(server: MCPServer[Any], tools: Tools) -> None:
         method: Literal["grid", "random", "tpe"] | None = None,
         trials: Annotated[int, Field(ge=1, le=2_000)] | None = None, goal: str | None = None,
         wait_s: Wait = 20.0,
-    ) -> Annotated[CallToolResult, answers.Swept]:  # fmt: skip
+    ) -> Annotated[CallToolResult, tool_answers.Swept]:  # fmt: skip
         """Backtest many settings; every one counts as a try.
 
         `axes` are values by key path, a list or a range: {"features.fast.period": "5..50:5"}.
@@ -200,7 +200,7 @@ def _add_making(server: MCPServer[Any], tools: Tools) -> None:
     def job(
         id: str,  # noqa: A002 - the name of the argument on the wire
         cancel: bool = False, wait_s: Wait = 0.0,
-    ) -> Annotated[CallToolResult, answers.Job]:  # fmt: skip
+    ) -> Annotated[CallToolResult, tool_answers.Job]:  # fmt: skip
         """Read how far a job is and what it found; `cancel` asks it to stop."""
         return _answer(lambda: tools.job(id, cancel, wait_s))
 
@@ -211,7 +211,7 @@ def _add_reading(server: MCPServer[Any], tools: Tools) -> None:
     @server.tool(annotations=_READS)
     def runs(
         strategy: str | None = None, limit: Limit = 20, cursor: Cursor = 0
-    ) -> Annotated[CallToolResult, answers.Listed]:
+    ) -> Annotated[CallToolResult, tool_answers.Listed]:
         """List the stored runs, the latest first, each with verdict and tries at its time."""
         return _answer(lambda: tools.runs(strategy, limit, cursor))
 
@@ -219,7 +219,7 @@ def _add_reading(server: MCPServer[Any], tools: Tools) -> None:
     def table(
         run: str, name: str, columns: list[str] | None = None, start: str | None = None,
         end: str | None = None, every: int | None = None, limit: Limit = 50, cursor: Cursor = 0,
-    ) -> Annotated[CallToolResult, answers.Rows]:  # fmt: skip
+    ) -> Annotated[CallToolResult, tool_answers.Rows]:  # fmt: skip
         """Read rows of a table of a run: trades, orders, fills, equity, decisions and others.
 
         `start` and `end` are times (UTC); `every` takes the first of so many rows.
@@ -231,14 +231,14 @@ def _add_reading(server: MCPServer[Any], tools: Tools) -> None:
         )
 
     @server.tool(annotations=_READS)
-    def why(run: str, order: str) -> Annotated[CallToolResult, answers.Why]:
+    def why(run: str, order: str) -> Annotated[CallToolResult, tool_answers.Why]:
         """Read why an order was made; `order` is its id, or SYMBOL@TIME for a decision."""
         return _answer(lambda: tools.why(run, order))
 
     @server.tool(annotations=_READS)
     def diff(
         a: str, b: str, limit: Limit = 50, cursor: Cursor = 0
-    ) -> Annotated[CallToolResult, answers.Compared]:
+    ) -> Annotated[CallToolResult, tool_answers.Compared]:
         """Compare two runs: the settings in which they differ, and the figures of both."""
         return _answer(lambda: tools.diff(a, b, limit, cursor))
 
@@ -249,7 +249,7 @@ def _add_halt(server: MCPServer[Any], tools: Tools) -> None:
     @server.tool(annotations=_HALTS)
     def halt(
         run: str, reason: str, context: Context[Any, Any], wait_s: Wait = 10.0
-    ) -> Annotated[CallToolResult, answers.Stopped]:
+    ) -> Annotated[CallToolResult, tool_answers.Stopped]:
         """Halt an armed paper or live run: its resting orders are cancelled, no entry is sent.
 
         Its positions are kept. A person clears it with septet resume. `reason` is one sentence.

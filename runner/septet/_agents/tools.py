@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from septet._agents.answers import compact, page
 from septet._agents.guide import TOPICS, guide_text
+from septet._agents.tool_answers import compact, page
 from septet._app.documents import error_document, problem_document
 from septet._app.explain import explain_values
 from septet._app.figures import changed_settings, figures_of, is_live, table_slice
@@ -214,6 +214,7 @@ class Tools:
                 row |= {"state": "damaged", "problem": shortened(each.damaged, 300)}
             else:
                 row |= {"state": "done", "figures": figures_of(each.summary, _LISTED)}
+                row |= {"problem": each.problem} if each.problem else {}
             if each.summary.get("mode") in ("paper", "live"):
                 row["state"] = str(each.summary.get("status", "paper or live"))
             listed.append(row)
@@ -240,6 +241,7 @@ class Tools:
             return {
                 "run": stored.run_id, "table": name, "columns": frame.columns,
                 **_under("rows", part), "figures": figures_of(stored.summary, _LISTED),
+                **_problem(stored),
             }  # fmt: skip
 
     def why(self, run: str, order: str) -> dict[str, Any]:
@@ -251,7 +253,7 @@ class Tools:
             chain = why_order(stored, order)
             return {
                 "run": stored.run_id, "text": why_sentence(chain), "chain": chain,
-                "figures": figures_of(stored.summary, _LISTED),
+                "figures": figures_of(stored.summary, _LISTED), **_problem(stored),
             }  # fmt: skip
 
     def diff(self, a: str, b: str, limit: int, cursor: int) -> dict[str, Any]:
@@ -266,8 +268,8 @@ class Tools:
                 command = shlex.join([*words, "--runs", str(self._workspace.runs)])
             return {
                 **_under("settings", changed),
-                "a": {"run": one.run_id, "figures": figures_of(one.summary)},
-                "b": {"run": other.run_id, "figures": figures_of(other.summary)},
+                "a": {"run": one.run_id, "figures": figures_of(one.summary), **_problem(one)},
+                "b": {"run": other.run_id, "figures": figures_of(other.summary), **_problem(other)},
                 "command": command,
             }  # fmt: skip
 
@@ -294,6 +296,14 @@ class Tools:
             "run": found.run_id, "taken": found.taken, "running": found.running,
             "open_orders": found.open_orders, "text": outcome_lines(found, wait_s),
         }  # fmt: skip
+
+
+def _problem(run: Any) -> dict[str, str]:
+    """Return what is wrong with the journal of a run and with its files; else empty."""
+    from septet._app.runs import problem_of_run
+
+    text = problem_of_run(run)
+    return {"problem": text} if text else {}
 
 
 def _noted(progress: Progress) -> Callable[[str], None]:

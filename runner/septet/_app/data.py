@@ -34,7 +34,7 @@ _LEAD_BARS: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a data file does not say of itself; `columns` are (our name, its name)."""
+    """What a data file does not contain itself; `columns` are (our name, its name)."""
 
     bar: str | None = None
     symbol: str | None = None
@@ -184,7 +184,7 @@ def read_file(path: Path, shape: Shape) -> tuple[Normalised, int]:
     DataError
         If a run would refuse it.
     InputError
-        If what must be said of it is missing.
+        If a required description of it is missing.
     """
     from septet._data.files import no_data_file
     from septet._data.load import read_candles
@@ -232,13 +232,13 @@ def _validated(model: Any, given: Mapping[str, Any], **options: str) -> Any:
 
 
 def check_data_file(path: Path, shape: Shape) -> CheckedData:
-    """Read one data file and say what was found in it."""
+    """Read one data file and return its findings."""
     done, _ = read_file(path, shape)
     return CheckedData((done.bars,), tuple(done.findings))
 
 
 def check_strategy_data(path: Path, store: BarStore) -> CheckedData:
-    """Read the data of a strategy file as a run does, and say what was found in it."""
+    """Read the data of a strategy file as a run does, and return its findings."""
     from septet._config.load import load
     from septet._data.load import load_market
 

@@ -95,7 +95,7 @@ def login_name() -> str:
 def halt_run(
     folder: Path, *, name: str, reason: str, flatten: bool = False, wait_s: float = 10.0
 ) -> Halted:
-    """Ask a run to halt, durably, and wait up to `wait_s` seconds for its journal to say it did.
+    """Ask a run to halt, durably, and wait up to `wait_s` seconds until its journal records it.
 
     With `flatten` it closes its positions as well. What is asked is written before anything of
     the run is read: the journal may be damaged, or locked.

@@ -44,8 +44,8 @@ def outcome_lines(found: Halted, wait_s: float) -> list[str]:
     from septet._live.kill import moved_aside_text
 
     aside = found.moved_aside if found.action == "resume" else ()
-    told = [f"  {moved_aside_text(name)}" for name in aside]
-    return [*_result_lines(found, wait_s), *_effects(found), *told]
+    moved_aside = [f"  {moved_aside_text(name)}" for name in aside]
+    return [*_result_lines(found, wait_s), *_effects(found), *moved_aside]
 
 
 def _effects(found: Halted) -> list[str]:

@@ -1,4 +1,4 @@
-"""A strategy over a data file of the user's own: the keys that say what is in it, and the file."""
+"""A strategy over a data file of the user's own: the keys that describe it, and the file."""
 
 from __future__ import annotations
 

@@ -63,12 +63,13 @@ def _logged(text: str) -> dict[str, str]:
 def signs_of(folder: Path) -> tuple[tuple[int, int], ...] | None:
     """Return what changes when a run writes; None where its folder is gone."""
     from septet._live.kill import HALT, RESUME
+    from septet._store.files_check import FILES
     from septet._store.find import LIVE_SIGNS
 
     if not folder.is_dir():
         return None
     found = []
-    for name in (*LIVE_SIGNS, "journal.sqlite-wal", "summary.json", HALT, RESUME):
+    for name in (*LIVE_SIGNS, "journal.sqlite-wal", *FILES, HALT, RESUME):
         try:
             state = (folder / name).lstat()
             found.append((state.st_mtime_ns, state.st_size))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -103,6 +103,7 @@ class RunFollower:
         from septet._journal.fold import Fold
         from septet._journal.journal_check import doubt_of
         from septet._journal.reader import Reader, understood
+        from septet._store.run_folder import Run
 
         insist_no_links(self.folder)
         state = path.stat()
@@ -123,4 +124,5 @@ class RunFollower:
         with understood(path):
             view = view_of_fold(self.folder, fold, standing, self._data_ns)
         self._fold = fold
-        return view
+        stopped = standing.holder is None
+        return replace(view, problem=Run(self.folder).files_problem) if stopped else view

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -100,11 +100,12 @@ class RunView:
     """How a run stands: frozen, with every row that is shown of it.
 
     `state` is running, halted (by a person, while a process runs it), stopped, failed, killed,
-    unbegun or finished (a backtest), `state_text` the same in words. `blocks` say what keeps it
+    unbegun or finished (a backtest), `state_text` the same in words. `blocks` name what keeps it
     from entering; `entries` is that in one line. Amounts are in `currency`; `drawdown`,
     `day_return` and `exposure` are fractions. `equity` is that of the last decision, at
     `equity_time`. `last_data_ns` is when the process last took in market data (wall time),
-    `written_ns` when it last journalled anything; 0 where it never did.
+    `written_ns` when it last journalled anything; 0 where it never did. `problem` says which of
+    its files are not those that its journal records, and what to do.
     """
 
     run_id: str
@@ -135,6 +136,7 @@ class RunView:
     happenings: tuple[Happening, ...]
     doubt: str = ""
     verdict: str = ""
+    problem: str = ""
 
     @property
     def is_running(self) -> bool:
@@ -143,7 +145,7 @@ class RunView:
 
     @property
     def entries(self) -> str:
-        """Say in one line whether it may enter, and why not."""
+        """Return in one line whether it may enter, and why not."""
         if self.state == "finished":
             return "none: a finished backtest"
         blocked = "; ".join(self.blocks)
@@ -249,7 +251,8 @@ def view_of_run(run: Run) -> RunView:
         return view_of_stored(run)
     live = run if isinstance(run, LiveRun) else LiveRun(run.folder)
     with understood(run.folder / JOURNAL):
-        return view_of_fold(run.folder, live.fold, standing, 0)
+        view = view_of_fold(run.folder, live.fold, standing, 0)
+    return replace(view, problem=run.files_problem)
 
 
 def view_of_stored(run: Run) -> RunView:

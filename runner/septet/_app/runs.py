@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HALT_RULE", "Block", "ListedRun", "Standing", "diff_runs", "export_run", "list_stored",
-    "missing_from_export", "positions_of", "report_run", "standing_in", "standing_of",
-    "why_order", "why_sentence", "write_page",
+    "missing_from_export", "positions_of", "problem_of_run", "report_run", "standing_in",
+    "standing_of", "why_order", "why_sentence", "write_page",
 ]  # fmt: skip
 
 _SHOWN_ELSEWHERE: Final = ("operator", "stopping")
@@ -71,20 +71,25 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class ListedRun:
-    """A run of a list: its summary, or in `damaged` why it cannot be read."""
+    """A run of a list: its summary, or in `damaged` why it cannot be read.
+
+    `problem` says which of its files are not those that its journal records, and what to do.
+    """
 
     run_id: str
     strategy: str
     folder: Path
     summary: Mapping[str, Any]
     damaged: str = ""
+    problem: str = ""
 
     def document(self) -> dict[str, Any]:
         """Return it as plain data."""
         place = {"run_id": self.run_id, "strategy": self.strategy}
         if self.damaged:
             return {**place, "folder": str(self.folder), "damaged": self.damaged}
-        return {**place, **self.summary, "folder": str(self.folder)}
+        problem = {"problem": self.problem} if self.problem else {}
+        return {**place, **self.summary, "folder": str(self.folder), **problem}
 
 
 def list_stored(
@@ -104,9 +109,18 @@ def _listed(run: Run) -> ListedRun:
         summary = run.insist_listed()
         if summary.get("state") == "running" and (standing := standing_of(run)) is not None:
             summary = {**summary, "state": standing.state}
-        return ListedRun(folder.name, folder.parent.name, folder, summary)
+        name, strategy = folder.name, folder.parent.name
+        return ListedRun(name, strategy, folder, summary, problem=run.files_problem)
     except (InputError, JournalError) as problem:
         return ListedRun(folder.name, folder.parent.name, folder, {}, problem.message)
+
+
+def problem_of_run(run: Run) -> str:
+    """Return what is wrong with the journal of a run and with its files; empty if nothing is."""
+    from septet._store.files_check import problem_text
+
+    text: str = problem_text(run)
+    return text
 
 
 def positions_of(run: Run) -> dict[str, Any] | None:
@@ -152,7 +166,7 @@ def standing_in(folder: Path, blocks: Sequence[Mapping[str, Any]], doubt: str) -
 
 
 def why_order(run: Run, order: str) -> dict[str, Any]:
-    """Say why a run made an order, or why it made none; `order` is its id, or SYMBOL@TIME.
+    """Return why a run made an order, or why it made none; `order` is its id, or SYMBOL@TIME.
 
     Raises
     ------
@@ -165,7 +179,7 @@ def why_order(run: Run, order: str) -> dict[str, Any]:
 
 
 def why_sentence(found: dict[str, Any]) -> str:
-    """Say in words what `why_order` found."""
+    """Return the result of `why_order` as text."""
     from septet._report.why import sentence_of
 
     return sentence_of(found)
@@ -201,7 +215,7 @@ def report_run(run: Run) -> Path:
 def export_run(run: Run, folder: Path | None, kind: str, *, force: bool = False) -> list[Path]:
     """Write a run's tables to `folder`; without one, those of a live run anew from its journal."""
     from septet._store.export import export_tables
-    from septet._store.journal_view import project
+    from septet._store.projections import project
 
     if folder is None:
         return list(project(run, force=force))

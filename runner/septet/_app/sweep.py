@@ -1,4 +1,4 @@
-"""Run many settings of a strategy, and say what the best of them is worth."""
+"""Run many settings of a strategy, and assess the best of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PROBLEMS_SHOWN: Final = 3
 class SweepRequest:
     """How a sweep runs: its draws, where it is stored and on how many threads or which cluster.
 
-    `face`, `client` and `hypothesis` say who asks and why, for the ledger of trials, and `now_ns`
+    `face`, `client` and `hypothesis` are who asks and why, for the ledger of trials, and `now_ns`
     when (UTC ns), by default by the machine's clock.
     """
 

@@ -188,7 +188,7 @@ def listed_tries(
         Tries on these data.
     strategy
         Tries on the data on which a strategy of this name was tried. Without either, all of them:
-        how many independent ones tries on different data are worth is then not said.
+        the number of independent tries on different data is then not given.
     """
     from septet._trials.ledger import OFF, Ledger, LedgerError, is_off, ledger_path
 

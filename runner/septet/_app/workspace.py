@@ -230,7 +230,7 @@ class Workspace:
         self, file: str, axes: Mapping[str, str | Sequence[object]],
         section: Mapping[str, Any], settings: Mapping[str, object] | None = None,
     ) -> Loaded:  # fmt: skip
-        """Load a file with its `sweep:` section as it is said here.
+        """Load a file with its `sweep:` section as given here.
 
         Raises
         ------

@@ -201,25 +201,25 @@ def _halt(panel: Panel, at: float, words: str) -> str:
 def calibration(
     title: str, words: str, rows: Sequence[tuple[float, float, float, float, float]]
 ) -> str:
-    """Return said probabilities against seen shares; rows are said, seen, count, low, high."""
+    """Return the chart of calibration; rows are predicted, observed, count, low, high."""
     axis = Axis(0.0, 1.0, percent_text)
     panel = Panel(
         52, 26, 372, 250,
-        Axis(0, 1, percent_text, "probability of up, said"),
-        Axis(axis.low, axis.high, percent_text, "share of ups, seen"),
+        Axis(0, 1, percent_text, "predicted probability of up"),
+        Axis(axis.low, axis.high, percent_text, "observed share of ups"),
     )  # fmt: skip
     top = max((row[2] for row in rows), default=1.0) or 1.0
     body = [panel.rows(), panel.columns(5)]
     body.append(panel.line([0, 1], [0, 1], "neutral", dash="5 4", width=1.2))
-    for said, seen, count, low, high in rows:
-        x = panel.x(said)
+    for predicted, observed, count, low, high in rows:
+        x = panel.x(predicted)
         size = 3 + 6 * math.sqrt(count / top)
         body.append(
             f'<path d="M{x:.1f} {panel.y(low):.1f}V{panel.y(high):.1f}m-4 0h8M{x - 4:.1f} '
             f'{panel.y(low):.1f}h8" stroke="{paint("accent")}" stroke-opacity=".6" fill="none"/>'
-            f'<circle cx="{x:.1f}" cy="{panel.y(seen):.1f}" r="{size:.1f}"'
-            f' fill="{paint("accent")}"><title>said {percent_text(round(said, 3))}, seen '
-            f"{percent_text(round(seen, 3))}, {count:,.0f} rows</title></circle>"
+            f'<circle cx="{x:.1f}" cy="{panel.y(observed):.1f}" r="{size:.1f}"'
+            f' fill="{paint("accent")}"><title>predicted {percent_text(round(predicted, 3))}, '
+            f"observed {percent_text(round(observed, 3))}, {count:,.0f} rows</title></circle>"
         )
     return document(440, 320, title, words, "".join(body))
 
@@ -322,10 +322,10 @@ def heat_map(
         for i in range(len(columns)):
             if (found := cell(j, i)) is None:
                 continue
-            color, opacity, said, sign = found
+            color, opacity, label, sign = found
             cells.setdefault(color, []).append(
                 f'<rect x="{left + wide * i:.1f}" y="{y:.1f}" {size} opacity="{opacity:.2g}">'
-                f"<title>{shown(said, 200)}</title></rect>"
+                f"<title>{shown(label, 200)}</title></rect>"
             )
             if sign and 6.4 * len(sign) < wide and len(rows) * len(columns) <= _MOST_SIGNS:
                 x = left + wide * (i + 0.5)

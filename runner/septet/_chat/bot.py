@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from septet._chat import answers
+from septet._chat import command_answers
 from septet._chat.message import Command, command_of, update_number
 from septet._chat.settings import ChatSettings
 from septet._chat.state import Offsets
@@ -60,7 +60,7 @@ class Bot:
         notify: Callable[[str], None],
         *,
         clock_s: Callable[[], float] = time.monotonic,
-        act_wait_s: float = answers.WAIT_S,
+        act_wait_s: float = command_answers.WAIT_S,
         poll_s: int = 25,
     ) -> None:
         self._api, self._settings, self._offsets, self._root = api, settings, offsets, root
@@ -193,14 +193,14 @@ class Bot:
         words, root = command.words, self._root
         one = words[0] if words else ""
         if command.name == "/status":
-            return await asyncio.to_thread(answers.status, one, root)
+            return await asyncio.to_thread(command_answers.status, one, root)
         if command.name == "/pnl":
-            return await asyncio.to_thread(answers.pnl, one, root)
+            return await asyncio.to_thread(command_answers.pnl, one, root)
         if command.name == "/why":
             name = words[1] if len(words) > 1 else ""
-            return await asyncio.to_thread(answers.why, one, name, root)
+            return await asyncio.to_thread(command_answers.why, one, name, root)
         if command.name in ("/help", "/start"):
-            return answers.HELP
+            return command_answers.HELP
         key = (command.chat_id, command.user_id)
         is_code = len(words) == 1 and key in self._pending
         if command.name in _ACTS or (not command.name and is_code):
@@ -217,17 +217,17 @@ class Bot:
         reason = " ".join(command.words[1:])
         if not reason:
             raise InputError(f"not acted on: write {command.name} RUN and the reason")
-        return answers.run_named(command.words[0], self._root, acts=True), reason
+        return command_answers.run_named(command.words[0], self._root, acts=True), reason
 
     async def _halt(self, command: Command) -> str:
         folder, reason = await asyncio.to_thread(self._parts, command)
         return await asyncio.to_thread(
-            answers.do_halt, folder, command.signed, reason, self._act_wait_s
+            command_answers.do_halt, folder, command.signed, reason, self._act_wait_s
         )
 
     async def _issue(self, command: Command) -> str:
         folder, reason = await asyncio.to_thread(self._parts, command)
-        blocks = await asyncio.to_thread(answers.blocks_of, folder)
+        blocks = await asyncio.to_thread(command_answers.blocks_of, folder)
         now = self._clock_s()
         self._pending = {key: one for key, one in self._pending.items() if one.until_s > now}
         code = "".join(secrets.choice(_LETTERS) for _ in range(6))
@@ -245,9 +245,13 @@ class Bot:
             given, pending.code.encode()
         ):
             return _UNFIT
-        now = await asyncio.to_thread(answers.blocks_of, pending.folder)
+        now = await asyncio.to_thread(command_answers.blocks_of, pending.folder)
         if now - pending.blocks:
             return "not resumed: the run was halted or blocked again since; look at /status"
         return await asyncio.to_thread(
-            answers.do_resume, pending.folder, command.signed, pending.reason, self._act_wait_s
+            command_answers.do_resume,
+            pending.folder,
+            command.signed,
+            pending.reason,
+            self._act_wait_s,
         )

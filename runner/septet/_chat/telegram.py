@@ -33,7 +33,7 @@ class ApiProblem(SeptetError):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a method returned, and the server's clock; None where it did not say it."""
+    """What a method returned, and the server's clock; None where it gave none."""
 
     result: Any
     server_s: float | None

@@ -32,7 +32,7 @@ class EarlySignals:
         return "" if self._received is None else self._received.name
 
     def hold(self) -> None:
-        """Take the signals, but for one that the process was told to ignore (`nohup`)."""
+        """Take the signals, except one that the process ignores (`nohup`)."""
         for number in _HELD:
             if signal.getsignal(number) is signal.SIG_DFL:
                 self._before[number] = signal.signal(number, self._take)

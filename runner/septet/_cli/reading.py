@@ -36,28 +36,37 @@ def of_runs(command: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
-def report_finding(run: Run, *, err: bool, shows: bool = True) -> int:
-    """Print what is wrong with the journal of a run; return the exit status that it asks for.
+def report_finding(run: Run, *, err: bool, shows: bool = True, files: bool = True) -> int:
+    """Print what is wrong with the journal of a run and with its files; return the exit status.
 
-    Whoever reads a journal calls this first. `err` prints to stderr, for a command whose stdout is
-    read by programs. `shows` says that the command goes on with what can be read.
+    Whoever reads a run calls this first. `err` prints to stderr, for a command whose stdout is
+    read by programs. `shows` says that the command goes on with what can be read. Without `files`
+    only the journal counts: the command writes them again.
     """
     from septet._store.journal_view import LiveRun
 
-    finding = run.finding
-    if finding is None:
-        return 0
-    if shows and not isinstance(run, LiveRun):
-        echo(f"{finding.message}; what follows are its tables as they were last written", err=err)
-    elif shows:
-        echo(f"{finding.message}; what follows is what can be read of it", err=err)
-    else:
-        echo(finding.message, err=err)
-    echo(f"  {finding.hint}", err=err)
-    return finding.exit_status
+    lived, status = isinstance(run, LiveRun), 0
+    finding, changed = run.finding, run.files_finding if files else None
+    if finding is not None:
+        follows = "what can be read of it" if lived else "its tables as they were last written"
+        _print_finding(finding.message, finding.hint, follows if shows else "", err=err)
+        status = finding.exit_status
+    if changed is not None:
+        follows = "what its journal holds" if lived else "its tables as they are"
+        _print_finding(changed.message, changed.hint, follows if shows else "", err=err)
+        status = max(status, changed.exit_status)
+    return status
+
+
+def _print_finding(message: str, hint: str, follows: str, *, err: bool) -> None:
+    verb = "are" if follows.startswith("its tables") else "is"
+    echo(f"{message}; what follows {verb} {follows}" if follows else message, err=err)
+    echo(f"  {hint}", err=err)
 
 
 def problem_of(run: Run) -> dict[str, str]:
-    """Return what is wrong with the journal of a run, as a part of a document; else empty."""
-    finding = run.finding
-    return {} if finding is None else {"problem": f"{finding.message}; {finding.hint}"}
+    """Return what is wrong with the journal of a run and its files, as a part of a document."""
+    from septet._store.files_check import problem_text
+
+    text = problem_text(run)
+    return {"problem": text} if text else {}

@@ -68,6 +68,9 @@ def list_(strategy: str | None, last: int | None, root: Path, as_json: bool) -> 
         from septet._report.terminal import show_list
 
         show_list(lines, _console())
+        for line in lines:
+            if "problem" in line:
+                echo(line["problem"], err=True)
     else:
         of = f" of {strategy}" if strategy else ""
         echo(f"No runs{of} in {root}. Make one with `septet run FILE`.", err=True)
@@ -171,7 +174,7 @@ def export(
     found = _find(run, root) if folder is not None else _find_to_mend(run, root)
     status = 0
     if folder is not None or force:
-        status = report_finding(found, err=True)
+        status = report_finding(found, err=True, files=folder is not None)
     written = export_run(found, folder, kind, force=force)
     missing, hint = missing_from_export(found, folder)
     if as_json:
@@ -212,7 +215,7 @@ def diff_(
     from septet._diff.gap_text import show_gap
 
     status, lived = 0, _find(live, root)
-    if lived.finding is not None and lived.finding.is_usable:
+    if lived.finding is None or lived.finding.is_usable:
         status = report_finding(lived, err=as_json, shows=False)
     gap = diff_runs(
         lived,

@@ -71,6 +71,11 @@ class Case:
         """Whether shorts and leverage exist."""
         return self.strategy.account.type == "perpetual"
 
+    @property
+    def is_spot(self) -> bool:
+        """Whether neither exists; not where the file's own word was left out as wrong."""
+        return not self.is_perpetual and not self.doubtful("account")
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:

@@ -10,8 +10,8 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 
 from septet._config.renamed import LATER, name_now
+from septet._config.schema_lookup import known_keys
 from septet._config.secrets import HIDDEN, looks_secret, names_secret
-from septet._config.shape import known_keys
 from septet._config.tree import Key, Node, Path, dotted
 from septet._text import masked_addresses
 from septet.errors import Problem
@@ -99,6 +99,7 @@ def shape_problems(
     """Turn a validation error into problems, each with the path it is about."""
     found: list[tuple[Path, Problem]] = []
     seen: set[Path] = set()
+    arms: set[Path] = set()  # of a union; what is wrong below is of the arm that is meant
     errors = error.errors(include_url=False)
     meant = meant_keys(error, model, tree, resolver)
     for each in errors:
@@ -128,7 +129,9 @@ def shape_problems(
             words["found"] = f"'{path[-1]}'"
         problem = problem_at(tree, path, on_key=on_key, **words)
         found.append((path, problem))
-    return found
+        arms |= {path} if beyond else set()
+    below = {path[:length] for path, _ in found for length in range(len(path))}
+    return [each for each in found if each[0] not in arms & below]
 
 
 def _known_or_meant(

@@ -66,10 +66,10 @@ def check_known_time(case: Case) -> None:
             )
 
 
-def check_must_say(case: Case) -> None:
+def check_required_keys(case: Case) -> None:
     """Keys that a source has no safe default for are in the file."""
     for path, block in blocks_of(case.strategy):
-        for key in type(block.config).must_say:
+        for key in type(block.config).required_keys:
             if not case.written(*path, key):
                 case.error(
                     (*path, key),
@@ -153,7 +153,7 @@ def check_funding(case: Case) -> None:
             expected="data.funding or perpetual.funding",
             hint="leave this one out: the series says what was paid",
         )
-    if not case.is_perpetual:
+    if case.is_spot:
         idle = "this has no effect on a spot account"
         if case.strategy.data.funding is not None:
             case.warn(("data", "funding"), idle, on_key=True)
@@ -220,7 +220,7 @@ CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     check_packages,
     check_names,
     check_known_time,
-    check_must_say,
+    check_required_keys,
     check_currencies,
     check_benchmark,
     check_instruments,

@@ -44,6 +44,10 @@ class _Names:
     series: tuple[str, ...] = ()
     doubtful: tuple[str, ...] = ()
 
+    def is_doubtful(self, text: str) -> bool:
+        """Whether it may be a column of a feature, or a series, that was left out as wrong."""
+        return text in self.doubtful or text.startswith(tuple(f"{each}_" for each in self.doubtful))
+
 
 def _names(case: Case) -> _Names:
     """Collect the columns of all features; a plugin that fails to answer is reported once."""
@@ -182,7 +186,7 @@ def _resolve(case: Case, names: _Names, path: Path, name: Name, reader: str, use
     if name.name in POSITION_WORDS:
         _check_word_of_position(case, path, name)
         return ""
-    if name.name in (*BAR_COLUMNS, *TIME_COLUMNS) or name.name in names.doubtful:
+    if name.name in (*BAR_COLUMNS, *TIME_COLUMNS) or names.is_doubtful(name.name):
         return ""
     if (
         reader
@@ -265,7 +269,7 @@ def _report_model_inputs(case: Case, names: _Names) -> None:
     if model is None:
         return
     for index, text in enumerate(model.extra.get("inputs") or ()):
-        if text not in names.owner and text not in names.doubtful:
+        if text not in names.owner and not names.is_doubtful(text):
             case.error(
                 ("model", "inputs", index),
                 f"{text!r} is not the output of a feature",
@@ -402,7 +406,7 @@ def check_rules(case: Case) -> None:
     short = getattr(config, "short_if", None)
     if getattr(config, "long_if", None) is None and short is None:
         case.error(("signal", "long_if"), "no rule ever enters", hint="write e.g. long_if: a > b")
-    if short is not None and not case.is_perpetual:
+    if short is not None and case.is_spot:
         case.error(
             ("signal", "short_if"),
             "a spot account cannot go short",

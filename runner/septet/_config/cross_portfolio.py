@@ -27,12 +27,12 @@ def check_slots(case: Case) -> None:
             f"there are more slots ({slots}) than symbols ({len(symbols)})",
             hint=f"write {len(symbols)} or less, or add symbols",
         )
-    if not case.is_perpetual and portfolio.short:
+    if case.is_spot and portfolio.short:
         case.error(
             ("portfolio", "short"), "a spot account cannot go short", on_key=True,
             hint="remove it, or trade account: {type: perpetual}",
         )  # fmt: skip
-    if not case.is_perpetual and portfolio.net is not None:
+    if case.is_spot and portfolio.net is not None:
         case.error(
             ("portfolio", "net"), "a spot account has no short side to net with", on_key=True,
             hint="remove it, or trade account: {type: perpetual}",

@@ -15,6 +15,8 @@ from septet_schemas.units import format_duration
 __all__ = ["CHECKS"]
 
 FIRST_STOP: Final = "a stop_loss, a level, or a trailing stop without `after`"
+_CLOSE: Final = 1.02
+"""By how much a sum of shares may pass a limit before it is said: prices move both."""
 _WAITS: Final = ("trailing", "break_even")
 """Stops that act only once the position is `after` in profit."""
 
@@ -102,6 +104,8 @@ def check_adds(case: Case) -> None:
             "a position that is resized at every close is not added to in steps as well",
             hint="leave out rebalance (volatility_target has one of 20%), or add",
         )
+    if case.doubtful("risk", "sizing") or case.doubtful("risk", "limits"):
+        return
     limit = getattr(risk.limits["position"].config, "max", None) if risk.limits else None
     fraction = getattr(risk.sizing.config, "fraction", None)
     fixed = risk.sizing.use == "fixed_fraction" and isinstance(fraction, float)
@@ -113,6 +117,57 @@ def check_adds(case: Case) -> None:
             "adds have no room",
             hint="a smaller fraction of sizing, or a wider position limit",
         )
+    elif fixed and fraction is not None:
+        parts = len(case.strategy.universe.symbols) if risk.split == "equal" else 1
+        _resting_adds_within_limits(case, fraction / parts)
+
+
+def _resting_adds_within_limits(case: Case, first: float) -> None:
+    """Resting adds are placed whole or never: they fit beside a first order of this share."""
+    risk, room = case.strategy.risk, _room(case)
+    if risk.position is None or room is None or case.strategy.execution.simulation.participation:
+        return
+    most, what = room
+    rungs = [
+        (abs(at), add.size * (1.0 + at) * first, number)
+        for number, add in enumerate(risk.position.add) for at in add.at if isinstance(at, float)
+    ]  # fmt: skip
+    for number in sorted({each[2] for each in rungs}):
+        least = min(worth for _, worth, rung in rungs if rung == number)
+        if first + least > most * _CLOSE:
+            case.warn(
+                ("risk", "position", "add", number, "size"),
+                f"this add is never placed: with the first order of {first * 100:.4g}% it is "
+                f"{(first + least) * 100:.4g}% of equity, and {what} lets {most * 100:g}%",
+                hint="a smaller size here or of the first order, or a wider limit",
+            )
+            return
+    fit, used = 0, first
+    for _, worth, _ in sorted(rungs):
+        used += worth
+        fit += used <= most * _CLOSE
+    if fit < len(rungs):
+        case.warn(
+            ("risk", "position", "add"),
+            f"{what} lets {fit} of {len(rungs)} resting adds be placed beside a first order of "
+            f"{first * 100:.4g}%: the farthest never are",
+            hint="smaller adds, a smaller first order, or a wider limit",
+        )
+
+
+def _room(case: Case) -> tuple[float, str] | None:
+    """Return the tightest share of equity that the file lets one symbol have, and what it is."""
+    risk = case.strategy.risk
+    if case.doubtful("risk", "limits"):
+        return None
+    found = [
+        (value, f"risk.limits.{name} ({value * 100:g}%)")
+        for name in ("position", "gross_exposure") if name in risk.limits
+        if isinstance(value := getattr(risk.limits[name].config, "max", None), float)
+    ]  # fmt: skip
+    if case.strategy.account.type == "spot":
+        found.append((1.0 - risk.cash_buffer, "the cash"))
+    return min(found, default=None)
 
 
 def check_buys(case: Case) -> None:
@@ -202,7 +257,7 @@ def check_grid(case: Case) -> None:
             )  # fmt: skip
     if strategy.portfolio.decides:
         case.error(path, "a portfolio enters by its weights", on_key=True, hint="remove grid")
-    if grid.short and strategy.account.type == "spot":
+    if grid.short and case.is_spot:
         case.error(
             (*path, "short"), "a spot account cannot be short",
             hint="remove short, or write account: {type: perpetual}",
@@ -217,7 +272,8 @@ def check_grid(case: Case) -> None:
     simulation = strategy.execution.simulation
     rests = strategy.mode == "backtest" or simulation.fills == "next_open"
     fee = simulation.fee.maker if rests else simulation.fee.taker  # quotes meet orders at market
-    if strategy.mode != "live" and grid.step <= 2.0 * fee:
+    known = strategy.mode != "live" and not case.doubtful("execution", "simulation")
+    if known and grid.step <= 2.0 * fee:
         case.error(
             (*path, "step"),
             f"a level is sold one step higher, and both fees take {2.0 * fee * 100:g}%: "
@@ -237,7 +293,7 @@ def _grid_within_limits(case: Case, path: Path) -> None:
         name: value for name in ("position", "gross_exposure") if name in risk.limits
         if isinstance(value := getattr(risk.limits[name].config, "max", None), float)
     }  # fmt: skip
-    if case.strategy.account.type == "spot":
+    if case.is_spot:
         shares["cash"] = 1.0
     rows = grid.levels * (2 if grid.short else 1)
     if not shares:

@@ -57,7 +57,7 @@ def check_idle_limits(case: Case) -> None:
         if count * position < gross:
             reason = f"{count} x position {_percent(position)} is less"
             _never(case, ("risk", "limits", "gross_exposure"), reason)
-        elif not case.is_perpetual and gross > 1.0:
+        elif case.is_spot and gross > 1.0:
             _never(case, ("risk", "limits", "gross_exposure"), "a spot account cannot borrow")
     correlated = _limit(case, "correlated")
     if correlated is not None and correlated >= min(gross, count * position):

@@ -8,7 +8,7 @@ from typing import Any
 
 from septet._config.check import closest
 from septet._config.resolve import HostResolver, LenientResolver
-from septet._config.shape import metadata_of, type_at
+from septet._config.schema_lookup import metadata_of, type_at
 from septet._config.tree import Key, Mark, Node, dotted
 from septet._host.register import Host
 from septet._text import masked_addresses

@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any, Final
 
-from septet._config.commas import braced_text, joined_values
 from septet._config.scalars import read_plain
+from septet._config.split_values import braced_text, joined_values
 from septet._config.tree import Key, Mark, Node
 from septet._files import open_regular
 from septet._text import shortened, visible

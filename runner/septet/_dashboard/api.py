@@ -158,7 +158,7 @@ class Api:
 
         run = open_run(named_folder(self._site.root, asked(request, "run")))
         found = why_order(run, asked(request, "order"))
-        return {"sentence": sentence_of(found), "found": found}
+        return {"sentence": sentence_of(found), "found": found, "problem": run.files_problem}
 
     def _table(self, request: Request) -> dict[str, Any]:
         from septet._app.figures import table_slice
@@ -172,7 +172,10 @@ class Api:
             end=asked(request, "end") or None, columns=columns.split(",") if columns else None,
         )  # fmt: skip
         after = begin + frame.height if more else None
-        return {"name": name, "rows": frame.to_dicts(), "limit": limit, "next": after}
+        return {
+            "name": name, "rows": frame.to_dicts(), "limit": limit, "next": after,
+            "problem": run.files_problem,
+        }  # fmt: skip
 
     async def _describe(self, request: Request) -> Response:
         return JSONResponse(self.openapi())

@@ -43,7 +43,8 @@ class RunRow(BaseModel):
     """A run of the list: `run` names it in every other request.
 
     `trials` is null in paper and live; `forward` has the figures of what came after the file was
-    first tried, and is null where that is under a day.
+    first tried, and is null where that is under a day. `problem` says which files of a stopped
+    run are not those that its journal records, and what to do.
     """
 
     run: str
@@ -52,6 +53,7 @@ class RunRow(BaseModel):
     mode: str
     state: str
     damaged: str
+    problem: str
     total_return: float | None
     trades: int | None
     last_bar: str | None
@@ -126,6 +128,7 @@ class RunAnswer(BaseModel):
     happenings: list[Happening]
     doubt: str
     verdict: str
+    problem: str
     trials: Trials | None
     forward: dict[str, Any] | None
     summary: dict[str, Any]
@@ -138,6 +141,7 @@ class TablePage(BaseModel):
     rows: list[dict[str, Any]]
     limit: int
     next: int | None
+    problem: str
 
 
 class Why(BaseModel):
@@ -145,6 +149,7 @@ class Why(BaseModel):
 
     sentence: str
     found: dict[str, Any]
+    problem: str
 
 
 class Ask(BaseModel):

@@ -37,6 +37,7 @@ def _row(root: Path, found: dict[str, Any]) -> dict[str, Any]:
         "mode": found.get("mode", ""),
         "state": found.get("state", "finished" if "damaged" not in found else "damaged"),
         "damaged": found.get("damaged", ""),
+        "problem": found.get("problem", ""),
         "total_return": found.get("total_return"),
         "trades": found.get("trades"),
         "last_bar": found.get("end"),

@@ -67,6 +67,7 @@ def order_view(run: Run, reference: str) -> dict[str, Any]:
     return {
         "sentence": sentence_of(found), "rule": found["rule"], "time": found["time"],
         "tables": tables, "trace": found["trace"], "left_out": found["left_out"],
+        "problem": run.files_problem,
     }  # fmt: skip
 
 

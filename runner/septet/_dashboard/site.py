@@ -147,7 +147,7 @@ def loopback_site(
 ) -> Site:  # fmt: skip
     """Return the site that browsers of this machine reach over http."""
     hosts = tuple(f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]"))
-    # The cookies of all ports of a host are one set: the name tells them apart.
+    # The cookies of all ports of a host are one set: the name separates them.
     return Site(
         root, sessions, hosts, is_closing, "http", f"septet-{port}", book, limits,
         workspace=workspace, connections=connections,

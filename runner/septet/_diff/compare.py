@@ -122,9 +122,9 @@ def diff(
     base
         Folder that relative paths of the backtest's file start from; looked for by default.
     log
-        Told what takes a while.
+        Called with a text on each step that takes a while.
     progress
-        Told how many of the steps are done; what it raises ends the work.
+        Called with the number of steps done; what it raises ends the work.
 
     Raises
     ------

@@ -169,7 +169,7 @@ class OurBook:
         self.decided_ns = self.begun_ns = 0
         self.decisions = self.sessions = 0
         self.never_accepted: dict[str, tuple[int, bool]] = {}
-        """When an order was counted as never placed, and whether a person has said so."""
+        """When an order was counted as never placed, and whether a person has confirmed it."""
         self.at_ns = 0
         self._resumes = False
         self._halted_by = self._halter = ""

@@ -57,7 +57,7 @@ def claim_known(venue: VenueBook, ours: OurBook) -> None:
 
 
 def _is_left(row: OrderChanged | FillMade, venue: VenueBook, ours: OurBook) -> bool:
-    """Whether an order under another client id is somebody else's, by what the run has said."""
+    """Whether an order under another client id is somebody else's, by what the run has reported."""
     if is_waiting(row.sent_as, ours):
         return True
     ended = ours.never_accepted.get(row.sent_as)

@@ -62,7 +62,7 @@ def drill(loaded: Loaded, options: Options, log: Log = lambda text: None) -> Out
     loaded
         The strategy, loaded for a backtest: its data is what is played.
     say
-        Told how far it is.
+        Called with its progress.
 
     Raises
     ------

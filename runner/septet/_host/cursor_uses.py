@@ -4,7 +4,7 @@ Where the arrays begin differs between batch and event, so `i` means something o
 place in the same arrays. Every expression has a weight: by how much its value moves when all
 places move by one. A place has weight 1, a distance between two places 0. A test, a remainder or an
 answer whose weight is not balanced depends on where the arrays begin. What is not understood
-has no known weight, and nothing is said of it.
+has no known weight, and is not reported.
 """
 
 from __future__ import annotations

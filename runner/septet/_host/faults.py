@@ -40,7 +40,7 @@ def compiler_fault(error: BaseException) -> str:
 
 
 def _cause(text: str) -> str:
-    """Return the words of a page of the compiler's that say what is wrong."""
+    """Return the part of a compiler message that names the error."""
     if "setitem" in text and "readonly" in text:
         return "it writes to what it is given to read"
     lines = [" ".join(line.split()) for line in text.splitlines()]

@@ -27,7 +27,7 @@ person resumes the run. ``retrain`` three times running asks for a model out of 
 BEGINNING_NS: Final = -(2**62)
 """Before every time."""
 MONITOR_VERDICTS: tuple[str, ...] = get_args(Verdict)
-"""What a reading of a monitor may say."""
+"""States that a reading of a monitor may report."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """Slots of one name, as many as the settings say; see `slots`."""
+    """Slots of one name, as many as the settings give; see `slots`."""
 
     name: str
     count: Callable[[Any], int]

@@ -60,7 +60,7 @@ _CALL: Final = re.compile(
 
 
 def is_programming_error(error: BaseException) -> bool:
-    """Whether an exception is of the code that reads, whatever the venue said.
+    """Whether an exception comes from the code that reads, whatever the venue answered.
 
     A name that is not bound, an attribute that an object of code lacks, a function called with
     the wrong arguments. What a number or a field of a message causes is none.

@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from septet._host.body import Array, Body, Read, Scope, are_values
-from septet._host.bounds import AGE, CURSOR, Value, exactly, join
 from septet._host.declare import VOCABULARY, Step
 from septet._host.imports import OURS
+from septet._host.integer_bounds import AGE, CURSOR, Value, exactly, join
 from septet._host.named_state import numbered
+from septet._host.step_body import Array, Body, Read, Scope, are_values
 from septet._kernel import extremes, moments, recursive, scans, sums
 from septet_schemas.base import Config, marks_of
 from septet_schemas.units import Span

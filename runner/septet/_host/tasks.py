@@ -27,7 +27,7 @@ _FIRST_S: Final = 0.25
 _CAP_S: Final = 30.0
 _STEADY_S: Final = 30.0
 WORKS_AFTER_S: Final = 5.0
-"""So long after a new start a task counts as working, where it does not say so itself."""
+"""A task counts as working this long after a new start, where it does not report it itself."""
 _CLOSE_S: Final = 5.0
 _LONGEST_TEXT: Final = 400
 _LOG: Final = logging.getLogger("septet.tasks")
@@ -76,7 +76,7 @@ Show = Callable[[BaseException], str]
 
 
 class Ended(Exception):
-    """What a task raised to end the process, `SystemExit` say: it ends the task alone."""
+    """What a task raised to end the process, such as `SystemExit`: it ends only the task."""
 
 
 class _Guarded(Coroutine[Any, Any, T]):
@@ -94,7 +94,7 @@ class _Guarded(Coroutine[Any, Any, T]):
         return self._going_on(self._inner.send, value)
 
     def throw(self, *raised: Any) -> Any:
-        """Go on with an exception, a cancellation say."""
+        """Go on with an exception, such as a cancellation."""
         return self._going_on(self._inner.throw, *raised)
 
     def close(self) -> None:
@@ -248,7 +248,7 @@ class Tasks:
     owner
         Who is named when something fails.
     report
-        Told of each failure and each recovery: in a run it logs, and blocks entries meanwhile. By
+        Called on each failure and each recovery: in a run it logs, and blocks entries meanwhile. By
         default they are logged.
 
     Attributes
@@ -305,7 +305,7 @@ class Tasks:
     ) -> asyncio.Task[T]:  # fmt: skip
         """Run one call as a task; it is not repeated, since only its owner knows whether it may be.
 
-        What it raises is logged and told to `failed`. Without `failed` the owner awaits the task
+        What it raises is logged and passed to `failed`. Without `failed` the owner awaits the task
         and hears of the error there.
         """
         loop = asyncio.get_running_loop()

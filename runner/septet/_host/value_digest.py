@@ -43,7 +43,7 @@ def encoded(
     value
         Anything that code reaches by a name.
     found
-        Told of functions and classes inside the value: what they do is for the caller to follow.
+        Called with functions and classes inside the value, which the caller follows.
     strict
         False: of what can change (lists, maps, objects) the type counts alone, and of what has
         no text as well.

@@ -1,4 +1,4 @@
-"""A backtest in a process of its own: what it is given on stdin, what it tells on stdout.
+"""A backtest in a process of its own: its input on stdin, its progress and result on stdout.
 
 One JSON document comes in (`backtest_process.Backtest`), the id of the stored run is its result.
 No line has a figure of the backtest before its try is in the ledger: whenever the process is

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from septet._app.reading import reading_run
-from septet._app.runs import diff_runs
+from septet._app.runs import diff_runs, problem_of_run
 from septet._jobs.child_side import Reports, serve_one
 from septet._store.find import open_run
 from septet._text import plain_json
@@ -22,8 +22,8 @@ def _diff(given: dict[str, Any], reports: Reports) -> dict[str, Any]:
         live, past = (open_run(Path(given[name])) for name in ("live", "backtest"))
         gap = diff_runs(live, past, log=reports.note, progress=reports.progress)
         found: dict[str, Any] = plain_json(gap.document(_CAUSES))
-    if live.finding is not None:
-        found["notes"].insert(0, f"{live.finding.message}; {live.finding.hint}")
+    if problem := problem_of_run(live):
+        found["notes"].insert(0, problem)
     return found
 
 

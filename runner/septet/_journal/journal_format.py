@@ -47,7 +47,7 @@ Command: TypeAlias = m.COMMANDS
 Row: TypeAlias = tuple[int, int, str, str, str, bytes]
 """A row of `entries`, in the order of its columns."""
 
-FORMAT: Final = 10
+FORMAT: Final = 11
 """Number of the schema; kept as `user_version`, so that it can be read before anything else."""
 APPLICATION: Final = 0x73657074  # "sept": names the file's kind to `file` and to us
 
@@ -63,6 +63,8 @@ TABLES: Final = (
     " heartbeat_ns INTEGER NOT NULL)",
     "CREATE TABLE starts (session INTEGER PRIMARY KEY, began_ns INTEGER NOT NULL,"
     " pid INTEGER NOT NULL, host TEXT NOT NULL, ended_ns INTEGER, clean INTEGER, how TEXT)",
+    "CREATE TABLE files (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL,"
+    " hash BLOB NOT NULL, digest BLOB NOT NULL, text TEXT NOT NULL)",
 )
 
 COLUMNS: Final = 6

@@ -95,6 +95,9 @@ def guarded(path: Path, doing: str) -> Iterator[None]:
         name = getattr(problem, "sqlite_errorname", type(problem).__name__)
         hint = _HINTS.get(str(name).removeprefix("SQLITE_").partition("_")[0], "")
         raise JournalError(f"{path}: {doing} failed: {problem} ({name})", hint=hint) from problem
+    except UnicodeDecodeError as problem:  # an error of SQLite that names a part of a damaged page
+        why = "the database is damaged, and its error is not UTF-8"
+        raise JournalError(f"{path}: {doing} failed: {why}", hint=_HINTS["CORRUPT"]) from problem
     except OSError as problem:
         why = problem.strerror or str(problem)
         raise JournalError(f"{path}: {doing} failed: {why}") from problem

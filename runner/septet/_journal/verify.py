@@ -434,7 +434,7 @@ def _free_name(path: Path) -> Path:
 
 
 def _copy(reader: Reader, new: sqlite3.Connection, last: int) -> None:
-    """Copy the good rows, each verified."""
+    """Copy the good rows, each verified; the record of its files is made anew at the next stop."""
     old = reader._db
     new.execute("PRAGMA synchronous = FULL")
     new.execute("BEGIN")

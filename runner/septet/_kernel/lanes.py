@@ -111,7 +111,7 @@ def _conversions() -> None:
 
 
 def _define(key: Any, shape: Callable[..., Any], code: Callable[..., Any], *given: Any) -> None:
-    """Define an operator over `given` types: `shape` tells its signature for others, or None."""
+    """Define an operator over `given` types: `shape` returns its signature for others, or None."""
     infer_global = lowering().infer_global
     lower_builtin = lowering().lower_builtin
 

@@ -182,7 +182,7 @@ HALT_SLOTS: Final = 4
 # C, after the halts: of each rule that is checked, then the newest such time of each symbol
 CHECKED_TIMES: Final = 0  # symbols and times at which it gave an invalid answer
 CHECKED_FIRST: Final = 1  # the first of these times
-CHECKED_REPORTED: Final = 2  # how many of them were said
+CHECKED_REPORTED: Final = 2  # how many of them were reported
 CHECKED_SLOTS: Final = 3
 # B
 SCALE: Final = 0  # units for one of the base currency

@@ -25,7 +25,7 @@ __all__ = ["entry_compiler", "part_compiler"]
 
 
 class _NoEnvironments:
-    """Stands in for the code generator where it would tell machine code of its environment.
+    """Stands in for the code generator where it would pass its environment to machine code.
 
     An environment holds Python's objects, and there is no machine code.
     """

@@ -365,6 +365,6 @@ def compile_part(function: Callable[..., Any]) -> Any:
 def compile_step(function: Callable[..., Any]) -> Any:
     """Compile a plain step once in a process, with the helpers it calls, to be called by Python.
 
-    Other threads go on while it runs: one that never ends can be told of.
+    Other threads go on while it runs, so that one that never ends can be reported.
     """
     return _once(function, "step", nogil=True)

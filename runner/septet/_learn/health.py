@@ -369,7 +369,7 @@ def _trained_from(model: WalkModel, dataset: Dataset) -> int | None:
 
 
 def _earlier_predictions(walk: Walk, rows: Ints, window: int) -> Reference | None:
-    """What earlier models said out of sample, and how far one of them is from the others.
+    """Out-of-sample predictions of earlier models, and the distance of one from the others.
 
     Every model calibrates anew, so chance is also what separates one model's predictions from
     those of the rest. Fewer than three models, or rows than a window, give no reference.

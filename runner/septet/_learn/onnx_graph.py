@@ -80,7 +80,7 @@ def check_graph(data: npt.NDArray[Any], width: int) -> None:
 
 
 def _check_sizes(model: Any, width: int) -> None:
-    """Refuse tensors above the bound, and those whose size no shape tells."""
+    """Refuse tensors above the bound, and those whose size no shape gives."""
     from onnx import shape_inference
 
     given = {each.name for each in model.graph.initializer}

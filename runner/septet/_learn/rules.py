@@ -68,7 +68,7 @@ def health_rule(monitoring: ModelMonitoring) -> HealthRule:
 def stored_folder(block: UseBlock) -> str | None:
     """Folder of the stored model a `model:` block decides with, as written; None: it trains.
 
-    Both ways of saying so count: `use: stored` and `training: {scheme: stored, path: ...}`.
+    Both notations count: `use: stored` and `training: {scheme: stored, path: ...}`.
     """
     if block.use == "stored":
         path: str | None = getattr(block.config, "path", None)

@@ -1,6 +1,6 @@
 """From a model's stored arrays to the two tables that the kernels read.
 
-The stored arrays say what the model is; the tables say it in the shape that is quickest to walk,
+The stored arrays define the model; the tables hold it in the shape that is quickest to walk,
 see `kernels`. They are made anew whenever a model is loaded, and are never stored.
 """
 

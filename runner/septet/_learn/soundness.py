@@ -61,7 +61,7 @@ def probabilities(answers: Floats) -> Floats:
 
 
 def check(arrays: Arrays) -> None:
-    """Refuse arrays of a flat model that a kernel could leave, or that say nothing sensible.
+    """Reject arrays of a flat model that a kernel could overrun, or whose values are not valid.
 
     Raises
     ------

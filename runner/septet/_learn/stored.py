@@ -68,7 +68,7 @@ def make_card(
 ) -> dict[str, Any]:
     """Describe a fitted model: what it reads, what it was fitted on, and how.
 
-    `rows` is what `fitted_rows` said of the window before the fit; `subject` what computes its
+    `rows` is what `fitted_rows` returned for the window before the fit; `subject` what computes its
     features and labels.
     """
     return {

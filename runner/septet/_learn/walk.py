@@ -82,7 +82,7 @@ class WalkModel:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """Models in order of time, and what they said of every row.
+    """Models in order of time, and their predictions for every row.
 
     `up` and `state` hold one array for each symbol, in bar order: the probability up (NaN where
     `state` is not `OK`) and one of `OK NO_MODEL EXPIRED NOT_FINITE`. `row_up`, `row_state` and

@@ -108,8 +108,8 @@ def _window_over(plan: Any, state: Any, taken: _Taken) -> Window:
     for t, decision_time in enumerate(taken.decision_times):
         T[layout.KNOWN, t], T[layout.DAY, t] = decision_time.time_ns, decision_time.day
         if (schedule := plan.facts.schedule) is not None:
-            before = T[layout.KNOWN, t - 1] if t else decision_time.time_ns - schedule.bar_ns
-            window.arrays["DUE"][t] = schedule.falls_at(before, decision_time.time_ns)
+            last_ns = T[layout.KNOWN, t - 1] if t else decision_time.time_ns - schedule.bar_ns
+            window.arrays["DUE"][t] = schedule.falls_at(last_ns, decision_time.time_ns)
         if plan.facts.hours_row is not None:
             T[plan.facts.hours_row, t] = decision_time.hours
         for k in range(len(rows)):

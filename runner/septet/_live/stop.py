@@ -209,7 +209,7 @@ async def project(folder: Path, notify: Notify, within_s: float = STOP_WITHIN_S)
     done = threading.Event()
 
     def work() -> None:
-        from septet._store.journal_view import write_projections
+        from septet._store.projections import write_projections
 
         try:
             write_projections(folder)

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from septet import messages as m
-from septet._host.venues import LiveFeed, LiveVenue, VenueFacts
+from septet._host.venues import FeedFacts, LiveFeed, LiveVenue, VenueFacts
 from septet._journal.lease import boot_id, mark_path
 from septet._journal.log import Journal
 from septet._live import start as begin
@@ -18,7 +18,13 @@ from septet._live.journal_head import describe, head_of
 from septet._live.kill import moved_aside, moved_aside_text
 from septet._live.local_run import LocalRun
 from septet._live.logs import lines_of
-from septet._live.market_data.opening import history_ns_of, make_market, unmarked
+from septet._live.market_data.opening import (
+    history_ns_of,
+    make_market,
+    request_of,
+    require_kinds,
+    unmarked,
+)
 from septet._live.run_end import end_run
 from septet._live.stop import RunEnd
 from septet._live.wiring import core_terms, filters_of, instruments_of, markets_of, take_up
@@ -57,6 +63,9 @@ class StrategyRun(LocalRun):
             )
             self.venue = venue
 
+    async def _open_feed(self, market: MarketDataHandler) -> FeedFacts:
+        return require_kinds(request_of(self.strategy), await market.open())
+
     async def connect(self, feed: LiveFeed, venue: LiveVenue | None) -> None:
         """Open the feed, and the venue if it is not open yet; a new run reads its history."""
         self.start_alerts()
@@ -69,7 +78,7 @@ class StrategyRun(LocalRun):
         self.market = market
         received = await begin.persist(
             "the feed",
-            market.open,
+            partial(self._open_feed, market),
             notify=self.notify,
             stopping=self.stopping,
             goes_on=self.resumed,

@@ -19,7 +19,7 @@ from septet._data.stamps import iso
 from septet._host.venues import FeedFacts, Market, VenueFacts
 from septet._live.build import currencies
 from septet._live.clock import LiveClock, WallClock
-from septet._live.market_data.opening import history_ns_of, request_of
+from septet._live.market_data.opening import history_ns_of, request_of, require_kinds
 from septet._live.wiring import feed_of, venue_of
 from septet._plan.terms import simulation_of
 from septet._shell.session import plan_of
@@ -176,7 +176,7 @@ class _Looking:
         feed = feed_of(self.loaded, self.clock)
         try:
             request = replace(request_of(self.strategy), symbols=tuple(symbols))
-            facts = await feed.open(request, _ignore)
+            facts = require_kinds(request, await feed.open(request, _ignore))
             for kind, how in facts.how.items():
                 verb = "streamed" if how == "stream" else "polled"
                 self.report(kind, f"{verb} by {facts.exchange}")

@@ -73,7 +73,7 @@ def plan_name(text: str, steps: Iterable[tuple[Step, str]]) -> str:
     ------
     PluginError
         If a step reads a value of which no hash can be made: what is compiled with it could not
-        be told from what is compiled with another.
+        be distinguished from what is compiled with another.
     """
     packages = {"septet._kernel", "septet._plan", "septet._host.named_state"}
     values = set[str]()

@@ -27,7 +27,7 @@ def load_compiled(text: str, name: str, log: Log, steps: Steps, what: str = "pla
     Raises
     ------
     PluginError
-        If a step cannot be compiled, with its plugin, its line, and what the compiler said.
+        If a step cannot be compiled, with its plugin, its line, and the compiler's error.
     """
     try:
         return load_text(text, name, log, what)

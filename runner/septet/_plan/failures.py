@@ -18,7 +18,7 @@ Steps = Sequence[tuple[Step, str]]
 
 
 def not_compiled(error: BaseException, steps: Steps) -> PluginError:
-    """Return what the compiler said of a step in one line."""
+    """Return the compiler's error on a step in one line."""
     text = compiler_fault(error)
     file, _, rest = text.partition(":")
     line = rest.partition(":")[0]

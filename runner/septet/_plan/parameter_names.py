@@ -50,7 +50,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
 }  # fmt: skip
 """What the words of each kind's vocabulary are called in the text."""
 OF_ACCOUNT: Final = {"side", "held_bars", "average_price"}
-"""Words that tell a signal of the account; without them it can be asked ahead of time."""
+"""Parameters that pass the account to a signal; without them it can be computed ahead."""
 
 
 def views_of(arrays: Mapping[str, tuple[str, int]]) -> list[tuple[str, str, int]]:

@@ -2,7 +2,7 @@
 
 A short history is through before a compiler would have begun. The text is that of the compiled
 plan, and so are its bits, with one exception: plain Python raises where compiled code divides by
-zero or takes the root of a negative number. `is_arithmetic` tells such an error from others.
+zero or takes the root of a negative number. `is_arithmetic` recognises such an error.
 """
 
 from __future__ import annotations

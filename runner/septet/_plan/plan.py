@@ -62,7 +62,7 @@ class Plan:
         Raises
         ------
         PluginError
-            If a step cannot be compiled, with its plugin, its line, and what the compiler said.
+            If a step cannot be compiled, with its plugin, its line, and the compiler's error.
         """
         assembly = self.assembly
         if self.compiled:

@@ -128,6 +128,16 @@ def hours_of(strategy: Strategy) -> HourRules | None:
     )
 
 
+def _horizon_bars(strategy: Any, bar_ns: int) -> int:
+    """Return after how many bars a position of the model's signal is closed; 0 for never.
+
+    A portfolio, regular buys and a grid hold what no signal entered.
+    """
+    if strategy.model is None or not strategy.follows_signal:
+        return 0
+    return int(strategy.model.extra["label"].horizon.bars(bar_ns))
+
+
 def terms_of(strategy: Strategy, calendar: str = "24x7") -> Terms:
     """Decide what the file leaves open: the venue's simulation, exits of a model, rebalancing.
 
@@ -153,7 +163,7 @@ def terms_of(strategy: Strategy, calendar: str = "24x7") -> Terms:
         order=strategy.execution.order,
         simulation=simulation,
         has_model=model is not None,
-        horizon_bars=model.extra["label"].horizon.bars(bar_ns) if model is not None else 0,
+        horizon_bars=_horizon_bars(strategy, bar_ns),
         spot=strategy.account.type == "spot",
         perpetual=strategy.perpetual,
         has_funding=strategy.data.funding is not None or strategy.perpetual.funding is not None,

@@ -288,7 +288,7 @@ class Trading:
         }  # fmt: skip
 
     def _position_steps(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        """Bind what a position does between its entry and its exit, and say what that needs."""
+        """Bind what a position does between entry and exit, and return what that needs."""
         made = self.position.context(self.terms, context, venue_fills=self.venue_fills)
         tracks = made["steps"] or self.reads_position
         self.step_reasons = len(self.reasons)

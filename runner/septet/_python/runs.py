@@ -79,6 +79,19 @@ class Run:
             return error.message
         return ""
 
+    @property
+    def doubt(self) -> str:
+        """Why a stored run that can be read is not what was written; empty where it is.
+
+        Its journal is damaged, or its tables and documents are not those that the journal records.
+        """
+        from septet._store.files_check import problem_text
+
+        if _in_memory(self._stored) is not None or self.problem:
+            return ""
+        with self._reading():
+            return problem_text(self._stored)
+
     def _reading(self) -> AbstractContextManager[None]:
         """Make defects of a folder messages; what goes wrong in memory is a bug."""
         return reading_run() if _in_memory(self._stored) is None else nullcontext()
@@ -203,7 +216,7 @@ class Run:
             held.release()
 
     def why(self, order: str) -> Why:
-        """Say why an order was made, or none; `order` is its id, or ``SYMBOL@TIME`` (UTC).
+        """Return why an order was made, or none; `order` is its id, or ``SYMBOL@TIME`` (UTC).
 
         Raises
         ------
@@ -326,7 +339,7 @@ class Run:
         tries, later = self.trials, forward_text(self._stored.summary)
         return html.page(
             html.heading(f"{summary.strategy[:100]}: {self.id}"), html.paragraph(self.verdict),
-            *(html.paragraph(text) for text in (tries and tries.text, later) if text),
+            *(html.paragraph(text) for text in (self.doubt, tries and tries.text, later) if text),
             html.pairs(rows), line, html.paragraph(span),
         )  # fmt: skip
 
@@ -390,7 +403,7 @@ def open_run(reference: str | PathLike[str], *, root: str | PathLike[str] = "run
 
 
 def halt(run: Run, *, name: str, reason: str, flatten: bool = False, wait: float = 10.0) -> Halted:
-    """Halt a paper or live run, durably, and wait for its process to say so.
+    """Halt a paper or live run, durably, and wait for its process to confirm it.
 
     Parameters
     ----------

@@ -128,7 +128,7 @@ class Strategy:
         """
         given = _insist_settings(settings)
         kept = {key: value for key, value in self._settings if key not in given}
-        merged = {**kept, **given}  # in the order they were said: what comes later wins
+        merged = {**kept, **given}  # in the order they were given: what comes later wins
         loaded = self._loaded
         return _made(loaded.text, loaded.path, loaded.base_dir, merged, self._mode)
 

@@ -125,7 +125,7 @@ def sweep(
     ----------
     axes
         Values by key path: a list, or a text as ``--sweep`` takes it (``"5..50:5"``). Without
-        them the strategy's own `sweep:` section holds; what is said here wins over it.
+        them the strategy's own `sweep:` section holds; what is given here wins over it.
     method, trials, seed, goal, where
         As in that section.
     threads
@@ -194,7 +194,7 @@ def _swept_as(strategy: Strategy, outcome: Outcome, folder: Path | None) -> Swee
 def _swept(
     strategy: Strategy, axes: Mapping[str, str | Sequence[object]], section: Mapping[str, Any]
 ) -> Loaded:
-    """Load the strategy again with its sweep section as it is said here."""
+    """Load the strategy again with its sweep section as given here."""
     import yaml
 
     from septet._app.sweep import sweep_settings

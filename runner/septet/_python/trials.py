@@ -16,14 +16,14 @@ __all__ = ["trials"]
 
 
 def trials(subject: Strategy | Run | None = None) -> Trials:
-    """Say what was tried; nothing is written.
+    """Return what was tried; nothing is written.
 
     Parameters
     ----------
     subject
         A run: the plans tried on its data. A strategy: those on all data on which one of its name
         was tried. None: all of the ledger; how many independent ones tries on different data are
-        worth is then not said.
+        worth is then not given.
 
     Raises
     ------

@@ -42,9 +42,13 @@ def _header(run: Run) -> str:
 
 
 def _finding(run: Run) -> str:
-    """Build the sentence on a journal that cannot be relied on."""
-    text = f"{run.doubt[:1].upper()}{run.doubt[1:]}."
-    return f'<p class="verdict bad">{escaped(text)}</p>' if run.doubt else ""
+    """Build the sentences on a doubtful journal, and on files that it does not record."""
+    changed = run.files_finding
+    texts = (run.doubt, "" if changed is None else f"{changed.what}; {changed.hint}")
+    return "".join(
+        f'<p class="verdict bad">{escaped(f"{text[:1].upper()}{text[1:]}.")}</p>'
+        for text in texts if text
+    )  # fmt: skip
 
 
 def _tries(summary: Mapping[str, Any]) -> str:

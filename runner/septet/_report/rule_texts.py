@@ -1,18 +1,22 @@
-"""What the rules of the calendar and of the number of positions mean, for `septet why`."""
+"""What rules of the calendar, the number of positions and positions in steps mean, for `why`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 __all__ = ["text_of_rule"]
 
 
-def text_of_rule(resolved: Mapping[str, Any], reason: str, *, ordered: bool) -> str | None:
+def text_of_rule(
+    resolved: Mapping[str, Any], reason: str, *, ordered: bool, order_type: str = ""
+) -> str | None:
     """Return a sentence on what a reason means in a run's file, None where its name suffices.
 
-    `ordered`: it is the reason of an order, else that of a rejection.
+    `ordered`: it is the reason of an order of that type, else that of a rejection.
     """
+    if ordered and (text := _text_of_step(resolved, reason, order_type)):
+        return text
     hours = _block(resolved, "universe").get("trading_hours")
     hours = hours if isinstance(hours, Mapping) else {}
     opened = hours.get("open") or "no hours of its own"
@@ -30,6 +34,50 @@ def text_of_rule(resolved: Mapping[str, Any], reason: str, *, ordered: bool) -> 
         most = _block(resolved, "risk").get("max_positions")
         return f"max_positions is {most}: so many symbols were held or being entered already"
     return None
+
+
+def _text_of_step(resolved: Mapping[str, Any], reason: str, order_type: str) -> str:
+    """Say which entry of `risk.position`, or which level, an order is of; empty for others."""
+    position = _block(_block(resolved, "risk"), "position")
+    if reason in ("add", "take"):
+        whole = "the first order" if reason == "add" else "all that was entered"
+        base = "the first price" if reason == "add" else "the average entry price"
+        rests = order_type in ("limit", "stop")
+        each = [
+            f"{_share(entry)} of {whole} {text}"
+            for entry in position.get(reason) or ()
+            for text in _reached(entry, base, rests=rests)
+        ]
+        return f"of risk.position.{reason}: {'; or '.join(each)}" if each else ""
+    if reason == "break_even":
+        return "the stop stood where what is held closes at zero after its entry and taker fees"
+    if reason == "buy_every":
+        buys = _block(position, reason)
+        return f"of risk.position.buy_every: {buys.get('amount')} at {buys.get('every')}"
+    grid = _block(position, "grid")
+    if reason == "grid" and grid:
+        return f"a level of the grid, {_share(grid)} of equity as it was laid"
+    if reason == "grid_exit" and grid:
+        return f"what a level of the grid has bought is sold one step ({_percent(grid['step'])}) up"
+    return ""
+
+
+def _reached(entry: Mapping[str, Any], base: str, *, rests: bool) -> Iterator[str]:
+    """Yield the condition of an add or a take, and its levels; of a resting order these alone."""
+    if entry.get("when") and not rests:
+        yield f"when {entry['when']}"
+    at = entry.get("at")
+    levels = at if isinstance(at, list | tuple) else [] if at is None else [at]
+    if levels:
+        yield f"at {', '.join(map(_percent, levels))} from {base}"
+
+
+def _share(entry: Mapping[str, Any]) -> str:
+    return _percent(entry.get("size"))
+
+
+def _percent(value: Any) -> str:
+    return f"{100.0 * value:g}%" if isinstance(value, float | int) else str(value)
 
 
 def _block(resolved: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -225,7 +225,12 @@ def explain(run: Run, reference: str) -> dict[str, Any]:
             "time": decision["time"],
             "order": order,
             "decision": {name: decision[name] for name in _DECISION},
-            "rule": text_of_rule(resolved, reason, ordered=order is not None),
+            "rule": text_of_rule(
+                resolved,
+                reason,
+                ordered=order is not None,
+                order_type="" if order is None else str(order["type"]),
+            ),
             "rebalance": rebalance_of(run, symbol, decided_ns),
             "features": {name: decision[name] for name in names if name not in LEVEL_COLUMNS},
             "levels": {name: decision[name] for name in names if name in LEVEL_COLUMNS},

@@ -33,7 +33,7 @@ def forward_part(
     """Return what of a result came after its file was first tried, as a result of its own.
 
     It begins with the last equity known at that instant. A position held across counts in the
-    equity and not in the trades. What is odd about data and plugins is said of the whole.
+    equity and not in the trades. Doubts about data and plugins are reported for the whole.
 
     Returns
     -------

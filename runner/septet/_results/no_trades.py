@@ -1,4 +1,4 @@
-"""Why a run traded nothing, as far as its decisions and orders tell."""
+"""Why a run traded nothing, as far as its decisions and orders show."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Idleness:
 
 
 def idleness_of(frames: Mapping[str, pl.DataFrame], resolved: Mapping[str, Any]) -> Idleness:
-    """Count what the tables of a run say of its decisions and orders."""
+    """Count the decisions and orders of a run by its tables."""
     import polars as pl
 
     is_open = pl.col("status").cast(pl.String) == "open"
@@ -70,7 +70,7 @@ def _rules_of(resolved: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def why_idle(seen: Idleness) -> str:
-    """Return why a run without a fill traded nothing; empty where its tables do not tell."""
+    """Return why a run without a fill traded nothing; empty where its tables do not show it."""
     sent = sum(seen.orders.values())
     unfilled = f"none of {plural(sent, 'order')} was filled ({_often(seen.orders)})"
     if seen.signals is None:

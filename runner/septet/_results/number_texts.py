@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 UNDEFINED: Final = "n/a"
-_HUGE: Final = 1e12  # no account is this large: digits would say nothing and break a table
+_HUGE: Final = 1e12  # no account is this large: digits would mean nothing and break a table
 _UNITS: Final = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
 
 
@@ -52,7 +52,7 @@ def percent(value: float | None, digits: int = 1, *, signed: bool = False) -> st
 
 
 def chance(value: float | None) -> str:
-    """Write a probability; what rounds to none or all of it is not said to be that."""
+    """Write a probability; one that rounds to 0 or 1 is not written as that."""
     if value is not None and math.isfinite(value):
         if value < 0.0005:
             return "under 0.1 %"

@@ -263,7 +263,7 @@ class RunResult:
       ``ready_ns``, ``importance`` (feature -> share) where a card has them.
     - model_files: what goes under ``models/``, by file name.
     - tries: what the ledger of trials knows of the data; None where it was not asked.
-    - doubts: sentences, without their full stop, that say why the figures may be wrong.
+    - doubts: sentences, without their full stop, on why the figures may be wrong.
     - invalid_answers: rules that gave an answer which their kind does not allow: `rule` (its key
       path), `kind`, `first_ns` and `times`, once for each symbol and decision time.
     - notes: sentences the reader of the result must know ("lots and levels are not historical").

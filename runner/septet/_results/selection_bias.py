@@ -1,11 +1,11 @@
 """How much of the best of many backtests is luck.
 
-Trying many settings and keeping the best finds luck as well as merit. Three figures say how
+Trying many settings and keeping the best finds luck as well as merit. Three figures show how
 much: the probabilistic Sharpe ratio of one setting alone, the deflated Sharpe ratio of one
 setting among all that were tried, and the probability that choosing the best was overfitting.
 
 Every Sharpe ratio here is one of daily returns, not annual: mean over standard deviation (the
-sample's, with n - 1), zero rate. What cannot be said is None with a reason in words; nothing
+sample's, with n - 1), zero rate. An undefined figure is None with a reason in words; nothing
 here warns or raises over numbers that a sweep may bring.
 """
 
@@ -130,7 +130,7 @@ def probabilistic_sharpe(
     Returns
     -------
     float or None
-        From 0 to 1. None where `why_undefined` has something to say, or without a benchmark.
+        From 0 to 1. None where `why_undefined` gives a reason, or without a benchmark.
 
     References
     ----------

@@ -286,7 +286,7 @@ def brier(probability: Floats, label: Floats) -> float | None:
 def calibration(
     probability: Floats, label: Floats, bins: int = 10
 ) -> list[tuple[float, float, int, float, float]]:
-    """Compare what was said with what was seen, in bins of equal width.
+    """Compare predicted probabilities with observed shares, in bins of equal width.
 
     Each filled bin gives its mean probability, the share of ups, the count, and the low and
     high end of the share's 95 % interval (Wilson 1927). Rows with NaN do not count; a

@@ -11,7 +11,7 @@ from septet._data.bad_rows import doubts
 from septet._data.candle_ends import CANDLES_END
 from septet._data.stamps import iso
 from septet._results import statistics as st
-from septet._results.capped import capped_entries, capped_text
+from septet._results.capped_entries import capped_entries, capped_text
 from septet._results.contracts import breaks_text, contract_breaks
 from septet._results.forward import forward_part
 from septet._results.intervals import mean_interval, trades_at_once
@@ -183,7 +183,7 @@ def _ratios(result: RunResult, frames: Mapping[str, pl.DataFrame]) -> dict[str, 
 def daily_excess(
     result: RunResult, frames: Mapping[str, pl.DataFrame], *, only_long: bool | None = None
 ) -> tuple[Ints, Floats]:
-    """Days (UTC ns, at their starts) and the daily returns by which a run is judged.
+    """Days (UTC ns, at their starts) and the daily returns that the figures of a run use.
 
     Of a run that was only ever long they are those over holding its mean exposure, where that is
     defined. `returns` has one value less than `days`.

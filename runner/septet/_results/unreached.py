@@ -16,7 +16,7 @@ _LEVEL: Final = re.compile(r"(-?)[0-9.e-]+(R?)%?")
 
 
 def unreached_text(frames: Mapping[str, pl.DataFrame], resolved: Mapping[str, Any]) -> str:
-    """Return which adds and takes never filled; empty where each did or nobody can say.
+    """Return which adds and takes never filled; empty where each did or it is unknown.
 
     Levels of one unit are reached in their order: the most that filled in one trade are those that
     ever did. Of others, and of conditions, it is known only when none filled.

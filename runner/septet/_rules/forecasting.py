@@ -148,7 +148,7 @@ def mean_forecasts(t, count, run: Run):
 
 @routine
 def multiplier_of_forecasts(t, run: Run):
-    """FDM: how much more the forecasts together may say than one of them."""
+    """FDM: the bound on the scale of the combined forecast relative to a single one."""
     total = 0.0
     for one in FORECASTS:
         for other in FORECASTS:

@@ -67,7 +67,7 @@ def begins(t, t1, run: Run):
 def find_idle_span(t, coming, t1, run: Run):
     """Return the first time from t on, or t1, at which more than a mark can happen, and the next.
 
-    `coming` is what the time before told: the next at which a signal begins, if that is after t.
+    `coming` is the next time at which a signal begins, as of the time before, if that is after t.
     """
     if run.working[0] == 1 or run.blocked_long[0] + run.blocked_short[0] != 0:
         return t, coming

@@ -89,7 +89,7 @@ def _never_true(session: Session, name: str, count: int, first: list[str]) -> Pr
     text += f" on which {' and '.join(first)}" if first else ""
     return problem_at(
         session.loaded.tree, ("signal", name), text, found=_text(session, name),
-        severity="warning", hint=_hint(_rules(session)[name]),
+        severity="warning", hint=_hint(session, _rules(session)[name]),
     )  # fmt: skip
 
 
@@ -143,7 +143,13 @@ def _text(session: Session, name: str) -> str:
     return str(given) if given is not None else ""
 
 
-def _hint(rule: Expr) -> str:
-    if any(each.name.endswith(("_upper", "_lower")) for each in names_in(rule)):
+def _may_include_its_bar(session: Session, name: str) -> bool:
+    block = session.strategy.features.get(name)
+    found = "" if block is None else block.use.rpartition(":")[2]
+    return name.endswith(("_upper", "_lower")) or found in ("highest", "lowest")
+
+
+def _hint(session: Session, rule: Expr) -> str:
+    if any(_may_include_its_bar(session, each.name) for each in names_in(rule)):
         return "a band or channel may include the bar itself: compare with prev(..., 1)"
     return "compare the thresholds with the values of the features"

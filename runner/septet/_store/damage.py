@@ -1,4 +1,4 @@
-"""What is said of a run's folder that is damaged, and of a journal that is gone."""
+"""Messages about a run's folder that is damaged, and about a journal that is gone."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def open_run(path: Path | str, before: Run | None = None) -> Run:
             hint="see `septet runs list`",
         )
     run = _run_in(folder, before)
-    run.summary  # noqa: B018 - read now, so that a damaged folder is said at once
+    run.summary  # noqa: B018 - read now, so that a damaged folder is reported at once
     return run
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from septet._data.stamps import iso
-from septet._files import replace_file, replacing
 from septet._journal.fold import Block, Fold
 from septet._journal.journal_check import JournalFinding, ask_readable, check_file, open_to_check
 from septet._journal.lease import holder_of
@@ -25,8 +24,8 @@ from septet._journal.reserve import reserve_of
 from septet._results.result import HaltEvent, RunFacts, RunResult
 from septet._store.run_folder import JOURNAL, Run, manifest_of
 from septet._store.tables import empty, order_times, stored_frames, thin_bars
-from septet._text import dump_json, plain_json
-from septet.errors import InputError, RunError, SeptetError
+from septet._text import plain_json
+from septet.errors import InputError, SeptetError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -37,11 +36,9 @@ __all__ = [
     "LiveRun",
     "open_live",
     "order_of",
-    "project",
     "result_of",
     "sessions_of",
     "trace_of",
-    "write_projections",
 ]
 
 DAY_NS: Final = 86_400_000_000_000
@@ -53,7 +50,6 @@ _ENDED: Final = {True: "stopped", False: "failed", None: "killed"}
 """How a run ended: cleanly, by its own failure, or without a word."""
 VERIFY_S: Final = 60.0
 """The whole journal of a run that is read on is verified so often."""
-_ZSTD: dict[str, Any] = {"compression": "zstd", "compression_level": 1}
 
 
 def _facts(fold: Fold) -> RunFacts:
@@ -399,79 +395,8 @@ def trace_of(folder: Path, reference: str, symbol: str, time_ns: int) -> list[di
     return ask_readable(folder / JOURNAL, ask)
 
 
-def write_projections(folder: Path | str) -> LiveRun:
-    """Rewrite a run's tables, summary and manifest from its journal; return the run.
-
-    Each file is replaced as a whole; the manifest comes last and says up to which entry the
-    others hold (``journal_seq``).
-
-    Raises
-    ------
-    JournalError
-        The journal cannot be read.
-    RunError
-        A file cannot be written.
-    """
-    import polars as pl
-
-    run = LiveRun(Path(folder))
-    texts = {
-        "findings.json": dump_json(run.findings),
-        "resolved.json": dump_json(run.result.resolved),
-        "summary.json": dump_json(_unheld(run.summary)),
-        "manifest.json": dump_json(run.manifest),
-    }
-    if run.result.strategy_text:
-        texts = {"strategy.yaml": run.result.strategy_text, **texts}
-    try:
-        for name, frame in run._frames.items():
-            with replacing(run.folder / f"{name}.parquet") as file:
-                frame.write_parquet(file, **_ZSTD)
-        for name, text in texts.items():
-            replace_file(run.folder / name, text)
-    except (OSError, pl.exceptions.PolarsError) as problem:
-        why = (problem.strerror if isinstance(problem, OSError) else None) or problem
-        raise RunError(
-            f"the tables of {run.folder} cannot be written: {why}",
-            hint="the journal is not touched; make room, then: septet runs export RUN",
-        ) from problem
-    return run
-
-
-def _unheld(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out who runs it: that is not for the file."""
-    return {key: value for key, value in summary.items() if key != "holder"}
-
-
-def project(run: Run, *, force: bool = False) -> list[Path]:
-    """Rewrite the tables of a paper or live run in its own folder; return what was written.
-
-    Those that are there may know more than a journal that was changed or lacks its end: then they
-    are replaced with `force` only.
-
-    Raises
-    ------
-    InputError
-        The run has no journal: its tables are all there is; or the journal is not all that was
-        written, and `force` is not set.
-    """
-    if not (run.folder / JOURNAL).is_file():
-        raise InputError(
-            f"{run.folder} has no journal to make tables from: it is a backtest",
-            hint="name a folder to write them to with --to",
-        )
-    if run.finding is not None and not force:
-        raise InputError(
-            f"{run.finding.message}; the tables in its folder are not replaced by what is left",
-            hint=f"{run.finding.hint}. `septet runs export {run.folder} --to DIR` writes what can "
-            "be read to another folder, --force replaces the tables all the same",
-        )
-    written = write_projections(run.folder)
-    return [run.folder / f"{name}.parquet" for name in written._frames]
-
-
 def open_live(folder: Path, before: Run | None = None) -> Run:
-    """Open a run with a journal: its tables where they are up to date, else the journal.
+    """Open a run with a journal: its tables where they are those it records, else the journal.
 
     `before` is an earlier reading, which is not used any more; see `LiveRun`.
     """
@@ -490,6 +415,8 @@ def open_live(folder: Path, before: Run | None = None) -> Run:
         if last < seq:
             return stored  # the end of the journal is gone, and they know of it
         # How a run stands that was killed after its tables were made, they do not say.
-        if last == seq and (not sessions or sessions[-1].clean is not None):
+        ended = not sessions or sessions[-1].clean is not None
+        # Tables that were changed are not shown, unless the journal is not what it was either.
+        if last == seq and ended and (stored.files_finding is None or live.finding is not None):
             return stored
     return live

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from septet._journal.journal_check import JournalFinding
+    from septet._store.files_check import FilesFinding
 
 __all__ = [
     "JOURNAL",
@@ -290,6 +291,19 @@ class Run:
     def doubt(self) -> str:
         """Why its journal cannot be relied on, as a clause about the run; empty where it can."""
         return self.finding.what if self.finding is not None else ""
+
+    @cached_property
+    def files_finding(self) -> FilesFinding | None:
+        """Which files are not those that its journal records; None where nothing is wrong."""
+        from septet._store.files_check import files_finding
+
+        return files_finding(self.folder)
+
+    @property
+    def files_problem(self) -> str:
+        """The same in words, with what to do; empty where nothing is wrong."""
+        found = self.files_finding
+        return "" if found is None else f"{found.message}; {found.hint}"
 
     def _json(self, name: str, kind: type) -> Any:
         path = self.folder / name

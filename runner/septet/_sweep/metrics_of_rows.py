@@ -168,9 +168,9 @@ def _daily(
     held: Floats | None = None,
     exposure: Floats | None = None,
 ) -> dict[str, Any]:
-    """Ratios of the daily returns of each setting; moments and block sums of what is judged.
+    """Ratios of the daily returns of each setting; moments and block sums of the compared returns.
 
-    Judged are the returns over `exposure` of what was `held`, or, without it, the returns.
+    Compared are the returns over `exposure` of what was `held`, or, without it, the returns.
     """
     count, days = samples.shape
     known = days >= 2

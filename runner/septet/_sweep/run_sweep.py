@@ -373,7 +373,7 @@ class _Running:
 
 
 def _finish(sweep: _Running, *, page: bool, seconds: float) -> Outcome:
-    """Put the parts together, judge them, and write the page."""
+    """Combine the parts, compute their findings, and write the page."""
     import polars as pl
 
     from septet._sweep.page import write_page

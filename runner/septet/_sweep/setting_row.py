@@ -1,4 +1,4 @@
-"""The row of one setting: the figures of a run's summary, and what judging many of them needs."""
+"""The row of one setting: the figures of a run's summary, and what comparing many of them needs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ DAILY: Final = ("days", "skew", "kurtosis", "block_sums", "block_squares")
 
 OVER: Final = ("over_sharpe", "over_skew", "over_kurtosis", "over_sums", "over_squares")
 """The same over holding the mean exposure, of a setting that might have gone short and never did:
-what is judged instead where that holds for all settings."""
+what is compared instead where that holds for all settings."""
 
 
 def daily_figures(returns: Floats) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def daily_figures(returns: Floats) -> dict[str, Any]:
     Parameters
     ----------
     returns : array, shape (days,)
-        The returns that are judged, in order: those of the run, or, where no rule can open a
+        The returns that are compared, in order: those of the run, or, where no rule can open a
         short, those over holding its mean exposure.
 
     Returns
@@ -94,17 +94,17 @@ def figures_of(result: RunResult) -> dict[str, Any]:
     summary["excess_sharpe"] = None if excess is None else excess["sharpe"]
     chosen = {name: summary[name] for name in (*COUNTS, *FIGURES)}
     chosen[BREAKS] = short_breaks(result.invalid_answers)
-    judged = st.daily_returns(samples)
+    compared = st.daily_returns(samples)
     never_short: dict[str, Any] = dict.fromkeys(OVER)
     if summary["excess"] is not None:
         growth = held_in(result, days_ns)
         assert growth is not None
-        over = judged - summary["excess"]["exposure"] * st.daily_returns(growth)
+        over = compared - summary["excess"]["exposure"] * st.daily_returns(growth)
         if excess is not None:
-            judged = over
+            compared = over
         else:
             never_short = over_columns(summary["excess"]["sharpe"], daily_figures(over))
-    return {**chosen, **daily_figures(judged), **never_short}
+    return {**chosen, **daily_figures(compared), **never_short}
 
 
 def over_columns(sharpe: float | None, daily: dict[str, Any]) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from septet._sweep.setting_row import BREAKS
 from septet._sweep.size_caps import SIZE_CAP, add_size_cap
 from septet._sweep.table_verdict import (
     add_ratios,
+    compared_sharpe,
     is_over_holding,
-    judged,
     luck_daily,
     sharpes_daily,
     table_overfitting,
@@ -93,7 +93,7 @@ class Findings:
 
 def _a_year(table: pl.DataFrame) -> float | None:
     """Annual over daily Sharpe ratio, the middle one of all settings."""
-    annual = table.select(judged(table).alias("annual")).get_column("annual")
+    annual = table.select(compared_sharpe(table).alias("annual")).get_column("annual")
     pairs = zip(annual, sharpes_daily(table), strict=True)
     found = sorted(year / day for year, day in pairs if year is not None and day)
     return found[len(found) // 2] if found else None

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 __all__ = [
-    "add_ratios", "as_judged", "is_over_holding", "judged", "luck_daily", "sharpes_daily",
-    "swept_keys", "table_overfitting", "tried",
+    "add_ratios", "compared_sharpe", "is_over_holding", "luck_daily", "sharpes_daily",
+    "swept_keys", "table_overfitting", "tried", "with_compared_returns",
 ]  # fmt: skip
 
 _BEFORE_KEYS: Final = "setting"
@@ -41,26 +41,32 @@ def swept_keys(table: pl.DataFrame) -> list[str]:
 
 def _daily(row: dict[str, Any]) -> float | None:
     sums, squares, days = row["block_sums"], row["block_squares"], row["days"]
-    if row["status"] != "done" or row["judged"] is None or None in (sums, squares, days):
+    if row["status"] != "done" or row["compared"] is None or None in (sums, squares, days):
         return None
-    if None in sums or None in squares or not math.isfinite(row["judged"]):
+    if None in sums or None in squares or not math.isfinite(row["compared"]):
         return None
     return daily_sharpe(math.fsum(sums), math.fsum(squares), days)
 
 
 def sharpes_daily(table: pl.DataFrame) -> list[float | None]:
-    """Sharpe ratio of the judged daily returns of each setting; None where the table has none."""
-    columns = ["status", judged(table).alias("judged"), "days", "block_sums", "block_squares"]
+    """Sharpe ratio of the compared daily returns of each setting; None where the table has none."""
+    columns = [
+        "status",
+        compared_sharpe(table).alias("compared"),
+        "days",
+        "block_sums",
+        "block_squares",
+    ]
     return [_daily(row) for row in table.select(columns).iter_rows(named=True)]
 
 
 def is_over_holding(table: pl.DataFrame) -> bool:
-    """Whether settings are judged over holding their exposure: none is, or was, ever short."""
+    """Whether settings are compared over holding their exposure: none is, or was, ever short."""
     return table.get_column("excess_sharpe").null_count() < table.height
 
 
-def as_judged(table: pl.DataFrame) -> pl.DataFrame:
-    """Return the table with the judged returns: over holding if no setting was ever short.
+def with_compared_returns(table: pl.DataFrame) -> pl.DataFrame:
+    """Return the table with the compared returns: over holding if no setting was ever short.
 
     Where rules could open shorts and no setting did, all settings are measured over holding their
     mean exposure, as a run is. With one that was short all are measured over zero.
@@ -84,7 +90,7 @@ def as_judged(table: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def judged(table: pl.DataFrame) -> pl.Expr:
+def compared_sharpe(table: pl.DataFrame) -> pl.Expr:
     """Column of the annual Sharpe ratios whose daily returns stand in the blocks."""
     import polars as pl
 
@@ -120,7 +126,7 @@ def add_ratios(table: pl.DataFrame) -> pl.DataFrame:
     """
     import polars as pl
 
-    table = as_judged(table)
+    table = with_compared_returns(table)
     daily = sharpes_daily(table)
     luck = luck_daily(table)
     rows = zip(
@@ -141,7 +147,7 @@ def add_ratios(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def table_overfitting(table: pl.DataFrame) -> Overfitting:
-    """Judge the choice among all settings of a table that have returns for the same days.
+    """Return the overfitting of the choice among all settings with returns for the same days.
 
     Settings with another number of days than most cannot be compared and are left out, as are
     those that failed, were pruned or never traded.

@@ -103,7 +103,7 @@ class ActDialog(ModalScreen[Act | None]):
         self.focus_next()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
-        """Act, or leave it; say what is missing."""
+        """Act, or show what is missing."""
         if event.button.id == "cancel":
             self.dismiss(None)
             return

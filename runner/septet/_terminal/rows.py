@@ -93,11 +93,13 @@ def head_lines(view: RunView | None, now_ns: int, name: str) -> list[str]:
         )
     if view.doubt:
         lines.append(f"DOUBT    {cell(view.doubt)}")
+    if view.problem:
+        lines.append(f"PROBLEM  {cell(view.problem)}")
     return lines
 
 
 def stale_line(look: Look | None, now_ns: int) -> str:
-    """Say that what is shown is not how the run is now, and why; empty where it is."""
+    """Return that what is shown is not the run's present state, and why; empty where it is."""
     from septet._results.number_texts import duration
 
     if look is None or look.is_current:

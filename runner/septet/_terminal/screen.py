@@ -152,7 +152,7 @@ class TopScreen(App[int]):
     # ------------------------------------------------------------ keys
 
     def action_help(self) -> None:
-        """Say what the keys do and what the figures are."""
+        """Show what the keys do and what the figures are."""
         self.push_screen(TextDialog("septet top", _HELP))
 
     def on_data_table_row_selected(self) -> None:

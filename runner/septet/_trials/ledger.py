@@ -5,7 +5,7 @@ whoever asks: each client and each hypothesis has a row, and plans are counted. 
 since luck does not. Each row carries the hash of the one before, so that one that
 was changed or removed shows. What the ledger cannot do it says, and never answers 1 for unknown.
 
-`SEPTET_TRIALS=off` keeps no ledger; verdicts say so.
+`SEPTET_TRIALS=off` keeps no ledger; verdicts state it.
 """
 
 from __future__ import annotations

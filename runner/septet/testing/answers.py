@@ -126,7 +126,7 @@ def _of_source(built: Any, case: Case) -> Answers:
 
 
 def _of_channel(built: Any, case: Case) -> Answers:
-    """Return where the requests of one alert go; what they say may hold a time, or a folder."""
+    """Return where the requests of one alert go; their text may hold a time, or a folder."""
     local = case.local
     called(built.send, "septet", "the kit tries this channel", local.read, "warning")
     places = (f"{each.method} {each.path.partition('?')[0]}" for each in local.requests)

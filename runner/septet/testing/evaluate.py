@@ -264,7 +264,7 @@ class TooLong(Exception):
 
 
 def _located(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a plain step whose exceptions say where in its file they arose."""
+    """Return a plain step whose exceptions name where in its file they arose."""
 
     def called(*arguments: Any) -> Any:
         try:

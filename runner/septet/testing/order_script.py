@@ -65,9 +65,9 @@ def connect_to(built: Any, read: Callable[..., str]) -> Any:
 
 
 async def live_through(link: Any, trial: Trial) -> dict[str, list[str]]:
-    """Open a connection and lead orders through their lives; return what was said of them.
+    """Open a connection and lead orders through their lives; return the reports on them.
 
-    That is said without times, ids and prices: two processes must say the same.
+    The reports leave out times, ids and prices: two processes must return the same.
 
     Raises
     ------
@@ -87,7 +87,7 @@ async def live_through(link: Any, trial: Trial) -> dict[str, list[str]]:
 
 
 class _Script:
-    """One connection, and what it said by itself."""
+    """One connection, and the messages it sent unasked."""
 
     def __init__(self, link: Any, trial: Trial) -> None:
         self.link, self.trial = link, trial
@@ -130,7 +130,7 @@ class _Script:
     # ------------------------------------------------------------------ the script
 
     async def opened(self) -> None:
-        """Open, and say what was found."""
+        """Open, and return what was found."""
         facts = await self.asked("open", self.link.open(self.trial.symbols, self.events.append))
         self.expect("open", facts, VenueFacts)
         missing = [each for each in self.trial.symbols if each not in facts.markets]
@@ -149,7 +149,7 @@ class _Script:
         self.expect("holdings", await self.asked("holdings", self.link.holdings()), m.Holdings)
 
     async def accepted(self, order: m.Submit) -> Any:
-        """Send an order; what is said of it must be of it."""
+        """Send an order; each report must be about that order."""
         answer = await self.asked("submit", self.link.submit(order))
         self.expect("submit", answer, m.Acked)
         if answer.client_id != order.client_id or answer.side != order.side:

@@ -312,7 +312,7 @@ def require_values_alike(
 
 
 def differing_value(here: Mapping[str, NamedValue], elsewhere: Mapping[str, NamedValue]) -> str:
-    """Say which value differs between two processes; empty where none does."""
+    """Return which value differs between two processes; empty where none does."""
     for who, value in sorted(here.items()):
         other = elsewhere.get(who)
         if other is not None and other.text == value.text:
@@ -329,7 +329,7 @@ def differing_value(here: Mapping[str, NamedValue], elsewhere: Mapping[str, Name
 def require_alike(here: Answers, elsewhere: Answers, cause: str = "") -> None:
     """Require the same answers of both processes, bit for bit.
 
-    `cause` is said where they differ: a value that differs as well.
+    `cause` is reported where they differ: a value that differs as well.
 
     Raises
     ------

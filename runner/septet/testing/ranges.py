@@ -109,7 +109,7 @@ def _wrong(step: Step, config: Config, words: Situation, answer: tuple[float, ..
     if step.kind == "sizing":
         if value < 0.0 or math.isinf(value):
             return f"asks for a quantity of {value:g}; expected zero or more"
-        known = known and divides  # of a column that is zero NaN may be all that can be said
+        known = known and divides  # of a column that is zero only NaN may be known
         nan = "asks for a quantity that is NaN; expected a number, zero for none"
         return nan if known and value != value else ""
     if step.kind == "limit":
@@ -150,7 +150,7 @@ def _wrong_stop(step: Step, config: Config, words: Situation, level: float) -> s
     if step.role == "exit":
         return "" if level in (0.0, 1.0) else f"answers {level:g}; expected true or false"
     if level != level or column_fields(type(config)).keys() & words.keys():
-        return ""  # no stop; or one whose level is the file's to say
+        return ""  # no stop; or one whose level the file sets
     if not 0.0 < level < math.inf:
         return f"gives the price {level:g}; {_PRICE}"
     side, average = words.get("side", 1.0), words.get("average_price")

@@ -1,6 +1,6 @@
 """The decisive checks of a plugin, made in seconds: without them no stranger's source runs.
 
-Each check is kept, failed, or not tried; what cannot be tried is never said to be kept. The step
+Each check is kept, failed, or not tried; what cannot be tried is never reported as kept. The step
 is called as plain Python, except that one which is to be compiled is compiled once.
 """
 
@@ -320,7 +320,7 @@ class _Trial:
         subject = self.subject
         try:
             return runs_plain(subject.declaration, subject.config, subject.resolve)
-        except Exception:  # what is wrong with an inner feature is for the other checks to say
+        except Exception:  # the other checks report what is wrong with an inner feature
             return False
 
     def _fewer(self, options: Mapping[str, Any]) -> None:

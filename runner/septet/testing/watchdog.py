@@ -25,14 +25,14 @@ class _Stop(BaseException):
 def run_within(seconds: float, call: Callable[[], Any], place: str = "") -> Any:
     """Call a function in a thread of its own; return what it returns, raise what it raises.
 
-    `place` is ``file:line`` of the plugin, told where no line of its own is known (it stands in
+    `place` is ``file:line`` of the plugin, reported where no line of its own is known (it stands in
     compiled code).
 
     Raises
     ------
     NotEnded
         If it has not ended in time, with the line of the plugin at which it stood. The thread is
-        then told to end; what waits in compiled code or in the system goes on until the process
+        then asked to end; what waits in compiled code or in the system goes on until the process
         ends.
     """
     ended: list[tuple[Any, BaseException | None]] = []

@@ -75,6 +75,15 @@ class Bench(World):
         self.position[0] = self.held[0] = quantity
         self.core.touch(0)
 
+    def hold_with_stop(self, quantity: float, level: float) -> m.Submit:
+        """Begin with a position whose stop at `level` the venue has accepted; return the stop."""
+        self.hold(quantity)
+        self.core.protect(0, quantity, level)
+        self.proceed()
+        stop = self.only(m.Submit)
+        self.ack(stop)
+        return stop
+
     # ------------------------------------------------------------------ answers
 
     def ack(self, order: m.Submit, **rest: Any) -> None:

@@ -57,11 +57,7 @@ def insist_on_protection(bench: Bench, stop: m.Submit, rule: str) -> None:
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_no_block_takes_a_stop_or_holds_back_an_exit(rule: str) -> None:
     bench = Bench()
-    bench.hold(HELD)
-    bench.core.protect(0, HELD, LEVEL)
-    bench.proceed()
-    stop = bench.only(m.Submit)
-    bench.ack(stop)
+    stop = bench.hold_with_stop(HELD, LEVEL)
     bench.guards.trip(rule, bench.now, text="a test")
     insist_on_protection(bench, stop, rule)
 
@@ -70,11 +66,7 @@ def test_no_block_takes_a_stop_or_holds_back_an_exit(rule: str) -> None:
 def test_a6_what_is_held_stays_protected_whatever_is_read(rule: str) -> None:
     books = Books()
     bench, read = books.bench, READS[rule]
-    bench.hold(HELD)
-    bench.core.protect(0, HELD, LEVEL)
-    bench.proceed()
-    stop = bench.only(m.Submit)
-    bench.ack(stop)
+    stop = bench.hold_with_stop(HELD, LEVEL)
     read(books)
     insist_on_protection(bench, stop, rule)
 

@@ -26,11 +26,7 @@ def account(bench: Bench, gap: float) -> bool:
 def protected() -> tuple[Bench, m.Submit]:
     """A position whose stop stands at the venue."""
     bench = Bench()
-    bench.hold(1.0)
-    bench.core.protect(0, 1.0, LEVEL)
-    bench.proceed()
-    stop = bench.only(m.Submit)
-    bench.ack(stop)
+    stop = bench.hold_with_stop(1.0, LEVEL)
     bench.take(m.Query)
     return bench, stop
 

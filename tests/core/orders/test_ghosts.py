@@ -13,11 +13,7 @@ LEVEL = 90.0
 def ghost() -> tuple[Bench, m.Submit]:
     """A position whose stop rests at the venue, though even a query has shown it cancelled."""
     bench = Bench()
-    bench.hold(1.0)
-    bench.core.protect(0, 1.0, LEVEL)
-    bench.proceed()
-    stop = bench.only(m.Submit)
-    bench.ack(stop)
+    stop = bench.hold_with_stop(1.0, LEVEL)
     bench.end(stop, "cancelled")
     bench.after_s(20)  # long ago, by any bound
     return bench, stop
@@ -68,11 +64,7 @@ def test_a_refused_exit_leaves_right_after_the_end_of_what_locked_its_units() ->
 
 def test_one_that_ended_a_moment_ago_is_cancelled_if_a_reduction_was_refused_since() -> None:
     bench = Bench()
-    bench.hold(1.0)
-    bench.core.protect(0, 1.0, LEVEL)
-    bench.proceed()
-    stop = bench.only(m.Submit)
-    bench.ack(stop)
+    stop = bench.hold_with_stop(1.0, LEVEL)
     bench.want(1, -1.0)
     bench.show(stop, "cancelled", by="cancel")
     sale = bench.take(m.Submit)[-1]
@@ -112,11 +104,7 @@ def test_open_orders_are_read_once_a_second_at_most() -> None:
 
 def test_the_stop_stands_while_an_exit_that_is_refused_again_waits() -> None:
     bench = Bench()
-    bench.hold(1.0)
-    bench.core.protect(0, 1.0, LEVEL)
-    bench.proceed()
-    stop = bench.only(m.Submit)
-    bench.ack(stop)
+    stop = bench.hold_with_stop(1.0, LEVEL)
     bench.want(1, -1.0)
     bench.show(stop, "cancelled", by="cancel")
     bench.reject(bench.only(m.Submit).client_id, "rejected")
@@ -137,11 +125,7 @@ def test_the_stop_stands_while_an_exit_that_is_refused_again_waits() -> None:
 
 def test_no_stop_is_placed_at_a_level_that_the_price_has_reached() -> None:
     bench = Bench()
-    bench.hold(1.0)
-    bench.core.protect(0, 1.0, LEVEL)
-    bench.proceed()
-    stop = bench.only(m.Submit)
-    bench.ack(stop)
+    stop = bench.hold_with_stop(1.0, LEVEL)
     bench.want(1, -1.0)
     bench.show(stop, "cancelled", by="cancel")
     bench.reject(bench.only(m.Submit).client_id, "rejected")

@@ -236,11 +236,7 @@ def test_e23_the_block_ends_when_the_venue_shows_the_order_after_all() -> None:
 
 def test_e23_exits_and_stops_act_while_an_entry_is_unexplained() -> None:
     bench = Bench()
-    bench.hold(1.0)
-    bench.core.protect(0, 1.0, LEVEL)
-    bench.proceed()
-    stop = bench.only(m.Submit)
-    bench.ack(stop)
+    stop = bench.hold_with_stop(1.0, LEVEL)
     order = lost(bench, quantity=1.0)
     executed(bench, order)
     absent(bench, order)
@@ -280,6 +276,125 @@ def test_e23_a_reduction_is_sent_again_only_if_the_account_holds_the_units(sold:
         assert RULE in {each.rule for each in bench.guards.active()}, "until a person has looked"
         bench.operate("resume")
         assert RULE not in {each.rule for each in bench.guards.active()}
+
+
+def sold_unseen(bench: Bench, what: str) -> m.Submit:
+    """Lose an exit of one unit that the account shows executed, as far as `what` says."""
+    bench.hold(1.0)
+    order = lost(bench, -1.0)
+    fields = {"client_id": "x-broker7", "venue_order_id": "77", "fee": 0.1}
+    match what:
+        case "executed":
+            bench.execute(order, 1.0, price=99.0, **fields)
+        case "in two":
+            bench.execute(order, 0.4, price=99.0, **fields)
+            bench.execute(order, 0.6, price=98.0, **fields)
+        case "part":
+            ended = other(order, bench, state="expired", filled=0.4)
+            bench.handle(msgspec.structs.replace(ended, by="stream"))
+            bench.execute(order, 0.4, price=99.0, **fields)
+        case "stranger":
+            bench.execute(order, 0.4, price=99.0, **fields)
+        case "absurd price":
+            bench.execute(order, 1.0, price=9_900.0, **fields)
+        case "order alone":
+            filled = other(order, bench, state="filled", filled=1.0)
+            bench.handle(msgspec.structs.replace(filled, by="stream"))
+        case _:
+            account(bench, -1.0)
+    absent(bench, order)
+    account(bench, -0.4 if what in ("part", "stranger") else -1.0)
+    absent(bench, order)
+    assert RULE in {each.rule for each in bench.guards.active()}
+    bench.take(m.Submit)
+    return order
+
+
+@pytest.mark.parametrize(
+    ("what", "prices"),
+    [
+        ("executed", [99.0]), ("in two", [99.0, 98.0]), ("account", [PRICE]),
+        ("order alone", [PRICE]), ("absurd price", [PRICE]),
+    ],
+)  # fmt: skip
+def test_e23_a_resume_books_an_exit_whose_units_are_gone(what: str, prices: list[float]) -> None:
+    """Else the run would keep a position that is gone, and try to sell it for ever."""
+    bench = Bench()
+    order = sold_unseen(bench, what)
+    (text,) = [each.text for each in bench.alerts if each.event == RULE]
+    assert "it counts then as executed, as far as the account lacks just that" in text
+    bench.operate("resume")
+    assert bench.position[0] == 0.0
+    assert bench.prices_booked() == prices
+    assert bench.states[order.client_id] == "filled"
+    assert bench.ended[1].state == "filled"
+    assert bench.guards.blocked(0) == ""
+    bench.twin()
+    account(bench, 0.0)
+    bench.after_s(120)
+    assert bench.take(m.Submit) == []
+    if what == "executed":  # the venue shows it once more
+        executed(bench, order, listed=True, trade_id="x1", price=99.0)
+        assert bench.position[0] == 0.0
+
+
+def test_e23_a_resume_books_no_more_than_the_account_lacks() -> None:
+    bench = Bench()
+    order = sold_unseen(bench, "part")
+    bench.operate("resume")
+    assert bench.position[0] == pytest.approx(0.6)
+    assert order.client_id not in bench.core.open_order_ids()
+    bench.after_s(2)
+    assert bench.only(m.Submit).quantity == pytest.approx(0.6), "the rest is still to be sold"
+
+
+def test_e23_a_resume_books_no_sale_of_somebody_else() -> None:
+    """It is of another size than the exit, which counts as never placed and is sent again."""
+    bench = Bench()
+    sold_unseen(bench, "stranger")
+    bench.operate("resume")
+    assert bench.position[0] == 1.0
+    bench.after_s(2)
+    assert bench.only(m.Submit).quantity == 1.0
+
+
+def test_e23_a_resume_books_the_units_of_a_stop_once() -> None:
+    """An exit was sent past a stop that nobody knows; one of the two was executed."""
+    bench = Bench()
+    bench.hold(1.0)
+    bench.core.protect(0, 1.0, LEVEL)
+    bench.proceed()
+    stop = bench.only(m.Submit)
+    bench.lose(stop.client_id)
+    bench.list_open(other(stop, bench, order_type=""))
+    absent(bench, stop)
+    bench.want(1, -1.0)
+    sale = bench.only(m.Submit)
+    bench.lose(sale.client_id)
+    executed(bench, sale, venue_order_id="78", price=97.0)
+    absent(bench, sale)
+    account(bench, -1.0)
+    absent(bench, sale)
+    bench.operate("resume")
+    bench.proceed()
+    assert bench.position[0] == 0.0
+    assert bench.prices_booked() == [97.0]
+    account(bench, 0.0)
+    bench.after_s(120)
+    assert bench.take(m.Submit) == []
+
+
+def test_e23_a_resume_books_no_purchase() -> None:
+    """It may be somebody else's, and nothing of theirs is sold; the account differs and blocks."""
+    bench = Bench()
+    order = lost(bench)
+    executed(bench, order)
+    absent(bench, order)
+    account(bench, 1.0)
+    absent(bench, order)
+    bench.operate("resume")
+    assert bench.position[0] == 0.0
+    assert bench.ended[1].reason == "never_accepted"
 
 
 @pytest.mark.parametrize("agrees", [True, False])

@@ -10,7 +10,7 @@ import pytest
 
 from septet import messages as m
 from septet._core.guards import Guards
-from septet._core.orders import answers, disputes, manager, unconfirmed_ends, unexplained
+from septet._core.orders import disputes, manager, unconfirmed_ends, unexplained, venue_reports
 from septet._core.orders.lifecycle import OrderLifecycle, trade_key
 from septet._core.orders.records import Child
 from septet._drill.sim import Failure, run_schedule
@@ -28,7 +28,7 @@ def resends_what_is_uncertain(patch: Patch) -> None:
         if child is not None and not child.is_final:
             lifecycle.finish(child, "rejected", "never_accepted", event.at_ns)
 
-    patch.setattr(answers, "_uncertain", uncertain)
+    patch.setattr(venue_reports, "_uncertain", uncertain)
 
 
 def posts_the_same_id_again(patch: Patch) -> None:
@@ -48,7 +48,7 @@ def posts_the_same_id_again(patch: Patch) -> None:
 
 
 def accepts_not_found_at_once(patch: Patch) -> None:
-    not_found = answers._not_found
+    not_found = venue_reports._not_found
 
     def accept(lifecycle: OrderLifecycle, event: m.NotFound) -> None:
         child = lifecycle.records.children.get(event.client_id)
@@ -57,11 +57,11 @@ def accepts_not_found_at_once(patch: Patch) -> None:
         else:
             not_found(lifecycle, event)
 
-    patch.setattr(answers, "_not_found", accept)
+    patch.setattr(venue_reports, "_not_found", accept)
 
 
 def accepts_that_a_failed_cancel_cancelled(patch: Patch) -> None:
-    not_found = answers._not_found
+    not_found = venue_reports._not_found
 
     def accept(lifecycle: OrderLifecycle, event: m.NotFound) -> None:
         child = lifecycle.records.children.get(event.client_id)
@@ -70,7 +70,7 @@ def accepts_that_a_failed_cancel_cancelled(patch: Patch) -> None:
         else:
             not_found(lifecycle, event)
 
-    patch.setattr(answers, "_not_found", accept)
+    patch.setattr(venue_reports, "_not_found", accept)
 
 
 def counts_a_fill_twice(patch: Patch) -> None:
@@ -94,7 +94,7 @@ def does_not_look_for_lost_fills(patch: Patch) -> None:
 
 
 def lets_states_go_back(patch: Patch) -> None:
-    seen = answers._seen
+    seen = venue_reports._seen
 
     def accept(lifecycle: OrderLifecycle, child: Child, event: m.OrderSeen, now_ns: int) -> None:
         state = event.state
@@ -103,18 +103,18 @@ def lets_states_go_back(patch: Patch) -> None:
             lifecycle.changed(child)
         seen(lifecycle, child, event, now_ns)
 
-    patch.setattr(answers, "_seen", accept)
+    patch.setattr(venue_reports, "_seen", accept)
 
 
 def forgets_the_kill_switch_in_a_restart(patch: Patch) -> None:
-    started = answers.started
+    started = venue_reports.started
 
     def forget(lifecycle: OrderLifecycle, now_ns: int) -> None:
         lifecycle.records.kill = ""
         lifecycle.commands += lifecycle.guards.clear("operator_halt", "a restart")
         started(lifecycle, now_ns)
 
-    patch.setattr(answers, "started", forget)
+    patch.setattr(venue_reports, "started", forget)
 
 
 def kills_only_once(patch: Patch) -> None:
@@ -126,7 +126,7 @@ def kills_only_once(patch: Patch) -> None:
 
 
 def says_the_kill_is_done_at_the_first_look(patch: Patch) -> None:
-    look = answers._open_orders
+    look = venue_reports._open_orders
 
     def hasty(lifecycle: OrderLifecycle, event: m.OpenOrders) -> None:
         if lifecycle.records.kill == "cancelling":
@@ -134,11 +134,11 @@ def says_the_kill_is_done_at_the_first_look(patch: Patch) -> None:
             lifecycle.alert("info", "kill_done", "it will be")
         look(lifecycle, event)
 
-    patch.setattr(answers, "_open_orders", hasty)
+    patch.setattr(venue_reports, "_open_orders", hasty)
 
 
 def takes_a_short_filled_for_cancelled(patch: Patch) -> None:
-    seen = answers._seen
+    seen = venue_reports._seen
 
     def trusting(
         lifecycle: OrderLifecycle, child: Child, event: m.Acked | m.OrderSeen, now_ns: int
@@ -147,7 +147,7 @@ def takes_a_short_filled_for_cancelled(patch: Patch) -> None:
             event = msgspec.structs.replace(event, state="cancelled")
         seen(lifecycle, child, event, now_ns)
 
-    patch.setattr(answers, "_seen", trusting)
+    patch.setattr(venue_reports, "_seen", trusting)
 
 
 def accepts_an_end_without_a_query(patch: Patch) -> None:

@@ -1,4 +1,4 @@
-"""The matching engine alone: money is conserved, orders end as the rules say."""
+"""The matching engine alone: money is conserved, orders end by the rules."""
 
 from __future__ import annotations
 
@@ -248,7 +248,7 @@ def test_units_survive_as_text(amount: int) -> None:
 
 
 class Trading(RuleBasedStateMachine):
-    """Any orders and prices: money is conserved and every state is told once, in order."""
+    """Any orders and prices: money is conserved and every state is reported once, in order."""
 
     @initialize(
         fee_currency=st.sampled_from(["received", "quote", "base", "BNB"]),
@@ -338,7 +338,7 @@ class Trading(RuleBasedStateMachine):
             assert (order.status == "FILLED") == (order.left == 0)
 
     @invariant()
-    def reports_tell_all(self) -> None:
+    def reports_are_complete(self) -> None:
         fills: dict[int, int] = {}
         ended: set[int] = set()
         for report in self.reports:

@@ -1,4 +1,4 @@
-"""Faults of orders and questions: what the client is told, and what is true."""
+"""Faults of orders and queries: what the client is answered, and what is true."""
 
 from __future__ import annotations
 

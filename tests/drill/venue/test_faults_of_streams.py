@@ -29,7 +29,7 @@ async def receive_bars(venue: LocalVenue, client: Any) -> Tap:
 
 
 def closed(tap: Tap) -> list[int]:
-    """Which bars were told closed, counted from the venue's first."""
+    """Which bars were reported closed, counted from the venue's first."""
     start = 1_700_000_000 // 3600 * HOUR_MS
     return [(m["k"]["t"] - start) // HOUR_MS for m in tap.events("kline") if m["k"]["x"]]
 

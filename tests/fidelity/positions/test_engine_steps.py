@@ -191,3 +191,36 @@ def test_an_order_says_whether_it_reduces_and_a_person_ends_what_rests(shape: st
         stopped = [each for each in halted if isinstance(each, OrderEnded)]
         assert {each.order for each in stopped} >= {each.order for each in resting}
         assert {names[each.reason] for each in stopped} == {"operator"}
+
+
+WORDS = {
+    "position": "position < 0 and side > 0",
+    "entry_price": "entry_price > first_price + 0.5 or entry_price < first_price - 0.5",
+    "first_price": "close > first_price + 3 or close < first_price - 3",
+    "last_price": "close > last_price + 4 or close < last_price - 4",
+    "bars_held": "bars_held >= 4",
+    "open_return": "open_return < -0.02",
+    "best_return": "best_return > 0.04",
+    "adds": "adds >= 2",
+}
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_every_word_of_the_position_ends_trades_when_the_reference_says(word: str) -> None:
+    """Rules read the words of both sides, with resting adds that move the average cost."""
+    s = Strategy(
+        account="perpetual", costs=Costs(0.0002, 0.001, 0.0005),
+        signal=Signal("side > 0", "side < 0", exit_if=WORDS[word], opposite=False),
+        sizing=Sizing("fixed_fraction", 0.1), reentry="immediate",
+        position=Position(
+            add=(Add(0.5, when="close > last_price + 1", times=2), Add(1.0, at=("-2%", "1%"))),
+        ),
+    )  # fmt: skip
+    ended = 0
+    for seed in (1, 3, 5, 6):
+        market = market_of(seed)
+        out = simulate(s, market)
+        ended += sum(each.exit_reason == "exit" for each in out.trades)
+        left = assert_same_run(s, market, out)
+        assert_same(left, by_events(plainly(session_for(s, market)), 20))
+    assert ended > 0, "no trade ended by its word"

@@ -30,6 +30,7 @@ __all__ = [
     "accepted_price",
     "follow_guesses",
     "next_time_ns",
+    "price_fault",
     "reconsider",
     "resolve",
     "take",
@@ -81,7 +82,7 @@ def _compare(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_ns: in
     """
     key = trade_key(fill, child.client_id)
     booked = child.paid.get(key, 0.0)
-    if key in child.guessed and not _price_fault(lifecycle, child, fill, now_ns):
+    if key in child.guessed and not price_fault(lifecycle, child, fill, now_ns):
         child.guessed.remove(key)
         child.paid[key] = fill.price
         text = (
@@ -125,7 +126,7 @@ def _name_presumed(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_
     At an implausible price nothing is corrected; the alert says by how much the ledger is off then.
     """
     k, booked, key = child.symbol, child.presumed_price, trade_key(fill, child.client_id)
-    odd = _price_fault(lifecycle, child, fill, now_ns)
+    odd = price_fault(lifecycle, child, fill, now_ns)
     lifecycle.records.trades[key] = child.client_id
     child.trades.append(key)
     child.paid[key] = fill.price
@@ -195,7 +196,7 @@ def _fault(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_ns: int)
     return (
         _order_fault(child, fill)
         or _time_fault(lifecycle, child, fill)
-        or _price_fault(lifecycle, child, fill, now_ns)
+        or price_fault(lifecycle, child, fill, now_ns)
     )
 
 
@@ -213,7 +214,7 @@ def _time_fault(lifecycle: OrderLifecycle, child: Child, fill: m.Filled) -> str:
     return ""
 
 
-def _price_fault(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_ns: int) -> str:
+def price_fault(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_ns: int) -> str:
     """Return why the price of an execution is impossible, or ""."""
     limit, price = child.limit_price, fill.price
     if limit is not None and (price - limit) * child.sign > ROUNDED * limit:
@@ -452,7 +453,7 @@ def _book(lifecycle: OrderLifecycle, k: int, held: list[Disputed], now_ns: int) 
     wrong = [
         one for one in held
         if one.client_id in children
-        and _price_fault(lifecycle, children[one.client_id], one.fill, now_ns)
+        and price_fault(lifecycle, children[one.client_id], one.fill, now_ns)
     ]  # fmt: skip
     if any(now_ns - one.since_ns < PRICE_WAIT_NS for one in wrong):
         return False

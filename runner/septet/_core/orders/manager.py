@@ -23,7 +23,7 @@ import msgspec
 from septet import messages as m
 from septet._core.checks import Checks
 from septet._core.guards import Guards
-from septet._core.orders import answers, disputes, lost_fills, sending, stops, unexplained
+from septet._core.orders import disputes, lost_fills, sending, stops, unexplained, venue_reports
 from septet._core.orders.lifecycle import OrderLifecycle
 from septet._core.orders.records import (
     Fill,
@@ -140,7 +140,7 @@ class Orders:
             return
         lifecycle = self._lifecycle
         lifecycle.dirty = True
-        if answers.take(lifecycle, event):
+        if venue_reports.take(lifecycle, event):
             return
         match event:
             case m.FiltersChanged():
@@ -159,7 +159,7 @@ class Orders:
                 for stop in lifecycle.records.stops.values():
                     stop.retry_ns = 0
             case m.Started():
-                answers.started(lifecycle, event.at_ns)
+                venue_reports.started(lifecycle, event.at_ns)
             case m.Operated():
                 self._operated(event)
 
@@ -240,7 +240,7 @@ class Orders:
             if work.patience_until_ns:
                 sending.tick(lifecycle, work, now_ns)
         if records.unclaimed:
-            answers.claim_fills(lifecycle, now_ns)
+            venue_reports.claim_fills(lifecycle, now_ns)
         if records.dispute_next_ns:
             disputes.tick(lifecycle, now_ns)
 

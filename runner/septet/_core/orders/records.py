@@ -328,6 +328,7 @@ class Stranger(msgspec.Struct, frozen=True, kw_only=True):
     filled: float = 0.0
     state: m.OrderState = "open"
     trade_id: str = ""
+    fill: m.Filled | None = None
 
     @property
     def is_open(self) -> bool:

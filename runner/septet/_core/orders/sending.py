@@ -10,7 +10,7 @@ import msgspec
 
 from septet import messages as m
 from septet._core.checks import floor_to_lot, inward, outward
-from septet._core.orders import ghosts, lost_fills, stops, waiting
+from septet._core.orders import ghosts, lost_fills, stops, waiting_reductions
 from septet._core.orders.ids import child_id
 from septet._core.orders.lifecycle import Level, OrderLifecycle
 from septet._core.orders.records import DUST, Child, Ended, Parent, Work, tolerated
@@ -183,7 +183,7 @@ def _cancel_resting(lifecycle: OrderLifecycle, work: Work, live: list[Child], no
             if other is not None and not child.protects:
                 other.cancelled = other.cancelled or "superseded"
             lifecycle.request_cancel(child, now_ns)
-    waiting.wait(lifecycle, work, live[0], now_ns)
+    waiting_reductions.wait(lifecycle, work, live[0], now_ns)
 
 
 def _send(lifecycle: OrderLifecycle, work: Work, now_ns: int) -> bool:
@@ -488,7 +488,8 @@ def next_time_ns(lifecycle: OrderLifecycle, work: Work, now_ns: int, next_ns: in
     if work.retry_ns:
         next_ns = _sooner(work.retry_ns, now_ns, next_ns)
     if work.waiting_ns:
-        next_ns = _sooner(work.waiting_ns + waiting.patience_ns(lifecycle, work), now_ns, next_ns)
+        until_ns = work.waiting_ns + waiting_reductions.patience_ns(lifecycle, work)
+        next_ns = _sooner(until_ns, now_ns, next_ns)
     if work.patience_until_ns and not work.takes:
         next_ns = _sooner(work.patience_until_ns, now_ns, next_ns)
         next_ns = _sooner(work.repriced_ns + lifecycle.timing.reprice_ns, now_ns, next_ns)

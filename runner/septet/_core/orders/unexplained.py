@@ -11,11 +11,18 @@ older than the order: an open or ended order, an execution, or a difference of t
   until the venue shows it, what was seen has another explanation, or a person resumes. Reductions
   pass an order in this state. A reduction or a stop in this state is sent again once the account,
   read after that, still holds the units: an execution of the first would have taken them.
+
+A resume answers for the orders that were named. An entry counts as never placed then. Of a
+reduction counts as executed what the account, read since, no longer holds, where that agrees with
+the order: otherwise the run would keep a position that is gone, and try to sell it for ever.
 """
 
 from __future__ import annotations
 
+import msgspec
+
 from septet import messages as m
+from septet._core.orders import disputes
 from septet._core.orders.lifecycle import UNEXPLAINED, OrderLifecycle, trade_key
 from septet._core.orders.records import SECOND_NS, Child, Stranger
 
@@ -60,7 +67,7 @@ def _of_fill(fill: m.Filled, since_ns: int) -> Stranger:
     return Stranger(
         sign=1 if fill.side == "buy" else -1, quantity=fill.quantity, since_ns=since_ns,
         client_id=fill.client_id, venue_order_id=fill.venue_order_id, price=fill.price,
-        trade_id=fill.trade_id,
+        trade_id=fill.trade_id, fill=fill,
     )  # fmt: skip
 
 
@@ -104,16 +111,21 @@ def is_absent(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> bool:
 
 
 def _seen_since(lifecycle: OrderLifecycle, child: Child) -> list[Stranger]:
-    """Return the orders and executions of others that may be this order."""
+    """Return the orders and executions of others that may be this order, each order once."""
+    found = _seen(lifecycle, child)
+    orders = {each.venue_order_id for each in found if not each.trade_id}
+    return [each for each in found if not each.trade_id or each.venue_order_id not in orders]
+
+
+def _seen(lifecycle: OrderLifecycle, child: Child) -> list[Stranger]:
+    """Return the orders, and all executions, of others since this order was sent."""
     records, k = lifecycle.records, child.symbol
     waiting = (_of_fill(each, each.at_ns) for each in records.unclaimed if each.symbol == k)
-    found = [
+    return [
         each for each in (*records.strangers.get(k, {}).values(), *waiting)
         if each.sign == child.sign and each.since_ns >= child.sent_ns
         and f"{k}:{each.venue_order_id}" not in records.venue_ids
     ]  # fmt: skip
-    orders = {each.venue_order_id for each in found if not each.trade_id}
-    return [each for each in found if not each.trade_id or each.venue_order_id not in orders]
 
 
 def _gap(lifecycle: OrderLifecycle, child: Child) -> float:
@@ -197,11 +209,15 @@ def _sentence(child: Child, strangers: list[Stranger], gap: float) -> str:
     if gap:
         seen.append(f"an account that holds {abs(gap):.12g} {'more' if gap > 0.0 else 'less'}")
     way = "buy" if child.sign > 0 else "sell"
+    follows = "the order counts then as never placed, and what is seen as somebody else's"
+    if child.reduces:
+        follows = (
+            "it counts then as executed, as far as the account lacks just that, or as never placed"
+        )
     return (
         f"{child.client_id}: the venue knows no such order, and shows since it was sent "
         f"{', '.join(seen)}, which may be this {child.kind} order to {way} {child.quantity:.12g} "
-        "under another id; compare the venue's lists of orders and trades, and resume: the order "
-        "counts then as never placed, and what is seen as somebody else's"
+        f"under another id; compare the venue's lists of orders and trades, and resume: {follows}"
     )
 
 
@@ -219,13 +235,95 @@ def accept_all(lifecycle: OrderLifecycle, now_ns: int) -> None:
     """End the orders about which a person was asked, who has resumed."""
     records = lifecycle.records
     asked = [each for each in records.children.values() if each.unexplained]
+    for k in {child.symbol for child in asked}:
+        _book_what_is_gone(lifecycle, k, [each for each in asked if each.symbol == k], now_ns)
     for child in asked:
         child.unexplained = ""
     for k in {child.symbol for child in asked}:
         _leave(lifecycle, k, [each for each in asked if each.symbol == k])
     for child in asked:
-        if not child.is_final:
+        if child.is_final:
+            continue
+        if child.counted > 0.0:
+            lifecycle.finish(child, "cancelled", "never_executed", now_ns)
+        else:
             lifecycle.finish(child, "rejected", "never_accepted", now_ns)
+
+
+def _book_what_is_gone(lifecycle: OrderLifecycle, k: int, asked: list[Child], now_ns: int) -> None:
+    """Book what the account no longer holds as executed by the reductions that were asked about.
+
+    Executions that were reported under another id are booked as they were, the rest at the last
+    known price. A fill moves the known holdings of the account: here they show it already.
+    """
+    records, moved = lifecycle.records, 0.0
+    for child in sorted((each for each in asked if each.reduces), key=lambda each: each.sent_ns):
+        gap = _gap(lifecycle, child) if _is_read(lifecycle, child) else 0.0
+        units, order_id = _executed(lifecycle, child, abs(gap) - moved)
+        if not units:
+            continue
+        moved, held = moved + units, records.held[k]
+        child.unexplained = ""
+        for fill in _executions(lifecycle, child, units, order_id, now_ns):
+            text = f"{child.client_id}: {fill.quantity:.12g} at {fill.price:.12g} counts as "
+            text += "executed: the account no longer holds it, and a person has resumed"
+            lifecycle.alert("warning", UNEXPLAINED, text, k)
+            lifecycle.book(child, fill, now_ns)
+        records.held[k] = held
+
+
+def _executed(lifecycle: OrderLifecycle, child: Child, gone: float) -> tuple[float, str]:
+    """Return how much of a reduction was executed, and the venue's id of the order that shows it.
+
+    `gone` is what the account lacks. An order or its executions must agree with the reduction in
+    quantity: a third party may have sold something else. Without one, all of it must be gone.
+    """
+    lot, done, sizes = (
+        lifecycle.instrument(child.symbol).lot,
+        dict[str, float](),
+        dict[str, float](),
+    )
+    if gone <= lot:
+        return 0.0, ""
+    for each in _seen(lifecycle, child):
+        of = each.venue_order_id
+        if each.trade_id:
+            done[of] = done.get(of, 0.0) + each.quantity
+        else:
+            sizes[of] = each.quantity
+    for each in _seen(lifecycle, child):
+        of = each.venue_order_id
+        executed = max(each.filled, done.get(of, 0.0))
+        is_whole = abs(executed - child.rest) <= child.tolerance
+        is_same = abs(sizes.get(of, 0.0) - child.quantity) <= child.tolerance
+        if child.tolerance < executed <= gone + lot and (is_whole or is_same):
+            return executed, of
+    return (child.rest, "") if abs(gone - child.rest) <= lot else (0.0, "")
+
+
+def _executions(
+    lifecycle: OrderLifecycle, child: Child, units: float, order_id: str, now_ns: int
+) -> list[m.Filled]:  # fmt: skip
+    """Return executions of so many units: those that were seen, then one at the known price."""
+    found: list[m.Filled] = []
+    for fill in (each.fill for each in _seen(lifecycle, child) if each.fill is not None):
+        known = trade_key(fill, child.client_id) in lifecycle.records.trades
+        if fill.venue_order_id != order_id or known or fill.quantity > units + child.tolerance:
+            continue
+        if not disputes.price_fault(lifecycle, child, fill, now_ns):
+            found.append(msgspec.structs.replace(fill, client_id=child.client_id))
+            units -= fill.quantity
+    if units > child.tolerance:
+        found.append(
+            m.Filled(
+                at_ns=now_ns, venue="", symbol=child.symbol, client_id=child.client_id,
+                trade_id=f"account-{child.client_id}-{now_ns}", venue_order_id=order_id,
+                venue_ns=now_ns, market_ns=0, side="buy" if child.sign > 0 else "sell",
+                quantity=units, price=disputes.accepted_price(lifecycle, child), fee=0.0,
+                fee_currency="",
+            )
+        )  # fmt: skip
+    return found
 
 
 def _leave(lifecycle: OrderLifecycle, k: int, asked: list[Child]) -> None:

@@ -1,6 +1,6 @@
 """Bars of the market, as a process is given them: in order of their symbol, and some too late.
 
-When a bar decides, and who is missing, is said by the decision times of the live shell itself.
+The decision times of the live shell itself determine when a bar decides, and who is missing.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class SimBars:
         self._decision_times: DecisionTimes | None = None
 
     def close(self) -> None:
-        """A bar of every symbol ends now; with several symbols some of them are told later."""
+        """A bar of every symbol ends now; with several symbols some are reported later."""
         world = self._world
         for of, bars in zip(self._market.listings, self._bars, strict=True):
             close, known_ns = self._market.price(of) / SCALE, world.market_ns

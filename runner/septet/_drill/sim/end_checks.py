@@ -39,7 +39,7 @@ PRESUMED: Final = "account-"
 _SLACK: Final = 1.06
 """How far equity may be passed at the wire: 5 % is allowed there, the price is one quote older."""
 _IN_PART: Final = ("entry", "add", "take", "buy_every", "rebalance")
-"""Reasons of orders that fill what they say and no more."""
+"""Reasons of orders that fill at most their quantity."""
 Rows = Sequence[tuple[m.Event, Sequence[m.Command]]]
 
 
@@ -94,7 +94,7 @@ def _ids(rows: Rows, venue: SimVenue) -> list[str]:
 
 
 def _states(rows: Rows, venue: SimVenue) -> list[str]:
-    """States only move on, and at the end both sides say the same of every order."""
+    """States only move on, and at the end both sides agree on every order."""
     wrong, last = list[str](), dict[str, m.Changed]()
     for _, commands in rows:
         for each in commands:
@@ -434,10 +434,10 @@ def _surest_first(rows: Rows) -> list[str]:
 
 
 def _mismatch(rows: Rows, venue: SimVenue) -> list[str]:
-    """A position that is not the venue's blocks entries, unless a person has said it is so."""
+    """A position that is not the venue's blocks entries, unless a person has confirmed it."""
     market = venue.market
     gaps = [market.balance(each.name) / SCALE for each in market.listings]
-    said = dict[str, bool]()
+    tripped = dict[str, bool]()
     for event, commands in rows:
         if isinstance(event, m.Operated) and event.action == "resume":
             return []
@@ -447,12 +447,12 @@ def _mismatch(rows: Rows, venue: SimVenue) -> list[str]:
             if isinstance(each, m.Tripped | m.Cleared) and each.rule.startswith(
                 "position_mismatch"
             ):
-                said[each.rule.partition(":")[2]] = isinstance(each, m.Tripped)
+                tripped[each.rule.partition(":")[2]] = isinstance(each, m.Tripped)
     if market.working():
         return []
     return [
         f"the venue holds {gap} {of.name} more than is booked, and nothing says so"
         for of, gap in zip(market.listings, gaps, strict=True)
         if abs(gap) > (market.engine.rules[of.id].lot + 0.5 * LOT) / SCALE
-        and not said.get(of.symbol)
+        and not tripped.get(of.symbol)
     ]

@@ -38,15 +38,15 @@ FAULTS: Final[dict[str, tuple[float, str]]] = {
     "E22 third fee": (0.20, "the fee was taken in a third asset"),
     "E22 base fee": (0.50, "the fee of a sale was taken in the base, where others hold some"),
     # of one message of the user stream
-    "E12 fill twice": (0.15, "the same execution told twice"),
+    "E12 fill twice": (0.15, "the same execution reported twice"),
     "E13 disorder": (0.25, "messages overtook one another"),
-    "E14 fill lost": (0.15, "an execution was never told"),
-    "E15 fill first": (0.30, "an execution was told before the order was acknowledged"),
+    "E14 fill lost": (0.15, "an execution was never reported"),
+    "E15 fill first": (0.30, "an execution was reported before the order was acknowledged"),
     # of a bar
     "D2 bar late": (0.10, "the bar came after the time at which it should have decided"),
     # of a second
-    "N7 stream closed": (0.04, "the user stream closed, and said so"),
-    "N8 stream silent": (0.04, "the user stream stayed open and said nothing"),
+    "N7 stream closed": (0.04, "the user stream closed, with a close message"),
+    "N8 stream silent": (0.04, "the user stream stayed open and sent nothing"),
     "N11 dark start": (0.20, "the venue could not be reached when the process started"),
     "N12 dark": (0.03, "nothing got through for a while"),
     "E7 filters change": (0.02, "another lot"),
@@ -67,7 +67,7 @@ FAULTS: Final[dict[str, tuple[float, str]]] = {
     # of one word about an order or an execution
     "A18 false status": (0.05, "a status that its own quantities contradict"),
     # of one answer to a new order, or of one word of the user stream about an order that works
-    "A19 false end": (0.05, "an order was said to have ended unfilled, and rests or was filled"),
+    "A19 false end": (0.05, "an order was reported ended unfilled, and rests or was filled"),
 }
 """Name, how likely where it can happen, and what it is."""
 _OWN_CHANCE: Final = frozenset(

@@ -52,7 +52,7 @@ def stays_closed(rows: Rows, venue: SimVenue) -> list[str]:
     for at_ns, event, commands in [*ends, (rows[-1][0].at_ns + 1, None, ())]:
         if done_ns and (event is None or isinstance(event, m.Operated)):
             wrong += [
-                f"{order.asked.client_id} was open after the kill switch had said it was done"
+                f"{order.asked.client_id} was open after the kill switch had reported its end"
                 for order in venue.market.engine.orders.values()
                 if order.asked.own_id in entries and was_open(order, done_ns, at_ns)
             ]

@@ -353,7 +353,7 @@ class Market:
         return self._world.chance.choice(_FALSE)(part, whole)
 
     def filled(self, fill: Fill, *, unnamed: bool = False) -> m.Filled:
-        """Return an execution as the venue tells it; `unnamed` without our id."""
+        """Return an execution as the venue reports it; `unnamed` without our id."""
         asked, fee = self.engine.orders[fill.order_id].asked, fill.fee / SCALE
         return m.Filled(
             at_ns=0, venue="sim", symbol=self.by_id[fill.symbol].k, trade_id=str(fill.trade_id),

@@ -67,7 +67,7 @@ def renamed_checks(rows: Rows, venue: SimVenue) -> list[str]:
                     order, reduces = renamed[each.client_id], sent[each.client_id].reduces
                     if not resumes and _acts(order, event.at_ns, reduces=reduces):
                         wrong.append(
-                            f"{each.client_id} counts as never placed, nobody has said so, and it "
+                            f"{each.client_id} counts as never placed, unconfirmed, and it "
                             f"is {order.status} as {order.asked.client_id}"
                         )
     return wrong + _beside(sent, ends, venue, rows[-1][0].at_ns if rows else 0)

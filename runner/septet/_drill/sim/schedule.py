@@ -139,7 +139,9 @@ class _Schedule:
         for of in self.venue.market.listings if flattens else ():
             held = self._held(of.k)
             if held > COARSEST:
-                self._fail([f"{held / SCALE} {of.name} are held after the run was told to flatten"])
+                self._fail(
+                    [f"{held / SCALE} {of.name} are held after the run was asked to flatten"]
+                )
 
     def _fail(self, wrong: list[str]) -> None:
         if wrong:

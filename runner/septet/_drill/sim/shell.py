@@ -24,10 +24,10 @@ __all__ = ["Make", "SimShell", "Subject", "reported"]
 
 _SNAPSHOT_ROWS: Final = 60
 _RETRY_NS: Final = 200 * MS
-_TOLD: Final = (
+_REPORTED_COMMANDS: Final = (
     m.Submit, m.Cancel, m.Amend, m.CancelAll, m.Query, m.Changed, m.Traded, m.Tripped, m.Cleared,
 )  # fmt: skip
-_NOT_TOLD: Final = (
+_UNREPORTED_EVENTS: Final = (
     m.Quoted, m.Ticked, m.OpenOrders, m.Holdings, m.BarClosed, m.FiltersChanged,
     m.DecisionTimeReached,
 )  # fmt: skip
@@ -216,7 +216,7 @@ class SimShell:
             event = msgspec.structs.replace(self._inbox.popleft(), at_ns=now_ns)
             commands = self.core.handle(event)
             rows.append((event, commands))
-            if commands or not isinstance(event, _NOT_TOLD):
+            if commands or not isinstance(event, _UNREPORTED_EVENTS):
                 self._world.note(partial(reported, event, commands))
         if self._broken or not self._store(rows):
             self._hold(rows)
@@ -356,8 +356,8 @@ def _id(command: m.Command) -> str:
 
 def reported(event: m.Event, commands: Sequence[m.Command]) -> str:
     """Return an event and what it caused as one readable line; nothing if it did nothing."""
-    words = [_words(each) for each in commands if isinstance(each, _TOLD)]
-    if not words and isinstance(event, _NOT_TOLD):
+    words = [_words(each) for each in commands if isinstance(each, _REPORTED_COMMANDS)]
+    if not words and isinstance(event, _UNREPORTED_EVENTS):
         return ""
     return _words(event) + (" => " + "; ".join(words) if words else "")
 

@@ -38,7 +38,7 @@ class UserStream:
         self._put = None
 
     def happened(self, event: m.Event) -> None:
-        """Tell what happened at the venue, as well as the weather lets it."""
+        """Report what happened at the venue, as far as the injected faults let it."""
         put, chance, strikes = self._put, self._world.chance, self._weather.strikes
         if put is None or self._silent:
             return

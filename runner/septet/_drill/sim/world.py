@@ -19,7 +19,7 @@ TRACED: Final = 40
 """How many steps a failure shows."""
 _KEPT: Final = 4_000
 _LIMIT: Final = 200_000
-"""Steps after which a schedule is said to run away."""
+"""Steps after which a schedule counts as endless."""
 
 
 class Runaway(AssertionError):

@@ -129,7 +129,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 class VenueConfig(msgspec.Struct, frozen=True, kw_only=True):
     """A local venue. `history` bars lie in the past at the start; the rest is replayed.
 
-    A bar labelled `bar_ns` lasts `bar_wall_ns`; `paused` time moves only when told to. Ports
+    A bar labelled `bar_ns` lasts `bar_wall_ns`; `paused` time moves only on request. Ports
     of 0 are chosen by the system; the admin port answers whatever the faults do.
     """
 

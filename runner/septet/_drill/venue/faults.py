@@ -63,7 +63,7 @@ A5    prices are stamped in the future                       ahead_ms (3600000),
 A10   418 as E3, for all clients of the address
 A18   a status that the quantities beside it contradict;     kind (nothing executed of a filled
       target ``POST order``, another request, or ``report``  order; or part, partly, new)
-A19   an order is said to have ended with nothing executed,  status (EXPIRED; or CANCELED,
+A19   an order is reported ended with nothing executed,  status (EXPIRED; or CANCELED,
       and was filled or rests; target ``POST order`` or      REJECTED)
       ``report``
 ====  =====================================================  ====================================

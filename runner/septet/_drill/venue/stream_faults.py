@@ -229,7 +229,7 @@ class Mischief:
         ]
 
     def _cancel_some(self, strike: Strike) -> None:
-        """End open orders without a reason: CANCELED, or EXPIRED if the parameters say so."""
+        """End open orders without a reason: CANCELED, or EXPIRED by the parameters."""
         engine, now = self._venue.engine, self._venue.trading.now_ms()
         for order in self._mine(strike)[: int(strike.number_of("most", 1_000_000))]:
             if strike.word_of("status") == "EXPIRED":

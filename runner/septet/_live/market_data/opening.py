@@ -10,7 +10,7 @@ from typing import Any, Final
 from septet import messages as m
 from septet._data.load import keys_of
 from septet._host.tasks import Tasks
-from septet._host.venues import FeedRequest, LiveFeed
+from septet._host.venues import FeedFacts, FeedRequest, LiveFeed
 from septet._live.breaker import PluginCaller
 from septet._live.clock import LiveClock
 from septet._live.dispatch import Trainer
@@ -30,10 +30,12 @@ from septet._live.shell import Notify
 from septet._live.training import ModelTrainer
 from septet._plan.terms import simulation_of
 from septet._shell.session import warmup_ns_of
+from septet.errors import PluginError
 from septet_schemas.data import CandlesConfig
 
 __all__ = [
-    "grids_of", "history_ns_of", "make_market", "request_of", "trainer_of", "unmarked",
+    "grids_of", "history_ns_of", "make_market", "request_of", "require_kinds", "trainer_of",
+    "unmarked",
 ]  # fmt: skip
 
 LONGEST_HISTORY_NS: Final = 5 * 366 * 86_400 * 1_000_000_000
@@ -65,6 +67,27 @@ def request_of(strategy: Any) -> FeedRequest:
     return FeedRequest(
         tuple(strategy.universe.symbols), int(strategy.universe.bar), frozenset(kinds)
     )
+
+
+def require_kinds(request: FeedRequest, facts: FeedFacts) -> FeedFacts:
+    """Return the facts of a feed that serves what was requested.
+
+    Raises
+    ------
+    PluginError
+        It does not: nothing would ever come, and no entry could be sent.
+    """
+    missing = sorted(request.kinds - set(facts.how))
+    if missing:
+        served = ", ".join(sorted(facts.how)) or "nothing"
+        raise PluginError(
+            f"the feed of {facts.exchange} serves {served}, and this run needs "
+            f"{' and '.join(missing)}",
+            hint="a live run compares its orders with quotes: the plugin of data.candles sends "
+            "QuoteSeen and names quotes in its FeedFacts; mode: paper with fills: next_open needs "
+            "bars alone",
+        )
+    return facts
 
 
 def unmarked(strategy: Any) -> str:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from septet._host.bounds import ANY, Value, exactly, join, largest, smallest
 from septet._host.imports import OURS
+from septet._host.integer_bounds import ANY, Value, exactly, join, largest, smallest
 from septet._host.named_state import written
 from septet._kernel.marks import index
 
@@ -333,7 +333,7 @@ class Body:
             self._number(part, inside)
 
     def _tests(self, node: ast.BoolOp | ast.Compare, scope: Scope) -> None:
-        """Follow each part of a test with what the parts before it say."""
+        """Follow each part of a test with what the parts before it imply."""
         inside = dict(scope)
         if isinstance(node, ast.Compare):
             for part in (node.left, *node.comparators):

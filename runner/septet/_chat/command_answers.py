@@ -78,6 +78,8 @@ def status(name: str, root: Path) -> str:
         ]
         if view.doubt:
             lines.append(f"  DOUBT: {_cell(view.doubt)}")
+        if view.problem:
+            lines.append(f"  PROBLEM: {_cell(view.problem)}")
         if name:
             lines += [
                 f"  {_cell(each.symbol, 40)} {each.side} {each.quantity:,.8g}; stop "
@@ -118,7 +120,7 @@ def pnl(name: str, root: Path) -> str:
 
 
 def why(order: str, name: str, root: Path) -> str:
-    """Say why an order was made, of one run or of the latest that has it."""
+    """Return why an order was made, of one run or of the latest that has it."""
     from septet._app.reading import reading_run
     from septet._app.runs import why_order
     from septet._app.why_text import why_lines
@@ -150,7 +152,7 @@ def blocks_of(folder: Path) -> frozenset[object]:
 
 
 def do_halt(folder: Path, name: str, reason: str, wait_s: float = WAIT_S) -> str:
-    """Halt a run and say what came of it."""
+    """Halt a run and return the outcome."""
     from septet._app.halt import halt_run
     from septet._app.halt_texts import outcome_lines
 
@@ -159,7 +161,7 @@ def do_halt(folder: Path, name: str, reason: str, wait_s: float = WAIT_S) -> str
 
 
 def do_resume(folder: Path, name: str, reason: str, wait_s: float = WAIT_S) -> str:
-    """Resume a run and say what came of it."""
+    """Resume a run and return the outcome."""
     from septet._app.halt import resume_run
     from septet._app.halt_texts import outcome_lines
 

@@ -8,9 +8,9 @@ from septet import messages as m
 from septet._core.orders import (
     contradictions,
     disputes,
-    echo,
     ghosts,
     lost_fills,
+    report_checks,
     unconfirmed_ends,
     unexplained,
 )
@@ -78,7 +78,7 @@ def _acked(lifecycle: OrderLifecycle, event: m.Acked) -> None:
         lifecycle.alert("error", "unknown_answer", text)
         return
     _identify(lifecycle, child, event.venue_order_id, event.at_ns)
-    echo.compare(lifecycle, child, event, event.at_ns, is_answer=True)
+    report_checks.compare(lifecycle, child, event, event.at_ns, is_answer=True)
     _seen(lifecycle, child, event, event.at_ns)
     old = lifecycle.records.children.get(child.replaces)
     if old is not None and not old.is_final:
@@ -239,11 +239,11 @@ def _order_seen(lifecycle: OrderLifecycle, event: m.OrderSeen, now_ns: int) -> N
         _take_unlisted(lifecycle, event, now_ns)
         return
     if event.symbol != child.symbol:
-        echo.elsewhere(lifecycle, child, event, now_ns)
+        report_checks.elsewhere(lifecycle, child, event, now_ns)
         return
     _identify(lifecycle, child, event.venue_order_id, now_ns)
     if event.by != "cancel":
-        echo.compare(lifecycle, child, event, now_ns)
+        report_checks.compare(lifecycle, child, event, now_ns)
     elif child.delete_ns and not lifecycle.is_final(event.state):
         lifecycle.cancel_failed(child, now_ns)
     _seen(lifecycle, child, event, now_ns)
@@ -283,7 +283,7 @@ def _open_orders(lifecycle: OrderLifecycle, event: m.OpenOrders) -> None:
             continue
         ours += 1
         if seen.symbol != child.symbol:
-            echo.elsewhere(lifecycle, child, seen, now_ns)
+            report_checks.elsewhere(lifecycle, child, seen, now_ns)
             continue
         listed.add(child.client_id)
         odd = contradictions.fault_of(child, seen.state, seen.quantity, seen.filled)

@@ -1,0 +1,142 @@
+"""Checks of the tables and documents of a stopped paper or live run against its journal.
+
+Every command that shows such a run reports what is found here, in these words.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from septet._files import open_regular, size_and_hash
+from septet._journal.files_record import FilesRecord, read_files_record
+from septet._journal.lease import holder_of
+from septet._journal.reader import Reader
+from septet._results.result import TABLES
+from septet._store.damage import JOURNAL
+from septet.errors import SeptetError
+
+if TYPE_CHECKING:
+    from septet._store.run_folder import Run
+
+__all__ = ["FILES", "FilesFinding", "files_finding", "problem_text"]
+
+FILES: Final = (
+    "summary.json", "manifest.json", "findings.json", "resolved.json", "strategy.yaml",
+    *(f"{name}.parquet" for name in TABLES),
+)  # fmt: skip
+"""What is read of a run's folder, apart from its journal."""
+_MADE: Final = ("summary.json", *(f"{name}.parquet" for name in TABLES))
+"""What only a stop or an export writes."""
+_ADDED: Final = "added"
+"""Of these files the sentence speaks last."""
+_NAMED: Final = 4
+_KEPT_HASHES: Final = 4096
+_LARGEST: Final = 4 << 30
+"""Bytes of a file: a stranger's record may name any size, and a sparse file has it at no cost."""
+_EXPORT: Final = (
+    "`septet runs export {folder}` writes them again from the journal; copy the folder before, if "
+    "you want to know what was changed"
+)
+_REMOVE: Final = "; remove what was added"
+
+
+@dataclass(frozen=True, slots=True)
+class FilesFinding:
+    """Which files of a run are not those that its journal records.
+
+    `what` says it of "the run", `message` names the folder.
+    """
+
+    message: str
+    what: str
+    hint: str
+
+    @property
+    def exit_status(self) -> int:
+        """The status with which a command ends that shows the run: its journal is shown."""
+        return 1
+
+
+def files_finding(folder: Path) -> FilesFinding | None:
+    """Return what is wrong with the files that a stop or an export wrote; None if nothing is.
+
+    None as well of a backtest, of a run that goes on or was killed, which is read from its journal
+    whatever lies beside it, and of one whose journal cannot be read, which is reported instead.
+    """
+    path = folder / JOURNAL
+    if not os.path.isfile(path):
+        return None
+    with suppress(SeptetError, OSError), Reader(path) as reader:
+        sessions = reader.sessions()
+        if holder_of(folder) is not None or (sessions and sessions[-1].clean is None):
+            return None
+        try:
+            what = _compare(folder, read_files_record(reader))
+        except SeptetError:
+            what = (
+                "has a journal whose record of its tables and documents was changed, or is damaged"
+            )
+        if not what:
+            return None
+        mode = reader.head.mode
+        hint = _EXPORT.format(folder=folder) + (_REMOVE if what.endswith(f" {_ADDED}") else "")
+        return FilesFinding(f"the {mode} run in {folder} {what}", f"the run {what}", hint)
+    return None
+
+
+def problem_text(run: Run) -> str:
+    """Return what is wrong with the journal of a run and with its files; empty if nothing is."""
+    finding = run.finding
+    lost = "" if finding is None else f"{finding.message}; {finding.hint}"
+    return ". ".join(filter(None, (lost, run.files_problem)))
+
+
+def _compare(folder: Path, record: FilesRecord | None) -> str:
+    """Return how the files differ from what a journal records; empty if they do not."""
+    if record is None:
+        if not any(os.path.lexists(folder / name) for name in _MADE):
+            return ""
+        return "has tables and documents that its journal does not record"
+    parts = []
+    for names, word in _differences(folder, record.files):
+        shown = ", ".join(names[:_NAMED])
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        parts += [f"{shown}{more} {word}"] if names else []
+    return f"has files that are not those its journal records: {'; '.join(parts)}" if parts else ""
+
+
+def _differences(folder: Path, files: Mapping[str, tuple[int, str]]) -> list[tuple[list[str], str]]:
+    """Return the names of files that were changed, are missing, or were added."""
+    known = [name for name in FILES if name in files]
+    there = [name for name in FILES if os.path.lexists(folder / name)]
+    return [
+        ([each for each in known if each in there and not _is(folder / each, *files[each])],
+         "changed"),
+        ([each for each in known if each not in there], "missing"),
+        ([each for each in there if each not in files], _ADDED),
+    ]  # fmt: skip
+
+
+def _is(path: Path, size: int, digest: str) -> bool:
+    """Whether a file has that size and SHA-256; one of another size is not read."""
+    try:
+        state = path.lstat()
+        if state.st_size != size or size > _LARGEST:
+            return False
+        signs = size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino, state.st_dev
+        return _read_hash(path, signs) == digest
+    except OSError:
+        return False
+
+
+@lru_cache(_KEPT_HASHES)
+def _read_hash(path: Path, signs: tuple[int, ...]) -> str:
+    """Hash a file once for as long as it is not written: lists of runs are made again and again."""
+    with open_regular(path, follow=False) as file:
+        return size_and_hash(file)[1]
