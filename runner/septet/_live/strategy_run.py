@@ -18,6 +18,7 @@ from septet._live.journal_head import describe, head_of
 from septet._live.kill import moved_aside, moved_aside_text
 from septet._live.local_run import LocalRun
 from septet._live.logs import lines_of
+from septet._live.market_data.handler import MarketDataHandler
 from septet._live.market_data.opening import (
     history_ns_of,
     make_market,
