@@ -312,6 +312,7 @@ POLICIES: Final = (
 """Where the policy of each defect is changed, or its default acts, on data that has the defect."""
 
 OTHERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "intrabar": ("1m",),
     "of": ("open", "volume", "ret", "fast"), "period": ("7",), "by": ("3", "session", "week"),
     "lag": ("3",), "deviations": ("3.0",), "ddof": ("1",), "annualise": ("365d",),
     "change": ("simple",), "to": ("open@B/USDT", "low"), "minus": ("low",),
