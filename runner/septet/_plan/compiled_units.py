@@ -12,6 +12,7 @@ from septet._plan.assemble import Assembly
 from septet._plan.binding import FEATURES, SIGNAL, TRADING, UNITS, Unit
 from septet._plan.cache import load_entries, load_text, plan_name
 from septet._plan.failures import not_compiled
+from septet._plan.interrupts import interruptible
 from septet._plan.native import Entries, address_of
 from septet._plan.units import ENTRIES, is_of
 
@@ -30,7 +31,8 @@ def load_compiled(text: str, name: str, log: Log, steps: Steps, what: str = "pla
         If a step cannot be compiled, with its plugin, its line, and the compiler's error.
     """
     try:
-        return load_text(text, name, log, what)
+        with interruptible():
+            return load_text(text, name, log, what)
     except Exception as error:  # numba's errors, without importing it to name them
         if not is_compilers(error):
             raise
