@@ -251,6 +251,25 @@ def test_wrong_arguments_are_answered_shortly(call: Call, tool: str, given: dict
     assert answer.size <= 32_000
 
 
+@pytest.mark.parametrize(
+    ("tool", "given", "known"),
+    [
+        ("runs", {"runs": "/tmp"}, "strategy, limit, cursor"),
+        ("data", {"files": "../"}, "limit, cursor"),
+        ("check", {"file": "a.yaml", "fil\x1be": 1}, "file"),
+    ],
+)
+def test_an_argument_that_a_tool_does_not_have_is_refused(
+    call: Call, tool: str, given: dict[str, Any], known: str
+) -> None:
+    """An answer to less than was asked would be taken for one to all of it."""
+    found = call(tool, **given)
+    assert found.is_error
+    assert f"{tool} has no argument" in found["message"]
+    assert known in found["message"]
+    assert "\x1b" not in found["message"]
+
+
 def test_a_large_file_and_a_pipe_are_not_read(call: Call, workspace: Path) -> None:
     with (workspace / "large.yaml").open("wb") as file:
         file.truncate(1 << 33)

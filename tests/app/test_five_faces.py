@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,16 @@ from septet._app.documents import problem_document
 from septet._app.figures import figures_of
 from septet._app.run import BacktestRequest, compute_backtest
 from septet._app.tries import listed_tries
+from septet._chat.command_answers import pnl
 from septet._dashboard.one_run import run_view
 from septet._python.strategies import loaded_of
-from septet._results.number_texts import percent
+from septet._results.number_texts import money, percent
 from septet._store.find import open_run
 from tests.agents.conftest import Call, call, workspace
 from tests.cli.conftest import Command
 from tests.dashboard.conftest import Dashboard, dashboard
+from tests.live.test_open_state import stopped
+from tests.live.test_start import Stage
 from tests.python.conftest import septet_command
 from tests.python.samples import START, TEXT, written
 
@@ -136,3 +140,28 @@ def test_problems_are_the_same_through_every_face(
     assert places(typed["problems"]) == wanted
     assert places(asked["problems"]) == wanted
     assert (here.ok, typed["ok"], asked["ok"]) == (False, False, False)
+
+
+def test_a_live_run_has_the_same_figures_in_the_chat(
+    workspace: Path, call: Call, dashboard: Dashboard, septet_command: Command,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The fifth face shows paper and live runs alone."""
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
+    run = stopped(Stage(tmp_path))
+    assert run.parents[1] == dashboard.root
+    shutil.copytree(run, workspace / "runs" / run.parent.name / run.name)
+    here = septet.open_run(run).summary.document()
+    equity, exposure = money(here["final_equity"], here["currency"]), percent(here["exposure"])
+    dashboard.log_in()
+    faces = {
+        "chat": pnl("", dashboard.root),
+        "terminal": septet_command("runs", "show", run.name, "--out", dashboard.root).out,
+        "page": dashboard.ask("GET", f"/run?run={run.parent.name}/{run.name}").text,
+    }
+    for name, text in faces.items():
+        assert equity in text, name
+        assert exposure in text, name
+    (asked,) = call("runs")["runs"]
+    assert asked["figures"]["summary"]
+    assert asked["figures"]["summary"].items() <= figures_of(here)["summary"].items()

@@ -16,7 +16,7 @@ from mcp.shared.message import SessionMessage
 from mcp_types import CallToolResult, InputRequiredResult, Tool
 
 from septet._jobs.jobs import Jobs
-from septet._text import shortened
+from septet._text import one_line, shortened
 
 __all__ = ["LOOK_S", "ArmedServer"]
 
@@ -47,8 +47,13 @@ class ArmedServer(MCPServer[Any]):
         return await call_next(ctx)
 
     async def list_tools(self) -> list[Tool]:
-        """Return the tools there are now."""
-        tools = await super().list_tools()
+        """Return the tools there are now; an argument that none of them has is refused."""
+        tools = [
+            each.model_copy(
+                update={"input_schema": {**each.input_schema, "additionalProperties": False}}
+            )
+            for each in await super().list_tools()
+        ]
         return tools if self._armed() else [each for each in tools if each.name != HALT]
 
     async def call_tool(
@@ -57,6 +62,12 @@ class ArmedServer(MCPServer[Any]):
         """Call a tool; the limit of an answer is kept where a name that is no tool's is quoted."""
         if name == HALT and not self._armed():
             raise ToolError(f"Unknown tool: {name}")
+        for tool in await super().list_tools():
+            unknown = set(arguments) - set(tool.input_schema.get("properties", {}))
+            if tool.name == name and unknown:
+                known = ", ".join(tool.input_schema.get("properties", {})) or "none"
+                first = shortened(one_line(min(unknown)), 100)
+                raise ToolError(f"{name} has no argument {first!r}; it has: {known}")
         return await super().call_tool(shortened(name, 100), arguments, context)
 
     async def run_stdio_async(self) -> None:
