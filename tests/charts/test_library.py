@@ -14,6 +14,8 @@ import hatch_build
 import pytest
 from hatch_build import ChartLibraryMissing, ChartLibraryRefused, place_library
 
+from tests.report.reading import drawn
+
 ROOT = Path(__file__).resolve().parents[2]
 PLACED = "septet/_charts/assets/lightweight-charts.js"
 needs_npm = pytest.mark.skipif(
@@ -32,6 +34,35 @@ def checkout(tmp_path: Path) -> Path:
         shutil.copy(ROOT / name, copy / name)
     shutil.copy(ROOT / ".gitignore", copy / ".gitignore")
     return copy
+
+
+STRATEGY = """\
+version: 1
+name: installed
+universe: {symbols: [BTC/USDT], bar: 1h}
+data: {candles: {use: synthetic, bars: 600}}
+features:
+  fast: {use: sma, period: 5}
+  slow: {use: sma, period: 20}
+signal: {use: rules, long_if: fast > slow, exit_if: fast < slow}
+risk: {sizing: {use: fixed_fraction, fraction: 50%}}
+"""
+
+
+def report_of(wheel: Path, folder: Path) -> Path:
+    """Run a strategy with what a wheel installs, beside the libraries of this environment."""
+    zipfile.ZipFile(wheel).extractall(folder / "installed")
+    (folder / "s.yaml").write_text(STRATEGY, "utf-8")
+    code = "import septet, septet.cli; print(septet.__file__); septet.cli.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "run", "s.yaml", "--out", "runs"],
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(folder / "installed")},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(str(folder / "installed")), done.stdout
+    (report,) = (folder / "runs").rglob("report.html")
+    return report
 
 
 def build(folder: Path, target: str, **more: str) -> subprocess.CompletedProcess[str]:
@@ -78,7 +109,7 @@ def test_npm_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         place_library(tmp_path / "assets")
 
 
-def test_a_checkout_without_npm_builds_and_warns_once(checkout: Path) -> None:
+def test_a_checkout_without_npm_builds_and_warns_once(checkout: Path, tmp_path: Path) -> None:
     done = build(checkout, "wheel")
     assert done.returncode == 0, done.stderr
     assert (done.stdout + done.stderr).count("built without its chart library") == 1
@@ -86,6 +117,12 @@ def test_a_checkout_without_npm_builds_and_warns_once(checkout: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert PLACED not in names
     assert "septet/_charts/assets/time-chart.js" in names
+    report = report_of(wheel, tmp_path)
+    assert "<svg" in report.read_text("utf-8")
+    if shutil.which("chromium") is not None:
+        text, console = drawn(report, tmp_path / "profile")
+        assert console == ""
+        assert text.count("<canvas") == 0
 
 
 def test_a_release_without_npm_fails(checkout: Path) -> None:
@@ -110,3 +147,8 @@ def test_a_source_distribution_builds_without_npm(checkout: Path, tmp_path: Path
     assert PLACED in names
     assert PLACED.replace(".js", ".LICENSE") in names
     assert any(name.endswith("licenses/NOTICE") for name in names)
+    report = report_of(wheel, tmp_path)
+    if shutil.which("chromium") is not None:
+        text, console = drawn(report, tmp_path / "profile")
+        assert console == ""
+        assert text.count("<canvas") > 0
