@@ -38,7 +38,7 @@ def interruptible() -> Iterator[None]:
     sys.unraisablehook = keep
     try:
         yield
-    except Exception:
+    except Exception:  # whatever the compiler raises for want of the answer
         if not lost:
             raise
     finally:
