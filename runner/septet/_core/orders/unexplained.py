@@ -278,13 +278,11 @@ def _executed(lifecycle: OrderLifecycle, child: Child, gone: float) -> tuple[flo
     `gone` is what the account lacks. An order or its executions must agree with the reduction in
     quantity: a third party may have sold something else. Without one, all of it must be gone.
     """
-    lot, done, sizes = (
-        lifecycle.instrument(child.symbol).lot,
-        dict[str, float](),
-        dict[str, float](),
-    )
+    lot = lifecycle.instrument(child.symbol).lot
     if gone <= lot:
         return 0.0, ""
+    done: dict[str, float] = {}
+    sizes: dict[str, float] = {}
     for each in _seen(lifecycle, child):
         of = each.venue_order_id
         if each.trade_id:
