@@ -108,7 +108,7 @@ def rebalance_words(found: dict[str, Any]) -> str:
     """Return the rank and the change of a rebalance's order in words, after its weight."""
     parts = []
     if found.get("place"):
-        parts.append(f"{_place_text(found)}")
+        parts.append(_place_text(found))
     if found.get("held_weight") is not None:
         parts.append(f"{found['held_weight'] * 100:.4g}% held")
     if found.get("at_max_weight"):
