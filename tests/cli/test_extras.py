@@ -11,7 +11,7 @@ import pytest
 
 from septet import _extras
 from septet._data.calendars import load_calendar
-from septet._learn.portable import OnnxModel, convert
+from septet._learn.onnx_model import OnnxModel, convert
 from septet.errors import InputError
 from septet_plugins.exchange.clients import Terms, make_client
 from tests.cli.conftest import Command

@@ -12,7 +12,7 @@ import pytest
 from septet._config import load
 from septet._host.register import Host
 from septet._live.journal_head import facts_of
-from septet._plan.terms import terms_of
+from septet._plan.run_terms import terms_of
 from septet._results.summary import summarise
 from septet._shell.backtest import backtest
 from septet._store.tables import frames_of

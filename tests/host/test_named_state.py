@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from septet._host.reads import unproved_reads
+from septet._host.proved_reads import unproved_reads
 from septet._kernel.step import compile_step
 from septet.errors import PluginError
 from septet.plugin import Config, Input, Step, Trades, feature, sizing, window

@@ -34,7 +34,7 @@ from septet._store.projections import write_projections
 from septet._store.tables import frames_of
 from tests.live import diffs
 from tests.live.test_core import bars_at, instruments
-from tests.monitoring.test_watching import FILE
+from tests.monitoring.test_monitor_readings import FILE
 
 TAG = "sabcdefg"
 MONITORS = """

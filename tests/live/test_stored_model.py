@@ -17,7 +17,7 @@ from septet import _learn as learn
 from septet import messages as m
 from septet._config import load
 from septet._journal.reader import Reader
-from septet._learn.flat import FlatModel
+from septet._learn.flat_model import FlatModel
 from septet._learn.store_all import fit_all
 from septet._learn.stored import fingerprint, iso_time
 from septet._live.process import LiveResult, run_live

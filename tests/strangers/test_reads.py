@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from septet._config import load
-from septet._host.reads import unproved_reads
+from septet._host.proved_reads import unproved_reads
 from septet._shell.backtest import backtest
 from septet._shell.session import plan_of
 from septet.errors import RunError

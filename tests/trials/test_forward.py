@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 import septet
-from septet._app.figures import figures_of
 from septet._app.run import BacktestRequest, compute_backtest
+from septet._app.run_parts import figures_of
 from septet._app.sweep import SweepRequest, sweep_file
 from septet._python.runs import Run
 from septet._python.strategies import loaded_of

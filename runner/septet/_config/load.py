@@ -15,7 +15,7 @@ from septet._config.access import Access
 from septet._config.case import strangers_of
 from septet._config.check import meant_keys, problem_at, shape_problems
 from septet._config.cross import cross_check
-from septet._config.derived import derived, resolver_of
+from septet._config.derived_keys import derived, resolver_of
 from septet._config.explain import Origin, origins_of, short_keys
 from septet._config.overlay import Setting, apply_mode, apply_settings, parse_setting, put
 from septet._config.places import placed

@@ -27,7 +27,7 @@ def grouped(rows: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, An
 
 
 def _row(root: Path, found: dict[str, Any]) -> dict[str, Any]:
-    from septet._app.figures import figures_of, trials_of
+    from septet._app.run_parts import figures_of, trials_of
 
     trials = trials_of(found)
     return {

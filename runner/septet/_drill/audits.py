@@ -9,7 +9,7 @@ from pathlib import Path
 from septet._drill.books import OurBook, VenueBook
 from septet._drill.catalogue import Kind
 from septet._drill.check import Finding
-from septet._host.readings import EVERY_NS
+from septet._host.adapter_values import EVERY_NS
 from septet._text import decode_json
 
 __all__ = ["audit", "is_noticed", "logged_since"]

@@ -16,7 +16,7 @@ from typing import Any, Final
 from septet._kernel import lanes, layout
 from septet._kernel.marks import index
 from septet._kernel.numba_inside import instruction, kinds_of_numba, lowering
-from septet._kernel.parts import entry_compiler, part_compiler
+from septet._kernel.part_compiler import entry_compiler, part_compiler
 
 __all__ = [
     "compile_part",

@@ -55,8 +55,8 @@ if TYPE_CHECKING:
     )
     from septet._learn.schedule import TrainingRule, model_seed
     from septet._learn.stored import load_model, pack_model, store_model
-    from septet._learn.trial import Refusal, trial_fit
-    from septet._learn.walk import (
+    from septet._learn.trial_fit import Refusal, trial_fit
+    from septet._learn.walk_forward import (
         EXPIRED,
         NO_MODEL,
         NOT_FINITE,

@@ -16,8 +16,8 @@ import numpy as np
 from septet._data.bars import Floats, Ints
 from septet._learn.extract import Response, calibration_of, extract, response_of, scaler_of
 from septet._learn.fitting import Fitted, Recipe, Served, Trainer, Untrainable, Window
-from septet._learn.flat import Calibration, Member, Scaler, assemble
-from septet._learn.portable import Exported, OnnxModel, ServingError, convert
+from septet._learn.flat_model import Calibration, Member, Scaler, assemble
+from septet._learn.onnx_model import Exported, OnnxModel, ServingError, convert
 from septet.errors import InputError, RunError, SeptetError
 
 __all__ = [

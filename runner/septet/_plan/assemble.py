@@ -14,8 +14,8 @@ from septet._plan.graph import Column, Graph, Resolve
 from septet._plan.observe import Rows
 from septet._plan.python_features import SlowColumn
 from septet._plan.reason_names import VENUE_REASONS
+from septet._plan.run_terms import Terms
 from septet._plan.stored_texts import Texts
-from septet._plan.terms import Terms
 from septet._plan.trading import Trading
 from septet_schemas.blocks import UseBlock
 from septet_schemas.position import LEVEL_COLUMNS

@@ -20,7 +20,7 @@ from septet._plan.failures import NamedEntries
 from septet._plan.graph import Resolve
 from septet._plan.plain import plain_module
 from septet._plan.python_features import PythonFeatures
-from septet._plan.terms import Terms
+from septet._plan.run_terms import Terms
 
 __all__ = ["Plan", "make_plan"]
 

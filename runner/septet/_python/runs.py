@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from septet._app.halt import Halted
-from septet._app.reading import reading_run
+from septet._app.run_folder_errors import reading_run
 from septet._python import html
 from septet._python.arguments import (
     insist,

@@ -11,7 +11,7 @@ from math import nan
 
 from septet._kernel.layout import ENTRY, FILL, FUNDING, LF_FIXED, ORDER, REVERSAL, STATUS, TRADE
 from septet._kernel.ledger import fee_of_fill, mean_price
-from septet._rules.form import kernel
+from septet._rules.compile_marks import kernel
 from septet._rules.run_state import Run
 from septet._rules.settings import TRACKS_POSITION
 

@@ -18,7 +18,7 @@ from septet._data.bars import BarTable, Floats
 from septet._host.declare import Memory, Step, World
 from septet._host.guards import GuardedColumn, GuardedState, Watch, located, require_outputs
 from septet._host.plugin_calls import is_theirs
-from septet._host.reads import is_septets, reach_of, unproved_reads
+from septet._host.proved_reads import is_septets, reach_of, unproved_reads
 from septet._host.step_arrays import read_only_of
 from septet._kernel.step import compile_step
 from septet.errors import PluginError

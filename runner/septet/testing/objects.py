@@ -13,11 +13,11 @@ from urllib.parse import unquote_plus
 
 import numpy as np
 
+from septet._host.code_dependencies import root_of
 from septet._host.declare import Factory
 from septet._host.guards import StepError
 from septet._host.models import Fitted, Untrainable, Window
 from septet._host.monitoring import MONITOR_VERDICTS, FillRows, Reading, RunView, TradeRows
-from septet._host.reached import root_of
 from septet.testing.bars import HOUR_NS
 from septet.testing.case import Case, NotTried, called, silent, takes
 from septet.testing.checks import ConformanceError, placed

@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from septet._host.code_dependencies import functions_of, reached_of, root_of
 from septet._host.cursor_uses import cursor_counts
 from septet._host.declare import Declaration, Step
 from septet._host.imports import OURS, is_followed, is_large
 from septet._host.named_state import names_asked
-from septet._host.reached import functions_of, reached_of, root_of
 from septet._kernel.marks import in_python
 
 __all__ = ["Fault", "faults_of"]

@@ -9,12 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 from septet._drill.venue.amounts import text
-from septet._drill.venue.answers import Answer, Call, number_of, whole_of
 from septet._drill.venue.clock import MarketClock
 from septet._drill.venue.engine import MatchingEngine
 from septet._drill.venue.false_values import redirect
 from septet._drill.venue.faults import Injector, Strike
 from septet._drill.venue.orders import WHOLE, Asked, Order, Rejection
+from septet._drill.venue.request import Answer, Call, number_of, whole_of
 from septet._drill.venue.shapes import ack, cancelled, my_trade, order_body
 
 __all__ = ["Trading"]

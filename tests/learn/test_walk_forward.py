@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from septet._learn.dataset import Dataset, SymbolBars, pool
 from septet._learn.labels import LabelRule, make_labels
 from septet._learn.schedule import TrainingRule, model_seed, training_rows, training_times
-from septet._learn.walk import EXPIRED, NO_MODEL, NOT_FINITE, OK, Walk, fit_window, walk_forward
+from septet._learn.walk_forward import (
+    EXPIRED,
+    NO_MODEL,
+    NOT_FINITE,
+    OK,
+    Walk,
+    fit_window,
+    walk_forward,
+)
 from septet.errors import RunError
 from septet_schemas.cron import Cron
 from septet_schemas.times import format_moment, parse_moment

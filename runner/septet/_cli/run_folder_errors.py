@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from septet._app.reading import reading_run
+from septet._app.run_folder_errors import reading_run
 from septet._cli.terminal import OutputError, echo
 
 if TYPE_CHECKING:

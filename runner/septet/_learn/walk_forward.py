@@ -22,9 +22,9 @@ from septet._data.bars import Floats, Ints
 from septet._learn.cards import fitted_rows, iso_time
 from septet._learn.dataset import Dataset
 from septet._learn.fitting import Fitted, Served, Trainer, Untrainable, Window, check_served
-from septet._learn.flat import FlatModel
+from septet._learn.flat_model import FlatModel
 from septet._learn.labels import NEVER_NS, Labels
-from septet._learn.portable import OnnxModel
+from septet._learn.onnx_model import OnnxModel
 from septet._learn.schedule import TrainingRule, model_seed, training_rows, training_times
 from septet._learn.soundness import probabilities, probability
 from septet._learn.stored import StoredModel, fingerprint, make_card
