@@ -191,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _show_bug(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
-    """Print what an exception says, which may quote a stranger's file."""
+    """Print the text of an exception, which may quote a stranger's file."""
     sys.stderr.write(traceback_text(kind, error, at))
 
 
@@ -247,7 +247,7 @@ def _blamed(error: BaseException) -> SeptetError | None:
 
 
 def _show_usage(error: click.ClickException) -> None:
-    """Print what click says of wrong words, as it does; they may quote the name of a file."""
+    """Print click's message on wrong words, as it does; it may quote the name of a file."""
     context = error.ctx if isinstance(error, click.UsageError) else None
     if context is not None:
         echo_text(context.get_usage(), err=True)

@@ -1,4 +1,4 @@
-"""What the tool `guide` says: the order of work, how a file is written, and known traps."""
+"""The text of the tool `guide`: the order of work, how a file is written, and known traps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Halt a paper or live run, resume it, and wait until its journal says what came of it."""
+"""Halt a paper or live run, resume it, and wait until its journal records the outcome."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Halted:
     """What came of a halt, a flatten or a resume.
 
     `taken`: the run's process has journalled the request. `open_orders` are those since, None
-    while that is not known. `unread` says why the journal could not be read. `cleared` are the
-    rules that a resume cleared: empty where nothing held, None while that is not known. `ended`:
-    the process ended while it was waited for. `state` is what a run without a process holds.
-    `moved_aside` are folders that were called as a file of the switch.
+    while that is not known. `unread` is the reason why the journal could not be read. `cleared` are
+    the rules that a resume cleared: empty where nothing held, None while that is not known.
+    `ended`: the process ended while it was waited for. `state` is what a run without a process
+    holds. `moved_aside` are folders that were called as a file of the switch.
     """
 
     run_id: str

@@ -39,7 +39,7 @@ class Look:
 
     @property
     def is_current(self) -> bool:
-        """Whether `view` is what the folder says now."""
+        """Whether `view` is the current state of the folder."""
         return not (self.problem or self.gone)
 
     def age_s(self, now_ns: int) -> float:

@@ -39,10 +39,10 @@ class Loaded:
     """A strategy file that may run.
 
     `resolved` is the effective configuration as plain data, secrets as references; `origins`
-    says for each of its keys (dotted path) where the value came from. `tree` is the file with
+    gives for each of its keys (dotted path) where the value came from. `tree` is the file with
     everything laid over it; paths in the file are relative to `base_dir`. `verdicts` are those of
-    plugins that are not septet's; `unchecked` says that nobody asks for any. `access` is what the
-    operator allowed the file to read and reach: nothing, unless a command says otherwise.
+    plugins that are not septet's; `unchecked` means that nobody asks for any. `access` is what the
+    operator allowed the file to read and reach: nothing, unless a command sets it.
     `text` is that of the file, as it was read.
     """
 

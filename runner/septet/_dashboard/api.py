@@ -246,6 +246,6 @@ def _whole(request: Request, name: str, default: int, least: int, most: int) -> 
 
 
 def refused_document(problem: SeptetError) -> dict[str, Any]:
-    """Return an error as the API says it, from the one document of errors."""
+    """Return an error in the API's form, from the one document of errors."""
     found = error_document(problem)
     return {name: found[name] for name in ("ok", "error", "message", "hint")}

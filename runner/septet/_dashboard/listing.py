@@ -12,7 +12,7 @@ __all__ = ["all_runs", "grouped", "named_folder"]
 
 
 def all_runs(root: Path) -> list[dict[str, Any]]:
-    """Return a row for each run under `root`, the latest first; a damaged one says why."""
+    """Return a row for each run under `root`, the latest first; a damaged one states the reason."""
     from septet._app.runs import list_stored
 
     return [_row(root, each.document()) for each in reversed(list_stored(root))]

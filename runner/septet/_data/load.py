@@ -369,7 +369,7 @@ def survivorship(calendars: Mapping[str, str]) -> list[Finding]:
 
 
 def instruments_of(strategy: Any, facts: Mapping[str, Facts]) -> dict[str, Instrument]:
-    """Return what the venue trades: as the file says, as stored with the data, or defaults."""
+    """Return what the venue trades: from the file, as stored with the data, or defaults."""
     written = strategy.execution.instruments
     simulated = all(block.use == "simulated" for block in strategy.execution.venues.values())
     found: dict[str, Instrument] = {}

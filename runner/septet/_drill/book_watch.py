@@ -134,7 +134,7 @@ class Watch:
     def _until(self, done: Callable[[], bool], within_s: float, *, plays: bool = True) -> bool:
         """Check repeatedly until a condition is true; False if it never was.
 
-        `plays` says that it needs bars to come: a wait that they end is no verdict.
+        `plays` means that it needs bars to come: a wait that they end is no verdict.
 
         Raises
         ------

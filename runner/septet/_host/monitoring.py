@@ -193,7 +193,7 @@ class RunView:
 
 
 class Monitor(Protocol):
-    """What a monitor plugin builds: it reads a run, and says how it is going."""
+    """What a monitor plugin builds: it reads a run, and returns readings of it."""
 
     def read(self, run: RunView) -> Sequence[Reading]:
         """Return readings, each from what was known at its own `time_ns` and from nothing later.

@@ -177,7 +177,7 @@ def _opened(path: Path, how: str, busy_s: float, salvage: bool) -> sqlite3.Conne
         uri=True, timeout=busy_s, isolation_level=None, check_same_thread=False,
     )  # fmt: skip
     try:
-        if salvage:  # else SQLite refuses a file with fewer pages than its header says
+        if salvage:  # else SQLite refuses a file with fewer pages than its header states
             db.execute("PRAGMA writable_schema = ON")
         db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_ROW_BYTES)
         db.execute("PRAGMA trusted_schema = OFF")

@@ -59,8 +59,8 @@ def jit(function: Callable[..., Any], **options: Any) -> Any:
 def jit_inner(function: Callable[..., Any], *, inline: bool) -> Any:
     """Compile what only compiled code calls: inlined or not, but without a door to Python.
 
-    Both ways are said: what leaves `forceinline` open has that of its first caller, and all that a
-    kernel calls would be inlined.
+    Both ways are set explicitly: without `forceinline` a function has that of its first caller, and
+    all that a kernel calls would be inlined.
     """
     return _of_types(jit(function, forceinline=inline, **_inner()))
 

@@ -1,4 +1,4 @@
-"""Models on disk: arrays without pickle, or ONNX bytes, and a card that says what they are."""
+"""Models on disk: arrays without pickle, or ONNX bytes, and a card that describes them."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ def _calibrator(method: str, response: Floats, y: Ints, weight: Floats | None) -
     from sklearn.frozen import FrozenEstimator
 
     class Given(FrozenEstimator):  # type: ignore[misc]
-        """What was fitted, with its weights: it says that it takes some, and fits nothing."""
+        """What was fitted, with its weights: it declares that it takes some, and fits nothing."""
 
         def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:  # noqa: N803
             return self
@@ -306,7 +306,7 @@ class EstimatorTrainer:
 
 
 def served_difference(served: Served, rows: Floats, wanted: Floats) -> float:
-    """Largest difference from what the estimator says; infinite if it cannot answer."""
+    """Largest difference from the estimator's own probability; infinite if it cannot answer."""
     try:
         return float(np.abs(served.predict(rows) - wanted).max())
     except ServingError:

@@ -122,7 +122,7 @@ class LiveMonitors:
         """Add fills in missed bars: they are read at the next decision time."""
         self.monitors.record.log(LI, LF)
 
-    # ------------------------------------------------------------------ what the core says
+    # ------------------------------------------------------------------ what the core reads
 
     def take(self) -> Pending:
         """Return the verdicts since the last call."""

@@ -30,7 +30,7 @@ TARGET_WEIGHT: Final = "target_weight"
 class Assembly:
     """A rendered plan.
 
-    `unit_rows` are the rows of F that each unit reads, and `unit_parameters` says how many
+    `unit_rows` are the rows of F that each unit reads, and `unit_parameters` states how many
     parameters it has; those of all units stand one after the other in `parameters`. `features`
     gives each feature column's row of F; `model_row` that of the probability up (the model's
     state follows), `decision_row` the first of the decision rows. `explained` names the slots of

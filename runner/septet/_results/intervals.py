@@ -43,7 +43,7 @@ _SHIFT_CUBED: Final = 24.0
 
 @dataclass(frozen=True, slots=True)
 class MeanInterval:
-    """A mean and its 95 % interval; `problem` says why there is none, and both ends are NaN."""
+    """A mean and its 95 % interval; `problem` is why there is none; both ends are NaN then."""
 
     mean: float
     low: float = math.nan

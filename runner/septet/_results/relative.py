@@ -144,7 +144,7 @@ def returns_over(returns: Floats, market: Floats, exposure: float | None) -> Flo
 def above_holding(excess: Mapping[str, Any] | None, days: int, days_a_year: float) -> bool | None:
     """Whether the mean daily return over holding is above zero, by Student's 95 % interval.
 
-    None where that cannot be judged: no excess, no ratio of it, or under 30 days.
+    None where that cannot be decided: no excess, no ratio of it, or under 30 days.
     """
     if excess is None or excess["sharpe"] is None or days < _FEWEST_DAYS:
         return None

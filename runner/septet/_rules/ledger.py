@@ -221,7 +221,7 @@ def book_amounts(
     """Book one fill whose fee is known; return 1 if it closed a trade, else 0.
 
     `net_units` are the units that arrived, signed. Where they are not `units` the fee was kept back
-    in the base currency and `fee` (quote) only says what it was worth; else `fee` is paid in cash.
+    in the base currency and `fee` (quote) is only its value; else `fee` is paid in cash.
     """
     scale, held, side = run.scale[k], run.units[k], run.open_side[k]
     move_cash(units, price, net_units, fee, scale, run)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class Level(Protocol):
     """A stop or a target: where it leaves the position, and the number of its reason.
 
-    Of every rule `checked` says that its answers are checked, and `rule` is its number among those.
+    Of every rule `checked` means that its answers are checked, and `rule` is its number among
+    those.
     """
 
     code: int

@@ -317,7 +317,7 @@ def facts_of(
 
 
 def manifest_of(session: Session) -> dict[str, Any]:
-    """Return what the manifest says of the plan and the data."""
+    """Return the manifest's entries on the plan and the data."""
     plan = session.plan
     return {
         "plan": plan.name,
@@ -333,7 +333,7 @@ def manifest_of(session: Session) -> dict[str, Any]:
 
 
 def checks_of(loaded: Any) -> dict[str, Any]:
-    """Return what the manifest says of packages beside septet: their sources, and their checks."""
+    """Return the manifest's entries on packages beside septet: their sources, and their checks."""
     if not any(True for _ in strangers_of(loaded.strategy)):
         return {"plugin_sources": {}, "plugin_checks": []}
     from septet._config.verdicts import plugin_sources

@@ -1,4 +1,4 @@
-"""Trading hours in which nothing could ever be entered, held, or blocked: what `check` says."""
+"""Trading hours in which nothing could ever be entered, held, or blocked: findings of `check`."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def open_session(
     Raises
     ------
     DataError
-        If there are fewer bars than the features need before they say anything.
+        If there are fewer bars than the features need before their first value.
     """
     from septet._data.load import load_market
 

@@ -1,4 +1,4 @@
-"""What `check` says of files whose every entry would be rejected, or could never fill.
+"""Findings of `check` on files whose every entry would be rejected, or could never fill.
 
 Until a first entry fills, equity is the capital. So from the bars, the size, the limits and the
 instruments follows whether any bar can see a first entry: where none can, there is never a trade.

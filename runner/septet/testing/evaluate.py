@@ -93,7 +93,7 @@ class _Column:
 class Evaluation:
     """Settings of one evaluation: the bars, how steps are called, and where names are found.
 
-    `renewed` empties the state of a step that declares `renews` wherever it says to begin anew.
+    `renewed` empties the state of a step that declares `renews` at each of its restarts.
     With `most_reads`, guarded steps that read more than so many values raise `TooLong`; `reads`
     and `calls` count them. `unproved` names reads of strangers' steps that are not proved to be of
     the past.

@@ -120,7 +120,7 @@ def check_object(
 
 
 def sample_window(names: Sequence[str] = ("a", "b", "c"), *, seed: int = 5) -> Window:
-    """Make the rows of one training window: the first feature says something, the rest nothing."""
+    """Make the rows of one training window: the first feature is informative, the rest is not."""
     random = np.random.default_rng(seed)
     x = np.ascontiguousarray(random.normal(0.0, 1.0, (ROWS, max(1, len(names)))))
     y = (x[:, 0] + random.normal(0.0, 1.5, ROWS) > 0.0).astype(np.int64)

@@ -130,7 +130,7 @@ class _Helper:
             os.close(theirs)
 
     def send(self, message: bytes) -> None:
-        """Ask for something; a process that has ended says so when its answer is read."""
+        """Ask for something; a process that has ended raises when its answer is read."""
         stream = self._process.stdin
         assert stream is not None
         with contextlib.suppress(BrokenPipeError):

@@ -64,7 +64,7 @@ def faults_of(step: Step) -> list[Fault]:
     if str(getattr(step.function, "__module__", "")).partition(".")[0] not in OURS:
         found |= dict.fromkeys(_from_the_end(step))
         found |= dict.fromkeys(Fault(place, message) for place, message in cursor_counts(step))
-        if not found:  # a fault above says more of the same value
+        if not found:  # a fault above is more precise on the same value
             found |= dict.fromkeys(Fault(*each) for each in reached_of(step).unknown)
     return sorted(found, key=lambda fault: fault.place)
 

@@ -69,7 +69,7 @@ DAY_NS: Final = 24 * HOUR_NS
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What became of one check; `message` says why it failed or was not tried."""
+    """What became of one check; `message` is why it failed or was not tried."""
 
     name: str
     state: State

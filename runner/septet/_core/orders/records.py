@@ -99,7 +99,7 @@ class Parent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reduces
         Whether it can only make the position smaller.
     closes_all
-        A reduction that closes all there is when it is sent, whatever `quantity` says.
+        A reduction that closes all there is when it is sent, whatever `quantity` is.
     decided_price
         The price at which it was decided; 0 for none.
     deadline_ns

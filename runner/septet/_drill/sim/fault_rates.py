@@ -77,7 +77,7 @@ _OWN_CHANCE: Final = frozenset(
 
 
 class Weather:
-    """The faults of one schedule: each is off, rare or as likely as the table says."""
+    """The faults of one schedule: each is off, rare or as likely as in the table."""
 
     def __init__(self, world: World, *, only: frozenset[str] | None = None) -> None:
         self._world = world

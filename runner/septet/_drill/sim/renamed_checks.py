@@ -1,7 +1,7 @@
 """Orders that the venue lists under another client id: adopted, or left to a person's word.
 
-What is at the venue is counted by its own ids; the client id of the request says for which intent
-an order was sent.
+What is at the venue is counted by its own ids; the client id of the request names the intent for
+which an order was sent.
 """
 
 from __future__ import annotations

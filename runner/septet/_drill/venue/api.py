@@ -191,7 +191,7 @@ class Api:
         return None
 
     def verify(self, call: Call) -> None:
-        """Check key, signature and receive window; Rejection says what is wrong."""
+        """Check key, signature and receive window; Rejection states what is wrong."""
         config, params = self._config, call.params
         if not call.api_key:
             raise Rejection(-2014, "API-key format invalid.", 401)
