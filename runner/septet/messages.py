@@ -465,7 +465,8 @@ class CancelAll(Command, frozen=True, kw_only=True, tag="cancel_all"):
 class Query(Command, frozen=True, kw_only=True, tag="query"):
     """Query an order by client id; it was sent after `since_ns` (wall time).
 
-    `by_venue_id` is that of `Cancel`.
+    `by_venue_id` is that of `Cancel`. With an empty `client_id` it asks by the venue's id under
+    which client id an order is listed; the answer has that one.
     """
 
     client_id: str

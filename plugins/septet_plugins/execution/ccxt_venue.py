@@ -436,7 +436,7 @@ class CcxtVenue:
         except Exception:  # no answer is no event: the core asks again
             return None
         seen = self._seen({**found, "symbol": symbol}, "query", order.symbol, order.client_id)
-        return None if seen is None else _with_owner(seen, order.client_id)
+        return None if seen is None else _with_owner(seen, order.client_id or seen.client_id)
 
     async def open_orders(self) -> m.OpenOrders | None:
         """Return all open orders on the run's symbols; None if any could not be read."""

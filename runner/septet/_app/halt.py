@@ -239,6 +239,7 @@ def _outcome(
 ) -> tuple[bool, int | None, tuple[str, ...]]:
     """Read on from an entry: whether the request was journalled, open orders, what was cleared."""
     from septet import messages as m
+    from septet._core.orders.ids import is_marked
 
     taken, left, cleared = False, None, list[str]()
     for entry in journal.read(before):
@@ -250,7 +251,7 @@ def _outcome(
         elif taken and entry.kind == "open_orders":
             event = entry.event
             assert isinstance(event, m.OpenOrders)
-            left = sum(each.client_id.startswith(tag) for each in event.orders)
+            left = sum(is_marked(tag, each.client_id) for each in event.orders)
     if taken and left is None and not _trades_outside(journal):
         left = 0  # fills happen inside the run: it has no orders anywhere
     return taken, left, tuple(cleared)

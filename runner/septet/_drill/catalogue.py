@@ -109,6 +109,12 @@ def _false_value(draw: random.Random) -> dict[str, Any]:
     return {"target": target, "field": draw.choice(names), "value": draw.choice(_FALSE)}
 
 
+def _other_id(draw: random.Random) -> dict[str, Any]:
+    """Draw how the id at the venue differs: it is another one, or contains ours whole."""
+    longer = draw.choice([("x-", ""), ("", "-b7"), ("x-", ":web")])
+    return {"prefix": longer[0], "suffix": longer[1], "other": draw.random() < 0.5}
+
+
 _KINDS: Final = (
     Kind("N1", "answer lost after the order was accepted", "order", draw=_one_of(mode=["abort"])),
     Kind("N2", "request lost before it was accepted", "order", draw=_one_of(mode=["abort"])),
@@ -153,7 +159,7 @@ _KINDS: Final = (
     Kind("E21", "answer differs from the request", "order", blocks=("ack_mismatch",)),
     Kind("E22", "fees in the base, a third asset or the quote", "order", duration_ms=2_000,
          draw=_one_of(fee_currency=["BNB", "BNB", "quote"])),
-    Kind("E23", "an order is listed under another client id", "order",
+    Kind("E23", "an order is listed under another client id", "order", draw=_other_id,
          logs=("adopted_order", "unexplained_order"), listed=True),
     Kind("D1", "order book with a gap, or crossed", "book", draw=_one_of(kind=["gap", "crossed"])),
     Kind("D2", "a bar twice, late, or open again",

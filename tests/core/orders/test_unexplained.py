@@ -69,15 +69,13 @@ def seen_as(what: str, order: m.Submit, bench: Bench) -> None:
             executed(bench, order, listed=True)
         case "another size":
             bench.list_open(other(order, bench, quantity=0.5))
-        case "our mark":
-            bench.list_open(other(order, bench, client_id=f"{order.client_id}-x-7"))
         case _:
             account(bench, 1.0)
 
 
 SEEN = [
     "listed", "part", "filled", "executed", "unnamed", "list of executions", "another size",
-    "our mark", "account",
+    "account",
 ]  # fmt: skip
 
 

@@ -44,6 +44,7 @@ def left_to_others(rows: Rows, venue: SimVenue) -> set[int]:
         for _, commands in rows if renamed
         for each in commands
         if isinstance(each, m.Changed) and each.state == _NEVER and each.client_id in renamed
+        and each.client_id not in renamed[each.client_id].asked.client_id
     }  # fmt: skip
 
 

@@ -123,7 +123,7 @@ class SimVenue:
             if found is None or found.as_of(as_of_ms) is None:
                 return m.NotFound(at_ns=0, client_id=client_id, asked_ns=sent_ns)
             seen = self.market.seen(found, as_of_ms=as_of_ms, by="query")
-            return msgspec.structs.replace(seen, client_id=client_id)
+            return msgspec.structs.replace(seen, client_id=client_id or seen.client_id)
 
         self._ask(f"query {client_id}", look, put)
 

@@ -46,7 +46,8 @@ E19   the venue ends open orders                             status (CANCELED; o
 E20   503 for everything, sockets closed
 E21   the answer differs from the request                    field (origQty), value (double)
 E22   fees are paid in another asset                         fee_currency (base)
-E23   accepted, and listed under another client id           prefix (x-)
+E23   accepted, and listed under another client id           prefix (x-), suffix, other (false:
+                                                             what is between is ours)
 D1    a depth message is lost, or the book crosses           kind (gap; or crossed)
 D2    a closed bar is sent twice, late, or open again        kind (duplicate; late, unclosed)
 D3    bars are not sent                                      bars (1), rest (true), streams
