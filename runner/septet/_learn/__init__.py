@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         reference_of,
     )
     from septet._learn.labels import NEVER_NS, LabelRule, Labels, make_labels
+    from septet._learn.one_window import Refusal, trial_fit
     from septet._learn.rules import (
         health_rule,
         label_rule,
@@ -55,8 +56,7 @@ if TYPE_CHECKING:
     )
     from septet._learn.schedule import TrainingRule, model_seed
     from septet._learn.stored import load_model, pack_model, store_model
-    from septet._learn.trial_fit import Refusal, trial_fit
-    from septet._learn.walk_forward import (
+    from septet._learn.walk_forward_models import (
         EXPIRED,
         NO_MODEL,
         NOT_FINITE,
@@ -143,8 +143,8 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "schedule": ("TrainingRule", "model_seed"),
     "stored": ("load_model", "pack_model", "store_model"),
-    "trial": ("Refusal", "trial_fit"),
-    "walk": (
+    "one_window": ("Refusal", "trial_fit"),
+    "walk_forward_models": (
         "EXPIRED",
         "NO_MODEL",
         "NOT_FINITE",
