@@ -13,7 +13,7 @@ import pytest
 from septet._config import load
 from septet._kernel import layout
 from septet._live.process import run_live
-from septet._live.stop import RunEnd
+from septet._live.stop import RunEnd, StopBound
 from septet._live.strategy_run import StrategyRun
 from septet._shell import project
 from septet._shell.backtest import backtest
@@ -106,8 +106,8 @@ def test_a_run_over_time_logs_an_error(
     monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
     end = StrategyRun.end
 
-    async def losing(run: StrategyRun, reason: str) -> RunEnd:
-        ended = await end(run, reason)
+    async def losing(run: StrategyRun, reason: str, bound: StopBound) -> RunEnd:
+        ended = await end(run, reason, bound)
         core: Any = run.build.core if run.build is not None else None
         core.engine.state.A[layout.CASH] -= lost
         await asyncio.sleep(0)

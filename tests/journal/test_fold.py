@@ -13,7 +13,7 @@ import pytest
 from septet import messages as m
 from septet._journal.fold import Fold
 from septet._journal.journal_format import Entry, encode_commands, encode_event
-from septet._store.journal_view import LiveRun
+from septet._store.journal_view import LiveRun, result_of
 from septet._store.tables import stored_frames
 from tests.journal.drawn import HEAD
 from tests.journal.journalled import reported
@@ -171,3 +171,23 @@ def test_a_fee_in_a_third_currency_counts_at_its_value() -> None:
     ((*_, pnl, fees, _, _, _, _),) = fold.trades.still_open({0: 101.0}, 99)
     assert (pnl, fees) == (2.0 - 3.0, 3.0)
     assert fold.fill_columns()["fee_currency"] == ["BNB"]
+
+
+def _operated(action: Any, at_ns: int) -> m.Operated:
+    return m.Operated(at_ns=at_ns, action=action, name="ann", reason="the account agrees")
+
+
+def test_critical_alerts_are_a_doubt_until_a_person_resumes() -> None:
+    """Who resumes has seen them; what is critical after that is a doubt again."""
+    bad = m.Alerted(level="critical", event="late_fill", text="a fill came late")
+    alarmed: tuple[m.Event, Sequence[m.Command]] = (m.Ticked(at_ns=1, market_ns=1), [bad, bad])
+    halted = (_operated("halt", 2), list[m.Command]())
+    resumed = (_operated("resume", 3), list[m.Command]())
+    doubt = "2 critical alerts (late_fill 2): compare with the account"
+    assert result_of(_folded(alarmed)).doubts == [doubt]
+    assert result_of(_folded(alarmed, halted)).doubts == [doubt]
+    found = result_of(_folded(alarmed, halted, resumed))
+    assert found.doubts == []
+    assert any("2 critical alerts (late_fill 2) before ann resumed" in each for each in found.notes)
+    again = result_of(_folded(alarmed, resumed, (m.Ticked(at_ns=4, market_ns=4), [bad])))
+    assert again.doubts == ["1 critical alert (late_fill 1): compare with the account"]

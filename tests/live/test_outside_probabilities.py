@@ -15,6 +15,8 @@ from septet._core.events import DecisionTime
 from septet._data.bars import Instrument
 from septet._journal.reader import Reader
 from septet._kernel import layout
+from septet._live import process
+from septet._live.clock import ManualClock
 from septet._live.process import LiveResult, run_live
 from septet._live.replay import JOURNAL, replay
 from septet._live.shadow import _Taken, _window_over, shadow
@@ -22,6 +24,8 @@ from septet._live.wiring import Wiring
 from septet._shell.backtest import backtest
 from septet._shell.session import plan_of
 from tests.live.feeds import HOUR_NS, MARKET_NS, World
+from tests.live.scripted import START_NS
+from tests.live.virtual_time import VirtualTimeLoop
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
 FILE = """\
@@ -56,8 +60,16 @@ def write(folder: Path, scale: float = 1.0) -> None:
         pl.DataFrame(rows).write_csv(folder / f"{symbol.replace('/', '')}.csv")
 
 
+BAR_WALL_NS = 20_000_000_000
+
+
 class Outside(World):
-    """Runs in memory of the file above."""
+    """Runs in memory of the file above, in virtual time: no load makes a bar late."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.time = ManualClock(START_NS, speed=HOUR_NS / BAR_WALL_NS, market_ns=MARKET_NS)
+        self.clock = self.time  # type: ignore[assignment]  # one that nobody waits for
 
     def file(self, name: str = "live") -> Path:
         path = self.folder / f"{name}.yaml"
@@ -68,10 +80,12 @@ class Outside(World):
         wiring = self.wiring
         if mode == "live":
             wiring = Wiring(self.core, lambda *_: self.venue, self.feed)
-        return run_live(
-            [self.load("outside", mode=mode)], self.options(bars=bars),
-            confirm=lambda question: True, clock=self.clock, wiring=wiring, signals=False,
-        )  # fmt: skip
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(process, "_loop_factory", lambda: lambda: VirtualTimeLoop(self.time))
+            return run_live(
+                [self.load("outside", mode=mode)], self.options(bars=bars),
+                confirm=lambda question: True, clock=self.clock, wiring=wiring, signals=False,
+            )  # fmt: skip
 
 
 WEIGHED = (
@@ -108,7 +122,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Outside:
     monkeypatch.setenv("SEPTET_COMPILE", "never")
     monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
     write(tmp_path)
-    return Outside(tmp_path, bar_wall_ns=250_000_000)
+    return Outside(tmp_path)
 
 
 def _rows(folder: Path) -> list[tuple[m.Event, list[m.Command]]]:
@@ -165,7 +179,7 @@ def test_batch_and_events_decide_the_same(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("mode", ["paper", "live"])
 def test_a_portfolio_of_probabilities_is_replayed_and_shadowed(world: Outside, mode: str) -> None:
-    [(run, end)] = Weighed(world.folder, bar_wall_ns=250_000_000).run(mode, 14).ends
+    [(run, end)] = Weighed(world.folder).run(mode, 14).ends
     assert end.how == "finished", end.text
     rows = _rows(run.location.folder)
     placed = [each for _, caused in rows for each in caused if isinstance(each, m.Placed)]

@@ -11,9 +11,24 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from septet import messages as m
-from septet._live.stop import FAILED, LoopWatch, Signals, cancel_entries, mark_failed
-from tests.live.scripted import MemoryVenue, submit
+from septet._host.tasks import Tasks
+from septet._live.clock import ManualClock
+from septet._live.stop import (
+    ALL_WITHIN_S,
+    FAILED,
+    STOP_WITHIN_S,
+    LoopWatch,
+    Signals,
+    StopBound,
+    cancel_entries,
+    mark_failed,
+    within,
+)
+from tests.live.scripted import START_NS, MemoryVenue, submit
+from tests.live.virtual_time import VirtualTimeLoop, run
 
 
 def stop_of(client_id: str) -> m.Submit:
@@ -144,3 +159,41 @@ def test_nohup_is_heeded() -> None:
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_call_that_ignores_its_cancel_holds_up_no_stop() -> None:
+    """All steps share one bound, however many of them use up theirs."""
+    ignored: list[str] = []
+
+    async def deaf() -> None:
+        for _ in range(100):
+            try:
+                await asyncio.sleep(10.0)
+                return
+            except asyncio.CancelledError:
+                ignored.append("cancel")
+
+    async def scene() -> None:
+        loop, tasks = asyncio.get_running_loop(), Tasks("test")
+        began, bound = loop.time(), StopBound()
+        for _ in range(8):
+            assert not await within(tasks, "deaf", deaf(), bound.left_s(STOP_WITHIN_S / 4))
+        assert loop.time() - began <= STOP_WITHIN_S + 1.1
+        await tasks.close(bound.left_s(5.0, of_s=ALL_WITHIN_S - 2.0))
+        assert loop.time() - began <= ALL_WITHIN_S
+        assert ignored
+        bound.extend(5.0)
+        assert bound.left_s(3.0, of_s=ALL_WITHIN_S) == 3.0
+
+    run(VirtualTimeLoop(ManualClock(START_NS)), scene())
+
+
+def test_what_a_bounded_call_raises_is_raised() -> None:
+    async def fails() -> None:
+        raise ZeroDivisionError("a bug")
+
+    async def scene() -> None:
+        with pytest.raises(ZeroDivisionError):
+            await within(Tasks("test"), "fails", fails(), 1.0)
+
+    run(VirtualTimeLoop(ManualClock(START_NS)), scene())

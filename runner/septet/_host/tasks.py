@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from septet._host.plugin_calls import is_theirs, words_of
 
-__all__ = ["WORKS_AFTER_S", "Backoff", "Kept", "TaskChange", "Tasks", "Timer", "race"]
+__all__ = ["CLOSE_S", "WORKS_AFTER_S", "Backoff", "Kept", "TaskChange", "Tasks", "Timer", "race"]
 
 T = TypeVar("T")
 Call = Coroutine[Any, Any, Any]
@@ -28,7 +28,7 @@ _CAP_S: Final = 30.0
 _STEADY_S: Final = 30.0
 WORKS_AFTER_S: Final = 5.0
 """A task counts as working this long after a new start, where it does not report it itself."""
-_CLOSE_S: Final = 5.0
+CLOSE_S: Final = 5.0
 _LONGEST_TEXT: Final = 400
 _LOG: Final = logging.getLogger("septet.tasks")
 
@@ -205,7 +205,7 @@ class Kept:
         task = self.task
         self.close()
         if task is not None:
-            await asyncio.wait({task}, timeout=_CLOSE_S)
+            await asyncio.wait({task}, timeout=CLOSE_S)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -352,7 +352,7 @@ class Tasks:
         """Report that what had failed works again; nothing happens where nothing had."""
         self._works(name, None)
 
-    async def close(self) -> None:
+    async def close(self, within_s: float = CLOSE_S) -> None:
         """Cancel everything and wait for it, within a bound; nothing is reported any more."""
         self._closed = True
         tasks = [each.task for each in self._kept if each.task is not None]
@@ -361,7 +361,7 @@ class Tasks:
         for task in list(self._once):
             self.cancel(task)
         if tasks or self._once:
-            await asyncio.wait({*tasks, *self._once}, timeout=_CLOSE_S)
+            await asyncio.wait({*tasks, *self._once}, timeout=within_s)
 
     # ------------------------------------------------------------ what becomes of them
 

@@ -102,6 +102,8 @@ class Fold:
         self.readings: list[tuple[Any, ...]] = []
         self.blocks: list[Block] = []
         self.alerts: list[dict[str, Any]] = []
+        self.resumed: m.Operated | None = None
+        self.answered_alerts = 0
         self.invalid_answers: dict[str, m.InvalidAnswer] = {}
         self.sessions = 0
         instruments: Mapping[str, Any] = facts.get("instruments", {})
@@ -130,7 +132,7 @@ class Fold:
             m.Traded: self._traded, m.Corrected: self._corrected,
             m.Funded: self._funded, m.Tripped: self._tripped,
             m.Cleared: self._cleared, m.Alerted: self._alerted, m.Watched: self._watched,
-            m.InvalidAnswer: self._invalid_answer,
+            m.InvalidAnswer: self._invalid_answer, m.Operated: self._operated,
         }  # fmt: skip
 
     def take(self, entries: Iterable[Entry]) -> Fold:
@@ -231,6 +233,10 @@ class Fold:
             if block.rule == row.rule and block.cleared_ns is None:
                 block.cleared_ns, block.by = self.market_ns, row.by
                 return
+
+    def _operated(self, event: m.Operated) -> None:
+        if event.action == "resume":  # a person has seen the alerts so far, and goes on
+            self.resumed, self.answered_alerts = event, len(self.alerts)
 
     def _alerted(self, row: m.Alerted) -> None:
         symbol = self.name(row.symbol) if row.symbol >= 0 else ""

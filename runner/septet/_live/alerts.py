@@ -25,7 +25,7 @@ from septet._text import one_line
 from septet.errors import InputError, SeptetError
 from septet_schemas.base import SecretRef
 
-__all__ = ["Alerts", "Counts"]
+__all__ = ["FLUSH_S", "Alerts", "Counts"]
 
 WAITING: Final = 256
 """Alerts that wait at most; a new one pushes the oldest out."""
@@ -223,10 +223,10 @@ class Alerts:
         threading.Thread(target=call, name="septet alerts", daemon=True).start()
         return done
 
-    async def close(self) -> None:
+    async def close(self, within_s: float = FLUSH_S) -> None:
         """Wait, within a time limit, until the queued alerts are sent."""
         if self._arrived is not None:
-            deadline = asyncio.get_running_loop().time() + FLUSH_S
+            deadline = asyncio.get_running_loop().time() + within_s
             while (self._waiting or self._busy) and asyncio.get_running_loop().time() < deadline:
                 await asyncio.sleep(0.02)
         if self._handler is not None:

@@ -23,7 +23,7 @@ from septet._live.metrics import MetricsServer, addresses_of
 from septet._live.reports import reports
 from septet._live.run_location import find_run_location, only_start
 from septet._live.run_steps import agree, check_books, doubts, ended
-from septet._live.stop import STOP_WITHIN_S, LoopWatch, RunEnd, Signals, project
+from septet._live.stop import LoopWatch, RunEnd, Signals, StopBound, project
 from septet._live.stored_model import with_label_of_run
 from septet._live.strategy_run import StrategyRun
 from septet._live.supervisor import Supervisor
@@ -226,8 +226,7 @@ class _Process:
             if schedule is not None:
                 schedule.shutdown(wait=False)
             await self._serving.close()
-            for each in self._kept:
-                await each.closed()
+            await asyncio.gather(*(each.closed() for each in self._kept))
             await self._end_all()
             for server in self._servers:
                 await server.close()
@@ -487,10 +486,11 @@ class _Process:
     # ------------------------------------------------------------ the end
 
     async def _end(self, run: StrategyRun, reason: str) -> None:
-        self.ends[run.strategy.name] = await run.end(reason)
+        bound = StopBound()
+        self.ends[run.strategy.name] = await run.end(reason, bound)
         check_books(run)
         if run.location.journal.is_file():
-            await project(run.location.folder, run.notify, STOP_WITHIN_S / 2)
+            await project(run.location.folder, run.notify, bound.for_tables_s)
         run.log.close()
         run.location.forget_unbegun()
 

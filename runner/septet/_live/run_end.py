@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from septet import messages as m
 from septet._live.build import has_venue_fills
-from septet._live.stop import STOP_WITHIN_S, RunEnd, cancel_entries, mark_failed
+from septet._live.stop import (
+    STOP_WITHIN_S,
+    RunEnd,
+    StopBound,
+    cancel_entries,
+    mark_failed,
+    within,
+)
 from septet.errors import SeptetError
 
 if TYPE_CHECKING:
@@ -16,23 +23,24 @@ if TYPE_CHECKING:
 __all__ = ["end_run"]
 
 _LOOK_S: Final = 0.05
+_STEP_S: Final = STOP_WITHIN_S / 4
 
 
-async def end_run(run: StrategyRun, reason: str) -> RunEnd:
+async def end_run(run: StrategyRun, reason: str, bound: StopBound) -> RunEnd:
     """End a run in order, for any reason; the caller releases its folder."""
-    found = await _ending(run, reason)
+    found = await _ending(run, reason, bound)
     return _close(run, found, reason)
 
 
-async def _ending(run: StrategyRun, reason: str) -> RunEnd:
+async def _ending(run: StrategyRun, reason: str, bound: StopBound) -> RunEnd:
     if run.ended is None:
-        await _disconnect(run)
+        await _disconnect(run, bound)
         return RunEnd("stopped", reason)
     if not run.ended.done():
         event = m.Operated(at_ns=run.clock.now_ns(), action="stop", name="septet", reason=reason)
         run.shell.put_first(event)
-        await _awaited(run, run.shell.drain())
-        await _flattened(run)
+        await _awaited(run, run.shell.drain(), bound)
+        await _flattened(run, bound)
     left = None
     if run.ended.done() and run.ended.result().why != "stopped":
         # The position keeps what protects it: nobody is there to watch its level any more.
@@ -41,11 +49,12 @@ async def _ending(run: StrategyRun, reason: str) -> RunEnd:
             run.location.tag,
             run.dispatcher.is_entry,
             notify=run.notify,
+            within_s=bound.left_s(STOP_WITHIN_S / 2),
         )
-    await _awaited(run, run.shell.wait_for_calls(STOP_WITHIN_S / 4))
-    await _disconnect(run)
+    await _awaited(run, run.shell.wait_for_calls(bound.left_s(_STEP_S)), bound)
+    await _disconnect(run, bound)
     if not run.ended.done():
-        await _awaited(run, run.shell.drain())
+        await _awaited(run, run.shell.drain(), bound)
         await asyncio.sleep(0)
     failed = run.ended.result() if run.ended.done() else None
     run.shell.stop(reason)
@@ -57,13 +66,14 @@ async def _ending(run: StrategyRun, reason: str) -> RunEnd:
     return RunEnd("finished" if run.finished.is_set() else "stopped", reason)
 
 
-async def _flattened(run: StrategyRun) -> None:
+async def _flattened(run: StrategyRun, bound: StopBound) -> None:
     """Wait, within a bound, for the fills of the exits that `on_shutdown: flatten` has sent.
 
     What fills at the next bar alone, in paper, waits for the next start, which receives that bar.
     """
     if run.strategy.execution.on_shutdown != "flatten" or not has_venue_fills(run.strategy):
         return
+    bound.extend(STOP_WITHIN_S / 2)
     loop = asyncio.get_running_loop()
     until, engine = loop.time() + STOP_WITHIN_S / 2, run.build.core.engine
     while not (engine.is_flat or run.ended is None or run.ended.done()):
@@ -74,23 +84,23 @@ async def _flattened(run: StrategyRun) -> None:
         await asyncio.sleep(_LOOK_S)
 
 
-async def _awaited(run: StrategyRun, call: Any) -> None:
-    try:
-        await asyncio.wait_for(call, STOP_WITHIN_S / 4)
-    except TimeoutError:
+async def _awaited(run: StrategyRun, call: Any, bound: StopBound) -> None:
+    if not await within(run.tasks, "stop", call, bound.left_s(_STEP_S)):
         run.notify("warning", "stop", {"text": "something did not answer in time"})
 
 
-async def _disconnect(run: StrategyRun) -> None:
+async def _disconnect(run: StrategyRun, bound: StopBound) -> None:
     if run.training is not None:
         run.training.close()
     for each in (run.market, run.venue):
         if each is not None:
             try:
-                await asyncio.wait_for(each.close(), STOP_WITHIN_S / 4)
+                call, text = each.close(), "no answer in time"
+                closed = await within(run.tasks, "close", call, bound.left_s(_STEP_S))
             except Exception as error:  # the run ends whatever an adapter does
-                text = f"closing: {type(error).__name__}: {error}"
-                run.notify("warning", "stop", {"text": text})
+                closed, text = False, f"{type(error).__name__}: {error}"
+            if not closed:
+                run.notify("warning", "stop", {"text": f"closing: {text}"})
 
 
 def _close(run: StrategyRun, found: RunEnd, reason: str) -> RunEnd:

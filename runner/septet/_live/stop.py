@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -28,13 +28,23 @@ __all__ = [
     "FAILED",
     "RunEnd",
     "LoopWatch",
+    "ALL_WITHIN_S",
+    "LATE_S",
     "STOP_WITHIN_S",
+    "StopBound",
     "Signals",
     "cancel_entries",
     "mark_failed",
+    "project",
+    "within",
 ]
 
 STOP_WITHIN_S: Final = 10.0
+"""Within this a run ends its orders and connections; the rest of the time is for its files."""
+ALL_WITHIN_S: Final = 15.0
+LATE_S: Final = (STOP_WITHIN_S + ALL_WITHIN_S) / 2
+LEAST_S: Final = 0.25
+"""What a later step has though earlier ones took all of the time."""
 FAILED: Final = "FAILED.json"
 _BEAT_S: Final = 0.25
 _NS: Final = 1_000_000_000
@@ -47,6 +57,42 @@ class RunEnd:
     how: Literal["stopped", "finished", "failed", "halted"]
     text: str
     open_orders: int | None = None
+
+
+class StopBound:
+    """The time that all steps of a stop share; each has a bound of its own beside it."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+
+    def extend(self, by_s: float) -> None:
+        """Add the time of a step that has its own, such as closing positions."""
+        self._began += by_s
+
+    def left_s(self, most_s: float, *, of_s: float = STOP_WITHIN_S) -> float:
+        """Return how long a step may take at most."""
+        left = self._began + of_s - self._loop.time()
+        return max(LEAST_S, min(most_s, left))
+
+    @property
+    def for_tables_s(self) -> float:
+        """How long the last step may take: the tables are written."""
+        return self.left_s(STOP_WITHIN_S / 2, of_s=ALL_WITHIN_S)
+
+
+async def within(tasks: Tasks, name: str, what: Coroutine[Any, Any, Any], seconds: float) -> bool:
+    """Wait for a call within a time limit; cancel it then, and do not wait for it any more.
+
+    `asyncio.wait_for` would wait until the call has taken its cancel.
+    """
+    call = tasks.once(name, what)
+    done, _ = await asyncio.wait({call}, timeout=seconds)
+    if not done:
+        tasks.cancel(call)
+        return False
+    call.result()
+    return True
 
 
 class Signals:

@@ -10,10 +10,12 @@ from typing import Final
 import msgspec
 
 from septet import messages as m
+from septet._host.tasks import CLOSE_S
 from septet._host.venues import FeedFacts, LiveFeed, LiveVenue, VenueFacts
 from septet._journal.lease import boot_id, mark_path
 from septet._journal.log import Journal
 from septet._live import start as begin
+from septet._live.alerts import FLUSH_S
 from septet._live.journal_head import describe, head_of
 from septet._live.kill import moved_aside, moved_aside_text
 from septet._live.local_run import LocalRun
@@ -27,7 +29,7 @@ from septet._live.market_data.opening import (
     unmarked,
 )
 from septet._live.run_end import end_run
-from septet._live.stop import RunEnd
+from septet._live.stop import LATE_S, RunEnd, StopBound
 from septet._live.wiring import core_terms, filters_of, instruments_of, markets_of, take_up
 from septet.errors import InputError, JournalError, RunError
 
@@ -370,15 +372,15 @@ class StrategyRun(LocalRun):
 
     # ------------------------------------------------------------ end
 
-    async def end(self, reason: str) -> RunEnd:
+    async def end(self, reason: str, bound: StopBound) -> RunEnd:
         """End the run in order, and release its folder for another start; see `run_end`.
 
         The log stays open for later messages.
         """
         try:
-            return await end_run(self, reason)
+            return await end_run(self, reason, bound)
         finally:
-            await self.alerts.close()
-            await self.tasks.close()
+            await self.alerts.close(bound.left_s(FLUSH_S, of_s=LATE_S))
+            await self.tasks.close(bound.left_s(CLOSE_S, of_s=LATE_S))
             if self.lease is not None:
                 self.lease.release()

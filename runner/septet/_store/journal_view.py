@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import cached_property
@@ -146,16 +146,29 @@ def _notes(fold: Fold) -> list[str]:
     notes = [f"read from a journal of {fold.seq:,} entries over {fold.sessions} starts"]
     if fold.head.mode == "paper":
         notes.append("fills are simulated against live data; no order left this machine")
+    before = _critical(fold.alerts[: fold.answered_alerts])
+    if before and (by := fold.resumed) is not None:
+        notes.append(f"{before} before {by.name} resumed the run at {iso(by.at_ns)}: {by.reason}")
     return notes
 
 
 def _doubts(fold: Fold, doubt: str) -> list[str]:
-    """Return what makes the figures of a journal doubtful: its lost end, its critical alerts."""
+    """Return what makes the figures of a journal doubtful: its lost end, its critical alerts.
+
+    Alerts before the newest resume are left out: who resumes has seen them, and they are notes.
+    """
     found = [f"{doubt[:1].upper()}{doubt[1:]}: these figures do not know what it held"]
-    critical = Counter(each["event"] for each in fold.alerts if each["level"] == "critical")
+    since = _critical(fold.alerts[fold.answered_alerts :])
+    alerts = f"{since}: compare with the account"
+    return [*(found if doubt else ()), *([alerts] if since else ())]
+
+
+def _critical(alerts: Sequence[Mapping[str, Any]]) -> str:
+    """Return how many alerts are critical, with the names of the most frequent; "" for none."""
+    critical = Counter(each["event"] for each in alerts if each["level"] == "critical")
     named = ", ".join(f"{name} {times}" for name, times in critical.most_common(4))
-    alerts = f"{sum(critical.values())} critical alerts ({named}): compare with the account"
-    return [*(found if doubt else ()), *([alerts] if critical else ())]
+    count = sum(critical.values())
+    return f"{count} critical alert{'s' if count > 1 else ''} ({named})" if critical else ""
 
 
 def result_of(fold: Fold, doubt: str = "") -> RunResult:
