@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -220,6 +221,93 @@ def test_why_says_what_was_not_traded(run: Run) -> None:
     if found["order"] is None and not found["decision"]["rejected_by"]:
         assert not found["rebalance"]["made"]
         assert "no rebalance was made at this time; the last was at" in sentence_of(found)
+
+
+WHERE = (
+    TEXT.replace("name: long-short", "name: where-turnover")
+    .replace(
+        "by: month",
+        "by: month\n  where: {long: close > mean and month > 2, short: 'close < prev(mean, 3)'}",
+    )
+    .replace("drift: 1%}", "drift: 1%, max_turnover: 40%}")
+    .replace(
+        "{month: {use: roc, period: 20}}",
+        "{month: {use: roc, period: 20}, mean: {use: sma, period: 10}}",
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def limited(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run whose portfolio has a condition a side and a limit of the turnover."""
+    folder = tmp_path_factory.mktemp("where")
+    path = folder / "where-turnover.yaml"
+    path.write_text(WHERE, encoding="utf-8")
+    return save_run(backtest(load(str(path))), folder / "runs", now_ns=NOW_NS)
+
+
+def _why_at_rebalances(run: Run) -> list[tuple[dict[str, Any], pl.DataFrame]]:
+    made_ns, targets = target_weights(run)
+    table = run.table("decisions").with_columns(pl.col("time").to_physical().alias("at"))
+    return [
+        (explain(run, f"{symbol}@{str(np.datetime64(int(at), 'ns'))[:19]}"),
+         table.filter(pl.col("symbol").cast(pl.String) == symbol, pl.col("at") <= at).tail(4))
+        for at in made_ns[4::6] for symbol in targets
+    ]  # fmt: skip
+
+
+def test_why_says_that_a_where_is_false_with_what_it_read(limited: Run) -> None:
+    bars = _bars(limited)
+    seen = set()
+    for found, rows in _why_at_rebalances(limited):
+        if found["order"] is not None and found["order"]["reason"] != "rebalance":
+            continue
+        asked, name = found["rebalance"], found["symbol"]
+        close = bars[name].filter(pl.col("time") <= rows["time"][-1])["close"][-1]
+        mean, month = rows["mean"].to_list(), rows["month"].to_list()
+        states = {
+            "long": close > mean[-1] and month[-1] > 2.0,
+            "short": close < mean[0],
+        }
+        for side, state in states.items():
+            assert asked[f"where_{side}"].startswith(str(state).lower() + ": close "), found
+            assert f"close {close:.6g}" in asked[f"where_{side}"]
+            weight = asked["target_weight"] * (1.0 if side == "long" else -1.0)
+            if weight >= 0.0 and not state:
+                assert f"its `where.{side}` is false: close " in sentence_of(found)
+                seen.add((found["order"] is None, weight > 0.0))
+            else:
+                assert f"`where.{side}`" not in sentence_of(found)
+    assert {(True, False), (False, True)} <= seen
+
+
+def test_why_says_what_the_turnover_limit_let_through(limited: Run) -> None:
+    """Independently: the changes as made sum to the limit wherever one of them was scaled."""
+    made_ns, targets = target_weights(limited)
+    bars, scaled = _bars(limited), 0
+    closes = {
+        name: [part.filter(pl.col("time").to_physical() <= at)["close"][-1] for at in made_ns]
+        for name, part in bars.items()
+    }
+    for row in range(1, len(made_ns), 5):
+        found = explain(limited, f"{NAMES[0]}@{str(np.datetime64(int(made_ns[row]), 'ns'))[:19]}")
+        before = {name: each[row - 1] for name, each in targets.items()}
+        moved = {
+            name: weight * closes[name][row] / closes[name][row - 1]
+            for name, weight in before.items()
+        }
+        whole = 1.0 + sum(moved.values()) - sum(before.values())
+        change = sum(abs(each[row] - moved[name] / whole) for name, each in targets.items())
+        factor = found["rebalance"].get("turnover_factor", 0.0)
+        if 0.0 < factor < 1.0:
+            scaled += 1
+            assert change == pytest.approx(0.4)
+            if found["order"] is not None and found["order"]["reason"] == "rebalance":
+                text = f"max_turnover 40% let through {factor * 100:.4g}% of each change"
+                assert text in sentence_of(found)
+        else:
+            assert change < 0.4 + 1e-9
+    assert scaled > 3
 
 
 def test_of_a_run_by_signals_nothing_is_said_of_rebalances(full_run: Run) -> None:

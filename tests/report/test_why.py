@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 from rich.console import Console
 
+from septet._config import load
 from septet._data.stamps import iso
 from septet._report.page import render
 from septet._report.payload import chart_data
@@ -15,6 +19,7 @@ from septet._report.rule_texts import text_of_rule
 from septet._report.save import save_run
 from septet._report.why import explain, parse_time
 from septet._report.why_terminal import show_why
+from septet._shell.backtest import backtest
 from septet._store import tables
 from septet._store.run_folder import Run
 from septet._text import dump_json
@@ -243,6 +248,53 @@ def test_an_order_of_a_position_in_steps_says_which_step(
     resolved = {"risk": {"position": STEPS}}
     assert text_of_rule(resolved, reason, ordered=True, order_type=order_type) == text
     assert text_of_rule(resolved, reason, ordered=False) is None
+
+
+RULES = """
+version: 1
+name: entries
+account: {capital: 10000, currency: USDT}
+universe: {symbols: [AA/USDT, BB/USDT], bar: 1d}
+data: {candles: {use: synthetic, bars: 120, seed: 3}}
+features: {fast: {use: sma, period: 3}, slow: {use: sma, period: 20}}
+signal:
+  use: rules
+  long_if: crosses_above(fast, slow) or (close > 1.05 * prev(close, 1) and close@BB/USDT > 0)
+  exit_if: fast < slow and bars_held > 2
+risk: {sizing: {use: fixed_fraction, fraction: 20%}}
+"""
+
+
+def test_a_decision_without_a_signal_says_which_rule_was_not_true(tmp_path: Path) -> None:
+    path = tmp_path / "entries.yaml"
+    path.write_text(RULES, encoding="utf-8")
+    run = save_run(backtest(load(str(path))), tmp_path / "runs", report=False)
+    table = run.table("decisions").filter(pl.col("symbol").cast(pl.String) == "AA/USDT")
+    bars = run.table("bars").filter(pl.col("symbol") == "AA/USDT").select("time", "close")
+    rows = table.join(bars, on="time", how="left").rows(named=True)
+    seen = set()
+    for before, row in itertools.pairwise(rows):
+        found = explain(run, f"AA/USDT@{row['time'].isoformat()}")
+        crossed = row["fast"] > row["slow"] and before["fast"] <= before["slow"]
+        jumped = row["close"] > 1.05 * before["close"]
+        if row["rejected_by"] == "no_rule_true":
+            assert not crossed
+            assert not jumped
+            assert found["rule"].startswith("`long_if` was false: crosses_above(fast, slow) or (")
+            assert f"(fast {row['fast']:.6g}, slow {row['slow']:.6g}, close " in found["rule"]
+            assert found["rule"] in sentences(run, found)
+            seen.add("false")
+        elif row["signal"] == "long":
+            assert crossed or jumped
+            assert found["rule"] is None
+            seen.add("long")
+    assert seen == {"false", "long"}
+    first = explain(run, f"AA/USDT@{rows[0]['time'].isoformat()}")
+    assert first["rule"] is None  # the bar before it is not stored
+
+
+def sentences(run: Run, found: dict[str, Any]) -> str:
+    return " ".join(printed(run, f"{found['symbol']}@{found['time']}").replace("`L", "`l").split())
 
 
 def test_a_date_is_the_end_of_its_day() -> None:

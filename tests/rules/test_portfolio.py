@@ -215,7 +215,7 @@ def test_a_score_of_the_wrong_sign_leaves_its_slot_empty() -> None:
     assert found(run, (2.0, -1.0, -2.0), **more) == [0.5, 0.0, 0.0]
     with set_to(**settings(run, (2.0, -1.0, -2.0), **more)):
         for k in range(3):
-            rebalance.explain_weight(k, 1, run)
+            rebalance.explain_weight(k, 1, 1.0, run)
     assert [int(each) for each in run.rejected_code[:, 1]] == [0, R_WRONG_SIGN + 1, 0]
 
 

@@ -284,6 +284,7 @@ class Run:
     role = Symbol("I", "ROLE", "what a rebalance does with it")
     increased = Symbol("I", "INCREASED", "at place n: the symbol whose increase fills as the n-th")
     weight = Decision("F", "F_WEIGHT", "target weight of a rebalance")
+    turnover_factor = Decision("F", "F_TURNOVER", "share of its changes that is made; or 0")
     # ------------------------------------------------------------------ symbols that are stepped
     active_symbol = Time("J", "LISTED", "their numbers, as many as are stepped at this time")
     held_symbol = Time("J", "HOLDERS", "numbers of those of which something is held")
