@@ -254,7 +254,7 @@ class Run:
     low = Bar("X", "LOW", "price")
     close = Bar("X", "CLOSE", "price")
     volume = Bar("X", "VOLUME", "base currency")
-    signal_code = Bar("D", "D_SIGNAL", "the signal, as `layout` says")
+    signal_code = Bar("D", "D_SIGNAL", "the signal, as in `layout`")
     rejected_code = Bar("D", "D_REJECTED", "number of the reason plus one, or 0")
     capped_code = Bar("D", "D_CAPPED", "number of the limit's reason plus one, or 0")
     is_late_decision = Bar("D", "D_LATE", "1 where the decision was late")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from septet._learn.dataset import Dataset, SymbolBars, pool
 from septet._learn.labels import LabelRule, make_labels
 from septet._learn.schedule import TrainingRule, model_seed, training_rows, training_times
-from septet._learn.walk_forward import (
+from septet._learn.walk_forward_run import (
     EXPIRED,
     NO_MODEL,
     NOT_FINITE,
@@ -191,7 +191,7 @@ def test_a_window_of_one_class_has_no_model_and_the_walk_goes_on() -> None:
     assert np.isnan(walk.row_up[span]).all()
 
 
-def test_no_window_at_all_is_an_error_that_says_why() -> None:
+def test_no_window_at_all_is_an_error_that_states_why() -> None:
     rows = dataset(800)
     blind = replace(rows, x=np.full_like(rows.x, math.nan))
     with pytest.raises(
