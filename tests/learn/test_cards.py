@@ -19,7 +19,7 @@ from septet._learn.fitting import Fitted, Window
 from septet._learn.labels import LabelRule, make_labels
 from septet._learn.stored import CARD, load_model, store_model
 from septet._learn.trainer import EstimatorTrainer
-from septet._learn.walk_forward_run import Walk, walk_forward
+from septet._learn.walk_forward_models import Walk, walk_forward
 from septet.errors import ModelError, RunError
 from tests.learn.sample import HOUR_NS, dataset, logistic, rule
 

@@ -14,7 +14,7 @@ from septet._learn.fitting import Untrainable, Window
 from septet._learn.flat_model import Calibration, Member, Scaler, assemble
 from septet._learn.onnx_graph import LARGEST_TENSOR, check_graph
 from septet._learn.onnx_model import Exported, OnnxModel
-from septet._learn.walk_forward_run import NOT_FINITE, OK, answers, predict_checked
+from septet._learn.walk_forward_models import NOT_FINITE, OK, answers, predict_checked
 from septet.errors import ModelError, SeptetError
 from tests.learn.sample import trainer, window
 

@@ -13,7 +13,7 @@ from septet._host.monitoring import figures_text
 from septet._learn.dataset import Dataset
 from septet._learn.health import HealthRule, Reading, monitor_walk
 from septet._learn.labels import LabelRule, Labels, make_labels
-from septet._learn.walk_forward_run import OK, Walk, walk_forward
+from septet._learn.walk_forward_models import OK, Walk, walk_forward
 from tests.learn.sample import HOUR_NS, dataset, logistic, rule
 
 LOW_IS_BAD = ("auc", "hit_rate")

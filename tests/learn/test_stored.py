@@ -20,7 +20,7 @@ from septet._learn.stored import (
     make_card,
     store_model,
 )
-from septet._learn.walk_forward_run import NO_MODEL, OK, Walk, stored_walk, walk_forward
+from septet._learn.walk_forward_models import NO_MODEL, OK, Walk, stored_walk, walk_forward
 from septet.errors import ModelError
 from tests.learn.sample import HOUR_NS, dataset, logistic, rule, trainer, window
 

@@ -16,7 +16,7 @@ from septet._core.events import Curve
 from septet._host.monitoring import Reading
 from septet._kernel import layout
 from septet._learn.running_health import ModelFacts, RunningHealth
-from septet._learn.walk_forward_run import OK
+from septet._learn.walk_forward_models import OK
 from septet._live.models import Models
 from septet._shell.monitor_acts import MODEL, Act
 from septet._shell.monitor_readings import build_watchers

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from septet._learn.dataset import Dataset, SymbolBars, pool
 from septet._learn.labels import LabelRule, make_labels
 from septet._learn.schedule import TrainingRule, model_seed, training_rows, training_times
-from septet._learn.walk_forward_run import (
+from septet._learn.walk_forward_models import (
     EXPIRED,
     NO_MODEL,
     NOT_FINITE,
