@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         reference_of,
     )
     from septet._learn.labels import NEVER_NS, LabelRule, Labels, make_labels
+    from septet._learn.one_window import Refusal, trial_fit
     from septet._learn.rules import (
         health_rule,
         label_rule,
