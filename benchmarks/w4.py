@@ -54,7 +54,7 @@ def _walk(model: Any, x: Any) -> Any:
 def measure(what: str, estimator: Any, count: int, times: int) -> list[Row]:
     """Check one fitted estimator's served copy, then time both."""
     from septet._learn.extract import extract
-    from septet._learn.flat import Scaler, assemble
+    from septet._learn.flat_model import Scaler, assemble
 
     x, _ = _data(count, 2)
     member = extract(estimator, "probability")

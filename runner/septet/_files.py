@@ -15,7 +15,7 @@ user's. So a file is written in one of these ways and in no other:
 `read_private_tables` reads a file of the user's own secrets and rights.
 
 `read_bounded` reads a file whole, up to a bound: how large a stranger's file is,
-the stranger says. `insist_regular` is for files that a library opens itself, such as a database.
+the stranger wrote. `insist_regular` is for files that a library opens itself, such as a database.
 """
 
 from __future__ import annotations
@@ -117,10 +117,10 @@ def size_and_hash(file: BinaryIO) -> tuple[int, str]:
     return size, found.hexdigest()
 
 
-def insist_private(path: Path, found: os.stat_result, says: str) -> None:
+def insist_private(path: Path, found: os.stat_result, holds: str) -> None:
     """Refuse a file that others may read, or that is not the user's own.
 
-    `says` is what is in it, as the end of a sentence: "holds credentials".
+    `holds` is what is in it, as the end of a sentence: "holds credentials".
 
     Raises
     ------
@@ -130,29 +130,29 @@ def insist_private(path: Path, found: os.stat_result, says: str) -> None:
     mode = stat.S_IMODE(found.st_mode)
     if found.st_uid != os.geteuid() or mode & 0o077:
         raise InputError(
-            f"{path} {says}, and others may read it or own it (mode {mode:04o}, expected 0600)",
+            f"{path} {holds}, and others may read it or own it (mode {mode:04o}, expected 0600)",
             hint=f"chmod 600 {path}",
         )
 
 
-def _insist_private_folder(path: Path, says: str) -> None:
+def _insist_private_folder(path: Path, holds: str) -> None:
     """Refuse a folder in which another user could put a file of the same name."""
     found = path.parent.stat()
     mode = stat.S_IMODE(found.st_mode)
     if found.st_uid not in (os.geteuid(), 0) or (mode & 0o022 and not mode & stat.S_ISVTX):
         raise InputError(
-            f"{path.parent} has {path.name}, which {says}, and others may write to it or own it "
+            f"{path.parent} has {path.name}, which {holds}, and others may write to it or own it "
             f"(mode {mode:04o})",
             hint=f"chmod 700 {path.parent}",
         )
 
 
 def read_private_tables(
-    path: Path, says: str, *, known: Sequence[str] = (), hint: str = "", follow: bool = False
+    path: Path, holds: str, *, known: Sequence[str] = (), hint: str = "", follow: bool = False
 ) -> dict[str, Any] | None:
     """Read a private TOML file of the user; None where there is none.
 
-    `says` is what is in it, as the end of a sentence; `known` are the keys that it may have, any
+    `holds` is what is in it, as the end of a sentence; `known` are the keys that it may have, any
     if none are given; `hint` is how it is written. Messages repeat no line of the file.
 
     Raises
@@ -162,9 +162,9 @@ def read_private_tables(
     """
     try:
         with open_regular(path, follow=follow) as file:
-            insist_private(path, os.fstat(file.fileno()), says)
+            insist_private(path, os.fstat(file.fileno()), holds)
             data = file.read(LARGEST_PRIVATE + 1)
-        _insist_private_folder(path, says)
+        _insist_private_folder(path, holds)
     except FileNotFoundError:
         return None
     except OSError as problem:
@@ -190,7 +190,7 @@ def _no_more_open(path: Path, mode: int) -> int:
     try:
         return mode & (path.parent.stat().st_mode | 0o700)
     except OSError:
-        return mode  # making it says what is wrong
+        return mode  # making it raises the error with the cause
 
 
 @contextlib.contextmanager
@@ -263,7 +263,7 @@ def open_append(path: Path, *, mode: int = 0o666) -> int:
 def open_lock(path: Path, *, make: bool = True, mode: int = 0o600) -> int:
     """Return the handle of a file to lock, made if it is missing; its content is left alone.
 
-    `mode` is that of a file that is made, whatever the umask says: others may have to lock it.
+    `mode` is that of a file that is made, whatever the umask is: others may have to lock it.
     """
     flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     if make:

@@ -14,8 +14,8 @@ class Progress(Protocol):
 
     `stage` is one word for the kind of work: ``data``, ``plan``, ``run``, ``training``,
     ``stretches``, ``sweep``, ``download``, ``replay``; a message has the stage ``note``. `done` of
-    `total` are finished; `total` is None where it is not known. `text` says the rest. What it
-    raises ends the work.
+    `total` are finished; `total` is None where it is not known. `text` is the rest in words. What
+    it raises ends the work.
     """
 
     def __call__(self, stage: str, done: int, total: int | None, text: str, /) -> None:

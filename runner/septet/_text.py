@@ -44,7 +44,7 @@ def visible(text: str, *, styled: bool = False, lines: bool = True) -> str:
     r"""Write characters that a terminal obeys as ``\x1b`` or ``\u202e``.
 
     `styled` leaves colours and weights as they are, which can neither hide nor move anything.
-    Line breaks and tabs stay where `lines` says so, and are written as ``\n`` and ``\t`` otherwise.
+    Line breaks and tabs stay with `lines`, and are written as ``\n`` and ``\t`` otherwise.
     """
     hidden = _HIDDEN if lines else _BREAKING
     if not hidden.search(text):

@@ -57,7 +57,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "arm": ("septet._cli.arm:arm", "Let agents halt a run, for a while."),
     "replay": ("septet._cli.replay:replay", "Feed a run's journal through the core again."),
     "drill": ("septet._cli.drill:drill", "Rehearse a strategy on a local venue, with faults."),
-    "why": ("septet._cli.runs:why", "Say why an order was made."),
+    "why": ("septet._cli.runs:why", "Show why an order was made."),
     "plugins": ("septet._cli.plugins:plugins", "List, show and check plugins; start one."),
     "mcp": ("septet._cli.mcp:mcp", "Serve tools for agents over stdin and stdout."),
 }
@@ -191,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _show_bug(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
-    """Print what an exception says, which may quote a stranger's file."""
+    """Print the text of an exception, which may quote a stranger's file."""
     sys.stderr.write(traceback_text(kind, error, at))
 
 
@@ -247,7 +247,7 @@ def _blamed(error: BaseException) -> SeptetError | None:
 
 
 def _show_usage(error: click.ClickException) -> None:
-    """Print what click says of wrong words, as it does; they may quote the name of a file."""
+    """Print click's message on wrong words, as it does; it may quote the name of a file."""
     context = error.ctx if isinstance(error, click.UsageError) else None
     if context is not None:
         echo_text(context.get_usage(), err=True)

@@ -130,7 +130,7 @@ class RunError(SeptetError):
 
 
 class JournalError(RunError):
-    """The journal of a run cannot be written, read or trusted; the message says which."""
+    """The journal of a run cannot be written, read or trusted; the message states which."""
 
 
 class HaltedError(SeptetError):

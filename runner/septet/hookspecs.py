@@ -56,7 +56,7 @@ class Component:
     """One plugin: its layer, its name in YAML, and where its declaration is found.
 
     `target` is ``module:attribute``; the attribute is what a decorator of `septet.plugin`
-    made. `kind` says what the component is within its layer (a limit, a stop, a halt, ...);
+    made. `kind` is what the component is within its layer (a limit, a stop, a halt, ...);
     it may be left out where a layer has one kind.
     """
 
@@ -88,7 +88,7 @@ class HookSpecs:
 
     @hookspec
     def septet_risk(self) -> Sequence[Component]:  # type: ignore[empty-body]
-        """Sizing, limits, stops and halts; `kind` says which."""
+        """Sizing, limits, stops and halts; `kind` states which."""
 
     @hookspec
     def septet_execution(self) -> Sequence[Component]:  # type: ignore[empty-body]

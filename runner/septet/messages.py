@@ -246,10 +246,10 @@ class Filled(Event, frozen=True, kw_only=True, tag="filled"):
     """An execution, counted once by (venue, symbol, trade id).
 
     `fee` is in `fee_currency`; `fee_quote` is its value in the quote currency where the currency
-    is neither base nor quote. `fee_unread` says why the reported fee cannot be: then the
+    is neither base nor quote. `fee_unread` is why the reported fee cannot be: then the
     expected one is counted, and `fee` is that of the venue's schedule, 0 for none. `listed`
     executions come from a list of them that was asked for. `cumulative` is what its order has
-    executed in all by then, where the report says it.
+    executed in all by then, where the report has it.
     """
 
     venue: str
@@ -285,7 +285,7 @@ class Holdings(Event, frozen=True, kw_only=True, tag="holdings"):
     their open orders may have moved of that without their knowing, low and high; `others_fills`
     what of that a lagging read may not show: when each was booked (wall time), when it happened at
     the venue, what it moved (signed), and what a fee may have taken of it. The currency that orders
-    are paid in is among `others_open` and `others_fills`. `unread` says why the balances could not
+    are paid in is among `others_open` and `others_fills`. `unread` is why the balances could not
     be read; there are none then.
     """
 
@@ -424,8 +424,8 @@ class Submit(Command, frozen=True, kw_only=True, tag="submit"):
 class Cancel(Command, frozen=True, kw_only=True, tag="cancel"):
     """Cancel one order of the run.
 
-    `reduces` says that the order protects or reduces a position: its cancel serves another order
-    that does, and leaves only once that can be stored. `by_venue_id` says that the venue lists the
+    `reduces` means that the order protects or reduces a position: its cancel serves another order
+    that does, and leaves only once that can be stored. `by_venue_id` means that the venue lists the
     order under another client id: it is named by `venue_order_id`.
     """
 
@@ -465,7 +465,8 @@ class CancelAll(Command, frozen=True, kw_only=True, tag="cancel_all"):
 class Query(Command, frozen=True, kw_only=True, tag="query"):
     """Query an order by client id; it was sent after `since_ns` (wall time).
 
-    `by_venue_id` is that of `Cancel`.
+    `by_venue_id` is that of `Cancel`. With an empty `client_id` it asks by the venue's id under
+    which client id an order is listed; the answer has that one.
     """
 
     client_id: str
@@ -574,7 +575,7 @@ class Changed(Command, frozen=True, kw_only=True, tag="changed"):
 class Traded(Command, frozen=True, kw_only=True, tag="traded"):
     """A fill was booked: the execution, its fee, and the position net of fees after it.
 
-    `liquidation` is what a liquidation cost beside the fill (quote). `fee_expected` says that the
+    `liquidation` is what a liquidation cost beside the fill (quote). `fee_expected` means that the
     venue's own fee could not be read, and that `fee` is the one expected of the account.
     """
 

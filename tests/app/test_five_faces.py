@@ -12,8 +12,8 @@ import pytest
 
 import septet
 from septet._app.documents import problem_document
-from septet._app.figures import figures_of
 from septet._app.run import BacktestRequest, compute_backtest
+from septet._app.run_parts import figures_of
 from septet._app.tries import listed_tries
 from septet._chat.command_answers import pnl
 from septet._dashboard.one_run import run_view

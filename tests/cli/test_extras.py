@@ -11,7 +11,7 @@ import pytest
 
 from septet import _extras
 from septet._data.calendars import load_calendar
-from septet._learn.portable import OnnxModel, convert
+from septet._learn.onnx_model import OnnxModel, convert
 from septet.errors import InputError
 from septet_plugins.exchange.clients import Terms, make_client
 from tests.cli.conftest import Command
@@ -97,7 +97,7 @@ def test_an_estimator_without_the_converter(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.undo()
 
 
-def test_agents_without_the_extra_are_told_its_name(
+def test_agents_without_the_extra_get_its_name(
     septet: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, "mcp", None)

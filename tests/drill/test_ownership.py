@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from septet import messages as m
@@ -32,6 +33,7 @@ from tests.drill.test_check import (
 )
 
 S = 1_000_000_000
+OTHER = "x-73b1f0aa"
 LISTED: dict[str, Any] = {"sent_as": NAME}
 RULE = "unexplained_order:BTC/USDT"
 TERMS = {"BTCUSDT": Terms("BTC", Decimal("0.1"), Decimal("5"))}
@@ -60,7 +62,7 @@ def truth(**changes: Any) -> list[Row]:
     """Return an order that was bought, under another client id."""
     return [
         balance("USDT", "1000", "opening"), balance("BTC", "0", "opening"), post(NAME),
-        order(1, f"x-{NAME}", **LISTED, **changes), fill(1, f"x-{NAME}", "2", **LISTED),
+        order(1, OTHER, **LISTED, **changes), fill(1, OTHER, "2", **LISTED),
         balance("BTC", "1.999", "1"), balance("USDT", "800", "1"),
     ]  # fmt: skip
 
@@ -105,6 +107,16 @@ def test_an_order_is_somebody_elses_by_a_persons_word_and_by_no_other() -> None:
     assert "open_order" in kinds(truth(status="NEW"), SENT, UNKNOWN, never_placed(later))
 
 
+def test_an_order_whose_id_contains_ours_is_never_somebody_elses() -> None:
+    """A person's word about another order of the symbol does not make it so."""
+    rows = [
+        msgspec.structs.replace(each, client_id=f"x-{NAME}") if hasattr(each, "sent_as") else each
+        for each in truth()
+    ]
+    wrong = kinds(rows, SENT, UNKNOWN, BLOCKED, never_placed(RESUME))
+    assert {"lost_fill", "balance"} <= wrong
+
+
 def test_an_entry_that_is_sent_again_is_a_duplicate() -> None:
     """A runner that does not look for another id sends it again: both orders are executed."""
     again = f"{TAG}0-1"
@@ -125,7 +137,7 @@ def test_a_reduction_may_be_sent_again_while_nothing_of_it_is_executed(
     sent: Event = (TICK, (submit(NAME, side="sell", reduces=True),))
     sale = {"side": "SELL", "fee_asset": "USDT", "fee": "0"}
     rows = truth(side="SELL")
-    rows[4] = fill(1, f"x-{NAME}", "2", at_ns=T0 + at_s * S, **LISTED, **sale)
+    rows[4] = fill(1, OTHER, "2", at_ns=T0 + at_s * S, **LISTED, **sale)
     rows[5:] = [balance("BTC", "-2", "1"), balance("USDT", "1200", "1")]
     ended = never_placed(m.Ticked(at_ns=T0 + 5 * S, market_ns=T0))
     assert kinds(rows, sent, UNKNOWN, ended) == wrong
@@ -166,7 +178,7 @@ def test_a_purchase_needs_a_stop_from_when_the_run_has_found_it() -> None:
 def test_a_sale_under_another_id_takes_the_units_at_once() -> None:
     """What is gone needs no stop, whatever the run knows of it."""
     bought = fill(1, "n", "1")
-    gone = fill(2, f"x-{NAME}", "0.999", side="SELL", fee="0", order_id=3, **LISTED)
+    gone = fill(2, OTHER, "0.999", side="SELL", fee="0", order_id=3, **LISTED)
     cover = Cover(TERMS)
     for row in (stop(0), bought, stop(1, status="CANCELED"), gone):
         cover.take(row)

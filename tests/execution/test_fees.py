@@ -11,7 +11,7 @@ import pytest
 
 from septet import messages as m
 from septet._drill.venue import Fault, LocalVenue
-from septet._host.readings import with_readable_fee
+from septet._host.adapter_values import with_readable_fee
 from septet._live.venue_gate import GatedVenue
 from tests.execution.helpers import Received, WallTime, account, local_venue, read, submit
 

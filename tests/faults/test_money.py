@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from septet import messages as m
-from septet._host.readings import with_readable_fee
+from septet._host.adapter_values import with_readable_fee
 from tests.faults.fault_checks import held
 from tests.faults.process_harness import ProcessHarness
 

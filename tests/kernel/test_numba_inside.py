@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from packaging.requirements import Requirement
 
-from septet._kernel import numba_inside, parts, step
+from septet._kernel import numba_inside, part_compiler, step
 from septet._plan import native, plain
 from septet.errors import InputError
 
@@ -81,8 +81,8 @@ def test_without_its_inside_numba_compiles_parts_as_by_itself(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Slower, to the same bits: it falls back, and not over."""
-    makers: Any = (parts.entry_compiler, parts.part_compiler)
-    monkeypatch.setattr(parts, "compiler", lambda: None)
+    makers: Any = (part_compiler.entry_compiler, part_compiler.part_compiler)
+    monkeypatch.setattr(part_compiler, "compiler", lambda: None)
     for each in makers:
         each.cache_clear()
     try:

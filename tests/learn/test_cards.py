@@ -19,7 +19,7 @@ from septet._learn.fitting import Fitted, Window
 from septet._learn.labels import LabelRule, make_labels
 from septet._learn.stored import CARD, load_model, store_model
 from septet._learn.trainer import EstimatorTrainer
-from septet._learn.walk import Walk, walk_forward
+from septet._learn.walk_forward_models import Walk, walk_forward
 from septet.errors import ModelError, RunError
 from tests.learn.sample import HOUR_NS, dataset, logistic, rule
 
@@ -68,7 +68,7 @@ def test_the_facts_of_a_plugin_stand_under_a_key_of_their_own() -> None:
     assert "facts" not in _walk(Stranger()).models[-1].card
 
 
-def test_septets_own_trainer_says_its_facts_at_the_top() -> None:
+def test_septets_own_trainer_states_its_facts_at_the_top() -> None:
     card = _walk(logistic()).models[-1].card
     assert card["largest_difference"] <= 1e-5
     assert "facts" not in card

@@ -11,7 +11,7 @@ import pytest
 
 from septet._learn.dataset import gather, pool
 from septet._learn.stored import StoredModel
-from septet._learn.walk import NOT_FINITE, OK, WalkModel, stored_walk
+from septet._learn.walk_forward_models import NOT_FINITE, OK, WalkModel, stored_walk
 from tests.learn.sample import HOUR_NS, bars, dataset, features
 
 NAMES = ["ret", "hint", "noise"]

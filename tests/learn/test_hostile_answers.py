@@ -11,10 +11,10 @@ import pytest
 
 from septet._learn import onnx_graph
 from septet._learn.fitting import Untrainable, Window
-from septet._learn.flat import Calibration, Member, Scaler, assemble
+from septet._learn.flat_model import Calibration, Member, Scaler, assemble
 from septet._learn.onnx_graph import LARGEST_TENSOR, check_graph
-from septet._learn.portable import Exported, OnnxModel
-from septet._learn.walk import NOT_FINITE, OK, answers, predict_checked
+from septet._learn.onnx_model import Exported, OnnxModel
+from septet._learn.walk_forward_models import NOT_FINITE, OK, answers, predict_checked
 from septet.errors import ModelError, SeptetError
 from tests.learn.sample import trainer, window
 

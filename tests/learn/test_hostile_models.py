@@ -18,8 +18,8 @@ import pytest
 
 from septet._learn import kernels
 from septet._learn.fitting import Served
-from septet._learn.flat import FlatModel
-from septet._learn.portable import OnnxModel
+from septet._learn.flat_model import FlatModel
+from septet._learn.onnx_model import OnnxModel
 from septet._learn.stored import CARD, MODEL, _seal, fingerprint, iso_time, load_model, store_model
 from septet.errors import ModelError, SeptetError
 from tests.learn.sample import trainer, window

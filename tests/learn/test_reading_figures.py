@@ -13,7 +13,7 @@ from septet._host.monitoring import figures_text
 from septet._learn.dataset import Dataset
 from septet._learn.health import HealthRule, Reading, monitor_walk
 from septet._learn.labels import LabelRule, Labels, make_labels
-from septet._learn.walk import OK, Walk, walk_forward
+from septet._learn.walk_forward_models import OK, Walk, walk_forward
 from tests.learn.sample import HOUR_NS, dataset, logistic, rule
 
 LOW_IS_BAD = ("auc", "hit_rate")
@@ -28,7 +28,7 @@ def _read(watched: HealthRule, rows: Dataset) -> tuple[Sequence[Reading], Walk, 
 
 
 @pytest.mark.parametrize("strength", [0.0, 2.0])
-def test_the_verdict_is_what_compared_and_threshold_say(strength: float) -> None:
+def test_the_verdict_is_what_compared_and_threshold_state(strength: float) -> None:
     rows = dataset(1_800, 1, strength=strength)
     x = rows.x.copy()
     x[1_200:, 1] = -x[1_200:, 1] + 2.0  # a shift, and a sign that turns against the models

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from septet._learn import kernels
 from septet._learn.extract import extract
 from septet._learn.fitting import Untrainable, Window
-from septet._learn.flat import Calibration, FlatModel, Member, Scaler, Tree, assemble
+from septet._learn.flat_model import Calibration, FlatModel, Member, Scaler, Tree, assemble
 from septet._learn.serve import serving
 from septet._learn.trainer import calibration_folds
 from septet.errors import InputError, ModelError, RunError
@@ -168,7 +168,7 @@ def test_everything_else_goes_through_onnx_and_one_row_is_the_batch() -> None:
 def test_an_export_that_differs_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     from sklearn.naive_bayes import GaussianNB
 
-    from septet._learn.portable import OnnxModel
+    from septet._learn.onnx_model import OnnxModel
 
     monkeypatch.setattr(OnnxModel, "predict", lambda self, x: np.full(len(x), 0.5))
     with pytest.raises(RunError, match=r"GaussianNB: its served copy differs .* by 0\.") as caught:

@@ -12,7 +12,7 @@ from septet._data.bars import Floats, Ints
 from septet._learn.dataset import Dataset
 from septet._learn.labels import LabelRule, make_labels
 from septet._learn.uniqueness import uniqueness
-from septet._learn.walk import fit_window
+from septet._learn.walk_forward_models import fit_window
 from tests.learn.sample import dataset, rule, trainer
 
 

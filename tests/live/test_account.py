@@ -261,7 +261,7 @@ def test_after_a_restart_what_is_open_and_held_still_counts() -> None:
     assert "of BTC/USDT, at most" in two.rejection(submit("c", quantity=1.5))
 
 
-def test_what_others_hold_is_said() -> None:
+def test_what_others_hold_is_reported() -> None:
     async def scene() -> None:
         account = Account(("BTC/USDT",), ("BTC/USDT", "ETH/USDT"))
         await account.open()
@@ -291,3 +291,10 @@ def test_a_start_needs_the_capital_of_all() -> None:
     with pytest.raises(InputError, match=r"1500\.00 USDT free, and 1600\.00 are needed"):
         insist_on_funds({"a": 600.0, "b": 1_000.0}, "USDT", holdings)
     insist_on_funds({"a": 600.0, "b": 1_000.0}, "USDT", holdings, adopted=100.0)
+
+
+def test_an_order_is_its_strategys_however_a_gateway_lengthens_its_id() -> None:
+    account = Account(SYMBOLS, SYMBOLS)
+    owners = [account.shared.owner(f"x-{tag(k)}5-1-b7") for k in (0, 1)]
+    assert owners == account.shares
+    assert account.shared.owner("x-broker7") is None

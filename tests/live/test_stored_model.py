@@ -17,7 +17,7 @@ from septet import _learn as learn
 from septet import messages as m
 from septet._config import load
 from septet._journal.reader import Reader
-from septet._learn.flat import FlatModel
+from septet._learn.flat_model import FlatModel
 from septet._learn.store_all import fit_all
 from septet._learn.stored import fingerprint, iso_time
 from septet._live.process import LiveResult, run_live
@@ -204,7 +204,7 @@ def test_it_decides_after_its_last_label_only(world: Learner) -> None:
     assert "the stored model decides from" in _log(run.location.folder, "stored_model")[-1]
 
 
-def test_another_model_in_the_folder_is_said_and_not_served(world: Learner) -> None:
+def test_another_model_in_the_folder_is_reported_and_not_served(world: Learner) -> None:
     [(run, _)] = world.run("paper").ends
     _train(world.folder, SMALL, bars=400)
     world.run("paper", bars=6)

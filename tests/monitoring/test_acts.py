@@ -16,7 +16,7 @@ from septet._results.summary import summarise
 from septet._shell.backtest import backtest
 from septet._shell.monitor_acts import Acts
 from septet._store.tables import frames_of
-from tests.monitoring.test_watching import FILE, _host
+from tests.monitoring.test_monitor_readings import FILE, _host
 
 QUIET = "  churn: {use: turnover, window: 6h, above: 60%, verdict: warn}\n"
 CASES = {

@@ -139,7 +139,7 @@ def test_the_chart_has_every_symbol_once_a_side_and_the_smallest_together(run: R
     assert found["target"]["t"][-1] == found["held"]["t"][-1]
 
 
-def test_the_page_says_what_is_drawn(run: Run) -> None:
+def test_the_page_shows_what_is_drawn(run: Run) -> None:
     text = Page(render(run)).visible_text()
     assert "Target is what a rebalance asked for, until the next." in text
     assert "The 7 largest symbols have a colour each, 2 others are drawn together." in text
@@ -176,7 +176,7 @@ def test_the_chart_is_drawn(run: Run, tmp_path: Path) -> None:
     assert "<title>Weights held and asked for, by symbol</title>" in text[at : at + 400]
 
 
-def test_why_says_rank_weights_and_change_of_each_order_of_a_rebalance(run: Run) -> None:
+def test_why_states_rank_weights_and_change_of_each_order_of_a_rebalance(run: Run) -> None:
     """The order is the gap between what is asked for and held: an increase, or a reduction."""
     orders = run.table("orders").filter(pl.col("reason") == "rebalance")
     for row in orders.head(30).iter_rows(named=True):
@@ -200,7 +200,7 @@ def test_why_says_rank_weights_and_change_of_each_order_of_a_rebalance(run: Run)
         assert f"{asked['held_weight'] * 100:.4g}% held" in sentence_of(found)
 
 
-def test_why_says_what_was_not_traded(run: Run) -> None:
+def test_why_shows_what_was_not_traded(run: Run) -> None:
     made_ns, targets = target_weights(run)
     last = int(made_ns[-1])
     day = str(np.datetime64(last, "ns"))[:19]
@@ -310,5 +310,5 @@ def test_why_says_what_the_turnover_limit_let_through(limited: Run) -> None:
     assert scaled > 3
 
 
-def test_of_a_run_by_signals_nothing_is_said_of_rebalances(full_run: Run) -> None:
+def test_of_a_run_by_signals_nothing_is_reported_of_rebalances(full_run: Run) -> None:
     assert explain(full_run, "o1")["rebalance"] == {}

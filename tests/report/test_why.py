@@ -125,13 +125,13 @@ def test_symbol_and_time_of_an_order_find_the_order(full_run: Run) -> None:
         ("", "has no order ''"),
     ],
 )
-def test_what_is_not_there_is_said(full_run: Run, reference: str, words: str) -> None:
+def test_what_is_not_there_is_reported(full_run: Run, reference: str, words: str) -> None:
     with pytest.raises(InputError) as problem:
         explain(full_run, reference)
     assert words in str(problem.value)
 
 
-def test_a_run_without_orders_says_so(rejected_run: Run) -> None:
+def test_a_run_without_orders_states_it(rejected_run: Run) -> None:
     with pytest.raises(InputError, match="it has 0 orders, there are none"):
         explain(rejected_run, "o1")
     found = explain(rejected_run, "BTC/USDT@2023-01-27")
@@ -149,7 +149,7 @@ def test_printed_explanation(full_run: Run, name: str, reference: str) -> None:
     check_golden(GOLDEN / f"why-{name}.txt", printed(full_run, reference))
 
 
-def test_times_are_utc_unless_they_say_otherwise() -> None:
+def test_times_are_utc_unless_they_state_otherwise() -> None:
     assert parse_time("1970-01-01T01:00") == HOUR_NS
     assert parse_time("1970-01-01T01:00+01:00") == 0
     assert parse_time("1970-01-01 00:00:00.000001") == 1000
@@ -163,7 +163,7 @@ def fast_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return save_run(result, tmp_path_factory.mktemp("fast"), report=False)
 
 
-def test_an_order_of_a_run_without_decisions_tells_its_own_half(fast_run: Run) -> None:
+def test_an_order_of_a_run_without_decisions_reports_its_own_half(fast_run: Run) -> None:
     found = explain(fast_run, "o1")
     order = fast_run.table("orders").row(0, named=True)
     assert found["left_out"] == ["decisions"]
@@ -181,7 +181,7 @@ def test_why_there_was_no_order_is_not_known_without_decisions(fast_run: Run) ->
         explain(fast_run, "BTC/USDT@2023-01-20T00:00:00")
 
 
-def test_the_report_of_a_run_without_decisions_says_so(fast_run: Run) -> None:
+def test_the_report_of_a_run_without_decisions_states_it(fast_run: Run) -> None:
     text = render(fast_run)
     assert "The decisions were left out (--fast)" in text
     assert "No decision was rejected" not in text
@@ -200,7 +200,7 @@ def test_a_run_whose_curve_is_equity_alone_has_a_summary_and_a_report(tmp_path: 
     assert chart_data(run)["curve"]["exposure"] == {"t": [], "mean": [], "long": [], "short": []}
 
 
-def test_a_rule_of_the_calendar_is_said_with_the_hours_of_the_file() -> None:
+def test_a_rule_of_the_calendar_is_reported_with_the_hours_of_the_file() -> None:
     hours = {"open": "XNYS", "flat_at_close": True, "blackout": {"series": "news"}}
     resolved = {"universe": {"trading_hours": hours}, "risk": {"max_positions": 2}}
     closed = text_of_rule(resolved, "closed_hours", ordered=False)
@@ -242,7 +242,7 @@ STEPS = {
         ("stop_loss", "stop", None),
     ],
 )  # fmt: skip
-def test_an_order_of_a_position_in_steps_says_which_step(
+def test_an_order_of_a_position_in_steps_names_which_step(
     reason: str, order_type: str, text: str | None
 ) -> None:
     resolved = {"risk": {"position": STEPS}}

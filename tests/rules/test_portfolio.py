@@ -413,7 +413,7 @@ def test_a_symbol_that_has_not_joined_is_no_member_that_is_missing() -> None:
     assert made(run, (0.5, 0.5)) == [(0, 5.0, R_INCREASE)]
 
 
-def test_a_name_that_is_dropped_says_why() -> None:
+def test_a_name_that_is_dropped_states_why() -> None:
     run = weighed(2)
     held(run, 5.0, 0.0)
     run.target_weight[0], run.target_close[0] = 0.5, 100.0

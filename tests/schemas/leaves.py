@@ -21,8 +21,8 @@ from septet._host.register import Host
 from septet._live.build import _order_rules, limits_of
 from septet._live.market_data.opening import history_ns_of, request_of
 from septet._shell.backtest import backtest
+from septet._shell.monitor_readings import build_watchers
 from septet._shell.session import alignment_rules, plan_of, warmup_ns_of
-from septet._shell.watching import build_watchers
 from septet._sweep.space import space_of
 from septet.errors import SeptetError
 from septet_schemas.base import Config

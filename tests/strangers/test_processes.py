@@ -10,7 +10,7 @@ import pytest
 
 import septet.testing.verdict as kit
 from septet._host import imports
-from septet._host.reached import reached_of
+from septet._host.code_dependencies import reached_of
 from septet.testing import budget
 from septet.testing.checks import Subject
 from septet.testing.verdict import Check, decisive, state_of

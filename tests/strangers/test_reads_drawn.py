@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from septet._host.declare import Step
-from septet._host.reads import unproved_reads
+from septet._host.proved_reads import unproved_reads
 from septet.plugin import Bars, Config, Input, window
 
 HOUR_NS = 3_600_000_000_000

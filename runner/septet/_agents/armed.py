@@ -25,10 +25,10 @@ LOOK_S: Final = 0.5
 
 
 class ArmedServer(MCPServer[Any]):
-    """Lists and calls `halt` while `armed` names a run, and says when that changes.
+    """Lists and calls `halt` while `armed` names a run, and notifies clients when that changes.
 
-    A client of the protocol of 2026 hears of it on the stream that it listens to, an earlier one by
-    a notification. It serves one client: the one that asked last is notified.
+    A client of the protocol of 2026 receives the change on its notification stream, an earlier one
+    by a notification. It serves one client: the one that asked last is notified.
     """
 
     def __init__(

@@ -138,7 +138,7 @@ def _add_writing(server: MCPServer[Any], tools: Tools) -> None:
         """List the data files of the workspace; with `bar` (15m) read them as bars.
 
         Then each has its symbols, first and last bar, and what is wrong. `symbol` names that of
-        a file without such a column, `stamp` says which end of a bar its time is.
+        a file without such a column, `stamp` states which end of a bar its time is.
         """
         return _answer(lambda: tools.data(query, bar, symbol, stamp, limit, cursor))
 

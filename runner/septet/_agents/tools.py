@@ -10,9 +10,9 @@ from septet._agents.guide import TOPICS, guide_text
 from septet._agents.tool_answers import compact, page
 from septet._app.documents import error_document, problem_document
 from septet._app.explain import explain_values
-from septet._app.figures import changed_settings, figures_of, is_live, table_slice
 from septet._app.outline import described_plugin, found_plugins, schema_part
-from septet._app.reading import reading_run
+from septet._app.run_folder_errors import reading_run
+from septet._app.run_parts import changed_settings, figures_of, is_live, table_slice
 from septet._app.workspace import Workspace
 from septet._jobs.jobs import Job, Jobs
 from septet._progress import Progress

@@ -51,7 +51,7 @@ class Checked:
 
     @property
     def ok(self) -> bool:
-        """Whether a run may start; what the venue says is the only thing against it."""
+        """Whether a run may start: no finding, or only findings of the venue."""
         return self.world is None or self.world.ok
 
     def document(self) -> dict[str, Any]:

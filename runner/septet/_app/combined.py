@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
-from septet._app.figures import is_live
+from septet._app.run_parts import is_live
 from septet._charts.stills import Line, Pane, lines
 from septet._charts.svg import percent_text
 from septet._report.thinning import floats, stamps, thin_rows

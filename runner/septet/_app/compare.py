@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from septet._app.figures import is_live, settings_of
+from septet._app.run_parts import is_live, settings_of
 from septet._charts.stills import Line, Pane, lines
 from septet._charts.svg import percent_text
 from septet._report.thinning import floats, stamps, thin_rows

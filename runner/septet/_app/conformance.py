@@ -23,8 +23,8 @@ def check_entries(
     """Check components one by one; `log` receives the name of each before it is checked.
 
     Those of a package share its seconds, and all of them two other processes. The `state` of each
-    is ``kept``, ``failed``, ``not tried`` or ``watched``, and `message` says what failed or why it
-    could not be tried; `ok` is false where something failed.
+    is ``kept``, ``failed``, ``not tried`` or ``watched``, and `message` states what failed or why
+    it could not be tried; `ok` is false where something failed.
     """
     from septet._host.manifests import StrangersError, strangers_code
     from septet.testing.budget import Budget

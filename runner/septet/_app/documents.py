@@ -15,7 +15,7 @@ LONGEST: Final = 2_000
 
 
 def document_of(value: Any) -> Any:
-    """Return a value as plain data: what its `document` says, inside lists and mappings as well."""
+    """Return a value as plain data: its `document`, inside lists and mappings as well."""
     if hasattr(value, "document"):
         return value.document()
     if isinstance(value, Problem):

@@ -16,7 +16,7 @@ __all__ = ["PlanText", "explain_plan", "explain_values"]
 class PlanText:
     """The text a file is compiled to, and the numbers it reads: ``(key, value)`` in order.
 
-    `marked` is the text with a line above each function that says where its source stands.
+    `marked` is the text with a line above each function that names the place of its source.
     """
 
     name: str

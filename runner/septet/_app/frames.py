@@ -12,9 +12,9 @@ __all__ = ["with_frames"]
 
 
 def with_frames(loaded: Loaded, data: Any, *, time: str, zone: str | None) -> Loaded:
-    """Return a loaded file whose bars come from `data`; its other series are read as it says.
+    """Return a loaded file whose bars come from `data`; its other series are read as it declares.
 
-    What the file says of its bars beside their source (calendar, gaps, what a stamp marks) holds.
+    The file's settings of bars apart from their source (calendar, gaps, stamp) apply.
 
     Raises
     ------

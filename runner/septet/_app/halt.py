@@ -1,4 +1,4 @@
-"""Halt a paper or live run, resume it, and wait until its journal says what came of it."""
+"""Halt a paper or live run, resume it, and wait until its journal records the outcome."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Halted:
     """What came of a halt, a flatten or a resume.
 
     `taken`: the run's process has journalled the request. `open_orders` are those since, None
-    while that is not known. `unread` says why the journal could not be read. `cleared` are the
-    rules that a resume cleared: empty where nothing held, None while that is not known. `ended`:
-    the process ended while it was waited for. `state` is what a run without a process holds.
-    `moved_aside` are folders that were called as a file of the switch.
+    while that is not known. `unread` is the reason why the journal could not be read. `cleared` are
+    the rules that a resume cleared: empty where nothing held, None while that is not known.
+    `ended`: the process ended while it was waited for. `state` is what a run without a process
+    holds. `moved_aside` are folders that were called as a file of the switch.
     """
 
     run_id: str
@@ -239,6 +239,7 @@ def _outcome(
 ) -> tuple[bool, int | None, tuple[str, ...]]:
     """Read on from an entry: whether the request was journalled, open orders, what was cleared."""
     from septet import messages as m
+    from septet._core.orders.ids import is_marked
 
     taken, left, cleared = False, None, list[str]()
     for entry in journal.read(before):
@@ -250,7 +251,7 @@ def _outcome(
         elif taken and entry.kind == "open_orders":
             event = entry.event
             assert isinstance(event, m.OpenOrders)
-            left = sum(each.client_id.startswith(tag) for each in event.orders)
+            left = sum(is_marked(tag, each.client_id) for each in event.orders)
     if taken and left is None and not _trades_outside(journal):
         left = 0  # fills happen inside the run: it has no orders anywhere
     return taken, left, tuple(cleared)

@@ -36,7 +36,7 @@ MOST_KEPT: Final = 2 << 30
 
 @dataclass(frozen=True, slots=True)
 class OwnDataKey:
-    """A key of the file that says what is in data: its path, its docstring, its few values."""
+    """A key of the file that describes data: its path, its docstring, its few values."""
 
     key: str
     about: str

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from septet._app.reading import reading_run
 from septet._app.run_files import signs_of
+from septet._app.run_folder_errors import reading_run
 from septet._app.run_view import RunView, view_of_fold, view_of_stored
 from septet._app.runs import standing_in
 from septet.errors import SeptetError
@@ -39,7 +39,7 @@ class Look:
 
     @property
     def is_current(self) -> bool:
-        """Whether `view` is what the folder says now."""
+        """Whether `view` is the current state of the folder."""
         return not (self.problem or self.gone)
 
     def age_s(self, now_ns: int) -> float:

@@ -38,7 +38,7 @@ _NS: Final = 1_000_000_000
 class HeldPosition:
     """A position: what it is worth at the newest mark, and where its stop and target are.
 
-    `stop` says where the stop is held, `stop_price` and `target_price` are the levels as far as
+    `stop` states where the stop is held, `stop_price` and `target_price` are the levels as far as
     they are known: of an order at the venue, else of the last decision.
     """
 
@@ -104,7 +104,7 @@ class RunView:
     from entering; `entries` is that in one line. Amounts are in `currency`; `drawdown`,
     `day_return` and `exposure` are fractions. `equity` is that of the last decision, at
     `equity_time`. `last_data_ns` is when the process last took in market data (wall time),
-    `written_ns` when it last journalled anything; 0 where it never did. `problem` says which of
+    `written_ns` when it last journalled anything; 0 where it never did. `problem` names which of
     its files are not those that its journal records, and what to do.
     """
 

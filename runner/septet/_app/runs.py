@@ -73,7 +73,7 @@ class Standing:
 class ListedRun:
     """A run of a list: its summary, or in `damaged` why it cannot be read.
 
-    `problem` says which of its files are not those that its journal records, and what to do.
+    `problem` names those of its files that differ from its journal's record, and what to do.
     """
 
     run_id: str
@@ -95,7 +95,7 @@ class ListedRun:
 def list_stored(
     root: Path, strategy: str | None = None, last: int | None = None
 ) -> list[ListedRun]:
-    """Return every run under `root`, the latest last; `strategy` is what a run itself says."""
+    """Return every run under `root`, the latest last; `strategy` is the name that a run records."""
     from septet._store.find import list_runs
 
     found = [_listed(run) for run in list_runs(root)]

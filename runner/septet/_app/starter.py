@@ -103,7 +103,7 @@ def own_data_text(name: str, data: str, keys: Mapping[str, str]) -> str:
     keys
         Values by key path: `universe.symbols` (one symbol), `universe.bar`, and keys of
         `data.candles`; `data.candles.columns` is what stands between its braces. An empty value
-        leaves its key out, and a check says whether it is needed.
+        leaves its key out, and a check reports whether it is needed.
     """
     given = {key: value for key, value in keys.items() if value}
     columns = given.pop("data.candles.columns", "")

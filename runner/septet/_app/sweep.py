@@ -84,7 +84,7 @@ def sweep_file(
     Raises
     ------
     ConfigError
-        If the file says nothing to sweep, or something that cannot be run.
+        If the file names nothing to sweep, or something that cannot be run.
     """
     from septet._sweep.run_sweep import run_sweep
 

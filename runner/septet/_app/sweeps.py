@@ -56,7 +56,7 @@ class SweepView:
 
 
 def stored_sweeps(root: Path) -> list[dict[str, str]]:
-    """Return the sweeps under a folder, the latest first; one that cannot be read says why."""
+    """Return the sweeps under a folder, the latest first; one that cannot be read has a reason."""
     rows = []
     for key, folder in sorted(_folders(root), key=lambda each: each[1].name, reverse=True):
         row = {"key": key, "sweep_id": folder.name, "strategy": folder.parent.name}

@@ -15,7 +15,7 @@ __all__ = ["Trained", "train_model"]
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A stored model: its folder, and the card that says what it was fitted on."""
+    """A stored model: its folder, and the card that records what it was fitted on."""
 
     folder: Path
     card: dict[str, Any]

@@ -1,6 +1,6 @@
 """Writes every backtest and every setting of a sweep to the ledger, and asks what it knows.
 
-Paper, live, drill and replay are no tries. Where the ledger cannot be used the result says so.
+Paper, live, drill and replay are no tries. Where the ledger cannot be used the result states it.
 """
 
 from __future__ import annotations

@@ -401,7 +401,7 @@ class Workspace:
         InputError
             If there is none, or its folder is not one of the workspace.
         """
-        from septet._app.reading import reading_run
+        from septet._app.run_folder_errors import reading_run
         from septet._store.find import open_run
 
         with reading_run():

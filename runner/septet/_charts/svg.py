@@ -223,7 +223,7 @@ class Panel:
 
 
 def document(width: float, height: float, title: str, words: str, body: str) -> str:
-    """Return a whole still: its title and what it shows in words come first, for who hears it."""
+    """Return a whole still: its title and its summary in words come first, for screen readers."""
     return (
         f'<svg class="still" xmlns="http://www.w3.org/2000/svg" role="img" '
         f'viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" '

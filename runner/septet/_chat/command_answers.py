@@ -121,7 +121,7 @@ def pnl(name: str, root: Path) -> str:
 
 def why(order: str, name: str, root: Path) -> str:
     """Return why an order was made, of one run or of the latest that has it."""
-    from septet._app.reading import reading_run
+    from septet._app.run_folder_errors import reading_run
     from septet._app.runs import why_order
     from septet._app.why_text import why_lines
     from septet._store.find import open_run

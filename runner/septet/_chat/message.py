@@ -1,4 +1,4 @@
-"""What an update says, as far as it is a command: anything else is none."""
+"""The command in an update; any other update has none."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def command_of(update: Any, bot: str) -> Command | None:
     message = update.get("message") if isinstance(update, dict) else None
     if not isinstance(message, dict) or "via_bot" in message:
         return None
-    if any("forward" in str(key) for key in message):  # however old the way is that says it
+    if any("forward" in str(key) for key in message):  # however old the form of the update is
         return None
     chat, user = message.get("chat"), message.get("from")
     text, date = message.get("text"), message.get("date")

@@ -58,8 +58,8 @@ def check(
     The data of a backtest is read as a run reads it: a missing file, a span without data and
     windows longer than the data are found. In live mode secrets that cannot be read are.
     With --world the exchange is asked whether it lists the symbols, takes the sizes and orders,
-    how far its history reaches, what the key may do, and what the clocks say; what would stop a
-    run, or keep it from ever entering, is an error and leaves with status 2. The file reads no
+    how far its history reaches, what the key may do, and how far the clocks differ; what would stop
+    a run, or keep it from ever entering, is an error and leaves with status 2. The file reads no
     secret, and reaches no address of its own, that was not allowed here.
     """
     from septet._app.check import CheckRequest, check_file

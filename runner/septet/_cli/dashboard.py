@@ -89,7 +89,7 @@ def dashboard(
 
 @dashboard.group()
 def user() -> None:
-    """Say who may log in by a password."""
+    """Manage who may log in by a password."""
     _need()
 
 
@@ -136,7 +136,7 @@ def list_users(as_json: bool) -> None:
 
 @dashboard.group()
 def token() -> None:
-    """Say which programs may use the JSON API."""
+    """Manage which programs may use the JSON API."""
     _need()
 
 

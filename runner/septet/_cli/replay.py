@@ -10,7 +10,7 @@ import click
 
 from septet._app.documents import to_json
 from septet._cli import options
-from septet._cli.reading import of_runs, problem_of, report_finding
+from septet._cli.run_folder_errors import of_runs, problem_of, report_finding
 from septet._cli.terminal import echo, echo_json, echo_progress
 
 __all__ = ["replay"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from septet._cli import options
-from septet._cli.reading import of_runs, problem_of, report_finding
+from septet._cli.run_folder_errors import of_runs, problem_of, report_finding
 from septet._cli.terminal import echo, echo_json
 
 if TYPE_CHECKING:

@@ -75,7 +75,7 @@ def sweep(
     unchecked: bool,
     as_json: bool,
 ) -> int:
-    """Run FILE with many settings, as its sweep section says or as --sweep does.
+    """Run FILE with many settings, as its sweep section or --sweep defines them.
 
     Every setting begins at the same first decision. The table of all of them is settings.parquet
     in the folder of the sweep, with a page, sweep.html. Ctrl-C keeps what is done.

@@ -4,8 +4,8 @@ Names, cells and messages come from files that somebody else may have written. E
 through this module and through nothing else:
 
 - `echo` prints one line, whatever is in it; `ask` puts a question in one line.
-- `styled` gives a text a colour or a weight, by marks that no value can write: what a value says to
-  a terminal is always shown, a colour as well.
+- `styled` gives a text a colour or a weight, by marks that no value can write: a control
+  sequence in a value is always shown, also one of a colour.
 - `echo_json` prints a document, `echo_text` a text whose values passed `one_line` before.
 - `console` gives a rich console in which every text and every cell is one line.
 

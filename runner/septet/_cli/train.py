@@ -28,7 +28,7 @@ __all__ = ["train"]
 def train(
     file: str, sets: tuple[str, ...], out: Path | None, unchecked: bool, as_json: bool
 ) -> None:
-    """Fit the model of FILE on all its data and store it with a card that says what it is.
+    """Fit the model of FILE on all its data and store it with a card that describes it.
 
     The model decides only after the last label it was fitted on: run it with
     `training: {scheme: stored, path: FOLDER}`. The scores on the card are of a model fitted on

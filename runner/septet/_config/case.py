@@ -49,7 +49,7 @@ class Case:
         return any(each and whole[: len(each)] == each for each in self.pruned)
 
     def written(self, *path: Key) -> bool:
-        """Whether the file says this key itself."""
+        """Whether the file sets this key itself."""
         return self.tree.at(path) is not None
 
     @property

@@ -53,7 +53,7 @@ def _written_use(case: Case, path: Path) -> str:
 
 
 def check_known_time(case: Case) -> None:
-    """A series says when its values became known, itself or through `known_after`."""
+    """A series has the time when its values became known, itself or through `known_after`."""
     for name, block in case.strategy.data.series.items():
         gives = getattr(block.config, "gives_known_time", False)
         if block.extra.get("known_after") is None and not gives:

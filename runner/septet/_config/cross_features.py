@@ -327,7 +327,7 @@ def check_feature_bars(case: Case) -> None:
 
 
 def check_missing(case: Case) -> None:
-    """A feature over an optional series says what to take when the series is silent."""
+    """A feature over an optional series declares what to use when the series has no value."""
     for name, block in case.strategy.features.items():
         source = str(getattr(block.config, "of", "")).partition("@")[0]
         series = case.strategy.data.series.get(source)

@@ -82,7 +82,7 @@ def check_blackout(case: Case) -> None:
 
 
 def _is_known_ahead(block: Any) -> bool:
-    """Whether a value may be known before its stamp: a source says when, and nothing delays it."""
+    """Whether a value may be known before its stamp: its source gives a time, nothing delays it."""
     gives = getattr(block.config, "gives_known_time", False)
     return bool(gives) and not block.extra.get("known_after")
 

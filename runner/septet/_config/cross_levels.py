@@ -251,7 +251,7 @@ def check_narrow_stops(case: Case) -> None:
 
 
 def _largest_share(case: Case) -> float | None:
-    """Return the largest share of equity that one position may have, if the file says it."""
+    """Return the largest share of equity that one position may have, if the file sets it."""
     risk = case.strategy.risk
     name = "max" if hasattr(risk.sizing.config, "max") else "fraction"
     share, limit = _number(risk.sizing, name), _number(risk.limits.get("position"), "max")

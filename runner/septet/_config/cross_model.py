@@ -15,7 +15,7 @@ __all__ = ["CHECKS", "is_kelly"]
 _CALIBRATION_BLOCKS: Final = 5
 _ISOTONIC_ROWS: Final = 1_000
 _FEW_ROWS: Final = 30
-"""Rows without overlap under which the upper end of an AUC says next to nothing."""
+"""Rows without overlap under which the upper end of an AUC means next to nothing."""
 
 
 def _training(model: UseBlock) -> Training:
@@ -34,7 +34,7 @@ def _horizon(model: UseBlock) -> Span:
 
 
 def check_model_used(case: Case) -> None:
-    """A model has features, and something acts on what it says."""
+    """A model has features, and something acts on its predictions."""
     model, strategy = case.strategy.model, case.strategy
     if model is None:
         return
@@ -212,7 +212,7 @@ def _warn_calibration(case: Case, model: UseBlock) -> None:
     if model.extra["calibrate"] != "none" or type(model.config).gives_probability:
         return
     if model.use == "stored" or _training(model).scheme == "stored":
-        return  # its card says whether it is calibrated, and is read later
+        return  # its card records whether it is calibrated, and is read later
     parameters = getattr(model.config, "params", None)
     weights = parameters.get("class_weight") if isinstance(parameters, dict) else None
     reason = "no calibration"
@@ -226,7 +226,7 @@ def _warn_calibration(case: Case, model: UseBlock) -> None:
 
 
 def check_exit_after(case: Case) -> None:
-    """A time that is none ends no position: only with a model it says something, that none ends."""
+    """`after: none` closes no position; only with a model does it differ from an absent key."""
     after = case.strategy.signal.extra["exit"].after
     if case.strategy.model is None and after is not None and not after.bars(case.bar_ns):
         case.error(

@@ -27,7 +27,7 @@ __all__ = ["CHECKS"]
 def _conditions(case: Case) -> Iterator[tuple[Path, Expr]]:
     if case.strategy.portfolio.decides:
         found = portfolio_readings(case.strategy)
-    else:  # regular buys have a signal that never says anything
+    else:  # regular buys have a signal that is never set
         found = readings(("signal",), case.strategy.signal.config)
     for reading in found:
         if reading.is_expression and str(reading.path[-1]).endswith("_if"):

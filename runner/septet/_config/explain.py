@@ -25,7 +25,7 @@ __all__ = ["Entry", "Origin", "explained", "flatten", "origins_of", "short_keys"
 class Origin:
     """Where a value came from.
 
-    `kind` is file, overlay, set, mode, derived or default; `shorthand` says that a bare value
+    `kind` is file, overlay, set, mode, derived or default; `shorthand` states that a bare value
     stands for this key; `text` is how the value was written.
     """
 

@@ -15,7 +15,7 @@ from septet._config.access import Access
 from septet._config.case import strangers_of
 from septet._config.check import meant_keys, problem_at, shape_problems
 from septet._config.cross import cross_check
-from septet._config.derived import derived, resolver_of
+from septet._config.derived_keys import derived, resolver_of
 from septet._config.explain import Origin, origins_of, short_keys
 from septet._config.overlay import Setting, apply_mode, apply_settings, parse_setting, put
 from septet._config.places import placed
@@ -39,10 +39,10 @@ class Loaded:
     """A strategy file that may run.
 
     `resolved` is the effective configuration as plain data, secrets as references; `origins`
-    says for each of its keys (dotted path) where the value came from. `tree` is the file with
+    gives for each of its keys (dotted path) where the value came from. `tree` is the file with
     everything laid over it; paths in the file are relative to `base_dir`. `verdicts` are those of
-    plugins that are not septet's; `unchecked` says that nobody asks for any. `access` is what the
-    operator allowed the file to read and reach: nothing, unless a command says otherwise.
+    plugins that are not septet's; `unchecked` means that nobody asks for any. `access` is what the
+    operator allowed the file to read and reach: nothing, unless a command sets it.
     `text` is that of the file, as it was read.
     """
 

@@ -37,7 +37,7 @@ def known_keys(
 def type_at(
     model: type[BaseModel], path: Sequence[Key], tree: Node, resolver: Resolver
 ) -> _Type | None:
-    """Follow a path through the schema; None where the schema does not say."""
+    """Follow a path through the schema; None where the schema does not have it."""
     place: _Type | None = _Type(model)
     node: Node | None = tree
     for depth, part in enumerate(path):

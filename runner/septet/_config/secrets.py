@@ -36,7 +36,7 @@ _MAX_BYTES: Final = 65_536
 
 
 def names_secret(key: object) -> bool:
-    """Whether a key's name says that its value is a secret."""
+    """Whether a key's name indicates that its value is a secret."""
     return isinstance(key, str) and _SECRET_KEY.match(key) is not None
 
 

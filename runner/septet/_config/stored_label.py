@@ -21,7 +21,7 @@ _LAYER: Final = "derived:"
 def with_stored(tree: Node, base_dir: Path) -> Node:
     """Return what follows from the path of a stored model: no training, and its label.
 
-    A missing or damaged card says nothing here: whatever reads the model refuses it.
+    A missing or damaged card is ignored here: whatever reads the model refuses it.
     """
     model = tree.children.get("model")
     if model is None or model.kind != "map":
@@ -47,7 +47,7 @@ def with_stored(tree: Node, base_dir: Path) -> Node:
 
 
 def label_layer(tree: Node) -> str:
-    """Return which part of a file says the label of its model: empty if the file itself does."""
+    """Return which part of a file defines the label of its model: empty if the file itself does."""
     node = tree.at(("model", "label"))
     return _LAYER if node is None else node.layer
 

@@ -28,10 +28,10 @@ class Mark:
 class Node:
     """A value, where its key and it stand, and its children.
 
-    `style` and `text` are of scalars: quotes if any, and how it was written; `verbatim` says that
+    `style` and `text` are of scalars: quotes if any, and how it was written; `verbatim` means that
     the characters of `text` stand in the file one by one, on one line. `alias` is where a value
     that stands elsewhere (its anchor) was asked for. `size` counts the nodes below, itself
-    included. `flawed` says that a problem was reported here already. `layer` names what laid the
+    included. `flawed` means that a problem was reported here already. `layer` names what laid the
     value over the file: ``--set``, ``--mode``, ``live:``, ``derived:KEY``; empty for the file.
     """
 

@@ -31,8 +31,8 @@ def with_expected_fee(
     Parameters
     ----------
     fill
-        An execution; where its adapter could not read the fee, `fee_unread` says why, and `fee` is
-        that of the venue's schedule.
+        An execution; where its adapter could not read the fee, `fee_unread` is the reason, and
+        `fee` is that of the venue's schedule.
     names
         Of the currencies of its symbol.
     rates

@@ -127,7 +127,7 @@ class CompiledPlan(Protocol):
     def rows_of(self, rows: Ints) -> dict[str, Ints]:
         """Return where each unit finds its rows of F, by the name of its array.
 
-        `rows` says where each row of the plan is.
+        `rows` gives the place of each row of the plan.
         """
         ...
 
@@ -248,13 +248,13 @@ class PlanFacts:
     `features` are the rows of F in the order of the decision table, `levels` those after them, of
     which zero stands for none; `decision_row` the first of
     the decision rows, None without tables. `venue_reasons` is the number of the first of the
-    reasons late_fill, operator, adopted, unknown and monitor. `timed` says whether a halt looks at
-    the time. `increases` are the numbers of the reasons of orders that may enlarge a position,
+    reasons late_fill, operator, adopted, unknown and monitor. `timed` states whether a halt looks
+    at the time. `increases` are the numbers of the reasons of orders that may enlarge a position,
     `partial` those of reductions that close no more than their quantity.
-    `log_room` is how many rows of the log one decision time may write, `schedule` says when a
+    `log_room` is how many rows of the log one decision time may write, `schedule` states when a
     portfolio rebalances. `checked` are the rules whose invalid answers are counted, by key path
     and kind, each from a slot of C in `checked_at` on. `hours_row` is the row of T with the flags
-    of the trading hours, None without any. `enters_between` says whether a price between two
+    of the trading hours, None without any. `enters_between` states whether a price between two
     decision times may enter a symbol of which nothing is held.
     """
 

@@ -18,8 +18,8 @@ class Names:
     """What codes and numbers of the core mean.
 
     `halts` are rule, action and what clears it, in the order of the plan; `base` and `quote` the
-    currencies of each symbol; `venue_fills` says whether fills come from a venue; `explained` names
-    what an order keeps of its sizing.
+    currencies of each symbol; `venue_fills` states whether fills come from a venue; `explained`
+    names what an order keeps of its sizing.
     """
 
     symbols: tuple[str, ...]
@@ -61,14 +61,14 @@ class ModelPort(Protocol):
 
 @dataclass(frozen=True)
 class OrderRules:
-    """What an order of the strategy carries to the wire besides what the engine says.
+    """What an order of the strategy carries to the wire besides the engine's fields.
 
     `decide_within_ns` (wall time) is how long after its decision an entry may leave;
     `patience_ns` and `max_slippage` are those of `limit_then_market`, 0 for other styles;
     `latency_alarm_ns` (wall time) is how long the venue may take to answer without an alarm;
-    `protects` says whether stops are held at the venue, where it can hold them; `fees` are the
-    rates expected of an execution, maker and taker. `on_shutdown` says what the end of a run does:
-    keep orders and positions, cancel entries, or flatten.
+    `protects` states whether stops are held at the venue, where it can hold them; `fees` are the
+    rates expected of an execution, maker and taker. `on_shutdown` states what the end of a run
+    does: keep orders and positions, cancel entries, or flatten.
     """
 
     decide_within_ns: int

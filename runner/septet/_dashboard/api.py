@@ -12,8 +12,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from septet._app.documents import document_of, error_document
-from septet._app.figures import figures_of, trials_of
 from septet._app.run_follow import RunFollower
+from septet._app.run_parts import figures_of, trials_of
 from septet._app.runs import why_order
 from septet._dashboard.acts import WAIT_S, act
 from septet._dashboard.api_types import (
@@ -161,7 +161,7 @@ class Api:
         return {"sentence": sentence_of(found), "found": found, "problem": run.files_problem}
 
     def _table(self, request: Request) -> dict[str, Any]:
-        from septet._app.figures import table_slice
+        from septet._app.run_parts import table_slice
 
         run = open_run(named_folder(self._site.root, asked(request, "run")))
         begin = _whole(request, "next", 0, 0, 1 << 48)
@@ -246,6 +246,6 @@ def _whole(request: Request, name: str, default: int, least: int, most: int) -> 
 
 
 def refused_document(problem: SeptetError) -> dict[str, Any]:
-    """Return an error as the API says it, from the one document of errors."""
+    """Return an error in the API's form, from the one document of errors."""
     found = error_document(problem)
     return {name: found[name] for name in ("ok", "error", "message", "hint")}

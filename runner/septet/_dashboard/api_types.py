@@ -43,7 +43,7 @@ class RunRow(BaseModel):
     """A run of the list: `run` names it in every other request.
 
     `trials` is null in paper and live; `forward` has the figures of what came after the file was
-    first tried, and is null where that is under a day. `problem` says which files of a stopped
+    first tried, and is null where that is under a day. `problem` names which files of a stopped
     run are not those that its journal records, and what to do.
     """
 
@@ -145,7 +145,7 @@ class TablePage(BaseModel):
 
 
 class Why(BaseModel):
-    """Why an order was made, or why there was none, as `septet why --json` says it."""
+    """Why an order was made, or why there was none, as `septet why --json` prints it."""
 
     sentence: str
     found: dict[str, Any]
@@ -163,7 +163,7 @@ class Ask(BaseModel):
 
 
 class Acted(BaseModel):
-    """What came of it, in lines, and as `septet halt --json` says it."""
+    """What came of it, in lines, and as `septet halt --json` prints it."""
 
     texts: list[str]
     found: dict[str, Any]

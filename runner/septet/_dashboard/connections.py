@@ -51,7 +51,7 @@ class Connections:
         self._open[key] = connection
         if len(self._open) <= self.most:
             return
-        # A connection whose handshake did not end has nobody who says that it was closed.
+        # A connection whose handshake did not end has nobody who reports that it was closed.
         self._open = {key: each for key, each in self._open.items() if each.fileno() >= 0}
         for each in list(self._open):
             if len(self._open) <= self.most:

@@ -117,7 +117,7 @@ class Guard:
         return token.strip() if len(given) == 1 and scheme.lower() == "bearer" else ""
 
     def _address(self, scope: Scope, headers: Headers) -> str:
-        """Return who is at the other end; behind a proxy what it says, and nobody else."""
+        """Return who is at the other end; behind a proxy the address that the proxy gives."""
         peer = _peer(scope)
         return _passed_for(headers) if peer in self._site.proxies else peer
 

@@ -12,7 +12,7 @@ __all__ = ["all_runs", "grouped", "named_folder"]
 
 
 def all_runs(root: Path) -> list[dict[str, Any]]:
-    """Return a row for each run under `root`, the latest first; a damaged one says why."""
+    """Return a row for each run under `root`, the latest first; a damaged one states the reason."""
     from septet._app.runs import list_stored
 
     return [_row(root, each.document()) for each in reversed(list_stored(root))]
@@ -27,7 +27,7 @@ def grouped(rows: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, An
 
 
 def _row(root: Path, found: dict[str, Any]) -> dict[str, Any]:
-    from septet._app.figures import figures_of, trials_of
+    from septet._app.run_parts import figures_of, trials_of
 
     trials = trials_of(found)
     return {

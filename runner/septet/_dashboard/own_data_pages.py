@@ -56,7 +56,7 @@ class OwnDataPages:
         ]
 
     def page(self, request: Request) -> Response:
-        """Answer the fields, filled with what the name of a data file says."""
+        """Answer the fields, filled from the name of a data file."""
         data = asked(request, "data")[:_LONGEST]
         name = starter_name(PurePosixPath(data).stem) if data else ""
         given = {"name": name, _PATH: data, "universe.symbols": name.upper()}

@@ -31,7 +31,7 @@ RIGHTS: Final[tuple[Right, ...]] = (VIEW, OPERATE)
 class Visitor:
     """Who sent a request, and what the server lets them do.
 
-    `is_known` says that the name was proved; who came by a one-time code may write another one.
+    `is_known` means that the name was proved; who came by a one-time code may write another one.
     `mark` is of the password that they logged in with.
     """
 

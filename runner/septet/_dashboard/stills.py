@@ -14,7 +14,7 @@ _NARROW: Final = 400
 
 
 def without_style(markup: str) -> str:
-    """Return the markup without the styles of its drawings; style.css says the same."""
+    """Return the markup without the styles of its drawings; style.css has the same."""
     return _STYLE.sub(r"\1", markup)
 
 

@@ -163,7 +163,7 @@ class StrategyPages:
     ) -> Response:
         """Answer a text with what a check found: `checked`, `problems` and `values`.
 
-        `written` says that the text has been written as a new file.
+        `written` means that the text has been written as a new file.
         """
         problems = found.get("problems", ())
         rows = [

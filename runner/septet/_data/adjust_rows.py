@@ -31,7 +31,7 @@ def adjust_rows(
     Raises
     ------
     DataError
-        If there is an adjusted close and nothing says what to do with it, if what `adjust` needs
+        If there is an adjusted close and `adjust` is not set, if what `adjust` needs
         is not there, or if it holds no factor.
     """
     columns = raw.frame.columns

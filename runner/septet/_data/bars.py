@@ -116,7 +116,7 @@ class Instrument:
 class MarketData:
     """Everything a run reads: bars by symbol in universe order, series by name, findings.
 
-    `calendar` is the calendar most symbols have, `calendars` that of each; `sources` says where
+    `calendar` is the calendar most symbols have, `calendars` that of each; `sources` states where
     bars (by symbol) and series (by name) came from.
     """
 

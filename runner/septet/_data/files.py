@@ -67,7 +67,7 @@ def READ_ERRORS() -> tuple[type[BaseException], ...]:  # noqa: N802 - a constant
 
 @contextlib.contextmanager
 def reading(what: str) -> Iterator[None]:
-    """Turn what the libraries raise over a stranger's rows into an error that says whose they are.
+    """Turn what the libraries raise over a stranger's rows into an error that names their owner.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def _absolute(path: str, base_dir: Path) -> Path:
 
 @contextlib.contextmanager
 def _looking(path: Path | str) -> Iterator[None]:
-    """Turn what the system says of a path into an error that names it."""
+    """Turn the system's error about a path into an error that names the path."""
     try:
         yield
     except (OSError, RuntimeError, ValueError) as problem:
@@ -193,7 +193,7 @@ def find_files(
     -------
     by_symbol, shared
         Files that a ``{symbol}`` pattern or a file name gives to a symbol, and files that may
-        hold several symbols (their `symbol` column says which).
+        hold several symbols (their `symbol` column names which).
 
     Raises
     ------

@@ -43,7 +43,7 @@ class FrameSource:
         return self
 
     def read(self, request: Request) -> list[RawBars]:
-        """Return the rows of every symbol; stamps mark opens unless the file says otherwise."""
+        """Return the rows of every symbol; stamps mark opens unless the file sets it."""
         return [
             RawBars(symbol, frame, Facts(f"the frame of {symbol}", stamp="open"))
             for symbol, frame in self.tables.items()

@@ -39,7 +39,7 @@ class LevelEdge:
 
     `jump`, `before` and `after` are logarithms: of the empty range, with its sign, and of the
     median closes of up to 20 rows that no other jump cuts off; `rows` is the least number of them.
-    `is_adjacent` says that one bar follows the other at once, `has_range` that bars have a range.
+    `is_adjacent`: one bar follows the other at once; `has_range`: bars have a range.
     """
 
     open_ns: int

@@ -162,7 +162,8 @@ def _tables_of(block: UseBlock, returned: Any, request: Request) -> dict[str, Ra
 
 def _not_read(block: UseBlock, what: str) -> PluginError:
     return PluginError(
-        f"{title_of(block)} {what}", hint=f"this is a fault of {block.distribution}: tell it"
+        f"{title_of(block)} {what}",
+        hint=f"this is a fault of {block.distribution}: report it there",
     )
 
 
@@ -369,7 +370,7 @@ def survivorship(calendars: Mapping[str, str]) -> list[Finding]:
 
 
 def instruments_of(strategy: Any, facts: Mapping[str, Facts]) -> dict[str, Instrument]:
-    """Return what the venue trades: as the file says, as stored with the data, or defaults."""
+    """Return what the venue trades: from the file, as stored with the data, or defaults."""
     written = strategy.execution.instruments
     simulated = all(block.use == "simulated" for block in strategy.execution.venues.values())
     found: dict[str, Instrument] = {}

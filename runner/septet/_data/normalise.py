@@ -99,7 +99,7 @@ class _State:
     def apply_policy(
         self, kind: str, mask: Bools, *, defect: bool = True, examples: Sequence[str] = ()
     ) -> str:
-        """Record rows under `mask` that are still in; drop them if the policy says so."""
+        """Record rows under `mask` that are still in; drop them if that is the policy."""
         mask = mask & self.alive
         count = int(np.count_nonzero(mask))
         policy = self.found(kind, count, examples or (self.show(mask) if count else ()))
@@ -111,12 +111,12 @@ class _State:
 
 
 def stamp_of(keys: CandlesConfig, facts: Facts, symbol: str) -> Stamp:
-    """Return what stamps mark: as the file says, else as the source knows.
+    """Return what stamps mark: as the file sets it, else as the source knows.
 
     Raises
     ------
     DataError
-        If neither says.
+        If neither states it.
     """
     stamp = keys.stamp or facts.stamp
     if stamp is None:
@@ -129,7 +129,7 @@ def stamp_of(keys: CandlesConfig, facts: Facts, symbol: str) -> Stamp:
 
 
 def calendar_of(keys: CandlesConfig, facts: Facts, symbol: str) -> str:
-    """Return the calendar's name: as the file says, else as the source knows, else 24x7."""
+    """Return the calendar's name: the file's, else the source's, else 24x7."""
     calendar = keys.calendar
     named = calendar.get(symbol) if isinstance(calendar, dict) else calendar
     return named or facts.calendar or "24x7"
@@ -438,7 +438,7 @@ def _table(symbol: str, bar_ns: int, times: list[Ints], rows: Rows) -> BarTable:
 def _fill(
     state: _State, calendar: Calendar, anchor: Anchor, ordinal: Ints, bars: BarTable
 ) -> BarTable:
-    """Count missing bars; where the policy says so, make them up from the close before."""
+    """Count missing bars; where that is the policy, fill them with the close before."""
     step = np.diff(ordinal)
     holes = np.flatnonzero(step > 1)
     count = int((step[holes] - 1).sum())

@@ -1,9 +1,10 @@
 """Whether the counts and sizes in a Parquet file agree, before a reader relies on them.
 
-The reader reserves what a page says it holds. A page of minus one values, or of 2**58, ends the
-process where memory cannot be had, and no exception is raised that could become a message. So the
-description at the end of the file and the head of each page are read here first (they are written
-in Thrift's compact form), and every count is compared with the file and with the one above it.
+The reader reserves memory for the number of values that a page declares. A page of minus one
+values, or of 2**58, ends the process where memory cannot be had, and no exception is raised that
+could become a message. So the description at the end of the file and the head of each page are read
+here first (they are written in Thrift's compact form), and every count is compared with the file
+and with the one above it.
 
 How much a column takes in memory is bounded by the same heads. A text of five megabytes that stands
 once in a dictionary, or is written as "like the one before", takes some kilobytes of the file for
@@ -57,8 +58,8 @@ class ColumnSize:
     """What a column of a file may take in memory, by the heads of its pages.
 
     `unpacked` is the size of its pages; `values` are counted with what each takes beside its text,
-    and `copied` with the longest text that it may have. `repeats` says whether texts are written as
-    the beginning of the one before, which no reader keeps once.
+    and `copied` with the longest text that it may have. `repeats` states whether texts are written
+    as the beginning of the one before, which no reader keeps once.
     """
 
     is_text: bool = False

@@ -81,8 +81,8 @@ def normalise_series(
     Raises
     ------
     DataError
-        If nothing says when values became known, if columns are missing, if the share of bad rows
-        exceeds `max_bad`, or if no value is left.
+        If the time at which values became known is not given, if columns are missing, if the share
+        of bad rows exceeds `max_bad`, or if no value is left.
     """
     _check_columns(name, raw, keys)
     frame, origin = raw.frame, raw.facts.origin
@@ -232,7 +232,7 @@ class _Rows:
         spared: Bools | None = None,
         shown: pl.Series | None = None,
     ) -> None:
-        """Drop rows under `mask`, if the policy says so; those `spared` are no defects."""
+        """Drop rows under `mask`, if that is the policy; those `spared` are no defects."""
         mask = mask & self.alive
         bad = mask if spared is None else mask & ~spared
         first = first_rows(bad if bad.any() else mask)

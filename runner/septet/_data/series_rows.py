@@ -36,7 +36,7 @@ _MOST_MISSING: Final = 0.1
 
 
 def missing_values(column: pl.Series) -> Bools:
-    """Return which values a file says to be missing: nothing, NaN, or a mark such as ``.``.
+    """Return which values a file declares missing: nothing, NaN, or a mark such as ``.``.
 
     They are no defects: of a holiday there is no value. What is neither a number nor such a mark
     is one.
@@ -93,7 +93,7 @@ def value_distance(value: Floats, first: Floats) -> str:
 
 
 def check_series_rows(seen: BadRows, keys: SeriesConfig, raw: RawSeries) -> tuple[Finding, ...]:
-    """Refuse a series with more bad rows than `max_bad`; return what the verdict says of fewer.
+    """Refuse a series with more bad rows than `max_bad`; return the verdict's line for fewer.
 
     Raises
     ------

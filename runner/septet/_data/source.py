@@ -88,7 +88,7 @@ class Request:
 class Facts:
     """What a source knows of its rows without looking at them.
 
-    A field of the strategy file wins over a fact. `stamp` says what time stamps mark; None
+    A field of the strategy file wins over a fact. `stamp` states what time stamps mark; None
     means that the source cannot know. `instrument` is a snapshot taken with the data: `lot`,
     `tick`, `min_notional`, `precision`. `notes` are guesses that were made (a delimiter),
     `doubts` signs that rows are read otherwise than meant, which `check` and the verdict repeat.

@@ -60,7 +60,7 @@ class Stamps:
     """Stamps in UTC nanoseconds; `time_ns` means nothing where a mask of `dropped` is set.
 
     `dropped` masks rows without a usable stamp, by kind of defect; `noticed` masks rows that are
-    usable and odd. `notes` says what was guessed. `wall_ns` are the stamps as they are written
+    usable and odd. `notes` lists what was guessed. `wall_ns` are the stamps as they are written
     where they name no zone of their own.
     """
 

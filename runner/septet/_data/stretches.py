@@ -440,7 +440,7 @@ class Stretches:
         """Drop bars that no feature remembers any more.
 
         A symbol that has been silent for long starts anew when it speaks again; of the others the
-        slowest says how far back its features see the rest, which remember from there.
+        slowest states how far back its features see the rest, which remember from there.
         """
         deepest = now_ns - (MARGIN_NS if self._memory.anchored else 0)
         silent_ns = MARGIN_NS + 10 * self._request.bar_ns * self._longest_gap

@@ -69,7 +69,7 @@ NO_EVENTS: Final = Events(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 @dataclass(frozen=True)
 class HourRules:
-    """What a file says about its hours, and how long an order is on its way.
+    """The trading hours of a file, and how long an order is on its way.
 
     `series` names the events of the blackout, empty without one.
     """

@@ -1,4 +1,4 @@
-"""Local time stamps: what betrays that they are of another zone than the file says."""
+"""Local time stamps: signs that they are of another zone than the file states."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from septet._data.stamps import iso
 from septet._diff.decision_rows import Row, rows_of_frame, rows_of_table
 from septet._diff.live_side import Lived
 from septet._kernel import layout
-from septet._learn.walk import EXPIRED, NO_MODEL, NOT_FINITE, OK, answers
+from septet._learn.walk_forward_models import EXPIRED, NO_MODEL, NOT_FINITE, OK, answers
 from septet._shell import project
 from septet._shell.aligned_bars import AlignedBars, align_bars
 from septet._shell.backtest import backtest
@@ -40,7 +40,7 @@ RULES: Final = (
     "seed", "account", "universe", "features", "model", "signal", "risk", "execution",
     "perpetual", "time_zone", "day_start",
 )  # fmt: skip
-"""What two runs must have in common; the rest says where data and orders come from and go."""
+"""What two runs must have in common; the rest is where data and orders come from and go."""
 OWN: Final = (
     "account.capital", "universe.start", "universe.end", "execution.venues",
     "execution.instruments", "execution.simulation.fills", "execution.at_start",

@@ -26,7 +26,7 @@ class Cause:
     """One thing that differed.
 
     `size` orders those of a kind, the largest first: a relative change of a value, or money in
-    the quote currency. `facts` are its numbers, `text` says it to a person.
+    the quote currency. `facts` are its numbers, `text` describes it in words.
     """
 
     part: PartName
@@ -214,7 +214,7 @@ def _decisions(
         yield Cause(
             part, "amount" if amount else "decision", sides.lived.symbols[k], time_ns,
             abs(became.granted - was.granted) * sides.close(k, time_ns),
-            f"{was.says(sizes[0])} with {one}, {became.says(sizes[1])} with {other}",
+            f"{was.text(sizes[0])} with {one}, {became.text(sizes[1])} with {other}",
             {
                 "before": {"signal": was.signal, "granted": was.granted, "rejected_by":
                            was.rejected_by},

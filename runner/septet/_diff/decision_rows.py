@@ -23,7 +23,7 @@ class Row:
     granted: float
     rejected_by: str
 
-    def says(self, size: str) -> str:
+    def text(self, size: str) -> str:
         """Return the row as a short text, with its formatted size."""
         size = f" {size}" if self.granted else ""
         return f"{self.signal}{size}" + (

@@ -9,7 +9,7 @@ from pathlib import Path
 from septet._drill.books import OurBook, VenueBook
 from septet._drill.catalogue import Kind
 from septet._drill.check import Finding
-from septet._host.readings import EVERY_NS
+from septet._host.adapter_values import EVERY_NS
 from septet._text import decode_json
 
 __all__ = ["audit", "is_noticed", "logged_since"]
@@ -48,13 +48,13 @@ def _unnoticed(kind: Kind, ours: OurBook, folder: Path, first_ns: int) -> Iterat
     rules = {rule.partition(":")[0] for rule in (*tripped, *(each.rule for each in held))}
     if kind.blocks and rules.isdisjoint(kind.blocks):
         yield Finding("unnoticed", kind.code, f"{' or '.join(kind.blocks)} did not block entries")
-    since_ns = first_ns - (EVERY_NS if kind.says else 0)
-    if kind.logs and logged_since(folder / LOG, since_ns, kind.says).isdisjoint(kind.logs):
+    since_ns = first_ns - (EVERY_NS if kind.texts else 0)
+    if kind.logs and logged_since(folder / LOG, since_ns, kind.texts).isdisjoint(kind.logs):
         text = f"no {' or '.join(kind.logs)} in the log of the run"
         yield Finding("unnoticed", kind.code, text)
 
 
-def logged_since(path: Path, first_ns: int, says: tuple[str, ...] = ()) -> set[str]:
+def logged_since(path: Path, first_ns: int, texts: tuple[str, ...] = ()) -> set[str]:
     """Return the events in a run's log since a wall time that contain one of some texts."""
     if not path.exists():
         return set()
@@ -64,5 +64,5 @@ def logged_since(path: Path, first_ns: int, says: tuple[str, ...] = ()) -> set[s
         str(row["event"])
         for row in rows
         if datetime.fromisoformat(row["timestamp"]) >= first
-        and (not says or any(each in str(row.get("text", "")) for each in says))
+        and (not texts or any(each in str(row.get("text", "")) for each in texts))
     }

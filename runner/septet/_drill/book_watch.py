@@ -35,7 +35,7 @@ LOOK_S: Final = 0.1
 _NS: Final = 1_000_000_000
 _LIVE_WITHIN_S: Final = 120.0
 _PERSON_WITHIN_S: Final = 600.0
-"""How long a person's halt holds the drill up; then it clears it, and says so."""
+"""How long a person's halt holds the drill up; then it clears it, and reports it."""
 _MOST_DEATHS: Final = 3
 """Ends that nobody asked for, after which a drill that keeps going gives up as well."""
 
@@ -134,7 +134,7 @@ class Watch:
     def _until(self, done: Callable[[], bool], within_s: float, *, plays: bool = True) -> bool:
         """Check repeatedly until a condition is true; False if it never was.
 
-        `plays` says that it needs bars to come: a wait that they end is no verdict.
+        `plays` means that it needs bars to come: a wait that they end is no verdict.
 
         Raises
         ------

@@ -43,9 +43,9 @@ class Kind:
     `draw` gives its parameters. `way` is how it is made: ``armed`` at the venue, ``restart``
     while the run is down and starts, ``stop`` by a signal while a send is under way, ``kill``
     with signal 9, ``process`` inside the run's own process, ``operator`` by what a person does to
-    the run: `draw` says how. `made_by` is the venue's fault that it
+    the run: `draw` gives the way. `made_by` is the venue's fault that it
     is made with. `blocks` are rules of which one must have kept entries back at least for a moment,
-    `logs` events of which one must stand in the run's log. Where `says` holds texts the event is
+    `logs` events of which one must stand in the run's log. Where `texts` are given the event is
     logged once a minute at most: a line with one of them counts that is up to a minute older than
     the fault. While the fault acts, no position is without a stop or an exit at the venue for
     longer than `naked_ms`; 0 asks for nothing. What it
@@ -64,7 +64,7 @@ class Kind:
     target: str = ""
     blocks: tuple[str, ...] = ()
     logs: tuple[str, ...] = ()
-    says: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
     naked_ms: float = 0.0
     rest_ms: float = 0.0
     answered: bool = False
@@ -107,6 +107,12 @@ def _false_value(draw: random.Random) -> dict[str, Any]:
     """Draw an impossible value for a field of an answer."""
     target, names = draw.choice(_FALSE_FIELDS)
     return {"target": target, "field": draw.choice(names), "value": draw.choice(_FALSE)}
+
+
+def _other_id(draw: random.Random) -> dict[str, Any]:
+    """Draw how the id at the venue differs: it is another one, or contains ours whole."""
+    longer = draw.choice([("x-", ""), ("", "-b7"), ("x-", ":web")])
+    return {"prefix": longer[0], "suffix": longer[1], "other": draw.random() < 0.5}
 
 
 _KINDS: Final = (
@@ -153,7 +159,7 @@ _KINDS: Final = (
     Kind("E21", "answer differs from the request", "order", blocks=("ack_mismatch",)),
     Kind("E22", "fees in the base, a third asset or the quote", "order", duration_ms=2_000,
          draw=_one_of(fee_currency=["BNB", "BNB", "quote"])),
-    Kind("E23", "an order is listed under another client id", "order",
+    Kind("E23", "an order is listed under another client id", "order", draw=_other_id,
          logs=("adopted_order", "unexplained_order"), listed=True),
     Kind("D1", "order book with a gap, or crossed", "book", draw=_one_of(kind=["gap", "crossed"])),
     Kind("D2", "a bar twice, late, or open again",
@@ -171,7 +177,7 @@ _KINDS: Final = (
          blocks=("feed_down", "venue_down"), logs=("task_failed",), naked_ms=3_000),
     Kind("A5", "prices stamped in the future",
          draw=_one_of(ahead_ms=[120_000, 3_600_000], messages=[1, 3]), logs=("unreadable",),
-         says=("ahead of the local clock", "a time up to now")),
+         texts=("ahead of the local clock", "a time up to now")),
     Kind("A7", "the disk is full when an exit is due", "order", way="process", duration_ms=4_000,
          draw=_one_of(tail=[True, False]), logs=("journal_failed",), naked_ms=2_500),
     Kind("A9", "the machine's clock is ahead, then right", way="process", duration_ms=1_000,

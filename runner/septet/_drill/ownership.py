@@ -57,7 +57,12 @@ def claim_known(venue: VenueBook, ours: OurBook) -> None:
 
 
 def _is_left(row: OrderChanged | FillMade, venue: VenueBook, ours: OurBook) -> bool:
-    """Whether an order under another client id is somebody else's, by what the run has reported."""
+    """Whether an order under another client id is somebody else's, by what the run has reported.
+
+    One whose client id contains ours whole never is.
+    """
+    if row.sent_as in row.client_id:
+        return False
     if is_waiting(row.sent_as, ours):
         return True
     ended = ours.never_accepted.get(row.sent_as)

@@ -26,7 +26,7 @@ class Cover:
     """The run's positions, and the orders at the venue that would close them.
 
     A position is bare while no order of ours that sells its symbol is open at the venue. What is
-    below a lot or the minimum notional is none. `uses_stops` says that a stop was ever placed.
+    below a lot or the minimum notional is none. `uses_stops` means that a stop was ever placed.
 
     What was bought by an order that is listed under another client id counts from when the run has
     found it: it can protect no units that it does not know of. `unclaimed` are those that it has

@@ -68,14 +68,14 @@ def refuse_contradictions(step: Step, words: Mapping[str, str]) -> None:
 
 
 def refuse_other_kind(component: Component, declared: Any, distribution: str) -> None:
-    """Refuse a target that is of another kind than the manifest says, or no plugin at all.
+    """Refuse a target that is of another kind than the manifest states, or no plugin at all.
 
     A feature over all symbols (`across`) is a feature in a manifest. Commands are functions.
 
     Raises
     ------
     PluginError
-        With the target, what the manifest says and, of a step, its line.
+        With the target, the manifest's kind and, of a step, its line.
     """
     if component.layer == "commands":
         return

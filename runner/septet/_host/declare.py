@@ -253,7 +253,7 @@ class Step(Declaration):
     `lookback` is how many bars before the cursor the function reads: it is first called that
     many bars after its inputs are ready. `warmup` is how many further bars pass before its value
     is published. `state` names the slots of the parameter of that name, all zeros at the first call
-    after every (re)start of history: the text says ``state.total``, and `function` has numbers in
+    after every (re)start of history: the text has ``state.total``, and `function` has numbers in
     the place of names.
     `renews` names the parameter at whose multiples on the time grid (`slot`) the step begins anew:
     what it returns and keeps from there on does not depend on its state. Four such stretches are
@@ -263,7 +263,7 @@ class Step(Declaration):
     is refused: a pair, the name of the input whose range it keeps (an average of `of`), a map from
     an output to either, or a function of the config that returns one of these.
 
-    `role` says more about a kind. Stops: "stop" (default; a protective price), "target" (a profit
+    `role` refines a kind. Stops: "stop" (default; a protective price), "target" (a profit
     target, a resting limit) or "exit" (a bool tested at each decision). Limits: "" (a cap on
     the size) or "wire" (checked last; an order above it is rejected, never made smaller).
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
+from septet._host.code_dependencies import callables_of
 from septet._host.declare import Declaration
-from septet._host.reached import callables_of
 
 __all__ = ["compiler_fault", "is_compilers", "line_in", "raised_in"]
 

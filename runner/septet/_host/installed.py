@@ -17,7 +17,7 @@ _last: tuple[object, tuple[Point, ...]] | None = None
 
 @dataclass(frozen=True)
 class Point:
-    """An entry point of the group, and what its distribution says of itself."""
+    """An entry point of the group, and the name and version of its distribution."""
 
     entry: importlib.metadata.EntryPoint
 

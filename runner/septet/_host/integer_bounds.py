@@ -174,7 +174,7 @@ def smallest(values: Iterable[Value]) -> Value:
         return ANY
     real = any(each.real for each in found)
     known = [each for each in found if not each.real] or [ANY]
-    # what may be NaN says nothing; the others bound the smallest from above
+    # what may be NaN gives no bound; the others bound the smallest from above
     high = min(each.high for each in known)
     age = max(each.age for each in found) if found[0].cursor else min(each.age for each in found)
     return Value(min(each.low for each in found), high, found[0].cursor, age, real)

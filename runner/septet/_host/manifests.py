@@ -194,7 +194,7 @@ def _called(hook: Any, layer: Layer) -> list[Component]:
 
 
 def _insist_component(component: Component, layer: Layer, hook: str) -> None:
-    """Refuse a component of which a part is not what its type says.
+    """Refuse a component of which a part is not of its declared type.
 
     Raises
     ------

@@ -74,7 +74,7 @@ class Served(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A fitted model, and what its card says about the fit.
+    """A fitted model, and the facts of the fit on its card.
 
     `importance` is the estimator's own impurity importance, float64 (f,), where it has one.
     `notes` are warnings of the fit. `facts` stand on the card under ``facts``: values JSON can

@@ -1,4 +1,4 @@
-"""The slots of a state under their names: a step says `state.mean`, and `state[0]` is what runs.
+"""The slots of a state under their names: a step writes `state.mean`, and `state[0]` is what runs.
 
 A state is one flat array, so that a snapshot is a copy of it and compiled code addresses it by
 numbers. The names are found in the text of a step where it is declared, and the function is
@@ -36,7 +36,7 @@ class Slots:
 
 
 Declared: TypeAlias = Sequence[str | Slots]
-"""What `state=` of a step says: names of slots, and at the end slots of one name."""
+"""What `state=` of a step declares: names of slots, and at the end slots of one name."""
 
 
 def slots(name: str, count: Callable[[Any], int]) -> Slots:

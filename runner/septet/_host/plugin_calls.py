@@ -63,7 +63,7 @@ def _is_in(file: str, folders: tuple[str, ...]) -> bool:
 
 
 def words_of(error: BaseException) -> str:
-    """Return what an exception says; its own method may raise anything, or end the process."""
+    """Return the text of an exception; its own method may raise anything, or end the process."""
     try:
         return str(error)[:LONGEST]
     except BaseException as other:  # its own method may raise anything
@@ -144,7 +144,7 @@ def door(block: Any, key: str, *, running: bool = False) -> Iterator[None]:
 def blamed(error: BaseException) -> SeptetError | None:
     """Return the error in place of what nobody caught; None where no plugin's code raised it.
 
-    The last frame that is septet's or a plugin's says whose it is.
+    The last frame that is septet's or a plugin's decides whose it is.
     """
     if not is_theirs(error):
         return None

@@ -204,7 +204,7 @@ class Host:
         ------
         PluginError
             If the import fails, naming the distribution, or the target is of another kind than
-            the manifest says; other plugins still work.
+            the manifest states; other plugins still work.
         """
         target = entry.component.target
         if target not in self._loaded:

@@ -14,8 +14,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError
 from typing import Any
 
+from septet._host.code_dependencies import reached_of
 from septet._host.imports import OURS, files_of, is_large
-from septet._host.reached import reached_of
 from septet._host.versions import installed_version
 from septet.errors import PluginError
 

@@ -201,7 +201,7 @@ class Body:
         for name in _assigned(node):
             scope[name] = None
 
-    # ------------------------------------------------------------------ what a test says
+    # ------------------------------------------------------------------ what a test implies
 
     def _narrow(self, test: ast.expr, scope: Scope, truth: bool) -> None:
         match test:

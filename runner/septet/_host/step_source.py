@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, Final
 
+from septet._host.code_dependencies import names_of
 from septet._host.declare import Step
 from septet._host.imports import OURS
-from septet._host.reached import names_of
 from septet._host.sources import source_digest
 
 __all__ = ["step_digest"]

@@ -306,7 +306,7 @@ class Tasks:
         """Run one call as a task; it is not repeated, since only its owner knows whether it may be.
 
         What it raises is logged and passed to `failed`. Without `failed` the owner awaits the task
-        and hears of the error there.
+        and receives the error there.
         """
         loop = asyncio.get_running_loop()
         task = loop.create_task(_Guarded(call), name=f"{self.owner}: {name}")

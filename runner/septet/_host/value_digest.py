@@ -30,7 +30,7 @@ _HEAP, _IMMUTABLE = 1 << 9, 1 << 8
 
 
 class Unhashable(Exception):
-    """A value of which no hash can be made; its text says what it is."""
+    """A value of which no hash can be made; its text names it."""
 
 
 def encoded(

@@ -77,7 +77,7 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """What the venue says of a symbol; 0 means no bound. `precision` is a balance's last digit."""
+    """The venue's facts about a symbol; 0 means no bound. `precision` is a balance's last digit."""
 
     symbol: str
     base: str
@@ -170,7 +170,7 @@ class LiveVenue(Protocol):
 
 
 class BarSeen(msgspec.Struct, frozen=True):
-    """A bar as a stream or a poll shows it; `closed` if the venue says it is final."""
+    """A bar as a stream or a poll shows it; `closed` if the venue reports it as final."""
 
     symbol: str
     open_ns: int
@@ -241,7 +241,7 @@ class FeedFacts:
 
 
 class LiveFeed(Protocol):
-    """Live market data of one exchange; dials again by itself, with back-off, and says so.
+    """Live market data of one exchange; reconnects by itself, with back-off, and reports it.
 
     It does not decide about silence: who finds it silent closes it and opens it again.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from septet._app.reading import reading_run
+from septet._app.run_folder_errors import reading_run
 from septet._app.runs import diff_runs, problem_of_run
 from septet._jobs.child_side import Reports, serve_one
 from septet._store.find import open_run

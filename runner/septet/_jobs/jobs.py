@@ -93,7 +93,7 @@ class Job:
 class Jobs:
     """The jobs of a server, the latest `MOST_KEPT`; they end with its process.
 
-    `hint` says how one is ended, where too many are open.
+    `hint` states how one is ended, where too many are open.
     """
 
     def __init__(self, hint: str) -> None:

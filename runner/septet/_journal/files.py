@@ -1,6 +1,6 @@
 """The files of a journal: created atomically, written by one process, and the mark.
 
-The mark says how far the journal had come, and how much of that is promised against the loss of
+The mark records how far the journal had come, and how much of that is promised against the loss of
 power. It is in memory that the kernel writes to the disk when it likes: after a cut it may be
 older than the journal, and may know of entries that the disk never got.
 """
@@ -144,7 +144,7 @@ def make_mark(path: Path, mark: Mark) -> mmap.mmap:
 def projected_seq(journal: Path, run_id: str) -> int:
     """Number of the entry up to which the tables beside a journal were made, or 0.
 
-    The manifest beside it says so, if it is one of the same run.
+    The manifest beside it records it, if it is one of the same run.
     """
     try:
         manifest = decode_json(read_bounded(journal.with_name("manifest.json"), _MANIFEST_BYTES))

@@ -364,7 +364,7 @@ class Fold:
             gross += taken if row.side == "buy" else -taken
             if executed is not None:
                 taken = abs(float(round(executed.quantity * scale)) - abs(net_units))
-            # what is missing from the units is worth as much as the ledger says, to the bit
+            # what is missing from the units is worth as much as in the ledger, to the bit
             fee_quote = (taken / scale if taken else row.fee) * row.price
         elif row.fee_currency != self.quote(row.symbol):
             fee_quote = (executed.fee_quote if executed is not None else None) or 0.0

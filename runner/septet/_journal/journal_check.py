@@ -49,9 +49,9 @@ class JournalFinding:
 
     ``gone``: the file is missing. ``unreadable``: it cannot be opened. ``changed``: it is not what
     was written. ``torn``: its end cannot be read. ``short``: the last entries are missing, of which
-    the mark, a snapshot or the manifest knows, or the tail of a run that has not ended. `what` says
-    it of "the run", `message` names the folder. Entries up to `last` are good; `lost` are known to
-    be gone after the last one, None where nobody knows how many.
+    the mark, a snapshot or the manifest knows, or the tail of a run that has not ended. `what`
+    describes it of "the run", `message` names the folder. Entries up to `last` are good; `lost` are
+    known to be gone after the last one, None where nobody knows how many.
     """
 
     kind: FindingKind
@@ -86,7 +86,7 @@ class JournalFinding:
 
 
 def open_to_check(path: Path) -> Reader:
-    """Open a journal, a file with fewer pages than its header says included; nothing is written.
+    """Open a journal, a file with fewer pages than its header states included; nothing is written.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def check_file(path: Path, mode: str = "") -> JournalFinding | None:
 def check(reader: Reader) -> JournalFinding | None:
     """Return what is wrong with a journal, by its chain of hashes and by what knows of its end.
 
-    Those are the mark of this machine, the snapshots, the manifest beside it, which says up to
+    Those are the mark of this machine, the snapshots, the manifest beside it, which states up to
     which entry the tables were made, and the tail, which a run has until it has ended. None if all
     of it is there as it was written.
     """

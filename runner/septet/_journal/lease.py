@@ -236,9 +236,9 @@ def beginner_in(folder: Path) -> Holder | None:
 def holder_of(folder: Path) -> Holder | None:
     """Return the process that holds a run's folder now; None if there is none.
 
-    The lock in the folder says it from every state folder. Where that file is gone or another one,
-    the journal names its writer: of this machine a process that has it open, of another machine
-    one with a recent heartbeat.
+    The lock in the folder shows it, whatever the state folder. Where that file is gone or another
+    one, the journal names its writer: of this machine a process that has it open, of another
+    machine one with a recent heartbeat.
     """
     state = state_folder() / "leases" / f"folder-{_short(str(folder.resolve()))}.lock"
     for path in (folder / RUN_LOCK, state):
@@ -283,7 +283,7 @@ def _writer(folder: Path) -> Holder | None:
 def _has_open(pid: int, path: Path) -> bool:
     """Whether a process has a file open; of a process of another user that it is there.
 
-    Where the system does not list what a process has open, the lock of the journal says it.
+    Where the system does not list what a process has open, the lock of the journal shows it.
     """
     opened = Path(f"/proc/{pid}/fd")
     try:

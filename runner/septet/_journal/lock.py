@@ -52,7 +52,7 @@ def lock(path: Path, *, mode: int = 0o600) -> int | None:
 
 
 def _takes(handle: int, how: int) -> bool:
-    """Lock an open file as `how` says where nobody is in the way; return whether it did."""
+    """Lock an open file in mode `how` unless another process holds it; return whether it did."""
     try:
         fcntl.flock(handle, how | fcntl.LOCK_NB)
     except BlockingIOError:

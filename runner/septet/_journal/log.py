@@ -69,8 +69,9 @@ class Journal(Reader):
 
     `append` gives an entry its number and keeps it in memory; `commit` stores all that wait in
     one write, and `move` puts what was committed into the database. If a commit fails nothing of
-    it is stored, `failing` says why, and what waits is kept: another `commit` tries again. After
-    a `move` that failed, commits fail until one works. Nothing may be sent that is not committed.
+    it is stored, `failing` is the reason, and what waits is kept: another `commit` tries again.
+    After a `move` that failed, commits fail until one works. Nothing may be sent that is not
+    committed.
     """
 
     def __init__(
@@ -374,7 +375,7 @@ class Journal(Reader):
         """Insert the first rows into the database, by their number of values."""
         db, rows = self._db, self._rows[:length]
         with self._failing(doing), self._transaction():
-            if self.failing and rows:  # whether the failed one is there, the database says
+            if self.failing and rows:  # the database knows whether the failed one is there
                 stored = int(db.execute("SELECT max(seq) FROM entries").fetchone()[0] or 0)
                 rows = rows[max(0, stored + 1 - int(rows[0])) * COLUMNS :]
             for first in range(0, len(rows), _WIDTH):

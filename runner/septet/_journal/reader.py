@@ -39,7 +39,7 @@ BUSY_S: Final = 1.0
 _UNSHARED: Final = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 _ROW: Final = "SELECT seq, at_ns, kind, event, commands, hash FROM entries"
 IS_LIVE: Final = "live"
-"""How a session stands from the end of its start on, until it says how it ended."""
+"""How a session stands from the end of its start on, until it records how it ended."""
 NOT_LIVE: Final = "the start failed: "
 """How an end begins of a session that failed before."""
 _LATEST_ORDERS: Final = 256
@@ -177,7 +177,7 @@ def _opened(path: Path, how: str, busy_s: float, salvage: bool) -> sqlite3.Conne
         uri=True, timeout=busy_s, isolation_level=None, check_same_thread=False,
     )  # fmt: skip
     try:
-        if salvage:  # else SQLite refuses a file with fewer pages than its header says
+        if salvage:  # else SQLite refuses a file with fewer pages than its header states
             db.execute("PRAGMA writable_schema = ON")
         db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_ROW_BYTES)
         db.execute("PRAGMA trusted_schema = OFF")

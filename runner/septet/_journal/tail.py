@@ -57,7 +57,7 @@ def frame_of(digest: bytes, link: bytes) -> bytes:
 class Tail:
     """The tail as its writer sees it; `used` counts bytes up to the end of the last frame.
 
-    `synced` says that a sync will be asked for: then it is filled with zeros now, since the first
+    `synced` means that a sync will be asked for: then it is filled with zeros now, since the first
     write to a block that never was written makes a sync twice as dear. `reserve` is space for a
     disk on which even these blocks cannot be written again.
     """

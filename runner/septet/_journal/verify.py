@@ -10,7 +10,7 @@ killed only while it writes those after it. So what is not whole before the mark
 unless the machine was started anew since, and what it had in memory is gone.
 
 An end that is missing without a trace is an old copy's, or was lost with the power. The mark shows
-them apart: what it says was promised is on the disk of the newest journal, whatever happened.
+them apart: what it records as promised is on the disk of the newest journal, whatever happened.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ class Findings:
 
     `first` and `last` are the entries that were checked and are good; of a journal that is broken
     and was checked from a snapshot on, those from there. `lost` is how many entries
-    are gone at most, None where nobody knows; `torn` says where the end was damaged, `kept` where
+    are gone at most, None where nobody knows; `torn` is where the end was damaged, `kept` where
     the damaged file is now. `broken` is the place that cannot be trusted; `notes` are lesser
     things, such as a snapshot that is not used.
-    `gone_with` says where an end went that is missing without damage: a ``copy`` is older than
+    `gone_with` names where an end went that is missing without damage: a ``copy`` is older than
     the journal was, with the ``power`` went what was never promised, ``either`` may be.
     """
 
@@ -395,7 +395,7 @@ def mend(path: Path, *, mark: Mark, full: bool, busy_s: float) -> Findings:
 
 
 def _cut_short(path: Path, reader: Reader) -> bool:
-    """Whether the database has fewer pages than its header says, with all entries readable."""
+    """Whether the database has fewer pages than its header states, with all entries readable."""
     try:
         probe = Reader(path)
     except JournalError:

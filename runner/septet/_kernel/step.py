@@ -16,7 +16,7 @@ from typing import Any, Final
 from septet._kernel import lanes, layout
 from septet._kernel.marks import index
 from septet._kernel.numba_inside import instruction, kinds_of_numba, lowering
-from septet._kernel.parts import entry_compiler, part_compiler
+from septet._kernel.part_compiler import entry_compiler, part_compiler
 
 __all__ = [
     "compile_part",
@@ -59,8 +59,8 @@ def jit(function: Callable[..., Any], **options: Any) -> Any:
 def jit_inner(function: Callable[..., Any], *, inline: bool) -> Any:
     """Compile what only compiled code calls: inlined or not, but without a door to Python.
 
-    Both ways are said: what leaves `forceinline` open has that of its first caller, and all that a
-    kernel calls would be inlined.
+    Both ways are set explicitly: without `forceinline` a function has that of its first caller, and
+    all that a kernel calls would be inlined.
     """
     return _of_types(jit(function, forceinline=inline, **_inner()))
 

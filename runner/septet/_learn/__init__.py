@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from septet._learn.dataset import Dataset, SymbolBars, gather, pool, segments, symbol_bars
+    from septet._learn.estimator_trial import Refusal, trial_fit
     from septet._learn.fills import fill_readings
     from septet._learn.fitting import Fitted, Served, Trainer, Window
     from septet._learn.health import (
@@ -55,8 +56,7 @@ if TYPE_CHECKING:
     )
     from septet._learn.schedule import TrainingRule, model_seed
     from septet._learn.stored import load_model, pack_model, store_model
-    from septet._learn.trial import Refusal, trial_fit
-    from septet._learn.walk import (
+    from septet._learn.walk_forward_models import (
         EXPIRED,
         NO_MODEL,
         NOT_FINITE,
@@ -143,8 +143,8 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "schedule": ("TrainingRule", "model_seed"),
     "stored": ("load_model", "pack_model", "store_model"),
-    "trial": ("Refusal", "trial_fit"),
-    "walk": (
+    "estimator_trial": ("Refusal", "trial_fit"),
+    "walk_forward_models": (
         "EXPIRED",
         "NO_MODEL",
         "NOT_FINITE",

@@ -1,4 +1,4 @@
-"""What the card of a model says: septet's own facts, those of a trainer, and whether they agree.
+"""What the card of a model holds: septet's own facts, those of a trainer, and whether they agree.
 
 septet writes what it knows itself: the rows, when their labels were known, the hashes, the checks
 of plugins. A trainer of a plugin adds facts of its own under one key, ``facts``, and can neither
@@ -81,7 +81,7 @@ def fitted_rows(window: Window, trained_to_ns: int) -> dict[str, Any]:
 
 
 def trainer_facts(trainer: Any, fitted: Fitted) -> dict[str, Any]:
-    """Return what a card says of a fit: septet's own trainer's facts, or a plugin's under a key.
+    """Return the facts of a fit for a card: of septet's own trainer, or a plugin's under a key.
 
     Parameters
     ----------

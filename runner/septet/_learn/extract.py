@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from septet._learn.flat import Calibration, Member, Scaler, Tree
+from septet._learn.flat_model import Calibration, Member, Scaler, Tree
 
 __all__ = ["Response", "calibration_of", "extract", "response_of", "scaler_of"]
 

@@ -43,7 +43,7 @@ from septet._learn.stats import (
     psi,
     spiegelhalter,
 )
-from septet._learn.walk import OK, Walk, WalkModel
+from septet._learn.walk_forward_models import OK, Walk, WalkModel
 from septet._learn.windows import window_psi
 
 __all__ = [

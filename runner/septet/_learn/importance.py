@@ -13,7 +13,7 @@ from septet._data.bars import Floats, Ints
 from septet._learn.dataset import Dataset
 from septet._learn.labels import Labels
 from septet._learn.stats import auc
-from septet._learn.walk import OK, Walk
+from septet._learn.walk_forward_models import OK, Walk
 
 __all__ = ["Importance", "importance_of"]
 

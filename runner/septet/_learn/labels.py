@@ -133,7 +133,7 @@ def make_labels(dataset: Dataset, rule: LabelRule) -> Labels:
     Returns
     -------
     Labels
-        Looks ahead by up to `horizon` bars, and says so in `known_ns`. NaN where the horizon
+        Looks ahead by up to `horizon` bars, and `known_ns` states when. NaN where the horizon
         reaches past the data or over a gap, or (triple barrier) where the volatility is not a
         positive number.
 

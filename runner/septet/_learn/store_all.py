@@ -27,7 +27,7 @@ from septet._learn.schedule import TrainingRule
 from septet._learn.stats import auc, brier
 from septet._learn.stored import Restore, load_model, require_readable, store_model
 from septet._learn.trainer import EstimatorTrainer
-from septet._learn.walk import fit_window
+from septet._learn.walk_forward_models import fit_window
 from septet.errors import InputError, RunError
 
 if TYPE_CHECKING:

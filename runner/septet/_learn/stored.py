@@ -1,4 +1,4 @@
-"""Models on disk: arrays without pickle, or ONNX bytes, and a card that says what they are."""
+"""Models on disk: arrays without pickle, or ONNX bytes, and a card that describes them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ import numpy.typing as npt
 from septet._files import insist_size, make_folders, open_regular, read_bounded, replace_file
 from septet._learn.cards import TRAIN_AGAIN, check_card, iso_time, trainer_facts
 from septet._learn.fitting import Fitted, Served
-from septet._learn.flat import FlatModel
-from septet._learn.portable import OnnxModel
+from septet._learn.flat_model import FlatModel
+from septet._learn.model_compatibility import compare_subjects, of_other_length
+from septet._learn.onnx_model import OnnxModel
 from septet._learn.soundness import DAMAGED
-from septet._learn.subject import compare_subjects, of_other_length
 from septet._text import decode_json, one_line
 from septet.errors import InputError, ModelError
 

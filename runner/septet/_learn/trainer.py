@@ -16,8 +16,8 @@ import numpy as np
 from septet._data.bars import Floats, Ints
 from septet._learn.extract import Response, calibration_of, extract, response_of, scaler_of
 from septet._learn.fitting import Fitted, Recipe, Served, Trainer, Untrainable, Window
-from septet._learn.flat import Calibration, Member, Scaler, assemble
-from septet._learn.portable import Exported, OnnxModel, ServingError, convert
+from septet._learn.flat_model import Calibration, Member, Scaler, assemble
+from septet._learn.onnx_model import Exported, OnnxModel, ServingError, convert
 from septet.errors import InputError, RunError, SeptetError
 
 __all__ = [
@@ -154,7 +154,7 @@ def _calibrator(method: str, response: Floats, y: Ints, weight: Floats | None) -
     from sklearn.frozen import FrozenEstimator
 
     class Given(FrozenEstimator):  # type: ignore[misc]
-        """What was fitted, with its weights: it says that it takes some, and fits nothing."""
+        """What was fitted, with its weights: it declares that it takes some, and fits nothing."""
 
         def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:  # noqa: N803
             return self
@@ -306,7 +306,7 @@ class EstimatorTrainer:
 
 
 def served_difference(served: Served, rows: Floats, wanted: Floats) -> float:
-    """Largest difference from what the estimator says; infinite if it cannot answer."""
+    """Largest difference from the estimator's own probability; infinite if it cannot answer."""
     try:
         return float(np.abs(served.predict(rows) - wanted).max())
     except ServingError:

@@ -17,16 +17,15 @@ import msgspec
 
 from septet import messages as m
 from septet._core.account import unreported_cash
+from septet._core.orders.ids import is_marked
 from septet._core.orders.manager import ENDLESS
 from septet._host.venues import LiveVenue, Sink, VenueFacts
 
 if TYPE_CHECKING:
     from septet._core.live_core import LiveCore
 
-__all__ = ["AccountGate", "AccountLimits", "Member", "SharedVenue", "TAG_LENGTH"]
+__all__ = ["AccountGate", "AccountLimits", "Member", "SharedVenue"]
 
-TAG_LENGTH: Final = 8
-"""Every client id begins with its run's tag: a letter and seven characters."""
 _MINUTE_NS: Final = 60_000_000_000
 _FINAL: Final = frozenset({"filled", "cancelled", "expired", "rejected"})
 _SLACK: Final = 1.1
@@ -296,8 +295,7 @@ class SharedVenue:
 
     def owner(self, client_id: str) -> _Share | None:
         """Return the strategy that made an order, if it is one of these."""
-        tag = client_id[:TAG_LENGTH]
-        return next((each for each in self._shares if each.tag == tag), None)
+        return next((each for each in self._shares if is_marked(each.tag, client_id)), None)
 
     def shared(self, share: _Share, numbers: Iterable[int]) -> bool:
         """Whether another strategy trades one of these symbols of the account."""
@@ -389,7 +387,7 @@ class _Share:
         found = await self.open_orders()  # others trade there: only what is ours goes
         if found is None:
             return []
-        ours = [each for each in found.orders if each.client_id[:TAG_LENGTH] == self.tag]
+        ours = [each for each in found.orders if is_marked(self.tag, each.client_id)]
         return [
             await self.cancel(
                 m.Cancel(

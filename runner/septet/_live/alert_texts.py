@@ -2,7 +2,7 @@
 
 A row is one event with the commands it caused: it makes one alert, however many blocks and
 warnings there are in it; only fills have alerts of their own. The text is a few short lines. The
-first says strategy, symbol and what happened; the others why, what was done and what ends it.
+first names strategy, symbol and what happened; the others why, what was done and what ends it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _RESUME: Final = ("manual", "septet resume")
 class Alert:
     """Something a person should know; it is sent if the file names one of its `kinds`.
 
-    `what` says what happened in a few words, `lines` the rest; `symbol` is empty where it is
+    `what` is what happened in a few words, `lines` the rest; `symbol` is empty where it is
     about the whole run.
     """
 

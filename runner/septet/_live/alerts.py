@@ -71,7 +71,7 @@ class Alerts:
     base_dir
         Where `file:` references begin.
     notify
-        The log of the run: of a channel that fails or hangs it says so.
+        The log of the run: a channel that fails or hangs is reported there.
     access
         What the operator allowed the file to read; None reads what is named, for tests.
     goes_on

@@ -140,7 +140,7 @@ class PluginCaller:
         timeout_s: float,
         check: Callable[[Any], str] | None = None,
     ) -> Answer:
-        """Call a plugin on a thread; `check` says what is wrong with its answer.
+        """Call a plugin on a thread; `check` returns what is wrong with its answer.
 
         Nothing a plugin does is raised here, but for what ends the process.
         """

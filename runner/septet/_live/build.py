@@ -26,7 +26,7 @@ from septet._live.models import Models
 from septet._live.monitors import monitors_of
 from septet._live.training import TrainingTimes, load_served
 from septet._plan.plan import Plan
-from septet._plan.terms import simulation_of
+from septet._plan.run_terms import simulation_of
 from septet._shell.eventful import window_of
 from septet._shell.session import alignment_rules, plan_of
 from septet.errors import InputError

@@ -54,7 +54,7 @@ def merge_pages() -> int:
 def full_spans(text: str) -> Iterator[tuple[int, int]]:
     """Yield first and last address of anonymous memory of which at least half is in use.
 
-    `text` is what Linux says of a process's mappings. The rest of a span would be taken as well:
+    `text` is Linux's list of a process's mappings. The rest of a span would be taken as well:
     of a thread's stack nearly all.
     """
     first = last = 0

@@ -18,7 +18,7 @@ from septet._live.build import currencies
 from septet._live.clock import LiveClock
 from septet._live.run_location import RunLocation
 from septet._live.stored_model import fact_of
-from septet._plan.terms import terms_of
+from septet._plan.run_terms import terms_of
 from septet._shell.backtest import checks_of
 from septet._text import dump_json
 from septet.errors import InputError

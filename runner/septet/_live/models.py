@@ -14,7 +14,7 @@ import msgspec
 
 from septet import messages as m
 from septet._data.bars import Floats
-from septet._learn.walk import EXPIRED, NO_MODEL, predict_checked
+from septet._learn.walk_forward_models import EXPIRED, NO_MODEL, predict_checked
 
 __all__ = ["Models"]
 

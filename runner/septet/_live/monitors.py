@@ -15,13 +15,13 @@ from septet._core.engine import Engine
 from septet._core.events import Curve
 from septet._host.monitoring import Reading
 from septet._kernel import layout
-from septet._learn.running import ModelFacts, RunningHealth
-from septet._learn.walk import OK
+from septet._learn.running_health import ModelFacts, RunningHealth
+from septet._learn.walk_forward_models import OK
 from septet._live.models import Models
 from septet._shell.monitor_acts import MODEL, Act
+from septet._shell.monitor_readings import build_watchers
 from septet._shell.monitors import RunMonitors
 from septet._shell.run_record import Floats, Ints, Record
-from septet._shell.watching import build_watchers
 
 __all__ = ["LiveMonitors", "Pending", "health_of", "monitors_of"]
 
@@ -122,7 +122,7 @@ class LiveMonitors:
         """Add fills in missed bars: they are read at the next decision time."""
         self.monitors.record.log(LI, LF)
 
-    # ------------------------------------------------------------------ what the core says
+    # ------------------------------------------------------------------ what the core reads
 
     def take(self) -> Pending:
         """Return the verdicts since the last call."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from septet._host.readings import error_place
+from septet._host.adapter_values import error_place
 from septet._host.tasks import race
 from septet._live.shell import Notify
 from septet.errors import InputError, SeptetError

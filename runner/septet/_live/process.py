@@ -326,8 +326,8 @@ class _Process:
     async def _serve(self) -> None:
         """Serve metrics and health at the addresses of the files.
 
-        A new run is refused where it cannot listen. One that goes on may hold positions: it does,
-        says so, and tries again.
+        A new run is refused where it cannot listen. A resumed one may hold positions: it starts,
+        logs the failure, and tries again.
         """
         for address in addresses_of(self.runs):
             server = MetricsServer(address, lambda: self.runs)

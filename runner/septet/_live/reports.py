@@ -17,7 +17,7 @@ _NS: Final = 1_000_000_000
 
 
 def reports(runs: Sequence[StrategyRun]) -> Any:
-    """Rewrite the tables at the time of day a file says; None where none does."""
+    """Rewrite the tables at the time of day a file sets; None where none does."""
     daily = [(run, run.strategy.schedule.report) for run in runs]
     daily = [(run, at) for run, at in daily if at is not None]
     if not daily:

@@ -105,7 +105,7 @@ def tag_of(run_id: str) -> str:
 def only_start(out: Path, strategy: str) -> Iterator[None]:
     """Let no other start look for the run of a strategy until this one has its lease."""
     parent = Path(out) / folder_name(strategy)
-    with contextlib.suppress(OSError):  # `find_run_location` says what is wrong
+    with contextlib.suppress(OSError):  # `find_run_location` raises the error
         make_folders(parent.parent, parent.name)
     with alone_in(parent):
         yield

@@ -104,7 +104,7 @@ class Shell:
     """One strategy's inbox, core, journal and dispatcher.
 
     `watch` sees every event with its commands after they have left: logs, limits of the account,
-    the count of decisions. `notify` says what a person should know.
+    the count of decisions. `notify` reports what a person should know.
     """
 
     def __init__(

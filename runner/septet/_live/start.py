@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from septet import messages as m
-from septet._host.readings import error_place
+from septet._host.adapter_values import error_place
 from septet._host.venues import LiveVenue, VenueFacts
 from septet._journal.journal_format import encode_commands
 from septet._journal.log import Durability, Journal

@@ -18,6 +18,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from septet import messages as m
+from septet._core.orders.ids import is_marked, own_id
 from septet._files import replace_file
 from septet._host.tasks import Tasks, Timer
 from septet._host.venues import LiveVenue
@@ -150,6 +151,10 @@ class LoopWatch:
                     self._notify("error", "loop_blocked", {"text": text})
 
 
+def _own(tag: str, client_id: str) -> str:
+    return own_id(tag, client_id) or client_id
+
+
 async def cancel_entries(
     venue: LiveVenue | None,
     tag: str,
@@ -172,9 +177,9 @@ async def cancel_entries(
         try:
             found = await venue.open_orders()
             if found is not None:
-                ours = [each for each in found.orders if each.client_id.startswith(tag)]
+                ours = [each for each in found.orders if is_marked(tag, each.client_id)]
                 left = len(ours)
-                entries = [each for each in ours if is_entry(each.client_id)]
+                entries = [each for each in ours if is_entry(_own(tag, each.client_id))]
                 if not entries:
                     return left
                 for each in entries:

@@ -55,7 +55,7 @@ class Supervisor:
         Parameters
         ----------
         owner
-            The plugin's name as the file says it.
+            The plugin's name in the file.
         kind
             What the owner serves: it decides which block holds while one of its tasks is down.
         notify, puts

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from septet import messages as m
-from septet._host.readings import AHEAD_NS, Notices, fault_of, market_fault, with_readable_fee
+from septet._host.adapter_values import AHEAD_NS, Notices, fault_of, market_fault, with_readable_fee
 from septet._host.venues import Clock, LiveVenue, Sink, VenueFacts
 from septet.errors import RunError
 

@@ -16,7 +16,7 @@ from septet._host.venues import Connects, LiveFeed, LiveVenue, Market, Streams, 
 from septet._live.build import core_of, currencies, has_venue_fills
 from septet._live.clock import LiveClock
 from septet._live.paper.venue import PaperVenue, resting
-from septet._plan.terms import simulation_of
+from septet._plan.run_terms import simulation_of
 from septet.errors import ConfigError, InputError, Problem
 
 __all__ = [

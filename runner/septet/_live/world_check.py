@@ -21,7 +21,7 @@ from septet._live.build import currencies
 from septet._live.clock import LiveClock, WallClock
 from septet._live.market_data.opening import history_ns_of, request_of, require_kinds
 from septet._live.wiring import feed_of, venue_of
-from septet._plan.terms import simulation_of
+from septet._plan.run_terms import simulation_of
 from septet._shell.session import plan_of
 from septet.errors import DataError, InputError, Problem, SeptetError
 from septet_schemas.units import format_duration

@@ -14,8 +14,8 @@ from septet._plan.graph import Column, Graph, Resolve
 from septet._plan.observe import Rows
 from septet._plan.python_features import SlowColumn
 from septet._plan.reason_names import VENUE_REASONS
+from septet._plan.run_terms import Terms
 from septet._plan.stored_texts import Texts
-from septet._plan.terms import Terms
 from septet._plan.trading import Trading
 from septet_schemas.blocks import UseBlock
 from septet_schemas.position import LEVEL_COLUMNS
@@ -31,7 +31,7 @@ TURNOVER_FACTOR: Final = "turnover_factor"
 class Assembly:
     """A rendered plan.
 
-    `unit_rows` are the rows of F that each unit reads, and `unit_parameters` says how many
+    `unit_rows` are the rows of F that each unit reads, and `unit_parameters` states how many
     parameters it has; those of all units stand one after the other in `parameters`. `features`
     gives each feature column's row of F; `model_row` that of the probability up (the model's
     state follows), `decision_row` the first of the decision rows. `explained` names the slots of

@@ -233,7 +233,7 @@ def _write(folder: Path, text: str) -> None:
     path = folder / f"{folder.name}.py"
     claim(folder)
     if path.exists() and path.read_bytes() == text.encode():
-        os.close(open_lock(folder / "lock"))  # says whether compiled code can be written beside it
+        os.close(open_lock(folder / "lock"))  # tests whether compiled code can be written beside it
         return
     (folder / SEAL).unlink(missing_ok=True)
     write_whole(path, text)

@@ -8,7 +8,7 @@ from septet._expressions import names_in, parse_expression
 from septet._plan.graph import Column, Graph
 from septet._plan.portfolio import portfolio_columns
 from septet._plan.position_steps import WORDS_OF_POSITION
-from septet._plan.terms import Terms
+from septet._plan.run_terms import Terms
 from septet_schemas.base import marks_of
 from septet_schemas.position import Distance, distances_of
 

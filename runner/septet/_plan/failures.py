@@ -53,7 +53,7 @@ def _title(step: Step, distribution: str) -> str:
 
 
 class NamedEntries:
-    """The entries of a plan with plain Python in it: what a step raises says whose it is."""
+    """The entries of a plan with plain Python in it: what a step raises names its plugin."""
 
     def __init__(self, module: Any, steps: Steps, outside: PythonFeatures | None = None) -> None:
         self._module, self._steps, self._outside = module, steps, outside

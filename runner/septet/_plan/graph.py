@@ -12,7 +12,7 @@ from typing import Any
 
 from septet._expressions import Expr, look_back, names_in, parse_expression
 from septet._host.declare import Inner, Memory, Step
-from septet._host.reads import is_septets, reach_of, unproved_reads
+from septet._host.proved_reads import is_septets, reach_of, unproved_reads
 from septet.errors import ConfigError, Problem
 from septet_schemas.base import Config, marks_of
 from septet_schemas.blocks import UseBlock

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from septet._kernel import layout
-from septet._plan.terms import Terms
+from septet._plan.run_terms import Terms
 
 __all__ = ["hours_choices", "hours_values", "position_choices", "rows_a_symbol"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from septet._plan.terms import Terms
+from septet._plan.run_terms import Terms
 
 __all__ = ["idle_choices"]
 

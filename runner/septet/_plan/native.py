@@ -72,7 +72,7 @@ def _block(start: int, stop: int, arrays: Sequence[Any]) -> Any:
 
 
 def _usual() -> bool:
-    """Whether nothing asks numba to compile differently from what the name of a plan says."""
+    """Whether nothing asks numba to compile differently from what the name of a plan stands for."""
     if not is_known():
         return False
     return not any(name.startswith("NUMBA_") and name not in _OURS for name in os.environ)

@@ -16,7 +16,7 @@ from septet._plan.binding import Binder
 from septet._plan.expressions import LOGIC, MATHS, render_expression
 from septet._plan.graph import BAR_COLUMNS, Column, Graph, Node
 from septet._plan.python_features import SlowColumn
-from septet._plan.terms import Terms
+from septet._plan.run_terms import Terms
 from septet.errors import ConfigError, Problem
 
 __all__ = ["Frame", "Loop", "Observing", "Rows"]

@@ -53,7 +53,7 @@ def compile_choice() -> str:
     Raises
     ------
     InputError
-        If the environment variable says something else than it may, or ``always`` with such a
+        If the environment variable has a value that it may not have, or ``always`` with such a
         numba.
     """
     choice = os.environ.get(COMPILE) or "auto"

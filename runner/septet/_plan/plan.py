@@ -20,7 +20,7 @@ from septet._plan.failures import NamedEntries
 from septet._plan.graph import Resolve
 from septet._plan.plain import plain_module
 from septet._plan.python_features import PythonFeatures
-from septet._plan.terms import Terms
+from septet._plan.run_terms import Terms
 
 __all__ = ["Plan", "make_plan"]
 
@@ -32,7 +32,7 @@ SIGNALS = "signals_ahead"
 class Plan:
     """One strategy's compiled rules.
 
-    `plain` says that the whole text runs as plain Python; `run_plain` and `compile` choose.
+    `plain` means that the whole text runs as plain Python; `run_plain` and `compile` choose.
     """
 
     def __init__(self, assembly: Assembly, log: Callable[[str], None] | None = None) -> None:
@@ -72,7 +72,7 @@ class Plan:
         return self._named(load_compiled(assembly.text, self.name, self._log, assembly.steps))
 
     def _named(self, entries: Any) -> Any:
-        """Return entries in which what plain Python raises says whose it is."""
+        """Return entries in which what plain Python raises names its plugin."""
         if self.compiled and self._outside is None:
             return entries
         return NamedEntries(entries, self.assembly.steps, self._outside)
@@ -133,7 +133,7 @@ class Plan:
     def rows_of(self, rows: Ints) -> dict[str, Ints]:
         """Return where each unit finds its rows of F, by the name of its array.
 
-        `rows` says where each row of the plan is.
+        `rows` gives the place of each row of the plan.
         """
         read = self.assembly.unit_rows
         return {unit.rows: rows[list(read[unit])] for unit in UNITS if unit.rows}
@@ -199,7 +199,7 @@ class Plan:
         for node in graph.nodes:
             ratio = -(-node.bar_ns // graph.bar_ns)
             deepest = max(deepest, (node.memory.bars + 2 * (ratio > 1)) * ratio)
-        # rules read features as far back as `prev` says, and each remembers from there
+        # rules read features as far back as `prev` reaches, and each remembers from there
         return max(deepest, self.warmup_bars) + self.assembly.look_back + 1
 
     @cached_property

@@ -11,7 +11,7 @@ from septet._expressions import names_in, parse_expression
 from septet._kernel import layout
 from septet._plan.binding import Binder
 from septet._plan.parameter_names import LAYOUT
-from septet._plan.terms import Terms
+from septet._plan.run_terms import Terms
 from septet_schemas.blocks import UseBlock
 from septet_schemas.portfolio import InverseVolatility, Portfolio
 

@@ -50,7 +50,7 @@ def portfolio_choices(
         "may_be_short": found["where_short"], "volatility_at": found["volatility"],
         "beta_at": found["beta"], "given_weight": found["given"],
     }  # fmt: skip
-    if not found["leaves"]:  # nothing is asked of a signal that never says anything
+    if not found["leaves"]:  # a signal that is never set is not computed
         calls["keep_signals"] = "0"
     return PortfolioChoices(values, texts, calls, {
         "GROUPS": found["groups"], "FORECASTS": found["forecasts"],

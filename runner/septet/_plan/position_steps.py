@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from septet._kernel import layout
-from septet._plan.terms import Terms
+from septet._plan.run_terms import Terms
 from septet_schemas.base import Config
 from septet_schemas.position import Distance, PositionSteps, distances_of
 

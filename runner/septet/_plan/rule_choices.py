@@ -125,7 +125,7 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
         "observe_features": f"observe_span(t0, t1, {c['args']})",
         "keep_signals": f"signals_over(first, last, {c['args']})", **weighed.calls,
         "grid_centre": grid["centre"],
-        **({"keep_signals": "0"} if c["no_signal"] else {}),  # it never says anything
+        **({"keep_signals": "0"} if c["no_signal"] else {}),  # it is never set
     }  # fmt: skip
     return Choices(
         values={

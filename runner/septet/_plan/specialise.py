@@ -11,7 +11,7 @@ text of a plan holds nothing that its file does not name:
 4. ``for x in LIST``, `LIST` a setting, is written once for each of its elements; ``x.name`` and
    ``x.name(...)`` become the element's text.
 5. ``run.name``, ``run.name[k]`` and ``run.name[k, i]`` become an array and a slot, as the table of
-   `septet._rules.run_state` says; ``run.A`` is the array itself.
+   `septet._rules.run_state` lists; ``run.A`` is the array itself.
 6. A last parameter or argument `run` becomes the arrays that the function needs; which these are
    is found when the whole text is known. An entry, which the host calls, is given one table of
    them, and takes out of it those that it needs.

@@ -26,7 +26,7 @@ from septet._plan.portfolio import PortfolioPart
 from septet._plan.position_steps import STEP_REASONS, WORDS_OF_POSITION, PositionColumns
 from septet._plan.reason_names import FIXED_REASONS, MODEL_REASONS, VENUE_REASONS
 from septet._plan.rule_choices import rank_of_cap
-from septet._plan.terms import Terms
+from septet._plan.run_terms import Terms
 from septet._plan.text import ARRAYS, listed
 from septet_schemas.base import marks_of
 from septet_schemas.blocks import UseBlock

@@ -57,7 +57,7 @@ def pairs(values: Iterable[tuple[str, object]]) -> str:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], total: int | None = None) -> str:
-    """Return a table of at most 60 rows; `total` says how many there are."""
+    """Return a table of at most 60 rows; `total` is how many there are."""
     head = "".join(f'<th scope="col" style="{_CELL}">{_shown(each, 60)}</th>' for each in columns)
     body = "".join(
         "<tr>" + "".join(f'<td style="{_CELL}">{_shown(_text(v), 60)}</td>' for v in row) + "</tr>"

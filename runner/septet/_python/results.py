@@ -160,7 +160,7 @@ class Gap:
     """What a paper or live run made otherwise than its backtest.
 
     `parts` are amounts that each cause lost (negative) or gained, in `currency`; `remainder` is
-    what no cause explains, and `explained` says that it is only rounding.
+    what no cause explains, and `explained` means that it is only rounding.
     """
 
     live: str
@@ -183,7 +183,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A stored model: its folder, and the card that says what it was fitted on."""
+    """A stored model: its folder, and the card that records what it was fitted on."""
 
     folder: Path
     card: Mapping[str, Any]

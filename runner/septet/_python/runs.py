@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from septet._app.halt import Halted
-from septet._app.reading import reading_run
+from septet._app.run_folder_errors import reading_run
 from septet._python import html
 from septet._python.arguments import (
     insist,
@@ -46,7 +46,7 @@ class Run:
     """A run: its figures at once, its tables when they are first read.
 
     A run of this process stays in memory until `save` stores it; `folder` is None until then.
-    `problem` says why a stored run cannot be read, and is empty where it can.
+    `problem` is the reason why a stored run cannot be read, and is empty where it can.
     """
 
     __slots__ = ("_copies", "_folder", "_stored", "_strategy", "_tables")
@@ -369,7 +369,7 @@ def _figure(name: str, value: object) -> str:
 
 
 def runs(strategy: str | None = None, *, root: str | PathLike[str] = "runs") -> Sequence[Run]:
-    """List the runs stored under `root`, the latest last; one that is damaged says its `problem`.
+    """List the runs stored under `root`, the latest last; one that is damaged has a `problem`.
 
     Parameters
     ----------

@@ -98,8 +98,8 @@ class Sweep:
         shown = best.select([*names[:8], *(name for name in figures if name in best.columns)])
         head = html.heading(f"{self._strategy.name[:100]}: {self.settings.height:,} settings")
         tries = self.trials
-        said = html.paragraph(tries.text) if tries is not None and tries.text else ""
-        return html.page(head, html.paragraph(self.verdict), said, html.frame_table(shown))
+        tried = html.paragraph(tries.text) if tries is not None and tries.text else ""
+        return html.page(head, html.paragraph(self.verdict), tried, html.frame_table(shown))
 
     def __repr__(self) -> str:
         return f"<Sweep {self._strategy.name[:64]!r} {self.settings.height:,} settings>"

@@ -60,7 +60,7 @@ def entry_conditions(
 
 
 def _text_of_step(resolved: Mapping[str, Any], reason: str, order_type: str) -> str:
-    """Say which entry of `risk.position`, or which level, an order is of; empty for others."""
+    """Return which entry of `risk.position`, or which level, an order is of; empty for others."""
     position = _block(_block(resolved, "risk"), "position")
     if reason in ("add", "take"):
         whole = "the first order" if reason == "add" else "all that was entered"

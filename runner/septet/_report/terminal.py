@@ -121,7 +121,7 @@ def _lines(run: Run) -> list[tuple[str, Sequence[str]]]:
 
 
 def show(run: Run, console: Console) -> None:
-    """Print a run. Needs 80 columns at most, and says the same without colour."""
+    """Print a run. Needs 80 columns at most, and means the same without colour."""
     summary, facts = run.summary, run.facts
     span = f"{summary['first_decision'][:10]} to {summary['end'][:10]}"
     symbols = ", ".join(facts.symbols[:4]) + (", ..." if len(facts.symbols) > 4 else "")

@@ -48,7 +48,7 @@ Cell = tuple[str, float | None]
 
 
 def signed(value: float | None, text: str) -> str:
-    """Colour a gain or a loss; the sign in the text says the same."""
+    """Colour a gain or a loss; the sign in the text means the same."""
     if value is None or value == 0:
         return escaped(text)
     return f'<span class="{"gain" if value > 0 else "loss"}-text">{escaped(text)}</span>'

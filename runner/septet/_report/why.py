@@ -199,8 +199,8 @@ def explain(run: Run, reference: str) -> dict[str, Any]:
     -------
     dict with the keys run_id, symbol, time, order, decision, rule, rebalance, features, threshold,
     model, bar, sizing_inputs, fills, trace, left_out; what there is not is null or empty. `rule`
-    says what a reason means that follows from the calendar or from what else is held, or which
-    rules of entry were not true where nothing was signalled, `rebalance`
+    explains a reason that follows from the calendar or from what else is held, or states which
+    rules of entry were not true where nothing was signalled; `rebalance` is
     what a portfolio asked at that time. `trace` are the steps of an order of a paper or live run,
     with the milliseconds between them.
 

@@ -26,7 +26,7 @@ __all__ = [
 ]  # fmt: skip
 
 MIN_ANNUAL_NS: Final = 30 * st.DAY_NS
-"""Shorter spans are not made annual: a week times fifty-two says nothing of a year."""
+"""Shorter spans are not made annual: a week times fifty-two does not estimate a year."""
 _FEWEST_DAYS: Final = 30
 # A spread below this share of the values is the rounding of their sums, not a spread.
 _ROUNDING: Final = 1e-12
@@ -144,7 +144,7 @@ def returns_over(returns: Floats, market: Floats, exposure: float | None) -> Flo
 def above_holding(excess: Mapping[str, Any] | None, days: int, days_a_year: float) -> bool | None:
     """Whether the mean daily return over holding is above zero, by Student's 95 % interval.
 
-    None where that cannot be judged: no excess, no ratio of it, or under 30 days.
+    None where that cannot be decided: no excess, no ratio of it, or under 30 days.
     """
     if excess is None or excess["sharpe"] is None or days < _FEWEST_DAYS:
         return None

@@ -202,9 +202,9 @@ class RunFacts:
     `long_only`: nothing in the file can open a short. A run whose positions were all long is
     measured over holding its exposure; one without positions goes by `long_only`.
     `benchmark` is the symbol that holding means, empty for all of the universe equally.
-    `late_start` says why the first decision is after `universe.start`, empty where it is not.
-    `seconds` is from arrays in memory to arrays of results, `seconds_total` from the start of the
-    command to handing over this result (storing it adds its own time).
+    `late_start` is the reason why the first decision is after `universe.start`, empty where it is
+    not. `seconds` is from arrays in memory to arrays of results, `seconds_total` from the start of
+    the command to handing over this result (storing it adds its own time).
     """
 
     strategy: str
@@ -247,7 +247,7 @@ class RunResult:
       `bars_held` may be left out: the store works them out from `bars`.
     - equity: one row for each decision time; `exposure` = sum of |notional| / equity, `drawdown`
       = 1 - equity / highest equity so far, both fractions that are never negative. A run without
-      decisions may leave `cash` and `exposure` out; then `mean_exposure` says their figure. A
+      decisions may leave `cash` and `exposure` out; then `mean_exposure` gives their figure. A
       run in stretches has a row for each start of a day and the last time; `max_drawdown` and
       `mean_equity` are then those of every time.
     - bars: the full bars of each symbol; the store thins them for display. A run in stretches
@@ -268,7 +268,7 @@ class RunResult:
       path), `kind`, `first_ns` and `times`, once for each symbol and decision time.
     - notes: sentences the reader of the result must know ("lots and levels are not historical").
     - left_out: tables the run was asked not to make (``decisions``); they are not stored, and
-      whoever reads the run is told so.
+      readers of the run see which.
     - manifest: anything more for manifest.json (plan hash, sources, ...).
     """
 

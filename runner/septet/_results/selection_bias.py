@@ -246,7 +246,7 @@ class Overfitting:
 
     `probability` is the share of splits with a logit of at most 0: the setting that was best in
     one half was not above the middle of the settings in the other half. None if undefined, and
-    `problem` says why. `logits` has one value for each of the 12,870 splits, in no promised
+    `problem` is the reason. `logits` has one value for each of the 12,870 splits, in no promised
     order. `chosen_daily` and `elsewhere_daily` are the mean Sharpe ratios (of daily returns) of
     the chosen in its own half and in the other; `loss` is the share of splits in which the
     other half's was below zero. `settings` were compared, `left_out` could not be.

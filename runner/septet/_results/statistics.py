@@ -1,8 +1,7 @@
 """From equity, trades and fills to the figures of a run.
 
 Pure functions of arrays. What is undefined is None, never infinity and never NaN. Fractions are
-fractions (0.1 is ten percent). Nothing here sees the future of the row it describes except
-where the name says so: all of it is computed after the run.
+fractions (0.1 is ten percent). All of it is computed after the run.
 """
 
 from __future__ import annotations

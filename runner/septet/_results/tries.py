@@ -20,7 +20,7 @@ class Tries:
     """What the ledger of trials knows of the data of a run.
 
     `count` is how many plans were tried on it, this one included, with `declared` tries made
-    elsewhere; `effective` is how many independent ones they are worth. `problem` says why the
+    elsewhere; `effective` is how many independent ones they are worth. `problem` is why the
     ledger does not know: then the other figures are None. `file_first_ns` is when the file of the
     run was first tried, and `asked_ns` when the ledger was asked (UTC ns).
     """
@@ -71,7 +71,7 @@ def deflated(
 
 
 def sentence(tries: Tries, probability: float | None) -> str:
-    """Return what the verdict says of the tries, or nothing after the first one."""
+    """Return the verdict's sentence on the tries, or nothing after the first one."""
     if tries.problem:
         return f"How many tries preceded it is not known: {tries.problem}."
     if tries.count is None or tries.effective is None:

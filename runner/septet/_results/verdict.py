@@ -1,7 +1,7 @@
 """The first sentence a reader sees: what happened, and how little it may prove.
 
-A verdict never claims a result. It says what stopped the run, whether there is enough to
-judge, what holding would have made, and whether the average trade differs from nothing.
+A verdict never claims a result. It states what stopped the run, whether the sample
+is large enough, what holding would have made, and whether the average trade differs from nothing.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ def unchecked_plugins(manifest: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def doubtful_plugins(manifest: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what a manifest says of plugins whose answers nobody can mean, each with its name."""
+    """Return the manifest's findings on plugins with impossible answers, each with its name."""
     found = (
         f"{each['plugin']}: {re.sub(r'^.*?:[0-9]+: ', '', text)}"
         for each in manifest.get("plugin_checks", ())

@@ -12,6 +12,7 @@ from math import nan
 from septet._kernel.layout import LIMIT, MARKET, STOP
 from septet._kernel.ledger import floor_units
 from septet._kernel.match import round_against
+from septet._rules.compile_marks import routine
 from septet._rules.enter import (
     cap,
     cost_of_rungs,
@@ -20,7 +21,6 @@ from septet._rules.enter import (
     rejection_of_increase,
     rejection_of_size,
 )
-from septet._rules.form import routine
 from septet._rules.ledger import place_order
 from septet._rules.resting import log_beside, rests_as_limit
 from septet._rules.run_state import Run

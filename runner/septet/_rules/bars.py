@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from septet._kernel.layout import INCREASES, MARKET
+from septet._rules.compile_marks import kernel, routine
 from septet._rules.fills import meet_open, meet_within
-from septet._rules.form import kernel, routine
 from septet._rules.ledger import pay_funding
 from septet._rules.levels import tighten
 from septet._rules.orders import expire

@@ -8,6 +8,7 @@ from __future__ import annotations
 from math import nan
 
 from septet._kernel.layout import MARKET
+from septet._rules.compile_marks import routine
 from septet._rules.enter import (
     buying_power,
     cap,
@@ -19,7 +20,6 @@ from septet._rules.enter import (
     take_costs,
     tighter,
 )
-from septet._rules.form import routine
 from septet._rules.ledger import place_order
 from septet._rules.resting import leaving_units
 from septet._rules.run_state import Run

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from septet._rules.form import by_hand
+from septet._rules.compile_marks import by_hand
 from septet._rules.halts import clear_halt, end_and_close
 from septet._rules.reentry import block_side
 from septet._rules.run_state import Run

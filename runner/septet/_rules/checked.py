@@ -10,7 +10,7 @@ import math
 from math import nan
 
 from septet._kernel.layout import CHECKED_FIRST, CHECKED_SLOTS, CHECKED_TIMES
-from septet._rules.form import kernel, routine
+from septet._rules.compile_marks import kernel, routine
 from septet._rules.run_state import Run
 from septet._rules.settings import BAR_NS, CHECKED_SLOT, REGIME_COUNT, SYMBOLS
 

@@ -6,8 +6,8 @@ from septet._kernel.layout import CERTAIN, SIGNAL, STATUS_CANCELLED
 from septet._kernel.match import too_small
 from septet._rules.adds import enter_adds, find_adds
 from septet._rules.checked import is_true
+from septet._rules.compile_marks import at, kernel, routine
 from septet._rules.enter import buying_power, enter, gross_now, rejection_before_size
-from septet._rules.form import at, kernel, routine
 from septet._rules.hours import cancel_outside, read_hours
 from septet._rules.ledger import end_order
 from septet._rules.orders import go_on, send_exit

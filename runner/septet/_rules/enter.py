@@ -13,7 +13,7 @@ from septet._kernel.ledger import floor_units
 from septet._kernel.match import regime_allows, round_against, too_small
 from septet._kernel.maths import logarithm
 from septet._rules.checked import count_invalid, is_label
-from septet._rules.form import kernel, routine
+from septet._rules.compile_marks import kernel, routine
 from septet._rules.grid_orders import grid_worth
 from septet._rules.hours import rejection_of_hours
 from septet._rules.ledger import place_order

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from septet._kernel.layout import AGE
 from septet._rules.account import watch
-from septet._rules.form import entry
+from septet._rules.compile_marks import entry
 from septet._rules.idle import find_idle_span, mark_idle_span, trade_active_symbols
 from septet._rules.run_state import Run
 from septet._rules.settings import (

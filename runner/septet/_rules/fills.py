@@ -12,7 +12,7 @@ from septet._kernel.layout import (
 )
 from septet._kernel.ledger import floor_units, reduce_only
 from septet._kernel.match import cap_units, liquidation_charge, match_open, match_within
-from septet._rules.form import kernel, routine
+from septet._rules.compile_marks import kernel, routine
 from septet._rules.grid_orders import end_grid_trade
 from septet._rules.ledger import book_fill, charge_liquidation, end_order
 from septet._rules.levels import begin_steps

@@ -13,7 +13,7 @@ import math
 from math import nan
 
 from septet._kernel.layout import AGE, KEEPS_UNITS
-from septet._rules.form import kernel, routine
+from septet._rules.compile_marks import kernel, routine
 from septet._rules.ranking import is_known
 from septet._rules.run_state import Run
 from septet._rules.settings import (

@@ -28,6 +28,7 @@ from septet._kernel.layout import (
 )
 from septet._kernel.ledger import floor_units, reduce_only
 from septet._kernel.match import match_open, round_against, too_small
+from septet._rules.compile_marks import kernel, routine
 from septet._rules.enter import (
     cap,
     cost_of_rungs,
@@ -38,7 +39,6 @@ from septet._rules.enter import (
     rejection_of_size,
 )
 from septet._rules.fills import affordable_units, fill, share_of_volume, use_volume
-from septet._rules.form import kernel, routine
 from septet._rules.grid_orders import (
     column_of_level,
     cost_of_entry,

@@ -16,7 +16,7 @@ from septet._kernel.layout import (
     GRID_WIDTH,
     STATUS_CANCELLED,
 )
-from septet._rules.form import kernel, routine
+from septet._rules.compile_marks import kernel, routine
 from septet._rules.resting import end_beside
 from septet._rules.run_state import Run
 from septet._rules.settings import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from septet._kernel.layout import CLEAR, HALT, STATUS_CANCELLED
 from septet._rules.checked import is_true
-from septet._rules.form import kernel, routine
+from septet._rules.compile_marks import kernel, routine
 from septet._rules.grid_orders import end_grid_entries
 from septet._rules.ledger import end_order, log_row
 from septet._rules.orders import send_exit

@@ -14,7 +14,7 @@ from septet._kernel.layout import (
     MARKET,
     STATUS_CANCELLED,
 )
-from septet._rules.form import at, kernel, routine
+from septet._rules.compile_marks import at, kernel, routine
 from septet._rules.grid_orders import end_grid_entries
 from septet._rules.ledger import end_order
 from septet._rules.orders import go_on, send_exit

@@ -12,8 +12,8 @@ from septet._kernel.layout import REBALANCE_DUE, SIGNAL
 from septet._rules.account import amount, list_all, list_held, mark, watch
 from septet._rules.bars import match_bar
 from septet._rules.buying import buy_regularly
+from septet._rules.compile_marks import at, kernel, prefetch, routine
 from septet._rules.decide import decide, enters_again
-from septet._rules.form import at, kernel, prefetch, routine
 from septet._rules.halts import test_halts
 from septet._rules.hours import closes_held, keep_hours
 from septet._rules.level_rows import keep_levels

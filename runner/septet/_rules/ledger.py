@@ -11,7 +11,7 @@ from math import nan
 
 from septet._kernel.layout import ENTRY, FILL, FUNDING, LF_FIXED, ORDER, REVERSAL, STATUS, TRADE
 from septet._kernel.ledger import fee_of_fill, mean_price
-from septet._rules.form import kernel
+from septet._rules.compile_marks import kernel
 from septet._rules.run_state import Run
 from septet._rules.settings import TRACKS_POSITION
 
@@ -221,7 +221,7 @@ def book_amounts(
     """Book one fill whose fee is known; return 1 if it closed a trade, else 0.
 
     `net_units` are the units that arrived, signed. Where they are not `units` the fee was kept back
-    in the base currency and `fee` (quote) only says what it was worth; else `fee` is paid in cash.
+    in the base currency and `fee` (quote) is only its value; else `fee` is paid in cash.
     """
     scale, held, side = run.scale[k], run.units[k], run.open_side[k]
     move_cash(units, price, net_units, fee, scale, run)

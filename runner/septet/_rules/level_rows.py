@@ -12,7 +12,7 @@ from math import nan
 
 from septet._kernel.match import round_against
 from septet._rules.checked import usable_level, usable_target
-from septet._rules.form import kernel, routine
+from septet._rules.compile_marks import kernel, routine
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     ONE_SYMBOL,

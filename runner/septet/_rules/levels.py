@@ -11,7 +11,7 @@ from math import nan
 
 from septet._kernel.match import break_even_price, round_against
 from septet._rules.checked import checked_level, checked_target
-from septet._rules.form import kernel, routine
+from septet._rules.compile_marks import kernel, routine
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     ADDS_WHEN,

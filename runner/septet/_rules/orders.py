@@ -7,7 +7,7 @@ from math import nan
 from septet._kernel.layout import MARKET, STATUS_CANCELLED, STATUS_EXPIRED
 from septet._kernel.ledger import floor_units
 from septet._kernel.match import too_small
-from septet._rules.form import routine
+from septet._rules.compile_marks import routine
 from septet._rules.grid_orders import end_grid_orders
 from septet._rules.ledger import end_order, place_order
 from septet._rules.reentry import block_after

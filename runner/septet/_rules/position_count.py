@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from septet._rules.form import routine
+from septet._rules.compile_marks import routine
 from septet._rules.grid_orders import grid_worth
 from septet._rules.resting import leaving_units
 from septet._rules.run_state import Run

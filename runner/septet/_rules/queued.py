@@ -7,7 +7,7 @@ as nothing of the other side is held.
 from __future__ import annotations
 
 from septet._kernel.layout import STATUS_CANCELLED, STATUS_EXPIRED
-from septet._rules.form import routine
+from septet._rules.compile_marks import routine
 from septet._rules.ledger import end_queued, log_order, place_order
 from septet._rules.orders import send_exit
 from septet._rules.run_state import Run

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from septet._kernel.layout import BELOW_RANK, KEEPS_WEIGHT
-from septet._rules.form import kernel, routine
+from septet._rules.compile_marks import kernel, routine
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     HAS_BETA,

@@ -22,6 +22,7 @@ from septet._kernel.layout import (
 )
 from septet._kernel.ledger import floor_units
 from septet._kernel.match import too_small
+from septet._rules.compile_marks import kernel, routine
 from septet._rules.enter import (
     buying_power,
     cap,
@@ -32,7 +33,6 @@ from septet._rules.enter import (
     rejection_of_wire,
 )
 from septet._rules.forecasting import count_joined
-from septet._rules.form import kernel, routine
 from septet._rules.hours import rejection_of_hours
 from septet._rules.ledger import end_order, log_row, place_order
 from septet._rules.orders import send_exit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from septet._rules.form import kernel, routine
+from septet._rules.compile_marks import kernel, routine
 from septet._rules.run_state import Run
 from septet._rules.settings import COOLDOWN_BARS, EXITS, HALTS, REENTRY
 

@@ -8,7 +8,7 @@ venue fills orders the engine watches the prices of resting adds: see `septet._r
 from __future__ import annotations
 
 from septet._kernel.layout import AFTER_FILL, STATUS, STATUS_CANCELLED
-from septet._rules.form import kernel, routine
+from septet._rules.compile_marks import kernel, routine
 from septet._rules.ledger import end_order, log_order, log_row
 from septet._rules.run_state import Run
 from septet._rules.settings import (

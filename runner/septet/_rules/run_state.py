@@ -4,7 +4,7 @@ The arrays are those of `septet._kernel.layout`; here each slot has a name and a
 ``run.cash`` is one number, ``run.units[k]`` one of symbol `k`, ``run.close[k, i]`` one of its bar
 `i`, ``run.known_ns[t]`` one of the decision time at cursor `t`. Prices and cash are in the quote
 currency; units are whole, `scale` of them make one of the base currency, and are signed where they
-are a position or an order. Times are UTC nanoseconds. NaN says that there is none.
+are a position or an order. Times are UTC nanoseconds. NaN means that there is none.
 """
 
 from __future__ import annotations
@@ -254,7 +254,7 @@ class Run:
     low = Bar("X", "LOW", "price")
     close = Bar("X", "CLOSE", "price")
     volume = Bar("X", "VOLUME", "base currency")
-    signal_code = Bar("D", "D_SIGNAL", "the signal, as `layout` says")
+    signal_code = Bar("D", "D_SIGNAL", "the signal, as in `layout`")
     rejected_code = Bar("D", "D_REJECTED", "number of the reason plus one, or 0")
     capped_code = Bar("D", "D_CAPPED", "number of the limit's reason plus one, or 0")
     is_late_decision = Bar("D", "D_LATE", "1 where the decision was late")

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class Level(Protocol):
     """A stop or a target: where it leaves the position, and the number of its reason.
 
-    Of every rule `checked` says that its answers are checked, and `rule` is its number among those.
+    Of every rule `checked` means that its answers are checked, and `rule` is its number among
+    those.
     """
 
     code: int
@@ -166,7 +167,7 @@ SENDS_TAKES: bool = False
 RUNGS: tuple[Rung, ...] = ()
 ADDS_WHEN: tuple[AddWhen, ...] = ()
 BUYS: bool = False
-"""All symbols are bought whenever DUE says so; no signal enters."""
+"""All symbols are bought whenever DUE is set; no signal enters."""
 BUY_AMOUNT: float = 0.0
 """What one buy costs, fees included (quote)."""
 GRID: bool = False

@@ -10,8 +10,8 @@ from septet._kernel.layout import ONLY_MATCHED, REBALANCE_DUE
 from septet._rules.account import list_all, list_held, mark, watch
 from septet._rules.bars import match_bar
 from septet._rules.buying import buy_regularly
+from septet._rules.compile_marks import kernel
 from septet._rules.decide import decide
-from septet._rules.form import kernel
 from septet._rules.grid import rest_grids
 from septet._rules.halts import test_halts
 from septet._rules.level_rows import keep_levels

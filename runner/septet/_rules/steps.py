@@ -25,6 +25,7 @@ from septet._kernel.layout import (
 from septet._kernel.ledger import floor_units
 from septet._kernel.match import match_open, round_against, too_small
 from septet._rules.adds import place_ladder
+from septet._rules.compile_marks import kernel, routine
 from septet._rules.fills import (
     affordable_units,
     fill,
@@ -33,7 +34,6 @@ from septet._rules.fills import (
     share_of_volume,
     use_volume,
 )
-from septet._rules.form import kernel, routine
 from septet._rules.grid import (
     fill_grid_at_open,
     fill_grid_entry,

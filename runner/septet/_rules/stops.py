@@ -13,8 +13,8 @@ from septet._kernel.match import (
     target_price,
     too_small,
 )
+from septet._rules.compile_marks import kernel, routine
 from septet._rules.fills import execute
-from septet._rules.form import kernel, routine
 from septet._rules.ledger import end_order, place_order
 from septet._rules.levels import protective_level, target_level
 from septet._rules.orders import send_exit

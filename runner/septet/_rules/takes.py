@@ -11,8 +11,8 @@ from math import nan
 from septet._kernel.layout import AFTER_FILL, LIMIT, MARKET, STATUS_CANCELLED, STATUS_FILLED
 from septet._kernel.ledger import floor_units, reduce_only
 from septet._kernel.match import round_against, too_small
+from septet._rules.compile_marks import routine
 from septet._rules.fills import fill, use_volume
-from septet._rules.form import routine
 from septet._rules.grid import fill_grid_exit, nearest_grid_exit
 from septet._rules.grid_orders import end_grid_orders
 from septet._rules.ledger import end_order

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import nan
 
-from septet._rules.form import entry
+from septet._rules.compile_marks import entry
 from septet._rules.levels import protective_level
 from septet._rules.orders import go_on
 from septet._rules.run_state import Run

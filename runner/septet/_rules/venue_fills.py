@@ -15,7 +15,7 @@ from septet._kernel.layout import (
 from septet._kernel.ledger import floor_units, reduce_only
 from septet._kernel.match import liquidation_charge
 from septet._rules.account import revalue
-from septet._rules.form import kernel, routine
+from septet._rules.compile_marks import kernel, routine
 from septet._rules.grid_orders import end_grid_entries, end_grid_orders, end_grid_trade
 from septet._rules.halts import test_halts_between
 from septet._rules.ledger import (

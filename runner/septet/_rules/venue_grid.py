@@ -21,7 +21,7 @@ from septet._kernel.layout import (
 )
 from septet._kernel.ledger import floor_units
 from septet._kernel.match import too_small
-from septet._rules.form import kernel, routine
+from septet._rules.compile_marks import kernel, routine
 from septet._rules.grid_orders import column_of_level, side_of_level
 from septet._rules.resting import end_beside, leaving_units, log_beside
 from septet._rules.run_state import Run

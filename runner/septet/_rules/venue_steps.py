@@ -13,7 +13,7 @@ from math import nan
 from septet._kernel.layout import AFTER_FILL, MARKET, STATUS_CANCELLED, STATUS_FILLED
 from septet._kernel.match import round_against
 from septet._rules.adds import place_ladder
-from septet._rules.form import kernel, routine
+from septet._rules.compile_marks import kernel, routine
 from septet._rules.levels import tighten, tightened
 from septet._rules.resting import end_beside, leaving_units, log_beside, rests_as_limit
 from septet._rules.run_state import Run

@@ -6,8 +6,8 @@ They look at data and at the previous weights alone. Weights are shares of equit
 from __future__ import annotations
 
 from septet._kernel.layout import KEEPS_UNITS, KEEPS_WEIGHT, WEIGHT_EDGE
+from septet._rules.compile_marks import kernel, routine
 from septet._rules.forecasting import forecast_weights
-from septet._rules.form import kernel, routine
 from septet._rules.ranking import choose, is_known
 from septet._rules.run_state import Run
 from septet._rules.settings import (

@@ -18,7 +18,7 @@ from septet._core.checked_rules import invalid_answers
 from septet._data.calendars import sessions_per_year
 from septet._data.load import fingerprints
 from septet._kernel import layout
-from septet._plan.terms import terms_of
+from septet._plan.run_terms import terms_of
 from septet._progress import Progress
 from septet._results.result import RunFacts, RunResult
 from septet._shell import project
@@ -26,6 +26,14 @@ from septet._shell.declared_memory import insist_memory, tried_nodes
 from septet._shell.late_start import LateStart, ModelWindow, late_start, ready_of
 from septet._shell.learning import Learned, health_of, learn_walk, move_first
 from septet._shell.monitor_acts import Act
+from septet._shell.monitor_readings import (
+    Watcher,
+    build_watchers,
+    fill_costs,
+    passed_limits,
+    run_view,
+    watch,
+)
 from septet._shell.monitored_batch import halts_with, trade_watched
 from septet._shell.never_known import refuse_never_known
 from septet._shell.never_trades import refuse_no_entry, refuse_no_value
@@ -34,14 +42,6 @@ from septet._shell.retraining import retrains_of
 from septet._shell.session import Log, Session, open_session
 from septet._shell.tick_checks import refuse_ticks, tick_problems
 from septet._shell.value_ranges import outside_notes, outside_of
-from septet._shell.watching import (
-    Watcher,
-    build_watchers,
-    fill_costs,
-    passed_limits,
-    run_view,
-    watch,
-)
 from septet._store.background import Background
 from septet.errors import InputError
 from septet_schemas.times import format_day_time
@@ -317,7 +317,7 @@ def facts_of(
 
 
 def manifest_of(session: Session) -> dict[str, Any]:
-    """Return what the manifest says of the plan and the data."""
+    """Return the manifest's entries on the plan and the data."""
     plan = session.plan
     return {
         "plan": plan.name,
@@ -333,7 +333,7 @@ def manifest_of(session: Session) -> dict[str, Any]:
 
 
 def checks_of(loaded: Any) -> dict[str, Any]:
-    """Return what the manifest says of packages beside septet: their sources, and their checks."""
+    """Return the manifest's entries on packages beside septet: their sources, and their checks."""
     if not any(True for _ in strangers_of(loaded.strategy)):
         return {"plugin_sources": {}, "plugin_checks": []}
     from septet._config.verdicts import plugin_sources

@@ -15,7 +15,7 @@ import numpy as np
 from septet._core.batch import Batch
 from septet._data.bars import Floats
 from septet._data.stamps import iso
-from septet._host.reads import is_septets
+from septet._host.proved_reads import is_septets
 from septet._kernel import layout
 from septet._plan.graph import Column, Node
 from septet._shell.aligned_bars import AlignedBars

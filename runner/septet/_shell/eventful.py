@@ -25,11 +25,11 @@ from septet._shell.learning import (
     model_columns,
     move_first,
 )
+from septet._shell.monitor_readings import Watcher
 from septet._shell.monitors import EventMonitors, RunMonitors
 from septet._shell.retraining import Retrains, retrains_of
 from septet._shell.run_record import Record
 from septet._shell.session import Session
-from septet._shell.watching import Watcher
 
 __all__ = ["decision_times", "make_engine", "run_events", "window_of"]
 

@@ -1,4 +1,4 @@
-"""What `check` says of features that are never known, and of rules that are never true."""
+"""Findings of `check` on features that are never known, and rules that are never true."""
 
 from __future__ import annotations
 

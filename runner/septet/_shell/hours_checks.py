@@ -1,4 +1,4 @@
-"""Trading hours in which nothing could ever be entered, held, or blocked: what `check` says."""
+"""Trading hours in which nothing could ever be entered, held, or blocked: findings of `check`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from septet._data.bars import Ints
 from septet._data.stamps import iso
 from septet._data.trading_hours import NO_EVENTS, FillGrid, HourRules, events_of, hours_flags
 from septet._kernel import layout
-from septet._plan.terms import hours_of
+from septet._plan.run_terms import hours_of
 from septet._shell.aligned_bars import grid_of
 from septet._shell.session import Session
 from septet.errors import Problem

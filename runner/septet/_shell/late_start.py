@@ -42,7 +42,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class ModelWindow:
-    """A training window in order of time; `reason` says why it gives no model, empty if it does."""
+    """A training window in order of time; `reason` is why it gives no model, empty if it does."""
 
     trained_to_ns: int
     ready_ns: int

@@ -106,7 +106,7 @@ def learn_walk(
     asked: Sequence[int] = (),
     fitted: dict[int, Any] | None = None,
 ) -> Learned:
-    """Fit and predict out of sample, as the file's `model:` block says, and write `up` into F.
+    """Fit and predict out of sample, as the file's `model:` block sets it, and write `up` into F.
 
     `asked` and `fitted` are those of `septet._learn.walk_forward`.
     """

@@ -15,11 +15,11 @@ from septet._kernel import layout
 from septet._results.result import HaltEvent
 from septet._shell import project
 from septet._shell.monitor_acts import MODEL, Act, Acts
+from septet._shell.monitor_readings import Watcher, run_view, watch
 from septet._shell.monitors import Watched
 from septet._shell.retraining import Retrains
 from septet._shell.run_record import Ints
 from septet._shell.session import Session
-from septet._shell.watching import Watcher, run_view, watch
 
 __all__ = ["halts_with", "trade_watched"]
 

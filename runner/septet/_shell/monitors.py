@@ -17,8 +17,8 @@ from septet._core.events import Curve
 from septet._host.monitoring import Reading, RunView
 from septet._learn.fills import METRIC, WINDOW, slippage_rows
 from septet._shell.monitor_acts import MODEL, Act, Acts
+from septet._shell.monitor_readings import Watcher, watch
 from septet._shell.run_record import Floats, Ints, Record
-from septet._shell.watching import Watcher, watch
 from septet.errors import SeptetError
 
 __all__ = ["MODEL", "EventMonitors", "RunMonitors", "Watched"]

@@ -29,7 +29,7 @@ def never_known(session: Session) -> list[Problem]:
 
 
 def refuse_never_known(session: Session) -> None:
-    """Refuse a run of which `check` says that something it reads is never known.
+    """Refuse a run of which `check` finds that something it reads is never known.
 
     Raises
     ------

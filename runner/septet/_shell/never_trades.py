@@ -19,7 +19,7 @@ def refuse_no_entry(session: Session) -> None:
     Raises
     ------
     ConfigError
-        With what `check` says of it.
+        With the findings of `check`.
     """
     _refuse([*hours_problems(session), *trade_problems(session)])
 
@@ -33,7 +33,7 @@ def refuse_no_value(loaded: Any) -> None:
     Raises
     ------
     ConfigError
-        With what `check` says of it.
+        With the findings of `check`.
     """
     _refuse(feature_problems(open_session(loaded)))
 

@@ -112,7 +112,7 @@ def check_model(loaded: Any, session: Session | None = None) -> list[Problem]:
 
 
 def _uncalibrated(loaded: Any, card: Mapping[str, Any], key: KeyPath) -> list[Problem]:
-    """Warn of Kelly on a stored model whose card says that it was not calibrated."""
+    """Warn of Kelly on a stored model whose card records that it was not calibrated."""
     if not is_kelly(loaded.strategy.risk.sizing) or card.get("calibrate", "none") != "none":
         return []
     return [

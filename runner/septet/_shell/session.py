@@ -18,7 +18,7 @@ from septet._data.bars import Instrument, MarketData
 from septet._kernel import layout
 from septet._plan.plain import compile_choice
 from septet._plan.plan import Plan, make_plan
-from septet._plan.terms import terms_of
+from septet._plan.run_terms import terms_of
 from septet._shell.aligned_bars import AlignedBars, AlignmentRules, align_bars
 from septet.errors import DataError
 
@@ -119,7 +119,7 @@ def open_session(
     Raises
     ------
     DataError
-        If there are fewer bars than the features need before they say anything.
+        If there are fewer bars than the features need before their first value.
     """
     from septet._data.load import load_market
 

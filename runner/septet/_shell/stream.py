@@ -41,6 +41,7 @@ from septet._shell.backtest import (
 from septet._shell.declared_memory import Boundary, insist_memory, tried_nodes
 from septet._shell.held_closes import HeldCloses
 from septet._shell.late_start import LateStart, Ready, late_start
+from septet._shell.monitor_readings import fill_costs
 from septet._shell.never_known import Unknown
 from septet._shell.session import (
     Log,
@@ -54,7 +55,6 @@ from septet._shell.session import (
 )
 from septet._shell.thinned_curve import ThinnedCurve
 from septet._shell.tick_checks import TickCounts, refuse_ticks
-from septet._shell.watching import fill_costs
 from septet._store.tables import DISPLAY_BARS, as_frame, join_bars
 from septet.errors import DataError, InputError
 from septet_schemas.times import format_day_time

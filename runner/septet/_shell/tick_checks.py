@@ -116,7 +116,7 @@ def refuse_ticks(problems: list[Problem]) -> None:
     Raises
     ------
     ConfigError
-        With what `check` says of it.
+        With the findings of `check`.
     """
     if errors := [each for each in problems if each.severity == "error"]:
         raise ConfigError(errors)

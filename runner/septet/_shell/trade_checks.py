@@ -1,4 +1,4 @@
-"""What `check` says of files whose every entry would be rejected, or could never fill.
+"""Findings of `check` on files whose every entry would be rejected, or could never fill.
 
 Until a first entry fills, equity is the capital. So from the bars, the size, the limits and the
 instruments follows whether any bar can see a first entry: where none can, there is never a trade.
@@ -17,7 +17,7 @@ from septet._config.check import problem_at
 from septet._config.tree import Path as KeyPath
 from septet._data.bars import Floats, Instrument
 from septet._host.register import BUILT_IN
-from septet._plan.terms import Terms, terms_of
+from septet._plan.run_terms import Terms, terms_of
 from septet._shell.session import Session
 from septet.errors import Problem
 

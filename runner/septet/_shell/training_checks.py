@@ -1,4 +1,4 @@
-"""What `check` says of training before it runs: windows, classes of labels, parameters."""
+"""Findings of `check` on training before it runs: windows, classes of labels, parameters."""
 
 from __future__ import annotations
 

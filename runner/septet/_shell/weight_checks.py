@@ -1,4 +1,4 @@
-"""What `check` says of the weights that a feature gives to a portfolio."""
+"""Findings of `check` on the weights that a feature gives to a portfolio."""
 
 from __future__ import annotations
 

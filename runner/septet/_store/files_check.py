@@ -50,7 +50,7 @@ _REMOVE: Final = "; remove what was added"
 class FilesFinding:
     """Which files of a run are not those that its journal records.
 
-    `what` says it of "the run", `message` names the folder.
+    `what` states it of "the run", `message` names the folder.
     """
 
     message: str

@@ -159,7 +159,7 @@ def _doubts(fold: Fold, doubt: str) -> list[str]:
 
 
 def result_of(fold: Fold, doubt: str = "") -> RunResult:
-    """Return what a journal says in the form every run is stored and summarised in.
+    """Return the content of a journal in the form every run is stored and summarised in.
 
     `doubt` is why the journal cannot be relied on.
     """
@@ -267,7 +267,7 @@ class LiveRun(Run):
     def finding(self) -> JournalFinding | None:
         """What is wrong with the journal; None where it can be relied on."""
         with suppress(SeptetError):
-            self.fold  # noqa: B018 - it says whether the earlier reading is of the same journal
+            self.fold  # noqa: B018 - it tests whether the earlier reading is of the same journal
         if "finding" in self.__dict__:
             found: JournalFinding | None = self.__dict__["finding"]
             return found
@@ -410,11 +410,11 @@ def open_live(folder: Path, before: Run | None = None) -> Run:
         try:
             with Reader(live.journal) as reader:
                 last, sessions = reader.last_seq, reader.sessions()
-        except SeptetError:  # the tables are shown where the journal says less
+        except SeptetError:  # the tables are shown where the journal holds less
             return stored if live.finding is not None and live.finding.last < seq else live
         if last < seq:
             return stored  # the end of the journal is gone, and they know of it
-        # How a run stands that was killed after its tables were made, they do not say.
+        # The tables do not hold the state of a run that was killed after they were made.
         ended = not sessions or sessions[-1].clean is not None
         # Tables that were changed are not shown, unless the journal is not what it was either.
         if last == seq and ended and (stored.files_finding is None or live.finding is not None):

@@ -28,7 +28,7 @@ _ZSTD: Final[dict[str, Any]] = {"compression": "zstd", "compression_level": 1}
 def write_projections(folder: Path | str) -> LiveRun:
     """Rewrite a run's tables, summary and manifest from its journal; return the run.
 
-    Each file is replaced as a whole; the manifest comes last and says up to which entry the
+    Each file is replaced as a whole; the manifest comes last and states up to which entry the
     others hold (``journal_seq``). When all of them are on the disk, the journal records their
     hashes: not while a process runs the run, whose files nobody reads then, and not in a journal
     that is damaged.

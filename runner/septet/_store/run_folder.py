@@ -210,7 +210,7 @@ class RunWriter:
 def manifest_of(
     run_id: str, created: str, result: RunResult, joined: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Return the document of manifest.json; `joined` as `thin_bars` says it."""
+    """Return the document of manifest.json; `joined` as in `thin_bars`."""
     from septet import __version__
 
     facts = result.facts

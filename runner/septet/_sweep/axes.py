@@ -37,7 +37,7 @@ _DURATIONS: Final = (
 class ShownAxis:
     """One swept key.
 
-    `values` are the different values, rising; `place` says for each row of the table on which
+    `values` are the different values, rising; `place` gives for each row of the table on which
     of `labels` it stands: one a value, or one for several neighbours where there are many.
     `ticks` are as many, and shorter: the lowest of the neighbours.
     """

@@ -57,7 +57,7 @@ class CompiledEvaluator:
         )
         refuse_never_known(session)
         refuse_ticks(tick_problems(session))
-        # what the file itself says may warm up for longer than any setting
+        # the file's own values may warm up for longer than any setting
         known = session.aligned.T[layout.KNOWN]
         session.first = min(session.first, int(np.searchsorted(known, first_ns)))
         session.plan.module  # noqa: B018 - compile before the first block is timed

@@ -19,7 +19,7 @@ class Evaluator(Protocol):
     def evaluate(self, block: Sequence[Setting]) -> list[dict[str, Any]]:
         """Return the rows of a block, in its order.
 
-        A setting that fails is a row that says so, never an error.
+        A setting that fails is a row with its reason, never an error.
         """
         ...
 

@@ -4,7 +4,7 @@ A setting can decide once its features are warm and, with a model, once the firs
 Each key is looked at by itself; the setting that has of each key the value that begins last is
 then run to its first decision. Where `where` leaves that very setting out, the sweep begins no
 earlier than it had to, and perhaps a little later. A setting that begins later all the same is a
-failed row that says so.
+failed row with that reason.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ __all__ = ["Beginning", "begin_sweep", "data_hashes_of"]
 class Beginning:
     """The first decision of a sweep, with the calendar and the fingerprints of its data.
 
-    `changes` make the file the setting that begins last, whose data was read. `doubts` are what a
-    run says in its verdict of the data that was read on the way.
+    `changes` make the file the setting that begins last, whose data was read. `doubts` are the
+    sentences of a run's verdict on the data that was read on the way.
     """
 
     first_ns: int

@@ -1,4 +1,4 @@
-"""What the command line says of a sweep, as settings laid over the file.
+"""The flags of a sweep on the command line, as settings laid over the file.
 
 `--sweep features.fast.period=5,10,20` is a list, `5..50:5` a range, `1%..10%` a draw and
 `1%..10%:log` one in the logarithm; a YAML list or block is taken as it is.
@@ -66,7 +66,7 @@ def _labelled(node: Node, flag: str) -> Node:
 
 
 def flag_settings(axes: Sequence[str], options: Mapping[str, Any]) -> list[Setting]:
-    """Return everything the command line says; an option that is None says nothing.
+    """Return every setting of the command line; an option that is None gives none.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def flag_settings(axes: Sequence[str], options: Mapping[str, Any]) -> list[Setti
             hint = "put all its values into one flag"
             problems.append(Problem("this key is swept twice", file=flag, hint=hint))
         seen.add(setting.path)
-        # an empty block first: what the file says of this key is replaced, not added to
+        # an empty block first: the file's values of this key are replaced, not added to
         settings.append(Setting(setting.path, Node("map", Mark(flag), key=Mark(flag))))
         settings.append(setting)
     for name, value in options.items():

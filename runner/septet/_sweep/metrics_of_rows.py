@@ -20,7 +20,7 @@ from septet._core.checked_rules import invalid_answers
 from septet._core.state import PlanFacts, State
 from septet._data.calendars import sessions_per_year
 from septet._kernel import layout
-from septet._plan.terms import terms_of
+from septet._plan.run_terms import terms_of
 from septet._results import statistics as st
 from septet._results.contracts import short_breaks
 from septet._results.selection_bias import BLOCKS

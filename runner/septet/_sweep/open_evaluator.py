@@ -25,7 +25,7 @@ def open_evaluator(
 ) -> Evaluator:
     """Choose how the settings of a space are run.
 
-    `first_ns` is the first decision of every setting; `numbers` says which keys change only
+    `first_ns` is the first decision of every setting; `numbers` states which keys change only
     numbers of the plan.
     """
     why = numbers.reasons[0] if numbers.reasons else "a part of the plan has no compiled step"

@@ -112,7 +112,7 @@ def run_sweep(
     _log_count(space, log)
     numbers = numbers_of(loaded, space)
     beginning = begin_sweep(loaded, space, numbers, log)
-    if beginning.calendar != "24x7":  # a day is a session there, as the data says
+    if beginning.calendar != "24x7":  # a day is a session there, known from the data
         numbers = numbers_of(loaded, space, calendar=beginning.calendar)
     asked = _asked(loaded, space, beginning)
     evaluator = _evaluator(loaded, space, numbers, beginning, threads, on, log)
@@ -161,7 +161,7 @@ def _log_count(space: Space, log: Callable[[str], None]) -> None:
 
 
 def _asked(loaded: Loaded, space: Space, beginning: Beginning) -> dict[str, Any]:
-    """What the manifest says: everything the rows depend on."""
+    """The manifest: everything the rows depend on."""
     import platform
 
     from septet import __version__

@@ -50,7 +50,7 @@ Changes = Mapping[int, float]
 class AxisNumbers:
     """What the values of one key change, everything else as the file has it.
 
-    `reason` says why the key is more than numbers of the plan, empty when it is not. `changes`
+    `reason` is why the key is more than numbers of the plan, empty when it is not. `changes`
     gives for each value its numbers by index, `capital` the cash it starts with. `warmup_bars`
     and `memory_bars` are those of the plan with that value; for a value of a draw that was not
     loaded by itself, those of the nearest larger one that was.
@@ -73,8 +73,8 @@ class AxisNumbers:
 class Joint:
     """Keys that change some number together, by their places in the space.
 
-    `changes` has the numbers of each combination of values, `refused` what the file's check says
-    against one.
+    `changes` has the numbers of each combination of values, `refused` the findings of the
+    file's check against one.
     """
 
     axes: tuple[int, ...]
@@ -132,7 +132,7 @@ class Numbers:
         return np.stack([self.vector(each) for each in block])
 
     def refused(self, setting: Setting) -> str:
-        """What the file's check says against a setting as far as it was asked; empty if nothing."""
+        """Findings of the file's check against a setting as far as it was asked; empty if none."""
         reasons = (joint.refused.get(joint.of(setting), "") for joint in self.joints)
         return next((each for each in reasons if each), "")
 

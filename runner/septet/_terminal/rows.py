@@ -110,7 +110,7 @@ def stale_line(look: Look | None, now_ns: int) -> str:
 
 
 def tables_of(view: RunView, log: list[dict[str, str]]) -> dict[str, list[Row]]:
-    """Return the rows of every table; one that is empty has a row that says so."""
+    """Return the rows of every table; one that is empty has a row that states it."""
     found = {
         "positions": _positions(view), "orders": _orders(view), "decisions": _decisions(view),
         "happenings": [

@@ -174,7 +174,7 @@ class TopScreen(App[int]):
 
     async def _show_why(self, reference: str) -> None:
         def read() -> list[str]:
-            from septet._app.reading import reading_run
+            from septet._app.run_folder_errors import reading_run
             from septet._app.runs import why_order
             from septet._app.why_text import why_lines
             from septet._store.find import open_run

@@ -3,7 +3,7 @@
 A trial is a plan on data. The same plan on the same months is one trial, however often it runs and
 whoever asks: each client and each hypothesis has a row, and plans are counted. Nothing decays,
 since luck does not. Each row carries the hash of the one before, so that one that
-was changed or removed shows. What the ledger cannot do it says, and never answers 1 for unknown.
+was changed or removed shows. What the ledger cannot do it reports; it never answers 1 for unknown.
 
 `SEPTET_TRIALS=off` keeps no ledger; verdicts state it.
 """
@@ -72,7 +72,7 @@ CREATE TRIGGER trials_same BEFORE UPDATE ON trials BEGIN SELECT RAISE (ABORT, 'a
 
 
 class LedgerError(Exception):
-    """The ledger cannot be read or written; its text says why, for a verdict."""
+    """The ledger cannot be read or written; its text is the reason, for a verdict."""
 
     @property
     def hint(self) -> str:

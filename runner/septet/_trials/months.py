@@ -41,7 +41,7 @@ class Month:
     """What a month of one symbol is recognised by; a month has several of them.
 
     `closes` names its daily closes, or a stretch of one of its columns: 16 hexadecimal digits.
-    `asset` says what was traded, and when: a text such as ``BTC:2023-05``.
+    `asset` names what was traded, and when: a text such as ``BTC:2023-05``.
     """
 
     closes: str

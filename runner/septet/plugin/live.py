@@ -4,9 +4,7 @@
 The messages that pass between an adapter and a run are in `septet.messages`.
 """
 
-from septet._host.declare import alerts, monitor, venue
-from septet._host.monitoring import FillRows, Monitor, Reading, RunView, TradeRows, Verdict
-from septet._host.readings import (
+from septet._host.adapter_values import (
     Notices,
     Unreadable,
     is_programming_error,
@@ -17,6 +15,8 @@ from septet._host.readings import (
     read_quantity,
     read_stamp_ns,
 )
+from septet._host.declare import alerts, monitor, venue
+from septet._host.monitoring import FillRows, Monitor, Reading, RunView, TradeRows, Verdict
 from septet._host.tasks import Backoff, Kept, TaskChange, Tasks, Timer, race
 from septet._host.venues import (
     BarSeen,

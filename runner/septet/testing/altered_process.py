@@ -21,8 +21,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from typing import Any, Final
 
-from septet.testing.answers import answers_to
 from septet.testing.other_process import HEAD, Named, Task, values_here
+from septet.testing.plugin_outputs import answers_to
 
 __all__ = ["serve"]
 

@@ -26,7 +26,7 @@ class NotTried(Exception):
 class Case:
     """What a component is tried with.
 
-    Features a model reads, a local server, the bar of the file, and what an author's trial says.
+    Features a model reads, a local server, the bar of the file, and an author's trial.
     """
 
     names: Sequence[str]
@@ -37,7 +37,7 @@ class Case:
 
 
 def called(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    """Call a stranger's method; what it raises says where."""
+    """Call a stranger's method; what it raises names the place."""
     try:
         return function(*arguments, **named)
     except (NotTried, Untrainable):

@@ -194,7 +194,7 @@ def compiles(subject: Subject) -> None:
 
 @contextmanager
 def compiler_named() -> Iterator[None]:
-    """Turn what the compiler says into a failure with the step's line."""
+    """Turn the compiler's message into a failure with the step's line."""
     try:
         yield
     except Exception as error:  # numba's errors, without importing it to name them

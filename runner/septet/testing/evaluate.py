@@ -18,7 +18,7 @@ from septet._data.bars import BarTable, Floats
 from septet._host.declare import Memory, Step, World
 from septet._host.guards import GuardedColumn, GuardedState, Watch, located, require_outputs
 from septet._host.plugin_calls import is_theirs
-from septet._host.reads import is_septets, reach_of, unproved_reads
+from septet._host.proved_reads import is_septets, reach_of, unproved_reads
 from septet._host.step_arrays import read_only_of
 from septet._kernel.step import compile_step
 from septet.errors import PluginError
@@ -93,7 +93,7 @@ class _Column:
 class Evaluation:
     """Settings of one evaluation: the bars, how steps are called, and where names are found.
 
-    `renewed` empties the state of a step that declares `renews` wherever it says to begin anew.
+    `renewed` empties the state of a step that declares `renews` at each of its restarts.
     With `most_reads`, guarded steps that read more than so many values raise `TooLong`; `reads`
     and `calls` count them. `unproved` names reads of strangers' steps that are not proved to be of
     the past.

@@ -13,11 +13,11 @@ from urllib.parse import unquote_plus
 
 import numpy as np
 
+from septet._host.code_dependencies import root_of
 from septet._host.declare import Factory
 from septet._host.guards import StepError
 from septet._host.models import Fitted, Untrainable, Window
 from septet._host.monitoring import MONITOR_VERDICTS, FillRows, Reading, RunView, TradeRows
-from septet._host.reached import root_of
 from septet.testing.bars import HOUR_NS
 from septet.testing.case import Case, NotTried, called, silent, takes
 from septet.testing.checks import ConformanceError, placed
@@ -120,7 +120,7 @@ def check_object(
 
 
 def sample_window(names: Sequence[str] = ("a", "b", "c"), *, seed: int = 5) -> Window:
-    """Make the rows of one training window: the first feature says something, the rest nothing."""
+    """Make the rows of one training window: the first feature is informative, the rest is not."""
     random = np.random.default_rng(seed)
     x = np.ascontiguousarray(random.normal(0.0, 1.0, (ROWS, max(1, len(names)))))
     y = (x[:, 0] + random.normal(0.0, 1.5, ROWS) > 0.0).astype(np.int64)

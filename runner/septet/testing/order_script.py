@@ -210,7 +210,7 @@ class _Script:
         self.reported["a cancel of what never was"] = [type(answer).__name__]
 
     async def fills(self) -> None:
-        """Buy at market, hear each execution, find it in the list; sell a half again."""
+        """Buy at market, receive each execution, find it in the list; sell a half again."""
         began = time.time_ns() - 60 * 10**9
         for side in ("buy", "sell"):
             order = self.submit_of("market", side)

@@ -23,14 +23,14 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+from septet._host.code_dependencies import NamedValue, made_at, named_values
 from septet._host.declare import Declaration, Step
 from septet._host.guards import StepError
-from septet._host.reached import NamedValue, made_at, named_values
 from septet._host.sources import code_digest, packages_of
 from septet._text import decode_json
-from septet.testing.answers import ASKED, Answers, Question
 from septet.testing.case import NotTried
 from septet.testing.evaluate import Resolve
+from septet.testing.plugin_outputs import ASKED, Answers, Question
 from septet_schemas.base import Config
 
 __all__ = [
@@ -130,7 +130,7 @@ class _Helper:
             os.close(theirs)
 
     def send(self, message: bytes) -> None:
-        """Ask for something; a process that has ended says so when its answer is read."""
+        """Ask for something; a process that has ended raises when its answer is read."""
         stream = self._process.stdin
         assert stream is not None
         with contextlib.suppress(BrokenPipeError):

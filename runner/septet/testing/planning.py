@@ -26,7 +26,7 @@ from septet_schemas.base import Config
 from septet_schemas.blocks import UseBlock
 
 if TYPE_CHECKING:
-    from septet._plan.terms import Terms
+    from septet._plan.run_terms import Terms
 
 __all__ = ["compile_steps", "plan_step", "undefined_names"]
 
@@ -145,7 +145,7 @@ def _least(spot: bool) -> Terms:
     """Return the terms of a strategy of septet's own plugins and defaults."""
     from septet._config.resolve import HostResolver
     from septet._host.register import Host
-    from septet._plan.terms import terms_of
+    from septet._plan.run_terms import terms_of
     from septet_schemas.strategy import Strategy
 
     document = {

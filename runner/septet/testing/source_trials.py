@@ -53,7 +53,7 @@ def try_source(built: Any, case: Case) -> None:
 
 
 def asked_of(case: Case) -> Request:
-    """Return what a source is asked for: what its trial says, or 400 bars."""
+    """Return what a source is asked for: the request of its trial, or 400 bars."""
     from septet._data.bar_store import BarStore
 
     bar_ns = case.bar_ns
@@ -75,7 +75,7 @@ def rows_of(built: Any, asked: Request) -> list[Any]:
 
 
 def _no_progress(stage: str, done: int, total: int | None, text: str, /) -> None:
-    """Take what a download says of its progress."""
+    """Receive the progress of a download."""
 
 
 def _first(read: Any, asked: Request, case: Case) -> list[Any]:
@@ -116,7 +116,7 @@ def _equal(some: Sequence[Any], others: Sequence[Any]) -> bool:
 def _require_rows(name: str, rows: Sequence[Any], asked: Request, *, of_trial: bool) -> None:
     """Require that rows pass the one path of all data, with nothing of the future.
 
-    A source that was not asked for what its author says may have other bars than the kit asks
+    A source that was not asked for its author's request may have other bars than the kit asks
     for: the run checks what it returns there.
     """
     bars = [each for each in rows if isinstance(each, RawBars)]

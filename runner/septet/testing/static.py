@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from septet._host.code_dependencies import functions_of, reached_of, root_of
 from septet._host.cursor_uses import cursor_counts
 from septet._host.declare import Declaration, Step
 from septet._host.imports import OURS, is_followed, is_large
 from septet._host.named_state import names_asked
-from septet._host.reached import functions_of, reached_of, root_of
 from septet._kernel.marks import in_python
 
 __all__ = ["Fault", "faults_of"]
@@ -64,7 +64,7 @@ def faults_of(step: Step) -> list[Fault]:
     if str(getattr(step.function, "__module__", "")).partition(".")[0] not in OURS:
         found |= dict.fromkeys(_from_the_end(step))
         found |= dict.fromkeys(Fault(place, message) for place, message in cursor_counts(step))
-        if not found:  # a fault above says more of the same value
+        if not found:  # a fault above is more precise on the same value
             found |= dict.fromkeys(Fault(*each) for each in reached_of(step).unknown)
     return sorted(found, key=lambda fault: fault.place)
 

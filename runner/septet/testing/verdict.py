@@ -19,7 +19,6 @@ from septet._host.declare import Factory, Step
 from septet._host.guards import StepError
 from septet._host.plugin_calls import fault_text, is_theirs
 from septet._host.sources import place_of
-from septet.testing.answers import COMPARED, OUTWARD, Answers, Question, answers_to, written
 from septet.testing.bars import HOUR_NS
 from septet.testing.budget import Budget, Spent
 from septet.testing.call_effort import CALLS, calls_in, within
@@ -45,6 +44,7 @@ from septet.testing.other_process import (
     values_here,
 )
 from septet.testing.planning import plan_step
+from septet.testing.plugin_outputs import COMPARED, OUTWARD, Answers, Question, answers_to, written
 from septet.testing.ranges import DRAWS, RULES, answers_of, try_rule
 from septet.testing.static import faults_of
 from septet_schemas.base import Config
@@ -69,7 +69,7 @@ DAY_NS: Final = 24 * HOUR_NS
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What became of one check; `message` says why it failed or was not tried."""
+    """What became of one check; `message` is why it failed or was not tried."""
 
     name: str
     state: State

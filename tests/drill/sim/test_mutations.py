@@ -10,7 +10,14 @@ import pytest
 
 from septet import messages as m
 from septet._core.guards import Guards
-from septet._core.orders import disputes, manager, unconfirmed_ends, unexplained, venue_reports
+from septet._core.orders import (
+    disputes,
+    lengthened_ids,
+    manager,
+    unconfirmed_ends,
+    unexplained,
+    venue_reports,
+)
 from septet._core.orders.lifecycle import OrderLifecycle, trade_key
 from septet._core.orders.records import Child
 from septet._drill.sim import Failure, run_schedule
@@ -188,6 +195,11 @@ def counts_on_a_stop_that_is_unknown(patch: Patch) -> None:
     patch.setattr(manager.Orders, "protected", protected)
 
 
+def overlooks_an_id_that_contains_ours(patch: Patch) -> None:
+    """An order that a gateway has named anew is somebody else's."""
+    patch.setattr(lengthened_ids, "read", lambda lifecycle, seen, now_ns: seen)
+
+
 def draws_a_random_number(patch: Patch) -> None:
     """What is not in the journal must not be in the commands."""
     drawn = iter(range(10**9))
@@ -223,6 +235,7 @@ BUGS: Sequence[tuple[Callable[[Patch], None], frozenset[str]]] = (
     (does_not_compare_positions, frozenset({"M1 position moved", "E18 external order"})),
     (lets_commands_leave_before_they_are_stored, frozenset({"P1 crash at write"})),
     (overlooks_an_order_under_another_id, OTHER_ID),
+    (overlooks_an_id_that_contains_ours, frozenset({"E23 longer id"})),
     (leaves_to_others_what_nobody_was_asked_about, OTHER_ID),
     (counts_on_a_stop_that_is_unknown, OTHER_ID),
     (draws_a_random_number, frozenset({"P1 crash"})),

@@ -123,7 +123,8 @@ def _is_presumed(child: Child, fill: m.Filled) -> bool:
 def _name_presumed(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_ns: int) -> None:
     """Count a listed execution as the one that is booked, and correct the price and the fee.
 
-    At an implausible price nothing is corrected; the alert says by how much the ledger is off then.
+    At an implausible price nothing is corrected; the alert states by how much the ledger is off
+    then.
     """
     k, booked, key = child.symbol, child.presumed_price, trade_key(fill, child.client_id)
     odd = price_fault(lifecycle, child, fill, now_ns)
@@ -371,7 +372,7 @@ def _unblock(lifecycle: OrderLifecycle, k: int, by: str, now_ns: int) -> None:
         lifecycle.commands += lifecycle.guards.clear(RULE, by, symbol=k)
 
 
-# ---------------------------------------------------------------- what the account says
+# ---------------------------------------------------------------- what the account reports
 
 
 def resolve(

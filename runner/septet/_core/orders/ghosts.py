@@ -55,14 +55,22 @@ def cancel(lifecycle: OrderLifecycle, child: Child) -> None:
         lifecycle.commands.append(m.Refresh(what="holdings"))
         return
     lifecycle.alert("critical", "ghost_order", text, child.symbol)
-    cancel_stranger(lifecycle, child.client_id, child.symbol, child.venue_order_id)
+    cancel_stranger(
+        lifecycle, child.client_id, child.symbol, child.venue_order_id,
+        by_venue_id=child.by_venue_id,
+    )  # fmt: skip
 
 
-def cancel_stranger(lifecycle: OrderLifecycle, client_id: str, k: int, venue_order_id: str) -> None:
-    """Cancel an order with an id of ours, and remember that its end frees units."""
+def cancel_stranger(
+    lifecycle: OrderLifecycle, client_id: str, k: int, venue_order_id: str, *,
+    by_venue_id: bool = False,
+) -> None:  # fmt: skip
+    """Cancel an order that may lock units of ours, and remember that its end frees them."""
     lifecycle.records.ghosts[client_id] = k
     lifecycle.commands.append(
-        m.Cancel(client_id=client_id, symbol=k, venue_order_id=venue_order_id)
+        m.Cancel(
+            client_id=client_id, symbol=k, venue_order_id=venue_order_id, by_venue_id=by_venue_id
+        )
     )
 
 

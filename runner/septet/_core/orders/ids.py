@@ -6,9 +6,11 @@ protective stops; the tag is a letter and seven characters that belong to the ru
 
 from __future__ import annotations
 
+import re
+from functools import cache
 from typing import NamedTuple
 
-__all__ = ["Name", "base36", "child_id", "parse", "stop_id"]
+__all__ = ["Name", "base36", "child_id", "is_marked", "own_id", "parse", "stop_id"]
 
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -55,3 +57,26 @@ def parse(tag: str, client_id: str) -> Name | None:
     if len(parts) == 3 and not parts[0] and len(numbers) == 2:
         return Name(-1, numbers[0], numbers[1])
     return None
+
+
+def own_id(tag: str, client_id: str) -> str:
+    """Return the one id with the tag that a client id is or contains whole; "" for none or two.
+
+    A gateway may lengthen an id before and behind. What follows is no digit and no lower-case
+    letter, since ``a1b2c3d45-1`` is not in ``a1b2c3d45-12``, which is another id.
+    """
+    if tag not in client_id:
+        return ""
+    found = set(_whole(tag).findall(client_id))
+    return found.pop() if len(found) == 1 else ""
+
+
+def is_marked(tag: str, client_id: str) -> bool:
+    """Whether a client id begins with the tag, or contains an id with it whole."""
+    return client_id.startswith(tag) or bool(own_id(tag, client_id))
+
+
+@cache
+def _whole(tag: str) -> re.Pattern[str]:
+    part = "[0-9a-z]+"
+    return re.compile(f"{re.escape(tag)}(?:{part}|-{part})-{part}(?![0-9a-z])")

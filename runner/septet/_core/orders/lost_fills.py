@@ -103,7 +103,7 @@ def _cancel(lifecycle: OrderLifecycle, child: Child) -> None:
     )  # fmt: skip
 
 
-# ---------------------------------------------------------------- what the account says
+# ---------------------------------------------------------------- what the account reports
 
 
 def resolve(
@@ -187,7 +187,7 @@ def _is_answered(lifecycle: OrderLifecycle, child: Child) -> bool:
 
 
 def _is_denied(lifecycle: OrderLifecycle, child: Child) -> bool:
-    """Whether a query of the order, or a person, says that nothing more was executed."""
+    """Whether a query of the order, or a person, states that nothing more was executed."""
     nothing = child.shown_filled <= child.counted + child.tolerance
     return child.accepted or (_is_answered(lifecycle, child) and nothing)
 
@@ -299,7 +299,7 @@ def _book(lifecycle: OrderLifecycle, child: Child, base: str, moved: float, now_
 def accept_all(lifecycle: OrderLifecycle) -> None:
     """Drop missing executions at the next inconclusive read, after an operator's resume.
 
-    Only those that the operator was asked about: a resume after a halt says nothing of others.
+    Only those that the operator was asked about: a resume after a halt confirms nothing of others.
     """
     for name in lifecycle.records.live:
         child = lifecycle.records.children[name]

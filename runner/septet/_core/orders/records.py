@@ -99,7 +99,7 @@ class Parent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reduces
         Whether it can only make the position smaller.
     closes_all
-        A reduction that closes all there is when it is sent, whatever `quantity` says.
+        A reduction that closes all there is when it is sent, whatever `quantity` is.
     decided_price
         The price at which it was decided; 0 for none.
     deadline_ns
@@ -183,7 +183,8 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     query showed, whatever its state, at `shown_ns`. `differs`: the venue took another order than
     was asked for. `unexplained` is what may be this order under another id, since
     `unexplained_ns`, while it is unknown; `looked_ns` when the account was last read for that;
-    `by_venue_id` that the venue lists it under another client id. `presumed_id` is the fill that
+    `by_venue_id` that the venue lists it under another client id; `ambiguous` that two orders of
+    the venue contain its id, so that nothing is booked for it. `presumed_id` is the fill that
     the presumed units are booked as, `presumed_ns` when it was booked (market time), `guessed` are
     the keys of executions booked at another price than reported, `presumed_fee` is what of the fee
     of the presumed units was booked in the base and is on no list yet.
@@ -260,6 +261,7 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     presumed_ns: int = 0
     guessed: list[str] = []
     presumed_fee: float = 0.0
+    ambiguous: bool = False
 
     @property
     def delays_reductions(self) -> bool:
@@ -476,6 +478,8 @@ class Records(msgspec.Struct, kw_only=True):
     freed_ns: dict[int, int] = {}
     ghosts: dict[str, int] = {}
     strangers: dict[int, dict[str, Stranger]] = {}
+    left_to_others: list[str] = []
+    lengthens: bool = False
     kill: Kill = ""
     kill_ns: int = 0
     kill_next_ns: int = 0

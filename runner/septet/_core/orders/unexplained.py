@@ -14,7 +14,9 @@ older than the order: an open or ended order, an execution, or a difference of t
 
 A resume answers for the orders that were named. An entry counts as never placed then. Of a
 reduction counts as executed what the account, read since, no longer holds, where that agrees with
-the order: otherwise the run would keep a position that is gone, and try to sell it for ever.
+the order: otherwise the run would keep a position that is gone, and try to sell it for ever. An
+open order that agrees with the reduction in side, type, quantity and prices is taken over, however
+much of it is executed: its rest would be sold a second time, and locks the units of a stop.
 """
 
 from __future__ import annotations
@@ -22,16 +24,26 @@ from __future__ import annotations
 import msgspec
 
 from septet import messages as m
-from septet._core.orders import disputes
-from septet._core.orders.lifecycle import UNEXPLAINED, OrderLifecycle, trade_key
+from septet._core.orders import disputes, ghosts
+from septet._core.orders.ids import is_marked, own_id
+from septet._core.orders.lifecycle import (
+    FILLS_BEFORE_NS,
+    UNEXPLAINED,
+    OrderLifecycle,
+    trade_key,
+)
 from septet._core.orders.records import SECOND_NS, Child, Stranger
 
-__all__ = ["accept_all", "is_absent", "look", "note_fill", "note_order"]
+__all__ = ["accept_all", "hold", "is_absent", "look", "note_fill", "note_order", "what_follows"]
 
 KEPT = 256
 """Orders and executions of others of one symbol that are kept."""
 CLOCKS_NS = 5 * SECOND_NS
 """By how much stamps of a venue may be off."""
+LEFT = 4_096
+"""Orders that were left to others and are remembered, so that they are not taken for ours."""
+UNNAMED = 4
+"""Orders behind executions without a client id that are queried at once."""
 LOOKS = 3
 """How often the account is read until "no such order" may be final."""
 ROUNDED = 1e-9
@@ -90,6 +102,21 @@ def look(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
     lifecycle.commands.append(m.Refresh(what="open_orders"))
     lifecycle.refresh_fills(child)
     lifecycle.commands.append(m.Refresh(what="holdings"))
+    _name_executions(lifecycle, child)
+
+
+def _name_executions(lifecycle: OrderLifecycle, child: Child) -> None:
+    """Query the orders of executions that have no client id: theirs may contain ours."""
+    waiting = lifecycle.records.unclaimed
+    fits = [each for each in waiting if each.symbol == child.symbol and each.venue_order_id]
+    names = dict.fromkeys(each.venue_order_id for each in fits)
+    for name in list(names)[-UNNAMED:]:
+        lifecycle.commands.append(
+            m.Query(
+                client_id="", symbol=child.symbol, venue_order_id=name, by_venue_id=True,
+                since_ns=max(0, child.sent_ns - FILLS_BEFORE_NS), trace=child.trace,
+            )
+        )  # fmt: skip
 
 
 # ---------------------------------------------------------------- what it may be
@@ -97,6 +124,8 @@ def look(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
 
 def is_absent(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> bool:
     """Whether "no such order" is final; otherwise the order is adopted, or stays unknown."""
+    if child.ambiguous:
+        return False
     strangers, gap = _seen_since(lifecycle, child), _gap(lifecycle, child)
     if not strangers and not gap:
         lifecycle.explained(child, "nothing is unexplained any more")
@@ -106,7 +135,7 @@ def is_absent(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> bool:
         return False
     if child.unexplained and child.reduces and not gap and _is_read(lifecycle, child):
         return True  # the units are there; the block stays
-    _hold(lifecycle, child, _sentence(child, strangers, gap), now_ns)
+    hold(lifecycle, child, _sentence(child, strangers, gap), now_ns)
     return False
 
 
@@ -163,14 +192,22 @@ def _may_adopt(lifecycle: OrderLifecycle, child: Child, other: Stranger) -> bool
     records, k = lifecycle.records, child.symbol
     live = (records.children[name] for name in records.live)
     doubtful = [each for each in live if each.symbol == k and not each.exists]
-    agrees = (
-        other.order_type == child.kind and _same(other.price, child.limit_price)
+    is_untouched = other.state == "open" and other.filled == 0.0 and not other.trade_id
+    is_named = bool(other.venue_order_id) and not is_marked(lifecycle.tag, other.client_id)
+    return _agrees(child, other) and is_untouched and is_named and len(doubtful) == 1
+
+
+def _agrees(child: Child, other: Stranger, *, typed: bool = True) -> bool:
+    """Whether an order has the terms of one that was sent; its type may be unlisted if not `typed`.
+
+    The side is that of the order already.
+    """
+    of_type = other.order_type == child.kind or not (typed or other.order_type)
+    return (
+        of_type and _same(other.price, child.limit_price)
         and _same(other.trigger_price, child.trigger_price)
         and abs(other.quantity - child.quantity) <= child.tolerance
     )  # fmt: skip
-    is_untouched = other.state == "open" and other.filled == 0.0 and not other.trade_id
-    is_named = bool(other.venue_order_id) and not other.client_id.startswith(lifecycle.tag)
-    return agrees and is_untouched and is_named and len(doubtful) == 1
 
 
 def _same(one: float | None, other: float | None) -> bool:
@@ -184,21 +221,28 @@ def _same(one: float | None, other: float | None) -> bool:
 
 def _adopt(lifecycle: OrderLifecycle, child: Child, other: Stranger, now_ns: int) -> None:
     """Take an order that is listed under another client id for this one."""
-    records, k = lifecycle.records, child.symbol
     text = (
         f"{child.client_id}: the venue lists it as {other.client_id or 'an order without id'} "
         f"(order {other.venue_order_id}): it is the only one of its side, and agrees in type, "
         "quantity and price; it is queried and cancelled by the venue's id"
     )
-    lifecycle.alert("error", "adopted_order", text, k)
-    records.third_party.pop(f"{k}:{other.venue_order_id}", None)
+    lifecycle.alert("error", "adopted_order", text, child.symbol)
+    _take(lifecycle, child, other)
+    lifecycle.move(child, "open")
+    lifecycle.query_until_known(child, now_ns)
+
+
+def _take(lifecycle: OrderLifecycle, child: Child, other: Stranger) -> None:
+    """Make an order of the venue that of a child; it is named by the venue's id from then on."""
+    records, key = lifecycle.records, f"{child.symbol}:{other.venue_order_id}"
+    records.third_party.pop(key, None)
+    if key in records.left_to_others:
+        records.left_to_others.remove(key)
     child.by_venue_id = child.exists = True
     child.venue_order_id = other.venue_order_id
-    records.venue_ids[f"{k}:{other.venue_order_id}"] = child.client_id
+    records.venue_ids[key] = child.client_id
     lifecycle.explained(child, "the venue shows the order")
-    lifecycle.move(child, "open")
-    lifecycle.touched.add(k)
-    lifecycle.query_until_known(child, now_ns)
+    lifecycle.touched.add(child.symbol)
 
 
 def _sentence(child: Child, strangers: list[Stranger], gap: float) -> str:
@@ -209,19 +253,25 @@ def _sentence(child: Child, strangers: list[Stranger], gap: float) -> str:
     if gap:
         seen.append(f"an account that holds {abs(gap):.12g} {'more' if gap > 0.0 else 'less'}")
     way = "buy" if child.sign > 0 else "sell"
-    follows = "the order counts then as never placed, and what is seen as somebody else's"
-    if child.reduces:
-        follows = (
-            "it counts then as executed, as far as the account lacks just that, or as never placed"
-        )
     return (
         f"{child.client_id}: the venue knows no such order, and shows since it was sent "
         f"{', '.join(seen)}, which may be this {child.kind} order to {way} {child.quantity:.12g} "
-        f"under another id; compare the venue's lists of orders and trades, and resume: {follows}"
+        f"under another id; compare the venue's lists of orders and trades, and resume: "
+        f"{what_follows(child)}"
     )
 
 
-def _hold(lifecycle: OrderLifecycle, child: Child, text: str, now_ns: int) -> None:
+def what_follows(child: Child) -> str:
+    """Return what an order counts as after a resume, in words."""
+    if not child.reduces:
+        return "the order counts then as never placed, and what is seen as somebody else's"
+    return (
+        "it counts then as executed, as far as the account lacks just that, or as never placed; "
+        "an open order that agrees with it is taken over"
+    )
+
+
+def hold(lifecycle: OrderLifecycle, child: Child, text: str, now_ns: int) -> None:
     """Keep an order unknown, and block entries of its symbol."""
     if not child.unexplained:
         child.unexplained_ns = now_ns
@@ -236,18 +286,77 @@ def accept_all(lifecycle: OrderLifecycle, now_ns: int) -> None:
     records = lifecycle.records
     asked = [each for each in records.children.values() if each.unexplained]
     for k in {child.symbol for child in asked}:
-        _book_what_is_gone(lifecycle, k, [each for each in asked if each.symbol == k], now_ns)
+        of_symbol = [each for each in asked if each.symbol == k]
+        _take_over(lifecycle, k, of_symbol, now_ns)
+        _book_what_is_gone(lifecycle, k, of_symbol, now_ns)
     for child in asked:
         child.unexplained = ""
     for k in {child.symbol for child in asked}:
         _leave(lifecycle, k, [each for each in asked if each.symbol == k])
     for child in asked:
-        if child.is_final:
+        child.ambiguous = False
+        if child.is_final or child.by_venue_id:
             continue
         if child.counted > 0.0:
             lifecycle.finish(child, "cancelled", "never_executed", now_ns)
         else:
             lifecycle.finish(child, "rejected", "never_accepted", now_ns)
+
+
+def _take_over(lifecycle: OrderLifecycle, k: int, asked: list[Child], now_ns: int) -> None:
+    """Take over the open orders that agree with reductions: each is one that was sent.
+
+    It may have been executed in part. Its rest stays where it is, so that it is not sold twice; one
+    of a reduction that was sent again is cancelled, since it locks the units of the other.
+    """
+    taken = set[str]()
+    reductions = [each for each in asked if each.reduces]
+    for child in sorted(reductions, key=lambda each: (each.is_final, each.sent_ns)):
+        found = [
+            each for each in _seen(lifecycle, child)
+            if each.is_open and each.venue_order_id and each.venue_order_id not in taken
+            and _agrees(child, each, typed=False)
+        ]  # fmt: skip
+        if len(found) != 1:
+            continue
+        (other,) = found
+        taken.add(other.venue_order_id)
+        if not child.is_final:
+            _continue(lifecycle, child, other, now_ns)
+            continue
+        text = f"{child.client_id} was sent again and rests as {other.text}: that is cancelled"
+        lifecycle.alert("error", "ghost_order", text, k)
+        ghosts.cancel_stranger(
+            lifecycle, other.client_id, k, other.venue_order_id, by_venue_id=True
+        )
+
+
+def _continue(lifecycle: OrderLifecycle, child: Child, other: Stranger, now_ns: int) -> None:
+    """Go on with a reduction as the venue lists it; book what was seen of it."""
+    records, k = lifecycle.records, child.symbol
+    known = records.strangers.get(k, {}).values()
+    fills = [each.fill for each in known if each.venue_order_id == other.venue_order_id]
+    held, gap = records.held.get(k), abs(_gap(lifecycle, child))
+    child.ambiguous = False
+    if child.protects:  # what it covers is decided again
+        child.cancels = False
+    _take(lifecycle, child, other)
+    text = (
+        f"{child.client_id}: the venue lists it as {other.text}, and a person has resumed; it is "
+        "queried and cancelled by the venue's id"
+    )
+    lifecycle.alert("warning", "adopted_order", text, k)
+    lifecycle.move(child, "open")
+    before = child.counted
+    for fill in (each for each in fills if each is not None):
+        own = msgspec.structs.replace(fill, client_id=child.client_id)
+        disputes.take(lifecycle, child, own, now_ns)
+    if held is not None and child.counted - before <= gap + lifecycle.instrument(k).lot:
+        records.held[k] = held  # the account was read after these executions
+    if not child.is_final:
+        child.seen = max(child.seen, min(other.filled, child.quantity))
+        lifecycle.query_until_known(child, now_ns)
+        lifecycle.refresh_fills(child)
 
 
 def _book_what_is_gone(lifecycle: OrderLifecycle, k: int, asked: list[Child], now_ns: int) -> None:
@@ -257,7 +366,8 @@ def _book_what_is_gone(lifecycle: OrderLifecycle, k: int, asked: list[Child], no
     known price. A fill moves the known holdings of the account: here they show it already.
     """
     records, moved = lifecycle.records, 0.0
-    for child in sorted((each for each in asked if each.reduces), key=lambda each: each.sent_ns):
+    reductions = [each for each in asked if each.reduces and not each.by_venue_id]
+    for child in sorted(reductions, key=lambda each: each.sent_ns):
         gap = _gap(lifecycle, child) if _is_read(lifecycle, child) else 0.0
         units, order_id = _executed(lifecycle, child, abs(gap) - moved)
         if not units:
@@ -335,7 +445,12 @@ def _leave(lifecycle: OrderLifecycle, k: int, asked: list[Child]) -> None:
     def stays(one: Stranger) -> bool:
         return any(each.sign == one.sign and one.since_ns >= each.sent_ns for each in others)
 
+    doubtful = {each.client_id for each in asked if each.ambiguous}
     known = records.strangers.pop(k, {})
+    for each in known.values():
+        if own_id(lifecycle.tag, each.client_id) in doubtful:
+            records.left_to_others.append(f"{k}:{each.venue_order_id}")
+    del records.left_to_others[:-LEFT]
     if kept := {key: each for key, each in known.items() if stays(each)}:
         records.strangers[k] = kept
     records.unclaimed = [

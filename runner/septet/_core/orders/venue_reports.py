@@ -9,18 +9,19 @@ from septet._core.orders import (
     contradictions,
     disputes,
     ghosts,
+    lengthened_ids,
     lost_fills,
     report_checks,
+    third_parties,
     unconfirmed_ends,
     unexplained,
 )
-from septet._core.orders.ids import parse
+from septet._core.orders.ids import is_marked, own_id, parse
 from septet._core.orders.lifecycle import FILLS_BEFORE_NS, OrderLifecycle, trade_key
 from septet._core.orders.records import (
     RANK,
     Child,
     NeverSentOrder,
-    ThirdPartyActivity,
     ThirdPartyOrder,
 )
 
@@ -28,8 +29,6 @@ __all__ = ["claim_fills", "started", "take"]
 
 KNOWN_FOREIGN = 256
 UNCLAIMED = 1_024
-THIRD_PARTY_FILLS = 4_096
-"""How many fills of others are remembered, so that each is reported once."""
 
 
 def take(lifecycle: OrderLifecycle, event: m.Event) -> bool:
@@ -77,6 +76,8 @@ def _acked(lifecycle: OrderLifecycle, event: m.Acked) -> None:
         text = f"an answer to {event.client_id}, which is not known"
         lifecycle.alert("error", "unknown_answer", text)
         return
+    if event.venue_order_id not in ("", child.venue_order_id):
+        child.ambiguous = child.by_venue_id = False  # the answer says which order it is
     _identify(lifecycle, child, event.venue_order_id, event.at_ns)
     report_checks.compare(lifecycle, child, event, event.at_ns, is_answer=True)
     _seen(lifecycle, child, event, event.at_ns)
@@ -234,6 +235,10 @@ def _resolve(
 
 
 def _order_seen(lifecycle: OrderLifecycle, event: m.OrderSeen, now_ns: int) -> None:
+    event = lengthened_ids.read(lifecycle, event, now_ns)
+    if lengthened_ids.is_of_others(lifecycle, event):
+        third_parties.take_order(lifecycle, event, now_ns)
+        return
     child = _resolve(lifecycle, event.client_id, event.venue_order_id, event.symbol)
     if child is None:
         _take_unlisted(lifecycle, event, now_ns)
@@ -273,13 +278,15 @@ def _open_orders(lifecycle: OrderLifecycle, event: m.OpenOrders) -> None:
     listed: set[str] = set()
     third_party: dict[str, ThirdPartyOrder] = {}
     ours = 0
-    for seen in event.orders:
+    for each in event.orders:
+        seen = lengthened_ids.read(lifecycle, each, now_ns)
+        is_of_others = lengthened_ids.is_of_others(lifecycle, seen)
         child = _resolve(lifecycle, seen.client_id, seen.venue_order_id, seen.symbol)
-        if child is None:
-            ours += seen.client_id.startswith(lifecycle.tag)
-            key, other = _third_party(seen)
+        if child is None or is_of_others:
+            ours += not is_of_others and is_marked(lifecycle.tag, seen.client_id)
+            key, other = third_parties.of_order(seen)
             third_party[key] = other
-            _take_unlisted(lifecycle, seen, now_ns)
+            (third_parties.take_order if is_of_others else _take_unlisted)(lifecycle, seen, now_ns)
             continue
         ours += 1
         if seen.symbol != child.symbol:
@@ -310,57 +317,44 @@ def _open_orders(lifecycle: OrderLifecycle, event: m.OpenOrders) -> None:
             lifecycle.alert("info", "kill_done", "the venue shows no open order of ours")
 
 
-def _third_party(seen: m.OrderSeen) -> tuple[str, ThirdPartyOrder]:
-    rest = max(0.0, seen.quantity - seen.filled)
-    sign = 1 if seen.side == "buy" else -1
-    key = f"{seen.symbol}:{seen.venue_order_id or seen.client_id}"
-    return key, ThirdPartyOrder(seen.symbol, sign, rest, seen.price)
-
-
 def _take_unlisted(lifecycle: OrderLifecycle, seen: m.OrderSeen, now_ns: int) -> None:
     """Handle a reported order that is not one of the known children.
 
     It is seen `now_ns`: an order inside a list need not be stamped itself.
     """
-    records, k = lifecycle.records, seen.symbol
-    is_open = seen.state in ("open", "partially_filled")
-    ours = seen.client_id.startswith(lifecycle.tag)
-    if not ours or _is_foreign(lifecycle, seen.client_id):
-        unexplained.note_order(lifecycle, seen, now_ns)
-    if ours:
-        if not is_open:
-            ghosts.ended(lifecycle, seen.client_id, now_ns)
-        if _is_foreign(lifecycle, seen.client_id):
-            _foreign(lifecycle, k, seen.client_id, f"the venue shows it {seen.state}")
-        elif is_open and seen.by != "stream":
-            text = f"{seen.client_id} was final long ago and is open at the venue"
-            name, sign = parse(lifecycle.tag, seen.client_id), 1 if seen.side == "buy" else -1
-            left = seen.quantity - seen.filled
-            if name is not None and name.parent < 0 and lifecycle.is_still_held(k, sign, left):
-                lifecycle.alert("critical", "ghost_order", text + ghosts.HELD, k)
-                return
-            lifecycle.alert("critical", "ghost_order", text, k)
-            ghosts.cancel_stranger(lifecycle, seen.client_id, k, seen.venue_order_id)
+    k, listed = seen.symbol, seen.client_id
+    if not is_marked(lifecycle.tag, listed):
+        third_parties.take_order(lifecycle, seen, now_ns)
         return
-    key, other = _third_party(seen)
-    lifecycle.touched.add(k)
+    own, is_open = own_id(lifecycle.tag, listed) or listed, seen.state in third_parties.OPEN
     if not is_open:
-        records.third_party.pop(key, None)
-        return
-    if key not in records.third_party:
-        quantity = other.sign * other.rest
-        lifecycle.outcomes.append(ThirdPartyActivity(k, seen.client_id, quantity))
-        text = f"an order of a third party: {seen.side} {seen.quantity:.12g}"
-        lifecycle.alert("warning", "third_party_order", text, k)
-    records.third_party[key] = other
+        ghosts.ended(lifecycle, listed, now_ns)
+    if _is_foreign(lifecycle, own):
+        unexplained.note_order(lifecycle, seen, now_ns)
+        _foreign(lifecycle, k, own, f"the venue shows it {seen.state}{_as_listed(own, listed)}")
+    elif is_open and seen.by != "stream":
+        text = f"{listed} was final long ago and is open at the venue"
+        name, sign = parse(lifecycle.tag, own), 1 if seen.side == "buy" else -1
+        left = seen.quantity - seen.filled
+        if name is not None and name.parent < 0 and lifecycle.is_still_held(k, sign, left):
+            lifecycle.alert("critical", "ghost_order", text + ghosts.HELD, k)
+            return
+        lifecycle.alert("critical", "ghost_order", text, k)
+        ghosts.cancel_stranger(lifecycle, listed, k, seen.venue_order_id)
+
+
+def _as_listed(own: str, listed: str) -> str:
+    return "" if own == listed else f", listed as {listed}"
 
 
 def _is_foreign(lifecycle: OrderLifecycle, client_id: str) -> bool:
-    """Whether an id with the run's tag was never created by these records."""
+    """Whether an id with the run's tag was never created by these records, or is of two orders."""
     if client_id in lifecycle.records.foreign:
         return True
     name = parse(lifecycle.tag, client_id)
     if name is None:
+        return True
+    if client_id in lifecycle.records.children:  # known, and at the venue as another order
         return True
     if name.parent < 0:
         stop = lifecycle.records.stops.get(name.symbol)
@@ -378,7 +372,10 @@ def _foreign(lifecycle: OrderLifecycle, k: int, client_id: str, text: str) -> No
     known.append(client_id)
     del known[:-KNOWN_FOREIGN]
     lifecycle.outcomes.append(NeverSentOrder(k, client_id, text))
-    reported = f"{client_id} carries our mark and was never sent: {text}"
+    was = (
+        "is known as another order" if client_id in lifecycle.records.children else "was never sent"
+    )
+    reported = f"{client_id} carries our mark and {was}: {text}"
     lifecycle.alert("critical", "foreign_order", reported, k)
 
 
@@ -391,12 +388,16 @@ def _filled(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
         text = f"trade {fill.trade_id}: {fill.quantity} at {fill.price} is no fill"
         lifecycle.alert("critical", "bad_fill", text, fill.symbol)
         return
+    fill = lengthened_ids.read(lifecycle, fill, fill.at_ns)
+    if lengthened_ids.is_of_others(lifecycle, fill):
+        third_parties.take_fill(lifecycle, fill)
+        return
     child = _resolve(lifecycle, fill.client_id, fill.venue_order_id, fill.symbol)
     if child is not None:
         # The fill itself first: naming the child may claim others, which came later.
         disputes.take(lifecycle, child, fill, fill.at_ns)
         _identify(lifecycle, child, fill.venue_order_id, fill.at_ns)
-    elif fill.client_id.startswith(lifecycle.tag):
+    elif is_marked(lifecycle.tag, fill.client_id):
         _ours_unknown(lifecycle, fill)
     elif not fill.client_id and _may_be_ours(lifecycle, fill):
         waiting = lifecycle.records.unclaimed
@@ -405,35 +406,22 @@ def _filled(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
         if not known and len(waiting) < UNCLAIMED:
             waiting.append(fill)
     else:
-        _third_party_fill(lifecycle, fill)
+        third_parties.take_fill(lifecycle, fill)
 
 
 def _ours_unknown(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
     """Process a fill with the run's tag whose order is not remembered."""
-    if _is_foreign(lifecycle, fill.client_id):
+    own = own_id(lifecycle.tag, fill.client_id) or fill.client_id
+    if _is_foreign(lifecycle, own):
         unexplained.note_fill(lifecycle, fill, fill.at_ns)
-        _foreign(lifecycle, fill.symbol, fill.client_id, "it was filled")
+        text = f"it was filled{_as_listed(own, fill.client_id)}"
+        _foreign(lifecycle, fill.symbol, own, text)
         return
     # A forgotten order had all its fills: what is not newer than they were is a repeat.
     if fill.venue_ns > lifecycle.records.forgotten_ns.get(fill.symbol, 0):
         text = f"{fill.client_id}: a fill of an order that was forgotten; it is not booked"
         lifecycle.alert("critical", "late_fill", text, fill.symbol)
-        _third_party_fill(lifecycle, fill)
-
-
-def _third_party_fill(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
-    key = trade_key(fill, fill.client_id or f"#{fill.venue_order_id}")
-    records = lifecycle.records
-    old = not fill.client_id and fill.venue_ns <= records.forgotten_ns.get(fill.symbol, 0)
-    if key in records.trades or old:
-        return
-    records.trades[key] = ""
-    records.third_party_fills.append(key)
-    if len(records.third_party_fills) > THIRD_PARTY_FILLS:
-        records.trades.pop(records.third_party_fills.pop(0), None)
-    unexplained.note_fill(lifecycle, fill, fill.at_ns)
-    quantity = fill.quantity if fill.side == "buy" else -fill.quantity
-    lifecycle.outcomes.append(ThirdPartyActivity(fill.symbol, fill.client_id, quantity, fill))
+        third_parties.take_fill(lifecycle, fill)
 
 
 def _may_be_ours(lifecycle: OrderLifecycle, fill: m.Filled) -> bool:
@@ -454,7 +442,7 @@ def claim_fills(lifecycle: OrderLifecycle, now_ns: int) -> None:
         elif _may_be_ours(lifecycle, fill):
             lifecycle.records.unclaimed.append(fill)
         else:
-            _third_party_fill(lifecycle, fill)
+            third_parties.take_fill(lifecycle, fill)
 
 
 # ---------------------------------------------------------------- after a restart

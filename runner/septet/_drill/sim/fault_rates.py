@@ -31,6 +31,7 @@ FAULTS: Final[dict[str, tuple[float, str]]] = {
     "E21 trigger differs": (0.10, "a stop was accepted at another trigger price than asked for"),
     "E5 rejection": (0.05, "rejected for a reason of the venue's own"),
     "E23 other id": (0.05, "accepted, and listed under another client id"),
+    "E23 longer id": (0.10, "accepted, and listed under a client id that contains ours whole"),
     # of one order or step of the market
     "E9 partial fill": (0.50, "a part now, the rest later or never"),
     "E10 rest expired": (0.30, "the rest of a market order expired"),
@@ -71,13 +72,20 @@ FAULTS: Final[dict[str, tuple[float, str]]] = {
 }
 """Name, how likely where it can happen, and what it is."""
 _OWN_CHANCE: Final = frozenset(
-    {"A3 overfill", "A18 false status", "A19 false end", "E21 trigger differs", "E23 other id"}
+    {
+        "A3 overfill",
+        "A18 false status",
+        "A19 false end",
+        "E21 trigger differs",
+        "E23 other id",
+        "E23 longer id",
+    }
 )
 """Faults that are drawn apart, so that the schedules of seeds from before they were added stay."""
 
 
 class Weather:
-    """The faults of one schedule: each is off, rare or as likely as the table says."""
+    """The faults of one schedule: each is off, rare or as likely as in the table."""
 
     def __init__(self, world: World, *, only: frozenset[str] | None = None) -> None:
         self._world = world

@@ -40,7 +40,7 @@ def left_open(venue: SimVenue, *, killed: bool) -> list[str]:
 
 
 def stays_closed(rows: Rows, venue: SimVenue) -> list[str]:
-    """From the moment the kill switch says it is done, no entry is open until the run resumes."""
+    """Once the kill switch reports that it is done, no entry is open until the run resumes."""
     entries = {
         each.client_id
         for _, commands in rows

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
+from zlib import crc32
 
 import msgspec
 
@@ -56,8 +57,8 @@ _FALSE: Final[tuple[Callable[[int, int], tuple[m.OrderState, int]], ...]] = (
 _ENDS: Final[tuple[m.OrderState, ...]] = ("cancelled", "expired", "rejected")
 _OWN: Final = 8
 """Ticks by which a symbol's step may differ from the one that all take: they move together."""
-_RENAMED: Final = "x-"
-"""How the client id begins under which an order of ours is listed that is not under its own."""
+_LONGER: Final = ("x-{}", "{}-b7", "x-{}:web")
+"""How a gateway lengthens a client id."""
 _UNNAMED: Final = "unnamed"
 """How the client id of an order begins that is shown without one."""
 
@@ -181,10 +182,10 @@ class Market:
         stop = round((order.trigger_price or 0.0) * SCALE)
         if stop and self._weather.strikes("E21 trigger differs"):
             stop += chance.choice((-1, 1)) * chance.randint(1, 50) * TICK
-        renamed = self._weather.strikes("E23 other id")
+        renamed = self._listed_as(order.client_id)
         asked = Asked(
             of.id, order.side.upper(), _TYPES[order.order_type],
-            f"{_RENAMED if renamed else ''}{order.client_id}", units,
+            renamed or order.client_id, units,
             price=round((order.limit_price or 0.0) * SCALE), stop=stop,
             sent_as=order.client_id if renamed else "",
         )  # fmt: skip
@@ -195,6 +196,12 @@ class Market:
         if soon:
             self._resume_after(chance.randint(1, 500), made)
         return made
+
+    def _listed_as(self, client_id: str) -> str:
+        """Return another client id under which an order is listed, if it is."""
+        if self._weather.strikes("E23 longer id"):
+            return self._world.chance.choice(_LONGER).format(client_id)
+        return f"x-{crc32(client_id.encode()):08x}" if self._weather.strikes("E23 other id") else ""
 
     def _resume_after(self, delay_ms: int, order: Order) -> None:
         """Resume an order that waits after a delay, again and again until its symbol trades."""

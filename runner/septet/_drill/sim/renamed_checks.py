@@ -1,7 +1,7 @@
 """Orders that the venue lists under another client id: adopted, or left to a person's word.
 
-What is at the venue is counted by its own ids; the client id of the request says for which intent
-an order was sent.
+What is at the venue is counted by its own ids; the client id of the request names the intent for
+which an order was sent.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def left_to_others(rows: Rows, venue: SimVenue) -> set[int]:
         for _, commands in rows if renamed
         for each in commands
         if isinstance(each, m.Changed) and each.state == _NEVER and each.client_id in renamed
+        and each.client_id not in renamed[each.client_id].asked.client_id
     }  # fmt: skip
 
 

@@ -173,7 +173,7 @@ class SimShell:
         )
 
     def asks_a_person(self) -> bool:
-        """Whether an order may be at the venue under another id, for all that the journal says."""
+        """Whether an order may be at the venue under another id, as far as the journal shows."""
         held = set[str]()
         for _, commands in self.rows:
             for each in commands:

@@ -17,7 +17,7 @@ _RESPONSE_NS: Final = 50 * MS
 
 
 class UserStream:
-    """One connection at a time to whoever listens; what nobody hears is gone."""
+    """One connection at a time; events without a listener are lost."""
 
     def __init__(self, world: World, weather: Weather) -> None:
         self._world, self._weather = world, weather
@@ -28,12 +28,12 @@ class UserStream:
         self._until_ns = 0
 
     def listen(self, put: Callable[[m.Event], None]) -> None:
-        """Connect somebody; whoever listened before hears nothing more."""
+        """Connect a listener; the one before receives nothing more."""
         self._epoch += 1
         self._put, self._silent = put, False
 
     def leave(self) -> None:
-        """Hear nothing more."""
+        """Disconnect the listener."""
         self._epoch += 1
         self._put = None
 

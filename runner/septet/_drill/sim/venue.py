@@ -38,14 +38,14 @@ _CODES: Final = {
     "Account has insufficient balance for requested action.": "funds",
     "Stop price would trigger immediately.": "crosses", "Duplicate order sent.": "",
 }  # fmt: skip
-"""What the engine says when it does not accept an order, and the code that an adapter makes of it.
+"""The engine's reason when it does not accept an order, and the code that an adapter makes of it.
 
 With none it is uncertain: an order of that id is there.
 """
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """A request that brought no answer of its own: `how` says whether it may have been done."""
+    """A request that brought no answer of its own: `how` states whether it may have been done."""
 
     how: str
     code: str = ""
@@ -123,7 +123,7 @@ class SimVenue:
             if found is None or found.as_of(as_of_ms) is None:
                 return m.NotFound(at_ns=0, client_id=client_id, asked_ns=sent_ns)
             seen = self.market.seen(found, as_of_ms=as_of_ms, by="query")
-            return msgspec.structs.replace(seen, client_id=client_id)
+            return msgspec.structs.replace(seen, client_id=client_id or seen.client_id)
 
         self._ask(f"query {client_id}", look, put)
 
@@ -201,7 +201,7 @@ class SimVenue:
         return self.market.engine.by_client.get(client_id)
 
     def _named(self, order: m.Query | m.Cancel) -> Order | None:
-        """Return the order of a question or a cancel, by the venue's id where it says so."""
+        """Return the order of a question or a cancel, by the venue's id where it has one."""
         if order.by_venue_id:
             return self.market.engine.orders.get(int(order.venue_order_id.removeprefix("v")))
         return self._find(order.client_id)
@@ -309,7 +309,7 @@ class SimVenue:
         world.after(up_ns, arrive)
 
     def _answer(self, name: str, sent_ns: int, act: Act, put: Put) -> Any:
-        """Return what the venue says to a request that reached it."""
+        """Return the venue's answer to a request that reached it."""
         world, strikes = self._world, self._weather.strikes
         now_ns = world.now_ns
         if now_ns - sent_ns > RECEIVES_NS or strikes("E4 clock skew"):

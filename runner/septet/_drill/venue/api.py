@@ -7,13 +7,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from septet._drill.venue.answers import Answer, Call, signed_by, whole_of
 from septet._drill.venue.clock import MarketClock
 from septet._drill.venue.config import VenueConfig
 from septet._drill.venue.false_values import spoil_answer
 from septet._drill.venue.faults import ANYWHERE, Injector, Strike
 from septet._drill.venue.orders import Rejection
 from septet._drill.venue.public import Public
+from septet._drill.venue.request import Answer, Call, signed_by, whole_of
 from septet._drill.venue.trading import Trading
 from septet._drill.venue.venue_journal import Answered, RequestSeen, TruthBook
 
@@ -191,7 +191,7 @@ class Api:
         return None
 
     def verify(self, call: Call) -> None:
-        """Check key, signature and receive window; Rejection says what is wrong."""
+        """Check key, signature and receive window; Rejection states what is wrong."""
         config, params = self._config, call.params
         if not call.api_key:
             raise Rejection(-2014, "API-key format invalid.", 401)

@@ -157,7 +157,7 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def read(cls, path: Path) -> VenueConfig:
-        """Read a configuration from a JSON file; InputError says what is wrong with it."""
+        """Read a configuration from a JSON file; InputError states what is wrong with it."""
         try:
             return msgspec.json.decode(path.read_bytes(), type=cls)
         except OSError as error:

@@ -6,8 +6,8 @@ import copy
 from typing import Any, Final
 
 from septet._drill.venue.amounts import text, units
-from septet._drill.venue.answers import Answer, Call
 from septet._drill.venue.faults import Injector, Strike
+from septet._drill.venue.request import Answer, Call
 
 __all__ = ["VALUES", "false_report", "in_future", "redirect", "spoil", "spoil_answer"]
 

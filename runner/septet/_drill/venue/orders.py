@@ -78,7 +78,7 @@ class Order:
     """An order and its life so far; `past` holds (time, status, executed, quote) of each change.
 
     `portion` (millionths) of what could be executed next is executed, and nothing where it is 0.
-    `then` says what happens to the rest: it waits to be resumed (``rest``) or expires (``expire``).
+    `then` is what happens to the rest: it waits to be resumed (``rest``) or expires (``expire``).
     """
 
     order_id: int

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from septet._drill.venue.amounts import text
-from septet._drill.venue.answers import Answer, Call, whole_of
 from septet._drill.venue.book import Book
 from septet._drill.venue.config import Limits
 from septet._drill.venue.market import Market, Trade
 from septet._drill.venue.orders import Rejection
+from septet._drill.venue.request import Answer, Call, whole_of
 from septet._drill.venue.shapes import exchange_symbol
 
 __all__ = ["Public", "levels"]

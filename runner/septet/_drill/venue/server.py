@@ -12,13 +12,13 @@ from aiohttp import web
 
 from septet._drill.venue.admin import Admin
 from septet._drill.venue.amounts import text
-from septet._drill.venue.answers import Answer, Call
 from septet._drill.venue.api import Api
 from septet._drill.venue.config import Fault, VenueConfig
 from septet._drill.venue.engine import MatchingEngine, Report
 from septet._drill.venue.faults import Injector
 from septet._drill.venue.market import Market
 from septet._drill.venue.public import Public
+from septet._drill.venue.request import Answer, Call
 from septet._drill.venue.shapes import balance_update, execution_report, position_event
 from septet._drill.venue.sockets import Socket
 from septet._drill.venue.stream_faults import Mischief

@@ -44,7 +44,7 @@ class Socket:
             transport.abort()
 
     async def close(self, code: int = 1001) -> None:
-        """Close the connection as the protocol says."""
+        """Close the connection as the protocol requires."""
         await self._web.close(code=code)
 
     async def serve(

@@ -7,14 +7,15 @@ import re
 from bisect import bisect_left
 from dataclasses import replace
 from typing import Any
+from zlib import crc32
 
 from septet._drill.venue.amounts import text
-from septet._drill.venue.answers import Answer, Call, number_of, whole_of
 from septet._drill.venue.clock import MarketClock
 from septet._drill.venue.engine import MatchingEngine
 from septet._drill.venue.false_values import redirect
 from septet._drill.venue.faults import Injector, Strike
 from septet._drill.venue.orders import WHOLE, Asked, Order, Rejection
+from septet._drill.venue.request import Answer, Call, number_of, whole_of
 from septet._drill.venue.shapes import ack, cancelled, my_trade, order_body
 
 __all__ = ["Trading"]
@@ -101,7 +102,10 @@ class Trading:
         if code in {"E9", "E10"}:
             return self._partial(call, asked, strike)
         if code == "E23":
-            listed_as = strike.word_of("prefix", "x-") + asked.client_id
+            name = asked.client_id
+            if strike.flag_of("other", default=False):
+                name = f"{crc32(name.encode()):08x}"
+            listed_as = strike.word_of("prefix", "x-") + name + strike.word_of("suffix")
             asked = replace(asked, client_id=listed_as, sent_as=asked.client_id)
         answer = self._placed(call, asked)
         match code:

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from septet._drill.venue.answers import Answer, Call
 from septet._drill.venue.api import WS_METHODS, Api
 from septet._drill.venue.orders import Rejection
+from septet._drill.venue.request import Answer, Call
 from septet._drill.venue.sockets import Socket
 from septet._drill.venue.streams import encode
 

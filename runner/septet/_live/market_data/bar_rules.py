@@ -67,7 +67,7 @@ class Wanted:
     Whether a bar is over is decided by what was known when the request left, not at its answer:
     `asked_ns` is that moment by the wall, `final_until_ns` the market time up to which an answer is
     not too early, `over_ns` the market time that has surely come: after a jump of the machine's
-    clock that is less than what the clock says.
+    clock that is less than what the clock shows.
     """
 
     symbol: str

@@ -37,7 +37,7 @@ class Standing:
 
     `waiting[k]` are the known times of bars that no decision time has taken in, `accounted_ns[k]`
     the known time of the last bar that was given or declared missing, `time_ns` the last decision
-    time. A fold of the journal's events, or of what a snapshot of the core says.
+    time. A fold of the journal's events, or of a snapshot of the core.
     """
 
     grids: Sequence[Grid]

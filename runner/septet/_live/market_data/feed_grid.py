@@ -116,7 +116,7 @@ class Grid:
 class Gate:
     """Passes rows through `Admission` one by one, with a fast path for those without faults.
 
-    A policy of `refuse` refuses the row and says so: a running strategy does not end by a bad
+    A policy of `refuse` refuses the row and reports it: a running strategy does not end by a bad
     row of its venue.
     """
 

@@ -28,7 +28,7 @@ from septet._live.market_data.series import SeriesPoller, make_series
 from septet._live.market_data.watchdog import Watchdog
 from septet._live.shell import Notify
 from septet._live.training import ModelTrainer
-from septet._plan.terms import simulation_of
+from septet._plan.run_terms import simulation_of
 from septet._shell.session import warmup_ns_of
 from septet.errors import PluginError
 from septet_schemas.data import CandlesConfig

@@ -61,10 +61,10 @@ class SeriesLine:
     ) -> list[m.SeriesPoint]:
         """Return what is new in a table, in order of when it became known.
 
-        A value is known when the schedule says, but not by a decision that was taken without it:
-        one that comes after the decision time of `decided_ns` is known after that time. A revision
-        is known when it is seen. What the first answer holds is history: asked before the first
-        decision time (`decided_ns` below all times), it keeps its own times.
+        A value is known at the time of its schedule, but not by a decision that was taken without
+        it: one that comes after the decision time of `decided_ns` is known after that time. A
+        revision is known when it is seen. What the first answer holds is history: asked before the
+        first decision time (`decided_ns` below all times), it keeps its own times.
         """
         first, found = not self._seen, list[m.SeriesPoint]()
         rows = zip(

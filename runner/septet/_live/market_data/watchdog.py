@@ -20,7 +20,7 @@ def default_silences_ns(
 ) -> dict[str, int]:
     """Return how long each stream may be silent, wall time.
 
-    Bars: after an expected close, as the file says, else a bar, two minutes at most. Trades,
+    Bars: after an expected close, as the file sets it, else a bar, two minutes at most. Trades,
     quotes and books: 30 s, less where bars are shorter.
     """
     wall = int(bar_ns / speed)
@@ -80,7 +80,7 @@ class Watchdog:
     ) -> None:
         """Start without streams.
 
-        `behind` says whether bars of a symbol are still missing; `seed` draws the jitter.
+        `behind` states whether bars of a symbol are still missing; `seed` draws the jitter.
         """
         self._clock, self._behind, self._rules = clock, behind, rules or DialRules()
         self._streams: dict[tuple[str, int], _Stream] = {}

@@ -53,7 +53,7 @@ def resting(children: Iterable[Child]) -> list[Resting]:
     """Return the resting orders among all that an order manager remembers.
 
     What was sent and never answered is left out: a venue that lives in the process has lost it,
-    and says so when it is asked.
+    and reports that when it is queried.
     """
     return [
         Resting(

@@ -1,4 +1,4 @@
-  // Each chart over time takes the still's place; a page that was drawn says how many were.
+  // Each chart over time takes the still's place; a page that was drawn records how many were.
   const data = JSON.parse(document.getElementById("chart-data").textContent);
   const figures = [...document.querySelectorAll("[data-time-chart]")];
   const charts = new Map();

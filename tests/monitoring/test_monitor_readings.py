@@ -16,7 +16,7 @@ from polars.testing import assert_frame_equal
 from septet._config import load
 from septet._host.register import Host
 from septet._shell.backtest import backtest
-from septet._shell.watching import Watcher, watch
+from septet._shell.monitor_readings import Watcher, watch
 from septet.errors import ConfigError, RunError
 from septet.plugin import Component, Config, hookimpl
 from septet.plugin.live import FillRows, Reading, RunView, TradeRows, monitor

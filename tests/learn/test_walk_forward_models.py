@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from septet._learn.dataset import Dataset, SymbolBars, pool
 from septet._learn.labels import LabelRule, make_labels
 from septet._learn.schedule import TrainingRule, model_seed, training_rows, training_times
-from septet._learn.walk import EXPIRED, NO_MODEL, NOT_FINITE, OK, Walk, fit_window, walk_forward
+from septet._learn.walk_forward_models import (
+    EXPIRED,
+    NO_MODEL,
+    NOT_FINITE,
+    OK,
+    Walk,
+    fit_window,
+    walk_forward,
+)
 from septet.errors import RunError
 from septet_schemas.cron import Cron
 from septet_schemas.times import format_moment, parse_moment
@@ -183,7 +191,7 @@ def test_a_window_of_one_class_has_no_model_and_the_walk_goes_on() -> None:
     assert np.isnan(walk.row_up[span]).all()
 
 
-def test_no_window_at_all_is_an_error_that_says_why() -> None:
+def test_no_window_at_all_is_an_error_that_states_why() -> None:
     rows = dataset(800)
     blind = replace(rows, x=np.full_like(rows.x, math.nan))
     with pytest.raises(

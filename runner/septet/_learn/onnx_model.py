@@ -19,7 +19,7 @@ from septet._data.bars import Floats
 from septet._extras import need
 from septet._learn import kernels
 from septet._learn.extract import Response
-from septet._learn.flat import Member, Scaler, assemble
+from septet._learn.flat_model import Member, Scaler, assemble
 from septet._learn.onnx_graph import check_graph
 from septet._learn.soundness import DAMAGED, STRIDE, check_frame, probability
 from septet.errors import ModelError, RunError

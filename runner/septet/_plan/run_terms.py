@@ -20,7 +20,7 @@ __all__ = ["Terms", "hours_of", "simulation_of", "terms_of"]
 class Terms:
     """The blocks and numbers a plan is made from, independent of where they were written.
 
-    `is_local` says that days begin elsewhere than at midnight UTC.
+    `is_local` means that days begin elsewhere than at midnight UTC.
     """
 
     title: str
@@ -107,7 +107,7 @@ class Terms:
 
 
 def simulation_of(strategy: Strategy) -> Simulation:
-    """Return the simulation of a file: what its simulated venue says goes before the rest."""
+    """Return the simulation of a file: the fields of its simulated venue go before the rest."""
     simulation = strategy.execution.simulation
     for block in strategy.execution.venues.values():
         if block.use == "simulated":

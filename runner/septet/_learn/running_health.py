@@ -18,7 +18,7 @@ from septet._data.bars import Floats
 from septet._learn.dataset import Dataset, SymbolBars
 from septet._learn.health import DriftWatch, HealthRule, Reading, WatchState
 from septet._learn.labels import NEVER_NS, LabelRule, Labels, make_labels
-from septet._learn.walk import OK, Walk, WalkModel
+from septet._learn.walk_forward_models import OK, Walk, WalkModel
 
 __all__ = ["ModelFacts", "RunningHealth"]
 

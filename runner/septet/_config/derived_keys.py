@@ -1,4 +1,4 @@
-"""What follows from a file where it says nothing of it: currency, rebalancing, no training."""
+"""Keys that a file leaves open and that follow from it: currency, rebalancing, no training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REBALANCE_BAND: Final = "20%"
 
 
 def derived(tree: Node, host: Host) -> Node:
-    """Add what follows from a tree; what it says itself stays."""
+    """Add what follows from a tree; keys that it sets itself stay."""
     return _without_training(_with_rebalance(_with_currency(tree)), host)
 
 
@@ -28,7 +28,7 @@ def resolver_of(tree: Node, host: Host) -> HostResolver:
 
 
 def _without_training(tree: Node, host: Host) -> Node:
-    """Return that nothing is trained where the model learns nothing, if the file says no other."""
+    """Return that nothing is trained where the model learns nothing, unless the file sets it."""
     model, use = tree.children.get("model"), tree.at(("model", "use"))
     if model is None or model.kind != "map" or "training" in model.children or use is None:
         return tree
@@ -70,7 +70,7 @@ def _with_currency(tree: Node) -> Node:
 
 
 def _with_rebalance(tree: Node) -> Node:
-    """Rebalance where the sizing follows a moving target, unless the file says otherwise."""
+    """Rebalance where the sizing follows a moving target, unless the file sets it."""
     risk, use = tree.children.get("risk"), tree.at(("risk", "sizing", "use"))
     if risk is None or risk.kind != "map" or "rebalance" in risk.children:
         return tree

@@ -165,7 +165,7 @@ class _Walk:
             waiting += self._reached(value)
 
     def options(self, step: Step) -> None:
-        """Count what a declaration says without a function."""
+        """Count the values of a declaration that are no functions."""
         if not is_followed(root_of(step.function or step.config)):
             return
         for name in ("outputs", "state", "renews", "reasons", "value_range", "role", "compiled"):

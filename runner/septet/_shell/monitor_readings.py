@@ -43,7 +43,7 @@ def fill_costs(session: Session, outcome: Outcome) -> pl.DataFrame:
 def passed_limits(session: Session, outcome: Outcome) -> list[str]:
     """Return how often the gross limit was passed by price alone; it is reported, not trimmed.
 
-    A run without tables keeps equity alone, and says nothing of this.
+    A run without tables keeps equity alone, and reports nothing of this.
     """
     block = session.strategy.risk.limits.get("gross_exposure")
     if block is None or block.use != "gross_exposure" or len(outcome.G) == 1:
@@ -107,7 +107,7 @@ def build_watchers(strategy: Any) -> list[Watcher]:
 
 
 def run_view(session: Session, outcome: Outcome, stop: int | None = None) -> RunView:
-    """Return a run up to cursor `stop` as monitors see it; all was known when it says."""
+    """Return a run up to cursor `stop` as monitors see it; all of it was known at its time."""
     first, scale = session.first, outcome.state.B[:, layout.SCALE]
     fills, trades = outcome.rows(layout.FILL), outcome.rows(layout.TRADE)
     equity, cash, exposed = (outcome.G[row, first:stop] for row in range(3))
@@ -199,7 +199,7 @@ _TYPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
 
 
 def _insist_types(watcher: Watcher, reading: Reading) -> None:
-    """Refuse a reading of which a part is not what its type says."""
+    """Refuse a reading of which a part is not of its declared type."""
     for name, (kinds, expected) in _TYPES.items():
         value = getattr(reading, name)
         if not isinstance(value, kinds):

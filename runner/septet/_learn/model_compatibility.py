@@ -1,6 +1,6 @@
 """What a stored model is a model of: its bar, symbols, label, and what computes each feature.
 
-A name says nothing of what is behind it: `rsi` of 14 bars and of 200 are two inputs with one name.
+A name does not define what is behind it: `rsi` of 14 bars and of 200 are two inputs with one name.
 A card therefore holds the steps of every input with their settings, and a start compares them.
 
     {"bar": "1h", "symbols": [...], "label": {"use": "direction", "horizon": "4 bars"},
@@ -65,7 +65,7 @@ def compare_subjects(home: Path, stored: Any, wanted: Mapping[str, Any]) -> tupl
     Raises
     ------
     ModelError
-        With the key of the file, what the card says and what the file says.
+        With the key of the file, the card's value and the file's.
     """
     if stored is None:
         raise ModelError(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from septet._app.reading import reading_run
+from septet._app.run_folder_errors import reading_run
 from septet._cli.terminal import OutputError, echo
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def report_finding(run: Run, *, err: bool, shows: bool = True, files: bool = Tru
     """Print what is wrong with the journal of a run and with its files; return the exit status.
 
     Whoever reads a run calls this first. `err` prints to stderr, for a command whose stdout is
-    read by programs. `shows` says that the command goes on with what can be read. Without `files`
+    read by programs. With `shows` the command goes on with what can be read. Without `files`
     only the journal counts: the command writes them again.
     """
     from septet._store.journal_view import LiveRun

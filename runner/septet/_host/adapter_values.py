@@ -1,4 +1,4 @@
-"""The gate for what a venue or a feed says: each value is checked before it becomes an event.
+"""The gate for values from a venue or a feed: each is checked before it becomes an event.
 
 A venue may send anything: NaN, 1e400, a negative quantity, a stamp of next year, a state that
 nobody knows. Adapters read each value with a function of this module, which returns it or raises
@@ -80,7 +80,7 @@ def error_place(error: BaseException) -> str:
 
 
 class Unreadable(ValueError):
-    """A value of a venue that cannot be true. `name` says which value it is."""
+    """A value of a venue that cannot be true. `name` names the value."""
 
     def __init__(self, name: str, found: object, expected: str) -> None:
         super().__init__(f"{name}: found {repr(found)[:_SHOWN]}, expected {expected}")
@@ -212,7 +212,7 @@ def _fee_fault(value: Any, name: str) -> str:
 
 
 def _is_code(currency: Any) -> bool:
-    """Whether a text can be the code of a currency; an empty one says that there is none."""
+    """Whether a text can be the code of a currency; an empty one means that there is none."""
     return (
         isinstance(currency, str)
         and len(currency) <= _LONGEST_CODE
@@ -222,7 +222,7 @@ def _is_code(currency: Any) -> bool:
 
 
 def market_fault(market: Market) -> str:
-    """Return why what a venue says of a symbol cannot be true, or ""."""
+    """Return why the facts of a venue about a symbol cannot be true, or ""."""
     try:
         for name in ("lot", "tick", "min_notional", "min_quantity", "max_quantity", "precision"):
             read_quantity(getattr(market, name), name)

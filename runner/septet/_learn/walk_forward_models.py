@@ -22,9 +22,9 @@ from septet._data.bars import Floats, Ints
 from septet._learn.cards import fitted_rows, iso_time
 from septet._learn.dataset import Dataset
 from septet._learn.fitting import Fitted, Served, Trainer, Untrainable, Window, check_served
-from septet._learn.flat import FlatModel
+from septet._learn.flat_model import FlatModel
 from septet._learn.labels import NEVER_NS, Labels
-from septet._learn.portable import OnnxModel
+from septet._learn.onnx_model import OnnxModel
 from septet._learn.schedule import TrainingRule, model_seed, training_rows, training_times
 from septet._learn.soundness import probabilities, probability
 from septet._learn.stored import StoredModel, fingerprint, make_card
@@ -130,7 +130,7 @@ def predict_checked(served: Served, vector: Floats) -> tuple[float, int]:
 
 def answers(served: Served, x: Floats) -> Floats:
     """Probability up of every row; NaN where a row is not finite, or the answer is none."""
-    if isinstance(served, FlatModel):  # says so itself
+    if isinstance(served, FlatModel):  # its own answer is NaN there
         return probabilities(served.predict(x))
     good = np.flatnonzero(np.isfinite(x).all(axis=1))
     up = np.full(len(x), np.nan)
@@ -161,7 +161,7 @@ def fit_window(
     """Fit the model with data up to one time; nothing known later is read.
 
     A window with fewer than `min_rows` rows or `min_class` of a class gives no model, and the
-    result says why. A model that learns nothing is fitted on no row at all.
+    result states the reason. A model that learns nothing is fitted on no row at all.
     """
     rows = (
         np.zeros(0, np.int64) if rule.once else training_rows(dataset, labels, rule, trained_to_ns)
@@ -281,7 +281,7 @@ def walk_forward(
     start_ns : int, optional
         First decision asked for; windows that could serve no later row are not fitted.
     drift : Drift, optional
-        Consulted when the rule says `on_drift`.
+        Consulted when the rule has `on_drift`.
     progress : callable, optional
         Called with the stage `training`, windows done, windows planned, and a text.
     asked : sequence of int

@@ -2,8 +2,8 @@
 
 The text is followed with the bounds of every whole number in it. A read is proved where its index
 lies at or before the cursor and not before the first bar that the look-back, or the age that was
-asked for, vouches for. Whatever is not understood is not proved; it says nothing bad of the step,
-and such a step runs with each of its reads watched.
+asked for, vouches for. Whatever is not understood is not proved; that is no finding against the
+step, and such a step runs with each of its reads watched.
 """
 
 from __future__ import annotations

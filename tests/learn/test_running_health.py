@@ -11,8 +11,8 @@ import pytest
 from septet._learn.dataset import Dataset
 from septet._learn.health import DriftWatch, HealthRule, Reading, monitor_walk, reference_of
 from septet._learn.labels import LabelRule, Labels, make_labels
-from septet._learn.running import ModelFacts, RunningHealth
-from septet._learn.walk import OK, Walk, walk_forward
+from septet._learn.running_health import ModelFacts, RunningHealth
+from septet._learn.walk_forward_models import OK, Walk, walk_forward
 from tests.learn.sample import HOUR_NS, dataset, logistic, rule
 
 RULE = HealthRule(auc_window=150, psi_window=150)

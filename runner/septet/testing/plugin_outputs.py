@@ -1,9 +1,9 @@
 """What a plugin answers to the kit, as texts that two processes can compare.
 
 Steps answer numbers over the kit's bars or in its situations, a model predictions, a monitor
-readings, a source rows, a channel where it sends an alert, a venue what it says of itself and of
-orders. Numbers are written so that equal texts are equal bits; of a channel and a venue nothing is
-compared that may hold a time or an id.
+readings, a source rows, a channel where it sends an alert, a venue its facts and its
+answers on orders. Numbers are written so that equal texts are equal bits; of a channel and a venue
+nothing is compared that may hold a time or an id.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def _of_channel(built: Any, case: Case) -> Answers:
 
 
 def _of_venue(declaration: Factory, build: Callable[[Any], Any]) -> Answers:
-    """Return what a venue says of itself and of the kit's orders, at its author's local one."""
+    """Return a venue's facts and its answers on the kit's orders, at its author's local one."""
     from septet.testing.order_script import connect_to, live_through
 
     trial = declaration.trial

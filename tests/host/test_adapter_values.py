@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from septet import messages as m
-from septet._host.readings import (
+from septet._host.adapter_values import (
     Notices,
     Unreadable,
     fault_of,
@@ -69,7 +69,7 @@ def test_a_fault_of_the_code_is_named_as_one(call: Callable[[], Any]) -> None:
     clock: Any = SimpleNamespace(now_ns=lambda: 1)
     Notices(clock, seen.append).notify("bar", error)
     assert seen[0].text.startswith("a programming error of the adapter, no value of the venue: ")
-    assert "test_readings.py:" in seen[0].text
+    assert "test_adapter_values.py:" in seen[0].text
 
 
 @pytest.mark.parametrize("call", THE_VENUES, ids=range(len(THE_VENUES)))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from septet._kernel import marks, parts, step
+from septet._kernel import marks, part_compiler, step
 
 
 @marks.helper
@@ -110,7 +110,9 @@ def test_options_are_those_of_numba_in_every_comparison():
     from numba.core.registry import cpu_target
 
     contexts = cpu_target.typing_context, cpu_target.target_context
-    options = type(parts.entry_compiler()(*contexts, None, (), None, Flags(), {}).state.flags)
+    options = type(
+        part_compiler.entry_compiler()(*contexts, None, (), None, Flags(), {}).state.flags
+    )
     ours, theirs = options(DEFAULT_FLAGS), Flags(DEFAULT_FLAGS)
     assert (ours, hash(ours)) == (theirs, hash(theirs)) == (ours.copy(), hash(ours.copy()))
     ours.forceinline = not ours.forceinline
@@ -124,7 +126,7 @@ def test_options_are_those_of_numba_in_every_comparison():
 
 
 def test_there_is_one_compiler_of_parts():
-    assert parts.part_compiler() is parts.part_compiler()
+    assert part_compiler.part_compiler() is part_compiler.part_compiler()
 
 
 TEXT = "def total(a, b):\n    return (a + b) * (a - b) + (b + a) * (b - a) + abs(a) + abs(b)\n"
