@@ -56,7 +56,7 @@ class ChartLibraryRefused(Exception):
 
 
 def _is_placed(folder: Path) -> bool:
-    """Tell whether every file is there with its own hash; one with another hash is refused."""
+    """Return whether every file is there with its own hash; one with another hash is refused."""
     there = [(folder / name, digest) for _, name, digest in MEMBERS if (folder / name).is_file()]
     for path, digest in there:
         found = hashlib.sha256(path.read_bytes()).hexdigest()

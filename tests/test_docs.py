@@ -137,7 +137,7 @@ def test_the_guides_monitor_reads_a_run(guide: dict[str, Any]) -> None:
     assert monitor.read(run.until(8)) == found[:1]
 
 
-def test_the_guides_feed_tells_bars_as_they_close(guide: dict[str, Any]) -> None:
+def test_the_guides_feed_reports_bars_as_they_close(guide: dict[str, Any]) -> None:
     from septet._live.clock import ManualClock
     from septet.plugin.live import BarSeen, FeedRequest, Tasks
 

@@ -76,7 +76,7 @@ def test_the_index_has_the_form_that_readers_of_such_files_expect() -> None:
     assert [line for line in items if not re.match(r"- \[[^]]+\]\([^)]+\): .+", line)] == []
 
 
-def test_the_skill_says_when_to_use_it() -> None:
+def test_the_skill_states_when_to_use_it() -> None:
     head = re.match(r"---\n(.*?)\n---\n", SKILL.read_text("utf-8"), re.DOTALL)
     assert head is not None
     found = yaml.safe_load(head[1])

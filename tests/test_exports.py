@@ -143,7 +143,7 @@ def test_a_name_lies_in_one_module_of_the_door() -> None:
     assert [name for name, times in listed.items() if times > 1] == []
 
 
-def test_the_door_says_where_a_name_is() -> None:
+def test_the_door_states_where_a_name_is() -> None:
     with pytest.raises(ImportError, match=r"window_sum is in septet\.plugin\.numeric"):
         exec("from septet.plugin import window_sum", {})
     with pytest.raises(ImportError, match=r"cannot import name 'window_of'"):

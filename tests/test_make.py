@@ -27,7 +27,7 @@ def _make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_machine_without_a_fitting_python_is_told(tmp_path: Path) -> None:
+def test_a_machine_without_a_fitting_python_is_reported(tmp_path: Path) -> None:
     done = _make(tmp_path, MADE, "CANDIDATES=no-such-python")
     assert done.returncode == 2
     assert "needs Python 3.11, 3.12 or 3.13" in done.stderr

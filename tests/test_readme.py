@@ -38,7 +38,7 @@ def test_the_strategy_is_fifteen_lines_and_runs(folder: Path) -> None:
     assert list(folder.glob("runs/sma-cross/*/summary.json"))
 
 
-def test_the_mistake_is_told_as_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_mistake_is_reported_as_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = (folder / "strategy.yaml").read_text(encoding="utf-8")
     (folder / "strategy.yaml").write_text(text.replace("period: 100", "period: hundred"))
     assert _septet("check", "strategy.yaml") == 2
@@ -55,7 +55,7 @@ def test_the_commands_exist() -> None:
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
 
 
-def test_what_needs_an_exchange_says_so() -> None:
+def test_what_needs_an_exchange_states_it() -> None:
     """The commands on a live market are run by tests/strategies/test_live_example.py instead."""
     lines = re.findall(r"^\$ septet .*$", README, re.MULTILINE)
     outside = [line for line in lines if re.search(r"--mode (paper|live)|--world", line)]

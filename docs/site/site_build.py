@@ -86,8 +86,8 @@ def build(out: Path) -> int:
         check=False,
     )
     if done.returncode:
-        said = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
-        print(said, file=sys.stderr)
+        printed = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
+        print(printed, file=sys.stderr)
     return done.returncode
 
 

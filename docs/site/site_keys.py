@@ -130,7 +130,7 @@ class Keys:
         return "**required**" if key in schema.get("required", ()) else _default(each)
 
     def _is_shared(self, name: str) -> bool:
-        """Say whether a definition belongs to the file rather than to one plugin."""
+        """Return whether a definition belongs to the file rather than to one plugin."""
         kind = name.partition("_")[0]
         return kind not in _LAYER_OF or "_" not in name
 
@@ -165,7 +165,7 @@ class Keys:
             yield from self._objects(each)
 
     def _words(self, schema: Mapping[str, Any], here: str) -> str:
-        """Say in words what a value may be."""
+        """Return in words what a value may be."""
         if "$ref" in schema:
             return self._link(schema["$ref"].rpartition("/")[2], here)
         if "anyOf" in schema and "description" not in schema:
@@ -180,7 +180,7 @@ class Keys:
         return str(schema.get("description") or self._plain(schema, here))
 
     def _plain(self, schema: Mapping[str, Any], here: str) -> str:
-        """Say what a value of a JSON type may be."""
+        """Return what a value of a JSON type may be."""
         kind = schema.get("type")
         if kind == "array":
             return f"a list: {self._words(schema.get('items', {}), here) or 'anything'}"

@@ -136,7 +136,7 @@ _INTRODUCTION: Final = """\
 
 The tables in the folder of a run, `NAME.parquet`, and of `run.NAME` in Python, with their columns
 in order. `decisions` has one more number for each feature after `symbol`, then the levels of the
-position where the file has such levels. [Results](../results.md) says how the figures are defined.
+position where the file has such levels. [Results](../results.md) defines the figures.
 
 """
 

@@ -57,7 +57,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "arm": ("septet._cli.arm:arm", "Let agents halt a run, for a while."),
     "replay": ("septet._cli.replay:replay", "Feed a run's journal through the core again."),
     "drill": ("septet._cli.drill:drill", "Rehearse a strategy on a local venue, with faults."),
-    "why": ("septet._cli.runs:why", "Say why an order was made."),
+    "why": ("septet._cli.runs:why", "Show why an order was made."),
     "plugins": ("septet._cli.plugins:plugins", "List, show and check plugins; start one."),
     "mcp": ("septet._cli.mcp:mcp", "Serve tools for agents over stdin and stdout."),
 }

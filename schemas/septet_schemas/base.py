@@ -33,7 +33,7 @@ class Config(BaseModel):
     `shorthand` names the field that a bare value stands for: with ``shorthand = "max"``,
     ``position: 10%`` reads as ``position: {max: 10%}``. `required_keys` lists keys shared by all
     plugins of the kind that this one has no default for (a CSV file must state its ``stamp``).
-    `gives_known_time` says that a series brings the time each value became known,
+    `gives_known_time` means that a series brings the time each value became known,
     `gives_probability` that what a model gives is a probability without a calibration, `learns`
     that a model is fitted: one that is not has no `training`.
     """

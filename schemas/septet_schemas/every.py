@@ -65,7 +65,7 @@ class Every:
 
     @classmethod
     def parse(cls, value: object) -> Every:
-        """Read what a strategy file says.
+        """Read the value of a strategy file.
 
         Raises
         ------

@@ -294,7 +294,7 @@ class Portfolio(Config):
         return self
 
     def _slots(self) -> None:
-        """Check what `top` says of its slots."""
+        """Check the slots of `top`."""
         if not self.long + self.short:
             raise _located("long", self.long, "nothing is ever held", "long: 3, or short: 3")
         if self.net is not None and not (self.long and self.short):

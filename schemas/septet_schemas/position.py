@@ -166,7 +166,7 @@ SignedLevel = Annotated[float | Distance, BeforeValidator(parse_signed_distance)
 
 
 def _one_of(owner: str, given: Mapping[str, object]) -> None:
-    """Refuse an entry that says both when and at which level, or neither."""
+    """Refuse an entry that has both a condition and a level, or neither."""
     written = [name for name in ("when", "at") if given[name] not in (None, ())]
     if len(written) != 1:
         raise PydanticCustomError(

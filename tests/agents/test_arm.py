@@ -115,7 +115,7 @@ def test_what_cannot_be_armed(folder: Path) -> None:
     ],
 )  # fmt: skip
 @pytest.mark.usefixtures("lease")
-def test_a_file_that_says_otherwise_arms_nothing(
+def test_a_file_that_states_otherwise_arms_nothing(
     folder: Path, change: dict[str, Any] | None
 ) -> None:
     arm_run(folder, for_ns=15 * MINUTE, name="ann", now_ns=AT)
@@ -177,7 +177,7 @@ def test_another_run_than_the_armed_one_is_refused(
 
 @pytest.mark.usefixtures("lease")
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
-def test_a_client_is_told_when_the_tools_change(workspace: Path, folder: Path, mode: str) -> None:
+def test_a_client_is_notified_of_changed_tools(workspace: Path, folder: Path, mode: str) -> None:
     async def work() -> list[bool]:
         heard, wait = list[bool](), anyio.Event()
 

@@ -60,7 +60,7 @@ def test_every_topic_is_at_most_8_kb(call: Call, topic: str) -> None:
     assert 0 < len(call("guide", topic=topic)["text"].encode()) <= 8_000
 
 
-def test_every_tool_has_an_output_schema_and_says_whether_it_writes(workspace: Path) -> None:
+def test_every_tool_has_an_output_schema_and_states_whether_it_writes(workspace: Path) -> None:
     _, tools = asyncio.run(called(make_server(workspace)))
     assert tools.keys() > WRITES
     for name, tool in tools.items():
@@ -167,7 +167,7 @@ def test_a_run_of_a_table_is_read_in_parts_that_fit(call: Call) -> None:
     ]  # fmt: skip
 
 
-def test_long_answers_are_cut_and_say_so(call: Call) -> None:
+def test_long_answers_are_cut_and_state_it(call: Call) -> None:
     _ran(call)
     for name, given in (
         ("explain", {"file": "cross.yaml", "limit": 200}),

@@ -105,7 +105,7 @@ def test_no_job_has_another_name(call: Call) -> None:
     assert "there is no job" in str(call("job", id="../x").document)
 
 
-def test_a_job_says_how_far_it_is_and_stops_when_asked() -> None:
+def test_a_job_states_how_far_it_is_and_stops_when_asked() -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     def work(progress: Progress) -> dict[str, Any]:

@@ -23,7 +23,7 @@ class Answer:
         return {"value": self.value}
 
 
-def test_a_value_says_its_document_wherever_it_stands() -> None:
+def test_a_value_states_its_document_wherever_it_stands() -> None:
     assert document_of({"a": [Answer(1.0)], "b": Answer(2.0)}) == {
         "a": [{"value": 1.0}], "b": {"value": 2.0},
     }  # fmt: skip

@@ -109,7 +109,9 @@ def test_a_deleted_folder_is_gone_and_keeps_what_was_seen_last(stage: Stage) -> 
     assert (never.view, never.gone) == (None, True)
 
 
-def test_a_locked_and_a_damaged_journal_are_said_and_read_again_afterwards(stage: Stage) -> None:
+def test_a_locked_and_a_damaged_journal_are_reported_and_read_again_later(
+    stage: Stage,
+) -> None:
     folder = stopped(stage)
     follower = RunFollower(folder)
     view = seen(follower)

@@ -35,7 +35,7 @@ def test_a_target_is_met_or_missed_by_a_share_of_it() -> None:
     assert figure(bound=3.0, most=False).met
 
 
-def test_the_table_says_every_verdict() -> None:
+def test_the_table_states_every_verdict() -> None:
     live = script("live")
     text = live.table([figure(bound=4.0), figure(bound=2.0, note="why"), figure()])
     assert [line.split("|")[-2].strip() for line in text.splitlines()[2:]] == [

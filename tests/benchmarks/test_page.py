@@ -44,7 +44,7 @@ def test_nothing_measured_leaves_every_target_on_the_page() -> None:
     assert "left out: raptorbt==1" in text
 
 
-def test_a_ratio_is_judged_by_medians() -> None:
+def test_a_ratio_is_decided_by_medians() -> None:
     ours = _result("septet", 0.010, 0.011, 0.500)
     found = _findings(septet=ours, raptorbt=_result("raptorbt", 0.044, 0.044, 0.9))
     verdict = _verdicts(found)["W1", "at least 4 times raptorbt"]
@@ -61,7 +61,7 @@ def test_a_peer_that_is_missing_is_no_target_met() -> None:
     assert "raptorbt is not installed" in verdict.measured
 
 
-def test_a_row_of_a_script_is_judged_by_the_issue_not_by_itself() -> None:
+def test_a_row_of_a_script_is_decided_by_the_issue_not_by_itself() -> None:
     targets, row = _module("targets"), _module("common").Row
     found = targets.Findings()
     found.rows = [
@@ -133,7 +133,7 @@ def test_without_venv_there_is_no_environment(
 
 
 @pytest.mark.parametrize("words", [["--only", "w9"], ["--rounds", "0"]])
-def test_wrong_words_are_told(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_words_are_reported(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         _module("bench_all").options(words)
     assert f"{words[0]} was {words[1]}; expected" in capsys.readouterr().err

@@ -61,7 +61,7 @@ def test_the_loop_is_its_slow_twin(
     assert found.final_equity == pytest.approx(equity, abs=1e-9)
 
 
-def test_differences_are_said() -> None:
+def test_differences_are_reported() -> None:
     reference = _module("reference")
     truth = reference.Exact(np.array([[1, 4], [6, 9]]), 100.0)
     same = np.array([[1, 4], [6, 9]])
@@ -71,7 +71,7 @@ def test_differences_are_said() -> None:
     assert reference.difference(other, None, truth) == "1 of 2, and 1 others"
 
 
-def test_differences_of_a_sweep_are_said() -> None:
+def test_differences_of_a_sweep_are_reported() -> None:
     reference = _module("reference")
     truth = np.array([[3.0, 10.0], [4.0, 11.0]])
     assert reference.table_difference(truth.copy(), truth) == "the same 7"

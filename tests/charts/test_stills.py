@@ -38,7 +38,7 @@ def every_still(name: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("text", [*every_still("plain name")])
-def test_a_still_says_what_it_shows_and_follows_the_theme(text: str) -> None:
+def test_a_still_shows_what_it_shows_and_follows_the_theme(text: str) -> None:
     root = ElementTree.fromstring(text)
     assert root.get("role") == "img"
     assert root[0].tag == f"{SVG}title"

@@ -53,7 +53,7 @@ def test_a_packed_column_keeps_seven_digits(values: np.ndarray) -> None:
     np.testing.assert_allclose(back, values, rtol=1e-7, atol=largest * 6e-7)
 
 
-def test_levels_join_bars_as_their_rules_say() -> None:
+def test_levels_join_bars_by_their_rules() -> None:
     frame = bars(9_001)
     found = time_chart.levels(frame, OHLC)
     assert [level["step"] for level in found] == [1, 4, 16]

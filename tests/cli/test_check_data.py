@@ -219,7 +219,7 @@ def test_secrets_that_cannot_be_read(
     assert septet("check", path).code == 0
 
 
-def test_what_the_verdict_would_say_of_the_data_is_a_warning(septet: Command, data: Path) -> None:
+def test_what_the_verdict_would_state_of_the_data_is_a_warning(septet: Command, data: Path) -> None:
     rows = pl.int_range(400)
     frame = clean(400).with_columns(
         pl.when(rows.is_in([50, 90])).then(pl.col(name) * 100.0).otherwise(pl.col(name)).alias(name)

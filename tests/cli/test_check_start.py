@@ -62,7 +62,7 @@ def test_a_warm_up_longer_than_what_lies_before_the_start(septet: Command, tmp_p
     assert f"T{text}" in str(summary["late_start"])
 
 
-def test_a_run_in_stretches_says_the_same(septet: Command, tmp_path: Path) -> None:
+def test_a_run_in_stretches_gives_the_same(septet: Command, tmp_path: Path) -> None:
     path = strategy(tmp_path, "2020-01-01")
     found = []
     for words in ((), ("--chunk", "10"), ("--chunk", "100")):

@@ -105,7 +105,7 @@ def test_what_a_portfolio_cannot_do_without_is_an_error(
     assert "error: features.target: target is finite on none of the " in outcome.err
 
 
-def test_a_run_says_how_many_rebalances_were_scaled_down(septet: Command, tmp_path: Path) -> None:
+def test_a_run_states_how_many_rebalances_were_scaled_down(septet: Command, tmp_path: Path) -> None:
     checked(septet, tmp_path, "0.9 * sign(close - slow)", "perpetual")
     notes = backtest(load(tmp_path / "x.yaml")).notes
     made = next(each for each in notes if each.endswith(" rebalances were made"))
@@ -115,7 +115,7 @@ def test_a_run_says_how_many_rebalances_were_scaled_down(septet: Command, tmp_pa
     assert not any("scaled down" in each for each in backtest(load(tmp_path / "x.yaml")).notes)
 
 
-def test_a_run_says_how_often_a_rebalance_had_to_wait(septet: Command, tmp_path: Path) -> None:
+def test_a_run_states_how_often_a_rebalance_had_to_wait(septet: Command, tmp_path: Path) -> None:
     checked(septet, tmp_path, "0.5 * sign(max(close - slow, 0))")
     path = tmp_path / "x.yaml"
     text = path.read_text("utf-8").replace(

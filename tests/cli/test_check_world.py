@@ -95,7 +95,7 @@ def test_a_sound_file_on_a_sound_account(usual: Asked, septet: Command) -> None:
         assert words in output.out, words
 
 
-def test_everything_that_is_wrong_is_said_at_once_and_with_its_place(
+def test_everything_that_is_wrong_is_reported_at_once_and_with_its_place(
     tmp_path: Path, ask: Ask
 ) -> None:
     account = {"USDT": "100", "BTC": "1"}
@@ -139,7 +139,7 @@ def test_a_bar_that_the_exchange_does_not_have(usual: Asked, ask: Ask) -> None:
     assert "has no bars of 7m" in rows_of(found)["the feed"][1]
 
 
-def test_paper_needs_no_key_and_says_where_the_file_and_the_venue_differ(
+def test_paper_needs_no_key_and_states_where_the_file_and_the_venue_differ(
     usual: Asked, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("LOCAL_KEY")
@@ -231,7 +231,7 @@ def test_the_levels_of_a_grid_are_watched_by_the_process(tmp_path: Path) -> None
     assert made.rows[-1].found.startswith("the levels of a grid are watched by this process")
 
 
-def test_rights_that_nobody_tells_are_a_warning(tmp_path: Path) -> None:
+def test_rights_that_nobody_reports_are_a_warning(tmp_path: Path) -> None:
     made = looking(tmp_path)
     made._account(facts(), None)
     assert made.rows[1] == Row("key", "whether it may withdraw is not known", "warning")

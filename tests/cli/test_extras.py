@@ -97,7 +97,7 @@ def test_an_estimator_without_the_converter(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.undo()
 
 
-def test_agents_without_the_extra_are_told_its_name(
+def test_agents_without_the_extra_get_its_name(
     septet: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, "mcp", None)

@@ -160,7 +160,7 @@ def test_a_halt_speaks_of_real_orders_only_where_they_are_real(
 
 @pytest.mark.parametrize("is_running", [True, False])
 @pytest.mark.parametrize("action", ["halt", "flatten"])
-def test_a_halt_before_the_first_journal_entry_says_that_nothing_was_sent(
+def test_a_halt_before_the_first_journal_entry_states_that_nothing_was_sent(
     folder: Path, septet: Command, is_running: bool, action: str
 ) -> None:
     (folder / "journal.sqlite").unlink()
@@ -182,7 +182,7 @@ def test_a_halt_before_the_first_journal_entry_says_that_nothing_was_sent(
 
 @pytest.mark.parametrize("mode", ["paper", "live"])
 @pytest.mark.parametrize("state", ["stopped", "running", "damaged"])
-def test_a_plain_halt_says_what_is_cancelled_what_is_kept_and_what_clears_it(
+def test_a_plain_halt_shows_what_is_cancelled_what_is_kept_and_what_clears_it(
     folder: Path, septet: Command, mode: str, state: str
 ) -> None:
     if mode == "paper":
@@ -230,7 +230,7 @@ def test_a_plain_halt_says_what_is_cancelled_what_is_kept_and_what_clears_it(
 
 
 @pytest.mark.parametrize("halted", ["", "once", "cleared", "by a rule", "by the venue"])
-def test_a_resume_of_a_run_that_is_not_halted_says_that_there_is_nothing_to_clear(
+def test_a_resume_of_a_run_that_is_not_halted_states_that_there_is_nothing_to_clear(
     folder: Path, septet: Command, halted: str
 ) -> None:
     rule = {"by a rule": "drawdown", "by the venue": "venue_banned:x"}.get(halted, "operator_halt")
@@ -256,7 +256,7 @@ def test_a_resume_of_a_run_that_is_not_halted_says_that_there_is_nothing_to_clea
         assert "the halt is cleared" in septet(*words).out
 
 
-def test_a_resume_of_a_running_run_says_what_it_cleared() -> None:
+def test_a_resume_of_a_running_run_shows_what_it_cleared() -> None:
     found = Halted(
         "r", Path("r"), "resume", running=True, has_journal=True, taken=True, open_orders=0
     )
@@ -268,7 +268,7 @@ def test_a_resume_of_a_running_run_says_what_it_cleared() -> None:
     ]
 
 
-def test_a_halt_of_a_run_whose_process_ends_meanwhile_says_that_nothing_was_cancelled(
+def test_a_halt_of_a_run_whose_process_ends_meanwhile_states_that_nothing_was_cancelled(
     folder: Path, septet: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with closing(Journal.open(folder / "journal.sqlite")) as journal:

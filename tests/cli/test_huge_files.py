@@ -118,7 +118,7 @@ def test_no_command_reads_a_huge_file(
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 @pytest.mark.parametrize("kind", ["backtest", "lived"])
-def test_every_command_says_which_document_is_too_large(
+def test_every_command_names_which_document_is_too_large(
     kind: str, tmp_path: Path, septet: Command, name: str, request: pytest.FixtureRequest
 ) -> None:
     """`runs list` called a run sound that `runs show` and `report` refused.

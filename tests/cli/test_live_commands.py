@@ -148,7 +148,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("command", ["run", "check"])
-def test_paper_of_a_source_that_only_holds_history_says_what_to_write(
+def test_paper_of_a_source_that_only_holds_history_shows_what_to_write(
     small: Path, septet: Command, command: str
 ) -> None:
     output = septet(command, small, "--mode", "paper")
@@ -176,7 +176,7 @@ def test_two_strategies_of_one_name_are_refused(small: Path, septet: Command) ->
     assert "two files are called small" in output.err
 
 
-def test_a_wrong_time_says_how_to_write_one(small: Path, septet: Command) -> None:
+def test_a_wrong_time_states_how_to_write_one(small: Path, septet: Command) -> None:
     output = septet("run", small, "--mode", "paper", "--until", "tomorrow")
     assert output.code == 2
     assert "2026-03-01T16:00:00Z" in output.err

@@ -53,7 +53,7 @@ def test_a_small_file_of_many_rows_is_refused(name: str, planted: Path, large: P
         Run(planted).table(name)
 
 
-def test_the_commands_say_so(septet: Command, planted: Path, large: Path) -> None:
+def test_the_commands_state_it(septet: Command, planted: Path, large: Path) -> None:
     for name in NAMES:
         shutil.copy(large, planted / f"{name}.parquet")
     commands = (

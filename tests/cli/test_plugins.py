@@ -151,7 +151,7 @@ def test_check_finds_what_is_wrong(strangers: Host, septet: Command) -> None:
     assert results["broken-plugin"]["message"] == "ImportError: no"
 
 
-def test_check_says_how_many_failed(strangers: Host, septet: Command) -> None:
+def test_check_states_how_many_failed(strangers: Host, septet: Command) -> None:
     entries = strangers.components("features")
     assert sum(each["ok"] for each in check_entries(strangers, entries)) == 1
     outcome = septet("plugins", "check", "stranger:gone")
@@ -196,7 +196,7 @@ def test_show_knows_the_labels_of_models(septet: Command, name: str) -> None:
     assert f"did you mean {name}" in septet("plugins", "show", f"{name}x").err
 
 
-def test_show_says_the_range_of_a_feature(septet: Command) -> None:
+def test_show_states_the_range_of_a_feature(septet: Command) -> None:
     assert "range: 0 to 100" in septet("plugins", "show", "rsi").out
     assert "range: that of of" in septet("plugins", "show", "sma").out
     assert "range of direction: -1 to 1" in septet("plugins", "show", "supertrend").out

@@ -56,7 +56,7 @@ def test_fast_leaves_the_decisions_out_and_changes_no_figure(
     assert fast["report"] is None
 
 
-def test_the_help_says_what_fast_leaves_out(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_shows_what_fast_leaves_out(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["run", "--help"])
     output = " ".join(capsys.readouterr().out.split())

@@ -88,7 +88,7 @@ def run(folder: Path) -> Run:
     return ran
 
 
-def test_the_run_says_which_part_made_it_slow_and_why(run: Run) -> None:
+def test_the_run_names_which_part_made_it_slow_and_why(run: Run) -> None:
     made, text = run("batch", "always")
     assert "reach_plain has no compiled step; its own column runs uncompiled" in text
     assert text.count("no compiled step") == 1, "the other has one"

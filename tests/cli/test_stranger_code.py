@@ -318,7 +318,7 @@ def test_a_package_without_a_hook_is_named(tmp_path: Path, septet: Command, mani
     assert "the plugins of odd-code cannot be used: it declares no hook" in checked.err
 
 
-def test_a_plugin_that_cannot_be_imported_says_what_helps(tmp_path: Path, septet: Command) -> None:
+def test_a_plugin_that_cannot_be_imported_shows_what_helps(tmp_path: Path, septet: Command) -> None:
     files = {"manifest.py": manifest_of("odd_code", {"plain": ("features", "feature")})}
     path = strategy(tmp_path, "plain")
     for text, words in (

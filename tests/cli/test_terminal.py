@@ -389,7 +389,7 @@ def test_a_full_disk_under_the_output_ends_a_command_in_one_line(words: tuple[st
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
-def test_a_run_whose_figures_cannot_be_printed_is_stored_and_says_so(tmp_path: Path) -> None:
+def test_a_run_whose_figures_cannot_be_printed_is_stored_and_states_it(tmp_path: Path) -> None:
     words = ("run", "strategies/sma-cross.yaml", "--json", "--no-report", "--out", str(tmp_path))
     status, said = _ended(words, ">/dev/full")
     assert status == 1

@@ -279,7 +279,7 @@ def test_a_folder_of_credentials_that_others_write_to_is_refused(mode: int) -> N
     assert set(stored_credentials()) == {"binance"}
 
 
-def test_a_link_to_credentials_of_ones_own_is_followed_and_judged(tmp_path: Path) -> None:
+def test_a_link_to_credentials_of_ones_own_is_followed_and_checked(tmp_path: Path) -> None:
     path = _store(f"[binance]\n{OWN}")
     real = tmp_path / "real.toml"
     path.rename(real)

@@ -76,7 +76,7 @@ def test_resolved_can_be_loaded_again(tmp_path: Path) -> None:
     assert load(path, host=HOST).resolved == first.resolved
 
 
-def test_resolved_says_which_regimes_are_traded() -> None:
+def test_resolved_names_which_regimes_are_traded() -> None:
     """The key is the block's and the plugin's; were it lost, a replay would differ."""
     demo = Path(__file__).parents[2] / "strategies" / "demo.yaml"
     run = load(demo, sets=["signal.regime.trade_in=[high]"])

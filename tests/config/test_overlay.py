@@ -116,7 +116,7 @@ def test_unknown_key_of_a_setting() -> None:
     assert "did you mean fraction?" in text
 
 
-def test_a_volatility_target_is_rebalanced_unless_the_file_says_never() -> None:
+def test_a_volatility_target_is_rebalanced_unless_the_file_sets_never() -> None:
     sizing = "risk.sizing={use: volatility_target, of: fast}"
     run = loaded("smallest", None, sizing)
     assert run.strategy.risk.rebalance is not None
@@ -134,7 +134,7 @@ def test_currency_follows_the_symbols() -> None:
 
 
 @pytest.mark.parametrize("value", ["%m/%d/%Y", "*.csv", "{symbol}.csv", "@x", "`x"])
-def test_a_value_that_yaml_reads_otherwise_is_told_to_be_quoted(value: str) -> None:
+def test_a_value_that_yaml_reads_otherwise_gets_the_hint_to_quote_it(value: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_setting(f"data.candles.path={value}")
     assert """and these in the shell's: 'data.candles.path="..."'""" in str(caught.value)

@@ -116,7 +116,7 @@ def test_places_of_keys_values_and_aliases() -> None:
     assert str(item.mark) == "f.yaml:4:5"
 
 
-def test_first_of_two_equal_keys_is_kept_and_both_places_are_said() -> None:
+def test_first_of_two_equal_keys_is_kept_and_both_places_are_reported() -> None:
     tree, (problem,) = parse_text("a: 1\na: 2\n", "f.yaml")
     assert tree.plain() == {"a": 1}
     assert problem.line == 2

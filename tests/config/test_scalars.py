@@ -35,7 +35,7 @@ def test_value(text: str, value: Any) -> None:
      ("1:30:00", "5400"), ("010", "10"), ("-007", "7"), (".inf", "finite"), ("-.Inf", "finite"),
      (".nan", "finite"), ("9" * 41, "40 digits"), ("08_", "8")],
 )  # fmt: skip
-def test_trap_says_what_it_would_become(text: str, meant: str) -> None:
+def test_trap_shows_what_it_would_become(text: str, meant: str) -> None:
     reading = read_plain(text)
     assert reading.problem
     assert meant in f"{reading.problem} {reading.expected}"

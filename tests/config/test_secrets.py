@@ -37,7 +37,7 @@ def test_from_a_file_beside_the_strategy(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["key", "secret", "api_key", "bot_token", "PASSWORD"])
-def test_names_that_say_secret(name: str) -> None:
+def test_names_that_mean_secret(name: str) -> None:
     assert names_secret(name)
 
 

@@ -35,12 +35,12 @@ def warnings_of(formula: str) -> list[str]:
     "formula",
     ["atr_14 / close", "3 * spread", "2 * atr_14 / prev(close, 1)", "(top - low) / max(high, low)"],
 )
-def test_a_ratio_of_prices_is_told(formula: str) -> None:
+def test_a_ratio_of_prices_is_reported(formula: str) -> None:
     (message,) = warnings_of(formula)
     assert "a ratio of prices" in message
 
 
-def test_a_product_of_prices_is_told() -> None:
+def test_a_product_of_prices_is_reported() -> None:
     (message,) = warnings_of("atr_14 * close")
     assert "a price to the power of 2" in message
 

@@ -77,7 +77,7 @@ def test_leverage_whose_liquidation_is_near_wants_a_stop(tmp_path: Path) -> None
         ("risk.stops.time_limit", "2000d", "time_limit of 2000d"),
     ],
 )
-def test_lengths_beyond_the_data_are_said_with_both(
+def test_lengths_beyond_the_data_are_reported_with_both(
     key: str, value: str, name: str, tmp_path: Path
 ) -> None:
     (tmp_path / "x.yaml").write_text(TEXT, encoding="utf-8")

@@ -74,7 +74,7 @@ def test_a_fill_of_an_earlier_trade_leaves_the_open_one_alone() -> None:
 
 
 @pytest.mark.parametrize("part", [None, 0.5, 1.0])
-def test_a_fee_in_the_base_is_worth_what_the_true_price_says(part: float | None) -> None:
+def test_a_fee_in_the_base_is_worth_what_the_true_price_states(part: float | None) -> None:
     """Its units were booked with the fill; fees, average price and result follow the price."""
 
     def entered(price: float) -> tuple[EngineHarness, int, float]:

@@ -42,7 +42,7 @@ def test_none_neither_adds_nor_resizes(price):
 
 
 @pytest.mark.parametrize(("side", "price"), [("L", 150), ("S", 150), ("L", 60), ("S", 60)])
-def test_a_resize_says_what_it_asks_for_and_gets(side, price):
+def test_a_resize_shows_what_it_asks_for_and_gets(side, price):
     rows = [CALM, CALM, *[(price, price + 1, price - 1, price)] * 3]
     out = simulate(side * 5, bars_of(rows), sizing="fixed_fraction", amount=0.1, band=0.2, lot=0.1,
                spot=False)  # fmt: skip

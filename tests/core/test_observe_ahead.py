@@ -133,7 +133,7 @@ def test_two_halves_are_one_history(monkeypatch: pytest.MonkeyPatch) -> None:
         assert np.array_equal(one.F[k, :, :length], two.F[k, :, :length], equal_nan=True)
 
 
-def test_what_fails_while_observing_is_told() -> None:
+def test_what_fails_while_observing_is_reported() -> None:
     asked = session()
     state = asked.plan.state(1.0, asked.instruments)
     made = Batch(asked.plan, asked.aligned, state)

@@ -44,7 +44,7 @@ def test_minus_zero_is_not_zero():
     assert same_bits(np.array([math.nan]), np.array([-math.nan])).all()
 
 
-def test_another_reason_is_told_by_its_name(whole):
+def test_another_reason_is_reported_by_its_name(whole):
     other = _left()
     row = _row(other, layout.STATUS)
     reasons = list(other.session.plan.assembly.reasons)
@@ -55,7 +55,7 @@ def test_another_reason_is_told_by_its_name(whole):
     assert reported.startswith(f"reason of log row {row}, a status")
 
 
-def test_a_row_that_is_missing_is_told(whole):
+def test_a_row_that_is_missing_is_reported(whole):
     other = _left()
     other.path = "the shorter"
     other.outcome.LI, other.outcome.LF = other.outcome.LI[:-1], other.outcome.LF[:-1]
@@ -74,7 +74,7 @@ def test_the_curve_is_compared(whole, field):
     assert reported.startswith(f"{field} of the curve at 2021-01-06T04:00")
 
 
-def test_the_earliest_difference_is_told(whole):
+def test_the_earliest_difference_is_reported(whole):
     other = _left()
     other.outcome.G[layout.G_CASH, 200] += 1.0
     other.outcome.F[1, other.session.plan.assembly.features["mean"], 90] += 1.0

@@ -192,7 +192,7 @@ THIN = [CALM, (*CALM, 3.0), *[CALM] * 6]
 """An entry for ten units that may take a tenth of the volume of its bar gets three tenths."""
 
 
-def test_an_exit_below_the_minimum_notional_waits_and_is_said():
+def test_an_exit_below_the_minimum_notional_waits_and_is_reported():
     out = simulate("L-S---", bars_of(THIN[:6]), amount=10.0, participation=0.1, min_notional=50.0,
                lot=0.1)  # fmt: skip
     assert out.fills == [(1, pytest.approx(0.3), 100.0)]

@@ -249,6 +249,6 @@ def test_a_liquidation_that_the_margin_covers_charges_its_fee_alone():
     assert out.trades == [(1, "liquidation", pytest.approx(level - 100.0 - 0.0001 * level))]
 
 
-def test_a_trade_that_a_flip_closes_says_reversal():
+def test_a_trade_that_a_flip_closes_states_reversal():
     out = simulate("LS-L-", bars_of([CALM] * 5), spot=False)
     assert [reason for _, reason, _ in out.trades] == ["reversal", "reversal"]

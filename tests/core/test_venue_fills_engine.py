@@ -60,7 +60,7 @@ def follows(run: Recorded, *, compiled: bool = False, spare: int = 8) -> int:
 
 @given(st.data())
 @settings(max_examples=examples(30))
-def test_told_the_same_fills_the_same_is_decided(data):
+def test_with_the_same_fills_the_same_is_decided(data):
     """Bit for bit: every decision, equity and cash at every T.
 
     Stops, halts, flips and liquidations included.

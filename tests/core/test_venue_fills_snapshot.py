@@ -148,7 +148,7 @@ def _story(harness: EngineHarness) -> list[Any]:
     return reported
 
 
-def test_the_compiled_text_says_what_the_plain_one_says():
+def test_the_compiled_text_gives_what_the_plain_one_gives():
     keys: dict[str, Any] = {
         "stops": {"stop_loss": 0.02, "trailing": 0.03, "take_profit": 0.04}, "amount": 20.0,
         "halts": {"drawdown": {"above": 0.02, "then": "flatten", "resume": "manual"}},

@@ -134,7 +134,7 @@ def test_who_may_view_sees_everything_and_acts_on_nothing(dashboard: Dashboard, 
     assert read_halt(live) is None
 
 
-def test_an_act_is_journaled_with_the_name_that_logged_in_whatever_the_form_says(
+def test_an_act_is_journaled_with_the_name_that_logged_in_whatever_the_form_states(
     dashboard: Dashboard, live: Path
 ) -> None:
     add_user(accounts_file(), "otto", "operate", PASSWORD)
@@ -173,7 +173,7 @@ def test_a_file_that_became_open_to_others_lets_nobody_in(dashboard: Dashboard) 
     assert ["nobody can log in" in each for each in warned] == [True]
 
 
-def test_wrong_passwords_make_the_address_wait_and_unknown_names_say_the_same(
+def test_wrong_passwords_make_the_address_wait_and_unknown_names_do_the_same(
     dashboard: Dashboard,
 ) -> None:
     add_user(accounts_file(), "otto", "operate", PASSWORD)

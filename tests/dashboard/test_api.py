@@ -114,7 +114,7 @@ def test_a_table_is_read_page_by_page(dashboard: Dashboard) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/login", "/api/v1/runs"])
-def test_a_token_in_an_address_is_refused_and_said(dashboard: Dashboard, path: str) -> None:
+def test_a_token_in_an_address_is_refused_and_reported(dashboard: Dashboard, path: str) -> None:
     token = add_token(accounts_file(), "grafana", "view", 1, time.time())
     for query in (f"token={token}", f"x={token}", "access_token=abc"):
         answer = called(dashboard, "GET", f"{path}?{query}")

@@ -184,7 +184,7 @@ def test_no_causes_are_found_of_two_backtests_or_for_who_may_only_view(
     assert "Find the causes" not in compare(dashboard, gap).text
 
 
-def test_other_rules_are_said_at_the_job(dashboard: Dashboard, gap: list[str]) -> None:
+def test_other_rules_are_reported_at_the_job(dashboard: Dashboard, gap: list[str]) -> None:
     run = stored(dashboard.root)
     form = {"live": gap[1], "backtest": f"{run.folder.parent.name}/{run.folder.name}"}
     answer = dashboard.ask("POST", "/compare-causes", form)

@@ -73,7 +73,7 @@ def test_a_backtest_shows_figures_chart_decisions_orders_and_halts(dashboard: Da
     )
 
 
-def test_an_order_and_a_decision_say_why(dashboard: Dashboard) -> None:
+def test_an_order_and_a_decision_state_why(dashboard: Dashboard) -> None:
     run = stored(dashboard.root)
     dashboard.log_in()
     order = run.table("orders").tail(1).to_dicts()[0]
@@ -195,7 +195,7 @@ def test_a_backtest_cannot_be_halted(dashboard: Dashboard) -> None:
     assert not list(run.folder.glob("HALT*"))
 
 
-def test_a_damaged_run_is_said_and_can_be_halted(dashboard: Dashboard, live: Path) -> None:
+def test_a_damaged_run_is_reported_and_can_be_halted(dashboard: Dashboard, live: Path) -> None:
     (live / "journal.sqlite").write_bytes(b"\xff" * 40_000)
     answer = dashboard.ask("GET", page("/run", run=key_of(live)))
     assert answer.status == 200
@@ -252,7 +252,7 @@ def next_event(answer: http.client.HTTPResponse) -> str:
             return line.removeprefix("event: ")
 
 
-def test_events_say_that_the_run_wrote_and_that_its_folder_is_gone(
+def test_events_state_that_the_run_wrote_and_that_its_folder_is_gone(
     dashboard: Dashboard, live: Path
 ) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", dashboard.port, timeout=60)

@@ -236,7 +236,7 @@ def behind(**changed: str | list[str]) -> dict[str, str | list[str]]:
         ({"X_Forwarded_For": "198.51.100.7, unknown"}, "X-Forwarded-For"),
     ],
 )
-def test_what_a_proxy_leaves_out_or_says_wrong_is_refused_and_named(
+def test_what_a_proxy_leaves_out_or_states_wrong_is_refused_and_named(
     tmp_path: Path, changed: dict[str, str | list[str]], word: str
 ) -> None:
     add_user(accounts_file(), "anna", "view", PASSWORD)

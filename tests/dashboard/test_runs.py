@@ -12,7 +12,7 @@ from tests.dashboard.conftest import Dashboard, stored
 HOSTILE = "<script>alert(1)</script>\"'&\x1b[31m\u202e\n{{ 7*7 }}"
 
 
-def test_no_runs_yet_is_said(dashboard: Dashboard) -> None:
+def test_no_runs_yet_is_reported(dashboard: Dashboard) -> None:
     dashboard.log_in()
     assert "None yet" in dashboard.ask("GET", "/").text
 
@@ -25,7 +25,7 @@ def test_runs_are_listed_with_state_result_last_bar_and_tries(dashboard: Dashboa
         assert shown in text
 
 
-def test_a_damaged_run_is_said_beside_the_others(dashboard: Dashboard) -> None:
+def test_a_damaged_run_is_reported_beside_the_others(dashboard: Dashboard) -> None:
     run = stored(dashboard.root)
     broken = run.folder.with_name("broken")
     shutil.copytree(run.folder, broken)

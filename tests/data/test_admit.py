@@ -53,7 +53,7 @@ def test_row_by_row_gives_the_bars_of_history(defects: dict[str, int], seed: int
         assert [getattr(bar, name) for bar in bars] == getattr(whole, name)[n:].tolist()
 
 
-def test_every_refusal_is_said() -> None:
+def test_every_refusal_is_reported() -> None:
     frame = clean(6)
     live = Admission.after(checked(frame[:2]), CandlesConfig())
     assert feed(live, frame[:2]) == ([], {"unordered": 1, "duplicate": 1})

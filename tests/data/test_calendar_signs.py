@@ -47,7 +47,7 @@ def days_of(calendar: str, since: str, days: int) -> pl.DataFrame:
     return clean(days).with_columns(timestamp=pl.Series(stamps))
 
 
-def test_sessions_are_told_with_the_calendar_to_write() -> None:
+def test_sessions_are_reported_with_the_calendar_to_write() -> None:
     frame = sessions("2021-02-15", 60)
     (doubt,) = signs(frame, 30 * MINUTE_NS)
     assert doubt.message == (
@@ -89,7 +89,7 @@ def test_stamps_of_closes_are_of_the_day_before() -> None:
     assert "XNYS" in doubt.hint
 
 
-def test_hours_of_no_calendar_we_try_are_told_without_a_name() -> None:
+def test_hours_of_no_calendar_we_try_are_reported_without_a_name() -> None:
     frame = sessions("2021-02-15", 60).with_columns(pl.col("timestamp") + 5 * HOUR_NS)
     (doubt,) = signs(frame, 30 * MINUTE_NS)
     assert "such as calendar: XNYS, or XFX for currencies; calendar: 24x7 if" in doubt.hint
@@ -105,14 +105,14 @@ def test_bars_of_all_week_need_no_calendar(bar_ns: int) -> None:
     assert signs(frame.filter(pl.Series(outages)), bar_ns) == []
 
 
-def test_a_source_that_knows_its_calendar_is_not_told() -> None:
+def test_a_source_that_knows_its_calendar_is_not_reported() -> None:
     facts = Facts("a test", stamp="open", calendar="24x7")
     raw = RawBars("BTC/USDT", sessions("2021-02-15", 60), facts)
     done = normalise(raw, CandlesConfig(), bar_ns=30 * MINUTE_NS)
     assert CALENDAR_SIGN not in {each.kind for each in done.findings}
 
 
-def test_local_hours_of_new_york_that_lie_within_those_of_london_are_told_with_both() -> None:
+def test_local_hours_of_new_york_that_lie_within_those_of_london_are_reported_with_both() -> None:
     frame = sessions("2021-06-01", 20).filter(pl.col("timestamp") % HOUR_NS == 0)
     frame = wall(frame, NEW_YORK)
     (doubt,) = signs(frame, HOUR_NS, time_zone="UTC")
@@ -120,7 +120,7 @@ def test_local_hours_of_new_york_that_lie_within_those_of_london_are_told_with_b
     assert "several fit, and they differ by hours" in doubt.hint
 
 
-def test_stretches_say_what_the_whole_says(tmp_path: Path) -> None:
+def test_stretches_give_what_the_whole_gives(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text(TEXT, encoding="utf-8")
     sessions("2021-02-15", 60).write_parquet(tmp_path / "BTCUSDT.parquet")
     loaded = load(tmp_path / "x.yaml")

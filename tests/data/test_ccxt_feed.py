@@ -162,7 +162,7 @@ def test_an_adapters_own_fault_is_no_unreadable_value() -> None:
     asyncio.run(case())
 
 
-def test_the_newest_row_of_a_venue_that_is_behind_is_not_said_to_be_closed() -> None:
+def test_the_newest_row_of_a_venue_that_is_behind_is_not_reported_as_closed() -> None:
     async def case() -> None:
         async with (
             local_venue(history=50) as venue,
@@ -214,7 +214,7 @@ def test_a_later_page_does_not_show_that_a_forming_bar_was_over() -> None:
     ],
     ids=["closed", "reset", "malformed", "flapping"],
 )  # fmt: skip
-def test_a_lost_connection_is_said_and_dialled_again(fault: Fault) -> None:
+def test_a_lost_connection_is_reported_and_dialled_again(fault: Fault) -> None:
     async def case() -> None:
         async with (
             local_venue(paused=False, bar_wall_ns=200_000_000) as venue,
@@ -232,7 +232,7 @@ def test_a_lost_connection_is_said_and_dialled_again(fault: Fault) -> None:
 
 
 @pytest.mark.parametrize("want", ["trades", "quotes", "book"])
-def test_every_loss_is_said_though_the_messages_never_reach_the_client(want: str) -> None:
+def test_every_loss_is_reported_though_the_messages_never_reach_the_client(want: str) -> None:
     async def case() -> None:
         async with (
             local_venue(paused=False, bar_wall_ns=200_000_000) as venue,
@@ -289,7 +289,7 @@ def test_whoever_watches_the_clock_can_have_it_dialled_again() -> None:
 
 
 @pytest.mark.parametrize("kind", ["gap", "crossed"])
-def test_a_broken_book_is_said_and_none_is_shown_until_it_is_whole(kind: str) -> None:
+def test_a_broken_book_is_reported_and_none_is_shown_until_it_is_whole(kind: str) -> None:
     async def case() -> None:
         async with (
             local_venue(paused=False, bar_wall_ns=400_000_000) as venue,
@@ -344,7 +344,7 @@ def test_where_nothing_streams_everything_is_polled(monkeypatch: pytest.MonkeyPa
     asyncio.run(case())
 
 
-def test_what_does_not_exist_is_said_when_it_is_opened() -> None:
+def test_what_does_not_exist_is_reported_when_it_is_opened() -> None:
     async def case() -> None:
         async with local_venue() as venue:
             for request, text in [
@@ -376,7 +376,7 @@ def test_what_does_not_exist_is_said_when_it_is_opened() -> None:
         ("okx", {"data": "text"}, {}),
     ],
 )
-def test_what_a_raw_message_says_of_a_bar(
+def test_what_a_raw_message_states_of_a_bar(
     exchange: str, message: Any, flags: dict[int, bool]
 ) -> None:
     assert closed_flags(exchange, message) == flags

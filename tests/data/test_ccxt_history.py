@@ -107,7 +107,7 @@ def test_goes_on_after_an_interruption(exchange: Venue, tmp_path: Path) -> None:
     assert len(starts) == len(set(starts)) == 4
 
 
-def test_waits_as_long_as_the_exchange_says(exchange: Venue, tmp_path: Path) -> None:
+def test_waits_as_long_as_the_exchange_reports(exchange: Venue, tmp_path: Path) -> None:
     store, source = BarStore(tmp_path), source_of(exchange, page_bars=500)
     exchange.fail[2] = (429, {"Retry-After": "17"}, {"code": -1003, "msg": "Too many requests."})
     exchange.fail[3] = (503, {}, {"msg": "busy"})
@@ -199,7 +199,7 @@ def test_a_recent_empty_end_is_asked_for_again(exchange: Venue, tmp_path: Path) 
         ({}, SYMBOL, "7m", "no bars of 7m"),
     ],
 )
-def test_says_what_does_not_exist(
+def test_names_what_does_not_exist(
     exchange: Venue, tmp_path: Path, config: dict[str, Any], symbol: str, bar: str, message: str
 ) -> None:
     source = source_of(exchange, **config)
@@ -236,7 +236,7 @@ def test_other_addresses_are_another_source(exchange: Venue) -> None:
     assert source_of(exchange, urls={}, sandbox=True).source == "binance-sandbox"
 
 
-def test_says_what_was_never_downloaded(exchange: Venue, tmp_path: Path) -> None:
+def test_names_what_was_never_downloaded(exchange: Venue, tmp_path: Path) -> None:
     store, source = BarStore(tmp_path), source_of(exchange)
     source.fetch(ask(store, 100, 200), silent)
     source.fetch(ask(store, 300, 400), silent)
@@ -258,7 +258,7 @@ def test_params_of_the_file_go_with_each_request(exchange: Venue, tmp_path: Path
 
 
 @pytest.mark.parametrize(("page_bars", "pages"), [(500, 2), (100, 10)])
-def test_a_page_holds_as_many_bars_as_the_file_says(
+def test_a_page_holds_as_many_bars_as_the_file_sets(
     exchange: Venue, tmp_path: Path, page_bars: int, pages: int
 ) -> None:
     source_of(exchange, page_bars=page_bars).fetch(ask(BarStore(tmp_path), 0, 1_000), silent)

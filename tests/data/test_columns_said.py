@@ -132,13 +132,13 @@ def test_dividends_that_are_not_read_are_warned_about(name: str, text: bool) -> 
     assert doubt.kind == DIVIDENDS
 
 
-def test_a_column_of_splits_is_said_to_be_one() -> None:
+def test_a_column_of_splits_is_reported_as_one() -> None:
     frame = clean(50).with_columns(split=pl.lit(0.0))
     with pytest.raises(DataError, match="a column of splits, and nothing says what to do with it"):
         checked(frame)
 
 
-def test_stretches_say_of_columns_what_the_whole_says(tmp_path: Path) -> None:
+def test_stretches_give_of_columns_what_the_whole_gives(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text(TEXT, encoding="utf-8")
     frame = clean(500).with_columns(Dividends=pl.int_range(500) % 2, trades=pl.lit("7"))
     frame.write_parquet(tmp_path / "BTCUSDT.parquet")

@@ -116,7 +116,7 @@ def test_check_shows_defects_and_refuses_what_a_run_refuses(
         ),
     ],
 )
-def test_wrong_words_are_said_with_status_2(
+def test_wrong_words_are_reported_with_status_2(
     place: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
 ) -> None:
     clean(50).write_csv(place / "rows.csv")

@@ -34,7 +34,7 @@ DAILY = [START_NS + k * DAY_NS for k in range(20)]
 
 
 @pytest.mark.parametrize("delay", ["0s", "5m", "5h"])
-def test_a_value_of_a_day_that_is_known_as_it_begins_is_told(delay: str) -> None:
+def test_a_value_of_a_day_that_is_known_as_it_begins_is_reported(delay: str) -> None:
     (found,) = found_of(DAILY, known_after=delay)
     assert found.count == 20
     assert f"known {delay} after its day begins, as 2020-01-01T00:00:00Z" in found.message
@@ -67,7 +67,7 @@ def test_what_is_known_in_time_is_not(stamps: list[int], keys: dict[str, Any]) -
 
 @pytest.mark.parametrize(("every", "delay"), [(60, "0s"), (60, "30s"), (5, "0s"), (240, "1m")])
 @pytest.mark.parametrize("offset", [0, 30])
-def test_a_value_of_an_hour_that_is_known_as_it_begins_is_told(
+def test_a_value_of_an_hour_that_is_known_as_it_begins_is_reported(
     every: int, delay: str, offset: int
 ) -> None:
     step_ns = every * 60_000_000_000
@@ -80,7 +80,7 @@ def test_a_value_of_an_hour_that_is_known_as_it_begins_is_told(
     assert not found_of(stamps, published=True)
 
 
-def test_a_source_that_says_when_it_was_published_is_accepted() -> None:
+def test_a_source_that_states_when_it_was_published_is_accepted() -> None:
     assert not found_of(DAILY, published=True, known_after="0s")
     assert not found_of(DAILY, published=True)
 
@@ -129,7 +129,7 @@ MONTHLY = [START_NS + sum(MONTHS[:k]) * DAY_NS for k in range(24)]
 
 @pytest.mark.parametrize("delay", ["0s", "24h", "5d"])
 @pytest.mark.parametrize("stamps", [WEEKLY, MONTHLY], ids=["weekly", "monthly"])
-def test_a_value_of_a_longer_period_that_is_known_before_its_end_is_told(
+def test_a_value_of_a_longer_period_that_is_known_before_its_end_is_reported(
     stamps: list[int], delay: str
 ) -> None:
     (found,) = found_of(stamps, known_after=delay)

@@ -77,7 +77,7 @@ def test_the_verdict_names_the_symbol_and_the_position_at_an_old_price(tmp_path:
     assert "The open position in BTC/USDT" not in given
 
 
-def test_stretches_say_the_same(tmp_path: Path) -> None:
+def test_stretches_agree(tmp_path: Path) -> None:
     loaded = load(written(tmp_path, (400, 100)))
     stretches = Stretches(loaded, bars=64, memory=Memory(20), warmup_ns=0)
     for _ in stretches:

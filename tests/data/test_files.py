@@ -84,7 +84,7 @@ def test_several_files_of_one_symbol_are_put_together(tmp_path: Path) -> None:
     assert "and 1 more" in raw.facts.origin
 
 
-def test_what_is_not_there_is_told_with_what_is(tmp_path: Path) -> None:
+def test_what_is_not_there_is_reported_with_what_is(tmp_path: Path) -> None:
     FRAME.write_parquet(tmp_path / "BTCUSDT.parquet")
     with pytest.raises(DataError, match=r"no such file: .*BTCUSD.parquet(?s:.*)BTCUSDT.parquet"):
         closes(tmp_path, "parquet", path="BTCUSD.parquet")
@@ -121,7 +121,7 @@ def test_broken_parquet(tmp_path: Path, content: bytes | str, message: str) -> N
         closes(tmp_path, "parquet", path="x.parquet")
 
 
-def test_csv_guesses_and_says_so(tmp_path: Path) -> None:
+def test_csv_guesses_and_states_it(tmp_path: Path) -> None:
     TIMES.write_csv(tmp_path / "a.csv")
     assert notes(tmp_path, path="a.csv") == {
         "delimiter guessed: comma", "first row read as header",
@@ -226,7 +226,7 @@ def test_a_word_among_numbers_is_one_bad_row(tmp_path: Path) -> None:
     assert len(done.bars) == 38
 
 
-def test_csv_must_say_what_stamps_mark(tmp_path: Path) -> None:
+def test_csv_must_state_what_stamps_mark(tmp_path: Path) -> None:
     TIMES.write_csv(tmp_path / "a.csv")
     made = block("candles", "csv", path="a.csv")
     assert type(made.config).required_keys == ("stamp",)
@@ -325,7 +325,7 @@ def test_a_path_that_is_no_file_of_data_is_refused_in_words(tmp_path: Path, path
 
 
 @pytest.mark.parametrize("path", ["/dev/zero", "pipe", "folder"])
-def test_what_is_there_and_no_file_is_not_said_to_be_missing(tmp_path: Path, path: str) -> None:
+def test_what_is_there_and_no_file_is_not_reported_as_missing(tmp_path: Path, path: str) -> None:
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     asked = request("1h", "BTC/USDT", base=tmp_path)
@@ -445,7 +445,7 @@ def test_no_message_quotes_a_line_of_a_file(
     assert len(str(caught.value)) < 1_000
 
 
-def test_what_the_reader_of_tables_says_is_not_passed_on() -> None:
+def test_what_the_reader_of_tables_states_is_not_passed_on() -> None:
     text = "conversion from `str` to `i64` failed in column 'a' for 1 values: [\"SECRET\"]"
     for error in (
         pl.exceptions.InvalidOperationError(text), pl.exceptions.ComputeError("SECRET"),

@@ -75,7 +75,7 @@ def test_periods_without_a_rate(tmp_path: Path, hours: object, expected: str) ->
         assert (each.severity, each.key, each.line) == ("warning", "data.funding", 7)
 
 
-def test_a_run_in_stretches_and_the_verdict_say_it_too(tmp_path: Path) -> None:
+def test_a_run_in_stretches_and_the_verdict_state_it_too(tmp_path: Path) -> None:
     path = written(tmp_path, [h for h in EIGHT if not 80 < h < 160])
     whole, parts = backtest(load(path)), stream_backtest(load(path), 90)
     message = [[d.message for d in doubts(each.findings)] for each in (whole, parts)]

@@ -86,7 +86,7 @@ def test_a_few_blocks_are_a_warning() -> None:
 
 
 @pytest.mark.parametrize(("rows", "ratio"), [(15, 1.15), (100, 1.5), (500, 1.4)])
-def test_stretches_say_of_blocks_what_the_whole_says(
+def test_stretches_give_of_blocks_what_the_whole_gives(
     tmp_path: Path, rows: int, ratio: float
 ) -> None:
     (tmp_path / "x.yaml").write_text(TEXT, encoding="utf-8")

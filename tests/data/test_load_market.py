@@ -75,7 +75,7 @@ def test_symbols_join_at_their_first_bar(folder: Path) -> None:
         ({"end": "2019-01-01"}, "asked the beginning to 2019-01-02T00:00:00Z"),
     ],
 )
-def test_no_overlap_says_what_there_is(folder: Path, universe: Any, expected: str) -> None:
+def test_no_overlap_shows_what_there_is(folder: Path, universe: Any, expected: str) -> None:
     with pytest.raises(DataError, match=expected) as caught:
         load_market(loaded(folder, universe=universe))
     assert "there is BTC/USDT 2020-01-01T01:00:00Z to 2020-01-21T00:00:00Z" in str(caught.value)

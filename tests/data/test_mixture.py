@@ -62,7 +62,7 @@ def test_two_symbols_at_the_same_times_are_refused(tmp_path: Path, use: str) -> 
 
 
 @pytest.mark.parametrize("use", ["csv", "parquet"])
-def test_a_column_that_names_symbols_is_refused_until_the_file_says_so(
+def test_a_column_that_names_symbols_is_refused_until_the_file_names_it(
     tmp_path: Path, use: str
 ) -> None:
     frame = two(pair=("BTC/USDT", "ETH/USDT"))

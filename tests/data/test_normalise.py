@@ -99,7 +99,7 @@ def test_every_policy_has_its_words() -> None:
     assert set(Policies.model_fields) <= set(MESSAGES)
 
 
-def test_filled_gaps_are_marked_and_cannot_be_told_from_before() -> None:
+def test_filled_gaps_are_marked_and_are_not_known_before() -> None:
     frame = clean(50)
     done = checked(frame[[*range(10), *range(13, 50)]], policy=Policies(gap="fill"))
     bars = done.bars
@@ -140,7 +140,7 @@ def test_the_unfinished_bar_is_left_out() -> None:
     assert len(checked(frame, now_ns=now + HOUR_NS // 2).bars) == 10
 
 
-def test_a_stamp_must_be_said_where_the_source_cannot_know() -> None:
+def test_a_stamp_must_be_given_where_the_source_cannot_know() -> None:
     raw = RawBars("X", clean(5), Facts("x.csv"))
     with pytest.raises(DataError, match="write stamp: open or stamp: close"):
         normalise(raw, CandlesConfig(), bar_ns=HOUR_NS)
@@ -212,7 +212,7 @@ def daily(closes: list[float], **columns: list[float]) -> pl.DataFrame:
     return pl.DataFrame({**data, **dict.fromkeys(NAMES[:4], closes)})
 
 
-def test_an_adjusted_close_is_refused_until_the_file_says() -> None:
+def test_an_adjusted_close_is_refused_until_the_file_sets_adjust() -> None:
     frame = daily([100.0, 50.0], adj_close=[50.0, 50.0])
     with pytest.raises(DataError, match="write adjust: total"):
         checked(frame, DAY_NS)

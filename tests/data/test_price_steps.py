@@ -118,7 +118,7 @@ def test_a_crash_that_recovers_is_no_slip() -> None:
 
 
 @pytest.mark.parametrize(("column", "factor"), [("high", 50.0), ("low", 0.02), ("open", 40.0)])
-def test_an_extreme_inside_a_bar_is_told_and_kept(column: str, factor: float) -> None:
+def test_an_extreme_inside_a_bar_is_reported_and_kept(column: str, factor: float) -> None:
     frame = clean(400)
     value = frame[column].to_numpy().copy()
     value[77] *= factor
@@ -154,7 +154,7 @@ def test_real_markets_are_not_alarming(bar: str, symbol: str, keys: dict[str, st
     assert not {"price_spike", "price_step", "price_gap", "price_wick"} & kinds
 
 
-def test_real_splits_are_told() -> None:
+def test_real_splits_are_reported() -> None:
     (message,) = doubts(sample("1d", "AAPL", adjust="none").findings)
     assert "price_gap 2" in message.message
     assert "2005-02-28" in message.message

@@ -66,7 +66,7 @@ def test_every_sample_reads() -> None:
             assert done.bars.bar_ns == parse_duration(each.bar)
 
 
-def test_what_is_not_bundled_is_told() -> None:
+def test_what_is_not_bundled_is_reported() -> None:
     with pytest.raises(DataError, match=r"no bundled sample of BTC/USD with bars of 1m(?s:.*)15m"):
         read_candles(block("candles", "sample"), request("1m", "BTC/USD"))
 

@@ -113,7 +113,7 @@ def test_what_is_not_known_yet_is_not_there() -> None:
     assert counts(found) == {"unfinished": 1}
 
 
-def test_a_delay_must_be_said() -> None:
+def test_a_delay_must_be_given() -> None:
     with pytest.raises(DataError, match="write known_after"):
         read({"time": [ns("2021-01-01")], "value": [1.0]})
     with pytest.raises(DataError, match="no column value; found time"):

@@ -166,7 +166,7 @@ def test_values_a_little_above_one_are_no_percents(folder: Path) -> None:
     assert "scores and odds are none" in problem.hint
 
 
-def test_a_series_trains_nothing_and_says_nothing_of_training(folder: Path) -> None:
+def test_a_series_trains_nothing_and_states_nothing_of_training(folder: Path) -> None:
     reported: list[str] = []
 
     def report(stage: str, done: int, total: int | None, text: str, /) -> None:
@@ -184,7 +184,7 @@ def test_one_value_beyond_is_refused_without_the_advice_to_divide(folder: Path) 
     assert "divide" not in problem.hint
 
 
-def test_what_ends_with_a_series_is_said_of_funding_as_it_is() -> None:
+def test_what_ends_with_a_series_is_reported_of_funding_as_it_is() -> None:
     times = np.arange(10, dtype=np.int64) * HOUR_NS
     for name, text in (("funding", "for which no funding is charged"), ("macro", "its last value")):
         table: Any = SimpleNamespace(name=f"{name}@BTC/USDT", known_ns=times, max_age_ns=None)
@@ -203,7 +203,7 @@ def test_what_ends_with_a_series_is_said_of_funding_as_it_is() -> None:
         ([1.0, 1.0, 0.0, -2.0] * 5, "a median of 100%"),  # basis points
     ],
 )
-def test_funding_that_no_exchange_charges_is_told(values: list[float], expected: str) -> None:
+def test_funding_that_no_exchange_charges_is_reported(values: list[float], expected: str) -> None:
     table: Any = SimpleNamespace(
         name="funding@BTC/USDT", value=np.array(values),
         stamp_ns=np.arange(len(values), dtype=np.int64) * HOUR_NS,
@@ -214,7 +214,7 @@ def test_funding_that_no_exchange_charges_is_told(values: list[float], expected:
 
 
 @pytest.mark.parametrize("age", [", max_age: 4h", ""])
-def test_a_forecast_that_ends_before_the_data_is_told(folder: Path, age: str) -> None:
+def test_a_forecast_that_ends_before_the_data_is_reported(folder: Path, age: str) -> None:
     changed(folder, "BTC/USDT", pl.col("value"), 300)
     path = folder / "x.yaml"
     path.write_text(recipe().replace(", max_age: 4h", age), encoding="utf-8")

@@ -74,7 +74,7 @@ def test_revisions_are_no_contradictions_even_if_they_are_asked_for_at_once() ->
         ({"time": "yesterday"}, "bad_stamp 10 ('yesterday')", "time_format"),
     ],
 )
-def test_bad_rows_are_refused_above_the_limit_and_told_below_it(
+def test_bad_rows_are_refused_above_the_limit_and_reported_below_it(
     bad: dict[str, str], kind: str, hint: str
 ) -> None:
     def rows(every: int) -> dict[str, list[str]]:
@@ -98,7 +98,7 @@ def test_bad_rows_are_refused_above_the_limit_and_told_below_it(
     assert doubt.message.startswith("2 % of the rows of mood were dropped or mended (10 of 500:")
 
 
-def test_missing_values_are_no_defects_and_many_are_told() -> None:
+def test_missing_values_are_no_defects_and_many_are_reported() -> None:
     marks = [".", "", "NaN", "n/a", None]
     few = ["1" if each % 25 else marks[each // 25 % 5] for each in range(500)]
     table, found = read({"time": hours(500), "value": few})
@@ -110,7 +110,7 @@ def test_missing_values_are_no_defects_and_many_are_told() -> None:
     assert "116 of 500 values of mood are missing" in doubt.message
 
 
-def test_unread_columns_tell_rows_of_symbols_and_sources_apart(tmp_path: Path) -> None:
+def test_unread_columns_distinguish_rows_of_symbols_and_sources(tmp_path: Path) -> None:
     asked = request("1h", "BTC/USD", base=tmp_path)
 
     def of(use: str, apart_ns: int, **column: tuple[str, str]) -> Any:

@@ -111,7 +111,7 @@ def test_contracts_that_follow_one_another_are_a_warning() -> None:
         assert not doubts(checked(bars(name, values), policy={"price_levels": "keep"}).findings)
 
 
-def test_other_columns_say_nothing() -> None:
+def test_other_columns_state_nothing() -> None:
     draw = np.random.default_rng(3)
     frame = clean(COUNT)
     close = frame["close"].to_numpy()

@@ -20,7 +20,7 @@ DIVISORS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 
 @pytest.mark.parametrize("unit", DIVISORS)
 @pytest.mark.parametrize("as_type", [pl.Int64, pl.UInt64, pl.String, pl.Float64])
-def test_units_are_told_apart(unit: str, as_type: type[pl.DataType]) -> None:
+def test_units_are_distinguished(unit: str, as_type: type[pl.DataType]) -> None:
     column = pl.Series([each // DIVISORS[unit] for each in STAMPS]).cast(as_type)
     read = read_stamps(column)
     assert read.time_ns.tolist() == STAMPS

@@ -185,7 +185,7 @@ def told(findings: Any) -> list[Any]:
     return [each for each in doubts(findings) if "other way round" in each.message]
 
 
-def test_bars_of_twelve_days_read_as_months_are_told(tmp_path: Path) -> None:
+def test_bars_of_twelve_days_read_as_months_are_reported(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="31d apart") as caught:
         read(tmp_path, of_days(TWELVE), bar="1d", time_format="%m/%d/%Y")
     assert "day and month may be the other way round" in caught.value.hint
@@ -193,7 +193,7 @@ def test_bars_of_twelve_days_read_as_months_are_told(tmp_path: Path) -> None:
     assert not told(done.findings)  # bars follow one another
 
 
-def test_hours_of_twelve_days_read_as_months_are_told(tmp_path: Path) -> None:
+def test_hours_of_twelve_days_read_as_months_are_reported(tmp_path: Path) -> None:
     bars = clean(12 * 24).with_columns(pl.from_epoch("timestamp", "ns"))
     text = dated(time_as("%d/%m/%Y %H:%M"), frame=bars)
     done = read(tmp_path, text, time_format="%m/%d/%Y %H:%M")
@@ -205,7 +205,9 @@ def test_hours_of_twelve_days_read_as_months_are_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["%d/%m/%Y", "%m/%d/%Y"])
-def test_a_series_of_the_first_twelve_days_is_told_either_way(tmp_path: Path, form: str) -> None:
+def test_a_series_of_the_first_twelve_days_is_warned_of_both_ways(
+    tmp_path: Path, form: str
+) -> None:
     text = "time,value\n" + "".join(f"{day:02d}/06/2024,1\n" for day in range(1, 13))
     (tmp_path / "s.csv").write_text(text)
     made = block("series", "csv_series", {"known_after": "400d"}, path="s.csv", time_format=form)
@@ -243,7 +245,7 @@ def test_rows_in_no_order_are_no_exchange(tmp_path: Path) -> None:
         ("YYYY-MM-DD hh:mm:ss", "no % signs", "'%Y-%m-%d %I:%M:%S'"),
     ],
 )
-def test_a_format_that_contradicts_itself_says_what_to_write(
+def test_a_format_that_contradicts_itself_shows_what_to_write(
     form: str, message: str, hint: str
 ) -> None:
     with pytest.raises(ValidationError) as caught:

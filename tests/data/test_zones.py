@@ -43,7 +43,7 @@ def sessions(since: str, days: int, bar_ns: int = 30 * MINUTE_NS) -> pl.DataFram
 
 
 @pytest.mark.parametrize("use", ["csv", "parquet"])
-def test_times_of_day_without_a_zone_are_refused_until_the_file_says_it(
+def test_times_of_day_without_a_zone_are_refused_until_the_file_sets_it(
     tmp_path: Path, use: str
 ) -> None:
     frame = wall(clean(48))

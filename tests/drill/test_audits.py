@@ -96,7 +96,7 @@ def test_a_stop_that_left_while_the_fault_acted_is_found(tmp_path: Path) -> None
         assert [each.kind for each in found] == kinds
 
 
-def test_a_ban_of_which_nobody_was_told_was_not_reached() -> None:
+def test_a_ban_that_was_not_reported_was_not_reached() -> None:
     answers = [Answered(at_ns=T0 + ms * MS, number=ms, status=status) for ms, status in ANSWERS]
     venue = VenueBook().take(answers)
     assert [venue.was_banned_since(T0 + at_ms * MS) for at_ms in (0, 5, 6)] == [True, True, False]

@@ -121,7 +121,7 @@ def test_waiting_gives_up_on_decisions_once_no_bar_comes(tmp_path: Path, clock: 
 @pytest.mark.parametrize(
     ("rule", "state"), [("feed_stale:bars:BTC/USDT", ""), ("unknown_order:BTC/USDT", "unknown")]
 )
-def test_a_fault_that_is_not_resolved_when_the_bars_end_is_not_judged(
+def test_a_fault_that_is_not_resolved_when_the_bars_end_is_not_checked(
     tmp_path: Path, clock: Time, rule: str, state: Any
 ) -> None:
     """Silent streams block for good then, and what is in flight the end of the drill resolves."""

@@ -28,7 +28,7 @@ def test_the_containerfile_has_no_findings() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_compose_file_keeps_to_what_the_documents_say() -> None:
+def test_the_compose_file_keeps_to_the_documents() -> None:
     services = yaml.safe_load((FOLDER / "compose.yaml").read_text(encoding="utf-8"))["services"]
     for service in services.values():
         assert service["read_only"] is True

@@ -117,7 +117,7 @@ def test_nobody_knows(number: int, doubts: list[tuple[m.Event, int]]) -> None:
     assert event.text
 
 
-def test_accepted_says_what_the_venue_says() -> None:
+def test_accepted_has_what_the_venue_reports() -> None:
     event, _ = answered(200, accepted)
     assert isinstance(event, m.Acked)
     assert (event.venue_order_id, event.side, event.quantity) == ("7", "buy", 0.5)

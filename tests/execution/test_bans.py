@@ -29,7 +29,7 @@ def asked(venue: LocalVenue) -> int:
 
 
 @pytest.mark.parametrize("first", ["feed", "venue"])
-def test_who_was_not_told_keeps_away_as_well(first: str) -> None:
+def test_who_was_not_notified_keeps_away_as_well(first: str) -> None:
     async def case() -> None:
         async with local_venue() as venue, connected(venue) as (live, received):
             feed = feed_of(venue)

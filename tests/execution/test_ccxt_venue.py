@@ -141,7 +141,7 @@ def test_the_kill_switch_leaves_nothing_open() -> None:
     run(case())
 
 
-def test_an_amend_says_both_ends() -> None:
+def test_an_amend_states_both_ends() -> None:
     async def case() -> None:
         async with local_venue() as venue, connected(venue) as (live, _):
             ack = await live.submit(limit("a-1"))
@@ -186,7 +186,7 @@ def test_an_answer_after_the_timeout_is_uncertain() -> None:
     run(case())
 
 
-def test_a_refusal_is_said_once_and_not_repeated() -> None:
+def test_a_refusal_is_reported_once_and_not_repeated() -> None:
     async def case() -> None:
         async with local_venue() as venue, connected(venue) as (live, _):
             poor = await live.submit(submit("a-1", quantity=1_000.0))
@@ -210,7 +210,7 @@ def test_a_refusal_is_said_once_and_not_repeated() -> None:
     ],
     ids=["terminated", "closed", "reset", "malformed"],
 )  # fmt: skip
-def test_a_lost_user_stream_is_said_dialled_again_and_caught_up(fault: Fault) -> None:
+def test_a_lost_user_stream_is_reported_dialled_again_and_caught_up(fault: Fault) -> None:
     async def case() -> None:
         async with local_venue() as venue, connected(venue) as (live, received):
             await live.submit(limit("a-1"))
@@ -234,7 +234,7 @@ def test_a_lost_user_stream_is_said_dialled_again_and_caught_up(fault: Fault) ->
 
 
 @pytest.mark.parametrize("code", ["N8", "N9"], ids=["silent", "with pongs"])
-def test_a_stream_that_tells_nothing_of_an_order_is_found(code: str) -> None:
+def test_a_stream_that_reports_nothing_of_an_order_is_found(code: str) -> None:
     async def case() -> None:
         async with local_venue() as venue, connected(venue) as (live, received):
             live._user._stream_within_s = 0.3
@@ -311,7 +311,7 @@ def test_a_ban_means_not_one_request() -> None:
     run(case())
 
 
-def test_maintenance_is_said_and_its_end_noticed() -> None:
+def test_maintenance_is_reported_and_its_end_noticed() -> None:
     async def case() -> None:
         async with local_venue() as venue, connected(venue) as (live, received):
             venue.inject(Fault(code="E20", duration_ms=500))
@@ -387,7 +387,7 @@ def test_a_fee_in_a_third_currency_is_valued() -> None:
     run(case())
 
 
-def test_what_cannot_be_reached_or_does_not_exist_is_said_at_the_start() -> None:
+def test_what_cannot_be_reached_or_does_not_exist_is_reported_at_the_start() -> None:
     async def case() -> None:
         async with local_venue() as venue:
             urls = venue.urls

@@ -99,7 +99,7 @@ def test_an_exchange_without_client_ids_is_refused_before_anything_runs() -> Non
     assert Ccxt(exchange="binance").exchange == "binance"
 
 
-def test_check_says_where_it_is_not_known() -> None:
+def test_check_states_where_it_is_not_known() -> None:
     assert id_notes("binance") == []
     [note] = id_notes("bitfinex")
     assert note.startswith("whether bitfinex takes client order ids is not known")

@@ -66,7 +66,7 @@ def test_kraken_takes_every_id_a_run_makes_in_years() -> None:
     assert [length_fault("kraken", each) for each in longest] == ["", ""]
 
 
-def test_an_id_that_an_exchange_would_refuse_is_said_before_it_is_sent() -> None:
+def test_an_id_that_an_exchange_would_refuse_is_reported_before_it_is_sent() -> None:
     client = made("kraken")
     long = submit("a1b2c3d4zzzzzzzzz-1", order_type="limit", limit_price=100.5)
     assert place(client, SYMBOL, long, long.client_id) == (

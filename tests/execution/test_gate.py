@@ -118,7 +118,7 @@ def test_hosts_that_may_be_asked() -> None:
         check_host("https://fapi.binance.com/x", frozenset({"127.0.0.1"}))
 
 
-def test_the_link_says_what_lies_on_top_and_each_state_once() -> None:
+def test_the_link_shows_what_lies_on_top_and_each_state_once() -> None:
     async def case() -> list[Any]:
         clock, received = Standing(), Received()
         gate = Gate(clock)
@@ -153,7 +153,7 @@ def test_the_link_says_what_lies_on_top_and_each_state_once() -> None:
     ]
 
 
-def test_a_breaker_lies_over_what_arrives_and_under_what_the_venue_says() -> None:
+def test_a_breaker_lies_over_what_arrives_and_under_what_the_venue_reports() -> None:
     async def case() -> list[tuple[str, str]]:
         clock, received = Standing(), Received()
         link = Link("main", clock, Gate(clock), received)

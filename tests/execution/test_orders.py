@@ -188,7 +188,7 @@ def test_where_an_order_stands(status: Any, amount: Any, filled: Any, state: str
         ("canceled", {"status": "CANCELED"}, 2.0, "cancelled", False),
     ],
 )
-def test_a_status_is_handed_on_as_told_with_the_quantities_that_contradict_it(
+def test_a_status_is_handed_on_as_reported_with_the_quantities_that_contradict_it(
     status: str, own: Any, filled: float, state: str, *, odd: bool
 ) -> None:
     order = {"status": status, "amount": 2.0, "filled": filled, "info": own}
@@ -196,7 +196,7 @@ def test_a_status_is_handed_on_as_told_with_the_quantities_that_contradict_it(
     assert contradicts_itself(order) is odd
 
 
-def test_executions_in_an_answer_add_up_to_no_more_than_it_says_is_filled() -> None:
+def test_executions_in_an_answer_add_up_to_no_more_than_it_states_is_filled() -> None:
     order = {"status": "closed", "amount": 2.0, "filled": 2.0}
     assert not contradicts_itself({**order, "trades": [{"amount": 0.5}, {"amount": 1.5}]})
     assert contradicts_itself({**order, "trades": [{"amount": 0.7}, {"amount": 1.5}]})
@@ -207,7 +207,7 @@ def test_executions_in_an_answer_add_up_to_no_more_than_it_says_is_filled() -> N
     [({"e": "executionReport", "z": "0.5"}, 0.5), ({"e": "executionReport", "z": "x"}, None),
      ({"z": "0.5"}, None), (None, None)],
 )  # fmt: skip
-def test_the_report_of_an_execution_says_what_is_executed_in_all(info: Any, filled: Any) -> None:
+def test_the_report_of_an_execution_shows_what_is_executed_in_all(info: Any, filled: Any) -> None:
     assert cumulative_of({"info": info}) == filled
 
 

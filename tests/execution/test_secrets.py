@@ -103,7 +103,7 @@ def test_a_text_is_scrubbed_of_secrets_and_queries() -> None:
     assert clean(repr(scrub))
 
 
-def test_a_secret_is_read_from_where_the_file_says(
+def test_a_secret_is_read_from_where_the_file_sets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEPTET_TEST_KEY", SECRET)

@@ -76,5 +76,5 @@ def test_a_stop_that_would_leave_as_a_market_order_is_not_sent() -> None:
          "kraken would read a stop as an order of type 'limit'"),
     ],
 )  # fmt: skip
-def test_what_a_request_of_a_stop_lacks_is_said(body: str, fault: str) -> None:
+def test_what_a_request_of_a_stop_lacks_is_reported(body: str, fault: str) -> None:
     assert trigger_fault("kraken", "https://host/0/private/AddOrder", body, "100.25") == fault

@@ -240,7 +240,7 @@ def msgspec_replace(endpoint: Any, handle: Any) -> Any:
     return dataclasses.replace(endpoint, handle=handle)
 
 
-def test_a_kind_is_said_once_though_it_goes_on() -> None:
+def test_a_kind_is_reported_once_though_it_goes_on() -> None:
     async def case(session: Session) -> None:
         for _ in range(5):
             await session.spoiled("GET account", "free", "NaN", session.live.holdings)
@@ -291,7 +291,7 @@ def test_bars_prices_and_trades_of_a_feed() -> None:
     asyncio.run(case())
 
 
-def test_an_adapter_that_judges_nothing_is_judged_all_the_same() -> None:
+def test_an_adapter_that_checks_nothing_is_checked_all_the_same() -> None:
     async def case() -> None:
         async with local_venue() as venue, connected(venue) as (live, _):
 

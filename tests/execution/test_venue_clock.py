@@ -82,7 +82,9 @@ def test_a_stream_that_is_refused_for_its_time_sets_the_clocks() -> None:
     run(case())
 
 
-def test_a_refused_order_is_told_while_the_next_try_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_order_is_reported_before_the_next_try(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The pause before the next try is up to 45 s long: an exit must not wait for it."""
 
     async def case() -> None:

@@ -73,7 +73,7 @@ CATALOGUE: Final = {
         (_PROCESS + "test_p3_a_second_instance",),
         (_REAL + "test_p3_a_second_instance",),
         (
-            _LEASE + "test_a_second_instance_is_told_who_is_there_and_a_killed_one_is_gone",
+            _LEASE + "test_a_second_instance_is_refused_and_names_the_holder_until_that_is_killed",
             _LANE + "test_p3_a_start_that_has_not_made_its_journal_yet_is_seen_by_the_next",
             _LEASE + "test_p3_an_account_is_held_beyond_the_state_folder",
         ),
@@ -85,7 +85,7 @@ CATALOGUE: Final = {
         (_REAL + "test_p4_the_process_stands_still",),
         (
             _PROCESS + _SIM,
-            _STOP + "test_p4_a_loop_that_stood_still_is_said_from_outside_and_then_inside",
+            _STOP + "test_p4_a_loop_that_stood_still_is_reported_from_outside_and_then_inside",
         ),
     ),
     "P5": Fault(
@@ -101,11 +101,11 @@ CATALOGUE: Final = {
     "P6": Fault(
         "SIGTERM at any moment",
         "entries off, everything flushed, ends within a bound; the next start goes on",
-        (_PROCESS + "test_p6_told_to_stop_at_any_moment",),
-        (_REAL + "test_p6_told_to_stop",),
+        (_PROCESS + "test_p6_asked_to_stop_at_any_moment",),
+        (_REAL + "test_p6_asked_to_stop",),
         (
             _START + "test_p6_a_signal_stops_in_order",
-            _REAL + "test_a_shutdown_flattens_where_the_file_says_so",
+            _REAL + "test_a_shutdown_flattens_where_the_file_states_it",
         ),
     ),
     "P7": Fault(
@@ -121,7 +121,7 @@ CATALOGUE: Final = {
         (_PROCESS + "test_p9_a_crash_loop_is_counted_from_the_journal",),
         (_REAL + "test_p1_p2_p9_killed_again_and_again",),
         (
-            _LANE + "test_p9_killed_processes_count_though_they_could_not_say_so",
+            _LANE + "test_p9_killed_processes_count_though_they_could_not_state_it",
             _START + "test_p9_too_many_unclean_ends_begin_in_safe_mode",
         ),
     ),
@@ -158,7 +158,7 @@ CATALOGUE: Final = {
         "an order whose intent took too long does not leave; the rest waits",
         (_DISK + "test_s3_a_slow_disk_and_a_locked_database",),
         (),
-        (_FAILURES + "test_a_locked_database_is_waited_for_and_then_said",),
+        (_FAILURES + "test_a_locked_database_is_waited_for_and_then_reported",),
     ),
     "S4": Fault(
         "an old backup of the run is put back",
@@ -225,7 +225,7 @@ CATALOGUE: Final = {
     "C6": Fault(
         "mixed versions",
         "the whole journal is folded and compared, and reported; another strategy is rejected",
-        (_CONFIG + "test_c6_another_version_goes_on_and_says_so",),
+        (_CONFIG + "test_c6_another_version_goes_on_and_states_it",),
         (),
         (_START + "test_a_changed_file_is_refused",),
     ),

@@ -258,7 +258,7 @@ def test_c5_the_same_order_again_and_again() -> None:
         held("C5")
 
 
-def test_c6_another_version_goes_on_and_says_so(tmp_path: Path) -> None:
+def test_c6_another_version_goes_on_and_states_it(tmp_path: Path) -> None:
     """Mixed versions: the whole journal is folded and compared; another strategy is refused."""
 
     async def scene() -> None:

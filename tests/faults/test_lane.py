@@ -36,7 +36,7 @@ def safe_modes(result: LiveResult) -> list[str]:
     ]
 
 
-def test_p9_killed_processes_count_though_they_could_not_say_so(stage: Stage) -> None:
+def test_p9_killed_processes_count_though_they_could_not_state_it(stage: Stage) -> None:
     folder = stage.run(mode="live").ends[0][0].location.folder
     for crashes in (begin.CRASHES, 1):
         for _ in range(crashes):

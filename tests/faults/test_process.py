@@ -183,7 +183,7 @@ class Failing:
         return self.core.handle(event)
 
 
-def test_p6_told_to_stop_at_any_moment(tmp_path: Path) -> None:
+def test_p6_asked_to_stop_at_any_moment(tmp_path: Path) -> None:
     """Entries off at once, what is under way is booked, and the next start goes on."""
 
     async def scene() -> None:

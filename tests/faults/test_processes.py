@@ -95,7 +95,7 @@ def test_p4_the_process_stands_still(run: Live) -> None:
 
 
 @long
-def test_p6_told_to_stop(run: Live) -> None:
+def test_p6_asked_to_stop(run: Live) -> None:
     """SIGTERM at any moment: everything flushed, within a bound, and the next start goes on."""
     for _ in range(FEW):
         run.pause(1.5)
@@ -302,7 +302,7 @@ def test_m4_a_journal_that_was_tampered_with(run: Live) -> None:
         held("M4")
 
 
-def test_a_shutdown_flattens_where_the_file_says_so(tmp_path: Path) -> None:
+def test_a_shutdown_flattens_where_the_file_states_it(tmp_path: Path) -> None:
     """What is held is sold at the venue, stop and all, before the process ends; it may go on."""
     with live(tmp_path) as run:
         text = run.file.read_text("utf-8").replace("risk:\n", "risk:\n  stops: {stop_loss: 30%}\n")

@@ -24,7 +24,7 @@ def test_each_has_a_summary_and_a_module() -> None:
         assert not component.summary.endswith(".")
 
 
-def test_each_says_what_it_gives_and_what_it_remembers() -> None:
+def test_each_shows_what_it_gives_and_what_it_remembers() -> None:
     host = Host()
     for entry in host.components("features"):
         if entry.distribution != "septet":

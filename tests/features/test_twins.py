@@ -204,7 +204,7 @@ def test_lag_of_one_number_keeps_the_features_name() -> None:
     assert step.output_names(step.config(by=[3, 5])) == ("3", "5")
 
 
-def test_a_missing_value_stays_missing_unless_said() -> None:
+def test_a_missing_value_stays_missing_unless_set() -> None:
     step = resolve("series")
     values = run_feature(step, step.config(of="mood"), BARS)["value"]
     assert np.array_equal(values, BARS["mood"], equal_nan=True)

@@ -209,7 +209,7 @@ def test_equity_that_overflows_names_what_made_it() -> None:
             check_books(state, capital)
 
 
-def test_finite_results_whose_sum_overflows_are_told() -> None:
+def test_finite_results_whose_sum_overflows_are_reported() -> None:
     session = session_of(Settings(), [walk(3)])
     state = [each for _, each, _ in steps(session)][-1].batch.state
     assert math.isnan(unexplained(state, 1.0, [1.7e308, 1.7e308]))

@@ -69,7 +69,7 @@ def test_figures_and_columns_are_those_of_the_fills(ran: tuple[Run, Audit, str])
     assert trades.get_column("pnl").sum() == pytest.approx(gained, abs=1e-9 * MARKET.capital)
 
 
-def test_the_page_and_the_terminal_say_them(ran: tuple[Run, Audit, str]) -> None:
+def test_the_page_and_the_terminal_state_them(ran: tuple[Run, Audit, str]) -> None:
     run, audit, page = ran
     unit, costs = run.facts.currency, dict(table_of(page, "Costs"))
     closed = run.table("trades").filter(~pl.col("exit_reason").cast(pl.String).is_in(NOT_CLOSED))

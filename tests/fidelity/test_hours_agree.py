@@ -142,7 +142,7 @@ def _assert_same(s: Strategy, market: Market) -> None:
 
 @given(strategies(account="spot"), SEEDS, st.integers(1, 3))
 @settings(max_examples=examples(60), deadline=None)
-def test_spot_strategies_in_hours_fill_as_the_reference_says(s, seed, symbols):
+def test_spot_strategies_in_hours_fill_as_in_the_reference(s, seed, symbols):
     _assert_same(s, _market(seed, symbols, holes=False))
 
 

@@ -105,7 +105,7 @@ LIVE = [(case, "live") for case, row in TRIED.items() if row[0] == SPOT]  # spot
 
 
 @pytest.mark.parametrize(("case", "mode"), [*((case, "paper") for case in TRIED), *LIVE])
-def test_terms_and_facts_say_what_is_known_before(case: str, mode: str, tmp_path: Path) -> None:
+def test_terms_and_facts_state_what_is_known_before(case: str, mode: str, tmp_path: Path) -> None:
     loaded = opened(case, tmp_path, mode)
     known_before = TRIED[case][2]
     assert terms_of(loaded.strategy).long_only is known_before

@@ -139,7 +139,7 @@ def test_what_no_decimals_hold_is_rounded_and_leaves_nothing(amount: float) -> N
 @pytest.mark.parametrize("kind", ["spot", "flips and resizes", "fees in what is bought"])
 @given(st.data())
 @settings(max_examples=examples(8))
-def test_sides_of_one_symbol_are_what_the_run_says_was_held(kind: str, data: Any) -> None:
+def test_sides_of_one_symbol_are_what_the_run_states_was_held(kind: str, data: Any) -> None:
     s, session, fills, _ = ran(kind, data, count=1)
     outcome = by_batch(plainly(session)).outcome
     name = session.market.symbols[0]

@@ -124,7 +124,7 @@ def test_a_helper_that_names_slots_is_a_fault_with_its_line() -> None:
     assert "asks uses state.total: names of slots are known where state= is declared" in message
 
 
-def test_reads_are_told_by_name() -> None:
+def test_reads_are_reported_by_name() -> None:
     @feature(Reading, state=("back", slots("ring", lambda config: 2)))
     def jumps(i: int, of: Any, state: State) -> float:
         return float(of[i - int(state.back) - int(state.ring[int(state.back) + state.at.back])])

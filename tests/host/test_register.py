@@ -73,7 +73,7 @@ def strategy_with(tmp_path: Path, use: str, *listed: str) -> Path:
     return path
 
 
-def test_a_name_of_an_unlisted_package_says_what_to_write(tmp_path: Path) -> None:
+def test_a_name_of_an_unlisted_package_shows_what_to_write(tmp_path: Path) -> None:
     both = host(("other-package", manifest(Component("features", "own", SMA, "feature"))))
     path = strategy_with(tmp_path, "own")
     with pytest.raises(ConfigError) as caught:
@@ -88,7 +88,7 @@ def test_a_name_of_an_unlisted_package_says_what_to_write(tmp_path: Path) -> Non
         assert loaded.strategy.features["fast"].distribution == "other-package"
 
 
-def test_a_listed_package_with_a_name_of_ours_is_said(tmp_path: Path) -> None:
+def test_a_listed_package_with_a_name_of_ours_is_reported(tmp_path: Path) -> None:
     both = host(("other-package", manifest(Component("features", "sma", SMA, "feature"))))
     loaded = load(strategy_with(tmp_path, "sma", "other-package"), host=both)
     assert loaded.strategy.features["fast"].distribution == "septet"
@@ -125,7 +125,7 @@ def test_a_plugin_that_fails_to_import_is_named_and_the_others_work() -> None:
     assert both.declaration("features", "sma").parameters
 
 
-def test_a_manifest_that_fails_to_import_is_told_and_the_others_work(
+def test_a_manifest_that_fails_to_import_is_reported_and_the_others_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Broken:
@@ -235,7 +235,7 @@ def test_a_broken_package_is_set_aside_and_named(hooks: dict[str, Any], reason: 
     assert load(SMALLEST, host=found).strategy.features["fast"].distribution == "septet"
 
 
-def test_the_line_of_a_hook_that_fails_is_told() -> None:
+def test_the_line_of_a_hook_that_fails_is_reported() -> None:
     (failure,) = host(("broken", SimpleNamespace(__name__="b", septet_data=raises))).failures
     assert f"{Path(__file__).name}:{raises.__code__.co_firstlineno + 1})" in failure.reason
 

@@ -76,7 +76,7 @@ async def cancels_itself() -> None:
         (cancels_itself, "was cancelled"),
     ],
 )
-def test_a_task_that_ends_is_said_blocked_and_started_again(
+def test_a_task_that_ends_is_reported_blocked_and_started_again(
     last: Callable[[], Any], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scene(tasks: Tasks, received: list[TaskChange]) -> None:
@@ -106,7 +106,7 @@ def test_a_task_that_ends_is_said_blocked_and_started_again(
     assert received[0].text.endswith("it is started again in 0.0 s")
 
 
-def test_a_killed_task_works_again_only_when_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_task_works_again_only_when_it_states_it(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene(tasks: Tasks, received: list[TaskChange]) -> None:
         answered = asyncio.Event()
 
@@ -129,7 +129,7 @@ def test_a_killed_task_works_again_only_when_it_says_so(monkeypatch: pytest.Monk
     assert states(play(scene, monkeypatch)) == ["down", "up"]
 
 
-def test_one_that_says_nothing_works_once_it_has_lived(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_reports_nothing_works_once_it_has_lived(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene(tasks: Tasks, received: list[TaskChange]) -> None:
         kept = tasks.keep("watch", asyncio.Event().wait, works_after_s=0.01)
         await asyncio.sleep(0)
@@ -161,7 +161,9 @@ def test_an_owner_may_set_a_block_of_its_own(monkeypatch: pytest.MonkeyPatch) ->
     assert logged[1] == "up"
 
 
-def test_what_may_end_ends_and_what_is_closed_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_may_end_ends_and_what_is_closed_is_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def scene(tasks: Tasks, received: list[TaskChange]) -> None:
         mends = tasks.keep("mend", ends, may_end=True)
         await wait_until(lambda: mends.done)
@@ -173,7 +175,9 @@ def test_what_may_end_ends_and_what_is_closed_says_nothing(monkeypatch: pytest.M
     assert play(scene, monkeypatch) == []
 
 
-def test_a_call_that_raises_is_said_and_its_owner_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_that_raises_is_reported_to_its_owner_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     reported: list[str] = []
 
     async def scene(tasks: Tasks, received: list[TaskChange]) -> None:
@@ -223,7 +227,7 @@ def test_a_callback_that_raises_blocks_until_the_next_one_does_not(
     assert "invalid literal" in received[0].text
 
 
-def test_the_owner_decides_what_an_error_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_owner_decides_the_text_of_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene(tasks: Tasks, received: list[TaskChange]) -> None:
         tasks.show = lambda error: "***"
         tasks.once("ask", boom(), failed=lambda text: None)

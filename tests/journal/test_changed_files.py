@@ -189,7 +189,7 @@ def test_a_file_in_which_one_value_was_changed_is_named_on_every_face(
 
 
 @pytest.mark.parametrize("face", FACES)
-def test_of_an_honest_run_nothing_is_said(stopped: Path, face: str) -> None:
+def test_of_an_honest_run_nothing_is_reported(stopped: Path, face: str) -> None:
     said = FACES[face](stopped)
     assert "journal records" not in said
     assert "its journal" not in said
@@ -198,7 +198,7 @@ def test_of_an_honest_run_nothing_is_said(stopped: Path, face: str) -> None:
 
 
 @pytest.mark.parametrize("face", FACES)
-def test_after_an_export_nothing_is_said(stopped: Path, face: str) -> None:
+def test_after_an_export_nothing_is_reported(stopped: Path, face: str) -> None:
     for name in ("summary.json", "manifest.json", "fills.parquet"):
         _change(stopped / name)
     assert f"{SENTENCE}summary.json, manifest.json, fills.parquet changed" in FACES[face](stopped)

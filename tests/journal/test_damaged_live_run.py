@@ -90,7 +90,7 @@ def test_only_a_backtest_may_be_deleted(tmp_path: Path, mode: str, says: str) ->
     assert "delete" not in hint_for(tmp_path)
 
 
-def test_a_live_run_without_its_journal_is_said_to_be_so_first(stopped: Path) -> None:
+def test_that_a_live_run_has_no_journal_is_reported_first(stopped: Path) -> None:
     for path in stopped.glob("journal.sqlite*"):
         path.unlink()
     expected_message = f"the live run in {stopped} has lost its journal: journal.sqlite is missing"
@@ -105,7 +105,7 @@ def test_a_live_run_without_its_journal_is_said_to_be_so_first(stopped: Path) ->
     assert _error(stopped, "replay", "--shadow").message.startswith(expected_message)
 
 
-def test_an_export_says_which_tables_it_left_out(stopped: Path, tmp_path: Path) -> None:
+def test_an_export_names_the_tables_it_left_out(stopped: Path, tmp_path: Path) -> None:
     words = ["runs", "export", str(stopped), "--force", "--to", str(tmp_path / "out")]
     assert CliRunner().invoke(cli, words).exit_code == 0
     for name in ("orders", "fills"):

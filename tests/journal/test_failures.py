@@ -65,7 +65,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_locked_database_is_waited_for_and_then_said(tmp_path: Path) -> None:
+def test_a_locked_database_is_waited_for_and_then_reported(tmp_path: Path) -> None:
     filled(tmp_path / "j", 2).close()
     with Journal.open(tmp_path / "j", busy_s=0.02) as journal:
         other = sqlite3.connect(tmp_path / "j", isolation_level=None)

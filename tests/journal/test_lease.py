@@ -60,7 +60,9 @@ def _me(folder: Path) -> Holder:
     return Holder.this_process(run_id="r1", strategy="demo", folder=folder, now_ns=0)
 
 
-def test_a_second_instance_is_told_who_is_there_and_a_killed_one_is_gone(tmp_path: Path) -> None:
+def test_a_second_instance_is_refused_and_names_the_holder_until_that_is_killed(
+    tmp_path: Path,
+) -> None:
     other = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path / "a"), ACCOUNT],
         cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ},
@@ -192,7 +194,7 @@ def test_p3_an_account_is_held_beyond_the_state_folder(
         Lease.take(_me(tmp_path / "b"), account=account).release()
 
 
-def test_p3_containers_share_what_they_are_told_to_share(
+def test_p3_containers_share_what_they_are_set_to_share(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a common network the folder alone keeps the second away."""
@@ -212,7 +214,7 @@ def test_p3_containers_share_what_they_are_told_to_share(
         Lease.take(_me(tmp_path / "b"), account=account)
 
 
-def test_what_a_lease_does_not_cover_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_lease_does_not_cover_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SEPTET_LEASE_DIR", raising=False)
     assert "other machines, and another key of the account" in machine.reach()
     assert "SEPTET_LEASE_DIR" in machine.reach()

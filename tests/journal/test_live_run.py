@@ -92,7 +92,7 @@ def test_the_tables_are_those_worked_out_by_hand(folder: Path) -> None:
     assert run.table("bars")["close"].to_list() == [100.0, 110.0, 90.0]
 
 
-def test_the_summary_says_what_runs_and_for_whom(folder: Path) -> None:
+def test_the_summary_names_what_runs_and_for_whom(folder: Path) -> None:
     summary = open_run(folder).summary
     assert (summary["mode"], summary["run_id"], summary["state"]) == ("live", "live-1", "running")
     assert f"process {os.getpid()}" in summary["holder"]
@@ -187,7 +187,7 @@ def test_projections_are_the_same_run_until_the_journal_goes_on(
     assert type(open_run(folder)) is Run, "the tables know of entries that the journal lacks"
 
 
-def test_a_journal_that_lacks_its_end_does_not_say_what_is_held(
+def test_a_journal_that_lacks_its_end_does_not_state_what_is_held(
     folder: Path, tmp_path: Path
 ) -> None:
     """The mark of the machine is gone, as in a copy: the manifest beside it still counts."""
@@ -220,7 +220,7 @@ def test_a_clean_stop_leaves_a_journal_that_is_whole_without_its_side_files(
     assert LiveRun(copy).fold.seq == last > 0
 
 
-def test_a_journal_that_fails_verification_is_shown_and_said(folder: Path) -> None:
+def test_a_journal_that_fails_verification_is_shown_and_reported(folder: Path) -> None:
     assert not LiveRun(folder).findings or LiveRun(folder).findings[0]["source"] == "run"
     spoil(folder / "journal.sqlite", "DELETE FROM entries WHERE seq = 3")
     doubt = LiveRun(folder).findings[0]

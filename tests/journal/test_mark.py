@@ -261,7 +261,7 @@ def test_the_power_goes_at_every_write_and_the_mark_is_late_or_early(
     assert losses or durability == "power"
 
 
-def test_a_mark_that_cannot_be_synced_is_said(
+def test_a_mark_that_cannot_be_synced_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: int) -> None:

@@ -222,7 +222,7 @@ def test_without_tables_the_good_entries_are_shown(stopped: Path, damage: str) -
     assert json.loads(done.stdout)["open"]["journal_seq"] == finding.last > 0
 
 
-def test_a_diff_says_which_run_lacks_its_journal_and_what_is_possible_without(
+def test_a_diff_names_which_run_lacks_its_journal_and_what_is_possible_without(
     stopped: Path,
 ) -> None:
     _remove(stopped)

@@ -361,7 +361,7 @@ def test_a_changed_tail_is_refused(tmp_path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", HOWS)
-def test_after_another_start_of_the_machine_it_is_cut_and_said(
+def test_after_another_start_of_the_machine_it_is_cut_and_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     (tmp_path / "live").mkdir()
@@ -400,7 +400,7 @@ def test_the_tail_of_another_journal_is_not_used(tmp_path: Path) -> None:
         assert (journal.findings.last, journal.findings.lost) == (5, 4)
 
 
-def test_an_older_database_is_mended_by_the_tail_or_said(tmp_path: Path) -> None:
+def test_an_older_database_is_mended_by_the_tail_or_reported(tmp_path: Path) -> None:
     (tmp_path / "live").mkdir()
     with _begun(tmp_path / "live" / "j", 5, 0) as journal:
         (tmp_path / "old").mkdir()

@@ -121,7 +121,7 @@ def test_a_gap_starts_a_segment_only_beyond_reset_after() -> None:
     assert segments(open_ns, HOUR_NS, reset_after=25).tolist() == [0] * 6
 
 
-def test_what_cannot_be_labelled_is_said() -> None:
+def test_what_cannot_be_labelled_is_reported() -> None:
     with pytest.raises(ValueError, match="horizon is 1 bar or more, found 0"):
         make_labels(dataset(50), LabelRule(horizon=0))
     with pytest.raises(ValueError, match="'vol' is none of the features: ret, hint, noise"):

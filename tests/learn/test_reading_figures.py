@@ -28,7 +28,7 @@ def _read(watched: HealthRule, rows: Dataset) -> tuple[Sequence[Reading], Walk, 
 
 
 @pytest.mark.parametrize("strength", [0.0, 2.0])
-def test_the_verdict_is_what_compared_and_threshold_say(strength: float) -> None:
+def test_the_verdict_is_what_compared_and_threshold_state(strength: float) -> None:
     rows = dataset(1_800, 1, strength=strength)
     x = rows.x.copy()
     x[1_200:, 1] = -x[1_200:, 1] + 2.0  # a shift, and a sign that turns against the models

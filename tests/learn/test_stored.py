@@ -61,7 +61,7 @@ def test_an_onnx_model_comes_back_too(tmp_path: Path) -> None:
     assert np.array_equal(stored.model.predict(rows), fitted.model.predict(rows))
 
 
-def test_the_card_says_what_the_model_is(walk: Walk, folder: Path) -> None:
+def test_the_card_describes_the_model(walk: Walk, folder: Path) -> None:
     card = json.loads((folder / CARD).read_text())
     last = walk.models[-1]
     assert card["features"] == list(NAMES)

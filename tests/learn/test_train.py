@@ -92,7 +92,7 @@ def test_a_file_with_a_stored_model_has_nothing_to_train(
     assert "decides with a stored model" in capsys.readouterr().err
 
 
-def test_too_few_rows_are_said(strategy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_too_few_rows_are_reported(strategy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     strategy.write_text(
         FILE.replace("bars: 900", "bars: 300").replace("min_rows: 200", "min_rows: 900")
     )

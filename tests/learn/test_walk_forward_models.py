@@ -191,7 +191,7 @@ def test_a_window_of_one_class_has_no_model_and_the_walk_goes_on() -> None:
     assert np.isnan(walk.row_up[span]).all()
 
 
-def test_no_window_at_all_is_an_error_that_says_why() -> None:
+def test_no_window_at_all_is_an_error_that_states_why() -> None:
     rows = dataset(800)
     blind = replace(rows, x=np.full_like(rows.x, math.nan))
     with pytest.raises(

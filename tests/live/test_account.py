@@ -261,7 +261,7 @@ def test_after_a_restart_what_is_open_and_held_still_counts() -> None:
     assert "of BTC/USDT, at most" in two.rejection(submit("c", quantity=1.5))
 
 
-def test_what_others_hold_is_said() -> None:
+def test_what_others_hold_is_reported() -> None:
     async def scene() -> None:
         account = Account(("BTC/USDT",), ("BTC/USDT", "ETH/USDT"))
         await account.open()

@@ -153,7 +153,7 @@ def test_a_gap_that_stays_is_not_explained_by_open_orders_of_another(missing: fl
     assert read(2 + FINAL_AFTER, 2 * BEGINS - missing) == ["position_mismatch:S0"]
 
 
-def test_gaps_that_come_and_go_are_fills_that_another_was_still_to_hear_of() -> None:
+def test_gaps_that_come_and_go_are_fills_that_another_was_still_to_receive() -> None:
     gate, (one, two) = both()
     one.open(-3.0)
     for asked_s, gap in ((1, -1.0), (20, 0.0), (40, -1.0), (60, -2.0), (80, -1.0)):

@@ -328,7 +328,7 @@ def test_what_is_worth_an_alert() -> None:
 
 
 @pytest.mark.parametrize("reason", [NOT_RECEIVED, "the connection was closed"])
-def test_nothing_is_over_of_which_nobody_was_told_that_it_had_begun(reason: str) -> None:
+def test_nothing_ends_whose_begin_was_not_reported(reason: str) -> None:
     """Through a snapshot as well: the process may end between the two."""
     guards = Guards(SYMBOLS)
     down = m.FeedChanged(at_ns=1, stream="bars", symbol=0, state="down", reason=reason)

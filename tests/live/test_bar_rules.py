@@ -96,7 +96,7 @@ def test_a_bar_of_an_unknown_state_is_forgotten_when_its_stream_ends() -> None:
     assert ask(one, at(2.1)) == Wanted("A", at(0), at(2))
 
 
-def test_what_is_given_up_before_the_venue_has_said_it_twice_says_so() -> None:
+def test_what_is_given_up_before_the_venue_has_reported_it_twice_states_it() -> None:
     one = started(rules=BarRules(give_up_ns=30 * SECOND))
     now = at(1) + SECOND
     one.answer(ask(one, now), [], now, now)

@@ -50,7 +50,7 @@ def test_a_bar_of_an_unknown_state_is_confirmed_by_the_next() -> None:
     assert opens(one.take(seen(1, closed=None), at(1.1), at(1.1))) == [0]
 
 
-def test_the_first_version_wins_and_a_later_one_is_said() -> None:
+def test_the_first_version_wins_and_a_later_one_is_reported() -> None:
     one = started()
     one.take(seen(0), at(1), at(1))
     assert one.take(seen(0, close=100.5), at(1.1), at(1.1)) == []
@@ -60,7 +60,7 @@ def test_the_first_version_wins_and_a_later_one_is_said() -> None:
     assert one.counts["A", "revision"] == 1
 
 
-def test_what_is_not_expected_is_said_and_dropped() -> None:
+def test_what_is_not_expected_is_reported_and_dropped() -> None:
     one = started()
     assert one.take(seen(0, symbol="B"), at(1), at(1)) == []
     assert one.take(seen(5), at(1), at(1)) == []
@@ -99,7 +99,7 @@ def test_an_overdue_bar_is_asked_for_without_a_sign_of_it() -> None:
     assert one.next_wall_ns(lambda ns: ns) == at(2) + 2 * SECOND
 
 
-def test_what_the_venue_has_not_is_declared_when_it_said_so_twice() -> None:
+def test_what_the_venue_has_not_is_declared_when_it_reported_so_twice() -> None:
     one = started()
     now = at(1) + SECOND
     for _ in range(2):
@@ -193,7 +193,7 @@ def test_an_absurd_price_waits_for_the_feed_and_is_accepted_if_it_agrees() -> No
     assert one.counts["A", "absurd"] == 1
 
 
-def test_an_absurd_price_is_replaced_by_what_the_feed_says() -> None:
+def test_an_absurd_price_is_replaced_by_what_the_feed_reports() -> None:
     one = started()
     one.take(seen(0, high=1e6), at(1), at(1))
     events = one.answer(ask(one, at(1)), [seen(0)], at(1), at(1))
@@ -213,7 +213,7 @@ def test_an_absurd_price_nobody_confirms_is_declared_missing() -> None:
     assert opens(one.take(seen(1), at(2), at(2))) == [1]
 
 
-def test_a_backfilled_jump_must_be_said_twice() -> None:
+def test_a_backfilled_jump_must_be_given_twice() -> None:
     one = started(close=30.0)
     now = at(1) + SECOND
     assert one.answer(ask(one, now), [seen(0)], now, now) == []
@@ -278,7 +278,7 @@ def test_a_bad_row_is_asked_for_again() -> None:
     assert opens(one.answer(wanted, [seen(0)], at(1), at(1))) == [0]
 
 
-def test_a_row_the_venue_insists_on_is_declared_missing_and_says_why() -> None:
+def test_a_row_the_venue_insists_on_is_declared_missing_and_states_why() -> None:
     one = started(close=float("nan"))
     bad = seen(0, close=float("nan"))
     now = at(1)

@@ -207,7 +207,7 @@ def test_the_clock_of_a_local_venue_is_read(served: tuple[str, dict[str, object]
     assert isinstance(clock_from(url), WallClock)
 
 
-def test_what_is_no_clock_is_said(served: tuple[str, dict[str, object]]) -> None:
+def test_what_is_no_clock_is_reported(served: tuple[str, dict[str, object]]) -> None:
     url, answer = served
     with pytest.raises(RunError, match="gave no clock"):
         read_origin(url)

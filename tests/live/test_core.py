@@ -140,7 +140,7 @@ def test_the_core_decides_what_the_backtest_decided(name: str, end: str, tmp_pat
     compare(seen, result, list(build.features))
 
 
-def test_models_that_arrive_judge_as_those_of_the_walk(tmp_path: Path) -> None:
+def test_models_that_arrive_predict_as_those_of_the_walk(tmp_path: Path) -> None:
     path, sets = STRATEGIES / "demo.yaml", ["universe.end=2021-11-12", "signal.regime.window=3d"]
     loaded = load(path, sets=sets)
     result: Any = backtest(loaded, engine="batch")
@@ -200,7 +200,7 @@ def test_a_model_that_fell_due_while_nobody_ran_waits_for_the_bars_that_were_mis
 
 
 @pytest.mark.parametrize(("skew", "blocks"), [("5s", False), ("500ms", True)])
-def test_the_clocks_may_be_as_far_apart_as_the_venue_of_the_file_says(
+def test_the_clocks_may_be_as_far_apart_as_the_venue_of_the_file_sets(
     skew: str, blocks: bool, tmp_path: Path
 ) -> None:
     venue = f"execution.venues={{binance: {{use: ccxt, exchange: binance, skew: {skew}}}}}"

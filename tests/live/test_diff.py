@@ -292,7 +292,7 @@ def test_a_backtest_that_began_elsewhere_is_made_again(explain: Explain) -> None
     assert any("run again from its resolved.json" in note for note in gap.notes)
 
 
-def test_data_that_has_changed_since_is_said(tmp_path: Path) -> None:
+def test_data_that_has_changed_since_is_reported(tmp_path: Path) -> None:
     run = backtested(tmp_path, BARS)
     revised = [replace(bar, volume=bar.volume + (n == 7)) for n, bar in enumerate(BARS)]
     write_file(tmp_path, revised)
@@ -359,7 +359,7 @@ def test_a_backtest_is_no_live_run(run: Run) -> None:
 # ---------------------------------------------------------------- the command
 
 
-def test_what_cannot_be_explained_is_a_bug_and_said(run: Run, place: Path) -> None:
+def test_what_cannot_be_explained_is_a_bug_and_reported(run: Run, place: Path) -> None:
     """A journal in which a fill was booked at another price than the one it names."""
     folder = lived(place / "pair.yaml", place / "right", BARS, Lives(venue_fills=True))
     wrong = place / "wrong"

@@ -131,7 +131,7 @@ def test_an_order_past_its_deadline_stays() -> None:
     asyncio.run(scene())
 
 
-def test_the_gate_rejects_and_says_why() -> None:
+def test_the_gate_rejects_and_states_why() -> None:
     class Shut:
         def rejection(self, order: m.Submit | m.Amend) -> str:
             return "the account holds enough"

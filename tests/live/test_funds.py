@@ -150,7 +150,7 @@ def test_a6_all_book_what_they_missed_before_one_compares(stage: Stage) -> None:
     assert asked[:first].count("open_orders") == 4  # before the executions of each, and after them
 
 
-def test_find_capital_says_what_it_waits_for(stage: Stage) -> None:
+def test_find_capital_shows_what_it_waits_for(stage: Stage) -> None:
     reported: list[str] = []
     given = reads(stage, {"USDT": (0.0, 0.0)})
     notify: Callable[..., None] = lambda level, name, fields: reported.append(fields["text"])  # noqa: E731

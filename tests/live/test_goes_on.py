@@ -125,7 +125,7 @@ def test_a_first_start_is_ended_by_a_symbol_that_is_not_listed(
         stage.run(mode="live")
 
 
-def test_an_alert_says_that_a_run_with_a_history_could_not_begin(
+def test_an_alert_states_that_a_run_with_a_history_could_not_begin(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[str] = []
@@ -159,7 +159,7 @@ def test_filters_that_changed_while_nobody_ran_are_known_before_the_first_exit(
     assert [(each.max_quantity, each.tick) for each in found] == [(5.0, 0.5)]
 
 
-def test_a_folder_that_is_moved_away_is_said_once(stage: Stage, tmp_path: Path) -> None:
+def test_a_folder_that_is_moved_away_is_reported_once(stage: Stage, tmp_path: Path) -> None:
     """A file HALT in it does nothing then, and nobody would know."""
     [(run, _)] = stage.run().ends
     reported: list[str] = []

@@ -69,7 +69,7 @@ def test_a_flatten_halts_at_once_and_closes_what_the_venue_has_confirmed(tmp_pat
     assert run.look() == []
 
 
-def test_a_flatten_that_stands_at_a_start_waits_for_what_the_account_says(
+def test_a_flatten_that_stands_at_a_start_waits_for_what_the_account_reports(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
@@ -247,7 +247,7 @@ def test_a_signal_halts_when_the_folder_cannot_be_written(tmp_path: Path) -> Non
     assert run.switch.halted
 
 
-def test_a_halt_that_cannot_be_written_says_what_else_to_do(tmp_path: Path) -> None:
+def test_a_halt_that_cannot_be_written_shows_what_else_to_do(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="could not be written"):
         ask_halt(tmp_path / "gone", flatten=False, name="a", reason="b", now_ns=1)
 

@@ -88,7 +88,7 @@ def test_the_trace_ties_signal_order_and_fill() -> None:
     assert lines[1][2]["text"] == "market buy 0.4 BTC/USDT"
 
 
-def test_a_block_is_one_line_that_says_what_ends_it() -> None:
+def test_a_block_is_one_line_that_shows_what_ends_it() -> None:
     tripped = m.Tripped(
         rule="venue_down:main", then="block_entries", clears_when="the venue answers again",
         equity=1.0, text="connection lost",
@@ -174,7 +174,7 @@ def test_an_exit_has_the_line_of_its_decision() -> None:
     assert lines[1][2]["text"] == f"cancels t1-0 of {SYMBOLS[0]}, a stop or an exit"
 
 
-def test_a_halt_says_what_it_does_and_for_how_long() -> None:
+def test_a_halt_shows_what_it_does_and_for_how_long() -> None:
     given = {
         clears_when: halted("drawdown", "flatten", clears_when, 812.5)
         for clears_when in ("manual", "12h")

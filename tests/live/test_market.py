@@ -160,7 +160,7 @@ def test_fresh_data_clears_a_standstill_before_it_decides() -> None:
     asyncio.run(scene())
 
 
-def test_a_quote_says_when_it_was_heard_in_market_time() -> None:
+def test_a_quote_states_when_it_was_received_in_market_time() -> None:
     async def scene() -> None:
         receiver = Receiver()
         receiver.clock.advance(SECOND)
@@ -235,7 +235,7 @@ def test_prices_stamped_in_the_future_are_no_sign_of_life_and_silence_nothing() 
         BarSeen("A", START, 1.0, 1.0, 1.0, 1.0, 1e300, closed=True),
     ],
 )
-def test_a_bar_that_cannot_be_true_is_said_and_no_sign_of_life(bar: BarSeen) -> None:
+def test_a_bar_that_cannot_be_true_is_reported_and_no_sign_of_life(bar: BarSeen) -> None:
     async def scene() -> None:
         receiver = Receiver()
         receiver.clock.reach(START + MINUTE)
@@ -262,7 +262,7 @@ def test_a_bar_that_cannot_be_true_is_said_and_no_sign_of_life(bar: BarSeen) -> 
         ("live", "next_open", True, False),
     ],
 )
-def test_a_start_says_where_halts_see_no_price_between_bars(
+def test_a_start_states_where_halts_see_no_price_between_bars(
     mode: Any, fills: str, halts: bool, says: bool
 ) -> None:
     """SEMANTICS, "Stops, halts": marks between bars are tested where there are any."""
@@ -298,7 +298,7 @@ def test_a_bar_of_another_time_is_no_sign_that_the_stream_is_alive(opened: int |
     asyncio.run(scene())
 
 
-def test_a_trade_that_is_told_again_is_no_sign_of_life() -> None:
+def test_a_trade_that_is_reported_again_is_no_sign_of_life() -> None:
     trades = PrintThrottle(["A"])
     reported = PrintSeen("A", START, "t1", 100.0, 1.0)
     assert trades.take(reported, START) is not None
@@ -319,7 +319,7 @@ def test_a_trade_that_is_told_again_is_no_sign_of_life() -> None:
         {"close": 100.0},
     ],
 )  # fmt: skip
-def test_a_feed_says_what_a_feed_may_say(message: Any) -> None:
+def test_a_feed_reports_what_a_feed_may_report(message: Any) -> None:
     async def scene() -> None:
         receiver = Receiver()
         receiver.clock.reach(START + MINUTE)

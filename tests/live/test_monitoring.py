@@ -245,7 +245,7 @@ def test_replay_and_shadow_make_every_reading_again(
 
 
 @pytest.mark.parametrize(("alarm", "verdict"), [("500ms", "warn"), ("1s", "ok"), ("2s", "ok")])
-def test_an_answer_slower_than_the_alarm_is_read_and_told(
+def test_an_answer_slower_than_the_alarm_is_read_and_reported(
     tmp_path: Path, alarm: str, verdict: str
 ) -> None:
     """The venue takes one second: a reading for each order, an alert for each that was too slow."""

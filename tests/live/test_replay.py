@@ -249,7 +249,7 @@ def test_a_changed_journal_proves_nothing(run: Path, tmp_path: Path, name: str) 
             proof(folder)
 
 
-def test_an_end_that_is_gone_is_said(
+def test_an_end_that_is_gone_is_reported(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The machine's mark knows of more: what is there is proved, and what is not is counted."""

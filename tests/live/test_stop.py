@@ -63,7 +63,7 @@ def test_entries_are_cancelled_until_the_venue_shows_none_and_the_stop_stays() -
     asyncio.run(scene())
 
 
-def test_what_is_left_is_said_when_the_time_is_up() -> None:
+def test_what_is_left_is_reported_when_the_time_is_up() -> None:
     class Deaf(MemoryVenue):
         async def cancel(self, order: m.Cancel) -> m.Event:
             return m.CancelFailed(at_ns=0, client_id=order.client_id, text="not now")
@@ -80,7 +80,7 @@ def test_what_is_left_is_said_when_the_time_is_up() -> None:
     asyncio.run(scene())
 
 
-def test_p4_a_loop_that_stood_still_is_said_from_outside_and_then_inside() -> None:
+def test_p4_a_loop_that_stood_still_is_reported_from_outside_and_then_inside() -> None:
     async def scene() -> None:
         text = threading.Event()
         reported: list[dict[str, Any]] = []
@@ -120,7 +120,7 @@ def test_a_failure_leaves_its_event_and_traceback(tmp_path: Path) -> None:
     mark_failed(tmp_path / "gone", "nobody can write it", None, None)
 
 
-def test_a_closed_terminal_stops_in_order_however_often_it_is_said() -> None:
+def test_a_closed_terminal_stops_in_order_however_often_it_is_reported() -> None:
     async def scene() -> list[str]:
         asked: list[str] = []
         loop = asyncio.get_running_loop()

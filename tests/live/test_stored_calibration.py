@@ -22,7 +22,7 @@ def _file(folder: Path, text: str, *sets: str) -> list[str]:
 
 @pytest.mark.parametrize("by_name", [False, True])
 @pytest.mark.parametrize("calibrate", ["none", "sigmoid"])
-def test_the_card_says_whether_kelly_has_a_probability(
+def test_the_card_states_whether_kelly_has_a_probability(
     tmp_path: Path, calibrate: str, by_name: bool
 ) -> None:
     text = SMALL.replace(WALKS, f"{WALKS}\n  calibrate: {calibrate}")

@@ -204,7 +204,7 @@ def test_it_decides_after_its_last_label_only(world: Learner) -> None:
     assert "the stored model decides from" in _log(run.location.folder, "stored_model")[-1]
 
 
-def test_another_model_in_the_folder_is_said_and_not_served(world: Learner) -> None:
+def test_another_model_in_the_folder_is_reported_and_not_served(world: Learner) -> None:
     [(run, _)] = world.run("paper").ends
     _train(world.folder, SMALL, bars=400)
     world.run("paper", bars=6)

@@ -133,7 +133,7 @@ def test_a_planted_subject_ends_in_words(tmp_path: Path, wrong: dict[str, Any]) 
         backtest(load(_file(tmp_path)))
 
 
-def test_an_unseen_symbol_and_other_code_of_septet_are_said(tmp_path: Path) -> None:
+def test_an_unseen_symbol_and_other_code_of_septet_are_reported(tmp_path: Path) -> None:
     """Both may be meant: `check` warns, the run says it and notes it beside its result."""
     home = _train(tmp_path, SMALL)
     stored = learn.load_model(home)
@@ -169,7 +169,7 @@ def test_renamed_steps_below_the_inputs_are_the_same_model(tmp_path: Path) -> No
     assert "use of the feature other was" in reported
 
 
-def test_a_models_card_of_a_run_says_it_too(tmp_path: Path) -> None:
+def test_a_models_card_of_a_run_states_it_too(tmp_path: Path) -> None:
     """A model that a walk forward left in the run's folder is as good as one of `septet train`."""
     path = tmp_path / "walk.yaml"
     path.write_text(SMALL, encoding="utf-8")

@@ -142,7 +142,7 @@ def _fields(event: m.ModelReady) -> dict[str, Any]:
     return {name: getattr(event, name) for name in event.__struct_fields__}
 
 
-def test_a_window_without_a_model_says_why(
+def test_a_window_without_a_model_states_why(
     prepared: tuple[Any, MarketData], tmp_path: Path
 ) -> None:
     loaded, market = prepared

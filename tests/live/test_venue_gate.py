@@ -115,7 +115,7 @@ def test_no_field_of_an_event_gets_through_with_a_number_that_is_none(
 
 
 @pytest.mark.parametrize(("kind", "fields"), [(m.OrderSeen, ORDER), (m.Filled, FILL)])
-def test_what_a_venue_may_say_gets_through(kind: Any, fields: dict[str, Any]) -> None:
+def test_what_a_venue_may_report_gets_through(kind: Any, fields: dict[str, Any]) -> None:
     received: list[Any] = []
     venue: Any = SimpleNamespace()
     gated = GatedVenue(venue, CLOCK)

@@ -53,7 +53,7 @@ def states(found: list[m.FeedChanged]) -> list[tuple[str, int, str]]:
     return [(each.stream, each.symbol, each.state) for each in found]
 
 
-def test_a_stream_is_live_once_it_is_heard_and_nothing_is_missing() -> None:
+def test_a_stream_is_live_once_a_message_arrived_and_nothing_is_missing() -> None:
     clock = ManualClock(START)
     dog = watched(clock, symbols=2)
     assert dog.poll() == []
@@ -105,7 +105,7 @@ def test_silence_while_the_market_is_closed_is_none() -> None:
     assert states(dog.poll()) == [("bars", 0, "stale")]
 
 
-def test_what_a_feed_says_is_accepted() -> None:
+def test_what_a_feed_reports_is_accepted() -> None:
     clock = ManualClock(START)
     dog = watched(clock, "bars", "quotes", symbols=2)
     for name in ("bars", "quotes"):

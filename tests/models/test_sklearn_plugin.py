@@ -79,7 +79,7 @@ def test_an_import_path_is_no_estimator(path: str) -> None:
     assert "has no classifier" in _problems(estimator=path)[0][1]
 
 
-def test_every_wrong_parameter_is_said_at_its_place() -> None:
+def test_every_wrong_parameter_is_reported_at_its_place() -> None:
     params = {"max_depht": 3, "n_estimators": 0, "random_state": 1, "criterion": "ginni"}
     found = dict(_problems(estimator="RandomForestClassifier", params=params))
     assert found == {
@@ -111,7 +111,7 @@ def test_every_wrong_parameter_is_said_at_its_place() -> None:
         ({"class_weight": "even"}, False),
     ],
 )
-def test_parameters_are_judged_as_scikit_learn_judges_them(
+def test_parameters_are_checked_as_scikit_learn_checks_them(
     params: dict[str, Any], good: bool
 ) -> None:
     from sklearn.ensemble import RandomForestClassifier
@@ -154,7 +154,7 @@ def test_class_weight_is_written_once() -> None:
     assert found[0][0] == ("class_weight",)
 
 
-def test_many_rows_are_fitted_by_several_threads_and_say_the_same() -> None:
+def test_many_rows_are_fitted_by_several_threads_and_agree() -> None:
     recipe = sklearn_model(Sklearn(estimator="ExtraTreesClassifier"))
     assert recipe.estimator(1, 100).n_jobs is None
     assert recipe.estimator(1, 1_000_000).n_jobs is not None
@@ -181,7 +181,7 @@ def test_balanced_rows_are_those_of_scikit_learn(name: str) -> None:
     assert np.abs(fitted.model.predict(rows.x) - wanted).max() <= 1e-12
 
 
-def test_an_estimator_that_takes_no_weights_says_so() -> None:
+def test_an_estimator_that_takes_no_weights_states_it() -> None:
     made = sklearn_model(Sklearn(estimator="KNeighborsClassifier", class_weight="balanced"))
     with pytest.raises(InputError, match="KNeighborsClassifier takes no weights"):
         complete(made, "none", "none").fit(window(100))

@@ -268,7 +268,7 @@ def test_one_that_cannot_be_read_back_is_not_stored_in_vain(tmp_path: Path) -> N
         ("depends on its neighbours", "answers a row alone with"),
     ],
 )
-def test_a_fault_is_told_and_ends_the_run(tmp_path: Path, fault: str, words: str) -> None:
+def test_a_fault_is_reported_and_ends_the_run(tmp_path: Path, fault: str, words: str) -> None:
     loaded = _loaded(
         tmp_path, "use: septet-strange:constant", f"use: septet-strange:constant\n  fault: {fault}"
     )

@@ -152,7 +152,7 @@ DAMAGES = (
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda each: each.__name__)
-def test_a_damaged_cache_is_made_again_and_said(folder, damage):
+def test_a_damaged_cache_is_made_again_and_reported(folder, damage):
     logged: list[str] = []
     assert cache.load_text(ENTRY, "plan_b", logged.append).answer(1) == 42
     plan = cache_folder() / "plan_b"
@@ -182,7 +182,7 @@ def test_code_that_is_whole_but_cannot_be_read_here_is_made_again(folder):
     assert any("damaged (UnpicklingError)" in text for text in logged)
 
 
-def test_a_full_disk_while_compiling_is_said_and_does_not_stop_the_run(folder, monkeypatch):
+def test_a_full_disk_while_compiling_is_reported_and_does_not_stop_the_run(folder, monkeypatch):
     logged: list[str] = []
 
     def full(path: Path) -> None:
@@ -206,7 +206,7 @@ def test_a_cache_that_may_only_be_read_is_used_through_a_copy(folder, monkeypatc
     assert not any("compiling" in text for text in logged)
 
 
-def test_a_folder_that_cannot_be_written_is_said_and_does_not_stop_the_run(folder, monkeypatch):
+def test_a_folder_that_cannot_be_written_is_reported_and_does_not_stop_the_run(folder, monkeypatch):
     blocked = folder / "file"
     blocked.write_text("in the way", encoding="utf-8")
     monkeypatch.setenv("SEPTET_CACHE", str(blocked))

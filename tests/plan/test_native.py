@@ -107,7 +107,7 @@ def _environment() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("spoil", ["begin", "middle", "end", "empty"])
-def test_damaged_code_is_said_and_never_run(copied, spoil):
+def test_damaged_code_is_reported_and_never_run(copied, spoil):
     (path,) = copied.glob("*.code")
     data = bytearray(path.read_bytes())
     if spoil == "empty":

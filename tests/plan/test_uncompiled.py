@@ -56,7 +56,7 @@ def test_a_step_without_a_compiler_gives_the_same_bits(loaded):
         assert ours.G[row, first:].tobytes() == theirs.G[row, first:].tobytes()
 
 
-def test_the_run_says_which_part_made_it_slow(loaded, monkeypatch):
+def test_the_run_names_which_part_made_it_slow(loaded, monkeypatch):
     monkeypatch.setenv(COMPILE, "always")
     logged: list[str] = []
     result = backtest(loaded("reach_plain"), log=logged.append)

@@ -102,7 +102,7 @@ def test_every_argument_of_a_method_is_named(run: septet.Run, swept: septet.Swee
         (lambda s: UNTYPED.runs(root=3), "root: expected a path, found an int"),
     ],
 )
-def test_what_was_found_is_said(call: Any, words: str, run: septet.Run) -> None:
+def test_what_was_found_is_reported(call: Any, words: str, run: septet.Run) -> None:
     with pytest.raises(septet.InputError) as caught:
         call(run.strategy)
     assert words in caught.value.message

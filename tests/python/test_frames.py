@@ -146,7 +146,7 @@ def twice() -> pd.DataFrame:
         ),
     ],
 )  # fmt: skip
-def test_what_a_frame_gets_wrong_is_said(
+def test_what_a_frame_gets_wrong_is_reported(
     strategy: septet.Strategy, data: Any, how: dict[str, Any], words: str, hint: str
 ) -> None:
     with pytest.raises(septet.DataError) as caught:

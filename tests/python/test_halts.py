@@ -57,12 +57,12 @@ def test_a_halt_stands_in_the_folder(run: septet.Run, folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("held")
-def test_a_run_that_does_not_answer_is_said(run: septet.Run) -> None:
+def test_a_run_that_does_not_answer_is_reported(run: septet.Run) -> None:
     found = septet.halt(run, name="ann", reason="news", wait=0.0)
     assert (found.running, found.taken, found.acted) == (True, False, False)
 
 
-def test_python_says_what_the_command_line_says(
+def test_python_gives_what_the_command_line_gives(
     run: septet.Run, folder: Path, septet_command: Command
 ) -> None:
     here = septet.halt(run, name="ann", reason="news", wait=0.0)

@@ -268,7 +268,7 @@ def test_ctrl_c_is_cancelled(file: Path) -> None:
     assert septet.run(strategy).summary.trades > 5
 
 
-def test_progress_says_what_goes_on(file: Path) -> None:
+def test_progress_shows_what_goes_on(file: Path) -> None:
     reported: list[tuple[str, int, int | None, str]] = []
     septet.run(septet.load(file), engine="event", progress=lambda *each: reported.append(each))
     stages = list(dict.fromkeys(stage for stage, *_ in reported))

@@ -64,7 +64,7 @@ def test_a_list_and_a_block_are_values_as_well(file: Path) -> None:
     assert "risk.stops.stop_loss" in str(stops.explain()["path"].to_list())
 
 
-def test_what_is_said_later_wins(file: Path) -> None:
+def test_what_is_reported_later_wins(file: Path) -> None:
     loaded = septet.load(file)
     stopped = loaded.with_({"risk.stops": {"stop_loss": "3%"}})
     wider = stopped.with_({"risk.stops.stop_loss": "5%"})
@@ -101,7 +101,7 @@ def test_a_strategy_cannot_be_changed(file: Path) -> None:
     assert {loaded: 1}[septet.load(file)] == 1
 
 
-def test_explain_says_where_a_value_is_from(file: Path) -> None:
+def test_explain_states_where_a_value_is_from(file: Path) -> None:
     frame = septet.load(file, settings={"features.fast.period": 7}).explain()
     assert frame.columns == ["path", "value", "origin", "line"]
     fast = frame.filter(path="features.fast.period").row(0, named=True)
@@ -148,7 +148,7 @@ def test_the_mode_of_a_call_wins(file: Path) -> None:
         (lambda: septet.run("cross.yaml"), "expected a Strategy, found a str", "load(path)"),  # type: ignore[arg-type]
     ],
 )
-def test_one_thing_in_place_of_another_is_said(call: Any, words: str, hint: str) -> None:
+def test_one_thing_in_place_of_another_is_reported(call: Any, words: str, hint: str) -> None:
     with pytest.raises(septet.InputError) as caught:
         call()
     assert words in caught.value.message

@@ -48,7 +48,7 @@ def test_a_run_a_strategy_and_all(tmp_path: Path) -> None:
     assert septet.trials(other).count == 0
 
 
-def test_what_is_not_known_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_known_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     new = septet.trials()
     assert (new.count, new.complete, new.frame.height) == (None, False, 0)
     assert "not begun" in new.text

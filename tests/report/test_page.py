@@ -135,7 +135,7 @@ def test_a_run_by_rules_has_no_empty_model_sections(rules: Page) -> None:
     assert "never" in text
 
 
-def test_an_all_rejected_run_says_what_rejected(rejected: Page) -> None:
+def test_an_all_rejected_run_shows_what_rejected(rejected: Page) -> None:
     text = rejected.visible_text()
     assert "0 trades, too few to judge." in text
     assert "No trade was opened." in text
@@ -143,7 +143,7 @@ def test_an_all_rejected_run_says_what_rejected(rejected: Page) -> None:
     assert "n/a" in text
 
 
-def test_nothing_a_run_says_becomes_markup(tmp_path: Path) -> None:
+def test_nothing_of_a_run_becomes_markup(tmp_path: Path) -> None:
     result = make_result(symbols=("BTC/USDT",), bars=1300, strategy=EVIL)
     finding = replace(result.findings[0], symbol=EVIL, kind=EVIL, policy=EVIL, examples=(EVIL,))
     cards = [{**card, "importance": {EVIL: 1.0}} for card in result.models]
@@ -219,7 +219,7 @@ def test_thinning_keeps_every_extreme(values: list[float], limit: int) -> None:
         assert array[rows].min() == array.min()
 
 
-def test_a_long_run_is_thinned_and_says_so(tmp_path: Path) -> None:
+def test_a_long_run_is_thinned_and_states_it(tmp_path: Path) -> None:
     result = make_result(symbols=("BTC/USDT",), bars=20_000, model=False)
     run = save_run(result, tmp_path)
     data = chart_data(run)

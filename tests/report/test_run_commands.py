@@ -50,7 +50,7 @@ def test_list_without_runs(tmp_path: Path) -> None:
     assert json.loads(result.stdout) == []
 
 
-def test_list_says_which_run_is_damaged(tmp_path: Path) -> None:
+def test_list_names_which_run_is_damaged(tmp_path: Path) -> None:
     folder = tmp_path / "x" / "20260101T000000Z-abcdef"
     folder.mkdir(parents=True)
     (folder / "summary.json").write_text("{not json", encoding="utf-8")
@@ -90,7 +90,7 @@ def test_show_prints_the_verdict(call: Any, rules_run: Run) -> None:
         (".", "neither summary.json nor manifest.json"),
     ],
 )
-def test_a_run_that_is_not_there_is_said(call: Any, name: str, words: str) -> None:
+def test_a_run_that_is_not_there_is_reported(call: Any, name: str, words: str) -> None:
     assert words in error_of(call(runs, "show", name))
     assert words in error_of(call(report, name))
     assert words in error_of(call(why, name, "o1"))
@@ -134,7 +134,7 @@ def test_export(call: Any, full_run: Run, tmp_path: Path, kind: str) -> None:
     assert call(runs, *words, "--force").exit_code == 0
 
 
-def test_the_program_says_what_was_wrong_and_leaves_with_two(
+def test_the_program_shows_what_was_wrong_and_leaves_with_two(
     full_run: Run, runs_root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for words in (["report", "nothing"], ["why", full_run.run_id, "zz-9"], ["runs", "show", "zz"]):

@@ -35,7 +35,7 @@ def test_summary_on_a_terminal(name: str, request: pytest.FixtureRequest) -> Non
     check_golden(GOLDEN / f"summary-{name}.txt", printed(run))
 
 
-def test_verdict_is_the_first_thing_said(full_run: Run) -> None:
+def test_verdict_is_the_first_thing_reported(full_run: Run) -> None:
     lines = [line for line in printed(full_run).splitlines() if line]
     assert lines[1].startswith(full_run.summary["verdict"][:40])
 

@@ -95,7 +95,7 @@ def test_the_drawdown_table_begins_with_the_deepest(full_run: Run, text: str) ->
     assert depth[0] == pytest.approx(100 * full_run.summary["max_drawdown"], abs=0.005)
 
 
-def test_a_fall_between_stored_rows_is_said(tmp_path: Path) -> None:
+def test_a_fall_between_stored_rows_is_reported(tmp_path: Path) -> None:
     run = save_run(replace(make_result(bars=900), max_drawdown=0.75), tmp_path)
     assert "75.00 %" in trade_tables.drawdowns(run)
 

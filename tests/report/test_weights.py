@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -138,7 +139,7 @@ def test_the_chart_has_every_symbol_once_a_side_and_the_smallest_together(run: R
     assert found["target"]["t"][-1] == found["held"]["t"][-1]
 
 
-def test_the_page_says_what_is_drawn(run: Run) -> None:
+def test_the_page_shows_what_is_drawn(run: Run) -> None:
     text = Page(render(run)).visible_text()
     assert "Target is what a rebalance asked for, until the next." in text
     assert "The 7 largest symbols have a colour each, 2 others are drawn together." in text
@@ -175,7 +176,7 @@ def test_the_chart_is_drawn(run: Run, tmp_path: Path) -> None:
     assert "<title>Weights held and asked for, by symbol</title>" in text[at : at + 400]
 
 
-def test_why_says_rank_weights_and_change_of_each_order_of_a_rebalance(run: Run) -> None:
+def test_why_states_rank_weights_and_change_of_each_order_of_a_rebalance(run: Run) -> None:
     """The order is the gap between what is asked for and held: an increase, or a reduction."""
     orders = run.table("orders").filter(pl.col("reason") == "rebalance")
     for row in orders.head(30).iter_rows(named=True):
@@ -199,7 +200,7 @@ def test_why_says_rank_weights_and_change_of_each_order_of_a_rebalance(run: Run)
         assert f"{asked['held_weight'] * 100:.4g}% held" in sentence_of(found)
 
 
-def test_why_says_what_was_not_traded(run: Run) -> None:
+def test_why_shows_what_was_not_traded(run: Run) -> None:
     made_ns, targets = target_weights(run)
     last = int(made_ns[-1])
     day = str(np.datetime64(last, "ns"))[:19]
@@ -222,5 +223,92 @@ def test_why_says_what_was_not_traded(run: Run) -> None:
         assert "no rebalance was made at this time; the last was at" in sentence_of(found)
 
 
-def test_of_a_run_by_signals_nothing_is_said_of_rebalances(full_run: Run) -> None:
+WHERE = (
+    TEXT.replace("name: long-short", "name: where-turnover")
+    .replace(
+        "by: month",
+        "by: month\n  where: {long: close > mean and month > 2, short: 'close < prev(mean, 3)'}",
+    )
+    .replace("drift: 1%}", "drift: 1%, max_turnover: 40%}")
+    .replace(
+        "{month: {use: roc, period: 20}}",
+        "{month: {use: roc, period: 20}, mean: {use: sma, period: 10}}",
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def limited(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run whose portfolio has a condition a side and a limit of the turnover."""
+    folder = tmp_path_factory.mktemp("where")
+    path = folder / "where-turnover.yaml"
+    path.write_text(WHERE, encoding="utf-8")
+    return save_run(backtest(load(str(path))), folder / "runs", now_ns=NOW_NS)
+
+
+def _why_at_rebalances(run: Run) -> list[tuple[dict[str, Any], pl.DataFrame]]:
+    made_ns, targets = target_weights(run)
+    table = run.table("decisions").with_columns(pl.col("time").to_physical().alias("at"))
+    return [
+        (explain(run, f"{symbol}@{str(np.datetime64(int(at), 'ns'))[:19]}"),
+         table.filter(pl.col("symbol").cast(pl.String) == symbol, pl.col("at") <= at).tail(4))
+        for at in made_ns[4::6] for symbol in targets
+    ]  # fmt: skip
+
+
+def test_why_says_that_a_where_is_false_with_what_it_read(limited: Run) -> None:
+    bars = _bars(limited)
+    seen = set()
+    for found, rows in _why_at_rebalances(limited):
+        if found["order"] is not None and found["order"]["reason"] != "rebalance":
+            continue
+        asked, name = found["rebalance"], found["symbol"]
+        close = bars[name].filter(pl.col("time") <= rows["time"][-1])["close"][-1]
+        mean, month = rows["mean"].to_list(), rows["month"].to_list()
+        states = {
+            "long": close > mean[-1] and month[-1] > 2.0,
+            "short": close < mean[0],
+        }
+        for side, state in states.items():
+            assert asked[f"where_{side}"].startswith(str(state).lower() + ": close "), found
+            assert f"close {close:.6g}" in asked[f"where_{side}"]
+            weight = asked["target_weight"] * (1.0 if side == "long" else -1.0)
+            if weight >= 0.0 and not state:
+                assert f"its `where.{side}` is false: close " in sentence_of(found)
+                seen.add((found["order"] is None, weight > 0.0))
+            else:
+                assert f"`where.{side}`" not in sentence_of(found)
+    assert {(True, False), (False, True)} <= seen
+
+
+def test_why_says_what_the_turnover_limit_let_through(limited: Run) -> None:
+    """Independently: the changes as made sum to the limit wherever one of them was scaled."""
+    made_ns, targets = target_weights(limited)
+    bars, scaled = _bars(limited), 0
+    closes = {
+        name: [part.filter(pl.col("time").to_physical() <= at)["close"][-1] for at in made_ns]
+        for name, part in bars.items()
+    }
+    for row in range(1, len(made_ns), 5):
+        found = explain(limited, f"{NAMES[0]}@{str(np.datetime64(int(made_ns[row]), 'ns'))[:19]}")
+        before = {name: each[row - 1] for name, each in targets.items()}
+        moved = {
+            name: weight * closes[name][row] / closes[name][row - 1]
+            for name, weight in before.items()
+        }
+        whole = 1.0 + sum(moved.values()) - sum(before.values())
+        change = sum(abs(each[row] - moved[name] / whole) for name, each in targets.items())
+        factor = found["rebalance"].get("turnover_factor", 0.0)
+        if 0.0 < factor < 1.0:
+            scaled += 1
+            assert change == pytest.approx(0.4)
+            if found["order"] is not None and found["order"]["reason"] == "rebalance":
+                text = f"max_turnover 40% let through {factor * 100:.4g}% of each change"
+                assert text in sentence_of(found)
+        else:
+            assert change < 0.4 + 1e-9
+    assert scaled > 3
+
+
+def test_of_a_run_by_signals_nothing_is_reported_of_rebalances(full_run: Run) -> None:
     assert explain(full_run, "o1")["rebalance"] == {}

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 from rich.console import Console
 
+from septet._config import load
 from septet._data.stamps import iso
 from septet._report.page import render
 from septet._report.payload import chart_data
@@ -15,6 +19,7 @@ from septet._report.rule_texts import text_of_rule
 from septet._report.save import save_run
 from septet._report.why import explain, parse_time
 from septet._report.why_terminal import show_why
+from septet._shell.backtest import backtest
 from septet._store import tables
 from septet._store.run_folder import Run
 from septet._text import dump_json
@@ -120,13 +125,13 @@ def test_symbol_and_time_of_an_order_find_the_order(full_run: Run) -> None:
         ("", "has no order ''"),
     ],
 )
-def test_what_is_not_there_is_said(full_run: Run, reference: str, words: str) -> None:
+def test_what_is_not_there_is_reported(full_run: Run, reference: str, words: str) -> None:
     with pytest.raises(InputError) as problem:
         explain(full_run, reference)
     assert words in str(problem.value)
 
 
-def test_a_run_without_orders_says_so(rejected_run: Run) -> None:
+def test_a_run_without_orders_states_it(rejected_run: Run) -> None:
     with pytest.raises(InputError, match="it has 0 orders, there are none"):
         explain(rejected_run, "o1")
     found = explain(rejected_run, "BTC/USDT@2023-01-27")
@@ -144,7 +149,7 @@ def test_printed_explanation(full_run: Run, name: str, reference: str) -> None:
     check_golden(GOLDEN / f"why-{name}.txt", printed(full_run, reference))
 
 
-def test_times_are_utc_unless_they_say_otherwise() -> None:
+def test_times_are_utc_unless_they_state_otherwise() -> None:
     assert parse_time("1970-01-01T01:00") == HOUR_NS
     assert parse_time("1970-01-01T01:00+01:00") == 0
     assert parse_time("1970-01-01 00:00:00.000001") == 1000
@@ -158,7 +163,7 @@ def fast_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return save_run(result, tmp_path_factory.mktemp("fast"), report=False)
 
 
-def test_an_order_of_a_run_without_decisions_tells_its_own_half(fast_run: Run) -> None:
+def test_an_order_of_a_run_without_decisions_reports_its_own_half(fast_run: Run) -> None:
     found = explain(fast_run, "o1")
     order = fast_run.table("orders").row(0, named=True)
     assert found["left_out"] == ["decisions"]
@@ -176,7 +181,7 @@ def test_why_there_was_no_order_is_not_known_without_decisions(fast_run: Run) ->
         explain(fast_run, "BTC/USDT@2023-01-20T00:00:00")
 
 
-def test_the_report_of_a_run_without_decisions_says_so(fast_run: Run) -> None:
+def test_the_report_of_a_run_without_decisions_states_it(fast_run: Run) -> None:
     text = render(fast_run)
     assert "The decisions were left out (--fast)" in text
     assert "No decision was rejected" not in text
@@ -195,7 +200,7 @@ def test_a_run_whose_curve_is_equity_alone_has_a_summary_and_a_report(tmp_path: 
     assert chart_data(run)["curve"]["exposure"] == {"t": [], "mean": [], "long": [], "short": []}
 
 
-def test_a_rule_of_the_calendar_is_said_with_the_hours_of_the_file() -> None:
+def test_a_rule_of_the_calendar_is_reported_with_the_hours_of_the_file() -> None:
     hours = {"open": "XNYS", "flat_at_close": True, "blackout": {"series": "news"}}
     resolved = {"universe": {"trading_hours": hours}, "risk": {"max_positions": 2}}
     closed = text_of_rule(resolved, "closed_hours", ordered=False)
@@ -237,12 +242,59 @@ STEPS = {
         ("stop_loss", "stop", None),
     ],
 )  # fmt: skip
-def test_an_order_of_a_position_in_steps_says_which_step(
+def test_an_order_of_a_position_in_steps_names_which_step(
     reason: str, order_type: str, text: str | None
 ) -> None:
     resolved = {"risk": {"position": STEPS}}
     assert text_of_rule(resolved, reason, ordered=True, order_type=order_type) == text
     assert text_of_rule(resolved, reason, ordered=False) is None
+
+
+RULES = """
+version: 1
+name: entries
+account: {capital: 10000, currency: USDT}
+universe: {symbols: [AA/USDT, BB/USDT], bar: 1d}
+data: {candles: {use: synthetic, bars: 120, seed: 3}}
+features: {fast: {use: sma, period: 3}, slow: {use: sma, period: 20}}
+signal:
+  use: rules
+  long_if: crosses_above(fast, slow) or (close > 1.05 * prev(close, 1) and close@BB/USDT > 0)
+  exit_if: fast < slow and bars_held > 2
+risk: {sizing: {use: fixed_fraction, fraction: 20%}}
+"""
+
+
+def test_a_decision_without_a_signal_says_which_rule_was_not_true(tmp_path: Path) -> None:
+    path = tmp_path / "entries.yaml"
+    path.write_text(RULES, encoding="utf-8")
+    run = save_run(backtest(load(str(path))), tmp_path / "runs", report=False)
+    table = run.table("decisions").filter(pl.col("symbol").cast(pl.String) == "AA/USDT")
+    bars = run.table("bars").filter(pl.col("symbol") == "AA/USDT").select("time", "close")
+    rows = table.join(bars, on="time", how="left").rows(named=True)
+    seen = set()
+    for before, row in itertools.pairwise(rows):
+        found = explain(run, f"AA/USDT@{row['time'].isoformat()}")
+        crossed = row["fast"] > row["slow"] and before["fast"] <= before["slow"]
+        jumped = row["close"] > 1.05 * before["close"]
+        if row["rejected_by"] == "no_rule_true":
+            assert not crossed
+            assert not jumped
+            assert found["rule"].startswith("`long_if` was false: crosses_above(fast, slow) or (")
+            assert f"(fast {row['fast']:.6g}, slow {row['slow']:.6g}, close " in found["rule"]
+            assert found["rule"] in sentences(run, found)
+            seen.add("false")
+        elif row["signal"] == "long":
+            assert crossed or jumped
+            assert found["rule"] is None
+            seen.add("long")
+    assert seen == {"false", "long"}
+    first = explain(run, f"AA/USDT@{rows[0]['time'].isoformat()}")
+    assert first["rule"] is None  # the bar before it is not stored
+
+
+def sentences(run: Run, found: dict[str, Any]) -> str:
+    return " ".join(printed(run, f"{found['symbol']}@{found['time']}").replace("`L", "`l").split())
 
 
 def test_a_date_is_the_end_of_its_day() -> None:

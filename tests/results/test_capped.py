@@ -25,7 +25,7 @@ WHOLE: Row = (6.0, 6.0, None, None)
 BY_A_LOT: Row = (6.0, 5.99, "cash", None)
 
 
-def test_every_entry_cut_is_told_with_the_limits_and_the_share_that_was_left() -> None:
+def test_every_entry_cut_is_reported_with_the_limits_and_the_share_that_was_left() -> None:
     found = capped_entries(decisions(IDLE, CUT, CUT, REJECTED, SHORT, IDLE))
     assert found is not None
     assert found.by == {"position": 2, "gross_exposure": 1}
@@ -38,7 +38,7 @@ def test_every_entry_cut_is_told_with_the_limits_and_the_share_that_was_left() -
 @pytest.mark.parametrize(
     "rows", [(CUT, CUT, CUT, WHOLE), (CUT, CUT), (BY_A_LOT,) * 5, (REJECTED,) * 5, ()]
 )
-def test_otherwise_nothing_is_said(rows: tuple[Row, ...]) -> None:
+def test_otherwise_nothing_is_reported(rows: tuple[Row, ...]) -> None:
     assert capped_text(capped_entries(decisions(*rows))) == ""
 
 

@@ -17,7 +17,7 @@ def hours(*values: int) -> npt.NDArray[np.int64]:
     return np.array(values, dtype=np.int64) * HOUR
 
 
-def test_under_two_values_nothing_is_said() -> None:
+def test_under_two_values_nothing_is_reported() -> None:
     assert mean_interval(np.array([1.0])) is None
     assert mean_interval(np.array([1.0, math.nan] * 20)) is None
 

@@ -140,7 +140,7 @@ def test_sessions_skip_days_without_rows_and_keep_the_last() -> None:
     assert samples.tolist() == [1.0, 2.0, 3.0]
 
 
-def test_days_start_where_the_file_says() -> None:
+def test_days_start_where_the_file_sets() -> None:
     times = MIDNIGHT + np.arange(0, 48, dtype=np.int64) * HOUR
     days, _ = st.sample_days(times, np.arange(48.0), day_start="08:00")
     assert [(day - MIDNIGHT) // HOUR for day in days] == [8, 32]

@@ -75,6 +75,6 @@ def test_conditions_are_named_only_where_none_filled() -> None:
     assert unreached_text(run(("entry", 1)), resolved) == "None of 2 takes ever filled."
 
 
-def test_without_trades_or_steps_nothing_is_said() -> None:
+def test_without_trades_or_steps_nothing_is_reported() -> None:
     assert unreached_text(run(trades=0), takes(0.01)) == ""
     assert unreached_text(run(("entry", 1)), {}) == ""

@@ -77,7 +77,7 @@ def test_an_average_above_zero_in_a_rising_market(change: dict[str, Any], words:
     assert words in given
 
 
-def test_an_average_that_cannot_be_judged() -> None:
+def test_an_average_that_cannot_be_decided() -> None:
     given = verdict(replace(PLAIN, net=MeanInterval(2.5, problem="only 2 of 214 trades won")))
     assert given.endswith(
         "The average trade, +2.50 USDT, cannot be judged: only 2 of 214 trades won."
@@ -91,7 +91,7 @@ def test_under_thirty_trades_are_too_few(trades: int, words: str) -> None:
     assert "average trade" not in given
 
 
-def test_thirty_trades_are_judged() -> None:
+def test_thirty_trades_get_a_verdict() -> None:
     assert "too few" not in verdict(replace(PLAIN, trades=30))
 
 

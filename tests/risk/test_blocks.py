@@ -193,7 +193,9 @@ def restarted(guards: Guards, at_ns: int, *, started: bool) -> Guards:
 
 @settings(max_examples=1_000, deadline=None)
 @given(st.lists(STEPS, max_size=25))
-def test_blocks_begin_and_end_as_the_table_says_whenever_it_is_restarted(steps: list[Step]) -> None:
+def test_blocks_begin_and_end_as_in_the_table_across_restarts(
+    steps: list[Step],
+) -> None:
     guards, table = made(), Table()
     for kind, what in steps:
         guards = act(guards, table, kind, what)

@@ -311,7 +311,7 @@ def change_oracle(case: dict[str, Any], price: float, market: float) -> set[str]
 
 @settings(max_examples=400, deadline=None)
 @given(CHANGES)
-def test_a_changed_entry_is_judged_as_the_entry_it_makes(case: dict[str, Any]) -> None:
+def test_a_changed_entry_is_checked_as_the_entry_it_makes(case: dict[str, Any]) -> None:
     """What may not leave leaves what stands as it is, and says the reason once."""
     sign = case["sign"]
     bench = Bench(amends=case["amends"])

@@ -62,7 +62,7 @@ def test_proceeds_of_a_working_exit_are_no_cash_at_hand() -> None:
 @pytest.mark.parametrize(
     ("state", "reason"), [("blocked", R_HALTED), ("is_late", R_LATE)], ids=["halted", "late"]
 )
-def test_a_blocked_buy_is_dropped_and_its_decision_says_why(state: str, reason: int) -> None:
+def test_a_blocked_buy_is_dropped_and_its_decision_states_why(state: str, reason: int) -> None:
     run = run_with_cash()
     setattr(run, state, 1)
     assert buy(run) == []

@@ -120,7 +120,7 @@ def test_a_side_that_was_stopped_waits_until_the_signal_has_differed():
     assert (run.blocked_long[0], run.blocked_short[0]) == (0, 0)
 
 
-def test_an_exit_that_is_too_small_waits_and_is_said():
+def test_an_exit_that_is_too_small_waits_and_is_reported():
     run = holding(2.0)
     run.min_notional[0] = 300.0
     assert judged(run, 0.0) == 0

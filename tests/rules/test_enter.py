@@ -141,7 +141,7 @@ def test_a_resize_leaves_what_is_within_the_band(target: float, order: float):
 
 
 @pytest.mark.parametrize(("surplus", "reason"), [(0.4, R_LOT), (3.0, R_TOO_SMALL)])
-def test_a_reduction_that_is_no_order_says_what_was_requested_and_why(surplus: float, reason: int):
+def test_a_reduction_that_is_no_order_shows_what_was_requested_and_why(surplus: float, reason: int):
     run = candidate()
     book_fill(0, 10.0, 10.0, 0.0, 0, 0, 0, 0, 0, 0, 10.0, run)
     run.min_notional[0] = 1_000.0

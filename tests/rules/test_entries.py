@@ -118,7 +118,7 @@ def test_a_venue_books_reprices_and_ends():
     assert run.equity == run.cash + 180.0
 
 
-def test_the_level_of_a_stop_is_told_where_the_venue_may_hold_it():
+def test_the_level_of_a_stop_is_reported_where_the_venue_may_hold_it():
     run = run_of()
     book_fill(0, 2.0, 100.0, 0.0, 0, 0, 0, 0, 0, 0, 100.0, run)
     found = np.zeros(1)

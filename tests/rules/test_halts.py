@@ -27,7 +27,7 @@ def trading(equity: float) -> Run:
 @pytest.mark.parametrize(
     ("then", "sells", "cancels"), [(0, True, True), (1, False, False), (2, False, True)]
 )
-def test_a_halt_does_what_it_says_and_once(then: int, sells: bool, cancels: bool):
+def test_a_halt_does_what_it_declares_and_once(then: int, sells: bool, cancels: bool):
     run = trading(800.0)
     with set_to(HALTS=(Below(900.0, then=then),), SYMBOLS=2, REENTRY="after", COOLDOWN_BARS=3):
         for _ in range(2):

@@ -68,7 +68,7 @@ def rest(run: Run, kind: int = LIMIT, units: float = 1.0, active_ns: int = 0, k:
         (HOURS_CLOSED | LAST, settings.R_CLOSED_HOURS), (HOURS_HELD_OVER, -1),
     ],
 )  # fmt: skip
-def test_what_the_flags_say_of_an_entry(flags: int, reason: int) -> None:
+def test_what_the_flags_state_of_an_entry(flags: int, reason: int) -> None:
     run = run_with(flags)
     with in_hours():
         hours.keep_hours(0, run)
@@ -178,7 +178,7 @@ def test_an_exit_acts_outside() -> None:
     assert (run.order_units[0], run.order_reason[0]) == (-2.0, settings.R_EXIT)
 
 
-def test_a_rejected_entry_says_why() -> None:
+def test_a_rejected_entry_states_why() -> None:
     run = run_with(HOURS_CLOSED)
     signal(run, 0, 1.0)
     with in_hours(signal_at=kept):

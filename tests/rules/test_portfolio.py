@@ -215,7 +215,7 @@ def test_a_score_of_the_wrong_sign_leaves_its_slot_empty() -> None:
     assert found(run, (2.0, -1.0, -2.0), **more) == [0.5, 0.0, 0.0]
     with set_to(**settings(run, (2.0, -1.0, -2.0), **more)):
         for k in range(3):
-            rebalance.explain_weight(k, 1, run)
+            rebalance.explain_weight(k, 1, 1.0, run)
     assert [int(each) for each in run.rejected_code[:, 1]] == [0, R_WRONG_SIGN + 1, 0]
 
 
@@ -413,7 +413,7 @@ def test_a_symbol_that_has_not_joined_is_no_member_that_is_missing() -> None:
     assert made(run, (0.5, 0.5)) == [(0, 5.0, R_INCREASE)]
 
 
-def test_a_name_that_is_dropped_says_why() -> None:
+def test_a_name_that_is_dropped_states_why() -> None:
     run = weighed(2)
     held(run, 5.0, 0.0)
     run.target_weight[0], run.target_close[0] = 0.5, 100.0

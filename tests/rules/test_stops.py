@@ -104,7 +104,7 @@ def test_the_decision_price_of_a_stop_is_one_that_the_market_had(
 
 
 @pytest.mark.parametrize(("close", "waits"), [(101.5, 0), (100.5, 31)])
-def test_a_stop_that_never_rested_is_judged_at_what_the_market_pays(close, waits):
+def test_a_stop_that_never_rested_is_checked_at_what_the_market_pays(close, waits):
     run = holding(2.0)
     run.high_water[0], run.min_notional[0] = 102.0, 200.0
     bar(run, 0, 100.0, 102.0, 100.0, close)

@@ -369,7 +369,7 @@ NETWORK: Final = {
     "execution: ccxt.answers_final_after": "execution/test_venue_keys.py::"
         "test_answers_final_after_is_how_long_the_core_waits_before_no_such_order_is_final",
     "execution: ccxt.skew": "live/test_core.py::"
-        "test_the_clocks_may_be_as_far_apart_as_the_venue_of_the_file_says",
+        "test_the_clocks_may_be_as_far_apart_as_the_venue_of_the_file_sets",
     "execution: ccxt.poll": "execution/test_ccxt_venue.py::"
         "test_without_a_stream_the_account_is_polled",
     "execution: ccxt.allow_withdrawal": "live/test_goes_on.py::"
@@ -379,7 +379,7 @@ NETWORK: Final = {
     "data: ccxt.poll": "data/test_ccxt_feed.py::"
         "test_where_nothing_streams_everything_is_polled",
     "data: ccxt.page_bars": "data/test_ccxt_history.py::"
-        "test_a_page_holds_as_many_bars_as_the_file_says",
+        "test_a_page_holds_as_many_bars_as_the_file_sets",
     "data: ccxt.retries": "data/test_ccxt_history.py::test_gives_up_with_what_it_has",
 }  # fmt: skip
 """Only requests show these; here they are seen in the terms handed to the connection."""

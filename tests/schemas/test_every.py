@@ -26,7 +26,7 @@ TEXTS = st.sampled_from(
 
 @given(TEXTS, ZONES, st.integers(0, 900 * 24), st.integers(1, 400))
 @settings(max_examples=examples(150))
-def test_it_is_due_when_the_reference_says(text: str, zone: str, at: int, hours: int) -> None:
+def test_it_is_due_when_the_reference_has_it(text: str, zone: str, at: int, hours: int) -> None:
     every, before = Every.parse(text), START + at * HOUR
     for until in (before + HOUR, before + hours * HOUR):
         expected = bool(instants(text, zone, before, until, HOUR))

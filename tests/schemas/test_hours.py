@@ -87,7 +87,7 @@ def test_a_bare_value_is_open() -> None:
         ({"open": "XNYS", "blackout": {"series": "news"}}, "before", "no time"),
     ],
 )
-def test_hours_that_say_nothing_are_refused_at_their_key(
+def test_hours_that_state_nothing_are_refused_at_their_key(
     block: dict[str, Any], at: str, message_part: str
 ) -> None:
     with pytest.raises(ValidationError) as caught:

@@ -314,7 +314,7 @@ def test_mostly_bad_data_is_refused_as_in_one_piece(folder: Path, tmp_path: Path
             run()
 
 
-def test_the_command_stores_the_run_and_says_how_it_went(
+def test_the_command_stores_the_run_and_states_how_it_went(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _loaded(folder, HEAD + TWO + FILES + CROSS + RULES + HALF)

@@ -69,7 +69,7 @@ def test_a_run_without_a_model_has_no_predictions(tmp_path: Path) -> None:
     assert not (run.folder / "models").exists()
 
 
-def test_the_manifest_says_what_the_result_depends_on(tmp_path: Path) -> None:
+def test_the_manifest_shows_what_the_result_depends_on(tmp_path: Path) -> None:
     run = save_run(small(manifest={"plan_hash": "abc"}), tmp_path, now_ns=NOW_NS)
     manifest = json.loads((run.folder / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["run_id"] == run.run_id
@@ -163,7 +163,7 @@ def test_a_folder_left_by_a_crash_is_no_run(tmp_path: Path) -> None:
         find_run("latest", tmp_path)
 
 
-def test_a_root_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+def test_a_root_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(InputError, match="cannot be stored"):
         RunWriter(tmp_path / "file", "s")
@@ -204,7 +204,9 @@ def test_times_are_iso() -> None:
         ("findings.json", "\xff", "findings.json cannot be read"),
     ],
 )
-def test_a_damaged_run_is_said(tmp_path: Path, name: str, content: str | None, words: str) -> None:
+def test_a_damaged_run_is_reported(
+    tmp_path: Path, name: str, content: str | None, words: str
+) -> None:
     folder = save_run(small(), tmp_path, report=False).folder
     path = folder / name
     path.unlink() if content is None else path.write_text(content, encoding="latin-1")
@@ -303,7 +305,7 @@ def test_a_table_that_hits_a_limit_of_the_system_leaves_no_run(tmp_path: Path) -
     assert everything(tmp_path) == []
 
 
-def test_decisions_that_were_left_out_are_not_stored_and_said(tmp_path: Path) -> None:
+def test_decisions_that_were_left_out_are_not_stored_and_reported(tmp_path: Path) -> None:
     whole = save_run(small(), tmp_path, now_ns=NOW_NS)
     fast = save_run(small(decisions=None, left_out=("decisions",)), tmp_path, now_ns=NOW_NS + 10**9)
     assert fast.left_out == ("decisions",)

@@ -74,7 +74,7 @@ SWEEP = "sweep: {over: {risk.stops.mine.share: [5%, 100%, 150%]}}\n"
 @pytest.mark.parametrize(
     "kind", [pytest.param(CompiledEvaluator, marks=pytest.mark.compiled), FullEvaluator]
 )
-def test_a_setting_that_breaks_a_contract_says_so(tmp_path: Path, kind: Any) -> None:
+def test_a_setting_that_breaks_a_contract_states_it(tmp_path: Path, kind: Any) -> None:
     with installed(tmp_path, "odd_rules"):
         loaded = load(written(tmp_path, SWEEP), unchecked=True)
         space = space_of(loaded)
@@ -97,7 +97,7 @@ def test_a_setting_that_breaks_a_contract_says_so(tmp_path: Path, kind: Any) -> 
     assert int(rows[2][BREAKS].split()[1]) > 10
 
 
-def test_the_verdict_of_a_sweep_says_how_many(
+def test_the_verdict_of_a_sweep_states_how_many(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

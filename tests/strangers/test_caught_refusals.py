@@ -85,7 +85,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_refusal_says_what_helps(case: str) -> None:
+def test_a_refusal_shows_what_helps(case: str) -> None:
     ask, text = REFUSED[case]
     with pytest.raises(StepError, match=text):
         ask(column())

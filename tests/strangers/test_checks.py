@@ -159,7 +159,7 @@ def test_unchecked_is_the_word_to_go_without(tmp_path: Path) -> None:
     assert verdict.state == "unchecked"
 
 
-def test_a_long_look_back_is_not_said_to_be_kept(tmp_path: Path) -> None:
+def test_a_long_look_back_is_not_reported_as_kept(tmp_path: Path) -> None:
     source = "\n@feature(Over, lookback=lambda c: c.period)\ndef broken(i, of, period):\n"
     written(tmp_path, source + "    return of[i] - of[i - period]\n")
     with installed(tmp_path, "odd_steps"):

@@ -19,7 +19,7 @@ def test_a_step_that_keeps_something_beside_its_state_is_refused(step, words: st
     assert state_of(decisive(step, step.config())) == "failed"
 
 
-def test_a_read_from_the_end_says_what_is_written() -> None:
+def test_a_read_from_the_end_shows_what_is_written() -> None:
     [fault] = faults_of(FROM_THE_END)
     assert "keepers.py:" in fault.place
     assert fault.message == (

@@ -97,7 +97,7 @@ def test_what_is_sound_is_kept(tmp_path: Path, source: str) -> None:
 
 
 @pytest.mark.parametrize("source", [CHANNEL, SOURCE, VENUE], ids=["alerts", "candles", "venue"])
-def test_without_a_trial_it_says_what_is_needed(tmp_path: Path, source: str) -> None:
+def test_without_a_trial_it_shows_what_is_needed(tmp_path: Path, source: str) -> None:
     checks = tried(tmp_path, source.replace(", trial=local)", ")"))
     assert state_of(checks) == "not tried", checks
     assert "with trial= " in checks[-1].message

@@ -304,7 +304,7 @@ def test_a_proof_is_of_the_settings(tmp_path: Path) -> None:
     assert counts == [0, 0, 1]
 
 
-def test_the_verdict_says_that_it_is_watched(tmp_path: Path) -> None:
+def test_the_verdict_states_that_it_is_watched(tmp_path: Path) -> None:
     declared(tmp_path, RARE["a price that is rare"])
     with installed(tmp_path, "odd_reads"):
         module: Any = importlib.import_module("odd_reads.steps")

@@ -88,7 +88,7 @@ def test_every_command_that_runs_refuses_it(tmp_path: Path, septet: Any) -> None
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_run_without_the_check_says_so(tmp_path: Path, septet: Any) -> None:
+def test_a_run_without_the_check_states_it(tmp_path: Path, septet: Any) -> None:
     written(tmp_path, COUNTS)
     code, _, reported = septet("run", "strategy.yaml", "--unchecked", "--out", "out")
     assert code == 0, reported
@@ -114,7 +114,7 @@ def test_a_run_keeps_sources_and_checks(tmp_path: Path, septet: Any) -> None:
     assert "Check of odd-steps:mine" in page
 
 
-def test_the_list_says_what_is_known_of_each(tmp_path: Path, septet: Any) -> None:
+def test_the_list_shows_what_is_known_of_each(tmp_path: Path, septet: Any) -> None:
     written(tmp_path, SOUND)
 
     def state() -> tuple[str, str]:

@@ -86,7 +86,7 @@ def test_a_compiled_step_cannot_either(
     assert len(caught.value.message) < 500
 
 
-def test_what_no_compiler_takes_is_told_in_one_line(
+def test_what_no_compiler_takes_is_reported_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(COMPILE, "always")

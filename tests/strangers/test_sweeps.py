@@ -85,7 +85,7 @@ def command(folder: Path, *words: str) -> int:
 
 
 @pytest.mark.parametrize("unchecked", [False, True])
-def test_the_verdict_and_the_page_say_what_ran_unchecked(
+def test_the_verdict_and_the_page_state_what_ran_unchecked(
     tmp_path: Path,
     unchecked: bool,
     monkeypatch: pytest.MonkeyPatch,

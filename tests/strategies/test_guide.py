@@ -107,7 +107,7 @@ def test_the_list_of_strategies_is_complete() -> None:
     assert named == there
 
 
-def test_what_the_list_of_strategies_says_is_so() -> None:
+def test_what_the_list_of_strategies_states_is_so() -> None:
     for name, bar, layers in re.findall(
         r"^\| \[([a-z-]+)\]\([^)]*\) \| [^|]*?, (\w+) \| ([^|]*) \|", STRATEGIES, re.MULTILINE
     ):

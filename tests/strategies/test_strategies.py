@@ -115,7 +115,7 @@ def test_the_promised_strategies_are_there() -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
-def test_a_file_says_what_it_shows_and_explains_its_warnings(file: Path) -> None:
+def test_a_file_shows_what_it_shows_and_explains_its_warnings(file: Path) -> None:
     header = _header(file)
     assert len(header.split()) >= 30
     loaded = load(file)
@@ -176,7 +176,7 @@ def test_the_summary_agrees_with_the_tables(ran: tuple[Path, Stored]) -> None:
     assert run.table("decisions")["time"].min() >= equity["time"][0]
 
 
-def test_a_strategy_trades_as_often_as_it_says(ran: tuple[Path, Stored]) -> None:
+def test_a_strategy_trades_as_often_as_it_states(ran: tuple[Path, Stored]) -> None:
     file, run = ran
     promised = re.search(r"At least (\d+) trades", _header(file))
     count = run.summary["trades"]
@@ -220,7 +220,7 @@ def test_a_run_repeats_itself(name: str, run_of: RunOf, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_both_engines_and_plain_python_say_the_same(
+def test_both_engines_and_plain_python_agree(
     name: str, run_of: RunOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file, runs = ROOT / "strategies" / f"{name}.yaml", [run_of(name)]
@@ -235,7 +235,7 @@ def test_both_engines_and_plain_python_say_the_same(
 
 
 @pytest.mark.parametrize("name", SIMPLE)
-def test_both_engines_say_the_same(name: str, tmp_path: Path) -> None:
+def test_both_engines_agree(name: str, tmp_path: Path) -> None:
     file, until = ROOT / "strategies" / f"{name}.yaml", "universe.end=2021-11-15"
     runs = [
         _run(file, tmp_path / engine, "--no-report", "--engine", engine, "--set", until)
@@ -350,7 +350,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.replace(" ", "-"))
-def test_what_cannot_run_says_why_and_leaves_nothing(
+def test_what_cannot_run_states_why_and_leaves_nothing(
     case: str, tmp_path: Path, septet: Septet
 ) -> None:
     name, setting, status, text, place = REFUSED[case]

@@ -160,7 +160,7 @@ def test_resume_with_another_file(septet: Command, folder: Path) -> None:
     assert "no sweep of cross is unfinished" in done.err
 
 
-def test_a_large_grid_says_how_long(
+def test_a_large_grid_states_how_long(
     septet: Command, monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     monkeypatch.setattr(sweep_run, "ASK_ABOVE", 5)
@@ -209,7 +209,7 @@ def test_short_forms(text: str, written: object) -> None:
     assert setting.node.plain() == written
 
 
-def test_every_wrong_flag_is_told(folder: Path) -> None:
+def test_every_wrong_flag_is_reported(folder: Path) -> None:
     with pytest.raises(ConfigError) as refused:
         flag_settings(("features.fast.period", "=5", "a=1", "a=2", "b=[1"), {})
     messages = [(each.file, each.message) for each in refused.value.problems]
@@ -221,7 +221,7 @@ def test_every_wrong_flag_is_told(folder: Path) -> None:
     assert messages[3][0] == "--sweep b"
 
 
-def test_what_a_flag_says_wrongly_is_told_with_the_flag(septet: Command) -> None:
+def test_what_a_flag_states_wrongly_is_reported_with_the_flag(septet: Command) -> None:
     done = septet(
         "sweep", "cross.yaml", "--sweep", "features.fats.period=5", "--sweep",
         "features.slow.period=0,5", "--method", "luck",

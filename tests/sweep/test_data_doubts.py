@@ -69,7 +69,7 @@ def test_dropped_rows_stand_in_the_verdict_of_a_sweep(
     assert text.replace(" %", "&nbsp;%") in page.partition("</header>")[0]
 
 
-def test_what_other_settings_read_is_told_too(tmp_path: Path) -> None:
+def test_what_other_settings_read_is_reported_too(tmp_path: Path) -> None:
     _bars(tmp_path, bad=5)
     mood = clean(500).select(time="timestamp", value="close")
     mood.write_csv(tmp_path / "mood.csv")

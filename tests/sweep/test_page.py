@@ -47,7 +47,7 @@ def page(found: Findings) -> Page:
 # ---------------------------------------------------------------------- the whole page
 
 
-def test_what_the_page_says(page: Page) -> None:
+def test_what_the_page_states(page: Page) -> None:
     check_golden(GOLDEN / "text.txt", "\n".join(filter(None, map(str.strip, page.text))) + "\n")
 
 
@@ -88,7 +88,7 @@ def test_page_is_written_whole(tmp_path: Path) -> None:
     assert path.stat().st_size < 6_000_000
 
 
-def test_nothing_a_sweep_says_becomes_markup() -> None:
+def test_nothing_of_a_sweep_becomes_markup() -> None:
     over: dict[str, list[float]] = {"a.b": [1, 2, 3], f"x.{EVIL}": [1, 2]}
     table = make_table(over, failed=2, days=200).with_columns(
         pl.when(pl.col("status") == "failed").then(pl.lit(EVIL)).alias("problem")
@@ -141,7 +141,7 @@ def test_few_plain_sentences(found: Findings) -> None:
     assert "12,870 splits" in overfitted(found)
 
 
-def test_an_unfinished_sweep_says_so() -> None:
+def test_an_unfinished_sweep_states_it() -> None:
     table, manifest = small()
     manifest["space"]["settings"] = 5_000
     cut = findings_of(table.head(12), manifest)
@@ -263,7 +263,7 @@ def test_equal_goals_go_to_the_lower_number() -> None:
     ("value", "text"),
     [(0.0, "under 0.1 %"), (1.0, "over 99.9 %"), (0.5, "50.0 %"), (None, "n/a")],
 )
-def test_chances_are_never_said_to_be_certain(value: float | None, text: str) -> None:
+def test_chances_are_never_shown_as_certain(value: float | None, text: str) -> None:
     assert chance(value) == text
 
 
@@ -310,7 +310,7 @@ def test_the_keys_with_most_values_are_mapped_first() -> None:
     assert len(data["maps"]) == 3
 
 
-def test_many_keys_are_cut_and_the_page_says_so() -> None:
+def test_many_keys_are_cut_and_the_page_states_it() -> None:
     over: dict[str, list[float]] = {f"k.k{place}": [1, 2] for place in range(8)}
     table = make_table(over, days=60)
     found = findings_of(table, {})

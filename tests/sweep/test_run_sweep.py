@@ -378,7 +378,7 @@ def test_blocks_take_half_a_second() -> None:
         (7_200, "2 hours"), (100_000, "28 hours"), (10 * 86_400, "10 days"),
     ],
 )  # fmt: skip
-def test_durations_as_a_person_says_them(seconds: float, text: str) -> None:
+def test_durations_as_a_person_writes_them(seconds: float, text: str) -> None:
     assert duration_text(seconds) == text
 
 

@@ -58,7 +58,7 @@ def test_a_size_that_is_split_is_capped_by_its_parts() -> None:
     assert caps(swept, manifest(risk={"split": "equal"})) == [None, None, 1.6]
 
 
-def test_other_sizings_are_not_judged() -> None:
+def test_other_sizings_are_not_checked() -> None:
     kelly = {"sizing": {"use": "kelly", "fraction": 0.5, "max": 9.0}}
     swept = {"risk.sizing.fraction": [3.0]}
     assert caps(swept, manifest(risk=kelly)) == [None]

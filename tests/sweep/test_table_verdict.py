@@ -125,7 +125,7 @@ def with_excess(table: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(columns)
 
 
-def test_settings_that_were_never_short_are_judged_over_holding(table: pl.DataFrame) -> None:
+def test_settings_that_were_never_short_are_compared_with_holding(table: pl.DataFrame) -> None:
     full = with_excess(table)
     found = with_compared_returns(full)
     assert is_over_holding(found)
@@ -137,7 +137,7 @@ def test_settings_that_were_never_short_are_judged_over_holding(table: pl.DataFr
     assert add_ratios(full).drop("psr", "dsr").equals(found)
 
 
-def test_one_setting_that_was_short_has_all_judged_over_zero(table: pl.DataFrame) -> None:
+def test_one_setting_that_was_short_has_all_compared_with_zero(table: pl.DataFrame) -> None:
     full = with_excess(table)
     held = full.get_column("over_sums").is_not_null().to_list().index(True)
     rows = pl.int_range(full.height) == held

@@ -86,7 +86,7 @@ def _storage(folder: Path) -> Any:
     return optuna.storages.JournalStorage(JournalFileBackend(str(folder / STUDY)))
 
 
-def test_the_seed_says_what_is_chosen(tmp_path: Path) -> None:
+def test_the_seed_decides_what_is_chosen(tmp_path: Path) -> None:
     first, again, other = (
         run_sweep(
             swept(tmp_path, GUIDED), tmp_path / name, threads=threads, seed=seed, page=False

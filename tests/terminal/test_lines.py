@@ -62,7 +62,7 @@ def test_a_running_run_has_a_line_every_ten_seconds_until_its_process_ends(stage
     assert waited == [10.0, 10.0]
 
 
-def test_a_folder_that_goes_ends_it_with_status_1_and_says_how_old_the_figures_are(
+def test_a_folder_that_goes_ends_it_with_status_1_and_states_how_old_the_figures_are(
     stage: Stage,
 ) -> None:
     folder = stopped(stage)
@@ -117,6 +117,6 @@ def test_a_hostile_name_stays_in_its_field(name: str, tmp_path: Path) -> None:
     assert len(line) < 1_000
 
 
-def test_a_run_that_was_never_read_says_so() -> None:
+def test_a_run_that_was_never_read_states_it() -> None:
     found = fields(line_of(Look(None, 0, "its folder is gone", gone=True), 10**18, "r1"))
     assert (found["run"], found["state"], found["shown_age_s"]) == ("r1", "gone", "-")

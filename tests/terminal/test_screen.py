@@ -105,7 +105,7 @@ def test_it_is_read_again_as_it_changes_and_keeps_the_cursor(stage: Stage) -> No
     on_screen(folder, steps)
 
 
-def test_a_folder_deleted_while_it_is_shown_is_said_with_the_age(stage: Stage) -> None:
+def test_a_folder_deleted_while_it_is_shown_is_reported_with_the_age(stage: Stage) -> None:
     folder, now = stopped(stage), [1_800_000_000 * 10**9]
 
     async def steps(app: TopScreen, pilot: Pilot[int]) -> None:
@@ -124,7 +124,7 @@ def test_a_folder_deleted_while_it_is_shown_is_said_with_the_age(stage: Stage) -
     on_screen(folder, steps, now_ns=lambda: now[0])
 
 
-def test_a_locked_journal_is_said_and_shown_again_afterwards(stage: Stage) -> None:
+def test_a_locked_journal_is_reported_and_shown_again_afterwards(stage: Stage) -> None:
     folder = stopped(stage)
 
     async def steps(app: TopScreen, pilot: Pilot[int]) -> None:

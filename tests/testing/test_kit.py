@@ -157,7 +157,7 @@ def test_a_broken_rule_is_named(declaration: Any, message: str) -> None:
         check_component(declaration, config)
 
 
-def test_allocation_is_refused_and_said() -> None:
+def test_allocation_is_refused_and_reported() -> None:
     with pytest.raises(ConformanceError, match="does not compile"):
         check_component(allocates)
 

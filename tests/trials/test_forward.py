@@ -77,7 +77,7 @@ def test_the_bars_after_the_first_record_stand_apart(tmp_path: Path) -> None:
     assert found.sharpe == pytest.approx(daily.mean() / spread * 365**0.5, rel=1e-9)  # type: ignore[operator]
 
 
-def test_it_is_said_by_every_face(tmp_path: Path, septet_command: Command) -> None:
+def test_it_is_reported_by_every_face(tmp_path: Path, septet_command: Command) -> None:
     begun(tmp_path)
     ran(tmp_path, FIRST, count=24 * 7)
     written(tmp_path)

@@ -155,7 +155,7 @@ def test_rows_are_chained_and_stay(path: Path) -> None:
         ledger.insist_whole()
 
 
-def test_what_cannot_be_used_is_said(path: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_used_is_reported(path: Path, tmp_path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"no database" * 100)
     with pytest.raises(LedgerError, match="not a database"):

@@ -74,7 +74,7 @@ def test_settings_of_a_sweep_count(tmp_path: Path) -> None:
     assert listed["rows"] == 5
 
 
-def test_a_ledger_that_is_off_or_damaged_is_said_and_never_one(
+def test_a_ledger_that_is_off_or_damaged_is_reported_and_never_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEPTET_TRIALS", "off")

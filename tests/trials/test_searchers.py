@@ -72,7 +72,7 @@ def test_the_mean_correlation_is_that_of_all_pairs() -> None:
     assert mean_correlation(np.full((5, 40), np.nan)) == 0.0
 
 
-def test_a_first_try_says_nothing_and_an_unknown_number_is_said() -> None:
+def test_a_first_try_states_nothing_and_an_unknown_number_is_reported() -> None:
     assert sentence(Tries(1, 1.0), 0.4).startswith("It is the first try on these data")
     many = sentence(Tries(40, 8.2, declared=5), 0.41)
     assert many == (

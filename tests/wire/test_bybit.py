@@ -162,7 +162,7 @@ def test_an_order_whose_answer_is_lost_is_looked_for_and_never_sent_again(fault:
     run(case())
 
 
-def test_refusals_are_said_once_and_by_their_names() -> None:
+def test_refusals_are_reported_once_and_by_their_names() -> None:
     async def case() -> None:
         async with bybit() as venue, connected(venue) as (live, _):
             poor = await live.submit(market("a-1", quantity=1_000.0))
@@ -176,7 +176,7 @@ def test_refusals_are_said_once_and_by_their_names() -> None:
     run(case())
 
 
-def test_too_many_requests_are_a_pause_though_the_status_says_nothing() -> None:
+def test_too_many_requests_are_a_pause_though_the_status_states_nothing() -> None:
     async def case() -> None:
         async with bybit() as venue, connected(venue) as (live, received):
             await live.submit(limit("a-1"))

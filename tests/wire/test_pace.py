@@ -119,7 +119,7 @@ def test_what_cannot_be_read_in_a_burst_ends_the_socket_and_loses_nothing_else()
     asyncio.run(case())
 
 
-def test_what_a_lost_socket_had_said_is_heard_first() -> None:
+def test_what_a_lost_socket_had_sent_is_received_first() -> None:
     async def case() -> None:
         messages = Recorded()
         for n in range(2 * HELPING):

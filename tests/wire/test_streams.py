@@ -80,7 +80,7 @@ def fed(
 @pytest.mark.parametrize(
     ("exchange", "symbol", "timeframe"), [("binance", "BNB/BTC", "1m"), ("okx", "ETH/USDT", "1d")]
 )
-def test_a_bar_that_goes_on_is_said_to_be_open(exchange: str, symbol: str, timeframe: str) -> None:
+def test_a_bar_that_goes_on_is_reported_as_open(exchange: str, symbol: str, timeframe: str) -> None:
     (bar,) = fed(exchange, symbol, ["bars"], "PushedKlines", timeframe)
     assert isinstance(bar, BarSeen)
     assert (bar.symbol, bar.closed) == (symbol, False)

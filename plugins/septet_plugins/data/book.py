@@ -104,7 +104,7 @@ class Book:
     ) -> bool:
         """Apply a difference, or store it while the book is invalid; return whether it is valid.
 
-        `previous_id` is the number the venue says came before (futures), if it says so.
+        `previous_id` is the number before it by the venue's count (futures), if it is given.
         """
         if not self.valid:
             self._waiting.append((first_id, last_id, list(bids), list(asks), previous_id))

@@ -215,7 +215,7 @@ class CcxtFeed:
     def redial(self, stream: str = "", symbol: str = "") -> None:
         """Drop the connection and dial anew: somebody who watches the clock found it silent.
 
-        Streams share sockets, so all of them are dialled again; each says so by `StreamDown`.
+        Streams share sockets, so all of them are dialled again; each reports it by `StreamDown`.
         """
         if self._tap is not None:
             self._tap.drop_all(f"silent: {stream} {symbol}".strip())
@@ -365,7 +365,7 @@ class CcxtFeed:
                 down = False
             except (SeptetError, *UNUSUAL) as error:
                 if is_programming_error(error):
-                    raise  # the owner of the task says it, and starts it again
+                    raise  # the owner of the task logs it, and starts it again
                 if not down:
                     self._sink(StreamDown(stream=kind, symbol=symbol, reason=self._scrub(error)))
                 down = True

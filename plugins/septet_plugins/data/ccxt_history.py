@@ -205,7 +205,7 @@ class CcxtHistory:
             client.session.close()
 
     def _ask(self, client: Any, question: Callable[..., Any], *args: Any, **keys: Any) -> Any:
-        """Ask the exchange; wait as it says when it is asked too often, try again when it fails."""
+        """Ask the exchange; wait when it is asked too often, try again when it fails."""
         import ccxt
 
         for attempt in range(self._config.retries + 1):
@@ -372,7 +372,7 @@ def _instrument(client: Any, market: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _pause(client: Any, attempt: int) -> float:
-    """Seconds to wait: what the exchange says in Retry-After, else longer each time."""
+    """Seconds to wait: the exchange's Retry-After, else longer each time."""
     headers = getattr(client, "last_response_headers", None) or {}
     header = next((v for k, v in headers.items() if str(k).lower() == "retry-after"), None)
     try:

@@ -23,7 +23,7 @@ _MS: Final = 1_000_000
 
 
 def closed_flags(exchange: str, message: Any) -> dict[int, bool]:
-    """Return what a raw message says of its bars: open time in ms -> final."""
+    """Return the bars of a raw message: open time in ms -> final."""
     if not isinstance(message, Mapping):
         return {}
     if exchange.startswith("binance"):
@@ -90,7 +90,7 @@ def inner_of(message: Any) -> Mapping[str, Any]:
 
 
 def print_of_raw(message: Mapping[str, Any], symbol: str) -> PrintSeen | None:
-    """Return the trade that Binance says; None leaves it to ccxt's parser.
+    """Return the trade in a message of Binance; None leaves it to ccxt's parser.
 
     That parser works out twenty fields of which these are wanted, and costs more than the rest
     of the way to the journal; a test shows that both read the same.
@@ -105,7 +105,7 @@ def print_of_raw(message: Mapping[str, Any], symbol: str) -> PrintSeen | None:
 
 
 def quote_of_raw(message: Mapping[str, Any], symbol: str, now_ns: int) -> QuoteSeen | None:
-    """Return the best prices that Binance says; None leaves them to ccxt's parser."""
+    """Return the best prices in a message of Binance; None leaves them to ccxt's parser."""
     try:
         bid, ask, stamp = float(message["b"]), float(message["a"]), message.get("E")
         seen = QuoteSeen(
@@ -133,7 +133,7 @@ def quote_of_ticker(ticker: Any, now_ns: int) -> QuoteSeen | None:
 def quote_of_book(
     symbol: str, bids: Sequence[Sequence[Any]], asks: Sequence[Sequence[Any]], venue_ns: int
 ) -> QuoteSeen | str:
-    """Return the top of a book of ccxt's; a text says why it is not valid."""
+    """Return the top of a book of ccxt's; a text is why it is not valid."""
     return quote_of_levels(symbol, _levels(bids), _levels(asks), venue_ns)
 
 
@@ -142,7 +142,7 @@ def _levels(rows: Sequence[Sequence[Any]]) -> Levels:
 
 
 def quote_of_levels(symbol: str, bids: Levels, asks: Levels, venue_ns: int) -> QuoteSeen | str:
-    """Return the top of a book, (price, quantity) each; a text says why it is not valid."""
+    """Return the top of a book, (price, quantity) each; a text is why it is not valid."""
     if not bids or not asks:
         return "a side of the book is empty"
     (bid, bid_quantity), (ask, ask_quantity) = bids[0], asks[0]

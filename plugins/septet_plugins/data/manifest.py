@@ -12,7 +12,7 @@ def septet_data() -> list[Component]:
     """List every built-in of the layer."""
     bars = {
         "ccxt": ("ccxt_history:CcxtHistory", "any exchange of ccxt, by way of the local store"),
-        "csv": ("csv:Csv", "text files; delimiter and header guessed and said"),
+        "csv": ("csv:Csv", "text files; delimiter and header guessed and reported"),
         "parquet": ("parquet:Parquet", "Parquet files"),
         "sample": ("sample:Sample", "real bars that come with the package"),
         "store": ("stored:Stored", "bars imported or fetched before"),

@@ -58,7 +58,7 @@ class Parquet:
         self._config = config
 
     def read(self, request: Request) -> list[RawBars]:
-        """Read the files of every symbol; stamps mark opens unless the file says otherwise."""
+        """Read the files of every symbol; stamps mark opens unless the file sets it."""
         facts = Facts(self._config.path, stamp="open")
         return read_bars(self._config.path, self._config.columns, request, facts, _read, "parquet")
 

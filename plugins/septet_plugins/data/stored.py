@@ -35,7 +35,7 @@ def read_stored(
     Raises
     ------
     DataError
-        If there are none; `how` says how to get them.
+        If there are none; `how` is how to get them.
     """
     store, bar = the_store(request), format_duration(request.bar_ns)
     frame = store.read(source, symbol, bar, None, None)

@@ -61,7 +61,7 @@ _LINE_BYTES: Final = 1_000_000
 
 
 class TextFormat(Config):
-    """How a text table is written; `auto` guesses and says what it guessed.
+    """How a text table is written; `auto` guesses and reports what it guessed.
 
     `time_format` is written with % signs (``%d/%m/%Y %H:%M``); without it ISO dates and their
     usual relatives are read. `names` are the columns of a file without a header, in order.
@@ -173,7 +173,7 @@ def _head(data: bytes, skipped: int) -> str:
 
 
 def _refuse_twins(names: Sequence[str], path: Path, where: str) -> None:
-    """Refuse two columns of one name: nothing says which of them is meant."""
+    """Refuse two columns of one name: it is unknown which of them is meant."""
     plain = [name.strip().lower() for name in names]
     for at, name in enumerate(plain):
         if name and name in plain[:at]:
@@ -346,7 +346,7 @@ def _with_thousands(path: Path, written: str, sign: str = "comma") -> DataError:
 def _refuse_thousands(frame: pl.DataFrame, path: Path, *, comma: bool) -> None:
     """Refuse columns of numbers with separators of thousands: as text they are all missing.
 
-    `comma` says that a comma is the decimal sign. The decimal sign separates thousands only where
+    `comma` means that a comma is the decimal sign. The decimal sign separates thousands only where
     it stands twice in a number.
     """
     import polars as pl

@@ -102,7 +102,7 @@ def join_times(frame: pl.DataFrame, names: Sequence[str], origin: str) -> pl.Dat
 def _with_zeros(text: pl.Series) -> pl.Series:
     """Give digits of a date or a time the zeros in front that a spreadsheet took: 93000.
 
-    Only in a column of digits alone, whose longest cell says how long all of them are: HHMM,
+    Only in a column of digits alone, whose longest cell gives the length of all of them: HHMM,
     HHMMSS, YYYYMMDD and longer ones.
     """
     filled = text.filter(text.is_not_null() & (text != ""))

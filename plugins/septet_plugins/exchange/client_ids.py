@@ -55,7 +55,7 @@ def client_id_class(exchange: str) -> IdClass:
 
 
 def id_notes(exchange: str) -> list[str]:
-    """Return what `check --world` says of an exchange that is not known to take client ids."""
+    """Return the finding of `check --world` on an exchange not known to take client ids."""
     if client_id_class(exchange) != "unknown":
         return []
     return [
@@ -116,7 +116,7 @@ def sent_id_fault(
 
 
 def _texts(url: str, headers: Any, body: Any) -> Iterator[str]:
-    """Yield what a request says, in plain text: some exchanges want it in base 64."""
+    """Yield the content of a request, in plain text: some exchanges want it in base 64."""
     values = headers.values() if isinstance(headers, Mapping) else ()
     text = body.decode() if isinstance(body, bytes) else str(body or "")
     yield unquote_plus(url)

@@ -104,7 +104,7 @@ def _insist_on_steps(client: Any, market: Mapping[str, Any]) -> None:
             continue
         others = any((each.get("precision") or {}).get(name) for each in client.markets.values())
         if others or client.id in _COMPLETE_MARKETS:
-            raise Unreadable(what, None, "a step, as the exchange says it of every symbol")
+            raise Unreadable(what, None, "a step, as the exchange gives it for every symbol")
 
 
 def market_of(client: Any, symbol: str) -> Market:
@@ -143,7 +143,7 @@ def market_of(client: Any, symbol: str) -> Market:
 
 
 def markets_of(client: Any, symbols: Iterable[str]) -> dict[str, Market]:
-    """Return what the exchange says of symbols, as a client that was just opened knows it.
+    """Return the exchange's facts about symbols, as a client that was just opened knows it.
 
     Raises
     ------

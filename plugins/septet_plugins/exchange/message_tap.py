@@ -48,7 +48,7 @@ class Tap:
     `raw(ws, message)` sees each decoded message before ccxt's parsers and keeps it from them by
     returning True; `resolved(ws, result, hash)` each result; `lost(ws, reason)` the end of a
     socket, once, however it ended. `hosts` are the only ones that may be dialled. A message that
-    is well formed and cannot be read is given to `skip`, which says whether it is left out.
+    is well formed and cannot be read is given to `skip`, which decides whether it is left out.
     `tasks` own what runs beside it.
     During a ban that `gate` knows of nothing is dialled.
     """
@@ -90,7 +90,7 @@ class Tap:
         try:
             if not self._raw(ws, message):
                 self._handle(ws, message)
-        except Exception as error:  # what says more than that it cannot be read goes on
+        except Exception as error:  # what means more than that it cannot be read goes on
             if not _is_unreadable(error) or not self._skip(error):
                 raise
 
@@ -155,7 +155,7 @@ def _nothing(text: str) -> None:
 
 
 def _is_unreadable(error: Exception) -> bool:
-    """Whether an error only says that a message makes no sense; a symbol that nobody knows too."""
+    """Whether an error only means that a message makes no sense; a symbol that nobody knows too."""
     from ccxt import ArgumentsRequired, BadSymbol
 
     return isinstance(error, (*UNUSUAL, BadSymbol, ArgumentsRequired))

@@ -84,7 +84,7 @@ def echo_fault(order: Mapping[str, Any] | None, market: Mapping[str, Any], clien
     """Return why an answer does not show that this order was accepted; empty if it does.
 
     A side or quantity that differs is not a fault of the answer but of the order, and is handed
-    on as the venue says it.
+    on as the venue reports it.
     """
     if not isinstance(order, Mapping) or order.get("id") in (None, ""):
         return "the answer names no order"

@@ -25,7 +25,7 @@ class Report(NamedTuple):
 
 
 class _Keys(NamedTuple):
-    """Where a message says what."""
+    """Where a message holds which field."""
 
     id: str
     symbol: str

@@ -127,7 +127,7 @@ class Link:
 class Rest:
     """Calls of one client: each passes the gate, and the link records each outcome.
 
-    A breaker opens when request after request fails: the link says that the venue is down, which
+    A breaker opens when request after request fails: the link reports that the venue is down, which
     keeps entries back and nothing else. After a pause, longer each time, one question is asked;
     an answer closes it.
     """

@@ -75,9 +75,9 @@ class Lookup:
         Raises
         ------
         Missing
-            If the venue says that there is none, or none that could still do something.
+            If the venue reports that there is none, or none that could still do something.
         Unanswered
-            If what it says leaves that open.
+            If its answer leaves that open.
         """
         import ccxt
 

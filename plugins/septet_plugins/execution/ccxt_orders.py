@@ -123,7 +123,7 @@ class Placed:
 
 
 def place(client: Any, symbol: str, order: m.Submit, client_id: str) -> Placed | str:
-    """Round an order in the safe direction; a text says why it cannot be sent.
+    """Round an order in the safe direction; a text is why it cannot be sent.
 
     A limit is never worse than asked. A trigger of a reduction acts earlier rather than later,
     that of an entry later rather than earlier.
@@ -256,7 +256,7 @@ class Translator:
         """Return the number of an order's symbol.
 
         Where a contract bears the name of a spot market the client may take one for the other,
-        though the exchange says which it is.
+        though the exchange reports which it is.
         """
         number, info = self.numbers.get(str(order.get("symbol"))), order.get("info")
         if number is None and isinstance(info, Mapping) and info.get("category") == "spot":
@@ -334,7 +334,7 @@ class Translator:
     ) -> tuple[float, str, str]:
         """Return what a fill cost and in which currency: `fee`, else the first of `fees`.
 
-        The third says why it cannot be read: a fee loses no execution.
+        The third is why it cannot be read: a fee loses no execution.
         """
         try:
             fee = trade.get("fee")

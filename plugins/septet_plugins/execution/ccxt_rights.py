@@ -64,7 +64,7 @@ def is_unknown_key(error: BaseException) -> bool:
 
 
 def refused_key(exchange: str) -> InputError:
-    """Return the error that says what to look at when an exchange does not know a key."""
+    """Return the error that names what to look at when an exchange does not know a key."""
     return InputError(
         f"{exchange} refuses the key",
         hint="check key and secret, that they are of this exchange (or of its test network), "

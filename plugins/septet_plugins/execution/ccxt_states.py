@@ -1,7 +1,7 @@
 """The state of an order, from its status and its quantities together.
 
 Nothing is made of a status that its quantities contradict: it is handed on with them as it was
-told, and the core asks again. ccxt calls an order closed whether it was filled or has ended
+reported, and the core asks again. ccxt calls an order closed whether it was filled or has ended
 otherwise, and open whether or not a part of it is filled; the exchange's own word decides.
 """
 

@@ -201,7 +201,7 @@ class UserStream:
         """Expect a report of an order that was sent at this time of the monotonic clock.
 
         A pipe can be dead while pongs come through it, and an idle account sends nothing: that
-        the venue took an order and the stream does not say so is how such a one is found.
+        the venue took an order and the stream does not report it is how such a one is found.
         """
         if not self._queries and self._lost is not None and not self._lost.done():
             self._queries = True

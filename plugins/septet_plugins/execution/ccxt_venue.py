@@ -46,7 +46,7 @@ _NS: Final = 1_000_000_000
 _STALE_READS_NS: Final = 55 * _NS
 _USUAL_WINDOW_MS: Final = 10_000
 _AMENDS: Final = frozenset({"binance"})
-"""Exchanges whose replacement of an order is one request with one answer that says both ends."""
+"""Exchanges whose replacement of an order is one request with one answer that reports both ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +298,7 @@ class CcxtVenue:
         be looked at.
         """
         if self._terms.reach.exchange not in _AMENDS:
-            text = f"{self._terms.reach.exchange} has no replacement that says both ends"
+            text = f"{self._terms.reach.exchange} has no replacement that reports both ends"
             return [self._rejected(order.new_client_id, "unsupported", text, "local")]
         return await self._sends.shielded(
             "amend", self._replace(order), self._late,
@@ -366,7 +366,7 @@ class CcxtVenue:
             return self._look(order.client_id, self._scrub(error))
         seen = self._seen({**answer, "symbol": symbol}, "cancel", order.symbol, order.client_id)
         if seen is None or answer.get("status") is None:
-            return self._look(order.client_id, "the answer does not say what became of the order")
+            return self._look(order.client_id, "the answer does not state what became of the order")
         return _with_owner(seen, order.client_id)
 
     async def cancel_all(self, symbols: Sequence[int]) -> Sequence[m.Event]:
@@ -458,7 +458,7 @@ class CcxtVenue:
         """Read the markets again; return what is different, None if they could not be read.
 
         Orders are rounded by what the client knows: where one of our symbols is missing, or what
-        is said of one cannot be, what was known goes on.
+        is reported of one cannot be, what was known goes on.
         """
         client = self._main.client
         _, wrong = await self._main.attempt("load_markets", True)

@@ -34,7 +34,7 @@ class Ccxt(Config):
     `answers_final_after` is the time after which "no such order" is final: the receive window and
     the staleness of reads (default: the exchange's window and 55 s). `skew` is how far the clocks
     may be apart. `poll` is how often the account is read where orders are not streamed. A key that
-    may withdraw is refused unless `allow_withdrawal` says otherwise.
+    may withdraw is refused unless `allow_withdrawal` is set.
     """
 
     exchange: Annotated[str, AfterValidator(known_exchange), AfterValidator(insist_client_ids)]

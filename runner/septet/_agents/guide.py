@@ -37,8 +37,8 @@ _WORK: Final = """\
 3. `check` the text. Every problem has a line, what was expected, and a hint. Correct all of them.
 4. `save` it under a name that ends in .yaml. To replace a file give the hash of what is there.
 5. `run` it. Read `verdict`, `tries` and `forward` before the figures: a Sharpe ratio that is the
-   best of many tries is worth less than it says.
-6. `table`, `why` and `diff` say what happened. Change one thing at a time.
+   best of many tries is worth less than it shows.
+6. `table`, `why` and `diff` show what happened. Change one thing at a time.
 
 Nothing here trades. A person starts paper or live trading with the command in `commands`. While a
 person has armed a run there is the tool `halt`: use it where the run looks wrong, and say why.
@@ -71,15 +71,15 @@ _TRAPS: Final = """\
 # Traps
 
 - **Many tries.** Every backtest and every setting of a sweep is counted on its data, whatever its
-  name, folder or span. `tries` says how many; the deflated Sharpe ratio takes them into account.
+  name, folder or span. `tries` is how many; the deflated Sharpe ratio takes them into account.
 - **The same data again.** No figure on data that were looked at is out of sample. A model that
   has read the past has looked at it as well, and the ledger cannot see that. Only `forward`, the
   bars that became known after the file was first tried, is untouched. Another value is another
   file.
 - **Costs.** `fee` and `slippage` belong to every run. A result that lives from zero costs is none.
 - **Few trades.** The verdict gives the interval of the average trade: if it contains zero, the
-  result cannot be told from luck.
-- **Early knowledge.** A series is known after its stamp: `known_after` says when.
+  result cannot be distinguished from luck.
+- **Early knowledge.** A series is known after its stamp: `known_after` states when.
 """
 
 TOPICS: Final = {"work": _WORK, "file": _FILE, "data": _DATA, "traps": _TRAPS}

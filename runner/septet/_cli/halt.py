@@ -24,7 +24,7 @@ _wait = click.option(
     default=10.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long to wait for the run to say that it is done.",
+    help="How long to wait for the run to report that it is done.",
 )
 
 

@@ -73,7 +73,7 @@ def unchecked(command: F) -> F:
     return click.option(
         "--unchecked",
         is_flag=True,
-        help="Run plugins of other packages without checking them first; the verdict says so.",
+        help="Run plugins of other packages without checking them first; the verdict states it.",
     )(command)
 
 

@@ -15,7 +15,7 @@ __all__ = ["CHECKS", "is_kelly"]
 _CALIBRATION_BLOCKS: Final = 5
 _ISOTONIC_ROWS: Final = 1_000
 _FEW_ROWS: Final = 30
-"""Rows without overlap under which the upper end of an AUC says next to nothing."""
+"""Rows without overlap under which the upper end of an AUC means next to nothing."""
 
 
 def _training(model: UseBlock) -> Training:

@@ -40,12 +40,13 @@ def check_slots(case: Case) -> None:
 
 
 def check_name(case: Case) -> None:
-    """No feature has the name of the column that a portfolio adds to decisions."""
-    if case.strategy.portfolio.decides and "target_weight" in case.strategy.features:
-        case.error(
-            ("features", "target_weight"), "a portfolio's decisions have a column of this name",
-            on_key=True, hint="rename the feature",
-        )  # fmt: skip
+    """No feature has the name of a column that a portfolio adds to decisions."""
+    for name in ("target_weight", "turnover_factor"):
+        if case.strategy.portfolio.decides and name in case.strategy.features:
+            case.error(
+                ("features", name), "a portfolio's decisions have a column of this name",
+                on_key=True, hint="rename the feature",
+            )  # fmt: skip
 
 
 def check_hold_rank(case: Case) -> None:

@@ -16,7 +16,7 @@ __all__ = ["CHECKS"]
 
 FIRST_STOP: Final = "a stop_loss, a level, or a trailing stop without `after`"
 _CLOSE: Final = 1.02
-"""By how much a sum of shares may pass a limit before it is said: prices move both."""
+"""By how much a sum of shares may pass a limit before it is reported: prices move both."""
 _WAITS: Final = ("trailing", "break_even")
 """Stops that act only once the position is `after` in profit."""
 

@@ -162,7 +162,8 @@ def _tables_of(block: UseBlock, returned: Any, request: Request) -> dict[str, Ra
 
 def _not_read(block: UseBlock, what: str) -> PluginError:
     return PluginError(
-        f"{title_of(block)} {what}", hint=f"this is a fault of {block.distribution}: tell it"
+        f"{title_of(block)} {what}",
+        hint=f"this is a fault of {block.distribution}: report it there",
     )
 
 

@@ -34,7 +34,7 @@ _MEANINGS: Final = (
     ("snappy", "it is damaged inside"),
     ("zstd", "it is damaged inside"),
 )
-"""How what polars says is known, in order, and what it means."""
+"""How a message of polars is recognised, in order, and what it means."""
 _LOOKED_AT: Final = 2_000
 
 

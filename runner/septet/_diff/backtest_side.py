@@ -40,7 +40,7 @@ RULES: Final = (
     "seed", "account", "universe", "features", "model", "signal", "risk", "execution",
     "perpetual", "time_zone", "day_start",
 )  # fmt: skip
-"""What two runs must have in common; the rest says where data and orders come from and go."""
+"""What two runs must have in common; the rest is where data and orders come from and go."""
 OWN: Final = (
     "account.capital", "universe.start", "universe.end", "execution.venues",
     "execution.instruments", "execution.simulation.fills", "execution.at_start",

@@ -35,7 +35,7 @@ LOOK_S: Final = 0.1
 _NS: Final = 1_000_000_000
 _LIVE_WITHIN_S: Final = 120.0
 _PERSON_WITHIN_S: Final = 600.0
-"""How long a person's halt holds the drill up; then it clears it, and says so."""
+"""How long a person's halt holds the drill up; then it clears it, and reports it."""
 _MOST_DEATHS: Final = 3
 """Ends that nobody asked for, after which a drill that keeps going gives up as well."""
 

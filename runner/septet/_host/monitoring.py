@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # `septet check` reads declarations without numpy
     Floats = npt.NDArray[np.float64]
     Ints = npt.NDArray[np.int64]
 Verdict = Literal["ok", "warn", "block", "retrain", "halt"]
-"""What a reading says: nothing, look here, no entries for now, learn again, stop.
+"""The verdict of a reading: nothing, look here, no entries for now, learn again, stop.
 
 ``block`` holds until the monitor reads the same metric and symbol without it, ``halt`` until a
 person resumes the run. ``retrain`` three times running asks for a model out of schedule, with

@@ -36,7 +36,7 @@ class Slots:
 
 
 Declared: TypeAlias = Sequence[str | Slots]
-"""What `state=` of a step says: names of slots, and at the end slots of one name."""
+"""What `state=` of a step declares: names of slots, and at the end slots of one name."""
 
 
 def slots(name: str, count: Callable[[Any], int]) -> Slots:

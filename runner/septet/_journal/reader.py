@@ -39,7 +39,7 @@ BUSY_S: Final = 1.0
 _UNSHARED: Final = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 _ROW: Final = "SELECT seq, at_ns, kind, event, commands, hash FROM entries"
 IS_LIVE: Final = "live"
-"""How a session stands from the end of its start on, until it says how it ended."""
+"""How a session stands from the end of its start on, until it records how it ended."""
 NOT_LIVE: Final = "the start failed: "
 """How an end begins of a session that failed before."""
 _LATEST_ORDERS: Final = 256

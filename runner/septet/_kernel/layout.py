@@ -76,8 +76,8 @@ __all__ = [
     "X_FIXED",
     "TARGET_WEIGHT", "TARGET_CLOSE", "NEW_WEIGHT", "DRIFTED_WEIGHT", "RANK_VALUE", "PROPORTION",
     "BETA", "B_PORTFOLIO", "LONG_RANK", "SHORT_RANK", "ROLE", "INCREASED", "I_PORTFOLIO",
-    "REBALANCE_DUE", "INCREASES", "C_PORTFOLIO", "F_WEIGHT", "REBALANCE", "KEEPS_WEIGHT",
-    "KEEPS_UNITS", "BELOW_RANK", "WEIGHT_EDGE",
+    "REBALANCE_DUE", "INCREASES", "C_PORTFOLIO", "F_TURNOVER", "F_WEIGHT", "REBALANCE",
+    "KEEPS_WEIGHT", "KEEPS_UNITS", "BELOW_RANK", "WEIGHT_EDGE",
 ]  # fmt: skip
 
 # T
@@ -126,6 +126,7 @@ F_STOP: Final = 4  # nearest stop after the decisions; zero for none, as of the 
 F_TARGET: Final = 5  # nearest target or take
 F_ADD: Final = 6  # nearest resting add
 F_LEVELS: Final = 7
+F_TURNOVER: Final = 7  # share of each change that a turnover limit let through, at rebalances
 # A
 CASH: Final = 0
 EQUITY: Final = 1

@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from septet._learn.dataset import Dataset, SymbolBars, gather, pool, segments, symbol_bars
+    from septet._learn.estimator_trial import Refusal, trial_fit
     from septet._learn.fills import fill_readings
     from septet._learn.fitting import Fitted, Served, Trainer, Window
     from septet._learn.health import (
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
         reference_of,
     )
     from septet._learn.labels import NEVER_NS, LabelRule, Labels, make_labels
-    from septet._learn.one_window import Refusal, trial_fit
     from septet._learn.rules import (
         health_rule,
         label_rule,
@@ -143,7 +143,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "schedule": ("TrainingRule", "model_seed"),
     "stored": ("load_model", "pack_model", "store_model"),
-    "one_window": ("Refusal", "trial_fit"),
+    "estimator_trial": ("Refusal", "trial_fit"),
     "walk_forward_models": (
         "EXPIRED",
         "NO_MODEL",

@@ -28,7 +28,7 @@ _SIZED: Final = frozenset(
         "Range", "Resize", "Tile", "Upsample",
     }
 )  # fmt: skip
-"""Operators whose result is as large as a value says."""
+"""Operators whose result is as large as a value states."""
 
 
 def check_graph(data: npt.NDArray[Any], width: int) -> None:

@@ -33,7 +33,7 @@ _LARGEST_FILE: Final = 64 * 1024 * 1024
 _NS: Final = 1_000_000_000
 
 Line = tuple[str, str, dict[str, Any]]
-"""Level, name of what happened, fields; `text` says it in words."""
+"""Level, name of what happened, fields; `text` states it in words."""
 
 
 def iso(time_ns: int) -> str:

@@ -23,6 +23,7 @@ from septet_schemas.position import LEVEL_COLUMNS
 __all__ = ["TARGET_WEIGHT", "Assembly", "assemble"]
 
 TARGET_WEIGHT: Final = "target_weight"
+TURNOVER_FACTOR: Final = "turnover_factor"
 """Column of decisions for the weight that a rebalance gives."""
 
 
@@ -80,6 +81,8 @@ class Assembly:
         shown = {**self.features}
         if self.terms.portfolio is not None:
             shown[TARGET_WEIGHT] = self.decision_row + layout.F_WEIGHT
+        if self.terms.caps_turnover:
+            shown[TURNOVER_FACTOR] = self.decision_row + layout.F_TURNOVER
         return {**shown, **self.levels}
 
     @property
@@ -181,10 +184,11 @@ def _checked_slots(trading: Trading) -> tuple[int, ...]:
 
 
 def _weight_rows(trading: Trading) -> tuple[int, ...]:
-    """Return the row of the weights of a portfolio."""
+    """Return the rows of the weights of a portfolio, and of what its turnover limit let through."""
     if trading.terms.portfolio is None or not trading.tables:
         return ()
-    return (trading.decision_row + layout.F_WEIGHT,)
+    rows = (layout.F_WEIGHT, layout.F_TURNOVER)[: 2 if trading.terms.caps_turnover else 1]
+    return tuple(trading.decision_row + each for each in rows)
 
 
 def _level_rows(trading: Trading) -> tuple[int, ...]:

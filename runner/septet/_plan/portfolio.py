@@ -71,9 +71,11 @@ class PortfolioPart:
         return 0 if self.terms.portfolio is None else 6
 
     def decision_rows(self, *, tables: bool) -> int:
-        """Return how many rows of F a decision has: with levels, with a weight, or neither."""
+        """Return how many rows of F a decision has: with a turnover, levels, a weight, or none."""
         if not tables:
             return 0
+        if self.terms.caps_turnover:
+            return layout.F_TURNOVER + 1
         if self.terms.levels:
             return layout.F_LEVELS
         return layout.F_DECISION + (0 if self.terms.portfolio is None else 1)

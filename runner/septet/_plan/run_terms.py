@@ -65,6 +65,12 @@ class Terms:
         return None if self.position is None else self.position.grid
 
     @property
+    def caps_turnover(self) -> bool:
+        """Whether a portfolio limits the turnover of a rebalance."""
+        rebalance = getattr(self.portfolio, "rebalance", None)
+        return rebalance is not None and rebalance.max_turnover is not None
+
+    @property
     def levels(self) -> tuple[str, ...]:
         """The columns of decisions for the levels of a position, as far as the file has them."""
         roles = {block.declaration.role or "stop" for block in self.stops.values()}

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["text_of_rule"]
+from septet._report.conditions import condition_at
+
+if TYPE_CHECKING:
+    from septet._store.run_folder import Run
+
+__all__ = ["entry_conditions", "text_of_rule"]
 
 
 def text_of_rule(
@@ -34,6 +39,24 @@ def text_of_rule(
         most = _block(resolved, "risk").get("max_positions")
         return f"max_positions is {most}: so many symbols were held or being entered already"
     return None
+
+
+def entry_conditions(
+    run: Run, resolved: Mapping[str, Any], symbol: str, time_ns: int
+) -> str | None:
+    """Return which rules of entry were not true at a decision that signalled nothing."""
+    signal = _block(resolved, "signal")
+    if signal.get("use") != "rules":
+        return None
+    found = {
+        name: condition_at(run, signal[name], symbol, time_ns)
+        for name in ("long_if", "short_if")
+        if signal.get(name)
+    }
+    parts = [
+        f"`{name}` was {each.words()}" for name, each in found.items() if each and not each.state
+    ]
+    return "; ".join(parts) or None
 
 
 def _text_of_step(resolved: Mapping[str, Any], reason: str, order_type: str) -> str:

@@ -23,7 +23,7 @@ __all__ = [
 REBALANCE_REASONS: Final = (
     "drift", "not_ranked", "below_rank", "wrong_sign", "keeps_weight", "keeps_units",
 )  # fmt: skip
-"""What `rejected_by` of a decision says at a rebalance, and at no other time."""
+"""Values of `rejected_by` of a decision at a rebalance, and at no other time."""
 POINTS: Final = 480
 REBALANCES: Final = 900
 NAMED: Final = 7

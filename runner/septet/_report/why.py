@@ -10,8 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from septet._data.stamps import iso
-from septet._report.rule_texts import text_of_rule
-from septet._report.why_rebalance import no_order_sentence, rebalance_of, rebalance_words
+from septet._report.rule_texts import entry_conditions, text_of_rule
+from septet._report.why_rebalance import (
+    no_order_sentence,
+    not_traded_words,
+    rebalance_of,
+    rebalance_words,
+)
 from septet._results.number_texts import UNDEFINED
 from septet._store.run_folder import JOURNAL
 from septet._store.tables import feature_names
@@ -194,7 +199,8 @@ def explain(run: Run, reference: str) -> dict[str, Any]:
     -------
     dict with the keys run_id, symbol, time, order, decision, rule, rebalance, features, threshold,
     model, bar, sizing_inputs, fills, trace, left_out; what there is not is null or empty. `rule`
-    explains a reason that follows from the calendar or from what else is held, `rebalance` is
+    explains a reason that follows from the calendar or from what else is held, or states which
+    rules of entry were not true where nothing was signalled; `rebalance` is
     what a portfolio asked at that time. `trace` are the steps of an order of a paper or live run,
     with the milliseconds between them.
 
@@ -216,6 +222,7 @@ def explain(run: Run, reference: str) -> dict[str, Any]:
     resolved = run.manifest.get("resolved") or {}
     signal = resolved.get("signal")
     reason = str(decision["rejected_by"] if order is None else order["reason"])
+    quiet = order is None and reason == "no_rule_true"
     threshold = signal.get("threshold") if isinstance(signal, dict) else None
     names = feature_names(list(decision))
     found: dict[str, Any] = plain_json(
@@ -230,8 +237,9 @@ def explain(run: Run, reference: str) -> dict[str, Any]:
                 reason,
                 ordered=order is not None,
                 order_type="" if order is None else str(order["type"]),
-            ),
-            "rebalance": rebalance_of(run, symbol, decided_ns),
+            )
+            or (entry_conditions(run, resolved, symbol, decided_ns) if quiet else None),
+            "rebalance": rebalance_of(run, symbol, decided_ns, decision),
             "features": {name: decision[name] for name in names if name not in LEVEL_COLUMNS},
             "levels": {name: decision[name] for name in names if name in LEVEL_COLUMNS},
             "threshold": sizing.get("threshold", threshold),
@@ -313,7 +321,8 @@ def sentence_of(found: Mapping[str, Any]) -> str:
             f"{order['reason']}{to}{cut}; {_end(order)}."
         )
     if decision["rejected_by"] in NOT_TRADED:
-        return f"No order for {found['symbol']}: {NOT_TRADED[decision['rejected_by']]}."
+        more = not_traded_words(found["rebalance"])
+        return f"No order for {found['symbol']}: {NOT_TRADED[decision['rejected_by']]}{more}."
     if decision["rejected_by"]:
         return f"No order for {found['symbol']}: rejected by {decision['rejected_by']}."
     if found["rebalance"] and decision["signal"] == "none":

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from septet._data.stamps import iso
+from septet._report.conditions import condition_at
 from septet._report.weights import is_portfolio, target_weights
 
 if TYPE_CHECKING:
@@ -15,13 +17,15 @@ if TYPE_CHECKING:
 
     from septet._store.run_folder import Run
 
-__all__ = ["no_order_sentence", "rebalance_of", "rebalance_words"]
+__all__ = ["no_order_sentence", "not_traded_words", "rebalance_of", "rebalance_words"]
 
 _EDGE: Final = 1e-9
 
 
-def rebalance_of(run: Run, symbol: str, time_ns: int) -> dict[str, Any]:
+def rebalance_of(run: Run, symbol: str, time_ns: int, decided: Mapping[str, Any]) -> dict[str, Any]:
     """Explain what a rebalance asked of a symbol at a decision time, or that none was made then.
+
+    `decided` is the symbol's row of the decisions at that time.
 
     Empty where no portfolio decides, or the decisions were left out. `place` counts the symbols
     with a value of `by`, the best first; held is what fills left at the close, over equity.
@@ -50,8 +54,27 @@ def rebalance_of(run: Run, symbol: str, time_ns: int) -> dict[str, Any]:
     }
     if portfolio.get("max_weight") is not None:
         found["at_max_weight"] = abs(found["target_weight"]) >= portfolio["max_weight"] - _EDGE
+    factor = decided.get("turnover_factor")
+    if factor:
+        found |= {"max_turnover": portfolio["rebalance"]["max_turnover"], "turnover_factor": factor}
     if portfolio["use"] == "top":
+        found |= _where(run, symbol, time_ns, portfolio)
         found |= _place(run, symbol, time_ns, str(portfolio["by"]))
+    return found
+
+
+def _where(run: Run, symbol: str, time_ns: int, portfolio: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the conditions of the sides were for a symbol: one where they are the same."""
+    each = portfolio.get("where") or {}
+    sides = [side for side in ("long", "short") if portfolio[side] and each.get(side)]
+    texts = {side: str(each[side]) for side in sides}
+    both = len(texts) == 2 and texts["long"] == texts["short"]
+    found = {}
+    for side, text in texts.items():
+        name = "where" if both or not portfolio["short"] else f"where_{side}"
+        condition = condition_at(run, text, symbol, time_ns)
+        if condition is not None:
+            found[name] = condition.words()
     return found
 
 
@@ -104,7 +127,7 @@ def _held(run: Run, symbol: str, time_ns: int) -> float | None:
     return units * float(bar.item(0, "close")) / float(equity.item(0, "equity"))
 
 
-def rebalance_words(found: dict[str, Any]) -> str:
+def rebalance_words(found: Mapping[str, Any]) -> str:
     """Return the rank and the change of a rebalance's order in words, after its weight."""
     parts = []
     if found.get("place"):
@@ -113,21 +136,55 @@ def rebalance_words(found: dict[str, Any]) -> str:
         parts.append(f"{found['held_weight'] * 100:.4g}% held")
     if found.get("at_max_weight"):
         parts.append("its max_weight")
+    parts += _not_true(found)
+    if 0.0 < found.get("turnover_factor", 1.0) < 1.0:
+        parts.append(_turnover_text(found))
     return f" ({', '.join(parts)})" if parts else ""
 
 
-def _place_text(found: dict[str, Any]) -> str:
+def _place_text(found: Mapping[str, Any]) -> str:
     return f"place {found['place']} of {found['places']} by {found['by']}"
 
 
-def no_order_sentence(symbol: str, found: dict[str, Any]) -> str:
+def not_traded_words(found: Mapping[str, Any]) -> str:
+    """Return what stands behind the reason for which a rebalance did not trade a symbol."""
+    return "".join(f", {each}" for each in _not_true(found))
+
+
+def _not_true(found: Mapping[str, Any]) -> list[str]:
+    """Name the conditions that a symbol does not fulfil: of both sides where it has no weight.
+
+    With a weight it is the one of its side, and false: an unknown one ranks it as a true one does.
+    """
+    weight = found.get("target_weight", 0.0)
+    sides = ("long",) if weight > 0.0 else ("short",) if weight < 0.0 else ("long", "short")
+    each = [
+        (name, str(found.get(name, "true"))) for name in ("where", *map("where_{}".format, sides))
+    ]
+    return [
+        f"its `{name.replace('_', '.')}` is {text}"
+        for name, text in each
+        if text.startswith(("false", "unknown") if weight == 0.0 else "false")
+    ]
+
+
+def _turnover_text(found: Mapping[str, Any]) -> str:
+    return (
+        f"max_turnover {found['max_turnover'] * 100:.4g}% let through "
+        f"{found['turnover_factor'] * 100:.4g}% of each change"
+    )
+
+
+def no_order_sentence(symbol: str, found: Mapping[str, Any]) -> str:
     """Return why a portfolio that rejected nothing sent no order."""
     if not found["made"]:
         last = f"the last was at {found['last_rebalance']}" if found["last_rebalance"] else ""
         since = f"; {last}, to a weight of {found['weight_before']:.4g}" if last else ""
         return f"No order for {symbol}: no rebalance was made at this time{since}."
     if found["target_weight"] == 0.0:
-        place = f", {_place_text(found)}" if found.get("place") else ""
-        return f"No order for {symbol}: it is not among those that are chosen{place}."
+        parts = [_place_text(found)] if found.get("place") else []
+        parts = ["it is not among those that are chosen", *parts, *_not_true(found)]
+        return f"No order for {symbol}: {', '.join(parts)}."
     weight = f"{found['target_weight']:.4g}"
-    return f"No order for {symbol}: it has its weight of {weight}."
+    cut = f" ({_turnover_text(found)})" if 0.0 < found.get("turnover_factor", 1.0) < 1.0 else ""
+    return f"No order for {symbol}: it has its weight of {weight}{cut}."

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["FEWEST_OF_A_SIDE", "Z95", "MeanInterval", "mean_interval", "student", "trades_at_once"]
 
 FEWEST_OF_A_SIDE: Final = 5
-"""Winners and losers that a sample must hold before its mean says anything of others."""
+"""Winners and losers that a sample must hold before its mean is an estimate of others."""
 _FEWEST_BLOCKS: Final = 10
 _RESAMPLES: Final = 1_000
 _MOST_DRAWN: Final = 1_000

@@ -26,7 +26,7 @@ __all__ = [
 ]  # fmt: skip
 
 MIN_ANNUAL_NS: Final = 30 * st.DAY_NS
-"""Shorter spans are not made annual: a week times fifty-two says nothing of a year."""
+"""Shorter spans are not made annual: a week times fifty-two does not estimate a year."""
 _FEWEST_DAYS: Final = 30
 # A spread below this share of the values is the rounding of their sums, not a spread.
 _ROUNDING: Final = 1e-12

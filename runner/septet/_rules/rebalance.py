@@ -39,6 +39,7 @@ from septet._rules.orders import send_exit
 from septet._rules.queued import cancel_queued, queue_entry
 from septet._rules.run_state import Run
 from septet._rules.settings import (
+    CAPS_TURNOVER,
     DRIFT,
     HOURS,
     LATENCY_NS,
@@ -137,21 +138,23 @@ def rebalance(t, now_ns, run: Run):
     run.LF[row, 4] = run.equity
     if TABLES:
         for k in range(SYMBOLS):
-            explain_weight(k, t, run)
+            explain_weight(k, t, factor, run)
     send_changes(t, now_ns, run)
     keep_weights(run)
     return 1
 
 
 @routine
-def explain_weight(k, t, run: Run):
-    """Write the weight of k into its decision, and why it has none any more."""
+def explain_weight(k, t, factor, run: Run):
+    """Write into the decision of k its weight, why it has none any more, the turnover factor."""
     i = t if ONE_SYMBOL else run.bar[k, t]
     role = run.role[k]
     chosen = PORTFOLIO_USE == "top" and abs(role) == 1
     if i < 0 or (run.new_weight[k] == 0.0 and run.target_weight[k] == 0.0 and not chosen):
         return
     run.weight[k, i] = weight_after_takes(k, run)
+    if CAPS_TURNOVER:
+        run.turnover_factor[k, i] = factor
     if role == KEEPS_WEIGHT:
         run.rejected_code[k, i] = R_KEEPS_WEIGHT + 1
     elif role == KEEPS_UNITS:

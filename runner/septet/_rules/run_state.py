@@ -254,7 +254,7 @@ class Run:
     low = Bar("X", "LOW", "price")
     close = Bar("X", "CLOSE", "price")
     volume = Bar("X", "VOLUME", "base currency")
-    signal_code = Bar("D", "D_SIGNAL", "the signal, as `layout` says")
+    signal_code = Bar("D", "D_SIGNAL", "the signal, as in `layout`")
     rejected_code = Bar("D", "D_REJECTED", "number of the reason plus one, or 0")
     capped_code = Bar("D", "D_CAPPED", "number of the limit's reason plus one, or 0")
     is_late_decision = Bar("D", "D_LATE", "1 where the decision was late")
@@ -284,6 +284,7 @@ class Run:
     role = Symbol("I", "ROLE", "what a rebalance does with it")
     increased = Symbol("I", "INCREASED", "at place n: the symbol whose increase fills as the n-th")
     weight = Decision("F", "F_WEIGHT", "target weight of a rebalance")
+    turnover_factor = Decision("F", "F_TURNOVER", "share of its changes that is made; or 0")
     # ------------------------------------------------------------------ symbols that are stepped
     active_symbol = Time("J", "LISTED", "their numbers, as many as are stepped at this time")
     held_symbol = Time("J", "HOLDERS", "numbers of those of which something is held")

@@ -167,7 +167,7 @@ SENDS_TAKES: bool = False
 RUNGS: tuple[Rung, ...] = ()
 ADDS_WHEN: tuple[AddWhen, ...] = ()
 BUYS: bool = False
-"""All symbols are bought whenever DUE says so; no signal enters."""
+"""All symbols are bought whenever DUE is set; no signal enters."""
 BUY_AMOUNT: float = 0.0
 """What one buy costs, fees included (quote)."""
 GRID: bool = False

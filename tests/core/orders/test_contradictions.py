@@ -80,7 +80,7 @@ def test_an_answer_filled_with_less_than_the_order_ends_no_entry(
 
 @pytest.mark.parametrize("by", ["stream", "query", "list", "cancel"])
 @pytest.mark.parametrize("filled", [0.0, 0.4])
-def test_a_stop_told_filled_with_less_than_it_stays_in_the_books(by: Any, filled: float) -> None:
+def test_a_stop_reported_filled_with_less_stays_in_the_books(by: Any, filled: float) -> None:
     bench, stop = protected()
     if by == "list":
         bench.list_open(bench.listed(stop, state="filled", filled=filled))
@@ -122,7 +122,7 @@ def test_a_resting_order_goes_on(state: m.OrderState, filled: float) -> None:
     assert bench.states[sent.client_id] == "filled"
 
 
-def test_one_contradiction_is_said_once_and_asked_about_ever_less_often() -> None:
+def test_one_contradiction_is_reported_once_and_asked_about_ever_less_often() -> None:
     bench, stop = protected()
     for _ in range(40):
         bench.show(stop, "filled", 0.0, by="query")
@@ -226,7 +226,7 @@ def test_an_answer_with_another_quantity_that_contradicts_itself_still_blocks_th
     assert bench.states[sent.client_id] == "filled"
 
 
-def test_a_word_about_an_order_that_has_ended_is_said_and_changes_nothing() -> None:
+def test_a_word_about_an_order_that_has_ended_is_reported_and_changes_nothing() -> None:
     bench = Bench()
     sent = bench.order(1)
     bench.ack(sent, state="filled", filled=1.0)

@@ -29,7 +29,7 @@ def venue(state: Any, until_ns: int = 0) -> m.VenueChanged:
     return m.VenueChanged(at_ns=NOW, venue="v", state=state, until_ns=until_ns)
 
 
-def test_a_ban_says_until_when_and_for_how_long_it_is_kept_at_most() -> None:
+def test_a_ban_states_until_when_and_for_how_long_it_is_kept_at_most() -> None:
     made = guards()
     first = made.handle(venue("banned", NOW + 60 * SECOND))
     tripped, alarm = first
@@ -249,5 +249,5 @@ def test_a_snapshot_goes_on_alike() -> None:
     assert other.ticked(NOW + SECOND) == made.ticked(NOW + SECOND) != []
 
 
-def test_every_guard_says_what_clears_it() -> None:
+def test_every_guard_shows_what_clears_it() -> None:
     assert all(rule.clears_when for rule in RULES.values())

@@ -68,7 +68,7 @@ def test_an_entry_is_booked_and_asked_for_by_the_venues_id(added: str, by: str) 
     assert bench.ended[1].filled == pytest.approx(0.6)
 
 
-def test_that_a_gateway_lengthens_ids_is_said_loudly_once() -> None:
+def test_that_a_gateway_lengthens_ids_is_reported_loudly_once() -> None:
     bench = Bench()
     for number in (1, 2):
         order = bench.order(number)

@@ -33,7 +33,7 @@ def stopped() -> tuple[Bench, m.Submit]:
     return bench, stop
 
 
-def test_a_stop_told_filled_blocks_entries_asks_the_account_and_the_level_is_watched() -> None:
+def test_a_stop_reported_filled_blocks_entries_asks_the_account_and_the_level_is_watched() -> None:
     bench, stop = stopped()
     bench.want(1)
     assert bench.take(m.Submit) == [], "no entry meanwhile"
@@ -380,7 +380,7 @@ def test_a_reduction_that_its_query_shows_filled_is_not_gone_whatever_the_accoun
     assert bench.guards.blocked(0) == ""
 
 
-def test_a_person_may_say_that_an_order_that_its_query_shows_filled_is_gone() -> None:
+def test_a_person_may_state_that_an_order_that_its_query_shows_filled_is_gone() -> None:
     bench, stop = stopped()
     bench.after_s(FINAL_AFTER + 1)
     bench.show(stop, "filled", 1.0, by="query")
@@ -406,7 +406,7 @@ def test_a_missing_execution_of_one_lot_is_seen_in_the_account() -> None:
 
 
 @pytest.mark.parametrize("stop_executed", [True, False])
-def test_of_two_orders_of_one_size_their_queries_say_which_was_executed(
+def test_of_two_orders_of_one_size_their_queries_state_which_was_executed(
     stop_executed: bool,
 ) -> None:
     """An exit was sent past the stop, and is reported filled as well."""

@@ -34,7 +34,7 @@ def test_an_exit_goes_in_pieces_once_the_venue_takes_less_in_one_order() -> None
     assert quantities == [5.0, 5.0, 2.0]
 
 
-def test_a_stop_covers_what_the_venue_takes_and_says_the_rest() -> None:
+def test_a_stop_covers_what_the_venue_takes_and_states_the_rest() -> None:
     bench = Bench()
     bench.hold(12.0)
     changed(bench, 5.0)
@@ -46,7 +46,7 @@ def test_a_stop_covers_what_the_venue_takes_and_says_the_rest() -> None:
 
 
 @pytest.mark.parametrize("most", [None, 0.0, 20.0])
-def test_what_is_not_said_or_no_bound_leaves_orders_whole(most: float | None) -> None:
+def test_what_is_not_reported_or_no_bound_leaves_orders_whole(most: float | None) -> None:
     bench = Bench()
     bench.hold(12.0)
     changed(bench, most)

@@ -235,7 +235,7 @@ def test_a_request_is_not_waited_for_longer_than_it_may_take_to_leave() -> None:
     assert bench.ended[1].reason == "deadline"
 
 
-def test_a_reduction_that_waits_on_is_said_again_ever_more_seldom() -> None:
+def test_a_reduction_that_waits_on_is_reported_again_ever_more_seldom() -> None:
     """An order that the venue keeps open and will not cancel: the alarm comes again."""
     bench = Bench()
     bench.hold(1.0)

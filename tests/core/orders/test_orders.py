@@ -238,7 +238,7 @@ def test_e11_a_fill_beats_a_cancel() -> None:
     assert bench.position[0] == 1.0
 
 
-def test_e12_a_fill_heard_twice_counts_once() -> None:
+def test_e12_a_fill_received_twice_counts_once() -> None:
     bench = Bench()
     order = bench.order(1)
     bench.ack(order)
@@ -352,7 +352,7 @@ def test_an_order_that_is_open_at_the_venue_and_final_here_is_cancelled() -> Non
     assert bench.alerted("ghost_order") == ["critical"]
 
 
-def test_e18_an_order_of_somebody_else_is_told_once_and_counts_into_limits() -> None:
+def test_e18_an_order_of_somebody_else_is_reported_once_and_counts_into_limits() -> None:
     bench = Bench()
     other = m.OrderSeen(
         at_ns=bench.now, client_id="web_1", venue_order_id="v9", symbol=0, side="buy",

@@ -36,7 +36,7 @@ def unplaced(bench: Bench) -> list[str]:
         (0.9 * PRICE, {"min_notional": 0.95 * PRICE}, "worth less than"),
     ],
 )  # fmt: skip
-def test_a_level_at_which_no_stop_can_stand_is_said_once(
+def test_a_level_at_which_no_stop_can_stand_is_reported_once(
     level: float, instrument: dict[str, float], why: str
 ) -> None:
     bench = held(1.0, level, **instrument)
@@ -66,7 +66,7 @@ def test_a_level_at_which_no_stop_can_stand_is_said_once(
         (0.0004, {}),
     ],
 )  # fmt: skip
-def test_what_no_order_can_sell_is_not_said_of_its_stop(
+def test_what_no_order_can_sell_is_not_reported_of_its_stop(
     quantity: float, instrument: dict[str, float]
 ) -> None:
     bench = held(quantity, 0.9 * PRICE, **instrument)
@@ -74,7 +74,7 @@ def test_what_no_order_can_sell_is_not_said_of_its_stop(
     assert unplaced(bench) == []
 
 
-def test_a_rate_that_holds_a_stop_back_is_said() -> None:
+def test_a_rate_that_holds_a_stop_back_is_reported() -> None:
     bench = Bench()
     bench.checks.limits = type(bench.checks.limits)(reductions_per_minute=0)
     bench.hold(1.0)
@@ -119,7 +119,7 @@ def test_a_stop_that_ends_when_nothing_is_held_alarms_nobody() -> None:
     assert bench.alerted("stop_lost") == []
 
 
-def test_a_stop_of_which_nobody_knows_whether_it_stands_is_said_at_once() -> None:
+def test_a_stop_of_which_nobody_knows_whether_it_stands_is_reported_at_once() -> None:
     bench = held(1.0, 0.9 * PRICE)
     bench.lose(bench.only(m.Submit).client_id)
     assert bench.alerted("stop_unconfirmed") == ["error"]
@@ -223,7 +223,7 @@ def test_e21_an_entry_of_another_type_is_cancelled(differs: dict[str, Any]) -> N
     assert bench.guards.blocked(0) == "ack_mismatch"
 
 
-def test_e21_the_pause_counts_from_when_the_stop_was_sent_and_is_said() -> None:
+def test_e21_the_pause_counts_from_when_the_stop_was_sent_and_is_reported() -> None:
     """A cancel that is confirmed late makes no pause longer."""
     bench = held(1.0, 90.0)
     for pause_s in (1, 2, 4):

@@ -38,7 +38,7 @@ def test_a_stop_has_ids_of_its_own_and_moves_only_by_a_tick() -> None:
     assert (moved.client_id, moved.trigger_price) == (f"{TAG}-0-2", 91.0)
 
 
-def test_a_stop_that_fills_says_so_before_its_fill_is_booked() -> None:
+def test_a_stop_that_fills_states_it_before_its_fill_is_booked() -> None:
     bench, stop = protected()
     bench.execute(stop, 0.4)
     assert bench.outcomes[0] == Triggered(0, stop.client_id, 90.0)
@@ -54,7 +54,7 @@ def test_a_stop_that_fills_says_so_before_its_fill_is_booked() -> None:
     assert bench.only(m.Submit).quantity == 2.0
 
 
-def test_a_stop_that_ends_with_a_rest_says_so() -> None:
+def test_a_stop_that_ends_with_a_rest_states_it() -> None:
     bench, stop = protected()
     bench.execute(stop, 0.4)
     bench.end(stop, "expired", 0.4)

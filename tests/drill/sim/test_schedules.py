@@ -67,7 +67,7 @@ def test_a_process_that_begins_near_the_end_is_given_its_time(
         run_schedule(58, crash_at_write=(305, 0))
 
 
-def test_command_line_counts_and_says_the_seed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_line_counts_and_states_the_seed(capsys: pytest.CaptureFixture[str]) -> None:
     assert command_line.main(["--seeds", "1..3"]) == 0
     printed = capsys.readouterr().out
     assert "3 schedules in" in printed
@@ -80,7 +80,7 @@ def test_processes_beside_one_another_give_the_same_sums() -> None:
     assert [each.schedules for each in alone] == [20, 4]
 
 
-def test_what_fails_first_is_the_last_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_fails_first_is_the_last_that_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     sound = Report(seed=1, steps=1, rows=1, writes=1, starts=2, orders=1, fills=1)
 
     def run(seed: int, subjects: Subjects) -> Report:
@@ -96,7 +96,7 @@ def test_what_fails_first_is_the_last_that_is_told(monkeypatch: pytest.MonkeyPat
     assert [seed for seed, _ in last.failed] == [41, 42, 43, 44]
 
 
-def test_ctrl_c_tells_what_was_done(
+def test_ctrl_c_reports_what_was_done(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def stopped(*_: object, **__: object) -> Iterator[Sums]:

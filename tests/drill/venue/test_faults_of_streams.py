@@ -182,7 +182,7 @@ def test_dark_for_long() -> None:
 @pytest.mark.parametrize(
     ("code", "ids"), [("E12", [0, 0, 1]), ("E13", [1, 0]), ("E14", [1])]
 )  # fmt: skip
-def test_fills_told_twice_late_or_never(code: str, ids: list[int]) -> None:
+def test_fills_reported_twice_late_or_never(code: str, ids: list[int]) -> None:
     async def story(venue: LocalVenue, client: Any) -> None:
         tap = await listen(client)
         venue.inject(Fault(code=code))

@@ -18,7 +18,7 @@ from septet._drill.venue.venue_journal import FillMade, RequestSeen, TruthBook
 from tests.drill.venue.client import SYMBOL, client_of, config
 
 
-def test_it_serves_until_told_to_stop(tmp_path: Path) -> None:
+def test_it_serves_until_asked_to_stop(tmp_path: Path) -> None:
     file, truth = tmp_path / "venue.json", tmp_path / "truth.jsonl"
     file.write_bytes(msgspec.json.encode(config(truth_path=str(truth))))
 

@@ -135,7 +135,7 @@ def test_rejections_have_the_venues_codes() -> None:
     play(story)
 
 
-def test_the_user_stream_tells_everything_in_order() -> None:
+def test_the_user_stream_reports_everything_in_order() -> None:
     async def story(venue: LocalVenue, client: Any) -> None:
         tap = await listen(client)
         order = await client.create_order(SYMBOL, "market", "buy", 0.5)

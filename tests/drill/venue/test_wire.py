@@ -130,7 +130,7 @@ def test_streams_wrapped_and_raw() -> None:
     play(story)
 
 
-def test_the_websocket_api_says_what_is_wrong() -> None:
+def test_the_websocket_api_shows_what_is_wrong() -> None:
     async def story(venue: LocalVenue, session: aiohttp.ClientSession) -> None:
         socket = await session.ws_connect("/ws-api/v3")
         for message, code in (

@@ -168,7 +168,7 @@ def test_shapes_of_traders_fill_as_in_the_reference(shape: str, seed: int) -> No
 
 
 @pytest.mark.parametrize("shape", ["pyramid", "averages down"])
-def test_an_order_says_whether_it_reduces_and_a_person_ends_what_rests(shape: str) -> None:
+def test_an_order_states_whether_it_reduces_and_a_person_ends_what_rests(shape: str) -> None:
     session = plainly(session_for(SHAPES[shape], market_of(5)))
     names = session.plan.assembly.reasons
     engine = make_engine(session, None, spare=20)
@@ -206,7 +206,7 @@ WORDS = {
 
 
 @pytest.mark.parametrize("word", WORDS)
-def test_every_word_of_the_position_ends_trades_when_the_reference_says(word: str) -> None:
+def test_every_word_of_the_position_ends_trades_when_the_reference_has_it(word: str) -> None:
     """Rules read the words of both sides, with resting adds that move the average cost."""
     s = Strategy(
         account="perpetual", costs=Costs(0.0002, 0.001, 0.0005),

@@ -157,7 +157,7 @@ def test_equal_gaps_stand_in_universe_order() -> None:
     assert [o.symbol for o in out.orders] == ["A", "B"]
 
 
-def test_increases_are_judged_by_the_limits_in_this_order() -> None:
+def test_increases_are_decided_by_the_limits_in_this_order() -> None:
     columns = {"A": [0.3] * 2, "B": [0.5] * 2}
     out = weights(columns, limits=Limits(max_positions=1))
     assert [o.symbol for o in out.orders] == ["B"]

@@ -19,7 +19,7 @@ class WeekendCap(Config):
 
 @helper
 def is_weekend(now_ns: int) -> bool:
-    """Say whether an instant (UTC nanoseconds since the epoch) is on a Saturday or Sunday."""
+    """Return whether an instant (UTC nanoseconds since the epoch) is on a Saturday or Sunday."""
     return (now_ns // DAY_NS + THURSDAY) % 7 >= 5
 
 

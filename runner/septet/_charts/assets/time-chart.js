@@ -218,7 +218,7 @@ globalThis.septetTimeChart = (() => {
         });
         this.ignore();
       } else this.busy = false;
-      this.say();
+      this.announce();
     }
 
     // The library reports new data and a new range frames later, the old range among them.
@@ -330,7 +330,7 @@ globalThis.septetTimeChart = (() => {
       return [from, Math.max(to, from)];
     }
 
-    say() {
+    announce() {
       clearTimeout(this.later);
       this.later = setTimeout(() => {
         const [from, to] = this.shown();

@@ -38,7 +38,7 @@ _CODES: Final = {
     "Account has insufficient balance for requested action.": "funds",
     "Stop price would trigger immediately.": "crosses", "Duplicate order sent.": "",
 }  # fmt: skip
-"""What the engine says when it does not accept an order, and the code that an adapter makes of it.
+"""The engine's reason when it does not accept an order, and the code that an adapter makes of it.
 
 With none it is uncertain: an order of that id is there.
 """

@@ -91,16 +91,16 @@ REQUESTS = {
     "E15": "place", "E16": "query", "E21": "place", "E23": "place", "A1": "place",
     "A2": "POST order", "A18": "POST order", "A19": "POST order",
 }  # fmt: skip
-"""Code -> the occasion it strikes unless its target says otherwise."""
+"""Code -> the occasion it strikes unless its target sets another."""
 _EVER_MS = 10**12
 ANYWHERE = frozenset({"N1", "N2", "N3", "N6", "N13", "E1", "A2", "A18", "A19"})
-"""Those that may strike any request, where their target says so."""
+"""Those that may strike any request, where their target allows it."""
 EVENTS = {"E12": "trade", "E13": "trade", "E14": "trade", "A3": "trade"}
 LASTING = {
     "N8": 0, "N9": 0, "N10": 2000, "N11": 2000, "N12": 5000, "E2": 1000, "E3": 2000, "E4": 2000,
     "E7": _EVER_MS, "E8": _EVER_MS, "E20": 2000, "E22": _EVER_MS, "D6": 1000, "A10": 2000,
 }  # fmt: skip
-"""Code -> how long it lasts unless the plan says, in ms of wall time."""
+"""Code -> how long it lasts unless the plan sets it, in ms of wall time."""
 TIMED = LASTING.keys() | {"N7", "E17", "E18", "E19", "D1", "D2", "D3", "D4", "D5", "A5"}
 CODES = frozenset(REQUESTS) | frozenset(EVENTS) | TIMED
 """Every fault the venue can make; N5 is the client's own."""
