@@ -22,7 +22,7 @@ import msgspec
 from septet import messages as m
 from septet._core.orders import unexplained
 from septet._core.orders.ids import own_id
-from septet._core.orders.lifecycle import OrderLifecycle
+from septet._core.orders.lifecycle import Level, OrderLifecycle
 from septet._core.orders.records import Child
 
 __all__ = ["is_of_others", "note_id", "read"]
@@ -81,8 +81,8 @@ def _report(lifecycle: OrderLifecycle, child: Child, listed: str, why: str) -> N
         f"{child.client_id}: the venue lists it as {listed} (order {child.venue_order_id})"
         f"{why}; it is queried and cancelled by the venue's id"
     )
-    severity = "info" if lifecycle.records.lengthens else "warning"
-    lifecycle.alert(severity, "adopted_order", text, child.symbol)
+    level: Level = "info" if lifecycle.records.lengthens else "warning"
+    lifecycle.alert(level, "adopted_order", text, child.symbol)
 
 
 def _claim(
