@@ -38,6 +38,8 @@ class Wiring:
 def feed_of(loaded: Any, clock: LiveClock, tasks: Tasks | None = None) -> LiveFeed:
     """Return the source of live bars that a file names; `tasks` own what it runs.
 
+    Without them the feed has an owner of its own, which only logs.
+
     Raises
     ------
     ConfigError
@@ -49,7 +51,8 @@ def feed_of(loaded: Any, clock: LiveClock, tasks: Tasks | None = None) -> LiveFe
     block = loaded.strategy.data.candles
     loaded.access.reach(block.config, "data.candles")
     made: Streams = block.declaration(block.config)
-    return made.stream(clock=clock, **_asked_for(made.stream, tasks=tasks))
+    owner = tasks or Tasks(f"feed {block.use}")
+    return made.stream(clock=clock, **_asked_for(made.stream, tasks=owner))
 
 
 def check_feed(loaded: Any) -> list[Problem]:
@@ -116,7 +119,7 @@ def _connected(loaded: Any, clock: LiveClock, tasks: Tasks | None) -> LiveVenue:
             f"{place}: {block.use} only simulates, and live mode needs a venue",
             hint="write {use: ccxt, exchange: ...}, or run it with --mode paper",
         )
-    options = _asked_for(made.connect, read=read, tasks=tasks)
+    options = _asked_for(made.connect, read=read, tasks=tasks or Tasks(name))
     return made.connect(name=name, clock=clock, **options)
 
 

@@ -246,3 +246,42 @@ def test_e23_an_exit_that_was_sent_again_is_cancelled_where_it_rests() -> None:
     cancel = bench.only(m.Cancel)
     assert (cancel.venue_order_id, cancel.by_venue_id) == ("77", True)
     assert bench.core.open_order_ids() == [again.client_id]
+
+
+@pytest.mark.parametrize("named", ["x-{}", "BROKER-7", "upper"])
+@pytest.mark.parametrize("by", ["stream", "list", "execution"])
+def test_an_answered_stop_that_is_reported_under_another_id_can_be_cancelled(
+    named: str, by: str
+) -> None:
+    """The answer gave the venue's order id: under the client id the venue finds nothing."""
+    bench = Bench()
+    stop = bench.hold_with_stop(1.0, 90.0)
+    own, venue_id = stop.client_id, f"v-{stop.client_id}"
+    name = own.upper() if named == "upper" else named.format(own)
+    if by == "list":
+        bench.list_open(bench.listed(stop, client_id=name))
+    elif by == "stream":
+        bench.show(stop, "open", client_id=name, by="stream")
+    else:
+        bench.execute(stop, 0.25, client_id=name, venue_order_id=venue_id)
+    assert bench.alerted("adopted_order") == ["warning"]
+    assert bench.core.records.third_party == {}
+    bench.want(2, -0.5)
+    cancel = bench.only(m.Cancel)
+    assert (cancel.client_id, cancel.venue_order_id, cancel.by_venue_id) == (own, venue_id, True)
+    bench.handle(m.CancelFailed(at_ns=bench.now, client_id=own, text="busy"))
+    asked = bench.take(m.Query)[-1]
+    assert (asked.venue_order_id, asked.by_venue_id) == (venue_id, True)
+    child = bench.core.records.children[own]
+    bench.show(stop, "cancelled", child.counted, by="cancel", client_id=name)
+    assert bench.states[own] == "cancelled"
+    assert bench.alerted("order_vanished") == bench.alerted("foreign_order") == []
+    bench.twin()
+
+
+def test_a_report_without_a_client_id_changes_nothing() -> None:
+    bench = Bench()
+    stop = bench.hold_with_stop(1.0, 90.0)
+    bench.list_open(bench.listed(stop, client_id=""))
+    assert bench.alerted("adopted_order") == []
+    assert not bench.core.records.children[stop.client_id].by_venue_id

@@ -200,6 +200,11 @@ def overlooks_an_id_that_contains_ours(patch: Patch) -> None:
     patch.setattr(lengthened_ids, "read", lambda lifecycle, seen, now_ns: seen)
 
 
+def cancels_by_an_id_that_the_venue_does_not_know(patch: Patch) -> None:
+    """The answer named the venue's id, and the order is shown under another client id."""
+    patch.setattr(lengthened_ids, "note_id", lambda lifecycle, child, seen: None)
+
+
 def draws_a_random_number(patch: Patch) -> None:
     """What is not in the journal must not be in the commands."""
     drawn = iter(range(10**9))
@@ -236,6 +241,7 @@ BUGS: Sequence[tuple[Callable[[Patch], None], frozenset[str]]] = (
     (lets_commands_leave_before_they_are_stored, frozenset({"P1 crash at write"})),
     (overlooks_an_order_under_another_id, OTHER_ID),
     (overlooks_an_id_that_contains_ours, frozenset({"E23 longer id"})),
+    (cancels_by_an_id_that_the_venue_does_not_know, OTHER_ID | {"E23 answered", "O1 kill"}),
     (leaves_to_others_what_nobody_was_asked_about, OTHER_ID),
     (counts_on_a_stop_that_is_unknown, OTHER_ID),
     (draws_a_random_number, frozenset({"P1 crash"})),

@@ -1,4 +1,7 @@
-"""Orders that the venue lists under a client id which contains ours whole.
+"""Orders that the venue lists under a changed client id.
+
+An order whose venue order id is known, from the answer to it, is ours under whatever client id it
+is reported (`note_id`). Where only the client id can tell:
 
 A broker's gateway may put something before or behind the id of an order. An id of ours is long and
 unique, so an order whose client id contains it whole is ours, entries included (`ids.own_id` says
@@ -19,10 +22,10 @@ import msgspec
 from septet import messages as m
 from septet._core.orders import unexplained
 from septet._core.orders.ids import own_id
-from septet._core.orders.lifecycle import OrderLifecycle
+from septet._core.orders.lifecycle import Level, OrderLifecycle
 from septet._core.orders.records import Child
 
-__all__ = ["is_of_others", "read"]
+__all__ = ["is_of_others", "note_id", "read"]
 
 Seen = TypeVar("Seen", m.OrderSeen, m.Filled)
 
@@ -58,20 +61,40 @@ def is_of_others(lifecycle: OrderLifecycle, seen: m.OrderSeen | m.Filled) -> boo
     return child is not None and child.ambiguous
 
 
+def note_id(lifecycle: OrderLifecycle, child: Child, seen: m.OrderSeen | m.Filled) -> None:
+    """Query and cancel an order by the venue's id if it is reported under another client id.
+
+    By its own client id the venue would not find it: a stop could not be cancelled for an exit, and
+    would count as vanished while it rests.
+    """
+    listed = seen.client_id
+    if not listed or listed == child.client_id or child.by_venue_id or child.ambiguous:
+        return
+    if child.venue_order_id == seen.venue_order_id != "":
+        _report(lifecycle, child, listed, "")
+        lifecycle.records.lengthens = child.by_venue_id = True
+        child.vanished_ns = 0
+
+
+def _report(lifecycle: OrderLifecycle, child: Child, listed: str, why: str) -> None:
+    text = (
+        f"{child.client_id}: the venue lists it as {listed} (order {child.venue_order_id})"
+        f"{why}; it is queried and cancelled by the venue's id"
+    )
+    level: Level = "info" if lifecycle.records.lengthens else "warning"
+    lifecycle.alert(level, "adopted_order", text, child.symbol)
+
+
 def _claim(
     lifecycle: OrderLifecycle, child: Child, seen: m.OrderSeen | m.Filled, key: str, now_ns: int
 ) -> None:  # fmt: skip
     """Take an order for the one that was sent; the venue is asked for it by its own id."""
     records = lifecycle.records
-    text = (
-        f"{child.client_id}: the venue lists it as {seen.client_id} (order {seen.venue_order_id}), "
-        "which contains its id; it is queried and cancelled by the venue's id"
-    )
-    lifecycle.alert("info" if records.lengthens else "warning", "adopted_order", text, child.symbol)
-    records.lengthens = child.by_venue_id = True
-    records.third_party.pop(key, None)
     if not child.venue_order_id:
         child.venue_order_id, records.venue_ids[key] = seen.venue_order_id, child.client_id
+    _report(lifecycle, child, seen.client_id, ", which contains its id")
+    records.lengthens = child.by_venue_id = True
+    records.third_party.pop(key, None)
     lifecycle.explained(child, "the venue shows the order")
     lifecycle.touched.add(child.symbol)
     if not child.is_final:

@@ -247,6 +247,7 @@ def _order_seen(lifecycle: OrderLifecycle, event: m.OrderSeen, now_ns: int) -> N
         report_checks.elsewhere(lifecycle, child, event, now_ns)
         return
     _identify(lifecycle, child, event.venue_order_id, now_ns)
+    lengthened_ids.note_id(lifecycle, child, event)
     if event.by != "cancel":
         report_checks.compare(lifecycle, child, event, now_ns)
     elif child.delete_ns and not lifecycle.is_final(event.state):
@@ -300,6 +301,7 @@ def _open_orders(lifecycle: OrderLifecycle, event: m.OpenOrders) -> None:
             _order_seen(lifecycle, seen, now_ns)
         elif child.final_ns < stale_ns or ghosts.locks(lifecycle, child, event.asked_ns):
             _identify(lifecycle, child, seen.venue_order_id, now_ns)
+            lengthened_ids.note_id(lifecycle, child, seen)
             ghosts.cancel(lifecycle, child)
     lifecycle.touched.update(
         each.symbol for each in (*records.third_party.values(), *third_party.values())
@@ -397,6 +399,7 @@ def _filled(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
         # The fill itself first: naming the child may claim others, which came later.
         disputes.take(lifecycle, child, fill, fill.at_ns)
         _identify(lifecycle, child, fill.venue_order_id, fill.at_ns)
+        lengthened_ids.note_id(lifecycle, child, fill)
     elif is_marked(lifecycle.tag, fill.client_id):
         _ours_unknown(lifecycle, fill)
     elif not fill.client_id and _may_be_ours(lifecycle, fill):

@@ -32,6 +32,7 @@ FAULTS: Final[dict[str, tuple[float, str]]] = {
     "E5 rejection": (0.05, "rejected for a reason of the venue's own"),
     "E23 other id": (0.05, "accepted, and listed under another client id"),
     "E23 longer id": (0.10, "accepted, and listed under a client id that contains ours whole"),
+    "E23 answered": (0.50, "it was answered under the id that was sent, with the venue's id"),
     # of one order or step of the market
     "E9 partial fill": (0.50, "a part now, the rest later or never"),
     "E10 rest expired": (0.30, "the rest of a market order expired"),
@@ -79,6 +80,7 @@ _OWN_CHANCE: Final = frozenset(
         "E21 trigger differs",
         "E23 other id",
         "E23 longer id",
+        "E23 answered",
     }
 )
 """Faults that are drawn apart, so that the schedules of seeds from before they were added stay."""

@@ -71,7 +71,28 @@ def renamed_checks(rows: Rows, venue: SimVenue) -> list[str]:
                             f"{each.client_id} counts as never placed, unconfirmed, and it "
                             f"is {order.status} as {order.asked.client_id}"
                         )
+    wrong += _by_own_id(rows, renamed)
     return wrong + _beside(sent, ends, venue, rows[-1][0].at_ns if rows else 0)
+
+
+def _by_own_id(rows: Rows, renamed: Mapping[str, Order]) -> list[str]:
+    """Return the cancels by client id of orders that were answered and shown under another id."""
+    wrong, answered, shown = list[str](), set[str](), set[str]()
+    by_venue_id = {f"v{each.order_id}": name for name, each in renamed.items()}
+    for event, commands in rows if renamed else ():
+        if isinstance(event, m.Acked):
+            answered.add(event.client_id)
+        for seen in event.orders if isinstance(event, m.OpenOrders) else (event,):
+            if isinstance(seen, m.OrderSeen | m.Filled) and seen.client_id:
+                name = by_venue_id.get(seen.venue_order_id, "")
+                if name in answered and seen.client_id != name:
+                    shown.add(name)
+        wrong += [
+            f"{each.client_id} is cancelled by that id, and the venue knows it by another"
+            for each in commands
+            if isinstance(each, m.Cancel) and each.client_id in shown and not each.by_venue_id
+        ]
+    return wrong
 
 
 def naked(orders: Orders, venue: SimVenue) -> list[str]:

@@ -216,7 +216,8 @@ class SimVenue:
         except Rejection as rejection:
             code = _CODES[rejection.text.partition(":")[0]]
             return Failed(_NO if code else _UNKNOWN, code or "duplicate order sent")
-        if made.asked.sent_as:  # the answer is about an order that was not asked for
+        if made.asked.sent_as and not self._weather.strikes("E23 answered"):
+            # the answer is about an order that was not asked for
             return Failed(_UNKNOWN, "answer about another order")
         if self._weather.strikes("E6 duplicate id"):
             return Failed(_UNKNOWN, "duplicate order sent")
