@@ -25,16 +25,8 @@ from septet._core.guards import Guards
 from septet._core.ledger_changes import adopt, correct
 from septet._core.monitoring import Latency, Monitoring
 from septet._core.orders import (
-    Booked,
-    Corrected,
-    Ended,
-    NeverSentOrder,
-    Orders,
-    Outcome,
-    Parent,
-    StopEnded,
-    Triggered,
-)
+    Booked, Corrected, Ended, NeverSentOrder, Orders, Outcome, Parent, StopEnded, Triggered,
+)  # fmt: skip
 from septet._core.retraining import Retraining
 from septet._core.venue_fills import VenueFillsEngine
 from septet._core.wiring import IntakePort, ModelPort, Names, OrderRules
@@ -199,6 +191,7 @@ class LiveCore:
         self._valued()
         self._carry(found)
         for k in event.present:
+            self._test_close(k)
             self._protect(k)
         if drift_ns is not None:
             self._train(self.retraining.drift(drift_ns, event.time_ns))
@@ -240,6 +233,14 @@ class LiveCore:
         found = engine.mark(k, price, leave, self.market_ns, enter)
         self._valued()
         self._carry(found)
+
+    def _test_close(self, k: int) -> None:
+        """Test the levels that are watched here on a close, where no quote is fresher."""
+        engine, held = self.engine, self.engine.held(k)
+        if held != 0.0 and self.checks is not None and isinstance(engine, VenueFillsEngine):
+            close = float(engine.state.B[k][layout.MARK])
+            if self.checks.symbols[k].price == close:
+                self._mark(k, close, close, math.nan, held)
 
     def _is_dust(self, k: int) -> bool:
         """Whether the position is a remainder that no order can sell now."""
