@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from septet._dashboard.one_run import run_view
+from septet._python.runs import open_run
 from septet._report.save import save_run
 from septet._results.result import TABLES
 from septet._store.run_folder import Run
@@ -73,3 +76,35 @@ def test_damaged_pages_end_as_a_message(name: str, planted: Path) -> None:
     for read in (Run(planted).table, Run(planted).scan):
         with pytest.raises(InputError, match=rf"damaged: .*{name}\.parquet cannot be read"):
             read(name)
+
+
+def test_a_table_that_is_not_opened_is_named_where_a_run_is_shown(
+    septet: Command, planted: Path
+) -> None:
+    figures = json.loads(septet("runs", "show", planted, "--json").out)
+    (planted / "fills.parquet").write_bytes(b"garbage")
+    words = f"the run in {planted} is damaged: {planted}/fills.parquet cannot be read as Parquet"
+    shown, document = septet("runs", "show", planted), septet("runs", "show", planted, "--json")
+    assert (shown.code, document.code) == (1, 1)
+    assert words in shown.out
+    assert "what follows are the figures of its summary.json" in shown.out
+    assert "run the strategy again" in shown.out
+    found = json.loads(document.out)
+    assert found.pop("problem").startswith(words)
+    assert found == figures
+    assert words in document.err
+    view = run_view(Run(planted))
+    assert view["run"].problem.startswith(words)
+    assert view["summary"] == Run(planted).summary
+    opened = open_run(planted)
+    assert opened.doubt.startswith(words)
+    assert opened.summary.trades == figures["trades"]
+    with pytest.raises(InputError, match=r"fills\.parquet cannot be read"):
+        _ = opened.fills
+
+
+def test_a_missing_table_is_named_where_a_run_is_shown(septet: Command, planted: Path) -> None:
+    (planted / "orders.parquet").unlink()
+    shown = septet("runs", "show", planted)
+    assert shown.code == 1
+    assert f"the run in {planted} is damaged: orders.parquet is missing; what" in shown.out

@@ -283,6 +283,7 @@ def view_of_stored(run: Run) -> RunView:
         market_time=str(summary["end"]), last_data_ns=0, written_ns=0, answer_s=None, alerts=0,
         positions=(), orders=(), decisions=_decisions_of_run(run),
         happenings=_happenings_of_run(run), verdict=str(summary.get("verdict") or ""),
+        problem=run.files_problem,
     )  # fmt: skip
 
 

@@ -73,7 +73,8 @@ class Standing:
 class ListedRun:
     """A run of a list: its summary, or in `damaged` why it cannot be read.
 
-    `problem` names those of its files that differ from its journal's record, and what to do.
+    `problem` names those of its files that differ from its journal's record, and what to do; the
+    tables of a backtest are not opened for a list.
     """
 
     run_id: str
@@ -110,9 +111,11 @@ def _listed(run: Run) -> ListedRun:
         if summary.get("state") == "running" and (standing := standing_of(run)) is not None:
             summary = {**summary, "state": standing.state}
         name, strategy = folder.name, folder.parent.name
-        return ListedRun(name, strategy, folder, summary, problem=run.files_problem)
-    except (InputError, JournalError) as problem:
-        return ListedRun(folder.name, folder.parent.name, folder, {}, problem.message)
+        changed = run.files_finding  # a list opens no tables
+        problem = "" if changed is None else f"{changed.message}; {changed.hint}"
+        return ListedRun(name, strategy, folder, summary, problem=problem)
+    except (InputError, JournalError) as error:
+        return ListedRun(folder.name, folder.parent.name, folder, {}, error.message)
 
 
 def problem_of_run(run: Run) -> str:

@@ -36,12 +36,15 @@ def of_runs(command: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
-def report_finding(run: Run, *, err: bool, shows: bool = True, files: bool = True) -> int:
+def report_finding(
+    run: Run, *, err: bool, shows: bool = True, files: bool = True, tables: bool = False
+) -> int:
     """Print what is wrong with the journal of a run and with its files; return the exit status.
 
     Whoever reads a run calls this first. `err` prints to stderr, for a command whose stdout is
     read by programs. With `shows` the command goes on with what can be read. Without `files`
-    only the journal counts: the command writes them again.
+    only the journal counts: the command writes them again. With `tables` those of a backtest are
+    opened: for a command that would not read them.
     """
     from septet._store.journal_view import LiveRun
 
@@ -55,11 +58,14 @@ def report_finding(run: Run, *, err: bool, shows: bool = True, files: bool = Tru
         follows = "what its journal holds" if lived else "its tables as they are"
         _print_finding(changed.message, changed.hint, follows if shows else "", err=err)
         status = max(status, changed.exit_status)
+    if tables and (unread := run.tables_finding) is not None:
+        _print_finding(unread.message, unread.hint, "the figures of its summary.json", err=err)
+        status = max(status, unread.exit_status)
     return status
 
 
 def _print_finding(message: str, hint: str, follows: str, *, err: bool) -> None:
-    verb = "are" if follows.startswith("its tables") else "is"
+    verb = "is" if follows.startswith("what") else "are"
     echo(f"{message}; what follows {verb} {follows}" if follows else message, err=err)
     echo(f"  {hint}", err=err)
 

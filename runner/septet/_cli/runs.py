@@ -83,12 +83,12 @@ def list_(strategy: str | None, last: int | None, root: Path, as_json: bool) -> 
 @click.pass_context
 @of_runs
 def show_(ctx: click.Context, run: str, root: Path, as_json: bool) -> None:
-    """Show a stored run; the status is 1 or 2 where its journal cannot be relied on."""
+    """Show a stored run; the status is 1 or 2 where its journal or a table cannot be relied on."""
     from septet._app.run import run_document
     from septet._report.terminal import show
 
     found = _find(run, root)
-    status = report_finding(found, err=as_json)
+    status = report_finding(found, err=as_json, tables=True)
     if as_json:
         _print_json({**problem_of(found), **run_document(found)})
     else:

@@ -37,11 +37,11 @@ class Account:
     Parameters
     ----------
     names
-        Of symbols and their currencies.
+        Names of symbols and their currencies.
     guards
         Begin and end the blocks.
     orders, checks
-        What may explain a difference, and at which prices.
+        The order manager, which may explain a difference, and the last check, which knows prices.
     """
 
     names: Names
@@ -63,9 +63,9 @@ class Account:
             if adopt is not None and abs(theirs - ours) >= lot:
                 adopt(k, theirs - ours)
                 continue
-            gap = theirs - ours - self.guards.accepted(k)  # coins of others prove no fill of ours
+            gap = theirs - ours - self.guards.accepted(k)  # others' balances prove no fill
             if orders.resolve_disputes(k, base, gap, lot, event.asked_ns, event.at_ns):
-                disputed = True  # a fill is booked now, and its money with it
+                disputed = True  # a fill was booked just now, and its cash with it
                 continue
             found += self.guards.compare(
                 k, ours, theirs, tolerance=lot, band=orders.band(k),
@@ -80,7 +80,7 @@ class Account:
     def _compare_cash(self, event: m.Holdings, cash: float) -> list[m.Command]:
         """Compare the ledger's cash with the account's: free, and locked in own orders.
 
-        With less an entry could not be paid, so that blocks entries; more is somebody else's.
+        A shortfall blocks entries, which could not be paid; a surplus belongs to somebody else.
         """
         currencies = set(self.names.quote)
         if len(currencies) != 1:
@@ -102,8 +102,8 @@ class Account:
 def unreported_cash(orders: Orders, checks: Checks, asked_ns: int) -> tuple[float, float]:
     """Return the amounts of cash that a read of the account may not show yet, each positive.
 
-    What open buy orders have locked or spent without our knowing, and what the newest sales have
-    brought in. Where too many fills came to keep them all, the second has no bound.
+    The first is cash that open buy orders may have locked or spent unreported, the second the
+    proceeds of the newest sales, without a bound if there were too many fills to keep them all.
     """
     records, since_ns = orders.records, orders.complete_until_ns(asked_ns)
     buying = returning = 0.0

@@ -16,7 +16,7 @@ __all__ = ["Batch", "grow_log", "tile_of"]
 
 FIRST_LOG = 4_096
 LEAST_CHUNK, SHORT_CHUNK = 2_048, 512
-CHUNK_BARS = 1 << 18  # of all symbols: longer chunks of many keep trading waiting for the first
+CHUNK_BARS = 1 << 18  # of all symbols: with longer chunks trading waits longer for the first one
 TILE_BYTES = 1 << 19
 
 
@@ -40,7 +40,7 @@ class Batch:
         aligned, rows = self.aligned, self.plan.rows
         count, width = len(self.plan.symbols), aligned.width
         seen = self._chunk + self.plan.memory_bars if self._slides else width
-        # zeros, not empty: rows that are seldom written cost no memory until they are
+        # zeros, not empty: rows that are rarely written cost no memory until written
         self.arrays = arrays_of(
             self.plan, self.state, FIRST_LOG + 64 * count,
             T=aligned.T, M=aligned.M, X=aligned.X, U=aligned.U,

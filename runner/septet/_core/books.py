@@ -21,7 +21,7 @@ ROUNDING: Final = 1e-15
 
 
 def unexplained(state: State, capital: float, results: Iterable[float] | None = None) -> float:
-    """Return the gain of equity that no trade explains (quote); zero if rounding explains it.
+    """Return the gain of equity not explained by trades (quote); zero if rounding explains it.
 
     NaN if a sum has overflowed.
 
@@ -32,7 +32,7 @@ def unexplained(state: State, capital: float, results: Iterable[float] | None = 
     capital
         Equity before the first trade.
     results
-        Results of all trades, those that are open and dust included; None: as the state has them.
+        Results of all trades (quote), open ones and dust included; None takes those of the state.
     """
     A, B = state.A, state.B
     mark = B[:, layout.MARK]
@@ -71,8 +71,7 @@ def overflowed(state: State, trades: Mapping[str, Any] | None = None) -> str:
     state
         The state of a run, at any time.
     trades
-        Columns of its trades, where they are kept: the largest that is still a number shows what
-        it was made of.
+        Columns of its trades, where they are kept: the largest finite one shows the cause.
     """
     rows = np.asarray(trades["pnl"] if trades is not None else (), dtype=np.float64)
     numbers = np.flatnonzero(np.isfinite(rows))
@@ -103,8 +102,8 @@ def _flow(cost: float) -> str:
 def check_books(state: State, capital: float, trades: Mapping[str, Any] | None = None) -> None:
     """Refuse the result of a run whose trades do not sum to the gain of its equity.
 
-    `trades` are the columns of all of them, those that are open and dust included; None: as the
-    state has them.
+    `trades` are the columns of all trades, open ones and dust included; None takes the sums of the
+    state.
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """The last check of an order before it is sent.
 
-`Checks.check` returns the first rule an order breaks, or "". The usual case compares plain
-numbers and allocates nothing. An order that can only reduce a position is checked against its
-parent, the lot and the hard rate alone: nothing blocks a stop.
+`Checks.check` returns the first rule that an order breaks, or "". The usual case compares plain
+numbers and allocates nothing. An order that can only reduce a position is checked only against its
+parent, the lot and the hard rate limit: nothing blocks a stop.
 
 =================  ===============================================================================
 reason             what it means
@@ -86,7 +86,7 @@ def _digits(step: float) -> int:
 def _parts(step: float) -> tuple[int, float]:
     """Return a step as an integer number of decimal parts, and the parts per unit."""
     digits = _digits(step)
-    if digits > 22:  # a power of ten that is no float: nothing is below `EXACT`
+    if digits > 22:  # a power of ten that is not exact as a float: no quantity is below `EXACT`
         return EXACT, 1.0
     return round(step * 10**digits), 10.0**digits
 
@@ -374,7 +374,7 @@ class Checks:
                 times.popleft()
             if len(times) >= self._half or (self._amends and not self.may_amend(now_ns)):
                 return "rate"
-            # What is old is only forgotten where as much as is remembered would be too much.
+            # Old times are dropped only if those kept would exceed the limit.
             same = self._repeats.get((k, sign, quantity))
             if same and len(same) >= limits.repeats and self._repeated(same, now_ns):
                 self.throttled = True
@@ -434,7 +434,7 @@ class Checks:
         others = (one.buys if sign > 0 else one.sells) - replaces
         exposed = quantity + (one.held + others if sign > 0 else others - one.held)
         value = exposed * one.price
-        if value <= 0.0:  # all of it only brings the position nearer to nothing
+        if value <= 0.0:  # all of it only reduces the position
             return ""
         if not value < math.inf:
             return "position"

@@ -105,12 +105,12 @@ class Engine:
         self._seen = 0
         self._now_ns = 0
         self._known: dict[int, tuple[int, float, bool]] | None = None  # reason, price, given up
-        self._valued = False  # whether equity and halts are as the newest mark left them
+        self._valued = False  # whether equity and halts are unchanged since the newest mark
         module = self.plan.module
         self._push, self._observe, self._trade = module.push, module.observe, module.trade
         self._C, self._B, self._I = self.state.C, self.state.B, self.state.I
-        self._arrays = arrays = window.arrays  # all stay where they are but those of the log
-        # A number on its own is read through a view: that takes a fraction of the array's steps.
+        self._arrays = arrays = window.arrays  # only the log's arrays are ever replaced
+        # Single numbers are read through a view, which is faster than indexing the array.
         state = (self.state.A, self._C, self._B, self._I)
         self._a, self._c, self._b, self._i = (_view(each) for each in state)
         self._t, self._f, self._d, self._g = (_view(arrays[name]) for name in "TFDG")
@@ -161,7 +161,7 @@ class Engine:
     def _trade_watched(self, t: int, monitor: MonitorHook) -> bool:
         """Trade a time, again if a monitor then acts; return whether entries are cancelled.
 
-        What monitors read happened in the bar that ended: the second time nothing of it differs.
+        Monitors read events of the bar that ended, which are the same in the second pass.
         """
         state, C = self.state, self._C
         before = state.A.copy(), C.copy(), state.B.copy(), state.I.copy()
@@ -184,7 +184,7 @@ class Engine:
         C[layout.LATE] = layout.ONLY_MATCHED
         self._trade_at(t)
         C[layout.LATE] = 0
-        clear_decisions(self.plan, self._arrays, t)  # signals that were kept ahead of a decision
+        clear_decisions(self.plan, self._arrays, t)  # signals computed ahead of a decision
         if monitor is not None:
             rows = slice(first, int(C[layout.LOG]))
             monitor.matched(self._arrays["LI"][rows], self._arrays["LF"][rows])

@@ -63,7 +63,7 @@ def decided(row: core.Decision, names: Names, trace: str) -> m.Decided:
 
 
 def halted(rule: str, then: str, clears_when: str, equity: float) -> str:
-    """Return a text for the operator: what a halt of the file does, and for how long."""
+    """Return a text for the operator: the effect of a halt of the file, and its duration."""
     until = _ENDS_WITH.get(clears_when, f"for {clears_when}")
     return f"{rule} tripped at equity {equity:.2f}: {DOES.get(then, then)}, {until}"
 
@@ -77,7 +77,7 @@ def ruled(curve: core.Curve) -> m.Ruled:
 def placed(each: core.NewOrder, names: Names, scale: float, trace: str) -> m.Placed:
     """Return a row of the order table."""
     sizing = {}
-    for name, value in zip(names.sizing, each.sizing, strict=False):  # a row has room for more
+    for name, value in zip(names.sizing, each.sizing, strict=False):  # a row may have more columns
         if isfinite(value):
             sizing[name] = value
     limit, trigger, up = each.limit_price, each.trigger_price, each.probability_up

@@ -21,12 +21,12 @@ BY_HAND = -1
 class DecisionTime(msgspec.Struct, frozen=True, gc=False):
     """A decision time is reached: every symbol has delivered, or its grace has passed.
 
-    `columns` (symbols, c) holds the values of the plan's columns and `facts` (symbols, 4) the
-    open time, age, missing bars and made-up flag of each bar, as `septet._kernel.layout` lays
-    out X and M; a symbol without a bar has an age below zero. `decides` False only advances the
-    features: history before the first decision. With `matches` the bars also meet what rests, and
-    nothing is decided: bars that were missed. `late` decisions exit but do not enter. `hours` are
-    the flags of the trading hours, of a strategy that has some.
+    `columns` (symbols, c) holds the values of the plan's columns and `facts` (symbols, 4) the open
+    time, age, missing bars and made-up flag of each bar, as `septet._kernel.layout` lays out X and
+    M; a symbol without a bar has an age below zero. `decides` False only advances the features:
+    history before the first decision. With `matches` the bars, which were missed, are also matched
+    with resting orders, without decisions. `late` decisions exit but do not enter. `hours` are the
+    flags of the trading hours, if the strategy has any.
     """
 
     time_ns: int
@@ -79,8 +79,8 @@ class OrderEnded(msgspec.Struct, frozen=True, gc=False):
 class Traded(msgspec.Struct, frozen=True, gc=False):
     """A fill of an order: `net_units` is the change of the position, `held` the position after it.
 
-    Where `net_units` differs from `units`, the fee was kept back in the base currency, and `fee`
-    (quote) is what that was worth. `liquidation` is charged beside it (quote).
+    Where `net_units` differs from `units`, the fee was withheld in the base currency, and `fee`
+    (quote) is its value. `liquidation` is charged in addition (quote).
     """
 
     time_ns: int
@@ -107,7 +107,7 @@ class Funded(msgspec.Struct, frozen=True, gc=False):
 
 
 class Halted(msgspec.Struct, frozen=True, gc=False):
-    """A halt tripped; `BY_HAND` is a person's."""
+    """A halt tripped; `BY_HAND` is a manual halt."""
 
     time_ns: int
     halt: int

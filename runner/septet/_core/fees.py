@@ -38,7 +38,7 @@ def with_expected_fee(
     rates
         Of the account, by its file: maker, taker.
     known
-        The last known price, 0 for none: a price that cannot be bounds no fee.
+        The last known price (quote), 0 for none: an impossible price does not bound the fee.
     """
     base, quote = names.base[fill.symbol], names.quote[fill.symbol]
     rate = max(0.0, rates[0] if fill.maker else rates[1])

@@ -169,7 +169,7 @@ class Guards:
     ) -> list[m.Command]:  # fmt: skip
         """Begin a block; if it is active already, only its end changes.
 
-        The later end counts; what has none of its own now is no more ended by time.
+        The later end counts; a block without an end is no longer ended by time.
         """
         held = self._guards.get((rule, symbol, of))
         if held is not None:
@@ -324,19 +324,20 @@ class Guards:
         Parameters
         ----------
         ours, theirs
-            What is booked, and what the account holds for this run (base currency, signed).
+            The booked position, and that of the account for this run (base currency, signed).
         tolerance
-            What does not count: a lot, and what fees may have left.
+            Difference that is ignored (base): a lot, and remainders of fees.
         band
-            What unfinished orders may have sold and bought since (`Orders.band`).
+            Base currency that unfinished orders may have sold and bought since (`Orders.band`).
         lags
-            How far the account's answer may be behind (`Orders.lags`): from a gap within one of
-            them nothing is concluded.
+            How far the account's answer may be behind (`Orders.lags`): a gap within one of them is
+            inconclusive.
         others
-            What open orders of other strategies may have sold and bought since. They get its fills,
-            and then it is no gap: one that stays the same for longer is not explained by it.
+            Base currency that open orders of other strategies may have sold and bought since. Once
+            they book these fills the gap ends: a gap that persists unchanged is not explained by
+            them.
         complete_until_ns
-            Up to when the account's answer shows everything (`Orders.complete_until_ns`).
+            Time up to which the account's answer is complete (`Orders.complete_until_ns`).
         """
         gap = theirs - ours
         known = self._accepted.get(k, 0.0)
@@ -349,7 +350,7 @@ class Guards:
         low, high = band[0] - tolerance, band[1] + tolerance
         spans = [(0.0, 0.0), *lags]
         if any(low + below <= gap - known <= high + above for below, above in spans):
-            return []  # open orders may explain it, or a read that lags: neither trips nor clears
+            return []  # open orders or a stale read may explain it: nothing changes
         low, high = low + others[0], high + others[1]
         if any(low + below <= gap - known <= high + above for below, above in spans):
             before, since_ns = self._doubts.get(k, (math.inf, 0))
@@ -385,14 +386,14 @@ class Guards:
         Parameters
         ----------
         ours, theirs
-            The ledger's cash, and what of the account may pay for entries (quote currency).
+            The ledger's cash, and the account's cash available for entries (quote currency).
         tolerance
-            How much less does not count.
+            Shortfall that is ignored (quote currency).
         unread
-            How much less may be explained by what the account's answer does not show yet: from
-            such a shortfall nothing is concluded.
+            Shortfall that unreported changes of the account may explain (quote currency); such a
+            shortfall is inconclusive.
         holdings
-            What the account holds, in words.
+            Text that describes the holdings of the account.
         """
         short, known = ours - theirs, self._accepted.get(CASH, 0.0)
         if short - known <= tolerance:

@@ -1,4 +1,4 @@
-"""Changes of the ledger that are no fills: adopted positions, and corrections of a guess."""
+"""Changes of the ledger other than fills: adopted positions, and corrections of presumed fills."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def adopt(
 def correct(
     engine: Engine, outcome: Corrected, names: Names, scales: Sequence[float], market_ns: int
 ) -> m.Corrected:  # fmt: skip
-    """Book the difference in price and fee between what was booked and what the venue lists.
+    """Book the difference in price and fee between a booked fill and the venue's list.
 
-    A fee in the base currency was booked with the units: the account has shown what arrived. Only
-    what it is worth is corrected.
+    A fee in the base currency was booked with the units, as the account showed them. Only its value
+    is corrected.
     """
     assert isinstance(engine, VenueFillsEngine)
     k, fill, quantity = outcome.symbol, outcome.fill, abs(outcome.quantity)

@@ -108,7 +108,7 @@ class LiveCore:
         self._out = []
         self._now_ns = event.at_ns
         self._handlers[type(event)](event)
-        if self.orders is not None:  # what they find out comes before what they send
+        if self.orders is not None:  # their findings come before their requests
             self._out += self.orders.proceed(event.at_ns, self._apply)
             self._out += self.latency.take(event, self._out, self.market_ns)
         self._out += new_invalid_answers(self.engine)
@@ -120,7 +120,7 @@ class LiveCore:
         self.session, begins = event.session, self.market_ns == 0
         self.market_ns = max(self.market_ns, event.market_ns)
         self._venue(event)
-        if begins:  # later the next decision asks: by then the bars that were missed are there
+        if begins:  # otherwise the next decision asks, once the missed bars have arrived
             self._train(self.retraining.due(event.market_ns))
 
     def _ticked(self, event: m.Ticked) -> None:
@@ -134,13 +134,13 @@ class LiveCore:
     def _operated(self, event: m.Operated) -> None:
         self.market_ns = max(self.market_ns, event.market_ns)
         if event.action == "halt" and event.name == SAFE_MODE:
-            # nobody is there: entries go, and what protects a position stays where it stands
+            # nobody watches the run: entries are cancelled, protective stops stay
             self._out += self.guards.trip(SAFE_MODE, event.at_ns, text=event.reason)
             self._carry(self.engine.halt(self.market_ns, flatten=False))
             return
         self._venue(event)
         if event.action in ("halt", "flatten"):
-            self._flattens |= event.action == "flatten"  # a halt after it weakens nothing
+            self._flattens |= event.action == "flatten"  # a later plain halt does not weaken it
             self._carry(self.engine.halt(self.market_ns, flatten=self._flattens))
         elif event.action == "resume":
             self._flattens = False
@@ -157,7 +157,7 @@ class LiveCore:
         if checks is None or event.source == "history":
             return
         checks.symbols[k].range.widen(event.low, event.high, event.at_ns)
-        # a fresh quote stays: bars that are wrong must not vouch for themselves at the collar
+        # a fresh quote is kept: a wrong bar must not set the price that its own order is checked by
         if event.at_ns - checks.symbols[k].price_ns > QUOTED_NS:
             checks.priced(k, event.close, event.at_ns)
 
@@ -168,7 +168,7 @@ class LiveCore:
     def _decision_time(self, event: m.DecisionTimeReached) -> None:
         if event.time_ns > self.market_ns:
             self.market_ns = event.time_ns
-        if not event.present:  # a time at which nobody delivered is none for the rules
+        if not event.present:  # the rules do not see a time at which no symbol delivered
             return
         engine, names, out = self.engine, self.names, self._out
         monitoring, drift_ns = self.monitoring, None
@@ -217,7 +217,7 @@ class LiveCore:
 
     def _mark(self, k: int, price: float, leave: float, enter: float, held: float) -> None:
         """Mark a symbol between bars. A stop that rests at a venue is triggered by the venue."""
-        engine = self.engine  # the shadow puts another one here: no reference to it is kept
+        engine = self.engine  # the shadow replaces the engine: keep no reference to it
         if not isinstance(engine, VenueFillsEngine):
             return
         if held == 0.0 and engine.mark_flat(k, price, self.market_ns):
@@ -228,7 +228,7 @@ class LiveCore:
             level, _ = engine.protection(k)
             if not (leave - level) * held > 0.0:
                 leave = math.nan
-        if leave != leave or self.guards.blocked(k):  # that ends no add: it waits
+        if leave != leave or self.guards.blocked(k):  # this does not end an add, which waits
             enter = math.nan
         found = engine.mark(k, price, leave, self.market_ns, enter)
         self._valued()
@@ -340,7 +340,7 @@ class LiveCore:
         units, net_units, fee = fees.booked(outcome.quantity, fill, self._scales[k], self.names)
         self._out += fees.unread(fill)
         order = outcome.parent if outcome.parent >= 0 else self._stops.get(k, -1)
-        at_ns = fill.market_ns or self.market_ns  # only the account showed it: now
+        at_ns = fill.market_ns or self.market_ns  # shown by the account only: booked at this time
         found = engine.fill(k, order, units, fill.price, net_units, fee, fill.maker, at_ns)
         if self.orders is not None and not fill.market_ns:
             self.orders.booked_at(outcome.client_id, fill.trade_id, at_ns)
@@ -353,7 +353,7 @@ class LiveCore:
         assert isinstance(engine, VenueFillsEngine)
         k, status = outcome.symbol, engine_messages.STATUS_OF[outcome.state]
         self._carry(engine.end(k, outcome.parent, status, self.market_ns))
-        if outcome.reason in TOO_SMALL:  # not ordered again until it may be sent
+        if outcome.reason in TOO_SMALL:  # not requested again until it may be sent
             self._dust[k] = engine.held(k)
 
     def _triggered(self, outcome: Triggered) -> None:

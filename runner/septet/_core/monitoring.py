@@ -91,19 +91,19 @@ class Monitoring:
         return [m.Cleared(rule=rule, by="septet resume") for rule in self.port.resume()]
 
     def snapshot(self) -> bytes:
-        """Everything needed to go on."""
+        """Return all state needed to continue."""
         return msgspec.msgpack.encode([self.port.snapshot(), self._verdicts])
 
     def restore(self, data: bytes) -> None:
-        """Go on from a snapshot."""
+        """Restore a snapshot."""
         port, self._verdicts = msgspec.msgpack.decode(data)
         self.port.restore(port)
 
 
 class Latency:
-    """How long a venue takes to answer: from the event that made an order to the answer's.
+    """Latency of a venue, from the event that caused an order to the event of the answer.
 
-    Both are times at which this process took the event in, by its own clock.
+    Both are times at which this process received the event, by its own clock.
     """
 
     def __init__(self, alarm_ns: int) -> None:

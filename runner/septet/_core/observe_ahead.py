@@ -1,8 +1,7 @@
 """Features observed ahead: one thread observes the chunk that is traded next.
 
-Both threads walk through the same chunks in order, so what is computed does not depend on who
-waits for whom. Where nobody reads features later, they live in a few windows that are used again
-and again: memory that is never touched costs nothing.
+Both threads process the same chunks in order, so the results do not depend on timing. If features
+are not read after the run, a few windows are reused for them, which keeps the memory small.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""A whole history observed by two threads, each one half of it.
+"""Computes the features of a whole history in two threads, one half each.
 
-Features that forget have the same bits for any start at least their memory earlier. So the
-second half begins that much before its first bar, with blank state; what it writes there is
-written over by the first half. No two threads ever touch the same bars: the second half passes
-the stretch that both read before the first begins.
+Features of finite memory have the same bits for any start at least their memory earlier. So the
+second half begins that far before its first bar, with blank state; the first half overwrites the
+values written there. The threads never access the same bars at once: the second half passes the
+stretch that both read before the first half begins.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def observe_halves(arrays: Arrays, times: int, observe: Observe, memory_bars: in
 
 
 def _row_before(rows: Ints, t: int) -> int:
-    """Number of bars of a symbol before a time; seen from there, a stretch at a time."""
+    """Return the number of bars of a symbol before a time, searched in steps from that time."""
     for stop in range(t, 0, -STRETCH):
         stretch = rows[max(0, stop - STRETCH) : stop]
         known = np.flatnonzero(stretch >= 0)
@@ -65,7 +65,7 @@ def _row_before(rows: Ints, t: int) -> int:
 def _time_of(rows: Ints, row: int) -> int:
     """Time of a symbol's bar; the first or the last where there is no such bar.
 
-    No bar comes before the time of its own number: only times without bars put it off.
+    Bar number n never comes before time number n: times without bars only delay it.
     """
     if row < 0:
         return 0
@@ -77,7 +77,7 @@ def _time_of(rows: Ints, row: int) -> int:
 
 
 def _begin_anew(T: Ints, M: Ints, begin: int, apart: int) -> list[tuple[int, int, Ints]]:
-    """Count ages from `begin` on, up to a gap or to `apart`; return what stood there."""
+    """Count ages from `begin` on, up to a gap or to `apart`; return the overwritten values."""
     kept = []
     for k in range(len(M)):
         rows = T[layout.ROW + k, begin:apart]

@@ -26,9 +26,9 @@ _YEAR_NS = 366 * 86_400 * 1_000_000_000
 class Admission:
     """Admits the bars of one symbol as they arrive; each bar that is rejected is reported once.
 
-    It goes on where a normalised history ended: same grid, same calendar, same policies. A bar
-    that is not newer than the last one admitted is a repeat, whatever its values: the first seen
-    wins. Bars missing before an admitted one are reported as a gap, never made up.
+    It continues a normalised history with the same grid, calendar and policies. A bar that is not
+    newer than the last admitted one is a repeat, whatever its values: the first seen wins. Bars
+    missing before an admitted one are reported as a gap, and never filled in.
     """
 
     symbol: str
@@ -70,9 +70,9 @@ class Admission:
         Parameters
         ----------
         stamp_ns
-            What the source stamps a bar with, UTC nanoseconds.
+            The source's time stamp of the bar, UTC nanoseconds.
         now_ns
-            The local clock: a bar that ends later is unfinished and not admitted.
+            The local clock, UTC nanoseconds: a bar that ends later is unfinished and not admitted.
 
         Returns
         -------

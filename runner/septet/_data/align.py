@@ -31,7 +31,7 @@ BAR_COLUMNS: Final = ("open", "high", "low", "close", "volume")
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """The union of the times at which any symbol's bar becomes known.
+    """The union of the times (UTC ns) at which bars of any symbol become known.
 
     `time_ns` has shape (t,), strictly rising. `rows[k, j]` is the row of symbol k's bar that
     becomes known at `time_ns[j]`, or -1; shape (symbols, t).
@@ -53,9 +53,10 @@ class Segments:
 
 
 def union_axis(tables: Sequence[BarTable]) -> Axis:
-    """Line up symbols on known times.
+    """Align symbols on the times at which their bars become known.
 
-    Symbols that trade at different hours simply have no row (-1) at the others' times.
+    A symbol without a bar at a time of the others has row -1 there. Without tables the axis is
+    empty, `rows` of shape (0, 0).
     """
     if not tables:
         return Axis(np.zeros(0, np.int64), np.zeros((0, 0), np.int64))
@@ -81,10 +82,10 @@ def as_of_rows(known_ns: Ints, at_ns: Ints) -> Ints:
 
 
 def series_as_of(series: SeriesTable, at_ns: Ints) -> Floats:
-    """Value of a series as known at each time, float64 of shape (n,).
+    """Return the value of a series as known at each time.
 
-    NaN before the first value is known, and once the last known one is older than `max_age`
-    (counted from the time it became known).
+    `at_ns` (UTC ns) and the result, float64, have shape (n,). NaN before the first value is known,
+    and once the last known value is older than the series' `max_age_ns` (since it became known).
     """
     row = as_of_rows(series.known_ns, at_ns)
     if not len(series.value):

@@ -95,13 +95,13 @@ class BarStore:
         return found
 
     def covered(self, source: str, name: str, bar: str) -> list[tuple[int, int]]:
-        """Spans ``[from, to)`` already downloaded, in order, nanoseconds."""
+        """Return the spans ``[from, to)`` already downloaded, in order (UTC ns)."""
         return [(int(a), int(b)) for a, b in self.meta(source, name, bar).get("covered", [])]
 
     def missing(
         self, source: str, name: str, bar: str, start_ns: int, end_ns: int
     ) -> list[tuple[int, int]]:
-        """Spans of ``[start_ns, end_ns)`` not yet downloaded."""
+        """Return the spans of ``[start_ns, end_ns)`` not yet downloaded (UTC ns)."""
         gaps, at = [], start_ns
         for first, last in self.covered(source, name, bar):
             if last <= at or first >= end_ns:
@@ -116,9 +116,9 @@ class BarStore:
     def append(
         self, source: str, name: str, bar: str, frame: pl.DataFrame, covered: tuple[int, int]
     ) -> None:
-        """Keep rows and the span they cover; durable when it returns.
+        """Store rows and the span ``[from, to)`` (UTC ns) that they cover; durable when it returns.
 
-        Bars that are there already stay as they are, and are not stored again.
+        Stored bars are not changed, and not stored again.
         """
         folder = self.path(source, name, bar)
         make_folders(self.root, *folder.relative_to(self.root).parts)
@@ -170,7 +170,7 @@ class BarStore:
         start_ns: int | None = None,
         end_ns: int | None = None,
     ) -> pl.DataFrame | None:
-        """Return rows in order of time, each bar once; None where the store has none.
+        """Return the rows of ``[start_ns, end_ns)`` by time, each bar once; None if unknown.
 
         Raises
         ------

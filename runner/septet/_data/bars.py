@@ -85,7 +85,11 @@ def no_bars(symbol: str, bar_ns: int) -> BarTable:
 
 @dataclass(frozen=True, slots=True)
 class SeriesTable:
-    """An outside series: `value[j]` is known from `known_ns[j]`, for at most `max_age_ns`."""
+    """An outside series: `value[j]` is known from `known_ns[j]`, for at most `max_age_ns`.
+
+    `stamp_ns` and `known_ns` are int64 (UTC ns), `value` is float64, all of shape (n,); `known_ns`
+    never falls. `max_age_ns` None means that a value stays valid until the next one.
+    """
 
     name: str
     stamp_ns: Ints
@@ -97,10 +101,11 @@ class SeriesTable:
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """What a venue trades: quantities are whole `lot`s, prices whole `tick`s (0: none).
+    """The trading rules of a symbol: quantities are whole `lot`s, prices whole `tick`s (0: none).
 
-    `precision` is the smallest unit of a balance (base currency); `min_quantity` and
-    `max_quantity` bound one order at a live venue (0: no bound).
+    `lot`, `precision` (the smallest unit of a balance), `min_quantity` and `max_quantity` (bounds
+    of one order at a live venue, 0: none) are in the base currency, `tick` and `min_notional` in
+    the quote currency.
     """
 
     symbol: str

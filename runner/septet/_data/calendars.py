@@ -102,8 +102,9 @@ def _grid_start(bar_ns: int) -> int:
 class Sessions:
     """Trading in intervals: `opens_ns[j]` to `closes_ns[j]`, of session number `number[j]`.
 
-    `day_*` are whole sessions, for daily bars; `rolls` marks a market whose session number
-    advances every 24 hours inside an interval (foreign exchange).
+    All arrays are int64, times UTC ns, ascending: the first three of shape (intervals,), those of
+    `day_*`, which are whole sessions for daily bars, of shape (sessions,). `rolls` marks a market
+    whose session number advances every 24 hours inside an interval (foreign exchange).
     """
 
     name: str
@@ -120,7 +121,7 @@ class Sessions:
     def place(
         self, stamp_ns: Ints, bar_ns: int, stamp: Stamp = "open", anchor: Anchor | None = None
     ) -> Placed:
-        """Place stamped bars inside sessions.
+        """Place stamped bars inside sessions; `stamp_ns` is int64 of shape (n,), UTC ns.
 
         A daily bar is known at its session's close; an intraday bar at its end or at the close,
         whichever comes first. The grid is UTC multiples, or counts from the session's open, as
@@ -254,7 +255,7 @@ def load_calendar(name: str, first_ns: int, last_ns: int) -> Calendar:
     Raises
     ------
     DataError
-        If nobody knows the name, or the library's calendar does not reach that far.
+        If the name is unknown, or the library's calendar does not cover the times.
     InputError
         If the library is not installed: it comes with the extra `calendars`.
     """
@@ -282,7 +283,7 @@ def calendar_names() -> list[str]:
 
 
 def sessions_per_year(name: str) -> float:
-    """Return how many daily returns a year has on a calendar, for annualising."""
+    """Return the daily returns per year for annualising: 365 (24x7), 260 (XFX), else 252."""
     return {"24x7": 365.0, "XFX": 260.0}.get(name, 252.0)
 
 

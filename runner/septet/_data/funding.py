@@ -14,6 +14,9 @@ __all__ = ["FundingRates"]
 class FundingRates:
     """A constant rate, or a series of rates, each due once, at its stamp (UTC nanoseconds).
 
+    A rate is a fraction of the notional, positive where longs pay. `rate` is due at each UTC
+    multiple of `every_ns`.
+
     Of several rates of one stamp the first that was seen counts.
     """
 
@@ -34,7 +37,7 @@ class FundingRates:
         return found
 
     def add(self, stamp_ns: int, value: float, not_before_ns: int = 0) -> None:
-        """Take a rate of the series; one that comes late is due at `not_before_ns`."""
+        """Add a rate (a fraction); one that arrives late is due at `not_before_ns` (UTC ns)."""
         if self.points is None:
             self.points = []
         if stamp_ns in self._stamps:
@@ -43,12 +46,12 @@ class FundingRates:
         insort(self.points, (max(stamp_ns, not_before_ns), value, stamp_ns), key=_due_ns)
 
     def restore(self, points: Iterable[tuple[int, float, int]] | None) -> None:
-        """Go on with the points of another."""
+        """Restore the points of another instance."""
         self.points = None if points is None else list(points)
         self.__post_init__()
 
     def due(self, since_ns: int, until_ns: int) -> float:
-        """Sum of the rates due after one instant and up to another, rounded once."""
+        """Return the sum of the rates due in ``(since_ns, until_ns]``, a fraction, rounded once."""
         if until_ns <= since_ns:
             return 0.0
         if self.points is None:

@@ -91,7 +91,10 @@ def request_for(
     store: Store | None = None,
     now_ns: int | None = None,
 ) -> Request:
-    """Return what a strategy asks of the source of the block `name`."""
+    """Return the request of a strategy to the source of the block `name`.
+
+    `now_ns` is the instant at which the data is read (UTC ns), by default the clock's.
+    """
     universe = loaded.strategy.universe
     return Request(
         symbols=tuple(universe.symbols),
@@ -114,7 +117,13 @@ def _events_of(universe: Any) -> str:
 
 
 def read_candles(block: UseBlock, request: Request) -> list[tuple[RawBars, Normalised]]:
-    """Read a block's source and normalise every symbol, in the order asked for."""
+    """Read a block's source and normalise every symbol, in the order of the request.
+
+    Raises
+    ------
+    DataError
+        If the source cannot be read, or its rows cannot be normalised (see `normalise`).
+    """
     keys = keys_of(block, CandlesConfig)
     with reading(f"data.{request.name}"), door(block, f"data.{request.name}"):
         source = block.declaration(block.config)
@@ -170,7 +179,13 @@ def _not_read(block: UseBlock, what: str) -> PluginError:
 def read_series(
     name: str, block: UseBlock, request: Request
 ) -> tuple[SeriesTable, tuple[Finding, ...], str]:
-    """Read and normalise one outside series; a missing optional one is reported."""
+    """Read and normalise one outside series; return its table, findings and origin.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read or normalised; an optional series is then empty, with a finding.
+    """
     keys = keys_of(block, SeriesConfig)
     try:
         with reading(f"data.{name}"):
@@ -207,9 +222,9 @@ def load_market(
     store
         Where downloads are kept; the user's store by default.
     now_ns
-        The instant at which the data is read; the clock by default.
+        The instant at which the data is read (UTC ns), by default the clock's.
     warmup_ns
-        Market time to keep before `universe.start`; None keeps all there is.
+        Market time (ns) to keep before `universe.start`; None keeps everything.
 
     Raises
     ------
@@ -304,7 +319,7 @@ def series_blocks(data: Any, request: Request) -> dict[str, UseBlock]:
 
 
 def cut(table: BarTable, first: int, last: int) -> BarTable:
-    """Return rows `first` to `last` (not included) of a table, owned."""
+    """Return rows `first` to `last` (excluded) of a table as copies; all rows: the table itself."""
     if first == 0 and last == len(table):
         return table
     columns = {
@@ -370,7 +385,13 @@ def survivorship(calendars: Mapping[str, str]) -> list[Finding]:
 
 
 def instruments_of(strategy: Any, facts: Mapping[str, Facts]) -> dict[str, Instrument]:
-    """Return what the venue trades: from the file, as stored with the data, or defaults."""
+    """Return the instruments: from the file, as stored with the data, or the defaults.
+
+    Raises
+    ------
+    DataError
+        If a symbol has neither, and a venue of the file is not `simulated`.
+    """
     written = strategy.execution.instruments
     simulated = all(block.use == "simulated" for block in strategy.execution.venues.values())
     found: dict[str, Instrument] = {}

@@ -50,11 +50,11 @@ def _shown(seconds: int, zone: ZoneInfo) -> datetime:
 
 
 def local_days(time_ns: Any, time_zone: str, day_start_ns: int) -> Any:
-    """Return the number of the day of an instant, or of each of an array of them.
+    """Return the day number of an instant (UTC ns), or of each in an int64 array of shape (n,).
 
-    Days begin at `day_start_ns` after midnight on the clock of the zone, and carry the number of
-    the date on which they begin, counted from 1970-01-01. A start that the clock shows twice is
-    the first, one that it skips the first instant after the gap. Nothing but the instant counts.
+    Days begin `day_start_ns` after local midnight in `time_zone`, and have the number of the date
+    on which they begin, counted from 1970-01-01. If the clock shows the start twice the first one
+    counts; if it skips the start, the first instant after the gap.
     """
     if time_zone == "UTC":
         return (time_ns - day_start_ns) // DAY_NS
@@ -76,7 +76,7 @@ def _starts(time_zone: str, day_start_ns: int, first: int, last: int) -> tuple[i
 
 
 def clock_seconds(time_ns: Any, time_zone: str) -> Any:
-    """Return what a clock shows at an instant, or at each of an array: seconds since its 1970."""
+    """Return the local time at an instant (UTC ns), or at each of an array: seconds since 1970."""
     if time_zone == "UTC":
         return time_ns / 1e9
     if np.ndim(time_ns) == 0:

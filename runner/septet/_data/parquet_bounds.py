@@ -166,5 +166,5 @@ def columns_within_memory(path: Path, wanted: Sequence[str] | None = None) -> li
 
 
 def memory_bytes() -> int:
-    """Memory of this machine, physical."""
+    """Return the physical memory of this machine in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

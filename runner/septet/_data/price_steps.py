@@ -174,10 +174,11 @@ def price_gaps(bars: Range) -> tuple[Ints, Floats]:
 
 
 def is_spike_live(high: float, low: float, close: float, level: float, other: float) -> bool:
-    """Whether a new bar lies off the level before it, as the first of a spike or a step does.
+    """Return whether a new bar is far from the previous level: the first of a spike or a step.
 
-    `level` is the last close given, `other` the close of the bar that was held back before this
-    one: a second bar on that level is a step, and no spike.
+    Prices are in the quote currency. `level` is the last close passed on, `other` the close of a
+    bar held back before this one: a second bar on that level is a step, not a spike. False if
+    `level` or `close` is not positive, NaN included.
     """
     if not level > 0.0 or not close > 0.0:
         return False

@@ -48,7 +48,7 @@ _MONDAY_NS: Final = 4 * 86_400 * 1_000_000_000
 
 
 def next_poll(time_ns: Ints, poll: Poll) -> Ints:
-    """Raise times to the next instant at which the source is asked (UTC multiples, Mondays)."""
+    """Raise times (UTC ns, any shape) to the next poll: UTC multiples, Mondays for weeks."""
     start = poll.offset_ns + (_MONDAY_NS if poll.every_ns % _WEEK_NS == 0 else 0)
     return -(-(time_ns - start) // poll.every_ns) * poll.every_ns + start
 
@@ -122,12 +122,14 @@ def normalise_series(
 
 
 def check_probabilities(name: str, value: np.ndarray, time_ns: Ints) -> None:
-    """Refuse values that are no probabilities; missing ones may be.
+    """Refuse values outside of [0, 1]; NaN is allowed.
+
+    `value` and `time_ns` (UTC ns, for the message) have shape (n,).
 
     Raises
     ------
     DataError
-        If a value is below 0 or above 1: with the first, its time, and what helps.
+        If a value is below 0 or above 1; the message has the first one, its time and a hint.
     """
     wrong = np.flatnonzero((value < 0.0) | (value > 1.0))
     if not len(wrong):

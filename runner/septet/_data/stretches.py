@@ -83,7 +83,7 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """One stretch: bars known from `begin_ns` on are new, those before are for the features."""
+    """One stretch: bars known from `begin_ns` (UTC ns) on are new, earlier ones for features."""
 
     market: MarketData
     begin_ns: int
@@ -267,7 +267,7 @@ class _Symbol:
 
 
 def chain(parts: Sequence[BarTable]) -> BarTable:
-    """Put tables of one symbol together, in order; at least one."""
+    """Concatenate tables of one symbol, at least one, in order of time."""
     full = [each for each in parts if len(each)] or parts[:1]
     if len(full) == 1:
         return full[0]
@@ -297,11 +297,11 @@ class Stretches:
     loaded
         A loaded strategy file.
     bars
-        Length of a stretch: that many times the bar.
+        Length of a stretch, in bars.
     memory
         What the plan remembers.
     warmup_ns
-        Market time to keep before `universe.start`.
+        Market time (ns) to keep before `universe.start`.
     """
 
     def __init__(

@@ -53,7 +53,10 @@ class Spans:
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Events of a blackout: event j is at `at_ns[j]`, and known from `known_ns[j]` on."""
+    """Events of a blackout: event j is at `at_ns[j]`, and known from `known_ns[j]` on.
+
+    Both are int64 of shape (n,), UTC ns.
+    """
 
     at_ns: Ints
     known_ns: Ints
@@ -69,9 +72,10 @@ NO_EVENTS: Final = Events(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 @dataclass(frozen=True)
 class HourRules:
-    """The trading hours of a file, and how long an order is on its way.
+    """The trading hours of a file, and the latency of an order.
 
-    `series` names the events of the blackout, empty without one.
+    `series` names the events of the blackout, empty without one; `before_ns` and `after_ns` are how
+    long before and after an event the blackout lasts. Durations are market time.
     """
 
     open: OpenHours | None
@@ -95,7 +99,7 @@ class FillGrid:
     _loaded: tuple[Calendar, int, int] | None = field(default=None, repr=False)
 
     def next_open(self, at_ns: Ints) -> Ints:
-        """Return the first scheduled open at or after each instant; ascending, shape (n,).
+        """Return the first scheduled open at or after each instant (UTC ns, ascending, shape (n,)).
 
         Between two sessions that is the open of the next session's first bar.
         """
@@ -265,6 +269,6 @@ def _blacked_out(rules: HourRules, time_ns: Ints, fill_ns: Ints, events: Events)
 
 
 def events_from(points: Sequence[tuple[int, int]]) -> Events:
-    """Return events of pairs of stamp and known time, in the order in which they arrived."""
+    """Return events from pairs of stamp and known time (UTC ns), in order of arrival."""
     made = np.array(points, dtype=np.int64).reshape(-1, 2)
     return Events(np.ascontiguousarray(made[:, 0]), np.ascontiguousarray(made[:, 1]))

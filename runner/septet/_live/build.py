@@ -90,11 +90,11 @@ def core_of(
     run_folder
         Where models are kept.
     timing
-        How long requests may take, and what the venue can do.
+        Time limits of requests, and capabilities of the venue.
     calendars
-        Calendar of each symbol; the file's where it is not named.
+        Calendar of each symbol; that of the file for symbols not listed.
     speed
-        Market time in a second of wall time.
+        Seconds of market time in a second of wall time.
     holds_stops
         Whether the venue takes stop orders: it then holds the strategy's protective stops.
     """

@@ -152,7 +152,13 @@ class WallClock:
 
 @dataclass(frozen=True, slots=True)
 class MarketOrigin:
-    """Market time at a wall time, and its speed."""
+    """Market time at a wall time (both UTC ns), and its speed (market seconds per wall second).
+
+    Raises
+    ------
+    InputError
+        If the speed is not positive and finite.
+    """
 
     wall_ns: int
     market_ns: int

@@ -125,13 +125,13 @@ class Intake:
     schedules
         One for each symbol.
     rules
-        How days, gaps and funding are counted.
+        Rules that count days, gaps and funding.
     max_ages_ns
-        For each series how long a value holds after it became known; None for ever.
+        For each series how long a value is valid after it became known (ns); None means for ever.
     hours
         The trading hours, None without any.
     grid
-        Where bars open, for the hours.
+        The scheduled opens of bars, for the hours.
     """
 
     def __init__(
@@ -207,7 +207,11 @@ class Intake:
         )
 
     def decision_time(self, event: m.DecisionTimeReached) -> DecisionTime:
-        """Process the next bar of every symbol present; the arrays are used again each time."""
+        """Process the next bar of every symbol present.
+
+        The arrays of the result are overwritten by the next call: `columns` is float64 of shape
+        (symbols, columns), NaN where a value is not known; `facts` is int64 of shape (symbols, 4).
+        """
         facts, cells, present = self._facts, self._cells, event.present
         if len(present) < len(facts):
             facts[:, layout.AGE] = -1

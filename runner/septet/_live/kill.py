@@ -187,9 +187,9 @@ def _insists(action: str) -> Literal["halt", "flatten"]:
 
 
 def ask_halt(folder: Path, *, flatten: bool, name: str, reason: str, now_ns: int) -> Asked:
-    """Block a run, durably and at once; asking twice changes nothing that matters.
+    """Block a run, durably and at once; repeated calls have no further effect.
 
-    Where a flatten stands a plain halt is one, too: only a resume takes it back.
+    `now_ns` is wall time (UTC ns). A plain halt after a flatten keeps the flatten until a resume.
     """
     with _alone(folder):
         standing = read_halt(folder)

@@ -37,7 +37,7 @@ class Models:
     load
         Reads the model of an event; must give the same model for the same fingerprint.
     ready_after_ns
-        Market time from a window's end to its first decision, for windows that gave no model.
+        Market time (ns) from a window's end to its first decision, for windows without a model.
     """
 
     def __init__(self, load: Load, ready_after_ns: int) -> None:
@@ -69,7 +69,7 @@ class Models:
         return max((each.event.number for each in self._entries), default=-1)
 
     def ready(self, number: int) -> int | None:
-        """Return from when on the model of a window decides; None while it does not exist."""
+        """Return the market time (UTC ns) from which a window decides; None without a result."""
         for each in self._entries:
             if each.event.number == number and isinstance(each.event, m.ModelReady):
                 return each.ready_ns
@@ -92,7 +92,12 @@ class Models:
         return current.event
 
     def predict_row(self, time_ns: int, vector: Floats) -> tuple[float, int]:
-        """Return the probability up of a feature vector, and the model's state."""
+        """Return the probability up of a feature vector, and the model's state.
+
+        `vector` is float64 of shape (inputs,), `time_ns` market time. The probability is NaN
+        without a model, with an expired one, or for a vector that is not finite; the state is a
+        code of `septet._kernel.layout`.
+        """
         first_ns, last_ns, served = self._in_force
         if not first_ns <= time_ns <= last_ns:
             event = self.at(time_ns)

@@ -42,7 +42,7 @@ class LiveMonitors:
     Parameters
     ----------
     monitors, health
-        The file's monitors, and the health of its model (None without one that learns).
+        The file's monitors, and the health of its model (None without a trained model).
     models
         Which model is in force.
     inputs
@@ -50,7 +50,7 @@ class LiveMonitors:
     engine
         The engine of the core, as it is now.
     ready_after_ns
-        Market time from a window's end to its first decision, for windows that gave no model.
+        Market time (ns) from a window's end to its first decision, for windows without a model.
     stored
         Whether the model was fitted before the run.
     """
@@ -75,7 +75,7 @@ class LiveMonitors:
     # ------------------------------------------------------------------ what the engine asks
 
     def before(self, t: int) -> Change:
-        """Add the rows of a decision time, and apply the model's health."""
+        """Add the rows of the decision time at cursor `t`, and apply the model's health."""
         health = self.health
         if health is None or self._models is None:
             return Change()
@@ -106,7 +106,10 @@ class LiveMonitors:
         return _change(acts)
 
     def after(self, t: int, LI: Ints, LF: Floats) -> Change:
-        """Evaluate the monitors of the file on the events before a decision time."""
+        """Evaluate the monitors of the file on the events before a decision time.
+
+        `LI` and `LF` are the rows logged at this time: int64 and float64, shape (rows, columns).
+        """
         self.monitors.record.log(LI, LF)
         time_ns = int(self._engine().window.arrays["T"][layout.KNOWN, t])
         found = self.monitors.read(time_ns)

@@ -83,7 +83,8 @@ class Run:
     def doubt(self) -> str:
         """Why a stored run that can be read is not what was written; empty where it is.
 
-        Its journal is damaged, or its tables and documents are not those that the journal records.
+        Its journal is damaged, its tables and documents are not those that the journal records, or
+        a table of a backtest cannot be opened.
         """
         from septet._store.files_check import problem_text
 

@@ -1,7 +1,7 @@
-"""What is added to a position: resting orders once its first order has ended, orders at a close.
+"""Adds to a position: orders that rest once its first order has ended, and orders at a close.
 
 Adds skip `min_interval` and the block of re-entry; every other check applies when they are sent.
-A resting add that does not fit whole is not placed, and is not tried again.
+A resting add that the limits would reduce is not placed, and is not tried again.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def place_ladder(k, i, t, time_ns, run: Run):
 
 @routine
 def place_rung(k, i, t, units_at, price_at, order_at, portion, time_ns, run: Run):
-    """Place one resting add if the limits leave all of it: below the first price a limit order."""
+    """Place one resting add if the limits allow all of it; a limit order below the first fill."""
     side, level = 1.0 * run.open_side[k], run.B[k, price_at]
     limits = rests_as_limit(k, level, run)
     working = describe_entry(k, i, False, run)
@@ -127,7 +127,7 @@ def enter_adds(k, t, i, now_ns, run: Run):
 
 @routine
 def send_add(k, t, i, now_ns, portion, run: Run):
-    """Send one add of k, or enlarge the one that is being sent; its reason for not, or -1."""
+    """Send one add of k, or enlarge the one being sent; return the reason to reject it, or -1."""
     capped, units, side = -1, 0.0, 1.0 * run.open_side[k]
     working = describe_entry(k, i, False, run)
     run.candidate_side = side
@@ -158,7 +158,7 @@ def send_add(k, t, i, now_ns, portion, run: Run):
         )  # fmt: skip
         run.LF[row, 6] = run.equity
     else:
-        row = run.log_rows - 1  # the order of the add before, made right now
+        row = run.log_rows - 1  # the order of the previous add, created at this same time
         run.order_units[k] = run.order_units[k] + side * units
         run.LF[row, 0] = run.order_units[k]
     run.adds_working[k] = run.adds_working[k] + 1

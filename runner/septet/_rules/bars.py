@@ -1,4 +1,4 @@
-"""What follows when a bar ends: orders and stops are matched, funding is paid, marks change."""
+"""Process the end of a bar: match orders and stops, pay funding, update marks."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ __all__ = [
 @kernel
 def match_bar(t, now_ns, count, run: Run):
     """Steps 1 and 2: match the bars that just ended with orders and stops; pay funding."""
-    if FUNDED:  # what was due where a symbol had no bar, on what was held then at its last mark
+    if FUNDED:  # funding due without a bar: on the position of then, at its last mark
         for n in range(count):
             k = 0 if ONE_SYMBOL else run.active_symbol[n]
-            # fills of a venue were booked as they came
+            # the fills of a venue were booked as they arrived
             units = run.units_before[k] if VENUE_FILLS else run.units[k]
             if units != 0.0:
                 if ONE_SYMBOL:
@@ -151,7 +151,7 @@ def count_down(k, i, now_ns, run: Run):
 
 @routine
 def age_trade(k, i, now_ns, run: Run):
-    """The trade of k has lived through bar i, at whose close its stop may only tighten."""
+    """Count bar i as held by the trade of k; at its close the stop may only tighten."""
     run.trade_bars[k] = run.trade_bars[k] + 1
     if STEPS:
         if RUNGS and run.ladder[k] == 1 and run.began_in_bar[k] == 0:
@@ -203,7 +203,7 @@ def match_intrabar(k, i, now_ns, run: Run):
 
 @kernel
 def count_down_blocks(k, run: Run):
-    """A bar of k has passed: what is held is being closed, and bars count from that of the fill."""
+    """Count a bar of k towards its re-entry blocks; they begin with the bar of the closing fill."""
     if run.blocked_long[k] > 0 and is_left(k, 1, run):
         run.blocked_long[k] = run.blocked_long[k] - 1
     if run.blocked_short[k] > 0 and is_left(k, -1, run):

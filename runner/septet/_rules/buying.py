@@ -1,4 +1,4 @@
-"""Regular buys: for an amount, fees included, from cash at hand; decided when due, or dropped.
+"""Regular buys of a fixed amount, fees included, from available cash; sent when due, or dropped.
 
 They skip `min_interval`, the block of re-entry and the regime; every other check applies.
 """
@@ -52,7 +52,7 @@ def buy_regularly(t, now_ns, run: Run):
 
 @routine
 def rejection_of_buy(k, i, now_ns, run: Run):
-    """Reason for which k is not bought whatever the amount, or -1."""
+    """Return the reason to reject a buy of k whatever its amount, or -1."""
     rejected = rejection_of_increase(k, run.is_late, 0, run)
     if rejected >= 0:
         return rejected
@@ -65,7 +65,7 @@ def rejection_of_buy(k, i, now_ns, run: Run):
 
 @routine
 def cash_at_hand(now_ns, run: Run):
-    """Return the buying power without what working reductions will bring (quote)."""
+    """Return the buying power without the expected proceeds of working reductions (quote)."""
     cash = buying_power(now_ns, run)
     for k in range(SYMBOLS):
         leaving = leaving_units(k, run) / run.scale[k] * run.mark[k]

@@ -15,7 +15,7 @@ __all__ = ["cancel_by_hand", "close_by_hand", "halt_by_hand", "resume_by_hand"]
 def halt_by_hand(code, now_ns, flatten, run: Run):
     """Block entries and cancel working ones; with `flatten` 1 close every position as well.
 
-    Again is no different from once; it can still close what a first one left open. Returns 1 if
+    Idempotent, but a later call with `flatten` closes what the first one left open. Returns 1 if
     no person had halted the run before.
     """
     first = 1 - run.halted_by_hand
@@ -55,5 +55,5 @@ def cancel_by_hand(code, now_ns, run: Run):
 
 @by_hand
 def close_by_hand(code, now_ns, run: Run):
-    """Cancel every entry that works or waits, and close every position; nothing is blocked."""
+    """Cancel every working or queued entry and close every position; block nothing."""
     end_and_close(0, code, now_ns, run)

@@ -1,7 +1,7 @@
-"""Answers of rules of another package that their kind does not allow: counted where they are read.
+"""Counts invalid answers of rules of other packages where the answers are read.
 
-Each rule that is checked has a number, and for it C holds at how many times it gave such an answer
-about a symbol, and which of them was the first: see `septet._kernel.layout`.
+Each checked rule has a number. For it, C holds the number of times at which it gave an invalid
+answer about a symbol, and the first of these times: see `septet._kernel.layout`.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def usable_target(k, side, level, run: Run):
 def checked_level(rule, k, side, level, known, run: Run):
     """Return the level of a stop; NaN if it is not a price that the market can reach from here.
 
-    It has to be a price, and worse than the best one since the entry. One that is not acts at once.
+    It must be a price worse than the best one since the entry. A price that is not acts at once.
     """
     if level == level:
         beyond = side * (level - run.high_water[k]) >= 0.0

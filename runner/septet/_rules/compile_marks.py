@@ -11,29 +11,29 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def kernel(rule: F) -> F:
-    """Mark a rule of the hot path: compiled, it is inlined."""
+    """Mark a rule of the hot path: when compiled, it is inlined."""
     return rule
 
 
 def routine(rule: F) -> F:
-    """Mark a rule that acts seldom: compiled, it is called."""
+    """Mark a rule that is rarely executed: when compiled, it is called instead of inlined."""
     return rule
 
 
 def entry(signature: str) -> Callable[[F], F]:
-    """Mark what the host calls: compiled for these types, the last that of a table of arrays."""
+    """Mark an entry point: compiled for these argument types, the last a table of arrays."""
     return lambda rule: rule
 
 
 def by_hand(rule: F) -> F:
-    """Mark what is called between two decision times, and seldom: it is never compiled."""
+    """Mark a function called rarely and only between two decision times: it is never compiled."""
     return rule
 
 
 def at(i: int) -> int:
-    """Return a cursor as an index; compiled, one that is never negative."""
+    """Return a cursor as an index; when compiled, it is assumed never to be negative."""
     return i
 
 
 def prefetch(row: object, i: int) -> None:
-    """Ask the memory for an element that is read soon; compiled, and without effect otherwise."""
+    """Prefetch an array element that is read soon; without effect when not compiled."""

@@ -78,7 +78,8 @@ def note(k, i, target, confidence, rejected, run: Run):
 def enters_again(k, i, run: Run):
     """Whether a signal for the side of the position enters at bar i: the position blocks no entry.
 
-    It is below the minimum notional, and its exit waits, or the signal was another one bar before.
+    True if the position is below the minimum notional, and its exit waits or the signal was
+    different one bar before.
     """
     if run.working[k] == 1 or not too_small(
         run.units[k], run.scale[k], run.close[k, i], run.min_notional[k]
@@ -157,7 +158,7 @@ def act(k, i, now_ns, run: Run):
 
 @routine
 def decide_steps(k, i, now_ns, run: Run):
-    """Takes of k whose condition is true at bar i are sent; adds become a candidate.
+    """Send the takes of k whose condition is true at bar i; make its adds a candidate.
 
     An add waits while another order of k works.
     """
@@ -215,16 +216,16 @@ def leave(k, i, target, confidence, reason, now_ns, run: Run):
             if RENEWS:
                 run.held_bars[k] = 0
             reason = reason_to_leave(k, i, target, target, now_ns, run)
-            if reason < 0:  # a flip was taken back before it filled: what is held stays
+            if reason < 0:  # the flip was cancelled before it filled: the position is kept
                 end_order(k, STATUS_CANCELLED, R_OPPOSITE, now_ns, run)
                 return
         if not SPOT and (turns and reason != R_OPPOSITE):
-            send_exit(k, reason, now_ns, run)  # it keeps what the flip would have closed, and when
+            send_exit(k, reason, now_ns, run)  # same units closed, at the flip's time
             return
         end_order(k, STATUS_CANCELLED, reason, now_ns, run)
     if SPOT:
         if held < 0 and reason == R_OPPOSITE and run.working[k] == 0:
-            # what a fault of a venue has left is bought back with the entry: dust blocks nothing
+            # the entry also closes a remainder left by a venue's fault: dust blocks nothing
             reverse(k, target, confidence, now_ns, run)
         elif held != 0:
             send_exit(k, reason, now_ns, run)
@@ -236,9 +237,9 @@ def leave(k, i, target, confidence, reason, now_ns, run: Run):
 
 @routine
 def reverse(k, target, confidence, now_ns, run: Run):
-    """Make an entry of the other side a candidate: rejected, it is an exit of what is held.
+    """Make an entry of the other side a candidate; if it is rejected, exit the position.
 
-    Whatever becomes of it, the position is left: what rests beside it ends, and no limit counts it.
+    The position is closed in either case: its resting orders end, and no limit counts it.
     """
     if RUNGS:
         end_rungs(k, R_OPPOSITE, now_ns, run)

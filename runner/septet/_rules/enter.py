@@ -1,6 +1,7 @@
-"""How a candidate becomes an order: its size, what caps it, its prices, its last checks.
+"""Turns a candidate into an order: its size, caps, prices and final checks.
 
-Sizing, limits and orders of the file read its figures in the run: `run.candidate_price` and others.
+The file's sizing, limits and orders read the candidate's values in `run.candidate_price` and
+others.
 """
 
 from __future__ import annotations
@@ -124,11 +125,11 @@ def buying_power(now_ns, run: Run):
 
 @routine
 def cost_of_rungs(run: Run):
-    """What fees and slippage of all resting adds, and levels of a grid, will cost (quote)."""
+    """Return the fees and slippage expected of all resting adds and grid levels (quote)."""
     cost = 0.0
     if GRID:
         for k in range(SYMBOLS):
-            if VENUE_FILLS:  # a level is an order at market there
+            if VENUE_FILLS:  # with venue fills a level is sent as a market order
                 cost += grid_worth(k, run) * ((1.0 + SLIPPAGE_HINT) * (1.0 + TAKER_FEE) - 1.0)
             else:
                 cost += grid_worth(k, run) * MAKER_FEE
@@ -146,9 +147,9 @@ def cost_of_rungs(run: Run):
 
 @routine
 def gross_now(flip, run: Run):
-    """Sum of |notional| of positions once working orders are done, and of these alone (quote).
+    """Return the sum of |notional| after working orders fill, and that of these orders (quote).
 
-    Writes each symbol's own, and leaves out what `flip` holds.
+    Stores the value of each symbol, and leaves out the position of `flip`.
     """
     gross, working = 0.0, 0.0
     for k in range(SYMBOLS):
@@ -167,7 +168,7 @@ def gross_now(flip, run: Run):
         worth = units / run.scale[k] * run.mark[k]
         if RUNGS:
             worth += rung_worth(k, run)
-        if GRID:  # of both sides while flat: the one that fills is not known
+        if GRID:  # both sides count while flat: which one will fill is not known
             worth += -grid_worth(k, run) if worth < 0.0 else grid_worth(k, run)
         run.A[NOTIONAL_SLOT + k] = worth
         gross += abs(worth)
@@ -176,7 +177,7 @@ def gross_now(flip, run: Run):
 
 @routine
 def correlate(k, t, window, least, run: Run):
-    """Correlation of k's log returns with every symbol's over the common bars before t."""
+    """Correlate the log returns of k with those of every symbol over the common bars before t."""
     first = max(0, t - window)
     for other in range(SYMBOLS):
         count, before_a, before_b = 0, nan, nan
@@ -256,7 +257,7 @@ def enter(k, t, i, now_ns, share, run: Run):
 
 @routine
 def rejection_of_distances(k, i, side, now_ns, run: Run):
-    """Read the distances of an entry; return the reason for which none is made without, or -1."""
+    """Read the distances of an entry; return why a missing one rejects it, or -1."""
     if read_distances(k, i, side, now_ns, run) == 0:
         return R_STOP_UNKNOWN
     if SIZES_BY_STOP:
@@ -266,7 +267,7 @@ def rejection_of_distances(k, i, side, now_ns, run: Run):
 
 @kernel
 def take_costs(k, working, flips, run: Run):
-    """Lessen the candidate's equity by the costs of what works, and of what a flip closes."""
+    """Deduct costs of working orders, and of closing before a flip, from the candidate's equity."""
     price, cost = run.candidate_price, run.candidate_cost
     run.candidate_equity = run.candidate_equity - (cost / price - 1.0) * working
     if RUNGS or GRID:
@@ -308,7 +309,7 @@ def size_asked(k, i, now_ns, run: Run):
 def wanted_by_resize(k, i, now_ns, run: Run):
     """Return how far a position is below its target (base), and why it may not be resized.
 
-    Below zero it is too much; zero within the band.
+    Negative if the position is too large; zero within the band.
     """
     target = size_asked(k, i, now_ns, run)
     if not 0.0 < target < math.inf:
@@ -370,13 +371,13 @@ def tighter(units, capped, room, reason, lot):
 def cap(k, t, i, now_ns, wanted, share, run: Run):
     """Return the lots that limits allow of a share of the request (base), and the tightest or -1.
 
-    Below one it is the share of all entries of a moment that cash, or margin, pays for.
+    A share below one is the part of all entries of one time that cash, or margin, can pay for.
     """
     scale, lot = run.scale[k], run.lot[k]
     units, capped = floor_units(wanted * share * scale, lot), -1
     if PRO_RATA and floor_units(wanted * scale, lot) > units:
         capped = R_CASH if SPOT else R_MARGIN
-    if not PORTFOLIO:  # a rebalance counts on from one increase to the next
+    if not PORTFOLIO:  # in a rebalance the amounts accumulate from one increase to the next
         run.cash_available = buying_power(now_ns, run)
     for limit in CAPS:
         if limit.correlates:
@@ -411,7 +412,7 @@ def rejection_of_size(k, units, capped, share, run: Run):
 
 @kernel
 def is_price(price):
-    """Whether an order may have this price: one above zero, or none (NaN)."""
+    """Whether an order may have this price: above zero, or NaN for no price."""
     return price != price or 0.0 < price < math.inf
 
 
@@ -419,7 +420,7 @@ def is_price(price):
 def rejection_of_wire(k, i, now_ns, side, units, run: Run):
     """Set the prices of the order; return the reason to reject it, or -1.
 
-    Limit and trigger lie on a tick, and are none better for us than was asked for.
+    Limit and trigger are rounded to a tick, never to a better price than requested.
     """
     limit_price, trigger_price = order_prices(k, i, run)
     if CHECKS_ORDER and not (is_price(limit_price) and is_price(trigger_price)):
@@ -432,7 +433,7 @@ def rejection_of_wire(k, i, now_ns, side, units, run: Run):
 
 @routine
 def rejection_by_wires(k, i, now_ns, units, run: Run):
-    """Reason for which an order of so many units may not be sent now, or -1."""
+    """Return the reason to reject an order of this many units now, or -1."""
     for limit in WIRES:
         most = limit.most(k, i, now_ns, run)
         if limit.checked and not most >= 0.0:
@@ -471,21 +472,21 @@ def place_entry(k, i, now_ns, units, flips, run: Run):
     if run.open_side[k] != 0 and not flips:
         small = too_small(run.units[k], run.scale[k], run.candidate_price, run.min_notional[k])
         if not REBALANCES or small:
-            # what was below the minimum notional begins anew; its trade goes on
+            # a position below the minimum notional restarts its counts; its trade continues
             run.entry_ns[k], run.held_bars[k] = now_ns, 0
             run.high_water[k] = run.candidate_price
 
 
 @routine
 def trim(k, i, surplus, now_ns, run: Run):
-    """Sell (or buy back) the position of k beyond its target (base): nothing blocks a reduction."""
+    """Reduce the position of k to its target (base); nothing blocks a reduction."""
     side = -1.0 if run.units[k] > 0.0 else 1.0
     units = floor_units(surplus * run.scale[k], run.lot[k])
     rejected = -1
     if not units > 0.0:
         rejected = R_LOT
     elif too_small(units, run.scale[k], run.close[k, i], run.min_notional[k]):
-        rejected = R_TOO_SMALL  # it is asked for again at the next bar
+        rejected = R_TOO_SMALL  # it is requested again at the next bar
     if TABLES:
         run.requested[k, i] = side * surplus
         run.granted[k, i] = side * units / run.scale[k] if rejected < 0 else 0.0

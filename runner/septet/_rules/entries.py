@@ -43,7 +43,7 @@ def trade(t0, t1, run: Run):
             if MARKS_IDLE_SPANS:
                 coming = first
             t = first
-            # One event alone takes the step: so parity proves what crosses several times at once.
+            # A single event always runs the step, so that parity tests also cover the idle spans.
             if TRADES_ACTIVE_SYMBOLS and (t1 - t0 > 1 and run.is_late == 0):
                 t = trade_active_symbols(first, last, room, run)
                 if t < last:

@@ -90,7 +90,7 @@ def fill(k, units, price, maker, time_ns, order_id, reason, intrabar, reference,
 
 @kernel
 def affordable_units(k, units, price, maker, run: Run):
-    """What cash lets through of a buy, in whole lots; a sale, or a perpetual, as it is."""
+    """Return the units of a buy that cash covers, in whole lots; else the units unchanged."""
     if SPOT and units > 0.0:
         if FEE_IN_KIND:
             rate = 0.0
@@ -106,7 +106,7 @@ def affordable_units(k, units, price, maker, run: Run):
 
 @kernel
 def share_of_volume(k, i, units, run: Run):
-    """Return the part of some units (signed) that the volume of bar i still lets fill."""
+    """Return how many of these units (signed) the remaining volume of bar i can fill."""
     return cap_units(
         units, run.volume_used[k], run.volume[k, i], run.scale[k], run.lot[k], VOLUME_SHARE
     )
@@ -114,7 +114,7 @@ def share_of_volume(k, i, units, run: Run):
 
 @routine
 def use_volume(k, i, units, run: Run):
-    """Take what the volume of bar i still lets fill of some units (signed), and return that."""
+    """Return how many of these units (signed) bar i can fill, and count them as volume used."""
     part = share_of_volume(k, i, units, run)
     run.volume_used[k] = run.volume_used[k] + abs(part)
     return part
@@ -148,7 +148,7 @@ def execute(k, i, price, maker, time_ns, intrabar, run: Run):
         if ADDS_WHEN and run.order_reason[k] == R_ADD:
             run.adds[k] = run.adds[k] + run.adds_working[k]
             run.adds_working[k] = 0
-        if run.reduces[k] == 0:  # levels of what it adds to, which was too small to be sold, end
+        if run.reduces[k] == 0:  # levels of an old position too small to sell are cancelled
             run.exit_to_retry[k] = 0
     left = run.order_units[k] - units
     run.order_units[k] = left
@@ -158,7 +158,7 @@ def execute(k, i, price, maker, time_ns, intrabar, run: Run):
         end_order(k, STATUS_CANCELLED, run.order_reason[k], time_ns, run)
     elif short == 1:
         end_order(k, STATUS_CANCELLED, R_CASH, time_ns, run)
-    elif RESTS and run.order_type[k] == STOP:  # its trigger was reached: the rest needs none
+    elif RESTS and run.order_type[k] == STOP:  # the trigger was reached: the rest has no trigger
         run.order_type[k] = MARKET
     elif RESTS and run.order_type[k] == STOP_LIMIT:
         run.order_type[k] = LIMIT
@@ -175,7 +175,7 @@ def meet_open(k, i, run: Run):
         missed = run.missing_bars[k, i] - max(0, early)
         if missed > 0:
             if run.order_type[k] == MARKET and run.open_ns[k, i - 1] < run.active_ns[k]:
-                run.bars_left[k] = 0  # it has met no open within one bar of its decision
+                run.bars_left[k] = 0  # no open came within one bar of the decision
             else:
                 run.bars_left[k] = run.bars_left[k] - missed
             if run.bars_left[k] <= 0:

@@ -38,7 +38,7 @@ __all__ = [
 
 @kernel
 def count_joined(run: Run):
-    """How many symbols have had a bar: one that has not yet is no member."""
+    """Return how many symbols have had a bar; the others do not count yet."""
     count = 0
     for k in range(SYMBOLS):
         if run.mark[k] > 0.0:
@@ -48,19 +48,19 @@ def count_joined(run: Run):
 
 @kernel
 def clip(value, cap):
-    """Return a value held within +-cap; NaN stays."""
+    """Return a value clipped to +-cap; NaN stays NaN."""
     return max(-cap, min(cap, value)) if value == value else nan
 
 
 @kernel
 def multiplier(total):
-    """Return 1/sqrt(total), at most 2.5; NaN where there is none."""
+    """Return 1/sqrt(total), at most 2.5; NaN where it is undefined."""
     return min(2.5, 1.0 / math.sqrt(total)) if total > 0.0 else nan
 
 
 @kernel
 def correlation_of(xx, yy, xy, scale):
-    """Return xy/sqrt(xx * yy), negatives as 0; NaN where one of the two does not move.
+    """Return xy/sqrt(xx * yy), negative values as 0; NaN where one of the two is constant.
 
     `scale` is the sum of squares before the means were taken out.
     """
@@ -85,7 +85,7 @@ def has_window(k, last, run: Run):
 
 @routine
 def find_full(t, run: Run):
-    """Give every symbol with a whole window the role 1, others that of kept units; count them."""
+    """Set the role of symbols with a full window to 1, others to kept units; return the count."""
     count = 0
     for k in range(SYMBOLS):
         last = t if ONE_SYMBOL else run.bar[k, t]
@@ -99,7 +99,7 @@ def find_full(t, run: Run):
 
 @kernel
 def insert_size(value, count, run: Run):
-    """Put the size of a forecast into the sorted ones of a moment; return how many there are."""
+    """Insert |forecast| into the sorted list of one time; return the length of the list."""
     if value == 0.0:
         return count
     n = count
@@ -175,7 +175,7 @@ def multiplier_of_forecasts(t, run: Run):
 
 @routine
 def multiplier_of_returns(t, count, run: Run):
-    """IDM: how much more symbols in equal parts may carry than one of them."""
+    """Return the IDM: how much larger equally weighted positions may be than a single one."""
     for k in range(SYMBOLS):
         if run.role[k] == 1:
             last = t if ONE_SYMBOL else run.bar[k, t]
@@ -204,7 +204,7 @@ def multiplier_of_returns(t, count, run: Run):
 
 @routine
 def weigh_forecasts(t, fdm, idm, run: Run):
-    """Give every symbol with a whole window its weight; where it has none its units stay."""
+    """Set the weight of every symbol with a full window; other symbols keep their units."""
     members = count_joined(run)
     for k in range(SYMBOLS):
         if run.role[k] != 1:

@@ -86,7 +86,7 @@ __all__ = [
 
 @routine
 def rest_grids(t, now_ns, run: Run):
-    """Let the grids of all symbols that have a bar at T rest, in universe order."""
+    """Place the grid orders of all symbols that have a bar at T, in universe order."""
     for k in range(SYMBOLS):
         i = t if ONE_SYMBOL else run.bar[k, t]
         if i >= 0:
@@ -95,9 +95,9 @@ def rest_grids(t, now_ns, run: Run):
 
 @routine
 def rest_grid(k, t, i, now_ns, run: Run):
-    """While k is flat lay its grid anew; else let what its levels bought or sold rest again.
+    """Recompute the grid of k while it is flat; otherwise place the missing orders of its levels.
 
-    What a venue may fill yet stays where it is.
+    Orders that a venue may still fill are not moved.
     """
     if VENUE_FILLS and run.open_side[k] != 0:
         hold_by_levels(k, i, now_ns, run)
@@ -114,10 +114,10 @@ def rest_grid(k, t, i, now_ns, run: Run):
 
 @routine
 def hold_by_levels(k, i, now_ns, run: Run):
-    """Let levels hold all of k where a venue fills: what none has bought is the nearest one's.
+    """With venue fills, assign units of k that no level has bought to the nearest level.
 
-    What is held without a grid was adopted, or came late: its side is laid now. A side that has no
-    levels is closed.
+    A position without a grid was adopted, or filled late: the levels of its side are set now. A
+    position on a side without levels is closed.
     """
     first = 0 if run.open_side[k] > 0 else GRID_LEVELS
     if first >= GRID_ROWS:
@@ -135,7 +135,7 @@ def hold_by_levels(k, i, now_ns, run: Run):
 def lay_side(k, i, first, centre, now_ns, run: Run):
     """Set prices and units of the levels from `first` on, one step after another from the centre.
 
-    Nothing is laid where a required distance of the stop is unknown.
+    No level is set where a required distance of the stop is unknown.
     """
     side = side_of_level(first)
     rejected = rejection_of_distances(k, i, side, now_ns, run)
@@ -159,9 +159,9 @@ def lay_side(k, i, first, centre, now_ns, run: Run):
 
 @routine
 def rest_again(k, t, i, active_ns, time_ns, at_open, run: Run):
-    """Place what is missing of the grid of k: exits of what levels bought, else entries.
+    """Place the missing orders of the grid of k: the exit of a level that bought, else its entry.
 
-    The levels nearest to the centre first; of two sides, the buy of a step before its sale.
+    Levels nearest to the centre come first; at the same step the buy comes before the sale.
     """
     if run.exit_to_retry[k] != 0:
         return
@@ -185,7 +185,7 @@ def rest_again(k, t, i, active_ns, time_ns, at_open, run: Run):
 
 @routine
 def place_grid_exit(k, at, side, active_ns, time_ns, run: Run):
-    """Sell what a level has bought one level up; below the minimum notional it waits."""
+    """Place the exit of a level one level up; it waits while below the minimum notional."""
     units, price = run.B[k, at + GRID_BOUGHT], run.B[k, at + GRID_OUT]
     if VENUE_FILLS:
         units = floor_units(units, run.lot[k])
@@ -204,9 +204,9 @@ def place_grid_exit(k, at, side, active_ns, time_ns, run: Run):
 
 @routine
 def place_grid_entry(k, t, i, at, side, active_ns, time_ns, at_open, run: Run):
-    """Place the entry of a level if the limits leave all of it; bar i is the newest known."""
+    """Place the entry of a level if the limits allow its whole size; bar i is the newest known."""
     price, wanted = run.B[k, at + GRID_PRICE], run.B[k, at + GRID_WANTED]
-    is_late = run.is_late if at_open == 0 else 0  # an open comes before the row that is late
+    is_late = run.is_late if at_open == 0 else 0  # an open precedes the decision row that is late
     capped, rejected = -1, rejection_of_increase(k, is_late, 0, run)
     if rejected < 0:
         working = describe_entry(k, i, False, run)
@@ -254,7 +254,7 @@ def is_active(k, at, i, run: Run):
 
 @routine
 def fill_grid_at_open(k, i, run: Run):
-    """Entries of the grid of k meet the open of bar i, in the order in which they were placed."""
+    """Match the entries of the grid of k with the open of bar i, in the order of placement."""
     done = -1.0
     while True:
         found, first = -1, math.inf
@@ -282,7 +282,7 @@ def fill_grid_at_open(k, i, run: Run):
 
 @routine
 def fill_grid_entry(k, at, price, maker, time_ns, intrabar, run: Run):
-    """The entry of a level fills, as far as cash lets it; entries of the other side end."""
+    """Fill the entry of a level as far as cash allows; cancel the entries of the other side."""
     asked, order_id = run.B[k, at + GRID_ENTRY], int(run.B[k, at + GRID_ORDER])
     units = affordable_units(k, asked, price, maker, run)
     run.B[k, at + GRID_ENTRY] = 0.0
@@ -304,9 +304,9 @@ def fill_grid_entry(k, at, price, maker, time_ns, intrabar, run: Run):
 
 @routine
 def fill_part_of_grid_entry(k, i, at, price, maker, time_ns, intrabar, run: Run):
-    """The entry of a level fills as far as volume and cash let it.
+    """Fill the entry of a level as far as volume and cash allow.
 
-    With nothing left of the volume it rests on; once a part has filled, its rest ends with the bar.
+    If no volume is left it keeps resting; after a partial fill the rest expires with the bar.
     """
     asked, order_id = run.B[k, at + GRID_ENTRY], int(run.B[k, at + GRID_ORDER])
     part = share_of_volume(k, i, asked, run)
@@ -335,7 +335,7 @@ def fill_part_of_grid_entry(k, i, at, price, maker, time_ns, intrabar, run: Run)
 
 @routine
 def rest_again_at_open(k, t, i, run: Run):
-    """Levels of k that have filled at the open of bar i rest again for the rest of it."""
+    """Place the next orders of levels of k that filled at the open of bar i, for the rest of it."""
     if run.is_synthetic[k, i] == 0:
         open_ns = run.open_ns[k, i]
         rest_again(k, max(t - 1, 0), max(i - 1, 0), open_ns, open_ns, 1, run)
@@ -346,9 +346,9 @@ def rest_again_at_open(k, t, i, run: Run):
 
 @routine
 def nearest_grid_exit(k, i, reach, run: Run):
-    """Level whose exit the price passes first on its way to `reach`: its column, or -1, and price.
+    """Return column (or -1) and price of the level exit that is passed first on the way to `reach`.
 
-    Of one price the order that was placed first.
+    At equal prices the order placed first comes first.
     """
     side = 1.0 * run.open_side[k]
     found, nearest, first = -1, nan, math.inf
@@ -364,7 +364,7 @@ def nearest_grid_exit(k, i, reach, run: Run):
 
 @routine
 def fill_grid_exit(k, i, at, at_open, time_ns, run: Run):
-    """The exit of a level fills at its price, or at an open beyond it; its level rests again."""
+    """Fill the exit of a level at its price, or at an open beyond it; place its entry again."""
     side, level = 1.0 * run.open_side[k], run.B[k, at + GRID_OUT]
     price, maker = level, 1
     if at_open == 1:
@@ -384,7 +384,7 @@ def fill_grid_exit(k, i, at, at_open, time_ns, run: Run):
     if PARTICIPATION:
         whole = units
         units = use_volume(k, i, whole, run)
-        if units != whole:  # the rest rests on
+        if units != whole:  # the rest keeps resting
             run.B[k, at + GRID_EXIT] = whole - units
             run.B[k, at + GRID_BOUGHT] = abs(whole - units)
             run.B[k, at + GRID_CHANGED] = 0.0
@@ -396,9 +396,9 @@ def fill_grid_exit(k, i, at, at_open, time_ns, run: Run):
 
 @routine
 def nearest_grid_entry(k, i, run: Run):
-    """Column of the entry that bar i has traded through nearest to its open, or -1.
+    """Return the column of the entry nearest to the open that bar i has traded through, or -1.
 
-    Of one distance the order that was placed first.
+    At equal distances the order placed first comes first.
     """
     found, near, first = -1, math.inf, math.inf
     for n in range(GRID_ROWS):
@@ -419,7 +419,7 @@ def nearest_grid_entry(k, i, run: Run):
 
 @routine
 def note_rested(k, i, run: Run):
-    """Orders of the grid of k that worked in bar i rest from now on."""
+    """Mark the orders of the grid of k that worked in bar i as resting."""
     for n in range(GRID_ROWS):
         at = column_of_level(n)
         works = run.B[k, at + GRID_ENTRY] != 0.0 or run.B[k, at + GRID_EXIT] != 0.0

@@ -1,4 +1,4 @@
-"""Resting orders of a grid: where its levels stand in B, what they are worth, and how they end.
+"""Resting orders of a grid: the columns of its levels in B, their notional, and their end.
 
 A level lies below the centre (long) or above it (short). While it has bought nothing its entry
 rests at its price; what it has bought is sold by an exit that rests one level up.
@@ -51,7 +51,7 @@ def side_of_level(n):
 
 @kernel
 def cost_of_entry(price, run: Run):
-    """What one unit costs that a level enters: it rests; where a venue fills, it is at market."""
+    """Return the cost of one unit that a level enters: maker; with venue fills, at market."""
     if VENUE_FILLS:
         return price * (1.0 + SLIPPAGE_HINT) * (1.0 + TAKER_FEE)
     return price * (1.0 + MAKER_FEE)
@@ -69,7 +69,7 @@ def grid_worth(k, run: Run):
 
 @routine
 def end_level(k, at, left, reason, time_ns, run: Run):
-    """Log the cancel of the order of a level; of one that is only watched there is none."""
+    """Log the cancel of the order of a level; a level that is only watched has no order."""
     if not VENUE_FILLS or run.B[k, at + GRID_ORDER] >= 0.0:
         order_id = int(run.B[k, at + GRID_ORDER])
         end_beside(k, order_id, left, STATUS_CANCELLED, reason, time_ns, run)
@@ -117,7 +117,7 @@ def remove_grid(k, reason, time_ns, run: Run):
 
 @routine
 def end_grid_trade(k, reason, time_ns, run: Run):
-    """The trade of k is closed: by an exit of the grid, whose entries go on, or otherwise."""
+    """End the trade of k; if an exit of the grid closed it, the entries of the grid continue."""
     if reason == R_GRID_EXIT:
         end_grid_exits(k, R_POSITION_CLOSED, time_ns, run)
         for n in range(GRID_ROWS):

@@ -1,4 +1,4 @@
-"""Halts: what trips one, what it does to orders and positions, and what clears it."""
+"""Halts: their conditions, their effects on orders and positions, and how they are cleared."""
 
 from __future__ import annotations
 

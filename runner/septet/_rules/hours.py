@@ -1,4 +1,4 @@
-"""Trading hours: what is closed before the end of a session, and what may not be increased.
+"""Trading hours: close positions before a session ends, and reject increases outside of them.
 
 The flags of a decision time are computed ahead from time alone: `septet._data.trading_hours`. Here
 the rules read them. Exits and stops always act.
@@ -43,19 +43,19 @@ __all__ = [
 
 @kernel
 def keep_hours(t, run: Run):
-    """Keep the flags of a decision time for what is decided at it."""
+    """Store the flags of a decision time for the decisions made at it."""
     run.C[HOURS_SLOT] = run.T[HOURS_ROW, at(t)]
 
 
 @kernel
 def closes_held(t, run: Run):
-    """Whether what is held is closed at t."""
+    """Whether open positions are closed at t."""
     return run.T[HOURS_ROW, at(t)] & (HOURS_FLAT | HOURS_HELD_OVER) != 0
 
 
 @kernel
 def rejection_of_hours(run: Run):
-    """Reason for which nothing may be increased at this time, or -1."""
+    """Return the reason to reject every increase at this time, or -1."""
     if run.C[HOURS_SLOT] & HOURS_CLOSED != 0:
         return R_CLOSED_HOURS
     if FLAT_AT_CLOSE and run.C[HOURS_SLOT] & HOURS_LAST != 0:
@@ -65,7 +65,7 @@ def rejection_of_hours(run: Run):
 
 @kernel
 def read_hours(t, now_ns, count, run: Run):
-    """Begin a decision time: keep its flags, and close what may not be held any longer."""
+    """Begin a decision time: store its flags, and close positions that may not stay open."""
     keep_hours(t, run)
     if FLAT_AT_CLOSE and closes_held(t, run):
         for n in range(count):
@@ -75,9 +75,9 @@ def read_hours(t, now_ns, count, run: Run):
 
 @routine
 def close_held(k, has_bar, now_ns, run: Run):
-    """Close the position of k; at the last fill inside, and outside, cancel its entries as well.
+    """Close the position of k; from the last fill inside the hours on, cancel its entries as well.
 
-    An exit that waits to be sent goes first, and keeps its reason.
+    An exit that already waits to be sent takes precedence, and keeps its reason.
     """
     if has_bar == 1 and run.exit_to_retry[k] > 0:
         go_on(k, now_ns, run)
@@ -93,7 +93,7 @@ def close_held(k, has_bar, now_ns, run: Run):
 
 @kernel
 def cancel_outside(now_ns, count, run: Run):
-    """End a decision time: increases that rest are cancelled where nothing may be increased."""
+    """End a decision time: cancel resting increases where increases are rejected."""
     reason = rejection_of_hours(run)
     if reason >= 0:
         for n in range(count):
@@ -103,7 +103,7 @@ def cancel_outside(now_ns, count, run: Run):
 
 @routine
 def end_resting(k, reason, now_ns, run: Run):
-    """Cancel an entry of k that rests, or what its open has left of it; its flip is an exit.
+    """Cancel a resting entry of k, or its unfilled rest after the open; a flip becomes an exit.
 
     A market order that has not met its open yet was decided inside the hours, and fills there.
     """

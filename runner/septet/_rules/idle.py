@@ -1,8 +1,7 @@
-"""Times at which nothing can happen but a mark: found ahead, and crossed in one stretch.
+"""Idle times, at which only marks change: they are found ahead and processed in one stretch.
 
-Of one symbol, idle spans are marked at once (`find_idle_span`, `mark_idle_span`); of several, only
-the symbols to which something can happen are stepped (`trade_active_symbols`). The numbers are
-those of as many steps.
+With one symbol, idle spans are marked at once (`find_idle_span`, `mark_idle_span`); with several,
+only active symbols are stepped (`trade_active_symbols`). The results equal those of single steps.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ def begins(t, t1, run: Run):
         if HALTS and run.day[at(t)] != run.day[at(t - 1)]:
             break
         if FLAT_AT_CLOSE and (closes_held(t, run) and not closes_held(t - 1, run)):
-            break  # what is held is closed, as by a signal
+            break  # the position is closed, as by a signal
         before = code
         t += 1
     return t
@@ -103,7 +102,7 @@ def find_idle_span(t, coming, t1, run: Run):
     if until == t1:
         return t1, t1
     coming = begins(until + 1, t1, run)
-    prefetch(run.known_ns, coming)  # what is read at few times is not in the cache
+    prefetch(run.known_ns, coming)  # values that are rarely read are not in the cache
     prefetch(run.close[0], coming)
     prefetch(run.open[0], coming + 1)
     prefetch(run.open_ns[0], coming + 1)
@@ -158,7 +157,7 @@ def mark_flat_span(t, until, run: Run):
             run.equity_curve[at(u)] = equity
     else:
         summed = run.summed_equity
-        for _ in range(t, until):  # one by one: the sum is the same however stretches are cut
+        for _ in range(t, until):  # one by one: the sum does not depend on where stretches are cut
             summed += equity
         run.summed_equity = summed
     top = max(run.top_equity, equity)
@@ -175,7 +174,7 @@ def mark_flat_span(t, until, run: Run):
 def mark_held_span(t, until, held, run: Run):
     """Mark idle times with a position, where no table is kept."""
     cash = run.cash
-    for u in range(t, until):  # what no time asks of another is worked out side by side
+    for u in range(t, until):  # values that do not depend on other times are computed together
         worth = held * run.close[0, at(u)]
         if CURVE:
             run.equity_curve[at(u)] = cash + worth
@@ -194,7 +193,7 @@ def mark_held_span(t, until, held, run: Run):
         run.summed_equity = summed
     run.equity = equity
     run.peak = max(run.peak, highest)
-    if highest > top:  # seldom: the deepest fall below a top is that of the lowest equity
+    if highest > top:  # rare: the largest drawdown from a peak is at the lowest equity
         for u in range(t, until):
             worth = cash + held * run.close[0, at(u)]
             if worth > top:
@@ -206,7 +205,7 @@ def mark_held_span(t, until, held, run: Run):
         low = lowest
     if total - total == 0.0:
         run.summed_exposure = total
-    else:  # somewhere equity was zero: such times are counted, not summed
+    else:  # equity was zero at some time: such times are counted, not summed
         for u in range(t, until):
             worth = held * run.close[0, at(u)]
             share = abs(abs(worth) / (cash + worth))
@@ -267,7 +266,7 @@ def list_active(t, run: Run):
 
 @kernel
 def pass_bars(k, i, run: Run):
-    """Count the bars of k before i at which it was only marked; return how many there were."""
+    """Count the idle bars of k before i; return how many there were."""
     bars = i - run.first_uncounted_bar[k]
     if bars > 0:
         if run.open_side[k] != 0:
@@ -280,7 +279,7 @@ def pass_bars(k, i, run: Run):
 
 @kernel
 def count_bars(k, i, run: Run):
-    """Count the bars of k before i at which it was only marked, and mark it at the last."""
+    """Count the idle bars of k before i, and mark it at the last of them."""
     if pass_bars(k, i, run) > 0:
         run.mark[k] = run.close[k, i - 1]
 
@@ -331,7 +330,7 @@ def halt_all(t, now_ns, count, run: Run):
 
 @kernel
 def prefetch_order(k, run: Run):
-    """Fetch what the order of k meets next: it is read at few times, so it is not in the cache."""
+    """Prefetch the values that the order of k is matched with; they are not in the cache."""
     i = run.first_uncounted_bar[k]
     prefetch(run.open[k], i)
     prefetch(run.open_ns[k], i)
@@ -343,8 +342,8 @@ def prefetch_order(k, run: Run):
 def act_on_all(t, t0, now_ns, run: Run):
     """Make the rebalance, or the buys, due at T, which look at every symbol.
 
-    What the bars of symbols that were only marked count is made up for before; those of which an
-    order works then are active at the next time.
+    The idle bars of the symbols are counted first. Symbols with a working order afterwards are
+    active at the next time.
     """
     for k in range(SYMBOLS):
         pass_bars(k, run.bar[k, t] + 1, run)

@@ -90,7 +90,7 @@ def end_order(k, status, reason, time_ns, run: Run):
 
 @kernel
 def end_queued(k, status, reason, time_ns, run: Run):
-    """End the entry that waits for the exit of the other side, and log the reason."""
+    """End the entry queued behind the exit of the other side, and log the reason."""
     row = log_row(STATUS, time_ns, k, run.queued_id[k] - 1, status, reason, run)
     run.LF[row, 0] = run.queued_units[k]
     run.queued_id[k] = 0
@@ -130,7 +130,7 @@ def open_trade(k, units, price, fee, slippage, time_ns, intrabar, run: Run):
 
 @kernel
 def track_entry(k, units, price, fee, reason, run: Run):
-    """Keep what a further fill of an entry has changed of the position's figures."""
+    """Update the entry figures of the position after a further fill of an entry."""
     run.last_price[k] = price
     run.entered_units[k] = run.entered_units[k] + abs(units)
     run.entry_fees[k] = run.entry_fees[k] + fee
@@ -153,7 +153,7 @@ def close_trade(k, reason, time_ns, run: Run):
     run.LF[row, 6] = run.trade_funding[k]
     run.LF[row, 7] = run.trade_liquidation[k]
     run.LF[row, 8] = run.trade_slippage[k]
-    if run.units[k] * run.open_side[k] > 0.0:  # less than a lot: it goes on at what it cost
+    if run.units[k] * run.open_side[k] > 0.0:  # less than a lot: kept at its cost
         run.dust_cost[k] = run.dust_cost[k] + run.units[k] / run.scale[k] * run.average_price[k]
     run.last_pnl = pnl
     run.last_return = pnl / run.entry_notional[k]
@@ -176,7 +176,7 @@ def close_trade(k, reason, time_ns, run: Run):
 
 @kernel
 def book_dust(k, units, price, fee, slippage, run: Run):
-    """Book units that belong to no trade: they stay below one lot."""
+    """Book units below one lot, which belong to no trade."""
     run.dust_cost[k] = run.dust_cost[k] + units / run.scale[k] * price + fee
     run.dust_fees[k] = run.dust_fees[k] + fee
     run.dust_slippage[k] = run.dust_slippage[k] + slippage
@@ -184,7 +184,7 @@ def book_dust(k, units, price, fee, slippage, run: Run):
 
 @kernel
 def move_cash(units, price, net_units, fee, scale, run: Run):
-    """Move the cash of a fill; a fee kept back from what arrives costs none."""
+    """Book the cash of a fill; a fee withheld in the base currency costs no cash."""
     notional = abs(units) / scale * price
     if units > 0.0:
         run.cash = run.cash - notional
@@ -273,7 +273,7 @@ def book_amounts(
             run.entry_fees[k] = run.entry_fees[k] * (abs(after) / abs(held))
         run.margin_funding[k] = run.margin_funding[k] * (abs(after) / abs(held))
         return 0
-    if abs(after) < run.lot[k]:  # flat is less than one lot, and nothing else is
+    if abs(after) < run.lot[k]:  # flat means less than one lot
         close_trade(k, reason, time_ns, run)
         if after * side < 0.0:
             book_dust(k, after, price, fee * (1.0 - share), slippage * (1.0 - share), run)
@@ -286,7 +286,7 @@ def book_amounts(
 
 @kernel
 def charge_liquidation(k, charge, run: Run):
-    """Charge a liquidation's cost besides its fill, before the fill; a negative one is received."""
+    """Charge the cost of a liquidation before its fill is booked; a negative cost is received."""
     run.cash = run.cash - charge
     run.liquidation_paid = run.liquidation_paid + charge
     run.trade_liquidation[k] = run.trade_liquidation[k] + charge

@@ -1,4 +1,4 @@
-"""The levels of each held symbol after a decision time: what its row of decisions shows.
+"""The levels of each held symbol after a decision time, as its decision row shows them.
 
 They are those that the next bar meets: the nearest stop, the nearest price at which a target or a
 take closes some of the position, and the nearest resting add. Zero stands for none, and for an
@@ -35,7 +35,7 @@ __all__ = [
 
 @kernel
 def keep_levels(t, now_ns, count, run: Run):
-    """Keep the levels of every listed symbol that is held and has a bar at time t."""
+    """Store the levels of every listed symbol that is held and has a bar at time t."""
     for n in range(count):
         k = 0 if ONE_SYMBOL else run.active_symbol[n]
         i = t if ONE_SYMBOL else run.bar[k, t]
@@ -45,7 +45,7 @@ def keep_levels(t, now_ns, count, run: Run):
 
 @routine
 def keep_levels_of(k, i, now_ns, run: Run):
-    """Keep the levels of k after the decisions at bar i."""
+    """Store the levels of k after the decisions at bar i."""
     if PROTECTIVE or STEPS:
         level = run.stop_price[k] if STEPS else nearest_stop_price(k, i, now_ns, run)
         run.stop_level[k, i] = level if 0.0 < level < math.inf else 0.0
@@ -60,7 +60,7 @@ def keep_levels_of(k, i, now_ns, run: Run):
 def nearest_stop_price(k, known, now_ns, run: Run):
     """Return the nearest stop of the position as bar `known` left it, or NaN.
 
-    It is the one that acts. Invalid answers are not counted here: they are where the stop acts.
+    This is the stop that acts. Invalid answers are counted where the stop acts, not here.
     """
     side, nearest = 1.0 * run.open_side[k], nan
     average_price, high_water = run.average_price[k], run.high_water[k]

@@ -1,4 +1,4 @@
-"""Where a position's stops and targets lie; with steps the stop is kept, and only tightened.
+"""Levels of a position's stops and targets; with steps the stop is stored, and only tightened.
 
 Distances are read when the entry is decided, and fixed. R is the distance of the first fill from
 the first stop. A stop that is read at every decision time (`reads`) can only tighten, as can one
@@ -110,7 +110,7 @@ def read_distances(k, i, side, now_ns, run: Run):
             level = stop.level(k, side, price, price, now_ns, now_ns, known, run)
             if level == level and (best != best or side * (level - best) > 0.0):
                 best = level
-    if GRID_SIDES and side < 0.0:  # the other side of the grid is read at the same time
+    if GRID_SIDES and side < 0.0:  # both sides of the grid are read at the same time
         run.B[k, GRID_SHORT_LEVEL] = best
     else:
         run.level_at_entry[k] = best
@@ -141,7 +141,7 @@ def distance_to_first_stop(k, i, side, now_ns, run: Run):
 
 @routine
 def begin_steps(k, now_ns, run: Run):
-    """A trade has begun: its distances are fixed, and its first stop gives R."""
+    """Begin a trade in steps: fix its distances, and compute R from its first stop."""
     for each in DISTANCES:
         run.B[k, each.fixed] = run.B[k, each.read]
     run.first_risk[k] = nan
@@ -175,7 +175,7 @@ def begin_steps(k, now_ns, run: Run):
 
 @kernel
 def break_even_of(k, run: Run):
-    """Break-even price of what is held of k, on its tick and never below zero after fees."""
+    """Return the break-even price of the position of k after fees, on a tick and not below zero."""
     side = 1.0 * run.open_side[k]
     entry_fee = run.entry_fees[k] * run.scale[k] / abs(run.units[k])
     price = break_even_price(side, run.average_price[k], entry_fee, TAKER_FEE)

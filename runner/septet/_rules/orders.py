@@ -32,8 +32,8 @@ __all__ = ["expire", "go_on", "send_exit"]
 def send_exit(k, reason, now_ns, run: Run):
     """Make a market order that closes the position of k the working order; nothing blocks it.
 
-    One below the minimum notional is retried. One that takes the place of a flip at market fills
-    when that would have: only what the flip would have opened is dropped.
+    An exit below the minimum notional is retried. An exit that replaces a market flip fills at the
+    time of the flip: only the opening part of the flip is dropped.
     """
     active_ns = now_ns + LATENCY_NS
     if RUNGS:
@@ -53,14 +53,14 @@ def send_exit(k, reason, now_ns, run: Run):
     small = too_small(units, run.scale[k], run.mark[k], run.min_notional[k])
     if SENDS_TAKES:
         if not VENUE_FILLS and small and abs(run.take_units[k]) >= abs(units) > 0.0:
-            return  # a take that was sent closes all that is left
+            return  # a take that was sent closes the rest of the position
         end_take(k, reason, now_ns, run)
     if units == 0.0:
         return
     if small:
         if run.exit_to_retry[k] == 0:
             run.exit_to_retry[k] = reason + 1
-            if EXITS or HALTS:  # it may stay for long: its side is not entered meanwhile
+            if EXITS or HALTS:  # the position may stay for long: its side is not entered meanwhile
                 block_after(k, run.open_side[k], reason, run)
         return
     run.exit_to_retry[k] = 0
@@ -70,7 +70,7 @@ def send_exit(k, reason, now_ns, run: Run):
 
 @routine
 def go_on(k, now_ns, run: Run):
-    """Order an exit again that could not be sent, or ended before it was filled."""
+    """Send again an exit that could not be sent, or that ended before it was filled."""
     reason = run.exit_to_retry[k] - 1
     run.exit_to_retry[k] = 0
     if run.open_side[k] != 0:

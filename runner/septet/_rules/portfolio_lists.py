@@ -1,4 +1,4 @@
-"""What the lists of a portfolio in the settings hold: groups of symbols, and forecasts."""
+"""Elements of a portfolio's lists in the settings: groups of symbols, and forecasts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many symbols are held or being entered, where a file bounds it: `risk.max_positions`."""
+"""The number of symbols held or being entered, limited by `risk.max_positions`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["has_place", "is_beyond_places", "is_held_or_entered", "positions_now
 
 @routine
 def is_held_or_entered(k, run: Run):
-    """Whether k is held and not on its way out, or being entered."""
+    """Whether k is held and not being closed, or is being entered."""
     if QUEUES and run.queued_id[k] != 0:
         return True
     if run.working[k] == 1 and run.reduces[k] == 0:
@@ -35,13 +35,13 @@ def positions_now(run: Run):
 
 @routine
 def has_place(k, run: Run):
-    """Whether k may be entered: it has its place already, or one is free."""
+    """Whether k may be entered: it counts already, or the limit is not reached."""
     return is_held_or_entered(k, run) or positions_now(run) < MOST_POSITIONS
 
 
 @routine
 def is_beyond_places(k, count, run: Run):
-    """Whether the candidates before k take all free places: higher confidence, ties in order."""
+    """Whether candidates of higher confidence (ties in universe order) take all free places."""
     if ONE_SYMBOL or is_held_or_entered(k, run):
         return False
     before, reached = 0, 0

@@ -1,4 +1,4 @@
-"""An entry of the other side that rests: what is held is closed at market first, by another order.
+"""A resting entry of the other side: a separate market order closes the position first.
 
 The exit is the working order. The entry is queued behind it, and becomes the working order as soon
 as nothing of the other side is held.
@@ -31,7 +31,7 @@ __all__ = [
 
 @routine
 def place_behind_exit(k, kind, units, now_ns, run: Run):
-    """Close what is held of k at market, and queue an entry of the other side; return its row.
+    """Close the position of k at market, and queue an entry of the other side; return its row.
 
     A position below the minimum notional cannot be closed alone: the entry closes it with it.
     """

@@ -1,8 +1,8 @@
 """Steps 1 and 2 of a rebalance: which symbols are ranked, and which of them are chosen.
 
-They look at data and at the previous weights alone. `role` of a symbol is 1 or -1 where it is
-chosen for a side, `KEEPS_WEIGHT` where it is held and has no bar or no rank, `KEEPS_UNITS` where
-nothing is known of its weight, `BELOW_RANK` where it is ranked and not chosen, else 0.
+They use only data and the previous weights. `role` of a symbol is 1 or -1 where it is chosen for
+a side, `KEEPS_WEIGHT` where it is held and has no bar or no rank, `KEEPS_UNITS` where its weight
+is unknown, `BELOW_RANK` where it is ranked and not chosen, else 0.
 """
 
 from __future__ import annotations
@@ -48,20 +48,20 @@ def is_on_side(where, held):
 
 @kernel
 def ranks_kept(run: Run):
-    """How many ranks of a side a choice may look at: of those before, the others have the rest."""
+    """Return how many ranks of a side may be chosen from; the other side has the rest."""
     return min(SYMBOLS, max(HOLD_RANK, LONG_SLOTS + SHORT_SLOTS))
 
 
 @kernel
 def rank_long(k, count, run: Run):
-    """Put k into the ranks of the long side, ties in universe order; return how many there are."""
+    """Insert k into the ranks of the long side, ties in universe order; return their number."""
     value = run.rank_value[k]
     if count < ranks_kept(run):
         count += 1
     elif not value > run.rank_value[run.long_rank[count - 1]]:
         return count
     low, high = 0, count - 1
-    while low < high:  # halving compares few values; the ranks behind are moved without a look
+    while low < high:  # bisection: few comparisons; ranks behind are moved without any
         middle = (low + high) // 2
         if run.rank_value[run.long_rank[middle]] < value:
             high = middle
@@ -75,7 +75,7 @@ def rank_long(k, count, run: Run):
 
 @kernel
 def rank_short(k, count, run: Run):
-    """Put k into the ranks of the short side: the same list from its other end."""
+    """Insert k into the ranks of the short side: the same list from its other end."""
     value = run.rank_value[k]
     if count < ranks_kept(run):
         count += 1
@@ -178,8 +178,8 @@ def choose_others(side, slots, ranks, chosen, run: Run):
 def choose(t, run: Run):
     """Steps 1 and 2: held names within `HOLD_RANK`, then the best others, up to the slots.
 
-    Fewer ranked than both sides need: both shrink in proportion, rounded down. Returns the ranks
-    of both sides.
+    If fewer symbols are ranked than both sides need, both shrink in proportion, rounded down.
+    Returns the ranks of both sides.
     """
     longs, shorts, count = rank_all(t, run)
     long_slots, short_slots = LONG_SLOTS, SHORT_SLOTS

@@ -1,8 +1,8 @@
-"""When a rebalance is made, and its steps 6 to 8: what the account still lacks of its weights.
+"""The time of a rebalance, and its steps 6 to 8: orders for the gaps between weights and account.
 
-A rebalance that is due and cannot act whole, for a halt, a late decision or missing bars, moves to
-the first decision time that can. Reductions are sent first, then increases from the largest gap,
-each sized, capped and checked as an entry is; they fill in this order.
+A rebalance that is due and cannot act as a whole (halt, late decision, missing bars) moves to the
+first decision time at which it can. Reductions are sent first, then increases from the largest
+gap, each sized, capped and checked like an entry; they fill in this order.
 """
 
 from __future__ import annotations
@@ -89,14 +89,14 @@ __all__ = [
 
 @kernel
 def note_due(t, run: Run):
-    """Keep that a rebalance has fallen due."""
+    """Record that a rebalance is due."""
     if run.DUE[t] == 1:
         run.C[PORTFOLIO_SLOT + REBALANCE_DUE] = 1
 
 
 @routine
 def reason_to_wait(t, run: Run):
-    """Reason for which a rebalance cannot act whole at T, or -1."""
+    """Return the reason why a rebalance cannot act as a whole at T, or -1."""
     if run.blocked > 0:
         return R_HALTED
     if run.is_late == 1:
@@ -119,7 +119,7 @@ def reason_to_wait(t, run: Run):
 
 @routine
 def rebalance(t, now_ns, run: Run):
-    """A rebalance that is due: all of it at T, or nothing; returns 1 where it was made."""
+    """Make a rebalance that is due, as a whole at T or not at all; return 1 if it was made."""
     reason = reason_to_wait(t, run)
     if reason >= 0:
         log_row(REBALANCE, now_ns, -1, -1, reason, 0, run)
@@ -146,7 +146,7 @@ def rebalance(t, now_ns, run: Run):
 
 @routine
 def explain_weight(k, t, factor, run: Run):
-    """Write into the decision of k its weight, why it has none any more, the turnover factor."""
+    """Store in the decision of k its weight, the reason for losing it, and the turnover factor."""
     i = t if ONE_SYMBOL else run.bar[k, t]
     role = run.role[k]
     chosen = PORTFOLIO_USE == "top" and abs(role) == 1
@@ -171,7 +171,7 @@ def explain_weight(k, t, factor, run: Run):
 
 @routine
 def keep_weights(run: Run):
-    """The weights are the previous ones of the next rebalance, with the closes they were set at."""
+    """Store the weights and their closes as the previous ones of the next rebalance."""
     for k in range(SYMBOLS):
         weight = run.new_weight[k]
         run.target_weight[k] = weight if abs(weight) > WEIGHT_EDGE else 0.0
@@ -180,7 +180,7 @@ def keep_weights(run: Run):
 
 @routine
 def reject_change(k, t, reason, run: Run):
-    """Write why a change of k is not traded."""
+    """Store the reason why a change of k is not traded."""
     i = t if ONE_SYMBOL else run.bar[k, t]
     if TABLES and i >= 0:
         run.rejected_code[k, i] = reason + 1
@@ -211,7 +211,7 @@ def send_changes(t, now_ns, run: Run):
             abs(run.units[k]), run.lot[k]
         )
         if leaves and (SPOT or not changes_side(k, run)):
-            continue  # an exit of this time, or one on its way, goes before
+            continue  # an exit decided now, or still working, takes precedence
         gap = reduce_to(k, t, now_ns, run)
         if gap != 0.0:
             run.proportion[k] = gap
@@ -222,7 +222,7 @@ def send_changes(t, now_ns, run: Run):
 
 @kernel
 def is_unpriced(k, t, run: Run):
-    """Whether k has a weight and no bar at T: its gap is not known, and it is not traded.
+    """Whether k has a weight and no bar at T: its gap is unknown, and it is not traded.
 
     A weight of 0 needs no price: it closes what is held.
     """
@@ -256,7 +256,7 @@ def list_increase(k, count, run: Run):
 
 @kernel
 def weight_after_takes(k, run: Run):
-    """Weight that a rebalance gives k, less the share that takes have sold of what is held."""
+    """Return the weight of k, reduced by the share of the position that takes have sold."""
     weight = run.new_weight[k]
     if (TAKES_AT or TAKES_WHEN) and weight * run.open_side[k] > 0.0:
         weight *= max(0.0, 1.0 - run.taken_share[k])
@@ -265,7 +265,7 @@ def weight_after_takes(k, run: Run):
 
 @kernel
 def reduce_to(k, t, now_ns, run: Run):
-    """Send what brings k down to its weight; return what it lacks of it (quote, signed), or 0.
+    """Send the reduction of k to its weight; return the missing notional (quote, signed), or 0.
 
     Differences below `DRIFT` are not traded; openings, closings and changes of side always are.
     """
@@ -274,7 +274,7 @@ def reduce_to(k, t, now_ns, run: Run):
         weight = 0.0
     held = 1.0 * run.open_side[k]
     worth = run.units[k] / run.scale[k] * run.mark[k]
-    if SENDS_TAKES:  # a take of this time, or one on its way, goes before
+    if SENDS_TAKES:  # a take decided now, or still working, takes precedence
         worth = (run.units[k] + run.take_units[k]) / run.scale[k] * run.mark[k]
     if weight == 0.0:
         if held != 0.0:
@@ -306,7 +306,7 @@ def reduce_to(k, t, now_ns, run: Run):
 
 @routine
 def reduce(k, t, surplus, now_ns, run: Run):
-    """Sell (or buy back) so much of k (quote): whole lots, worth the minimum notional."""
+    """Reduce k by this amount (quote), in whole lots and at least the minimum notional."""
     side = -1.0 * run.open_side[k]
     price = run.mark[k]
     units = floor_units(surplus / price * run.scale[k], run.lot[k])
@@ -323,7 +323,7 @@ def reduce(k, t, surplus, now_ns, run: Run):
         run.rejected_code[k, i] = rejected + 1
     if rejected >= 0:
         return
-    if run.working[k] == 1:  # a part of an earlier one: what it would still do is in this one
+    if run.working[k] == 1:  # a part of an earlier one: this one includes its unfilled rest
         active_ns = min(active_ns, run.active_ns[k])
         end_order(k, STATUS_CANCELLED, R_REBALANCE, now_ns, run)
     place_order(
@@ -361,7 +361,7 @@ def send_increases(t, now_ns, run: Run):
 
 @kernel
 def closes_remainder(k, run: Run):
-    """Whether an increase of k closes what it holds of the other side, too small to be sent."""
+    """Whether an increase of k also closes a position of the other side too small to be sent."""
     return run.working[k] == 0 and run.open_side[k] * run.proportion[k] < 0.0
 
 
@@ -390,7 +390,7 @@ def describe_increase(k, i, gross, working, run: Run):
 def increase(k, t, i, now_ns, run: Run):
     """Size, cap, check and send one increase; return its units, signed, or 0.
 
-    What is rejected is not remembered.
+    A rejected increase is not retried.
     """
     side = run.candidate_side
     rejected, capped = rejection_before_size(k, i, now_ns, side, run), -1
@@ -414,7 +414,7 @@ def increase(k, t, i, now_ns, run: Run):
         return 0.0
     run.exit_to_retry[k] = 0
     run.bars_since_entry[k] = 0
-    if QUEUES and run.working[k] == 1:  # what is held of the other side is closed before
+    if QUEUES and run.working[k] == 1:  # a position of the other side is closed first
         row = queue_entry(k, MARKET, side * units, now_ns, run)
     else:
         closed = run.units[k] if not SPOT and closes_remainder(k, run) else 0.0

@@ -11,9 +11,9 @@ __all__ = ["block_after", "block_side", "is_left"]
 
 @kernel
 def is_left(k, side, run: Run):
-    """Whether k has left a side: its block ends by bars or signals from the closing fill on.
+    """Whether k has left a side: bars and signals count towards the end of its block from then on.
 
-    An exit that is too small to be sent may wait for long: its side is left as well.
+    The side of an exit that is too small to be sent counts as left: such an exit may wait for long.
     """
     return run.open_side[k] != side or run.exit_to_retry[k] != 0
 
@@ -22,8 +22,7 @@ def is_left(k, side, run: Run):
 def block_side(k, side, run: Run):
     """Block the side of a stop from re-entry; the block of the other side does not change.
 
-    The bar whose end is counted first is that of the exit's fill: so many decisions are rejected
-    from its close on.
+    Bars count from that of the exit's fill: this many decisions are rejected from its close on.
     """
     if REENTRY != "immediate":
         if side > 0:
@@ -34,9 +33,9 @@ def block_side(k, side, run: Run):
 
 @routine
 def block_after(k, side, reason, run: Run):
-    """Block the side of a position that a time limit or a halt has closed, and no other reason.
+    """Block the side of a position if a time limit or a halt has closed it.
 
-    An exit for another reason that was on its way first closes it for that reason.
+    If an exit for another reason was already working, the position closes for that reason.
     """
     for stop in EXITS:
         if reason == stop.code:

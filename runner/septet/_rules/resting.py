@@ -1,8 +1,8 @@
 """Orders of a position in steps that stand beside its working order: a take, and resting adds.
 
-A take by a condition has one place; each resting add (`RUNGS`) has its own, in columns of B: its
-price, what is left of it (signed), and its number. Nothing of them outlives the trade. Where a
-venue fills orders the engine watches the prices of resting adds: see `septet._rules.venue_steps`.
+Takes by a condition share one slot; each resting add (`RUNGS`) has its own, in columns of B:
+price, unfilled units (signed) and number. All end with the trade. With venue fills the engine
+watches the prices of resting adds: see `septet._rules.venue_steps`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def end_take(k, reason, time_ns, run: Run):
         left = run.take_units[k]
         end_beside(k, run.take_id[k], left, STATUS_CANCELLED, reason, time_ns, run)
         run.take_units[k] = 0.0
-        if run.break_even[k] == AFTER_FILL:  # what has sold nothing moves no stop
+        if run.break_even[k] == AFTER_FILL:  # a take that has sold nothing moves no stop
             run.break_even[k] = 0
 
 
@@ -68,7 +68,7 @@ def end_rungs(k, reason, time_ns, run: Run):
 
 @routine
 def end_steps(k, side, time_ns, run: Run):
-    """The trade of k, of a side, is closed: what was to add to it or to take of it ends."""
+    """End the adds and takes of a closed trade of k on a side."""
     if (ADDS_WHEN or PORTFOLIO) and run.working[k] == 1:
         adds = run.order_reason[k] == R_ADD or (PORTFOLIO and run.order_reason[k] == R_INCREASE)
         if adds and run.order_units[k] * side > 0.0:
@@ -81,7 +81,7 @@ def end_steps(k, side, time_ns, run: Run):
 
 @kernel
 def leaving_units(k, run: Run):
-    """Units of k that orders at market are about to close, at most what is held."""
+    """Return the units of k that working market orders will close, at most the position."""
     units = 0.0
     if run.working[k] == 1 and run.reduces[k] == 1:
         units = abs(run.order_units[k])

@@ -1,7 +1,7 @@
 """One decision time, in the order in which everything happens at it.
 
-Bars that a paper or live run missed do as much of it as happens without anybody there: steps 1 and
-2, and their closes are marks where fills are simulated. Halts and decisions wait for the newest.
+Bars that a paper or live run missed run steps 1 and 2 only, and their closes are marks where fills
+are simulated. Halts are tested and decisions made at the newest bar only.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def step(t, run: Run):
     watch(now_ns, run)
     count = list_all(run)
     match_bar(t, now_ns, count, run)
-    if VENUE_FILLS and run.is_late == ONLY_MATCHED:  # what is held now was not held then
+    if VENUE_FILLS and run.is_late == ONLY_MATCHED:  # the current position was not held then
         return
     held = list_held(run)
     mark(t, held, run)

@@ -1,4 +1,4 @@
-"""What the lists of a position in steps in the settings hold: distances, takes and adds."""
+"""Elements of the settings' lists for a position in steps: distances, takes and adds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["AddWhen", "FixedDistance", "Rung", "TakeAt", "TakeWhen"]
 
 
 class FixedDistance(Protocol):
-    """A distance that is read when an entry is decided: two columns of B, and what it is then.
+    """A distance that is read when an entry is decided: two columns of B, and its value then.
 
     `read` holds it until the trade begins, `fixed` from then on (quote). Without one that is
     `required` nothing is entered. One that is `signed` may lie below zero.
@@ -28,9 +28,9 @@ class FixedDistance(Protocol):
 
 
 class TakeAt(Protocol):
-    """A take at a level: its number, the share of the entered units it sells, what it does then.
+    """A take at a level: its number, the share of the entered units it sells, and its effect.
 
-    Where volume caps fills, its column of B `rest` holds what was held back of it (units).
+    Where volume caps fills, its column `rest` of B holds the unfilled units.
     """
 
     number: int

@@ -1,4 +1,4 @@
-"""A position in steps meets a bar: its stop, its takes and its adds, the path inside being unknown.
+"""Matches a position in steps with a bar: its stop, takes and adds. The path inside is unknown.
 
 At the open, reductions of all symbols come first (exits that were sent, then the stop or the takes
 that the open has passed), then what increases, then a stop that lies beyond the open by now. Inside
@@ -93,7 +93,7 @@ __all__ = [
 
 @kernel
 def meet_opens_in_steps(t, now_ns, count, run: Run):
-    """Orders and levels meet the opens of all symbols: reductions, increases, moved stops."""
+    """Match orders and levels with the opens of all symbols: reductions, increases, moved stops."""
     for n in range(count):
         k = 0 if ONE_SYMBOL else run.active_symbol[n]
         i = t if ONE_SYMBOL else run.bar[k, t]
@@ -133,7 +133,7 @@ def reduce_at_open(k, i, run: Run):
 
 @kernel
 def nearest_stop(k, opened, run: Run):
-    """Stop or liquidation of k, whichever the price meets first from `opened`, and its reason."""
+    """Return the stop or liquidation of k that is reached first from `opened`, and its reason."""
     level, reason = run.stop_price[k], run.stop_reason[k]
     if LIQUIDATES:
         side = 1.0 * run.open_side[k]
@@ -145,14 +145,14 @@ def nearest_stop(k, opened, run: Run):
 
 @kernel
 def exit_has_met(k, i, run: Run):
-    """Whether an exit of all of k works that has met bar i: it has taken all of its volume."""
+    """Whether a working exit of all of k was matched with bar i, and used all of its volume."""
     met = exit_is_working(k, run) and run.active_ns[k] <= run.open_ns[k, i]
     return met and (not LIQUIDATES or not is_bust(k, i, run))
 
 
 @routine
 def stop_at_open(k, i, run: Run):
-    """Close what the open of bar i has carried beyond its stop."""
+    """Close the position of k if the open of bar i is beyond its stop."""
     opened = run.open[k, i]
     side = 1.0 * run.open_side[k]
     if side == 0.0 or run.is_synthetic[k, i] == 1 or run.exit_to_retry[k] != 0:
@@ -169,9 +169,9 @@ def stop_at_open(k, i, run: Run):
 
 @routine
 def close_at_stop(k, i, level, opened, price, reason, time_ns, run: Run):
-    """The stop closes all of k; what is too small to be sold waits, and blocks its side."""
+    """Close all of k at its stop; a position too small to sell waits, and its side is blocked."""
     sellable = floor_units(abs(run.units[k]), run.lot[k])
-    worth = price_of_stop(k, i, level, opened, run)  # what rested was taken there at its trigger
+    worth = price_of_stop(k, i, level, opened, run)  # the resting stop was filled at its trigger
     if GRID:
         end_grid_orders(k, reason, time_ns, run)
     if reason != R_LIQUIDATION and too_small(sellable, run.scale[k], worth, run.min_notional[k]):
@@ -188,7 +188,7 @@ def close_at_stop(k, i, level, opened, price, reason, time_ns, run: Run):
 
 @routine
 def increase_at_open(k, i, t, run: Run):
-    """Resting adds, then the working entry or add, meet the open of bar i."""
+    """Match resting adds, then the working entry or add, with the open of bar i."""
     if run.is_synthetic[k, i] == 1:
         return
     open_ns = run.open_ns[k, i]
@@ -228,7 +228,7 @@ def rungs_meet_open(k, i, open_ns, run: Run):
 
 @routine
 def place_late_ladder(k, i, t, time_ns, run: Run):
-    """Place the resting adds of k once its first order works no more; an add at market may work."""
+    """Place the resting adds of k once its first order has ended; a market add may still work."""
     if run.open_side[k] == 0 or run.ladder[k] != 0 or run.exit_to_retry[k] != 0:
         return
     if run.working[k] == 0 or run.order_reason[k] == R_ADD:
@@ -251,7 +251,7 @@ def rung_price_at_open(k, i, level, run: Run):
 
 @routine
 def within_in_steps(k, i, t, now_ns, run: Run):
-    """The stop, the takes and the adds of k meet what bar i does after its open."""
+    """Match the stop, takes and adds of k with bar i after its open."""
     if run.is_synthetic[k, i] == 1:
         return
     if RESTS and (run.working[k] == 1 and run.order_type[k] != MARKET):
@@ -271,7 +271,7 @@ def within_in_steps(k, i, t, now_ns, run: Run):
 
 @routine
 def meet_levels_within(k, i, now_ns, run: Run):
-    """The stop closes all after the adds before it; else takes fill, then adds."""
+    """Close all at a touched stop, after the adds before it; otherwise fill takes, then adds."""
     side = 1.0 * run.open_side[k]
     if run.exit_to_retry[k] != 0:
         return
@@ -289,21 +289,21 @@ def meet_levels_within(k, i, now_ns, run: Run):
         price = round_against(at * (1.0 - side * slippage), -side, run.tick[k])
         close_at_stop(k, i, level, opened, price, reason, now_ns, run)
         return
-    reach = run.close[k, i]  # of a trade that began inside the bar only the close is certain
+    reach = run.close[k, i]  # for a trade that began inside the bar only the close is certain
     if run.began_in_bar[k] == 0:
         reach = run.high[k, i] if side > 0.0 else run.low[k, i]
     fill_takes(k, i, reach, now_ns, 0, run)
     fill_rungs_within(k, i, nan, now_ns, run)
     if GRID:
         fill_grid_within(k, i, nan, now_ns, run)
-        stop_new_trade(k, i, now_ns, run)  # one that left its grid may have entered it again
+        stop_new_trade(k, i, now_ns, run)  # the grid may have entered again
 
 
 @routine
 def fill_grid_within(k, i, stop, now_ns, run: Run):
     """Fill the entries of the grid of k that bar i has traded through, nearest to its open first.
 
-    With a stop, or the stop of a trade that they have begun, those that lie before it alone.
+    If there is a stop, or they begin a trade with one, only entries before the stop fill.
     """
     while True:
         at = nearest_grid_entry(k, i, run)
@@ -342,7 +342,7 @@ def stop_new_trade(k, i, now_ns, run: Run):
 def fill_rungs_within(k, i, stop, now_ns, run: Run):
     """Fill the resting adds of k that bar i has traded through, nearest to its open first.
 
-    With a stop, those that lie before it alone. Adds that were placed inside the bar wait.
+    If there is a stop, only adds before it fill. Adds placed inside the bar wait.
     """
     if run.ladder[k] == 1 and run.began_in_bar[k] == 1:
         return
@@ -357,7 +357,7 @@ def fill_rungs_within(k, i, stop, now_ns, run: Run):
             reached = side * (level - worst) > 0.0 if limits else side * (best - level) >= 0.0
             before = stop != stop or side * (level - stop) > 0.0
             if PARTICIPATION and (limits and share_of_volume(k, i, units, run) == 0.0):
-                before = False  # it rests on
+                before = False  # it keeps resting
             if units != 0.0 and reached and before and abs(level - run.open[k, i]) < near:
                 column, near = rung.units, abs(level - run.open[k, i])
         if column < 0:
@@ -381,7 +381,7 @@ def fill_rungs_within(k, i, stop, now_ns, run: Run):
 
 @routine
 def fill_rung(k, units_at, price_at, order_at, price, maker, time_ns, intrabar, run: Run):
-    """A resting add fills, as far as cash lets it; what is left ends."""
+    """Fill a resting add as far as cash allows; the rest ends."""
     asked, order_id = run.B[k, units_at], int(run.B[k, order_at])
     units = affordable_units(k, asked, price, maker, run)
     run.B[k, units_at] = 0.0
@@ -396,7 +396,7 @@ def fill_rung(k, units_at, price_at, order_at, price, maker, time_ns, intrabar, 
 
 @routine
 def fill_rungs_at_open(k, i, open_ns, run: Run):
-    """Resting adds of k meet the open of bar i, in the order in which they were placed."""
+    """Match the resting adds of k with the open of bar i, in the order of placement."""
     done = -1.0
     while True:
         number, first = -1, math.inf
@@ -422,10 +422,10 @@ def fill_rungs_at_open(k, i, open_ns, run: Run):
 def fill_part_of_rung(
     k, i, units_at, price_at, order_at, filled_at, price, maker, time_ns, intrabar, run: Run
 ):  # fmt: skip
-    """A resting add fills as far as volume and cash let it.
+    """Fill a resting add as far as volume and cash allow.
 
-    What the volume holds back of a limit order rests on; that of a stop order, whose trigger was
-    reached, ends with the bar. What cash holds back ends.
+    Units of a limit order beyond the volume keep resting; those of a stop order, whose trigger was
+    reached, expire with the bar. Units beyond the cash are cancelled.
     """
     asked, order_id = run.B[k, units_at], int(run.B[k, order_at])
     may = share_of_volume(k, i, asked, run)

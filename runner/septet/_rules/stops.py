@@ -1,4 +1,4 @@
-"""Stops, targets and liquidations: the levels of a position, and how bars and quotes meet them."""
+"""Stops, targets and liquidations: levels of a position, and their match with bars and quotes."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ def retry_exit(k, reason, run: Run):
 def reached_target(k, i, target, opened, run: Run):
     """Return the price at which the target of k certainly fills in bar i, or NaN.
 
-    A trade that began inside the bar was certainly there when the bar closed, and perhaps not at
-    its high (or low): only a close beyond the target shows that it was traded through.
+    A trade that began inside the bar may have begun after its high (or low): only a close beyond
+    the target proves that the target was traded through.
     """
     side = 1.0 * run.open_side[k]
     if run.began_in_bar[k] == 1 and side * (run.close[k, i] - target) <= 0.0:
@@ -98,14 +98,14 @@ def reached_target(k, i, target, opened, run: Run):
 
 @routine
 def hold_back(k, i, only_open, level, level_reason, target, target_reason, opened, run: Run):
-    """Hold back levels at which the position is too small to be sold: they do not rest.
+    """Withhold levels at which the position is too small to be sold: they do not rest.
 
-    Returns the two levels, NaN for one that is held back. Where the bar touches that, an exit is to
-    be retried once the position is worth enough.
+    Returns the two levels, NaN for a withheld one. If the bar touches a withheld level, the exit is
+    retried once the position is worth enough.
     """
     side = 1.0 * run.open_side[k]
     sellable = floor_units(abs(run.units[k]), run.lot[k])
-    worth = level  # what rests at the venue was taken there at its trigger
+    worth = level  # an order that rests at the venue was filled at its trigger
     if PROTECTIVE:
         worth = price_of_stop(k, i, level, opened, run)
     small = too_small(sellable, run.scale[k], worth, run.min_notional[k])
@@ -126,16 +126,16 @@ def hold_back(k, i, only_open, level, level_reason, target, target_reason, opene
 
 @routine
 def protect(k, i, now_ns, only_open, run: Run):
-    """Match the stops and targets of k with bar i, from the fill on; or with its open alone."""
+    """Match the stops and targets of k with bar i from the fill on, or with its open only."""
     if run.is_synthetic[k, i] == 1:
         return
-    if PARTICIPATION:  # an exit that has met this bar has taken all its volume
+    if PARTICIPATION:  # an exit matched with this bar has used all of its volume
         met = exit_is_working(k, run) and run.active_ns[k] <= run.open_ns[k, i]
         if met and (not LIQUIDATES or not is_bust(k, i, run)):
             return
     side = 1.0 * run.open_side[k]
     opened = run.average_price[k] if run.began_in_bar[k] == 1 else run.open[k, i]
-    known = max(i - 1, 0)  # a level is what was known when the bar opened
+    known = max(i - 1, 0)  # a level is computed from values known when the bar opened
     level, level_reason = protective_level(k, known, now_ns, run)
     target, target_reason = target_level(k, known, now_ns, run)
     if PROTECTIVE or TARGETS:
@@ -151,13 +151,13 @@ def protect(k, i, now_ns, only_open, run: Run):
     stopped = stop_price(side, level, opened, high, low, slippage, run.tick[k])
     reached = reached_target(k, i, target, opened, run)
     beyond = run.began_in_bar[k] == 0 and side * (opened - target) > 0.0
-    # an open beyond the target fills it first; of both inside the bar, the stop
+    # an open beyond the target fills it first; if both are inside the bar, the stop
     if reached == reached and (beyond or stopped != stopped):
         if beyond or only_open == 0:
             time_ns = run.open_ns[k, i] if beyond else now_ns
             trigger_exit(k, i, LIMIT, target, opened, reached, 1, target_reason, time_ns, run)
         if not PARTICIPATION or only_open == 1 or run.open_side[k] == 0:
-            return  # what the volume held back of a target at the open may yet be stopped
+            return  # units of a target left unfilled at the open may still be stopped
     if stopped == stopped:
         at_open = side * (opened - level) <= 0.0
         if at_open or only_open == 0:
@@ -189,10 +189,10 @@ def volume_left(k, i, run: Run):
 def price_of_stop(k, i, level, opened, run: Run):
     """Return the market price when a level acted: the decision price of the exit.
 
-    A level that bar i opened beyond is none of its prices. It is that of a gap if the market was
-    on its other side when the level was set: at the close before, and since the entry. A level that
-    this close had passed, one beyond all that the market had since the entry, or beyond the price
-    of an entry into this bar, never rested, and acted at the open.
+    If bar i opened beyond the level, the market never traded at it. The gap counts from the level
+    if the market was on its other side when it was set: at the previous close, and since the entry.
+    A level that was already passed at that close, that lies beyond every price since the entry, or
+    beyond the price of an entry into this bar, never rested, and acted at the open.
     """
     side = 1.0 * run.open_side[k]
     if side * (level - opened) <= 0.0:
@@ -207,8 +207,8 @@ def price_of_stop(k, i, level, opened, run: Run):
 def trigger_exit(k, i, kind, level, opened, price, maker, reason, time_ns, run: Run):
     """Fill a resting stop or target, as far as the volume allows.
 
-    The rest of a stop goes on at market. The rest of a target rests at its level as before: it
-    fills where a later bar trades through that again.
+    The rest of a stop continues at market. The rest of a target keeps resting at its level, and
+    fills when a later bar trades through it again.
     """
     if PARTICIPATION and (kind == LIMIT and volume_left(k, i, run) <= 0.0):
         return
@@ -233,7 +233,7 @@ def trigger_exit(k, i, kind, level, opened, price, maker, reason, time_ns, run: 
             run.order_type[k] = MARKET
         else:
             end_order(k, STATUS_EXPIRED, R_UNFILLED, time_ns, run)
-            if PARTICIPATION and leaving >= 0:  # the exit that the target has replaced goes on
+            if PARTICIPATION and leaving >= 0:  # the exit that the target has replaced continues
                 send_exit(k, leaving, time_ns, run)
                 run.active_ns[k] = active_ns
 

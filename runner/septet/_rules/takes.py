@@ -1,7 +1,7 @@
-"""Takes and targets of a position in steps: how many units they sell, when and at which price.
+"""Takes and targets of a position in steps: units sold, time and price.
 
-Where a share of a bar's volume caps what fills, the rest of a take at a level rests there, and
-that of one by a condition goes on at market. The rest of a target rests as well: it closes all.
+Where a share of a bar's volume caps fills, the rest of a take at a level keeps resting there, and
+that of a take by a condition continues at market. The rest of a target, which closes all, rests.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ __all__ = [
 
 @routine
 def meet_take(k, i, run: Run):
-    """The take of k that was decided at a close fills at the open of bar i."""
+    """Fill the take of k that was decided at a close at the open of bar i."""
     open_ns = run.open_ns[k, i]
     if open_ns < run.take_active_ns[k]:
         return
@@ -63,7 +63,7 @@ def meet_take(k, i, run: Run):
         if run.break_even[k] == AFTER_FILL:
             run.break_even[k] = 1
         fill(k, units, price, 0, open_ns, order_id, R_TAKE, 0, run.take_price[k], run)
-    if PARTICIPATION and whole != units:  # the rest goes on at market
+    if PARTICIPATION and whole != units:  # the rest continues at market
         run.take_units[k] = whole - units
         return
     end_beside(k, order_id, asked - units, STATUS_FILLED, R_TAKE, open_ns, run)
@@ -73,8 +73,8 @@ def meet_take(k, i, run: Run):
 def units_to_take(k, portion, price, run: Run):
     """Count a take as done; return the units that it sells, 0 where they are too small to be sold.
 
-    So much of all that was entered stays as the takes so far leave, rounded up to the lot; nothing
-    where that is below the minimum notional.
+    The units kept are the share of all entered units that the takes so far leave, rounded up to the
+    lot; none where that is below the minimum notional.
     """
     taken = run.taken_share[k] + portion
     run.taken_share[k] = taken
@@ -100,7 +100,7 @@ def units_to_take(k, portion, price, run: Run):
 def take_at_close(k, i, now_ns, run: Run):
     """Send the takes of k whose condition is true at bar i, as one order at market.
 
-    While one works none is added to it.
+    While one is working, no other is added.
     """
     if run.take_units[k] != 0.0:
         return
@@ -130,7 +130,7 @@ def take_at_close(k, i, now_ns, run: Run):
 def fill_takes(k, i, reach, time_ns, at_open, run: Run):
     """Fill every take and target of k that lies before `reach`, nearest first.
 
-    A flip that works closes all of k: no take sells a part of what it was sent for.
+    A working flip closes all of k, so that no take sells a part of it.
     """
     side = 1.0 * run.open_side[k]
     turns = not SPOT and reason_of_exit(k, run) == R_REVERSAL
@@ -180,7 +180,7 @@ def fill_takes(k, i, reach, time_ns, at_open, run: Run):
 
 @routine
 def take_at_level(k, i, number, portion, moves_stop, level, at_open, time_ns, run: Run):
-    """A take fills at its level, or at an open beyond it."""
+    """Fill a take at its level, or at an open beyond it."""
     price = run.open[k, i] if at_open == 1 else level
     run.takes_done[k] = run.takes_done[k] | (1 << number)
     units = units_to_take(k, portion, price, run)
@@ -194,7 +194,7 @@ def take_at_level(k, i, number, portion, moves_stop, level, at_open, time_ns, ru
 def take_part_at_level(
     k, i, number, portion, moves_stop, rest_at, level, at_open, time_ns, run: Run
 ):  # fmt: skip
-    """A take, or what was held back of it before, fills as far as the volume of bar i lets it."""
+    """Fill a take, or its unfilled rest, as far as the volume of bar i allows."""
     price = run.open[k, i] if at_open == 1 else level
     rest = run.B[k, rest_at]
     if rest > 0.0:
@@ -213,7 +213,7 @@ def take_part_at_level(
 
 @routine
 def target_at_level(k, i, level, reason, at_open, time_ns, run: Run):
-    """A target closes all of k at its level, or at an open beyond it; a regular buy goes on."""
+    """Close all of k at its target, or at an open beyond it; a regular buy continues."""
     price = run.open[k, i] if at_open == 1 else level
     units = floor_units(abs(run.units[k]), run.lot[k])
     if too_small(units, run.scale[k], price, run.min_notional[k]):
@@ -228,14 +228,14 @@ def target_at_level(k, i, level, reason, at_open, time_ns, run: Run):
     if run.working[k] == 1 and (not BUYS or run.reduces[k] == 1):
         end_order(k, STATUS_CANCELLED, reason, time_ns, run)
     sell_part(k, units, level, price, reason, at_open, time_ns, run)
-    if PARTICIPATION and (units != whole and leaving >= 0):  # the exit it has replaced goes on
+    if PARTICIPATION and (units != whole and leaving >= 0):  # the exit it has replaced continues
         send_exit(k, leaving, time_ns, run)
         run.active_ns[k] = active_ns
 
 
 @routine
 def sell_part(k, units, level, price, reason, at_open, time_ns, run: Run):
-    """So many units of k are closed by a limit order at a level, which was there all along."""
+    """Close this many units of k by a limit order that has rested at a level."""
     signed = -units if run.open_side[k] > 0 else units
     order_id = log_beside(k, LIMIT, signed, level, nan, level, reason, time_ns, run)
     fill(k, signed, price, 1, time_ns, order_id, reason, 1 - at_open, level, run)

@@ -1,4 +1,4 @@
-"""Fills that a venue or a paper account reports: booked as they come, expected or not."""
+"""Fills that a venue or a paper account reports: booked as they arrive, expected or not."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def book_venue_fill(
 ):  # fmt: skip
     """Book a fill; an entry that waited for it begins to work.
 
-    Returns 1 if it closed a trade. `given_up` is 1 where the order was no longer wanted.
+    Returns 1 if it closed a trade. `given_up` is 1 if the strategy had cancelled the order.
     """
     if STEPS and run.moved_ns[k] != time_ns:
         move_stop(k, newest_bar(k, run), run)
@@ -106,7 +106,7 @@ def book_venue_fill(
         if QUEUES:
             release(k, run)
         return closed
-    if GRID and order_id >= 0:  # a level, or an add, that is only watched has no number: -1
+    if GRID and order_id >= 0:  # a level or an add that is only watched has the number -1
         at = level_of_order(k, order_id, run)
         if at >= 0:
             return fill_level(
@@ -219,7 +219,7 @@ def book_reported(
 def follow_fill(k, side, closed, decided, time_ns, run: Run):
     """Begin or end the steps of a trade with a fill; `side` is that of the position before it.
 
-    A position that no entry of ours has `decided` takes its distances as they are known now.
+    A position without an entry that was `decided` here gets the distances known now.
     """
     run.moved_ns[k] = time_ns if run.open_side[k] != 0 else 0
     if closed == 1:
@@ -236,7 +236,7 @@ def take_in_fill(
 ):  # fmt: skip
     """Book a fill of an order that is not queued; the rest keeps working.
 
-    A late fill is answered by an exit.
+    A late fill causes an exit.
     """
     lot = run.lot[k]
     before = run.units[k]
@@ -264,7 +264,7 @@ def take_in_fill(
             end_order(k, STATUS_CANCELLED, reason, time_ns, run)
         return closed
     leaving = given_up == 1
-    if run.working[k] == 1:  # never more is sent than what is still to be done
+    if run.working[k] == 1:  # no more is sent than is still to be filled
         left = run.order_units[k]
         if run.reduces[k] == 1:
             leaving = (
@@ -278,14 +278,14 @@ def take_in_fill(
         run.order_units[k] = left
         if abs(left) < lot:
             end_order(k, STATUS_CANCELLED, R_LATE_FILL, time_ns, run)
-    if leaving and (abs(held) > abs(before) or held * before < 0.0):  # nobody wants what came
+    if leaving and (abs(held) > abs(before) or held * before < 0.0):  # unwanted units
         send_exit(k, R_LATE_FILL, time_ns, run)
     return closed
 
 
 @kernel
 def closes_all(k, run: Run):
-    """Whether the working reduction of k closes all that is held: a weight of zero."""
+    """Whether the working reduction of k closes the whole position: a weight of zero."""
     return abs(run.order_units[k]) >= floor_units(abs(run.units[k]), run.lot[k])
 
 
@@ -328,7 +328,7 @@ def venue_ended(k, order_id, status, time_ns, run: Run):
 
 @routine
 def venue_triggered(k, code, time_ns, run: Run):
-    """Process the trigger of k's stop or target with this reason: it is working from now."""
+    """Process the trigger of the stop or target of k with a reason; it now works."""
     if STEPS:
         move_stop(k, newest_bar(k, run), run)
     kind = STOP
@@ -361,7 +361,7 @@ def venue_triggered(k, code, time_ns, run: Run):
 def take_price(k, price, exit_price, entry_price, now_ns, run: Run):
     """Process a price of k between bars: mark the position, test halts, stops, takes and adds.
 
-    At one price: a stop or a target, then takes, then adds.
+    The order at one price is: a stop or a target, then takes, then adds.
     """
     run.mark[k] = price
     revalue(run)

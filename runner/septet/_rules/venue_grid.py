@@ -1,9 +1,9 @@
-"""A grid whose orders a venue fills: its levels are decided at T, and prices meet them here.
+"""A grid whose orders a venue fills: levels are decided at T, and matched with prices here.
 
 Nothing rests at the venue. A level that a price has passed is one order at market beside the
 working one: its entry, or the reduction by what it has bought. It acts once between two closes,
-and has one order at a time. What is bought or sold of it is counted with each fill, so what a
-level holds is the fold of the fills. While an order of a flat grid is on its way it stays in place.
+and has one order at a time. Bought and sold units are counted with each fill, so the units of a
+level are the sum of its fills. A flat grid is not recomputed while one of its orders is in flight.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ __all__ = [
 
 @routine
 def touch_grid(k, exit_price, entry_price, now_ns, run: Run):
-    """Send what a price has passed of the grid of k: reductions first, then entries.
+    """Send the orders of the grid levels of k that a price has passed: reductions, then entries.
 
-    While flat the two prices are those at which either side could be entered.
+    While flat, the two prices are the entry prices of the two sides.
     """
     if run.exit_to_retry[k] != 0 or exit_is_working(k, run):
         return
@@ -55,7 +55,7 @@ def touch_grid(k, exit_price, entry_price, now_ns, run: Run):
 
 @routine
 def touch_grid_exits(k, exit_price, now_ns, run: Run):
-    """Send the exit of every level of k that `exit_price` has passed, of what is held at most."""
+    """Send the exit of every level of k that `exit_price` has passed, at most the position."""
     side = 1.0 * run.open_side[k]
     free = abs(run.units[k]) - leaving_units(k, run) - sent_exit_units(k, run)
     for n in range(GRID_ROWS):
@@ -121,7 +121,7 @@ def count_sent(k, run: Run):
 
 @routine
 def sent_exit_units(k, run: Run):
-    """Units of k that the exits of levels which were sent are about to close."""
+    """Return the units of k that the exits of levels already sent will close."""
     units = 0.0
     for n in range(GRID_ROWS):
         at = column_of_level(n)
@@ -143,7 +143,7 @@ def count_level(k, at, units, run: Run):
 
 @routine
 def end_sent_level(k, at, order_id, status, time_ns, run: Run):
-    """Process the end at the venue of the order of a level; the next close lets it wait again."""
+    """Process the end of a level's order at the venue; it is active again at the next close."""
     left = run.B[k, at + GRID_ENTRY] + run.B[k, at + GRID_EXIT]
     reason = R_GRID if run.B[k, at + GRID_ENTRY] != 0.0 else R_GRID_EXIT
     run.B[k, at + GRID_ENTRY] = 0.0
@@ -153,10 +153,10 @@ def end_sent_level(k, at, order_id, status, time_ns, run: Run):
 
 @routine
 def share_out(k, first, run: Run):
-    """Give what is held of k and no level has bought to a level, the nearest of its side.
+    """Assign units of k that no level has bought to the nearest level of their side.
 
-    A fill that comes after the end of its order, and remainders of a lot, are such: they leave
-    one level up as all else. A level that waits to sell keeps its order.
+    Such units are late fills and remainders of a lot; they are sold one level up like all others.
+    A level that waits to sell keeps its order.
     """
     excess = abs(run.units[k])
     for n in range(GRID_ROWS):

@@ -1,9 +1,9 @@
-"""A position in steps whose orders a venue fills: prices meet its takes and resting adds here.
+"""A position in steps whose orders a venue fills: matches takes and resting adds with prices.
 
-The stop may rest at the venue; takes and resting adds are watched. Each is an order at market
-beside the working one, sent once a price has passed its level; of takes one works at a time. So
-nothing rests that a reduction would have to cancel first, and no group of orders is asked of a
-venue. A fill moves the stop from the next instant on: what one instant fills is one move.
+The stop may rest at the venue; takes and resting adds are watched. Each is a market order beside
+the working one, sent once a price has passed its level; one take works at a time. So a reduction
+never has to cancel a resting order first, and the venue needs no order groups. A fill moves the
+stop from the next instant on: all fills of one instant are one move.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def move_stop(k, known, run: Run):
 
 @routine
 def stop_with_fills(k, run: Run):
-    """Return the stop of k as its newest fills will have moved it, and its reason."""
+    """Return the stop of k after the move by its newest fills, and its reason."""
     if run.moved_ns[k] != 0:
         return tightened(k, newest_bar(k, run), run.moved_ns[k], 0, run)
     return run.stop_price[k], run.stop_reason[k]
@@ -53,7 +53,7 @@ def stop_with_fills(k, run: Run):
 def touch_takes(k, exit_price, now_ns, run: Run):
     """Send every take of k whose level lies before `exit_price`, as one order at market.
 
-    While one works none is added to it, nor while all that is held is being closed.
+    None is sent while another works, or while the whole position is being closed.
     """
     side = 1.0 * run.open_side[k]
     if side == 0.0 or run.exit_to_retry[k] != 0 or run.take_units[k] != 0.0:
@@ -94,9 +94,9 @@ def fill_sent_take(k, units, run: Run):
 
 @routine
 def end_sent_take(k, status, time_ns, run: Run):
-    """Process the end at the venue of the take of k: what it has not sold, the next makes up for.
+    """Process the end of the take of k at the venue; the next take includes its unsold units.
 
-    One that has sold nothing moves no stop. What a person's halt has cancelled is not done.
+    A take that has sold nothing moves no stop. A take cancelled by a manual halt is not done.
     """
     left = run.take_units[k]
     if run.takes_halted[k] != 0 and status == STATUS_CANCELLED:
@@ -142,7 +142,7 @@ def begin_ladder(k, time_ns, run: Run):
 def touch_adds(k, entry_price, now_ns, run: Run):
     """Send every resting add of k that `entry_price` has passed, as an order of its own.
 
-    A limit must be traded through, a stop be reached, as against bars.
+    A limit must be traded through, a stop must be reached, as with bars.
     """
     if run.blocked > 0 or run.open_side[k] == 0 or run.exit_to_retry[k] != 0:
         return

@@ -1,6 +1,6 @@
 """Steps 3 to 5 of a rebalance: weights, their caps and limits, and the turnover they may have.
 
-They look at data and at the previous weights alone. Weights are shares of equity, with their sign.
+They use only data and the previous weights. Weights are signed shares of equity.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ __all__ = [
 
 @routine
 def drift_weights(run: Run):
-    """The previous weights as prices have moved them since they were set."""
+    """Compute the previous weights after the price changes since they were set."""
     whole = 1.0
     for k in range(SYMBOLS):
         before = run.target_weight[k]
@@ -60,7 +60,7 @@ def drift_weights(run: Run):
 
 @kernel
 def proportion_of(k, side, place, count, run: Run):
-    """What the weight of a chosen symbol is proportional to; `place` counts from 1, the best."""
+    """Return the value that a chosen symbol's weight is proportional to; `place` 1 is the best."""
     if WEIGHT_BY == "score":
         return max(0.0, side * run.rank_value[k])
     if WEIGHT_BY == "rank":
@@ -95,7 +95,7 @@ def weigh_side(side, ranks, budget, slots, run: Run):
 
 @routine
 def take_given_weights(t, run: Run):
-    """Weights of a feature: NaN keeps the units, and a sum above `GROSS` is scaled down.
+    """Take weights from a feature: NaN keeps the units, and a sum above `GROSS` is scaled down.
 
     Returns 1 where it was.
     """
@@ -115,7 +115,7 @@ def take_given_weights(t, run: Run):
 
 @routine
 def read_betas(t, run: Run):
-    """Read what weights are multiplied by; 0 where there is no bar."""
+    """Read the betas that weights are multiplied by; 0 for a symbol without a bar."""
     for k in range(SYMBOLS):
         i = t if ONE_SYMBOL else run.bar[k, t]
         run.beta[k] = 0.0
@@ -143,13 +143,13 @@ def scale_down(most, run: Run):
 
 @kernel
 def may_move(k, run: Run):
-    """Whether the cap of a single weight applies to k: it is not one that is kept."""
+    """Whether the cap of a single weight applies to k: its weight is not kept."""
     return run.role[k] != KEEPS_WEIGHT and run.role[k] != KEEPS_UNITS
 
 
 @routine
 def cap_side(side, run: Run):
-    """Step 4, first: what is above `MAX_WEIGHT` goes to the side's others, again and again."""
+    """Step 4, first: move weight above `MAX_WEIGHT` to the side's other symbols, repeatedly."""
     while True:
         excess, whole = 0.0, 0.0
         for k in range(SYMBOLS):
@@ -173,7 +173,7 @@ def cap_side(side, run: Run):
 
 @routine
 def limit_weights(run: Run):
-    """Step 4, second: the limits of a position, of groups and of the gross, over all weights."""
+    """Step 4, second: apply the limits of position, groups and gross exposure to all weights."""
     if LIMITS_POSITION:
         for k in range(SYMBOLS):
             if run.role[k] != KEEPS_UNITS:
@@ -197,7 +197,7 @@ def limit_weights(run: Run):
 
 @routine
 def neutralise(run: Run):
-    """Step 4, third: the larger side is scaled down until the sum, or the beta, is the target."""
+    """Step 4, third: scale down the larger side until the sum, or the beta, is the target."""
     total, long, short = 0.0, 0.0, 0.0
     for k in range(SYMBOLS):
         weight = run.new_weight[k]
@@ -222,9 +222,9 @@ def neutralise(run: Run):
 
 @routine
 def limit_turnover(run: Run):
-    """Step 5: one factor on every change where they sum to more than `MAX_TURNOVER`.
+    """Step 5: scale all changes by one factor if they sum to more than `MAX_TURNOVER`.
 
-    Returns the sum of |changes| that was asked for, and the factor.
+    Returns the requested sum of |changes|, and the factor.
     """
     asked = 0.0
     for k in range(SYMBOLS):
@@ -242,8 +242,8 @@ def limit_turnover(run: Run):
 def find_weights(t, run: Run):
     """Steps 1 to 5 at T: `new_weight` of every symbol.
 
-    Returns the turnover that was asked for, the factor on the changes, and 1 where given weights
-    were above `GROSS`.
+    Returns the requested turnover, the factor on the changes, and 1 where given weights were above
+    `GROSS`.
     """
     drift_weights(run)
     scaled = 0

@@ -1,4 +1,4 @@
-"""Checks of the tables and documents of a stopped paper or live run against its journal.
+"""Checks of the files of a run: against its journal, and of a backtest that its tables open.
 
 Every command that shows such a run reports what is found here, in these words.
 """
@@ -18,13 +18,13 @@ from septet._journal.files_record import FilesRecord, read_files_record
 from septet._journal.lease import holder_of
 from septet._journal.reader import Reader
 from septet._results.result import TABLES
-from septet._store.damage import JOURNAL
-from septet.errors import SeptetError
+from septet._store.damage import JOURNAL, damaged, hint_for
+from septet.errors import InputError, SeptetError
 
 if TYPE_CHECKING:
     from septet._store.run_folder import Run
 
-__all__ = ["FILES", "FilesFinding", "files_finding", "problem_text"]
+__all__ = ["FILES", "FilesFinding", "files_finding", "problem_text", "tables_finding"]
 
 FILES: Final = (
     "summary.json", "manifest.json", "findings.json", "resolved.json", "strategy.yaml",
@@ -48,7 +48,7 @@ _REMOVE: Final = "; remove what was added"
 
 @dataclass(frozen=True, slots=True)
 class FilesFinding:
-    """Which files of a run are not those that its journal records.
+    """Which files of a run are not those that its journal records, or cannot be read.
 
     `what` states it of "the run", `message` names the folder.
     """
@@ -88,6 +88,29 @@ def files_finding(folder: Path) -> FilesFinding | None:
         hint = _EXPORT.format(folder=folder) + (_REMOVE if what.endswith(f" {_ADDED}") else "")
         return FilesFinding(f"the {mode} run in {folder} {what}", f"the run {what}", hint)
     return None
+
+
+def tables_finding(run: Run) -> FilesFinding | None:
+    """Return which tables of a run without a journal cannot be opened; None if all can.
+
+    A table is opened, and its columns and their types are read, not its rows. A missing one counts,
+    unless the run was asked not to make it.
+    """
+    if os.path.lexists(run.folder / JOURNAL):
+        return None
+    found = []
+    for name in TABLES:
+        try:
+            if name not in run.left_out:
+                run.rows(name)
+        except InputError as problem:
+            found.append(problem.message.removeprefix(damaged(run.folder, "").message))
+    if not found:
+        return None
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    what = f"is damaged: {'; '.join(found[:_NAMED])}{more}"
+    message = f"the run in {run.folder} {what}"
+    return FilesFinding(message, f"the run {what}", hint_for(run.folder))
 
 
 def problem_text(run: Run) -> str:

@@ -28,6 +28,8 @@ _NOWHERE: Final = Path(os.devnull)
 class MemoryRun(Run):
     """The run of a result, with the tables that would be stored of it."""
 
+    tables_finding = None
+
     def __init__(self, result: RunResult, *, now_ns: int) -> None:
         self.now_ns = now_ns
         self._id = run_id_at(result.facts.strategy, now_ns)

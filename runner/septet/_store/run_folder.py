@@ -299,10 +299,17 @@ class Run:
 
         return files_finding(self.folder)
 
+    @cached_property
+    def tables_finding(self) -> FilesFinding | None:
+        """Which tables of a run without a journal cannot be opened; None where all can."""
+        from septet._store.files_check import tables_finding
+
+        return tables_finding(self)
+
     @property
     def files_problem(self) -> str:
-        """The same in words, with what to do; empty where nothing is wrong."""
-        found = self.files_finding
+        """Both in words, with what to do; empty where nothing is wrong."""
+        found = self.files_finding or self.tables_finding
         return "" if found is None else f"{found.message}; {found.hint}"
 
     def _json(self, name: str, kind: type) -> Any:

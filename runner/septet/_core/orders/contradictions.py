@@ -21,16 +21,16 @@ __all__ = ["contradicts_itself", "fault_of", "fault_of_fill", "resolve", "take"]
 def contradicts_itself(
     state: m.OrderState, quantity: float | None, filled: float, tolerance: float
 ) -> bool:
-    """Whether a reported state contradicts the quantities reported with it.
+    """Return whether a reported state contradicts the quantities reported with it.
 
     Parameters
     ----------
     quantity
         The quantity of the order (base); None or 0 where the venue does not report it.
     filled
-        What of it has been executed in all.
+        The total executed quantity (base).
     tolerance
-        By how much quantities may differ and count as equal.
+        Difference up to which quantities count as equal (base).
     """
     whole = quantity or 0.0
     if whole and filled > whole + tolerance:
@@ -47,7 +47,7 @@ def contradicts_itself(
 
 
 def fault_of(child: Child, state: m.OrderState, quantity: float | None, filled: float) -> str:
-    """Return how a report contradicts itself, or what is known of the order, or ""."""
+    """Return how a report contradicts itself or the known state of the order, or ""."""
     whole, tolerance = quantity or child.quantity, child.tolerance
     reported = f"{state} with {filled:.12g} executed of {whole:.12g}"
     if contradicts_itself(state, whole, filled, tolerance):

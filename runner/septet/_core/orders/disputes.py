@@ -77,8 +77,8 @@ def take(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_ns: int) -
 def _compare(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_ns: int) -> None:
     """Block entries where a list shows another price than the one an execution was booked at.
 
-    The ledger keeps what was booked: which of the two is true only the account can show. A price
-    that was guessed is corrected.
+    The ledger keeps the booked price, since only the account can show which one is true. A presumed
+    price is corrected.
     """
     key = trade_key(fill, child.client_id)
     booked = child.paid.get(key, 0.0)
@@ -123,8 +123,7 @@ def _is_presumed(child: Child, fill: m.Filled) -> bool:
 def _name_presumed(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_ns: int) -> None:
     """Count a listed execution as the one that is booked, and correct the price and the fee.
 
-    At an implausible price nothing is corrected; the alert states by how much the ledger is off
-    then.
+    At an implausible price nothing is corrected; the alert then states the error of the ledger.
     """
     k, booked, key = child.symbol, child.presumed_price, trade_key(fill, child.client_id)
     odd = price_fault(lifecycle, child, fill, now_ns)
@@ -161,7 +160,7 @@ def _name_presumed(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_
 
 
 def _agree(lifecycle: OrderLifecycle, child: Child, trade_id: str, now_ns: int) -> None:
-    """Take a guess out of dispute that the venue lists, and that is corrected: both sides agree."""
+    """End the dispute of a presumed fill that the venue lists and that is corrected."""
     disputes = lifecycle.records.disputes.get(child.symbol)
     if disputes is None:
         return
@@ -178,7 +177,7 @@ def _correct(
     lifecycle: OrderLifecycle, child: Child, fill: m.Filled, of: str, booked: float,
     booked_ns: int, has_fee: bool, base_fee: float = 0.0,
 ) -> None:  # fmt: skip
-    """Let the ledger book what a fill was, by which the guess at it is off."""
+    """Let the ledger book the difference between a presumed fill and the listed one."""
     lifecycle.outcomes.append(
         Corrected(
             child.parent, child.symbol, child.client_id, child.sign * fill.quantity, of, booked,
@@ -294,7 +293,7 @@ def _ask(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
     newest_ns = max((each.since_ns for each in _open(lifecycle, k)), default=now_ns)
     complete_ns = (
         newest_ns + lifecycle.timing.answers_final_after_ns + FIRST_NS
-    )  # from then on a read shows all of it
+    )  # a read requested later than this is complete
     next_ns = now_ns + pause_ns
     records.dispute_next_ns[k] = complete_ns if now_ns < complete_ns < next_ns else next_ns
     records.dispute_pause_ns[k] = min(2 * pause_ns, MOST_NS)
@@ -312,7 +311,7 @@ def tick(lifecycle: OrderLifecycle, now_ns: int) -> None:
 
 
 def follow_guesses(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
-    """Ask once a minute for the executions of orders of which something is booked at a guess."""
+    """Query once a minute the executions of orders that have presumed fills."""
     records = lifecycle.records
     names = {each.client_id for each in records.disputes.get(k, ()) if each.booked_price}
     children = (records.children.get(name) for name in sorted(names))
@@ -368,7 +367,7 @@ def _unblock(lifecycle: OrderLifecycle, k: int, by: str, now_ns: int) -> None:
         lifecycle.records.dispute_next_ns.pop(k, None)
         if any(each.booked_price for each in lifecycle.records.disputes.get(k, ())):
             follow_guesses(lifecycle, k, now_ns)
-            return  # booked at another price than the venue reported: a person has to check
+            return  # booked at another price than reported by the venue: a person must check
         lifecycle.commands += lifecycle.guards.clear(RULE, by, symbol=k)
 
 
@@ -394,16 +393,16 @@ def resolve(
     base
         The currency of the position.
     gap
-        By how much the account holds more than is booked.
+        The account's position minus the booked one (base).
     tolerance
-        What does not count of that: a lot.
+        Difference that is ignored (base): a lot.
     asked_ns
-        When the read left (wall time).
+        When the read was requested (ns, wall time).
     left_out
-        Whether those that the account did not show before are thought of again.
+        Whether executions that the account did not show before are considered again.
     in_doubt
-        Orders that may have been executed unknown to us and explain the difference as well: while
-        there is another than those of the executions, the account confirms none.
+        Orders that may have unreported executions, which would explain the difference as well.
+        While there are any besides those of the executions, the account confirms none.
     """
     if _recheck(lifecycle, k, now_ns):
         return True
@@ -416,7 +415,7 @@ def resolve(
         held = [one for one in some if _has_id(one.fill) and one.fill.symbol == k]
         newest_ns = max((one.since_ns for one in held), default=asked_ns)
         moved = sum(_net(one.fill, base) for one in held)
-        # an expected fee may not have been taken from it
+        # the expected fee may not have been deducted from it
         spare = sum(one.fill.fee for one in held if one.fill.fee_unread and one.fill.side == "buy")
         agrees = -tolerance <= gap - moved <= tolerance + spare
         others = stale or set(in_doubt) - {one.client_id for one in held}
@@ -435,7 +434,7 @@ def resolve(
 def _may_be_stale(
     lifecycle: OrderLifecycle, k: int, gap: float, tolerance: float, asked_ns: int
 ) -> bool:
-    """Whether a read that is older than some of what is booked differs by as much."""
+    """Whether the difference may be that of a read older than some booked fills."""
     lately = lifecycle.records.lately.get(k)
     since_ns = asked_ns - lifecycle.timing.answers_final_after_ns
     lags = lately.lags(since_ns) if lately is not None else []

@@ -1,10 +1,10 @@
-"""Orders of ours that are open at the venue and have ended here: they are cancelled.
+"""Cancels orders of the run that are open at the venue and have ended here.
 
-One of them may lock the units that a reduction needs. A reduction that the venue rejects for want
-of funds asks for the open orders, at most once a second per symbol. Orders of ours that reduce the
-same symbol, are open in that list and have ended here are cancelled, however recently they ended.
-Once one of them is gone, the reduction and the stop of its symbol leave without waiting for
-the end of their pauses.
+Such an order may lock the units that a reduction needs. When the venue rejects a reduction for
+insufficient funds, its open orders are queried, at most once a second per symbol. Orders of the
+run that reduce the same symbol, are open in that list and have ended here are cancelled, however
+recently they ended. Once one of them is gone, the reduction and the stop of its symbol are sent
+without waiting for the end of their pauses.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ EVERY_NS = SECOND_NS
 
 
 def refused(lifecycle: OrderLifecycle, child: Child, event: m.Rejected, now_ns: int) -> None:
-    """Ask for what may keep the units of a rejected reduction: its account and open orders."""
+    """Query what may lock the units of a rejected reduction: the account and the open orders."""
     if not child.reduces:
         return
     records, k = lifecycle.records, child.symbol
     if event.code == "funds":
-        # a fee that no answer named, or a hand on the account: what is there may be less
+        # an unreported fee, or a manual trade: the account may hold less
         lifecycle.commands.append(m.Refresh(what="holdings"))
         if k not in records.unfunded:
             records.unfunded.append(k)
@@ -46,7 +46,7 @@ def locks(lifecycle: OrderLifecycle, child: Child, asked_ns: int) -> bool:
 
 
 def cancel(lifecycle: OrderLifecycle, child: Child) -> None:
-    """Cancel an order that is open though it is final for us."""
+    """Cancel an order that is open at the venue and final here."""
     text = f"{child.client_id} is open at the venue and {child.state} here"
     if child.protects and lifecycle.is_still_held(
         child.symbol, child.sign, child.rest or child.quantity
@@ -65,7 +65,7 @@ def cancel_stranger(
     lifecycle: OrderLifecycle, client_id: str, k: int, venue_order_id: str, *,
     by_venue_id: bool = False,
 ) -> None:  # fmt: skip
-    """Cancel an order that may lock units of ours, and remember that its end frees them."""
+    """Cancel an order that may lock units of the run, and remember that its end frees them."""
     lifecycle.records.ghosts[client_id] = k
     lifecycle.commands.append(
         m.Cancel(
@@ -75,7 +75,7 @@ def cancel_stranger(
 
 
 def ended(lifecycle: OrderLifecycle, client_id: str, now_ns: int) -> None:
-    """Let reductions and the stop of a symbol leave once an order that locked them is gone."""
+    """Send reductions and the stop of a symbol at once, since an order that locked them is gone."""
     records = lifecycle.records
     k = records.ghosts.pop(client_id, -1)
     if k < 0:

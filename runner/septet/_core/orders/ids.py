@@ -62,8 +62,8 @@ def parse(tag: str, client_id: str) -> Name | None:
 def own_id(tag: str, client_id: str) -> str:
     """Return the one id with the tag that a client id is or contains whole; "" for none or two.
 
-    A gateway may lengthen an id before and behind. What follows is no digit and no lower-case
-    letter, since ``a1b2c3d45-1`` is not in ``a1b2c3d45-12``, which is another id.
+    A gateway may add a prefix or a suffix. An id counts as contained only if no digit or lower-case
+    letter follows it: ``a1b2c3d45-12`` does not contain ``a1b2c3d45-1``.
     """
     if tag not in client_id:
         return ""
@@ -72,7 +72,7 @@ def own_id(tag: str, client_id: str) -> str:
 
 
 def is_marked(tag: str, client_id: str) -> bool:
-    """Whether a client id begins with the tag, or contains an id with it whole."""
+    """Return whether a client id begins with the tag, or contains a whole id that has it."""
     return client_id.startswith(tag) or bool(own_id(tag, client_id))
 
 

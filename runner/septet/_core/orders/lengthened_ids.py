@@ -41,7 +41,7 @@ def read(lifecycle: OrderLifecycle, seen: Seen, now_ns: int) -> Seen:
     if key in records.left_to_others or child.ambiguous:
         return seen
     if records.venue_ids.get(key, own) != own:
-        return seen  # the venue's id is that of another order of ours
+        return seen  # the venue's id belongs to another order of the run
     known = child.venue_order_id
     if known and known != seen.venue_order_id and (child.by_venue_id or own != listed):
         if child.by_venue_id and not child.is_final:
@@ -53,7 +53,7 @@ def read(lifecycle: OrderLifecycle, seen: Seen, now_ns: int) -> Seen:
 
 
 def is_of_others(lifecycle: OrderLifecycle, seen: m.OrderSeen | m.Filled) -> bool:
-    """Whether a report names an order of ours and is not booked for it all the same."""
+    """Whether a report names an order of the run but is not booked for it."""
     records = lifecycle.records
     if f"{seen.symbol}:{seen.venue_order_id}" in records.left_to_others:
         return True

@@ -105,7 +105,7 @@ class OrderLifecycle:
         return True
 
     def explained(self, child: Child, by: str) -> None:
-        """Record that it is known what became of an order that may have had another id."""
+        """Record that the outcome of an order that may have had another id is known."""
         if not child.unexplained:
             return
         child.unexplained, k = "", child.symbol
@@ -353,10 +353,10 @@ class OrderLifecycle:
     def reducible(self, k: int) -> float:
         """Position of a symbol that a new order may reduce (base, signed): what the account holds.
 
-        It is below the booked position only on two reports: the venue rejected a reduction for
-        want of funds, or reports one filled without executions, and the account holds less. A
-        single wrong read does not make an exit smaller. So it is while a reduction may be at the
-        venue under another id.
+        It is below the booked position only if two reports agree: the account holds less, and the
+        venue rejected a reduction for insufficient funds or reports one filled without executions.
+        A single wrong read does not make an exit smaller. The same holds while a reduction may be
+        at the venue under another id.
         """
         position, there = self.position(k), self.records.there.get(k, 0.0)
         lost = (self.records.children[name] for name in self.records.live)
@@ -370,7 +370,7 @@ class OrderLifecycle:
         return there
 
     def is_still_held(self, k: int, sign: int, quantity: float) -> bool:
-        """Whether the account holds what a stop protects, though it is not booked."""
+        """Whether the account holds the position that a stop protects, though it is not booked."""
         position = self.position(k)
         extra = sign * (position - self.records.held.get(k, (position, 0))[0])
         return extra > 0.0 and extra >= quantity - self.instrument(k).lot

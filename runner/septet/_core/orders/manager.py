@@ -50,13 +50,13 @@ class Orders:
     Parameters
     ----------
     tag
-        What every client id begins with: a letter and seven characters, from the run's id.
+        The prefix of every client id: a letter and seven characters, from the run's id.
     checks, guards
         The last check before the wire, and what blocks entries. They keep snapshots of their own.
     position
         The signed quantity of a symbol that may be closed now (base currency, net of fees).
     timing
-        How long everything may take.
+        Time limits, and capabilities of the venue.
     """
 
     def __init__(
@@ -94,14 +94,19 @@ class Orders:
             sending.request_cancel(self._lifecycle, work, reason, now_ns)
 
     def amend(self, number: int, price: float, now_ns: int) -> bool:
-        """Move the limit of a resting order; return False if it does not rest, or not now."""
+        """Move the limit of a resting order to a price (quote).
+
+        Returns False if the order does not rest, or cannot be changed now.
+        """
         work, self._lifecycle.dirty = self._lifecycle.records.works.get(number), True
         return work is not None and sending.reprice(self._lifecycle, work, price, now_ns)
 
     def protect(self, k: int, quantity: float, trigger: float, trace: str = "") -> None:
-        """Request a stop at the venue under a signed position; 0 requests none.
+        """Request a stop at the venue for a position; a quantity of 0 requests none.
 
-        A stop that has begun to fill ends the request with it: request again for what is left.
+        `quantity` is the signed position (base), `trigger` its stop price (quote); a trigger that
+        is not positive and finite is reported, and no stop is placed. Once a stop begins to fill,
+        the request has ended: request another for the rest.
         """
         self._lifecycle.dirty = True
         stops.request(self._lifecycle, k, quantity, trigger, trace)
@@ -320,7 +325,9 @@ class Orders:
     ) -> bool:
         """Resolve disputed and missing executions of a symbol by the account's difference.
 
-        Returns whether some were booked: then `gap` is no more what it was. See `disputes.resolve`.
+        `gap` is the account's position minus the booked one, `tolerance` the difference that is
+        ignored (both base); `asked_ns` is when the read was requested (wall time). Returns whether
+        fills were booked, after which `gap` is outdated. See `disputes.resolve`.
         """
         lifecycle, self._lifecycle.dirty = self._lifecycle, True
         lost_fills.read(lifecycle, k, lifecycle.position(k) + gap, asked_ns)
@@ -333,7 +340,7 @@ class Orders:
         return lost_fills.resolve(lifecycle, k, base, gap, asked_ns, now_ns)
 
     def account_holds(self, k: int, quantity: float | None) -> None:
-        """Record that the account holds less of a symbol than is booked (base); None if not."""
+        """Record a position of the account (base, signed) below the booked one; None if not."""
         records = self._lifecycle.records
         if quantity is not None:
             records.there[k] = quantity
@@ -345,29 +352,29 @@ class Orders:
             records.unfunded.remove(k)
 
     def band(self, k: int) -> tuple[float, float]:
-        """Return how far unreported fills of open orders may have moved a position: low, high."""
+        """Return low and high change of a position by unreported fills of open orders (base)."""
         buys, sells = self._lifecycle.open_quantity(k)
         return -sells, buys
 
     def lags(self, k: int, asked_ns: int, others: Sequence[Fill] = ()) -> list[tuple[float, float]]:
-        """Return how far a stale but correct read of the account may differ: low, high, each.
+        """Return the low and high difference (base) of a stale but correct read, for each instant.
 
-        It was asked for at a time and shows the account as it stood at one instant since then,
-        or up to `Timing.answers_final_after_ns` before; `others` are fills of other strategies
-        since then.
+        The read was requested at `asked_ns` (wall time). It shows the account at one instant since
+        then, or up to `Timing.answers_final_after_ns` earlier; `others` are fills of other
+        strategies since then.
         """
         lately = self._lifecycle.records.lately.get(k) or RecentFills()
         return lately.lags(self.complete_until_ns(asked_ns), others)
 
     def complete_until_ns(self, asked_ns: int) -> int:
-        """Return the time up to which a read requested at a time is complete."""
+        """Return the wall time (UTC ns) up to which a read requested at `asked_ns` is complete."""
         return asked_ns - self._lifecycle.timing.answers_final_after_ns
 
     def unread(self, k: int, asked_ns: int) -> tuple[tuple[float, float], tuple[Fill, ...]]:
         """Return the unreported amounts that other strategies must allow for in their comparison.
 
-        It is what open orders may have moved without our knowing, low and high (as good as
-        endless where fills were too many to keep), and the fills of `lags`.
+        The first is the low and high change by unreported fills of open orders (base; practically
+        unbounded if there were too many fills to keep), the second the fills that `lags` uses.
         """
         since_ns = self.complete_until_ns(asked_ns)
         buys, sells = self._lifecycle.open_quantity(k, third_party=False)
@@ -384,7 +391,7 @@ class Orders:
         return child.exists and not child.cancels and not child.lost
 
     def booked_at(self, client_id: str, trade_id: str, market_ns: int) -> None:
-        """Keep when a fill was booked that only the account has shown; it may be corrected."""
+        """Record the market time at which a presumed fill was booked; it may be corrected."""
         child = self._lifecycle.records.children.get(client_id)
         if child is not None and child.presumed_id == trade_id:
             child.presumed_ns = market_ns

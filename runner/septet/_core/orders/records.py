@@ -42,28 +42,28 @@ def tolerated(quantity: float, lot: float) -> float:
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
-    """Time limits (wall time), and capabilities of the venue.
+    """Time limits (ns, wall time), and capabilities of the venue.
 
     Attributes
     ----------
     answers_final_after_ns
-        After which "not found" is final, and a read shows what was so when it was asked
+        Age after which "not found" is final, and a read is complete up to its request
         (`VenueFacts.answers_final_after_ns`).
     amends
         Whether the venue replaces what is left of an order, and never more than that, in one
         request. Where it cannot promise that, an order is cancelled and a new one sent.
     query_first_ns, query_longest_ns
-        First and longest pause between questions about one order.
+        First and longest pause between queries of one order.
     answer_within_ns
-        After which a request without an answer is taken for lost.
+        Time after which a request without an answer counts as lost.
     send_within_ns
         How long a request may wait in the shell.
     review_ns
-        How often a resting order is asked about though nothing is wrong.
+        Interval of the queries of a resting order without any problem.
     market_review_ns
         The same for an order that should have been filled at once.
     wait_alarm_ns
-        How long a reduction waits for something unknown, or a fill stays lost, until an alarm.
+        Time that a reduction waits for an unknown order, or a fill is missing, until an alarm.
     remember_ns, remember
         How long, and how many, final orders are remembered.
     """
@@ -95,21 +95,21 @@ class Parent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     number
         The engine's number; each is larger than those before it.
     quantity
-        Signed: above zero to buy.
+        Base currency, signed: above zero to buy.
     reduces
-        Whether it can only make the position smaller.
+        Whether it can only reduce the position.
     closes_all
-        A reduction that closes all there is when it is sent, whatever `quantity` is.
+        A reduction that closes the whole position held when it is sent, whatever `quantity` is.
     decided_price
-        The price at which it was decided; 0 for none.
+        The price at which it was decided (quote); 0 for none.
     deadline_ns
-        After which an entry that was not sent is dropped; 0 for none.
+        Wall time (UTC ns) after which an entry that was not sent is dropped; 0 for none.
     spends
-        Whether it waits for the reductions that are on their way, stops that are being filled
-        among them, whose proceeds it needs, and for entries that were given up and may still fill.
+        Whether it waits for working reductions (stops that are being filled included), whose
+        proceeds it needs, and for given-up entries that may still fill.
     patience_ns, max_slippage
-        How long to rest at the best price before taking, and how far from the decision's price
-        an entry may then be; patience 0 sends it as it is.
+        Time (ns, wall time) to rest at the best price before taking, and the largest distance of an
+        entry from `decided_price` then (fraction of it); patience 0 sends the order unchanged.
     """
 
     number: int
@@ -168,7 +168,9 @@ class Work(msgspec.Struct, kw_only=True, gc=False):
 
 
 class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
-    """One request at the venue. Times of 0 mean never, or not scheduled.
+    """One request at the venue. Times are UTC ns (wall time); 0 means never, or not scheduled.
+
+    Quantities and units are in the base currency, unsigned; prices in the quote currency.
 
     `reported_ns` is when the venue last reported a larger executed quantity than was known, `lost`
     that those executions are missing, `accepted` that a person who was asked has resumed,
@@ -348,9 +350,9 @@ class Stranger(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Booked(msgspec.Struct, frozen=True):
-    """A fill that counts. `parent` is -1 for a protective stop.
+    """A fill that is counted. `parent` is -1 for a protective stop.
 
-    `quantity` is signed, before fees. `late` means that its order was taken for final.
+    `quantity` is signed, in the base currency, before fees. `late`: its order was already final.
     """
 
     parent: int
@@ -378,12 +380,12 @@ class Disputed(msgspec.Struct, kw_only=True):
 
 
 class Corrected(msgspec.Struct, frozen=True):
-    """A fill, or a part of one, was booked at a guess, and the venue lists what it was.
+    """The venue lists a fill that was booked, in whole or in part, with presumed values.
 
     `fill` is as the venue lists it; `of` is the trade id of what is booked, at `booked_price` and
     `booked_ns` (market time). `quantity` is signed. The fee counts only if `has_fee`: else it was
-    booked with the fill. `base_fee` is the fee (base) that was booked with the units: what it is
-    worth changes with the price.
+    booked with the fill. `base_fee` is the fee (base) that was booked with the units: its value
+    changes with the price (quote).
     """
 
     parent: int
@@ -399,7 +401,7 @@ class Corrected(msgspec.Struct, frozen=True):
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """A parent has ended: nothing more is sent for it. `filled` is unsigned."""
+    """A parent has ended: nothing more is sent for it. `filled` is unsigned (base)."""
 
     parent: int
     symbol: int

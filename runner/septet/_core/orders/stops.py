@@ -21,7 +21,7 @@ STOOD_NS = 60 * SECOND_NS
 
 
 def request(lifecycle: OrderLifecycle, k: int, quantity: float, trigger: float, trace: str) -> None:
-    """Request a stop under a signed position; a quantity of 0 requests none."""
+    """Request a stop (trigger in quote) for a signed position (base); 0 requests none."""
     stop = lifecycle.records.stops.setdefault(k, Protection())
     if quantity == 0.0:
         stop.unplaced = ""
