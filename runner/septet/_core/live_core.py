@@ -25,7 +25,15 @@ from septet._core.guards import Guards
 from septet._core.ledger_changes import adopt, correct
 from septet._core.monitoring import Latency, Monitoring
 from septet._core.orders import (
-    Booked, Corrected, Ended, NeverSentOrder, Orders, Outcome, Parent, StopEnded, Triggered,
+    Booked,
+    Corrected,
+    Ended,
+    NeverSentOrder,
+    Orders,
+    Outcome,
+    Parent,
+    StopEnded,
+    Triggered,
 )  # fmt: skip
 from septet._core.retraining import Retraining
 from septet._core.venue_fills import VenueFillsEngine
@@ -63,17 +71,10 @@ class LiveCore:
     """
 
     def __init__(
-        self,
-        names: Names,
-        engine: Engine,
-        intake: IntakePort,
-        models: ModelPort | None,
-        guards: Guards,
-        rules: OrderRules,
-        orders: Orders | None = None,
-        checks: Checks | None = None,
-        monitoring: Monitoring | None = None,
-    ) -> None:
+        self, names: Names, engine: Engine, intake: IntakePort, models: ModelPort | None,
+        guards: Guards, rules: OrderRules, orders: Orders | None = None,
+        checks: Checks | None = None, monitoring: Monitoring | None = None,
+    ) -> None:  # fmt: skip
         self.names, self.engine, self.intake, self.models = names, engine, intake, models
         self.guards, self.rules = guards, rules
         self.orders, self.checks, self.monitoring = orders, checks, monitoring
@@ -471,8 +472,7 @@ class LiveCore:
         kept = CoreKept(
             engine=self.engine.snapshot(), guards=self.guards.snapshot(),
             orders=orders.snapshot() if orders is not None else b"",
-            checks=checks.snapshot() if checks is not None else b"",
-            intake=self.intake.snapshot(),
+            checks=checks.snapshot() if checks is not None else b"", intake=self.intake.snapshot(),
             models=models.snapshot() if models is not None else b"", session=self.session,
             monitoring=self.monitoring.snapshot() if self.monitoring is not None else b"",
             sent=self.latency.sent, market_ns=self.market_ns, flattens=self._flattens,
