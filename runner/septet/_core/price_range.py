@@ -40,12 +40,12 @@ class PriceRange(msgspec.Struct, array_like=True):
             self.high = high
 
     def bounds(self, price: float, now_ns: int, *, fresh: bool) -> tuple[float, float]:
-        """Return between which prices an execution can be; no bound where no price is known.
+        """Return the lowest and highest plausible execution price; unbounded without a known price.
 
         Parameters
         ----------
         price
-            The newest price that is known, 0 for none.
+            The newest known price (quote), 0 for none.
         now_ns
             Wall time.
         fresh

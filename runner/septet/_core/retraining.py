@@ -15,7 +15,7 @@ UNTRAINED_NS: Final = 24 * 3_600 * 1_000_000_000
 
 
 class Retraining:
-    """Which windows were asked for, and which are due.
+    """The training windows that were requested, and those that are due.
 
     Parameters
     ----------
@@ -39,13 +39,13 @@ class Retraining:
         self._untrained_to_ns = -1
 
     def due(self, market_ns: int) -> list[m.Train]:
-        """Ask for the models that are due; after a long pause for the newest one alone."""
+        """Request the models that are due; after a long pause only the newest one."""
         times, found = self._times, list[m.Train]()
         if times is None or market_ns <= self._untrained_to_ns:
             return found
         for trained_to_ns in times(self.trained_to_ns, market_ns):
             found.append(self._asked(trained_to_ns, "schedule"))
-        ahead_ns = market_ns + UNTRAINED_NS  # orders need not wait for the same answer
+        ahead_ns = market_ns + UNTRAINED_NS  # cached: orders do not wait for it again
         if self.trained_to_ns >= 0 and not times(self.trained_to_ns, ahead_ns):
             self._untrained_to_ns = ahead_ns
         return found
@@ -53,8 +53,8 @@ class Retraining:
     def drift(self, drift_ns: int, market_ns: int) -> list[m.Train]:
         """Ask for a model because of drift read at a time, as the walk of a backtest does.
 
-        None is asked for while the newest window has not given a model that decides, and where
-        the schedule is due anyway.
+        None is requested while the newest window has no deciding model yet, or where the schedule
+        is due anyway.
         """
         times, models = self._times, self._models
         if times is None or models is None or not self._on_drift or not self.windows:
@@ -71,5 +71,5 @@ class Retraining:
         return made
 
     def restore(self, trained_to_ns: int, windows: int) -> None:
-        """Go on where a snapshot was taken."""
+        """Restore a snapshot."""
         self.trained_to_ns, self.windows, self._untrained_to_ns = trained_to_ns, windows, -1

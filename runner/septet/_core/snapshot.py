@@ -22,7 +22,7 @@ BY_BAR: Final = ("M", "X", "F", "D")
 
 
 class Snapshot(msgspec.Struct):
-    """What is written: arrays by name, up to the newest bar, and whose they are."""
+    """Content of a snapshot: arrays by name, up to the newest bar, and the plan's identity."""
 
     version: int
     plan: str
@@ -37,7 +37,7 @@ class Snapshot(msgspec.Struct):
 
 
 def freeze(window: Window, kept: Mapping[str, Any]) -> bytes:
-    """Write a window with its state, and `kept`, what is remembered beside it."""
+    """Write a window with its state, and `kept`, the state outside of the arrays."""
     arrays = {name: np.ascontiguousarray(_part(window, name)) for name in _names()}
     arrays["C"] = arrays["C"].copy()
     arrays["C"][layout.LOG] = 0  # the log has been read
@@ -51,7 +51,7 @@ def freeze(window: Window, kept: Mapping[str, Any]) -> bytes:
 
 
 def thaw(window: Window, data: bytes) -> dict[str, Any]:
-    """Fill a window from a snapshot; return what was remembered beside it.
+    """Fill a window from a snapshot; return the state outside of the arrays.
 
     Raises
     ------
@@ -98,5 +98,5 @@ def _shape(window: Window) -> tuple[int, ...]:
 
 
 def _digest(window: Window) -> bytes:
-    """Hash the values of the file: another stop is another run."""
+    """Hash the values of the file: with another stop it is another run."""
     return hashlib.sha256(window.plan.parameters.tobytes()).digest()

@@ -59,10 +59,10 @@ class VenueFillsEngine(Engine):
         return self._new()
 
     def end(self, k: int, order: int, status: int, time_ns: int) -> list[Command]:
-        """Take an order out of work that is final at the venue, with no fill to come.
+        """Remove a working order that is final at the venue, with no fill to come.
 
-        One that does not work any more changes nothing. An unfinished exit is retried: it is
-        ordered again at the symbol's next bar, or by `go_on`.
+        An order that is no longer working changes nothing. An unfinished exit is retried:
+        it is sent again at the symbol's next bar, or by `go_on`.
         """
         return self._do(END, k, order, status, time_ns)
 
@@ -71,7 +71,7 @@ class VenueFillsEngine(Engine):
         return self._do(TRIGGER, k, NOBODY, reason, time_ns)
 
     def go_on(self, k: int, time_ns: int) -> list[Command]:
-        """Ask again for an exit that ended at the venue unfinished, if there is one."""
+        """Retry an exit that ended at the venue unfinished, if there is one."""
         return self._do(GO_ON, k, NOBODY, 0, time_ns)
 
     def _do(self, deed: int, k: int, order: int, code: int, time_ns: int) -> list[Command]:
@@ -80,7 +80,7 @@ class VenueFillsEngine(Engine):
         return self._new()
 
     def exit_to_retry(self, k: int) -> int:
-        """Reason of an exit that ended at the venue before it was done, or -1."""
+        """Return the reason of an exit that ended at the venue unfinished, or -1."""
         return self._i[k, layout.EXIT_TO_RETRY] - 1  # type: ignore[no-any-return]
 
     def mark(
@@ -101,7 +101,7 @@ class VenueFillsEngine(Engine):
     def mark_flat(self, k: int, price: float, time_ns: int) -> bool:
         """Mark a symbol of which nothing is held; False where `mark` could do more than that.
 
-        Most quotes are of such symbols: no equity moves, and no halt or stop is met that was not.
+        Most quotes are of such symbols: equity does not change, and no further halt or stop is met.
         """
         b = self._b
         if self._enters_between:
@@ -120,7 +120,7 @@ class VenueFillsEngine(Engine):
         return self._level.item(0), int(reason)
 
     def adopt(self, k: int, units: float, price: float, time_ns: int) -> list[Command]:
-        """Begin with a position of others, as if it had been bought at a price without a fee."""
+        """Adopt a position of the account, as if it had been bought at a price without a fee."""
         self._now_ns, self._valued = time_ns, False
         if self._b[k, layout.MARK] == 0.0:
             self._b[k, layout.MARK] = price

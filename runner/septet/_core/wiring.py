@@ -15,7 +15,7 @@ __all__ = ["IntakePort", "ModelPort", "Names", "OrderRules"]
 
 @dataclass(frozen=True)
 class Names:
-    """What codes and numbers of the core mean.
+    """Names of the codes and numbers of the core.
 
     `halts` are rule, action and what clears it, in the order of the plan; `base` and `quote` the
     currencies of each symbol; `venue_fills` states whether fills come from a venue; `explained`

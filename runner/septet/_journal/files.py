@@ -1,8 +1,8 @@
 """The files of a journal: created atomically, written by one process, and the mark.
 
-The mark records how far the journal had come, and how much of that is promised against the loss of
-power. It is in memory that the kernel writes to the disk when it likes: after a cut it may be
-older than the journal, and may know of entries that the disk never got.
+The mark records the number of entries written, and the number safe against a loss of power. It is
+mapped memory that the kernel writes to the disk at any time: after a power loss it may be older
+than the journal, or count entries that never reached the disk.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def make(path: Path, head: bytes) -> None:
     draft = path.with_name(f".{path.name}.new")
     draft.unlink(missing_ok=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    create_file(draft, mode=0o600).close()  # SQLite opens it; what it makes beside has its rights
+    create_file(draft, mode=0o600).close()  # SQLite copies its permissions
     db = sqlite3.connect(draft, isolation_level=None)
     try:
         db.execute("PRAGMA synchronous = FULL")
@@ -98,7 +98,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def insist_kept(path: Path, *handles: int) -> None:
-    """Refuse to store what nobody could read: an open file that was deleted takes rows.
+    """Refuse to write to deleted files: an open file that was deleted still accepts rows.
 
     In a folder that was moved the files are still there.
 

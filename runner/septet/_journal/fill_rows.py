@@ -15,7 +15,7 @@ NOTHING: Final = 1e-9
 
 
 def correct_rows(fills: list[tuple[Any, ...]], row: m.Corrected) -> None:
-    """Put what the venue lists in place of the same quantity of what was booked at a guess.
+    """Replace the same quantity of presumed fills by the fills that the venue lists.
 
     A fee that was booked in the base currency stays, in proportion.
     """

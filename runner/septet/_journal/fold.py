@@ -235,7 +235,7 @@ class Fold:
                 return
 
     def _operated(self, event: m.Operated) -> None:
-        if event.action == "resume":  # a person has seen the alerts so far, and goes on
+        if event.action == "resume":  # a person has seen the alerts so far, and resumes
             self.resumed, self.answered_alerts = event, len(self.alerts)
 
     def _alerted(self, row: m.Alerted) -> None:
@@ -295,7 +295,7 @@ class Fold:
         self.open_orders.submit(command)
         row = self._order(command.parent, command.client_id, command.symbol, command.trace)
         if row.sent or row.placed:
-            return  # another child: the row is about the order they serve
+            return  # another child: the row describes their parent order
         row.sent = True
         row.reduce(command.reduces)
         row.kind, row.side, row.quantity = command.order_type, command.side, command.quantity
@@ -349,7 +349,7 @@ class Fold:
         )
 
     def _corrected(self, row: m.Corrected) -> None:
-        """Show what the venue lists in place of what was booked at a guess."""
+        """Show the fill that the venue lists in place of the presumed one."""
         quantity = row.quantity if row.side == "buy" else -row.quantity
         self.trades.correct(
             row.symbol, quantity, row.booked_price, row.price, row.fee_quote, row.booked_ns,
@@ -370,7 +370,7 @@ class Fold:
             gross += taken if row.side == "buy" else -taken
             if executed is not None:
                 taken = abs(float(round(executed.quantity * scale)) - abs(net_units))
-            # what is missing from the units is worth as much as in the ledger, to the bit
+            # the value of the withheld units is the ledger's, bit for bit
             fee_quote = (taken / scale if taken else row.fee) * row.price
         elif row.fee_currency != self.quote(row.symbol):
             fee_quote = (executed.fee_quote if executed is not None else None) or 0.0

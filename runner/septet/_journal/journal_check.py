@@ -1,4 +1,4 @@
-"""Checks of the journal of a run for its readers: whether it is all that was written.
+"""Checks that a run's journal holds everything that was written, for its readers.
 
 Every command that reads a journal reports what is found here, in these words.
 """
@@ -45,13 +45,13 @@ _HINTS: Final[dict[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class JournalFinding:
-    """Why the journal of a run cannot be relied on, or not to its end.
+    """The reason why the journal of a run cannot be trusted, or not up to its end.
 
     ``gone``: the file is missing. ``unreadable``: it cannot be opened. ``changed``: it is not what
     was written. ``torn``: its end cannot be read. ``short``: the last entries are missing, of which
     the mark, a snapshot or the manifest knows, or the tail of a run that has not ended. `what`
-    describes it of "the run", `message` names the folder. Entries up to `last` are good; `lost` are
-    known to be gone after the last one, None where nobody knows how many.
+    describes it of "the run", `message` names the folder. Entries up to `last` are intact; `lost`
+    is how many are missing after the last one, None if that is unknown.
     """
 
     kind: FindingKind
@@ -72,16 +72,16 @@ class JournalFinding:
 
     @property
     def exit_status(self) -> int:
-        """The status with which a command ends that read the journal."""
+        """The exit status of a command that read the journal."""
         return 1 if self.kind == "short" else 2
 
     @property
     def is_usable(self) -> bool:
-        """Whether a proof may be made of what is there: it is intact, but not all of it."""
+        """Whether the remaining entries can be verified: they are intact, but incomplete."""
         return self.kind == "short"
 
     def error(self) -> JournalError:
-        """Return the error of a command that cannot do with such a journal."""
+        """Return the error of a command that cannot use such a journal."""
         return JournalError(self.message, hint=self.hint)
 
 
@@ -99,7 +99,7 @@ def open_to_check(path: Path) -> Reader:
 
 
 def ask_readable(path: Path, ask: Callable[[Reader], Answer]) -> Answer:
-    """Ask a journal something; a damaged one answers up to its last good entry.
+    """Query a journal; a damaged one is read up to its last intact entry.
 
     Raises
     ------
@@ -131,14 +131,14 @@ def check_file(path: Path, mode: str = "") -> JournalFinding | None:
 
 
 def check(reader: Reader) -> JournalFinding | None:
-    """Return what is wrong with a journal, by its chain of hashes and by what knows of its end.
+    """Return what is wrong with a journal, by its hash chain and the records of its end.
 
     Those are the mark of this machine, the snapshots, the manifest beside it, which states up to
     which entry the tables were made, and the tail, which a run has until it has ended. None if all
     of it is there as it was written.
     """
     folder, head = reader.path.parent, reader.head
-    committed = read_mark(mark_path(head.run_id)).committed  # first: a run may go on
+    committed = read_mark(mark_path(head.run_id)).committed  # first: the run may be active
     expected = max(committed, projected_seq(reader.path, head.run_id))
     with guarded(reader.path, "verifying"):
         if holder_of(folder) is not None:
@@ -188,12 +188,12 @@ def doubt_of(reader: Reader) -> str:
 def insist_whole(reader: Reader) -> int | None:
     """Verify a journal before a proof; return how many of its last entries it lacks.
 
-    None where it lacks some, and nobody knows how many.
+    None where it lacks an unknown number.
 
     Raises
     ------
     JournalError
-        It is not what was written, with the place, or its end is torn.
+        The journal was changed (the message names the place), or its end is torn.
     """
     found = check(reader)
     if found is not None and not found.is_usable:
@@ -202,7 +202,7 @@ def insist_whole(reader: Reader) -> int | None:
 
 
 def lacking(count: int | None, last: int) -> str:
-    """Return the text that a journal lacks its last entries; None where nobody knows how many."""
+    """Return the text that a journal lacks its last entries; None means an unknown number."""
     if count is None:
         return (
             f"how many entries are gone after entry {last:,} is not known: the run had not ended, "

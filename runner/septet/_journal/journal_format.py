@@ -1,9 +1,9 @@
 """The format of a journal: its head, its entries, their encoding and their hash chain.
 
 An entry is one event and the commands it caused, as JSON. Its hash covers the hash before it and
-its own bytes; the first one covers the head. So a row that was changed, removed, added or moved
-is found, and where. The chain is not keyed: it detects accidents and careless edits, not somebody
-who recomputes all of it.
+its own bytes; the first one covers the head. So a changed, removed, added or moved row is detected,
+with its place. The chain has no key: it detects accidents and simple edits, but not a recomputed
+chain.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ Row: TypeAlias = tuple[int, int, str, str, str, bytes]
 
 FORMAT: Final = 11
 """Number of the schema; kept as `user_version`, so that it can be read before anything else."""
-APPLICATION: Final = 0x73657074  # "sept": names the file's kind to `file` and to us
+APPLICATION: Final = 0x73657074  # "sept": identifies the kind of file, also for the tool `file`
 
 TABLES: Final = (
     "CREATE TABLE head (one INTEGER PRIMARY KEY CHECK (one = 1), text TEXT NOT NULL,"
@@ -89,7 +89,7 @@ _COMMANDS: Final[msgspec.json.Decoder[list[Command]]] = msgspec.json.Decoder(lis
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run is; written once, covered by every hash.
+    """The identity of a run; written once, covered by every hash.
 
     `account` is the hash of `VenueFacts.account`, empty where nothing is traded. `facts` is what
     a reader needs to turn entries into tables; see `docs/journal.md` for its keys.
@@ -106,7 +106,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Entry:
-    """One row of the journal. What was written is kept as bytes and decoded when asked for."""
+    """One row of the journal. The written bytes are kept, and decoded on access."""
 
     __slots__ = ("at_ns", "commands_json", "event_json", "hash", "kind", "seq")
 
@@ -233,8 +233,8 @@ def row_of(
 ) -> tuple[Row, bytes]:
     """Return the row of an entry, as it is stored, and the bytes of its hash.
 
-    What `encode_event`, `encode_commands` and `chained` do, in one go, since it stands between
-    a bar and its order. Bytes that were encoded before stay as they are.
+    Combines `encode_event`, `encode_commands` and `chained` in one call, since it lies between a
+    bar and its order. Bytes that are already encoded are not changed.
     """
     if isinstance(event, bytes) or isinstance(commands, bytes):
         at_ns, kind, text = encode_event(event)
@@ -242,7 +242,7 @@ def row_of(
         event_text, commands_text = text.decode(), caused.decode()
     else:
         at_ns, kind, text = event.at_ns, _KINDS[type(event)], _encode(event)
-        event_text = text.decode()  # a string is searched faster than bytes are
+        event_text = text.decode()  # searching a string is faster than searching bytes
         if "null" in event_text:
             _insist_on_numbers(event)
         caused, commands_text = b"[]", "[]"

@@ -1,7 +1,7 @@
 """One instance per run and folder, and one per account, on this machine.
 
 The lock is the operating system's (`flock`), on files in a state folder: a killed process frees
-it at once, and nothing stale is ever left. What stands in the file only names the holder. The
+it at once, and no stale lock remains. The content of the file only names the holder. The
 account's name is held for the whole machine as well (`septet._journal.machine`), since users and
 containers have state folders of their own. Linux and macOS; Windows has no `flock` and is not
 supported. The run's folder holds a lock of its own, so that a run is seen from every state folder.
@@ -94,7 +94,7 @@ def boot_id() -> str:
 
 
 def state_folder() -> Path:
-    """Return the folder of state that outlives runs.
+    """Return the folder of state that persists after runs.
 
     ``SEPTET_STATE_DIR``, else ``$XDG_STATE_HOME/septet``, else ``~/.local/state/septet``.
     """
@@ -224,7 +224,7 @@ def _named(path: Path) -> Holder | None:
     try:
         return msgspec.json.decode(read_bounded(path, _LARGEST_NAME), type=Holder)
     except (OSError, msgspec.MsgspecError, RecursionError):
-        return None  # nobody can be named: it has the lock and is about to write its name
+        return None  # the holder is unknown: it has the lock and is about to write its name
 
 
 def beginner_in(folder: Path) -> Holder | None:
@@ -250,10 +250,10 @@ def holder_of(folder: Path) -> Holder | None:
 
 
 def _writer(folder: Path) -> Holder | None:
-    """Return the process that writes the journal of a run, whatever became of the lock beside it.
+    """Return the process that writes the journal of a run, without relying on the lock beside it.
 
-    One of this machine is there while it has the journal open; one of another machine shows itself
-    by a recent heartbeat.
+    A process of this machine counts while it has the journal open, one of another machine while its
+    heartbeat is recent.
     """
     path = folder / "journal.sqlite"
     if not path.is_file():
@@ -281,7 +281,7 @@ def _writer(folder: Path) -> Holder | None:
 
 
 def _has_open(pid: int, path: Path) -> bool:
-    """Whether a process has a file open; of a process of another user that it is there.
+    """Whether a process has a file open; for a process of another user, whether it exists.
 
     Where the system does not list what a process has open, the lock of the journal shows it.
     """
@@ -326,7 +326,7 @@ def insist_alone(journal: Reader, *, now_ns: int) -> None:
     Raises
     ------
     JournalError
-        It did; the message names the machine.
+        Another machine wrote one; the message names it.
     """
     row = _lease_row(journal)
     if row is None:

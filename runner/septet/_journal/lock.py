@@ -30,9 +30,9 @@ os.register_at_fork(after_in_child=_forget)
 def lock(path: Path, *, mode: int = 0o600) -> int | None:
     """Lock a file, made if it is missing; return its handle, or None if another holds it.
 
-    `is_locked` of another process shares a lock for a moment, or for longer where that process
-    does not get a processor: it is waited for, up to two seconds. A lock that cannot be shared is
-    held. `mode` is that of a file that is made, whatever the umask of the process.
+    `is_locked` of another process takes a shared lock for a moment, or longer if that process is
+    not scheduled: this waits for it, up to two seconds. An exclusive lock counts as held. `mode` is
+    that of a created file, whatever the umask of the process.
     """
     handle = open_lock(path, mode=mode)
     try:

@@ -3,7 +3,7 @@
 What "committed" means is the run's `durability`. Every commit is one write to the tail
 (`septet._journal.tail`): safe against the end of this process. With ``power`` a commit that asks
 for it is also synced. The database gets the entries later, many in one transaction (`move`); the
-tail begins again at its start once they are as safe there as they were promised to be.
+tail restarts once they are stored there with the promised durability.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Journal(Reader):
 
     `append` gives an entry its number and keeps it in memory; `commit` stores all that wait in
     one write, and `move` puts what was committed into the database. If a commit fails nothing of
-    it is stored, `failing` is the reason, and what waits is kept: another `commit` tries again.
+    it is stored, `failing` is the reason, and waiting entries are kept: the next `commit` retries.
     After a `move` that failed, commits fail until one works. Nothing may be sent that is not
     committed.
     """
@@ -85,8 +85,8 @@ class Journal(Reader):
         self._unsynced = False
         self._sync_failed = ""
         self._file = self._wal = -1
-        self._rows: list[int | str | bytes] = []  # of what the database has not got, in order
-        self._links: list[tuple[bytes, bytes]] = []  # of what waits: its hashes, and of what
+        self._rows: list[int | str | bytes] = []  # of entries not yet in the database, in order
+        self._links: list[tuple[bytes, bytes]] = []  # waiting entries: hash, hashed bytes
         self._waiting_bytes = self._unmoved_bytes = self._log_bytes = 0
         self._db = connect(self.path, write=True, busy_s=busy_s)
         try:
@@ -110,8 +110,8 @@ class Journal(Reader):
     ) -> Self:
         """Create a journal; none may exist.
 
-        `mark` is the file that remembers how far the journal had come (default: beside it). Kept
-        elsewhere it shows that an old copy of the folder was put back.
+        `mark` is the file that records the number of written entries (default: beside it). Stored
+        elsewhere, it reveals that an old copy of the folder was restored.
         """
         path = Path(path)
         if path.exists():
@@ -219,7 +219,7 @@ class Journal(Reader):
     def close(self) -> None:
         """Close the journal; entries that were appended and not committed are lost.
 
-        The tail stays where the database refused what is in it, or no end of the run was stored.
+        The tail is kept if the database refused its entries, or no end of the run was stored.
         """
         if self._lock < 0:
             return
@@ -232,7 +232,7 @@ class Journal(Reader):
             self._promise()
         self._mark.close()
         self._tail.close(remove=moved and ended)
-        with suppress(sqlite3.Error):  # a copy of the journal alone is then whole
+        with suppress(sqlite3.Error):  # a copy of the journal alone is then complete
             self._db.execute("PRAGMA busy_timeout = 0")
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         self._db.close()
@@ -268,7 +268,7 @@ class Journal(Reader):
                 hint=self.failing or "commit them first",
             )
         row, link = row_of(self._hash, self._seq + 1, event, commands)
-        if len(link) > MAX_ROW_BYTES // 2:  # SQLite counts what else the row holds, too
+        if len(link) > MAX_ROW_BYTES // 2:  # SQLite counts the rest of the row as well
             raise JournalError(
                 f"{self.path}: an entry of {len(link):,} bytes is larger than a journal takes"
             )
@@ -375,7 +375,7 @@ class Journal(Reader):
         """Insert the first rows into the database, by their number of values."""
         db, rows = self._db, self._rows[:length]
         with self._failing(doing), self._transaction():
-            if self.failing and rows:  # the database knows whether the failed one is there
+            if self.failing and rows:  # the database shows if the failed one was stored
                 stored = int(db.execute("SELECT max(seq) FROM entries").fetchone()[0] or 0)
                 rows = rows[max(0, stored + 1 - int(rows[0])) * COLUMNS :]
             for first in range(0, len(rows), _WIDTH):
@@ -405,7 +405,7 @@ class Journal(Reader):
             )
 
     def snapshot(self, state: bytes) -> None:
-        """Store the state of the core after the last entry; commits what waits. Keeps three."""
+        """Store the core's state after the last entry; commits waiting entries. Keeps three."""
         self.commit()
         self.move()
         digest = snapshot_digest(self.first_hash, self._seq, self._hash, state)

@@ -81,7 +81,7 @@ class OpenOrders:
                 self._placed.pop(row.order, None)
             return
         order = self.by_id.get(row.client_id)
-        if order is None and row.client_id:  # its state is journalled before its submit
+        if order is None and row.client_id:  # its state is journalled before it is submitted
             order = self.by_id[row.client_id] = OpenOrder(
                 row.client_id, row.order, row.symbol, "", "", 0.0, None, None, None
             )

@@ -82,7 +82,7 @@ class Session:
 
     @property
     def was_live(self) -> bool:
-        """Whether it came as far as trading."""
+        """Whether the session reached live trading."""
         return self.how == IS_LIVE if self.clean is None else not self.how.startswith(NOT_LIVE)
 
 
@@ -119,7 +119,7 @@ def understood(path: Path) -> Iterator[None]:
         yield
     except SeptetError:
         raise
-    except Exception as problem:  # any value may stand in any field, and make anything fail
+    except Exception as problem:  # any field may have any value, which may raise any exception
         last = traceback.extract_tb(problem.__traceback__)[-1]
         raise JournalError(
             f"{path}: what it holds cannot be read by this septet: {type(problem).__name__}: "
@@ -146,7 +146,7 @@ def connect(
     Raises
     ------
     InputError
-        There is none, or it is no journal of this format.
+        There is no journal, or it is not of this format.
     JournalError
         It cannot be opened or read.
     """
@@ -154,7 +154,7 @@ def connect(
         insist_regular(*(path.with_name(path.name + end) for end in ("", "-wal", "-shm")))
     if not path.exists():
         raise InputError(f"there is no journal at {path}")
-    if path.stat().st_size < 100:  # SQLite would throw the -wal of an empty file away
+    if path.stat().st_size < 100:  # SQLite would delete the -wal of an empty file
         raise JournalError(f"{path}: the file is empty or cut off in its first page")
     with guarded(path, "opening"):
         try:
@@ -220,10 +220,10 @@ def _insist_on_schema(db: sqlite3.Connection, path: Path) -> None:
 class Reader:
     """A journal open for reading; a live run may write it at the same time.
 
-    Every question is a short transaction of its own, so that a slow reader never holds up the
-    writer's checkpoints. What is asked for last is read twice, in the tail and then in the
-    database: entries move from the one to the other, and never back. What was read of the tail is
-    kept, and read on from its end. `read_until`, where it is set, is the last entry of `read`.
+    Every query is a short transaction of its own, so that a slow reader never delays the writer's
+    checkpoints. The newest entries are read from the tail first and then from the database: entries
+    move from the one to the other, and never back. Read entries of the tail are kept, and reading
+    continues at their end. `read_until`, where it is set, is the last entry of `read`.
     """
 
     _known: Seen | None = None
@@ -298,8 +298,8 @@ class Reader:
     ) -> Iterator[Entry]:
         """Yield entries with ``after < seq <= until`` in order, in bounded memory.
 
-        Without `until` it ends at what is the last entry when it gets there. `kinds` of events
-        may be named: the others are not even brought into memory.
+        Without `until` it ends at the entry that is the last one by then. With `kinds`, events of
+        other kinds are not loaded into memory.
         """
         last = until if until is not None else (1 << 62)
         if self.read_until is not None:
@@ -323,7 +323,7 @@ class Reader:
     def _stored(self, after: int, last: int, kinds: Sequence[str]) -> list[Entry]:
         chosen = f" AND kind IN ({', '.join('?' * len(kinds))})" if kinds else ""
         with guarded(self.path, f"reading the entries after {after}"):
-            # Not one row more than asked for: what follows may be on a page that is damaged.
+            # Not one row more than requested: the next row may be on a damaged page.
             rows = self._db.execute(
                 f"{_ROW} WHERE seq > ? AND seq <= ?{chosen} ORDER BY seq LIMIT ?",
                 (after, last, *kinds, min(CHUNK_ROWS, last - after)),
@@ -348,7 +348,7 @@ class Reader:
                     "SELECT hash, digest, state FROM snapshots WHERE seq = ?", (seq,)
                 ).fetchone()
             except sqlite3.DatabaseError:
-                continue  # a damaged page: an older one serves, or none
+                continue  # a damaged page: an older snapshot is used, or none
             if row and snapshot_digest(self.first_hash, seq, row[0], row[2]) == row[1]:
                 found.append(Snapshot(seq, row[0], row[2]))
         return found
@@ -400,7 +400,7 @@ class Reader:
 
         A killed process cannot write its end: it counts as ended when the next one began. The
         last start counts only if it recorded that it failed, since it may still be running. A
-        start that failed before it was live is none: its error was reported at the start.
+        start that failed before it was live is not counted: its error was reported at the start.
         """
         starts = self.sessions()
         count = 0

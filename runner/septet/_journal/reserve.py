@@ -1,10 +1,10 @@
-"""Disk space that is kept for the rows that protect a position, and released when it is needed.
+"""Disk space reserved for the rows that protect a position, released when it is needed.
 
-The tail has its blocks from the start, and on most file systems they can be written again
-whatever else fills the disk. A file system that copies on write (btrfs, ZFS), a thin volume or a
-quota needs room for each write: there the disk may be full for the tail as well. Then this file is
-removed, and its space is used only for what serves a reduction: nothing else is committed until
-the file stands again, and so no order is sent that could need the space that is gone.
+The blocks of the tail are allocated at its creation, and most file systems can rewrite them on a
+full disk. A copy-on-write file system (btrfs, ZFS), a thin volume or a quota needs space for each
+write, so that the disk may be full for the tail as well. Then this file is removed, and its space
+is used only for rows of a reduction: nothing else is committed, and therefore no other order sent,
+until the file exists again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def reserve_of(path: Path) -> Path:
 
 
 def is_full(problem: OSError) -> bool:
-    """Whether a write failed for want of space, of the disk or of the user."""
+    """Whether a write failed because the disk or the user's quota is full."""
     return problem.errno in _NO_ROOM
 
 
@@ -42,7 +42,7 @@ class Reserve:
         self.stands = False
 
     def make(self) -> None:
-        """Take up the space, unless that is done; if there is too little of it none is taken.
+        """Allocate the space unless that is done; if there is too little, nothing is allocated.
 
         Raises
         ------
@@ -52,7 +52,7 @@ class Reserve:
         if self.stands:
             return
         self.path.unlink(missing_ok=True)
-        part = os.urandom(_PART)  # zeros would take up no space where the file system packs
+        part = os.urandom(_PART)  # a compressing file system would allocate no space for zeros
         try:
             with create_file(self.path, mode=0o600) as file:
                 for _ in range(RESERVE_BYTES // _PART):
@@ -63,7 +63,7 @@ class Reserve:
         self.stands = True
 
     def release(self) -> bool:
-        """Give the space back; False if that was done already."""
+        """Release the space; False if that was done already."""
         if not self.stands:
             return False
         self.stands = False

@@ -7,8 +7,8 @@ its full size from the start, so that a commit changes no length and a sync writ
     frame  magic | length | hash, 32 | what the hash is of: the hash before, 32 | seq, 8 | at_ns, 8
            | lengths of kind and event | kind | event | commands
 
-So a frame is whole or not by itself, and chained to the one before. Frames follow one another
-from the head on; what stands behind the last is of an earlier lap, or zeros.
+So each frame shows by itself whether it is complete, and is chained to the previous one. Frames
+follow one another from the head on; bytes after the last are of an earlier lap, or zeros.
 Entries move from here into the database and never back: who reads both reads the tail first.
 """
 
@@ -57,8 +57,8 @@ def frame_of(digest: bytes, link: bytes) -> bytes:
 class Tail:
     """The tail as its writer sees it; `used` counts bytes up to the end of the last frame.
 
-    `synced` means that a sync will be asked for: then it is filled with zeros now, since the first
-    write to a block that never was written makes a sync twice as dear. `reserve` is space for a
+    `synced` means that syncs will be requested: the file is then filled with zeros now, since the
+    first write to an unwritten block doubles the cost of a sync. `reserve` is space for a
     disk on which even these blocks cannot be written again.
     """
 
@@ -85,13 +85,13 @@ class Tail:
             raise
 
     def fits(self, length: int) -> bool:
-        """Whether there is room for so many bytes."""
+        """Whether there is room for this many bytes."""
         return self.used + length <= self.size
 
     def put(self, frames: bytes, *, reduces: bool = False) -> None:
         """Write frames after the last one; if that fails the next ones overwrite them.
 
-        Frames of a reduction are given the reserve where the disk has no other room.
+        Frames of a reduction may use the reserve if the disk has no other space.
         """
         try:
             self._write(frames)
@@ -152,14 +152,14 @@ class Seen:
 def seen_in(path: Path, first: bytes, *, traces: bool = False, known: Seen | None = None) -> Seen:
     """Read a tail, even while it is written; an empty result if there is none.
 
-    `first` is the hash that stands before the journal's first entry. `traces` asks for the frames
-    behind the last entry as well. `known` is what was seen before: where that still stands there,
-    only what follows it is read.
+    `first` is the hash before the journal's first entry. `traces` includes the frames behind the
+    last entry. `known` is an earlier result: if its last frame is unchanged, only the bytes after
+    it are read.
 
     Raises
     ------
     OSError
-        It cannot be read.
+        The tail cannot be read.
     """
     try:
         with open_regular(path) as file:
@@ -223,7 +223,7 @@ def _frame_at(data: mmap.mmap, place: int) -> tuple[Entry, bytes, int] | None:
 def _traces(data: mmap.mmap, place: int) -> Iterator[int]:
     """Yield the numbers of frames whose heads are readable from an offset on."""
     of_seq = _FRAME.size + HASH_BYTES
-    copied = data[place:]  # searched for one byte, since most of it is zeros: far the quickest
+    copied = data[place:]  # search for one byte is fastest, since most bytes are zeros
     at = 0
     while 0 <= (at := copied.find(_MAGIC[:1], at)) <= len(copied) - of_seq - _SEQ.size:
         if copied.startswith(_MAGIC, at):

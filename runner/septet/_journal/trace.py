@@ -42,7 +42,7 @@ def trace(reader: Reader, reference: str, symbol: int, time_ns: int) -> list[dic
     reference
         The order's id (``o1``) or a client id.
     symbol, time_ns
-        What it trades (in universe order), and when it was decided (market time).
+        The number of its symbol in universe order, and when it was decided (market time, UTC ns).
 
     Returns
     -------
@@ -104,7 +104,7 @@ def _command(
             yield "amend", f"{command.client_id} becomes {command.new_client_id}"
         case m.Changed() if command.client_id in mine or order_id(command.order) == order:
             why = f" ({command.reason})" if command.reason else ""
-            # What is filled inside the engine is booked at once, and is not counted here.
+            # Fills inside the engine are booked at once, and are not counted here.
             inside = command.state == "filled" and not command.filled
             filled = "" if inside else f", {command.filled:.12g} filled"
             yield "state", f"{command.state}{filled}{why}"

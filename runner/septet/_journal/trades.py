@@ -155,9 +155,9 @@ class TradeBook:
         self, k: int, quantity: float, booked: float, price: float, fee: float, booked_ns: int,
         revalued: float = 0.0,
     ) -> None:  # fmt: skip
-        """Correct the price of a signed quantity that was booked at a guess, as the engine does.
+        """Correct the price of a signed quantity of a presumed fill, as the engine does.
 
-        Of a trade that is closed its row is corrected; what belongs to none is of dust.
+        For a closed trade its row is corrected; units without a trade count as dust.
         """
         held, scale = self._held.setdefault(k, _Position()), self.scale(k)
         gain = quantity * (booked - price)
@@ -204,14 +204,14 @@ class TradeBook:
                 held.liquidation, held.slippage, reason,
             )
         )  # fmt: skip
-        if held.units * held.side > 0.0:  # less than a lot: it goes on at what it cost
+        if held.units * held.side > 0.0:  # less than a lot: kept at its cost
             held.dust_cost = held.dust_cost + held.units / scale * held.average
         held.side, held.average = 0, math.nan
 
     def still_open(self, marks: Mapping[int, float], time_ns: int) -> list[tuple[Any, ...]]:
         """Return the open positions at the last close, then the result of dust, as in the table.
 
-        What is held of a trade counts as closed at the last close.
+        The open position of a trade counts as closed at the last close.
         """
         rows, rests = [], []
         for k, held in sorted(self._held.items()):

@@ -1,16 +1,16 @@
 """Verifies a journal along its hash chain, and cuts back a torn end.
 
-Two kinds of damage are known. What cannot be read, with nothing readable after it, is a torn
-end: it is cut back to the last good entry, the damaged file is kept beside it, and the loss is
-reported. What can be read and is not what was written, or lacks its neighbour, is tampering or a
-corrupt middle: it is refused, with the place.
+Two kinds of damage are distinguished. Unreadable data with nothing readable after it is a torn
+end: it is cut back to the last intact entry, the damaged file is kept beside it, and the loss is
+reported. Readable data that was changed, or lacks its neighbour, is tampering or a corrupt middle:
+it is refused, with the place.
 
-In the tail every frame up to the mark is whole as long as the machine runs: the process may be
-killed only while it writes those after it. So what is not whole before the mark was changed,
-unless the machine was started anew since, and what it had in memory is gone.
+In the tail every frame up to the mark is complete while the machine runs, since a killed process
+can only have been writing frames after it. So an incomplete frame before the mark was changed,
+unless the machine has restarted since and lost its memory.
 
-An end that is missing without a trace is an old copy's, or was lost with the power. The mark shows
-them apart: what it records as promised is on the disk of the newest journal, whatever happened.
+An end that is missing without a trace belongs to an old copy, or was lost with the power. The mark
+distinguishes them: entries that it records as promised are on the disk of the newest journal.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ GoneWith = Literal["copy", "power", "either"]
 class Findings:
     """Result of the verification of a journal.
 
-    `first` and `last` are the entries that were checked and are good; of a journal that is broken
-    and was checked from a snapshot on, those from there. `lost` is how many entries
-    are gone at most, None where nobody knows; `torn` is where the end was damaged, `kept` where
-    the damaged file is now. `broken` is the place that cannot be trusted; `notes` are lesser
-    things, such as a snapshot that is not used.
-    `gone_with` names where an end went that is missing without damage: a ``copy`` is older than
-    the journal was, with the ``power`` went what was never promised, ``either`` may be.
+    `first` and `last` are the first and last entry that were checked and are intact; for a broken
+    journal that was checked from a snapshot on, those after it. `lost` is the largest possible
+    number of missing entries, None if unknown; `torn` is where the end was damaged, `kept` where
+    the damaged file is now. `broken` is the place that cannot be trusted; `notes` are minor
+    findings, such as a snapshot that is not used. `gone_with` is the cause of an end that is
+    missing without damage: ``copy`` (an older copy), ``power`` (entries never promised were lost
+    with the power), or ``either``.
     """
 
     first: int = 0
@@ -70,7 +70,7 @@ class Findings:
 
     @property
     def ok(self) -> bool:
-        """Whether everything is as it was written, and nothing is missing."""
+        """Whether everything is unchanged, and nothing is missing."""
         return not (self.broken or self.torn or self.lost or self.notes)
 
     @property
@@ -214,7 +214,7 @@ def _chain(reader: Reader, seq: int, digest: bytes) -> int:
             if number == seq + 2:
                 gone = f"entry {seq + 1} was"
             raise _Broken(f"{gone} removed: {number} follows {seq}", seq)
-        # SQLite keeps any type in any column: what is not text cannot have been written here.
+        # SQLite stores any type in any column: a value that is not text was not written here.
         whole = [value if isinstance(value, bytes) else str(value).encode() for value in row[2:]]
         kind, event, commands, written = whole
         try:
@@ -222,7 +222,7 @@ def _chain(reader: Reader, seq: int, digest: bytes) -> int:
         except (UnicodeDecodeError, TypeError, ValueError):
             made = b""
         if made != written:
-            if b"\0" in event + commands:  # JSON holds none: a page without what was on it
+            if b"\0" in event + commands:  # never in JSON: a page that lost its content
                 raise _Damaged(seq, f"entry {number} holds bytes that were never written")
             place = "the head or entry 1 was" if number == 1 else f"entry {number} was"
             raise _Broken(
@@ -245,10 +245,10 @@ def _rows(reader: Reader, after: int) -> Iterator[Any]:
                 count += 1
                 yield row
         except sqlite3.OperationalError as problem:
-            with guarded(reader.path, "verifying"):  # locked, no disk: that is no damage
+            with guarded(reader.path, "verifying"):  # locked, no disk: this is not damage
                 raise problem
         except sqlite3.DatabaseError as problem:
-            if limit > 1:  # a cursor looks one row ahead: a good one may be lost with the bad
+            if limit > 1:  # a cursor reads one row ahead: an intact row may be lost with it
                 limit = 1
                 continue
             raise _Damaged(after, f"what follows entry {after} cannot be read: {problem}") from None
@@ -338,8 +338,8 @@ def _snapshots_damaged(reader: Reader) -> bool:
 def _blame(last: int, snapshot: int, tail: Seen, mark: Mark) -> GoneWith:
     """Return why a journal that is intact up to entry `last` lacks its end.
 
-    `snapshot` is the newest one's entry, which was there before it. With ``power`` the tail begins
-    anew only when the database has been synced.
+    `snapshot` is the entry of the newest snapshot, which was stored before that. With ``power`` the
+    tail restarts only after the database has been synced.
     """
     if mark.promised is None or (mark.boot and mark.boot == boot_id()):
         return "copy"
@@ -356,7 +356,7 @@ def mend(path: Path, *, mark: Mark, full: bool, busy_s: float) -> Findings:
     Raises
     ------
     JournalError
-        It cannot be trusted: tampered with, or damaged before its end.
+        The journal cannot be trusted: it was tampered with, or damaged before its end.
     """
     expected = mark.committed
     with Reader(path, busy_s=busy_s, salvage=True, write=True) as reader:
@@ -380,7 +380,7 @@ def mend(path: Path, *, mark: Mark, full: bool, busy_s: float) -> Findings:
                 joined = replace(joined, gone_with=_blame(joined.last, newest, tail, mark))
             if rebuild and not joined.broken:
                 joined = replace(joined, kept=str(_rebuild(path, reader, found.last)))
-            elif joined.torn:  # the tail is made anew when the journal is opened
+            elif joined.torn:  # the tail is recreated when the journal is opened
                 kept = _free_name(tail_of(path))
                 os.link(tail_of(path), kept)
                 joined = replace(joined, kept=str(kept))

@@ -140,7 +140,7 @@ class Member:
     def add_to(self, others: _Others, asked_ns: int) -> None:
         """Add what the strategy holds, and what of that a read of the account may not show.
 
-        All of it is taken from the core at one moment: what is stored comes a little later.
+        All of it is read from the core at one moment: rows are stored a little later.
         """
         core = self.core
         others.held[self.quote] = others.held.get(self.quote, 0.0) + self.booked_cash
@@ -164,7 +164,7 @@ class Member:
         return float(engine.cash) if engine is not None else self.cash
 
     def _add_cash(self, others: _Others, asked_ns: int) -> None:
-        """Add what a read of the account may not show of the cash."""
+        """Add the cash amounts that a read of the account may not show."""
         core = self.core
         if core is None or core.checks is None or core.orders is None:
             return
@@ -212,7 +212,7 @@ class AccountGate:
         if not value > 0.0:
             return f"no price of {symbol} is known, so its value cannot be checked"
         held = member.positions.get(symbol, 0.0)
-        if held * (1.0 if order.side == "buy" else -1.0) < 0.0:  # it closes what is held first
+        if held * (1.0 if order.side == "buy" else -1.0) < 0.0:  # it closes the position first
             value = max(0.0, value - 2.0 * abs(held) * self.prices.get(symbol, price))
         replaced = order.client_id if isinstance(order, m.Amend) else ""
         reason = self._passed(symbol, value, member.working.get(replaced))
@@ -220,11 +220,11 @@ class AccountGate:
             return reason
         self._sent.append(now_ns)
         new_id = order.new_client_id if isinstance(order, m.Amend) else order.client_id
-        member.working[new_id] = _Working(symbol, value)  # the old one counts until it is final
+        member.working[new_id] = _Working(symbol, value)  # the old order counts until it is final
         return ""
 
     def _passed(self, symbol: str, value: float, replaced: _Working | None) -> str:
-        # Quote value that is held or on its way, of the symbol and of all, and their bounds.
+        # Quote value of positions and working orders, of the symbol and of all, and their limits.
         held = total = value - (replaced.value if replaced is not None else 0.0)
         most_held = most_total = 0.0
         orders, prices = 0, self.prices
@@ -252,7 +252,7 @@ class AccountGate:
         return ""
 
     def beside(self, member: Member, event: m.Holdings) -> m.Holdings:
-        """Add to a read of the account what the other strategies hold and have done lately."""
+        """Add the positions and recent fills of the other strategies to a read of the account."""
         others = _Others()
         for each in self.members:
             if each is not member:
@@ -300,7 +300,7 @@ class SharedVenue:
     def shared(self, share: _Share, numbers: Iterable[int]) -> bool:
         """Whether another strategy trades one of these symbols of the account."""
         wanted = set(numbers)
-        others = [each for each in self._shares if each is not share]  # ended ones keep orders, too
+        others = [each for each in self._shares if each is not share]  # ended ones included
         return any(wanted & set(each.numbers) for each in others)
 
     def _receive(self, event: Any) -> None:
@@ -384,7 +384,7 @@ class _Share:
         numbers = [self.numbers[k] for k in symbols]
         if not self._shared.shared(self, numbers):
             return self._all(await self._shared.venue.cancel_all(numbers))
-        found = await self.open_orders()  # others trade there: only what is ours goes
+        found = await self.open_orders()  # others trade there: cancel only own orders
         if found is None:
             return []
         ours = [each for each in found.orders if is_marked(self.tag, each.client_id)]

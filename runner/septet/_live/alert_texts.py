@@ -2,7 +2,7 @@
 
 A row is one event with the commands it caused: it makes one alert, however many blocks and
 warnings there are in it; only fills have alerts of their own. The text is a few short lines. The
-first names strategy, symbol and what happened; the others why, what was done and what ends it.
+first names strategy, symbol and event; the others give the cause, the action and what ends it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _RESUME: Final = ("manual", "septet resume")
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Something a person should know; it is sent if the file names one of its `kinds`.
+    """A message for a person; it is sent if the file names one of its `kinds`.
 
     `what` is what happened in a few words, `lines` the rest; `symbol` is empty where it is
     about the whole run.
@@ -93,7 +93,7 @@ def failure_of(event: str, text: str) -> Alert:
 
 
 def alerts_of(event: m.Event, commands: Sequence[m.Command], symbols: Sequence[str]) -> list[Alert]:
-    """Return what of a stored row is worth an alert: one for the event, and one for each fill."""
+    """Return the alerts of a stored row: at most one for the event, and one for each fill."""
     parts = _parts(event, commands, symbols)
     found = [_merged(parts)] if parts else []
     return found + [_of_fill(each, symbols) for each in commands if isinstance(each, m.Traded)]
@@ -136,7 +136,7 @@ def _parts(event: m.Event, commands: Sequence[m.Command], symbols: Sequence[str]
 
 
 def _is_first(each: m.Tripped | m.Cleared) -> bool:
-    """Whether this is a stream that was not received yet: every start begins with those.
+    """Whether this is a stream without data yet, as at every start.
 
     Neither the block nor its end is an alert.
     """

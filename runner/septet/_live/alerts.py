@@ -67,13 +67,13 @@ class Alerts:
     block
         `monitoring.alerts` of the file, None for none.
     name
-        What every title begins with: the strategy and its mode.
+        The beginning of every title: the strategy and its mode.
     base_dir
         Where `file:` references begin.
     notify
         The log of the run: a channel that fails or hangs is reported there.
     access
-        What the operator allowed the file to read; None reads what is named, for tests.
+        The secrets that the operator allows the file to read; None allows all, for tests.
     goes_on
         The run has a history, and may hold positions: a channel that cannot be used is then
         logged as an error, and does not end the start.
@@ -81,7 +81,7 @@ class Alerts:
     Raises
     ------
     InputError
-        The channel cannot be used: a secret is not there, or is not what the channel wants.
+        The channel cannot be used: a secret is missing, or invalid for the channel.
     """
 
     def __init__(

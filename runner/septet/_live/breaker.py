@@ -26,7 +26,7 @@ _FACTOR: Final = 2
 class Breaker:
     """Opens after `threshold` failures in a row, for longer each time, with a seeded jitter.
 
-    While it is open nothing is tried. When its time is up one call may try (half open): it closes
+    While it is open no call is made. After its time one call is allowed (half open), which closes
     the breaker or opens it again.
     """
 
@@ -193,9 +193,9 @@ def _run(
 ) -> None:
     try:
         value, error = function(*args), None
-    except Exception as raised:  # handed to whoever waits
+    except Exception as raised:  # passed to the caller that waits
         value, error = None, raised
-    except BaseException as raised:  # a plugin that ends its thread has failed, nothing more
+    except BaseException as raised:  # a plugin that ends its thread counts as failed
         value, error = None, RunError(f"it ended its thread: {type(raised).__name__}")
     with suppress(RuntimeError):  # the loop was closed: nobody waits any more
         loop.call_soon_threadsafe(_set_result, done, value, error)

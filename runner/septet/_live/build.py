@@ -262,7 +262,7 @@ def _order_rules(strategy: Any, speed: float, *, protects: bool) -> OrderRules:
     within = keys["decide_within"]
     if within is None:
         within = min(int(strategy.universe.bar / speed) // 4, MINUTE_NS)
-    if strategy.portfolio.decides:  # increases wait for reductions, and for the limit of the rate
+    if strategy.portfolio.decides:  # increases wait for reductions, and for the rate limit
         within = int(strategy.universe.bar / speed)
     rests = order.use == "limit_then_market"
     return OrderRules(

@@ -55,8 +55,9 @@ class LiveClock(Clock, Protocol):
 class Jump:
     """A jump: the system's clock moved by `by_ns` against the monotonic one (positive: ahead).
 
-    Ahead means that the machine slept or its clock was set forward, and our time follows. Behind
-    means that it was set back: our time goes at half the pace until the system's has caught up.
+    Ahead means that the machine slept or its clock was set forward, and this time follows. Behind
+    means that it was set back: this time advances at half the speed until the system's has caught
+    up.
     """
 
     by_ns: int
@@ -72,10 +73,10 @@ class Jump:
 class WallClock:
     """UTC wall time carried by the monotonic clock, so that it never goes backwards.
 
-    Where the system's clock is set back by some time, the time given goes on at half the pace, and
-    agrees with the system's after twice that time. Until then `ahead_ns` is the difference. Where
-    it jumps ahead nobody knows which was right, the time before or after: `uncertainty_ns` is
-    what may be too much, for ten minutes.
+    If the system's clock is set back, this time advances at half the speed, and agrees with the
+    system's after twice the difference. Until then `ahead_ns` is the difference. If the system's
+    clock jumps ahead it is unknown which time was right, that before or after: `uncertainty_ns` is
+    the possible excess, for ten minutes.
     """
 
     speed: float = 1.0
@@ -145,7 +146,7 @@ class WallClock:
         return max(0, self._ahead_ns - (monotonic_ns - self._since_ns) // _CATCH_UP)
 
     def _doubted_ns(self, monotonic_ns: int) -> int:
-        """Return how much of the jumps ahead is in doubt at a time of the monotonic clock."""
+        """Return the uncertain part of the jumps ahead at a time of the monotonic clock."""
         recent = monotonic_ns - self._jumped_at_ns < _UNSURE_NS
         return self._jumped_ns if recent else 0
 
@@ -176,7 +177,7 @@ class MarketOrigin:
     def wall_of(self, market_ns: int) -> int:
         """Earliest wall time at which a market time is reached."""
         found = self.wall_ns + math.ceil((market_ns - self.market_ns) / self.speed)
-        while self.market_of(found) < market_ns:  # a rounded quotient may be short by a step
+        while self.market_of(found) < market_ns:  # a rounded quotient may be one step too small
             found += max(1, math.ceil((market_ns - self.market_of(found)) / self.speed))
         return found
 

@@ -54,7 +54,7 @@ class Alarm:
 
     def ask(self, wake: m.Wake) -> None:
         """Send `Ticked` at a wall time, or at once if it has passed; once for equal requests."""
-        if not self._new:  # a timer costs more than what an order of the same turn may wait for
+        if not self._new:  # setting a timer would delay an order of the same turn too long
             self._tasks.soon("alarm", self._take)
         self._new.append(wake.at_ns)
 
@@ -159,8 +159,8 @@ class Dispatcher:
     def dispatch(self, commands: Sequence[m.Command]) -> list[Send]:
         """Dispatch commands whose rows are stored; return the sends that must run at once.
 
-        The kill switch goes before everything else of the same turn. Decisions, curves and
-        changes of state need nothing done.
+        The kill switch precedes everything else of the same turn. Decisions, curves and changes of
+        state need no action.
         """
         sends: list[Send] = []
         for each in commands:
@@ -240,7 +240,7 @@ class Dispatcher:
         if client_id in self._sent:
             self._fault("submit", RuntimeError(f"order {client_id} was already sent once"))
             return False
-        # Too old to be sure of: the venue is asked instead. Protective stops (-1) have no number.
+        # Too old to be known: the venue is queried instead. Protective stops (-1) have no number.
         if 0 <= order.parent <= self._floor:
             error = RuntimeError(f"order {client_id} is older than the ids that are remembered")
             self._fault("submit", error)
@@ -282,10 +282,10 @@ class Dispatcher:
         try:
             with leaving(lambda: self._may_send(order.client_id)):
                 answer = await self.venue.submit(order)
-        except asyncio.CancelledError as error:  # whoever did that: the order may have left
+        except asyncio.CancelledError as error:  # the order may have been sent
             self._put(self._uncertain(order.client_id, error))
             raise
-        except Exception as error:  # a bug of the adapter: whether the order left, nobody knows
+        except Exception as error:  # a bug of the adapter: the order may have been sent
             self._fault("submit", error)
             answer = self._uncertain(order.client_id, error)
         self._put(answer)
@@ -304,7 +304,7 @@ class Dispatcher:
         except asyncio.CancelledError as error:
             self._put(self._uncertain(order.new_client_id, error))
             raise
-        except Exception as error:  # a bug of the adapter: both orders must be looked at
+        except Exception as error:  # a bug of the adapter: both orders must be queried
             self._fault("amend", error)
             answers = [self._uncertain(order.new_client_id, error)]
         for each in answers:
@@ -322,7 +322,7 @@ class Dispatcher:
             return True
         try:
             answers = await self.venue.cancel_all(symbols)
-        except Exception as error:  # the core asks again until the venue shows nothing open
+        except Exception as error:  # the core repeats it until the venue shows no open order
             self._fault("cancel_all", error)
             return False
         for each in answers:
@@ -337,7 +337,7 @@ class Dispatcher:
         except asyncio.CancelledError as error:
             self._put(self._not_cancelled(order, error))
             raise
-        except Exception as error:  # the order must be looked at
+        except Exception as error:  # the order must be queried
             self._fault("cancel", error)
             answer = self._not_cancelled(order, error)
         self._put(answer)
@@ -372,7 +372,7 @@ class Dispatcher:
             return None
         try:
             return await ask(self.venue)
-        except Exception as error:  # nothing is known: the core asks again by itself
+        except Exception as error:  # nothing is known: the core repeats the query
             self._fault(call, error)
             return None
 
@@ -406,7 +406,7 @@ class Dispatcher:
         self._start(name, call).add_done_callback(lambda task: self._asking.discard(key))
 
     def _start(self, name: str, call: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        # What becomes of an order is its own business, which the core asks for again.
+        # The state of an order is not reported here: the core queries it again.
         task = self._owned.once(name, call, failed=_nothing)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -1,4 +1,4 @@
-"""Fingerprints that must match for a run to go on, and for a replay to be exact."""
+"""Fingerprints that must match for a run to continue, and for a replay to be exact."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def versions_of() -> dict[str, str]:
 
 
 def fingerprints_of(loaded: Any, plan: str) -> dict[str, str]:
-    """Return what must be equal for a replay to be exact, and for a run to go on.
+    """Return the values that must be equal for an exact replay, and for a run to continue.
 
     `plugins` are the sources of packages beside septet: other code is another strategy.
     """
@@ -56,7 +56,7 @@ def fingerprints_of(loaded: Any, plan: str) -> dict[str, str]:
 
 
 def changed_since(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
-    """Return what has changed since a run began; for plugins, whose code it is."""
+    """Return the names of values that changed since a run began; for plugins, the package."""
     names = sorted(name for name in now if before.get(name, now[name]) != now[name])
     return tuple(
         f"plugins ({before[name] or 'none'} then, {now[name] or 'none'} now)"

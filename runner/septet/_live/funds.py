@@ -1,7 +1,7 @@
 """Funds at a first start: checks that the account has the capital that the files ask for.
 
-A run with a history is never refused over funds: its ledger is compared with the account as long
-as it goes on (`septet._core.account`), and what is missing blocks its entries.
+A run with a history is never refused over funds: its ledger is compared with the account while it
+runs (`septet._core.account`), and a shortfall blocks its entries.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ def insist_on_funds(
 ) -> None:
     """Refuse a first start if the account lacks its capital.
 
-    `adopted` is what positions are worth that the strategies take over.
+    `adopted` is the value of positions that the strategies adopt.
 
     Raises
     ------
     InputError
-        The free balance, and what is taken over, is less than their capital.
+        The free balance plus the adopted value is less than their capital.
     """
     free = holdings.balances.get(currency, (0.0, 0.0))[0] + adopted
     needed = sum(capitals.values())

@@ -25,7 +25,7 @@ _MAPS: Final = Path("/proc/self/smaps")
 def merge_aside() -> Thread:
     """Merge pages in a separate thread, once a run has allocated its long-lived memory.
 
-    All of it takes a tenth of a second and more, of which others are held up a page at a time.
+    It takes a tenth of a second or more, during which other threads are delayed a page at a time.
     """
     thread = Thread(target=merge_pages, name="pages", daemon=True)
     thread.start()
@@ -35,13 +35,13 @@ def merge_aside() -> Thread:
 def merge_pages() -> int:
     """Merge the allocated memory into huge pages; return how many were made.
 
-    It takes hardly any memory; what is made later lies in small pages.
+    It takes little extra memory; later allocations lie in small pages.
     """
     try:
         text = _MAPS.read_text()
         advise = ctypes.CDLL(None).madvise
     except (OSError, AttributeError):
-        return 0  # another system: everything stays as it is
+        return 0  # another system: nothing changes
     advise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     made = 0
     for first, last in full_spans(text):

@@ -1,7 +1,7 @@
 """Turns bars as they arrive into the columns of a plan, by the same rules as a whole history.
 
-The intake is part of the deterministic core: what it gives depends on the events it took, in
-their order, and on nothing else.
+The intake is part of the deterministic core: its output depends only on its events and on their
+order.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = ["Intake", "PlacedBar", "Schedule"]
 YEAR_NS: Final = 366 * DAY_NS
 AHEAD: Final = 256  # decision times whose hours are looked up at once
 _ROUND_THE_CLOCK: Final = "24x7"
-_PRICES: Final = Struct(f"{layout.X_FIXED}d")  # a bar in one write: it is on the way to an order
+_PRICES: Final = Struct(f"{layout.X_FIXED}d")  # one write per bar, for speed
 _FACTS: Final = Struct(f"{layout.M_ROWS}q")
 
 
@@ -65,7 +65,7 @@ class Schedule:
 
     def place(self, open_ns: int, known_ns: int) -> PlacedBar:
         """Place a bar that opens at `open_ns`."""
-        if self.calendar == _ROUND_THE_CLOCK:  # quick: no arrays on the way to an order
+        if self.calendar == _ROUND_THE_CLOCK:  # fast: no arrays between a bar and its order
             return PlacedBar(
                 open_ns, known_ns, open_ns // DAY_NS, open_ns // self.bar_ns, self.bar_ns
             )
@@ -192,7 +192,7 @@ class Intake:
     def point(self, event: m.SeriesPoint) -> None:
         """Store a value of a series; a later one of the same time is a revision and replaces it."""
         name, _, symbol = event.name.partition("@")
-        if name == FUNDING:  # one that comes late is due at the next decision
+        if name == FUNDING:  # a late one is due at the next decision
             charged = zip(self._rates, self._symbols, self._charged_ns, strict=True)
             for rates, own, charged_ns in charged:
                 if symbol in ("", own):
@@ -246,7 +246,7 @@ class Intake:
     def _flags_at(self, hours: HourRules, time_ns: int) -> int:
         """Return the flags of the trading hours, by the function that a backtest calls ahead.
 
-        Those of the times to come are kept, until another event becomes known.
+        Flags of later times are cached until another event becomes known.
         """
         found = self._flags.get(time_ns)
         if found is None:
@@ -259,7 +259,7 @@ class Intake:
         return found
 
     def _take(self, k: int) -> PlacedBar:
-        """Process the next bar of a symbol: its prices, its age, what is missing before it."""
+        """Process the next bar of a symbol: its prices, its age, the bars missing before it."""
         bar = self._waiting[k].popleft()
         place = self._schedules[k].place(bar.open_ns, bar.known_ns)
         last = self._last[k]
@@ -276,7 +276,7 @@ class Intake:
     def _charge(self, event: m.DecisionTimeReached, taken: Sequence[tuple[int, PlacedBar]]) -> None:
         """Write the funding to charge: before a bar and in it, or where there is no bar.
 
-        A decision charges every symbol; a bar that was missed its own, on what was held then.
+        A decision charges every symbol; a missed bar charges its own, on the position of that time.
         """
         cells, charged = self._cells, self._charged_ns
         row, inside = self._before, self._names.index(FUNDING)

@@ -30,7 +30,7 @@ class Known:
         self.symbols = tuple(strategy.universe.symbols)
         self._grids = grids_of(strategy)
         self._folded = Standing(self._grids)
-        # DecisionTimes runs ahead of what is stored, so it gets a standing of its own.
+        # DecisionTimes runs ahead of the stored rows, so it gets its own standing.
         self.standing = Standing(self._grids)
         self.lines: list[tuple[int, float]] = [(-1, float("nan"))] * len(self.symbols)
         self.shelf = Shelf(self.symbols, self._grids, keep_ns=keep_ns)
@@ -49,7 +49,7 @@ class Known:
         """Process a row, in order."""
         self.entries += 1
         kind = type(event)
-        if kind in _PRICES and not commands:  # nearly all there are
+        if kind in _PRICES and not commands:  # nearly all rows
             return
         if kind is m.BarClosed or kind is m.Gapped or kind is m.DecisionTimeReached:
             self._data(event)

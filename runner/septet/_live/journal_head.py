@@ -62,8 +62,8 @@ def facts_of(
 ) -> dict[str, Any]:
     """Return the facts of a new run as plain data.
 
-    `terms` is what the core was made with beside the file (`septet._live.wiring.core_terms`),
-    `stored` the model that it decides with where none is fitted.
+    `terms` are the core's arguments beside the file (`septet._live.wiring.core_terms`), `stored`
+    the model that decides where none is fitted.
     """
     strategy = loaded.strategy
     calendar = strategy.data.candles.extra["calendar"] or "24x7"

@@ -122,13 +122,13 @@ def _set_aside(path: Path) -> None:
 
 
 def moved_aside(folder: Path) -> list[str]:
-    """Return the names of folders that were called as a file of the switch, and were renamed."""
+    """Return the names of folders that had the name of a switch file and were renamed."""
     names = [each.name for each in folder.glob("*.folder-*")]
     return sorted(each for each in names if each.partition(".folder-")[0] in (HALT, RESUME))
 
 
 def moved_aside_text(name: str) -> str:
-    """Return what a folder is that was renamed, and what to do with it."""
+    """Return a text that explains a renamed folder, and what to do with it."""
     return (
         f"{name} is a folder that was called {name.partition('.')[0]} and was moved aside: it "
         "halts nothing; look into it, then remove it"
@@ -224,7 +224,7 @@ def ask_resume(folder: Path, *, name: str, reason: str, now_ns: int) -> Asked:
         standing = read_halt(folder)
         later_ns = max(now_ns, standing.asked_ns + 1 if standing else 0)
         asked = Asked(action="resume", name=name.strip(), reason=reason.strip(), asked_ns=later_ns)
-        _write(folder / RESUME, asked)  # before the halt goes: a crash between must lose neither
+        _write(folder / RESUME, asked)  # before the halt is removed: a crash loses neither
         try:
             _remove(folder / HALT)
         except OSError as error:
@@ -258,7 +258,7 @@ class Switch:
     now_ns, market_ns
         Wall time, and market time where that is known.
     act
-        Takes the event; it goes before everything else that waits.
+        Takes the event; it precedes all waiting events.
     """
 
     def __init__(
@@ -278,8 +278,8 @@ class Switch:
     def look(self) -> m.Operated | None:
         """Check once; pass on a new request and return it.
 
-        Until venue and journal have `agreed`, nobody knows what there is to close: a flatten
-        only halts, and is handed over by the first look after that.
+        Until venue and journal have `agreed`, the positions to close are unknown: a flatten only
+        halts, and is passed on by the first check after that.
         """
         halt_path, resume_path = self.folder / HALT, self.folder / RESUME
         resume = _read_resume(resume_path) if os.path.lexists(resume_path) else None
@@ -326,7 +326,7 @@ class Switch:
             return
         self._resumed = None
         halt = read_halt(self.folder)
-        with contextlib.suppress(OSError):  # read again they clear nothing that was not cleared
+        with contextlib.suppress(OSError):  # reading them again clears nothing new
             if halt is not None and halt.asked_ns < asked.asked_ns:
                 _remove(self.folder / HALT)
             if _read_resume(self.folder / RESUME) == asked:

@@ -149,7 +149,7 @@ class LocalRun(ABC):
         now_ns = self.clock.now_ns()
         for note in self.location.notes():
             self.notify("warning", "folder", {"text": note})
-        if self.location.fresh:  # compiled now: while connected it would read nothing meanwhile
+        if self.location.fresh:  # compiled now: once connected it could not read messages meanwhile
             self._make_core([Instrument(each) for each in self.symbols], core_terms(None, 1.0))
             self._stored = self._new_stored()
             self.build = None

@@ -80,7 +80,7 @@ class _Both:
     def write(self, event: dict[str, Any]) -> None:
         self._to_file(event)
         if self._stream is not None:
-            with contextlib.suppress(OSError, ValueError):  # nobody reads standard error any more
+            with contextlib.suppress(OSError, ValueError):  # standard error is closed
                 self._stream.write(f"{self._shown(dict(event))}\n")
                 self._stream.flush()
 
@@ -187,11 +187,11 @@ def lines_of(
     for each in commands:
         line = _of_command(each, symbols)
         if line is not None and isinstance(each, m.Decided) and each.trace in acting:
-            # An exit asks for nothing, and yet an order comes of it, or the cancel of its stop.
+            # An exit requests no quantity, but causes an order, or the cancel of its stop.
             line = "info", *line[1:]
         if (
             isinstance(each, m.Alerted) and current is not None
-        ):  # the same, louder: one line is enough
+        ):  # the same at a higher level: one line is enough
             louder = current[2] if each.event != HALT else {**current[2], "text": each.text}
             level = "info" if found[-1][0] == "info" else each.level
             found[-1] = level, each.event, louder

@@ -1,7 +1,7 @@
 """Which model is in force: the rule of `Walk.at`, one event at a time.
 
 A model decides from its `ready_ns` on, or from its arrival if that was later; until then the
-one before it goes on, to its own expiry. A window that gave no model leaves none in force.
+previous one continues, up to its own expiry. A window without a model leaves none in force.
 """
 
 from __future__ import annotations

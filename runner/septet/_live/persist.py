@@ -62,7 +62,7 @@ async def persist(
             reason, level, hint = error.message, "error", error.hint
         except (SeptetError, OSError) as error:
             reason = error.message if isinstance(error, SeptetError) else str(error)
-        except Exception as error:  # an adapter's own fault: what is held is not left for it
+        except Exception as error:  # a fault of the adapter: positions are not abandoned for it
             reason = f"{type(error).__name__} in the adapter at {error_place(error)}: {error}"
             level = "error"
         tries += 1

@@ -63,7 +63,7 @@ def check_port(loaded: Any) -> list[Problem]:
 
 
 def _who(address: tuple[str, int]) -> list[str]:
-    """Return who listens on an address: the strategies of a septet run, or nothing."""
+    """Return the strategies of the septet run that listens on an address, or nothing."""
     until = time.monotonic() + _ASK_S
     described: Any = None
     try:

@@ -102,7 +102,7 @@ def run_live(
     Raises
     ------
     SeptetError
-        It could not begin; nothing is left running then.
+        The run could not start; nothing is left running.
     """
     _insist_on_one_account(files)
     process = _Process(files, options, confirm, clock or WallClock(), wiring, signals=signals)
@@ -243,7 +243,7 @@ class _Process:
             fields = {"text": error.message} | ({"hint": error.hint} if error.hint else {})
         self.reason = self.reason or f"gave up: {fields['text']}"
         for run in self._running():
-            if not run.location.fresh:  # it may hold positions, and the terminal has nobody
+            if not run.location.fresh:  # it may hold positions, and nobody may read the terminal
                 run.start_alerts()
             run.notify("error", "gave_up", fields)
 
@@ -257,7 +257,7 @@ class _Process:
 
     async def _begin(self) -> None:
         gate = AccountGate(now_ns=self.clock.now_ns)
-        # First what refuses a file: nothing has been made or locked then.
+        # First the checks that refuse a file: nothing has been created or locked yet.
         feeds = [self._feed(k, loaded) for k, loaded in enumerate(self.files)]
         if self.files[0].strategy.mode == "live":
             name, block = next(iter(self.files[0].strategy.execution.venues.items()))
@@ -295,7 +295,7 @@ class _Process:
         """Reconcile the resumed runs at the venue, then start all strategies."""
         live = self.runs[0].strategy.mode == "live"
         reached = dict(zip(self.runs, venues, strict=True))
-        # Market data may be away for as long as it likes: what is held does not wait for it.
+        # Market data may be unavailable for long: positions are managed without it.
         before = [run for run in self.runs if live and run.resumed]
         after = [run for run in self.runs if run not in before]
         for run in before:
@@ -410,7 +410,7 @@ class _Process:
         await self._untilended()
 
     def _every(self, name: str, care: Callable[[], object]) -> Kept:
-        """Look after something twice a second; whatever goes wrong, again after a pause."""
+        """Run a periodic check twice a second; after any failure, again after a pause."""
 
         async def work() -> None:
             while True:
@@ -444,7 +444,7 @@ class _Process:
             self._stood_still(abs(jump.by_ns) / _NS, "the clock jumped")
 
     def _measure_skew(self) -> None:
-        """Ask the venue for its clock and filters now and then: nobody else does."""
+        """Query the clock and filters of the venue periodically."""
         now_s = asyncio.get_running_loop().time()
         is_open = any(doubts(run, _MEASURED) for run in self._running())
         if now_s - self._skew_s < (_DOUBT_EVERY_S if is_open else _SKEW_EVERY_S):
@@ -454,7 +454,7 @@ class _Process:
             run.measure()
 
     def _read_account(self) -> None:
-        """Let the core compare what is booked with what the account holds, now and then."""
+        """Let the core compare its books with the account, periodically."""
         now_s = asyncio.get_running_loop().time()
         is_open = any(doubts(run, _READ) for run in self._running())
         if now_s - self._account_s < (_DOUBT_EVERY_S if is_open else _ACCOUNT_EVERY_S):

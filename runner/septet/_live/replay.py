@@ -51,12 +51,11 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What a replay found.
+    """The result of a replay or a shadow comparison.
 
-    `changed` names what is not as it was when the run began (versions, machine): then bits are
-    not promised. `differences` counts entries (replay) or decision rows (shadow), `gone` the last
-    entries of which this machine knows that they were there, None where some are gone and nobody
-    knows how many.
+    `changed` names what has changed since the run began (versions, machine): then equal bits are
+    not promised. `differences` counts entries (replay) or decision rows (shadow), `gone` the lost
+    last entries known to this machine, None where an unknown number is lost.
     """
 
     run_id: str
@@ -70,7 +69,7 @@ class Replayed:
 
     @property
     def proved(self) -> bool:
-        """All of it is there, and nothing differs."""
+        """Whether the journal is complete, and nothing differs."""
         return not self.differences and self.gone == 0
 
     @property
@@ -115,12 +114,12 @@ def build_again(head: Head, folder: Path, *, log: Any = None) -> Build:
 def replay(folder: Path, *, progress: Progress | None = None, log: Any = None) -> Replayed:
     """Feed a run's journal through a fresh core and compare every command, field by field.
 
-    Of a run that goes on, what it had stored when this began.
+    For an active run, the entries stored when this began are used.
 
     Raises
     ------
     JournalError
-        If the journal is damaged, or not what was written.
+        If the journal is damaged or was changed.
     InputError
         If the run cannot be built again here.
     """
@@ -152,7 +151,7 @@ def _replayed(
 
 
 def shown(journal: Reader, last: int, progress: Progress | None) -> Iterator[Entry]:
-    """Read every entry up to the number `last`, and report now and then how far it is."""
+    """Yield every entry up to the number `last`, and report the progress from time to time."""
     for entry in journal.read(until=last):
         if progress is not None and entry.seq % 4_096 == 0:
             progress("replay", entry.seq, last, "entries")

@@ -43,7 +43,7 @@ async def _ending(run: StrategyRun, reason: str, bound: StopBound) -> RunEnd:
         await _flattened(run, bound)
     left = None
     if run.ended.done() and run.ended.result().why != "stopped":
-        # The position keeps what protects it: nobody is there to watch its level any more.
+        # The position keeps its protective stop: no process watches its level any more.
         left = await cancel_entries(
             run.venue,
             run.location.tag,

@@ -1,7 +1,7 @@
 """The folder of a run: which one a start continues, and the folder of a new run.
 
-A run is named by the head of its journal. A folder may be renamed, or copied: of several with one
-run the one with the most entries counts, and only one process at a time makes a run.
+A run is named by the head of its journal. A folder may be renamed or copied: of several folders
+with one run the one with the most entries counts. Only one process at a time creates a run.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class RunLocation:
     def forget_unbegun(self) -> None:
         """Remove the folder of a new run that never began: the next start is the first one."""
         if self.fresh and not self.journal.exists():
-            with contextlib.suppress(OSError):  # something else is in it: then it stays
+            with contextlib.suppress(OSError):  # it has other content, and is kept
                 for name in ("log.jsonl", RUN_LOCK):
                     (self.folder / name).unlink(missing_ok=True)
                 self.folder.rmdir()

@@ -47,13 +47,13 @@ class _Taken:
 def shadow(folder: Path, *, progress: Progress | None = None, log: Any = None) -> Replayed:
     """Compare every decision row of a run with the backtest core's, bit for bit.
 
-    Of a run that goes on, what it had stored when this began: the journal is read twice, and an
-    entry holds an event with all of its commands.
+    For an active run, the entries stored when this began are used: the journal is read twice, and
+    an entry holds an event with all of its commands.
 
     Raises
     ------
     JournalError
-        If the journal is damaged, or not what was written.
+        If the journal is damaged or was changed.
     InputError
         If the run cannot be built again here.
     """

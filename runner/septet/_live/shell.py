@@ -48,7 +48,7 @@ class Journal(Protocol):
     """Where events and commands are stored before anything is sent; see `septet._journal.log`.
 
     What is appended waits in memory; a commit that fails stores nothing and keeps it waiting.
-    `move` puts what was committed in order, which nobody waits for.
+    `move` transfers committed rows to the database; no order waits for it.
     """
 
     def append(self, event: m.Event, commands: Sequence[m.Command]) -> int: ...
@@ -234,7 +234,7 @@ class Shell:
                 continue
             try:
                 sends = self._turn()
-            except Exception as bug:  # of the shell itself: what it did not finish nobody knows
+            except Exception as bug:  # of the shell itself: its unfinished steps are unknown
                 self._end(Ended("core", f"the shell failed: {bug!r}", bug))
                 break
             self._tasks.clear(_TURNS)
@@ -247,7 +247,7 @@ class Shell:
                         self.dispatcher.start(each, "submit")
                 await sends[0]
                 return
-            await asyncio.sleep(0)  # let the sockets speak between two full turns
+            await asyncio.sleep(0)  # let sockets be read between two full turns
         self._let_go()
 
     def _let_go(self) -> None:
@@ -261,7 +261,7 @@ class Shell:
         """Handle a batch, store it, and dispatch its commands."""
         broken = self._broken
         if broken is not None:
-            self._market.clear()  # prices of now are worth nothing later
+            self._market.clear()  # current prices have no use later
         rows, leaving, error = self._handle()
         sends: list[Send] = []
         if broken is not None:
@@ -295,7 +295,7 @@ class Shell:
             try:
                 commands = handle(event)
                 append(event, commands)
-            except JournalError as full:  # so much waits that it takes no more
+            except JournalError as full:  # too many entries wait: it accepts no more
                 self._end(Ended("journal", full.message, full))
                 break
             except Exception as bug:  # a strategy's: it halts alone, the others go on
@@ -370,9 +370,9 @@ class Shell:
     def _hold(self, broken: _Broken, rows: Sequence[Row]) -> None:
         """Send cancels and queries, and hold orders until their rows are stored.
 
-        What serves a reduction is stored at once where the journal has room for that alone. Where
-        it has none, the cancel of a stop waits with the order that would follow it, and so does
-        the cancel of everything that a flatten begins with; its entries are cancelled at once.
+        Rows of a reduction are stored at once if the journal has room for these alone. If not, the
+        cancel of a stop waits together with the order that follows it, and so does the cancel of
+        all orders at the start of a flatten; its entries are cancelled at once.
         """
         self._drop_late(broken)
         if not rows:

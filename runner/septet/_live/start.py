@@ -80,7 +80,7 @@ class Kept(msgspec.Struct, frozen=True):
 
     `time_ns`, `waiting` and `accounted_ns` are those of `Standing`; `lines` the last bar of each
     symbol and its close; `sent` the last ids that were sent, and their parents; `wakes` and
-    `trains` what was asked for and has not come; `tripped` the halts that hold.
+    `trains` the requests without an answer so far; `tripped` the active halts.
     """
 
     core: bytes
@@ -172,7 +172,7 @@ def insist_on_newest(journal: Journal) -> None:
     Raises
     ------
     JournalError
-        The journal is whole, and this machine knows that it was further than what is promised.
+        The journal is intact, but this machine knows of more entries than it holds.
     """
     findings = journal.findings
     if journal.head.mode == "live" and findings.old:
@@ -209,7 +209,7 @@ def _from_snapshot(core: Keeps, journal: Reader, found: Recovered) -> None:
         except (
             msgspec.DecodeError,
             RecursionError,
-        ):  # of another version: an older one serves, or the journal
+        ):  # of another version: an older snapshot is used, or the journal
             core.restore(blank)
             continue
         found.kept, found.from_seq = kept, each.seq
@@ -224,8 +224,7 @@ def _short(text: bytes) -> str:
 def until_enough(put: Callable[[m.Event], None], left: int | None) -> Callable[[m.Event], None]:
     """Return a `put` that passes a number of decisions, and no bars after the last of them.
 
-    What ends a run takes a moment, in which the next bar may close: it is left to the next start,
-    which fills it in.
+    Ending a run takes a moment, in which the next bar may close: the next start back-fills it.
     """
     if left is None:
         return put
@@ -249,12 +248,12 @@ def insist_on_rights(
 ) -> None:
     """Refuse a key that can withdraw, unless the file allows it.
 
-    A run that goes on may hold positions: it starts, and an error is logged.
+    A resumed run may hold positions: it starts, and an error is logged.
 
     Raises
     ------
     InputError
-        It can.
+        The key can withdraw.
     """
     if facts.can_withdraw and not allowed:
         text = f"the key for {facts.venue} may withdraw: whoever has this machine has the money"
@@ -336,7 +335,7 @@ async def reconcile_account(
                 return found
         except (RunError, OSError) as error:
             why = error.message if isinstance(error, RunError) else str(error)
-        except Exception as error:  # an adapter's own fault, which is no answer either
+        except Exception as error:  # a fault of the adapter counts as no answer
             why = f"{type(error).__name__} in the adapter at {error_place(error)}: {error}"
         failures += 1
         if first or failures < _UNREAD:

@@ -193,7 +193,7 @@ class LoopWatch:
                 frame = sys._current_frames().get(self._loop_thread)
                 where = traceback.format_stack(frame)[-1].strip() if frame is not None else ""
                 text = f"the loop has stood still for {still_s:.1f} s: {' '.join(where.split())}"
-                with contextlib.suppress(Exception):  # a log that fails must not end the watch
+                with contextlib.suppress(Exception):  # a failing log must not end the watch
                     self._notify("error", "loop_blocked", {"text": text})
 
 
@@ -235,7 +235,7 @@ async def cancel_entries(
                             venue_order_id=each.venue_order_id,
                         )
                     )  # fmt: skip
-        except Exception as error:  # whatever it is, the next attempt may work
+        except Exception as error:  # whatever the error is, the next attempt may succeed
             notify("error", "cancel_entries", {"text": f"{type(error).__name__}: {error}"})
         if loop.time() + wait_s >= until:
             return left
@@ -251,7 +251,7 @@ def mark_failed(
     found: dict[str, Any] = {"failed": text, "traceback": trace, "at_ns": time.time_ns()}
     if event is not None:
         found["event"] = msgspec.to_builtins(event)
-    with contextlib.suppress(OSError):  # the log has it, too; a full disk must not hide it
+    with contextlib.suppress(OSError):  # the log has it as well; a full disk must not hide it
         replace_file(folder / FAILED, msgspec.json.format(msgspec.json.encode(found)))
 
 
@@ -264,7 +264,7 @@ async def project(folder: Path, notify: Notify, within_s: float = STOP_WITHIN_S)
 
         try:
             write_projections(folder)
-        except Exception as error:  # the journal is whole, and the tables can be made again
+        except Exception as error:  # the journal is intact, and the tables can be rebuilt
             text = f"the tables were not written: {error}; septet runs export makes them"
             notify("warning", "tables", {"text": text})
         finally:

@@ -145,7 +145,7 @@ class StrategyRun(LocalRun):
         Raises
         ------
         InputError
-            The journal names another one.
+            The journal names another account.
         """
         known = self.journal.head.account if self.journal is not None else ""
         if known and known != facts.account:
@@ -178,10 +178,10 @@ class StrategyRun(LocalRun):
         holder = self.lease.holder
         session = journal.begin(pid=holder.pid, host=holder.host, boot=boot_id(), now_ns=now_ns)
         self.ended = self.shell.start()
-        asked = self.switch.look()  # it stands first in `_early`
+        asked = self.switch.look()  # it is first in `_early`
         early, self._early = self._early or [], None
         # A halt goes before the start. A resume goes after it: what it sends, a stop among it,
-        # would be taken for something that was on its way when the last process ended.
+        # would be taken for requests in flight when the last process ended.
         if asked is not None and asked.action != "resume":
             self.shell.put(early.pop(0))
         self.shell.put(
@@ -238,7 +238,7 @@ class StrategyRun(LocalRun):
         self._give()
         await self._handled()
         self.ready.set()
-        self.dispatcher.dispatch(self._owed)  # asked for before a restart, and never come
+        self.dispatcher.dispatch(self._owed)  # requested before a restart, and never received
         if self._begins and await begin.first_model(self.known.trains, self.stopping, self.notify):
             self.market.decision_times.begin_here()
         self.market.start()
@@ -278,7 +278,7 @@ class StrategyRun(LocalRun):
         Raises
         ------
         RunError
-            It has.
+            The strategy has failed.
         """
         if self.ended is not None and self.ended.done():
             raise RunError(f"{self.strategy.name} ended while it began: {self.ended.result().text}")
@@ -343,7 +343,7 @@ class StrategyRun(LocalRun):
         """Store a snapshot, if the core is exactly at the journal's last entry."""
         journal = self.journal
         if journal is None or self.known.entries != self.shell.handled:
-            return  # the next time
+            return  # at the next call
         kept = self.known.kept(self.build.core.snapshot(), self.member, self.dispatcher.recent())
         journal.snapshot(msgspec.msgpack.encode(kept))
         self._snapshot_ns, self._snapshot_seq = self.clock.now_ns(), journal.seq
@@ -356,7 +356,7 @@ class StrategyRun(LocalRun):
     async def _measured(self, venue: LiveVenue) -> None:
         try:
             found = [await venue.skew(), *(await venue.refresh_markets() or ())]
-        except Exception as error:  # a bug of the adapter: the next time may do better
+        except Exception as error:  # a bug of the adapter: the next call may succeed
             self._fault("skew", error)
             return
         for each in found:

@@ -57,9 +57,9 @@ class Supervisor:
         owner
             The plugin's name in the file.
         kind
-            What the owner serves: it decides which block holds while one of its tasks is down.
+            The role of the owner, which decides the block that is active while a task is down.
         notify, puts
-            The log and the inboxes that are concerned, where that is not the whole process.
+            The log and the inboxes concerned; those of the whole process by default.
         """
         log, inboxes = notify or self._notify, puts or self._puts
 

@@ -1,7 +1,7 @@
 """A process that fits one model and ends: ``python -m septet._live.train_worker FOLDER``.
 
-The work is read as one pickle from standard input, from the process that started it and nowhere
-else. When that input ends, the parent process is gone, and this one exits.
+The work is read as one pickle from standard input, which only the parent process writes. When that
+input ends, the parent process has ended, and this one exits.
 """
 
 from __future__ import annotations

@@ -163,14 +163,14 @@ class ModelTrainer:
 
     def _kill(self) -> None:
         if self.pid is not None:
-            with suppress(ProcessLookupError):  # it may have ended by itself just now
+            with suppress(ProcessLookupError):  # it may have ended by itself meanwhile
                 os.killpg(self.pid, signal.SIGKILL)
 
     async def _once(self, number: int, trained_to_ns: int, cause: m.Cause) -> dict[str, Any]:
         work = self._folder / _MODELS / f".work-{number:03d}"
         await asyncio.to_thread(_empty, work)
         loaded = self._loaded
-        market = self._shelf.market(trained_to_ns)  # here: the shelf grows in this thread
+        market = self._shelf.market(trained_to_ns)  # in this thread, in which the shelf grows
         order = Work(
             loaded.tree, loaded.path, loaded.base_dir, market, number, trained_to_ns, cause,
             venue_fills=self._venue_fills,
@@ -201,7 +201,7 @@ class ModelTrainer:
             await child.wait()
             return f"training took longer than {self._timeout_s:g} s and was ended"
         except (BrokenPipeError, ConnectionResetError):
-            status = await child.wait()  # it died before it had read everything
+            status = await child.wait()  # it died before it had read all input
         finally:
             child.stdin.close()
         return f"the training process ended with status {status}" if status else ""
@@ -240,7 +240,7 @@ def _empty(folder: Path) -> None:
 
 
 def _end_of(path: Path) -> str:
-    """Return the last of what a child printed, which may be much."""
+    """Return the end of a child's output, which may be long."""
     with open_regular(path) as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - _TAIL))
@@ -259,7 +259,7 @@ def _outcome(work: Path, models: Path, number: int, died: str) -> dict[str, Any]
         place = models / f"{number:03d}-{found['fingerprint'][:12]}"
         (work / "log.txt").unlink(missing_ok=True)
         (work / RESULT).unlink()
-        if place.exists():  # trained before, by a process that was ended: it is the same model
+        if place.exists():  # trained before, by a process that was killed: the same model
             shutil.rmtree(place)
         os.replace(work, place)
         found["folder"] = f"{_MODELS}/{place.name}"

@@ -40,10 +40,10 @@ def _about(event: Any) -> m.About:
 class GatedVenue:
     """`septet.plugin.LiveVenue` that wraps and checks another one.
 
-    An event that cannot be true is stopped: an answer to an order becomes uncertain, a cancel is
-    checked again, a read counts as failed, a stream message is dropped. Each is reported as
-    `septet.messages.Unreadable`, upon which the core asks again. An execution goes on without a
-    fee that cannot be read.
+    An event with impossible values is withheld: an answer to an order becomes uncertain, a cancel
+    is checked again, a read counts as failed, a stream message is dropped. Each is reported as
+    `septet.messages.Unreadable`, upon which the core queries again. An execution is passed on
+    without a fee that cannot be read.
     """
 
     def __init__(self, venue: LiveVenue, clock: Clock) -> None:

@@ -62,7 +62,7 @@ def check_feed(loaded: Any) -> list[Problem]:
     if strategy.mode == "backtest":
         return []
     made = block.declaration.build
-    if not isinstance(made, type):  # a function: what it makes is asked, and reaches nothing yet
+    if not isinstance(made, type):  # a function: its result is only inspected
         made = block.declaration(block.config)
     if callable(getattr(made, "stream", None)):
         return []
@@ -126,12 +126,12 @@ def _connected(loaded: Any, clock: LiveClock, tasks: Tasks | None) -> LiveVenue:
 def instruments_of(loaded: Any, markets: Mapping[str, Market]) -> tuple[Instrument, ...]:
     """Return the instruments: from the venue, otherwise from the file, otherwise the defaults.
 
-    In paper the file comes first, so that backtest and paper trade the same.
+    In paper mode the file takes precedence, so that backtest and paper trade the same.
 
     Raises
     ------
     InputError
-        It is declared nowhere.
+        An instrument is declared nowhere.
     """
     strategy = loaded.strategy
     written = strategy.execution.instruments

@@ -73,7 +73,7 @@ def shown(lifecycle: OrderLifecycle, child: Child, filled: float, now_ns: int) -
 
 
 def let_exit_pass(lifecycle: OrderLifecycle, stop: Child, now_ns: int) -> bool:
-    """Whether an exit may be sent though a stop is reported filled: the account holds units.
+    """Whether an exit may be sent although a stop is reported filled: the account holds units.
 
     The stop is cancelled once, since a stop that still rests locks the units to be sold. No exit
     waits for a stop that the venue does not know under its id.
@@ -116,14 +116,14 @@ def resolve(
     base
         The currency of the position.
     gap
-        By how much the account holds more than is booked.
+        The account's position minus the booked one (base).
     asked_ns
-        When the read left (wall time).
+        When the read was requested (ns, wall time).
 
     Returns
     -------
     bool
-        Whether something was booked: then `gap` is no more what it was.
+        Whether something was booked, after which `gap` is outdated.
     """
     final_after_ns = lifecycle.timing.answers_final_after_ns
     lot = lifecycle.instrument(k).lot
@@ -132,7 +132,7 @@ def resolve(
     open_ = [each for each in lifecycle.records.disputes.get(k, ()) if not each.resolved]
     names = {each.client_id for each in open_ if not each.booked_price}
     if not lost or any(child.client_id in names for child in lost):
-        return False  # an execution of it is known and disputed: that is resolved first
+        return False  # a disputed execution of it is resolved first
     if any(asked_ns <= child.reported_ns + final_after_ns for child in lost):
         return False
     if lately is not None and len(lately.lags(asked_ns - final_after_ns)) > 1:
@@ -150,7 +150,7 @@ def resolve(
             _ask_a_person(lifecycle, child, gap)
     fee, whole = _moved(happened) - gap, sum(map(_missing, happened))
     for child in gone:
-        if child in happened:  # each has its share of what was deducted in the base
+        if child in happened:  # each bears its share of the deductions in the base currency
             missing = _missing(child)
             moved = missing - child.sign * fee * (missing / whole)
             _book(lifecycle, child, base, moved, now_ns)
@@ -215,7 +215,7 @@ def _missing(child: Child) -> float:
 
 
 def explain(lifecycle: OrderLifecycle, k: int, gap: float) -> bool:
-    """Whether executions that are missing explain by how much the account differs."""
+    """Whether missing executions explain the difference of the account."""
     children = (lifecycle.records.children[name] for name in lifecycle.records.live)
     missing = [child for child in children if child.symbol == k and child.missing_ns]
     lot = lifecycle.instrument(k).lot
@@ -224,7 +224,7 @@ def explain(lifecycle: OrderLifecycle, k: int, gap: float) -> bool:
 
 
 def in_doubt(lifecycle: OrderLifecycle, k: int, gap: float) -> list[str]:
-    """Return the live orders that may have made a difference of the account, unknown to us."""
+    """Return the live orders whose unreported fills may cause a difference of the account."""
     children = (lifecycle.records.children[name] for name in lifecycle.records.live)
     return [
         child.client_id for child in children
@@ -240,7 +240,7 @@ def in_doubt(lifecycle: OrderLifecycle, k: int, gap: float) -> list[str]:
 
 
 def _moved(lost: Sequence[Child]) -> float:
-    """Return what missing executions have moved, but for fees (base, signed)."""
+    """Return the position change by missing executions, before fees (base, signed)."""
     return sum(child.sign * _missing(child) for child in lost)
 
 
@@ -266,13 +266,13 @@ def _gone(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
     lifecycle.alert("warning", LOST, f"{text}: the order counts as gone", child.symbol)
     _cancel(lifecycle, child)
     lifecycle.records.ghosts[child.client_id] = child.symbol
-    child.cancels = False  # what follows is what follows a stop that was lost
+    child.cancels = False  # from here on it is handled like a lost stop
     state = "cancelled" if claim == "filled" else claim
     lifecycle.finish(child, state, "never_executed", now_ns)
 
 
 def _book(lifecycle: OrderLifecycle, child: Child, base: str, moved: float, now_ns: int) -> None:
-    """Book what the account shows, at the known price, and block entries until a resume."""
+    """Book units that the account shows at the known price; block entries until a resume."""
     k, missing, lot = child.symbol, _missing(child), lifecycle.instrument(child.symbol).lot
     part = moved < (1.0 - (LARGEST_FEE if child.sign > 0 else 0.0)) * missing - lot
     quantity = moved if part else missing
@@ -299,7 +299,7 @@ def _book(lifecycle: OrderLifecycle, child: Child, base: str, moved: float, now_
 def accept_all(lifecycle: OrderLifecycle) -> None:
     """Drop missing executions at the next inconclusive read, after an operator's resume.
 
-    Only those that the operator was asked about: a resume after a halt confirms nothing of others.
+    Only those in the alert to the operator: a resume after a halt does not confirm others.
     """
     for name in lifecycle.records.live:
         child = lifecycle.records.children[name]

@@ -76,11 +76,11 @@ class Orders:
         work = Work(parent=parent, placed_ns=now_ns)
         if parent.spends:
             works = records.works.values()
-            # Reductions bring its cash; an entry that was given up may still fill, and no limit
+            # Reductions provide its cash; a given-up entry may still fill, and no limit
             # of the decision counts it any more.
             before = (each for each in works if each.parent.reduces or each.cancelled)
             work.waits_for = [each.parent.number for each in before]
-            # What a stop sells counts as gone from its first fill on.
+            # The units of a stop count as sold from its first fill on.
             filling = (each.child for each in records.stops.values() if each.triggered)
             work.waits_for_stops = [name for name in filling if name in records.live]
         records.works[parent.number] = work
@@ -187,7 +187,7 @@ class Orders:
         elif event.action == "rearm":
             self._lifecycle.checks.rearm()
         elif event.action == "stop":
-            # A stop that waits to be placed again is placed now: soon nobody watches its level.
+            # A stop that waits to be placed again is placed now: its level is soon not watched.
             for stop in self._lifecycle.records.stops.values():
                 stop.retry_ns = 0
 
@@ -205,7 +205,7 @@ class Orders:
         """
         lifecycle = self._lifecycle
         records = lifecycle.records
-        # nothing has changed and nothing is due: what is due is always asked for
+        # nothing has changed and nothing is due
         if not lifecycle.dirty and not lifecycle.outcomes and not 0 < records.woken_ns <= now_ns:
             return []
         self._tick(now_ns)

@@ -41,11 +41,11 @@ def compare(
     child.echoed, known = child.echoed or not odd, known or odd
     wrong = []
     if (event.side == "buy") != (child.sign > 0):
-        # its executions and the account show which it is, no answer
+        # only its executions and the account decide it, not an answer
         wrong.append(f"side {event.side}")
     quantity, asked_for = event.quantity, child.quantity
     if quantity is not None and child.replaces and quantity < asked_for:
-        asked_for = quantity  # what was filled on the way is not replaced
+        asked_for = quantity  # units filled meanwhile are not replaced
     if quantity is not None and abs(quantity - asked_for) > child.tolerance:
         wrong.append(f"quantity {quantity:.12g} for {asked_for:.12g}")
         asked_for = quantity

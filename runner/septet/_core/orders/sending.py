@@ -1,4 +1,4 @@
-"""Chooses the next order to send and its size, and what follows when a child is final.
+"""Chooses the next order to send and its size, and processes the end of a child.
 
 Each symbol has at most one order in flight. Reductions go before entries and cancel resting ones;
 the protective stop at the venue is cancelled first, so that nothing is sold twice.
@@ -60,7 +60,7 @@ def _children(lifecycle: OrderLifecycle, work: Work) -> list[Child]:
 
 
 def finished(lifecycle: OrderLifecycle, now_ns: int) -> None:
-    """Decide what follows for the parents of children that became final."""
+    """Update the parents of children that became final."""
     names, lifecycle.records.finished = lifecycle.records.finished, []
     for name in names:
         child = lifecycle.records.children[name]
@@ -123,7 +123,7 @@ def advance(lifecycle: OrderLifecycle, now_ns: int) -> bool:
     for k in list(lifecycle.records.queues):
         moved |= _advance(lifecycle, k, now_ns)
     for k, stop in list(lifecycle.records.stops.items()):
-        if stop.quantity or stop.child:  # else none stands and none is requested
+        if stop.quantity or stop.child:  # otherwise no stop rests and none is requested
             stops.advance(lifecycle, k, now_ns)
     return moved
 
@@ -148,7 +148,7 @@ def _advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> bool:
         live = [each for each in live if each.delays_reductions]
     if live and work.parent.reduces:
         _cancel_resting(lifecycle, work, live, now_ns)
-    if live or work.retry_ns > now_ns:  # a stop that stands during a pause stays
+    if live or work.retry_ns > now_ns:  # a stop that rests during a pause stays
         return moved
     if work.parent.reduces:
         stop = stops.standing(lifecycle, k) if records.stops else None
@@ -193,7 +193,7 @@ def _send(lifecycle: OrderLifecycle, work: Work, now_ns: int) -> bool:
     state: m.OrderState
     if quantity <= 0.0:
         if parent.reduces and rest >= lifecycle.instrument(k).lot * (1.0 - DUST):
-            state, reason = "cancelled", "too_small"  # the exit of what is left is retried
+            state, reason = "cancelled", "too_small"  # the exit of the rest is retried
         elif parent.reduces:
             state, reason = ("filled", "") if work.filled > 0.0 else ("cancelled", "flat")
         else:
@@ -296,7 +296,7 @@ def _quote(lifecycle: OrderLifecycle, k: int, now_ns: int) -> tuple[float, float
 def _stopped(lifecycle: OrderLifecycle, work: Work, reason: str, now_ns: int) -> bool:
     """Reject an entry, once; a reduction, or the part of a flip that is one, is retried."""
     parent, k = work.parent, work.parent.symbol
-    if parent.reduces or (reason == "rate" and parent.is_increase):  # no runaway: it waits
+    if parent.reduces or (reason == "rate" and parent.is_increase):  # no endless retries
         work.retry_ns = now_ns + lifecycle.timing.retry_first_ns
         if parent.reduces and not work.alarmed:
             work.alarmed = True
@@ -419,8 +419,8 @@ def tick(lifecycle: OrderLifecycle, work: Work, now_ns: int) -> None:
 def reprice(lifecycle: OrderLifecycle, work: Work, price: float, now_ns: int) -> bool:
     """Move a resting limit order; return False where that cannot be done now.
 
-    Where the order it would become may not leave, what stands stays as it is: it was let through
-    at its price, no block takes away what rests, and a pause of a second ends no entry.
+    Where the changed order may not be sent, the resting one stays: it was allowed at its price,
+    a block does not cancel resting orders, and a pause of a second does not end an entry.
     """
     children = _children(lifecycle, work)
     parent = work.parent

@@ -28,7 +28,7 @@ def request(lifecycle: OrderLifecycle, k: int, quantity: float, trigger: float, 
     elif not 0.0 < trigger < math.inf:
         _report_unplaced(lifecycle, k, stop, trigger, "that is no price")
         quantity = trigger = 0.0
-    if quantity and stop.quantity * quantity <= 0.0:  # another position: its stop waits for none
+    if quantity and stop.quantity * quantity <= 0.0:  # a new position: its stop does not wait
         stop.retry_ns = 0
     stop.quantity, stop.trigger, stop.trace = quantity, trigger, trace
     if standing(lifecycle, k) is None:
@@ -75,7 +75,7 @@ def _target(
         return 0.0
     sign, price = 1 if stop.quantity > 0.0 else -1, lifecycle.checks.symbols[k].price
     if exits and sign * (price - stop.trigger) <= 0.0 and standing(lifecycle, k) is None:
-        return 0.0  # its level is reached: the venue would not take it
+        return 0.0  # its level is reached: the venue would reject it
     held = sign * position
     quantity = floor_to_lot(max(0.0, min(abs(stop.quantity), held)), instrument.lot)
     if instrument.max_quantity > 0.0:
@@ -124,7 +124,7 @@ def advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
         moved = abs((child.trigger_price or 0.0) - stop.trigger)
         least = instrument.tick or 1e-9 * stop.trigger
         covers = abs(child.quantity - target) <= child.tolerance
-        if k in lifecycle.records.unfunded:  # what stands covers what was there: it stays as it is
+        if k in lifecycle.records.unfunded:  # the stop covers the old position: kept
             target = _target(lifecycle, k, stop, lifecycle.position(k), now_ns)
             covers = child.quantity <= target + child.tolerance
         if target > 0.0 and child.sign == sign and covers and moved < least:
@@ -163,7 +163,7 @@ def _submit(
     timing, records = lifecycle.timing, lifecycle.records
     stop.number += 1
     while (name := stop_id(lifecycle.tag, k, stop.number)) in records.foreign:
-        stop.number += 1  # an old copy of the journal knows less than the venue
+        stop.number += 1  # an old copy of the journal may lack ids of the venue
     stop.child = name
     sign = -1 if stop.quantity > 0.0 else 1
     child = Child(
@@ -202,7 +202,7 @@ def _next_try(stop: Protection, now_ns: int) -> str:
 
 
 def finished(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
-    """Decide what follows when a stop is final; until another rests, the engine tests the level."""
+    """Process the end of a stop; until another rests, the engine tests the level."""
     stop = lifecycle.records.stops[child.symbol]
     if stop.child != child.client_id:
         return
@@ -222,8 +222,8 @@ def finished(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
     since_ns = child.sent_ns if stood else now_ns
     stop.retry_ns = since_ns + min(pause_ns, lifecycle.timing.retry_most_ns)
     if child.reason == "never_executed" or ghosts.freed(lifecycle, child):
-        stop.retry_ns = 0  # it took long enough to know that it does not stand
-    if stop.quantity == 0.0:  # nothing is held that it protected
+        stop.retry_ns = 0  # enough time has passed to know that it does not rest
+    if stop.quantity == 0.0:  # the position that it protected is closed
         return
     rejected = child.state == "rejected" and child.reason != "never_accepted"
     level: Level = "critical" if rejected or stop.tries >= 3 else "error"

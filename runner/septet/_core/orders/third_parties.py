@@ -18,7 +18,7 @@ KEPT_FILLS: Final = 4_096
 
 
 def of_order(seen: m.OrderSeen) -> tuple[str, ThirdPartyOrder]:
-    """Return the key of an order and what of it is open."""
+    """Return the key of an order and its open quantity."""
     rest = max(0.0, seen.quantity - seen.filled)
     sign = 1 if seen.side == "buy" else -1
     key = f"{seen.symbol}:{seen.venue_order_id or seen.client_id}"

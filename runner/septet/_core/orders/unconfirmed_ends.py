@@ -31,13 +31,13 @@ def is_one(lifecycle: OrderLifecycle, child: Child, seen: m.Acked | m.OrderSeen)
 
 
 def _is_requested(lifecycle: OrderLifecycle, child: Child) -> bool:
-    """Whether a cancel of an order, or its replacement by another, has left."""
+    """Whether a cancel of an order, or its replacement by another, was sent."""
     killed = bool(lifecycle.records.kill) and child.cancels
     return bool(killed or child.delete_ns or child.replaced_by or child.let_go)
 
 
 def take(lifecycle: OrderLifecycle, child: Child, seen: m.Acked | m.OrderSeen, now_ns: int) -> None:
-    """Take in a report that needs a query, and send the query, soon where a cancel has left."""
+    """Process a report that needs a query, and send the query, soon if a cancel was sent."""
     first = child.unconfirmed is None
     child.unconfirmed, child.unconfirmed_ns = seen.state, max(1, now_ns)
     child.exists, child.vanished_ns = True, 0
@@ -57,7 +57,7 @@ def take(lifecycle: OrderLifecycle, child: Child, seen: m.Acked | m.OrderSeen, n
 def read(
     lifecycle: OrderLifecycle, child: Child, state: m.OrderState, filled: float, now_ns: int
 ) -> None:
-    """Take in what a read of the order shows, before it is taken in like any other."""
+    """Process a read of the order, before the common processing."""
     reported = child.unconfirmed
     if reported is None:
         return
@@ -83,7 +83,7 @@ def _disprove(
 
 
 def agrees(lifecycle: OrderLifecycle, child: Child, asked_ns: int, now_ns: int) -> bool:
-    """End an order by the answer that there is none, if it was asked for late enough."""
+    """End an order by the answer "no such order", if the query was sent late enough."""
     if child.unconfirmed is None:
         return False
     if asked_ns > child.unconfirmed_ns + lifecycle.timing.answers_final_after_ns:

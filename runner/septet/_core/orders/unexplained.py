@@ -1,4 +1,4 @@
-"""An order that the venue does not know under its client id, and what it may be there instead.
+"""An order that the venue does not know under its client id, but may hold under another.
 
 A venue or a broker may list an accepted order under another client id. A query by our id then says
 that there is none, though the order rests or was executed. "No such order" is therefore not final
@@ -84,7 +84,7 @@ def _of_fill(fill: m.Filled, since_ns: int) -> Stranger:
 
 
 def _drop_old(known: dict[str, Stranger]) -> None:
-    """Drop what is too much to keep: what cannot act any more first."""
+    """Drop entries beyond the limit, those that cannot act any more first."""
     if len(known) > KEPT:
         ended = (key for key, each in known.items() if not each.is_open)
         del known[next(ended, next(iter(known)))]
@@ -93,7 +93,7 @@ def _drop_old(known: dict[str, Stranger]) -> None:
 def look(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
     """Read the account a few times before "no such order" may be final, in answer to an early one.
 
-    So an order under another id is known by then.
+    By then an order under another id is known.
     """
     pause_ns = lifecycle.timing.answers_final_after_ns // LOOKS
     if child.looked_ns and now_ns < child.looked_ns + pause_ns:
@@ -134,7 +134,7 @@ def is_absent(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> bool:
         _adopt(lifecycle, child, strangers[0], now_ns)
         return False
     if child.unexplained and child.reduces and not gap and _is_read(lifecycle, child):
-        return True  # the units are there; the block stays
+        return True  # the account holds the units; the block stays
     hold(lifecycle, child, _sentence(child, strangers, gap), now_ns)
     return False
 
@@ -183,12 +183,12 @@ def _gap(lifecycle: OrderLifecycle, child: Child) -> float:
 
 
 def _is_read(lifecycle: OrderLifecycle, child: Child) -> bool:
-    """Whether the account was read after it was found that the order is not explained."""
+    """Whether the account was read after the order became unexplained."""
     return lifecycle.records.held.get(child.symbol, (0.0, 0))[1] > child.unexplained_ns
 
 
 def _may_adopt(lifecycle: OrderLifecycle, child: Child, other: Stranger) -> bool:
-    """Whether an open order can be no other than this one."""
+    """Whether an open order must be this one."""
     records, k = lifecycle.records, child.symbol
     live = (records.children[name] for name in records.live)
     doubtful = [each for each in live if each.symbol == k and not each.exists]
@@ -246,7 +246,7 @@ def _take(lifecycle: OrderLifecycle, child: Child, other: Stranger) -> None:
 
 
 def _sentence(child: Child, strangers: list[Stranger], gap: float) -> str:
-    """Return what is seen, and what ends the block."""
+    """Return a text of what was seen, and of what ends the block."""
     seen = [each.text for each in strangers[:3]]
     if len(strangers) > 3:
         seen.append(f"{len(strangers) - 3} more")
@@ -262,7 +262,7 @@ def _sentence(child: Child, strangers: list[Stranger], gap: float) -> str:
 
 
 def what_follows(child: Child) -> str:
-    """Return what an order counts as after a resume, in words."""
+    """Return a text of what an order counts as after a resume."""
     if not child.reduces:
         return "the order counts then as never placed, and what is seen as somebody else's"
     return (
@@ -332,13 +332,13 @@ def _take_over(lifecycle: OrderLifecycle, k: int, asked: list[Child], now_ns: in
 
 
 def _continue(lifecycle: OrderLifecycle, child: Child, other: Stranger, now_ns: int) -> None:
-    """Go on with a reduction as the venue lists it; book what was seen of it."""
+    """Continue a reduction as the venue lists it; book its executions that were seen."""
     records, k = lifecycle.records, child.symbol
     known = records.strangers.get(k, {}).values()
     fills = [each.fill for each in known if each.venue_order_id == other.venue_order_id]
     held, gap = records.held.get(k), abs(_gap(lifecycle, child))
     child.ambiguous = False
-    if child.protects:  # what it covers is decided again
+    if child.protects:  # its coverage is decided again
         child.cancels = False
     _take(lifecycle, child, other)
     text = (
@@ -412,7 +412,7 @@ def _executed(lifecycle: OrderLifecycle, child: Child, gone: float) -> tuple[flo
 def _executions(
     lifecycle: OrderLifecycle, child: Child, units: float, order_id: str, now_ns: int
 ) -> list[m.Filled]:  # fmt: skip
-    """Return executions of so many units: those that were seen, then one at the known price."""
+    """Return executions of this many units: those that were seen, then one at the known price."""
     found: list[m.Filled] = []
     for fill in (each.fill for each in _seen(lifecycle, child) if each.fill is not None):
         known = trade_key(fill, child.client_id) in lifecycle.records.trades
@@ -435,7 +435,7 @@ def _executions(
 
 
 def _leave(lifecycle: OrderLifecycle, k: int, asked: list[Child]) -> None:
-    """Leave to others what was seen, but for what may be an order that nobody was asked about."""
+    """Assign what was seen to third parties, except what may be an order without an alert."""
     records = lifecycle.records
     live = (records.children[name] for name in records.live)
     others = [

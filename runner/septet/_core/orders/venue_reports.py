@@ -77,7 +77,7 @@ def _acked(lifecycle: OrderLifecycle, event: m.Acked) -> None:
         lifecycle.alert("error", "unknown_answer", text)
         return
     if event.venue_order_id not in ("", child.venue_order_id):
-        child.ambiguous = child.by_venue_id = False  # the answer says which order it is
+        child.ambiguous = child.by_venue_id = False  # the answer identifies the order
     _identify(lifecycle, child, event.venue_order_id, event.at_ns)
     report_checks.compare(lifecycle, child, event, event.at_ns, is_answer=True)
     _seen(lifecycle, child, event, event.at_ns)
@@ -356,7 +356,7 @@ def _is_foreign(lifecycle: OrderLifecycle, client_id: str) -> bool:
     name = parse(lifecycle.tag, client_id)
     if name is None:
         return True
-    if client_id in lifecycle.records.children:  # known, and at the venue as another order
+    if client_id in lifecycle.records.children:  # known, but listed by the venue as another order
         return True
     if name.parent < 0:
         stop = lifecycle.records.stops.get(name.symbol)
@@ -396,7 +396,7 @@ def _filled(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
         return
     child = _resolve(lifecycle, fill.client_id, fill.venue_order_id, fill.symbol)
     if child is not None:
-        # The fill itself first: naming the child may claim others, which came later.
+        # The fill itself first: naming the child may claim later ones.
         disputes.take(lifecycle, child, fill, fill.at_ns)
         _identify(lifecycle, child, fill.venue_order_id, fill.at_ns)
         lengthened_ids.note_id(lifecycle, child, fill)

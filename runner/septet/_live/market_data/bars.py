@@ -118,8 +118,8 @@ class BarAssembler:
     def lost(self, symbol: str = "") -> None:
         """Drop bars whose state is unknown: a stream ended, and may have missed updates.
 
-        Without a symbol those of all. Rows that wait for confirmation wait anew: after a jump of
-        the clock nobody knows how long they have stood.
+        Without a symbol those of all. Rows that wait for confirmation wait again from the start:
+        after a jump of the clock it is unknown how long they have waited.
         """
         for line in self._lines.values():
             if symbol in ("", line.symbol):
@@ -159,7 +159,7 @@ class BarAssembler:
         slot = line.next
         if slot is not None and seen.open_ns == slot.open_ns and seen.closed:
             early = slot.known_ns - market_ns > self.rules.early_market_ns
-            if not (early or line.ready or line.suspect):  # the usual: the next one, and no other
+            if not (early or line.ready or line.suspect):  # usual case: exactly the next bar
                 line.newest_ns = max(line.newest_ns, seen.open_ns)
                 event = self._release(line, slot, seen, seen.source, now_ns)
                 return [] if event is None else [event]
@@ -186,7 +186,7 @@ class BarAssembler:
             text = "a bar reported closed long before its end"
             self._report(line.symbol, "unfinished", "drop", text, _show(seen))
         elif seen.closed is None and seen.source == "poll":
-            self._set_aside(line, seen, now_ns)  # asked when? our own question decides it
+            self._set_aside(line, seen, now_ns)  # the time of our own request decides it
         else:
             line.partial[seen.open_ns] = seen
         self._begun(line)
@@ -197,9 +197,9 @@ class BarAssembler:
     ) -> list[m.Event]:
         """Take the feed's answer to `wanted`; None means that the request failed.
 
-        A row without `closed` from the venue is taken as closed where a later bar stands in
-        the same answer: what a stream shows is no sign, for answers may be older. Else it is
-        asked for again, until the answer stays the same or was asked for long after the close.
+        A row without `closed` from the venue counts as closed if the same answer has a later bar;
+        a stream is no evidence, since answers may be older. Otherwise it is requested again, until
+        the answer stays the same or was requested long after the close.
         """
         line = self._lines[wanted.symbol]
         line.answer_by_ns, line.asked = 0, line.asked + 1
@@ -325,7 +325,7 @@ class BarAssembler:
         line.partial.pop(seen.open_ns, None)
         doubted = line.suspect.get(seen.open_ns)
         if doubted is not None and source != "backfill":
-            return  # a stream does not confirm itself
+            return  # a stream cannot confirm its own bars
         confirmed = doubted is not None and _values(doubted)[:4] == _values(seen)[:4]
         first = line.ready.setdefault(seen.open_ns, _Ready(seen, source, confirmed)).seen
         if _values(first) != _values(seen):
@@ -340,7 +340,7 @@ class BarAssembler:
             return True
         shown, reported = line.partial.get(slot.open_ns), line.reported.get(slot.open_ns)
         if shown is not None and shown.volume > row.volume:
-            return False  # the stream was further: the answer is an old one
+            return False  # the stream was ahead: the answer is outdated
         same = reported is not None and _values(reported.seen) == _values(row)
         if reported is None or not same or slot.known_ns > wanted.over_ns:
             return False
@@ -353,7 +353,7 @@ class BarAssembler:
             line.reported[seen.open_ns] = _Reported(seen, now_ns)
         if len(line.reported) > _ASIDE:
             del line.reported[min(line.reported)]
-        if line.next is None:  # the first bar of all: asked for from here on
+        if line.next is None:  # the first bar: requests begin here
             line.next = line.grid.slot(seen.open_ns)
 
     def _begun(self, line: _Line) -> None:
@@ -419,7 +419,7 @@ class BarAssembler:
         if bar is None:
             empty = line.empty.setdefault(slot.open_ns, _Empty(now_ns))
             empty.asked_ns = now_ns
-            empty.times += source == "backfill"  # the venue itself has nothing better
+            empty.times += source == "backfill"  # the venue has no other version
             empty.reason = f"refused: {found[-1].kind}"
             return None
         self._advance(line, slot, seen)

@@ -112,8 +112,8 @@ class DecisionTimes:
     def step(self, now_ns: int) -> list[m.DecisionTimeReached]:
         """Return the decision times of one decision time that is reached by now; none if none is.
 
-        `advance` must follow, for other times may be reached as well. This much is all that
-        stands between a bar and its order.
+        `advance` must follow, since other times may be reached as well. Only this much work lies
+        between a bar and its order.
         """
         found: list[m.DecisionTimeReached] = []
         if self.standing.time_ns != _NEVER:
@@ -147,7 +147,7 @@ class DecisionTimes:
         whole = len(due) == len(standing.waiting)
         for queue in standing.waiting:
             whole = whole and len(queue) == 1 and queue[0] == time_ns
-        if whole:  # the usual: every symbol of the universe waits with this bar and no other
+        if whole:  # usual case: every symbol has exactly this bar waiting
             standing.time_ns = time_ns
             decides = time_ns > self._silent_until_ns
             found.append(self._made(now_ns, time_ns, due, (), decides=decides))
@@ -207,7 +207,7 @@ class DecisionTimes:
         *,
         decides: bool,
     ) -> m.DecisionTimeReached:
-        # Whether a bar is late is a question to the machine's clock, from when it is right on.
+        # Lateness is measured by the machine's clock, once that is right again.
         late = decides and (
             now_ns - self._clock.ahead_ns() - self._clock.wall_of_market(time_ns)
             > self.decide_within_ns

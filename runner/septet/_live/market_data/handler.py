@@ -190,7 +190,7 @@ class MarketDataHandler:
                 grids = self.decision_times.standing.grids
                 for changed in self._watchdog.watch(name, grids, silences[name]):
                     self._put(changed)
-        self.decision_times.hold(self._catch_up_ns)  # what was missed until now is asked for first
+        self.decision_times.hold(self._catch_up_ns)  # missed bars are requested first
         early, self._early = self._early or [], None
         for message in early:
             self.receive(message)
@@ -243,7 +243,7 @@ class MarketDataHandler:
             self._put(each)
             self.decision_times.take(each)
         if seen.open_ns <= market_ns < seen.open_ns + 2 * self._request.bar_ns:
-            self._received("bars", seen.symbol, now_ns, market_ns)  # an old bar is no sign of life
+            self._received("bars", seen.symbol, now_ns, market_ns)  # an old bar is no evidence
         for decision_time in self.decision_times.step(now_ns):
             self._put(decision_time)
         if not self._setting:
@@ -263,7 +263,7 @@ class MarketDataHandler:
         if quote is not None:
             self._put(quote)
         if not self._quotes.took(seen.symbol, now_ns):
-            return  # what was not taken is no sign that the stream is alive
+            return  # a dropped message does not show that the stream is alive
         self._received(self._prices, seen.symbol, now_ns, market_ns)
         if self.quoted is not None:
             self.quoted(seen)

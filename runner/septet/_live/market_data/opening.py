@@ -75,7 +75,7 @@ def require_kinds(request: FeedRequest, facts: FeedFacts) -> FeedFacts:
     Raises
     ------
     PluginError
-        It does not: nothing would ever come, and no entry could be sent.
+        The feed does not serve it: no data would arrive, and no entry could be sent.
     """
     missing = sorted(request.kinds - set(facts.how))
     if missing:

@@ -29,7 +29,7 @@ class PriceDoubt:
         confirms it. A confirmed one that lies off that close as a spike of history does is held
         back, until the bar after it lies on its level as well.
         """
-        bound = jump * self.close  # not a number before the first: nothing is absurd
+        bound = jump * self.close  # NaN before the first bar: no price is absurd
         top, bottom = self.close + bound, self.close - bound
         above = seen.high > top or seen.low > top or seen.open > top or seen.close > top
         below = seen.low < bottom or seen.high < bottom or seen.open < bottom or seen.close < bottom

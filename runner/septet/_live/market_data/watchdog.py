@@ -67,7 +67,7 @@ class Watchdog:
     """Watches every stream of a feed by its last data.
 
     A stream that went stale or down is live again once a message has come and nothing is missing
-    of its symbol. Silence while the market is closed is none.
+    of its symbol. Silence while the market is closed does not count.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Watchdog:
             return ()
         stream.received = True
         stream.received_ns, stream.received_market_ns = now_ns, market_ns
-        # What is live stays so by data; until when it may be silent, `check` works out.
+        # Data keeps a live stream live; `check` computes how long it may be silent.
         return () if stream.state == "live" else self._changes_of(stream, now_ns)
 
     def down(self, name: str, symbol: int, reason: str, now_ns: int) -> list[m.FeedChanged]:

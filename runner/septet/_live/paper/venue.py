@@ -52,8 +52,8 @@ class Resting:
 def resting(children: Iterable[Child]) -> list[Resting]:
     """Return the resting orders among all that an order manager remembers.
 
-    What was sent and never answered is left out: a venue that lives in the process has lost it,
-    and reports that when it is queried.
+    Requests without an answer are left out: a venue inside the process has lost them, and reports
+    that when queried.
     """
     return [
         Resting(
@@ -166,7 +166,7 @@ class PaperVenue:
             limit_price=order.limit_price, trigger_price=old.submit.trigger_price,
             reason=old.submit.reason, trace=order.trace,
         )  # fmt: skip
-        state, old.state = old.state, "cancelled"  # what it locked is free for its successor
+        state, old.state = old.state, "cancelled"  # its locked balance is free for its replacement
         rejected = self._rejection(submit)
         if rejected is not None:
             old.state = state
@@ -287,7 +287,7 @@ class PaperVenue:
         k = self._numbers.get(seen.symbol, -1)
         if k < 0:
             return
-        if not (0.0 < seen.bid < seen.ask < math.inf):  # not a market
+        if not (0.0 < seen.bid < seen.ask < math.inf):  # not a valid quote
             self.silent(seen.symbol)
             return
         deep = self._simulation.fills == "book" and seen.bids and seen.asks
