@@ -498,22 +498,3 @@ def test_c4_numbers_that_are_none_do_no_harm(bad: float) -> None:
     assert bench.alerted("bad_fill") == ["critical"] * 2
     bench.execute(order, 1.0)
     assert bench.position[0] == 2.0
-
-
-def test_an_exit_that_the_venue_keeps_open_is_reported_once() -> None:
-    """The stop was cancelled for it, so that nothing closes the position."""
-    bench = Bench()
-    bench.hold(1.0)
-    exit_order = bench.order(1, -1.0)
-    bench.ack(exit_order)
-    for _ in range(9):
-        bench.after_s(3)
-        bench.show(exit_order, "open", by="query")
-    assert bench.alerted("exit_unfilled") == []
-    for _ in range(9):
-        bench.after_s(3)
-        bench.show(exit_order, "open", by="query")
-    assert bench.alerted("exit_unfilled") == ["critical"]
-    bench.execute(exit_order, 1.0)
-    assert bench.ended[1].filled == 1.0
-    bench.twin()
