@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import http.client
 import os
 import re
@@ -238,3 +239,15 @@ def test_runs_are_chosen_in_the_list(
         browser.until_loaded(loaded + 1)
         assert browser.run("location.pathname") == "/combined"
         assert browser.console == []
+
+
+def test_changed_files_of_a_run_are_stated_beside_the_sum(
+    dashboard: Dashboard, lives: list[Path]
+) -> None:
+    assert "that its journal" not in add(dashboard, lives).text
+    path = lives[1] / "fills.parquet"
+    path.write_bytes(path.read_bytes() + b"0")
+    text = html.unescape(add(dashboard, lives).text)
+    assert "has files that are not those its journal records: fills.parquet changed" in text
+    assert f"`septet runs export {lives[1]}`" in text
+    assert f"`septet runs export {lives[0]}`" not in text

@@ -6,6 +6,7 @@ import html
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -24,6 +25,8 @@ from tests.dashboard.conftest import Answer, Dashboard, stored
 from tests.dashboard.test_browser import axe, violations
 from tests.dashboard.test_strategies import PASSWORD
 from tests.live.diffs import FEE, Hand, Lives, backtested, lived, walk
+from tests.live.test_open_state import stopped
+from tests.live.test_start import Stage
 from tests.python.samples import written
 from tests.report.reading import needs_chromium
 
@@ -214,3 +217,28 @@ def test_a_browser_comes_to_the_causes(
         if script is not None:
             assert violations(browser, script) == []
         assert browser.console == []
+
+
+def test_a_damaged_table_of_a_run_is_stated_beside_its_figures(
+    dashboard: Dashboard, keys: list[str]
+) -> None:
+    assert "damaged" not in compare(dashboard, keys).text
+    (dashboard.root / keys[1] / "fills.parquet").write_bytes(b"garbage")
+    text = html.unescape(compare(dashboard, keys).text)
+    assert f"{keys[1]} is damaged" in text
+    assert text.count("fills.parquet cannot be read") == 1
+
+
+def test_changed_files_of_a_run_are_stated_beside_its_figures(
+    dashboard: Dashboard, keys: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
+    (tmp_path / "made").mkdir()
+    made = stopped(Stage(tmp_path / "made"))
+    folder = dashboard.root / made.parent.name / made.name
+    shutil.copytree(made, folder)
+    path = folder / "fills.parquet"
+    path.write_bytes(path.read_bytes() + b"0")
+    key = folder.relative_to(dashboard.root).as_posix()
+    text = html.unescape(compare(dashboard, [keys[0], key]).text)
+    assert "has files that are not those its journal records: fills.parquet changed" in text

@@ -421,3 +421,10 @@ def test_a_file_of_another_size_is_not_read(stopped: Path, monkeypatch: pytest.M
 
 def test_a_backtest_is_not_compared(tmp_path: Path) -> None:
     assert files_finding(tmp_path) is None
+
+
+def test_a_table_of_garbage_is_read_from_the_journal(stopped: Path) -> None:
+    fills = open_run(stopped).table("fills")
+    (stopped / "fills.parquet").write_bytes(b"garbage")
+    assert open_run(stopped).table("fills").equals(fills)
+    assert "fills.parquet changed" in run_view(open_run(stopped))["run"].problem

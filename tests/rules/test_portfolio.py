@@ -370,6 +370,19 @@ def test_a_reduction_below_the_minimum_notional_is_not_remembered() -> None:
     assert (run.rejected_code[0, 1], run.exit_to_retry[0]) == (R_TOO_SMALL + 1, 0)
 
 
+@pytest.mark.parametrize("weight", [0.45, 0.55], ids=["reduction", "increase"])
+@pytest.mark.parametrize(("lot", "least"), [(1.0, 0.0), (0.01, 60.0)], ids=["lot", "notional"])
+def test_a_change_below_the_lot_or_the_minimum_notional_is_too_small(
+    weight: float, lot: float, least: float
+) -> None:
+    run = weighed(1)
+    held(run, 5.0)
+    run.lot[0], run.min_notional[0] = lot * run.scale[0], least
+    with set_to(ONE_SYMBOL=True):
+        assert made(run, (weight,)) == []
+    assert run.rejected_code[0, 1] == R_TOO_SMALL + 1
+
+
 def test_an_increase_of_an_earlier_rebalance_is_replaced() -> None:
     run = weighed(2)
     made(run, (0.5, 0.0))

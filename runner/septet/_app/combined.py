@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from septet._app.run_parts import is_live
+from septet._app.runs import problem_of_run
 from septet._charts.stills import Line, Pane, lines
 from septet._charts.svg import percent_text
 from septet._report.thinning import floats, stamps, thin_rows
@@ -26,7 +27,10 @@ _NS: Final = 1e9
 
 @dataclass(frozen=True, slots=True)
 class RunEquity:
-    """The equity of a paper or live run by time; `equity` has as many values as `time_ns`."""
+    """The equity of a paper or live run by time; `equity` has as many values as `time_ns`.
+
+    `problem` is why its journal or files cannot be relied on, or empty.
+    """
 
     run_id: str
     strategy: str
@@ -35,6 +39,7 @@ class RunEquity:
     initial_capital: float
     time_ns: npt.NDArray[np.int64]
     equity: npt.NDArray[np.float64]
+    problem: str = ""
 
     @property
     def last(self) -> float:
@@ -101,7 +106,7 @@ def equity_of(run: Run) -> RunEquity:
         time_ns, equity = stamps(table)[known], values[known]
     return RunEquity(
         run.run_id, str(summary["strategy"]), str(summary["mode"]), run.facts.currency,
-        float(summary["initial_capital"]), time_ns, equity,
+        float(summary["initial_capital"]), time_ns, equity, problem_of_run(run),
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from septet._app.run_parts import is_live, settings_of
+from septet._app.runs import problem_of_run
 from septet._charts.stills import Line, Pane, lines
 from septet._charts.svg import percent_text
 from septet._report.thinning import floats, stamps, thin_rows
@@ -30,7 +31,8 @@ _LOOKS: Final = (
 class ComparedRun:
     """What is compared of a run: `settings` by key, its summary, and its growth.
 
-    `seconds` are times of equity, since 1970, thinned so that every extreme is kept; `growth` is
+    `problem` is why its journal or files cannot be relied on, or empty. `seconds` are times of
+    equity, since 1970, thinned so that every extreme is kept; `growth` is
     equity over the first one of them.
     """
 
@@ -40,6 +42,7 @@ class ComparedRun:
     live: bool
     seconds: Sequence[float]
     growth: Sequence[float]
+    problem: str = ""
 
 
 def compared_run(run: Run) -> ComparedRun:
@@ -53,8 +56,9 @@ def compared_run(run: Run) -> ComparedRun:
         if len(growth):
             growth = growth / growth[0]
     return ComparedRun(
-        run.run_id, run.summary, settings_of(run), is_live(run), seconds.tolist(), growth.tolist()
-    )
+        run.run_id, run.summary, settings_of(run), is_live(run), seconds.tolist(), growth.tolist(),
+        problem_of_run(run),
+    )  # fmt: skip
 
 
 def differing(runs: Sequence[ComparedRun]) -> list[tuple[str, tuple[Any, ...]]]:

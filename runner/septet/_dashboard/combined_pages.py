@@ -55,7 +55,7 @@ class CombinedPages:
         rows = [
             {
                 "key": key, "run_id": each.run_id, "strategy": each.strategy,
-                "capital": each.initial_capital, "equity": each.last,
+                "capital": each.initial_capital, "equity": each.last, "problem": each.problem,
                 "share": each.last / found.last if found.last > 0.0 else None,
                 "since": iso(int(each.time_ns[0])) if len(each.time_ns) else "",
                 "until": iso(int(each.time_ns[-1])) if len(each.time_ns) else "",

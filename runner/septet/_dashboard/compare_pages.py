@@ -92,6 +92,7 @@ class ComparePages:
                     "key": key, "letter": letter, "run_id": each.run_id,
                     "strategy": each.summary["strategy"], "verdict": each.summary.get("verdict"),
                     "tries": (each.summary.get("tries") or {}).get("text"),
+                    "problem": each.problem,
                 }
                 for key, letter, each in zip(keys, letters, runs, strict=True)
             ],

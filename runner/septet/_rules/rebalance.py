@@ -58,6 +58,7 @@ from septet._rules.settings import (
     R_KEEPS_WEIGHT,
     R_LATE,
     R_LOT,
+    R_MIN_NOTIONAL,
     R_NOT_RANKED,
     R_QUORUM,
     R_REBALANCE,
@@ -312,9 +313,7 @@ def reduce(k, t, surplus, now_ns, run: Run):
     units = floor_units(surplus / price * run.scale[k], run.lot[k])
     active_ns = now_ns + LATENCY_NS
     rejected = -1
-    if not units > 0.0:
-        rejected = R_LOT
-    elif too_small(units, run.scale[k], price, run.min_notional[k]):
+    if not units > 0.0 or too_small(units, run.scale[k], price, run.min_notional[k]):
         rejected = R_TOO_SMALL
     i = t if ONE_SYMBOL else run.bar[k, t]
     if TABLES and i >= 0:
@@ -402,6 +401,8 @@ def increase(k, t, i, now_ns, run: Run):
         run.candidate_wanted = side * wanted
         units, capped = cap(k, t, i, now_ns, wanted, 1.0, run)
         rejected = rejection_of_size(k, units, capped, 1.0, run)
+        if rejected in (R_LOT, R_MIN_NOTIONAL):  # one reason for both (step 7)
+            rejected = R_TOO_SMALL
         if rejected < 0:
             rejected = rejection_of_wire(k, i, now_ns, side, units, run)
     run.target_side[k] = 0.0

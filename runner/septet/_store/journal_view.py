@@ -236,6 +236,8 @@ class LiveRun(Run):
         are read, and the whole journal is verified again after a minute.
     """
 
+    reads_files = False
+
     def __init__(self, folder: Path, before: LiveRun | None = None) -> None:
         super().__init__(folder)
         self._before = before

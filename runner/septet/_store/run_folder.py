@@ -274,6 +274,8 @@ def _fits(dtype: pl.DataType, kind: str) -> bool:
 class Run:
     """A stored run; every part is read when it is asked for."""
 
+    reads_files = True
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
@@ -475,7 +477,7 @@ class Run:
         try:
             frame = with_optional(name, self.scan(name))
             path = self.folder / f"{name}.parquet"
-            if path.exists():  # a run that goes on has a journal, and no tables yet
+            if self.reads_files and path.exists():  # a run in memory has none
                 columns_within_memory(path, columns)
             schema = frame.collect_schema()
         except DataError as problem:
