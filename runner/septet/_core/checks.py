@@ -14,7 +14,7 @@ throttled          the same order too often; off until it is re-armed
 turnover           too many changes of side, or too much traded, within the window; until resumed
 no_price           no price of the market, or one that is too old
 collar             too far from the market, or the market from where it was decided
-max_order_value    the order is worth more than one order may be
+max_order_value    the order's value exceeds the limit of one order
 max_quantity       more than the venue takes in one order
 min_quantity       less than the venue takes
 min_notional       worth less than the venue takes

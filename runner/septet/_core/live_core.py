@@ -34,7 +34,7 @@ from septet._core.orders import (
     Parent,
     StopEnded,
     Triggered,
-)
+)  # fmt: skip
 from septet._core.retraining import Retraining
 from septet._core.venue_fills import VenueFillsEngine
 from septet._core.wiring import IntakePort, ModelPort, Names, OrderRules
@@ -71,17 +71,10 @@ class LiveCore:
     """
 
     def __init__(
-        self,
-        names: Names,
-        engine: Engine,
-        intake: IntakePort,
-        models: ModelPort | None,
-        guards: Guards,
-        rules: OrderRules,
-        orders: Orders | None = None,
-        checks: Checks | None = None,
-        monitoring: Monitoring | None = None,
-    ) -> None:
+        self, names: Names, engine: Engine, intake: IntakePort, models: ModelPort | None,
+        guards: Guards, rules: OrderRules, orders: Orders | None = None,
+        checks: Checks | None = None, monitoring: Monitoring | None = None,
+    ) -> None:  # fmt: skip
         self.names, self.engine, self.intake, self.models = names, engine, intake, models
         self.guards, self.rules = guards, rules
         self.orders, self.checks, self.monitoring = orders, checks, monitoring
@@ -199,6 +192,7 @@ class LiveCore:
         self._valued()
         self._carry(found)
         for k in event.present:
+            self._test_close(k)
             self._protect(k)
         if drift_ns is not None:
             self._train(self.retraining.drift(drift_ns, event.time_ns))
@@ -240,6 +234,14 @@ class LiveCore:
         found = engine.mark(k, price, leave, self.market_ns, enter)
         self._valued()
         self._carry(found)
+
+    def _test_close(self, k: int) -> None:
+        """Test the levels that are watched here on a close, where no quote is fresher."""
+        engine, held = self.engine, self.engine.held(k)
+        if held != 0.0 and self.checks is not None and isinstance(engine, VenueFillsEngine):
+            close = float(engine.state.B[k][layout.MARK])
+            if self.checks.symbols[k].price == close:
+                self._mark(k, close, close, math.nan, held)
 
     def _is_dust(self, k: int) -> bool:
         """Whether the position is a remainder that no order can sell now."""
@@ -470,8 +472,7 @@ class LiveCore:
         kept = CoreKept(
             engine=self.engine.snapshot(), guards=self.guards.snapshot(),
             orders=orders.snapshot() if orders is not None else b"",
-            checks=checks.snapshot() if checks is not None else b"",
-            intake=self.intake.snapshot(),
+            checks=checks.snapshot() if checks is not None else b"", intake=self.intake.snapshot(),
             models=models.snapshot() if models is not None else b"", session=self.session,
             monitoring=self.monitoring.snapshot() if self.monitoring is not None else b"",
             sent=self.latency.sent, market_ns=self.market_ns, flattens=self._flattens,

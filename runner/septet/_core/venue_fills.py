@@ -134,7 +134,7 @@ class VenueFillsEngine(Engine):
         self, k: int, quantity: float, booked: float, price: float, fee: float, booked_ns: int,
         revalued: float = 0.0,
     ) -> float:  # fmt: skip
-        """Correct the price of a fill that was booked at a guess; return what the cash changed by.
+        """Correct the price of a presumed fill; return the change of the cash (quote).
 
         `quantity` is signed (base), `fee` what was not booked of its fee (quote), `revalued` by how
         much more its fee in the base is worth, which was booked with the units. If the trade that

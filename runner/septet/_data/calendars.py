@@ -39,11 +39,11 @@ Anchor = Literal["utc", "session"]
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Where each row lies; arrays of shape (n,).
+    """The scheduled bar of each row; arrays of shape (n,), times UTC ns.
 
-    `ordinal` numbers the bars the calendar schedules, so that one more means that nothing is
-    missing between. `off_grid` and `outside` mark rows that lie on no scheduled bar; their other
-    entries mean nothing.
+    `ordinal` numbers the scheduled bars, so that consecutive numbers mean that no bar is missing
+    between them. `off_grid` and `outside` mark rows without a scheduled bar; their other entries
+    are undefined.
     """
 
     open_ns: Ints
@@ -232,7 +232,7 @@ def _floor(time_ns: Ints, bar_ns: int) -> Ints:
 
 
 def wall_clock_ns(time_ns: Ints, zone: str) -> Ints:
-    """Wall time of `zone` as if it were UTC, nanoseconds."""
+    """Return the wall time of `zone` as if it were UTC (ns), int64 of shape (n,)."""
     if zone == "UTC" or not len(time_ns):
         return time_ns
     import polars as pl

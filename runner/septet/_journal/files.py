@@ -39,7 +39,7 @@ _MARK: Final = struct.Struct("<qq8s36s")
 class Mark:
     """How many entries of a journal were written and synced, as recorded by its last writer.
 
-    Entries up to `promised` were synced to the disk; None where nobody knows, as in a mark of
+    Entries up to `promised` were synced to the disk; None if unknown, as in a mark of
     8 bytes, which had one number. `durability` is that of the run, `boot` names the start of the
     machine in which it was written.
     """

@@ -1,6 +1,6 @@
 """Checks that a run's journal holds everything that was written, for its readers.
 
-Every command that reads a journal reports what is found here, in these words.
+Every command that reads a journal reports these findings, in these words.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reads a journal, also while its run goes on: short queries, bounded memory."""
+"""Reads a journal, also of an active run, by short queries in bounded memory."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def connect(
         try:
             db = _opened(path, "mode=rw" if write else "mode=ro", busy_s, salvage)
         except sqlite3.OperationalError as problem:
-            # A folder that cannot be written to lets nobody share memory; at rest none is needed.
+            # A read-only folder allows no shared memory; a journal at rest needs none.
             wal = path.with_name(f"{path.name}-wal")
             at_rest = not wal.exists() or not wal.stat().st_size
             code = getattr(problem, "sqlite_errorcode", 0)  # none where a text is not UTF-8

@@ -132,9 +132,9 @@ def walk(reader: Reader, *, after: Snapshot | None = None, expected: int = 0) ->
 
 
 def walk_at_rest(reader: Reader, *, expected: int, committed: int) -> Findings:
-    """Verify all of a journal that nobody writes, its tail as a start would; change nothing.
+    """Verify a whole journal without a writer, its tail like at a start; change nothing.
 
-    `committed` is the number of the last entry by the mark. What the tail lacks counts as lost.
+    `committed` is the number of the last entry by the mark. Entries missing in the tail are lost.
     """
     tail = reader._seen(traces=True)
     found = _walk(reader, None, expected)

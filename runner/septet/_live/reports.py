@@ -1,4 +1,4 @@
-"""Writes tables and reports of a run while it goes on, at the time of day set in its file."""
+"""Writes tables and reports of an active run, at the time of day set in its file."""
 
 from __future__ import annotations
 

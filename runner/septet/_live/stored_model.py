@@ -127,7 +127,7 @@ def with_label_of_run(loaded: Any, location: RunLocation) -> Any:
 def changed_source(loaded: Any, known: Mapping[str, Any] | None) -> str:
     """Return a notice if a file's folder no longer has the run's model; empty if it has.
 
-    The run goes on with its copy: what it holds must not wait for a person over this.
+    The run continues with its copy: its positions must not wait for a person because of this.
     """
     block = loaded.strategy.model
     folder = learn.stored_folder(block) if block is not None else None

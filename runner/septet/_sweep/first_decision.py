@@ -1,4 +1,4 @@
-"""When a sweep begins: one first decision for every setting, the latest over them.
+"""The first decision of a sweep: one time for every setting, the latest of them.
 
 A setting can decide once its features are warm and, with a model, once the first one is trained.
 Each key is looked at by itself; the setting that has of each key the value that begins last is

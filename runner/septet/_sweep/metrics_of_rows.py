@@ -35,7 +35,11 @@ ROUNDING: Final = 1e-12
 
 @dataclass(frozen=True)
 class Measured:
-    """What is kept of each setting: accounts, counters, daily equity and the mean of all of it."""
+    """Measurements of each setting: accounts, counters, daily and mean equity (quote).
+
+    Shape (settings,), except `A` (settings, slots of A), `C` (settings, slots of C) and `daily`
+    (settings, days).
+    """
 
     capital: Floats
     A: Floats
@@ -76,7 +80,7 @@ class Measured:
 
 
 def held_growth(session: Session, days_ns: npt.NDArray[np.int64]) -> Floats | None:
-    """Growth of what settings that were only long are measured over, at starts of days."""
+    """Return the growth of the benchmark of long-only settings at `days_ns` (UTC ns)."""
     strategy = session.strategy
     held = {
         symbol: (table.known_ns, table.close)
@@ -88,9 +92,9 @@ def held_growth(session: Session, days_ns: npt.NDArray[np.int64]) -> Floats | No
 
 
 def figures_of_many(found: Measured, session: Session, held: Floats | None) -> list[dict[str, Any]]:
-    """Figures of every setting, in order; what is undefined is None.
+    """Return the figures of every setting, in order; undefined ones are None.
 
-    `held` is what `held_growth` gives for the days, or for more days than were measured.
+    `held` is the result of `held_growth` for the measured days, or for more.
     """
     A, C = found.A, found.C
     known = session.aligned.T[layout.KNOWN]

@@ -87,16 +87,16 @@ def run_sweep(
         A cluster that runs them, as `septet._sweep.cluster.open_cluster` takes it; `threads`
         are then the processes it starts on this machine.
     confirmed
-        Run however many settings there are.
+        Run even if there are more than `ASK_ABOVE` settings.
     resume
-        Go on with the latest unfinished sweep of this strategy.
+        Continue the latest unfinished sweep of this strategy.
 
     Raises
     ------
     ConfigError
-        If the section asks for something that cannot be run, with every place.
+        If the section requests something that cannot be run; the message has every place.
     InputError
-        If nothing can be stored, or what is resumed was begun with something else.
+        If nothing can be stored, or the resumed sweep began with other inputs.
     RunError
         If results cannot be stored any more.
     KeyboardInterrupt, Cancelled

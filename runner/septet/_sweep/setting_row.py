@@ -47,7 +47,7 @@ def daily_figures(returns: Floats) -> dict[str, Any]:
     Parameters
     ----------
     returns : array, shape (days,)
-        The returns that are compared, in order: those of the run, or, where no rule can open a
+        The compared returns (fractions), in order: those of the run, or, where no rule can open a
         short, those over holding its mean exposure.
 
     Returns

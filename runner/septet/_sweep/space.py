@@ -179,12 +179,12 @@ def _odometer(numbers: Ints, sizes: Sequence[int]) -> Ints:
 
 
 def space_of(loaded: Loaded, *, seed: int | None = None) -> Space:
-    """Work out the settings of the `sweep:` section of a loaded file.
+    """Return the settings of the `sweep:` section of a loaded file.
 
     Raises
     ------
     ConfigError
-        If the space is too large to number, or `where` leaves nothing of it.
+        If the space is too large to number, or `where` excludes every setting.
     InputError
         If the file has no such section.
     """

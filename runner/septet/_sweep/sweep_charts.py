@@ -129,7 +129,7 @@ def line_still(data: Mapping[str, Any], *, width: float = WIDTH) -> str:
 
 
 def spread_still(data: Mapping[str, Any]) -> str:
-    """Return how many settings made how much, with the middle, the best and luck."""
+    """Return the distribution of the settings' goal, with the median, the best and luck."""
     s = data["spread"]
     marks = [(s["middle"], f"middle {_write(data, s['middle'])}", "soft", "6 4")]
     if data["luck"] is not None:

@@ -1,4 +1,4 @@
-"""What a whole sweep found, worked out once for the page and for the terminal."""
+"""The results of a whole sweep, computed once for the page and for the terminal."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ _SHARES: Final = ("total_return", "win_rate", "max_drawdown")
 class Findings:
     """A finished sweep.
 
-    `table` has the columns `psr`, `dsr` and `size_cap`; `ranked` are the settings with a goal,
-    the best first, the lower number first among equals. `chosen_from` is how many could have been
-    chosen, `planned` how many there were to try. `luck` is the annual Sharpe ratio that the
-    best of as many worthless settings reaches; `a_year` makes a daily ratio annual. With
-    `over_holding` all ratios but `sharpe` are of returns over holding the mean exposure.
-    `unchecked` are the plugins that ran with ``--unchecked``; `doubts` is what the verdict of a
-    run would report of the data.
+    `table` has the columns `psr`, `dsr` and `size_cap`; `ranked` are the settings with a goal, the
+    best first, the lower number first among equals. `chosen_from` is how many could have been
+    chosen, `planned` how many were to be tried. `luck` is the annual Sharpe ratio expected of the
+    best of as many worthless settings, None if undefined; `a_year` is the factor from a daily to an
+    annual ratio. With `over_holding` all ratios except `sharpe` are of returns over holding the
+    mean exposure. `unchecked` are the plugins that ran with ``--unchecked``; `doubts` are the
+    sentences of a run's verdict on the data. Sources: see `septet._results.selection_bias`.
     """
 
     table: pl.DataFrame
@@ -74,7 +74,7 @@ class Findings:
 
     @property
     def broken(self) -> pl.DataFrame:
-        """The settings in which a rule gave an answer that its kind does not allow."""
+        """The settings in which a rule gave an invalid answer."""
         import polars as pl
 
         if BREAKS not in self.table.columns:  # of a sweep that an older septet has run
@@ -82,7 +82,7 @@ class Findings:
         return self.table.filter(pl.col(BREAKS).is_not_null())
 
     def count(self, status: str) -> int:
-        """How many settings ended so: `done`, `failed` or `pruned`."""
+        """Return how many settings ended with a status: `done`, `failed` or `pruned`."""
         return int((self.table.get_column("status") == status).sum())
 
     @property
@@ -100,7 +100,7 @@ def _a_year(table: pl.DataFrame) -> float | None:
 
 
 def findings_of(table: pl.DataFrame, manifest: Mapping[str, Any]) -> Findings:
-    """Work out what a sweep found, from its table and its manifest alone.
+    """Compute the findings of a sweep from its table and its manifest.
 
     Of the manifest are read: `goal`, one of `GOALS`, else the Sharpe ratio, `space`, the
     document of the space (`over`, `settings`), `plugin_checks`, and `data_doubts`.

@@ -1,4 +1,4 @@
-"""From the table of a sweep to what it proves: ratios beside each setting, one word on all.
+"""Ratios of each setting of a sweep, and the selection bias of its table.
 
 Everything is computed from the blocks of daily returns in the table, so that it needs neither
 the number of days in a year nor the runs themselves.
@@ -108,7 +108,7 @@ def tried(table: pl.DataFrame) -> int:
 
 
 def luck_daily(table: pl.DataFrame) -> float | None:
-    """Daily Sharpe ratio that the best would reach by luck if every setting were worthless."""
+    """Return the daily Sharpe ratio expected of the best of only worthless settings, or None."""
     return luckiest_of(sharpes_daily(table), tried(table), _days(table))
 
 
@@ -119,10 +119,11 @@ def _days(table: pl.DataFrame) -> int:
 
 
 def add_ratios(table: pl.DataFrame) -> pl.DataFrame:
-    """Return the table with the columns `psr` and `dsr` at its end, made again if they are there.
+    """Return the table with the columns `psr` and `dsr` at its end, replaced if they exist.
 
-    Both from 0 to 1, null where they are undefined. Needs all settings of the sweep: the
-    deflated ratio of each depends on the others.
+    Probabilistic and deflated Sharpe ratio: both from 0 to 1, null where they are undefined. Needs
+    all settings of the sweep, since the deflated ratio of each depends on the others. Sources: see
+    `septet._results.selection_bias`.
     """
     import polars as pl
 

@@ -458,3 +458,22 @@ def test_a_halt_takes_the_stop_and_resuming_puts_it_back() -> None:
     assert bench.alerted("stop_lost") == []
     bench.operate("resume")
     assert bench.only(m.Submit).order_type == "stop"
+
+
+def test_an_exit_that_the_venue_keeps_open_is_reported_once() -> None:
+    """The stop was cancelled for it, so that nothing closes the position."""
+    bench = Bench()
+    bench.hold(1.0)
+    exit_order = bench.order(1, -1.0)
+    bench.ack(exit_order)
+    for _ in range(9):
+        bench.after_s(3)
+        bench.show(exit_order, "open", by="query")
+    assert bench.alerted("exit_unfilled") == []
+    for _ in range(9):
+        bench.after_s(3)
+        bench.show(exit_order, "open", by="query")
+    assert bench.alerted("exit_unfilled") == ["critical"]
+    bench.execute(exit_order, 1.0)
+    assert bench.ended[1].filled == 1.0
+    bench.twin()

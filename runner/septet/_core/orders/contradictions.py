@@ -1,4 +1,4 @@
-"""Handles reports of an order whose figures contradict each other, or what is booked.
+"""Handles reports of an order whose figures contradict each other or the booked state.
 
 Such a report books nothing and ends no order, not even a protective stop. It is logged
 once per order, the order, its executions and the account are queried, and entries of

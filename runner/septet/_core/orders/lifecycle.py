@@ -337,6 +337,7 @@ class OrderLifecycle:
                 self.mark_unknown(child, now_ns, unread or "no answer")
             else:
                 self.query(child)
+                self._report_unfilled(child, now_ns)
                 pause = 2 * child.query_pause_ns or timing.query_first_ns
                 child.query_pause_ns = min(pause, timing.query_longest_ns)
                 child.query_next_ns = now_ns + child.query_pause_ns
@@ -349,6 +350,19 @@ class OrderLifecycle:
                 self.alert("critical", LOST, self.lost_text(child), child.symbol)
         if child.cancels:
             self.send_cancel(child, now_ns)
+
+    def _report_unfilled(self, child: Child, now_ns: int) -> None:
+        """Report an exit at market that the venue keeps open: nothing else closes the position."""
+        is_open = child.exists and child.claim is None and not child.cancels
+        if not (is_open and child.reduces and child.kind == "market") or child.alarmed:
+            return
+        if now_ns - child.sent_ns >= self.timing.wait_alarm_ns:
+            child.alarmed = True
+            text = (
+                f"{child.client_id} is open at the venue and not filled: no stop rests there "
+                "meanwhile and no other exit is sent; if the venue trades, close the position there"
+            )
+            self.alert("critical", "exit_unfilled", text, child.symbol)
 
     def reducible(self, k: int) -> float:
         """Position of a symbol that a new order may reduce (base, signed): what the account holds.

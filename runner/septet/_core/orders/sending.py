@@ -468,7 +468,7 @@ def reprice(lifecycle: OrderLifecycle, work: Work, price: float, now_ns: int) ->
 
 
 def trim(lifecycle: OrderLifecycle, work: Work, now_ns: int) -> None:
-    """Cancel a replacement that could fill more than is left; what is left is sent again."""
+    """Cancel a replacement that could fill more than the unfilled rest; the rest is sent again."""
     if work.parent.reduces or work.children < 2:
         return
     rest = abs(work.parent.quantity) - work.filled

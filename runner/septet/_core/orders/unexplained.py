@@ -53,7 +53,7 @@ ROUNDED = 1e-9
 
 
 def note_order(lifecycle: OrderLifecycle, seen: m.OrderSeen, now_ns: int) -> None:
-    """Keep an order that is not known to be ours, with the time at which it was first seen."""
+    """Record an order not known to be of this run, with the time at which it was first seen."""
     k = seen.symbol
     key = f"{seen.venue_order_id or seen.client_id}"
     known = lifecycle.records.strangers.setdefault(k, {})
@@ -67,7 +67,7 @@ def note_order(lifecycle: OrderLifecycle, seen: m.OrderSeen, now_ns: int) -> Non
 
 
 def note_fill(lifecycle: OrderLifecycle, fill: m.Filled, now_ns: int) -> None:
-    """Keep an execution that is not known to be ours."""
+    """Record an execution not known to be of this run."""
     known = lifecycle.records.strangers.setdefault(fill.symbol, {})
     key = trade_key(fill, fill.client_id or f"#{fill.venue_order_id}")
     since_ns = fill.venue_ns + CLOCKS_NS if fill.listed else now_ns

@@ -12,16 +12,16 @@ class BarRules:
     """How long a bar assembler waits; times are of the wall unless `market` is in the name.
 
     `jump` is the share of the previous close beyond which a price is absurd until it is confirmed.
-    A missing bar is asked for `ask_after_ns` after its close and again at intervals from `retry_ns`
-    up to `slowest_ns`. That the venue has no such bar is accepted after two answers, one asked for
+    A missing bar is requested `ask_after_ns` after its close and again at intervals from `retry_ns`
+    up to `slowest_ns`. That the venue has no such bar is accepted after two answers, one requested
     `confirm_absent_ns` after the other had come, or after one with later bars in it; what holds
     back others is given up after `give_up_ns`. A question without an answer is lost after
     `answer_ns`. A bar that the feed reported absent, while no later one is due, as over a weekend,
     is requested at growing intervals, up to `longest_ns` apart. A venue may close a bar
     `early_market_ns` before our clock does. The newest row of an answer may be a bar whose last
-    trades are not in it yet: it is accepted if it was asked for `final_ns` after its close, or
+    trades are not in it yet: it is accepted if it was requested `final_ns` after its close, or
     again `again_ns` later
-    with the same answer; see `BarAssembler.answer`. `page` bars are asked for at once, `backlog`
+    with the same answer; see `BarAssembler.answer`. `page` bars are requested at once, `backlog`
     confirmed bars wait at most.
     """
 

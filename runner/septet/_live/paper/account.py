@@ -51,9 +51,9 @@ class PaperAccount:
     cash
         Balance in the quote currency.
     received
-        Whether the fee of a buy is taken from what is received.
+        Whether the fee of a buy is deducted from the received base currency.
     spot
-        Whether what is sold must be held and what is bought be paid for.
+        Whether sales need a position, and buys need cash.
     """
 
     def __init__(self, *, cash: float, received: bool, spot: bool) -> None:

@@ -102,7 +102,7 @@ class PaperVenue:
     bar_ns
         Length of a bar: latency is counted in bars.
     spot
-        Whether what is sold must be held.
+        Whether sales need a position.
     """
 
     def __init__(
