@@ -195,3 +195,21 @@ def test_a_line_is_not_drawn_across_what_is_unknown(tmp_path: Path, steps: bool)
     found = said(text, tmp_path)
     assert [each > 0 for each in found["shown"]] == [True, True, False, False, False, True, True]
     assert found["legend"] == "n/a"
+
+
+HEIGHTS = f"{GAPS}said.heights = Array.from(Array(999).keys(), (k) => drawnAt(k / 1000));"
+
+
+@needs_chromium
+@needs_library
+def test_the_stops_of_two_trades_are_not_joined(tmp_path: Path) -> None:
+    level = np.full(100, np.nan)
+    level[:30], level[70:] = 5.0, 9.0
+    frame = pl.DataFrame({"t": 1_600_000_000 + 60 * np.arange(100), "stop": level})
+    line = {"kind": "line", "column": "stop", "name": "stop", "color": "bad", "steps": True}
+    data = {
+        "levels": time_chart.levels(frame, {"stop": "last"}),
+        "panes": [{"unit": "", "series": [line]}],
+    }
+    text = page(data, HEIGHTS).replace("--bad: #456;", "--bad: #f00;")
+    assert 0 < max(said(text, tmp_path)["heights"]) < 10  # a line across is as high as the chart

@@ -235,6 +235,12 @@ globalThis.septetTimeChart = (() => {
       this.series.forEach((each) => {
         const out = [];
         let last; // the library draws a line across what is unknown: there it is made invisible
+        // A step has the colour of the point it leads to: the invisible ones lie at the next value.
+        const ahead = each.steps ? new Array(high - low) : [];
+        for (let i = high - 1, next; each.steps && i >= low; i -= 1) {
+          if (known(level[each.column][i])) next = level[each.column][i];
+          ahead[i - low] = next;
+        }
         for (let i = low; i < high; i += 1) {
           if (each.kind === "candles") out.push({ time: times[i], open: level.open[i], high: level.high[i],
             low: level.low[i], close: level.close[i] });
@@ -242,7 +248,7 @@ globalThis.septetTimeChart = (() => {
             const value = level[each.column][i];
             if (known(value)) { out.push({ time: times[i], value }); last = value; }
             else if (each.kind === "line" && last !== undefined)
-              out.push({ time: times[i], value: last, color: "rgba(0, 0, 0, 0)" });
+              out.push({ time: times[i], value: ahead[i - low] ?? last, color: "rgba(0, 0, 0, 0)" });
             else out.push({ time: times[i] });
           }
         }
