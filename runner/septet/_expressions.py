@@ -189,6 +189,7 @@ _HINTS: Final[tuple[tuple[str, str], ...]] = (
     ("!", "write not instead of !"),
     ("^", "write ** for powers"),
 )
+_CLOCK: Final = re.compile(r"\b[0-2]?\d:[0-5]\d\b")
 _CAPITALS: Final = re.compile(r"\b(?:AND|OR|NOT|And|Or|Not)\b")
 _NOT_SIGN: Final = re.compile(r"!(?!=)")
 _WORDS: Final[Mapping[str, str]] = {
@@ -275,6 +276,11 @@ def _syntax(text: str, offset: int) -> tuple[str, int]:
             at = -1 if alone is None else alone.start()
         if at >= 0:
             return hint, at
+    clock = _CLOCK.search(text)
+    if clock is not None:
+        example = f"{{open: 'mon-fri {clock[0]:0>5}-16:00 UTC'}}"
+        words = "is no number: hour is whole, 0 to 23; universe.trading_hours limits entries to the"
+        return f"{clock[0]} {words} minute, such as {example}", clock.start()
     word = _CAPITALS.search(text)
     if word is not None:
         return f"write {word[0].lower()} instead of {word[0]}", word.start()

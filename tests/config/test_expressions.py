@@ -84,6 +84,12 @@ def test_shape(text: str, expected: str) -> None:
         ("a = 1", 2, "write =="),
         ("a > 2%", 5, "percent"),
         ("a & b", 2, "not in the language"),
+        (
+            "hour >= 9:45",
+            8,
+            "universe.trading_hours limits entries to the minute, such as {open: "
+            "'mon-fri 09:45-16:00 UTC'}",
+        ),
         ("a // b", 2, "// is not"),
         ("a[1] > 2", 0, "x[n]"),
         ("a.b > 2", 0, "dot"),

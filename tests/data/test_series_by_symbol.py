@@ -158,6 +158,16 @@ def test_percents_are_refused_by_check_and_run_with_their_time(folder: Path) -> 
     assert caught.value.problem.line == problem.line
 
 
+def test_a_series_that_no_decision_knows_is_one_error_for_all_its_symbols(folder: Path) -> None:
+    for path in (folder / "forecasts").iterdir():
+        path.write_text(path.read_text().replace("2020-", "2022-"))
+    found = [each for each in check_data(load(folder / "x.yaml")).problems if each.key != "model"]
+    assert [(each.key, each.message) for each in found if each.severity == "error"] == [
+        ("data.forecast",
+         "no value of this series is known at any decision for BTC/USDT, ETH/USDT"),
+    ]  # fmt: skip
+
+
 def test_values_a_little_above_one_are_no_percents(folder: Path) -> None:
     changed(folder, "ETH/USDT", pl.col("value") * 1.7 / pl.col("value").max())
     (problem,) = check_data(load(folder / "x.yaml")).problems

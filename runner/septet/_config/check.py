@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -204,6 +204,11 @@ def _locate(tree: Node, loc: Sequence[Key]) -> tuple[Path, bool]:
 
 
 Words = dict[str, str]
+_ELSEWHERE: Final[Mapping[Path, str]] = {
+    ("buy_every", "when"): "regular buys have no condition; beside a signal, an add with when buys "
+    "more: add: [{when: close < fast, size: 50%}]",
+}
+"""What does what an unknown key asks for."""
 
 
 def _words(
@@ -214,7 +219,8 @@ def _words(
     if kind == "extra_forbidden" and last in LATER:
         return {"message": "not yet: this key is not served so far", "hint": "leave it out"}
     if kind == "extra_forbidden":
-        return {"message": f"unknown key {last!r}", "hint": closest(last, keys(path[:-1]))}
+        hint = _ELSEWHERE.get(tuple(path[-2:])) or closest(last, keys(path[:-1]))
+        return {"message": f"unknown key {last!r}", "hint": hint}
     if kind == "missing":
         return _missing(path)
     found = found_text(node, path)

@@ -39,6 +39,20 @@ def check_slots(case: Case) -> None:
         )  # fmt: skip
 
 
+def check_max_weight(case: Case) -> None:
+    """A bound of one weight that is above the sum of all weights never binds."""
+    portfolio = case.strategy.portfolio
+    most, gross = portfolio.max_weight, portfolio.gross
+    if not portfolio.decides or most is None or case.doubtful("portfolio"):
+        return
+    if portfolio.use in ("top", "weights") and most > gross:
+        case.warn(
+            ("portfolio", "max_weight"),
+            f"no weight reaches {most * 100:.6g}%: all of them sum to gross, {gross * 100:.6g}%",
+            hint="write a lower max_weight, or a higher gross",
+        )
+
+
 def check_name(case: Case) -> None:
     """No feature has the name of a column that a portfolio adds to decisions."""
     for name in ("target_weight", "turnover_factor"):
@@ -113,6 +127,7 @@ def check_every(case: Case) -> None:
 
 CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     check_slots,
+    check_max_weight,
     check_name,
     check_hold_rank,
     check_orders,

@@ -10,8 +10,8 @@ from typing import Final
 
 __all__ = ["LATER", "RENAMED", "name_now"]
 
-LATER: Final = ("exit_long_if", "exit_short_if")
-"""Keys of plugins that come later, with `perpetual.hedge_mode`."""
+LATER: Final = ("exit_long_if", "exit_short_if", "hedge_mode")
+"""Keys that come later, with `perpetual.hedge_mode`, wherever they are written."""
 
 RENAMED: Final[Mapping[str, str]] = {
     # renamed here

@@ -96,14 +96,17 @@ class Unknown:
         if self._times is None:
             return problems
         first, last = self._times
-        for name, span in (self._series or {}).items():
-            base = name.partition("@")[0]
+        for base, unseen in self._by_series().items():
+            symbols = [name for name in unseen if name]
+            whose = f" for {', '.join(symbols[:4])}" if symbols else ""
+            more = f" and {len(symbols) - 4} more" if len(symbols) > 4 else ""
+            span = next(iter(unseen.values()))
             optional = bool(self._loaded.strategy.data.series[base].extra.get("optional"))
             problems.append(
                 problem_at(
                     tree,
                     ("data", base),
-                    "no value of this series is known at any decision",
+                    f"no value of this series is known at any decision{whose}{more}",
                     found=f"values known {span}" if span else "no value",
                     hint=f"decisions are from {iso(first)} to {iso(last)}: bring data of that "
                     "span, or raise max_age",
@@ -111,6 +114,14 @@ class Unknown:
                 )
             )
         return problems
+
+    def _by_series(self) -> dict[str, dict[str, str]]:
+        """Return, by series, what is known of each symbol of it; "" stands for all symbols."""
+        found: dict[str, dict[str, str]] = {}
+        for name, span in (self._series or {}).items():
+            base, _, symbol = name.partition("@")
+            found.setdefault(base, {})[symbol] = span
+        return found
 
     def refuse(self) -> None:
         """Refuse a run in stretches of what `never_known` refuses of a run in one piece.
