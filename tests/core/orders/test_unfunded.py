@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from septet import messages as m
 from tests.core.orders.bench import Bench
 
@@ -56,3 +58,28 @@ def test_a_rejection_of_a_moment_lets_the_stop_grow_with_the_position() -> None:
     assert bench.only(m.Cancel).client_id == stop.client_id
     bench.show(stop, "cancelled", by="cancel")
     assert bench.only(m.Submit).quantity == 1.0
+
+
+@pytest.mark.parametrize("code", ["funds", "FUNDS", "INSUFFICIENT", "bad_request", "filter", ""])
+def test_an_exit_takes_what_the_account_holds_whatever_the_rejection_is_called(code: str) -> None:
+    """Codes are a plugin's own words: an exit was sent for more than is there for ever."""
+    bench = Bench()
+    bench.hold(1.0)
+    exit_order = bench.order(1, -1.0)
+    bench.take(m.Refresh)
+    bench.reject(exit_order.client_id, code)
+    assert [each.what for each in bench.take(m.Refresh)] == ["holdings", "open_orders"]
+    bench.core.account_holds(0, 0.95)
+    bench.after_s(3.0)
+    assert bench.only(m.Submit).quantity == 0.95
+
+
+@pytest.mark.parametrize("code", ["rate", "market_closed", "auth", "clock"])
+def test_a_rejection_that_units_do_not_explain_makes_no_exit_smaller(code: str) -> None:
+    bench = Bench()
+    bench.hold(1.0)
+    exit_order = bench.order(1, -1.0)
+    bench.reject(exit_order.client_id, code)
+    bench.core.account_holds(0, 0.95)
+    bench.after_s(60.0)
+    assert {each.quantity for each in bench.take(m.Submit)} <= {1.0}

@@ -13,11 +13,16 @@ from septet import messages as m
 from septet._core.orders.lifecycle import OrderLifecycle
 from septet._core.orders.records import SECOND_NS, Child
 
-__all__ = ["HELD", "LACKS", "cancel", "cancel_stranger", "ended", "freed", "locks", "refused"]
+__all__ = ["HELD", "cancel", "cancel_stranger", "ended", "freed", "locks", "refused"]
 
 HELD = "; it is left there, since the account holds what it protects"
-LACKS = frozenset({"funds", "filter"})
-"""Codes of a rejection that an order which locks the units explains."""
+OTHER_CAUSES = frozenset(
+    {
+        "auth", "cancelled", "clock", "crosses", "duplicate", "market_closed", "rate", "symbol",
+        "unsupported", "vanished", "never_accepted",
+    }
+)  # fmt: skip
+"""Codes of a rejection that missing or locked units do not explain; codes are a plugin's words."""
 EVERY_NS = SECOND_NS
 """Shortest pause between reads of the open orders for one symbol."""
 
@@ -27,12 +32,13 @@ def refused(lifecycle: OrderLifecycle, child: Child, event: m.Rejected, now_ns: 
     if not child.reduces:
         return
     records, k = lifecycle.records, child.symbol
-    if event.code == "funds":
+    may_lack = event.by == "venue" and event.code not in OTHER_CAUSES
+    if event.code == "funds" or may_lack:
         # an unreported fee, or a manual trade: the account may hold less
         lifecycle.commands.append(m.Refresh(what="holdings"))
         if k not in records.unfunded:
             records.unfunded.append(k)
-    if event.code not in LACKS or event.by != "venue":
+    if not may_lack:
         return
     if now_ns - records.refused_ns.get(k, -EVERY_NS) >= EVERY_NS:
         records.refused_ns[k] = now_ns
@@ -91,4 +97,5 @@ def ended(lifecycle: OrderLifecycle, client_id: str, now_ns: int) -> None:
 def freed(lifecycle: OrderLifecycle, child: Child) -> bool:
     """Whether what a rejected reduction lacked was freed after it was sent."""
     freed_ns = lifecycle.records.freed_ns.get(child.symbol, 0)
-    return child.reason in LACKS and freed_ns > child.sent_ns
+    lacked = child.state == "rejected" and child.reason not in OTHER_CAUSES
+    return lacked and freed_ns > child.sent_ns
