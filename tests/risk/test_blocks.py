@@ -95,7 +95,8 @@ class Table:
         self.on[name] = 0
 
     def gap(self, what: tuple[str, bool]) -> None:
-        size, explained = GAPS[what[0]], what[1]
+        size = GAPS[what[0]]
+        explained = what[1] and size >= self.accepted  # orders explain what is beyond the accepted
         if size in (0.0, self.accepted):
             self.accepted = size and self.accepted
             self.found = 0.0
