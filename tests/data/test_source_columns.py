@@ -12,7 +12,7 @@ import pytest
 from septet._config.load import load
 from septet._data.bad_rows import SERIES_SOURCES, doubts
 from septet._data.load import load_market, read_series
-from septet._data.source_columns import SOURCE_SIGN
+from septet._data.source_columns import SOURCE_SIGN, source_columns
 from septet._data.stretches import Memory, Stretches
 from septet.errors import DataError
 from tests.data.helpers import HOUR_NS, START_NS, block, checked, clean, request
@@ -198,3 +198,10 @@ def test_series_of_several_symbols_or_sources(
     (doubt,) = doubts(read_series("funding", made, asked)[1])
     assert doubt.kind == SERIES_SOURCES
     assert f"column '{name}' holds 2 values" in doubt.message.lower()
+
+
+def test_of_hundreds_of_columns_those_named_like_sources_are_looked_at() -> None:
+    rows = 400
+    numbers = {f"x{each}": [row % 3 for row in range(rows)] for each in range(300)}
+    frame = pl.DataFrame({**numbers, "exchange": ["binance", "kraken"] * (rows // 2)})
+    assert [each.name for each in source_columns(frame)] == ["exchange"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from septet._data.defects import Findings
@@ -49,6 +50,7 @@ _MARKETS: Final = frozenset(
 _LENGTH: Final = re.compile(r"\d+ ?(ms|s|sec|m|min|h|hr|hour|d|day|w|wk|week|mo|month)s?")
 _PRICES: Final = ("open", "high", "low", "close")
 _MOST_VALUES: Final = 50
+_MOST_COLUMNS: Final = 256  # that are read of a file, those named like sources first
 _OFTEN: Final = 10  # changes of value that are no row of contracts, one after the other
 _LEAST: Final = 5
 _DEVIATIONS: Final = 6.0
@@ -148,7 +150,8 @@ def _names_source(name: str) -> bool:
 def source_columns(frame: pl.DataFrame | pl.LazyFrame) -> list[SourceColumn]:
     """Return the columns that name several symbols or sources, by their values or by their name.
 
-    Where there are bars, a column also counts whose values prices follow.
+    Where there are bars, a column also counts whose values prices follow. Of more than 256 columns
+    that are not read, those named like sources are looked at first, and the rest are not.
     """
     import polars as pl
 
@@ -159,23 +162,25 @@ def source_columns(frame: pl.DataFrame | pl.LazyFrame) -> list[SourceColumn]:
         if name not in OUR_COLUMNS
         and (_is_text(kind) or kind.is_integer() or (kind.is_float() and _names_source(name)))
     ]  # fmt: skip
+    texts = sorted(texts, key=lambda name: not _names_source(name))[:_MOST_COLUMNS]
     if not texts:
         return []
     numbers = [_text(name).n_unique().alias(f"n{at}") for at, name in enumerate(texts)]
     row = lazy.select(pl.len().alias("rows"), *numbers).collect(engine="streaming").row(0)
+    few = [
+        name for name, count in zip(texts, row[1:], strict=True)
+        if 2 <= count <= min(_MOST_VALUES + 1, row[0] // 2)
+    ]  # fmt: skip
     found = []
-    for name, count in zip(texts, row[1:], strict=True):
-        if not 2 <= count <= min(_MOST_VALUES + 1, row[0] // 2):
-            continue
-        column = _column(lazy, name)
+    for column in _columns(lazy, few):
         if len(column.values) < 2:
             continue
+        name = column.name
         named = _names_source(name) or (_is_text(schema[name]) and _name_sources(column.values))
         checked = column.takes_turns and set(_PRICES) <= set(schema)
-        if named or checked:
-            separates = checked and _separates(lazy, name)
-            if named or separates:
-                found.append(SourceColumn(name, column.values, column.changes, separates))
+        separates = checked and _separates(lazy, name)
+        if named or separates:
+            found.append(replace(column, separates=separates))
     return found
 
 
@@ -191,11 +196,18 @@ def _text(name: str) -> pl.Expr:
     return pl.col(name).cast(pl.String).str.strip_chars()
 
 
-def _column(lazy: pl.LazyFrame, name: str) -> SourceColumn:
-    text = _text(name).drop_nulls()
-    values = lazy.select(text.unique().sort()).collect(engine="streaming").to_series()
-    changes = lazy.select((text != text.shift(1)).sum()).collect(engine="streaming").item()
-    return SourceColumn(name, values, int(changes))
+def _columns(lazy: pl.LazyFrame, names: Sequence[str]) -> list[SourceColumn]:
+    """Read the values and the changes of columns, all at once: a file may have thousands."""
+    if not names:
+        return []
+    texts = [_text(name).drop_nulls() for name in names]
+    values = [text.unique().sort().implode().alias(f"v{at}") for at, text in enumerate(texts)]
+    changes = [(text != text.shift(1)).sum().alias(f"c{at}") for at, text in enumerate(texts)]
+    row = lazy.select(*values, *changes).collect(engine="streaming")
+    return [
+        SourceColumn(name, row.get_column(f"v{at}").explode(), int(row.get_column(f"c{at}").item()))
+        for at, name in enumerate(names)
+    ]
 
 
 def _separates(lazy: pl.LazyFrame, name: str) -> bool:
