@@ -39,6 +39,7 @@ from septet._live import start as begin
 from septet._live.account import AccountGate
 from septet._live.process import _loop_factory, keep_apart, tidy
 from septet._live.run_location import find_run_location
+from septet._live.stop import StopBound
 from septet._live.wiring import Wiring, core_of
 
 TARGETS_US = {"process": (150.0, 1_000.0), "power": (215.0, None)}
@@ -111,7 +112,7 @@ async def live(place: Path, ready: m.ModelReady, durability: Any) -> World:
 
 async def stop(world: World) -> None:
     """End the run as its process would."""
-    await world.strategy_run.end("the benchmark is over")
+    await world.strategy_run.end("the benchmark is over", StopBound())
     world.strategy_run.log.close()
 
 
