@@ -69,27 +69,6 @@ def test_the_commands_state_it(septet: Command, planted: Path, large: Path) -> N
         assert "12,000,000 rows" in ended.err
 
 
-@pytest.mark.parametrize(
-    ("name", "column", "value"),
-    [
-        ("equity", "equity", float("inf")), ("equity", "cash", float("nan")),
-        ("equity", "drawdown", float("-inf")), ("fills", "price", float("nan")),
-        ("fills", "quantity", -1.0), ("fills", "fee", float("inf")), ("fills", "price", 0.0),
-    ],
-)  # fmt: skip
-def test_numbers_that_no_run_writes_are_refused(
-    name: str, column: str, value: float, planted: Path, septet: Command
-) -> None:
-    path = planted / f"{name}.parquet"
-    frame = pl.read_parquet(path)
-    last = pl.int_range(pl.len()) == pl.len() - 1
-    changed = pl.when(last).then(pl.lit(value)).otherwise(pl.col(column)).alias(column)
-    frame.with_columns(changed).write_parquet(path)
-    ended = septet("report", planted)
-    assert ended.code == 2, ended
-    assert f"{name}.parquet holds {value} in {column}, which no run writes" in ended.err
-
-
 @pytest.mark.parametrize("name", [*NAMES, "decisions"])
 def test_damaged_pages_end_as_a_message(name: str, planted: Path) -> None:
     path = planted / f"{name}.parquet"

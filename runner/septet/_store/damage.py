@@ -12,13 +12,9 @@ from septet._text import decode_json
 from septet.errors import InputError
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from septet._journal.journal_check import JournalFinding
 
-__all__ = [
-    "JOURNAL", "LIVE_SIGNS", "damaged", "hint_for", "insist_possible", "journal_finding", "mode_of",
-]  # fmt: skip
+__all__ = ["JOURNAL", "LIVE_SIGNS", "damaged", "hint_for", "journal_finding", "mode_of"]
 
 JOURNAL: Final = "journal.sqlite"
 """What a paper or live run has, and is read from."""
@@ -26,10 +22,6 @@ LIVE_SIGNS: Final = (JOURNAL, f"{JOURNAL}-tail", "log.jsonl")
 """What only a paper or live run leaves."""
 _LONGEST: Final = 256 << 20
 _TRADING: Final = ("paper", "live")
-_FINITE: Final[Mapping[str, tuple[str, ...]]] = {
-    "equity": ("equity", "cash", "exposure", "drawdown"), "fills": ("price", "quantity", "fee"),
-}  # fmt: skip
-_POSITIVE: Final = ("price", "quantity")
 _BACKTEST: Final = "run the strategy again; the folder is safe to delete"
 _EXPORT: Final = (
     "keep the folder: its journal is what counts, and positions and orders may be open; "
@@ -70,27 +62,6 @@ def hint_for(folder: Path) -> str:
 def damaged(folder: Path, what: str) -> InputError:
     """Return the error of a run that is damaged."""
     return InputError(f"the run in {folder} is damaged: {what}", hint=hint_for(folder))
-
-
-def insist_possible(folder: Path, name: str, frame: pl.DataFrame) -> None:
-    """Refuse a table with numbers that no run writes: every figure that is made of them is wrong.
-
-    Raises
-    ------
-    InputError
-        A value of the account is not finite, or a fill has no positive price and quantity.
-    """
-    import polars as pl
-
-    for key in (each for each in _FINITE.get(name, ()) if each in frame.columns):
-        column = pl.col(key)
-        wrong = ~column.is_finite()
-        if key in _POSITIVE:
-            wrong |= column <= 0.0
-        found = frame.lazy().filter(wrong).select(column).head(1).collect()
-        if found.height:
-            value = found.item()
-            raise damaged(folder, f"{name}.parquet holds {value} in {key}, which no run writes")
 
 
 def journal_finding(folder: Path) -> JournalFinding | None:

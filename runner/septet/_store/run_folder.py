@@ -36,7 +36,7 @@ from septet._results.result import (
     RunFacts,
     RunResult,
 )
-from septet._store.damage import JOURNAL, damaged, insist_possible, journal_finding
+from septet._store.damage import JOURNAL, damaged, journal_finding
 from septet._store.environment import environment, hash_bars, library_versions
 from septet._store.facts import wrong_fact
 from septet._store.tables import empty, order_times, thin_bars, with_optional
@@ -462,9 +462,7 @@ class Run:
 
     def table(self, name: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Read a table, or some of its columns; dictionary-encoded text comes as text."""
-        frame = self.collected(name, self.rows(name, columns))
-        insist_possible(self.folder, name, frame)
-        return frame
+        return self.collected(name, self.rows(name, columns))
 
     def rows(self, name: str, columns: Sequence[str] | None = None) -> pl.LazyFrame:
         """Scan what `table` reads, with its columns and types checked: `collected` reads it.
