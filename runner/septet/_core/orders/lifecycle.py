@@ -359,7 +359,7 @@ class OrderLifecycle:
         if now_ns - child.sent_ns >= self.timing.wait_alarm_ns:
             child.alarmed = True
             text = (
-                f"{child.client_id} is open at the venue and not filled: no stop rests there "
+                f"{child.client_id} is open at the venue, not filled whole: no stop rests there "
                 "meanwhile and no other exit is sent; if the venue trades, close the position there"
             )
             self.alert("critical", "exit_unfilled", text, child.symbol)
