@@ -385,7 +385,7 @@ class LiveRun(Run):
         """Whether the run has a table of that name."""
         return name in self._frames
 
-    def scan(self, name: str) -> pl.LazyFrame:
+    def scan(self, name: str, *, whole: bool = True) -> pl.LazyFrame:
         """Scan a table lazily."""
         return (self._frames[name] if name in self._frames else empty(name)).lazy()
 

@@ -105,7 +105,7 @@ class MemoryRun(Run):
         """Whether the run has a table of that name."""
         return name == "bars" or name in self._frames
 
-    def scan(self, name: str) -> pl.LazyFrame:
+    def scan(self, name: str, *, whole: bool = True) -> pl.LazyFrame:
         """Scan a table lazily.
 
         Raises

@@ -26,12 +26,10 @@ from septet._data.stamps import iso
 from septet._files import make_folders, read_bounded, replace_file, replacing
 from septet._results.result import (
     COUNT,
-    FLAG,
     NUMBER,
     SUMMARY,
     TABLES,
     TEXT,
-    TIME,
     HaltEvent,
     RunFacts,
     RunResult,
@@ -39,6 +37,7 @@ from septet._results.result import (
 from septet._store.damage import JOURNAL, damaged, journal_finding
 from septet._store.environment import environment, hash_bars, library_versions
 from septet._store.facts import wrong_fact
+from septet._store.table_values import fits, impossible_value
 from septet._store.tables import empty, order_times, thin_bars, with_optional
 from septet._text import decode_json, dump_json
 from septet.errors import DataError, InputError, RunError
@@ -260,17 +259,6 @@ def write_result(writer: RunWriter, result: RunResult) -> None:
     writer.write_json("manifest.json", manifest)
 
 
-def _fits(dtype: pl.DataType, kind: str) -> bool:
-    """Whether a stored column is of the kind its table promises."""
-    import polars as pl
-
-    if kind == TIME:
-        return dtype == pl.Datetime("ns", "UTC")
-    if kind in (NUMBER, COUNT):
-        return dtype.is_numeric()
-    return dtype == (pl.Boolean if kind == FLAG else pl.String)
-
-
 class Run:
     """A stored run; every part is read when it is asked for."""
 
@@ -418,8 +406,8 @@ class Run:
         """Whether the run has a table of that name."""
         return (self.folder / f"{name}.parquet").is_file()
 
-    def scan(self, name: str) -> pl.LazyFrame:
-        """Scan a table lazily."""
+    def scan(self, name: str, *, whole: bool = True) -> pl.LazyFrame:
+        """Scan a table lazily; its numbers are checked before, unless `whole` is not set."""
         import polars as pl
 
         if not self.has(name):
@@ -435,8 +423,13 @@ class Run:
         path = self.folder / f"{name}.parquet"
         try:
             insist_texts_within_memory(path)
+            impossible = impossible_value(path, name) if whole else ""
         except DataError as problem:
             raise damaged(self.folder, problem.message) from problem
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as problem:
+            raise self._unreadable(name, problem) from problem
+        if impossible:
+            raise damaged(self.folder, impossible)
         return pl.scan_parquet(path, glob=False)
 
     def collected(
@@ -464,8 +457,12 @@ class Run:
         """Read a table, or some of its columns; dictionary-encoded text comes as text."""
         return self.collected(name, self.rows(name, columns))
 
-    def rows(self, name: str, columns: Sequence[str] | None = None) -> pl.LazyFrame:
+    def rows(
+        self, name: str, columns: Sequence[str] | None = None, *, whole: bool = True
+    ) -> pl.LazyFrame:
         """Scan what `table` reads, with its columns and types checked: `collected` reads it.
+
+        Who reads a part of the rows checks their numbers, and leaves out `whole`.
 
         Raises
         ------
@@ -475,7 +472,7 @@ class Run:
         import polars as pl
 
         try:
-            frame = with_optional(name, self.scan(name))
+            frame = with_optional(name, self.scan(name, whole=whole))
             path = self.folder / f"{name}.parquet"
             if self.reads_files and path.exists():  # a run in memory has none
                 columns_within_memory(path, columns)
@@ -491,7 +488,7 @@ class Run:
         for key, dtype in kinds.items():
             kind = TABLES[name].get(key, NUMBER)
             encoded = dtype in (pl.Categorical, pl.Enum)
-            if not _fits(pl.String() if encoded else dtype, kind):
+            if not fits(pl.String() if encoded else dtype, kind):
                 raise damaged(self.folder, f"{name}.parquet holds {dtype} in {key}, not a {kind}")
         texts = [key for key, dtype in kinds.items() if dtype in (pl.Categorical, pl.Enum)]
         frame = frame if columns is None else frame.select(columns)

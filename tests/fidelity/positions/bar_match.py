@@ -124,10 +124,11 @@ def _reduce_at_open(run: State, symbol: str, bar: Bar) -> None:
             run.fill(order, price, maker=False, time_ns=bar.open_ns)
     _fill_takes(run, symbol, bar, bar.open, bar.open_ns)
     _stop_at_open(run, symbol, bar)
-    order = run.reversal(symbol)
-    if order is not None and order.kind == "market":
-        if bar.open_ns - order.active_ns >= run.market.bar_ns:
-            _replace_reversal(run, order, bar)
+    turns = run.reversal(symbol)
+    if turns is None or turns.kind != "market":
+        return
+    if bar.open_ns - turns.active_ns >= run.market.bar_ns:
+        _replace_reversal(run, turns, bar)
 
 
 def _increases_in_order(run: State, known: dict[str, Bar]) -> list[Order]:
