@@ -15,7 +15,7 @@ from septet._store.find import open_run
 STRATEGIES = Path(__file__).resolve().parents[2] / "strategies"
 
 
-@pytest.mark.parametrize("name", ["sma-cross", "demo", "bitcoin-grid", "us-stocks-momentum", "perpetual-trend"])
+@pytest.mark.parametrize("name", ["sma-cross", "demo", "bitcoin-grid", "us-stocks-momentum"])
 def test_a_report_is_the_same_from_memory_and_from_its_folder(tmp_path: Path, name: str) -> None:
     run = save_run(backtest(load(str(STRATEGIES / f"{name}.yaml"))), tmp_path)
     written = (run.folder / "report.html").read_text(encoding="utf-8")
