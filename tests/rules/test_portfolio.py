@@ -293,6 +293,50 @@ def test_a_forecast_is_scaled_capped_and_sized_by_volatility() -> None:
     assert run.role[0] == KEEPS_UNITS
 
 
+def twins(lacks: int | None) -> Run:
+    """Two symbols of the same prices, of which the second may lack the bar of one time."""
+    run = run_of(bars=7, symbols=2, weighs=1)
+    prices = [100.0, 102.0, 101.0, 105.0, 103.0, 104.0, 101.0]
+    run.M[:, layout.AGE] = np.arange(7)
+    for k in range(2):
+        times = [t for t in range(7) if k == 0 or t != lacks]
+        run.X[k, layout.CLOSE, : len(times)] = [prices[t] for t in times]
+        run.bar[k][:] = -1
+        for i, t in enumerate(times):
+            run.bar[k][t] = i
+    run.mark[:] = 101.0
+    run.target_close[:] = 101.0
+    return run
+
+
+@pytest.mark.parametrize("lacks", [None, 3, 4])
+def test_a_missing_bar_of_a_twin_does_not_change_the_diversification(lacks: int | None) -> None:
+    run = twins(lacks)
+    more = {
+        "SYMBOLS": 2, "ONE_SYMBOL": False, "FORECASTS": (Said(*[1.0] * 7),), "FORECAST_COUNT": 1,
+        "FORECAST_WINDOW": 4, "FORECAST_TARGET": 0.2, "volatility_at": values(0.2, 0.2),
+    }  # fmt: skip
+    with set_to(**more):
+        weighting.drift_weights(run)
+        forecasting.forecast_weights(6, run)
+    assert list(run.new_weight) == pytest.approx([0.5, 0.5])
+
+
+def test_what_is_kept_counts_with_its_last_known_beta() -> None:
+    run = weighed(2)
+    more = {
+        "PORTFOLIO_USE": "weights", "HAS_NET": True, "HAS_BETA": True, "NET_TARGET": 0.0,
+        "GROSS": 2.0, "SPOT": False,
+    }  # fmt: skip
+    first = more | {"given_weight": values(0.5, -0.5), "beta_at": values(1.0, 1.0)}
+    assert found(run, (0.0, 0.0), **first) == [0.5, -0.5]
+    run.target_weight[:] = 0.5, -0.5
+    # The short side has no beta now: it keeps its units and counts with the beta of before.
+    again = more | {"given_weight": values(0.8, -0.8), "beta_at": values(1.0, NAN)}
+    assert found(run, (0.0, 0.0), **again) == [0.5, -0.5]
+    assert int(run.role[1]) == KEEPS_UNITS
+
+
 # ---------------------------------------------------------------- 6 to 8, and when
 
 
