@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from septet._shell.project import orders_of, trades_of
+from septet._shell.result_tables import orders_of, trades_of
 from tests.core.cases import bars_of
 from tests.core.engine_harness import flat_market
 from tests.core.paths import by_batch, by_events, plainly

@@ -25,7 +25,7 @@ from septet._live.replay import JOURNAL, replay
 from septet._live.shadow import shadow
 from septet._live.wiring import Wiring
 from septet._shell.backtest import backtest
-from septet._shell.learning import features
+from septet._shell.model_layer import features
 from septet._shell.session import open_session
 from septet._store.projections import write_projections
 from septet._store.tables import frames_of

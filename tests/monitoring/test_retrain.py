@@ -21,7 +21,7 @@ from septet._live import replay as replaying
 from septet._live.replay import replay
 from septet._live.shadow import shadow
 from septet._shell.backtest import backtest
-from septet._shell.monitor_acts import Acts
+from septet._shell.monitor_actions import Acts
 from septet._shell.session import open_session
 from septet._store.tables import frames_of
 from septet.plugin import Component, Config, hookimpl

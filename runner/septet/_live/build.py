@@ -27,7 +27,7 @@ from septet._live.monitors import monitors_of
 from septet._live.training import TrainingTimes, load_served
 from septet._plan.plan import Plan
 from septet._plan.run_terms import simulation_of
-from septet._shell.eventful import window_of
+from septet._shell.event_backtest import window_of
 from septet._shell.session import alignment_rules, plan_of
 from septet.errors import InputError
 from septet_schemas.units import format_duration

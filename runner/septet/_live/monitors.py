@@ -18,10 +18,10 @@ from septet._kernel import layout
 from septet._learn.running_health import ModelFacts, RunningHealth
 from septet._learn.walk_forward_models import OK
 from septet._live.models import Models
-from septet._shell.monitor_acts import MODEL, Act
+from septet._shell.monitor_actions import MODEL, Act
 from septet._shell.monitor_readings import build_watchers
-from septet._shell.monitors import RunMonitors
 from septet._shell.run_record import Floats, Ints, Record
+from septet._shell.running_monitors import RunMonitors
 
 __all__ = ["LiveMonitors", "Pending", "health_of", "monitors_of"]
 

@@ -11,9 +11,9 @@ from septet._config.check import problem_at
 from septet._expressions import Expr, names_in, parse_expression
 from septet._host.register import BUILT_IN
 from septet._plan.plain import is_arithmetic
+from septet._shell.compile_policy import ran_plain_first
 from septet._shell.feature_values import LEAST_BARS, FeatureValues, last_values
-from septet._shell.learning import model_columns
-from septet._shell.plain_first import ran_plain_first
+from septet._shell.model_layer import model_columns
 from septet._shell.session import Session
 from septet._shell.weight_checks import portfolio_inputs, weight_problems
 from septet.errors import Problem, SeptetError

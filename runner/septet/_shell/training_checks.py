@@ -15,7 +15,7 @@ from septet._kernel import layout
 from septet._learn.schedule import TrainingRule, training_rows, training_times
 from septet._results.number_texts import when
 from septet._shell.late_start import ModelWindow
-from septet._shell.learning import label_bars, model_columns
+from septet._shell.model_layer import label_bars, model_columns
 from septet._shell.session import Session
 from septet.errors import Problem
 from septet_schemas.units import format_duration

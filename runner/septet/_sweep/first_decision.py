@@ -142,7 +142,7 @@ def _first_of(loaded: Loaded) -> Beginning:
 def _wait_for_model(session: Session) -> None:
     """Move the first decision of a session to where the run of its file takes it."""
     from septet._shell.backtest import refuse_unserved
-    from septet._shell.learning import learn_walk, move_first, observed_features
+    from septet._shell.model_layer import learn_walk, move_first, observed_features
 
     with placed(session.loaded, "execution", "simulation", "fills"):
         refuse_unserved(session.strategy)

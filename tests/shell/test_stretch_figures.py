@@ -16,7 +16,7 @@ from septet._config import load
 from septet._results.result import RunResult
 from septet._results.summary import summarise
 from septet._shell.backtest import backtest
-from septet._shell.stream import stream_backtest
+from septet._shell.stretch_backtest import run_by_stretches
 from septet._store.tables import frames_of
 
 MINUTE_NS = 60_000_000_000
@@ -131,8 +131,8 @@ def test_every_figure_of_stretches_is_that_of_the_whole(tmp_path: Path, case: Ca
     loaded = case.write(tmp_path)
     whole = figures(backtest(loaded, tables=False))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("septet._shell.stream.DISPLAY_BARS", case.shown)
-        parts = figures(stream_backtest(loaded, case.chunk))
+        patch.setattr("septet._shell.stretch_backtest.DISPLAY_BARS", case.shown)
+        parts = figures(run_by_stretches(loaded, case.chunk))
     assert whole["trades"] > 5
     assert whole["days"] > 1
     assert (whole["beta"] is not None) == (whole["days"] >= 30)
@@ -146,7 +146,7 @@ def test_minutes_of_more_bars_than_are_shown(tmp_path: Path) -> None:
     loaded = case.write(tmp_path)
     whole, parts = (
         figures(each)
-        for each in (backtest(loaded, tables=False), stream_backtest(loaded, case.chunk))
+        for each in (backtest(loaded, tables=False), run_by_stretches(loaded, case.chunk))
     )
     assert whole["excess"] is not None
     assert whole["beta"] is not None

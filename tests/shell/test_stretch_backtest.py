@@ -17,7 +17,7 @@ from septet._results.result import RunResult
 from septet._results.summary import summarise
 from septet._shell.backtest import backtest
 from septet._shell.session import plan_of
-from septet._shell.stream import stream_backtest
+from septet._shell.stretch_backtest import run_by_stretches
 from septet._store.find import open_run
 from septet._store.tables import stored_frames
 from septet.cli import main
@@ -135,19 +135,19 @@ def test_stretches_of_any_length_change_no_bit(folder: Path, name: str) -> None:
     if "halts" in name:
         assert len(whole.halts) > 1
     for chunk in (4_000, 801, 100, 37):
-        _same(whole, stream_backtest(loaded, chunk))
+        _same(whole, run_by_stretches(loaded, chunk))
 
 
 def test_stretches_of_single_bars(folder: Path) -> None:
     text = STRATEGIES["stops and halts over files with gaps and a late start"]
     loaded = _loaded(folder, text.replace("bar: 1h}", "bar: 1h, end: 2020-01-17}"))
-    _same(backtest(loaded, tables=False), stream_backtest(loaded, 1), span=True)
+    _same(backtest(loaded, tables=False), run_by_stretches(loaded, 1), span=True)
 
 
 def test_a_span_is_cut_out_with_the_warm_up_before_it(folder: Path) -> None:
     span = "bar: 1h, start: 2020-01-20, end: 2020-02-20}"
     loaded = _loaded(folder, (HEAD + ONE + FILES + CROSS + RULES + HALF).replace("bar: 1h}", span))
-    whole, parts = backtest(loaded, tables=False), stream_backtest(loaded, 50)
+    whole, parts = backtest(loaded, tables=False), run_by_stretches(loaded, 50)
     _same(whole, parts, span=True)
     assert parts.facts.start_ns == whole.facts.start_ns
     assert parts.facts.bars == whole.facts.bars
@@ -167,7 +167,7 @@ def test_stamps_of_any_unit(folder: Path, tmp_path: Path, stamp: pl.Expr) -> Non
     frame.write_parquet(tmp_path / "AAAUSDT.parquet", row_group_size=100)
     files = FILES.replace("use: parquet", "use: parquet, time_zone: UTC")
     loaded = _loaded(tmp_path, HEAD + ONE + files + CROSS + RULES + HALF)
-    _same(backtest(loaded, tables=False), stream_backtest(loaded, 90))
+    _same(backtest(loaded, tables=False), run_by_stretches(loaded, 90))
 
 
 def test_daily_bars_by_their_dates(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_daily_bars_by_their_dates(tmp_path: Path) -> None:
     date = pl.from_epoch("timestamp", time_unit="ns").cast(pl.Date)
     frame.with_columns(date.alias("timestamp")).write_parquet(tmp_path / "AAAUSDT.parquet")
     loaded = _loaded(tmp_path, (HEAD + ONE + FILES + CROSS + RULES + HALF).replace("1h", "1d"))
-    _same(backtest(loaded, tables=False), stream_backtest(loaded, 30))
+    _same(backtest(loaded, tables=False), run_by_stretches(loaded, 30))
 
 
 @pytest.mark.filterwarnings("ignore:Series.values returning")  # of exchange_calendars, in a thread
@@ -187,7 +187,7 @@ def test_sessions_of_an_exchange(tmp_path: Path) -> None:
     loaded = _loaded(tmp_path, text)
     whole = backtest(loaded, tables=False)
     assert stored_frames(whole)["fills"].height > 20
-    _same(whole, stream_backtest(loaded, 300))
+    _same(whole, run_by_stretches(loaded, 300))
 
 
 def test_files_out_of_order_and_several_of_them(folder: Path, tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_files_out_of_order_and_several_of_them(folder: Path, tmp_path: Path) ->
         part.write_parquet(tmp_path / f"AAA-USDT-{number}.parquet", row_group_size=100)
     text = HEAD + ONE + FILES.replace("{symbol}.parquet", "*.parquet") + CROSS + RULES + HALF
     loaded = _loaded(tmp_path, text)
-    whole, parts = backtest(loaded, tables=False), stream_backtest(loaded, 200)
+    whole, parts = backtest(loaded, tables=False), run_by_stretches(loaded, 200)
     assert stored_frames(whole)["fills"].equals(stored_frames(parts)["fills"])
     assert _figures(whole)["final_equity"] == _figures(parts)["final_equity"]
 
@@ -209,7 +209,7 @@ def test_a_symbol_column(folder: Path, tmp_path: Path) -> None:
     pl.concat(frames).sort("timestamp").write_parquet(tmp_path / "all.parquet", row_group_size=99)
     text = HEAD + TWO + FILES.replace("{symbol}", "all") + CROSS + RULES + HALF
     loaded = _loaded(tmp_path, text)
-    _same(backtest(loaded, tables=False), stream_backtest(loaded, 150))
+    _same(backtest(loaded, tables=False), run_by_stretches(loaded, 150))
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_what_cannot_be_cut_is_refused_in_words(
 ) -> None:
     text = change(HEAD + ONE + MADE.split(", gaps")[0] + "}}\n" + CROSS + RULES + HALF)
     with pytest.raises(InputError, match=expected) as caught:
-        stream_backtest(_loaded(tmp_path, text), 0 if expected == "it was 0" else 500)
+        run_by_stretches(_loaded(tmp_path, text), 0 if expected == "it was 0" else 500)
     problem = caught.value.problem
     assert (problem.key if problem else "") == key
     assert (problem is not None and problem.line > 0) == bool(key), "what the file causes"
@@ -264,10 +264,10 @@ def test_a_feature_that_never_forgets_is_refused_by_name(
         made.assembly.graph.nodes[1].memory = unbounded()
         return made
 
-    monkeypatch.setattr("septet._shell.stream.plan_of", plan)
+    monkeypatch.setattr("septet._shell.stretch_backtest.plan_of", plan)
     loaded = _loaded(tmp_path, HEAD + ONE + MADE + CROSS + RULES + HALF)
     with pytest.raises(InputError, match=r"features\.slow never forgets"):
-        stream_backtest(loaded, 500)
+        run_by_stretches(loaded, 500)
 
 
 def test_a_model_is_refused(tmp_path: Path) -> None:
@@ -278,7 +278,7 @@ def test_a_model_is_refused(tmp_path: Path) -> None:
         "signal: {use: confidence, threshold: 0.01}\n" + HALF
     )
     with pytest.raises(InputError, match="a model is trained"):
-        stream_backtest(_loaded(tmp_path, text), 500)
+        run_by_stretches(_loaded(tmp_path, text), 500)
 
 
 @pytest.mark.parametrize(
@@ -301,7 +301,7 @@ def test_stamps_that_cannot_be_cut(
     frame = pl.read_parquet(folder / "AAAUSDT.parquet").with_columns(stamp.alias("timestamp"))
     frame.write_parquet(tmp_path / "AAAUSDT.parquet")
     with pytest.raises(DataError, match=expected):
-        stream_backtest(_loaded(tmp_path, HEAD + ONE + FILES + CROSS + RULES + HALF), 90)
+        run_by_stretches(_loaded(tmp_path, HEAD + ONE + FILES + CROSS + RULES + HALF), 90)
 
 
 def test_mostly_bad_data_is_refused_as_in_one_piece(folder: Path, tmp_path: Path) -> None:
@@ -309,7 +309,7 @@ def test_mostly_bad_data_is_refused_as_in_one_piece(folder: Path, tmp_path: Path
     bad = pl.when(pl.int_range(pl.len()) % 5 < 3).then(-1.0).otherwise("low")
     frame.with_columns(low=bad).write_parquet(tmp_path / "AAAUSDT.parquet")
     loaded = _loaded(tmp_path, HEAD + ONE + FILES + CROSS + RULES + HALF)
-    for run in (lambda: backtest(loaded), lambda: stream_backtest(loaded, 90)):
+    for run in (lambda: backtest(loaded), lambda: run_by_stretches(loaded, 90)):
         with pytest.raises(DataError, match="too much of the data is bad, 640 of 1600"):
             run()
 
@@ -358,9 +358,9 @@ def test_an_interruption_leaves_no_run(folder: Path, monkeypatch: pytest.MonkeyP
 def test_bars_for_display_are_joined_as_they_pass(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("septet._shell.stream.DISPLAY_BARS", 400)
+    monkeypatch.setattr("septet._shell.stretch_backtest.DISPLAY_BARS", 400)
     loaded = _loaded(folder, HEAD + ONE + FILES + CROSS + RULES + HALF)
-    whole, parts = backtest(loaded, tables=False), stream_backtest(loaded, 100)
+    whole, parts = backtest(loaded, tables=False), run_by_stretches(loaded, 100)
     bars, shown = whole.bars["AAA/USDT"], parts.bars["AAA/USDT"]
     assert len(shown) < len(bars) / 4
     assert shown.volume.sum() == pytest.approx(bars.volume.sum())

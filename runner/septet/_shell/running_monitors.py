@@ -16,7 +16,7 @@ from septet._core.blocks import NOTHING, Change
 from septet._core.events import Curve
 from septet._host.monitoring import Reading, RunView
 from septet._learn.fills import METRIC, WINDOW, slippage_rows
-from septet._shell.monitor_acts import MODEL, Act, Acts
+from septet._shell.monitor_actions import MODEL, Act, Acts
 from septet._shell.monitor_readings import Watcher, watch
 from septet._shell.run_record import Floats, Ints, Record
 from septet.errors import SeptetError

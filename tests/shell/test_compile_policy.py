@@ -13,7 +13,7 @@ from septet._kernel.logic import raised
 from septet._plan.plain import COMPILE
 from septet._shell import backtest as shell
 from septet._shell.backtest import backtest
-from septet._shell.plain_first import PLAIN_BARS, _last, choose_plain, plain_bars
+from septet._shell.compile_policy import PLAIN_BARS, _last, choose_plain, plain_bars
 from septet._shell.session import open_session
 from septet.errors import InputError
 from tests.plan.strangers import host_with_strangers

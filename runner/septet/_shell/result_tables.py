@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from septet._kernel import layout, ledger
 from septet._results.result import HaltEvent
-from septet._shell.monitor_acts import Act
+from septet._shell.monitor_actions import Act
 from septet._shell.session import Session
 from septet._store.tables import coded
 

@@ -82,8 +82,8 @@ def features(loaded: Any, market: Any = None) -> Any:
 def observed_features(session: Session) -> np.ndarray:
     """Compute the features of a session over all its data, compiled where that is sooner."""
     from septet._core.batch import Batch
+    from septet._shell.compile_policy import choose_plain, ran_plain_first
     from septet._shell.never_known import refuse_never_known
-    from septet._shell.plain_first import choose_plain, ran_plain_first
 
     refuse_never_known(session)
     choose_plain(session)

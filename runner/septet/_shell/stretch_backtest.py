@@ -29,7 +29,7 @@ from septet._plan.plan import Plan
 from septet._progress import Progress
 from septet._results.excursions import COLUMNS, Excursions
 from septet._results.result import RunResult
-from septet._shell import project
+from septet._shell import result_tables
 from septet._shell.aligned_bars import align_bars
 from septet._shell.backtest import (
     facts_of,
@@ -62,7 +62,7 @@ from septet_schemas.times import format_day_time
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["stream_backtest"]
+__all__ = ["run_by_stretches"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -70,7 +70,7 @@ ABOUT_ORDERS = (layout.ORDER, layout.FILL, layout.STATUS)
 NOTHING = np.zeros((1, 1, 0))
 
 
-def stream_backtest(
+def run_by_stretches(
     loaded: Any,
     chunk_bars: int,
     *,
@@ -346,8 +346,8 @@ class _Run:
         """Turn the log of a stretch into rows of tables; what concerns open orders waits."""
         new = self._outcome(LI, LF)
         kinds = LI[:, 0]
-        self._add("fills", project.fills_of(session, new, self.venue, before=self.fills))
-        self._add_trades(session, project.trades_of(session, new, over=False))
+        self._add("fills", result_tables.fills_of(session, new, self.venue, before=self.fills))
+        self._add_trades(session, result_tables.trades_of(session, new, over=False))
         self._watch(session, LI, LF)
         self.fills += int((kinds == layout.FILL).sum())
         self.halts = _stack(self.halts, LI, LF, (kinds == layout.HALT) | (kinds == layout.CLEAR))
@@ -357,7 +357,7 @@ class _Run:
         waits = np.isin(both[0][:, 3], open_ids)
         self.waiting = both[0][waits], both[1][waits]
         done = self._outcome(both[0][~waits], both[1][~waits])
-        self._add("orders", project.orders_of(session, done))
+        self._add("orders", result_tables.orders_of(session, done))
 
     def _watch(self, session: Session, LI: Ints, LF: Floats) -> None:
         """Read the costs of the fills; the window over them reaches back into other stretches."""
@@ -372,9 +372,11 @@ class _Run:
             kept[np.flatnonzero(mine)[-WINDOW:]] = True
         self.window = rows[0][kept], rows[1][kept]
 
-    def _outcome(self, LI: Ints, LF: Floats) -> project.Outcome:
+    def _outcome(self, LI: Ints, LF: Floats) -> result_tables.Outcome:
         assert self.state is not None
-        return project.Outcome(LI, LF, NOTHING, NOTHING.astype(np.int8), NOTHING[0], self.state)
+        return result_tables.Outcome(
+            LI, LF, NOTHING, NOTHING.astype(np.int8), NOTHING[0], self.state
+        )
 
     def _add(self, name: str, table: dict[str, Any]) -> None:
         self.frames[name].append(as_frame(name, table))
@@ -413,8 +415,8 @@ class _Run:
         refuse_ticks([each for each in wrong if each is not None])
         session, state = self.session, self.state
         nothing = self._outcome(*self.plan.log(0))
-        self._add("orders", project.orders_of(session, self._outcome(*self.waiting)))
-        self._add_trades(session, project.trades_of(session, nothing))
+        self._add("orders", result_tables.orders_of(session, self._outcome(*self.waiting)))
+        self._add_trades(session, result_tables.trades_of(session, nothing))
         trades = self._all("trades")
         check_books(state, self.loaded.strategy.account.capital, trades.to_dict())
         bars = self.shown.tables(session.market)
@@ -433,7 +435,7 @@ class _Run:
             facts=facts, decisions=None, orders=self._all("orders"), fills=self._all("fills"),
             trades=trades, equity=self.curve.table(), bars=bars,
             monitoring=self._all("monitoring"), findings=self.stretches.findings,
-            halts=project.halts_of(session, self._outcome(*self.halts)),
+            halts=result_tables.halts_of(session, self._outcome(*self.halts)),
             resolved=self.loaded.resolved,
             strategy_text=self.loaded.text,
             distributions=self.loaded.host.versions(), data_hashes=self.stretches.fingerprints,

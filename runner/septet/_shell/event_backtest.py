@@ -16,9 +16,9 @@ from septet._host.monitoring import Reading
 from septet._kernel import layout
 from septet._plan.plan import Plan
 from septet._progress import Progress
-from septet._shell import project
+from septet._shell import result_tables
 from septet._shell.aligned_bars import FUNDING_BEFORE
-from septet._shell.learning import (
+from septet._shell.model_layer import (
     Learned,
     health_of,
     learn_walk,
@@ -26,9 +26,9 @@ from septet._shell.learning import (
     move_first,
 )
 from septet._shell.monitor_readings import Watcher
-from septet._shell.monitors import EventMonitors, RunMonitors
 from septet._shell.retraining import Retrains, retrains_of
 from septet._shell.run_record import Record
+from septet._shell.running_monitors import EventMonitors, RunMonitors
 from septet._shell.session import Session
 
 __all__ = ["decision_times", "make_engine", "run_events", "window_of"]
@@ -113,7 +113,7 @@ def make_engine(
 
 def run_events(
     session: Session, progress: Progress | None = None, watchers: Sequence[Watcher] = ()
-) -> project.Ran:
+) -> result_tables.Ran:
     """Run the event path.
 
     Models are fitted by the same walk as in the batch path and predict one row at a time; monitors
@@ -153,9 +153,11 @@ def run_events(
             monitors.ruled(engine.curve())
     engine.window.flush(drain)
     seconds = time.perf_counter() - began
-    outcome = project.Outcome(*engine.log, kept["F"], kept["D"], kept["G"], engine.state)
+    outcome = result_tables.Outcome(*engine.log, kept["F"], kept["D"], kept["G"], engine.state)
     learned = learned if retrains is None else retrains.learned
-    return project.Ran(outcome, learned, seconds, monitors.acts if monitors is not None else ())
+    return result_tables.Ran(
+        outcome, learned, seconds, monitors.acts if monitors is not None else ()
+    )
 
 
 def _monitors_of(
