@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from septet._config.load import load
-from septet._config.verdicts import plugin_sources
+from septet._config.plugin_verdicts import plugin_sources
 from septet._host.register import Host
 from septet._host.sources import packages_of, source_digest
 from septet._plan.cache import plan_name

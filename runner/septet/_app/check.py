@@ -12,7 +12,7 @@ from septet._app.documents import problem_document
 from septet.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from septet._config.access import Access
+    from septet._config.access_rights import Access
     from septet._config.load import Loaded
     from septet._live.world_check import World
     from septet._shell.training_checks import Windows

@@ -77,7 +77,7 @@ def _compile(host: Host, entries: Sequence[Registered], results: list[dict[str, 
 
 def _check(host: Host, entry: Registered, budget: Budget) -> tuple[str, str]:
     """Return the state of one component, and its reason; the checks are kept for the list."""
-    from septet._config.verdicts import keep_check
+    from septet._config.plugin_verdicts import keep_check
     from septet._host.declare import Declaration
     from septet._host.register import BUILT_IN
 

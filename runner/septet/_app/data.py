@@ -14,7 +14,7 @@ from septet.errors import DataError, InputError
 if TYPE_CHECKING:
     import polars as pl
 
-    from septet._config.access import Access
+    from septet._config.access_rights import Access
     from septet._data.bar_store import BarStore
     from septet._data.bars import BarTable, Finding
     from septet._data.normalise import Normalised

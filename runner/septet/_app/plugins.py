@@ -89,7 +89,7 @@ def _document(entry: Registered) -> dict[str, Any]:
 
 def check_state(entry: Registered) -> str:
     """Return the kept verdict on a plugin's installed source; nothing is imported."""
-    from septet._config.verdicts import known_state
+    from septet._config.plugin_verdicts import known_state
     from septet._host.register import BUILT_IN
 
     if entry.distribution == BUILT_IN:

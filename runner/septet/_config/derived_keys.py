@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic_core import PydanticCustomError
 
-from septet._config.resolve import HostResolver, listed_in
+from septet._config.find_plugins import HostResolver, listed_in
 from septet._config.tree import Node
 from septet._host.register import Host
 

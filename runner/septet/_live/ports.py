@@ -9,7 +9,7 @@ from contextlib import closing
 from http.client import HTTPConnection, HTTPException
 from typing import Any, Final
 
-from septet._config.check import problem_at
+from septet._config.pydantic_problems import problem_at
 from septet._text import decode_json
 from septet.errors import Problem
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from septet import messages as m
-from septet._config.check import problem_at
+from septet._config.pydantic_problems import problem_at
 from septet._core.orders.records import Timing
 from septet._data.bars import Instrument
 from septet._host.tasks import Tasks

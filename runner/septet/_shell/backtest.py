@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from septet import _learn as learn
-from septet._config.case import strangers_of
-from septet._config.places import placed, placed_keys
+from septet._config.check_context import strangers_of
+from septet._config.error_places import placed, placed_keys
 from septet._core.batch import Batch
 from septet._core.books import check_books
 from septet._core.checked_rules import invalid_answers
@@ -342,7 +342,7 @@ def checks_of(loaded: Any) -> dict[str, Any]:
     """Return the manifest's entries on packages beside septet: their sources, and their checks."""
     if not any(True for _ in strangers_of(loaded.strategy)):
         return {"plugin_sources": {}, "plugin_checks": []}
-    from septet._config.verdicts import plugin_sources
+    from septet._config.plugin_verdicts import plugin_sources
 
     return {
         "plugin_sources": plugin_sources(loaded.strategy, loaded.host),

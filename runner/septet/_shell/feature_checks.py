@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from septet._config.check import problem_at
+from septet._config.pydantic_problems import problem_at
 from septet._expressions import Expr, names_in, parse_expression
 from septet._host.register import BUILT_IN
 from septet._plan.plain import is_arithmetic

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from septet import _learn as learn
-from septet._config.case import readings
-from septet._config.places import placed
+from septet._config.check_context import readings
+from septet._config.error_places import placed
 from septet._data.series import check_probabilities
 from septet._kernel import layout
 from septet._shell.model_subject import subject_of

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from septet._config.places import placed
+from septet._config.error_places import placed
 from septet._core.batch import Batch
 from septet._core.books import check_books
 from septet._core.checked_rules import invalid_answers

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from septet._config.check import problem_at
+from septet._config.pydantic_problems import problem_at
 from septet._config.tree import Path as KeyPath
 from septet._data.bars import Floats, Instrument
 from septet._host.register import BUILT_IN

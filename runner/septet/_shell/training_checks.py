@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from septet import _learn as learn
-from septet._config.check import problem_at
+from septet._config.pydantic_problems import problem_at
 from septet._data.stamps import iso
 from septet._host.register import BUILT_IN
 from septet._kernel import layout

@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from septet._config.error_places import placed, problem_of
 from septet._config.load import Loaded, variant
 from septet._config.overlay import Setting as FileSetting
-from septet._config.places import placed, problem_of
 from septet._sweep.space import Axis, Space
 from septet._sweep.swept_parameters import AxisNumbers, Numbers
 from septet.errors import ConfigError, InputError, SeptetError

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from septet._config.check import problem_at
 from septet._config.load import Loaded
+from septet._config.pydantic_problems import problem_at
 from septet._data.stamps import iso
 from septet._progress import Progress
 from septet._store.environment import environment, library_versions

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from septet._config.check import problem_at
+from septet._config.pydantic_problems import problem_at
 from septet._config.tree import Key, Node
 from septet.errors import ConfigError, Problem, SeptetError
 

@@ -1,4 +1,4 @@
-"""What a cross-check sees: the validated strategy, the tree, and a place to put problems."""
+"""The context of a cross-check: the validated strategy, its tree, and the list of problems."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from septet._config.check import problem_at
+from septet._config.pydantic_problems import problem_at
 from septet._config.tree import Key, Node, Path
 from septet._host.declare import Step
 from septet._host.register import BUILT_IN, Host
@@ -19,13 +19,13 @@ from septet_schemas.position import Distance
 from septet_schemas.strategy import Strategy
 
 __all__ = [
-    "Case", "Reading", "asks_for", "blocks_of", "portfolio_readings", "readings",
+    "CheckContext", "Reading", "asks_for", "blocks_of", "portfolio_readings", "readings",
     "strangers_of",
 ]  # fmt: skip
 
 
 @dataclass
-class Case:
+class CheckContext:
     """One strategy under check. `pruned` are paths left out because their shape is wrong."""
 
     strategy: Strategy

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from septet._config.renamed import LATER, name_now
+from septet._config.renamed_keys import LATER, name_now
 from septet._config.schema_lookup import known_keys
 from septet._config.secrets import HIDDEN, looks_secret, names_secret
 from septet._config.tree import Key, Node, Path, dotted

@@ -20,7 +20,7 @@ from septet._config import (
     cross_units,
     cross_values,
 )
-from septet._config.case import Case
+from septet._config.check_context import CheckContext
 from septet._config.tree import Node, Path
 from septet._host.register import Host
 from septet.errors import Problem
@@ -28,7 +28,7 @@ from septet_schemas.strategy import Strategy
 
 __all__ = ["CHECKS", "cross_check"]
 
-CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
+CHECKS: Final[tuple[Callable[[CheckContext], None], ...]] = (
     *cross_data.CHECKS,
     *cross_hours.CHECKS,
     *cross_features.CHECKS,
@@ -44,14 +44,14 @@ CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
     *cross_portfolio.CHECKS,
     *cross_features.LAST,
 )
-"""Every check; each takes a case and reports what it finds to it."""
+"""Every check; each takes the context and adds what it finds to its problems."""
 
 
 def cross_check(
     strategy: Strategy, tree: Node, host: Host, pruned: frozenset[Path]
 ) -> list[Problem]:
     """Run every check on a strategy; `pruned` paths were wrong in shape and are left out."""
-    case = Case(strategy, tree, host, pruned)
+    context = CheckContext(strategy, tree, host, pruned)
     for check in CHECKS:
-        check(case)
-    return case.problems
+        check(context)
+    return context.problems

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from septet._config.case import strangers_of
+from septet._config.check_context import strangers_of
 from septet._config.cross_features import output_columns
 from septet._config.tree import Path as KeyPath
 from septet._host.code_dependencies import reached_of

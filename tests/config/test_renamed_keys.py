@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from septet._config.check import closest
+from septet._config.pydantic_problems import closest
 from septet._config.read import parse_text
-from septet._config.renamed import RENAMED, name_now
+from septet._config.renamed_keys import RENAMED, name_now
 from septet._config.tree import Path, rename_keys
 
 SCHEMA = FilePath(__file__).parents[2] / "schemas" / "strategy.schema.json"

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from septet._cli.check import check
 from septet._config import load
-from septet._config.access import Access, addresses_in
+from septet._config.access_rights import Access, addresses_in
 from septet._config.credentials import STORED, stored_credentials, venues_file
 from septet._live.clock import WallClock
 from septet._live.wiring import feed_of, venue_of
