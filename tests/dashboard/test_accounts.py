@@ -17,7 +17,7 @@ from septet._dashboard.accounts import (
     remove,
 )
 from septet._dashboard.limits import Throttle, address_key
-from septet._live.kill import read_halt
+from septet._live.kill_switch import read_halt
 from septet.errors import InputError
 from tests.cli.conftest import command_of
 from tests.dashboard.conftest import Dashboard

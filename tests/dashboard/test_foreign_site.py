@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from septet._live.kill import read_halt
+from septet._live.kill_switch import read_halt
 from tests.dashboard import browser as module
 from tests.dashboard.browser import Browser
 from tests.dashboard.conftest import Dashboard

@@ -14,7 +14,7 @@ import pytest
 from septet._app.runs import standing_of
 from septet._charts.time_chart import unpack
 from septet._journal.reader import Reader
-from septet._live.kill import read_halt, read_resume
+from septet._live.kill_switch import read_halt, read_resume
 from septet._report.page import render
 from septet._store.find import open_run
 from septet._store.journal_view import LiveRun

@@ -19,7 +19,7 @@ from septet._drill.check import Finding, check_trading
 from septet._drill.processes import RunProcess, VenueProcess
 from septet._drill.venue import SymbolConfig, Synthetic, VenueConfig
 from septet._journal.reader import Reader
-from septet._live.kill import ask_resume
+from septet._live.kill_switch import ask_resume
 from tests.cli.local import OPTIONS, STRATEGY, store_credential
 from tests.faults.fault_checks import FEW
 

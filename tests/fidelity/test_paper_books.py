@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
 from septet._config import load
-from septet._live import build as built
+from septet._live import build_core as built
 from septet._live.replay import replay
 from septet._live.shadow import shadow
 from septet._shell.result_tables import equity_of, fills_of, orders_of, trades_of

@@ -21,8 +21,8 @@ from septet._app.workspace import Workspace
 from septet._dashboard.listing import all_runs
 from septet._dashboard.one_run import order_view, run_view
 from septet._journal.files_record import read_files_record, write_files_record
+from septet._journal.journal_writer import Journal
 from septet._journal.lease import RUN_LOCK, Holder, Lease
-from septet._journal.log import Journal
 from septet._journal.reader import Reader
 from septet._store.files_check import FILES, files_finding
 from septet._store.find import open_run

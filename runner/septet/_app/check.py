@@ -161,7 +161,7 @@ def _preflight(
         from septet._shell.missing_keys import problems_without
 
         return [*found.problems, *problems_without([found.missing_key], load_with)], None
-    from septet._live.ports import check_port
+    from septet._live.listen_address import check_port
     from septet._live.wiring import check_feed
 
     feed = check_feed(loaded)

@@ -13,7 +13,7 @@ from septet.errors import InputError
 
 if TYPE_CHECKING:
     from septet._config.load import Loaded
-    from septet._journal.log import Durability
+    from septet._journal.journal_writer import Durability
     from septet._live.process import Confirm, LiveResult
     from septet._progress import Progress
     from septet._results.result import RunResult

@@ -146,7 +146,7 @@ def standing_in(folder: Path, blocks: Sequence[Mapping[str, Any]], doubt: str) -
     `doubt` is why its journal cannot be relied on, or empty.
     """
     from septet._journal.lease import holder_of
-    from septet._live.kill import read_halt, read_resume
+    from septet._live.kill_switch import read_halt, read_resume
     from septet._store.journal_view import sessions_of
 
     holder = holder_of(folder)

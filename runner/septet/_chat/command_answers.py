@@ -143,7 +143,7 @@ def why(order: str, name: str, root: Path) -> str:
 def blocks_of(folder: Path) -> frozenset[object]:
     """Return what has halted or blocked a run: what is new in it happened since."""
     from septet._app.run_follow import RunFollower
-    from septet._live.kill import read_halt
+    from septet._live.kill_switch import read_halt
 
     view = RunFollower(folder).look().view
     rows = () if view is None else view.happenings

@@ -21,7 +21,7 @@ LATENCY: Final = "latency"
 
 
 class MonitorPort(MonitorHook, Protocol):
-    """The monitors of a run; see `septet._live.monitors.LiveMonitors`."""
+    """The monitors of a run; see `septet._live.live_monitors.LiveMonitors`."""
 
     def take(self) -> Any:
         """Return the results since the last call: readings, acts, failures, drift."""

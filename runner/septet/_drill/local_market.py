@@ -20,7 +20,7 @@ from septet._drill.stop_cover import Terms
 from septet._drill.venue.config import Bars, SymbolConfig, Synthetic, VenueConfig, interval
 from septet._drill.venue.symbol_prices import load_bars
 from septet._files import replace_file
-from septet._live.build import currencies, has_venue_fills
+from septet._live.build_core import currencies, has_venue_fills
 from septet._shell.session import plan_of, warmup_ns_of
 from septet.errors import InputError
 

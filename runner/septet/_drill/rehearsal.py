@@ -38,7 +38,7 @@ from septet._drill.outcome import Outcome, Row
 from septet._drill.ownership import count_open, is_waiting, ours_of
 from septet._drill.processes import RunProcess, VenueProcess
 from septet._drill.replays import replay_all
-from septet._live.kill import ask_halt, ask_resume
+from septet._live.kill_switch import ask_halt, ask_resume
 from septet._live.market_data.opening import request_of
 
 __all__ = ["drill"]

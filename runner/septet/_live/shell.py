@@ -45,7 +45,7 @@ class Core(Protocol):
 
 
 class Journal(Protocol):
-    """Where events and commands are stored before anything is sent; see `septet._journal.log`.
+    """Where events and commands are stored before anything is sent: `_journal.journal_writer`.
 
     What is appended waits in memory; a commit that fails stores nothing and keeps it waiting.
     `move` transfers committed rows to the database; no order waits for it.

@@ -20,7 +20,7 @@ from septet._drill.sim.world import SPEED
 from septet._drill.venue.amounts import SCALE
 from septet._files import replace_file
 from septet._host.register import Host
-from septet._live.build import core_of
+from septet._live.build_core import core_of
 
 __all__ = ["ALIKE", "FORMS", "ORDERS", "STRATEGY", "cores"]
 

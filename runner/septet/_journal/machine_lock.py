@@ -20,7 +20,7 @@ from typing import Final
 from septet._journal.lock import free, keep, lock
 from septet.errors import RunError
 
-__all__ = ["hold", "reach", "shared_folder"]
+__all__ = ["describe_scope", "hold_name", "shared_folder"]
 
 _SHARED: Final = "SEPTET_LEASE_DIR"
 _CREDENTIALS: Final = struct.Struct("3i")
@@ -33,7 +33,7 @@ def shared_folder() -> Path | None:
     return Path(named) if named else None
 
 
-def hold(name: str) -> list[int]:
+def hold_name(name: str) -> list[int]:
     """Hold a name until the process ends; return handles for `free`.
 
     Raises
@@ -52,7 +52,7 @@ def hold(name: str) -> list[int]:
     return held
 
 
-def reach() -> str:
+def describe_scope() -> str:
     """Describe the machines and users among which a name is held only once."""
     folder = shared_folder()
     also = f", nor beside {folder}" if folder is not None else ""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from septet import messages as m
-from septet._live import funds
+from septet._live import funds_check
 from septet._live.process import LiveResult
 from septet.errors import InputError
 from tests.live.test_start import Stage, rows
@@ -24,7 +24,7 @@ ENOUGH: Balances = {"USDT": (1e4, 0.0)}
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
-    monkeypatch.setattr(funds, "PAUSES_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(funds_check, "PAUSES_S", (0.0, 0.0, 0.0))
     return Stage(tmp_path)
 
 
@@ -115,7 +115,7 @@ def test_a6_a_first_start_without_its_capital_is_refused_after_some_reads(stage:
     given = reads(stage, then={"USDT": (9_000.0, 5_000.0)})
     with pytest.raises(InputError, match=r"has 9000\.00 USDT free, and 10000\.00 are needed"):
         live(stage)
-    assert len(given) == len(funds.PAUSES_S) + 1
+    assert len(given) == len(funds_check.PAUSES_S) + 1
     assert stage.venue.named("submit") == []
 
 
@@ -156,9 +156,9 @@ def test_find_capital_shows_what_it_waits_for(stage: Stage) -> None:
     notify: Callable[..., None] = lambda level, name, fields: reported.append(fields["text"])  # noqa: E731
 
     async def scene() -> None:
-        await funds.find_capital(
+        await funds_check.find_capital(
             stage.venue.holdings,  # type: ignore[arg-type]
-            lambda found: funds.insist_on_funds({"a": 1.0}, "USDT", found), notify=notify,
+            lambda found: funds_check.insist_on_funds({"a": 1.0}, "USDT", found), notify=notify,
             stopping=asyncio.Event(),
         )  # fmt: skip
 

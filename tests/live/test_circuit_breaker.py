@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from septet._live.breaker import Answer, Breaker, PluginCaller, finite
+from septet._live.circuit_breaker import Answer, Breaker, PluginCaller, finite
 from septet._live.clock import ManualClock
 
 SECOND = 1_000_000_000

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from septet import messages as m
-from septet._live.account import (
+from septet._live.funds_check import insist_on_funds
+from septet._live.shared_account import (
     AccountGate,
     AccountLimits,
     Member,
     SharedVenue,
 )
-from septet._live.funds import insist_on_funds
 from septet.errors import InputError
 from tests.core.orders.bench import Bench
 from tests.core.orders.market import PRICE

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from septet import messages as m
-from septet._journal import tail, verify
-from septet._journal.log import Durability, Journal
+from septet._journal import verify, write_ahead_tail
+from septet._journal.journal_writer import Durability, Journal
 from septet._journal.reader import Reader
-from septet._journal.tail import tail_of
 from septet._journal.verify import walk
+from septet._journal.write_ahead_tail import tail_of
 from septet.errors import JournalError
 from tests.journal.drawn import HEAD, bar, order
 
@@ -95,7 +95,7 @@ def test_a_reader_that_stays_sees_what_a_new_one_sees(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Through entries that are added, laps that begin anew, and a tail that is another file."""
-    monkeypatch.setattr(tail, "TAIL_BYTES", 3_000)
+    monkeypatch.setattr(write_ahead_tail, "TAIL_BYTES", 3_000)
     number, lapped = 4, 0
     _begun(tmp_path / "j", 0, 3).close()
     with Reader(tmp_path / "j") as stays:
@@ -128,7 +128,7 @@ def test_it_is_gone_after_a_clean_end_and_none_is_needed(tmp_path: Path) -> None
 def test_an_entry_longer_than_the_tail_goes_past_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tail, "TAIL_BYTES", 5_000)
+    monkeypatch.setattr(write_ahead_tail, "TAIL_BYTES", 5_000)
     for durability in ("process", "power"):
         with _begun(tmp_path / durability, 2, 3, durability) as journal:
             for number in (6, 7):
@@ -147,19 +147,19 @@ def test_the_tail_begins_again_when_the_database_is_as_safe(
     synced: list[int] = []
     monkeypatch.setattr(os, "fdatasync", synced.append)
     with _begun(tmp_path / "process", 4, 0) as journal:
-        assert journal._tail.used == tail._HEAD.size
+        assert journal._tail.used == write_ahead_tail._HEAD.size
         assert not synced
     assert synced.pop() >= 0  # a clean end is safe against everything
     assert not synced
-    monkeypatch.setattr(tail, "TAIL_BYTES", 5_000)
+    monkeypatch.setattr(write_ahead_tail, "TAIL_BYTES", 5_000)
     with _begun(tmp_path / "power", 4, 0, "power") as journal:
-        assert journal._tail.used > tail._HEAD.size  # not half full
+        assert journal._tail.used > write_ahead_tail._HEAD.size  # not half full
         for number in range(5, 12):
             journal.append(bar(number), (order(number),))
             journal.commit()
         assert not synced
         journal.move()
-        assert (journal._tail.used, synced) == (tail._HEAD.size, [journal._wal])
+        assert (journal._tail.used, synced) == (write_ahead_tail._HEAD.size, [journal._wal])
 
 
 def test_what_is_long_goes_past_the_tail_where_that_saves_a_write(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_what_is_long_goes_past_the_tail_where_that_saves_a_write(tmp_path: Path
                 journal.append(bar(number), (order(number),))
             assert journal.commit() == 196
             assert _seqs(journal.path) == list(range(1, 200))
-            assert (journal._tail.used == tail._HEAD.size) == (durability == "process")
+            assert (journal._tail.used == write_ahead_tail._HEAD.size) == (durability == "process")
             assert not journal.waiting
 
 
@@ -225,7 +225,7 @@ class Disk:
 def test_the_loss_of_power_at_every_write_keeps_what_was_promised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    monkeypatch.setattr(tail, "TAIL_BYTES", 6_000)
+    monkeypatch.setattr(write_ahead_tail, "TAIL_BYTES", 6_000)
     (tmp_path / "live").mkdir()
     journal = Journal.create(tmp_path / "live" / "j", HEAD, durability="power")
     found: list[tuple[int, int, Path]] = []
@@ -274,7 +274,7 @@ def test_a_kill_inside_any_write_loses_nothing_committed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durability: Durability
 ) -> None:
     """The write is cut anywhere; behind it stands what stood there, zeros or an earlier lap."""
-    monkeypatch.setattr(tail, "TAIL_BYTES", 6_000)
+    monkeypatch.setattr(write_ahead_tail, "TAIL_BYTES", 6_000)
     chance, live, killed = random.Random(5), tmp_path / "live", tmp_path / "killed"
     live.mkdir()
     journal = Journal.create(live / "j", HEAD, durability=durability)
@@ -313,10 +313,10 @@ def test_a_kill_inside_any_write_loses_nothing_committed(
 
 def _places(data: bytearray) -> list[int]:
     """Return where frames begin, and where the last ends."""
-    places, found = [], tail._HEAD.size
-    while data[found : found + 4] == tail._MAGIC:
+    places, found = [], write_ahead_tail._HEAD.size
+    while data[found : found + 4] == write_ahead_tail._MAGIC:
         places.append(found)
-        found += tail._FRAME.size + tail._FRAME.unpack_from(data, found)[1]
+        found += write_ahead_tail._FRAME.size + write_ahead_tail._FRAME.unpack_from(data, found)[1]
     return [*places, found]
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from septet import messages as m
-from septet._journal import log
+from septet._journal import journal_writer
 from septet._journal.journal_format import FORMAT
-from septet._journal.log import Journal
+from septet._journal.journal_writer import Journal
 from septet._journal.reader import Reader
 from septet.errors import InputError, JournalError
 from tests.journal.drawn import HEAD, bar, filled, order, spoil
@@ -156,7 +156,7 @@ def test_the_log_beside_the_database_stays_small(tmp_path: Path) -> None:
         for number in range(2, 12_000):
             journal.append(bar(number), (order(number),))
             journal.commit()
-        assert wal.stat().st_size < (log.WAL_PAGES + 50) * 8_300
+        assert wal.stat().st_size < (journal_writer.WAL_PAGES + 50) * 8_300
         assert journal.checkpoint_if_idle()
         assert not journal.checkpoint_if_idle()
         before = wal.stat().st_size

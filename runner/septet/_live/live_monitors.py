@@ -17,7 +17,7 @@ from septet._host.monitoring import Reading
 from septet._kernel import layout
 from septet._learn.running_health import ModelFacts, RunningHealth
 from septet._learn.walk_forward_models import OK
-from septet._live.models import Models
+from septet._live.model_in_force import Models
 from septet._shell.monitor_actions import MODEL, Act
 from septet._shell.monitor_readings import build_watchers
 from septet._shell.run_record import Floats, Ints, Record

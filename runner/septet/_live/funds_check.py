@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from septet import messages as m
 from septet._host.venues import LiveVenue
-from septet._live.persist import persist
+from septet._live.retry import retry_until_answered
 from septet._live.shell import Notify
 from septet.errors import InputError
 
@@ -69,7 +69,9 @@ async def insist_on_capital(
     def insist(holdings: m.Holdings) -> None:
         insist_on_funds(capitals, account, holdings, adopted_value(runs, holdings))
 
-    reads = partial(persist, "balances", venue.holdings, notify=notify, stopping=stopping)
+    reads = partial(
+        retry_until_answered, "balances", venue.holdings, notify=notify, stopping=stopping
+    )
     await find_capital(reads, insist, notify=notify, stopping=stopping)
 
 

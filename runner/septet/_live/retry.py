@@ -11,7 +11,7 @@ from septet._host.tasks import race
 from septet._live.shell import Notify
 from septet.errors import InputError, SeptetError
 
-__all__ = ["Stopped", "persist"]
+__all__ = ["Stopped", "retry_until_answered"]
 
 _FIRST_RETRY_S: Final = 0.5
 _LONGEST_RETRY_S: Final = 30.0
@@ -23,7 +23,7 @@ class Stopped(Exception):
     """The run was stopped before it had started; not an error."""
 
 
-async def persist(
+async def retry_until_answered(
     what: str,
     ask: Callable[[], Awaitable[T | None]],
     *,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from septet._live.persist import Stopped, persist
+from septet._live.retry import Stopped, retry_until_answered
 
 
 def test_a_stop_while_an_answer_is_waited_for_is_no_fault_of_the_adapter() -> None:
@@ -22,7 +22,7 @@ def test_a_stop_while_an_answer_is_waited_for_is_no_fault_of_the_adapter() -> No
             return "late"
 
         with pytest.raises(Stopped):
-            await persist(
+            await retry_until_answered(
                 "balances", never, notify=lambda *event: reported.append(event), stopping=stopping
             )
 

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Final
 
 from septet._files import create_file, insist_size, open_regular
+from septet._journal.disk_reserve import Reserve, is_full, reserve_of
 from septet._journal.journal_format import HASH_BYTES, Entry, unlinked
-from septet._journal.reserve import Reserve, is_full, reserve_of
 
 __all__ = ["FRAME_BYTES", "TAIL_BYTES", "Seen", "Tail", "frame_of", "seen_in", "tail_of"]
 

@@ -22,8 +22,8 @@ from septet._core.wiring import Names, OrderRules
 from septet._data.bars import Instrument
 from septet._data.trading_hours import FillGrid
 from septet._live.intake import Intake, Schedule
-from septet._live.models import Models
-from septet._live.monitors import monitors_of
+from septet._live.live_monitors import monitors_of
+from septet._live.model_in_force import Models
 from septet._live.training import TrainingTimes, load_served
 from septet._plan.plan import Plan
 from septet._plan.run_terms import simulation_of

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from septet import messages as m
-from septet._live.kill import HALT, RESUME, Switch, ask_halt, ask_resume, read_halt
+from septet._live.kill_switch import HALT, RESUME, Switch, ask_halt, ask_resume, read_halt
 from septet.errors import InputError, RunError
 from tests.live.test_start import Stage, rows
 

@@ -1,9 +1,9 @@
 """The journal's only writer: entries wait in memory and are committed together, or not at all.
 
 What "committed" means is the run's `durability`. Every commit is one write to the tail
-(`septet._journal.tail`): safe against the end of this process. With ``power`` a commit that asks
-for it is also synced. The database gets the entries later, many in one transaction (`move`); the
-tail restarts once they are stored there with the promised durability.
+(`septet._journal.write_ahead_tail`): safe against the end of this process. With ``power`` a commit
+that asks for it is also synced. The database gets the entries later, many in one transaction
+(`move`); the tail restarts once they are stored there with the promised durability.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import msgspec
 
 from septet import messages as m
 from septet._files import insist_regular, open_lock
-from septet._journal.files import (
+from septet._journal.journal_files import (
     COUNT,
     PROMISED_AT,
     Mark,
@@ -44,8 +44,8 @@ from septet._journal.journal_format import (
 from septet._journal.lease import boot_id
 from septet._journal.lock import free
 from septet._journal.reader import BUSY_S, IS_LIVE, NOT_LIVE, Reader, connect, guarded
-from septet._journal.tail import FRAME_BYTES, Tail, frame_of, tail_of
 from septet._journal.verify import Findings, mend, walk
+from septet._journal.write_ahead_tail import FRAME_BYTES, Tail, frame_of, tail_of
 from septet.errors import InputError, JournalError
 
 __all__ = ["Durability", "Journal"]
