@@ -18,8 +18,8 @@ from septet import messages as m
 from septet._config import load
 from septet._journal.reader import Reader
 from septet._learn.flat_model import FlatModel
-from septet._learn.store_all import fit_all
 from septet._learn.stored import fingerprint, iso_time
+from septet._learn.train_on_all import fit_all
 from septet._live.process import LiveResult, run_live
 from septet._live.replay import JOURNAL, replay
 from septet._live.shadow import shadow

@@ -11,7 +11,7 @@ from septet import messages as m
 from septet._config import load
 from septet._config.load import variant
 from septet._data.bars import Instrument
-from septet._results.contracts import short_breaks
+from septet._results.invalid_answers import short_breaks
 from septet._shell.backtest import backtest
 from septet._store.journal_view import LiveRun, open_live
 from septet._sweep.compiled import CompiledEvaluator

@@ -186,9 +186,9 @@ def read_file(path: Path, shape: Shape) -> tuple[Normalised, int]:
     InputError
         If a required description of it is missing.
     """
-    from septet._data.files import no_data_file
     from septet._data.load import read_candles
     from septet._data.source import Request
+    from septet._data.source_files import no_data_file
     from septet._host.register import Host
     from septet_schemas.blocks import UseBlock
     from septet_schemas.keys import CandleKeys

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from septet._results.tries import Tries
+from septet._results.previous_trials import Tries
 from septet.errors import InputError
 
 if TYPE_CHECKING:

@@ -328,7 +328,7 @@ class Workspace:
 
     def _insist_matches(self, key: str, path: str, symbols: tuple[str, ...], base: Path) -> None:
         """Refuse a pattern if a file that it matches lies outside."""
-        from septet._data.files import file_forms
+        from septet._data.source_files import file_forms
         from septet._data.wild_cards import has_wild_cards, matching_files
 
         place = f"{key}.path"

@@ -31,7 +31,8 @@ from septet.errors import InputError, JournalError, RunError
 __all__ = [
     "CRASHES", "CRASH_WINDOW_NS", "Keeps", "Kept", "OVERLAP_NS", "Options",
     "Recovered", "Stopped", "differences_of", "doubts", "fingerprints_of",
-    "first_model", "insist_on_agreement", "insist_on_newest", "insist_on_rights", "retry_until_answered",
+    "first_model", "insist_on_agreement", "insist_on_newest", "insist_on_rights",
+    "retry_until_answered",
     "reconcile", "reconcile_account", "reconcile_clock", "reconcile_orders",
     "recover", "until_enough", "versions_of",
 ]  # fmt: skip

@@ -25,7 +25,7 @@ __all__ = ["Watcher", "build_watchers", "fill_costs", "passed_limits", "run_view
 
 def fill_costs(session: Session, outcome: Outcome) -> pl.DataFrame:
     """Read what the fills cost against the price their decision saw, at every fill."""
-    from septet._learn.fills import fill_readings
+    from septet._learn.fill_costs import fill_readings
 
     rows = outcome.rows(layout.FILL)
     ids, values = outcome.LI[rows], outcome.LF[rows]

@@ -15,7 +15,7 @@ import numpy as np
 from septet._core.blocks import NOTHING, Change
 from septet._core.events import Curve
 from septet._host.monitoring import Reading, RunView
-from septet._learn.fills import METRIC, WINDOW, slippage_rows
+from septet._learn.fill_costs import METRIC, WINDOW, slippage_rows
 from septet._shell.monitor_actions import MODEL, Act, Acts
 from septet._shell.monitor_readings import Watcher, watch
 from septet._shell.run_record import Floats, Ints, Record

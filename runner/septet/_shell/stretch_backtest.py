@@ -24,7 +24,7 @@ from septet._data.bars import BarTable, MarketData, no_bars
 from septet._data.load import cut
 from septet._data.stretches import Memory, Stretch, Stretches, chain
 from septet._kernel import layout
-from septet._learn.fills import WINDOW
+from septet._learn.fill_costs import WINDOW
 from septet._plan.plan import Plan
 from septet._progress import Progress
 from septet._results.excursions import COLUMNS, Excursions

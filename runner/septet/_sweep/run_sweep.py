@@ -27,7 +27,7 @@ from septet.errors import Cancelled, ConfigError, InputError, SeptetError
 if TYPE_CHECKING:
     import polars as pl
 
-    from septet._results.tries import Tries
+    from septet._results.previous_trials import Tries
     from septet._sweep.sweep_findings import Findings
     from septet._sweep.tune import Tuner
 

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from septet._results.unreached import unreached_text
+from septet._results.unreached_steps import unreached_text
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
 

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from septet._learn.fills import fill_readings
+from septet._learn.fill_costs import fill_readings
 from septet._results.result import TABLES
 
 

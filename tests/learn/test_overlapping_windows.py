@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from septet._learn.stats import Bins, psi
-from septet._learn.windows import count_windows, window_psi
+from septet._learn.overlapping_windows import count_windows, window_psi
+from septet._learn.scores import Bins, psi
 from tests.scale import examples
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from septet._learn.stats import (
+from septet._learn.scores import (
     Bins,
     auc,
     auc_deviation,

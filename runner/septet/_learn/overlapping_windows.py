@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 
 from septet._data.bars import Floats, Ints
-from septet._learn.entry import compiled
-from septet._learn.stats import Bins, psi_of_counts
+from septet._learn.compiled_entries import compiled
+from septet._learn.scores import Bins, psi_of_counts
 
 __all__ = ["count_windows", "window_psi"]
 

@@ -16,7 +16,7 @@ from septet._learn.dataset import Dataset
 from septet._learn.fitting import Trainer
 from septet._learn.health import reference_of
 from septet._learn.labels import Labels, make_labels
-from septet._learn.rules import (
+from septet._learn.rules_of_file import (
     label_rule,
     restore_of,
     stored_folder,
@@ -24,7 +24,7 @@ from septet._learn.rules import (
     training_rule,
 )
 from septet._learn.schedule import TrainingRule
-from septet._learn.stats import auc, brier
+from septet._learn.scores import auc, brier
 from septet._learn.stored import Restore, load_model, require_readable, store_model
 from septet._learn.trainer import EstimatorTrainer
 from septet._learn.walk_forward_models import fit_window

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as draw
 from sklearn.linear_model import LinearRegression
 
-from septet._results.relative import alpha_beta, annual_growth, calmar, excess_over
 from septet._results.statistics import DAY_NS, YEAR_NS, sharpe
+from septet._results.versus_holding import alpha_beta, annual_growth, calmar, excess_over
 
 
 def test_annual_growth_by_hand() -> None:

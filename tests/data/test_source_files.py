@@ -14,8 +14,8 @@ from unittest import mock
 import polars as pl
 import pytest
 
-from septet._data.files import file_forms, find_files, one_file, reading, unreadable
 from septet._data.load import read_candles, read_series
+from septet._data.source_files import file_forms, find_files, one_file, reading, unreadable
 from septet._data.wild_cards import matching_files
 from septet.errors import DataError
 from tests.data.helpers import HOUR_NS, NAMES, block, clean, ns, request

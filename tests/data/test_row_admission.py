@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from septet._data.admit import Admission
 from septet._data.load import read_candles
+from septet._data.row_admission import Admission
 from septet.errors import DataError
 from septet_plugins.data.synthetic import inject
 from septet_schemas.data import CandlesConfig, Policies
