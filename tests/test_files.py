@@ -27,7 +27,7 @@ from septet._live.logs import RunLog
 from septet._live.run_location import find_run_location
 from septet._live.stop import mark_failed
 from septet._report.save import save_run
-from septet._store.find import open_run
+from septet._store.find_runs import open_run
 from septet._store.run_folder import Run
 from septet._sweep.folder import SweepFolder, start_folder
 from septet.cli import cli

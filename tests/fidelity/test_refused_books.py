@@ -18,7 +18,7 @@ from septet._live.strategy_run import StrategyRun
 from septet._shell import result_tables
 from septet._shell.backtest import backtest
 from septet._shell.stretch_backtest import run_by_stretches
-from septet._sweep.full_evaluator import FullEvaluator
+from septet._sweep.backtest_evaluator import FullEvaluator
 from septet._sweep.metrics_of_rows import Measured
 from septet._sweep.space import space_of
 from septet.errors import RunError

@@ -22,7 +22,7 @@ from septet._journal.write_ahead_tail import tail_of
 from septet._live.start import doubts, insist_on_newest
 from septet.errors import JournalError
 from tests.journal.drawn import HEAD, bar, order
-from tests.journal.test_tail import Disk
+from tests.journal.test_write_ahead_tail import Disk
 
 LIVE = msgspec.structs.replace(HEAD, mode="live")
 

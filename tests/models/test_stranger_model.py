@@ -16,7 +16,7 @@ import pytest
 
 from septet import _learn as learn
 from septet._config import load
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet._learn.fitting import check_served
 from septet._learn.train_on_all import fit_all
 from septet._shell.backtest import backtest

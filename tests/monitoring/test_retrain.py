@@ -16,7 +16,7 @@ from polars.testing import assert_frame_equal
 from septet import messages as m
 from septet._config import load
 from septet._config.load import reopen
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet._live import replay as replaying
 from septet._live.replay import replay
 from septet._live.shadow import shadow

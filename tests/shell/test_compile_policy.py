@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from septet._config import load
-from septet._kernel.logic import raised
+from septet._kernel.three_valued_logic import raised
 from septet._plan.plain import COMPILE
 from septet._shell import backtest as shell
 from septet._shell.backtest import backtest

@@ -18,7 +18,7 @@ from septet._results.summary import summarise
 from septet._shell.backtest import backtest
 from septet._shell.session import plan_of
 from septet._shell.stretch_backtest import run_by_stretches
-from septet._store.find import open_run
+from septet._store.find_runs import open_run
 from septet._store.tables import stored_frames
 from septet.cli import main
 from septet.errors import DataError, InputError

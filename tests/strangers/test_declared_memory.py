@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from septet._config.load import load
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet._shell.backtest import backtest
 from septet._shell.stretch_backtest import run_by_stretches
 from septet.errors import RunError

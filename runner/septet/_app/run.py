@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from septet._app.tries import count_run
+from septet._app.trial_records import count_run
 from septet.errors import InputError
 
 if TYPE_CHECKING:

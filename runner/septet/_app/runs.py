@@ -97,7 +97,7 @@ def list_stored(
     root: Path, strategy: str | None = None, last: int | None = None
 ) -> list[ListedRun]:
     """Return every run under `root`, the latest last; `strategy` is the name that a run records."""
-    from septet._store.find import list_runs
+    from septet._store.find_runs import list_runs
 
     found = [_listed(run) for run in list_runs(root)]
     found = [each for each in found if strategy in (None, each.document()["strategy"])]
@@ -228,7 +228,7 @@ def export_run(run: Run, folder: Path | None, kind: str, *, force: bool = False)
 
 def missing_from_export(run: Run, folder: Path | None) -> tuple[list[str], str]:
     """Return which tables of a run an export leaves out, as they are missing, and what to do."""
-    from septet._store.damage import hint_for
+    from septet._store.damage_messages import hint_for
     from septet._store.export import missing_tables
 
     missing = [] if folder is None else missing_tables(run)

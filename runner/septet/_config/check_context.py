@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from septet._config.pydantic_problems import problem_at
 from septet._config.tree import Key, Node, Path
 from septet._host.declare import Step
-from septet._host.register import BUILT_IN, Host
+from septet._host.plugin_registry import BUILT_IN, Host
 from septet.errors import Problem
 from septet_schemas.base import Config, ExpressionMark, InputMark
 from septet_schemas.blocks import UseBlock

@@ -22,7 +22,7 @@ from septet._config import (
 )
 from septet._config.check_context import CheckContext
 from septet._config.tree import Node, Path
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet.errors import Problem
 from septet_schemas.strategy import Strategy
 

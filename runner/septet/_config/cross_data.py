@@ -10,7 +10,7 @@ from septet._config.find_plugins import check_requirement, listed_in
 from septet._config.pydantic_problems import closest
 from septet._config.secrets import HIDDEN, looks_secret, names_secret, secret_in_address
 from septet._config.tree import Path
-from septet._host.register import BUILT_IN
+from septet._host.plugin_registry import BUILT_IN
 from septet_schemas.base import SecretRef
 from septet_schemas.blocks import UseBlock
 from septet_schemas.strategy import Perpetual

@@ -21,7 +21,7 @@ from septet._expressions import (
     parse_expression,
 )
 from septet._host.declare import Step
-from septet._host.register import BUILT_IN
+from septet._host.plugin_registry import BUILT_IN
 from septet_schemas.position import Distance, distances_of
 
 __all__ = ["CHECKS"]

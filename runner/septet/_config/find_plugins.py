@@ -11,7 +11,7 @@ from typing import Any, Final
 from pydantic import ConfigDict
 from pydantic_core import PydanticCustomError
 
-from septet._host.register import Host, same_distribution
+from septet._host.plugin_registry import Host, same_distribution
 from septet.errors import PluginError
 from septet.hookspecs import LAYERS, Layer
 from septet_schemas.base import Config

@@ -24,7 +24,7 @@ from septet._config.read import parse_text, read_text
 from septet._config.stored_label import with_label, with_stored
 from septet._config.tree import Mark, Node, rename_keys
 from septet._config.tree import Path as KeyPath
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet.errors import ConfigError, Problem
 from septet_schemas.strategy import MODES, Strategy
 

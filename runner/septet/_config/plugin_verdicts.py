@@ -22,7 +22,7 @@ from septet._config.cross_features import output_columns
 from septet._config.tree import Path as KeyPath
 from septet._host.code_dependencies import reached_of
 from septet._host.declare import Declaration, Step
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet._host.sources import code_digest, package_digest, packages_of, source_digest
 from septet._text import decode_json
 from septet_schemas.blocks import UseBlock

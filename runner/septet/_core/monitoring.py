@@ -9,8 +9,8 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from septet import messages as m
-from septet._core.blocks import MonitorHook
 from septet._core.engine_messages import DOES
+from septet._core.monitor_blocks import MonitorHook
 
 __all__ = ["LATENCY", "Latency", "MonitorPort", "Monitoring"]
 

@@ -1,7 +1,7 @@
 """Funds at a first start: checks that the account has the capital that the files ask for.
 
 A run with a history is never refused over funds: its ledger is compared with the account while it
-runs (`septet._core.account`), and a shortfall blocks its entries.
+runs (`septet._core.account_check`), and a shortfall blocks its entries.
 """
 
 from __future__ import annotations

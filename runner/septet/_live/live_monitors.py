@@ -10,9 +10,9 @@ import msgspec
 
 from septet import _learn as learn
 from septet import messages as m
-from septet._core.blocks import Change
 from septet._core.engine import Engine
 from septet._core.events import Curve
+from septet._core.monitor_blocks import Change
 from septet._host.monitoring import Reading
 from septet._kernel import layout
 from septet._learn.running_health import ModelFacts, RunningHealth

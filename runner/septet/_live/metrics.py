@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from septet import messages as m
 from septet._core.monitoring import LATENCY
-from septet._host.tasks import Tasks
+from septet._host.background_tasks import Tasks
 from septet._live.health_check import condition_of, decision_age_s
 from septet._live.listen_address import address_of, why_not_listening
 from septet.errors import InputError

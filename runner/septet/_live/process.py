@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from septet import messages as m
-from septet._host.tasks import Kept, race
+from septet._host.background_tasks import Kept, race
 from septet._host.venues import LiveFeed, LiveVenue, VenueFacts
 from septet._journal.lease import state_folder
 from septet._journal.machine_lock import describe_scope

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from septet._host.adapter_values import error_place
-from septet._host.tasks import race
+from septet._host.background_tasks import race
 from septet._live.shell import Notify
 from septet.errors import InputError, SeptetError
 

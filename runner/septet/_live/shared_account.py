@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from septet import messages as m
-from septet._core.account import unreported_cash
+from septet._core.account_check import unreported_cash
 from septet._core.orders.ids import is_marked
 from septet._core.orders.manager import ENDLESS
 from septet._host.venues import LiveVenue, Sink, VenueFacts

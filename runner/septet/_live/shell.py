@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Final, Literal, Protocol
 
 from septet import messages as m
-from septet._host.tasks import Tasks, Timer
+from septet._host.background_tasks import Tasks, Timer
 from septet._host.venues import Clock
 from septet._live.dispatch import Dispatcher, Send
 from septet.errors import JournalError

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from septet import messages as m
-from septet._host.tasks import CLOSE_S
+from septet._host.background_tasks import CLOSE_S
 from septet._host.venues import FeedFacts, LiveFeed, LiveVenue, VenueFacts
 from septet._journal.journal_writer import Journal
 from septet._journal.lease import boot_id, mark_path

@@ -11,7 +11,7 @@ from septet import messages as m
 from septet._config.pydantic_problems import problem_at
 from septet._core.orders.records import Timing
 from septet._data.bars import Instrument
-from septet._host.tasks import Tasks
+from septet._host.background_tasks import Tasks
 from septet._host.venues import Connects, LiveFeed, LiveVenue, Market, Streams, VenueFacts
 from septet._live.build_core import core_of, currencies, has_venue_fills
 from septet._live.clock import LiveClock

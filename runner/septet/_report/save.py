@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from septet._store.background import Background
-from septet._store.find import open_run
+from septet._store.background_work import Background
+from septet._store.find_runs import open_run
 from septet._store.run_folder import Run, RunWriter, write_result, write_tables
 from septet._store.tables import stored_frames
 

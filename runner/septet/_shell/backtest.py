@@ -13,8 +13,8 @@ from septet import _learn as learn
 from septet._config.check_context import strangers_of
 from septet._config.error_places import placed, placed_keys
 from septet._core.batch import Batch
-from septet._core.books import check_books
 from septet._core.checked_rules import invalid_answers
+from septet._core.ledger_check import check_books
 from septet._data.calendars import sessions_per_year
 from septet._data.load import fingerprints
 from septet._kernel import layout
@@ -42,7 +42,7 @@ from septet._shell.retraining import retrains_of
 from septet._shell.session import Log, Session, open_session
 from septet._shell.tick_checks import refuse_ticks, tick_problems
 from septet._shell.value_ranges import outside_notes, outside_of
-from septet._store.background import Background
+from septet._store.background_work import Background
 from septet.errors import InputError
 from septet_schemas.times import format_day_time
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from septet._config.pydantic_problems import problem_at
 from septet._expressions import Expr, names_in, parse_expression
-from septet._host.register import BUILT_IN
+from septet._host.plugin_registry import BUILT_IN
 from septet._plan.plain import is_arithmetic
 from septet._shell.compile_policy import ran_plain_first
 from septet._shell.feature_values import LEAST_BARS, FeatureValues, last_values

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from septet._core.batch import Batch
-from septet._core.blocks import cancel_entries, clear_decisions
+from septet._core.monitor_blocks import cancel_entries, clear_decisions
 from septet._host.monitoring import BEGINNING_NS, Reading
 from septet._kernel import layout
 from septet._results.result import HaltEvent

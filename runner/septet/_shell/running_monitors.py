@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
-from septet._core.blocks import NOTHING, Change
 from septet._core.events import Curve
+from septet._core.monitor_blocks import NOTHING, Change
 from septet._host.monitoring import Reading, RunView
 from septet._learn.fill_costs import METRIC, WINDOW, slippage_rows
 from septet._shell.monitor_actions import MODEL, Act, Acts

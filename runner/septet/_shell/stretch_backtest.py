@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from septet._config.error_places import placed
 from septet._core.batch import Batch
-from septet._core.books import check_books
 from septet._core.checked_rules import invalid_answers
+from septet._core.ledger_check import check_books
 from septet._core.state import State
 from septet._data.bars import BarTable, MarketData, no_bars
 from septet._data.load import cut

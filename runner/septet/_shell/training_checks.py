@@ -10,7 +10,7 @@ import numpy as np
 from septet import _learn as learn
 from septet._config.pydantic_problems import problem_at
 from septet._data.stamps import iso
-from septet._host.register import BUILT_IN
+from septet._host.plugin_registry import BUILT_IN
 from septet._kernel import layout
 from septet._learn.schedule import TrainingRule, training_rows, training_times
 from septet._results.number_texts import when

@@ -36,9 +36,9 @@ from septet._results.result import (
     RunFacts,
     RunResult,
 )
-from septet._store.damage import JOURNAL, damaged, journal_finding
+from septet._store.damage_messages import JOURNAL, damaged, journal_finding
 from septet._store.environment import environment, hash_bars, library_versions
-from septet._store.facts import wrong_fact
+from septet._store.facts_check import wrong_fact
 from septet._store.tables import empty, order_times, thin_bars, with_optional
 from septet._text import decode_json, dump_json
 from septet.errors import DataError, InputError, RunError

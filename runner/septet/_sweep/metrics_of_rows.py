@@ -15,8 +15,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from septet._core.books import check_books
 from septet._core.checked_rules import invalid_answers
+from septet._core.ledger_check import check_books
 from septet._core.state import PlanFacts, State
 from septet._data.calendars import sessions_per_year
 from septet._kernel import layout

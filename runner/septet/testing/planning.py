@@ -18,7 +18,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from septet._host.declare import Step
-from septet._host.guards import StepError
+from septet._host.guarded_arrays import StepError
 from septet._plan.binding import UNITS
 from septet.testing.bars import HOUR_NS
 from septet.testing.evaluate import Resolve, resolve
@@ -144,7 +144,7 @@ def _globals_of(code: CodeType, known: Collection[str]) -> Iterator[str]:
 def _least(spot: bool) -> Terms:
     """Return the terms of a strategy of septet's own plugins and defaults."""
     from septet._config.find_plugins import HostResolver
-    from septet._host.register import Host
+    from septet._host.plugin_registry import Host
     from septet._plan.run_terms import terms_of
     from septet_schemas.strategy import Strategy
 

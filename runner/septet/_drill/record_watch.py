@@ -1,4 +1,4 @@
-"""Follows both books of a running drill, and waits for bars, for the run or for a person.
+"""Follows both records of a running drill, and waits for bars, for the run or for a person.
 
 What is waited for needs bars to come: once all were played nothing but open requests can still
 change, so a wait ends at once. While a person's halt stands the drill waits for that person.
@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from septet._drill.books import OurBook, VenueBook
 from septet._drill.local_market import Stage, terms_of
 from septet._drill.options import BARS_PER_FAULT, Options
 from septet._drill.outcome import Outcome
 from septet._drill.ownership import claim_known
 from septet._drill.processes import RunProcess, VenueProcess
 from septet._drill.stop_cover import Cover
+from septet._drill.trading_records import RunRecord, VenueRecord
 from septet._journal.reader import Reader
 from septet._live.replay import JOURNAL
 from septet._text import one_line
@@ -49,7 +49,7 @@ class GivenUpError(Exception):
 
 
 class Watch:
-    """Both books of a drill, and the time limits of its waits."""
+    """Both records of a drill, and the time limits of its waits."""
 
     def __init__(
         self, venue: VenueProcess, run: RunProcess, stage: Stage, options: Options,
@@ -57,8 +57,8 @@ class Watch:
     ) -> None:  # fmt: skip
         self._venue, self._run, self._stage = venue, run, stage
         self._options, self._outcome, self._log = options, outcome, log
-        self._theirs = VenueBook(bars=stage.bars, cover=Cover(terms_of(stage.config)))
-        self._ours: OurBook | None = None
+        self._theirs = VenueRecord(bars=stage.bars, cover=Cover(terms_of(stage.config)))
+        self._ours: RunRecord | None = None
         self._reader: Reader | None = None
         self._over = False
         self._halt_ns, self._waits_until_s = 0, 0.0
@@ -88,7 +88,7 @@ class Watch:
             if not found:
                 return
             self._reader = Reader(found[-1])
-            self._ours = OurBook(self._reader.head)
+            self._ours = RunRecord(self._reader.head)
             self._outcome.run = str(found[-1].parent)
         assert self._ours is not None
         # As far as it is now: behind a run that writes faster than this reads there is no end.

@@ -10,13 +10,13 @@ from typing import Any
 from zlib import crc32
 
 from septet._drill.venue.amounts import text
+from septet._drill.venue.binance_messages import ack, cancelled, my_trade, order_body
 from septet._drill.venue.clock import MarketClock
 from septet._drill.venue.engine import MatchingEngine
 from septet._drill.venue.false_values import redirect
 from septet._drill.venue.faults import Injector, Strike
 from septet._drill.venue.orders import WHOLE, Asked, Order, Rejection
-from septet._drill.venue.request import Answer, Call, number_of, whole_of
-from septet._drill.venue.shapes import ack, cancelled, my_trade, order_body
+from septet._drill.venue.venue_request import VenueRequest, VenueResponse, number_of, whole_of
 
 __all__ = ["Trading"]
 
@@ -68,29 +68,29 @@ class Trading:
             params.get("timeInForce", "GTC"),
         )  # fmt: skip
 
-    def place(self, call: Call) -> Answer:
+    def place(self, request: VenueRequest) -> VenueResponse:
         """Accept a new order, unless a fault acts."""
-        asked = self.asked(call.params)
+        asked = self.asked(request.params)
         strike = self.faults.strike("place", asked.symbol, asked.client_id)
         if strike is not None:
-            return self._struck(call, asked, strike)
-        return self._placed(call, asked)
+            return self._struck(request, asked, strike)
+        return self._placed(request, asked)
 
     def _placed(
-        self, call: Call, asked: Asked, *, portion: int = WHOLE, then: str = ""
-    ) -> Answer:  # fmt: skip
+        self, request: VenueRequest, asked: Asked, *, portion: int = WHOLE, then: str = ""
+    ) -> VenueResponse:  # fmt: skip
         now = self.now_ms()
         order = self.engine.place(asked, now, portion=portion, then=then)
         usual = "FULL" if asked.type in {"MARKET", "LIMIT"} else "ACK"
-        return Answer(200, ack(order, call.params.get("newOrderRespType", usual), now))
+        return VenueResponse(200, ack(order, request.params.get("newOrderRespType", usual), now))
 
-    def _struck(self, call: Call, asked: Asked, strike: Strike) -> Answer:
+    def _struck(self, request: VenueRequest, asked: Asked, strike: Strike) -> VenueResponse:
         """Handle a new order on which a fault acts."""
         code = strike.fault.code
         if code == "N2":
             return _lost(strike)
         if code == "N4":
-            self._soon(self._place_late(call, asked, strike))
+            self._soon(self._place_late(request, asked, strike))
             return _lost(strike)
         if code == "E5":
             raise Rejection(
@@ -100,60 +100,60 @@ class Trading:
         if code == "E1" and not strike.flag_of("executed", default=strike.draw.random() < 0.5):
             return _unknown(strike)
         if code in {"E9", "E10"}:
-            return self._partial(call, asked, strike)
+            return self._partial(request, asked, strike)
         if code == "E23":
             name = asked.client_id
             if strike.flag_of("other", default=False):
                 name = f"{crc32(name.encode()):08x}"
             listed_as = strike.word_of("prefix", "x-") + name + strike.word_of("suffix")
             asked = replace(asked, client_id=listed_as, sent_as=asked.client_id)
-        answer = self._placed(call, asked)
+        response = self._placed(request, asked)
         match code:
             case "N1":
                 return _lost(strike)
             case "N3":
-                answer.hold_ms = strike.number_of("delay_ms", 12_000)
+                response.hold_ms = strike.number_of("delay_ms", 12_000)
             case "N13":
-                answer.raw = strike.word_of("body", "{}").encode()
+                response.raw = strike.word_of("body", "{}").encode()
             case "E1":
                 return _unknown(strike)
             case "A1":
-                return redirect(strike, call)
+                return redirect(strike, request)
             case "E6":
                 raise Rejection(-2010, "Duplicate order sent.")
             case "E15":
-                answer.hold_ms = strike.number_of("delay_ms", 300)
+                response.hold_ms = strike.number_of("delay_ms", 300)
             case "E21":
                 name = strike.word_of("field", "origQty")
-                answer.body[name] = strike.word_of("value") or text(
-                    2 * number_of(answer.body, name)
+                response.body[name] = strike.word_of("value") or text(
+                    2 * number_of(response.body, name)
                 )
             case _:
                 pass
-        return answer
+        return response
 
-    def _partial(self, call: Call, asked: Asked, strike: Strike) -> Answer:
+    def _partial(self, request: VenueRequest, asked: Asked, strike: Strike) -> VenueResponse:
         portion = int(strike.number_of("portion", 0.5) * WHOLE)
         then = "rest" if strike.fault.code == "E9" else "expire"
-        answer = self._placed(call, asked, portion=portion, then=then)
+        response = self._placed(request, asked, portion=portion, then=then)
         if then == "rest":
-            self._soon(self._resume(answer.body["orderId"], strike.number_of("delay_ms", 200)))
-        return answer
+            self._soon(self._resume(response.body["orderId"], strike.number_of("delay_ms", 200)))
+        return response
 
     async def _resume(self, order_id: int, delay_ms: float) -> None:
         await asyncio.sleep(delay_ms / 1000)
         self.engine.resume(order_id, self.now_ms())
 
-    async def _place_late(self, call: Call, asked: Asked, strike: Strike) -> None:
+    async def _place_late(self, request: VenueRequest, asked: Asked, strike: Strike) -> None:
         """Execute an accepted request later, unless its receive window has passed by then."""
         await asyncio.sleep(strike.number_of("delay_ms", 2000) / 1000)
-        window = whole_of(call.params, "recvWindow") or _RECV_WINDOW
-        late = self.now_ms() - (whole_of(call.params, "timestamp") or 0) > window
+        window = whole_of(request.params, "recvWindow") or _RECV_WINDOW
+        late = self.now_ms() - (whole_of(request.params, "timestamp") or 0) > window
         if late:
             self.faults.note(strike, asked.symbol, asked.client_id, "too late", counts=False)
             return
         try:
-            self._placed(call, asked)
+            self._placed(request, asked)
         except Rejection as rejection:
             self.faults.note(
                 strike, asked.symbol, asked.client_id, f"rejected: {rejection}", counts=False
@@ -174,10 +174,10 @@ class Trading:
             task.cancel()
         await asyncio.gather(*self._later, return_exceptions=True)
 
-    def test(self, call: Call) -> Answer:
+    def test(self, request: VenueRequest) -> VenueResponse:
         """Check an order without placing it."""
-        self.engine.check(self.asked(call.params))
-        return Answer(200, {})
+        self.engine.check(self.asked(request.params))
+        return VenueResponse(200, {})
 
     # ------------------------------------------------------------ cancels
 
@@ -194,57 +194,57 @@ class Trading:
             raise Rejection(code, what)
         return found
 
-    def cancel(self, call: Call) -> Answer:
+    def cancel(self, request: VenueRequest) -> VenueResponse:
         """Cancel one order, unless a fault acts."""
-        found = self._find(call.params, -2011, "orderId", "origClientOrderId")
+        found = self._find(request.params, -2011, "orderId", "origClientOrderId")
         strike = self.faults.strike("cancel", found.asked.symbol, found.asked.client_id)
         code = strike.fault.code if strike is not None else ""
         if strike is not None and code == "N2":
             return _lost(strike)
         if strike is not None and code == "E1":
             if strike.flag_of("executed", default=strike.draw.random() < 0.5):
-                self._cancelled(call, found)
+                self._cancelled(request, found)
             return _unknown(strike)
         if code == "E11":
             self.engine.execute(found, self.now_ms())
-        answer = self._cancelled(call, found)
+        response = self._cancelled(request, found)
         if strike is not None and code in {"N1", "N6"}:
             return _lost(strike, "hang" if code == "N6" else "abort")
         if strike is not None and code == "N3":
-            answer.hold_ms = strike.number_of("delay_ms", 12_000)
+            response.hold_ms = strike.number_of("delay_ms", 12_000)
         if strike is not None and code == "N13":
-            answer.raw = strike.word_of("body", "{}").encode()
-        return answer
+            response.raw = strike.word_of("body", "{}").encode()
+        return response
 
-    def _cancelled(self, call: Call, order: Order) -> Answer:
+    def _cancelled(self, request: VenueRequest, order: Order) -> VenueResponse:
         now = self.now_ms()
         self._cancels += 1
-        cancel_id = call.params.get("newClientOrderId") or f"cancel{self._cancels}"
+        cancel_id = request.params.get("newClientOrderId") or f"cancel{self._cancels}"
         self.engine.cancel(order, now, cancel_id=cancel_id)
-        return Answer(200, cancelled(order, cancel_id, now))
+        return VenueResponse(200, cancelled(order, cancel_id, now))
 
-    def cancel_all(self, call: Call) -> Answer:
+    def cancel_all(self, request: VenueRequest) -> VenueResponse:
         """Cancel every open order of a symbol."""
-        symbol = call.params.get("symbol", "")
+        symbol = request.params.get("symbol", "")
         mine = [order for order in self.engine.open.values() if order.asked.symbol == symbol]
         if not mine:
             raise Rejection(-2011, "Unknown order sent.")
         strike = self.faults.strike("cancel", symbol)
         if strike is not None and strike.fault.code == "N2":
             return _lost(strike)
-        answers = [self._cancelled(call, order).body for order in mine]
+        answers = [self._cancelled(request, order).body for order in mine]
         if strike is not None and strike.fault.code in {"N1", "N6"}:
             return _lost(strike, "hang" if strike.fault.code == "N6" else "abort")
-        return Answer(200, answers)
+        return VenueResponse(200, answers)
 
-    def replace(self, call: Call) -> Answer:
+    def replace(self, request: VenueRequest) -> VenueResponse:
         """Cancel an order and place another; the second only if the first went through."""
-        params = call.params
+        params = request.params
         go_on = params.get("cancelReplaceMode") == "ALLOW_FAILURE"
         gone: dict[str, Any] | None = None
         try:
             old = self._find(params, -2011, "cancelOrderId", "cancelOrigClientOrderId")
-            inner = Call("DELETE", call.path, {"newClientOrderId": ""})
+            inner = VenueRequest("DELETE", request.path, {"newClientOrderId": ""})
             gone = self._cancelled(inner, old).body
         except Rejection as rejection:
             body = {"code": rejection.code, "msg": rejection.text}
@@ -253,24 +253,24 @@ class Trading:
                     "cancelResult": "FAILURE", "newOrderResult": "NOT_ATTEMPTED",
                     "cancelResponse": body, "newOrderResponse": None,
                 }  # fmt: skip
-                return Answer(400, _replace_failed(-2022, data))
+                return VenueResponse(400, _replace_failed(-2022, data))
             gone = body
         try:
-            answer = self.place(call)
+            response = self.place(request)
         except Rejection as rejection:
             data = {
                 "cancelResult": "SUCCESS" if "orderId" in gone else "FAILURE",
                 "newOrderResult": "FAILURE", "cancelResponse": gone,
                 "newOrderResponse": {"code": rejection.code, "msg": rejection.text},
             }  # fmt: skip
-            return Answer(409, _replace_failed(-2021, data))
-        if answer.status == 200:
-            answer.body = {
+            return VenueResponse(409, _replace_failed(-2021, data))
+        if response.status == 200:
+            response.body = {
                 "cancelResult": "SUCCESS" if "orderId" in gone else "FAILURE",
                 "newOrderResult": "SUCCESS", "cancelResponse": gone,
-                "newOrderResponse": answer.body,
+                "newOrderResponse": response.body,
             }  # fmt: skip
-        return answer
+        return response
 
     # ------------------------------------------------------------ questions
 
@@ -279,19 +279,19 @@ class Trading:
         strike = self.faults.strike("query", symbol, client_id, only=_STALE)
         return self.now_ms() - int(strike.number_of("stale_ms", 2000)) if strike else None
 
-    def query(self, call: Call) -> Answer:
+    def query(self, request: VenueRequest) -> VenueResponse:
         """Return one order."""
-        params = call.params
+        params = request.params
         found = self._find(params, -2013, "orderId", "origClientOrderId")
         at_ms = self._as_of(found.asked.symbol, found.asked.client_id)
         state = found.as_of(at_ms) if at_ms is not None else None
         if at_ms is not None and state is None:
             raise Rejection(-2013, "Order does not exist.")
-        return Answer(200, order_body(found, state))
+        return VenueResponse(200, order_body(found, state))
 
-    def open_orders(self, call: Call) -> Answer:
+    def open_orders(self, request: VenueRequest) -> VenueResponse:
         """List open orders, of a symbol or all."""
-        symbol = call.params.get("symbol", "")
+        symbol = request.params.get("symbol", "")
         at_ms = self._as_of(symbol)
         found = []
         for order in self.engine.open.values() if at_ms is None else self.engine.orders.values():
@@ -302,11 +302,11 @@ class Trading:
                 found.append(order_body(order))
             elif state is not None and state[0] in {"NEW", "PARTIALLY_FILLED"}:
                 found.append(order_body(order, state))
-        return Answer(200, found)
+        return VenueResponse(200, found)
 
-    def all_orders(self, call: Call) -> Answer:
+    def all_orders(self, request: VenueRequest) -> VenueResponse:
         """List orders of a symbol, oldest first, from a number or a time on."""
-        params, limit = call.params, whole_of(call.params, "limit") or 500
+        params, limit = request.params, whole_of(request.params, "limit") or 500
         since, first = whole_of(params, "startTime"), whole_of(params, "orderId")
         found = [
             order_body(order)
@@ -315,11 +315,11 @@ class Trading:
             and order.created_ms >= (since or 0)
             and order.order_id >= (first or 0)
         ]
-        return Answer(200, found[:limit] if since or first else found[-limit:])
+        return VenueResponse(200, found[:limit] if since or first else found[-limit:])
 
-    def my_trades(self, call: Call) -> Answer:
+    def my_trades(self, request: VenueRequest) -> VenueResponse:
         """List executions of a symbol, by order, number or time."""
-        params, limit = call.params, whole_of(call.params, "limit") or 500
+        params, limit = request.params, whole_of(request.params, "limit") or 500
         since, until = whole_of(params, "startTime"), whole_of(params, "endTime")
         first, order_id = whole_of(params, "fromId"), whole_of(params, "orderId")
         symbol = params.get("symbol", "")
@@ -336,13 +336,13 @@ class Trading:
             and fill.trade_id >= (first or 0)
             and order_id in {None, fill.order_id}
         ]
-        return Answer(200, found[:limit] if since or first else found[-limit:])
+        return VenueResponse(200, found[:limit] if since or first else found[-limit:])
 
-    def account(self, call: Call) -> Answer:
+    def account(self, request: VenueRequest) -> VenueResponse:
         """Return the balances of the account."""
         at_ms, ledger = self._as_of(), self.engine.ledger
         held = ledger.balances() if at_ms is None else ledger.as_of(at_ms)
-        return Answer(200, {
+        return VenueResponse(200, {
             "makerCommission": 10, "takerCommission": 10, "buyerCommission": 0,
             "sellerCommission": 0,
             "commissionRates": {"maker": self.engine.fees.maker, "taker": self.engine.fees.taker,
@@ -365,14 +365,14 @@ def _replace_failed(code: int, data: dict[str, Any]) -> dict[str, Any]:
     return {"code": code, "msg": what, "data": data}
 
 
-def _lost(strike: Strike, usual: str = "abort") -> Answer:
+def _lost(strike: Strike, usual: str = "abort") -> VenueResponse:
     """Return an answer that never arrives."""
     mode = strike.word_of("mode", usual)
     hold = strike.number_of("hold_ms", 30_000 if mode == "hang" else 0)
-    return Answer(200, None, mode="hang" if mode == "hang" else "abort", hold_ms=hold)
+    return VenueResponse(200, None, mode="hang" if mode == "hang" else "abort", hold_ms=hold)
 
 
-def _unknown(strike: Strike) -> Answer:
+def _unknown(strike: Strike) -> VenueResponse:
     """Return an answer that leaves open whether the request was executed."""
     status = int(strike.number_of("status", 503))
     body = {
@@ -383,4 +383,4 @@ def _unknown(strike: Strike) -> Answer:
             "Send status unknown; execution status unknown.",
         ),
     }  # fmt: skip
-    return Answer(status, body)
+    return VenueResponse(status, body)

@@ -1,4 +1,4 @@
-"""A request and its answer, over REST or WebSocket."""
+"""A request and its response, over REST or WebSocket."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, Literal
 from septet._drill.venue.amounts import units
 from septet._drill.venue.orders import Rejection
 
-__all__ = ["Answer", "Call", "number_of", "signed_by", "whole_of"]
+__all__ = ["VenueRequest", "VenueResponse", "number_of", "signed_by", "whole_of"]
 
 
 @dataclass(slots=True)
-class Call:
+class VenueRequest:
     """A request: method, path and parameters; `payload` is the signed text."""
 
     method: str
@@ -26,8 +26,8 @@ class Call:
 
 
 @dataclass(slots=True)
-class Answer:
-    """An answer. `mode`: sent, or the connection is closed, or no answer is sent for a while."""
+class VenueResponse:
+    """The response to a request. `mode`: sent, connection closed, or held back for a while."""
 
     status: int
     body: Any
@@ -37,7 +37,7 @@ class Answer:
     hold_ms: float = 0.0
 
     @classmethod
-    def rejected(cls, rejection: Rejection) -> Answer:
+    def rejected(cls, rejection: Rejection) -> VenueResponse:
         """Return the answer that carries a rejection."""
         return cls(rejection.status, {"code": rejection.code, "msg": rejection.text})
 

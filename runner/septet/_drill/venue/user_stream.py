@@ -10,9 +10,9 @@ import msgspec
 
 from septet._drill.venue.api import WS_METHODS, Api
 from septet._drill.venue.orders import Rejection
-from septet._drill.venue.request import Answer, Call
 from septet._drill.venue.sockets import Socket
 from septet._drill.venue.streams import encode
+from septet._drill.venue.venue_request import VenueRequest, VenueResponse
 
 __all__ = ["UserStreams"]
 
@@ -65,40 +65,40 @@ class UserStreams:
         given = asked.get("params") or {}
         params = {str(name): _plain(value) for name, value in given.items()}
         try:
-            answer = self._answer(socket, method, params)
+            response = self._answer(socket, method, params)
         except Rejection as rejection:
-            answer = Answer.rejected(rejection)
-        if answer.mode != "send":
-            if answer.mode == "abort":
+            response = VenueResponse.rejected(rejection)
+        if response.mode != "send":
+            if response.mode == "abort":
                 socket.reset()
             return
-        if answer.hold_ms:
-            await asyncio.sleep(answer.hold_ms / 1000)
-        body: dict[str, Any] = {"id": number, "status": answer.status}
-        if answer.status == 200:
-            body["result"] = answer.body
+        if response.hold_ms:
+            await asyncio.sleep(response.hold_ms / 1000)
+        body: dict[str, Any] = {"id": number, "status": response.status}
+        if response.status == 200:
+            body["result"] = response.body
         else:
-            body["error"] = answer.body
-        if answer.raw is not None:
+            body["error"] = response.body
+        if response.raw is not None:
             body["result"] = {}
         socket.send(encode(body))
 
-    def _answer(self, socket: Socket, method: str, params: dict[str, str]) -> Answer:
+    def _answer(self, socket: Socket, method: str, params: dict[str, str]) -> VenueResponse:
         signed = "&".join(f"{k}={v}" for k, v in sorted(params.items()) if k != "signature")
-        call = Call("WS", method, params, signed, params.get("apiKey", ""))
+        request = VenueRequest("WS", method, params, signed, params.get("apiKey", ""))
         if method == "userDataStream.subscribe.signature":
-            self._api.verify(call)
+            self._api.verify(request)
             self.count += 1
             self._subscribed[socket] = self.count - 1
-            return Answer(200, {"subscriptionId": self.count - 1})
+            return VenueResponse(200, {"subscriptionId": self.count - 1})
         if method == "userDataStream.unsubscribe":
             self.leave(socket)
-            return Answer(200, {})
+            return VenueResponse(200, {})
         route = WS_METHODS.get(method)
         if route is None:
             raise Rejection(-1130, "Unknown method.")
-        call.method, call.path = route
-        return self._api.call(call)
+        request.method, request.path = route
+        return self._api.handle(request)
 
 
 def _plain(value: Any) -> str:

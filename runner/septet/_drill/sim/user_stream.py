@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from septet import messages as m
 from septet._drill.sim.fault_rates import Weather
-from septet._drill.sim.world import MS, SECOND, World
+from septet._drill.sim.simulated_time import MS, SECOND, World
 
 __all__ = ["WATCHDOG_NS", "UserStream"]
 

@@ -16,7 +16,7 @@ from septet._charts.time_chart import unpack
 from septet._journal.reader import Reader
 from septet._live.kill_switch import read_halt, read_resume
 from septet._report.page import render
-from septet._store.find import open_run
+from septet._store.find_runs import open_run
 from septet._store.journal_view import LiveRun
 from tests.dashboard.conftest import Dashboard, stored
 from tests.journal.test_changed_files import ended_run

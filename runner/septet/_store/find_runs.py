@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from septet._files import insist_no_links
-from septet._store.damage import JOURNAL, LIVE_SIGNS, damaged
+from septet._store.damage_messages import JOURNAL, LIVE_SIGNS, damaged
 from septet._store.run_folder import Run
 from septet._store.run_order import run_id_in, run_order
 from septet.errors import InputError, SeptetError

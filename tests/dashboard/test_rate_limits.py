@@ -17,17 +17,17 @@ import pytest
 from starlette.requests import Request
 
 from septet._dashboard import connections as module
-from septet._dashboard import forms, guard, login, serve
+from septet._dashboard import forms, login, request_guard, serve
 from septet._dashboard.accounts import accounts_file, add_token, add_user
 from septet._dashboard.connections import Connections, most_connections
 from septet._dashboard.forms import TooSlow, form_of
-from septet._dashboard.limits import InProgress
 from septet._dashboard.login import LogIn
+from septet._dashboard.rate_limits import InProgress
 from septet._dashboard.remote_access import remote_access
 from septet._dashboard.serve import make_server, open_socket
 from septet._dashboard.site import default_limits
 from tests.dashboard.conftest import Dashboard, stored
-from tests.dashboard.test_one_run import key_of, page
+from tests.dashboard.test_run_page import key_of, page
 from tests.dashboard.tls import make_certificate
 
 FEW = 16
@@ -384,7 +384,8 @@ def test_the_limits_of_the_document_are_those_of_the_code() -> None:
     limits = default_limits(time.monotonic)
     for written in (
         f"{module._MOST}, or half of the files",
-        f"{module._HEADERS_S:.0f} s from the connection", f"{guard._LONGEST:,} bytes; an idle",
+        f"{module._HEADERS_S:.0f} s from the connection",
+        f"{request_guard._LONGEST:,} bytes; an idle",
         f"idle connection ends after {serve._KEEP_ALIVE_S} s",
         f"{forms._SLOWEST_S:.0f} s, {forms.LARGEST_FORM:,} bytes and 20 fields",
         f"not read | {module._READ_S:.0f} s",

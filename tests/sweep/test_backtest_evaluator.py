@@ -16,9 +16,9 @@ from septet._data.stamps import iso
 from septet._results.summary import summarise
 from septet._shell.backtest import backtest
 from septet._store.tables import frames_of
-from septet._sweep import full_evaluator
+from septet._sweep import backtest_evaluator
+from septet._sweep.backtest_evaluator import FullEvaluator, first_line
 from septet._sweep.first_decision import begin_sweep
-from septet._sweep.full_evaluator import FullEvaluator, first_line
 from septet._sweep.setting_row import COUNTS, FIGURES
 from septet._sweep.space import Setting, Space, space_of
 from septet._sweep.swept_parameters import numbers_of
@@ -149,7 +149,7 @@ def test_a_sweep_over_sessions(tmp_path: Path) -> None:
 def test_several_processes_give_the_same_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(full_evaluator, "_START_SECONDS", 0.0)
+    monkeypatch.setattr(backtest_evaluator, "_START_SECONDS", 0.0)
     loaded = swept(tmp_path, SECTION)
     logged: list[str] = []
     space, several, first_ns = opened(loaded, threads=2, logged=logged)

@@ -8,7 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from septet._kernel.frames import (
+from septet._kernel.step import compile_part, jit, local_maker
+from septet._kernel.time_frames import (
     STRETCH,
     bars_of,
     blank,
@@ -18,7 +19,6 @@ from septet._kernel.frames import (
     unbroken,
     within,
 )
-from septet._kernel.step import compile_part, jit, local_maker
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=8), st.integers(0, 5))

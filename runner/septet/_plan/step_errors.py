@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Any
 
 from septet._host.declare import Step
-from septet._host.faults import compiler_fault, line_in
+from septet._host.error_lines import compiler_fault, line_in
 from septet._host.plugin_calls import is_theirs, words_of
 from septet._plan.python_features import PythonFeatures
 from septet.errors import PluginError, RunError, SeptetError

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from septet._host.tasks import Backoff, TaskChange, Tasks
+from septet._host.background_tasks import Backoff, TaskChange, Tasks
 
 
 async def wait_until(done: Callable[[], bool]) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from septet._drill.books import OurBook, VenueBook
-from septet._drill.catalogue import Kind
-from septet._drill.check import Finding
+from septet._drill.fault_catalogue import Kind
+from septet._drill.record_comparison import Finding
+from septet._drill.trading_records import RunRecord, VenueRecord
 from septet._host.adapter_values import EVERY_NS
 from septet._text import decode_json
 
@@ -20,7 +20,7 @@ _SLACK_NS = 50_000_000
 
 
 def audit(
-    kind: Kind, venue: VenueBook, ours: OurBook, folder: Path, first_ns: int, now_ns: int
+    kind: Kind, venue: VenueRecord, ours: RunRecord, folder: Path, first_ns: int, now_ns: int
 ) -> Iterator[Finding]:
     """Yield the missing effects between a fault's start and now.
 
@@ -37,12 +37,12 @@ def audit(
             yield Finding("naked", symbol, text)
 
 
-def is_noticed(kind: Kind, ours: OurBook, folder: Path, first_ns: int) -> bool:
+def is_noticed(kind: Kind, ours: RunRecord, folder: Path, first_ns: int) -> bool:
     """Whether a fault has blocked what it must block, and is in the log, by now."""
     return not any(_unnoticed(kind, ours, folder, first_ns))
 
 
-def _unnoticed(kind: Kind, ours: OurBook, folder: Path, first_ns: int) -> Iterator[Finding]:
+def _unnoticed(kind: Kind, ours: RunRecord, folder: Path, first_ns: int) -> Iterator[Finding]:
     held = list(ours.blocks.values())
     tripped = [rule for at_ns, rule in ours.tripped if at_ns >= first_ns]
     rules = {rule.partition(":")[0] for rule in (*tripped, *(each.rule for each in held))}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from textwrap import dedent
 
-from septet._plan.text import prune
+from septet._plan.plan_text import prune
 
 ARRAYS = {"A": "float64_1d", "B": "float64_2d", "C": "int64_1d"}
 TEXT = dedent(

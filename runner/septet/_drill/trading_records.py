@@ -1,4 +1,4 @@
-"""Two books of the same trading, folded row by row: the venue's and the run's."""
+"""Two records of the same trading, folded row by row: the venue's and the run's."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from septet._drill.venue.venue_journal import (
 from septet._journal.journal_format import Entry, Head
 
 __all__ = [
-    "FINAL_STATES", "FINAL_STATUSES", "OPERATOR", "Block", "OurBook", "Sent", "VenueBook",
+    "FINAL_STATES", "FINAL_STATUSES", "OPERATOR", "Block", "RunRecord", "Sent", "VenueRecord",
 ]  # fmt: skip
 
 FINAL_STATES = frozenset({"filled", "cancelled", "expired", "rejected"})
@@ -44,7 +44,7 @@ _BY_ITSELF = frozenset({"disputed_fill"})
 
 
 @dataclass(slots=True)
-class VenueBook:
+class VenueRecord:
     """What happened at the venue. `moved` is the sum of manual deposits and withdrawals, by asset.
 
     `posts` are the requests for an order by client id, with their times, `bans` the times of
@@ -65,7 +65,7 @@ class VenueBook:
     bans: list[int] = field(default_factory=list)
     cover: Cover = field(default_factory=Cover)
 
-    def take(self, rows: Iterable[Row]) -> VenueBook:
+    def take(self, rows: Iterable[Row]) -> VenueRecord:
         """Process rows of the venue's journal, in order; return itself."""
         for row in rows:
             match row:
@@ -143,7 +143,7 @@ class Block:
         return self.by_hand or (over and self.rule.partition(":")[0] in FEED.values())
 
 
-class OurBook:
+class RunRecord:
     """The run's journal, in the names of the venue."""
 
     def __init__(self, head: Head) -> None:
@@ -205,7 +205,7 @@ class OurBook:
         rules = sorted(each.rule for each in self.blocks.values())
         return [] if any(each.partition(":")[0] in RULES for each in rules) else rules
 
-    def take(self, entries: Iterable[Entry]) -> OurBook:
+    def take(self, entries: Iterable[Entry]) -> RunRecord:
         """Process entries of the journal, in order; return itself."""
         for entry in entries:
             self.seq, self.at_ns = entry.seq, entry.at_ns

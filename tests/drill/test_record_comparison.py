@@ -9,8 +9,8 @@ import pytest
 
 from septet import messages as m
 from septet._core.guards import RULES
-from septet._drill.books import Block, OurBook, VenueBook
-from septet._drill.check import KINDS, Finding, check_truth, unreported
+from septet._drill.record_comparison import KINDS, Finding, check_truth, unreported
+from septet._drill.trading_records import Block, RunRecord, VenueRecord
 from septet._drill.venue.config import Bars
 from septet._drill.venue.venue_journal import (
     BalanceChanged,
@@ -122,13 +122,13 @@ def entries() -> list[Event]:
 
 
 def found(rows: Sequence[Row], journal: Sequence[Event]) -> set[str]:
-    ours = OurBook(HEAD)
+    ours = RunRecord(HEAD)
     made = []
     for seq, (event, commands) in enumerate(journal, 1):
         at_ns, kind, text = encode_event(event)
         made.append(Entry(seq, at_ns, kind, text, encode_commands(list(commands)), b""))
     ours.take(made)
-    findings = check_truth(VenueBook(bars={"BTCUSDT": BARS}).take(rows), ours)
+    findings = check_truth(VenueRecord(bars={"BTCUSDT": BARS}).take(rows), ours)
     assert all(each.kind in KINDS for each in findings)
     return {each.kind for each in findings}
 
@@ -250,7 +250,7 @@ def test_what_others_do_is_no_finding() -> None:
 def test_a_run_may_end_while_a_halt_of_its_file_holds(
     rules: list[str], at_rest: bool, of_file: list[str]
 ) -> None:
-    ours = OurBook(HEAD)
+    ours = RunRecord(HEAD)
     ours.blocks = {each: Block(each, "manual", 0) for each in rules}
     assert (ours.is_at_rest(over=False), ours.file_halts) == (at_rest, of_file)
 
@@ -268,7 +268,7 @@ def test_a_run_may_end_while_a_halt_of_its_file_holds(
 def test_streams_are_silent_for_good_once_the_bars_are_over(
     rule: str, over: bool, rests: bool
 ) -> None:
-    ours = OurBook(HEAD)
+    ours = RunRecord(HEAD)
     ours.blocks = {rule: Block(rule, RULES[rule.partition(":")[0]].clears_when, 0)}
     assert ours.is_at_rest(over=over) == rests
 
@@ -280,7 +280,7 @@ def _operated(action: Literal["halt", "resume"], name: str) -> Entry:
 
 
 def test_a_halt_is_a_persons_unless_the_run_or_a_signal_made_it() -> None:
-    ours = OurBook(HEAD)
+    ours = RunRecord(HEAD)
     assert ours.halted_by == ""
     for name, by in (("mara", "mara"), ("file", "file"), ("signal", ""), ("safe_mode", "")):
         ours.take([_operated("halt", name)])

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from septet._drill.audits import audit
-from septet._drill.books import OurBook, VenueBook
-from septet._drill.catalogue import CATALOGUE, Kind
-from septet._drill.check import check_truth
+from septet._drill.fault_audits import audit
+from septet._drill.fault_catalogue import CATALOGUE, Kind
 from septet._drill.outcome import Row
+from septet._drill.record_comparison import check_truth
 from septet._drill.stop_cover import Cover, Terms
+from septet._drill.trading_records import RunRecord, VenueRecord
 from septet._drill.venue.venue_journal import Answered, FillMade, OrderChanged
 from septet._live.logs import iso
-from tests.drill.test_check import HEAD, T0, fill, order
+from tests.drill.test_record_comparison import HEAD, T0, fill, order
 
 MS = 1_000_000
 TERMS = {"BTCUSDT": Terms("BTC", Decimal("0.1"), Decimal("5"))}
@@ -60,8 +60,8 @@ def test_a_position_that_stays_bare_is_named_and_one_of_a_strategy_without_stops
 
 
 def test_the_truth_check_names_a_naked_position() -> None:
-    venue = VenueBook(cover=covered(bought(0), stop(100), stop(400, status="EXPIRED")))
-    assert [(each.kind, each.subject) for each in check_truth(venue, OurBook(HEAD))] == [
+    venue = VenueRecord(cover=covered(bought(0), stop(100), stop(400, status="EXPIRED")))
+    assert [(each.kind, each.subject) for each in check_truth(venue, RunRecord(HEAD))] == [
         ("naked", "BTCUSDT")
     ]
 
@@ -82,23 +82,23 @@ def test_a_fault_must_block_entries_and_stand_in_the_log(
     line = {"timestamp": iso(T0 + after_ms * MS), "event": event}
     (tmp_path / "log.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
     kind = Kind("A4", "", blocks=("feed_down", "venue_down"), logs=("task_failed",))
-    ours = OurBook(HEAD)
+    ours = RunRecord(HEAD)
     ours.tripped.append((T0 + MS, rule))
-    found = audit(kind, VenueBook(), ours, tmp_path, T0, T0 + 900 * MS)
+    found = audit(kind, VenueRecord(), ours, tmp_path, T0, T0 + 900 * MS)
     assert {each.kind for each in found} == kinds
 
 
 def test_a_stop_that_left_while_the_fault_acted_is_found(tmp_path: Path) -> None:
-    venue = VenueBook(cover=covered(bought(0), stop(1), stop(100, status="CANCELED")))
+    venue = VenueRecord(cover=covered(bought(0), stop(1), stop(100, status="CANCELED")))
     for naked_ms, kinds in ((700.0, ["naked"]), (900.0, [])):
         kind = Kind("A7", "", naked_ms=naked_ms)
-        found = audit(kind, venue, OurBook(HEAD), tmp_path, T0, T0 + 900 * MS)
+        found = audit(kind, venue, RunRecord(HEAD), tmp_path, T0, T0 + 900 * MS)
         assert [each.kind for each in found] == kinds
 
 
 def test_a_ban_that_was_not_reported_was_not_reached() -> None:
     answers = [Answered(at_ns=T0 + ms * MS, number=ms, status=status) for ms, status in ANSWERS]
-    venue = VenueBook().take(answers)
+    venue = VenueRecord().take(answers)
     assert [venue.was_banned_since(T0 + at_ms * MS) for at_ms in (0, 5, 6)] == [True, True, False]
     row = Row("A10", asked=2, injected=2, resolved=2)
     row.take_back(1)
@@ -122,5 +122,5 @@ def test_what_is_logged_once_a_minute_is_noticed_by_the_line_of_that_minute(
 ) -> None:
     line = {"timestamp": iso(T0 + after_ms * MS), "event": "unreadable", "text": text}
     (tmp_path / "log.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
-    found = audit(CATALOGUE["A5"], VenueBook(), OurBook(HEAD), tmp_path, T0, T0 + 900 * MS)
+    found = audit(CATALOGUE["A5"], VenueRecord(), RunRecord(HEAD), tmp_path, T0, T0 + 900 * MS)
     assert {each.kind for each in found} == kinds

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from septet._app.run_view import RunView, view_of_run
 from septet._dashboard.charts import curve_figure, price_figure, symbols_of
 from septet._dashboard.health import health_rows, monitor_rows
-from septet._dashboard.one_trade import last_trades
+from septet._dashboard.trade_page import last_trades
 from septet.errors import InputError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from septet._store.background import Background
+from septet._store.background_work import Background
 
 
 def test_it_gives_what_the_call_gives_from_another_thread() -> None:

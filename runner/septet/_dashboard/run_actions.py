@@ -19,7 +19,7 @@ WAIT_S: Final = 10.0
 
 def can_act(folder: Path) -> bool:
     """Whether it is the folder of a paper or live run; its journal may be damaged."""
-    from septet._store.find import LIVE_SIGNS
+    from septet._store.find_runs import LIVE_SIGNS
 
     return any(os.path.lexists(folder / name) for name in LIVE_SIGNS)
 

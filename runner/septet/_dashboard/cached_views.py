@@ -15,8 +15,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from septet._app.run_files import signs_of
-from septet._dashboard.one_run import now_text, run_view
-from septet._store.find import open_run
+from septet._dashboard.run_page import now_text, run_view
+from septet._store.find_runs import open_run
 from septet.errors import SeptetError
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from septet import messages as m
-from septet._drill.books import FINAL_STATES, FINAL_STATUSES, OurBook, VenueBook
 from septet._drill.ownership import is_ours
+from septet._drill.trading_records import FINAL_STATES, FINAL_STATUSES, RunRecord, VenueRecord
 from septet._drill.venue.venue_journal import FillMade
 
 __all__ = ["KINDS", "Finding", "check_bars", "check_trading", "check_truth", "unreported"]
@@ -68,17 +68,17 @@ def unreported(found: Iterable[Finding], reported: Iterable[Finding]) -> list[Fi
     ]  # fmt: skip
 
 
-def check_truth(venue: VenueBook, ours: OurBook) -> list[Finding]:
-    """Compare both books; an empty list means that they agree.
+def check_truth(venue: VenueRecord, ours: RunRecord) -> list[Finding]:
+    """Compare both records; an empty list means that they agree.
 
-    While orders are on their way the books differ for a moment: what is true for good is what
+    While orders are on their way the records differ for a moment: what is true for good is what
     stays. Paper fills inside this process, so only bars are compared there.
     """
     trading = check_trading(venue, ours) if ours.mode == "live" else []
     return sorted({*trading, *check_bars(venue, ours)})
 
 
-def check_trading(venue: VenueBook, ours: OurBook, bare_ns: int = 1 << 62) -> list[Finding]:
+def check_trading(venue: VenueRecord, ours: RunRecord, bare_ns: int = 1 << 62) -> list[Finding]:
     """Compare orders, executions, positions and balances.
 
     A position counts as naked if it is so since before the wall time `bare_ns`: while the market
@@ -98,12 +98,12 @@ def check_trading(venue: VenueBook, ours: OurBook, bare_ns: int = 1 << 62) -> li
     return sorted(set(found))
 
 
-def check_bars(venue: VenueBook, ours: OurBook) -> list[Finding]:
+def check_bars(venue: VenueRecord, ours: RunRecord) -> list[Finding]:
     """Compare the bars that the run processed with those that were replayed."""
     return sorted(_bars(venue, ours))
 
 
-def _bans(venue: VenueBook) -> Iterator[Finding]:
+def _bans(venue: VenueRecord) -> Iterator[Finding]:
     """Check that no request followed an answer that reported a ban, while it lasted."""
     first_ns = 0
     for at_ns in venue.bans:
@@ -119,7 +119,7 @@ def _bans(venue: VenueBook) -> Iterator[Finding]:
 # ---------------------------------------------------------------- orders
 
 
-def _orders(venue: VenueBook, ours: OurBook) -> Iterator[Finding]:
+def _orders(venue: VenueRecord, ours: RunRecord) -> Iterator[Finding]:
     """Check the run's orders at the venue: one per intent, journalled, open on both sides."""
     seen: dict[str, int] = {}
     for order in venue.orders.values():
@@ -141,7 +141,7 @@ def _orders(venue: VenueBook, ours: OurBook) -> Iterator[Finding]:
             yield Finding("open_order", name, f"not at the venue, {state} with us")
 
 
-def _intents(venue: VenueBook, ours: OurBook) -> Iterator[Finding]:
+def _intents(venue: VenueRecord, ours: RunRecord) -> Iterator[Finding]:
     """Check the requests: one per client id, in time, and no entry during a halt."""
     for name, times in venue.posts.items():
         sent = ours.sent.get(name)
@@ -172,7 +172,7 @@ def _intents(venue: VenueBook, ours: OurBook) -> Iterator[Finding]:
 # ---------------------------------------------------------------- fills
 
 
-def _fills(venue: VenueBook, ours: OurBook) -> Iterator[Finding]:
+def _fills(venue: VenueRecord, ours: RunRecord) -> Iterator[Finding]:
     for key, fill in venue.fills.items():
         if not is_ours(fill, venue, ours):
             continue
@@ -205,7 +205,7 @@ def _differs(fill: FillMade, row: m.Traded) -> str:
     return ""
 
 
-def _positions(ours: OurBook) -> Iterator[Finding]:
+def _positions(ours: RunRecord) -> Iterator[Finding]:
     """Check that each position is the sum of its executions, net of fees in the base."""
     sums: dict[int, Decimal] = {}
     counts: dict[int, int] = {}
@@ -224,7 +224,7 @@ def _positions(ours: OurBook) -> Iterator[Finding]:
             yield Finding("position", ours.names[k], text)
 
 
-def _balances(venue: VenueBook, ours: OurBook) -> Iterator[Finding]:
+def _balances(venue: VenueRecord, ours: RunRecord) -> Iterator[Finding]:
     """Check that bookings, third parties and transfers explain every balance."""
     expected = dict(venue.opening)
     slack = dict.fromkeys(expected, _ROUNDING)
@@ -263,7 +263,7 @@ def _balances(venue: VenueBook, ours: OurBook) -> Iterator[Finding]:
 # ---------------------------------------------------------------- bars
 
 
-def _bars(venue: VenueBook, ours: OurBook) -> Iterator[Finding]:
+def _bars(venue: VenueRecord, ours: RunRecord) -> Iterator[Finding]:
     """Check that each bar was processed as replayed, once, and that missing bars were declared."""
     for k, taken in ours.bars.items():
         name, played = ours.names[k], venue.bars.get(ours.id_of(k))

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from septet._dashboard import views
-from septet._dashboard.views import Views
+from septet._dashboard import cached_views
+from septet._dashboard.cached_views import Views
 
 
 class Reads:
@@ -17,8 +17,8 @@ class Reads:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count, self.now_s, self.slept = 0, 100.0, list[float]()
-        monkeypatch.setattr(views, "open_run", lambda folder, before: folder)
-        monkeypatch.setattr(views, "run_view", self.read)
+        monkeypatch.setattr(cached_views, "open_run", lambda folder, before: folder)
+        monkeypatch.setattr(cached_views, "run_view", self.read)
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from septet import messages as m
-from septet._core.account import Account
+from septet._core.account_check import Account
 from septet._core.guards import Guards
 
 

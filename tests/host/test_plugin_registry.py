@@ -16,7 +16,7 @@ import pytest
 
 import septet_plugins.manifest
 from septet._config.load import load
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet.errors import ConfigError, PluginError
 from septet.hookspecs import Component, hookimpl
 
