@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from septet._drill.fault_audits import audit
-from septet._drill.fault_catalogue import CATALOGUE, Kind
+from septet._drill.fault_kinds import CATALOGUE, Kind
 from septet._drill.outcome import Row
-from septet._drill.record_comparison import check_truth
+from septet._drill.record_checks import check_truth
 from septet._drill.stop_cover import Cover, Terms
 from septet._drill.trading_records import RunRecord, VenueRecord
 from septet._drill.venue.venue_journal import Answered, FillMade, OrderChanged
 from septet._live.logs import iso
-from tests.drill.test_record_comparison import HEAD, T0, fill, order
+from tests.drill.test_record_checks import HEAD, T0, fill, order
 
 MS = 1_000_000
 TERMS = {"BTCUSDT": Terms("BTC", Decimal("0.1"), Decimal("5"))}

@@ -9,14 +9,14 @@ import msgspec
 import pytest
 
 from septet import messages as m
-from septet._drill.fault_catalogue import CATALOGUE
+from septet._drill.fault_kinds import CATALOGUE
 from septet._drill.ownership import claim_known, count_open, is_waiting
-from septet._drill.record_comparison import check_truth
+from septet._drill.record_checks import check_truth
 from septet._drill.stop_cover import Cover, Terms
 from septet._drill.trading_records import RunRecord, VenueRecord
 from septet._drill.venue.venue_journal import OrderChanged, Row
 from septet._journal.journal_format import Entry, encode_commands, encode_event
-from tests.drill.test_record_comparison import (
+from tests.drill.test_record_checks import (
     HEAD,
     NAME,
     T0,

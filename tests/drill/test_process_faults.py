@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from septet import messages as m
-from septet._drill.fault_catalogue import CATALOGUE
+from septet._drill.fault_kinds import CATALOGUE
 from septet._drill.process_faults import (
     CODES,
     KilledError,

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from septet import messages as m
-from septet._drill.record_comparison import check_trading
+from septet._drill.record_checks import check_trading
 from septet._drill.trading_records import RunRecord, VenueRecord
 from septet._drill.venue.venue_journal import FillMade, OrderChanged
 from septet._journal.reader import Reader

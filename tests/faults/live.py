@@ -15,7 +15,7 @@ from typing import Any
 
 from septet import messages as m
 from septet._drill.processes import RunProcess, VenueProcess
-from septet._drill.record_comparison import Finding, check_trading
+from septet._drill.record_checks import Finding, check_trading
 from septet._drill.trading_records import RunRecord, VenueRecord
 from septet._drill.venue import SymbolConfig, Synthetic, VenueConfig
 from septet._journal.reader import Reader

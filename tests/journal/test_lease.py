@@ -216,10 +216,10 @@ def test_p3_containers_share_what_they_are_set_to_share(
 
 def test_what_a_lease_does_not_cover_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SEPTET_LEASE_DIR", raising=False)
-    assert "other machines, and another key of the account" in machine_lock.describe_scope()
-    assert "SEPTET_LEASE_DIR" in machine_lock.describe_scope()
+    assert "other machines, and another key of the account" in machine_lock.scope_text()
+    assert "SEPTET_LEASE_DIR" in machine_lock.scope_text()
     monkeypatch.setenv("SEPTET_LEASE_DIR", "/srv/leases")
-    assert "nor beside /srv/leases" in machine_lock.describe_scope()
+    assert "nor beside /srv/leases" in machine_lock.scope_text()
 
 
 def test_a11_a_run_is_made_by_one_process_whatever_its_folder_is_called(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from septet import messages as m
-from septet._drill.record_comparison import check_trading
+from septet._drill.record_checks import check_trading
 from septet._drill.trading_records import RunRecord, VenueRecord
 from septet._drill.venue import SymbolConfig, Synthetic, VenueConfig
 from septet._drill.venue.venue_journal import read_truth

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from septet._drill.fault_catalogue import Kind
-from septet._drill.record_comparison import Finding
+from septet._drill.fault_kinds import Kind
+from septet._drill.record_checks import Finding
 from septet._drill.trading_records import RunRecord, VenueRecord
 from septet._host.adapter_values import EVERY_NS
 from septet._text import decode_json

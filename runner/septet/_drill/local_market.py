@@ -15,7 +15,7 @@ import msgspec
 from septet._config.load import Loaded
 from septet._data.bars import BarTable, Instrument, MarketData
 from septet._data.load import load_market
-from septet._drill.fault_catalogue import ANSWERS_FINAL_AFTER, RECEIVE_MS, TIMEOUT
+from septet._drill.fault_kinds import ANSWERS_FINAL_AFTER, RECEIVE_MS, TIMEOUT
 from septet._drill.stop_cover import Terms
 from septet._drill.venue.config import Bars, SymbolConfig, Synthetic, VenueConfig, interval
 from septet._drill.venue.symbol_prices import load_bars

@@ -12,14 +12,7 @@ from typing import Final
 
 from septet._config.load import Loaded, load
 from septet._drill.fault_audits import audit, is_noticed
-from septet._drill.fault_catalogue import (
-    ANSWERS_FINAL_AFTER,
-    CATALOGUE,
-    KILL,
-    TIMEOUT,
-    Kind,
-    order_of,
-)
+from septet._drill.fault_kinds import ANSWERS_FINAL_AFTER, CATALOGUE, KILL, TIMEOUT, Kind, order_of
 from septet._drill.local_market import (
     KEY,
     SECRET,
@@ -32,13 +25,7 @@ from septet._drill.options import Options
 from septet._drill.outcome import Outcome, Row
 from septet._drill.ownership import count_open, is_waiting, ours_of
 from septet._drill.processes import RunProcess, VenueProcess
-from septet._drill.record_comparison import (
-    Finding,
-    check_bars,
-    check_trading,
-    check_truth,
-    unreported,
-)
+from septet._drill.record_checks import Finding, check_bars, check_trading, check_truth, unreported
 from septet._drill.record_watch import (
     HALTED,
     LOOK_S,

@@ -20,7 +20,7 @@ from typing import Final
 from septet._journal.lock import free, keep, lock
 from septet.errors import RunError
 
-__all__ = ["describe_scope", "hold_name", "shared_folder"]
+__all__ = ["hold_name", "scope_text", "shared_folder"]
 
 _SHARED: Final = "SEPTET_LEASE_DIR"
 _CREDENTIALS: Final = struct.Struct("3i")
@@ -52,7 +52,7 @@ def hold_name(name: str) -> list[int]:
     return held
 
 
-def describe_scope() -> str:
+def scope_text() -> str:
     """Describe the machines and users among which a name is held only once."""
     folder = shared_folder()
     also = f", nor beside {folder}" if folder is not None else ""

@@ -13,7 +13,7 @@ from septet import messages as m
 from septet._host.background_tasks import Kept, race
 from septet._host.venues import LiveFeed, LiveVenue, VenueFacts
 from septet._journal.lease import state_folder
-from septet._journal.machine_lock import describe_scope
+from septet._journal.machine_lock import scope_text
 from septet._live import start as begin
 from septet._live.clock import LiveClock, WallClock
 from septet._live.funds_check import insist_on_capital
@@ -373,9 +373,7 @@ class _Process:
         )  # fmt: skip
         run.lease.take_account(facts.account, machine=not facts.is_test)
         beyond = f"no run at a test venue beside this one's in {state_folder()}"
-        text = (
-            f"this account is shared by {beyond if facts.is_test else f'no run {describe_scope()}'}"
-        )
+        text = f"this account is shared by {beyond if facts.is_test else f'no run {scope_text()}'}"
         run.notify("info", "account_lease", {"text": text})
         for each in self.runs:
             each.insist_on_account(facts)

@@ -9,7 +9,7 @@ import pytest
 
 from septet import messages as m
 from septet._core.guards import RULES
-from septet._drill.record_comparison import KINDS, Finding, check_truth, unreported
+from septet._drill.record_checks import KINDS, Finding, check_truth, unreported
 from septet._drill.trading_records import Block, RunRecord, VenueRecord
 from septet._drill.venue.config import Bars
 from septet._drill.venue.venue_journal import (
