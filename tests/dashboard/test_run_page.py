@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import http.client
 import json
 import re
@@ -16,6 +17,7 @@ from septet._charts.time_chart import unpack
 from septet._journal.reader import Reader
 from septet._live.kill_switch import read_halt, read_resume
 from septet._report.page import render
+from septet._results.number_texts import money, percent
 from septet._store.find_runs import open_run
 from septet._store.journal_view import LiveRun
 from tests.dashboard.conftest import Dashboard, stored
@@ -204,6 +206,21 @@ def test_a_damaged_run_is_reported_and_can_be_halted(dashboard: Dashboard, live:
     assert status == 200
     assert "look at the venue" in text
     assert read_halt(live) is not None
+
+
+@pytest.mark.parametrize("name", ["equity", "decisions", "fills", "bars", "trades", "orders"])
+def test_the_page_of_a_run_with_a_damaged_table_shows_what_is_whole(
+    dashboard: Dashboard, name: str
+) -> None:
+    run = stored(dashboard.root)
+    dashboard.log_in()
+    (run.folder / f"{name}.parquet").write_bytes(b"garbage")
+    answer = dashboard.ask("GET", page("/run", run=key_of(run.folder)))
+    assert answer.status == 200
+    text = html.unescape(answer.text)
+    assert f"{name}.parquet cannot be read as Parquet" in text
+    assert money(run.summary["final_equity"], run.facts.currency) in text
+    assert percent(run.summary["max_drawdown"]) in text
 
 
 def test_a_file_that_was_changed_is_named_on_every_page(

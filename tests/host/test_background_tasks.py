@@ -69,9 +69,9 @@ async def cancels_itself() -> None:
 @pytest.mark.parametrize(
     ("last", "words"),
     [
-        (boom, "failed with KeyError: 'price' (test_tasks.py:"),
-        (exits, "failed with Ended: SystemExit 0 (test_tasks.py:"),
-        (interrupts, "failed with Ended: KeyboardInterrupt (test_tasks.py:"),
+        (boom, "failed with KeyError: 'price' (test_background_tasks.py:"),
+        (exits, "failed with Ended: SystemExit 0 (test_background_tasks.py:"),
+        (interrupts, "failed with Ended: KeyboardInterrupt (test_background_tasks.py:"),
         (ends, "ended by itself"),
         (cancels_itself, "was cancelled"),
     ],

@@ -157,6 +157,7 @@ class Api:
         from septet._report.why import sentence_of
 
         run = open_run(named_folder(self._site.root, asked(request, "run")))
+        run.insist_listed()
         found = why_order(run, asked(request, "order"))
         return {"sentence": sentence_of(found), "found": found, "problem": run.files_problem}
 
@@ -164,6 +165,7 @@ class Api:
         from septet._app.run_parts import table_slice
 
         run = open_run(named_folder(self._site.root, asked(request, "run")))
+        run.insist_listed()
         begin = _whole(request, "next", 0, 0, 1 << 48)
         limit = _whole(request, "limit", 100, 1, _MOST_ROWS)
         name, columns = asked(request, "name"), asked(request, "columns")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from septet._app.run_parts import unless_damaged
 from septet._app.run_view import RunView, view_of_run
 from septet._dashboard.charts import curve_figure, price_figure, symbols_of
 from septet._dashboard.health import health_rows, monitor_rows
 from septet._dashboard.trade_page import last_trades
-from septet.errors import InputError
 
 if TYPE_CHECKING:
     from septet._store.run_folder import Run
@@ -39,26 +38,16 @@ def run_view(run: Run) -> dict[str, Any]:
         "summary": run.summary,
         "forward": forward_text(run.summary),
         "month_names": MONTHS,
-        "months": _read(run, month_rows, []) if view.state == "finished" else [],
-        "charts": _read(run, partial(_charts, view=view), {}),
-        "symbols": _read(run, symbols_of, []),
-        "trades": _read(run, last_trades, []),
-        "health": _read(run, health_rows, []),
-        "monitors": _read(run, monitor_rows, []),
+        "months": unless_damaged(run, month_rows, []) if view.state == "finished" else [],
+        "charts": unless_damaged(run, partial(_charts, view=view), {}),
+        "symbols": unless_damaged(run, symbols_of, []),
+        "trades": unless_damaged(run, last_trades, []),
+        "health": unless_damaged(run, health_rows, []),
+        "monitors": unless_damaged(run, monitor_rows, []),
         "report": (run.folder / "report.html").is_file(),
-        "orders": _read(run, partial(_last, name="orders", most=_ORDERS), []),
+        "orders": unless_damaged(run, partial(_last, name="orders", most=_ORDERS), []),
         "findings": run.findings,
     }
-
-
-def _read(run: Run, part: Callable[[Run], Any], empty: Any) -> Any:
-    """Return a part of the page; empty where it needs a table that the page says is damaged."""
-    try:
-        return part(run)
-    except InputError:
-        if run.tables_finding is None:
-            raise
-        return empty
 
 
 def order_view(run: Run, reference: str) -> dict[str, Any]:

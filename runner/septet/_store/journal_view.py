@@ -22,7 +22,8 @@ from septet._journal.journal_check import JournalFinding, ask_readable, check_fi
 from septet._journal.lease import holder_of
 from septet._journal.reader import Reader, Session, understood
 from septet._results.result import HaltEvent, RunFacts, RunResult
-from septet._store.run_folder import JOURNAL, Run, manifest_of
+from septet._store.manifest import manifest_of
+from septet._store.run_folder import JOURNAL, Run
 from septet._store.tables import empty, order_times, stored_frames, thin_bars
 from septet._text import plain_json
 from septet.errors import InputError, SeptetError
@@ -385,7 +386,7 @@ class LiveRun(Run):
         """Whether the run has a table of that name."""
         return name in self._frames
 
-    def scan(self, name: str) -> pl.LazyFrame:
+    def scan(self, name: str, *, whole: bool = True) -> pl.LazyFrame:
         """Scan a table lazily."""
         return (self._frames[name] if name in self._frames else empty(name)).lazy()
 
