@@ -31,7 +31,7 @@ from septet._journal import write_ahead_tail
 from septet.errors import JournalError
 from tests.journal.drawn import HEAD, bar, filled
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-tail.TAIL_BYTES = 10_000
+write_ahead_tail.TAIL_BYTES = 10_000
 journal = filled(Path(sys.argv[1]), 50)
 journal.move()
 _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
