@@ -22,7 +22,8 @@ from septet._journal.lease import holder_of
 from septet._journal.reader import Reader, Session, understood
 from septet._journal.reserve import reserve_of
 from septet._results.result import HaltEvent, RunFacts, RunResult
-from septet._store.run_folder import JOURNAL, Run, manifest_of
+from septet._store.manifest import manifest_of
+from septet._store.run_folder import JOURNAL, Run
 from septet._store.tables import empty, order_times, stored_frames, thin_bars
 from septet._text import plain_json
 from septet.errors import InputError, SeptetError
