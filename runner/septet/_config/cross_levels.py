@@ -196,7 +196,8 @@ def check_takes(case: Case) -> None:
         if shorts and isinstance(take.at, float) and take.at >= 1.0:
             case.warn(
                 (*path, "at"),
-                f"a short never reaches this take, {_percent(take.at)} away: the price would be 0 or less",
+                f"a short never reaches this take, {_percent(take.at)} away: the price would be 0 "
+                "or less",
                 hint="write less than 100%, or only long_if",
             )
         if take.at is not None and _is_beyond(take.at, target):

@@ -61,7 +61,8 @@ def check_far_target(case: Case) -> None:
         )
         case.warn(path, text, hint=hint)
     elif target >= 1.0 and case.is_perpetual:
-        text = f"a short never reaches this target, {_percent(target)} away: the price would be 0 or less"
+        text = f"a short never reaches this target, {_percent(target)} away: the price would be 0"
+        text += " or less"
         case.warn(path, text, hint="write less than 100%, if the file trades short")
 
 
