@@ -188,10 +188,18 @@ def _shown(level: object) -> str:
 
 
 def check_takes(context: CheckContext) -> None:
-    """A take comes before the target."""
+    """A take comes before the target, and at a price that a short can reach."""
     position, target = context.strategy.risk.position, _target(context)
+    shorts = context.is_perpetual and "short" in _sides(context)
     for index, take in enumerate(position.take if position is not None else ()):
         path: Path = ("risk", "position", "take", index)
+        if shorts and isinstance(take.at, float) and take.at >= 1.0:
+            context.warn(
+                (*path, "at"),
+                f"a short never reaches this take, {_percent(take.at)} away: the price would be 0 "
+                "or less",
+                hint="write less than 100%, or only long_if",
+            )
         if take.at is not None and _is_beyond(take.at, target):
             context.warn(
                 (*path, "at"),

@@ -62,6 +62,7 @@ def check_far_target(context: CheckContext) -> None:
         context.warn(path, text, hint=hint)
     elif target >= 1.0 and context.is_perpetual:
         text = f"a short never reaches this target, {_percent(target)} away: the price would be 0"
+        text += " or less"
         context.warn(path, text, hint="write less than 100%, if the file trades short")
 
 

@@ -232,7 +232,8 @@ def _words(
         return _pattern(path, found, context)
     plain = _PLAIN.get(kind)
     if plain is not None:
-        bounds = {k: f"{v:g}" if isinstance(v, float) else v for k, v in context.items()}
+        shares = node is not None and _is_share(node.value)
+        bounds = {k: _bound(v, shares) if isinstance(v, float) else v for k, v in context.items()}
         words = {"message": plain[0], "expected": plain[1].format(**bounds), "found": found}
         if kind == "string_type" and node is not None and node.kind == "scalar":
             words["hint"] = f"write it in quotes: '{node.text}'" if node.text else ""
@@ -240,6 +241,15 @@ def _words(
             words["hint"] = "write 1% if you mean one percent: 1 is all of it"
         return words
     return _custom(error, context, found)
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, str) and value.strip().endswith(("%", "bps"))
+
+
+def _bound(value: float, shares: bool) -> str:
+    """Write a bound in the unit of what was written."""
+    return f"{value * 100:g}%" if shares else f"{value:g}"
 
 
 def _missing(path: Path) -> Words:
@@ -361,6 +371,8 @@ def _custom(error: dict[str, Any], context: dict[str, Any], found: str) -> Words
     hint = str(context.get("hint", ""))
     if error["type"] in ("value_error", "assertion_error"):
         message = message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    if error["type"] == "portfolio" and found.startswith(("a block", "a list")):
+        found = str(context.get("found", found))  # numbers of the block, as they are read
     if error["type"] in ("plugin", "secret"):
         found = "" if error["type"] == "plugin" else HIDDEN
     if error["type"] == "secret":

@@ -113,7 +113,12 @@ def _features(session: Session, values: FeatureValues, needed: set[str]) -> list
                 text, severity = f"{name} is finite on none {bars}", "error" if fatal else "warning"
                 hint = "what reads it never acts: change the feature, or leave it out"
             elif len(finite) > 1 and finite.min() == finite.max():
-                text, severity = f"{name} is {finite[0]:g} on each {bars}", "warning"
+                each = (
+                    f"on each {bars}"
+                    if len(finite) == len(column)
+                    else f"on the {len(finite):,} {bars} that have a value"
+                )
+                text, severity = f"{name} is {finite[0]:g} {each}", "warning"
                 hint = "a constant tells a rule or a model nothing"
             else:
                 continue

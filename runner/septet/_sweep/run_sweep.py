@@ -84,7 +84,7 @@ def run_sweep(
     threads
         Number of settings that run at the same time.
     on
-        A cluster that runs them, as `septet._sweep.cluster.open_cluster` takes it; `threads`
+        A cluster that runs them, as `septet._sweep.on_dask.open_cluster` takes it; `threads`
         are then the processes it starts on this machine.
     confirmed
         Run even if there are more than `ASK_ABOVE` settings.
