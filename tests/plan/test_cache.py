@@ -53,6 +53,18 @@ def test_changed_source_of_a_plugin_gives_another_name(folder, monkeypatch):
     assert cache.plan_name("text", [(step, "")]) != first
 
 
+def test_a_step_that_is_wired_twice_is_followed_once(folder, monkeypatch):
+    """What it reaches is walked through once, for its packages and for its values."""
+    monkeypatch.syspath_prepend(str(folder))
+    step = step_of(folder, "stranger_one", "def double(x): return 2 * x\n")
+    walked, walk = [], sources.reached_of
+    monkeypatch.setattr(sources, "reached_of", lambda each: walked.append(each) or walk(each))
+    assert cache.plan_name("text", [(step, ""), (step, "as other")]) == cache.plan_name(
+        "text", [(step, "")]
+    )
+    assert walked == [step, step]
+
+
 def test_a_helper_in_another_file_of_the_plugin_counts(folder, monkeypatch):
     monkeypatch.syspath_prepend(str(folder))
     step = step_of(folder, "stranger_two", "")
