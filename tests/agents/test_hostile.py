@@ -15,6 +15,7 @@ from septet._agents.guide import EXAMPLE
 from septet._app.workspace import Workspace
 from septet.errors import InputError
 from tests.agents.conftest import Answer, Call
+from tests.cli.test_planted_tables import plant
 from tests.python.samples import TEXT, written
 
 HYPOTHESIS = "What is outside can be read."
@@ -405,3 +406,21 @@ def _saved(workspace: Path, replaces: str, text: str) -> bool:
     except InputError:
         return False
     return True
+
+
+def test_tables_of_a_damaged_run_are_answered_as_errors(call: Call, workspace: Path) -> None:
+    written(workspace)
+    (workspace / "cross.yaml").write_text(TEXT)
+    run = call("run", file="cross.yaml", hypothesis=HYPOTHESIS)["run"]
+    (folder,) = workspace.glob(f"runs/*/{run}")
+    assert call("table", run=run, name="fills")["rows"]
+    plant(folder / "fills.parquet", "price", float("nan"))
+    words = "fills.parquet holds nan in price, which is above zero in every run"
+    _refused(call("table", run=run, name="fills"), words)
+    assert words in call("table", run=run, name="equity")["problem"]
+    (folder / "equity.parquet").write_bytes(b"garbage")
+    _refused(call("table", run=run, name="equity"), "equity.parquet cannot be read as Parquet")
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"bar_ns":', '"bar":'))
+    for name in ("orders", "equity"):
+        _refused(call("table", run=run, name=name), "manifest.json lacks its facts")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import shutil
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from septet._dashboard.one_run import run_view
+from septet._dashboard.run_page import run_view
 from septet._python.runs import open_run
 from septet._report.save import save_run
 from septet._results.result import TABLES
@@ -108,3 +110,69 @@ def test_a_missing_table_is_named_where_a_run_is_shown(septet: Command, planted:
     shown = septet("runs", "show", planted)
     assert shown.code == 1
     assert f"the run in {planted} is damaged: orders.parquet is missing; what" in shown.out
+
+
+IMPOSSIBLE = [
+    ("equity", "equity", math.inf), ("equity", "equity", math.nan), ("equity", "cash", -math.inf),
+    ("equity", "drawdown", None), ("fills", "price", math.nan), ("fills", "price", 0.0),
+    ("fills", "quantity", -1.0), ("fills", "fee", math.inf), ("orders", "quantity", -1.0),
+    ("orders", "limit_price", math.inf), ("trades", "pnl", math.nan), ("trades", "mae", math.inf),
+    ("round_trips", "entry_price", -5.0), ("bars", "close", 0.0), ("bars", "volume", -1.0),
+]  # fmt: skip
+
+
+def plant(path: Path, column: str, value: float | None) -> None:
+    """Replace the first value of a column."""
+    frame = pl.read_parquet(path)
+    first = pl.int_range(pl.len()) == 0
+    planted = pl.lit(value, pl.Float64)
+    frame.with_columns(
+        pl.when(first).then(planted).otherwise(pl.col(column)).alias(column)
+    ).write_parquet(path)
+
+
+@pytest.mark.parametrize(("name", "column", "value"), IMPOSSIBLE)
+def test_numbers_that_no_run_writes_are_refused_and_named(
+    name: str, column: str, value: float | None, planted: Path
+) -> None:
+    Run(planted).table(name)
+    plant(planted / f"{name}.parquet", column, value)
+    shown = "nothing" if value is None else value
+    words = rf"damaged: {name}\.parquet holds {shown} in {column}, which is .* in every run"
+    for read in (Run(planted).table, Run(planted).scan):
+        with pytest.raises(InputError, match=words):
+            read(name)
+    finding = Run(planted).tables_finding
+    assert finding is not None
+    assert re.search(words, finding.message)
+
+
+def test_every_command_states_an_impossible_number(septet: Command, planted: Path) -> None:
+    figures = json.loads(septet("runs", "show", planted, "--json").out)
+    plant(planted / "equity.parquet", "equity", math.inf)
+    plant(planted / "fills.parquet", "quantity", -1.0)
+    words = "equity.parquet holds inf in equity, which is finite in every run"
+    for command in (["report", planted], ["runs", "export", planted, "--to", planted.parent / "o"]):
+        ended = septet(*command)
+        assert ended.code == 2, ended
+        assert "in every run" in ended.err
+    assert septet("why", planted, "o1").code == 2
+    shown = septet("runs", "show", planted, "--json")
+    assert shown.code == 1
+    found = json.loads(shown.out)
+    assert words in found["problem"]
+    assert "fills.parquet holds -1.0 in quantity, which is zero or above" in found.pop("problem")
+    assert found == figures
+
+
+def test_what_a_run_may_not_know_is_accepted(planted: Path) -> None:
+    plant(planted / "orders.parquet", "decision_price", math.nan)
+    plant(planted / "equity.parquet", "exposure", math.inf)
+    plant(planted / "equity.parquet", "cash", None)
+    plant(planted / "bars.parquet", "volume", math.nan)
+    plant(planted / "fills.parquet", "quantity", 0.0)
+    trades = pl.read_parquet(planted / "trades.parquet")
+    trades.with_columns(exit_reason=pl.lit("open")).write_parquet(planted / "trades.parquet")
+    plant(planted / "trades.parquet", "exit_price", math.nan)
+    plant(planted / "trades.parquet", "pnl", math.nan)
+    assert Run(planted).tables_finding is None

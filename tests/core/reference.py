@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.core.book import NAN, Account, Order, Position, floor_lots, rounded
+from tests.core.book import NAN, Account, Order, Position, floor_lots
 from tests.core.halting import Halt, Halts
+from tests.core.matching import Matching
 from tests.core.resting import Stops
 from tests.core.settings import DAY, HOUR, Bars, Settings
 from tests.core.sizing import Sizer
@@ -35,7 +36,7 @@ class Decision:
 
 
 @dataclass
-class Reference(Stops, Halts):
+class Reference(Matching, Stops, Halts):
     """The state of a run."""
 
     s: Settings
@@ -128,6 +129,7 @@ class Reference(Stops, Halts):
                     self._meet_open(k, i)
             if book.positions[k].side:
                 self._protect(k, i, now, only_open=True)
+            self._expire_flip(k, i)
         for k, i in tradable:
             book.release(k)
             if book.orders[k] is not None and not book.orders[k].reduces:
@@ -186,73 +188,6 @@ class Reference(Stops, Halts):
         self.account.end(k, "expired", reason, now)
         if order.units * position.units < 0:
             self._exit(k, "reversal", now, order.active_ns)
-
-    def _cost(self, side: float, price: float) -> float:
-        return rounded(price * (1.0 + side * self.s.slippage), side, self.s.tick)
-
-    def _missed(self, k: int, i: int, order: Order) -> int:
-        """Scheduled opens that did not exist since the order could have filled."""
-        opens = self.bars[k].open_ns
-        missing = (int(opens[i]) - int(opens[i - 1])) // HOUR - 1
-        if self.sources[k][i - 1]:
-            missing += 1
-        return missing - max(0, (order.active_ns - int(opens[i - 1]) - HOUR) // HOUR)
-
-    def _meet_open(self, k: int, i: int) -> None:
-        book, bars = self.account, self.bars[k]
-        order = book.orders[k]
-        open_ns = int(bars.open_ns[i])
-        if open_ns < order.active_ns:
-            return
-        if not order.reduces:
-            missed = self._missed(k, i, order)
-            if missed > 0:
-                first = int(bars.open_ns[i - 1]) < order.active_ns
-                order.bars_left -= order.bars_left if order.kind == "market" and first else missed
-                if order.bars_left <= 0:
-                    self._expire(k, "no_market", open_ns)
-                    if book.orders[k] is None:
-                        return
-        side = 1.0 if order.units > 0 else -1.0
-        arrives = not order.reduces and int(bars.open_ns[i - 1]) < order.active_ns
-        price, maker = self._price_at_open(order, side, float(bars.open[i]), arrives)
-        if not math.isnan(price):
-            self._execute(k, i, price, maker, open_ns, inside=False)
-        elif order.kind == "stop_limit" and side * (float(bars.open[i]) - order.trigger) >= 0.0:
-            order.kind = "limit"
-
-    def _price_at_open(
-        self, order: Order, side: float, opened: float, arrives: bool
-    ) -> tuple[float, bool]:
-        if order.kind in ("stop", "stop_limit") and side * (opened - order.trigger) < 0.0:
-            return NAN, False
-        taker_price = self._cost(side, opened)
-        if order.kind in ("market", "stop"):
-            return taker_price, False
-        if side * (order.limit - opened) <= 0.0:
-            return NAN, False
-        if order.kind == "limit" and not arrives:
-            return opened, True
-        return (taker_price if side * (order.limit - taker_price) > 0.0 else order.limit), False
-
-    def _meet_within(self, k: int, i: int, now: int) -> None:
-        bars, order = self.bars[k], self.account.orders[k]
-        side = 1.0 if order.units > 0 else -1.0
-        high, low = float(bars.high[i]), float(bars.low[i])
-        toward, away = (low, high) if side > 0 else (high, low)
-        if order.kind == "limit":
-            if side * (order.limit - toward) > 0.0:
-                self._execute(k, i, order.limit, True, now, inside=True)
-            return
-        if side * (away - order.trigger) < 0.0:
-            return
-        price = self._cost(side, order.trigger)
-        if order.kind == "stop_limit":
-            if side * (order.limit - order.trigger) < 0.0:  # rounding to the tick parted them
-                order.kind = "limit"
-                return
-            price = price if side * (order.limit - price) > 0.0 else order.limit
-        self._execute(k, i, price, False, now, inside=True)
 
     def _execute(
         self, k: int, i: int, price: float, maker: bool, time_ns: int, *, inside: bool

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
-from septet._shell.project import orders_of, trades_of
+from septet._shell.result_tables import fills_of, orders_of, trades_of
 from tests.core.cases import bars_of
+from tests.core.compare import assert_agrees
 from tests.core.engine_harness import flat_market
 from tests.core.paths import by_batch, by_events, plainly
+from tests.core.reference import simulate
 from tests.core.settings import Settings
-from tests.core.world import session_of
+from tests.core.world import run_core, session_of
 
 PATHS: dict[str, Any] = {"batch": by_batch, "event": by_events}
 BASE: dict[str, Any] = {
@@ -79,6 +81,25 @@ def test_no_bar_after_its_decision(path: str) -> None:
     orders, trades = tables(path, skip=[3])
     assert orders == [FILLED, ("expired", "no_market"), ("filled", "reversal")]
     assert trades == [("long", "reversal")]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("stops", [{}, {"stop_loss": 0.5, "take_profit": 0.5}])
+def test_the_exit_in_its_place_fills_before_the_entries_of_all_symbols(
+    path: str, stops: dict[str, float]
+) -> None:
+    """BBB turns around after its second bar, and its next bar is missing; AAA enters then."""
+    markets = [
+        bars_of([(*row, 1e6) for row in flat_market(moves)], skip=skip)
+        for moves, skip in (("==+===", []), ("+-===", [3]))
+    ]
+    s = Settings(**(BASE | {"symbols": ("AAA/USDT", "BBB/USDT"), "stops": stops}))
+    left = PATHS[path](plainly(session_of(s, markets, 1)))
+    fills = fills_of(left.session, left.outcome, "simulated")
+    assert list(zip(fills["symbol"], fills["side"], strict=True)) == [
+        ("BBB/USDT", "buy"), ("BBB/USDT", "sell"), ("AAA/USDT", "buy"),
+    ]  # fmt: skip
+    assert_agrees(run_core(session_of(s, markets, 1)), simulate(s, markets, 1))
 
 
 @pytest.mark.parametrize("path", PATHS)

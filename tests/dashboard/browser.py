@@ -137,10 +137,12 @@ class Browser:
         found = self.send("Page.captureScreenshot", captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(found["data"]))
 
-    def submit(self, form: str) -> None:
-        """Send the form that a selector finds, until the answer is loaded."""
+    def submit(self, form: str, button: str = "") -> None:
+        """Send the form that a selector finds, by a button of it, until the answer is loaded."""
         before = self.loaded
-        self.run(f"document.querySelector({json.dumps(form)}).requestSubmit()")
+        with_button = f"form.querySelector({json.dumps(button)})" if button else ""
+        found = f"const form = document.querySelector({json.dumps(form)})"
+        self.run(f"{{ {found}; form.requestSubmit({with_button}); }}")
         while self.loaded == before:
             self._message()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
@@ -90,13 +91,11 @@ class Dashboard:
         return answer
 
 
-@pytest.fixture
-def dashboard(tmp_path: Path) -> Iterator[Dashboard]:
-    root = tmp_path / "runs"
+@contextmanager
+def listening_to(root: Path, strategies: Path) -> Iterator[Dashboard]:
+    """Serve the runs and the strategies of two folders."""
     with open_socket("127.0.0.1", 0) as listening:
         made = Dashboard(root, listening.getsockname()[1])
-        strategies = tmp_path / "strategies"
-        strategies.mkdir()
         server = make_server(
             root, made.port, made.codes.append, strategies=strategies, listening=listening
         )
@@ -107,3 +106,11 @@ def dashboard(tmp_path: Path) -> Iterator[Dashboard]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+@pytest.fixture
+def dashboard(tmp_path: Path) -> Iterator[Dashboard]:
+    strategies = tmp_path / "strategies"
+    strategies.mkdir()
+    with listening_to(tmp_path / "runs", strategies) as made:
+        yield made

@@ -22,9 +22,10 @@ from septet._dashboard.api import Api
 from septet._dashboard.app import make_app
 from septet._dashboard.sessions import Sessions
 from septet._dashboard.site import Site, Visitor, default_limits, loopback_site
-from septet._live.kill import read_halt
+from septet._live.kill_switch import read_halt
+from tests.cli.test_planted_tables import plant
 from tests.dashboard.conftest import Answer, Dashboard, stored
-from tests.dashboard.test_one_run import key_of, live, page
+from tests.dashboard.test_run_page import key_of, live, page
 
 __all__ = ["live"]
 
@@ -309,3 +310,36 @@ def test_runs_carry_both_numbers_of_tries_and_what_came_after_the_first(
         assert (found["trials"], found["forward"]) == (None, None)
     for found in shown(tries={"count": "many", "text": ["x"]}, forward="soon"):
         assert (found["trials"]["complete"], found["forward"]) == (False, None)
+
+
+def test_a_table_of_a_run_with_a_damaged_manifest_is_refused(dashboard: Dashboard) -> None:
+    run = stored(dashboard.root)
+    dashboard.log_in()
+    key = key_of(run.folder)
+    asked = [
+        page("/api/v1/table", run=key, name="fills"), page("/api/v1/why", run=key, order="o1"),
+        page("/api/v1/run", run=key),
+    ]  # fmt: skip
+    assert [dashboard.ask("GET", each).status for each in asked] == [200, 200, 200]
+    path = run.folder / "manifest.json"
+    path.write_text(path.read_text().replace('"bar_ns":', '"bar":'))
+    for each in asked:
+        answer = dashboard.ask("GET", each)
+        assert answer.status == 404, answer.text
+        assert "manifest.json lacks its facts" in answer.text
+
+
+def test_a_table_with_impossible_numbers_is_refused(dashboard: Dashboard) -> None:
+    run = stored(dashboard.root)
+    dashboard.log_in()
+    key = key_of(run.folder)
+    plant(run.folder / "fills.parquet", "price", float("inf"))
+    answer = dashboard.ask("GET", page("/api/v1/table", run=key, name="fills"))
+    assert answer.status == 404
+    words = "fills.parquet holds inf in price, which is above zero in every run"
+    assert words in answer.text
+    some = dashboard.ask("GET", page("/api/v1/table", run=key, name="fills", next="1"))
+    assert some.status == 200, "the row is not among those that are asked for"
+    other = dashboard.ask("GET", page("/api/v1/table", run=key, name="equity"))
+    assert other.status == 200
+    assert words in json.loads(other.text)["problem"]

@@ -15,7 +15,7 @@ from septet import messages as m
 from septet._drill.sim import run_schedule
 from septet._drill.sim.core_subject import cores
 from septet._journal.journal_format import FORMAT
-from septet._journal.log import Journal
+from septet._journal.journal_writer import Journal
 from septet.errors import InputError, JournalError
 from tests.faults.fault_checks import MANY, held, insist
 from tests.faults.process_harness import NS, ProcessHarness

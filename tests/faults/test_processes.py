@@ -21,7 +21,7 @@ from septet import messages as m
 from septet._drill.venue.config import Fault, Fees
 from septet._journal.journal_format import FORMAT
 from septet._live import start as begin
-from septet._live.kill import HALT, ask_halt
+from septet._live.kill_switch import HALT, ask_halt
 from septet._live.replay import replay
 from tests.faults.fault_checks import FEW, held
 from tests.faults.live import Live, live

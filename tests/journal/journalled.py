@@ -9,9 +9,9 @@ from septet import messages as m
 from septet._config import load
 from septet._data.bars import Instrument
 from septet._journal.journal_format import Head
-from septet._journal.log import Journal
+from septet._journal.journal_writer import Journal
 from septet._kernel import layout
-from septet._live.build import core_of
+from septet._live.build_core import core_of
 from septet._results.result import RunResult
 from septet._shell.backtest import backtest
 from septet._shell.session import Session, open_session

@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from septet._journal.log import Journal
+from septet._journal.journal_writer import Journal
 from tests.journal.drawn import HEAD, bar, order
 
 

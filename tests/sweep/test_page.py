@@ -14,8 +14,8 @@ import pytest
 from septet._results.number_texts import chance
 from septet._results.selection_bias import Overfitting
 from septet._sweep.axes import axes_of, mapped, write_value
+from septet._sweep.chart_data import chart_data
 from septet._sweep.page import render, write_page
-from septet._sweep.payload import chart_data
 from septet._sweep.sweep_findings import Findings, findings_of, goal_text
 from septet._sweep.verdict import choice, overfitted, overview, tone
 from tests.report.goldens import check_golden

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from septet._data.bars import Floats
-from septet._results.tries import Tries, deflated, sentence
+from septet._results.previous_trials import Tries, deflated, sentence
 from septet._trials.effective import effective_number, mean_correlation
 
 DAYS, RULES, SEARCHERS = 504, 200, 1_000

@@ -227,6 +227,7 @@ class Tools:
         """Return rows of a table."""
         stored = self._workspace.run(run)
         with reading_run():
+            stored.insist_listed()
             most = max(1, min(limit, 200))
             begin = max(0, cursor)
             frame, more = table_slice(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from septet.errors import InputError
@@ -19,6 +19,7 @@ __all__ = [
     "settings_of",
     "table_slice",
     "trials_of",
+    "unless_damaged",
 ]
 
 _APART: Final = ("run_id", "strategy", "verdict", "tries", "forward", "findings")
@@ -61,6 +62,16 @@ def is_live(run: Run) -> bool:
     from septet._store.run_folder import JOURNAL
 
     return (run.folder / JOURNAL).is_file()
+
+
+def unless_damaged(run: Run, part: Callable[[Run], Any], empty: Any) -> Any:
+    """Return a part of a run; `empty` where it needs a table that `tables_finding` reports."""
+    try:
+        return part(run)
+    except InputError:
+        if run.tables_finding is None:
+            raise
+        return empty
 
 
 def changed_settings(one: Run, other: Run) -> list[dict[str, Any]]:
@@ -128,6 +139,8 @@ def table_slice(
     import polars as pl
 
     from septet._results.result import TABLES
+    from septet._store.damage_messages import damaged
+    from septet._store.table_values import impossible_in
 
     if name not in TABLES:
         raise InputError(f"there is no table {name[:40]!r}", hint=f"one of {', '.join(TABLES)}")
@@ -135,7 +148,7 @@ def table_slice(
         raise InputError(
             f"every is {str(every)[:24]}, expected a number of rows from 1 to {_MOST_BETWEEN:,}"
         )
-    frame = run.rows(name)
+    frame = run.rows(name, whole=False)
     schema = frame.collect_schema()
     times = [each for each, kind in schema.items() if isinstance(kind, pl.Datetime)]
     unknown = [each for each in columns or () if each not in schema]
@@ -152,6 +165,8 @@ def table_slice(
     if columns:
         frame = frame.select(list(dict.fromkeys(columns)))
     found = run.collected(name, frame.slice(begin, most + 1), engine="streaming")
+    if run.reads_files and (impossible := impossible_in(name, found.lazy())):
+        raise damaged(run.folder, impossible)
     shown = [each for each in times if each in found.columns]
     texts = found.head(most).with_columns(pl.col(each).dt.to_string("iso:strict") for each in shown)
     return texts, found.height > most

@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
+from septet._app.run_parts import unless_damaged
 from septet._app.runs import HALT_RULE, Standing
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from septet._journal.fold import Fold
     from septet._store.run_folder import Run
 
@@ -264,13 +267,14 @@ def view_of_stored(run: Run) -> RunView:
         If its folder cannot be read.
     """
     summary = run.insist_listed()
-    equity = run.table("equity", ["time", "equity", "exposure"]) if run.has("equity") else None
+    equity = unless_damaged(run, _equity_of, None)
     times = [] if equity is None else equity.get_column("time").to_physical().to_list()
     values = [] if equity is None else equity.get_column("equity").to_list()
     rows = [(t, v) for t, v in zip(times, values, strict=True) if v is not None and v == v]
     times, values = [each[0] for each in rows], [each[1] for each in rows]
     initial, facts = float(summary["initial_capital"]), run.facts
     drawdown, deepest = _drawdowns(values, initial)
+    deepest = summary["max_drawdown"] if deepest is None else deepest
     day, day_return = _day(times, values, initial, facts.time_zone, facts.day_start)
     exposures = [] if equity is None else equity.get_column("exposure").to_list()
     return RunView(
@@ -281,10 +285,14 @@ def view_of_stored(run: Run) -> RunView:
         deepest_drawdown=deepest, day_profit=day, day_return=day_return,
         exposure=exposures[-1] if exposures else None, trades=int(summary["trades"] or 0),
         market_time=str(summary["end"]), last_data_ns=0, written_ns=0, answer_s=None, alerts=0,
-        positions=(), orders=(), decisions=_decisions_of_run(run),
+        positions=(), orders=(), decisions=unless_damaged(run, _decisions_of_run, ()),
         happenings=_happenings_of_run(run), verdict=str(summary.get("verdict") or ""),
         problem=run.files_problem,
     )  # fmt: skip
+
+
+def _equity_of(run: Run) -> pl.DataFrame | None:
+    return run.table("equity", ["time", "equity", "exposure"]) if run.has("equity") else None
 
 
 def _drawdowns(values: Sequence[float], initial: float) -> tuple[float | None, float | None]:

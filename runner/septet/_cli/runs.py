@@ -28,14 +28,14 @@ def _console() -> Console:
 
 
 def _find(reference: str, root: Path) -> Run:
-    from septet._store.find import find_run
+    from septet._store.find_runs import find_run
 
     return find_run(reference, root)
 
 
 def _find_to_mend(reference: str, root: Path) -> Run:
     """Find a run whose tables are made anew: nothing but its journal need be readable."""
-    from septet._store.find import find_to_mend
+    from septet._store.find_runs import find_to_mend
 
     return find_to_mend(reference, root)
 

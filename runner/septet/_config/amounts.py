@@ -9,7 +9,7 @@ from typing import Any, Final, get_args
 
 from pydantic import BaseModel, BeforeValidator
 
-from septet._config.case import blocks_of
+from septet._config.check_context import blocks_of
 from septet._config.tree import Path
 from septet_schemas.blocks import UseBlock
 from septet_schemas.keys import GENERIC_KEYS

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from septet._config.check import closest
-from septet._config.resolve import HostResolver, LenientResolver
+from septet._config.find_plugins import HostResolver, LenientResolver
+from septet._config.pydantic_problems import closest
 from septet._config.schema_lookup import metadata_of, type_at
 from septet._config.tree import Key, Mark, Node, dotted
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet._text import masked_addresses
 from septet.errors import InputError
 from septet_schemas.blocks import UseBlock

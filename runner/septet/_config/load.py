@@ -11,25 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from septet._config.access import Access
-from septet._config.case import strangers_of
-from septet._config.check import meant_keys, problem_at, shape_problems
-from septet._config.cross import cross_check
+from septet._config.access_rights import Access
+from septet._config.check_context import strangers_of
+from septet._config.cross_checks import cross_check
 from septet._config.derived_keys import derived, resolver_of
+from septet._config.error_places import placed
 from septet._config.explain import Origin, origins_of, short_keys
+from septet._config.find_plugins import HostResolver, LenientResolver
 from septet._config.overlay import Setting, apply_mode, apply_settings, parse_setting, put
-from septet._config.places import placed
+from septet._config.pydantic_problems import meant_keys, problem_at, shape_problems
 from septet._config.read import parse_text, read_text
-from septet._config.resolve import HostResolver, LenientResolver
 from septet._config.stored_label import with_label, with_stored
 from septet._config.tree import Mark, Node, rename_keys
 from septet._config.tree import Path as KeyPath
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet.errors import ConfigError, Problem
 from septet_schemas.strategy import MODES, Strategy
 
 if TYPE_CHECKING:
-    from septet._config.verdicts import PluginVerdict
+    from septet._config.plugin_verdicts import PluginVerdict
 
 __all__ = ["Loaded", "effective_tree", "load", "load_text", "relabelled", "reopen", "variant"]
 
@@ -202,7 +202,7 @@ def _checked(
     """
     if not any(True for _ in strangers_of(strategy)):
         return [], []
-    from septet._config.verdicts import verdicts_of
+    from septet._config.plugin_verdicts import verdicts_of
 
     verdicts: list[PluginVerdict] = []
     problems: list[Problem] = []

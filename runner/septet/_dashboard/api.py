@@ -15,7 +15,6 @@ from septet._app.documents import document_of, error_document
 from septet._app.run_follow import RunFollower
 from septet._app.run_parts import figures_of, trials_of
 from septet._app.runs import why_order
-from septet._dashboard.acts import WAIT_S, act
 from septet._dashboard.api_types import (
     Acted,
     Ask,
@@ -30,8 +29,9 @@ from septet._dashboard.api_types import (
 )
 from septet._dashboard.forms import asked, body_of
 from septet._dashboard.listing import all_runs, named_folder
+from septet._dashboard.run_actions import WAIT_S, act
 from septet._dashboard.site import OPERATE, VIEW, Right, Site, Visitor
-from septet._store.find import open_run
+from septet._store.find_runs import open_run
 from septet._text import decode_json, plain_json
 from septet.errors import InputError, SeptetError
 
@@ -157,6 +157,7 @@ class Api:
         from septet._report.why import sentence_of
 
         run = open_run(named_folder(self._site.root, asked(request, "run")))
+        run.insist_listed()
         found = why_order(run, asked(request, "order"))
         return {"sentence": sentence_of(found), "found": found, "problem": run.files_problem}
 
@@ -164,6 +165,7 @@ class Api:
         from septet._app.run_parts import table_slice
 
         run = open_run(named_folder(self._site.root, asked(request, "run")))
+        run.insist_listed()
         begin = _whole(request, "next", 0, 0, 1 << 48)
         limit = _whole(request, "limit", 100, 1, _MOST_ROWS)
         name, columns = asked(request, "name"), asked(request, "columns")

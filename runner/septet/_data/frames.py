@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from septet._data.files import rename_columns, rows_by_symbol
 from septet._data.message_limits import HEADER_CHARACTERS
 from septet._data.source import Facts, RawBars, Request
+from septet._data.source_files import rename_columns, rows_by_symbol
 from septet._data.symbol_columns import refuse_symbol_column
 from septet._text import shortened
 from septet.errors import DataError

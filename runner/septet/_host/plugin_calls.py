@@ -166,7 +166,7 @@ def blamed(error: BaseException) -> SeptetError | None:
 
 def _owners() -> dict[str, str]:
     """Return the distribution of each package that brings plugins, septet's own left out."""
-    from septet._host.register import BUILT_IN, Host
+    from septet._host.plugin_registry import BUILT_IN, Host
 
     return {
         entry.component.target.partition(".")[0].partition(":")[0]: entry.distribution

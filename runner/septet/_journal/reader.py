@@ -24,7 +24,7 @@ from septet._journal.journal_format import (
     first_hash,
     snapshot_digest,
 )
-from septet._journal.tail import Seen, seen_in, tail_of
+from septet._journal.write_ahead_tail import Seen, seen_in, tail_of
 from septet._text import insist_shallow
 from septet.errors import InputError, JournalError, SeptetError
 

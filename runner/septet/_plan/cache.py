@@ -33,7 +33,7 @@ from septet._files import open_lock
 from septet._host.declare import Step
 from septet._host.sources import packages_and_values
 from septet._host.versions import installed_version
-from septet._kernel.collector import collector_off
+from septet._kernel.garbage_collection import collector_off
 from septet._plan import native
 from septet._plan.source_digest import meaning_digest
 

@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import math
-import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from septet._expressions import (
-    And,
-    Binary,
-    Call,
-    Compare,
-    Expr,
-    ExpressionError,
-    Name,
-    Negate,
-    Not,
-    Number,
-    Or,
-    look_back,
-    names_in,
-    parse_expression,
-)
+import numpy as np
+
+from septet._data.calendars import load_calendar
+from septet._expressions import ExpressionError, Name, look_back, names_in, parse_expression
+from septet._plan.plain_expression import plain_expression
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,15 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["Condition", "condition_at"]
 
 _BAR_COLUMNS: Final = ("open", "high", "low", "close", "volume")
-_SIGNS: Final[Mapping[str, Callable[[float, float], bool]]] = {
-    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-    "==": operator.eq, "!=": operator.ne,
-}  # fmt: skip
-_NUMBERS: Final[Mapping[str, Callable[..., float]]] = {
-    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "**": math.pow,
-    "abs": abs, "min": min, "max": max, "log": math.log, "exp": math.exp, "sqrt": math.sqrt,
-    "sign": lambda x: float((x > 0.0) - (x < 0.0)),
-}  # fmt: skip
 
 
 class _NotStoredError(LookupError):
@@ -70,15 +49,21 @@ def condition_at(run: Run, text: str, symbol: str, time_ns: int) -> Condition | 
     """Evaluate a condition for a symbol at a decision time, or return None.
 
     None where the run did not store what the condition reads: a word of the position, a bar that
-    was joined with others, the bars before the first decision.
+    was joined with others, the bars before the first decision. It is evaluated by the line that
+    the plan of the run has, as plain Python.
     """
     try:
         tree = parse_expression(text)
-        values = _Values(run, symbol, time_ns, look_back(tree) + 1)
-        read = {str(name): values.at(name, 0) for name in names_in(tree)}
-        return Condition(text, _truth(tree, values, 0), read)
+        back = look_back(tree)
+        names = {str(name): name for name in names_in(tree)}
+        values = _Values(run, symbol, time_ns, back + 1)
+        read = {shown: values.at(name, 0) for shown, name in names.items()}
+        state = plain_expression(tree)(lambda name, bars: values.at(names[name], bars))
+        if back and values.is_broken():
+            state = math.nan
     except (ExpressionError, _NotStoredError):
         return None
+    return Condition(text, None if state != state else state == 1.0, read)
 
 
 class _Values:
@@ -117,72 +102,34 @@ class _Values:
                 bars = bars.filter(length <= self.run.facts.bar_ns)
             columns = [each for each in _BAR_COLUMNS if each not in found.columns]
             self._kept[symbol] = found.join(
-                bars.select("time", *columns), on="time", how="left", maintain_order="left"
+                bars.select("time", "open_time", *columns),
+                on="time",
+                how="left",
+                maintain_order="left",
             )
         return self._kept[symbol]
 
+    def is_broken(self) -> bool:
+        """Whether history was cut between the bars that are read: nothing is then before the cut.
 
-def _number(tree: Expr, values: _Values, back: int) -> float:
-    """Return the value of a number, NaN where a part of it is not known."""
-    match tree:
-        case Number(value=value):
-            return value
-        case Name():
-            return values.at(tree, back)
-        case Negate(operand=operand):
-            return -_number(operand, values, back)
-        case Call(function="prev", arguments=(inner, Number(value=bars))):
-            return _number(inner, values, back + int(bars))
-        case Binary(operator=sign, left=left, right=right):
-            return _apply(sign, (left, right), values, back)
-        case Call(function=sign, arguments=arguments):
-            return _apply(sign, arguments, values, back)
-    raise _NotStoredError(type(tree).__name__)
-
-
-def _apply(sign: str, parts: tuple[Expr, ...], values: _Values, back: int) -> float:
-    numbers = [_number(each, values, back) for each in parts]
-    if any(each != each for each in numbers):
-        return math.nan
-    try:
-        return float(_NUMBERS[sign](*numbers))
-    except (ArithmeticError, ValueError):  # a logarithm of zero, a division by it
-        return math.nan
-
-
-def _truth(tree: Expr, values: _Values, back: int) -> bool | None:
-    """Return whether a condition is true, None where it is unknown, after Kleene."""
-    match tree:
-        case Not(operand=operand):
-            found = _truth(operand, values, back)
-            return None if found is None else not found
-        case And(parts=parts):
-            return _all([_truth(each, values, back) for each in parts])
-        case Or(parts=parts):
-            opposite = [_truth(each, values, back) for each in parts]
-            found = _all([None if each is None else not each for each in opposite])
-            return None if found is None else not found
-        case Compare(operator=sign, left=left, right=right):
-            return _compare(sign, left, right, values, back)
-        case Call(function="between", arguments=(inner, low, high)):
-            ends = (_compare(">=", inner, low, values, back),
-                    _compare("<=", inner, high, values, back))  # fmt: skip
-            return _all(list(ends))
-        case Call(function=name, arguments=(left, right)):
-            over, under = (">", "<=") if name == "crosses_above" else ("<", ">=")
-            now = _compare(over, left, right, values, back)
-            return _all([now, _compare(under, left, right, values, back + 1)])
-    raise _NotStoredError(type(tree).__name__)
-
-
-def _compare(sign: str, left: Expr, right: Expr, values: _Values, back: int) -> bool | None:
-    pair = _number(left, values, back), _number(right, values, back)
-    if any(each != each for each in pair):
-        return None
-    return _SIGNS[sign](*pair)
-
-
-def _all(parts: list[bool | None]) -> bool | None:
-    if any(each is False for each in parts):
-        return False
-    return None if any(each is None for each in parts) else True
+        Raises
+        ------
+        _NotStoredError
+            The calendar of the bars is not known.
+        """
+        times = self._frame(self.symbol).get_column("time").to_physical().to_numpy()
+        candles = self.run.manifest["resolved"]["data"]["candles"]
+        bar_ns, most = self.run.facts.bar_ns, int(candles["reset_after"])
+        if not (np.diff(times) // bar_ns - 1 > most).any():
+            return False
+        calendar = candles.get("calendar") or "24x7"
+        if isinstance(calendar, Mapping):
+            calendar = calendar.get(self.symbol, "24x7")
+        if self.run.facts.sessions and calendar == "24x7":
+            raise _NotStoredError("calendar")  # the source of the data named it
+        opened = self._frame(self.symbol).get_column("open_time").to_physical()
+        if opened.null_count():
+            raise _NotStoredError("open_time")
+        open_ns = opened.to_numpy()
+        placed = load_calendar(calendar, int(open_ns[0]), int(open_ns[-1])).place(open_ns, bar_ns)
+        return bool((np.diff(placed.ordinal) - 1 > most).any())

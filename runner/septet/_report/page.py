@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from septet._report import run_charts, sections, trade_tables
-from septet._report.document import chart, document, escaped, replace_text, section
+from septet._report.chart_data import chart_data
+from septet._report.html_page import chart, document, escaped, replace_text, section
 from septet._report.over_time import ROLLING_DAYS
-from septet._report.payload import chart_data
 from septet._report.weights import NAMED, is_portfolio
 from septet._results.forward import forward_text
 from septet._results.number_texts import count, date, duration, plural

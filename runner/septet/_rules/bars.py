@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from septet._kernel.layout import INCREASES, MARKET
 from septet._rules.compile_marks import kernel, routine
-from septet._rules.fills import meet_open, meet_within
+from septet._rules.fills import meet_open, meet_within, replace_expired_flip
 from septet._rules.ledger import pay_funding
 from septet._rules.levels import tighten
 from septet._rules.orders import expire
@@ -29,6 +29,7 @@ from septet._rules.settings import (
     REENTRY,
     RESTS,
     RUNGS,
+    SPOT,
     STEPS,
     SYMBOLS,
     TRACKS_BEST,
@@ -102,6 +103,7 @@ def meet_opens(t, now_ns, count, run: Run):
     """Match orders at all opens: reductions first, then entries, each in universe order.
 
     A stop that an open has passed is a reduction, too; the exit of a symbol goes before its stop.
+    So is the exit that replaces a flip without an open in time.
     """
     for n in range(count):
         k = run.active_symbol[n]
@@ -116,6 +118,8 @@ def meet_opens(t, now_ns, count, run: Run):
                 meet_open(k, i, run)
         if PROTECTS and i >= 0 and run.open_side[k] != 0:
             protect(k, i, now_ns, 1, run)
+        if not SPOT and (i >= 0 and run.working[k] == 1 and run.missing_bars[k, i] > 0):
+            replace_expired_flip(k, i, run)
     if PORTFOLIO:
         count = run.C[PORTFOLIO_SLOT + INCREASES]
     for n in range(count):

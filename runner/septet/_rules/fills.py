@@ -48,8 +48,8 @@ from septet._rules.settings import (
 )
 
 __all__ = [
-    "affordable_units", "execute", "fill", "meet_open", "meet_within", "share_of_volume",
-    "use_volume",
+    "affordable_units", "bars_left_at", "execute", "fill", "meet_open", "meet_within",
+    "replace_expired_flip", "share_of_volume", "use_volume",
 ]  # fmt: skip
 
 
@@ -171,17 +171,11 @@ def meet_open(k, i, run: Run):
     if open_ns < run.active_ns[k] or run.is_synthetic[k, i] == 1:
         return
     if run.missing_bars[k, i] > 0 and run.reduces[k] == 0:
-        early = (run.active_ns[k] - run.open_ns[k, i - 1]) // BAR_NS - 1
-        missed = run.missing_bars[k, i] - max(0, early)
-        if missed > 0:
-            if run.order_type[k] == MARKET and run.open_ns[k, i - 1] < run.active_ns[k]:
-                run.bars_left[k] = 0  # no open came within one bar of the decision
-            else:
-                run.bars_left[k] = run.bars_left[k] - missed
-            if run.bars_left[k] <= 0:
-                expire(k, R_NO_MARKET, open_ns, run)
-                if run.working[k] == 0:
-                    return
+        run.bars_left[k] = bars_left_at(k, i, run)
+        if run.bars_left[k] <= 0:
+            expire(k, R_NO_MARKET, open_ns, run)
+            if run.working[k] == 0:
+                return
     kind = run.order_type[k]
     side = 1.0 if run.order_units[k] > 0.0 else -1.0
     opened = run.open[k, i]
@@ -196,6 +190,37 @@ def meet_open(k, i, run: Run):
         execute(k, i, price, 1 if kind == LIMIT and arrives == 0 else 0, open_ns, 0, run)
     elif RESTS and (kind == STOP_LIMIT and side * (opened - run.trigger_price[k]) >= 0.0):
         run.order_type[k] = LIMIT
+
+
+@routine
+def bars_left_at(k, i, run: Run):
+    """Return the time in force (bars) of k's entry at the open of bar i, after missing bars.
+
+    Zero for a market order without an open within one bar of its decision.
+    """
+    early = (run.active_ns[k] - run.open_ns[k, i - 1]) // BAR_NS - 1
+    missed = run.missing_bars[k, i] - max(0, early)
+    if missed <= 0:
+        return run.bars_left[k]
+    if run.order_type[k] == MARKET and run.open_ns[k, i - 1] < run.active_ns[k]:
+        return 0
+    return run.bars_left[k] - missed
+
+
+@routine
+def replace_expired_flip(k, i, run: Run):
+    """Fill the exit that replaces a flip of k which has found no open before that of bar i.
+
+    It is a reduction: it fills before the entries of all symbols.
+    """
+    if run.reduces[k] == 1 or run.units[k] * run.order_units[k] >= 0.0:
+        return
+    if run.open_ns[k, i] < run.active_ns[k] or run.is_synthetic[k, i] == 1:
+        return
+    if bars_left_at(k, i, run) <= 0:
+        expire(k, R_NO_MARKET, run.open_ns[k, i], run)
+        if run.working[k] == 1:
+            meet_open(k, i, run)
 
 
 @routine

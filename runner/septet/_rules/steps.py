@@ -31,6 +31,7 @@ from septet._rules.fills import (
     fill,
     meet_open,
     meet_within,
+    replace_expired_flip,
     share_of_volume,
     use_volume,
 )
@@ -67,6 +68,7 @@ from septet._rules.settings import (
     R_UNFILLED,
     RESTS,
     RUNGS,
+    SPOT,
     TAKES_WHEN,
     slippage_at_fill,
 )
@@ -117,7 +119,10 @@ def meet_opens_in_steps(t, now_ns, count, run: Run):
 
 @routine
 def reduce_at_open(k, i, run: Run):
-    """Fill the exits that were sent at the open of bar i; then the takes and the stop it passed."""
+    """Fill the exits that were sent at the open of bar i, then the takes and the stop it passed.
+
+    Last the exit that replaces a flip without an open in time.
+    """
     if run.is_synthetic[k, i] == 1:
         return
     if LIQUIDATES and is_bust(k, i, run):
@@ -129,6 +134,8 @@ def reduce_at_open(k, i, run: Run):
     if run.open_side[k] != 0:
         fill_takes(k, i, run.open[k, i], run.open_ns[k, i], 1, run)
         stop_at_open(k, i, run)
+    if not SPOT and not ONE_SYMBOL and (run.working[k] == 1 and run.missing_bars[k, i] > 0):
+        replace_expired_flip(k, i, run)
 
 
 @kernel

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from septet._config.check import problem_at
+from septet._config.pydantic_problems import problem_at
 from septet._kernel import layout
 from septet._results.number_texts import date, plural, when
 from septet._shell.session import Session, first_ready

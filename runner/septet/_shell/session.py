@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from septet import _learn as learn
-from septet._config.places import placed
+from septet._config.error_places import placed
 from septet._data.bad_rows import calendar_hint
 from septet._data.bars import Instrument, MarketData
 from septet._kernel import layout

@@ -10,7 +10,7 @@ import numpy as np
 
 from septet._config.feature_ranges import FeatureRanges
 from septet._expressions import Name
-from septet._host.register import BUILT_IN
+from septet._host.plugin_registry import BUILT_IN
 
 __all__ = ["outside_notes", "outside_of"]
 

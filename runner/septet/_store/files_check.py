@@ -18,7 +18,7 @@ from septet._journal.files_record import FilesRecord, read_files_record
 from septet._journal.lease import holder_of
 from septet._journal.reader import Reader
 from septet._results.result import TABLES
-from septet._store.damage import JOURNAL, damaged, hint_for
+from septet._store.damage_messages import JOURNAL, damaged, hint_for
 from septet.errors import InputError, SeptetError
 
 if TYPE_CHECKING:

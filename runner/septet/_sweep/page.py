@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from septet._report.document import (
+from septet._report.html_page import (
     chart,
     document,
     escaped,
@@ -18,7 +18,7 @@ from septet._report.document import (
 from septet._results.number_texts import chance, count, number, percent, plural
 from septet._sweep import sweep_charts
 from septet._sweep.axes import mapped
-from septet._sweep.payload import chart_data
+from septet._sweep.chart_data import chart_data
 from septet._sweep.size_caps import SIZE_CAP
 from septet._sweep.sweep_findings import GOAL_WORDS, Findings, findings_of, goal_text
 from septet._sweep.verdict import paragraphs, tone

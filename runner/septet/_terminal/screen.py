@@ -177,7 +177,7 @@ class TopScreen(App[int]):
             from septet._app.run_folder_errors import reading_run
             from septet._app.runs import why_order
             from septet._app.why_text import why_lines
-            from septet._store.find import open_run
+            from septet._store.find_runs import open_run
 
             with reading_run():
                 return why_lines(why_order(open_run(self.folder), reference))

@@ -23,7 +23,7 @@ import numpy as np
 
 from septet._files import insist_regular, make_folders, open_append
 from septet._journal.lease import state_folder
-from septet._results.tries import Tries
+from septet._results.previous_trials import Tries
 from septet._trials.effective import effective_number
 from septet._trials.months import Month
 

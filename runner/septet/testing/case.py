@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from septet._host.guards import StepError, located
+from septet._host.guarded_arrays import StepError, located
 from septet._host.models import Untrainable
 from septet._host.plugin_calls import is_theirs
 from septet.testing.bars import HOUR_NS

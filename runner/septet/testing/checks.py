@@ -27,8 +27,8 @@ import numpy.typing as npt
 
 from septet._data.bars import Floats
 from septet._host.declare import VOCABULARY, Memory, Step
-from septet._host.faults import compiler_fault, is_compilers
-from septet._host.guards import StepError
+from septet._host.error_lines import compiler_fault, is_compilers
+from septet._host.guarded_arrays import StepError
 from septet._host.sources import place_of
 from septet.testing.bars import HOUR_NS, Columns, flat_bars, sample_bars
 from septet.testing.evaluate import (

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from septet import messages as m
-from septet._host.guards import StepError, located
+from septet._host.background_tasks import Tasks
+from septet._host.guarded_arrays import StepError, located
 from septet._host.plugin_calls import is_theirs
-from septet._host.tasks import Tasks
 from septet._host.venues import VenueFacts
 from septet.testing.local import Trial
 

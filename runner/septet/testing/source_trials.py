@@ -9,7 +9,7 @@ from typing import Any, Final
 from septet._data.normalise import normalise
 from septet._data.series import normalise_series
 from septet._data.source import RawBars, RawSeries, Request
-from septet._host.guards import StepError
+from septet._host.guarded_arrays import StepError
 from septet.errors import SeptetError
 from septet.testing.case import Case, NotTried, called, takes
 from septet.testing.local import Trial

@@ -114,13 +114,21 @@ def tighten_stop(run: State, symbol: str, level: Fraction | None) -> None:
 
 
 def _reduce_at_open(run: State, symbol: str, bar: Bar) -> None:
-    """Fill exits that were sent; then the takes, and then the stop, that the open has passed."""
+    """Fill exits that were sent; then the takes, and then the stop, that the open has passed.
+
+    Last the exit that replaces a reversal which has found no open in time.
+    """
     for order in run.working(symbol):
         if order.reduces and order.kind == "market" and order.active_ns <= bar.open_ns:
             price = run.slipped(symbol, bar.open, sign(order.units))
             run.fill(order, price, maker=False, time_ns=bar.open_ns)
     _fill_takes(run, symbol, bar, bar.open, bar.open_ns)
     _stop_at_open(run, symbol, bar)
+    turns = run.reversal(symbol)
+    if turns is None or turns.kind != "market":
+        return
+    if bar.open_ns - turns.active_ns >= run.market.bar_ns:
+        _replace_reversal(run, turns, bar)
 
 
 def _increases_in_order(run: State, known: dict[str, Bar]) -> list[Order]:
@@ -146,7 +154,6 @@ def _increase_at_open(run: State, order: Order, bar: Bar) -> None:
         return
     late = bar.open_ns - order.active_ns >= run.market.bar_ns
     if order.kind == "market" and late:
-        _expire_reversal(run, order, bar)
         return  # it has found no open in time
     side, symbol = sign(order.units), order.symbol
     price, maker = run.slipped(symbol, bar.open, side), False
@@ -168,11 +175,9 @@ def _increase_at_open(run: State, order: Order, bar: Bar) -> None:
         _increase_at_open(run, placed, bar)
 
 
-def _expire_reversal(run: State, order: Order, bar: Bar) -> None:
+def _replace_reversal(run: State, order: Order, bar: Bar) -> None:
     """What an expired reversal would have closed is closed: a reduction waits for any open."""
     symbol, held = order.symbol, run.held(order.symbol)
-    if order is not run.reversal(symbol):
-        return
     run.end(order, "expired", "no_market", bar.open_ns)
     exit_order = run.send(symbol, -held.units, "reversal", reduces=True, active_ns=order.active_ns)
     price = run.slipped(symbol, bar.open, -held.side)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Final
 
-from septet._drill.sim.world import World
+from septet._drill.sim.simulated_time import World
 
 __all__ = ["FAULTS", "Weather"]
 

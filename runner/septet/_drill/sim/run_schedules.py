@@ -12,7 +12,7 @@ from typing import Final
 
 from septet._drill.sim.schedule import Failure, Subjects, run_schedule
 from septet._drill.sim.sim_strategy import sim_strategies
-from septet._kernel.collector import collector_off
+from septet._kernel.garbage_collection import collector_off
 
 __all__ = ["Sums", "run_many"]
 

@@ -29,8 +29,8 @@ from septet._core.orders import (
 )
 from septet._drill.sim.market import BASES, LOT, QUOTE, listed
 from septet._drill.sim.shell import Make
+from septet._drill.sim.simulated_time import MS, SECOND
 from septet._drill.sim.venue import ANSWERS_FINAL_AFTER_NS, TIMEOUT_NS
-from septet._drill.sim.world import MS, SECOND
 from septet._drill.venue.amounts import SCALE
 
 __all__ = ["TIMING", "SimStrategy", "sim_strategies"]
