@@ -80,7 +80,7 @@ def test_an_average_above_zero_in_a_rising_market(change: dict[str, Any], words:
 def test_an_average_that_cannot_be_decided() -> None:
     given = verdict(replace(PLAIN, net=MeanInterval(2.5, problem="only 2 of 214 trades won")))
     assert given.endswith(
-        "The average trade, +2.50 USDT, cannot be judged: only 2 of 214 trades won."
+        "The average trade, +2.50 USDT, cannot be assessed: only 2 of 214 trades won."
     )
 
 
