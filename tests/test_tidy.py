@@ -1,4 +1,4 @@
-"""The house style, as checks: each failure names the place and says how to mend it."""
+"""The house style, as checks: each failure names the place and states how to mend it."""
 
 from __future__ import annotations
 

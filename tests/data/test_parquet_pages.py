@@ -66,7 +66,7 @@ def test_a_page_of_other_counts_ends_as_a_message(tmp_path: Path, byte: int) -> 
     _frame().write_parquet(path)
     _with_values(path, byte)
     for read in (read_parquet_file, scan_parquet_file, columns_within_memory):
-        with pytest.raises(DataError, match=r"a page says that it holds|a column lacks"):
+        with pytest.raises(DataError, match=r"a page states that it holds|a column lacks"):
             read(path)
 
 

@@ -186,7 +186,7 @@ def test_packed_text(tmp_path: Path) -> None:
         (b"PAR1....", "is a Parquet file(?s:.*)use: parquet"),
         (b"abc\x00def", "is no text"),
         (b"timestamp,open\n\xff\xfe", "is not utf-8: byte 15 is 0xff"),
-        (b"one\ntwo\nthree\n", "cannot tell the delimiter"),
+        (b"one\ntwo\nthree\n", "cannot determine the delimiter"),
         (b"a,b\n1,2\n3,4,5,6\n", "cannot be read as a table"),
         (b"1,2\n3,4\n", "has 2 columns and no header"),
     ],

@@ -24,7 +24,7 @@ HEAD = Head(run_id="r1", strategy="s", mode="live", account="", created_ns=0, or
 
 
 class Time:
-    """A clock that only waiting moves; `at` says what happens at its seconds."""
+    """A clock that only waiting moves; `at` states what happens at its seconds."""
 
     def __init__(self) -> None:
         self.now_s = 0.0

@@ -135,7 +135,7 @@ def test_s1_the_disk_is_full(run: Live) -> None:
         works = run.count_of("journal_works")
         # Not a byte: the tail has its full size, and begins anew once its rows are moved.
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, usual[1]))
-        run.bars(2)  # of each something is stored; nothing says that it failed: the log is full
+        run.bars(2)  # of each something is stored; nothing states that it failed: the log is full
         run.pause(3.0)
         resource.prlimit(pid, resource.RLIMIT_FSIZE, usual)
         run.until_reported("journal_works", works)

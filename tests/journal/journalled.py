@@ -51,7 +51,7 @@ execution: {simulation: {fee: {maker: 10bps, taker: 20bps}, slippage: 5bps}}
 def reported(folder: Path, *, fee_currency: str) -> tuple[RunResult, Path]:
     """Run both; return the backtest's result and the folder of the paper run.
 
-    `fee_currency` says what the fee of a spot account is paid in, or ``perpetual``.
+    `fee_currency` states what the fee of a spot account is paid in, or ``perpetual``.
     """
     path = folder / "told.yaml"
     text = PERPETUAL if fee_currency == "perpetual" else STRATEGY.format(fee_currency=fee_currency)

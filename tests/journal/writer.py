@@ -1,4 +1,4 @@
-"""A process that writes a journal and says what it has committed, until it is killed.
+"""A process that writes a journal and states what it has committed, until it is killed.
 
 ``python -m tests.journal.writer PATH``: eight bytes on stdout after every commit.
 """

@@ -1,4 +1,4 @@
-"""Many windows at once say what each says alone."""
+"""Many windows at once give what each gives alone."""
 
 from __future__ import annotations
 

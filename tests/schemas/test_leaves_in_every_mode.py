@@ -46,7 +46,7 @@ ELSEWHERE: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     "Policies": (ALL, "one path for history and live bars: data/test_normalise.py"),
     "Data": (ALL, "the sources themselves"),
     "Execution": (ALL, "venues and instruments: live/test_start.py"),
-    "InstrumentSpec": (SIMULATED, "live, the venue says what its instruments are"),
+    "InstrumentSpec": (SIMULATED, "live, the venue reports what its instruments are"),
     "Fee": (SIMULATED, "live, the venue charges"),
     "Slippage": (SIMULATED, "live, the market decides"),
     "Simulation": (SIMULATED, "live, nothing is simulated"),

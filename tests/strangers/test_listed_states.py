@@ -1,4 +1,4 @@
-"""`septet plugins list` says what `septet plugins check` found, for as long as the source stays."""
+"""`septet plugins list` shows what `septet plugins check` found, as long as the source stays."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def _result_lines(found: Halted, wait_s: float) -> list[str]:
     left = found.open_orders
     if left == 0:
         closing = (
-            f"; its {simulated}positions are being closed at market, septet runs show says what "
+            f"; its {simulated}positions are being closed at market, septet runs show states what "
             "is left"
             if found.action == "flatten"
             else ""

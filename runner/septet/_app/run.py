@@ -91,7 +91,8 @@ def refuse_live(given: Sequence[str]) -> None:
     """
     if given:
         raise InputError(
-            f"{', '.join(given)}: only for paper and live mode, and the file says backtest",
+            f"{', '.join(given)}: only for paper and live mode, and the mode of the file is "
+            "backtest",
             hint="add --mode paper",
         )
 

@@ -251,7 +251,7 @@ def report(ctx: click.Context, run: str, root: Path, as_json: bool) -> None:
 
 
 @click.command(
-    help="Say why a run made an order, or why it made none: the bar, the features, the "
+    help="State why a run made an order, or why it made none: the bar, the features, the "
     "probability and its threshold, the size and what cut it, the fills. ORDER is an order's id, "
     f"or SYMBOL@TIME (UTC), such as BTC/USDT@2023-05-01T14:00. {options.RUN_HELP}"
 )

@@ -59,7 +59,7 @@ def check_known_time(context: CheckContext) -> None:
         if block.extra.get("known_after") is None and not gives:
             context.error(
                 ("data", name, "known_after"),
-                "nothing says when a value of this series became known",
+                "nothing states when a value of this series became known",
                 expected="known_after: how long after its stamp, such as 24h",
                 hint=f"{block.use} gives no publication time; without one every value would be "
                 "seen before it was published",
@@ -153,7 +153,7 @@ def check_funding(context: CheckContext) -> None:
             "funding is given twice: a series of rates, and a constant",
             on_key=True,
             expected="data.funding or perpetual.funding",
-            hint="leave this one out: the series says what was paid",
+            hint="leave this one out: the series states what was paid",
         )
     if context.is_spot:
         idle = "this has no effect on a spot account"

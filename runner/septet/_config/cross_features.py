@@ -348,7 +348,7 @@ def check_missing(context: CheckContext) -> None:
         ):
             context.error(
                 ("features", name, "missing"),
-                f"the series {source} is optional, and this feature does not say what to use "
+                f"the series {source} is optional, and this feature does not state what to use "
                 "without it",
                 expected="missing: a number that stands for no value, such as 0",
             )

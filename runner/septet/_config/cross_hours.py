@@ -75,7 +75,7 @@ def check_blackout(context: CheckContext) -> None:
             (*HOURS, "blackout", "before"),
             f"no event of {blackout.series} is known before it happens: nothing is ever blocked "
             "before one",
-            expected="a series that says when its events were announced, or 0 here",
+            expected="a series that states when its events were announced, or 0 here",
             hint=f"write the column of announcements in data.{blackout.series} (known: NAME), and "
             "no known_after",
         )

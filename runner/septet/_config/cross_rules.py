@@ -49,7 +49,7 @@ def check_conditions(context: CheckContext) -> None:
     except Exception as error:  # a stranger's function may raise anything
         context.warn(
             ("features",),
-            f"the ranges of features cannot be told: {type(error).__name__}: {error}",
+            f"the ranges of features cannot be determined: {type(error).__name__}: {error}",
             hint="a plugin's value_range or inner failed: report this to its package",
         )
 

@@ -162,9 +162,9 @@ def _masked(value: Any) -> Any:
 
 _MEANS: Mapping[str, str] = {
     "data.candles.adjust": "none (refused where a source has adjusted closes)",
-    "data.candles.calendar": "none (what the source says, else 24x7)",
+    "data.candles.calendar": "none (what the source states, else 24x7)",
     "data.candles.decide_within": "none (a quarter bar, 60s at most)",
-    "data.candles.stamp": "none (what the source says)",
+    "data.candles.stamp": "none (what the source states)",
     "execution.simulation.participation": "none (no cap)",
     "model.inputs": "none (every feature)",
     "model.training.expire_after": "none (never)",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,6 @@ class Loaded:
     path: Path
     base_dir: Path
     tree: Node
-    origins: Mapping[str, Origin]
     warnings: tuple[Problem, ...]
     resolved: Mapping[str, Any]
     host: Host
@@ -58,6 +57,11 @@ class Loaded:
     unchecked: bool = True
     access: Access = field(default_factory=Access, compare=False, repr=False)
     text: str = field(default="", compare=False, repr=False)
+
+    @cached_property
+    def origins(self) -> Mapping[str, Origin]:
+        """Where each value came from; few commands ask."""
+        return origins_of(self.resolved, self.tree, self.strategy)
 
     def placed(self, *path: str) -> AbstractContextManager[None]:
         """Add to errors raised inside their place in this file: the key they name, else `path`."""
@@ -147,15 +151,13 @@ def load_text(
     problems = _in_order(problems)
     if strategy is None or any(each.severity == "error" for each in problems):
         raise ConfigError(problems)
-    resolved = _resolved(strategy)
     return Loaded(
         strategy=strategy,
         path=Path(name),
         base_dir=base_dir,
         tree=tree,
-        origins=origins_of(resolved, tree, strategy),
         warnings=tuple(problems),
-        resolved=resolved,
+        resolved=_resolved(strategy),
         host=host,
         verdicts=tuple(verdicts),
         unchecked=unchecked,
@@ -273,9 +275,7 @@ def reopen(tree: Node, path: Path, base_dir: Path, *, host: Host | None = None) 
     """
     host = host if host is not None else Host()
     strategy = _sound(tree, host, [])
-    resolved = _resolved(strategy)
-    origins = origins_of(resolved, tree, strategy)
-    return Loaded(strategy, path, base_dir, tree, origins, (), resolved, host)
+    return Loaded(strategy, path, base_dir, tree, (), _resolved(strategy), host)
 
 
 def _sound(tree: Node, host: Host, problems: Sequence[Problem]) -> Strategy:

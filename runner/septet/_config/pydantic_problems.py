@@ -292,7 +292,7 @@ def _tag(context: dict[str, Any], node: Node | None, found: str) -> Words:
     known = [each.strip(" '") for each in tags.split(",")]
     close = difflib.get_close_matches(text, known, n=1)
     hint = f"did you mean {close[0]}?" if close else ""
-    message = f"unknown label {text!r}" if text else "this label does not say which it is"
+    message = f"unknown label {text!r}" if text else "this label does not state which it is"
     return {"message": message, "expected": f"use: {', '.join(known)}", "hint": hint}
 
 
@@ -355,7 +355,7 @@ _READ_AS: Final = {
     "moment": "this is not a date or a time",
     "number": _NUMBER,
     "poll": "this is not an interval",
-    "reentry": "this says nothing about re-entry",
+    "reentry": "this states nothing about re-entry",
     "resume": "nothing clears a halt in this way",
     "span": "this is neither bars nor a duration",
     "time_zone": "this is not a time zone",

@@ -457,7 +457,7 @@ class Engine:
         return found
 
     def _is_given_up(self, ended: OrderEnded, reason: int) -> bool:
-        """Whether a rule cancelled an order, so that its later fills are not wanted.
+        """Whether a rule cancelled an order, so that its later fills are not expected.
 
         An order that the venue ended has the reason it was made for.
         """

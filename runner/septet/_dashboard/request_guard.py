@@ -166,19 +166,19 @@ class Guard:
             return "this page is reached through its proxy only"
         if headers.getlist("x-forwarded-proto") != ["https"]:
             return (
-                "the proxy does not say that it was reached over TLS (X-Forwarded-Proto: expected "
-                "https, once)"
+                "the proxy does not state that it was reached over TLS (X-Forwarded-Proto: "
+                "expected https, once)"
             )
         asked = [each.lower() for each in headers.getlist("x-forwarded-host")]
         if asked != [each.lower() for each in headers.getlist("host")]:
             return (
-                "the proxy does not say by which name it was reached (Host and X-Forwarded-Host: "
+                "the proxy does not state by which name it was reached (Host and X-Forwarded-Host: "
                 "expected the same name, once)"
             )
         if not _passed_for(headers):
             return (
-                "the proxy does not say for whom it asks (X-Forwarded-For: expected an address at "
-                "its end)"
+                "the proxy does not state for whom it asks (X-Forwarded-For: expected an address "
+                "at its end)"
             )
         return ""
 
@@ -190,7 +190,7 @@ class Guard:
         origins, site = headers.getlist("origin"), headers.get("sec-fetch-site", "same-origin")
         own = [f"{self._site.scheme}://{host}"]
         if acts and origins != own and not (bearer and not origins):
-            return "the request does not say that it comes from this page (Origin)"
+            return "the request does not state that it comes from this page (Origin)"
         if acts and site != "same-origin":
             return "the request comes from another site (Sec-Fetch-Site)"
         if api and (site not in ("same-origin", "none") or origins not in ([], own)):

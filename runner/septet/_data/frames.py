@@ -230,7 +230,7 @@ def _refuse_time(frame: pl.DataFrame, value: Any, name: str, time: str, zone: st
     if own is None and zone is None:
         raise DataError(
             f"{name}: the times in column {time!r} have no time zone",
-            hint='say which it is: zone="UTC", or zone="America/New_York"',
+            hint='state which it is: zone="UTC", or zone="America/New_York"',
         )
     if own is not None and zone is not None and own != zone:
         raise DataError(

@@ -406,7 +406,7 @@ def instruments_of(strategy: Any, facts: Mapping[str, Facts]) -> dict[str, Instr
             found[symbol] = Instrument(symbol)
         else:
             raise DataError(
-                f"nothing says what can be traded of {symbol}: lot, tick and minimum notional",
+                f"nothing states what can be traded of {symbol}: lot, tick and minimum notional",
                 hint=f"write execution: {{instruments: {{{symbol}: {{tick: ..., lot: ..., "
                 "min_notional: ...}}}, or fetch the data with septet data fetch",
             )

@@ -327,7 +327,7 @@ class Stretches:
             source = block.declaration(block.config)
         if not isinstance(source, Scans):
             raise DataError(
-                f"candles: {block.use} cannot be read in stretches: it does not say where its "
+                f"candles: {block.use} cannot be read in stretches: it does not state where its "
                 "bars begin and end",
                 hint="use: parquet can; or run without --chunk",
                 key=".data.candles.use",

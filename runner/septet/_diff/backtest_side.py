@@ -257,7 +257,7 @@ def _as_given(run: Run, session: Session, notes: list[str]) -> Past:
     equity = dict(zip(times, table["equity"].to_list(), strict=True))
     decisions = None
     if "decisions" in run.left_out:
-        notes.append("the backtest kept no decisions (--fast): those of the revision are not said")
+        notes.append("the backtest kept no decisions (--fast): those of the revision are not known")
     else:
         decisions = rows_of_frame(run.table("decisions"), session.market.symbols)
     models = run.manifest.get("models", [])

@@ -249,7 +249,9 @@ def _import_hint(error: BaseException | None, entry: Registered) -> str:
         return f"install the module {error.name}, which {distribution} imports"
     if isinstance(error, AttributeError | ImportError):
         return f"{distribution} and what it imports do not fit: install versions that do"
-    return f"this is a fault in the code of {distribution}: mend the line, or tell its author"
+    return (
+        f"this is a fault in the code of {distribution}: mend the line, or report it to its author"
+    )
 
 
 def same_distribution(one: str, other: str) -> bool:

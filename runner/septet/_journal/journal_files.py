@@ -62,7 +62,7 @@ def only_writer(path: Path) -> int:
     if handle is None:
         raise JournalError(
             f"{path}: another process writes this journal",
-            hint="stop the other run first; `septet runs show` says who it is",
+            hint="stop the other run first; `septet runs show` states who it is",
         )
     return handle
 

@@ -265,7 +265,7 @@ def insist_on_rights(
             raise InputError(text, hint=hint)
         notify("error", "rights", {"text": text, "hint": hint})
     if facts.can_withdraw is None:
-        text = f"{facts.venue} does not say whether the key may withdraw"
+        text = f"{facts.venue} does not state whether the key may withdraw"
         notify("warning", "rights", {"text": text})
     for note in facts.notes:
         notify("info", "venue_note", {"text": note})

@@ -152,7 +152,7 @@ def instruments_of(loaded: Any, markets: Mapping[str, Market]) -> tuple[Instrume
             made = Instrument(symbol)
         else:
             raise InputError(
-                f"nothing says what can be traded of {symbol}: lot, tick and minimum notional",
+                f"nothing states what can be traded of {symbol}: lot, tick and minimum notional",
                 hint=f"write execution: {{instruments: {{{symbol}: {{tick: ..., lot: ..., "
                 "min_notional: ...}}}",
             )

@@ -74,7 +74,8 @@ def look(loaded: Any, clock: LiveClock | None = None) -> World:
     """
     if loaded.strategy.mode == "backtest":
         raise InputError(
-            "--world looks at what a paper or a live run meets, and the file says backtest",
+            "--world looks at what a paper or a live run meets, and the mode of the file is "
+            "backtest",
             hint="add --mode paper or --mode live",
         )
     clock = clock or WallClock()

@@ -137,8 +137,8 @@ def _model(run: Run, data: dict[str, Any]) -> str:
             section(
                 "Calibration",
                 chart("calibration", run_charts.calibration_still(data)),
-                "Out of sample. On the dashed line a probability means what it says; whiskers are "
-                "95 % intervals, size is the number of rows.",
+                "Out of sample. On the dashed line a probability means what it states; whiskers "
+                "are 95 % intervals, size is the number of rows.",
             )
         )
     shares = data["importance"]

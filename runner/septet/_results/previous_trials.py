@@ -85,4 +85,6 @@ def sentence(tries: Tries, probability: float | None) -> str:
     if probability is None:
         return f"{text}."
     text += f": its true Sharpe ratio is above zero with {chance(probability)} (deflated)"
-    return f"{text}." if probability >= SURE else f"{text}, and cannot be told from luck."
+    return (
+        f"{text}." if probability >= SURE else f"{text}, and cannot be distinguished from chance."
+    )

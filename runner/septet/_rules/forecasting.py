@@ -50,7 +50,7 @@ def count_joined(run: Run):
 
 @kernel
 def clip(value, cap):
-    """Return a value clipped to +-cap; NaN stays NaN."""
+    """Return a value limited to +-cap; NaN stays NaN."""
     return max(-cap, min(cap, value)) if value == value else nan
 
 

@@ -119,7 +119,7 @@ def _features(session: Session, values: FeatureValues, needed: set[str]) -> list
                     else f"on the {len(finite):,} {bars} that have a value"
                 )
                 text, severity = f"{name} is {finite[0]:g} {each}", "warning"
-                hint = "a constant tells a rule or a model nothing"
+                hint = "a constant carries no information for a rule or a model"
             else:
                 continue
             problems.append(

@@ -111,7 +111,7 @@ def late_start(
 def _by_warmup(
     begins: str, ready: Ready, bars: int, start_ns: int, closes: bool, bar_ns: int
 ) -> tuple[str, str]:
-    need = f"the features need {plural(bars, 'bar')} before they say anything"
+    need = f"the features need {plural(bars, 'bar')} before they have a value"
     broken = not closes and ready.begin_ns + bars * bar_ns < start_ns
     why = (
         f"{begins}, {need}, and a gap makes them begin anew" if broken else f"{begins}, and {need}"

@@ -76,7 +76,7 @@ class Watcher:
 def _failed(name: str, block: Any, what: str) -> RunError:
     return RunError(
         f"the monitor {block.use} of {block.distribution} {what}",
-        hint=f"remove monitoring.{name} to run without it, and tell {block.distribution}",
+        hint=f"remove monitoring.{name} to run without it, and report it to {block.distribution}",
         key=f".monitoring.{name}",
     )
 

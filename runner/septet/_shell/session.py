@@ -185,8 +185,8 @@ def _first_decision(
     longest = max(aligned.lengths)
     if longest <= plan.warmup_bars:
         raise DataError(
-            f"{longest} bars are too few: the features need {plan.warmup_bars} before they say "
-            "anything",
+            f"{longest} bars are too few: the features need {plan.warmup_bars} before they have "
+            "values",
             hint="ask for a longer span, or shorten the features",
             key=slowest_key(plan),
         )

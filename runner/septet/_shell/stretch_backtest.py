@@ -406,7 +406,7 @@ class _Run:
         if self.session is None or self.state is None or self.first_ns is None:
             raise DataError(
                 f"no decision could be taken: the features need {self.plan.warmup_bars} bars in a "
-                "row before they say anything, from universe.start on",
+                "row before they have a value, from universe.start on",
                 hint="ask for a longer span, shorten the features, or see the findings",
                 key=slowest_key(self.plan),
             )

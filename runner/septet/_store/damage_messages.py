@@ -32,8 +32,8 @@ _GONE: Final = (
     "back from a backup, then `septet runs export {folder}` writes the tables again"
 )
 _UNKNOWN_MODE: Final = (
-    "keep the folder: that it is a backtest cannot be told. Of a paper or live run the journal is "
-    "what counts, and positions and orders may be open: look at the venue; with its "
+    "keep the folder: whether it is a backtest cannot be determined. Of a paper or live run the "
+    "journal is what counts, and positions and orders may be open: look at the venue; with its "
     "journal.sqlite put back, `septet runs export {folder}` writes the tables again"
 )
 

@@ -41,7 +41,7 @@ _LARGEST: Final = 4 << 30
 """Bytes of a file: a stranger's record may name any size, and a sparse file has it at no cost."""
 _EXPORT: Final = (
     "`septet runs export {folder}` writes them again from the journal; copy the folder before, if "
-    "you want to know what was changed"
+    "you need to know what was changed"
 )
 _REMOVE: Final = "; remove what was added"
 

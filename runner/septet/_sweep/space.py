@@ -191,7 +191,7 @@ def space_of(loaded: Loaded, *, seed: int | None = None) -> Space:
     sweep = loaded.strategy.sweep
     if sweep is None:
         raise InputError(
-            f"{loaded.path} says nothing to sweep",
+            f"{loaded.path} has nothing to sweep",
             hint="name keys with --sweep features.fast.period=5,10,20, or write a sweep: section",
         )
     chosen = loaded.strategy.seed if seed is None else seed

@@ -91,7 +91,7 @@ def silent(package: str) -> Iterator[None]:
     for each in streams:
         if each.printed:
             raise StepError(
-                f"{each.printed}; what a plugin has to say is its answer, or an exception"
+                f"{each.printed}; a plugin answers by its return value, or by an exception"
             )
 
 

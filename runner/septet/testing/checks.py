@@ -350,7 +350,7 @@ def keeps_nan_policy(subject: Subject) -> None:
         shown = [np.isnan(values[place:forgotten]).any() for values in outputs.values()]
         if not subject.absorbs_nan and not any(shown):
             raise ConformanceError(
-                f"no output shows a NaN in {column}; return NaN where an input is NaN, or say "
+                f"no output shows a NaN in {column}; return NaN where an input is NaN, or state "
                 "check_component(..., absorbs_nan=True) where it is meant to leave no trace"
             )
         for name, values in outputs.items():

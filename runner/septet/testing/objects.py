@@ -283,7 +283,7 @@ def _alerts(built: Any, case: Case) -> None:
         return
     raise StepError(
         f"{type(built).__name__}.send returns though its server answered 500; a channel that fails "
-        "raises, so that the run can say so"
+        "raises, so that the run can report it"
     )
 
 

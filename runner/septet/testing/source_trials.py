@@ -86,7 +86,7 @@ def _first(read: Any, asked: Request, case: Case) -> list[Any]:
         try:
             answer = read(asked)
         except Exception as error:  # a stranger's source may raise anything
-            why = f"it cannot be read without what the file says: {error}"
+            why = f"it cannot be read without what the file states: {error}"
             raise NotTried(f"{why}; {NEEDED}") from None
     found = _answer("the source", answer)
     if not any(len(each.frame) for each in found):

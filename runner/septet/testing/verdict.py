@@ -350,7 +350,7 @@ class _Trial:
             if len(outside):
                 at = int(outside[0])
                 raise StepError(
-                    f"{name} is {values[at]:.10g} at bar {at}, and its value_range says "
+                    f"{name} is {values[at]:.10g} at bar {at}, and its value_range is "
                     f"{low:.10g} to {high:.10g}"
                 )
 

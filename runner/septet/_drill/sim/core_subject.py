@@ -57,7 +57,7 @@ _SEVERAL: Final = {
     "decides": "signal: {use: sure, lead: fast / slow - 1}",
     "limits": f"{{correlated: {{above: 0, window: 10 bars, min_bars: 8, max: {TOGETHER}}}}}",
 }
-"""Symbols that move together share a limit, and the surer one goes first."""
+"""Symbols that move together share a limit, and the more confident one goes first."""
 _PORTFOLIO: Final = """\
 portfolio: {use: top, by: lead, long: 2, gross: 60%, where: fast > 0.99 * slow,
   rebalance: {every: 3 bars, drift: 2%}}"""

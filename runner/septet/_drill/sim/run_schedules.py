@@ -75,7 +75,7 @@ def _until_failed(sums: Iterator[Sums], *, keep_going: bool) -> Iterator[Sums]:
 
 
 def _subjects(whole: bool) -> Subjects:
-    if not whole:  # a plan is compiled: only where it is wanted
+    if not whole:  # a plan is compiled: only where it is used
         return sim_strategies
     from septet._drill.sim.core_subject import FORMS, ORDERS, cores
 

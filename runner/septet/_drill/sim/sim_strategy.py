@@ -1,7 +1,7 @@
 """A minimal strategy and ledger around the real order manager, checks and guards.
 
 It decides at random, from the time of the decision alone, so that a replay decides the same. What
-it wants of the order manager is varied: entries of every kind, additions, exits, flips from one
+it asks of the order manager is varied: entries of every kind, additions, exits, flips from one
 kind of order to another, amends, cancels and protective stops.
 """
 
