@@ -12,7 +12,9 @@ STEPS = [each / 100.0 for each in range(1, 100)]
 
 
 def act(up: float, threshold: float) -> float:
-    side, _, _ = confidence_threshold.function(up, 2.0 * abs(up - 0.5), threshold)
+    decide = confidence_threshold.function
+    assert decide is not None
+    side, _, _ = decide(up, 2.0 * abs(up - 0.5), threshold)
     return float(side)
 
 
