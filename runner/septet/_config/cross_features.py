@@ -51,7 +51,7 @@ class _Names:
 
 def _names(case: Case) -> _Names:
     """Collect the columns of all features; a plugin that fails to answer is reported once."""
-    names = _Names(series=tuple(case.strategy.data.series))
+    names = _Names(series=tuple(case.strategy.data.readable))
     pruned = {
         str(path[1])
         for path in case.pruned
