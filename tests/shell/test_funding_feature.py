@@ -71,7 +71,7 @@ def test_both_engines_read_the_rate_that_was_known(tmp_path: Path) -> None:
 
 
 def test_a_rate_that_is_read_says_when_it_was_known(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="data.funding.known_after: nothing says when a value"):
+    with pytest.raises(ConfigError, match=r"known_after: nothing says when a value"):
         load(str(written(tmp_path, "")))
 
 
