@@ -10,7 +10,7 @@ import pytest
 
 from septet._app import documents
 from septet._cache_folder import claim
-from septet._config import access
+from septet._config import access_rights
 from septet._data import parquet_bounds
 from septet._data.message_limits import (
     CELL_CHARACTERS,
@@ -40,7 +40,7 @@ PROMISED = (
     f"Messages name at most {WORDS[SYMBOLS_SHOWN]} values of a column that looks like symbols, "
     f"each cut at {SYMBOL_CHARACTERS} characters",
     f"they name {CELLS_SHOWN} of each kind of defect, each cut at {CELL_CHARACTERS} characters",
-    f"An address has at most {access._LONGEST:,} characters, and a message shows at most "
+    f"An address has at most {access_rights._LONGEST:,} characters, and a message shows at most "
     f"{documents.LONGEST:,} characters of any value",
     f"must be readable by you only ({PRIVATE_FILE:04o}, at most {LARGEST_PRIVATE >> 20} MiB)",
     f"readable by you only ({PRIVATE_FILE:04o}, no link, at most {LARGEST_PRIVATE >> 20} MiB)",

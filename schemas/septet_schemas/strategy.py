@@ -319,7 +319,7 @@ class Risk(Config):
 class Execution(Config):
     """Where orders go and how.
 
-    `on_shutdown` says what the shutdown of a paper or live run does to orders and positions: `keep`
+    `on_shutdown` is what the shutdown of a paper or live run does to orders and positions: `keep`
     leaves them, `cancel` cancels entries, `flatten` closes what is held as well.
     """
 

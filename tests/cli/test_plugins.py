@@ -15,7 +15,7 @@ import septet.cli as septet_cli
 import septet_plugins.manifest
 from septet._app import plugins as module
 from septet._app.conformance import check_entries
-from septet._host.register import Failure, Host
+from septet._host.plugin_registry import Failure, Host
 from septet.hookspecs import Component
 from septet.plugin import Config, Step, feature
 from tests.cli.conftest import Command

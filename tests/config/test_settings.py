@@ -11,7 +11,7 @@ from pydantic import Field
 
 import septet_plugins.manifest
 from septet._config.load import load
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet.errors import ConfigError
 from septet.hookspecs import Component
 from septet.plugin import Config, Fraction, SignedFraction, halt, limit

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from septet._config import load
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet.hookspecs import Component
 from septet.plugin import (
     Config,

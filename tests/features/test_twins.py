@@ -212,7 +212,7 @@ def test_a_missing_value_stays_missing_unless_set() -> None:
 
 
 def test_rank_across_the_universe() -> None:
-    from septet._host.register import Host
+    from septet._host.plugin_registry import Host
     from septet._kernel.step import compile_step
 
     step = Host().declaration("features", "cross_rank")

@@ -10,7 +10,7 @@ from septet._config import load
 from septet._report.page import render
 from septet._report.save import save_run
 from septet._shell.backtest import backtest
-from septet._store.find import open_run
+from septet._store.find_runs import open_run
 
 STRATEGIES = Path(__file__).resolve().parents[2] / "strategies"
 

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from septet._config import load
 from septet._data.stamps import iso
+from septet._report.chart_data import chart_data
 from septet._report.page import render
-from septet._report.payload import chart_data
 from septet._report.rule_texts import text_of_rule
 from septet._report.save import save_run
 from septet._report.why import explain, parse_time

@@ -63,7 +63,7 @@ def test_both_engines_read_the_rate_that_was_known(tmp_path: Path) -> None:
     for row in tables[0]["decisions"].iter_rows(named=True):
         at = (row["time"].replace(tzinfo=None) - FIRST) / timedelta(hours=1)
         shift = ("AA/USDT:USDT", "BB/USDT:USDT").index(row["symbol"])
-        rate = RATES[(math.floor((at - 1) / EVERY) + shift) % 3] if at >= 1 else None
+        rate = RATES[(math.floor((at - 1) / EVERY) + shift) % 3]
         assert row["paid"] == rate
         assert row["year"] == pytest.approx(1095 * rate)
     signals = tables[0]["decisions"].get_column("signal").cast(pl.String).unique()
@@ -71,7 +71,7 @@ def test_both_engines_read_the_rate_that_was_known(tmp_path: Path) -> None:
 
 
 def test_a_rate_that_is_read_says_when_it_was_known(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"known_after: nothing says when a value"):
+    with pytest.raises(ConfigError, match=r"known_after: nothing states when a value"):
         load(str(written(tmp_path, "")))
 
 

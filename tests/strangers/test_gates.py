@@ -10,7 +10,7 @@ import pytest
 
 from septet._app.conformance import check_entries
 from septet._config import load
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet.errors import ConfigError, PluginError
 from septet.testing import ConformanceError, check_component, check_object, check_rule
 from tests.strangers.classes import MOVING

@@ -71,7 +71,7 @@ def test_what_it_does_wrong_is_found(
     ("source", "mistake", "words"),
     [
         (CHANNEL, "sends by the order of a set", "two processes differ: request at 0"),
-        (VENUE, "names its account by chance", "two processes differ: what open says at 1"),
+        (VENUE, "names its account by chance", "two processes differ: what open returns at 1"),
     ],
     ids=["alerts", "venue"],
 )

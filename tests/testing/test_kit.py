@@ -201,7 +201,7 @@ def test_rules_are_checked_like_features() -> None:
 
 
 def test_built_in_rules_conform() -> None:
-    from septet._host.register import Host
+    from septet._host.plugin_registry import Host
 
     host = Host()
     chosen: tuple[tuple[Layer, str], ...] = (
@@ -233,7 +233,7 @@ def test_memory_adds_up_along_inner_features() -> None:
 
 def test_a_distribution_is_checked_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     import septet.testing.package as package
-    from septet._host.register import Host
+    from septet._host.plugin_registry import Host
 
     class Manifest:
         @hookimpl

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from septet._config.case import Case
-from septet._config.check import closest
+from septet._config.check_context import CheckContext
 from septet._config.explain import flatten, short_keys
 from septet._config.inner_numbers import inner_numbers, node_at, places_text
 from septet._config.overlay import parse_path
+from septet._config.pydantic_problems import closest
 from septet._config.tree import Key, Node, dotted
 from septet._expressions import (
     FUNCTIONS,
@@ -222,47 +222,47 @@ def _with_names(expression: Expr, change: Callable[[Name], Name]) -> Expr:
     return replace(expression, **changed) if changed else expression
 
 
-def check_sweep(case: Case) -> None:
+def check_sweep(context: CheckContext) -> None:
     """Every swept key is a number of the file, named once; `where` reads swept keys only."""
-    sweep = case.strategy.sweep
+    sweep = context.strategy.sweep
     if sweep is None:
         return
-    values = plain_keys(case.strategy)
+    values = plain_keys(context.strategy)
     keys: dict[str, str] = {}
     for key in sweep.over:
-        found = swept_key(key, case.strategy, values, case.tree)
+        found = swept_key(key, context.strategy, values, context.tree)
         place = ("sweep", "over", key)
-        if case.doubtful(*found.path):
+        if context.doubtful(*found.path):
             continue  # what is wrong there is reported there
         if found.message:
             words = {"expected": found.expected, "found": found.found, "hint": found.hint}
-            case.error(place, found.message, on_key=True, **words)
+            context.error(place, found.message, on_key=True, **words)
             continue
         whole = dotted(found.path)
         if whole in keys:
             message = f"{whole} is swept already, as {keys[whole]}"
-            case.error(place, message, on_key=True, hint="keep one of the two")
+            context.error(place, message, on_key=True, hint="keep one of the two")
         keys.setdefault(whole, key)
     if sweep.where is not None and len(keys) == len(sweep.over):
-        _check_where(case, sweep.where, list(keys))
+        _check_where(context, sweep.where, list(keys))
 
 
-def _check_where(case: Case, text: str, keys: list[str]) -> None:
+def _check_where(context: CheckContext, text: str, keys: list[str]) -> None:
     try:
         expression = parse_where(text, keys)
     except ExpressionError as error:
         found = " ".join(text[max(error.offset, 0) :][:40].split())
-        before = len(case.problems)
-        case.error(("sweep", "where"), error.message, found=f"'{found}'", hint=error.hint)
-        node = case.tree.at(("sweep", "where"))
-        is_reported = len(case.problems) > before and bool(case.problems[-1].line)
+        before = len(context.problems)
+        context.error(("sweep", "where"), error.message, found=f"'{found}'", hint=error.hint)
+        node = context.tree.at(("sweep", "where"))
+        is_reported = len(context.problems) > before and bool(context.problems[-1].line)
         if node is not None and node.verbatim and is_reported:
-            at = case.problems[-1].column + (node.style in ("'", '"')) + error.offset
-            case.problems[-1] = replace(case.problems[-1], column=at)
+            at = context.problems[-1].column + (node.style in ("'", '"')) + error.offset
+            context.problems[-1] = replace(context.problems[-1], column=at)
         return
     if not names_in(expression):
         hint = f"compare swept keys: {', '.join(keys[:4])}"
-        case.error(("sweep", "where"), "this condition reads no swept key", hint=hint)
+        context.error(("sweep", "where"), "this condition reads no swept key", hint=hint)
 
 
-CHECKS: Final[tuple[Callable[[Case], None], ...]] = (check_sweep,)
+CHECKS: Final[tuple[Callable[[CheckContext], None], ...]] = (check_sweep,)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from septet._store.background import Background
-from septet._store.find import open_run
+from septet._store.background_work import Background
+from septet._store.find_runs import open_run
 from septet._store.memory_run import MemoryRun
 from septet._store.run_folder import Run, RunWriter
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from septet._config.check import problem_at
+from septet._config.pydantic_problems import problem_at
 from septet._data.bars import Ints
 from septet._data.stamps import iso
 from septet._data.trading_hours import NO_EVENTS, FillGrid, HourRules, events_of, hours_flags

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from septet._config.check import problem_at
+from septet._config.pydantic_problems import problem_at
 from septet._data.bars import Floats
 from septet._kernel import layout
 from septet._shell.feature_values import FeatureValues

@@ -32,8 +32,8 @@ from septet._results.result import (
     RunFacts,
     RunResult,
 )
-from septet._store.damage import JOURNAL, damaged, journal_finding
-from septet._store.facts import wrong_fact
+from septet._store.damage_messages import JOURNAL, damaged, journal_finding
+from septet._store.facts_check import wrong_fact
 from septet._store.table_values import fits, impossible_value
 from septet._store.tables import empty, with_optional
 from septet._text import decode_json, dump_json

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from septet._host.declare import Step, World
-from septet._host.guards import StepError
+from septet._host.guarded_arrays import StepError
 from septet.testing.bars import HOUR_NS
 from septet.testing.evaluate import column_fields, number_of
 from septet_schemas.base import Config
