@@ -28,7 +28,7 @@ from tests.live.test_start import Stage
 from tests.python.conftest import septet_command
 from tests.python.samples import START, TEXT, written
 
-__all__ = ["call", "dashboard", "septet_command", "workspace"]
+__all__ = ["call", "dashboard", "described_tools", "septet_command", "workspace"]
 
 HYPOTHESIS = "A fast average above a slow one leads the price."
 OF_THE_RUN = {"run_id", "seconds", "seconds_total", "bars_per_second"}
