@@ -280,7 +280,7 @@ class Run:
     drifted_weight = Symbol("B", "DRIFTED_WEIGHT", "previous weight as prices have moved it")
     rank_value = Symbol("B", "RANK_VALUE", "what it is ranked by; high is good")
     proportion = Symbol("B", "PROPORTION", "what its weight is proportional to; then its gap")
-    beta = Symbol("B", "BETA", "what weights are multiplied by for a net target")
+    beta = Symbol("B", "BETA", "what weights are multiplied by for a net target, as last known")
     long_rank = Symbol("I", "LONG_RANK", "at place n: the symbol of rank n of the long side")
     short_rank = Symbol("I", "SHORT_RANK", "the same of the short side")
     role = Symbol("I", "ROLE", "what a rebalance does with it")
