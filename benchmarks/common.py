@@ -35,7 +35,7 @@ LIBRARIES = ("numpy", "numba", "polars", "pandas", "scikit-learn", "pydantic")
 
 @dataclass(frozen=True)
 class Row:
-    """One figure. `ratio` says how many times better than `against` it is (below 1: worse)."""
+    """One figure. `ratio` states how many times better than `against` it is (below 1: worse)."""
 
     workload: str
     figure: str

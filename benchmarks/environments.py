@@ -41,7 +41,7 @@ def _requirements(text: str) -> list[str]:
 
 
 def _succeeds(command: list[str], log: Path) -> bool:
-    """Run a command with its output in a log; say whether it went well."""
+    """Run a command with its output in a log; state whether it went well."""
     clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     with log.open("a", encoding="utf-8") as out:
         done = subprocess.run(command, stdout=out, stderr=out, env=clean, check=False)

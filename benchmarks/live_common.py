@@ -33,7 +33,7 @@ _PAGE = 4_096
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured number. `bound` is the target, `most` says whether it may not be passed."""
+    """One measured number. `bound` is the target, `most` states whether it may not be passed."""
 
     part: str
     name: str

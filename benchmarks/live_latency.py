@@ -36,9 +36,9 @@ from live_world import (
 
 from septet import messages as m
 from septet._live import start as begin
-from septet._live.account import AccountGate
 from septet._live.process import _loop_factory, keep_apart, tidy
 from septet._live.run_location import find_run_location
+from septet._live.shared_account import AccountGate
 from septet._live.stop import StopBound
 from septet._live.wiring import Wiring, core_of
 

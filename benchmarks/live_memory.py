@@ -2,7 +2,7 @@
 
 The million goes straight through core, journal and what a run keeps beside them, as fast as it
 can. The soak goes the whole way, from the feed to the fill, at an even pace. Both have a warm-up,
-in which windows, caches and memories of bounded size fill; the notes say what it added.
+in which windows, caches and memories of bounded size fill; the notes state what it added.
 """
 
 from __future__ import annotations

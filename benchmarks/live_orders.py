@@ -22,7 +22,7 @@ from live_local import BTC, Local, connection, local
 from septet import messages as m
 from septet._drill.venue.venue_journal import FillMade, OrderChanged, read_truth
 from septet._journal.journal_format import Head
-from septet._journal.log import Journal
+from septet._journal.journal_writer import Journal
 from septet._journal.reader import Reader
 from septet._live.clock import WallClock
 from septet._live.dispatch import Dispatcher

@@ -24,8 +24,8 @@ from live_world import ORIGIN_NS, BenchRun, LeapClock, MemoryFeed, demo, fit, pr
 
 from septet import messages as m
 from septet._live import start as begin
-from septet._live.account import AccountGate
 from septet._live.run_location import JOURNAL, RunLocation
+from septet._live.shared_account import AccountGate
 from septet._live.strategy_run import SNAPSHOT_ENTRIES
 from septet._live.wiring import Wiring, core_of
 

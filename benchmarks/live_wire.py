@@ -31,9 +31,9 @@ from septet import messages as m
 from septet._config import load
 from septet._data.bars import Instrument
 from septet._journal.journal_format import Head
-from septet._journal.log import Journal
+from septet._journal.journal_writer import Journal
 from septet._journal.reader import Reader
-from septet._live.build import core_of
+from septet._live.build_core import core_of
 from septet._live.clock import WallClock
 from septet._live.dispatch import Dispatcher
 from septet._live.market_data.decision_times import Standing

@@ -19,7 +19,7 @@ from live_common import WORK
 from septet import messages as m
 from septet._config import load
 from septet._host.venues import BarSeen, FeedFacts, FeedRequest, Market, QuoteSeen, VenueFacts
-from septet._journal.log import Journal
+from septet._journal.journal_writer import Journal
 from septet._live.clock import WallClock
 from septet._live.strategy_run import StrategyRun
 from septet._live.supervisor import Supervisor

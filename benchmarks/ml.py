@@ -110,7 +110,7 @@ class Ours:
 
     def dataset(self, batch: Any) -> Any:
         """Advance the features over everything and gather the rows a model reads."""
-        from septet._shell.learning import dataset_of
+        from septet._shell.model_layer import dataset_of
 
         batch.observe(0, self.times)
         return dataset_of(self.session, batch.F)

@@ -12,7 +12,7 @@ import yaml
 from septet._config import load
 from septet._core import checks
 from septet._core.guards import RULES
-from septet._drill.catalogue import CATALOGUE
+from septet._drill.fault_kinds import CATALOGUE
 from septet.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]

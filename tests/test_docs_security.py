@@ -10,7 +10,7 @@ import pytest
 
 from septet._app import documents
 from septet._cache_folder import claim
-from septet._config import access
+from septet._config import access_rights
 from septet._data import parquet_bounds
 from septet._data.message_limits import (
     CELL_CHARACTERS,
@@ -24,6 +24,7 @@ from septet._files import LARGEST_PRIVATE, insist_private
 from septet._journal.journal_format import MAX_ROW_BYTES
 from septet._learn.onnx_graph import LARGEST_TENSOR
 from septet._store import run_folder
+from septet._store.files_check import FilesFinding
 from septet.errors import InputError
 from septet.testing.budget import EACH_S, LIMIT_S, TOTAL_S
 from septet_plugins.data import text
@@ -39,7 +40,7 @@ PROMISED = (
     f"Messages name at most {WORDS[SYMBOLS_SHOWN]} values of a column that looks like symbols, "
     f"each cut at {SYMBOL_CHARACTERS} characters",
     f"they name {CELLS_SHOWN} of each kind of defect, each cut at {CELL_CHARACTERS} characters",
-    f"An address has at most {access._LONGEST:,} characters, and a message shows at most "
+    f"An address has at most {access_rights._LONGEST:,} characters, and a message shows at most "
     f"{documents.LONGEST:,} characters of any value",
     f"must be readable by you only ({PRIVATE_FILE:04o}, at most {LARGEST_PRIVATE >> 20} MiB)",
     f"readable by you only ({PRIVATE_FILE:04o}, no link, at most {LARGEST_PRIVATE >> 20} MiB)",
@@ -58,6 +59,7 @@ PROMISED = (
     f"most; in packages of more than {TOTAL_S / EACH_S:g} plugins there are {EACH_S:g} seconds "
     "for each",
     f"are reported as an error message with status {InputError.exit_code}",
+    f"the table is named beside it, with status {FilesFinding('', '', '').exit_status}",
 )
 
 

@@ -151,7 +151,7 @@ def test_the_door_states_where_a_name_is() -> None:
 
 
 def test_every_public_name_is_documented() -> None:
-    """A class or function of the edge says what it is."""
+    """A class or function of the edge states what it is."""
     silent = []
     for module in EDGE:
         imported = importlib.import_module(module)

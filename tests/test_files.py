@@ -19,15 +19,15 @@ from septet._cli.runs import report, runs
 from septet._cli.schema import schema
 from septet._data.bar_store import BarStore
 from septet._files import make_folders
-from septet._journal.files import Mark, make, make_mark, read_mark
+from septet._journal.journal_files import Mark, make, make_mark, read_mark
 from septet._journal.lock import is_locked, lock
 from septet._learn.stored import CARD, MODEL, store_model
-from septet._live.kill import ask_halt
+from septet._live.kill_switch import ask_halt
 from septet._live.logs import RunLog
 from septet._live.run_location import find_run_location
 from septet._live.stop import mark_failed
 from septet._report.save import save_run
-from septet._store.find import open_run
+from septet._store.find_runs import open_run
 from septet._store.run_folder import Run
 from septet._sweep.folder import SweepFolder, start_folder
 from septet.cli import cli

@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import pytest
 
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet.errors import PluginError
 from septet.hookspecs import HOOK_OF_LAYER, LAYERS, Component, HookSpecs, Kind, Layer, hookimpl
 

@@ -107,7 +107,7 @@ def with_vectorbt(case: Case) -> dict[str, Any]:
 
 
 def with_bt(case: Case) -> dict[str, Any]:
-    """A `bt.Strategy` of bt's own algos, and one that says what a reduction sells."""
+    """A `bt.Strategy` of bt's own algos, and one that states what a reduction sells."""
     import bt
 
     _, closed = prices()

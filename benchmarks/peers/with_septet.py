@@ -49,7 +49,7 @@ def _signal_bars(trades: Any, market: Market) -> Any:
 
 def _w1(tables: bool) -> Callable[[Setup, Market], Work]:
     def make(setup: Setup, market: Market) -> Work:
-        from septet._shell import project
+        from septet._shell import result_tables
         from septet._shell.backtest import run_batch
         from septet._shell.session import open_session
 
@@ -59,9 +59,9 @@ def _w1(tables: bool) -> Callable[[Setup, Market], Work]:
             return run_batch(session)[0]
 
         def look(outcome: Any) -> Answer:
-            trades = project.trades_of(session, outcome)
+            trades = result_tables.trades_of(session, outcome)
             pairs = _signal_bars(trades, market)
-            equity = float(project.equity_of(session, outcome)["equity"][-1])
+            equity = float(result_tables.equity_of(session, outcome)["equity"][-1])
             return Answer(len(pairs), equity, lambda: pairs)
 
         return Work(run, look)
@@ -136,7 +136,7 @@ def _w2(setup: Setup, market: Market) -> Work:
 
 def _w7(setup: Setup, market: Market) -> Work:
     from septet._config import load
-    from septet._shell import project
+    from septet._shell import result_tables
     from septet._shell.backtest import run_batch
     from septet._shell.session import open_session
 
@@ -147,12 +147,12 @@ def _w7(setup: Setup, market: Market) -> Work:
         return run_batch(session)[0]
 
     def look(outcome: Any) -> Answer:
-        fills = project.fills_of(session, outcome, "simulated")
+        fills = result_tables.fills_of(session, outcome, "simulated")
         row = np.searchsorted(market.time, np.asarray(fills["time"]).astype(np.int64)) - 1
         symbol = np.array([places[str(each)] for each in fills["symbol"]])
         sign = np.where(np.array([str(each) == "buy" for each in fills["side"]]), 1.0, -1.0)
         orders = np.column_stack((row, symbol, sign * np.asarray(fills["quantity"])))
-        equity = float(project.equity_of(session, outcome)["equity"][-1])
+        equity = float(result_tables.equity_of(session, outcome)["equity"][-1])
         return Answer(len(orders), equity, lambda: orders)
 
     return Work(run, look)

@@ -38,7 +38,7 @@ MEASURED: Final = ("benchmarks/RESULTS.md", "benchmarks/LIVE.md")
 def _generated() -> dict[str, str]:
     """Return the pages that are made of the code, by their path."""
     from septet._config.json_schema import schema_text
-    from septet._host.register import Host
+    from septet._host.plugin_registry import Host
 
     keys = Keys(json.loads(schema_text(Host())))
     pages = {KEYS_PAGE: keys.page(), "reference/commands.md": commands_page()}

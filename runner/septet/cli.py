@@ -33,7 +33,7 @@ from septet._text import one_line
 from septet.errors import ConfigError, PluginError, SeptetError
 
 if TYPE_CHECKING:
-    from septet._host.register import Host
+    from septet._host.plugin_registry import Host
 
 __all__ = ["COMMANDS", "cli", "main"]
 
@@ -78,7 +78,7 @@ class _LazyGroup(click.Group):
 
     def _plugins(self) -> Host:
         if self._host is None:
-            from septet._host.register import Host
+            from septet._host.plugin_registry import Host
 
             self._host = Host()
         return self._host

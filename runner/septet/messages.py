@@ -1,6 +1,6 @@
 """Input and output of the live core: the rows of the journal.
 
-Events are facts from outside, stamped by the shell; commands are what the core wants done, and
+Events are facts from outside, stamped by the shell; commands are what the core decides, and
 what it decided. Both are written to the journal in one transaction before a command leaves.
 
 Times: `at_ns` is when the shell took an event in (wall time, UTC nanoseconds); `*_ns` of bars and

@@ -162,7 +162,7 @@ class BlockOf:
         use = raw.get("use", name) if isinstance(raw, Mapping) else name
         if use is None:
             if isinstance(raw, Mapping):
-                message = "this block does not say which {kind} to use"
+                message = "this block does not state which {kind} to use"
                 raise PydanticCustomError("use_missing", message, self._expected())
             raise PydanticCustomError("use_block", "expected {expected}", self._expected())
         if not isinstance(use, str) or not use.strip():

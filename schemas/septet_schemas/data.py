@@ -22,7 +22,7 @@ class Policies(Config):
     """What is done about each kind of defect; every one is counted and reported.
 
     `drop` leaves the row out, `keep` uses it as it is, `fill` mends it, `refuse` stops, and `warn`
-    keeps it and says so in the verdict.
+    keeps it and reports it in the verdict.
     """
 
     bad_stamp: Literal["drop", "refuse"] = "drop"

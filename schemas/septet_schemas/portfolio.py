@@ -299,8 +299,9 @@ class Portfolio(Config):
             raise _located("long", self.long, "nothing is ever held", "long: 3, or short: 3")
         if self.net is not None and not (self.long and self.short):
             raise _located(
-                "net", "net", "a net target needs both sides", "long and short, or net: any"
-            )
+                "net", "net", "a net target needs both sides", "long and short, or net: any",
+                f"long: {self.long}, short: {self.short}",
+            )  # fmt: skip
         if self.net is not None and abs(self.net.target) >= self.gross:
             raise _located(
                 "net", self.net.target, "this leaves nothing for one of the sides",

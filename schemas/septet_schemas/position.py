@@ -171,7 +171,7 @@ def _one_of(owner: str, given: Mapping[str, object]) -> None:
     if len(written) != 1:
         raise PydanticCustomError(
             "one_of",
-            "{owner} says either when (a condition) or at (a level)",
+            "{owner} states either when (a condition) or at (a level)",
             {"owner": owner, "expected": "one of when, at"},
         )
 

@@ -17,9 +17,9 @@ from septet import messages as m
 from septet._agents.server import make_server
 from septet._app.arm import ARMED, LONGEST_NS, arm_of, arm_run, armed_runs, disarm_run
 from septet._journal.journal_format import Head
+from septet._journal.journal_writer import Journal
 from septet._journal.lease import Holder, Lease
-from septet._journal.log import Journal
-from septet._live.kill import HALT, Switch, read_halt
+from septet._live.kill_switch import HALT, Switch, read_halt
 from septet.errors import InputError, RunError
 from tests.agents.conftest import Call, called, over_stdio
 from tests.cli.conftest import Command, command_of

@@ -89,7 +89,7 @@ def test_every_figure_comes_with_verdict_and_tries(call: Call) -> None:
 def test_the_ledger_keeps_client_and_hypothesis(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from septet._app.tries import listed_tries
+    from septet._app.trial_records import listed_tries
 
     monkeypatch.setenv("SEPTET_TRIALS", "on")
     monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))

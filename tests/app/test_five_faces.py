@@ -14,13 +14,13 @@ import septet
 from septet._app.documents import problem_document
 from septet._app.run import BacktestRequest, compute_backtest
 from septet._app.run_parts import figures_of
-from septet._app.tries import listed_tries
+from septet._app.trial_records import listed_tries
 from septet._chat.command_answers import pnl
-from septet._dashboard.one_run import run_view
+from septet._dashboard.run_page import run_view
 from septet._python.strategies import loaded_of
 from septet._results.number_texts import money, percent
-from septet._store.find import open_run
-from tests.agents.conftest import Call, call, workspace
+from septet._store.find_runs import open_run
+from tests.agents.conftest import Call, call, described_tools, workspace
 from tests.cli.conftest import Command
 from tests.dashboard.conftest import Dashboard, dashboard
 from tests.live.test_open_state import stopped
@@ -28,7 +28,7 @@ from tests.live.test_start import Stage
 from tests.python.conftest import septet_command
 from tests.python.samples import START, TEXT, written
 
-__all__ = ["call", "dashboard", "septet_command", "workspace"]
+__all__ = ["call", "dashboard", "described_tools", "septet_command", "workspace"]
 
 HYPOTHESIS = "A fast average above a slow one leads the price."
 OF_THE_RUN = {"run_id", "seconds", "seconds_total", "bars_per_second"}

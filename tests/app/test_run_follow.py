@@ -16,10 +16,10 @@ from septet._app.run_view import RunView, standing_words
 from septet._app.runs import Block, Standing
 from septet._chat.command_answers import status
 from septet._dashboard.listing import all_runs
-from septet._dashboard.one_run import run_view
+from septet._dashboard.run_page import run_view
 from septet._journal.lease import Holder, Lease
-from septet._live.kill import ask_halt
-from septet._store.find import open_run
+from septet._live.kill_switch import ask_halt
+from septet._store.find_runs import open_run
 from septet._terminal.rows import head_lines
 from tests.dashboard.conftest import stored
 from tests.live.test_open_state import stopped

@@ -20,7 +20,7 @@ from septet._app.sweep import SweepRequest, sweep_document, sweep_file, sweep_se
 from septet._config import load
 from septet._data.bar_store import BarStore
 from septet._progress import stoppable
-from septet._store.find import find_run
+from septet._store.find_runs import find_run
 from septet.errors import Cancelled, ConfigError, InputError
 from tests.cli.conftest import Command, command_of
 from tests.python.samples import bars, written

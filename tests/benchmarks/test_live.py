@@ -14,7 +14,7 @@ from msgspec.json import encode
 from septet import messages as m
 from septet._drill.venue.venue_journal import FillMade
 from septet._journal.journal_format import Head
-from septet._journal.log import Journal
+from septet._journal.journal_writer import Journal
 
 
 def script(name: str) -> ModuleType:

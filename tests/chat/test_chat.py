@@ -13,7 +13,7 @@ from aiohttp import web
 from septet._chat.settings import read_settings
 from septet._chat.state import Offsets
 from septet._chat.telegram import checked_address
-from septet._live.kill import ask_halt, read_halt, read_resume
+from septet._live.kill_switch import ask_halt, read_halt, read_resume
 from septet.errors import InputError
 from tests.chat.server import GROUP, TOKEN, USER, Server, chatting
 from tests.dashboard.conftest import stored

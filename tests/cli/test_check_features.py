@@ -12,7 +12,7 @@ from septet._config import load
 from septet._kernel import layout
 from septet._shell.backtest import backtest
 from septet._shell.feature_values import last_values
-from septet._shell.project import SIGNALS
+from septet._shell.result_tables import SIGNALS
 from septet._shell.session import open_session
 from septet._store.tables import as_frame
 from tests.cli.conftest import Command

@@ -53,7 +53,7 @@ def check_and_run(septet: Command, path: Path) -> tuple[str, str, dict[str, obje
 def test_a_warm_up_longer_than_what_lies_before_the_start(septet: Command, tmp_path: Path) -> None:
     path = strategy(tmp_path, "2020-01-01")
     warning, verdict, summary = check_and_run(septet, path)
-    why = "the data begins 2020-01-01 00:00, and the features need 19 bars before they say anything"
+    why = "the data begins 2020-01-01 00:00, and the features need 19 bars before they have a value"
     text = f"he first decision is 2020-01-01 20:00, not universe.start (2020-01-01 00:00): {why}"
     assert f"{path}:3:49: warning: universe.start: t{text}" in warning
     assert "hint bring 19 bars from before the start, or shorten the features" in warning

@@ -81,7 +81,7 @@ def test_a_missing_zone_alone(septet: Command, tmp_path: Path) -> None:
 def test_a_series_that_does_not_state_when_it_was_known(septet: Command, tmp_path: Path) -> None:
     keys = "stamp: open}\n  mood: {use: csv_series, path: mood.csv"
     found = errors(septet, tmp_path, bad_prices(clean(400)), keys)
-    assert "data.mood.known_after: nothing says when" in found[0]
+    assert "data.mood.known_after: nothing states when" in found[0]
     assert "too much of the data is bad" in found[1]
 
 

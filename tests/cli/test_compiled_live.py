@@ -13,7 +13,7 @@ import pytest
 
 from septet import messages as m
 from septet._journal.reader import Reader
-from septet._live.kill import HALT
+from septet._live.kill_switch import HALT
 from septet._live.replay import replay
 from tests.cli.conftest import Command
 from tests.cli.local import Local, finish, local, until_reported

@@ -16,9 +16,9 @@ from septet import messages as m
 from septet._app import halt_texts
 from septet._app.halt import Halted
 from septet._journal.journal_format import Head
+from septet._journal.journal_writer import Journal
 from septet._journal.lease import Holder, Lease
-from septet._journal.log import Journal
-from septet._live.kill import HALT, RESUME, read_halt
+from septet._live.kill_switch import HALT, RESUME, read_halt
 from tests.cli.conftest import Command
 
 RUN_ID = "20260101T000000Z-abcdef"

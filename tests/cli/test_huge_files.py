@@ -181,7 +181,7 @@ ROOMS = (
 )
 WHOLE = {
     "_store/environment.py": "the list of libraries of this installation",
-    "_report/document.py": "a file of septet itself",
+    "_report/html_page.py": "a file of septet itself",
     "_live/huge_pages.py": "what the kernel says of this process",
     "_journal/lease.py": "what the kernel says of this start of the machine",
 }

@@ -14,9 +14,9 @@ import pytest
 from septet import messages as m
 from septet._cli.runs import _standing
 from septet._journal.journal_format import Head
-from septet._journal.log import Journal
+from septet._journal.journal_writer import Journal
 from septet._journal.reader import Reader
-from septet._live.kill import HALT
+from septet._live.kill_switch import HALT
 from tests.cli.conftest import Command
 from tests.cli.local import Local, finish, local, until_reported
 

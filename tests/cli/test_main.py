@@ -13,7 +13,7 @@ import click
 import pytest
 
 from septet import cli
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet.errors import ConfigError, HaltedError, InputError, Problem, RunError, SeptetError
 from septet.hookspecs import Component
 from tests.cli.conftest import Command

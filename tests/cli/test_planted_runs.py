@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from septet._report.save import save_run
-from septet._store.find import list_runs
+from septet._store.find_runs import list_runs
 from septet._store.run_folder import Run
 from tests.cli.conftest import Command
 from tests.report.synthetic import make_result

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from septet._dashboard.one_run import run_view
+from septet._dashboard.run_page import run_view
 from septet._python.runs import open_run
 from septet._report.save import save_run
 from septet._results.result import TABLES

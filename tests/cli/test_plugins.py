@@ -15,7 +15,7 @@ import septet.cli as septet_cli
 import septet_plugins.manifest
 from septet._app import plugins as module
 from septet._app.conformance import check_entries
-from septet._host.register import Failure, Host
+from septet._host.plugin_registry import Failure, Host
 from septet.hookspecs import Component
 from septet.plugin import Config, Step, feature
 from tests.cli.conftest import Command
@@ -48,8 +48,8 @@ class Odd(Config):
     """Asks for something nobody has."""
 
 
-def _asks_too_much(wanted, moon_phase):
-    return wanted * moon_phase
+def _asks_too_much(requested, moon_phase):
+    return requested * moon_phase
 
 
 asks_too_much = Step("limit", Odd, _asks_too_much)  # past the decorator, which refuses it

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from septet._store.find import open_run
+from septet._store.find_runs import open_run
 from septet._store.run_folder import Run
 from septet.cli import main
 

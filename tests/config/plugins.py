@@ -8,7 +8,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet.hookspecs import Component
 from septet.plugin import Config, Secret, feature
 from septet.plugin.data import candles, series

@@ -10,7 +10,7 @@ import pytest
 from septet._cli.render import render_table
 from septet._config import load
 from septet._config.explain import explained
-from septet._config.resolve import check_requirement
+from septet._config.find_plugins import check_requirement
 from septet.errors import ConfigError, InputError
 from septet_schemas.strategy import UseBlock
 from tests.config.plugins import fixed_host

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from septet._config import Loaded, load
+from septet._config.load import variant
 from septet._config.overlay import parse_setting
 from septet.errors import ConfigError
 from tests.config.plugins import fixed_host
@@ -64,6 +65,13 @@ def test_set_replaces_a_value_a_list_entry_and_a_short_form() -> None:
     assert run.strategy.universe.symbols == ("ETH/USDT",)
     assert run.resolved["risk"]["limits"]["position"]["max"] == 0.3
     assert str(run.origins["features.fast.period"]) == "--set features.fast.period"
+
+
+def test_the_values_of_a_variant_come_from_its_settings() -> None:
+    run = loaded("smallest")
+    made = variant(run, [parse_setting("features.fast.period=7")])
+    assert str(made.origins["features.fast.period"]) == "--set features.fast.period"
+    assert run.origins["features.fast.period"].kind == "file"
 
 
 def test_set_takes_a_block_and_merges_it() -> None:

@@ -1,4 +1,4 @@
-"""Files that are no strategy files at all: each says what it is, and where."""
+"""Files that are no strategy files at all: each states what it is, and where."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from pydantic import Field
 
 import septet_plugins.manifest
 from septet._config.load import load
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet.errors import ConfigError
 from septet.hookspecs import Component
 from septet.plugin import Config, Fraction, SignedFraction, halt, limit
@@ -29,8 +29,8 @@ class Cap(Config):
 
 
 @limit(Cap)
-def cap(wanted, limit, tilt, least):
-    return wanted * limit + tilt + least
+def cap(requested, limit, tilt, least):
+    return requested * limit + tilt + least
 
 
 class Loss(Config):

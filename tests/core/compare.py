@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from septet._kernel import layout
-from septet._shell.project import Outcome, decisions_of
+from septet._shell.result_tables import Outcome, decisions_of
 from tests.core.reference import Reference
 from tests.core.world import Ran
 

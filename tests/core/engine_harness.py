@@ -12,7 +12,7 @@ from septet._core.engine import Engine
 from septet._core.events import Command, NewOrder, OrderEnded
 from septet._core.venue_fills import VenueFillsEngine
 from septet._kernel import layout
-from septet._shell.eventful import decision_times
+from septet._shell.event_backtest import decision_times
 from tests.core.cases import bars_of
 from tests.core.paths import plainly
 from tests.core.settings import HOUR, START, Settings

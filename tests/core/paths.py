@@ -14,8 +14,8 @@ from septet._core.batch import Batch
 from septet._core.engine import Engine
 from septet._kernel import layout
 from septet._shell.backtest import run_batch
-from septet._shell.eventful import decision_times, make_engine, run_events
-from septet._shell.project import Outcome
+from septet._shell.event_backtest import decision_times, make_engine, run_events
+from septet._shell.result_tables import Outcome
 from septet._shell.session import Session
 from tests.core.settings import HOUR
 from tests.core.world import chance_up

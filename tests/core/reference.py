@@ -252,7 +252,7 @@ class Reference(Matching, Stops, Halts):
             if math.isnan(up):
                 return NAN, 0.0, "not_finite", NAN
             confidence = 2.0 * abs(up - 0.5)
-            if confidence < s.threshold or up == 0.5:
+            if confidence < s.threshold - 1e-12 or up == 0.5:
                 return NAN, confidence, "below_threshold", up
             return (1.0 if up > 0.5 else -1.0), confidence, "", up
         close, age = self.bars[k].close, self.ages[k][i]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet.hookspecs import Component
 from septet.plugin import Bars, Config, Expression, Fraction, halt, signal
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from septet._kernel import layout
-from septet._shell.project import decisions_of
+from septet._shell.result_tables import decisions_of
 from tests.core.paths import Left
 
 __all__ = ["assert_same", "first_difference", "same_bits"]

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from septet._core.blocks import cancel_entries
 from septet._core.engine import Engine
+from septet._core.monitor_blocks import cancel_entries
 from septet._core.venue_fills import VenueFillsEngine
 from septet._kernel import layout
 from tests.core.engine_harness import EngineHarness

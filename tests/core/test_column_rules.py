@@ -11,7 +11,7 @@ import pytest
 from septet._host.declare import VOCABULARY
 from septet._kernel import layout
 from septet._plan.plain import plain_module
-from septet._shell.eventful import decision_times
+from septet._shell.event_backtest import decision_times
 from septet.errors import PluginError
 from septet.plugin import Config, Expression, Input, halt
 from septet.testing.planning import undefined_names

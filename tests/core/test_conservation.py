@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from septet._kernel import layout
-from septet._shell.project import Outcome, trades_of
+from septet._shell.result_tables import Outcome, trades_of
 from tests.core import drawn_cases
 from tests.core.settings import Settings
 from tests.core.world import Ran, run_core, session_of, steps

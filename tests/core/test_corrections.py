@@ -7,7 +7,7 @@ import math
 import pytest
 
 from septet import messages as m
-from septet._core.books import unexplained
+from septet._core.ledger_check import unexplained
 from septet._journal.fill_rows import correct_rows
 from septet._journal.trades import Instrument, TradeBook
 from septet._kernel import layout

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from septet._core.blocks import NOTHING
 from septet._core.events import Traded
+from septet._core.monitor_blocks import NOTHING
 from septet._kernel import layout
-from septet._shell.eventful import decision_times, make_engine
+from septet._shell.event_backtest import decision_times, make_engine
 from tests.core import drawn_cases
 from tests.core.cases import CALM, bars_of
 from tests.core.compare import assert_agrees, chances_of

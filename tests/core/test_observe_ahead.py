@@ -10,7 +10,7 @@ import pytest
 from septet._core import batch, observe_ahead, observe_halves
 from septet._core.batch import Batch
 from septet._kernel import layout
-from septet._shell.project import Outcome
+from septet._shell.result_tables import Outcome
 from septet._shell.session import Session
 from tests.core.paths import Left, by_batch
 from tests.core.settings import walk

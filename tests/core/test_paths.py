@@ -59,7 +59,7 @@ def test_a_late_decision_exits_but_does_not_enter(late):
     import msgspec
 
     from septet._kernel import layout
-    from septet._shell.eventful import decision_times, make_engine
+    from septet._shell.event_backtest import decision_times, make_engine
     from tests.core.cases import CALM, bars_of
 
     rows = [CALM, (100, 103, 99, 102), (102, 105, 101, 104), (104, 105, 94, 95), (95, 96, 94, 95)]

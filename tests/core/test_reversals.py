@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from septet._shell.project import fills_of, orders_of, trades_of
+from septet._shell.result_tables import fills_of, orders_of, trades_of
 from tests.core.cases import bars_of
 from tests.core.compare import assert_agrees
 from tests.core.engine_harness import flat_market

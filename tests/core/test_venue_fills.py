@@ -219,7 +219,7 @@ def test_a_position_of_others_is_adopted_at_its_price():
 @given(st.data())
 @settings(max_examples=examples(60))
 def test_cash_and_position_are_the_sum_of_fills(data):
-    """Whatever the venue says in whatever order, nothing is lost and nothing counted twice."""
+    """Whatever the venue reports in whatever order, nothing is lost and nothing counted twice."""
     harness = EngineHarness("+-+-+-++--++", spot=False, short_back=1, stops={"stop_loss": 0.004},
                 order=data.draw(st.sampled_from(["market", "limit"])))  # fmt: skip
     cash, units, orders = 10_000.0, 0.0, [999]

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from septet._core.books import check_books
 from septet._core.events import Traded
+from septet._core.ledger_check import check_books
 from septet._kernel import layout
 from tests.core.engine_harness import MINUTE, ONE, EngineHarness
 

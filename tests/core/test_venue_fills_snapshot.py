@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from septet._core.engine import KNOWN, Engine
 from septet._core.venue_fills import VenueFillsEngine
 from septet._kernel import layout
-from septet._shell.eventful import decision_times
+from septet._shell.event_backtest import decision_times
 from septet.errors import RunError
 from tests.core.engine_harness import ONE, EngineHarness
 from tests.core.paths import plainly

@@ -17,7 +17,7 @@ from septet._core.engine import Engine
 from septet._core.events import Command, DecisionTime, NewOrder, Working
 from septet._core.venue_fills import VenueFillsEngine
 from septet._kernel import layout
-from septet._shell.eventful import decision_times, make_engine
+from septet._shell.event_backtest import decision_times, make_engine
 from septet._shell.session import Session, plan_of
 from tests.core import paths
 

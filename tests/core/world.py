@@ -16,7 +16,7 @@ from septet._config import load
 from septet._core.batch import Batch
 from septet._data.bars import BarTable, Instrument, MarketData, SeriesTable
 from septet._data.calendars import load_calendar
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet._kernel import layout
 from septet._shell.aligned_bars import AlignmentRules, align_bars
 from septet._shell.session import Session, plan_of

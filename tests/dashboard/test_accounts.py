@@ -16,12 +16,12 @@ from septet._dashboard.accounts import (
     read_accounts,
     remove,
 )
-from septet._dashboard.limits import Throttle, address_key
-from septet._live.kill import read_halt
+from septet._dashboard.rate_limits import Throttle, address_key
+from septet._live.kill_switch import read_halt
 from septet.errors import InputError
 from tests.cli.conftest import command_of
 from tests.dashboard.conftest import Dashboard
-from tests.dashboard.test_one_run import acted, key_of, live, page
+from tests.dashboard.test_run_page import acted, key_of, live, page
 
 __all__ = ["live"]
 

@@ -22,10 +22,10 @@ from septet._dashboard.api import Api
 from septet._dashboard.app import make_app
 from septet._dashboard.sessions import Sessions
 from septet._dashboard.site import Site, Visitor, default_limits, loopback_site
-from septet._live.kill import read_halt
+from septet._live.kill_switch import read_halt
 from tests.cli.test_planted_tables import plant
 from tests.dashboard.conftest import Answer, Dashboard, stored
-from tests.dashboard.test_one_run import key_of, live, page
+from tests.dashboard.test_run_page import key_of, live, page
 
 __all__ = ["live"]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from septet._app.tries import listed_tries
+from septet._app.trial_records import listed_tries
 from septet._dashboard.accounts import accounts_file, add_user
-from septet._store.find import find_run
+from septet._store.find_runs import find_run
 from tests.dashboard.browser import Browser
 from tests.dashboard.conftest import Answer, Dashboard
 from tests.dashboard.test_strategies import PASSWORD, TEXT, WRONG, put

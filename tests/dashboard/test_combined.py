@@ -19,7 +19,7 @@ import pytest
 from septet._app.combined import RunEquity, combine, combined_still, equity_of
 from septet._dashboard import combined_pages
 from septet._results.number_texts import money
-from septet._store.find import open_run
+from septet._store.find_runs import open_run
 from septet._store.run_folder import JOURNAL, Run
 from septet.errors import InputError
 from tests.dashboard.browser import Browser

@@ -17,7 +17,7 @@ from septet._dashboard.accounts import accounts_file, add_user
 from septet._diff.compare import diff
 from septet._diff.part_names import NAMES
 from septet._results.number_texts import money
-from septet._store.find import open_run
+from septet._store.find_runs import open_run
 from septet._store.run_folder import JOURNAL
 from septet._text import one_line
 from tests.dashboard.browser import Browser

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from septet._live.kill import read_halt
+from septet._live.kill_switch import read_halt
 from tests.dashboard import browser as module
 from tests.dashboard.browser import Browser
 from tests.dashboard.conftest import Dashboard
-from tests.dashboard.test_one_run import key_of, live
+from tests.dashboard.test_run_page import key_of, live
 from tests.report.reading import needs_chromium
 
 __all__ = ["live"]

@@ -14,7 +14,7 @@ import pytest
 from septet._app.own_data import MOST_ADDED
 from septet._app.workspace import Workspace
 from septet._dashboard.accounts import accounts_file, add_user
-from septet._store.find import find_run
+from septet._store.find_runs import find_run
 from tests.dashboard.browser import Browser
 from tests.dashboard.conftest import Answer, Dashboard
 from tests.dashboard.test_backtests import ended, job_of, own_bars

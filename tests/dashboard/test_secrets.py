@@ -18,7 +18,7 @@ from septet._dashboard.accounts import accounts_file, add_token, add_user
 from septet._dashboard.app import make_app
 from tests.dashboard.conftest import Answer, Dashboard, stored
 from tests.dashboard.test_api import site_of
-from tests.dashboard.test_one_run import key_of, live
+from tests.dashboard.test_run_page import key_of, live
 from tests.dashboard.test_strategies import TEXT
 from tests.dashboard.test_sweeps import AXES
 from tests.dashboard.test_sweeps import key_of as key_of_sweep

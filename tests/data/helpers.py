@@ -12,7 +12,7 @@ import polars as pl
 from septet._data.bars import Finding
 from septet._data.normalise import Normalised, normalise
 from septet._data.source import Facts, RawBars, Request
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet_schemas.blocks import UseBlock
 from septet_schemas.data import CandlesConfig
 from septet_schemas.keys import CandleKeys, SeriesKeys

@@ -1,4 +1,4 @@
-"""The quick look at clean rows says what the thorough one says."""
+"""The quick check of clean rows finds what the thorough one finds."""
 
 from __future__ import annotations
 

@@ -134,7 +134,9 @@ def test_dividends_that_are_not_read_are_warned_about(name: str, text: bool) -> 
 
 def test_a_column_of_splits_is_reported_as_one() -> None:
     frame = clean(50).with_columns(split=pl.lit(0.0))
-    with pytest.raises(DataError, match="a column of splits, and nothing says what to do with it"):
+    with pytest.raises(
+        DataError, match="a column of splits, and nothing states what to do with it"
+    ):
         checked(frame)
 
 

@@ -12,7 +12,7 @@ from septet._config.load import load
 from septet._data.bad_rows import doubts
 from septet._shell.backtest import backtest
 from septet._shell.preflight import check_data
-from septet._shell.stream import stream_backtest
+from septet._shell.stretch_backtest import run_by_stretches
 from septet.errors import ConfigError, Problem, SeptetError
 from tests.data.helpers import HOUR_NS, START_NS, clean
 
@@ -77,7 +77,7 @@ def test_periods_without_a_rate(tmp_path: Path, hours: object, expected: str) ->
 
 def test_a_run_in_stretches_and_the_verdict_state_it_too(tmp_path: Path) -> None:
     path = written(tmp_path, [h for h in EIGHT if not 80 < h < 160])
-    whole, parts = backtest(load(path)), stream_backtest(load(path), 90)
+    whole, parts = backtest(load(path)), run_by_stretches(load(path), 90)
     message = [[d.message for d in doubts(each.findings)] for each in (whole, parts)]
     assert message[0] == message[1]
     assert "has no rate from 2020-01-04T08:00:00Z" in message[0][0]

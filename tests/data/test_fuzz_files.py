@@ -17,8 +17,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from septet._data.files import read_parquet_file
 from septet._data.load import read_candles, read_series
+from septet._data.source_files import read_parquet_file
 from septet.errors import DataError, SeptetError
 from septet_plugins.data import text
 from tests.data.helpers import block, clean, request

@@ -11,9 +11,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from septet._data.files import read_parquet_file, scan_parquet_file
 from septet._data.parquet_bounds import columns_within_memory
 from septet._data.parquet_pages import check_pages
+from septet._data.source_files import read_parquet_file, scan_parquet_file
 from septet.errors import DataError
 from tests.scale import examples
 
@@ -66,7 +66,7 @@ def test_a_page_of_other_counts_ends_as_a_message(tmp_path: Path, byte: int) -> 
     _frame().write_parquet(path)
     _with_values(path, byte)
     for read in (read_parquet_file, scan_parquet_file, columns_within_memory):
-        with pytest.raises(DataError, match=r"a page says that it holds|a column lacks"):
+        with pytest.raises(DataError, match=r"a page states that it holds|a column lacks"):
             read(path)
 
 
@@ -130,9 +130,9 @@ _PEAK = """
 import sys
 from pathlib import Path
 from septet.errors import SeptetError
-from septet._data import files, parquet_bounds
+from septet._data import source_files, parquet_bounds
 read, path = sys.argv[1:]
-room, place = dict(vars(files)) | dict(vars(parquet_bounds)), Path(path)
+room, place = dict(vars(source_files)) | dict(vars(parquet_bounds)), Path(path)
 try:
     room[read](place)
 except SeptetError as error:

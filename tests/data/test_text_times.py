@@ -237,7 +237,7 @@ def test_rows_in_no_order_are_no_exchange(tmp_path: Path) -> None:
     [
         ("%m/%d/%Y %H:%M %p", "%p says AM or PM", "%m/%d/%Y %I:%M %p"),
         ("%p %H:%M %d.%m.%Y", "%p says AM or PM", "%p %I:%M %d.%m.%Y"),
-        ("%m/%d/%Y %I:%M", "nothing says AM or PM", "%m/%d/%Y %H:%M"),
+        ("%m/%d/%Y %I:%M", "nothing states AM or PM", "%m/%d/%Y %H:%M"),
         ("%Y-%M-%d %H:%M", "%M stands twice", "%m is the month"),
         ("%Y-%m-%d %H:%m", "%m stands twice", "%M is the minute"),
         ("", "no % signs", "'%Y-%m-%d %H:%M'"),

@@ -18,7 +18,7 @@ from septet._data.load import read_candles, read_series
 from septet._data.zone_signs import ZONE_SIGN, likely_utc
 from septet._data.zones import doubt_zone
 from septet._shell.backtest import backtest
-from septet._shell.stream import stream_backtest
+from septet._shell.stretch_backtest import run_by_stretches
 from septet.errors import DataError
 from tests.data.helpers import HOUR_NS, MINUTE_NS, block, checked, clean, ns, request
 
@@ -207,7 +207,7 @@ def test_stretches_check_unusual_changes_as_a_run_in_one_piece_does(
         encoding="utf-8",
     )
     loaded = load(tmp_path / "x.yaml")
-    for run in (lambda: backtest(loaded), lambda: stream_backtest(loaded, 2_000)):
+    for run in (lambda: backtest(loaded), lambda: run_by_stretches(loaded, 2_000)):
         with pytest.raises(DataError, match=f"where the clocks of .*{zone}"):
             run()
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from septet import messages as m
 from septet._config import load
-from septet._drill.catalogue import CATALOGUE, KILL, codes_of, order_of
+from septet._drill.fault_kinds import CATALOGUE, KILL, codes_of, order_of
 from septet._drill.local_market import compile_plan, settings_for
 from septet._journal.reader import Reader
 from septet._shell.session import plan_of

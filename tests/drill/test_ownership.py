@@ -9,14 +9,14 @@ import msgspec
 import pytest
 
 from septet import messages as m
-from septet._drill.books import OurBook, VenueBook
-from septet._drill.catalogue import CATALOGUE
-from septet._drill.check import check_truth
+from septet._drill.fault_kinds import CATALOGUE
 from septet._drill.ownership import claim_known, count_open, is_waiting
+from septet._drill.record_checks import check_truth
 from septet._drill.stop_cover import Cover, Terms
+from septet._drill.trading_records import RunRecord, VenueRecord
 from septet._drill.venue.venue_journal import OrderChanged, Row
 from septet._journal.journal_format import Entry, encode_commands, encode_event
-from tests.drill.test_check import (
+from tests.drill.test_record_checks import (
     HEAD,
     NAME,
     T0,
@@ -67,16 +67,16 @@ def truth(**changes: Any) -> list[Row]:
     ]  # fmt: skip
 
 
-def book(*journal: Event) -> OurBook:
+def book(*journal: Event) -> RunRecord:
     entries = []
     for seq, (event, commands) in enumerate(journal, 1):
         at_ns, kind, text = encode_event(event)
         entries.append(Entry(seq, at_ns, kind, text, encode_commands(list(commands)), b""))
-    return OurBook(HEAD).take(entries)
+    return RunRecord(HEAD).take(entries)
 
 
 def kinds(rows: list[Row], *journal: Event) -> set[str]:
-    return {each.kind for each in check_truth(VenueBook().take(rows), book(*journal))}
+    return {each.kind for each in check_truth(VenueRecord().take(rows), book(*journal))}
 
 
 def test_an_adopted_order_is_compared_like_any_other() -> None:
@@ -144,17 +144,17 @@ def test_a_reduction_may_be_sent_again_while_nothing_of_it_is_executed(
 
 
 def test_an_order_of_ours_is_counted_until_it_is_somebody_elses() -> None:
-    venue = VenueBook().take(truth(status="NEW"))
+    venue = VenueRecord().take(truth(status="NEW"))
     assert count_open(venue, book(SENT, (TICK, (changed(NAME, "open", 0.0),)))) == 1
     assert count_open(venue, book(SENT, UNKNOWN, BLOCKED)) == 0
     assert count_open(venue, book(SENT, UNKNOWN, BLOCKED, never_placed(RESUME))) == 0
 
 
 def test_a_fault_whose_order_the_venue_rejected_has_not_struck() -> None:
-    venue = VenueBook().take(truth(created_ms=T0 // 10**6))
+    venue = VenueRecord().take(truth(created_ms=T0 // 10**6))
     assert venue.lists_since(T0)
     assert not venue.lists_since(T0 + S)
-    assert not VenueBook().take([order(1, NAME, created_ms=T0 // 10**6)]).lists_since(T0)
+    assert not VenueRecord().take([order(1, NAME, created_ms=T0 // 10**6)]).lists_since(T0)
     assert CATALOGUE["E23"].listed
 
 
@@ -164,7 +164,7 @@ def stop(at_s: int, **changes: Any) -> OrderChanged:
 
 
 def test_a_purchase_needs_a_stop_from_when_the_run_has_found_it() -> None:
-    venue = VenueBook(cover=Cover(TERMS)).take([stop(0), stop(1, status="CANCELED"), *truth()])
+    venue = VenueRecord(cover=Cover(TERMS)).take([stop(0), stop(1, status="CANCELED"), *truth()])
     for journal in ((SENT, UNKNOWN), (SENT, UNKNOWN, BLOCKED, never_placed(RESUME))):
         claim_known(venue, book(*journal))
         assert venue.cover.bare() == []

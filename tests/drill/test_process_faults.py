@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from septet import messages as m
-from septet._drill.catalogue import CATALOGUE
+from septet._drill.fault_kinds import CATALOGUE
 from septet._drill.process_faults import (
     CODES,
     KilledError,
@@ -21,10 +21,10 @@ from septet._drill.process_faults import (
     full_disk,
 )
 from septet._drill.venue.venue_journal import FaultInjected
-from septet._journal.log import Journal
+from septet._journal.disk_reserve import Reserve
+from septet._journal.journal_writer import Journal
 from septet._journal.reader import Reader
-from septet._journal.reserve import Reserve
-from septet._journal.tail import Tail
+from septet._journal.write_ahead_tail import Tail
 from septet._live.clock import ManualClock
 from septet._live.supervisor import Supervisor
 from septet.errors import JournalError

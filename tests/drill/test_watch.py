@@ -11,12 +11,12 @@ import pytest
 
 from septet import messages as m
 from septet._core.guards import RULES
-from septet._drill import book_watch, rehearsal
-from septet._drill.book_watch import BarsOverError, GivenUpError
-from septet._drill.books import Block, OurBook
+from septet._drill import record_watch, rehearsal
 from septet._drill.local_market import Stage
 from septet._drill.options import Options
 from septet._drill.outcome import Outcome, Row
+from septet._drill.record_watch import BarsOverError, GivenUpError
+from septet._drill.trading_records import Block, RunRecord
 from septet._drill.venue.config import VenueConfig
 from septet._journal.journal_format import Entry, Head, encode_event
 
@@ -24,7 +24,7 @@ HEAD = Head(run_id="r1", strategy="s", mode="live", account="", created_ns=0, or
 
 
 class Time:
-    """A clock that only waiting moves; `at` says what happens at its seconds."""
+    """A clock that only waiting moves; `at` states what happens at its seconds."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
@@ -55,7 +55,7 @@ class Drill(rehearsal._Rehearsal):
         options = Options(seed=1, codes=(), folder=folder, bars=bars)
         outcome = Outcome("s", "live", 1, "made", str(folder), rows)
         super().__init__(venue, run, stage, options, outcome, frozenset(), self.lines.append)
-        self._ours = OurBook(HEAD)
+        self._ours = RunRecord(HEAD)
 
     def _clock(self) -> Any:
         return SimpleNamespace(failure="", ended=False, bar=self.bar)
@@ -70,7 +70,7 @@ class Drill(rehearsal._Rehearsal):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
     made = Time()
-    monkeypatch.setattr(book_watch, "time", made)
+    monkeypatch.setattr(record_watch, "time", made)
     monkeypatch.setattr(rehearsal, "time", made)
     return made
 
@@ -235,7 +235,7 @@ def test_a_persons_halt_stands_until_a_person_resumes(tmp_path: Path, clock: Tim
     drill = Drill(tmp_path, [])
     drill._outcome.run = str(tmp_path / "runs" / "s" / "R1")
     drill.operate("halt", "mara")
-    assert drill._trouble(0, 2) == (book_watch.HALTED, [])
+    assert drill._trouble(0, 2) == (record_watch.HALTED, [])
     clock.at[400] = lambda: drill.operate("resume", "mara", 2)
     assert drill._until(lambda: not drill._waits_for_person, 5.0)
     assert 400.0 <= clock.now_s < 401.0, "no patience of five seconds ends it"
@@ -258,7 +258,7 @@ def test_a_persons_halt_is_cleared_after_ten_minutes(
     assert drill._until(lambda: not drill._waits_for_person, 5.0)
     assert 600.0 <= clock.now_s < 601.0
     assert drill.lines[-1] == "nobody has resumed the run: the drill clears the halt"
-    assert drill._trouble(0, 2) == (book_watch.QUIET, [])
+    assert drill._trouble(0, 2) == (record_watch.QUIET, [])
     assert asked == ["drill"]
 
 
@@ -271,7 +271,7 @@ def test_a_halt_of_the_runs_own_is_cleared_as_before(
     monkeypatch.setattr(rehearsal, "ask_resume", lambda *each, name, **more: asked.append(name))
     drill._reader = SimpleNamespace(path=tmp_path / "journal.sqlite")  # type: ignore[assignment]
     drill.operate("halt", name)
-    assert drill._trouble(0, 2) == (book_watch.QUIET, [])
+    assert drill._trouble(0, 2) == (record_watch.QUIET, [])
     assert (asked, drill.lines) == (["drill"], [])
 
 

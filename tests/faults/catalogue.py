@@ -298,7 +298,7 @@ CATALOGUE: Final = {
     ),
     "A6": Fault(
         "at a restart the money is locked by own orders, spent by fills unheard, or misread",
-        "reconciled first; entries blocked under a name that says what clears it; nothing ends",
+        "reconciled first; entries blocked under a name that states what clears it; nothing ends",
         (
             _RESTART + "test_a6_killed_with_all_of_the_balance_at_work",
             _RESTART + "test_a6_a_start_that_reads_no_balance_blocks_entries_until_the_next_read",

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from septet._journal import tail
+from septet._journal import write_ahead_tail
 from tests.faults import fault_checks
 
 
 @pytest.fixture(autouse=True)
 def small_tail(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the tail of a journal begin anew within a test; a copy of it costs less, too."""
-    monkeypatch.setattr(tail, "TAIL_BYTES", 1 << 17)
+    monkeypatch.setattr(write_ahead_tail, "TAIL_BYTES", 1 << 17)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

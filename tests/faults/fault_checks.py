@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import Final
 
 from septet import messages as m
-from septet._drill.books import OurBook, VenueBook
-from septet._drill.check import check_trading
+from septet._drill.record_checks import check_trading
+from septet._drill.trading_records import RunRecord, VenueRecord
 from septet._drill.venue.venue_journal import FillMade, OrderChanged
 from septet._journal.reader import Reader
 from tests.faults.process_harness import ProcessHarness
@@ -39,9 +39,9 @@ def tally() -> dict[str, int]:
     return dict(_held)
 
 
-def theirs(harness: ProcessHarness) -> VenueBook:
+def theirs(harness: ProcessHarness) -> VenueRecord:
     """Return what really happened at the venue in memory, as a book of the drill."""
-    venue, book = harness.venue, VenueBook()
+    venue, book = harness.venue, VenueRecord()
     for number, (name, order) in enumerate(venue._orders.items()):
         submit = order.submit
         book.orders[number] = OrderChanged(
@@ -70,7 +70,7 @@ def theirs(harness: ProcessHarness) -> VenueBook:
 def findings(harness: ProcessHarness) -> list[str]:
     """Compare the journal with what really happened."""
     with Reader(harness.path) as journal:
-        ours = OurBook(journal.head).take(journal.read())
+        ours = RunRecord(journal.head).take(journal.read())
     return [str(each) for each in check_trading(theirs(harness), ours)]
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from septet import messages as m
-from septet._drill.books import OurBook, VenueBook
-from septet._drill.check import Finding, check_trading
 from septet._drill.processes import RunProcess, VenueProcess
+from septet._drill.record_checks import Finding, check_trading
+from septet._drill.trading_records import RunRecord, VenueRecord
 from septet._drill.venue import SymbolConfig, Synthetic, VenueConfig
 from septet._journal.reader import Reader
-from septet._live.kill import ask_resume
+from septet._live.kill_switch import ask_resume
 from tests.cli.local import OPTIONS, STRATEGY, store_credential
 from tests.faults.fault_checks import FEW
 
@@ -51,9 +51,9 @@ class Live:
         ]  # fmt: skip
         self.run = RunProcess(self.words, self.environment, folder / "run.log")
         self.bar_ns = bar_ns
-        self.theirs = VenueBook()
+        self.theirs = VenueRecord()
         self._reader: Reader | None = None
-        self._book: OurBook | None = None
+        self._book: RunRecord | None = None
         self._inode = 0
 
     @property
@@ -65,13 +65,13 @@ class Live:
     def journal(self) -> Path:
         return self.place / "journal.sqlite"
 
-    def ours(self) -> OurBook:
+    def ours(self) -> RunRecord:
         """Our book: what the journal holds by now."""
         inode = self.journal.stat().st_ino
         if self._reader is None or inode != self._inode:
             self.forget()
             self._reader, self._inode = Reader(self.journal), inode
-            self._book = OurBook(self._reader.head)
+            self._book = RunRecord(self._reader.head)
         assert self._book is not None
         return self._book.take(self._reader.read(self._book.seq))
 

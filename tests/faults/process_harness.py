@@ -25,11 +25,11 @@ from septet._core.orders import Timing
 from septet._data.bars import Instrument
 from septet._host.venues import Market, QuoteSeen
 from septet._journal.journal_format import Head, encode_commands
-from septet._journal.log import Journal
+from septet._journal.journal_writer import Journal
 from septet._journal.reader import Reader
-from septet._journal.tail import tail_of
+from septet._journal.write_ahead_tail import tail_of
 from septet._live import start as begin
-from septet._live.build import core_of
+from septet._live.build_core import core_of
 from septet._live.clock import ManualClock
 from septet._live.dispatch import Dispatcher
 from septet._live.paper.venue import PaperVenue

@@ -20,7 +20,7 @@ from septet._core.checks import Checks, Limits
 from septet._core.checks import Instrument as CheckedInstrument
 from septet._core.live_core import LiveCore
 from septet._host.venues import QuoteSeen, VenueFacts
-from septet._live.breaker import PluginCaller, finite
+from septet._live.circuit_breaker import PluginCaller, finite
 from septet._live.start import insist_on_rights
 from septet.errors import InputError
 from tests.faults.fault_checks import MANY, held, insist

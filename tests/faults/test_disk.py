@@ -15,7 +15,7 @@ from septet import messages as m
 from septet._drill.sim import run_schedule
 from septet._drill.sim.core_subject import cores
 from septet._journal.journal_format import FORMAT
-from septet._journal.log import Journal
+from septet._journal.journal_writer import Journal
 from septet.errors import InputError, JournalError
 from tests.faults.fault_checks import MANY, held, insist
 from tests.faults.process_harness import NS, ProcessHarness
@@ -152,7 +152,7 @@ def test_s3_a_slow_disk_and_a_locked_database(tmp_path: Path) -> None:
 
 
 def test_s4_an_old_backup_of_the_run(tmp_path: Path) -> None:
-    """The mark beside the machine's other state says how much is gone."""
+    """The mark in the machine's state folder states how much is gone."""
 
     async def scene() -> None:
         for seed in range(MANY):

@@ -10,8 +10,8 @@ from socket import gethostname
 import pytest
 
 from septet import messages as m
+from septet._journal.journal_writer import Journal
 from septet._journal.lease import Holder, Lease, boot_id, mark_path
-from septet._journal.log import Journal
 from septet._live import start as begin
 from septet._live.process import LiveResult
 from septet._live.run_location import JOURNAL

@@ -15,7 +15,7 @@ from septet import messages as m
 from septet._core.live_core import LiveCore
 from septet._drill.sim import run_schedule
 from septet._drill.sim.core_subject import cores
-from septet._journal.log import Journal
+from septet._journal.journal_writer import Journal
 from septet._live.start import CRASH_WINDOW_NS
 from septet.errors import JournalError
 from tests.faults.fault_checks import MANY, held, insist

@@ -21,7 +21,7 @@ from septet import messages as m
 from septet._drill.venue.config import Fault, Fees
 from septet._journal.journal_format import FORMAT
 from septet._live import start as begin
-from septet._live.kill import HALT, ask_halt
+from septet._live.kill_switch import HALT, ask_halt
 from septet._live.replay import replay
 from tests.faults.fault_checks import FEW, held
 from tests.faults.live import Live, live
@@ -135,7 +135,7 @@ def test_s1_the_disk_is_full(run: Live) -> None:
         works = run.count_of("journal_works")
         # Not a byte: the tail has its full size, and begins anew once its rows are moved.
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, usual[1]))
-        run.bars(2)  # of each something is stored; nothing says that it failed: the log is full
+        run.bars(2)  # of each something is stored; nothing states that it failed: the log is full
         run.pause(3.0)
         resource.prlimit(pid, resource.RLIMIT_FSIZE, usual)
         run.until_reported("journal_works", works)

@@ -16,7 +16,7 @@ import pytest
 from septet import messages as m
 from septet._journal.lease import Holder, Lease
 from septet._journal.reader import Reader
-from septet._live.kill import ask_halt, read_halt
+from septet._live.kill_switch import ask_halt, read_halt
 from septet._live.process import LiveResult
 from septet._live.run_location import JOURNAL
 from septet.errors import RunError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import septet_plugins.features
 from septet._host.declare import Step
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet_plugins.features.manifest import FEATURES, septet_features
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet.testing import check_component, run_feature, sample_bars
 from septet.testing.bars import Columns
 

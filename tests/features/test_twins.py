@@ -151,6 +151,7 @@ TWINS: list[tuple[str, dict[str, Any], Twin]] = [
     ("calendar", {}, _calendar),
     ("day_number", {}, lambda b, i: float(b["session"][i])),
     ("hour", {}, lambda b, i: float(_at(b, i).hour)),
+    ("minute_of_day", {}, lambda b, i: float(_at(b, i).hour * 60 + _at(b, i).minute)),
     ("weekday", {}, lambda b, i: float(_at(b, i).weekday())),
     ("month", {}, lambda b, i: float(_at(b, i).month)),
     ("series", {"of": "mood", "missing": 50}, lambda b, i: 30.0 if i % 7 < 4 else 50.0),
@@ -211,7 +212,7 @@ def test_a_missing_value_stays_missing_unless_set() -> None:
 
 
 def test_rank_across_the_universe() -> None:
-    from septet._host.register import Host
+    from septet._host.plugin_registry import Host
     from septet._kernel.step import compile_step
 
     step = Host().declaration("features", "cross_rank")

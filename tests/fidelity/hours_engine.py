@@ -59,7 +59,7 @@ def _hours(s: Strategy) -> str:
 
 
 def file_of(s: Strategy, market: Market) -> str:
-    """Write the file that says what a strategy of the reference says."""
+    """Write the strategy file of a strategy of the reference."""
     names = [_name(each) for each in market.symbols]
     rules: Any = s.signal
     sides = {"long_if": "side > 0", "exit_if": "side == 0"}

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from septet._core.books import check_books, unexplained
+from septet._core.ledger_check import check_books, unexplained
 from septet._kernel import layout
-from septet._shell.project import Outcome, fills_of, orders_of, trades_of
+from septet._shell.result_tables import Outcome, fills_of, orders_of, trades_of
 from septet._shell.session import Session
 from septet.errors import ConfigError, RunError
 from tests.core import drawn_cases

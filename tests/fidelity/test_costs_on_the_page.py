@@ -15,7 +15,7 @@ from septet._report.terminal import show
 from septet._results.number_texts import money, number
 from septet._results.result import NOT_CLOSED
 from septet._shell import backtest as shell
-from septet._shell import project
+from septet._shell import result_tables
 from septet._store.run_folder import Run
 from tests.core.paths import Left
 from tests.core.settings import Settings, walk
@@ -40,7 +40,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Audit, str]:
     session = open_made(load(path), bars)
     audit = Audit(MARKET, bars)
     left: Left = run_and_audit(session, audit)
-    ended = project.Ran(left.outcome, None, 0.1)
+    ended = result_tables.Ran(left.outcome, None, 0.1)
     run = save_run(shell._result(session, ended, [], "batch", {}), folder, now_ns=10**18)
     return run, audit, (run.folder / "report.html").read_text(encoding="utf-8")
 

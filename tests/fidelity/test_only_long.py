@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from septet._config import load
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet._live.journal_head import facts_of
 from septet._plan.run_terms import terms_of
 from septet._results.summary import summarise

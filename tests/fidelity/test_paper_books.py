@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
 from septet._config import load
-from septet._live import build as built
+from septet._live import build_core as built
 from septet._live.replay import replay
 from septet._live.shadow import shadow
-from septet._shell.project import equity_of, fills_of, orders_of, trades_of
+from septet._shell.result_tables import equity_of, fills_of, orders_of, trades_of
 from septet._shell.session import plan_of
 from septet._store.journal_view import LiveRun
 from septet.errors import ConfigError

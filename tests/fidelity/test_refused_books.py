@@ -15,10 +15,10 @@ from septet._kernel import layout
 from septet._live.process import run_live
 from septet._live.stop import RunEnd, StopBound
 from septet._live.strategy_run import StrategyRun
-from septet._shell import project
+from septet._shell import result_tables
 from septet._shell.backtest import backtest
-from septet._shell.stream import stream_backtest
-from septet._sweep.full_evaluator import FullEvaluator
+from septet._shell.stretch_backtest import run_by_stretches
+from septet._sweep.backtest_evaluator import FullEvaluator
 from septet._sweep.metrics_of_rows import Measured
 from septet._sweep.space import space_of
 from septet.errors import RunError
@@ -52,7 +52,7 @@ def loaded(tmp_path: Path) -> Any:
 @pytest.fixture
 def lossy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the table of trades lose a little of the last result."""
-    made = project.trades_of
+    made = result_tables.trades_of
 
     def losing(*given: Any, **keys: Any) -> dict[str, Any]:
         trades = made(*given, **keys)
@@ -60,7 +60,7 @@ def lossy(monkeypatch: pytest.MonkeyPatch) -> None:
             trades["pnl"] = np.append(trades["pnl"][:-1], trades["pnl"][-1] - LOST)
         return trades
 
-    monkeypatch.setattr(project, "trades_of", losing)
+    monkeypatch.setattr(result_tables, "trades_of", losing)
 
 
 @pytest.mark.usefixtures("lossy")
@@ -73,7 +73,7 @@ def test_a_backtest_is_refused(loaded: Any, engine: Any) -> None:
 @pytest.mark.usefixtures("lossy")
 def test_a_backtest_in_stretches_is_refused(loaded: Any) -> None:
     with pytest.raises(RunError, match=WORDS):
-        stream_backtest(loaded, 100)
+        run_by_stretches(loaded, 100)
 
 
 @pytest.mark.usefixtures("lossy")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from septet._report.over_time import held_sides
 from septet._results.excursions import Excursions
 from septet._results.round_trips import first_in_first_out, round_trips, whole_units
-from septet._shell.project import equity_of, fills_of, trades_of
+from septet._shell.result_tables import equity_of, fills_of, trades_of
 from septet._store.tables import as_frame
 from septet.errors import ConfigError
 from tests.core import drawn_cases as draws

@@ -137,7 +137,9 @@ def test_rules_without_skill_in_a_rising_market(tmp_path: Path) -> None:
     passed = sum(ABOVE_HOLDING in given for given in verdicts)
     assert above >= RULES // 3, "measured over zero, many would pass"
     assert passed <= at_most(0.05, RULES), (passed, above)
-    judged = sum("cannot be told from that of holding the same exposure" in s for s in verdicts)
+    judged = sum(
+        "cannot be distinguished from that of holding the same exposure" in s for s in verdicts
+    )
     assert passed + judged == above
 
 

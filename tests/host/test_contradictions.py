@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import septet_plugins.manifest
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet.errors import PluginError
 from septet.hookspecs import Component
 from septet.plugin import (

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from septet._app.tries import listed_tries
+from septet._app.trial_records import listed_tries
 from septet._jobs.backtest_process import Backtest, run_in_process
 from septet.errors import Cancelled
 from tests.dashboard.test_backtests import SLOW

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from septet import messages as m
 from septet._journal.journal_format import Head
-from septet._journal.log import Journal
-from septet._journal.tail import tail_of
+from septet._journal.journal_writer import Journal
+from septet._journal.write_ahead_tail import tail_of
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

@@ -9,9 +9,9 @@ from septet import messages as m
 from septet._config import load
 from septet._data.bars import Instrument
 from septet._journal.journal_format import Head
-from septet._journal.log import Journal
+from septet._journal.journal_writer import Journal
 from septet._kernel import layout
-from septet._live.build import core_of
+from septet._live.build_core import core_of
 from septet._results.result import RunResult
 from septet._shell.backtest import backtest
 from septet._shell.session import Session, open_session
@@ -51,7 +51,7 @@ execution: {simulation: {fee: {maker: 10bps, taker: 20bps}, slippage: 5bps}}
 def reported(folder: Path, *, fee_currency: str) -> tuple[RunResult, Path]:
     """Run both; return the backtest's result and the folder of the paper run.
 
-    `fee_currency` says what the fee of a spot account is paid in, or ``perpetual``.
+    `fee_currency` states what the fee of a spot account is paid in, or ``perpetual``.
     """
     path = folder / "told.yaml"
     text = PERPETUAL if fee_currency == "perpetual" else STRATEGY.format(fee_currency=fee_currency)

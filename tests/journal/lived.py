@@ -8,7 +8,7 @@ from pathlib import Path
 
 from septet import messages as m
 from septet._journal.journal_format import Head
-from septet._journal.log import Journal
+from septet._journal.journal_writer import Journal
 
 HOUR = 3_600_000_000_000
 T0 = 1_700_000_000_000_000_000 // HOUR * HOUR

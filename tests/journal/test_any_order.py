@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 )
 
 from septet._journal.journal_format import encode_commands, encode_event
-from septet._journal.log import Durability, Journal
+from septet._journal.journal_writer import Durability, Journal
 from septet._journal.reader import Reader
 from septet.errors import JournalError
 from tests.journal.drawn import HEAD, bar, order

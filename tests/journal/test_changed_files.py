@@ -19,13 +19,13 @@ from septet._agents.tools import Tools
 from septet._app.run_follow import RunFollower
 from septet._app.workspace import Workspace
 from septet._dashboard.listing import all_runs
-from septet._dashboard.one_run import order_view, run_view
+from septet._dashboard.run_page import order_view, run_view
 from septet._journal.files_record import read_files_record, write_files_record
+from septet._journal.journal_writer import Journal
 from septet._journal.lease import RUN_LOCK, Holder, Lease
-from septet._journal.log import Journal
 from septet._journal.reader import Reader
 from septet._store.files_check import FILES, files_finding
-from septet._store.find import open_run
+from septet._store.find_runs import open_run
 from septet._store.journal_view import LiveRun
 from septet._store.projections import write_projections
 from septet._store.run_folder import Run

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from septet._journal.log import Journal
+from septet._journal.journal_writer import Journal
 from septet._journal.reader import Reader
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from septet._journal.lease import RUN_LOCK
-from septet._store.damage import hint_for
-from septet._store.find import open_run
+from septet._store.damage_messages import hint_for
+from septet._store.find_runs import open_run
 from septet._store.projections import write_projections
 from septet._store.run_folder import Run
 from septet.cli import cli
@@ -78,7 +78,7 @@ def test_a_missing_table_is_not_the_end_of_a_live_run(stopped: Path) -> None:
     [
         ("live", "keep the folder: positions and orders may be open, look at the venue"),
         ("paper", "keep the folder: positions and orders may be open, look at the venue"),
-        ("", "keep the folder: that it is a backtest cannot be told"),
+        ("", "keep the folder: whether it is a backtest cannot be determined"),
         ("backtest", "run the strategy again; the folder is safe to delete"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from septet._journal.log import Journal
+from septet._journal.journal_writer import Journal
 from septet._journal.reader import Reader
 from septet._text import MOST_LEVELS
 from septet.errors import JournalError

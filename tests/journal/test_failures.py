@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from septet._journal import log, tail
-from septet._journal.log import Journal
+from septet._journal import journal_writer, write_ahead_tail
+from septet._journal.disk_reserve import RESERVE_BYTES, Reserve
+from septet._journal.journal_writer import Journal
 from septet._journal.reader import Reader
-from septet._journal.reserve import RESERVE_BYTES, Reserve
 from septet.errors import JournalError
 from tests.journal.drawn import HEAD, bar, filled, order
 
@@ -27,11 +27,11 @@ NOBODY = 65_534
 FULL = """
 import resource, signal, sys
 from pathlib import Path
-from septet._journal import tail
+from septet._journal import write_ahead_tail
 from septet.errors import JournalError
 from tests.journal.drawn import HEAD, bar, filled
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-tail.TAIL_BYTES = 10_000
+write_ahead_tail.TAIL_BYTES = 10_000
 journal = filled(Path(sys.argv[1]), 50)
 journal.move()
 _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -218,9 +218,9 @@ def test_a_reserve_that_finds_too_little_room_leaves_nothing_behind(
 def test_memory_is_bounded_while_the_disk_refuses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log, "PENDING_BYTES", 10_000)
+    monkeypatch.setattr(journal_writer, "PENDING_BYTES", 10_000)
     with Journal.create(tmp_path / "j", HEAD) as journal:
-        while journal._waiting_bytes <= log.PENDING_BYTES:
+        while journal._waiting_bytes <= journal_writer.PENDING_BYTES:
             journal.append(bar(1), ())
         waiting = journal.waiting
         assert 10 < waiting < 99
@@ -257,7 +257,7 @@ def test_a_commit_is_synced_when_asked_and_only_then(
 def test_after_a_failed_sync_no_later_one_is_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tail, "TAIL_BYTES", 100_000)
+    monkeypatch.setattr(write_ahead_tail, "TAIL_BYTES", 100_000)
     journal = Journal.create(tmp_path / "j", HEAD, durability="power")
     reading, writing = os.pipe()  # a pipe cannot be synced
     journal.append(bar(1), ())

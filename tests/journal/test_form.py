@@ -17,7 +17,7 @@ from septet._journal.journal_format import (
     encode_commands,
     encode_event,
 )
-from septet._journal.log import Journal
+from septet._journal.journal_writer import Journal
 from tests.journal.drawn import COMMANDS, EVENTS, HEAD, KINDS, bar, of_type, order
 
 

@@ -15,10 +15,10 @@ from click.testing import CliRunner
 
 from septet._cli.runs import report, runs, why
 from septet._journal.journal_format import chained, first_hash
-from septet._journal.log import Journal
+from septet._journal.journal_writer import Journal
 from septet._journal.reader import Reader
 from septet._journal.verify import walk
-from septet._store.find import open_run
+from septet._store.find_runs import open_run
 from septet._store.projections import write_projections
 from septet.errors import SeptetError
 from tests.journal.lived import live_run

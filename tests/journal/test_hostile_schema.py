@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from septet._journal import log, reader
+from septet._journal import journal_writer, reader
 from septet._journal.journal_format import TABLES
-from septet._journal.log import Journal
+from septet._journal.journal_writer import Journal
 from septet._journal.reader import Reader
 from septet.errors import JournalError
 from tests.journal.drawn import bar, filled
@@ -69,7 +69,7 @@ def test_an_entry_that_no_reader_would_load_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = filled(tmp_path / "j", 3)
-    monkeypatch.setattr(log, "MAX_ROW_BYTES", 100)
+    monkeypatch.setattr(journal_writer, "MAX_ROW_BYTES", 100)
     with pytest.raises(JournalError, match="larger than a journal takes"):
         journal.append(bar(4), b"[]")
     monkeypatch.undo()

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from septet._journal import machine
+from septet._journal import machine_lock
+from septet._journal.journal_writer import Journal
 from septet._journal.lease import (
     ALIVE_NS,
     RUN_LOCK,
@@ -26,7 +27,6 @@ from septet._journal.lease import (
     state_folder,
 )
 from septet._journal.lock import keep
-from septet._journal.log import Journal
 from septet.cli import cli
 from septet.errors import JournalError, RunError
 from tests.journal.drawn import HEAD
@@ -136,7 +136,7 @@ WRITE = """
 import os, sys
 from pathlib import Path
 from septet._journal.lease import Holder, Lease, boot_id
-from septet._journal.log import Journal
+from septet._journal.journal_writer import Journal
 folder = Path(sys.argv[1])
 holder = Holder.this_process(run_id="live-1", strategy="demo", folder=folder, now_ns=10**18)
 lease = Lease.take(holder)
@@ -202,7 +202,7 @@ def test_p3_containers_share_what_they_are_set_to_share(
     shared.mkdir()
     monkeypatch.setenv("SEPTET_LEASE_DIR", str(shared))
     with held_by_another(tmp_path, "a", account) as other:
-        monkeypatch.setattr(machine, "_bind", lambda name: keep(os.dup(0)))
+        monkeypatch.setattr(machine_lock, "_bind", lambda name: keep(os.dup(0)))
         with pytest.raises(RunError, match="the same account is traded by another run"):
             Lease.take(_me(tmp_path / "b"), account=account)
         [file] = shared.iterdir()
@@ -216,10 +216,10 @@ def test_p3_containers_share_what_they_are_set_to_share(
 
 def test_what_a_lease_does_not_cover_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SEPTET_LEASE_DIR", raising=False)
-    assert "other machines, and another key of the account" in machine.reach()
-    assert "SEPTET_LEASE_DIR" in machine.reach()
+    assert "other machines, and another key of the account" in machine_lock.scope_text()
+    assert "SEPTET_LEASE_DIR" in machine_lock.scope_text()
     monkeypatch.setenv("SEPTET_LEASE_DIR", "/srv/leases")
-    assert "nor beside /srv/leases" in machine.reach()
+    assert "nor beside /srv/leases" in machine_lock.scope_text()
 
 
 def test_a11_a_run_is_made_by_one_process_whatever_its_folder_is_called(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from click.testing import CliRunner
 
 from septet._journal.fold import Block
 from septet._journal.journal_format import Head
+from septet._journal.journal_writer import Journal
 from septet._journal.lease import RUN_LOCK, Holder, Lease
-from septet._journal.log import Journal
-from septet._store.find import open_run
+from septet._store.find_runs import open_run
 from septet._store.journal_view import LiveRun
 from septet._store.projections import write_projections
 from septet._store.run_folder import Run

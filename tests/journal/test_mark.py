@@ -14,15 +14,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from septet._journal import log, tail, verify
-from septet._journal.files import COUNT, Mark, beside, make_mark, read_mark
+from septet._journal import journal_writer, verify, write_ahead_tail
+from septet._journal.journal_files import COUNT, Mark, beside, make_mark, read_mark
+from septet._journal.journal_writer import Durability, Journal
 from septet._journal.lease import boot_id
-from septet._journal.log import Durability, Journal
-from septet._journal.tail import tail_of
+from septet._journal.write_ahead_tail import tail_of
 from septet._live.start import doubts, insist_on_newest
 from septet.errors import JournalError
 from tests.journal.drawn import HEAD, bar, order
-from tests.journal.test_tail import Disk
+from tests.journal.test_write_ahead_tail import Disk
 
 LIVE = msgspec.structs.replace(HEAD, mode="live")
 
@@ -54,7 +54,7 @@ def _cut(path: Path, last: int) -> None:
 
 def _another_boot(monkeypatch: pytest.MonkeyPatch, name: str = "another") -> None:
     monkeypatch.setattr(verify, "boot_id", lambda: name)
-    monkeypatch.setattr(log, "boot_id", lambda: name)
+    monkeypatch.setattr(journal_writer, "boot_id", lambda: name)
 
 
 def test_the_mark_knows_what_was_synced(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_the_mark_knows_what_was_synced(tmp_path: Path) -> None:
 def test_a_tail_that_begins_again_promises_what_was_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tail, "TAIL_BYTES", 3_000)
+    monkeypatch.setattr(write_ahead_tail, "TAIL_BYTES", 3_000)
     with Journal.create(tmp_path / "j", LIVE, durability="power") as journal:
         _put(journal, *range(1, 7))
         assert journal._tail.used > 1_500
@@ -181,7 +181,7 @@ def test_a_torn_tail_of_what_was_never_promised_is_no_reason_to_doubt(
     path = _made(tmp_path, 5, 4, "power")
     _cut(path, 5)
     whole = tail_of(path).read_bytes()
-    places = [n for n in range(len(whole)) if whole.startswith(tail._MAGIC, n)]
+    places = [n for n in range(len(whole)) if whole.startswith(write_ahead_tail._MAGIC, n)]
     _another_boot(monkeypatch)
     for torn, power in ((places[6], True), (places[3], False)):
         tail_of(path).write_bytes(whole[:torn] + bytes(40) + whole[torn + 40 :])
@@ -203,7 +203,7 @@ def test_the_power_goes_at_every_write_and_the_mark_is_late_or_early(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, durability: Durability
 ) -> None:
     """No start is refused that lost nothing promised; an old copy is, whatever the mark."""
-    monkeypatch.setattr(tail, "TAIL_BYTES", 6_000)
+    monkeypatch.setattr(write_ahead_tail, "TAIL_BYTES", 6_000)
     chance, live = random.Random(seed), tmp_path / "live"
     live.mkdir()
     journal = Journal.create(live / "j", LIVE, durability=durability)

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 from septet._data.stamps import iso
 from septet._journal.lease import RUN_LOCK
-from septet._store.damage import journal_finding
-from septet._store.find import open_run
+from septet._store.damage_messages import journal_finding
+from septet._store.find_runs import open_run
 from septet._store.projections import write_projections
 from septet._store.run_folder import Run
 from septet.cli import cli

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from septet._journal.log import Journal
+from septet._journal.journal_writer import Journal
 from septet._journal.reader import Reader
 from septet.errors import JournalError
 from tests.journal.drawn import bar, filled

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from septet._journal.journal_format import first_hash
-from septet._journal.log import Journal
+from septet._journal.journal_writer import Journal
 from septet._journal.reader import Reader
 from septet._journal.verify import walk
 from septet.errors import JournalError

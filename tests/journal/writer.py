@@ -1,4 +1,4 @@
-"""A process that writes a journal and says what it has committed, until it is killed.
+"""A process that writes a journal and states what it has committed, until it is killed.
 
 ``python -m tests.journal.writer PATH``: eight bytes on stdout after every commit.
 """
@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from septet._journal.log import Journal
+from septet._journal.journal_writer import Journal
 from tests.journal.drawn import HEAD, bar, order
 
 

@@ -41,7 +41,7 @@ class Half:
 
 @dataclass(frozen=True)
 class Stranger:
-    """A plugin's trainer that says what it likes, and may write to its window."""
+    """A plugin's trainer that states what it likes, and may write to its window."""
 
     facts: Mapping[str, Any] = field(default_factory=dict)
     writes: bool = False

@@ -23,7 +23,7 @@ from septet._learn.health import (
     reference_of,
 )
 from septet._learn.labels import LabelRule, Labels, make_labels
-from septet._learn.stats import auc, brier
+from septet._learn.scores import auc, brier
 from septet._learn.stored import StoredModel
 from septet._learn.walk_forward_models import OK, Walk, stored_walk, walk_forward
 from tests.learn.sample import HOUR_NS, dataset, logistic, rule, trainer

@@ -16,7 +16,7 @@ from septet._learn import kernels
 from septet._learn.extract import extract
 from septet._learn.fitting import Untrainable, Window
 from septet._learn.flat_model import Calibration, FlatModel, Member, Scaler, Tree, assemble
-from septet._learn.serve import serving
+from septet._learn.serving_tables import serving
 from septet._learn.trainer import calibration_folds
 from septet.errors import InputError, ModelError, RunError
 from tests.learn.sample import HOUR_NS, trainer, window

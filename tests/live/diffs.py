@@ -15,8 +15,8 @@ from septet._data.bars import Instrument
 from septet._data.stamps import iso
 from septet._diff.compare import Gap, diff
 from septet._journal.journal_format import Head
-from septet._journal.log import Journal
-from septet._live.build import core_of
+from septet._journal.journal_writer import Journal
+from septet._live.build_core import core_of
 from septet._live.journal_head import facts_of
 from septet._live.replay import JOURNAL
 from septet._live.start import fingerprints_of

@@ -84,7 +84,7 @@ class MemoryJournal:
 
 
 class MemoryVenue:
-    """A venue that accepts everything and says what it was asked, in order."""
+    """A venue that accepts everything and states what it was asked, in order."""
 
     def __init__(self, clock: ManualClock | None = None) -> None:
         self.clock = clock or ManualClock(START_NS)

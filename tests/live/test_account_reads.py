@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from septet import messages as m
 from septet._core.live_core import LiveCore
 from septet._core.orders.recent_fills import MOST_FILLS
-from septet._live.account import AccountGate, AccountLimits
+from septet._live.shared_account import AccountGate, AccountLimits
 from tests.core.orders.bench import FINAL_AFTER, Bench
 from tests.core.orders.market import PRICE, SECOND, START
 

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from septet import messages as m
-from septet._config.access import Access
+from septet._config.access_rights import Access
 from septet._core.guards import RULES, Guards
-from septet._host.tasks import Tasks
+from septet._host.background_tasks import Tasks
 from septet._live import alerts as under_test
 from septet._live.alert_texts import Alert, alerts_of
 from septet._live.alerts import WAITING, Alerts

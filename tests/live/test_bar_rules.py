@@ -140,7 +140,7 @@ def test_a_row_nobody_confirmed_is_declared_missing() -> None:
 
 @pytest.mark.parametrize("ahead_s", [2, 90, 600])
 def test_a9_a_bar_that_still_forms_is_not_taken_by_a_clock_that_ran_ahead(ahead_s: int) -> None:
-    """The clock says that the bar is long over; the venue lists it with what it has so far."""
+    """By the clock the bar is long over; the venue lists it with what it has so far."""
     one = started()
     uncertainty_ns = ahead_s * SECOND
     true_ns = at(1) - SECOND

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from septet import messages as m
 from septet._data import calendars
-from septet._data.admit import Admission
+from septet._data.row_admission import Admission
 from septet._host.venues import BarSeen
 from septet._live.clock import ManualClock
 from septet._live.market_data.bars import BarAssembler, BarRules, Wanted

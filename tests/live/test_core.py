@@ -13,7 +13,7 @@ from septet import messages as m
 from septet._config import load
 from septet._data.bars import Instrument
 from septet._kernel import layout
-from septet._live.build import Build, core_of
+from septet._live.build_core import Build, core_of
 from septet._shell.backtest import backtest
 from septet._shell.session import Session, open_session
 

@@ -20,7 +20,7 @@ from septet._diff.causes import PARTS
 from septet._diff.compare import Gap, diff
 from septet._diff.decision_rows import Row, differing, distinct_texts, is_same, rows_of_table
 from septet._diff.live_side import Booking, read_lived
-from septet._journal.log import Journal
+from septet._journal.journal_writer import Journal
 from septet._live.replay import JOURNAL
 from septet._store.run_folder import Run
 from septet.cli import cli

@@ -16,8 +16,8 @@ import septet_plugins
 from septet import messages as m
 from septet._data.source import Request
 from septet._drill.venue import Fault
-from septet._host.tasks import Backoff, Kept, Tasks
-from septet._live.breaker import PluginCaller
+from septet._host.background_tasks import Backoff, Kept, Tasks
+from septet._live.circuit_breaker import PluginCaller
 from septet._live.clock import ManualClock
 from septet._live.market_data.series import SeriesLine, SeriesPoller
 from septet._live.supervisor import Supervisor

@@ -14,7 +14,7 @@ import pytest
 from septet import messages as m
 from septet._config import load
 from septet._drill.process_faults import KilledError, end_task
-from septet._host.tasks import Backoff, Kept, Tasks
+from septet._host.background_tasks import Backoff, Kept, Tasks
 from septet._journal.reader import Reader
 from septet._live import start as begin
 from septet._live.clock import clock_from

@@ -11,7 +11,7 @@ import pytest
 
 from septet import messages as m
 from septet._drill.process_faults import full_disk
-from septet._journal.log import Journal
+from septet._journal.journal_writer import Journal
 from septet._live.shell import Limits
 from tests.journal.drawn import HEAD
 from tests.journal.test_failures import FullDisk

@@ -16,9 +16,9 @@ from septet._config.load import reopen
 from septet._config.read import parse_text
 from septet._data.funding import FundingRates
 from septet._journal.reader import Reader
-from septet._live.account import AccountGate, AccountLimits
 from septet._live.replay import JOURNAL, replay
 from septet._live.shadow import shadow
+from septet._live.shared_account import AccountGate, AccountLimits
 from septet._shell.backtest import backtest
 from septet._shell.session import open_session
 from septet._store.journal_view import LiveRun

@@ -12,7 +12,7 @@ import pytest
 
 from septet import messages as m
 from septet._live import alerts, local_run
-from septet._live.kill import ask_halt, ask_resume
+from septet._live.kill_switch import ask_halt, ask_resume
 from septet.errors import DataError, InputError
 from septet_plugins.monitoring.alerts import AppriseChannel
 from tests.live.test_start import Stage, rows

@@ -143,7 +143,7 @@ class Feed:
                 for _ in range(draw.choice((1, 1, 2))):
                     self._log(venue.bar(name, slot, slot.known_ns, True), True)
             else:
-                # Where nothing says that a bar is final its last state comes before the next one.
+                # Where nothing states that a bar is final its last state comes before the next one.
                 self.sink(self._streamed(venue.bar(name, slot, slot.known_ns, None), None))
 
     def _log(self, seen: BarSeen, closed: bool | None) -> None:

@@ -15,7 +15,7 @@ from septet._config import load
 from septet._journal.fold import Fold
 from septet._journal.reader import Reader
 from septet._kernel import layout
-from septet._live import build as built
+from septet._live import build_core as built
 from septet._live.process import run_live
 from septet._live.replay import replay
 from septet._live.run_location import JOURNAL

@@ -276,7 +276,7 @@ def test_a_start_states_where_halts_see_no_price_between_bars(
 
 @pytest.mark.parametrize("opened", [START - 5 * MINUTE, None])
 def test_a_bar_of_another_time_is_no_sign_that_the_stream_is_alive(opened: int | None) -> None:
-    """The same old bar, or one that has not begun: neither says that anybody is there."""
+    """The same old bar, or one that has not begun: neither shows that the feed is alive."""
 
     async def scene() -> None:
         receiver = Receiver()

@@ -20,9 +20,9 @@ import pytest
 from septet import messages as m
 from septet._config import load
 from septet._live.health_check import condition_of
-from septet._live.kill import ask_halt
+from septet._live.kill_switch import ask_halt
+from septet._live.listen_address import check_port
 from septet._live.metrics import METRICS, Seen, addresses_of
-from septet._live.ports import check_port
 from septet._live.process import LiveResult, run_live
 from septet.errors import ConfigError, InputError
 from tests.live.feeds import World

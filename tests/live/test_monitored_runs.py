@@ -14,7 +14,7 @@ import pytest
 from septet import messages as m
 from septet._host.venues import BarSeen, FeedFacts, FeedRequest, QuoteSeen
 from septet._journal.reader import Reader
-from septet._live.kill import ask_resume
+from septet._live.kill_switch import ask_resume
 from septet._live.process import LiveResult, run_live
 from septet._live.replay import JOURNAL, replay
 from septet._live.wiring import Wiring

@@ -14,10 +14,10 @@ from septet._config import load
 from septet._config.load import Loaded
 from septet._data.bars import Instrument
 from septet._journal.journal_format import Head
-from septet._journal.log import Journal
+from septet._journal.journal_writer import Journal
 from septet._journal.reader import Reader
 from septet._kernel import layout
-from septet._live.build import Build, core_of
+from septet._live.build_core import Build, core_of
 from septet._live.fingerprints import fingerprints_of
 from septet._live.journal_head import facts_of
 from septet._live.market_data.feed_shelf import Shelf

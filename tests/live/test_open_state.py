@@ -17,7 +17,7 @@ from septet._journal.files_record import read_files_record
 from septet._journal.lease import Holder, Lease
 from septet._journal.reader import Reader
 from septet._store.files_check import FILES, files_finding
-from septet._store.find import open_run
+from septet._store.find_runs import open_run
 from septet._store.run_folder import Run
 from septet.cli import cli
 from tests.live.test_start import Stage

@@ -15,13 +15,13 @@ from click.testing import CliRunner
 from septet import messages as m
 from septet._config import load
 from septet._diff.live_side import Booking, read_lived
-from septet._journal.files import Mark, make_mark
+from septet._journal.journal_files import Mark, make_mark
 from septet._journal.journal_format import Head
+from septet._journal.journal_writer import Journal
 from septet._journal.lease import mark_path
-from septet._journal.log import Journal
 from septet._live import replay as replay_module
 from septet._live import shadow as shadow_module
-from septet._live.build import Build, core_of
+from septet._live.build_core import Build, core_of
 from septet._live.journal_head import facts_of
 from septet._live.metrics import Seen
 from septet._live.replay import JOURNAL, Replayed, replay

@@ -16,7 +16,7 @@ from septet._config import load
 from septet._data.align import series_as_of
 from septet._data.bars import Finding, SeriesTable
 from septet._data.source import Request
-from septet._live.breaker import PluginCaller
+from septet._live.circuit_breaker import PluginCaller
 from septet._live.clock import ManualClock
 from septet._live.market_data.feed_grid import Grid
 from septet._live.market_data.feed_shelf import Shelf

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from septet import messages as m
 from septet._journal.journal_format import Head
-from septet._journal.log import Journal
+from septet._journal.journal_writer import Journal
 from septet._live.clock import ManualClock
 from septet._live.shell import Limits
 from tests.live.scripted import NS, START_NS, Bench, quote, submit, tick

@@ -18,14 +18,14 @@ import pytest
 from septet import messages as m
 from septet._data.bars import Instrument
 from septet._journal.journal_format import Head
+from septet._journal.journal_writer import Journal
 from septet._journal.lease import holder_of
-from septet._journal.log import Journal
 from septet._journal.reader import Reader
 from septet._live import start as begin
-from septet._live.kill import HALT, ask_halt, ask_resume
+from septet._live.kill_switch import HALT, ask_halt, ask_resume
 from septet._live.process import LiveResult, keep_apart, run_live, tidy
-from septet._live.reports import reports
 from septet._live.run_location import JOURNAL, tag_of
+from septet._live.scheduled_reports import reports
 from septet._live.stop import FAILED
 from septet._live.wiring import Wiring
 from septet.errors import ConfigError, InputError, JournalError, RunError

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from septet import messages as m
-from septet._host.tasks import Tasks
+from septet._host.background_tasks import Tasks
 from septet._live.clock import ManualClock
 from septet._live.stop import (
     ALL_WITHIN_S,

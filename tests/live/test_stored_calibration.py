@@ -1,4 +1,4 @@
-"""A stored model keeps its calibration, and its card says which it has."""
+"""A stored model keeps its calibration, and its card states which it has."""
 
 from __future__ import annotations
 

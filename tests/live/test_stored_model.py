@@ -18,14 +18,14 @@ from septet import messages as m
 from septet._config import load
 from septet._journal.reader import Reader
 from septet._learn.flat_model import FlatModel
-from septet._learn.store_all import fit_all
 from septet._learn.stored import fingerprint, iso_time
+from septet._learn.train_on_all import fit_all
 from septet._live.process import LiveResult, run_live
 from septet._live.replay import JOURNAL, replay
 from septet._live.shadow import shadow
 from septet._live.wiring import Wiring
 from septet._shell.backtest import backtest
-from septet._shell.learning import features
+from septet._shell.model_layer import features
 from septet._shell.session import open_session
 from septet._store.projections import write_projections
 from septet._store.tables import frames_of

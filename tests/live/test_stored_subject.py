@@ -113,7 +113,7 @@ def test_a_card_without_a_subject_is_refused_in_words(tmp_path: Path) -> None:
     card = {name: each for name, each in stored.card.items() if name != "subject"}
     learn.store_model(home, stored.model, card)
     reported = _checked(_file(tmp_path), "model.label={use: direction, horizon: 4 bars}")
-    assert "does not say what its features are, only their names" in reported
+    assert "does not state what its features are, only their names" in reported
     assert "septet train FILE" in reported
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from septet import messages as m
-from septet._journal.log import Journal
+from septet._journal.journal_writer import Journal
 from septet._live.process import _Process
 from septet._live.shell import Limits, Shell
 from septet.errors import JournalError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from septet._host.tasks import Tasks
+from septet._host.background_tasks import Tasks
 from septet._live.clock import WallClock
 from septet._live.wiring import feed_of
 

@@ -16,11 +16,11 @@ import pytest
 
 from septet import _learn as learn
 from septet._config import load
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet._learn.fitting import check_served
-from septet._learn.store_all import fit_all
+from septet._learn.train_on_all import fit_all
 from septet._shell.backtest import backtest
-from septet._shell.learning import features
+from septet._shell.model_layer import features
 from septet.errors import InputError, ModelError, RunError
 from septet.plugin import Component, Config, hookimpl
 from septet.plugin.model import Fitted, Restores, Served, Trainer, Untrainable, Window, model

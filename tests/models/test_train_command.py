@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from septet._host.register import BUILT_IN, Host
+from septet._host.plugin_registry import BUILT_IN, Host
 from septet.cli import main
 
 FILE = """\

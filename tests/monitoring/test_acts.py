@@ -14,7 +14,7 @@ from septet._config import load
 from septet._host.monitoring import Reading
 from septet._results.summary import summarise
 from septet._shell.backtest import backtest
-from septet._shell.monitor_acts import Acts
+from septet._shell.monitor_actions import Acts
 from septet._store.tables import frames_of
 from tests.monitoring.test_monitor_readings import FILE, _host
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet.errors import RunError
 from septet.plugin import SecretRef
 from septet_plugins.monitoring.alerts import Apprise, Log, apprise, log

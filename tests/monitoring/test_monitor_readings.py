@@ -14,7 +14,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from septet._config import load
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet._shell.backtest import backtest
 from septet._shell.monitor_readings import Watcher, watch
 from septet.errors import ConfigError, RunError

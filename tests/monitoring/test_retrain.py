@@ -16,12 +16,12 @@ from polars.testing import assert_frame_equal
 from septet import messages as m
 from septet._config import load
 from septet._config.load import reopen
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet._live import replay as replaying
 from septet._live.replay import replay
 from septet._live.shadow import shadow
 from septet._shell.backtest import backtest
-from septet._shell.monitor_acts import Acts
+from septet._shell.monitor_actions import Acts
 from septet._shell.session import open_session
 from septet._store.tables import frames_of
 from septet.plugin import Component, Config, hookimpl

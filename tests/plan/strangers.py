@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet.hookspecs import Component
 from septet.plugin import Bars, Config, Input, feature
 

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from septet._cache_folder import cache_folder, is_ours
-from septet._host import sources
+from septet._host import code_dependencies, sources
 from septet._plan import cache
 
 PLAIN = "VALUE = {}\n"
@@ -51,6 +51,22 @@ def test_changed_source_of_a_plugin_gives_another_name(folder, monkeypatch):
     step_of(folder, "stranger_one", "def double(x): return 2 * x + 0\n")
     sources.package_digest.cache_clear()  # as a new process would find it
     assert cache.plan_name("text", [(step, "")]) != first
+
+
+def test_a_step_that_is_wired_twice_is_followed_once(folder, monkeypatch):
+    """What it reaches is walked through once, for its packages and for its values."""
+    monkeypatch.syspath_prepend(str(folder))
+    step = step_of(folder, "stranger_one", "def double(x): return 2 * x\n")
+    walked = []
+
+    def walk(declaration):
+        walked.append(declaration)
+        return code_dependencies.reached_of(declaration)
+
+    monkeypatch.setattr(sources, "reached_of", walk)
+    twice = cache.plan_name("text", [(step, ""), (step, "as other")])
+    assert walked == [step]
+    assert cache.plan_name("text", [(step, "")]) == twice
 
 
 def test_a_helper_in_another_file_of_the_plugin_counts(folder, monkeypatch):

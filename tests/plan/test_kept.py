@@ -6,8 +6,8 @@ import pytest
 
 from septet._cache_folder import cache_folder
 from septet._host import sources
+from septet._plan import plan_text as plan_text
 from septet._plan import stored_texts
-from septet._plan import text as plan_text
 from septet._shell.session import plan_of
 from tests.core.world import load_text
 

@@ -16,7 +16,7 @@ from septet._core.batch import Batch
 from septet._kernel import layout
 from septet._kernel.step import jit
 from septet._plan.cache import load_text
-from septet._plan.text import prune
+from septet._plan.plan_text import prune
 from septet._shell.session import Session, open_session
 from septet.testing import same_bits
 
@@ -109,7 +109,7 @@ def test_blocks_at_once_and_bars_alone_have_the_same_bits(
 
 
 def test_blocks_are_taken_where_there_is_no_gap(session: Session) -> None:
-    from septet._kernel.frames import blocks
+    from septet._kernel.time_frames import blocks
 
     slot = np.array([7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 16.0, 17.0])
     assert blocks(0, 10, slot, 2, 0) == (10, False)

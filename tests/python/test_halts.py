@@ -10,9 +10,9 @@ import pytest
 
 import septet
 from septet._journal.journal_format import Head
+from septet._journal.journal_writer import Journal
 from septet._journal.lease import Holder, Lease
-from septet._journal.log import Journal
-from septet._live.kill import read_halt, read_resume
+from septet._live.kill_switch import read_halt, read_resume
 from tests.cli.conftest import Command
 
 RUN_ID = "20260101T000000Z-abcdef"

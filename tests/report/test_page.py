@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as draw
 
+from septet._report.chart_data import chart_data
 from septet._report.page import render, write_report
-from septet._report.payload import chart_data
 from septet._report.save import save_run
 from septet._report.thinning import thin_rows
-from septet._store.find import open_run
+from septet._store.find_runs import open_run
 from septet._store.run_folder import Run
 from tests.report.conftest import NOW_NS
 from tests.report.reading import EVIL, Page

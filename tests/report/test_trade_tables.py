@@ -15,7 +15,7 @@ from septet._report import over_time, trade_tables
 from septet._report.page import render
 from septet._report.save import save_run
 from septet._results.result import NOT_CLOSED
-from septet._store.find import open_run
+from septet._store.find_runs import open_run
 from septet._store.run_folder import Run
 from tests.report.reading import Page
 from tests.report.synthetic import make_result

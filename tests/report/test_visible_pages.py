@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from septet._report.document import escaped
+from septet._report.html_page import escaped
 from septet._report.page import write_report
 from septet._report.save import save_run
 from tests.report.synthetic import make_result

@@ -11,8 +11,8 @@ import pytest
 
 from septet._config import load
 from septet._plan.portfolio import PORTFOLIO_REASONS
+from septet._report.chart_data import chart_data
 from septet._report.page import render
-from septet._report.payload import chart_data
 from septet._report.save import save_run
 from septet._report.weights import (
     NAMED,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from septet._results import statistics
 from septet._results.over_time import deepest_drawdowns, rolling_beta, rolling_sharpe
-from septet._results.relative import alpha_beta
+from septet._results.versus_holding import alpha_beta
 
 WALKS = st.lists(st.integers(1, 12), max_size=40)
 RETURNS = st.lists(st.sampled_from([-0.05, -0.01, 0.0, 0.0, 0.02, 0.07]), max_size=60)

@@ -289,7 +289,7 @@ def test_a_copy_shares_its_rank() -> None:
 @pytest.mark.parametrize(
     ("count", "days", "words"),
     [
-        (1, 400, "one setting was comparable, and there is no choice to judge without two"),
+        (1, 400, "one setting was comparable, and a choice needs at least two"),
         (0, 400, "no setting was comparable"),
         (5, 31, "31 days are too few: 16 blocks of 2 days at least are compared"),
         (5, 0, "0 days are too few"),

@@ -37,7 +37,7 @@ PLAIN = Evidence(
 def test_enough_trades() -> None:
     assert verdict(PLAIN) == (
         "214 trades. Return -2.2 % after costs; holding BTC/USDT: +61.0 %. The average trade, "
-        "-1.18 USDT (95 % interval -4.22 to 1.86 USDT), cannot be told from zero."
+        "-1.18 USDT (95 % interval -4.22 to 1.86 USDT), cannot be distinguished from zero."
     )
 
 
@@ -46,7 +46,7 @@ def test_enough_trades() -> None:
     [
         (0.2, 2.0, "was above zero in this sample; one backtest is no promise."),
         (-2.0, -0.2, "lost money after costs."),
-        (-1.0, 1.0, "cannot be told from zero."),
+        (-1.0, 1.0, "cannot be distinguished from zero."),
     ],
 )
 def test_the_average_trade(low: float, high: float, words: str) -> None:
@@ -64,8 +64,8 @@ def test_the_average_trade(low: float, high: float, words: str) -> None:
         ),
         (
             {"only_long": True, "above_holding": False},
-            "was above zero in this sample; its return cannot be told from that of holding the "
-            "same exposure.",
+            "was above zero in this sample; its return cannot be distinguished from that of "
+            "holding the same exposure.",
         ),
         ({"only_long": True}, "whether that is more than holding the same exposure made cannot be"),
         ({}, "how much of that the market's own rise made is not measured, because it was short"),
@@ -80,7 +80,7 @@ def test_an_average_above_zero_in_a_rising_market(change: dict[str, Any], words:
 def test_an_average_that_cannot_be_decided() -> None:
     given = verdict(replace(PLAIN, net=MeanInterval(2.5, problem="only 2 of 214 trades won")))
     assert given.endswith(
-        "The average trade, +2.50 USDT, cannot be judged: only 2 of 214 trades won."
+        "The average trade, +2.50 USDT, cannot be assessed: only 2 of 214 trades won."
     )
 
 

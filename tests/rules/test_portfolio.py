@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from septet._kernel import layout
 from septet._kernel.layout import BELOW_RANK, KEEPS_UNITS, KEEPS_WEIGHT
-from septet._rules import bars, forecasting, ranking, rebalance, step, weighting
+from septet._rules import bars, ranking, rebalance, step, weighting
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     R_BELOW_RANK,
@@ -27,7 +27,7 @@ from septet._rules.settings import (
     R_TOO_SMALL,
     R_WRONG_SIGN,
 )
-from tests.rules.small_run import rows, run_of, set_to
+from tests.rules.small_run import rows, run_of, set_to, values
 
 NAN = math.nan
 
@@ -35,11 +35,6 @@ NAN = math.nan
 def weighed(symbols: int) -> Run:
     """Return a run of several symbols at a price of 100, with 1,000 of cash."""
     return run_of(symbols=symbols, weighs=1)
-
-
-def values(*given: float) -> Any:
-    """Return a function of the settings that gives each symbol its value."""
-    return lambda k, i, run: given[k]
 
 
 def settings(run: Run, by: Sequence[float], **more: Any) -> dict[str, Any]:
@@ -261,36 +256,19 @@ def test_previous_weights_drift_with_prices() -> None:
     assert list(run.drifted_weight) == pytest.approx([0.6 / 1.1, 0.25 / 1.1])
 
 
-# ---------------------------------------------------------------- forecasts
-
-
-class Said:
-    """A forecast that says a row of numbers."""
-
-    def __init__(self, *given: float) -> None:
-        self.number, self.share, self.given = 0, 1.0, given
-
-    def value(self, k: int, i: int, run: Run) -> float:
-        """Return the number of a bar."""
-        return self.given[i]
-
-
-def test_a_forecast_is_scaled_capped_and_sized_by_volatility() -> None:
-    run = run_of(bars=5, weighs=1)
-    run.M[0, layout.AGE] = np.arange(5)
-    run.X[0, layout.CLOSE] = 100.0, 101.0, 100.0, 102.0, 101.0
-    run.mark[0], run.target_close[0] = 101.0, 101.0
+def test_what_is_kept_counts_with_its_last_known_beta() -> None:
+    run = weighed(2)
     more = {
-        "FORECASTS": (Said(9.0, 1.0, -1.0, 1.0, 3.0),), "FORECAST_COUNT": 1, "FORECAST_WINDOW": 4,
-        "FORECAST_TARGET": 0.2, "volatility_at": values(0.4),
+        "PORTFOLIO_USE": "weights", "HAS_NET": True, "HAS_BETA": True, "NET_TARGET": 0.0,
+        "GROSS": 2.0, "SPOT": False,
     }  # fmt: skip
-    with set_to(**more):
-        weighting.drift_weights(run)
-        forecasting.forecast_weights(4, run)
-        # m = (1 + 1 + 1 + 3)/4 = 1.5, x = 2: weight 2 * 0.2/0.4 = 1
-        assert run.new_weight[0] == pytest.approx(1.0)
-        forecasting.forecast_weights(3, run)  # there is no whole window yet
-    assert run.role[0] == KEEPS_UNITS
+    first = more | {"given_weight": values(0.5, -0.5), "beta_at": values(1.0, 1.0)}
+    assert found(run, (0.0, 0.0), **first) == [0.5, -0.5]
+    run.target_weight[:] = 0.5, -0.5
+    # The short side has no beta now: it keeps its units and counts with the beta of before.
+    again = more | {"given_weight": values(0.8, -0.8), "beta_at": values(1.0, NAN)}
+    assert found(run, (0.0, 0.0), **again) == [0.5, -0.5]
+    assert int(run.role[1]) == KEEPS_UNITS
 
 
 # ---------------------------------------------------------------- 6 to 8, and when

@@ -17,8 +17,8 @@ from pydantic import BaseModel
 from septet import _learn as learn
 from septet._config import load
 from septet._data.load import load_market
-from septet._host.register import Host
-from septet._live.build import _order_rules, limits_of
+from septet._host.plugin_registry import Host
+from septet._live.build_core import _order_rules, limits_of
 from septet._live.market_data.opening import history_ns_of, request_of
 from septet._shell.backtest import backtest
 from septet._shell.monitor_readings import build_watchers

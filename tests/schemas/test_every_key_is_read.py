@@ -14,7 +14,7 @@ import pytest
 
 import septet_schemas
 from septet._config import load
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet.errors import ConfigError
 from septet_schemas.base import Config
 

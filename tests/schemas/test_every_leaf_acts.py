@@ -27,7 +27,7 @@ from septet._live.market_data.decision_times import Standing
 from septet._live.market_data.opening import grids_of, make_market
 from septet._live.metrics import addresses_of
 from septet._live.process import run_live
-from septet._live.reports import reports
+from septet._live.scheduled_reports import reports
 from septet._live.wiring import Wiring, venue_of
 from septet.errors import RunError
 from tests.live.feeds import MemoryFeed

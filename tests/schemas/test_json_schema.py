@@ -15,7 +15,7 @@ import yaml
 from pydantic import Field
 
 from septet._config.json_schema import MARKER, committed_schema_path, schema_text, strategy_schema
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet_schemas.base import Config
 from septet_schemas.units import Fraction
 from tests.config.plugins import fixed_host

@@ -15,10 +15,10 @@ from typing import Any, Final
 import pytest
 
 from septet import _learn as learn
-from septet._live import build
+from septet._live import build_core
+from septet._live.live_monitors import monitors_of
 from septet._live.market_data.opening import history_ns_of, request_of
-from septet._live.models import Models
-from septet._live.monitors import monitors_of
+from septet._live.model_in_force import Models
 from septet._shell.session import plan_of
 from tests.schemas import leaves
 from tests.schemas.leaf_cases import CASES, MODEL, NOT_YET, PLAIN, Case
@@ -46,7 +46,7 @@ ELSEWHERE: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     "Policies": (ALL, "one path for history and live bars: data/test_normalise.py"),
     "Data": (ALL, "the sources themselves"),
     "Execution": (ALL, "venues and instruments: live/test_start.py"),
-    "InstrumentSpec": (SIMULATED, "live, the venue says what its instruments are"),
+    "InstrumentSpec": (SIMULATED, "live, the venue reports what its instruments are"),
     "Fee": (SIMULATED, "live, the venue charges"),
     "Slippage": (SIMULATED, "live, the market decides"),
     "Simulation": (SIMULATED, "live, nothing is simulated"),
@@ -84,9 +84,9 @@ INSTRUMENT: Final = 1e8
 def live_core(loaded: Any) -> str:
     """Return what the core of a paper or live run is built with, and what trains its model."""
     strategy = loaded.strategy
-    venue_fills = build.has_venue_fills(strategy)
+    venue_fills = build_core.has_venue_fills(strategy)
     plan = plan_of(loaded, venue_fills=venue_fills)
-    names = build._names(plan, strategy, venue_fills)
+    names = build_core._names(plan, strategy, venue_fills)
     block, bar_ns = strategy.model, int(strategy.universe.bar)
     models: Any = SimpleNamespace()
     found: list[Any] = []
@@ -101,10 +101,10 @@ def live_core(loaded: Any) -> str:
         ]  # fmt: skip
         if learn.stored_folder(block) is None:
             found.append(repr(learn.trainer_of(block)))
-    inputs = build._model_inputs(plan, strategy)
+    inputs = build_core._model_inputs(plan, strategy)
     made = monitors_of(
         strategy, [INSTRUMENT] * len(strategy.universe.symbols),
-        build._input_names(plan, strategy), inputs, models, lambda: None,  # type: ignore[arg-type,return-value]
+        build_core._input_names(plan, strategy), inputs, models, lambda: None,  # type: ignore[arg-type,return-value]
     )  # fmt: skip
     due = names.training_times
     times = [list(due(-1, day * DAY_NS)) for day in range(1, 60, 3)] if due is not None else []
@@ -112,7 +112,7 @@ def live_core(loaded: Any) -> str:
     found += [
         plan.name, plan.parameters.tolist(), [each.tolist() for each in plan.tables],
         plan.memory_bars, names.reasons, names.halts, names.on_drift, times, inputs,
-        build._order_rules(strategy, 1.0, protects=True), build.limits_of(strategy, 1.0),
+        build_core._order_rules(strategy, 1.0, protects=True), build_core.limits_of(strategy, 1.0),
         [(each.name, each.monitor) for each in made.monitors.watchers], made.monitors._alarm,
         made._ready_after_ns, None if health is None else
         [health._names, health._label, health._rule, health._keep_ns, health._every],

@@ -9,7 +9,7 @@ import pytest
 
 from septet._results.number_texts import halt_figures
 from septet._results.result import HaltEvent
-from septet._shell.project import halts_of
+from septet._shell.result_tables import halts_of
 from tests.core.cases import CALM, SIGNALS, bars_of
 from tests.core.settings import Settings
 from tests.core.world import run_core, session_of

@@ -63,7 +63,7 @@ def test_hours_in_which_bars_open_are_quiet(tmp_path: Path) -> None:
     ("hours", "bar", "key", "words"),
     [
         ("mon-fri 09:35-09:55 America/New_York", "1h", "open", "no decision lies in these hours"),
-        ("{open: 'mon-fri 09:30-16:00 America/New_York'}", "1d", "open", "with bars of 1d"),
+        ("{open: 'mon-fri 09:30-16:00 America/New_York'}", "1d", "open", "bars of 1d open outside"),
         ("{open: 'sat 09:30-10:30 UTC', flat_at_close: true}", "1h", "flat_at_close", "last one"),
     ],
 )

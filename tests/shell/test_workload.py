@@ -9,7 +9,7 @@ import pytest
 from septet._config import load
 from septet._kernel import layout
 from septet._shell.backtest import run_batch
-from septet._shell.eventful import run_events
+from septet._shell.event_backtest import run_events
 from septet._shell.session import open_session
 
 STRATEGY = """\

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from septet._store.find import find_folder
+from septet._store.find_runs import find_folder
 from septet.errors import InputError
 
 OLD, NEW = "20260101T000000Z-abcdef", "20260102T000000Z-abcd99"

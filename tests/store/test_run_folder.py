@@ -17,7 +17,7 @@ from septet._data.stamps import iso
 from septet._report import page
 from septet._report.save import save_run
 from septet._store import run_folder as run_module
-from septet._store.find import find_run, list_runs, open_run
+from septet._store.find_runs import find_run, list_runs, open_run
 from septet._store.run_folder import RunWriter, folder_name
 from septet._text import dump_json
 from septet.errors import InputError, RunError

@@ -11,12 +11,12 @@ from septet import messages as m
 from septet._config import load
 from septet._config.load import variant
 from septet._data.bars import Instrument
-from septet._results.contracts import short_breaks
+from septet._results.invalid_answers import short_breaks
 from septet._shell.backtest import backtest
 from septet._store.journal_view import LiveRun, open_live
+from septet._sweep.backtest_evaluator import FullEvaluator
 from septet._sweep.compiled import CompiledEvaluator
 from septet._sweep.first_decision import begin_sweep
-from septet._sweep.full_evaluator import FullEvaluator
 from septet._sweep.open_evaluator import open_evaluator
 from septet._sweep.setting_row import BREAKS
 from septet._sweep.space import space_of

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from septet._host.declare import Step
-from septet._host.register import BUILT_IN, Host, Registered
+from septet._host.plugin_registry import BUILT_IN, Host, Registered
 from septet.testing.static import faults_of
 from septet.testing.verdict import decisive
 

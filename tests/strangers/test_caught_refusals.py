@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from septet._host.guards import GuardedColumn, StepError, Watch
+from septet._host.guarded_arrays import GuardedColumn, StepError, Watch
 from septet.cli import main
 from septet.testing.verdict import decisive
 from tests.strangers.package import STRATEGY, installed, manifest_of, write_package

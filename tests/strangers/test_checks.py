@@ -10,7 +10,7 @@ import pytest
 
 from septet._app.conformance import check_entries
 from septet._config import load
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet.errors import ConfigError
 from tests.strangers.classes import MOVING
 from tests.strangers.package import STRATEGY, installed, manifest_of, write_package

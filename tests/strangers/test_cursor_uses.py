@@ -10,7 +10,7 @@ import pytest
 
 from septet._host.cursor_uses import cursor_counts
 from septet._host.declare import Step
-from septet._host.register import BUILT_IN, Host
+from septet._host.plugin_registry import BUILT_IN, Host
 from septet.testing.static import faults_of
 from tests.strangers.package import installed, write_package
 from tests.strangers.steps import HEAD

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from septet._config.load import load
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet._shell.backtest import backtest
-from septet._shell.stream import stream_backtest
+from septet._shell.stretch_backtest import run_by_stretches
 from septet.errors import RunError
 from septet.testing.bars import sample_bars
 from tests.strangers.package import installed, manifest_of, write_package
@@ -100,13 +100,13 @@ def test_a_run_finds_a_feature_that_remembers_more(tmp_path: Path, engine: str) 
 @pytest.mark.parametrize("chunk", [300, 2_000])
 def test_a_run_in_stretches_finds_it_too(tmp_path: Path, chunk: int) -> None:
     with installed(tmp_path, "long_memory"), pytest.raises(RunError, match="the feature counts of"):
-        stream_backtest(loaded(tmp_path, "counts"), chunk)
+        run_by_stretches(loaded(tmp_path, "counts"), chunk)
 
 
 def test_a_stretch_is_compared_with_the_one_before(tmp_path: Path) -> None:
     """The feature counts from bar 400 on: of the first 300 bars nothing is known."""
     with installed(tmp_path, "long_memory"), pytest.raises(RunError) as caught:
-        stream_backtest(loaded(tmp_path, "late"), 300)
+        run_by_stretches(loaded(tmp_path, "late"), 300)
     assert "the feature late of long-memory" in str(caught.value)
 
 
@@ -116,7 +116,7 @@ def test_a_feature_that_forgets_as_declared_runs(tmp_path: Path, feature: str, o
     with installed(tmp_path, "long_memory"):
         whole = backtest(loaded(tmp_path, feature, of))
         for chunk in (100, 300):
-            parts = stream_backtest(loaded(tmp_path, feature, of), chunk)
+            parts = run_by_stretches(loaded(tmp_path, feature, of), chunk)
             assert _results(parts) == _results(whole)
 
 

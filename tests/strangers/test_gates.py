@@ -10,7 +10,7 @@ import pytest
 
 from septet._app.conformance import check_entries
 from septet._config import load
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet.errors import ConfigError, PluginError
 from septet.testing import ConformanceError, check_component, check_object, check_rule
 from tests.strangers.classes import MOVING
@@ -41,7 +41,7 @@ DECLARED = {
     ),
     "a word of another kind": (
         "limit",
-        "@limit(Plain)\ndef broken(wanted, peak):\n    return wanted\n",
+        "@limit(Plain)\ndef broken(requested, peak):\n    return requested\n",
         "broken asks for 'peak'",
     ),
     "a state that is not declared": (

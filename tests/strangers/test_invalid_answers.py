@@ -12,8 +12,8 @@ import polars as pl
 import pytest
 
 from septet._config import load
-from septet._host.guards import StepError
-from septet._results.contracts import contract_breaks
+from septet._host.guarded_arrays import StepError
+from septet._results.invalid_answers import contract_breaks
 from septet._results.summary import summarise
 from septet._shell.backtest import backtest
 from septet._store.tables import frames_of
@@ -39,8 +39,8 @@ def odd_size(equity, price, share):
 
 
 @limit(Plain)
-def odd_limit(wanted, price, share):
-    return odd(price, abs(wanted))
+def odd_limit(requested, price, share):
+    return odd(price, abs(requested))
 
 
 @order(Plain)

@@ -1,4 +1,4 @@
-"""`septet plugins list` says what `septet plugins check` found, for as long as the source stays."""
+"""`septet plugins list` shows what `septet plugins check` found, as long as the source stays."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from septet._app.conformance import check_entries
 from septet._app.plugins import check_state
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from tests.strangers.package import installed, manifest_of, write_package
 from tests.strangers.steps import HEAD, SOUND, UNSOUND
 

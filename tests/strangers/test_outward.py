@@ -32,14 +32,14 @@ WRONG = {
     (VENUE, "raises"): "KeyError: 'kit-",
     (VENUE, "hangs"): "submit gives no answer within 0.3 s",
     (VENUE, "takes another quantity"): "submit answers a quantity of 1",
-    (VENUE, "says half"): "query says 0.25 of 0.5 was filled",
+    (VENUE, "says half"): "query reports 0.25 of 0.5 as filled",
     (VENUE, "fills too much"): "the sink is given 0.75 of an order of 0.5",
     (
         VENUE,
         "uses a trade id twice",
     ): "the sink was given 0.25 of 0.5 that an order at market",
     (VENUE, "keeps executions back"): "the sink was given 0 of 0.5",
-    (VENUE, "cancels nothing"): "query says open of an order; expected cancelled",
+    (VENUE, "cancels nothing"): "query returns open for an order; expected cancelled",
     (VENUE, "forgets one"): "cancel_all leaves 1 of 2 orders open",
     (VENUE, "has no word for what is not there"): "query answers None; expected NotFound",
     (VENUE, "lists nothing"): "open_orders leaves out an order that rests",
@@ -71,7 +71,7 @@ def test_what_it_does_wrong_is_found(
     ("source", "mistake", "words"),
     [
         (CHANNEL, "sends by the order of a set", "two processes differ: request at 0"),
-        (VENUE, "names its account by chance", "two processes differ: what open says at 1"),
+        (VENUE, "names its account by chance", "two processes differ: what open returns at 1"),
     ],
     ids=["alerts", "venue"],
 )

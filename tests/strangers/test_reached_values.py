@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from septet._config.load import load
-from septet._config.verdicts import plugin_sources
-from septet._host.register import Host
+from septet._config.plugin_verdicts import plugin_sources
+from septet._host.plugin_registry import Host
 from septet._host.sources import packages_of, source_digest
 from septet._plan.cache import plan_name
 from septet.errors import PluginError

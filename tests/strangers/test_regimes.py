@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from septet._config import load
-from septet._host.register import BUILT_IN, Host
+from septet._host.plugin_registry import BUILT_IN, Host
 from septet.errors import ConfigError
 from septet.testing import ConformanceError, check_component, check_rule
 from septet.testing.verdict import decisive, state_of

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from septet._config import load
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet.hookspecs import LAYERS
 from septet_schemas import keys, monitoring, portfolio, simulation, strategy, training
 from septet_schemas.base import Config

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from septet._config.load import load
-from septet._sweep import full_evaluator
+from septet._sweep import backtest_evaluator
 from septet._sweep import run_sweep as sweep_run
 from septet._sweep.flags import axis_setting, flag_settings
 from septet._sweep.space import space_of
@@ -36,7 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def whole_backtests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run every setting as a whole backtest, whatever would be faster."""
     monkeypatch.setattr(
-        sweep_run, "open_evaluator", lambda *given: full_evaluator.FullEvaluator(*given[:5])
+        sweep_run, "open_evaluator", lambda *given: backtest_evaluator.FullEvaluator(*given[:5])
     )
 
 
@@ -105,7 +105,7 @@ def test_no_setting_could_be_run(
     septet: Command, monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     monkeypatch.setattr(
-        full_evaluator, "run_setting", lambda *given: ({}, "the wind was against it")
+        backtest_evaluator, "run_setting", lambda *given: ({}, "the wind was against it")
     )
     done = septet("sweep", "cross.yaml", *SWEEP, "--threads", 1, "--json")
     assert done.code == 1
@@ -132,7 +132,7 @@ def test_a_cache_that_cannot_be_written(
 
 @pytest.mark.usefixtures("whole_backtests")
 def test_ctrl_c_and_resume(septet: Command, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    original, ran = full_evaluator.run_setting, list[object]()
+    original, ran = backtest_evaluator.run_setting, list[object]()
 
     def stopped(*given: Any) -> Any:
         if len(ran) == 4:
@@ -140,12 +140,12 @@ def test_ctrl_c_and_resume(septet: Command, monkeypatch: pytest.MonkeyPatch, fol
         ran.append(given)
         return original(*given)
 
-    monkeypatch.setattr(full_evaluator, "run_setting", stopped)
+    monkeypatch.setattr(backtest_evaluator, "run_setting", stopped)
     monkeypatch.setattr(sweep_run, "next_size", lambda size, seconds, least: 1)
     done = septet("sweep", "cross.yaml", *SWEEP, "--threads", 1)
     assert done.code == 130
     assert "stopped: 4 of 6 settings are in" in done.err
-    monkeypatch.setattr(full_evaluator, "run_setting", original)
+    monkeypatch.setattr(backtest_evaluator, "run_setting", original)
     done = septet("sweep", "cross.yaml", *SWEEP, "--threads", 1, "--resume", "--json")
     assert done.code == 0, done.err
     assert json.loads(done.out)["done_before"] == 4

@@ -10,9 +10,9 @@ import pytest
 
 from septet._config.load import Loaded
 from septet._sweep import compiled
+from septet._sweep.backtest_evaluator import FullEvaluator
 from septet._sweep.compiled import CompiledEvaluator
 from septet._sweep.first_decision import begin_sweep
-from septet._sweep.full_evaluator import FullEvaluator
 from septet._sweep.open_evaluator import open_evaluator
 from septet._sweep.space import Setting, Space, space_of
 from septet._sweep.swept_parameters import numbers_of

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from septet._sweep.full_evaluator import FullEvaluator
+from septet._sweep.backtest_evaluator import FullEvaluator
 from septet._sweep.setting_row import OVER, frame_of
 from septet._sweep.space import space_of
 from septet._sweep.sweep_findings import findings_of

@@ -14,8 +14,8 @@ import pytest
 from septet._results.number_texts import chance
 from septet._results.selection_bias import Overfitting
 from septet._sweep.axes import axes_of, mapped, write_value
+from septet._sweep.chart_data import chart_data
 from septet._sweep.page import render, write_page
-from septet._sweep.payload import chart_data
 from septet._sweep.sweep_findings import Findings, findings_of, goal_text
 from septet._sweep.verdict import choice, overfitted, overview, tone
 from tests.report.goldens import check_golden
@@ -152,17 +152,19 @@ def test_an_unfinished_sweep_states_it() -> None:
 def test_luck_is_named_where_luck_is_enough() -> None:
     table, manifest = small(edge=0.0, days=300)
     luck = findings_of(table, manifest)
-    assert "So it cannot be told from luck." in choice(luck)
+    assert "So it cannot be distinguished from chance." in choice(luck)
     assert tone(luck) == "caution"
 
 
 def test_a_setting_that_stands_out_gets_no_praise() -> None:
     over = {FAST: list(range(5, 45, 2)), SLOW: list(range(50, 210, 8))}
     good = findings_of(make_table(over, edge=0.004), {})
-    assert "stands above luck" not in choice(good), "a rising market is not taken out"
-    assert "by more than the luck of the choice. How much of that a rising market" in choice(good)
+    assert "stands above chance" not in choice(good), "a rising market is not taken out"
+    assert "by more than the choice alone explains. How much of that a rising market" in choice(
+        good
+    )
     beside = replace(good, over_holding=True)
-    assert "In this sample it stands above luck; one history is no promise." in choice(beside)
+    assert "In this sample it stands above chance; one history is no promise." in choice(beside)
     assert "more often a mistake" in choice(good)
     assert "later days were not asked" in overfitted(good)
     assert tone(good) == "plain"
@@ -212,7 +214,7 @@ def test_one_setting_is_not_the_best_of_many() -> None:
     table = make_table({FAST: [5]}, days=300)
     one = findings_of(table, make_manifest({FAST: ["5"]}))
     assert "DSR" not in choice(one)
-    assert "there is no choice to judge without two" in overfitted(one)
+    assert "a choice needs at least two" in overfitted(one)
     assert "No key has two values." in Page(render(one, {})).visible_text()
 
 

@@ -12,9 +12,9 @@ from septet._config.load import Loaded
 from septet._data.stamps import iso
 from septet._kernel import layout
 from septet._sweep import compiled
+from septet._sweep.backtest_evaluator import run_setting
 from septet._sweep.evaluate import Staged
 from septet._sweep.first_decision import begin_sweep
-from septet._sweep.full_evaluator import run_setting
 from septet._sweep.open_evaluator import open_evaluator
 from septet._sweep.space import Space, space_of
 from septet._sweep.stages import StagedEvaluator

@@ -14,7 +14,7 @@ from textual.pilot import Pilot
 from textual.widgets import Button, DataTable, Input, Static
 
 from septet._journal.lease import Holder, Lease
-from septet._live.kill import ask_halt, read_halt, read_resume
+from septet._live.kill_switch import ask_halt, read_halt, read_resume
 from septet._terminal.dialogs import ActDialog, TextDialog
 from septet._terminal.screen import TopScreen
 from tests.dashboard.conftest import stored

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from septet._data.bars import Floats
-from septet._results.tries import Tries, deflated, sentence
+from septet._results.previous_trials import Tries, deflated, sentence
 from septet._trials.effective import effective_number, mean_correlation
 
 DAYS, RULES, SEARCHERS = 504, 200, 1_000
@@ -77,7 +77,8 @@ def test_a_first_try_states_nothing_and_an_unknown_number_is_reported() -> None:
     many = sentence(Tries(40, 8.2, declared=5), 0.41)
     assert many == (
         "It is one of 40 tries on these data, 5 of them declared, worth 8.2 independent ones: its "
-        "true Sharpe ratio is above zero with 41.0 % (deflated), and cannot be told from luck."
+        "true Sharpe ratio is above zero with 41.0 % (deflated), and cannot be distinguished from "
+        "chance."
     )
     assert sentence(Tries(None, None, problem="the ledger is off"), None) == (
         "How many tries preceded it is not known: the ledger is off."

@@ -1,4 +1,4 @@
-"""A ledger that cannot be used costs no run, and its verdict says that tries are not known."""
+"""A ledger that cannot be used costs no run, and its verdict states that tries are not known."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from septet import messages as m
-from septet._drill.books import OurBook, VenueBook
-from septet._drill.check import check_trading
+from septet._drill.record_checks import check_trading
+from septet._drill.trading_records import RunRecord, VenueRecord
 from septet._drill.venue import SymbolConfig, Synthetic, VenueConfig
 from septet._drill.venue.venue_journal import read_truth
 from septet._journal.reader import Reader
@@ -119,10 +119,10 @@ async def lived(folder: Path, start: str, bar_wall_ns: int) -> None:
         assert "0 differences" in output
         assert len(set(venue.created())) == len(venue.created()), "no id was sent twice"
         with Reader(harness.journal) as journal:
-            ours = OurBook(journal.head).take(journal.read())
+            ours = RunRecord(journal.head).take(journal.read())
             uncertain = [e for e in journal.read() if isinstance(e.event, m.Uncertain)]
         assert uncertain
-        theirs = VenueBook().take(read_truth(folder / "truth.jsonl"))
+        theirs = VenueRecord().take(read_truth(folder / "truth.jsonl"))
         assert check_trading(theirs, ours) == []
 
 

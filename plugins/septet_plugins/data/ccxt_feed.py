@@ -58,7 +58,7 @@ _METHODS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "quotes": (("watchBidsAsks", "watch_bids_asks"), ("watchTicker", "watch_ticker")),
     "book": (("watchOrderBook", "watch_order_book"),),
 }
-"""What is wanted -> the exchange's abilities that serve it, the best first."""
+"""What is requested -> the exchange's abilities that serve it, the best first."""
 
 
 _RECENT_NS, _PAGE = 600 * _NS, 500
@@ -161,7 +161,7 @@ class CcxtFeed:
             else:
                 notes.append(f"{client.id} streams no {kind}: they are polled")
         if self._how.get("bars") == "stream" and client.id not in FLAGGED:
-            notes.append(f"{client.id} does not say when a bar is final: a poll confirms it")
+            notes.append(f"{client.id} does not state when a bar is final: a poll confirms it")
         return notes
 
     def _tap_messages(self) -> None:

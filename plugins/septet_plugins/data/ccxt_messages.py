@@ -92,7 +92,7 @@ def inner_of(message: Any) -> Mapping[str, Any]:
 def print_of_raw(message: Mapping[str, Any], symbol: str) -> PrintSeen | None:
     """Return the trade in a message of Binance; None leaves it to ccxt's parser.
 
-    That parser works out twenty fields of which these are wanted, and costs more than the rest
+    That parser works out twenty fields of which these are used, and costs more than the rest
     of the way to the journal; a test shows that both read the same.
     """
     try:

@@ -64,7 +64,7 @@ def series_columns(
         time = time_column(frame.columns)
         if time is None:
             raise DataError(
-                f"{origin}: cannot tell which column is the time; found {listed}",
+                f"{origin}: cannot determine which column is the time; found {listed}",
                 hint="write time: NAME",
             )
         notes.append(f"column {time!r} read as time")
@@ -73,7 +73,7 @@ def series_columns(
         value = "value" if "value" in others else others[0] if len(others) == 1 else None
         if value is None:
             raise DataError(
-                f"{origin}: cannot tell which column is the value; found {listed}",
+                f"{origin}: cannot determine which column is the value; found {listed}",
                 hint="write value: NAME",
             )
         notes.append(f"column {value!r} read as value")

@@ -301,7 +301,7 @@ def _guess_delimiter(head: list[str], path: Path) -> str:
 
 def _unknown(head: list[str], path: Path) -> DataError:
     return DataError(
-        f"{path}: cannot tell the delimiter: no sign of , ; | tab and space splits its first "
+        f"{path}: cannot determine the delimiter: no sign of , ; | tab and space splits its first "
         f"{len(head)} lines into equally many cells",
         hint="write delimiter: ';' or what it is",
     )

@@ -49,7 +49,7 @@ def check_time_format(form: str) -> str:
         )
     if "I" in parts and not {"p", "P"} & set(parts):
         raise _wrong(
-            "%I is the hour of a 12-hour clock, and nothing says AM or PM",
+            "%I is the hour of a 12-hour clock, and nothing states AM or PM",
             f"write %H for hours from 0 to 23: {form.replace('%I', '%H')!r}, or add %p",
         )
     for name, word in (("m", "month"), ("M", "minute")):

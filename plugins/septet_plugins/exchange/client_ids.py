@@ -116,7 +116,7 @@ def sent_id_fault(
 
 
 def _texts(url: str, headers: Any, body: Any) -> Iterator[str]:
-    """Yield the content of a request, in plain text: some exchanges want it in base 64."""
+    """Yield the content of a request, in plain text: some exchanges require base 64."""
     values = headers.values() if isinstance(headers, Mapping) else ()
     text = body.decode() if isinstance(body, bytes) else str(body or "")
     yield unquote_plus(url)

@@ -154,7 +154,7 @@ def markets_of(client: Any, symbols: Iterable[str]) -> dict[str, Market]:
         return {symbol: market_of(client, symbol) for symbol in symbols}
     except (ValueError, TypeError, ArithmeticError) as error:
         raise RunError(
-            f"what {client.id} says of its markets cannot be read: {error}",
+            f"what {client.id} reports of its markets cannot be read: {error}",
             hint="nothing was sent and nothing is assumed; start again",
         ) from None
 

@@ -97,5 +97,5 @@ def echo_fault(order: Mapping[str, Any] | None, market: Mapping[str, Any], clien
     if order.get("symbol") != market["symbol"] or market_id not in (None, market["id"]):
         return f"the answer is about another symbol ({market_id or order.get('symbol')})"
     if order.get("side") not in ("buy", "sell"):
-        return "the answer does not say which side"
+        return "the answer does not state which side"
     return ""

@@ -139,7 +139,7 @@ class Lookup:
             raise Missing("it is neither among the open nor among the ended orders")
         if open_is_whole and since_ns and await self._executions(symbol, since_ns):
             raise Missing("it is not open, and what it has executed is reported")
-        raise Unanswered("the exchange's lists do not reach far enough to say")
+        raise Unanswered("the exchange's lists do not reach far enough back to tell")
 
     async def _in_pages(
         self, name: str, symbol: str, since_ns: int,

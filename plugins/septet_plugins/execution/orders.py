@@ -92,5 +92,5 @@ class LimitThenMarket(Config):
 
 @order(LimitThenMarket)
 def limit_then_market():
-    """Return no prices: bars do not show what a resting order would have got."""
+    """Return no prices: bars do not show what a resting order would have been filled at."""
     return math.nan, math.nan

@@ -8,9 +8,12 @@ from septet.plugin import Config, Probability, signal
 
 __all__ = ["Confidence", "confidence_threshold"]
 
+EDGE = 1e-12
+"""2 * |0.6 - 0.5| is a rounding error below 0.2, and reaches it."""
+
 
 class Confidence(Config):
-    """Act when the model is sure: ``2 * |p - 0.5|`` at or above `threshold`."""
+    """Act where the confidence ``2 * |p - 0.5|`` is at or above `threshold`."""
 
     threshold: Probability = Field(default=0.30)
     """Act where the confidence 2 * |p - 0.5| reaches this."""
@@ -21,6 +24,6 @@ def confidence_threshold(up, confidence, threshold):
     """Return long above one half, short below it, none under the threshold."""
     if up != up:
         return math.nan, 0.0, 0
-    if confidence < threshold or up == 0.5:
+    if confidence < threshold - EDGE or up == 0.5:
         return math.nan, confidence, 1
     return (1.0 if up > 0.5 else -1.0), confidence, -1

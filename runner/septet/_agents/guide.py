@@ -78,7 +78,7 @@ _TRAPS: Final = """\
   file.
 - **Costs.** `fee` and `slippage` belong to every run. A result that lives from zero costs is none.
 - **Few trades.** The verdict gives the interval of the average trade: if it contains zero, the
-  result cannot be distinguished from luck.
+  result cannot be distinguished from chance.
 - **Early knowledge.** A series is known after its stamp: `known_after` states when.
 """
 

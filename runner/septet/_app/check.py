@@ -12,7 +12,7 @@ from septet._app.documents import problem_document
 from septet.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from septet._config.access import Access
+    from septet._config.access_rights import Access
     from septet._config.load import Loaded
     from septet._live.world_check import World
     from septet._shell.training_checks import Windows
@@ -161,7 +161,7 @@ def _preflight(
         from septet._shell.missing_keys import problems_without
 
         return [*found.problems, *problems_without([found.missing_key], load_with)], None
-    from septet._live.ports import check_port
+    from septet._live.listen_address import check_port
     from septet._live.wiring import check_feed
 
     feed = check_feed(loaded)

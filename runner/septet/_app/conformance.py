@@ -10,7 +10,7 @@ from septet.errors import PluginError
 
 if TYPE_CHECKING:
     from septet._host.declare import Declaration, Step
-    from septet._host.register import Host, Registered
+    from septet._host.plugin_registry import Host, Registered
     from septet.testing.budget import Budget
     from septet_schemas.base import Config
 
@@ -54,7 +54,7 @@ def _compile(host: Host, entries: Sequence[Registered], results: list[dict[str, 
     All together, which is quick; one by one where that fails, to find whose it is.
     """
     from septet._host.declare import Step
-    from septet._host.register import BUILT_IN
+    from septet._host.plugin_registry import BUILT_IN
     from septet.testing.planning import compile_steps
 
     steps = []
@@ -77,9 +77,9 @@ def _compile(host: Host, entries: Sequence[Registered], results: list[dict[str, 
 
 def _check(host: Host, entry: Registered, budget: Budget) -> tuple[str, str]:
     """Return the state of one component, and its reason; the checks are kept for the list."""
-    from septet._config.verdicts import keep_check
+    from septet._config.plugin_verdicts import keep_check
     from septet._host.declare import Declaration
-    from septet._host.register import BUILT_IN
+    from septet._host.plugin_registry import BUILT_IN
 
     try:
         declaration = host.load(entry)

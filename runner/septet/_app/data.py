@@ -14,7 +14,7 @@ from septet.errors import DataError, InputError
 if TYPE_CHECKING:
     import polars as pl
 
-    from septet._config.access import Access
+    from septet._config.access_rights import Access
     from septet._data.bar_store import BarStore
     from septet._data.bars import BarTable, Finding
     from septet._data.normalise import Normalised
@@ -153,7 +153,7 @@ def exchange_jobs(
         If symbols or bar are missing, or there is no such exchange.
     """
     from septet._data.source import Request
-    from septet._host.register import Host
+    from septet._host.plugin_registry import Host
 
     if not symbols or bar is None:
         raise InputError("--exchange needs --symbol and --bar", hint="--symbol BTC/USDT --bar 1h")
@@ -186,10 +186,10 @@ def read_file(path: Path, shape: Shape) -> tuple[Normalised, int]:
     InputError
         If a required description of it is missing.
     """
-    from septet._data.files import no_data_file
     from septet._data.load import read_candles
     from septet._data.source import Request
-    from septet._host.register import Host
+    from septet._data.source_files import no_data_file
+    from septet._host.plugin_registry import Host
     from septet_schemas.blocks import UseBlock
     from septet_schemas.keys import CandleKeys
 

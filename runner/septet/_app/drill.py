@@ -54,7 +54,7 @@ def prepare_drill(
         If something in the request cannot be read, or the folder is not empty.
     """
     from septet._config import load
-    from septet._drill.catalogue import codes_of
+    from septet._drill.fault_kinds import codes_of
     from septet._drill.options import Options
 
     codes = codes_of(request.faults)

@@ -105,7 +105,7 @@ def halt_run(
     InputError
         If the request cannot be written, or a name or reason cannot be stored.
     """
-    from septet._live.kill import ask_halt
+    from septet._live.kill_switch import ask_halt
 
     since_ns = time.time_ns()
     asked = ask_halt(folder, flatten=flatten, name=name, reason=reason, now_ns=since_ns)
@@ -120,7 +120,7 @@ def resume_run(folder: Path, *, name: str, reason: str, wait_s: float = 10.0) ->
     InputError
         If the request cannot be written, or a name or reason is empty.
     """
-    from septet._live.kill import ask_resume
+    from septet._live.kill_switch import ask_resume
 
     since_ns = time.time_ns()
     nothing = _holds_nothing(folder)
@@ -134,7 +134,7 @@ def _came_of_it(
 ) -> Halted:
     """Wait for a request to be journalled; `nothing` was asked where nothing held."""
     from septet._journal.lease import holder_of
-    from septet._live.kill import moved_aside
+    from septet._live.kill_switch import moved_aside
 
     holder = holder_of(folder)
     found = Halted(
@@ -194,7 +194,7 @@ def _read(folder: Path, ask: Callable[[Reader], Any]) -> Any:
 def _holds_nothing(folder: Path) -> bool:
     """Whether a stopped run has no block that waits for a person; an unreadable one may have."""
     from septet._journal.lease import holder_of
-    from septet._live.kill import HALT
+    from septet._live.kill_switch import HALT
 
     if holder_of(folder) is not None or os.path.lexists(folder / HALT):
         return False

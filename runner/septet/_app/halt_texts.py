@@ -41,7 +41,7 @@ def outcome_lines(found: Halted, wait_s: float) -> list[str]:
 
     `wait_s` is how long the run was waited for.
     """
-    from septet._live.kill import moved_aside_text
+    from septet._live.kill_switch import moved_aside_text
 
     aside = found.moved_aside if found.action == "resume" else ()
     moved_aside = [f"  {moved_aside_text(name)}" for name in aside]
@@ -122,7 +122,7 @@ def _result_lines(found: Halted, wait_s: float) -> list[str]:
     left = found.open_orders
     if left == 0:
         closing = (
-            f"; its {simulated}positions are being closed at market, septet runs show says what "
+            f"; its {simulated}positions are being closed at market, septet runs show states what "
             "is left"
             if found.action == "flatten"
             else ""

@@ -16,7 +16,7 @@ __all__ = ["described_plugin", "found_plugins", "schema_part"]
 @cache
 def _schema() -> dict[str, Any]:
     from septet._config.json_schema import schema_text
-    from septet._host.register import Host
+    from septet._host.plugin_registry import Host
 
     found: dict[str, Any] = decode_json(schema_text(Host()))
     return found

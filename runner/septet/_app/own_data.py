@@ -48,7 +48,7 @@ def own_data_keys() -> list[OwnDataKey]:
 
     `data.candles.columns` is a mapping, which is written as what stands between its braces.
     """
-    from septet._host.register import Host
+    from septet._host.plugin_registry import Host
     from septet_schemas.docstrings import field_docstrings
     from septet_schemas.keys import CandleKeys
     from septet_schemas.strategy import Universe

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from septet._app.documents import to_json
 
 if TYPE_CHECKING:
-    from septet._host.register import Host, Registered
+    from septet._host.plugin_registry import Host, Registered
     from septet.hookspecs import Layer
 
 __all__ = ["check_plugins", "check_state", "describe_plugin", "list_plugins"]
 
 
 def _host() -> Host:
-    from septet._host.register import Host
+    from septet._host.plugin_registry import Host
 
     return Host()
 
@@ -89,8 +89,8 @@ def _document(entry: Registered) -> dict[str, Any]:
 
 def check_state(entry: Registered) -> str:
     """Return the kept verdict on a plugin's installed source; nothing is imported."""
-    from septet._config.verdicts import known_state
-    from septet._host.register import BUILT_IN
+    from septet._config.plugin_verdicts import known_state
+    from septet._host.plugin_registry import BUILT_IN
 
     if entry.distribution == BUILT_IN:
         return "built in"
@@ -138,7 +138,7 @@ def _described(host: Host, entry: Registered) -> dict[str, Any]:
     """
     from septet._app.describe import describe
     from septet._host.manifests import StrangersError, strangers_code
-    from septet._host.register import BUILT_IN
+    from septet._host.plugin_registry import BUILT_IN
     from septet.errors import PluginError
 
     declaration = host.load(entry)

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from septet._app.tries import count_run
+from septet._app.trial_records import count_run
 from septet.errors import InputError
 
 if TYPE_CHECKING:
     from septet._config.load import Loaded
-    from septet._journal.log import Durability
+    from septet._journal.journal_writer import Durability
     from septet._live.process import Confirm, LiveResult
     from septet._progress import Progress
     from septet._results.result import RunResult
@@ -91,7 +91,8 @@ def refuse_live(given: Sequence[str]) -> None:
     """
     if given:
         raise InputError(
-            f"{', '.join(given)}: only for paper and live mode, and the file says backtest",
+            f"{', '.join(given)}: only for paper and live mode, and the mode of the file is "
+            "backtest",
             hint="add --mode paper",
         )
 
@@ -117,7 +118,7 @@ def compute_backtest(
         If the request asks for two things that exclude each other, or the data cannot be used.
     """
     from septet._shell.backtest import backtest
-    from septet._shell.stream import stream_backtest
+    from septet._shell.stretch_backtest import run_by_stretches
 
     began = time.perf_counter() if began is None else began
     if request.chunk is not None and request.engine == "event":
@@ -126,7 +127,7 @@ def compute_backtest(
             hint="leave --engine out: the bits are the same",
         )
     if request.chunk is not None:
-        result = stream_backtest(loaded, request.chunk, log=log, progress=progress)
+        result = run_by_stretches(loaded, request.chunk, log=log, progress=progress)
     else:
         result = backtest(
             loaded, engine=request.engine, tables=request.tables, log=log, progress=progress,

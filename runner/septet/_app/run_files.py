@@ -62,9 +62,9 @@ def _logged(text: str) -> dict[str, str]:
 
 def signs_of(folder: Path) -> tuple[tuple[int, int], ...] | None:
     """Return what changes when a run writes; None where its folder is gone."""
-    from septet._live.kill import HALT, RESUME
+    from septet._live.kill_switch import HALT, RESUME
     from septet._store.files_check import FILES
-    from septet._store.find import LIVE_SIGNS
+    from septet._store.find_runs import LIVE_SIGNS
 
     if not folder.is_dir():
         return None

@@ -91,7 +91,7 @@ class RunFollower:
         return Look(self._view, self._read_ns)
 
     def _read(self) -> RunView:
-        from septet._store.find import open_run
+        from septet._store.find_runs import open_run
         from septet._store.run_folder import JOURNAL
 
         if not (self.folder / JOURNAL).is_file():

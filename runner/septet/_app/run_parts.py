@@ -139,7 +139,7 @@ def table_slice(
     import polars as pl
 
     from septet._results.result import TABLES
-    from septet._store.damage import damaged
+    from septet._store.damage_messages import damaged
     from septet._store.table_values import impossible_in
 
     if name not in TABLES:

@@ -97,7 +97,7 @@ def list_stored(
     root: Path, strategy: str | None = None, last: int | None = None
 ) -> list[ListedRun]:
     """Return every run under `root`, the latest last; `strategy` is the name that a run records."""
-    from septet._store.find import list_runs
+    from septet._store.find_runs import list_runs
 
     found = [_listed(run) for run in list_runs(root)]
     found = [each for each in found if strategy in (None, each.document()["strategy"])]
@@ -146,7 +146,7 @@ def standing_in(folder: Path, blocks: Sequence[Mapping[str, Any]], doubt: str) -
     `doubt` is why its journal cannot be relied on, or empty.
     """
     from septet._journal.lease import holder_of
-    from septet._live.kill import read_halt, read_resume
+    from septet._live.kill_switch import read_halt, read_resume
     from septet._store.journal_view import sessions_of
 
     holder = holder_of(folder)
@@ -228,7 +228,7 @@ def export_run(run: Run, folder: Path | None, kind: str, *, force: bool = False)
 
 def missing_from_export(run: Run, folder: Path | None) -> tuple[list[str], str]:
     """Return which tables of a run an export leaves out, as they are missing, and what to do."""
-    from septet._store.damage import hint_for
+    from septet._store.damage_messages import hint_for
     from septet._store.export import missing_tables
 
     missing = [] if folder is None else missing_tables(run)

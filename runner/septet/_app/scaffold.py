@@ -96,7 +96,7 @@ def test_distance_keeps_its_promises():
 _README: Final = """\
 # {name}
 
-A plugin package for septet. `pip install -e .` registers it; a strategy file then says
+A plugin package for septet. `pip install -e .` registers it; a strategy file then has
 `features: {{away: {{use: distance, period: 20}}}}`.
 
     pip install -e ".[test]"

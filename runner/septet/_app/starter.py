@@ -62,7 +62,7 @@ def write_starter(root: Path, *, force: bool = False) -> list[str]:
         If one is there and `force` is false, or the folder cannot be written.
     """
     from septet._config.json_schema import schema_text
-    from septet._host.register import Host
+    from septet._host.plugin_registry import Host
 
     text = _STRATEGY.format(
         head=_HEAD, name=starter_name(root.resolve().name),

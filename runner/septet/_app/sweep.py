@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from septet._app.tries import count_sweep
+from septet._app.trial_records import count_sweep
 
 if TYPE_CHECKING:
     from septet._config.load import Loaded

@@ -170,7 +170,7 @@ def sweep_view(folder: Path) -> SweepView:
 def _stills(found: Findings) -> Iterator[SweepStill]:
     """Yield the maps of two keys, or the line of one, and the distribution."""
     from septet._sweep import sweep_charts
-    from septet._sweep.payload import chart_data
+    from septet._sweep.chart_data import chart_data
 
     data = chart_data(found)
 

@@ -35,9 +35,9 @@ def train_model(
     InputError
         If the file has no model to train, or the folder cannot be written.
     """
-    from septet._learn.store_all import fit_all
+    from septet._learn.train_on_all import fit_all
     from septet._shell.backtest import checks_of
-    from septet._shell.learning import features
+    from septet._shell.model_layer import features
 
     home = Path(loaded.base_dir)
     folder = to or home / "models" / loaded.strategy.name

@@ -328,7 +328,7 @@ class Workspace:
 
     def _insist_matches(self, key: str, path: str, symbols: tuple[str, ...], base: Path) -> None:
         """Refuse a pattern if a file that it matches lies outside."""
-        from septet._data.files import file_forms
+        from septet._data.source_files import file_forms
         from septet._data.wild_cards import has_wild_cards, matching_files
 
         place = f"{key}.path"
@@ -402,7 +402,7 @@ class Workspace:
             If there is none, or its folder is not one of the workspace.
         """
         from septet._app.run_folder_errors import reading_run
-        from septet._store.find import open_run
+        from septet._store.find_runs import open_run
 
         with reading_run():
             folder = self._run_folder(reference)
@@ -420,7 +420,7 @@ class Workspace:
         return self._run_folder(reference, live=True)
 
     def _run_folder(self, reference: str, *, live: bool = False) -> Path:
-        from septet._store.find import find_folder
+        from septet._store.find_runs import find_folder
 
         if not _REFERENCE.fullmatch(reference):
             raise InputError(

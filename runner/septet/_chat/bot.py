@@ -17,7 +17,7 @@ from septet._chat.message import Command, command_of, update_number
 from septet._chat.settings import ChatSettings
 from septet._chat.state import Offsets
 from septet._chat.telegram import ApiProblem, Telegram, is_fatal, pause_s
-from septet._host.tasks import Tasks
+from septet._host.background_tasks import Tasks
 from septet._text import one_line, shortened
 from septet.errors import InputError, SeptetError
 

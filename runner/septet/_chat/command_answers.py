@@ -33,7 +33,7 @@ def _cell(value: object, most: int = 200) -> str:
 
 def _folders(root: Path) -> list[Path]:
     """Return the folders of paper and live runs, the latest first."""
-    from septet._store.find import LIVE_SIGNS, run_folders
+    from septet._store.find_runs import LIVE_SIGNS, run_folders
 
     found = run_folders(root)
     return [
@@ -49,7 +49,7 @@ def run_named(name: str, root: Path, *, acts: bool = False) -> Path:
     InputError
         If there is none, or an act does not name its run.
     """
-    from septet._store.find import LIVE_SIGNS, find_folder
+    from septet._store.find_runs import LIVE_SIGNS, find_folder
 
     if not name or "/" in name or name.startswith(".") or os.path.lexists(name):
         raise InputError("RUN is a run id or its beginning, or a strategy's name")
@@ -124,7 +124,7 @@ def why(order: str, name: str, root: Path) -> str:
     from septet._app.run_folder_errors import reading_run
     from septet._app.runs import why_order
     from septet._app.why_text import why_lines
-    from septet._store.find import open_run
+    from septet._store.find_runs import open_run
 
     if not order:
         raise InputError("the order is missing: /why ORDER [RUN]")
@@ -143,7 +143,7 @@ def why(order: str, name: str, root: Path) -> str:
 def blocks_of(folder: Path) -> frozenset[object]:
     """Return what has halted or blocked a run: what is new in it happened since."""
     from septet._app.run_follow import RunFollower
-    from septet._live.kill import read_halt
+    from septet._live.kill_switch import read_halt
 
     view = RunFollower(folder).look().view
     rows = () if view is None else view.happenings

@@ -69,7 +69,7 @@ def read_settings(path: Path) -> ChatSettings:
         Others may read or replace the file, it is a link, or it is not what it should be.
     """
     found = read_private_tables(
-        path, "says who may halt runs", known=("token", "chat"), hint=_WRITTEN
+        path, "states who may halt runs", known=("token", "chat"), hint=_WRITTEN
     )
     if found is None:
         raise InputError(f"{path} cannot be read: there is none", hint=_WRITTEN)

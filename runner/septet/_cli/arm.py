@@ -30,7 +30,7 @@ def arm(run: str, duration: str | None, off: bool, name: str, root: Path, as_jso
     """Arm a run, or end its arm."""
     from septet._app.arm import arm_run, disarm_run
     from septet._app.halt import login_name
-    from septet._store.find import find_folder
+    from septet._store.find_runs import find_folder
 
     if off == (duration is not None):
         raise click.UsageError("name either --for TIME, such as --for 15m, or --off")

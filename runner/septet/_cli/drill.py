@@ -23,7 +23,7 @@ def _list_faults(context: click.Context, _: click.Parameter, wanted: bool) -> No
     """Print every fault and exit."""
     if not wanted or context.resilient_parsing:
         return
-    from septet._drill.catalogue import CATALOGUE
+    from septet._drill.fault_kinds import CATALOGUE
 
     for code, kind in CATALOGUE.items():
         echo(f"{code:4}  {kind.what}")

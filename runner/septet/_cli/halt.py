@@ -50,7 +50,7 @@ def halt(
 ) -> None:
     """Halt a run."""
     from septet._app.halt import halt_run, login_name
-    from septet._store.find import find_folder
+    from septet._store.find_runs import find_folder
 
     found = halt_run(
         find_folder(run, root, live=True), flatten=flatten, name=name or login_name() or "unknown",
@@ -76,7 +76,7 @@ def resume(
 ) -> None:
     """Clear the halt of a run."""
     from septet._app.halt import resume_run
-    from septet._store.find import find_folder
+    from septet._store.find_runs import find_folder
 
     if name is None or reason is None:
         given = (("--name", name), ("--reason", reason))

@@ -12,7 +12,7 @@ import click
 from septet._cli.terminal import ask, echo
 
 if TYPE_CHECKING:
-    from septet._config.access import Access
+    from septet._config.access_rights import Access
 
 __all__ = [
     "RUN_HELP", "access", "access_of", "as_json", "log_to_stderr", "mode", "runs_folder",
@@ -99,7 +99,7 @@ def access(command: F) -> F:
 
 def access_of(secrets: tuple[str, ...], hosts: tuple[str, ...]) -> Access:
     """Return what the options of `access` allow; a terminal's user is asked for the rest."""
-    from septet._config.access import Access
+    from septet._config.access_rights import Access
 
     return Access.of(secrets, hosts, ask if sys.stdin.isatty() else None)
 

@@ -36,7 +36,7 @@ def replay(ctx: click.Context, run: str, shadow: bool, root: Path, as_json: bool
     a folder, a run id or its beginning, a strategy's name, or `latest`.
     """
     from septet._app.replay import replay_document, replay_run
-    from septet._store.find import find_run
+    from septet._store.find_runs import find_run
 
     chosen = find_run(run, root)
     if chosen.finding is not None and chosen.finding.is_usable:

@@ -28,14 +28,14 @@ def _console() -> Console:
 
 
 def _find(reference: str, root: Path) -> Run:
-    from septet._store.find import find_run
+    from septet._store.find_runs import find_run
 
     return find_run(reference, root)
 
 
 def _find_to_mend(reference: str, root: Path) -> Run:
     """Find a run whose tables are made anew: nothing but its journal need be readable."""
-    from septet._store.find import find_to_mend
+    from septet._store.find_runs import find_to_mend
 
     return find_to_mend(reference, root)
 
@@ -251,7 +251,7 @@ def report(ctx: click.Context, run: str, root: Path, as_json: bool) -> None:
 
 
 @click.command(
-    help="Say why a run made an order, or why it made none: the bar, the features, the "
+    help="State why a run made an order, or why it made none: the bar, the features, the "
     "probability and its threshold, the size and what cut it, the fills. ORDER is an order's id, "
     f"or SYMBOL@TIME (UTC), such as BTC/USDT@2023-05-01T14:00. {options.RUN_HELP}"
 )

@@ -24,7 +24,7 @@ def schema(out: str | None, as_json: bool) -> int:
     "# yaml-language-server: $schema=strategy.schema.json".
     """
     from septet._config.json_schema import schema_text
-    from septet._host.register import Host
+    from septet._host.plugin_registry import Host
     from septet.errors import InputError
 
     host = Host()

@@ -116,7 +116,7 @@ def _show(outcome: Outcome) -> None:
     from septet._app.sweep import best_rows, sweep_problems
     from septet._cli.terminal import console as make_console
     from septet._results.number_texts import chance, count, number, percent, plural
-    from septet._results.tries import sentence
+    from septet._results.previous_trials import sentence
     from septet._sweep.size_caps import SIZE_CAP
     from septet._sweep.verdict import paragraphs
 

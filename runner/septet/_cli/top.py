@@ -33,7 +33,7 @@ __all__ = ["top"]
 )  # fmt: skip
 def top(run: str, every_s: float, once: bool, lines: bool, root: Path, as_json: bool) -> None:
     """Show one run."""
-    from septet._store.find import find_folder
+    from septet._store.find_runs import find_folder
 
     folder = find_folder(run, root)
     if lines or once or as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):

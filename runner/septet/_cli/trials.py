@@ -19,7 +19,7 @@ def trials(as_json: bool) -> None:
     ledger is a file of this user; SEPTET_TRIALS=off keeps none.
     """
     from septet._app.documents import to_json
-    from septet._app.tries import trials_document
+    from septet._app.trial_records import trials_document
 
     found = trials_document()
     if as_json:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, get_args
 
 from pydantic import BaseModel, BeforeValidator
 
-from septet._config.case import blocks_of
+from septet._config.check_context import blocks_of
 from septet._config.tree import Path
 from septet_schemas.blocks import UseBlock
 from septet_schemas.keys import GENERIC_KEYS
@@ -55,9 +56,8 @@ def _fields(strategy: Strategy) -> Iterator[tuple[Path, Any, set[Callable[..., A
             continue
         yield from _of_model(path, block.config)
         keys = GENERIC_KEYS.get(_KEYS.get(block.kind, ""))
-        for name, info in (keys.model_fields if keys is not None else {}).items():
+        for name, found in (_parsers_of(keys) if keys is not None else {}).items():
             if name in block.extra:
-                found = _parsers(info.annotation, info.metadata)
                 yield from _of_value((*path, name), block.extra[name], found)
     for path, model in (
         (("risk",), strategy.risk),
@@ -69,9 +69,15 @@ def _fields(strategy: Strategy) -> Iterator[tuple[Path, Any, set[Callable[..., A
 
 
 def _of_model(path: Path, model: BaseModel) -> Iterator[tuple[Path, Any, set[Callable[..., Any]]]]:
-    for name, info in type(model).model_fields.items():
-        found = _parsers(info.annotation, info.metadata)
+    for name, found in _parsers_of(type(model)).items():
         yield from _of_value((*path, name), getattr(model, name), found)
+
+
+@cache
+def _parsers_of(kind: type[BaseModel]) -> dict[str, set[Callable[..., Any]]]:
+    """Return the functions that read the fields of a model, by field."""
+    fields = kind.model_fields.items()
+    return {name: _parsers(info.annotation, info.metadata) for name, info in fields}
 
 
 def _of_value(

@@ -87,7 +87,7 @@ def _entry(path: Path, name: str, table: Any) -> Stored:
     if not isinstance(exchange, str) or not listed:
         raise InputError(
             f"{place}: expected exchange, a text, and hosts, a list of texts",
-            hint='exchange = "binance" says whose key it is',
+            hint='exchange = "binance" states whose key it is',
         )
     wrong = [key for key, value in values.items() if not isinstance(value, str) or not value]
     if wrong:

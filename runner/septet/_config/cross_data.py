@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from septet._config.case import Case, blocks_of
-from septet._config.check import closest
-from septet._config.resolve import check_requirement, listed_in
+from septet._config.check_context import CheckContext, blocks_of, readings
+from septet._config.find_plugins import check_requirement, listed_in
+from septet._config.pydantic_problems import closest
 from septet._config.secrets import HIDDEN, looks_secret, names_secret, secret_in_address
 from septet._config.tree import Path
-from septet._host.register import BUILT_IN
+from septet._host.plugin_registry import BUILT_IN
 from septet_schemas.base import SecretRef
 from septet_schemas.blocks import UseBlock
 from septet_schemas.strategy import Perpetual
@@ -18,28 +19,28 @@ from septet_schemas.strategy import Perpetual
 __all__ = ["CHECKS"]
 
 
-def check_packages(case: Case) -> None:
+def check_packages(context: CheckContext) -> None:
     """Required packages are installed."""
-    for index, text in enumerate(case.strategy.plugins):
-        message, expected, hint = check_requirement(text, case.host)
+    for index, text in enumerate(context.strategy.plugins):
+        message, expected, hint = check_requirement(text, context.host)
         if message:
-            case.error(("plugins", index), message, expected=expected, hint=hint)
+            context.error(("plugins", index), message, expected=expected, hint=hint)
 
 
-def check_names(case: Case) -> None:
+def check_names(context: CheckContext) -> None:
     """Report whose plugin is meant where septet and a listed package both have the name."""
-    listed = listed_in(list(case.strategy.plugins))
-    for path, block in blocks_of(case.strategy):
-        if block.distribution != BUILT_IN or ":" in _written_use(case, path):
+    listed = listed_in(list(context.strategy.plugins))
+    for path, block in blocks_of(context.strategy):
+        if block.distribution != BUILT_IN or ":" in _written_use(context, path):
             continue
         layer: Any = block.layer
         others = [
             each
-            for each in case.host.hidden_by(layer, block.use, block.kind, listed)
+            for each in context.host.hidden_by(layer, block.use, block.kind, listed)
             if each != BUILT_IN
         ]
         if others:
-            case.warn(
+            context.warn(
                 path,
                 f"{block.use} means septet's; {' and '.join(others)} "
                 f"{'has' if len(others) == 1 else 'have'} one of this name, too",
@@ -47,31 +48,39 @@ def check_names(case: Case) -> None:
             )
 
 
-def _written_use(case: Case, path: Path) -> str:
-    node = case.tree.at((*path, "use"))
+def _written_use(context: CheckContext, path: Path) -> str:
+    node = context.tree.at((*path, "use"))
     return str(node.value) if node is not None else ""
 
 
-def check_known_time(case: Case) -> None:
+def check_known_time(context: CheckContext) -> None:
     """A series has the time when its values became known, itself or through `known_after`."""
-    for name, block in case.strategy.data.series.items():
+    read = {
+        word
+        for name, block in context.strategy.features.items()
+        for reading in readings(("features", name), block.config)
+        for word in re.findall(r"\w+", reading.text)
+    }
+    for name, block in context.strategy.data.readable.items():
+        if name == "funding" and name not in read:
+            continue  # a rate that is charged is due at its stamp
         gives = getattr(block.config, "gives_known_time", False)
         if block.extra.get("known_after") is None and not gives:
-            case.error(
+            context.error(
                 ("data", name, "known_after"),
-                "nothing says when a value of this series became known",
+                "nothing states when a value of this series became known",
                 expected="known_after: how long after its stamp, such as 24h",
                 hint=f"{block.use} gives no publication time; without one every value would be "
                 "seen before it was published",
             )
 
 
-def check_required_keys(case: Case) -> None:
+def check_required_keys(context: CheckContext) -> None:
     """Keys that a source has no safe default for are in the file."""
-    for path, block in blocks_of(case.strategy):
+    for path, block in blocks_of(context.strategy):
         for key in type(block.config).required_keys:
-            if not case.written(*path, key):
-                case.error(
+            if not context.written(*path, key):
+                context.error(
                     (*path, key),
                     f"{block.use} must say {key}",
                     hint="write stamp: open or stamp: close, whichever the file's times mark"
@@ -80,31 +89,31 @@ def check_required_keys(case: Case) -> None:
                 )
 
 
-def check_currencies(case: Case) -> None:
+def check_currencies(context: CheckContext) -> None:
     """All symbols are priced in the account's currency."""
-    account = case.strategy.account
+    account = context.strategy.account
     quotes = {
-        symbol.partition("/")[2].partition(":")[0] for symbol in case.strategy.universe.symbols
+        symbol.partition("/")[2].partition(":")[0] for symbol in context.strategy.universe.symbols
     }
     hint = "one account has one currency: trade this symbol in a strategy of its own"
     if len(quotes) == 1:
         hint = f"write account: {{currency: {next(iter(quotes))}}}"
-    for index, symbol in enumerate(case.strategy.universe.symbols):
+    for index, symbol in enumerate(context.strategy.universe.symbols):
         _, slash, tail = symbol.partition("/")
         quote = tail.partition(":")[0]
         if slash and quote != account.currency:
-            case.error(
+            context.error(
                 ("universe", "symbols", index),
                 f"{symbol} is priced in {quote}, the account is in {account.currency}",
                 hint=hint,
             )
 
 
-def check_benchmark(case: Case) -> None:
+def check_benchmark(context: CheckContext) -> None:
     """The benchmark is a symbol whose bars the run reads."""
-    name, symbols = case.strategy.benchmark, case.strategy.universe.symbols
+    name, symbols = context.strategy.benchmark, context.strategy.universe.symbols
     if name is not None and name not in symbols:
-        case.error(
+        context.error(
             ("benchmark",),
             f"{name} is not in the universe, and its bars are not read",
             expected=f"one of {', '.join(symbols[:5])}{', ...' if len(symbols) > 5 else ''}",
@@ -113,12 +122,12 @@ def check_benchmark(case: Case) -> None:
         )
 
 
-def check_instruments(case: Case) -> None:
+def check_instruments(context: CheckContext) -> None:
     """Instruments belong to symbols of the universe."""
-    symbols = list(case.strategy.universe.symbols)
-    for name in case.strategy.execution.instruments:
-        if name not in symbols and not case.doubtful("universe"):
-            case.error(
+    symbols = list(context.strategy.universe.symbols)
+    for name in context.strategy.execution.instruments:
+        if name not in symbols and not context.doubtful("universe"):
+            context.error(
                 ("execution", "instruments", name),
                 f"{name} is not in universe.symbols",
                 on_key=True,
@@ -126,68 +135,70 @@ def check_instruments(case: Case) -> None:
             )
 
 
-def check_funding(case: Case) -> None:
+def check_funding(context: CheckContext) -> None:
     """Perpetuals pay funding; spot does not."""
-    paid = case.strategy.data.funding is not None or case.strategy.perpetual.funding is not None
-    doubtful = case.doubtful("data", "funding") or case.doubtful("perpetual", "funding")
-    if case.is_perpetual and not paid and not doubtful:
-        case.error(
+    paid = (
+        context.strategy.data.funding is not None or context.strategy.perpetual.funding is not None
+    )
+    doubtful = context.doubtful("data", "funding") or context.doubtful("perpetual", "funding")
+    if context.is_perpetual and not paid and not doubtful:
+        context.error(
             ("account", "type"),
             "a perpetual account needs its funding",
             expected="data.funding (a series), or a constant under perpetual.funding",
             hint="e.g. perpetual: {funding: {rate: 1bps, every: 8h}}",
         )
-    funding = case.strategy.data.funding
-    if case.is_perpetual and funding is not None and funding.extra.get("optional"):
-        case.error(
+    funding = context.strategy.data.funding
+    if context.is_perpetual and funding is not None and funding.extra.get("optional"):
+        context.error(
             ("data", "funding", "optional"),
             "a perpetual account never goes without its funding",
             found="true",
             hint="leave this key out; a constant stands under perpetual.funding",
         )
-    if case.strategy.data.funding is not None and case.strategy.perpetual.funding is not None:
-        case.error(
+    if context.strategy.data.funding is not None and context.strategy.perpetual.funding is not None:
+        context.error(
             ("perpetual", "funding"),
             "funding is given twice: a series of rates, and a constant",
             on_key=True,
             expected="data.funding or perpetual.funding",
-            hint="leave this one out: the series says what was paid",
+            hint="leave this one out: the series states what was paid",
         )
-    if case.is_spot:
+    if context.is_spot:
         idle = "this has no effect on a spot account"
-        if case.strategy.data.funding is not None:
-            case.warn(("data", "funding"), idle, on_key=True)
-        if case.strategy.perpetual != Perpetual():
-            case.warn(("perpetual",), idle, on_key=True)
-    _check_own_funding(case)
+        if context.strategy.data.funding is not None:
+            context.warn(("data", "funding"), idle, on_key=True)
+        if context.strategy.perpetual != Perpetual():
+            context.warn(("perpetual",), idle, on_key=True)
+    _check_own_funding(context)
 
 
-def _check_own_funding(case: Case) -> None:
+def _check_own_funding(context: CheckContext) -> None:
     """Warn of one series of rates for several perpetuals, each of which has rates of its own."""
-    funding, symbols = case.strategy.data.funding, case.strategy.universe.symbols
+    funding, symbols = context.strategy.data.funding, context.strategy.universe.symbols
     path = getattr(getattr(funding, "config", None), "path", "")
-    if not case.is_perpetual or funding is None or len(symbols) < 2 or "{symbol}" in str(path):
+    if not context.is_perpetual or funding is None or len(symbols) < 2 or "{symbol}" in str(path):
         return
-    case.warn(
+    context.warn(
         ("data", "funding", "path") if path else ("data", "funding"),
         f"one series of funding serves {len(symbols)} symbols; every perpetual has its own rates",
         hint="a path with {symbol} reads a file for each symbol, such as funding/{symbol}.csv",
     )
 
 
-def check_secrets(case: Case) -> None:
+def check_secrets(context: CheckContext) -> None:
     """No secret is written in the file."""
     typed = {
-        path for path, block in blocks_of(case.strategy) for path in _secret_paths(path, block)
+        path for path, block in blocks_of(context.strategy) for path in _secret_paths(path, block)
     }
-    for path, node in case.tree.walk():
+    for path, node in context.tree.walk():
         if node.kind != "scalar" or not isinstance(node.value, str) or path in typed:
             continue
         if path[0] not in ("data", "model", "execution", "monitoring", "paper", "live"):
             continue
         where = secret_in_address(node.value)
         if where:
-            case.error(
+            context.error(
                 path,
                 f"a secret must not stand in an address, and {where} of this one is a secret",
                 expected="an address without it",
@@ -198,7 +209,7 @@ def check_secrets(case: Case) -> None:
             continue
         named = names_secret(path[-1]) and not node.value.startswith(("env:", "file:"))
         if named or looks_secret(node.value):
-            case.error(
+            context.error(
                 path,
                 "a secret must not stand in the file",
                 expected="env:NAME or file:/path",
@@ -216,7 +227,7 @@ def _secret_paths(path: Path, block: UseBlock) -> list[Path]:
     ]
 
 
-CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
+CHECKS: Final[tuple[Callable[[CheckContext], None], ...]] = (
     check_packages,
     check_names,
     check_known_time,

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from septet._config.case import (
-    Case,
+from septet._config.check_context import (
+    CheckContext,
     Reading,
     asks_for,
     blocks_of,
     portfolio_readings,
     readings,
 )
-from septet._config.check import closest
+from septet._config.pydantic_problems import closest
 from septet._config.tree import Node, Path
 from septet._expressions import ExpressionError, Name, names_in, parse_expression
 from septet._host.declare import Step
@@ -49,34 +49,36 @@ class _Names:
         return text in self.doubtful or text.startswith(tuple(f"{each}_" for each in self.doubtful))
 
 
-def _names(case: Case) -> _Names:
+def _names(context: CheckContext) -> _Names:
     """Collect the columns of all features; a plugin that fails to answer is reported once."""
-    names = _Names(series=tuple(case.strategy.data.series))
+    names = _Names(series=tuple(context.strategy.data.readable))
     pruned = {
         str(path[1])
-        for path in case.pruned
+        for path in context.pruned
         if path[:1] in (("features",), ("data",)) and (len(path) > 1)
     }
     names.doubtful = tuple(sorted(pruned))
-    for name, block in case.strategy.features.items():
-        for column in _columns(case, name, block):
+    for name, block in context.strategy.features.items():
+        for column in _columns(context, name, block):
             first = names.owner.setdefault(column, name)
             if first != name:
                 message = f"the column {column} is given by {first} already"
-                case.error(("features", name), message, on_key=True, hint="rename one of the two")
+                context.error(
+                    ("features", name), message, on_key=True, hint="rename one of the two"
+                )
     return names
 
 
-def _columns(case: Case, name: str, block: UseBlock) -> tuple[str, ...]:
+def _columns(context: CheckContext, name: str, block: UseBlock) -> tuple[str, ...]:
     try:
         return output_columns(name, block)
     except Exception as error:  # a stranger's function may raise anything
-        _plugin_failed(case, ("features", name), block, error)
+        _plugin_failed(context, ("features", name), block, error)
         return (name,)
 
 
-def _plugin_failed(case: Case, path: Path, block: UseBlock, error: Exception) -> None:
-    case.error(
+def _plugin_failed(context: CheckContext, path: Path, block: UseBlock, error: Exception) -> None:
+    context.error(
         path,
         f"{block.use} of {block.distribution} failed on these settings: "
         f"{type(error).__name__}: {error}",
@@ -84,107 +86,115 @@ def _plugin_failed(case: Case, path: Path, block: UseBlock, error: Exception) ->
     )
 
 
-def check_reads(case: Case) -> None:
+def check_reads(context: CheckContext) -> None:
     """Every name read exists, and no feature reads itself in a circle."""
-    names = _names(case)
-    edges: dict[str, dict[str, Path]] = {name: {} for name in case.strategy.features}
+    names = _names(context)
+    edges: dict[str, dict[str, Path]] = {name: {} for name in context.strategy.features}
     used: set[str] = set()
-    position = case.strategy.risk.position
+    position = context.strategy.risk.position
     read_by: list[tuple[Path, Config, str]] = [
-        (path, block.config, block.use) for path, block in blocks_of(case.strategy)
+        (path, block.config, block.use) for path, block in blocks_of(context.strategy)
     ]
     if position is not None:
         read_by.append((("risk", "position"), position, ""))
     for path, config, use in read_by:
         reader = str(path[1]) if path[0] == "features" else ""
-        for path_read, name in _names_read(case, path, config):
-            found = _resolve(case, names, path_read, name, reader, use)
+        for path_read, name in _names_read(context, path, config):
+            found = _resolve(context, names, path_read, name, reader, use)
             if found and reader:
                 edges[reader].setdefault(found, path_read)
             used.add(found)
-    used |= _read_by_portfolio(case, names)
-    _report_circles(case, edges)
-    _report_model_inputs(case, names)
-    case.used_features = frozenset(used)
+    used |= _read_by_portfolio(context, names)
+    _report_circles(context, edges)
+    _report_model_inputs(context, names)
+    context.used_features = frozenset(used)
 
 
-def _read_by_portfolio(case: Case, names: _Names) -> set[str]:
+def _read_by_portfolio(context: CheckContext, names: _Names) -> set[str]:
     """Return the features that a portfolio reads, and report names that are none."""
     found = set()
-    for reading in portfolio_readings(case.strategy):
-        for path, name in _names_of(case, reading):
+    for reading in portfolio_readings(context.strategy):
+        for path, name in _names_of(context, reading):
             is_edge = name.name == "edge" and not reading.is_expression
-            if not is_edge or case.strategy.model is None:
-                found.add(_resolve(case, names, path, name, "", "portfolio"))
+            if not is_edge or context.strategy.model is None:
+                found.add(_resolve(context, names, path, name, "", "portfolio"))
     return found
 
 
-def _names_read(case: Case, path: Path, config: Config) -> Iterator[tuple[Path, Name]]:
+def _names_read(context: CheckContext, path: Path, config: Config) -> Iterator[tuple[Path, Name]]:
     for reading in readings(path, config):
-        yield from _names_of(case, reading)
+        yield from _names_of(context, reading)
 
 
-def _names_of(case: Case, reading: Reading) -> Iterator[tuple[Path, Name]]:
+def _names_of(context: CheckContext, reading: Reading) -> Iterator[tuple[Path, Name]]:
     if reading.is_expression:
-        yield from ((reading.path, name) for name in _expression_names(case, reading))
+        yield from ((reading.path, name) for name in _expression_names(context, reading))
     else:
         column, _, symbol = reading.text.partition("@")
         yield reading.path, Name(column, symbol.strip("'"), -1)
 
 
-def _expression_names(case: Case, reading: Reading) -> tuple[Name, ...]:
+def _expression_names(context: CheckContext, reading: Reading) -> tuple[Name, ...]:
     last = str(reading.path[-1])
     condition = last.endswith("_if") or last == "when" or "where" in reading.path
     try:
         return names_in(parse_expression(reading.text, "condition" if condition else None))
     except ExpressionError as error:
-        hint = _as_feature(case, error) or error.hint
-        expression_problem(case, reading.path, error.offset, error.message, hint)
+        hint = _as_feature(context, error) or error.hint
+        expression_problem(context, reading.path, error.offset, error.message, hint)
         return ()
 
 
-def _as_feature(case: Case, error: ExpressionError) -> str:
+def _as_feature(context: CheckContext, error: ExpressionError) -> str:
     """Return how to write what was called as a function and is a feature, or nothing."""
     name = error.message.removeprefix("unknown function ").strip("'")
-    if name == error.message or name not in case.host.names("features", "feature"):
+    if name == error.message or name not in context.host.names("features", "feature"):
         return ""
     return f"define it as a feature and name it here: features: {{my_{name}: {{use: {name}}}}}"
 
 
 def expression_problem(
-    case: Case, path: Path, offset: int, message: str, hint: str, *, severity: str = "error"
+    context: CheckContext,
+    path: Path,
+    offset: int,
+    message: str,
+    hint: str,
+    *,
+    severity: str = "error",
 ) -> None:
     """Report at the character of the expression, where the file shows it as it is."""
-    node = case.tree.at(path)
+    node = context.tree.at(path)
     if node is not None and node.flawed:  # reported when the file was read
         return
-    before = len(case.problems)
+    before = len(context.problems)
     text = node.text if node is not None else ""
     found = " ".join(text[max(offset, 0) : max(offset, 0) + 40].split())
-    report = case.error if severity == "error" else case.warn
+    report = context.error if severity == "error" else context.warn
     report(path, message, found=f"'{found}'" if found else "", hint=hint)
-    if node is not None and offset >= 0 and len(case.problems) > before:
-        case.problems[before] = _shifted(case, node, offset, before)
+    if node is not None and offset >= 0 and len(context.problems) > before:
+        context.problems[before] = _shifted(context, node, offset, before)
 
 
-def _shifted(case: Case, node: Node, offset: int, index: int) -> Any:
+def _shifted(context: CheckContext, node: Node, offset: int, index: int) -> Any:
     from dataclasses import replace
 
-    problem = case.problems[index]
+    problem = context.problems[index]
     exact = problem.line and node.verbatim
     lead = 1 if node.style in ("'", '"') else 0
     return replace(problem, column=problem.column + lead + offset) if exact else problem
 
 
-def _resolve(case: Case, names: _Names, path: Path, name: Name, reader: str, use: str) -> str:
+def _resolve(
+    context: CheckContext, names: _Names, path: Path, name: Name, reader: str, use: str
+) -> str:
     """Return the feature a name belongs to, empty for a bar column or a series."""
-    symbols = list(case.strategy.universe.symbols)
-    known = name.symbol in symbols or case.doubtful("universe")
+    symbols = list(context.strategy.universe.symbols)
+    known = name.symbol in symbols or context.doubtful("universe")
     if name.symbol and not known:
         message = f"{name.symbol} is not in universe.symbols"
-        expression_problem(case, path, name.offset, message, closest(name.symbol, symbols, 0.8))
+        expression_problem(context, path, name.offset, message, closest(name.symbol, symbols, 0.8))
     if name.name in POSITION_WORDS:
-        _check_word_of_position(case, path, name)
+        _check_word_of_position(context, path, name)
         return ""
     if name.name in (*BAR_COLUMNS, *TIME_COLUMNS) or names.is_doubtful(name.name):
         return ""
@@ -196,7 +206,7 @@ def _resolve(case: Case, names: _Names, path: Path, name: Name, reader: str, use
         return ""
     if name.name in names.owner:
         return names.owner[name.name]
-    _unknown_name(case, names, path, name, use)
+    _unknown_name(context, names, path, name, use)
     return ""
 
 
@@ -204,19 +214,19 @@ def _knows_position(path: Path) -> bool:
     return path[0] == "signal" or path[:2] in (("risk", "position"), ("portfolio", "exit_if"))
 
 
-def _check_word_of_position(case: Case, path: Path, name: Name) -> None:
+def _check_word_of_position(context: CheckContext, path: Path, name: Name) -> None:
     """Words of the position are for rules that decide about it, of its own symbol."""
     if _knows_position(path):
         if name.symbol:
             message = f"{name.name} is of the symbol that the rule decides about"
-            expression_problem(case, path, name.offset, message, f"write {name.name} alone")
+            expression_problem(context, path, name.offset, message, f"write {name.name} alone")
         return
     message = f"{name.name} is a word of the position, which this does not know"
     hint = "rules of signal, risk.position and portfolio.exit_if read it, nothing else"
-    expression_problem(case, path, name.offset, message, hint)
+    expression_problem(context, path, name.offset, message, hint)
 
 
-def _unknown_name(case: Case, names: _Names, path: Path, name: Name, use: str) -> None:
+def _unknown_name(context: CheckContext, names: _Names, path: Path, name: Name, use: str) -> None:
     known = [*names.owner, *BAR_COLUMNS]
     if _knows_position(path):
         known += POSITION_WORDS
@@ -230,16 +240,16 @@ def _unknown_name(case: Case, names: _Names, path: Path, name: Name, use: str) -
     if use == "series":
         hint = closest(name.name, list(names.series)) or "declare the series under data"
     message = f"{name.name!r} is neither a feature nor a column"
-    expression_problem(case, path, name.offset, message, hint)
+    expression_problem(context, path, name.offset, message, hint)
 
 
-def _report_circles(case: Case, edges: Mapping[str, Mapping[str, Path]]) -> None:
+def _report_circles(context: CheckContext, edges: Mapping[str, Mapping[str, Path]]) -> None:
     done: set[str] = set()
     for start in edges:
         trail = _circle(edges, start, [], done)
         if trail:
             last = edges[trail[-2]][trail[-1]]
-            case.error(
+            context.error(
                 last,
                 f"the feature {trail[0]} reads itself in a circle",
                 found=" -> ".join(trail),
@@ -264,46 +274,46 @@ def _circle(
     return []
 
 
-def _report_model_inputs(case: Case, names: _Names) -> None:
-    model = case.strategy.model
+def _report_model_inputs(context: CheckContext, names: _Names) -> None:
+    model = context.strategy.model
     if model is None:
         return
     for index, text in enumerate(model.extra.get("inputs") or ()):
         if text not in names.owner and not names.is_doubtful(text):
-            case.error(
+            context.error(
                 ("model", "inputs", index),
                 f"{text!r} is not the output of a feature",
                 hint=closest(text, list(names.owner)),
             )
 
 
-def check_unused(case: Case) -> None:
+def check_unused(context: CheckContext) -> None:
     """Report which features nothing reads; a model reads all, unless it lists its inputs."""
-    model, used = case.strategy.model, case.used_features
-    if any(node.flawed for _, node in case.tree.walk()):
+    model, used = context.strategy.model, context.used_features
+    if any(node.flawed for _, node in context.tree.walk()):
         return  # a rule that could not be read may name it
-    if case.has_errors or (model is not None and not model.extra.get("inputs")):
+    if context.has_errors or (model is not None and not model.extra.get("inputs")):
         return
     listed = set(model.extra.get("inputs") or ()) if model is not None else set()
-    for name, block in case.strategy.features.items():
+    for name, block in context.strategy.features.items():
         if name not in used and not listed & set(output_columns(name, block)):
-            case.warn(("features", name), "nothing reads this feature", on_key=True)
+            context.warn(("features", name), "nothing reads this feature", on_key=True)
 
 
-def check_series_read(case: Case) -> None:
+def check_series_read(context: CheckContext) -> None:
     """A series that nothing reads is fetched for nothing."""
-    if case.has_errors:
+    if context.has_errors:
         return
     read = {
         str(getattr(block.config, "of", "")).partition("@")[0]
-        for block in case.strategy.features.values()
+        for block in context.strategy.features.values()
     }
-    hours = case.strategy.universe.trading_hours
+    hours = context.strategy.universe.trading_hours
     if hours is not None and hours.blackout is not None:
         read.add(hours.blackout.series)
-    for name in case.strategy.data.series:
+    for name in context.strategy.data.series:
         if name not in read:
-            case.warn(
+            context.warn(
                 ("data", name),
                 "no feature reads this series",
                 on_key=True,
@@ -311,58 +321,58 @@ def check_series_read(case: Case) -> None:
             )
 
 
-def check_feature_bars(case: Case) -> None:
+def check_feature_bars(context: CheckContext) -> None:
     """A feature's own bar is a whole multiple of the universe's."""
-    for name, block in case.strategy.features.items():
+    for name, block in context.strategy.features.items():
         if block.bar_ns is None:
             continue
-        base = format_duration(case.bar_ns)
-        if block.bar_ns < case.bar_ns or block.bar_ns % case.bar_ns:
-            case.error(
+        base = format_duration(context.bar_ns)
+        if block.bar_ns < context.bar_ns or block.bar_ns % context.bar_ns:
+            context.error(
                 ("features", name, "bar"),
                 "higher time frames are built from the universe's bars",
-                expected=f"a multiple of {base}, such as {format_duration(case.bar_ns * 4)}",
+                expected=f"a multiple of {base}, such as {format_duration(context.bar_ns * 4)}",
                 found=format_duration(block.bar_ns),
             )
 
 
-def check_missing(case: Case) -> None:
+def check_missing(context: CheckContext) -> None:
     """A feature over an optional series declares what to use when the series has no value."""
-    for name, block in case.strategy.features.items():
+    for name, block in context.strategy.features.items():
         source = str(getattr(block.config, "of", "")).partition("@")[0]
-        series = case.strategy.data.series.get(source)
+        series = context.strategy.data.series.get(source)
         if series is None or not series.extra.get("optional"):
             continue
         if "missing" in type(block.config).model_fields and (
             getattr(block.config, "missing", None) is None
         ):
-            case.error(
+            context.error(
                 ("features", name, "missing"),
-                f"the series {source} is optional, and this feature does not say what to use "
+                f"the series {source} is optional, and this feature does not state what to use "
                 "without it",
                 expected="missing: a number that stands for no value, such as 0",
             )
 
 
-def check_memory(case: Case) -> None:
+def check_memory(context: CheckContext) -> None:
     """Nothing that never forgets feeds a model or a rule."""
-    if case.strategy.model is None and not _reads_features(case):
+    if context.strategy.model is None and not _reads_features(context):
         return
-    for name, block in case.strategy.features.items():
+    for name, block in context.strategy.features.items():
         declaration = block.declaration
         if not isinstance(declaration, Step):
             continue
         try:
             forgets = declaration.memory_of(block.config).kind != "unbounded"
             forgets = forgets and not _inner_unbounded(
-                case, declaration, block.config, block.distribution
+                context, declaration, block.config, block.distribution
             )
         except Exception as error:  # a stranger's function may raise anything
-            _plugin_failed(case, ("features", name), block, error)
+            _plugin_failed(context, ("features", name), block, error)
             continue
         if not forgets:
             fields = [f for f in ("anchor", "window") if f in type(block.config).model_fields]
-            case.error(
+            context.error(
                 ("features", name),
                 f"{block.use} never forgets: its value depends on where history began",
                 on_key=True,
@@ -373,15 +383,15 @@ def check_memory(case: Case) -> None:
             )
 
 
-def _inner_unbounded(case: Case, declaration: Step, config: Config, owner: str) -> bool:
+def _inner_unbounded(context: CheckContext, declaration: Step, config: Config, owner: str) -> bool:
     """Whether a feature is made of one that never forgets; its own package's names go first."""
     for part in (declaration.inner(config) if declaration.inner else {}).values():
-        entry = case.host.inner(part.use, owner)
-        below = case.host.load(entry)
+        entry = context.host.inner(part.use, owner)
+        below = context.host.load(entry)
         settings = below.config(**{key: _plain(value) for key, value in part.config.items()})
         if below.memory_of(settings).kind == "unbounded":
             return True
-        if _inner_unbounded(case, below, settings, entry.distribution):
+        if _inner_unbounded(context, below, settings, entry.distribution):
             return True
     return False
 
@@ -391,23 +401,25 @@ def _plain(value: object) -> object:
     return value.lstrip("@") if isinstance(value, str) else value
 
 
-def _reads_features(case: Case) -> bool:
-    if any(True for _ in portfolio_readings(case.strategy)):
+def _reads_features(context: CheckContext) -> bool:
+    if any(True for _ in portfolio_readings(context.strategy)):
         return True
-    return any(True for _ in readings(("signal",), case.strategy.signal.config))
+    return any(True for _ in readings(("signal",), context.strategy.signal.config))
 
 
-def check_rules(case: Case) -> None:
+def check_rules(context: CheckContext) -> None:
     """Rules have an entry, and a spot account has no short one."""
-    config = case.strategy.signal.config
+    config = context.strategy.signal.config
     fields = type(config).model_fields
-    if "long_if" not in fields or not case.strategy.follows_signal:
+    if "long_if" not in fields or not context.strategy.follows_signal:
         return
     short = getattr(config, "short_if", None)
     if getattr(config, "long_if", None) is None and short is None:
-        case.error(("signal", "long_if"), "no rule ever enters", hint="write e.g. long_if: a > b")
-    if short is not None and case.is_spot:
-        case.error(
+        context.error(
+            ("signal", "long_if"), "no rule ever enters", hint="write e.g. long_if: a > b"
+        )
+    if short is not None and context.is_spot:
+        context.error(
             ("signal", "short_if"),
             "a spot account cannot go short",
             on_key=True,
@@ -415,21 +427,21 @@ def check_rules(case: Case) -> None:
         )
 
 
-def check_signal_needs(case: Case) -> None:
+def check_signal_needs(context: CheckContext) -> None:
     """A signal that reads the probability of a model has a model, and a model has a signal."""
-    needs = asks_for(case.strategy.signal, "up", "down", "confidence")
-    if needs and case.strategy.model is None and not case.doubtful("model"):
-        case.error(
+    needs = asks_for(context.strategy.signal, "up", "down", "confidence")
+    if needs and context.strategy.model is None and not context.doubtful("model"):
+        context.error(
             ("signal", "use"),
-            f"{case.strategy.signal.use} acts on a model's probability, and there is no model",
+            f"{context.strategy.signal.use} acts on a model's probability, and there is no model",
             hint="add a model: block, or use: rules",
         )
 
 
-LAST: Final[tuple[Callable[[Case], None], ...]] = (check_series_read, check_unused)
+LAST: Final[tuple[Callable[[CheckContext], None], ...]] = (check_series_read, check_unused)
 """Checks that run only for a file without errors."""
 
-CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
+CHECKS: Final[tuple[Callable[[CheckContext], None], ...]] = (
     check_reads,
     check_feature_bars,
     check_missing,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from septet._config.case import Case
-from septet._config.check import closest
+from septet._config.check_context import CheckContext
+from septet._config.pydantic_problems import closest
 from septet.errors import InputError
 
 __all__ = ["CHECKS"]
@@ -14,14 +14,14 @@ __all__ = ["CHECKS"]
 HOURS: Final = ("universe", "trading_hours")
 
 
-def check_calendar(case: Case) -> None:
+def check_calendar(context: CheckContext) -> None:
     """The hours name a calendar that somebody knows, and that closes."""
-    hours = case.strategy.universe.trading_hours
+    hours = context.strategy.universe.trading_hours
     name = hours.open.calendar if hours is not None and hours.open is not None else ""
     if not name:
         return
     if name == "24x7":
-        case.error(
+        context.error(
             (*HOURS, "open"),
             "24x7 is open at all hours: nothing is ever outside",
             expected="hours such as 'mon-fri 09:30-16:00 America/New_York', or XNYS",
@@ -33,12 +33,12 @@ def check_calendar(case: Case) -> None:
     try:
         known = calendar_names()
     except InputError as missing:
-        case.error(
+        context.error(
             (*HOURS, "open"), missing.message, expected="the extra calendars", hint=missing.hint
         )
         return
     if name not in known:
-        case.error(
+        context.error(
             (*HOURS, "open"),
             f"no calendar is called {name}",
             expected="weekly hours with a time zone, or an exchange's calendar, such as XNYS",
@@ -46,16 +46,16 @@ def check_calendar(case: Case) -> None:
         )
 
 
-def check_blackout(case: Case) -> None:
+def check_blackout(context: CheckContext) -> None:
     """The events of a blackout are of the file, of all symbols, and known ahead."""
-    hours = case.strategy.universe.trading_hours
+    hours = context.strategy.universe.trading_hours
     blackout = hours.blackout if hours is not None else None
-    if blackout is None or case.doubtful("data"):
+    if blackout is None or context.doubtful("data"):
         return
     path = (*HOURS, "blackout", "series")
-    series = case.strategy.data.series
+    series = context.strategy.data.series
     if blackout.series not in series:
-        case.error(
+        context.error(
             path,
             f"data has no series {blackout.series}",
             expected="the name of a series under data, with a row for each event",
@@ -64,18 +64,18 @@ def check_blackout(case: Case) -> None:
         return
     block = series[blackout.series]
     if "{symbol}" in str(getattr(block.config, "path", "")):
-        case.error(
+        context.error(
             ("data", blackout.series, "path"),
             "a blackout is of all symbols, and this is a file for each",
             hint="write one file with the events of all symbols",
         )
-    _check_readers(case, blackout.series)
+    _check_readers(context, blackout.series)
     if blackout.before and not _is_known_ahead(block):
-        case.error(
+        context.error(
             (*HOURS, "blackout", "before"),
             f"no event of {blackout.series} is known before it happens: nothing is ever blocked "
             "before one",
-            expected="a series that says when its events were announced, or 0 here",
+            expected="a series that states when its events were announced, or 0 here",
             hint=f"write the column of announcements in data.{blackout.series} (known: NAME), and "
             "no known_after",
         )
@@ -87,11 +87,11 @@ def _is_known_ahead(block: Any) -> bool:
     return bool(gives) and not block.extra.get("known_after")
 
 
-def _check_readers(case: Case, name: str) -> None:
+def _check_readers(context: CheckContext, name: str) -> None:
     """Refuse a feature that reads the events: it would see rows of the future as the newest."""
-    for feature, block in case.strategy.features.items():
+    for feature, block in context.strategy.features.items():
         if str(getattr(block.config, "of", "")) == name:
-            case.error(
+            context.error(
                 ("features", feature, "of"),
                 f"{name} holds the events of the blackout: their stamps lie ahead, and the newest "
                 "row is no value of now",
@@ -99,19 +99,19 @@ def _check_readers(case: Case, name: str) -> None:
             )
 
 
-def check_max_positions(case: Case) -> None:
+def check_max_positions(context: CheckContext) -> None:
     """A bound on positions that can never bind is reported."""
-    most, count = case.strategy.risk.max_positions, len(case.strategy.universe.symbols)
-    if most is not None and most >= count and not case.doubtful("universe"):
+    most, count = context.strategy.risk.max_positions, len(context.strategy.universe.symbols)
+    if most is not None and most >= count and not context.doubtful("universe"):
         symbols = "symbol" if count == 1 else "symbols"
-        case.warn(
+        context.warn(
             ("risk", "max_positions"),
             f"{count} {symbols} cannot be held {most + 1} times: this never binds",
             hint=f"write {count - 1} or less, or leave it out" if count > 1 else "leave it out",
         )
 
 
-CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
+CHECKS: Final[tuple[Callable[[CheckContext], None], ...]] = (
     check_calendar,
     check_blackout,
     check_max_positions,

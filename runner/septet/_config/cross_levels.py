@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from septet._config.case import Case
+from septet._config.check_context import CheckContext
 from septet._config.tree import Path
 from septet_schemas.blocks import UseBlock
 from septet_schemas.position import Distance
@@ -41,9 +41,9 @@ def _number(block: UseBlock | None, name: str) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def check_funding_rate(case: Case) -> None:
+def check_funding_rate(context: CheckContext) -> None:
     """A constant rate of funding is of the size that exchanges charge, each time and a year."""
-    perpetual = case.strategy.perpetual
+    perpetual = context.strategy.perpetual
     funding = perpetual.funding if perpetual is not None else None
     if funding is None:
         return
@@ -55,21 +55,21 @@ def check_funding_rate(case: Case) -> None:
     if yearly > WORST_FUNDING_YEAR:
         most = _percent(WORST_FUNDING_YEAR * funding.every / _YEAR_NS)
         expected = f"at most {most} each {format_duration(funding.every)}"
-        case.error(path, f"{text}, which no market charges", expected=expected, hint=hint)
+        context.error(path, f"{text}, which no market charges", expected=expected, hint=hint)
     elif abs(funding.rate) > HIGH_FUNDING:
-        case.warn(
+        context.warn(
             ("perpetual", "funding", "rate"),
             f"each payment of funding is {_percent(abs(funding.rate))} of a position's value",
             hint=f"exchanges charge about 1bps and cap it near 2%: write "
             f"{abs(funding.rate) * 100:.4g}bps if you mean basis points",
         )
     elif yearly > HIGH_FUNDING_YEAR:
-        case.warn(path, text, hint=hint)
+        context.warn(path, text, hint=hint)
 
 
-def check_costs(case: Case) -> None:
+def check_costs(context: CheckContext) -> None:
     """Costs are of the size that venues charge, and none that no venue charges."""
-    simulation = case.strategy.execution.simulation
+    simulation = context.strategy.execution.simulation
     fees, slips = (HIGH_FEE, WORST_FEE), (HIGH_SLIPPAGE, WORST_SLIPPAGE)
     parts: tuple[tuple[Path, float, tuple[float, float]], ...] = (
         (("fee", "maker"), simulation.fee.maker, fees),
@@ -79,7 +79,7 @@ def check_costs(case: Case) -> None:
     seen: set[tuple[int, int]] = set()
     for path, cost, (high, worst) in parts:
         full = ("execution", "simulation", *path)
-        node, reached = case.tree.nearest(full)
+        node, reached = context.tree.nearest(full)
         place = (node.mark.line, node.mark.column)
         if -HIGH_REBATE <= cost < high or place in seen:
             continue
@@ -91,54 +91,54 @@ def check_costs(case: Case) -> None:
         if cost > worst or cost < -WORST_REBATE:
             least = f"from {_percent(-WORST_REBATE)} to " if cost < 0.0 else "at most "
             most = f"{least}{_percent(worst)}"
-            case.error(at, f"{text}, which no market asks", expected=most, hint=means)
+            context.error(at, f"{text}, which no market asks", expected=most, hint=means)
         else:
-            case.warn(at, text, hint=f"venues charge about a hundredth of that: {means}")
+            context.warn(at, text, hint=f"venues charge about a hundredth of that: {means}")
 
 
-def check_liquidation_fee(case: Case) -> None:
+def check_liquidation_fee(context: CheckContext) -> None:
     """The fee of a liquidation is of the size that venues charge."""
-    if not case.is_perpetual or (fee := case.strategy.perpetual.liquidation_fee) is None:
+    if not context.is_perpetual or (fee := context.strategy.perpetual.liquidation_fee) is None:
         return
     path = ("perpetual", "liquidation_fee")
     text = f"a liquidation costs {_percent(fee)} of the position's value"
     hint = f"venues charge 0.2% to 2%: write {fee * 100:.4g}bps if you mean basis points"
     if fee > WORST_LIQUIDATION_FEE:
         expected = f"{_percent(WORST_LIQUIDATION_FEE)} or less"
-        case.error(path, f"{text}, which no market asks", expected=expected, hint=hint)
+        context.error(path, f"{text}, which no market asks", expected=expected, hint=hint)
     elif fee > HIGH_LIQUIDATION_FEE:
-        case.warn(path, text, hint=hint)
+        context.warn(path, text, hint=hint)
 
 
-def check_max_bad(case: Case) -> None:
+def check_max_bad(context: CheckContext) -> None:
     """A series with bad rows is still refused at some share of them."""
-    most = case.strategy.data.candles.extra.get("max_bad", 0.0)
+    most = context.strategy.data.candles.extra.get("max_bad", 0.0)
     if most > HIGH_MAX_BAD:
         left = "no bad row refuses a series" if most >= 1.0 else (
             f"a series of which {_percent(most)} of the rows are bad is still used"
         )  # fmt: skip
-        case.warn(
+        context.warn(
             ("data", "candles", "max_bad"),
             f"max_bad: {_percent(most)}: {left}",
             hint="1% is the default; septet data check shows the bad rows",
         )
 
 
-def _round_trip(case: Case) -> float:
+def _round_trip(context: CheckContext) -> float:
     """Return what a trade costs that enters at the market and leaves at its target."""
-    simulation, order = case.strategy.execution.simulation, case.strategy.execution.order.use
+    simulation, order = context.strategy.execution.simulation, context.strategy.execution.order.use
     enters = simulation.fee.taker + simulation.slippage.fraction
     if order in ("limit", "stop_limit"):
         enters = simulation.fee.maker
     return enters + simulation.fee.maker
 
 
-def check_target(case: Case) -> None:
+def check_target(context: CheckContext) -> None:
     """A target pays more than the trade costs."""
-    target = _number(case.strategy.risk.stops.get("take_profit"), "distance")
-    costs = _round_trip(case)
+    target = _number(context.strategy.risk.stops.get("take_profit"), "distance")
+    costs = _round_trip(context)
     if target is not None and target <= costs:
-        case.warn(
+        context.warn(
             ("risk", "stops", "take_profit"),
             f"a trade that reaches its target loses money: the target is {_percent(target)} away, "
             f"entering and leaving costs {_percent(costs)}",
@@ -146,21 +146,21 @@ def check_target(case: Case) -> None:
         )
 
 
-def _target(case: Case) -> object:
+def _target(context: CheckContext) -> object:
     """Return the distance of the target; None without one."""
-    block = case.strategy.risk.stops.get("take_profit")
+    block = context.strategy.risk.stops.get("take_profit")
     return getattr(block.config, "distance", None) if block is not None else None
 
 
-def check_stops_after(case: Case) -> None:
+def check_stops_after(context: CheckContext) -> None:
     """A stop that waits for a gain begins before the target, and break-even beyond the costs."""
-    stops, simulation = case.strategy.risk.stops, case.strategy.execution.simulation
-    target = _target(case)
+    stops, simulation = context.strategy.risk.stops, context.strategy.execution.simulation
+    target = _target(context)
     for name in ("trailing", "break_even"):
         after = getattr(stops[name].config, "after", None) if name in stops else None
         if _is_beyond(after, target):
             nearer = f"after: {_percent(target / 2)}" if isinstance(target, float) else "less"
-            case.warn(
+            context.warn(
                 ("risk", "stops", name, "after"),
                 f"this stop never acts: it begins at a gain of {_shown(after)}, and take_profit "
                 f"closes the position at {_shown(target)}",
@@ -168,7 +168,7 @@ def check_stops_after(case: Case) -> None:
             )
     after, costs = _number(stops.get("break_even"), "after"), 2.0 * simulation.fee.taker
     if after is not None and after <= costs:
-        case.warn(
+        context.warn(
             ("risk", "stops", "break_even", "after"),
             f"at a gain of {_percent(after)} the position is not yet at zero: the fees of entering "
             f"and leaving are {_percent(costs)}",
@@ -187,13 +187,21 @@ def _shown(level: object) -> str:
     return _percent(level) if isinstance(level, float) else str(level)
 
 
-def check_takes(case: Case) -> None:
-    """A take comes before the target."""
-    position, target = case.strategy.risk.position, _target(case)
+def check_takes(context: CheckContext) -> None:
+    """A take comes before the target, and at a price that a short can reach."""
+    position, target = context.strategy.risk.position, _target(context)
+    shorts = context.is_perpetual and "short" in _sides(context)
     for index, take in enumerate(position.take if position is not None else ()):
         path: Path = ("risk", "position", "take", index)
+        if shorts and isinstance(take.at, float) and take.at >= 1.0:
+            context.warn(
+                (*path, "at"),
+                f"a short never reaches this take, {_percent(take.at)} away: the price would be 0 "
+                "or less",
+                hint="write less than 100%, or only long_if",
+            )
         if take.at is not None and _is_beyond(take.at, target):
-            case.warn(
+            context.warn(
                 (*path, "at"),
                 f"this take never acts: it lies at {_shown(take.at)}, and take_profit closes the "
                 f"position at {_shown(target)}",
@@ -201,12 +209,12 @@ def check_takes(case: Case) -> None:
             )
 
 
-def check_adds_before_stop(case: Case) -> None:
+def check_adds_before_stop(context: CheckContext) -> None:
     """An add against the position rests before the first stop."""
-    position = case.strategy.risk.position
+    position = context.strategy.risk.position
     near: list[tuple[float, str]] = []
     for name in ("stop_loss", "trailing"):
-        block = case.strategy.risk.stops.get(name)
+        block = context.strategy.risk.stops.get(name)
         distance = _number(block, "distance")
         if distance and getattr(block.config if block else None, "after", 0.0) == 0.0:
             near.append((distance, name))
@@ -225,24 +233,24 @@ def check_adds_before_stop(case: Case) -> None:
             elif near and min(near)[0] <= -at:
                 text = f"{min(near)[1]} closes the position at {_percent(-min(near)[0])}"
             if text:
-                _, path = case.tree.nearest(("risk", "position", "add", index, "at", place))
-                case.warn(
+                _, path = context.tree.nearest(("risk", "position", "add", index, "at", place))
+                context.warn(
                     path,
                     f"this add never acts: it rests at {_shown(at)}, and {text}",
                     hint="a nearer add, or a wider stop",
                 )
 
 
-def check_narrow_stops(case: Case) -> None:
+def check_narrow_stops(context: CheckContext) -> None:
     """A stop is further away than what leaving by it costs."""
-    simulation = case.strategy.execution.simulation
+    simulation = context.strategy.execution.simulation
     cost = simulation.fee.taker + simulation.slippage.fraction
     for name in ("stop_loss", "trailing"):
-        distance = _number(case.strategy.risk.stops.get(name), "distance")
+        distance = _number(context.strategy.risk.stops.get(name), "distance")
         if distance is None:
             continue
         if distance <= cost:
-            case.warn(
+            context.warn(
                 ("risk", "stops", name),
                 f"the stop is {_percent(distance)} away, and leaving by it costs {_percent(cost)}: "
                 "a stopped trade loses more by the costs of leaving than by the price",
@@ -250,29 +258,29 @@ def check_narrow_stops(case: Case) -> None:
             )
 
 
-def _largest_share(case: Case) -> float | None:
+def _largest_share(context: CheckContext) -> float | None:
     """Return the largest share of equity that one position may have, if the file sets it."""
-    risk = case.strategy.risk
+    risk = context.strategy.risk
     name = "max" if hasattr(risk.sizing.config, "max") else "fraction"
     share, limit = _number(risk.sizing, name), _number(risk.limits.get("position"), "max")
-    if share is None or not case.strategy.follows_signal:
+    if share is None or not context.strategy.follows_signal:
         return None
     if risk.split == "equal":
-        share /= len(case.strategy.universe.symbols)
+        share /= len(context.strategy.universe.symbols)
     return share if limit is None else min(share, limit)
 
 
-def check_halts_against_stop(case: Case) -> None:
+def check_halts_against_stop(context: CheckContext) -> None:
     """One trade at full size, stopped or at no change of price, does not trip a halt."""
-    stop = _number(case.strategy.risk.stops.get("stop_loss"), "distance")
-    share = _largest_share(case)
+    stop = _number(context.strategy.risk.stops.get("stop_loss"), "distance")
+    share = _largest_share(context)
     if share is None:
         return
-    simulation = case.strategy.execution.simulation
+    simulation = context.strategy.execution.simulation
     costs = share * 2.0 * (simulation.fee.taker + simulation.slippage.fraction)
     loss = costs + share * (stop or 0.0)
     for name in ("drawdown", "daily_loss"):
-        above = _number(case.strategy.risk.halts.get(name), "above")
+        above = _number(context.strategy.risk.halts.get(name), "above")
         if above is None or loss < above:
             continue
         text = (
@@ -284,7 +292,7 @@ def check_halts_against_stop(case: Case) -> None:
                 "the costs of one trade at full size trip this halt, whatever the price does: "
                 f"they are {_percent(costs)} of equity"
             )
-        case.warn(
+        context.warn(
             ("risk", "halts", name),
             f"{text}, the halt is at {_percent(above)}",
             on_key=True,
@@ -294,11 +302,11 @@ def check_halts_against_stop(case: Case) -> None:
         )
 
 
-def check_liquidation(case: Case) -> None:
+def check_liquidation(context: CheckContext) -> None:
     """A stop acts before the position is liquidated."""
-    if not case.is_perpetual:
+    if not context.is_perpetual:
         return
-    perpetual = case.strategy.perpetual
+    perpetual = context.strategy.perpetual
     leverage, maintenance = perpetual.leverage, perpetual.maintenance
     distances = {
         "long": 1.0 - (1.0 - 1.0 / leverage) / (1.0 - maintenance),
@@ -306,16 +314,16 @@ def check_liquidation(case: Case) -> None:
     }
     nearest = min(distances.values())
     if nearest <= 0.0:
-        case.error(
+        context.error(
             ("perpetual", "leverage"),
             f"every position is liquidated at its entry: the margin is {_percent(1.0 / leverage)} "
             f"of its value, the maintenance margin {_percent(maintenance)}",
             expected=f"less than {1.0 / maintenance:.4g}" if maintenance else "",
         )
         return
-    stops = case.strategy.risk.stops
+    stops = context.strategy.risk.stops
     if nearest <= NEAR_LIQUIDATION and not {"stop_loss", "trailing"} & set(stops):
-        case.warn(
+        context.warn(
             ("perpetual", "leverage"),
             f"a position is liquidated {_percent(nearest)} away from its entry, and no stop closes "
             "it before",
@@ -323,11 +331,11 @@ def check_liquidation(case: Case) -> None:
         )
     for name in ("stop_loss", "trailing"):
         distance = _number(stops.get(name), "distance")
-        late = [side for side in _sides(case) if distance and distance >= distances[side]]
+        late = [side for side in _sides(context) if distance and distance >= distances[side]]
         if distance is None or not late:
             continue
         at = ", ".join(f"a {side} at {_percent(distances[side])}" for side in late)
-        report = case.error if name == "stop_loss" else case.warn
+        report = context.error if name == "stop_loss" else context.warn
         report(
             ("risk", "stops", name),
             f"a position is liquidated before this stop acts: leverage {leverage:g} liquidates "
@@ -337,15 +345,15 @@ def check_liquidation(case: Case) -> None:
         )
 
 
-def _sides(case: Case) -> tuple[str, ...]:
-    config = case.strategy.signal.config
+def _sides(context: CheckContext) -> tuple[str, ...]:
+    config = context.strategy.signal.config
     if "long_if" not in type(config).model_fields:
         return ("long", "short")
     keys = {"long": "long_if", "short": "short_if"}
     return tuple(side for side, key in keys.items() if getattr(config, key, None) is not None)
 
 
-CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
+CHECKS: Final[tuple[Callable[[CheckContext], None], ...]] = (
     check_costs,
     check_funding_rate,
     check_target,

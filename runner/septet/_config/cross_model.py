@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from septet._config.case import Case, asks_for, portfolio_readings
+from septet._config.check_context import CheckContext, asks_for, portfolio_readings
 from septet_schemas.blocks import UseBlock
 from septet_schemas.training import Training, TripleBarrierLabel
 from septet_schemas.units import Span, format_duration
@@ -33,18 +33,18 @@ def _horizon(model: UseBlock) -> Span:
     return horizon
 
 
-def check_model_used(case: Case) -> None:
+def check_model_used(context: CheckContext) -> None:
     """A model has features, and something acts on its predictions."""
-    model, strategy = case.strategy.model, case.strategy
+    model, strategy = context.strategy.model, context.strategy
     if model is None:
         return
-    if not strategy.features and not case.pruned:
-        case.error(("model",), "a model needs features", on_key=True)
+    if not strategy.features and not context.pruned:
+        context.error(("model",), "a model needs features", on_key=True)
     asks = asks_for(strategy.signal, "up", "down", "confidence") or any(
         each.text == "edge" for each in portfolio_readings(strategy)
     )
     if not asks:
-        case.warn(
+        context.warn(
             ("model",),
             f"this model is trained and never asked: signal {strategy.signal.use} reads no "
             "probability",
@@ -53,10 +53,10 @@ def check_model_used(case: Case) -> None:
         )
 
 
-def check_exit_below(case: Case) -> None:
+def check_exit_below(context: CheckContext) -> None:
     """An exit by confidence needs somebody who has one."""
-    if case.strategy.model is None and case.strategy.signal.extra["exit"].below is not None:
-        case.error(
+    if context.strategy.model is None and context.strategy.signal.extra["exit"].below is not None:
+        context.error(
             ("signal", "exit", "below"),
             "without a model there is no confidence to fall below",
             on_key=True,
@@ -64,14 +64,14 @@ def check_exit_below(case: Case) -> None:
         )
 
 
-def check_learns(case: Case) -> None:
+def check_learns(context: CheckContext) -> None:
     """A model that learns nothing has no keys about learning, and any other has some."""
-    model = case.strategy.model
+    model = context.strategy.model
     if model is None:
         return
     if type(model.config).learns:
         if _training(model).scheme == "none":
-            case.error(
+            context.error(
                 ("model", "training", "scheme"),
                 f"{model.use} is a model that is trained",
                 expected="walk_forward or stored",
@@ -84,7 +84,7 @@ def check_learns(case: Case) -> None:
         "calibrate": model.extra["calibrate"] == "none",
     }
     for name in [each for each, without in effects.items() if not without]:
-        case.error(
+        context.error(
             ("model", name),
             f"{model.use} learns nothing: {name} has no effect",
             on_key=True,
@@ -92,14 +92,14 @@ def check_learns(case: Case) -> None:
         )
 
 
-def check_stored(case: Case) -> None:
+def check_stored(context: CheckContext) -> None:
     """A stored model is not trained, and stands in one place."""
-    model = case.strategy.model
+    model = context.strategy.model
     if model is None or model.use != "stored":
         return
     for name in ("calibrate", "scale"):
         if model.extra[name] != "none":
-            case.error(
+            context.error(
                 ("model", name),
                 f"a stored model keeps what it was trained with: {name} has no effect",
                 on_key=True,
@@ -107,7 +107,7 @@ def check_stored(case: Case) -> None:
             )
     training = _training(model)
     if training.scheme == "walk_forward":
-        case.error(
+        context.error(
             ("model", "training", "scheme"),
             "a stored model was trained before: the run trains none",
             expected="stored",
@@ -115,7 +115,7 @@ def check_stored(case: Case) -> None:
             hint="leave scheme out, or name the estimator in use:",
         )
     elif training.path not in (None, getattr(model.config, "path", None)):
-        case.error(
+        context.error(
             ("model", "training", "path"),
             "the file names two folders of one stored model",
             expected=str(getattr(model.config, "path", None)),
@@ -124,14 +124,14 @@ def check_stored(case: Case) -> None:
         )
 
 
-def check_purge(case: Case) -> None:
+def check_purge(context: CheckContext) -> None:
     """Training rows whose label reaches into the test block are left out."""
-    model = case.strategy.model
+    model = context.strategy.model
     if model is None or not _is_trained(model):
         return
     purge, horizon = _training(model).purge, _horizon(model)
-    if purge is not None and purge.bars(case.bar_ns) < horizon.bars(case.bar_ns):
-        case.error(
+    if purge is not None and purge.bars(context.bar_ns) < horizon.bars(context.bar_ns):
+        context.error(
             ("model", "training", "purge"),
             "purge is shorter than the label looks ahead: training would see the test's future",
             expected=f"{horizon} or more",
@@ -140,43 +140,43 @@ def check_purge(case: Case) -> None:
         )
 
 
-def check_schedule(case: Case) -> None:
+def check_schedule(context: CheckContext) -> None:
     """Models overlap in time, and there is enough to learn from."""
-    model = case.strategy.model
+    model = context.strategy.model
     if model is None or not _is_trained(model):
         return
     training = _training(model)
     step_ns = training.longest_step_ns
     if training.expire_after is not None and training.expire_after < step_ns:
         name = "step" if isinstance(training.step, int) else f"the longest step of {training.step}"
-        case.error(
+        context.error(
             ("model", "training", "expire_after"),
             "every model expires before the next one is made",
             expected=f"{format_duration(step_ns)} ({name}) or more",
             found=format_duration(training.expire_after),
         )
-    rows = training.train // case.bar_ns * len(case.strategy.universe.symbols)
+    rows = training.train // context.bar_ns * len(context.strategy.universe.symbols)
     if rows < training.min_rows:
-        case.error(
+        context.error(
             ("model", "training", "train"),
             f"no window can be trained: {format_duration(training.train)} hold {rows} rows",
             expected=f"{training.min_rows} rows (min_rows) or more",
             hint="make train longer, the bar shorter, or min_rows smaller",
         )
-    _warn_isotonic(case, model, rows)
+    _warn_isotonic(context, model, rows)
     if training.embargo.bar_count or training.embargo.duration_ns:
-        case.warn(
+        context.warn(
             ("model", "training", "embargo"),
             "embargo does nothing in walk_forward: no training row follows a test block",
             hint="remove it",
         )
 
 
-def _warn_isotonic(case: Case, model: UseBlock, rows: int) -> None:
+def _warn_isotonic(context: CheckContext, model: UseBlock, rows: int) -> None:
     """An isotonic calibration of few rows fits their noise: worse than none."""
     fold = rows // _CALIBRATION_BLOCKS
     if model.extra["calibrate"] == "isotonic" and fold < _ISOTONIC_ROWS:
-        case.warn(
+        context.warn(
             ("model", "calibrate"),
             f"isotonic calibration has {fold:,} rows a fold here, and fits noise in so few",
             expected=f"{_ISOTONIC_ROWS:,} rows a fold, a fifth of the window each",
@@ -184,23 +184,23 @@ def _warn_isotonic(case: Case, model: UseBlock, rows: int) -> None:
         )
 
 
-def check_kelly(case: Case) -> None:
+def check_kelly(context: CheckContext) -> None:
     """Kelly needs a probability: from a model, calibrated, of the trade that is taken."""
-    sizing, model = case.strategy.risk.sizing, case.strategy.model
+    sizing, model = context.strategy.risk.sizing, context.strategy.model
     if not is_kelly(sizing):
         return
     if model is None:
-        if not case.doubtful("model"):
-            case.error(
+        if not context.doubtful("model"):
+            context.error(
                 ("risk", "sizing", "use"),
                 f"{sizing.use} sizes by a model's probability, and there is no model",
                 hint="use: fixed_fraction needs none",
             )
         return
-    _warn_calibration(case, model)
-    _warn_exit(case, model)
-    _warn_cap(case)
-    _warn_half_odds(case)
+    _warn_calibration(context, model)
+    _warn_exit(context, model)
+    _warn_cap(context)
+    _warn_half_odds(context)
 
 
 def is_kelly(sizing: UseBlock) -> bool:
@@ -208,7 +208,7 @@ def is_kelly(sizing: UseBlock) -> bool:
     return asks_for(sizing, "up", "down") and hasattr(sizing.config, "odds")
 
 
-def _warn_calibration(case: Case, model: UseBlock) -> None:
+def _warn_calibration(context: CheckContext, model: UseBlock) -> None:
     if model.extra["calibrate"] != "none" or type(model.config).gives_probability:
         return
     if model.use == "stored" or _training(model).scheme == "stored":
@@ -218,31 +218,31 @@ def _warn_calibration(case: Case, model: UseBlock) -> None:
     reason = "no calibration"
     if weights is not None:
         reason = f"class_weight {weights} and no calibration: the balance is learnt, not the odds"
-    case.warn(
+    context.warn(
         ("model", "calibrate"),
         f"Kelly takes the model's output for a probability, and it has {reason}",
         hint="calibrate: sigmoid",
     )
 
 
-def check_exit_after(case: Case) -> None:
+def check_exit_after(context: CheckContext) -> None:
     """`after: none` closes no position; only with a model does it differ from an absent key."""
-    after = case.strategy.signal.extra["exit"].after
-    if case.strategy.model is None and after is not None and not after.bars(case.bar_ns):
-        case.error(
+    after = context.strategy.signal.extra["exit"].after
+    if context.strategy.model is None and after is not None and not after.bars(context.bar_ns):
+        context.error(
             ("signal", "exit", "after"),
             "after no time at all no position is left: it would change nothing",
             hint="write after: 1 bar or more, or leave it out",
         )
 
 
-def _warn_exit(case: Case, model: UseBlock) -> None:
-    label, after = model.extra["label"], case.strategy.signal.extra["exit"].after
+def _warn_exit(context: CheckContext, model: UseBlock) -> None:
+    label, after = model.extra["label"], context.strategy.signal.extra["exit"].after
     if isinstance(label, TripleBarrierLabel):
-        _warn_barriers(case, label)
+        _warn_barriers(context, label)
         return
-    if after is not None and after.bars(case.bar_ns) != label.horizon.bars(case.bar_ns):
-        case.warn(
+    if after is not None and after.bars(context.bar_ns) != label.horizon.bars(context.bar_ns):
+        context.warn(
             ("signal", "exit", "after"),
             f"the exit has nothing to do with the label: the model predicts {label.horizon} ahead, "
             f"the position is held for {after}",
@@ -250,12 +250,12 @@ def _warn_exit(case: Case, model: UseBlock) -> None:
         )
 
 
-def _warn_barriers(case: Case, label: TripleBarrierLabel) -> None:
+def _warn_barriers(context: CheckContext, label: TripleBarrierLabel) -> None:
     for name, barrier in (("take_profit", label.take_profit), ("stop_loss", label.stop_loss)):
-        stop = case.strategy.risk.stops.get(name)
+        stop = context.strategy.risk.stops.get(name)
         distance = getattr(stop.config, "distance", None) if stop is not None else None
         if distance != barrier:
-            case.warn(
+            context.warn(
                 ("risk", "stops", name),
                 f"the exit has nothing to do with the label: its {name} barrier is at "
                 f"{barrier:.4g}, and {'no stop stands there' if distance is None else distance}",
@@ -263,11 +263,11 @@ def _warn_barriers(case: Case, label: TripleBarrierLabel) -> None:
             )
 
 
-def _warn_cap(case: Case) -> None:
+def _warn_cap(context: CheckContext) -> None:
     """Warn when Kelly is at its cap already at the weakest signal that acts."""
     config, threshold = (
-        case.strategy.risk.sizing.config,
-        getattr(case.strategy.signal.config, "threshold", None),
+        context.strategy.risk.sizing.config,
+        getattr(context.strategy.signal.config, "threshold", None),
     )
     odds, cap = getattr(config, "odds", None), getattr(config, "max", None)
     win, loss = getattr(odds, "average_win", None), getattr(odds, "average_loss", None)
@@ -276,7 +276,7 @@ def _warn_cap(case: Case) -> None:
     probability, ratio = 0.5 + threshold / 2.0, win / loss
     size = getattr(config, "fraction", 1.0) * (probability * ratio - (1 - probability)) / ratio
     if size >= 0.95 * cap:
-        case.warn(
+        context.warn(
             ("risk", "sizing", "max"),
             f"Kelly is at its cap already at the threshold: p = {probability:.3g} asks for "
             f"{100 * size:.2f} % of equity, max is {100 * cap:.2f} %",
@@ -285,15 +285,15 @@ def _warn_cap(case: Case) -> None:
         )
 
 
-def _warn_half_odds(case: Case) -> None:
+def _warn_half_odds(context: CheckContext) -> None:
     """Warn where one side of Kelly's odds is the file's and the other septet's."""
     path, names = ("risk", "sizing", "odds"), ("average_win", "average_loss")
-    given = [name for name in names if case.written(*path, name)]
-    odds = getattr(case.strategy.risk.sizing.config, "odds", None)
+    given = [name for name in names if context.written(*path, name)]
+    odds = getattr(context.strategy.risk.sizing.config, "odds", None)
     if len(given) != 1 or odds is None:
         return
     (other,) = [name for name in names if name not in given]
-    case.warn(
+    context.warn(
         (*path, given[0]),
         f"Kelly divides the average win by the average loss, and {other} is the default, "
         f"{getattr(odds, other) * 100:g} %",
@@ -301,17 +301,19 @@ def _warn_half_odds(case: Case) -> None:
     )
 
 
-def check_model_monitor(case: Case) -> None:
+def check_model_monitor(context: CheckContext) -> None:
     """The monitor of a model can act as its settings read."""
-    model, monitor = case.strategy.model, case.strategy.monitoring.model
-    if model is None or case.doubtful("monitoring", "model"):
+    model, monitor = context.strategy.model, context.strategy.monitoring.model
+    if model is None or context.doubtful("monitoring", "model"):
         return
     path = ("monitoring", "model")
-    keys = [name for name in ("auc_floor", "auc_warn", "auc_window") if case.written(*path, name)]
-    horizon = _horizon(model).bars(case.bar_ns)
+    keys = [
+        name for name in ("auc_floor", "auc_warn", "auc_window") if context.written(*path, name)
+    ]
+    horizon = _horizon(model).bars(context.bar_ns)
     if keys and monitor.auc_window < _FEW_ROWS * horizon:
         worth = monitor.auc_window / horizon
-        case.warn(
+        context.warn(
             (*path, keys[0]),
             f"an AUC of auc_window: {monitor.auc_window} rows hardly ever acts here: labels over "
             f"{horizon} bars overlap, so they are worth {worth:.3g} rows, and an AUC acts once the "
@@ -319,16 +321,16 @@ def check_model_monitor(case: Case) -> None:
             expected=f"auc_window: {_FEW_ROWS * horizon} or more",
             hint="a longer auc_window, or a shorter label.horizon",
         )
-    if case.written(*path, "auc_floor") and monitor.auc_warn < monitor.auc_floor:
-        case.warn(
+    if context.written(*path, "auc_floor") and monitor.auc_warn < monitor.auc_floor:
+        context.warn(
             (*path, "auc_floor"),
             f"auc_warn: {monitor.auc_warn:g} is below auc_floor: {monitor.auc_floor:g}, so it "
             "never warns before the floor acts",
             hint=f"write auc_warn: {min(monitor.auc_floor + 0.03, 1.0):g}",
         )
     if monitor.psi_warn > monitor.psi_retrain:
-        key = "psi_warn" if case.written(*path, "psi_warn") else "psi_retrain"
-        case.warn(
+        key = "psi_warn" if context.written(*path, "psi_warn") else "psi_retrain"
+        context.warn(
             (*path, key),
             f"psi_warn: {monitor.psi_warn:g} is above psi_retrain: {monitor.psi_retrain:g}, so it "
             "never warns before a retrain is asked for",
@@ -336,7 +338,7 @@ def check_model_monitor(case: Case) -> None:
         )
 
 
-CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
+CHECKS: Final[tuple[Callable[[CheckContext], None], ...]] = (
     check_model_used,
     check_exit_after,
     check_exit_below,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from septet._config.case import Case, readings
+from septet._config.check_context import CheckContext, readings
 from septet._config.cross_features import expression_problem
 from septet._config.tree import Path
 from septet._expressions import Call, ExpressionError, names_in, parse_expression, walk
@@ -21,9 +21,9 @@ _WAITS: Final = ("trailing", "break_even")
 """Stops that act only once the position is `after` in profit."""
 
 
-def _has_first_stop(case: Case) -> bool:
+def _has_first_stop(context: CheckContext) -> bool:
     """Whether a position has a stop from its first fill on."""
-    for block in case.strategy.risk.stops.values():
+    for block in context.strategy.risk.stops.values():
         if (block.declaration.role or "stop") != "stop":
             continue
         away = [getattr(block.config, name) for name in distances_of(type(block.config))]
@@ -34,9 +34,9 @@ def _has_first_stop(case: Case) -> bool:
     return False
 
 
-def _multiples(case: Case) -> Iterator[tuple[Path, Distance]]:
+def _multiples(context: CheckContext) -> Iterator[tuple[Path, Distance]]:
     """Yield every multiple of R, with its path."""
-    risk = case.strategy.risk
+    risk = context.strategy.risk
     for name, block in risk.stops.items():
         for key in distances_of(type(block.config)):
             yield from _multiple(("risk", "stops", name, key), getattr(block.config, key))
@@ -52,29 +52,29 @@ def _multiple(path: Path, value: object) -> Iterator[tuple[Path, Distance]]:
         yield path, value
 
 
-def check_first_stop(case: Case) -> None:
+def check_first_stop(context: CheckContext) -> None:
     """R, and a size by risk, need a stop from the first fill on."""
-    if _has_first_stop(case) or case.doubtful("risk", "stops"):
+    if _has_first_stop(context) or context.doubtful("risk", "stops"):
         return
-    for path, value in _multiples(case):
-        case.error(
+    for path, value in _multiples(context):
+        context.error(
             path,
             "R is the distance of the first fill from the first stop, and this file has none",
             found=str(value),
             hint=f"add {FIRST_STOP}, or write a share such as 4%",
         )
-    if case.strategy.risk.sizing.use == "fixed_risk":
-        case.error(
+    if context.strategy.risk.sizing.use == "fixed_risk":
+        context.error(
             ("risk", "sizing"),
             "fixed_risk divides the risk by the distance to the first stop, and there is none",
             hint=f"add {FIRST_STOP}, or use fixed_fraction",
         )
 
 
-def check_past_of_words(case: Case) -> None:
+def check_past_of_words(context: CheckContext) -> None:
     """Words of the position are as they stand now: no function looks back at them."""
-    risk = case.strategy.risk
-    found = list(readings(("signal",), case.strategy.signal.config))
+    risk = context.strategy.risk
+    found = list(readings(("signal",), context.strategy.signal.config))
     found += readings(("risk", "position"), risk.position) if risk.position is not None else []
     for reading in found:
         try:
@@ -87,30 +87,30 @@ def check_past_of_words(case: Case) -> None:
                 for word in words[:1]:
                     message = f"{word.name} has no past: it is known as it stands now"
                     hint = "compare it with > or <, and look back at prices and features alone"
-                    expression_problem(case, reading.path, word.offset, message, hint)
+                    expression_problem(context, reading.path, word.offset, message, hint)
 
 
-def check_adds(case: Case) -> None:
+def check_adds(context: CheckContext) -> None:
     """Adds have room, and nothing resizes the position beside them."""
-    risk = case.strategy.risk
+    risk = context.strategy.risk
     if risk.position is None or not risk.position.add or risk.position.enters:
         return
-    if case.strategy.portfolio.decides:  # which adds by its weights: `cross_portfolio`
+    if context.strategy.portfolio.decides:  # which adds by its weights: `cross_portfolio`
         return
     path: Path = ("risk", "position", "add")
     if risk.rebalance is not None or risk.sizing.use == "volatility_target":
-        case.error(
+        context.error(
             path,
             "a position that is resized at every close is not added to in steps as well",
             hint="leave out rebalance (volatility_target has one of 20%), or add",
         )
-    if case.doubtful("risk", "sizing") or case.doubtful("risk", "limits"):
+    if context.doubtful("risk", "sizing") or context.doubtful("risk", "limits"):
         return
     limit = getattr(risk.limits["position"].config, "max", None) if risk.limits else None
     fraction = getattr(risk.sizing.config, "fraction", None)
     fixed = risk.sizing.use == "fixed_fraction" and isinstance(fraction, float)
     if fixed and isinstance(limit, float) and fraction is not None and fraction >= limit:
-        report = case.warn if risk.position.take else case.error  # takes make room
+        report = context.warn if risk.position.take else context.error  # takes make room
         report(
             path,
             f"the first order takes all that risk.limits.position allows ({limit * 100:g}%): "
@@ -118,14 +118,14 @@ def check_adds(case: Case) -> None:
             hint="a smaller fraction of sizing, or a wider position limit",
         )
     elif fixed and fraction is not None:
-        parts = len(case.strategy.universe.symbols) if risk.split == "equal" else 1
-        _resting_adds_within_limits(case, fraction / parts)
+        parts = len(context.strategy.universe.symbols) if risk.split == "equal" else 1
+        _resting_adds_within_limits(context, fraction / parts)
 
 
-def _resting_adds_within_limits(case: Case, first: float) -> None:
+def _resting_adds_within_limits(context: CheckContext, first: float) -> None:
     """Resting adds are placed whole or never: they fit beside a first order of this share."""
-    risk, room = case.strategy.risk, _room(case)
-    if risk.position is None or room is None or case.strategy.execution.simulation.participation:
+    risk, room = context.strategy.risk, _room(context)
+    if risk.position is None or room is None or context.strategy.execution.simulation.participation:
         return
     most, what = room
     rungs = [
@@ -135,7 +135,7 @@ def _resting_adds_within_limits(case: Case, first: float) -> None:
     for number in sorted({each[2] for each in rungs}):
         least = min(worth for _, worth, rung in rungs if rung == number)
         if first + least > most * _CLOSE:
-            case.warn(
+            context.warn(
                 ("risk", "position", "add", number, "size"),
                 f"this add is never placed: with the first order of {first * 100:.4g}% it is "
                 f"{(first + least) * 100:.4g}% of equity, and {what} lets {most * 100:g}%",
@@ -147,7 +147,7 @@ def _resting_adds_within_limits(case: Case, first: float) -> None:
         used += worth
         fit += used <= most * _CLOSE
     if fit < len(rungs):
-        case.warn(
+        context.warn(
             ("risk", "position", "add"),
             f"{what} lets {fit} of {len(rungs)} resting adds be placed beside a first order of "
             f"{first * 100:.4g}%: the farthest never are",
@@ -155,52 +155,54 @@ def _resting_adds_within_limits(case: Case, first: float) -> None:
         )
 
 
-def _room(case: Case) -> tuple[float, str] | None:
+def _room(context: CheckContext) -> tuple[float, str] | None:
     """Return the tightest share of equity that the file lets one symbol have, and what it is."""
-    risk = case.strategy.risk
-    if case.doubtful("risk", "limits"):
+    risk = context.strategy.risk
+    if context.doubtful("risk", "limits"):
         return None
     found = [
         (value, f"risk.limits.{name} ({value * 100:g}%)")
         for name in ("position", "gross_exposure") if name in risk.limits
         if isinstance(value := getattr(risk.limits[name].config, "max", None), float)
     ]  # fmt: skip
-    if case.strategy.account.type == "spot":
+    if context.strategy.account.type == "spot":
         found.append((1.0 - risk.cash_buffer, "the cash"))
     return min(found, default=None)
 
 
-def check_buys(case: Case) -> None:
+def check_buys(context: CheckContext) -> None:
     """Regular buys are market orders that end before the next is due, within the capital."""
-    strategy, position = case.strategy, case.strategy.risk.position
+    strategy, position = context.strategy, context.strategy.risk.position
     if position is None or position.buy_every is None:
         return
     path: Path = ("risk", "position", "buy_every")
     if position.add:
-        case.error(
+        context.error(
             ("risk", "position", "add"),
             "an add is a share of the first order of a trade, and of regular buys none is the "
             "first: each is for its own amount",
             on_key=True, hint="leave out add, or buy_every",
         )  # fmt: skip
     if strategy.portfolio.decides:
-        case.error(path, "a portfolio buys by its weights", on_key=True, hint="remove buy_every")
+        context.error(path, "a portfolio buys by its weights", on_key=True, hint="remove buy_every")
     order = strategy.execution.order
     if order.use not in ("market", "limit_then_market"):
-        case.error(
+        context.error(
             ("execution", "order", "use"), "a regular buy fills at the next open or not at all",
             expected="market or limit_then_market", found=order.use,
         )  # fmt: skip
     if position.buy_every.amount > strategy.account.capital:
-        case.warn(
+        context.warn(
             (*path, "amount"),
             f"one buy asks for more than the capital of {strategy.account.capital:g}",
             hint="it is capped by cash; write the amount of one buy, not of all",
         )
     simulation = strategy.execution.simulation
     latency = int(simulation.latency)
-    if latency and position.buy_every.every.may_fall_within(latency * case.bar_ns, case.bar_ns):
-        case.error(
+    if latency and position.buy_every.every.may_fall_within(
+        latency * context.bar_ns, context.bar_ns
+    ):
+        context.error(
             (*path, "every"),
             "a buy may fall due while the one before still waits for its latency",
             hint="write a longer interval, or a shorter execution.simulation.latency",
@@ -208,25 +210,25 @@ def check_buys(case: Case) -> None:
     bars = latency + int(simulation.time_in_force) - 1
     shares = simulation.participation is not None and strategy.mode != "live"
     if shares and bars > latency and position.buy_every.every.may_fall_within(
-        bars * case.bar_ns, case.bar_ns
+        bars * context.bar_ns, context.bar_ns
     ):  # fmt: skip
-        case.error(
+        context.error(
             (*path, "every"),
             "a buy may fall due while the rest of the one before still works",
             hint="write a longer interval, or a shorter execution.simulation.time_in_force",
         )
 
 
-def check_buys_happen(case: Case) -> None:
+def check_buys_happen(context: CheckContext) -> None:
     """A regular buy falls due at a bar of its own, and is large enough to be sent."""
-    strategy, position = case.strategy, case.strategy.risk.position
+    strategy, position = context.strategy, context.strategy.risk.position
     if position is None or position.buy_every is None:
         return
     path: Path = ("risk", "position", "buy_every")
     every = position.buy_every.every
-    if every.kind == "span" and every.may_fall_within(case.bar_ns - 1, case.bar_ns):
-        bar = format_duration(case.bar_ns)
-        case.warn(
+    if every.kind == "span" and every.may_fall_within(context.bar_ns - 1, context.bar_ns):
+        bar = format_duration(context.bar_ns)
+        context.warn(
             (*path, "every"), f"this falls due more often than bars of {bar} close: at every close",
             hint="write 1 bar if that is meant; 1m is a minute, 1mo a month",
         )  # fmt: skip
@@ -236,35 +238,35 @@ def check_buys_happen(case: Case) -> None:
     ]  # fmt: skip
     if least:
         value, name = max(least)
-        case.error(
+        context.error(
             (*path, "amount"), f"no buy of {name} reaches its minimum notional of {value:g}",
             hint="write a larger amount",
         )  # fmt: skip
 
 
-def check_grid(case: Case) -> None:
+def check_grid(context: CheckContext) -> None:
     """A grid stands alone, its steps pay its fees, and the limits let its levels rest."""
-    strategy, position = case.strategy, case.strategy.risk.position
+    strategy, position = context.strategy, context.strategy.risk.position
     if position is None or position.grid is None:
         return
     grid = position.grid
     path: Path = ("risk", "position", "grid")
     for name in ("add", "buy_every"):
         if getattr(position, name):
-            case.error(
+            context.error(
                 ("risk", "position", name), "a grid enters by its levels alone",
                 on_key=True, hint=f"leave out {name}, or grid",
             )  # fmt: skip
     if strategy.portfolio.decides:
-        case.error(path, "a portfolio enters by its weights", on_key=True, hint="remove grid")
-    if grid.short and case.is_spot:
-        case.error(
+        context.error(path, "a portfolio enters by its weights", on_key=True, hint="remove grid")
+    if grid.short and context.is_spot:
+        context.error(
             (*path, "short"), "a spot account cannot be short",
             hint="remove short, or write account: {type: perpetual}",
         )  # fmt: skip
     level = strategy.risk.stops.get("level")
     if grid.short and level is not None and getattr(level.config, "price", None) is not None:
-        case.error(
+        context.error(
             ("risk", "stops", "level"),
             "one price cannot be the stop of both sides: it lies below buys and above sales",
             on_key=True, hint="write level: {long: EXPR, short: EXPR}",
@@ -272,28 +274,28 @@ def check_grid(case: Case) -> None:
     simulation = strategy.execution.simulation
     rests = strategy.mode == "backtest" or simulation.fills == "next_open"
     fee = simulation.fee.maker if rests else simulation.fee.taker  # quotes meet orders at market
-    known = strategy.mode != "live" and not case.doubtful("execution", "simulation")
+    known = strategy.mode != "live" and not context.doubtful("execution", "simulation")
     if known and grid.step <= 2.0 * fee:
-        case.error(
+        context.error(
             (*path, "step"),
             f"a level is sold one step higher, and both fees take {2.0 * fee * 100:g}%: "
             "every round trip loses",
             found=f"{grid.step * 100:g}%", expected=f"more than {2.0 * fee * 100:g}%",
         )  # fmt: skip
-    _grid_within_limits(case, path)
+    _grid_within_limits(context, path)
 
 
-def _grid_within_limits(case: Case, path: Path) -> None:
+def _grid_within_limits(context: CheckContext, path: Path) -> None:
     """Warn of how many levels of a grid the limits let rest at one time."""
-    risk, position = case.strategy.risk, case.strategy.risk.position
-    if position is None or position.grid is None or case.doubtful("risk", "limits"):
+    risk, position = context.strategy.risk, context.strategy.risk.position
+    if position is None or position.grid is None or context.doubtful("risk", "limits"):
         return
     grid = position.grid
     shares: dict[str, float] = {
         name: value for name in ("position", "gross_exposure") if name in risk.limits
         if isinstance(value := getattr(risk.limits[name].config, "max", None), float)
     }  # fmt: skip
-    if case.is_spot:
+    if context.is_spot:
         shares["cash"] = 1.0
     rows = grid.levels * (2 if grid.short else 1)
     if not shares:
@@ -302,9 +304,9 @@ def _grid_within_limits(case: Case, path: Path) -> None:
     fit = int(shares[name] / grid.size + 1e-9)
     what = "the cash" if name == "cash" else f"risk.limits.{name} ({shares[name] * 100:g}%)"
     if fit == 0:
-        case.error((*path, "size"), f"no level fits into {what}", hint="write a smaller size")
+        context.error((*path, "size"), f"no level fits into {what}", hint="write a smaller size")
     elif fit < rows:
-        case.warn(
+        context.warn(
             (*path, "size"),
             f"{rows} levels of {grid.size * 100:g}% are laid and {what} lets {fit} rest: "
             "the farthest are never placed",
@@ -312,7 +314,7 @@ def _grid_within_limits(case: Case, path: Path) -> None:
         )
 
 
-CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
+CHECKS: Final[tuple[Callable[[CheckContext], None], ...]] = (
     check_first_stop, check_past_of_words, check_adds, check_buys, check_buys_happen,
     check_grid,
 )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from septet._config.case import Case, portfolio_readings, readings
+from septet._config.check_context import CheckContext, portfolio_readings, readings
 from septet._config.cross_features import expression_problem
 from septet._config.feature_ranges import LEAST_PRICE, FeatureRanges
 from septet._config.ranges import ALL, can_hold, difference, text_of
@@ -24,37 +24,37 @@ from septet._expressions import (
 __all__ = ["CHECKS"]
 
 
-def _conditions(case: Case) -> Iterator[tuple[Path, Expr]]:
-    if case.strategy.portfolio.decides:
-        found = portfolio_readings(case.strategy)
+def _conditions(context: CheckContext) -> Iterator[tuple[Path, Expr]]:
+    if context.strategy.portfolio.decides:
+        found = portfolio_readings(context.strategy)
     else:  # regular buys have a signal that is never set
-        found = readings(("signal",), case.strategy.signal.config)
+        found = readings(("signal",), context.strategy.signal.config)
     for reading in found:
         if reading.is_expression and str(reading.path[-1]).endswith("_if"):
             yield reading.path, parse_expression(reading.text, "condition")
 
 
-def check_conditions(case: Case) -> None:
+def check_conditions(context: CheckContext) -> None:
     """Every rule can be true, and every comparison in it can be true and false."""
-    if case.has_errors:  # what cannot be read is reported already
+    if context.has_errors:  # what cannot be read is reported already
         return
-    ranges = FeatureRanges(case.strategy, case.host)
+    ranges = FeatureRanges(context.strategy, context.host)
     try:
-        rules = dict(_conditions(case))
+        rules = dict(_conditions(context))
         for path, rule in rules.items():
-            _check_rule(case, ranges, path, rule)
-        _check_exit(case, ranges, rules)
+            _check_rule(context, ranges, path, rule)
+        _check_exit(context, ranges, rules)
     except (ExpressionError, KeyError):  # a column or a plugin that another check reports
         return
     except Exception as error:  # a stranger's function may raise anything
-        case.warn(
+        context.warn(
             ("features",),
-            f"the ranges of features cannot be told: {type(error).__name__}: {error}",
+            f"the ranges of features cannot be determined: {type(error).__name__}: {error}",
             hint="a plugin's value_range or inner failed: report this to its package",
         )
 
 
-def _check_rule(case: Case, ranges: FeatureRanges, path: Path, rule: Expr) -> None:
+def _check_rule(context: CheckContext, ranges: FeatureRanges, path: Path, rule: Expr) -> None:
     possible = can_hold((rule,), ranges.of)
     reported = False
     for part in walk(rule):
@@ -66,18 +66,18 @@ def _check_rule(case: Case, ranges: FeatureRanges, path: Path, rule: Expr) -> No
         if not can_hold((part,), ranges.of):
             text = f"this is never true: {about}"
             expression_problem(
-                case, path, part.offset, text, _other(part),
+                context, path, part.offset, text, _other(part),
                 severity="warning" if possible else "error",
             )  # fmt: skip
             reported = reported or not possible
         elif isinstance(part, Compare) and not can_hold((Not(part),), ranges.of):
             text = f"this is true on every bar: {about}"
             hint = f"leave it out, or {_other(part)}"
-            expression_problem(case, path, part.offset, text, hint, severity="warning")
+            expression_problem(context, path, part.offset, text, hint, severity="warning")
     if not possible and not reported and names_in(rule):
         apart = _exclusive(rule, ranges)
         text = f"no bar can satisfy this: {apart}" if apart else "no bar can satisfy this"
-        case.error(path, text, found=f"'{text_of(rule)}'", hint=_never_hint(path))
+        context.error(path, text, found=f"'{text_of(rule)}'", hint=_never_hint(path))
 
 
 def _other(part: Expr) -> str:
@@ -126,14 +126,14 @@ def _exclusive(rule: Expr, ranges: FeatureRanges) -> str:
     return ""
 
 
-def _check_exit(case: Case, ranges: FeatureRanges, rules: Mapping[Path, Expr]) -> None:
+def _check_exit(context: CheckContext, ranges: FeatureRanges, rules: Mapping[Path, Expr]) -> None:
     """An exit that is true whenever an entry is leaves nothing to enter."""
     leave = rules.get(("signal", "exit_if"))
     for path, rule in rules.items():
         if leave is None or path[-1] == "exit_if" or not can_hold((rule,), ranges.of):
             continue
         if not can_hold((rule, Not(leave)), ranges.of):
-            case.warn(
+            context.warn(
                 path,
                 "nothing is ever entered by this rule: exit_if is true whenever it is, and an "
                 "exit beats an entry",
@@ -141,4 +141,4 @@ def _check_exit(case: Case, ranges: FeatureRanges, rules: Mapping[Path, Expr]) -
             )
 
 
-CHECKS: Final[tuple[Callable[[Case], None], ...]] = (check_conditions,)
+CHECKS: Final[tuple[Callable[[CheckContext], None], ...]] = (check_conditions,)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import BeforeValidator
 
-from septet._config.case import Case, strangers_of
+from septet._config.check_context import CheckContext, strangers_of
 from septet_schemas.units import parse_cost, parse_fraction
 
 __all__ = ["CHECKS"]
@@ -17,9 +17,9 @@ _LOW: Final = ("ge", "gt")
 _HIGH: Final = ("le", "lt")
 
 
-def check_bare_numbers(case: Case) -> None:
+def check_bare_numbers(context: CheckContext) -> None:
     """A limit below zero, or a halt above all there is, is a slip where no range is declared."""
-    for path, block in strangers_of(case.strategy):
+    for path, block in strangers_of(context.strategy):
         if block.kind not in _KINDS:
             continue
         for name, info in type(block.config).model_fields.items():
@@ -28,7 +28,7 @@ def check_bare_numbers(case: Case) -> None:
                 continue
             shares = _reads(info.metadata, parse_fraction) or _reads(info.metadata, parse_cost)
             if value < 0 and not shares and not _bounded(info.metadata, _LOW):
-                case.warn(
+                context.warn(
                     (*path, name),
                     f"{value:g} is below zero, and {block.use} declares no range for {name}",
                     hint="write a number of zero or more, if that is what the plugin means",
@@ -36,7 +36,7 @@ def check_bare_numbers(case: Case) -> None:
             if block.kind == "halt" and value > 1.0 and shares and not _bounded(
                 info.metadata, _HIGH
             ):  # fmt: skip
-                case.warn(
+                context.warn(
                     (*path, name),
                     f"{value * 100:g}% is more than all: a halt on a loss of equity never trips",
                     hint=f"write a share below 100%, if {name} is one of equity",

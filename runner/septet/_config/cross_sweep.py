@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from septet._config.case import Case
-from septet._config.check import closest
+from septet._config.check_context import CheckContext
 from septet._config.explain import flatten, short_keys
+from septet._config.inner_numbers import inner_numbers, node_at, places_text
 from septet._config.overlay import parse_path
+from septet._config.pydantic_problems import closest
 from septet._config.tree import Key, Node, dotted
 from septet._expressions import (
     FUNCTIONS,
@@ -71,13 +72,34 @@ def swept_key(
         return SweptKey(path, message=f"{path[0]} cannot be swept", hint=hint)
     known = {tuple(map(str, each)): value for each, value in values.items()}
     if path in known:
-        return _numeric(path, known[path])
+        return _named_inside(_numeric(path, known[path]), tree)
+    if path[-1].isdecimal() and (numbers := inner_numbers(node_at(tree, path[:-1]))):
+        return _inside(path, numbers)
     inside = {each: value for each, value in known.items() if each[: len(path)] == path}
     if inside:
-        return _of_block(path, strategy, inside, tree)
+        return _named_inside(_of_block(path, strategy, inside, tree), tree, path)
     near = _nearest(path, [each for each, value in known.items() if value is not None])
     names = [dotted(each) for each in near if _is_number(known[each])]
     return SweptKey(path, message=f"no key is called {key!r}", hint=closest(key, names))
+
+
+def _inside(path: tuple[str, ...], numbers: Sequence[str]) -> SweptKey:
+    """A number inside a text, such as an expression, by its place in it."""
+    if 1 <= int(path[-1][:9]) <= len(numbers):
+        return SweptKey(path)
+    many = "one number" if len(numbers) == 1 else f"{len(numbers)} numbers"
+    return SweptKey(
+        path, message=f"{dotted(path[:-1])} has {many}", expected=f"1 to {len(numbers)}",
+        found=path[-1], hint=places_text(path[:-1], numbers),
+    )  # fmt: skip
+
+
+def _named_inside(found: SweptKey, tree: Node, path: tuple[str, ...] = ()) -> SweptKey:
+    """Add to a value that is no number how the numbers inside of it are named."""
+    if not found.message or found.hint:
+        return found
+    written = path or found.path
+    return replace(found, hint=places_text(written, inner_numbers(node_at(tree, written))))
 
 
 def _nearest(path: tuple[str, ...], known: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
@@ -200,47 +222,47 @@ def _with_names(expression: Expr, change: Callable[[Name], Name]) -> Expr:
     return replace(expression, **changed) if changed else expression
 
 
-def check_sweep(case: Case) -> None:
+def check_sweep(context: CheckContext) -> None:
     """Every swept key is a number of the file, named once; `where` reads swept keys only."""
-    sweep = case.strategy.sweep
+    sweep = context.strategy.sweep
     if sweep is None:
         return
-    values = plain_keys(case.strategy)
+    values = plain_keys(context.strategy)
     keys: dict[str, str] = {}
     for key in sweep.over:
-        found = swept_key(key, case.strategy, values, case.tree)
+        found = swept_key(key, context.strategy, values, context.tree)
         place = ("sweep", "over", key)
-        if case.doubtful(*found.path):
+        if context.doubtful(*found.path):
             continue  # what is wrong there is reported there
         if found.message:
             words = {"expected": found.expected, "found": found.found, "hint": found.hint}
-            case.error(place, found.message, on_key=True, **words)
+            context.error(place, found.message, on_key=True, **words)
             continue
         whole = dotted(found.path)
         if whole in keys:
             message = f"{whole} is swept already, as {keys[whole]}"
-            case.error(place, message, on_key=True, hint="keep one of the two")
+            context.error(place, message, on_key=True, hint="keep one of the two")
         keys.setdefault(whole, key)
     if sweep.where is not None and len(keys) == len(sweep.over):
-        _check_where(case, sweep.where, list(keys))
+        _check_where(context, sweep.where, list(keys))
 
 
-def _check_where(case: Case, text: str, keys: list[str]) -> None:
+def _check_where(context: CheckContext, text: str, keys: list[str]) -> None:
     try:
         expression = parse_where(text, keys)
     except ExpressionError as error:
         found = " ".join(text[max(error.offset, 0) :][:40].split())
-        before = len(case.problems)
-        case.error(("sweep", "where"), error.message, found=f"'{found}'", hint=error.hint)
-        node = case.tree.at(("sweep", "where"))
-        is_reported = len(case.problems) > before and bool(case.problems[-1].line)
+        before = len(context.problems)
+        context.error(("sweep", "where"), error.message, found=f"'{found}'", hint=error.hint)
+        node = context.tree.at(("sweep", "where"))
+        is_reported = len(context.problems) > before and bool(context.problems[-1].line)
         if node is not None and node.verbatim and is_reported:
-            at = case.problems[-1].column + (node.style in ("'", '"')) + error.offset
-            case.problems[-1] = replace(case.problems[-1], column=at)
+            at = context.problems[-1].column + (node.style in ("'", '"')) + error.offset
+            context.problems[-1] = replace(context.problems[-1], column=at)
         return
     if not names_in(expression):
         hint = f"compare swept keys: {', '.join(keys[:4])}"
-        case.error(("sweep", "where"), "this condition reads no swept key", hint=hint)
+        context.error(("sweep", "where"), "this condition reads no swept key", hint=hint)
 
 
-CHECKS: Final[tuple[Callable[[Case], None], ...]] = (check_sweep,)
+CHECKS: Final[tuple[Callable[[CheckContext], None], ...]] = (check_sweep,)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from septet._config.case import Case
+from septet._config.check_context import CheckContext
 from septet._config.feature_ranges import FeatureRanges
 from septet._config.tree import Path
 from septet._expressions import (
@@ -21,7 +21,7 @@ from septet._expressions import (
     parse_expression,
 )
 from septet._host.declare import Step
-from septet._host.register import BUILT_IN
+from septet._host.plugin_registry import BUILT_IN
 from septet_schemas.position import Distance, distances_of
 
 __all__ = ["CHECKS"]
@@ -95,9 +95,9 @@ def _power(expression: Expr, known: Callable[[Name], int | None]) -> int | None:
     return None
 
 
-def _distances(case: Case) -> Iterator[tuple[Path, str]]:
+def _distances(context: CheckContext) -> Iterator[tuple[Path, str]]:
     """Yield every distance that is an expression, with its path."""
-    risk = case.strategy.risk
+    risk = context.strategy.risk
     for stop, block in risk.stops.items():
         for name in distances_of(type(block.config)):
             value = getattr(block.config, name)
@@ -109,16 +109,16 @@ def _distances(case: Case) -> Iterator[tuple[Path, str]]:
             yield ("risk", "position", "take", index, "at"), take.at.formula
 
 
-def check_units(case: Case) -> None:
+def check_units(context: CheckContext) -> None:
     """A distance is an amount of the price where all that it is made of is known.
 
     Units are known of bar columns, of ranges, and of averages and expressions of these. A distance
     without a price in it, such as ten times an oscillator, may be meant.
     """
-    distances = list(_distances(case))
+    distances = list(_distances(context))
     if not distances:
         return
-    units = _Units(FeatureRanges(case.strategy, case.host))
+    units = _Units(FeatureRanges(context.strategy, context.host))
     for path, formula in distances:
         power = units.of(formula)
         if power in (None, 1):
@@ -131,8 +131,8 @@ def check_units(case: Case) -> None:
             continue
         what = "a ratio of prices" if power == 0 else f"a price to the power of {power}"
         read = "0.02 is read as 0.02 of the quote currency, not as 2%"
-        _, reached = case.tree.nearest(path)
-        case.warn(
+        _, reached = context.tree.nearest(path)
+        context.warn(
             reached,
             f"this is {what}, and a distance is an amount of the price: {read}",
             found=formula,
@@ -141,4 +141,4 @@ def check_units(case: Case) -> None:
         )
 
 
-CHECKS: Final[tuple[Callable[[Case], None], ...]] = (check_units,)
+CHECKS: Final[tuple[Callable[[CheckContext], None], ...]] = (check_units,)

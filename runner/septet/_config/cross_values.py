@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from septet._config.amounts import shares_of
-from septet._config.case import Case
+from septet._config.check_context import CheckContext
 
 __all__ = ["CHECKS"]
 
@@ -21,11 +21,11 @@ def _percent(fraction: float) -> str:
     return f"{fraction * 100:.4g}%"
 
 
-def check_cash_buffer(case: Case) -> None:
+def check_cash_buffer(context: CheckContext) -> None:
     """A buffer of cash leaves something to trade with."""
-    buffer = case.strategy.risk.cash_buffer
+    buffer = context.strategy.risk.cash_buffer
     if buffer >= LARGE_BUFFER:
-        case.warn(
+        context.warn(
             ("risk", "cash_buffer"),
             f"{_percent(buffer)} of the cash is never used: entries share the other "
             f"{_percent(1.0 - buffer)}",
@@ -34,12 +34,12 @@ def check_cash_buffer(case: Case) -> None:
         )
 
 
-def check_rebalance_band(case: Case) -> None:
+def check_rebalance_band(context: CheckContext) -> None:
     """A band is narrower than the position."""
-    rebalance = case.strategy.risk.rebalance
+    rebalance = context.strategy.risk.rebalance
     if rebalance is not None and rebalance.band >= WIDE_BAND:
         band = rebalance.band
-        case.warn(
+        context.warn(
             ("risk", "rebalance", "band"),
             f"a position is resized once it is off its target by more than {_percent(band)} of it: "
             f"when it is {1.0 + band:.4g} times its target, and never when it is below",
@@ -47,11 +47,11 @@ def check_rebalance_band(case: Case) -> None:
         )
 
 
-def check_far_target(case: Case) -> None:
+def check_far_target(context: CheckContext) -> None:
     """A target is reached at some price that is near enough."""
-    block = case.strategy.risk.stops.get("take_profit")
+    block = context.strategy.risk.stops.get("take_profit")
     target = getattr(block.config, "distance", None) if block is not None else None
-    if not isinstance(target, float) or case.doubtful("risk", "stops", "take_profit"):
+    if not isinstance(target, float) or context.doubtful("risk", "stops", "take_profit"):
         return
     path = ("risk", "stops", "take_profit")
     hint = f"write {target * 100:.4g}bps if you mean basis points, or leave it out"
@@ -59,19 +59,20 @@ def check_far_target(case: Case) -> None:
         text = (
             f"the target is {1.0 + target:.4g} times the entry price: it hardly ever closes a trade"
         )
-        case.warn(path, text, hint=hint)
-    elif target >= 1.0 and case.is_perpetual:
+        context.warn(path, text, hint=hint)
+    elif target >= 1.0 and context.is_perpetual:
         text = f"a short never reaches this target, {_percent(target)} away: the price would be 0"
-        case.warn(path, text, hint="write less than 100%, if the file trades short")
+        text += " or less"
+        context.warn(path, text, hint="write less than 100%, if the file trades short")
 
 
-def check_far_shares(case: Case) -> None:
+def check_far_shares(context: CheckContext) -> None:
     """No share is a multiple of what it is a share of, but sizes and limits."""
-    for path, value in shares_of(case.strategy):
+    for path, value in shares_of(context.strategy):
         known = any(path[: len(each)] == each for each in _OF_EQUITY)
-        if value <= FAR or known or path[-1] == "band" or not case.written(*path):
+        if value <= FAR or known or path[-1] == "band" or not context.written(*path):
             continue
-        case.warn(
+        context.warn(
             path,
             f"{path[-1]} is {_percent(value)}, {value:.4g} times the whole",
             hint=f"write {value * 100:.4g}bps if you mean basis points",

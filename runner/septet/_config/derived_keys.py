@@ -7,9 +7,9 @@ from typing import Final
 
 from pydantic_core import PydanticCustomError
 
-from septet._config.resolve import HostResolver, listed_in
+from septet._config.find_plugins import HostResolver, listed_in
 from septet._config.tree import Node
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 
 __all__ = ["REBALANCE_BAND", "derived", "quote_of", "resolver_of"]
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from septet._config.check import closest
-from septet._config.resolve import HostResolver, LenientResolver
+from septet._config.find_plugins import HostResolver, LenientResolver
+from septet._config.pydantic_problems import closest
 from septet._config.schema_lookup import metadata_of, type_at
 from septet._config.tree import Key, Mark, Node, dotted
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet._text import masked_addresses
 from septet.errors import InputError
 from septet_schemas.blocks import UseBlock
@@ -162,9 +162,9 @@ def _masked(value: Any) -> Any:
 
 _MEANS: Mapping[str, str] = {
     "data.candles.adjust": "none (refused where a source has adjusted closes)",
-    "data.candles.calendar": "none (what the source says, else 24x7)",
+    "data.candles.calendar": "none (what the source states, else 24x7)",
     "data.candles.decide_within": "none (a quarter bar, 60s at most)",
-    "data.candles.stamp": "none (what the source says)",
+    "data.candles.stamp": "none (what the source states)",
     "execution.simulation.participation": "none (no cap)",
     "model.inputs": "none (every feature)",
     "model.training.expire_after": "none (never)",

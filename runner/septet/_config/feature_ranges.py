@@ -10,7 +10,7 @@ from septet._config.cross_features import output_columns
 from septet._config.ranges import ALL, Range, range_of
 from septet._expressions import Name, parse_expression
 from septet._host.declare import Step
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet_schemas.blocks import UseBlock
 from septet_schemas.strategy import Strategy
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from septet._host.manifests import strangers_code
-from septet._host.register import BUILT_IN, Host
+from septet._host.plugin_registry import BUILT_IN, Host
 from septet.errors import PluginError
 from septet_schemas.base import Config
 from septet_schemas.blocks import config_of

@@ -5,31 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from septet._config.access import Access
-from septet._config.case import strangers_of
-from septet._config.check import meant_keys, problem_at, shape_problems
-from septet._config.cross import cross_check
+from septet._config.access_rights import Access
+from septet._config.check_context import strangers_of
+from septet._config.cross_checks import cross_check
 from septet._config.derived_keys import derived, resolver_of
+from septet._config.error_places import placed
 from septet._config.explain import Origin, origins_of, short_keys
+from septet._config.find_plugins import HostResolver, LenientResolver
+from septet._config.inner_numbers import names_number
 from septet._config.overlay import Setting, apply_mode, apply_settings, parse_setting, put
-from septet._config.places import placed
+from septet._config.pydantic_problems import meant_keys, problem_at, shape_problems
 from septet._config.read import parse_text, read_text
-from septet._config.resolve import HostResolver, LenientResolver
 from septet._config.stored_label import with_label, with_stored
 from septet._config.tree import Mark, Node, rename_keys
 from septet._config.tree import Path as KeyPath
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet.errors import ConfigError, Problem
 from septet_schemas.strategy import MODES, Strategy
 
 if TYPE_CHECKING:
-    from septet._config.verdicts import PluginVerdict
+    from septet._config.plugin_verdicts import PluginVerdict
 
 __all__ = ["Loaded", "effective_tree", "load", "load_text", "relabelled", "reopen", "variant"]
 
@@ -50,7 +51,6 @@ class Loaded:
     path: Path
     base_dir: Path
     tree: Node
-    origins: Mapping[str, Origin]
     warnings: tuple[Problem, ...]
     resolved: Mapping[str, Any]
     host: Host
@@ -58,6 +58,11 @@ class Loaded:
     unchecked: bool = True
     access: Access = field(default_factory=Access, compare=False, repr=False)
     text: str = field(default="", compare=False, repr=False)
+
+    @cached_property
+    def origins(self) -> Mapping[str, Origin]:
+        """Where each value came from; few commands ask."""
+        return origins_of(self.resolved, self.tree, self.strategy)
 
     def placed(self, *path: str) -> AbstractContextManager[None]:
         """Add to errors raised inside their place in this file: the key they name, else `path`."""
@@ -147,15 +152,13 @@ def load_text(
     problems = _in_order(problems)
     if strategy is None or any(each.severity == "error" for each in problems):
         raise ConfigError(problems)
-    resolved = _resolved(strategy)
     return Loaded(
         strategy=strategy,
         path=Path(name),
         base_dir=base_dir,
         tree=tree,
-        origins=origins_of(resolved, tree, strategy),
         warnings=tuple(problems),
-        resolved=resolved,
+        resolved=_resolved(strategy),
         host=host,
         verdicts=tuple(verdicts),
         unchecked=unchecked,
@@ -200,7 +203,7 @@ def _checked(
     """
     if not any(True for _ in strangers_of(strategy)):
         return [], []
-    from septet._config.verdicts import verdicts_of
+    from septet._config.plugin_verdicts import verdicts_of
 
     verdicts: list[PluginVerdict] = []
     problems: list[Problem] = []
@@ -273,9 +276,7 @@ def reopen(tree: Node, path: Path, base_dir: Path, *, host: Host | None = None) 
     """
     host = host if host is not None else Host()
     strategy = _sound(tree, host, [])
-    resolved = _resolved(strategy)
-    origins = origins_of(resolved, tree, strategy)
-    return Loaded(strategy, path, base_dir, tree, origins, (), resolved, host)
+    return Loaded(strategy, path, base_dir, tree, (), _resolved(strategy), host)
 
 
 def _sound(tree: Node, host: Host, problems: Sequence[Problem]) -> Strategy:
@@ -306,6 +307,8 @@ def _unfolded(tree: Node, path: Sequence[str], strategy: Strategy) -> Node:
     """Write a bare value on the way as the block it stands for, so that its other keys stay."""
     node, reached = tree.nearest(path)
     if len(reached) == len(path) or node.kind != "scalar" or node.value is None:
+        return tree
+    if names_number(node, path[len(reached) :]):
         return tree
     names = short_keys(reached, strategy)
     block = replace(node, kind="map", value=None, children=dict.fromkeys(names, node))

@@ -228,7 +228,7 @@ def _syntax(error: Any, name: str, text: str, flag: bool) -> Problem:
         message, hint = "a { begins a mapping", "put the value in quotes"
         hint = hint if flag else f'put text that holds {{ }} in quotes: "{braced}"'
     if shown[column : column + 1] == "\t":
-        message, hint = "a tab where YAML wants spaces", "indent with spaces"
+        message, hint = "a tab where YAML requires spaces", "indent with spaces"
     opened = error.context_mark
     if opened is not None and "quote" in message:
         line, column = opened.line, opened.column

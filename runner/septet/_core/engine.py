@@ -14,7 +14,6 @@ from typing import Any, Final
 import numpy as np
 
 from septet._core.batch import grow_log
-from septet._core.blocks import MonitorHook, cancel_entries, clear_decisions
 from septet._core.events import (
     BY_HAND,
     Cleared,
@@ -29,6 +28,7 @@ from septet._core.events import (
     Traded,
     Working,
 )
+from septet._core.monitor_blocks import MonitorHook, cancel_entries, clear_decisions
 from septet._core.snapshot import freeze, thaw
 from septet._core.state import Floats, Ints
 from septet._core.window import Drain, Frames, Window
@@ -457,7 +457,7 @@ class Engine:
         return found
 
     def _is_given_up(self, ended: OrderEnded, reason: int) -> bool:
-        """Whether a rule cancelled an order, so that its later fills are not wanted.
+        """Whether a rule cancelled an order, so that its later fills are not expected.
 
         An order that the venue ended has the reason it was made for.
         """

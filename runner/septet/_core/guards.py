@@ -52,7 +52,7 @@ RULES: dict[str, Rule] = {
     "venue_down": Rule("the venue answers again", "error"),
     "venue_limited": Rule("the pause the venue asked for is over"),
     "venue_banned": Rule("the ban is over", "critical"),
-    "venue_maintenance": Rule("the venue says that it is up"),
+    "venue_maintenance": Rule("the venue reports that it is up"),
     "symbol_halted": Rule("the venue lets the symbol trade"),
     "filters_changed": Rule("a person resumes the run", "error", person=True),
     "clock_skew": Rule("the clocks agree again", "error"),

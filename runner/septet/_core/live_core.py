@@ -16,7 +16,7 @@ import msgspec
 from septet import messages as m
 from septet._core import engine_messages, fees
 from septet._core import events as core
-from septet._core.account import Account
+from septet._core.account_check import Account
 from septet._core.checked_rules import new_invalid_answers
 from septet._core.checks import Checks
 from septet._core.core_snapshot import CoreKept

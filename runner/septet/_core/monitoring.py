@@ -9,8 +9,8 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from septet import messages as m
-from septet._core.blocks import MonitorHook
 from septet._core.engine_messages import DOES
+from septet._core.monitor_blocks import MonitorHook
 
 __all__ = ["LATENCY", "Latency", "MonitorPort", "Monitoring"]
 
@@ -21,7 +21,7 @@ LATENCY: Final = "latency"
 
 
 class MonitorPort(MonitorHook, Protocol):
-    """The monitors of a run; see `septet._live.monitors.LiveMonitors`."""
+    """The monitors of a run; see `septet._live.live_monitors.LiveMonitors`."""
 
     def take(self) -> Any:
         """Return the results since the last call: readings, acts, failures, drift."""

@@ -49,7 +49,7 @@ class IntakePort(Protocol):
 
 
 class ModelPort(Protocol):
-    """Models as they arrive; see `septet._live.models.Models`."""
+    """Models as they arrive; see `septet._live.model_in_force.Models`."""
 
     def take(self, event: m.ModelReady | m.ModelFailed) -> None: ...
     def ready(self, number: int) -> int | None: ...

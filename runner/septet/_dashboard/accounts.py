@@ -74,7 +74,7 @@ def read_accounts(path: Path) -> Accounts:
         Others may read or replace it, or it is not what it should be.
     """
     tables = read_private_tables(
-        path, "says who may operate runs", known=("user", "token"), hint=_WRITTEN_BY
+        path, "states who may operate runs", known=("user", "token"), hint=_WRITTEN_BY
     )
     if tables is None:
         return Accounts()

@@ -15,7 +15,6 @@ from septet._app.documents import document_of, error_document
 from septet._app.run_follow import RunFollower
 from septet._app.run_parts import figures_of, trials_of
 from septet._app.runs import why_order
-from septet._dashboard.acts import WAIT_S, act
 from septet._dashboard.api_types import (
     Acted,
     Ask,
@@ -30,8 +29,9 @@ from septet._dashboard.api_types import (
 )
 from septet._dashboard.forms import asked, body_of
 from septet._dashboard.listing import all_runs, named_folder
+from septet._dashboard.run_actions import WAIT_S, act
 from septet._dashboard.site import OPERATE, VIEW, Right, Site, Visitor
-from septet._store.find import open_run
+from septet._store.find_runs import open_run
 from septet._text import decode_json, plain_json
 from septet.errors import InputError, SeptetError
 

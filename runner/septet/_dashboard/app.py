@@ -27,28 +27,28 @@ from septet._app.halt import login_name
 from septet._app.halt_texts import outcome_lines
 from septet._app.run_files import log_lines
 from septet._charts.time_chart import style
-from septet._dashboard.acts import WAIT_S, act, can_act
 from septet._dashboard.api import Api, failure, refused_document
 from septet._dashboard.backtest_pages import BacktestPages
+from septet._dashboard.cached_views import Views
 from septet._dashboard.chart_pages import ChartPages, symbol_asked
 from septet._dashboard.combined_pages import CombinedPages, insist_summed
 from septet._dashboard.compare_pages import ComparePages
 from septet._dashboard.events import follow, mark_of
 from septet._dashboard.forms import TooLarge, TooSlow, asked, form_of, too_large, too_slow
-from septet._dashboard.guard import API, Guard
 from septet._dashboard.job_pages import JobPages
 from septet._dashboard.listing import all_runs, grouped, named_folder
 from septet._dashboard.login import LogIn
-from septet._dashboard.one_run import order_view
 from septet._dashboard.own_data_pages import OwnDataPages
+from septet._dashboard.request_guard import API, Guard
+from septet._dashboard.run_actions import WAIT_S, act, can_act
+from septet._dashboard.run_page import order_view
 from septet._dashboard.site import OPERATE, VIEW, Right, Site, Visitor
 from septet._dashboard.strategy_pages import StrategyPages
 from septet._dashboard.sweep_pages import SweepPages
-from septet._dashboard.views import Views
 from septet._data.stamps import iso
 from septet._report.why import value_text
 from septet._results.number_texts import count, money, number, percent
-from septet._store.find import open_run
+from septet._store.find_runs import open_run
 from septet._text import one_line, shortened
 from septet.errors import SeptetError
 

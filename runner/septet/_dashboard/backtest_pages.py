@@ -92,7 +92,7 @@ class BacktestPages:
 
     def _key(self, run: str) -> str:
         """Return the name under which the page shows a run; the id alone where it is gone."""
-        from septet._store.find import find_folder
+        from septet._store.find_runs import find_folder
 
         try:
             return find_folder(run, self.site.root).relative_to(self.site.root).as_posix()

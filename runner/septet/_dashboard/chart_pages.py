@@ -12,13 +12,13 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from septet._charts import time_chart
+from septet._dashboard.cached_views import View, Views
 from septet._dashboard.charts import document, moment_of, price_figure
 from septet._dashboard.forms import asked
 from septet._dashboard.listing import named_folder
-from septet._dashboard.one_run import resting_lines
-from septet._dashboard.one_trade import trade_span, trade_view
+from septet._dashboard.run_page import resting_lines
 from septet._dashboard.site import VIEW, Right
-from septet._dashboard.views import View, Views
+from septet._dashboard.trade_page import trade_span, trade_view
 from septet._text import dump_json
 from septet.errors import InputError
 

@@ -63,7 +63,7 @@ def price_figure(
 
     `lines` are prices of what rests, each with `price` and `text`.
     """
-    from septet._report.payload import price_data
+    from septet._report.chart_data import price_data
     from septet._report.run_charts import price_chart
 
     data = price_data(run, symbol, most=MOST_BARS, start_ns=start_ns, end_ns=end_ns)
@@ -82,7 +82,7 @@ def price_figure(
 
 def curve_figure(run: Run) -> tuple[str, dict[str, Any]] | None:
     """Return markup and data of equity, drawdown and exposure; None where there is no equity."""
-    from septet._report.payload import curve_data
+    from septet._report.chart_data import curve_data
     from septet._report.run_charts import curve_chart
 
     if not run.has("equity") or run.table("equity", ["time"]).height < 2:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from septet._app.combined import RunEquity, combine, combined_still, equity_of
+from septet._dashboard.cached_views import View, Views
 from septet._dashboard.events import mark_of
 from septet._dashboard.listing import named_folder
-from septet._dashboard.one_run import now_text
+from septet._dashboard.run_page import now_text
 from septet._dashboard.site import VIEW, Right
 from septet._dashboard.stills import at_both_widths
-from septet._dashboard.views import View, Views
 from septet._data.stamps import iso
 from septet.errors import InputError
 

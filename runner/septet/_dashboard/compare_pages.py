@@ -20,13 +20,13 @@ from septet._app.compare import (
     differing,
     growth_still,
 )
+from septet._dashboard.cached_views import View, Views
 from septet._dashboard.events import mark_of
 from septet._dashboard.forms import form_of
 from septet._dashboard.job_pages import JobPages, Subject
 from septet._dashboard.listing import named_folder
 from septet._dashboard.site import OPERATE, VIEW, Right
 from septet._dashboard.stills import at_both_widths
-from septet._dashboard.views import View, Views
 from septet._diff.part_names import MEANS, NAMES
 from septet._jobs.diff_process import diff_in_process
 from septet._jobs.jobs import Job

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from septet._host.tasks import Tasks, Timer
+from septet._host.background_tasks import Tasks, Timer
 
 if TYPE_CHECKING:
     import asyncio

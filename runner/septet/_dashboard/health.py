@@ -30,7 +30,7 @@ def monitor_rows(run: Run) -> list[dict[str, Any]]:
 
 def health_rows(run: Run) -> list[tuple[str, str]]:
     """Return what is known of data and fills: name and words."""
-    from septet._dashboard.delays import delay_words
+    from septet._dashboard.order_delays import delay_words
     from septet._results.number_texts import count, money
 
     summary, rows = run.summary, list[tuple[str, str]]()

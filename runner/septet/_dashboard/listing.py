@@ -60,7 +60,7 @@ def named_folder(root: Path, key: str) -> Path:
     InputError
         If there is none under `root`.
     """
-    from septet._store.find import run_folders
+    from septet._store.find_runs import run_folders
 
     for folder in run_folders(root):
         if _key(root, folder) == key:

@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse
 
 from septet._dashboard.forms import form_of
-from septet._dashboard.limits import address_key
+from septet._dashboard.rate_limits import address_key
 from septet._dashboard.sessions import SESSION_S, TooManyCodes
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from septet._dashboard.certificate import Certificate
-from septet._dashboard.limits import plain_address
+from septet._dashboard.rate_limits import plain_address
 from septet.errors import InputError
 
 __all__ = ["RemoteAccess", "ip_of", "remote_access"]

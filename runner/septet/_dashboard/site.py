@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from septet._app.workspace import Workspace
     from septet._dashboard.accounts import AccountBook
     from septet._dashboard.connections import Connections
-    from septet._dashboard.limits import InProgress, Throttle
+    from septet._dashboard.rate_limits import InProgress, Throttle
     from septet._dashboard.remote_access import RemoteAccess
     from septet._dashboard.sessions import Sessions
 
@@ -67,7 +67,7 @@ class Limits:
 
 def default_limits(clock: Callable[[], float]) -> Limits:
     """Return the limits of a page that begins."""
-    from septet._dashboard.limits import InProgress, Throttle
+    from septet._dashboard.rate_limits import InProgress, Throttle
 
     return Limits(
         Throttle(5, 60.0, clock), Throttle(20, 60.0, clock), InProgress(16, 200),

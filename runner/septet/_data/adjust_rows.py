@@ -49,7 +49,7 @@ def adjust_rows(
         raise DataError(
             f"{raw.symbol} from {raw.facts.origin}: the data has "
             f"{'an adjusted close' if has_close else 'a column of splits'}, and nothing "
-            "says what to do with it; unadjusted prices show a split as a loss of half",
+            "states what to do with it; unadjusted prices show a split as a loss of half",
             hint="write adjust: total (splits and dividends), adjust: splits or adjust: none"
             if has_close
             else "write adjust: splits, or adjust: none if the prices are adjusted already",

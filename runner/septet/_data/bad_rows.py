@@ -47,8 +47,8 @@ _DOUBTS: Final = {
     "first is, nothing needs to be done",
     "zone_sign": "if the stamps are UTC, write time_zone: UTC; if they are of the zone that the "
     "file names, nothing needs to be done",
-    DIVIDENDS: "bring an adjusted close and write adjust: total; adjust: none says that prices are "
-    "meant as they are",
+    DIVIDENDS: "bring an adjusted close and write adjust: total; adjust: none states that prices "
+    "are meant as they are",
     SOURCE_SIGN: "a series of contracts needs prices that are adjusted at each roll; of sources, "
     "keep the rows of one; if prices are right, policy: {price_levels: keep}",
     "level_sign": "keep the rows of one symbol and one source; if prices moved so, policy: "
@@ -61,7 +61,7 @@ _PLAIN_NUMBERS: Final = (
     "or 1.2M)"
 )
 TIMES_HINT: Final = (
-    "say how times are written: numbers with time_unit: s, text with time_format: "
+    "state how times are written: numbers with time_unit: s, text with time_format: "
     "'%d/%m/%Y %H:%M', a date and a time in two columns with time_columns: [Date, Time]"
 )
 _ROWS_HINT: Final = "septet data check shows the rows"
@@ -158,7 +158,10 @@ def _advice(worst: Sequence[Finding], seen: BadRows) -> str:
     if kind == "bad_stamp":
         return TIMES_HINT
     if kind == "bad_volume":
-        return f"is this the column of volumes? {_PLAIN_NUMBERS}; without it volume is 0"
+        return (
+            f"is this the column of volumes? {_PLAIN_NUMBERS}; a file without such a column has "
+            "the volume 0, and with a larger max_bad what cannot be read is filled with 0"
+        )
     if kind == "not_finite":
         return f"are these the columns of prices? {_PLAIN_NUMBERS}"
     if kind == "price_spike":
@@ -184,7 +187,7 @@ def _mixed(seen: BadRows, conflict: Finding, where: str, keys: CandlesConfig) ->
     contradiction = f", {seen.conflict}" if seen.conflict else ""
     name = seen.apart.split("'")[1] if seen.apart else ""
     hint = (
-        "keep the rows of one symbol and one source, or add a column symbol that says whose each is"
+        "keep the rows of one symbol and one source, or add a column symbol that names each row's"
     )
     if name:
         hint = (

@@ -332,12 +332,15 @@ def _exchange(name: str, first: date, last: date) -> Sessions:
             known = ["24x7", "XFX", *exchange_calendars.get_calendar_names()]
             close = difflib.get_close_matches(name, known, n=3) or ["24x7", "XNYS", "XFX"]
             raise DataError(
-                f"unknown calendar {name!r}", hint=f"did you mean {' or '.join(close)}?"
+                f"no calendar is called {name!r}",
+                hint=f"did you mean {' or '.join(close)}?",
+                key="calendar",
             ) from error
         except ValueError as error:
             raise DataError(
                 f"calendar {name} does not cover {first} to {last}: {error}",
                 hint="cut the data with universe: {start, end}, or use calendar: 24x7",
+                key="calendar",
             ) from error
     zone, number, columns = wide
     low, high = np.searchsorted(number, [_day_of(first), _day_of(last) + 1])

@@ -9,7 +9,10 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from septet._data.bars import Ints
 
-__all__ = ["ZONES_NAMED", "all_zones", "clock_changes", "days_of", "has_change", "named_zones"]
+__all__ = [
+    "ZONES_NAMED", "all_zones", "clock_changes", "days_of", "has_change", "named_zones",
+    "wall_span",
+]  # fmt: skip
 
 DAY_NS: Final = 86_400_000_000_000
 MOST_DAYS: Final = 20 * 366
@@ -89,14 +92,19 @@ def _first_change(begin: datetime, end: datetime, info: ZoneInfo) -> datetime:
     return begin + high * _QUARTER
 
 
-def has_change(zone: str, begin_ns: int, end_ns: int) -> bool:
-    """Whether the clocks of a zone change within three hours of a span of wall time."""
+def wall_span(begin_ns: int, end_ns: int) -> tuple[datetime, datetime]:
+    """Return a span of wall time, wider by three hours at both ends, for `has_change`."""
     begin, end = (
         datetime.fromtimestamp(each // 1_000_000_000, UTC).replace(tzinfo=None)
         for each in (begin_ns, end_ns)
     )
+    return begin - _AROUND, end + _AROUND
+
+
+def has_change(zone: str, span: tuple[datetime, datetime]) -> bool:
+    """Whether the clocks of a zone change within a span of wall time."""
     info = _info(zone)
-    return info.utcoffset(begin - _AROUND) != info.utcoffset(end + _AROUND)
+    return info.utcoffset(span[0]) != info.utcoffset(span[1])
 
 
 def named_zones(zones: list[str], most: int = 4) -> str:

@@ -11,7 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from septet._data.bars import Ints
-from septet._data.clock_changes import all_zones, clock_changes, has_change, named_zones
+from septet._data.clock_changes import (
+    all_zones,
+    clock_changes,
+    has_change,
+    named_zones,
+    wall_span,
+)
 from septet._data.stamps import iso
 
 __all__ = ["QUARTER_NS", "MOST_SIGNS", "ClockSign", "QuarterHours", "clock_sign"]
@@ -194,9 +200,9 @@ def _candidates(
 ) -> dict[tuple[tuple[int, int], ...], list[str]]:
     """Return the zones that may fit by their changes of clocks."""
     groups: dict[tuple[tuple[int, int], ...], list[str]] = {}
-    tried = moments if len(moments) <= MOST_SIGNS else None
+    tried = [wall_span(*each) for each in moments] if len(moments) <= MOST_SIGNS else None
     for zone in all_zones():
-        if tried is None or any(has_change(zone, begin, end) for begin, end in tried):
+        if tried is None or any(has_change(zone, each) for each in tried):
             groups.setdefault(clock_changes(zone, days), []).append(zone)
     return groups
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from septet._data.files import rename_columns, rows_by_symbol
 from septet._data.message_limits import HEADER_CHARACTERS
 from septet._data.source import Facts, RawBars, Request
+from septet._data.source_files import rename_columns, rows_by_symbol
 from septet._data.symbol_columns import refuse_symbol_column
 from septet._text import shortened
 from septet.errors import DataError
@@ -230,7 +230,7 @@ def _refuse_time(frame: pl.DataFrame, value: Any, name: str, time: str, zone: st
     if own is None and zone is None:
         raise DataError(
             f"{name}: the times in column {time!r} have no time zone",
-            hint='say which it is: zone="UTC", or zone="America/New_York"',
+            hint='state which it is: zone="UTC", or zone="America/New_York"',
         )
     if own is not None and zone is not None and own != zone:
         raise DataError(

@@ -24,7 +24,7 @@ __all__ = ["LEVEL_SIGN", "PriceLevels", "refuse_levels"]
 LEVEL_SIGN: Final = "level_sign"
 _NEARLY: Final = 0.7
 _LEVELS_HINT: Final = (
-    "keep the rows of one symbol and one source, or add a column symbol that says whose each row "
+    "keep the rows of one symbol and one source, or add a column symbol that states whose each row "
     "is; if the prices are right: policy: {price_levels: keep}"
 )
 

@@ -17,12 +17,12 @@ from septet._data.bars import BarTable, Finding, Instrument, MarketData, SeriesT
 from septet._data.calendars import sessions_per_year
 from septet._data.candle_ends import candles_ending
 from septet._data.dated_series import known_early
-from septet._data.files import reading, symbol_path
 from septet._data.funding_bounds import refuse_rates
 from septet._data.funding_gaps import missing_funding
 from septet._data.normalise import Normalised, normalise
 from septet._data.series import check_funding, ending, normalise_series
 from septet._data.source import Facts, RawBars, RawSeries, Request, Store
+from septet._data.source_files import reading, symbol_path
 from septet._data.stamps import iso
 from septet._host.plugin_calls import door, title_of
 from septet.errors import DataError, PluginError
@@ -406,7 +406,7 @@ def instruments_of(strategy: Any, facts: Mapping[str, Facts]) -> dict[str, Instr
             found[symbol] = Instrument(symbol)
         else:
             raise DataError(
-                f"nothing says what can be traded of {symbol}: lot, tick and minimum notional",
+                f"nothing states what can be traded of {symbol}: lot, tick and minimum notional",
                 hint=f"write execution: {{instruments: {{{symbol}: {{tick: ..., lot: ..., "
                 "min_notional: ...}}}, or fetch the data with septet data fetch",
             )

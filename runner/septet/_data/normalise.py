@@ -121,8 +121,8 @@ def stamp_of(keys: CandlesConfig, facts: Facts, symbol: str) -> Stamp:
     stamp = keys.stamp or facts.stamp
     if stamp is None:
         raise DataError(
-            f"{symbol} from {facts.origin}: nothing says whether a time stamp is the start or the "
-            "end of its bar, and a wrong guess shows every bar before it is known",
+            f"{symbol} from {facts.origin}: nothing states whether a time stamp is the start or "
+            "the end of its bar, and a wrong guess shows every bar before it is known",
             hint="write stamp: open or stamp: close beside use:",
         )
     return stamp

@@ -309,7 +309,7 @@ def _check_chunk(handle: int, chunk: Mapping[str, Any], end: int, leaf: _Leaf) -
         else:
             continue
         if not 0 <= count <= _LARGEST or left < 0:
-            raise ValueError(f"a page says that it holds {count:,} values")
+            raise ValueError(f"a page states that it holds {count:,} values")
         size.add(_page_size(page, leaf, dictionary))
     if left:
         raise ValueError(f"a column lacks {left:,} of the {values:,} values that it names")

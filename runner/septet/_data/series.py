@@ -212,7 +212,7 @@ def _check_columns(name: str, raw: RawSeries, keys: SeriesConfig) -> None:
         )
     if "known" not in frame.columns and keys.known_after is None:
         raise DataError(
-            f"{name} from {origin}: nothing says when a value became known",
+            f"{name} from {origin}: nothing states when a value became known",
             hint="write known_after: 24h (how long after its stamp a value is published)",
         )
 

@@ -112,7 +112,7 @@ def check_series_rows(seen: BadRows, keys: SeriesConfig, raw: RawSeries) -> tupl
             f"time{seen.conflict}: this looks like several symbols or sources in one series; "
             f"first: {'; '.join(worst[0].examples)}",
             hint=f"{kept}, or bring a file for each symbol, with {{symbol}} in path; of revisions "
-            f"name the column that says when each was published: known: ...; {limit}",
+            f"name the column that states when each was published: known: ...; {limit}",
         )
     listed = "; ".join(
         f"{each.kind} {each.count:,} ({each.examples[0] if each.examples else each.message})"

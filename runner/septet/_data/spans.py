@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from septet._data.bar_length import STEP_SAMPLE, check_step
-from septet._data.files import READ_ERRORS, unreadable
 from septet._data.source import LazyBars
+from septet._data.source_files import READ_ERRORS, unreadable
 from septet._data.stamps import read_stamps
 from septet.errors import DataError
 from septet_schemas.data import CandlesConfig

@@ -144,7 +144,7 @@ def _zone_of(moments: pl.Series, zone: str | None, where: str) -> str:
     if len(timed):
         raise DataError(
             f"{where or 'the data'}: time stamps such as {timed[0]} name no time zone, and nothing "
-            "says which is meant",
+            "states which is meant",
             hint="write time_zone: UTC beside use:, or where their clock stands, such as "
             "time_zone: America/New_York",
             key="time_zone",

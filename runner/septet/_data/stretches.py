@@ -35,7 +35,6 @@ from septet._data.calendars import Anchor
 from septet._data.candle_ends import candles_ending
 from septet._data.constant_prices import warn_constant
 from septet._data.defects import Findings, merged
-from septet._data.files import reading
 from septet._data.funding_gaps import missing_funding
 from septet._data.level_checks import PriceLevels
 from septet._data.load import (
@@ -58,6 +57,7 @@ from septet._data.normalise import (
 )
 from septet._data.price_steps import MOST_SPIKE_BARS, Before, Range
 from septet._data.source import LazyBars, RawBars, Request, Scans, Store
+from septet._data.source_files import reading
 from septet._data.spans import Clock, clock_of, read_between
 from septet._data.stamps import iso
 from septet._data.unread_columns import check_unread_columns
@@ -327,7 +327,7 @@ class Stretches:
             source = block.declaration(block.config)
         if not isinstance(source, Scans):
             raise DataError(
-                f"candles: {block.use} cannot be read in stretches: it does not say where its "
+                f"candles: {block.use} cannot be read in stretches: it does not state where its "
                 "bars begin and end",
                 hint="use: parquet can; or run without --chunk",
                 key=".data.candles.use",

@@ -41,7 +41,7 @@ def refuse_symbol_column(frame: pl.DataFrame | pl.LazyFrame, origin: str) -> Non
         if values.drop_nulls().len() > 1:
             raise DataError(
                 f"{origin}: column {name!r} holds {shown_values(values.drop_nulls())}: these are "
-                "rows of several symbols, and nothing says which of them are meant",
+                "rows of several symbols, and nothing states which of them are meant",
                 hint=f"write columns: {{symbol: {name}}}, so that each symbol of the universe "
                 "gets its own rows, or keep one symbol in the file",
             )

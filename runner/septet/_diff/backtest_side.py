@@ -21,7 +21,7 @@ from septet._diff.decision_rows import Row, rows_of_frame, rows_of_table
 from septet._diff.live_side import Lived
 from septet._kernel import layout
 from septet._learn.walk_forward_models import EXPIRED, NO_MODEL, NOT_FINITE, OK, answers
-from septet._shell import project
+from septet._shell import result_tables
 from septet._shell.aligned_bars import AlignedBars, align_bars
 from septet._shell.backtest import backtest
 from septet._shell.session import Session, alignment_rules, open_session
@@ -257,7 +257,7 @@ def _as_given(run: Run, session: Session, notes: list[str]) -> Past:
     equity = dict(zip(times, table["equity"].to_list(), strict=True))
     decisions = None
     if "decisions" in run.left_out:
-        notes.append("the backtest kept no decisions (--fast): those of the revision are not said")
+        notes.append("the backtest kept no decisions (--fast): those of the revision are not known")
     else:
         decisions = rows_of_frame(run.table("decisions"), session.market.symbols)
     models = run.manifest.get("models", [])
@@ -332,10 +332,10 @@ def seen_by(lived: Lived, past: Past, build: Any, until_ns: int) -> Seen:
         batch.trade(first, last)
     rows = int(batch.arrays["C"][layout.LOG])
     made = replace(session, market=market, aligned=aligned, first=first)
-    outcome = project.Outcome(
+    outcome = result_tables.Outcome(
         batch.LI[:rows], batch.LF[:rows], batch.F, batch.D, batch.G, batch.state
     )
-    decisions = rows_of_table(project.decisions_of(made, outcome), market.symbols, until_ns)
+    decisions = rows_of_table(result_tables.decisions_of(made, outcome), market.symbols, until_ns)
     equity = batch.G[layout.G_EQUITY, first:last].tolist()
     curve = dict(zip(known[first:last].tolist(), equity, strict=True))
     return Seen(market, made, batch.F, curve, decisions)

@@ -13,7 +13,7 @@ from septet import messages as m
 from septet._journal.journal_format import Entry, Head
 from septet._journal.reader import Reader
 from septet._live.replay import JOURNAL
-from septet._store.damage import journal_finding
+from septet._store.damage_messages import journal_finding
 from septet.errors import InputError
 
 __all__ = ["Booking", "Closing", "Lived", "is_deed", "read_lived", "trace_of"]

@@ -16,7 +16,7 @@ from septet._diff.decision_rows import Row, row_of
 from septet._diff.live_side import Lived, is_deed, trace_of
 from septet._diff.orders import STEPS, Origin, stops_of
 from septet._kernel import layout
-from septet._live.build import Build, core_of
+from septet._live.build_core import Build, core_of
 from septet._live.journal_head import instruments_in
 from septet._shell.aligned_bars import FUNDING, FUNDING_BEFORE
 from septet.errors import ConfigError

@@ -15,12 +15,12 @@ import msgspec
 from septet._config.load import Loaded
 from septet._data.bars import BarTable, Instrument, MarketData
 from septet._data.load import load_market
-from septet._drill.catalogue import ANSWERS_FINAL_AFTER, RECEIVE_MS, TIMEOUT
+from septet._drill.fault_kinds import ANSWERS_FINAL_AFTER, RECEIVE_MS, TIMEOUT
 from septet._drill.stop_cover import Terms
 from septet._drill.venue.config import Bars, SymbolConfig, Synthetic, VenueConfig, interval
 from septet._drill.venue.symbol_prices import load_bars
 from septet._files import replace_file
-from septet._live.build import currencies, has_venue_fills
+from septet._live.build_core import currencies, has_venue_fills
 from septet._shell.session import plan_of, warmup_ns_of
 from septet.errors import InputError
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from septet._drill.catalogue import CATALOGUE, Needs
-from septet._drill.check import Finding
+from septet._drill.fault_kinds import CATALOGUE, Needs
+from septet._drill.record_checks import Finding
 
 __all__ = ["NEEDED", "Outcome", "Row", "Totals"]
 

@@ -12,7 +12,7 @@ holds both. Such an order is the run's like any other, but for two cases:
 from __future__ import annotations
 
 from septet._core.orders.lifecycle import UNEXPLAINED
-from septet._drill.books import FINAL_STATUSES, OurBook, VenueBook
+from septet._drill.trading_records import FINAL_STATUSES, RunRecord, VenueRecord
 from septet._drill.venue.venue_journal import FillMade, OrderChanged
 
 __all__ = ["claim_known", "count_open", "is_ours", "is_waiting", "ours_of"]
@@ -21,14 +21,14 @@ _NOT_KNOWN = frozenset({"intent", "submitted", "unknown", "rejected"})
 """States of an order that the run has not found at the venue."""
 
 
-def is_ours(row: OrderChanged | FillMade, venue: VenueBook, ours: OurBook) -> bool:
+def is_ours(row: OrderChanged | FillMade, venue: VenueRecord, ours: RunRecord) -> bool:
     """Whether an order or an execution is one that the run must know."""
     if row.owner == "other" or not row.own_id.startswith(ours.tag):
         return False
     return not row.sent_as or not _is_left(row, venue, ours)
 
 
-def ours_of(venue: VenueBook, ours: OurBook) -> tuple[list[OrderChanged], list[FillMade]]:
+def ours_of(venue: VenueRecord, ours: RunRecord) -> tuple[list[OrderChanged], list[FillMade]]:
     """Return the run's orders and executions at the venue."""
     return (
         [each for each in venue.orders.values() if is_ours(each, venue, ours)],
@@ -36,12 +36,12 @@ def ours_of(venue: VenueBook, ours: OurBook) -> tuple[list[OrderChanged], list[F
     )
 
 
-def count_open(venue: VenueBook, ours: OurBook) -> int:
+def count_open(venue: VenueRecord, ours: RunRecord) -> int:
     """Count the orders of the run that are open at the venue."""
     return sum(each.status not in FINAL_STATUSES for each in ours_of(venue, ours)[0])
 
 
-def is_waiting(name: str, ours: OurBook) -> bool:
+def is_waiting(name: str, ours: RunRecord) -> bool:
     """Whether an order is unknown, and the run waits for a person's word on it."""
     sent = ours.sent.get(name)
     if sent is None or ours.states.get(name, ("", 0.0))[0] != "unknown":
@@ -49,14 +49,14 @@ def is_waiting(name: str, ours: OurBook) -> bool:
     return f"{UNEXPLAINED}:{ours.names[sent.symbol]}" in ours.blocks
 
 
-def claim_known(venue: VenueBook, ours: OurBook) -> None:
+def claim_known(venue: VenueRecord, ours: RunRecord) -> None:
     """Count the purchases of the orders that the run has found under another client id."""
     for order_id, name in list(venue.cover.unclaimed.items()):
         if ours.states.get(name, ("unknown", 0.0))[0] not in _NOT_KNOWN:
             venue.cover.claim(order_id, ours.at_ns)
 
 
-def _is_left(row: OrderChanged | FillMade, venue: VenueBook, ours: OurBook) -> bool:
+def _is_left(row: OrderChanged | FillMade, venue: VenueRecord, ours: RunRecord) -> bool:
     """Whether an order under another client id is somebody else's, by what the run has reported.
 
     One whose client id contains ours whole never is.

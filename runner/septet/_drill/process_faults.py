@@ -90,9 +90,9 @@ class ProcessFaults:
 
     def install(self) -> None:
         """Patch the journal's writes and the supervisor."""
-        from septet._journal.log import Journal
-        from septet._journal.reserve import RESERVE_BYTES, Reserve
-        from septet._journal.tail import Tail
+        from septet._journal.disk_reserve import RESERVE_BYTES, Reserve
+        from septet._journal.journal_writer import Journal
+        from septet._journal.write_ahead_tail import Tail
         from septet._live.supervisor import Supervisor
 
         made = Supervisor.__init__

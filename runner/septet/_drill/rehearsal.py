@@ -11,20 +11,8 @@ from functools import partial
 from typing import Final
 
 from septet._config.load import Loaded, load
-from septet._drill.audits import audit, is_noticed
-from septet._drill.book_watch import (
-    HALTED,
-    LOOK_S,
-    NO_DECISION,
-    QUIET,
-    WAITING,
-    BarsOverError,
-    GivenUpError,
-    Watch,
-)  # fmt: skip
-from septet._drill.books import OPERATOR
-from septet._drill.catalogue import ANSWERS_FINAL_AFTER, CATALOGUE, KILL, TIMEOUT, Kind, order_of
-from septet._drill.check import Finding, check_bars, check_trading, check_truth, unreported
+from septet._drill.fault_audits import audit, is_noticed
+from septet._drill.fault_kinds import ANSWERS_FINAL_AFTER, CATALOGUE, KILL, TIMEOUT, Kind, order_of
 from septet._drill.local_market import (
     KEY,
     SECRET,
@@ -37,8 +25,20 @@ from septet._drill.options import Options
 from septet._drill.outcome import Outcome, Row
 from septet._drill.ownership import count_open, is_waiting, ours_of
 from septet._drill.processes import RunProcess, VenueProcess
+from septet._drill.record_checks import Finding, check_bars, check_trading, check_truth, unreported
+from septet._drill.record_watch import (
+    HALTED,
+    LOOK_S,
+    NO_DECISION,
+    QUIET,
+    WAITING,
+    BarsOverError,
+    GivenUpError,
+    Watch,
+)  # fmt: skip
 from septet._drill.replays import replay_all
-from septet._live.kill import ask_halt, ask_resume
+from septet._drill.trading_records import OPERATOR
+from septet._live.kill_switch import ask_halt, ask_resume
 from septet._live.market_data.opening import request_of
 
 __all__ = ["drill"]
@@ -361,7 +361,7 @@ class _Rehearsal(Watch):
     # ------------------------------------------------------------ resolving
 
     def _wait_until_resolved(self, struck: list[str], since_ns: int, *, bars: int) -> None:
-        """Wait until both books agree and nothing blocks; record what remains wrong."""
+        """Wait until both records agree and nothing blocks; record what remains wrong."""
         first_ns = self._struck_ns(since_ns)
         over_ns, bad_ns = time.time_ns(), first_ns
         until_s = time.monotonic() + _RESOLVE_WITHIN_S

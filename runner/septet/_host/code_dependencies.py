@@ -266,7 +266,14 @@ _PYDANTIC: Final = frozenset({"_abc_impl", "model_config", "model_fields", "mode
 
 
 def _unwrapped(value: Any) -> Any:
-    """Return the plain function under a wrapper of numba's."""
+    """Return the plain function under a wrapper of numba's.
+
+    A class is none, and a function says so itself: the search below takes as long as all the rest.
+    """
+    if inspect.isclass(value):
+        return value
+    if type(value) is types.FunctionType:
+        return vars(value).get("py_func") or value
     return inspect.getattr_static(value, "py_func", None) or value
 
 

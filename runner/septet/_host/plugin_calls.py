@@ -136,7 +136,7 @@ def door(block: Any, key: str, *, running: bool = False) -> Iterator[None]:
         kind = RunError if running else PluginError
         raise kind(
             f"{title_of(block)} failed{fault_text(error, root)}",
-            hint=f"tell {block.distribution}, or take {key} out of the file",
+            hint=f"report it to {block.distribution}, or take {key} out of the file",
             key=f".{key}",
         ) from error
 
@@ -157,7 +157,7 @@ def blamed(error: BaseException) -> SeptetError | None:
             what = f"{file}:{line}: {frame.f_code.co_qualname} of {owner} failed with"
             text = f"{type(error).__name__}: {words_of(error)}".removesuffix(": ")
             return RunError(
-                one_line(f"{what} {text}"), hint=f"tell {owner}, or run without its plugins"
+                one_line(f"{what} {text}"), hint=f"report it to {owner}, or run without its plugins"
             )
         if file.startswith(_OURS):
             return None
@@ -166,7 +166,7 @@ def blamed(error: BaseException) -> SeptetError | None:
 
 def _owners() -> dict[str, str]:
     """Return the distribution of each package that brings plugins, septet's own left out."""
-    from septet._host.register import BUILT_IN, Host
+    from septet._host.plugin_registry import BUILT_IN, Host
 
     return {
         entry.component.target.partition(".")[0].partition(":")[0]: entry.distribution

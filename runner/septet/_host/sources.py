@@ -20,7 +20,8 @@ from septet._host.versions import installed_version
 from septet.errors import PluginError
 
 __all__ = [
-    "code_digest", "package_digest", "packages_of", "place_of", "source_digest", "value_digest",
+    "code_digest", "package_digest", "packages_and_values", "packages_of", "place_of",
+    "source_digest",
 ]  # fmt: skip
 
 
@@ -46,8 +47,10 @@ def packages_of(declaration: Any) -> tuple[str, ...]:
     return reached_of(declaration).packages
 
 
-def value_digest(declaration: Any) -> str:
-    """Hash every value that a declaration reaches by a name; empty for septet's own.
+def packages_and_values(declaration: Any) -> tuple[tuple[str, ...], str]:
+    """Return what `packages_of` does, and a hash of every value that is reached by a name.
+
+    It is empty for septet's own.
 
     Raises
     ------
@@ -60,7 +63,7 @@ def value_digest(declaration: Any) -> str:
             "; ".join(f"{each.place}: {each.message}" for each in reached.unknown),
             hint="what a step reads comes through its parameters (tables= makes arrays)",
         )
-    return reached.values
+    return reached.packages, reached.values
 
 
 def source_digest(declaration: Any) -> str:

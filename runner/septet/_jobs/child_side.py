@@ -73,7 +73,7 @@ def serve_one(work: Callable[[dict[str, Any], Reports], Any]) -> None:
     """Do one piece of work, and report its result or what ended it."""
     reports = Reports()
     given = sys.stdin.readline()
-    if not given:  # whoever wanted it has gone
+    if not given:  # whoever requested it is gone
         return
     _end_with_parent()
     try:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from septet._app.run_folder_errors import reading_run
 from septet._app.runs import diff_runs, problem_of_run
 from septet._jobs.child_side import Reports, serve_one
-from septet._store.find import open_run
+from septet._store.find_runs import open_run
 from septet._text import plain_json
 
 __all__ = ["main"]

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
-from septet._journal.files import projected_seq, read_mark
+from septet._journal.disk_reserve import reserve_of
+from septet._journal.journal_files import projected_seq, read_mark
 from septet._journal.lease import holder_of, mark_path
 from septet._journal.reader import Reader, guarded, understood
-from septet._journal.reserve import reserve_of
-from septet._journal.tail import seen_in, tail_of
 from septet._journal.verify import walk, walk_at_rest
+from septet._journal.write_ahead_tail import seen_in, tail_of
 from septet.errors import JournalError, SeptetError
 
 __all__ = [

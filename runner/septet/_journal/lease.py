@@ -2,7 +2,7 @@
 
 The lock is the operating system's (`flock`), on files in a state folder: a killed process frees
 it at once, and no stale lock remains. The content of the file only names the holder. The
-account's name is held for the whole machine as well (`septet._journal.machine`), since users and
+account's name is held for the machine as well (`septet._journal.machine_lock`), since users and
 containers have state folders of their own. Linux and macOS; Windows has no `flock` and is not
 supported. The run's folder holds a lock of its own, so that a run is seen from every state folder.
 Another machine is not seen by the locks: the lease row in the journal shows one that wrote to the
@@ -27,7 +27,7 @@ import msgspec
 
 from septet._files import make_folders, read_bounded
 from septet._journal.lock import free, is_locked, lock
-from septet._journal.machine import hold
+from septet._journal.machine_lock import hold_name
 from septet._journal.reader import Reader
 from septet.errors import JournalError, RunError, SeptetError
 
@@ -158,7 +158,7 @@ class Lease:
         name = f"account-{_short(account)}"
         handle = _locked(name, self.holder, "the same account is traded by another run")
         try:
-            names = hold(name) if machine else []
+            names = hold_name(name) if machine else []
         except BaseException:
             free(handle)
             raise

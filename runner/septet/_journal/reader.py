@@ -24,7 +24,7 @@ from septet._journal.journal_format import (
     first_hash,
     snapshot_digest,
 )
-from septet._journal.tail import Seen, seen_in, tail_of
+from septet._journal.write_ahead_tail import Seen, seen_in, tail_of
 from septet._text import insist_shallow
 from septet.errors import InputError, JournalError, SeptetError
 
@@ -133,7 +133,7 @@ _HINTS: Final = {
     "BUSY": "another process holds the database; only `septet` may write to it",
     "READONLY": "the file or its folder cannot be written to by this user",
     "CANTOPEN": "the file and its folder must be readable, and writable beside a -wal file",
-    "CORRUPT": "a start of the run cuts a torn end back and says so; else put a copy back",
+    "CORRUPT": "a start of the run cuts a torn end back and reports it; else put a copy back",
     "NOTADB": "the file is not a journal of septet, or its first page is damaged",
 }
 

@@ -23,16 +23,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from septet._files import create_file
-from septet._journal.files import Mark
+from septet._journal.journal_files import Mark
 from septet._journal.journal_format import TABLES, chained, snapshot_digest
 from septet._journal.lease import boot_id
 from septet._journal.reader import CHUNK_ROWS, Reader, guarded
-from septet._journal.tail import tail_of
+from septet._journal.write_ahead_tail import tail_of
 from septet.errors import JournalError
 
 if TYPE_CHECKING:
     from septet._journal.reader import Snapshot
-    from septet._journal.tail import Seen
+    from septet._journal.write_ahead_tail import Seen
 
 __all__ = ["Findings", "mend", "walk", "walk_at_rest"]
 

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from septet._learn.dataset import Dataset, SymbolBars, gather, pool, segments, symbol_bars
     from septet._learn.estimator_trial import Refusal, trial_fit
-    from septet._learn.fills import fill_readings
+    from septet._learn.fill_costs import fill_readings
     from septet._learn.fitting import Fitted, Served, Trainer, Window
     from septet._learn.health import (
         DriftWatch,
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
         reference_of,
     )
     from septet._learn.labels import NEVER_NS, LabelRule, Labels, make_labels
-    from septet._learn.rules import (
+    from septet._learn.rules_of_file import (
         health_rule,
         label_rule,
         restore_of,
@@ -121,7 +121,7 @@ __all__ = [
 
 _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "dataset": ("Dataset", "SymbolBars", "gather", "pool", "segments", "symbol_bars"),
-    "fills": ("fill_readings",),
+    "fill_costs": ("fill_readings",),
     "fitting": ("Fitted", "Served", "Trainer", "Window"),
     "health": (
         "DriftWatch",
@@ -133,7 +133,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "reference_of",
     ),
     "labels": ("NEVER_NS", "LabelRule", "Labels", "make_labels"),
-    "rules": (
+    "rules_of_file": (
         "health_rule",
         "label_rule",
         "restore_of",

@@ -44,7 +44,7 @@ def check_served(name: str, served: Served, x: Floats) -> None:
     hint = "this is a fault of the model's plugin; see Served in septet.plugin"
     if served.width != x.shape[1]:
         raise RunError(
-            f"the model {name} says it reads {served.width} features, and was fitted on "
+            f"the model {name} states that it reads {served.width} features, and was fitted on "
             f"{x.shape[1]}",
             hint=hint,
         )

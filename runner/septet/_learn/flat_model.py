@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from septet._data.bars import Floats, Ints
 from septet._learn import kernels
-from septet._learn.entry import compiled
-from septet._learn.serve import serving
+from septet._learn.compiled_entries import compiled
+from septet._learn.serving_tables import serving
 from septet._learn.soundness import STRIDE, check
 
 __all__ = ["Calibration", "FlatModel", "Member", "Scaler", "Tree", "assemble"]

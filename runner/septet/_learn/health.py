@@ -32,7 +32,8 @@ from septet._host.monitoring import Reading, Verdict
 from septet._learn.dataset import Dataset
 from septet._learn.importance import Importance, importance_of
 from septet._learn.labels import Labels
-from septet._learn.stats import (
+from septet._learn.overlapping_windows import window_psi
+from septet._learn.scores import (
     Z95,
     Bins,
     CalibrationRow,
@@ -44,7 +45,6 @@ from septet._learn.stats import (
     spiegelhalter,
 )
 from septet._learn.walk_forward_models import OK, Walk, WalkModel
-from septet._learn.windows import window_psi
 
 __all__ = [
     "DriftWatch",

@@ -12,7 +12,7 @@ import numpy as np
 from septet._data.bars import Floats, Ints
 from septet._learn.dataset import Dataset
 from septet._learn.labels import Labels
-from septet._learn.stats import auc
+from septet._learn.scores import auc
 from septet._learn.walk_forward_models import OK, Walk
 
 __all__ = ["Importance", "importance_of"]

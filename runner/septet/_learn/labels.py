@@ -13,8 +13,8 @@ from typing import Final, Literal
 import numpy as np
 
 from septet._data.bars import Floats, Ints
+from septet._learn.compiled_entries import compiled
 from septet._learn.dataset import Dataset, SymbolBars
-from septet._learn.entry import compiled
 
 __all__ = ["NEVER_NS", "LabelRule", "Labels", "make_labels", "scan_barriers"]
 

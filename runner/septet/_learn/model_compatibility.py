@@ -69,7 +69,7 @@ def compare_subjects(home: Path, stored: Any, wanted: Mapping[str, Any]) -> tupl
     """
     if stored is None:
         raise ModelError(
-            f"the card of the model stored at {home} does not say what its features are, only "
+            f"the card of the model stored at {home} does not state what its features are, only "
             "their names: it was made by an older version of septet",
             hint="train and store it again: septet train FILE",
         )

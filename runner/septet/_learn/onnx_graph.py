@@ -99,7 +99,7 @@ def _check_sizes(model: Any, width: int) -> None:
             raise ValueError(f"{name!r} of a graph has {size:,} values, {_AT_MOST}")
     for name, kind in _sized(graph):
         if sizes.get(name) is None:
-            raise ValueError(f"a graph does not say how large the result of its {kind} is")
+            raise ValueError(f"a graph does not state how large the result of its {kind} is")
 
 
 _AT_MOST: Final = f"and {LARGEST_TENSOR:,} are the most that are served"

@@ -188,7 +188,7 @@ def _check_trees(width: int, arrays: Arrays) -> None:
     _check_links(first, sizes, left, threshold)
     found = _depths(first, sizes, left)
     if (depth != found).any():
-        raise _refuse("a tree is not as deep as it says")
+        raise _refuse("a tree is not as deep as it states")
     if found.max() > DEEPEST:
         raise RunError(
             f"a tree of the model is {found.max()} nodes deep, and at most {DEEPEST} can be served",

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from septet import messages as m
-from septet._config.access import Access
+from septet._config.access_rights import Access
 from septet._config.secrets import read_secret
-from septet._host.tasks import Tasks
+from septet._host.background_tasks import Tasks
 from septet._live.alert_texts import Alert, alerts_of, failure_of
 from septet._live.shell import Notify
 from septet._text import one_line

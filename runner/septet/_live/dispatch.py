@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, S
 from typing import Any, Final, Protocol
 
 from septet import messages as m
-from septet._host.tasks import Tasks, Timer
+from septet._host.background_tasks import Tasks, Timer
 from septet._host.venues import Clock, LiveVenue, leaving
 
 __all__ = ["Alarm", "Dispatcher", "Gate", "REMEMBERED_IDS", "Send", "Trainer"]

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from septet._config.verdicts import sources_text
+from septet._config.plugin_verdicts import sources_text
 from septet.errors import InputError
 
 __all__ = ["changed_since", "fingerprints_of", "insist_on_same", "versions_of"]

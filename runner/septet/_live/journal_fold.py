@@ -9,11 +9,11 @@ from typing import Any
 from septet import _learn as learn
 from septet import messages as m
 from septet._journal.reader import Reader
-from septet._live.account import Member
 from septet._live.market_data.bars import BarAssembler
 from septet._live.market_data.decision_times import Standing
 from septet._live.market_data.feed_shelf import Shelf
 from septet._live.market_data.opening import grids_of
+from septet._live.shared_account import Member
 from septet._live.start import Kept
 
 __all__ = ["Known"]

@@ -14,7 +14,7 @@ from septet._files import replace_file
 from septet._journal.journal_format import Head
 from septet._learn.stored import StoredModel
 from septet._live import start as begin
-from septet._live.build import currencies
+from septet._live.build_core import currencies
 from septet._live.clock import LiveClock
 from septet._live.run_location import RunLocation
 from septet._live.stored_model import fact_of

@@ -10,23 +10,23 @@ from typing import Any
 from septet import messages as m
 from septet._data.bars import Instrument
 from septet._host.venues import LiveVenue, VenueFacts
+from septet._journal.journal_writer import Durability, Journal
 from septet._journal.lease import Holder, Lease, insist_alone, mark_path
-from septet._journal.log import Durability, Journal
 from septet._learn.stored import StoredModel
 from septet._live import start as begin
-from septet._live.account import AccountGate, AccountLimits, Member
 from septet._live.alerts import Alerts
-from septet._live.build import currencies, has_venue_fills
+from septet._live.build_core import currencies, has_venue_fills
 from septet._live.clock import LiveClock
 from septet._live.dispatch import Dispatcher
 from septet._live.journal_fold import Known
 from septet._live.journal_head import instruments_in
-from septet._live.kill import Switch, read_halt
+from septet._live.kill_switch import Switch, read_halt
 from septet._live.logs import RunLog
 from septet._live.market_data.handler import MarketDataHandler
 from septet._live.market_data.opening import history_ns_of, trainer_of
 from septet._live.metrics import Seen
 from septet._live.run_location import RunLocation
+from septet._live.shared_account import AccountGate, AccountLimits, Member
 from septet._live.shell import Ended, Shell
 from septet._live.stored_model import announce_stored, changed_source, idle_now, stored_of
 from septet._live.supervisor import Supervisor

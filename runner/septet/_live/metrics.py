@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from septet import messages as m
 from septet._core.monitoring import LATENCY
-from septet._host.tasks import Tasks
+from septet._host.background_tasks import Tasks
 from septet._live.health_check import condition_of, decision_age_s
-from septet._live.ports import address_of, why_not_listening
+from septet._live.listen_address import address_of, why_not_listening
 from septet.errors import InputError
 
 __all__ = ["METRICS", "MetricsServer", "Seen", "addresses_of", "rows_of"]

@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from septet import messages as m
-from septet._host.tasks import Kept, race
+from septet._host.background_tasks import Kept, race
 from septet._host.venues import LiveFeed, LiveVenue, VenueFacts
 from septet._journal.lease import state_folder
-from septet._journal.machine import reach
+from septet._journal.machine_lock import scope_text
 from septet._live import start as begin
-from septet._live.account import AccountGate, SharedVenue
 from septet._live.clock import LiveClock, WallClock
-from septet._live.funds import insist_on_capital
+from septet._live.funds_check import insist_on_capital
 from septet._live.huge_pages import merge_aside
 from septet._live.metrics import MetricsServer, addresses_of
-from septet._live.reports import reports
 from septet._live.run_location import find_run_location, only_start
 from septet._live.run_steps import agree, check_books, doubts, ended
+from septet._live.scheduled_reports import reports
+from septet._live.shared_account import AccountGate, SharedVenue
 from septet._live.stop import LoopWatch, RunEnd, Signals, StopBound, project
 from septet._live.stored_model import with_label_of_run
 from septet._live.strategy_run import StrategyRun
@@ -373,7 +373,7 @@ class _Process:
         )  # fmt: skip
         run.lease.take_account(facts.account, machine=not facts.is_test)
         beyond = f"no run at a test venue beside this one's in {state_folder()}"
-        text = f"this account is shared by {beyond if facts.is_test else f'no run {reach()}'}"
+        text = f"this account is shared by {beyond if facts.is_test else f'no run {scope_text()}'}"
         run.notify("info", "account_lease", {"text": text})
         for each in self.runs:
             each.insist_on_account(facts)

@@ -16,7 +16,7 @@ from septet._config.read import parse_text
 from septet._journal.journal_check import insist_whole, lacking
 from septet._journal.journal_format import Entry, Head, encode_commands
 from septet._journal.reader import Reader
-from septet._live.build import Build, core_of
+from septet._live.build_core import Build, core_of
 from septet._live.fingerprints import changed_since
 from septet._live.journal_head import instruments_in
 from septet._live.start import fingerprints_of

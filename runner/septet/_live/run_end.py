@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from septet import messages as m
-from septet._live.build import has_venue_fills
+from septet._live.build_core import has_venue_fills
 from septet._live.stop import (
     STOP_WITHIN_S,
     RunEnd,

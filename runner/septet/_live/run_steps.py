@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from septet._core.books import overflowed, unexplained
+from septet._core.ledger_check import overflowed, unexplained
 
 if TYPE_CHECKING:
     from septet._live.strategy_run import StrategyRun

@@ -25,7 +25,7 @@ from septet._journal.journal_format import Entry
 from septet._journal.reader import Reader
 from septet._kernel import layout
 from septet._learn.walk_forward_models import EXPIRED, NO_MODEL, NOT_FINITE, OK, answers
-from septet._live.build import Build
+from septet._live.build_core import Build
 from septet._live.fingerprints import changed_since
 from septet._live.replay import JOURNAL, Difference, Replayed, build_again, compare, shown
 from septet._live.start import fingerprints_of

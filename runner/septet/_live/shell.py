@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Final, Literal, Protocol
 
 from septet import messages as m
-from septet._host.tasks import Tasks, Timer
+from septet._host.background_tasks import Tasks, Timer
 from septet._host.venues import Clock
 from septet._live.dispatch import Dispatcher, Send
 from septet.errors import JournalError
@@ -45,7 +45,7 @@ class Core(Protocol):
 
 
 class Journal(Protocol):
-    """Where events and commands are stored before anything is sent; see `septet._journal.log`.
+    """Where events and commands are stored before anything is sent: `_journal.journal_writer`.
 
     What is appended waits in memory; a commit that fails stores nothing and keeps it waiting.
     `move` transfers committed rows to the database; no order waits for it.

@@ -21,17 +21,18 @@ from septet import messages as m
 from septet._host.adapter_values import error_place
 from septet._host.venues import LiveVenue, VenueFacts
 from septet._journal.journal_format import encode_commands
-from septet._journal.log import Durability, Journal
+from septet._journal.journal_writer import Durability, Journal
 from septet._journal.reader import Reader
 from septet._live.fingerprints import fingerprints_of, insist_on_same, versions_of
-from septet._live.persist import Stopped, persist
+from septet._live.retry import Stopped, retry_until_answered
 from septet._live.shell import Core, Notify
 from septet.errors import InputError, JournalError, RunError
 
 __all__ = [
     "CRASHES", "CRASH_WINDOW_NS", "Keeps", "Kept", "OVERLAP_NS", "Options",
     "Recovered", "Stopped", "differences_of", "doubts", "fingerprints_of",
-    "first_model", "insist_on_agreement", "insist_on_newest", "insist_on_rights", "persist",
+    "first_model", "insist_on_agreement", "insist_on_newest", "insist_on_rights",
+    "retry_until_answered",
     "reconcile", "reconcile_account", "reconcile_clock", "reconcile_orders",
     "recover", "until_enough", "versions_of",
 ]  # fmt: skip
@@ -264,7 +265,7 @@ def insist_on_rights(
             raise InputError(text, hint=hint)
         notify("error", "rights", {"text": text, "hint": hint})
     if facts.can_withdraw is None:
-        text = f"{facts.venue} does not say whether the key may withdraw"
+        text = f"{facts.venue} does not state whether the key may withdraw"
         notify("warning", "rights", {"text": text})
     for note in facts.notes:
         notify("info", "venue_note", {"text": note})
@@ -304,12 +305,16 @@ async def reconcile_orders(
     without an execution.
     """
     if not first:
-        asking = partial(persist, notify=notify, stopping=stopping, goes_on=True)
+        asking = partial(retry_until_answered, notify=notify, stopping=stopping, goes_on=True)
         put(await asking("open orders", venue.open_orders))
         for k, symbol in enumerate(symbols):
             for each in await asking(f"fills of {symbol}", partial(venue.fills, k, since_ns)):
                 put(each)
-    put(await persist("open orders", venue.open_orders, notify=notify, stopping=stopping))
+    put(
+        await retry_until_answered(
+            "open orders", venue.open_orders, notify=notify, stopping=stopping
+        )
+    )
 
 
 async def reconcile_account(
@@ -342,7 +347,7 @@ async def reconcile_account(
             raise RunError(why)
         return m.Holdings(at_ns=asked_ns, balances={}, asked_ns=asked_ns, unread=why)
 
-    holdings = await persist("balances", ask, notify=notify, stopping=stopping)
+    holdings = await retry_until_answered("balances", ask, notify=notify, stopping=stopping)
     put(msgspec.structs.replace(holdings, first=True) if first else holdings)
 
 
@@ -355,7 +360,11 @@ async def reconcile_clock(
     stopping: asyncio.Event,
 ) -> None:
     """Read the venue's clock."""
-    put(await persist("the clock", venue.skew, notify=notify, stopping=stopping, goes_on=not first))
+    put(
+        await retry_until_answered(
+            "the clock", venue.skew, notify=notify, stopping=stopping, goes_on=not first
+        )
+    )
 
 
 def differences_of(rows: Sequence[tuple[m.Event, Sequence[m.Command]]]) -> list[str]:

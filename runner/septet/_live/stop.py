@@ -20,7 +20,7 @@ import msgspec
 from septet import messages as m
 from septet._core.orders.ids import is_marked, own_id
 from septet._files import replace_file
-from septet._host.tasks import Tasks, Timer
+from septet._host.background_tasks import Tasks, Timer
 from septet._host.venues import LiveVenue
 from septet._live.shell import Notify
 

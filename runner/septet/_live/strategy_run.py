@@ -10,14 +10,14 @@ from typing import Final
 import msgspec
 
 from septet import messages as m
-from septet._host.tasks import CLOSE_S
+from septet._host.background_tasks import CLOSE_S
 from septet._host.venues import FeedFacts, LiveFeed, LiveVenue, VenueFacts
+from septet._journal.journal_writer import Journal
 from septet._journal.lease import boot_id, mark_path
-from septet._journal.log import Journal
 from septet._live import start as begin
 from septet._live.alerts import FLUSH_S
 from septet._live.journal_head import describe, head_of
-from septet._live.kill import moved_aside, moved_aside_text
+from septet._live.kill_switch import moved_aside, moved_aside_text
 from septet._live.local_run import LocalRun
 from septet._live.logs import lines_of
 from septet._live.market_data.handler import MarketDataHandler
@@ -57,7 +57,7 @@ class StrategyRun(LocalRun):
         self.start_alerts()
         if self.venue is None:
             open_it = partial(venue.open, self.symbols, self.put)
-            self.facts = await begin.persist(
+            self.facts = await begin.retry_until_answered(
                 "the venue",
                 open_it,
                 notify=self.notify,
@@ -79,7 +79,7 @@ class StrategyRun(LocalRun):
             tasks=self.tasks,
         )  # fmt: skip
         self.market = market
-        received = await begin.persist(
+        received = await begin.retry_until_answered(
             "the feed",
             partial(self._open_feed, market),
             notify=self.notify,
@@ -112,7 +112,7 @@ class StrategyRun(LocalRun):
             self._make_core(instruments, core_terms(self.facts, self.clock.speed))
         if self._begins:
             since_ns = self._since_ns()
-            self._history = await begin.persist(
+            self._history = await begin.retry_until_answered(
                 "history",
                 lambda: market.history(since_ns),
                 notify=self.notify,

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 from septet import messages as m
 from septet._core.guards import TASK
-from septet._host.tasks import Kept, TaskChange, Tasks
+from septet._host.background_tasks import Kept, TaskChange, Tasks
 from septet._host.venues import Clock
 from septet._live.shell import Notify
 

@@ -58,7 +58,7 @@ def fit(work: Work) -> Any:
     from septet._core.batch import Batch
     from septet._data.bars import Instrument
     from septet._shell.aligned_bars import align_bars
-    from septet._shell.learning import dataset_of
+    from septet._shell.model_layer import dataset_of
     from septet._shell.session import Session, alignment_rules, plan_of
 
     loaded = reopen(work.tree, work.path, work.base_dir)

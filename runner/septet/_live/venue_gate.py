@@ -99,7 +99,7 @@ class GatedVenue:
             fault = market_fault(market)
             if fault:
                 raise RunError(
-                    f"{facts.venue}: what it says of {market.symbol} cannot be read: {fault}",
+                    f"{facts.venue}: what it reports of {market.symbol} cannot be read: {fault}",
                     hint="nothing was sent and nothing is assumed; start again",
                 )
         return facts

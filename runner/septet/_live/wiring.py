@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from septet import messages as m
-from septet._config.check import problem_at
+from septet._config.pydantic_problems import problem_at
 from septet._core.orders.records import Timing
 from septet._data.bars import Instrument
-from septet._host.tasks import Tasks
+from septet._host.background_tasks import Tasks
 from septet._host.venues import Connects, LiveFeed, LiveVenue, Market, Streams, VenueFacts
-from septet._live.build import core_of, currencies, has_venue_fills
+from septet._live.build_core import core_of, currencies, has_venue_fills
 from septet._live.clock import LiveClock
 from septet._live.paper.venue import PaperVenue, resting
 from septet._plan.run_terms import simulation_of
@@ -152,7 +152,7 @@ def instruments_of(loaded: Any, markets: Mapping[str, Market]) -> tuple[Instrume
             made = Instrument(symbol)
         else:
             raise InputError(
-                f"nothing says what can be traded of {symbol}: lot, tick and minimum notional",
+                f"nothing states what can be traded of {symbol}: lot, tick and minimum notional",
                 hint=f"write execution: {{instruments: {{{symbol}: {{tick: ..., lot: ..., "
                 "min_notional: ...}}}",
             )

@@ -17,7 +17,7 @@ from septet import _learn as learn
 from septet import messages as m
 from septet._data.stamps import iso
 from septet._host.venues import FeedFacts, Market, VenueFacts
-from septet._live.build import currencies
+from septet._live.build_core import currencies
 from septet._live.clock import LiveClock, WallClock
 from septet._live.market_data.opening import history_ns_of, request_of, require_kinds
 from septet._live.wiring import feed_of, venue_of
@@ -74,7 +74,8 @@ def look(loaded: Any, clock: LiveClock | None = None) -> World:
     """
     if loaded.strategy.mode == "backtest":
         raise InputError(
-            "--world looks at what a paper or a live run meets, and the file says backtest",
+            "--world looks at what a paper or a live run meets, and the mode of the file is "
+            "backtest",
             hint="add --mode paper or --mode live",
         )
     clock = clock or WallClock()

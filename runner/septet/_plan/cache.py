@@ -31,9 +31,9 @@ from typing import Any, Final
 from septet._cache_folder import cache_folder, claim, is_ours, write_whole
 from septet._files import open_lock
 from septet._host.declare import Step
-from septet._host.sources import packages_of, value_digest
+from septet._host.sources import packages_and_values
 from septet._host.versions import installed_version
-from septet._kernel.collector import collector_off
+from septet._kernel.garbage_collection import collector_off
 from septet._plan import native
 from septet._plan.source_digest import meaning_digest
 
@@ -77,11 +77,12 @@ def plan_name(text: str, steps: Iterable[tuple[Step, str]]) -> str:
     """
     packages = {"septet._kernel", "septet._plan", "septet._host.named_state"}
     values = set[str]()
-    for step, _ in steps:
+    for step in {id(step): step for step, _ in steps}.values():  # a step may be wired often
         module = step.function.__module__ if step.function else ""
         packages.add(module.partition(".")[0])
-        packages.update(packages_of(step))
-        values.add(value_digest(step))
+        reached, digest = packages_and_values(step)
+        packages.update(reached)
+        values.add(digest)
     digests = [*(meaning_digest(each) for each in sorted(packages)), *sorted(values)]
     parts = [text, _versions(), *digests]
     return "plan_" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]

@@ -7,13 +7,13 @@ from functools import cached_property
 from typing import Any
 
 from septet._host.declare import Step
-from septet._host.faults import is_compilers
+from septet._host.error_lines import is_compilers
 from septet._plan.assemble import Assembly
 from septet._plan.binding import FEATURES, SIGNAL, TRADING, UNITS, Unit
 from septet._plan.cache import load_entries, load_text, plan_name
-from septet._plan.failures import not_compiled
 from septet._plan.interrupts import interruptible
 from septet._plan.native import Entries, address_of
+from septet._plan.step_errors import not_compiled
 from septet._plan.units import ENTRIES, is_of
 
 __all__ = ["BatchEntries", "CompiledUnits", "Modules", "load_compiled"]

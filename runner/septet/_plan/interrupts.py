@@ -1,7 +1,7 @@
 """Interrupts that come while the compiler's library calls back into Python.
 
 ctypes prints an exception that leaves such a callback and goes on; the compiler then fails for
-want of its answer. Ctrl-C and a request to end would so look like a fault of the compiler.
+lack of its answer. Ctrl-C and a request to end would so look like a fault of the compiler.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def interruptible() -> Iterator[None]:
     sys.unraisablehook = keep
     try:
         yield
-    except Exception:  # whatever the compiler raises for want of the answer
+    except Exception:  # whatever the compiler raises for lack of the answer
         if not lost:
             raise
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from septet._kernel import frames, layout, ledger, match, maths
+from septet._kernel import layout, ledger, match, maths, time_frames
 from septet._plan.binding import Binder
 
 __all__ = ["import_kernel"]
@@ -13,6 +13,11 @@ def import_kernel(binder: Binder) -> None:
     for module in (ledger, match):
         for name in module.__all__:
             binder.helper(getattr(module, name))
-    for function in (frames.bars_of, frames.clear, frames.put_right, maths.logarithm):
+    for function in (
+        time_frames.bars_of,
+        time_frames.clear,
+        time_frames.put_right,
+        maths.logarithm,
+    ):
         binder.helper(function)
     binder.imports["septet._kernel.layout"] = set(layout.__all__)

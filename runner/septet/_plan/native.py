@@ -213,7 +213,7 @@ def load(folder: Path) -> Entries | None:
     try:
         head = decode_json(head_text)
     except ValueError:
-        raise ValueError(f"{path} does not say what it holds") from None
+        raise ValueError(f"{path} does not state what it holds") from None
     if hashlib.sha256(body).hexdigest() != head["sha256"]:
         raise ValueError(f"{path} is not what was written")
     return _link(body, head)

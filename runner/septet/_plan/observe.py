@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from septet._kernel import frames
+from septet._kernel import time_frames
 from septet._kernel.layout import X_FIXED
 from septet._plan.binding import Binder
 from septet._plan.expressions import LOGIC, MATHS, render_expression
@@ -55,7 +55,7 @@ class Frame:
     @property
     def row_numbers(self) -> list[int]:
         """Return every row of Y that belongs to the frame itself."""
-        return [*range(self.row, self.row + frames.FRAME_ROWS), *self.more.values()]
+        return [*range(self.row, self.row + time_frames.FRAME_ROWS), *self.more.values()]
 
 
 @dataclass
@@ -98,11 +98,11 @@ class Observing:
         for node in self.graph.nodes:
             if node.bar_ns != self.graph.bar_ns and node.bar_ns not in rows.frames:
                 names = self._followed(node.bar_ns)
-                first = rows.y_count + frames.FRAME_ROWS
+                first = rows.y_count + time_frames.FRAME_ROWS
                 more = {name: first + n for n, name in enumerate(names)}
                 rows.frames[node.bar_ns] = Frame(node.bar_ns, rows.y_count, rows.state, more)
                 rows.y_count = first + len(names)
-                rows.state += frames.FRAME_SLOTS
+                rows.state += time_frames.FRAME_SLOTS
         for node in self.graph.nodes:
             for output in range(node.width):
                 if node.bar_ns != self.graph.bar_ns:
@@ -149,7 +149,7 @@ class Observing:
 
     def render(self) -> None:
         """Write every loop and stage."""
-        self.binder.helper(frames.unbroken)
+        self.binder.helper(time_frames.unbroken)
         levels = max((node.level for node in self.graph.nodes), default=0)
         for level in range(levels + 1):
             here = [n for n in self.graph.nodes if n.level == level and n.step.kind != "across"]
@@ -257,19 +257,19 @@ class Observing:
 
     def import_language(self, text: str) -> None:
         """Import the functions of the expression language that a text calls."""
-        from septet._kernel import logic, maths
+        from septet._kernel import maths, three_valued_logic
 
         for name in LOGIC:
             if f"{name}(" in text:
-                self.binder.helper(getattr(logic, name))
+                self.binder.helper(getattr(three_valued_logic, name))
         for name in MATHS:
             if f"{name}(" in text:
                 self.binder.helper(getattr(maths, name))
 
     def _base_node(self, loop: Loop, node: Node) -> None:
         """Write the loop of one feature over bars whose history is unbroken."""
-        self.binder.helper(frames.blank)
-        self.binder.helper(frames.within)
+        self.binder.helper(time_frames.blank)
+        self.binder.helper(time_frames.within)
         if (not node.step.compiled or node.unproved) and not node.expressions:
             self._outside_node(loop, node)
             return
@@ -280,8 +280,8 @@ class Observing:
         called = make(f"warmup.{node.label}.call", node.call_at)
         state, slots = self._state(node), f"s{node.number}"
         if state:
-            self.binder.helper(frames.fetch)
-            self.binder.helper(frames.keep)
+            self.binder.helper(time_frames.fetch)
+            self.binder.helper(time_frames.keep)
             loop.body.append(f"{slots} = local({len(node.step.state_names(node.config))})")
             loop.body.append(f"fetch({slots}, {state}, ages[i0])")
         call = self._call(loop, node, "i", "ages[i]", self._array, make)
@@ -344,7 +344,7 @@ class Observing:
 
         Where one of them is not as usual, all four are taken again, bar by bar.
         """
-        self.binder.helper(frames.blocks)
+        self.binder.helper(time_frames.blocks)
         count = len(node.step.state_names(node.config))
         period = self.binder.field(
             node.step, node.config, node.step.renews,
@@ -387,13 +387,13 @@ class Observing:
         sessions = self.terms.calendar != "24x7" and frame.bar_ns % DAY_NS == 0
         offset = MONDAY_NS if frame.bar_ns % WEEK_NS == 0 else 0
         session = self.rows.x_row(Column("bar", "session"))
-        self.binder.helper(frames.gather)
+        self.binder.helper(time_frames.gather)
         loop.body.append(
             f"closed = gather(k, i, {frame.bar_ns}, {self.graph.bar_ns}, {offset}, "
             f"X[k, {session}, i], {int(sessions)}, M, X, Y, S, {frame.row}, {frame.slot})"
         )
         for name, row in frame.more.items():
-            self.binder.helper(frames.follow)
+            self.binder.helper(time_frames.follow)
             base = self.rows.x_row(Column("bar", name))
             first = int(name in FIRST_OF_FRAME)
             loop.body.append(f"follow(k, i, {first}, X, Y, S, {base}, {row}, {frame.slot})")
@@ -421,7 +421,7 @@ class Observing:
         called = make(f"warmup.{node.label}.call", node.call_at)
         state = self._state(node)
         if state:
-            self.binder.helper(frames.clear)
+            self.binder.helper(time_frames.clear)
             loop.local(f"s{node.number} = {state}")
             loop.body += ["if frame_age == 0:", f"    clear({state})"]
         call = self._call(loop, node, "h", "frame_age", self._frame_array, make)

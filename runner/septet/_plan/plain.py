@@ -14,7 +14,7 @@ from types import CodeType, ModuleType
 from typing import Any, Final
 
 from septet._host.declare import Step
-from septet._host.guards import watched
+from septet._host.guarded_arrays import watched
 from septet._host.imports import OURS
 from septet._host.step_arrays import sealed
 from septet._kernel.numba_inside import LOWEST, TOO_NEW, is_known

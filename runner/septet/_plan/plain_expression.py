@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from septet._expressions import Expr
-from septet._kernel import logic, maths
+from septet._kernel import maths, three_valued_logic
 from septet._plan.expressions import LOGIC, MATHS, render_expression
 
 __all__ = ["plain_expression"]
 
 _LANGUAGE: Final[dict[str, Any]] = {
-    **{name: getattr(logic, name) for name in LOGIC},
+    **{name: getattr(three_valued_logic, name) for name in LOGIC},
     **{name: getattr(maths, name) for name in MATHS},
 }
 

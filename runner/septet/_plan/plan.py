@@ -16,11 +16,11 @@ from septet._plan.assemble import Assembly, assemble
 from septet._plan.binding import UNITS
 from septet._plan.cache import plan_name
 from septet._plan.compiled_units import BatchEntries, CompiledUnits, Modules, load_compiled
-from septet._plan.failures import NamedEntries
 from septet._plan.graph import Resolve
 from septet._plan.plain import plain_module
 from septet._plan.python_features import PythonFeatures
 from septet._plan.run_terms import Terms
+from septet._plan.step_errors import NamedEntries
 
 __all__ = ["Plan", "make_plan"]
 

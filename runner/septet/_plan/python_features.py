@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from septet._host.guards import GuardedColumn, GuardedState, Watch
+from septet._host.guarded_arrays import GuardedColumn, GuardedState, Watch
 from septet._host.step_arrays import detached, read_only_of
 from septet._kernel.layout import AGE
 

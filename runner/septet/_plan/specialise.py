@@ -27,7 +27,7 @@ import ast
 import copy
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, NoReturn
@@ -74,20 +74,25 @@ class Choices:
     calls: Mapping[str, str] = field(default_factory=dict)
     lists: Mapping[str, Sequence[Mapping[str, str]]] = field(default_factory=dict)
 
-    def of(self, names: Collection[str]) -> Choices:
-        """Return the choices among some names."""
+    def of(self, names: Sequence[str]) -> Choices:
+        """Return the choices among some names, in the order of the names."""
         return Choices(
-            values={name: each for name, each in self.values.items() if name in names},
-            texts={name: each for name, each in self.texts.items() if name in names},
-            calls={name: each for name, each in self.calls.items() if name in names},
-            lists={name: each for name, each in self.lists.items() if name in names},
+            values={name: self.values[name] for name in names if name in self.values},
+            texts={name: self.texts[name] for name in names if name in self.texts},
+            calls={name: self.calls[name] for name in names if name in self.calls},
+            lists={name: self.lists[name] for name in names if name in self.lists},
         )
 
+    @cached_property
+    def written(self) -> str:
+        """The choices as text."""
+        return repr(self)
+
     def __hash__(self) -> int:
-        return hash(repr(self))
+        return hash(self.written)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Choices) and repr(self) == repr(other)
+        return isinstance(other, Choices) and self.written == other.written
 
 
 def specialise(module: ModuleType, choices: Choices) -> Mapping[str, str]:
@@ -101,11 +106,10 @@ def specialise(module: ModuleType, choices: Choices) -> Mapping[str, str]:
     return {each.name: _folded(each, choices.of(each.names)) for each in _rules_of(module)}
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=8192)
 def _folded(rule: _Rule, choices: Choices) -> str:
     """Return the text of one rule; a sweep, and plans that are alike, ask for the same again."""
-    node = _Fold(rule.path, choices).rule(rule.node())
-    return ast.unparse(ast.fix_missing_locations(node))
+    return ast.unparse(_Fold(rule.path, choices, rule.line).rule(rule.node()))
 
 
 def refuse_unbound(modules: Sequence[ModuleType], names: Collection[str]) -> None:
@@ -127,7 +131,7 @@ def refuse_unbound(modules: Sequence[ModuleType], names: Collection[str]) -> Non
     for rule in (each for module in modules if left for each in _rules_of(module)):
         for node in ast.walk(rule.node()):
             if isinstance(node, ast.Name) and node.id in left:
-                place = f"{rule.path}:{node.lineno}"
+                place = f"{rule.path}:{rule.line - 1 + node.lineno}"
                 raise RuleError(f"{place}: the strategy has nothing for {node.id}")
 
 
@@ -148,13 +152,12 @@ class _Rule:
     line: int
     name: str
     source: str
-    names: frozenset[str]
+    names: tuple[str, ...]
 
     def node(self) -> ast.FunctionDef:
-        """Return the rule's tree, parsed anew: who folds it changes it."""
+        """Return the rule's tree, parsed anew: who folds it changes it. Its first line is 1."""
         (found,) = ast.parse(self.source).body
         assert isinstance(found, ast.FunctionDef)
-        ast.increment_lineno(found, self.line - 1)
         return found
 
 
@@ -169,7 +172,7 @@ def _rules_of(module: ModuleType) -> tuple[_Rule, ...]:
         if isinstance(each, ast.FunctionDef):
             first = min([each.lineno, *(one.lineno for one in each.decorator_list)])
             source = "".join(lines[first - 1 : each.end_lineno])
-            names = frozenset(one.id for one in ast.walk(each) if isinstance(one, ast.Name))
+            names = tuple(sorted({n.id for n in ast.walk(each) if isinstance(n, ast.Name)}))
             made.append(_Rule(f"_rules/{path.name}", first, each.name, source, names))
     return tuple(made)
 
@@ -186,9 +189,14 @@ class _Fold(ast.NodeTransformer):
     """Writes one rule for one strategy."""
 
     def __init__(
-        self, path: str, choices: Choices, elements: Mapping[str, Mapping[str, str]] | None = None
+        self,
+        path: str,
+        choices: Choices,
+        line: int,
+        elements: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
-        self.path, self.choices, self.elements = path, choices, dict(elements or {})
+        self.path, self.choices, self.line = path, choices, line
+        self.elements = dict(elements or {})
 
     def rule(self, node: ast.FunctionDef) -> ast.FunctionDef:
         """Write a rule: its parameters bare, its body folded."""
@@ -206,7 +214,7 @@ class _Fold(ast.NodeTransformer):
         return node
 
     def _fail(self, node: ast.AST, what: str) -> NoReturn:
-        raise RuleError(f"{self.path}:{getattr(node, 'lineno', 0)}: {what}")
+        raise RuleError(f"{self.path}:{self.line - 1 + getattr(node, 'lineno', 1)}: {what}")
 
     # ------------------------------------------------------------------ statements
 
@@ -236,9 +244,12 @@ class _Fold(ast.NodeTransformer):
             self._fail(node, f"{node.iter.id} is not a list of the settings")
         assert isinstance(node.target, ast.Name)
         made: list[ast.stmt] = []
-        for each in self.choices.lists[node.iter.id]:
-            inner = _Fold(self.path, self.choices, {**self.elements, node.target.id: each})
-            made += inner._lines(copy.deepcopy(node.body))
+        elements = self.choices.lists[node.iter.id]
+        for number, each in enumerate(elements, 1):
+            inside = {**self.elements, node.target.id: each}
+            inner = _Fold(self.path, self.choices, self.line, inside)
+            is_last = number == len(elements)  # nobody folds these lines again
+            made += inner._lines(node.body if is_last else copy.deepcopy(node.body))
         return made
 
     def visit_While(self, node: ast.While) -> Any:

@@ -17,8 +17,8 @@ from typing import Any, Final
 
 from septet._cache_folder import cache_folder, claim, is_ours, write_whole
 from septet._host.sources import package_digest
+from septet._plan.plan_text import render_text
 from septet._plan.rule_choices import rules_of
-from septet._plan.text import render_text
 
 __all__ = ["Texts"]
 

@@ -22,12 +22,12 @@ from septet._plan.invalid_answers import CheckedRules, checks_of_signal
 from septet._plan.kernel_imports import import_kernel
 from septet._plan.observe import Observing
 from septet._plan.parameter_names import LAYOUT, OF_ACCOUNT, WORDS, views_of
+from septet._plan.plan_text import ARRAYS, listed
 from septet._plan.portfolio import PortfolioPart
 from septet._plan.position_steps import STEP_REASONS, WORDS_OF_POSITION, PositionColumns
 from septet._plan.reason_names import FIXED_REASONS, MODEL_REASONS, VENUE_REASONS
 from septet._plan.rule_choices import rank_of_cap
 from septet._plan.run_terms import Terms
-from septet._plan.text import ARRAYS, listed
 from septet_schemas.base import marks_of
 from septet_schemas.blocks import UseBlock
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from septet._host.declare import Step
-from septet._host.guards import watched
+from septet._host.guarded_arrays import watched
 from septet._host.step_arrays import sealed
 from septet._kernel.step import compile_step
 from septet._plan.python_features import called_at

@@ -122,7 +122,7 @@ def _check_stamps(data: Data | None, time: str, zone: str | None) -> None:
     if zone is not None and data is None:
         raise InputError(
             f"zone {zone!r} is that of data, and no data was given",
-            hint="the file says the zone of its own data: candles: {time_zone: ...}",
+            hint="the file states the zone of its own data: candles: {time_zone: ...}",
         )
 
 

@@ -206,7 +206,7 @@ class Run:
 
     def close(self) -> None:
         """Let the tables go; those of a stored run are read again when they are asked for."""
-        from septet._store.find import open_run as open_stored
+        from septet._store.find_runs import open_run as open_stored
 
         self._tables.clear()
         held = _in_memory(self._stored)
@@ -302,7 +302,7 @@ class Run:
             If the run is not stored and `path` is left out, or it cannot be written.
         """
         from septet._app.runs import report_run, write_page
-        from septet._store.find import open_run as open_stored
+        from septet._store.find_runs import open_run as open_stored
 
         insist_path("path", path, optional=True)
         if path is not None:
@@ -377,7 +377,7 @@ def runs(strategy: str | None = None, *, root: str | PathLike[str] = "runs") -> 
     strategy
         Only those of the strategy with this name.
     """
-    from septet._store.find import list_runs
+    from septet._store.find_runs import list_runs
 
     insist_text("strategy", strategy, "the name of a strategy", optional=True)
     insist_path("root", root)
@@ -395,7 +395,7 @@ def open_run(reference: str | PathLike[str], *, root: str | PathLike[str] = "run
     """
     from os import fspath
 
-    from septet._store.find import find_run
+    from septet._store.find_runs import find_run
 
     insist_path("reference", reference)
     insist_path("root", root)
@@ -455,7 +455,7 @@ def _acted_on(run: Run, name: str, reason: str, wait: float) -> Path:
 
 def _live_folder(run: Run) -> Path:
     """Return the folder of a paper or live run, be its journal damaged or not."""
-    from septet._store.find import LIVE_SIGNS
+    from septet._store.find_runs import LIVE_SIGNS
 
     folder = run.folder
     if folder is None or not any((folder / name).exists() for name in LIVE_SIGNS):

@@ -96,12 +96,12 @@ class Strategy:
         return self._hash
 
     def _hash_of_content(self) -> str:
-        from septet._config.case import strangers_of
+        from septet._config.check_context import strangers_of
         from septet._text import plain_json
 
         loaded, sources = self._loaded, dict[str, str]()
         if any(True for _ in strangers_of(loaded.strategy)):
-            from septet._config.verdicts import plugin_sources
+            from septet._config.plugin_verdicts import plugin_sources
 
             sources = dict(plugin_sources(loaded.strategy, loaded.host))
         tree = loaded.tree

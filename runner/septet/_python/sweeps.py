@@ -54,7 +54,7 @@ class Sweep:
     @property
     def trials(self) -> Trials | None:
         """How many tries there are on its data with its settings; None where nobody asked."""
-        from septet._results.tries import sentence
+        from septet._results.previous_trials import sentence
 
         found = self._outcome.tries
         if found is None:

@@ -30,7 +30,7 @@ def trials(subject: Strategy | Run | None = None) -> Trials:
     InputError
         If the bars of a run cannot be read.
     """
-    from septet._app.tries import listed_tries
+    from septet._app.trial_records import listed_tries
 
     fits = subject is None or isinstance(subject, Run | Strategy)
     insist(fits, "subject", "a Strategy, a Run or None", subject)

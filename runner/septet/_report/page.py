@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from septet._report import run_charts, sections, trade_tables
-from septet._report.document import chart, document, escaped, replace_text, section
+from septet._report.chart_data import chart_data
+from septet._report.html_page import chart, document, escaped, replace_text, section
 from septet._report.over_time import ROLLING_DAYS
-from septet._report.payload import chart_data
 from septet._report.weights import NAMED, is_portfolio
 from septet._results.forward import forward_text
 from septet._results.number_texts import count, date, duration, plural
@@ -137,8 +137,8 @@ def _model(run: Run, data: dict[str, Any]) -> str:
             section(
                 "Calibration",
                 chart("calibration", run_charts.calibration_still(data)),
-                "Out of sample. On the dashed line a probability means what it says; whiskers are "
-                "95 % intervals, size is the number of rows.",
+                "Out of sample. On the dashed line a probability means what it states; whiskers "
+                "are 95 % intervals, size is the number of rows.",
             )
         )
     shares = data["importance"]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from septet._store.background import Background
-from septet._store.find import open_run
-from septet._store.run_folder import Run, RunWriter, write_result, write_tables
-from septet._store.tables import stored_frames
+from septet._store.background_work import Background
+from septet._store.find_runs import open_run
+from septet._store.memory_run import MemoryRun
+from septet._store.run_folder import Run, RunWriter
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from septet._results.result import RunResult
 
 __all__ = ["save_run"]
@@ -30,15 +33,14 @@ def save_run(
     RunError
         If the disk is full, or a file cannot be written for another reason.
     """
-    from septet._results.summary import summarise
-
     began = time.perf_counter()
     with RunWriter(Path(root), result.facts.strategy, now_ns=now_ns) as writer:
-        frames = stored_frames(result)
-        tables = Background(lambda: write_tables(writer, frames))
+        run = MemoryRun(result, now_ns=writer.now_ns, run_id=writer.run_id)
+        frames = run.frames
+        tables = Background(lambda: _write_tables(writer, frames))
         try:
-            summary = summarise(result, frames, run_id=writer.run_id)
-            write_result(writer, result)
+            summary = run.summary
+            _write_documents(writer, run)
         finally:
             tables.wait()  # the folder goes away when this fails
         tables.result()
@@ -46,9 +48,26 @@ def save_run(
         if report:
             from septet._report.page import render
 
-            writer.write_text("report.html", render(open_run(writer.folder)))
+            writer.write_text("report.html", render(run))
         spent = time.perf_counter() - began
         writer.write_json(
             "summary.json", {**summary, "seconds_total": summary["seconds_total"] + spent}
         )
         return open_run(writer.commit())
+
+
+def _write_tables(writer: RunWriter, frames: Mapping[str, pl.DataFrame]) -> None:
+    for name, frame in frames.items():
+        writer.write_table(name, frame)
+
+
+def _write_documents(writer: RunWriter, run: MemoryRun) -> None:
+    """Write everything of a run but its tables, summary and report."""
+    bars, _ = run.display
+    writer.write_table("bars", bars)
+    writer.write_json("findings.json", run.findings)
+    writer.write_json("resolved.json", run.result.resolved)
+    writer.write_text("strategy.yaml", run.strategy_text)
+    for name, data in run.result.model_files.items():
+        writer.write_bytes(f"models/{name}", data)
+    writer.write_json("manifest.json", run.manifest)

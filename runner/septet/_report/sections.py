@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from septet._report.document import escaped, html_table, yaml_text
+from septet._report.html_page import escaped, html_table, yaml_text
 from septet._report.months import (
     MONTHS,
     PART,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from septet._report.document import escaped, html_table
+from septet._report.html_page import escaped, html_table
 from septet._report.thinning import floats, stamps
 from septet._results import round_trips as matching
 from septet._results.number_texts import UNDEFINED, count, duration, number, percent, when

@@ -40,7 +40,7 @@ def is_portfolio(run: Run) -> bool:
 def target_weights(run: Run) -> tuple[Ints, dict[str, Floats]]:
     """Weights that are in force from each rebalance on: the times, and the weights by symbol.
 
-    A symbol that a rebalance did not decide, for want of a bar, keeps its weight. Nothing where
+    A symbol that a rebalance did not decide, for lack of a bar, keeps its weight. Nothing where
     the decisions were left out.
     """
     import polars as pl

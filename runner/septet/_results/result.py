@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from septet._data.bars import BarTable, Finding
-    from septet._results.tries import Tries
+    from septet._results.previous_trials import Tries
 
     Columns = Mapping[str, npt.NDArray[Any] | Sequence[Any] | pl.Series]
     Table = pl.DataFrame | Columns

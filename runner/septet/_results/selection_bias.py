@@ -1,6 +1,6 @@
-"""How much of the best of many backtests is luck.
+"""Selection bias of the best of many backtests.
 
-Trying many settings and keeping the best finds luck as well as merit. Three figures show how
+Trying many settings and keeping the best finds chance as well as merit. Three figures show how
 much: the probabilistic Sharpe ratio of one setting alone, the deflated Sharpe ratio of one
 setting among all that were tried, and the probability that choosing the best was overfitting.
 
@@ -147,7 +147,7 @@ def probabilistic_sharpe(
 
 
 def expected_maximum_sharpe(trials: int, deviation_daily: float) -> float | None:
-    """Sharpe ratio that the best of some worthless, independent settings reaches by luck.
+    """Sharpe ratio that the best of some worthless, independent settings reaches by chance.
 
     ``s ((1 - g) Z'(1 - 1/N) + g Z'(1 - 1/(N e)))`` with Z' the inverse of the standard normal's
     distribution function and g the constant of Euler and Mascheroni. The true ratios are zero.
@@ -181,11 +181,11 @@ def expected_maximum_sharpe(trials: int, deviation_daily: float) -> float | None
 def luckiest_of(
     trials_sharpe_daily: Sequence[float | None] | Floats, trials: int, days: int = 0
 ) -> float | None:
-    """Benchmark of the deflated ratio: what luck gives the best of `trials` settings.
+    """Benchmark of the deflated ratio: what chance gives the best of `trials` settings.
 
     Values that are not finite do not count towards the deviation. Of `days` daily returns the
     ratio of a worthless setting has an error of ``1 / sqrt(n - 1)``: settings that lie further
-    apart than that differ by more than luck, for example by their costs, and the deviation is
+    apart than that differ by more than chance, for example by their costs, and the deviation is
     bounded by it.
     """
     known = np.array([v for v in trials_sharpe_daily if v is not None], dtype=np.float64)
@@ -317,7 +317,7 @@ def backtest_overfitting(
     eight blocks the setting with the highest Sharpe ratio inside is ranked by its ratio in the
     other eight: ``logit = ln(rank / (N + 1 - rank))``, rank 1 the worst of N, ties in the
     middle. The probability is the share of logits of at most 0. About one half is what pure
-    luck gives; a choice that carries over gives nearly 0.
+    chance gives; a choice that carries over gives nearly 0.
 
     Parameters
     ----------
@@ -351,7 +351,7 @@ def backtest_overfitting(
     count, left_out = int(usable.sum()), int((~usable).sum())
     if count < 2:
         alone = "one setting was" if count == 1 else "no setting was"
-        problem = f"{alone} comparable, and there is no choice to judge without two"
+        problem = f"{alone} comparable, and a choice needs at least two"
         return Overfitting(None, problem, count, left_out)
     rank, chosen, elsewhere = _splits(sums[usable], squares[usable], days)
     logits = np.log(rank / (count + 1.0 - rank))

@@ -12,11 +12,16 @@ from septet._data.candle_ends import CANDLES_END
 from septet._data.stamps import iso
 from septet._results import statistics as st
 from septet._results.capped_entries import capped_entries, capped_text
-from septet._results.contracts import breaks_text, contract_breaks
 from septet._results.forward import forward_part
 from septet._results.intervals import mean_interval, trades_at_once
+from septet._results.invalid_answers import breaks_text, contract_breaks
 from septet._results.no_trades import idleness_of, why_idle
-from septet._results.relative import (
+from septet._results.result import NOT_CLOSED
+from septet._results.round_trips import round_trips_won
+from septet._results.selection_bias import daily_sharpe
+from septet._results.unreached_steps import unreached_text
+from septet._results.verdict import Evidence, doubtful_plugins, unchecked_plugins, verdict
+from septet._results.versus_holding import (
     above_holding,
     alpha_beta,
     annual_growth,
@@ -24,11 +29,6 @@ from septet._results.relative import (
     excess_over,
     returns_over,
 )
-from septet._results.result import NOT_CLOSED
-from septet._results.round_trips import round_trips_won
-from septet._results.selection_bias import daily_sharpe
-from septet._results.unreached import unreached_text
-from septet._results.verdict import Evidence, doubtful_plugins, unchecked_plugins, verdict
 
 if TYPE_CHECKING:
     import polars as pl

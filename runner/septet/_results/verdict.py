@@ -122,7 +122,7 @@ def _average(seen: Evidence) -> str:
     net, unit = seen.net, seen.currency
     if net.problem:
         mean = number(net.mean, amount_digits(abs(net.mean)), signed=True)
-        return f"The average trade, {mean} {unit}, cannot be judged: {net.problem}."
+        return f"The average trade, {mean} {unit}, cannot be assessed: {net.problem}."
     digits = amount_digits(max(abs(net.low), abs(net.high)))
     low, high = number(net.low, digits), number(net.high, digits)
     mean = number(net.mean, digits, signed=True)
@@ -131,7 +131,7 @@ def _average(seen: Evidence) -> str:
         return f"{sentence} was above zero in this sample{_beside_rise(seen)}"
     if seen.net.high < 0:
         return f"{sentence} lost money after costs."
-    return f"{sentence} cannot be told from zero."
+    return f"{sentence} cannot be distinguished from zero."
 
 
 def _beside_rise(seen: Evidence) -> str:
@@ -140,11 +140,11 @@ def _beside_rise(seen: Evidence) -> str:
     if seen.above_holding:
         return f", and its return above that of holding the same exposure{no_promise}"
     if seen.above_holding is not None:
-        return "; its return cannot be told from that of holding the same exposure."
+        return "; its return cannot be distinguished from that of holding the same exposure."
     if seen.hold_return is None:
         return no_promise
     if seen.only_long:
-        return "; whether that is more than holding the same exposure made cannot be judged."
+        return "; whether that is more than holding the same exposure made cannot be assessed."
     if seen.hold_return > 0:
         return (
             "; how much of that the market's own rise made is not measured, because it was short "

@@ -3,8 +3,10 @@
 x = clip(f/m, ±cap), m the mean over the window of the symbols' median |f|, zeros left out.
 F = clip(FDM · Σ share · x, ±cap); a weight is F · (target/volatility) · IDM / symbols. FDM and IDM
 are 1/√(w'Cw), at most 2.5, over correlations of x (all symbols pooled) and of simple returns,
-whose negatives count as 0. Windows are a symbol's last bars; without a whole one, or with a NaN,
-units stay. Source: Carver, Systematic Trading (2015), with a mean forecast of 1 for his 10.
+whose negatives count as 0. The windows of x are a symbol's last bars; without a whole one, or with
+a NaN, units stay. Those of m and of returns are the last decision times, so that symbols of which
+one lacks a bar are compared at the same times.
+Source: Carver, Systematic Trading (2015), with a mean forecast of 1 for his 10.
 """
 
 from __future__ import annotations
@@ -30,9 +32,9 @@ from septet._rules.settings import (
 )
 
 __all__ = [
-    "clip", "correlation_of", "count_joined", "find_full", "forecast_weights", "has_window",
-    "insert_size", "mean_forecasts", "multiplier", "multiplier_of_forecasts",
-    "multiplier_of_returns", "scale_forecasts", "weigh_forecasts",
+    "clip", "correlation_of", "correlation_of_returns", "count_common", "count_joined",
+    "find_full", "forecast_weights", "has_window", "insert_size", "mean_forecasts", "multiplier",
+    "multiplier_of_forecasts", "multiplier_of_returns", "scale_forecasts", "weigh_forecasts",
 ]  # fmt: skip
 
 
@@ -48,7 +50,7 @@ def count_joined(run: Run):
 
 @kernel
 def clip(value, cap):
-    """Return a value clipped to +-cap; NaN stays NaN."""
+    """Return a value limited to +-cap; NaN stays NaN."""
     return max(-cap, min(cap, value)) if value == value else nan
 
 
@@ -112,14 +114,14 @@ def insert_size(value, count, run: Run):
 
 @routine
 def scale_forecasts(t, run: Run):
-    """Find m of each forecast: the mean over the window of the symbols' median size."""
+    """Find m of each forecast: the mean over the last times of the symbols' median size."""
     for forecast in FORECASTS:
         total, times = 0.0, 0
         for back in range(FORECAST_WINDOW):
             count = 0
             for k in range(SYMBOLS):
-                if run.role[k] == 1:
-                    i = (t if ONE_SYMBOL else run.bar[k, t]) - back
+                i = t - back if ONE_SYMBOL else run.bar[k, t - back]
+                if run.role[k] == 1 and i >= 0:
                     count = insert_size(abs(forecast.value(k, i, run)), count, run)
             if count > 0:
                 half = count // 2
@@ -174,31 +176,59 @@ def multiplier_of_forecasts(t, run: Run):
 
 
 @routine
+def count_common(k, other, t, run: Run):
+    """Count the returns of two symbols between common bars of the last times; sum both."""
+    count, sum_x, sum_y = 0, 0.0, 0.0
+    before_x, before_y = nan, nan
+    for u in range(t - FORECAST_WINDOW, t + 1):
+        i, j = run.bar[k, u], run.bar[other, u]
+        if i < 0 or j < 0:
+            continue
+        x, y = run.close[k, i], run.close[other, j]
+        if before_x == before_x:
+            count += 1
+            sum_x += x / before_x - 1.0
+            sum_y += y / before_y - 1.0
+        before_x, before_y = x, y
+    return count, sum_x, sum_y
+
+
+@routine
+def correlation_of_returns(k, other, t, run: Run):
+    """Correlate the simple returns of two symbols between common bars of the last times.
+
+    1 where less than half of the window is common.
+    """
+    count, sum_x, sum_y = count_common(k, other, t, run)
+    if 2 * count < FORECAST_WINDOW:
+        return 1.0
+    mean_x, mean_y = sum_x / count, sum_y / count
+    xx, yy, xy, scale = 0.0, 0.0, 0.0, 0.0
+    before_x, before_y = nan, nan
+    for u in range(t - FORECAST_WINDOW, t + 1):
+        i, j = run.bar[k, u], run.bar[other, u]
+        if i < 0 or j < 0:
+            continue
+        x, y = run.close[k, i], run.close[other, j]
+        if before_x == before_x:
+            moved_x, moved_y = x / before_x - 1.0, y / before_y - 1.0
+            scale += moved_x * moved_x + moved_y * moved_y
+            xx += (moved_x - mean_x) * (moved_x - mean_x)
+            yy += (moved_y - mean_y) * (moved_y - mean_y)
+            xy += (moved_x - mean_x) * (moved_y - mean_y)
+        before_x, before_y = x, y
+    return correlation_of(xx, yy, xy, scale)
+
+
+@routine
 def multiplier_of_returns(t, count, run: Run):
     """Return the IDM: how much larger equally weighted positions may be than a single one."""
-    for k in range(SYMBOLS):
-        if run.role[k] == 1:
-            last = t if ONE_SYMBOL else run.bar[k, t]
-            total, square = 0.0, 0.0
-            for i in range(last - FORECAST_WINDOW + 1, last + 1):
-                total += run.close[k, i] / run.close[k, i - 1] - 1.0
-            mean = total / FORECAST_WINDOW
-            for i in range(last - FORECAST_WINDOW + 1, last + 1):
-                moved = run.close[k, i] / run.close[k, i - 1] - 1.0 - mean
-                square += moved * moved
-            run.rank_value[k], run.proportion[k] = mean, square
     total = 1.0 * count
-    for k in range(SYMBOLS):
-        for other in range(k + 1, SYMBOLS):
-            if run.role[k] == 1 and run.role[other] == 1:
-                i, j = (0, 0) if ONE_SYMBOL else (run.bar[k, t], run.bar[other, t])
-                xy, scale = 0.0, 0.0
-                for back in range(FORECAST_WINDOW):
-                    x = run.close[k, i - back] / run.close[k, i - back - 1] - 1.0
-                    y = run.close[other, j - back] / run.close[other, j - back - 1] - 1.0
-                    scale += x * x + y * y
-                    xy += (x - run.rank_value[k]) * (y - run.rank_value[other])
-                total += 2.0 * correlation_of(run.proportion[k], run.proportion[other], xy, scale)
+    if not ONE_SYMBOL:
+        for k in range(SYMBOLS):
+            for other in range(k + 1, SYMBOLS):
+                if run.role[k] == 1 and run.role[other] == 1:
+                    total += 2.0 * correlation_of_returns(k, other, t, run)
     return multiplier(total / (1.0 * count * count))
 
 

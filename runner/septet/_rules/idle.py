@@ -6,8 +6,8 @@ only active symbols are stepped (`trade_active_symbols`). The results equal thos
 
 from __future__ import annotations
 
-from septet._kernel.frames import bars_of, put_right
 from septet._kernel.layout import REBALANCE_DUE, SIGNAL
+from septet._kernel.time_frames import bars_of, put_right
 from septet._rules.account import amount, list_all, list_held, mark, watch
 from septet._rules.bars import match_bar
 from septet._rules.buying import buy_regularly

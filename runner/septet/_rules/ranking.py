@@ -104,8 +104,6 @@ def rank_symbol(k, i, longs, shorts, run: Run):
     run.role[k] = 0
     run.new_weight[k] = 0.0
     if i < 0:
-        if HAS_BETA:
-            run.beta[k] = 0.0
         if before != 0.0:
             run.role[k] = KEEPS_WEIGHT
             run.new_weight[k] = before
@@ -120,8 +118,11 @@ def rank_symbol(k, i, longs, shorts, run: Run):
         run.proportion[k] = volatility_at(k, i, run)
         known = known and is_known(run.proportion[k]) and run.proportion[k] > 0.0
     if HAS_BETA:
-        run.beta[k] = beta_at(k, i, run)
-        known = known and is_known(run.beta[k])
+        beta = beta_at(k, i, run)
+        if is_known(beta):
+            run.beta[k] = beta
+        else:  # one that keeps its weight counts with the beta that was last known
+            known = False
     if not known:
         where = long_where if before > 0.0 else short_where
         if before != 0.0 and where != 0.0:

@@ -115,7 +115,9 @@ class Run:
     candidate_slippage = Number("A", "CANDIDATE_SLIPPAGE", "fraction expected of a market order")
     candidate_fee = Number("A", "CANDIDATE_FEE", "taker fee, a fraction")
     candidate_up = Number("A", "CANDIDATE_UP", "probability up; NaN without a model")
-    candidate_wanted = Number("A", "CANDIDATE_WANTED", "what the sizing asks for (base, signed)")
+    candidate_requested = Number(
+        "A", "CANDIDATE_REQUESTED", "what the sizing asks for (base, signed)"
+    )
     candidate_limit = Number("A", "CANDIDATE_LIMIT", "limit price of the order; NaN without one")
     candidate_trigger = Number("A", "CANDIDATE_TRIGGER", "its trigger; NaN without one")
     candidate_equity = Number("A", "CANDIDATE_EQUITY", "equity after it and what works (quote)")
@@ -278,7 +280,7 @@ class Run:
     drifted_weight = Symbol("B", "DRIFTED_WEIGHT", "previous weight as prices have moved it")
     rank_value = Symbol("B", "RANK_VALUE", "what it is ranked by; high is good")
     proportion = Symbol("B", "PROPORTION", "what its weight is proportional to; then its gap")
-    beta = Symbol("B", "BETA", "what weights are multiplied by for a net target")
+    beta = Symbol("B", "BETA", "what weights are multiplied by for a net target, as last known")
     long_rank = Symbol("I", "LONG_RANK", "at place n: the symbol of rank n of the long side")
     short_rank = Symbol("I", "SHORT_RANK", "the same of the short side")
     role = Symbol("I", "ROLE", "what a rebalance does with it")

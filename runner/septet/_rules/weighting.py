@@ -115,12 +115,21 @@ def take_given_weights(t, run: Run):
 
 @routine
 def read_betas(t, run: Run):
-    """Read the betas that weights are multiplied by; 0 for a symbol without a bar."""
+    """Read the betas that weights are multiplied by.
+
+    A symbol whose beta is unknown keeps its units; what is kept counts with the beta that was last
+    known at a rebalance.
+    """
     for k in range(SYMBOLS):
         i = t if ONE_SYMBOL else run.bar[k, t]
-        run.beta[k] = 0.0
-        if i >= 0:
-            run.beta[k] = beta_at(k, i, run)
+        if i < 0:
+            continue  # it keeps its units already
+        beta = beta_at(k, i, run)
+        if is_known(beta):
+            run.beta[k] = beta
+        else:
+            run.role[k] = KEEPS_UNITS
+            run.new_weight[k] = run.drifted_weight[k]
 
 
 @routine

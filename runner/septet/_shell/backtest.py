@@ -10,22 +10,23 @@ from typing import Any
 import numpy as np
 
 from septet import _learn as learn
-from septet._config.case import strangers_of
-from septet._config.places import placed, placed_keys
+from septet._config.check_context import strangers_of
+from septet._config.error_places import placed, placed_keys
 from septet._core.batch import Batch
-from septet._core.books import check_books
 from septet._core.checked_rules import invalid_answers
+from septet._core.ledger_check import check_books
 from septet._data.calendars import sessions_per_year
 from septet._data.load import fingerprints
 from septet._kernel import layout
 from septet._plan.run_terms import terms_of
 from septet._progress import Progress
 from septet._results.result import RunFacts, RunResult
-from septet._shell import project
+from septet._shell import result_tables
+from septet._shell.compile_policy import choose_plain, plain_bars, ran_plain_first
 from septet._shell.declared_memory import insist_memory, tried_nodes
 from septet._shell.late_start import LateStart, ModelWindow, late_start, ready_of
-from septet._shell.learning import Learned, health_of, learn_walk, move_first
-from septet._shell.monitor_acts import Act
+from septet._shell.model_layer import Learned, health_of, learn_walk, move_first
+from septet._shell.monitor_actions import Act
 from septet._shell.monitor_readings import (
     Watcher,
     build_watchers,
@@ -37,12 +38,11 @@ from septet._shell.monitor_readings import (
 from septet._shell.monitored_batch import halts_with, trade_watched
 from septet._shell.never_known import refuse_never_known
 from septet._shell.never_trades import refuse_no_entry, refuse_no_value
-from septet._shell.plain_first import choose_plain, plain_bars, ran_plain_first
 from septet._shell.retraining import retrains_of
 from septet._shell.session import Log, Session, open_session
 from septet._shell.tick_checks import refuse_ticks, tick_problems
 from septet._shell.value_ranges import outside_notes, outside_of
-from septet._store.background import Background
+from septet._store.background_work import Background
 from septet.errors import InputError
 from septet_schemas.times import format_day_time
 
@@ -132,11 +132,11 @@ def backtest(
 
 def _ran(
     session: Session, engine: str, progress: Progress | None
-) -> tuple[project.Ran, list[Watcher]]:
+) -> tuple[result_tables.Ran, list[Watcher]]:
     """Run a session from its start; monitors begin anew."""
     watchers = build_watchers(session.strategy)
     if engine == "event":
-        from septet._shell.eventful import run_events
+        from septet._shell.event_backtest import run_events
 
         return run_events(session, progress, watchers), watchers
     return run_batch(session, progress, watchers), watchers
@@ -170,7 +170,7 @@ def refuse_unserved(strategy: Any) -> None:
 
 def run_batch(
     session: Session, progress: Progress | None = None, watchers: Sequence[Watcher] = ()
-) -> project.Ran:
+) -> result_tables.Ran:
     """Run the batch path; monitors that act are asked as the event path asks them."""
     strategy, plan = session.strategy, session.plan
     began = time.perf_counter()
@@ -193,13 +193,15 @@ def run_batch(
         acts = trade_watched(session, batch, watchers, health_of(learned), retrains)
         learned = learned if retrains is None else retrains.learned
     rows = int(state.C[layout.LOG])
-    outcome = project.Outcome(batch.LI[:rows], batch.LF[:rows], batch.F, batch.D, batch.G, state)
-    return project.Ran(outcome, learned, time.perf_counter() - began - training, acts)
+    outcome = result_tables.Outcome(
+        batch.LI[:rows], batch.LF[:rows], batch.F, batch.D, batch.G, state
+    )
+    return result_tables.Ran(outcome, learned, time.perf_counter() - began - training, acts)
 
 
 def _result(
     session: Session,
-    ran: project.Ran,
+    ran: result_tables.Ran,
     watchers: list[Watcher],
     engine: str,
     fingers: dict[str, str],
@@ -210,11 +212,11 @@ def _result(
     known = session.aligned.T[layout.KNOWN]
     venue = next(iter(strategy.execution.venues))
     tables: dict[str, Any] = {
-        "decisions": project.decisions_of(session, outcome) if session.tables else None,
-        "orders": project.orders_of(session, outcome),
-        "fills": project.fills_of(session, outcome, venue),
-        "trades": project.trades_of(session, outcome),
-        "equity": project.equity_of(session, outcome),
+        "decisions": result_tables.decisions_of(session, outcome) if session.tables else None,
+        "orders": result_tables.orders_of(session, outcome),
+        "fills": result_tables.fills_of(session, outcome, venue),
+        "trades": result_tables.trades_of(session, outcome),
+        "equity": result_tables.equity_of(session, outcome),
     }
     outside = outside_of(loaded, tables["decisions"])
     seen = len(tables["decisions"]["time"]) if session.tables else 0
@@ -234,13 +236,14 @@ def _result(
         }
     return RunResult(
         facts=facts, bars=market.bars, findings=market.findings,
-        halts=halts_with(project.halts_of(session, outcome), ran.acts), resolved=loaded.resolved,
+        halts=halts_with(result_tables.halts_of(session, outcome), ran.acts),
+        resolved=loaded.resolved,
         strategy_text=loaded.text,
         distributions=loaded.host.versions(), data_hashes=fingers,
         invalid_answers=invalid_answers(session.plan.facts, outcome.state.C),
         notes=[*notes_of(session, outcome, learned), *outside_notes(outside, seen)],
         left_out=() if session.tables else ("decisions",),
-        mean_exposure=project.mean_exposure(session, outcome),
+        mean_exposure=result_tables.mean_exposure(session, outcome),
         manifest={**manifest_of(session), "outside_value_range": outside},
         **tables, **model_tables,
     )  # fmt: skip
@@ -273,7 +276,10 @@ def model_files(learned: Learned) -> dict[str, bytes]:
 
 
 def _monitoring(
-    session: Session, outcome: project.Outcome, learned: Learned | None, watchers: list[Watcher]
+    session: Session,
+    outcome: result_tables.Outcome,
+    learned: Learned | None,
+    watchers: list[Watcher],
 ) -> Any:
     """Put the readings of model, fills and the file's monitors into one table, by time."""
     costs = fill_costs(session, outcome)
@@ -336,7 +342,7 @@ def checks_of(loaded: Any) -> dict[str, Any]:
     """Return the manifest's entries on packages beside septet: their sources, and their checks."""
     if not any(True for _ in strangers_of(loaded.strategy)):
         return {"plugin_sources": {}, "plugin_checks": []}
-    from septet._config.verdicts import plugin_sources
+    from septet._config.plugin_verdicts import plugin_sources
 
     return {
         "plugin_sources": plugin_sources(loaded.strategy, loaded.host),
@@ -351,12 +357,14 @@ def untried_note(loaded: Any) -> list[str]:
     return [f"not everything could be tried of {names} before the run"] if names else []
 
 
-def notes_of(session: Session, outcome: project.Outcome, learned: Learned | None) -> list[str]:
+def notes_of(
+    session: Session, outcome: result_tables.Outcome, learned: Learned | None
+) -> list[str]:
     """Return sentences the reader of the result must know."""
     strategy = session.strategy
     notes = [f"the features warm up over {session.plan.warmup_bars} bars"]
     notes += passed_limits(session, outcome)
-    notes += project.rebalance_notes(session, outcome)
+    notes += result_tables.rebalance_notes(session, outcome)
     notes += untried_note(session.loaded)
     if not session.tables:
         notes.append("the decisions were left out (--fast); without it the result is the same")

@@ -7,13 +7,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from septet._config.check import problem_at
+from septet._config.pydantic_problems import problem_at
 from septet._expressions import Expr, names_in, parse_expression
-from septet._host.register import BUILT_IN
+from septet._host.plugin_registry import BUILT_IN
 from septet._plan.plain import is_arithmetic
+from septet._shell.compile_policy import ran_plain_first
 from septet._shell.feature_values import LEAST_BARS, FeatureValues, last_values
-from septet._shell.learning import model_columns
-from septet._shell.plain_first import ran_plain_first
+from septet._shell.model_layer import model_columns
 from septet._shell.session import Session
 from septet._shell.weight_checks import portfolio_inputs, weight_problems
 from septet.errors import Problem, SeptetError
@@ -113,8 +113,13 @@ def _features(session: Session, values: FeatureValues, needed: set[str]) -> list
                 text, severity = f"{name} is finite on none {bars}", "error" if fatal else "warning"
                 hint = "what reads it never acts: change the feature, or leave it out"
             elif len(finite) > 1 and finite.min() == finite.max():
-                text, severity = f"{name} is {finite[0]:g} on each {bars}", "warning"
-                hint = "a constant tells a rule or a model nothing"
+                each = (
+                    f"on each {bars}"
+                    if len(finite) == len(column)
+                    else f"on the {len(finite):,} {bars} that have a value"
+                )
+                text, severity = f"{name} is {finite[0]:g} {each}", "warning"
+                hint = "a constant carries no information for a rule or a model"
             else:
                 continue
             problems.append(

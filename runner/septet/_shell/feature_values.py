@@ -17,7 +17,7 @@ from septet._kernel import layout
 from septet._plan.graph import Column
 from septet._plan.plain import is_arithmetic
 from septet._shell.aligned_bars import AlignedBars, column_values
-from septet._shell.plain_first import PLAIN_BARS, plain_bars
+from septet._shell.compile_policy import PLAIN_BARS, plain_bars
 from septet._shell.session import Session, alignment_rules
 from septet.errors import SeptetError
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from septet._config.check import problem_at
+from septet._config.pydantic_problems import problem_at
 from septet._data.bars import Ints
 from septet._data.stamps import iso
 from septet._data.trading_hours import NO_EVENTS, FillGrid, HourRules, events_of, hours_flags
@@ -51,8 +51,8 @@ def _of_hours(session: Session, rules: HourRules, times: Ints, grid: FillGrid) -
     if bool(np.all(flags & layout.HOURS_CLOSED)):
         yield problem_at(
             tree, (*HOURS, "open"),
-            f"no decision lies in these hours: of {len(times):,} decisions with bars of {bar} the "
-            f"first fill at {_clocks(rules, times, grid)}",
+            f"no decision lies in these hours: bars of {bar} open outside of them at all "
+            f"{len(times):,} decisions, the first at {_clocks(rules, times, grid)}",
             hint="write hours in which bars open, with the time zone they are meant in, or shorter "
             "bars; an order fills at the first open after its decision",
         )  # fmt: skip

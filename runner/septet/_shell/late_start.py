@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from septet._config.check import problem_at
+from septet._config.pydantic_problems import problem_at
 from septet._kernel import layout
 from septet._results.number_texts import date, plural, when
 from septet._shell.session import Session, first_ready
@@ -111,7 +111,7 @@ def late_start(
 def _by_warmup(
     begins: str, ready: Ready, bars: int, start_ns: int, closes: bool, bar_ns: int
 ) -> tuple[str, str]:
-    need = f"the features need {plural(bars, 'bar')} before they say anything"
+    need = f"the features need {plural(bars, 'bar')} before they have a value"
     broken = not closes and ready.begin_ns + bars * bar_ns < start_ns
     why = (
         f"{begins}, {need}, and a gap makes them begin anew" if broken else f"{begins}, and {need}"

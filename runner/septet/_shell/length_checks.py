@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from septet._config.amounts import lengths_of
-from septet._config.check import problem_at
+from septet._config.pydantic_problems import problem_at
 from septet._shell.session import Session
 from septet.errors import Problem
 from septet_schemas.units import format_duration

@@ -1,4 +1,4 @@
-"""Monitoring of a backtest: the fills, the monitors of the file, limits that prices passed."""
+"""Read the monitors of a file over a finished run; costs of fills; limits that prices passed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from septet._host.monitoring import MONITOR_VERDICTS, Monitor, Reading, RunView
 from septet._host.plugin_calls import fault_text, is_theirs
 from septet._kernel import layout
-from septet._shell.project import Outcome
+from septet._shell.result_tables import Outcome
 from septet._shell.run_record import fill_rows, trade_rows
 from septet._shell.session import Session
 from septet.errors import RunError, SeptetError
@@ -25,7 +25,7 @@ __all__ = ["Watcher", "build_watchers", "fill_costs", "passed_limits", "run_view
 
 def fill_costs(session: Session, outcome: Outcome) -> pl.DataFrame:
     """Read what the fills cost against the price their decision saw, at every fill."""
-    from septet._learn.fills import fill_readings
+    from septet._learn.fill_costs import fill_readings
 
     rows = outcome.rows(layout.FILL)
     ids, values = outcome.LI[rows], outcome.LF[rows]
@@ -76,7 +76,7 @@ class Watcher:
 def _failed(name: str, block: Any, what: str) -> RunError:
     return RunError(
         f"the monitor {block.use} of {block.distribution} {what}",
-        hint=f"remove monitoring.{name} to run without it, and tell {block.distribution}",
+        hint=f"remove monitoring.{name} to run without it, and report it to {block.distribution}",
         key=f".monitoring.{name}",
     )
 

@@ -9,16 +9,16 @@ from typing import Final
 import numpy as np
 
 from septet._core.batch import Batch
-from septet._core.blocks import cancel_entries, clear_decisions
+from septet._core.monitor_blocks import cancel_entries, clear_decisions
 from septet._host.monitoring import BEGINNING_NS, Reading
 from septet._kernel import layout
 from septet._results.result import HaltEvent
-from septet._shell import project
-from septet._shell.monitor_acts import MODEL, Act, Acts
+from septet._shell import result_tables
+from septet._shell.monitor_actions import MODEL, Act, Acts
 from septet._shell.monitor_readings import Watcher, run_view, watch
-from septet._shell.monitors import Watched
 from septet._shell.retraining import Retrains
 from septet._shell.run_record import Ints
+from septet._shell.running_monitors import Watched
 from septet._shell.session import Session
 
 __all__ = ["halts_with", "trade_watched"]
@@ -89,7 +89,7 @@ def _due(
     if not watchers:
         return []
     rows = int(batch.state.C[layout.LOG])
-    outcome = project.Outcome(
+    outcome = result_tables.Outcome(
         batch.LI[:rows], batch.LF[:rows], batch.F, batch.D, batch.G, batch.state
     )
     known = session.aligned.T[layout.KNOWN]

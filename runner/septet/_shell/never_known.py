@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from septet._config.case import readings
-from septet._config.check import problem_at
+from septet._config.check_context import readings
+from septet._config.pydantic_problems import problem_at
 from septet._config.tree import Path as KeyPath
 from septet._data.align import series_as_of
 from septet._data.bars import Ints, MarketData

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from septet._config.case import blocks_of, readings
-from septet._config.check import problem_at
+from septet._config.check_context import blocks_of, readings
 from septet._config.credentials import STORED, Stored, stored_credentials, venues_file
 from septet._config.cross_model import is_kelly
-from septet._config.places import placed, problem_of
+from septet._config.error_places import placed, problem_of
+from septet._config.pydantic_problems import problem_at
 from septet._config.tree import Path as KeyPath
 from septet._data.bad_rows import OF_SERIES, doubts
 from septet._data.calendars import sessions_per_year

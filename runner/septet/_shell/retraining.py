@@ -10,7 +10,7 @@ import numpy as np
 from septet import _learn as learn
 from septet._host.monitoring import Reading
 from septet._kernel import layout
-from septet._shell.learning import Learned, health_of, learn_walk
+from septet._shell.model_layer import Learned, health_of, learn_walk
 from septet._shell.run_record import Floats
 from septet._shell.session import Session
 

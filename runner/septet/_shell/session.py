@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from septet import _learn as learn
-from septet._config.places import placed
+from septet._config.error_places import placed
 from septet._data.bad_rows import calendar_hint
 from septet._data.bars import Instrument, MarketData
 from septet._kernel import layout
@@ -185,8 +185,8 @@ def _first_decision(
     longest = max(aligned.lengths)
     if longest <= plan.warmup_bars:
         raise DataError(
-            f"{longest} bars are too few: the features need {plan.warmup_bars} before they say "
-            "anything",
+            f"{longest} bars are too few: the features need {plan.warmup_bars} before they have "
+            "values",
             hint="ask for a longer span, or shorten the features",
             key=slowest_key(plan),
         )

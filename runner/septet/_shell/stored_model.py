@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from septet import _learn as learn
-from septet._config.places import placed
+from septet._config.error_places import placed
 from septet._plan.graph import Graph
 from septet._shell.model_subject import subject_of
 

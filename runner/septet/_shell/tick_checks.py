@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from septet._config.check import problem_at
+from septet._config.pydantic_problems import problem_at
 from septet._config.tree import Path as KeyPath
 from septet._data.bars import BarTable
 from septet._shell.session import Session

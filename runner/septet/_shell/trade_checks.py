@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from septet._config.check import problem_at
+from septet._config.pydantic_problems import problem_at
 from septet._config.tree import Path as KeyPath
 from septet._data.bars import Floats, Instrument
-from septet._host.register import BUILT_IN
+from septet._host.plugin_registry import BUILT_IN
 from septet._plan.run_terms import Terms, terms_of
 from septet._shell.session import Session
 from septet.errors import Problem

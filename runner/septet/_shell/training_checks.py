@@ -8,14 +8,14 @@ from typing import Any, Final
 import numpy as np
 
 from septet import _learn as learn
-from septet._config.check import problem_at
+from septet._config.pydantic_problems import problem_at
 from septet._data.stamps import iso
-from septet._host.register import BUILT_IN
+from septet._host.plugin_registry import BUILT_IN
 from septet._kernel import layout
 from septet._learn.schedule import TrainingRule, training_rows, training_times
 from septet._results.number_texts import when
 from septet._shell.late_start import ModelWindow
-from septet._shell.learning import label_bars, model_columns
+from septet._shell.model_layer import label_bars, model_columns
 from septet._shell.session import Session
 from septet.errors import Problem
 from septet_schemas.units import format_duration

@@ -10,7 +10,7 @@ import numpy as np
 
 from septet._config.feature_ranges import FeatureRanges
 from septet._expressions import Name
-from septet._host.register import BUILT_IN
+from septet._host.plugin_registry import BUILT_IN
 
 __all__ = ["outside_notes", "outside_of"]
 
@@ -46,6 +46,6 @@ def outside_notes(found: Mapping[str, int], decisions: int) -> list[str]:
     """Return a sentence for each column that left its range."""
     return [
         f"{column} left the range that its plugin declares at {count:,} of {decisions:,} "
-        "decisions: what check said of rules that read it may be wrong"
+        "decisions: what check reported of rules that read it may be wrong"
         for column, count in found.items()
     ]

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from septet._config.check import problem_at
+from septet._config.pydantic_problems import problem_at
 from septet._data.bars import Floats
 from septet._kernel import layout
 from septet._shell.feature_values import FeatureValues
@@ -47,7 +47,8 @@ def weight_problems(values: FeatureValues) -> list[Problem]:
     known = weights[np.isfinite(weights)]
     if not len(known):
         return []
-    found = []
+    found = _unknown(values, weights)
+    weights = np.where(np.isfinite(weights), weights, np.nan)
     below = float((known < 0.0).mean())
     if strategy.account.type == "spot" and below > 0.0:
         found.append(
@@ -74,6 +75,31 @@ def weight_problems(values: FeatureValues) -> list[Problem]:
             )
         )  # fmt: skip
     return found
+
+
+def _unknown(values: FeatureValues, weights: Floats) -> list[Problem]:
+    """Report weights that are not known after the first: the units of such a symbol are kept."""
+    counted = {}
+    for symbol, each in zip(values.session.market.symbols, weights, strict=True):
+        known = np.flatnonzero(np.isfinite(each))
+        after = each[known[0] :] if len(known) else each
+        counted[symbol] = int((~np.isfinite(after)).sum())
+    if not any(counted.values()):
+        return []
+    rows = sorted(counted.items(), key=lambda each: -each[1])
+    shown = ", ".join(f"{symbol} at {count:,}" for symbol, count in rows[:3] if count)
+    others = sum(1 for _, count in rows[3:] if count)
+    more = f" and {others} more" if others else ""
+    return [
+        problem_at(
+            values.session.loaded.tree, _PLACE,
+            f"weights are not known (NaN, infinite, or no bar) at some of the {weights.shape[1]:,} "
+            f"rebalances looked at: {shown}{more}; a symbol without a weight keeps its units",
+            hint="a weight of 0 closes: write a feature that is known there, if units are not "
+            "to be kept",
+            severity="warning",
+        )
+    ]  # fmt: skip
 
 
 def _weights_when_due(values: FeatureValues, name: str) -> Floats:

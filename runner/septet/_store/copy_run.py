@@ -25,7 +25,7 @@ def copy_run(run: Run, root: Path) -> Path:
     RunError
         If a file cannot be read or written.
     """
-    from septet._store.find import LIVE_SIGNS
+    from septet._store.find_runs import LIVE_SIGNS
 
     source = run.folder
     if any((source / name).exists() for name in LIVE_SIGNS):

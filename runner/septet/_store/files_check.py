@@ -18,7 +18,7 @@ from septet._journal.files_record import FilesRecord, read_files_record
 from septet._journal.lease import holder_of
 from septet._journal.reader import Reader
 from septet._results.result import TABLES
-from septet._store.damage import JOURNAL, damaged, hint_for
+from septet._store.damage_messages import JOURNAL, damaged, hint_for
 from septet.errors import InputError, SeptetError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _LARGEST: Final = 4 << 30
 """Bytes of a file: a stranger's record may name any size, and a sparse file has it at no cost."""
 _EXPORT: Final = (
     "`septet runs export {folder}` writes them again from the journal; copy the folder before, if "
-    "you want to know what was changed"
+    "you need to know what was changed"
 )
 _REMOVE: Final = "; remove what was added"
 

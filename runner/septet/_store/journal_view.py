@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from septet._data.stamps import iso
+from septet._journal.disk_reserve import reserve_of
 from septet._journal.fold import Block, Fold
 from septet._journal.journal_check import JournalFinding, ask_readable, check_file, open_to_check
 from septet._journal.lease import holder_of
 from septet._journal.reader import Reader, Session, understood
-from septet._journal.reserve import reserve_of
 from septet._results.result import HaltEvent, RunFacts, RunResult
-from septet._store.run_folder import JOURNAL, Run, manifest_of
+from septet._store.manifest import manifest_of
+from septet._store.run_folder import JOURNAL, Run
 from septet._store.tables import empty, order_times, stored_frames, thin_bars
 from septet._text import plain_json
 from septet.errors import InputError, SeptetError
@@ -392,7 +393,7 @@ class LiveRun(Run):
 
 def order_of(folder: Path, reference: str) -> str:
     """Return the id of the order that a venue's client id belongs to, or what was given."""
-    from septet._journal.trace import client_ids
+    from septet._journal.order_trace import client_ids
 
     path = folder / JOURNAL
     return ask_readable(path, lambda reader: client_ids(reader, reference)).get(
@@ -401,8 +402,8 @@ def order_of(folder: Path, reference: str) -> str:
 
 
 def trace_of(folder: Path, reference: str, symbol: str, time_ns: int) -> list[dict[str, Any]]:
-    """Return the steps of an order, with the time between them; see `septet._journal.trace`."""
-    from septet._journal.trace import trace
+    """Return the steps of an order, with the time between them: `_journal.order_trace`."""
+    from septet._journal.order_trace import trace
 
     def ask(reader: Reader) -> list[dict[str, Any]]:
         return trace(reader, reference, reader.head.facts["symbols"].index(symbol), time_ns)

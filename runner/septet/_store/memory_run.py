@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from septet._data.stamps import iso
-from septet._store.run_folder import OPTIONAL_TABLES, Run, manifest_of, run_id_at
+from septet._store.manifest import manifest_of
+from septet._store.run_folder import OPTIONAL_TABLES, Run, run_id_at
 from septet._store.tables import empty, order_times, stored_frames, thin_bars
 from septet.errors import InputError
 
@@ -30,9 +31,9 @@ class MemoryRun(Run):
 
     tables_finding = None
 
-    def __init__(self, result: RunResult, *, now_ns: int) -> None:
+    def __init__(self, result: RunResult, *, now_ns: int, run_id: str = "") -> None:
         self.now_ns = now_ns
-        self._id = run_id_at(result.facts.strategy, now_ns)
+        self._id = run_id or run_id_at(result.facts.strategy, now_ns)
         self._result: RunResult | None = result
         super().__init__(_NOWHERE / self._id)
 
@@ -59,15 +60,17 @@ class MemoryRun(Run):
     def release(self) -> None:
         """Let the result and its tables go; figures that were read stay."""
         self._result = None
-        for name in ("_frames", "_display"):
+        for name in ("frames", "display"):
             self.__dict__.pop(name, None)
 
     @cached_property
-    def _frames(self) -> dict[str, pl.DataFrame]:
+    def frames(self) -> dict[str, pl.DataFrame]:
+        """The tables by name, but for the bars."""
         return stored_frames(self.result)
 
     @cached_property
-    def _display(self) -> tuple[pl.DataFrame, dict[str, int]]:
+    def display(self) -> tuple[pl.DataFrame, dict[str, int]]:
+        """The bars that are stored, and how many bars each of them joins, by symbol."""
         result = self.result
         return thin_bars(
             result.bars, split_ns=result.facts.first_decision_ns,
@@ -79,12 +82,12 @@ class MemoryRun(Run):
         """The document of summary.json."""
         from septet._results.summary import summarise
 
-        return summarise(self.result, self._frames, run_id=self._id)
+        return summarise(self.result, self.frames, run_id=self._id)
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
         """The document of manifest.json."""
-        return manifest_of(self._id, iso(self.now_ns), self.result, self._display[1])
+        return manifest_of(self._id, iso(self.now_ns), self.result, self.display[1])
 
     @cached_property
     def findings(self) -> list[dict[str, Any]]:
@@ -103,7 +106,7 @@ class MemoryRun(Run):
 
     def has(self, name: str) -> bool:
         """Whether the run has a table of that name."""
-        return name == "bars" or name in self._frames
+        return name == "bars" or name in self.frames
 
     def scan(self, name: str, *, whole: bool = True) -> pl.LazyFrame:
         """Scan a table lazily.
@@ -114,9 +117,9 @@ class MemoryRun(Run):
             If it was left out.
         """
         if name == "bars":
-            return self._display[0].lazy()
-        if name in self._frames:
-            return self._frames[name].lazy()
+            return self.display[0].lazy()
+        if name in self.frames:
+            return self.frames[name].lazy()
         if name in OPTIONAL_TABLES:
             return empty(name).lazy()
         raise InputError(

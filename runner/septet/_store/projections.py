@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from septet._files import replacing, size_and_hash
-from septet._journal.files import sync_folder
 from septet._journal.files_record import write_files_record
+from septet._journal.journal_files import sync_folder
 from septet._journal.lease import holder_of
 from septet._store.journal_view import LiveRun
 from septet._store.run_folder import JOURNAL, Run

@@ -14,7 +14,6 @@ import re
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +21,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from septet._data.parquet_bounds import columns_within_memory, insist_texts_within_memory
-from septet._data.stamps import iso
 from septet._files import make_folders, read_bounded, replace_file, replacing
 from septet._results.result import (
     COUNT,
@@ -34,11 +32,10 @@ from septet._results.result import (
     RunFacts,
     RunResult,
 )
-from septet._store.damage import JOURNAL, damaged, journal_finding
-from septet._store.environment import environment, hash_bars, library_versions
-from septet._store.facts import wrong_fact
+from septet._store.damage_messages import JOURNAL, damaged, journal_finding
+from septet._store.facts_check import wrong_fact
 from septet._store.table_values import fits, impossible_value
-from septet._store.tables import empty, order_times, thin_bars, with_optional
+from septet._store.tables import empty, with_optional
 from septet._text import decode_json, dump_json
 from septet.errors import DataError, InputError, RunError
 
@@ -55,13 +52,9 @@ __all__ = [
     "RunFacts",
     "RunResult",
     "RunWriter",
-    "manifest_of",
     "run_id_at",
-    "write_result",
-    "write_tables",
 ]
 
-MANIFEST_FORMAT: Final = 1
 _LONGEST: Final = 256 << 20
 """Bytes of a document of a run's folder."""
 LONGEST_TEXT: Final = 1 << 20
@@ -94,7 +87,7 @@ class RunWriter:
     """
 
     def __init__(self, root: Path, strategy: str, *, now_ns: int | None = None) -> None:
-        self._now_ns = time.time_ns() if now_ns is None else now_ns
+        self.now_ns = time.time_ns() if now_ns is None else now_ns
         self._parent = Path(root) / folder_name(strategy)
         above = (self._parent, *self._parent.parents)
         self._made = [path for path in reversed(above) if not path.exists()]
@@ -113,7 +106,7 @@ class RunWriter:
                 hint="name a folder you may write to with --out",
             ) from problem
         for attempt in range(10_000):
-            run_id = run_id_at(strategy, self._now_ns, attempt)
+            run_id = run_id_at(strategy, self.now_ns, attempt)
             folder = self._parent / f".{run_id}.partial"
             if (self._parent / run_id).exists():
                 continue
@@ -128,11 +121,6 @@ class RunWriter:
     def final(self) -> Path:
         """Where the folder stands once committed."""
         return self._parent / self.run_id
-
-    @property
-    def created(self) -> str:
-        """When the writing began, ISO 8601."""
-        return iso(self._now_ns)
 
     def write_table(self, name: str, frame: pl.DataFrame) -> None:
         """Store a table as zstd Parquet.
@@ -204,59 +192,6 @@ class RunWriter:
         for path in reversed(self._made):
             if path.is_dir() and not any(path.iterdir()):
                 path.rmdir()
-
-
-def manifest_of(
-    run_id: str, created: str, result: RunResult, joined: Mapping[str, int]
-) -> dict[str, Any]:
-    """Return the document of manifest.json; `joined` as in `thin_bars`."""
-    from septet import __version__
-
-    facts = result.facts
-    hashes = hash_bars(result.bars) if result.data_hashes is None else result.data_hashes
-    return {
-        "format": MANIFEST_FORMAT,
-        "run_id": run_id,
-        "created": created,
-        "septet": __version__,
-        "facts": asdict(facts),
-        "seed": facts.seed,
-        "plugins": dict(result.distributions),
-        "libraries": library_versions(),
-        "environment": environment(),
-        "data_hashes": dict(hashes),
-        "model_hashes": {
-            name: hashlib.sha256(data).hexdigest() for name, data in result.model_files.items()
-        },
-        "models": list(result.models),
-        "halts": [asdict(halt) for halt in result.halts],
-        "notes": list(result.notes),
-        "left_out": list(result.left_out),
-        "display": {"bars_joined": dict(joined)},
-        **result.manifest,
-        "resolved": dict(result.resolved),
-    }
-
-
-def write_tables(writer: RunWriter, frames: Mapping[str, pl.DataFrame]) -> None:
-    """Write the tables of `stored_frames(result)`."""
-    for name, frame in frames.items():
-        writer.write_table(name, frame)
-
-
-def write_result(writer: RunWriter, result: RunResult) -> None:
-    """Write everything of a run but its tables, summary and report."""
-    bars, joined = thin_bars(
-        result.bars, split_ns=result.facts.first_decision_ns, alone_ns=order_times(result.orders)
-    )
-    writer.write_table("bars", bars)
-    writer.write_json("findings.json", [asdict(finding) for finding in result.findings])
-    writer.write_json("resolved.json", result.resolved)
-    writer.write_text("strategy.yaml", result.strategy_text)
-    for name, data in result.model_files.items():
-        writer.write_bytes(f"models/{name}", data)
-    manifest = manifest_of(writer.run_id, writer.created, result, joined)
-    writer.write_json("manifest.json", manifest)
 
 
 class Run:

@@ -24,10 +24,10 @@ import numpy as np
 
 from septet._config.load import Loaded, reopen
 from septet._config.overlay import Setting as FileSetting
+from septet._config.plugin_verdicts import plugin_sources
 from septet._config.tree import Node
-from septet._config.verdicts import plugin_sources
 from septet._host.installed import points
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet._host.sources import package_digest
 from septet._store.environment import library_versions
 from septet._sweep.evaluate import Evaluator, Grow

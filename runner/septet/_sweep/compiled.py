@@ -146,7 +146,7 @@ def _learned(session: Session) -> Floats | None:
     """Features and predictions of a strategy with a model: no setting changes them."""
     if session.strategy.model is None:
         return None
-    from septet._shell.learning import learn_walk, move_first
+    from septet._shell.model_layer import learn_walk, move_first
 
     batch = Batch(session.plan, session.aligned, session.plan.state(1.0, session.instruments))
     batch.observe(0, session.aligned.times)

@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from septet._config.error_places import placed, problem_of
 from septet._config.load import Loaded, variant
 from septet._config.overlay import Setting as FileSetting
-from septet._config.places import placed, problem_of
 from septet._sweep.space import Axis, Space
 from septet._sweep.swept_parameters import AxisNumbers, Numbers
 from septet.errors import ConfigError, InputError, SeptetError
@@ -142,7 +142,7 @@ def _first_of(loaded: Loaded) -> Beginning:
 def _wait_for_model(session: Session) -> None:
     """Move the first decision of a session to where the run of its file takes it."""
     from septet._shell.backtest import refuse_unserved
-    from septet._shell.learning import learn_walk, move_first, observed_features
+    from septet._shell.model_layer import learn_walk, move_first, observed_features
 
     with placed(session.loaded, "execution", "simulation", "fills"):
         refuse_unserved(session.strategy)

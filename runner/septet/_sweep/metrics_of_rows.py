@@ -15,14 +15,14 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from septet._core.books import check_books
 from septet._core.checked_rules import invalid_answers
+from septet._core.ledger_check import check_books
 from septet._core.state import PlanFacts, State
 from septet._data.calendars import sessions_per_year
 from septet._kernel import layout
 from septet._plan.run_terms import terms_of
 from septet._results import statistics as st
-from septet._results.contracts import short_breaks
+from septet._results.invalid_answers import short_breaks
 from septet._results.selection_bias import BLOCKS
 from septet._shell.session import Session
 from septet._sweep.setting_row import BREAKS, OVER, over_columns

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from septet._config.load import Loaded
+from septet._sweep.backtest_evaluator import FullEvaluator
 from septet._sweep.compiled import CompiledEvaluator, ModelHalts
 from septet._sweep.evaluate import Evaluator
-from septet._sweep.full_evaluator import FullEvaluator
 from septet._sweep.space import Space
 from septet._sweep.stages import StagedEvaluator
 from septet._sweep.swept_parameters import Numbers

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from septet._report.document import (
+from septet._report.html_page import (
     chart,
     document,
     escaped,
@@ -18,7 +18,7 @@ from septet._report.document import (
 from septet._results.number_texts import chance, count, number, percent, plural
 from septet._sweep import sweep_charts
 from septet._sweep.axes import mapped
-from septet._sweep.payload import chart_data
+from septet._sweep.chart_data import chart_data
 from septet._sweep.size_caps import SIZE_CAP
 from septet._sweep.sweep_findings import GOAL_WORDS, Findings, findings_of, goal_text
 from septet._sweep.verdict import paragraphs, tone
@@ -44,7 +44,7 @@ _MEANINGS: Final = (
     ),
     (
         "Deflated Sharpe ratio (DSR)",
-        "The same probability against what the best of all tried settings would reach by luck if "
+        "The same probability against what the best of all tried settings would reach by chance if "
         "every one of them were worthless (Bailey and Lopez de Prado, 2014). Settings count as "
         "independent; neighbours are alike, which makes this figure strict. It knows only of "
         "this sweep, not of what was tried before it.",
@@ -54,7 +54,7 @@ _MEANINGS: Final = (
         "The days are cut into sixteen blocks. For each of the 12,870 ways to choose eight of "
         "them, the setting that was best in the chosen half is ranked in the other half. The "
         "probability is the share of splits in which it did not come out above the middle: about "
-        "50 % is what pure luck gives (Bailey, Borwein, Lopez de Prado and Zhu, 2015).",
+        "50 % is what pure chance gives (Bailey, Borwein, Lopez de Prado and Zhu, 2015).",
     ),
 )
 
@@ -87,7 +87,7 @@ def _tiles(found: Findings) -> str:
         (
             "Best Sharpe over holding" if found.over_holding else "Best Sharpe",
             number(best.get("excess_sharpe" if found.over_holding else "sharpe")),
-            f"by luck {number(found.luck)}",
+            f"by chance {number(found.luck)}",
         ),
         ("Seen alone (PSR)", chance(best.get("psr")), "true Sharpe above zero"),
         (
@@ -151,7 +151,7 @@ def _map(found: Findings, data: dict[str, Any]) -> str:
     if many:
         note = (
             "Where several settings share a place, the best of them or the middle one is shown: "
-            "a plain where the best is high and the middle low is luck more often than merit. "
+            "a plain where the best is high and the middle low is chance more often than merit. "
             + note
         )
         aside += (
@@ -171,7 +171,7 @@ def _spreads(found: Findings, data: dict[str, Any]) -> str:
     if data["spread"] is not None:
         note = "How many settings made how much."
         if data["luck"] is not None:
-            note += " Luck: what the best of as many worthless settings would reach."
+            note += " Chance: what the best of as many worthless settings would reach."
         shown = chart("spread", sweep_charts.spread_still(data))
         parts.append(section(f"All settings by {GOAL_WORDS[found.goal]}", shown, note))
     if data["ranks"]:

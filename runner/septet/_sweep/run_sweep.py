@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from septet._config.check import problem_at
 from septet._config.load import Loaded
+from septet._config.pydantic_problems import problem_at
 from septet._data.stamps import iso
 from septet._progress import Progress
 from septet._store.environment import environment, library_versions
@@ -27,7 +27,7 @@ from septet.errors import Cancelled, ConfigError, InputError, SeptetError
 if TYPE_CHECKING:
     import polars as pl
 
-    from septet._results.tries import Tries
+    from septet._results.previous_trials import Tries
     from septet._sweep.sweep_findings import Findings
     from septet._sweep.tune import Tuner
 
@@ -84,7 +84,7 @@ def run_sweep(
     threads
         Number of settings that run at the same time.
     on
-        A cluster that runs them, as `septet._sweep.cluster.open_cluster` takes it; `threads`
+        A cluster that runs them, as `septet._sweep.on_dask.open_cluster` takes it; `threads`
         are then the processes it starts on this machine.
     confirmed
         Run even if there are more than `ASK_ABOVE` settings.

@@ -76,7 +76,7 @@ def daily_figures(returns: Floats) -> dict[str, Any]:
 
 def figures_of(result: RunResult) -> dict[str, Any]:
     """Figures of a whole backtest: those of its summary, and of its daily returns."""
-    from septet._results.contracts import short_breaks
+    from septet._results.invalid_answers import short_breaks
     from septet._results.summary import held_in, summarise
     from septet._store.tables import frames_of
 

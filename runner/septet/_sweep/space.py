@@ -16,10 +16,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from septet._config.check import problem_at
 from septet._config.cross_sweep import parse_where, plain_keys, swept_key
 from septet._config.load import Loaded
 from septet._config.overlay import Setting as FileSetting
+from septet._config.pydantic_problems import problem_at
 from septet._config.tree import Node, dotted
 from septet._sweep.setting_filter import holds
 from septet._sweep.value_ranges import draw_of, levels_of, range_of
@@ -191,7 +191,7 @@ def space_of(loaded: Loaded, *, seed: int | None = None) -> Space:
     sweep = loaded.strategy.sweep
     if sweep is None:
         raise InputError(
-            f"{loaded.path} says nothing to sweep",
+            f"{loaded.path} has nothing to sweep",
             hint="name keys with --sweep features.fast.period=5,10,20, or write a sweep: section",
         )
     chosen = loaded.strategy.seed if seed is None else seed

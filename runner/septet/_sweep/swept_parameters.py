@@ -20,7 +20,7 @@ import numpy.typing as npt
 from septet._config.load import Loaded, variant
 from septet._config.overlay import Setting as FileSetting
 from septet._config.tree import dotted
-from septet._host.register import BUILT_IN
+from septet._host.plugin_registry import BUILT_IN
 from septet._plan.plan import Plan
 from septet._shell.session import plan_of
 from septet._sweep.space import Axis, Setting, Space

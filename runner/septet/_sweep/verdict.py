@@ -78,7 +78,7 @@ def choice(found: Findings) -> str:
 
 def _ratios(found: Findings, best: dict[str, Any]) -> str:
     if best["psr"] is None:
-        return "Its Sharpe ratio cannot be judged: too few days of returns, or none that differ."
+        return "Its Sharpe ratio cannot be assessed: too few days of returns, or none that differ."
     over = ""
     if found.over_holding:
         over = f" over holding the same exposure, {number(best['excess_sharpe'])} here,"
@@ -90,16 +90,17 @@ def _ratios(found: Findings, best: dict[str, Any]) -> str:
         return f"{alone}."
     sentence = (
         f"{alone}; as the best of {count(found.chosen_from)}, with {chance(best['dsr'])} (DSR), "
-        f"for the best of as many worthless settings reaches {number(found.luck)} by luck."
+        f"for the best of as many worthless settings reaches {number(found.luck)} by chance."
     )
     if best["dsr"] < _SURE:
-        return f"{sentence} So it cannot be told from luck."
+        return f"{sentence} So it cannot be distinguished from chance."
     if not found.over_holding:
         return (
-            f"{sentence} In this sample it stands above zero by more than the luck of the choice. "
-            "How much of that a rising market made is not measured, because settings went short."
+            f"{sentence} In this sample it stands above zero by more than the choice alone "
+            "explains. How much of that a rising market made is not measured, because settings "
+            "went short."
         )
-    return f"{sentence} In this sample it stands above luck; one history is no promise."
+    return f"{sentence} In this sample it stands above chance; one history is no promise."
 
 
 def overfitted(found: Findings) -> str:
@@ -119,8 +120,8 @@ def overfitted(found: Findings) -> str:
         return f"{sentence} The choice carried over more often than not, and not reliably."
     than = "about" if share <= _COIN[1] else "no better than"
     return (
-        f"{sentence} That is {than} a coin toss: being best here says nothing of other days. "
-        "It compares the settings with one another: where all share one edge, it says that the "
+        f"{sentence} That is {than} a coin toss: being best here proves nothing for other days. "
+        "It compares the settings with one another: where all share one edge, it states that the "
         "choice among them does not matter, and nothing of the edge."
     )
 

@@ -35,7 +35,7 @@ _HELP: Final = (
     "Equity, day, drawdown and exposure are those of the last decision; the day is that of "
     "the strategy file. Data is when the process last took in a bar, a quote or a trade, "
     "Written when it last wrote to its journal, Answer how long the venue took for the newest "
-    "order. STALE means that the run cannot be read: what is shown is as old as it says.",
+    "order. STALE means that the run cannot be read: what is shown is as old as shown.",
 )
 
 
@@ -177,7 +177,7 @@ class TopScreen(App[int]):
             from septet._app.run_folder_errors import reading_run
             from septet._app.runs import why_order
             from septet._app.why_text import why_lines
-            from septet._store.find import open_run
+            from septet._store.find_runs import open_run
 
             with reading_run():
                 return why_lines(why_order(open_run(self.folder), reference))

@@ -2,7 +2,7 @@
 
 A trial is a plan on data. The same plan on the same months is one trial, however often it runs and
 whoever asks: each client and each hypothesis has a row, and plans are counted. Nothing decays,
-since luck does not. Each row carries the hash of the one before, so that one that
+since chance does not. Each row carries the hash of the one before, so that one that
 was changed or removed shows. What the ledger cannot do it reports; it never answers 1 for unknown.
 
 `SEPTET_TRIALS=off` keeps no ledger; verdicts state it.
@@ -23,7 +23,7 @@ import numpy as np
 
 from septet._files import insist_regular, make_folders, open_append
 from septet._journal.lease import state_folder
-from septet._results.tries import Tries
+from septet._results.previous_trials import Tries
 from septet._trials.effective import effective_number
 from septet._trials.months import Month
 

@@ -3,14 +3,6 @@
 `candles` declares a source of bars, `series` one of values with the time each became known.
 """
 
-from septet._data.files import (
-    one_file,
-    read_bars,
-    read_parquet_file,
-    rename_columns,
-    scan_bars,
-    scan_parquet_file,
-)
 from septet._data.parquet_bounds import memory_bytes
 from septet._data.reader_errors import reader_words
 from septet._data.source import (
@@ -26,6 +18,14 @@ from septet._data.source import (
     Scans,
     SeriesSource,
     Store,
+)
+from septet._data.source_files import (
+    one_file,
+    read_bars,
+    read_parquet_file,
+    rename_columns,
+    scan_bars,
+    scan_parquet_file,
 )
 from septet._files import open_regular
 from septet._host.declare import candles, series

@@ -15,9 +15,9 @@ from septet._host.adapter_values import (
     read_quantity,
     read_stamp_ns,
 )
+from septet._host.background_tasks import Backoff, Kept, TaskChange, Tasks, Timer, race
 from septet._host.declare import alerts, monitor, venue
 from septet._host.monitoring import FillRows, Monitor, Reading, RunView, TradeRows, Verdict
-from septet._host.tasks import Backoff, Kept, TaskChange, Tasks, Timer, race
 from septet._host.venues import (
     BarSeen,
     Clock,

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from septet._host.guards import StepError, located
+from septet._host.guarded_arrays import StepError, located
 from septet._host.models import Untrainable
 from septet._host.plugin_calls import is_theirs
 from septet.testing.bars import HOUR_NS
@@ -91,7 +91,7 @@ def silent(package: str) -> Iterator[None]:
     for each in streams:
         if each.printed:
             raise StepError(
-                f"{each.printed}; what a plugin has to say is its answer, or an exception"
+                f"{each.printed}; a plugin answers by its return value, or by an exception"
             )
 
 

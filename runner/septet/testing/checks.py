@@ -27,8 +27,8 @@ import numpy.typing as npt
 
 from septet._data.bars import Floats
 from septet._host.declare import VOCABULARY, Memory, Step
-from septet._host.faults import compiler_fault, is_compilers
-from septet._host.guards import StepError
+from septet._host.error_lines import compiler_fault, is_compilers
+from septet._host.guarded_arrays import StepError
 from septet._host.sources import place_of
 from septet.testing.bars import HOUR_NS, Columns, flat_bars, sample_bars
 from septet.testing.evaluate import (
@@ -350,7 +350,7 @@ def keeps_nan_policy(subject: Subject) -> None:
         shown = [np.isnan(values[place:forgotten]).any() for values in outputs.values()]
         if not subject.absorbs_nan and not any(shown):
             raise ConformanceError(
-                f"no output shows a NaN in {column}; return NaN where an input is NaN, or say "
+                f"no output shows a NaN in {column}; return NaN where an input is NaN, or state "
                 "check_component(..., absorbs_nan=True) where it is meant to leave no trace"
             )
         for name, values in outputs.items():

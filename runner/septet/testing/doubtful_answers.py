@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from septet._host.declare import Step
-from septet._host.guards import GuardedState
+from septet._host.guarded_arrays import GuardedState
 from septet.testing.bars import HOUR_NS
 from septet.testing.evaluate import column_fields
 from septet.testing.ranges import answers_of

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from septet._data.bars import BarTable, Floats
 from septet._host.declare import Memory, Step, World
-from septet._host.guards import GuardedColumn, GuardedState, Watch, located, require_outputs
+from septet._host.guarded_arrays import GuardedColumn, GuardedState, Watch, located, require_outputs
 from septet._host.plugin_calls import is_theirs
 from septet._host.proved_reads import is_septets, reach_of, unproved_reads
 from septet._host.step_arrays import read_only_of
@@ -53,7 +53,7 @@ _ORDER = ("window", "fading", "anchored", "unbounded")
 
 @cache
 def _host() -> Any:
-    from septet._host.register import Host
+    from septet._host.plugin_registry import Host
 
     return Host()
 

@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from septet._host.guards import StepError, located
+from septet._host.guarded_arrays import StepError, located
 from septet.testing.bars import HOUR_NS
 from septet_schemas.base import Config
 

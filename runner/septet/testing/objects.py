@@ -15,7 +15,7 @@ import numpy as np
 
 from septet._host.code_dependencies import root_of
 from septet._host.declare import Factory
-from septet._host.guards import StepError
+from septet._host.guarded_arrays import StepError
 from septet._host.models import Fitted, Untrainable, Window
 from septet._host.monitoring import MONITOR_VERDICTS, FillRows, Reading, RunView, TradeRows
 from septet.testing.bars import HOUR_NS
@@ -283,7 +283,7 @@ def _alerts(built: Any, case: Case) -> None:
         return
     raise StepError(
         f"{type(built).__name__}.send returns though its server answered 500; a channel that fails "
-        "raises, so that the run can say so"
+        "raises, so that the run can report it"
     )
 
 

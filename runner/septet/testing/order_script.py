@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from septet import messages as m
-from septet._host.guards import StepError, located
+from septet._host.background_tasks import Tasks
+from septet._host.guarded_arrays import StepError, located
 from septet._host.plugin_calls import is_theirs
-from septet._host.tasks import Tasks
 from septet._host.venues import VenueFacts
 from septet.testing.local import Trial
 
@@ -59,7 +59,7 @@ def connect_to(built: Any, read: Callable[..., str]) -> Any:
     if missing:
         raise StepError(
             f"{type(link).__name__} lacks async methods: {', '.join(missing)}; "
-            "docs/plugins.md, section 11, says what each does"
+            "docs/plugins.md, section 11, states what each does"
         )
     return link
 
@@ -139,7 +139,7 @@ class _Script:
         if not facts.account or facts.answers_final_after_ns <= 0:
             raise self.wrong("open names no account, or no time after which an answer is final")
         self.market = facts.markets[self.trial.symbols[0]]
-        self.reported["what open says"] = [
+        self.reported["what open returns"] = [
             f"exchange {facts.exchange}", f"account {facts.account}",
             *(f"{each} {facts.markets[each]!r}" for each in self.trial.symbols),
             f"orders {sorted(facts.order_types)}", f"withdrawal {facts.can_withdraw}",
@@ -169,7 +169,7 @@ class _Script:
                 return answer
             if time.monotonic() > ends:
                 raise self.wrong(
-                    f"query says {answer.state} of an order; expected {' or '.join(wanted)}"
+                    f"query returns {answer.state} for an order; expected {' or '.join(wanted)}"
                 )
             await asyncio.sleep(0.02)
 
@@ -228,7 +228,7 @@ class _Script:
                 f"{sum(received.values())!r} filled",
             ]
             if not math.isclose(found.filled, order.quantity):
-                raise self.wrong(f"query says {found.filled:g} of {order.quantity:g} was filled")
+                raise self.wrong(f"query reports {found.filled:g} of {order.quantity:g} as filled")
             listed = await self.asked("fills", self.link.fills(0, began))
             own = {
                 each.trade_id: each.quantity for each in listed or () if each.client_id in

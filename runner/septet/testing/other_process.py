@@ -25,7 +25,7 @@ from typing import Any, Final, NamedTuple
 
 from septet._host.code_dependencies import NamedValue, made_at, named_values
 from septet._host.declare import Declaration, Step
-from septet._host.guards import StepError
+from septet._host.guarded_arrays import StepError
 from septet._host.sources import code_digest, packages_of
 from septet._text import decode_json
 from septet.testing.case import NotTried

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from septet._host.declare import Step
-from septet._host.register import Host
+from septet._host.plugin_registry import Host
 from septet.hookspecs import Layer
 from septet.testing.checks import check_component
 from septet.testing.planning import compile_steps

@@ -18,7 +18,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from septet._host.declare import Step
-from septet._host.guards import StepError
+from septet._host.guarded_arrays import StepError
 from septet._plan.binding import UNITS
 from septet.testing.bars import HOUR_NS
 from septet.testing.evaluate import Resolve, resolve
@@ -143,8 +143,8 @@ def _globals_of(code: CodeType, known: Collection[str]) -> Iterator[str]:
 @cache
 def _least(spot: bool) -> Terms:
     """Return the terms of a strategy of septet's own plugins and defaults."""
-    from septet._config.resolve import HostResolver
-    from septet._host.register import Host
+    from septet._config.find_plugins import HostResolver
+    from septet._host.plugin_registry import Host
     from septet._plan.run_terms import terms_of
     from septet_schemas.strategy import Strategy
 
@@ -208,7 +208,7 @@ def _with(terms: Terms, name: str, step: Step, block: UseBlock, least: Terms) ->
 
 def _columns_read(config: Config, block: UseBlock) -> tuple[dict[str, UseBlock], list[str]]:
     """Return a feature for each column that settings read, and the symbols of their bar columns."""
-    from septet._config.case import readings
+    from septet._config.check_context import readings
     from septet._expressions import names_in, parse_expression
     from septet._plan.graph import BAR_COLUMNS, TIME_COLUMNS
 

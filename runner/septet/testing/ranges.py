@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from septet._host.declare import Step
-from septet._host.guards import GuardedState, StepError, located, require_outputs
+from septet._host.guarded_arrays import GuardedState, StepError, located, require_outputs
 from septet._host.plugin_calls import is_theirs
 from septet.testing.bars import HOUR_NS
 from septet.testing.evaluate import column_fields

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from septet._host.declare import VOCABULARY, Step
-from septet._host.guards import StepError
+from septet._host.guarded_arrays import StepError
 from septet._kernel.step import compile_step
 from septet.testing.bars import HOUR_NS
 from septet.testing.checks import (

@@ -9,7 +9,7 @@ from typing import Any, Final
 from septet._data.normalise import normalise
 from septet._data.series import normalise_series
 from septet._data.source import RawBars, RawSeries, Request
-from septet._host.guards import StepError
+from septet._host.guarded_arrays import StepError
 from septet.errors import SeptetError
 from septet.testing.case import Case, NotTried, called, takes
 from septet.testing.local import Trial
@@ -86,7 +86,7 @@ def _first(read: Any, asked: Request, case: Case) -> list[Any]:
         try:
             answer = read(asked)
         except Exception as error:  # a stranger's source may raise anything
-            why = f"it cannot be read without what the file says: {error}"
+            why = f"it cannot be read without what the file states: {error}"
             raise NotTried(f"{why}; {NEEDED}") from None
     found = _answer("the source", answer)
     if not any(len(each.frame) for each in found):

@@ -16,7 +16,7 @@ import numpy as np
 
 from septet._host.contradictions import contradiction_with
 from septet._host.declare import Factory, Step
-from septet._host.guards import StepError
+from septet._host.guarded_arrays import StepError
 from septet._host.plugin_calls import fault_text, is_theirs
 from septet._host.sources import place_of
 from septet.testing.bars import HOUR_NS
@@ -350,7 +350,7 @@ class _Trial:
             if len(outside):
                 at = int(outside[0])
                 raise StepError(
-                    f"{name} is {values[at]:.10g} at bar {at}, and its value_range says "
+                    f"{name} is {values[at]:.10g} at bar {at}, and its value_range is "
                     f"{low:.10g} to {high:.10g}"
                 )
 

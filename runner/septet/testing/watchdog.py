@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from septet._host.guards import OURS, StepError
+from septet._host.guarded_arrays import OURS, StepError
 
 __all__ = ["NotEnded", "run_within"]
 

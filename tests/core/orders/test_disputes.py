@@ -267,7 +267,7 @@ def test_time_of_a_fill_never_lies_ahead_of_the_local_clock() -> None:
 
 
 def bought(bench: Bench, price: float, **more: Any) -> tuple[m.Submit, m.Filled]:
-    """An order that the venue says to have filled at a price."""
+    """An order that the venue reports to have filled at a price."""
     order = bench.order(1, Q, **more)
     bench.ack(order)
     return order, bench.execute(order, Q, price=price)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from septet import messages as m
-from septet._core.account import Account
+from septet._core.account_check import Account
 from tests.core.orders.bench import FINAL_AFTER, Bench
 from tests.core.orders.market import PRICE, SECOND
 

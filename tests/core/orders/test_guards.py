@@ -1,4 +1,4 @@
-"""What blocks entries: each guard trips once, says what clears it, and is cleared by that."""
+"""What blocks entries: each guard trips once, states what clears it, and is cleared by that."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from septet._core.live_core import LiveCore
 from septet._core.orders.records import StopEnded
 from septet._drill.sim import Failure, core_subject, run_schedule
 from septet._drill.sim.core_subject import FORMS, ORDERS, cores
-from septet._drill.sim.world import SECOND
+from septet._drill.sim.simulated_time import SECOND
 from septet._kernel import layout
 
 SOAK = os.environ.get("SEPTET_HYPOTHESIS") == "soak"

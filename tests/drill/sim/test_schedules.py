@@ -14,7 +14,7 @@ from septet._drill.sim import __main__ as command_line
 from septet._drill.sim.market import listed
 from septet._drill.sim.run_schedules import Sums, run_many
 from septet._drill.sim.schedule import Subjects
-from septet._drill.sim.world import SECOND
+from septet._drill.sim.simulated_time import SECOND
 
 SOAK = os.environ.get("SEPTET_HYPOTHESIS") == "soak"
 SEEDS = range(1, 161)

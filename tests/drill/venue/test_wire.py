@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from septet._drill.venue import Fault, LocalVenue
-from septet._drill.venue.request import signed_by
+from septet._drill.venue.venue_request import signed_by
 from tests.drill.venue.client import ID, config
 
 Story = Callable[[LocalVenue, aiohttp.ClientSession], Awaitable[None]]

@@ -15,7 +15,7 @@ import polars as pl
 
 from septet._data.bars import SeriesTable
 from septet._kernel import layout
-from septet._shell.project import trades_of
+from septet._shell.result_tables import trades_of
 from septet._shell.session import Session
 from tests.core.paths import Left, by_batch, plainly
 from tests.core.settings import Bars, made_bars

@@ -64,7 +64,7 @@ def act_if_due(run: State) -> None:
     if targets.scaled:
         run.report("", "scaled_to_gross", "rebalance")
     weights = {name: w for name, w in targets.weights.items() if abs(exact(w)) > _NONE}
-    run.previous = Previous(weights, targets.closes)
+    run.previous = Previous(weights, targets.closes, targets.betas)
     run.rebalances.append(targets)
     _trade(run, targets)
 

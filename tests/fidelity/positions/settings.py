@@ -245,7 +245,7 @@ class Universe:
 
 @dataclass(frozen=True)
 class Delisting:
-    """`delisted_after` in bars, and instants at which a row says that a symbol is gone."""
+    """`delisted_after` in bars, and instants at which a row states that a symbol is gone."""
 
     after: int | None = None
     known_ns: Mapping[str, int] = field(default_factory=dict)

@@ -189,7 +189,7 @@ class State:
     def fill(self, order: Order, price: Fraction, *, maker: bool | None, time_ns: int) -> None:
         """Fill an order as far as the position or, for a spot buy, the cash reaches.
 
-        `maker` says whose fee is paid; None is without costs.
+        `maker` states whose fee is paid; None is without costs.
         """
         symbol, held = order.symbol, self.held(order.symbol)
         rates = {None: 0.0, True: self.s.costs.maker, False: self.s.costs.taker}

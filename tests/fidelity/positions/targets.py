@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from tests.fidelity.positions.expression import truth
-from tests.fidelity.positions.forecast import forecast_weights
+from tests.fidelity.positions.forecast import AtTimes, forecast_weights
 from tests.fidelity.positions.market import Market
 from tests.fidelity.positions.selection import Row, choose
 from tests.fidelity.positions.settings import Portfolio, Strategy
@@ -28,10 +28,11 @@ __all__ = ["Previous", "Targets", "rows_at", "targets_at"]
 
 @dataclass(frozen=True)
 class Previous:
-    """The targets of the last rebalance and the closes at its T."""
+    """The targets of the last rebalance, the closes at its T, and each beta when last known."""
 
     weights: Mapping[str, float] = field(default_factory=dict)
     closes: Mapping[str, float] = field(default_factory=dict)
+    betas: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Targets:
     turnover: float
     factor: float
     closes: dict[str, float]
+    betas: dict[str, float]
     scaled: bool = False
 
 
@@ -92,6 +94,24 @@ def _window(market: Market, symbol: str, time_ns: int, name: str | None, count: 
     return [after / before - 1.0 for before, after in pairwise(closes)]
 
 
+def _at_times(
+    market: Market, names: list[str], features: list[str], time_ns: int, window: int
+) -> AtTimes:
+    """Return features and closes at the last decision times, NaN where a symbol has no bar."""
+    times = [each for each in market.times() if each <= time_ns][-window - 1 :]
+
+    def close(symbol: str, at_ns: int) -> float:
+        bar = market.bar(symbol, at_ns)
+        return math.nan if bar is None else float(bar.close)
+
+    recent = times[-window:]
+    values = {
+        each: {n: [market.feature(each, n, at) for at in recent] for n in names}
+        for each in features
+    }
+    return AtTimes(values, {n: [close(n, at) for at in times] for n in names})
+
+
 def _given(
     s: Strategy, market: Market, members: frozenset[str], time_ns: int
 ) -> dict[str, float | None]:
@@ -114,7 +134,10 @@ def _given(
     }
     returns = {n: _window(market, n, time_ns, None, forecast.window) for n in names}
     volatility = {n: market.feature(forecast.volatility, n, time_ns) for n in names}
-    found_weights = forecast_weights(forecast, features, returns, volatility)
+    found_weights = forecast_weights(
+        forecast, features, returns, volatility,
+        _at_times(market, names, list(forecast.of), time_ns, forecast.window),
+    )  # fmt: skip
     if s.account == "spot":  # a short side is flat there
         return {n: w if w is None else max(0.0, w) for n, w in found_weights.items()}
     return found_weights
@@ -129,6 +152,8 @@ def _asked(
         choice = choose(portfolio, rows, previous.weights)
         return weigh(portfolio, choice, rows), set(choice.kept), set(), choice.reasons, False
     given = _given(s, market, members, time_ns)
+    if portfolio.net is not None and portfolio.net.beta:
+        given = {n: w if math.isfinite(rows[n].beta) else None for n, w in given.items()}
     units_stay = {name for name, weight in given.items() if weight is None}
     weights = {n: moved.get(n, 0.0) if w is None else w for n, w in given.items()}
     reasons = {n: "units_stay" if w is None else "given" for n, w in given.items()}
@@ -152,9 +177,11 @@ def targets_at(
     )
     weights = cap_weights(weights, portfolio.max_weight, kept)
     weights = limit_weights(weights, s.limits, fixed)
-    weights = neutralise(weights, portfolio.net, rows, fixed)
+    betas = {n: row.beta for n, row in rows.items() if row.has_bar and math.isfinite(row.beta)}
+    betas = {**previous.betas, **betas}
+    weights = neutralise(weights, portfolio.net, betas, fixed)
     turned = limit_turnover(weights, moved, portfolio.rebalance.max_turnover)
     return Targets(
         time_ns, turned.weights, frozenset(fixed), reasons, turned.asked, turned.factor, closes,
-        scaled,
+        betas, scaled,
     )  # fmt: skip

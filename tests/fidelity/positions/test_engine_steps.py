@@ -15,7 +15,7 @@ from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
 from septet._core.events import Command, NewOrder, OrderEnded
-from septet._shell.eventful import decision_times, make_engine
+from septet._shell.event_backtest import decision_times, make_engine
 from septet.errors import ConfigError
 from tests.core.paths import by_events, plainly
 from tests.core.table_comparison import assert_same

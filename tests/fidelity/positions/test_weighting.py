@@ -120,9 +120,9 @@ def test_the_larger_side_is_scaled_to_the_net_target() -> None:
 
 
 def test_with_beta_the_sides_are_sums_of_weight_times_beta() -> None:
-    rows = {"a": Row(beta=2.0), "b": Row(beta=0.5)}
+    betas = {"a": 2.0, "b": 0.5}
     # 0.4 * 2 = 0.8 against 0.4 * 0.5 = 0.2: the long side to a quarter.
-    assert neutralise({"a": 0.4, "b": -0.4}, Net(0.0, "beta"), rows, NONE) == near(a=0.1, b=-0.4)
+    assert neutralise({"a": 0.4, "b": -0.4}, Net(0.0, "beta"), betas, NONE) == near(a=0.1, b=-0.4)
 
 
 def test_without_a_net_target_nothing_is_scaled() -> None:

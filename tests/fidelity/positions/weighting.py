@@ -122,13 +122,16 @@ def limit_weights(weights: Weights, limits: Limits, fixed: Set[str]) -> Weights:
 
 
 def neutralise(
-    weights: Weights, net: Net | None, rows: Mapping[str, Row], fixed: Set[str]
+    weights: Weights, net: Net | None, betas: Mapping[str, float], fixed: Set[str]
 ) -> Weights:
-    """Step 4, third: with a net target the larger side is scaled down until the sum is met."""
+    """Step 4, third: with a net target the larger side is scaled down until the sum is met.
+
+    `betas` are those of the last rebalance at which each was known.
+    """
     if net is None:
         return dict(weights)
     exposure = {
-        n: w * (rows[n].beta if net.beta and w else 1.0) for n, w in weights.items()
+        n: w * (betas[n] if net.beta and w else 1.0) for n, w in weights.items()
     }  # a name without a weight needs no beta
     total = math.fsum(exposure.values())
     larger = sign(total - net.target)

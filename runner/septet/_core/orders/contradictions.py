@@ -75,7 +75,7 @@ def take(
 ) -> None:
     """Process a contradictory report: report it, query, and book nothing."""
     if not child.contradiction:
-        text = f"{child.client_id}: the venue says {why}; nothing of that is taken"
+        text = f"{child.client_id}: the venue reports {why}; nothing of that is taken"
         if not child.is_final:
             text += ", it is asked again, and entries wait until the order and the account agree"
         lifecycle.alert("error", "unreadable", text, child.symbol)
@@ -91,7 +91,7 @@ def take(
         if child.exists:
             lifecycle.query_until_known(child, now_ns)
         else:
-            lifecycle.mark_unknown(child, now_ns, f"the venue says {why}")
+            lifecycle.mark_unknown(child, now_ns, f"the venue reports {why}")
     elif not child.query_next_ns:
         child.query_next_ns = now_ns + lifecycle.timing.query_first_ns
     lifecycle.update(child, now_ns)

@@ -11,7 +11,7 @@ from septet import messages as m
 from septet._drill.sim.fault_rates import Weather
 from septet._drill.sim.market import Market
 from septet._drill.sim.shell import SimShell
-from septet._drill.sim.world import MS, SECOND, SPEED, World
+from septet._drill.sim.simulated_time import MS, SECOND, SPEED, World
 from septet._drill.venue.amounts import SCALE
 from septet._live.clock import MarketOrigin
 from septet._live.market_data.decision_times import (

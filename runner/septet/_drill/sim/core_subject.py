@@ -16,11 +16,11 @@ from septet._drill.sim import ranked_signal
 from septet._drill.sim.market import BASES, LOT, QUOTE, TOGETHER, listed
 from septet._drill.sim.shell import Make, Subject
 from septet._drill.sim.sim_strategy import AMENDING, TIMING
-from septet._drill.sim.world import SPEED
+from septet._drill.sim.simulated_time import SPEED
 from septet._drill.venue.amounts import SCALE
 from septet._files import replace_file
-from septet._host.register import Host
-from septet._live.build import core_of
+from septet._host.plugin_registry import Host
+from septet._live.build_core import core_of
 
 __all__ = ["ALIKE", "FORMS", "ORDERS", "STRATEGY", "cores"]
 
@@ -57,7 +57,7 @@ _SEVERAL: Final = {
     "decides": "signal: {use: sure, lead: fast / slow - 1}",
     "limits": f"{{correlated: {{above: 0, window: 10 bars, min_bars: 8, max: {TOGETHER}}}}}",
 }
-"""Symbols that move together share a limit, and the surer one goes first."""
+"""Symbols that move together share a limit, and the more confident one goes first."""
 _PORTFOLIO: Final = """\
 portfolio: {use: top, by: lead, long: 2, gross: 60%, where: fast > 0.99 * slow,
   rebalance: {every: 3 bars, drift: 2%}}"""

@@ -10,7 +10,7 @@ import msgspec
 
 from septet import messages as m
 from septet._drill.sim.fault_rates import Weather
-from septet._drill.sim.world import MS, World
+from septet._drill.sim.simulated_time import MS, World
 
 __all__ = ["Crash", "Full", "Row", "SimDisk", "encode"]
 

@@ -138,9 +138,9 @@ def _states(rows: Rows, venue: SimVenue) -> list[str]:
 
 
 def _parents(rows: Rows, venue: SimVenue) -> list[str]:
-    """What was filled and what is open of an order is never more than the strategy wanted.
+    """What was filled and what is open of an order is never more than the strategy asked for.
 
-    Of what closes a whole position it wants whatever is held by then.
+    What closes a whole position is for whatever is held by then.
     """
     wanted, parents = dict[int, float](), dict[str, int]()
     for _, commands in rows:
@@ -159,7 +159,7 @@ def _parents(rows: Rows, venue: SimVenue) -> list[str]:
         if order.order_id not in venue.market.left_to_others:
             had[parents.get(order.asked.own_id, -1)] += most
     return [
-        f"order {parent} wanted {quantity} and has {had[parent] / SCALE}"
+        f"order {parent} is for {quantity} and has {had[parent] / SCALE}"
         for parent, quantity in wanted.items()
         if had[parent] / SCALE > quantity + 1e-9
     ]
@@ -250,7 +250,7 @@ def _invented(rows: Rows, venue: SimVenue) -> list[str]:
                 if " is not booked: " in each.text and rule not in held:
                     wrong.append(f"{each.text}, and {rule} does not hold")
     wrong += [
-        f"trade {name} was heard, is none, and nothing reports it"
+        f"trade {name} was received, is none, and nothing reports it"
         for name in sorted(received)
         if f"trade {name} is not booked" not in reported
     ]
@@ -278,7 +278,7 @@ def _position(of: Listing, booked: Sequence[m.Traded], market: Market) -> list[s
     if abs(position - theirs) > 1e-9 + spare / SCALE:
         wrong.append(f"the position is {position} {of.name} here and {theirs} at the venue")
     if here and abs(here[-1].position - position) > 1e-9:
-        wrong.append(f"the last fill says {here[-1].position} {of.name}, the sum is {position}")
+        wrong.append(f"the last fill reports {here[-1].position} {of.name}, the sum is {position}")
     return wrong
 
 
@@ -451,7 +451,7 @@ def _mismatch(rows: Rows, venue: SimVenue) -> list[str]:
     if market.working():
         return []
     return [
-        f"the venue holds {gap} {of.name} more than is booked, and nothing says so"
+        f"the venue holds {gap} {of.name} more than is booked, and nothing reports it"
         for of, gap in zip(market.listings, gaps, strict=True)
         if abs(gap) > (market.engine.rules[of.id].lot + 0.5 * LOT) / SCALE
         and not tripped.get(of.symbol)

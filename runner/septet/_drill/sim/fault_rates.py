@@ -5,21 +5,21 @@ from __future__ import annotations
 import random
 from typing import Final
 
-from septet._drill.sim.world import World
+from septet._drill.sim.simulated_time import World
 
 __all__ = ["FAULTS", "Weather"]
 
 FAULTS: Final[dict[str, tuple[float, str]]] = {
     # of one request
-    "N1 answer lost": (0.15, "the venue did what was asked, and nobody heard"),
-    "N2 request lost": (0.15, "the venue never heard"),
+    "N1 answer lost": (0.15, "the venue did what was asked, and the answer was lost"),
+    "N2 request lost": (0.15, "the request never arrived"),
     "N3 answer late": (0.10, "the answer came after the timeout"),
     "N4 request late": (0.10, "the venue acted after the timeout"),
     "N5 reset": (0.05, "the connection was reset while a request was out"),
-    "N6 cancel unanswered": (0.20, "the venue cancelled, and nobody heard"),
+    "N6 cancel unanswered": (0.20, "the venue cancelled, and the answer was lost"),
     "N6 sent twice": (0.10, "a question or a cancel was sent twice by the client"),
     "N13 wrong body": (0.05, "an answer that means nothing"),
-    "E1 server error": (0.10, "an error code that says neither yes nor no"),
+    "E1 server error": (0.10, "an error code that leaves the outcome open"),
     "E2 rate limit": (0.05, "429: not done, and a pause asked for"),
     "E3 ban": (0.01, "418: nothing is done for a while"),
     "E4 clock skew": (0.03, "the venue took our clock to be wrong and rejected"),
@@ -50,7 +50,7 @@ FAULTS: Final[dict[str, tuple[float, str]]] = {
     "N7 stream closed": (0.04, "the user stream closed, with a close message"),
     "N8 stream silent": (0.04, "the user stream stayed open and sent nothing"),
     "N11 dark start": (0.20, "the venue could not be reached when the process started"),
-    "N12 dark": (0.03, "nothing got through for a while"),
+    "N12 dark": (0.03, "nothing arrived for a while"),
     "E7 filters change": (0.02, "another lot"),
     "E8 halt": (0.02, "the symbol did not trade for a while"),
     "E18 external order": (0.03, "somebody else's order, fill or deposit"),

@@ -16,7 +16,7 @@ import msgspec
 
 from septet import messages as m
 from septet._drill.sim.fault_rates import Weather
-from septet._drill.sim.world import MS, World
+from septet._drill.sim.simulated_time import MS, World
 from septet._drill.venue.amounts import SCALE, text
 from septet._drill.venue.config import Fees, SymbolConfig
 from septet._drill.venue.engine import MatchingEngine, Report

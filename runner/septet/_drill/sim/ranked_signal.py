@@ -1,4 +1,4 @@
-"""A signal that is surer the further two averages are apart: entries of one time have an order."""
+"""A signal, the more confident the further two averages are apart: it gives entries an order."""
 
 import math
 

@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 from septet import messages as m
 from septet._core.orders import Orders
 from septet._drill.sim.market import was_open
+from septet._drill.sim.simulated_time import MS
 from septet._drill.sim.venue import SimVenue
-from septet._drill.sim.world import MS
 from septet._drill.venue.orders import FINAL, Order
 
 __all__ = ["left_to_others", "naked", "renamed_checks"]

@@ -12,7 +12,7 @@ from typing import Final
 
 from septet._drill.sim.schedule import Failure, Subjects, run_schedule
 from septet._drill.sim.sim_strategy import sim_strategies
-from septet._kernel.collector import collector_off
+from septet._kernel.garbage_collection import collector_off
 
 __all__ = ["Sums", "run_many"]
 
@@ -75,7 +75,7 @@ def _until_failed(sums: Iterator[Sums], *, keep_going: bool) -> Iterator[Sums]:
 
 
 def _subjects(whole: bool) -> Subjects:
-    if not whole:  # a plan is compiled: only where it is wanted
+    if not whole:  # a plan is compiled: only where it is used
         return sim_strategies
     from septet._drill.sim.core_subject import FORMS, ORDERS, cores
 

@@ -17,8 +17,8 @@ from septet._drill.sim.fault_rates import Weather
 from septet._drill.sim.market import COARSEST
 from septet._drill.sim.renamed_checks import naked
 from septet._drill.sim.shell import Make, SimShell
+from septet._drill.sim.simulated_time import BEGIN_NS, MS, SECOND, World
 from septet._drill.sim.venue import SimVenue
-from septet._drill.sim.world import BEGIN_NS, MS, SECOND, World
 from septet._drill.venue.amounts import SCALE
 
 __all__ = ["ACTIVE_NS", "RECOVERY_NS", "Failure", "Report", "Subjects", "run_schedule"]

@@ -17,8 +17,8 @@ from septet import messages as m
 from septet._core.orders.lifecycle import UNEXPLAINED
 from septet._drill.sim.disk import Crash, Full, Row, SimDisk, encode
 from septet._drill.sim.fault_rates import Weather
+from septet._drill.sim.simulated_time import BEGIN_NS, MS, SECOND, World
 from septet._drill.sim.venue import SimVenue
-from septet._drill.sim.world import BEGIN_NS, MS, SECOND, World
 
 __all__ = ["Make", "SimShell", "Subject", "reported"]
 

@@ -1,7 +1,7 @@
 """A minimal strategy and ledger around the real order manager, checks and guards.
 
 It decides at random, from the time of the decision alone, so that a replay decides the same. What
-it wants of the order manager is varied: entries of every kind, additions, exits, flips from one
+it asks of the order manager is varied: entries of every kind, additions, exits, flips from one
 kind of order to another, amends, cancels and protective stops.
 """
 
@@ -29,8 +29,8 @@ from septet._core.orders import (
 )
 from septet._drill.sim.market import BASES, LOT, QUOTE, listed
 from septet._drill.sim.shell import Make
+from septet._drill.sim.simulated_time import MS, SECOND
 from septet._drill.sim.venue import ANSWERS_FINAL_AFTER_NS, TIMEOUT_NS
-from septet._drill.sim.world import MS, SECOND
 from septet._drill.venue.amounts import SCALE
 
 __all__ = ["TIMING", "SimStrategy", "sim_strategies"]

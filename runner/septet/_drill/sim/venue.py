@@ -15,8 +15,8 @@ import msgspec
 from septet import messages as m
 from septet._drill.sim.fault_rates import Weather
 from septet._drill.sim.market import COARSEST, KINDS, LOT, STATES, Listing, Market
-from septet._drill.sim.stream import UserStream
-from septet._drill.sim.world import BEGIN_NS, MS, SECOND, World
+from septet._drill.sim.simulated_time import BEGIN_NS, MS, SECOND, World
+from septet._drill.sim.user_stream import UserStream
 from septet._drill.venue.amounts import SCALE
 from septet._drill.venue.orders import FINAL, Order, Rejection
 

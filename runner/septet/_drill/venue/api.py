@@ -11,11 +11,11 @@ from septet._drill.venue.clock import MarketClock
 from septet._drill.venue.config import VenueConfig
 from septet._drill.venue.false_values import spoil_answer
 from septet._drill.venue.faults import ANYWHERE, Injector, Strike
+from septet._drill.venue.market_requests import Public
+from septet._drill.venue.order_requests import Trading
 from septet._drill.venue.orders import Rejection
-from septet._drill.venue.public import Public
-from septet._drill.venue.request import Answer, Call, signed_by, whole_of
-from septet._drill.venue.trading import Trading
 from septet._drill.venue.venue_journal import Answered, RequestSeen, TruthBook
+from septet._drill.venue.venue_request import VenueRequest, VenueResponse, signed_by, whole_of
 
 __all__ = ["WS_METHODS", "Api"]
 
@@ -42,7 +42,7 @@ WS_METHODS = {
 
 @dataclass(frozen=True, slots=True)
 class _Endpoint:
-    handle: Callable[[Call], Answer]
+    handle: Callable[[VenueRequest], VenueResponse]
     weight: int
     signed: bool = False
     places: bool = False
@@ -99,62 +99,62 @@ class Api:
             ("GET", "/sapi/v1/system/status"): _Endpoint(self._status, 1),
         }  # fmt: skip
 
-    def call(self, call: Call) -> Answer:
+    def handle(self, request: VenueRequest) -> VenueResponse:
         """Answer a request; never raises for what a client did."""
         self._number += 1
-        call.number = self._number
-        params, now = call.params, self._clock.wall_ns()
+        request.number = self._number
+        params, now = request.params, self._clock.wall_ns()
         self._truth.write(
             RequestSeen(
-                at_ns=now, number=call.number, method=call.method, path=call.path,
+                at_ns=now, number=request.number, method=request.method, path=request.path,
                 symbol=params.get("symbol", ""),
                 client_id=params.get("newClientOrderId") or params.get("origClientOrderId", ""),
                 order_id=params.get("orderId", ""),
             )
         )  # fmt: skip
         try:
-            answer = spoil_answer(call, self._pass(call, now), self._faults)
+            response = spoil_answer(request, self._pass(request, now), self._faults)
         except Rejection as rejection:
-            answer = Answer.rejected(rejection)
-        self._headers(call, answer)
-        code = answer.body.get("code", 0) if isinstance(answer.body, dict) else 0
+            response = VenueResponse.rejected(rejection)
+        self._headers(request, response)
+        code = response.body.get("code", 0) if isinstance(response.body, dict) else 0
         self._truth.write(
             Answered(
-                at_ns=self._clock.wall_ns(), number=call.number, status=answer.status,
-                code=code, sent=answer.mode == "send" and answer.raw is None,
+                at_ns=self._clock.wall_ns(), number=request.number, status=response.status,
+                code=code, sent=response.mode == "send" and response.raw is None,
             )
         )  # fmt: skip
-        return answer
+        return response
 
-    def _pass(self, call: Call, now_ns: int) -> Answer:
+    def _pass(self, request: VenueRequest, now_ns: int) -> VenueResponse:
         closed = self._closed(now_ns)
         if closed is not None:
             return closed
-        endpoint = self._table.get((call.method, call.path))
+        endpoint = self._table.get((request.method, request.path))
         if endpoint is None:
-            return Answer(404, {"code": -1000, "msg": f"no such endpoint: {call.path}"})
+            return VenueResponse(404, {"code": -1000, "msg": f"no such endpoint: {request.path}"})
         limited = self._spend(endpoint, now_ns)
         if limited is not None:
             return limited
         if endpoint.signed:
-            self.verify(call)
-        if call.method == "GET":
-            struck = self._struck_query(call)
+            self.verify(request)
+        if request.method == "GET":
+            struck = self._struck_query(request)
             if struck is not None:
                 return struck
-        return endpoint.handle(call)
+        return endpoint.handle(request)
 
-    def _struck_query(self, call: Call) -> Answer | None:
+    def _struck_query(self, request: VenueRequest) -> VenueResponse | None:
         """Return the answer of a fault that applies to queries, if one acts."""
-        strike = self._faults.strike("query", call.params.get("symbol", ""), only=_BREAK)
+        strike = self._faults.strike("query", request.params.get("symbol", ""), only=_BREAK)
         return _broken_query(strike) if strike is not None else None
 
     # ------------------------------------------------------------ gates
 
-    def _closed(self, now_ns: int) -> Answer | None:
+    def _closed(self, now_ns: int) -> VenueResponse | None:
         """Return the answer to all requests during an outage, a pause or a ban."""
         if self._faults.lasting("E20") is not None:
-            return Answer(503, {"code": -1000, "msg": "System is under maintenance."})
+            return VenueResponse(503, {"code": -1000, "msg": "System is under maintenance."})
         ban = self._faults.lasting("E3") or self._faults.lasting("A10")
         until = max(ban.until_ns if ban else 0, self._banned_until_ns)
         if until > now_ns:
@@ -165,7 +165,7 @@ class Api:
             return _wait(429, "Too many requests; please wait.", pause.until_ns - now_ns)
         return None
 
-    def _spend(self, endpoint: _Endpoint, now_ns: int) -> Answer | None:
+    def _spend(self, endpoint: _Endpoint, now_ns: int) -> VenueResponse | None:
         """Count the request's weight; return the answer if it is over the limit."""
         minute, tens = now_ns // (60 * 10**9), now_ns // 10**10
         if minute != self._minute:
@@ -185,20 +185,20 @@ class Api:
             return _wait(429, "Too much request weight used; please wait.", left)
         if endpoint.places and limits.orders_per_10s and self._placed > limits.orders_per_10s:
             left = (tens + 1) * 10**10 - now_ns
-            answer = _wait(429, "Too many new orders; current limit is in force.", left)
-            answer.body["code"] = -1015
-            return answer
+            response = _wait(429, "Too many new orders; current limit is in force.", left)
+            response.body["code"] = -1015
+            return response
         return None
 
-    def verify(self, call: Call) -> None:
+    def verify(self, request: VenueRequest) -> None:
         """Check key, signature and receive window; Rejection states what is wrong."""
-        config, params = self._config, call.params
-        if not call.api_key:
+        config, params = self._config, request.params
+        if not request.api_key:
             raise Rejection(-2014, "API-key format invalid.", 401)
-        if call.api_key != config.api_key:
+        if request.api_key != config.api_key:
             raise Rejection(-2015, "Invalid API-key, IP, or permissions for action.", 401)
         given = params.get("signature", "")
-        if not hmac.compare_digest(given, signed_by(config.secret, call.payload)):
+        if not hmac.compare_digest(given, signed_by(config.secret, request.payload)):
             raise Rejection(-1022, "Signature for this request is not valid.")
         stamp, window = whole_of(params, "timestamp"), whole_of(params, "recvWindow") or 5000
         if stamp is None:
@@ -216,16 +216,16 @@ class Api:
         if now - stamp > window:
             raise Rejection(-1021, "Timestamp for this request is outside of the recvWindow.")
 
-    def _headers(self, call: Call, answer: Answer) -> None:
-        answer.headers["X-MBX-USED-WEIGHT"] = str(self._weight)
-        answer.headers["X-MBX-USED-WEIGHT-1M"] = str(self._weight)
-        if call.method == "POST":
-            answer.headers["X-MBX-ORDER-COUNT-10S"] = str(self._placed)
+    def _headers(self, request: VenueRequest, response: VenueResponse) -> None:
+        response.headers["X-MBX-USED-WEIGHT"] = str(self._weight)
+        response.headers["X-MBX-USED-WEIGHT-1M"] = str(self._weight)
+        if request.method == "POST":
+            response.headers["X-MBX-ORDER-COUNT-10S"] = str(self._placed)
 
     # ------------------------------------------------------------ the rest
 
-    def _rights(self, call: Call) -> Answer:
-        return Answer(200, {
+    def _rights(self, request: VenueRequest) -> VenueResponse:
+        return VenueResponse(200, {
             "ipRestrict": True, "createTime": 1_600_000_000_000, "enableReading": True,
             "enableWithdrawals": self._config.can_withdraw, "enableInternalTransfer": False,
             "permitsUniversalTransfer": False, "enableSpotAndMarginTrading": True,
@@ -233,25 +233,27 @@ class Api:
         })  # fmt: skip
 
     @staticmethod
-    def _status(call: Call) -> Answer:
-        return Answer(200, {"status": 0, "msg": "normal"})
+    def _status(request: VenueRequest) -> VenueResponse:
+        return VenueResponse(200, {"status": 0, "msg": "normal"})
 
 
-def _wait(status: int, text: str, left_ns: int) -> Answer:
+def _wait(status: int, text: str, left_ns: int) -> VenueResponse:
     seconds = max(math.ceil(left_ns / 1e9), 1)
-    return Answer(status, {"code": -1003, "msg": text}, {"Retry-After": str(seconds)})
+    return VenueResponse(status, {"code": -1003, "msg": text}, {"Retry-After": str(seconds)})
 
 
-def _broken_query(strike: Strike) -> Answer:
+def _broken_query(strike: Strike) -> VenueResponse:
     """Return the failed answer to a query."""
     code = strike.fault.code
     if code in {"N1", "N2", "N6"}:
-        return Answer(200, None, mode="hang" if code == "N6" else "abort",
+        return VenueResponse(200, None, mode="hang" if code == "N6" else "abort",
                       hold_ms=strike.number_of("hold_ms", 30_000))  # fmt: skip
     if code == "N3":
-        return Answer(200, None, mode="hang", hold_ms=strike.number_of("delay_ms", 12_000))
+        return VenueResponse(200, None, mode="hang", hold_ms=strike.number_of("delay_ms", 12_000))
     if code == "N13":
-        return Answer(200, None, raw=strike.word_of("body", "{}").encode())
+        return VenueResponse(200, None, raw=strike.word_of("body", "{}").encode())
     status = int(strike.number_of("status", 503))
     number = int(strike.number_of("code", -1001))
-    return Answer(status, {"code": number, "msg": "Internal error; unable to process request."})
+    return VenueResponse(
+        status, {"code": number, "msg": "Internal error; unable to process request."}
+    )

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from septet._drill.venue.amounts import text, units
 from septet._drill.venue.faults import Injector, Strike
-from septet._drill.venue.request import Answer, Call
+from septet._drill.venue.venue_request import VenueRequest, VenueResponse
 
 __all__ = ["VALUES", "false_report", "in_future", "redirect", "spoil", "spoil_answer"]
 
@@ -38,18 +38,23 @@ def spoil(body: Any, name: str, value: Any) -> tuple[Any, int]:
     return body, 0
 
 
-def spoil_answer(call: Call, answer: Answer, faults: Injector) -> Answer:
+def spoil_answer(request: VenueRequest, response: VenueResponse, faults: Injector) -> VenueResponse:
     """Put an impossible value into an answer, if a fault acts.
 
     One that another fault holds back is left as it is: whether the client reads it is not known.
     """
-    if answer.mode != "send" or answer.status != 200 or answer.raw is not None or answer.hold_ms:
-        return answer
-    occasion = f"{call.method} {call.path.rpartition('/')[2]}"
-    client_id, body = call.params.get("newClientOrderId", ""), answer.body
+    if (
+        response.mode != "send"
+        or response.status != 200
+        or response.raw is not None
+        or response.hold_ms
+    ):
+        return response
+    occasion = f"{request.method} {request.path.rpartition('/')[2]}"
+    client_id, body = request.params.get("newClientOrderId", ""), response.body
     orders = [each for each in (body if isinstance(body, list) else [body]) if _is_order(each)]
     only = _FALSE if not orders else _FALSE | _FALSE_STATUS
-    strike = faults.strike(occasion, call.params.get("symbol", ""), client_id, only=only)
+    strike = faults.strike(occasion, request.params.get("symbol", ""), client_id, only=only)
     if strike is not None and strike.fault.code in _FALSE_STATUS:
         for each in orders:
             status, executed = _status(strike, each["origQty"])
@@ -57,11 +62,11 @@ def spoil_answer(call: Call, answer: Answer, faults: Injector) -> Answer:
             if strike.fault.code == "A19" and "fills" in each:
                 each["fills"] = []
     elif strike is not None and "body" in strike.fault.parameters:
-        answer.raw = strike.word_of("body").encode()
+        response.raw = strike.word_of("body").encode()
     elif strike is not None:
-        answer.body, count = spoil(answer.body, _field(strike), _value(strike))
+        response.body, count = spoil(response.body, _field(strike), _value(strike))
         faults.note(strike, detail=f"{count} of {_field(strike)}", counts=False)
-    return answer
+    return response
 
 
 _FALSE: Final = frozenset({"A2"})
@@ -91,11 +96,11 @@ def _value(strike: Strike) -> Any:
     return strike.fault.parameters.get("value", "1e400")
 
 
-def redirect(strike: Strike, call: Call) -> Answer:
+def redirect(strike: Strike, request: VenueRequest) -> VenueResponse:
     """Return an answer that redirects a request."""
     host = "" if strike.word_of("to", "same") == "same" else strike.word_of("to")
     status = int(strike.number_of("status", 307))
-    return Answer(status, {}, {"Location": f"{host}{call.path}"})
+    return VenueResponse(status, {}, {"Location": f"{host}{request.path}"})
 
 
 def false_report(event: Body, strike: Strike, number: int) -> list[Body]:

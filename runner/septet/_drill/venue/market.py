@@ -11,10 +11,10 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from septet._drill.venue.amounts import SCALE, exact, text
+from septet._drill.venue.binance_messages import kline_row
 from septet._drill.venue.clock import MarketClock
 from septet._drill.venue.config import VenueConfig, interval
 from septet._drill.venue.engine import MatchingEngine
-from septet._drill.venue.shapes import kline_row
 from septet._drill.venue.symbol_prices import Kline, SymbolPrices, Tick, load_bars
 from septet.errors import InputError
 

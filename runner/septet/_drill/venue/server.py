@@ -13,19 +13,19 @@ from aiohttp import web
 from septet._drill.venue.admin import Admin
 from septet._drill.venue.amounts import text
 from septet._drill.venue.api import Api
+from septet._drill.venue.binance_messages import balance_update, execution_report, position_event
 from septet._drill.venue.config import Fault, VenueConfig
 from septet._drill.venue.engine import MatchingEngine, Report
 from septet._drill.venue.faults import Injector
 from septet._drill.venue.market import Market
-from septet._drill.venue.public import Public
-from septet._drill.venue.request import Answer, Call
-from septet._drill.venue.shapes import balance_update, execution_report, position_event
+from septet._drill.venue.market_requests import Public
+from septet._drill.venue.order_requests import Trading
 from septet._drill.venue.sockets import Socket
 from septet._drill.venue.stream_faults import Mischief
 from septet._drill.venue.streams import MarketStreams
-from septet._drill.venue.trading import Trading
-from septet._drill.venue.users import UserStreams
+from septet._drill.venue.user_stream import UserStreams
 from septet._drill.venue.venue_journal import BalanceChanged, Truth, TruthBook
+from septet._drill.venue.venue_request import VenueRequest, VenueResponse
 
 __all__ = ["LocalVenue"]
 
@@ -244,17 +244,17 @@ class LocalVenue:
         params = _fields(f"{query}&{body}" if query and body else payload)
         signed = payload.partition("&signature=")[0]
         key = request.headers.get("X-MBX-APIKEY", "")
-        answer = self.api.call(Call(request.method, path, params, signed, key))
-        return await self._send(request, answer)
+        response = self.api.handle(VenueRequest(request.method, path, params, signed, key))
+        return await self._send(request, response)
 
-    async def _send(self, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
-        if answer.mode != "send":
-            return await self._vanish(request, answer.hold_ms)
-        if answer.hold_ms:
-            await asyncio.sleep(answer.hold_ms / 1000)
-        body = answer.raw if answer.raw is not None else msgspec.json.encode(answer.body)
+    async def _send(self, request: web.BaseRequest, response: VenueResponse) -> web.StreamResponse:
+        if response.mode != "send":
+            return await self._vanish(request, response.hold_ms)
+        if response.hold_ms:
+            await asyncio.sleep(response.hold_ms / 1000)
+        body = response.raw if response.raw is not None else msgspec.json.encode(response.body)
         return web.Response(
-            status=answer.status, body=body, headers=answer.headers,
+            status=response.status, body=body, headers=response.headers,
             content_type="application/json",
         )  # fmt: skip
 

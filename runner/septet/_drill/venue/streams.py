@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from septet._drill.venue.amounts import text
+from septet._drill.venue.binance_messages import kline_event
 from septet._drill.venue.market import Market, Trade
-from septet._drill.venue.public import levels
-from septet._drill.venue.shapes import kline_event
+from septet._drill.venue.market_requests import levels
 from septet._drill.venue.sockets import Socket
 from septet._drill.venue.symbol_prices import Kline
 

@@ -8,11 +8,11 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from septet._data.admit import Admission
 from septet._data.bar_checks import LEAST, MOST, PRICES
 from septet._data.bars import Bar, Finding
 from septet._data.calendars import Anchor, Sessions, load_calendar
 from septet._data.defects import Findings
+from septet._data.row_admission import Admission
 from septet._data.stamps import iso
 from septet._host.venues import BarSeen
 from septet.errors import DataError

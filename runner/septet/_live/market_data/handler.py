@@ -17,7 +17,7 @@ import msgspec
 from septet import messages as m
 from septet._core.guards import PROCESS
 from septet._host.adapter_values import Notices, bar_fault, fault_of
-from septet._host.tasks import Kept, Tasks, Timer
+from septet._host.background_tasks import Kept, Tasks, Timer
 from septet._host.venues import (
     BarSeen,
     FeedFacts,

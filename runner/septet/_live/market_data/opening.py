@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from septet import messages as m
 from septet._data.load import keys_of
-from septet._host.tasks import Tasks
+from septet._host.background_tasks import Tasks
 from septet._host.venues import FeedFacts, FeedRequest, LiveFeed
-from septet._live.breaker import PluginCaller
+from septet._live.circuit_breaker import PluginCaller
 from septet._live.clock import LiveClock
 from septet._live.dispatch import Trainer
 from septet._live.market_data.bars import BarAssembler, BarRules

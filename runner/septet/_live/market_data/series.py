@@ -15,7 +15,7 @@ from septet._data.bars import Finding, SeriesTable
 from septet._data.load import keys_of, read_series, request_for, series_blocks
 from septet._data.series import next_poll
 from septet._data.source import Fetches, Request
-from septet._live.breaker import PluginCaller
+from septet._live.circuit_breaker import PluginCaller
 from septet._live.clock import LiveClock
 from septet_schemas.data import SeriesConfig
 from septet_schemas.times import Poll

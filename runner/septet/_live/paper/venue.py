@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from septet import messages as m
 from septet._core.orders.records import Child
-from septet._host.tasks import Tasks
+from septet._host.background_tasks import Tasks
 from septet._host.venues import Clock, Market, QuoteSeen, Sink, VenueFacts
 from septet._kernel import layout
 from septet._live.paper.account import PaperAccount, ShownSide

@@ -1,0 +1,236 @@
+"""Writes every backtest and every setting of a sweep to the ledger, and asks what it knows.
+
+Paper, live, drill and replay are no tries. Where the ledger cannot be used the result states it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from septet._results.previous_trials import Tries
+from septet.errors import InputError
+
+if TYPE_CHECKING:
+    from septet._results.result import RunResult
+    from septet._sweep.run_sweep import Outcome
+    from septet._trials.ledger import Row, Trial
+    from septet._trials.months import Month
+
+__all__ = [
+    "count_run",
+    "count_sweep",
+    "file_digest",
+    "known_tries",
+    "listed_tries",
+    "trials_document",
+]
+
+_DAY_NS: Final = 86_400 * 10**9
+_OF_THE_DATA: Final = ("candles",)
+_encoded: Final = json.JSONEncoder(default=str).encode
+_NO_PART: Final = ("name", "mode", "plugins", "paper", "live", "sweep", "schedule", "monitoring")
+"""What of a file changes no decision: neither names, nor where the data lie."""
+
+
+def file_digest(resolved: Mapping[str, Any], sources: object = None) -> bytes:
+    """Return the digest of a file: of what decides, its resolved values and its plugins' sources.
+
+    Comments, names, the span and the place of the data are no part of it, since data are recognised
+    by their months; settings laid over the file are. Fitted models are left out since more data
+    bring more of them, and the file is the same.
+    """
+    kept = {key: value for key, value in resolved.items() if key not in _NO_PART}
+    universe = kept.get("universe")
+    if isinstance(universe, Mapping):
+        spans = ("start", "end", "symbols")
+        kept["universe"] = {key: value for key, value in universe.items() if key not in spans}
+    data = kept.get("data")
+    if isinstance(data, Mapping):
+        kept["data"] = {key: value for key, value in data.items() if key not in _OF_THE_DATA}
+    return _bytes(sum(_leaf(*each) for each in _leaves({**kept, "": [sources]})))
+
+
+def _plan_digest(file: bytes, models: list[object]) -> bytes:
+    """Return the digest of a plan: of a file by its digest, and the models that were fitted."""
+    added = sum(_leaf(*each) for each in _leaves(models, "..1"))
+    return _bytes(int.from_bytes(file, "little") + added)
+
+
+def _bytes(total: int) -> bytes:
+    return (total % (1 << 256)).to_bytes(32, "little")
+
+
+def _leaf(path: str, value: Any) -> int:
+    """Return the digest of one value as a number: their sum names all, in whatever order."""
+    return int.from_bytes(hashlib.sha256(_encoded([path, value]).encode()).digest(), "little")
+
+
+def _leaves(part: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every value of a tree with its path."""
+    if isinstance(part, Mapping):
+        for key, value in part.items():
+            yield from _leaves(value, f"{path}.{key}")
+    elif isinstance(part, list | tuple):
+        for place, value in enumerate(part):
+            yield from _leaves(value, f"{path}.{place}")
+    else:
+        yield path, float(part) if type(part) is int else part
+
+
+def count_run(
+    result: RunResult, *, face: str, declared: int = 0, client: str = "", hypothesis: str = "",
+    now_ns: int | None = None,
+) -> RunResult:  # fmt: skip
+    """Write a backtest to the ledger; return it with what the ledger knows of its data.
+
+    `now_ns` is the time that is written (UTC ns), by default that of the machine's clock.
+    """
+    from septet._results.summary import daily_excess
+    from septet._store.tables import as_frame
+    from septet._trials.ledger import OFF, Trial, is_off
+    from septet._trials.months import months_of
+
+    if is_off():
+        return replace(result, tries=Tries(None, None, declared, OFF))
+    facts = result.facts
+    frames = {name: as_frame(name, getattr(result, name)) for name in ("equity", "trades")}
+    days, returns = daily_excess(result, frames)
+    file = file_digest(result.resolved, result.manifest.get("plugin_sources"))
+    trial = Trial(
+        plan=_plan_digest(file, [card.get("model_id") for card in result.models]), file=file,
+        strategy=facts.strategy, first_day=int(days[0] // _DAY_NS) if len(days) else 0,
+        returns=returns, face=face, client=client, hypothesis=hypothesis,
+    )  # fmt: skip
+    months = months_of(result.bars, facts.first_decision_ns, facts.end_ns)
+    tries = known_tries(months, [trial], declared=declared, file=file, now_ns=now_ns)
+    return replace(result, tries=tries)
+
+
+def known_tries(
+    months: tuple[Month, ...], trials: list[Trial], *, declared: int = 0, file: bytes = b"",
+    now_ns: int | None = None,
+) -> Tries:  # fmt: skip
+    """Write trials on some months; return what the ledger knows of these data, or why not.
+
+    With the digest of a `file` also when it was first tried, on whatever data.
+    """
+    from septet._trials.ledger import OFF, Ledger, LedgerError, is_off, ledger_path
+
+    if is_off():
+        return Tries(None, None, declared, OFF)
+    if not months:
+        return Tries(None, None, declared, "no day of the data has a close")
+    try:
+        with Ledger(ledger_path()) as ledger:
+            begins = ledger.is_empty() and not declared
+            asked_ns = time.time_ns() if now_ns is None else now_ns
+            ledger.record(months, trials, asked_ns)
+            if begins:  # what was tried before, nobody knows
+                return Tries(None, None, declared, "the ledger of trials began with it")
+            known = ledger.known(months, file, declared=declared)
+            return replace(known.tries, file_first_ns=known.file_first_ns, asked_ns=asked_ns)
+    except LedgerError as problem:
+        return Tries(None, None, declared, str(problem))
+
+
+def count_sweep(
+    outcome: Outcome, *, face: str, client: str = "", hypothesis: str = "",
+    now_ns: int | None = None,
+) -> Tries:  # fmt: skip
+    """Write every setting of a sweep to the ledger; return what it knows of their data."""
+    import numpy as np
+    import polars as pl
+
+    from septet._trials.ledger import BLOCKS, Trial
+    from septet._trials.months import Month
+
+    manifest, table = outcome.manifest, outcome.table
+    resolved = manifest.get("resolved") or {}
+    base = int.from_bytes(file_digest(resolved, manifest.get("plugin_sources")), "little")
+    names = [name for name in table.columns if "." in name]
+    sums_of = [name for name in ("over_sums", "block_sums") if name in table.columns]
+    written = dict(_leaves(resolved))
+    leaf, trials = cache(_leaf), []
+    for *values, sums in table.select(*names, pl.coalesce(sums_of)).iter_rows():
+        if sums is None:
+            continue
+        plan = base
+        for name, value in zip(names, values, strict=True):
+            path = f".{name}"
+            if path in written:
+                plan -= leaf(path, written[path])
+            plan += leaf(path, float(value) if type(value) is int else value)
+        setting = _bytes(plan)  # the file with these values in it has the same digest
+        trials.append(
+            Trial(
+                setting, setting, str(manifest["strategy"]), BLOCKS, np.array(sums), face, client,
+                hypothesis,
+            )
+        )  # fmt: skip
+    months = tuple(Month(*each) for each in manifest.get("months", ()))
+    return known_tries(months, trials, now_ns=now_ns)
+
+
+def listed_tries(
+    months: tuple[Month, ...] | None = None, *, strategy: str | None = None
+) -> tuple[Tries, list[Row]]:
+    """Return what the ledger knows, and its rows; nothing is written.
+
+    Parameters
+    ----------
+    months
+        Tries on these data.
+    strategy
+        Tries on the data on which a strategy of this name was tried. Without either, all of them:
+        the number of independent tries on different data is then not given.
+    """
+    from septet._trials.ledger import OFF, Ledger, LedgerError, is_off, ledger_path
+
+    if is_off():
+        return Tries(None, None, 0, OFF), []
+    path = ledger_path()
+    if not path.exists():
+        return Tries(None, None, 0, "the ledger of trials has not begun"), []
+    try:
+        with Ledger(path) as ledger:
+            if strategy is not None:
+                months = ledger.months_of(strategy)
+            rows = ledger.rows(months)
+            if months is None:
+                return Tries(len({row[-1] for row in rows}), None), rows
+            return ledger.known(months).tries, rows
+    except LedgerError as problem:
+        return Tries(None, None, 0, str(problem)), []
+
+
+def trials_document() -> dict[str, Any]:
+    """Return the ledger of this user: its file, its rows, and the tries of each strategy.
+
+    Raises
+    ------
+    InputError
+        It cannot be read, or is not what was written.
+    """
+    from septet._data.stamps import iso
+    from septet._trials.ledger import OFF, Ledger, LedgerError, is_off, ledger_path
+
+    path = ledger_path()
+    found: dict[str, Any] = {"ledger": str(path), "off": is_off(), "rows": 0, "strategies": []}
+    if not path.exists():
+        return found
+    try:
+        with Ledger(path) as ledger:
+            found["rows"] = ledger.insist_whole()
+            found["strategies"] = [
+                {"strategy": name, "tries": tries, "first": iso(first), "last": iso(last)}
+                for name, tries, first, last in ledger.strategies()
+            ]
+    except LedgerError as problem:
+        raise InputError(str(problem), hint=problem.hint) from problem
+    return {**found, "problem": OFF if is_off() else None}

@@ -1,0 +1,172 @@
+"""The context of a cross-check: the validated strategy, its tree, and the list of problems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from septet._config.pydantic_problems import problem_at
+from septet._config.tree import Key, Node, Path
+from septet._host.declare import Step
+from septet._host.plugin_registry import BUILT_IN, Host
+from septet.errors import Problem
+from septet_schemas.base import Config, ExpressionMark, InputMark
+from septet_schemas.blocks import UseBlock
+from septet_schemas.position import Distance
+from septet_schemas.strategy import Strategy
+
+__all__ = [
+    "CheckContext", "Reading", "asks_for", "blocks_of", "portfolio_readings", "readings",
+    "strangers_of",
+]  # fmt: skip
+
+
+@dataclass
+class CheckContext:
+    """One strategy under check. `pruned` are paths left out because their shape is wrong."""
+
+    strategy: Strategy
+    tree: Node
+    host: Host
+    pruned: frozenset[Path] = frozenset()
+    problems: list[Problem] = field(default_factory=list)
+    used_features: frozenset[str] = frozenset()
+
+    def error(self, path: Sequence[Key], message: str, **more: Any) -> None:
+        """Report an error at a path; not at a value that was left out as wrong."""
+        if not self._left_out(path):
+            self.problems.append(problem_at(self.tree, path, message, **more))
+
+    def warn(self, path: Sequence[Key], message: str, **more: Any) -> None:
+        """Report a warning at a path; not at a value that was left out as wrong."""
+        self.error(path, message, severity="warning", **more)
+
+    def _left_out(self, path: Sequence[Key]) -> bool:
+        whole = tuple(path)
+        return any(each and whole[: len(each)] == each for each in self.pruned)
+
+    def written(self, *path: Key) -> bool:
+        """Whether the file sets this key itself."""
+        return self.tree.at(path) is not None
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether anything was wrong so far, in shape or in sense."""
+        return bool(self.pruned) or any(each.severity == "error" for each in self.problems)
+
+    def doubtful(self, *path: Key) -> bool:
+        """Whether something at or below a path was left out."""
+        return any(each[: len(path)] == path or path[: len(each)] == each for each in self.pruned)
+
+    @property
+    def bar_ns(self) -> int:
+        """The universe's bar, nanoseconds."""
+        return self.strategy.universe.bar
+
+    @property
+    def is_perpetual(self) -> bool:
+        """Whether shorts and leverage exist."""
+        return self.strategy.account.type == "perpetual"
+
+    @property
+    def is_spot(self) -> bool:
+        """Whether neither exists; not where the file's own word was left out as wrong."""
+        return not self.is_perpetual and not self.doubtful("account")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A field that names a column (`is_expression` False) or holds an expression over columns."""
+
+    path: Path
+    text: str
+    is_expression: bool
+
+
+def blocks_of(strategy: Strategy) -> Iterator[tuple[Path, UseBlock]]:
+    """Yield every block of a strategy with its path."""
+    yield ("data", "candles"), strategy.data.candles
+    if strategy.data.funding is not None:
+        yield ("data", "funding"), strategy.data.funding
+    yield from ((("data", name), block) for name, block in strategy.data.series.items())
+    yield from ((("features", name), block) for name, block in strategy.features.items())
+    if strategy.model is not None:
+        yield ("model",), strategy.model
+    if strategy.follows_signal:  # else both follow from what decides
+        yield ("signal",), strategy.signal
+        regime = strategy.signal.extra.get("regime")
+        if regime is not None:
+            yield ("signal", "regime"), regime
+        yield ("risk", "sizing"), strategy.risk.sizing
+    for group in ("limits", "stops", "halts"):
+        for name, block in getattr(strategy.risk, group).items():
+            yield ("risk", group, name), block
+    for name, block in strategy.execution.venues.items():
+        yield ("execution", "venues", name), block
+    yield ("execution", "order"), strategy.execution.order
+    if strategy.monitoring.alerts is not None:
+        yield ("monitoring", "alerts"), strategy.monitoring.alerts
+    yield from ((("monitoring", name), b) for name, b in strategy.monitoring.monitors.items())
+
+
+def strangers_of(strategy: Strategy) -> Iterator[tuple[Path, UseBlock]]:
+    """Yield every block of a file that a package beside septet answers for."""
+    for path, block in blocks_of(strategy):
+        if block.distribution != BUILT_IN:
+            yield path, block
+
+
+def portfolio_readings(strategy: Strategy) -> Iterator[Reading]:
+    """Yield every column and condition that a portfolio reads."""
+    portfolio = strategy.portfolio
+    once = portfolio.where is not None and portfolio.where.long == portfolio.where.short
+    for reading in readings(("portfolio",), portfolio):
+        if not once or reading.path[1:] != ("where", "short"):
+            yield reading
+    if portfolio.forecast is not None:
+        for name in portfolio.forecast.of:
+            yield Reading(("portfolio", "forecast", "of", name), name, False)
+
+
+def readings(path: Path, config: Config) -> Iterator[Reading]:
+    """Yield every field of a config that reads columns, nested ones too."""
+    for name, info in type(config).model_fields.items():
+        value = getattr(config, name)
+        marks = _marks(info.annotation, info.metadata)
+        yield from _readings((*path, name), value, marks)
+
+
+def _marks(annotation: Any, metadata: Sequence[Any]) -> frozenset[type]:
+    """Return which of the two marks an annotation carries, at any depth."""
+    found = {type(each) for each in metadata if isinstance(each, InputMark | ExpressionMark)}
+    for each in getattr(annotation, "__metadata__", ()):
+        if isinstance(each, InputMark | ExpressionMark):
+            found.add(type(each))
+    for part in getattr(annotation, "__args__", ()) or ():
+        found |= _marks(part, ())
+    return frozenset(found)
+
+
+def _readings(path: Path, value: Any, marks: frozenset[type]) -> Iterator[Reading]:
+    if isinstance(value, Distance):
+        if value.formula:
+            yield Reading(path, value.formula, True)
+    elif isinstance(value, str) and marks:
+        yield Reading(path, value, ExpressionMark in marks)
+    elif isinstance(value, BaseModel):
+        yield from readings(path, value)  # type: ignore[arg-type]
+    elif isinstance(value, tuple | list):
+        for index, each in enumerate(value):
+            yield from _readings((*path, index), each, marks)
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from _readings((*path, key), each, marks)
+
+
+def asks_for(block: UseBlock, *words: str) -> bool:
+    """Whether a step's signature asks for one of these words."""
+    declaration = block.declaration
+    return isinstance(declaration, Step) and any(word in declaration.parameters for word in words)

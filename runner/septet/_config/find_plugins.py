@@ -1,0 +1,170 @@
+"""Finding plugins for the schema, and checking that required packages are there."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import ConfigDict
+from pydantic_core import PydanticCustomError
+
+from septet._host.plugin_registry import Host, same_distribution
+from septet.errors import PluginError
+from septet.hookspecs import LAYERS, Layer
+from septet_schemas.base import Config
+
+__all__ = ["HostResolver", "LenientResolver", "check_requirement", "listed_in"]
+
+_REQUIREMENT: Final = re.compile(
+    r"^\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*"
+    r"((?:[<>=!~]=?=?\s*[A-Za-z0-9.*+!_-]+\s*,?\s*)*)$"
+)
+
+
+_SHOWN: Final = 12
+_NOUNS: Final = {
+    "alerts": "an alert channel",
+    "candles": "a source of candles",
+    "feature": "a feature",
+    "halt": "a halt",
+    "limit": "a limit",
+    "model": "a model",
+    "monitor": "a monitor",
+    "order": "an order style",
+    "regime": "a regime filter",
+    "series": "a source of series",
+    "signal": "a signal",
+    "sizing": "a sizing",
+    "stop": "a stop",
+    "venue": "a venue",
+}
+
+
+class HostResolver:
+    """Resolves the declaration that `use:` names, for the schema.
+
+    A name alone is looked for in septet and in the packages that the file lists under `plugins:`.
+    """
+
+    def __init__(self, host: Host, listed: Sequence[str] = ()) -> None:
+        self.host = host
+        self.listed = tuple(listed)
+
+    def resolve(self, layer: str, kind: str, name: str) -> tuple[Any, str]:
+        """Return the declaration and its distribution.
+
+        Raises
+        ------
+        PydanticCustomError
+            If the name is unknown, ambiguous, of another kind, or cannot be imported.
+        """
+        place: Any = layer
+        try:
+            entry = self.host.find(place, name, kind, scope=self.listed)
+            declaration = self.host.load(entry)
+        except PluginError as error:
+            raise _refusal(error.message, self._hint(place, kind, name, error.hint)) from None
+        return declaration, entry.distribution
+
+    def _hint(self, layer: Layer, kind: str, name: str, hint: str) -> str:
+        elsewhere = "" if hint.startswith("write ") else self._elsewhere(layer, kind, name)
+        if elsewhere:
+            return elsewhere
+        known, failed = self.host.names(layer, kind), hint.partition("; ")[2]
+        if not known:
+            return "no plugin of this kind is installed"
+        if not hint.startswith("known: ") or len(known) <= _SHOWN:
+            return hint
+        some = f"known: {', '.join(known[:_SHOWN])}, ...; septet plugins list --layer {layer}"
+        return f"{some}; {failed}" if failed else some
+
+    def _elsewhere(self, layer: Layer, kind: str, name: str) -> str:
+        for other in LAYERS:
+            for entry in self.host.components(other):
+                same = entry.component.name == name
+                if same and (other != layer or entry.component.kind not in (None, kind)):
+                    is_a = _NOUNS.get(entry.component.kind or "", entry.component.kind or other)
+                    return f"{name} is {is_a}, not {_NOUNS[kind]}"
+        return ""
+
+
+class _Anything(Config):
+    """Stands in for the config of a plugin that is not there."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+@dataclass(frozen=True, slots=True)
+class _Absent:
+    """Stands in for the declaration of a plugin that is not there."""
+
+    kind: str
+    config: type[Config] = _Anything
+
+    def __getattr__(self, name: str) -> None:
+        """Return None for every fact of a declaration: a check treats it as undeclared."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+
+class LenientResolver:
+    """Takes any name: lets the rest of a file be checked when one of its plugins is unknown."""
+
+    def __init__(self, strict: HostResolver) -> None:
+        self.strict = strict
+
+    def resolve(self, layer: str, kind: str, name: str) -> tuple[Any, str]:
+        """Return the declaration, or a stand-in that accepts every key."""
+        try:
+            return self.strict.resolve(layer, kind, name)
+        except PydanticCustomError:
+            return _Absent(kind), ""
+
+
+def _refusal(message: str, hint: str) -> PydanticCustomError:
+    return PydanticCustomError("plugin", "{message}", {"message": message, "hint": hint})
+
+
+def listed_in(requirements: object) -> tuple[str, ...]:
+    """Return the packages that `plugins:` of a file names; what is no requirement is left out."""
+    texts = requirements if isinstance(requirements, list | tuple) else ()
+    matches = (_REQUIREMENT.match(text) for text in texts if isinstance(text, str))
+    return tuple(match[1] for match in matches if match is not None)
+
+
+def check_requirement(text: object, host: Host) -> tuple[str, str, str]:
+    """Check one entry of `plugins:`; return (message, expected, hint), all empty when it holds."""
+    match = _REQUIREMENT.match(text) if isinstance(text, str) else None
+    if match is None:
+        return "this is not a package requirement", "a package such as 'my-plugin >=1.0'", ""
+    name, versions = match[1], match[2].strip().rstrip(",")
+    for each in host.failures:
+        if same_distribution(each.distribution, name):
+            message = f"the plugins of {name} cannot be used: {each.reason}"
+            return message, "", f"report this to {name}, or install another version of it"
+    brought = {_plain(each): version for each, version in host.versions().items()}
+    try:
+        installed = brought.get(_plain(name)) or importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        wanted = f"{name}{versions.replace(' ', '')}"
+        return f"the package {name} is not installed", wanted, f'pip install "{wanted}"'
+    if versions and not _satisfies(installed, versions):
+        hint = f'pip install "{name}{versions.replace(" ", "")}"'
+        return f"{name} {installed} is installed", f"{name} {versions}", hint
+    return "", "", ""
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _satisfies(installed: str, versions: str) -> bool:
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        return SpecifierSet(versions).contains(installed, prereleases=True)
+    except InvalidSpecifier:
+        return False

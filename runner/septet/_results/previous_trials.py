@@ -1,0 +1,90 @@
+"""How many tries preceded a result, and what is left of its Sharpe ratio after them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final
+
+from septet._data.stamps import iso
+from septet._results.number_texts import chance, count, number
+from septet._results.selection_bias import expected_maximum_sharpe, probabilistic_sharpe
+
+__all__ = ["Tries", "deflated", "sentence"]
+
+SURE: Final = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """What the ledger of trials knows of the data of a run.
+
+    `count` is how many plans were tried on it, this one included, with `declared` tries made
+    elsewhere; `effective` is how many independent ones they are worth. `problem` is why the
+    ledger does not know: then the other figures are None. `file_first_ns` is when the file of the
+    run was first tried, and `asked_ns` when the ledger was asked (UTC ns).
+    """
+
+    count: int | None
+    effective: float | None
+    declared: int = 0
+    problem: str = ""
+    file_first_ns: int | None = None
+    asked_ns: int = 0
+
+    def document(
+        self, sharpe_daily: float | None, days: int, skew: float | None, kurtosis: float | None
+    ) -> dict[str, Any]:
+        """Return what summary.json holds, for a run with this ratio: see `deflated`."""
+        probability = deflated(self, sharpe_daily, days, skew, kurtosis)
+        return {
+            "count": self.count, "effective": self.effective, "declared": self.declared,
+            "deflated_sharpe": probability, "problem": self.problem or None,
+            "file_first": None if self.file_first_ns is None else iso(self.file_first_ns),
+            "text": sentence(self, probability),
+        }  # fmt: skip
+
+
+def deflated(
+    tries: Tries, sharpe_daily: float | None, days: int, skew: float | None, kurtosis: float | None
+) -> float | None:
+    """Probability that the true Sharpe ratio of a run, one of so many tries, is above zero.
+
+    The probabilistic ratio of the run against what the best of `tries.effective` worthless tries
+    reaches, whose ratios have the error of one of `days` daily returns, ``1 / sqrt(n - 1)``.
+
+    Returns
+    -------
+    float or None
+        From 0 to 1; None where the tries, or the ratio, are not known.
+
+    References
+    ----------
+    Bailey and Lopez de Prado (2014), The Deflated Sharpe Ratio, Journal of Portfolio
+    Management 40(5).
+    """
+    if tries.effective is None or days < 2:
+        return None
+    error = 1.0 / math.sqrt(days - 1)
+    luck = expected_maximum_sharpe(max(1, round(tries.effective)), error)
+    return probabilistic_sharpe(sharpe_daily, days, skew, kurtosis, luck or 0.0)
+
+
+def sentence(tries: Tries, probability: float | None) -> str:
+    """Return the verdict's sentence on the tries, or nothing after the first one."""
+    if tries.problem:
+        return f"How many tries preceded it is not known: {tries.problem}."
+    if tries.count is None or tries.effective is None:
+        return ""
+    if tries.count < 2:
+        return "It is the first try on these data that the ledger of trials knows of."
+    elsewhere = f", {count(tries.declared)} of them declared" if tries.declared else ""
+    text = f"It is one of {count(tries.count)} tries on these data{elsewhere}"
+    if tries.effective < 0.95 * tries.count:
+        text += f", worth {number(tries.effective, 1)} independent ones"
+    if probability is None:
+        return f"{text}."
+    text += f": its true Sharpe ratio is above zero with {chance(probability)} (deflated)"
+    return (
+        f"{text}." if probability >= SURE else f"{text}, and cannot be distinguished from chance."
+    )

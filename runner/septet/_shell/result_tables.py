@@ -1,0 +1,382 @@
+"""From the plan's log and arrays to the tables of a run's folder: a projection, nothing decided."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from septet._kernel import layout, ledger
+from septet._results.result import HaltEvent
+from septet._shell.monitor_actions import Act
+from septet._shell.session import Session
+from septet._store.tables import coded
+
+__all__ = [
+    "Outcome",
+    "Ran",
+    "decisions_of",
+    "equity_of",
+    "fills_of",
+    "halts_of",
+    "mean_exposure",
+    "orders_of",
+    "rebalance_notes",
+    "trades_of",
+]
+
+_LEDGER: Any = ledger
+"""The plain text of the compiled rules; steps carry no types."""
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+TYPES = ("market", "limit", "stop", "stop_limit")
+STATES = {
+    0: "open",
+    layout.STATUS_PARTIAL: "partially_filled",
+    layout.STATUS_FILLED: "filled",
+    layout.STATUS_CANCELLED: "cancelled",
+    layout.STATUS_EXPIRED: "expired",
+}
+SIGNALS = ("none", "short", "flat", "long")
+
+
+@dataclass
+class Outcome:
+    """What a run left behind: the log, decisions and curve over the decided times."""
+
+    LI: Ints
+    LF: Floats
+    F: Floats
+    D: npt.NDArray[np.int8]
+    G: Floats
+    state: Any
+
+    def rows(self, kind: int) -> npt.NDArray[np.int64]:
+        """Rows of the log of one kind."""
+        return np.flatnonzero(self.LI[:, 0] == kind)
+
+
+class Ran(NamedTuple):
+    """What one run left: its outcome, its models, and seconds without training.
+
+    `acts` are what monitors did, each with its decision time.
+    """
+
+    outcome: Outcome
+    learned: Any
+    seconds: float
+    acts: Sequence[tuple[int, Act]] = ()
+
+
+def _symbols(session: Session, codes: Ints) -> Any:
+    return coded(codes, list(session.market.symbols))
+
+
+def _reasons(session: Session, codes: Any) -> Any:
+    """Names of reason codes; -1 reads as an empty text."""
+    names = [*session.plan.assembly.reasons, ""]
+    numbers = np.asarray(codes, dtype=np.int64)
+    return coded(np.where(numbers < 0, len(names) - 1, numbers), names)
+
+
+def _quantity(session: Session, outcome: Outcome, rows: Ints, units: Floats) -> Floats:
+    scale = outcome.state.B[:, layout.SCALE]
+    return np.asarray(units / scale[outcome.LI[rows, 2]])
+
+
+def order_ids(numbers: Ints) -> list[str]:
+    """Order ids as people write them."""
+    return [f"o{number + 1}" for number in numbers.tolist()]
+
+
+def orders_of(session: Session, outcome: Outcome) -> dict[str, Any]:
+    """One row an order, with its last state and why it ended."""
+    rows = outcome.rows(layout.ORDER)
+    LI, LF = outcome.LI[rows], outcome.LF[rows]
+    status, ended, filled = _ends(outcome, LI[:, 3])
+    reasons = session.plan.assembly.reasons
+    return {
+        "time": LI[:, 1],
+        "symbol": _symbols(session, LI[:, 2]),
+        "order_id": order_ids(LI[:, 3]),
+        "type": coded(LI[:, 4], TYPES),
+        "side": coded((LF[:, 0] < 0).astype(np.int64), ("buy", "sell")),
+        "quantity": _quantity(session, outcome, rows, np.abs(LF[:, 0])),
+        "filled": _quantity(session, outcome, rows, filled),
+        "limit_price": LF[:, 1],
+        "trigger_price": LF[:, 2],
+        "status": coded(status, tuple(STATES.values())),
+        "reason": _reasons(session, LI[:, 5]),
+        "ended_by": coded(ended + 1, ("", *reasons)),
+        "decision_price": LF[:, 3],
+        "confidence": LF[:, 4],
+        "probability_up": LF[:, 5],
+        "sizing_inputs": _sizing(session, LF),
+    }
+
+
+def _ends(outcome: Outcome, numbers: Ints) -> tuple[Ints, Ints, Floats]:
+    """Places in `STATES` that orders ended in, the reason of those given up (or -1), filled units.
+
+    Rows of the log are in order of time: of several about one order the last one counts.
+    """
+    by_number = np.argsort(numbers, kind="stable")
+
+    def places(rows: Ints) -> Ints:
+        found: Ints = by_number[np.searchsorted(numbers, outcome.LI[rows, 3], sorter=by_number)]
+        return found
+
+    status = np.zeros(len(numbers), np.int64)
+    ended = np.full(len(numbers), -1, np.int64)
+    fills = outcome.rows(layout.FILL)
+    status[places(fills)] = list(STATES).index(layout.STATUS_PARTIAL)
+    filled = np.zeros(len(numbers))
+    np.add.at(filled, places(fills), np.abs(outcome.LF[fills, 0]))
+    rows = outcome.rows(layout.STATUS)
+    code_of = np.zeros(max(STATES) + 1, np.int64)
+    code_of[list(STATES)] = np.arange(len(STATES))
+    codes = outcome.LI[rows, 4]
+    status[places(rows)] = code_of[codes]
+    given_up = rows[(codes == layout.STATUS_CANCELLED) | (codes == layout.STATUS_EXPIRED)]
+    ended[places(given_up)] = outcome.LI[given_up, 5]
+    return status, ended, filled
+
+
+def _sizing(session: Session, LF: Floats) -> list[str]:
+    """Return the finite numbers the sizing rule saw, as JSON, one text an order."""
+    names = ["equity", *session.plan.assembly.explained]
+    values = LF[:, 6 : 6 + len(names)]
+    lines = values.tolist()
+    if np.isfinite(values).all():  # JSON writes a float as Python does
+        form = ", ".join(f"{json.dumps(name)}: ".replace("%", "%%") + "%r" for name in names)
+        return [f"{{{form % tuple(line)}}}" for line in lines]
+    return [
+        json.dumps({n: v for n, v in zip(names, line, strict=True) if math.isfinite(v)})
+        for line in lines
+    ]
+
+
+def fills_of(session: Session, outcome: Outcome, venue: str, *, before: int = 0) -> dict[str, Any]:
+    """One row a fill, after `before` others; a fee in what is received is in the base currency."""
+    rows = outcome.rows(layout.FILL)
+    LI, LF = outcome.LI[rows], outcome.LF[rows]
+    taken = np.abs(LF[:, 0]) - np.abs(LF[:, 3])
+    scale = outcome.state.B[:, layout.SCALE][LI[:, 2]]
+    received = taken > 0
+    currencies = [symbol.partition("/")[0] for symbol in session.market.symbols]
+    currencies.append(session.strategy.account.currency)
+    quote = len(currencies) - 1
+    return {
+        "time": LI[:, 1],
+        "symbol": _symbols(session, LI[:, 2]),
+        "venue": coded(np.zeros(len(rows), np.int64), [venue]),
+        "order_id": order_ids(LI[:, 3]),
+        "trade_id": [f"f{before + n + 1}" for n in range(len(rows))],
+        "side": coded((LF[:, 0] < 0).astype(np.int64), ("buy", "sell")),
+        "quantity": _quantity(session, outcome, rows, np.abs(LF[:, 0])),
+        "price": LF[:, 1],
+        "fee": np.where(received, taken / scale, LF[:, 2]),
+        "fee_currency": coded(np.where(received, LI[:, 2], quote), currencies),
+        "liquidation": np.nan_to_num(LF[:, 5]),
+        "liquidity": coded(LI[:, 4], ("taker", "maker")),
+    }
+
+
+def trades_of(session: Session, outcome: Outcome, *, over: bool = True) -> dict[str, Any]:
+    """One row a closed trade; where the run is over, then open positions, and what dust made.
+
+    Both are marked at the last close, so that all results sum to what equity gained.
+    """
+    rows = outcome.rows(layout.TRADE)
+    LI, LF = outcome.LI[rows], outcome.LF[rows]
+    reasons = session.plan.assembly.reasons
+    held = _still_held(session, outcome.state, len(reasons)) if over else {}
+
+    def column(name: str, closed: Any) -> Any:
+        return np.concatenate((closed, held[name])) if held else closed
+
+    sides = column("side", LI[:, 5])
+    return {
+        "symbol": _symbols(session, column("k", LI[:, 2])),
+        "side": coded((sides < 0).astype(np.int64), ("long", "short")),
+        "entry_time": column("entry_ns", LI[:, 3]),
+        "entry_price": column("entry_price", LF[:, 1]),
+        "exit_time": column("exit_ns", LI[:, 1]),
+        "exit_price": column("exit_price", LF[:, 2]),
+        "quantity": column("quantity", LF[:, 3]),
+        "pnl": column("pnl", LF[:, 4]),
+        "fees": column("fees", LF[:, 5]),
+        "funding": column("funding", LF[:, 6]),
+        "liquidation": column("liquidation", LF[:, 7]),
+        "slippage": column("slippage", LF[:, 8]),
+        "exit_reason": coded(column("reason", LI[:, 4]), [*reasons, "open", "dust"]),
+    }
+
+
+def _still_held(session: Session, state: Any, reason: int) -> dict[str, Any]:
+    """Columns of open trades (`reason`), then of dust (`reason` + 1), at the last close."""
+    B, whole = state.B, state.I
+    side = whole[:, layout.OPEN_SIDE]
+    k = np.flatnonzero(side)
+    scale, mark = B[:, layout.SCALE], B[:, layout.MARK]
+    units, average = B[k, layout.UNITS], B[k, layout.AVERAGE]
+    costs = B[k, layout.TRADE_FEES], B[k, layout.TRADE_FUNDING], B[k, layout.TRADE_LIQUIDATION]
+    gross = B[k, layout.TRADE_GROSS] + units / scale[k] * (mark[k] - average)
+    entry, left, quantity = _as_if_closed(B[k], mark[k])
+    dust = np.where(side == 0, B[:, layout.UNITS], 0.0)
+    made = dust / scale * mark - B[:, layout.DUST_COST]
+    d = np.flatnonzero((made != 0.0) | (dust != 0.0) | (B[:, layout.DUST_FEES] != 0.0))
+    nothing = np.zeros(len(d))
+    end = np.full(len(k) + len(d), session.aligned.T[layout.KNOWN, -1], np.int64)
+    columns = {
+        "k": (k, d), "side": (side[k], np.where(dust[d] < 0.0, -1, 1)),
+        "entry_ns": (whole[k, layout.TRADE_NS], end[len(k) :]),
+        "entry_price": (entry, mark[d]), "exit_price": (left, mark[d]),
+        "quantity": (quantity, np.abs(dust[d]) / scale[d]),
+        "pnl": (gross - costs[0] - costs[1] - costs[2], made[d]),
+        "fees": (costs[0], B[d, layout.DUST_FEES]),
+        "funding": (costs[1], B[d, layout.DUST_FUNDING]), "liquidation": (costs[2], nothing),
+        "slippage": (B[k, layout.TRADE_SLIPPAGE], B[d, layout.DUST_SLIPPAGE]),
+        "reason": (np.full(len(k), reason), np.full(len(d), reason + 1)),
+    }  # fmt: skip
+    return {**{name: np.concatenate(pair) for name, pair in columns.items()}, "exit_ns": end}
+
+
+def _as_if_closed(B: Floats, mark: Floats) -> tuple[Floats, Floats, Floats]:
+    """Mean entry and exit price and the quantity of open trades, were the rest sold at `mark`."""
+    scale, closed = B[:, layout.SCALE], B[:, layout.CLOSED_UNITS]
+    units = np.abs(B[:, layout.UNITS])
+    entry, left = np.empty(len(B)), np.empty(len(B))
+    for n in range(len(B)):
+        row, weight, rest = B[n], float(closed[n]), float(units[n])
+        before, held = float(row[layout.CLOSED_AVERAGE]), float(row[layout.AVERAGE])
+        sold = float(row[layout.EXIT_NOTIONAL]) / (weight / scale[n]) if weight else mark[n]
+        entry[n] = _LEDGER.mean_price(before, weight, held, rest)
+        left[n] = _LEDGER.mean_price(sold, weight, mark[n], rest)
+    return entry, left, (closed + units) / scale
+
+
+def mean_exposure(session: Session, outcome: Outcome) -> float | None:
+    """Mean of |notional| / equity, as the run summed it where its curve is equity alone."""
+    if len(outcome.G) > 1:
+        return None
+    state = outcome.state
+    times = session.aligned.times - session.first - int(state.C[layout.UNVALUED])
+    return float(state.A[layout.EXPOSED]) / times if times else None
+
+
+def equity_of(session: Session, outcome: Outcome) -> dict[str, Any]:
+    """One row for each decision time from the first on."""
+    first = session.first
+    equity = outcome.G[layout.G_EQUITY, first:]
+    peak = np.maximum.accumulate(np.maximum(equity, session.strategy.account.capital))
+    table = {"time": session.aligned.T[layout.KNOWN, first:], "equity": equity}
+    if len(outcome.G) > 1:  # without tables the curve is equity alone
+        table["cash"] = outcome.G[layout.G_CASH, first:]
+        table["exposure"] = outcome.G[layout.G_EXPOSURE, first:] / equity
+    return {**table, "drawdown": 1.0 - equity / peak}
+
+
+def decisions_of(session: Session, outcome: Outcome) -> dict[str, Any]:
+    """One row for each symbol and decision time: features, prediction, signal, size, rejection."""
+    assembly = session.plan.assembly
+    count = len(session.market.symbols)
+    ks, rows, times = _decided(session)
+    single = count == 1
+
+    def column(row: int, array: Any = outcome.F) -> Any:
+        if single:
+            return array[0, row, rows[0] : rows[-1] + 1] if len(rows) else array[0, row, :0]
+        return np.asarray(array[ks, row, rows])
+
+    table: dict[str, Any] = {"time": times, "symbol": _symbols(session, ks)}
+    for name, row in assembly.shown.items():
+        table[name] = column(row)
+    for name in assembly.levels:
+        table[name] = np.where(table[name] == 0.0, np.nan, table[name])
+    at = assembly.decision_row
+    model = assembly.model_row
+    signal = column(layout.D_SIGNAL, outcome.D)
+    confidence = column(at + layout.F_CONFIDENCE)
+    table["probability_up"] = column(model) if model is not None else np.full(len(rows), np.nan)
+    table["confidence"] = np.where(signal & layout.CERTAIN, 1.0, confidence)
+    table["signal"] = coded(signal & layout.SIGNAL, SIGNALS)
+    table["requested"] = column(at + layout.F_REQUESTED)
+    table["granted"] = column(at + layout.F_GRANTED)
+    table["capped_by"] = _reasons(session, column(layout.D_CAPPED, outcome.D) - 1)
+    table["rejected_by"] = _reasons(session, column(layout.D_REJECTED, outcome.D) - 1)
+    table["late"] = column(layout.D_LATE, outcome.D) != 0
+    return table
+
+
+def _decided(session: Session) -> tuple[Ints, Ints, Ints]:
+    """Symbol, row and time of every decision, in order of time, then universe order."""
+    known = session.aligned.T[layout.KNOWN, session.first :]
+    if len(session.market.symbols) == 1:
+        rows = session.aligned.T[layout.ROW, session.first :]
+        return np.zeros(len(rows), np.int64), rows, known
+    grid = session.aligned.bar_rows[:, session.first :].T
+    t, k = np.nonzero(grid >= 0)
+    return k.astype(np.int64), grid[t, k], known[t]
+
+
+def rebalance_notes(session: Session, outcome: Outcome) -> list[str]:
+    """Return sentences about rebalances: how many were made, and which had to wait, and why."""
+    rows = outcome.rows(layout.REBALANCE)
+    if session.plan.facts.schedule is None:
+        return []
+    codes, reasons = outcome.LI[rows, 4], session.plan.assembly.reasons
+    named = np.array([reasons[code] for code in codes.tolist()], dtype=object)
+    made = int((named == "rebalance").sum())
+    notes = [f"{made:,} rebalances were made"]
+    for why in sorted({*named.tolist()} - {"rebalance"}):
+        count = int((named == why).sum())
+        notes.append(f"a rebalance that was due could not act whole at {count:,} times: {why}")
+    if scaled := int(outcome.LI[rows, 5].sum()):
+        notes.append(f"given weights were above gross and scaled down at {scaled:,} rebalances")
+    return notes
+
+
+def halts_of(session: Session, outcome: Outcome) -> list[HaltEvent]:
+    """Every halt that tripped, with what cleared it."""
+    events: list[HaltEvent] = []
+    blocks = list(session.plan.assembly.halts)
+    kinds = outcome.LI[:, 0]
+    for row in np.flatnonzero((kinds == layout.HALT) | (kinds == layout.CLEAR)).tolist():
+        kind = kinds[row]
+        if kind == layout.HALT:
+            name, block = blocks[int(outcome.LI[row, 3])]
+            events.append(_halt(name, block, int(outcome.LI[row, 1]), outcome.LF[row]))
+        elif kind == layout.CLEAR:
+            name, _ = blocks[int(outcome.LI[row, 3])]
+            for place in reversed(range(len(events))):
+                if events[place].rule == name and events[place].resumed_ns is None:
+                    fields = {
+                        each: getattr(events[place], each) for each in events[place].__slots__
+                    }
+                    events[place] = HaltEvent(**{**fields, "resumed_ns": int(outcome.LI[row, 1])})
+                    break
+    return events
+
+
+def _halt(name: str, block: Any, time_ns: int, line: Floats) -> HaltEvent:
+    from septet_schemas.units import format_duration
+
+    equity, peak, day_base, losses = (float(each) for each in line[:4])
+    read, resume = block.declaration.parameters, block.extra["resume"]
+    counts = "losses_in_a_row" in read
+    limit = getattr(block.config, "count" if counts else "above", math.nan)
+    return HaltEvent(
+        time_ns=time_ns,
+        rule=name,
+        value=losses if counts else 1.0 - equity / (day_base if "day_base" in read else peak),
+        threshold=float(limit),
+        metric="losses_in_a_row" if counts else "",
+        then=block.extra["then"],
+        resume=resume if isinstance(resume, str) else format_duration(resume),
+    )

@@ -1,0 +1,240 @@
+"""Which runs lie under a folder, and which of them is meant.
+
+A folder of runs may hold what a stranger put there. Whatever cannot be read is one run that has
+a problem when it is read; the others are found all the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from septet._files import insist_no_links
+from septet._store.damage_messages import JOURNAL, LIVE_SIGNS, damaged
+from septet._store.run_folder import Run
+from septet._store.run_order import run_id_in, run_order
+from septet.errors import InputError, SeptetError
+
+__all__ = [
+    "LIVE_SIGNS",
+    "UnreadableRun",
+    "find_folder",
+    "find_run",
+    "find_to_mend",
+    "list_runs",
+    "open_run",
+    "run_folders",
+]
+
+_SIGNS: Final = ("summary.json", "manifest.json", JOURNAL)
+"""A folder in which one of these names is taken, by whatever it be, is that of a run."""
+
+
+class UnreadableRun(Run):
+    """A folder that cannot be read as a run: every part of it raises what is wrong."""
+
+    def __init__(self, folder: Path, problem: SeptetError) -> None:
+        super().__init__(folder)
+        self._problem = problem
+
+    @property
+    def run_id(self) -> str:
+        """The name of the folder: nothing in it can be read."""
+        return self.folder.name
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """Raise what is wrong."""
+        raise self._problem
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """Raise what is wrong."""
+        raise self._problem
+
+
+def open_run(path: Path | str, before: Run | None = None) -> Run:
+    """Open the run in a folder; its summary is read at once, the rest when asked for.
+
+    Of the journal of a run that was opened `before`, only the entries since are read; that
+    earlier one is not used any more.
+
+    Raises
+    ------
+    InputError
+        The folder is no run, or is damaged.
+    """
+    folder = Path(path)
+    if not os.path.isdir(folder):
+        raise InputError(
+            f"there is no run in {folder}: no such folder", hint="see `septet runs list`"
+        )
+    if not any(os.path.lexists(folder / name) for name in _SIGNS):
+        raise InputError(
+            f"there is no run in {folder}: it has neither summary.json nor manifest.json",
+            hint="see `septet runs list`",
+        )
+    run = _run_in(folder, before)
+    run.summary  # noqa: B018 - read now, so that a damaged folder is reported at once
+    return run
+
+
+def _run_in(folder: Path, before: Run | None = None) -> Run:
+    """Return the run of a folder, from its journal where that knows more than the tables."""
+    insist_no_links(folder)
+    for name in _SIGNS:
+        if os.path.isdir(folder / name):
+            raise damaged(folder, f"{name} is a folder, expected a file")
+    run = Run(folder)
+    run.insist_sizes()
+    if not os.path.isfile(folder / JOURNAL):
+        return run
+    from septet._store.journal_view import open_live
+
+    return open_live(folder, before)
+
+
+def _looked(root: Path, signs: Sequence[str] = _SIGNS) -> tuple[list[Path], list[UnreadableRun]]:
+    """Return folders of runs under `root`, and what could not be listed."""
+    found: list[Path] = []
+    unread: list[UnreadableRun] = []
+    for strategy in _folders_in(root, unread):
+        for folder in _folders_in(strategy, unread):
+            names = _names(folder, unread)
+            if any(name in names for name in signs):
+                found.append(folder)
+    return found, unread
+
+
+def _folders_in(folder: Path, unread: list[UnreadableRun]) -> list[Path]:
+    """Return the folders in a folder; a link is one that cannot be read, wherever it leads."""
+    found = []
+    for name in sorted(_names(folder, unread)):
+        path = folder / name
+        if name.startswith("."):
+            continue
+        if os.path.islink(path):
+            unread.append(_unread(path, "it is a symbolic link, and none is followed there"))
+        elif os.path.isdir(path):
+            found.append(path)
+    return found
+
+
+def _names(folder: Path, unread: list[UnreadableRun]) -> set[str]:
+    try:
+        return set(os.listdir(folder))
+    except FileNotFoundError:  # nothing was run yet, or it was removed meanwhile
+        return set()
+    except OSError as problem:
+        unread.append(_unread(folder, problem.strerror or str(problem)))
+        return set()
+
+
+def _unread(folder: Path, why: str) -> UnreadableRun:
+    problem = InputError(f"{folder} cannot be read: {why}", hint="remove it, or set its rights")
+    return UnreadableRun(folder, problem)
+
+
+def run_folders(root: Path) -> list[Path]:
+    """Folders of runs under `root`, oldest first; of copies of a run the one in use last."""
+    return sorted(_looked(root)[0], key=run_order)
+
+
+def list_runs(root: Path | str) -> list[Run]:
+    """List runs under `root`, oldest first. One that cannot be read is listed; its summary raises.
+
+    What cannot be read at all comes first.
+    """
+    folders, unread = _looked(Path(root))
+    return [*unread, *(_listed(folder) for folder in sorted(folders, key=run_order))]
+
+
+def _listed(folder: Path) -> Run:
+    try:
+        return _run_in(folder)
+    except SeptetError as problem:
+        return UnreadableRun(folder, problem)
+
+
+def find_run(reference: str, root: Path | str) -> Run:
+    """Find a run by path, id, unambiguous beginning of an id, strategy name, or ``latest``.
+
+    A strategy's name means its latest run.
+
+    Raises
+    ------
+    InputError
+        Nothing fits, or more than one run does.
+    """
+    return open_run(find_folder(reference, root))
+
+
+def find_to_mend(reference: str, root: Path | str) -> Run:
+    """Find a run as `find_run` does; if it has a journal, its other files may be damaged.
+
+    Raises
+    ------
+    InputError
+        Nothing fits, more than one run does, or one without a journal is damaged.
+    """
+    folder = find_folder(reference, root)
+    if not os.path.isfile(folder / JOURNAL):
+        return open_run(folder)
+    insist_no_links(folder)
+    return Run(folder)
+
+
+def find_folder(reference: str, root: Path | str, *, live: bool = False) -> Path:
+    """Find the folder of a run as `find_run` does; nothing in it is read but the run's id.
+
+    With `live` only paper and live runs count, by what one leaves behind: a damaged one may have
+    lost some of it, and can be halted all the same.
+
+    Raises
+    ------
+    InputError
+        Nothing fits, or more than one run does.
+    """
+    if _is_path(reference, live=live):
+        return Path(reference)
+    found, unread = _looked(Path(root), LIVE_SIGNS if live else _SIGNS)
+    folders, where = sorted(found, key=run_order), os.path.abspath(root)
+    for each in unread:
+        if each.folder.name == reference:
+            each.summary  # noqa: B018 - it raises what is wrong
+    if not folders and not live:
+        raise InputError(
+            f"there are no runs in {where}",
+            hint="make one with `septet run FILE`, or name the folder with --runs",
+        )
+    if reference == "latest" and folders:
+        return folders[-1]
+    named = [folder for folder in folders if folder.parent.name == reference]
+    if named:
+        return named[-1]
+    fitting = [folder for folder in folders if run_id_in(folder).startswith(reference)]
+    fitting = fitting or [folder for folder in folders if folder.name.startswith(reference)]
+    exact = [folder for folder in fitting if reference in (folder.name, run_id_in(folder))]
+    for chosen in (exact, fitting):
+        if len({run_id_in(folder) for folder in chosen}) == 1:
+            return chosen[-1]  # of copies of one run: the one in use
+    if fitting:
+        names = ", ".join(folder.name for folder in fitting[:4])
+        raise InputError(
+            f"{reference!r} fits {len(fitting)} runs: {names}", hint="give more of the id"
+        )
+    kind = "paper or live run" if live else "run"
+    recent = ", ".join(folder.name for folder in folders[-3:]) or "none"
+    hint = f"the latest: {recent}" + ("; name the folder with --runs" if live else "")
+    raise InputError(f"no {kind} is called {reference!r} in {where}", hint=hint)
+
+
+def _is_path(reference: str, *, live: bool) -> bool:
+    """Whether a reference is meant as a folder."""
+    if live:
+        return any(os.path.exists(os.path.join(reference, name)) for name in LIVE_SIGNS)
+    here = any(os.path.isfile(os.path.join(reference, name)) for name in ("summary.json", JOURNAL))
+    return here or os.sep in reference or reference in (".", "..")

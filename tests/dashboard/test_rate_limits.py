@@ -1,0 +1,408 @@
+"""A hostile client of the same machine: it ends itself, and others are answered meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+
+from septet._dashboard import connections as module
+from septet._dashboard import forms, login, request_guard, serve
+from septet._dashboard.accounts import accounts_file, add_token, add_user
+from septet._dashboard.connections import Connections, most_connections
+from septet._dashboard.forms import TooSlow, form_of
+from septet._dashboard.login import LogIn
+from septet._dashboard.rate_limits import InProgress
+from septet._dashboard.remote_access import remote_access
+from septet._dashboard.serve import make_server, open_socket
+from septet._dashboard.site import default_limits
+from tests.dashboard.conftest import Dashboard, stored
+from tests.dashboard.test_run_page import key_of, page
+from tests.dashboard.tls import make_certificate
+
+FEW = 16
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+@contextlib.contextmanager
+def connected(port: int, count: int = 1) -> Iterator[list[socket.socket]]:
+    """Open connections that say nothing."""
+    with contextlib.ExitStack() as stack:
+        yield [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60))
+            for _ in range(count)
+        ]
+
+
+def read_to_end(connection: socket.socket) -> bytes:
+    """Return what comes until the server closes; a reset is an end as well."""
+    found = b""
+    with contextlib.suppress(ConnectionError):
+        while part := connection.recv(1 << 16):
+            found += part
+    return found
+
+
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST", FEW)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a page with few connections: asked for before the dashboard."""
+    few(monkeypatch)
+
+
+def request(dashboard: Dashboard, path: str, *more: str) -> bytes:
+    lines = [f"GET {path} HTTP/1.1", f"Host: {dashboard.host}", f"Cookie: {dashboard.cookie}"]
+    return "\r\n".join([*lines, *more, "", ""]).encode()
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nX: 1\r\n"])
+def test_headers_that_do_not_come_end_the_connection(
+    dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch, begun: bytes
+) -> None:
+    monkeypatch.setattr(module, "_HEADERS_S", 0.05)
+    with connected(dashboard.port) as (one,):
+        one.sendall(begun)
+        assert read_to_end(one) == b""
+
+
+def test_headers_that_trickle_in_end_the_connection_as_well(
+    dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_HEADERS_S", 0.2)
+    with connected(dashboard.port) as (one,):
+        one.settimeout(0.01)
+        with contextlib.suppress(ConnectionError):
+            one.sendall(b"GET / HTTP/1.1\r\n")
+            for _ in range(6_000):
+                one.sendall(b"X")
+                try:
+                    assert one.recv(10) == b""
+                except TimeoutError:
+                    continue
+                return
+            pytest.fail("the connection goes on")
+
+
+def test_a_connection_that_asks_nothing_more_ends(
+    dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_HEADERS_S", 0.05)
+    with connected(dashboard.port) as (one,):
+        one.sendall(request(dashboard, "/login"))
+        assert read_to_end(one).startswith(b"HTTP/1.1 200")
+
+
+def test_a_body_that_nobody_reads_ends_with_its_answer(
+    dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_HEADERS_S", 0.05)
+    with connected(dashboard.port) as (one,):
+        text = f"POST /act HTTP/1.1\r\nHost: {dashboard.host}\r\nContent-Length: 999999999\r\n\r\n"
+        one.sendall(text.encode() + b"x" * 1_000)
+        assert read_to_end(one).startswith(b"HTTP/1.1 403")
+    assert dashboard.ask("GET", "/login").status == 200
+
+
+def test_an_answer_that_is_not_read_ends(
+    dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_READ_S", 0.05)
+    lost, full = threading.Event(), set[int]()
+    paused = module.Protocol.pause_writing
+    gone = module.Protocol.connection_lost
+
+    def pause(self: module.Protocol) -> None:
+        full.add(id(self))
+        paused(self)
+
+    def lose(self: module.Protocol, exc: Exception | None) -> None:
+        gone(self, exc)
+        if id(self) in full:
+            lost.set()
+
+    monkeypatch.setattr(module.Protocol, "pause_writing", pause)
+    monkeypatch.setattr(module.Protocol, "connection_lost", lose)
+    run = stored(dashboard.root)
+    dashboard.log_in()
+    asked = page("/api/v1/table", run=key_of(run.folder), name="decisions", limit="900")
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        one.settimeout(60)
+        one.connect(("127.0.0.1", dashboard.port))
+        one.sendall(request(dashboard, asked) * 40)
+        assert lost.wait(60), "the server goes on with an answer that nobody reads"
+    assert dashboard.ask("GET", "/").status == 200
+
+
+def test_a_flood_of_connections_ends_its_own_and_a_visitor_is_answered(
+    small: None, dashboard: Dashboard
+) -> None:
+    assert most_connections() == FEW
+    run = stored(dashboard.root)
+    dashboard.log_in()
+    with connected(dashboard.port) as (stream,):
+        stream.sendall(request(dashboard, page("/events", run=key_of(run.folder))))
+        assert b"alive" in stream.recv(1 << 16) + stream.recv(1 << 16)
+        with connected(dashboard.port, 10 * FEW) as flood:
+            assert dashboard.ask("GET", "/").status == 200
+            assert [read_to_end(each) for each in flood[: 5 * FEW]] == [b""] * 5 * FEW
+            assert dashboard.ask("GET", "/").status == 200
+        while b"event" not in stream.recv(1 << 16):
+            pass
+
+
+def test_bodies_that_do_not_come_keep_no_visitor_out(small: None, dashboard: Dashboard) -> None:
+    dashboard.log_in()
+    slow = (
+        f"POST /login HTTP/1.1\r\nHost: {dashboard.host}\r\nOrigin: http://{dashboard.host}\r\n"
+        "Content-Length: 100\r\n\r\n"
+    ).encode()
+    with connected(dashboard.port, 3 * FEW) as flood:
+        for each in flood:
+            with contextlib.suppress(ConnectionError):
+                each.sendall(slow)
+        for _ in range(3):
+            assert dashboard.ask("GET", "/").status == 200
+
+
+def test_handshakes_that_do_not_end_keep_nobody_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few(monkeypatch)
+    certificate, key = make_certificate(tmp_path)
+    add_user(accounts_file(), "anna", "view", "correct horse battery")
+    remote = remote_access("127.0.0.1", certificate=certificate, key=key)
+    with open_socket("127.0.0.1", 0) as listening:
+        port = listening.getsockname()[1]
+        server = make_server(tmp_path, port, print, remote=remote, listening=listening)
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        try:
+            context = ssl.create_default_context(cafile=certificate)
+            with (
+                connected(port, 10 * FEW) as flood,
+                socket.create_connection(("127.0.0.1", port), timeout=60) as plain,
+                context.wrap_socket(plain, server_hostname="localhost") as one,
+            ):
+                one.sendall(f"GET /login HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n".encode())
+                assert one.recv(1_000).startswith(b"HTTP/1.1 200")
+                assert read_to_end(flood[0]) == b""
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def test_the_oldest_connection_without_a_visitor_is_closed_first() -> None:
+    found = Connections(2)
+    with contextlib.ExitStack() as stack:
+        pairs = [socket.socketpair() for _ in range(5)]
+        for pair in pairs:
+            for each in pair:
+                stack.enter_context(each)
+                each.settimeout(60)
+
+        def add(number: int) -> None:
+            found.add(("client", number), pairs[number][0])
+
+        add(0)
+        add(1)
+        with found.held(("client", 0)):
+            add(2)
+            assert pairs[1][1].recv(1) == b"", "the oldest that answers nobody"
+            with found.held(("client", 2)):
+                add(3)
+                assert pairs[3][1].recv(1) == b"", "all others answer visitors"
+        add(4)
+        assert pairs[0][1].recv(1) == b""
+        assert len(found) == 2
+        found.remove(("client", 2))
+        found.remove(None)
+        assert len(found) == 1
+
+
+def test_streams_of_a_session_and_of_all_are_counted(dashboard: Dashboard) -> None:
+    run = stored(dashboard.root)
+    dashboard.log_in()
+    asked = page("/events", run=key_of(run.folder))
+    with connected(dashboard.port, 12) as streams:
+        for each in streams:
+            each.sendall(request(dashboard, asked))
+            assert each.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        refused = dashboard.ask("GET", asked)
+        assert (refused.status, refused.headers["retry-after"]) == (429, "1")
+        assert dashboard.ask("GET", "/").status == 200
+        first, dashboard.cookie = dashboard.cookie, ""
+        dashboard.log_in()
+        with connected(dashboard.port) as (other,):
+            other.sendall(request(dashboard, asked))
+            assert other.recv(1 << 16).startswith(b"HTTP/1.1 200"), "another session's"
+    dashboard.cookie = first
+    deadline = time.monotonic() + 60
+    with connected(dashboard.port) as (again,):
+        while time.monotonic() < deadline:
+            again.sendall(request(dashboard, asked))
+            answer = again.recv(1 << 16)
+            if answer.startswith(b"HTTP/1.1 200"):
+                break
+        else:
+            pytest.fail("streams that ended are still counted")
+
+
+def test_requests_that_run_are_counted_for_each_visitor_and_in_all() -> None:
+    found = InProgress(2, 3)
+    assert [found.begin("a") for _ in range(3)] == [True, True, False]
+    assert [found.begin("b"), found.begin("b")] == [True, False]
+    found.end("a")
+    assert found.begin("b")
+    for key in ("a", "b", "b"):
+        found.end(key)
+    assert found.count == 0
+    assert not found._running, "a visitor that asks nothing takes no memory"
+
+
+def test_one_token_with_too_many_requests_keeps_no_other_out(
+    dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = [add_token(accounts_file(), name, "view", 1, time.time()) for name in ("a", "b")]
+    going, begun = threading.Event(), threading.Semaphore(0)
+
+    def slow(root: Path) -> list[object]:
+        begun.release()
+        assert going.wait(60)
+        return []
+
+    monkeypatch.setattr("septet._dashboard.api.all_runs", slow)
+    statuses: list[int] = []
+
+    def ask(token: str, path: str) -> int:
+        headers = {"Authorization": f"Bearer {token}"}
+        return dashboard.ask("GET", path, headers=headers).status
+
+    def run() -> None:
+        statuses.append(ask(tokens[0], "/api/v1/runs"))
+
+    threads = [threading.Thread(target=run) for _ in range(16)]
+    try:
+        for each in threads:
+            each.start()
+        for _ in threads:
+            assert begun.acquire(timeout=60)
+        assert ask(tokens[0], "/api/openapi.json") == 429
+        assert ask(tokens[1], "/api/openapi.json") == 200
+    finally:
+        going.set()
+        for each in threads:
+            each.join()
+    assert statuses == [200] * 16
+
+
+def test_passwords_that_wait_to_be_verified_take_few_threads(
+    dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going, begun = threading.Event(), threading.Semaphore(0)
+
+    def verify(self: LogIn, *parts: object) -> None:
+        begun.release()
+        assert going.wait(60)
+
+    monkeypatch.setattr(LogIn, "_by_name", verify)
+    form = {"name": "anna", "password": "wrong"}
+    threads = [
+        threading.Thread(target=dashboard.ask, args=("POST", "/login", form)) for _ in range(8)
+    ]
+    try:
+        for each in threads:
+            each.start()
+        for _ in threads:
+            assert begun.acquire(timeout=60)
+        answer = dashboard.ask("POST", "/login", form)
+        assert (answer.status, answer.headers["retry-after"]) == (429, "1")
+        assert dashboard.ask("GET", "/login").status == 200
+    finally:
+        going.set()
+        for each in threads:
+            each.join()
+
+
+def test_requests_that_are_too_large_are_refused_before_they_are_kept(
+    dashboard: Dashboard,
+) -> None:
+    token = add_token(accounts_file(), "t", "operate", 1, time.time())
+    with connected(dashboard.port) as (one,):
+        one.sendall(b"GET /login HTTP/1.1\r\nX: ")
+        with contextlib.suppress(ConnectionError):
+            for _ in range(100):
+                one.sendall(b"x" * 65_536)
+        assert read_to_end(one)[:12] in (b"HTTP/1.1 400", b"")
+    with connected(dashboard.port) as (one,):
+        one.sendall(f"GET /{'x' * 70_000} HTTP/1.1\r\n\r\n".encode())
+        assert read_to_end(one)[:12] in (b"HTTP/1.1 400", b"")
+    with connected(dashboard.port) as (one,):
+        head = (
+            f"POST /api/v1/halt HTTP/1.1\r\nHost: {dashboard.host}\r\nContent-Type: "
+            f"application/json\r\nAuthorization: Bearer {token}\r\nTransfer-Encoding: chunked\r\n"
+            "\r\n"
+        )
+        one.sendall(head.encode())
+        with contextlib.suppress(ConnectionError):
+            for _ in range(100):
+                one.sendall(b"10000\r\n" + b" " * 65_536 + b"\r\n")
+                one.settimeout(0.001)
+                with contextlib.suppress(TimeoutError):
+                    begun = one.recv(1 << 16)
+                    one.settimeout(60)  # head and body may come apart
+                    status, _, rest = (begun + read_to_end(one)).partition(b"\r\n")
+                    assert status.split()[1] == b"413"
+                    document = json.loads(rest.partition(b"\r\n\r\n")[2])
+                    assert document["ok"] is False
+                    break
+                one.settimeout(60)
+            else:
+                pytest.fail("an endless body is read")
+    assert dashboard.ask("GET", "/login").status == 200
+
+
+def test_the_limits_of_the_document_are_those_of_the_code() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "dashboard.md").read_text(encoding="utf-8")
+    limits = default_limits(time.monotonic)
+    for written in (
+        f"{module._MOST}, or half of the files",
+        f"{module._HEADERS_S:.0f} s from the connection",
+        f"{request_guard._LONGEST:,} bytes; an idle",
+        f"idle connection ends after {serve._KEEP_ALIVE_S} s",
+        f"{forms._SLOWEST_S:.0f} s, {forms.LARGEST_FORM:,} bytes and 20 fields",
+        f"not read | {module._READ_S:.0f} s",
+        f"{limits.requests.most_each} of a session or token, {limits.requests.most} of all",
+        f"{limits.streams.most_each} of a session, {limits.streams.most} of all",
+        f"verified | {login._MOST_VERIFYING};",
+    ):  # fmt: skip
+        assert written in text, written
+
+
+def test_a_form_whose_sender_leaves_is_no_fault_of_the_server() -> None:
+    """Each would print a page of traceback, and anybody on the machine can send them."""
+    parts = iter([{"type": "http.request", "body": b"a=1", "more_body": True}])
+
+    async def receive() -> dict[str, Any]:
+        return next(parts, {"type": "http.disconnect"})
+
+    request = Request({"type": "http", "method": "POST", "headers": []}, receive)
+    with pytest.raises(TooSlow):
+        asyncio.run(form_of(request))
