@@ -24,6 +24,7 @@ from septet._files import LARGEST_PRIVATE, insist_private
 from septet._journal.journal_format import MAX_ROW_BYTES
 from septet._learn.onnx_graph import LARGEST_TENSOR
 from septet._store import run_folder
+from septet._store.files_check import FilesFinding
 from septet.errors import InputError
 from septet.testing.budget import EACH_S, LIMIT_S, TOTAL_S
 from septet_plugins.data import text
@@ -58,6 +59,7 @@ PROMISED = (
     f"most; in packages of more than {TOTAL_S / EACH_S:g} plugins there are {EACH_S:g} seconds "
     "for each",
     f"are reported as an error message with status {InputError.exit_code}",
+    f"the table is named beside it, with status {FilesFinding('', '', '').exit_status}",
 )
 
 

@@ -278,9 +278,13 @@ def _syntax(text: str, offset: int) -> tuple[str, int]:
             return hint, at
     clock = _CLOCK.search(text)
     if clock is not None:
-        example = f"{{open: 'mon-fri {clock[0]:0>5}-16:00 UTC'}}"
-        words = "is no number: hour is whole, 0 to 23; universe.trading_hours limits entries to the"
-        return f"{clock[0]} {words} minute, such as {example}", clock.start()
+        hour, minute = map(int, clock[0].split(":"))
+        hours = f"{{open: 'mon-fri {clock[0]:0>5}-16:00 UTC'}}"
+        words = (
+            f"{clock[0]} is no number: write {hour} * 60 + {minute}, and compare a feature "
+            f"{{use: minute_of_day}} with it; or limit entries by universe.trading_hours: {hours}"
+        )
+        return words, clock.start()
     word = _CAPITALS.search(text)
     if word is not None:
         return f"write {word[0].lower()} instead of {word[0]}", word.start()

@@ -222,6 +222,12 @@ class Data(Config):
         """The named series, without `funding`."""
         return dict(self.__pydantic_extra__ or {})
 
+    @property
+    def readable(self) -> Mapping[str, UseBlock]:
+        """The series that features may read: the named ones, and `funding`."""
+        funding = {} if self.funding is None else {"funding": self.funding}
+        return {**self.series, **funding}
+
 
 class Rebalance(Config):
     """Resize a held position when it is off its target by more than `band` of the target."""

@@ -109,10 +109,13 @@ def parse_quantity(value: object) -> Quantity:
 
 
 def _wrong(value: object) -> PydanticCustomError:
+    is_text = isinstance(value, str) and any(each.isdigit() for each in value)
+    hint = "a number inside a text is named by its place: signal.long_if.1: [1.01, 1.02]"
+    hint = hint if is_text else ""
     return PydanticCustomError(
         "quantity",
         "this is not a number that can be swept",
-        {"expected": _EXPECTED, "found": repr(value)},
+        {"expected": _EXPECTED, "found": repr(value), "hint": hint},
     )
 
 

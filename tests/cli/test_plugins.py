@@ -48,8 +48,8 @@ class Odd(Config):
     """Asks for something nobody has."""
 
 
-def _asks_too_much(wanted, moon_phase):
-    return wanted * moon_phase
+def _asks_too_much(requested, moon_phase):
+    return requested * moon_phase
 
 
 asks_too_much = Step("limit", Odd, _asks_too_much)  # past the decorator, which refuses it

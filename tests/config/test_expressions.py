@@ -87,8 +87,8 @@ def test_shape(text: str, expected: str) -> None:
         (
             "hour >= 9:45",
             8,
-            "universe.trading_hours limits entries to the minute, such as {open: "
-            "'mon-fri 09:45-16:00 UTC'}",
+            "write 9 * 60 + 45, and compare a feature {use: minute_of_day} with it; or limit "
+            "entries by universe.trading_hours: {open: 'mon-fri 09:45-16:00 UTC'}",
         ),
         ("a // b", 2, "// is not"),
         ("a[1] > 2", 0, "x[n]"),

@@ -29,8 +29,8 @@ class Cap(Config):
 
 
 @limit(Cap)
-def cap(wanted, limit, tilt, least):
-    return wanted * limit + tilt + least
+def cap(requested, limit, tilt, least):
+    return requested * limit + tilt + least
 
 
 class Loss(Config):

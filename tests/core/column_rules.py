@@ -82,7 +82,7 @@ def sizing_columns(
 
 @limit(Reads)
 def cap_columns(
-    of, level, wanted, cash_available, notionals, k, now_ns, entries_this_minute, limit_price,
+    of, level, requested, cash_available, notionals, k, now_ns, entries_this_minute, limit_price,
     equity, cash, gross, price, side, held, notional, fee, slippage, cost, symbols,
 ):  # fmt: skip
     """Return what the feature's price would buy."""
@@ -90,7 +90,7 @@ def cap_columns(
 
 
 @limit(Reads, role="wire")
-def wire_columns(of, level, wanted, k, now_ns, entries_this_minute, limit_price, price, equity):
+def wire_columns(of, level, requested, k, now_ns, entries_this_minute, limit_price, price, equity):
     """Let everything through that the feature has a price for."""
     return 1e9 if of > 0.0 and level > 0.0 else 0.0
 

@@ -88,7 +88,7 @@ class Sizer:
         return rate * worth
 
     def free_cash(self) -> float:
-        """Cash not yet spoken for, with the proceeds of reductions."""
+        """Cash that no order reserves, with the proceeds of reductions."""
         s, cash = self.s, self.book.cash - self.s.cash_buffer * self.run.equity
         for order, position in zip(self.book.orders, self.book.positions, strict=True):
             if order is None:

@@ -18,6 +18,7 @@ CASES: dict[str, list[dict[str, Any]]] = {
     "cross_rank": [{}],
     "day_number": [{}],
     "hour": [{}],
+    "minute_of_day": [{}],
     "month": [{}],
     "weekday": [{}],
     "deviation": [{"period": 4, "ddof": 1}],

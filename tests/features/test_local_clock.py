@@ -26,6 +26,7 @@ universe: {{symbols: [AAA/USDT], bar: 1h}}
 data: {{candles: {{use: synthetic}}}}
 features:
   hour: {{use: hour}}
+  minute: {{use: minute_of_day}}
   weekday: {{use: weekday}}
   month: {{use: month}}
   day: {{use: day_number}}
@@ -73,6 +74,7 @@ def test_features_read_the_clock_of_the_file(top: str, zone: str, start: int) ->
         known = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=known_ns // 10**9)
         local = known.astimezone(ZoneInfo(zone))
         assert found["hour"][i] == local.hour
+        assert found["minute"][i] == local.hour * 60 + local.minute
         assert found["weekday"][i] == local.weekday()
         assert found["month"][i] == local.month
         opened = (known - timedelta(hours=1)).astimezone(ZoneInfo(zone)).replace(tzinfo=None)

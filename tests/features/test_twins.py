@@ -151,6 +151,7 @@ TWINS: list[tuple[str, dict[str, Any], Twin]] = [
     ("calendar", {}, _calendar),
     ("day_number", {}, lambda b, i: float(b["session"][i])),
     ("hour", {}, lambda b, i: float(_at(b, i).hour)),
+    ("minute_of_day", {}, lambda b, i: float(_at(b, i).hour * 60 + _at(b, i).minute)),
     ("weekday", {}, lambda b, i: float(_at(b, i).weekday())),
     ("month", {}, lambda b, i: float(_at(b, i).month)),
     ("series", {"of": "mood", "missing": 50}, lambda b, i: 30.0 if i % 7 < 4 else 50.0),

@@ -29,7 +29,7 @@ class Fall(Config):
     odds: Cap | None = None
 
 
-cap = limit(Cap)(lambda wanted, max, count: wanted)  # noqa: A006 - the key in the file
+cap = limit(Cap)(lambda requested, max, count: requested)  # noqa: A006 - the key in the file
 fall = halt(Fall)(lambda equity, above: False)
 
 

@@ -290,7 +290,7 @@ def broken(side, equity, price, share):
         "limit",
         """
 @limit(Plain)
-def broken(wanted, price, share):
+def broken(requested, price, share):
     return math.nan
 """,
         "allows a quantity that is NaN",
@@ -371,9 +371,9 @@ def broken(price, share):
         "limit",
         """
 @limit(Plain)
-def broken(wanted, notionals, share):
+def broken(requested, notionals, share):
     notionals[0] = 0.0
-    return abs(wanted)
+    return abs(requested)
 """,
         "read-only",
     ),

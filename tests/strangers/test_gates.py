@@ -41,7 +41,7 @@ DECLARED = {
     ),
     "a word of another kind": (
         "limit",
-        "@limit(Plain)\ndef broken(wanted, peak):\n    return wanted\n",
+        "@limit(Plain)\ndef broken(requested, peak):\n    return requested\n",
         "broken asks for 'peak'",
     ),
     "a state that is not declared": (

@@ -74,7 +74,8 @@ def test_a_compiled_feature_that_holds_it_is_refused_with_its_line(
 RULES = {
     "sizing": "@sizing(Plain)\ndef broken(price, equity):\n"
     "    return equity / price / (2.0 + abs(SHIFT))\n",
-    "limit": "@limit(Plain)\ndef broken(wanted):\n    return abs(wanted) / (1.0 + abs(SHIFT))\n",
+    "limit": "@limit(Plain)\ndef broken(requested):\n"
+    "    return abs(requested) / (1.0 + abs(SHIFT))\n",
     "stop": "@stop(Plain)\ndef broken(average_price, side):\n"
     "    return average_price * (1.0 - side * 0.5 / (1.0 + abs(SHIFT)))\n",
     "halt": "@halt(Plain)\ndef broken(equity, peak):\n"

@@ -39,8 +39,8 @@ def odd_size(equity, price, share):
 
 
 @limit(Plain)
-def odd_limit(wanted, price, share):
-    return odd(price, abs(wanted))
+def odd_limit(requested, price, share):
+    return odd(price, abs(requested))
 
 
 @order(Plain)

@@ -22,9 +22,9 @@ def mine(i, of, period):
 """
 CAP = """
 @limit(Plain{more})
-def mine(wanted, notionals, share):
+def mine(requested, notionals, share):
     notionals[0] = 0.0
-    return abs(wanted)
+    return abs(requested)
 """
 RAISES = """
 @feature(Over, compiled=False)

@@ -39,7 +39,7 @@ RANGES = {
     "a pair": ("value_range=(0.0, 1.0)", "value is 1.", "0 to 1"),
     "a pair below": ("value_range=(2.0, 9.0)", "value is ", "2 to 9"),
     "a function": ("value_range=lambda c: (0.0, c.period / 4.0)", "value is 1.", "0 to 1"),
-    "that of an input": ('value_range="of"', "value is ", "its value_range says"),
+    "that of an input": ('value_range="of"', "value is ", "its value_range is"),
 }
 
 
@@ -211,7 +211,7 @@ def test_long_look_backs_are_tried_as_far_as_time_allows(
 
 
 def test_plugins_that_only_an_overlay_names_are_checked(tmp_path: Path) -> None:
-    source = "\n@limit(Plain)\ndef broken(wanted, price, share):\n    return math.nan\n"
+    source = "\n@limit(Plain)\ndef broken(requested, price, share):\n    return math.nan\n"
     files = {
         "steps.py": HEAD + source,
         "manifest.py": manifest_of("odd_steps", {"broken": ("risk", "limit")}),

@@ -178,13 +178,13 @@ def sizes_nan(equity: float) -> float:
 
 
 @limit(Plain)
-def limits_below_zero(wanted: float) -> float:
-    return -abs(wanted)
+def limits_below_zero(requested: float) -> float:
+    return -abs(requested)
 
 
 @limit(Plain)
-def limits_nan(wanted: float) -> float:
-    return wanted * np.nan
+def limits_nan(requested: float) -> float:
+    return requested * np.nan
 
 
 @halt(Plain)

@@ -167,12 +167,12 @@ class Cap(Config):
 
 
 @limit(Cap)
-def cap(wanted: Any, price: Any, most: Any) -> Any:
-    return min(abs(wanted), most / price) if price > 0.0 else 0.0
+def cap(requested: Any, price: Any, most: Any) -> Any:
+    return min(abs(requested), most / price) if price > 0.0 else 0.0
 
 
-def _unknown_word(wanted: Any, prise: Any) -> Any:
-    return wanted * prise
+def _unknown_word(requested: Any, prise: Any) -> Any:
+    return requested * prise
 
 
 unknown_word = Step("limit", Cap, _unknown_word)
@@ -183,7 +183,7 @@ def test_a_decorator_refuses_what_nothing_gives_with_its_line() -> None:
         (feature(Over), _misnamed, "asks for 'perod'", "did you mean period"),
         (feature(Over), _stateless, "it declares no state", ""),
         (limit(Cap), _unknown_word, "asks for 'prise'", "did you mean price"),
-        (limit(Cap), lambda wanted, *more: wanted, "takes *more; expected names only", ""),
+        (limit(Cap), lambda requested, *more: requested, "takes *more; expected names only", ""),
     ]
     for decorator, function, message, hint in cases:
         with pytest.raises(PluginError) as caught:

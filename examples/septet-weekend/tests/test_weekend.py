@@ -37,16 +37,16 @@ def test_the_weekend_is_two_days() -> None:
     assert hours == [False] * (5 * 24) + [True] * (2 * 24)
 
 
-def allowed(day: int, *, wanted: float = 10.0, notional: float = 0.0) -> float:
+def allowed(day: int, *, requested: float = 10.0, notional: float = 0.0) -> float:
     """Ask the limit on a day of the week (0 is Monday): equity 1000, price 10, at most 5 %."""
     now_ns = MONDAY_NS + day * 24 * HOUR_NS
-    answer: float = weekend_cap(wanted, 10.0, 1_000.0, notional, now_ns, WeekendCap().max)
+    answer: float = weekend_cap(requested, 10.0, 1_000.0, notional, now_ns, WeekendCap().max)
     return answer
 
 
 def test_a_working_day_is_not_limited() -> None:
     assert allowed(4) == 10.0
-    assert allowed(4, wanted=-10.0) == 10.0
+    assert allowed(4, requested=-10.0) == 10.0
 
 
 @pytest.mark.parametrize("day", [5, 6])

@@ -21,6 +21,7 @@ __all__ = [
     "drawdown",
     "expr",
     "hour",
+    "minute_of_day",
     "month",
     "running_max",
     "series",
@@ -135,6 +136,15 @@ def day_number(i, local_day):
 def hour(i, local_seconds):
     """Return the hour of T, the bar's close, on the clock of `time_zone`: whole, 0 to 23."""
     return float(local_seconds[i] % DAY_SECONDS // 3_600)
+
+
+@feature(Clock, value_range=(0.0, 1_439.0))
+def minute_of_day(i, local_seconds):
+    """Return the minutes from midnight to T, the bar's close, in `time_zone`: 9:45 is 585.
+
+    Whole, 0 to 1439; the clock's minute, also on days on which the clock is set.
+    """
+    return float(local_seconds[i] % DAY_SECONDS // 60)
 
 
 @feature(Clock, value_range=(0.0, 6.0))

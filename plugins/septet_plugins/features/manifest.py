@@ -87,6 +87,7 @@ FEATURES = {
         "running_max": "largest value since the first bar",
         "day_number": "number of the day",
         "hour": "hour of T, 0 to 23",
+        "minute_of_day": "minute of T, 0 to 1439: 9:45 is 585",
         "weekday": "weekday of T, 0 is Monday",
         "month": "month of T, 1 to 12",
         "calendar": "hour and weekday as sine and cosine",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from septet._config.check_context import CheckContext, blocks_of
+from septet._config.check_context import CheckContext, blocks_of, readings
 from septet._config.find_plugins import check_requirement, listed_in
 from septet._config.pydantic_problems import closest
 from septet._config.secrets import HIDDEN, looks_secret, names_secret, secret_in_address
@@ -54,7 +55,15 @@ def _written_use(context: CheckContext, path: Path) -> str:
 
 def check_known_time(context: CheckContext) -> None:
     """A series has the time when its values became known, itself or through `known_after`."""
-    for name, block in context.strategy.data.series.items():
+    read = {
+        word
+        for name, block in context.strategy.features.items()
+        for reading in readings(("features", name), block.config)
+        for word in re.findall(r"\w+", reading.text)
+    }
+    for name, block in context.strategy.data.readable.items():
+        if name == "funding" and name not in read:
+            continue  # a rate that is charged is due at its stamp
         gives = getattr(block.config, "gives_known_time", False)
         if block.extra.get("known_after") is None and not gives:
             context.error(

@@ -51,7 +51,7 @@ class _Names:
 
 def _names(context: CheckContext) -> _Names:
     """Collect the columns of all features; a plugin that fails to answer is reported once."""
-    names = _Names(series=tuple(context.strategy.data.series))
+    names = _Names(series=tuple(context.strategy.data.readable))
     pruned = {
         str(path[1])
         for path in context.pruned

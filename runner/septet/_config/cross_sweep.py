@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from septet._config.check_context import CheckContext
 from septet._config.explain import flatten, short_keys
+from septet._config.inner_numbers import inner_numbers, node_at, places_text
 from septet._config.overlay import parse_path
 from septet._config.pydantic_problems import closest
 from septet._config.tree import Key, Node, dotted
@@ -71,13 +72,34 @@ def swept_key(
         return SweptKey(path, message=f"{path[0]} cannot be swept", hint=hint)
     known = {tuple(map(str, each)): value for each, value in values.items()}
     if path in known:
-        return _numeric(path, known[path])
+        return _named_inside(_numeric(path, known[path]), tree)
+    if path[-1].isdecimal() and (numbers := inner_numbers(node_at(tree, path[:-1]))):
+        return _inside(path, numbers)
     inside = {each: value for each, value in known.items() if each[: len(path)] == path}
     if inside:
-        return _of_block(path, strategy, inside, tree)
+        return _named_inside(_of_block(path, strategy, inside, tree), tree, path)
     near = _nearest(path, [each for each, value in known.items() if value is not None])
     names = [dotted(each) for each in near if _is_number(known[each])]
     return SweptKey(path, message=f"no key is called {key!r}", hint=closest(key, names))
+
+
+def _inside(path: tuple[str, ...], numbers: Sequence[str]) -> SweptKey:
+    """A number inside a text, such as an expression, by its place in it."""
+    if 1 <= int(path[-1][:9]) <= len(numbers):
+        return SweptKey(path)
+    many = "one number" if len(numbers) == 1 else f"{len(numbers)} numbers"
+    return SweptKey(
+        path, message=f"{dotted(path[:-1])} has {many}", expected=f"1 to {len(numbers)}",
+        found=path[-1], hint=places_text(path[:-1], numbers),
+    )  # fmt: skip
+
+
+def _named_inside(found: SweptKey, tree: Node, path: tuple[str, ...] = ()) -> SweptKey:
+    """Add to a value that is no number how the numbers inside of it are named."""
+    if not found.message or found.hint:
+        return found
+    written = path or found.path
+    return replace(found, hint=places_text(written, inner_numbers(node_at(tree, written))))
 
 
 def _nearest(path: tuple[str, ...], known: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:

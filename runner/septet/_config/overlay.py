@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from septet._config.inner_numbers import with_number
 from septet._config.read import MAX_DEPTH, parse_text
 from septet._config.tree import Key, Mark, Node, dotted, merge
 from septet.errors import ConfigError, Problem
@@ -170,6 +171,8 @@ def apply_settings(tree: Node, settings: Sequence[Setting]) -> tuple[Node, list[
 def put(tree: Node, path: Sequence[str], node: Node) -> Node:
     """Return a tree with one value replaced, making the blocks on the way.
 
+    A path that ends in a number at a text replaces that number inside of it, counted from 1.
+
     Raises
     ------
     IndexError
@@ -183,6 +186,8 @@ def put(tree: Node, path: Sequence[str], node: Node) -> Node:
         first = int(path[0]) if path[0].isdecimal() and len(path[0]) < _DIGITS else path[0]
         if first not in tree.children:
             raise IndexError(f"{path[0]!r} is not an entry of this list of {len(tree.children)}")
+    if len(path) == 1 and (changed := with_number(tree, path[0], node)) is not None:
+        return changed
     empty = Node("scalar", node.mark, key=node.mark, layer=node.layer)
     below = put(tree.children.get(first, empty), path[1:], node)
     if tree.kind == "scalar":

@@ -158,7 +158,10 @@ def _advice(worst: Sequence[Finding], seen: BadRows) -> str:
     if kind == "bad_stamp":
         return TIMES_HINT
     if kind == "bad_volume":
-        return f"is this the column of volumes? {_PLAIN_NUMBERS}; without it volume is 0"
+        return (
+            f"is this the column of volumes? {_PLAIN_NUMBERS}; a file without such a column has "
+            "the volume 0, and with a larger max_bad what cannot be read is filled with 0"
+        )
     if kind == "not_finite":
         return f"are these the columns of prices? {_PLAIN_NUMBERS}"
     if kind == "price_spike":

@@ -121,8 +121,8 @@ VOCABULARY: Final[Mapping[str, Mapping[str, str]]] = {
         **_SYMBOL,
     },
     "limit": {
-        "wanted": "quantity asked for, signed (base): only what increases the position",
-        "cash_available": "cash not yet spoken for, with expected proceeds (quote)",
+        "requested": "quantity asked for, signed (base): only what increases the position",
+        "cash_available": "cash that no order reserves, with expected proceeds (quote)",
         "notionals": "array: signed notional held and working of every symbol (quote)",
         "correlations": "array: correlation with every symbol over the component's `window`",
         "k": "number of the symbol",
@@ -246,7 +246,7 @@ class Step(Declaration):
     What it returns, by kind: feature and across a float, or a tuple in the order of `outputs`;
     regime the index of a label in `reasons`, or NaN; signal ``(side, confidence, reason)`` with
     side +1, -1, 0 (flat) or NaN (none) and reason an index into `reasons`, -1 for no reason;
-    sizing the quantity wanted (base, zero or more, before lots); limit the largest quantity
+    sizing the quantity requested (base, zero or more, before lots); limit the largest quantity
     allowed (base); stop a price or NaN; halt a bool; order ``(limit_price, trigger_price)``, NaN
     for none.
 

@@ -206,7 +206,7 @@ def _intake(plan: Plan, strategy: Any, calendars: Mapping[str, str], main: str) 
     bar_ns = strategy.universe.bar
     symbols = strategy.universe.symbols
     schedules = [Schedule(bar_ns, calendars.get(symbol, written)) for symbol in symbols]
-    ages = {name: block.extra["max_age"] for name, block in strategy.data.series.items()}
+    ages = {name: block.extra["max_age"] for name, block in strategy.data.readable.items()}
     columns = sorted(rows, key=rows.__getitem__)
     return Intake(
         symbols, columns, schedules, alignment_rules(strategy), ages,

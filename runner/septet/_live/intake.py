@@ -197,7 +197,8 @@ class Intake:
             for rates, own, charged_ns in charged:
                 if symbol in ("", own):
                     rates.add(event.stamp_ns, event.value, charged_ns + 1)
-            return
+            if f"series:{FUNDING}" not in self._names:
+                return
         if self._hours is not None and name == self._hours.series:
             self._events.append((event.stamp_ns, event.known_ns))
             self._flags = {}

@@ -34,7 +34,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "confidence": "B[k, TARGET_CONFIDENCE]", "stop_distance": "A[CANDIDATE_DISTANCE]",
     },
     "limit": {
-        **PRICED, "wanted": "A[CANDIDATE_WANTED]", "cash_available": "A[CASH_AVAILABLE]",
+        **PRICED, "requested": "A[CANDIDATE_REQUESTED]", "cash_available": "A[CASH_AVAILABLE]",
         "k": "k", "now_ns": "now_ns", "entries_this_minute": "C[SENT]",
         "limit_price": "A[CANDIDATE_LIMIT]",
     },

@@ -81,7 +81,7 @@ def place_rung(k, i, t, units_at, price_at, order_at, portion, time_ns, run: Run
     run.candidate_cost = level * (1.0 + MAKER_FEE if limits else market)
     run.candidate_equity = run.candidate_equity - (market - 1.0) * working - cost_of_rungs(run)
     wanted = floor_units(portion * run.first_units[k], run.lot[k])
-    run.candidate_wanted = side * wanted / run.scale[k]
+    run.candidate_requested = side * wanted / run.scale[k]
     units, capped = cap(k, t, i, time_ns, wanted / run.scale[k], 1.0, run)
     if units < wanted or rejection_of_size(k, units, capped, 1.0, run) >= 0:
         return
@@ -138,7 +138,7 @@ def send_add(k, t, i, now_ns, portion, run: Run):
     if rejected < 0:
         ratio = run.candidate_cost / run.candidate_price - 1.0
         run.candidate_equity = run.candidate_equity - ratio * working - cost_of_rungs(run)
-        run.candidate_wanted = side * wanted / run.scale[k]
+        run.candidate_requested = side * wanted / run.scale[k]
         units, capped = cap(k, t, i, now_ns, wanted / run.scale[k], 1.0, run)
         rejected = rejection_of_size(k, units, capped, 1.0, run)
         if rejected < 0:

@@ -82,7 +82,7 @@ def buy(k, t, i, now_ns, run: Run):
     wanted, units, capped = BUY_AMOUNT / run.candidate_cost, 0.0, -1
     rejected = rejection_of_buy(k, i, now_ns, run)
     if rejected < 0:
-        run.candidate_wanted = wanted
+        run.candidate_requested = wanted
         take_costs(k, working, False, run)
         units, capped = cap(k, t, i, now_ns, wanted, 1.0, run)
         if SPOT:

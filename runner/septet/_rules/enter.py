@@ -235,7 +235,7 @@ def enter(k, t, i, now_ns, share, run: Run):
         if share < 0.0:
             return wanted * run.candidate_cost
         requested = side * wanted
-        run.candidate_wanted = requested
+        run.candidate_requested = requested
         take_costs(k, working, flips, run)
         units, capped = cap(k, t, i, now_ns, wanted, share, run)
         rejected = rejection_of_size(k, units, capped, share, run)

@@ -398,7 +398,7 @@ def increase(k, t, i, now_ns, run: Run):
     if STEPS and (rejected < 0 and 1.0 * run.open_side[k] != side):
         rejected = rejection_of_distances(k, i, side, now_ns, run)
     if rejected < 0:
-        run.candidate_wanted = side * wanted
+        run.candidate_requested = side * wanted
         units, capped = cap(k, t, i, now_ns, wanted, 1.0, run)
         rejected = rejection_of_size(k, units, capped, 1.0, run)
         if rejected in (R_LOT, R_MIN_NOTIONAL):  # one reason for both (step 7)

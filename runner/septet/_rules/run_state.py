@@ -115,7 +115,9 @@ class Run:
     candidate_slippage = Number("A", "CANDIDATE_SLIPPAGE", "fraction expected of a market order")
     candidate_fee = Number("A", "CANDIDATE_FEE", "taker fee, a fraction")
     candidate_up = Number("A", "CANDIDATE_UP", "probability up; NaN without a model")
-    candidate_wanted = Number("A", "CANDIDATE_WANTED", "what the sizing asks for (base, signed)")
+    candidate_requested = Number(
+        "A", "CANDIDATE_REQUESTED", "what the sizing asks for (base, signed)"
+    )
     candidate_limit = Number("A", "CANDIDATE_LIMIT", "limit price of the order; NaN without one")
     candidate_trigger = Number("A", "CANDIDATE_TRIGGER", "its trigger; NaN without one")
     candidate_equity = Number("A", "CANDIDATE_EQUITY", "equity after it and what works (quote)")

@@ -119,7 +119,7 @@ def _words(random: np.random.Generator, bar_ns: int) -> Situation:
         "held": side * share * equity / price, "fee": 0.001, "slippage": 0.0005,
         "cost": price * 1.0015, "up": up, "down": 1.0 - up, "confidence": 2.0 * abs(up - 0.5),
         "stop_distance": price * random.uniform(0.001, 0.1),
-        "wanted": side * random.random() * equity / price,
+        "requested": side * random.random() * equity / price,
         "cash_available": (1.0 - share) * equity,
         "limit_price": float(random.choice([math.nan, 0.99, 1.01])) * price,
         "average_price": average, "high_water": best, "tick": 0.01,

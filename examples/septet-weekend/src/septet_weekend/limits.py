@@ -25,7 +25,7 @@ def is_weekend(now_ns: int) -> bool:
 
 @limit(WeekendCap)
 def weekend_cap(
-    wanted: float,
+    requested: float,
     price: float,
     equity: float,
     notional: float,
@@ -36,7 +36,7 @@ def weekend_cap(
 
     Parameters
     ----------
-    wanted
+    requested
         Quantity asked for, signed: only the part that increases the position.
     price
         Close of the bar that just ended, quote currency.
@@ -50,6 +50,6 @@ def weekend_cap(
         The setting of the strategy file, a fraction of equity.
     """
     if not is_weekend(now_ns):
-        return abs(wanted)
+        return abs(requested)
     room = max * equity - abs(notional)
     return room / price if room > 0.0 else 0.0
