@@ -178,7 +178,7 @@ CATALOGUE: Final = {
         "refused before anything is changed, with what to do",
         (_DISK + "test_s5_a_journal_of_another_schema",),
         (_REAL + "test_s5_another_schema",),
-        ("journal/test_log.py::test_another_schema_is_refused_with_what_to_do",),
+        ("journal/test_journal_writer.py::test_another_schema_is_refused_with_what_to_do",),
     ),
     "C2": Fault(
         "a size a hundred times too large, the prices of another symbol",
