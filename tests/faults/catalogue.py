@@ -105,7 +105,7 @@ CATALOGUE: Final = {
         (_REAL + "test_p6_asked_to_stop",),
         (
             _START + "test_p6_a_signal_stops_in_order",
-            _REAL + "test_a_shutdown_flattens_where_the_file_states_it",
+            _REAL + "test_a_shutdown_flattens_if_the_file_requires_it",
         ),
     ),
     "P7": Fault(
@@ -201,13 +201,13 @@ CATALOGUE: Final = {
         "a plugin raises, hangs, or gives no number or another type",
         "it is quarantined and left alone; nothing of it reaches the wire",
         (
-            _CONFIG + "test_c4_an_engine_that_wants_what_is_no_number",
+            _CONFIG + "test_c4_an_engine_that_orders_what_is_no_number",
             _CONFIG + "test_c4_a_plugin_that_raises_hangs_or_gives_nonsense",
         ),
         (),
         (
             _BREAKER + "test_a_plugin_that_fails_three_times_is_quarantined",
-            _ORDERS + "test_c4_numbers_that_are_none_do_no_harm",
+            _ORDERS + "test_c4_invalid_numbers_do_no_harm",
         ),
     ),
     "C5": Fault(
@@ -219,13 +219,13 @@ CATALOGUE: Final = {
         ),
         (),
         (
-            _CHECKS + "test_c5_the_same_order_too_often_stays_off_until_it_is_re_armed",
+            _CHECKS + "test_c5_an_order_repeated_too_often_is_blocked_until_it_is_re_armed",
         ),
     ),
     "C6": Fault(
         "mixed versions",
         "the whole journal is folded and compared, and reported; another strategy is rejected",
-        (_CONFIG + "test_c6_another_version_goes_on_and_states_it",),
+        (_CONFIG + "test_c6_another_version_continues_and_is_reported",),
         (),
         (_START + "test_a_changed_file_is_refused",),
     ),
@@ -290,9 +290,9 @@ CATALOGUE: Final = {
         (),
         (
             "execution/test_tasks.py::test_the_user_stream_is_killed_and_comes_back",
-            _QUESTIONS + "test_a4_the_questions_for_outside_series",
-            _QUESTIONS + "test_a4_the_question_for_a_book",
-            _QUESTIONS + "test_a4_what_asks_until_a_venue_is_well_again",
+            _QUESTIONS + "test_a4_the_polling_of_outside_series",
+            _QUESTIONS + "test_a4_the_request_for_an_order_book",
+            _QUESTIONS + "test_a4_the_polling_until_a_venue_is_available",
             "execution/test_tasks.py::test_an_error_in_a_read_ends_no_polls_of_the_account",
         ),
     ),

@@ -223,7 +223,7 @@ def test_a_resume_that_was_cut_short_still_counts_when_later(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("text", [b"", b"stop it\n", b"{", b"\xff\xfe"])
-def test_a_file_made_by_hand_halts(tmp_path: Path, text: bytes) -> None:
+def test_a_halt_file_made_by_hand_halts_the_run(tmp_path: Path, text: bytes) -> None:
     (tmp_path / HALT).write_bytes(text)
     run = Run(tmp_path)
     assert run.look() == ["halt"]
