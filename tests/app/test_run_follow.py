@@ -185,7 +185,9 @@ def test_viewing_writes_nothing(stage: Stage) -> None:
         ),
     ],
 )  # fmt: skip
-def test_the_words_of_a_standing(given: dict[str, Any], state: str, words: str, block: str) -> None:
+def test_the_text_of_each_state_of_a_run(
+    given: dict[str, Any], state: str, words: str, block: str
+) -> None:
     bare = Standing(holder=None, ended="a signal", halted=None, resumed=None, blocks=())
     found = standing_words(dataclasses.replace(bare, **given))
     assert found[0] == state

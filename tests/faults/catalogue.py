@@ -34,14 +34,14 @@ _START: Final = "live/test_start.py::"
 _QUESTIONS: Final = "live/test_dying_questions.py::"
 _MONEY: Final = "faults/test_money.py::"
 _RESTART: Final = "faults/test_restart.py::"
-_FUNDS: Final = "live/test_funds.py::"
+_FUNDS: Final = "live/test_funds_check.py::"
 _CHECKS: Final = "core/orders/test_checks.py::"
 _ORDERS: Final = "core/orders/test_orders.py::"
 _SHELL: Final = "live/test_shell.py::"
 _STOP: Final = "live/test_stop.py::"
 _LEASE: Final = "journal/test_lease.py::"
 _ALERTS: Final = "live/test_alerts.py::"
-_BREAKER: Final = "live/test_breaker.py::"
+_BREAKER: Final = "live/test_circuit_breaker.py::"
 _FAILURES: Final = "journal/test_failures.py::"
 _SIM: Final = "test_simulated_among_faults_of_the_venue"
 _SIMS: Final = "test_simulated_among_deaths_and_faults_of_the_venue"
@@ -178,7 +178,7 @@ CATALOGUE: Final = {
         "refused before anything is changed, with what to do",
         (_DISK + "test_s5_a_journal_of_another_schema",),
         (_REAL + "test_s5_another_schema",),
-        ("journal/test_log.py::test_another_schema_is_refused_with_what_to_do",),
+        ("journal/test_journal_writer.py::test_another_schema_is_refused_with_what_to_do",),
     ),
     "C2": Fault(
         "a size a hundred times too large, the prices of another symbol",
@@ -275,7 +275,7 @@ CATALOGUE: Final = {
         "twice is once; a resume needs a name and a reason; it trades again",
         (_OPERATOR + "test_o2_killed_twice_and_resumed_twice",),
         (_REAL + "test_o1_o2_halted_at_any_moment_and_killed_on_top",),
-        ("live/test_kill.py::test_a_resume_needs_a_name_and_a_reason",),
+        ("live/test_kill_switch.py::test_a_resume_needs_a_name_and_a_reason",),
     ),
     "O3": Fault(
         "the alert channel refuses, or never answers",
@@ -320,7 +320,7 @@ CATALOGUE: Final = {
         (),
         (
             _RESTART + "test_a8_a_flatten_at_a_start_needs_no_market_data",
-            "live/test_kill.py::test_a8_a_halt_does_not_weaken_a_flatten_that_waits",
+            "live/test_kill_switch.py::test_a8_a_halt_does_not_weaken_a_flatten_that_waits",
         ),
     ),
     "A9": Fault(
@@ -366,7 +366,7 @@ CATALOGUE: Final = {
         (),
         (
             "cli/test_halt.py::test_a13_the_halt_is_written_before_the_journal_is_read",
-            "live/test_kill.py::test_a13_whatever_is_called_halt_is_one_until_it_is_resumed",
+            "live/test_kill_switch.py::test_a13_whatever_is_called_halt_is_one_until_it_is_resumed",
         ),
     ),
     "A14": Fault(

@@ -304,7 +304,7 @@ number = st.floats(allow_nan=True, allow_infinity=True) | st.sampled_from([0.0, 
 
 @settings(max_examples=examples(300), deadline=None)
 @given(st.tuples(number, number, number, number, number), st.booleans())
-def test_the_gate_lets_through_what_history_does(
+def test_the_gate_accepts_the_rows_that_history_accepts(
     row: tuple[float, float, float, float, float], quote: bool
 ) -> None:
     keys = CandlesConfig(volume_in="quote" if quote else None)

@@ -260,7 +260,7 @@ def test_a_resume_needs_a_name_and_a_reason(tmp_path: Path, name: str, reason: s
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.sampled_from(["halt", "flatten", "resume", "look", "restart"]), max_size=20))
-def test_the_last_word_counts_whatever_happens_between(
+def test_the_last_command_counts_whatever_happens_between(
     tmp_path_factory: pytest.TempPathFactory, steps: list[str]
 ) -> None:
     run = Run(tmp_path_factory.mktemp("run"))

@@ -427,7 +427,7 @@ def test_fills_explain_the_balances_and_never_exceed_an_order(steps, fee_currenc
 
 @given(st.lists(STEPS, max_size=40))
 @settings(max_examples=examples(30))
-def test_the_same_steps_give_the_same_words(steps):
+def test_the_same_steps_give_the_same_messages(steps):
     async def received() -> list[Any]:
         it = await opened_venue(cash=900.0)
         await play(it, steps, restarts=False)
