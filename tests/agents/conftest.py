@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mcp import Client, StdioServerParameters, stdio_client
+from mcp.server.mcpserver.tools.base import Tool
 
 from septet._agents.server import make_server
 
-__all__ = ["Answer", "Call", "call", "called", "workspace"]
+__all__ = ["Answer", "Call", "call", "called", "described_tools", "workspace"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,25 @@ async def called(
     async with Client(target) as client:
         tools = {each.name: each for each in (await client.list_tools()).tools}
         return [_read(await client.call_tool(name, given)) for name, given in calls], tools
+
+
+@pytest.fixture(scope="session", autouse=True)
+def described_tools() -> Iterator[None]:
+    """Describe each tool once: the SDK makes models and schemas of it for every server anew.
+
+    Two servers have the same functions but for what these are about.
+    """
+    describe, known = Tool.from_function, dict[object, Tool]()
+
+    def described(fn: Callable[..., Any], **given: Any) -> Tool:
+        key = fn.__code__, repr(given)
+        if key not in known:
+            known[key] = describe(fn, **given)
+        return known[key].model_copy(update={"fn": fn})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Tool, "from_function", described)
+        yield
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from septet._dashboard.run_page import run_view
 from septet._python.strategies import loaded_of
 from septet._results.number_texts import money, percent
 from septet._store.find_runs import open_run
-from tests.agents.conftest import Call, call, workspace
+from tests.agents.conftest import Call, call, described_tools, workspace
 from tests.cli.conftest import Command
 from tests.dashboard.conftest import Dashboard, dashboard
 from tests.live.test_open_state import stopped
@@ -28,7 +28,7 @@ from tests.live.test_start import Stage
 from tests.python.conftest import septet_command
 from tests.python.samples import START, TEXT, written
 
-__all__ = ["call", "dashboard", "septet_command", "workspace"]
+__all__ = ["call", "dashboard", "described_tools", "septet_command", "workspace"]
 
 HYPOTHESIS = "A fast average above a slow one leads the price."
 OF_THE_RUN = {"run_id", "seconds", "seconds_total", "bars_per_second"}

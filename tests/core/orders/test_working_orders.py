@@ -474,6 +474,11 @@ def test_an_exit_that_the_venue_keeps_open_is_reported_once() -> None:
         bench.after_s(3)
         bench.show(exit_order, "open", by="query")
     assert bench.alerted("exit_unfilled") == ["critical"]
+    bench.take(m.Alerted)
+    bench.show(exit_order, "filled", 1.0, by="query")
+    for _ in range(12):  # another alarm of the same order
+        bench.after_s(3)
+    assert bench.alerted("lost_fill") == ["error", "critical"]
     bench.execute(exit_order, 1.0)
     assert bench.ended[1].filled == 1.0
     bench.twin()
