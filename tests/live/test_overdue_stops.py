@@ -74,7 +74,8 @@ def sales(found: list[m.Command]) -> list[tuple[str, float]]:
 
 
 def alarms(found: list[m.Command]) -> list[str]:
-    return [each.level for each in found if getattr(each, "event", "") == "stop_overdue"]
+    alerts = (each for each in found if isinstance(each, m.Alerted))
+    return [each.level for each in alerts if each.event == "stop_overdue"]
 
 
 def test_a_stop_that_the_venue_does_not_execute_is_replaced_by_an_exit() -> None:
