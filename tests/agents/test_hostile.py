@@ -221,7 +221,7 @@ def test_a_hostile_name_is_a_problem_and_no_folder(call: Call, workspace: Path, 
 
 
 @pytest.mark.parametrize("tool", ["check", "save"])
-def test_ten_megabytes_are_refused_in_words(call: Call, workspace: Path, tool: str) -> None:
+def test_ten_megabytes_are_refused_with_a_message(call: Call, workspace: Path, tool: str) -> None:
     given: dict[str, Any] = {"text": "x" * 10_000_000}
     if tool == "save":
         given["file"] = "large.yaml"

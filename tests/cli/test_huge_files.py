@@ -188,7 +188,7 @@ WHOLE = {
 """Modules that read a file whole, none of them one of a run's folder."""
 
 
-def test_no_room_of_runs_reads_a_file_whole() -> None:
+def test_no_module_reads_a_file_of_a_run_at_once() -> None:
     """`Path.read_text` and `Path.read_bytes` have no bound; `read_bounded` has."""
     root = Path(package.__file__).parent
     found = set()

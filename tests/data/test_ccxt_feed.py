@@ -91,7 +91,7 @@ def fresh(received: Received) -> set[str]:
     return {each.symbol for each in received.of(PrintSeen) + received.of(QuoteSeen)}
 
 
-def test_everything_wanted_arrives() -> None:
+def test_all_requested_streams_deliver() -> None:
     async def case() -> None:
         async with local_venue(paused=False, bar_wall_ns=400_000_000) as venue:
             feed = source(venue).stream(clock=VenueTime(venue))

@@ -214,7 +214,7 @@ def test_numbers_beyond_all_measure_are_bad_rows(column: str, value: float) -> N
     assert len(done.bars) == (100 if column == "volume" else 99)
 
 
-def test_a_series_of_such_prices_is_refused_in_words() -> None:
+def test_a_series_of_such_prices_is_refused_with_a_message() -> None:
     frame = clean(100).with_columns(pl.lit(1e308).alias(name) for name in PRICES)
     with pytest.raises(DataError, match="bad_price 100"):
         checked(frame)

@@ -125,7 +125,7 @@ def test_c3_rights_of_the_key() -> None:
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_c4_an_engine_that_wants_what_is_no_number(tmp_path: Path, bad: float) -> None:
+def test_c4_an_engine_that_orders_what_is_no_number(tmp_path: Path, bad: float) -> None:
     """No journal can hold it, so nothing of it is sent, and the strategy halts alone."""
 
     def broken(each: Any) -> Any:
@@ -258,7 +258,7 @@ def test_c5_the_same_order_again_and_again() -> None:
         held("C5")
 
 
-def test_c6_another_version_goes_on_and_states_it(tmp_path: Path) -> None:
+def test_c6_another_version_continues_and_is_reported(tmp_path: Path) -> None:
     """Mixed versions: the whole journal is folded and compared; another strategy is refused."""
 
     async def scene() -> None:

@@ -34,7 +34,7 @@ def test_agrees_with_talib(each: Comparison) -> None:
         assert len(outcome.beyond) == judge(each, bars, outcome), outcome.beyond[:3]
 
 
-def test_most_need_no_judge() -> None:
+def test_most_features_have_an_exact_oracle() -> None:
     for each in COMPARISONS:
         if each.feature not in ("mfi", "correlation"):
             assert not compare(each, MOVING[0], Outcome()).beyond, each.feature

@@ -117,7 +117,7 @@ def test_a9_a_jump_ahead_is_doubted_for_a_while(ahead_s: int) -> None:
     assert clock.uncertainty_ns() == 0
 
 
-def test_after_a_sleep_time_is_sure_again() -> None:
+def test_after_a_sleep_the_time_is_certain_again() -> None:
     machine = Machine()
     clock = machine.clock()
     machine.wall_ns += 8 * 3_600 * SECOND
@@ -207,7 +207,7 @@ def test_the_clock_of_a_local_venue_is_read(served: tuple[str, dict[str, object]
     assert isinstance(clock_from(url), WallClock)
 
 
-def test_what_is_no_clock_is_reported(served: tuple[str, dict[str, object]]) -> None:
+def test_a_reading_that_is_no_time_is_reported(served: tuple[str, dict[str, object]]) -> None:
     url, answer = served
     with pytest.raises(RunError, match="gave no clock"):
         read_origin(url)

@@ -92,7 +92,7 @@ def test_a_bar_after_decide_within_is_late() -> None:
     assert feed(one, bar(1, 1)) == [(1, (1,), (), True, True)]
 
 
-def test_a_time_nobody_was_there_at_is_declared_and_decides_nothing() -> None:
+def test_a_time_missed_while_the_process_was_down_is_declared_and_decides_nothing() -> None:
     clock = ManualClock(at(0.5))
     one = times_of(clock)
     clock.reach(at(2))
@@ -114,7 +114,7 @@ def test_only_the_newest_of_what_was_backfilled_decides() -> None:
     ]
 
 
-def test_what_was_closed_at_a_fresh_start_does_not_decide() -> None:
+def test_bars_closed_before_a_fresh_start_do_not_decide() -> None:
     clock = ManualClock(at(2.1))
     standing = Standing([Grid("24x7", MINUTE)], time_ns=at(0))
     one = times_of(clock, standing=standing)

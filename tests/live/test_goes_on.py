@@ -125,7 +125,7 @@ def test_a_first_start_is_ended_by_a_symbol_that_is_not_listed(
         stage.run(mode="live")
 
 
-def test_an_alert_states_that_a_run_with_a_history_could_not_begin(
+def test_an_alert_reports_that_a_run_with_a_history_could_not_start(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[str] = []

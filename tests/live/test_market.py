@@ -160,7 +160,7 @@ def test_fresh_data_clears_a_standstill_before_it_decides() -> None:
     asyncio.run(scene())
 
 
-def test_a_quote_states_when_it_was_received_in_market_time() -> None:
+def test_a_quote_has_its_receive_time_in_market_time() -> None:
     async def scene() -> None:
         receiver = Receiver()
         receiver.clock.advance(SECOND)
@@ -262,7 +262,7 @@ def test_a_bar_that_cannot_be_true_is_reported_and_no_sign_of_life(bar: BarSeen)
         ("live", "next_open", True, False),
     ],
 )
-def test_a_start_states_where_halts_see_no_price_between_bars(
+def test_a_start_reports_halts_that_see_no_price_between_bars(
     mode: Any, fills: str, halts: bool, says: bool
 ) -> None:
     """SEMANTICS, "Stops, halts": marks between bars are tested where there are any."""

@@ -306,7 +306,7 @@ def test_two_live_strategies_share_a_connection_and_each_has_its_own_orders(stag
     assert "add up on one account" in result.document()["netting"]
 
 
-def test_differences_refuse_the_start_where_the_file_states_it(tmp_path: Path) -> None:
+def test_differences_refuse_the_start_if_the_file_requires_it(tmp_path: Path) -> None:
     fill = m.Traded(
         order=1, symbol=0, trade_id="1", side="buy", quantity=1.0, price=1.0, fee=0.0,
         fee_currency="USDT", position=1.0, market_ns=0,

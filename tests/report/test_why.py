@@ -131,7 +131,7 @@ def test_what_is_not_there_is_reported(full_run: Run, reference: str, words: str
     assert words in str(problem.value)
 
 
-def test_a_run_without_orders_states_it(rejected_run: Run) -> None:
+def test_why_reports_that_a_run_has_no_orders(rejected_run: Run) -> None:
     with pytest.raises(InputError, match="it has 0 orders, there are none"):
         explain(rejected_run, "o1")
     found = explain(rejected_run, "BTC/USDT@2023-01-27")
@@ -181,7 +181,7 @@ def test_why_there_was_no_order_is_not_known_without_decisions(fast_run: Run) ->
         explain(fast_run, "BTC/USDT@2023-01-20T00:00:00")
 
 
-def test_the_report_of_a_run_without_decisions_states_it(fast_run: Run) -> None:
+def test_the_report_notes_that_a_run_has_no_decisions(fast_run: Run) -> None:
     text = render(fast_run)
     assert "The decisions were left out (--fast)" in text
     assert "No decision was rejected" not in text
@@ -265,7 +265,7 @@ risk: {sizing: {use: fixed_fraction, fraction: 20%}}
 """
 
 
-def test_a_decision_without_a_signal_says_which_rule_was_not_true(tmp_path: Path) -> None:
+def test_a_decision_shows_the_rule_that_was_true_or_those_that_were_not(tmp_path: Path) -> None:
     path = tmp_path / "entries.yaml"
     path.write_text(RULES, encoding="utf-8")
     run = save_run(backtest(load(str(path))), tmp_path / "runs", report=False)
@@ -286,9 +286,13 @@ def test_a_decision_without_a_signal_says_which_rule_was_not_true(tmp_path: Path
             seen.add("false")
         elif row["signal"] == "long":
             assert crossed or jumped
-            assert found["rule"] is None
+            assert found["rule"].startswith("`long_if` was true: crosses_above(fast, slow) or (")
+            assert f"(fast {row['fast']:.6g}, slow {row['slow']:.6g}, close " in found["rule"]
             seen.add("long")
-    assert seen == {"false", "long"}
+        elif row["signal"] == "flat" and found["order"] and found["order"]["reason"] == "exit":
+            assert found["rule"] is None, "bars_held is not stored"
+            seen.add("exit")
+    assert seen == {"false", "long", "exit"}
     first = explain(run, f"AA/USDT@{rows[0]['time'].isoformat()}")
     assert first["rule"] is None  # the bar before it is not stored
 
@@ -300,3 +304,34 @@ def sentences(run: Run, found: dict[str, Any]) -> str:
 def test_a_date_is_the_end_of_its_day() -> None:
     assert iso(parse_time("2023-05-01"))[:19] == "2023-05-01T23:59:59"
     assert iso(parse_time("2023-05-01T00:00"))[:19] == "2023-05-01T00:00:00"
+
+
+CONFLICT = RULES.replace("currency: USDT", "currency: USDT, type: perpetual").replace(
+    "exit_if: fast < slow and bars_held > 2", "short_if: close < slow\n  exit_if: fast < 0.9 * slow"
+)
+CONFLICT += "perpetual: {funding: {rate: 1bps, every: 8h}}\n"
+
+
+def test_exits_reversals_and_conflicts_state_their_rules(tmp_path: Path) -> None:
+    path = tmp_path / "entries.yaml"
+    long_if = "close > 1.001 * prev(close, 1)"
+    text = CONFLICT.replace(RULES.partition("long_if: ")[2].partition("\n")[0], long_if)
+    path.write_text(text.replace("AA/USDT, BB/USDT", "AA/USDT:USDT"), encoding="utf-8")
+    run = save_run(backtest(load(str(path))), tmp_path / "runs", report=False)
+    seen = set()
+    wanted = {
+        "entry": ("`long_if` was true", "`short_if` was true"),
+        "exit": ("`exit_if` was true: fast < 0.9 * slow (fast ",),
+        "reversal": ("`long_if` was true", "`short_if` was true"),
+        "conflict": (f"`long_if` was true: {long_if} (close ",),
+        "held": ("`long_if` was true", "`short_if` was true"),
+    }
+    for row in run.table("decisions").tail(90).iter_rows(named=True):
+        found = explain(run, f"{row['symbol']}@{row['time'].isoformat()}")
+        reason = found["order"]["reason"] if found["order"] else row["rejected_by"]
+        if reason in wanted:
+            assert found["rule"].startswith(wanted[reason]), reason
+            seen.add(reason)
+        if reason == "conflict":
+            assert "; `short_if` was true: close < slow (close " in found["rule"]
+    assert seen >= {"entry", "conflict"}

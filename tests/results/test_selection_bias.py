@@ -142,7 +142,7 @@ def test_trials_without_a_ratio_count_if_they_are_named() -> None:
     assert more < same
 
 
-def test_more_trials_make_luck_greater() -> None:
+def test_more_trials_raise_the_expected_maximum() -> None:
     luck = [expected_maximum_sharpe(count, 0.05) or 0.0 for count in (1, 2, 10, 10**3, 10**9)]
     assert luck == sorted(luck)
     assert luck[0] == 0.0

@@ -54,7 +54,7 @@ def said(found: Any) -> list[Problem]:
     return [each for each in check_data(found).problems if ".".join(HOURS) in each.key]
 
 
-def test_hours_in_which_bars_open_are_quiet(tmp_path: Path) -> None:
+def test_hours_in_which_bars_open_give_no_finding(tmp_path: Path) -> None:
     found = loaded(tmp_path, "{open: 'mon-fri 09:30-16:00 America/New_York', flat_at_close: true}")
     assert said(found) == []
 

@@ -88,7 +88,7 @@ def test_every_command_that_runs_refuses_it(tmp_path: Path, septet: Any) -> None
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_run_without_the_check_states_it(tmp_path: Path, septet: Any) -> None:
+def test_a_run_without_the_check_reports_it(tmp_path: Path, septet: Any) -> None:
     written(tmp_path, COUNTS)
     code, _, reported = septet("run", "strategy.yaml", "--unchecked", "--out", "out")
     assert code == 0, reported

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from septet._report.conditions import condition_at
 
 if TYPE_CHECKING:
     from septet._store.run_folder import Run
 
-__all__ = ["entry_conditions", "text_of_rule"]
+__all__ = ["rule_states", "text_of_rule"]
+
+_RULES: Final = {"long": "long_if", "short": "short_if", "flat": "exit_if"}
 
 
 def text_of_rule(
@@ -41,20 +43,27 @@ def text_of_rule(
     return None
 
 
-def entry_conditions(
-    run: Run, resolved: Mapping[str, Any], symbol: str, time_ns: int
+def rule_states(
+    run: Run, resolved: Mapping[str, Any], symbol: str, time_ns: int, side: str
 ) -> str | None:
-    """Return which rules of entry were not true at a decision that signalled nothing."""
+    """Return which rule of a file gave the signal of a decision, with the values that it read.
+
+    `side` is the signal, ``long``, ``short`` or ``flat``, or ``both``; of ``none`` it is which
+    rules of entry were not true. None where no rules signal, or the run did not store what they
+    read.
+    """
     signal = _block(resolved, "signal")
     if signal.get("use") != "rules":
         return None
+    wanted = side != "none"
+    rules = (_RULES[side],) if side in _RULES else ("long_if", "short_if")
     found = {
-        name: condition_at(run, signal[name], symbol, time_ns)
-        for name in ("long_if", "short_if")
-        if signal.get(name)
+        name: condition_at(run, signal[name], symbol, time_ns) for name in rules if signal.get(name)
     }
     parts = [
-        f"`{name}` was {each.words()}" for name, each in found.items() if each and not each.state
+        f"`{name}` was {each.words()}"
+        for name, each in found.items()
+        if each and (each.state is True) == wanted
     ]
     return "; ".join(parts) or None
 

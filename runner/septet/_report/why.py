@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from septet._data.stamps import iso
-from septet._report.rule_texts import entry_conditions, text_of_rule
+from septet._report.rule_texts import rule_states, text_of_rule
 from septet._report.why_rebalance import (
     no_order_sentence,
     not_traded_words,
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["explain", "parse_time", "parts_of", "sentence_of", "value_text"]
 
 _DATE: Final = re.compile(r"\d{4}-?\d{2}-?\d{2}")
+_SIGNALLED: Final = ("entry", "exit", "opposite", "reversal")
+"""Reasons of orders that follow from the signal of their decision."""
 _DECISION: Final = (
     "signal",
     "probability_up",
@@ -199,8 +201,8 @@ def explain(run: Run, reference: str) -> dict[str, Any]:
     -------
     dict with the keys run_id, symbol, time, order, decision, rule, rebalance, features, threshold,
     model, bar, sizing_inputs, fills, trace, left_out; what there is not is null or empty. `rule`
-    explains a reason that follows from the calendar or from what else is held, or states which
-    rules of entry were not true where nothing was signalled; `rebalance` is
+    explains a reason that follows from the calendar or from what else is held, or states the rule
+    of the file that signalled, or those of entry that were not true where none did; `rebalance` is
     what a portfolio asked at that time. `trace` are the steps of an order of a paper or live run,
     with the milliseconds between them.
 
@@ -222,7 +224,10 @@ def explain(run: Run, reference: str) -> dict[str, Any]:
     resolved = run.manifest.get("resolved") or {}
     signal = resolved.get("signal")
     reason = str(decision["rejected_by"] if order is None else order["reason"])
-    quiet = order is None and reason == "no_rule_true"
+    side = "both" if reason == "conflict" else str(decision["signal"])
+    by_rule = reason in (_SIGNALLED if order is not None else ("no_rule_true", "conflict"))
+    by_rule |= order is None and side in ("long", "short", "flat")
+    by_rule &= decision["signal"] is not None
     threshold = signal.get("threshold") if isinstance(signal, dict) else None
     names = feature_names(list(decision))
     found: dict[str, Any] = plain_json(
@@ -238,7 +243,7 @@ def explain(run: Run, reference: str) -> dict[str, Any]:
                 ordered=order is not None,
                 order_type="" if order is None else str(order["type"]),
             )
-            or (entry_conditions(run, resolved, symbol, decided_ns) if quiet else None),
+            or (rule_states(run, resolved, symbol, decided_ns, side) if by_rule else None),
             "rebalance": rebalance_of(run, symbol, decided_ns, decision),
             "features": {name: decision[name] for name in names if name not in LEVEL_COLUMNS},
             "levels": {name: decision[name] for name in names if name in LEVEL_COLUMNS},

@@ -70,7 +70,7 @@ def test_a_listed_execution_that_its_order_contradicts_is_not_booked(by: str) ->
     assert bench.position[0] == 0.0
 
 
-def test_an_execution_while_nobody_listened_is_booked() -> None:
+def test_an_execution_while_disconnected_is_booked() -> None:
     bench, stop = standing()
     bench.show(stop, "open", by="query")
     bench.now += 100 * SECOND

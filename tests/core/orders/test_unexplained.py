@@ -106,7 +106,7 @@ def test_e23_an_entry_is_not_absent_while_something_is_unexplained(what: str) ->
     assert RULE not in {each.rule for each in bench.guards.active()}
 
 
-def test_e23_the_sentence_shows_what_is_seen() -> None:
+def test_e23_the_message_describes_what_the_venue_lists() -> None:
     bench = Bench()
     order = lost(bench)
     executed(bench, order)

@@ -17,7 +17,7 @@ def unreadable(bench: Bench, about: m.About, client_id: str = "", symbol: int = 
 
 
 @pytest.mark.parametrize("about", ["order", "fill"])
-def test_an_unreadable_word_about_an_order_is_asked_for_again(about: m.About) -> None:
+def test_an_unreadable_report_about_an_order_is_requested_again(about: m.About) -> None:
     bench = Bench()
     order = bench.order(1)
     bench.ack(order)
