@@ -32,8 +32,8 @@ def _findings(**held: Any) -> Any:
 
 
 def _verdicts(findings: Any) -> dict[tuple[str, str], Any]:
-    judged = _module("targets").judge(findings)
-    return {(target.work, target.text): verdict for target, verdict in judged.items()}
+    evaluated = _module("targets").evaluate(findings)
+    return {(target.work, target.text): verdict for target, verdict in evaluated.items()}
 
 
 def test_nothing_measured_leaves_every_target_on_the_page() -> None:
