@@ -1,4 +1,4 @@
-"""The page: every target on it, whatever was measured; what is missing is said."""
+"""The page: every target on it, whatever was measured; what is missing is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What TA-Lib says, function by function, and how its answers are compared with ours."""
+"""What TA-Lib returns, function by function, and how its answers are compared with ours."""
 
 from __future__ import annotations
 
