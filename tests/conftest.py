@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """
     marked = item.get_closest_marker("compiled") is not None
     os.environ["SEPTET_COMPILE"] = CHOSEN or ("auto" if marked else "never")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Leave the collector off: what is imported and collected stays, and nothing is freed."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 @pytest.hookimpl(trylast=True)

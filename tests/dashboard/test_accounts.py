@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 
 from septet._dashboard.accounts import (
     AccountBook,
@@ -186,6 +187,12 @@ def test_wrong_passwords_make_the_address_wait_and_unknown_names_do_the_same(
     assert len(texts) == 1
     answer = dashboard.ask("POST", "/login", {"name": "otto", "password": PASSWORD})
     assert (answer.status, "retry-after" in answer.headers) == (429, True)
+
+
+def test_the_hash_of_nobody_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    AccountBook(accounts_file(), print)
+    monkeypatch.setattr(PasswordHasher, "hash", None)
+    AccountBook(accounts_file(), print)
 
 
 def test_an_unknown_name_is_verified_as_long_as_a_known_one(

@@ -221,8 +221,8 @@ class LiveCore:
         if self._dust and self._is_dust(k):
             leave = math.nan
         elif held != 0.0 and self.orders is not None and self.orders.protected(k):
-            level, _ = engine.protection(k)
-            if not (leave - level) * held > 0.0:
+            beyond = (leave - engine.protection(k)[0]) * held <= 0.0
+            if not self.orders.stop_is_overdue(k, beyond, self._now_ns) and beyond:
                 leave = math.nan
         if leave != leave or self.guards.blocked(k):  # this does not end an add, which waits
             enter = math.nan

@@ -292,7 +292,9 @@ class Protection(msgspec.Struct, kw_only=True):
     """The protective stop of a symbol: the request, and the order at the venue.
 
     `quantity` is the signed position to protect. `stands` is what the newest child was sent with;
-    `unplaced` why none can stand, so that it is reported once.
+    `unplaced` why none can stand, so that it is reported once. `passed_ns` is since when prices
+    have been beyond the level of one that stands (wall time; 0 if they are not), `overdue` whether
+    that is too long.
     """
 
     quantity: float = 0.0
@@ -306,6 +308,8 @@ class Protection(msgspec.Struct, kw_only=True):
     tries: int = 0
     retry_ns: int = 0
     unplaced: str = ""
+    passed_ns: int = 0
+    overdue: bool = False
 
 
 class ThirdPartyOrder(msgspec.Struct, frozen=True):
