@@ -1,4 +1,4 @@
-"""Fills from the venue: told what the simulator filled, the same rules decide the same."""
+"""Fills from the venue: given the fills of the simulator, the same rules decide the same."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from tests.core import drawn_cases
 from tests.core.engine_harness import EngineHarness
 from tests.core.paths import plainly
 from tests.core.properties import cases, session_of_body
-from tests.core.settings import Settings
+from tests.core.settings import Settings, walk
 from tests.core.shapes import body_of, names
 from tests.core.venue_fills import (
+    TOUCHED,
     Follower,
     Recorded,
     engine_of,
@@ -72,6 +73,22 @@ def test_with_the_same_fills_the_same_is_decided(data):
     if len(s.symbols) > 1:  # funding and fills inside a bar are summed in another order
         s = replace(s, funding=0.0)
     follows(recorded(plainly(session_of(s, data.draw(drawn_cases.markets(s))))))
+
+
+@pytest.mark.parametrize(
+    "stops", [{"trailing": {"distance": 0.005}}, {"stop_loss": 0.01}, {"take_profit": 0.005}]
+)
+def test_an_exit_that_is_too_small_at_its_level_waits_in_both(stops):
+    """The notional of 7 units is at most a few above the minimum: levels lie below it, or not."""
+    s = Settings(
+        model=True, threshold=0.0, exit_back=0, opposite=False, slippage=0.0, taker=0.0,
+        sizing="fixed_quantity", amount=7.0, min_notional=800.0, stops=stops,
+        halts={"drawdown": {"above": 0.01, "then": "flatten"}},
+    )  # fmt: skip
+    run = recorded(plainly(session_of(s, [walk(0, 110, step=0.02, holes=0.0)])))
+    if "take_profit" not in stops:
+        assert sum(each.kind == TOUCHED for at in run.times for each in at.deeds) > 0
+    follows(run)
 
 
 @given(st.data())

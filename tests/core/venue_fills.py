@@ -22,13 +22,17 @@ from septet._shell.session import Session, plan_of
 from tests.core import paths
 
 __all__ = [
-    "PASSED", "At", "Deed", "Follower", "NotServed", "Recorded", "engine_of", "placed", "recorded",
-    "same_words", "with_venue_fills", "words_of",
+    "PASSED", "TOUCHED", "At", "Deed", "Follower", "NotServed", "Recorded", "engine_of", "placed",
+    "recorded", "same_words", "with_venue_fills", "words_of",
 ]  # fmt: skip
 
 INSIDE: Final = (layout.ORDER, layout.FILL, layout.STATUS)
 PASSED: Final = -1
 """A deed that no log has: the level of a take was passed, and what it sells is too small."""
+TOUCHED: Final = -2
+"""Another one: a stop or a target was touched, and the position is too small to be sold."""
+CLOSING: Final = ("hold_back", "close_at_stop", "target_at_level")
+"""Rules that close a position at a level; below the minimum notional its exit waits."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Deed:
 
 @dataclass
 class At:
-    """One decision time of the backtest: what filled before it, and what was told at it."""
+    """One decision time of the backtest: what filled before it, and what was reported at it."""
 
     event: DecisionTime
     deeds: list[Deed]
@@ -108,9 +112,10 @@ def recorded(session: Session, spare: int = 8) -> Recorded:
     passed = list[tuple[int, Deed]]()
 
     def note(deed: Deed) -> None:
-        passed.append((len(engine.log[0]), deed))
+        at = replace(deed, time_ns=deed.time_ns or event.time_ns)
+        passed.append((len(engine.log[0]), at))
 
-    with np.errstate(all="ignore"), _takes_too_small(session, engine, note):
+    with np.errstate(all="ignore"), _too_small(session, engine, note):
         for event in decision_times(session):
             begun = len(engine.log[0])
             engine.handle(event)
@@ -135,16 +140,25 @@ def _before(passed: list[tuple[int, Deed]], row: int) -> Iterator[Deed]:
 
 
 @contextmanager
-def _takes_too_small(
-    session: Session, engine: Engine, note: Callable[[Deed], None]
-) -> Iterator[None]:
-    """Note every take whose level a bar passes and that sells nothing: the log has no row of it."""
+def _too_small(session: Session, engine: Engine, note: Callable[[Deed], None]) -> Iterator[None]:
+    """Note every level that a bar touches and that sells nothing: the log has no row of it."""
     module = session.plan.module._module
-    take = getattr(module, "take_at_level", None)
-    if take is None:
-        yield
-        return
     assert session.plan.plain, "compiled text calls its own functions"
+    rules = {"take_at_level": _taking, **dict.fromkeys(CLOSING, _closing)}
+    found = {name: getattr(module, name) for name in rules if hasattr(module, name)}
+    for name, rule in found.items():
+        setattr(module, name, rules[name](rule, session, engine, note))
+    try:
+        yield
+    finally:
+        for name, rule in found.items():
+            setattr(module, name, rule)
+
+
+def _taking(
+    take: Any, session: Session, engine: Engine, note: Callable[[Deed], None]
+) -> Callable[..., None]:
+    """Return the rule of a take at a level; it notes one that sells nothing."""
     bind = signature(take).bind
 
     def noted(*arguments: Any) -> None:
@@ -157,11 +171,39 @@ def _takes_too_small(
             reason = session.plan.assembly.reasons.index("take")
             note(Deed(PASSED, k, -1, 0, reason, time_ns, (level, float(opened)), layout.LIMIT))
 
-    module.take_at_level = noted
-    try:
-        yield
-    finally:
-        module.take_at_level = take
+    return noted
+
+
+def _closing(
+    rule: Any, session: Session, engine: Engine, note: Callable[[Deed], None]
+) -> Callable[..., Any]:
+    """Return a rule that closes a position at a level; it notes the first exit that waits."""
+    bind = signature(rule).bind
+
+    def noted(*arguments: Any) -> Any:
+        of = bind(*arguments).arguments
+        k, I = of["k"], of["I"]  # noqa: E741
+        waited = I[k, layout.EXIT_TO_RETRY] != 0
+        answer = rule(*arguments)
+        if not waited and I[k, layout.EXIT_TO_RETRY] != 0:
+            reason = int(I[k, layout.EXIT_TO_RETRY]) - 1
+            price = _price_of_touch(of, reason, engine)
+            note(Deed(TOUCHED, k, -1, 0, reason, 0, (price,)))
+        return answer
+
+    return noted
+
+
+def _price_of_touch(of: dict[str, Any], reason: int, engine: Engine) -> float:
+    """Return a price of the bar at which a level was touched and its order was too small."""
+    state, k = engine.state, of["k"]
+    side = float(state.I[k, layout.OPEN_SIDE])
+    level = of["level"]
+    if reason == of.get("target_reason", of["reason"] if "at_open" in of else -1):
+        level = math.nextafter(of.get("target", level), side * math.inf)
+    opened = of["opened"] if "opened" in of else of["X"][k, layout.OPEN, of["i"]]
+    least = state.B[k, layout.MIN_NOTIONAL] * state.B[k, layout.SCALE]
+    return float(level if abs(state.B[k, layout.UNITS]) * level < least else opened)
 
 
 def _up_to_last_fill(deeds: list[Deed], cash: int) -> list[Deed]:
@@ -171,13 +213,13 @@ def _up_to_last_fill(deeds: list[Deed], cash: int) -> list[Deed]:
         short = deed.kind == layout.STATUS and deed.reason == cash
         triggered = deed.kind == layout.ORDER and deed.code != layout.MARKET and deed.reason != 0
         cut = deed.kind == layout.STATUS and deed.code == layout.STATUS_EXPIRED
-        if deed.kind in (layout.FILL, PASSED) or short or triggered or cut:
+        if deed.kind in (layout.FILL, PASSED, TOUCHED) or short or triggered or cut:
             last = number
     return deeds[: last + 1]
 
 
 class NotServed(Exception):
-    """A venue's fills give another answer here, as the documents say."""
+    """A venue's fills give another answer here, as documented."""
 
 
 class Follower:
@@ -199,6 +241,10 @@ class Follower:
             name = self.reasons[deed.reason]
             if deed.kind == PASSED:
                 self._pass_too_small(deed)
+                continue
+            if deed.kind == TOUCHED:
+                sent = self._mark(deed.k, deed.values[0], deed.time_ns, leaves=True)
+                assert not placed(sent), "too small against a bar is too small at a venue"
                 continue
             if deed.of != layout.MARKET and (name in ("take", "add") or deed.order in self.orders):
                 yield from self._step(deed)

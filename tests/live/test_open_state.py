@@ -1,4 +1,4 @@
-"""What `runs show` says of positions, stops and orders that a run has left."""
+"""What `runs show` shows of positions, stops and orders that a run has left."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -24,10 +25,11 @@ from tests.live.test_way_out import Protected
 
 
 class Holding(Protected):
-    """Buys, protects what it bought by a stop, leaves an entry resting, and tells so."""
+    """Buys, protects what it bought by a stop, leaves an entry resting, and reports it."""
 
     bought = 0.02
     stops = True
+    leaves = False
     price = 100.0
 
     def handle(self, event: m.Event) -> Sequence[m.Command]:
@@ -35,6 +37,10 @@ class Holding(Protected):
         if self.decisions != 1 or not isinstance(event, m.DecisionTimeReached):
             return sent
         orders = [each for each in sent if isinstance(each, m.Submit)][: 1 + self.stops]
+        if self.leaves:  # in place of the entry
+            sold = {"side": "sell", "reduces": True, "limit_price": None}
+            size = {"order_type": "market", "quantity": self.bought}
+            orders = [msgspec.structs.replace(orders[0], **sold, **size)]
         return [
             m.Traded(
                 order=0, symbol=0, trade_id="t1", side="buy", quantity=self.bought,
@@ -108,7 +114,7 @@ def test_what_a_stopped_run_holds_is_shown_with_its_stop_and_its_resting_entry(
     assert "Stop            at the venue: 0.01 at 80, covering 0.01 of 0.02 (" in text
     assert orders["limit"]["client_id"] in text
     assert "limit 90, open" in text
-    assert "computing" not in text  # how quickly a run that waits for bars computes says nothing
+    assert "computing" not in text  # how quickly a run that waits for bars computes means nothing
 
 
 def test_every_stop_records_the_files_that_it_wrote(stage: Stage) -> None:
@@ -140,6 +146,16 @@ def test_a_stop_that_the_engine_holds_acts_only_while_the_run_runs(stage: Stage)
         text, found = shown(folder)
     assert found["positions"][0]["stop"]["acts"]
     assert "none at the venue; the engine watches stop_loss" in text
+
+
+def test_no_stop_acts_while_an_exit_of_the_whole_position_is_open(stage: Stage) -> None:
+    folder = stopped(stage, sets=["risk.stops={stop_loss: 5%}"], stops=False, leaves=True)
+    holder = Holder.this_process(run_id="x", strategy="live", folder=folder, now_ns=0)
+    with Lease.take(holder):
+        text, found = shown(folder)
+    [order], stop = found["orders"], found["positions"][0]["stop"]
+    assert (stop["held"], stop["acts"], stop["exits"]) == ("engine", False, [order["client_id"]])
+    assert f"an exit is open ({order['client_id']}): no stop acts until it has ended" in text
 
 
 def test_a_position_without_any_stop_and_a_simulated_one_are_named_as_that(stage: Stage) -> None:

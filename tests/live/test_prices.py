@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from septet import messages as m
@@ -32,16 +33,16 @@ def test_a_fresh_quote_outweighs_a_bar() -> None:
     assert core.checks.symbols[0].price == 98.0
 
 
-def test_history_is_no_price_of_now() -> None:
+def test_a_historical_bar_is_no_current_price() -> None:
     core: Any = cores(1)()
     core.handle(bar(NOW, 50.0, "history"))
     assert core.checks.symbols[0].price == 0.0
 
 
-def held_long(core: Any) -> None:
-    """Hold a hundredth bought at 100, whose stop at 99 is watched here; close two bars there."""
-    for n in range(1, 3):
-        close_bar(core, NOW + 60 * n * SECOND, 100.0)
+def held_long(core: Any, *closes: float) -> None:
+    """Hold a hundredth bought at 100, whose stop at 99 is watched here; close two bars before."""
+    for n, close in enumerate(closes or (100.0, 100.0), 1):
+        close_bar(core, NOW + 60 * n * SECOND, close)
     core._carry(core.engine.adopt(0, 1_000_000.0, 100.0, NOW + 121 * SECOND))
     level, _ = core.engine.protection(0)
     assert level == 99.0
@@ -65,6 +66,79 @@ def test_a_stop_that_is_watched_here_is_tested_on_closes_while_quotes_stop() -> 
     held_long(core)
     assert exits(close_bar(core, NOW + 180 * SECOND, 99.5)) == []
     assert exits(close_bar(core, NOW + 240 * SECOND, 98.9)) == [("sell", 0.01)]
+
+
+def quote(core: Any, at_ns: int, bid: float, ask: float) -> list[m.Command]:
+    found: list[m.Command] = core.handle(
+        m.Quoted(
+            at_ns=at_ns, symbol=0, venue_ns=NOW, bid=bid, bid_quantity=1.0, ask=ask,
+            ask_quantity=1.0, market_ns=at_ns,
+        )
+    )  # fmt: skip
+    return found
+
+
+def with_quotes(core: Any, *closes: float, asks: Sequence[float] = ()) -> list[list[m.Command]]:
+    """Close bars from the fourth on; a quote of 99.4 and an ask arrives shortly before each."""
+    found = []
+    for n, close in enumerate(closes, 3):
+        at_ns = NOW + 60 * n * SECOND
+        core_found = quote(core, at_ns - 2 * SECOND, 99.4, (*asks, *[99.6] * n)[n - 3])
+        found.append(core_found + close_bar(core, at_ns, close))
+    return found
+
+
+def stops(found: list[m.Command]) -> list[str]:
+    """Return why orders were placed, those of the signal left out."""
+    reasons = [each.reason for each in found if isinstance(each, m.Placed)]
+    return [each for each in reasons if each.startswith("stop")]
+
+
+def frozen(found: list[list[m.Command]]) -> list[int]:
+    """Which bar each alert of frozen quotes came with."""
+    return [
+        n for n, each in enumerate(found) for command in each
+        if isinstance(command, m.Alerted) and command.event == "frozen_quotes"
+    ]  # fmt: skip
+
+
+def test_quotes_that_do_not_move_while_bars_close_beyond_them_are_not_believed() -> None:
+    """The first bar is not whole since the quote changed; two whole ones contradict it.
+
+    Closes rise, so that the signal does not leave.
+    """
+    core: Any = cores(4)()
+    held_long(core, 90.0, 92.0)
+    found = with_quotes(core, 94.0, 95.0, 96.0, 97.0)
+    assert frozen(found) == [2], "once"
+    assert [stops(each) for each in found] == [[], [], ["stop_loss"], []]
+    price = core.checks.symbols[0].price
+    assert price == 99.5, "neither the quote nor the bar is a price for entries"
+    core.handle(bar(NOW + 420 * SECOND, 98.0))
+    assert core.checks.symbols[0].price_ns == NOW + 298 * SECOND
+    quote(core, NOW + 421 * SECOND, 98.6, 98.7)
+    assert core.checks.symbols[0].price == 98.65, "one that has changed is used at once"
+
+
+def test_quotes_that_change_or_that_bars_close_near_are_believed() -> None:
+    for closes, asks in (
+        ((98.9, 98.9, 98.9, 98.9), (99.6, 99.5, 99.6, 99.5)),
+        ((99.3, 99.3, 99.3, 99.3), ()),
+        ((98.9, 98.9, 99.5, 98.9, 99.5), ()),
+    ):
+        core: Any = cores(4)()
+        held_long(core)
+        found = with_quotes(core, *closes, asks=asks)
+        assert frozen(found) == []
+        assert not any(map(stops, found))
+
+
+def test_quotes_that_have_stopped_are_silent_and_not_frozen() -> None:
+    core: Any = cores(4)()
+    held_long(core)
+    quote(core, NOW + 130 * SECOND, 99.4, 99.6)
+    found = [close_bar(core, NOW + 60 * n * SECOND, 99.1) for n in range(3, 8)]
+    assert frozen(found) == []
 
 
 def test_a_fresh_quote_outweighs_the_close_for_a_stop_as_well() -> None:

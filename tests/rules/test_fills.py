@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from septet._kernel import layout
-from septet._rules import fills, orders
+from septet._rules import fills, orders, venue_fills
 from septet._rules.ledger import book_fill, place_order
 from septet._rules.run_state import Run
 from septet._rules.settings import R_CASH, R_NO_MARKET, R_REVERSAL
-from tests.rules.small_run import bar, run_of, set_to, status
+from tests.rules.small_run import Fixed, bar, run_of, set_to, status
 
 NAN = float("nan")
 
@@ -196,3 +196,23 @@ def test_an_exit_that_is_too_small_waits_with_its_first_reason():
     run.mark[0] = 140.0
     orders.go_on(0, 120, run)
     assert (run.order_units[0], run.order_reason[0], run.exit_to_retry[0]) == (-3.0, 7, 0)
+
+
+def test_an_exit_that_waits_does_not_renew_the_block_of_its_side():
+    """A position worth 300: the time limit (7) has blocked its side, and a signal has freed it."""
+    run = holding(3.0)
+    run.min_notional[0] = 400.0
+    with set_to(REENTRY="rearm", EXITS=(Fixed(0.0, 7),)):
+        orders.send_exit(0, 7, 60, run)
+        assert run.blocked_long[0] == 1
+        run.blocked_long[0] = 0
+        orders.go_on(0, 120, run)
+    assert (run.exit_to_retry[0], run.blocked_long[0]) == (8, 0)
+
+
+def test_an_exit_that_a_venue_ends_blocks_its_side_although_the_rest_may_be_too_small():
+    run = holding(3.0)
+    with set_to(REENTRY="rearm", EXITS=(Fixed(0.0, 7),)):
+        orders.send_exit(0, 7, 60, run)
+        venue_fills.venue_ended(0, int(run.order_id[0]), layout.STATUS_EXPIRED, 70, run)
+    assert (run.exit_to_retry[0], run.blocked_long[0]) == (8, 1)

@@ -1,4 +1,4 @@
-"""Small plugins, each of which breaks one check of the kit: what is said of them is reviewed."""
+"""Small plugins, each of which breaks one check of the kit: its message is reviewed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kit catches what it says it catches: each component here breaks one rule."""
+"""The kit catches what it claims to catch: each component here breaks one rule."""
 
 from __future__ import annotations
 

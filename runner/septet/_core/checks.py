@@ -34,6 +34,7 @@ from functools import lru_cache
 
 import msgspec
 
+from septet._core.newest_quote import NewestQuote
 from septet._core.price_range import PriceRange
 
 __all__ = ["Checks", "Instrument", "Limits", "floor_to_lot", "inward", "outward"]
@@ -151,6 +152,7 @@ class _Symbol(msgspec.Struct):
     worst: int = 0
     side: int = 0
     range: PriceRange = msgspec.field(default_factory=PriceRange)
+    quote: NewestQuote = msgspec.field(default_factory=NewestQuote)
 
 
 class _Saved(msgspec.Struct):
@@ -228,6 +230,29 @@ class Checks:
         one.range.widen(min(price, low), max(price, high), now_ns)
         if one.held or one.buys or one.sells or one.worst:
             self._weigh(one)
+
+    def quoted(self, k: int, bid: float, ask: float, now_ns: int) -> bool:
+        """Take a quote; return whether it may be used: one that bars contradict may not."""
+        if not self.symbols[k].quote.take(bid, ask, now_ns):
+            return False
+        self.priced(k, 0.5 * (bid + ask), now_ns, bid, ask)
+        return True
+
+    def printed(self, k: int, price: float, now_ns: int) -> None:
+        """Take the price of a public trade."""
+        self.symbols[k].quote.received_ns = now_ns
+        self.priced(k, price, now_ns)
+
+    def closed(self, k: int, low: float, high: float, close: float, now_ns: int) -> None:
+        """Take a bar that has ended; its close is the price if no quote or trade is fresh.
+
+        A fresh quote is kept: a wrong bar must not set the price that its own order is checked by.
+        While bars and quotes contradict each other neither does, and entries end without a price.
+        """
+        one = self.symbols[k]
+        one.range.widen(low, high, now_ns)
+        if not (one.quote.is_fresh(now_ns) or one.quote.is_frozen):
+            self.priced(k, close, now_ns)
 
     def price_bounds(self, k: int, now_ns: int) -> tuple[float, float]:
         """Return the range of plausible execution prices of a symbol, by the known prices."""

@@ -43,7 +43,6 @@ from septet._kernel import layout
 __all__ = ["LiveCore"]
 
 TOO_SMALL: Final = ("too_small", "flat")
-QUOTED_NS: Final = 10_000_000_000
 SAFE_MODE: Final = "safe_mode"
 TRACES: Final = 1_024
 """Newest orders whose trace is remembered for their fills."""
@@ -154,13 +153,8 @@ class LiveCore:
 
     def _bar(self, event: m.BarClosed) -> None:
         self.intake.bar(event)
-        checks, k = self.checks, event.symbol
-        if checks is None or event.source == "history":
-            return
-        checks.symbols[k].range.widen(event.low, event.high, event.at_ns)
-        # a fresh quote is kept: a wrong bar must not set the price that its own order is checked by
-        if event.at_ns - checks.symbols[k].price_ns > QUOTED_NS:
-            checks.priced(k, event.close, event.at_ns)
+        if self.checks is not None and event.source != "history":
+            self.checks.closed(event.symbol, event.low, event.high, event.close, event.at_ns)
 
     def _gap(self, event: m.Gapped) -> None:
         text = f"{event.reason}: the windows go on without the bars from {event.first_ns}"
@@ -192,7 +186,7 @@ class LiveCore:
         self._valued()
         self._carry(found)
         for k in event.present:
-            self._test_close(k)
+            self._test_close(k, event)
             self._protect(k)
         if drift_ns is not None:
             self._train(self.retraining.drift(drift_ns, event.time_ns))
@@ -204,7 +198,8 @@ class LiveCore:
         if event.market_ns > self.market_ns:
             self.market_ns = event.market_ns
         if self.orders is not None and self.checks is not None:
-            self.checks.priced(k, middle, event.at_ns, bid, ask)
+            if not self.checks.quoted(k, bid, ask, event.at_ns):
+                return
             self.orders.quoted(event)
         held = self.engine.held(k)
         self._mark(k, middle, *((bid, ask) if held > 0.0 else (ask, bid)), held)
@@ -213,7 +208,7 @@ class LiveCore:
         k, price = event.symbol, event.price
         self.market_ns = max(self.market_ns, event.market_ns)
         if self.checks is not None:
-            self.checks.priced(k, price, event.at_ns)
+            self.checks.printed(k, price, event.at_ns)
         self._mark(k, price, price, price, self.engine.held(k))
 
     def _mark(self, k: int, price: float, leave: float, enter: float, held: float) -> None:
@@ -226,8 +221,8 @@ class LiveCore:
         if self._dust and self._is_dust(k):
             leave = math.nan
         elif held != 0.0 and self.orders is not None and self.orders.protected(k):
-            level, _ = engine.protection(k)
-            if not (leave - level) * held > 0.0:
+            beyond = (leave - engine.protection(k)[0]) * held <= 0.0
+            if not self.orders.stop_is_overdue(k, beyond, self._now_ns) and beyond:
                 leave = math.nan
         if leave != leave or self.guards.blocked(k):  # this does not end an add, which waits
             enter = math.nan
@@ -235,13 +230,16 @@ class LiveCore:
         self._valued()
         self._carry(found)
 
-    def _test_close(self, k: int) -> None:
-        """Test the levels that are watched here on a close, where no quote is fresher."""
+    def _test_close(self, k: int, event: m.DecisionTimeReached) -> None:
+        """Test the levels watched here on a close, where no quote is fresh, or bars disagree."""
         engine, held = self.engine, self.engine.held(k)
-        if held != 0.0 and self.checks is not None and isinstance(engine, VenueFillsEngine):
-            close = float(engine.state.B[k][layout.MARK])
-            if self.checks.symbols[k].price == close:
-                self._mark(k, close, close, math.nan, held)
+        if self.checks is None or not isinstance(engine, VenueFillsEngine):
+            return
+        close, quote = float(engine.state.B[k][layout.MARK]), self.checks.symbols[k].quote
+        if not event.late and quote.compare(close, event.at_ns):
+            self._alert("error", "frozen_quotes", quote.frozen_text(close), k)
+        if held != 0.0 and not quote.is_fresh(event.at_ns):
+            self._mark(k, close, close, math.nan, held)
 
     def _is_dust(self, k: int) -> bool:
         """Whether the position is a remainder that no order can sell now."""

@@ -99,10 +99,17 @@ def _stop(fold: Fold, k: int, quantity: float, running: bool, *, in_trade: bool)
     rules = fold.head.facts.get("resolved", {}).get("risk", {}).get("stops") or {}
     watched = [name for name in _STOPS if rules.get(name) is not None] if in_trade else []
     held = "venue" if standing else "unconfirmed" if sent else "engine" if watched else "none"
+    exits = [
+        each for each in fold.open_orders.all
+        if each.symbol == k and each.reduces and each.order_type == "market" and each.side == side
+    ]  # fmt: skip
+    leaves = sum(each.quantity - each.filled for each in exits) >= 0.99 * abs(quantity)
+    watches = watched and not leaves  # an exit on its way closes the position
     return {
         "held": held,
-        "acts": bool(standing and live) or (running and bool(standing or watched)),
+        "acts": bool(standing and live) or (running and bool(standing or watches)),
         "rules": watched,
+        "exits": [each.client_id for each in exits] if leaves else [],
         "client_ids": [each.client_id for each in sent],
         "quantity": sum(each.quantity - each.filled for each in sent) if sent else None,
         "trigger_price": sent[0].trigger_price if sent else None,
@@ -199,6 +206,9 @@ def _stop_text(each: dict[str, Any], state: dict[str, Any]) -> str:
         return f"sent to {where}, not confirmed: {what}; it may not be there"
     if stop["held"] == "engine":
         rules = ", ".join(stop["rules"])
+        if stop["exits"]:
+            exits = ", ".join(filter(None, stop["exits"])) or "without a client id"
+            return f"none at {where}; an exit is open ({exits}): no stop acts until it has ended"
         text = f"none at {where}; the engine watches {rules}"
         return text if stop["acts"] else f"none at {where}; the engine holds {rules}: {idle}"
     return "none: the file has no stop_loss and no trailing stop"

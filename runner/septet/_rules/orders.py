@@ -70,11 +70,18 @@ def send_exit(k, reason, now_ns, run: Run):
 
 @routine
 def go_on(k, now_ns, run: Run):
-    """Send again an exit that could not be sent, or that ended before it was filled."""
+    """Send again an exit that could not be sent, or that ended before it was filled.
+
+    One that is still too small keeps its reason, and does not renew the block of its side.
+    """
     reason = run.exit_to_retry[k] - 1
     run.exit_to_retry[k] = 0
     if run.open_side[k] != 0:
+        if EXITS or HALTS:
+            blocked_long, blocked_short = run.blocked_long[k], run.blocked_short[k]
         send_exit(k, reason, now_ns, run)
+        if (EXITS or HALTS) and run.exit_to_retry[k] != 0:
+            run.blocked_long[k], run.blocked_short[k] = blocked_long, blocked_short
 
 
 @routine

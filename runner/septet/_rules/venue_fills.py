@@ -319,6 +319,8 @@ def venue_ended(k, order_id, status, time_ns, run: Run):
         and status != STATUS_FILLED
     ):
         run.exit_to_retry[k] = reason + 1
+        if EXITS or HALTS:  # what is left may be too small to be sent, and stay for long
+            block_after(k, run.open_side[k], reason, run)
     end_order(k, status, reason, time_ns, run)
     if QUEUES:
         release(k, run)

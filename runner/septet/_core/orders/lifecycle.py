@@ -354,10 +354,10 @@ class OrderLifecycle:
     def _report_unfilled(self, child: Child, now_ns: int) -> None:
         """Report an exit at market that the venue keeps open: nothing else closes the position."""
         is_open = child.exists and child.claim is None and not child.cancels
-        if not (is_open and child.reduces and child.kind == "market") or child.alarmed:
+        if not (is_open and child.reduces and child.kind == "market") or child.alarmed_unfilled:
             return
         if now_ns - child.sent_ns >= self.timing.wait_alarm_ns:
-            child.alarmed = True
+            child.alarmed_unfilled = True
             text = (
                 f"{child.client_id} is open at the venue, not filled whole: no stop rests there "
                 "meanwhile and no other exit is sent; if the venue trades, close the position there"

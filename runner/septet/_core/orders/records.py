@@ -189,7 +189,8 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     the venue contain its id, so that nothing is booked for it. `presumed_id` is the fill that
     the presumed units are booked as, `presumed_ns` when it was booked (market time), `guessed` are
     the keys of executions booked at another price than reported, `presumed_fee` is what of the fee
-    of the presumed units was booked in the base and is on no list yet.
+    of the presumed units was booked in the base and is on no list yet. `alarmed` is set once a
+    person was asked about missing executions, `alarmed_unfilled` once an open exit was reported.
     """
 
     client_id: str
@@ -264,6 +265,7 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     guessed: list[str] = []
     presumed_fee: float = 0.0
     ambiguous: bool = False
+    alarmed_unfilled: bool = False
 
     @property
     def delays_reductions(self) -> bool:
@@ -290,7 +292,9 @@ class Protection(msgspec.Struct, kw_only=True):
     """The protective stop of a symbol: the request, and the order at the venue.
 
     `quantity` is the signed position to protect. `stands` is what the newest child was sent with;
-    `unplaced` why none can stand, so that it is reported once.
+    `unplaced` why none can stand, so that it is reported once. `passed_ns` is since when prices
+    have been beyond the level of one that stands (wall time; 0 if they are not), `overdue` whether
+    that is too long.
     """
 
     quantity: float = 0.0
@@ -304,6 +308,8 @@ class Protection(msgspec.Struct, kw_only=True):
     tries: int = 0
     retry_ns: int = 0
     unplaced: str = ""
+    passed_ns: int = 0
+    overdue: bool = False
 
 
 class ThirdPartyOrder(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from septet import messages as m
 from septet._core.checks import floor_to_lot, outward
@@ -12,12 +13,16 @@ from septet._core.orders.ids import stop_id
 from septet._core.orders.lifecycle import Level, OrderLifecycle
 from septet._core.orders.records import SECOND_NS, Child, Protection, StopEnded, Work, tolerated
 
-__all__ = ["advance", "finished", "request", "standing"]
+__all__ = ["advance", "finished", "is_overdue", "request", "standing"]
 
 PATIENT_TRIES = 2
 """Rejections of an exit after which its pauses are long enough to place the stop meanwhile."""
 STOOD_NS = 60 * SECOND_NS
 """After resting this long, a stop begins again with the shortest pause."""
+
+OVERDUE_NS: Final = 10 * SECOND_NS
+"""A venue executes a stop within a second or two of its level: prices that stay beyond it this long
+show that it does not. Shorter, and a quote that no trade followed would close the position."""
 
 
 def request(lifecycle: OrderLifecycle, k: int, quantity: float, trigger: float, trace: str) -> None:
@@ -51,6 +56,32 @@ def standing(lifecycle: OrderLifecycle, k: int) -> Child | None:
     stop = lifecycle.records.stops.get(k)
     child = lifecycle.records.children.get(stop.child) if stop is not None else None
     return None if child is None or child.is_final else child
+
+
+def is_overdue(lifecycle: OrderLifecycle, k: int, beyond: bool, now_ns: int) -> bool:
+    """Whether the venue leaves a stop open that it should have executed; then the engine acts.
+
+    `beyond` is whether the newest price lies beyond its level. A stop that is filled in part is
+    executing, wherever the price is: it is cancelled, and its rest becomes an exit of its own.
+    """
+    stop, child = lifecycle.records.stops[k], standing(lifecycle, k)
+    if child is None or not (beyond or child.counted > 0.0):
+        stop.passed_ns, stop.overdue = 0, False
+        return False
+    stop.passed_ns = stop.passed_ns or now_ns
+    if now_ns - stop.passed_ns < OVERDUE_NS:
+        return False
+    if not stop.overdue:
+        stop.overdue = True
+        text = (
+            f"{child.client_id}: the venue has filled {child.counted:.12g} of the stop of "
+            f"{child.quantity:.12g} at {child.trigger_price:.12g}, which prices passed "
+            f"{OVERDUE_NS // SECOND_NS} s ago: it is cancelled, and the position closed at market"
+        )
+        lifecycle.alert("critical", "stop_overdue", text, k)
+        if child.counted > 0.0:
+            lifecycle.request_cancel(child, now_ns)
+    return True
 
 
 def _pauses(work: Work, now_ns: int) -> bool:
