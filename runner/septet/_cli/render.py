@@ -26,7 +26,8 @@ _SECRET: Final = re.compile(
     r"(?!\s*['\"]?(?:env|file):)('[^']*'?|\"[^\"]*\"?|[^,}\s]+)"
 )
 _HEADER: Final = re.compile(
-    r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie|[a-z]{1,20}-[a-z-]{0,40}?(?:key|token|secret|auth))"
+    r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie"
+    r"|[a-z]{1,20}-[a-z-]{0,40}?(?:key|token|secret|auth))"
     r"(['\"]?\s*[:=]\s*)(?!\s*['\"]?(?:env|file):)('[^']*'?|\"[^\"]*\"?|[^,}]+)"
 )
 _HEADERS: Final = re.compile(r"(?i)(\bheaders['\"]?\s*:\s*\{)([^}]*)")
