@@ -1,4 +1,4 @@
-"""What docs/live.md says is what the code does: its tables against their sources."""
+"""What docs/live.md states is what the code does: its tables against their sources."""
 
 from __future__ import annotations
 

@@ -196,7 +196,7 @@ def test_the_text_of_each_state_of_a_run(
 
 
 def test_a_halted_run_is_named_the_same_in_every_view(stage: Stage) -> None:
-    """Who, why and what lifts it beside the word: in the screen, the chat, the page, the list."""
+    """Who, why and what clears it beside the state: in the screen, the chat, the page, the list."""
     folder = stopped(stage)
     ask_halt(folder, flatten=False, name="Ann", reason="news", now_ns=1)
     holder = Holder.this_process(run_id="x", strategy="live", folder=folder, now_ns=0)

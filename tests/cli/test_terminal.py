@@ -140,7 +140,7 @@ def test_every_way_to_print_keeps_values_within_their_lines(
         made.print(FORGED, FORGED, soft_wrap=True)
         library = logging.getLogger("a.library")
         monkeypatch.setattr(library, "propagate", False)  # pytest has handlers above
-        library.warning("it said %s", FORGED)
+        library.warning("it printed %s", FORGED)
         library.error("x", exc_info=ValueError(FORGED))
         sys.stderr.write(warnings.formatwarning(FORGED, UserWarning, "a.py", 1))
         sys.stderr.write(traceback_text(ValueError, ValueError(FORGED), None))

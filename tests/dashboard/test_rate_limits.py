@@ -40,7 +40,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextlib.contextmanager
 def connected(port: int, count: int = 1) -> Iterator[list[socket.socket]]:
-    """Open connections that say nothing."""
+    """Open connections that send nothing."""
     with contextlib.ExitStack() as stack:
         yield [
             stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60))

@@ -148,7 +148,7 @@ def test_a_halt_stands_in_the_folder_with_who_and_why(
     status, text = acted(dashboard, live, action)
     assert status == 200
     assert "the halt takes effect at its next start" in text
-    assert "no stop acts" in text, "what it holds stays without one: as the command line says"
+    assert "no stop acts" in text, "what it holds stays without one: as on the command line"
     asked = read_halt(live)
     assert asked is not None
     assert (asked.action, asked.name, asked.reason) == (action, "Ann (dashboard)", "news")

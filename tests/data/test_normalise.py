@@ -1,4 +1,4 @@
-"""Defects: each one is counted once, treated as its policy says, and moves no bar in time."""
+"""Defects: each one is counted once, treated by its policy, and moves no bar in time."""
 
 from __future__ import annotations
 

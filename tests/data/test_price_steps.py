@@ -1,4 +1,4 @@
-"""Prices off those beside them: dropped where they come back, refused or told where they stay."""
+"""Prices off those beside them: dropped where they come back, refused or noted where they stay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files: which belong to which symbol, and what is said of those that cannot be read."""
+"""Files: which belong to which symbol, and what is reported of those that cannot be read."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 The codes are those of the project's list of faults; those of the network, the venue and the data
 are the drill's (`septet drill`). ``many`` tests make a fault at least twenty times in every run of
-the tests; ``few`` ones use real processes and make it as often as ``SEPTET_FAULTS_TIMES`` says.
+the tests; ``few`` ones use real processes and make it as often as ``SEPTET_FAULTS_TIMES`` sets.
 """
 
 from __future__ import annotations

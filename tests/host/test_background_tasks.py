@@ -1,4 +1,4 @@
-"""Background tasks: whatever ends one is heard, and it is started again."""
+"""Background tasks: whatever ends one is reported, and it is started again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model's card says is septet's word: no trainer changes it, and no forger against it."""
+"""What a model's card states is written by septet: no trainer and no forger changes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A core that does what it is told, a venue in memory, a journal that can refuse."""
+"""A core that does what the test sets, a venue in memory, a journal that can refuse."""
 
 from __future__ import annotations
 

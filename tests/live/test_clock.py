@@ -1,4 +1,4 @@
-"""Wall time never goes back, jumps are said, and market time maps to the wall and back."""
+"""Wall time never goes back, jumps are reported, and market time maps to the wall and back."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def served() -> Iterator[tuple[str, dict[str, object]]]:
             self.wfile.write(json.dumps(answer).encode())
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Report nothing."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)

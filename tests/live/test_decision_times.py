@@ -259,7 +259,7 @@ def _check(world: Deliveries, journal: list[m.Event]) -> None:
     assert entered == delivered
     for k in range(world.symbols):
         assert all(before < after for before, after in pairwise(entered[k]))
-        # a symbol is present in time, or said to be missing, at each time exactly once
+        # a symbol is present in time, or reported missing, at each time exactly once
         late = 0
         newest = START
         for each in decision_times:
@@ -276,5 +276,5 @@ def _check(world: Deliveries, journal: list[m.Event]) -> None:
 def _passed(
     decision_times: list[m.DecisionTimeReached], late: m.DecisionTimeReached, k: int
 ) -> bool:
-    """Whether a decision time at the same time had said that the symbol is missing."""
+    """Whether a decision time at the same time had the symbol as missing."""
     return any(each.time_ns == late.time_ns and k in each.missing for each in decision_times)

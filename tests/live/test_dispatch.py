@@ -229,7 +229,7 @@ def test_training_that_fails_is_an_event() -> None:
 
 
 class _Loop:
-    """Stands for the loop's timers: fires what is due when told to."""
+    """Stands for the loop's timers: runs what is due on request."""
 
     def __init__(self) -> None:
         self.timers: list[_Timer] = []

@@ -1,4 +1,4 @@
-"""The ear of a run: what stands between a bar and its order, and what follows later."""
+"""The market-data handler of a run: what happens between a bar and its order, and what later."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ START = 1_700_000_040 * SECOND // MINUTE * MINUTE
 
 
 class Silent:
-    """A feed that says nothing by itself; its history has the bars of minutes `has`."""
+    """A feed that reports nothing by itself; its history has the bars of minutes `has`."""
 
     def __init__(self, has: Sequence[int] = ()) -> None:
         self.has = has
@@ -208,7 +208,7 @@ def test_prices_stamped_in_the_future_are_no_sign_of_life_and_silence_nothing() 
         receiver.handler._ring()
         text = reported(receiver)
         assert text.count(("Unreadable", "quote")) == 1
-        assert ("FeedChanged", "stale") in text, "the watchdog heard nothing"
+        assert ("FeedChanged", "stale") in text, "the watchdog received nothing"
         now = receiver.clock.now_ns()
         receiver.handler.receive(QuoteSeen("A", now - SECOND // 100, 102.0, 1.0, 102.1, 1.0))
         quoted = [each for each in receiver.put if isinstance(each, m.Quoted)]

@@ -38,7 +38,7 @@ def free_port() -> int:
 
 
 class Scraper(threading.Thread):
-    """Asks both pages again and again, until it is told to end."""
+    """Asks both pages again and again, until it is stopped."""
 
     def __init__(self, port: int) -> None:
         super().__init__(daemon=True)

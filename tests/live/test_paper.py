@@ -40,7 +40,7 @@ class FakeClock:
 
 @dataclass
 class VenueHarness:
-    """A venue, its clock, and what it said by itself."""
+    """A venue, its clock, and what it reported by itself."""
 
     venue: PaperVenue
     clock: FakeClock

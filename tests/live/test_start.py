@@ -35,7 +35,7 @@ from tests.live.scripted import MemoryVenue
 
 
 class Scripted:
-    """A core that keeps count, buys when told to, and fails when told to."""
+    """A core that keeps count, and buys and fails on request."""
 
     def __init__(self, tag: str, *, buys: bool = False, fails: bool = False) -> None:
         self.tag, self.buys, self.fails = tag, buys, fails
@@ -451,7 +451,7 @@ def test_a_start_that_was_refused_leaves_nothing(stage: Stage) -> None:
         stage.run(mode="live", yes=False)
     [parent] = stage.world.options().out.iterdir()
     assert not list(parent.iterdir())
-    # What the hint says to change is then no other strategy's file.
+    # What the hint asks to change is then no other strategy's file.
     assert stage.run(mode="live", sets=["account.capital=900"]).exit_code == 0
 
 

@@ -50,7 +50,7 @@ def _checked(path: Path, *sets: str) -> str:
 def test_another_subject_is_refused_with_its_place(
     tmp_path: Path, sets: list[str], place: str, expected: str
 ) -> None:
-    """`check` and the run refuse it alike, with what the card says and what the file says."""
+    """`check` and the run refuse it alike, with what the card states and what the file states."""
     _train(tmp_path, SMALL)
     path = _file(tmp_path)
     reported = _checked(path, *sets)
@@ -134,7 +134,7 @@ def test_a_planted_subject_ends_with_a_message(tmp_path: Path, wrong: dict[str, 
 
 
 def test_an_unseen_symbol_and_other_code_of_septet_are_reported(tmp_path: Path) -> None:
-    """Both may be meant: `check` warns, the run says it and notes it beside its result."""
+    """Both may be meant: `check` warns, the run reports it and notes it beside its result."""
     home = _train(tmp_path, SMALL)
     stored = learn.load_model(home)
     subject = stored.card["subject"]

@@ -51,7 +51,7 @@ ELSEWHERE: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     "Slippage": (SIMULATED, "live, the market decides"),
     "Simulation": (SIMULATED, "live, nothing is simulated"),
     "Funding": (SIMULATED, "live perpetuals are refused"),
-    "PositionSteps": (SIMULATED, "in live, and with quotes, check says not yet"),
+    "PositionSteps": (SIMULATED, "in live, and with quotes, check reports not yet"),
     "Add": (SIMULATED, "as PositionSteps"),
     "Grid": (SIMULATED, "as PositionSteps"),
     "BuyEvery": (SIMULATED, "as PositionSteps"),

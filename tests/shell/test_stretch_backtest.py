@@ -103,7 +103,7 @@ def _figures(result: RunResult) -> dict[str, Any]:
 def _same(whole: RunResult, parts: RunResult, *, span: bool = False) -> None:
     """Compare everything; of the curve the stretches keep some rows.
 
-    A run over a `span` in stretches judges no rows outside it.
+    A run over a `span` in stretches checks no rows outside it.
     """
     before, after = stored_frames(whole), stored_frames(parts)
     for name in EXACT:

@@ -53,7 +53,7 @@ class Case:
 
     @property
     def bar(self) -> str:
-        """Length of a bar as the file says it."""
+        """Length of a bar as the file states it."""
         return f"{self.minutes}m"
 
     def text(self) -> str:

@@ -1,4 +1,4 @@
-"""What a run says of the data in its verdict, a sweep says as well; its errors have a place."""
+"""What a run's verdict reports of the data, a sweep reports as well; its errors have a place."""
 
 from __future__ import annotations
 

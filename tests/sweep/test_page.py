@@ -198,7 +198,7 @@ def test_too_few_trades_and_the_edge_of_a_grid_are_named() -> None:
     text = choice(findings_of(few, manifest))
     assert "It made 12 trades, too few to judge." in text
     assert "It lies at the edge of what was tried: fast.period" in text
-    # Of two values each one is at the edge: that says nothing.
+    # Of two values each one is at the edge: that means nothing.
     assert "stop_loss.loss." not in text.partition("at the edge")[2]
 
 

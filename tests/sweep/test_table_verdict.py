@@ -96,7 +96,7 @@ def test_blocks_with_holes_are_left_out(table: pl.DataFrame) -> None:
 
 
 def test_settings_ruined_by_costs_do_not_raise_the_benchmark_of_the_deflated_ratio() -> None:
-    """Ratios that lie further apart than one is known differ by more than luck."""
+    """Ratios that lie further apart than one is known differ by more than chance."""
     near, far = (luckiest_of(np.linspace(-s, s, 50), 50, 93) for s in (0.05, 3.0))
     assert near is not None
     assert far is not None

@@ -94,7 +94,7 @@ OWN = [
 
 @pytest.mark.parametrize("event", OWN, ids=["stood_still", "task", "task_of_a_venue"])
 def test_what_a_process_set_for_itself_ends_with_it(event: m.Event) -> None:
-    """Killed while it holds, nobody would ever say that it is over; the others wait for theirs."""
+    """Killed while it holds, nobody would ever report its end; the others wait for theirs."""
     before, after = guards(), guards()
     before.handle(feed("down", symbol=1))
     before.handle(event)

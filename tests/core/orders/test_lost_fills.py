@@ -66,7 +66,7 @@ def test_a_fill_the_account_does_not_show_did_not_happen_and_the_stop_is_placed_
     assert bench.guards.blocked(0) == "lost_fill", "this read may be older than the word"
     bench.after_s(FINAL_AFTER)
     assert not account(bench, 0.0)
-    assert bench.guards.blocked(0) == "lost_fill", "the order has to say so as well"
+    assert bench.guards.blocked(0) == "lost_fill", "the order has to report it as well"
     bench.show(stop, "open", by="query")
     assert "holdings" in {each.what for each in bench.take(m.Refresh)}, "it can decide now"
     assert not account(bench, 0.0)
@@ -161,7 +161,7 @@ def test_a_guess_at_an_impossible_price_is_corrected_by_the_list() -> None:
 
 
 def named(bench: Bench, order: m.Submit) -> list[m.Alerted]:
-    """Return what was said of the listed executions of an order."""
+    """Return what was reported of the listed executions of an order."""
     return [each for each in bench.alerts if each.text.startswith(f"{order.client_id}: trade ")]
 
 

@@ -99,7 +99,7 @@ def test_an_old_execution_of_a_list_explains_no_gap() -> None:
     lately.add(fill, now, 60 * SECOND)
     assert len(lately.lags(now - 10 * SECOND)) == 2, "the newer one alone"
     lately.add(msgspec.structs.replace(fill, listed=False), now, 60 * SECOND)
-    assert len(lately.lags(now - 10 * SECOND)) == 3, "heard now: no read may show it yet"
+    assert len(lately.lags(now - 10 * SECOND)) == 3, "received now: no read may show it yet"
 
 
 @pytest.mark.parametrize("held", [1.0, 0.0])

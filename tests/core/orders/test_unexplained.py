@@ -46,7 +46,7 @@ def account(bench: Bench, gap: float) -> None:
 
 
 def absent(bench: Bench, order: m.Submit) -> None:
-    """Say that there is no such order, after the time from which that is final."""
+    """Report that there is no such order, after the time from which that is final."""
     bench.after_s(FINAL_AFTER + 1)
     bench.miss(order.client_id)
 
@@ -277,7 +277,7 @@ def test_e23_a_reduction_is_sent_again_only_if_the_account_holds_the_units(sold:
 
 
 def sold_unseen(bench: Bench, what: str) -> m.Submit:
-    """Lose an exit of one unit that the account shows executed, as far as `what` says."""
+    """Lose an exit of one unit that the account shows executed, as far as `what` states."""
     bench.hold(1.0)
     order = lost(bench, -1.0)
     fields = {"client_id": "x-broker7", "venue_order_id": "77", "fee": 0.1}

@@ -1,4 +1,4 @@
-"""What a venue said and nobody can read is asked for again, and changes nothing."""
+"""A report of a venue that cannot be read is requested again, and changes nothing."""
 
 from __future__ import annotations
 
