@@ -226,8 +226,7 @@ class Trading:
                 for lines in self.observing.acrosses
             ],
             "model_row": self.model_row, "notionals": self.notionals,
-            "bar_ns": self.binder.number("bar", self.terms.bar_ns),
-            **(costs := costs_of(
+            "bar_ns": self.binder.number("bar", self.terms.bar_ns), **(costs := costs_of(
                 self.terms.simulation, self.binder, self.observing, self.slippage_column
             )), **self._orders(), **self._stops(costs), **self._exits(), **self._limits(),
             "portfolio": self.weighed.bind(self._scalar, self._expression, self._reason),
