@@ -22,12 +22,12 @@ def quote(core: Any, seconds: float, bid: float) -> list[m.Command]:
     return found
 
 
-def protected() -> tuple[Any, str]:
-    """Hold a hundredth bought at 100, with a stop at 99 that rests at the venue."""
+def protected(units: float = 1_000_000.0) -> tuple[Any, str]:
+    """Hold units (a hundredth) bought at 100, with a stop at 99 that rests at the venue."""
     core: Any = cores(1)()
     for n in range(1, 3):
         close_bar(core, NOW + 60 * n * SECOND, 100.0)
-    core._carry(core.engine.adopt(0, 1_000_000.0, 100.0, NOW + 121 * SECOND))
+    core._carry(core.engine.adopt(0, units, 100.0, NOW + 121 * SECOND))
     core._protect(0)
     found = quote(core, 0, 99.5)
     (stop,) = (each for each in found if isinstance(each, m.Submit))
@@ -35,7 +35,7 @@ def protected() -> tuple[Any, str]:
     core.handle(
         m.Acked(
             at_ns=START + SECOND, client_id=stop.client_id, venue_order_id="7", state="open",
-            side="sell", quantity=0.01, trigger_price=99.0, order_type="stop",
+            side="sell", quantity=stop.quantity, trigger_price=99.0, order_type="stop",
         )
     )  # fmt: skip
     assert core.orders.protected(0)

@@ -94,11 +94,11 @@ def _is_held_up(lifecycle: OrderLifecycle, k: int) -> bool:
     return any(not each.reduces and each.delays_reductions for each in lifecycle.live(k))
 
 
-def _target(
+def _wanted(
     lifecycle: OrderLifecycle, k: int, stop: Protection, position: float, now_ns: int
 ) -> float:
-    """Return how much of a position to protect now; 0 if no stop is possible."""
-    records, instrument = lifecycle.records, lifecycle.instrument(k)
+    """Return how much of a position to protect now, before the venue's filters; 0 for none."""
+    records = lifecycle.records
     exits = [records.works[n] for n in records.queues.get(k, ()) if records.works[n].parent.reduces]
     if records.kill or stop.triggered:
         return 0.0
@@ -107,13 +107,16 @@ def _target(
     sign, price = 1 if stop.quantity > 0.0 else -1, lifecycle.checks.symbols[k].price
     if exits and sign * (price - stop.trigger) <= 0.0 and standing(lifecycle, k) is None:
         return 0.0  # its level is reached: the venue would reject it
-    held = sign * position
-    quantity = floor_to_lot(max(0.0, min(abs(stop.quantity), held)), instrument.lot)
+    return max(0.0, min(abs(stop.quantity), sign * position))
+
+
+def _accepted(lifecycle: OrderLifecycle, k: int, stop: Protection, wanted: float) -> float:
+    """Return how much of this a stop may cover by the venue's filters; 0 if none is possible."""
+    instrument = lifecycle.instrument(k)
+    quantity = floor_to_lot(wanted, instrument.lot)
     if instrument.max_quantity > 0.0:
         quantity = min(quantity, floor_to_lot(instrument.max_quantity, instrument.lot))
-    if instrument.is_too_small(quantity, stop.trigger):
-        return 0.0
-    return quantity
+    return 0.0 if instrument.is_too_small(quantity, stop.trigger) else quantity
 
 
 def _report_too_small(lifecycle: OrderLifecycle, k: int, stop: Protection, position: float) -> None:
@@ -148,7 +151,8 @@ def advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
         child.cancels or child.lost or (child.counted > 0.0 and stop.quantity)
     ):
         return
-    target = _target(lifecycle, k, stop, lifecycle.reducible(k), now_ns)
+    wanted = _wanted(lifecycle, k, stop, lifecycle.reducible(k), now_ns)
+    target = _accepted(lifecycle, k, stop, wanted)
     sign = -1 if stop.quantity > 0.0 else 1
     instrument = lifecycle.instrument(k)
     if child is not None:
@@ -156,10 +160,14 @@ def advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
         least = instrument.tick or 1e-9 * stop.trigger
         covers = abs(child.quantity - target) <= child.tolerance
         if k in lifecycle.records.unfunded:  # the stop covers the old position: kept
-            target = _target(lifecycle, k, stop, lifecycle.position(k), now_ns)
+            wanted = _wanted(lifecycle, k, stop, lifecycle.position(k), now_ns)
+            target = _accepted(lifecycle, k, stop, wanted)
             covers = child.quantity <= target + child.tolerance
         if target > 0.0 and child.sign == sign and covers and moved < least:
             return
+        covered = child.quantity - child.tolerance
+        if child.sign == sign and target < covered <= wanted and (moved < least or target == 0.0):
+            return  # by filters that changed since, another would cover less of the position
         lifecycle.request_cancel(child, now_ns)
         return
     if target <= 0.0:
