@@ -86,7 +86,7 @@ def volatility_target(equity, cost, of, target, max):
 
 
 class KellyOdds(Config):
-    """Where the odds come from: the last `window` closed trades, where `min_each` of each are there."""
+    """Where the odds come from: the last `window` trades, if `min_each` of each are there."""
 
     window: Trades = Field(default=50)
     """Closed trades that the odds are measured on."""
