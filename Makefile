@@ -6,9 +6,8 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --no-input --disable-pip-version-check -qq
 ARGS ?=
 PROCESSORS = $(shell $(PY) -c "import os; print(os.cpu_count() or 1)" 2>/dev/null)
-# One more than there are processors: tests of processes wait, and leave theirs to others. Each more
-# imports every test and every library by itself: nine seconds of a processor.
-PYTEST_WORKERS ?= $(shell $(PY) -c "import os; print(min(8, 1 + (os.cpu_count() or 1)))" 2>/dev/null)
+# Two more than there are processors: tests of processes wait, and leave theirs to others.
+PYTEST_WORKERS ?= $(shell $(PY) -c "import os; print(min(8, 2 + (os.cpu_count() or 1)))" 2>/dev/null)
 
 MADE := $(VENV)/.septet-made
 RUN := $(VENV)/.septet-run

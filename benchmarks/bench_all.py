@@ -37,8 +37,8 @@ FULL = "Full sizes."
 HURRIED = "**Small sizes (`--quick`): these figures show that everything works, nothing else.**"
 
 
-def say(message: str) -> None:
-    """Tell the terminal how far it is."""
+def log(message: str) -> None:
+    """Show the progress on the terminal."""
     print(message, file=sys.stderr, flush=True)
 
 
@@ -76,7 +76,7 @@ def rows_of(script: str, quick: bool) -> tuple[list[Row], bool]:
 
 
 def _environments(no_peers: bool) -> tuple[dict[str, Path | None], list[str]]:
-    made = [Environment(n, None) if no_peers else prepare(n, say) for n in NAMES]
+    made = [Environment(n, None) if no_peers else prepare(n, log) for n in NAMES]
     pythons: dict[str, Path | None] = {OWN: Path(sys.executable)}
     pythons |= {each.name: each.python for each in made}
     return pythons, [one for each in made for one in each.refused]
@@ -102,9 +102,9 @@ def main() -> int:
     sizes = Sizes.quick() if asked.quick else Sizes()
     findings, well = Findings(), True
     for section in asked.sections:
-        say(section)
+        log(section)
         if section in CONTESTS:
-            held = hold(CONTESTS[section], sizes, pythons, WORK, asked.rounds, say)
+            held = hold(CONTESTS[section], sizes, pythons, WORK, asked.rounds, log)
             findings.contests[section] = {each.contestant.key: each for each in held}
             findings.bars[section] = page.bars_of(section, sizes)
         if section in SCRIPTS:
@@ -122,7 +122,7 @@ def main() -> int:
     text = page.write(findings, sizes, facts, refused, picture)
     (out / "RESULTS.md").write_text(text, encoding="utf-8")
     print(text)
-    say(f"written to {out / 'RESULTS.md'}")
+    log(f"written to {out / 'RESULTS.md'}")
     return 0 if well else 1
 
 

@@ -38,7 +38,7 @@ class Contestant:
 
 @dataclass
 class Result:
-    """What a contestant did; `missing` says why it did nothing."""
+    """What a contestant did; `missing` is the reason if it did nothing."""
 
     contestant: Contestant
     seconds: list[float] = field(default_factory=list)
@@ -63,7 +63,7 @@ class Result:
 
 
 class _Gone(Exception):
-    """A worker that answers no more; the text says why."""
+    """A worker that answers no more; the text is the reason."""
 
 
 class _Worker:
@@ -99,7 +99,7 @@ class _Worker:
         return found
 
     def ask(self, words: str) -> dict[str, Any]:
-        """Say one line and wait for the answer."""
+        """Send one line and wait for the answer."""
         into = self._process.stdin
         assert into is not None
         with contextlib.suppress(BrokenPipeError):  # it is gone; hear() finds out why
@@ -108,10 +108,10 @@ class _Worker:
         return self.hear()
 
     def end(self) -> None:
-        """Make sure that nothing is left running; one that has said its last ends by itself."""
+        """Leave nothing running; a worker that has sent its last line ends by itself."""
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):  # what was not yet said need not be
+                with contextlib.suppress(BrokenPipeError):  # what was not sent yet need not be
                     pipe.close()
         try:
             self._process.wait(timeout=GRACE_S)
@@ -125,7 +125,7 @@ def compete(
     pythons: dict[str, Path | None],
     folder: Path,
     rounds: int,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> list[Result]:
     """Start all, let each run once a round, look at their trades, close them.
 
@@ -142,9 +142,9 @@ def compete(
     workers: dict[str, _Worker] = {}
     try:
         for result in results:
-            _start(result, pythons, folder, workers, say)
+            _start(result, pythons, folder, workers, log)
         for number in range(rounds):
-            say(f"  round {number + 1} of {rounds}")
+            log(f"  round {number + 1} of {rounds}")
             for result in results:
                 _step(result, workers, _run)
         for result in results:
@@ -160,14 +160,14 @@ def _start(
     pythons: dict[str, Path | None],
     folder: Path,
     workers: dict[str, _Worker],
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> None:
     who = result.contestant
     python = pythons.get(who.environment)
     if python is None:
         result.missing = "its environment could not be made"
         return
-    say(f"  {who.label} warms up")
+    log(f"  {who.label} warms up")
     worker = workers[who.key] = _Worker(who, python, folder)
     try:
         result.version = worker.hear()["version"]

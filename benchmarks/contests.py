@@ -120,7 +120,7 @@ def _write(folder: Path, market: dict[str, Any], setup: dict[str, Any]) -> None:
 
 
 def _judge(contest: Contest, results: list[Result], truth: Any) -> None:
-    """Say of each result how its trades compare with the exact ones."""
+    """Report for each result how its trades compare with the exact ones."""
     for each in results:
         if each.missing:
             continue
@@ -157,12 +157,12 @@ def hold(
     pythons: dict[str, Path | None],
     folder: Path,
     rounds: int,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> list[Result]:
     """Write the bars, work out the truth, let the contestants run in turn and compare."""
     place = folder / contest.key
     truth = _prepare(contest.key, sizes, place)
-    results = compete(contest.contestants, pythons, place, rounds, say)
+    results = compete(contest.contestants, pythons, place, rounds, log)
     _judge(contest, results, truth)
     ours = next(each for each in results if each.contestant.key == contest.ours)
     if not ours.missing and not ours.same.startswith("the same"):

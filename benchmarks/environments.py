@@ -1,6 +1,6 @@
 """The environments of the peers: made by venv and pip when missing or when a pin has changed.
 
-A peer that cannot be installed is left out, and the table says so; the others take part.
+A peer that cannot be installed is left out, and the table reports it; the others take part.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _succeeds(command: list[str], log: Path) -> bool:
     return done.returncode == 0
 
 
-def prepare(name: str, say: Callable[[str], None], base: Path = ROOT / ".cache") -> Environment:
+def prepare(name: str, report: Callable[[str], None], base: Path = ROOT / ".cache") -> Environment:
     """Return the environment called `name`, made or brought up to date if it must be."""
     text = (HERE / NAMES[name]).read_text(encoding="utf-8")
     folder = base / name
@@ -60,7 +60,7 @@ def prepare(name: str, say: Callable[[str], None], base: Path = ROOT / ".cache")
     base.mkdir(parents=True, exist_ok=True)
     log = base / f"{name}.log"
     log.unlink(missing_ok=True)
-    say(f"installing the peers of {NAMES[name]} into {folder.name} (once; log in {log})")
+    report(f"installing the peers of {NAMES[name]} into {folder.name} (once; log in {log})")
     if not python.exists() and not _succeeds([sys.executable, "-m", "venv", str(folder)], log):
         return Environment(name, None, ["no environment could be made"])
     pip = [str(python), "-m", "pip", "install", "--quiet", "--no-input",
@@ -70,7 +70,7 @@ def prepare(name: str, say: Callable[[str], None], base: Path = ROOT / ".cache")
     if not _succeeds([*pip, *wanted], log):
         refused = [each for each in wanted if not _succeeds([*pip, each], log)]
     if refused:
-        say(f"could not be installed: {', '.join(refused)}")
+        report(f"could not be installed: {', '.join(refused)}")
     else:
         stamp.write_text(mark, encoding="utf-8")
     return Environment(name, python, refused)

@@ -2,8 +2,8 @@
 
     python benchmarks/faces.py [--quick] [--runs N]
 
-Medians of several turns. `--runs` says in how many runs of one process memory may not grow. The
-table is printed; nothing is written.
+Medians of several turns. `--runs` is the number of runs of one process in which memory
+may not grow. The table is printed; nothing is written.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """A hundred million bars in a Parquet file through a rules strategy, in bounded memory.
 
 One-second bars of a price that returns to its mean are written once, row group by row group. The
-file is run with --chunk in a process of its own, whose peak memory the kernel tells. The trades and
-the final equity are checked against a loop of its own over the same numbers: exact whole sums, one
-block of bars at a time.
+file is run with --chunk in a process of its own, whose peak memory the kernel reports. The trades
+and the final equity are checked against a loop of its own over the same numbers: exact whole sums,
+one block of bars at a time.
 """
 
 from __future__ import annotations

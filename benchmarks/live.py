@@ -54,7 +54,7 @@ def here(part: str, asked: argparse.Namespace) -> Report:
 
 
 def apart(part: str, asked: argparse.Namespace) -> Report:
-    """Measure one part in a process of its own; say why if that fails."""
+    """Measure one part in a process of its own; report the reason if that fails."""
     words = ["--part", part, "--soak", str(asked.soak), *(["--quick"] if asked.quick else [])]
     done = subprocess.run(
         [sys.executable, str(HERE / "live.py"), *words], stdout=subprocess.PIPE, text=True,
@@ -71,7 +71,7 @@ def number(value: float) -> str:
 
 
 def verdict(figure: Figure) -> str:
-    """Say whether a target is met, or by how much it is missed."""
+    """Return whether a target is met, or by how much it is missed."""
     if figure.met is None:
         return "-"
     return "met" if figure.met else f"**missed by {figure.missed_by:.0%}**"

@@ -60,7 +60,7 @@ class Figure:
 
 @dataclass
 class Report:
-    """Figures of a part, and lines that say how they came about."""
+    """Figures of a part, and lines that explain how they came about."""
 
     figures: list[Figure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

@@ -156,7 +156,7 @@ async def bars(
     found: list[int] = []
     for _ in range(count):
         open_ns = clock.now_ns() // BAR_NS * BAR_NS
-        clock.reach(open_ns + BAR_NS - 5_000_000_000)  # while no bar is owed yet
+        clock.reach(open_ns + BAR_NS - 5_000_000_000)  # while no bar is due yet
         feed.receive(feed.quote(open_ns + BAR_NS))
         await strategy_run.shell.drain()
         await before(world, open_ns + BAR_NS)

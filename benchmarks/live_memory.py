@@ -100,7 +100,7 @@ def trend(sizes: list[int]) -> float:
 
 
 def figure(name: str, looks: Looks) -> Figure:
-    """Say how flat memory was after the warm-up, and what the warm-up added."""
+    """Report how flat memory was after the warm-up, and what the warm-up added."""
     sizes = looks.sizes
     note = (
         f"{len(sizes)} looks, {min(sizes) / 1e6:.0f} to {max(sizes) / 1e6:.0f} MB; the last fifth "

@@ -49,7 +49,7 @@ def market_events(world: World, first_ns: int, count: int) -> list[m.Event]:
 class Mill:
     """Events of bar after bar: quotes and prints, the bar, its decision, its orders' answers.
 
-    With `folds` every row is also told to what a run keeps beside its core.
+    With `folds` every row also goes to what a run keeps beside its core.
     """
 
     def __init__(self, world: World, per_bar: int, *, folds: bool = True) -> None:

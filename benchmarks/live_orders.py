@@ -35,7 +35,7 @@ ENDS = (m.Acked, m.Rejected, m.Uncertain)
 
 
 class Asker:
-    """A core that keeps a number of orders on their way until it is told to stop."""
+    """A core that keeps a number of orders on their way until it is stopped."""
 
     def __init__(self) -> None:
         self.sent: dict[str, int] = {}
@@ -111,7 +111,7 @@ async def _measured(place: Path, venue: Local, seconds: float) -> dict[str, Any]
 
 
 async def _all_fills(core: Asker) -> None:
-    """Wait until the user stream has said all it has to say, for ten seconds at most."""
+    """Wait until the user stream has delivered everything, for ten seconds at most."""
     for _ in range(100):
         if core.filled >= len(core.sent):
             return

@@ -1,6 +1,6 @@
 """An order's round trip over TLS: on a connection that is kept, and on a new one each time.
 
-The certificate is self-made and verified: the client is told of it by ccxt's own `cafile`.
+The certificate is self-made and verified: the client gets it by ccxt's own `cafile`.
 """
 
 from __future__ import annotations

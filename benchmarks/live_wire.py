@@ -2,7 +2,7 @@
 
 Another process floods a socket with trade messages as fast as they are read. The feed, its tap,
 the market-data handler, the shell, the demo's core in live mode and its journal are the product's.
-Each trade's quantity is its number, so that the journal tells afterwards which of them it lacks.
+Each trade's quantity is its number, so that the journal shows afterwards which of them it lacks.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ async def _read(reader: asyncio.StreamReader) -> tuple[int, bytes]:
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer pings: a client that hears none of these dials anew."""
+    """Answer pings: a client that receives no answer connects anew."""
     while True:
         kind, held = await _read(reader)
         if kind == PING:
@@ -106,7 +106,7 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 
 async def _flood() -> None:
-    """Listen until the process is ended."""
+    """Serve until the process is ended."""
     server = await asyncio.start_server(_serve, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
@@ -126,7 +126,7 @@ class Counter:
 
 
 def _core(place: Path) -> tuple[Any, Any]:
-    """Return the demo's file and a core of it, told that BTC/USDT is its symbol."""
+    """Return the demo's file and a core of it with the symbol BTC/USDT."""
     sets = [*SETS, f"universe.symbols=[{BTC}]", "account.currency=USDT"]
     loaded = load(ROOT / "strategies" / "demo.yaml", mode="live", sets=sets)
     built = core_of(loaded, tag="sbench00", instruments=[Instrument(BTC)], run_folder=place)
@@ -134,7 +134,7 @@ def _core(place: Path) -> tuple[Any, Any]:
 
 
 def _no_words(level: str, event: str, fields: dict[str, Any]) -> None:
-    """Nobody listens."""
+    """Nobody reads it."""
 
 
 async def _measured(

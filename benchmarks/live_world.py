@@ -47,7 +47,7 @@ SETS = (
 
 
 def demo(mode: str = "live") -> Any:
-    """Return the demo's file, told to trade whenever it can."""
+    """Return the demo's file with rules that trade whenever they can."""
     return load(ROOT / "strategies" / "demo.yaml", mode=mode, sets=list(SETS))
 
 
@@ -143,7 +143,7 @@ class MemoryFeed:
 class MemoryVenue:
     """Fills every order at once at the last close; notes when each reached it.
 
-    What it says comes a step of the loop later, as answers of a socket would.
+    Its answers come a step of the loop later, as those of a socket would.
     """
 
     def __init__(self, clock: WallClock, last: Callable[[], float]) -> None:
@@ -154,7 +154,7 @@ class MemoryVenue:
         self.base, self.quote = 0.0, 10_000.0
 
     async def open(self, symbols: Sequence[str], sink: Callable[[Any], None]) -> VenueFacts:
-        """Say what it is."""
+        """Return its facts."""
         self._sink = sink
         return VenueFacts(
             venue="here", exchange="memory", account="memory", markets={SYMBOL: MARKET},
@@ -206,11 +206,11 @@ class MemoryVenue:
         return m.OpenOrders(at_ns=now_ns, orders=(), asked_ns=now_ns)
 
     async def fills(self, symbol: int, since_ns: int) -> Sequence[m.Filled] | None:
-        """All were said."""
+        """All were reported."""
         return []
 
     async def holdings(self) -> m.Holdings | None:
-        """Say what the account holds."""
+        """Return what the account holds."""
         now_ns = self._clock.now_ns()
         balances = {"BTC": (self.base, 0.0), "USD": (self.quote, 0.0)}
         return m.Holdings(at_ns=now_ns, balances=balances, asked_ns=now_ns)

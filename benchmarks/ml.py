@@ -2,7 +2,7 @@
 
 Features, a calibrated forest over scaled rows, its confidence, a volatility regime, Kelly sizing,
 stops and a halt: the layers of `strategies/demo.yaml`, over a synthetic walk of 15-minute bars.
-One model is fitted before anything is timed and judges everything after it. All pipelines start
+One model is fitted before anything is timed and predicts everything after it. All pipelines start
 from arrays in memory and end in fills and equity:
 
 - *vectorised*: pandas for features and regime, scikit-learn on two threads, and the same trading
@@ -262,7 +262,7 @@ def check(ours: Ours, theirs: Vectorised, fitted: Fitted) -> list[Row]:
         raise SystemExit("ML: the logs differ, and no probability or regime does")
     return [
         Row("ML", "largest difference on the same rows", f"{same:.1e}", "bound 1e-12"),
-        Row("ML", "bars judged apart, by last digits of pandas", f"{int(apart.sum())}",
+        Row("ML", "bars decided differently, by last digits of pandas", f"{int(apart.sum())}",
             f"of {len(apart):,}; regimes apart: {int(regimes.sum())}"),
         Row("ML", "orders, fills and states", f"{len(ints):,} lines",
             "the same lines" if equal else f"by hand {len(their_ints):,}, for those bars"),

@@ -19,7 +19,7 @@ import talib
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.features.oracle import COMPARISONS, Comparison, Outcome, compare, judge  # noqa: E402
+from tests.features.oracle import COMPARISONS, Comparison, Outcome, compare, count_excused  # noqa: E402
 
 from septet.testing.bars import Columns  # noqa: E402
 
@@ -35,10 +35,11 @@ functions are compared after their declared memory has passed, the others after 
 *Beyond* counts values outside that bound. Each of them is taken once more in exact arithmetic
 (fractions, one rounding at the end): *ours exact* counts where our answer lies within the bound of
 the exact one and TA-Lib's does not. It keeps running sums over the whole series, whose rounding
-never leaves; where a window is quiet beside its prices, little else is left of the difference.
+stays in them; where a window varies little against the level of its prices, the difference is
+little else.
 
-*Flat* counts values where we say NaN because the question has no answer: a range, a deviation or
-a flow of zero under the fraction bar. TA-Lib answers 0 there (and its bands coincide).
+*Flat* counts values for which septet returns NaN because the question has no answer: a range, a
+deviation or a flow of zero as the divisor. TA-Lib answers 0 there (and its bands coincide).
 
 | feature | TA-Lib | values | largest difference | share of the bound | beyond | ours exact | flat |
 |---|---|---|---|---|---|---|---|
@@ -94,7 +95,7 @@ def main() -> int:
         merged, excused = Outcome(), 0
         for columns, length in loaded:
             outcome = compare(each, columns, Outcome(), bar_ns=length)
-            excused += judge(each, columns, outcome)
+            excused += count_excused(each, columns, outcome)
             merged.add(outcome)
         unexcused += len(merged.beyond) - excused
         exact = f"{excused:,}" if merged.beyond else "-"

@@ -8,7 +8,7 @@ from typing import Any
 from common import Row, bars_text
 from contest import OWN, Result
 from contests import CONTESTS, Contest, Sizes
-from targets import Findings, judge, time_text
+from targets import Findings, evaluate, time_text
 
 __all__ = ["panels", "write"]
 
@@ -24,7 +24,8 @@ TARGETS_HEAD = """
 ## Targets
 
 *Measured* is septet's time / the other's, and *ratio* how many times faster septet is (for "at
-most", how many times as long it takes). **missed** is said, never hidden; *not measured* says why.
+most", how many times as long it takes). **missed** is reported, never hidden;
+*not measured* gives the reason.
 
 | work | target | measured | ratio | |
 |---|---|---|---:|---|
@@ -55,8 +56,8 @@ trips and an equity curve in W1; round trips and final equity of each setting in
 weights, orders and an equity curve in W7). Imports, compilation, loading and writing are not in it:
 *Everything else* has them (`seconds_total`, cold starts). Each peer is used in the quickest way we
 found; its worker in `benchmarks/peers/` shows how. Peak memory is that of the whole process. The
-other figures come from scripts, each of which says at its top what it times, and whether the median
-or the least of its turns counts.
+other figures come from scripts, each of which states at its top what it times, and whether the
+median or the least of its turns counts.
 
 *Trades* compares every round trip, bar by bar, with a plain loop in whole numbers that can neither
 drift nor tie by accident, and the final equity with its own. In W7 it compares every order with a
@@ -128,7 +129,7 @@ def _contest(contest: Contest, held: dict[str, Result], sizes: Sizes) -> str:
 
 def _targets(findings: Findings) -> str:
     lines = []
-    for target, verdict in judge(findings).items():
+    for target, verdict in evaluate(findings).items():
         met = {True: "met", False: "**missed**", None: ""}[verdict.met]
         cells = (target.work, target.text, verdict.measured, verdict.ratio, met)
         lines.append("| " + " | ".join(cells) + " |")

@@ -82,7 +82,7 @@ def exact_sweep(market: dict[str, Any], setup: dict[str, Any]) -> Any:
 
 
 def difference(found: Any, equity: float | None, truth: Exact) -> str:
-    """Say in a few words how an answer differs from the exact one; `found` is (trips, 2)."""
+    """Describe briefly how an answer differs from the exact one; `found` is (trips, 2)."""
     ours = {(int(a), int(b)) for a, b in truth.trips}
     theirs = {(int(a), int(b)) for a, b in found}
     words = f"the same {len(ours):,}"
@@ -93,7 +93,7 @@ def difference(found: Any, equity: float | None, truth: Exact) -> str:
 
 
 def table_difference(found: Any, truth: Any) -> str:
-    """Say how the table of a sweep, (settings, 2), differs from the exact one."""
+    """Describe how the table of a sweep, (settings, 2), differs from the exact one."""
     if found.shape != truth.shape:
         return f"{len(found):,} settings instead of {len(truth):,}"
     trips = int((found[:, 0] != truth[:, 0]).sum())

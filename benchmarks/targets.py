@@ -1,6 +1,6 @@
 """Every target of the issue "Two speeds, one answer", and what the run made of it.
 
-A target is judged from the contests, or from the rows of a script. One that nothing answers is
+A target is compared with the contests, or from the rows of a script. One that nothing answers is
 shown as not measured: no target ever falls out of the table.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from common import Row
 from contest import Result
 
-__all__ = ["TARGETS", "Findings", "Target", "Verdict", "judge"]
+__all__ = ["TARGETS", "Findings", "Target", "Verdict", "evaluate"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Findings:
         return held[ours], held[other]
 
 
-Judge = Callable[[Findings], Verdict]
+Evaluate = Callable[[Findings], Verdict]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Target:
 
     work: str
     text: str
-    judge: Judge
+    evaluate: Evaluate
 
 
 def time_text(seconds: float) -> str:
@@ -66,7 +66,7 @@ def time_text(seconds: float) -> str:
     return f"{seconds * 1e9:.3g} ns"
 
 
-def _faster(contest: str, ours: str, other: str, least: float) -> Judge:
+def _faster(contest: str, ours: str, other: str, least: float) -> Evaluate:
     """Ours must be `least` times as fast as another."""
 
     def judged(findings: Findings) -> Verdict:
@@ -81,7 +81,7 @@ def _faster(contest: str, ours: str, other: str, least: float) -> Judge:
     return judged
 
 
-def _fastest(contest: str, ours: str, least: float) -> Judge:
+def _fastest(contest: str, ours: str, least: float) -> Evaluate:
     """Ours must be `least` times as fast as the fastest of the others."""
 
     def judged(findings: Findings) -> Verdict:
@@ -100,7 +100,7 @@ def _fastest(contest: str, ours: str, least: float) -> Judge:
     return judged
 
 
-def _at_most(contest: str, ours: str, other: str, most: float) -> Judge:
+def _at_most(contest: str, ours: str, other: str, most: float) -> Evaluate:
     """Ours may take `most` times the time of another."""
 
     def judged(findings: Findings) -> Verdict:
@@ -115,7 +115,7 @@ def _at_most(contest: str, ours: str, other: str, most: float) -> Judge:
     return judged
 
 
-def _memory(contest: str, ours: str, most_bytes: float) -> Judge:
+def _memory(contest: str, ours: str, most_bytes: float) -> Evaluate:
     def judged(findings: Findings) -> Verdict:
         both = findings.pair(contest, ours, ours)
         if isinstance(both, str):
@@ -126,7 +126,7 @@ def _memory(contest: str, ours: str, most_bytes: float) -> Judge:
     return judged
 
 
-def _rate(contest: str, ours: str, least: float) -> Judge:
+def _rate(contest: str, ours: str, least: float) -> Evaluate:
     def judged(findings: Findings) -> Verdict:
         both = findings.pair(contest, ours, ours)
         if isinstance(both, str):
@@ -142,8 +142,8 @@ def _row(
     words: str,
     least: float | None = None,
     most: float | None = None,
-) -> Judge:
-    """Judge by the worst row of a script whose figure and `against` match an expression.
+) -> Evaluate:
+    """Decide by the worst row of a script whose figure and `against` match an expression.
 
     The ratio of a row that must be met is 1 at its target; that of another is bare, and `least`
     bounds it from below. `most` bounds the measured figure (the first number of its text).
@@ -187,7 +187,7 @@ def _seconds(row: Row) -> float:
     return float(number.replace(",", "")) * SIZES[unit]
 
 
-def _anew(workload: str, words: str, least: float) -> Judge:
+def _anew(workload: str, words: str, least: float) -> Evaluate:
     """Ours must be `least` times as fast, both making the arrays they write.
 
     A peer allocates its results within its time, so ours is the row that does so, too.
@@ -257,6 +257,6 @@ TARGETS: tuple[Target, ...] = (
 )  # fmt: skip
 
 
-def judge(findings: Findings, targets: Sequence[Target] = TARGETS) -> Mapping[Target, Verdict]:
+def evaluate(findings: Findings, targets: Sequence[Target] = TARGETS) -> Mapping[Target, Verdict]:
     """Return what became of every target."""
-    return {target: target.judge(findings) for target in targets}
+    return {target: target.evaluate(findings) for target in targets}

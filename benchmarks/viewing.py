@@ -5,7 +5,7 @@
 `pan` moves a chart of 500,000 bars, a step each frame. `live` opens the page of a live run with a
 year of minute bars, then lets a bar close and waits for the page to change. `viewers` compares the
 processor time of the trading process for the same events without viewers and with 50, each of
-which reads the page again when it is told to. The trading process is this one: the product's core
+which reads the page again on request. The trading process is this one: the product's core
 and journal without a socket. The dashboard, the browser and the viewers are processes of their own.
 The table is printed; nothing is written. Chromium draws without a graphics card.
 """
@@ -230,7 +230,7 @@ def _cookie(host: str, code: str) -> str:
 
 
 def _view(host: str, path: str, streams: int, cookies: list[str]) -> None:
-    """Be so many viewers: read the page again whenever the run has written; say when all see it."""
+    """Be so many viewers: read the page whenever the run has written; report when all see it."""
     ready = threading.Barrier(streams + 1)
     name, port = host.split(":")
 

@@ -130,7 +130,7 @@ def exact(market: dict[str, Any], sizes: Portfolio, capital: float) -> Truth:
 
 
 def difference(found: Any, final_equity: float, truth: Truth) -> str:
-    """Say how orders compare with the exact ones: the same to a millionth of each, or how not."""
+    """Compare orders with the exact ones: the same to a millionth of each, or how they differ."""
     keys = [{(int(row), int(k)): size for row, k, size in each} for each in (found, truth.orders)]
     ours, theirs = keys
     both = ours.keys() & theirs.keys()

@@ -1,4 +1,4 @@
-"""How many examples a property is tried with: as many as it says, a hundredfold in `make soak`."""
+"""How many examples a property is tried with: as many as it sets, a hundredfold in `make soak`."""
 
 from __future__ import annotations
 

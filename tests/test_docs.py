@@ -1,4 +1,4 @@
-"""Every snippet of the documents runs, and says the same as the code it is about."""
+"""Every snippet of the documents runs, and agrees with the code it is about."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What docs/live.md says is what the code does: its tables against their sources."""
+"""What docs/live.md states is what the code does: its tables against their sources."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_the_overlay_is_that_of_the_example() -> None:
     assert live["execution"]["venues"] == file["live"]["execution"]["venues"]
 
 
-def test_live_needs_halts_as_the_page_states() -> None:
+def test_live_requires_halts_as_documented() -> None:
     from septet.errors import ConfigError
 
     with pytest.raises(ConfigError, match="halts"):

@@ -240,7 +240,7 @@ def test_what_a_live_run_writes_follows_no_link(tmp_path: Path, victim: Path) ->
     assert victim.read_bytes() == PRECIOUS
 
 
-def test_a_file_is_as_readable_as_the_umask_states(tmp_path: Path) -> None:
+def test_the_mode_of_a_file_follows_the_umask(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     files.replace_file(tmp_path / "open", "x")
     files.replace_file(tmp_path / "shut", "x", mode=0o600)

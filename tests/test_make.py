@@ -63,7 +63,7 @@ def made(original: Path, tmp_path: Path) -> Iterator[Path]:
 
 
 def _would_make(folder: Path) -> bool:
-    """Say whether `make` would touch the environment, without letting it."""
+    """Return whether `make` would touch the environment, without letting it."""
     done = _make(folder, "-n", MADE)
     assert done.returncode == 0, done.stderr
     return "-m venv --clear" in done.stdout

@@ -55,7 +55,7 @@ def test_the_commands_exist() -> None:
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
 
 
-def test_what_needs_an_exchange_states_it() -> None:
+def test_commands_that_need_an_exchange_are_marked() -> None:
     """The commands on a live market are run by tests/strategies/test_live_example.py instead."""
     lines = re.findall(r"^\$ septet .*$", README, re.MULTILINE)
     outside = [line for line in lines if re.search(r"--mode (paper|live)|--world", line)]

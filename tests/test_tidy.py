@@ -48,7 +48,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "runner/septet/_cli/terminal.py": "the module through which all others print",
         "runner/septet/cli.py": "a traceback, whose words passed one_line",
         "runner/septet/_drill/sim/__main__.py": "a developer's tool prints seeds and counts",
-        "runner/septet/_drill/venue/__main__.py": "the local venue tells its parent the port",
+        "runner/septet/_drill/venue/__main__.py": "the local venue reports its port to its parent",
     },
     "file_length": {
         "runner/septet/messages.py": "one table of every event and command, read as one",
@@ -200,7 +200,7 @@ def exported_names() -> Iterator[Finding]:
 
 
 def broad_except() -> Iterator[Finding]:
-    """Name the errors that are expected here, or say on the line why anything may come."""
+    """Name the errors that are expected here, or state on the line why anything may come."""
     for name in _python(PACKAGES):
         lines = _text(name).splitlines()
         for node in ast.walk(_tree(name)):
@@ -217,7 +217,7 @@ def broad_except() -> Iterator[Finding]:
 
 
 def swallowed_errors() -> Iterator[Finding]:
-    """Handle the error, raise it, or say on a line of the handler why it may be dropped."""
+    """Handle the error, raise it, or state on a line of the handler why it may be dropped."""
     for name in _python(PACKAGES):
         lines = _text(name).splitlines()
         for node in ast.walk(_tree(name)):

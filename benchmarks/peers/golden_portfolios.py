@@ -3,8 +3,8 @@
     .cache/peers/bin/python benchmarks/peers/golden_portfolios.py
 
 Run by the Python that `make bench` makes from `peers.txt`; nothing here imports septet. The files
-lie in `tests/fidelity/golden`; `tests/fidelity/test_peers.py` compares septet with them, and says
-where the rules of the engines differ from septet's.
+lie in `tests/fidelity/golden`; `tests/fidelity/test_peers.py` compares septet with them, and
+reports where the rules of the engines differ from septet's.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def with_vectorbt(case: Case) -> dict[str, Any]:
     """`Portfolio.from_orders` with target percent of shared cash, sizes valued at the last close.
 
     The orders of a week are those of all weeks before and its own: the percent that a name is
-    increased to needs what was held before, and the same call tells it.
+    increased to needs what was held before, and the same call returns it.
     """
     import vectorbt as vbt
 

@@ -82,7 +82,7 @@ class Answer:
     """Untimed look at a run: closed round trips, final equity, and what `trades` writes.
 
     `detail` holds signal-bar pairs (entry, exit) as int64 for one run, or round trips and final
-    equity of every setting for a sweep. `parts` are seconds within the run worth telling.
+    equity of every setting for a sweep. `parts` are seconds within the run worth reporting.
     """
 
     trades: int

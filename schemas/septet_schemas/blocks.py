@@ -173,10 +173,12 @@ class BlockOf:
         return use
 
     def _expected(self) -> dict[str, Any]:
+        name = "alert channel" if self.kind == "alerts" else self.kind
+        article = "an" if name[0] in "aeiou" else "a"
         return {
-            "kind": self.kind,
+            "kind": name,
             "layer": self.layer,
-            "expected": f"a block such as {{use: <name of a {self.kind}>, ...}}",
+            "expected": f"a block such as {{use: <name of {article} {name}>, ...}}",
         }
 
     def _resolve(self, use: str, info: ValidationInfo, *, written: bool) -> tuple[Any, str]:

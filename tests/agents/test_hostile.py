@@ -221,7 +221,7 @@ def test_a_hostile_name_is_a_problem_and_no_folder(call: Call, workspace: Path, 
 
 
 @pytest.mark.parametrize("tool", ["check", "save"])
-def test_ten_megabytes_are_refused_in_words(call: Call, workspace: Path, tool: str) -> None:
+def test_ten_megabytes_are_refused_with_a_message(call: Call, workspace: Path, tool: str) -> None:
     given: dict[str, Any] = {"text": "x" * 10_000_000}
     if tool == "save":
         given["file"] = "large.yaml"
@@ -285,7 +285,7 @@ def test_a_file_is_replaced_only_by_who_knows_what_is_there(call: Call, workspac
     for replaces in (None, "0" * 64):
         answer = call("save", file="cross.yaml", text="version: 1\n", replaces=replaces)
         _refused(answer, "is there already")
-        assert digest not in str(answer.document), "the refusal would tell what to send"
+        assert digest not in str(answer.document), "the refusal would show what to send"
     _refused(call("save", file="other.yaml", text=EXAMPLE, replaces="0" * 64))
     assert (workspace / "cross.yaml").read_text() == EXAMPLE
     assert not (workspace / "other.yaml").exists()
@@ -354,7 +354,7 @@ def test_a_file_for_live_trading_is_run_as_a_backtest(call: Call, workspace: Pat
 def test_no_setting_takes_a_file_out_of_its_backtest(
     call: Call, workspace: Path, tool: str, mode: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is asked of a live file would say which variables are set and which files there are."""
+    """Checking a live file would reveal which variables are set and which files there are."""
     monkeypatch.setenv("SOMEBODYS_KEY", SECRET)
     (workspace.parent / "there").write_text(SECRET)
     venue = '{{use: ccxt, exchange: binance, key: "{}", secret: "env:SOMEBODYS_KEY"}}'

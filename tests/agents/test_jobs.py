@@ -146,7 +146,7 @@ def test_jobs_take_turns_and_too_many_are_refused() -> None:
     assert most == [1]
 
 
-def test_a_bug_ends_a_job_in_words(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bug_ends_a_job_with_a_message(caplog: pytest.LogCaptureFixture) -> None:
     def work(progress: Progress) -> dict[str, Any]:
         raise ZeroDivisionError("of a bug")
 

@@ -23,13 +23,13 @@ class Answer:
         return {"value": self.value}
 
 
-def test_a_value_states_its_document_wherever_it_stands() -> None:
+def test_a_value_has_its_document_in_every_position() -> None:
     assert document_of({"a": [Answer(1.0)], "b": Answer(2.0)}) == {
         "a": [{"value": 1.0}], "b": {"value": 2.0},
     }  # fmt: skip
 
 
-def test_what_is_no_number_is_null_and_a_path_is_text() -> None:
+def test_nan_and_infinity_are_null_and_a_path_is_text() -> None:
     text = to_json({"nan": float("nan"), "inf": float("inf"), "path": Path("a/b"), "ä": (1, 2)})
     assert json.loads(text) == {"nan": None, "inf": None, "path": "a/b", "ä": [1, 2]}
     assert not text.endswith("\n")

@@ -54,7 +54,7 @@ def test_a_stopped_run_shows_what_it_holds_and_why_it_does_not_enter(stage: Stag
     assert json.loads(json.dumps(view.document()))["positions"][0]["stop_price"] == 80.0
 
 
-def test_a_halt_in_the_folder_and_a_process_change_the_words_at_once(stage: Stage) -> None:
+def test_a_halt_file_and_a_process_change_the_state_at_once(stage: Stage) -> None:
     folder = stopped(stage)
     follower = RunFollower(folder)
     assert not seen(follower).blocks
@@ -68,7 +68,7 @@ def test_a_halt_in_the_folder_and_a_process_change_the_words_at_once(stage: Stag
     assert seen(follower).state == "stopped"
 
 
-def test_what_was_read_on_is_what_a_fresh_look_reads(stage: Stage) -> None:
+def test_incremental_reading_gives_what_a_fresh_read_gives(stage: Stage) -> None:
     result = stage.run(bars=2)
     folder = result.ends[0][0].location.folder
     follower = RunFollower(folder)
@@ -142,7 +142,7 @@ def test_a_link_in_the_folder_is_refused(stage: Stage) -> None:
     assert "card.json" in look.problem
 
 
-def test_looking_writes_nothing(stage: Stage) -> None:
+def test_viewing_writes_nothing(stage: Stage) -> None:
     folder = stopped(stage)
 
     def state() -> dict[str, bytes]:
@@ -185,7 +185,9 @@ def test_looking_writes_nothing(stage: Stage) -> None:
         ),
     ],
 )  # fmt: skip
-def test_the_words_of_a_standing(given: dict[str, Any], state: str, words: str, block: str) -> None:
+def test_the_text_of_each_state_of_a_run(
+    given: dict[str, Any], state: str, words: str, block: str
+) -> None:
     bare = Standing(holder=None, ended="a signal", halted=None, resumed=None, blocks=())
     found = standing_words(dataclasses.replace(bare, **given))
     assert found[0] == state
@@ -193,8 +195,8 @@ def test_the_words_of_a_standing(given: dict[str, Any], state: str, words: str, 
     assert found[2] == ((block,) if block else ())
 
 
-def test_a_halted_run_has_one_word_in_every_view(stage: Stage) -> None:
-    """Who, why and what lifts it beside the word: in the screen, the chat, the page, the list."""
+def test_a_halted_run_is_named_the_same_in_every_view(stage: Stage) -> None:
+    """Who, why and what clears it beside the state: in the screen, the chat, the page, the list."""
     folder = stopped(stage)
     ask_halt(folder, flatten=False, name="Ann", reason="news", now_ns=1)
     holder = Holder.this_process(run_id="x", strategy="live", folder=folder, now_ns=0)

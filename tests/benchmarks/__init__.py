@@ -1,1 +1,1 @@
-"""Tests of what `make bench` says: never of a time."""
+"""Tests of what `make bench` reports: never of a time."""

@@ -1,4 +1,4 @@
-"""The page: every target on it, whatever was measured; what is missing is said."""
+"""The page: every target on it, whatever was measured; what is missing is reported."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def _findings(**held: Any) -> Any:
 
 
 def _verdicts(findings: Any) -> dict[tuple[str, str], Any]:
-    judged = _module("targets").judge(findings)
-    return {(target.work, target.text): verdict for target, verdict in judged.items()}
+    evaluated = _module("targets").evaluate(findings)
+    return {(target.work, target.text): verdict for target, verdict in evaluated.items()}
 
 
 def test_nothing_measured_leaves_every_target_on_the_page() -> None:

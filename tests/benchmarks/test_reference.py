@@ -1,4 +1,4 @@
-"""The loop that judges every engine, against a slow twin that uses means of fractions."""
+"""The loop that checks every engine, against a slow twin that uses means of fractions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stills: well-formed, said in words, in the reader's colours, with names that cannot do harm."""
+"""Stills: well-formed, with a text, in the reader's colours, with names that cannot do harm."""
 
 from __future__ import annotations
 

@@ -153,7 +153,9 @@ def test_a_killed_task_of_answers_is_logged_and_started_again(
     chatting(tmp_path / "s", tmp_path / "runs", steps)
 
 
-def test_the_next_update_is_stored_locked_and_dropped_after_six_quiet_days(tmp_path: Path) -> None:
+def test_the_next_update_is_stored_locked_and_dropped_after_six_days_without_updates(
+    tmp_path: Path,
+) -> None:
     now = [1_000.0]
     first = Offsets(tmp_path, TOKEN, lambda: now[0])
     first.advance(55)

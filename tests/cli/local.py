@@ -114,7 +114,7 @@ def until_reported(
         seen.append(line)
         if line.startswith("{") and wanted(json.loads(line)):
             return
-    raise AssertionError(f"it never said so, and ended: {''.join(seen)[-3000:]}")
+    raise AssertionError(f"it never reported it, and ended: {''.join(seen)[-3000:]}")
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """What a trader may write by mistake is answered with its place and what to write in its stead.
 
-After a wanted change of a message: SEPTET_REGENERATE=1 pytest tests/cli/test_bad_input.py, then
+After an intended change of a message: SEPTET_REGENERATE=1 pytest tests/cli/test_bad_input.py, then
 read the difference of tests/cli/bad_input/.
 """
 

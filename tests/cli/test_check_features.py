@@ -177,7 +177,7 @@ def weighed(side, least):
     [("above, level: 1e9", True), ("above, level: 0", False), ("weighed", False)],
 )
 def test_signals_of_other_packages(septet: Command, tmp_path: Path, use: str, silent: bool) -> None:
-    """One that reads the account is not known before a run, and nothing is said of it."""
+    """One that reads the account is not known before a run, and nothing is reported of it."""
     components = dict.fromkeys(("above", "weighed"), ("signals", "signal"))
     manifest = manifest_of("strange_signals", components)
     files = {"steps.py": STRANGE, "manifest.py": manifest}

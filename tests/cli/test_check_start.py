@@ -1,4 +1,4 @@
-"""Where the first decision is later than `universe.start`, ``check`` and the run say so."""
+"""Where the first decision is later than `universe.start`, ``check`` and the run report it."""
 
 from __future__ import annotations
 

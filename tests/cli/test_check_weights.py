@@ -43,7 +43,7 @@ def checked(
         ("0.9 * sign(close - slow)", "perpetual", "200%"),
     ],
 )
-def test_weights_within_gross_are_quiet(
+def test_weights_within_gross_give_no_finding(
     septet: Command, tmp_path: Path, formula: str, account: str, gross: str
 ) -> None:
     code, err = checked(septet, tmp_path, formula, account, gross)

@@ -184,7 +184,7 @@ def test_a_source_of_history_cannot_be_listened_to(usual: Asked, septet: Command
     assert "does not stream" in output.err
 
 
-# ---------------------------------------------------------------- what a venue says, by hand
+# ---------------------------------------------------------------- what a venue reports, by hand
 
 
 def facts(*kinds: str) -> VenueFacts:

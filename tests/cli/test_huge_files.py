@@ -182,13 +182,13 @@ ROOMS = (
 WHOLE = {
     "_store/environment.py": "the list of libraries of this installation",
     "_report/html_page.py": "a file of septet itself",
-    "_live/huge_pages.py": "what the kernel says of this process",
-    "_journal/lease.py": "what the kernel says of this start of the machine",
+    "_live/huge_pages.py": "what the kernel reports of this process",
+    "_journal/lease.py": "what the kernel reports of this start of the machine",
 }
 """Modules that read a file whole, none of them one of a run's folder."""
 
 
-def test_no_room_of_runs_reads_a_file_whole() -> None:
+def test_no_module_reads_a_file_of_a_run_at_once() -> None:
     """`Path.read_text` and `Path.read_bytes` have no bound; `read_bounded` has."""
     root = Path(package.__file__).parent
     found = set()

@@ -1,4 +1,4 @@
-"""The verdict of a run without trades says why, from its decisions and orders.
+"""The verdict of a run without trades gives the reason, from its decisions and orders.
 
 `septet run` refuses what `check` knows beforehand; such a run is then one of a sweep.
 """

@@ -1,4 +1,4 @@
-"""A folder of runs in which a stranger planted something: one line says it, the rest works."""
+"""A folder of runs in which a stranger planted something: one line reports it, the rest works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables that a stranger planted in a run's folder are judged before a row of them is read."""
+"""Tables that a stranger planted in a run's folder are checked before a row of them is read."""
 
 from __future__ import annotations
 

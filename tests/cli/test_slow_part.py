@@ -52,7 +52,7 @@ TABLES = ("decisions", "orders", "fills", "trades", "equity")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a folder with a package that is installed as far as Python can tell."""
+    """Make a folder with a package that Python takes for installed."""
     made = tmp_path_factory.mktemp("slowly")
     (made / "slowly").mkdir()
     (made / "slowly" / "__init__.py").write_text('"""A slow part."""\n', encoding="utf-8")
@@ -67,7 +67,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(folder: Path) -> Run:
-    """Run the strategy with an engine, compiled or not; give the run's folder and what was said."""
+    """Run the strategy with an engine, compiled or not; return its folder and what was printed."""
     path = folder / "slowly.yaml"
     path.write_text(STRATEGY, encoding="utf-8")
     paths = [str(folder), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]

@@ -140,7 +140,7 @@ def test_every_way_to_print_keeps_values_within_their_lines(
         made.print(FORGED, FORGED, soft_wrap=True)
         library = logging.getLogger("a.library")
         monkeypatch.setattr(library, "propagate", False)  # pytest has handlers above
-        library.warning("it said %s", FORGED)
+        library.warning("it printed %s", FORGED)
         library.error("x", exc_info=ValueError(FORGED))
         sys.stderr.write(warnings.formatwarning(FORGED, UserWarning, "a.py", 1))
         sys.stderr.write(traceback_text(ValueError, ValueError(FORGED), None))
@@ -308,7 +308,7 @@ def test_septet_reads_json_in_one_place() -> None:
 
 
 @pytest.mark.parametrize("text", ["[{levels}]", '{{"a": {levels}}}'])
-def test_json_that_is_nested_too_deeply_is_refused_in_words(text: str) -> None:
+def test_json_that_is_nested_too_deeply_is_refused_with_a_message(text: str) -> None:
     for levels in (MOST_LEVELS, 2_000, 200_000):
         for one, other in ("[]", ('{"k":', "}")):
             inner = one * levels + ("1" if one != "[" else "") + other * levels
@@ -389,7 +389,7 @@ def test_a_full_disk_under_the_output_ends_a_command_in_one_line(words: tuple[st
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
-def test_a_run_whose_figures_cannot_be_printed_is_stored_and_states_it(tmp_path: Path) -> None:
+def test_a_run_whose_figures_cannot_be_printed_is_stored_and_reported(tmp_path: Path) -> None:
     words = ("run", "strategies/sma-cross.yaml", "--json", "--no-report", "--out", str(tmp_path))
     status, said = _ended(words, ">/dev/full")
     assert status == 1

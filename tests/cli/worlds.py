@@ -20,7 +20,7 @@ __all__ = ["World", "world"]
 
 @dataclass(frozen=True)
 class World:
-    """A venue that listens: where its streams and answers are, and who tells its time."""
+    """A venue that listens: where its streams and answers are, and where its clock is read."""
 
     urls: dict[str, Any]
     admin: str

@@ -1,6 +1,6 @@
-"""Every broken file says exactly what its golden text says.
+"""Every broken file gives exactly the message of its golden text.
 
-After a wanted change of a message: SEPTET_REGENERATE=1 pytest tests/config/test_broken.py, then
+After an intended change of a message: SEPTET_REGENERATE=1 pytest tests/config/test_broken.py, then
 read the difference of tests/config/golden/ as a trader at three in the morning would.
 """
 

@@ -1,4 +1,4 @@
-"""Secrets are read at the edge, from where the file says, and appear nowhere."""
+"""Secrets are read at the edge, from where the file names, and appear nowhere."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def test_a_short_never_reaches_a_target_of_all(tmp_path: Path) -> None:
     assert "the price would be 0" in found["risk.stops.take_profit"]
 
 
-def test_leverage_whose_liquidation_is_near_wants_a_stop(tmp_path: Path) -> None:
+def test_leverage_with_a_near_liquidation_requires_a_stop(tmp_path: Path) -> None:
     found = warned(text=PERPETUAL, folder=tmp_path)
     assert "liquidated 0.9901% away from its entry, and no stop" in found["perpetual.leverage"]
     assert "perpetual.leverage" not in warned(

@@ -66,7 +66,7 @@ def rule_columns(of, level):
 def regime_columns(
     i, age, of, open, high, low, close, volume, bar_ns, slot, session, week, seconds,  # noqa: A002
 ):  # fmt: skip
-    """Tell two kinds of bars apart."""
+    """Distinguish two kinds of bars."""
     moves = high[i] > low[i] and open[i] > 0.0 and close[i] > 0.0
     return 1.0 if moves and volume[i] >= 0.0 and slot[i] + week[i] + seconds[i] > 0.0 else 0.0
 

@@ -1,4 +1,4 @@
-"""Compares what the core left with what the reference says, table by table."""
+"""Compares what the core left with the reference, table by table."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Settings:
-    """What a strategy file says about trading; every field stands for a key of the file."""
+    """What a strategy file sets about trading; every field stands for a key of the file."""
 
     symbols: tuple[str, ...] = ("AAA/USDT",)
     capital: float = 10_000.0

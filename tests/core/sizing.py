@@ -20,7 +20,7 @@ CAPS = ("position", "groups", "correlated", "gross_exposure")
 
 
 class Sizer:
-    """Says for a candidate what may be ordered, or which rule rejects it."""
+    """Decides for a candidate what may be ordered, or which rule rejects it."""
 
     def __init__(self, s: Settings, run: Reference) -> None:
         self.s, self.run = s, run
@@ -46,7 +46,7 @@ class Sizer:
     # ------------------------------------------------------------------ what is there
 
     def target(self, k: int, side: int, price: float, up: float) -> float:
-        """Quantity the sizing rule wants, before anything else."""
+        """Quantity the sizing rule requests, before anything else."""
         s, equity = self.s, self.run.equity
         if s.sizing == "fixed_quantity":
             wanted = s.amount

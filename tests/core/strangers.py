@@ -19,7 +19,7 @@ HOUR_NS = 3_600_000_000_000
 
 
 class Watching(Config):
-    """Wishes from conditions and from what is held: its age, its entry price."""
+    """Target sides from conditions and from what is held: its age, its entry price."""
 
     long_if: Expression
     short_if: Expression | None = None

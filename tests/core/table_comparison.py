@@ -50,7 +50,7 @@ Found = tuple[int, int, str]  # when, how far down a row, and in words
 
 
 def same_bits(a: Any, b: Any) -> Any:
-    """Say where two arrays of one shape agree bit for bit, NaN equal to NaN."""
+    """Return where two arrays of one shape agree bit for bit, NaN equal to NaN."""
     a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
     if a.dtype != np.float64:
         return a == b

@@ -13,7 +13,7 @@ from septet._core.guards import Guards
 
 
 class Reported:
-    """Orders that are told what the account holds more than is booked."""
+    """Orders that are given what the account holds more than is booked."""
 
     def __init__(self) -> None:
         self.gaps: list[float] = []
@@ -24,7 +24,7 @@ class Reported:
 
 
 def read(guards: Guards, holds: float) -> float:
-    """Return the gap that orders are told, where 10 is booked."""
+    """Return the gap that orders are given, where 10 is booked."""
     reported = Reported()
     names = SimpleNamespace(base=("BTC",), quote=("USDT",), symbols=("BTC/USDT",))
     checks = SimpleNamespace(symbols=[SimpleNamespace(instrument=SimpleNamespace(lot=1e-5))])
@@ -39,7 +39,7 @@ def read(guards: Guards, holds: float) -> float:
 def test_what_a_person_has_accepted_is_no_part_of_what_orders_may_explain(
     holds: float, gap: float
 ) -> None:
-    """Fifty coins of the owner's lie beside ten of the run; fifty left say that its stop filled."""
+    """Fifty coins of the owner's lie beside ten of the run; fifty left: its stop has filled."""
     guards = Guards(["BTC/USDT"], lots=[1e-5])
     assert read(guards, 60.0) == 50.0, "nobody has accepted anything yet"
     guards.compare(

@@ -1,4 +1,4 @@
-"""The shapes of the parity tests together reach everything a strategy file can say."""
+"""The shapes of the parity tests together reach everything a strategy file can express."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.core.properties import session_of_body
 from tests.core.shapes import COMPILED, SHIPPED, body_of, names
 
 NO_STRATEGY = {
-    "venue": "where orders go says nothing about how they are decided",
+    "venue": "where orders go does not change how they are decided",
 }
 """Kinds of components that no shape needs to name."""
 

@@ -48,7 +48,7 @@ TURNS: dict[str, Any] = {
 
 
 def turned() -> tuple[EngineHarness, NewOrder, NewOrder]:
-    """Return a harness that has bought and is told to turn: its exit and the entry behind it."""
+    """Return a harness that has bought and turns: its exit and the entry behind it."""
     harness = EngineHarness("+--+++", **TURNS)
     harness.bought()
     exit_, entry = placed(harness.step())
@@ -191,7 +191,7 @@ def test_a_flip_that_was_given_up_and_fills_is_closed():
     assert flip.units == -2.0 * ONE
     harness.engine.halt(harness.now_ns, flatten=True)
     found = harness.fill(flip, -2.0 * ONE, 100.0)
-    assert harness.order(found).units == ONE, "what arrived on the other side is not wanted"
+    assert harness.order(found).units == ONE, "what arrived on the other side is not needed"
 
 
 @pytest.mark.parametrize("bars", [1, 3])

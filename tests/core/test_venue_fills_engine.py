@@ -1,4 +1,4 @@
-"""Fills from the venue: told what the simulator filled, the same rules decide the same."""
+"""Fills from the venue: given the fills of the simulator, the same rules decide the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A snapshot goes on bit for bit, the log stays short, and both renderings say the same."""
+"""A snapshot goes on bit for bit, the log stays short, and both renderings agree."""
 
 from __future__ import annotations
 

@@ -202,7 +202,7 @@ def test_a_person_closes_every_position(kind):
 
 
 def test_flattening_by_hand_is_flattening_by_a_halt():
-    """The one part of the text that is written twice: here both must say the same."""
+    """The one part of the text that is written twice: here both must agree."""
     halts = {"drawdown": {"above": 0.01, "then": "flatten", "resume": "manual"}}
     ended = []
     for by_hand in (True, False):

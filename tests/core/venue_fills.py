@@ -52,7 +52,7 @@ class Deed:
 
 @dataclass
 class At:
-    """One decision time of the backtest: what filled before it, and what was told at it."""
+    """One decision time of the backtest: what filled before it, and what was reported at it."""
 
     event: DecisionTime
     deeds: list[Deed]
@@ -219,7 +219,7 @@ def _up_to_last_fill(deeds: list[Deed], cash: int) -> list[Deed]:
 
 
 class NotServed(Exception):
-    """A venue's fills give another answer here, as the documents say."""
+    """A venue's fills give another answer here, as documented."""
 
 
 class Follower:

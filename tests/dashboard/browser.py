@@ -1,4 +1,4 @@
-"""A real Chromium that is driven over a pipe: pages as a person meets them, and what they say."""
+"""A real Chromium that is driven over a pipe: pages as a person meets them, and what they show."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FLAGS = (
 
 
 class Browser:
-    """One page of a Chromium; `console` is what it said, errors of the policy among it."""
+    """One page of a Chromium; `console` is its output, errors of the policy among it."""
 
     def __init__(self, profile: Path) -> None:
         self.profile, self.console, self.loaded = profile, list[str](), 0

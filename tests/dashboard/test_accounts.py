@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 
 from septet._dashboard.accounts import (
     AccountBook,
@@ -57,7 +58,7 @@ def test_the_file_is_private_and_holds_neither_password_nor_token() -> None:
     assert "$argon2" not in repr(found)
 
 
-def test_a_file_or_folder_that_others_reach_is_refused_in_words() -> None:
+def test_a_file_or_folder_that_others_can_reach_is_refused_with_a_message() -> None:
     path = accounts_file()
     add_user(path, "anna", "view", PASSWORD)
     path.chmod(0o640)
@@ -86,7 +87,7 @@ def test_a_file_or_folder_that_others_reach_is_refused_in_words() -> None:
         "user = 1\n", "[users.anna]\nright = \"view\"\n", "not toml",
     ],
 )  # fmt: skip
-def test_what_is_no_file_of_users_is_refused(text: str) -> None:
+def test_an_invalid_users_file_is_refused(text: str) -> None:
     path = accounts_file()
     path.parent.mkdir(parents=True, mode=0o700)
     path.write_text(text)
@@ -134,7 +135,7 @@ def test_who_may_view_sees_everything_and_acts_on_nothing(dashboard: Dashboard, 
     assert read_halt(live) is None
 
 
-def test_an_act_is_journaled_with_the_name_that_logged_in_whatever_the_form_states(
+def test_an_act_is_journaled_under_the_logged_in_name_whatever_the_form_contains(
     dashboard: Dashboard, live: Path
 ) -> None:
     add_user(accounts_file(), "otto", "operate", PASSWORD)
@@ -186,6 +187,12 @@ def test_wrong_passwords_make_the_address_wait_and_unknown_names_do_the_same(
     assert len(texts) == 1
     answer = dashboard.ask("POST", "/login", {"name": "otto", "password": PASSWORD})
     assert (answer.status, "retry-after" in answer.headers) == (429, True)
+
+
+def test_the_hash_of_nobody_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    AccountBook(accounts_file(), print)
+    monkeypatch.setattr(PasswordHasher, "hash", None)
+    AccountBook(accounts_file(), print)
 
 
 def test_an_unknown_name_is_verified_as_long_as_a_known_one(
@@ -243,7 +250,7 @@ def test_addresses_of_one_ipv6_network_count_as_one() -> None:
     assert len(address_key("x" * 10_000)) == 100
 
 
-def test_a_token_ends_and_no_other_text_is_one() -> None:
+def test_a_token_expires_and_no_other_text_is_accepted() -> None:
     now = [1_000.0]
     token = add_token(accounts_file(), "t", "view", 1, now[0])
     book = AccountBook(accounts_file(), print, lambda: now[0])

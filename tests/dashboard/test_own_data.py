@@ -44,7 +44,7 @@ def write(dashboard: Dashboard, **changed: str) -> str:
 
 
 def marks(page: str, key: str) -> str:
-    """Return what the page says beside a field."""
+    """Return the message beside a field of the page."""
     parts = page.split(f'<p id="problem-{key}-')[1:]
     return "\n".join(part[: part.index("</p>")] for part in parts)
 

@@ -40,7 +40,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextlib.contextmanager
 def connected(port: int, count: int = 1) -> Iterator[list[socket.socket]]:
-    """Open connections that say nothing."""
+    """Open connections that send nothing."""
     with contextlib.ExitStack() as stack:
         yield [
             stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60))
@@ -100,7 +100,7 @@ def test_headers_that_trickle_in_end_the_connection_as_well(
             pytest.fail("the connection goes on")
 
 
-def test_a_connection_that_asks_nothing_more_ends(
+def test_an_idle_connection_is_closed(
     dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_HEADERS_S", 0.05)
@@ -182,7 +182,7 @@ def test_bodies_that_do_not_come_keep_no_visitor_out(small: None, dashboard: Das
             assert dashboard.ask("GET", "/").status == 200
 
 
-def test_handshakes_that_do_not_end_keep_nobody_out(
+def test_unfinished_handshakes_keep_no_visitor_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few(monkeypatch)

@@ -236,7 +236,7 @@ def behind(**changed: str | list[str]) -> dict[str, str | list[str]]:
         ({"X_Forwarded_For": "198.51.100.7, unknown"}, "X-Forwarded-For"),
     ],
 )
-def test_what_a_proxy_leaves_out_or_states_wrong_is_refused_and_named(
+def test_headers_a_proxy_omits_or_gets_wrong_are_refused_by_name(
     tmp_path: Path, changed: dict[str, str | list[str]], word: str
 ) -> None:
     add_user(accounts_file(), "anna", "view", PASSWORD)
@@ -272,7 +272,7 @@ def test_another_address_without_tls_or_proxy_is_refused_with_what_helps(
 
 
 @pytest.mark.parametrize("address", ["example.org", "", "127.0.0.1:80", "1.2.3"])
-def test_what_is_no_address_is_refused(address: str) -> None:
+def test_an_invalid_address_is_refused(address: str) -> None:
     with pytest.raises(InputError, match="is no address"):
         ip_of(address)
 

@@ -75,7 +75,7 @@ def test_a_backtest_shows_figures_chart_decisions_orders_and_halts(dashboard: Da
     )
 
 
-def test_an_order_and_a_decision_state_why(dashboard: Dashboard) -> None:
+def test_an_order_and_a_decision_show_their_reasons(dashboard: Dashboard) -> None:
     run = stored(dashboard.root)
     dashboard.log_in()
     order = run.table("orders").tail(1).to_dicts()[0]
@@ -148,7 +148,7 @@ def test_a_halt_stands_in_the_folder_with_who_and_why(
     status, text = acted(dashboard, live, action)
     assert status == 200
     assert "the halt takes effect at its next start" in text
-    assert "no stop acts" in text, "what it holds stays without one: as the command line says"
+    assert "no stop acts" in text, "what it holds stays without one: as on the command line"
     asked = read_halt(live)
     assert asked is not None
     assert (asked.action, asked.name, asked.reason) == (action, "Ann (dashboard)", "news")
@@ -249,7 +249,7 @@ def test_a_file_that_was_changed_is_named_on_every_page(
         assert "77777" not in text
 
 
-def test_looking_writes_nothing_into_the_run(dashboard: Dashboard, live: Path) -> None:
+def test_viewing_writes_nothing_into_the_run(dashboard: Dashboard, live: Path) -> None:
     def state() -> dict[str, bytes]:
         return {each.name: each.read_bytes() for each in live.iterdir() if each.is_file()}
 
@@ -269,7 +269,7 @@ def next_event(answer: http.client.HTTPResponse) -> str:
             return line.removeprefix("event: ")
 
 
-def test_events_state_that_the_run_wrote_and_that_its_folder_is_gone(
+def test_events_report_that_the_run_wrote_and_that_its_folder_is_gone(
     dashboard: Dashboard, live: Path
 ) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", dashboard.port, timeout=60)

@@ -12,7 +12,7 @@ from tests.dashboard.conftest import Dashboard, stored
 HOSTILE = "<script>alert(1)</script>\"'&\x1b[31m\u202e\n{{ 7*7 }}"
 
 
-def test_no_runs_yet_is_reported(dashboard: Dashboard) -> None:
+def test_an_empty_folder_of_runs_is_reported(dashboard: Dashboard) -> None:
     dashboard.log_in()
     assert "None yet" in dashboard.ask("GET", "/").text
 

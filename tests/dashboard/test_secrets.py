@@ -221,7 +221,7 @@ def test_no_answer_of_any_route_and_no_log_has_a_secret(
         assert not holding, secret
 
 
-def test_an_error_of_the_server_answers_no_word_of_it(
+def test_a_server_error_reveals_nothing_in_its_answer(
     dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(root: Path) -> list[object]:

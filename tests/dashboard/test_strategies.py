@@ -150,7 +150,7 @@ def test_plugins_are_listed(dashboard: Dashboard) -> None:
     assert "built in" in text
 
 
-def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_a_path_that_is_no_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no folder"):
         make_server(tmp_path, 0, print, strategies=tmp_path / "none")
 

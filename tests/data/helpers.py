@@ -86,7 +86,7 @@ def clean(
 def checked(
     frame: pl.DataFrame, bar_ns: int = HOUR_NS, *, now_ns: int = 2**62, **keys: Any
 ) -> Normalised:
-    """Normalise a frame whose stamps mark opens unless `keys` says otherwise.
+    """Normalise a frame whose stamps mark opens unless `keys` sets otherwise.
 
     Half of the rows may be bad: short frames of these tests hold many defects.
     """

@@ -1,4 +1,4 @@
-"""The live feed against the local venue: every closed bar once, books valid or said not to be."""
+"""The live feed against the local venue: every closed bar once, books valid or reported invalid."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def fresh(received: Received) -> set[str]:
     return {each.symbol for each in received.of(PrintSeen) + received.of(QuoteSeen)}
 
 
-def test_everything_wanted_arrives() -> None:
+def test_all_requested_streams_deliver() -> None:
     async def case() -> None:
         async with local_venue(paused=False, bar_wall_ns=400_000_000) as venue:
             feed = source(venue).stream(clock=VenueTime(venue))
@@ -182,7 +182,7 @@ def test_the_newest_row_of_a_venue_that_is_behind_is_not_reported_as_closed() ->
 
 
 def test_a_later_page_does_not_show_that_a_forming_bar_was_over() -> None:
-    """The bar ends between two pages: the first told of it while it still formed."""
+    """The bar ends between two pages: the first reported it while it still formed."""
 
     async def case() -> None:
         async with (

@@ -27,7 +27,7 @@ def exchange() -> Iterator[Venue]:
 
 
 def source_of(exchange: Venue, **config: Any) -> Any:
-    """A ccxt source that waits for nothing but tells how long it would have waited."""
+    """A ccxt source that waits for nothing but reports how long it would have waited."""
     settings = {"venue": "binance", "urls": exchange.urls, "options": OPTIONS, **config}
     made = block("candles", "ccxt", **settings)
     source = made.declaration(made.config)

@@ -1,4 +1,4 @@
-"""Funding periods without a rate, and one series of rates for several symbols, are said."""
+"""Funding periods without a rate, and one series of rates for several symbols, are reported."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def about_funding(path: Path) -> list[Problem]:
         ([h for h in EIGHT if not 80 < h < 160 and not 200 < h < 240],
          "10 periods of 8h (2 such gaps, this is the longest): no"),
         (range(80, 401, 8), "has no rate from 2020-01-01T00:00:00Z to 2020-01-04T08:00:00Z, 10 "),
-        (range(-800, -400, 8), ""),  # said where series end
+        (range(-800, -400, 8), ""),  # reported where series end
         (range(0, 401, 48), "are usually 2d apart: exchanges charge every 8h or oftener"),
         ([8], "funding@BTC/USDT has one rate, of 2020-01-01T08:00:00Z"),
     ],

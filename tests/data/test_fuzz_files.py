@@ -51,7 +51,7 @@ def _series(path: Path, use: str, **config: Any) -> None:
 
 
 def _attempt(work: Callable[[], object], what: object) -> bool:
-    """Do it; only what is said in words may be raised."""
+    """Do it; only errors with a message may be raised."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")

@@ -1,4 +1,4 @@
-"""Rows of two symbols or sources in one series are refused, and what helps is said."""
+"""Rows of two symbols or sources in one series are refused with what helps."""
 
 from __future__ import annotations
 

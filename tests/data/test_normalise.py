@@ -1,4 +1,4 @@
-"""Defects: each one is counted once, treated as its policy says, and moves no bar in time."""
+"""Defects: each one is counted once, treated by its policy, and moves no bar in time."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ def test_volume_in_the_quote_currency_becomes_base() -> None:
     assert done.bars.volume.tolist() == (frame["volume"] / frame["close"]).to_list()
 
 
-def test_a_change_of_the_volume_unit_is_seen_and_a_quiet_night_is_not() -> None:
+def test_a_change_of_the_volume_unit_is_detected_and_a_night_without_trades_is_not() -> None:
     frame = clean(1_000)
     jump = frame.with_columns(
         pl.when(pl.int_range(1_000) >= 400).then(pl.col("volume") * 1e3).otherwise("volume")

@@ -52,7 +52,7 @@ def test_what_polars_writes_is_accepted(tmp_path: Path) -> None:
 
 
 def _with_values(path: Path, byte: int) -> None:
-    """Change what the first data page says it holds: `2c 15 VALUES` in its head."""
+    """Change how many values the first data page states: `2c 15 VALUES` in its head."""
     data = bytearray(path.read_bytes())
     at = data.index(b"\x2c\x15") + 2
     data[at] = byte
@@ -71,7 +71,7 @@ def test_a_page_of_other_counts_ends_as_a_message(tmp_path: Path, byte: int) -> 
 
 
 def test_the_reader_itself_is_gone_by_such_a_page(tmp_path: Path) -> None:
-    """Why it is not left to the reader; if this fails, polars says it by itself."""
+    """Why it is not left to the reader; if this fails, polars reports it by itself."""
     path = tmp_path / "x.parquet"
     _frame().write_parquet(path)
     _with_values(path, 0x2F)
@@ -143,7 +143,7 @@ print(int(peak.split()[1]) // 1024)
 
 
 def _peak(read: str, path: Path) -> tuple[str, int]:
-    """Return what reading a file says, and the most memory of its process in megabytes."""
+    """Return what reading a file reports, and the most memory of its process in megabytes."""
     code = [sys.executable, "-c", _PEAK, read, str(path)]
     ended = subprocess.run(code, capture_output=True, text=True, check=True)
     message, megabytes = ended.stdout.rsplit("\n", 2)[0:2]

@@ -1,4 +1,4 @@
-"""Prices off those beside them: dropped where they come back, refused or told where they stay."""
+"""Prices off those beside them: dropped where they come back, refused or noted where they stay."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ def test_numbers_beyond_all_measure_are_bad_rows(column: str, value: float) -> N
     assert len(done.bars) == (100 if column == "volume" else 99)
 
 
-def test_a_series_of_such_prices_is_refused_in_words() -> None:
+def test_a_series_of_such_prices_is_refused_with_a_message() -> None:
     frame = clean(100).with_columns(pl.lit(1e308).alias(name) for name in PRICES)
     with pytest.raises(DataError, match="bad_price 100"):
         checked(frame)

@@ -1,4 +1,4 @@
-"""Files: which belong to which symbol, and what is said of those that cannot be read."""
+"""Files: which belong to which symbol, and what is reported of those that cannot be read."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_broken_parquet(tmp_path: Path, content: bytes | str, message: str) -> N
         closes(tmp_path, "parquet", path="x.parquet")
 
 
-def test_csv_guesses_and_states_it(tmp_path: Path) -> None:
+def test_guesses_about_a_csv_are_reported(tmp_path: Path) -> None:
     TIMES.write_csv(tmp_path / "a.csv")
     assert notes(tmp_path, path="a.csv") == {
         "delimiter guessed: comma", "first row read as header",
@@ -305,7 +305,7 @@ ODD_PATHS = [
 
 
 @pytest.mark.parametrize("path", ODD_PATHS)
-def test_a_path_that_is_no_file_of_data_is_refused_in_words(tmp_path: Path, path: str) -> None:
+def test_a_path_that_is_no_data_file_is_refused_with_a_message(tmp_path: Path, path: str) -> None:
     """In words and at once: nothing waits for a pipe, or reads a file that never ends."""
     (tmp_path / "loop").symlink_to(tmp_path / "pool")
     (tmp_path / "pool").symlink_to(tmp_path / "loop")

@@ -106,7 +106,7 @@ def test_a_literal_in_the_query_is_refused_by_its_name(tmp_path: Path) -> None:
 
 
 def test_messages_and_explain_leave_the_query_out(tmp_path: Path) -> None:
-    """A parameter whose name tells nothing may hold a secret all the same."""
+    """A parameter with an innocent name may hold a secret all the same."""
     address = "https://a.example/x?id=quiet17"
     output = [_output(tmp_path, "check", url=address), _output(tmp_path, "explain", url=address)]
     output.append(_output(tmp_path, "explain", "--json", url=address))

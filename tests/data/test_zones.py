@@ -1,4 +1,4 @@
-"""Time stamps that name no zone: refused until the file says it, and checked by what they show."""
+"""Time stamps that name no zone: refused until the file names it, and checked by what they show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""E23 in a drill: an order that the venue lists under another client id is judged by its own."""
+"""E23 in a drill: an order that the venue lists under another client id is decided by its own."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def test_every_fault_of_the_process_is_in_the_catalogue() -> None:
     assert tuple(sorted(k for k, kind in CATALOGUE.items() if kind.way == "process")) == CODES
 
 
-def test_a_full_disk_is_what_sqlite_states() -> None:
+def test_a_full_disk_raises_the_error_of_sqlite() -> None:
     assert (full_disk().sqlite_errorname, str(full_disk())) == (
         "SQLITE_FULL", "database or disk is full",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The image: its Containerfile has no findings, and what is built of it runs as it says."""
+"""The image: its Containerfile has no findings, and what is built of it runs as described."""
 
 from __future__ import annotations
 

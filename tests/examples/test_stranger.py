@@ -231,7 +231,7 @@ def test_its_steps_are_compiled_like_ours(run: tuple[Path, dict[str, Any]]) -> N
     assert "septet-weekend" in json.dumps(manifest)
 
 
-def test_its_feature_is_what_it_states(run: tuple[Path, dict[str, Any]]) -> None:
+def test_its_feature_matches_its_description(run: tuple[Path, dict[str, Any]]) -> None:
     """Compare with a computation that shares no code with it."""
     folder, _ = run
     decisions = pl.read_parquet(folder / "decisions.parquet")

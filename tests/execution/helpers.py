@@ -59,7 +59,7 @@ class Received:
                 await self._more.wait()
 
     async def until_state(self, *states: str) -> None:
-        """Wait until the venue has said these states, in this order, possibly among others."""
+        """Wait until the venue has reported these states, in this order, possibly among others."""
 
         def met() -> bool:
             text = iter([each.state for each in self.of(m.VenueChanged)])
@@ -98,7 +98,7 @@ async def local_venue(*faults: Fault, **config: Any) -> AsyncIterator[LocalVenue
 async def connected(
     venue: LocalVenue, *, symbols: Sequence[str] = SYMBOLS, up: bool = True, **config: Any
 ) -> AsyncIterator[tuple[Any, Received]]:
-    """An open connection, caught up unless told otherwise."""
+    """An open connection, caught up unless set otherwise."""
     received = Received()
     live: LiveVenue = account(venue.urls, **config).connect(
         name="main", clock=WallTime(), read=read

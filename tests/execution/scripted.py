@@ -1,4 +1,4 @@
-"""A server that answers orders with whatever the test says."""
+"""A server that answers orders with whatever the test sets."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def test_an_answer_of_countless_values_is_not_taken_up(text: str) -> None:
             client = ccxt.async_support.binance()
             guard_sessions(client)
             try:
-                if text == "0":  # numbers of a market are many: an order book, say
+                if text == "0":  # numbers of a market are many, as in an order book
                     assert len(await client.fetch(url, "GET")) > 1
                 for signed in ({"X-MBX-APIKEY": "mine"}, {}):
                     address = url if signed else f"{url}/orders?timestamp=1&signature=2"

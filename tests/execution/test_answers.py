@@ -91,7 +91,7 @@ def answered(status: int, body: Any) -> tuple[m.Event, int]:
 
 @pytest.fixture(scope="module")
 def refusals() -> list[tuple[m.Event, int]]:
-    """The answers to all rows; those that ask for quiet have a connection of their own."""
+    """The answers to all rows; those that ask for silence have a connection of their own."""
     rows = [(status, body) for _, status, body in REFUSED]
     plain = [each for each in rows if each[0] not in QUIET]
     return asyncio.run(answers_of(plain)) + [answered(*each) for each in rows if each[0] in QUIET]

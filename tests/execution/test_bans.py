@@ -1,4 +1,4 @@
-"""A ban or a pause that one client was told of holds for all clients of that host (A10)."""
+"""A ban or a pause that one client received holds for all clients of that host (A10)."""
 
 from __future__ import annotations
 

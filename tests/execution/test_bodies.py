@@ -83,7 +83,7 @@ def test_no_question_takes_such_a_body_for_an_empty_answer(name: str) -> None:
                 )
                 assert await ask[QUESTIONS[name]]() is None, body
                 assert venue.faults.plan[number].count == 1
-            assert [each.about for each in received.of(m.Unreadable)], "it is said"
+            assert [each.about for each in received.of(m.Unreadable)], "it is reported"
             assert await ask[QUESTIONS[name]]() is not None
             await live.close()
 

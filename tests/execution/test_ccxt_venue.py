@@ -136,7 +136,7 @@ def test_the_kill_switch_leaves_nothing_open() -> None:
             assert {each.client_id for each in events} == {f"a-{number}" for number in range(4)}
             assert {each.state for each in events} == {"cancelled"}
             assert (await live.open_orders()).orders == ()
-            assert await live.cancel_all([0, 1]) == [], "nothing is open: nothing to say"
+            assert await live.cancel_all([0, 1]) == [], "nothing is open: nothing to report"
 
     run(case())
 

@@ -1,4 +1,4 @@
-"""A status that its quantities contradict is handed on as it was told, without its executions."""
+"""A status that its quantities contradict is handed on as reported, without its executions."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def test_an_execution_with_a_fee_that_cannot_be_is_handed_on(target: str) -> Non
             for value in values:
                 count += 1
                 name = f"a-{count}"
-                if target == "report":  # the stream alone tells it
+                if target == "report":  # only the stream reports it
                     spoilt(venue, "POST order", "fills", [])
                 if target != "GET myTrades":
                     spoilt(venue, target, field, value)

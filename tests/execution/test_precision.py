@@ -1,4 +1,4 @@
-"""Our lots and ticks against the client's own rounding, in each of its three ways to say them."""
+"""Our lots and ticks against the client's own rounding, in each of its three ways to state them."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_an_order_is_on_the_grid_and_never_more_or_worse_than_asked(
 
 
 def test_where_prices_have_significant_digits_quantities_have_decimals() -> None:
-    """What `lot_of` goes by: each such exchange of the client says so itself."""
+    """What `lot_of` goes by: each such exchange of the client declares it itself."""
     named = []
     for name in ccxt.exchanges:
         kind = getattr(ccxt, name)

@@ -1,4 +1,4 @@
-"""Tasks of the account's connection: each is killed, said, and at work again."""
+"""Tasks of the account's connection: each is killed, reported, and at work again."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_the_user_stream_is_killed_and_comes_back(changes: list[TaskChange]) -> 
     asyncio.run(scene())
     kept = [each for each in changes if each.task == "user stream"]
     assert [each.state for each in kept] == ["down", "up"] * 2
-    assert not any(each.blocks for each in kept)  # the link says it itself
+    assert not any(each.blocks for each in kept)  # the link reports it itself
 
 
 def test_an_error_in_a_read_ends_no_polls_of_the_account(changes: list[TaskChange]) -> None:

@@ -1,4 +1,4 @@
-"""Every stop that an exchange is said to accept is signed, by ccxt itself, with its trigger."""
+"""Every stop that an exchange is declared to accept is signed, by ccxt itself, with its trigger."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.execution.signed_orders import INFO, SYMBOL, signed
 
 
 def claims(exchange: str) -> frozenset[str]:
-    """Return the stops that are said to be accepted."""
+    """Return the stops that are declared as accepted."""
     client = SimpleNamespace(id=exchange, markets={SYMBOL: {"info": INFO}})
     return order_types(client, [SYMBOL]) & {"stop", "stop_limit"}
 

@@ -1,4 +1,4 @@
-"""A value that cannot be true, in any field of anything that a venue says, does no harm.
+"""A value that cannot be true, in any field of anything that a venue reports, does no harm.
 
 The local venue's own answers and reports, the real client, and a bad value in one field at a time:
 no exception leaves the adapter, no number that is none gets into an event, and the next word of the

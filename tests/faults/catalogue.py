@@ -2,7 +2,7 @@
 
 The codes are those of the project's list of faults; those of the network, the venue and the data
 are the drill's (`septet drill`). ``many`` tests make a fault at least twenty times in every run of
-the tests; ``few`` ones use real processes and make it as often as ``SEPTET_FAULTS_TIMES`` says.
+the tests; ``few`` ones use real processes and make it as often as ``SEPTET_FAULTS_TIMES`` sets.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _START: Final = "live/test_start.py::"
 _QUESTIONS: Final = "live/test_dying_questions.py::"
 _MONEY: Final = "faults/test_money.py::"
 _RESTART: Final = "faults/test_restart.py::"
-_FUNDS: Final = "live/test_funds.py::"
+_FUNDS: Final = "live/test_funds_check.py::"
 _CHECKS: Final = "core/orders/test_checks.py::"
 _ORDERS: Final = "core/orders/test_orders.py::"
 _SHELL: Final = "live/test_shell.py::"
 _STOP: Final = "live/test_stop.py::"
 _LEASE: Final = "journal/test_lease.py::"
 _ALERTS: Final = "live/test_alerts.py::"
-_BREAKER: Final = "live/test_breaker.py::"
+_BREAKER: Final = "live/test_circuit_breaker.py::"
 _FAILURES: Final = "journal/test_failures.py::"
 _SIM: Final = "test_simulated_among_faults_of_the_venue"
 _SIMS: Final = "test_simulated_among_deaths_and_faults_of_the_venue"
@@ -105,7 +105,7 @@ CATALOGUE: Final = {
         (_REAL + "test_p6_asked_to_stop",),
         (
             _START + "test_p6_a_signal_stops_in_order",
-            _REAL + "test_a_shutdown_flattens_where_the_file_states_it",
+            _REAL + "test_a_shutdown_flattens_if_the_file_requires_it",
         ),
     ),
     "P7": Fault(
@@ -178,7 +178,7 @@ CATALOGUE: Final = {
         "refused before anything is changed, with what to do",
         (_DISK + "test_s5_a_journal_of_another_schema",),
         (_REAL + "test_s5_another_schema",),
-        ("journal/test_log.py::test_another_schema_is_refused_with_what_to_do",),
+        ("journal/test_journal_writer.py::test_another_schema_is_refused_with_what_to_do",),
     ),
     "C2": Fault(
         "a size a hundred times too large, the prices of another symbol",
@@ -201,13 +201,13 @@ CATALOGUE: Final = {
         "a plugin raises, hangs, or gives no number or another type",
         "it is quarantined and left alone; nothing of it reaches the wire",
         (
-            _CONFIG + "test_c4_an_engine_that_wants_what_is_no_number",
+            _CONFIG + "test_c4_an_engine_that_orders_what_is_no_number",
             _CONFIG + "test_c4_a_plugin_that_raises_hangs_or_gives_nonsense",
         ),
         (),
         (
             _BREAKER + "test_a_plugin_that_fails_three_times_is_quarantined",
-            _ORDERS + "test_c4_numbers_that_are_none_do_no_harm",
+            _ORDERS + "test_c4_invalid_numbers_do_no_harm",
         ),
     ),
     "C5": Fault(
@@ -219,13 +219,13 @@ CATALOGUE: Final = {
         ),
         (),
         (
-            _CHECKS + "test_c5_the_same_order_too_often_stays_off_until_it_is_re_armed",
+            _CHECKS + "test_c5_an_order_repeated_too_often_is_blocked_until_it_is_re_armed",
         ),
     ),
     "C6": Fault(
         "mixed versions",
         "the whole journal is folded and compared, and reported; another strategy is rejected",
-        (_CONFIG + "test_c6_another_version_goes_on_and_states_it",),
+        (_CONFIG + "test_c6_another_version_continues_and_is_reported",),
         (),
         (_START + "test_a_changed_file_is_refused",),
     ),
@@ -275,7 +275,7 @@ CATALOGUE: Final = {
         "twice is once; a resume needs a name and a reason; it trades again",
         (_OPERATOR + "test_o2_killed_twice_and_resumed_twice",),
         (_REAL + "test_o1_o2_halted_at_any_moment_and_killed_on_top",),
-        ("live/test_kill.py::test_a_resume_needs_a_name_and_a_reason",),
+        ("live/test_kill_switch.py::test_a_resume_needs_a_name_and_a_reason",),
     ),
     "O3": Fault(
         "the alert channel refuses, or never answers",
@@ -290,9 +290,9 @@ CATALOGUE: Final = {
         (),
         (
             "execution/test_tasks.py::test_the_user_stream_is_killed_and_comes_back",
-            _QUESTIONS + "test_a4_the_questions_for_outside_series",
-            _QUESTIONS + "test_a4_the_question_for_a_book",
-            _QUESTIONS + "test_a4_what_asks_until_a_venue_is_well_again",
+            _QUESTIONS + "test_a4_the_polling_of_outside_series",
+            _QUESTIONS + "test_a4_the_request_for_an_order_book",
+            _QUESTIONS + "test_a4_the_polling_until_a_venue_is_available",
             "execution/test_tasks.py::test_an_error_in_a_read_ends_no_polls_of_the_account",
         ),
     ),
@@ -320,7 +320,7 @@ CATALOGUE: Final = {
         (),
         (
             _RESTART + "test_a8_a_flatten_at_a_start_needs_no_market_data",
-            "live/test_kill.py::test_a8_a_halt_does_not_weaken_a_flatten_that_waits",
+            "live/test_kill_switch.py::test_a8_a_halt_does_not_weaken_a_flatten_that_waits",
         ),
     ),
     "A9": Fault(
@@ -366,7 +366,7 @@ CATALOGUE: Final = {
         (),
         (
             "cli/test_halt.py::test_a13_the_halt_is_written_before_the_journal_is_read",
-            "live/test_kill.py::test_a13_whatever_is_called_halt_is_one_until_it_is_resumed",
+            "live/test_kill_switch.py::test_a13_whatever_is_called_halt_is_one_until_it_is_resumed",
         ),
     ),
     "A14": Fault(

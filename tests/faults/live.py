@@ -96,7 +96,7 @@ class Live:
         return found
 
     def start(self) -> None:
-        """Start the process and wait until it trades or says why not."""
+        """Start the process and wait until it trades or reports why not."""
         before = self.count_of("live")
         self.run.start()
         self.until(lambda: self.count_of("live") > before or self.run.ended is not None, "live")
@@ -110,7 +110,7 @@ class Live:
         return text.count(f'"event": "{event}"') + text.count(f'"event":"{event}"')
 
     def until_reported(self, event: str, before: int) -> None:
-        """Wait until the log says something once more."""
+        """Wait until the log has a line once more."""
         self.until(lambda: self.count_of(event) > before, event)
 
     def wait_until_idle(self) -> None:

@@ -29,7 +29,7 @@ from tests.faults.test_process import BARS, made
 
 
 class Bent:
-    """A core whose engine is not itself: what it wants is changed on the way to the orders."""
+    """A core whose engine is not itself: its orders are changed on the way to the manager."""
 
     def __init__(self, inner: LiveCore, bend: Callable[[Any], Any]) -> None:
         self.inner, self.engine = inner, inner.engine
@@ -101,7 +101,7 @@ def test_c2_decided_by_the_prices_of_another_symbol(tmp_path: Path) -> None:
 
 
 def test_c3_rights_of_the_key() -> None:
-    """A key that can withdraw is refused unless the file allows it; one that says nothing warns."""
+    """A key that can withdraw is refused unless the file allows it; without an entry it warns."""
     for number in range(3 * MANY):
         rights = (True, None, False)[number % 3]
         facts = VenueFacts(
@@ -125,7 +125,7 @@ def test_c3_rights_of_the_key() -> None:
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_c4_an_engine_that_wants_what_is_no_number(tmp_path: Path, bad: float) -> None:
+def test_c4_an_engine_that_orders_what_is_no_number(tmp_path: Path, bad: float) -> None:
     """No journal can hold it, so nothing of it is sent, and the strategy halts alone."""
 
     def broken(each: Any) -> Any:
@@ -235,7 +235,7 @@ def count_entries(harness: ProcessHarness) -> int:
 
 
 def test_c5_the_same_order_again_and_again() -> None:
-    """However often an order is wanted, no more leave than the throttle lets; a person re-arms."""
+    """However often an order is requested, the throttle bounds what leaves; a person re-arms."""
     for seed in range(MANY):
         draw = random.Random(seed)
         limits = Limits(repeats=draw.randint(2, 10), orders_per_minute=draw.randint(10, 60))
@@ -258,7 +258,7 @@ def test_c5_the_same_order_again_and_again() -> None:
         held("C5")
 
 
-def test_c6_another_version_goes_on_and_states_it(tmp_path: Path) -> None:
+def test_c6_another_version_continues_and_is_reported(tmp_path: Path) -> None:
     """Mixed versions: the whole journal is folded and compared; another strategy is refused."""
 
     async def scene() -> None:

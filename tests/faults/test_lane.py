@@ -54,7 +54,7 @@ def test_p9_killed_processes_count_though_they_could_not_state_it(stage: Stage) 
 
 
 def test_s4_an_old_copy_of_the_folder_is_refused(stage: Stage) -> None:
-    """A live run would give ids anew that the venue has seen; paper only says so."""
+    """A live run would give ids anew that the venue has seen; paper only reports it."""
     for mode in ("live", "paper"):
         folder = stage.run(mode=mode).ends[0][0].location.folder
         backup = folder.parent.parent / f"backup-{mode}"

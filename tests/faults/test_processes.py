@@ -302,7 +302,7 @@ def test_m4_a_journal_that_was_tampered_with(run: Live) -> None:
         held("M4")
 
 
-def test_a_shutdown_flattens_where_the_file_states_it(tmp_path: Path) -> None:
+def test_a_shutdown_flattens_if_the_file_requires_it(tmp_path: Path) -> None:
     """What is held is sold at the venue, stop and all, before the process ends; it may go on."""
     with live(tmp_path) as run:
         text = run.file.read_text("utf-8").replace("risk:\n", "risk:\n  stops: {stop_loss: 30%}\n")

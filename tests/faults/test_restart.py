@@ -146,11 +146,13 @@ def test_a6_what_is_held_stays_protected_while_the_account_blocks_entries(
             assert rule in {each.rule for each in harness.commands(m.Tripped)}, f"seed {seed}"
             assert stops_at(harness) == stops, f"seed {seed}"
             for each in stops:
-                harness.venue._orders[each].state = "cancelled"  # by the venue, and it says nothing
+                harness.venue._orders[
+                    each
+                ].state = "cancelled"  # by the venue, and it reports nothing
                 harness.dispatcher.dispatch([m.Refresh(what="open_orders")])
                 await harness.rest(3)
                 assert len(stops_at(harness)) == 1, f"seed {seed}: it is placed again"
-            fall = 0.9 if seed < 2 else 0.99  # through the stop, or until the signal says exit
+            fall = 0.9 if seed < 2 else 0.99  # through the stop, or until the signal is an exit
             await harness.trade(
                 [harness.price * 0.99, harness.price * fall, harness.price * fall * 0.99]
             )

@@ -1,4 +1,4 @@
-"""What TA-Lib says, function by function, and how its answers are compared with ours."""
+"""What TA-Lib returns, function by function, and how its answers are compared with ours."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def compare(each: Comparison, bars: Columns, outcome: Outcome, *, bar_ns: int = 
     return outcome
 
 
-def judge(each: Comparison, bars: Columns, outcome: Outcome) -> int:
+def count_excused(each: Comparison, bars: Columns, outcome: Outcome) -> int:
     """Count the values beyond the bound where exact arithmetic agrees with us and not with them."""
     if each.exact is None:
         return 0

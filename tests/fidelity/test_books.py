@@ -133,7 +133,7 @@ def check_trades(s: Settings, trades: dict[str, Any]) -> None:
 
 
 def check_orders(s: Settings, session: Session, outcome: Outcome) -> None:
-    """An order that is filled got all it asked for; one that did not says why."""
+    """An order that is filled is filled in full; one that is not gives the reason."""
     orders = orders_of(session, outcome)
     done: dict[str, float] = {}
     for _, row in fill_rows(session, outcome):

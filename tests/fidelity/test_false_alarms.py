@@ -1,4 +1,4 @@
-"""Rules without skill on a market that rises: how often a sweep calls the best above luck."""
+"""Rules without skill on a market that rises: how often a sweep calls the best above chance."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def _assert_same(s: Strategy, market: Market) -> None:
     for (t, equity), (u, wanted_equity) in zip(found.equity, wanted["equity"], strict=True):
         assert t == u
         assert abs(equity - wanted_equity) <= 1e-9 * s.capital, (t, equity, wanted_equity)
-    if s.account == "spot":  # an entry of the other side waits for the exit, and is not judged
+    if s.account == "spot":  # an entry of the other side waits for the exit, and is not decided
         assert found.rejected == wanted["rejected"]
 
 

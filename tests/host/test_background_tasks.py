@@ -1,4 +1,4 @@
-"""Background tasks: whatever ends one is heard, and it is started again."""
+"""Background tasks: whatever ends one is reported, and it is started again."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_a_task_that_ends_is_reported_blocked_and_started_again(
     assert received[0].text.endswith("it is started again in 0.0 s")
 
 
-def test_a_killed_task_works_again_only_when_it_states_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_task_works_again_only_once_it_reports_so(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene(tasks: Tasks, received: list[TaskChange]) -> None:
         answered = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""Tables and documents of a stopped run that its journal does not record: every face says so."""
+"""Tables and documents of a stopped run that its journal does not record: every face reports it."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _called(*words: str) -> Any:
 
 
 def _command(*words: str) -> Callable[[Path], str]:
-    """Return what a command says about a run: its document, which its text repeats."""
+    """Return what a command reports about a run: its document, which its text repeats."""
 
     def ask(folder: Path) -> str:
         places = {

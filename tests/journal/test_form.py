@@ -29,7 +29,7 @@ def test_every_event_comes_back(kind: type[m.Event]) -> None:
         at_ns, name, text = encode_event(event)
         back = decode_event(text)
         assert back == event
-        assert repr(back) == repr(event)  # also tells -0.0 from 0.0
+        assert repr(back) == repr(event)  # also distinguishes -0.0 from 0.0
         assert (at_ns, name) == (event.at_ns, kind.__struct_config__.tag)
         assert encode_event(text) == (at_ns, name, text)
 

@@ -129,7 +129,7 @@ def test_a_run_on_another_machine_is_seen_by_its_heartbeat(tmp_path: Path) -> No
         journal.heartbeat(time.time_ns() - 2 * ALIVE_NS)
         assert holder_of(tmp_path / "a") is None
         journal.begin(pid=7, host=socket.gethostname(), boot="b")
-        assert holder_of(tmp_path / "a") is None  # killed: on this machine the lock says it
+        assert holder_of(tmp_path / "a") is None  # killed: on this machine the lock shows it
 
 
 WRITE = """

@@ -101,7 +101,7 @@ def test_the_lowest_numba_gives_one_answer(tmp_path: Path) -> None:
     """The tests run the newest: here a shape is compiled with the lowest, and agrees as well."""
     lowest = ".".join(map(str, numba_inside.LOWEST))
     target = tmp_path / "lowest"
-    asked = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input",
+    asked = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--no-compile",
              "--disable-pip-version-check", "--target", str(target),
              f"numba=={lowest}.*"]  # fmt: skip
     made = subprocess.run(asked, capture_output=True, text=True, check=False)

@@ -55,7 +55,7 @@ def drawn():
 
 
 def test_a_routine_of_a_kernel_is_not_forced_into_it():
-    """numba hands `forceinline` on to what a function calls, unless that says otherwise."""
+    """numba hands `forceinline` on to what a function calls, unless that sets otherwise."""
 
     @partial(step.jit_inner, inline=False)
     def rare(x):

@@ -1,4 +1,4 @@
-"""What a model's card says is septet's word: no trainer changes it, and no forger against it."""
+"""What a model's card states is written by septet: no trainer and no forger changes it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_the_facts_of_a_plugin_stand_under_a_key_of_their_own() -> None:
     assert "facts" not in _walk(Stranger()).models[-1].card
 
 
-def test_septets_own_trainer_states_its_facts_at_the_top() -> None:
+def test_facts_of_the_built_in_trainer_are_at_the_top_level() -> None:
     card = _walk(logistic()).models[-1].card
     assert card["largest_difference"] <= 1e-5
     assert "facts" not in card

@@ -65,7 +65,7 @@ def _served(data: bytes, calibration: Calibration | None = None) -> OnnxModel:
 def test_an_answer_that_is_no_probability_decides_nothing(
     value: float, calibration: Calibration | None
 ) -> None:
-    """A calibration makes 0 of NaN, and a clamp makes certainty of 5; neither was said."""
+    """A calibration makes 0 of NaN, and a clamp makes certainty of 5; neither was returned."""
     model = _served(_constant(value), calibration)
     if calibration is not None and math.isfinite(value):
         assert predict_checked(model, ROW) == (1.0 if value > 0.5 else 0.0, OK)  # a score it maps

@@ -1,4 +1,4 @@
-"""Value, compared figure, threshold and verdict of a reading say the same thing."""
+"""Value, compared figure, threshold and verdict of a reading agree."""
 
 from __future__ import annotations
 

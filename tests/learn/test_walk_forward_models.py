@@ -1,4 +1,4 @@
-"""The walk: nothing known later trains a model, and every reason for none is said."""
+"""The walk: nothing known later trains a model, and every reason for none is reported."""
 
 from __future__ import annotations
 

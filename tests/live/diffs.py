@@ -137,7 +137,7 @@ def backtested(folder: Path, bars: Sequence[Bar], *, sets: Sequence[str] = ()) -
 
 
 class Venue:
-    """Fills each order at the next open as it is told: truthful, whatever it did."""
+    """Fills each order at the next open as ordered: truthful, whatever it did."""
 
     def __init__(self, hands: Mapping[int, Hand], quote: str) -> None:
         self._hands, self._quote, self._orders = hands, quote, 0
@@ -239,7 +239,7 @@ class Runner:
         self.handle(event)
 
     def operate(self, action: Any, now_ns: int, following: float) -> None:
-        """Let a person do something, as the shell says it: at the newest time it has told."""
+        """Let a person act, as the shell passes it on: at the newest time it has reported."""
         event = m.Operated(at_ns=now_ns, action=action, name="ann", reason="a look")
         self.follow(event, following)
 

@@ -1,4 +1,4 @@
-"""Several strategies compare one account: reads lag, and fills are heard of late (M1)."""
+"""Several strategies compare one account: reads lag, and fills are received late (M1)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ fills = st.lists(
     max_size=10,
     unique_by=lambda each: each[0],
 )
-"""When (seconds, no two at once), how much later it is heard of, whose, and half of what."""
+"""When (seconds, no two at once), how much later it is received, whose, and half of what."""
 sides = st.sampled_from([1, -1])
 
 
@@ -130,7 +130,7 @@ def test_a_fill_of_another_during_the_read_is_no_gap(received_s: int) -> None:
 
 
 def alone(event: m.Holdings) -> m.Holdings:
-    """Leave out what was said of the others' orders and fills."""
+    """Leave out what was reported of the others' orders and fills."""
     return m.Holdings(
         at_ns=event.at_ns, balances=event.balances, asked_ns=event.asked_ns, others=event.others
     )

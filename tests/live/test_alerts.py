@@ -296,7 +296,7 @@ def test_alerts_to_the_log_stand_in_the_log_of_the_run() -> None:
     assert text.startswith("mine paper: drawdown: ")
 
 
-def test_what_is_worth_an_alert() -> None:
+def test_which_events_raise_an_alert() -> None:
     def kinds(event: m.Event, *commands: m.Command) -> list[set[str]]:
         return [set(each.kinds) for each in alerts_of(event, commands, SYMBOLS)]
 
@@ -328,7 +328,7 @@ def test_what_is_worth_an_alert() -> None:
 
 
 @pytest.mark.parametrize("reason", [NOT_RECEIVED, "the connection was closed"])
-def test_nothing_ends_whose_begin_was_not_reported(reason: str) -> None:
+def test_no_end_is_alerted_without_its_beginning(reason: str) -> None:
     """Through a snapshot as well: the process may end between the two."""
     guards = Guards(SYMBOLS)
     down = m.FeedChanged(at_ns=1, stream="bars", symbol=0, state="down", reason=reason)

@@ -24,7 +24,7 @@ def asked(one: BarAssembler, at_ns: int, row: BarSeen) -> list[Any]:
     return opens(one.answer(ask(one, at_ns), [row], later, later))
 
 
-def test_the_newest_row_of_an_answer_is_asked_for_again() -> None:
+def test_the_newest_row_of_an_answer_is_requested_again() -> None:
     one = started()
     assert asked(one, at(1) + SECOND, newest(0, volume=1.0)) == []
     again = at(1) + SECOND + SECOND // 10 + one.rules.again_ns
@@ -96,7 +96,7 @@ def test_a_bar_of_an_unknown_state_is_forgotten_when_its_stream_ends() -> None:
     assert ask(one, at(2.1)) == Wanted("A", at(0), at(2))
 
 
-def test_what_is_given_up_before_the_venue_has_reported_it_twice_states_it() -> None:
+def test_a_bar_given_up_before_two_reports_of_the_venue_is_reported() -> None:
     one = started(rules=BarRules(give_up_ns=30 * SECOND))
     now = at(1) + SECOND
     one.answer(ask(one, now), [], now, now)
@@ -118,7 +118,7 @@ def test_answers_about_a_missing_bar_must_lie_apart() -> None:
     assert opens(one.answer(ask(one, later), [], later, later)) == [(0, 0)]
 
 
-def test_a_row_that_goes_on_for_ever_is_asked_for_ever_less_often_and_then_accepted() -> None:
+def test_a_row_that_keeps_changing_is_requested_ever_less_often_and_then_accepted() -> None:
     one = started()
     now, asks = at(1) + SECOND, 0
     while not one.answer(ask(one, now), [newest(0, volume=1.0 + asks)], now, now):

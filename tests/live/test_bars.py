@@ -99,7 +99,7 @@ def test_an_overdue_bar_is_asked_for_without_a_sign_of_it() -> None:
     assert one.next_wall_ns(lambda ns: ns) == at(2) + 2 * SECOND
 
 
-def test_what_the_venue_has_not_is_declared_when_it_reported_so_twice() -> None:
+def test_a_bar_the_venue_lacks_is_declared_missing_after_two_answers() -> None:
     one = started()
     now = at(1) + SECOND
     for _ in range(2):
@@ -116,7 +116,7 @@ def test_what_the_venue_has_not_is_declared_when_it_reported_so_twice() -> None:
     assert [each.kind for each in one.findings()] == ["gap", "after_gap"]
 
 
-def test_what_the_venue_has_not_is_asked_for_ever_more_seldom_until_more_is_due() -> None:
+def test_a_bar_the_venue_lacks_is_requested_ever_less_often_until_the_next_is_due() -> None:
     """The last bar of a session, over a weekend."""
     one = assembler("A", calendar="XNYS")
     friday = 1_704_488_340 * SECOND  # 2024-01-05T20:59Z, the last minute of the session
@@ -164,7 +164,7 @@ def test_a_whole_history_with_holes_is_taken_page_by_page() -> None:
     ]  # fmt: skip
 
 
-def test_questions_are_bounded() -> None:
+def test_requests_are_bounded() -> None:
     one = started(rules=BarRules(page=10))
     now = at(1_000)
     assert ask(one, now) == Wanted("A", at(0), at(10))
@@ -278,7 +278,7 @@ def test_a_bad_row_is_asked_for_again() -> None:
     assert opens(one.answer(wanted, [seen(0)], at(1), at(1))) == [0]
 
 
-def test_a_row_the_venue_insists_on_is_declared_missing_and_states_why() -> None:
+def test_a_row_the_venue_repeats_is_declared_missing_with_the_reason() -> None:
     one = started(close=float("nan"))
     bad = seen(0, close=float("nan"))
     now = at(1)
@@ -293,7 +293,7 @@ def test_a_row_the_venue_insists_on_is_declared_missing_and_states_why() -> None
     assert events[0].reason == "refused: not_finite"
 
 
-def test_a_policy_of_refuse_refuses_the_row_and_not_the_run() -> None:
+def test_the_policy_refuse_drops_the_row_and_the_run_continues() -> None:
     one = started(close=float("nan"), policy=Policies(zero_volume="refuse"))
     assert one.take(seen(0, volume=0.0), at(1), at(1)) == []
     assert [each.policy for each in one.findings()] == ["refuse"]
@@ -304,7 +304,7 @@ number = st.floats(allow_nan=True, allow_infinity=True) | st.sampled_from([0.0, 
 
 @settings(max_examples=examples(300), deadline=None)
 @given(st.tuples(number, number, number, number, number), st.booleans())
-def test_the_gate_lets_through_what_history_does(
+def test_the_gate_accepts_the_rows_that_history_accepts(
     row: tuple[float, float, float, float, float], quote: bool
 ) -> None:
     keys = CandlesConfig(volume_in="quote" if quote else None)

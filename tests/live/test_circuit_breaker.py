@@ -75,7 +75,7 @@ def test_failures_in_a_row_never_pass_more_than_the_threshold(
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, "1", None, True])
-def test_nonsense_is_no_number(value: Any) -> None:
+def test_an_invalid_value_is_no_number(value: Any) -> None:
     assert finite(value)
     assert not finite(1.5)
 

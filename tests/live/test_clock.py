@@ -1,4 +1,4 @@
-"""Wall time never goes back, jumps are said, and market time maps to the wall and back."""
+"""Wall time never goes back, jumps are reported, and market time maps to the wall and back."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a9_a_jump_ahead_is_doubted_for_a_while(ahead_s: int) -> None:
     assert clock.uncertainty_ns() == 0
 
 
-def test_after_a_sleep_time_is_sure_again() -> None:
+def test_after_a_sleep_the_time_is_certain_again() -> None:
     machine = Machine()
     clock = machine.clock()
     machine.wall_ns += 8 * 3_600 * SECOND
@@ -188,7 +188,7 @@ def served() -> Iterator[tuple[str, dict[str, object]]]:
             self.wfile.write(json.dumps(answer).encode())
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Report nothing."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -207,7 +207,7 @@ def test_the_clock_of_a_local_venue_is_read(served: tuple[str, dict[str, object]
     assert isinstance(clock_from(url), WallClock)
 
 
-def test_what_is_no_clock_is_reported(served: tuple[str, dict[str, object]]) -> None:
+def test_a_reading_that_is_no_time_is_reported(served: tuple[str, dict[str, object]]) -> None:
     url, answer = served
     with pytest.raises(RunError, match="gave no clock"):
         read_origin(url)

@@ -23,7 +23,7 @@ SNAPSHOT_EVERY = 997
 
 @dataclass
 class Seen:
-    """What a core said, in order."""
+    """What a core reported, in order."""
 
     decided: list[m.Decided] = field(default_factory=list)
     ruled: list[m.Ruled] = field(default_factory=list)

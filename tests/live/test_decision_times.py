@@ -92,7 +92,7 @@ def test_a_bar_after_decide_within_is_late() -> None:
     assert feed(one, bar(1, 1)) == [(1, (1,), (), True, True)]
 
 
-def test_a_time_nobody_was_there_at_is_declared_and_decides_nothing() -> None:
+def test_a_time_missed_while_the_process_was_down_is_declared_and_decides_nothing() -> None:
     clock = ManualClock(at(0.5))
     one = times_of(clock)
     clock.reach(at(2))
@@ -114,7 +114,7 @@ def test_only_the_newest_of_what_was_backfilled_decides() -> None:
     ]
 
 
-def test_what_was_closed_at_a_fresh_start_does_not_decide() -> None:
+def test_bars_closed_before_a_fresh_start_do_not_decide() -> None:
     clock = ManualClock(at(2.1))
     standing = Standing([Grid("24x7", MINUTE)], time_ns=at(0))
     one = times_of(clock, standing=standing)
@@ -259,7 +259,7 @@ def _check(world: Deliveries, journal: list[m.Event]) -> None:
     assert entered == delivered
     for k in range(world.symbols):
         assert all(before < after for before, after in pairwise(entered[k]))
-        # a symbol is present in time, or said to be missing, at each time exactly once
+        # a symbol is present in time, or reported missing, at each time exactly once
         late = 0
         newest = START
         for each in decision_times:
@@ -276,5 +276,5 @@ def _check(world: Deliveries, journal: list[m.Event]) -> None:
 def _passed(
     decision_times: list[m.DecisionTimeReached], late: m.DecisionTimeReached, k: int
 ) -> bool:
-    """Whether a decision time at the same time had said that the symbol is missing."""
+    """Whether a decision time at the same time had the symbol as missing."""
     return any(each.time_ns == late.time_ns and k in each.missing for each in decision_times)

@@ -71,7 +71,7 @@ def only(gap: Gap, *names: str) -> None:
 
 
 @pytest.mark.parametrize("venue_fills", [False, True])
-def test_runs_that_lived_the_same_have_no_gap(explain: Explain, venue_fills: bool) -> None:
+def test_identical_runs_have_no_gap(explain: Explain, venue_fills: bool) -> None:
     gap = explain(Lives(venue_fills=venue_fills))
     only(gap)
     if not venue_fills:

@@ -77,7 +77,7 @@ def test_an_id_is_posted_once_and_never_one_of_the_journal(ids: list[int], old: 
     asyncio.run(scene())
 
 
-def test_ids_too_old_to_remember_are_asked_for_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ids_no_longer_remembered_are_queried_and_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene() -> None:
         monkeypatch.setattr("septet._live.dispatch.REMEMBERED_IDS", 10)
         harness = DispatchHarness()
@@ -131,10 +131,13 @@ def test_an_order_past_its_deadline_stays() -> None:
     asyncio.run(scene())
 
 
-def test_the_gate_rejects_and_states_why() -> None:
+def test_the_gate_rejects_and_gives_the_reason() -> None:
     class Shut:
         def rejection(self, order: m.Submit | m.Amend) -> str:
             return "the account holds enough"
+
+        def update(self, command: m.Changed | m.Traded) -> None:
+            raise AssertionError("nothing has ended")
 
     async def scene() -> None:
         harness = DispatchHarness(gate=Shut())
@@ -146,7 +149,7 @@ def test_the_gate_rejects_and_states_why() -> None:
     asyncio.run(scene())
 
 
-def test_what_is_not_wanted_any_more_is_rejected_here_a_change_as_well() -> None:
+def test_orders_no_longer_needed_are_rejected_before_sending_amends_included() -> None:
     async def scene() -> None:
         harness = DispatchHarness(may_send=lambda client_id: False)
         for rejected in await harness.do(submit(), amend()):
@@ -187,7 +190,7 @@ def test_the_kill_switch_is_first_in_line() -> None:
     asyncio.run(scene())
 
 
-def test_an_adapter_that_raises_leaves_nothing_untold() -> None:
+def test_an_adapter_that_raises_is_reported_for_every_command() -> None:
     async def scene() -> None:
         harness = DispatchHarness()
         harness.venue.fails = {"submit", "amend", "cancel", "cancel_all", "query", "holdings"}
@@ -229,7 +232,7 @@ def test_training_that_fails_is_an_event() -> None:
 
 
 class _Loop:
-    """Stands for the loop's timers: fires what is due when told to."""
+    """Stands for the loop's timers: runs what is due on request."""
 
     def __init__(self) -> None:
         self.timers: list[_Timer] = []
@@ -258,7 +261,7 @@ class _Timer:
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=20), st.lists(st.integers(1, 9)))
-def test_alarms_ring_at_their_time_and_once(asked: list[int], steps: Sequence[int]) -> None:
+def test_alarms_act_once_at_their_time(asked: list[int], steps: Sequence[int]) -> None:
     clock, loop = ManualClock(0), _Loop()
     rung: list[m.Event] = []
     monkeypatch = pytest.MonkeyPatch()

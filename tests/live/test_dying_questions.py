@@ -94,7 +94,7 @@ def run(scene: Coroutine[Any, Any, None]) -> None:
     asyncio.run(scene)
 
 
-def test_a4_the_questions_for_outside_series(process: Process) -> None:
+def test_a4_the_polling_of_outside_series(process: Process) -> None:
     rows = [(-2, -1, 5.0)]
     clock = ManualClock(START)
 
@@ -131,7 +131,7 @@ def test_a4_the_questions_for_outside_series(process: Process) -> None:
     process.insist("septet", "outside series")
 
 
-def test_a4_the_question_for_a_book(process: Process) -> None:
+def test_a4_the_request_for_an_order_book(process: Process) -> None:
     received: list[Any] = []
     asked = 0
 
@@ -181,7 +181,7 @@ VENUE = {"end of maintenance": shut, "breaker": unanswered, "clock of the venue"
 
 
 @pytest.mark.parametrize("name", VENUE)
-def test_a4_what_asks_until_a_venue_is_well_again(process: Process, name: str) -> None:
+def test_a4_the_polling_until_a_venue_is_available(process: Process, name: str) -> None:
     fails: Callable[..., Any] = VENUE[name]
 
     async def scene() -> None:

@@ -84,7 +84,7 @@ async def kill_each(process: _Process, timers: Timers) -> set[tuple[str, str]]:
 
 
 def poll_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the exchange be one that streams nothing, as ccxt says it of many."""
+    """Let the exchange be one that streams nothing, as ccxt states of many."""
     for module in (ccxt_feed, ccxt_venue):
         make = module.make_client
 
@@ -139,7 +139,7 @@ def _ended(kept: Kept) -> Callable[[], bool]:
 
 
 def links(path: Path) -> tuple[set[str], set[str]]:
-    """Return which links a journal says went down, and which work."""
+    """Return which links went down by a journal, and which work."""
     down, works = set[str](), set[str]()
     with Reader(path) as journal:
         for each in journal.read():
@@ -192,7 +192,7 @@ def test_a4_each_background_task_is_killed_and_works_again(
             assert b"septet_decisions_total" in await fetched(port, "/metrics")
             counts = process.runs[0].alerts.counts
             sent = counts.sent
-            process.runs[0].alerts.failed("task_failed", "said after all of them were killed")
+            process.runs[0].alerts.failed("task_failed", "reported after all of them were killed")
             await until(lambda: counts.sent > sent)
             process._stop("SIGTERM")
             await run
@@ -219,4 +219,4 @@ def test_a4_each_background_task_is_killed_and_works_again(
     assert not beside & down, "what no order needs blocks none"
     assert own - blocked - beside <= {
         f"task {name} of {owner}" for owner, name in killed if owner != "septet"
-    }, "a task of septet has a block of its own; a link says it itself"
+    }, "a task of septet has a block of its own; a link reports it itself"

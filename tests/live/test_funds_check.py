@@ -66,7 +66,9 @@ def test_a6_a_start_with_a_history_is_never_refused_over_funds(
     result = live(stage, bars=6)
     assert result.exit_code == 0
     assert given
-    assert holdings_of(result)[-1].balances == balances  # the core judges it, and blocks entries
+    assert (
+        holdings_of(result)[-1].balances == balances
+    )  # the core decides about it, and blocks entries
 
 
 @pytest.mark.parametrize("free", [math.nan, -math.inf, math.inf, -1.0])
@@ -99,7 +101,7 @@ def test_a6_one_absurd_read_refuses_no_first_start(stage: Stage, free: float) ->
 
 
 def insist_on_lease(result: LiveResult, is_test: bool) -> None:
-    """Insist that the start has said how far the lease on the account reaches."""
+    """Insist that the start has reported how far the lease on the account reaches."""
     lines = (result.ends[0][0].location.folder / "log.jsonl").read_text().splitlines()
     found = [json.loads(each) for each in lines]
     [text] = [each["text"] for each in found if each["event"] == "account_lease"]

@@ -1,4 +1,4 @@
-"""A run that goes on may hold positions: what would end a first start is said, and it goes on."""
+"""A run that goes on may hold positions: what would end a first start is only reported."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ ALERTS = "monitoring.alerts={use: apprise, urls: ['env:ALERT_URL'], events: [err
 def test_a_run_that_goes_on_is_not_ended_by_a_channel_of_alerts(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may hold a position: that nobody can be told is an error in the log."""
+    """It may hold a position: that nobody can be alerted is an error in the log."""
     monkeypatch.setattr(local_run, "Alerts", partial(unbound, alerts.Alerts))
     monkeypatch.setenv("ALERT_URL", "json://localhost")
     stage.run(mode="live", sets=[ALERTS])
@@ -125,7 +125,7 @@ def test_a_first_start_is_ended_by_a_symbol_that_is_not_listed(
         stage.run(mode="live")
 
 
-def test_an_alert_states_that_a_run_with_a_history_could_not_begin(
+def test_an_alert_reports_that_a_run_with_a_history_could_not_start(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[str] = []

@@ -1,4 +1,4 @@
-"""Bars, decision times and the ear together, on a loop whose time is made up.
+"""Bars, decision times and the market-data handler together, on a loop whose time is made up.
 
 A venue with holes, calendars and a late listing tells of its bars by a stream that loses, repeats
 and delays, and by answers that are late, old, or none. Whatever it does: each bar once and whole,
@@ -128,7 +128,7 @@ class Feed:
             await asyncio.sleep(wait_ns / SECOND)
 
     async def _notify(self, name: str) -> None:
-        """Tell bars as they grow and close; connections end, and some messages never come."""
+        """Report bars as they grow and close; connections end, and some messages never come."""
         draw, venue, flagged = self.draw, self.venue, self.flagged[name]
         for slot in venue.slots[name]:
             span = slot.known_ns - slot.open_ns
@@ -286,7 +286,7 @@ def _check_bars(scene: Scene, k: int) -> None:
 
 
 def _check_times(scene: Scene) -> None:
-    """Each time once and in order, nobody later than said, every bar in one decision_time."""
+    """Each time once and in order, nobody later than declared, every bar in one decision_time."""
     decision_times = [each for each in scene.events if isinstance(each, m.DecisionTimeReached)]
     entered: Counter[tuple[int, int]] = Counter()
     first: dict[int, m.DecisionTimeReached] = {}
@@ -330,7 +330,7 @@ def _check_times(scene: Scene) -> None:
 
 
 def _in_time(decision_times: Sequence[m.DecisionTimeReached], time_ns: int, k: int) -> bool:
-    """Whether a symbol was there before it had been said to be missing."""
+    """Whether a symbol was there before it had been reported missing."""
     for each in decision_times:
         if each.time_ns == time_ns and k in each.missing:
             return False

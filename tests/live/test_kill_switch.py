@@ -223,7 +223,7 @@ def test_a_resume_that_was_cut_short_still_counts_when_later(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("text", [b"", b"stop it\n", b"{", b"\xff\xfe"])
-def test_a_file_made_by_hand_halts(tmp_path: Path, text: bytes) -> None:
+def test_a_halt_file_made_by_hand_halts_the_run(tmp_path: Path, text: bytes) -> None:
     (tmp_path / HALT).write_bytes(text)
     run = Run(tmp_path)
     assert run.look() == ["halt"]
@@ -260,7 +260,7 @@ def test_a_resume_needs_a_name_and_a_reason(tmp_path: Path, name: str, reason: s
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.sampled_from(["halt", "flatten", "resume", "look", "restart"]), max_size=20))
-def test_the_last_word_counts_whatever_happens_between(
+def test_the_last_command_counts_whatever_happens_between(
     tmp_path_factory: pytest.TempPathFactory, steps: list[str]
 ) -> None:
     run = Run(tmp_path_factory.mktemp("run"))

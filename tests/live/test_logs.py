@@ -52,7 +52,7 @@ def test_nothing_secret_is_written() -> None:
     assert "word" not in out.getvalue()
 
 
-def test_a_terminal_is_shown_words() -> None:
+def test_a_terminal_gets_text_lines() -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
@@ -189,7 +189,7 @@ def test_a_halt_shows_what_it_does_and_for_how_long() -> None:
     )
 
 
-def test_the_words_come_first() -> None:
+def test_the_message_comes_first() -> None:
     written, out = log(None)
     written.notify("info", "fill", {"order": "o1", "text": "bought 1 BTC/USDT"})
     assert list(json.loads(out.getvalue()))[:4] == ["timestamp", "level", "event", "text"]

@@ -1,4 +1,4 @@
-"""The ear of a run: what stands between a bar and its order, and what follows later."""
+"""The market-data handler of a run: what happens between a bar and its order, and what later."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ START = 1_700_000_040 * SECOND // MINUTE * MINUTE
 
 
 class Silent:
-    """A feed that says nothing by itself; its history has the bars of minutes `has`."""
+    """A feed that reports nothing by itself; its history has the bars of minutes `has`."""
 
     def __init__(self, has: Sequence[int] = ()) -> None:
         self.has = has
@@ -160,7 +160,7 @@ def test_fresh_data_clears_a_standstill_before_it_decides() -> None:
     asyncio.run(scene())
 
 
-def test_a_quote_states_when_it_was_received_in_market_time() -> None:
+def test_a_quote_has_its_receive_time_in_market_time() -> None:
     async def scene() -> None:
         receiver = Receiver()
         receiver.clock.advance(SECOND)
@@ -208,7 +208,7 @@ def test_prices_stamped_in_the_future_are_no_sign_of_life_and_silence_nothing() 
         receiver.handler._ring()
         text = reported(receiver)
         assert text.count(("Unreadable", "quote")) == 1
-        assert ("FeedChanged", "stale") in text, "the watchdog heard nothing"
+        assert ("FeedChanged", "stale") in text, "the watchdog received nothing"
         now = receiver.clock.now_ns()
         receiver.handler.receive(QuoteSeen("A", now - SECOND // 100, 102.0, 1.0, 102.1, 1.0))
         quoted = [each for each in receiver.put if isinstance(each, m.Quoted)]
@@ -262,7 +262,7 @@ def test_a_bar_that_cannot_be_true_is_reported_and_no_sign_of_life(bar: BarSeen)
         ("live", "next_open", True, False),
     ],
 )
-def test_a_start_states_where_halts_see_no_price_between_bars(
+def test_a_start_reports_halts_that_see_no_price_between_bars(
     mode: Any, fills: str, halts: bool, says: bool
 ) -> None:
     """SEMANTICS, "Stops, halts": marks between bars are tested where there are any."""

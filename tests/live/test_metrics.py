@@ -38,7 +38,7 @@ def free_port() -> int:
 
 
 class Scraper(threading.Thread):
-    """Asks both pages again and again, until it is told to end."""
+    """Asks both pages again and again, until it is stopped."""
 
     def __init__(self, port: int) -> None:
         super().__init__(daemon=True)
@@ -186,7 +186,7 @@ class Answering:
         ("[" * 50_000, TAKEN),
     ],
 )  # fmt: skip
-def test_check_states_whether_the_port_is_taken_and_by_whom(text: str, words: str) -> None:
+def test_check_reports_whether_the_port_is_taken_and_by_whom(text: str, words: str) -> None:
     file = Path(__file__).parents[1] / "config" / "valid" / "smallest.yaml"
     with closing(Answering(text)) as other:
         key = f"monitoring.metrics.prometheus=127.0.0.1:{other.port}"

@@ -1,4 +1,4 @@
-"""What `runs show` says of positions, stops and orders that a run has left."""
+"""What `runs show` shows of positions, stops and orders that a run has left."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.live.test_way_out import Protected
 
 
 class Holding(Protected):
-    """Buys, protects what it bought by a stop, leaves an entry resting, and tells so."""
+    """Buys, protects what it bought by a stop, leaves an entry resting, and reports it."""
 
     bought = 0.02
     stops = True
@@ -114,7 +114,7 @@ def test_what_a_stopped_run_holds_is_shown_with_its_stop_and_its_resting_entry(
     assert "Stop            at the venue: 0.01 at 80, covering 0.01 of 0.02 (" in text
     assert orders["limit"]["client_id"] in text
     assert "limit 90, open" in text
-    assert "computing" not in text  # how quickly a run that waits for bars computes says nothing
+    assert "computing" not in text  # how quickly a run that waits for bars computes means nothing
 
 
 def test_every_stop_records_the_files_that_it_wrote(stage: Stage) -> None:

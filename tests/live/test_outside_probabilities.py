@@ -47,7 +47,7 @@ risk:
 
 
 def value(symbol: str, stamp_ns: int) -> float:
-    """What the file of a symbol says of a time."""
+    """The value of a symbol's file at a time."""
     phase = SYMBOLS.index(symbol) * 1.7
     return round(0.5 + 0.4 * float(np.sin(stamp_ns / HOUR_NS / 2.0 + phase)), 6)
 

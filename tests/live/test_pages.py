@@ -34,6 +34,6 @@ def test_merging_changes_no_byte() -> None:
     assert kept == bytearray(range(256)) * (4 * LARGE // 256)
 
 
-def test_a_system_that_states_nothing_of_its_memory_is_left_alone(monkeypatch, tmp_path) -> None:
+def test_a_system_without_memory_information_is_left_alone(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(huge_pages, "_MAPS", tmp_path / "none")
     assert merge_pages() == 0

@@ -40,7 +40,7 @@ class FakeClock:
 
 @dataclass
 class VenueHarness:
-    """A venue, its clock, and what it said by itself."""
+    """A venue, its clock, and what it reported by itself."""
 
     venue: PaperVenue
     clock: FakeClock
@@ -140,7 +140,7 @@ async def test_only_what_exceeds_the_shown_size_pays_slippage() -> None:
 
 
 @run
-async def test_orders_share_what_one_quote_shows() -> None:
+async def test_orders_share_the_size_of_one_quote() -> None:
     it = await opened_venue()
     it.quote(99.0, 101.0, shown=1.0)
     await it.send("buy", 0.75)
@@ -149,7 +149,7 @@ async def test_orders_share_what_one_quote_shows() -> None:
 
 
 @run
-async def test_book_is_walked_and_the_rest_waits_for_the_next() -> None:
+async def test_an_order_walks_the_book_and_its_remainder_waits_for_the_next() -> None:
     it = await opened_venue(fills="book")
     levels: dict[str, Any] = {"bids": ((99.0, 1.0),), "asks": ((101.0, 1.0), (103.0, 0.5))}
     it.quote(99.0, 101.0, **levels)
@@ -244,7 +244,7 @@ REJECTIONS: tuple[tuple[str, tuple[Any, ...], dict[str, Any]], ...] = (
 
 
 @pytest.mark.parametrize(("code", "order", "prices"), REJECTIONS)
-def test_what_a_venue_refuses_is_an_answer(
+def test_a_rejection_by_the_venue_is_an_answer(
     code: str, order: tuple[Any, ...], prices: dict[str, Any]
 ) -> None:
     async def refused() -> None:
@@ -315,7 +315,7 @@ async def test_kill_switch_leaves_nothing_open_and_locks_nothing() -> None:
 
 
 @run
-async def test_a_market_that_is_none_fills_nothing() -> None:
+async def test_an_invalid_market_fills_nothing() -> None:
     for bid, ask in ((101.0, 101.0), (0.0, 1.0), (float("nan"), 1.0), (99.0, float("inf"))):
         it = await opened_venue()
         it.quote(99.0, 101.0)
@@ -427,7 +427,7 @@ def test_fills_explain_the_balances_and_never_exceed_an_order(steps, fee_currenc
 
 @given(st.lists(STEPS, max_size=40))
 @settings(max_examples=examples(30))
-def test_the_same_steps_give_the_same_words(steps):
+def test_the_same_steps_give_the_same_messages(steps):
     async def received() -> list[Any]:
         it = await opened_venue(cash=900.0)
         await play(it, steps, restarts=False)

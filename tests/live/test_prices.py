@@ -33,7 +33,7 @@ def test_a_fresh_quote_outweighs_a_bar() -> None:
     assert core.checks.symbols[0].price == 98.0
 
 
-def test_history_is_no_price_of_now() -> None:
+def test_a_historical_bar_is_no_current_price() -> None:
     core: Any = cores(1)()
     core.handle(bar(NOW, 50.0, "history"))
     assert core.checks.symbols[0].price == 0.0

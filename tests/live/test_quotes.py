@@ -46,7 +46,7 @@ def test_a_quote_passes_once_in_a_while_and_a_move_at_once() -> None:
         QuoteSeen("A", 0, 1.0, math.nan, 2.0, 1.0),
     ],
 )
-def test_what_is_no_quote_is_dropped(bad: QuoteSeen) -> None:
+def test_an_invalid_quote_is_dropped(bad: QuoteSeen) -> None:
     throttle = QuoteThrottle(["A"])
     assert throttle.take(bad, 0) is None
     assert throttle.counts["bad"] == 1

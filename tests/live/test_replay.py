@@ -221,7 +221,7 @@ def test_a_changed_price_is_found_where_it_acts(run: Path, tmp_path: Path) -> No
     assert seen.first.seq == found.first.seq
 
 
-CHANGED = {  # what is done to the journal, and what is said of it
+CHANGED = {  # what is done to the journal, and what is reported of it
     "a volume that nothing reads": (
         ("UPDATE entries SET event = replace(event, 'volume\":', 'volume\":1') WHERE seq = 90",),
         "entry 90 was changed",
@@ -240,7 +240,7 @@ CHANGED = {  # what is done to the journal, and what is said of it
 
 @pytest.mark.parametrize("name", CHANGED)
 def test_a_changed_journal_proves_nothing(run: Path, tmp_path: Path, name: str) -> None:
-    """Also where the core would say the same: the chain is verified first."""
+    """Also where the core would decide the same: the chain is verified first."""
     statements, place = CHANGED[name]
     folder = shutil.copytree(run, tmp_path / "copy")
     spoil(folder / JOURNAL, *statements)

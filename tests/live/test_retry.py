@@ -1,4 +1,4 @@
-"""Asking until there is an answer, and being told to stop meanwhile."""
+"""Requests are retried until there is an answer, and a stop meanwhile ends them."""
 
 from __future__ import annotations
 

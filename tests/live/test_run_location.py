@@ -23,7 +23,7 @@ def test_a_run_begun_later_sorts_last(tmp_path: Path) -> None:
     assert ids[0].startswith("20260921T")
 
 
-def test_what_is_no_run_orders_nothing(tmp_path: Path) -> None:
+def test_a_folder_without_a_run_sends_no_orders(tmp_path: Path) -> None:
     for name in ("99999999T999999Z-abcdef", "notes", "99991231T235959Z-abcdef"):
         (tmp_path / "sma" / name).mkdir(parents=True)
         (tmp_path / "sma" / name / "journal.sqlite").write_bytes(b"")

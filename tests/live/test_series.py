@@ -135,7 +135,7 @@ def test_what_a_decision_saw_is_what_a_replay_sees(steps: list[tuple[int, int, i
 
 
 class Source:
-    """A source that answers, fails or hands over nonsense, as told."""
+    """A source that answers, fails or hands over nonsense, as set."""
 
     def __init__(self) -> None:
         self.rows: Any = table((0, 1, 5.0))

@@ -35,7 +35,7 @@ from tests.live.scripted import MemoryVenue
 
 
 class Scripted:
-    """A core that keeps count, buys when told to, and fails when told to."""
+    """A core that keeps count, and buys and fails on request."""
 
     def __init__(self, tag: str, *, buys: bool = False, fails: bool = False) -> None:
         self.tag, self.buys, self.fails = tag, buys, fails
@@ -306,7 +306,7 @@ def test_two_live_strategies_share_a_connection_and_each_has_its_own_orders(stag
     assert "add up on one account" in result.document()["netting"]
 
 
-def test_differences_refuse_the_start_where_the_file_states_it(tmp_path: Path) -> None:
+def test_differences_refuse_the_start_if_the_file_requires_it(tmp_path: Path) -> None:
     fill = m.Traded(
         order=1, symbol=0, trade_id="1", side="buy", quantity=1.0, price=1.0, fee=0.0,
         fee_currency="USDT", position=1.0, market_ns=0,
@@ -451,7 +451,7 @@ def test_a_start_that_was_refused_leaves_nothing(stage: Stage) -> None:
         stage.run(mode="live", yes=False)
     [parent] = stage.world.options().out.iterdir()
     assert not list(parent.iterdir())
-    # What the hint says to change is then no other strategy's file.
+    # What the hint asks to change is then no other strategy's file.
     assert stage.run(mode="live", sets=["account.capital=900"]).exit_code == 0
 
 

@@ -97,7 +97,7 @@ def test_p4_a_loop_that_stood_still_is_reported_from_outside_and_then_inside() -
 
         watch = LoopWatch(stood_still, notify, bound_s=0.1)
         watch.start()
-        assert text.wait(30.0)  # the loop stands still here until the thread has said so
+        assert text.wait(30.0)  # the loop stands still here until the thread has reported it
         await asyncio.wait_for(gone_on.wait(), 30.0)
         watch.close()
         assert reported[0]["event"] == "loop_blocked"

@@ -189,7 +189,7 @@ def test_a_damaged_model_is_refused_before_anything_is_opened(world: Learner, mo
 
 
 def test_it_decides_after_its_last_label_only(world: Learner) -> None:
-    """A model of a later time than the market's: no entry, and the start says so."""
+    """A model of a later time than the market's: no entry, and the start reports it."""
     home = world.folder / "models" / "mine"
     stored = learn.load_model(home)
     last_ns = MARKET_NS + 400 * HOUR_NS

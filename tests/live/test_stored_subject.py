@@ -50,7 +50,7 @@ def _checked(path: Path, *sets: str) -> str:
 def test_another_subject_is_refused_with_its_place(
     tmp_path: Path, sets: list[str], place: str, expected: str
 ) -> None:
-    """`check` and the run refuse it alike, with what the card says and what the file says."""
+    """`check` and the run refuse it alike, with what the card states and what the file states."""
     _train(tmp_path, SMALL)
     path = _file(tmp_path)
     reported = _checked(path, *sets)
@@ -106,7 +106,7 @@ def test_a_stored_model_that_is_trained_is_refused(
         load(_file(tmp_path), sets=sets)
 
 
-def test_a_card_without_a_subject_is_refused_in_words(tmp_path: Path) -> None:
+def test_a_card_without_a_subject_is_refused_with_a_message(tmp_path: Path) -> None:
     """Those of older versions hold names only."""
     home = _train(tmp_path, SMALL)
     stored = learn.load_model(home)
@@ -124,7 +124,7 @@ def test_a_card_without_a_subject_is_refused_in_words(tmp_path: Path) -> None:
         {"features": []}, {"label": {"use": {"a": 1}}},
     ],
 )  # fmt: skip
-def test_a_planted_subject_ends_in_words(tmp_path: Path, wrong: dict[str, Any]) -> None:
+def test_a_planted_subject_ends_with_a_message(tmp_path: Path, wrong: dict[str, Any]) -> None:
     home = _train(tmp_path, SMALL)
     stored = learn.load_model(home)
     subject = {**stored.card["subject"], **wrong}
@@ -134,7 +134,7 @@ def test_a_planted_subject_ends_in_words(tmp_path: Path, wrong: dict[str, Any]) 
 
 
 def test_an_unseen_symbol_and_other_code_of_septet_are_reported(tmp_path: Path) -> None:
-    """Both may be meant: `check` warns, the run says it and notes it beside its result."""
+    """Both may be meant: `check` warns, the run reports it and notes it beside its result."""
     home = _train(tmp_path, SMALL)
     stored = learn.load_model(home)
     subject = stored.card["subject"]
@@ -169,7 +169,7 @@ def test_renamed_steps_below_the_inputs_are_the_same_model(tmp_path: Path) -> No
     assert "use of the feature other was" in reported
 
 
-def test_a_models_card_of_a_run_states_it_too(tmp_path: Path) -> None:
+def test_a_model_card_of_a_run_has_the_subject_too(tmp_path: Path) -> None:
     """A model that a walk forward left in the run's folder is as good as one of `septet train`."""
     path = tmp_path / "walk.yaml"
     path.write_text(SMALL, encoding="utf-8")

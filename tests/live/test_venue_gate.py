@@ -1,4 +1,4 @@
-"""What any adapter says is judged by type, word, symbol and time before the core hears of it."""
+"""What any adapter reports is checked by type, word, symbol and time before it reaches the core."""
 
 from __future__ import annotations
 

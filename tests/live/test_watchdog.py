@@ -20,7 +20,7 @@ GRID = Grid("24x7", MINUTE)
 
 
 class Dog:
-    """A watchdog that is told the time of its clock."""
+    """A watchdog that is given the time of its clock."""
 
     def __init__(self, clock: ManualClock, seed: int = 0) -> None:
         self.clock, self.missing = clock, set[int]()

@@ -22,7 +22,7 @@ Break = Callable[[pytest.MonkeyPatch, "Protected"], None]
 
 
 class Protected(Scripted):
-    """Holds a position under a stop, with an entry that rests, and then fails as it is told."""
+    """Holds a position under a stop, with an entry that rests, and then fails as set."""
 
     decisions = 0
     at: str = ""

@@ -181,7 +181,7 @@ def test_balanced_rows_are_those_of_scikit_learn(name: str) -> None:
     assert np.abs(fitted.model.predict(rows.x) - wanted).max() <= 1e-12
 
 
-def test_an_estimator_that_takes_no_weights_states_it() -> None:
+def test_an_estimator_without_weights_is_reported() -> None:
     made = sklearn_model(Sklearn(estimator="KNeighborsClassifier", class_weight="balanced"))
     with pytest.raises(InputError, match="KNeighborsClassifier takes no weights"):
         complete(made, "none", "none").fit(window(100))
@@ -226,7 +226,7 @@ def _fit(made: Any, scale: Scaling, calibrate: Calibrating) -> Fitted | SeptetEr
 
 
 @pytest.mark.parametrize("name", sorted(registry.table()))
-def test_every_classifier_is_served_as_it_answers_or_refused_in_words(name: str) -> None:
+def test_every_classifier_is_served_exactly_or_refused_with_a_message(name: str) -> None:
     """No classifier of the registry ends in a traceback or in other probabilities."""
     made = sklearn_model(Sklearn(estimator=name, params=_PARAMS.get(name, {})))
     formats = set()

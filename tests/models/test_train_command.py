@@ -65,7 +65,7 @@ def test_every_trainer_is_trained_stored_and_decides(
 
 
 @pytest.mark.parametrize("name", NOTHING)
-def test_one_that_learns_nothing_states_it(
+def test_a_model_that_learns_nothing_is_reported(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""A plugin without a compiled step still runs: same text, same bits, and the run says so."""
+"""A plugin without a compiled step still runs: same text, same bits, and the run reports it."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def test_a_hostile_name_is_text(run: septet.Run) -> None:
         judge(text)
         assert "<script" not in text
         assert "<img" not in text
-    run._stored.summary["strategy"] = HOSTILE * 200  # as a stranger's folder may say
+    run._stored.summary["strategy"] = HOSTILE * 200  # as a stranger's folder may state
     run._stored.summary["verdict"] = HOSTILE * 200
     judge(run._repr_html_())
     assert "\x1b" not in repr(run)

@@ -348,7 +348,7 @@ def test_a_sweep_stays_in_memory_or_is_stored(file: Path, tmp_path: Path) -> Non
     assert_frame_equal(stored.settings, found.settings)
     with pytest.raises(septet.InputError, match="no setting 99"):
         found.strategy(99)
-    with pytest.raises(septet.InputError, match="says nothing to sweep"):
+    with pytest.raises(septet.InputError, match="has nothing to sweep"):
         septet.sweep(strategy)
     with pytest.raises(septet.ConfigError, match="cannot be swept"):
         septet.sweep(strategy, {"features.fast.period": [object()]})

@@ -219,7 +219,7 @@ def test_thinning_keeps_every_extreme(values: list[float], limit: int) -> None:
         assert array[rows].min() == array.min()
 
 
-def test_a_long_run_is_thinned_and_states_it(tmp_path: Path) -> None:
+def test_a_long_run_is_thinned_and_the_page_notes_it(tmp_path: Path) -> None:
     result = make_result(symbols=("BTC/USDT",), bars=20_000, model=False)
     run = save_run(result, tmp_path)
     data = chart_data(run)

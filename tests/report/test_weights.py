@@ -256,7 +256,7 @@ def _why_at_rebalances(run: Run) -> list[tuple[dict[str, Any], pl.DataFrame]]:
     ]  # fmt: skip
 
 
-def test_why_says_that_a_where_is_false_with_what_it_read(limited: Run) -> None:
+def test_why_shows_that_a_where_is_false_and_its_values(limited: Run) -> None:
     bars = _bars(limited)
     seen = set()
     for found, rows in _why_at_rebalances(limited):
@@ -281,7 +281,7 @@ def test_why_says_that_a_where_is_false_with_what_it_read(limited: Run) -> None:
     assert {(True, False), (False, True)} <= seen
 
 
-def test_why_says_what_the_turnover_limit_let_through(limited: Run) -> None:
+def test_why_shows_how_much_the_turnover_limit_allowed(limited: Run) -> None:
     """Independently: the changes as made sum to the limit wherever one of them was scaled."""
     made_ns, targets = target_weights(limited)
     bars, scaled = _bars(limited), 0

@@ -131,7 +131,7 @@ def test_what_is_not_there_is_reported(full_run: Run, reference: str, words: str
     assert words in str(problem.value)
 
 
-def test_a_run_without_orders_states_it(rejected_run: Run) -> None:
+def test_why_reports_that_a_run_has_no_orders(rejected_run: Run) -> None:
     with pytest.raises(InputError, match="it has 0 orders, there are none"):
         explain(rejected_run, "o1")
     found = explain(rejected_run, "BTC/USDT@2023-01-27")
@@ -181,7 +181,7 @@ def test_why_there_was_no_order_is_not_known_without_decisions(fast_run: Run) ->
         explain(fast_run, "BTC/USDT@2023-01-20T00:00:00")
 
 
-def test_the_report_of_a_run_without_decisions_states_it(fast_run: Run) -> None:
+def test_the_report_notes_that_a_run_has_no_decisions(fast_run: Run) -> None:
     text = render(fast_run)
     assert "The decisions were left out (--fast)" in text
     assert "No decision was rejected" not in text
@@ -265,7 +265,7 @@ risk: {sizing: {use: fixed_fraction, fraction: 20%}}
 """
 
 
-def test_a_decision_states_the_rule_that_was_true_or_those_that_were_not(tmp_path: Path) -> None:
+def test_a_decision_shows_the_rule_that_was_true_or_those_that_were_not(tmp_path: Path) -> None:
     path = tmp_path / "entries.yaml"
     path.write_text(RULES, encoding="utf-8")
     run = save_run(backtest(load(str(path))), tmp_path / "runs", report=False)

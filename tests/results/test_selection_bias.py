@@ -142,7 +142,7 @@ def test_trials_without_a_ratio_count_if_they_are_named() -> None:
     assert more < same
 
 
-def test_more_trials_make_luck_greater() -> None:
+def test_more_trials_raise_the_expected_maximum() -> None:
     luck = [expected_maximum_sharpe(count, 0.05) or 0.0 for count in (1, 2, 10, 10**3, 10**9)]
     assert luck == sorted(luck)
     assert luck[0] == 0.0
@@ -208,7 +208,7 @@ def test_block_days_are_those_of_array_split(days: int) -> None:
 
 
 def plain_logits(returns: Floats) -> Floats:
-    """Every split by itself from the days, as the paper tells it."""
+    """Every split by itself from the days, as in the paper."""
     parts = np.array_split(np.arange(returns.shape[1]), BLOCKS)
     found = []
     for half in itertools.combinations(range(BLOCKS), BLOCKS // 2):
@@ -234,7 +234,7 @@ def test_every_split_agrees_with_the_plain_way(seed: int, count: int, days: int)
 
 def test_noise_is_a_coin_toss() -> None:
     shares = [overfitting(noise(seed, 60)).probability or 0.0 for seed in range(40)]
-    # One history says little; the mean of forty is within three of its standard errors.
+    # One history shows little; the mean of forty is within three of its standard errors.
     assert np.mean(shares) == pytest.approx(0.5, abs=3 * float(np.std(shares)) / math.sqrt(40))
     assert np.std(shares) < 0.2
 

@@ -151,7 +151,7 @@ def test_a_long_silence_is_named() -> None:
     assert words in verdict(silent)
     assert words not in verdict(replace(silent, span_ns=(last - 70 * DAY, last + 30 * DAY)))
     assert words not in verdict(replace(silent, span_ns=(last - 60 * NS, last + 40 * NS)))
-    # A halt or an open position is the reason, and is said elsewhere.
+    # A halt or an open position is the reason, and is reported elsewhere.
     assert words not in verdict(replace(silent, halts=(HALT,)))
     assert words not in verdict(replace(silent, open_trades=1))
 

@@ -53,7 +53,7 @@ def test_kelly_takes_its_odds_from_the_last_closed_trades_once_there_are_enough(
     assert kelly(1.0, 0.6, forgotten) == pytest.approx(learned)
 
 
-def test_kelly_without_a_probability_wants_nothing():
+def test_kelly_without_a_probability_gives_no_size():
     assert not kelly(1.0, math.nan, state_of()) > 0.0
 
 
@@ -124,7 +124,7 @@ def test_halts_trip_at_their_threshold():
     assert halts.losses_in_a_row(3, 3)
 
 
-def test_volatility_target_wants_nothing_of_the_unknown():
+def test_volatility_target_gives_no_size_for_an_unknown_volatility():
     assert math.isnan(sizing.volatility_target(1_000.0, COST, math.nan, 0.2, 1.0))
     assert math.isnan(sizing.volatility_target(1_000.0, COST, 0.0, 0.2, 1.0))
     wanted = sizing.volatility_target(1_000.0, 1.0, 0.4, 0.2, 1.0)

@@ -136,7 +136,7 @@ def prices(world: World, order: Order) -> set[str]:
 
 
 def worst(world: World, order: Order) -> set[str]:
-    """Judge the position this order's side could become, and the sum with the other symbol."""
+    """Check the position this order's side could become, and the sum with the other symbol."""
     if not is_amount(world.price) or not is_amount(world.equity):
         return set()
     others = (world.buys if order.sign > 0 else world.sells) - order.replaces
@@ -312,7 +312,7 @@ def change_oracle(case: dict[str, Any], price: float, market: float) -> set[str]
 @settings(max_examples=400, deadline=None)
 @given(CHANGES)
 def test_a_changed_entry_is_checked_as_the_entry_it_makes(case: dict[str, Any]) -> None:
-    """What may not leave leaves what stands as it is, and says the reason once."""
+    """What may not leave leaves what stands as it is, and reports the reason once."""
     sign = case["sign"]
     bench = Bench(amends=case["amends"])
     rests = bench.order(

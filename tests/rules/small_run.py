@@ -1,4 +1,4 @@
-"""A run by hand: small arrays under their names, and settings for as long as a test wants them."""
+"""A run by hand: small arrays under their names, and settings for as long as a test needs them."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ NAN = math.nan
 
 
 def judged(run: Run, *sides: float, **given: Any) -> int:
-    """Keep signals of symbol 0 and judge the bar of the last."""
+    """Keep signals of symbol 0 and decide the bar of the last."""
     signal(run, 0, *sides)
     with set_to(signal_at=kept, **given):
         return decide.decide_symbol(0, len(sides) - 1, 60, run)

@@ -19,7 +19,7 @@ NAN = math.nan
 
 
 def traded(run: Run, *sides: float, log: int = 64, **given: Any) -> int:
-    """Trade all times of a run whose signals are told; `log` is how many rows the log holds."""
+    """Trade all times of a run whose signals are given; `log` is how many rows the log holds."""
     signal(run, 0, *sides)
     run.arrays["LI"] = run.LI[:log]
     more = {"signal_at": kept, "size": lambda *_: 2.0, "LOG_ROOM": 20, **given}

@@ -119,7 +119,7 @@ def grid_worth_of(run: Run) -> float:
         return float(grid_orders.grid_worth(0, run))
 
 
-def test_a_halt_lets_nothing_rest_and_the_decision_states_it() -> None:
+def test_a_halt_leaves_no_resting_order_and_the_decision_shows_it() -> None:
     run = run_with_room()
     run.blocked = 1
     with set_to(**ONE, grid_centre=lambda *_: 100.0):

@@ -36,7 +36,7 @@ class Away:
 
 
 class StopAway(Fixed):
-    """A stop so far away as the fixed distance says."""
+    """A stop so far away as the fixed distance."""
 
     def level(self, *given: Any) -> float:
         """Return the price."""

@@ -143,7 +143,7 @@ def test_every_setting_of_a_plugin_is_read_where_it_is_declared() -> None:
 
 
 @pytest.mark.parametrize("key", list(NOT_YET))
-def test_what_comes_later_states_it_with_its_place(key: str, tmp_path: Path) -> None:
+def test_keys_that_come_later_are_refused_with_their_place(key: str, tmp_path: Path) -> None:
     path = tmp_path / "plain.yaml"
     top, _, name = key.rpartition(".")
     line = {

@@ -54,7 +54,7 @@ HALTS = ("drawdown", "daily_loss", "losses_in_a_row")
 DOCUMENT = [
     {"value": n, "other": -n, "at": 60 * n, "when": 61 * n, "seen": 70 * n} for n in range(9)
 ]
-"""What a server says of a series; longer than the smallest bound that a case sets."""
+"""What a server states of a series; longer than the smallest bound that a case sets."""
 LABEL = "label: {use: direction, horizon: 2 bars}"
 TRAINING = "training: {train: 6d, step: 7d, min_rows: 60, min_class: 10}"
 
@@ -368,7 +368,7 @@ def test_modes_and_what_each_changes(folder: Path) -> None:
 
 
 def test_the_block_of_a_simulated_venue_serves_paper_too(folder: Path) -> None:
-    """What it says goes before `execution.simulation`, there as in a backtest."""
+    """What it sets goes before `execution.simulation`, there as in a backtest."""
     sets = ["execution.simulation.fills=quotes", "execution.simulation.fee=1bps"]
     sets.append("execution.venues={sim: {use: simulated, fee: 77bps, latency: 2}}")
     loaded = load(folder / "plain.yaml", mode="paper", sets=sets)

@@ -59,7 +59,7 @@ def test_the_committed_schema_is_current() -> None:
 
 
 def test_every_key_is_described() -> None:
-    """Editors, `septet plugins show` and the reference show what the docstring of a field says."""
+    """Editors, `septet plugins show` and the reference show the docstring of a field."""
     missing = [
         f"{place}: {key}"
         for place, node in _objects(strategy_schema(built_ins()))

@@ -38,7 +38,7 @@ TRIED: Final = frozenset({
 """Everything under risk, signal, portfolio, features, model, monitoring and schedule."""
 ALL_CASES: Final = {**CASES, **PORTFOLIO_CASES}
 ELSEWHERE: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
-    "Account": (ALL, "books and funds: live/test_funds.py, live/test_paper.py"),
+    "Account": (ALL, "books and funds: live/test_funds_check.py, live/test_paper.py"),
     "CandleKeys": (ALL, "bars as they come in: data/test_normalise.py, live/test_feed.py"),
     "CandlesConfig": (ALL, "as CandleKeys"),
     "SeriesKeys": (ALL, "values as they come in: live/test_series.py"),
@@ -51,7 +51,7 @@ ELSEWHERE: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     "Slippage": (SIMULATED, "live, the market decides"),
     "Simulation": (SIMULATED, "live, nothing is simulated"),
     "Funding": (SIMULATED, "live perpetuals are refused"),
-    "PositionSteps": (SIMULATED, "in live, and with quotes, check says not yet"),
+    "PositionSteps": (SIMULATED, "in live, and with quotes, check reports not yet"),
     "Add": (SIMULATED, "as PositionSteps"),
     "Grid": (SIMULATED, "as PositionSteps"),
     "BuyEvery": (SIMULATED, "as PositionSteps"),

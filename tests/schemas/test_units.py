@@ -46,7 +46,7 @@ def test_not_a_fraction(text: object) -> None:
         parse_fraction(text)
 
 
-def test_a_bare_percent_is_a_slip_and_states_it() -> None:
+def test_a_bare_percent_is_refused_with_a_hint() -> None:
     with pytest.raises(PydanticCustomError, match="write 20% if you mean percent"):
         parse_fraction(20)
 

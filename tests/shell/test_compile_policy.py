@@ -79,7 +79,7 @@ def test_another_word_is_refused(opened, monkeypatch):
     assert caught.value.hint == "it may be auto (the default), always or never"
 
 
-def test_a_plain_run_states_it_and_compiles_nothing(opened, monkeypatch):
+def test_a_plain_run_records_it_and_compiles_nothing(opened, monkeypatch):
     monkeypatch.setenv(COMPILE, "auto")
     logged: list[str] = []
     result = backtest(opened().loaded, log=logged.append)

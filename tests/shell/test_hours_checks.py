@@ -1,4 +1,4 @@
-"""What `check` says of hours in which nothing could be entered, held or blocked."""
+"""What `check` reports of hours in which nothing could be entered, held or blocked."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ PAST = "2018-01-09T12:00:00Z,1,2017-01-09T11:55:00Z"
 
 
 def said(found: Any) -> list[Problem]:
-    """Return what is said of the hours."""
+    """Return what is reported of the hours."""
     return [each for each in check_data(found).problems if ".".join(HOURS) in each.key]
 
 
-def test_hours_in_which_bars_open_are_quiet(tmp_path: Path) -> None:
+def test_hours_in_which_bars_open_give_no_finding(tmp_path: Path) -> None:
     found = loaded(tmp_path, "{open: 'mon-fri 09:30-16:00 America/New_York', flat_at_close: true}")
     assert said(found) == []
 

@@ -103,7 +103,7 @@ def _figures(result: RunResult) -> dict[str, Any]:
 def _same(whole: RunResult, parts: RunResult, *, span: bool = False) -> None:
     """Compare everything; of the curve the stretches keep some rows.
 
-    A run over a `span` in stretches judges no rows outside it.
+    A run over a `span` in stretches checks no rows outside it.
     """
     before, after = stored_frames(whole), stored_frames(parts)
     for name in EXACT:
@@ -245,7 +245,7 @@ def test_a_symbol_column(folder: Path, tmp_path: Path) -> None:
     ids=["zero", "no scan", "gap", "splits", "too few", "outside", "fills",
          "monitor"],
 )  # fmt: skip
-def test_what_cannot_be_cut_is_refused_in_words(
+def test_what_cannot_be_cut_is_refused_with_a_message(
     tmp_path: Path, change: Callable[[str], str], expected: str, key: str
 ) -> None:
     text = change(HEAD + ONE + MADE.split(", gaps")[0] + "}}\n" + CROSS + RULES + HALF)

@@ -320,6 +320,6 @@ def test_decisions_that_were_left_out_are_not_stored_and_reported(tmp_path: Path
     capped = " Every entry was capped by a limit (position 3 times): it had 83.3 % of the size that"
     assert fast.summary["verdict"] == whole.summary["verdict"].replace(
         f"{capped} the sizing asked for.", ""
-    ), "what only decisions tell is not in the verdict"
+    ), "what only decisions show is not in the verdict"
     for name in ("orders", "fills", "trades", "equity", "bars", "monitoring"):
         assert fast.table(name).equals(whole.table(name))

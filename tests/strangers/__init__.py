@@ -1,1 +1,1 @@
-"""Packages of strangers: what runs, what is refused, and what a run says of them."""
+"""Packages of strangers: what runs, what is refused, and what a run reports of them."""

@@ -103,7 +103,7 @@ def broken(i, of, period):
 """,
         "declare a larger lookback",
     ),
-    "remembers longer than it says": (
+    "remembers longer than it declares": (
         """
 @feature(Over, state=("sum",), memory=lambda c: window(c.period))
 def broken(i, of, period, state):

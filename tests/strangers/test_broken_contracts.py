@@ -74,7 +74,7 @@ SWEEP = "sweep: {over: {risk.stops.mine.share: [5%, 100%, 150%]}}\n"
 @pytest.mark.parametrize(
     "kind", [pytest.param(CompiledEvaluator, marks=pytest.mark.compiled), FullEvaluator]
 )
-def test_a_setting_that_breaks_a_contract_states_it(tmp_path: Path, kind: Any) -> None:
+def test_a_setting_that_breaks_a_contract_is_reported(tmp_path: Path, kind: Any) -> None:
     with installed(tmp_path, "odd_rules"):
         loaded = load(written(tmp_path, SWEEP), unchecked=True)
         space = space_of(loaded)

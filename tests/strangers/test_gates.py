@@ -103,7 +103,7 @@ def written(folder: Path, kind: str, source: str) -> Path:
 
 
 def by_decorator_or_kit(kind: str) -> str:
-    """Return what an author's own test says: of the import, or of the kit's call."""
+    """Return what an author's own test reports: of the import, or of the kit's call."""
     try:
         module: Any = importlib.import_module("odd_steps.steps")
     except PluginError as error:
@@ -117,7 +117,7 @@ def by_decorator_or_kit(kind: str) -> str:
 
 
 def by_command() -> str:
-    """Return what `septet plugins check` says."""
+    """Return what `septet plugins check` reports."""
     entries = [each for each in Host().components() if each.distribution == "odd-steps"]
     (result,) = check_entries(Host(), entries)
     assert result["state"] == "failed", result

@@ -25,7 +25,7 @@ def _written(folder: Path, source: str) -> Path:
 
 
 def _listed(folder: Path, *, check: bool) -> tuple[str, dict[str, Any]]:
-    """Return what the list says of the plugin, in a process that has imported nothing of it."""
+    """Return what the list shows of the plugin, in a process that has imported nothing of it."""
     with installed(folder, "odd_steps"):
         host, result = Host(), dict[str, Any]()
         entries = [each for each in host.components() if each.distribution == "odd-steps"]

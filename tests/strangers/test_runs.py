@@ -1,4 +1,4 @@
-"""What a run says of packages beside septet: their sources and their checks."""
+"""What a run reports of packages beside septet: their sources and their checks."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_every_command_that_runs_refuses_it(tmp_path: Path, septet: Any) -> None
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_run_without_the_check_states_it(tmp_path: Path, septet: Any) -> None:
+def test_a_run_without_the_check_reports_it(tmp_path: Path, septet: Any) -> None:
     written(tmp_path, COUNTS)
     code, _, reported = septet("run", "strategy.yaml", "--unchecked", "--out", "out")
     assert code == 0, reported
@@ -162,7 +162,7 @@ def test_a_run_that_goes_on_with_other_plugin_code_is_refused(
         insist_on_same(first, other, tmp_path)
     assert "plugins" in first
     assert changed_since(first, same) == ()
-    (message,) = changed_since(first, other)  # what a replay says
+    (message,) = changed_since(first, other)  # what a replay reports
     assert re.fullmatch(
         r"plugins \(odd-steps [0-9a-f]{16} then, odd-steps [0-9a-f]{16} now\)", message
     )

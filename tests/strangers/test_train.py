@@ -93,7 +93,7 @@ def test_the_guides_trainer_is_trained_stored_and_decides(
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_a_model_trained_unchecked_states_it_on_its_card(
+def test_the_card_of_an_unchecked_model_records_it(
     tmp_path: Path,
     as_json: bool,
     monkeypatch: pytest.MonkeyPatch,

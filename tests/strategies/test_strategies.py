@@ -176,7 +176,7 @@ def test_the_summary_agrees_with_the_tables(ran: tuple[Path, Stored]) -> None:
     assert run.table("decisions")["time"].min() >= equity["time"][0]
 
 
-def test_a_strategy_trades_as_often_as_it_states(ran: tuple[Path, Stored]) -> None:
+def test_a_strategy_trades_as_often_as_its_comment_claims(ran: tuple[Path, Stored]) -> None:
     file, run = ran
     promised = re.search(r"At least (\d+) trades", _header(file))
     count = run.summary["trades"]

@@ -1,4 +1,4 @@
-"""Strategy files with a sweep, written where a test wants them."""
+"""Strategy files with a sweep, written where a test needs them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run says of the data in its verdict, a sweep says as well; its errors have a place."""
+"""What a run's verdict reports of the data, a sweep reports as well; its errors have a place."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ features:
 signal: {use: rules, long_if: fast > slow, exit_if: fast < slow}
 risk:
   sizing: {use: fixed_fraction, fraction: 50%}
+  stops: {stop_loss: 4%}
 execution:
   simulation: {fee: 10bps, slippage: 5bps}
 """

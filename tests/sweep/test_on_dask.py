@@ -116,7 +116,7 @@ def kill(pool: DaskPool, name: str) -> None:
 
 
 def with_killed_workers(pool: DaskPool, loaded: Loaded, *, both: bool) -> list[str]:
-    """Run a sweep of which a worker is killed, or both in turn; return what was said."""
+    """Run a sweep of which a worker is killed, or both in turn; return what was printed."""
     space, parcel, rows = packed(loaded)
     logged: list[str] = []
     pool._client.wait_for_workers(2, timeout=60)

@@ -141,7 +141,7 @@ def test_few_plain_sentences(found: Findings) -> None:
     assert "12,870 splits" in overfitted(found)
 
 
-def test_an_unfinished_sweep_states_it() -> None:
+def test_the_page_notes_an_unfinished_sweep() -> None:
     table, manifest = small()
     manifest["space"]["settings"] = 5_000
     cut = findings_of(table.head(12), manifest)
@@ -149,7 +149,7 @@ def test_an_unfinished_sweep_states_it() -> None:
     assert tone(cut) == "caution"
 
 
-def test_luck_is_named_where_luck_is_enough() -> None:
+def test_chance_is_named_where_it_explains_the_result() -> None:
     table, manifest = small(edge=0.0, days=300)
     luck = findings_of(table, manifest)
     assert "So it cannot be distinguished from chance." in choice(luck)
@@ -198,7 +198,7 @@ def test_too_few_trades_and_the_edge_of_a_grid_are_named() -> None:
     text = choice(findings_of(few, manifest))
     assert "It made 12 trades, too few to judge." in text
     assert "It lies at the edge of what was tried: fast.period" in text
-    # Of two values each one is at the edge: that says nothing.
+    # Of two values each one is at the edge: that means nothing.
     assert "stop_loss.loss." not in text.partition("at the edge")[2]
 
 
@@ -312,7 +312,7 @@ def test_the_keys_with_most_values_are_mapped_first() -> None:
     assert len(data["maps"]) == 3
 
 
-def test_many_keys_are_cut_and_the_page_states_it() -> None:
+def test_many_keys_are_cut_and_the_page_notes_it() -> None:
     over: dict[str, list[float]] = {f"k.k{place}": [1, 2] for place in range(8)}
     table = make_table(over, days=60)
     found = findings_of(table, {})

@@ -166,7 +166,7 @@ def test_a_run_takes_no_notice_of_the_section(tmp_path: Path) -> None:
     assert "sweep" not in loaded.resolved
     (tmp_path / "plain.yaml").write_text(BASE, encoding="utf-8")
     assert load(tmp_path / "plain.yaml").resolved == loaded.resolved
-    with pytest.raises(InputError, match="says nothing to sweep"):
+    with pytest.raises(InputError, match="has nothing to sweep"):
         space_of(load(tmp_path / "plain.yaml"))
 
 

@@ -95,8 +95,8 @@ def test_blocks_with_holes_are_left_out(table: pl.DataFrame) -> None:
     assert table_overfitting(holed).settings < 6
 
 
-def test_settings_that_costs_ruin_do_not_raise_the_bar_of_luck() -> None:
-    """Ratios that lie further apart than one is known differ by more than luck."""
+def test_settings_ruined_by_costs_do_not_raise_the_benchmark_of_the_deflated_ratio() -> None:
+    """Ratios that lie further apart than one is known differ by more than chance."""
     near, far = (luckiest_of(np.linspace(-s, s, 50), 50, 93) for s in (0.05, 3.0))
     assert near is not None
     assert far is not None

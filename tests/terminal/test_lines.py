@@ -117,6 +117,6 @@ def test_a_hostile_name_stays_in_its_field(name: str, tmp_path: Path) -> None:
     assert len(line) < 1_000
 
 
-def test_a_run_that_was_never_read_states_it() -> None:
+def test_a_run_that_was_never_read_is_shown_as_such() -> None:
     found = fields(line_of(Look(None, 0, "its folder is gone", gone=True), 10**18, "r1"))
     assert (found["run"], found["state"], found["shown_age_s"]) == ("r1", "gone", "-")

@@ -251,7 +251,7 @@ def test_a_hostile_name_is_text_within_its_line(
     on_screen(run.folder, steps)
 
 
-def test_no_colour_is_drawn_where_none_is_wanted(
+def test_no_colour_is_drawn_where_colours_are_off(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")

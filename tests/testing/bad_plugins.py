@@ -1,4 +1,4 @@
-"""Small plugins, each of which breaks one check of the kit: what is said of them is reviewed."""
+"""Small plugins, each of which breaks one check of the kit: its message is reviewed."""
 
 from __future__ import annotations
 
@@ -149,6 +149,11 @@ def divides_by_nothing(i: int, of: Any, period: int) -> Any:
     return of[i] / (of[i] - of[i - period])
 
 
+@feature(Over, value_range=(0.0, 1.0))
+def leaves_its_range(i: int, of: Any) -> Any:
+    return of[i]
+
+
 FEATURES: dict[str, tuple[Step, Config]] = {
     "names_bind": (misnamed, Over()),
     "sees_parameters_alone": (remembers_outside, Over()),
@@ -161,6 +166,7 @@ FEATURES: dict[str, tuple[Step, Config]] = {
     "remembers_as_declared: fading": (fades_too_slowly, Over()),
     "renews_as_declared": (renews_late, Over(of="volume")),
     "answers_labels": (has_a_third_label, Plain()),
+    "stays_in_range": (leaves_its_range, Over()),
     "keeps_nan_policy: hidden": (hides_a_nan, Over()),
     "keeps_nan_policy: kept": (keeps_a_nan, Over()),
     "stays_finite": (divides_by_nothing, Over()),

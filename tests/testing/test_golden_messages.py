@@ -1,4 +1,4 @@
-"""What each check of the kit says of a plugin that breaks it, in golden files, to be reviewed.
+"""What each check of the kit reports of a plugin that breaks it, in golden files, to be reviewed.
 
 ``SEPTET_WRITE_GOLDEN=1`` writes them again.
 """

@@ -1,4 +1,4 @@
-"""The kit catches what it says it catches: each component here breaks one rule."""
+"""The kit catches what it claims to catch: each component here breaks one rule."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from tests.testing.bad_plugins import (
     Over,
     divides_by_nothing,
     keeps_a_nan,
+    leaves_its_range,
     reads_before_the_first,
     reads_the_future,
 )
@@ -126,6 +127,7 @@ def measures(i: int, of: Any) -> Any:
 
 
 BROKEN = [
+    (leaves_its_range, "at bar 0, and its value_range is 0 to 1"),
     (misnamed, "parameter 'perod' binds to nothing; did you mean period"),
     (stateless, "parameter 'state' binds to nothing .it declares no state"),
     (reads_the_future, r"reads of\[i \+ 1\]: the future"),

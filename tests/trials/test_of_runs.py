@@ -1,4 +1,4 @@
-"""Backtests and sweeps write to the ledger, and say how many tries preceded them."""
+"""Backtests and sweeps write to the ledger, and report how many tries preceded them."""
 
 from __future__ import annotations
 

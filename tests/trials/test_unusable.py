@@ -25,7 +25,7 @@ def own_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def tries(folder: Path) -> dict[str, Any]:
-    """Run a backtest; return what its summary says of tries."""
+    """Run a backtest; return what its summary reports of tries."""
     folder.mkdir(exist_ok=True)
     found: dict[str, Any] = septet.run(septet.load(written(folder))).summary.document()["tries"]
     return found

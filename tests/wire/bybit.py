@@ -37,7 +37,7 @@ STATES: Final = {
     "REJECTED": "Rejected",
 }  # fmt: skip
 CODES: Final = (
-    # what the engine says -> what Bybit says
+    # a word of the engine -> the word of Bybit
     ("insufficient", 170131, "Insufficient balance."),
     ("Duplicate", 170141, "Duplicate clientOrderId."),
     ("LOT_SIZE", 170137, "Order volume decimal too long."),
@@ -67,8 +67,8 @@ class No(Exception):
 class BybitVenue:
     """Bybit's protocol in front of a local venue; `async with` starts and stops both.
 
-    So many answers to new orders as `lose` says are lost after the order was accepted, so many
-    requests as `drop` says before, and so many are `busy`. While `mute` the streams say nothing.
+    As many answers to new orders as `lose` are lost after the order was accepted, so many
+    requests as `drop` before, and so many are `busy`. While `mute` the streams send nothing.
     """
 
     def __init__(self, config: VenueConfig) -> None:
@@ -122,7 +122,7 @@ class BybitVenue:
 
     @property
     def urls(self) -> dict[str, Any]:
-        """What `urls:` of a strategy file says."""
+        """The `urls:` of a strategy file."""
         rest, ws = f"http://127.0.0.1:{self.port}", f"ws://127.0.0.1:{self.port}"
         public, private = f"{ws}/v5/public/spot", f"{ws}/v5/private"
         return {"api": {
@@ -409,7 +409,7 @@ class BybitVenue:
                 socket.send(text)
 
     def _notify(self, report: Report) -> None:
-        """Let the truth be written, then say what happened to those who listen."""
+        """Let the truth be written, then report what happened to those who subscribed."""
         self._reported(report)
         about = {"id": "1", "creationTime": report.at_ms}
         if report.order is not None:

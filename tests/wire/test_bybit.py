@@ -102,7 +102,7 @@ def test_a_market_order_from_sending_to_its_fill() -> None:
             assert (fill.client_id, fill.venue_order_id) == ("a-1", ack.venue_order_id)
             assert (fill.quantity, fill.price) == (float(true.quantity), float(true.price))
             assert (fill.fee, fill.fee_currency) == (float(true.fee), true.fee_asset)
-            assert fill.fee_currency == "BTC", "the fee of a purchase is taken in what it got"
+            assert fill.fee_currency == "BTC", "the fee of a purchase is taken in what it received"
             again = await live.fills(0, 0 if fill.venue_ns < 0 else fill.venue_ns - 10**9)
             assert [each.trade_id for each in again] == [fill.trade_id]
             held = await live.holdings()
@@ -204,7 +204,7 @@ def test_the_kill_switch_leaves_nothing_open_and_asks_nothing_first() -> None:
             await live.cancel_all([0, 1])
             assert [path for path, _ in venue.asked] == ["order/cancel-all"] * 2
             assert (await live.open_orders()).orders == ()
-            assert await live.cancel_all([0, 1]) == [], "nothing is open: nothing to say"
+            assert await live.cancel_all([0, 1]) == [], "nothing is open: nothing to report"
 
     run(case())
 

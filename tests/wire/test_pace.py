@@ -77,7 +77,7 @@ def test_the_socket_is_read_on_when_nothing_waits() -> None:
 
 
 class Recorded:
-    """What a socket of the client said, and what the tap made of it."""
+    """What a socket of the client sent, and what the tap made of it."""
 
     def __init__(self) -> None:
         from septet_plugins.exchange.message_tap import Tap

@@ -88,7 +88,7 @@ def test_the_answer_to_a_cancel_is_about_the_order_not_the_cancel() -> None:
         ("kraken", "does not repeat the client id"),
     ],
 )
-def test_the_answer_to_a_new_order_is_not_taken_for_ours_unless_it_states_it(
+def test_the_answer_to_a_new_order_counts_only_with_our_client_id(
     exchange: str, fault: str
 ) -> None:
     symbol = "BTC/USD" if exchange == "kraken" else "BTC/USDT"

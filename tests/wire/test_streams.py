@@ -218,7 +218,7 @@ def test_an_order_of_ours_at_another_exchange() -> None:
 
 
 def _played(venue: str, exchange: str, info: str, depth: str) -> Counter[str]:
-    """Play a recording; compare each book with the best prices told for the same number."""
+    """Play a recording; compare each book with the best prices reported for the same number."""
     snapshots = requests("cryptofeed.tar.xz", f"{venue}.http.0.0")
     listing = requests("cryptofeed.tar.xz", f"{venue}.0")
 

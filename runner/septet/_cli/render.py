@@ -25,6 +25,16 @@ _SECRET: Final = re.compile(
     r"(?i)\b([a-z_]*(?:secret|password|passphrase|token|api_key|private_key)|key)(['\"]?\s*[:=]\s*)"
     r"(?!\s*['\"]?(?:env|file):)('[^']*'?|\"[^\"]*\"?|[^,}\s]+)"
 )
+_HEADER: Final = re.compile(
+    r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie"
+    r"|[a-z]{1,20}-[a-z-]{0,40}?(?:key|token|secret|auth))"
+    r"(['\"]?\s*[:=]\s*)(?!\s*['\"]?(?:env|file):)('[^']*'?|\"[^\"]*\"?|[^,}]+)"
+)
+_HEADERS: Final = re.compile(r"(?i)(\bheaders['\"]?\s*:\s*\{)([^}]*)")
+_HEADER_VALUE: Final = re.compile(
+    r"((?:^|,)\s*[^:,]{1,200}:\s*)(?!\s*['\"]?(?:env|file):)('[^']*'?|\"[^\"]*\"?|[^,\s][^,]*)"
+)
+_SCHEME: Final = re.compile(r"\b((?:bearer|basic)\s+)([^\s,}'\"]+)", re.IGNORECASE)
 _LOGIN: Final = re.compile(r"([a-z][a-z0-9+.-]{0,31}://)\S+@", re.IGNORECASE)
 _QUERY: Final = re.compile(r"([a-z][a-z0-9+.-]{0,31}://[^\s?#'\"]*[?#])([^\s'\"]+)", re.IGNORECASE)
 _WIDTH: Final = 96
@@ -92,7 +102,14 @@ def _hide(line: str) -> str:
     """Mask what looks like a secret, keeping the columns."""
     line = _LOGIN.sub(lambda m: m[1] + "*" * (len(m[0]) - len(m[1])), line)
     line = _QUERY.sub(lambda m: m[1] + "*" * len(m[2]), line)
+    line = _HEADERS.sub(lambda m: m[1] + _HEADER_VALUE.sub(_starred, m[2]), line)
+    line = _HEADER.sub(lambda m: m[1] + m[2] + "*" * len(m[3]), line)
+    line = _SCHEME.sub(_starred, line)
     return _SECRET.sub(lambda m: m[1] + m[2] + "*" * len(m[3]), line)
+
+
+def _starred(found: re.Match[str]) -> str:
+    return found[1] + "*" * len(found[2])
 
 
 def _excerpt(problem: Problem, lines: Sequence[str]) -> list[str]:

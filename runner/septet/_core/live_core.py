@@ -36,6 +36,7 @@ from septet._core.orders import (
     Triggered,
 )  # fmt: skip
 from septet._core.retraining import Retraining
+from septet._core.unsellable import can_close, filters_text, is_dust, unsold
 from septet._core.venue_fills import VenueFillsEngine
 from septet._core.wiring import IntakePort, ModelPort, Names, OrderRules
 from septet._kernel import layout
@@ -128,7 +129,8 @@ class LiveCore:
         self._venue(event)
         if isinstance(self.engine, VenueFillsEngine):
             for k in range(len(self.names.symbols)):
-                if self.engine.exit_to_retry(k) >= 0 and not self._is_dust(k):
+                dust = is_dust(self._dust, self.checks, k, self.engine.held(k))
+                if self.engine.exit_to_retry(k) >= 0 and not dust:
                     self._carry(self.engine.go_on(k, self.market_ns))
 
     def _operated(self, event: m.Operated) -> None:
@@ -142,6 +144,8 @@ class LiveCore:
         if event.action in ("halt", "flatten"):
             self._flattens |= event.action == "flatten"  # a later plain halt does not weaken it
             self._carry(self.engine.halt(self.market_ns, flatten=self._flattens))
+            for k, text in unsold(self.engine, self.checks) if self._flattens else ():
+                self._alert("critical", "unsellable", text, k)
         elif event.action == "resume":
             self._flattens = False
             self._carry(self.engine.resume(self.market_ns))
@@ -218,11 +222,11 @@ class LiveCore:
             return
         if held == 0.0 and engine.mark_flat(k, price, self.market_ns):
             return
-        if self._dust and self._is_dust(k):
+        if self._dust and is_dust(self._dust, self.checks, k, held):
             leave = math.nan
         elif held != 0.0 and self.orders is not None and self.orders.protected(k):
-            level, _ = engine.protection(k)
-            if not (leave - level) * held > 0.0:
+            beyond = (leave - engine.protection(k)[0]) * held <= 0.0
+            if not self.orders.stop_is_overdue(k, beyond, self._now_ns) and beyond:
                 leave = math.nan
         if leave != leave or self.guards.blocked(k):  # this does not end an add, which waits
             enter = math.nan
@@ -240,13 +244,6 @@ class LiveCore:
             self._alert("error", "frozen_quotes", quote.frozen_text(close), k)
         if held != 0.0 and not quote.is_fresh(event.at_ns):
             self._mark(k, close, close, math.nan, held)
-
-    def _is_dust(self, k: int) -> bool:
-        """Whether the position is a remainder that no order can sell now."""
-        held, checks = self.engine.held(k), self.checks
-        if checks is None or self._dust.get(k) != held:
-            return False
-        return checks.symbols[k].instrument.is_too_small(abs(held), checks.symbols[k].price)
 
     def _valued(self) -> None:
         self.guards.equity = equity = self.engine.equity
@@ -285,11 +282,14 @@ class LiveCore:
 
     def _filters(self, event: m.FiltersChanged) -> None:
         """Update the engine's filters: sizes, and what counts as flat."""
+        k, could = event.symbol, can_close(self.engine, self.checks, event.symbol)
         self._venue(event)
         if isinstance(self.engine, VenueFillsEngine):
-            book = self.engine.state.B[event.symbol]
-            book[layout.LOT] = max(1.0, round(event.lot * book[layout.SCALE]))
-            book[layout.TICK], book[layout.MIN_NOTIONAL] = event.tick, event.min_notional
+            self.engine.set_filters(k, event.lot, event.tick, event.min_notional)
+        if could and not can_close(self.engine, self.checks, k):
+            text = filters_text(self.engine, event)
+            self._alert("critical", "unsellable", text, k)
+            self._out += self.guards.trip("filters_changed", self._now_ns, symbol=k, text=text)
 
     def _holdings(self, event: m.Holdings) -> None:
         """Compare the books with the account's balances."""
@@ -442,8 +442,9 @@ class LiveCore:
         scale = self._scales[each.symbol]
         self._fills += fill is None
         trace, name = self._traces.get(each.order, ""), f"f{self._fills}"
-        made = engine_messages.traded(each, self.names, scale, trace, fill=fill, name=name)
-        self._out.append(made)
+        self._out.append(
+            engine_messages.traded(each, self.names, scale, trace, fill=fill, name=name)
+        )
 
     def _halted(self, each: core.Halted) -> None:
         rule, then, until = self._halt_of(each.halt)

@@ -114,6 +114,12 @@ class VenueFillsEngine(Engine):
         b[k, layout.MARK] = price
         return True
 
+    def set_filters(self, k: int, lot: float, tick: float, min_notional: float) -> None:
+        """Set the filters of a symbol: its lot (base), tick and minimum notional (quote)."""
+        book = self.state.B[k]
+        book[layout.LOT] = max(1.0, round(lot * book[layout.SCALE]))
+        book[layout.TICK], book[layout.MIN_NOTIONAL] = tick, min_notional
+
     def protection(self, k: int) -> tuple[float, int]:
         """Level of the nearest stop of a position and its reason; NaN and -1 without one."""
         reason = self._protection(k, self._now_ns, self._level, self._arrays.table)

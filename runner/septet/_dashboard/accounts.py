@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -219,6 +220,14 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
+@cache
+def _hash_of_nobody() -> str:
+    """Return a hash that no password has; made once, since it takes as long as a login."""
+    from argon2 import PasswordHasher
+
+    return PasswordHasher().hash(secrets.token_urlsafe(32))
+
+
 class AccountBook:
     """The file as it is now: read again when it has changed.
 
@@ -235,7 +244,7 @@ class AccountBook:
 
         self._path, self._notify, self._now_s = path, notify, now_s
         self._hasher = PasswordHasher()
-        self._nobody = self._hasher.hash(secrets.token_urlsafe(32))
+        self._nobody = _hash_of_nobody()
         self._lock, self._checking = threading.Lock(), threading.Lock()
         self._signs: object = None
         self._held = Accounts()

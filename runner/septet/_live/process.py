@@ -38,7 +38,7 @@ _SKEW_EVERY_S: Final = 300.0
 _DOUBT_EVERY_S: Final = 5.0
 _ACCOUNT_EVERY_S: Final = 60.0
 """How often the account is read though nothing is wrong: somebody else may have acted on it."""
-_MEASURED: Final = ("clock_skew", "symbol_halted")
+_MEASURED: Final = ("clock_skew", "filters_changed", "symbol_halted")
 """Blocks that end when the venue is asked again, which nobody else does while they hold."""
 _READ: Final = ("account_unread", "insufficient_funds", "position_mismatch")
 """Blocks that end by a read of the account: one read may have been wrong."""

@@ -40,6 +40,7 @@ from septet.testing.evaluate import (
 )
 from septet.testing.ranges import RULES
 from septet.testing.static import faults_of
+from septet.testing.value_range import require_range
 from septet_schemas.base import Config
 from septet_schemas.position import Distance, distances_of
 from septet_schemas.units import Span
@@ -60,7 +61,10 @@ class ConformanceError(AssertionError):
 
 
 def same_bits(a: Floats, b: Floats) -> npt.NDArray[np.bool_]:
-    """Where two arrays hold the same bits; one NaN is as good as another."""
+    """Return where two float64 arrays of one shape have the same bits, as booleans of that shape.
+
+    Any two NaNs count as equal; 0.0 and -0.0 differ.
+    """
     same: npt.NDArray[np.bool_] = a.view(np.int64) == b.view(np.int64)
     return same | (np.isnan(a) & np.isnan(b))
 
@@ -315,6 +319,12 @@ def answers_labels(subject: Subject) -> None:
     require_labels(subject.declaration, subject.whole[1])
 
 
+def stays_in_range(subject: Subject) -> None:
+    """Every value lies in the range that is declared for it."""
+    columns, outputs, _ = subject.whole
+    require_range(subject.declaration, subject.config, outputs, columns)
+
+
 def require_labels(step: Step, outputs: Mapping[str, Floats]) -> None:
     """Require of every value of a regime that it is the number of one of its labels, or NaN.
 
@@ -412,6 +422,7 @@ CHECKS: tuple[Callable[[Subject], None], ...] = (
     remembers_as_declared,
     renews_as_declared,
     answers_labels,
+    stays_in_range,
     keeps_nan_policy,
     stays_finite,
 )

@@ -6,7 +6,6 @@ is called as plain Python, except that one which is to be compiled is compiled o
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -32,7 +31,7 @@ from septet.testing.checks import (
     same_bits,
 )
 from septet.testing.doubtful_answers import Doubtful, doubt_rule
-from septet.testing.evaluate import OWN_NAME, Evaluation, Resolve, TooLong, resolve
+from septet.testing.evaluate import Evaluation, Resolve, TooLong, resolve
 from septet.testing.objects import NotTried, try_object
 from septet.testing.other_process import (
     ask_elsewhere,
@@ -47,6 +46,7 @@ from septet.testing.planning import plan_step
 from septet.testing.plugin_outputs import COMPARED, OUTWARD, Answers, Question, answers_to, written
 from septet.testing.ranges import DRAWS, RULES, answers_of, try_rule
 from septet.testing.static import faults_of
+from septet.testing.value_range import require_range
 from septet_schemas.base import Config
 
 __all__ = ["Check", "State", "decisive", "state_of"]
@@ -341,28 +341,10 @@ class _Trial:
     def ranges(self) -> None:
         """Require of every value that it lies in the range that is declared for it."""
         self._possible()
-        step, config = self.subject.declaration, self.subject.config
-        require_labels(step, self.whole)
-        for name, values in self.whole.items():
-            declared = step.range_of(config, "" if name == OWN_NAME else name)
-            low, high = self._bounds(declared)
-            outside = np.flatnonzero((values < _below(low)) | (values > _above(high)))
-            if len(outside):
-                at = int(outside[0])
-                raise StepError(
-                    f"{name} is {values[at]:.10g} at bar {at}, and its value_range is "
-                    f"{low:.10g} to {high:.10g}"
-                )
-
-    def _bounds(self, declared: Any) -> tuple[float, float]:
-        """Return a declared range; that of an input's values where one is named."""
-        if not isinstance(declared, str):
-            return declared[0], declared[1]
-        named = getattr(self.subject.config, declared, declared)
-        column = self.subject.bars(self.count).get(named)
-        if column is None:
-            return -math.inf, math.inf
-        return float(np.nanmin(column)), float(np.nanmax(column))
+        subject = self.subject
+        require_labels(subject.declaration, self.whole)
+        columns = subject.bars(self.count)
+        require_range(subject.declaration, subject.config, self.whole, columns)
 
     def twice(self) -> None:
         self._possible()
@@ -416,15 +398,6 @@ class _Trial:
             return
         found = compiled_outputs(self.subject, self.subject.bars(self.count))
         _require_same(found, self.whole, "compiled and plain differ")
-
-
-def _below(low: float) -> float:
-    """Return a bound with room for rounding."""
-    return low - 1e-9 * max(1.0, abs(low)) if math.isfinite(low) else low
-
-
-def _above(high: float) -> float:
-    return high + 1e-9 * max(1.0, abs(high)) if math.isfinite(high) else high
 
 
 def _require_same(a: Any, b: Any, what: str) -> None:

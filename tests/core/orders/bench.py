@@ -111,7 +111,7 @@ class Bench(World):
         self.show(order, state, filled, by="query", **rest)
 
     def execute(self, order: m.Submit, quantity: float, **rest: Any) -> m.Filled:
-        """Fill a part of an order; the fill is heard at once."""
+        """Fill a part of an order; the fill is received at once."""
         self.trades += 1
         fields: dict[str, Any] = {
             "client_id": order.client_id, "venue_order_id": f"v-{order.client_id}",
@@ -133,7 +133,7 @@ class Bench(World):
         self.handle(m.Uncertain(at_ns=self.now, client_id=client_id, text="timeout"))
 
     def miss(self, client_id: str, **rest: Any) -> None:
-        """Say that the venue knows no such order, asked for just now."""
+        """Report that the venue knows no such order, asked for just now."""
         fields = {"asked_ns": self.now, **rest}
         self.handle(m.NotFound(at_ns=self.now, client_id=client_id, **fields))
 

@@ -85,7 +85,7 @@ def test_c2_a_hundred_times_too_large_is_rejected() -> None:
 
 
 @pytest.mark.parametrize("price", [0.0, math.nan, math.inf, -1.0])
-def test_d4_an_absurd_price_rejects_entries(price: float) -> None:
+def test_d4_an_implausible_price_rejects_entries(price: float) -> None:
     made = checks()
     made.priced(0, price, NOW)
     assert ask(made) in {"no_price", "collar", "max_order_value"}
@@ -128,7 +128,7 @@ def test_reductions_have_a_hard_rate_of_their_own() -> None:
     assert ask(made, sign=-1, reduces=True, now_ns=NOW + 61 * SECOND) == ""
 
 
-def test_c5_the_same_order_too_often_stays_off_until_it_is_re_armed() -> None:
+def test_c5_an_order_repeated_too_often_is_blocked_until_it_is_re_armed() -> None:
     made = checks(repeats=3)
     for _ in range(3):
         made.sent(0, 1, 1.0, False, NOW)
@@ -186,7 +186,7 @@ def test_amends_fit_into_the_rate_beside_entries() -> None:
     assert made.may_amend(NOW + 61 * SECOND)
 
 
-def test_a_snapshot_goes_on_alike() -> None:
+def test_a_restored_snapshot_continues_identically() -> None:
     made = checks(repeats=3, turnover=2.0)
     made.held(0, 3.0, 1.0, 0.5)
     for _ in range(3):

@@ -108,7 +108,7 @@ def test_a_stop_reported_filled_with_less_stays_in_the_books(by: Any, filled: fl
 
 
 @pytest.mark.parametrize(("state", "filled"), [("partially_filled", 0.0), ("open", 0.4)])
-def test_a_resting_order_goes_on(state: m.OrderState, filled: float) -> None:
+def test_a_resting_order_keeps_working(state: m.OrderState, filled: float) -> None:
     bench = Bench()
     sent = bench.order(1, kind="limit", limit_price=99.0)
     bench.ack(sent)
@@ -226,7 +226,7 @@ def test_an_answer_with_another_quantity_that_contradicts_itself_still_blocks_th
     assert bench.states[sent.client_id] == "filled"
 
 
-def test_a_word_about_an_order_that_has_ended_is_reported_and_changes_nothing() -> None:
+def test_a_report_about_an_ended_order_is_logged_and_changes_nothing() -> None:
     bench = Bench()
     sent = bench.order(1)
     bench.ack(sent, state="filled", filled=1.0)

@@ -374,7 +374,7 @@ def test_prices_of_the_last_minutes_and_both_sides_of_the_book_bound_a_fill() ->
 
 
 def test_a_list_that_shows_another_price_than_was_booked_blocks_until_a_person_resumes() -> None:
-    """A report lied, the list does not: nobody knows which, and the ledger is said to be off."""
+    """Report and list contradict each other: which is wrong is unknown; the ledger is doubted."""
     bench = Bench()
     order = bench.order(1, Q)
     bench.ack(order)
@@ -388,4 +388,4 @@ def test_a_list_that_shows_another_price_than_was_booked_blocks_until_a_person_r
     assert blocked(bench) == "disputed_fill", "the quantity agrees, the price is not known by it"
     before = len(bench.alerted("disputed_fill"))
     listed(bench, msgspec.structs.replace(fill, price=fill.price * 1.05))
-    assert len(bench.alerted("disputed_fill")) == before, "it is said once"
+    assert len(bench.alerted("disputed_fill")) == before, "it is reported once"

@@ -18,7 +18,7 @@ BLOCK = "insufficient_funds"
 
 
 class Books:
-    """A bench, and a ledger that holds what the test says."""
+    """A bench, and a ledger that holds what the test sets."""
 
     def __init__(self) -> None:
         self.bench = Bench()
@@ -57,7 +57,7 @@ def test_a6_what_an_own_order_may_have_spent_explains_what_is_missing() -> None:
     books = Books()
     books.resting()
     worth = 4.0 * PRICE
-    assert books.read(CAPITAL - worth) == ""  # filled, and nobody has heard of it
+    assert books.read(CAPITAL - worth) == ""  # filled, and not received yet
     assert books.read(CAPITAL - worth - 100.0) == BLOCK
 
 

@@ -29,7 +29,7 @@ def venue(state: Any, until_ns: int = 0) -> m.VenueChanged:
     return m.VenueChanged(at_ns=NOW, venue="v", state=state, until_ns=until_ns)
 
 
-def test_a_ban_states_until_when_and_for_how_long_it_is_kept_at_most() -> None:
+def test_a_ban_has_an_end_and_a_longest_duration() -> None:
     made = guards()
     first = made.handle(venue("banned", NOW + 60 * SECOND))
     tripped, alarm = first
@@ -94,7 +94,7 @@ OWN = [
 
 @pytest.mark.parametrize("event", OWN, ids=["stood_still", "task", "task_of_a_venue"])
 def test_what_a_process_set_for_itself_ends_with_it(event: m.Event) -> None:
-    """Killed while it holds, nobody would ever say that it is over; the others wait for theirs."""
+    """Killed while it holds, nobody would ever report its end; the others wait for theirs."""
     before, after = guards(), guards()
     before.handle(feed("down", symbol=1))
     before.handle(event)
@@ -237,7 +237,7 @@ def test_m1_what_a_person_accepted_does_not_trip_again_but_more_does() -> None:
     assert compare(made, 1.5, 3.0)
 
 
-def test_a_snapshot_goes_on_alike() -> None:
+def test_a_restored_snapshot_continues_identically() -> None:
     made = guards()
     made.handle(feed("stale"))
     made.handle(venue("banned", NOW + SECOND))

@@ -59,14 +59,14 @@ def test_the_next_question_for_the_account_is_woken_for() -> None:
     assert asked > 2
 
 
-def test_what_the_account_does_not_show_did_not_happen_and_another_stop_stands() -> None:
+def test_a_fill_the_account_does_not_show_did_not_happen_and_the_stop_is_placed_again() -> None:
     bench, stop = stopped()
     bench.after_s(1)
     assert not account(bench, 0.0)
     assert bench.guards.blocked(0) == "lost_fill", "this read may be older than the word"
     bench.after_s(FINAL_AFTER)
     assert not account(bench, 0.0)
-    assert bench.guards.blocked(0) == "lost_fill", "the order has to say so as well"
+    assert bench.guards.blocked(0) == "lost_fill", "the order has to report it as well"
     bench.show(stop, "open", by="query")
     assert "holdings" in {each.what for each in bench.take(m.Refresh)}, "it can decide now"
     assert not account(bench, 0.0)
@@ -161,7 +161,7 @@ def test_a_guess_at_an_impossible_price_is_corrected_by_the_list() -> None:
 
 
 def named(bench: Bench, order: m.Submit) -> list[m.Alerted]:
-    """Return what was said of the listed executions of an order."""
+    """Return what was reported of the listed executions of an order."""
     return [each for each in bench.alerts if each.text.startswith(f"{order.client_id}: trade ")]
 
 
@@ -321,7 +321,7 @@ def test_executions_that_come_late_end_the_block() -> None:
     assert bench.alerted("disputed_fill") == []
 
 
-def test_a_moment_between_the_word_and_the_execution_is_nothing() -> None:
+def test_a_short_delay_between_report_and_execution_is_no_dispute() -> None:
     bench, stop = stopped()
     bench.execute(stop, 1.0)
     bench.after_s(5)
@@ -380,7 +380,7 @@ def test_a_reduction_that_its_query_shows_filled_is_not_gone_whatever_the_accoun
     assert bench.guards.blocked(0) == ""
 
 
-def test_a_person_may_state_that_an_order_that_its_query_shows_filled_is_gone() -> None:
+def test_a_person_may_declare_gone_an_order_that_its_query_shows_filled() -> None:
     bench, stop = stopped()
     bench.after_s(FINAL_AFTER + 1)
     bench.show(stop, "filled", 1.0, by="query")
@@ -406,7 +406,7 @@ def test_a_missing_execution_of_one_lot_is_seen_in_the_account() -> None:
 
 
 @pytest.mark.parametrize("stop_executed", [True, False])
-def test_of_two_orders_of_one_size_their_queries_state_which_was_executed(
+def test_queries_show_which_of_two_orders_of_one_size_was_executed(
     stop_executed: bool,
 ) -> None:
     """An exit was sent past the stop, and is reported filled as well."""

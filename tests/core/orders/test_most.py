@@ -34,7 +34,7 @@ def test_an_exit_goes_in_pieces_once_the_venue_takes_less_in_one_order() -> None
     assert quantities == [5.0, 5.0, 2.0]
 
 
-def test_a_stop_covers_what_the_venue_takes_and_states_the_rest() -> None:
+def test_a_stop_covers_what_the_venue_accepts_and_reports_the_rest() -> None:
     bench = Bench()
     bench.hold(12.0)
     changed(bench, 5.0)

@@ -54,7 +54,7 @@ def test_n2_a_reduction_that_was_never_accepted_gets_a_new_id() -> None:
     assert (again.parent, again.quantity) == (1, 1.0)
 
 
-def test_n2_questions_come_with_growing_pauses() -> None:
+def test_n2_queries_come_with_growing_pauses() -> None:
     bench = Bench()
     order = bench.order(1)
     bench.lose(order.client_id)
@@ -113,7 +113,7 @@ def test_n5_a_request_without_any_answer_becomes_unknown() -> None:
     assert bench.take(m.Query)
 
 
-def test_n6_an_unanswered_delete_is_looked_at_before_the_next() -> None:
+def test_n6_an_unanswered_delete_is_queried_before_the_next() -> None:
     bench = Bench()
     order = bench.order(1, kind="limit", limit_price=PRICE)
     bench.ack(order)
@@ -235,7 +235,7 @@ def test_a_request_is_not_waited_for_longer_than_it_may_take_to_leave() -> None:
     assert bench.ended[1].reason == "deadline"
 
 
-def test_a_reduction_that_waits_on_is_reported_again_ever_more_seldom() -> None:
+def test_a_waiting_reduction_is_reported_again_ever_less_often() -> None:
     """An order that the venue keeps open and will not cancel: the alarm comes again."""
     bench = Bench()
     bench.hold(1.0)

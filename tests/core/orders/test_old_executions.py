@@ -70,7 +70,7 @@ def test_a_listed_execution_that_its_order_contradicts_is_not_booked(by: str) ->
     assert bench.position[0] == 0.0
 
 
-def test_an_execution_while_nobody_listened_is_booked() -> None:
+def test_an_execution_while_disconnected_is_booked() -> None:
     bench, stop = standing()
     bench.show(stop, "open", by="query")
     bench.now += 100 * SECOND
@@ -99,7 +99,7 @@ def test_an_old_execution_of_a_list_explains_no_gap() -> None:
     lately.add(fill, now, 60 * SECOND)
     assert len(lately.lags(now - 10 * SECOND)) == 2, "the newer one alone"
     lately.add(msgspec.structs.replace(fill, listed=False), now, 60 * SECOND)
-    assert len(lately.lags(now - 10 * SECOND)) == 3, "heard now: no read may show it yet"
+    assert len(lately.lags(now - 10 * SECOND)) == 3, "received now: no read may show it yet"
 
 
 @pytest.mark.parametrize("held", [1.0, 0.0])

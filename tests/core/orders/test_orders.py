@@ -37,7 +37,7 @@ def test_one_order_of_a_symbol_is_on_its_way_at_a_time() -> None:
     assert bench.only(m.Submit).parent == 2
 
 
-def test_a_reduction_goes_before_an_entry_and_what_rests_makes_way() -> None:
+def test_a_reduction_precedes_an_entry_and_resting_entries_are_cancelled() -> None:
     bench = Bench()
     bench.hold(2.0)
     first = bench.order(1, kind="limit", limit_price=PRICE)
@@ -75,7 +75,7 @@ def test_an_entry_waits_for_one_that_was_given_up_and_may_still_fill() -> None:
     assert bench.only(m.Submit).parent == 2
 
 
-def test_an_entry_that_waits_too_long_is_dropped_e20() -> None:
+def test_e20_an_entry_that_waits_too_long_is_dropped() -> None:
     bench = Bench()
     bench.hold(1.0)
     bench.order(1, -1.0)
@@ -87,7 +87,7 @@ def test_an_entry_that_waits_too_long_is_dropped_e20() -> None:
     assert bench.take(m.Submit) == []
 
 
-def test_a_reduction_waits_without_an_end_e20() -> None:
+def test_e20_a_reduction_waits_without_limit() -> None:
     bench = Bench()
     bench.hold(1.0)
     entry = bench.order(1)
@@ -136,7 +136,7 @@ def test_e5_a_rejected_reduction_is_tried_again_with_growing_pauses() -> None:
     assert bench.alerted("rejected_order") == ["error", "error"] + ["critical"] * 6
 
 
-def test_e6_a_duplicate_is_adopted_by_looking() -> None:
+def test_e6_a_duplicate_is_adopted_after_a_query() -> None:
     bench = Bench()
     order = bench.order(1)
     bench.reject(order.client_id, "duplicate")
@@ -269,7 +269,7 @@ def test_e13_disorder_changes_nothing() -> None:
     assert bench.states[order.client_id] == "filled"
 
 
-def test_e14_a_lost_fill_is_asked_for_until_it_is_found() -> None:
+def test_e14_a_lost_fill_is_requested_until_it_is_found() -> None:
     bench = Bench()
     order = bench.order(1)
     bench.ack(order)
@@ -320,7 +320,7 @@ def test_e16_a_stale_read_moves_nothing_back() -> None:
     assert bench.take(m.Query) == [], "a list that may be old proves nothing"
 
 
-def test_an_open_order_that_is_missing_from_the_list_is_looked_at() -> None:
+def test_an_open_order_missing_from_the_list_is_queried() -> None:
     bench = Bench()
     order = bench.order(1, kind="limit", limit_price=PRICE)
     bench.ack(order)
@@ -485,7 +485,7 @@ def _short(bench: Bench) -> Timing:
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, 0.0])
-def test_c4_numbers_that_are_none_do_no_harm(bad: float) -> None:
+def test_c4_invalid_numbers_do_no_harm(bad: float) -> None:
     bench = Bench()
     bench.want(1, kind="limit", limit_price=bad)
     assert bench.ended[1].state == "rejected"

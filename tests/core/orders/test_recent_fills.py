@@ -32,7 +32,7 @@ def filled(venue_ns: int, side: Any, quantity: float, fee: float = 0.0) -> m.Fil
 def test_what_the_account_held_at_any_instant_since_is_allowed_for(
     drawn: list[tuple[int, int, str, int]], since: int
 ) -> None:
-    """Whatever the order in which fills are heard of, and however late."""
+    """Whatever the order in which fills are received, and however late."""
     lately, held = RecentFills(), 0.0
     received = sorted((at + late, at, side, quantity) for at, late, side, quantity in drawn)
     for booked, at, side, quantity in received:

@@ -30,7 +30,7 @@ class Tap:
 
 
 class Taped(World):
-    """A world that writes down what its core is told."""
+    """A world that records the events of its core."""
 
     def __init__(self, seed: int) -> None:
         self.calls: list[Call] = []
@@ -41,7 +41,7 @@ class Taped(World):
 
 
 def replayed(calls: list[Call], world: World) -> list[m.Command]:
-    """Tell a core the same; return what it wants done."""
+    """Give a core the same events; return its commands."""
     found: list[m.Command] = []
     for now, name, method, args in calls:
         world.now = now

@@ -1,4 +1,4 @@
-"""A stop that cannot stand at the venue is said at once: the engine watches the level alone."""
+"""A stop that cannot stand at the venue is reported at once: the engine watches the level alone."""
 
 from __future__ import annotations
 

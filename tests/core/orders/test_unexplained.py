@@ -46,7 +46,7 @@ def account(bench: Bench, gap: float) -> None:
 
 
 def absent(bench: Bench, order: m.Submit) -> None:
-    """Say that there is no such order, after the time from which that is final."""
+    """Report that there is no such order, after the time from which that is final."""
     bench.after_s(FINAL_AFTER + 1)
     bench.miss(order.client_id)
 
@@ -106,7 +106,7 @@ def test_e23_an_entry_is_not_absent_while_something_is_unexplained(what: str) ->
     assert RULE not in {each.rule for each in bench.guards.active()}
 
 
-def test_e23_the_sentence_shows_what_is_seen() -> None:
+def test_e23_the_message_describes_what_the_venue_lists() -> None:
     bench = Bench()
     order = lost(bench)
     executed(bench, order)
@@ -277,7 +277,7 @@ def test_e23_a_reduction_is_sent_again_only_if_the_account_holds_the_units(sold:
 
 
 def sold_unseen(bench: Bench, what: str) -> m.Submit:
-    """Lose an exit of one unit that the account shows executed, as far as `what` says."""
+    """Lose an exit of one unit that the account shows executed, as far as `what` states."""
     bench.hold(1.0)
     order = lost(bench, -1.0)
     fields = {"client_id": "x-broker7", "venue_order_id": "77", "fee": 0.1}

@@ -1,4 +1,4 @@
-"""Reductions that a venue rejects for want of funds: less is there than is booked."""
+"""Reductions that a venue rejects for lack of funds: less is there than is booked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a venue said and nobody can read is asked for again, and changes nothing."""
+"""A report of a venue that cannot be read is requested again, and changes nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def unreadable(bench: Bench, about: m.About, client_id: str = "", symbol: int = 
 
 
 @pytest.mark.parametrize("about", ["order", "fill"])
-def test_an_unreadable_word_about_an_order_is_asked_for_again(about: m.About) -> None:
+def test_an_unreadable_report_about_an_order_is_requested_again(about: m.About) -> None:
     bench = Bench()
     order = bench.order(1)
     bench.ack(order)

@@ -38,7 +38,7 @@ def test_a_stop_has_ids_of_its_own_and_moves_only_by_a_tick() -> None:
     assert (moved.client_id, moved.trigger_price) == (f"{TAG}-0-2", 91.0)
 
 
-def test_a_stop_that_fills_states_it_before_its_fill_is_booked() -> None:
+def test_a_filled_stop_is_reported_before_its_fill_is_booked() -> None:
     bench, stop = protected()
     bench.execute(stop, 0.4)
     assert bench.outcomes[0] == Triggered(0, stop.client_id, 90.0)
@@ -54,7 +54,7 @@ def test_a_stop_that_fills_states_it_before_its_fill_is_booked() -> None:
     assert bench.only(m.Submit).quantity == 2.0
 
 
-def test_a_stop_that_ends_with_a_rest_states_it() -> None:
+def test_a_stop_that_ends_partly_filled_is_reported() -> None:
     bench, stop = protected()
     bench.execute(stop, 0.4)
     bench.end(stop, "expired", 0.4)
@@ -174,7 +174,7 @@ def test_no_more_is_protected_than_there_is() -> None:
     assert bench.only(m.Submit).quantity == 1.0
 
 
-def test_a_request_for_no_stop_cancels_it() -> None:
+def test_a_stop_request_of_none_cancels_the_stop() -> None:
     bench, stop = protected()
     bench.core.protect(0, 0.0, 0.0)
     bench.proceed()
@@ -410,7 +410,7 @@ def test_o1_an_order_without_an_answer_keeps_the_halt_going() -> None:
     assert bench.alerted("kill_done") == ["info"]
 
 
-def test_o1_what_has_not_left_is_asked_for_again_and_only_reductions_are_wanted() -> None:
+def test_o1_unsent_orders_are_requested_again_and_only_reductions_are_allowed() -> None:
     bench = Bench()
     entry = bench.order(1)
     assert bench.core.may_send(entry.client_id)

@@ -60,7 +60,7 @@ def test_crash_at_every_write_of_the_journal(phase: int) -> None:
 def test_a_process_that_begins_near_the_end_is_given_its_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Killed in the quiet time: without the time an order is in doubt when the schedule ends."""
+    """Killed in the time without faults, which every order needs before the schedule ends."""
     run_schedule(58, crash_at_write=(305, 0))
     monkeypatch.setattr(schedule, "_KNOWS_NS", 0)
     with pytest.raises(Failure, match="is unknown here and was never at the venue"):

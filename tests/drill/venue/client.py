@@ -26,7 +26,7 @@ def config(**changes: Any) -> VenueConfig:
 
 
 def client_of(venue: LocalVenue, **changes: Any) -> Any:
-    """The unmodified client, configured as LIVE_SAFETY says."""
+    """The unmodified client, configured by the rules of live safety."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import ccxt.pro as ccxtpro

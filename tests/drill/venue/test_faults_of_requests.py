@@ -74,7 +74,7 @@ def test_an_order_that_goes_wrong(
 
 @pytest.mark.parametrize("code", ["A2", "A18", "A19"])
 def test_a_false_answer_waits_for_one_that_the_client_reads(code: str) -> None:
-    """One that comes after the timeout is read by nobody, and nobody can notice what it says."""
+    """One that comes after the timeout is read by nobody, so its content changes nothing."""
 
     async def story(venue: LocalVenue, client: Any) -> None:
         client.timeout = 400

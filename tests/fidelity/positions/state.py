@@ -94,7 +94,7 @@ class State:
         return next((each for each in entries if side * each.units < 0), None)
 
     def leaving(self, symbol: str) -> Fraction:
-        """Return the units that market orders will take away, or an order that is judged now."""
+        """Return the units that market orders will take away, or an order that is decided now."""
         if symbol in self.turning or self.reversal(symbol) is not None:
             return abs(self.held(symbol).units)
         units = (abs(o.units) for o in self.working(symbol) if o.reduces and o.kind == "market")

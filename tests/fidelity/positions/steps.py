@@ -65,7 +65,7 @@ def refused_entry(run: State, symbol: str, side: int) -> str:
 
 
 def enter(run: State, symbol: str, side: int) -> bool:
-    """Judge an entry in the order of the checks and send it; return whether it was sent."""
+    """Check an entry in the order of the checks and send it; return whether it was sent."""
     sizing = run.s.sizing
     assert sizing is not None
     refused = refused_entry(run, symbol, side) or plan_entry(run, symbol, side)
@@ -235,7 +235,7 @@ def take_at_time(run: State, symbol: str) -> None:
 def buy_regularly(run: State, symbol: str) -> None:
     """Buy for an amount, fees included, from cash at hand; a blocked buy is dropped, reported.
 
-    It is judged when it is due, and no re-entry block holds it up.
+    It is decided when it is due, and no re-entry block holds it up.
     """
     rule = run.s.position.buy_every
     assert rule is not None

@@ -50,7 +50,7 @@ def market_of(seed: int) -> Market:
 
 
 def served(s: Strategy) -> Strategy:
-    """Return what of a drawn strategy the engine says in the same words."""
+    """Return what of a drawn strategy the engine reports in the same terms."""
     assume(isinstance(s.signal, Signal))
     assert isinstance(s.signal, Signal)
     return replace(

@@ -210,7 +210,7 @@ def test_an_open_beyond_the_stop_fills_there_less_slippage_and_a_touch_at_the_st
     assert fills(touched)[1] == (2.0, -10.0, pytest.approx(92.01 * 0.99))
 
 
-def test_a_stop_too_small_to_be_sent_is_owed_and_sent_as_soon_as_it_may_be() -> None:
+def test_a_stop_too_small_to_send_is_retried_until_it_may_be_sent() -> None:
     inst = Instrument(lot=1.0, min_notional=950.0)
     rows = [FLAT, FLAT, (100.0, 100.0, 90.0, 92.0), (92.0,), (99.0,), (99.0,)]
     out = one("L-----", rows, stops=Stops(stop_loss="5.5%"), instrument=inst)

@@ -14,7 +14,7 @@ __all__ = ["book_out_delisted", "update_members"]
 def update_members(run: State, before_ns: int | None) -> None:
     """Choose the members anew where `every` has an instant since the last T, or read a series.
 
-    A symbol without a bar at that T is judged by its last one.
+    A symbol without a bar at that T is decided by its last one.
     """
     rule, symbols = run.s.universe, run.market.symbols
     if rule is None:
@@ -48,7 +48,7 @@ def update_members(run: State, before_ns: int | None) -> None:
 def book_out_delisted(run: State) -> None:
     """Book a delisted symbol out at last close * (1 + `delisting_return`), and report it.
 
-    Delisted: a row says so, or there was no bar for `delisted_after` bars.
+    Delisted: a row states it, or there was no bar for `delisted_after` bars.
     """
     rule = run.s.delisting
     if rule is None:

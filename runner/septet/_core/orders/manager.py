@@ -390,6 +390,10 @@ class Orders:
             return False
         return child.exists and not child.cancels and not child.lost
 
+    def stop_is_overdue(self, k: int, beyond: bool, now_ns: int) -> bool:
+        """Whether prices have passed the stop at the venue for long, so that the engine acts."""
+        return stops.is_overdue(self._lifecycle, k, beyond, now_ns)
+
     def booked_at(self, client_id: str, trade_id: str, market_ns: int) -> None:
         """Record the market time at which a presumed fill was booked; it may be corrected."""
         child = self._lifecycle.records.children.get(client_id)

@@ -12,6 +12,7 @@ from typing import Final, Literal
 import msgspec
 
 from septet import messages as m
+from septet._core.orders.child import Child
 from septet._core.orders.recent_fills import Fill, RecentFills
 
 __all__ = [
@@ -64,6 +65,14 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
         The same for an order that should have been filled at once.
     wait_alarm_ns
         Time that a reduction waits for an unknown order, or a fill is missing, until an alarm.
+    retry_first_ns, retry_most_ns
+        First and longest pause before a rejected reduction or stop is sent again.
+    kill_first_ns, kill_most_ns
+        First and longest pause between the cancels of a halt.
+    reprice_ns
+        Shortest time between two prices of a patient order.
+    quote_age_ns
+        Age beyond which a quote is not used.
     remember_ns, remember
         How long, and how many, final orders are remembered.
     """
@@ -140,9 +149,30 @@ class Parent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Work(msgspec.Struct, kw_only=True, gc=False):
-    """State of a parent that has not ended.
+    """State of a parent that has not ended. Times are UTC ns (wall time); 0 means never.
 
-    `rejected` is why a change of its price was rejected last, so that it is reported once.
+    Attributes
+    ----------
+    placed_ns
+        When the parent was placed.
+    waits_for, waits_for_stops
+        Numbers of parents, and client ids of stops, that have to end before it is sent.
+    filled, children
+        Units filled so far (base, unsigned), and how many children were sent.
+    retry_ns, tries
+        When it may be sent again after a rejection, and how often it was rejected in a row.
+    cancelled
+        Why it was cancelled; empty while it works.
+    price, patience_until_ns, takes, again, repriced_ns, may_amend
+        The limit of a patient order (quote) and until when it rests; whether it now crosses the
+        spread; whether a cancel only precedes a new price; the last change of the price; whether
+        the venue still accepts amends of it.
+    rejected
+        Why a change of its price was rejected last, so that it is reported once.
+    waiting_ns, alarmed, alarms
+        Since when it waits for another order; whether that was reported, and how often.
+    ended
+        Whether nothing more is sent for it.
     """
 
     parent: Parent
@@ -167,132 +197,13 @@ class Work(msgspec.Struct, kw_only=True, gc=False):
     ended: bool = False
 
 
-class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
-    """One request at the venue. Times are UTC ns (wall time); 0 means never, or not scheduled.
-
-    Quantities and units are in the base currency, unsigned; prices in the quote currency.
-
-    `reported_ns` is when the venue last reported a larger executed quantity than was known, `lost`
-    that those executions are missing, `accepted` that a person who was asked has resumed,
-    `presumed` that the account showed them and they are booked: `presumed_units` of them, at
-    `presumed_price`, are on no list of executions yet. `let_go` is set once an exit was
-    sent past a stop whose executions are missing. `read_filled` is what the newest read of the
-    order showed, at `read_ns`. `contradiction` is the last report that contradicted itself,
-    `contradicted_ns` when it came (0 once it is resolved), `contradicted_end` the final state that
-    it named, `agreed_ns` when a read last showed the order open, with plausible quantities.
-    `unconfirmed` is an end that was reported at `unconfirmed_ns` and that no query has shown yet,
-    `disproved` that a query has shown something else. `shown_filled` is what the newest answer to a
-    query showed, whatever its state, at `shown_ns`. `differs`: the venue took another order than
-    was asked for. `unexplained` is what may be this order under another id, since
-    `unexplained_ns`, while it is unknown; `looked_ns` when the account was last read for that;
-    `by_venue_id` that the venue lists it under another client id; `ambiguous` that two orders of
-    the venue contain its id, so that nothing is booked for it. `presumed_id` is the fill that
-    the presumed units are booked as, `presumed_ns` when it was booked (market time), `guessed` are
-    the keys of executions booked at another price than reported, `presumed_fee` is what of the fee
-    of the presumed units was booked in the base and is on no list yet. `alarmed` is set once a
-    person was asked about missing executions, `alarmed_unfilled` once an open exit was reported.
-    """
-
-    client_id: str
-    parent: int
-    symbol: int
-    sign: int
-    quantity: float
-    tolerance: float
-    kind: m.OrderKind
-    limit_price: float | None
-    trigger_price: float | None
-    reduces: bool
-    protects: bool
-    sent_ns: int
-    trace: str
-    state: m.OrderState = "intent"
-    venue_order_id: str = ""
-    replaces: str = ""
-    replaced_by: str = ""
-    exists: bool = False
-    echoed: bool = False
-    counted: float = 0.0
-    seen: float = 0.0
-    claim: m.OrderState | None = None
-    claim_text: str = ""
-    received_ns: int = 0
-    unknown_ns: int = 0
-    vanished_ns: int = 0
-    query_next_ns: int = 0
-    query_pause_ns: int = 0
-    fills_ns: int = 0
-    fills_pause_ns: int = 0
-    missing_ns: int = 0
-    cancels: bool = False
-    delete_ns: int = 0
-    delete_failed_ns: int = 0
-    delete_next_ns: int = 0
-    delete_pause_ns: int = 0
-    final_ns: int = 0
-    reason: str = ""
-    alarmed: bool = False
-    trades: list[str] = []
-    paid: dict[str, float] = {}
-    traded_ns: int = 0
-    reported_ns: int = 0
-    lost: bool = False
-    account_ns: int = 0
-    account_pause_ns: int = 0
-    let_go: bool = False
-    read_filled: float = 0.0
-    read_ns: int = 0
-    accepted: bool = False
-    presumed: bool = False
-    contradiction: str = ""
-    contradicted_ns: int = 0
-    contradicted_end: m.OrderState | None = None
-    agreed_ns: int = 0
-    unconfirmed: m.OrderState | None = None
-    unconfirmed_ns: int = 0
-    disproved: bool = False
-    shown_filled: float = 0.0
-    shown_ns: int = 0
-    presumed_units: float = 0.0
-    presumed_price: float = 0.0
-    differs: bool = False
-    unexplained: str = ""
-    unexplained_ns: int = 0
-    looked_ns: int = 0
-    by_venue_id: bool = False
-    presumed_id: str = ""
-    presumed_ns: int = 0
-    guessed: list[str] = []
-    presumed_fee: float = 0.0
-    ambiguous: bool = False
-    alarmed_unfilled: bool = False
-
-    @property
-    def delays_reductions(self) -> bool:
-        """Whether a reduction of its symbol waits for it to end."""
-        return not self.unexplained and (self.reduces or self.unconfirmed is None)
-
-    @property
-    def is_final(self) -> bool:
-        """Whether nothing can happen to it any more."""
-        return self.final_ns != 0
-
-    @property
-    def rest(self) -> float:
-        """The unfilled quantity."""
-        return max(0.0, self.quantity - self.counted)
-
-    @property
-    def full(self) -> bool:
-        """Whether the counted fills complete the order."""
-        return self.counted >= self.quantity - self.tolerance
-
-
 class Protection(msgspec.Struct, kw_only=True):
     """The protective stop of a symbol: the request, and the order at the venue.
 
     `quantity` is the signed position to protect. `stands` is what the newest child was sent with;
-    `unplaced` why none can stand, so that it is reported once.
+    `unplaced` why none can stand, so that it is reported once. `passed_ns` is since when prices
+    have been beyond the level of one that stands (wall time; 0 if they are not), `overdue` whether
+    that is too long.
     """
 
     quantity: float = 0.0
@@ -306,6 +217,8 @@ class Protection(msgspec.Struct, kw_only=True):
     tries: int = 0
     retry_ns: int = 0
     unplaced: str = ""
+    passed_ns: int = 0
+    overdue: bool = False
 
 
 class ThirdPartyOrder(msgspec.Struct, frozen=True):

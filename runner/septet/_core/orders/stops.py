@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from septet import messages as m
 from septet._core.checks import floor_to_lot, outward
@@ -12,12 +13,16 @@ from septet._core.orders.ids import stop_id
 from septet._core.orders.lifecycle import Level, OrderLifecycle
 from septet._core.orders.records import SECOND_NS, Child, Protection, StopEnded, Work, tolerated
 
-__all__ = ["advance", "finished", "request", "standing"]
+__all__ = ["advance", "finished", "is_overdue", "request", "standing"]
 
 PATIENT_TRIES = 2
 """Rejections of an exit after which its pauses are long enough to place the stop meanwhile."""
 STOOD_NS = 60 * SECOND_NS
 """After resting this long, a stop begins again with the shortest pause."""
+
+OVERDUE_NS: Final = 10 * SECOND_NS
+"""A venue executes a stop within a second or two of its level: prices that stay beyond it this long
+show that it does not. Shorter, and a quote that no trade followed would close the position."""
 
 
 def request(lifecycle: OrderLifecycle, k: int, quantity: float, trigger: float, trace: str) -> None:
@@ -53,6 +58,32 @@ def standing(lifecycle: OrderLifecycle, k: int) -> Child | None:
     return None if child is None or child.is_final else child
 
 
+def is_overdue(lifecycle: OrderLifecycle, k: int, beyond: bool, now_ns: int) -> bool:
+    """Whether the venue leaves a stop open that it should have executed; then the engine acts.
+
+    `beyond` is whether the newest price lies beyond its level. A stop that is filled in part is
+    executing, wherever the price is: it is cancelled, and its rest becomes an exit of its own.
+    """
+    stop, child = lifecycle.records.stops[k], standing(lifecycle, k)
+    if child is None or not (beyond or child.counted > 0.0):
+        stop.passed_ns, stop.overdue = 0, False
+        return False
+    stop.passed_ns = stop.passed_ns or now_ns
+    if now_ns - stop.passed_ns < OVERDUE_NS:
+        return False
+    if not stop.overdue:
+        stop.overdue = True
+        text = (
+            f"{child.client_id}: the venue has filled {child.counted:.12g} of the stop of "
+            f"{child.quantity:.12g} at {child.trigger_price:.12g}, which prices passed "
+            f"{OVERDUE_NS // SECOND_NS} s ago: it is cancelled, and the position closed at market"
+        )
+        lifecycle.alert("critical", "stop_overdue", text, k)
+        if child.counted > 0.0:
+            lifecycle.request_cancel(child, now_ns)
+    return True
+
+
 def _pauses(work: Work, now_ns: int) -> bool:
     """Whether an exit was rejected again and waits long enough for a stop to stand meanwhile."""
     return work.tries >= PATIENT_TRIES and work.retry_ns > now_ns
@@ -63,11 +94,11 @@ def _is_held_up(lifecycle: OrderLifecycle, k: int) -> bool:
     return any(not each.reduces and each.delays_reductions for each in lifecycle.live(k))
 
 
-def _target(
+def _wanted(
     lifecycle: OrderLifecycle, k: int, stop: Protection, position: float, now_ns: int
 ) -> float:
-    """Return how much of a position to protect now; 0 if no stop is possible."""
-    records, instrument = lifecycle.records, lifecycle.instrument(k)
+    """Return how much of a position to protect now, before the venue's filters; 0 for none."""
+    records = lifecycle.records
     exits = [records.works[n] for n in records.queues.get(k, ()) if records.works[n].parent.reduces]
     if records.kill or stop.triggered:
         return 0.0
@@ -76,13 +107,16 @@ def _target(
     sign, price = 1 if stop.quantity > 0.0 else -1, lifecycle.checks.symbols[k].price
     if exits and sign * (price - stop.trigger) <= 0.0 and standing(lifecycle, k) is None:
         return 0.0  # its level is reached: the venue would reject it
-    held = sign * position
-    quantity = floor_to_lot(max(0.0, min(abs(stop.quantity), held)), instrument.lot)
+    return max(0.0, min(abs(stop.quantity), sign * position))
+
+
+def _accepted(lifecycle: OrderLifecycle, k: int, stop: Protection, wanted: float) -> float:
+    """Return how much of this a stop may cover by the venue's filters; 0 if none is possible."""
+    instrument = lifecycle.instrument(k)
+    quantity = floor_to_lot(wanted, instrument.lot)
     if instrument.max_quantity > 0.0:
         quantity = min(quantity, floor_to_lot(instrument.max_quantity, instrument.lot))
-    if instrument.is_too_small(quantity, stop.trigger):
-        return 0.0
-    return quantity
+    return 0.0 if instrument.is_too_small(quantity, stop.trigger) else quantity
 
 
 def _report_too_small(lifecycle: OrderLifecycle, k: int, stop: Protection, position: float) -> None:
@@ -117,7 +151,8 @@ def advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
         child.cancels or child.lost or (child.counted > 0.0 and stop.quantity)
     ):
         return
-    target = _target(lifecycle, k, stop, lifecycle.reducible(k), now_ns)
+    wanted = _wanted(lifecycle, k, stop, lifecycle.reducible(k), now_ns)
+    target = _accepted(lifecycle, k, stop, wanted)
     sign = -1 if stop.quantity > 0.0 else 1
     instrument = lifecycle.instrument(k)
     if child is not None:
@@ -125,10 +160,14 @@ def advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
         least = instrument.tick or 1e-9 * stop.trigger
         covers = abs(child.quantity - target) <= child.tolerance
         if k in lifecycle.records.unfunded:  # the stop covers the old position: kept
-            target = _target(lifecycle, k, stop, lifecycle.position(k), now_ns)
+            wanted = _wanted(lifecycle, k, stop, lifecycle.position(k), now_ns)
+            target = _accepted(lifecycle, k, stop, wanted)
             covers = child.quantity <= target + child.tolerance
         if target > 0.0 and child.sign == sign and covers and moved < least:
             return
+        covered = child.quantity - child.tolerance
+        if child.sign == sign and target < covered <= wanted and (moved < least or target == 0.0):
+            return  # by filters that changed since, another would cover less of the position
         lifecycle.request_cancel(child, now_ns)
         return
     if target <= 0.0:
