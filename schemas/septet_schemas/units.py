@@ -112,7 +112,10 @@ def parse_cost(value: object) -> float:
 
 
 def parse_duration(value: object) -> int:
-    """Read `500ms`, `45s`, `2m`, `12h`, `90d` or `1w` as nanoseconds."""
+    """Read `500ms`, `45s`, `2m`, `12h`, `90d` or `1w` as nanoseconds.
+
+    Raises pydantic's `PydanticCustomError` for anything else, zero included.
+    """
     match = _DURATION.match(value) if isinstance(value, str) else None
     if match is None:
         raise _fail(
@@ -132,7 +135,7 @@ def _short_unit(value: object) -> str:
 
 
 def format_duration(duration_ns: int) -> str:
-    """Write nanoseconds the way a strategy file does: the largest unit that divides them."""
+    """Return nanoseconds as a strategy file writes them: in the largest unit that divides them."""
     for unit in ("w", "d", "h", "m", "s", "ms"):
         if duration_ns % _NS[unit] == 0 and not (unit == "w" and duration_ns // _NS[unit] > 1):
             return f"{duration_ns // _NS[unit]}{unit}"

@@ -330,8 +330,6 @@ def test_maths_is_the_same_compiled_and_never_raises(name: str) -> None:
     function = getattr(maths, name)
     compiled = compile_step(function)
     cases = [0.0, -0.0, 1.0, -1.0, 1e-300, 1e308, 800.0, 0.1, math.inf, -math.inf, math.nan]
-    if name in ("sine", "cosine"):
-        cases = [case for case in cases if math.isfinite(case)]
     wide = function.__code__.co_argcount == 2
     with np.errstate(all="ignore"):
         for a in map(np.float64, cases):

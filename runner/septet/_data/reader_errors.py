@@ -39,7 +39,7 @@ _LOOKED_AT: Final = 2_000
 
 
 def reader_words(error: BaseException) -> str:
-    """Return septet's text of why a table cannot be read; it quotes nothing of the file."""
+    """Return why a table cannot be read, as a short text that quotes nothing of the file."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if isinstance(error, OverflowError):

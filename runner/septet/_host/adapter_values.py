@@ -80,7 +80,7 @@ def error_place(error: BaseException) -> str:
 
 
 class Unreadable(ValueError):
-    """A value of a venue that cannot be true. `name` names the value."""
+    """A value of a venue that is invalid; `name` is the name of the value."""
 
     def __init__(self, name: str, found: object, expected: str) -> None:
         super().__init__(f"{name}: found {repr(found)[:_SHOWN]}, expected {expected}")
@@ -90,7 +90,13 @@ class Unreadable(ValueError):
 def read_number(
     value: Any, name: str, low: float = -LARGEST, high: float = LARGEST, expected: str = ""
 ) -> float:
-    """Return a finite number within bounds; texts are read as numbers."""
+    """Return a finite number from `low` to `high`; texts are read as numbers, booleans are not.
+
+    Raises
+    ------
+    Unreadable
+        If it is anything else; the error names `name`, what was found and what was expected.
+    """
     if isinstance(value, (int, float, str)) and not isinstance(value, bool):
         try:
             number = float(value)
@@ -102,12 +108,12 @@ def read_number(
 
 
 def read_quantity(value: Any, name: str) -> float:
-    """Return a quantity, zero or above."""
+    """Return a quantity, zero or above; raises `Unreadable` for anything else, NaN included."""
     return read_number(value, name, 0.0, expected="a quantity")
 
 
 def read_price(value: Any, name: str) -> float:
-    """Return a price above zero."""
+    """Return a price above zero; raises `Unreadable` for anything else, NaN included."""
     price = read_number(value, name, 0.0, DEAREST, "a price")
     if price == 0.0:
         raise Unreadable(name, value, "a price above zero")
@@ -128,7 +134,11 @@ def read_stamp_ns(value: Any, name: str, now_ns: int, unit_ns: int = 1_000_000) 
 
 
 def read_id(value: Any, name: str) -> str:
-    """Return the id of an order or an execution; a negative or infinite number is none."""
+    """Return the id of an order or an execution as text.
+
+    Raises `Unreadable` for an empty, very long or unprintable text, and for a negative, infinite
+    or NaN number.
+    """
     text = str(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
     if not 0 < len(text) <= _LONGEST_ID or not text.isprintable() or _is_no_id(text):
         raise Unreadable(name, value, "an id")
@@ -146,7 +156,7 @@ def _is_no_id(text: str) -> bool:
 
 
 def read_choice(value: Any, name: str, choices: Collection[str]) -> str:
-    """Return a word that is one of those known."""
+    """Return a word that is one of `choices`; raises `Unreadable` for any other value."""
     if not isinstance(value, str) or value not in choices:
         raise Unreadable(name, value, f"one of {', '.join(sorted(choices))}")
     return value

@@ -154,7 +154,7 @@ async def race(*calls: Awaitable[Any], within_s: float | None = None) -> tuple[i
 
 
 class Timer:
-    """A call that is due later; `cancel` withdraws it, its repetition after a failure too."""
+    """A scheduled call. `cancel` withdraws it, and also its repetition after a failure."""
 
     __slots__ = ("_handle",)
 

@@ -170,7 +170,12 @@ class LiveVenue(Protocol):
 
 
 class BarSeen(msgspec.Struct, frozen=True):
-    """A bar as a stream or a poll shows it; `closed` if the venue reports it as final."""
+    """A bar as a stream or a poll shows it.
+
+    `open_ns` is the opening of the bar (UTC ns); prices are in the quote currency, `volume` is in
+    the base currency. `closed` is whether the venue reports the bar as final, None where it does
+    not state that.
+    """
 
     symbol: str
     open_ns: int
@@ -184,7 +189,11 @@ class BarSeen(msgspec.Struct, frozen=True):
 
 
 class QuoteSeen(msgspec.Struct, frozen=True):
-    """Best bid and ask, or the top of a valid book; `levels` are (price, quantity) where known."""
+    """Best bid and ask, or the top of a valid book.
+
+    `venue_ns` is the venue's time (UTC ns). Prices are in the quote currency, quantities in the
+    base currency. `bids` and `asks` are levels of (price, quantity), the best first, where known.
+    """
 
     symbol: str
     venue_ns: int
@@ -197,7 +206,10 @@ class QuoteSeen(msgspec.Struct, frozen=True):
 
 
 class PrintSeen(msgspec.Struct, frozen=True):
-    """A trade of others; `trade_id` orders and dedupes."""
+    """A public trade. `trade_id` gives the order of trades and identifies repeats.
+
+    `venue_ns` is the venue's time (UTC ns); price in the quote currency, quantity in the base.
+    """
 
     symbol: str
     venue_ns: int

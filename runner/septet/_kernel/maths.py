@@ -47,7 +47,7 @@ def usual(known: bool, state: Any) -> bool:
 
 @helper
 def divide(over: float, under: float) -> float:
-    """Return ``over / under``; NaN, never infinity, when `under` is zero."""
+    """Return ``over / under``; NaN, never infinity, when `under` is zero or either is NaN."""
     if under == 0.0:
         return NAN
     return over / under
@@ -71,7 +71,7 @@ def logarithm(x: float) -> float:
 
 @helper
 def exponential(x: float) -> float:
-    """Return e to the power of `x`; infinite above about 709.78."""
+    """Return e to the power of `x`; infinite above about 709.78, NaN for NaN."""
     if x > 709.782712893384:
         return math.inf
     return math.exp(x)
@@ -104,11 +104,11 @@ def power(x: float, exponent: float) -> float:
 
 @helper
 def sine(x: float) -> float:
-    """Return the sine of `x` (radians)."""
-    return math.sin(x)
+    """Return the sine of `x` (radians); NaN for infinity and NaN."""
+    return math.sin(x) if finite(x) else NAN
 
 
 @helper
 def cosine(x: float) -> float:
-    """Return the cosine of `x` (radians)."""
-    return math.cos(x)
+    """Return the cosine of `x` (radians); NaN for infinity and NaN."""
+    return math.cos(x) if finite(x) else NAN

@@ -119,7 +119,10 @@ def odd_moments(
 
 @helper
 def standard_deviation(square: float, count: int) -> float:
-    """Return the root of a sum of squares about the mean over `count`: the period, or one less."""
+    """Return the standard deviation for `square`, the sum of squared deviations from the mean.
+
+    `count` is the period (population) or one less (sample). NaN where `square` is negative or NaN.
+    """
     return root(square * (1.0 / count))  # the quotient is the same for a whole loop
 
 

@@ -28,7 +28,11 @@ AVERAGE: Final = ("anchor", "calls", "count", "value")
 
 @helper
 def replay_due(i: int, slot: Any, depth: int, state: Any, at: int) -> bool:
-    """Whether to replay the last `depth` bars now: slots anchor and calls at ``state[at]``."""
+    """Whether a recursion has to be computed again from the last `depth` bars now.
+
+    It keeps two slots at ``state[at]``: the anchor of `due`, and the number of calls. True when the
+    time grid passes a multiple of `depth`, once `depth` bars were seen.
+    """
     state[at + 1] += 1.0
     return due(i, slot, depth, state, at) and state[at + 1] >= depth
 

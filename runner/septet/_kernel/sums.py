@@ -52,7 +52,11 @@ def due(i: int, slot: Any, period: int, state: Any, at: int) -> bool:
 
 @helper
 def gather(total: float, carry: float, x: float) -> tuple[float, float]:
-    """Add `x` to the pair (total, carry) without losing a bit."""
+    """Add `x` to the pair (total, carry), compensated: total + carry is the sum.
+
+    Knuth's two-sum: the rounding error of each addition goes into the carry. NaN and infinity stay
+    in the pair.
+    """
     grown = total + x
     part = grown - total
     return grown, carry + ((total - (grown - part)) + (x - part))
@@ -60,13 +64,16 @@ def gather(total: float, carry: float, x: float) -> tuple[float, float]:
 
 @helper
 def add(state: Any, at: int, x: float) -> None:
-    """Add `x` to the pair at ``state[at]``, ``state[at + 1]`` without losing a bit."""
+    """Add `x` to the pair (total, carry) at ``state[at]``, ``state[at + 1]``, as `gather` does."""
     state[at], state[at + 1] = gather(state[at], state[at + 1], x)
 
 
 @helper
 def roll(state: Any, at: int, entering: float, leaving: float) -> None:
-    """Add `entering` to the pair at `at` and take `leaving` out, both compensated."""
+    """Add `entering` to the pair (total, carry) at ``state[at]`` and subtract `leaving`.
+
+    Both are compensated, as in `gather`; NaN and infinity stay in the pair.
+    """
     change = entering - leaving
     back = change - entering
     lost = (entering - (change - back)) - (leaving + back)
@@ -123,7 +130,11 @@ def _take_weighted(i: int, x: Any, period: int, state: Any, at: int) -> None:
 
 @helper
 def weighted_sum(i: int, x: Any, slot: Any, period: int, state: Any, at: int) -> float:
-    """Return the sum of weight times `x`, weights 1 (oldest) to `period`; slots `WEIGHTED`."""
+    """Return the sum of weight times `x` over `period` bars, weights 1 (oldest) to `period`.
+
+    It keeps the slots `WEIGHTED` at ``state[at]``. NaN while a value of the window is NaN or
+    infinite.
+    """
     if due(i, slot, period, state, at):
         _take_weighted(i, x, period, state, at + 1)
     else:

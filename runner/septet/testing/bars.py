@@ -65,7 +65,10 @@ def sample_bars(
 
 
 def flat_bars(count: int, *, price: float = 97.3, bar_ns: int = HOUR_NS) -> Columns:
-    """Make `count` bars that never move and trade one unit each."""
+    """Return columns of `count` bars with a constant price (quote) and a volume of one (base).
+
+    Prices and volume are float64 arrays of shape (count,), times int64 nanoseconds.
+    """
     level = np.full(count, price)
     slot = _FIRST_SLOT * HOUR_NS // bar_ns + np.arange(count, dtype=np.int64)
     return {

@@ -61,7 +61,10 @@ class ConformanceError(AssertionError):
 
 
 def same_bits(a: Floats, b: Floats) -> npt.NDArray[np.bool_]:
-    """Where two arrays hold the same bits; one NaN is as good as another."""
+    """Return where two float64 arrays of one shape have the same bits, as booleans of that shape.
+
+    Any two NaNs count as equal; 0.0 and -0.0 differ.
+    """
     same: npt.NDArray[np.bool_] = a.view(np.int64) == b.view(np.int64)
     return same | (np.isnan(a) & np.isnan(b))
 

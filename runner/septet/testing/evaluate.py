@@ -338,7 +338,7 @@ def run_feature(
 
 
 def memory_of(declaration: Step, config: Config, *, resolve: Resolve = resolve) -> Memory:
-    """Memory of a feature with everything inside it: the worst kind, the bars added up."""
+    """Return the memory of a feature with its inner features: the longest kind, the bars summed."""
     columns = {name: np.zeros(0) for name in _leaves(declaration, config)}
     run = Evaluation({**columns, "slot": np.zeros(0)}, resolve=resolve)
     run.run(declaration, config)

@@ -20,12 +20,12 @@ LAYERS: Final[tuple[Layer, ...]] = ("features", "signals", "risk", "execution")
 
 
 def features_of(distribution: str) -> dict[str, Step]:
-    """Every feature a distribution brings, by the name it has in YAML."""
+    """Return every feature of an installed distribution by its name in YAML."""
     return _steps_of(distribution, "features")
 
 
 def steps_of(distribution: str) -> dict[str, Step]:
-    """Every step a distribution brings, by the name it has in YAML.
+    """Return every step of an installed distribution by its name in YAML.
 
     A name that two layers have stands behind that of the later layer: ``risk.NAME``.
     """
