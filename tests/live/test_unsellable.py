@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from septet import messages as m
+from septet._live.wiring import core_terms
 from tests.live.test_overdue_stops import START, cancels, protected, quote, sales
 from tests.live.test_prices import SECOND
 
@@ -54,3 +56,15 @@ def test_an_exit_that_cannot_be_sent_is_an_alarm_of_the_flatten() -> None:
     )  # fmt: skip
     assert sales(found) == []
     assert alarms(found) == ["critical"]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "rests"),
+    [({"market", "limit", "stop"}, True), ({"market", "limit", "stop_limit"}, False)],
+)
+def test_a_stop_rests_only_where_the_venue_takes_what_is_sent(
+    kinds: set[str], *, rests: bool
+) -> None:
+    """Protective stops are sent as stop-market orders."""
+    facts: Any = SimpleNamespace(order_types=kinds, answers_final_after_ns=1, amends=False)
+    assert core_terms(facts, 1.0)["holds_stops"] is rests

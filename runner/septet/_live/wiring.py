@@ -196,7 +196,7 @@ def core_terms(facts: VenueFacts | None, speed: float) -> dict[str, Any]:
     """Return the terms of the venue that the core needs, as plain data for the journal's head."""
     terms: dict[str, Any] = {"speed": speed, "holds_stops": False, "timing": None}
     if facts is not None:
-        terms["holds_stops"] = bool({"stop", "stop_limit"} & facts.order_types)
+        terms["holds_stops"] = "stop" in facts.order_types
         terms["timing"] = {
             "answers_final_after_ns": facts.answers_final_after_ns,
             "amends": facts.amends,

@@ -311,7 +311,7 @@ class _Looking:
         if lacking:
             text = f"{facts.exchange} takes no {' and no '.join(lacking)} orders here"
             self.report("orders", text, "error", ("execution", "order"), "use: market or limit")
-        self._stops(held=bool({"stop", "stop_limit"} & facts.order_types))
+        self._stops(held="stop" in facts.order_types)
         for note in facts.notes:
             self.report("venue", note, "note")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 
@@ -482,3 +483,32 @@ def test_an_exit_that_the_venue_keeps_open_is_reported_once() -> None:
     bench.execute(exit_order, 1.0)
     assert bench.ended[1].filled == 1.0
     bench.twin()
+
+
+@pytest.mark.parametrize("state", ["limited", "banned", "maintenance"])
+def test_a_stop_is_not_given_up_while_the_venue_asks_for_a_pause(state: Any) -> None:
+    """The exit would be rejected, and the position be without both."""
+    bench = Bench()
+    stop = bench.hold_with_stop(1.0, 90.0)
+    until_ns = bench.now + 60 * SECOND
+    bench.handle(
+        m.VenueChanged(at_ns=bench.now, venue="v", state=state, until_ns=until_ns, reason="429")
+    )
+    bench.want(1, -1.0)
+    bench.after_s(59)
+    assert (bench.take(m.Cancel), bench.take(m.Submit)) == ([], [])
+    bench.after_s(2)
+    assert bench.only(m.Cancel).client_id == stop.client_id
+    bench.twin()
+
+
+def test_the_end_of_a_pause_ends_the_wait_of_an_exit() -> None:
+    bench = Bench()
+    stop = bench.hold_with_stop(1.0, 90.0)
+    for state, until_ns in (("limited", bench.now + 3_600 * SECOND), ("up", 0)):
+        bench.handle(
+            m.VenueChanged(at_ns=bench.now, venue="v", state=state, until_ns=until_ns, reason="")
+        )
+        bench.want(1, -1.0) if until_ns else None
+    bench.proceed()
+    assert bench.only(m.Cancel).client_id == stop.client_id

@@ -157,7 +157,11 @@ class Orders:
                     instrument.min_quantity = event.min_quantity
                 if event.max_quantity is not None:
                     instrument.max_quantity = event.max_quantity
+            case m.VenueChanged(state="limited" | "banned" | "maintenance"):
+                longest_ns = event.at_ns + lifecycle.timing.pause_most_ns
+                lifecycle.records.paused_ns = min(event.until_ns, longest_ns)
             case m.VenueChanged(state="up"):
+                lifecycle.records.paused_ns = 0
                 # What was rejected while the venue was away need not wait for its pause.
                 for work in lifecycle.records.works.values():
                     work.retry_ns = 0

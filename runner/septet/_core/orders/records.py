@@ -69,6 +69,8 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
         First and longest pause before a rejected reduction or stop is sent again.
     kill_first_ns, kill_most_ns
         First and longest pause between the cancels of a halt.
+    pause_most_ns
+        Longest pause that a venue asks for and that an exit with a resting stop waits for.
     reprice_ns
         Shortest time between two prices of a patient order.
     quote_age_ns
@@ -90,6 +92,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     retry_most_ns: int = 60 * SECOND_NS
     kill_first_ns: int = SECOND_NS // 2
     kill_most_ns: int = 8 * SECOND_NS
+    pause_most_ns: int = 600 * SECOND_NS
     reprice_ns: int = SECOND_NS
     quote_age_ns: int = 10 * SECOND_NS
     remember_ns: int = 24 * 3600 * SECOND_NS
@@ -391,6 +394,7 @@ class Records(msgspec.Struct, kw_only=True):
     held: dict[int, tuple[float, int]] = {}
     unfunded: list[int] = []
     started_ns: int = 0
+    paused_ns: int = 0
     refused_ns: dict[int, int] = {}
     freed_ns: dict[int, int] = {}
     ghosts: dict[str, int] = {}

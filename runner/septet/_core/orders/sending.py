@@ -148,7 +148,7 @@ def _advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> bool:
         live = [each for each in live if each.delays_reductions]
     if live and work.parent.reduces:
         _cancel_resting(lifecycle, work, live, now_ns)
-    if live or work.retry_ns > now_ns:  # a stop that rests during a pause stays
+    if live or stops.pauses(lifecycle, k, work, now_ns):  # a stop that rests meanwhile stays
         return moved
     if work.parent.reduces:
         stop = stops.standing(lifecycle, k) if records.stops else None

@@ -13,7 +13,7 @@ from septet._core.orders.ids import stop_id
 from septet._core.orders.lifecycle import Level, OrderLifecycle
 from septet._core.orders.records import SECOND_NS, Child, Protection, StopEnded, Work, tolerated
 
-__all__ = ["advance", "finished", "is_overdue", "request", "standing"]
+__all__ = ["advance", "finished", "is_overdue", "pauses", "request", "standing"]
 
 PATIENT_TRIES = 2
 """Rejections of an exit after which its pauses are long enough to place the stop meanwhile."""
@@ -84,7 +84,22 @@ def is_overdue(lifecycle: OrderLifecycle, k: int, beyond: bool, now_ns: int) -> 
     return True
 
 
-def _pauses(work: Work, now_ns: int) -> bool:
+def pauses(lifecycle: OrderLifecycle, k: int, work: Work, now_ns: int) -> bool:
+    """Whether an order waits: after a rejection, or as an exit until the venue's pause is over.
+
+    A stop that rests is not given up for an exit that the venue would reject until then.
+    """
+    if work.parent.reduces and _is_paused(lifecycle, k, now_ns):
+        work.retry_ns = max(work.retry_ns, lifecycle.records.paused_ns)
+    return work.retry_ns > now_ns
+
+
+def _is_paused(lifecycle: OrderLifecycle, k: int, now_ns: int) -> bool:
+    """Whether a stop rests at a venue that has asked for a pause."""
+    return lifecycle.records.paused_ns > now_ns and standing(lifecycle, k) is not None
+
+
+def _waits_long(work: Work, now_ns: int) -> bool:
     """Whether an exit was rejected again and waits long enough for a stop to stand meanwhile."""
     return work.tries >= PATIENT_TRIES and work.retry_ns > now_ns
 
@@ -102,7 +117,8 @@ def _wanted(
     exits = [records.works[n] for n in records.queues.get(k, ()) if records.works[n].parent.reduces]
     if records.kill or stop.triggered:
         return 0.0
-    if not all(_pauses(work, now_ns) for work in exits) and not _is_held_up(lifecycle, k):
+    stays = _is_held_up(lifecycle, k) or _is_paused(lifecycle, k, now_ns)
+    if not (stays or all(_waits_long(work, now_ns) for work in exits)):
         return 0.0
     sign, price = 1 if stop.quantity > 0.0 else -1, lifecycle.checks.symbols[k].price
     if exits and sign * (price - stop.trigger) <= 0.0 and standing(lifecycle, k) is None:
