@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -156,6 +157,33 @@ def test_a_halt_speaks_of_real_orders_only_where_they_are_real(
     )  # fmt: skip
     found = halt_texts._result_lines(halted, 1.0)
     assert ("simulated" in " ".join(found)) == (mode == "paper")
+
+
+HELD = {"positions": [{"symbol": "BTC/USDT", "dust": False}, {"symbol": "A/B", "dust": True}]}
+FLAT = {"positions": [{"symbol": "A/B", "dust": True}]}
+
+
+@pytest.mark.parametrize(
+    ("action", "left", "state", "acted", "text"),
+    [
+        ("halt", 0, None, True, "no open orders"),
+        ("halt", 1, None, False, "open orders: 1 at the last look"),
+        ("halt", None, None, False, "open orders: not known yet"),
+        ("flatten", 0, FLAT, True, "its positions are closed"),
+        ("flatten", 0, HELD, False, "still holds BTC/USDT"),
+        ("flatten", 1, FLAT, False, "open orders: 1"),
+    ],
+)
+def test_a_halt_has_acted_once_nothing_that_it_ends_is_left(
+    action: str, left: int | None, state: dict[str, Any] | None, text: str, *, acted: bool
+) -> None:
+    """A script that trusts the exit status must not take the account for flat."""
+    found = Halted(
+        "r", Path("r"), action, running=True, has_journal=True, taken=True, open_orders=left,
+        state=state,
+    )  # fmt: skip
+    assert found.acted is acted
+    assert text in " ".join(halt_texts._result_lines(found, 1.0))
 
 
 @pytest.mark.parametrize("is_running", [True, False])

@@ -193,6 +193,7 @@ class Bench:
         limits: Limits | None = None,
         gate: Any = None,
         journal: Any = None,
+        watch: Callable[[m.Event, Sequence[m.Command]], None] | None = None,
     ) -> None:
         self.clock = ManualClock(START_NS)
         self.core = ScriptedCore(script)
@@ -209,7 +210,7 @@ class Bench:
         self.shell = Shell(
             self.core, self.journal, self.dispatcher, clock=self.clock,
             notify=lambda level, name, fields: self.reported.append((level, name, fields)),
-            watch=lambda event, commands: self.watched.append(event), limits=limits,
+            watch=watch or (lambda event, commands: self.watched.append(event)), limits=limits,
         )  # fmt: skip
 
     async def wait_until_idle(self) -> None:

@@ -136,6 +136,9 @@ def test_the_gate_rejects_and_gives_the_reason() -> None:
         def rejection(self, order: m.Submit | m.Amend) -> str:
             return "the account holds enough"
 
+        def update(self, command: m.Changed | m.Traded) -> None:
+            raise AssertionError("nothing has ended")
+
     async def scene() -> None:
         harness = DispatchHarness(gate=Shut())
         [rejected] = await harness.do(submit())

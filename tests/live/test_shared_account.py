@@ -22,6 +22,7 @@ from septet._live.shared_account import (
 from septet.errors import InputError
 from tests.core.orders.bench import Bench
 from tests.core.orders.market import PRICE
+from tests.live import scripted
 from tests.live.scripted import NS, START_NS, MemoryVenue, submit
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
@@ -240,6 +241,71 @@ def test_a_change_that_is_rejected_leaves_the_old_order_in_the_sum() -> None:
 def ended(member: Member, client_id: str, state: Any) -> None:
     changed = m.Changed(order=1, client_id=client_id, symbol=0, state=state, filled=0.0)
     member.watch(m.Ticked(at_ns=0, market_ns=0), [changed])
+
+
+def sent_in_turns(member: Member, *turns: tuple[m.Command, ...]) -> tuple[list[str], list[str]]:
+    """Return the orders that left, and why the gate rejected the others; one event a turn."""
+
+    async def scene() -> tuple[list[str], list[str]]:
+        answers = dict(enumerate(turns))
+        bench = scripted.Bench(
+            lambda event: answers.pop(event.at_ns, ()) if type(event) is m.Ticked else (),
+            gate=member, watch=member.watch,
+        )  # fmt: skip
+        bench.shell.start()
+        for k in range(len(turns)):
+            bench.shell.put(m.Ticked(at_ns=k, market_ns=0))
+            await bench.wait_until_idle()
+        bench.shell.stop()
+        left = [each.client_id for each in bench.venue.named("submit")]
+        return left, [each.text for each in bench.seen(m.Rejected)]
+
+    return asyncio.run(scene())
+
+
+def changed(client_id: str, state: Any, filled: float = 0.0) -> m.Changed:
+    return m.Changed(order=1, client_id=client_id, symbol=0, state=state, filled=filled)
+
+
+@pytest.mark.parametrize("kind", ["limit", "market"])
+@pytest.mark.parametrize("state", ["cancelled", "expired", "rejected"])
+def test_an_entry_that_replaces_one_whose_end_is_confirmed_leaves(kind: Any, state: Any) -> None:
+    [member] = Account(SYMBOLS).members
+    price(member, 100.0)
+    limit = 100.0 if kind == "limit" else None
+    first, then = (
+        submit(f"t{k}-0", k, quantity=4.0, order_type=kind, limit_price=limit) for k in (1, 2)
+    )
+    turns = (first,), (m.Cancel(client_id="t1-0", symbol=0),), (changed("t1-0", state), then)
+    assert sent_in_turns(member, *turns) == (["t1-0", "t2-0"], [])
+    assert list(member.working) == ["t2-0"]
+
+
+def test_an_entry_whose_cancel_is_only_requested_still_counts() -> None:
+    [member] = Account(SYMBOLS).members
+    price(member, 100.0)
+    first, then = submit("t1-0", 1, quantity=4.0), submit("t2-0", 2, quantity=4.0)
+    cancel = m.Cancel(client_id="t1-0", symbol=0)
+    left, reasons = sent_in_turns(member, (first,), (cancel, changed("t1-0", "open"), then))
+    assert left == ["t1-0"]
+    assert reasons == ["all strategies would hold 800.00 of BTC/USDT, at most 550.00"]
+
+
+def test_what_filled_before_an_order_of_the_same_turn_counts_once() -> None:
+    for quantity, rejects in ((1.4, False), (1.6, True)):
+        [member] = Account(SYMBOLS).members
+        price(member, 100.0)
+        first, then = submit("t1-0", 1, quantity=4.0), submit("t2-0", 2, quantity=quantity)
+        ends = traded(4.0), changed("t1-0", "filled", 4.0)
+        _, reasons = sent_in_turns(member, (first,), (*ends, then))
+        assert bool(reasons) is rejects
+
+
+def test_an_order_that_ends_in_the_turn_that_sends_it_is_not_counted_on() -> None:
+    [member] = Account(SYMBOLS).members
+    price(member, 100.0)
+    sent_in_turns(member, (submit("t1-0", 1, quantity=4.0), changed("t1-0", "cancelled")))
+    assert member.working == {}
 
 
 def test_after_a_restart_what_is_open_and_held_still_counts() -> None:

@@ -17,7 +17,7 @@ from tests.core.world import load_text
 BODY = """\
 version: 1
 name: small
-universe: {{symbols: [{symbols}], bar: 1h}}
+universe: {{symbols: [{symbols}], bar: {bar}}}
 data: {{candles: {{use: synthetic}}}}
 features:
 {features}
@@ -28,6 +28,7 @@ risk:
 """
 BASE = {
     "symbols": "BTC/USDT",
+    "bar": "1h",
     "features": "  fast: {use: sma, period: 20}\n  slow: {use: sma, period: 90}",
     "rule": "long_if: fast > slow, exit_if: fast < slow",
     "more": "stops: {stop_loss: 2%}",
@@ -35,6 +36,7 @@ BASE = {
 EDITS = {
     "a value": ({"more": "stops: {stop_loss: 3%}"}, ()),
     "the name of a symbol": ({"symbols": "ETH/USDT"}, ()),
+    "the length of a bar": ({"bar": "15m"}, ()),
     "a rule": ({"rule": "long_if: fast > close, exit_if: fast < slow"}, (SIGNAL,)),
     "a number in a rule": ({"rule": "long_if: fast > 1.1 * slow, exit_if: fast < slow"}, (SIGNAL,)),
     "the name of a feature": (

@@ -73,8 +73,8 @@ ATTRIBUTES = {
     "Gap": "backtest currency explained facts live parts remainder",
     "Model": "card folder",
     "Failed": "error strategy",
-    "Halted": "acted action cleared ended folder has_journal is_idle mode moved_aside open_orders "
-    "run_id running state taken unread",
+    "Halted": "acted action cleared ended folder has_journal held is_idle mode moved_aside "
+    "open_orders run_id running state taken unread",
     "Summary": " ".join([*SUMMARY, "more"]),
 }
 SHOWN = ("Strategy", "Run", "Sweep", "Check", "Why", "Gap", "Trials")

@@ -35,6 +35,7 @@ features:
 signal: {use: rules, long_if: fast > slow, exit_if: fast < slow}
 risk:
   sizing: {use: fixed_fraction, fraction: 50%}
+  stops: {stop_loss: 4%}
 execution:
   simulation: {fee: 10bps, slippage: 5bps}
 """

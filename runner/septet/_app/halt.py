@@ -14,6 +14,7 @@ from septet.errors import SeptetError
 
 if TYPE_CHECKING:
     from septet._journal.reader import Reader
+    from septet._store.journal_view import LiveRun
 
 __all__ = ["Halted", "halt_run", "login_name", "resume_run"]
 
@@ -32,7 +33,8 @@ class Halted:
     while that is not known. `unread` is the reason why the journal could not be read. `cleared` are
     the rules that a resume cleared: empty where nothing held, None while that is not known.
     `ended`: the process ended while it was waited for. `state` is what a run without a process
-    holds. `moved_aside` are folders that were called as a file of the switch.
+    holds, or one that closes its positions. `moved_aside` are folders that were called as a file
+    of the switch.
     """
 
     run_id: str
@@ -57,14 +59,22 @@ class Halted:
 
     @property
     def acted(self) -> bool:
-        """Whether a process acted on a halt, or it had nothing to do."""
+        """Whether a process did all that a halt asks for, or there was nothing to do."""
         if self.unread:
             return self.running
-        if self.running or not self.is_idle:
+        if self.action == "resume" and (self.running or not self.is_idle):
             return self.taken
+        if self.running or not self.is_idle:
+            return self.taken and self.open_orders == 0 and not self.held
         state = self.state or {}
-        closes = self.action == "flatten" and state.get("positions")
-        return not (state.get("orders") or closes)
+        return not (state.get("orders") or (self.action == "flatten" and state.get("positions")))
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """Symbols that a flatten has not closed, but for remainders that no order can close."""
+        if self.action != "flatten" or self.state is None:
+            return ()
+        return tuple(each["symbol"] for each in self.state["positions"] if not each["dust"])
 
     def document(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -135,6 +145,7 @@ def _came_of_it(
     """Wait for a request to be journalled; `nothing` was asked where nothing held."""
     from septet._journal.lease import holder_of
     from septet._live.kill_switch import moved_aside
+    from septet._store.journal_view import LiveRun
 
     holder = holder_of(folder)
     found = Halted(
@@ -147,38 +158,41 @@ def _came_of_it(
         if holder is not None:
             found = _await(found, since_ns, wait_s)
         if not found.running and not nothing:
-            found = replace(found, state=_state_of(folder))
+            found = replace(found, state=_state_of(LiveRun(folder)))
     except Exception as problem:  # whatever is wrong with the journal: what was asked is written
         why = problem.message if isinstance(problem, SeptetError) else repr(problem)
         found = replace(found, unread=why)
     return found
 
 
-def _state_of(folder: Path) -> dict[str, Any]:
+def _state_of(run: LiveRun) -> dict[str, Any]:
     """Return the positions and resting orders of a run, from its journal."""
     from septet._report.open_state import open_state
-    from septet._store.journal_view import LiveRun
 
-    return open_state(LiveRun(folder)) or {}
+    return open_state(run) or {"positions": [], "orders": []}
 
 
 def _await(found: Halted, since_ns: int, wait_s: float) -> Halted:
     """Wait until the run has journalled the request, and then until no order is open.
 
-    A process that ends meanwhile is waited for no longer.
+    After a flatten until nothing is held as well. A process that ends is waited for no longer.
     """
     from septet._journal.lease import holder_of
+    from septet._store.journal_view import LiveRun
 
     folder, action = found.folder, found.action
     tag = _read(folder, lambda journal: str(journal.head.facts.get("tag", "")))
     before = _read(folder, lambda journal: _before(journal, since_ns))
-    until = time.monotonic() + wait_s
+    until, run = time.monotonic() + wait_s, None
     while True:
         running = holder_of(folder) is not None  # before it is read: then it reads all there is
         taken, left, cleared = _read(folder, lambda journal: _outcome(journal, action, before, tag))
         if taken and action == "resume":
             found = replace(found, cleared=cleared)
-        done = taken and (action == "resume" or left == 0)
+        if taken and action == "flatten":
+            run = LiveRun(folder, run)
+            found = replace(found, state=_state_of(run))
+        done = taken and (action == "resume" or (left == 0 and not found.held))
         if done or not running or time.monotonic() >= until:
             return replace(found, taken=taken, open_orders=left, running=running, ended=not running)
         time.sleep(_LOOK_S)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from septet._text import one_line
+
 if TYPE_CHECKING:
     from septet._app.halt import Halted
 
@@ -120,14 +122,16 @@ def _result_lines(found: Halted, wait_s: float) -> list[str]:
     if resuming:
         return [f"{name} may trade again"]
     left = found.open_orders
+    if left == 0 and found.action != "flatten":
+        return [f"{name} is halted; it has no open {simulated}orders"]
+    if left == 0 and not found.held:
+        return [f"{name} is halted; it has no open {simulated}orders, and its positions are closed"]
     if left == 0:
-        closing = (
-            f"; its {simulated}positions are being closed at market, septet runs show states what "
-            "is left"
-            if found.action == "flatten"
-            else ""
-        )
-        return [f"{name} is halted; it has no open {simulated}orders{closing}"]
+        held = ", ".join(map(one_line, found.held))
+        return [
+            f"{name} is halted; it has no open {simulated}orders, and still holds {held}",
+            "  it goes on closing at market; septet runs show states what is left",
+        ]
     orders = "not known yet" if left is None else f"{left} at the last look"
     return [
         f"{name} is halted; open {simulated}orders: {orders}; it goes on cancelling until there "

@@ -39,6 +39,10 @@ class Gate(Protocol):
         """Return why the order must not be sent; an empty text allows and counts it."""
         ...
 
+    def update(self, command: m.Changed | m.Traded) -> None:
+        """Count a fill or the end of an order before a later order of the turn is checked."""
+        ...
+
 
 class Alarm:
     """Sends `Ticked` at the requested times, with one timer for all of them."""
@@ -153,14 +157,17 @@ class Dispatcher:
             m.Wake: self._alarm.ask,
             m.Train: lambda each: self._start("train", self._fit(each)),
         }
+        if gate is not None:
+            self._routes |= {m.Changed: gate.update, m.Traded: gate.update}
 
     # ------------------------------------------------------------ what the shell calls
 
     def dispatch(self, commands: Sequence[m.Command]) -> list[Send]:
         """Dispatch commands whose rows are stored; return the sends that must run at once.
 
-        The kill switch precedes everything else of the same turn. Decisions, curves and changes of
-        state need no action.
+        The kill switch precedes everything else of the same turn. A fill or the end of an order is
+        passed to the gate first if an order follows it: an entry often replaces one whose cancel
+        the venue has just confirmed. Decisions and curves need no action.
         """
         sends: list[Send] = []
         for each in commands:

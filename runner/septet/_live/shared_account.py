@@ -96,26 +96,33 @@ class Member:
         """Return why an order must not be sent; if it may, count it and return an empty text."""
         return self.gate.check(self, order)
 
+    def update(self, command: m.Changed | m.Traded) -> None:
+        """Count a fill or the end of an order; the same command may be given twice."""
+        if type(command) is m.Traded:
+            symbol = self.symbols[command.symbol]
+            self.positions[symbol] = command.position
+            self.gate.prices[symbol] = command.price
+        elif type(command) is m.Changed and command.state in _FINAL:
+            self.working.pop(command.client_id, None)
+
     def watch(self, event: m.Event, commands: Sequence[m.Command]) -> None:
-        """Update prices, positions and orders from an event and its commands."""
+        """Update prices, positions, orders and cash from an event and its commands."""
         if type(event) is m.BarClosed:
             self.gate.prices[self.symbols[event.symbol]] = event.close
         elif type(event) is m.Quoted:
             self.gate.prices[self.symbols[event.symbol]] = (event.bid + event.ask) / 2.0
         for each in commands:
             if type(each) is m.Traded:
-                self._traded(each)
+                self.update(each)
+                self._pay(each)
             elif type(each) is m.Corrected:
                 self.cash += each.cash
-            elif type(each) is m.Changed and each.state in _FINAL:
-                self.working.pop(each.client_id, None)
+            elif type(each) is m.Changed:
+                self.update(each)
             elif type(each) is m.Ruled:
                 self.cash, self.equity = each.cash, each.equity
 
-    def _traded(self, trade: m.Traded) -> None:
-        symbol = self.symbols[trade.symbol]
-        self.positions[symbol] = trade.position
-        self.gate.prices[symbol] = trade.price
+    def _pay(self, trade: m.Traded) -> None:
         if self.fills_inside:
             return
         sign = -1.0 if trade.side == "buy" else 1.0

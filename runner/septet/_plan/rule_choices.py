@@ -106,7 +106,7 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
     weighed = portfolio_choices(c["portfolio"], c["portfolio_slot"], c["forecast_slot"])
     texts = {
         **weighed.texts, **grid["texts"], "TAKER_FEE": c["taker_fee"], "MAKER_FEE": c["maker_fee"],
-        "VOLUME_SHARE": c["participation"], "LATENCY_NS": c["latency_ns"],
+        "VOLUME_SHARE": c["participation"], "LATENCY_NS": c["latency_ns"], "BAR_NS": c["bar_ns"],
         "LEVERAGE": c["leverage"], "MAINTENANCE": c["maintenance"],
         "LIQUIDATION_FEE": c["liquidation_fee"], "COOLDOWN_BARS": c["cooldown_bars"],
         "EXIT_AFTER_BARS": c["after"], "CONFIDENCE_FLOOR": c["below"],
@@ -130,7 +130,7 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
     return Choices(
         values={
             **weighed.values, "SPOT": c["spot"], "VENUE_FILLS": c["venue_fills"],
-            "ONE_SYMBOL": c["one"], "SYMBOLS": c["symbols"], "BAR_NS": c["bar_ns"],
+            "ONE_SYMBOL": c["one"], "SYMBOLS": c["symbols"],
             "ONE_FEE": c["maker_fee"] == c["taker_fee"], "FEE_IN_KIND": c["received"],
             "PARTICIPATION": c["participation"] is not None, "RESTS": c["rests"],
             "QUEUES": c["queues"],

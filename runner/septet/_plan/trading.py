@@ -225,8 +225,8 @@ class Trading:
                 [line.replace("{scratch}", str(self.scratch)) for line in lines]
                 for lines in self.observing.acrosses
             ],
-            "model_row": self.model_row, "notionals": self.notionals, "bar_ns": self.terms.bar_ns,
-            **(costs := costs_of(
+            "model_row": self.model_row, "notionals": self.notionals,
+            "bar_ns": self.binder.number("bar", self.terms.bar_ns), **(costs := costs_of(
                 self.terms.simulation, self.binder, self.observing, self.slippage_column
             )), **self._orders(), **self._stops(costs), **self._exits(), **self._limits(),
             "portfolio": self.weighed.bind(self._scalar, self._expression, self._reason),

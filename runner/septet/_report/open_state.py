@@ -21,6 +21,8 @@ __all__ = ["lines_of", "open_state", "order_text", "state_of_fold", "stop_text"]
 
 _STOPS: Final = ("stop_loss", "trailing")
 """Rules of `risk.stops` that limit the loss of a position."""
+_REMAINDER: Final = 0.01
+"""Share of equity below which a position that is too small to be sold is a remainder."""
 _AT_VENUE: Final = ("open", "partially_filled")
 
 
@@ -82,7 +84,7 @@ def _position(
         "share_of_equity": value / equity if equity > 0.0 else None,
         "unrealised_pnl": quantity * (mark - average),
         "min_notional": least,
-        "dust": average != average or value < least,
+        "dust": average != average or value < min(least, _REMAINDER * equity),
         "stop": _stop(fold, k, quantity, running, in_trade=average == average),
     }
 
