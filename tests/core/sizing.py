@@ -166,7 +166,7 @@ class Sizer:
                 row.requested = side * add  # what a reduction asks for is of the other sign
                 units = floor_lots(-add * scale, book.lot)
                 if not units:
-                    return "lot", None
+                    return "too_small", None
                 way = -units if position.units > 0 else units
                 return None, ("market", way, NAN, NAN, "rebalance")
             wanted = add

@@ -10,6 +10,7 @@ import numpy as np
 
 from septet._data.bars import SeriesTable
 from septet._kernel import layout
+from septet._shell.result_tables import decisions_of
 from tests.core.paths import Left, by_batch, by_events, plainly
 from tests.core.settings import HOUR, Bars, made_bars
 from tests.core.world import load_text, open_made
@@ -183,6 +184,7 @@ class Traded:
     equity: list[float]
     rebalances: list[int]
     waits: list[tuple[int, str]]
+    rejected: dict[tuple[int, str], str]
 
 
 def traded(left: Left) -> Traded:
@@ -203,4 +205,15 @@ def traded(left: Left) -> Traded:
         elif kind == layout.REBALANCE:
             waits.append((time_ns, reasons[code]))
     curve = outcome.G[layout.G_EQUITY, session.first :].tolist()
-    return Traded(fills, trades, curve, made, waits)
+    return Traded(fills, trades, curve, made, waits, _rejected(left, set(made)))
+
+
+def _rejected(left: Left, times: set[int]) -> dict[tuple[int, str], str]:
+    """Return why a change was not sent, by the time of its rebalance and its symbol."""
+    table = decisions_of(left.session, left.outcome)
+    rows = zip(table["time"], table["symbol"], table["rejected_by"], strict=True)
+    return {
+        (int(time), str(symbol).partition("/")[0]): str(reason)
+        for time, symbol, reason in rows
+        if reason and int(time) in times
+    }

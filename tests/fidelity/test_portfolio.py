@@ -73,6 +73,25 @@ def _net(fills: Any) -> dict[tuple[int, str], list[float]]:
     return dict(found)
 
 
+OF_TARGETS = {"drift", "keeps_units", "keeps_weight", "below_rank", "not_ranked", "wrong_sign"}
+"""Reasons of a change that no one asks for: they follow from the targets, which are compared."""
+NAMES = {"gross": "gross_exposure"}
+
+
+def _rejections(out: Result) -> dict[tuple[int, str], str]:
+    """Return why a change of a rebalance was not sent; without a bar there is no decision.
+
+    What is too small to be closed alone may be closed by the order of the other side.
+    """
+    sent = {(each.time_ns, each.symbol) for each in out.orders if not each.reduces}
+    return {
+        (each.time_ns, each.symbol): NAMES.get(each.what, each.what.partition(".")[0])
+        for each in out.findings
+        if each.of == "rebalance" and each.symbol and each.what != "no_bar"
+        and not each.what.startswith("capped_by") and (each.time_ns, each.symbol) not in sent
+    }  # fmt: skip
+
+
 def _compare(out: Result, made: Traded) -> None:
     assert made.rebalances == [targets.time_ns for targets in out.rebalances]
     theirs = _net([(f.time_ns, f.symbol, float(f.units), float(f.price), float(f.fee))
@@ -87,6 +106,8 @@ def _compare(out: Result, made: Traded) -> None:
     assert [each[3] for each in sorted(made.trades)] == pytest.approx(
         [each[3] for each in sorted(trades)], abs=CLOSE
     )
+    asked = {place: why for place, why in made.rejected.items() if why not in OF_TARGETS}
+    assert asked == _rejections(out)
 
 
 def _check(s: Strategy, seed: int, market: Market | None = None) -> None:

@@ -483,9 +483,7 @@ def trim(k, i, surplus, now_ns, run: Run):
     side = -1.0 if run.units[k] > 0.0 else 1.0
     units = floor_units(surplus * run.scale[k], run.lot[k])
     rejected = -1
-    if not units > 0.0:
-        rejected = R_LOT
-    elif too_small(units, run.scale[k], run.close[k, i], run.min_notional[k]):
+    if not units > 0.0 or too_small(units, run.scale[k], run.close[k, i], run.min_notional[k]):
         rejected = R_TOO_SMALL  # it is requested again at the next bar
     if TABLES:
         run.requested[k, i] = side * surplus

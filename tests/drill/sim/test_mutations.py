@@ -11,8 +11,8 @@ import pytest
 from septet import messages as m
 from septet._core.guards import Guards
 from septet._core.orders import (
+    changed_ids,
     disputes,
-    lengthened_ids,
     manager,
     unconfirmed_ends,
     unexplained,
@@ -197,12 +197,12 @@ def counts_on_a_stop_that_is_unknown(patch: Patch) -> None:
 
 def overlooks_an_id_that_contains_ours(patch: Patch) -> None:
     """An order that a gateway has named anew is somebody else's."""
-    patch.setattr(lengthened_ids, "read", lambda lifecycle, seen, now_ns: seen)
+    patch.setattr(changed_ids, "read", lambda lifecycle, seen, now_ns: seen)
 
 
 def cancels_by_an_id_that_the_venue_does_not_know(patch: Patch) -> None:
     """The answer named the venue's id, and the order is shown under another client id."""
-    patch.setattr(lengthened_ids, "note_id", lambda lifecycle, child, seen: None)
+    patch.setattr(changed_ids, "note_id", lambda lifecycle, child, seen: None)
 
 
 def draws_a_random_number(patch: Patch) -> None:

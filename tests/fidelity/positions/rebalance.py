@@ -121,6 +121,8 @@ def _reduce(run: State, portfolio: Portfolio, symbol: str, weight: Fraction) -> 
         return ZERO
     if not weight:
         run.close(symbol, "rebalance")
+        if symbol in run.exits_to_retry:
+            run.report(symbol, "too_small", "rebalance")
         return ZERO
     close = run.marks[symbol]
     stays = held.units - held.side * run.taking(symbol)  # a take of this T goes before
@@ -187,7 +189,7 @@ def _increase(run: State, each: Increase) -> None:
     if by:
         run.report(symbol, f"capped_by {by}", "rebalance")
     if not run.may_send(symbol, units, close):
-        run.report(symbol, "too_small", "rebalance")
+        run.report(symbol, by if by and not units else "too_small", "rebalance")
         return
     run.exits_to_retry.pop(symbol, None)  # what waited for too little is not made up for
     if turns:

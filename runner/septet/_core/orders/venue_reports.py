@@ -6,10 +6,10 @@ import math
 
 from septet import messages as m
 from septet._core.orders import (
+    changed_ids,
     contradictions,
     disputes,
     ghosts,
-    lengthened_ids,
     lost_fills,
     report_checks,
     third_parties,
@@ -235,8 +235,8 @@ def _resolve(
 
 
 def _order_seen(lifecycle: OrderLifecycle, event: m.OrderSeen, now_ns: int) -> None:
-    event = lengthened_ids.read(lifecycle, event, now_ns)
-    if lengthened_ids.is_of_others(lifecycle, event):
+    event = changed_ids.read(lifecycle, event, now_ns)
+    if changed_ids.is_of_others(lifecycle, event):
         third_parties.take_order(lifecycle, event, now_ns)
         return
     child = _resolve(lifecycle, event.client_id, event.venue_order_id, event.symbol)
@@ -247,7 +247,7 @@ def _order_seen(lifecycle: OrderLifecycle, event: m.OrderSeen, now_ns: int) -> N
         report_checks.elsewhere(lifecycle, child, event, now_ns)
         return
     _identify(lifecycle, child, event.venue_order_id, now_ns)
-    lengthened_ids.note_id(lifecycle, child, event)
+    changed_ids.note_id(lifecycle, child, event)
     if event.by != "cancel":
         report_checks.compare(lifecycle, child, event, now_ns)
     elif child.delete_ns and not lifecycle.is_final(event.state):
@@ -280,8 +280,8 @@ def _open_orders(lifecycle: OrderLifecycle, event: m.OpenOrders) -> None:
     third_party: dict[str, ThirdPartyOrder] = {}
     ours = 0
     for each in event.orders:
-        seen = lengthened_ids.read(lifecycle, each, now_ns)
-        is_of_others = lengthened_ids.is_of_others(lifecycle, seen)
+        seen = changed_ids.read(lifecycle, each, now_ns)
+        is_of_others = changed_ids.is_of_others(lifecycle, seen)
         child = _resolve(lifecycle, seen.client_id, seen.venue_order_id, seen.symbol)
         if child is None or is_of_others:
             ours += not is_of_others and is_marked(lifecycle.tag, seen.client_id)
@@ -301,7 +301,7 @@ def _open_orders(lifecycle: OrderLifecycle, event: m.OpenOrders) -> None:
             _order_seen(lifecycle, seen, now_ns)
         elif child.final_ns < stale_ns or ghosts.locks(lifecycle, child, event.asked_ns):
             _identify(lifecycle, child, seen.venue_order_id, now_ns)
-            lengthened_ids.note_id(lifecycle, child, seen)
+            changed_ids.note_id(lifecycle, child, seen)
             ghosts.cancel(lifecycle, child)
     lifecycle.touched.update(
         each.symbol for each in (*records.third_party.values(), *third_party.values())
@@ -390,8 +390,8 @@ def _filled(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
         text = f"trade {fill.trade_id}: {fill.quantity} at {fill.price} is no fill"
         lifecycle.alert("critical", "bad_fill", text, fill.symbol)
         return
-    fill = lengthened_ids.read(lifecycle, fill, fill.at_ns)
-    if lengthened_ids.is_of_others(lifecycle, fill):
+    fill = changed_ids.read(lifecycle, fill, fill.at_ns)
+    if changed_ids.is_of_others(lifecycle, fill):
         third_parties.take_fill(lifecycle, fill)
         return
     child = _resolve(lifecycle, fill.client_id, fill.venue_order_id, fill.symbol)
@@ -399,7 +399,7 @@ def _filled(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
         # The fill itself first: naming the child may claim later ones.
         disputes.take(lifecycle, child, fill, fill.at_ns)
         _identify(lifecycle, child, fill.venue_order_id, fill.at_ns)
-        lengthened_ids.note_id(lifecycle, child, fill)
+        changed_ids.note_id(lifecycle, child, fill)
     elif is_marked(lifecycle.tag, fill.client_id):
         _ours_unknown(lifecycle, fill)
     elif not fill.client_id and _may_be_ours(lifecycle, fill):

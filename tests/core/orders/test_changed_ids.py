@@ -107,7 +107,7 @@ def test_an_order_that_was_taken_for_absent_is_cancelled_by_the_venues_id() -> N
     assert (cancel.venue_order_id, cancel.by_venue_id) == ("77", True)
 
 
-def test_an_id_that_was_never_sent_is_foreign_however_it_is_lengthened() -> None:
+def test_an_id_that_was_never_sent_is_foreign_whatever_is_put_around_it() -> None:
     bench = Bench()
     order = bench.order(1)
     bench.list_open(other(order, bench, client_id=f"x-{TAG}9-1"))
