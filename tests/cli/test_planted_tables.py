@@ -176,3 +176,15 @@ def test_what_a_run_may_not_know_is_accepted(planted: Path) -> None:
     plant(planted / "trades.parquet", "exit_price", math.nan)
     plant(planted / "trades.parquet", "pnl", math.nan)
     assert Run(planted).tables_finding is None
+
+
+@pytest.mark.parametrize("written", ["Infinity", "NaN", "-1e999", "1" + 400 * "0"])
+def test_a_summary_with_a_figure_that_is_no_number_is_refused(
+    septet: Command, planted: Path, written: str
+) -> None:
+    path = planted / "summary.json"
+    path.write_text(re.sub(r'("final_equity": ?)[-\d.e]+', rf"\g<1>{written}", path.read_text()))
+    for command in (["runs", "show", planted], ["report", planted]):
+        ended = septet(*command)
+        assert ended.code == 2, ended
+        assert "summary.json should hold a number under final_equity, found " in ended.err

@@ -34,8 +34,8 @@ class Holding(Protected):
 
     def handle(self, event: m.Event) -> Sequence[m.Command]:
         sent = super().handle(event)
-        if self.decisions != 1 or not isinstance(event, m.DecisionTimeReached):
-            return sent
+        if not isinstance(event, m.DecisionTimeReached) or not event.decides or not sent:
+            return sent  # a trade is reported once
         orders = [each for each in sent if isinstance(each, m.Submit)][: 1 + self.stops]
         if self.leaves:  # in place of the entry
             sold = {"side": "sell", "reduces": True, "limit_price": None}

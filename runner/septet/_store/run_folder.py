@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import math
 import os
 import re
 import shutil
@@ -194,6 +195,14 @@ class RunWriter:
                 path.rmdir()
 
 
+def _is_figure(value: float | None) -> bool:
+    """Whether a figure is none or finite, and a float64 holds it."""
+    try:
+        return value is None or math.isfinite(float(value))
+    except OverflowError:
+        return False
+
+
 class Run:
     """A stored run; every part is read when it is asked for."""
 
@@ -281,7 +290,8 @@ class Run:
         value: dict[str, Any] = self._json("summary.json", dict)
         kinds: dict[str, Any] = {TEXT: str, COUNT: int, NUMBER: (int, float, type(None))}
         for key, kind in SUMMARY.items():
-            if key not in value or not isinstance(value[key], kinds[kind]):
+            is_kind = key in value and isinstance(value[key], kinds[kind])
+            if not is_kind or (kind == NUMBER and not _is_figure(value[key])):
                 found = f"{value[key]!r}" if key in value else "nothing"
                 what = f"summary.json should hold a {kind} under {key}, found {found}"
                 raise damaged(self.folder, what)
