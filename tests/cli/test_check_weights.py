@@ -130,6 +130,29 @@ def test_a_run_states_how_often_a_rebalance_had_to_wait(septet: Command, tmp_pat
     ), notes
 
 
+def test_a_run_states_that_no_rebalance_could_be_made_any_more(
+    septet: Command, tmp_path: Path
+) -> None:
+    """One of two symbols ends: half of them are fewer than the quorum of nine tenths."""
+    for number, symbol in enumerate("AB"):
+        rows = ["time,open,high,low,close,volume"]
+        for hour in range(240 if symbol == "A" else 180):
+            close = 100.0 + number + (hour % 7)
+            stamp = f"2024-01-{1 + hour // 24:02d}T{hour % 24:02d}:00:00Z"
+            rows.append(f"{stamp},{close},{close + 1},{close - 1},{close},1000")
+        (tmp_path / f"{symbol}.csv").write_text("\n".join(rows), "utf-8")
+    checked(septet, tmp_path, "0.5 * sign(close)")
+    path = tmp_path / "x.yaml"
+    text = path.read_text("utf-8").replace(
+        "{use: synthetic, bars: 1200}", '{use: csv, path: "{symbol}.csv", stamp: open}'
+    )
+    path.write_text(text.replace("A/USDT, B/USDT", "A, B").replace("period: 50", "period: 5"))
+    notes = backtest(load(path)).notes
+    (found,) = (each for each in notes if each.startswith("no rebalance was made after "))
+    assert found.startswith("no rebalance was made after 2024-01-08T")
+    assert "waited to the end (quorum)" in found
+
+
 @pytest.mark.parametrize(
     ("place", "text"),
     [

@@ -86,7 +86,7 @@ def volatility_target(equity, cost, of, target, max):
 
 
 class KellyOdds(Config):
-    """Where the odds come from: the last `window` closed trades, the prior until 20 of each."""
+    """Where the odds come from: the last `window` trades, if `min_each` of each are there."""
 
     window: Trades = Field(default=50)
     """Closed trades that the odds are measured on."""
@@ -95,7 +95,7 @@ class KellyOdds(Config):
     average_loss: Fraction = Field(default=0.015, gt=0.0)
     """Mean return of a loss until enough trades are closed, without its sign."""
     min_each: Annotated[int, Field(ge=1)] = 20
-    """Wins, and losses, that must be closed before the measured odds are used."""
+    """Wins, and losses, that must be among them for the measured odds to be used."""
 
 
 class Kelly(Config):

@@ -201,6 +201,7 @@ def check_kelly(context: CheckContext) -> None:
     _warn_exit(context, model)
     _warn_cap(context)
     _warn_half_odds(context)
+    _check_odds_window(context)
 
 
 def is_kelly(sizing: UseBlock) -> bool:
@@ -298,6 +299,20 @@ def _warn_half_odds(context: CheckContext) -> None:
         f"Kelly divides the average win by the average loss, and {other} is the default, "
         f"{getattr(odds, other) * 100:g} %",
         hint=f"write {other} as well",
+    )
+
+
+def _check_odds_window(context: CheckContext) -> None:
+    """The window of Kelly's odds can hold the wins and losses that it waits for."""
+    odds = getattr(context.strategy.risk.sizing.config, "odds", None)
+    window, each = getattr(odds, "window", None), getattr(odds, "min_each", None)
+    if window is None or each is None or window >= 2 * each:
+        return
+    context.error(
+        ("risk", "sizing", "odds", "min_each"),
+        f"{each} wins and {each} losses are never among {window} closed trades: the file's "
+        "average_win and average_loss would size every order",
+        hint=f"a window of {3 * each} trades, or min_each: {max(1, window // 3)}",
     )
 
 

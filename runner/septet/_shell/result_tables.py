@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from septet._data.stamps import iso
 from septet._kernel import layout, ledger
 from septet._results.result import HaltEvent
 from septet._shell.monitor_actions import Act
@@ -337,6 +338,13 @@ def rebalance_notes(session: Session, outcome: Outcome) -> list[str]:
     for why in sorted({*named.tolist()} - {"rebalance"}):
         count = int((named == why).sum())
         notes.append(f"a rebalance that was due could not act whole at {count:,} times: {why}")
+    if len(named) and named[-1] != "rebalance":
+        times = outcome.LI[rows, 1]
+        since = times[np.flatnonzero(named == "rebalance")[-1]] if made else times[0]
+        notes.append(
+            f"no rebalance was made after {iso(int(since))}: the next one waited to the end "
+            f"({named[-1]}), and what was held stayed whatever its rank or weight"
+        )
     if scaled := int(outcome.LI[rows, 5].sum()):
         notes.append(f"given weights were above gross and scaled down at {scaled:,} rebalances")
     return notes
