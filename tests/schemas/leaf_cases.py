@@ -306,8 +306,8 @@ NOT_YET: Final = (
 )  # fmt: skip
 """Keys that come later: `test_every_key_is_read` changes each and reads its message."""
 POLICIES: Final = (
-    "test_normalise.py", "test_admit.py", "test_bar_checks.py", "test_stamps.py", "test_mixture.py",
-    "test_price_steps.py", "test_zones.py",
+    "test_normalise.py", "test_row_admission.py", "test_bar_checks.py", "test_stamps.py",
+    "test_mixture.py", "test_price_steps.py", "test_zones.py",
 )  # fmt: skip
 """Where the policy of each defect is changed, or its default acts, on data that has the defect."""
 

@@ -28,6 +28,8 @@ WORST_FUNDING_YEAR: Final = 1_000.0
 HIGH_LIQUIDATION_FEE: Final = 0.05
 WORST_LIQUIDATION_FEE: Final = 0.2
 HIGH_MAX_BAD: Final = 0.2
+_WAITING: Final = ("trailing", "break_even")
+"""Stops that may begin at a gain from the average entry price (`after`)."""
 _HOUR_NS: Final = 3_600_000_000_000
 _YEAR_NS: Final = 365 * 86_400_000_000_000
 
@@ -156,7 +158,7 @@ def check_stops_after(context: CheckContext) -> None:
     """A stop that waits for a gain begins before the target, and break-even beyond the costs."""
     stops, simulation = context.strategy.risk.stops, context.strategy.execution.simulation
     target = _target(context)
-    for name in ("trailing", "break_even"):
+    for name in _WAITING:
         after = getattr(stops[name].config, "after", None) if name in stops else None
         if _is_beyond(after, target):
             nearer = f"after: {_percent(target / 2)}" if isinstance(target, float) else "less"
@@ -238,6 +240,26 @@ def check_adds_before_stop(context: CheckContext) -> None:
                     path,
                     f"this add never acts: it rests at {_shown(at)}, and {text}",
                     hint="a nearer add, or a wider stop",
+                )
+
+
+def check_adds_against_gains(context: CheckContext) -> None:
+    """No add that lowers the average price makes a stop act that waits for a gain."""
+    position, stops = context.strategy.risk.position, context.strategy.risk.stops
+    waits = {name: getattr(stops[name].config, "after", 0.0) for name in _WAITING if name in stops}
+    named = [f"{name} ({_shown(after)})" for name, after in waits.items() if after]
+    if not named:
+        return
+    for index, add in enumerate(position.add if position is not None else ()):
+        for place, at in enumerate(add.at):
+            if (at.multiple if isinstance(at, Distance) else at) < 0.0:
+                path = context.tree.nearest(("risk", "position", "add", index, "at", place))[1]
+                context.warn(
+                    path,
+                    f"an add at {_shown(at)} brings the average entry price nearer, and the best "
+                    f"price before it may then be the gain that begins {' and '.join(named)}: the "
+                    "stop can act at the fill of the add",
+                    hint="adds with the position (at above zero), or no stop that waits for a gain",
                 )
 
 
@@ -362,6 +384,7 @@ CHECKS: Final[tuple[Callable[[CheckContext], None], ...]] = (
     check_stops_after,
     check_takes,
     check_adds_before_stop,
+    check_adds_against_gains,
     check_narrow_stops,
     check_halts_against_stop,
     check_liquidation,
