@@ -505,10 +505,24 @@ def test_a_stop_is_not_given_up_while_the_venue_asks_for_a_pause(state: Any) -> 
 def test_the_end_of_a_pause_ends_the_wait_of_an_exit() -> None:
     bench = Bench()
     stop = bench.hold_with_stop(1.0, 90.0)
-    for state, until_ns in (("limited", bench.now + 3_600 * SECOND), ("up", 0)):
+    states: tuple[tuple[Any, int], ...] = (("limited", bench.now + 3_600 * SECOND), ("up", 0))
+    for state, until_ns in states:
         bench.handle(
             m.VenueChanged(at_ns=bench.now, venue="v", state=state, until_ns=until_ns, reason="")
         )
         bench.want(1, -1.0) if until_ns else None
     bench.proceed()
     assert bench.only(m.Cancel).client_id == stop.client_id
+
+
+def test_an_exit_whose_state_is_unknown_for_long_is_an_alarm() -> None:
+    """Until it is known, the position has neither a stop nor another exit."""
+    bench = Bench()
+    bench.hold(1.0)
+    exit_order = bench.order(1, -1.0)
+    bench.lose(exit_order.client_id)
+    bench.after_s(29)
+    assert bench.alerted("exit_unconfirmed") == []
+    bench.after_s(12)
+    assert bench.alerted("exit_unconfirmed") == ["critical"]
+    bench.twin()

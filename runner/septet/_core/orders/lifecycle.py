@@ -352,17 +352,20 @@ class OrderLifecycle:
             self.send_cancel(child, now_ns)
 
     def _report_unfilled(self, child: Child, now_ns: int) -> None:
-        """Report an exit at market that the venue keeps open: nothing else closes the position."""
+        """Report an exit at market that stays open or unknown: nothing else closes the position."""
         is_open = child.exists and child.claim is None and not child.cancels
-        if not (is_open and child.reduces and child.kind == "market") or child.alarmed_unfilled:
+        is_unknown = child.state == "unknown"
+        if not ((is_open or is_unknown) and child.reduces and child.kind == "market"):
             return
-        if now_ns - child.sent_ns >= self.timing.wait_alarm_ns:
+        if not child.alarmed_unfilled and now_ns - child.sent_ns >= self.timing.wait_alarm_ns:
             child.alarmed_unfilled = True
-            text = (
-                f"{child.client_id} is open at the venue, not filled whole: no stop rests there "
-                "meanwhile and no other exit is sent; if the venue trades, close the position there"
-            )
-            self.alert("critical", "exit_unfilled", text, child.symbol)
+            what = f"{child.client_id} is open at the venue, not filled whole"
+            if is_unknown:
+                what = f"it is unknown whether the exit {child.client_id} was accepted"
+            text = f"{what}: no stop rests there meanwhile and no other exit is sent; "
+            text += "look at the venue" if is_unknown else "if it trades, close the position there"
+            name = "exit_unconfirmed" if is_unknown else "exit_unfilled"
+            self.alert("critical", name, text, child.symbol)
 
     def reducible(self, k: int) -> float:
         """Position of a symbol that a new order may reduce (base, signed): what the account holds.
